@@ -31,12 +31,18 @@ class EmbeddedModel:
 
 def _convert_gguf(unpacked: Path, target: Path) -> None:
     """GGUF (4-bit) to float32 safetensors and a tokenizer, through transformers' GGUF reader."""
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     gguf = next(unpacked.rglob("*.gguf"))
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    model.float().save_pretrained(target, safe_serialization=True)
+    read = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    config = read.config
+    if hasattr(config, "quantization_config"):  # the weights are dequantised: say so to whoever loads them
+        del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.load_state_dict(read.state_dict())
+    model.save_pretrained(target)
     tokenizer.save_pretrained(target)
 
 
