@@ -1,0 +1,33 @@
+# make demo   the whole pipeline on real PubMed records, then its report
+# make test   every test
+# make check  lint, types and the fast tests
+# make clean  remove the demo run and the caches; other runs, .venv and the fetched weights stay
+
+PYTHON ?= python3
+SHELL := /bin/bash
+BIN := .venv/bin
+
+.PHONY: demo test check clean
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medr_ray needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[embedded,test]'
+	touch $@
+
+demo: .venv/.installed
+	$(BIN)/medr models fetch
+	$(BIN)/medr run -c configs/quickstart.yaml
+
+test: .venv/.installed
+	$(BIN)/medr models fetch
+	$(BIN)/python -m pytest
+
+check: .venv/.installed
+	$(BIN)/ruff check medr_ray jobs tests
+	$(BIN)/mypy -p medr_ray
+	$(BIN)/python -m pytest -m 'not slow'
+
+clean:
+	rm -rf runs/quickstart build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find medr_ray jobs tests -name __pycache__ -type d -prune -exec rm -rf {} +
