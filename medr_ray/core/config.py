@@ -59,7 +59,9 @@ class IndexConfig(Section):
 
     embed: Literal["none", "titles", "titles_and_abstracts"] = "titles"
     embed_sources: tuple[Literal["pubmed", "hpo"], ...] = ("pubmed", "hpo")
-    batch_size: int = Field(256, ge=1)
+    batch_size: int = Field(64, ge=1, description="texts embedded together")
+    workers: int = Field(1, ge=1, description="embedding actors")
+    remove_stop_words: bool = Field(True, description="leave English stop words out of the full-text index")
 
 
 class RetrievalConfig(Section):
@@ -105,6 +107,9 @@ class QuestionsConfig(Section):
     max_hops: int = Field(6, ge=1)
     per_seed: int = Field(2, ge=1, description="questions written per seed at most")
     max_predicate_share: float = Field(0.4, gt=0, le=1, description="largest share of one final predicate")
+    max_answer_share: float = Field(0.1, gt=0, le=1, description="largest share of one answer")
+    other_hops: bool = Field(True, description='allow hops such as "the other disease associated with ..."')
+    obfuscate_start: float = Field(0.0, ge=0, le=1, description="share of questions whose start is described, not named")
     heldout_fraction: float = Field(0.3, ge=0, lt=1, description="share of seeds kept for evaluation")
     max_questions: int | None = Field(None, ge=1)
 
@@ -230,6 +235,8 @@ class ServingConfig(Section):
     max_batch: int = Field(16, ge=1)
     batch_wait_seconds: float = Field(0.02, ge=0)
     max_tokens: int = Field(512, ge=1, description="most tokens a request may ask for")
+    max_queued: int = Field(64, ge=1, description="requests waiting before more are refused with status 429")
+    loaded_models: int = Field(1, ge=1, description="models a replica keeps in memory, least recently used out first")
     api_key_env: str = "MEDR_SERVE_API_KEY"
 
 
@@ -238,6 +245,7 @@ class EvaluationConfig(Section):
 
     weights: tuple[Literal["base", "sft", "grpo"], ...] = ("base", "sft", "grpo")
     max_questions: int | None = Field(None, ge=1)
+    rollouts: int = Field(1, ge=1, description="attempts per question; the first is compared, all give pass@k")
     concurrency: int = Field(16, ge=1)
     temperature: float = Field(0.0, ge=0)
     judge: Backend = "rules"

@@ -35,11 +35,19 @@ class Predicate:
 
     def name_object(self, subject: str, clinical: str = "") -> str:
         """A noun phrase for the object: "mode of inheritance of Marfan syndrome"."""
-        return f"{self.phrase.format(clinical=clinical)} {self.of} {subject}"
+        return _joined(self.phrase.format(clinical=clinical), self.of, subject)
 
     def name_subject(self, obj: str, clinical: str = "") -> str:
-        """A noun phrase for the subject: "disease associated with the gene FBN1"."""
-        return f"{self.inverse_phrase.format(clinical=clinical)} {self.inverse_of} {obj}"
+        """A noun phrase for the subject: "disease associated with the gene FBN1" for "the gene FBN1"."""
+        return _joined(self.inverse_phrase.format(clinical=clinical), self.inverse_of, obj)
+
+    def prints_clinical(self, forward: bool) -> bool:
+        """Whether the noun phrase in that direction holds the qualifier."""
+        return "{clinical}" in (self.phrase if forward else self.inverse_phrase)
+
+
+def _joined(*words: str) -> str:
+    return " ".join(word for word in words if word)
 
 
 _ALL = (
@@ -48,7 +56,7 @@ _ALL = (
     Predicate("has_onset", DISEASE, VALUE, "age of onset", "The age of onset of {subject} is {object}."),
     Predicate("associated_gene", DISEASE, GENE, "gene associated",
               "The gene associated with {subject} is {object}.", of="with",
-              inverse_phrase="disease associated with the gene", inverse_of=""),
+              inverse_phrase="disease associated", inverse_of="with"),
     Predicate("has_finding", DISEASE, PHENOTYPE, "finding in {clinical}",
               "The finding in {clinical} with {subject} is {object}.", of="with"),
     Predicate("treated_with", DISEASE, DRUG, "drug used in the treatment",
