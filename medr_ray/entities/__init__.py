@@ -1,1 +1,10 @@
-""""""
+"""Which entities the corpus names, how often, and which of the rare ones matter.
+
+The room promises: frequencies that do not depend on the number of workers; a mention never cuts a word; every rare
+candidate is kept with its verdict and the reason for it.
+"""
+
+from medr_ray.entities.matching import Matcher, Mention
+from medr_ray.entities.patterns import read_lexicon
+
+__all__ = ["Matcher", "Mention", "read_lexicon"]
