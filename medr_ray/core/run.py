@@ -125,6 +125,12 @@ class StageDirectory(Directory):
         manifest = self.manifest()
         return manifest is not None and manifest["fingerprint"] == fingerprint
 
+    def clear(self) -> None:
+        """Empty the directory, the manifest first: whatever is left after a kill does not pass for finished."""
+        if self.exists(MANIFEST):
+            self._fs.delete_file(f"{self._path}/{MANIFEST}")
+        super().clear()
+
     def begin(self, fingerprint: str) -> bool:
         """Make ready to run; True when parts of the same fingerprint are there to resume from."""
         if self.exists(_BEGUN) and self.read_bytes(_BEGUN).decode() == fingerprint and not self.exists(MANIFEST):

@@ -1,0 +1,7 @@
+"""Ray job: the grpo stage, after what is missing before it. Arguments as for `medr grpo run`."""
+
+import sys
+
+from medr_ray.cli.main import main
+
+main(["grpo", "run", *sys.argv[1:]])

@@ -1,0 +1,7 @@
+"""Ray job: the index stage, after what is missing before it. Arguments as for `medr index run`."""
+
+import sys
+
+from medr_ray.cli.main import main
+
+main(["index", "run", *sys.argv[1:]])

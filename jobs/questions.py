@@ -1,0 +1,7 @@
+"""Ray job: the questions stage, after what is missing before it. Arguments as for `medr questions run`."""
+
+import sys
+
+from medr_ray.cli.main import main
+
+main(["questions", "run", *sys.argv[1:]])

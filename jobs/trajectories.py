@@ -1,0 +1,7 @@
+"""Ray job: the trajectories stage, after what is missing before it. Arguments as for `medr trajectories run`."""
+
+import sys
+
+from medr_ray.cli.main import main
+
+main(["trajectories", "run", *sys.argv[1:]])

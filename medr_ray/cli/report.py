@@ -1,0 +1,16 @@
+"""``medr report``: what the run has reached, from its manifests and results."""
+
+from medr_ray.cli.options import ConfigFile, Overrides, resolve
+
+
+def report(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Write report.json and report.md of the run, and print the report."""
+    from rich.console import Console
+
+    from medr_ray.core.run import run_directory
+    from medr_ray.evaluation.report import print_report, write_report
+
+    resolved = resolve(config, overrides)
+    run = run_directory(resolved)
+    write_report(resolved, run)
+    print_report(run, Console())

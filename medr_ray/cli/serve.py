@@ -1,0 +1,23 @@
+"""``medr serve``: the trained model and the retriever over HTTP."""
+
+from typing import Annotated
+
+import typer
+
+from medr_ray.cli.options import ConfigFile, Overrides, resolve
+
+
+def serve(
+    config: ConfigFile,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="In place of serving.port.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Serve /v1/chat/completions and /v1/search until Ctrl-C."""
+    from rich.console import Console
+
+    from medr_ray.core.run import run_directory
+    from medr_ray.serving import serve_forever
+
+    chosen = [f"serving.port={port}"] if port is not None else []
+    resolved = resolve(config, [*(overrides or []), *chosen])
+    serve_forever(resolved, run_directory(resolved), Console())

@@ -1,0 +1,94 @@
+"""One command group per stage, made by one mechanism: ``medr STAGE run`` and ``medr STAGE show``."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medr_ray.cli.options import ConfigFile, Overrides, resolve
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SUMMARIES = {
+    "corpus": "PubMed files to citations: last version wins, deletions honoured.",
+    "entities": "How often each concept is named, and which rare ones are significant.",
+    "index": "The searchable documents: citations and HPO disease records.",
+    "graph": "A knowledge graph around each rare entity.",
+    "chains": "The longest valid path through each seed's graph.",
+    "questions": "Multi-hop questions, verified, split into train and held-out.",
+    "trajectories": "Agent dialogues that answer the train questions, filtered.",
+    "sft": "Supervised fine-tuning on the accepted dialogues.",
+    "grpo": "Group-relative policy optimisation on rollouts with real tools.",
+    "evaluation": "Held-out questions answered by the served models, judged.",
+}
+_COMMAND_NAMES = {"evaluation": "evaluate"}
+
+
+def groups() -> list[typer.Typer]:
+    """A typer application for each stage, in pipeline order."""
+    return [_group(stage, summary) for stage, summary in SUMMARIES.items()]
+
+
+def _group(stage: str, summary: str) -> typer.Typer:
+    group = typer.Typer(name=_COMMAND_NAMES.get(stage, stage), help=summary, no_args_is_help=True)
+    group.command("run", help=f"Run the {stage} stage, after whatever before it is not finished.")(_runner(stage))
+    group.command("show", help=f"Show the {stage} stage's counts and a few of its rows.")(_shower(stage))
+    return group
+
+
+def _runner(stage: str) -> Callable[..., None]:
+    def run(
+        config: ConfigFile,
+        overrides: Overrides = None,
+        again: Annotated[bool, typer.Option("--again", help="Make this stage anew, and later ones too.")] = False,
+    ) -> None:
+        from medr_ray.pipeline import run_pipeline
+
+        run_pipeline(resolve(config, overrides), stage if again else None, stage)
+
+    return run
+
+
+def _shower(stage: str) -> Callable[..., None]:
+    def show(
+        config: ConfigFile,
+        overrides: Overrides = None,
+        rows: Annotated[int, typer.Option("--rows", min=1, help="Rows to show.")] = 5,
+    ) -> None:
+        from rich.console import Console
+
+        from medr_ray.cli.previews import PREVIEWS, preview_rows
+        from medr_ray.core.errors import DataError
+        from medr_ray.core.run import run_directory
+
+        run = run_directory(resolve(config, overrides))
+        directory = run.stage(stage)
+        manifest = directory.manifest()
+        if manifest is None:
+            group = _COMMAND_NAMES.get(stage, stage)
+            raise DataError(f"{directory.uri} has no finished results: run `medr {group} run`")
+        console = Console()
+        _print_counts(console, stage, manifest)
+        if stage in PREVIEWS:
+            _print_rows(console, preview_rows(directory, PREVIEWS[stage], rows))
+
+    return show
+
+
+def _print_counts(console: "Console", stage: str, manifest: dict[str, Any]) -> None:
+    console.print(f"[bold]{stage}[/bold] in {manifest['seconds']:,.1f} s", highlight=False)
+    for name, value in manifest["counts"].items():
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        console.print(f"  {name.replace('_', ' '):<28} {shown}", highlight=False, markup=False)
+
+
+def _print_rows(console: "Console", rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(*rows[0], box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*("; ".join(value) if isinstance(value, list) else str(value) for value in row.values()))
+    console.print(table, markup=False)

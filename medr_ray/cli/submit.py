@@ -1,0 +1,93 @@
+"""``medr submit``: the pipeline, or one stage of it, as a Ray job on a cluster.
+
+The current directory travels with the job; runs, environments and history do not. Results go to ``run.root``, which a
+job on another machine can only share when it is absolute or a URI.
+"""
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.core.errors import ConfigError, InfrastructureError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+_EXCLUDES = ["/runs/", "/.venv/", "/.git/", "/.cache/", "**/__pycache__/"]
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def submit(
+    config: ConfigFile,
+    address: Annotated[str, typer.Option("--address", envvar="RAY_API_SERVER_ADDRESS",
+                                         help="The dashboard's URL, such as http://127.0.0.1:8265.")],
+    stage: Annotated[str | None, typer.Option("--stage", help="Only this stage and what it misses before it.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the log; exit 1 if the job fails.")] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Submit the pipeline as a Ray job from the repository's root.
+
+    Example: medr submit --address http://127.0.0.1:8265 -c configs/quickstart.yaml --wait
+    """
+    command = entrypoint(config, stage, _rooted(config, overrides or [], address))
+    client = _client(address)
+    environment = {"working_dir": ".", "excludes": _EXCLUDES}
+    job = client.submit_job(entrypoint=command, runtime_env=environment)
+    typer.echo(f"submitted {job}: {command}")
+    if wait:
+        _follow(client, job)
+
+
+def entrypoint(config: Path, stage: str | None, overrides: list[str]) -> str:
+    """The shell command of the job. Raises ConfigError for what the job's copy of this directory would not hold."""
+    script = Path("jobs") / f"{stage or 'run_pipeline'}.py"
+    for path in (script, config):
+        if path.is_absolute() or not path.is_file():
+            raise ConfigError(f"{path}: not a file under the current directory; submit from the repository's root")
+    words = ["python", str(script), "-c", str(config)]
+    return shlex.join(words + [word for one in overrides for word in ("--set", one)])
+
+
+def _rooted(config: Path, overrides: list[str], address: str) -> list[str]:
+    """The overrides, with a relative ``run.root`` made absolute where the cluster is this machine."""
+    root = resolve(config, overrides).run.root
+    if "://" in root or Path(root).is_absolute():
+        return overrides
+    if urlsplit(address).hostname in _LOOPBACK:
+        return [*overrides, f"run.root={Path(root).resolve()}"]
+    raise ConfigError(f"run.root is {root!r}, which every node of a cluster resolves for itself: "
+                      "set it to shared storage (s3://…, gs://…, /mnt/…)")
+
+
+def _client(address: str) -> "JobSubmissionClient":
+    from medr_ray.cli.checks import ray_token_exists
+
+    if ray_token_exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's client reads it once, when it is imported
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return JobSubmissionClient(address)
+    except (ConnectionError, RuntimeError) as error:
+        raise InfrastructureError(f"{address}: {error}") from None
+
+
+def _follow(client: "JobSubmissionClient", job: str) -> None:
+    import asyncio
+
+    from ray.job_submission import JobStatus
+
+    async def tail() -> None:
+        async for text in client.tail_job_logs(job):
+            typer.echo(text, nl=False)
+
+    asyncio.run(tail())
+    status = client.get_job_status(job)
+    if status != JobStatus.SUCCEEDED:
+        raise InfrastructureError(f"{job}: {status}: {client.get_job_info(job).message}")
+    typer.echo(f"{job}: {status}")

@@ -1,0 +1,43 @@
+"""``medr trace``: where a result comes from, as a tree down to sentences and source files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medr_ray.cli.options import OptionalConfigFile, Overrides, resolve
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from medr_ray.core.lineage import TraceNode
+
+
+def trace(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="traj-…, q-…, chain-…, rel-…, an entity or PMID:…")],
+    config: OptionalConfigFile = None,
+    run: Annotated[Path | None, typer.Option("--run", help="A run directory, in place of -c.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Walk from a trajectory, question, chain, relation, entity or document down to its sources."""
+    from rich.console import Console
+
+    from medr_ray.core.errors import ConfigError
+    from medr_ray.core.lineage import trace as trace_id
+    from medr_ray.core.run import RunDirectory, run_directory
+
+    if (config is None) == (run is None):
+        raise ConfigError("medr trace: give the run by -c FILE or by --run DIRECTORY, one of the two")
+    directory = RunDirectory(str(run)) if run is not None else run_directory(resolve(config, overrides))
+    Console().print(_tree(trace_id(directory, identifier)))
+
+
+def _tree(node: "TraceNode", parent: "Tree | None" = None) -> "Tree":
+    from rich.text import Text
+    from rich.tree import Tree
+
+    label = Text.assemble((node.kind, "bold"), " ", (node.id, "cyan"), f"  {node.text}" if node.text else "")
+    branch = parent.add(label) if parent is not None else Tree(label)
+    for child in node.children:
+        _tree(child, branch)
+    return branch

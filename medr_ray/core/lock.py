@@ -1,0 +1,39 @@
+"""One writer per run directory.
+
+The lock is the kernel's (``flock``), so it ends with the process that holds it, however that process ends: a lock
+file left by a dead process is simply taken over. The file names the holder, for the message only. A run on object
+storage cannot be locked this way; there, starting one job per run is up to whoever starts it.
+"""
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+
+import pyarrow.fs as pafs
+
+from medr_ray.core.errors import MedrError
+from medr_ray.core.run import Directory
+
+_NAME = ".lock"
+
+
+@contextlib.contextmanager
+def run_lock(run: Directory) -> Iterator[None]:
+    """Hold the run for the block. Raises MedrError, naming the holder, when another process has it."""
+    if not isinstance(run.fs, pafs.LocalFileSystem):
+        yield
+        return
+    run.local.mkdir(parents=True, exist_ok=True)
+    with open(run.local / _NAME, "a+", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            holder = handle.read().strip() or "another process"
+            raise MedrError(f"{run.uri} is being written by {holder}: wait for it, or use another run.name") from None
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        handle.flush()
+        yield
