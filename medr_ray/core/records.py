@@ -299,8 +299,8 @@ class Usage:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One agent run on one question. ``mode`` is guided or exploration; ``stop_reason`` is answered, max_turns,
-    max_tokens, no_answer or malformed; ``answer`` is null when none was given; ``cost`` in USD, null when unknown."""
+    """One agent run on one question. ``mode`` is guided or exploration, in an evaluation the weights' name;
+    ``stop_reason`` is answered, max_turns, max_tokens, no_answer or malformed; ``answer`` is null when none was given; ``cost`` in USD, null when unknown."""
 
     trajectory_id: str
     question_id: str
@@ -388,7 +388,7 @@ def arrow_schema(record: type) -> pa.Schema:
 
 def to_table(record: type[R], rows: Iterable[R]) -> pa.Table:
     """Records as an Arrow table with exactly ``arrow_schema(record)``; empty input gives an empty table."""
-    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=arrow_schema(record))  # type: ignore[call-overload]
+    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=arrow_schema(record))  # type: ignore[call-overload, arg-type]
 
 
 def from_table(record: type[R], table: pa.Table) -> list[R]:
@@ -403,7 +403,7 @@ def from_row(record: type[R], row: dict[str, Any]) -> R:
 
 
 @functools.cache
-def _hints(record: type) -> dict[str, Any]:
+def _hints(record: Any) -> dict[str, Any]:
     return typing.get_type_hints(record)
 
 

@@ -53,7 +53,7 @@ class ChatRenderer:
 
     def _after_probe(self, before: ChatMessages, replies: ChatMessages) -> str:
         text = self._render([*before, {"role": "assistant", "content": _PROBE}, *replies], generation=True)
-        head, probe, tail = text.partition(_PROBE)
+        _, probe, tail = text.partition(_PROBE)
         if not probe:
             raise ValueError("the chat template drops earlier assistant turns: it cannot be used for training")
         end = self.tokenizer.eos_token

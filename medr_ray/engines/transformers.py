@@ -81,7 +81,8 @@ class TransformersEngine:
             torch.set_num_threads(config.threads)
         self.tokenizer = AutoTokenizer.from_pretrained(model_dir, trust_remote_code=trust_remote_code)
         self.model = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=_DTYPES[config.dtype], trust_remote_code=trust_remote_code).to(self._device).eval()
+            model_dir, dtype=_DTYPES[config.dtype], trust_remote_code=trust_remote_code)
+        self.model.to(self._device).eval()  # type: ignore[arg-type]
         self.renderer = ChatRenderer(self.tokenizer)
         self.max_batch = config.max_batch
         self.version = 0
@@ -178,7 +179,7 @@ class TransformersEngine:
         end = self.renderer.end_id
         length = row.index(end) + 1 if end in row else len(row)
         ids = row[:length]
-        text = self.tokenizer.decode(ids[:-1] if ids[-1] == end else ids, skip_special_tokens=True)
+        text = str(self.tokenizer.decode(ids[:-1] if ids[-1] == end else ids, skip_special_tokens=True))
         cuts = [text.index(stop) for stop in sampling.stop if stop in text]
         stopped = ids[-1] == end or bool(cuts)
         return Generation(

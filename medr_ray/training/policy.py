@@ -1,0 +1,49 @@
+"""The model being trained: log-probabilities of chosen tokens, logits only where they are needed."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from medr_ray.training.batches import MicroBatch
+
+
+class PolicyModule(nn.Module):
+    """Wraps a causal language model; float32 weights, bf16 autocast inside ``forward``."""
+
+    def __init__(self, model: Any, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.model = model
+        self.temperature = temperature
+
+    def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """(log-probabilities, entropies) of the target tokens, each (N) float32; entropies carry no gradient."""
+        with torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16):
+            hidden = self.model.get_decoder()(
+                input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).last_hidden_state
+            logits = self.model.get_output_embeddings()(hidden[batch.rows, batch.columns])
+        distribution = (logits.float() / self.temperature).log_softmax(-1)
+        chosen = distribution.gather(1, batch.tokens[:, None])[:, 0]
+        with torch.no_grad():
+            entropy = -(distribution.exp() * distribution).sum(-1)
+        return chosen, entropy
+
+
+def load_policy(
+    model_dir: Path, temperature: float = 1.0, trust_remote_code: bool = False, deepspeed: dict[str, Any] | None = None,
+) -> PolicyModule:
+    """The model of a Hugging Face directory, float32, with dropout off (log-probabilities must match the engine's).
+
+    ``deepspeed``: its settings where ZeRO 3 shards the weights as they are loaded.
+    """
+    from transformers import AutoModelForCausalLM
+
+    sharding = None
+    if deepspeed is not None and deepspeed["zero_optimization"]["stage"] == 3:
+        from transformers.integrations import HfDeepSpeedConfig
+
+        sharding = HfDeepSpeedConfig(deepspeed)  # in force for from_pretrained as long as it is referenced
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, trust_remote_code=trust_remote_code)
+    del sharding
+    return PolicyModule(model.eval(), temperature)

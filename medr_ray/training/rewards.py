@@ -1,0 +1,106 @@
+"""The composite reward r = w_task task + w_expert expert - w_efficiency efficiency (paper section 4.2).
+
+``task`` is exact match; ``expert`` a preference score in [0, 1], by a rubric over evidence, verification steps and
+format (``rules``) or by a model (``llm``); ``efficiency`` in [0, 1] grows with superfluous calls. A component that
+could not be scored is null, and then the total is null: a judge that is down never moves the gradient.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from importlib import resources
+from typing import Protocol
+
+from pydantic import BaseModel, Field
+
+from medr_ray.agent.protocol import parse_reply
+from medr_ray.core.config import GRPOConfig
+from medr_ray.core.errors import InfrastructureError, ModelError
+from medr_ray.core.records import Question, Reward, Trajectory
+from medr_ray.questions.matching import answers_match
+from medr_ray.trajectories.filtering import is_supported, repeated_calls
+
+
+class ExpertPreference(Protocol):
+    """Scores how well a question was worked out, beside being right."""
+
+    def score(self, trajectories: Sequence[Trajectory], questions: Sequence[Question]) -> list[float | None]:
+        """One score in [0, 1] per trajectory, null where it could not be scored."""
+        ...
+
+
+class RulesPreference:
+    """A rubric in equal parts: the answer stands in a tool response; something was looked up for every hop; every
+    reply has a thought and is well-formed; an answer was given."""
+
+    def score(self, trajectories: Sequence[Trajectory], questions: Sequence[Question]) -> list[float | None]:
+        return [_rubric(one, question) for one, question in zip(trajectories, questions, strict=True)]
+
+
+def _rubric(trajectory: Trajectory, question: Question) -> float:
+    replies = [parse_reply(m.content) for m in trajectory.messages if m.role == "assistant"]
+    looked_up = sum(event.status == "ok" for event in trajectory.tool_events)
+    checks = (
+        is_supported(trajectory),
+        looked_up >= question.complexity,
+        all(reply.thought and not reply.problems for reply in replies),
+        trajectory.answer is not None,
+    )
+    return sum(checks) / len(checks)
+
+
+class _Preference(BaseModel):
+    score: float = Field(ge=0, le=1)
+    reason: str
+
+
+class ModelPreference:
+    """A language model's preference. Unreachable or unreadable: null."""
+
+    def __init__(self, client: object) -> None:
+        self._client = client
+        prompt = resources.files("medr_ray.training").joinpath("prompts/preference.en.txt")
+        self._prompt = prompt.read_text(encoding="utf-8").strip()
+
+    def score(self, trajectories: Sequence[Trajectory], questions: Sequence[Question]) -> list[float | None]:
+        async def everything() -> list[float | None]:
+            return list(await asyncio.gather(*map(self._one, trajectories, questions)))
+
+        return asyncio.run(everything())
+
+    async def _one(self, trajectory: Trajectory, question: Question) -> float | None:
+        shown = "\n\n".join(f"[{m.role}]\n{m.content}" for m in trajectory.messages[1:])
+        messages = [
+            {"role": "system", "content": self._prompt},
+            {"role": "user", "content": f"Reference answer: {question.answer}\n\n{shown}"}]
+        try:
+            verdict = await self._client.complete_json(messages, _Preference)  # type: ignore[attr-defined]
+        except (InfrastructureError, ModelError):
+            return None
+        return float(verdict.score)
+
+
+def rewards(
+    trajectories: Sequence[Trajectory], questions: Sequence[Question], config: GRPOConfig, expert: ExpertPreference,
+) -> list[Reward]:
+    """The composite reward of each trajectory of its question."""
+    scores = expert.score(trajectories, questions)
+    return [_reward(*one, config) for one in zip(trajectories, questions, scores, strict=True)]
+
+
+def _reward(trajectory: Trajectory, question: Question, expert: float | None, config: GRPOConfig) -> Reward:
+    right = trajectory.answer is not None and answers_match(
+        trajectory.answer, question.answer, question.answer_aliases)
+    task, waste = float(right), inefficiency(trajectory, question)
+    total = None if expert is None else (
+        config.task_weight * task + config.expert_weight * expert - config.efficiency_weight * waste)
+    return Reward(task, expert, waste, total)
+
+
+def inefficiency(trajectory: Trajectory, question: Question) -> float:
+    """Superfluous calls per hop, at most 1: repeated and malformed ones, and those beyond one per hop that did not
+    make up for a failed call."""
+    events = trajectory.tool_events
+    failed = sum(event.status == "error" for event in events)
+    invalid = sum(event.status == "invalid" for event in events)
+    beyond = max(0, len(events) - invalid - failed - question.complexity)
+    return min(1.0, (invalid + max(beyond, repeated_calls(trajectory))) / question.complexity)

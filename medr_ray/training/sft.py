@@ -1,0 +1,81 @@
+"""Supervised fine-tuning: the loop every Ray Train worker runs. Loss on the assistant's tokens only."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import ray
+import torch
+
+from medr_ray.core.config import SFTConfig
+from medr_ray.training.batches import Example, MicroBatch, plan_steps
+from medr_ray.training.losses import sft_loss
+from medr_ray.training.workers import (
+    accumulate,
+    build_backend,
+    global_sum,
+    learning_rate,
+    load_checkpoint,
+    rank_and_world,
+    save_checkpoint,
+    save_model,
+)
+
+
+@dataclass(frozen=True)
+class SFTJob:
+    """What a worker is given. ``examples``: the Parquet file of token ids and masks; ``log``: the TrainingLog actor."""
+
+    config: SFTConfig
+    seed: int
+    model_dir: str
+    examples: str
+    output: str
+    pad_id: int
+    log: Any
+    trust_remote_code: bool = False
+
+
+def read_examples(path: str) -> list[Example]:
+    """Training sequences: the positions where the mask is true carry the loss."""
+    table = pq.read_table(path, columns=["ids", "mask"])
+    return [
+        Example(tuple(row["ids"]), tuple(i for i, on in enumerate(row["mask"]) if on and i > 0))
+        for row in table.to_pylist()
+    ]
+
+
+def sft_worker(settings: dict[str, Any]) -> None:
+    """``train_loop_per_worker``; ``settings["job"]`` is an SFTJob."""
+    job: SFTJob = settings["job"]
+    config = job.config
+    rank, world = rank_and_world()
+    torch.manual_seed(job.seed)
+    examples = read_examples(job.examples)
+    steps = plan_steps(len(examples), config.batch_size * world, config.epochs, job.seed, config.max_steps)
+    backend = build_backend(
+        Path(job.model_dir), config, config.optimiser, trust_remote_code=job.trust_remote_code)
+    state = load_checkpoint(backend) or {"step": 0, "history": []}
+    for step in range(state["step"], len(steps)):
+        started = time.monotonic()
+        own = [examples[i] for i in steps[step][rank::world]]
+        tokens, = global_sum(sum(len(one.targets) for one in own))
+
+        def loss_of(batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor, tokens: float = tokens) -> torch.Tensor:
+            return sft_loss(logprobs) / tokens
+
+        share = accumulate(backend, own, config.max_tokens * config.batch_size, job.pad_id, loss_of)
+        loss, = global_sum(share)
+        rate = learning_rate(config.optimiser, step, len(steps))
+        norm = backend.step(rate)
+        row = {"step": step + 1, "loss": round(loss, 5), "tokens": int(tokens), "learning_rate": rate,
+               "grad_norm": round(norm, 4), "seconds": round(time.monotonic() - started, 3)}
+        state = {"step": step + 1, "history": [*state["history"], row]}
+        if rank == 0:
+            job.log.append.remote({**row, "total": len(steps)})
+        if (step + 1) % config.checkpoint_every == 0 and step + 1 < len(steps):
+            save_checkpoint(backend, state, row)
+    save_model(backend, Path(job.model_dir), Path(job.output), job.trust_remote_code)
+    ray.train.report({"history": state["history"], "step": state["step"]})

@@ -1,0 +1,170 @@
+"""The SFT and GRPO stages: what the workers are given, the Ray Train run, and the model that comes out."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from medr_ray.core.config import TrainerConfig
+from medr_ray.core.progress import Bar
+from medr_ray.core.records import FilteredTrajectory, Question
+from medr_ray.core.run import Counts, Stage, StageContext
+
+_POLL_SECONDS = 1.0
+
+
+def execute_sft(context: StageContext) -> Counts:
+    """Fine-tune ``models.policy`` on the accepted trajectories; writes ``model/`` and ``metrics.jsonl``."""
+    from medr_ray.core.errors import DataError
+    from medr_ray.engines.weights import model_path
+    from medr_ray.training.sft import SFTJob, sft_worker
+
+    config, local = context.config, context.directory.local
+    model_dir = model_path(config.models.policy)
+    count, pad_id = _write_examples(context)
+    if not count:
+        raise DataError("no accepted trajectory fits sft.max_tokens: look at trajectories/rejected.jsonl")
+
+    def job(log: Any) -> SFTJob:
+        return SFTJob(config.sft, config.run.seed, str(model_dir), str(local / "examples.parquet"),
+                      str(local / "model"), pad_id, log, config.models.trust_remote_code)
+
+    history = _train(context, "sft", config.sft, sft_worker, job)
+    counts = {"examples": count, "steps": len(history), "loss_first": history[0]["loss"],
+              "loss_last": history[-1]["loss"], "tokens": sum(row["tokens"] for row in history)}
+    context.console.print(
+        f"sft: {counts['steps']} steps over {count} dialogues, loss {counts['loss_first']:.3f} -> "
+        f"{counts['loss_last']:.3f}")
+    return counts
+
+
+def execute_grpo(context: StageContext) -> Counts:
+    """Improve the SFT model by its own rollouts; writes ``model/``, ``metrics.jsonl`` and ``rollouts/``."""
+    from medr_ray.training.grpo import GRPOJob, grpo_worker
+
+    config, local = context.config, context.directory.local
+    questions = context.upstream("questions").read_records("questions.parquet", Question)
+    train = tuple(one for one in questions if one.split == "train")
+    model_dir = context.upstream("sft").local / "model"
+    pad_id = _tokenizer(str(model_dir), config.models.trust_remote_code).eos_token_id
+
+    def job(log: Any) -> GRPOJob:
+        return GRPOJob(config, train, str(model_dir), context.upstream("index").uri, context.directory.uri,
+                       str(local / "model"), pad_id, log)
+
+    history = _train(context, "grpo", config.grpo, grpo_worker, job)
+    first, last = history[:3], history[-3:]
+    counts = {"updates": len(history), "rollouts": sum(row["rollouts"] for row in history),
+              "excluded": sum(row["excluded"] for row in history),
+              "exact_match_first": _mean(first, "exact_match"), "exact_match_last": _mean(last, "exact_match"),
+              "reward_first": _mean(first, "reward_mean"), "reward_last": _mean(last, "reward_mean")}
+    context.console.print(
+        f"grpo: {counts['updates']} updates, {counts['rollouts']} rollouts, exact match of the rollouts "
+        f"{counts['exact_match_first']:.0%} -> {counts['exact_match_last']:.0%} (first and last 3 updates)")
+    return counts
+
+
+def _mean(rows: list[dict[str, Any]], key: str) -> float:
+    values = [row[key] for row in rows if row[key] is not None]
+    return round(sum(values) / max(len(values), 1), 4)
+
+
+def _tokenizer(model_dir: str, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model_dir, trust_remote_code=trust_remote_code)
+
+
+def _write_examples(context: StageContext) -> tuple[int, int]:
+    """``examples.parquet`` (trajectory_id, ids, mask); its length and the padding id."""
+    import pyarrow as pa
+
+    from medr_ray.engines.weights import model_path
+    from medr_ray.trajectories.dataset import DialogueEncoder, training_examples
+
+    config = context.config
+    judged = context.upstream("trajectories").read_records("trajectories.parquet", FilteredTrajectory)
+    tokenizer = _tokenizer(str(model_path(config.models.policy)), config.models.trust_remote_code)
+    examples = training_examples(judged, DialogueEncoder(tokenizer), config.sft.max_tokens)
+    table = pa.table({
+        "trajectory_id": [one.trajectory_id for one in examples],
+        "ids": pa.array([list(one.ids) for one in examples], pa.list_(pa.int32())),
+        "mask": pa.array([list(one.mask) for one in examples], pa.list_(pa.bool_()))})
+    context.directory.write_table("examples.parquet", table)
+    return len(examples), tokenizer.eos_token_id
+
+
+def _train(
+    context: StageContext, name: str, config: TrainerConfig, worker: Callable[[dict[str, Any]], None],
+    make_job: Callable[[Any], Any],
+) -> list[dict[str, Any]]:
+    """Run Ray Train to its end (resuming under the same name) and return the metric history."""
+    import shutil
+
+    import ray
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    from medr_ray.training.workers import TrainingLog
+
+    local: Path = context.directory.local
+    shutil.rmtree(local / "model", ignore_errors=True)
+    log = ray.remote(TrainingLog).options(num_cpus=0).remote()
+    trainer = TorchTrainer(
+        worker, train_loop_config={"job": make_job(log)},
+        scaling_config=ScalingConfig(
+            num_workers=config.workers, use_gpu=config.use_gpu,
+            resources_per_worker={"CPU": config.cpus_per_worker, **({"GPU": 1} if config.use_gpu else {})}),
+        run_config=RunConfig(
+            name="train", storage_path=str(local), failure_config=FailureConfig(max_failures=config.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=1)))
+    result = _fit(trainer, log, context, name)
+    history: list[dict[str, Any]] = result.metrics["history"]
+    context.directory.write_jsonl("metrics.jsonl", history)
+    shutil.rmtree(local / "train", ignore_errors=True)  # optimiser state: gigabytes nobody needs once it is done
+    return history
+
+
+def _fit(trainer: Any, log: Any, context: StageContext, name: str) -> Any:
+    """``trainer.fit()`` with a progress bar fed from the workers' log."""
+    import ray
+
+    outcome: list[Any] = []
+    failure: list[BaseException] = []
+
+    def fit() -> None:
+        try:
+            outcome.append(trainer.fit())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=fit, daemon=True)
+    thread.start()
+    seen, bar = 0, None
+    while thread.is_alive():
+        thread.join(_POLL_SECONDS)
+        rows = ray.get(log.rows.remote(seen))
+        for row in rows:
+            if bar is None:
+                done = row.get("step", row.get("update")) - 1
+                bar = Bar(context.console, name, row["total"], "steps" if "step" in row else "updates").__enter__()
+                bar.advance(done)
+            bar.advance(note=_note(row))
+        seen += len(rows)
+    if bar is not None:
+        bar.__exit__(None, None, None)
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def _note(row: dict[str, Any]) -> str:
+    if "reward_mean" in row:
+        return f"reward {row['reward_mean']}, exact match {row['exact_match']}, loss {row['loss']:.4f}"
+    return f"loss {row['loss']:.3f}"
+
+
+SFT = Stage(name="sft", needs=("trajectories",), sections=("sft", "models"), execute=execute_sft)
+GRPO = Stage(
+    name="grpo", needs=("sft", "questions", "index"),
+    sections=("grpo", "agent", "retrieval", "models", "engine", "llm"), execute=execute_grpo)

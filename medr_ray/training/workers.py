@@ -1,0 +1,150 @@
+"""What SFT and GRPO workers share on Ray Train: set-up, gradient accumulation, checkpoints, the log the driver reads.
+
+A checkpoint holds the backend's state, the step and the metric history, so that a resumed run continues both.
+"""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+import torch.distributed as dist
+
+from medr_ray.core.config import OptimiserConfig, TrainerConfig
+from medr_ray.training.backends import TrainerBackend, deepspeed_settings, make_backend
+from medr_ray.training.batches import Example, MicroBatch, collate, micro_batches
+from medr_ray.training.policy import load_policy
+
+_STATE = "state.json"
+
+
+class TrainingLog:
+    """A Ray actor that carries metric rows from rank 0 to the driver's progress bar."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+
+    def append(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+
+    def rows(self, start: int) -> list[dict[str, Any]]:
+        """Rows from number ``start`` on."""
+        return self._rows[start:]
+
+
+def build_backend(
+    model_dir: Path, config: TrainerConfig, optimiser: OptimiserConfig, temperature: float = 1.0,
+    trust_remote_code: bool = False,
+) -> TrainerBackend:
+    """This worker's backend with the model loaded, on the device Ray Train gave it."""
+    from ray.train.torch import get_device
+
+    device = get_device() if config.use_gpu else torch.device("cpu")
+    if device.type == "cpu":
+        torch.set_num_threads(config.threads)
+    sharded = deepspeed_settings(config, optimiser) if config.backend == "deepspeed" else None
+    module = load_policy(model_dir, temperature, trust_remote_code, sharded)
+    return make_backend(module, config, optimiser, device)
+
+
+def rank_and_world() -> tuple[int, int]:
+    context = ray.train.get_context()
+    return context.get_world_rank(), context.get_world_size()
+
+
+def learning_rate(optimiser: OptimiserConfig, step: int, total: int) -> float:
+    """Linear warm-up to the peak, then constant or a cosine to zero; ``step`` counts from 0."""
+    if step < optimiser.warmup_steps:
+        return optimiser.learning_rate * (step + 1) / optimiser.warmup_steps
+    if optimiser.schedule == "constant":
+        return optimiser.learning_rate
+    progress = (step - optimiser.warmup_steps) / max(1, total - optimiser.warmup_steps)
+    return optimiser.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def global_sum(*values: float) -> list[float]:
+    """Each value summed over all workers."""
+    totals = torch.tensor(values, dtype=torch.float64)
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        totals = totals.to(device)
+        dist.all_reduce(totals)
+    return totals.tolist()
+
+
+def _global_max(value: int) -> int:
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return value
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    most = torch.tensor(value, device=device)
+    dist.all_reduce(most, op=dist.ReduceOp.MAX)
+    return int(most)
+
+
+def accumulate(
+    backend: TrainerBackend, examples: Sequence[Example], micro_tokens: int, pad_id: int,
+    loss_of: Callable[[MicroBatch, torch.Tensor, torch.Tensor], torch.Tensor],
+) -> float:
+    """Backpropagate the examples of this worker; returns the loss summed over them.
+
+    ``loss_of(batch, logprobs, entropies)`` must already be divided by the global token count. Workers with fewer
+    micro-batches repeat one at weight zero, because gradient exchange needs the same number everywhere.
+    """
+    groups = micro_batches(examples, micro_tokens)
+    rounds, total = _global_max(len(groups)), 0.0
+    for index in range(rounds):
+        real = index < len(groups)
+        batch = collate(groups[index if real else 0], pad_id, backend.device)
+        loss = loss_of(batch, *backend.forward(batch)) * float(real)
+        backend.backward(loss, last=index == rounds - 1)
+        total += float(loss.detach())
+    return total
+
+
+def save_checkpoint(backend: TrainerBackend, state: dict[str, Any], metrics: dict[str, Any]) -> None:
+    """Report metrics with a checkpoint; called by every worker."""
+    rank, _ = rank_and_world()
+    with tempfile.TemporaryDirectory() as folder:
+        backend.save(Path(folder))
+        if rank == 0:
+            (Path(folder) / _STATE).write_text(json.dumps(state), encoding="utf-8")
+        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def load_checkpoint(backend: TrainerBackend) -> dict[str, Any] | None:
+    """The state of the latest checkpoint, its weights loaded; None at a fresh start."""
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        backend.load(Path(folder))
+        return json.loads((Path(folder) / _STATE).read_text(encoding="utf-8"))
+
+
+def save_model(backend: TrainerBackend, source: Path, target: Path, trust_remote_code: bool = False) -> None:
+    """The trained model in Hugging Face format (bf16), with the source's tokenizer; called by every worker.
+
+    ``target`` appears whole or not at all.
+    """
+    weights = backend.export_weights()
+    if rank_and_world()[0] != 0:
+        return
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code)
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    if unexpected or set(missing) - set(getattr(model, "_tied_weights_keys", None) or ()):
+        raise RuntimeError(f"exported weights do not fit {source}: missing {missing}, unexpected {unexpected}")
+    model.tie_weights()
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code).save_pretrained(folder)
+        Path(folder).chmod(0o755)
+        os.rename(folder, target)
+        Path(folder).mkdir()  # the context manager expects its folder back
