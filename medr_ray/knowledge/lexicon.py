@@ -20,6 +20,7 @@ from medr_ray.knowledge.text import normalise
 __all__ = ["Concept", "build_lexicon", "normalise"]
 
 VOCABULARIES = ("hpo_diseases", "hpo", "diseases", "drugs", "genes")  # in order of precedence
+_DISEASE_TREES = ("C", "F03")  # MeSH: diseases, mental disorders; the rest is behaviour and the like
 _MIN_FORM = 2  # characters; a single letter names nothing
 
 
@@ -107,6 +108,8 @@ def _mesh_diseases(entries: Iterable[DictionaryEntry], known: list[_Draft]) -> l
     terms = {name: one for one in known if one.entity_type == PHENOTYPE for name in one.preferred}
     drafts = []
     for entry in entries:
+        if not any(tree.startswith(_DISEASE_TREES) for tree in entry.trees):
+            continue
         draft = _from_entry(entry, DISEASE, "diseases", mesh_specialty(entry.trees))
         same = _same(draft, diseases) or _same(draft, terms)
         if same is None:
