@@ -1,0 +1,75 @@
+"""The Serve ingress: the FastAPI application of ``http.py`` over handles to the model and the retriever."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.exceptions import BackPressureError
+from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
+
+from medr_ray.serving.errors import Overloaded
+from medr_ray.serving.http import build_http
+from medr_ray.serving.jobs import ChatJob, Completion, Refusal, StreamItem
+from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.schemas import SearchMode
+
+
+class _Chat:
+    """ChatBackend over a handle. Raises Overloaded when the handle's queue is full."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle = handle
+
+    async def complete(self, job: ChatJob) -> Completion | Refusal:
+        try:
+            done: Completion | Refusal = await self._handle.complete.remote(job)
+        except BackPressureError as error:
+            raise Overloaded(str(error)) from error
+        return done
+
+    async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
+        items: DeploymentResponseGenerator[StreamItem] = self._handle.options(stream=True).stream.remote(job)  # type: ignore[assignment]
+        try:
+            async for item in items:
+                yield item
+        except BackPressureError as error:
+            raise Overloaded(str(error)) from error
+        finally:
+            items.cancel()  # ends generation when the client is gone; nothing happens after the last item
+
+    async def statistics(self) -> dict[str, int]:
+        counters: dict[str, int] = await self._handle.statistics.remote()
+        return counters
+
+
+class _Search:
+    """SearchBackend over a handle."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle = handle
+
+    async def search(
+        self, query: str, results: int | None, sources: list[str] | None, mode: SearchMode | None,
+    ) -> list[dict[str, Any]]:
+        hits: list[dict[str, Any]] = await self._handle.search.remote(query, results, sources, mode)
+        return hits
+
+    async def document(self, document_id: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = await self._handle.document.remote(document_id)
+        return found
+
+
+@serve.ingress()
+class Gateway:
+    """Holds the digest of the key, never the key."""
+
+    def __init__(
+        self, model: DeploymentHandle, search: DeploymentHandle | None, gate: KeyGate, names: Sequence[str],
+    ) -> None:
+        self._model, self._search, self._gate, self._names = model, search, gate, names
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """Called by Ray Serve once the replica is constructed."""
+        search = _Search(self._search) if self._search is not None else None
+        return build_http(_Chat(self._model), search, self._gate, self._names)

@@ -1,0 +1,36 @@
+"""A replica of the retriever: ranked hits for a query, and documents by id, as plain dictionaries."""
+
+import asyncio
+import functools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+from medr_ray.core.config import ModelsConfig, RetrievalConfig
+from medr_ray.core.run import Directory
+from medr_ray.serving.schemas import SearchMode
+
+
+class SearchReplica:
+    """Opens the index once; searches run one at a time in a thread, so that the replica always answers."""
+
+    def __init__(self, index: Directory, retrieval: RetrievalConfig, models: ModelsConfig) -> None:
+        from medr_ray.retrieval.retriever import Retriever
+
+        self._retriever = Retriever.open(index, retrieval, models)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="retriever")
+
+    async def search(
+        self, query: str, results: int | None, sources: list[str] | None, mode: SearchMode | None,
+    ) -> list[dict[str, Any]]:
+        """Hits in rank order: document_id, source, title, snippet, relevance, authority, score."""
+        loop = asyncio.get_running_loop()
+        find = functools.partial(self._retriever.search, query, results, sources, mode)
+        hits = await loop.run_in_executor(self._thread, find)
+        return [asdict(hit) for hit in hits]
+
+    async def document(self, document_id: str) -> dict[str, Any] | None:
+        """A document with its text, None where the index has no such id."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._retriever.document, document_id)
+        return None if found is None else asdict(found)

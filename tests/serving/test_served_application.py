@@ -1,0 +1,154 @@
+"""The whole application on Ray Serve with a tiny model, asked over HTTP as users ask it."""
+
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+from support.tiny_model import build_tiny_model
+
+from medr_ray.core.config import PipelineConfig
+from medr_ray.core.errors import MedrError
+from medr_ray.core.run import run_directory
+from medr_ray.core.settings import load_config
+from medr_ray.serving.app import (
+    ServedApplication,
+    check_port,
+    free_port,
+    serve_application,
+    served_directories,
+)
+
+KEY = "a-key-for-this-test"
+ASK = [{"role": "user", "content": "what is the inheritance of Marfan syndrome"}]
+
+
+def configured(root: Path, model: Path, *more: str) -> PipelineConfig:
+    return load_config(None, [
+        f"run.root={root}", "run.name=served", f"models.policy={model}", "engine.dtype=float32", "engine.threads=1",
+        f"serving.port={free_port()}", "serving.max_tokens=48", "serving.batch_wait_seconds=0.2", *more])
+
+
+@pytest.fixture(scope="module")
+def served(
+    ray_local: None, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ServedApplication]:
+    root = tmp_path_factory.mktemp("runs")
+    build_tiny_model(root / "served" / "grpo" / "model", seed=1)
+    config = configured(root, tiny_model)
+    with serve_application(config, run_directory(config), key=KEY) as application:
+        yield application
+
+
+@pytest.fixture
+def client(served: ServedApplication) -> openai.OpenAI:
+    return openai.OpenAI(base_url=served.base_url, api_key=KEY, max_retries=0, timeout=60)
+
+
+@pytest.mark.slow
+def test_the_openai_client_gets_the_same_answer_streamed_and_not(client: openai.OpenAI) -> None:
+    asked = {"model": "medr-agent", "messages": ASK, "temperature": 0.0, "max_tokens": 24}
+    whole = client.chat.completions.create(**asked)  # type: ignore[call-overload]
+    assert whole.usage.prompt_tokens > 10
+    assert whole.usage.completion_tokens <= 24
+    pieces, usage = "", None
+    for chunk in client.chat.completions.create(  # type: ignore[call-overload]
+            **asked, stream=True, stream_options={"include_usage": True}):
+        usage = chunk.usage or usage
+        pieces += "".join(choice.delta.content or "" for choice in chunk.choices)
+    assert pieces == whole.choices[0].message.content
+    assert usage is not None
+    assert usage.prompt_tokens == whole.usage.prompt_tokens
+
+
+@pytest.mark.slow
+def test_base_and_trained_weights_are_different_models(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["medr-agent", "base", "grpo"]
+
+    def said(model: str) -> str | None:
+        done = client.chat.completions.create(model=model, messages=ASK, temperature=0, max_tokens=24)  # type: ignore[arg-type]
+        return done.choices[0].message.content
+
+    assert said("medr-agent") == said("grpo") != said("base")
+
+
+@pytest.mark.slow
+def test_concurrent_requests_are_generated_together(served: ServedApplication, client: openai.OpenAI) -> None:
+    def calls() -> int:
+        return int(httpx.get(served.base_url.replace("/v1", "/healthz")).json()["model"]["engine_calls"])
+
+    before = calls()
+    with ThreadPoolExecutor(12) as pool:
+        done = list(pool.map(lambda _: client.chat.completions.create(
+            model="grpo", messages=ASK, temperature=0, max_tokens=16), range(12)))  # type: ignore[arg-type]
+    assert len(done) == 12
+    assert calls() - before < 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("change", "status"), [
+    ({"model": "gpt-4"}, 404), ({"n": 2}, 422), ({"max_tokens": 49}, 422),
+    ({"messages": [{"role": "user", "content": "word " * 600}]}, 400),
+    ({"messages": [{"role": "user", "content": "word " * 600}], "stream": True}, 400)])
+def test_errors_over_http_have_openais_envelope(served: ServedApplication, change: dict, status: int) -> None:
+    body = {"model": "base", "messages": ASK, **change}
+    response = httpx.post(f"{served.base_url}/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"})
+    assert response.status_code == status
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.slow
+def test_a_wrong_key_is_refused_and_the_right_one_appears_nowhere(
+    served: ServedApplication, caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(openai.AuthenticationError):
+        openai.OpenAI(base_url=served.base_url, api_key="wrong", max_retries=0).models.list()
+    assert KEY not in caplog.text
+    import ray
+
+    context = ray.get_runtime_context()
+    session = Path(context.get_temp_dir()) / context.get_session_name()
+    logs = [path for path in (session / "logs").rglob("*") if path.is_file()]
+    assert logs
+    assert [path for path in logs if KEY.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.slow
+def test_a_client_that_leaves_does_not_keep_the_model_busy(
+    served: ServedApplication, client: openai.OpenAI,
+) -> None:
+    body = {"model": "base", "messages": ASK, "stream": True, "max_tokens": 48, "temperature": 0}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.stream("POST", f"{served.base_url}/chat/completions", json=body, headers=headers) as response:
+        first = next(line for line in response.iter_lines() if line.startswith("data: "))
+    assert json.loads(first.removeprefix("data: "))["choices"][0]["delta"]["role"] == "assistant"
+    again = client.chat.completions.create(model="base", messages=ASK, max_tokens=2)  # type: ignore[arg-type]
+    assert again.usage is not None
+
+
+@pytest.mark.slow
+def test_without_an_index_search_says_so(served: ServedApplication) -> None:
+    response = httpx.get(f"{served.base_url}/search?query=a", headers={"Authorization": f"Bearer {KEY}"})
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "no_index"
+
+
+def test_missing_weights_are_named_before_anything_starts(tiny_model: Path, tmp_path: Path) -> None:
+    config = configured(tmp_path, tiny_model, "serving.weights=sft")
+    with pytest.raises(MedrError, match="no sft model yet"):
+        served_directories(config, run_directory(config))
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(MedrError, match=f"{port}.*serving.port"):
+            check_port("127.0.0.1", port)
