@@ -1,1 +1,11 @@
-""""""
+"""Retrieval: what is searchable, and how it is ranked.
+
+Promises: one index of documents (citations with abstracts, HPO disease records) in LanceDB, an embedded, disk- or
+object-store-native table; a retriever over it that answers the same query with the same hits everywhere, by full text,
+vectors or both, with clinical authority on top; snippets made of the document's own sentences.
+"""
+
+from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.retriever import Hit, Retriever
+
+__all__ = ["Document", "Hit", "Retriever"]

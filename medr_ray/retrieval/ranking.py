@@ -1,0 +1,102 @@
+"""How candidates are ranked: pure arithmetic over scores, apart from where the scores come from.
+
+Relevance lies in [0, 1] within one query. Lexical relevance is the mean of BM25, divided by the query's best, and the
+share of the query (words and pairs of words, weighed by rarity) that the title and the best single sentence repeat:
+one sentence that answers beats a long document that mentions every word somewhere. Rankings are fused by reciprocal
+rank (Cormack et al. 2009). Clinical ranking is the paper's Score(d, q) = lambda Rel(d, q) + (1 - lambda) Auth(d)
+(section 2.2), where Auth counts only for documents whose relevance reaches a floor, so that authority cannot lift what
+is off the topic.
+"""
+
+import math
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.snippets import features
+
+_RANK_CONSTANT = 60  # Cormack, Clarke and Buettcher 2009
+RELEVANCE_FLOOR = 0.6  # of the best relevance among the candidates
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A document with what is known of its match: BM25 score or 0, cosine or None where it has no vector, and how
+    many words of the query its whole title covers (0 unless the whole title occurs in the query)."""
+
+    document: Document
+    bm25: float
+    cosine: float | None
+    title_words: int
+
+
+def passage_share(wanted: Mapping[str, float], document: Document) -> float:
+    """Share in [0, 1] of the query (features with their weights) that the title and the best sentence repeat."""
+    total = sum(wanted.values())
+    if not total:
+        return 0.0
+    rest = wanted.keys() - features(document.title)
+    best = max((_weigh(wanted, rest & features(sentence)) for sentence in document.sentences), default=0.0)
+    return (_weigh(wanted, wanted.keys() - rest) + best) / total
+
+
+def _weigh(weights: Mapping[str, float], chosen: Set[str]) -> float:
+    return math.fsum(weights[feature] for feature in chosen)  # exact, so the order of a set cannot matter
+
+
+def lexical_relevance(wanted: Mapping[str, float], candidates: Sequence[Candidate]) -> list[float]:
+    top = max((one.bm25 for one in candidates), default=0.0) or 1.0
+    return [(one.bm25 / top + passage_share(wanted, one.document)) / 2 for one in candidates]
+
+
+def calibrated(cosines: Sequence[float | None]) -> list[float | None]:
+    """Cosines stretched to [0, 1] over the query's candidates (cosine has no scale of its own)."""
+    known = [one for one in cosines if one is not None]
+    if not known:
+        return list(cosines)
+    low, high = min(known), max(known)
+    spread = (high - low) or 1.0
+    return [None if one is None else (one - low) / spread if high > low else 1.0 for one in cosines]
+
+
+def semantic_relevance(wanted: Mapping[str, float], candidates: Sequence[Candidate]) -> list[float]:
+    """Mean of the calibrated cosine and the lexical relevance; the latter alone where there is no vector. Only
+    titles may be embedded, and what the text says must still count."""
+    lexical = lexical_relevance(wanted, candidates)
+    cosines = calibrated([one.cosine for one in candidates])
+    return [words if cosine is None else (cosine + words) / 2 for words, cosine in zip(lexical, cosines, strict=True)]
+
+
+def fused_relevance(wanted: Mapping[str, float], candidates: Sequence[Candidate]) -> list[float]:
+    """Reciprocal-rank fusion of the lexical and the vector ranking, divided by the best possible sum."""
+    rankings = [dict(enumerate(lexical_relevance(wanted, candidates)))]
+    cosines = {i: one.cosine for i, one in enumerate(candidates) if one.cosine is not None}
+    if cosines:
+        rankings.append(cosines)
+    ids = [one.document.document_id for one in candidates]
+    totals = [0.0] * len(candidates)
+    for ranking in rankings:
+        for rank, i in enumerate(_by_score(ranking, ids)):
+            totals[i] += 1 / (_RANK_CONSTANT + rank + 1)
+    return [total * (_RANK_CONSTANT + 1) / len(rankings) for total in totals]
+
+
+def _by_score(scores: Mapping[int, float], ids: Sequence[str]) -> list[int]:
+    return sorted(scores, key=lambda i: (-scores[i], ids[i]))
+
+
+def clinical_scores(relevance: Sequence[float], authority: Sequence[float], weight: float) -> list[float]:
+    """Score = weight * Rel + (1 - weight) * Auth, with Auth 0 below the relevance floor."""
+    floor = RELEVANCE_FLOOR * max(relevance, default=0.0)
+    return [weight * rel + (1 - weight) * (auth if rel >= floor else 0.0)
+            for rel, auth in zip(relevance, authority, strict=True)]
+
+
+def order(candidates: Sequence[Candidate], scores: Sequence[float], authority: Sequence[float]) -> list[int]:
+    """Positions, best first: documents whose whole title the query names, the longest title first and of equal
+    titles the more authoritative; then by score; ties by document id."""
+    def key(i: int) -> tuple[float, float, float, str]:
+        named = candidates[i].title_words
+        return -named, -authority[i] if named else 0.0, -scores[i], candidates[i].document.document_id
+
+    return sorted(range(len(candidates)), key=key)
