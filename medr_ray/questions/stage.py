@@ -128,7 +128,7 @@ def _model_writer(config: PipelineConfig, context: StageContext, graph: Graph) -
         from medr_ray.llm.client import ChatClient
         from medr_ray.questions.model_writing import LLMWriter
 
-        client = ChatClient(config.llm, context.run.child("llm"))
+        client = ChatClient(config.llm, context.run)
         return LLMWriter(client, graph.entities, config.questions.language, config.llm.model)
 
     return build

@@ -1,0 +1,64 @@
+"""A client against a loopback endpoint, a governor of its own, and no waiting between attempts."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from medr_ray.core.config import EndpointConfig
+from medr_ray.core.run import Directory
+from medr_ray.llm import client as client_module
+from medr_ray.llm import governor as governor_module
+from medr_ray.llm.client import ChatClient
+from medr_ray.llm.governor import ProcessGovernor
+
+SECRET = "sk-very-secret-1234567890"
+Make = Callable[..., ChatClient]
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(governor_module, "_process_governor", ProcessGovernor())
+    monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
+    monkeypatch.setenv("MEDR_TEST_KEY", SECRET)
+
+
+@pytest.fixture
+def make(httpserver: HTTPServer, tmp_path: Path) -> Make:
+    """A client of the test server; ``run=None`` for one without a run directory, other arguments as in the config."""
+
+    def build(run: Directory | None = Directory(str(tmp_path)), **settings: Any) -> ChatClient:  # noqa: B008
+        defaults = {"model": "tiny", "api_key_env": "MEDR_TEST_KEY", "requests_per_minute": 1e6, "retries": 3}
+        config = EndpointConfig(base_url=httpserver.url_for("/v1"), **{**defaults, **settings})
+        return ChatClient(config, run)
+
+    return build
+
+
+def completion(text: str, prompt_tokens: int = 7, output_tokens: int = 3) -> dict[str, Any]:
+    return {
+        "id": "x", "object": "chat.completion", "created": 0, "model": "tiny",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": output_tokens,
+                  "total_tokens": prompt_tokens + output_tokens},
+    }
+
+
+class Script:
+    """A server that answers with each of its lines in turn, and then with the last one for ever."""
+
+    def __init__(self, server: HTTPServer, *lines: Response | dict[str, Any]) -> None:
+        self._lines = list(lines)
+        self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(self._answer)
+
+    def _answer(self, request: Request) -> Response:
+        self.bodies.append(json.loads(request.data))
+        self.keys.append(request.headers["Authorization"])
+        line = self._lines.pop(0) if len(self._lines) > 1 else self._lines[0]
+        return line if isinstance(line, Response) else Response(json.dumps(line), content_type="application/json")

@@ -1,0 +1,216 @@
+"""The chat client against an endpoint that misbehaves."""
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from medr_ray.core.config import EndpointConfig
+from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
+from medr_ray.llm import BudgetExceeded, ChatClient
+from medr_ray.llm.governor import ProcessGovernor
+from medr_ray.llm.governor import Request as Asked
+
+from .conftest import SECRET, Make, Script, completion
+
+_ASK = [{"role": "user", "content": "What is the mode of inheritance of Marfan syndrome?"}]
+
+
+class _Verdict(BaseModel):
+    correct: bool
+    reason: str
+
+
+def _complete(client: ChatClient, **options: Any) -> str:
+    return asyncio.run(client.complete(_ASK, **options)).text
+
+
+def test_a_completion_carries_text_usage_and_the_key_of_the_environment(httpserver: HTTPServer, make: Make) -> None:
+    script = Script(httpserver, completion("Autosomal dominant"))
+    result = asyncio.run(make().complete(_ASK, temperature=0.5, max_tokens=9, stop=["</answer>"], seed=4))
+    assert (result.text, result.prompt_tokens, result.output_tokens, result.finish_reason) == (
+        "Autosomal dominant", 7, 3, "stop")
+    assert script.bodies == [{"model": "tiny", "messages": _ASK, "temperature": 0.5, "max_tokens": 9,
+                              "stop": ["</answer>"], "seed": 4}]
+    assert script.keys == [f"Bearer {SECRET}"]
+
+
+@pytest.mark.parametrize("bad", [
+    Response("slow down", status=429, headers={"Retry-After": "0.01"}),
+    Response("oops", status=500),
+    Response("bad gateway", status=502),
+    Response('{"choices": [', content_type="application/json"),
+    Response("<html>maintenance</html>", content_type="text/html"),
+    Response('{"result": "ok"}', content_type="application/json"),
+    Response('{"choices": []}', content_type="application/json"),
+])
+def test_one_bad_reply_is_tried_again(httpserver: HTTPServer, make: Make, bad: Response) -> None:
+    script = Script(httpserver, bad, completion("yes"))
+    assert _complete(make()) == "yes"
+    assert len(script.bodies) == 2
+
+
+def test_an_endpoint_that_stays_down_is_an_infrastructure_error_after_the_retries(
+    httpserver: HTTPServer, make: Make
+) -> None:
+    script = Script(httpserver, Response("oops", status=503))
+    with pytest.raises(InfrastructureError, match="failed 3 times"):
+        _complete(make(retries=2))
+    assert len(script.bodies) == 3
+
+
+def test_nobody_listening_is_an_infrastructure_error(make: Make) -> None:
+    client = ChatClient(EndpointConfig(base_url="http://127.0.0.1:9/v1", model="tiny", retries=1))
+    with pytest.raises(InfrastructureError, match=r"127\.0\.0\.1:9"):
+        _complete(client)
+
+
+def test_a_hanging_endpoint_ends_at_the_deadline(httpserver: HTTPServer, make: Make) -> None:
+    over = threading.Event()
+
+    def hang(_: Request) -> Response:
+        over.wait(30)
+        return Response("too late")
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(hang)
+    try:
+        with pytest.raises(InfrastructureError, match="failed 1 times"):
+            _complete(make(timeout_seconds=0.2, retries=0))
+    finally:
+        over.set()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_a_refusal_is_not_repeated_and_never_shows_the_key(httpserver: HTTPServer, make: Make, status: int) -> None:
+    script = Script(httpserver, Response(f"no: Bearer {SECRET} is wrong", status=status))
+    with pytest.raises(MedrError) as caught:
+        _complete(make())
+    assert len(script.bodies) == 1
+    assert isinstance(caught.value, ConfigError if status in (401, 403, 404) else InfrastructureError)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_retry_after_pauses_every_caller_of_the_endpoint(httpserver: HTTPServer, make: Make) -> None:
+    class Watched(ProcessGovernor):
+        paused: list[float] = []  # noqa: RUF012
+
+        async def pause(self, request: Asked, seconds: float) -> None:
+            self.paused.append(seconds)
+
+    script = Script(httpserver, Response("slow", status=429, headers={"Retry-After": "7"}), completion("yes"))
+    client = make()
+    client._gate = Watched()
+    assert _complete(client) == "yes"
+    assert Watched.paused == [7.0]
+    assert len(script.bodies) == 2
+
+
+def test_an_endpoint_that_asks_for_an_hour_is_down(httpserver: HTTPServer, make: Make) -> None:
+    script = Script(httpserver, Response("slow", status=429, headers={"Retry-After": "3600"}))
+    with pytest.raises(InfrastructureError):
+        _complete(make())
+    assert len(script.bodies) == 1
+
+
+def test_the_same_request_is_sent_once_even_by_another_client(httpserver: HTTPServer, make: Make) -> None:
+    script = Script(httpserver, completion("one"), completion("two"))
+    assert [_complete(make()), _complete(make()), _complete(make(), seed=1), _complete(make(), seed=1)] == [
+        "one", "one", "two", "two"]
+    assert len(script.bodies) == 2
+
+
+def test_samples_without_a_seed_are_never_served_from_the_cache(httpserver: HTTPServer, make: Make) -> None:
+    script = Script(httpserver, completion("one"), completion("two"))
+    client = make()
+    assert [_complete(client, temperature=1.0), _complete(client, temperature=1.0)] == ["one", "two"]
+    assert len(script.bodies) == 2
+
+
+def test_the_cache_can_be_switched_off(httpserver: HTTPServer, make: Make, tmp_path: Path) -> None:
+    script = Script(httpserver, completion("one"))
+    client = make(cache=False)
+    _complete(client)
+    _complete(client)
+    assert len(script.bodies) == 2
+    assert list(tmp_path.rglob("*.sqlite")) == []
+
+
+def test_no_file_of_the_run_holds_the_key(httpserver: HTTPServer, make: Make, tmp_path: Path) -> None:
+    Script(httpserver, completion("one"))
+    _complete(make())
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "responses.sqlite" for path in files)
+    assert not any(SECRET.encode() in path.read_bytes() for path in files)
+
+
+def test_credentials_in_the_address_are_refused_without_repeating_them() -> None:
+    with pytest.raises(ConfigError) as caught:
+        ChatClient(EndpointConfig(base_url=f"http://me:{SECRET}@127.0.0.1/v1", model="tiny"))
+    assert SECRET not in str(caught.value)
+
+
+def test_a_budget_stops_before_the_request_and_outlives_a_restart(httpserver: HTTPServer, make: Make) -> None:
+    script = Script(httpserver, completion("one", prompt_tokens=60, output_tokens=40))
+    settings = {"budget_tokens": 240, "max_tokens": 50}
+    _complete(make(**settings), seed=1)
+    _complete(make(**settings), seed=2)
+    with pytest.raises(BudgetExceeded, match="200 tokens are spent"):
+        _complete(make(**settings), seed=3)
+    assert len(script.bodies) == 2
+    assert _complete(make(**settings), seed=1) == "one", "what was answered stays"
+
+
+def test_no_more_requests_run_at_once_than_allowed() -> None:
+    running, most, state = 0, 0, threading.Lock()
+    together = threading.Barrier(3, timeout=20)
+
+    def answer(_: Request) -> Response:
+        nonlocal running, most
+        with state:
+            running += 1
+            most = max(most, running)
+        together.wait()  # passes only when three requests are in flight
+        with state:
+            running -= 1
+        return Response(json.dumps(completion("yes")), content_type="application/json")
+
+    async def everyone(client: ChatClient) -> None:
+        await asyncio.gather(*(client.complete(_ASK, seed=n) for n in range(12)))
+
+    with HTTPServer(threaded=True) as server:
+        server.expect_request("/v1/chat/completions").respond_with_handler(answer)
+        asyncio.run(everyone(ChatClient(EndpointConfig(
+            base_url=server.url_for("/v1"), model="tiny", concurrency=3, retries=0, requests_per_minute=1e6))))
+    assert most == 3
+
+
+@pytest.mark.parametrize("reply", [
+    '{"correct": true, "reason": "same"}',
+    '<think>{"correct": false}</think> Sure: ```json\n{"correct": true, "reason": "same"}\n```',
+    'The verdict is {"correct": true, "reason": "same"}, as asked.',
+])
+def test_json_is_read_out_of_what_models_write_around_it(httpserver: HTTPServer, make: Make, reply: str) -> None:
+    Script(httpserver, completion(reply))
+    assert asyncio.run(make().complete_json(_ASK, _Verdict)) == _Verdict(correct=True, reason="same")
+
+
+def test_a_wrong_schema_is_asked_for_once_more_with_the_error(httpserver: HTTPServer, make: Make) -> None:
+    script = Script(httpserver, completion('{"correct": "perhaps"}'), completion('{"correct": false, "reason": "no"}'))
+    assert asyncio.run(make().complete_json(_ASK, _Verdict)).correct is False
+    complaint = script.bodies[1]["messages"][-1]["content"]
+    assert "correct" in complaint
+    assert "reason" in complaint
+
+
+def test_a_second_wrong_reply_is_the_models_error(httpserver: HTTPServer, make: Make) -> None:
+    script = Script(httpserver, completion("I cannot say."))
+    with pytest.raises(ModelError, match="no JSON"):
+        asyncio.run(make().complete_json(_ASK, _Verdict))
+    assert len(script.bodies) == 2
