@@ -176,7 +176,7 @@ def _execute(steps: Sequence[Step], config: PipelineConfig, run: RunDirectory, c
             context = StageContext(config, run, run.stage(name), console)
             manifest = run_stage(step.stage, context, step.mark, marks)
             resumed = " (resumed)" if manifest["resumed"] else ""
-            console.print(f"{name}: {manifest['seconds']:,.1f} s{resumed}{describe_counts(manifest)}", highlight=False)
+            console.print(f"{name}: finished in {manifest['seconds']:,.1f} s{resumed}", highlight=False)
 
 
 @contextlib.contextmanager

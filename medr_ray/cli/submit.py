@@ -69,11 +69,12 @@ def _client(address: str) -> "JobSubmissionClient":
 
     if ray_token_exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's client reads it once, when it is imported
+    from ray.exceptions import RayError
     from ray.job_submission import JobSubmissionClient
 
     try:
         return JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError) as error:
+    except (ConnectionError, RuntimeError, RayError) as error:
         raise InfrastructureError(f"{address}: {error}") from None
 
 
