@@ -1,0 +1,85 @@
+"""The evaluation stage: serve the run's weights, put the held-out questions to them over HTTP, judge, count.
+
+Writes ``results.parquet``, ``trajectories.parquet`` and ``unscored.jsonl`` (each unscored attempt with its reason).
+"""
+
+import secrets
+
+from medr_ray.core.config import PipelineConfig
+from medr_ray.core.errors import ConfigError, DataError
+from medr_ray.core.records import EvaluationResult, Question, Trajectory
+from medr_ray.core.run import Counts, Stage, StageContext
+from medr_ray.evaluation.judges import build_judge
+from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
+from medr_ray.evaluation.summary import summarise
+from medr_ray.serving.app import free_port, serve_application, weights_directories
+
+_BATCH_WAIT_SECONDS = 0.1  # the batch waits for the agents that are at their tools: turns take seconds, tools do not
+
+
+def heldout_questions(context: StageContext) -> list[Question]:
+    """The questions to ask, in file order. Raises DataError when there are none."""
+    questions = context.upstream("questions").read_records("questions.parquet", Question)
+    held = [one for one in questions if one.split == "heldout"]
+    if not held:
+        raise DataError("no held-out questions: raise questions.heldout_fraction")
+    return held[:context.config.evaluation.max_questions]
+
+
+def execute(context: StageContext) -> Counts:
+    """Run the evaluation and return its figures."""
+    config = context.config
+    _check(context)
+    questions = heldout_questions(context)
+    attempts = [
+        Attempt(weights, question, rollout) for weights in config.evaluation.weights for question in questions
+        for rollout in range(config.evaluation.rollouts)]
+    runner = EvaluationRunner(context, attempts)
+    if runner.pending():
+        serving, key = evaluation_serving(config), secrets.token_urlsafe(32)
+        with serve_application(serving, context.run, key=key) as served:
+            runner.answer(Endpoint(served.base_url, key))
+    results, trajectories, unscored = runner.judge(build_judge(config, context.run))
+    context.directory.write_records("results.parquet", EvaluationResult, results)
+    context.directory.write_records("trajectories.parquet", Trajectory, trajectories)
+    context.directory.write_jsonl("unscored.jsonl", unscored)
+    return summarise(
+        {name: [one for one in results if one.model == name] for name in config.evaluation.weights},
+        {name: [one for one in trajectories if one.mode == name] for name in config.evaluation.weights},
+        questions, config.evaluation.confidence)
+
+
+def evaluation_serving(config: PipelineConfig) -> PipelineConfig:
+    """The configuration to serve the evaluation with: a free port, and room for every agent in the queue."""
+    serving, concurrency = config.serving, config.evaluation.concurrency
+    update = {
+        "host": _proxy_host(), "port": free_port(), "weights": config.evaluation.weights[0],
+        "max_queued": max(serving.max_queued, 2 * concurrency),
+        "max_tokens": max(serving.max_tokens, config.agent.max_turn_tokens),
+        "batch_wait_seconds": max(serving.batch_wait_seconds, _BATCH_WAIT_SECONDS)}
+    return config.model_copy(update={"serving": serving.model_copy(update=update)})
+
+
+def _proxy_host() -> str:
+    """Loopback on one node; on a cluster the head's address, so that workers elsewhere reach it (with the key)."""
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    head = next((node for node in nodes if "node:__internal_head__" in node["Resources"]), nodes[0])
+    return "127.0.0.1" if len(nodes) == 1 else str(head["NodeManagerAddress"])
+
+
+def _check(context: StageContext) -> None:
+    missing = set(context.config.evaluation.weights) - set(weights_directories(context.config, context.run))
+    if missing:
+        raise ConfigError(f"evaluation.weights names {', '.join(sorted(missing))}, but the run has no such model: "
+                          "run that stage, or take it out of evaluation.weights")
+
+
+EVALUATION = Stage(
+    name="evaluation",
+    needs=("index", "questions", "sft", "grpo"),
+    sections=("evaluation", "agent", "retrieval", "engine", "models"),
+    execute=execute,
+    inputs=lambda config: config.llm.model if config.evaluation.judge == "llm" else None,
+)
