@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from medr_ray.core.errors import ModelError
 from medr_ray.core.records import EntityFrequency, Significance
 from medr_ray.entities.patterns import is_common
+from medr_ray.knowledge.text import normalise
 
 if TYPE_CHECKING:  # its import takes a second, and only a model needs it
     from medr_ray.llm.client import ChatClient
@@ -59,7 +60,8 @@ class RulesJudge:
         if candidate.frequency.documents < self._min_documents:
             return f"named in {candidate.frequency.documents} citations, fewer than {self._min_documents}"
         typos = dict(candidate.typo_of)
-        clear = [form for form, _ in candidate.forms if not is_ambiguous(form)]
+        name = normalise(candidate.frequency.name)
+        clear = [form for form, _ in candidate.forms if form == name or not is_ambiguous(form)]
         if not clear:
             return f"ambiguous: found only as {_quoted(form for form, _ in candidate.forms)}"
         if all(form in typos for form in clear):

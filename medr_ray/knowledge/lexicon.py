@@ -7,6 +7,7 @@ equal files.
 """
 
 import functools
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ __all__ = ["Concept", "build_lexicon", "normalise"]
 
 VOCABULARIES = ("hpo_diseases", "hpo", "diseases", "drugs", "genes")  # in order of precedence
 _DISEASE_TREES = ("C", "F03")  # MeSH: diseases, mental disorders; the rest is behaviour and the like
+_WORD = re.compile(r"\w+")
+_SUBTYPE = re.compile(r"(\btype .*|[\s,-](\d+[a-z]?|[ivx]+[a-z]?))$")
 _MIN_FORM = 2  # characters; a single letter names nothing
 
 
@@ -123,13 +126,20 @@ def _mesh_diseases(entries: Iterable[DictionaryEntry], known: list[_Draft]) -> l
 
 def _same(draft: _Draft, by_name: dict[str, _Draft]) -> _Draft | None:
     """The concept a MeSH disease is: by preferred name (MeSH's plural, or the singular), else by its synonyms when
-    they name exactly one."""
+    they name exactly one and that is no narrower disease ("dilated cardiomyopathy 1A", "congenital hydrocephalus")."""
     names = [form for name in draft.preferred for form in (name, name.removesuffix("s"))]
     named = [by_name[name] for name in names if name in by_name]
     if named:
         return named[0]
-    candidates = {by_name[name].concept_id: by_name[name] for name in draft.synonyms if name in by_name}
+    candidates = {by_name[name].concept_id: by_name[name] for name in draft.synonyms
+                  if name in by_name and not _is_narrower(name, draft.preferred)}
     return next(iter(candidates.values())) if len(candidates) == 1 else None
+
+
+def _is_narrower(name: str, broader: Iterable[str]) -> bool:
+    """A numbered subtype, or all the words of the broader name and more."""
+    words = set(_WORD.findall(name))
+    return bool(_SUBTYPE.search(name)) or any(set(_WORD.findall(one)) < words for one in broader)
 
 
 def _gene(symbol: str) -> _Draft:
