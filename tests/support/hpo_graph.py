@@ -2,8 +2,16 @@
 
 import random
 
-from medr_ray.core.records import Chain, Entity, Evidence, Relation, SeedEntity, content_id
-from medr_ray.core.records import EntityFrequency, Significance
+from medr_ray.core.records import (
+    Chain,
+    Entity,
+    EntityFrequency,
+    Evidence,
+    Relation,
+    SeedEntity,
+    Significance,
+    content_id,
+)
 from medr_ray.knowledge.hpo import DiseaseRecord, Fact, load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.stage import Graph
@@ -24,7 +32,7 @@ def _entity(entity_id: str, name: str, kind: str, seed: bool) -> Entity:
 def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> Graph:
     """Seed graphs of ``seeds`` diseases: some of their facts, and those of the diseases that share their gene.
 
-    The chain of a seed runs value or finding <- seed -> gene -> other disease -> its first fact, as far as there is one.
+    The chain of a seed runs seed -> gene -> other disease -> its first fact, as far as there is one.
     """
     hpo = load_hpo()
     chance = random.Random(draw)

@@ -1,0 +1,64 @@
+"""A hand-made medical graph: two genes, three diseases, their facts, one sentence of evidence each."""
+
+from collections.abc import Iterable
+
+from medr_ray.core.records import Chain, Entity, Evidence, Relation
+from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.questions.facts import FactIndex, Statement, build_fact_index
+from medr_ray.questions.stage import Graph
+
+MARFAN, MASS, STICKLER = "OMIM:154700", "OMIM:604308", "OMIM:108300"
+_NAMES = {
+    MARFAN: ("Marfan syndrome", "disease", ("MFS",)),
+    MASS: ("MASS syndrome", "disease", ()),
+    STICKLER: ("Stickler syndrome, type I", "disease", ()),
+    "GENE:FBN1": ("FBN1", "gene", ("fibrillin 1",)),
+    "GENE:COL2A1": ("COL2A1", "gene", ()),
+    "HP:0000006": ("Autosomal dominant inheritance", "value", ()),
+    "HP:0003577": ("Congenital onset", "value", ()),
+    "HP:0001083": ("Ectopia lentis", "phenotype", ("Dislocated lens",)),
+    "HP:0000545": ("Myopia", "phenotype", ()),
+    "HP:0000541": ("Retinal detachment", "phenotype", ()),
+    "HP:0001166": ("Arachnodactyly", "phenotype", ()),
+}
+_FACTS = {
+    "fbn1": (MARFAN, "associated_gene", "GENE:FBN1", ""),
+    "fbn1-mass": (MASS, "associated_gene", "GENE:FBN1", ""),
+    "col2a1": (STICKLER, "associated_gene", "GENE:COL2A1", ""),
+    "inherit": (MARFAN, "has_inheritance", "HP:0000006", ""),
+    "inherit-stickler": (STICKLER, "has_inheritance", "HP:0000006", ""),
+    "onset-mass": (MASS, "has_onset", "HP:0003577", ""),
+    "lens": (MARFAN, "has_finding", "HP:0001083", "3 of 7 patients"),
+    "myopia": (MARFAN, "has_finding", "HP:0000545", "some patients"),
+    "arachno": (MARFAN, "has_finding", "HP:0001166", "all patients"),
+    "detach": (STICKLER, "has_finding", "HP:0000541", "45% of patients"),
+}
+
+
+def make_relation(relation_id: str, subject: str, predicate: str, obj: str, clinical: str = "") -> Relation:
+    """A relation with one sentence of evidence."""
+    sentence = PREDICATES[predicate].state(subject, obj, clinical)
+    evidence = Evidence("hpo", f"HPO:{subject}", sentence, 0, len(sentence), "PMID:1")
+    return Relation(relation_id, subject, predicate, obj, "", "", clinical, 1.0, "hpo", (evidence,))
+
+
+def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> Graph:
+    """The graph, less some relations and with others; Marfan syndrome is the seed of one chain, Stickler of another."""
+    relations = {key: make_relation(key, *fact) for key, fact in _FACTS.items() if key not in set(without)}
+    relations |= {one.relation_id: one for one in extra}
+    entities = {key: Entity(key, name, kind, aliases, "", None, key in (MARFAN, STICKLER))
+                for key, (name, kind, aliases) in _NAMES.items()}
+    chains = {
+        MARFAN: Chain("chain-m", MARFAN, ("HP:0001083", MARFAN, "GENE:FBN1", MASS, "HP:0003577"),
+                      ("lens", "fbn1", "fbn1-mass", "onset-mass"), 4, 4, True, 0.0, "test"),
+        STICKLER: Chain("chain-s", STICKLER, ("GENE:COL2A1", STICKLER, "HP:0000006"),
+                        ("col2a1", "inherit-stickler"), 2, 2, True, 0.0, "test"),
+    }
+    graphs = {seed: tuple(sorted(key for key, one in relations.items() if seed in (one.subject, one.object)))
+              for seed in (MARFAN, STICKLER)}
+    return Graph(entities, relations, graphs, chains, {MARFAN: "genetics", STICKLER: "ophthalmology"})
+
+
+def facts_of(graph: Graph, statements: Iterable[Statement] = (), described: bool = False) -> FactIndex:
+    """The fact index of a graph."""
+    return build_fact_index(graph.entities, graph.relations.values(), statements, described)
