@@ -1,0 +1,75 @@
+"""Mentions in text: word boundaries, the longest form, case, and offsets into the text as it is."""
+
+from pathlib import Path
+
+import pytest
+
+from medr_ray.core.run import Directory
+from medr_ray.entities.matching import Matcher
+from medr_ray.entities.patterns import choose_patterns, read_lexicon, write_lexicon
+from medr_ray.knowledge.lexicon import Concept
+
+CONCEPTS = [
+    Concept("D:ataxia", "Ataxia", "disease", ("ataxia",), "neurology"),
+    Concept("D:at", "Ataxia telangiectasia", "disease", ("ataxia telangiectasia", "ataxia-telangiectasia"), ""),
+    Concept("D:hivaids", "HIV/AIDS", "disease", ("hiv/aids",), "infectious diseases"),
+    Concept("D:sjogren", "Sjögren syndrome", "disease", ("sjögren's syndrome",), "immunology"),
+    Concept("D:aids", "Acquired immunodeficiency syndrome", "disease", ("aids",), "infectious diseases"),
+    Concept("D:pain", "Pain", "phenotype", ("pain",), "neurology"),
+    Concept("D:vsd", "Ventricular septal defect", "phenotype", ("ventricular septal defect", "vsd"), "cardiology"),
+    Concept("DRUG:p", "p", "drug", ("p<0.05",), ""),
+    Concept("GENE:FBN1", "FBN1", "gene", ("FBN1",), ""),
+    Concept("GENE:CAT", "CAT", "gene", ("CAT",), ""),
+    Concept("GENE:AR", "AR", "gene", ("AR",), ""),
+]
+
+
+@pytest.fixture(scope="module")
+def matcher() -> Matcher:
+    return Matcher.build(CONCEPTS, min_form_length=4)
+
+
+def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
+    return [(one.concept_id, text[one.start:one.end]) for one in matcher.find(text)]
+
+
+def test_a_mention_never_cuts_a_word(matcher: Matcher) -> None:
+    assert _found(matcher, "Painting, repainted, painful PAIN.") == [("D:pain", "PAIN")]
+    assert _found(matcher, "ataxias and pseudoataxia") == []
+
+
+def test_the_longest_form_wins_unless_it_breaks_off_inside_a_word(matcher: Matcher) -> None:
+    assert _found(matcher, "ataxia telangiectasia") == [("D:at", "ataxia telangiectasia")]
+    assert _found(matcher, "ataxia telangiectasias") == [("D:ataxia", "ataxia")]
+
+
+def test_punctuation_inside_names_is_kept(matcher: Matcher) -> None:
+    assert _found(matcher, "In HIV/AIDS (p<0.05).") == [("D:hivaids", "HIV/AIDS"), ("DRUG:p", "p<0.05")]
+    assert _found(matcher, "HIV / AIDS") == [("D:hivaids", "HIV / AIDS")]
+
+
+def test_gene_symbols_and_short_forms_need_their_capitals(matcher: Matcher) -> None:
+    assert _found(matcher, "FBN1 fbn1 VSD vsd") == [("GENE:FBN1", "FBN1"), ("D:vsd", "VSD")]
+
+
+def test_common_words_are_not_taken_for_genes_or_diseases(matcher: Matcher) -> None:
+    assert _found(matcher, "A CAT scan with hearing aids in the AR group; AIDS.") == [("D:aids", "AIDS")]
+
+
+def test_typographic_variants_are_found_at_their_own_offsets(matcher: Matcher) -> None:
+    text = "Ⅳ ﬁrst: SJÖGREN’S\n syndrome, ataxia‑telangiectasia"
+    assert _found(matcher, text) == [("D:sjogren", "SJÖGREN’S\n syndrome"), ("D:at", "ataxia‑telangiectasia")]
+
+
+def test_an_abbreviation_of_two_concepts_belongs_to_neither() -> None:
+    disease = Concept("A", "Alpha", "disease", ("alpha beta", "abx"), "")
+    both = [disease, Concept("GENE:ABX", "ABX", "gene", ("ABX",), "")]
+    assert [one.exact for one in choose_patterns(both, 4)] == [(), ()]
+
+
+def test_a_matcher_loaded_from_a_run_finds_the_same(matcher: Matcher, tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path))
+    write_lexicon(directory, CONCEPTS, 4)
+    text = "FBN1 in ataxia-telangiectasia, HIV/AIDS and VSD"
+    assert Matcher.load(directory).find(text) == matcher.find(text)
+    assert read_lexicon(directory) == {one.concept_id: one for one in CONCEPTS}
