@@ -72,7 +72,7 @@ def test_no_exception_is_swallowed() -> None:
     silent = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
         for path in SOURCES for node in ast.walk(parsed(path))
-        if isinstance(node, ast.ExceptHandler) and all(isinstance(one, ast.Pass | ast.Continue) for one in node.body)
+        if isinstance(node, ast.ExceptHandler) and (node.type is None or all(isinstance(one, ast.Pass) for one in node.body))
     ]
     assert silent == []
 

@@ -13,11 +13,7 @@ def serve(
     overrides: Overrides = None,
 ) -> None:
     """Serve /v1/chat/completions and /v1/search until Ctrl-C."""
-    from rich.console import Console
-
-    from medr_ray.core.run import run_directory
     from medr_ray.serving import serve_forever
 
     chosen = [f"serving.port={port}"] if port is not None else []
-    resolved = resolve(config, [*(overrides or []), *chosen])
-    serve_forever(resolved, run_directory(resolved), Console())
+    serve_forever(resolve(config, [*(overrides or []), *chosen]))

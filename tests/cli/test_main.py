@@ -188,11 +188,11 @@ def test_models_list_names_both_and_fetch_refuses_others(capsys: pytest.CaptureF
 def test_serve_uses_the_port_asked_for(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from medr_ray import serving
 
-    served: list[tuple[int, RunDirectory]] = []
+    served: list[tuple[str, int]] = []
     monkeypatch.setattr(
-        serving, "serve_forever", lambda config, run, console: served.append((config.serving.port, run)))
+        serving, "serve_forever", lambda config: served.append((config.run.name, config.serving.port)))
     assert exit_code("serve", "-c", str(config_file), "--port", "8123") == 0
-    assert [(port, run.uri) for port, run in served] == [(8123, str(config_file.parent / "runs" / "toy"))]
+    assert served == [("toy", 8123)]
 
 
 def test_the_installed_command_works_as_a_process() -> None:

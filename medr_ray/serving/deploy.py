@@ -1,0 +1,27 @@
+"""The Serve application of a run for a Serve configuration file or a RayService: ``cluster/serve.yaml`` names it.
+
+There it listens beyond loopback, so it is built only where the environment holds an API key.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from medr_ray.core.errors import ConfigError
+from medr_ray.core.run import run_directory
+from medr_ray.core.settings import load_config
+from medr_ray.serving.app import application, served_directories
+from medr_ray.serving.keys import KeyGate
+
+if TYPE_CHECKING:
+    from ray.serve import Application
+
+
+def build(arguments: Mapping[str, str]) -> "Application":
+    """The application of the run that ``arguments["config"]``, a YAML file, configures. Raises MedrError."""
+    config = load_config(arguments["config"])
+    variable = config.serving.api_key_env
+    if not os.environ.get(variable):
+        raise ConfigError(f"{variable} is not set: a served model that others can reach needs a key")
+    run = run_directory(config)
+    return application(config, run, served_directories(config, run), KeyGate.from_environment(variable))
