@@ -94,19 +94,32 @@ def serve_application(
                         "`serve shutdown` ends it, or use another cluster")
     gate = KeyGate.for_key(key or os.environ.get(config.serving.api_key_env))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    quiet = {"log_level": "WARNING", "enable_access_log": False}
+    quiet: dict[str, object] = {"log_level": "WARNING", "enable_access_log": False}
     serve.start(proxy_location="HeadOnly", http_options=HTTPOptions(host=host, port=port), logging_config=quiet)
     try:
-        serve.run(_application(config, run, directories, gate), name=_NAME, route_prefix="/", logging_config=quiet)
+        _deploy(application(config, run, directories, gate), quiet)
         shown = f"[{host}]" if ":" in host else host
         yield ServedApplication(f"http://{shown}:{port}/v1", tuple(directories))
     finally:
         serve.shutdown()
 
 
-def _application(
+def _deploy(application: "Application", logging_config: dict[str, object]) -> None:
+    """Run the application; raises MedrError with what the replicas said when one cannot start."""
+    from ray import serve
+
+    try:
+        serve.run(application, name=_NAME, route_prefix="/", logging_config=logging_config)
+    except RuntimeError as error:
+        failed = serve.status().applications.get(_NAME)
+        said = [f"{name}: {one.message}" for name, one in failed.deployments.items() if one.message] if failed else []
+        raise MedrError(f"the application did not start: {error} {' '.join(said)}") from error
+
+
+def application(
     config: PipelineConfig, run: RunDirectory, directories: dict[str, str], gate: KeyGate,
 ) -> "Application":
+    """Gateway, model and retriever, bound but not running. ``directories`` are model directories by served name."""
     from ray import serve
 
     from medr_ray.serving.gateway import Gateway
