@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medr_ray.questions import answers_match
@@ -67,18 +67,21 @@ def test_another_answer_is_another_answer(prediction: str, answer: str) -> None:
 _WORDS = st.lists(st.text(string.ascii_lowercase, min_size=2, max_size=8), min_size=1, max_size=6).map(" ".join)
 
 
+@settings(deadline=None)
 @given(_WORDS.filter(lambda text: canonical(text) != ""))
 def test_an_answer_matches_itself_in_any_case_and_with_punctuation(answer: str) -> None:
     assert answers_match(answer, answer, ())
     assert answers_match(f"The {answer.upper()}.", answer, ())
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_any_text_can_be_compared(one: str, other: str) -> None:
     assert answers_match(one, other, ()) in (True, False)
     assert answers_match(one, one, ()) == bool(canonical(one)) or "answer" in one.casefold()
 
 
+@settings(deadline=None)
 @given(_WORDS, _WORDS)
 def test_naming_an_alternative_never_matches(one: str, other: str) -> None:
     assert not answers_match(f"{one} or {other} maybe", one, ())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
@@ -119,6 +119,7 @@ def test_a_long_first_line_is_cut_after_a_word() -> None:
     assert result.documents == ("HPO:OMIM:154700",)
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(_Hit, st.text(max_size=20), st.text(max_size=80), st.text(max_size=300)), max_size=5),
        st.integers(min_value=100, max_value=900))
 def test_observations_never_exceed_their_room(hits: list[_Hit], chars: int) -> None:
