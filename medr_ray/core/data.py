@@ -35,4 +35,5 @@ def _dataset(rows: Sequence[Mapping[str, Any]]) -> Any:
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # it warns that its bars are off
     return ray.data.from_arrow([pa.Table.from_pylist([dict(row)]) for row in rows])
