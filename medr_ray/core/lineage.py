@@ -155,7 +155,8 @@ def _citation(run: RunDirectory, identifier: str) -> TraceNode | None:
     row = _row(run, "corpus/citations", ("pmid",), identifier.removeprefix("PMID:"))
     if row is None:
         return None
-    text = f"{row['title']} {row['journal']}, {row['year'] or 'year unknown'}{', retracted' if row['retracted'] else ''}"
+    retracted = ", retracted" if row["retracted"] else ""
+    text = f"{row['title']} {row['journal']}, {row['year'] or 'year unknown'}{retracted}"
     source = TraceNode("file", row["source_file"], f"record {row['position']}, version {row['version']}")
     return TraceNode("citation", identifier, text, (source,))
 
