@@ -124,7 +124,8 @@ def _updates(report: dict[str, Any]) -> Block | None:
     fields = [field for field in _UPDATE_FIELDS if any(field in line for line in updates)]
     rows = tuple(tuple(number(line.get(field)) for field in fields) for line in updates)
     files = len(report["grpo"]["rollout_files"])
-    note = f"Every rollout with its messages, tokens and rewards: {report['directory']}/grpo/rollouts ({files} files)."
+    note = (f"Every rollout with its messages, tokens and rewards: {report['directory']}/grpo/rollouts "
+            f"({files} file{'s' if files != 1 else ''}).")
     return Block("GRPO update by update", tuple(field.replace("_", " ") for field in fields), rows, (note,))
 
 

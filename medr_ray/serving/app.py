@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 _NAME = "medr"
+_SEARCH_CPUS = 0.5  # a query is milliseconds of work; leaves room for a model and an agent worker on 2 CPUs
 _GATEWAY_REQUESTS = 10_000  # the gateway only waits; the model's queue is what refuses
 
 
@@ -145,7 +146,7 @@ def _search(config: PipelineConfig, run: RunDirectory) -> "Application | None":
     index = run.stage("index")
     if index.manifest() is None:
         return None
-    deployment = serve.deployment(name="search", ray_actor_options={"num_cpus": config.serving.num_cpus})
+    deployment = serve.deployment(name="search", ray_actor_options={"num_cpus": _SEARCH_CPUS})
     return deployment(SearchReplica).bind(index, config.retrieval, config.models)
 
 
