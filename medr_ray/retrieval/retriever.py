@@ -76,10 +76,23 @@ class Retriever:
         self, query: str, results: int | None = None, sources: Sequence[str] | None = None, mode: Mode | None = None
     ) -> list[Hit]:
         """Documents by relevance and clinical authority together (see ``retrieval.ranking``), best first."""
+        candidates, relevance, scores = self._clinical(query, sources, mode)
+        return self._hits(query, candidates, relevance, scores, results)
+
+    def medical_documents(self, query: str, count: int, mode: Mode | None = None) -> list[Document]:
+        """The whole documents of the ``count`` best hits of ``medical_search``."""
+        candidates, _, scores = self._clinical(query, None, mode)
+        best = ranking.order(candidates, scores, _authorities(candidates))[:count]
+        return [candidates[i].document for i in best]
+
+    def _clinical(
+        self, query: str, sources: Sequence[str] | None, mode: Mode | None
+    ) -> tuple[list[Candidate], list[float], list[float]]:
+        """Candidates with their relevance and clinical score."""
         candidates = self._candidates(query, _sources(sources), self._mode(mode))
         relevance = ranking.semantic_relevance(self._weights(query), candidates)
         scores = ranking.clinical_scores(relevance, _authorities(candidates), self._retrieval.relevance_weight)
-        return self._hits(query, candidates, relevance, scores, results)
+        return candidates, relevance, scores
 
     def document(self, document_id: str) -> Document | None:
         rows = self._by_id([document_id], None)

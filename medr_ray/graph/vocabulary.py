@@ -1,0 +1,45 @@
+"""The entities a graph may hold: the lexicon's concepts, looked up by id or by preferred name and type."""
+
+from collections.abc import Iterable
+
+from medr_ray.core.records import Entity, EntityFrequency
+from medr_ray.core.run import Directory
+from medr_ray.entities.patterns import read_lexicon
+from medr_ray.knowledge.lexicon import Concept, normalise
+
+
+class Vocabulary:
+    """Concepts by id and by name. Of concepts of one type with the same name the smallest id is meant."""
+
+    def __init__(self, concepts: Iterable[Concept]) -> None:
+        self.concepts = {one.concept_id: one for one in concepts}
+        self._by_name: dict[tuple[str, str], str] = {}
+        for concept_id in sorted(self.concepts):
+            one = self.concepts[concept_id]
+            self._by_name.setdefault((one.entity_type, normalise(one.name)), concept_id)
+
+    @classmethod
+    def load(cls, entities: Directory) -> "Vocabulary":
+        """The vocabulary of an ``entities`` directory."""
+        return cls(read_lexicon(entities).values())
+
+    def __contains__(self, concept_id: object) -> bool:
+        return concept_id in self.concepts
+
+    def type_of(self, concept_id: str) -> str:
+        return self.concepts[concept_id].entity_type
+
+    def name_of(self, concept_id: str) -> str:
+        return self.concepts[concept_id].name
+
+    def named(self, entity_type: str, name: str) -> str | None:
+        """The concept of that type with that preferred name."""
+        return self._by_name.get((entity_type, normalise(name)))
+
+    def entity(self, concept_id: str, frequency: EntityFrequency | None, is_seed: bool) -> Entity:
+        """The graph's node for a concept; its aliases are its other forms."""
+        one = self.concepts[concept_id]
+        own = {one.name, normalise(one.name)}
+        aliases = tuple(form for form in one.forms if form not in own)
+        return Entity(concept_id, one.name, one.entity_type, aliases, one.specialty,
+                      frequency.frequency if frequency else None, is_seed)
