@@ -80,7 +80,7 @@ class RetrievalConfig(Section):
 class GraphConfig(Section):
     """Expansion around each seed (paper section 3.1.1)."""
 
-    max_seeds: int | None = Field(None, ge=1)
+    max_seeds: int | None = Field(None, ge=1, description="seeds with a curated record are taken first")
     steps: int = Field(6, ge=1, description="expansion steps per seed")
     neighbour_probability: float = Field(0.5, ge=0, le=1)
     documents_per_step: int = Field(5, ge=1)
@@ -88,6 +88,7 @@ class GraphConfig(Section):
     max_relations_per_entity: int = Field(12, ge=1)
     extractor: Backend = "rules"
     min_confidence: float = Field(0.5, ge=0, le=1)
+    workers: int = Field(2, ge=1, description="expansion actors")
 
 
 class ChainsConfig(Section):

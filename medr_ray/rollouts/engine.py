@@ -70,8 +70,7 @@ def start_engine(model_dir: Path, config: EngineConfig, trust_remote_code: bool 
     """An engine actor with the model loaded; the caller owns it and ends it with ``ray.kill``."""
     gpus = config.tensor_parallel if config.device != "cpu" and ray.cluster_resources().get("GPU", 0) else 0
     actor = ray.remote(EngineServer).options(
-        num_cpus=1, num_gpus=gpus, max_concurrency=1024,
-        runtime_env={"env_vars": {"OMP_NUM_THREADS": str(config.threads)}},
+        num_cpus=1, num_gpus=gpus, max_concurrency=1024, scheduling_strategy="DEFAULT",  # outside a trainer's group
     ).remote(str(model_dir), config, trust_remote_code)
     ray.get(actor.load_model.remote())
     return actor

@@ -111,7 +111,7 @@ class RolloutPool:
         self._started += 1
         self._workers[index] = ray.remote(RolloutWorker).options(
             num_cpus=rollouts.worker_cpus, max_concurrency=rollouts.concurrency,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
+            scheduling_strategy="DEFAULT",  # outside a trainer's placement group
         ).remote(*self._arguments)
         self._load[index] = 0
         return index

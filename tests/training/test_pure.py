@@ -1,0 +1,158 @@
+"""Advantages, losses, batch plans, rewards, curriculum: closed forms and invariants."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medr_ray.core.config import GRPOConfig
+from medr_ray.core.records import Reward, ToolEvent, Turn, Usage
+from medr_ray.core.records import Trajectory as TrajectoryRecord
+from medr_ray.training.advantages import group_advantages, has_spread
+from medr_ray.training.batches import Example, collate, micro_batches, plan_steps
+from medr_ray.training.curriculum import Curriculum
+from medr_ray.training.experience import score_groups, to_examples
+from medr_ray.training.losses import grpo_loss, sft_loss
+from medr_ray.training.rewards import RulesPreference, rewards
+from tests.support.questions import make_question
+
+_REWARD = st.none() | st.floats(-1, 2)
+
+
+@given(st.lists(st.floats(-1, 2), min_size=2, max_size=8), st.integers(0, 8))
+def test_an_unscored_rollout_moves_nobody_elses_advantage(scored: list[float], where: int) -> None:
+    with_failure = [*scored[:where], None, *scored[where:]]
+    kept = [one for one in group_advantages(with_failure, 2) if one is not None]
+    assert kept == group_advantages(scored, 2)
+
+
+@given(st.lists(_REWARD, max_size=8))
+def test_advantages_sum_to_zero_over_the_scored(rewards_: list[float | None]) -> None:
+    known = [one for one in group_advantages(rewards_, 1) if one is not None]
+    assert math.isclose(sum(known), 0.0, abs_tol=1e-9)
+
+
+def test_groups_that_are_too_small_or_all_alike_teach_nothing() -> None:
+    assert group_advantages([1.0, None, None, None], minimum=2) == [None] * 4
+    assert group_advantages([1.0], minimum=1) == [0.0]
+    assert not has_spread(group_advantages([0.7] * 4, 2))
+    assert has_spread(group_advantages([0.7, 0.7, 1.0], 2))
+
+
+def test_grpo_gradient_at_ratio_one_is_the_weighted_log_likelihood() -> None:
+    logprobs = torch.tensor([-1.0, -2.0, -0.5], requires_grad=True)
+    advantages = torch.tensor([0.5, -0.25, 0.0])
+    result = grpo_loss(logprobs, logprobs.detach().clone(), advantages, 0.2, 0.28)
+    result.loss.backward()
+    assert torch.allclose(logprobs.grad, -advantages)
+    assert result.clipped == 0
+    assert result.divergence == 0
+
+
+def test_grpo_clips_only_where_it_would_go_further() -> None:
+    sampled = torch.zeros(4)
+    logprobs = torch.tensor([1.0, -1.0, 1.0, -1.0], requires_grad=True)  # ratios e and 1/e
+    advantages = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    result = grpo_loss(logprobs, sampled, advantages, 0.2, 0.28)
+    result.loss.backward()
+    assert logprobs.grad[0] == 0  # raised far enough already
+    assert logprobs.grad[3] == 0  # lowered far enough already
+    assert logprobs.grad[1] != 0
+    assert logprobs.grad[2] != 0
+    assert result.clipped == 2
+    assert result.loss.item() == pytest.approx(-(1.28 + math.exp(-1) - math.e - 0.8))
+
+
+def test_sft_loss_is_the_summed_negative_log_likelihood() -> None:
+    assert sft_loss(torch.tensor([-1.0, -2.5])).item() == 3.5
+
+
+@given(st.integers(1, 30), st.integers(1, 8), st.integers(1, 3), st.integers(0, 5))
+def test_every_epoch_visits_every_example(count: int, batch: int, epochs: int, seed: int) -> None:
+    steps = plan_steps(count, batch, epochs, seed, None)
+    per_epoch = len(steps) // epochs
+    for epoch in range(epochs):
+        seen = [i for step in steps[epoch * per_epoch:(epoch + 1) * per_epoch] for i in step]
+        assert set(seen) == set(range(count))
+    assert all(len(step) == batch for step in steps)
+    assert steps == plan_steps(count, batch, epochs, seed, None)
+
+
+@given(st.lists(st.integers(2, 50), min_size=1, max_size=20), st.integers(20, 200))
+def test_micro_batches_keep_every_sequence_within_the_budget(lengths: list[int], budget: int) -> None:
+    groups = micro_batches([Example(tuple(range(n)), (1,)) for n in lengths], budget)
+    assert sorted(len(one.ids) for group in groups for one in group) == sorted(lengths)
+    assert all(len(group) == 1 or len(group) * max(len(one.ids) for one in group) <= budget for group in groups)
+
+
+def test_collate_points_at_the_state_before_each_target() -> None:
+    batch = collate([Example((5, 6, 7), (1, 2)), Example((8, 9), (1,))], pad_id=0, device="cpu")
+    assert batch.tokens.tolist() == [6, 7, 9]
+    assert batch.rows.tolist() == [0, 0, 1]
+    assert batch.columns.tolist() == [0, 1, 0]
+    assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 1, 0]]
+
+
+def _trajectory(turns: tuple[Turn, ...] = (), question_id: str = "q-1", answer: str | None = "Autosomal recessive",
+                events: tuple[ToolEvent, ...] = ()) -> TrajectoryRecord:
+    return TrajectoryRecord("traj-1", question_id, "exploration", 0, (), turns, events, (), answer, "answered",
+                            Usage(0, 0, 0), None)
+
+
+def test_each_sampled_token_is_trained_once_and_no_other() -> None:
+    turns = (Turn((1, 2), (3, 4), (-0.1, -0.2), 0), Turn((1, 2, 3, 4, 5), (6,), (-0.3,), 0))
+    scored = score_groups(0, [_trajectory(turns), _trajectory(turns)],
+                          [Reward(1, 1, 0, 1.2), Reward(0, 1, 0, 0.2)], minimum=2)
+    example, = to_examples(scored[0])
+    assert example.ids == (1, 2, 3, 4, 5, 6)
+    assert [example.ids[i] for i in example.targets] == [3, 4, 6]
+    assert example.logprobs == (-0.1, -0.2, -0.3)
+    assert example.advantage == pytest.approx(0.5)
+
+
+def test_a_prompt_that_does_not_extend_the_last_starts_a_new_stretch() -> None:
+    turns = (Turn((1, 2), (3,), (-0.1,), 0), Turn((1, 9), (4,), (-0.2,), 0))
+    scored = score_groups(0, [_trajectory(turns), _trajectory()],
+                          [Reward(1, 1, 0, 1.2), Reward(0, 1, 0, 0.2)], minimum=2)
+    assert [(one.ids, one.targets) for one in to_examples(scored[0])] == [((1, 2, 3), (2,)), ((1, 9, 4), (2,))]
+
+
+def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
+    question = make_question(aliases=("Autosomal recessive",))
+    event = ToolEvent("search", '{"query": "a"}', "ok", 0.1, False)
+    wasteful = _trajectory(events=(event, event, event))
+    good, bad = rewards([_trajectory(events=(event,)), wasteful], [question, question], GRPOConfig(),
+                        RulesPreference())
+    assert good.task == bad.task == 1.0
+    assert good.efficiency == 0.0
+    assert bad.efficiency == 1.0
+    assert good.total == pytest.approx(1.0 + 0.2 * good.expert)
+
+    class Down:
+        def score(self, trajectories: object, questions: object) -> list[float | None]:
+            return [None]
+
+    unscored, = rewards([_trajectory()], [question], GRPOConfig(), Down())
+    assert unscored.total is None
+    assert unscored.task == 1.0
+
+
+def test_a_failed_tool_call_is_no_waste() -> None:
+    failed = ToolEvent("search", '{"query": "a"}', "error", 0.1, True)
+    again = ToolEvent("medical_search", '{"query": "a"}', "ok", 0.1, False)
+    reward, = rewards([_trajectory(events=(failed, again))], [make_question()], GRPOConfig(), RulesPreference())
+    assert reward.efficiency == 0.0
+
+
+def test_the_curriculum_rises_with_the_pass_rate_and_resumes() -> None:
+    complexity = {f"q-{i}": 1 + i % 2 for i in range(40)}
+    curriculum = Curriculum(complexity, seed=1)
+    assert {complexity[one] for one in curriculum.choose(10, 0)} == {1}
+    for update in range(3):
+        curriculum.observe(dict.fromkeys(curriculum.choose(6, update), 0.8))
+    assert curriculum.level == 2
+    again = Curriculum.resume(complexity, 1, curriculum.state())
+    assert again.choose(6, 9) == curriculum.choose(6, 9)
+    assert {complexity[one] for one in curriculum.choose(30, 9)} == {1, 2}
