@@ -25,7 +25,7 @@ _WHO = re.compile(
 _DENIED = re.compile(
     r"\b(?:no (?:evidence|association|correlation|relationship|effect|benefit|difference|significant|cases?|longer)|"
     r"not|neither|nor|never|without|ineffective|lack(?:s|ed|ing)? of|absence of|failed to|fails to|rather than|"
-    r"ruled out|exclud(?:e|es|ed|ing)|unlikely|contraindicated|n't)\b", re.IGNORECASE)
+    r"ruled out|exclud(?:e|es|ed|ing)|unlikely|contraindicated|resistan(?:t|ce)|n't)\b", re.IGNORECASE)
 _DOUBTED = re.compile(
     r"\b(?:may|might|could|possibl[ey]|probabl[ey]|potential(?:ly)?|suspected|suggest(?:s|ed|ing)?|hypothesi[sz]ed?|"
     r"whether|unclear|unknown|controversial|presum(?:ed|ably)|putative|if)\b", re.IGNORECASE)

@@ -21,6 +21,7 @@ _AROUND = 40  # characters before and after the pair that may deny or hedge it
 _HEDGE = 0.5  # factor on the confidence of a hedged statement
 _LOOSE = 0.75  # factor on the confidence where other words surround the cue
 _LEAST_LOOSE = 0.8  # confidence below which a cue must stand alone between the two
+_STRICT = frozenset({"induced_by"})  # what induces stands right beside it, or it is something else
 _FILLER = re.compile(r"[^.;:()\[\]]*")  # no clause ends between the two
 
 
@@ -81,7 +82,7 @@ CUES: tuple[Cue, ...] = (
     _cue("presents_with", False, rf" (?:{_BE} )?(?:\w+ )?(?:seen|observed|found|reported|common|frequent|present)? ?"
                                  rf"in {_PEOPLE} (?:with|suffering from|affected by) (?:an? |the )?", 0.75),
     _cue("presents_with", False, r",? (?:due|secondary|attributed|owing) to (?:an? |the )?(?:\w+ )?", 0.75),
-    _cue("presents_with", True, r",? (?:often |commonly |frequently )?(?:associated )?with (?:an? )?(?:\w+ )?", 0.6),
+    _cue("presents_with", True, r",? (?:often |commonly |frequently )?associated with (?:an? )?(?:\w+ )?", 0.6),
     _cue("complicated_by", True, rf",? (?:{_BE} )?complicated (?:by|with) (?:an? )?(?:\w+ )?", 0.9),
     _cue("complicated_by", False, r",? (?:\w+ )?(?:is|was|are|were|as) (?:an? |the )?(?:\w+ ){0,2}complications? "
                                   r"(?:of|in) (?:\w+ )?", 0.9),
@@ -131,7 +132,7 @@ def _confidence(cue: Cue, between: str) -> float:
     """What the words between say by this cue; 0 when they do not hold it."""
     if cue.between.fullmatch(between):
         return cue.confidence
-    loose = cue.before is None and cue.confidence >= _LEAST_LOOSE
+    loose = cue.before is None and cue.confidence >= _LEAST_LOOSE and cue.predicate not in _STRICT
     return cue.confidence * _LOOSE if loose and _FILLER.fullmatch(between) and cue.between.search(between) else 0.0
 
 

@@ -82,6 +82,6 @@ def build(directory: Directory, batches: Iterable[pa.Table], config: IndexConfig
 def open_table(directory: Directory) -> Any:
     """The finished table. Raises DataError where there is none."""
     connection = connect(directory)
-    if TABLE not in connection.table_names():
+    if TABLE not in connection.list_tables().tables:
         raise DataError(f"{directory.uri}: no index here; run the index stage first (medr run --until index)")
     return connection.open_table(TABLE)

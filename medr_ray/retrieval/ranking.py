@@ -1,6 +1,6 @@
 """How candidates are ranked: pure arithmetic over scores, apart from where the scores come from.
 
-Relevance lies in [0, 1] within one query. Lexical relevance is the mean of BM25, divided by the query's best, and the
+Relevance lies in [0, 1] within one query. Lexical relevance blends BM25, divided by the query's best, with the
 share of the query (words and pairs of words, weighed by rarity) that the title and the best single sentence repeat:
 one sentence that answers beats a long document that mentions every word somewhere. Rankings are fused by reciprocal
 rank (Cormack et al. 2009). Clinical ranking is the paper's Score(d, q) = lambda Rel(d, q) + (1 - lambda) Auth(d)
@@ -16,6 +16,7 @@ from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.snippets import features
 
 _RANK_CONSTANT = 60  # Cormack, Clarke and Buettcher 2009
+PASSAGE_WEIGHT = 0.7  # of the best sentence against BM25, which long records with a repeated word win too easily
 RELEVANCE_FLOOR = 0.6  # of the best relevance among the candidates
 
 
@@ -46,7 +47,8 @@ def _weigh(weights: Mapping[str, float], chosen: Set[str]) -> float:
 
 def lexical_relevance(wanted: Mapping[str, float], candidates: Sequence[Candidate]) -> list[float]:
     top = max((one.bm25 for one in candidates), default=0.0) or 1.0
-    return [(one.bm25 / top + passage_share(wanted, one.document)) / 2 for one in candidates]
+    return [(1 - PASSAGE_WEIGHT) * one.bm25 / top + PASSAGE_WEIGHT * passage_share(wanted, one.document)
+            for one in candidates]
 
 
 def calibrated(cosines: Sequence[float | None]) -> list[float | None]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Mode = Literal["text", "vector", "hybrid"]
 
 _QUERY_WORDS = 48  # the rest of a longer query adds nothing to rank by
+_TELLING = 0.5  # of the rarest word's weight, that a word needs to be searched by
 _TITLE_WORDS = 16  # longest title looked for inside a query
 _CACHED_QUERIES = 1024  # rollouts of a group ask the same things
 
@@ -125,12 +126,17 @@ class Retriever:
         where = f"source IN ({', '.join(map(_quoted, sources))})" if sources else None
         found = {row["document_id"]: Candidate(from_row(row), 0.0, None, 0) for row in self._named(tokens, where)}
         if mode != "vector":
-            for row in self._full_text(tokens, where):
+            for row in self._full_text(self._telling(tokens), where) or self._full_text(tokens, where):
                 found[row["document_id"]] = Candidate(from_row(row), float(row["_score"]), None, 0)
         if mode != "text":
             self._add_vectors(query, where, found)
         runs = _runs(tokens)
         return [_with_title(found[key], runs) for key in sorted(found)]
+
+    def _telling(self, tokens: list[str]) -> list[str]:
+        """The words worth searching by: a rare word is not outvoted by common ones, which still count in ranking."""
+        weights = self._rarity.weights(tokens)
+        return [one for one in tokens if weights[one] >= _TELLING * max(weights.values())]
 
     def _named(self, tokens: list[str], where: str | None) -> list[dict[str, Any]]:
         """Curated records whose whole title is a run of the query's words and that full text may have missed."""

@@ -1,0 +1,65 @@
+"""Authority levels, and how relevance and authority are put together."""
+
+import pytest
+
+from medr_ray.retrieval.authority import authority
+from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.ranking import Candidate, calibrated, clinical_scores, fused_relevance, lexical_relevance, order
+
+GUIDELINE, META, TRIAL, CASE, LETTER, ARTICLE = "D017065", "D017418", "D016449", "D002363", "D016422", "D016428"
+
+
+def document(key: str, text: str = "", title: str = "") -> Document:
+    return Document(key, "pubmed", title, text, None, (), False, "")
+
+
+def test_evidence_levels_keep_their_order() -> None:
+    levels = [authority("pubmed", [kind, ARTICLE], False) for kind in (GUIDELINE, META, TRIAL, CASE, LETTER)]
+    assert levels == sorted(levels, reverse=True)
+    assert len(set(levels)) == 5
+    assert authority("hpo", [], False) > authority("pubmed", [META], False)
+
+
+@pytest.mark.parametrize(("types", "retracted"), [([GUIDELINE], True), ([TRIAL, "D016441"], False)])
+def test_what_was_retracted_has_no_authority(types: list[str], retracted: bool) -> None:
+    assert authority("pubmed", types, retracted) == 0.0
+
+
+def test_the_papers_score() -> None:
+    assert clinical_scores([1.0, 0.9], [0.0, 1.0], 0.4) == pytest.approx([0.4, 0.96])
+
+
+def test_authority_cannot_lift_what_is_off_the_topic() -> None:
+    on_topic, off_topic = clinical_scores([1.0, 0.3], [0.25, 1.0], 0.4)
+    assert on_topic > off_topic
+
+
+def test_one_sentence_that_answers_beats_scattered_words() -> None:
+    answers = document("A", "The gene of Foo is FBN1.\nOther things.")
+    scattered = document("B", "A gene was sought.\nFoo occurs.\nFBN1 is long.")
+    wanted = {"gene": 1.0, "foo": 3.0, "fbn1": 6.0}
+    first, second = lexical_relevance(wanted, [Candidate(one, 5.0, None, 0) for one in (answers, scattered)])
+    assert first > second
+
+
+def test_fusion_rewards_agreement() -> None:
+    both, text, vector = (Candidate(document("A"), 9.0, 0.9, 0), Candidate(document("B"), 8.0, 0.1, 0),
+                          Candidate(document("C"), 0.0, 0.8, 0))
+    scores = fused_relevance({}, [vector, text, both])
+    assert scores[2] == pytest.approx(1.0)
+    assert scores[2] > max(scores[0], scores[1])
+
+
+def test_cosines_are_stretched_over_the_query() -> None:
+    assert calibrated([0.5, None, 0.7, 0.6]) == pytest.approx([0.0, None, 1.0, 0.5])
+    assert calibrated([None]) == [None]
+
+
+def test_the_longest_named_title_comes_first_whatever_the_scores() -> None:
+    long, short, none = (Candidate(document(key), 0.0, None, words) for key, words in (("C", 4), ("B", 2), ("A", 0)))
+    assert order([none, short, long], [1.0, 0.5, 0.1], [1.0, 0.2, 0.9]) == [2, 1, 0]
+
+
+def test_ties_are_broken_by_id() -> None:
+    same = [Candidate(document(key), 0.0, None, 0) for key in ("PMID:2", "PMID:10", "PMID:1")]
+    assert order(same, [0.5] * 3, [0.4] * 3) == [2, 1, 0]

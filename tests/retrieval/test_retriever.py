@@ -1,0 +1,149 @@
+"""Search over a small real index: disease records of HPO beside made-up abstracts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medr_ray.core.config import IndexConfig, ModelsConfig, RetrievalConfig
+from medr_ray.core.errors import ConfigError, DataError
+from medr_ray.core.run import Directory
+from medr_ray.knowledge.hpo import load_hpo
+from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.retrieval import index
+from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.rarity import common_words, count_words
+from medr_ray.retrieval.records import from_disease
+from medr_ray.retrieval.retriever import Retriever
+
+GUIDELINE = Document("PMID:1", "pubmed", "Aortic surgery guideline", "Aortic surgery guideline\nSurgery of the aorta "
+                     "in Marfan syndrome is advised above 5.0 cm (p<0.05).", 2020, ("D017065",), False, "J")
+CASE = Document("PMID:2", "pubmed", "Marfan syndrome in a child", "Marfan syndrome in a child\nA child with Marfan "
+                "syndrome had aortic surgery.", 2019, ("D002363",), False, "J")
+RETRACTED = Document("PMID:3", "pubmed", "Aortic surgery cures all", "Aortic surgery cures all\nAortic surgery in "
+                     "Marfan syndrome cures all.", 2018, ("D016449", "D016441"), True, "J")
+HIV = Document("PMID:4", "pubmed", "HIV/AIDS care", "HIV/AIDS care\nCare of HIV/AIDS.", None, (), False, "J")
+ARTICLES = [GUIDELINE, CASE, RETRACTED, HIV]
+
+
+def build(folder: Path, documents: list[Document], vectors: np.ndarray | None = None) -> Directory:
+    directory = Directory(str(folder))
+    rows = index.build(directory, [index.to_batch(documents, vectors, 384)], IndexConfig(), 384)
+    directory.write_table(index.COMMON_WORDS, common_words([count_words(documents)], rows))
+    return directory
+
+
+def open_retriever(directory: Directory, **settings: object) -> Retriever:
+    return Retriever.open(directory, RetrievalConfig.model_validate({"mode": "text", **settings}), ModelsConfig())
+
+
+@pytest.fixture(scope="module")
+def records() -> list[Document]:
+    """Every fifth disease, and the relatives of Marfan syndrome."""
+    diseases = sorted(load_hpo().diseases.values(), key=lambda one: one.entity_id)
+    chosen = {one.entity_id: one for one in [*diseases[::5], *(one for one in diseases if "Marfan" in one.name)]}
+    return [from_disease(one) for one in chosen.values() if one.facts]
+
+
+@pytest.fixture(scope="module")
+def retriever(records: list[Document], tmp_path_factory: pytest.TempPathFactory) -> Retriever:
+    return open_retriever(build(tmp_path_factory.mktemp("index"), ARTICLES + records))
+
+
+def test_the_record_of_the_named_disease_comes_first(retriever: Retriever) -> None:
+    hit = retriever.search("Marfan syndrome mode of inheritance")[0]
+    assert hit.document_id == "HPO:OMIM:154700"
+    assert hit.snippet.startswith("The mode of inheritance of Marfan syndrome is Autosomal dominant inheritance.")
+
+
+@pytest.mark.parametrize("method", ["search", "medical_search"])
+def test_facts_are_found_where_they_are_stated(retriever: Retriever, records: list[Document], method: str) -> None:
+    """The goal is 90 % of the facts that their wording singles out; 200 of them are asked, from all over."""
+    diseases = load_hpo().diseases
+    asked = []
+    for record in records:
+        facts = diseases[record.document_id.removeprefix("HPO:")].facts
+        keys = [(one.predicate, one.clinical if "{clinical}" in PREDICATES[one.predicate].phrase else "")
+                for one in facts]
+        asked += [(record, fact) for fact, key in zip(facts, keys, strict=True) if keys.count(key) == 1]
+    asked = asked[:: len(asked) // 200][:200]
+    first = shown = 0
+    for record, fact in asked:
+        hit = getattr(retriever, method)(PREDICATES[fact.predicate].name_object(record.title, fact.clinical))[0]
+        first += hit.document_id == record.document_id
+        shown += hit.document_id == record.document_id and fact.object_name in hit.snippet
+    assert len(asked) == 200
+    assert first >= 190
+    assert shown >= 190
+
+
+def test_a_gene_leads_to_a_disease_it_is_associated_with(retriever: Retriever) -> None:
+    hit = retriever.medical_search(PREDICATES["associated_gene"].name_subject("FBN1"))[0]
+    assert hit.source == "hpo"
+    assert "is FBN1." in hit.snippet
+
+
+def test_clinical_ranking_prefers_the_guideline_and_buries_the_retracted_trial(retriever: Retriever) -> None:
+    query = "aortic surgery"
+    ranked = [hit.document_id for hit in retriever.medical_search(query, results=30, sources=["pubmed"])]
+    assert ranked[0] == "PMID:1"
+    assert ranked[-1] == "PMID:3"
+
+
+@pytest.mark.parametrize("query", ["p<0.05", "HIV/AIDS", 'a "b" AND (c', "+x -y ~z^2 \\ *", "it's; DROP", "%_'", "的"])
+def test_a_query_is_words_never_syntax(retriever: Retriever, query: str) -> None:
+    retriever.search(query)
+    retriever.medical_search(query, sources=["pubmed"])
+
+
+def test_words_with_signs_are_found(retriever: Retriever) -> None:
+    assert retriever.search("HIV/AIDS")[0].document_id == "PMID:4"
+    assert "p<0.05" in retriever.search("p<0.05")[0].snippet
+
+
+def test_no_word_finds_nothing(retriever: Retriever) -> None:
+    assert retriever.search("???") == []
+
+
+def test_sources_and_results_are_honoured(retriever: Retriever) -> None:
+    hits = retriever.search("Marfan syndrome", results=2, sources=["pubmed"])
+    assert [hit.source for hit in hits] == ["pubmed", "pubmed"]
+    assert len(retriever.search("Marfan syndrome")) == 3
+
+
+def test_a_document_is_given_back_whole(retriever: Retriever) -> None:
+    assert retriever.document("PMID:1") == GUIDELINE
+    assert retriever.document("PMID:' OR 1=1") is None
+
+
+def test_the_same_index_built_twice_answers_alike(
+    records: list[Document], retriever: Retriever, tmp_path: Path
+) -> None:
+    again = open_retriever(build(tmp_path, ARTICLES + records))
+    for query in ("aortic dilatation in children", "disease associated with COL1A1", "seizures"):
+        assert again.search(query, results=10) == retriever.search(query, results=10)
+
+
+def test_vector_mode_needs_vectors(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"index\.embed"):
+        open_retriever(build(tmp_path, ARTICLES), mode="vector")
+
+
+def test_a_missing_index_names_the_stage(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="index stage"):
+        open_retriever(Directory(str(tmp_path)))
+
+
+@pytest.mark.slow
+def test_vectors_find_what_shares_no_word(tmp_path: Path) -> None:
+    from medr_ray.core.errors import MedrError
+    from medr_ray.engines.encoder import Encoder
+
+    try:
+        encoder = Encoder(ModelsConfig().encoder)
+    except MedrError as error:
+        pytest.skip(str(error))
+    found = open_retriever(build(tmp_path, ARTICLES, encoder.encode([one.title for one in ARTICLES])), mode="hybrid")
+    assert found.search("cardiac operations", mode="text") == []
+    assert found.search("cardiac operations")[0].document_id in {"PMID:1", "PMID:3"}
+    assert found.medical_search("cardiac operations")[0].document_id == "PMID:1"
