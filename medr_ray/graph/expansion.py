@@ -16,7 +16,7 @@ from typing import Protocol
 from medr_ray.core.config import GraphConfig
 from medr_ray.core.records import Relation
 from medr_ray.graph.extraction import RelationExtractor, merge_relations
-from medr_ray.graph.validity import is_walkable
+from medr_ray.graph.validity import is_walkable, vagueness
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.predicates import DISEASE, PREDICATES
 from medr_ray.retrieval.documents import Document
@@ -162,7 +162,7 @@ def choose(relations: Sequence[Relation], entity: str, count: int) -> list[Relat
     single out their object), then by predicate, then exact counts before shares before words."""
     groups = Counter(_group(one, entity) for one in relations)
     ranked = sorted(relations, key=lambda one: (
-        groups[_group(one, entity)] > 1, _RANK[one.predicate], _vagueness(one.clinical), -one.confidence,
+        groups[_group(one, entity)] > 1, _RANK[one.predicate], vagueness(one.clinical), -one.confidence,
         one.relation_id))
     return ranked[:count]
 
@@ -170,12 +170,3 @@ def choose(relations: Sequence[Relation], entity: str, count: int) -> list[Relat
 def _group(relation: Relation, entity: str) -> tuple[str, bool, str]:
     return relation.predicate, relation.subject == entity, relation.clinical
 
-
-def _vagueness(clinical: str) -> int:
-    """0 for "3 of 7 patients", 1 for "45% of patients", 2 for a range or nothing, 3 for "some patients"."""
-    first = clinical.partition(" ")[0]
-    if first.isdigit():
-        return 0
-    if first.endswith("%"):
-        return 2 if "-" in first else 1
-    return 3 if first == "some" else 2

@@ -40,18 +40,34 @@ def degrees(relations: Iterable[Relation]) -> dict[str, int]:
 def steps_between(
     relations: Iterable[Relation], degree: Mapping[str, int], seed: str, hub_degree: int, min_confidence: float
 ) -> dict[str, list[Step]]:
-    """The valid steps out of each entity, one per target (the relation with the smallest id), sorted by target.
+    """The valid steps out of each entity, one per target, those with the most exact qualifier first, then by target.
 
     Hubs have none, so a chain may end in one but not pass through; the seed is never a hub.
     """
-    best: dict[tuple[str, str], str] = {}
+    best: dict[tuple[str, str], tuple[int, str]] = {}
     for one in relations:
         for start, target in ((one.subject, one.object), (one.object, one.subject)):
             passable = start == seed or degree.get(start, 0) <= hub_degree
             if one.confidence >= min_confidence and passable and start != target and is_walkable(one, start):
-                key = (start, target)
-                best[key] = min(best.get(key, one.relation_id), one.relation_id)
+                rank = (_vagueness_of_step(one, start), one.relation_id)
+                best[start, target] = min(best.get((start, target), rank), rank)
     steps: dict[str, list[Step]] = defaultdict(list)
-    for (start, target), relation_id in sorted(best.items()):
+    for (start, target), (_, relation_id) in sorted(best.items(), key=lambda item: (item[1][0], item[0])):
         steps[start].append(Step(target, relation_id))
     return dict(steps)
+
+
+def vagueness(clinical: str) -> int:
+    """0 for "3 of 7 patients", 1 for "45% of patients", 2 for a range or nothing, 3 for "some patients"."""
+    first = clinical.partition(" ")[0]
+    if first.isdigit():
+        return 0
+    if first.endswith("%"):
+        return 2 if "-" in first else 1
+    return 3 if first == "some" else 2
+
+
+def _vagueness_of_step(relation: Relation, start: str) -> int:
+    """A step whose wording needs no qualifier is as exact as can be."""
+    printed = PREDICATES[relation.predicate].prints_clinical(relation.subject == start)
+    return vagueness(relation.clinical) if printed else 0

@@ -1,6 +1,7 @@
 """Longest chains: exact against brute force, not fooled where greed is, and bounded."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,6 +102,14 @@ def test_a_gene_is_walked_both_ways_a_finding_ends_the_chain() -> None:
     chain = longest_chain("D1", steps, 12, 5.0)
     assert chain is not None
     assert chain.entities == ("D1", "G", "D2", "P")
+
+
+def test_of_equal_ends_the_exact_one_is_taken() -> None:
+    exact, vague = relation("D1", "has_finding", "P9"), relation("D1", "has_finding", "P1")
+    relations = [replace(exact, clinical="3 of 7 patients"), replace(vague, clinical="some patients")]
+    chain = longest_chain("D1", steps_between(relations, {}, "D1", 200, 0.5), 12, 5.0)
+    assert chain is not None
+    assert chain.entities == ("D1", "P9")
 
 
 def test_hubs_and_doubtful_relations_are_not_walked_through() -> None:
