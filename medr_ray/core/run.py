@@ -33,7 +33,7 @@ class Directory:
     """A directory on a ``pyarrow.fs`` filesystem. Names are relative, with ``/`` between folders."""
 
     def __init__(self, uri: str, fs: pafs.FileSystem | None = None, path: str | None = None) -> None:
-        self.uri = uri
+        self.uri = uri if "://" in uri else str(Path(uri).resolve())  # workers have other working directories
         if fs is None or path is None:
             fs, path = pafs.FileSystem.from_uri(uri if "://" in uri else Path(uri).resolve().as_uri())
         self._fs, self._path = fs, path.rstrip("/")

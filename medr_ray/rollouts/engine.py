@@ -1,7 +1,7 @@
 """The engine as a Ray actor: rollouts of all workers are generated together, under one weights version at a time.
 
-Requests are gathered by ``serve.batch`` (Ray's dynamic batching, which also works outside Serve). Weights are swapped
-between batches, never inside one.
+Requests that arrive while a batch is running form the next one. (``serve.batch`` would do, but works only inside a
+Serve replica.) Weights are swapped between batches, never inside one; a failed batch fails its own requests alone.
 """
 
 import asyncio
@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray import serve
 
 from medr_ray.core.config import EngineConfig
+from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.loading import load_engine
 
-_GATHER_SECONDS = 0.08  # agents answer each other's tool results within this; a batch of one costs as much as of eight
+_GATHER_SECONDS = 0.08  # agents digest each other's tool results within this; a batch of one costs as much as of eight
+
+_Request = tuple[list[int], Sampling, "asyncio.Future[Generation]"]
 
 
 class EngineServer:
@@ -24,24 +26,40 @@ class EngineServer:
 
     def __init__(self, model_dir: str, config: EngineConfig, trust_remote_code: bool = False) -> None:
         self._engine = load_engine(Path(model_dir), config, trust_remote_code)
+        self._max_batch = config.max_batch
         self._lock = asyncio.Lock()
-        self._batched.set_max_batch_size(config.max_batch)
+        self._waiting: list[_Request] = []
+        self._server: asyncio.Task[None] | None = None
 
     async def generate(self, prompt: list[int], sampling: Sampling) -> Generation:
-        return await self._batched((prompt, sampling))
+        future: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+        self._waiting.append((prompt, sampling, future))
+        if self._server is None or self._server.done():
+            self._server = asyncio.create_task(self._serve())
+        return await future
 
-    @serve.batch(max_batch_size=64, batch_wait_timeout_s=_GATHER_SECONDS)
-    async def _batched(self, requests: list[tuple[list[int], Sampling]]) -> list[Generation]:
-        """One engine call for requests of equal temperature; the longest allowance is generated and cut per request."""
-        done: list[Generation | None] = [None] * len(requests)
-        async with self._lock:
-            for key in dict.fromkeys(_compatible(sampling) for _, sampling in requests):
-                chosen = [i for i, (_, sampling) in enumerate(requests) if _compatible(sampling) == key]
-                longest = max((requests[i][1] for i in chosen), key=lambda one: one.max_tokens)
-                out = await asyncio.to_thread(self._engine.generate, [requests[i][0] for i in chosen], longest)
-                for i, generation in zip(chosen, out, strict=True):
-                    done[i] = _cut(generation, requests[i][1].max_tokens)
-        return [one for one in done if one is not None]
+    async def _serve(self) -> None:
+        """Batches until nobody waits: the oldest request and those compatible with it, up to ``max_batch``."""
+        while self._waiting:
+            await asyncio.sleep(_GATHER_SECONDS)
+            key = _compatible(self._waiting[0][1])
+            chosen = [one for one in self._waiting if _compatible(one[1]) == key][:self._max_batch]
+            self._waiting = [one for one in self._waiting if not any(one is taken for taken in chosen)]
+            await self._run(chosen)
+
+    async def _run(self, requests: list[_Request]) -> None:
+        """One engine call; the longest allowance is generated and cut per request."""
+        longest = max((sampling for _, sampling, _ in requests), key=lambda one: one.max_tokens)
+        try:
+            async with self._lock:
+                out = await asyncio.to_thread(self._engine.generate, [prompt for prompt, _, _ in requests], longest)
+        except Exception as error:
+            for _, _, future in requests:
+                future.set_exception(InfrastructureError(f"the engine failed: {type(error).__name__}: {error}"))
+            return
+        for (_, sampling, future), generation in zip(requests, out, strict=True):
+            if not future.done():
+                future.set_result(_cut(generation, sampling.max_tokens))
 
     async def load_weights(self, weights: Mapping[str, Any], version: int) -> int:
         """Swap the weights once the running batch is done; returns the version now served."""

@@ -157,7 +157,8 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     if side:
         side.close()
     save_model(backend, Path(job.model_dir), Path(job.output), trust)
-    ray.train.report({"history": state["history"], "update": state["update"]})
+    if rank == 0:
+        directory.write_jsonl("metrics.jsonl", state["history"])
 
 
 def _share(own: Any) -> Any:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-import ray
 import torch
 
 from medr_ray.core.config import SFTConfig
+from medr_ray.core.run import Directory
 from medr_ray.training.batches import Example, MicroBatch, plan_steps
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.workers import (
@@ -26,21 +25,21 @@ from medr_ray.training.workers import (
 
 @dataclass(frozen=True)
 class SFTJob:
-    """What a worker is given. ``examples``: the Parquet file of token ids and masks; ``log``: the TrainingLog actor."""
+    """What a worker is given. ``directory_uri``: the stage's directory; ``log``: the TrainingLog actor."""
 
     config: SFTConfig
     seed: int
     model_dir: str
-    examples: str
+    directory_uri: str
     output: str
     pad_id: int
     log: Any
     trust_remote_code: bool = False
 
 
-def read_examples(path: str) -> list[Example]:
+def read_examples(directory: Directory) -> list[Example]:
     """Training sequences: the positions where the mask is true carry the loss."""
-    table = pq.read_table(path, columns=["ids", "mask"])
+    table = directory.read_table("examples.parquet", columns=["ids", "mask"])
     return [
         Example(tuple(row["ids"]), tuple(i for i, on in enumerate(row["mask"]) if on and i > 0))
         for row in table.to_pylist()
@@ -53,7 +52,8 @@ def sft_worker(settings: dict[str, Any]) -> None:
     config = job.config
     rank, world = rank_and_world()
     torch.manual_seed(job.seed)
-    examples = read_examples(job.examples)
+    directory = Directory(job.directory_uri)
+    examples = read_examples(directory)
     steps = plan_steps(len(examples), config.batch_size * world, config.epochs, job.seed, config.max_steps)
     backend = build_backend(
         Path(job.model_dir), config, config.optimiser, trust_remote_code=job.trust_remote_code)
@@ -78,4 +78,5 @@ def sft_worker(settings: dict[str, Any]) -> None:
         if (step + 1) % config.checkpoint_every == 0 and step + 1 < len(steps):
             save_checkpoint(backend, state, row)
     save_model(backend, Path(job.model_dir), Path(job.output), job.trust_remote_code)
-    ray.train.report({"history": state["history"], "step": state["step"]})
+    if rank == 0:
+        directory.write_jsonl("metrics.jsonl", state["history"])

@@ -1,5 +1,7 @@
 """The SFT and GRPO stages: what the workers are given, the Ray Train run, and the model that comes out."""
 
+import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +28,8 @@ def execute_sft(context: StageContext) -> Counts:
         raise DataError("no accepted trajectory fits sft.max_tokens: look at trajectories/rejected.jsonl")
 
     def job(log: Any) -> SFTJob:
-        return SFTJob(config.sft, config.run.seed, str(model_dir), str(local / "examples.parquet"),
-                      str(local / "model"), pad_id, log, config.models.trust_remote_code)
+        return SFTJob(config.sft, config.run.seed, str(model_dir), context.directory.uri, str(local / "model"), pad_id,
+                      log, config.models.trust_remote_code)
 
     history = _train(context, "sft", config.sft, sft_worker, job)
     counts = {"examples": count, "steps": len(history), "loss_first": history[0]["loss"],
@@ -98,9 +100,7 @@ def _train(
     context: StageContext, name: str, config: TrainerConfig, worker: Callable[[dict[str, Any]], None],
     make_job: Callable[[Any], Any],
 ) -> list[dict[str, Any]]:
-    """Run Ray Train to its end (resuming under the same name) and return the metric history."""
-    import shutil
-
+    """Run Ray Train to its end (resuming under the same name) and return the metric history that rank 0 wrote."""
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -118,23 +118,20 @@ def _train(
         run_config=RunConfig(
             name="train", storage_path=str(local), failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=1)))
-    result = _fit(trainer, log, context, name)
-    history: list[dict[str, Any]] = result.metrics["history"]
-    context.directory.write_jsonl("metrics.jsonl", history)
+    _fit(trainer, log, context, name)
     shutil.rmtree(local / "train", ignore_errors=True)  # optimiser state: gigabytes nobody needs once it is done
-    return history
+    return [json.loads(line) for line in context.directory.read_bytes("metrics.jsonl").splitlines()]
 
 
-def _fit(trainer: Any, log: Any, context: StageContext, name: str) -> Any:
+def _fit(trainer: Any, log: Any, context: StageContext, name: str) -> None:
     """``trainer.fit()`` with a progress bar fed from the workers' log."""
     import ray
 
-    outcome: list[Any] = []
     failure: list[BaseException] = []
 
     def fit() -> None:
         try:
-            outcome.append(trainer.fit())
+            trainer.fit()
         except BaseException as error:
             failure.append(error)
 
@@ -155,7 +152,6 @@ def _fit(trainer: Any, log: Any, context: StageContext, name: str) -> Any:
         bar.__exit__(None, None, None)
     if failure:
         raise failure[0]
-    return outcome[0]
 
 
 def _note(row: dict[str, Any]) -> str:
