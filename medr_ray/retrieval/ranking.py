@@ -8,15 +8,15 @@ rank (Cormack et al. 2009). Clinical ranking is the paper's Score(d, q) = lambda
 is off the topic.
 """
 
-import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.snippets import features
+from medr_ray.retrieval.snippets import Wanted, words
 
 _RANK_CONSTANT = 60  # Cormack, Clarke and Buettcher 2009
 PASSAGE_WEIGHT = 0.7  # of the best sentence against BM25, which long records with a repeated word win too easily
+VECTOR_WEIGHT = 0.25  # of cosine against words: titles alone may be embedded, while the words of the text were read
 RELEVANCE_FLOOR = 0.6  # of the best relevance among the candidates
 
 
@@ -31,21 +31,17 @@ class Candidate:
     title_words: int
 
 
-def passage_share(wanted: Mapping[str, float], document: Document) -> float:
-    """Share in [0, 1] of the query (features with their weights) that the title and the best sentence repeat."""
-    total = sum(wanted.values())
+def passage_share(wanted: Wanted, document: Document) -> float:
+    """Share in [0, 1] of the query's weight that the title and the best single sentence repeat."""
+    total = wanted.weight()
     if not total:
         return 0.0
-    rest = wanted.keys() - features(document.title)
-    best = max((_weigh(wanted, rest & features(sentence)) for sentence in document.sentences), default=0.0)
-    return (_weigh(wanted, wanted.keys() - rest) + best) / total
+    rest = wanted.without(words(document.title))
+    best = max((rest.shared(words(sentence)) for sentence in document.sentences), default=0.0)
+    return (total - rest.weight() + best) / total
 
 
-def _weigh(weights: Mapping[str, float], chosen: Set[str]) -> float:
-    return math.fsum(weights[feature] for feature in chosen)  # exact, so the order of a set cannot matter
-
-
-def lexical_relevance(wanted: Mapping[str, float], candidates: Sequence[Candidate]) -> list[float]:
+def lexical_relevance(wanted: Wanted, candidates: Sequence[Candidate]) -> list[float]:
     top = max((one.bm25 for one in candidates), default=0.0) or 1.0
     return [(1 - PASSAGE_WEIGHT) * one.bm25 / top + PASSAGE_WEIGHT * passage_share(wanted, one.document)
             for one in candidates]
@@ -61,26 +57,31 @@ def calibrated(cosines: Sequence[float | None]) -> list[float | None]:
     return [None if one is None else (one - low) / spread if high > low else 1.0 for one in cosines]
 
 
-def semantic_relevance(wanted: Mapping[str, float], candidates: Sequence[Candidate]) -> list[float]:
-    """Mean of the calibrated cosine and the lexical relevance; the latter alone where there is no vector. Only
-    titles may be embedded, and what the text says must still count."""
+def semantic_relevance(wanted: Wanted, candidates: Sequence[Candidate]) -> list[float]:
+    """The calibrated cosine blended with the lexical relevance; the latter alone where there is no vector."""
     lexical = lexical_relevance(wanted, candidates)
     cosines = calibrated([one.cosine for one in candidates])
-    return [words if cosine is None else (cosine + words) / 2 for words, cosine in zip(lexical, cosines, strict=True)]
+    return [text if cosine is None else VECTOR_WEIGHT * cosine + (1 - VECTOR_WEIGHT) * text
+            for text, cosine in zip(lexical, cosines, strict=True)]
 
 
-def fused_relevance(wanted: Mapping[str, float], candidates: Sequence[Candidate]) -> list[float]:
+def vector_relevance(candidates: Sequence[Candidate]) -> list[float]:
+    """The calibrated cosine alone."""
+    return [cosine or 0.0 for cosine in calibrated([one.cosine for one in candidates])]
+
+
+def fused_relevance(wanted: Wanted, candidates: Sequence[Candidate]) -> list[float]:
     """Reciprocal-rank fusion of the lexical and the vector ranking, divided by the best possible sum."""
-    rankings = [dict(enumerate(lexical_relevance(wanted, candidates)))]
+    rankings = [(1.0, dict(enumerate(lexical_relevance(wanted, candidates))))]
     cosines = {i: one.cosine for i, one in enumerate(candidates) if one.cosine is not None}
     if cosines:
-        rankings.append(cosines)
+        rankings = [(1 - VECTOR_WEIGHT, rankings[0][1]), (VECTOR_WEIGHT, cosines)]
     ids = [one.document.document_id for one in candidates]
     totals = [0.0] * len(candidates)
-    for ranking in rankings:
+    for weight, ranking in rankings:
         for rank, i in enumerate(_by_score(ranking, ids)):
-            totals[i] += 1 / (_RANK_CONSTANT + rank + 1)
-    return [total * (_RANK_CONSTANT + 1) / len(rankings) for total in totals]
+            totals[i] += weight * (_RANK_CONSTANT + 1) / (_RANK_CONSTANT + rank + 1)
+    return totals
 
 
 def _by_score(scores: Mapping[int, float], ids: Sequence[str]) -> list[int]:

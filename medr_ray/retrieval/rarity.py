@@ -15,7 +15,6 @@ from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.snippets import words
 
 _FLOOR = 1000
-_PAIR_SHARE = 0.5  # a pair repeats two words that count already
 _SCHEMA = pa.schema([("word", pa.string()), ("documents", pa.int64())])
 
 
@@ -41,15 +40,6 @@ class Rarity:
     def __init__(self, documents: int, common: Mapping[str, int]) -> None:
         self._documents, self._common = documents, common
 
-    def weight(self, feature: str) -> float:
-        """log((N + 1) / (df + 1)) of a word; of a pair of words half their mean."""
-        if " " not in feature:
-            return self._idf(feature)
-        return _PAIR_SHARE * sum(map(self._idf, feature.split(" "))) / 2
-
-    def _idf(self, word: str) -> float:
+    def weight(self, word: str) -> float:
+        """log((N + 1) / (df + 1))."""
         return math.log((self._documents + 1) / (self._common.get(word, self._documents // _FLOOR) + 1))
-
-    def weights(self, features: Iterable[str]) -> dict[str, float]:
-        """Each feature with its weight."""
-        return {feature: self.weight(feature) for feature in features}

@@ -19,7 +19,7 @@ from medr_ray.retrieval.documents import Document, title_key, title_words
 from medr_ray.retrieval.index import COLUMNS, COMMON_WORDS, from_row, open_table
 from medr_ray.retrieval.ranking import Candidate
 from medr_ray.retrieval.rarity import Rarity
-from medr_ray.retrieval.snippets import features, snippet
+from medr_ray.retrieval.snippets import Wanted, snippet, wanted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,7 @@ Mode = Literal["text", "vector", "hybrid"]
 
 _QUERY_WORDS = 48  # the rest of a longer query adds nothing to rank by
 _TELLING = 0.5  # of the rarest word's weight, that a word needs to be searched by
+_PAIR_WEIGHT = 0.5  # a pair repeats two words that count already
 _TITLE_WORDS = 16  # longest title looked for inside a query
 _CACHED_QUERIES = 1024  # rollouts of a group ask the same things
 
@@ -70,7 +71,10 @@ class Retriever:
     ) -> list[Hit]:
         """The most relevant documents, best first; ``sources`` keeps only documents of these (pubmed, hpo)."""
         candidates = self._candidates(query, _sources(sources), self._mode(mode))
-        relevance = ranking.fused_relevance(self._weights(query), candidates)
+        if self._mode(mode) == "vector":
+            relevance = ranking.vector_relevance(candidates)
+        else:
+            relevance = ranking.fused_relevance(self._wanted(query), candidates)
         return self._hits(query, candidates, relevance, relevance, results)
 
     def medical_search(
@@ -91,7 +95,10 @@ class Retriever:
     ) -> tuple[list[Candidate], list[float], list[float]]:
         """Candidates with their relevance and clinical score."""
         candidates = self._candidates(query, _sources(sources), self._mode(mode))
-        relevance = ranking.semantic_relevance(self._weights(query), candidates)
+        if self._mode(mode) == "vector":
+            relevance = ranking.vector_relevance(candidates)
+        else:
+            relevance = ranking.semantic_relevance(self._wanted(query), candidates)
         scores = ranking.clinical_scores(relevance, _authorities(candidates), self._retrieval.relevance_weight)
         return candidates, relevance, scores
 
@@ -99,8 +106,8 @@ class Retriever:
         rows = self._by_id([document_id], None)
         return from_row(rows[0]) if rows else None
 
-    def _weights(self, query: str) -> dict[str, float]:
-        return self._rarity.weights(features(query))
+    def _wanted(self, query: str) -> Wanted:
+        return wanted(query, self._rarity.weight, _PAIR_WEIGHT)
 
     def _mode(self, mode: Mode | None) -> Mode:
         """Hybrid is the union of what there is: over an index without vectors it is full text."""
@@ -135,8 +142,8 @@ class Retriever:
 
     def _telling(self, tokens: list[str]) -> list[str]:
         """The words worth searching by: a rare word is not outvoted by common ones, which still count in ranking."""
-        weights = self._rarity.weights(tokens)
-        return [one for one in tokens if weights[one] >= _TELLING * max(weights.values())]
+        rarest = max(map(self._rarity.weight, tokens))
+        return [one for one in tokens if self._rarity.weight(one) >= _TELLING * rarest]
 
     def _named(self, tokens: list[str], where: str | None) -> list[dict[str, Any]]:
         """Curated records whose whole title is a run of the query's words and that full text may have missed."""
@@ -170,10 +177,10 @@ class Retriever:
             found[row["document_id"]] = replace(found[row["document_id"]], cosine=cosine)
 
     def _nearest(self, vector: "np.ndarray", where: str | None) -> list[dict[str, Any]]:
+        """By exact search; rows without a vector are never among them."""
         search = self._table.search(vector, vector_column_name="vector").distance_type("cosine")
-        condition = "vector IS NOT NULL" + (f" AND {where}" if where else "")
-        search = search.where(condition, prefilter=True).select([*COLUMNS, "_distance"])
-        return search.limit(self._retrieval.candidates).to_list()
+        search = search.select([*COLUMNS, "_distance"]).limit(self._retrieval.candidates)
+        return (search.where(where, prefilter=True) if where else search).to_list()
 
     def _by_id(self, ids: Sequence[str], where: str | None, columns: Sequence[str] = COLUMNS) -> list[dict[str, Any]]:
         named = f"document_id IN ({', '.join(map(_quoted, ids))})"

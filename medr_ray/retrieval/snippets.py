@@ -7,9 +7,10 @@ that merely holds the same numbers.
 """
 
 import itertools
+import math
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 _WORD = re.compile(r"[a-z0-9]+(?:[.\-'][a-z0-9]+)*%?")
 _BREAK = re.compile(r"(?<=[.!?])([\"')\]]*)\s+(?=[\"'(\[]*[A-Z0-9])")
@@ -19,7 +20,6 @@ _ABBREVIATION = re.compile(
 _STOP = frozenset((
     "a", "an", "and", "are", "as", "at", "be", "by", "can", "for", "from", "has", "in", "is", "it", "its", "of", "on",
     "or", "that", "the", "this", "to", "was", "were", "what", "which", "who", "whose", "with"))
-_PAIR_WEIGHT = 1.0  # a shared pair of neighbouring words counts as much as a shared word
 
 Span = tuple[int, int]
 
@@ -52,25 +52,41 @@ def _stripped(text: str, start: int, end: int) -> Span:
     return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
 
 
-@lru_cache(maxsize=65536)  # documents come back for many queries; a sentence's features are some hundred bytes
-def features(sentence: str) -> frozenset[str]:
-    """Words that carry meaning, and every pair of neighbouring words."""
-    tokens = words(sentence)
-    pairs = (f"{a} {b}" for a, b in itertools.pairwise(tokens))
-    return frozenset([*(token for token in tokens if token not in _STOP), *pairs])
+@dataclass(frozen=True)
+class Wanted:
+    """What a query asks for: its telling words and its pairs of neighbouring words, each with a weight. Sums are exact
+    (``fsum``), so that the order of a set cannot matter."""
+
+    words: Mapping[str, float]
+    pairs: Mapping[tuple[str, str], float]
+
+    def weight(self) -> float:
+        return math.fsum(self.words.values()) + math.fsum(self.pairs.values())
+
+    def shared(self, tokens: Sequence[str]) -> float:
+        """The weight of what a sentence, given as its words, repeats."""
+        found = self.words.keys() & tokens
+        pairs = self.pairs.keys() & itertools.pairwise(tokens)
+        return math.fsum(self.words[one] for one in found) + math.fsum(self.pairs[one] for one in pairs)
+
+    def without(self, tokens: Sequence[str]) -> "Wanted":
+        """What remains when a text with these words was read."""
+        words, pairs = set(tokens), set(itertools.pairwise(tokens))
+        return Wanted({one: weight for one, weight in self.words.items() if one not in words},
+                      {one: weight for one, weight in self.pairs.items() if one not in pairs})
 
 
-def overlap(query: frozenset[str], sentence: str) -> float:
-    """How much of the query a sentence repeats: shared words, plus shared pairs at their weight."""
-    shared = query & features(sentence)
-    pairs = sum(" " in feature for feature in shared)
-    return len(shared) - pairs + _PAIR_WEIGHT * pairs
+def wanted(query: str, weight: Callable[[str], float] = lambda word: 1.0, pair_weight: float = 1.0) -> Wanted:
+    """What ``query`` asks for; a pair weighs ``pair_weight`` times the mean of its words."""
+    tokens = words(query)
+    pairs = {(a, b): pair_weight * (weight(a) + weight(b)) / 2 for a, b in itertools.pairwise(tokens)}
+    return Wanted({token: weight(token) for token in tokens if token not in _STOP}, pairs)
 
 
 def best_sentences(query: str, sentences: Sequence[str], count: int) -> list[str]:
     """The ``count`` sentences that overlap the query most, best first; of equals the earlier one."""
-    wanted = features(query)
-    ranked = sorted(range(len(sentences)), key=lambda i: (-overlap(wanted, sentences[i]), i))
+    asked = wanted(query)
+    ranked = sorted(range(len(sentences)), key=lambda i: (-asked.shared(words(sentences[i])), i))
     return [sentences[i] for i in ranked[:count]]
 
 

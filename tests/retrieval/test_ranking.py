@@ -4,7 +4,16 @@ import pytest
 
 from medr_ray.retrieval.authority import authority
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.ranking import Candidate, calibrated, clinical_scores, fused_relevance, lexical_relevance, order
+from medr_ray.retrieval.ranking import (
+    Candidate,
+    calibrated,
+    clinical_scores,
+    fused_relevance,
+    lexical_relevance,
+    order,
+    vector_relevance,
+)
+from medr_ray.retrieval.snippets import Wanted
 
 GUIDELINE, META, TRIAL, CASE, LETTER, ARTICLE = "D017065", "D017418", "D016449", "D002363", "D016422", "D016428"
 
@@ -37,7 +46,7 @@ def test_authority_cannot_lift_what_is_off_the_topic() -> None:
 def test_one_sentence_that_answers_beats_scattered_words() -> None:
     answers = document("A", "The gene of Foo is FBN1.\nOther things.")
     scattered = document("B", "A gene was sought.\nFoo occurs.\nFBN1 is long.")
-    wanted = {"gene": 1.0, "foo": 3.0, "fbn1": 6.0}
+    wanted = Wanted({"gene": 1.0, "foo": 3.0, "fbn1": 6.0}, {})
     first, second = lexical_relevance(wanted, [Candidate(one, 5.0, None, 0) for one in (answers, scattered)])
     assert first > second
 
@@ -45,9 +54,14 @@ def test_one_sentence_that_answers_beats_scattered_words() -> None:
 def test_fusion_rewards_agreement() -> None:
     both, text, vector = (Candidate(document("A"), 9.0, 0.9, 0), Candidate(document("B"), 8.0, 0.1, 0),
                           Candidate(document("C"), 0.0, 0.8, 0))
-    scores = fused_relevance({}, [vector, text, both])
+    scores = fused_relevance(Wanted({}, {}), [vector, text, both])
     assert scores[2] == pytest.approx(1.0)
     assert scores[2] > max(scores[0], scores[1])
+
+
+def test_vector_mode_ranks_by_meaning_alone() -> None:
+    near, far = Candidate(document("B"), 0.0, 0.9, 0), Candidate(document("A", "fbn1"), 9.0, 0.1, 0)
+    assert vector_relevance([far, near]) == [0.0, 1.0]
 
 
 def test_cosines_are_stretched_over_the_query() -> None:

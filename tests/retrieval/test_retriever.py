@@ -147,3 +147,5 @@ def test_vectors_find_what_shares_no_word(tmp_path: Path) -> None:
     assert found.search("cardiac operations", mode="text") == []
     assert found.search("cardiac operations")[0].document_id in {"PMID:1", "PMID:3"}
     assert found.medical_search("cardiac operations")[0].document_id == "PMID:1"
+    assert found.search("cardiac operations", mode="vector") == found.search("cardiac operations", mode="vector")
+    assert found.search("HIV/AIDS", mode="vector")[0].document_id == "PMID:4"
