@@ -6,6 +6,7 @@ What holds: the log-probabilities belong to the distribution sampled from (tempe
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    LogitsProcessor,
-    LogitsProcessorList,
+    DynamicCache,
     StoppingCriteria,
     StoppingCriteriaList,
     TextIteratorStreamer,
@@ -28,40 +28,21 @@ from medr_ray.engines.chat import ChatRenderer
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
-class _LogprobRecorder(LogitsProcessor):
-    """Keeps the log-probability of each sampled token, without keeping every step's logits.
+@dataclass
+class _Decoding:
+    """Sequences still being sampled: ``rows`` are their places in the batch, all tensors in that order."""
 
-    ``generate`` shows step t's scores together with the token sampled at step t - 1: the gather lags one step, and
-    ``finish`` makes up the last one. Must be the last processor, so that it sees what is sampled from.
-    """
+    rows: list[int]
+    cache: DynamicCache
+    mask: torch.Tensor
+    logits: torch.Tensor
 
-    def __init__(self) -> None:
-        self._previous: torch.Tensor | None = None
-        self.steps: list[torch.Tensor] = []
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        self._take(input_ids[:, -1])
-        self._previous = scores.float().log_softmax(-1)
-        return scores
-
-    def finish(self, last: torch.Tensor) -> torch.Tensor:
-        """(sequences, steps) log-probabilities."""
-        self._take(last)
-        return torch.stack(self.steps, dim=1)
-
-    def _take(self, token: torch.Tensor) -> None:
-        if self._previous is not None:
-            self.steps.append(self._previous.gather(1, token[:, None])[:, 0])
-
-
-class _Temperature(LogitsProcessor):
-    """Scores over the temperature (``generate`` would apply its own after our recorder)."""
-
-    def __init__(self, temperature: float) -> None:
-        self._temperature = temperature
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        return scores.float() / self._temperature
+    def keep(self, alive: list[int]) -> None:
+        """Drop finished sequences, so that the rest decode faster."""
+        index = torch.tensor(alive, device=self.mask.device)
+        self.rows = [self.rows[i] for i in alive]
+        self.cache.batch_select_indices(index)
+        self.mask, self.logits = self.mask[index], self.logits[index]
 
 
 class _Cancelled(StoppingCriteria):
@@ -98,16 +79,51 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def _generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Generation]:
-        input_ids, attention_mask = self._left_padded(prompts)
-        recorder = _LogprobRecorder()
+        """Decode step by step. ``generate`` of the library does the same at a third of the speed here: it keeps
+        finished sequences in the batch and reads equal prompts (a group's) once each."""
         if sampling.seed is not None:
             torch.manual_seed(sampling.seed)
-        output = self.model.generate(
-            input_ids=input_ids, attention_mask=attention_mask,
-            logits_processor=self._processors(sampling, recorder), **self._options(sampling))
-        new = output[:, input_ids.shape[1]:]
-        logprobs = recorder.finish(output[:, -1])
-        return [self._read(row, lp, sampling) for row, lp in zip(new.tolist(), logprobs.tolist(), strict=True)]
+        ids: list[list[int]] = [[] for _ in prompts]
+        logprobs: list[list[float]] = [[] for _ in prompts]
+        state = self._prefill(prompts)
+        for step in range(sampling.max_tokens):
+            tokens, chosen = _sample(state.logits, sampling.temperature)
+            for row, token, logprob in zip(state.rows, tokens.tolist(), chosen.tolist(), strict=True):
+                ids[row].append(token)
+                logprobs[row].append(logprob)
+            alive = [i for i, row in enumerate(state.rows) if not self._finished(ids[row], sampling.stop)]
+            if not alive or step + 1 == sampling.max_tokens:
+                break
+            if len(alive) < len(state.rows):
+                tokens = tokens[torch.tensor(alive, device=tokens.device)]
+                state.keep(alive)
+            self._advance(state, tokens)
+        return [self._read(row, lp, sampling) for row, lp in zip(ids, logprobs, strict=True)]
+
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> _Decoding:
+        """Read every different prompt once and spread its cache over those who share it."""
+        unique = list(dict.fromkeys(tuple(prompt) for prompt in prompts))
+        places = {prompt: i for i, prompt in enumerate(unique)}
+        input_ids, mask = self._left_padded(unique)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        out = self.model(
+            input_ids=input_ids, attention_mask=mask, position_ids=positions, past_key_values=DynamicCache(),
+            use_cache=True, logits_to_keep=1)
+        index = torch.tensor([places[tuple(prompt)] for prompt in prompts], device=mask.device)
+        out.past_key_values.batch_select_indices(index)
+        return _Decoding(list(range(len(prompts))), out.past_key_values, mask[index], out.logits[:, -1][index])
+
+    def _advance(self, state: _Decoding, tokens: torch.Tensor) -> None:
+        state.mask = torch.cat([state.mask, state.mask.new_ones(len(tokens), 1)], dim=1)
+        out = self.model(
+            input_ids=tokens[:, None], attention_mask=state.mask, position_ids=state.mask.sum(-1, keepdim=True) - 1,
+            past_key_values=state.cache, use_cache=True)
+        state.logits = out.logits[:, -1]
+
+    def _finished(self, ids: list[int], stop: tuple[str, ...]) -> bool:
+        if ids[-1] == self.renderer.end_id:
+            return True
+        return bool(stop) and any(text in str(self.tokenizer.decode(ids)) for text in stop)
 
     def stream(
         self, prompt: Sequence[int], sampling: Sampling, cancelled: threading.Event | None = None,
@@ -125,8 +141,7 @@ class TransformersEngine:
                         torch.manual_seed(sampling.seed)
                     self.model.generate(
                         input_ids=input_ids, attention_mask=attention_mask, streamer=streamer,
-                        stopping_criteria=criteria, logits_processor=self._processors(sampling),
-                        **self._options(sampling))
+                        stopping_criteria=criteria, **self._options(sampling))
             except BaseException as error:
                 failure.append(error)
                 streamer.end()
@@ -156,18 +171,11 @@ class TransformersEngine:
         mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         return torch.tensor(ids, device=self._device), torch.tensor(mask, device=self._device)
 
-    def _processors(self, sampling: Sampling, recorder: _LogprobRecorder | None = None) -> LogitsProcessorList:
-        processors = LogitsProcessorList()
-        if sampling.temperature > 0:
-            processors.append(_Temperature(sampling.temperature))
-        if recorder is not None:
-            processors.append(recorder)
-        return processors
-
     def _options(self, sampling: Sampling) -> dict[str, Any]:
         options: dict[str, Any] = {
             "max_new_tokens": sampling.max_tokens, "do_sample": sampling.temperature > 0, "top_k": 0, "top_p": 1.0,
-            "temperature": 1.0, "pad_token_id": self.renderer.end_id, "eos_token_id": self.renderer.end_id,
+            "temperature": sampling.temperature, "pad_token_id": self.renderer.end_id,
+            "eos_token_id": self.renderer.end_id,
         }
         if sampling.temperature == 0:
             options.update(top_k=None, top_p=None, temperature=None)
@@ -185,6 +193,13 @@ class TransformersEngine:
         return Generation(
             output_ids=tuple(ids), logprobs=tuple(logprobs[:length]), text=text[:min(cuts)] if cuts else text,
             finish_reason="stop" if stopped else "length", version=self.version)
+
+
+def _sample(logits: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """(tokens, their log-probabilities), each (sequences); greedy at temperature 0."""
+    distribution = (logits.float() / (temperature or 1.0)).log_softmax(-1)
+    tokens = torch.multinomial(distribution.exp(), 1)[:, 0] if temperature > 0 else distribution.argmax(-1)
+    return tokens, distribution.gather(1, tokens[:, None])[:, 0]
 
 
 def _device(config: EngineConfig) -> str:

@@ -2,14 +2,15 @@
 
 Seeds are split first, by a seeded hash. Held-out questions are chosen before train ones; then no candidate may
 train that shares a relation, a disease, gene or drug of its path, or a seed with a held-out question. Within a side,
-no predicate ends more than its share of the questions and no answer is given more than its share; hop counts are
-evened out as far as the candidates allow. All choices follow from ids and the run's seed.
+no predicate ends more than its share of the questions, no answer is given more than its share and no number of hops
+is more frequent than its share; below that hop counts are evened out as far as the candidates allow. All choices
+follow from ids and the run's seed.
 """
 
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from medr_ray.core.config import QuestionsConfig
@@ -88,10 +89,11 @@ def heldout_content(heldout: Sequence[Candidate], seeds: set[str], entities: Map
 
 @dataclass(frozen=True)
 class _Caps:
-    """The most questions that may end with one predicate, and with one answer."""
+    """The most questions that may end with one predicate, with one answer, and of one number of hops."""
 
     predicate: int
     answer: int
+    hops: int
 
 
 class _Picker:
@@ -123,6 +125,7 @@ class _Picker:
             and (seed, last.relation_id) not in self._asked
             and self._predicates[last.directed_predicate] < self._caps.predicate
             and self._answers[one.path.answer] < self._caps.answer
+            and self._hops[len(one.path.hops)] < self._caps.hops
         )
 
     def _order(self, one: Candidate) -> tuple[int, int, int, bool, str]:
@@ -153,16 +156,17 @@ def balance(
         by_seed.setdefault(one.path.seed, []).append(one)
     predicate_share = _feasible(config.max_predicate_share, {c.path.hops[-1].directed_predicate for c in candidates})
     answer_share = _feasible(config.max_answer_share, {c.path.answer for c in candidates})
+    hop_share = _feasible(config.max_hop_share, {len(c.path.hops) for c in candidates})
     size = min(len(candidates), len(by_seed) * config.per_seed, limit if limit is not None else len(candidates))
     while True:
-        caps = _Caps(_cap(predicate_share, size), _cap(answer_share, size))
+        caps = _Caps(_cap(predicate_share, size), _cap(answer_share, size), _cap(hop_share, size))
         picked = _Picker(by_seed, caps, size).run(config.per_seed)
         if len(picked) == size:
             return picked
         size = len(picked)
 
 
-def _feasible(share: float, kinds: set[str]) -> float:
+def _feasible(share: float, kinds: Set[object]) -> float:
     return max(share, 1 / max(1, len(kinds)))
 
 
