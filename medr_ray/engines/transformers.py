@@ -25,6 +25,7 @@ from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
 
+_SHRINK_AT = 0.6  # share of open sequences at which the cache is copied without the finished ones
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -86,15 +87,19 @@ class TransformersEngine:
         ids: list[list[int]] = [[] for _ in prompts]
         logprobs: list[list[float]] = [[] for _ in prompts]
         state = self._prefill(prompts)
+        open_rows = set(range(len(prompts)))
         for step in range(sampling.max_tokens):
             tokens, chosen = _sample(state.logits, sampling.temperature)
             for row, token, logprob in zip(state.rows, tokens.tolist(), chosen.tolist(), strict=True):
-                ids[row].append(token)
-                logprobs[row].append(logprob)
-            alive = [i for i, row in enumerate(state.rows) if not self._finished(ids[row], sampling.stop)]
-            if not alive or step + 1 == sampling.max_tokens:
+                if row in open_rows:
+                    ids[row].append(token)
+                    logprobs[row].append(logprob)
+                    if self._finished(ids[row], sampling.stop):
+                        open_rows.discard(row)
+            if not open_rows or step + 1 == sampling.max_tokens:
                 break
-            if len(alive) < len(state.rows):
+            if len(open_rows) <= _SHRINK_AT * len(state.rows):
+                alive = [i for i, row in enumerate(state.rows) if row in open_rows]
                 tokens = tokens[torch.tensor(alive, device=tokens.device)]
                 state.keep(alive)
             self._advance(state, tokens)

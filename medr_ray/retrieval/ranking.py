@@ -2,8 +2,8 @@
 
 Relevance lies in [0, 1] within one query. Lexical relevance blends BM25, divided by the query's best, with the
 share of the query (words and pairs of words, weighed by rarity) that the title and the best single sentence repeat:
-one sentence that answers beats a long document that mentions every word somewhere. Rankings are fused by reciprocal
-rank (Cormack et al. 2009). Clinical ranking is the paper's Score(d, q) = lambda Rel(d, q) + (1 - lambda) Auth(d)
+one sentence that answers beats a long document that mentions every word somewhere. The cosine, stretched over the
+candidates, joins with a quarter of the weight. Clinical ranking is the paper's Score(d, q) = lambda Rel(d, q) + (1 - lambda) Auth(d)
 (section 2.2), where Auth counts only for documents whose relevance reaches a floor, so that authority cannot lift what
 is off the topic.
 """
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.snippets import Wanted, words
 
-_RANK_CONSTANT = 60  # Cormack, Clarke and Buettcher 2009
 PASSAGE_WEIGHT = 0.7  # of the best sentence against BM25, which long records with a repeated word win too easily
 VECTOR_WEIGHT = 0.25  # of cosine against words: titles alone may be embedded, while the words of the text were read
 RELEVANCE_FLOOR = 0.6  # of the best relevance among the candidates
@@ -68,24 +67,6 @@ def semantic_relevance(wanted: Wanted, candidates: Sequence[Candidate]) -> list[
 def vector_relevance(candidates: Sequence[Candidate]) -> list[float]:
     """The calibrated cosine alone."""
     return [cosine or 0.0 for cosine in calibrated([one.cosine for one in candidates])]
-
-
-def fused_relevance(wanted: Wanted, candidates: Sequence[Candidate]) -> list[float]:
-    """Reciprocal-rank fusion of the lexical and the vector ranking, divided by the best possible sum."""
-    rankings = [(1.0, dict(enumerate(lexical_relevance(wanted, candidates))))]
-    cosines = {i: one.cosine for i, one in enumerate(candidates) if one.cosine is not None}
-    if cosines:
-        rankings = [(1 - VECTOR_WEIGHT, rankings[0][1]), (VECTOR_WEIGHT, cosines)]
-    ids = [one.document.document_id for one in candidates]
-    totals = [0.0] * len(candidates)
-    for weight, ranking in rankings:
-        for rank, i in enumerate(_by_score(ranking, ids)):
-            totals[i] += weight * (_RANK_CONSTANT + 1) / (_RANK_CONSTANT + rank + 1)
-    return totals
-
-
-def _by_score(scores: Mapping[int, float], ids: Sequence[str]) -> list[int]:
-    return sorted(scores, key=lambda i: (-scores[i], ids[i]))
 
 
 def clinical_scores(relevance: Sequence[float], authority: Sequence[float], weight: float) -> list[float]:

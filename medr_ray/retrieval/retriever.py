@@ -71,10 +71,7 @@ class Retriever:
     ) -> list[Hit]:
         """The most relevant documents, best first; ``sources`` keeps only documents of these (pubmed, hpo)."""
         candidates = self._candidates(query, _sources(sources), self._mode(mode))
-        if self._mode(mode) == "vector":
-            relevance = ranking.vector_relevance(candidates)
-        else:
-            relevance = ranking.fused_relevance(self._wanted(query), candidates)
+        relevance = self._relevance(query, candidates, mode)
         return self._hits(query, candidates, relevance, relevance, results)
 
     def medical_search(
@@ -95,12 +92,14 @@ class Retriever:
     ) -> tuple[list[Candidate], list[float], list[float]]:
         """Candidates with their relevance and clinical score."""
         candidates = self._candidates(query, _sources(sources), self._mode(mode))
-        if self._mode(mode) == "vector":
-            relevance = ranking.vector_relevance(candidates)
-        else:
-            relevance = ranking.semantic_relevance(self._wanted(query), candidates)
+        relevance = self._relevance(query, candidates, mode)
         scores = ranking.clinical_scores(relevance, _authorities(candidates), self._retrieval.relevance_weight)
         return candidates, relevance, scores
+
+    def _relevance(self, query: str, candidates: Sequence[Candidate], mode: Mode | None) -> list[float]:
+        if self._mode(mode) == "vector":
+            return ranking.vector_relevance(candidates)
+        return ranking.semantic_relevance(self._wanted(query), candidates)
 
     def document(self, document_id: str) -> Document | None:
         rows = self._by_id([document_id], None)

@@ -8,9 +8,9 @@ from medr_ray.retrieval.ranking import (
     Candidate,
     calibrated,
     clinical_scores,
-    fused_relevance,
     lexical_relevance,
     order,
+    semantic_relevance,
     vector_relevance,
 )
 from medr_ray.retrieval.snippets import Wanted
@@ -51,12 +51,19 @@ def test_one_sentence_that_answers_beats_scattered_words() -> None:
     assert first > second
 
 
-def test_fusion_rewards_agreement() -> None:
+def test_agreement_of_words_and_vectors_comes_first() -> None:
     both, text, vector = (Candidate(document("A"), 9.0, 0.9, 0), Candidate(document("B"), 8.0, 0.1, 0),
                           Candidate(document("C"), 0.0, 0.8, 0))
-    scores = fused_relevance(Wanted({}, {}), [vector, text, both])
-    assert scores[2] == pytest.approx(1.0)
+    scores = semantic_relevance(Wanted({}, {}), [vector, text, both])
     assert scores[2] > max(scores[0], scores[1])
+
+
+def test_a_rare_word_outweighs_a_title_that_sounds_alike() -> None:
+    names_it = Candidate(document("A", "The gene associated with Foo is SLC6A2."), 9.0, 0.2, 0)
+    sounds_like_it = Candidate(document("B", "The gene associated with Bar is ABCD1."), 4.0, 0.8, 0)
+    wanted = Wanted({"gene": 1.0, "associated": 1.0, "slc6a2": 8.0}, {})
+    first, second = semantic_relevance(wanted, [names_it, sounds_like_it])
+    assert first > second
 
 
 def test_vector_mode_ranks_by_meaning_alone() -> None:
