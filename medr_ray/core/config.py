@@ -111,7 +111,7 @@ class QuestionsConfig(Section):
     max_answer_share: float = Field(0.1, gt=0, le=1, description="largest share of one answer")
     max_hop_share: float = Field(1.0, gt=0, le=1, description="largest share of one number of hops")
     other_hops: bool = Field(True, description='allow hops such as "the other disease associated with ..."')
-    obfuscate_start: float = Field(0.0, ge=0, le=1, description="share of questions whose start is described, not named")
+    obfuscate_start: float = Field(0.0, ge=0, le=1, description="share whose start is described, not named")
     heldout_fraction: float = Field(0.3, ge=0, lt=1, description="share of seeds kept for evaluation")
     max_questions: int | None = Field(None, ge=1)
 

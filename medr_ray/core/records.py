@@ -300,7 +300,8 @@ class Usage:
 @dataclass(frozen=True)
 class Trajectory:
     """One agent run on one question. ``mode`` is guided or exploration, in an evaluation the weights' name;
-    ``stop_reason`` is answered, max_turns, max_tokens, no_answer or malformed; ``answer`` is null when none was given; ``cost`` in USD, null when unknown."""
+    ``stop_reason`` is answered, max_turns, max_tokens or malformed; ``answer`` is null when none was given; ``cost``
+    in USD, null when unknown."""
 
     trajectory_id: str
     question_id: str
@@ -398,7 +399,7 @@ def from_table(record: type[R], table: pa.Table) -> list[R]:
 
 def from_row(record: type[R], row: dict[str, Any]) -> R:
     """One record from plain Python values, as found in Arrow rows and JSON objects."""
-    hints = _hints(record)
+    hints = _hints(record)  # type: ignore[arg-type]
     return record(**{name: _value(annotation, row[name]) for name, annotation in hints.items()})
 
 

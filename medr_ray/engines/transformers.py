@@ -62,9 +62,9 @@ class TransformersEngine:
         if self._device == "cpu":
             torch.set_num_threads(config.threads)
         self.tokenizer = AutoTokenizer.from_pretrained(model_dir, trust_remote_code=trust_remote_code)
-        self.model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             model_dir, dtype=_DTYPES[config.dtype], trust_remote_code=trust_remote_code)
-        self.model.to(self._device).eval()  # type: ignore[arg-type]
+        self.model: Any = model.to(self._device).eval()
         self.renderer = ChatRenderer(self.tokenizer)
         self.max_batch = config.max_batch
         self.version = 0

@@ -16,7 +16,6 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Question, Trajectory, Usage, from_row
 from medr_ray.core.run import Directory, StageContext
 from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, Judgement
-from medr_ray.rollouts.pool import RolloutPool
 from medr_ray.rollouts.worker import RolloutTask
 
 BENCHMARK = "heldout"
@@ -74,6 +73,8 @@ class EvaluationRunner:
 
     def answer(self, endpoint: Endpoint) -> None:
         """Run the pending episodes with ``evaluation.concurrency`` of them in flight; weights take turns."""
+        from medr_ray.rollouts.pool import RolloutPool
+
         pending = self.pending()
         config = _pool_config(self._context.config)
         factory = functools.partial(ServedPolicies, endpoint, config)

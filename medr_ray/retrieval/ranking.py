@@ -3,12 +3,12 @@
 Relevance lies in [0, 1] within one query. Lexical relevance blends BM25, divided by the query's best, with the
 share of the query (words and pairs of words, weighed by rarity) that the title and the best single sentence repeat:
 one sentence that answers beats a long document that mentions every word somewhere. The cosine, stretched over the
-candidates, joins with a quarter of the weight. Clinical ranking is the paper's Score(d, q) = lambda Rel(d, q) + (1 - lambda) Auth(d)
-(section 2.2), where Auth counts only for documents whose relevance reaches a floor, so that authority cannot lift what
-is off the topic.
+candidates, joins with a quarter of the weight. Clinical ranking is the paper's
+Score(d, q) = lambda Rel(d, q) + (1 - lambda) Auth(d) (section 2.2), where Auth counts only for documents whose
+relevance reaches a floor, so that authority cannot lift what is off the topic.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medr_ray.retrieval.documents import Document

@@ -90,5 +90,5 @@ def start_engine(model_dir: Path, config: EngineConfig, trust_remote_code: bool 
     actor = ray.remote(EngineServer).options(
         num_cpus=1, num_gpus=gpus, max_concurrency=1024, scheduling_strategy="DEFAULT",  # outside a trainer's group
     ).remote(str(model_dir), config, trust_remote_code)
-    ray.get(actor.load_model.remote())
+    ray.get(actor.load_model.remote())  # type: ignore[attr-defined]
     return actor

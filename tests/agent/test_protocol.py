@@ -35,7 +35,8 @@ def test_several_calls_follow_one_thought_without_repeating_it() -> None:
     assert [call.name for call in parse_reply(text).calls] == ["search", "medical_search"]
 
 
-@pytest.mark.parametrize("text", ["<think>x</think><answer>Marfan syndrome", "<think>x<answer>Marfan syndrome</answer>"])
+@pytest.mark.parametrize("text", [
+    "<think>x</think><answer>Marfan syndrome", "<think>x<answer>Marfan syndrome</answer>"])
 def test_a_missing_closing_tag_does_not_lose_the_answer(text: str) -> None:
     assert parse_reply(text).answer == "Marfan syndrome"
 
