@@ -127,12 +127,11 @@ class ModelsConfig(Section):
 class EngineConfig(Section):
     """How language models are run."""
 
-    backend: Literal["transformers", "vllm"] = "transformers"
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpu_share: float = Field(1, gt=0, description="of a GPU, where there is one")
     max_batch: int = Field(36, ge=1, description="sequences generated together")
     threads: int = Field(2, ge=1, description="torch threads of an engine on CPU")
-    tensor_parallel: int = Field(1, ge=1)
 
 
 class AgentConfig(Section):
@@ -188,6 +187,7 @@ class TrainerConfig(Section):
     workers: int = Field(1, ge=1)
     use_gpu: bool = False
     cpus_per_worker: int = Field(1, ge=1)
+    gpus_per_worker: float = Field(1, gt=0, description="with use_gpu; below 1 to share the GPU with the engine")
     threads: int = Field(2, ge=1, description="torch threads of a worker on CPU")
     zero_stage: int = Field(2, ge=0, le=3, description="DeepSpeed ZeRO stage")
     max_failures: int = Field(1, ge=0)

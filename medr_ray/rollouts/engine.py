@@ -14,9 +14,8 @@ import ray
 from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
-from medr_ray.engines.loading import load_engine
 
-_GATHER_SECONDS = 0.08  # agents digest each other's tool results within this; a batch of one costs as much as of eight
+_GATHER_SECONDS = 0.4  # agents are back from their tools within this; a batch of one takes as long as one of ten
 
 _Request = tuple[list[int], Sampling, "asyncio.Future[Generation]"]
 
@@ -25,7 +24,9 @@ class EngineServer:
     """Holds one engine; ``generate`` is called concurrently by many agents."""
 
     def __init__(self, model_dir: str, config: EngineConfig, trust_remote_code: bool = False) -> None:
-        self._engine = load_engine(Path(model_dir), config, trust_remote_code)
+        from medr_ray.engines.transformers import TransformersEngine
+
+        self._engine = TransformersEngine(Path(model_dir), config, trust_remote_code)
         self._max_batch = config.max_batch
         self._lock = asyncio.Lock()
         self._waiting: list[_Request] = []
@@ -86,7 +87,7 @@ def _cut(generation: Generation, max_tokens: int) -> Generation:
 
 def start_engine(model_dir: Path, config: EngineConfig, trust_remote_code: bool = False) -> Any:
     """An engine actor with the model loaded; the caller owns it and ends it with ``ray.kill``."""
-    gpus = config.tensor_parallel if config.device != "cpu" and ray.cluster_resources().get("GPU", 0) else 0
+    gpus = config.gpu_share if config.device != "cpu" and ray.cluster_resources().get("GPU", 0) else 0
     actor = ray.remote(EngineServer).options(
         num_cpus=1, num_gpus=gpus, max_concurrency=1024, scheduling_strategy="DEFAULT",  # outside a trainer's group
     ).remote(str(model_dir), config, trust_remote_code)

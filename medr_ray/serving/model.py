@@ -142,9 +142,9 @@ class ModelReplica:
         trust_remote_code: bool = False,
     ) -> None:
         def load(directory: Path) -> ServingEngine:
-            from medr_ray.engines.loading import load_engine
+            from medr_ray.engines.transformers import TransformersEngine
 
-            return load_engine(directory, engine, trust_remote_code)  # type: ignore[return-value]
+            return TransformersEngine(directory, engine, trust_remote_code)
 
         shelf = ModelShelf(directories, load, serving.loaded_models, trust_remote_code)
         self._server = ModelServer(shelf, serving.max_tokens)

@@ -14,7 +14,7 @@ from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import InfrastructureError, ToolError
 from medr_ray.core.records import Message, Trajectory
 from medr_ray.tools.base import ToolResult
-from tests.support.questions import make_question
+from support.questions import worded_question
 
 
 class Script:
@@ -40,7 +40,7 @@ class Echo:
 
 def run(*lines: str, faults: FaultPlan | None = None, **agent: Any) -> Trajectory:
     return asyncio.run(run_episode(
-        make_question(), Script(*lines), [Echo()], AgentConfig(**agent), mode="exploration",
+        worded_question(), Script(*lines), [Echo()], AgentConfig(**agent), mode="exploration",
         faults=faults or FaultPlan()))
 
 
@@ -96,7 +96,7 @@ def test_a_missed_deadline_is_an_infrastructure_failure_not_a_trajectory() -> No
             return None
 
     with pytest.raises(InfrastructureError, match="not done within"):
-        asyncio.run(run_episode(make_question(), Silent(), [Echo()], AgentConfig(seconds=0.05), mode="exploration"))
+        asyncio.run(run_episode(worded_question(), Silent(), [Echo()], AgentConfig(seconds=0.05), mode="exploration"))
 
 
 def test_simulated_failures_are_marked_and_repeatable() -> None:

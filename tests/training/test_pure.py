@@ -16,7 +16,7 @@ from medr_ray.training.curriculum import Curriculum
 from medr_ray.training.experience import score_groups, to_examples
 from medr_ray.training.losses import grpo_loss, sft_loss
 from medr_ray.training.rewards import RulesPreference, rewards
-from tests.support.questions import make_question
+from support.questions import worded_question
 
 _REWARD = st.none() | st.floats(-1, 2)
 
@@ -120,7 +120,7 @@ def test_a_prompt_that_does_not_extend_the_last_starts_a_new_stretch() -> None:
 
 
 def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
-    question = make_question(aliases=("Autosomal recessive",))
+    question = worded_question(aliases=("Autosomal recessive",))
     event = ToolEvent("search", '{"query": "a"}', "ok", 0.1, False)
     wasteful = _trajectory(events=(event, event, event))
     good, bad = rewards([_trajectory(events=(event,)), wasteful], [question, question], GRPOConfig(),
@@ -142,7 +142,7 @@ def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
 def test_a_failed_tool_call_is_no_waste() -> None:
     failed = ToolEvent("search", '{"query": "a"}', "error", 0.1, True)
     again = ToolEvent("medical_search", '{"query": "a"}', "ok", 0.1, False)
-    reward, = rewards([_trajectory(events=(failed, again))], [make_question()], GRPOConfig(), RulesPreference())
+    reward, = rewards([_trajectory(events=(failed, again))], [worded_question()], GRPOConfig(), RulesPreference())
     assert reward.efficiency == 0.0
 
 

@@ -1,0 +1,21 @@
+"""A real LanceDB index over a few documents."""
+
+from pathlib import Path
+
+from medr_ray.core.config import IndexConfig
+from medr_ray.core.run import Directory
+from medr_ray.retrieval import index
+from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.rarity import common_words, count_words
+
+KRABBE = Document(
+    "HPO:OMIM:245200", "hpo", "Krabbe disease",
+    "The mode of inheritance of Krabbe disease is Autosomal recessive inheritance.\n"
+    "The gene associated with Krabbe disease is GALC.", None, (), False, "")
+
+
+def build_index(folder: Path, documents: list[Document]) -> Directory:
+    directory = Directory(str(folder))
+    rows = index.build(directory, [index.to_batch(documents, None, 384)], IndexConfig(), 384)
+    directory.write_table(index.COMMON_WORDS, common_words([count_words(documents)], rows))
+    return directory

