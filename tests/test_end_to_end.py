@@ -18,6 +18,7 @@ from medr_ray.core.run import RunDirectory
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
+STAGES = ["corpus", "entities", "index", "graph", "chains", "questions", "trajectories", "sft", "grpo", "evaluation"]
 _SMALL = {
     "corpus.limit_per_file": 6000, "entities.rare_frequency": 0.003, "index.embed": "none", "retrieval.mode": "text",
     "retrieval.results": 2, "retrieval.snippet_sentences": 1, "graph.max_seeds": 48, "graph.steps": 3,
@@ -66,8 +67,7 @@ def ids(root: Path) -> tuple[list[str], list[str]]:
 
 def test_every_stage_ends_in_the_report(finished: Path) -> None:
     report = json.loads((finished / "small" / "report.json").read_text(encoding="utf-8"))
-    stages = "corpus entities index graph chains questions trajectories sft grpo evaluation".split()
-    assert [name for name in stages if report["stages"][name]["seconds"] <= 0] == []
+    assert [name for name in STAGES if report["stages"][name]["seconds"] <= 0] == []
     assert report["corpus"]["citations"] == 12_000
     assert min(report["entities"]["rare"], report["graph"]["relations"], report["questions"]["accepted"]) > 0
     assert report["trajectories"]["accepted"] >= 0.7 * report["trajectories"]["train_questions"]
@@ -111,8 +111,7 @@ def has_files(folder: Path, pattern: str) -> Callable[[], bool]:
 def test_after_kill_9_the_run_resumes_and_ends_with_the_same_data(
     stage: str, pattern: str, finished: Path, model: Path, tmp_path: Path,
 ) -> None:
-    order = ["corpus", "entities", "index", "graph", "chains", "questions", "trajectories", "sft"]
-    for name in order[:order.index(stage)]:
+    for name in STAGES[:STAGES.index(stage)]:
         shutil.copytree(finished / "small" / name, tmp_path / "small" / name)
     folder = tmp_path / "small" / stage
     process = subprocess.Popen(command(tmp_path, model, "--until", "sft"), stdout=subprocess.DEVNULL,

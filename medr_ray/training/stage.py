@@ -114,7 +114,8 @@ def _train(
         worker, train_loop_config={"job": make_job(log)},
         scaling_config=ScalingConfig(
             num_workers=config.workers, use_gpu=config.use_gpu,
-            resources_per_worker={"CPU": config.cpus_per_worker, **({"GPU": config.gpus_per_worker} if config.use_gpu else {})}),
+            resources_per_worker={"CPU": config.cpus_per_worker} | (
+                {"GPU": config.gpus_per_worker} if config.use_gpu else {})),
         run_config=RunConfig(
             name="train", storage_path=str(local), failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=1)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from support.questions import worded_question
 
 from medr_ray.agent.loop import FaultPlan, run_episode
 from medr_ray.agent.policies import PolicyTurn
@@ -14,7 +15,6 @@ from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import InfrastructureError, ToolError
 from medr_ray.core.records import Message, Trajectory
 from medr_ray.tools.base import ToolResult
-from support.questions import worded_question
 
 
 class Script:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.questions import worded_question
 
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.records import Reward, ToolEvent, Turn, Usage
@@ -16,7 +17,6 @@ from medr_ray.training.curriculum import Curriculum
 from medr_ray.training.experience import score_groups, to_examples
 from medr_ray.training.losses import grpo_loss, sft_loss
 from medr_ray.training.rewards import RulesPreference, rewards
-from support.questions import worded_question
 
 _REWARD = st.none() | st.floats(-1, 2)
 

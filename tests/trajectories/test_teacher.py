@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from support.questions import worded_question
 
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.agent.protocol import parse_reply, render_responses
@@ -11,7 +12,6 @@ from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.trajectories.filtering import MALFORMED, NO_ANSWER, REPEATED, UNSUPPORTED, WRONG, judge_trajectory
 from medr_ray.trajectories.reading import Hop, read_question, start_of
 from medr_ray.trajectories.teacher import UNKNOWN, RulesTeacher, guidance_hint
-from support.questions import worded_question
 
 TWO_HOPS = (GuidanceStep("gene", "inverse:associated_gene", "disease", ""),
             GuidanceStep("disease", "has_finding", "phenotype", "3 of 7 patients"))
