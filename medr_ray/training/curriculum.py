@@ -1,11 +1,13 @@
 """Which questions to roll out next (paper section 4.2): difficulty rises with the pass rate.
 
 Pure and seeded. Questions of at most ``level`` hops are eligible; the level rises by one when the pass rate of the
-recent groups at the current level reaches ``_RAISE_AT``. Every eligible question is visited once before any is
-visited again, but for those solved by the whole group at their last visit, which wait one more round.
+recent groups at the current level reaches ``_RAISE_AT``. An update takes turns between the eligible numbers of hops,
+so that a new level joins the easier ones and does not replace them. Among questions of equal length every one is
+visited once before any is visited again, but for those solved by the whole group, which wait one more round.
 """
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,12 +30,17 @@ class Curriculum:
         self.level = self.level or min(self.complexity.values())
 
     def choose(self, count: int, update: int) -> list[str]:
-        """``count`` question ids for an update, fewest visits first."""
+        """``count`` question ids for an update: of each number of hops in turn, fewest visits first."""
         rng = random.Random(f"{self.seed}/{update}")
         eligible = sorted(one for one, hops in self.complexity.items() if hops <= self.level)
         rng.shuffle(eligible)
         eligible.sort(key=lambda one: self.visits.get(one, 0))
-        return eligible[:count]
+        turn: dict[str, int] = {}
+        taken: Counter[int] = Counter()
+        for one in eligible:
+            turn[one] = taken[self.complexity[one]]
+            taken[self.complexity[one]] += 1
+        return sorted(eligible, key=lambda one: (turn[one], self.complexity[one]))[:count]
 
     def observe(self, passed: Mapping[str, float]) -> None:
         """Record the pass rate in [0, 1] of each question's group."""
