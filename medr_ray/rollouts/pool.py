@@ -97,6 +97,8 @@ class RolloutPool:
         try:
             return RolloutOutcome(item.task, ray.get(reference), seconds=time.monotonic() - item.started)
         except RayActorError as error:
+            if error.actor_init_failed:  # it could not even start: another one would not either
+                raise
             self._replace(item.worker)
             failure = f"worker died: {type(error).__name__}"
         except RayTaskError as error:

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,30 +18,27 @@ from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
 from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.pool import RolloutPool
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import PolicyFactory, RolloutTask
 from medr_ray.trajectories.teacher import RulesTeacherFactory
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
 
-class Unreachable:
-    async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
-        raise InfrastructureError("endpoint down")
-
-
-@dataclass(frozen=True)
-class Saboteur:
+def sabotage(marker: str) -> PolicyFactory:
     """The rules teacher, but rollout 2 kills its worker the first time and rollout 5 never reaches its model."""
+    teacher = RulesTeacherFactory(("search", "medical_search"))
 
-    marker: str
+    class Unreachable:
+        async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
+            raise InfrastructureError("endpoint down")
 
-    def __call__(self, task: RolloutTask) -> Policy:
-        if task.rollout == 2 and not os.path.exists(self.marker):
-            Path(self.marker).touch()
+    def make(task: RolloutTask) -> Policy:
+        if task.rollout == 2 and not os.path.exists(marker):
+            Path(marker).touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if task.rollout == 5:
-            return Unreachable()
-        return RulesTeacherFactory(("search", "medical_search"))(task)
+        return Unreachable() if task.rollout == 5 else teacher(task)
+
+    return make
 
 
 def config(*overrides: str) -> PipelineConfig:
@@ -59,10 +56,11 @@ def tasks() -> list[RolloutTask]:
 
 
 def test_a_killed_worker_costs_nothing_and_a_lost_cause_is_named(index: Directory, tmp_path: Path) -> None:
-    saboteur = Saboteur(str(tmp_path / "killed"))
-    with RolloutPool(config(), index.uri, lambda: saboteur) as pool:
+    factory = sabotage(str(tmp_path / "killed"))  # made here, so that it travels whole: workers cannot import a test
+    with RolloutPool(config(), index.uri, lambda: factory) as pool:
         outcomes = {one.task.rollout: one for one in pool.run(tasks())}
     assert sorted(outcomes) == list(range(8))
+    assert [one.failure for one in outcomes.values() if one.trajectory is None and one.task.rollout != 5] == []
     assert (tmp_path / "killed").exists()
     assert {n for n, one in outcomes.items() if one.trajectory is None} == {5}
     assert "endpoint down" in outcomes[5].failure

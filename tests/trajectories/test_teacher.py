@@ -72,7 +72,7 @@ def test_every_wording_is_read_back(name: str, inverse: bool) -> None:
     text = f"What is the {hop.wanted(start)}?"
     assert start_of(text, [hop]) == start
     assert read_question(text) == (start, [hop])
-    known, other = start, "Some. Other 1.5"
+    known, other = start, "Ataxia, type 1.5 (mild)"
     stated = predicate.state(*((other, known) if inverse else (known, other)), clinical)
     assert hop.find(start, f"[1] x (y): {stated}") == other
     assert hop.find(start, f"[1] x (y): {stated}", visited=[other]) is None
