@@ -68,7 +68,7 @@ def ids(root: Path) -> tuple[list[str], list[str]]:
 def test_every_stage_ends_in_the_report(finished: Path) -> None:
     report = json.loads((finished / "small" / "report.json").read_text(encoding="utf-8"))
     assert [name for name in STAGES if report["stages"][name]["seconds"] <= 0] == []
-    assert report["corpus"]["citations"] == 12_000
+    assert 11_900 < report["corpus"]["citations"] <= report["corpus"]["records"] == 12_000
     assert min(report["entities"]["rare"], report["graph"]["relations"], report["questions"]["accepted"]) > 0
     assert report["trajectories"]["accepted"] >= 0.7 * report["trajectories"]["train_questions"]
     assert {name: report["evaluation"][name]["n"] for name in ("base", "sft", "grpo")} == dict.fromkeys(
