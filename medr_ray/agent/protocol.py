@@ -15,7 +15,6 @@ from typing import Any
 _THINK = re.compile(r"<think>(.*?)(?:</think>|(?=<tool_call>|<answer>)|\Z)", re.S)
 _CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|\Z)", re.S)
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.S)
-STOP_TEXTS = ("</answer>",)
 
 
 @dataclass(frozen=True)

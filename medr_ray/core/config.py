@@ -214,7 +214,6 @@ class GRPOConfig(TrainerConfig):
     micro_tokens: int = Field(4096, ge=256, description="padded tokens per forward pass")
     clip_low: float = Field(0.2, gt=0)
     clip_high: float = Field(0.28, gt=0)
-    importance_cap: float = Field(2.0, gt=1, description="cap of the engine-to-trainer importance weight")
     min_group_fraction: float = Field(0.75, gt=0, le=1, description="rollouts a group needs to be used")
     task_weight: float = 1.0
     expert_weight: float = 0.2

@@ -10,8 +10,7 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.rollouts.worker import PolicyFactory, RolloutTask
-
-GUIDED, EXPLORATION = "guided", "exploration"
+from medr_ray.trajectories.teacher import EXPLORATION, GUIDED
 
 
 def execute(context: StageContext) -> Counts:
