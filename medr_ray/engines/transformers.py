@@ -1,61 +1,49 @@
-"""The transformers engine: batched generation with the sampled tokens' log-probabilities, on CPU or one GPU.
+"""The transformers engine: continuous batching with the sampled tokens' log-probabilities, on CPU or one GPU.
 
-What holds: the log-probabilities belong to the distribution sampled from (temperature applied, nothing truncated);
-``load_weights`` replaces every parameter or raises, so an engine never answers with half-updated weights.
+What holds: a request joins the running batch at the next token and leaves it at its last; the log-probabilities belong
+to the distribution sampled from (temperature applied, nothing truncated); a seeded request draws from its own random
+numbers, whoever shares the batch; ``load_weights`` replaces every parameter or raises, and only between batches, so
+no answer mixes two versions.
 """
 
-import threading
+import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    DynamicCache,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TextIteratorStreamer,
-)
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from medr_ray.core.config import EngineConfig
-from medr_ray.core.errors import InfrastructureError
+from medr_ray.core.errors import ConfigError, InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
+from medr_ray.engines.slots import SlotCache, Window
 
-_SHRINK_AT = 0.6  # share of open sequences at which the cache is copied without the finished ones
+_ADMIT_EVERY = 4  # steps; reading two prompts together costs little more than one
+_PREFILL_TOKENS = 4096  # padded tokens of prompts read in one forward pass
+_WORTH_COPYING = 16  # shared tokens below which another row's beginning is read again rather than copied
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
-@dataclass
-class _Decoding:
-    """Sequences still being sampled: ``rows`` are their places in the batch, all tensors in that order."""
+@dataclass(eq=False)
+class Request:
+    """A continuation being made; ``generation`` is set when it is done. ``cancelled`` ends it at the next token."""
 
-    rows: list[int]
-    cache: DynamicCache
-    mask: torch.Tensor
-    logits: torch.Tensor
-
-    def keep(self, alive: list[int]) -> None:
-        """Drop finished sequences, so that the rest decode faster."""
-        index = torch.tensor(alive, device=self.mask.device)
-        self.rows = [self.rows[i] for i in alive]
-        self.cache.batch_select_indices(index)
-        self.mask, self.logits = self.mask[index], self.logits[index]
-
-
-class _Cancelled(StoppingCriteria):
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:  # type: ignore[override]
-        return torch.full((input_ids.shape[0],), self._event.is_set(), device=input_ids.device)
+    prompt: tuple[int, ...]
+    sampling: Sampling
+    random: torch.Generator
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    cancelled: bool = False
+    generation: Generation | None = None
 
 
 class TransformersEngine:
-    """A causal language model in a Hugging Face directory. Not thread-safe: one generation at a time."""
+    """A causal language model in a Hugging Face directory. ``submit`` may be called from any thread, the rest from
+    one at a time."""
 
     def __init__(self, model_dir: Path, config: EngineConfig, trust_remote_code: bool = False) -> None:
         self._device = _device(config)
@@ -64,147 +52,222 @@ class TransformersEngine:
         self.tokenizer = AutoTokenizer.from_pretrained(model_dir, trust_remote_code=trust_remote_code)
         model: Any = AutoModelForCausalLM.from_pretrained(
             model_dir, dtype=_DTYPES[config.dtype], trust_remote_code=trust_remote_code)
+        _check_attention(model.config, model_dir)
         self.model: Any = model.to(self._device).eval()
         self.renderer = ChatRenderer(self.tokenizer)
-        self.max_batch = config.max_batch
         self.version = 0
+        self._cache = SlotCache(self.model.config.num_hidden_layers, config.max_batch)
+        self._waiting: deque[Request] = deque()
+        self._open: list[Request] = []  # row i of the cache is the i-th open request's
+        self._steps = 0
+
+    def submit(self, prompt: Sequence[int], sampling: Sampling) -> Request:
+        """Queue a request; ``step`` advances it."""
+        random = torch.Generator()
+        random.manual_seed(sampling.seed if sampling.seed is not None else int(torch.randint(2**62, ()).item()))
+        request = Request(tuple(prompt), sampling, random)
+        self._waiting.append(request)
+        return request
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Generation]:
-        """Sample one continuation per prompt, in order, at most ``max_batch`` together, long prompts first."""
-        order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
-        done: dict[int, Generation] = {}
-        for start in range(0, len(order), self.max_batch):
-            batch = order[start:start + self.max_batch]
-            done.update(zip(batch, self._generate([prompts[i] for i in batch], sampling), strict=True))
-        return [done[i] for i in range(len(prompts))]
+        """Sample one continuation per prompt, in order. With a seed, each prompt gets its own random numbers."""
+        seeds = itertools.repeat(None) if sampling.seed is None else itertools.count(sampling.seed)
+        requests = [
+            self.submit(prompt, Sampling(sampling.max_tokens, sampling.temperature, sampling.stop, seed))
+            for prompt, seed in zip(prompts, seeds, strict=False)]
+        while any(one.generation is None for one in requests):
+            self.step()
+        return [one.generation for one in requests if one.generation is not None]
 
-    @torch.inference_mode()
-    def _generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Generation]:
-        """Decode step by step. ``generate`` of the library does the same at a third of the speed here: it keeps
-        finished sequences in the batch and reads equal prompts (a group's) once each."""
-        if sampling.seed is not None:
-            torch.manual_seed(sampling.seed)
-        ids: list[list[int]] = [[] for _ in prompts]
-        logprobs: list[list[float]] = [[] for _ in prompts]
-        state = self._prefill(prompts)
-        open_rows = set(range(len(prompts)))
-        for step in range(sampling.max_tokens):
-            tokens, chosen = _sample(state.logits, sampling.temperature)
-            for row, token, logprob in zip(state.rows, tokens.tolist(), chosen.tolist(), strict=True):
-                if row in open_rows:
-                    ids[row].append(token)
-                    logprobs[row].append(logprob)
-                    if self._finished(ids[row], sampling.stop):
-                        open_rows.discard(row)
-            if not open_rows or step + 1 == sampling.max_tokens:
-                break
-            if len(open_rows) <= _SHRINK_AT * len(state.rows):
-                alive = [i for i, row in enumerate(state.rows) if row in open_rows]
-                tokens = tokens[torch.tensor(alive, device=tokens.device)]
-                state.keep(alive)
-            self._advance(state, tokens)
-        return [self._read(row, lp, sampling) for row, lp in zip(ids, logprobs, strict=True)]
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[str]:
+        """Text deltas of one continuation."""
+        request, text = self.submit(prompt, sampling), ""
+        while request.generation is None:
+            self.step()
+            delta = self.text_so_far(request)[len(text):]
+            text += delta
+            if delta:
+                yield delta
 
-    def _prefill(self, prompts: Sequence[Sequence[int]]) -> _Decoding:
-        """Read every different prompt once and spread its cache over those who share it."""
-        unique = list(dict.fromkeys(tuple(prompt) for prompt in prompts))
-        places = {prompt: i for i, prompt in enumerate(unique)}
-        input_ids, mask = self._left_padded(unique)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        out = self.model(
-            input_ids=input_ids, attention_mask=mask, position_ids=positions, past_key_values=DynamicCache(),
-            use_cache=True, logits_to_keep=1)
-        index = torch.tensor([places[tuple(prompt)] for prompt in prompts], device=mask.device)
-        out.past_key_values.batch_select_indices(index)
-        return _Decoding(list(range(len(prompts))), out.past_key_values, mask[index], out.logits[:, -1][index])
+    def reset(self) -> None:
+        """Forget all requests, whatever state a failed step left them in."""
+        self._open.clear()
+        self._waiting.clear()
+        self._cache.forget()
 
-    def _advance(self, state: _Decoding, tokens: torch.Tensor) -> None:
-        state.mask = torch.cat([state.mask, state.mask.new_ones(len(tokens), 1)], dim=1)
-        out = self.model(
-            input_ids=tokens[:, None], attention_mask=state.mask, position_ids=state.mask.sum(-1, keepdim=True) - 1,
-            past_key_values=state.cache, use_cache=True)
-        state.logits = out.logits[:, -1]
-
-    def _finished(self, ids: list[int], stop: tuple[str, ...]) -> bool:
-        if ids[-1] == self.renderer.end_id:
-            return True
-        return bool(stop) and any(text in str(self.tokenizer.decode(ids)) for text in stop)
-
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, cancelled: threading.Event | None = None,
-    ) -> Iterator[str]:
-        """Text deltas of one continuation; setting ``cancelled`` ends it at the next token."""
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        input_ids, attention_mask = self._left_padded([prompt])
-        criteria = StoppingCriteriaList([_Cancelled(cancelled)] if cancelled else [])
-        failure: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                with torch.inference_mode():
-                    if sampling.seed is not None:
-                        torch.manual_seed(sampling.seed)
-                    self.model.generate(
-                        input_ids=input_ids, attention_mask=attention_mask, streamer=streamer,
-                        stopping_criteria=criteria, **self._options(sampling))
-            except BaseException as error:
-                failure.append(error)
-                streamer.end()
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        yield from (delta for delta in streamer if delta)
-        thread.join()
-        if failure:
-            raise InfrastructureError(f"generation failed: {failure[0]}") from failure[0]
+    def text_so_far(self, request: Request) -> str:
+        """What may be shown of a request: never half a character, nor what may become a stop text."""
+        if request.generation is not None:
+            return request.generation.text
+        text = self._decode_ids(request.ids).rstrip("\ufffd")
+        return text[:len(text) - _begun(text, request.sampling.stop)]
 
     def load_weights(self, weights: Mapping[str, Any], version: int) -> None:
-        """Replace all parameters; raises InfrastructureError when names or shapes do not match."""
+        """Replace all parameters; raises InfrastructureError when names or shapes do not match, or while requests
+        are being answered."""
         own = dict(self.model.named_parameters())
         if own.keys() != weights.keys():
             odd = sorted(own.keys() ^ weights.keys())[:3]
             raise InfrastructureError(f"weights do not match the model: {odd} ...")
+        if self._open:
+            raise InfrastructureError(f"weights cannot change under {len(self._open)} running requests")
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(torch.as_tensor(weights[name]))
+        self._cache.forget()
         self.version = version
 
-    def _left_padded(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        longest = max(len(prompt) for prompt in prompts)
+    @torch.inference_mode()
+    def step(self) -> None:
+        """Admit what waits, then one more token for every open request."""
+        if not self._open or self._steps % _ADMIT_EVERY == 0:
+            while wave := self._admit():
+                self._prefill(wave)
+        if self._open:
+            self._decode()
+        self._steps += 1
+
+    def _admit(self) -> list[Request]:
+        """The next requests to read together, each with its row. Equal prompts wait for the first one's reading."""
+        wave: list[Request] = []
+        longest, put_off = 0, []
+        first = len(self._open)
+        while self._waiting and first + len(wave) < len(self._cache.tokens):
+            request = self._waiting.popleft()
+            if request.cancelled:
+                self._finish(request)
+            elif any(request.prompt == one.prompt for one in wave):
+                put_off.append(request)
+            else:
+                row = first + len(wave)
+                self._place(request, row)
+                new = len(request.prompt) - len(self._cache.tokens[row])
+                if wave and max(longest, new) * (len(wave) + 1) > _PREFILL_TOKENS:
+                    put_off.append(request)
+                    break
+                longest = max(longest, new)
+                wave.append(request)
+        self._waiting.extendleft(reversed(put_off))
+        return wave
+
+    def _place(self, request: Request, row: int) -> None:
+        """Bring what is known of the prompt's beginning into ``row``; at least its last token is read again."""
+        cache, known = self._cache, len(request.prompt) - 1
+        source, shared = cache.prefix_source(request.prompt)
+        shared = min(shared, known)
+        if source >= row and shared >= len(cache.tokens[source]) - 1 and shared > 0:  # the dialogue's own last turn
+            cache.swap(source, row)
+        else:
+            cache.swap(cache.oldest(row), row)
+            if source == row:  # it was moved away
+                source = next(i for i in range(len(cache.tokens)) if _shares(cache.tokens[i], request.prompt, shared))
+            if shared >= _WORTH_COPYING and source != row:
+                cache.copy(source, row, shared)
+        own = cache.tokens[row]
+        kept = shared if _shares(own, request.prompt, shared) else 0
+        cache.tokens[row] = own[:kept]
+
+    def _prefill(self, wave: list[Request]) -> None:
+        first = len(self._open)
+        starts = [len(self._cache.tokens[first + i]) for i in range(len(wave))]
+        fresh = [list(one.prompt[start:]) for one, start in zip(wave, starts, strict=True)]
+        for i, one in enumerate(wave):
+            self._cache.tokens[first + i] = list(one.prompt)
+        self._open += wave
+        self._sample(self._logits(first, starts, fresh), first)
+
+    def _decode(self) -> None:
+        starts = [len(self._cache.tokens[row]) for row in range(len(self._open))]
+        fresh = [[one.ids[-1]] for one in self._open]
+        for row, one in enumerate(self._open):
+            self._cache.tokens[row].append(one.ids[-1])
+        self._sample(self._logits(0, starts, fresh), 0)
+
+    def _logits(self, first: int, starts: list[int], fresh: list[list[int]]) -> torch.Tensor:
+        """(rows, vocabulary) after each row's last token; rows from ``first`` on read their ``fresh`` tokens."""
+        width = max(len(one) for one in fresh)
         pad = self.renderer.end_id
-        ids = [[pad] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-        mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        return torch.tensor(ids, device=self._device), torch.tensor(mask, device=self._device)
+        window = Window(first, starts, width, self._device)
+        self._cache.look_at(window)
+        ids = torch.tensor([one + [pad] * (width - len(one)) for one in fresh], device=self._device)
+        hidden = self.model.get_decoder()(
+            input_ids=ids, attention_mask=window.mask(self.model.dtype), position_ids=window.positions,
+            past_key_values=self._cache, use_cache=True).last_hidden_state
+        last = torch.tensor([len(one) - 1 for one in fresh], device=self._device)
+        return self.model.get_output_embeddings()(hidden[torch.arange(len(fresh), device=self._device), last])
 
-    def _options(self, sampling: Sampling) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            "max_new_tokens": sampling.max_tokens, "do_sample": sampling.temperature > 0, "top_k": 0, "top_p": 1.0,
-            "temperature": sampling.temperature, "pad_token_id": self.renderer.end_id,
-            "eos_token_id": self.renderer.end_id,
-        }
-        if sampling.temperature == 0:
-            options.update(top_k=None, top_p=None, temperature=None)
-        if sampling.stop:
-            options.update(stop_strings=list(sampling.stop), tokenizer=self.tokenizer)
-        return options
+    def _sample(self, logits: torch.Tensor, first: int) -> None:
+        """Give every open request from row ``first`` on its next token; close those that end."""
+        requests = self._open[first:]
+        tokens, logprobs = _draw(logits, requests)
+        for request, token, logprob in zip(requests, tokens, logprobs, strict=True):
+            request.ids.append(token)
+            request.logprobs.append(logprob)
+        for row in reversed(range(first, len(self._open))):
+            if self._ended(self._open[row]):
+                self._close(row)
 
-    def _read(self, row: list[int], logprobs: list[float], sampling: Sampling) -> Generation:
-        end = self.renderer.end_id
-        length = row.index(end) + 1 if end in row else len(row)
-        ids = row[:length]
-        text = str(self.tokenizer.decode(ids[:-1] if ids[-1] == end else ids, skip_special_tokens=True))
-        cuts = [text.index(stop) for stop in sampling.stop if stop in text]
-        stopped = ids[-1] == end or bool(cuts)
+    def _ended(self, request: Request) -> bool:
+        sampling = request.sampling
+        if request.cancelled or request.ids[-1] == self.renderer.end_id or len(request.ids) >= sampling.max_tokens:
+            return True
+        return bool(sampling.stop) and any(text in self._decode_ids(request.ids) for text in sampling.stop)
+
+    def _close(self, row: int) -> None:
+        """Take a request out of the batch; its row becomes the first idle one and keeps its tokens."""
+        self._finish(self._open[row])
+        last = len(self._open) - 1
+        self._cache.touch(row)
+        self._cache.swap(row, last)
+        self._open[row] = self._open[last]
+        self._open.pop()
+
+    def _finish(self, request: Request) -> None:
+        request.generation = self._read(request)
+
+    def _decode_ids(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def _read(self, request: Request) -> Generation:
+        ids, end = request.ids, self.renderer.end_id
+        ended = bool(ids) and ids[-1] == end
+        text = self._decode_ids(ids[:-1] if ended else ids)
+        cuts = [text.index(stop) for stop in request.sampling.stop if stop in text]
         return Generation(
-            output_ids=tuple(ids), logprobs=tuple(logprobs[:length]), text=text[:min(cuts)] if cuts else text,
-            finish_reason="stop" if stopped else "length", version=self.version)
+            output_ids=tuple(ids), logprobs=tuple(request.logprobs), text=text[:min(cuts)] if cuts else text,
+            finish_reason="stop" if ended or cuts else "length", version=self.version)
 
 
-def _sample(logits: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """(tokens, their log-probabilities), each (sequences); greedy at temperature 0."""
-    distribution = (logits.float() / (temperature or 1.0)).log_softmax(-1)
-    tokens = torch.multinomial(distribution.exp(), 1)[:, 0] if temperature > 0 else distribution.argmax(-1)
-    return tokens, distribution.gather(1, tokens[:, None])[:, 0]
+def _draw(logits: torch.Tensor, requests: Sequence[Request]) -> tuple[list[int], list[float]]:
+    """Tokens and their log-probabilities, by inversion of each row's distribution; greedy at temperature 0."""
+    device = logits.device
+    heat = torch.tensor([one.sampling.temperature for one in requests], device=device)
+    distribution = (logits.float() / torch.where(heat > 0, heat, 1.0)[:, None]).log_softmax(-1)
+    tokens = distribution.argmax(-1)
+    if bool((heat > 0).any()):
+        uniform = torch.cat([torch.rand(1, generator=one.random) for one in requests]).to(device)
+        cumulative = distribution.exp().cumsum(-1)
+        places = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)[:, 0]
+        tokens = torch.where(heat > 0, places.clamp(max=logits.shape[1] - 1), tokens)
+    return tokens.tolist(), distribution.gather(1, tokens[:, None])[:, 0].tolist()
+
+
+def _begun(text: str, stops: Sequence[str]) -> int:
+    """Length of the longest end of the text that begins a stop text."""
+    sizes = (size for stop in stops for size in range(min(len(stop) - 1, len(text)), 0, -1)
+             if text.endswith(stop[:size]))
+    return max(sizes, default=0)
+
+
+def _shares(own: Sequence[int], prompt: Sequence[int], count: int) -> bool:
+    return len(own) >= count and list(own[:count]) == list(prompt[:count])
+
+
+def _check_attention(config: Any, model_dir: Path) -> None:
+    odd = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    if odd:
+        raise ConfigError(f"{model_dir}: layers of type {', '.join(sorted(odd))} are not supported by the transformers "
+                          "engine; serve this model with an OpenAI-compatible server and use it as an llm endpoint")
 
 
 def _device(config: EngineConfig) -> str:

@@ -14,9 +14,6 @@ from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
 from medr_ray.evaluation.summary import summarise
 from medr_ray.serving.app import free_port, serve_application, weights_directories
 
-_BATCH_WAIT_SECONDS = 0.1  # the batch waits for the agents that are at their tools: turns take seconds, tools do not
-
-
 def heldout_questions(context: StageContext) -> list[Question]:
     """The questions to ask, in file order. Raises DataError when there are none."""
     questions = context.upstream("questions").read_records("questions.parquet", Question)
@@ -55,8 +52,7 @@ def evaluation_serving(config: PipelineConfig) -> PipelineConfig:
     update = {
         "host": _proxy_host(), "port": free_port(), "weights": config.evaluation.weights[0],
         "max_queued": max(serving.max_queued, 2 * concurrency),
-        "max_tokens": max(serving.max_tokens, config.agent.max_turn_tokens),
-        "batch_wait_seconds": max(serving.batch_wait_seconds, _BATCH_WAIT_SECONDS)}
+        "max_tokens": max(serving.max_tokens, config.agent.max_turn_tokens)}
     return config.model_copy(update={"serving": serving.model_copy(update=update)})
 
 

@@ -70,5 +70,5 @@ class ChatBackend(Protocol):
         ...
 
     async def statistics(self) -> dict[str, int]:
-        """Counters since the start: requests, engine_calls, models_loaded."""
+        """Counters since the start: requests, running, most_running, models_loaded."""
         ...

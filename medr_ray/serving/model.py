@@ -1,23 +1,29 @@
-"""A replica of the model: checks and tokenises requests, generates them in batches or as streams.
+"""A replica of the model: checks and tokenises requests, answers them whole or as streams.
 
-What holds: one engine call at a time, in a thread beside the event loop, so the replica always answers; requests of
-a batch that sample alike share an engine call; a stream nobody reads any more stops at the next token.
+What holds: the engine runs in a thread beside the event loop, so the replica always answers; requests that arrive
+together are generated together, streamed or not, and each leaves when it is done; what nobody reads any more stops at
+the next token.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
-
-from ray import serve
 
 from medr_ray.core.config import EngineConfig, ServingConfig
 from medr_ray.engines.base import Generation, Sampling
-from medr_ray.serving.batching import PreparedJob, sampling_groups, shared_sampling
+from medr_ray.engines.loop import BatchEngine
 from medr_ray.serving.jobs import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
-from medr_ray.serving.shelf import ModelShelf, ServingEngine
-from medr_ray.serving.stopping import StopFilter
+from medr_ray.serving.shelf import ModelShelf
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A job that was checked and tokenised."""
+
+    directory: str
+    prompt: tuple[int, ...]
+    sampling: Sampling
 
 
 class ModelServer:
@@ -25,14 +31,46 @@ class ModelServer:
 
     def __init__(self, shelf: ModelShelf, max_tokens: int) -> None:
         self._shelf, self._max_tokens = shelf, max_tokens
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._requests = self._engine_calls = 0
+        self._requests = self._running = self._most_running = 0
 
-    def warm(self, name: str) -> None:
-        """Load a model before the first request asks for it; raises what loading raises."""
-        self._thread.submit(self._shelf.engine, self._shelf.directory(name)).result()
+    async def complete(self, job: ChatJob) -> Completion | Refusal:
+        """The whole answer."""
+        prepared = self._prepare(job)
+        if isinstance(prepared, Refusal):
+            return prepared
+        async with self._shelf.engine(prepared.directory) as engine:
+            with self._counted():
+                done = await engine.generate(prepared.prompt, prepared.sampling)
+        return _completion(prepared, done, done.text)
 
-    def prepare(self, job: ChatJob) -> PreparedJob | Refusal:
+    async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
+        """A Refusal, or an Opening, Deltas and a Completion without text."""
+        prepared = self._prepare(job)
+        if isinstance(prepared, Refusal):
+            yield prepared
+            return
+        yield Opening(len(prepared.prompt))
+        async with self._shelf.engine(prepared.directory) as engine:
+            with self._counted():
+                async with contextlib.aclosing(engine.stream(prepared.prompt, prepared.sampling)) as items:
+                    async for item in items:
+                        yield Delta(item) if isinstance(item, str) else _completion(prepared, item, "")
+
+    def statistics(self) -> dict[str, int]:
+        """Counters since the start; ``most_running`` is the largest number of requests answered at one time."""
+        return {"requests": self._requests, "running": self._running, "most_running": self._most_running,
+                "models_loaded": self._shelf.loaded}
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._running += 1
+        self._most_running = max(self._most_running, self._running)
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    def _prepare(self, job: ChatJob) -> _Prepared | Refusal:
         """Check a job against its model; tokenise it."""
         self._requests += 1
         if job.model not in self._shelf:
@@ -52,117 +90,28 @@ class ModelServer:
             return Refusal(400, "context_length_exceeded",
                            f"the model reads {prompter.context} tokens; this request has {wanted}", "messages")
         sampling = Sampling(job.max_tokens or min(self._max_tokens, room), job.temperature, job.stop, job.seed)
-        return PreparedJob(job.model, self._shelf.directory(job.model), tuple(prompt), sampling)
-
-    async def generate(self, jobs: Sequence[PreparedJob]) -> list[Completion]:
-        """A completion per job, in order."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._generate, list(jobs))
-
-    async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
-        """A Refusal, or an Opening, Deltas and a Completion without text."""
-        prepared = self.prepare(job)
-        if isinstance(prepared, Refusal):
-            yield prepared
-            return
-        yield Opening(len(prepared.prompt))
-        loop, cancelled = asyncio.get_running_loop(), Event()
-        deltas: asyncio.Queue[str | None] = asyncio.Queue()
-
-        def put(delta: str | None) -> None:
-            loop.call_soon_threadsafe(deltas.put_nowait, delta)
-
-        producer = loop.run_in_executor(self._thread, self._produce, prepared, cancelled, put)
-        stops, text = StopFilter(prepared.sampling.stop), ""
-        try:
-            while (delta := await deltas.get()) is not None:
-                text += delta
-                if shown := stops.feed(delta):
-                    yield Delta(shown)
-                if stops.stopped:
-                    break
-            else:
-                await producer  # raises what generation raised
-            if rest := stops.flush():
-                yield Delta(rest)
-            yield self._closing(prepared, text, stops.stopped)
-        finally:
-            cancelled.set()
-
-    def statistics(self) -> dict[str, int]:
-        return {"requests": self._requests, "engine_calls": self._engine_calls, "models_loaded": self._shelf.loaded}
-
-    def _generate(self, jobs: list[PreparedJob]) -> list[Completion]:
-        done: dict[int, Completion] = {}
-        for group in sampling_groups(jobs):
-            members = [jobs[index] for index in group]
-            self._engine_calls += 1
-            engine = self._shelf.engine(members[0].directory)
-            generations = engine.generate([job.prompt for job in members], shared_sampling(members))
-            for index, job, generation in zip(group, members, generations, strict=True):
-                done[index] = self._completion(job, generation)
-        return [done[index] for index in range(len(jobs))]
-
-    def _completion(self, job: PreparedJob, generation: Generation) -> Completion:
-        """What the engine made, cut to what this job asked for."""
-        limit = job.sampling.max_tokens
-        if len(generation.output_ids) <= limit:
-            return Completion(generation.text, len(job.prompt), len(generation.output_ids), generation.finish_reason)
-        stops = StopFilter(job.sampling.stop)
-        text = stops.feed(self._shelf.prompter(job.model).decode(generation.output_ids[:limit])) + stops.flush()
-        return Completion(text, len(job.prompt), limit, "stop" if stops.stopped else "length")
-
-    def _produce(self, job: PreparedJob, cancelled: Event, put: Callable[[str | None], None]) -> None:
-        """Generate in the engine's thread; always ends with None."""
-        try:
-            if cancelled.is_set():
-                return
-            self._engine_calls += 1
-            for delta in self._shelf.engine(job.directory).stream(job.prompt, job.sampling, cancelled):
-                put(delta)
-                if cancelled.is_set():
-                    return
-        finally:
-            put(None)
-
-    def _closing(self, job: PreparedJob, text: str, stopped: bool) -> Completion:
-        """Token counts of a stream, by encoding its text again (the stream hands out text, not tokens)."""
-        count = min(self._shelf.prompter(job.model).count(text), job.sampling.max_tokens)
-        finish = "length" if count >= job.sampling.max_tokens and not stopped else "stop"
-        return Completion("", len(job.prompt), count, finish)
+        return _Prepared(self._shelf.directory(job.model), tuple(prompt), sampling)
 
 
-class ModelReplica:
-    """The Serve deployment around a ModelServer: requests that arrive together are generated together.
+def _completion(prepared: _Prepared, done: Generation, text: str) -> Completion:
+    return Completion(text, len(prepared.prompt), len(done.output_ids), done.finish_reason)
 
-    The first of ``directories`` is loaded before the replica counts as ready, the others when they are asked for.
-    """
+
+class ModelReplica(ModelServer):
+    """The Serve deployment. The first of ``directories`` is loaded before the replica counts as ready, the others
+    when they are asked for."""
 
     def __init__(
         self, directories: Mapping[str, str], engine: EngineConfig, serving: ServingConfig,
         trust_remote_code: bool = False,
     ) -> None:
-        def load(directory: Path) -> ServingEngine:
+        settings = engine.model_copy(update={"max_batch": serving.max_batch})
+
+        def load(directory: Path) -> BatchEngine:
             from medr_ray.engines.transformers import TransformersEngine
 
-            return TransformersEngine(directory, engine, trust_remote_code)
+            return TransformersEngine(directory, settings, trust_remote_code)
 
         shelf = ModelShelf(directories, load, serving.loaded_models, trust_remote_code)
-        self._server = ModelServer(shelf, serving.max_tokens)
-        self._server.warm(next(iter(directories)))
-        self._together.set_max_batch_size(serving.max_batch)  # type: ignore[attr-defined]
-        self._together.set_batch_wait_timeout_s(serving.batch_wait_seconds)  # type: ignore[attr-defined]
-
-    async def complete(self, job: ChatJob) -> Completion | Refusal:
-        prepared = self._server.prepare(job)
-        return prepared if isinstance(prepared, Refusal) else await self._together(prepared)
-
-    async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
-        async for item in self._server.stream(job):
-            yield item
-
-    async def statistics(self) -> dict[str, int]:
-        return self._server.statistics()
-
-    @serve.batch
-    async def _together(self, jobs: list[PreparedJob]) -> list[Completion]:
-        return await self._server.generate(jobs)
+        shelf.warm(next(iter(directories)))
+        super().__init__(shelf, serving.max_tokens)

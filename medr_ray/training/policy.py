@@ -5,8 +5,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from medr_ray.training.batches import MicroBatch
+
+_CHUNK = 256  # target tokens whose logits over the whole vocabulary exist at one time; they are made again going back
 
 
 class PolicyModule(nn.Module):
@@ -22,12 +25,19 @@ class PolicyModule(nn.Module):
         with torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16):
             hidden = self.model.get_decoder()(
                 input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).last_hidden_state
-            logits = self.model.get_output_embeddings()(hidden[batch.rows, batch.columns])
+            chosen = hidden[batch.rows, batch.columns]
+            parts = [
+                checkpoint(self._score, part, tokens, use_reentrant=False)
+                for part, tokens in zip(chosen.split(_CHUNK), batch.tokens.split(_CHUNK), strict=True)]
+        logprobs, entropies = zip(*parts, strict=True)
+        return torch.cat(logprobs), torch.cat(entropies)
+
+    def _score(self, hidden: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = self.model.get_output_embeddings()(hidden)
         distribution = (logits.float() / self.temperature).log_softmax(-1)
-        chosen = distribution.gather(1, batch.tokens[:, None])[:, 0]
         with torch.no_grad():
             entropy = -(distribution.exp() * distribution).sum(-1)
-        return chosen, entropy
+        return distribution.gather(1, tokens[:, None])[:, 0], entropy
 
 
 def load_policy(

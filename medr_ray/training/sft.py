@@ -66,7 +66,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
         def loss_of(batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor, tokens: float = tokens) -> torch.Tensor:
             return sft_loss(logprobs) / tokens
 
-        share = accumulate(backend, own, config.max_tokens * config.batch_size, job.pad_id, loss_of)
+        share = accumulate(backend, own, config.micro_tokens, job.pad_id, loss_of)
         loss, = global_sum(share)
         rate = learning_rate(config.optimiser, step, len(steps))
         norm = backend.step(rate)

@@ -52,6 +52,54 @@ def test_equal_prompts_are_sampled_apart(engine: TransformersEngine) -> None:
     assert len({one.output_ids for one in engine.generate(same, Sampling(24, 1.0, seed=1))}) > 1
 
 
+def test_a_seeded_answer_is_the_same_alone_and_in_company(engine: TransformersEngine) -> None:
+    alone, = engine.generate([prompts(engine)[1]], Sampling(24, 1.0, seed=5))
+    engine.submit(prompts(engine)[4], Sampling(30, 1.0))
+    engine.step()
+    company, = engine.generate([prompts(engine)[1]], Sampling(24, 1.0, seed=5))
+    assert company.output_ids == alone.output_ids
+
+
+def test_a_dialogue_continued_in_its_slot_is_answered_as_if_read_afresh(
+    engine: TransformersEngine, tmp_path: Path,
+) -> None:
+    """Turns of several dialogues, interleaved, more of them than slots: what a slot kept never shows."""
+    fresh = TransformersEngine(build_tiny_model(tmp_path), EngineConfig(
+        dtype="float32", device="cpu", threads=1, max_batch=1))
+    dialogues = prompts(engine)
+    for turn in range(3):
+        answers = engine.generate(dialogues, Sampling(8 + turn, 0.0))
+        for prompt, answer in zip(dialogues, answers, strict=True):
+            fresh.reset()  # nothing kept
+            assert answer.output_ids == fresh.generate([prompt], Sampling(8 + turn, 0.0))[0].output_ids
+        bridge = engine.renderer.bridge([{"role": "user", "content": f"observation {turn}"}])
+        dialogues = [[*prompt, *answer.output_ids, *bridge] for prompt, answer in zip(dialogues, answers, strict=True)]
+
+
+def test_a_continued_dialogue_reads_only_what_is_new(engine: TransformersEngine) -> None:
+    engine.reset()
+    first = prompts(engine)[4]
+    answer, = engine.generate([first], Sampling(12, 0.0))
+    read: list[int] = []
+    decoder = engine.model.get_decoder()
+    watch = decoder.register_forward_pre_hook(
+        lambda _, __, given: read.append(given["input_ids"].shape[1]), with_kwargs=True)
+    bridge = engine.renderer.bridge([{"role": "user", "content": "more"}])
+    engine.generate([[*first, *answer.output_ids, *bridge]], Sampling(1, 0.0))
+    watch.remove()
+    assert read == [len(bridge) + 1]  # the last sampled token was never read
+
+
+def test_a_cancelled_request_ends_with_what_it_has(engine: TransformersEngine) -> None:
+    request = engine.submit(prompts(engine)[0], Sampling(64, 0.0))
+    for _ in range(3):
+        engine.step()
+    request.cancelled = True
+    engine.step()
+    assert request.generation is not None
+    assert len(request.generation.output_ids) <= 5
+
+
 def test_a_stop_text_ends_the_turn_and_is_not_shown(engine: TransformersEngine) -> None:
     out, = engine.generate([prompts(engine)[0]], Sampling(64, 0.0))
     stop = out.text[3:6]
@@ -61,10 +109,14 @@ def test_a_stop_text_ends_the_turn_and_is_not_shown(engine: TransformersEngine) 
     assert len(cut.output_ids) < len(out.output_ids)
 
 
-def test_streamed_text_is_the_generated_text(engine: TransformersEngine) -> None:
+def test_streamed_text_is_the_generated_text_and_never_shows_a_stop_text(engine: TransformersEngine) -> None:
     prompt = prompts(engine)[1]
     out, = engine.generate([prompt], Sampling(24, 0.0))
     assert "".join(engine.stream(prompt, Sampling(24, 0.0))) == out.text
+    for start in range(4, len(out.text) - 4):
+        stop = out.text[start:start + 4]
+        shown = "".join(engine.stream(prompt, Sampling(24, 0.0, stop=(stop,))))
+        assert shown == out.text[:out.text.index(stop)]
 
 
 def test_new_weights_are_served_whole_or_not_at_all(engine: TransformersEngine, tmp_path: Path) -> None:
@@ -74,6 +126,12 @@ def test_new_weights_are_served_whole_or_not_at_all(engine: TransformersEngine, 
     with pytest.raises(InfrastructureError, match="do not match"):
         engine.load_weights({"nobody.weight": torch.zeros(1)}, 7)
     assert engine.version == 0
+    running = engine.submit(prompt, Sampling(4, 0.0))
+    engine.step()
+    with pytest.raises(InfrastructureError, match="1 running requests"):
+        engine.load_weights(before, 1)
+    while running.generation is None:
+        engine.step()
     engine.load_weights({name: torch.randn_like(p) for name, p in before.items()}, 1)
     changed = engine.generate([prompt], Sampling(16, 0.0))[0]
     assert changed.version == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.scripted_engine import ScriptedEngine
 
-from medr_ray.serving.batching import PreparedJob
+from medr_ray.core.errors import InfrastructureError
 from medr_ray.serving.jobs import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.model import ModelServer
 from medr_ray.serving.shelf import ModelShelf
@@ -33,29 +33,37 @@ def make_server(
     return ModelServer(shelf, max_tokens=64), engines
 
 
-def completed(server: ModelServer, *jobs: ChatJob) -> list[Completion]:
-    prepared = [server.prepare(job) for job in jobs]
-    assert all(isinstance(one, PreparedJob) for one in prepared)
-    return asyncio.run(server.generate(prepared))  # type: ignore[arg-type]
+async def completed(server: ModelServer, *jobs: ChatJob) -> list[Completion]:
+    done = await asyncio.wait_for(asyncio.gather(*(server.complete(job) for job in jobs)), 60)
+    assert all(isinstance(one, Completion) for one in done)
+    return done  # type: ignore[return-value]
 
 
-def test_jobs_that_sample_alike_share_one_engine_call(tiny_model: Path) -> None:
+async def collected(server: ModelServer, job: ChatJob) -> list[StreamItem]:
+    return [item async for item in server.stream(job)]
+
+
+def text_of(items: Sequence[StreamItem]) -> str:
+    return "".join(item.text for item in items if isinstance(item, Delta))
+
+
+def test_jobs_that_arrive_together_are_generated_together_however_they_sample(tiny_model: Path) -> None:
     server, engines = make_server(tiny_model)
-    done = completed(server, *(ChatJob("agent", ASK, max_tokens=20 + i, temperature=0.0, seed=i) for i in range(5)))
-    assert len(engines[0].calls) == 1
-    assert {one.text for one in done} == {"the answer is search"}
 
+    async def both() -> tuple[list[Completion], list[StreamItem]]:
+        jobs = (ChatJob("agent", ASK, 20 + i, i / 5, seed=i) for i in range(5))
+        return await asyncio.gather(completed(server, *jobs), collected(server, ChatJob("agent", ASK)))
 
-def test_seeded_samples_and_other_temperatures_are_generated_apart(tiny_model: Path) -> None:
-    server, engines = make_server(tiny_model)
-    completed(server, ChatJob("agent", ASK, 8, 1.0, seed=1), ChatJob("agent", ASK, 8, 1.0, seed=1),
-              ChatJob("agent", ASK, 8, 0.5), ChatJob("agent", ASK, 8, 1.0), ChatJob("agent", ASK, 8, 1.0))
-    assert sorted(len(prompts) for prompts, _ in engines[0].calls) == [1, 1, 1, 2]
+    done, streamed = asyncio.run(both())
+    assert {one.text for one in done} == {"the answer is search"} == {text_of(streamed)}
+    assert max(engines[0].together) == 6
+    assert server.statistics()["most_running"] == 6
+    assert server.statistics()["running"] == 0
 
 
 def test_a_short_request_beside_a_long_one_gets_what_it_asked_for(tiny_model: Path) -> None:
     server, _ = make_server(tiny_model)
-    short, long = completed(server, ChatJob("agent", ASK, 2, 0.0), ChatJob("agent", ASK, 40, 0.0))
+    short, long = asyncio.run(completed(server, ChatJob("agent", ASK, 2, 0.0), ChatJob("agent", ASK, 40, 0.0)))
     assert (short.output_tokens, short.finish_reason) == (2, "length")
     assert long.text.startswith(short.text)
     assert long.finish_reason == "stop"
@@ -63,12 +71,23 @@ def test_a_short_request_beside_a_long_one_gets_what_it_asked_for(tiny_model: Pa
 
 def test_names_of_one_directory_share_an_engine_and_the_least_used_one_makes_room(tiny_model: Path) -> None:
     server, engines = make_server(tiny_model, keep=1)
-    completed(server, ChatJob("agent", ASK), ChatJob("base", ASK))
-    assert len(engines) == 1
-    completed(server, ChatJob("other", ASK))
-    completed(server, ChatJob("agent", ASK))
+
+    async def ask_in_turn() -> None:
+        await completed(server, ChatJob("agent", ASK), ChatJob("base", ASK))
+        assert len(engines) == 1
+        await completed(server, ChatJob("other", ASK))
+        await completed(server, ChatJob("agent", ASK))
+
+    asyncio.run(ask_in_turn())
     assert len(engines) == 3
     assert server.statistics()["models_loaded"] == 1
+
+
+def test_a_model_that_must_make_room_waits_for_the_running_one_and_is_not_kept_out(tiny_model: Path) -> None:
+    server, engines = make_server(tiny_model, keep=1)
+    jobs = [ChatJob(name, ASK) for name in ("agent", "other", "agent", "other", "agent")]
+    assert len(asyncio.run(completed(server, *jobs))) == 5
+    assert len(engines) == 5  # in the order they came: none overtakes one that waits for room
 
 
 @pytest.mark.parametrize(("job", "status", "code"), [
@@ -81,61 +100,48 @@ def test_wrong_requests_are_refused_with_their_reason(
     tiny_model: Path, job: ChatJob, status: int, code: str,
 ) -> None:
     server, engines = make_server(tiny_model)
-    refused = server.prepare(job)
+    refused = asyncio.run(server.complete(job))
     assert isinstance(refused, Refusal)
     assert (refused.status, refused.code) == (status, code)
+    assert asyncio.run(collected(server, job)) == [refused]
     assert not engines
-
-
-async def collected(server: ModelServer, job: ChatJob) -> list[StreamItem]:
-    return [item async for item in server.stream(job)]
-
-
-def text_of(items: Sequence[StreamItem]) -> str:
-    return "".join(item.text for item in items if isinstance(item, Delta))
 
 
 def test_a_stream_opens_with_its_prompt_and_closes_with_its_usage(tiny_model: Path) -> None:
     server, _ = make_server(tiny_model)
     items = asyncio.run(collected(server, ChatJob("agent", ASK)))
+    whole, = asyncio.run(completed(server, ChatJob("agent", ASK)))
     assert isinstance(items[0], Opening)
-    assert text_of(items).strip() == "the answer is search"
+    assert len([item for item in items if isinstance(item, Delta)]) > 1
+    assert text_of(items) == whole.text
     closing = items[-1]
     assert isinstance(closing, Completion)
-    assert closing.prompt_tokens == items[0].prompt_tokens
-    assert closing.output_tokens > 0
-
-
-def test_a_stream_stops_before_the_stop_sequence(tiny_model: Path) -> None:
-    server, engines = make_server(tiny_model, "the answer is search and much more")
-    items = asyncio.run(collected(server, ChatJob("agent", ASK, stop=("is sea",))))
-    assert text_of(items) == "the answer "
-    assert engines[0].cancelled is not None
-    assert engines[0].cancelled.is_set()
+    assert (closing.prompt_tokens, closing.output_tokens) == (items[0].prompt_tokens, whole.output_tokens)
 
 
 def test_a_stream_nobody_reads_any_more_stops_generating(tiny_model: Path) -> None:
-    server, engines = make_server(tiny_model, " ".join(["word"] * 100_000))
+    server, engines = make_server(tiny_model, " ".join(["word"] * 50))
 
     async def read_two_and_leave() -> None:
         items = server.stream(ChatJob("agent", ASK))
         for _ in range(2):
             await anext(items)
         await items.aclose()  # type: ignore[attr-defined]
+        await completed(server, ChatJob("agent", ASK, 2, 0.0))
 
     asyncio.run(read_two_and_leave())
-    completed(server, ChatJob("agent", ASK, 2, 0.0))  # the engine is free again
-    assert len(engines[0].streamed) < 100_000
+    assert len(engines[0].together) < 20  # of the 50 steps the whole stream would have taken
 
 
-def test_a_failing_generation_ends_the_stream_with_its_error(tiny_model: Path) -> None:
+def test_a_failing_engine_fails_its_requests_and_takes_new_ones(tiny_model: Path) -> None:
     server, engines = make_server(tiny_model)
-    completed(server, ChatJob("agent", ASK))
 
-    def broken(*_: object) -> object:
-        raise RuntimeError("out of memory")
-        yield
+    async def fail_and_go_on() -> None:
+        await completed(server, ChatJob("agent", ASK))
+        engines[0].failing = RuntimeError("out of memory")
+        with pytest.raises(InfrastructureError, match="out of memory"):
+            await collected(server, ChatJob("agent", ASK))
+        done, = await completed(server, ChatJob("agent", ASK))
+        assert done.text == "the answer is search"
 
-    engines[0].stream = broken  # type: ignore[method-assign, assignment]
-    with pytest.raises(RuntimeError, match="out of memory"):
-        asyncio.run(collected(server, ChatJob("agent", ASK)))
+    asyncio.run(fail_and_go_on())

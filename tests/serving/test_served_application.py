@@ -31,7 +31,7 @@ ASK = [{"role": "user", "content": "what is the inheritance of Marfan syndrome"}
 def configured(root: Path, model: Path, *more: str) -> PipelineConfig:
     return load_config(None, [
         f"run.root={root}", "run.name=served", f"models.policy={model}", "engine.dtype=float32", "engine.threads=1",
-        f"serving.port={free_port()}", "serving.max_tokens=48", "serving.batch_wait_seconds=0.2", *more])
+        f"serving.port={free_port()}", "serving.max_tokens=48", *more])
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +79,12 @@ def test_base_and_trained_weights_are_different_models(client: openai.OpenAI) ->
 
 @pytest.mark.slow
 def test_concurrent_requests_are_generated_together(served: ServedApplication, client: openai.OpenAI) -> None:
-    def calls() -> int:
-        return int(httpx.get(served.base_url.replace("/v1", "/healthz")).json()["model"]["engine_calls"])
-
-    before = calls()
     with ThreadPoolExecutor(12) as pool:
         done = list(pool.map(lambda _: client.chat.completions.create(
             model="grpo", messages=ASK, temperature=0, max_tokens=16), range(12)))  # type: ignore[arg-type]
     assert len(done) == 12
-    assert calls() - before < 12
+    health = httpx.get(served.base_url.replace("/v1", "/healthz")).json()
+    assert health["model"]["most_running"] > 1
 
 
 @pytest.mark.slow

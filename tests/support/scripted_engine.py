@@ -1,35 +1,55 @@
-"""An engine that answers with a given text, counts its calls, and can be held up until the test lets it go."""
+"""A batching engine that says a given text, one token a step, and records what shared its steps."""
 
-from collections.abc import Callable, Iterator, Sequence
-from threading import Event
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from medr_ray.engines.base import Generation, Sampling
 
 
+@dataclass(eq=False)
+class ScriptedRequest:
+    """``ids`` are all tokens of the answer, ``said`` how many of them were made."""
+
+    sampling: Sampling
+    ids: list[int]
+    said: int = 0
+    cancelled: bool = False
+    generation: Generation | None = None
+
+
+@dataclass(eq=False)
 class ScriptedEngine:
-    """``say`` makes the text of an answer from its prompt ids; ``calls`` records (prompts, sampling) of each call."""
+    """``say`` makes the text of an answer from its prompt ids; ``together`` has the size of every step's batch;
+    ``failing`` is raised by the next step."""
 
-    def __init__(self, tokenizer: Any, say: Callable[[Sequence[int]], str]) -> None:
-        self._tokenizer, self._say = tokenizer, say
-        self.calls: list[tuple[list[Sequence[int]], Sampling]] = []
-        self.streamed: list[str] = []
-        self.cancelled: Event | None = None
+    tokenizer: Any
+    say: Callable[[Sequence[int]], str]
+    open: list[ScriptedRequest] = field(default_factory=list)
+    together: list[int] = field(default_factory=list)
+    failing: Exception | None = None
 
-    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Generation]:
-        self.calls.append((list(prompts), sampling))
-        return [self._generation(prompt, sampling) for prompt in prompts]
+    def submit(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedRequest:
+        request = ScriptedRequest(sampling, self.tokenizer(self.say(prompt), add_special_tokens=False)["input_ids"])
+        self.open.append(request)
+        return request
 
-    def _generation(self, prompt: Sequence[int], sampling: Sampling) -> Generation:
-        ids = self._tokenizer(self._say(prompt), add_special_tokens=False)["input_ids"]
-        kept = ids[:sampling.max_tokens]
-        finish = "stop" if len(kept) == len(ids) else "length"
-        return Generation(tuple(kept), (0.0,) * len(kept), self._tokenizer.decode(kept), finish, 0)
+    def step(self) -> None:
+        if self.failing is not None:
+            failing, self.failing = self.failing, None
+            raise failing
+        self.together.append(len(self.open))
+        for request in self.open:
+            request.said += 1
+            whole = request.said >= len(request.ids)
+            if whole or request.cancelled or request.said >= request.sampling.max_tokens:
+                kept = request.ids[:request.said]
+                request.generation = Generation(
+                    tuple(kept), (0.0,) * len(kept), self.tokenizer.decode(kept), "stop" if whole else "length", 0)
+        self.open = [one for one in self.open if one.generation is None]
 
-    def stream(self, prompt: Sequence[int], sampling: Sampling, cancelled: Event | None = None) -> Iterator[str]:
-        self.cancelled = cancelled
-        for word in self._say(prompt).split(" "):
-            if cancelled is not None and cancelled.is_set():
-                return
-            self.streamed.append(word)
-            yield word + " "
+    def reset(self) -> None:
+        self.open.clear()
+
+    def text_so_far(self, request: ScriptedRequest) -> str:
+        return str(self.tokenizer.decode(request.ids[:request.said]))

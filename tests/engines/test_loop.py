@@ -1,0 +1,131 @@
+"""Many coroutines on one engine: joining, leaving, cancelling, and actions that run alone."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from medr_ray.core.errors import InfrastructureError
+from medr_ray.engines.base import Generation, Sampling
+from medr_ray.engines.loop import EngineLoop
+
+
+@dataclass(eq=False)
+class Letters:
+    """A request that is answered with one letter a step."""
+
+    wanted: int
+    text: str = ""
+    cancelled: bool = False
+    generation: Generation | None = None
+
+
+@dataclass
+class LetterEngine:
+    """Answers ``max_tokens`` letters of the current version."""
+
+    letter: str = "a"
+    open: list[Letters] = field(default_factory=list)
+    steps: int = 0
+
+    def submit(self, prompt: object, sampling: Sampling) -> Letters:
+        self.open.append(Letters(sampling.max_tokens))
+        return self.open[-1]
+
+    def step(self) -> None:
+        self.steps += 1
+        for one in self.open:
+            one.text += self.letter
+            if one.cancelled or len(one.text) == one.wanted:
+                one.generation = Generation((), (), one.text, "stop", 0)
+        self.open = [one for one in self.open if one.generation is None]
+
+    def reset(self) -> None:
+        self.open = []
+
+    def text_so_far(self, request: Letters) -> str:
+        return request.text
+
+    def rename(self, letter: str) -> str:
+        assert not self.open
+        self.letter = letter
+        return letter
+
+
+def tokens(count: int) -> Sampling:
+    return Sampling(count)
+
+
+def test_a_short_request_does_not_wait_for_a_long_one_it_shares_the_batch_with() -> None:
+    async def scenario() -> int:
+        engine = LetterEngine()
+        loop = EngineLoop(engine)
+        long = asyncio.create_task(loop.generate([], tokens(500)))
+        await asyncio.sleep(0)
+        short = await loop.generate([], tokens(3))
+        at = engine.steps
+        assert short.text == "aaa"
+        assert (await long).text == "a" * 500
+        assert engine.steps <= 500 + at
+        return at
+
+    assert asyncio.run(scenario()) < 100
+
+
+def test_an_action_runs_between_the_requests_before_it_and_those_after_it() -> None:
+    async def scenario() -> list[str]:
+        engine = LetterEngine()
+        loop = EngineLoop(engine)
+        before = asyncio.create_task(loop.generate([], tokens(40)))
+        await asyncio.sleep(0.01)
+        action = asyncio.create_task(loop.exclusively(lambda: engine.rename("b")))
+        await asyncio.sleep(0)
+        after = asyncio.create_task(loop.generate([], tokens(5)))
+        assert await action == "b"
+        return [(await before).text, (await after).text]
+
+    assert asyncio.run(scenario()) == ["a" * 40, "b" * 5]
+
+
+def test_an_action_that_fails_is_its_callers_error_and_the_loop_goes_on() -> None:
+    async def scenario() -> str:
+        loop = EngineLoop(LetterEngine())
+
+        def broken() -> None:
+            raise ValueError("no such weights")
+
+        with pytest.raises(ValueError, match="no such weights"):
+            await loop.exclusively(broken)
+        return (await loop.generate([], tokens(2))).text
+
+    assert asyncio.run(scenario()) == "aa"
+
+
+def test_a_request_nobody_awaits_any_more_leaves_the_batch() -> None:
+    async def scenario() -> int:
+        engine = LetterEngine()
+        loop = EngineLoop(engine)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(loop.generate([], tokens(10**9)), 0.05)
+        await loop.exclusively(lambda: None)  # its turn comes only when the batch is empty
+        return len(engine.open)
+
+    assert asyncio.run(scenario()) == 0
+
+
+def test_a_failing_step_fails_those_who_were_in_it_only() -> None:
+    async def scenario() -> str:
+        engine = LetterEngine()
+        loop = EngineLoop(engine)
+        step = engine.step
+
+        def broken() -> None:
+            engine.step = step  # type: ignore[method-assign]
+            raise MemoryError("too long")
+
+        engine.step = broken  # type: ignore[method-assign]
+        with pytest.raises(InfrastructureError, match="MemoryError: too long"):
+            await loop.generate([], tokens(2))
+        return (await loop.generate([], tokens(2))).text
+
+    assert asyncio.run(scenario()) == "aa"
