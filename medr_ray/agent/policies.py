@@ -5,13 +5,14 @@ A policy serves one episode and keeps that episode's state; it is cheap to make.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from medr_ray.core.config import AgentConfig
-from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Message, Turn
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
+from medr_ray.llm.client import ChatResult
+from medr_ray.llm.failures import ContextLengthExceeded
 
 EMPTY_TURN = Turn((), (), (), -1)
 
@@ -69,31 +70,24 @@ class EnginePolicy:
         self._seen = len(messages)
 
 
-class ChatPolicy:
-    """An OpenAI-compatible chat endpoint. ``client`` is an ``openai.AsyncOpenAI``; ``hint`` is shown to the model
-    behind the question but is no part of the recorded dialogue."""
+Complete = Callable[[list[dict[str, str]]], Awaitable[ChatResult]]
 
-    def __init__(
-        self, client: Any, model: str, agent: AgentConfig, temperature: float, hint: str = "",
-    ) -> None:
-        self._client, self._model, self._agent = client, model, agent
-        self._temperature, self._hint = temperature, hint
+
+class ChatPolicy:
+    """An OpenAI-compatible chat endpoint behind ``complete``, which raises ContextLengthExceeded when the dialogue no
+    longer fits and InfrastructureError when the endpoint stays out of reach. ``hint`` is shown to the model behind the
+    question but is no part of the recorded dialogue."""
+
+    def __init__(self, complete: Complete, hint: str = "") -> None:
+        self._complete, self._hint = complete, hint
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
-        import openai
-
         sent = [{"role": m.role, "content": m.content} for m in messages]
         if self._hint:
             sent[1] = {"role": "user", "content": f"{sent[1]['content']}\n\n{self._hint}"}
         try:
-            answer = await self._client.chat.completions.create(
-                model=self._model, messages=sent, temperature=self._temperature,
-                max_tokens=self._agent.max_turn_tokens)
-        except openai.BadRequestError:
-            return None  # the dialogue no longer fits the model's context: the token budget is spent
-        except openai.OpenAIError as error:
-            raise InfrastructureError(f"{self._model}: {type(error).__name__}") from error
-        choice, usage = answer.choices[0], answer.usage
+            done = await self._complete(sent)
+        except ContextLengthExceeded:
+            return None
         return PolicyTurn(
-            choice.message.content or "", EMPTY_TURN, usage.prompt_tokens if usage else 0,
-            usage.completion_tokens if usage else 0, choice.finish_reason != "length")
+            done.text, EMPTY_TURN, done.prompt_tokens, done.output_tokens, done.finish_reason != "length")

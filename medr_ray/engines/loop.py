@@ -7,7 +7,7 @@ requests before it and before those after it.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,7 +73,7 @@ class EngineLoop:
         finally:
             _let_go(watched)
 
-    async def stream(self, prompt: Sequence[int], sampling: Sampling) -> AsyncIterator[str | Generation]:
+    async def stream(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[str | Generation, None]:
         """Text deltas as they come, at last the whole Generation. Raises InfrastructureError when the engine fails."""
         texts: asyncio.Queue[str | None] = asyncio.Queue()
         watched, shown = self._watch(prompt, sampling, texts), 0
@@ -149,13 +149,13 @@ class EngineLoop:
 
     def _deliver(self, watched: _Watched) -> bool:
         """Pass on what is there; whether that was the end."""
-        assert watched.request is not None
+        generation = watched.request.generation if watched.request is not None else None
         if watched.texts is not None:
             watched.texts.put_nowait(self.engine.text_so_far(watched.request))
-        if watched.request.generation is None:
+        if generation is None:
             return False
         if not watched.done.done():
-            watched.done.set_result(watched.request.generation)
+            watched.done.set_result(generation)
         if watched.texts is not None:
             watched.texts.put_nowait(None)
         return True

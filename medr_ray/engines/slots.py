@@ -37,6 +37,9 @@ class Window:
 class _SlotLayer(CacheLayerMixin):
     """One layer's keys and values, each (slots, capacity, heads, head size)."""
 
+    keys: Any
+    values: Any
+
     def __init__(self, slots: int) -> None:
         super().__init__()
         self._slots = slots
@@ -50,10 +53,11 @@ class _SlotLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        window = self.window
+        if window is None:
+            raise RuntimeError("look_at says where to write before the forward pass does")
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        assert self.window is not None and self.keys is not None and self.values is not None
-        window = self.window
         if window.length > self.keys.shape[1]:
             self.keys, self.values = _grown(self.keys, window.length), _grown(self.values, window.length)
         self.keys[window.index, window.positions] = key_states.transpose(1, 2)
@@ -120,8 +124,8 @@ class SlotCache(Cache):
                 kept = tensor[one, :length].clone()
                 tensor[one, :length] = tensor[two, :length]
                 tensor[two, :length] = kept
-        for kept_lists in (self.tokens, self._used):
-            kept_lists[one], kept_lists[two] = kept_lists[two], kept_lists[one]  # type: ignore[index]
+        self.tokens[one], self.tokens[two] = self.tokens[two], self.tokens[one]
+        self._used[one], self._used[two] = self._used[two], self._used[one]
 
 
 def _tensors(layer: Any) -> tuple[torch.Tensor, ...]:

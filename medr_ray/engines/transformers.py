@@ -226,7 +226,7 @@ class TransformersEngine:
         request.generation = self._read(request)
 
     def _decode_ids(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def _read(self, request: Request) -> Generation:
         ids, end = request.ids, self.renderer.end_id

@@ -16,6 +16,8 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Question, Trajectory, Usage, from_row
 from medr_ray.core.run import Directory, StageContext
 from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, Judgement
+from medr_ray.llm.client import ChatResult
+from medr_ray.llm.failures import explained
 from medr_ray.rollouts.worker import RolloutTask
 
 BENCHMARK = "heldout"
@@ -37,13 +39,27 @@ class ServedPolicies:
     def __init__(self, endpoint: Endpoint, config: PipelineConfig) -> None:
         import openai
 
+        self._endpoint = endpoint
         self._agent, self._temperature = config.agent, config.evaluation.temperature
-        self._client = openai.AsyncOpenAI(
+        self._client: Any = openai.AsyncOpenAI(
             base_url=endpoint.base_url, api_key=endpoint.key, max_retries=_CLIENT_RETRIES,
             timeout=config.agent.seconds)
 
     def __call__(self, task: RolloutTask) -> Policy:
-        return ChatPolicy(self._client, task.mode, self._agent, self._temperature)
+        return ChatPolicy(functools.partial(self._complete, task.mode))
+
+    async def _complete(self, model: str, messages: list[dict[str, str]]) -> ChatResult:
+        import openai
+
+        try:
+            done = await self._client.chat.completions.create(
+                model=model, messages=messages, temperature=self._temperature,
+                max_tokens=self._agent.max_turn_tokens)
+        except openai.OpenAIError as error:
+            raise explained(error, self._endpoint.base_url, "", self._endpoint.key, _CLIENT_RETRIES) from None
+        choice = done.choices[0]
+        return ChatResult(
+            choice.message.content or "", done.usage.prompt_tokens, done.usage.completion_tokens, choice.finish_reason)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
 from medr_ray.evaluation.summary import summarise
 from medr_ray.serving.app import free_port, serve_application, weights_directories
 
+
 def heldout_questions(context: StageContext) -> list[Question]:
     """The questions to ask, in file order. Raises DataError when there are none."""
     questions = context.upstream("questions").read_records("questions.parquet", Question)

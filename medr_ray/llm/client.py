@@ -70,7 +70,7 @@ class ChatClient:
         """One completion. Answers are cached unless they are sampled without a seed, where each call is to differ.
 
         Raises InfrastructureError when the endpoint stays unreachable, ConfigError when it refuses the key or the
-        model, BudgetExceeded when the budget is spent.
+        model, ContextLengthExceeded when the messages are too long for it, BudgetExceeded when the budget is spent.
         """
         payload = self._payload(messages, temperature, max_tokens, stop, seed)
         key = self._cache_key(payload)

@@ -7,11 +7,15 @@ from datetime import UTC, datetime
 
 import openai
 
-from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError
+from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _SHOWN = 300  # characters of an endpoint's message quoted in an error
 LONGEST_PAUSE = 600.0  # seconds; an endpoint that asks for more is as good as down
+
+
+class ContextLengthExceeded(ModelError):
+    """The messages and the tokens asked for no longer fit the model's context."""
 
 
 class UnreadableReply(Exception):
@@ -48,6 +52,13 @@ def explained(error: BaseException, base_url: str, key_name: str, secret: str, a
         return ConfigError(f"{base_url} refuses the key in ${key_name}: {said}")
     if isinstance(error, openai.NotFoundError):
         return ConfigError(f"{base_url} does not know the model or the path (llm.model, llm.base_url): {said}")
+    if isinstance(error, openai.BadRequestError) and _is_too_long(error):
+        return ContextLengthExceeded(f"{base_url}: {said}")
     if isinstance(error, openai.APIStatusError) and not is_transient(error):
         return InfrastructureError(f"{base_url} refused the request ({error.status_code}): {said}")
     return InfrastructureError(f"{base_url} failed {attempts} times, last with {type(error).__name__}: {said}")
+
+
+def _is_too_long(error: openai.BadRequestError) -> bool:
+    """By OpenAI's error code, or by the words of servers that send none."""
+    return error.code == "context_length_exceeded" or "maximum context length" in str(error)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medr_ray.core.config import PipelineConfig
@@ -67,10 +68,12 @@ class Worker:
     def __init__(self, config: PipelineConfig, corpus: Directory, directory: Directory) -> None:
         self._config, self._corpus, self._directory = config.index, corpus, directory
         self._encoder: Any = None
+        self._read: tuple[str, pa.Table] | None = None  # the last citation file: its units come one after another
         if config.index.embed != "none" and config.index.embed_sources:
             from medr_ray.engines.encoder import Encoder
 
-            self._encoder = Encoder(config.models.encoder, config.index.batch_size, config.engine.threads)
+            threads = max(1, config.engine.threads // config.index.workers)  # they embed at the same time
+            self._encoder = Encoder(config.models.encoder, config.index.batch_size, threads)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Make the part of the unit whose fields are the row."""
@@ -91,8 +94,10 @@ class Worker:
         if unit.source == HPO:
             diseases = load_hpo().diseases
             return [from_disease(diseases[one]) for one in _records()[unit.start : unit.stop]]
-        table = self._corpus.read_table(f"{_CITATIONS}/{unit.file}").slice(unit.start, unit.stop - unit.start)
-        return with_abstract(from_table(Citation, table))
+        if self._read is None or self._read[0] != unit.file:
+            self._read = unit.file, self._corpus.read_table(f"{_CITATIONS}/{unit.file}")
+        table = self._read[1].slice(unit.start, unit.stop - unit.start)
+        return with_abstract(from_table(Citation, table.filter(pc.not_equal(table["abstract"], ""))))
 
     def _embedded_text(self, document: Document) -> str:
         return document.title if self._config.embed == "titles" else document.text

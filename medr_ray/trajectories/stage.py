@@ -1,5 +1,6 @@
 """The trajectories stage: teacher rollouts over the training questions, judged and filtered."""
 
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from medr_ray.agent.loop import FaultPlan
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
-from medr_ray.core.run import Counts, Stage, StageContext
+from medr_ray.core.run import Counts, Directory, Stage, StageContext
 from medr_ray.rollouts.worker import PolicyFactory, RolloutTask
 from medr_ray.trajectories.teacher import EXPLORATION, GUIDED
 
@@ -49,10 +50,10 @@ def _ledger(context: StageContext):  # type: ignore[no-untyped-def]
     return Ledger(context.directory, context.config.rollouts.part_size)
 
 
-def _factory(config: PipelineConfig) -> PolicyFactory:
+def _factory(config: PipelineConfig, run: Directory) -> PolicyFactory:
     from medr_ray.trajectories.teacher import ChatTeacherFactory, RulesTeacherFactory
 
-    return ChatTeacherFactory(config) if config.trajectories.teacher == "llm" else RulesTeacherFactory(
+    return ChatTeacherFactory(config, run) if config.trajectories.teacher == "llm" else RulesTeacherFactory(
         config.agent.tools)
 
 
@@ -68,7 +69,7 @@ def _roll_out(context: StageContext, tasks: Sequence[RolloutTask]) -> dict[str, 
     faults = FaultPlan(config.trajectories.tool_failure_rate, config.run.seed)
     index_uri = context.upstream("index").uri
     with (
-        RolloutPool(config, index_uri, lambda: _factory(config), faults) as pool,
+        RolloutPool(config, index_uri, functools.partial(_factory, config, context.run), faults) as pool,
         Bar(context.console, "trajectories", len(waiting), "rollouts") as bar,
     ):
         for outcome in ledger.record(pool.run(waiting)):

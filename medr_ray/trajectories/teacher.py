@@ -6,7 +6,7 @@ they return, takes the next entity from there, and turns to the other tool when 
 any chat model; guided, it is shown the same masked triples as directions.
 """
 
-import os
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -15,6 +15,7 @@ from medr_ray.agent.policies import ChatPolicy, Policy, PolicyTurn
 from medr_ray.agent.protocol import ToolCall, render_reply
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import GuidanceStep, Message, Question
+from medr_ray.core.run import Directory
 from medr_ray.rollouts.worker import RolloutTask
 from medr_ray.trajectories.reading import Hop, plan_of, read_question, start_of
 
@@ -81,21 +82,18 @@ class RulesTeacherFactory:
         return RulesTeacher(task.question.text, task.question.guidance if guided else None, ordered)
 
 
-@dataclass(frozen=True)
 class ChatTeacherFactory:
-    """A chat model as the teacher."""
+    """A chat model as the teacher; one client, under the governor, for all episodes of a worker. ``run``: where the
+    response cache and the budget lie."""
 
-    config: PipelineConfig
+    def __init__(self, config: PipelineConfig, run: Directory) -> None:
+        from medr_ray.llm.client import ChatClient
+
+        self._client = ChatClient(config.llm, run)
+        self._complete = functools.partial(self._client.complete, max_tokens=config.agent.max_turn_tokens)
 
     def __call__(self, task: RolloutTask) -> Policy:
-        import openai
-
-        endpoint = self.config.llm
-        client = openai.AsyncOpenAI(
-            base_url=endpoint.base_url, api_key=os.environ.get(endpoint.api_key_env, "none"),
-            timeout=endpoint.timeout_seconds, max_retries=endpoint.retries)
-        hint = guidance_hint(task.question) if task.mode == GUIDED else ""
-        return ChatPolicy(client, endpoint.model, self.config.agent, endpoint.temperature, hint)
+        return ChatPolicy(self._complete, guidance_hint(task.question) if task.mode == GUIDED else "")
 
 
 def guidance_hint(question: Question) -> str:

@@ -1,17 +1,26 @@
 """The rules teacher: what it reads, what it asks for, how it recovers; and what the filter keeps of it."""
 
 import asyncio
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 from support.questions import worded_question
+from werkzeug import Request, Response
 
+from medr_ray.agent.loop import run_episode
 from medr_ray.agent.policies import PolicyTurn
-from medr_ray.agent.protocol import parse_reply, render_responses
+from medr_ray.agent.protocol import parse_reply, render_reply, render_responses
 from medr_ray.core.records import GuidanceStep, Message, ToolEvent, Trajectory, Usage
+from medr_ray.core.run import Directory
+from medr_ray.core.settings import load_config
 from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.rollouts.worker import RolloutTask
 from medr_ray.trajectories.filtering import MALFORMED, NO_ANSWER, REPEATED, UNSUPPORTED, WRONG, judge_trajectory
 from medr_ray.trajectories.reading import Hop, read_question, start_of
-from medr_ray.trajectories.teacher import UNKNOWN, RulesTeacher, guidance_hint
+from medr_ray.trajectories.teacher import GUIDED, UNKNOWN, ChatTeacherFactory, RulesTeacher, guidance_hint
 
 TWO_HOPS = (GuidanceStep("gene", "inverse:associated_gene", "disease", ""),
             GuidanceStep("disease", "has_finding", "phenotype", "3 of 7 patients"))
@@ -102,3 +111,58 @@ def test_the_filter_names_every_reason_and_forgives_a_failed_tool(
     judged = judge_trajectory(trajectory, worded_question(answer="Blue"), too_long=False)
     assert judged.reasons == reasons
     assert judged.accepted == (not reasons)
+
+
+SECRET = "sk-teacher-1234567890"
+
+
+def chat_completion(text: str) -> dict[str, Any]:
+    return {
+        "id": "x", "object": "chat.completion", "created": 0, "model": "big",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}}
+
+
+@pytest.mark.slow
+def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_cached(
+    ray_local: None, httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEDR_LLM_API_KEY", SECRET)
+    asked: list[dict[str, Any]] = []
+
+    def answer(request: Request) -> Response:
+        asked.append(json.loads(request.data))
+        text = render_reply("known", answer="Tall stature") if len(asked) > 1 else "busy"
+        return Response(json.dumps(chat_completion(text)), 200 if len(asked) > 1 else 503, {"retry-after": "0"})
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(answer)
+    config = load_config(None, [
+        f"llm.base_url={httpserver.url_for('/v1')}", "llm.model=big", "llm.requests_per_minute=100000"])
+    task = RolloutTask(worded_question(TEXT, "Tall stature", TWO_HOPS), GUIDED)
+
+    def teach() -> Trajectory:
+        factory = ChatTeacherFactory(config, Directory(str(tmp_path)))
+        return asyncio.run(run_episode(task.question, factory(task), [], config.agent, mode=GUIDED))
+
+    trajectory = teach()
+    assert trajectory.answer == "Tall stature"
+    assert len(asked) == 2  # the refused request was tried again
+    assert "[MASK] gene" in asked[-1]["messages"][1]["content"]
+    assert "[MASK]" not in trajectory.messages[1].content  # the hint is no part of the dialogue
+    assert trajectory.usage.prompt_tokens == 9
+    assert teach() == trajectory
+    assert len(asked) == 2
+    assert not any(SECRET.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+@pytest.mark.slow
+def test_a_dialogue_too_long_for_the_chat_model_ends_at_its_token_limit(
+    ray_local: None, httpserver: HTTPServer, tmp_path: Path,
+) -> None:
+    refusal = {"error": {"message": "too long", "type": "invalid_request_error", "code": "context_length_exceeded"}}
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(refusal, status=400)
+    config = load_config(None, [f"llm.base_url={httpserver.url_for('/v1')}", "llm.model=big"])
+    task = RolloutTask(worded_question(TEXT, "Tall stature", TWO_HOPS))
+    policy = ChatTeacherFactory(config, Directory(str(tmp_path)))(task)
+    trajectory = asyncio.run(run_episode(task.question, policy, [], config.agent, mode=task.mode))
+    assert (trajectory.answer, trajectory.stop_reason) == (None, "max_tokens")
