@@ -214,6 +214,8 @@ class GRPOConfig(TrainerConfig):
     temperature: float = Field(1.0, gt=0)
     clip_low: float = Field(0.2, gt=0)
     clip_high: float = Field(0.28, gt=0)
+    raise_at: float = Field(
+        0.5, gt=0, le=1, description="pass rate of the recent groups at which questions of one more hop join")
     min_group_fraction: float = Field(0.75, gt=0, le=1, description="rollouts a group needs to be used")
     task_weight: float = 1.0
     expert_weight: float = 0.2

@@ -54,7 +54,7 @@ def _first_passes(context: StageContext, sources: list[SourceFile]) -> None:
         return {"number": source.number}
 
     with Bar(context.console, "reading", len(sources), "files") as bar:
-        bar.advance(len(sources) - len(waiting))
+        bar.resume(len(sources) - len(waiting))
         for _ in one_per_task([asdict(one) for one in waiting], work):
             bar.advance()
 

@@ -136,7 +136,7 @@ class TransformersEngine:
             request = self._waiting.popleft()
             if request.cancelled:
                 self._finish(request)
-            elif any(request.prompt == one.prompt for one in wave):
+            elif any(request.prompt == one.prompt for one in wave) and not self._known(request):
                 put_off.append(request)
             else:
                 row = first + len(wave)
@@ -150,22 +150,22 @@ class TransformersEngine:
         self._waiting.extendleft(reversed(put_off))
         return wave
 
+    def _known(self, request: Request) -> bool:
+        return self._cache.prefix_source(request.prompt)[1] >= len(request.prompt) - 1
+
     def _place(self, request: Request, row: int) -> None:
         """Bring what is known of the prompt's beginning into ``row``; at least its last token is read again."""
-        cache, known = self._cache, len(request.prompt) - 1
+        cache = self._cache
         source, shared = cache.prefix_source(request.prompt)
-        shared = min(shared, known)
-        if source >= row and shared >= len(cache.tokens[source]) - 1 and shared > 0:  # the dialogue's own last turn
-            cache.swap(source, row)
-        else:
-            cache.swap(cache.oldest(row), row)
-            if source == row:  # it was moved away
-                source = next(i for i in range(len(cache.tokens)) if _shares(cache.tokens[i], request.prompt, shared))
-            if shared >= _WORTH_COPYING and source != row:
-                cache.copy(source, row, shared)
+        shared = min(shared, len(request.prompt) - 1)
+        continues = source >= row and 0 < len(cache.tokens[source]) == shared  # the dialogue's own last turn
+        given_up = source if continues else cache.oldest(row)
+        cache.swap(given_up, row)
+        source = {given_up: row, row: given_up}.get(source, source)
+        if source != row and shared >= _WORTH_COPYING:
+            cache.copy(source, row, shared)
         own = cache.tokens[row]
-        kept = shared if _shares(own, request.prompt, shared) else 0
-        cache.tokens[row] = own[:kept]
+        cache.tokens[row] = own[:shared] if own[:shared] == list(request.prompt[:shared]) else []
 
     def _prefill(self, wave: list[Request]) -> None:
         first = len(self._open)
@@ -257,10 +257,6 @@ def _begun(text: str, stops: Sequence[str]) -> int:
     sizes = (size for stop in stops for size in range(min(len(stop) - 1, len(text)), 0, -1)
              if text.endswith(stop[:size]))
     return max(sizes, default=0)
-
-
-def _shares(own: Sequence[int], prompt: Sequence[int], count: int) -> bool:
-    return len(own) >= count and list(own[:count]) == list(prompt[:count])
 
 
 def _check_attention(config: Any, model_dir: Path) -> None:

@@ -58,7 +58,7 @@ def _count(context: StageContext) -> int:
     waiting = [{"name": name} for name in names if name not in done]
     actors = max(1, int(ray.cluster_resources()["CPU"]) - 1)
     with Bar(context.console, "counting", sum(sizes.values()), "citations") as bar:
-        bar.advance(sum(size for name, size in sizes.items() if name in done))
+        bar.resume(sum(size for name, size in sizes.items() if name in done))
         for row in one_per_call(waiting, CountingWorker, actors, corpus=corpus, entities=directory):
             bar.advance(row["citations"])
     return sum(sizes.values())

@@ -46,7 +46,7 @@ def grow(context: StageContext, seeds: Sequence[str]) -> list[str]:
     from medr_ray.graph.worker import ExpansionWorker
 
     with Bar(context.console, "graph", len(seeds), "seeds") as bar:
-        bar.advance(sum(len(batch) for name, batch in batches.items() if name in done))
+        bar.resume(sum(len(batch) for name, batch in batches.items() if name in done))
         results = one_per_call(
             waiting, ExpansionWorker, context.config.graph.workers, config=context.config, run=context.run,
             directory=context.directory, parts=_PARTS)

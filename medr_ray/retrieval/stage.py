@@ -106,8 +106,8 @@ class Worker:
 def make_parts(context: StageContext, units: list[Unit]) -> None:
     """Make the units' missing parts through Ray Data."""
     missing = [unit for unit in units if not context.directory.exists(f"{_PARTS}/{unit.part}")]
-    with Bar(context.console, "index", len(units), "units") as bar:
-        bar.advance(len(units) - len(missing))
+    with Bar(context.console, "index", len(units), "parts") as bar:
+        bar.resume(len(units) - len(missing))
         results = one_per_call(
             [asdict(unit) for unit in missing], Worker, context.config.index.workers,
             config=context.config, corpus=context.upstream("corpus"), directory=context.directory)

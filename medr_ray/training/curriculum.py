@@ -1,7 +1,7 @@
 """Which questions to roll out next (paper section 4.2): difficulty rises with the pass rate.
 
 Pure and seeded. Questions of at most ``level`` hops are eligible; the level rises by one when the pass rate of the
-recent groups at the current level reaches ``_RAISE_AT``. An update takes turns between the eligible numbers of hops,
+recent groups at the current level reaches ``raise_at``. An update takes turns between the eligible numbers of hops,
 so that a new level joins the easier ones and does not replace them. Among questions of equal length every one is
 visited once before any is visited again, but for those solved by the whole group, which wait one more round.
 """
@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_RAISE_AT = 0.5
 _WINDOW = 12  # groups the pass rate is taken over
 
 
@@ -22,6 +21,7 @@ class Curriculum:
 
     complexity: Mapping[str, int]
     seed: int
+    raise_at: float = 0.5
     level: int = 0
     visits: dict[str, int] = field(default_factory=dict)
     recent: list[float] = field(default_factory=list)
@@ -49,15 +49,17 @@ class Curriculum:
             if self.complexity[question] == self.level:
                 self.recent = [*self.recent, rate][-_WINDOW:]
         full = len(self.recent) == _WINDOW
-        if full and sum(self.recent) / _WINDOW >= _RAISE_AT and self.level < max(self.complexity.values()):
+        if full and sum(self.recent) / _WINDOW >= self.raise_at and self.level < max(self.complexity.values()):
             self.level, self.recent = self.level + 1, []
 
     def state(self) -> dict[str, Any]:
         return {"level": self.level, "visits": self.visits, "recent": self.recent}
 
     @classmethod
-    def resume(cls, complexity: Mapping[str, int], seed: int, state: Mapping[str, Any]) -> "Curriculum":
-        return cls(complexity, seed, state["level"], dict(state["visits"]), list(state["recent"]))
+    def resume(
+        cls, complexity: Mapping[str, int], seed: int, raise_at: float, state: Mapping[str, Any],
+    ) -> "Curriculum":
+        return cls(complexity, seed, raise_at, state["level"], dict(state["visits"]), list(state["recent"]))
 
 
 def complexities(questions: Sequence[Any]) -> dict[str, int]:

@@ -92,7 +92,7 @@ class RolloutSide:
         self._pool = RolloutPool(config, job.index_uri, lambda: factory)
         self._questions = {one.question_id: one for one in job.questions}
         self._expert = _expert(config)
-        self.curriculum = Curriculum(complexities(job.questions), config.run.seed)
+        self.curriculum = Curriculum(complexities(job.questions), config.run.seed, config.grpo.raise_at)
 
     def collect(self, update: int) -> tuple[list[ScoredRollout], dict[str, Any]]:
         """Groups of rollouts of the current policy, scored, and their figures."""
@@ -137,7 +137,8 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     if state["update"]:
         weights = backend.export_weights()
         if side:
-            side.curriculum = Curriculum.resume(complexities(job.questions), seed, state["curriculum"])
+            side.curriculum = Curriculum.resume(
+                complexities(job.questions), seed, grpo.raise_at, state["curriculum"])
             side.serve(weights, state["update"])
     directory = Directory(job.directory_uri)
     for update in range(state["update"], grpo.updates):
@@ -151,7 +152,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
         state = {"update": update + 1, "history": [*state["history"], row],
                  "curriculum": side.curriculum.state() if side else None}
         if rank == 0:
-            job.log.append.remote({**row, "total": grpo.updates})
+            job.log.append.remote({**row, "number": update + 1})
         if (update + 1) % grpo.checkpoint_every == 0 and update + 1 < grpo.updates:
             save_checkpoint(backend, state, {"update": update + 1})
     if side:

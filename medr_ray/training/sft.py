@@ -74,7 +74,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
                "grad_norm": round(norm, 4), "seconds": round(time.monotonic() - started, 3)}
         state = {"step": step + 1, "history": [*state["history"], row]}
         if rank == 0:
-            job.log.append.remote({**row, "total": len(steps)})
+            job.log.append.remote({**row, "number": step + 1})
         if (step + 1) % config.checkpoint_every == 0 and step + 1 < len(steps):
             save_checkpoint(backend, state, row)
     save_model(backend, Path(job.model_dir), Path(job.output), job.trust_remote_code)

@@ -19,6 +19,7 @@ def execute_sft(context: StageContext) -> Counts:
     """Fine-tune ``models.policy`` on the accepted trajectories; writes ``model/`` and ``metrics.jsonl``."""
     from medr_ray.core.errors import DataError
     from medr_ray.engines.weights import model_path
+    from medr_ray.training.batches import plan_steps
     from medr_ray.training.sft import SFTJob, sft_worker
 
     config, local = context.config, context.directory.local
@@ -27,11 +28,14 @@ def execute_sft(context: StageContext) -> Counts:
     if not count:
         raise DataError("no accepted trajectory fits sft.max_tokens: look at trajectories/rejected.jsonl")
 
+    planned = len(plan_steps(
+        count, config.sft.batch_size * config.sft.workers, config.sft.epochs, config.run.seed, config.sft.max_steps))
+
     def job(log: Any) -> SFTJob:
         return SFTJob(config.sft, config.run.seed, str(model_dir), context.directory.uri, str(local / "model"), pad_id,
                       log, config.models.trust_remote_code)
 
-    history = _train(context, "sft", config.sft, sft_worker, job)
+    history = _train(context, "sft", config.sft, sft_worker, job, planned, "steps")
     counts = {"examples": count, "steps": len(history), "loss_first": history[0]["loss"],
               "loss_last": history[-1]["loss"], "tokens": sum(row["tokens"] for row in history)}
     context.console.print(
@@ -54,7 +58,7 @@ def execute_grpo(context: StageContext) -> Counts:
         return GRPOJob(config, train, str(model_dir), context.upstream("index").uri, context.directory.uri,
                        str(local / "model"), pad_id, log)
 
-    history = _train(context, "grpo", config.grpo, grpo_worker, job)
+    history = _train(context, "grpo", config.grpo, grpo_worker, job, config.grpo.updates, "updates")
     first, last = history[:3], history[-3:]
     counts = {"updates": len(history), "rollouts": sum(row["rollouts"] for row in history),
               "excluded": sum(row["excluded"] for row in history),
@@ -98,7 +102,7 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
 
 def _train(
     context: StageContext, name: str, config: TrainerConfig, worker: Callable[[dict[str, Any]], None],
-    make_job: Callable[[Any], Any],
+    make_job: Callable[[Any], Any], total: int, unit: str,
 ) -> list[dict[str, Any]]:
     """Run Ray Train to its end (resuming under the same name) and return the metric history that rank 0 wrote."""
     import ray
@@ -119,12 +123,13 @@ def _train(
         run_config=RunConfig(
             name="train", storage_path=str(local), failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=1)))
-    _fit(trainer, log, context, name)
+    with Bar(context.console, name, total, unit) as bar:
+        _fit(trainer, log, bar)
     shutil.rmtree(local / "train", ignore_errors=True)  # optimiser state: gigabytes nobody needs once it is done
     return [json.loads(line) for line in context.directory.read_bytes("metrics.jsonl").splitlines()]
 
 
-def _fit(trainer: Any, log: Any, context: StageContext, name: str) -> None:
+def _fit(trainer: Any, log: Any, bar: Bar) -> None:
     """``trainer.fit()`` with a progress bar fed from the workers' log."""
     import ray
 
@@ -138,19 +143,15 @@ def _fit(trainer: Any, log: Any, context: StageContext, name: str) -> None:
 
     thread = threading.Thread(target=fit, daemon=True)
     thread.start()
-    seen, bar = 0, None
+    seen = 0
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
         rows = ray.get(log.rows.remote(seen))
         for row in rows:
-            if bar is None:
-                done = row.get("step", row.get("update")) - 1
-                bar = Bar(context.console, name, row["total"], "steps" if "step" in row else "updates").__enter__()
-                bar.advance(done)
+            if not seen:
+                bar.resume(row["number"] - 1)  # a resumed run starts behind its checkpoint
+            seen += 1
             bar.advance(note=_note(row))
-        seen += len(rows)
-    if bar is not None:
-        bar.__exit__(None, None, None)
     if failure:
         raise failure[0]
 

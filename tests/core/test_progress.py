@@ -27,6 +27,15 @@ def test_a_log_gets_a_line_now_and_then_with_rate_and_remaining_time(clock: list
     assert lines[0].strip() == "graph: 21/100 1.0 seeds/s, 79 s left"
 
 
+def test_the_rate_is_this_runs_and_slow_work_is_counted_by_the_minute(clock: list[float]) -> None:
+    printed = io.StringIO()
+    with Bar(Console(file=printed, width=120), "grpo", 10, "updates") as bar:
+        bar.resume(4)
+        clock[0] += 30.0
+        bar.advance(note="reward 0.5")
+    assert printed.getvalue().strip() == "grpo: 5/10 2.0 updates/min, 150 s left reward 0.5"
+
+
 def test_a_terminal_gets_a_bar_that_is_gone_afterwards() -> None:
     printed = io.StringIO()
     console = Console(file=printed, force_terminal=True, width=120)

@@ -76,18 +76,29 @@ def test_a_dialogue_continued_in_its_slot_is_answered_as_if_read_afresh(
         dialogues = [[*prompt, *answer.output_ids, *bridge] for prompt, answer in zip(dialogues, answers, strict=True)]
 
 
+def tokens_read(engine: TransformersEngine, dialogues: list[list[int]]) -> list[tuple[int, ...]]:
+    """Shapes (rows, tokens) of the forward passes that the first token of each dialogue takes."""
+    read: list[tuple[int, ...]] = []
+    watch = engine.model.get_decoder().register_forward_pre_hook(
+        lambda _, __, given: read.append(tuple(given["input_ids"].shape)), with_kwargs=True)
+    engine.generate(dialogues, Sampling(1, 0.0))
+    watch.remove()
+    return read
+
+
 def test_a_continued_dialogue_reads_only_what_is_new(engine: TransformersEngine) -> None:
     engine.reset()
     first = prompts(engine)[4]
     answer, = engine.generate([first], Sampling(12, 0.0))
-    read: list[int] = []
-    decoder = engine.model.get_decoder()
-    watch = decoder.register_forward_pre_hook(
-        lambda _, __, given: read.append(given["input_ids"].shape[1]), with_kwargs=True)
     bridge = engine.renderer.bridge([{"role": "user", "content": "more"}])
-    engine.generate([[*first, *answer.output_ids, *bridge]], Sampling(1, 0.0))
-    watch.remove()
-    assert read == [len(bridge) + 1]  # the last sampled token was never read
+    # the last sampled token was never read
+    assert tokens_read(engine, [[*first, *answer.output_ids, *bridge]]) == [(1, len(bridge) + 1)]
+
+
+def test_a_group_s_prompt_is_read_once(engine: TransformersEngine) -> None:
+    engine.reset()
+    prompt = prompts(engine)[4]
+    assert tokens_read(engine, [prompt] * 4) == [(1, len(prompt)), (3, 1)]
 
 
 def test_a_cancelled_request_ends_with_what_it_has(engine: TransformersEngine) -> None:

@@ -153,6 +153,10 @@ def test_the_curriculum_rises_with_the_pass_rate_and_resumes() -> None:
     for update in range(3):
         curriculum.observe(dict.fromkeys(curriculum.choose(6, update), 0.8))
     assert curriculum.level == 2
-    again = Curriculum.resume(complexity, 1, curriculum.state())
+    strict = Curriculum(complexity, seed=1, raise_at=0.9)
+    for update in range(3):
+        strict.observe(dict.fromkeys(strict.choose(6, update), 0.8))
+    assert strict.level == 1
+    again = Curriculum.resume(complexity, 1, 0.5, curriculum.state())
     assert again.choose(6, 9) == curriculum.choose(6, 9)
     assert sorted(complexity[one] for one in curriculum.choose(6, 9)) == [1, 1, 1, 2, 2, 2]
