@@ -116,7 +116,7 @@ def _chain(run: RunDirectory, identifier: str, asked: Sequence[str] | None = Non
     names = _entity_names(run, row["entities"])
     text = " - ".join(names[one] for one in row["entities"])
     if asked is not None:
-        text += f" ({len(asked)} of {row['length']} hops asked)"
+        text += f" ({row['length']} hops; {len(asked)} asked)"
     return TraceNode("chain", identifier, text, tuple(_relations(run, row["relations"] if asked is None else asked)))
 
 

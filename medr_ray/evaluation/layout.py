@@ -54,11 +54,11 @@ def _evaluation(report: dict[str, Any]) -> Block | None:
         return None
     rows = []
     for name, one in models(evaluation).items():
+        interval = f"{percent(one['low']).removesuffix(' %')} to {percent(one['high'])}"
         rows.append((
-            name, percent(one["exact_match"]), f"{percent(one['low'])} to {percent(one['high'])}", str(one["n"]),
-            percent(one["answer_rate"]), str(one["unscored"]), number(one["tool_calls"]),
-            number(one["output_tokens"])))
-    columns = ("weights", "exact match", "interval", "n", "answered", "unscored", "tool calls", "tokens sampled")
+            name, percent(one["exact_match"]), interval, str(one["n"]), percent(one["answer_rate"]),
+            str(one["unscored"]), number(one["tool_calls"], 3), number(one["output_tokens"], 3)))
+    columns = ("weights", "correct", "interval", "n", "answered", "unscored", "calls", "tokens")
     passes = tuple(
         f"{name}: " + ", ".join(f"pass@{k} {percent(value)}" for k, value in one["pass_at_k"].items())
         for name, one in models(evaluation).items() if "pass_at_k" in one)
@@ -101,8 +101,8 @@ def _curves(report: dict[str, Any]) -> Block | None:
     sft, grpo = report.get("sft", {}), report.get("grpo", {})
     wanted = (
         ("SFT loss", sft.get("loss_curve")), ("GRPO reward", grpo.get("reward_mean_curve")),
-        ("GRPO exact match in training", grpo.get("exact_match_curve")), ("GRPO entropy", grpo.get("entropy_curve")),
-        ("GRPO mismatch KL, engine to trainer", grpo.get("mismatch_kl_curve")))
+        ("GRPO exact match", grpo.get("exact_match_curve")), ("GRPO entropy", grpo.get("entropy_curve")),
+        ("GRPO engine-trainer KL", grpo.get("mismatch_kl_curve")))
     rows = []
     for label, curve in wanted:
         known = [value for value in curve or () if value is not None]
@@ -113,20 +113,22 @@ def _curves(report: dict[str, Any]) -> Block | None:
     return Block("Training", columns, tuple(rows)) if rows else None
 
 
-_UPDATE_FIELDS = ("update", "reward_mean", "task_mean", "exact_match", "entropy", "mismatch_kl", "clip_fraction",
-                  "rollouts", "groups_used", "excluded", "rollout_seconds", "learn_seconds")
+_UPDATE_COLUMNS = {
+    "update": "#", "reward_mean": "reward", "exact_match": "correct", "entropy": "entropy", "mismatch_kl": "KL",
+    "groups_used": "groups", "excluded": "lost", "rollout_seconds": "roll s", "learn_seconds": "learn s"}
 
 
 def _updates(report: dict[str, Any]) -> Block | None:
     updates = report.get("grpo", {}).get("updates_log")
     if not updates:
         return None
-    fields = [field for field in _UPDATE_FIELDS if any(field in line for line in updates)]
-    rows = tuple(tuple(number(line.get(field)) for field in fields) for line in updates)
+    rows = tuple(tuple(number(line.get(field), 2) for field in _UPDATE_COLUMNS) for line in updates)
     files = len(report["grpo"]["rollout_files"])
+    legend = ("groups: those whose rewards differ, which teach. KL: between the engine's and the trainer's "
+              "probabilities of the same tokens. lost: rollouts that infrastructure failed.")
     note = (f"Every rollout with its messages, tokens and rewards: {report['directory']}/grpo/rollouts "
             f"({files} file{'s' if files != 1 else ''}).")
-    return Block("GRPO update by update", tuple(field.replace("_", " ") for field in fields), rows, (note,))
+    return Block("GRPO update by update", tuple(_UPDATE_COLUMNS.values()), rows, (legend, note))
 
 
 def _samples(report: dict[str, Any]) -> list[Block]:
@@ -147,12 +149,14 @@ def _shown(prediction: str | None, limit: int = 120) -> str:
     return text if len(text) <= limit else text[:limit - 1] + "…"
 
 
-def number(value: Any) -> str:
-    """A figure as people read it: four significant digits, thousands separated."""
+def number(value: Any, digits: int = 4) -> str:
+    """A figure as people read it: so many significant digits, thousands separated."""
     if value is None:
         return "-"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+        if abs(value) >= 10 ** (digits - 1):
+            return f"{value:,.0f}" if digits < 4 else f"{value:,.1f}"
+        return f"{value:.{digits}g}"
     return str(value)

@@ -6,6 +6,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -43,7 +44,7 @@ def print_report(run: RunDirectory, console: Console) -> None:
 def _print_block(block: Block, console: Console) -> None:
     console.print(f"\n[bold]{escape(block.title)}", highlight=False)
     if block.rows:
-        table = Table(show_edge=False, pad_edge=False)
+        table = Table(show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
         for index, column in enumerate(block.columns):
             table.add_column(column, justify="left" if index == 0 or _is_text(block, index) else "right")
         for row in block.rows:

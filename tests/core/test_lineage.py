@@ -96,7 +96,7 @@ def test_a_trajectory_leads_down_to_the_sentence_and_the_file(run: RunDirectory)
 
 
 def test_each_kind_says_what_a_reader_needs(run: RunDirectory) -> None:
-    assert "1 of 2 hops asked" in trace(run, "q-1").children[0].text
+    assert "(2 hops; 1 asked)" in trace(run, "q-1").children[0].text
     assert trace(run, "chain-1").text == "FBN1 - Marfan syndrome - HP:1"
     assert len(trace(run, "chain-1").children) == 2
     assert trace(run, "rel-1").text == "Marfan syndrome | associated_gene | FBN1 (3 of 7 patients)"
