@@ -130,7 +130,7 @@ class EngineConfig(Section):
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpu_share: float = Field(1, gt=0, description="of a GPU, where there is one")
-    max_batch: int = Field(36, ge=1, description="sequences generated together")
+    max_batch: int = Field(36, ge=1, description="sequences generated together; each keeps its keys and values")
     threads: int = Field(2, ge=1, description="torch threads of an engine on CPU")
 
 
