@@ -1,6 +1,6 @@
 """The engine protocol: token ids in, sampled token ids with their log-probabilities out, under a weights version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,15 +27,28 @@ class Generation:
     version: int
 
 
-class Engine(Protocol):
-    """A loaded language model."""
+class BatchRequest(Protocol):
+    """What a batching engine hands out for a prompt."""
 
-    version: int
+    generation: Generation | None
+    cancelled: bool
 
-    def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Generation]:
-        """Sample one continuation per prompt, in order."""
+
+class BatchEngine(Protocol):
+    """An engine that is advanced token by token, such as ``TransformersEngine``."""
+
+    def submit(self, prompt: Sequence[int], sampling: Sampling) -> Any:
+        """Queue a request and return it (a BatchRequest)."""
         ...
 
-    def load_weights(self, weights: Mapping[str, Any], version: int) -> None:
-        """Replace the weights (parameter name -> tensor)."""
+    def step(self) -> None:
+        """One more token for every request the engine has room for."""
+        ...
+
+    def reset(self) -> None:
+        """Forget all requests (after a failure)."""
+        ...
+
+    def text_so_far(self, request: Any) -> str:
+        """What may be shown of a request; grows by appending."""
         ...

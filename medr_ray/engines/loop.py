@@ -10,37 +10,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.engines.base import Generation, Sampling
-
-
-class BatchRequest(Protocol):
-    """What a batching engine hands out for a prompt."""
-
-    generation: Generation | None
-    cancelled: bool
-
-
-class BatchEngine(Protocol):
-    """An engine that is advanced token by token, such as ``TransformersEngine``."""
-
-    def submit(self, prompt: Sequence[int], sampling: Sampling) -> Any:
-        """Queue a request and return it (a BatchRequest)."""
-        ...
-
-    def step(self) -> None:
-        """One more token for every request the engine has room for."""
-        ...
-
-    def reset(self) -> None:
-        """Forget all requests (after a failure)."""
-        ...
-
-    def text_so_far(self, request: Any) -> str:
-        """What may be shown of a request; grows by appending."""
-        ...
+from medr_ray.engines.base import BatchEngine, BatchRequest, Generation, Sampling
 
 
 @dataclass(eq=False)

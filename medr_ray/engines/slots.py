@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-_GROW = 256  # tokens; capacity is a multiple of this
+_GROW = 256  # tokens a slot has room for at first; it grows by at least half
 
 
 class Window:

@@ -8,7 +8,7 @@ no answer mixes two versions.
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,16 +78,6 @@ class TransformersEngine:
         while any(one.generation is None for one in requests):
             self.step()
         return [one.generation for one in requests if one.generation is not None]
-
-    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[str]:
-        """Text deltas of one continuation."""
-        request, text = self.submit(prompt, sampling), ""
-        while request.generation is None:
-            self.step()
-            delta = self.text_so_far(request)[len(text):]
-            text += delta
-            if delta:
-                yield delta
 
     def reset(self) -> None:
         """Forget all requests, whatever state a failed step left them in."""

@@ -16,8 +16,8 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Question, Trajectory, Usage, from_row
 from medr_ray.core.run import Directory, StageContext
 from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, Judgement
-from medr_ray.llm.client import ChatResult
-from medr_ray.llm.failures import explained
+from medr_ray.llm.client import ChatResult, read_completion
+from medr_ray.llm.failures import UnreadableReply, explained
 from medr_ray.rollouts.worker import RolloutTask
 
 BENCHMARK = "heldout"
@@ -51,15 +51,12 @@ class ServedPolicies:
     async def _complete(self, model: str, messages: list[dict[str, str]]) -> ChatResult:
         import openai
 
+        payload = {"model": model, "messages": messages, "temperature": self._temperature,
+                   "max_tokens": self._agent.max_turn_tokens}
         try:
-            done = await self._client.chat.completions.create(
-                model=model, messages=messages, temperature=self._temperature,
-                max_tokens=self._agent.max_turn_tokens)
-        except openai.OpenAIError as error:
+            return read_completion(await self._client.chat.completions.create(**payload), payload)
+        except (openai.OpenAIError, UnreadableReply) as error:
             raise explained(error, self._endpoint.base_url, "", self._endpoint.key, _CLIENT_RETRIES) from None
-        choice = done.choices[0]
-        return ChatResult(
-            choice.message.content or "", done.usage.prompt_tokens, done.usage.completion_tokens, choice.finish_reason)
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ class ChatClient:
     async def _send(self, payload: dict[str, Any]) -> ChatResult:
         async with asyncio.timeout(self._endpoint.timeout_seconds):
             completion = await self._client().chat.completions.create(**payload)
-        return _result(completion, payload)
+        return read_completion(completion, payload)
 
     def _client(self) -> AsyncOpenAI:
         """The connection pool of the running event loop."""
@@ -181,7 +181,8 @@ def _estimate(messages: Messages) -> int:
     return sum(_PER_MESSAGE + len(message["content"].encode()) // _BYTES_PER_TOKEN for message in messages)
 
 
-def _result(completion: Any, payload: dict[str, Any]) -> ChatResult:
+def read_completion(completion: Any, payload: dict[str, Any]) -> ChatResult:
+    """An endpoint's answer to ``payload`` (an ``openai`` chat completion). Raises UnreadableReply when it is none."""
     choices = getattr(completion, "choices", None)
     message = getattr(choices[0], "message", None) if choices else None
     if not choices or message is None:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.config import EngineConfig, ServingConfig
-from medr_ray.engines.base import Generation, Sampling
-from medr_ray.engines.loop import BatchEngine
+from medr_ray.engines.base import BatchEngine, Generation, Sampling
 from medr_ray.serving.jobs import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.shelf import ModelShelf
 

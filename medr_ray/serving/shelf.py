@@ -12,8 +12,9 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
+from medr_ray.engines.base import BatchEngine
 from medr_ray.engines.chat import ChatRenderer
-from medr_ray.engines.loop import BatchEngine, EngineLoop
+from medr_ray.engines.loop import EngineLoop
 
 
 class Prompter:

@@ -1,5 +1,6 @@
 """The transformers engine and chat rendering on a tiny random model: ids, log-probabilities, weights."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from support.tiny_model import build_tiny_model
 
 from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.engines.base import Sampling
+from medr_ray.engines.base import Generation, Sampling
+from medr_ray.engines.loop import EngineLoop
 from medr_ray.engines.transformers import TransformersEngine
 
 pytestmark = pytest.mark.slow
@@ -120,13 +122,23 @@ def test_a_stop_text_ends_the_turn_and_is_not_shown(engine: TransformersEngine) 
     assert len(cut.output_ids) < len(out.output_ids)
 
 
+def streamed(engine: TransformersEngine, prompt: list[int], sampling: Sampling) -> str:
+    async def collect() -> list[str | Generation]:
+        loop = EngineLoop(engine)
+        items = [item async for item in loop.stream(prompt, sampling)]
+        loop.close()
+        return items
+
+    return "".join(item for item in asyncio.run(collect()) if isinstance(item, str))
+
+
 def test_streamed_text_is_the_generated_text_and_never_shows_a_stop_text(engine: TransformersEngine) -> None:
     prompt = prompts(engine)[1]
     out, = engine.generate([prompt], Sampling(24, 0.0))
-    assert "".join(engine.stream(prompt, Sampling(24, 0.0))) == out.text
+    assert streamed(engine, prompt, Sampling(24, 0.0)) == out.text
     for start in range(4, len(out.text) - 4):
         stop = out.text[start:start + 4]
-        shown = "".join(engine.stream(prompt, Sampling(24, 0.0, stop=(stop,))))
+        shown = streamed(engine, prompt, Sampling(24, 0.0, stop=(stop,)))
         assert shown == out.text[:out.text.index(stop)]
 
 
