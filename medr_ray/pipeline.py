@@ -151,12 +151,13 @@ def _reason_to_run(
 
 
 def _discard(steps: Sequence[Step], order: Sequence[str], run: RunDirectory, from_stage: str | None) -> None:
-    """Empty every stage whose finished results are about to be replaced; unfinished parts stay, to resume from."""
+    """Empty every stage whose finished results are about to be replaced; unfinished parts stay, to resume from, and so
+    do the parts of an incremental stage, which judges them itself."""
     for name in order[order.index(from_stage):] if from_stage else ():
         run.stage(name).clear()
     for step in steps:
         directory = run.stage(step.stage.name)
-        if step.runs and directory.manifest() is not None:
+        if step.runs and directory.manifest() is not None and not step.stage.incremental:
             directory.clear()
 
 

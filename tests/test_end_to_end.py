@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 STAGES = ["corpus", "entities", "index", "graph", "chains", "questions", "trajectories", "sft", "grpo", "evaluation"]
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 _SMALL = {
-    "corpus.limit_per_file": 6000, "entities.rare_frequency": 0.003, "index.embed": "none", "graph.max_seeds": 48,
+    "corpus.limit_per_file": 6000, "entities.rare_documents": 36, "index.embed": "none", "graph.max_seeds": 48,
     "graph.steps": 3, "questions.heldout_fraction": 0.4, "agent.max_turn_tokens": 16,
     "agent.max_tokens": 4096, "agent.max_tool_calls": 2, "trajectories.max_tokens": 4096, "rollouts.part_size": 4,
     "rollouts.concurrency": 4, "rollouts.workers": 1, "rollouts.max_workers": 1, "sft.max_tokens": 4096,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from medr_ray.cli import config, doctor, models, report, run, serve, stages, submit, trace
+from medr_ray.cli import bench, config, doctor, models, report, run, serve, stages, submit, trace
 from medr_ray.core.errors import MedrError
 
 INTERRUPTED = 130
@@ -29,6 +29,7 @@ app.command("serve")(serve.serve)
 app.command("trace")(trace.trace)
 app.command("submit")(submit.submit)
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 app.add_typer(config.app)
 app.add_typer(models.app)
 

@@ -1,10 +1,13 @@
-"""One command group per stage, made by one mechanism: ``medr STAGE run`` and ``medr STAGE show``."""
+"""One command group per stage, made by one mechanism: ``medr STAGE run``, ``medr STAGE show``, and what ``FURTHER``
+adds to a stage or puts in the place of one of the two."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medr_ray.cli import corpus, entities
 from medr_ray.cli.options import ConfigFile, Overrides, resolve
 
 if TYPE_CHECKING:
@@ -22,6 +25,10 @@ SUMMARIES = {
     "grpo": "Group-relative policy optimisation on rollouts with real tools.",
     "evaluation": "Held-out questions answered by the served models, judged.",
 }
+FURTHER: Mapping[str, Mapping[str, Callable[..., None]]] = {
+    "corpus": {"download": corpus.download},
+    "entities": {"show": entities.show},
+}
 _COMMAND_NAMES = {"evaluation": "evaluate"}
 
 
@@ -32,8 +39,9 @@ def groups() -> list[typer.Typer]:
 
 def _group(stage: str, summary: str) -> typer.Typer:
     group = typer.Typer(name=_COMMAND_NAMES.get(stage, stage), help=summary, no_args_is_help=True)
-    group.command("run", help=f"Run the {stage} stage, after whatever before it is not finished.")(_runner(stage))
-    group.command("show", help=f"Show the {stage} stage's counts and a few of its rows.")(_shower(stage))
+    commands = {"run": _runner(stage), "show": _shower(stage), **FURTHER.get(stage, {})}
+    for name, command in commands.items():
+        group.command(name)(command)
     return group
 
 
@@ -47,6 +55,7 @@ def _runner(stage: str) -> Callable[..., None]:
 
         run_pipeline(resolve(config, overrides), stage if again else None, stage)
 
+    run.__doc__ = f"Run the {stage} stage, after whatever before it is not finished."
     return run
 
 
@@ -56,24 +65,29 @@ def _shower(stage: str) -> Callable[..., None]:
         overrides: Overrides = None,
         rows: Annotated[int, typer.Option("--rows", min=1, help="Rows to show.")] = 5,
     ) -> None:
-        from rich.console import Console
+        show_stage(stage, config, overrides, rows)
 
-        from medr_ray.cli.previews import PREVIEWS, preview_rows
-        from medr_ray.core.errors import DataError
-        from medr_ray.core.run import run_directory
-
-        run = run_directory(resolve(config, overrides))
-        directory = run.stage(stage)
-        manifest = directory.manifest()
-        if manifest is None:
-            group = _COMMAND_NAMES.get(stage, stage)
-            raise DataError(f"{directory.uri} has no finished results: run `medr {group} run`")
-        console = Console()
-        _print_counts(console, stage, manifest)
-        if stage in PREVIEWS:
-            _print_rows(console, preview_rows(directory, PREVIEWS[stage], rows))
-
+    show.__doc__ = f"Show the {stage} stage's counts and a few of its rows."
     return show
+
+
+def show_stage(stage: str, config: Path, overrides: list[str] | None, rows: int) -> None:
+    """Print the stage's counts and ``rows`` of its rows. Raises DataError when it has no finished results."""
+    from rich.console import Console
+
+    from medr_ray.cli.previews import PREVIEWS, preview_rows
+    from medr_ray.core.errors import DataError
+    from medr_ray.core.run import run_directory
+
+    directory = run_directory(resolve(config, overrides)).stage(stage)
+    manifest = directory.manifest()
+    if manifest is None:
+        group = _COMMAND_NAMES.get(stage, stage)
+        raise DataError(f"{directory.uri} has no finished results: run `medr {group} run`")
+    console = Console()
+    _print_counts(console, stage, manifest)
+    if stage in PREVIEWS:
+        _print_rows(console, preview_rows(directory, PREVIEWS[stage], rows))
 
 
 def _print_counts(console: "Console", stage: str, manifest: dict[str, Any]) -> None:

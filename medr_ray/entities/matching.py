@@ -1,27 +1,26 @@
 """Finding the lexicon's forms in text.
 
 What holds: a mention starts and ends at a word boundary; of overlapping mentions the leftmost wins, of those the
-longest, and of equals the one written exactly as the form (a gene symbol) over the case-folded one. Offsets are
-characters of the text as given.
+longest, and of equals the one written exactly as the form (a gene symbol) over the folded one. What counts as the same
+word is said in ``tokens``; offsets are characters of the text as given.
 
-How: text and forms are cut into the same tokens (words and single punctuation marks) and joined with two spaces, each
-form with one more at either end. So the automaton can only ever match whole tokens, and a longer form that breaks off
-inside a word never hides a shorter one that does not.
+A matcher is compiled once from the lexicon and saved beside it; workers map the same file into memory.
 """
 
-import itertools
-import re
-from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.fs as pafs
 
 from medr_ray.core.run import Directory
-from medr_ray.entities.patterns import LEXICON, Patterns, choose_patterns
-from medr_ray.knowledge.lexicon import Concept, normalise
+from medr_ray.entities import tokens, trie
+from medr_ray.entities.patterns import choose_patterns
+from medr_ray.knowledge.lexicon import Concept
 
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+COMPILED = "matcher.arrow"
 
 
 class Mention(NamedTuple):
@@ -33,61 +32,105 @@ class Mention(NamedTuple):
     form: str
 
 
-class _Automaton:
-    """Leftmost-longest matching of token sequences; reports token spans."""
-
-    def __init__(self, forms: Sequence[str]) -> None:
-        padded = [_pad(_TOKEN.findall(form)) for form in forms]
-        self._machine = AhoCorasick(
-            padded, matchkind=MatchKind.LeftmostLongest, store_patterns=False,
-            implementation=Implementation.ContiguousNFA)  # its DFA is slower at this size, and ten times larger
-
-    def find(self, words: list[str]) -> list[tuple[int, int, int]]:
-        """(first token, token after the last, form number) of each match."""
-        matches = self._machine.find_matches_as_indexes(_pad(words))
-        if not matches:
-            return []
-        starts = list(itertools.accumulate((len(word) + 2 for word in words), initial=0))
-        return [(bisect_right(starts, start) - 1, bisect_right(starts, end - 1), form) for form, start, end in matches]
-
-
-def _pad(words: list[str]) -> str:
-    return f" {'  '.join(words)} "
-
-
 class Matcher:
-    """Finds mentions. ``concept_ids[i]`` is looked for by ``patterns[i]``; about 150 MB for 230,000 forms."""
+    """Finds mentions. Form i is ``forms[i]`` and names ``concept_ids[concepts[i]]``."""
 
-    def __init__(self, concept_ids: Sequence[str], patterns: Sequence[Patterns]) -> None:
-        self._folded = [(form, one) for one, p in zip(concept_ids, patterns, strict=True) for form in p.folded]
-        self._exact = [(form, one) for one, p in zip(concept_ids, patterns, strict=True) for form in p.exact]
-        self._fold_automaton = _Automaton([form for form, _ in self._folded])
-        self._exact_automaton = _Automaton([form for form, _ in self._exact])
+    def __init__(
+        self, compiled: trie.Trie, tables: tokens.Folding, forms: pa.Array, concepts: np.ndarray, concept_ids: pa.Array
+    ) -> None:
+        self._trie, self._tables = compiled, tables
+        self.forms, self.concepts, self.concept_ids = forms, concepts, concept_ids
 
     @classmethod
-    def build(cls, concepts: Sequence[Concept], min_form_length: int) -> "Matcher":
+    def build(cls, lexicon: Sequence[Concept], min_form_length: int) -> "Matcher":
         """A matcher straight from concepts, without a file."""
-        return cls([concept.concept_id for concept in concepts], choose_patterns(concepts, min_form_length))
+        tables = tokens.folding()
+        owned = _owned(lexicon, min_form_length, tables)
+        split = owned["exact"].sum()
+        keys = owned["key"].to_arrow().cast(pa.large_string())
+        compiled = trie.build(keys[: len(keys) - split], keys[len(keys) - split :])
+        return cls(compiled, tables, owned["form"].to_arrow().cast(pa.large_string()),
+                   owned["concept"].cast(pl.Int32).to_numpy(),
+                   pa.array([one.concept_id for one in lexicon], pa.large_string()))
+
+    def save(self, directory: Directory) -> None:
+        """Write ``matcher.arrow``: one row, an array in each column."""
+        columns = trie.to_columns(self._trie, self._tables) | {"concepts": self.concepts}
+        for name in ("forms", "concept_ids"):
+            columns[f"{name}_data"], columns[f"{name}_offsets"] = tokens.text_buffers(getattr(self, name))
+        batch = pa.record_batch({name: _one_list(array) for name, array in columns.items()})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        directory.write_bytes(COMPILED, sink.getvalue())
 
     @classmethod
     def load(cls, directory: Directory) -> "Matcher":
-        """The matcher of an ``entities`` directory, from its ``lexicon.parquet``."""
-        table = directory.read_table(LEXICON, columns=["concept_id", "folded", "exact"]).to_pydict()
-        pairs = zip(table["folded"], table["exact"], strict=True)
-        return cls(table["concept_id"], [Patterns(tuple(folded), tuple(exact)) for folded, exact in pairs])
+        """The matcher of an ``entities`` directory: mapped where the directory is local, else read into memory."""
+        if isinstance(directory.fs, pafs.LocalFileSystem):
+            source: pa.NativeFile = pa.memory_map(f"{directory.path}/{COMPILED}")
+        else:
+            source = pa.BufferReader(directory.read_bytes(COMPILED))
+        batch = pa.ipc.open_file(source).get_batch(0)
+        arrays = {name: batch.column(name).values.to_numpy() for name in batch.schema.names}
+        compiled, tables = trie.from_columns(arrays)
+        return cls(compiled, tables, _strings(arrays, "forms"), arrays["concepts"], _strings(arrays, "concept_ids"))
 
     def find(self, text: str) -> list[Mention]:
         """The mentions of ``text``, in order, not overlapping."""
-        spans = [match.span() for match in _TOKEN.finditer(text)]
-        words = [text[start:end] for start, end in spans]
-        folded = [word.lower() for word in words] if text.isascii() else [normalise(word) for word in words]
-        found = [(first, -last, False, form) for first, last, form in self._exact_automaton.find(words)]
-        found += [(first, -last, True, form) for first, last, form in self._fold_automaton.find(folded)]
-        found.sort()
-        mentions, free = [], 0
-        for first, last, is_folded, number in found:
-            if first >= free:
-                free = -last
-                form, concept_id = (self._folded if is_folded else self._exact)[number]
-                mentions.append(Mention(spans[first][0], spans[free - 1][1], concept_id, form))
-        return mentions
+        found = self.spans(pa.array([text], pa.large_string()))
+        starts, ends = found.start, found.end
+        if len(starts) and not text.isascii():
+            data = np.frombuffer(text.encode("utf-8"), np.uint8)
+            characters = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])
+            starts, ends = characters[starts], characters[ends]
+        return [Mention(start, end, self.concept_ids[self.concepts[form]].as_py(), self.forms[form].as_py())
+                for start, end, form in zip(starts.tolist(), ends.tolist(), found.form.tolist(), strict=True)]
+
+    def spans(self, texts: pa.Array | pa.ChunkedArray) -> trie.Spans:
+        """Every mention in many texts: numbers of text and form, and bytes of the text."""
+        return trie.find(self._trie, self._tables, texts)
+
+
+def _owned(lexicon: Sequence[Concept], min_form_length: int, tables: tokens.Folding) -> pl.DataFrame:
+    """(key, exact, form, concept), folded ones first, each key once. A key that several concepts claim goes to the one
+    whose name it is; where that is none or several it is ambiguous and goes to nobody, as is an exact key of two."""
+    patterns = choose_patterns(lexicon, min_form_length)
+    names = tokens.keys(pa.array([one.name for one in lexicon], pa.large_string()), tables)
+    kinds = []
+    for exact in (False, True):
+        pairs = [(form, i) for i, one in enumerate(patterns) for form in (one.exact if exact else one.folded)]
+        forms = pa.array([form for form, _ in pairs], pa.large_string())
+        claims = pl.DataFrame({
+            "key": pl.Series(values=tokens.keys(forms, tables, exact), dtype=pl.String),
+            "form": pl.Series([form for form, _ in pairs], dtype=pl.String),
+            "concept": pl.Series([i for _, i in pairs], dtype=pl.Int64)}).filter(pl.col("key") != "")
+        kinds.append(_settle(claims, pl.Series(values=names, dtype=pl.String)).with_columns(exact=pl.lit(exact)))
+    return pl.concat(kinds)
+
+
+def _settle(claims: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
+    """One row (key, form, concept) for each key that has an owner, sorted; of its forms the shortest."""
+    by_name = pl.DataFrame({"key": names, "concept": range(len(names))}, schema_overrides={"concept": pl.Int64})
+    named = claims.join(by_name, on=["key", "concept"], how="semi").select("key", "concept").unique()
+    own_name = named.group_by("key").agg(pl.col("concept").first().alias("owner"), pl.len().alias("claims"))
+    claimed = claims.select("key", "concept").unique().group_by("key").agg(
+        pl.col("concept").first().alias("only"), pl.len().alias("concepts"))
+    owners = claimed.join(own_name, on="key", how="left").select(
+        "key", pl.when(pl.col("concepts") == 1).then("only").when(pl.col("claims") == 1).then("owner")
+        .alias("concept")).drop_nulls()
+    chosen = claims.join(owners, on=["key", "concept"]).with_columns(length=pl.col("form").str.len_chars())
+    return chosen.sort("key", "length", "form").unique("key", keep="first", maintain_order=True).select(
+        "key", "form", "concept")
+
+
+def _one_list(array: np.ndarray) -> pa.Array:
+    """The array as the only row of a column."""
+    values = pa.array(np.ascontiguousarray(array))
+    return pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values)
+
+
+def _strings(arrays: dict[str, np.ndarray], name: str) -> pa.Array:
+    offsets, data = arrays[f"{name}_offsets"], arrays[f"{name}_data"]
+    return pa.Array.from_buffers(
+        pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])

@@ -1,12 +1,11 @@
 """Which forms of the lexicon are looked for in text, and how: case folded, or exactly as written.
 
-Names are matched case folded. Gene symbols, and forms too short to be told from other words, are matched in capitals
-only; words of everyday English and letters that mean something else to every physician are not matched at all.
+Names are matched case folded. Gene symbols are matched as written, and forms too short to be told from other words in
+capitals only; words of everyday English and letters that mean something else to every physician are not matched at all.
 """
 
 import functools
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -15,13 +14,12 @@ import pyarrow as pa
 
 from medr_ray.core.run import Directory
 from medr_ray.knowledge.lexicon import Concept
-from medr_ray.knowledge.predicates import GENE
 
 LEXICON = "lexicon.parquet"
 _MIN_EXACT = 3  # characters; two capitals stand for too many things
 _SCHEMA = pa.schema([
     ("concept_id", pa.string()), ("name", pa.string()), ("entity_type", pa.string()), ("forms", pa.list_(pa.string())),
-    ("specialty", pa.string()), ("folded", pa.list_(pa.string())), ("exact", pa.list_(pa.string())),
+    ("specialty", pa.string()), ("symbols", pa.list_(pa.string())), ("xrefs", pa.list_(pa.string())),
 ])
 
 
@@ -34,10 +32,8 @@ class Patterns:
 
 
 def choose_patterns(concepts: Sequence[Concept], min_form_length: int) -> list[Patterns]:
-    """Patterns for each concept. An exact pattern two concepts would share is given to neither."""
-    chosen = [_patterns(concept, min_form_length) for concept in concepts]
-    uses = Counter(text for one in chosen for text in one.exact)
-    return [Patterns(one.folded, tuple(text for text in one.exact if uses[text] == 1)) for one in chosen]
+    """Patterns for each concept; ``Matcher.build`` decides who owns a pattern that two concepts share."""
+    return [_patterns(concept, min_form_length) for concept in concepts]
 
 
 def is_common(form: str) -> bool:
@@ -46,18 +42,17 @@ def is_common(form: str) -> bool:
     return form.casefold() in words["english"] or form.casefold() in words["abbreviations"]
 
 
-def write_lexicon(directory: Directory, concepts: Sequence[Concept], min_form_length: int) -> None:
-    """``lexicon.parquet``: one row per concept with its forms and the patterns chosen from them."""
-    patterns = choose_patterns(concepts, min_form_length)
-    rows = [asdict(concept) | asdict(one) for concept, one in zip(concepts, patterns, strict=True)]
-    directory.write_table(LEXICON, pa.Table.from_pylist(rows, schema=_SCHEMA))
+def write_lexicon(directory: Directory, concepts: Sequence[Concept]) -> None:
+    """``lexicon.parquet``: one row per concept."""
+    directory.write_table(LEXICON, pa.Table.from_pylist([asdict(one) for one in concepts], schema=_SCHEMA))
 
 
 def read_lexicon(directory: Directory) -> dict[str, Concept]:
     """The concepts of ``lexicon.parquet`` by id."""
-    columns = ["concept_id", "name", "entity_type", "forms", "specialty"]
-    rows = directory.read_table(LEXICON, columns=columns).to_pylist()
-    return {row["concept_id"]: Concept(**{**row, "forms": tuple(row["forms"])}) for row in rows}
+    columns = directory.read_table(LEXICON).to_pydict()
+    for name in ("forms", "symbols", "xrefs"):
+        columns[name] = map(tuple, columns[name])
+    return {row[0]: Concept(*row) for row in zip(*(columns[name] for name in _SCHEMA.names), strict=True)}
 
 
 def _patterns(concept: Concept, min_form_length: int) -> Patterns:
@@ -68,7 +63,7 @@ def _patterns(concept: Concept, min_form_length: int) -> Patterns:
             exact.append(form.upper())
         elif is_common(form) or not any(character.isalpha() for character in form):
             continue
-        elif concept.entity_type == GENE:
+        elif form in concept.symbols:
             exact.append(form)
         elif len(form) < min_form_length:
             exact.append(form.upper())

@@ -1,34 +1,46 @@
-"""Rare forms that look like a slip of the pen for a common one."""
+"""Rare forms that look like a slip of the pen for a common one.
+
+Two words one edit apart become equal when each loses at most one letter. So the common forms are filed under all they
+become by losing one, and a rare form is looked up under all that it becomes: time and memory grow with the number of
+letters, not with the number of pairs.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
 _MIN_LENGTH = 5  # shorter words are one edit from anything
-_TIMES_COMMONER = 20  # a typo is far rarer than what it is a typo of
+_TIMES_COMMONER = 1000  # about one printed word in a thousand is misspelt; what slips alone explain is rarer than that
 
 
-def likely_typos(counts: pl.DataFrame) -> Mapping[str, str]:
-    """Forms of one word that are one edit away from a form of another concept which is at least twenty times as
-    frequent, mapped to that form. ``counts`` as of ``sum_counts``."""
-    words = [(form, concept_id, mentions) for concept_id, form, _, mentions in counts.iter_rows()
-             if form.isalpha() and len(form) >= _MIN_LENGTH]
-    neighbours: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
-    for word in words:
-        for key in _deletions(word[0]):
-            neighbours[key].append(word)
+def likely_typos(counts: pl.DataFrame, concepts: Collection[str] | None = None) -> Mapping[str, str]:
+    """Forms of one word that are one edit away from a form of another concept with at least a thousand times as many
+    mentions, mapped to that form (the commonest of several). ``counts`` as of ``sum_counts``; with ``concepts``, only
+    their forms are looked at."""
+    words = _words(counts)
+    common: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
+    for form, concept_id, mentions in words.filter(pl.col("mentions") >= _TIMES_COMMONER).iter_rows():
+        for key in _deletions(form):
+            common[key].append((mentions, form, concept_id))
+    asked = words if concepts is None else words.filter(pl.col("concept_id").is_in(list(concepts)))
     typos: dict[str, str] = {}
-    for form, concept_id, mentions in words:
-        near = {one for key in _deletions(form) for one in neighbours[key]}
-        commoner = [(count, other) for other, owner, count in near
+    for form, concept_id, mentions in asked.iter_rows():
+        near = {one for key in _deletions(form) for one in common.get(key, ())}
+        commoner = [(count, other) for count, other, owner in near
                     if owner != concept_id and count >= _TIMES_COMMONER * mentions and is_one_edit(form, other)]
         if commoner:
             typos[form] = max(commoner)[1]
     return typos
 
 
-def _deletions(form: str) -> Iterable[str]:
+def _words(counts: pl.DataFrame) -> pl.DataFrame:
+    """(form, concept_id, mentions) of the forms that are one word of letters, long enough; sorted."""
+    single = counts.filter(pl.col("form").str.len_chars() >= _MIN_LENGTH, pl.col("form").str.contains(r"^\p{L}+$"))
+    return single.group_by("form", "concept_id").agg(pl.sum("mentions")).sort("form", "concept_id")
+
+
+def _deletions(form: str) -> set[str]:
     """The form and all it becomes by losing one character: two forms one edit apart share one of these."""
     return {form, *(form[:i] + form[i + 1:] for i in range(len(form)))}
 

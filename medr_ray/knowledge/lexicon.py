@@ -1,67 +1,118 @@
 """The lexicon: every concept the vocabularies know, with the forms it is found by in text.
 
-What holds: a form belongs to at most one concept. A preferred name wins over a synonym, then the more specific
-vocabulary wins (HPO diseases, HPO terms, MeSH diseases, drugs, genes); a synonym that two concepts of one vocabulary
-share is ambiguous and belongs to none. Concepts are sorted by id and their forms too, so that equal vocabularies give
-equal files.
+What holds: concepts that several vocabularies know are one (``identity`` says when). A form belongs to at most one
+concept: a preferred name wins over a synonym, then the more specific vocabulary wins (HPO diseases, HPO terms, MeSH
+diseases, drugs, genes, then foreign sources in their order); what two concepts claim equally well is ambiguous and
+belongs to none. Concepts are sorted by id and their forms too, so that equal vocabularies give equal files.
 """
 
 import functools
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from medr_ray.core.config import LexiconSource
 from medr_ray.knowledge.dictionaries import DictionaryEntry, disease_entries, drug_entries
 from medr_ray.knowledge.hpo import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
+from medr_ray.knowledge.identity import SYNONYM, Draft, Registry, is_narrower
+from medr_ray.knowledge.mesh import mesh_type
+from medr_ray.knowledge.ownership import decide_owners
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
-from medr_ray.knowledge.specialty import disease_specialty, mesh_specialty, term_specialties
+from medr_ray.knowledge.reading import Reading
+from medr_ray.knowledge.specialty import decide_specialty, finding_votes, phenotype_specialty
 from medr_ray.knowledge.text import normalise
+from medr_ray.knowledge.vocabularies import read_source
 
-__all__ = ["Concept", "build_lexicon", "normalise"]
+__all__ = ["Concept", "Lexicon", "assemble_lexicon", "build_lexicon", "normalise"]
 
 VOCABULARIES = ("hpo_diseases", "hpo", "diseases", "drugs", "genes")  # in order of precedence
-_DISEASE_TREES = ("C", "F03")  # MeSH: diseases, mental disorders; the rest is behaviour and the like
-_WORD = re.compile(r"\w+")
-_SUBTYPE = re.compile(r"(\btype .*|[\s,-](\d+[a-z]?|[ivx]+[a-z]?))$")
+_RANK = {name: rank for rank, name in enumerate(VOCABULARIES)}
+# One bit per vocabulary; HPO's three are one: its diseases, terms and genes are never the same thing.
+_MEMBER = {"hpo_diseases": 1, "hpo": 1, "genes": 1, "diseases": 2, "drugs": 4}
+_FIRST_SOURCE = 3  # bit of the first foreign source
 _MIN_FORM = 2  # characters; a single letter names nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Concept:
-    """A concept. ``forms`` are normalised (see ``normalise``) and sorted, but gene symbols keep their case."""
+    """A concept. ``forms`` are normalised (see ``normalise``) and sorted, but those that are also ``symbols`` are gene
+    symbols in their own case; ``xrefs`` are the ids it has in other vocabularies; ``specialty`` is one of the twelve
+    for a disease, perhaps one for a phenotype, else empty."""
 
     concept_id: str
     name: str
     entity_type: str
     forms: tuple[str, ...]
     specialty: str
+    symbols: tuple[str, ...] = ()
+    xrefs: tuple[str, ...] = ()
 
 
-@dataclass
-class _Draft:
-    """A concept while its forms are still contested; ``preferred`` and ``synonyms`` are normalised."""
+@dataclass(frozen=True)
+class Lexicon:
+    """The concepts sorted by id, the ambiguous forms with the ids of those that claim them, and a report on each
+    source."""
 
-    concept_id: str
-    name: str
-    entity_type: str
-    vocabulary: str
-    specialty: str
-    preferred: set[str] = field(default_factory=set)
-    synonyms: set[str] = field(default_factory=set)
+    concepts: tuple[Concept, ...]
+    ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
 
 
-def build_lexicon(vocabularies: Sequence[str]) -> list[Concept]:
-    """The concepts of the named vocabularies, sorted by id (cached per process; about five seconds).
+def build_lexicon(vocabularies: Sequence[str], sources: Sequence[LexiconSource] = ()) -> list[Concept]:
+    """The concepts of the named vocabularies and of the sources, sorted by id.
 
-    Raises DataError when the package that carries a vocabulary is not installed.
+    Raises DataError when the package that carries a vocabulary is not installed, or a source cannot be read.
     """
-    return list(_build(tuple(name for name in VOCABULARIES if name in vocabularies)))
+    return list(assemble_lexicon(vocabularies, sources).concepts)
+
+
+def assemble_lexicon(vocabularies: Sequence[str], sources: Sequence[LexiconSource] = ()) -> Lexicon:
+    """The lexicon with its reports. The embedded vocabularies alone take about five seconds, once per process."""
+    embedded = tuple(name for name in VOCABULARIES if name in vocabularies)
+    return _assemble(embedded, tuple(sources)) if sources else _assemble_embedded(embedded)
 
 
 @functools.cache
-def _build(vocabularies: tuple[str, ...]) -> tuple[Concept, ...]:
-    drafts: list[_Draft] = []
+def _assemble_embedded(vocabularies: tuple[str, ...]) -> Lexicon:
+    return _assemble(vocabularies, ())
+
+
+def _assemble(vocabularies: tuple[str, ...], sources: tuple[LexiconSource, ...]) -> Lexicon:
+    with _without_collections():
+        registry = Registry(_embedded_drafts(vocabularies))
+        readings = _fold_sources(registry, sources)
+        drafts = list(registry.drafts())
+        owner, ambiguous = decide_owners(drafts)
+        concepts = sorted((_settle(draft, number, owner) for number, draft in enumerate(drafts)),
+                          key=lambda one: one.concept_id)
+    return Lexicon(tuple(concepts), ambiguous, readings)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Millions of small objects that all stay: looking for garbage among them takes longer than making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _fold_sources(registry: Registry, sources: Sequence[LexiconSource]) -> tuple[Reading, ...]:
+    headings: dict[str, tuple[str, ...]] = {}
+    readings = []
+    for number, source in enumerate(sources):
+        entries, reading = read_source(source, headings)
+        reading.joined = registry.fold(entries, len(VOCABULARIES) + number, 1 << (_FIRST_SOURCE + number))
+        readings.append(reading)
+    return tuple(readings)
+
+
+def _embedded_drafts(vocabularies: Iterable[str]) -> list[Draft]:
+    drafts: list[Draft] = []
     for vocabulary in vocabularies:
         if vocabulary == "hpo_diseases":
             drafts += _hpo_diseases(load_hpo())
@@ -70,98 +121,99 @@ def _build(vocabularies: tuple[str, ...]) -> tuple[Concept, ...]:
         elif vocabulary == "diseases":
             drafts += _mesh_diseases(disease_entries(), drafts)
         elif vocabulary == "drugs":
-            drafts += [_from_entry(entry, DRUG, "drugs", "pharmacology") for entry in drug_entries()]
+            drafts += [_from_entry(entry, DRUG, "drugs") for entry in drug_entries()]
         else:
-            drafts += [_gene(symbol) for symbol in load_hpo().gene_symbols]
-    owner = _owners(drafts)
-    return tuple(sorted((_settle(draft, owner) for draft in drafts), key=lambda one: one.concept_id))
+            drafts += [_draft("genes", f"GENE:{symbol}", symbol, GENE, symbol, symbols=(symbol,))
+                       for symbol in load_hpo().gene_symbols]
+    return drafts
 
 
-def _hpo_diseases(hpo: Hpo) -> list[_Draft]:
-    return [
-        _Draft(one.entity_id, one.name, DISEASE, "hpo_diseases", disease_specialty(hpo, one), {normalise(one.name)})
-        for one in hpo.diseases.values()
-    ]
+def _draft(
+    vocabulary: str, concept_id: str, name: str, kind: str, preferred: str, synonyms: Iterable[str] = (),
+    symbols: tuple[str, ...] = (), xrefs: tuple[str, ...] = (), codes: tuple[str, ...] = (),
+) -> Draft:
+    rank = _RANK[vocabulary]
+    claims = {**dict.fromkeys(synonyms, SYNONYM + rank), preferred: rank}
+    return Draft(concept_id, name, kind, _MEMBER[vocabulary], claims, (preferred,), symbols, xrefs, codes,
+                 made_up=concept_id.startswith(("MESH:", "DRUG:")))
 
 
-def _hpo_terms(hpo: Hpo) -> list[_Draft]:
+def _hpo_diseases(hpo: Hpo) -> list[Draft]:
+    drafts = []
+    for one in hpo.diseases.values():
+        draft = _draft("hpo_diseases", one.entity_id, one.name, DISEASE, normalise(one.name), xrefs=one.xrefs)
+        draft.findings = finding_votes(hpo, one)
+        drafts.append(draft)
+    return drafts
+
+
+def _hpo_terms(hpo: Hpo) -> list[Draft]:
     """Phenotypes, and the values of inheritance and onset; the ontology's other branches name no finding."""
     drafts = []
     for term in hpo.terms.values():
         ancestors = hpo.ancestors(term.term_id)
         if PHENOTYPIC_ABNORMALITY in ancestors and term.term_id != PHENOTYPIC_ABNORMALITY:
-            kind, specialty = PHENOTYPE, (term_specialties(hpo, term.term_id) or [""])[0]
+            kind, specialty = PHENOTYPE, phenotype_specialty(hpo, term.term_id)
         elif ancestors & {ONSET, INHERITANCE} and term.term_id not in (ONSET, INHERITANCE):
             kind, specialty = VALUE, ""
         else:
             continue
-        synonyms = {normalise(one) for one in term.synonyms}
-        drafts.append(_Draft(term.term_id, term.name, kind, "hpo", specialty, {normalise(term.name)}, synonyms))
+        draft = _draft("hpo", term.term_id, term.name, kind, normalise(term.name), map(normalise, term.synonyms))
+        draft.specialty = specialty
+        drafts.append(draft)
     return drafts
 
 
-def _from_entry(entry: DictionaryEntry, kind: str, vocabulary: str, specialty: str) -> _Draft:
-    names = {normalise(one) for one in entry.variants}
-    return _Draft(entry.concept_id, entry.name, kind, vocabulary, specialty, {normalise(entry.name)}, names)
+def _from_entry(entry: DictionaryEntry, kind: str, vocabulary: str) -> Draft:
+    codes = entry.trees if kind == DISEASE else ()
+    return _draft(vocabulary, entry.concept_id, entry.name, kind, normalise(entry.name),
+                  map(normalise, entry.variants), codes=codes)
 
 
-def _mesh_diseases(entries: Iterable[DictionaryEntry], known: list[_Draft]) -> list[_Draft]:
-    """MeSH diseases that HPO does not have; those it has lend their forms, and a disease its specialty."""
-    diseases = {name: one for one in known if one.vocabulary == "hpo_diseases" for name in one.preferred}
-    terms = {name: one for one in known if one.entity_type == PHENOTYPE for name in one.preferred}
+def _mesh_diseases(entries: Iterable[DictionaryEntry], known: list[Draft]) -> list[Draft]:
+    """MeSH diseases that HPO does not have; those it has lend their forms, and a disease their tree numbers."""
+    diseases = {one.names[0]: one for one in known if one.entity_type == DISEASE}
+    terms = {one.names[0]: one for one in known if one.entity_type == PHENOTYPE}
     drafts = []
     for entry in entries:
-        if not any(tree.startswith(_DISEASE_TREES) for tree in entry.trees):
-            continue
-        draft = _from_entry(entry, DISEASE, "diseases", mesh_specialty(entry.trees))
+        if mesh_type(entry.trees) != DISEASE:
+            continue  # behaviour and the like
+        draft = _from_entry(entry, DISEASE, "diseases")
         same = _same(draft, diseases) or _same(draft, terms)
         if same is None:
             drafts.append(draft)
-            continue
-        same.synonyms |= draft.preferred | draft.synonyms
-        if same.entity_type == DISEASE:
-            same.specialty = draft.specialty
+        else:
+            _lend(draft, same)
     return drafts
 
 
-def _same(draft: _Draft, by_name: dict[str, _Draft]) -> _Draft | None:
+def _same(draft: Draft, by_name: Mapping[str, Draft]) -> Draft | None:
     """The concept a MeSH disease is: by preferred name (MeSH's plural, or the singular), else by its synonyms when
     they name exactly one and that is no narrower disease ("dilated cardiomyopathy 1A", "congenital hydrocephalus")."""
-    names = [form for name in draft.preferred for form in (name, name.removesuffix("s"))]
-    named = [by_name[name] for name in names if name in by_name]
+    preferred = draft.names[0]
+    named = [by_name[name] for name in (preferred, preferred.removesuffix("s")) if name in by_name]
     if named:
         return named[0]
-    candidates = {by_name[name].concept_id: by_name[name] for name in draft.synonyms
-                  if name in by_name and not _is_narrower(name, draft.preferred)}
+    candidates = {by_name[name].concept_id: by_name[name] for name in draft.claims
+                  if name in by_name and not is_narrower(name, draft.names)}
     return next(iter(candidates.values())) if len(candidates) == 1 else None
 
 
-def _is_narrower(name: str, broader: Iterable[str]) -> bool:
-    """A numbered subtype, or all the words of the broader name and more."""
-    words = set(_WORD.findall(name))
-    return bool(_SUBTYPE.search(name)) or any(set(_WORD.findall(one)) < words for one in broader)
+def _lend(draft: Draft, same: Draft) -> None:
+    """HPO's concept takes a heading's forms as synonyms of its own."""
+    rank = SYNONYM + min(same.claims.values())
+    same.claims = {**dict.fromkeys(draft.claims, rank), **same.claims}
+    same.names += draft.names
+    same.members |= draft.members
+    if same.entity_type == DISEASE:
+        same.codes += draft.codes
 
 
-def _gene(symbol: str) -> _Draft:
-    return _Draft(f"GENE:{symbol}", symbol, GENE, "genes", "medical genetics", {symbol})
-
-
-def _owners(drafts: list[_Draft]) -> dict[str, str]:
-    """Which concept owns each form."""
-    claims: dict[str, list[tuple[bool, int, str]]] = defaultdict(list)
-    for draft in drafts:
-        order = VOCABULARIES.index(draft.vocabulary)
-        for form in draft.preferred | draft.synonyms:
-            claims[form].append((form not in draft.preferred, order, draft.concept_id))
-    owner = {}
-    for form, claimants in claims.items():
-        best = min(claimants)
-        if sum(claim[:2] == best[:2] for claim in claimants) == 1:
-            owner[form] = best[2]
-    return owner
-
-
-def _settle(draft: _Draft, owner: dict[str, str]) -> Concept:
-    forms = sorted(one for one in draft.preferred | draft.synonyms
-                   if owner.get(one) == draft.concept_id and len(one) >= _MIN_FORM)
-    return Concept(draft.concept_id, draft.name, draft.entity_type, tuple(forms), draft.specialty)
+def _settle(draft: Draft, number: int, owner: Mapping[str, int]) -> Concept:
+    forms = sorted(one for one in draft.claims if owner.get(one) == number and len(one) >= _MIN_FORM)
+    symbols = tuple(one for one in forms if one in draft.symbols)
+    specialty = draft.specialty
+    if draft.entity_type == DISEASE and not specialty:
+        specialty = decide_specialty(draft.name, draft.codes, draft.findings)
+    return Concept(draft.concept_id, draft.name, draft.entity_type, tuple(forms), specialty, symbols,
+                   tuple(sorted(draft.xrefs)))

@@ -49,7 +49,7 @@ def run(tmp_path: Path) -> RunDirectory:
     run.stage("corpus").write_records("citations/part-00000.parquet", Citation, [citation("11", 4)])
     run.stage("corpus").write_records("citations/part-00001.parquet", Citation, [citation("12", 0)])
     run.stage("entities").write_records("seeds.parquet", SeedEntity, [SeedEntity(
-        EntityFrequency(DISEASE, "Marfan syndrome", "disease", 3, 5, 1e-5, 2e-5),
+        EntityFrequency(DISEASE, "Marfan syndrome", "disease", 3, 5, 1e-5, 5e-6, 2e-5),
         Significance(True, "named in HPO", "rules"), "cardiology")])
     graph = run.stage("graph")
     graph.write_records("entities.parquet", Entity, [

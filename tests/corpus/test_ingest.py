@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,16 @@ import pytest
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation
 from medr_ray.core.run import Directory
-from medr_ray.corpus.ingest import FileReport, Winners, choose_winners, first_pass, read_keys, read_reports, second_pass
+from medr_ray.corpus.ingest import (
+    FileReport,
+    Losers,
+    choose_losers,
+    first_pass,
+    part_name,
+    read_keys,
+    read_reports,
+    second_pass,
+)
 from medr_ray.corpus.sources import list_sources, open_source
 
 
@@ -23,15 +33,15 @@ def _write(path: Path, *elements: str) -> None:
     path.write_bytes(gzip.compress(f"<PubmedArticleSet>{''.join(elements)}</PubmedArticleSet>".encode()))
 
 
-def _ingest(folder: Path, directory: Directory, limit: int | None = None) -> tuple[Winners, list[FileReport]]:
+def _ingest(folder: Path, directory: Directory, limit: int | None = None) -> tuple[Losers, list[FileReport]]:
     sources = list_sources([str(folder)])
     for source in sources:
         first_pass(source, directory, limit)
     reports = read_reports(directory, sources)
-    winners = choose_winners(read_keys(directory, reports), reports)
-    for source in sources:
-        second_pass(source.number, winners.positions.get(source.number, []), directory)
-    return winners, reports
+    losers = choose_losers(read_keys(directory, sources), reports)
+    for number, source in enumerate(sources):
+        second_pass(part_name(source), losers.positions.get(number, []), directory, "")
+    return losers, reports
 
 
 def _kept(directory: Directory) -> list[tuple[str, str]]:
@@ -44,9 +54,9 @@ def test_the_last_record_of_the_highest_version_wins_and_order_is_kept(tmp_path:
     _write(folder / "a1.xml.gz", _article(1, title="old"), _article(2, 2, "v2"), _article(3),
            _article(3, title="again"))
     _write(folder / "a2.xml.gz", _article(2, 1, "late v1"), _article(1, title="new"))
-    winners, _ = _ingest(folder, directory)
+    losers, _ = _ingest(folder, directory)
     assert _kept(directory) == [("2", "v2"), ("3", "again"), ("1", "new")]
-    assert winners.revised == 3
+    assert losers.revised == 3
 
 
 def test_a_deletion_removes_what_came_before_and_not_what_comes_after(tmp_path: Path) -> None:
@@ -57,25 +67,44 @@ def test_a_deletion_removes_what_came_before_and_not_what_comes_after(tmp_path: 
     _write(folder / "a1.xml.gz", _article(1), _article(2), _article(3))
     _write(folder / "a2.xml.gz", _article(4), deletion)
     _write(folder / "a3.xml.gz", _article(2, title="back"))
-    winners, reports = _ingest(folder, directory)
+    losers, reports = _ingest(folder, directory)
     assert _kept(directory) == [("3", "t"), ("4", "t"), ("2", "back")]
-    assert (winners.deletions_hit, sum(len(one.deletions) for one in reports)) == (1, 3)
+    assert (losers.deletions_hit, sum(len(one.deletions) for one in reports)) == (1, 3)
 
 
-def test_bad_records_and_files_are_set_aside_with_reasons(tmp_path: Path) -> None:
+def _gzipped(path: Path, data: bytes) -> None:
+    path.write_bytes(gzip.compress(data))
+
+
+def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_complete(tmp_path: Path) -> None:
     folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))
     folder.mkdir()
-    _write(folder / "a.xml.gz", _article(1), _article(2).replace("</Article>", ""), _article(3))
-    _write(folder / "b.xml.gz", _article(4))
+    good, unclosed = _article(1), _article(2).replace("</Article>", "")
+    no_pmid, latin = _article(3).replace(">3</PMID>", "></PMID>"), _article(4, title="Sj?gren")
+    document = f"<PubmedArticleSet>{good}{unclosed}{no_pmid}{latin}{_article(5)}</PubmedArticleSet>".encode()
+    document = document.replace(b"Sj?gren", "Sjögren".encode("latin-1"))
+    _gzipped(folder / "a.xml.gz", document)
+    _write(folder / "b.xml.gz", _article(6))
     whole = (folder / "b.xml.gz").read_bytes()
     (folder / "b.xml.gz").write_bytes(whole[:-12])
     (folder / "c.xml").write_text("<html>Service unavailable</html>")
+    (folder / "d.xml.gz").write_bytes(b"")
+    middle = bytearray(gzip.compress(document * 50, 9))
+    middle[len(middle) // 2] ^= 0xFF
+    (folder / "e.xml.gz").write_bytes(bytes(middle))
+    _write(folder / "f.xml.gz", _article(7))
     _, reports = _ingest(folder, directory)
-    assert _kept(directory) == [("1", "t"), ("3", "t")]
+    assert _kept(directory) == [("1", "t"), ("5", "t"), ("7", "t")]
     aside = [(one["file"], one["position"]) for report in reports for one in report.quarantined]
-    assert aside == [("a.xml.gz", 1), ("b.xml.gz", None), ("c.xml", None)]
-    assert "not well formed" in reports[0].quarantined[0]["reason"]
-    assert [one.readable for one in reports] == [True, False, False]
+    assert aside == [("a.xml.gz", 1), ("a.xml.gz", 2), ("a.xml.gz", 3), ("b.xml.gz", None), ("c.xml", None),
+                     ("d.xml.gz", None), ("e.xml.gz", None)]
+    reasons = [one["reason"] for report in reports for one in report.quarantined]
+    for reason, expected in zip(reasons, ("not well formed", "PMID", "not well formed", "EOFError", "not PubMed XML",
+                                          "not PubMed XML", ""), strict=True):
+        assert expected in reason
+    for one in reports[0].quarantined:
+        assert document[one["offset"] :].startswith(b"<PubmedArticle>")
+    assert [one.readable for one in reports] == [True, False, False, False, False, True]
 
 
 def test_a_file_that_differs_from_its_checksum_contributes_nothing(tmp_path: Path) -> None:
@@ -99,12 +128,12 @@ def test_the_limit_takes_the_first_records(tmp_path: Path) -> None:
     assert [pmid for pmid, _ in _kept(directory)] == ["1", "2"]
 
 
-def test_sources_are_listed_in_order_and_a_missing_one_is_named(tmp_path: Path) -> None:
+def test_sources_are_listed_once_in_order_and_a_missing_one_is_named(tmp_path: Path) -> None:
     for name in ("n2.xml.gz", "n1.xml", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
     listed = list_sources([str(tmp_path / "n2.xml.gz"), str(tmp_path), str(tmp_path / "*.xml")])
-    assert [one.name for one in listed] == ["n2.xml.gz", "n1.xml", "n2.xml.gz", "n1.xml"]
-    assert [one.number for one in listed] == [0, 1, 2, 3]
+    assert [one.name for one in listed] == ["n2.xml.gz", "n1.xml"]
+    assert [one.number for one in listed] == [0, 1]
     with pytest.raises(DataError, match="nowhere"):
         list_sources([str(tmp_path / "nowhere")])
 
@@ -121,10 +150,10 @@ def test_baseline_and_update_of_nlm(shared_data: Path, tmp_path: Path) -> None:
     folder.mkdir()
     for path in (shared_data / "pubmed").glob("pubmed26n*.xml.gz"):
         (folder / path.name).write_bytes(path.read_bytes())
-    winners, reports = _ingest(folder, directory)
+    losers, reports = _ingest(folder, directory)
     citations = directory.read_records("citations", Citation)
     assert [one.records for one in reports] == [30, 30]
-    assert len({one.pmid for one in citations}) == len(citations) == 60 - winners.revised - winners.deletions_hit
+    assert len({one.pmid for one in citations}) == len(citations) == 60 - losers.revised - losers.deletions_hit
     baseline, update = (pl.Series([c.pmid for c in citations if c.source_file.startswith(f"pubmed26n{n}")])
                         for n in (1334, 1335))
     assert len(update) == 30
@@ -137,7 +166,26 @@ def test_every_small_real_file_is_ingested(shared_data: Path, tmp_path: Path) ->
     _, reports = _ingest(shared_data / "pubmed", directory)
     assert [one.quarantined for one in reports] == [[]] * len(reports)
     assert sum(one.books for one in reports) == 1
+    assert sum(one.hard for one in reports) < 0.02 * sum(one.records for one in reports)
     citations = directory.read_records("citations", Citation)
     assert len(citations) == len({one.pmid for one in citations}) > 700
     assert [one.pmid for one in citations if not one.title] == ["41605226"]  # has a vernacular title only
     assert all(len(one.pmid) <= 8 and one.pmid.isdigit() for one in citations)
+
+
+def test_the_deletions_of_a_real_update_are_gone(shared_data: Path, tmp_path: Path) -> None:
+    """Before the update all 262 were citations; one that comes after it is back."""
+    folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))
+    folder.mkdir()
+    update = (shared_data / "pubmed" / "pubmed20n1016_pmparser.xml.gz").read_bytes()
+    pmids = re.findall(rb"<PMID Version=\"1\">(\d+)</PMID>", gzip.decompress(update).split(b"<DeleteCitation>")[1])
+    assert len(pmids) == 262
+    _write(folder / "pubmed20n1015.xml.gz", *(_article(int(pmid)) for pmid in pmids), _article(99_999_999))
+    (folder / "pubmed20n1016.xml.gz").write_bytes(update)
+    _write(folder / "pubmed20n1017.xml.gz", _article(int(pmids[7]), title="back"))
+    losers, _ = _ingest(folder, directory)
+    kept = dict(_kept(directory))
+    assert (losers.deletions_hit, losers.revised) == (261, 1)  # the one that is back was written anew
+    assert {pmid.decode() for pmid in pmids} & kept.keys() == {pmids[7].decode()}
+    assert kept[pmids[7].decode()] == "back"
+    assert len(kept) == 1 + 26 + 1

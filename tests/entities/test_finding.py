@@ -6,7 +6,7 @@ import pytest
 
 from medr_ray.core.run import Directory
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.patterns import choose_patterns, read_lexicon, write_lexicon
+from medr_ray.entities.patterns import read_lexicon, write_lexicon
 from medr_ray.knowledge.lexicon import Concept
 
 CONCEPTS = [
@@ -18,9 +18,9 @@ CONCEPTS = [
     Concept("D:pain", "Pain", "phenotype", ("pain",), "neurology"),
     Concept("D:vsd", "Ventricular septal defect", "phenotype", ("ventricular septal defect", "vsd"), "cardiology"),
     Concept("DRUG:p", "p", "drug", ("p<0.05",), ""),
-    Concept("GENE:FBN1", "FBN1", "gene", ("FBN1",), ""),
-    Concept("GENE:CAT", "CAT", "gene", ("CAT",), ""),
-    Concept("GENE:AR", "AR", "gene", ("AR",), ""),
+    Concept("GENE:FBN1", "FBN1", "gene", ("FBN1",), "", ("FBN1",)),
+    Concept("GENE:CAT", "CAT", "gene", ("CAT",), "", ("CAT",)),
+    Concept("GENE:AR", "AR", "gene", ("AR",), "", ("AR",)),
 ]
 
 
@@ -35,12 +35,20 @@ def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
 
 def test_a_mention_never_cuts_a_word(matcher: Matcher) -> None:
     assert _found(matcher, "Painting, repainted, painful PAIN.") == [("D:pain", "PAIN")]
-    assert _found(matcher, "ataxias and pseudoataxia") == []
+    assert _found(matcher, "ataxiatic and pseudoataxia") == []
 
 
 def test_the_longest_form_wins_unless_it_breaks_off_inside_a_word(matcher: Matcher) -> None:
     assert _found(matcher, "ataxia telangiectasia") == [("D:at", "ataxia telangiectasia")]
-    assert _found(matcher, "ataxia telangiectasias") == [("D:ataxia", "ataxia")]
+    assert _found(matcher, "ataxia telangiectasiaform") == [("D:ataxia", "ataxia")]
+
+
+def test_plurals_hyphens_accents_greek_letters_and_possessives_are_the_same_name() -> None:
+    names = ["bernard-soulier syndrome", "α-synuclein", "ménière disease", "cardiomyopathy", "parkinson's disease"]
+    matcher = Matcher.build([Concept(name, name, "disease", (name,), "") for name in names], 4)
+    text = ("Bernard Soulier syndromes; alpha-synuclein; Meniere's disease; Cardiomyopathies; Parkinson disease; "
+            "Parkinson’s disease")
+    assert [one for one, _ in _found(matcher, text)] == [*names, names[-1]]
 
 
 def test_punctuation_inside_names_is_kept(matcher: Matcher) -> None:
@@ -61,15 +69,18 @@ def test_typographic_variants_are_found_at_their_own_offsets(matcher: Matcher) -
     assert _found(matcher, text) == [("D:sjogren", "SJÖGREN’S\n syndrome"), ("D:at", "ataxia‑telangiectasia")]
 
 
-def test_an_abbreviation_of_two_concepts_belongs_to_neither() -> None:
-    disease = Concept("A", "Alpha", "disease", ("alpha beta", "abx"), "")
-    both = [disease, Concept("GENE:ABX", "ABX", "gene", ("ABX",), "")]
-    assert [one.exact for one in choose_patterns(both, 4)] == [(), ()]
+def test_a_form_of_two_concepts_belongs_to_the_one_it_names_or_to_neither() -> None:
+    disease = Concept("A", "Alpha", "disease", ("alpha beta", "abx", "gammas"), "")
+    gene = Concept("GENE:ABX", "ABX", "gene", ("ABX",), "", ("ABX",))
+    named = Concept("B", "Gamma", "disease", ("gamma", "alpha-beta"), "")
+    found = _found(Matcher.build([disease, gene, named], 4), "ABX, alpha beta and gamma")
+    assert found == [("B", "gamma")]
 
 
 def test_a_matcher_loaded_from_a_run_finds_the_same(matcher: Matcher, tmp_path: Path) -> None:
     directory = Directory(str(tmp_path))
-    write_lexicon(directory, CONCEPTS, 4)
+    write_lexicon(directory, CONCEPTS)
+    matcher.save(directory)
     text = "FBN1 in ataxia-telangiectasia, HIV/AIDS and VSD"
     assert Matcher.load(directory).find(text) == matcher.find(text)
     assert read_lexicon(directory) == {one.concept_id: one for one in CONCEPTS}

@@ -1,56 +1,104 @@
-"""Counts, frequencies with their bound, and the threshold."""
+"""Frequencies with their interval, and the rule that says what is rare."""
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from medr_ray.core.config import EntitiesConfig
-from medr_ray.entities.counting import count_citations
-from medr_ray.entities.matching import Matcher
-from medr_ray.entities.rarity import clopper_pearson_upper, frequencies, is_rare
+from medr_ray.core.errors import ConfigError
+from medr_ray.core.records import EntityFrequency
+from medr_ray.entities.rarity import clopper_pearson, frequencies, rare_candidates, rarity_rule
 from medr_ray.knowledge.lexicon import Concept
 
-CONCEPTS = [
-    Concept("D:1", "Marfan syndrome", "disease", ("marfan syndrome", "marfan's syndrome"), "cardiology"),
-    Concept("D:2", "Ataxia", "phenotype", ("ataxia",), "neurology"),
-]
+trials_and_successes = st.integers(1, 40_000_000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 
 
-def test_documents_count_once_and_mentions_always() -> None:
-    table = count_citations(
-        Matcher.build(CONCEPTS, 4),
-        ["Marfan syndrome and ataxia", "Marfan's syndrome", "Nothing"],
-        ["Marfan syndrome, marfan's syndrome.", "Marfan's syndrome; Marfan syndrome", ""])
-    assert table.to_pylist() == [
-        {"concept_id": "D:1", "form": "marfan syndrome", "documents": 1, "mentions": 3},
-        {"concept_id": "D:1", "form": "marfan's syndrome", "documents": 1, "mentions": 3},
-        {"concept_id": "D:2", "form": "ataxia", "documents": 1, "mentions": 1},
-    ]
-    found = frequencies(pl.DataFrame(table), {one.concept_id: one for one in CONCEPTS}, 3)
-    assert [(one.concept_id, one.documents, one.mentions, one.frequency) for one in found] == [
-        ("D:1", 2, 6, 2 / 3), ("D:2", 1, 1, 1 / 3)]
+def _interval(successes: int, trials: int) -> tuple[float, float]:
+    lower, upper = clopper_pearson(np.array([successes]), trials)
+    return float(lower[0]), float(upper[0])
 
 
-def test_no_mention_spans_title_and_abstract() -> None:
-    assert count_citations(Matcher.build(CONCEPTS, 4), ["On Marfan"], ["syndrome"]).num_rows == 0
+def _frequency(documents: int, entity_type: str = "disease") -> EntityFrequency:
+    return EntityFrequency(f"D:{documents}", "", entity_type, documents, documents, 0.0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize(("successes", "trials", "upper"), [
-    (0, 10, 0.30850),  # 1 - 0.025 ** (1 / 10)
-    (1, 10, 0.44502),
-    (5, 10, 0.81291),
-    (10, 10, 1.0),
-    (3, 1000, 0.0087415),
-])
-def test_clopper_pearson_upper_bound_has_its_published_values(successes: int, trials: int, upper: float) -> None:
-    assert clopper_pearson_upper(np.array([successes]), trials)[0] == pytest.approx(upper, abs=2e-5)
+@pytest.mark.parametrize(("successes", "trials"), [
+    (0, 10), (1, 10), (5, 10), (9, 10), (10, 10), (0, 1), (1, 1), (3, 1000), (20, 50_783), (24, 36_000_000)])
+def test_the_interval_is_that_of_scipys_exact_binomial_test(successes: int, trials: int) -> None:
+    exact = binomtest(successes, trials).proportion_ci(0.95, method="exact")
+    assert _interval(successes, trials) == pytest.approx((exact.low, exact.high), rel=1e-9)
 
 
-def test_rare_needs_support_frequency_and_type() -> None:
-    config = EntitiesConfig(rare_frequency=0.5, min_documents=2, seed_types=("disease",))
-    table = pl.DataFrame({"concept_id": ["D:1", "D:2"], "form": ["a", "b"], "documents": [2, 2], "mentions": [2, 2]})
-    disease, phenotype = frequencies(table, {one.concept_id: one for one in CONCEPTS}, 4)
-    assert is_rare(disease, config)
-    assert not is_rare(phenotype, config)
-    assert not is_rare(disease, config.model_copy(update={"min_documents": 3}))
-    assert not is_rare(disease, config.model_copy(update={"rare_frequency": 0.49}))
+@settings(deadline=None)
+@given(trials_and_successes)
+def test_the_interval_holds_the_proportion_and_grows_with_it(drawn: tuple[int, int]) -> None:
+    trials, successes = drawn
+    lower, upper = _interval(successes, trials)
+    assert 0 <= lower <= successes / trials <= upper <= 1
+    if successes < trials:
+        more = _interval(successes + 1, trials)
+        assert lower < more[0]
+        assert upper < more[1]
+
+
+def test_frequencies_sum_over_forms_and_years() -> None:
+    counts = pl.DataFrame({
+        "concept_id": ["D:2", "D:1", "D:1", "D:1"], "form": ["b", "a", "a", "c"], "year": [None, 1999, None, 1999],
+        "documents": [4, 1, 1, 0], "mentions": [4, 2, 3, 1]}, schema_overrides={"year": pl.Int32})
+    concepts = {one: Concept(one, one.lower(), "disease", (), "") for one in ("D:1", "D:2")}
+    first, second = frequencies(counts, concepts, 8)
+    assert (first.concept_id, first.name, first.documents, first.mentions) == ("D:1", "d:1", 2, 6)
+    assert first.frequency == 0.25
+    assert (first.frequency_lower, first.frequency_upper) == pytest.approx(_interval(2, 8))
+    assert (second.concept_id, second.documents) == ("D:2", 4)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40_000_000), st.floats(1e-7, 1), st.integers(1, 5))
+def test_rare_is_whatever_has_its_upper_bound_below_the_threshold(
+    citations: int, threshold: float, fewest: int
+) -> None:
+    config = EntitiesConfig(rare_frequency=threshold, min_documents=fewest)
+    if _interval(min(fewest, citations), citations)[1] >= threshold:
+        with pytest.raises(ConfigError, match=r"entities\.rare_documents"):
+            rarity_rule(config, citations)
+        return
+    rule = rarity_rule(config, citations)
+    assert rule.rule == "frequency"
+    for documents in {fewest, rule.most_documents, rule.most_documents + 1, citations}:
+        below = _interval(documents, citations)[1] < threshold
+        assert rule.is_rare(_frequency(documents)) == (below and documents >= fewest)
+
+
+def test_the_papers_threshold_over_all_of_pubmed() -> None:
+    rule = rarity_rule(EntitiesConfig(rare_documents=20), 36_000_000)
+    assert (rule.rule, rule.most_documents) == ("frequency", 24)
+    assert rule.describe() == "named in at most 24 of 36,000,000 citations (upper bound of df/N below 1e-06)"
+
+
+def test_a_small_corpus_is_judged_by_the_number_of_documents_and_says_so() -> None:
+    rule = rarity_rule(EntitiesConfig(rare_documents=20, min_documents=2), 50_783)
+    assert rule.rule == "documents"
+    assert [rule.is_rare(_frequency(documents)) for documents in (1, 2, 20, 21)] == [False, True, True, False]
+    assert rule.describe() == (
+        "named in at most 20 of 50,783 citations (too few for an upper bound of df/N below 1e-06)")
+
+
+def test_a_small_corpus_without_a_rule_says_what_to_set_and_how_much_would_be_enough() -> None:
+    with pytest.raises(ConfigError) as raised:
+        rarity_rule(EntitiesConfig(), 50_783)
+    assert "single citation have an upper bound of 0.00011" in str(raised.value)
+    enough = int(str(raised.value).split("some ")[1].split(" ")[0].replace(",", ""))
+    assert rarity_rule(EntitiesConfig(), enough + 10).most_documents == 1
+    with pytest.raises(ConfigError, match="nothing could be rare"):
+        rarity_rule(EntitiesConfig(rare_documents=2, min_documents=3), 50_783)
+
+
+def test_candidates_are_rare_and_of_a_type_that_may_be_a_seed() -> None:
+    rule = rarity_rule(EntitiesConfig(rare_documents=5), 1000)
+    found = [_frequency(6), _frequency(5), _frequency(4, "phenotype"), _frequency(1)]
+    assert rare_candidates(found, rule, ("disease",)) == [found[1], found[3]]
+    assert rare_candidates(found, rule, ("phenotype", "disease")) == found[1:]

@@ -1,88 +1,207 @@
 """Verdicts on rare entities: each with its reason, by rules and by a model over HTTP."""
 
 import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-import polars as pl
 import pytest
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import EntityFrequency
-from medr_ray.entities.significance import Candidate, LLMJudge, RulesJudge
-from medr_ray.entities.typos import is_one_edit, likely_typos
-from medr_ray.llm.client import ChatClient
+from medr_ray.core.run import Directory
+from medr_ray.entities.candidates import Candidate, Judgement
+from medr_ray.entities.significance import LLMJudge, Reply, RulesJudge, read_verdicts
+from medr_ray.knowledge.prevalence import Prevalence
+from medr_ray.knowledge.specialty import SPECIALTIES
+from medr_ray.llm import BudgetExceeded, ChatClient
+from medr_ray.llm import client as client_module
+from medr_ray.llm import governor as governor_module
+from medr_ray.llm.governor import ProcessGovernor
 
 
 def _candidate(*forms: str, name: str = "Some disease", concept_id: str = "OMIM:1", documents: int = 2,
-               typo_of: tuple[tuple[str, str], ...] = ()) -> Candidate:
-    frequency = EntityFrequency(concept_id, name, "disease", documents, 3, documents / 1000, 0.01)
-    return Candidate(frequency, "neurology", tuple((form, 1) for form in forms), 12, typo_of)
+               typo_of: tuple[tuple[str, str], ...] = (), general: str = "") -> Candidate:
+    frequency = EntityFrequency(concept_id, name, "disease", documents, 3, documents / 1000, 0.001, 0.01)
+    return Candidate(frequency, "neurology", tuple((form, 1) for form in forms), 12, typo_of, general)
 
 
 @pytest.mark.parametrize(("candidate", "verdict", "reason"), [
-    (_candidate("alkaptonuria"), True, "HPO record with 12 facts; named in 2 citations"),
+    (_candidate("alkaptonuria"), True, "HPO record with 12 facts; named in 2 citations (3 mentions), mostly as 'alkap"),
+    (_candidate("alkaptonuria", concept_id="LOCAL:1"), True, "in LOCAL, an HPO record"),
     (_candidate("kuru", name="Kuru"), True, "named in 2"),
     (_candidate("hfrs", "cold"), False, "ambiguous: found only as 'hfrs', 'cold'"),
     (_candidate("hfrs", "hemorrhagic fever with renal syndrome"), True, "named in"),
     (_candidate("proteinosis", typo_of=(("proteinosis", "proteinases"),)), False, "'proteinases'"),
-    (_candidate("alkaptonuria", documents=1), False, "fewer than 2"),
-    (_candidate("alkaptonuria", concept_id="X:1"), False, "not in a known vocabulary"),
+    (_candidate("proteinosis", "alveolar lipoid", typo_of=(("proteinosis", "proteinases"),)), True, "named in"),
+    (_candidate("alkaptonuria", documents=1), False, "named in 1 citation, fewer than 2"),
+    (_candidate("alkaptonuria", concept_id="X1"), False, "in no vocabulary: X1"),
+    (_candidate("syndrome", general="it names nothing"), False, "too general: it names nothing"),
 ])
 def test_rules_say_why(candidate: Candidate, verdict: bool, reason: str) -> None:
-    (judged,) = RulesJudge(min_documents=2).judge([candidate])
-    assert (judged.verdict, judged.decided_by) == (verdict, "rules")
-    assert reason in judged.reason
+    told: list[int] = []
+    (judged,) = RulesJudge(min_documents=2).judge([candidate], told.append)
+    assert (judged.significance.verdict, judged.significance.decided_by) == (verdict, "rules")
+    assert reason in judged.significance.reason
+    assert (judged.specialty, told) == ("neurology", [1])
 
 
-def test_a_rare_word_one_letter_from_a_common_one_of_another_concept_is_a_likely_typo() -> None:
-    counts = pl.DataFrame({
-        "concept_id": ["A", "B", "B", "C", "D"], "form": ["stroke", "stroka", "strokes", "gout", "ascites"],
-        "documents": [1] * 5, "mentions": [100, 2, 3, 1, 10]})
-    assert likely_typos(counts) == {"stroka": "stroke", "strokes": "stroke"}
+# --- by a model -------------------------------------------------------------------------------------------------
+
+Answer = Callable[[list[str], int], str]
 
 
-@pytest.mark.parametrize(("first", "second", "one"), [
-    ("stroke", "strokes", True), ("stroke", "strake", True), ("stroke", "stroke", False), ("stroke", "strikes", False),
-    ("troke", "stroke", True), ("stroke", "tsroke", False),
+class Model:
+    """An endpoint that answers each request by ``answer(ids asked about, number of the request)``."""
+
+    def __init__(self, server: HTTPServer, answer: Answer) -> None:
+        self._answer = answer
+        self.asked: list[list[str]] = []
+        self.bodies: list[dict[str, Any]] = []
+        server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(self._respond)
+
+    def _respond(self, request: Request) -> Response:
+        body = json.loads(request.data)
+        ids = re.findall(r"^id: (.*)$", body["messages"][1]["content"], re.MULTILINE)
+        self.bodies.append(body)
+        self.asked.append(ids)
+        message = {"role": "assistant", "content": self._answer(ids, len(self.asked))}
+        reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m",
+                 "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+                 "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
+        return Response(json.dumps(reply), content_type="application/json")
+
+
+def _verdicts(ids: Sequence[str], significant: bool = True, **more: Any) -> str:
+    return json.dumps({"verdicts": [
+        {"id": one, "significant": significant, "reason": f"about {one}", **more} for one in ids]})
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(governor_module, "_process_governor", ProcessGovernor())
+    monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
+
+
+def _judge(server: HTTPServer, batch: int = 20, run: Directory | None = None, **settings: Any) -> LLMJudge:
+    chosen = {"max_tokens": 4096, "retries": 0, "requests_per_minute": 1e6, **settings}
+    endpoint = EndpointConfig(base_url=server.url_for("/v1"), model="m", **chosen)
+    return LLMJudge(ChatClient(endpoint, run), endpoint, batch)
+
+
+def _many(count: int) -> list[Candidate]:
+    return [_candidate(f"form {i}", concept_id=f"OMIM:{i}") for i in range(count)]
+
+
+def _decided(judged: Sequence[Judgement]) -> list[tuple[bool, str]]:
+    return [(one.significance.verdict, one.significance.reason) for one in judged]
+
+
+def test_a_model_judges_many_candidates_in_few_requests_and_in_order(httpserver: HTTPServer) -> None:
+    model = Model(httpserver, lambda ids, number: _verdicts(list(reversed(ids))))
+    told: list[int] = []
+    judged = _judge(httpserver, batch=20).judge(_many(45), told.append)
+    assert _decided(judged) == [(True, f"about OMIM:{i}") for i in range(45)]
+    assert {one.significance.decided_by for one in judged} == {"m"}
+    assert sorted(map(len, model.asked)) == sorted(told) == [5, 20, 20]
+
+
+def test_the_model_is_shown_what_is_known_and_the_specialties(httpserver: HTTPServer) -> None:
+    model = Model(httpserver, lambda ids, number: _verdicts(ids))
+    known = Prevalence("ORPHA:1", "Kuru", 3.2e-7, "Point prevalence", "Worldwide", True, False, "")
+    plain = _candidate("kuru", name="Kuru", typo_of=(("kuru", "guru"),))
+    _judge(httpserver).judge([Candidate(plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", known)])
+    system, user = (message["content"] for message in model.bodies[0]["messages"])
+    for line in ("Name: Kuru", "Citations: 2", "Mentions by form: kuru (1)", "Prevalence: 3.2e-07 (point prevalence)",
+                 "kuru / guru"):
+        assert line in user
+    assert all(name in system for name in SPECIALTIES)
+
+
+def test_what_a_reply_leaves_out_is_asked_once_more_and_unknown_ids_are_ignored(httpserver: HTTPServer) -> None:
+    def answer(ids: list[str], number: int) -> str:
+        return _verdicts([*ids[2:], "OMIM:99"]) if number == 1 else _verdicts(ids, significant=False)
+
+    model = Model(httpserver, answer)
+    judged = _judge(httpserver).judge(_many(4))
+    assert model.asked == [["OMIM:0", "OMIM:1", "OMIM:2", "OMIM:3"], ["OMIM:0", "OMIM:1"]]
+    assert _decided(judged) == [(i >= 2, f"about OMIM:{i}") for i in range(4)]
+
+
+def test_what_stays_left_out_is_a_no_that_says_so(httpserver: HTTPServer) -> None:
+    model = Model(httpserver, lambda ids, number: _verdicts([one for one in ids if one != "OMIM:1"]))
+    judged = _judge(httpserver).judge(_many(3))
+    assert len(model.asked) == 2
+    assert _decided(judged)[1] == (False, "no usable verdict: the replies left it out")
+    assert judged[1].specialty == "neurology"
+
+
+def test_an_unusable_reply_is_followed_by_smaller_requests_and_then_is_a_no(httpserver: HTTPServer) -> None:
+    def answer(ids: list[str], number: int) -> str:
+        return _verdicts(ids) if ids == ["OMIM:0", "OMIM:1"] else "certainly!"
+
+    model = Model(httpserver, answer)
+    judged = _judge(httpserver).judge(_many(4))
+    assert model.asked == [[f"OMIM:{i}" for i in range(4)]] * 2 + [["OMIM:0", "OMIM:1"]] + [["OMIM:2", "OMIM:3"]] * 2
+    assert _decided(judged)[:2] == [(True, "about OMIM:0"), (True, "about OMIM:1")]
+    assert [verdict for verdict, _ in _decided(judged)[2:]] == [False, False]
+    assert "no usable verdict: the reply holds no JSON" in _decided(judged)[2][1]
+
+
+def test_bad_contradictory_and_foreign_verdicts_spoil_no_other() -> None:
+    good = {"id": " A ", "significant": True, "reason": "real", "specialty": None}
+    reply = Reply.model_validate([
+        good, {**good, "id": "B", "reason": ""}, {**good, "id": "C"}, {**good, "id": "C", "significant": False},
+        {**good, "id": "Z"}, "D", {"id": "E", "significant": "perhaps", "reason": "?"}])
+    assert list(read_verdicts(reply, {"A", "B", "C", "D", "E"})) == ["A"]
+
+
+@pytest.mark.parametrize(("said", "kept"), [
+    ("cardiology", "cardiology"), (" Cardiology ", "cardiology"), ("podiatry", "neurology"), ("", "neurology"),
+    (None, "neurology"),
 ])
-def test_one_edit(first: str, second: str, one: bool) -> None:
-    assert is_one_edit(first, second) is one
-    assert is_one_edit(second, first) is one
+def test_a_specialty_is_corrected_among_the_twelve_only(httpserver: HTTPServer, said: str | None, kept: str) -> None:
+    Model(httpserver, lambda ids, number: _verdicts(ids, specialty=said))
+    (judged,) = _judge(httpserver).judge(_many(1))
+    assert judged.specialty == kept
 
 
-def _reply(text: str) -> dict[str, object]:
-    return {"id": "1", "object": "chat.completion", "created": 0, "model": "m",
-            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
+def test_a_request_holds_no_more_candidates_than_its_reply_has_room_for(httpserver: HTTPServer) -> None:
+    model = Model(httpserver, lambda ids, number: _verdicts(ids))
+    _judge(httpserver, batch=20, max_tokens=200).judge(_many(7))
+    assert sorted(map(len, model.asked)) == [1, 3, 3]
 
 
-def _judge(server: HTTPServer) -> LLMJudge:
-    endpoint = EndpointConfig(base_url=server.url_for("/v1"), model="m", retries=0, requests_per_minute=6000)
-    return LLMJudge(ChatClient(endpoint), "m")
+def test_a_second_run_asks_nothing_again(httpserver: HTTPServer, tmp_path: Path) -> None:
+    model = Model(httpserver, lambda ids, number: _verdicts(ids))
+    first = _judge(httpserver, run=Directory(str(tmp_path))).judge(_many(3))
+    assert _judge(httpserver, run=Directory(str(tmp_path))).judge(_many(3)) == first
+    assert len(model.asked) == 1
 
 
-def test_a_model_judges_each_candidate_in_order(httpserver: HTTPServer) -> None:
-    for name, significant in (("Kuru", True), ("Patient", False)):
-        body = json.dumps({"significant": significant, "reason": f"about {name}"})
-        httpserver.expect_ordered_request("/v1/chat/completions").respond_with_json(_reply(body))
-    verdicts = [*_judge(httpserver).judge([_candidate("kuru", name="Kuru")]),
-                *_judge(httpserver).judge([_candidate("patient", name="Patient")])]
-    assert [(one.verdict, one.reason, one.decided_by) for one in verdicts] == [
-        (True, "about Kuru", "m"), (False, "about Patient", "m")]
-    asked = json.loads(httpserver.log[0][0].get_data())["messages"][-1]["content"]
-    assert "Name: Kuru" in asked
-    assert "Citations: 2" in asked
+def test_a_second_try_is_no_repeat_of_a_cached_reply(httpserver: HTTPServer, tmp_path: Path) -> None:
+    model = Model(httpserver, lambda ids, number: _verdicts(ids if number == 2 else []))
+    (judged,) = _judge(httpserver, run=Directory(str(tmp_path))).judge(_many(1))
+    assert judged.significance.verdict
+    assert len(model.asked) == 2
 
 
-def test_an_unusable_reply_is_a_no_with_its_reason(httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/v1/chat/completions").respond_with_json(_reply("certainly!"))
-    (verdict,) = _judge(httpserver).judge([_candidate("kuru")])
-    assert not verdict.verdict
-    assert "no usable verdict" in verdict.reason
+def test_no_candidates_need_no_model(httpserver: HTTPServer) -> None:
+    assert _judge(httpserver).judge([]) == []
 
 
 def test_an_endpoint_that_fails_is_an_error_and_no_verdict(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/chat/completions").respond_with_data("down", status=500)
     with pytest.raises(InfrastructureError):
-        _judge(httpserver).judge([_candidate("kuru")])
+        _judge(httpserver).judge(_many(1))
+
+
+def test_a_spent_budget_is_an_error_and_no_verdict(httpserver: HTTPServer) -> None:
+    model = Model(httpserver, lambda ids, number: _verdicts(ids))
+    with pytest.raises(BudgetExceeded):
+        _judge(httpserver, budget_tokens=10).judge(_many(1))
+    assert model.asked == []

@@ -8,6 +8,7 @@ from rich.console import Console
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import Chain, Citation, EntityFrequency, Relation, SeedEntity, Significance, Term
 from medr_ray.core.run import RunDirectory, StageContext
+from medr_ray.entities.matching import Matcher
 from medr_ray.entities.patterns import write_lexicon
 from medr_ray.graph.stage import CHAINS, GRAPH, chosen_seeds
 from medr_ray.knowledge.lexicon import build_lexicon
@@ -30,7 +31,7 @@ CITATIONS = [
 
 
 def seed(concept_id: str, verdict: bool = True) -> SeedEntity:
-    frequency = EntityFrequency(concept_id, concept_id, "disease", 1, 1, 1e-5, 1e-4)
+    frequency = EntityFrequency(concept_id, concept_id, "disease", 1, 1, 1e-5, 1e-6, 1e-4)
     return SeedEntity(frequency, Significance(verdict, "", "rules"), "")
 
 
@@ -38,7 +39,9 @@ def prepare(root: Path, **graph: int) -> tuple[RunDirectory, PipelineConfig]:
     config = PipelineConfig.model_validate({"run": {"root": str(root)}, "index": {"embed": "none"}, "graph": graph})
     run = RunDirectory(str(root / "run"))
     run.stage("corpus").write_records("citations/part-00000.parquet", Citation, CITATIONS)
-    write_lexicon(run.stage("entities"), build_lexicon(("hpo", "hpo_diseases", "genes", "drugs")), 4)
+    lexicon = build_lexicon(("hpo", "hpo_diseases", "genes", "drugs"))
+    write_lexicon(run.stage("entities"), lexicon)
+    Matcher.build(lexicon, 4).save(run.stage("entities"))
     run.stage("entities").write_records("seeds.parquet", SeedEntity, [*map(seed, SEEDS), seed("OMIM:2", False)])
     run.stage("entities").write_records("frequencies.parquet", EntityFrequency, [seed(SEEDS[0]).frequency])
     return run, config

@@ -28,7 +28,7 @@ def test_seeds_that_found_the_same_relation_share_it() -> None:
 
 def test_the_graph_comes_back_from_its_files(tmp_path: Path, vocabulary: Vocabulary) -> None:
     relations, seeds = storage.merge([GrownSeed("OMIM:1", (relation("PMID:1"),)), GrownSeed("MESH:1", ())])
-    frequency = EntityFrequency("OMIM:1", "Marfan syndrome", "disease", 3, 4, 0.3, 0.5)
+    frequency = EntityFrequency("OMIM:1", "Marfan syndrome", "disease", 3, 4, 0.3, 0.1, 0.5)
     entities = storage.nodes(relations, seeds, vocabulary, {"OMIM:1": frequency})
     directory = Directory(str(tmp_path))
     storage.write_graph(directory, entities, relations, seeds)

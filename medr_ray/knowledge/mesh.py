@@ -1,0 +1,149 @@
+"""Medical Subject Headings: descriptors (``MESH:D…``) and supplementary concepts (``MESH:C…``).
+
+Read from NLM's XML (``desc2026.xml``, ``supp2026.xml``; https://www.nlm.nih.gov/mesh/xml_data_elements.html) or from
+tab-separated rows without a header: UI, name, synonyms joined by ``|``, and for a descriptor its tree numbers joined
+by ``|``, for a supplementary concept the UIs of the headings it is mapped to, joined by ``,``.
+
+What holds: every term of a record names it, permuted ones too, in both forms of the file. Tree numbers decide the
+type: C and F03 are diseases, D chemicals and drugs, but those that are nothing but proteins are gene products
+(annotators agree: of the chemicals marked in BC5CDR 2 in 10,000 are such); the rest is left out. A supplementary
+concept has the type its class says, or else that of the headings it is mapped to, a disease if any of them is one;
+its headings lend it their tree numbers.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from lxml import etree
+
+from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
+from medr_ray.knowledge.reading import Entry, Reading, read_elements, read_rows, text_of, texts_of
+
+_UI = re.compile(r"[CD]\d{6,9}")
+_TREE = re.compile(r"[A-Z]\d\d(\.\d+)*")
+_DISEASE_TREES = ("C", "F03")
+_PROTEINS = ("D08.811", "D12.776")  # enzymes, proteins
+_PROTEIN_ASPECTS = (*_PROTEINS, "D12.644.276", "D23")  # where the same protein may stand too: as signal, as factor
+_ANTIBODIES = "D12.776.124.486"  # given as drugs
+_CHEMICAL, _DISEASE = "1", "3"  # SCRClass; the others are protocols, organisms, populations and anatomy
+_XML = "MeSH XML (DescriptorRecordSet or SupplementalRecordSet)"
+_ROWS = "MeSH XML, or rows of UI, name, synonyms and tree numbers or mapped headings separated by tabs"
+
+
+def read_mesh(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+    """Diseases and chemicals of a MeSH file. Descriptors are remembered in ``reading.headings``: the file of
+    supplementary concepts is to be read after that of the descriptors."""
+    beginning = stream.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
+    stream.seek(0)
+    if beginning == b"<":
+        yield from _read_xml(stream, reading)
+    else:
+        yield from _read_rows(stream, reading)
+
+
+def mesh_type(trees: Iterable[str]) -> str:
+    """What a record with these tree numbers is: a disease if any says so, else a gene product or a drug, else ""."""
+    numbers = tuple(trees)
+    if any(tree.startswith(_DISEASE_TREES) for tree in numbers):
+        return DISEASE
+    chemical = [tree for tree in numbers if tree.startswith("D")]
+    if not chemical:
+        return ""
+    is_protein = (any(tree.startswith(_PROTEINS) for tree in chemical)
+                  and all(tree.startswith(_PROTEIN_ASPECTS) for tree in chemical)
+                  and not any(tree.startswith(_ANTIBODIES) for tree in chemical))
+    return GENE if is_protein else DRUG
+
+
+def _read_xml(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+    for where, record in read_elements(stream, reading, ("DescriptorRecord", "SupplementalRecord"), _XML):
+        supplementary = record.tag == "SupplementalRecord"
+        prefix = "SupplementalRecord" if supplementary else "Descriptor"
+        ui, name = text_of(record, f"{prefix}UI"), text_of(record, f"{prefix}Name/String")
+        terms = texts_of(record, "ConceptList/Concept/TermList/Term/String")
+        if supplementary:
+            entry = _supplementary(where, ui, name, terms, _mapped(record), record.get("SCRClass"), reading)
+        else:
+            entry = _descriptor(where, ui, name, terms, texts_of(record, "TreeNumberList/TreeNumber"), reading)
+        if entry:
+            yield entry
+
+
+def _mapped(record: etree._Element) -> tuple[str, ...]:
+    """UIs of the headings a supplementary concept is mapped to; a star marks the major one."""
+    path = "HeadingMappedToList/HeadingMappedTo/DescriptorReferredTo/DescriptorUI"
+    return tuple(ui.lstrip("*") for ui in texts_of(record, path))
+
+
+def _read_rows(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+    rows = 0
+    for where, row in read_rows(stream, reading, "\t"):
+        if not rows and not (len(row) >= 4 and _UI.fullmatch(row[0])):
+            raise reading.wrong(_ROWS, repr("\t".join(row)[:80]))
+        rows += 1
+        if len(row) < 4:
+            reading.skip(where, f"{len(row)} columns, not UI, name, synonyms and tree numbers or headings")
+            continue
+        ui, name, synonyms, last = (one.strip() for one in row[:4])
+        terms = tuple(one.strip() for one in synonyms.split("|") if one.strip())
+        if ui.startswith("C"):
+            entry = _supplementary(where, ui, name, terms, tuple(filter(None, last.split(","))), None, reading)
+        else:
+            entry = _descriptor(where, ui, name, terms, tuple(filter(None, last.split("|"))), reading)
+        if entry:
+            yield entry
+    if not rows:
+        raise reading.wrong(_ROWS, "no row")
+
+
+def _descriptor(
+    where: str, ui: str, name: str, terms: tuple[str, ...], trees: tuple[str, ...], reading: Reading
+) -> Entry | None:
+    bad = [tree for tree in trees if not _TREE.fullmatch(tree)]
+    if not _is_sound(where, ui, name, reading):
+        return None
+    if bad:
+        reading.skip(where, f"{ui}: {bad[0]!r} is no tree number")
+        return None
+    reading.headings[ui] = trees
+    return _entry(ui, name, mesh_type(trees), terms, trees, reading)
+
+
+def _supplementary(
+    where: str, ui: str, name: str, terms: tuple[str, ...], mapped: tuple[str, ...], record_class: str | None,
+    reading: Reading,
+) -> Entry | None:
+    if not _is_sound(where, ui, name, reading):
+        return None
+    trees = tuple(dict.fromkeys(tree for heading in mapped for tree in reading.headings.get(heading, ())))
+    if record_class is None and not any(heading in reading.headings for heading in mapped):
+        reading.skip(where, f"{ui}: no class, and none of its headings {', '.join(mapped) or '(none)'} was read; "
+                            "list the file of descriptors before that of supplementary concepts")
+        return None
+    kind = mesh_type(trees)
+    if record_class == _DISEASE:
+        kind = DISEASE
+    elif record_class == _CHEMICAL:
+        kind = kind if kind in (DRUG, GENE) else DRUG
+    elif record_class is not None:
+        kind = ""
+    return _entry(ui, name, kind, terms, trees, reading)
+
+
+def _is_sound(where: str, ui: str, name: str, reading: Reading) -> bool:
+    if not _UI.fullmatch(ui):
+        reading.skip(where, f"{ui!r} is no MeSH UI")
+    elif not name:
+        reading.skip(where, f"{ui}: no name")
+    return bool(_UI.fullmatch(ui) and name)
+
+
+def _entry(
+    ui: str, name: str, kind: str, terms: tuple[str, ...], trees: tuple[str, ...], reading: Reading
+) -> Entry | None:
+    if not kind:
+        reading.leave_out("neither a disease nor a chemical")
+        return None
+    codes = tuple(tree for tree in trees if tree.startswith(("C", "F"))) if kind == DISEASE else ()
+    return Entry(f"MESH:{ui}", name, kind, terms, codes=codes)

@@ -1,0 +1,148 @@
+"""The Mondo Disease Ontology (``MONDO:…``): ``mondo.json`` of its releases, or a plain list of its terms.
+
+The release is an OBO graph (https://github.com/geneontology/obographs): nodes with ``id``, ``lbl``,
+``meta.synonyms[pred, val]``, ``meta.xrefs[val]``, and edges ``[sub, pred, obj]``. The plain list has one object per
+term: ``id``, ``name``, ``synonyms`` (strings), ``xrefs`` ``[namespace, id]``, ``relations.is_a``.
+
+What holds: only human diseases, none that is obsolete, not the root; only exact synonyms where the scope is known;
+where a term says which references are exact matches, only those count.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from medr_ray.knowledge.predicates import DISEASE
+from medr_ray.knowledge.reading import Entry, Reading, read_json_array, xref
+from medr_ray.knowledge.specialty import MONDO_BRANCHES
+
+_PREFIX = "MONDO:"
+_PURL = re.compile(r"http://purl\.obolibrary\.org/obo/MONDO_(\d{7})")
+_LOCAL_ID = re.compile(r"\d{7}")
+_ROOTS = frozenset({"MONDO:0000001", "MONDO:0700096"})  # disease, human disease
+_NO_HUMAN_DISEASE = frozenset({"MONDO:0005583", "MONDO:0021125"})  # disease of animals, disease characteristic
+_EXACT_SYNONYM = "hasExactSynonym"
+_EXACT_MATCH = "http://www.w3.org/2004/02/skos/core#exactMatch"
+_MATCHES = (
+    ("OMIM", re.compile(r"(?:identifiers\.org/omim[/:]|omim\.org/entry/)(\d+)$")),
+    ("ORPHA", re.compile(r"(?:identifiers\.org/orphanet[/:]|orpha\.net/ORDO/Orphanet_)(\d+)$")),
+    ("MESH", re.compile(r"(?:identifiers\.org/mesh[/:]|id\.nlm\.nih\.gov/mesh/)([CD]\d+)$")),
+)
+_EXPECTED = "mondo.json (an OBO graph) or a JSON list of terms with id, name, synonyms and xrefs"
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    concept_id: str
+    name: str
+    synonyms: tuple[str, ...]
+    xrefs: tuple[str, ...]
+
+
+def read_mondo(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+    """The human diseases of a Mondo file. DataError when it is neither form."""
+    parents: dict[str, list[str]] = {}
+    beginning = stream.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
+    try:
+        terms = (_read_list if beginning == b"[" else _read_graph)(stream, reading, parents)
+    except ValueError as error:
+        raise reading.wrong(_EXPECTED, f"other JSON: {error}") from None
+    ancestors = _Ancestors(parents)
+    for term in terms:
+        above = ancestors.of(term.concept_id)
+        if term.concept_id in _ROOTS or (above | {term.concept_id}) & _NO_HUMAN_DISEASE:
+            reading.leave_out("no human disease")
+        else:
+            yield Entry(term.concept_id, term.name, DISEASE, term.synonyms, xrefs=term.xrefs,
+                        codes=ancestors.branches(above))
+
+
+def _read_list(stream: BinaryIO, reading: Reading, parents: dict[str, list[str]]) -> list[_Term]:
+    terms = []
+    for number, one in enumerate(read_json_array(stream), 1):
+        try:
+            local_id, name = one["id"], one["name"].strip()
+            references = _distinct(xref(each["namespace"], each["id"]) for each in one.get("xrefs", ()))
+            term = _Term(f"{_PREFIX}{local_id}", name, _distinct(map(str.strip, one.get("synonyms", ()))), references)
+            above = [f"{_PREFIX}{each}" for each in one.get("relations", {}).get("is_a", ())]
+        except (AttributeError, KeyError, TypeError) as error:
+            reading.skip(f"element {number}", f"no term with id and name: {error!r}")
+            continue
+        if not _LOCAL_ID.fullmatch(local_id) or not name:
+            reading.skip(f"element {number}", f"no id of seven digits with a name: {local_id!r}, {name!r}")
+            continue
+        terms.append(term)
+        parents[term.concept_id] = above
+    return terms
+
+
+def _read_graph(stream: BinaryIO, reading: Reading, parents: dict[str, list[str]]) -> list[_Term]:
+    terms = []
+    for number, node in enumerate(read_json_array(stream, "nodes"), 1):
+        try:
+            term = _node(node, reading)
+        except (AttributeError, KeyError, TypeError) as error:
+            reading.skip(f"node {number}", f"no node with id, lbl and meta: {error!r}")
+            continue
+        if term:
+            terms.append(term)
+    for edge in read_json_array(stream, "edges"):
+        child, parent = _curie(edge.get("sub", "")), _curie(edge.get("obj", ""))
+        if edge.get("pred") == "is_a" and child and parent:
+            parents.setdefault(child, []).append(parent)
+    return terms
+
+
+def _node(node: Mapping[str, Any], reading: Reading) -> _Term | None:
+    concept_id, meta = _curie(node["id"]), node.get("meta", {})
+    if not concept_id or meta.get("deprecated"):
+        reading.leave_out("obsolete" if concept_id else "of another ontology")
+        return None
+    synonyms = _distinct(one["val"].strip() for one in meta.get("synonyms", ()) if one["pred"] == _EXACT_SYNONYM)
+    return _Term(concept_id, node["lbl"].strip(), synonyms, _references(meta))
+
+
+def _curie(purl: str) -> str:
+    found = _PURL.fullmatch(purl)
+    return f"{_PREFIX}{found[1]}" if found else ""
+
+
+def _references(meta: Mapping[str, Any]) -> tuple[str, ...]:
+    """Exact matches, where the term declares any; else all its cross references."""
+    matches = [one["val"] for one in meta.get("basicPropertyValues", ()) if one["pred"] == _EXACT_MATCH]
+    exact = _distinct(f"{authority}:{found[1]}" for url in matches for authority, pattern in _MATCHES
+                      if (found := pattern.search(url)))
+    return exact or _distinct(xref(*one["val"].partition(":")[::2]) for one in meta.get("xrefs", ()))
+
+
+def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, texts)))
+
+
+class _Ancestors:
+    """What is broader than a term, each looked up once."""
+
+    def __init__(self, parents: Mapping[str, list[str]]) -> None:
+        self._parents = parents
+        self.of = functools.cache(self._of)
+        self._branch = functools.cache(self._branches_of)
+
+    def _of(self, concept_id: str) -> frozenset[str]:
+        """Everything broader than a term, without it."""
+        found: set[str] = set()
+        waiting = list(self._parents.get(concept_id, ()))
+        while waiting:
+            one = waiting.pop()
+            if one not in found:
+                found.add(one)
+                waiting.extend(self._parents.get(one, ()))
+        return frozenset(found)
+
+    def _branches_of(self, concept_id: str) -> tuple[str, ...]:
+        return tuple(sorted((self.of(concept_id) | {concept_id}) & MONDO_BRANCHES.keys()))
+
+    def branches(self, above: Iterable[str]) -> tuple[str, ...]:
+        """The branches a specialty is decided by, once for each broader disease that falls under them."""
+        return tuple(sorted(branch for one in above for branch in self._branch(one)))

