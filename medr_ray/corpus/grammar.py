@@ -3,11 +3,11 @@
 The compiled passes are given these tables as arguments, so what is said here is not compiled into them.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from medr_ray.corpus.compiled import Array
 
 
 class Field(NamedTuple):
@@ -21,8 +21,8 @@ class Field(NamedTuple):
 
 
 FIELDS: dict[str, Field] = {  # by path; of those that share a leaf the first one that has text counts
-    "MedlineCitation": Field("alone", ("pmid",)),
-    "MedlineCitation/Article": Field("alone", ("pmid",)),
+    "MedlineCitation": Field("alone"),
+    "MedlineCitation/Article": Field("alone"),
     "MedlineCitation/PMID": Field("key", ("pmid",), ("Version",)),
     "MedlineCitation/Article/ArticleTitle": Field("once", ("title",)),
     "MedlineCitation/Article/Journal/Title": Field("once", ("journal",)),
@@ -48,7 +48,7 @@ FIELDS: dict[str, Field] = {  # by path; of those that share a leaf the first on
         "item", ("corrections.pmid", "corrections.kind"), ("RefType",), inner=("PMID",)),
 }
 
-# A record: its kind, its row (-1 for a deletion), the bytes it lies between, where its fields begin, whether it was read.
+# A record: its kind, row (-1 for a deletion), the bytes it lies between, where its fields begin, whether it was read.
 RECORD = np.dtype([(name, np.int32) for name in ("kind", "row", "begin", "end", "fields", "read")])
 # A field: its number, the places of two attributes (-1: absent) and of the text, a heading's mark as a major topic.
 FIELD = np.dtype([(name, np.int32) for name in (

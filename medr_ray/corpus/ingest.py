@@ -17,12 +17,12 @@ times over while it sorts them: 3 GB for the whole of PubMed.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from isal import isal_zlib
+from isal.igzip_lib import IsalError
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
@@ -32,8 +32,8 @@ from medr_ray.corpus.reading import read_citations
 from medr_ray.corpus.sources import SourceFile, open_source
 
 READ, CITATIONS = "parts", "citations"  # the folders of the two passes
-_BROKEN: tuple[type[Exception], ...] = (
-    DataError, EOFError, OSError, isal_zlib.error)  # what a damaged file or stream raises
+_DEFLATE = cast(type[Exception], IsalError)  # its stubs take the class for an instance
+_BROKEN = (DataError, EOFError, OSError, _DEFLATE)  # what a damaged file or stream raises
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
 _KEYS = {"file": pl.Int32, "pmid": pl.Int64, "version": pl.Int32, "position": pl.Int32}
 

@@ -29,7 +29,7 @@ _ROOT = re.compile(rb"<(PubmedArticleSet|PubmedArticle|PubmedBookArticle)[\s>]")
 _ENCODING = re.compile(rb"<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)")
 _RETRACTED = "D016441"  # MeSH UI of the publication type "Retracted Publication"
 _YEAR = re.compile(r"\b(1[5-9]\d\d|20\d\d)\b", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,18}")  # what fits 64 bits
+_PMID, _VERSION = re.compile(r"[0-9]{1,18}"), re.compile(r"[0-9]{1,9}")  # what fits 64 and 32 bits
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def no_pubmed() -> DataError:
 
 def truncated(offset: int, inside: bool) -> DataError:
     """Of a file that ends at byte ``offset`` or, inside a record, in the one that begins there."""
-    where = f"in the record that begins at byte {offset}" if inside else f"after byte {offset}, before </PubmedArticleSet>"
+    where = f"in the record that begins at byte {offset}" if inside else f"at byte {offset}, before </PubmedArticleSet>"
     return DataError(f"truncated: the file ends {where}; download it again")
 
 
@@ -215,14 +215,14 @@ def _text(element: etree._Element | None) -> str:
 
 def _pmid(parent: etree._Element, name: str) -> str:
     pmid = _text(parent.find("PMID"))
-    if not _NUMBER.fullmatch(pmid):
+    if not _PMID.fullmatch(pmid):
         raise DataError(f"no {name}/PMID with a number in it")
     return pmid
 
 
 def _version(pmid: etree._Element | None) -> int:
     version = "1" if pmid is None else pmid.get("Version", "1")
-    if not _NUMBER.fullmatch(version):
+    if not _VERSION.fullmatch(version):
         raise DataError(f"PMID {_text(pmid)} has Version {version!r}")
     return int(version)
 

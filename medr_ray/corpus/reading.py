@@ -15,6 +15,7 @@ import pyarrow as pa
 from medr_ray.core.errors import DataError
 from medr_ray.corpus import medline, scan
 from medr_ray.corpus.tables import Found, Workspace, splice
+from medr_ray.corpus.words import SLACK
 
 _PIECE = 8 * 2**20  # bytes read before the next scan
 _READ = 2**20  # bytes at a time: few enough to be copied from the processor's cache
@@ -70,7 +71,7 @@ def read_citations(stream: BinaryIO, source_file: str, limit: int | None = None)
         if position == limit:
             return
         is_cut = found.cut >= 0
-        closed = not is_cut and (closed or medline.SET_END in window.bytes(found.end, window.size))
+        closed = not is_cut and (closed or medline.SET_END in window.copy(found.end, window.size))
         if not window.advance(found.cut if is_cut else max(found.end, window.size - medline.LONGEST_TAG)):
             break
     if is_cut or (header.is_set and not closed):
@@ -86,16 +87,16 @@ class _Window:
         self.offset = self.size = 0
         self.space = Workspace(_PIECE)
 
-    def bytes(self, begin: int, end: int) -> bytes:
+    def copy(self, begin: int, end: int) -> bytes:
         return self.space.text[begin:end].tobytes()
 
     def advance(self, keep: int) -> bool:
         """Drop what stands before ``keep`` and read a piece more; False at the end of the stream. DataError when a
         record is longer than any can be."""
-        kept = self.bytes(keep, self.size)
+        kept = self.copy(keep, self.size)
         if len(kept) > _LONGEST:
-            raise DataError(f"the record that begins at byte {self.offset + keep} does not end within {_LONGEST} bytes; "
-                            "download the file again")
+            raise DataError(f"the record that begins at byte {self.offset + keep} does not end within {_LONGEST} "
+                            "bytes; download the file again")
         if len(kept) + _PIECE > self.space.size:
             self.space = Workspace(2 * len(kept) + _PIECE)
         self._put(0, kept)
@@ -103,7 +104,7 @@ class _Window:
         while self.size < wanted and (block := self._stream.read(min(_READ, wanted - self.size))):
             self._put(self.size, block)
             self.size += len(block)
-        self._put(self.size, bytes(scan.SLACK))
+        self._put(self.size, bytes(SLACK))
         return self.size > len(kept)
 
     def _put(self, at: int, block: bytes) -> None:
@@ -112,7 +113,7 @@ class _Window:
 
 def _read_header(window: _Window) -> medline.Header:
     while window.size < medline.HEAD and window.advance(0):
-        header = medline.read_header(window.bytes(0, window.size))
+        header = medline.read_header(window.copy(0, window.size))
         if header is not None:
             return header
     raise medline.no_pubmed()
@@ -124,11 +125,11 @@ def _chunk(window: _Window, found: Found, source_file: str, position: int, encod
     rejected: list[Rejected] = []
     replaced: list[tuple[int, dict[str, Any] | None]] = []
     is_row = found.records["row"] >= 0
-    before = np.cumsum(is_row) - is_row
+    before = (np.cumsum(is_row) - is_row).tolist()
     for i in np.flatnonzero(found.records["read"] == 0):
         begin, end = int(found.records["begin"][i]), int(found.records["end"][i])
-        record = medline.Record(_KINDS[int(found.records["kind"][i])], position + int(before[i]), window.offset + begin,
-                                window.bytes(begin, end), encoding)
+        record = medline.Record(_KINDS[int(found.records["kind"][i])], position + before[i], window.offset + begin,
+                                window.copy(begin, end), encoding)
         row = None
         try:
             if is_row[i]:
@@ -138,7 +139,7 @@ def _chunk(window: _Window, found: Found, source_file: str, position: int, encod
         except DataError as error:
             rejected.append(Rejected(record.position, record.offset, str(error)))
         if is_row[i]:
-            replaced.append((int(before[i]), row))
+            replaced.append((before[i], row))
     table = splice(window.space.table(found.rows, source_file, position), replaced)
     books = int((found.records["kind"] == scan.BOOK).sum())
     return Chunk(table, deletions, rejected, found.rows, books, hard=len(replaced) - books)

@@ -2,44 +2,30 @@
 
 What holds: a citation counts as read only when an XML parser would take it and every field is certain. Anything out of
 the ordinary (a comment, a CDATA section, a prefix other than MathML's, an unknown entity, a character XML forbids, an
-entity in a label) leaves it unread, for ``medline.citation_row`` to read or to refuse.
-
-No attribute value with ``<`` or ``>`` is let through, so a tag runs from ``<`` to the next ``>``. Bytes are looked at
-eight at a time where nothing is decided; the lowest byte of a word is the first of the text. Everything compiled here
-stays in this file together with its tables: the compiler's cache knows that *this* file changed, and of no other.
+entity in a label) leaves it unread, for ``medline.citation_row`` to read or to refuse. No attribute value with ``<`` or
+``>`` is let through, so in a citation that was read a tag runs from ``<`` to the next ``>``.
 """
 
-from functools import partial
-from typing import Any
-
 import numpy as np
-from numba import njit
 
-from medr_ray.corpus.grammar import Grammar, classes, name_table
-
-Array = np.ndarray[Any, Any]
-_compiled = partial(njit, _nrt=False)  # nothing is allocated, so no references are counted: that cost most of the time
+from medr_ray.corpus.characters import is_sound, spells
+from medr_ray.corpus.compiled import Array, entry, inner
+from medr_ray.corpus.grammar import DEAD, NAME_PART, NAME_START, ROOT, WHITE, Grammar, classes, name_table
+from medr_ray.corpus.words import repeat, same, seek
 
 CITATION, BOOK, DELETION = range(3)  # kinds of record
-SLACK = 64  # zero bytes that must follow the text: words are read whole
 EVERY = 2**62  # records, when none are to be left out
 _DEEPEST, _MOST_ATTRIBUTES = 64, 8  # beyond these a record is not certain
 _S_NAME, _S_SIZE, _S_STATE, _S_FIELD = range(4)  # of an open element
 _A_NAME, _A_SIZE, _A_VALUE, _A_END = range(4)  # of an attribute
 
-_DEAD, _ROOT = 0, 1  # states of the walk: where nothing is wanted; outside the record
-_NAME_START, _NAME_PART, _WHITE = 1, 2, 4  # classes of characters
 _CLASS = classes()
 _KINDS, _KIND_SIZES = name_table(["PubmedArticle", "PubmedBookArticle", "DeleteCitation"])
-_KNOWN, _KNOWN_SIZES = name_table(["amp;", "lt;", "gt;", "quot;", "apos;"])
 _NAMES, _NAME_SIZES = name_table(["MajorTopicYN", "xmlns", "mml", "http://www.w3.org/1998/Math/MathML"])
 _MAJOR, _XMLNS, _MML, _MATHML = range(4)
-
-_ONES, _LOW, _HIGH, _TO_SPACE, _LTS, _AMPS, _NEWLINES, _BRACKETS = (
-    np.uint64(byte * 0x0101010101010101) for byte in (0x01, 0x7F, 0x80, 0x80 - 0x20, *b"<&\n]"))
-_NONE, _ONE, _SEVEN, _EIGHT, _TOP, _LAST = (np.uint64(one) for one in (0, 1, 7, 8, 56, 0x80 << 56))
-_LT, _GT, _SLASH, _AMP, _EQUALS, _COLON, _QUERY, _BRACKET, _SPACE, _HASH, _SEMICOLON = b"<>/&=:?] #;"
-_QUOTE, _APOSTROPHE, _ZERO, _NINE, _LOWER_X, _LOWER_A, _LOWER_F, _Y = b"\"'09xafY"
+_LT, _GT, _SLASH, _AMP, _EQUALS, _COLON, _QUERY, _SPACE, _QUOTE, _APOSTROPHE = b"<>/&=:? \"'"
+_LOWER_X, _LOWER_M, _LOWER_L, _Y = b"xmlY"
+_LTS = repeat(_LT)
 
 
 def scratch() -> tuple[Array, Array]:
@@ -47,134 +33,10 @@ def scratch() -> tuple[Array, Array]:
     return np.empty((_DEEPEST, 4), np.int64), np.empty((_MOST_ATTRIBUTES, 4), np.int64)
 
 
-# --- bytes -------------------------------------------------------------------------------------------------------
-
-
-@_compiled()
-def _equal(word: Any, pattern: Any) -> Any:
-    """A high bit for each byte of the word that is the pattern's; other bits are noise."""
-    other = word ^ pattern
-    return ~(((other & _LOW) + _LOW) | other)
-
-
-@_compiled()
-def _first(marks: Any) -> int:
-    """Index of the first byte whose high bit is marked; there must be one, and no other bits."""
-    lowest = marks >> _SEVEN
-    return np.int64(((((lowest - _ONE) & ~lowest) & _ONES) * _ONES) >> _TOP)
-
-
-@_compiled()
-def _seek(words: Array, at: int, stop: int, pattern: Any) -> int:
-    """Where the pattern's byte is next, at or beyond ``stop`` when nowhere."""
-    while at < stop:
-        marks = _equal(words[at], pattern) & _HIGH
-        if marks != _NONE:
-            return at + _first(marks)
-        at += 8
-    return at
-
-
-@_compiled()
-def _same(words: Array, one: int, other: int, size: int) -> bool:
-    """Whether ``size`` bytes at two places are the same."""
-    while size >= 8:
-        if words[one] != words[other]:
-            return False
-        one, other, size = one + 8, other + 8, size - 8
-    return size == 0 or (words[one] ^ words[other]) << np.uint64(64 - 8 * size) == _NONE
-
-
-@_compiled()
-def _spells(text: Array, at: int, table: Array, row: int, size: int) -> bool:
-    """Whether the text spells that name here."""
-    for i in range(size):
-        if text[at + i] != table[row, i]:
-            return False
-    return True
-
-
-@_compiled()
-def _character(text: Array, at: int) -> int:
-    """Bytes of the UTF-8 character here, 0 when it is none or XML forbids it (control characters aside)."""
-    one, two, three = text[at], text[at + 1], text[at + 2]
-    if one < 0x80:
-        return 1
-    if one < 0xC2 or two >> 6 != 2:
-        return 0
-    if one < 0xE0:
-        return 2
-    if three >> 6 != 2:
-        return 0
-    if one < 0xF0:
-        overlong, surrogate = one == 0xE0 and two < 0xA0, one == 0xED and two >= 0xA0
-        return 0 if overlong or surrogate or (one == 0xEF and two == 0xBF and three >= 0xBE) else 3
-    beyond = one > 0xF4 or (one == 0xF4 and two >= 0x90) or (one == 0xF0 and two < 0x90)
-    return 0 if beyond or text[at + 3] >> 6 != 2 else 4
-
-
-@_compiled()
-def _is_reference(text: Array, at: int) -> bool:
-    """Whether a predefined entity, or the number of a character that XML allows, follows the ``&``."""
-    if text[at + 1] != _HASH:
-        for i in range(len(_KNOWN_SIZES)):
-            if _spells(text, at + 1, _KNOWN, i, _KNOWN_SIZES[i]):
-                return True
-        return False
-    base = 16 if text[at + 2] == _LOWER_X else 10
-    begin = at = at + 2 + (base == 16)
-    value = 0
-    while at < begin + 8:
-        byte = text[at] | 0x20 if text[at] > _NINE else text[at]
-        if _ZERO <= byte <= _NINE:
-            value = value * base + byte - _ZERO
-        elif base == 16 and _LOWER_A <= byte <= _LOWER_F:
-            value = value * base + byte - _LOWER_A + 10
-        else:
-            break
-        at += 1
-    allowed = (value == 9 or value == 10 or value == 13 or 0x20 <= value < 0xD800 or 0xE000 <= value < 0xFFFE
-               or 0x10000 <= value < 0x110000)
-    return allowed and at > begin and text[at] == _SEMICOLON
-
-
-@_compiled()
-def _is_sound(text: Array, words: Array, begin: int, end: int) -> bool:
-    """Whether XML takes the characters and references of a record; tags are the walk's concern."""
-    odd = amp = high = pair = _NONE
-    for at in range(begin, end, 8):  # the last word may reach beyond the end: a mark only makes the loops below look
-        word = words[at]
-        odd |= ~(((word & _LOW) + _TO_SPACE) | word | _equal(word, _NEWLINES))
-        amp |= _equal(word, _AMPS)
-        high |= word
-        brackets = _equal(word, _BRACKETS) & _HIGH
-        pair |= brackets & ((brackets >> _EIGHT) | _LAST)
-    if (odd & _HIGH) | pair != _NONE:
-        for at in range(begin, end):
-            if text[at] < _SPACE and not _CLASS[text[at]] & _WHITE:
-                return False
-            if text[at] == _BRACKET and text[at + 1] == _BRACKET and text[at + 2] == _GT:
-                return False
-    at = begin
-    while high & _HIGH != _NONE and at < end:
-        marks = words[at] & _HIGH
-        step = 8 if marks == _NONE else _first(marks)
-        step = _character(text, at) if step == 0 else step
-        if step == 0:
-            return False
-        at += step
-    at = _seek(words, begin, end, _AMPS) if amp & _HIGH != _NONE else end
-    while at < end:
-        if not _is_reference(text, at):
-            return False
-        at = _seek(words, at + 1, end, _AMPS)
-    return True
-
-
 # --- tags --------------------------------------------------------------------------------------------------------
 
 
-@_compiled()
+@inner()
 def _end_of(text: Array, at: int, kind: int) -> int:
     """Where characters of that class end."""
     while _CLASS[text[at]] & kind:
@@ -182,25 +44,25 @@ def _end_of(text: Array, at: int, kind: int) -> int:
     return at
 
 
-@_compiled()
+@inner()
 def _attributes(text: Array, words: Array, at: int, attributes: Array) -> tuple[int, int, bool]:
     """(where ``>`` or ``/>`` is, attributes found, whether MathML's prefix is declared), place -1 when uncertain."""
     found, declares = 0, False
     while True:
-        name = _end_of(text, at, _WHITE)
+        name = _end_of(text, at, WHITE)
         if text[name] == _GT or (text[name] == _SLASH and text[name + 1] == _GT):
             return name, found, declares
-        if name == at or found == _MOST_ATTRIBUTES or not _CLASS[text[name]] & _NAME_START:
+        if name == at or found == _MOST_ATTRIBUTES or not _CLASS[text[name]] & NAME_START:
             return -1, 0, False
-        at = _end_of(text, name, _NAME_PART)
-        is_xmlns = at - name == 5 and _spells(text, name, _NAMES, _XMLNS, 5)
-        is_prefix = is_xmlns and text[at] == _COLON and _spells(text, at + 1, _NAMES, _MML, 3)
+        at = _end_of(text, name, NAME_PART)
+        is_xmlns = at - name == 5 and spells(text, name, _NAMES, _XMLNS, 5)
+        is_prefix = is_xmlns and text[at] == _COLON and spells(text, at + 1, _NAMES, _MML, 3)
         at += 4 * is_prefix
         size = at - name
-        at = _end_of(text, at, _WHITE)
+        at = _end_of(text, at, WHITE)
         if is_xmlns != is_prefix or text[at] != _EQUALS:
             return -1, 0, False
-        at = _end_of(text, at + 1, _WHITE)
+        at = _end_of(text, at + 1, WHITE)
         quote = text[at]
         if quote != _QUOTE and quote != _APOSTROPHE:
             return -1, 0, False
@@ -209,10 +71,10 @@ def _attributes(text: Array, words: Array, at: int, attributes: Array) -> tuple[
             if text[at] == _LT or text[at] == _GT or text[at] == 0:
                 return -1, 0, False
             at += 1
-        if is_prefix and (at - value != _NAME_SIZES[_MATHML] or not _spells(text, value, _NAMES, _MATHML, at - value)):
+        if is_prefix and (at - value != _NAME_SIZES[_MATHML] or not spells(text, value, _NAMES, _MATHML, at - value)):
             return -1, 0, False
         for i in range(found):
-            if attributes[i, _A_SIZE] == size and _same(words, attributes[i, _A_NAME], name, size):
+            if attributes[i, _A_SIZE] == size and same(words, attributes[i, _A_NAME], name, size):
                 return -1, 0, False
         attributes[found, _A_NAME], attributes[found, _A_SIZE] = name, size
         attributes[found, _A_VALUE], attributes[found, _A_END] = value, at
@@ -220,12 +82,12 @@ def _attributes(text: Array, words: Array, at: int, attributes: Array) -> tuple[
         found, at = found + 1, at + 1
 
 
-@_compiled()
+@inner()
 def _value(text: Array, attributes: Array, found: int, names: Array, wanted: int, size: int) -> tuple[int, int]:
     """(begin, end) of the value of an attribute, begin -1 when it is absent, -2 when it is not plain text."""
     for i in range(found):
         begin, end = attributes[i, _A_VALUE], attributes[i, _A_END]
-        if attributes[i, _A_SIZE] == size and _spells(text, attributes[i, _A_NAME], names, wanted, size):
+        if attributes[i, _A_SIZE] == size and spells(text, attributes[i, _A_NAME], names, wanted, size):
             for at in range(begin, end):
                 if text[at] == _AMP or text[at] < _SPACE:
                     return -2, -2
@@ -233,28 +95,28 @@ def _value(text: Array, attributes: Array, found: int, names: Array, wanted: int
     return -1, -1
 
 
-@_compiled()
+@inner()
 def _child(text: Array, name: int, size: int, state: int, grammar: Grammar) -> int:
     """The state inside a child of that name."""
     for place in range(grammar.edges.shape[1]):
         wanted = grammar.edges[state, place, 0]
         if wanted < 0:
             break
-        if grammar.sizes[wanted] == size and _spells(text, name, grammar.names, wanted, size):
+        if grammar.sizes[wanted] == size and spells(text, name, grammar.names, wanted, size):
             return grammar.edges[state, place, 1]
-    return _DEAD
+    return DEAD
 
 
-@_compiled()
+@inner()
 def _instruction_end(text: Array, at: int) -> int:
     """Where the ``>`` of a processing instruction is, -1 when it is not certainly one."""
     name = at + 2
-    at = _end_of(text, name, _NAME_PART)
-    reserved = text[name] | 0x20 == _LOWER_X and text[name + 1] | 0x20 == ord("m") and text[name + 2] | 0x20 == ord("l")
-    if not _CLASS[text[name]] & _NAME_START or reserved or not (_CLASS[text[at]] & _WHITE or text[at] == _QUERY):
+    at = _end_of(text, name, NAME_PART)
+    reserved = text[name] | 0x20 == _LOWER_X and text[name + 1] | 0x20 == _LOWER_M and text[name + 2] | 0x20 == _LOWER_L
+    if not _CLASS[text[name]] & NAME_START or reserved or not (_CLASS[text[at]] & WHITE or text[at] == _QUERY):
         return -1
     while not (text[at] == _QUERY and text[at + 1] == _GT):
-        if text[at] == _LT or text[at] == 0 or (text[at] == _QUERY and not _CLASS[text[at - 1]] & _WHITE):
+        if text[at] == _LT or text[at] == 0 or (text[at] == _QUERY and not _CLASS[text[at - 1]] & WHITE):
             return -1
         at += 1
     return at + 1
@@ -263,7 +125,7 @@ def _instruction_end(text: Array, at: int) -> int:
 # --- the walk ----------------------------------------------------------------------------------------------------
 
 
-@_compiled()
+@inner()
 def _note(text: Array, attributes: Array, given: int, outer: int, state: int, found: int, grammar: Grammar,
           fields: Array) -> int:
     """Note down the field that an element is, or belongs to (``outer``), with its attributes: the field's row, -1 when
@@ -289,18 +151,18 @@ def _note(text: Array, attributes: Array, given: int, outer: int, state: int, fo
     return -2 if fields[row].first == -2 or fields[row].second == -2 else row
 
 
-@_compiled()
+@inner()
 def _open_tag(text: Array, words: Array, at: int, attributes: Array) -> tuple[int, int, int, bool, bool]:
     """(where ``>`` or ``/>`` is, length of the name, attributes found, whether it has MathML's prefix, whether it
     declares it), place -1 when uncertain."""
     name = at + 1
-    at = _end_of(text, name, _NAME_PART)
+    at = _end_of(text, name, NAME_PART)
     first, prefixed = text[name], False
     if text[at] == _COLON:
-        prefixed = at - name == 3 and _spells(text, name, _NAMES, _MML, 3)
+        prefixed = at - name == 3 and spells(text, name, _NAMES, _MML, 3)
         first = text[at + 1] if prefixed else np.uint8(0)
-        at = _end_of(text, at + 1, _NAME_PART)
-    if not _CLASS[first] & _NAME_START:
+        at = _end_of(text, at + 1, NAME_PART)
+    if not _CLASS[first] & NAME_START:
         return -1, 0, 0, False, False
     size, given, declares = at - name, 0, False
     if text[at] != _GT:
@@ -308,18 +170,18 @@ def _open_tag(text: Array, words: Array, at: int, attributes: Array) -> tuple[in
     return at, size, given, prefixed, declares
 
 
-@_compiled()
+@inner()
 def _close_tag(text: Array, words: Array, at: int, name: int, size: int, is_outermost: bool) -> int:
     """Where the ``>`` is of the tag that closes the element of that name, -1 when this is another."""
     end = at + 2 + size
-    if not _same(words, name, at + 2, size):
+    if not same(words, name, at + 2, size):
         return -1
     if not is_outermost:
-        end = _end_of(text, end, _WHITE)
+        end = _end_of(text, end, WHITE)
     return end if text[end] == _GT else -1
 
 
-@_compiled(forceinline=True)
+@inner(forceinline=True)
 def _enter(text: Array, words: Array, at: int, depth: int, found: int, mathml: int, open_: Array, attributes: Array,
            grammar: Grammar, fields: Array) -> tuple[int, int, int, bool]:
     """Take in an opening tag below the element at ``depth``: (where ``>`` or ``/>`` is, fields found, ``mathml``,
@@ -328,14 +190,14 @@ def _enter(text: Array, words: Array, at: int, depth: int, found: int, mathml: i
     mathml = depth + 1 if declares and mathml == 0 else mathml
     if close < 0 or (prefixed and mathml == 0) or depth + 1 == _DEEPEST:
         return -1, found, mathml, False
-    outside, outer, state, row = open_[depth, _S_STATE], open_[depth, _S_FIELD], _DEAD, -1
-    if outside != _DEAD:
+    outside, outer, state, row = open_[depth, _S_STATE], open_[depth, _S_FIELD], DEAD, -1
+    if outside != DEAD:
         if grammar.meaning[outside, 3] == 1:
             mark, mark_end = _value(text, attributes, given, _NAMES, _MAJOR, _NAME_SIZES[_MAJOR])
             if mark == -2:
                 return -1, found, mathml, False
             fields[outer].major |= mark_end - mark == 1 and text[mark] == _Y
-        state = _DEAD if prefixed else _child(text, at + 1, size, outside, grammar)
+        state = DEAD if prefixed else _child(text, at + 1, size, outside, grammar)
         row = _note(text, attributes, given, outer, state, found, grammar, fields)
         if row == -2:
             return -1, found, mathml, False
@@ -348,7 +210,7 @@ def _enter(text: Array, words: Array, at: int, depth: int, found: int, mathml: i
     return close, found, mathml, is_leaf
 
 
-@_compiled()
+@inner()
 def _walk(text: Array, words: Array, at: int, stop: int, open_: Array, attributes: Array,
           grammar: Grammar, fields: Array, found: int) -> tuple[int, int]:
     """(end of the citation that begins here, fields found), end -1 when it is not certain or not complete.
@@ -357,14 +219,14 @@ def _walk(text: Array, words: Array, at: int, stop: int, open_: Array, attribute
     element whose text is wanted and of the one that declares MathML's prefix, 0 when there is none.
     """
     depth = leaf = mathml = 0
-    open_[0, _S_STATE], open_[0, _S_FIELD] = _ROOT, -1
+    open_[0, _S_STATE], open_[0, _S_FIELD] = ROOT, -1
     while at < stop:
         if text[at + 1] == _SLASH:
             name, size = open_[depth, _S_NAME], open_[depth, _S_SIZE]
             close = _close_tag(text, words, at, name, size, depth == 1)
             if close < 0 or depth == 1:
                 return (-1 if close < 0 else close + 1), found
-            if size == open_[1, _S_SIZE] and _same(words, name, open_[1, _S_NAME], size):
+            if size == open_[1, _S_SIZE] and same(words, name, open_[1, _S_NAME], size):
                 return -1, found  # a citation within a citation
             if depth == leaf:
                 fields[open_[depth, _S_FIELD]].text_end = at
@@ -387,43 +249,44 @@ def _walk(text: Array, words: Array, at: int, stop: int, open_: Array, attribute
             else:
                 depth += 1
                 leaf = depth if is_leaf else leaf
-        at = _seek(words, close + 1, stop, _LTS)
+        at = seek(words, close + 1, stop, _LTS)
     return -1, found
 
 
 # --- records -----------------------------------------------------------------------------------------------------
 
 
-@_compiled()
+@inner()
 def _opening(text: Array, words: Array, at: int, stop: int) -> tuple[int, int]:
     """(where the next record begins, its kind), place -1 when there is none."""
-    at = _seek(words, at, stop, _LTS)
+    at = seek(words, at, stop, _LTS)
     while at < stop:
         for kind in range(len(_KIND_SIZES)):
             after = text[at + 1 + _KIND_SIZES[kind]]
-            delimited = after == _GT or after == _SPACE or 9 <= after <= 13
-            if delimited and _spells(text, at + 1, _KINDS, kind, _KIND_SIZES[kind]):
+            delimited = after == _GT or 9 <= after <= 13 or after == _SPACE
+            if delimited and spells(text, at + 1, _KINDS, kind, _KIND_SIZES[kind]):
                 return at, kind
-        at = _seek(words, at + 1, stop, _LTS)
+        at = seek(words, at + 1, stop, _LTS)
     return -1, 0
 
 
-@_compiled()
+@inner()
 def _closing(text: Array, words: Array, at: int, stop: int, kind: int) -> int:
     """Where a record of that kind ends, -1 when it is not complete."""
     size = _KIND_SIZES[kind]
-    at = _seek(words, at, stop, _LTS)
+    at = seek(words, at, stop, _LTS)
     while at < stop:
-        if text[at + 1] == _SLASH and text[at + 2 + size] == _GT and _spells(text, at + 2, _KINDS, kind, size):
+        if text[at + 1] == _SLASH and text[at + 2 + size] == _GT and spells(text, at + 2, _KINDS, kind, size):
             return at + 3 + size
-        at = _seek(words, at + 1, stop, _LTS)
+        at = seek(words, at + 1, stop, _LTS)
     return -1
 
 
-@_compiled(cache=True, nogil=True)
+@entry
 def scan(text: Array, words: Array, stop: int, most: int, certain: bool, grammar: Grammar, open_: Array,
          attributes: Array, records: Array, fields: Array) -> tuple[int, int, int]:
-    """Find the records of ``text[:stop]`` and the fields of its citations. ``text[stop:stop + SLACK]`` must be 0.
+    """Find the records of ``text[:stop]`` and the fields of its citations. ``words.SLACK`` zeros must
+    follow.
 
     ``text`` is uint8, and ``words`` the uint64 that begins at each of its bytes. At most ``most`` citations and books
     are taken; only when ``certain`` (of the encoding, UTF-8) are citations read. ``records`` and ``fields``
@@ -439,7 +302,7 @@ def scan(text: Array, words: Array, stop: int, most: int, certain: bool, grammar
         end, more = -1, found
         if kind == CITATION and certain:
             end, more = _walk(text, words, begin, stop, open_, attributes, grammar, fields, found)
-        read = end >= 0 and _is_sound(text, words, begin, end)
+        read = end >= 0 and is_sound(text, words, begin, end)
         if end < 0:
             end = _closing(text, words, begin + 1 + _KIND_SIZES[kind], stop, kind)
         if end < 0:

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from medr_ray.core.records import Citation, arrow_schema
 from medr_ray.corpus import columns, grammar, scan
+from medr_ray.corpus.compiled import Array
+from medr_ray.corpus.words import SLACK, words_of
 
-Array = np.ndarray[Any, Any]
 _GRAMMAR, _RULES = grammar.build(), columns.rules()
 
 
@@ -35,15 +36,15 @@ class Workspace:
     def __init__(self, size: int) -> None:
         items, records = size // len("<PMID/>") + 2, size // len("<PubmedArticle></PubmedArticle>") + 2
         self.size = size
-        self.text = np.zeros(size + scan.SLACK, np.uint8)
-        self._words = _words(self.text)
+        self.text = np.zeros(size + SLACK, np.uint8)
+        self._words = words_of(self.text)
         self._records, self._fields = np.empty(records, grammar.RECORD), np.empty(items, grammar.FIELD)
         self._open, self._attributes = scan.scratch()
-        self._first = np.empty(columns.once(_RULES), np.int64)
-        stride = size + columns.SLACK
+        self._places = np.empty(columns.once(_RULES), np.int64)
+        stride = size + SLACK
         text = np.empty(len(columns.TEXTS) * stride, np.uint8)
         self._out = columns.Columns(
-            text=text, words=_words(text), stride=stride, at=np.empty(len(columns.TEXTS), np.int64),
+            text=text, words=words_of(text), stride=stride, at=np.empty(len(columns.TEXTS), np.int64),
             items=np.empty(len(columns.LISTS), np.int64), ends=np.zeros((len(columns.TEXTS), items), np.int32),
             lists=np.zeros((len(columns.LISTS), records), np.int32), version=np.empty(records, np.int64),
             year=np.empty(records, np.int64), retracted=np.empty(records, np.uint8), major=np.empty(items, np.uint8))
@@ -57,7 +58,7 @@ class Workspace:
         count, end, cut = scan.scan(self.text, self._words, stop, most, certain, _GRAMMAR, self._open, self._attributes,
                                     self._records, self._fields)
         rows = columns.fill(
-            self.text, self._words, self._records, count, self._fields, _RULES, self._first, out)
+            self.text, self._words, self._records, count, self._fields, _RULES, self._places, out)
         return Found(self._records[:count], rows, end, cut)
 
     def table(self, rows: int, source_file: str, position: int) -> pa.Table:
@@ -99,11 +100,6 @@ def splice(table: pa.Table, replaced: Sequence[tuple[int, dict[str, Any] | None]
         parts += [table.slice(at, row - at), fresh.slice(used, new is not None)]
         at, used = row + 1, used + (new is not None)
     return pa.concat_tables([*parts, table.slice(at)]).combine_chunks()
-
-
-def _words(text: Array) -> Array:
-    """Bytes as the uint64 words that begin at each of them."""
-    return np.ndarray((len(text) - 7,), np.uint64, text, strides=(1,))  # type: ignore[call-overload,no-any-return]
 
 
 def _flags(values: Array) -> pa.Array:

@@ -150,10 +150,11 @@ class Registry:
         for number, targets in proposals.items():
             for target in targets:
                 rivals[target].append(number)
+        winners = {one: set(self._winners(one, numbers, drafts)) for one, numbers in rivals.items()
+                   if one not in taken}
         accepted = {}
         for number, targets in proposals.items():
-            kept = [one for one in targets
-                    if one not in taken and number in self._winners(one, rivals[one], drafts)]
+            kept = [one for one in targets if number in winners.get(one, ())]
             if kept[:1] == targets[:1]:
                 accepted[number] = kept
         return accepted

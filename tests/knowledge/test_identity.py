@@ -65,6 +65,13 @@ def test_what_refers_to_several_records_of_one_authority_is_broader_than_each() 
     assert found["MONDO:1"].xrefs == ()
 
 
+def test_former_ids_of_its_own_are_all_the_same_thing() -> None:
+    entry = Entry("DRUGBANK:DB00011", "Interferon alfa-n1", DRUG, xrefs=("DRUGBANK:DB00084", "DRUGBANK:DB00085"))
+    found = folded([known("DRUGBANK:DB00084", "old name", DRUG, members=4)], [entry])
+    assert list(found) == ["DRUGBANK:DB00084"]
+    assert set(found["DRUGBANK:DB00084"].xrefs) == {"DRUGBANK:DB00011", "DRUGBANK:DB00085"}
+
+
 def test_of_two_that_refer_to_one_record_the_one_with_its_name_is_it() -> None:
     both = [disease("MONDO:1", "alpha, familial", xrefs=("OMIM:1",)), disease("MONDO:2", "Alpha", xrefs=("OMIM:1",))]
     for entries in (both, both[::-1]):
