@@ -16,7 +16,7 @@ import json
 import math
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +28,6 @@ from medr_ray.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 _FOLDER = Path("tests") / "benchmarks"
 _DISTRIBUTION = "medr-ray"
@@ -95,7 +94,7 @@ def bench(
     if as_json:
         typer.echo(render_json(name, rows))
     else:
-        Console().print(_table(name, rows))
+        _print(name, rows, Console())
 
 
 def find_folder(start: Path) -> Path:
@@ -182,23 +181,24 @@ def _rounded(value: object) -> object:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def _table(name: str, rows: Iterable[Row]) -> "Table":
+def _print(name: str, rows: Sequence[Row], console: "Console") -> None:
+    """The table, and below it, by number, who the peer is and what there is to know."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=f"medr bench {name}", title_justify="left")
-    for header in ("measure", "ours", "peer", "ratio", "goal", "met"):
+    for header in ("", "measure", "ours", "peer", "ratio", "goal", "met"):
         table.add_column(header, justify="left" if header in ("measure", "met") else "right")
-    for one in rows:
-        measure = Text(one.measure)
-        for extra in (one.peer_name and f"peer: {one.peer_name}", one.note):
-            measure.append(f"\n  {extra}" if extra else "", "dim")
+    for number, one in enumerate(rows, 1):
+        ours = f"{_figure(one.ours)} {one.unit}".strip()
         goal = "" if one.goal is None else f"{one.goal_of} {_figure(one.goal)}"
         met = {None: Text(""), True: Text("yes", "green"), False: Text("no", "red")}[one.met]
-        unit = f" {one.unit}" if one.unit else ""
-        ours = _figure(one.ours) + unit if one.ours is not None else ""
-        table.add_row(measure, ours, _figure(one.peer), _figure(one.ratio), goal, met)
-    return table
+        table.add_row(str(number), one.measure, ours, _figure(one.peer), _figure(one.ratio), goal, met)
+    console.print(table)
+    for number, one in enumerate(rows, 1):
+        about = "; ".join(filter(None, (one.peer_name and f"peer {one.peer_name}", one.note)))
+        if about:
+            console.print(Text(f"{number:>3}  {about}", "dim"), soft_wrap=True)
 
 
 def _figure(value: float | None) -> str:

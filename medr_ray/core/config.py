@@ -66,7 +66,7 @@ class EntitiesConfig(Section):
     vocabularies: tuple[Literal["hpo", "hpo_diseases", "genes", "diseases", "drugs"], ...] = (
         "hpo", "hpo_diseases", "genes", "diseases", "drugs")
     lexicons: tuple[LexiconSource, ...] = Field((), description="foreign vocabularies, the most trusted first")
-    min_form_length: int = Field(4, ge=1, description="characters; shorter forms are matched case-sensitively only")
+    min_form_length: int = Field(4, ge=1, description="letters; shorter forms are matched in capitals only")
     rare_frequency: float = Field(
         1e-6, gt=0, le=1, description="rare when the upper 95 % bound of df / N is below this (paper: 1e-6)")
     rare_documents: int | None = Field(

@@ -32,7 +32,7 @@ def run_lock(run: Directory) -> Iterator[None]:
         except BlockingIOError:
             handle.seek(0)
             holder = handle.read().strip() or "another process"
-            raise MedrError(f"{run.uri} is being written by {holder}: wait for it, or use another run.name") from None
+            raise MedrError(f"{run.uri} is being written by {holder}: wait for it, or use another directory") from None
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         handle.flush()

@@ -3,9 +3,7 @@
 The first half judges text that may be anything; the second reads text that has been judged.
 """
 
-import numpy as np
-
-from medr_ray.corpus.compiled import Array, inner
+from medr_ray.core.compiled import Array, inner
 from medr_ray.corpus.grammar import WHITE, classes, name_table
 from medr_ray.corpus.words import EIGHT, HIGH, LAST, NONE, control, equal, first, repeat, seek
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from medr_ray.core.compiled import Array, entry, inner
 from medr_ray.corpus.characters import decode, encode, is_space
-from medr_ray.corpus.compiled import Array, entry, inner
 from medr_ray.corpus.grammar import FIELDS
 from medr_ray.corpus.words import EIGHT, HIGH, LAST, NONE, control, equal, first, repeat
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medr_ray.corpus.compiled import Array
+from medr_ray.core.compiled import Array
 
 
 class Field(NamedTuple):
@@ -20,7 +20,7 @@ class Field(NamedTuple):
     inner: tuple[str, ...] = ()
 
 
-FIELDS: dict[str, Field] = {  # by path; of those that share a leaf the first one that has text counts
+FIELDS: dict[str, Field] = {  # by path; of those that share a column the first one that has text counts
     "MedlineCitation": Field("alone"),
     "MedlineCitation/Article": Field("alone"),
     "MedlineCitation/PMID": Field("key", ("pmid",), ("Version",)),

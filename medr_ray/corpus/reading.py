@@ -19,6 +19,7 @@ from medr_ray.corpus.words import SLACK
 
 _PIECE = 8 * 2**20  # bytes read before the next scan
 _READ = 2**20  # bytes at a time: few enough to be copied from the processor's cache
+_SPARE = 2**20  # room for the record that a piece cuts in two, before more is made
 _LONGEST = 64 * 2**20  # bytes of one record; those of NLM stay below 1 MiB
 _KINDS = {scan.CITATION: medline.CITATION, scan.BOOK: medline.BOOK, scan.DELETION: medline.DELETION}
 
@@ -85,7 +86,7 @@ class _Window:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.offset = self.size = 0
-        self.space = Workspace(_PIECE)
+        self.space = Workspace(_PIECE + _SPARE)
 
     def copy(self, begin: int, end: int) -> bytes:
         return self.space.text[begin:end].tobytes()
@@ -125,7 +126,7 @@ def _chunk(window: _Window, found: Found, source_file: str, position: int, encod
     rejected: list[Rejected] = []
     replaced: list[tuple[int, dict[str, Any] | None]] = []
     is_row = found.records["row"] >= 0
-    before = (np.cumsum(is_row) - is_row).tolist()
+    before: list[int] = (np.cumsum(is_row) - is_row).tolist()
     for i in np.flatnonzero(found.records["read"] == 0):
         begin, end = int(found.records["begin"][i]), int(found.records["end"][i])
         record = medline.Record(_KINDS[int(found.records["kind"][i])], position + before[i], window.offset + begin,

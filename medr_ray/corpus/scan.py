@@ -8,14 +8,16 @@ entity in a label) leaves it unread, for ``medline.citation_row`` to read or to 
 
 import numpy as np
 
+from medr_ray.core.compiled import Array, entry, inner
 from medr_ray.corpus.characters import is_sound, spells
-from medr_ray.corpus.compiled import Array, entry, inner
 from medr_ray.corpus.grammar import DEAD, NAME_PART, NAME_START, ROOT, WHITE, Grammar, classes, name_table
 from medr_ray.corpus.words import repeat, same, seek
 
 CITATION, BOOK, DELETION = range(3)  # kinds of record
 EVERY = 2**62  # records, when none are to be left out
-_DEEPEST, _MOST_ATTRIBUTES = 64, 8  # beyond these a record is not certain
+# Beyond these a record is not certain (the parser has limits too): elements in one another, attributes of an element,
+# bytes of a name, bytes of a record.
+_DEEPEST, _MOST_ATTRIBUTES, _LONGEST_NAME, _LONGEST = 64, 8, 256, 8 * 2**20
 _S_NAME, _S_SIZE, _S_STATE, _S_FIELD = range(4)  # of an open element
 _A_NAME, _A_SIZE, _A_VALUE, _A_END = range(4)  # of an attribute
 
@@ -60,7 +62,7 @@ def _attributes(text: Array, words: Array, at: int, attributes: Array) -> tuple[
         at += 4 * is_prefix
         size = at - name
         at = _end_of(text, at, WHITE)
-        if is_xmlns != is_prefix or text[at] != _EQUALS:
+        if is_xmlns != is_prefix or text[at] != _EQUALS or size > _LONGEST_NAME:
             return -1, 0, False
         at = _end_of(text, at + 1, WHITE)
         quote = text[at]
@@ -162,9 +164,9 @@ def _open_tag(text: Array, words: Array, at: int, attributes: Array) -> tuple[in
         prefixed = at - name == 3 and spells(text, name, _NAMES, _MML, 3)
         first = text[at + 1] if prefixed else np.uint8(0)
         at = _end_of(text, at + 1, NAME_PART)
-    if not _CLASS[first] & NAME_START:
-        return -1, 0, 0, False, False
     size, given, declares = at - name, 0, False
+    if not _CLASS[first] & NAME_START or size > _LONGEST_NAME:
+        return -1, 0, 0, False, False
     if text[at] != _GT:
         at, given, declares = _attributes(text, words, at, attributes)
     return at, size, given, prefixed, declares
@@ -263,7 +265,7 @@ def _opening(text: Array, words: Array, at: int, stop: int) -> tuple[int, int]:
     while at < stop:
         for kind in range(len(_KIND_SIZES)):
             after = text[at + 1 + _KIND_SIZES[kind]]
-            delimited = after == _GT or 9 <= after <= 13 or after == _SPACE
+            delimited = after in (_GT, _SPACE) or 9 <= after <= 13
             if delimited and spells(text, at + 1, _KINDS, kind, _KIND_SIZES[kind]):
                 return at, kind
         at = seek(words, at + 1, stop, _LTS)
@@ -285,13 +287,12 @@ def _closing(text: Array, words: Array, at: int, stop: int, kind: int) -> int:
 @entry
 def scan(text: Array, words: Array, stop: int, most: int, certain: bool, grammar: Grammar, open_: Array,
          attributes: Array, records: Array, fields: Array) -> tuple[int, int, int]:
-    """Find the records of ``text[:stop]`` and the fields of its citations. ``words.SLACK`` zeros must
-    follow.
+    """Find the records of ``text[:stop]`` and the fields of its citations.
 
-    ``text`` is uint8, and ``words`` the uint64 that begins at each of its bytes. At most ``most`` citations and books
-    are taken; only when ``certain`` (of the encoding, UTF-8) are citations read. ``records`` and ``fields``
-    (``grammar.RECORD``, ``grammar.FIELD``) are filled in, with one record more for where the fields end. Returns
-    (records found, end of the last one, begin of one that is not complete or -1).
+    ``text`` is uint8, ``words.SLACK`` zeros following, and ``words`` the uint64 that begins at each of its bytes. At
+    most ``most`` citations and books are taken; only when ``certain`` (of the encoding, UTF-8) are citations read.
+    ``records`` and ``fields`` (``grammar.RECORD``, ``grammar.FIELD``) are filled in, with one record more for where the
+    fields end. Returns (records found, end of the last one, begin of one that is not complete or -1).
     """
     count = taken = at = found = 0
     cut = -1
@@ -302,7 +303,7 @@ def scan(text: Array, words: Array, stop: int, most: int, certain: bool, grammar
         end, more = -1, found
         if kind == CITATION and certain:
             end, more = _walk(text, words, begin, stop, open_, attributes, grammar, fields, found)
-        read = end >= 0 and is_sound(text, words, begin, end)
+        read = 0 <= end <= begin + _LONGEST and is_sound(text, words, begin, end)
         if end < 0:
             end = _closing(text, words, begin + 1 + _KIND_SIZES[kind], stop, kind)
         if end < 0:

@@ -1,5 +1,5 @@
 """The memory that the compiled passes work in, and the Arrow table made of what they leave there: each column copied
-once, no Python object for a row."""
+once, no Python object for a row (and none of Arrow's converters, the first use of which loads all of pandas)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from medr_ray.core.compiled import Array
 from medr_ray.core.records import Citation, arrow_schema
 from medr_ray.corpus import columns, grammar, scan
-from medr_ray.corpus.compiled import Array
 from medr_ray.corpus.words import SLACK, words_of
 
 _GRAMMAR, _RULES = grammar.build(), columns.rules()
@@ -64,11 +64,10 @@ class Workspace:
     def table(self, rows: int, source_file: str, position: int) -> pa.Table:
         """The rows read last with exactly ``arrow_schema(Citation)``; ``position`` is that of the first."""
         schema, out = arrow_schema(Citation), self._out
-        year = out.year[:rows].copy()  # Arrow keeps what it is given
         made: dict[str, pa.Array] = {
-            "version": pa.array(out.version[:rows].copy()), "year": pa.array(year, mask=year < 0),
-            "retracted": _flags(out.retracted[:rows]), "source_file": pa.repeat(pa.scalar(source_file), rows),
-            "position": pa.array(np.arange(position, position + rows))}
+            "version": _numbers(out.version[:rows]), "year": _numbers(out.year[:rows]),
+            "retracted": _flags(out.retracted[:rows]), "source_file": _repeated(source_file, rows),
+            "position": _numbers(np.arange(position, position + rows))}
         for kind, name in enumerate(columns.LISTS):
             offsets, type_ = out.lists[kind, : rows + 1], schema.field(name).type
             items = self._items(name, type_.value_type, int(offsets[-1]))
@@ -102,8 +101,23 @@ def splice(table: pa.Table, replaced: Sequence[tuple[int, dict[str, Any] | None]
     return pa.concat_tables([*parts, table.slice(at)]).combine_chunks()
 
 
+def _numbers(values: Array) -> pa.Array:
+    """int64 values, null where negative."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [_bits(values >= 0), _copied(values)])
+
+
+def _repeated(text: str, count: int) -> pa.Array:
+    data = text.encode()
+    ends = np.arange(count + 1, dtype=np.int32) * len(data)
+    return pa.StringArray.from_buffers(count, _copied(ends), pa.py_buffer(data * count))
+
+
 def _flags(values: Array) -> pa.Array:
-    return pa.Array.from_buffers(pa.bool_(), len(values), [None, _copied(np.packbits(values, bitorder="little"))])
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, _bits(values)])
+
+
+def _bits(values: Array) -> pa.Buffer:
+    return _copied(np.packbits(values, bitorder="little"))
 
 
 def _copied(values: Array) -> pa.Buffer:

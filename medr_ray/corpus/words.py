@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medr_ray.corpus.compiled import Array, inner
+from medr_ray.core.compiled import Array, inner
 
 
 def repeat(byte: int) -> np.uint64:

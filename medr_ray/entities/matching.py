@@ -94,7 +94,8 @@ class Matcher:
 
 def _owned(lexicon: Sequence[Concept], min_form_length: int, tables: tokens.Folding) -> pl.DataFrame:
     """(key, exact, form, concept), folded ones first, each key once. A key that several concepts claim goes to the one
-    whose name it is; where that is none or several it is ambiguous and goes to nobody, as is an exact key of two."""
+    whose name it is; where that is none or several, to the one with a form written like the key ("amphetamine" before
+    "amphetamines"); else it is ambiguous and goes to nobody, as is an exact key of two."""
     patterns = choose_patterns(lexicon, min_form_length)
     names = tokens.keys(pa.array([one.name for one in lexicon], pa.large_string()), tables)
     kinds = []
@@ -112,16 +113,20 @@ def _owned(lexicon: Sequence[Concept], min_form_length: int, tables: tokens.Fold
 def _settle(claims: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
     """One row (key, form, concept) for each key that has an owner, sorted; of its forms the shortest."""
     by_name = pl.DataFrame({"key": names, "concept": range(len(names))}, schema_overrides={"concept": pl.Int64})
-    named = claims.join(by_name, on=["key", "concept"], how="semi").select("key", "concept").unique()
-    own_name = named.group_by("key").agg(pl.col("concept").first().alias("owner"), pl.len().alias("claims"))
-    claimed = claims.select("key", "concept").unique().group_by("key").agg(
-        pl.col("concept").first().alias("only"), pl.len().alias("concepts"))
-    owners = claimed.join(own_name, on="key", how="left").select(
-        "key", pl.when(pl.col("concepts") == 1).then("only").when(pl.col("claims") == 1).then("owner")
-        .alias("concept")).drop_nulls()
+    named = claims.join(by_name, on=["key", "concept"], how="semi")
+    written = claims.filter(pl.col("form").str.to_lowercase().str.replace_all("-", " ") == pl.col("key"))
+    owners = _single(claims)
+    for surer in (named, written):
+        owners = pl.concat([owners, _single(surer).join(owners, on="key", how="anti")])
     chosen = claims.join(owners, on=["key", "concept"]).with_columns(length=pl.col("form").str.len_chars())
     return chosen.sort("key", "length", "form").unique("key", keep="first", maintain_order=True).select(
         "key", "form", "concept")
+
+
+def _single(claims: pl.DataFrame) -> pl.DataFrame:
+    """(key, concept) of the keys that one concept alone claims."""
+    pairs = claims.select("key", "concept").unique()
+    return pairs.group_by("key").agg(pl.first("concept"), pl.len()).filter(pl.col("len") == 1).drop("len")
 
 
 def _one_list(array: np.ndarray) -> pa.Array:

@@ -1,7 +1,8 @@
 """Which forms of the lexicon are looked for in text, and how: case folded, or exactly as written.
 
 Names are matched case folded. Gene symbols are matched as written, and forms too short to be told from other words in
-capitals only; words of everyday English and letters that mean something else to every physician are not matched at all.
+capitals only (short by letters: "at 10" is no name). Words of everyday English, and letters that mean something else to
+every physician, are not matched at all.
 """
 
 import functools
@@ -65,7 +66,7 @@ def _patterns(concept: Concept, min_form_length: int) -> Patterns:
             continue
         elif form in concept.symbols:
             exact.append(form)
-        elif len(form) < min_form_length:
+        elif sum(map(str.isalpha, form)) < min_form_length:
             exact.append(form.upper())
         else:
             folded.append(form)

@@ -13,10 +13,10 @@ import functools
 import unicodedata
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import pyarrow as pa
 
+from medr_ray.core.compiled import allocating_entry, inner
 from medr_ray.knowledge.text import fold_character
 
 SPACE, WORD, MARK, IGNORED, APOSTROPHE = range(5)
@@ -55,14 +55,15 @@ def folding() -> Folding:
         starts[point + 1] = len(folded)
         if text:
             growth = max(growth, len(text.encode("utf-8")) / len(character.encode("utf-8")))
-    return frozen(Folding(classes, starts, np.frombuffer(bytes(folded), np.uint8), int(np.ceil(growth))))
+    data = np.frombuffer(bytes(folded), np.uint8)
+    return Folding(read_only(classes), read_only(starts), read_only(data), int(np.ceil(growth)))
 
 
-def frozen(tables: Folding) -> Folding:
-    """Read-only, as a memory map is: one compiled kernel serves both."""
-    for array in tables[:3]:
-        array.setflags(write=False)
-    return tables
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written, as a memory map cannot: a kernel is compiled once for both."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 def _fold(character: str) -> tuple[int, str]:
@@ -80,22 +81,37 @@ def _fold(character: str) -> tuple[int, str]:
     return (WORD if character.isalnum() or character == "_" else MARK), text
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def tokenise(
     data: Bytes, begin: int, end: int, classes: np.ndarray, fold_starts: np.ndarray, fold_data: np.ndarray,
-    starts: np.ndarray, ends: np.ndarray, folded: np.ndarray, folded_ends: np.ndarray,
+    starts: np.ndarray, ends: np.ndarray, folded: np.ndarray, places: np.ndarray, sizes: np.ndarray,
 ) -> int:
-    """Tokens of ``data[begin:end]`` (valid UTF-8): byte spans into ``starts`` and ``ends``, folded bytes one after the
-    other into ``folded`` with their ends in ``folded_ends``. Returns how many there are."""
+    """Tokens of ``data[begin:end]`` (valid UTF-8): their bytes from ``starts`` to ``ends``, and folded
+    ``folded[place : place + size]``. Each folded token begins a word of eight bytes and is followed by zeros to the
+    end of its last word. Returns how many there are."""
     count, at, write, open_word = 0, begin, 0, False
     while at < end:
         first = data[at]
         if first < 0x80 and classes[first] == WORD:  # nearly all of English text
             if not open_word:
-                starts[count] = at
+                starts[count], places[count] = at, write
                 open_word = True
-            folded[write] = first | 32 if 65 <= first <= 90 else first
-            write += 1
+            while True:
+                folded[write] = first | 32 if 65 <= first <= 90 else first
+                write += 1
+                at += 1
+                if at == end:
+                    break
+                first = data[at]
+                if first >= 0x80 or classes[first] != WORD:
+                    break
+            if at == end:
+                break
+        if first == 32:
+            if open_word:
+                ends[count] = at
+                sizes[count] = _singular(folded, places[count], write) - places[count]
+                count, open_word, write = count + 1, False, _padded(folded, places[count] + sizes[count])
             at += 1
             continue
         if first < 0x80:
@@ -110,39 +126,44 @@ def tokenise(
             size = 4
         known = point < len(classes)
         kind = classes[point] if known else WORD
-        if kind == APOSTROPHE:
-            if open_word and _is_possessive(data, at + size, end, classes):
-                count, open_word = _close(folded, folded_ends, ends, count, write, at), False
-                write = folded_ends[count - 1]
-                at += size + 1
-                continue
-            kind = MARK
+        possessive = kind == APOSTROPHE and open_word and _is_possessive(data, at + size, end, classes)
         if open_word and kind not in (WORD, IGNORED):
-            count, open_word = _close(folded, folded_ends, ends, count, write, at), False
-            write = folded_ends[count - 1]
-        if kind in (WORD, MARK):
-            if not open_word:
-                starts[count] = at
-                open_word = True
-            if known:
-                for i in range(fold_starts[point], fold_starts[point + 1]):
-                    folded[write] = fold_data[i]
-                    write += 1
-            else:
-                for i in range(size):
-                    folded[write] = data[at + i]
-                    write += 1
-            if kind == MARK:
-                ends[count] = at + size
-                folded_ends[count] = write
-                count, open_word = count + 1, False
-        at += size
+            ends[count] = at
+            sizes[count] = _singular(folded, places[count], write) - places[count]
+            count, open_word, write = count + 1, False, _padded(folded, places[count] + sizes[count])
+        if not open_word and not possessive and kind not in (SPACE, IGNORED):
+            starts[count], places[count] = at, write
+            open_word = True
+        if open_word and known:
+            for i in range(fold_starts[point], fold_starts[point + 1]):
+                folded[write] = fold_data[i]
+                write += 1
+        elif open_word:
+            for i in range(size):
+                folded[write] = data[at + i]
+                write += 1
+        at += size + possessive
+        if open_word and kind not in (WORD, IGNORED):
+            ends[count], sizes[count] = at, write - places[count]
+            count, open_word, write = count + 1, False, _padded(folded, write)
     if open_word:
-        count = _close(folded, folded_ends, ends, count, write, end)
+        ends[count] = end
+        sizes[count] = _singular(folded, places[count], write) - places[count]
+        _padded(folded, places[count] + sizes[count])
+        count += 1
     return count
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
+def _padded(folded: np.ndarray, end: int) -> int:
+    """Zeros from ``end`` to the end of its word; returns where the next word begins."""
+    stop = (end + 7) & ~7
+    for at in range(end, stop):
+        folded[at] = 0
+    return stop
+
+
+@inner
 def _is_possessive(data: Bytes, at: int, end: int, classes: np.ndarray) -> bool:
     """An s, and then no letter or digit (of ASCII; any other letter is taken for one)."""
     if at >= end or (data[at] != 115 and data[at] != 83):
@@ -150,16 +171,7 @@ def _is_possessive(data: Bytes, at: int, end: int, classes: np.ndarray) -> bool:
     return at + 1 == end or (data[at + 1] < 0x80 and classes[data[at + 1]] != WORD)
 
 
-@numba.njit(nogil=True, cache=True)
-def _close(folded: np.ndarray, folded_ends: np.ndarray, ends: np.ndarray, count: int, write: int, at: int) -> int:
-    """End the open word at byte ``at``; its folded form loses an English plural."""
-    begin = folded_ends[count - 1] if count else 0
-    ends[count] = at
-    folded_ends[count] = _singular(folded, begin, write)
-    return count + 1
-
-
-@numba.njit(nogil=True, cache=True)
+@inner
 def _singular(folded: np.ndarray, begin: int, end: int) -> int:
     """The end of ``folded[begin:end]`` in the singular (changed in place): -ies to -y, -sses to -ss, -oses to -osis,
     else a last s lost unless it follows s, u or i. Words of five letters or fewer stay: a short word less its s is
@@ -182,7 +194,7 @@ def _singular(folded: np.ndarray, begin: int, end: int) -> int:
     return end - 1
 
 
-@numba.njit(nogil=True, cache=True)
+@allocating_entry
 def _keys(
     data: Bytes, offsets: Offsets, classes: np.ndarray, fold_starts: np.ndarray, fold_data: np.ndarray, growth: int,
     exact: bool,
@@ -192,17 +204,18 @@ def _keys(
     longest = 0
     for i in range(count):
         longest = max(longest, offsets[i + 1] - offsets[i])
-    starts = np.empty(longest + 1, np.int32)
-    ends = np.empty(longest + 1, np.int32)
-    folded_ends = np.empty(longest + 1, np.int32)
-    folded = np.empty(longest * growth + 1, np.uint8)
+    starts, ends = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
+    places, sizes = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
+    folded = np.empty(longest * (growth + 8) + 8, np.uint8)
     out = np.empty((offsets[count] - offsets[0]) * 2 + 64, np.uint8)
     out_offsets = np.zeros(count + 1, np.int64)
     write = 0
     for i in range(count):
         found = tokenise(data, offsets[i], offsets[i + 1], classes, fold_starts, fold_data,
-                         starts, ends, folded, folded_ends)
-        total = (ends[found - 1] - starts[0] if exact else folded_ends[found - 1]) + found if found else 0
+                         starts, ends, folded, places, sizes)
+        total = found
+        for token in range(found):
+            total += ends[token] - starts[token] if exact else sizes[token]
         if write + total > len(out):
             larger = np.empty(2 * (write + total), np.uint8)
             larger[:write] = out[:write]
@@ -212,7 +225,7 @@ def _keys(
                 out[write] = 32
                 write += 1
             begin, stop = (starts[token], ends[token]) if exact else (
-                folded_ends[token - 1] if token else 0, folded_ends[token])
+                places[token], places[token] + sizes[token])
             for at in range(begin, stop):
                 out[write] = data[at] if exact else folded[at]
                 write += 1
@@ -226,7 +239,7 @@ def text_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     array = array.cast(pa.large_string())
     _, offsets, data = array.buffers()
     bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return np.frombuffer(data or b"", np.uint8), bounds
+    return read_only(np.frombuffer(data or b"", np.uint8)), read_only(bounds)
 
 
 def keys(texts: pa.Array, tables: Folding, exact: bool = False) -> pa.Array:

@@ -62,7 +62,8 @@ def execute_graph(context: StageContext) -> Counts:
         entities.read_records("seeds.parquet", SeedEntity), context.config.graph.max_seeds, context.config.run.seed,
         load_hpo().diseases)
     if not seeds:
-        raise DataError("no seeds were accepted: raise entities.rare_frequency, or look into entities/seeds.jsonl")
+        raise DataError("no seeds were accepted: raise entities.rare_frequency or entities.rare_documents, or see "
+                        "entities/seeds.jsonl")
     parts = grow(context, seeds)
     grown = (one for part in parts for one in context.directory.read_records(f"{_PARTS}/{part}", GrownSeed))
     relations, seed_graphs = storage.merge(grown)

@@ -4,11 +4,12 @@ Read from NLM's XML (``desc2026.xml``, ``supp2026.xml``; https://www.nlm.nih.gov
 tab-separated rows without a header: UI, name, synonyms joined by ``|``, and for a descriptor its tree numbers joined
 by ``|``, for a supplementary concept the UIs of the headings it is mapped to, joined by ``,``.
 
-What holds: every term of a record names it, permuted ones too, in both forms of the file. Tree numbers decide the
-type: C and F03 are diseases, D chemicals and drugs, but those that are nothing but proteins are gene products
-(annotators agree: of the chemicals marked in BC5CDR 2 in 10,000 are such); the rest is left out. A supplementary
-concept has the type its class says, or else that of the headings it is mapped to, a disease if any of them is one;
-its headings lend it their tree numbers.
+What holds: every term of a record names it, permuted ones too, in both forms of the file. Tree numbers decide the type.
+C and F03 are diseases, but not C23.550.288 and C23.550.291: "Disease", "Recurrence" and the like are attributes. Of D,
+small molecules, hormones and antibodies are drugs, and what is nothing but a protein is a gene product; classes of
+action, dosage forms and mixtures are neither (annotators agree: taken for drugs, they are two thirds of the false
+chemicals in BC5CDR's training set). The rest is left out. A supplementary concept has the type its class says, or else
+that of the headings it is mapped to, a disease if any of them is one; its headings lend it their tree numbers.
 """
 
 import re
@@ -23,6 +24,12 @@ from medr_ray.knowledge.reading import Entry, Reading, read_elements, read_rows,
 _UI = re.compile(r"[CD]\d{6,9}")
 _TREE = re.compile(r"[A-Z]\d\d(\.\d+)*")
 _DISEASE_TREES = ("C", "F03")
+_ATTRIBUTES = ("C23.550.288", "C23.550.291")
+# Inorganic and organic compounds, rings, polycycles, hormones, carbohydrates, lipids; nucleosides, nucleotides,
+# amino acids, oligopeptides; macromolecules only where they are nothing else.
+_MOLECULES = ("D01", "D02", "D03", "D04", "D06", "D09", "D10", "D13.570", "D12.125", "D12.644.456")
+_MACROMOLECULES = "D05"
+_LARGE = ("D08", "D12.644", "D12.776", "D13", "D23")  # enzymes, peptides, proteins, nucleic acids, biological factors
 _PROTEINS = ("D08.811", "D12.776")  # enzymes, proteins
 _PROTEIN_ASPECTS = (*_PROTEINS, "D12.644.276", "D23")  # where the same protein may stand too: as signal, as factor
 _ANTIBODIES = "D12.776.124.486"  # given as drugs
@@ -43,17 +50,19 @@ def read_mesh(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
 
 
 def mesh_type(trees: Iterable[str]) -> str:
-    """What a record with these tree numbers is: a disease if any says so, else a gene product or a drug, else ""."""
+    """What a record with these tree numbers is: a disease if any says so, else a drug or a gene product, else ""."""
     numbers = tuple(trees)
-    if any(tree.startswith(_DISEASE_TREES) for tree in numbers):
-        return DISEASE
+    diseases = [tree for tree in numbers if tree.startswith(_DISEASE_TREES)]
+    if diseases:
+        return "" if all(tree.startswith(_ATTRIBUTES) for tree in numbers) else DISEASE
     chemical = [tree for tree in numbers if tree.startswith("D")]
-    if not chemical:
-        return ""
-    is_protein = (any(tree.startswith(_PROTEINS) for tree in chemical)
-                  and all(tree.startswith(_PROTEIN_ASPECTS) for tree in chemical)
-                  and not any(tree.startswith(_ANTIBODIES) for tree in chemical))
-    return GENE if is_protein else DRUG
+    if any(tree.startswith((*_MOLECULES, _ANTIBODIES)) for tree in chemical):
+        return DRUG
+    if any(tree.startswith(_LARGE) for tree in chemical):
+        is_protein = (any(tree.startswith(_PROTEINS) for tree in chemical)
+                      and all(tree.startswith(_PROTEIN_ASPECTS) for tree in chemical))
+        return GENE if is_protein else ""
+    return DRUG if any(tree.startswith(_MACROMOLECULES) for tree in chemical) else ""
 
 
 def _read_xml(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:

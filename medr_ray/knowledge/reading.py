@@ -107,7 +107,7 @@ def open_vocabulary(path: str) -> Iterator[BinaryIO]:
     except (EOFError, zlib.error, igzip.BadGzipFile) as error:
         raise DataError(f"{path}: broken gzip ({error}); download it again") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}; give an existing file in entities.lexicons") from None
+        raise DataError(f"{path}: cannot be read: {error}; name an existing file") from None
 
 
 def file_digest(path: str) -> str:
@@ -119,7 +119,7 @@ def file_digest(path: str) -> str:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}; give an existing file in entities.lexicons") from None
+        raise DataError(f"{path}: cannot be read: {error}; name an existing file") from None
     return digest.hexdigest()
 
 

@@ -1,29 +1,33 @@
-"""The transformers engine against the library's own ``generate``: dialogues of two turns, greedy, same tokens wanted.
+"""Sampling: the transformers engine against the library's own ``generate``, dialogues of two turns, greedy.
 
-Prints one JSON object (see README.md here). Needs the embedded weights (``medr models fetch``).
+All dialogues run at the same time, and the same tokens are wanted of both. ``quick`` measures a third of the dialogues
+once. Needs the embedded weights (``medr models fetch``).
 """
 
-import json
+import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import torch
 
+from medr_ray.cli.bench import Row, row
 from medr_ray.core.config import EngineConfig
 from medr_ray.engines.base import Sampling
 from medr_ray.engines.transformers import TransformersEngine
 from medr_ray.engines.weights import model_path
 
 _DIALOGUES, _ROUNDS, _NEW_TOKENS = 24, 3, 48
+_QUICK_DIALOGUES, _QUICK_ROUNDS = 8, 1
+_PEER = "transformers generate"
 _OBSERVATION = "The gene associated with Marfan syndrome is FBN1. " * 6
 _SYSTEM = "You are a medical research agent. Think, then call a tool or answer. " * 3
 Generate = Callable[[list[list[int]]], list[list[int]]]
 
 
-def main() -> None:
+def measure(quick: bool) -> Iterator[Row]:
     config = EngineConfig(dtype="float32", device="cpu")
     engine = TransformersEngine(model_path("embedded:smollm2-135m-instruct"), config)
+    dialogues, rounds = (_QUICK_DIALOGUES, _QUICK_ROUNDS) if quick else (_DIALOGUES, _ROUNDS)
 
     def ours(prompts: list[list[int]]) -> list[list[int]]:
         return [list(one.output_ids) for one in engine.generate(prompts, Sampling(_NEW_TOKENS, 0.0))]
@@ -32,25 +36,23 @@ def main() -> None:
         return _library(engine, prompts)
 
     seconds: dict[str, list[float]] = {"ours": [], "library": []}
-    tokens: dict[str, Any] = {}
-    for _ in range(_ROUNDS):
+    tokens: dict[str, list[list[int]]] = {}
+    for _ in range(rounds):
         for name, generate in (("ours", ours), ("library", library)):
             engine.reset()  # what one round kept must not help the next
             started = time.perf_counter()
-            tokens[name] = _two_turns(engine, generate)
+            tokens[name] = _two_turns(engine, generate, dialogues)
             seconds[name].append(time.perf_counter() - started)
     same = sum(a == b for a, b in zip(tokens["ours"], tokens["library"], strict=True))
     count = sum(len(one) for one in tokens["ours"])
-    rates = {name: count / sorted(times)[len(times) // 2] for name, times in seconds.items()}
-    print(json.dumps({
-        "bench": "engine", "dialogues_with_equal_tokens": f"{same} of {len(tokens['ours'])}",
-        "rows": [{"measure": "sampled tokens/s", "ours": round(rates["ours"], 1), "peer": round(rates["library"], 1),
-                  "peer_name": "transformers generate", "ratio": round(rates["ours"] / rates["library"], 2)}]}))
+    rates = {name: count / statistics.median(times) for name, times in seconds.items()}
+    yield row("sampled tokens/s", rates["ours"], rates["library"], _PEER, least_ratio=1.0, unit="tokens/s")
+    yield row("dialogues with the library's tokens", same, goal=dialogues, unit=f"of {dialogues}")
 
 
-def _two_turns(engine: TransformersEngine, generate: Generate) -> list[list[int]]:
+def _two_turns(engine: TransformersEngine, generate: Generate, dialogues: int) -> list[list[int]]:
     """The sampled tokens of every dialogue; questions differ in length, as answers do."""
-    questions = [f"Which gene is associated with {'a rare form of ' * (i % 4)}syndrome {i}?" for i in range(_DIALOGUES)]
+    questions = [f"Which gene is associated with {'a rare form of ' * (i % 4)}syndrome {i}?" for i in range(dialogues)]
     prompts = [engine.renderer.start([
         {"role": "system", "content": _SYSTEM}, {"role": "user", "content": one}]) for one in questions]
     first = generate(prompts)
@@ -72,6 +74,3 @@ def _library(engine: TransformersEngine, prompts: list[list[int]]) -> list[list[
     rows = out[:, longest:].tolist()
     return [row[:row.index(end) + 1] if end in row else row for row in rows]
 
-
-if __name__ == "__main__":
-    main()

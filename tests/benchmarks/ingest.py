@@ -10,7 +10,6 @@ import itertools
 import math
 import multiprocessing
 import random
-import resource
 import statistics
 import tempfile
 import time
@@ -21,9 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 from rich.console import Console
+from support import ingest_work
 
 from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import CorpusConfig, PipelineConfig, RayConfig, RunConfig
@@ -182,14 +181,23 @@ def _padded(key: str) -> str:
 
 
 def _peer_counts(automaton: Any, texts: list[list[str]]) -> dict[int, tuple[int, int]]:
-    """concept number -> (documents, mentions)."""
+    """concept number -> (documents, mentions). Every match is taken and the leftmost longest chosen here: the
+    automaton's own ``iter_long`` misses some after a longer form has broken off."""
     documents: Counter[int] = Counter()
     mentions: Counter[int] = Counter()
     for fields in zip(*texts, strict=True):
-        found = [concept for text in fields for _, (concept, _) in automaton.iter_long(_padded(text))]
+        found = [concept for text in fields for concept in _leftmost_longest(automaton.iter(_padded(text)))]
         mentions.update(found)
         documents.update(set(found))
     return {one: (documents[one], mentions[one]) for one in mentions}
+
+
+def _leftmost_longest(matches: Iterable[tuple[int, tuple[int, int]]]) -> Iterator[int]:
+    free = 0
+    for start, longest, concept in sorted((end - size + 1, -size, concept) for end, (concept, size) in matches):
+        if start >= free:
+            free = start - longest
+            yield concept
 
 
 def _compare_counts(counts: pa.Table, theirs: dict[int, tuple[int, int]]) -> None:
@@ -218,17 +226,9 @@ def _lexicon(folder: Path) -> Iterator[Row]:
     yield row("compile a lexicon of a million forms", seconds, goal=60, lower_is_better=True, unit="s",
               note=f"{forms:,} keys")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        own, shared = pool.submit(_memory_of_matching, str(folder)).result()
+        own, shared = pool.submit(ingest_work.memory_of_matching, str(folder)).result()
     yield row("memory of a worker that matches them", own, goal=500, lower_is_better=True, unit="MB",
               note=f"its own, interpreter and libraries included; and {shared:.0f} MB mapped that workers share")
-
-
-def _memory_of_matching(folder: str) -> tuple[float, float]:
-    matcher = Matcher.load(Directory(folder))
-    texts = pa.array([" ".join(matcher.forms[i].as_py() for i in range(j, j + 20)) for j in range(0, 100_000, 20)])
-    matcher.spans(texts)
-    memory = psutil.Process().memory_full_info()
-    return memory.uss / 1e6, memory.shared / 1e6
 
 
 # --- memory -----------------------------------------------------------------------------------------------------
@@ -240,16 +240,10 @@ def _memory(folder: Path, records: list[bytes]) -> Iterator[Row]:
     path = _write(folder / "large" / "large.xml.gz", itertools.islice(
         itertools.cycle(records), int(len(records) * 200e6 / size) + 1))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        before, after = pool.submit(_peak_of_reading, str(path), str(folder / "large")).result()
+        before, after = pool.submit(ingest_work.peak_of_reading, str(path), str(folder / "large")).result()
     yield row("peak RSS of a worker, 200 MB XML file", after, goal=1500, lower_is_better=True, unit="MB",
               note=f"{before:.0f} MB of it before the file is opened")
     path.unlink()
-
-
-def _peak_of_reading(path: str, out: str) -> tuple[float, float]:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    first_pass(_source(Path(path)), Directory(out), None)
-    return before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 # --- Ray Data ---------------------------------------------------------------------------------------------------
@@ -268,13 +262,13 @@ def _against_a_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator
     paths = _tiles(folder / "tiles", records, copies=2 * math.ceil(_WORK_SECONDS * rate / size / 2))
     sources = list_sources([str(path) for path in paths])
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(_read_one, [(asdict(one), str(folder / "warm")) for one in sources[:4]]))
+        list(pool.map(ingest_work.read_one, [(asdict(one), str(folder / "warm")) for one in sources[:4]]))
         _ray_pass(sources[:4], folder / "warm-ray", workers=2)
         seconds: dict[str, list[float]] = {"pool": [], "ray": [], "one": []}
         for turn in range(1 if quick else 2):
             out = folder / f"turn{turn}"
             seconds["pool"].append(_wall(lambda out=out: list(
-                pool.map(_read_one, [(asdict(one), str(out / "pool")) for one in sources]))))
+                pool.map(ingest_work.read_one, [(asdict(one), str(out / "pool")) for one in sources]))))
             seconds["ray"].append(_wall(lambda out=out: _ray_pass(sources, out / "ray", workers=2)))
             seconds["one"].append(_wall(lambda out=out: _ray_pass(sources[: len(sources) // 4], out / "one", 1)) * 4)
             for part in Directory(str(out / "pool" / "parts")).names():
@@ -310,11 +304,6 @@ def _wall(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def _read_one(task: tuple[dict[str, Any], str]) -> int:
-    source, out = task
-    return first_pass(SourceFile(**source), Directory(out), None).records
 
 
 def _ray_pass(sources: list[SourceFile], out: Path, workers: int) -> None:

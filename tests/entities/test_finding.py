@@ -17,7 +17,7 @@ CONCEPTS = [
     Concept("D:aids", "Acquired immunodeficiency syndrome", "disease", ("aids",), "infectious diseases"),
     Concept("D:pain", "Pain", "phenotype", ("pain",), "neurology"),
     Concept("D:vsd", "Ventricular septal defect", "phenotype", ("ventricular septal defect", "vsd"), "cardiology"),
-    Concept("DRUG:p", "p", "drug", ("p<0.05",), ""),
+    Concept("DRUG:p", "p", "drug", ("dose<0.05",), ""),
     Concept("GENE:FBN1", "FBN1", "gene", ("FBN1",), "", ("FBN1",)),
     Concept("GENE:CAT", "CAT", "gene", ("CAT",), "", ("CAT",)),
     Concept("GENE:AR", "AR", "gene", ("AR",), "", ("AR",)),
@@ -52,7 +52,7 @@ def test_plurals_hyphens_accents_greek_letters_and_possessives_are_the_same_name
 
 
 def test_punctuation_inside_names_is_kept(matcher: Matcher) -> None:
-    assert _found(matcher, "In HIV/AIDS (p<0.05).") == [("D:hivaids", "HIV/AIDS"), ("DRUG:p", "p<0.05")]
+    assert _found(matcher, "In HIV/AIDS (dose<0.05).") == [("D:hivaids", "HIV/AIDS"), ("DRUG:p", "dose<0.05")]
     assert _found(matcher, "HIV / AIDS") == [("D:hivaids", "HIV / AIDS")]
 
 

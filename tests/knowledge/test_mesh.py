@@ -117,6 +117,7 @@ def test_bad_rows_are_reported_and_the_others_read() -> None:
     (["C23.888"], DISEASE), (["F03.600"], DISEASE), (["F01.145"], ""), (["D02.241", "C10.1"], DISEASE),
     (["D03.633"], DRUG), (["A11.118", "D08.811.277"], GENE), (["D12.644.276.374", "D12.776.467", "D23.529"], GENE),
     (["D06.472.699.587", "D12.776.1"], DRUG), (["D12.776.124.486.485"], DRUG), ([], ""),
+        (["C23.550.291.500"], ""), (["C23.550.291.500", "C10.228"], DISEASE), (["D27.505.954"], ""), (["D26.255"], ""),
 ])
 def test_tree_numbers_tell_the_type(trees: list[str], kind: str) -> None:
     assert mesh_type(trees) == kind

@@ -40,7 +40,7 @@ def test_a_uri_is_opened_as_well(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_says_where_it_was_named() -> None:
-    with pytest.raises(DataError, match=r"no_such_file.*entities\.lexicons"), open_vocabulary("/no_such_file"):
+    with pytest.raises(DataError, match=r"no_such_file.*name an existing file"), open_vocabulary("/no_such_file"):
         pass
     with pytest.raises(DataError, match="no_such_file"):
         file_digest("/no_such_file")

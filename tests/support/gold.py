@@ -81,7 +81,11 @@ def read_bioc(path: Path) -> list[GoldDocument]:
 
 
 def read_brat(path: Path) -> list[GoldDocument]:
-    """The documents of a zip of brat ``.txt`` and ``.ann`` pairs, by name. DataError where a half is missing."""
+    """The documents of a zip of brat ``.txt`` and ``.ann`` pairs, by name. DataError where a half is missing.
+
+    RareDis numbers its mentions anew in at least 356 of 729 documents without telling the relations: those point to
+    other mentions or to none, and are not fit to measure against.
+    """
     with zipfile.ZipFile(path) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".ann") and "__MACOSX" not in name)
         try:

@@ -1,17 +1,21 @@
 """From our concepts to the identifiers that annotated corpora use: MeSH's for diseases and chemicals, NCBI's for genes.
 
-What holds: a concept's own id and its references come first. A disease that MeSH has no record of stands for the
-nearest broader ones it has, by MONDO's hierarchy; annotators who have only MeSH do the same. A concept that still has
-no such id keeps its own: found, it counts as wrong.
+What holds: a concept's own id and its references come first; then the record of MeSH that lists the name of a disease
+or chemical among its terms ("Breast cancer" of OMIM is an entry term of MeSH's "Breast Neoplasms"). A disease that MeSH
+does not name stands for the nearest broader ones it has, by the hierarchies of MONDO and HPO; annotators who have only
+MeSH do the same. A concept that still has no such id keeps its own: found, it counts as wrong.
 """
 
+import functools
 import gzip
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept, normalise
+from medr_ray.knowledge.predicates import DISEASE, DRUG, PHENOTYPE
 
 _GOLD = re.compile(r"(?:MESH:(?=[CD]\d{6})|NCBIGENE:)(\w+)")
 
@@ -25,24 +29,56 @@ def mondo_parents(path: Path) -> Parents:
             for term in terms}
 
 
+def hpo_parents() -> Parents:
+    """``is_a`` of the Human Phenotype Ontology: the direct parents of each term, ``HP:…``."""
+    return {one.term_id: one.parents for one in load_hpo().terms.values()}
+
+
 class GoldIds:
     """The annotators' ids of every concept of a full lexicon, and of those in a smaller one of the same vocabularies,
     whose ids or names it knows."""
 
-    def __init__(self, full: Iterable[Concept], parents: Parents) -> None:
+    def __init__(self, full: Iterable[Concept], parents: Parents, mesh_terms: Mapping[str, str]) -> None:
         concepts = list(full)
-        direct = {one.concept_id: _direct(one) for one in concepts}
-        by_mondo = {ref: ids for one in concepts if (ids := direct[one.concept_id])
-                    for ref in (one.concept_id, *one.xrefs) if ref.startswith("MONDO:")}
+        direct = {one.concept_id: _direct(one) or _listed(one, mesh_terms) for one in concepts}
+        nodes = {ref: ids for one in concepts if (ids := direct[one.concept_id])
+                 for ref in (one.concept_id, *one.xrefs) if ref in parents}
         self._by_id = {
-            one.concept_id: direct[one.concept_id] or _broader(one, by_mondo, parents) or frozenset({one.concept_id})
+            one.concept_id: direct[one.concept_id] or _broader(one, nodes, parents) or frozenset({one.concept_id})
             for one in concepts}
-        self._by_name = {normalise(one.name): self._by_id[one.concept_id] for one in concepts}
+        self._concepts = concepts
         self.known = frozenset().union(*direct.values())
 
     def of(self, concept: Concept) -> frozenset[str]:
-        found = self._by_id.get(concept.concept_id) or self._by_name.get(normalise(concept.name))
-        return found or frozenset({concept.concept_id})
+        return self._by_id.get(concept.concept_id) or self._by_name.get(
+            normalise(concept.name), frozenset({concept.concept_id}))
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, frozenset[str]]:
+        return {normalise(one.name): self._by_id[one.concept_id] for one in self._concepts}
+
+
+def mesh_terms(paths: Iterable[Path]) -> dict[str, str]:
+    """The terms of MeSH's diseases and chemicals, normalised, with the UI of the record that lists each, from gzipped
+    rows of UI, name, synonyms and tree numbers or headings; a preferred name first. Whatever the lexicon makes of a
+    record, annotators may use it."""
+    names: dict[str, str] = {}
+    terms: dict[str, str] = {}
+    for path in paths:
+        for line in gzip.decompress(path.read_bytes()).decode("utf-8").splitlines():
+            ui, name, synonyms, last = (*line.split("\t"), "", "", "")[:4]
+            if ui.startswith("D") and not any(tree.startswith(("C", "D", "F03")) for tree in last.split("|")):
+                continue
+            names.setdefault(normalise(name), ui)
+            for term in filter(None, synonyms.split("|")):
+                terms.setdefault(normalise(term), ui)
+    return terms | names
+
+
+def _listed(concept: Concept, mesh_terms: Mapping[str, str]) -> frozenset[str]:
+    """The record that lists the name of a disease, a finding or a chemical."""
+    ui = mesh_terms.get(normalise(concept.name)) if concept.entity_type in (DISEASE, PHENOTYPE, DRUG) else None
+    return frozenset({ui} if ui else ())
 
 
 def _direct(concept: Concept) -> frozenset[str]:

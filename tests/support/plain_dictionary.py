@@ -1,7 +1,8 @@
 """The peer of entity recognition: a plain dictionary. Every form of a lexicon in any case, as whole words, and of
 overlapping ones the leftmost, of those the longest. No form is left out, none needs its capitals."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from medr_ray.knowledge.lexicon import Concept
@@ -13,13 +14,19 @@ class PlainMention(NamedTuple):
     concept_id: str
 
 
-class PlainDictionary:
-    """Finds forms by Aho and Corasick's automaton (``ahocorasick_rs``)."""
+_RUN = re.compile(r"[^\W_]+")  # letters and digits; a whole word is made of whole runs
 
-    def __init__(self, concepts: Sequence[Concept]) -> None:
+
+class PlainDictionary:
+    """Finds forms in the given texts by Aho and Corasick's automaton (``ahocorasick_rs``). A form with a run of letters
+    that no text has cannot be found, so it is not loaded: that makes the building quick and changes no result."""
+
+    def __init__(self, concepts: Sequence[Concept], texts: Iterable[str]) -> None:
         from ahocorasick_rs import AhoCorasick, Implementation
 
-        owners = {_lower(form): one.concept_id for one in concepts for form in one.forms if form}
+        runs = {run for text in texts for run in _RUN.findall(_lower(text))}
+        lowered = ((_lower(form), one.concept_id) for one in concepts for form in one.forms if form)
+        owners = {form: concept_id for form, concept_id in lowered if runs.issuperset(_RUN.findall(form))}
         self._concept_ids = list(owners.values())
         self._machine = AhoCorasick(list(owners), implementation=Implementation.ContiguousNFA, store_patterns=False)
 

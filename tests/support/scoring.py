@@ -58,9 +58,9 @@ def concept_score(documents: Scored, kind: str, gold_kinds: Collection[str]) -> 
     """Of concepts in documents: what was found as ``kind`` against what is annotated as one of ``gold_kinds``."""
     total = Score()
     for document, found in documents:
-        gold = {one for mention in document.mentions if mention.kind in gold_kinds for one in mention.concept_ids}
+        gold = _gold_ids(document, gold_kinds)
         concepts = {one.ids for one in found if one.kind == kind}
-        reached = gold.intersection(*[frozenset().union(*concepts)])
+        reached = gold & frozenset().union(*concepts)
         total += Score(sum(not gold.isdisjoint(ids) for ids in concepts), len(concepts), len(reached), len(gold))
     return total
 
@@ -83,6 +83,9 @@ def whole_mentions(document: GoldDocument) -> list[GoldMention]:
 def attainable(documents: Iterable[GoldDocument], gold_kinds: Collection[str], known: Collection[str]) -> float:
     """The recall of concepts that is possible: the share of annotated ids that are among ``known``. Identifiers are
     retired, and some belong to vocabularies that were not loaded."""
-    ids = [one for document in documents
-           for one in {one for mention in document.mentions if mention.kind in gold_kinds for one in mention.concept_ids}]
+    ids = [one for document in documents for one in _gold_ids(document, gold_kinds)]
     return sum(one in known for one in ids) / len(ids) if ids else 0.0
+
+
+def _gold_ids(document: GoldDocument, gold_kinds: Collection[str]) -> set[str]:
+    return {one for mention in document.mentions if mention.kind in gold_kinds for one in mention.concept_ids}

@@ -1,0 +1,33 @@
+"""What the ingest measurement has done in processes of its own, which find it here by name."""
+
+import resource
+from typing import Any
+
+import psutil
+import pyarrow as pa
+
+from medr_ray.core.run import Directory
+from medr_ray.corpus.ingest import first_pass
+from medr_ray.corpus.sources import SourceFile, list_sources
+from medr_ray.entities.matching import Matcher
+
+
+def memory_of_matching(folder: str) -> tuple[float, float]:
+    """(MB that are this process's own, MB that it shares) after matching 5,000 texts."""
+    matcher = Matcher.load(Directory(folder))
+    texts = pa.array([" ".join(matcher.forms[i].as_py() for i in range(j, j + 20)) for j in range(0, 100_000, 20)])
+    matcher.spans(texts)
+    memory = psutil.Process().memory_full_info()
+    return memory.uss / 1e6, memory.shared / 1e6
+
+
+def peak_of_reading(path: str, out: str) -> tuple[float, float]:
+    """Peak RSS in MB before and after the first pass over a file."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    first_pass(list_sources([path])[0], Directory(out), None)
+    return before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def read_one(task: tuple[dict[str, Any], str]) -> int:
+    source, out = task
+    return first_pass(SourceFile(**source), Directory(out), None).records

@@ -1,0 +1,98 @@
+"""The annotated corpora as published: their counts, spans, composite ids and relations."""
+
+import gzip
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from support.gold import GoldDocument, GoldRelation, read_bioc, read_brat, split_ids
+
+from medr_ray.core.errors import DataError
+
+
+def _counts(documents: list[GoldDocument]) -> tuple[int, int, int]:
+    return (len(documents), sum(len(one.mentions) for one in documents), sum(len(one.relations) for one in documents))
+
+
+def _misplaced(documents: list[GoldDocument]) -> int:
+    """Mentions whose pieces are not the characters their offsets say."""
+    return sum(" ".join(document.text[start:end] for start, end in one.spans) != one.text
+               for document in documents for one in document.mentions)
+
+
+@pytest.mark.parametrize(("file", "counts"), [("Train", (400, 13351, 4178)), ("Dev", (100, 3533, 1162))])
+def test_biored(shared_data: Path, file: str, counts: tuple[int, int, int]) -> None:
+    documents = read_bioc(shared_data / "biored" / f"{file}.BioC.XML.gz")
+    assert _counts(documents) == counts
+    assert _misplaced(documents) == 0
+    kinds = Counter(one.kind for document in documents for one in document.mentions)
+    assert set(kinds) == {"GeneOrGeneProduct", "DiseaseOrPhenotypicFeature", "ChemicalEntity", "OrganismTaxon",
+                          "SequenceVariant", "CellLine"}
+
+
+def test_biored_relations_have_types_ids_and_novelty(shared_data: Path) -> None:
+    documents = read_bioc(shared_data / "biored" / "Dev.BioC.XML.gz")
+    relations = [one for document in documents for one in document.relations]
+    assert Counter(one.kind for one in relations)["Association"] == 560
+    assert Counter(one.novel for one in relations) == {True: 835, False: 327}
+    for document in documents:
+        ids = {one for mention in document.mentions for one in mention.concept_ids}
+        assert {value for one in document.relations for _, value in one.arguments} <= ids
+
+
+@pytest.mark.parametrize(("part", "disease", "chemical", "relations"), [
+    ("Training", 4182, 5203, 1038), ("Development", 4244, 5347, 1012)])
+def test_bc5cdr(shared_data: Path, part: str, disease: int, chemical: int, relations: int) -> None:
+    documents = read_bioc(shared_data / "bc5cdr" / f"CDR_{part}Set.BioC.xml.gz")
+    whole = Counter(one.kind for document in documents for one in document.mentions if not one.inside_composite)
+    assert (len(documents), whole["Disease"], whole["Chemical"]) == (500, disease, chemical)
+    assert _misplaced(documents) <= 3  # as published
+    found = [one for document in documents for one in document.relations]
+    assert len(found) == relations
+    assert {tuple(role for role, _ in one.arguments) for one in found} == {("Chemical", "Disease")}
+
+
+def test_a_composite_has_several_ids_and_its_parts_are_marked(shared_data: Path) -> None:
+    documents = read_bioc(shared_data / "bc5cdr" / "CDR_DevelopmentSet.BioC.xml.gz")
+    mentions = {one.text: one for document in documents for one in document.mentions}
+    composite = mentions["cardiovascular, and respiratory depression"]
+    assert (composite.concept_ids, composite.inside_composite) == (("D002318", "D012131"), False)
+    part = mentions["cardiovascular depression"]
+    assert (len(part.spans), part.concept_ids, part.inside_composite) == (2, ("D002318",), True)
+
+
+def test_raredis(shared_data: Path) -> None:
+    documents = read_brat(shared_data / "raredis" / "corpus_train.zip")
+    kinds = Counter(one.kind for document in documents for one in document.mentions)
+    assert (len(documents), kinds["RAREDISEASE"], kinds["SIGN"]) == (729, 3157, 3744)
+    assert _misplaced(documents) <= 14  # texts with doubled quotation marks
+    assert documents[0].relations[0] == GoldRelation("R1", "Produces", (("Arg1", "T1"), ("Arg2", "T2")))
+
+
+def test_relations_of_raredis_point_to_renumbered_mentions(shared_data: Path) -> None:
+    """In half of the documents, as published: no relation may be measured against them."""
+    broken = 0
+    for document in read_brat(shared_data / "raredis" / "corpus_train.zip"):
+        known = {one.mention_id for one in document.mentions}
+        broken += any(value not in known for one in document.relations for _, value in one.arguments)
+    assert broken == 356
+
+
+def test_no_id_is_no_concept_and_a_variant_keeps_its_bars() -> None:
+    assert split_ids("D001|D002", "Disease") == ("D001", "D002")
+    assert split_ids("11820,351", "GeneOrGeneProduct") == ("11820", "351")
+    assert split_ids("-1", "Disease") == split_ids("-", "ChemicalEntity") == ()
+    assert split_ids("c|SUB|A|1|T", "SequenceVariant") == ("c|SUB|A|1|T",)
+
+
+def test_broken_files_are_named(tmp_path: Path) -> None:
+    broken = tmp_path / "cut.xml.gz"
+    broken.write_bytes(gzip.compress(b"<collection><document>"))
+    with pytest.raises(DataError, match=r"cut\.xml\.gz: not a BioC collection"):
+        read_bioc(broken)
+    pair = tmp_path / "half.zip"
+    with zipfile.ZipFile(pair, "w") as archive:
+        archive.writestr("train/A.ann", "T1\tSIGN 0 4\tpain\n")
+    with pytest.raises(DataError, match=r"half\.zip: not brat"):
+        read_brat(pair)
