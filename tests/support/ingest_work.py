@@ -1,6 +1,7 @@
 """What the ingest measurement has done in processes of its own, which find it here by name."""
 
-import resource
+import re
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -23,9 +24,15 @@ def memory_of_matching(folder: str) -> tuple[float, float]:
 
 def peak_of_reading(path: str, out: str) -> tuple[float, float]:
     """Peak RSS in MB before and after the first pass over a file."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    before = _peak()
     first_pass(list_sources([path])[0], Directory(out), None)
-    return before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return before, _peak()
+
+
+def _peak() -> float:
+    """VmHWM, which begins anew with the program (ru_maxrss is inherited from whoever started it)."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000  # type: ignore[index]
 
 
 def read_one(task: tuple[dict[str, Any], str]) -> int:
