@@ -21,6 +21,8 @@ COUNTS_SCHEMA = pa.schema([
 POSTINGS_SCHEMA = pa.schema([
     ("pmid", pa.string()), ("concept_ids", pa.list_(pa.string())), ("mentions", pa.list_(pa.int32())),
 ])
+_KEYS = ["concept_id", "form", "year"]
+_FEW_ROWS = 2_000_000  # rows of counts held before they are summed: some 200 MB
 COLUMNS = ("pmid", "title", "abstract", "year")  # of the citations
 
 
@@ -89,7 +91,16 @@ class CountingWorker:
 
 
 def sum_counts(directory: Directory) -> pl.DataFrame:
-    """All of ``counts/`` as one frame (concept_id, form, year, documents, mentions), sorted."""
-    frame = pl.DataFrame(directory.read_table(COUNTS))
-    keys = ["concept_id", "form", "year"]
-    return frame.group_by(keys).agg(pl.sum("documents"), pl.sum("mentions")).sort(keys)
+    """All of ``counts/`` as one frame (concept_id, form, year, documents, mentions), sorted. A few files at a time are
+    in memory beside their sum."""
+    total, waiting, rows = pl.DataFrame(COUNTS_SCHEMA.empty_table()), [], 0
+    for name in directory.names(COUNTS):
+        waiting.append(pl.DataFrame(directory.read_table(f"{COUNTS}/{name}")))
+        rows += waiting[-1].height
+        if rows > _FEW_ROWS:
+            total, waiting, rows = _summed([total, *waiting]), [], 0
+    return _summed([total, *waiting]).sort(_KEYS)
+
+
+def _summed(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(frames).group_by(_KEYS).agg(pl.sum("documents"), pl.sum("mentions"))

@@ -99,8 +99,8 @@ def _count(context: StageContext, parts: Mapping[str, Mapping[str, Any]], lexico
 
     corpus, directory = context.upstream("corpus"), context.directory
     wanted = {name: digest(marker["made_from"], lexicon) for name, marker in parts.items()}
-    Parts(directory, POSTINGS).stale(wanted)
-    waiting = [{"name": name, "made_from": wanted[name]} for name in Parts(directory, COUNTS).stale(wanted)]
+    stale = {name for folder in (POSTINGS, COUNTS) for name in Parts(directory, folder).stale(wanted)}
+    waiting = [{"name": name, "made_from": wanted[name]} for name in wanted if name in stale]
     actors = max(1, int(ray.cluster_resources()["CPU"]) - 1)
     total = _citations(parts)
     with Bar(context.console, "counting", total, "citations") as bar:

@@ -1,13 +1,18 @@
 """Counts equal a naive reference on random texts and lexicons, whatever the text is made of."""
 
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import naive_matching as naive
 
-from medr_ray.entities.counting import Counted, count_citations
+from medr_ray.core.parts import Parts
+from medr_ray.core.run import Directory
+from medr_ray.entities import counting
+from medr_ray.entities.counting import COUNTS, COUNTS_SCHEMA, Counted, count_citations, sum_counts
 from medr_ray.entities.matching import Matcher
 from medr_ray.entities.patterns import is_common
 from medr_ray.knowledge.lexicon import Concept
@@ -90,3 +95,17 @@ def test_a_citation_is_credited_to_the_first_form_that_names_a_concept() -> None
         {"concept_id": "A", "form": "incoordination", "year": 2001, "documents": 1, "mentions": 1}]
     assert counted.postings.to_pylist() == [
         {"pmid": "0", "concept_ids": ["A"], "mentions": [3]}, {"pmid": "1", "concept_ids": ["A"], "mentions": [1]}]
+
+
+def test_the_sum_does_not_depend_on_how_many_files_are_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = Directory(str(tmp_path))
+    for number in range(5):
+        rows = [{"concept_id": concept, "form": "f", "year": year, "documents": 1, "mentions": 2}
+                for concept, year in (("A", None), ("B", 2000 + number % 2))]
+        Parts(directory, COUNTS).write(f"p{number}", "x", pa.Table.from_pylist(rows, schema=COUNTS_SCHEMA))
+    at_once = sum_counts(directory)
+    monkeypatch.setattr(counting, "_FEW_ROWS", 3)
+    assert sum_counts(directory).equals(at_once)
+    assert at_once.rows() == [("A", "f", None, 5, 10), ("B", "f", 2000, 3, 6), ("B", "f", 2001, 2, 4)]
