@@ -51,7 +51,7 @@ def test_medr_submit_does_the_same_and_follows_the_log(
     assert "corpus: finished" in done.stdout
     corpus = RunDirectory(str(tmp_path / "quickstart")).stage("corpus")
     assert corpus.manifest() is not None
-    assert corpus.read_records("citations/part-00000.parquet", Citation)
+    assert corpus.read_records("citations", Citation)
 
 
 def test_a_job_runs_the_code_it_was_submitted_with(cluster: Cluster) -> None:
