@@ -5,6 +5,7 @@ import functools
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 SIDECAR = ".md5"  # behind the name of the file it belongs to
 _MD5 = re.compile(r"\b[0-9a-f]{32}\b")
@@ -19,4 +20,9 @@ def sidecar_md5(content: bytes) -> str | None:
 def file_md5(path: Path) -> str:
     """The MD5 of a local file, in lower-case hexadecimal."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, functools.partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+        return md5_of(file)
+
+
+def md5_of(file: Any) -> str:
+    """The MD5 of what is left of an open file, in lower-case hexadecimal."""
+    return hashlib.file_digest(file, functools.partial(hashlib.md5, usedforsecurity=False)).hexdigest()

@@ -17,14 +17,14 @@ about 20 bytes for each record of the corpus, a few times over while it sorts th
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from isal.igzip_lib import IsalError
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.files import BROKEN_GZIP
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.records import Citation, arrow_schema
 from medr_ray.core.run import Directory
@@ -32,8 +32,7 @@ from medr_ray.corpus.reading import read_citations
 from medr_ray.corpus.sources import SourceFile, open_source
 
 READ, CITATIONS = "parts", "citations"  # the folders of the two passes
-_DEFLATE = cast(type[Exception], IsalError)  # its stubs take the class for an instance
-_BROKEN = (DataError, EOFError, OSError, _DEFLATE)  # what a damaged file or stream raises
+_BROKEN = (DataError, OSError, *BROKEN_GZIP)  # what a damaged file or stream raises
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
 _KEYS = {"file": pl.Int32, "pmid": pl.Int64, "version": pl.Int32, "position": pl.Int32}
 

@@ -12,17 +12,17 @@ import importlib.metadata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
+import pyarrow as pa
 import pyarrow.fs as pafs
-from isal import igzip
 
 from medr_ray.core.errors import DataError
-from medr_ray.corpus.checksum import SIDECAR, sidecar_md5
+from medr_ray.core.files import locate, unpacked
+from medr_ray.corpus.checksum import SIDECAR, md5_of, sidecar_md5
 
 EMBEDDED = "embedded"
 _SUFFIXES = (".xml", ".xml.gz")
-_CHUNK = 2**20  # bytes hashed at a time
 _TAIL = 4096  # bytes; one small read of a remote file
 
 
@@ -59,14 +59,9 @@ def open_source(source: SourceFile) -> Iterator[BinaryIO]:
     fs, path = _locate(source.uri)
     with fs.open_input_file(path) as file:
         if source.md5 is not None:
-            _verify(cast(BinaryIO, file), source.md5)
-        is_gzip = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        if not is_gzip:
-            yield cast(BinaryIO, file)
-            return
-        with igzip.IGzipFile(fileobj=file, mode="rb") as unpacked:
-            yield cast(BinaryIO, unpacked)
+            _verify(file, source.md5)
+        with unpacked(file) as stream:
+            yield stream
 
 
 def _expand(source: str) -> list[str]:
@@ -104,9 +99,7 @@ def _embedded_files() -> dict[str, Path]:
 def _locate(uri: str) -> tuple[pafs.FileSystem, str]:
     if uri.startswith(f"{EMBEDDED}:"):
         return pafs.LocalFileSystem(), str(_embedded_files()[uri.partition(":")[2]])
-    if "://" in uri:
-        return pafs.FileSystem.from_uri(uri)
-    return pafs.LocalFileSystem(), str(Path(uri).absolute())
+    return locate(uri)
 
 
 def _describe(number: int, uri: str) -> SourceFile:
@@ -128,10 +121,8 @@ def _tail(fs: pafs.FileSystem, path: str, size: int) -> str:
         return hashlib.sha256(file.read()).hexdigest()[:16]
 
 
-def _verify(file: BinaryIO, md5: str) -> None:
-    digest = hashlib.md5(usedforsecurity=False)
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
+def _verify(file: pa.NativeFile, md5: str) -> None:
+    found = md5_of(file)
     file.seek(0)
-    if digest.hexdigest() != md5:
-        raise DataError(f"MD5 is {digest.hexdigest()}, its .md5 file says {md5}; download it again")
+    if found != md5:
+        raise DataError(f"MD5 is {found}, its .md5 file says {md5}; download it again")

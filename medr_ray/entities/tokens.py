@@ -109,9 +109,8 @@ def tokenise(
                 break
         if first == 32:
             if open_word:
-                ends[count] = at
-                sizes[count] = _singular(folded, places[count], write) - places[count]
-                count, open_word, write = count + 1, False, _padded(folded, places[count] + sizes[count])
+                write = _end_word(folded, places, sizes, ends, count, at, write)
+                count, open_word = count + 1, False
             at += 1
             continue
         if first < 0x80:
@@ -128,9 +127,8 @@ def tokenise(
         kind = classes[point] if known else WORD
         possessive = kind == APOSTROPHE and open_word and _is_possessive(data, at + size, end, classes)
         if open_word and kind not in (WORD, IGNORED):
-            ends[count] = at
-            sizes[count] = _singular(folded, places[count], write) - places[count]
-            count, open_word, write = count + 1, False, _padded(folded, places[count] + sizes[count])
+            write = _end_word(folded, places, sizes, ends, count, at, write)
+            count, open_word = count + 1, False
         if not open_word and not possessive and kind not in (SPACE, IGNORED):
             starts[count], places[count] = at, write
             open_word = True
@@ -147,11 +145,19 @@ def tokenise(
             ends[count], sizes[count] = at, write - places[count]
             count, open_word, write = count + 1, False, _padded(folded, write)
     if open_word:
-        ends[count] = end
-        sizes[count] = _singular(folded, places[count], write) - places[count]
-        _padded(folded, places[count] + sizes[count])
+        _end_word(folded, places, sizes, ends, count, end, write)
         count += 1
     return count
+
+
+@inner
+def _end_word(
+    folded: np.ndarray, places: np.ndarray, sizes: np.ndarray, ends: np.ndarray, count: int, at: int, write: int
+) -> int:
+    """End word ``count`` before byte ``at``, in the singular; returns where the next token is folded to."""
+    ends[count] = at
+    sizes[count] = _singular(folded, places[count], write) - places[count]
+    return _padded(folded, places[count] + sizes[count])
 
 
 @inner

@@ -10,21 +10,18 @@ import hashlib
 import io
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import pyarrow.fs as pafs
-from isal import igzip
 from lxml import etree
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.files import BROKEN_GZIP, locate, unpacked
 
 _KEPT = 50  # bad records named in a report; all are counted
-_CHUNK = 2**20  # characters or bytes read at a time
+_CHUNK = 2**20  # characters read at a time
 _BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a byte that is not UTF-8 becomes
 _DECODER = json.JSONDecoder()
 _AUTHORITIES = {  # who names concepts, as vocabularies call them, by what they are called here
@@ -87,24 +84,14 @@ class Reading:
         return DataError(f"{self.path}: expected {expected}, found {found}")
 
 
-def _locate(path: str) -> tuple[pafs.FileSystem, str]:
-    return pafs.FileSystem.from_uri(path if "://" in path else Path(path).resolve().as_uri())
-
-
 @contextlib.contextmanager
 def open_vocabulary(path: str) -> Iterator[BinaryIO]:
     """The unpacked bytes of a file or URI. DataError when it is missing, or its gzip is broken or cut off."""
-    fs, located = _locate(path)
+    fs, located = locate(path)
     try:
-        with fs.open_input_file(located) as file:
-            is_gzip = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
-            if not is_gzip:
-                yield cast(BinaryIO, file)
-                return
-            with igzip.IGzipFile(fileobj=file, mode="rb") as unpacked:
-                yield cast(BinaryIO, unpacked)
-    except (EOFError, zlib.error, igzip.BadGzipFile) as error:
+        with fs.open_input_file(located) as file, unpacked(file) as stream:
+            yield stream
+    except BROKEN_GZIP as error:
         raise DataError(f"{path}: broken gzip ({error}); download it again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}; name an existing file") from None
@@ -112,15 +99,12 @@ def open_vocabulary(path: str) -> Iterator[BinaryIO]:
 
 def file_digest(path: str) -> str:
     """SHA-256 of the file as stored, hexadecimal. DataError when it cannot be read."""
-    fs, located = _locate(path)
-    digest = hashlib.sha256()
+    fs, located = locate(path)
     try:
         with fs.open_input_stream(located, compression=None) as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}; name an existing file") from None
-    return digest.hexdigest()
 
 
 def as_text(stream: BinaryIO) -> io.TextIOWrapper:
