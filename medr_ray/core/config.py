@@ -67,6 +67,8 @@ class EntitiesConfig(Section):
         "hpo", "hpo_diseases", "genes", "diseases", "drugs")
     lexicons: tuple[LexiconSource, ...] = Field((), description="foreign vocabularies, the most trusted first")
     min_form_length: int = Field(4, ge=1, description="letters; shorter forms are matched in capitals only")
+    abbreviations: bool = Field(
+        True, description="an abbreviation that a text defines, \"tardive dyskinesia (TD)\", is found in that text")
     rare_frequency: float = Field(
         1e-6, gt=0, le=1, description="rare when the upper 95 % bound of df / N is below this (paper: 1e-6)")
     rare_documents: int | None = Field(

@@ -2,7 +2,8 @@
 
 What holds: a mention starts and ends at a word boundary; of overlapping mentions the leftmost wins, of those the
 longest, and of equals the one written exactly as the form (a gene symbol) over the folded one. What counts as the same
-word is said in ``tokens``; offsets are characters of the text as given.
+word is said in ``tokens``; offsets are characters of the text as given. An abbreviation that the text itself defines
+behind a mention is a mention too (see ``abbreviations``), by the form it stands for.
 
 A matcher is compiled once from the lexicon and saved beside it; workers map the same file into memory.
 """
@@ -17,6 +18,7 @@ import pyarrow.fs as pafs
 
 from medr_ray.core.run import Directory
 from medr_ray.entities import tokens, trie
+from medr_ray.entities.abbreviations import resolve
 from medr_ray.entities.patterns import choose_patterns
 from medr_ray.knowledge.lexicon import Concept
 
@@ -33,16 +35,18 @@ class Mention(NamedTuple):
 
 
 class Matcher:
-    """Finds mentions. Form i is ``forms[i]`` and names ``concept_ids[concepts[i]]``."""
+    """Finds mentions. Form i is ``forms[i]`` and names ``concept_ids[concepts[i]]``; ``abbreviations`` says whether
+    those that a text defines are resolved."""
 
     def __init__(
-        self, compiled: trie.Trie, tables: tokens.Folding, forms: pa.Array, concepts: np.ndarray, concept_ids: pa.Array
+        self, compiled: trie.Trie, tables: tokens.Folding, forms: pa.Array, concepts: np.ndarray,
+        concept_ids: pa.Array, abbreviations: bool,
     ) -> None:
-        self._trie, self._tables = compiled, tables
+        self._trie, self._tables, self._abbreviations = compiled, tables, abbreviations
         self.forms, self.concepts, self.concept_ids = forms, concepts, concept_ids
 
     @classmethod
-    def build(cls, lexicon: Sequence[Concept], min_form_length: int) -> "Matcher":
+    def build(cls, lexicon: Sequence[Concept], min_form_length: int, abbreviations: bool = True) -> "Matcher":
         """A matcher straight from concepts, without a file."""
         tables = tokens.folding()
         owned = _owned(lexicon, min_form_length, tables)
@@ -51,11 +55,12 @@ class Matcher:
         compiled = trie.build(keys[: len(keys) - split], keys[len(keys) - split :])
         return cls(compiled, tables, owned["form"].to_arrow().cast(pa.large_string()),
                    owned["concept"].cast(pl.Int32).to_numpy(),
-                   pa.array([one.concept_id for one in lexicon], pa.large_string()))
+                   pa.array([one.concept_id for one in lexicon], pa.large_string()), abbreviations)
 
     def save(self, directory: Directory) -> None:
         """Write ``matcher.arrow``: one row, an array in each column."""
-        columns = trie.to_columns(self._trie, self._tables) | {"concepts": self.concepts}
+        columns = trie.to_columns(self._trie, self._tables) | {
+            "concepts": self.concepts, "abbreviations": np.array([self._abbreviations], np.uint8)}
         for name in ("forms", "concept_ids"):
             columns[f"{name}_data"], columns[f"{name}_offsets"] = tokens.text_buffers(getattr(self, name))
         batch = pa.record_batch({name: _one_list(array) for name, array in columns.items()})
@@ -74,7 +79,8 @@ class Matcher:
         batch = pa.ipc.open_file(source).get_batch(0)
         arrays = {name: batch.column(name).values.to_numpy() for name in batch.schema.names}
         compiled, tables = trie.from_columns(arrays)
-        return cls(compiled, tables, _strings(arrays, "forms"), arrays["concepts"], _strings(arrays, "concept_ids"))
+        return cls(compiled, tables, _strings(arrays, "forms"), arrays["concepts"], _strings(arrays, "concept_ids"),
+                   bool(arrays["abbreviations"][0]))
 
     def find(self, text: str) -> list[Mention]:
         """The mentions of ``text``, in order, not overlapping."""
@@ -89,7 +95,8 @@ class Matcher:
 
     def spans(self, texts: pa.Array | pa.ChunkedArray) -> trie.Spans:
         """Every mention in many texts: numbers of text and form, and bytes of the text."""
-        return trie.find(self._trie, self._tables, texts)
+        spans = trie.find(self._trie, self._tables, texts)
+        return resolve(spans, self._tables, texts) if self._abbreviations else spans
 
 
 def _owned(lexicon: Sequence[Concept], min_form_length: int, tables: tokens.Folding) -> pl.DataFrame:

@@ -41,7 +41,7 @@ def _lexicon_inputs(config: EntitiesConfig) -> list[Any]:
     """What decides the lexicon and how it is matched."""
     versions = [importlib.metadata.version(name) for name in _PACKAGES]
     sources = [[one.model_dump(mode="json"), file_digest(one.path)] for one in config.lexicons]
-    return [versions, config.vocabularies, sources, config.min_form_length]
+    return [versions, config.vocabularies, sources, config.min_form_length, config.abbreviations]
 
 
 def _execute(context: StageContext) -> Counts:
@@ -80,7 +80,7 @@ def _compile_lexicon(context: StageContext) -> str:
         {"file": one.path, "where": skipped.where, "reason": skipped.reason}
         for one in lexicon.readings for skipped in one.skipped))
     write_lexicon(directory, lexicon.concepts)
-    Matcher.build(lexicon.concepts, config.min_form_length).save(directory)
+    Matcher.build(lexicon.concepts, config.min_form_length, config.abbreviations).save(directory)
     directory.write_json(_LEXICON_MARK, {"made_from": wanted, "ambiguous_forms": len(lexicon.ambiguous)})
     return wanted
 

@@ -82,6 +82,20 @@ def _fold(character: str) -> tuple[int, str]:
 
 
 @inner
+def code_point(data: Bytes, at: int) -> tuple[int, int]:
+    """The character whose UTF-8 begins at byte ``at``, and how many bytes it has."""
+    first = np.int64(data[at])
+    if first < 0x80:
+        return first, 1
+    if first < 0xE0:
+        return ((first & 0x1F) << 6) | (data[at + 1] & 0x3F), 2
+    if first < 0xF0:
+        return ((first & 0x0F) << 12) | ((data[at + 1] & 0x3F) << 6) | (data[at + 2] & 0x3F), 3
+    return (((first & 0x07) << 18) | ((data[at + 1] & 0x3F) << 12) | ((data[at + 2] & 0x3F) << 6)
+            | (data[at + 3] & 0x3F)), 4
+
+
+@inner
 def tokenise(
     data: Bytes, begin: int, end: int, classes: np.ndarray, fold_starts: np.ndarray, fold_data: np.ndarray,
     starts: np.ndarray, ends: np.ndarray, folded: np.ndarray, places: np.ndarray, sizes: np.ndarray,
@@ -113,16 +127,7 @@ def tokenise(
                 count, open_word = count + 1, False
             at += 1
             continue
-        if first < 0x80:
-            point, size = np.int64(first), 1
-        elif first < 0xE0:
-            point, size = ((first & 0x1F) << 6) | (data[at + 1] & 0x3F), 2
-        elif first < 0xF0:
-            point, size = ((first & 0x0F) << 12) | ((data[at + 1] & 0x3F) << 6) | (data[at + 2] & 0x3F), 3
-        else:
-            point = (((first & 0x07) << 18) | ((data[at + 1] & 0x3F) << 12) | ((data[at + 2] & 0x3F) << 6)
-                     | (data[at + 3] & 0x3F))
-            size = 4
+        point, size = code_point(data, at)
         known = point < len(classes)
         kind = classes[point] if known else WORD
         possessive = kind == APOSTROPHE and open_word and _is_possessive(data, at + size, end, classes)

@@ -204,10 +204,13 @@ class Registry:
         return (silent or draft.names[0] in other.claims) and not is_narrower(form, draft.names)
 
     def _fits(self, draft: Draft, target: int) -> bool:
-        """Of another vocabulary, and of the same type as far as types tell things apart."""
+        """Of another vocabulary, and of the same type as far as types tell things apart; of a drug that is only a name
+        a gene product tells that it is none."""
         if target == _SHARED:
             return False
         other = self._get(target)
+        if other.made_up and other.entity_type == DRUG != draft.entity_type:
+            return False
         return not draft.members & other.members and other.entity_type in _kinds(draft)
 
     def _own(self, draft: Draft) -> int:

@@ -19,7 +19,7 @@ from medr_ray.knowledge.identity import SYNONYM, Draft, Registry, is_narrower
 from medr_ray.knowledge.mesh import mesh_type
 from medr_ray.knowledge.ownership import decide_owners
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
-from medr_ray.knowledge.reading import Reading
+from medr_ray.knowledge.reading import MeshRecords, Reading
 from medr_ray.knowledge.specialty import decide_specialty, finding_votes, phenotype_specialty
 from medr_ray.knowledge.text import normalise
 from medr_ray.knowledge.vocabularies import read_source
@@ -81,8 +81,9 @@ def _assemble_embedded(vocabularies: tuple[str, ...]) -> Lexicon:
 def _assemble(vocabularies: tuple[str, ...], sources: tuple[LexiconSource, ...]) -> Lexicon:
     with _without_collections():
         registry = Registry(_embedded_drafts(vocabularies))
-        readings = _fold_sources(registry, sources)
-        drafts = list(registry.drafts())
+        mesh = MeshRecords()
+        readings = _fold_sources(registry, sources, mesh)
+        drafts = list(_as_mesh_has_it(registry.drafts(), mesh.others))
         owner, ambiguous = decide_owners(drafts)
         concepts = sorted((_settle(draft, number, owner) for number, draft in enumerate(drafts)),
                           key=lambda one: one.concept_id)
@@ -101,11 +102,26 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _fold_sources(registry: Registry, sources: Sequence[LexiconSource]) -> tuple[Reading, ...]:
-    headings: dict[str, tuple[str, ...]] = {}
+def _as_mesh_has_it(drafts: Iterable[Draft], others: Mapping[str, str]) -> Iterator[Draft]:
+    """Names that MeSH has for something else are no drug's, and a drug that loses its preferred name is none ("liver"
+    of DrugBank; classes of action and enzymes of the name dictionary; what DrugBank numbers may be a protein). A gene
+    product that no vocabulary of genes knows is a family or a class of enzymes, and left out."""
+    for draft in drafts:
+        from_mesh = any(one.startswith("MESH:") for one in (draft.concept_id, *draft.xrefs))
+        if draft.entity_type == GENE and from_mesh and not draft.symbols:
+            continue
+        if draft.entity_type == DRUG and not from_mesh:
+            lost = {one for one in draft.claims if others.get(one, GENE) != GENE or (draft.made_up and one in others)}
+            if draft.names[0] in lost:
+                continue
+            draft.claims = {one: rank for one, rank in draft.claims.items() if one not in lost}
+        yield draft
+
+
+def _fold_sources(registry: Registry, sources: Sequence[LexiconSource], mesh: MeshRecords) -> tuple[Reading, ...]:
     readings = []
     for number, source in enumerate(sources):
-        entries, reading = read_source(source, headings)
+        entries, reading = read_source(source, mesh)
         reading.joined = registry.fold(entries, len(VOCABULARIES) + number, 1 << (_FIRST_SOURCE + number))
         readings.append(reading)
     return tuple(readings)

@@ -8,7 +8,7 @@ What holds: every term of a record names it, permuted ones too, in both forms of
 C and F03 are diseases, but not C23.550.288 and C23.550.291: "Disease", "Recurrence" and the like are attributes. Of D,
 small molecules, hormones and antibodies are drugs, and what is nothing but a protein is a gene product; classes of
 action, dosage forms and mixtures are neither (annotators agree: taken for drugs, they are two thirds of the false
-chemicals in BC5CDR's training set). The rest is left out. A supplementary concept has the type its class says, or else
+chemicals in BC5CDR's training set). The rest is left out, but the names are kept: they are no drug's either. A supplementary concept has the type its class says, or else
 that of the headings it is mapped to, a disease if any of them is one; its headings lend it their tree numbers.
 """
 
@@ -20,6 +20,7 @@ from lxml import etree
 
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.knowledge.reading import Entry, Reading, read_elements, read_rows, text_of, texts_of
+from medr_ray.knowledge.text import normalise
 
 _UI = re.compile(r"[CD]\d{6,9}")
 _TREE = re.compile(r"[A-Z]\d\d(\.\d+)*")
@@ -39,7 +40,7 @@ _ROWS = "MeSH XML, or rows of UI, name, synonyms and tree numbers or mapped head
 
 
 def read_mesh(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
-    """Diseases and chemicals of a MeSH file. Descriptors are remembered in ``reading.headings``: the file of
+    """Diseases and chemicals of a MeSH file. Descriptors are remembered in ``reading.mesh.headings``: the file of
     supplementary concepts is to be read after that of the descriptors."""
     beginning = stream.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
     stream.seek(0)
@@ -115,7 +116,7 @@ def _descriptor(
     if bad:
         reading.skip(where, f"{ui}: {bad[0]!r} is no tree number")
         return None
-    reading.headings[ui] = trees
+    reading.mesh.headings[ui] = trees
     return _entry(ui, name, mesh_type(trees), terms, trees, reading)
 
 
@@ -125,8 +126,8 @@ def _supplementary(
 ) -> Entry | None:
     if not _is_sound(where, ui, name, reading):
         return None
-    trees = tuple(dict.fromkeys(tree for heading in mapped for tree in reading.headings.get(heading, ())))
-    if record_class is None and not any(heading in reading.headings for heading in mapped):
+    trees = tuple(dict.fromkeys(tree for heading in mapped for tree in reading.mesh.headings.get(heading, ())))
+    if record_class is None and not any(heading in reading.mesh.headings for heading in mapped):
         reading.skip(where, f"{ui}: no class, and none of its headings {', '.join(mapped) or '(none)'} was read; "
                             "list the file of descriptors before that of supplementary concepts")
         return None
@@ -151,6 +152,8 @@ def _is_sound(where: str, ui: str, name: str, reading: Reading) -> bool:
 def _entry(
     ui: str, name: str, kind: str, terms: tuple[str, ...], trees: tuple[str, ...], reading: Reading
 ) -> Entry | None:
+    if kind != DRUG:
+        reading.mesh.others.update(dict.fromkeys(map(normalise, (name, *terms)), kind))
     if not kind:
         reading.leave_out("neither a disease nor a chemical")
         return None

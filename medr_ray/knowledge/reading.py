@@ -58,14 +58,24 @@ class Skipped:
 
 
 @dataclass
+class MeshRecords:
+    """What the MeSH files read so far say beside their entries: the tree numbers of each heading by its UI, and the
+    names (as forms) of every record that is no drug, each with what it is ("" for neither disease, drug nor gene
+    product)."""
+
+    headings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class Reading:
     """One file being read: what came of its records. ``skipped`` names the first bad ones, ``bad`` counts all of
-    them; ``left_out`` counts by reason the good records that are not for the lexicon. ``headings`` are the tree
-    numbers of the MeSH headings read so far, in this file and those before it."""
+    them; ``left_out`` counts by reason the good records that are not for the lexicon. ``mesh`` is what the MeSH files
+    say, this one and those before it."""
 
     path: str
     entity_type: str | None = None
-    headings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    mesh: MeshRecords = field(default_factory=MeshRecords)
     entries: int = 0
     joined: int = 0
     bad: int = 0

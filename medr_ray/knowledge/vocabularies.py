@@ -11,7 +11,7 @@ from medr_ray.core.config import LexiconSource
 from medr_ray.knowledge.mesh import read_mesh
 from medr_ray.knowledge.mondo import read_mondo
 from medr_ray.knowledge.orphanet import read_orphanet
-from medr_ray.knowledge.reading import Entry, Reading, open_vocabulary
+from medr_ray.knowledge.reading import Entry, MeshRecords, Reading, open_vocabulary
 from medr_ray.knowledge.tables import read_csv, read_drugbank, read_hgnc
 
 Reader = Callable[[BinaryIO, Reading], Iterator[Entry]]
@@ -25,15 +25,12 @@ READERS: dict[str, tuple[Reader, str]] = {
 }
 
 
-def read_source(
-    source: LexiconSource, headings: dict[str, tuple[str, ...]] | None = None
-) -> tuple[list[Entry], Reading]:
+def read_source(source: LexiconSource, mesh: MeshRecords | None = None) -> tuple[list[Entry], Reading]:
     """The entries of a source and the report on reading it.
 
-    ``headings`` are the tree numbers of MeSH headings by UI: those of earlier sources, to which a MeSH source adds its
-    own. DataError when the file is missing, broken, of another format, or has nothing to offer.
+    ``mesh`` is what earlier sources of MeSH say; this one adds to it if it is one. DataError when the file is missing, broken, of another format, or has nothing to offer.
     """
-    reading = Reading(source.path, source.entity_type, {} if headings is None else headings)
+    reading = Reading(source.path, source.entity_type, MeshRecords() if mesh is None else mesh)
     read, expected = READERS[source.format]
     with open_vocabulary(source.path) as stream:
         entries = list(_wanted(read(stream, reading), source, reading))

