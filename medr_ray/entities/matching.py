@@ -19,7 +19,7 @@ import pyarrow.fs as pafs
 from medr_ray.core.run import Directory
 from medr_ray.entities import tokens, trie
 from medr_ray.entities.abbreviations import resolve
-from medr_ray.entities.patterns import choose_patterns
+from medr_ray.entities.patterns import choose_patterns, common_words
 from medr_ray.knowledge.lexicon import Concept
 
 COMPILED = "matcher.arrow"
@@ -113,6 +113,8 @@ def _owned(lexicon: Sequence[Concept], min_form_length: int, tables: tokens.Fold
             "key": pl.Series(values=tokens.keys(forms, tables, exact), dtype=pl.String),
             "form": pl.Series([form for form, _ in pairs], dtype=pl.String),
             "concept": pl.Series([i for _, i in pairs], dtype=pl.Int64)}).filter(pl.col("key") != "")
+        if not exact:  # "emergencies" too
+            claims = claims.filter(~pl.col("key").is_in(list(common_words())))
         kinds.append(_settle(claims, pl.Series(values=names, dtype=pl.String)).with_columns(exact=pl.lit(exact)))
     return pl.concat(kinds)
 

@@ -2,7 +2,8 @@
 
 Names are matched case folded. Gene symbols are matched as written, and forms too short to be told from other words in
 capitals only (short by letters: "at 10" is no name). Words of everyday English, and letters that mean something else to
-every physician, are not matched at all.
+every physician, are not matched at all. A disease is also found by its adjective ("hypertensive") where nothing else is
+called so.
 """
 
 import functools
@@ -15,8 +16,11 @@ import pyarrow as pa
 
 from medr_ray.core.run import Directory
 from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE
 
 LEXICON = "lexicon.parquet"
+_ADJECTIVES = (("tension", "tensive"), ("epsy", "eptic"), ("phrenia", "phrenic"), ("toxicity", "toxic"),
+               ("olism", "olic"))
 _MIN_EXACT = 3  # characters; two capitals stand for too many things
 _SCHEMA = pa.schema([
     ("concept_id", pa.string()), ("name", pa.string()), ("entity_type", pa.string()), ("forms", pa.list_(pa.string())),
@@ -34,13 +38,20 @@ class Patterns:
 
 def choose_patterns(concepts: Sequence[Concept], min_form_length: int) -> list[Patterns]:
     """Patterns for each concept; ``Matcher.build`` decides who owns a pattern that two concepts share."""
-    return [_patterns(concept, min_form_length) for concept in concepts]
+    taken = frozenset(form for concept in concepts for form in concept.forms)
+    return [_patterns(concept, min_form_length, taken) for concept in concepts]
+
+
+@functools.cache
+def common_words() -> frozenset[str]:
+    """Everyday words and abbreviations with another, far more usual meaning, in lower case."""
+    words = _words()
+    return words["english"] | words["abbreviations"]
 
 
 def is_common(form: str) -> bool:
-    """True for everyday words and for abbreviations with another, far more usual meaning."""
-    words = _words()
-    return form.casefold() in words["english"] or form.casefold() in words["abbreviations"]
+    """Whether a form is one of ``common_words``."""
+    return form.casefold() in common_words()
 
 
 def write_lexicon(directory: Directory, concepts: Sequence[Concept]) -> None:
@@ -56,7 +67,7 @@ def read_lexicon(directory: Directory) -> dict[str, Concept]:
     return {row[0]: Concept(*row) for row in zip(*(columns[name] for name in _SCHEMA.names), strict=True)}
 
 
-def _patterns(concept: Concept, min_form_length: int) -> Patterns:
+def _patterns(concept: Concept, min_form_length: int, taken: frozenset[str]) -> Patterns:
     folded: list[str] = []
     exact: list[str] = []
     for form in concept.forms:
@@ -70,7 +81,13 @@ def _patterns(concept: Concept, min_form_length: int) -> Patterns:
             exact.append(form.upper())
         else:
             folded.append(form)
+            if concept.entity_type in (DISEASE, PHENOTYPE) and " " not in form:
+                folded += [adjective for adjective in _adjectives(form) if adjective not in taken]
     return Patterns(tuple(folded), tuple(text for text in exact if len(text) >= _MIN_EXACT))
+
+
+def _adjectives(noun: str) -> list[str]:
+    return [noun.removesuffix(ending) + adjective for ending, adjective in _ADJECTIVES if noun.endswith(ending)]
 
 
 @functools.cache
