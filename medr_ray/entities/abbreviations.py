@@ -47,7 +47,7 @@ def _lower(byte: int) -> int:
 
 @inner
 def _short_form(text: np.ndarray, end: int) -> tuple[int, int]:
-    """Bytes [start, stop) of the short form that the parenthesis behind ``end`` begins with; (0, 0) if there is none."""
+    """Bytes [start, stop) of the short form that the parenthesis behind ``end`` begins with, or (0, 0)."""
     at = end
     while at < len(text) and _space(text[at]):
         at += 1
@@ -57,9 +57,9 @@ def _short_form(text: np.ndarray, end: int) -> tuple[int, int]:
     start, stop, closing = at + 1, 0, at + 1
     while closing < len(text) and text[closing] != close:
         byte = text[closing]
-        if closing - start > _ASIDE or byte == _OPEN or byte == _OPEN_SQUARE:
+        if closing - start > _ASIDE or byte in (_OPEN, _OPEN_SQUARE):
             return 0, 0
-        if stop == 0 and (byte == _COMMA or byte == _SEMICOLON):
+        if stop == 0 and byte in (_COMMA, _SEMICOLON):
             stop = closing
         closing += 1
     if closing == len(text):
@@ -200,7 +200,7 @@ def _merge(
     out: np.ndarray, size: int, number: int, uses: np.ndarray, used: int, forms: np.ndarray, starts: np.ndarray,
     ends: np.ndarray, first: int, last: int,
 ) -> int:
-    """Mentions ``first`` to ``last`` of text ``number`` and the uses of abbreviations, in order; returns the new size."""
+    """Put mentions ``first`` to ``last`` and the uses in order; returns the new size."""
     at, free = first, 0
     for i in range(used):
         start, end = uses[0, i], uses[1, i]

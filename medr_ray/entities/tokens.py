@@ -11,7 +11,7 @@ folds exactly as whoever built it.
 
 import functools
 import unicodedata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -82,7 +82,7 @@ def _fold(character: str) -> tuple[int, str]:
 
 
 @inner
-def code_point(data: Bytes, at: int) -> tuple[int, int]:
+def code_point(data: Bytes, at: int) -> tuple[Any, int]:
     """The character whose UTF-8 begins at byte ``at``, and how many bytes it has."""
     first = np.int64(data[at])
     if first < 0x80:

@@ -53,8 +53,10 @@ class RulesExtractor:
         else:
             entities = set()
             statements = []
+            found = self._matcher.find(document.text)  # at once: an abbreviation is defined in one sentence for all
             for start, end in document.spans:
-                mentions = self._matcher.find(document.text[start:end])
+                mentions = [one._replace(start=one.start - start, end=one.end - start)
+                            for one in found if start <= one.start and one.end <= end]
                 entities.update(one.concept_id for one in mentions if one.concept_id in self._vocabulary)
                 statements += read_sentence(document.text[start:end], start, mentions, self._vocabulary)
         relations = relations_of(document, statements, self._vocabulary, self.name)

@@ -2,8 +2,9 @@
 
 What holds: concepts that several vocabularies know are one (``identity`` says when). A form belongs to at most one
 concept: a preferred name wins over a synonym, then the more specific vocabulary wins (HPO diseases, HPO terms, MeSH
-diseases, drugs, genes, then foreign sources in their order); what two concepts claim equally well is ambiguous and
-belongs to none. Concepts are sorted by id and their forms too, so that equal vocabularies give equal files.
+diseases, drugs, genes, then foreign sources in their order), but synonyms of HPO terms, many of them loose, come last;
+what two concepts claim equally well is ambiguous and belongs to none. Concepts are sorted by id and their forms too, so
+that equal vocabularies give equal files.
 """
 
 import functools
@@ -31,6 +32,7 @@ _RANK = {name: rank for rank, name in enumerate(VOCABULARIES)}
 # One bit per vocabulary; HPO's three are one: its diseases, terms and genes are never the same thing.
 _MEMBER = {"hpo_diseases": 1, "hpo": 1, "genes": 1, "diseases": 2, "drugs": 4}
 _FIRST_SOURCE = 3  # bit of the first foreign source
+_LOOSE = SYNONYM // 2  # added to the rank of a loose synonym
 _MIN_FORM = 2  # characters; a single letter names nothing
 
 
@@ -175,6 +177,7 @@ def _hpo_terms(hpo: Hpo) -> list[Draft]:
         else:
             continue
         draft = _draft("hpo", term.term_id, term.name, kind, normalise(term.name), map(normalise, term.synonyms))
+        draft.claims = {form: rank + _LOOSE if rank >= SYNONYM else rank for form, rank in draft.claims.items()}
         draft.specialty = specialty
         drafts.append(draft)
     return drafts

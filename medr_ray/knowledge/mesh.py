@@ -8,8 +8,9 @@ What holds: every term of a record names it, permuted ones too, in both forms of
 C and F03 are diseases, but not C23.550.288 and C23.550.291: "Disease", "Recurrence" and the like are attributes. Of D,
 small molecules, hormones and antibodies are drugs, and what is nothing but a protein is a gene product; classes of
 action, dosage forms and mixtures are neither (annotators agree: taken for drugs, they are two thirds of the false
-chemicals in BC5CDR's training set). The rest is left out, but the names are kept: they are no drug's either. A supplementary concept has the type its class says, or else
-that of the headings it is mapped to, a disease if any of them is one; its headings lend it their tree numbers.
+chemicals in BC5CDR's training set). The rest is left out, but the names are kept: they are no drug's either. A
+supplementary concept has the type its class says, or else that of the headings it is mapped to, a disease if any of
+them is one; its headings lend it their tree numbers.
 """
 
 import re

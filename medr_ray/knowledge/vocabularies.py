@@ -28,7 +28,8 @@ READERS: dict[str, tuple[Reader, str]] = {
 def read_source(source: LexiconSource, mesh: MeshRecords | None = None) -> tuple[list[Entry], Reading]:
     """The entries of a source and the report on reading it.
 
-    ``mesh`` is what earlier sources of MeSH say; this one adds to it if it is one. DataError when the file is missing, broken, of another format, or has nothing to offer.
+    ``mesh`` is what earlier sources of MeSH say; this one adds to it if it is one. DataError when the file is missing,
+    broken, of another format, or has nothing to offer.
     """
     reading = Reading(source.path, source.entity_type, MeshRecords() if mesh is None else mesh)
     read, expected = READERS[source.format]

@@ -64,6 +64,21 @@ def test_common_words_are_not_taken_for_genes_or_diseases(matcher: Matcher) -> N
     assert _found(matcher, "A CAT scan with hearing aids in the AR group; AIDS.") == [("D:aids", "AIDS")]
 
 
+def test_a_common_word_is_common_in_the_plural() -> None:
+    matcher = Matcher.build([Concept("D:e", "Emergencies", "disease", ("emergencies", "crises"), "")], 4)
+    assert _found(matcher, "An emergency; emergencies; crises") == [("D:e", "crises")]
+
+
+def test_a_disease_is_found_by_its_adjective_unless_that_is_something_else() -> None:
+    matcher = Matcher.build([
+        Concept("D:ht", "Hypertension", "disease", ("hypertension", "pulmonary hypertension"), ""),
+        Concept("P:ep", "Epilepsy", "phenotype", ("epilepsy",), ""),
+        Concept("D:nt", "Neurotoxicity", "disease", ("neurotoxicity",), ""),
+        Concept("DRUG:nt", "A poison", "drug", ("neurotoxic",), "")], 4)
+    assert _found(matcher, "hypertensive, Epileptics, neurotoxic; antihypertensive; pulmonary hypertensive") == [
+        ("D:ht", "hypertensive"), ("P:ep", "Epileptics"), ("DRUG:nt", "neurotoxic"), ("D:ht", "hypertensive")]
+
+
 def test_typographic_variants_are_found_at_their_own_offsets(matcher: Matcher) -> None:
     text = "Ⅳ ﬁrst: SJÖGREN’S\n syndrome, ataxia‑telangiectasia"
     assert _found(matcher, text) == [("D:sjogren", "SJÖGREN’S\n syndrome"), ("D:at", "ataxia‑telangiectasia")]

@@ -66,6 +66,11 @@ def test_a_hedge_lowers_confidence(rules: RulesExtractor) -> None:
     assert not hedged or hedged[0].confidence < plain.confidence * 0.6
 
 
+def test_an_abbreviation_defined_in_another_sentence_is_read(rules: RulesExtractor) -> None:
+    found = rules.extract(abstract("Marfan syndrome (MFS) in a family.", "MFS was treated with losartan.")).relations
+    assert [(one.subject, one.predicate, one.object) for one in found] == [("OMIM:1", "treated_with", "DRUG:1")]
+
+
 def test_a_list_is_read_to_its_end(rules: RulesExtractor) -> None:
     found = rules.extract(abstract("Marfan syndrome is characterized by ectopia lentis and seizures.")).relations
     assert {one.object for one in found} == {"HP:1", "HP:2"}

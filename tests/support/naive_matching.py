@@ -66,3 +66,41 @@ def count(
         for concept in set(named):
             years.setdefault(concept, Counter())[year] += 1
     return {one: (sum(years[one].values()), mentions[one], dict(years[one])) for one in mentions}
+
+
+_ASIDE = re.compile(r"\s*(?:\(([^()\[\]]*)\)|\[([^\[\]()]*)\])")
+
+
+def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """``found`` (start, end, concept) with the abbreviations that the text defines behind them, each use by the meaning
+    of its first definition."""
+    meanings: dict[str, str] = {}
+    for start, end, concept in found:
+        aside = _ASIDE.match(text, end)
+        short = re.split("[,;]", aside[1] or aside[2] or "")[0].strip(" \t\n") if aside else ""
+        if (2 <= len(short) <= 10 and short[0].isalnum() and short.count(" ") <= 1 and re.search("[A-Z]", short)
+                and _spells(short, text[start:end])):
+            meanings.setdefault(short, concept)
+    if not meanings:
+        return list(found)
+    either = "|".join(map(re.escape, sorted(meanings, key=len, reverse=True)))
+    uses = [(one.start(), one.end(), meanings[one[1]]) for one in re.finditer(rf"(?<!\w)({either})s?(?!\w)", text)]
+    kept = list(found)
+    for use in uses:
+        touched = [one for one in kept if one[0] < use[1] and use[0] < one[1]]
+        if all(use[0] <= start and end <= use[1] for start, end, _ in touched):
+            kept = [one for one in kept if one not in touched] + [use]
+    return sorted(kept)
+
+
+def _spells(short: str, long: str) -> bool:
+    """As Schwartz and Hearst print it: from the end, each character of the short form in turn, its first one where a
+    word begins."""
+    at = len(long)
+    for number, letter in reversed([(i, one) for i, one in enumerate(short.lower()) if one.isalnum()]):
+        at -= 1
+        while at >= 0 and (long[at].lower() != letter or (number == 0 and at > 0 and long[at - 1].isalnum())):
+            at -= 1
+        if at < 0:
+            return False
+    return len(long) - at > len(short)
