@@ -21,6 +21,7 @@ Function = Callable[..., Any]
 # For compiled callers. Functions that make no arrays need not count references to those they are given: counting them
 # took two thirds of the time of small ones.
 inner: Function = functools.partial(njit, _nrt=False)
+allocating_inner: Function = njit  # for those that make arrays
 
 
 def entry(function: Function) -> Function:

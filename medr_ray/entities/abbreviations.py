@@ -12,20 +12,18 @@ space.
 """
 
 import numpy as np
-import pyarrow as pa
 
-from medr_ray.core.compiled import allocating_entry, inner
-from medr_ray.entities.tokens import WORD, Folding, code_point, text_buffers
-from medr_ray.entities.trie import Spans
+from medr_ray.core.compiled import allocating_entry, allocating_inner, inner
+from medr_ray.entities.tokens import WORD, Bytes, Folding, Offsets, code_point
+from medr_ray.entities.trie import Spans, is_same, widened
 
 _ASIDE = 60  # bytes of a parenthesis, at most
 _SHORT = 10  # characters of a short form, at most
 _OPEN, _CLOSE, _OPEN_SQUARE, _CLOSE_SQUARE, _COMMA, _SEMICOLON = (ord(one) for one in "()[],;")
 
 
-def resolve(spans: Spans, tables: Folding, texts: pa.Array | pa.ChunkedArray) -> Spans:
-    """``spans``, in order, of ``texts`` with the abbreviations that these define."""
-    data, offsets = text_buffers(texts)
+def resolve(spans: Spans, tables: Folding, data: Bytes, offsets: Offsets) -> Spans:
+    """``spans``, in order, of the texts (see ``tokens.text_buffers``) with the abbreviations that these define."""
     return Spans(*_resolve(data, offsets, tables.classes, *spans))
 
 
@@ -98,17 +96,6 @@ def _spells(text: np.ndarray, start: int, stop: int, begin: int, end: int) -> bo
 
 
 @inner
-def _same(text: np.ndarray, start: int, stop: int, at: int) -> bool:
-    """Whether the bytes from ``at`` on are ``text[start:stop]``."""
-    if at + stop - start > len(text):
-        return False
-    for i in range(stop - start):  # noqa: SIM110 - a compiled loop
-        if text[at + i] != text[start + i]:
-            return False
-    return True
-
-
-@inner
 def _in_word(text: np.ndarray, at: int, classes: np.ndarray) -> bool:
     """Whether a letter or digit begins at byte ``at``."""
     if at < 0 or at >= len(text):
@@ -129,9 +116,11 @@ def _before(text: np.ndarray, at: int) -> int:
 @inner
 def _use(text: np.ndarray, start: int, stop: int, at: int, classes: np.ndarray) -> int:
     """Where the use of the short form that begins at ``at`` ends, a plural s included; 0 if there is none."""
-    if not _same(text, start, stop, at) or _in_word(text, _before(text, at), classes):
+    size = stop - start
+    end = at + size
+    if (end > len(text) or not is_same(text, at, size, text, start, size)
+            or _in_word(text, _before(text, at), classes)):
         return 0
-    end = at + stop - start
     if end < len(text) and text[end] == 115 and not _in_word(text, end + 1, classes):
         return end + 1
     return 0 if _in_word(text, end, classes) else end
@@ -148,48 +137,72 @@ def _sorted_in(uses: np.ndarray, count: int, start: int, end: int, form: int) ->
     uses[0, at], uses[1, at], uses[2, at] = start, end, form
 
 
+@inner
+def _is_defined(text: np.ndarray, start: int, stop: int, shorts: np.ndarray, defined: int) -> bool:
+    """Whether the short form ``text[start:stop]`` is among the first ``defined`` of ``shorts``."""
+    for i in range(defined):
+        if is_same(text, shorts[0, i], shorts[1, i] - shorts[0, i], text, start, stop - start):
+            return True
+    return False
+
+
+@allocating_inner
+def _definitions(
+    text: np.ndarray, forms: np.ndarray, starts: np.ndarray, ends: np.ndarray, first: int, last: int,
+    shorts: np.ndarray,
+) -> tuple[np.ndarray, int]:
+    """(bytes [start, stop) and form of each short form that is defined behind mentions ``first`` to ``last``, how
+    many); kept in ``shorts`` while they fit."""
+    defined = 0
+    for i in range(first, last):
+        start, stop = _short_form(text, ends[i])
+        if not stop or not _spells(text, start, stop, starts[i], ends[i]) or _is_defined(
+                text, start, stop, shorts, defined):
+            continue
+        if defined == shorts.shape[1]:
+            shorts = widened(shorts, 2 * defined)
+        shorts[0, defined], shorts[1, defined], shorts[2, defined] = start, stop, forms[i]
+        defined += 1
+    return shorts, defined
+
+
+@allocating_inner
+def _uses(
+    text: np.ndarray, classes: np.ndarray, shorts: np.ndarray, defined: int, uses: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """(bytes [start, end) and form of each use of the short forms, in order, how many); kept in ``uses`` while they
+    fit."""
+    used = 0
+    for i in range(defined):
+        for at in range(len(text)):
+            end = _use(text, shorts[0, i], shorts[1, i], at, classes)
+            if not end:
+                continue
+            if used == uses.shape[1]:
+                uses = widened(uses, 2 * used)
+            _sorted_in(uses, used, at, end, shorts[2, i])
+            used += 1
+    return uses, used
+
+
 @allocating_entry
 def _resolve(
     data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, texts: np.ndarray, forms: np.ndarray,
     starts: np.ndarray, ends: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     out = np.empty((4, 2 * len(texts) + 64), np.int64)
-    uses = np.empty((3, 64), np.int64)
-    shorts = np.empty((3, 16), np.int64)
+    shorts, uses = np.empty((3, 16), np.int64), np.empty((3, 64), np.int64)
     size, first = 0, 0
     while first < len(texts):
         number, last = texts[first], first
-        text = data[offsets[number]:offsets[number + 1]]
-        defined = 0
         while last < len(texts) and texts[last] == number:
-            start, stop = _short_form(text, ends[last])
-            if stop and _spells(text, start, stop, starts[last], ends[last]):
-                known = False
-                for i in range(defined):
-                    known |= shorts[1, i] - shorts[0, i] == stop - start and _same(text, start, stop, shorts[0, i])
-                if not known:
-                    if defined == shorts.shape[1]:
-                        larger = np.empty((3, 2 * defined), np.int64)
-                        larger[:, :defined] = shorts
-                        shorts = larger
-                    shorts[0, defined], shorts[1, defined], shorts[2, defined] = start, stop, forms[last]
-                    defined += 1
             last += 1
-        used = 0
-        for i in range(defined):
-            for at in range(len(text)):
-                end = _use(text, shorts[0, i], shorts[1, i], at, classes)
-                if end:
-                    if used == uses.shape[1]:
-                        larger = np.empty((3, 2 * used), np.int64)
-                        larger[:, :used] = uses
-                        uses = larger
-                    _sorted_in(uses, used, at, end, shorts[2, i])
-                    used += 1
-        if size + last - first + used > out.shape[1]:
-            larger = np.empty((4, 2 * (size + last - first + used)), np.int64)
-            larger[:, :size] = out[:, :size]
-            out = larger
+        text = data[offsets[number]:offsets[number + 1]]
+        shorts, defined = _definitions(text, forms, starts, ends, first, last, shorts)
+        uses, used = _uses(text, classes, shorts, defined, uses)
+        room = size + last - first + used
+        if room > out.shape[1]:
+            out = widened(out, 2 * room)
         size = _merge(out, size, number, uses, used, forms, starts, ends, first, last)
         first = last
     return out[0, :size].copy(), out[1, :size].copy(), out[2, :size].copy(), out[3, :size].copy()

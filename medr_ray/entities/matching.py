@@ -95,8 +95,9 @@ class Matcher:
 
     def spans(self, texts: pa.Array | pa.ChunkedArray) -> trie.Spans:
         """Every mention in many texts: numbers of text and form, and bytes of the text."""
-        spans = trie.find(self._trie, self._tables, texts)
-        return resolve(spans, self._tables, texts) if self._abbreviations else spans
+        data, offsets = tokens.text_buffers(texts)
+        spans = trie.find(self._trie, self._tables, data, offsets)
+        return resolve(spans, self._tables, data, offsets) if self._abbreviations else spans
 
 
 def _owned(lexicon: Sequence[Concept], min_form_length: int, tables: tokens.Folding) -> pl.DataFrame:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from medr_ray.core.compiled import allocating_entry, inner
+from medr_ray.core.compiled import allocating_entry, allocating_inner, inner
 from medr_ray.core.errors import DataError
-from medr_ray.entities.tokens import Folding, read_only, text_buffers, tokenise
+from medr_ray.entities.tokens import Bytes, Folding, Offsets, read_only, text_buffers, tokenise
 
 _FOLDED, _EXACT = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # where the two kinds of walk start
 _FILTER_LOAD = 8  # bits for each entry of a filter, at least: one in eight is passed on in vain
@@ -59,9 +59,8 @@ def build(folded: pa.Array, exact: pa.Array) -> Trie:
     return Trie(*(read_only(one) for one in arrays))
 
 
-def find(trie: Trie, tables: Folding, texts: pa.Array) -> Spans:
-    """Every match in the texts (strings, none null)."""
-    data, offsets = text_buffers(texts)
+def find(trie: Trie, tables: Folding, data: Bytes, offsets: Offsets) -> Spans:
+    """Every match in the texts (see ``tokens.text_buffers``)."""
     return Spans(*_scan(
         data, offsets, tables.classes, tables.starts, tables.data, tables.growth, *trie))
 
@@ -223,7 +222,7 @@ def _longest(
 
 
 @inner
-def _is_same(one: np.ndarray, begin: int, size: int, other: np.ndarray, place: int, other_size: int) -> bool:
+def is_same(one: np.ndarray, begin: int, size: int, other: np.ndarray, place: int, other_size: int) -> bool:
     """Whether ``size`` bytes of ``one`` from ``begin`` on are those of ``other`` from ``place`` on."""
     if size != other_size:
         return False
@@ -231,6 +230,14 @@ def _is_same(one: np.ndarray, begin: int, size: int, other: np.ndarray, place: i
         if one[begin + i] != other[place + i]:
             return False
     return True
+
+
+@allocating_inner
+def widened(table: np.ndarray, columns: int) -> np.ndarray:
+    """A copy of int64[rows, N] with room for ``columns``, the new ones not yet set."""
+    wider = np.empty((len(table), columns), np.int64)
+    wider[:, : table.shape[1]] = table
+    return wider
 
 
 @allocating_entry
@@ -256,7 +263,7 @@ def _scan(
         for i in range(found):
             lengths[i] = stops[i] - starts[i]
             as_folded[i] = _hash(folded_words, places[i] >> 3, sizes[i])
-            same = _is_same(text, starts[i], lengths[i], folded, places[i], sizes[i])
+            same = is_same(text, starts[i], lengths[i], folded, places[i], sizes[i])
             as_written[i] = as_folded[i] if same else _hash_bytes(text, starts[i], stops[i], room, words)
         token = 0
         while token < found:
@@ -272,9 +279,8 @@ def _scan(
                 token += 1
                 continue
             if size == capacity:
-                larger = np.empty((4, 2 * capacity), np.int64)
-                larger[:, :capacity] = out
-                out, capacity = larger, 2 * capacity
+                capacity *= 2
+                out = widened(out, capacity)
             out[0, size], out[1, size] = number, form
             out[2, size], out[3, size] = starts[token], stops[token + count - 1]
             size += 1

@@ -209,7 +209,7 @@ class Registry:
         if target == _SHARED:
             return False
         other = self._get(target)
-        if other.made_up and other.entity_type == DRUG != draft.entity_type:
+        if other.made_up and other.entity_type == DRUG and draft.entity_type != DRUG:
             return False
         return not draft.members & other.members and other.entity_type in _kinds(draft)
 

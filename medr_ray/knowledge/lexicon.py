@@ -32,7 +32,7 @@ _RANK = {name: rank for rank, name in enumerate(VOCABULARIES)}
 # One bit per vocabulary; HPO's three are one: its diseases, terms and genes are never the same thing.
 _MEMBER = {"hpo_diseases": 1, "hpo": 1, "genes": 1, "diseases": 2, "drugs": 4}
 _FIRST_SOURCE = 3  # bit of the first foreign source
-_LOOSE = SYNONYM // 2  # added to the rank of a loose synonym
+_LOOSE = SYNONYM + SYNONYM // 2  # added to the rank of a claim that rests on a loose synonym, as ``SYNONYM`` is
 _MIN_FORM = 2  # characters; a single letter names nothing
 
 
@@ -149,9 +149,10 @@ def _embedded_drafts(vocabularies: Iterable[str]) -> list[Draft]:
 def _draft(
     vocabulary: str, concept_id: str, name: str, kind: str, preferred: str, synonyms: Iterable[str] = (),
     symbols: tuple[str, ...] = (), xrefs: tuple[str, ...] = (), codes: tuple[str, ...] = (),
+    synonym_rank: int = SYNONYM,
 ) -> Draft:
     rank = _RANK[vocabulary]
-    claims = {**dict.fromkeys(synonyms, SYNONYM + rank), preferred: rank}
+    claims = {**dict.fromkeys(synonyms, synonym_rank + rank), preferred: rank}
     return Draft(concept_id, name, kind, _MEMBER[vocabulary], claims, (preferred,), symbols, xrefs, codes,
                  made_up=concept_id.startswith(("MESH:", "DRUG:")))
 
@@ -176,8 +177,8 @@ def _hpo_terms(hpo: Hpo) -> list[Draft]:
             kind, specialty = VALUE, ""
         else:
             continue
-        draft = _draft("hpo", term.term_id, term.name, kind, normalise(term.name), map(normalise, term.synonyms))
-        draft.claims = {form: rank + _LOOSE if rank >= SYNONYM else rank for form, rank in draft.claims.items()}
+        draft = _draft("hpo", term.term_id, term.name, kind, normalise(term.name), map(normalise, term.synonyms),
+                       synonym_rank=_LOOSE)
         draft.specialty = specialty
         drafts.append(draft)
     return drafts

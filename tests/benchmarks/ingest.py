@@ -13,7 +13,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -83,37 +83,33 @@ def _source(path: Path) -> SourceFile:
 
 
 def _one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
-    lexicon = _folded_lexicon()
-    matcher = Matcher.build(lexicon, min_form_length=4, abbreviations=False)  # as the peer has it
-    abbreviating = Matcher.build(lexicon, min_form_length=4)
     try:
         import ahocorasick
         import pubmed_parser
     except ImportError as error:
         yield skipped("parse, records/s", "pubmed_parser", f"pip install {error.name}")
         return
+    lexicon = _folded_lexicon()
+    matcher = Matcher.build(lexicon, min_form_length=4, abbreviations=False)  # as the peer has it
+    abbreviating = Matcher.build(lexicon, min_form_length=4)
     parse = _parse(whole)  # the first time of each compiles kernels and reads files: it is not timed
-    counted = count_citations(matcher, parse)
+    counts = count_citations(matcher, parse).counts
     count_citations(abbreviating, parse)
     automaton = _automaton(ahocorasick, lexicon)
     texts = [keys(parse[field], folding()).to_pylist() for field in ("title", "abstract")]
-    work: dict[str, Callable[[], Any]] = {
-        "parse": lambda: _parse(whole),
-        "count": lambda: count_citations(matcher, parse),
-        "abbreviations": lambda: count_citations(abbreviating, parse),
-        "peer parse": lambda: list(pubmed_parser.parse_medline_xml(str(whole))),
-        "peer count": lambda: _peer_counts(automaton, texts)}
-    seconds: dict[str, list[float]] = {name: [] for name in work}
+    seconds: dict[str, list[float]] = defaultdict(list)
     for number in range(_ROUNDS):
-        for name, one in work.items():
-            if number < peer_rounds or not name.startswith("peer"):
-                taken, result = _cpu(one)
-                seconds[name].append(taken)
-            if number == 0 and name == "peer parse":
-                note = _compare(parse, result)
-            elif number == 0 and name == "peer count":
-                _compare_counts(counted.counts, result)
-            result = None  # a list of dictionaries slows what comes after it
+        seconds["parse"].append(_cpu(lambda: _parse(whole))[0])
+        seconds["count"].append(_cpu(lambda: count_citations(matcher, parse))[0])
+        seconds["abbreviations"].append(_cpu(lambda: count_citations(abbreviating, parse))[0])
+        if number < peer_rounds:
+            taken, theirs = _cpu(lambda: list(pubmed_parser.parse_medline_xml(str(whole))))
+            seconds["peer parse"].append(taken)
+            note = _compare(parse, theirs)
+            del theirs  # a list of dictionaries slows what comes after it
+            taken, their_counts = _cpu(lambda: _peer_counts(automaton, texts))
+            seconds["peer count"].append(taken)
+            _compare_counts(counts, their_counts)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     total = parse.num_rows
     yield row("parse gz to Arrow, one core", total / median["parse"], total / median["peer parse"], "pubmed_parser",
