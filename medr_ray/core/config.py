@@ -120,10 +120,18 @@ class GraphConfig(Section):
 
 
 class ChainsConfig(Section):
-    """Longest valid path per seed graph."""
+    """Longest valid path per seed, in its own graph or in a sample of the merged one (see ``graph.sampling``)."""
 
+    subgraph: Literal["seed_graph", "augmented_chain", "community_core_path", "dual_core_bridge", "max_chain",
+                      "mixed"] = "seed_graph"
+    subgraph_size: int = Field(40, ge=2, description="entities of a sample")
+    mixed_weights: dict[Literal["augmented_chain", "community_core_path", "dual_core_bridge", "max_chain"], float] = (
+        Field({"augmented_chain": 1, "community_core_path": 1, "dual_core_bridge": 1, "max_chain": 1},
+              description="how often subgraph: mixed takes each"))
     max_hops: int = Field(12, ge=1)
     hub_degree: int = Field(200, ge=1, description="entities with more neighbours are not walked through")
+    unique_predicates: bool = Field(False, description="walk each relation type at most once")
+    temporal_order: bool = Field(False, description="relations whose years are known may not go back in time")
     solver_seconds: float = Field(5.0, gt=0)
 
 

@@ -201,13 +201,15 @@ class Chain:
 class GuidanceStep:
     """One masked triple (paper section 3.2.1): ([MASK], predicate, [MASK]), with the types of both ends.
 
-    ``clinical`` is the qualifier the question itself prints (such as "3 of 7 patients"), or "".
+    ``clinical`` is the qualifier the question itself prints (such as "3 of 7 patients"), or "". ``also`` names the
+    predicates of further facts that the question tells of the object, ``inverse:`` in front where it is their object.
     """
 
     subject_type: str
     predicate: str
     object_type: str
     clinical: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -220,26 +222,38 @@ class Placeholder:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was checked: one answer in the graph, no leak of it in the text, every hop needed, every hop evidenced."""
+    """What was checked: one answer in the graph, no leak of it in the text, every hop needed, every hop evidenced, no
+    other question like it, no benchmark item like it, not answered without a search by the configured model. The last
+    two are null where nothing to check against is configured."""
 
     unique: bool
     no_leak: bool
     hops_needed: bool
     evidence: bool
+    no_duplicate: bool = True
+    uncontaminated: bool | None = None
+    not_closed_book: bool | None = None
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Difficulty as measured: accuracy of ``model`` in [0, 1] and the rounds of regeneration it took."""
+    """Difficulty as measured: ``model`` answered ``correct`` of ``attempts`` right. ``accuracy`` in [0, 1] with the
+    Clopper-Pearson 95 % interval [``lower``, ``upper``]; ``rounds`` of regeneration came before; ``tokens`` used."""
 
     model: str
+    attempts: int
+    correct: int
     accuracy: float
+    lower: float
+    upper: float
     rounds: int
+    tokens: int
 
 
 @dataclass(frozen=True)
 class Question:
-    """A multi-hop question. ``complexity`` is its number of hops, ``split`` is "train" or "heldout"."""
+    """A multi-hop question. ``complexity`` is its number of hops, ``obfuscation`` its level (see
+    ``questions.obfuscation``), ``split`` is "train" or "heldout"; ``calibration`` has a row per calibration model."""
 
     question_id: str
     text: str
@@ -259,7 +273,8 @@ class Question:
     cheat_sheet: str
     entity_mapping: tuple[Placeholder, ...]
     verification: Verification
-    calibration: Calibration | None
+    calibration: tuple[Calibration, ...] = ()
+    obfuscation: int = 0
 
 
 # --- trajectories -----------------------------------------------------------------------------------------------

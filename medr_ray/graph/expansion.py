@@ -23,7 +23,8 @@ from medr_ray.retrieval.documents import Document
 
 _RANK = {name: rank for rank, name in enumerate((
     "has_inheritance", "has_onset", "associated_gene", "subtype_of", "treated_with", "induced_by", "complicated_by",
-    "presents_with", "has_finding"))}
+    "presents_with", "sign_induced_by", "sign_treated_with", "sign_associated_gene", "acts_on", "gene_interaction",
+    "combined_with", "has_finding"))}
 
 
 class Library(Protocol):

@@ -1,31 +1,27 @@
-"""The graph and chains stages.
+"""The graph stage.
 
-Graph: Ray Data hands batches of seeds to actors that have the index, the matcher and the vocabulary open; each batch is
+Ray Data hands batches of seeds to actors that have the index, the matcher and the vocabulary open; each batch is
 one part, so a killed stage goes on with the missing ones. How seeds are batched depends on the seeds alone and every
-seed has its own random generator, so the merged graph is the same whatever the number of workers. Chains: the
-longest valid path of each seed graph, seconds in all.
+seed has its own random generator, so the merged graph is the same whatever the number of workers.
 """
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.data import one_per_call
 from medr_ray.core.errors import DataError
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import Chain, EntityFrequency, Relation, SeedEntity, content_id
+from medr_ray.core.records import EntityFrequency, Relation, SeedEntity, content_id
 from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.graph import storage
-from medr_ray.graph.chains import longest_chain
 from medr_ray.graph.storage import GrownSeed
-from medr_ray.graph.validity import degrees, steps_between
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
 
 _BATCH = 16  # seeds per part: some seconds of work
 _PARTS = "parts"
-CHAINS_FILE = "chains.parquet"
 
 
 def chosen_seeds(seeds: Sequence[SeedEntity], limit: int | None, run_seed: int, curated: Container[str]) -> list[str]:
@@ -89,48 +85,6 @@ def graph_counts(entities: int, relations: Sequence[Relation], seeds: Mapping[st
     }
 
 
-def find_chains(context: StageContext) -> Iterator[Chain | None]:
-    """The chain of each seed, in seed order; None for a seed without any."""
-    graph, config = context.upstream("graph"), context.config
-    relations = {one.relation_id: one for one in graph.read_records(storage.RELATIONS, Relation)}
-    degree = degrees(relations.values())
-    for seed, ids in sorted(storage.read_seed_graphs(graph).items()):
-        steps = steps_between(
-            [relations[one] for one in ids], degree, seed, config.chains.hub_degree, config.graph.min_confidence)
-        yield longest_chain(seed, steps, config.chains.max_hops, config.chains.solver_seconds)
-
-
-def execute_chains(context: StageContext) -> Counts:
-    """Write the chains; see the module's docstring."""
-    chains: list[Chain] = []
-    seeds = 0
-    with Bar(context.console, "chains", len(storage.read_seed_graphs(context.upstream("graph"))), "seeds") as bar:
-        for chain in find_chains(context):
-            seeds += 1
-            chains += [chain] if chain else []
-            bar.advance()
-    context.directory.write_records(CHAINS_FILE, Chain, chains)
-    counts = chain_counts(chains, seeds)
-    context.console.print(
-        f"chains: {len(chains):,} of {seeds:,} seeds, {counts['mean_length']} hops on average, the longest "
-        f"{counts['max_length']}, {counts['proven_optimal']:,} proven longest", highlight=False)
-    return counts
-
-
-def chain_counts(chains: Sequence[Chain], seeds: int) -> dict[str, Any]:
-    """The figures of the report."""
-    lengths = Counter(one.length for one in chains)
-    return {
-        "chains": len(chains),
-        "seeds_without": seeds - len(chains),
-        "mean_length": round(sum(one.length for one in chains) / max(len(chains), 1), 2),
-        "max_length": max(lengths, default=0),
-        "by_length": {str(length): count for length, count in sorted(lengths.items())},
-        "proven_optimal": sum(one.proven_optimal for one in chains),
-        "by_strategy": dict(sorted(Counter(one.strategy for one in chains).items())),
-    }
-
-
 def _graph_inputs(config: PipelineConfig) -> Any:
     """The model, where one extracts."""
     if config.graph.extractor == "rules":
@@ -140,5 +94,3 @@ def _graph_inputs(config: PipelineConfig) -> Any:
 
 GRAPH = Stage(name="graph", needs=("entities", "index"), sections=("graph", "retrieval"), execute=execute_graph,
               inputs=_graph_inputs)
-CHAINS = Stage(name="chains", needs=("graph",), sections=("chains",), execute=execute_chains, uses_ray=False,
-               inputs=lambda config: config.graph.min_confidence)

@@ -17,7 +17,9 @@ class Predicate:
     ``phrase`` names the object seen from the subject ("mode of inheritance"), ``inverse_phrase`` the subject seen
     from the object, or "" where that direction is not asked. ``sentence`` states the relation; all three may hold
     ``{clinical}``, the qualifier of the relation, ``sentence`` also ``{subject}`` and ``{object}``. ``of`` joins a
-    phrase to what it belongs to ("of", "with").
+    phrase to what it belongs to ("of", "with"). ``clause`` says the relation of its subject as a relative clause ("that
+    is complicated by {other}"), ``inverse_clause`` of its object; "" where it cannot be said so. A ``symmetric``
+    relation is stored once, its smaller id as the subject.
     """
 
     name: str
@@ -28,6 +30,9 @@ class Predicate:
     of: str = "of"
     inverse_phrase: str = ""
     inverse_of: str = "of"
+    clause: str = ""
+    inverse_clause: str = ""
+    symmetric: bool = False
 
     def state(self, subject: str, obj: str, clinical: str = "") -> str:
         """The sentence that states the relation between two names."""
@@ -41,6 +46,10 @@ class Predicate:
         """A noun phrase for the subject: "disease associated with the gene FBN1" for "the gene FBN1"."""
         return _joined(self.inverse_phrase.format(clinical=clinical), self.inverse_of, obj)
 
+    def describe(self, other: str, forward: bool, clinical: str = "") -> str:
+        """A relative clause about the subject (``forward``) or the object: "that is associated with the gene FBN1"."""
+        return (self.clause if forward else self.inverse_clause).format(other=other, clinical=clinical)
+
     def prints_clinical(self, forward: bool) -> bool:
         """Whether the noun phrase in that direction holds the qualifier."""
         return "{clinical}" in (self.phrase if forward else self.inverse_phrase)
@@ -52,23 +61,56 @@ def _joined(*words: str) -> str:
 
 _ALL = (
     Predicate("has_inheritance", DISEASE, VALUE, "mode of inheritance",
-              "The mode of inheritance of {subject} is {object}."),
-    Predicate("has_onset", DISEASE, VALUE, "age of onset", "The age of onset of {subject} is {object}."),
+              "The mode of inheritance of {subject} is {object}.",
+              clause="whose mode of inheritance is {other}"),
+    Predicate("has_onset", DISEASE, VALUE, "age of onset", "The age of onset of {subject} is {object}.",
+              clause="whose age of onset is {other}"),
     Predicate("associated_gene", DISEASE, GENE, "gene associated",
               "The gene associated with {subject} is {object}.", of="with",
-              inverse_phrase="disease associated", inverse_of="with"),
+              inverse_phrase="disease associated", inverse_of="with",
+              clause="that is associated with {other}", inverse_clause="that is associated with {other}"),
     Predicate("has_finding", DISEASE, PHENOTYPE, "finding in {clinical}",
-              "The finding in {clinical} with {subject} is {object}.", of="with"),
+              "The finding in {clinical} with {subject} is {object}.", of="with",
+              inverse_phrase="disease in which {clinical} show", inverse_of="",
+              clause="in which {clinical} show {other}", inverse_clause="that {clinical} with {other} show"),
     Predicate("treated_with", DISEASE, DRUG, "drug used in the treatment",
               "The drug used in the treatment of {subject} is {object}.",
-              inverse_phrase="disease treated", inverse_of="with"),
+              inverse_phrase="disease treated", inverse_of="with",
+              clause="that is treated with {other}", inverse_clause="that is used in the treatment of {other}"),
     Predicate("induced_by", DISEASE, DRUG, "drug that can induce", "The drug that can induce {subject} is {object}.",
-              of="", inverse_phrase="disease induced", inverse_of="by"),
+              of="", inverse_phrase="disease induced", inverse_of="by",
+              clause="that {other} can induce", inverse_clause="that can induce {other}"),
     Predicate("presents_with", DISEASE, PHENOTYPE, "sign reported", "The sign reported in {subject} is {object}.",
-              of="in", inverse_phrase="disease that presents", inverse_of="with"),
+              of="in", inverse_phrase="disease that presents", inverse_of="with",
+              clause="that presents with {other}", inverse_clause="that is reported in {other}"),
     Predicate("complicated_by", DISEASE, DISEASE, "complication", "The complication of {subject} is {object}.",
-              inverse_phrase="disease complicated", inverse_of="by"),
-    Predicate("subtype_of", DISEASE, DISEASE, "broader disease", "The broader disease of {subject} is {object}."),
+              inverse_phrase="disease complicated", inverse_of="by",
+              clause="that is complicated by {other}", inverse_clause="that is a complication of {other}"),
+    Predicate("subtype_of", DISEASE, DISEASE, "broader disease", "The broader disease of {subject} is {object}.",
+              clause="that is a kind of {other}", inverse_clause="of which {other} is a kind"),
+    Predicate("sign_treated_with", PHENOTYPE, DRUG, "drug used against",
+              "The drug used against {subject} is {object}.", of="",
+              inverse_phrase="sign treated", inverse_of="with",
+              clause="that is treated with {other}", inverse_clause="that is used against {other}"),
+    Predicate("sign_induced_by", PHENOTYPE, DRUG, "drug that can bring on",
+              "The drug that can bring on {subject} is {object}.", of="",
+              inverse_phrase="sign brought on", inverse_of="by",
+              clause="that {other} can bring on", inverse_clause="that can bring on {other}"),
+    Predicate("sign_associated_gene", PHENOTYPE, GENE, "gene linked", "The gene linked to {subject} is {object}.",
+              of="to", inverse_phrase="sign linked", inverse_of="to",
+              clause="that is linked to {other}", inverse_clause="that is linked to {other}"),
+    Predicate("acts_on", DRUG, GENE, "gene whose product is acted on", "The gene whose product is acted on by "
+              "{subject} is {object}.", of="by", inverse_phrase="drug acting on the product", inverse_of="of",
+              clause="that acts on the product of {other}", inverse_clause="whose product is acted on by {other}"),
+    Predicate("gene_interaction", GENE, GENE, "gene reported to interact",
+              "The gene reported to interact with {subject} is {object}.", of="with",
+              inverse_phrase="gene reported to interact", inverse_of="with",
+              clause="that is reported to interact with {other}",
+              inverse_clause="that is reported to interact with {other}", symmetric=True),
+    Predicate("combined_with", DRUG, DRUG, "drug given together", "The drug given together with {subject} is {object}.",
+              of="with", inverse_phrase="drug given together", inverse_of="with",
+              clause="that is given together with {other}", inverse_clause="that is given together with {other}",
+              symmetric=True),
 )
 
 PREDICATES: dict[str, Predicate] = {one.name: one for one in _ALL}

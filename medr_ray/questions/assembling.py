@@ -66,5 +66,4 @@ def assemble(
         cheat_sheet=cheat_sheet(path, entities),
         entity_mapping=tuple(Placeholder(placeholder(i), one) for i, one in enumerate(path.entities)),
         verification=chosen.verdict.verification,
-        calibration=None,
     )

@@ -95,13 +95,13 @@ def relation(subject: str, predicate: str, obj: str, confidence: float = 1.0) ->
     return Relation(f"{subject}-{obj}", subject, predicate, obj, "", "", "", confidence, "rules", ())
 
 
-def test_a_gene_is_walked_both_ways_a_finding_ends_the_chain() -> None:
+def test_a_gene_and_a_finding_are_walked_both_ways() -> None:
     relations = [relation("D1", "associated_gene", "G"), relation("D2", "associated_gene", "G"),
                  relation("D2", "has_finding", "P"), relation("D3", "has_finding", "P")]
     steps = steps_between(relations, degrees(relations), "D1", 200, 0.5)
     chain = longest_chain("D1", steps, 12, 5.0)
     assert chain is not None
-    assert chain.entities == ("D1", "G", "D2", "P")
+    assert chain.entities == ("D1", "G", "D2", "P", "D3")
 
 
 def test_of_equal_ends_the_exact_one_is_taken() -> None:

@@ -10,7 +10,8 @@ from medr_ray.core.records import Chain, Citation, EntityFrequency, Relation, Se
 from medr_ray.core.run import RunDirectory, StageContext
 from medr_ray.entities.matching import Matcher
 from medr_ray.entities.patterns import write_lexicon
-from medr_ray.graph.stage import CHAINS, GRAPH, chosen_seeds
+from medr_ray.graph.chain_stage import CHAINS
+from medr_ray.graph.stage import GRAPH, chosen_seeds
 from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.retrieval.stage import INDEX

@@ -12,7 +12,7 @@ def make_question(number: int, *, split: str = "heldout", hops: int = 1, answer:
         specialty="hepatology",
         chain_id=f"chain-{number}", seed=f"OMIM:{number}", split=split, start=f"OMIM:{number}",
         relations=(f"rel-{number}",), guidance=(), cheat_sheet="", entity_mapping=(),
-        verification=Verification(True, True, True, True), calibration=None)
+        verification=Verification(True, True, True, True))
 
 
 def worded_question(
@@ -24,4 +24,4 @@ def worded_question(
         question_id="q-1", text=text, language="en", answer=answer, answer_aliases=aliases, answer_type="value",
         paradigm="lookup", complexity=len(guidance), specialty="neurology", chain_id="chain-1", seed="OMIM:245200",
         split="train", start="OMIM:245200", relations=("rel-1",), guidance=guidance, cheat_sheet="",
-        entity_mapping=(), verification=Verification(True, True, True, True), calibration=None)
+        entity_mapping=(), verification=Verification(True, True, True, True))
