@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medr_ray.cli import corpus, entities
+from medr_ray.cli import corpus, entities, graph, questions
 from medr_ray.cli.options import ConfigFile, Overrides, resolve
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ SUMMARIES = {
 FURTHER: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "corpus": {"download": corpus.download},
     "entities": {"show": entities.show},
+    "graph": {"show": graph.show, "export": graph.export},
+    "questions": {"generate": questions.generate, "show": questions.show},
 }
 _COMMAND_NAMES = {"evaluation": "evaluate"}
 

@@ -4,11 +4,12 @@ Every field is read somewhere. An unknown key is an error (see ``core.settings``
 Secrets are never part of it: endpoints name the environment variable that holds their key.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Backend = Literal["rules", "llm"]
+Paradigm = Literal["lookup", "multi_hop", "causal", "intersection", "temporal", "comparative", "quantitative"]
 
 
 class Section(BaseModel):
@@ -109,12 +110,14 @@ class GraphConfig(Section):
     """Expansion around each seed (paper section 3.1.1)."""
 
     max_seeds: int | None = Field(None, ge=1, description="seeds with a curated record are taken first")
-    steps: int = Field(6, ge=1, description="expansion steps per seed")
+    steps: int = Field(6, ge=1, description="entities read about per seed, itself included")
     neighbour_probability: float = Field(0.5, ge=0, le=1)
-    documents_per_step: int = Field(5, ge=1)
-    max_entities: int = Field(60, ge=2, description="per seed graph")
-    max_relations_per_entity: int = Field(12, ge=1)
+    documents_per_step: int = Field(5, ge=1, description="found by the retriever, besides a disease's own record")
+    max_entities: int = Field(60, ge=2, description="of a seed's graph, itself included")
+    max_relations_per_entity: int = Field(12, ge=1, description="in a seed's graph, whichever step they come from")
     extractor: Backend = "rules"
+    link_similarity: float | None = Field(
+        0.85, gt=0, le=1, description="names a model writes are the same from this cosine on; null or 1: lexicon alone")
     min_confidence: float = Field(0.5, ge=0, le=1)
     workers: int = Field(2, ge=1, description="expansion actors")
 
@@ -130,9 +133,35 @@ class ChainsConfig(Section):
               description="how often subgraph: mixed takes each"))
     max_hops: int = Field(12, ge=1)
     hub_degree: int = Field(200, ge=1, description="entities with more neighbours are not walked through")
+    askable: bool = Field(
+        True, description="walk only where words can single out the next entity among all that is known")
     unique_predicates: bool = Field(False, description="walk each relation type at most once")
     temporal_order: bool = Field(False, description="relations whose years are known may not go back in time")
     solver_seconds: float = Field(5.0, gt=0)
+
+    @model_validator(mode="after")
+    def _something_can_be_drawn(self) -> "ChainsConfig":
+        weights = self.mixed_weights.values()
+        if min(weights, default=0) < 0 or not 0 < sum(weights) < float("inf"):
+            raise ValueError("mixed_weights: none may be negative, and one at least must be positive")
+        return self
+
+
+class EndpointConfig(Section):
+    """An OpenAI-compatible endpoint. The key is read from ``api_key_env`` and never stored."""
+
+    base_url: str = "http://127.0.0.1:8000/v1"
+    model: str = ""
+    api_key_env: str = "MEDR_LLM_API_KEY"
+    requests_per_minute: float = Field(60.0, gt=0)
+    tokens_per_minute: float | None = Field(None, gt=0)
+    concurrency: int = Field(8, ge=1)
+    timeout_seconds: float = Field(120.0, gt=0)
+    retries: int = Field(4, ge=0)
+    max_tokens: int = Field(1024, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    budget_tokens: int | None = Field(None, ge=1, description="hard stop over the whole run")
+    cache: bool = True
 
 
 class QuestionsConfig(Section):
@@ -146,10 +175,40 @@ class QuestionsConfig(Section):
     max_predicate_share: float = Field(0.4, gt=0, le=1, description="largest share of one final predicate")
     max_answer_share: float = Field(0.1, gt=0, le=1, description="largest share of one answer")
     max_hop_share: float = Field(1.0, gt=0, le=1, description="largest share of one number of hops")
+    tries: int = Field(
+        60, ge=0, description="hops tried per seed to grow walks beside its chain whose every hop is needed")
+    clauses: int = Field(2, ge=0, description="facts told of an entity at most, where a hop alone fits several")
     other_hops: bool = Field(True, description='allow hops such as "the other disease associated with ..."')
-    obfuscate_start: float = Field(0.0, ge=0, le=1, description="share whose start is described, not named")
+    paradigms: tuple[Paradigm, ...] = Field(
+        ("lookup", "multi_hop", "causal", "intersection", "temporal", "comparative", "quantitative"), min_length=1)
+    obfuscation: dict[Annotated[int, Field(ge=0, le=3)], Annotated[float, Field(ge=0)]] = Field(
+        {0: 1.0}, min_length=1, description="how often each level is taken: 0 plain, 1 shares told as comparisons, "
+                                            "2 start described, 3 both")
     heldout_fraction: float = Field(0.3, ge=0, lt=1, description="share of seeds kept for evaluation")
     max_questions: int | None = Field(None, ge=1)
+    workers: int = Field(2, ge=1, description="actors that draft and verify")
+    benchmarks: tuple[str, ...] = Field(
+        (), description="benchmark files that no question may repeat: paths or URIs (see questions.contamination)")
+    closed_book: EndpointConfig | None = Field(None, description="a question this model answers unaided is rejected")
+    closed_book_attempts: int = Field(1, ge=1, description="one right answer among them rejects the question")
+    calibration: tuple[EndpointConfig, ...] = Field(
+        (), description="models that tell how hard a question is; several attempts are sampled at temperature 0.7 "
+                        "where the endpoint says 0")
+    calibration_attempts: int = Field(4, ge=1, description="answers of each model to each question")
+    calibration_threshold: float = Field(
+        0.5, gt=0, le=1, description="a model right in so large a share of them: asked harder (paper: 0.5)")
+    calibration_rounds: int = Field(3, ge=0, description="times a question is made harder before it is given up")
+
+    @model_validator(mode="after")
+    def _models_are_named_once(self) -> "QuestionsConfig":
+        if self.closed_book is not None and not self.closed_book.model:
+            raise ValueError("closed_book.model is empty: name the model that the endpoint is to run")
+        models = [(one.base_url, one.model) for one in self.calibration]
+        if not all(name for _, name in models):
+            raise ValueError("calibration: an endpoint has an empty model: name the model that it is to run")
+        if len(set(models)) < len(models):
+            raise ValueError("calibration: the same model of the same endpoint is listed twice")
+        return self
 
 
 class ModelsConfig(Section):
@@ -288,23 +347,6 @@ class EvaluationConfig(Section):
     temperature: float = Field(0.0, ge=0)
     judge: Backend = "rules"
     confidence: float = Field(0.95, gt=0, lt=1)
-
-
-class EndpointConfig(Section):
-    """An OpenAI-compatible endpoint. The key is read from ``api_key_env`` and never stored."""
-
-    base_url: str = "http://127.0.0.1:8000/v1"
-    model: str = ""
-    api_key_env: str = "MEDR_LLM_API_KEY"
-    requests_per_minute: float = Field(60.0, gt=0)
-    tokens_per_minute: float | None = Field(None, gt=0)
-    concurrency: int = Field(8, ge=1)
-    timeout_seconds: float = Field(120.0, gt=0)
-    retries: int = Field(4, ge=0)
-    max_tokens: int = Field(1024, ge=1)
-    temperature: float = Field(0.0, ge=0)
-    budget_tokens: int | None = Field(None, ge=1, description="hard stop over the whole run")
-    cache: bool = True
 
 
 class PipelineConfig(Section):

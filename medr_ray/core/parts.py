@@ -35,6 +35,9 @@ class Parts:
         """The markers by name, sorted: ``made_from`` and the report each part was finished with."""
         return {name: self.marker(name) for name in self._directory.markers(self.folder)}
 
+    def is_made(self, name: str) -> bool:
+        return self._directory.exists(f"{self.folder}/_{name}.json")
+
     def marker(self, name: str) -> dict[str, Any]:
         return self._directory.read_json(f"{self.folder}/_{name}.json")
 

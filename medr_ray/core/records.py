@@ -194,6 +194,23 @@ class Chain:
     strategy: str
 
 
+@dataclass(frozen=True)
+class Subgraph:
+    """A connected sample of the merged graph around ``seed`` (see ``graph.sampling``).
+
+    ``strategy`` was asked for, ``used`` is what was done; ``entities`` and ``relations`` are sorted ids, ``backbone``
+    the entities of a valid path in walking order; ``reason`` says what kept it from the strategy or the size, or "".
+    """
+
+    seed: str
+    strategy: str
+    used: str
+    entities: tuple[str, ...]
+    relations: tuple[str, ...]
+    backbone: tuple[str, ...]
+    reason: str
+
+
 # --- questions --------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from rich.console import Console
@@ -149,8 +150,12 @@ class Directory:
     def write_records(self, name: str, record: type[R], rows: Iterable[R]) -> None:
         self.write_table(name, to_table(record, rows))
 
-    def read_records(self, name: str, record: type[R]) -> list[R]:
-        return from_table(record, self.read_table(name))
+    def read_records(self, name: str, record: type[R], where: pads.Expression | None = None) -> list[R]:
+        """The records of a table, or of one that is left where it is but for the rows asked for."""
+        if where is None:
+            return from_table(record, self.read_table(name))
+        data = pads.dataset(f"{self._path}/{name}", filesystem=self._fs, format="parquet")
+        return from_table(record, data.to_table(filter=where))
 
     def write_jsonl(self, name: str, rows: Iterable[Any]) -> None:
         self.write_bytes(name, "".join(canonical_json(row) + "\n" for row in rows).encode())

@@ -1,148 +1,134 @@
 """Cue patterns: what the words between two named entities of one sentence say about them.
 
-Precision before recall: the words between must hold a cue, the pair must have the predicate's types, and a negation
-near the pair silences it. A cue with other words around it ("characterised by A, B and C" says it of all three)
-counts for less, and a hedge lowers the confidence below what a graph usually keeps.
+Precision before recall: the words between must hold a cue, the pair must have the predicate's types, and a negation in
+their clause silences it. What is said of one item of a list ("characterised by A, B and C") is said of all. A cue with
+other words around it counts for less, and a hedge lowers the confidence below what a graph usually keeps.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
-from medr_ray.graph.contexts import clinical, is_denied, is_doubted, spatial, temporal
+from medr_ray.graph.assertion import certainty
+from medr_ray.graph.contexts import clinical, spatial, temporal
+from medr_ray.graph.cue_tables import PATTERNS, Pattern
+from medr_ray.graph.sentences import Item, Sentence
 from medr_ray.graph.statements import Statement
-from medr_ray.graph.vocabulary import Vocabulary
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates import DRUG, PREDICATES
 
 _WIDEST_GAP = 90  # characters between the two mentions; further apart the cue rarely belongs to both
-_COMPOUND = re.compile(r"[- ](?:resistan|sensitiv|positiv|negativ|tolera|naive|free\b)")  # no longer about the drug
-_AROUND = 40  # characters before and after the pair that may deny or hedge it
-_HEDGE = 0.5  # factor on the confidence of a hedged statement
+_COMPOUND = re.compile(  # no longer about the entity
+    r"\+ |[- ](?:resistan|sensitiv|tolera|naive|free\b|(?:corona)?virus|vaccin|cells?\b|target)", re.IGNORECASE)
+_LACKED = re.compile(r"(?:[- ][\w-]+){0,3}?[- ](?:deficien|restrict|deplet|withdraw|depriv|lesion)", re.IGNORECASE)
 _LOOSE = 0.75  # factor on the confidence where other words surround the cue
-_LEAST_LOOSE = 0.8  # confidence below which a cue must stand alone between the two
-_STRICT = frozenset({"induced_by"})  # what induces stands right beside it, or it is something else
-_FILLER = re.compile(r"[^.;:()\[\]]*")  # no clause ends between the two
+_STOPS = r"but|however|although|whereas|while|and (?:was|were|is|are|had|has)"
+_LEADING = re.compile(  # what may stand before a cue: a verb phrase or two words, no other clause, finding or target
+    rf"(?=\W*(?:(?:is|was|are|were|has|have|had|can|may)\b|(?:\W*[\w-]+){{0,2}}\W*$))"
+    rf"(?:(?!\b(?:{_STOPS}|in|among|by|observed|seen|reported|targets?|targeting)\b)[^.;:()\[\]])*")
+_TRAILING = re.compile(  # and behind it
+    rf"(?:(?!\b(?:{_STOPS}|among|from|treatment|therapy|management)\b)[^.;:()\[\]])*")
+_ASIDE = re.compile(r"\s*\([^()]*\)|\s*\[[^\[\]]*\]|^[^()]*\)")  # in brackets, or the end of such
+_MOST = 0.98  # what a curator wrote is surer than any wording
 
 
-class Named(Protocol):
-    """The part of ``entities.matching.Mention`` that is read here."""
-
-    @property
-    def start(self) -> int: ...
-
-    @property
-    def end(self) -> int: ...
-
-    @property
-    def concept_id(self) -> str: ...
+def read_sentence(sentence: Sentence, section: float = 1.0) -> list[Statement]:
+    """Statements of a sentence between its items; ``section`` is a factor on their confidence."""
+    found = []
+    for left, right, others in _pairs(sentence):
+        matched = _matching(sentence.text, left, right, others)
+        if matched is None:
+            continue
+        wording = matched.start, left.mention.end
+        sure = certainty(sentence.text, wording, right.mention.span, matched.pattern.cue.named)
+        if sure > 0:
+            confidence = min(matched.confidence * sure * section, _MOST)
+            found.append(_statement(sentence, matched.pattern, confidence, left, right))
+    return found
 
 
 @dataclass(frozen=True)
-class Cue:
-    """``between`` matches all the words between left and right mention, ``before`` the end of what precedes the
-    left one. ``subject_first`` when the subject is the left mention."""
+class _Match:
+    """A cue found around a pair: how sure it is, and the character where its wording begins."""
 
-    predicate: str
-    subject_first: bool
-    between: re.Pattern[str]
+    pattern: Pattern
     confidence: float
-    before: re.Pattern[str] | None = None
+    start: int
 
 
-def _cue(predicate: str, subject_first: bool, between: str, confidence: float, before: str = "") -> Cue:
-    return Cue(predicate, subject_first, re.compile(between, re.IGNORECASE), confidence,
-               re.compile(f"(?:{before})\\s*$", re.IGNORECASE) if before else None)
-
-
-_BE = r"(?:is|was|are|were|be|been|being|can be|has been|have been)"
-_ADVERB = r"(?:\w+ly )?"
-_PEOPLE = r"(?:\d+ )?(?:\w+ ){0,2}(?:patients?|children|adults|infants|women|men|subjects|cases)(?: \w+)?"
-_DOSE = r"(?:oral |intravenous |high[- ]dose |low[- ]dose |systemic |topical |long[- ]term )?"
-
-CUES: tuple[Cue, ...] = (
-    _cue("treated_with", False, r"(?: \w+)? (?:for|in) (?:the )?(?:\w+ )?(?:treatment|management|therapy) of (?:\w+ )?",
-         0.9),
-    _cue("treated_with", False, r" (?:treatment|therapy) (?:of|for|in) (?:\w+ )?", 0.85),
-    _cue("treated_with", True, rf",? (?:{_BE} )?{_ADVERB}treated (?:\w+ )?with {_DOSE}", 0.9),
-    _cue("treated_with", True, rf" (?:with|by) {_DOSE}", 0.85, r"(?:treatment|therapy|management) of (?:\w+ )?"),
-    _cue("treated_with", False, rf" {_BE} (?:\w+ )?(?:effective|useful|successful|beneficial) (?:in|for|against) "
-                                r"(?:the )?(?:treatment of |patients with )?", 0.8),
-    _cue("treated_with", False, rf" {_BE} {_ADVERB}(?:used|indicated|approved|given|administered) (?:for|in|to treat) "
-                                rf"(?:the treatment of |{_PEOPLE} with )?", 0.8),
-    _cue("treated_with", False, r" for (?:the )?(?:\w+ )?", 0.65),
-    _cue("induced_by", False, r"[- ]induced (?:\w+ )?", 0.9),
-    _cue("induced_by", False, r"[- ](?:related|associated) ", 0.7),
-    _cue("induced_by", True, rf",? (?:{_BE} )?{_ADVERB}(?:induced|caused|provoked|precipitated) by (?:\w+ )?{_DOSE}",
-         0.9),
-    _cue("induced_by", True, rf",? (?:secondary|due) to (?:\w+ )?{_DOSE}", 0.8),
-    _cue("presents_with", True, r",? (?:\w+ )?(?:presents?|presented|presenting|manifests?|manifested|manifesting) "
-                                r"(?:\w+ )?(?:with|as|by) (?:an? )?(?:\w+ )?", 0.85),
-    _cue("presents_with", True, rf",? (?:{_BE} )?(?:\w+ )?characteri[sz]ed (?:\w+ )?by (?:an? )?(?:\w+ )?", 0.85),
-    _cue("presents_with", False, rf" (?:{_BE} )?(?:\w+ )?(?:seen|observed|found|reported|common|frequent|present)? ?"
-                                 rf"in {_PEOPLE} (?:with|suffering from|affected by) (?:an? |the )?", 0.75),
-    _cue("presents_with", False, r",? (?:due|secondary|attributed|owing) to (?:an? |the )?(?:\w+ )?", 0.75),
-    _cue("presents_with", True, r",? (?:often |commonly |frequently )?associated with (?:an? )?(?:\w+ )?", 0.6),
-    _cue("complicated_by", True, rf",? (?:{_BE} )?complicated (?:by|with) (?:an? )?(?:\w+ )?", 0.9),
-    _cue("complicated_by", False, r",? (?:\w+ )?(?:is|was|are|were|as) (?:an? |the )?(?:\w+ ){0,2}complications? "
-                                  r"(?:of|in) (?:\w+ )?", 0.9),
-    _cue("complicated_by", False, r" complicating (?:an? |the )?(?:\w+ )?", 0.9),
-)
-
-
-def read_sentence(sentence: str, offset: int, mentions: Sequence[Named], vocabulary: Vocabulary) -> list[Statement]:
-    """Statements of a sentence that begins at ``offset`` of its document; ``mentions`` count within the sentence."""
-    return [
-        _statement(sentence, offset, *matched, left, right)
-        for left, right in _pairs(sentence, mentions, vocabulary)
-        if (matched := _matching(sentence, left, right, vocabulary)) is not None
-        and not is_denied(_neighbourhood(sentence, left, right))
-    ]
-
-
-def _pairs(sentence: str, mentions: Sequence[Named], vocabulary: Vocabulary) -> Iterator[tuple[Named, Named]]:
-    """Mentions of two concepts that are not too far apart, with nothing but items of the same list between them."""
-    known = [one for one in mentions if one.concept_id in vocabulary]
-    for i, left in enumerate(known):
-        for j in range(i + 1, len(known)):
-            right = known[j]
-            kinds = {vocabulary.type_of(one.concept_id) for one in known[i + 1 : j + 1]}
-            if right.start - left.end > _WIDEST_GAP or len(kinds) > 1:
+def _pairs(sentence: Sentence) -> Iterator[tuple[Item, Item, set[str]]]:
+    """Items of two concepts that are not too far apart, with the kinds of what stands between their lists."""
+    items = sentence.items
+    for i, left in enumerate(items):
+        for j in range(i + 1, len(items)):
+            right = items[j]
+            if right.start - left.end > _WIDEST_GAP:
                 break
-            if left.concept_id != right.concept_id and not _COMPOUND.match(sentence, right.end):
-                yield left, right
+            if _may_be_related(left, right) and _is_meant(sentence.text, left) and _is_meant(sentence.text, right):
+                between = (one for one in items[i + 1 : j] if left.end <= one.start and one.end <= right.start)
+                yield left, right, {one.kind for one in between}
 
 
-def _matching(sentence: str, left: Named, right: Named, vocabulary: Vocabulary) -> tuple[Cue, float] | None:
-    """The best cue for the pair with the confidence it gives."""
-    types = vocabulary.type_of(left.concept_id), vocabulary.type_of(right.concept_id)
-    between, before = sentence[left.end : right.start], sentence[: left.start]
-    found = []
-    for rank, cue in enumerate(CUES):
-        predicate = PREDICATES[cue.predicate]
-        wanted = (predicate.subject_type, predicate.object_type)
-        if (types if cue.subject_first else types[::-1]) == wanted and (
-                cue.before is None or cue.before.search(before)):
-            found.append((_confidence(cue, between), -rank))
-    confidence, rank = max(found, default=(0.0, 0))
-    return (CUES[-rank], confidence) if confidence > 0 else None
+def _may_be_related(left: Item, right: Item) -> bool:
+    """A class is related to its members alone."""
+    apart = left.concept_id != right.concept_id and left.mention.end <= right.mention.start
+    return apart and not left.is_class and (not right.is_class or right.mention.end == left.end)
 
 
-def _confidence(cue: Cue, between: str) -> float:
+def _is_meant(sentence: str, item: Item) -> bool:
+    """Whether a mention is not the beginning of a name for something else, such as the lack of a drug."""
+    end = item.mention.end
+    return not _COMPOUND.match(sentence, end) and not (item.kind == DRUG and _LACKED.match(sentence, end))
+
+
+def _matching(sentence: str, left: Item, right: Item, others: set[str]) -> _Match | None:
+    """The best cue for the pair; of equals the first of the table."""
+    within = right.start < left.end  # of one list, or member and class
+    first, last = (left.mention, right.mention) if within else (left, right)
+    between = _ASIDE.sub("", sentence[first.end : last.start])
+    best: _Match | None = None
+    for one in PATTERNS.get((left.kind, right.kind), ()):
+        confidence = _confidence(one, between, others, right.kind)
+        if confidence <= (best.confidence if best else 0.0) or not _fits(one, sentence, left, right):
+            continue
+        before = one.before.search(sentence[: first.start]) if one.before else None
+        if before or not one.before:
+            best = _Match(one, confidence, before.start() if before else left.mention.start)
+    return best
+
+
+def _fits(pattern: Pattern, sentence: str, left: Item, right: Item) -> bool:
+    """Whether the left mention itself, its list and that of the right one, and what follows are as the cue wants."""
+    cue = pattern.cue
+    if right.start < left.end:  # of one list, or member and class
+        end = right.mention.end
+    elif (not cue.left_list and left.mention.end != left.end) or (
+            not cue.right_list and right.mention.start != right.start):
+        return False
+    else:
+        end = right.end
+    return (pattern.left is None or pattern.left.search(sentence, *left.mention.span) is not None) and (
+        pattern.after is None or pattern.after.match(sentence, end) is not None)
+
+
+def _confidence(pattern: Pattern, between: str, others: set[str], right_kind: str) -> float:
     """What the words between say by this cue; 0 when they do not hold it."""
-    if cue.between.fullmatch(between):
+    cue = pattern.cue
+    if not others and pattern.whole.fullmatch(between):
         return cue.confidence
-    loose = cue.before is None and cue.confidence >= _LEAST_LOOSE and cue.predicate not in _STRICT
-    return cue.confidence * _LOOSE if loose and _FILLER.fullmatch(between) and cue.between.search(between) else 0.0
+    core = pattern.core.search(between) if pattern.core and others <= {right_kind} else None
+    around = core and _LEADING.fullmatch(between, 0, core.start()) and _TRAILING.fullmatch(between, core.end())
+    return cue.confidence * _LOOSE if around else 0.0
 
 
-def _neighbourhood(sentence: str, left: Named, right: Named) -> str:
-    return sentence[max(0, left.start - _AROUND) : right.end + _AROUND]
+def _statement(sentence: Sentence, pattern: Pattern, confidence: float, left: Item, right: Item) -> Statement:
+    subject, obj = (left, right) if pattern.cue.subject_first else (right, left)
+    return stated(sentence, subject.concept_id, pattern.predicate, obj.concept_id, confidence)
 
 
-def _statement(sentence: str, offset: int, cue: Cue, confidence: float, left: Named, right: Named) -> Statement:
-    subject, obj = (left, right) if cue.subject_first else (right, left)
-    doubt = _HEDGE if is_doubted(_neighbourhood(sentence, left, right)) else 1.0
-    return Statement(
-        subject.concept_id, cue.predicate, obj.concept_id, temporal(sentence), spatial(sentence), clinical(sentence),
-        round(confidence * doubt, 3), offset, offset + len(sentence), "")
+def stated(sentence: Sentence, subject: str, predicate: str, obj: str, confidence: float) -> Statement:
+    """What a sentence says of two entities, with its context; of a symmetric relation the smaller id is the subject."""
+    if PREDICATES[predicate].symmetric:
+        subject, obj = sorted((subject, obj))
+    text = sentence.text
+    return Statement(subject, predicate, obj, temporal(text), spatial(text), clinical(text), round(confidence, 3),
+                     sentence.offset, sentence.offset + len(text), "")

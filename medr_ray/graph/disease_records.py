@@ -18,8 +18,8 @@ _RECORD_PREDICATES = ("has_inheritance", "has_onset", "associated_gene", "has_fi
 
 def read_record(document: Document, vocabulary: Vocabulary, hpo: Hpo) -> list[Statement]:
     """The statements of a disease record; lines about objects outside the vocabulary are passed over."""
-    subject = document.document_id.partition(":")[2]
-    record = hpo.diseases.get(subject)
+    record_id = record_of(document)
+    subject, record = vocabulary.canonical(record_id), hpo.diseases.get(record_id)
     references = {(fact.predicate, fact.object_id): fact.reference for fact in record.facts} if record else {}
     found = []
     for start, end in document.spans:
@@ -32,6 +32,11 @@ def read_record(document: Document, vocabulary: Vocabulary, hpo: Hpo) -> list[St
             reference = references.get((predicate, entity), "")
             found.append(Statement(subject, predicate, entity, "", "", clinical, _CURATED, start, end, reference))
     return found
+
+
+def record_of(document: Document) -> str:
+    """The id of the disease whose record the document is."""
+    return document.document_id.partition(":")[2]
 
 
 def read_line(line: str, disease: str) -> tuple[str, str, str] | None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from medr_ray.core.records import Evidence, Relation, content_id
 from medr_ray.entities.matching import Matcher
-from medr_ray.graph.cues import read_sentence
+from medr_ray.graph.abstracts import WEAK, Abstract, weak_statements
 from medr_ray.graph.disease_records import read_record
 from medr_ray.graph.statements import Statement
 from medr_ray.graph.vocabulary import Vocabulary
@@ -37,12 +37,17 @@ class RelationExtractor(Protocol):
 
 
 class RulesExtractor:
-    """Disease records by their wording, abstracts by cue patterns between dictionary entities of one sentence."""
+    """Disease records by their wording, abstracts by cue patterns between dictionary entities of one sentence.
+
+    Entities that a sentence names without a cue, but that the document ties strongly, are weak relations: their
+    confidence stays below 0.5, and where ``min_confidence`` is no less they are not made at all.
+    """
 
     name = "rules"
 
-    def __init__(self, vocabulary: Vocabulary, matcher: Matcher, hpo: Hpo) -> None:
+    def __init__(self, vocabulary: Vocabulary, matcher: Matcher, hpo: Hpo, min_confidence: float = 0.0) -> None:
         self._vocabulary, self._matcher, self._hpo = vocabulary, matcher, hpo
+        self._min_confidence = min_confidence
 
     def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
         if is_withdrawn(document):
@@ -51,16 +56,19 @@ class RulesExtractor:
             statements = read_record(document, self._vocabulary, self._hpo)
             entities = {end for one in statements for end in (one.subject, one.object)}
         else:
-            entities = set()
-            statements = []
-            found = self._matcher.find(document.text)  # at once: an abbreviation is defined in one sentence for all
-            for start, end in document.spans:
-                mentions = [one._replace(start=one.start - start, end=one.end - start)
-                            for one in found if start <= one.start and one.end <= end]
-                entities.update(one.concept_id for one in mentions if one.concept_id in self._vocabulary)
-                statements += read_sentence(document.text[start:end], start, mentions, self._vocabulary)
-        relations = relations_of(document, statements, self._vocabulary, self.name)
+            entities, statements = self._read_abstract(document)
+        relations = [one for one in relations_of(document, statements, self._vocabulary, self.name)
+                     if one.confidence >= self._min_confidence]
         return Extraction(tuple(sorted(entities)), focused(relations, focus))
+
+    def _read_abstract(self, document: Document) -> tuple[set[str], list[Statement]]:
+        """The known entities that an abstract names, and what it says of them."""
+        found = self._matcher.find(document.text)  # at once: an abbreviation is defined in one sentence for all
+        types = {one.concept_id: self._vocabulary.type_of(one.concept_id) for one in found
+                 if one.concept_id in self._vocabulary}
+        abstract = Abstract.of(document.text, document.spans, found, types)
+        weak = weak_statements(abstract) if self._min_confidence < WEAK else ()
+        return set(types), [*abstract.statements, *weak]
 
 
 def is_withdrawn(document: Document) -> bool:

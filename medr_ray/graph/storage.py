@@ -1,32 +1,42 @@
-"""The graph on disk: one part per batch of seeds while it grows, then one merged graph, as Parquet and as GraphML.
+"""The graph on disk: one part per group of seeds while it grows, then one merged graph, as Parquet.
 
 What holds: relations found around several seeds are one relation with the evidence of all; every table is sorted by
-id; GraphML holds the same nodes and edges for other graph tools.
+id. ``graph.export`` writes the graph in the formats of other tools.
 """
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import networkx as nx
 import pyarrow as pa
 
 from medr_ray.core.records import Entity, EntityFrequency, Relation
 from medr_ray.core.run import Directory
 from medr_ray.graph.extraction import merge_relations
+from medr_ray.graph.grounding import Failure
 from medr_ray.graph.vocabulary import Vocabulary
 
 ENTITIES, RELATIONS = "entities.parquet", "relations.parquet"
-SEED_GRAPHS, GRAPHML = "seed_graphs.parquet", "graph.graphml"
+SEED_GRAPHS = "seed_graphs.parquet"
 _SEED_GRAPH_SCHEMA = pa.schema([("seed", pa.string()), ("relations", pa.list_(pa.string()))])
 
 
 @dataclass(frozen=True)
+class Reading:
+    """An entity that was read about, and the digest of the documents that there were about it."""
+
+    entity: str
+    documents: str
+
+
+@dataclass(frozen=True)
 class GrownSeed:
-    """What expansion found around one seed; a row of a part."""
+    """What expansion found around one seed, what it read for that, in its order, and what was lost of that; a row of a
+    part."""
 
     seed: str
     relations: tuple[Relation, ...]
+    readings: tuple[Reading, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 def merge(grown: Iterable[GrownSeed]) -> tuple[list[Relation], dict[str, list[str]]]:
@@ -59,25 +69,8 @@ def write_graph(
     directory.write_records(RELATIONS, Relation, relations)
     rows = [{"seed": seed, "relations": list(ids)} for seed, ids in seeds.items()]
     directory.write_table(SEED_GRAPHS, pa.Table.from_pylist(rows, schema=_SEED_GRAPH_SCHEMA))
-    directory.write_bytes(GRAPHML, graphml(entities, relations))
 
 
 def read_seed_graphs(directory: Directory) -> dict[str, list[str]]:
     """Relation ids by seed."""
     return {row["seed"]: row["relations"] for row in directory.read_table(SEED_GRAPHS).to_pylist()}
-
-
-def graphml(entities: Iterable[Entity], relations: Iterable[Relation]) -> bytes:
-    """A directed multigraph; the edge key is the relation's id."""
-    graph = nx.MultiDiGraph()
-    for one in entities:
-        graph.add_node(one.entity_id, name=one.name, entity_type=one.entity_type, is_seed=one.is_seed)
-    for relation in relations:
-        documents = ";".join(sorted({one.document_id for one in relation.evidence}))
-        graph.add_edge(
-            relation.subject, relation.object, key=relation.relation_id, predicate=relation.predicate,
-            temporal=relation.temporal, spatial=relation.spatial, clinical=relation.clinical,
-            confidence=relation.confidence, extractor=relation.extractor, documents=documents)
-    buffer = io.BytesIO()
-    nx.write_graphml(graph, buffer)
-    return buffer.getvalue()

@@ -82,14 +82,15 @@ class ChatClient:
         return result
 
     async def complete_json(self, messages: Messages, model: type[M]) -> M:
-        """A completion read as ``model``; asked once more with the error when it cannot be, then ModelError."""
+        """A completion read as ``model``; asked once more with the error when it cannot be, then ModelError. Half an
+        answer is none, though it may look like one."""
         first = await self.complete(messages)
         try:
-            return read_reply(first.text, model)
+            return _read_whole(first, model)
         except ModelError as error:
             complaint = {"role": "user", "content": f"{error}. Reply with the JSON object only."}
         second = await self.complete([*messages, {"role": "assistant", "content": first.text}, complaint])
-        return read_reply(second.text, model)
+        return _read_whole(second, model)
 
     def _payload(
         self, messages: Messages, temperature: float | None, max_tokens: int | None,
@@ -175,6 +176,13 @@ class ChatClient:
                 base_url=self._endpoint.base_url, api_key=self._secret or "none", max_retries=0,
                 timeout=self._endpoint.timeout_seconds)
         return client
+
+
+def _read_whole(result: ChatResult, model: type[M]) -> M:
+    """The completion as ``model``. Raises ModelError where it cannot be read, or was cut off by the endpoint."""
+    if result.finish_reason == "length":
+        raise ModelError(f"the reply was cut off after {result.output_tokens} tokens (llm.max_tokens)")
+    return read_reply(result.text, model)
 
 
 def _estimate(messages: Messages) -> int:

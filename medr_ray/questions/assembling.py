@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-from medr_ray.core.records import Entity, GuidanceStep, Placeholder, Question, Relation, content_id
+from medr_ray.core.records import Entity, GuidanceStep, Placeholder, Question, content_id
+from medr_ray.graph.hops import directed
 from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.questions.answers import answer_of
+from medr_ray.questions.candidates import paradigm_of
 from medr_ray.questions.paths import Path
 from medr_ray.questions.split import Candidate
-from medr_ray.questions.verification import answer_names
 
 
 def placeholder(position: int) -> str:
@@ -20,42 +22,64 @@ def placeholder(position: int) -> str:
 
 
 def guidance(path: Path, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, ...]:
-    """The path's masked triples in walking order; predicates walked backwards are marked ``inverse:``."""
+    """The path's masked triples in walking order, those of a second walk after the first; predicates walked backwards
+    are marked ``inverse:``."""
     return tuple(
         GuidanceStep(
-            entities[hop.known].entity_type, hop.directed_predicate, entities[hop.target].entity_type, hop.clinical)
-        for hop in path.hops
+            entities[hop.known].entity_type, hop.directed_predicate, entities[hop.target].entity_type, hop.clinical,
+            tuple(directed(one.predicate, one.forward) for one in hop.also))
+        for hop in (*path.hops, *path.second)
     )
 
 
 def cheat_sheet(path: Path, entities: Mapping[str, Entity]) -> str:
     """The path's facts over placeholders: what leads where, without a name."""
-    named = {one: placeholder(i) for i, one in enumerate(path.entities)}
-    kinds = [f"{named[one]} is a {entities[one].entity_type}." for one in path.entities]
-    kinds[0] = kinds[0].removesuffix(".") + ", where the question starts."
-    facts = []
-    for hop in path.hops:
-        known, target = named[hop.known], named[hop.target]
-        subject, obj = (known, target) if hop.forward else (target, known)
-        facts.append(PREDICATES[hop.predicate].state(subject, obj, hop.clinical))
-    return " ".join((*kinds, *facts, f"The answer is {named[path.answer]}."))
+    named = {one: placeholder(i) for i, one in enumerate(mapped(path))}
+    facts = [f"{name} is a {entities[one].entity_type}{', where the question starts' * (one in path.starts)}."
+             for one, name in named.items()]
+    for hop in (*path.hops, *path.second):
+        facts.append(_stated(hop.predicate, hop.forward, named[hop.known], named[hop.target], hop.clinical))
+        facts += [_stated(one.predicate, one.forward, named[hop.target], named[one.other], one.clinical)
+                  for one in hop.also]
+    return " ".join((*facts, _asked(path, named)))
+
+
+def mapped(path: Path) -> tuple[str, ...]:
+    """Every entity the question walks to, tells or asks about, each once; those walked first, the answer last among
+    these."""
+    return tuple(dict.fromkeys((*path.entities, *(clause.other for clause in path.clauses))))
+
+
+def _stated(predicate: str, forward: bool, known: str, other: str, clinical: str) -> str:
+    subject, obj = (known, other) if forward else (other, known)
+    return PREDICATES[predicate].state(subject, obj, clinical)
+
+
+def _asked(path: Path, named: Mapping[str, str]) -> str:
+    answer = named[path.answer]
+    if path.asked == "entity":
+        return f"The answer is {answer}."
+    if path.asked == "share":
+        return f"The answer is the share of patients with {answer} who show {named[path.about[0].other]}."
+    what = "age of onset" if path.asked in ("earliest", "latest") else f"share with {named[path.about[0].other]}"
+    return f"Of all that the last step leads to, {answer} has the {path.asked} {what}: it is the answer."
 
 
 def assemble(
-    chosen: Candidate, split: str, entities: Mapping[str, Entity], relations: Mapping[str, Relation],
-    specialties: Mapping[str, str], language: str,
+    chosen: Candidate, split: str, entities: Mapping[str, Entity], specialties: Mapping[str, str], language: str
 ) -> Question:
     """The record of a chosen candidate. Its id follows from language, text and relations."""
-    path, answer = chosen.path, entities[chosen.path.answer]
+    path = chosen.path
+    answer = answer_of(path, entities)
     return Question(
         question_id=content_id("q", language, chosen.text, list(path.relations)),
         text=chosen.text,
         language=language,
         answer=answer.name,
-        answer_aliases=tuple(name for name in answer_names(answer) if name != answer.name),
-        answer_type=answer.entity_type,
-        paradigm="lookup" if len(path.hops) == 1 else "multi_hop",
-        complexity=len(path.hops),
+        answer_aliases=answer.aliases,
+        answer_type=answer.answer_type,
+        paradigm=paradigm_of(path),
+        complexity=path.complexity,
         specialty=specialties.get(path.seed, "unclassified"),
         chain_id=path.chain_id,
         seed=path.seed,
@@ -64,6 +88,7 @@ def assemble(
         relations=path.relations,
         guidance=guidance(path, entities),
         cheat_sheet=cheat_sheet(path, entities),
-        entity_mapping=tuple(Placeholder(placeholder(i), one) for i, one in enumerate(path.entities)),
+        entity_mapping=tuple(Placeholder(placeholder(i), one) for i, one in enumerate(mapped(path))),
         verification=chosen.verdict.verification,
+        obfuscation=chosen.draft.obfuscation,
     )

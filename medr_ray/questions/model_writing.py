@@ -1,11 +1,16 @@
 """The question writer over a language model: it words the path, the same verification decides.
 
-The model sees the start and the kinds of the hidden entities, never their names. An answer that cannot be read is a
-problem of that one question; an endpoint that cannot be reached ends the stage (InfrastructureError).
+What holds: the model sees what the plain wording prints and the kinds of the hidden entities, never their names. Its
+text is kept only with everything that makes the plain wording unique (starts, further facts, qualifiers, "the other",
+what is compared), and without a number or a name of the graph that the plain wording does not print. An answer that
+cannot be read, or loses or adds something, is a problem of that one question; an endpoint that cannot be reached ends
+the stage (InfrastructureError).
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from string import Template
 from typing import Protocol, TypeVar
@@ -14,9 +19,18 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import ModelError
 from medr_ray.core.records import Entity
-from medr_ray.questions.writing import Draft, Written, rules_writer
+from medr_ray.graph.facts import Statement
+from medr_ray.graph.hops import Clause, Hop, directed
+from medr_ray.knowledge.predicates import GENE, PREDICATES
+from medr_ray.questions.matching import occurs_in, tokens
+from medr_ray.questions.writing import Draft, Written, chinese_share, rules_writer
 
 M = TypeVar("M", bound=BaseModel)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_OTHER = re.compile(r"\b(?:an)?other\b|另|其他", re.IGNORECASE)
+_EXTREMES = {"earliest": re.compile(r"\bearliest\b|最早"), "latest": re.compile(r"\blatest\b|最晚"),
+             "largest": re.compile(r"\blargest\b|最高"), "smallest": re.compile(r"\bsmallest\b|最低")}
+_SHORTEST_NAME = 4  # letters; a shorter name that is no gene symbol may be any word
 
 
 class QuestionReply(BaseModel):
@@ -38,7 +52,7 @@ class LLMWriter:
 
     def __init__(self, client: JsonClient, entities: Mapping[str, Entity], language: str, model: str) -> None:
         self.name = model
-        self._client, self._entities = client, entities
+        self._client, self._entities, self._language = client, entities, language
         self._plain = rules_writer(language, entities)
         folder = resources.files("medr_ray.questions").joinpath("prompts")
         self._prompt = Template(folder.joinpath(f"{language}.txt").read_text("utf-8"))
@@ -56,26 +70,116 @@ class LLMWriter:
         except ModelError as error:
             return Written("", f"writer: {error}")
         text = reply.question.strip()
-        if draft.description is None and self._entities[draft.path.start].name not in text:
-            return Written(text, "writer: the text does not name the start")
-        missing = [hop.clinical for hop in draft.path.hops if hop.clinical and not _printed(hop.clinical, text)]
-        return Written(text, f'writer: the text lacks the qualifier "{missing[0]}"' if missing else "")
+        problem = next(self._problems(draft, text), "")
+        return Written(text, f"writer: {problem}" if problem else "")
+
+    # --- what the text must and may not print -----------------------------------------------------------------
+
+    def _problems(self, draft: Draft, text: str) -> Iterator[str]:
+        """What the text loses or adds, compared with the plain wording."""
+        plain = self._plain.write([draft])[0].text
+        start = self._entities[draft.path.start].name
+        if draft.description is None and not _names(start, text):
+            yield "the text does not name the start"
+        if draft.description is not None and occurs_in(start, text):
+            yield "the text names the start, which is to be described"
+        for name in self._told(draft):
+            if _names(name, plain) and not _names(name, text):
+                yield f'the text does not name "{name}"'
+        for qualifier in self._qualifiers(draft):
+            if not _printed(qualifier, text):
+                yield f'the text lacks the qualifier "{qualifier}"'
+        if _OTHER.search(plain) and not _OTHER.search(text):
+            yield 'the text does not say "the other"'
+        if draft.path.asked in _EXTREMES and not _EXTREMES[draft.path.asked].search(text):
+            yield f"the text does not ask for the {draft.path.asked}"
+        yield from self._added(plain, text)
+
+    def _told(self, draft: Draft) -> list[str]:
+        """Names that the question may print besides the start's."""
+        described = draft.description.statements if draft.description is not None else ()
+        ids = [*draft.path.starts[1:], *(one.other for one in draft.path.clauses), *(one.object for one in described)]
+        return [self._entities[one].name for one in ids]
+
+    def _qualifiers(self, draft: Draft) -> list[str]:
+        """The qualifiers that the question prints, in its language; the one that is asked for is none of them."""
+        hops = (*draft.path.hops, *draft.path.second)
+        described = draft.description.statements if draft.description is not None else ()
+        printed: list[Hop | Clause | Statement] = [*hops, *(clause for hop in hops for clause in hop.also), *described]
+        return [chinese_share(one.clinical) if self._language == "zh" else one.clinical
+                for one in printed if one.clinical]
+
+    def _added(self, plain: str, text: str) -> Iterator[str]:
+        """Numbers and names that the plain wording does not print."""
+        for number in sorted(_numbers(text) - _numbers(plain)):
+            yield f'the text adds the number "{number}"'
+        words = tokens(text)
+        known = self._names_by_words
+        found = {words[i:j] for i in range(len(words)) for j in range(i + 1, min(len(words), i + self._longest) + 1)}
+        for name in sorted(known[one] for one in found if one in known):
+            if not occurs_in(name, plain) and (name != name.upper() or _names(name, text)):
+                yield f'the text adds the name "{name}"'
+
+    @functools.cached_property
+    def _names_by_words(self) -> dict[tuple[str, ...], str]:
+        """Names and aliases of the graph by their words; those a question needs anyway ("age of onset") left out."""
+        names: dict[tuple[str, ...], str] = {}
+        for one in self._entities.values():
+            for name in (one.name, *one.aliases):
+                if (len(name) >= _SHORTEST_NAME or one.entity_type == GENE) and not set(tokens(name)) <= _wording():
+                    names.setdefault(tokens(name), name)
+        return names
+
+    @functools.cached_property
+    def _longest(self) -> int:
+        return max(map(len, self._names_by_words), default=0)
+
+    # --- what the model is shown ------------------------------------------------------------------------------
 
     def prompt(self, draft: Draft) -> str:
         """The message sent for one draft; it holds no hidden name."""
         plain = self._plain.write([draft])[0].text
         start = self._entities[draft.path.start].name if draft.description is None else "(described, see below)"
-        return self._prompt.substitute(start=start, steps="\n".join(self._steps(draft)), plain=plain)
+        steps = self._steps(draft.path.hops)
+        if draft.path.second:
+            again = self._entities[draft.path.second[0].known].name
+            steps += [f"Second start: {again}", *self._steps(draft.path.second), "Both walks end in the same entity."]
+        return self._prompt.substitute(start=start, steps="\n".join(steps), plain=plain)
 
-    def _steps(self, draft: Draft) -> list[str]:
+    def _steps(self, hops: Sequence[Hop]) -> list[str]:
         return [
-            f"{number}. {hop.directed_predicate}{f' in {hop.clinical}' if hop.clinical else ''}"
-            f" -> (hidden {self._entities[hop.target].entity_type})"
-            for number, hop in enumerate(draft.path.hops, 1)
+            f"{number}. {hop.directed_predicate}{_whom(hop)} -> (hidden {self._entities[hop.target].entity_type}"
+            f"{', another one than before' if hop.other else ''}{self._also(hop)})"
+            for number, hop in enumerate(hops, 1)
         ]
 
+    def _also(self, hop: Hop) -> str:
+        return "".join(f"; told of it: {directed(one.predicate, one.forward)}{_whom(one)} -> "
+                       f"{self._entities[one.other].name}" for one in hop.also)
 
-def _printed(clinical: str, text: str) -> bool:
-    """Whether every number of the qualifier stands in the text ("all patients" has none to lose)."""
-    numbers = [word for word in clinical.replace("%", " ").split() if word[0].isdigit()]
-    return all(number in text for number in numbers)
+
+def _whom(one: Hop | Clause) -> str:
+    return f" in {one.clinical}" if one.clinical else ""
+
+
+@functools.cache
+def _wording() -> frozenset[str]:
+    """The words that questions are made of, whatever they ask."""
+    phrases = [text for one in PREDICATES.values() for text in (
+        one.phrase, one.inverse_phrase, one.clause, one.inverse_clause, one.subject_type, one.object_type)]
+    return frozenset(word for text in phrases for word in tokens(re.sub(r"\{\w+\}", " ", text)))
+
+
+def _names(name: str, text: str) -> bool:
+    """Whether the name stands in the text as whole words and as it is written."""
+    return name in text and occurs_in(name, text)
+
+
+def _numbers(text: str) -> set[str]:
+    return set(_NUMBER.findall(text))
+
+
+def _printed(qualifier: str, text: str) -> bool:
+    """Whether every number of the qualifier stands in the text, or all of its words where it has none."""
+    numbers = _numbers(qualifier)
+    return numbers <= _numbers(text) if numbers else qualifier.casefold() in text.casefold()

@@ -1,15 +1,22 @@
-"""The start entity by description: facts about it that, together, fit it and no other entity.
+"""How much a question hides: numbers told as comparisons, the start told by facts instead of its name.
 
-Only facts are used that the question does not ask about, so that the description gives nothing away.
+Levels: 0 names the start and prints the shares of patients as stated; 1 tells shares as comparisons ("more than three
+quarters of patients"); 2 describes the start by two facts that together fit it and no other entity; 3 does both.
+Only facts are used that the question does not ask about, so that a description gives nothing away.
 """
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medr_ray.core.records import Entity
-from medr_ray.questions.facts import FactIndex, Statement
+from medr_ray.graph.facts import FactIndex, Statement
+from medr_ray.graph.hops import Hop
+from medr_ray.knowledge.shares import comparison
 from medr_ray.questions.paths import Path
+
+LEVELS = (0, 1, 2, 3)
+_COMPARED, _DESCRIBED = (1, 3), (2, 3)
 
 _ENGLISH = {
     "associated_gene": "associated with the gene {object}",
@@ -54,12 +61,33 @@ class Description:
         return set.intersection(*sets)
 
 
+def compares(level: int) -> bool:
+    """Whether a level tells shares as comparisons."""
+    return level in _COMPARED
+
+
+def describes(level: int) -> bool:
+    """Whether a level describes the start."""
+    return level in _DESCRIBED
+
+
+def compared(hops: tuple[Hop, ...]) -> tuple[Hop, ...] | None:
+    """The hops with their shares told as comparisons; None when one cannot be."""
+    told = []
+    for hop in hops:
+        words = comparison(hop.clinical) if hop.clinical else ""
+        if words is None:
+            return None
+        told.append(replace(hop, clinical=words))
+    return tuple(told)
+
+
 def describe_start(path: Path, facts: FactIndex) -> Description | None:
     """The first pair of facts, in a fixed order, that fits the start alone; None when there is none."""
-    asked = {path.hops[0].target, path.answer}
+    taken = {*path.entities, *(clause.other for clause in path.clauses)} - {path.start}
     usable = [
         s for s in facts.about(path.start)
-        if s.predicate in _ENGLISH and s.object in facts.entities and s.object not in asked
+        if s.predicate in _ENGLISH and s.object in facts.entities and s.object not in taken
         and (s.predicate != "has_finding" or s.clinical != "some patients")
     ]
     for pair in itertools.combinations(usable[:_CONSIDERED], _FACTS):

@@ -1,110 +1,88 @@
-"""Candidate paths: pieces of a chain, and short branches off it, that can be put into words from start to answer.
+"""Candidate paths: what a question walks, from a named start over hidden entities to its answer.
 
-A path holds the seed somewhere, is walked along relations whose predicate has wording in that direction, and visits no
-entity twice. Whether it makes a good question is decided by ``verification``; here only what cannot be asked at
-all is left out (no wording in that direction, or a qualifier too vague to ask by, such as "some patients").
+A path is a piece of a seed's chain or a short branch off it; it holds the seed and visits no entity twice. Whether it
+makes a good question is decided by ``verification``; here only what cannot be asked at all is left out.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from medr_ray.core.records import Chain, Relation, content_id
-from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.questions.facts import FactIndex
+from medr_ray.graph.hops import Clause, Hop, make_hop, walk
 
-_EXACT = re.compile(r"\d+ of \d+ patients?|\d+(\.\d+)?% of patients|all patients")
 _BRANCH_HOPS = 2  # branches off the chain are a supplement: long questions come from chains
 
 
 @dataclass(frozen=True)
-class Hop:
-    """One step from a ``known`` entity to its ``target``; ``forward`` when it walks from subject to object.
-
-    ``clinical`` is the qualifier that the question prints, or ""; ``other`` says that the entity before ``known`` fits
-    as well and is excluded in words ("the other disease associated with ...").
-    """
-
-    relation_id: str
-    predicate: str
-    forward: bool
-    clinical: str
-    known: str
-    target: str
-    other: bool = False
-
-    @property
-    def directed_predicate(self) -> str:
-        """The predicate's name in walking direction: ``inverse:`` in front when walked from object to subject."""
-        return self.predicate if self.forward else f"inverse:{self.predicate}"
-
-
-@dataclass(frozen=True)
 class Path:
-    """Hops from the start entity to the answer, for one seed; ``on_chain`` when it is a piece of the seed's chain."""
+    """Hops from the start entity to the answer, for one seed; ``on_chain`` when it is a piece of the seed's chain.
+
+    ``second`` is a walk from another start to the same answer (an intersection). ``asked`` is what is asked of the
+    last target: "entity" itself; "share", the qualifier of the fact ``about``; or "earliest", "latest", "largest",
+    "smallest": which of all the ends of the last hop comes first by onset or by the share of the finding in ``about``.
+    """
 
     seed: str
     chain_id: str
     hops: tuple[Hop, ...]
     on_chain: bool
+    second: tuple[Hop, ...] = ()
+    asked: str = "entity"
+    about: tuple[Clause, ...] = ()
 
     @property
     def start(self) -> str:
         return self.hops[0].known
 
     @property
+    def starts(self) -> tuple[str, ...]:
+        """The entities the question names to begin from."""
+        return (self.start, self.second[0].known) if self.second else (self.start,)
+
+    @property
     def answer(self) -> str:
+        """The entity walked to: the answer itself, unless a share is asked."""
         return self.hops[-1].target
 
     @property
     def entities(self) -> tuple[str, ...]:
-        """Entity ids in walking order, start and answer included."""
-        return (self.start, *(hop.target for hop in self.hops))
+        """Entity ids in walking order, start and answer included; those of the second walk follow."""
+        return (self.start, *(hop.target for hop in self.hops), *(hop.known for hop in self.second))
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The entities on the way that the question may not name."""
+        return tuple(hop.known for hops in (self.hops, self.second) for hop in hops[1:])
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """All further facts that are told or asked."""
+        return (*(clause for hop in (*self.hops, *self.second) for clause in hop.also), *self.about)
 
     @property
     def relations(self) -> tuple[str, ...]:
-        return tuple(hop.relation_id for hop in self.hops)
+        """Ids of the relations walked, told and asked; those walked first."""
+        walked = [hop.relation_id for hop in (*self.hops, *self.second)]
+        return tuple(dict.fromkeys((*walked, *(clause.relation_id for clause in self.clauses))))
+
+    @property
+    def complexity(self) -> int:
+        """Number of facts that must be found out one after another or side by side."""
+        return len(self.hops) + len(self.second) + (self.asked != "entity")
+
+    @property
+    def final(self) -> str:
+        """What decides the answer: the last hop's predicate, or what is asked of its ends."""
+        return self.hops[-1].directed_predicate if self.asked == "entity" else self.asked
 
     @property
     def key(self) -> str:
         """The same walk has the same key, whichever seed or chain it was found from."""
-        return content_id("path", [(hop.relation_id, hop.forward) for hop in self.hops])
-
-
-def make_hop(relation: Relation, known: str) -> Hop | None:
-    """The hop along ``relation`` away from ``known``; None when it cannot be asked in that direction."""
-    predicate = PREDICATES[relation.predicate]
-    forward = relation.subject == known
-    if not (predicate.phrase if forward else predicate.inverse_phrase):
-        return None
-    printed = predicate.prints_clinical(forward)
-    if printed and not _EXACT.fullmatch(relation.clinical):
-        return None
-    target = relation.object if forward else relation.subject
-    return Hop(relation.relation_id, relation.predicate, forward, relation.clinical if printed else "", known, target)
-
-
-def walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | None:
-    """The hops of a walk over ``relations`` in order; None when one cannot be asked or an entity comes twice."""
-    hops: list[Hop] = []
-    known, seen = start, {start}
-    for relation in relations:
-        hop = make_hop(relation, known)
-        if hop is None or hop.target in seen:
-            return None
-        hops.append(hop)
-        seen.add(hop.target)
-        known = hop.target
-    return tuple(hops)
-
-
-def mark_other(hops: tuple[Hop, ...], facts: FactIndex) -> tuple[Hop, ...]:
-    """Mark the hops that would lead back to the entity before them as "other"."""
-    marked = []
-    for previous, hop in zip((None, *hops), hops, strict=False):
-        ends = facts.ends(hop.known, hop.predicate, hop.forward, hop.clinical)
-        marked.append(replace(hop, other=previous is not None and previous.known in ends))
-    return tuple(marked)
+        walked = [(hop.relation_id, hop.forward) for hop in self.hops]
+        if self.second or self.asked != "entity":
+            return content_id("path", walked, [(hop.relation_id, hop.forward) for hop in self.second], self.asked,
+                              [one.relation_id for one in self.about])
+        return content_id("path", walked)
 
 
 def chain_walks(
@@ -121,6 +99,22 @@ def chain_walks(
                 hops = walk(start, steps)
                 if hops is not None:
                     yield hops
+
+
+def meeting_walks(
+    chain: Chain, seed: str, relations: Mapping[str, Relation], lengths: range
+) -> Iterator[tuple[tuple[Hop, ...], tuple[Hop, ...]]]:
+    """Two walks from both sides of the chain that meet at an entity between, together of a length in ``lengths``."""
+    place = chain.entities.index(seed)
+    for first in range(place + 1):
+        for last in range(max(place, first + 2), len(chain.entities)):
+            if last - first not in lengths:
+                continue
+            for middle in range(first + 1, last):
+                left = walk(chain.entities[first], [relations[one] for one in chain.relations[first:middle]])
+                right = walk(chain.entities[last], [relations[one] for one in chain.relations[middle:last]][::-1])
+                if left is not None and right is not None:
+                    yield left, right
 
 
 def branch_walks(seed: str, graph: Sequence[Relation], lengths: range) -> Iterator[tuple[Hop, ...]]:
@@ -154,24 +148,3 @@ def _into(hop: Hop, touching: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]
         before = make_hop(relation, _far(relation, hop.known))
         if before is not None and before.known != hop.target:
             yield before
-
-
-def candidate_paths(
-    seed: str,
-    chain: Chain | None,
-    graph: Sequence[Relation],
-    relations: Mapping[str, Relation],
-    facts: FactIndex,
-    lengths: range,
-) -> list[Path]:
-    """Every candidate of a seed, chain pieces first, each walk once. ``lengths`` are the allowed numbers of hops."""
-    chain_id = chain.chain_id if chain is not None else ""
-    found: dict[str, Path] = {}
-    if chain is not None and seed in chain.entities:
-        for hops in chain_walks(chain, seed, relations, lengths):
-            path = Path(seed, chain_id, mark_other(hops, facts), True)
-            found.setdefault(path.key, path)
-    for hops in branch_walks(seed, graph, lengths):
-        path = Path(seed, chain_id, mark_other(hops, facts), False)
-        found.setdefault(path.key, path)
-    return list(found.values())

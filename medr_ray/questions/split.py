@@ -2,11 +2,13 @@
 
 Seeds are split first, by a seeded hash. Held-out questions are chosen before train ones; then no candidate may
 train that shares a relation, a disease, gene or drug of its path, or a seed with a held-out question. Within a side,
-no predicate ends more than its share of the questions, no answer is given more than its share and no number of hops
-is more frequent than its share; below that hop counts are evened out as far as the candidates allow. All choices
-follow from ids and the run's seed.
+nothing ends or decides more than its share of the questions, no answer is given more than its share and no number of
+hops is more frequent than its share; below that hop counts are evened out, and obfuscation levels taken by their
+weights, as far as the candidates allow. A question
+that would repeat one already chosen, on either side, is passed over. All choices follow from ids and the run's seed.
 """
 
+import functools
 import hashlib
 import math
 from collections import Counter
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Entity
 from medr_ray.knowledge.predicates import VALUE
+from medr_ray.questions.duplicates import Asked, DuplicateFilter, chain_fingerprint
 from medr_ray.questions.paths import Path
 from medr_ray.questions.verification import Verdict
 from medr_ray.questions.writing import Draft
@@ -36,11 +39,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Split:
-    """The questions of both sides, and how many train candidates were dropped for what they share with held-out."""
+    """The questions of both sides, how many train candidates were dropped for what they share with held-out, and the
+    candidates that repeat a chosen one, with the reason."""
 
     train: tuple[Candidate, ...]
     heldout: tuple[Candidate, ...]
     overlapping: int
+    repeats: tuple[tuple[Candidate, str], ...] = ()
 
 
 def rank(run_seed: int, *parts: str) -> str:
@@ -76,7 +81,7 @@ class HeldoutContent:
 
 
 def _leading(path: Path, entities: Mapping[str, Entity]) -> set[str]:
-    return {one for one in path.entities[:-1] if entities[one].entity_type != VALUE}
+    return {one for one in path.entities if one != path.answer and entities[one].entity_type != VALUE}
 
 
 def heldout_content(heldout: Sequence[Candidate], seeds: set[str], entities: Mapping[str, Entity]) -> HeldoutContent:
@@ -99,9 +104,15 @@ class _Caps:
 class _Picker:
     """One pass of choosing under fixed caps."""
 
-    def __init__(self, candidates: Mapping[str, Sequence[Candidate]], caps: _Caps, limit: int) -> None:
+    def __init__(self, candidates: Mapping[str, Sequence[Candidate]], caps: _Caps, limit: int,
+                 earlier: Iterable[Candidate], weights: Mapping[int, float]) -> None:
         self._candidates, self._caps, self._limit = candidates, caps, limit
+        self._weights, self._levels = weights, Counter[int]()
         self.picked: list[Candidate] = []
+        self.repeats: dict[str, tuple[Candidate, str]] = {}
+        self._duplicates = DuplicateFilter()
+        for one in earlier:
+            self._duplicates.add(asked(one))
         self._hops: Counter[int] = Counter()
         self._predicates: Counter[str] = Counter()
         self._answers: Counter[str] = Counter()
@@ -113,40 +124,78 @@ class _Picker:
             for seed, candidates in self._candidates.items():
                 if len(self.picked) >= self._limit:
                     return self.picked
-                open_ones = [one for one in candidates if self._admissible(seed, one)]
-                if open_ones:
-                    self._take(seed, min(open_ones, key=self._order))
+                open_ones = (one for one in candidates if self._admissible(seed, one))
+                chosen = next(filter(self._is_new, sorted(open_ones, key=self._order)), None)
+                if chosen is not None:
+                    self._take(seed, chosen)
         return self.picked
+
+    def _is_new(self, one: Candidate) -> bool:
+        repeated = self._duplicates.add(asked(one))
+        if repeated is not None:
+            self.repeats[one.path.key] = one, repeated.reason
+        return repeated is None
 
     def _admissible(self, seed: str, one: Candidate) -> bool:
         last = one.path.hops[-1]
         return (
             one.path.key not in self._keys
+            and one.path.key not in self.repeats
             and (seed, last.relation_id) not in self._asked
-            and self._predicates[last.directed_predicate] < self._caps.predicate
+            and self._predicates[one.path.final] < self._caps.predicate
             and self._answers[one.path.answer] < self._caps.answer
-            and self._hops[len(one.path.hops)] < self._caps.hops
+            and self._hops[one.path.complexity] < self._caps.hops
         )
 
-    def _order(self, one: Candidate) -> tuple[int, int, int, bool, str]:
+    def _order(self, one: Candidate) -> tuple[int, float, int, int, bool, str]:
         path = one.path
-        predicate = self._predicates[path.hops[-1].directed_predicate]
-        return self._hops[len(path.hops)], predicate, self._answers[path.answer], not path.on_chain, path.key
+        level = one.draft.obfuscation
+        return (self._hops[path.complexity], self._levels[level] / self._weights[level], self._predicates[path.final],
+                self._answers[path.answer], not path.on_chain, path.key)
 
     def _take(self, seed: str, one: Candidate) -> None:
         last = one.path.hops[-1]
         self.picked.append(one)
         self._keys.add(one.path.key)
         self._asked.add((seed, last.relation_id))
-        self._hops[len(one.path.hops)] += 1
-        self._predicates[last.directed_predicate] += 1
+        self._hops[one.path.complexity] += 1
+        self._predicates[one.path.final] += 1
         self._answers[one.path.answer] += 1
+        self._levels[one.draft.obfuscation] += 1
+
+
+@functools.lru_cache(maxsize=100_000)
+def asked(one: Candidate) -> Asked:
+    """What makes the candidate another question than others."""
+    path = one.path
+    edges = []
+    for hop in (*path.hops, *path.second):
+        edges.append(_edge(hop.predicate, hop.forward, hop.known, hop.target))
+        edges += [_edge(clause.predicate, clause.forward, hop.target, clause.other) for clause in hop.also]
+    edges += [_edge(clause.predicate, clause.forward, path.answer, clause.other) for clause in path.about]
+    nodes = dict.fromkeys(end for subject, _, obj in edges for end in (subject, obj))
+    answer = path.about[0].clinical if path.asked == "share" else path.answer
+    return Asked(path.key, chain_fingerprint(tuple(nodes), edges), one.text, path.starts, answer)
+
+
+def _edge(predicate: str, forward: bool, known: str, other: str) -> tuple[str, str, str]:
+    return (known, predicate, other) if forward else (other, predicate, known)
 
 
 def balance(
-    candidates: Sequence[Candidate], config: QuestionsConfig, run_seed: int, limit: int | None
+    candidates: Sequence[Candidate], config: QuestionsConfig, run_seed: int, limit: int | None,
+    earlier: Sequence[Candidate] = (),
 ) -> list[Candidate]:
-    """As many candidates as the caps allow, at most ``limit`` and ``per_seed`` of each seed.
+    """As many candidates as the caps allow, at most ``limit`` and ``per_seed`` of each seed, that repeat neither one
+    another nor ``earlier`` ones."""
+    return _pick(candidates, config, run_seed, limit, earlier).picked
+
+
+def _pick(
+    candidates: Sequence[Candidate], config: QuestionsConfig, run_seed: int, limit: int | None,
+    earlier: Sequence[Candidate],
+) -> _Picker:
+    """The pass that stands.
 
     The caps are shares of the result's own size, so passes are repeated with the size of the last until it stands. With
     fewer final predicates (answers) than the share asks for, the share is that of an even distribution.
@@ -154,16 +203,16 @@ def balance(
     by_seed: dict[str, list[Candidate]] = {}
     for one in sorted(candidates, key=lambda one: rank(run_seed, "order", one.path.seed)):
         by_seed.setdefault(one.path.seed, []).append(one)
-    predicate_share = _feasible(config.max_predicate_share, {c.path.hops[-1].directed_predicate for c in candidates})
+    predicate_share = _feasible(config.max_predicate_share, {c.path.final for c in candidates})
     answer_share = _feasible(config.max_answer_share, {c.path.answer for c in candidates})
-    hop_share = _feasible(config.max_hop_share, {len(c.path.hops) for c in candidates})
+    hop_share = _feasible(config.max_hop_share, {c.path.complexity for c in candidates})
     size = min(len(candidates), len(by_seed) * config.per_seed, limit if limit is not None else len(candidates))
     while True:
         caps = _Caps(_cap(predicate_share, size), _cap(answer_share, size), _cap(hop_share, size))
-        picked = _Picker(by_seed, caps, size).run(config.per_seed)
-        if len(picked) == size:
-            return picked
-        size = len(picked)
+        picker = _Picker(by_seed, caps, size, earlier, config.obfuscation)
+        if len(picker.run(config.per_seed)) == size:
+            return picker
+        size = len(picker.picked)
 
 
 def _feasible(share: float, kinds: Set[object]) -> float:
@@ -181,9 +230,11 @@ def split_and_balance(
     _, held = split_seeds((one.path.seed for one in accepted), config.heldout_fraction, run_seed)
     limit = config.max_questions
     held_limit = None if limit is None else round(limit * config.heldout_fraction)
-    heldout = balance([one for one in accepted if one.path.seed in held], config, run_seed, held_limit)
+    heldout = _pick([one for one in accepted if one.path.seed in held], config, run_seed, held_limit, ())
     others = [one for one in accepted if one.path.seed not in held]
-    shown = heldout_content(heldout, held, entities)
+    shown = heldout_content(heldout.picked, held, entities)
     trainable = [one for one in others if not shown.overlaps(one.path, entities)]
-    train = balance(trainable, config, run_seed, None if limit is None or held_limit is None else limit - held_limit)
-    return Split(tuple(train), tuple(heldout), len(others) - len(trainable))
+    train_limit = None if limit is None or held_limit is None else limit - held_limit
+    train = _pick(trainable, config, run_seed, train_limit, heldout.picked)
+    repeats = (*heldout.repeats.values(), *train.repeats.values())
+    return Split(tuple(train.picked), tuple(heldout.picked), len(others) - len(trainable), repeats)

@@ -1,189 +1,236 @@
-"""The questions stage: candidates from every seed's chain, worded, verified, balanced and split.
+"""The questions stage: drafts of every seed, worded, verified, balanced, split, examined by models.
 
-``questions.parquet`` (and ``.jsonl``) holds the chosen questions, ``rejected.jsonl`` every candidate that failed
-verification, with all its reasons. The stage is one deterministic pass of seconds; a killed run repeats it, and
-what a language model has worded already comes from the response cache.
+Ray Data hands batches of seeds to actors that know the graph and every annotated fact (``drafting``); each batch is a
+part, so a killed run goes on with the missing ones. Choosing is one deterministic pass over all that was accepted. What
+a language model words comes from the response cache the second time, what it was examined on from the ledger.
+``questions.parquet`` (and ``.jsonl``) holds the chosen questions, ``rejected.jsonl`` every candidate that failed a
+check and every question that was given up, with all reasons.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from medr_ray.core.config import PipelineConfig, QuestionsConfig
+from medr_ray.core.data import one_per_call
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import Chain, Entity, Question, Relation, SeedEntity
-from medr_ray.core.run import Counts, Stage, StageContext
+from medr_ray.core.records import Question, SeedEntity
+from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
+from medr_ray.knowledge.reading import file_digest
 from medr_ray.questions.assembling import assemble
-from medr_ray.questions.facts import FactIndex, Statement, build_fact_index
-from medr_ray.questions.obfuscation import describe_start
-from medr_ray.questions.paths import Path, candidate_paths
-from medr_ray.questions.split import Candidate, Split, balance, rank, split_and_balance
-from medr_ray.questions.verification import Verifier
-from medr_ray.questions.writing import Draft, QuestionWriter, rules_writer
+from medr_ray.questions.calibration import Course, build_panel, calibrate
+from medr_ray.questions.contamination import Contamination
+from medr_ray.questions.drafting import Drafter, DraftingWorker, Graph, Rejected, read_graph
+from medr_ray.questions.duplicates import DuplicateFilter
+from medr_ray.questions.split import Candidate, Split, asked, balance, heldout_content, split_and_balance, split_seeds
+from medr_ray.questions.writing import QuestionWriter
 
-_HASH_SPAN = 16**8
-
-
-@dataclass(frozen=True)
-class Graph:
-    """What the stage reads."""
-
-    entities: Mapping[str, Entity]
-    relations: Mapping[str, Relation]
-    seed_graphs: Mapping[str, tuple[str, ...]]
-    chains: Mapping[str, Chain]
-    specialties: Mapping[str, str]
+_BATCH = 32  # seeds per part: some seconds of work
+_PARTS, _FAILED = "parts/accepted", "parts/rejected"
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """A candidate that failed, and every reason why."""
-
-    seed: str
-    chain_id: str
-    text: str
-    reasons: tuple[str, ...]
-
-
-def read_graph(context: StageContext) -> Graph:
-    """The merged graph, the seed graphs, the chains and the seeds' specialties."""
-    graph = context.upstream("graph")
-    seeds = context.upstream("entities").read_records("seeds.parquet", SeedEntity)
-    rows = graph.read_table("seed_graphs.parquet").to_pylist()
-    return Graph(
-        entities={one.entity_id: one for one in graph.read_records("entities.parquet", Entity)},
-        relations={one.relation_id: one for one in graph.read_records("relations.parquet", Relation)},
-        seed_graphs={row["seed"]: tuple(row["relations"]) for row in rows},
-        chains={one.seed: one for one in context.upstream("chains").read_records("chains.parquet", Chain)},
-        specialties={one.frequency.concept_id: one.specialty for one in seeds},
-    )
+def most_questions(config: PipelineConfig, run: RunDirectory) -> int | None:
+    """How many questions there can be at most; None where no seeds are known yet."""
+    seeds = run.stage("entities")
+    if not seeds.exists("seeds.parquet"):
+        return None
+    accepted = sum(one.significance.verdict for one in seeds.read_records("seeds.parquet", SeedEntity))
+    limits = [config.questions.per_seed * min(accepted, config.graph.max_seeds or accepted),
+              config.questions.max_questions]
+    return min(one for one in limits if one is not None)
 
 
-def ontology_statements() -> Iterable[Statement]:
-    """Every fact of the HPO annotations, so that uniqueness holds in the disease records and not only in the graph."""
-    from medr_ray.knowledge.hpo import load_hpo
-
-    for disease in load_hpo().diseases.values():
-        for fact in disease.facts:
-            yield Statement(disease.entity_id, fact.predicate, fact.object_id, fact.clinical)
-
-
-def draft_candidates(graph: Graph, facts: FactIndex, config: QuestionsConfig, run_seed: int, bar: Bar) -> list[Draft]:
-    """Every candidate path of every seed, in seed order; a seeded share of them with a described start."""
-    lengths = range(config.min_hops, config.max_hops + 1)
-    drafts = []
-    for seed in sorted(graph.seed_graphs):
-        relations = [graph.relations[one] for one in graph.seed_graphs[seed]]
-        paths = candidate_paths(seed, graph.chains.get(seed), relations, graph.relations, facts, lengths)
-        drafts += [_draft(path, facts, config.obfuscate_start, run_seed) for path in paths]
-        bar.advance()
-    return drafts
+def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
+    """Draft the seeds that no part holds yet; the parts' names in order."""
+    batches = {f"seeds-{start:06d}.parquet": list(seeds[start : start + _BATCH])
+               for start in range(0, len(seeds), _BATCH)}
+    done = set(context.directory.names(_PARTS))
+    waiting = [{"part": name, "seeds": batch} for name, batch in batches.items() if name not in done]
+    with Bar(context.console, "questions", len(seeds), "seeds") as bar:
+        bar.resume(sum(len(batch) for name, batch in batches.items() if name in done))
+        results = one_per_call(
+            waiting, DraftingWorker, context.config.questions.workers, config=context.config, run=context.run,
+            directory=context.directory, parts=_PARTS, failed=_FAILED)
+        accepted = 0
+        for row in results:
+            accepted += row["accepted"]
+            bar.advance(row["seeds"], f"{accepted:,} drafts accepted")
+    return list(batches)
 
 
-def _draft(path: Path, facts: FactIndex, share: float, run_seed: int) -> Draft:
-    chosen = share > 0 and int(rank(run_seed, "obfuscate", path.key)[:8], 16) < share * _HASH_SPAN
-    return Draft(path, describe_start(path, facts) if chosen else None)
+def clean(accepted: Sequence[Candidate], benchmarks: Sequence[str]) -> tuple[list[Candidate], list[Rejected]]:
+    """(candidates that repeat no benchmark item, the others); without benchmarks nothing is checked."""
+    if not benchmarks:
+        return list(accepted), []
+    known, kept, rejected = Contamination.load(benchmarks), [], []
+    for one in accepted:
+        reason = known.found(one.text)
+        if reason is not None:
+            rejected.append(failed(one, reason))
+            continue
+        verification = replace(one.verdict.verification, uncontaminated=True)
+        kept.append(replace(one, verdict=replace(one.verdict, verification=verification)))
+    return kept, rejected
 
 
-def judge(
-    drafts: Sequence[Draft], writer: QuestionWriter, verifier: Verifier, allow_other: bool
-) -> tuple[list[Candidate], list[Rejected]]:
-    """Word and verify drafts: (accepted, rejected)."""
-    accepted, rejected = [], []
-    for draft, written in zip(drafts, writer.write(drafts), strict=True):
-        verdict = verifier.verify(draft, written.text, allow_other)
-        reasons = ((written.problem,) if written.problem else ()) + verdict.reasons
-        if reasons:
-            rejected.append(Rejected(draft.path.seed, draft.path.chain_id, written.text, reasons))
-        else:
-            accepted.append(Candidate(draft, written.text, verdict))
-    return accepted, rejected
+def failed(one: Candidate, *reasons: str) -> Rejected:
+    """The candidate as a rejected one."""
+    return Rejected(one.path.seed, one.path.chain_id, one.text, reasons)
 
 
-def choose(
-    graph: Graph, facts: FactIndex, drafts: Sequence[Draft], config: QuestionsConfig, run_seed: int,
-    model_writer: Callable[[], QuestionWriter] | None,
-) -> tuple[Split, list[Candidate], list[Rejected]]:
-    """The split, all accepted candidates and all rejected ones. A model only words what was chosen, and shares are
-    restored over what remains of it."""
-    verifier = Verifier(graph.entities, graph.relations, facts)
-    plain = rules_writer(config.language, graph.entities)
-    accepted, rejected = judge(drafts, plain, verifier, config.other_hops)
-    split = split_and_balance(accepted, graph.entities, config, run_seed)
-    if model_writer is None:
-        return split, accepted, rejected
-    writer, sides = model_writer(), []
-    for side in (split.train, split.heldout):
-        kept, failed = judge([one.draft for one in side], writer, verifier, config.other_hops)
-        sides.append(tuple(balance(kept, config, run_seed, None)))
-        rejected += failed
-    return Split(sides[0], sides[1], split.overlapping), accepted, rejected
+def reworded(
+    split: Split, drafter: Drafter, writer: QuestionWriter, config: QuestionsConfig, run_seed: int
+) -> tuple[Split, list[Rejected]]:
+    """The split in a model's words: what it could not word is rejected, and shares are restored over what remains."""
+    rejected: list[Rejected] = []
+    sides: list[tuple[Candidate, ...]] = []
+    for side in (split.heldout, split.train):
+        kept, lost = drafter.judge([one.draft for one in side], writer)
+        sides.append(tuple(balance(kept, config, run_seed, None, [one for earlier in sides for one in earlier])))
+        rejected += lost
+    return replace(split, heldout=sides[0], train=sides[1]), rejected
 
 
-def _model_writer(config: PipelineConfig, context: StageContext, graph: Graph) -> Callable[[], QuestionWriter] | None:
-    if config.questions.writer == "rules":
+class Harder:
+    """Finds a harder question to take the place of one that was too easy: of the same seed and side, with a longer
+    path, else with a more obfuscated one; never one that repeats what is already asked."""
+
+    def __init__(self, accepted: Sequence[Candidate], split: Split, graph: Graph, config: QuestionsConfig,
+                 run_seed: int, assembled: Callable[[Candidate, str], Question]) -> None:
+        _, held = split_seeds((one.path.seed for one in accepted), config.heldout_fraction, run_seed)
+        shown = heldout_content(split.heldout, held, graph.entities)
+        self._assembled, self._duplicates = assembled, DuplicateFilter()
+        self._waiting: dict[str, list[Candidate]] = {}
+        for one in (*split.heldout, *split.train):
+            self._duplicates.add(asked(one))
+        for one in sorted(accepted, key=lambda one: (one.path.complexity, one.draft.obfuscation, one.path.key)):
+            if one.path.seed in held or not shown.overlaps(one.path, graph.entities):
+                self._waiting.setdefault(one.path.seed, []).append(one)
+
+    def __call__(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
+        """For each question and the complexity it is to have: another question, or None."""
+        return [self._instead_of(question, complexity) for question, complexity in too_easy]
+
+    def _instead_of(self, question: Question, complexity: int) -> Question | None:
+        waiting = self._waiting.get(question.seed, [])
+        longer = [one for one in waiting if one.path.complexity >= complexity]
+        hidden = [one for one in waiting if one.path.complexity >= question.complexity
+                  and one.draft.obfuscation > question.obfuscation]
+        for one in (*longer, *hidden):
+            if self._duplicates.add(asked(one)) is None:
+                waiting.remove(one)
+                return self._assembled(one, question.split)
         return None
 
-    def build() -> QuestionWriter:
-        from medr_ray.llm.client import ChatClient
-        from medr_ray.questions.model_writing import LLMWriter
 
-        client = ChatClient(config.llm, context.run)
-        return LLMWriter(client, graph.entities, config.questions.language, config.llm.model)
+def model_writer(context: StageContext, graph: Graph) -> QuestionWriter:
+    """The writer over the configured model."""
+    from medr_ray.llm.client import ChatClient
+    from medr_ray.questions.model_writing import LLMWriter
 
-    return build
+    config = context.config
+    return LLMWriter(ChatClient(config.llm, context.run), graph.entities, config.questions.language, config.llm.model)
 
 
-def _counts(questions: Sequence[Question], accepted: int, rejected: Sequence[Rejected], split: Split) -> Counts:
-    """The figures of the report. ``reasons`` counts rejected candidates by the check they failed."""
-    reasons = Counter(check for one in rejected for check in {reason.split(":")[0] for reason in one.reasons})
-    final = Counter(one.guidance[-1].predicate for one in questions)
-    return {
-        "accepted": len(questions),
-        "candidates_verified": accepted,
-        "rejected": len(rejected),
-        "train": len(split.train),
-        "heldout": len(split.heldout),
-        "overlapping_train_candidates_dropped": split.overlapping,
-        "by_hops": {str(hops): n for hops, n in sorted(Counter(one.complexity for one in questions).items())},
-        "by_predicate": dict(sorted(final.items())),
-        "reasons": dict(sorted(reasons.items())),
-    }
+def given_up(courses: Sequence[Course]) -> list[Rejected]:
+    """The questions that were replaced or rejected on their courses, with what the models made of them."""
+    rows = []
+    for course in courses:
+        rows += [Rejected(one.question.seed, one.question.chain_id, one.question.text, (one.reason,))
+                 for one in course.replaced]
+        if course.state == "rejected":
+            rows.append(Rejected(course.question.seed, course.question.chain_id, course.question.text,
+                                 (course.reason,)))
+    return rows
 
 
 def execute(context: StageContext) -> Counts:
     """Write the questions; see the module's docstring."""
-    config = context.config
-    graph = read_graph(context)
-    facts = build_fact_index(
-        graph.entities, graph.relations.values(), ontology_statements(), config.questions.obfuscate_start > 0)
-    with Bar(context.console, "questions", len(graph.seed_graphs), "seeds") as bar:
-        drafts = draft_candidates(graph, facts, config.questions, config.run.seed, bar)
-    split, accepted, rejected = choose(
-        graph, facts, drafts, config.questions, config.run.seed, _model_writer(config, context, graph))
-    questions = sorted(
-        (
-            assemble(one, side, graph.entities, graph.relations, graph.specialties, config.questions.language)
-            for side, chosen in (("train", split.train), ("heldout", split.heldout)) for one in chosen
-        ),
-        key=lambda question: question.question_id,
-    )
-    context.directory.write_records("questions.parquet", Question, questions)
-    context.directory.write_jsonl("questions.jsonl", questions)
-    context.directory.write_jsonl("rejected.jsonl", rejected)
-    counts = _counts(questions, len(accepted), rejected, split)
+    config, run_seed = context.config.questions, context.config.run.seed
+    graph = read_graph(context.run)
+    parts = draft_parts(context, sorted(graph.seed_graphs))
+    drafted = [one for part in parts for one in context.directory.read_records(f"{_PARTS}/{part}", Candidate)]
+    accepted, rejected = clean(drafted, config.benchmarks)
+    split = split_and_balance(accepted, graph.entities, config, run_seed)
+    rejected += [failed(one, reason) for one, reason in split.repeats]
+    if config.writer == "llm":
+        drafter = Drafter.over(graph, config, run_seed)
+        split, lost = reworded(split, drafter, model_writer(context, graph), config, run_seed)
+        rejected += lost
+
+    def assembled(one: Candidate, side: str) -> Question:
+        return assemble(one, side, graph.entities, graph.specialties, config.language)
+
+    questions = [assembled(one, side) for side, chosen in (("train", split.train), ("heldout", split.heldout))
+                 for one in chosen]
+    panel = build_panel(config, context.run, context.directory, context.console)
+    if panel is not None:
+        harder = Harder(accepted, split, graph, config, run_seed, assembled)
+        courses = calibrate(questions, panel, harder, config.calibration_threshold, config.calibration_rounds)
+        questions = [one.question for one in courses if one.state == "kept"]
+        rejected += given_up(courses)
+    return write(context, parts, questions, len(accepted), rejected, split)
+
+
+def write(
+    context: StageContext, parts: Sequence[str], questions: Sequence[Question], accepted: int,
+    rejected: Sequence[Rejected], split: Split,
+) -> Counts:
+    """The stage's files and figures."""
+    directory = context.directory
+    questions = sorted(questions, key=lambda question: question.question_id)
+    directory.write_records("questions.parquet", Question, questions)
+    directory.write_jsonl("questions.jsonl", questions)
+    every = [*_drafts_rejected(context, parts), *rejected]
+    directory.write_jsonl("rejected.jsonl", every)
+    counts = question_counts(questions, accepted, every, split.overlapping)
     context.console.print(
-        f"questions: {len(questions)} of {len(drafts)} candidates "
-        f"({counts['train']} train, {counts['heldout']} held out)", highlight=False)
+        f"questions: {len(questions):,} of {accepted + len(every):,} candidates ({counts['train']:,} train, "
+        f"{counts['heldout']:,} held out), {counts['mean_hops']} hops on average", highlight=False)
     return counts
 
 
+def _drafts_rejected(context: StageContext, parts: Sequence[str]) -> Iterator[Rejected]:
+    for part in parts:
+        yield from context.directory.read_records(f"{_FAILED}/{part}", Rejected)
+
+
+def question_counts(
+    questions: Sequence[Question], accepted: int, rejected: Sequence[Rejected], overlapping: int
+) -> dict[str, Any]:
+    """The figures of the report. ``reasons`` counts rejected candidates by the check they failed."""
+    reasons = Counter(check for one in rejected for check in {reason.split(":")[0] for reason in one.reasons})
+    return {
+        "accepted": len(questions),
+        "candidates_verified": accepted,
+        "rejected": len(rejected),
+        "train": sum(one.split == "train" for one in questions),
+        "heldout": sum(one.split == "heldout" for one in questions),
+        "overlapping_train_candidates_dropped": overlapping,
+        "mean_hops": round(sum(one.complexity for one in questions) / max(len(questions), 1), 2),
+        "by_hops": _tally(one.complexity for one in questions),
+        "by_predicate": _tally(one.guidance[-1].predicate for one in questions),
+        "by_paradigm": _tally(one.paradigm for one in questions),
+        "by_specialty": _tally(one.specialty for one in questions),
+        "by_obfuscation": _tally(one.obfuscation for one in questions),
+        "reasons": dict(sorted(reasons.items())),
+    }
+
+
+def _tally(values: Iterable[Any]) -> dict[str, int]:
+    return {str(value): count for value, count in sorted(Counter(values).items())}
+
+
+def _inputs(config: PipelineConfig) -> Mapping[str, Any] | None:
+    """The model that words and the benchmarks' content, where there are any."""
+    inputs: dict[str, Any] = {}
+    if config.questions.writer == "llm":
+        inputs["llm"] = config.llm.model_dump(mode="json", include={"base_url", "model", "temperature", "max_tokens"})
+    if config.questions.benchmarks:
+        inputs["benchmarks"] = [file_digest(path) for path in config.questions.benchmarks]
+    return inputs or None
+
+
 QUESTIONS = Stage(
-    name="questions",
-    needs=("entities", "graph", "chains"),
-    sections=("questions",),
-    execute=execute,
-    inputs=lambda config: config.llm.model_dump(mode="json", include={"base_url", "model", "temperature", "max_tokens"})
-    if config.questions.writer == "llm" else None,
-    uses_ray=False,
-)
+    name="questions", needs=("entities", "graph", "chains"), sections=("questions",), execute=execute, inputs=_inputs)

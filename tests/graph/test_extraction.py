@@ -85,6 +85,51 @@ def test_evidence_is_the_sentence_where_it_stands(rules: RulesExtractor) -> None
     assert (relation.temporal, relation.spatial) == ("in 1998", "Japan")
 
 
+NUMBERS = (
+    "CD4+ counts in Marfan syndrome: a case.",
+    "RESULTS: With p<0.05 (95% CI 0.9-1.4) Marfan syndrome was treated with losartan 5 mg/kg/day  and  β-blockers. "
+    "Aplastic anaemia was caused by chloramphenicol at 1.5 × 10-3 M in CD4+ and CD8- cells (n<10). "
+    "Seizures were seen in 3/7 patients with pneumonia, e.g. at -20 °C; 50 % died.")
+
+
+def test_numbers_symbols_and_spaces_stay_as_they_are(rules: RulesExtractor) -> None:
+    document = abstract(*NUMBERS)
+    stated = [one for one in rules.extract(document).relations if one.confidence >= 0.5]
+    assert {one.predicate for one in stated} == {"treated_with", "induced_by", "presents_with"}
+    sentences = {evidence.sentence for one in stated for evidence in one.evidence}
+    assert sentences == {
+        "RESULTS: With p<0.05 (95% CI 0.9-1.4) Marfan syndrome was treated with losartan 5 mg/kg/day  and  β-blockers.",
+        "Aplastic anaemia was caused by chloramphenicol at 1.5 × 10-3 M in CD4+ and CD8- cells (n<10).",
+        "Seizures were seen in 3/7 patients with pneumonia, e.g. at -20 °C; 50 % died."}
+    for one in stated:
+        for evidence in one.evidence:
+            assert document.text[evidence.start : evidence.end] == evidence.sentence
+
+
+WEAKLY_TIED = ("Marfan syndrome and FBN1.", "Marfan syndrome, FBN1 and what is known. FBN1 is met in Marfan syndrome.")
+
+
+def test_entities_tied_without_a_cue_are_weak_relations_unless_they_are_not_wanted(
+    vocabulary: Vocabulary, matcher: Matcher, rules: RulesExtractor
+) -> None:
+    weak, = rules.extract(abstract(*WEAKLY_TIED)).relations
+    assert (weak.subject, weak.predicate, weak.object) == ("OMIM:1", "associated_gene", "GENE:FBN1")
+    assert 0.1 < weak.confidence < 0.5
+    assert weak.evidence[0].sentence == "Marfan syndrome and FBN1."
+    sure = RulesExtractor(vocabulary, matcher, NO_HPO, min_confidence=0.5)
+    assert sure.extract(abstract(*WEAKLY_TIED)).relations == ()
+    assert sure.extract(abstract(*WEAKLY_TIED)).entities == ("GENE:FBN1", "OMIM:1")
+    stated = abstract("FBN1 mutations cause Marfan syndrome.")
+    assert sure.extract(stated) == rules.extract(stated)
+
+
+def test_a_symmetric_relation_has_one_id_whichever_comes_first(rules: RulesExtractor) -> None:
+    one, = rules.extract(abstract("Losartan in combination with chloramphenicol.")).relations
+    other, = rules.extract(abstract("Chloramphenicol in combination with losartan.")).relations
+    assert one.relation_id == other.relation_id
+    assert (one.subject, one.predicate, one.object) == ("DRUG:1", "combined_with", "DRUG:2")
+
+
 def test_contexts() -> None:
     assert temporal("Cases seen between 1990 and 1995 in London") == "between 1990 and 1995"
     assert temporal("Given 1990 mg") == ""

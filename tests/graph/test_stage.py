@@ -1,17 +1,22 @@
-"""Index, graph and chains end to end over a few citations, through Ray."""
+"""The graph stage through Ray: end to end over a few citations, resumed, extended, with one worker and with four."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
+from support import graph_run
+from support.graph_run import paper, record, write_index, write_inputs, write_seeds
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import Chain, Citation, EntityFrequency, Relation, SeedEntity, Significance, Term
-from medr_ray.core.run import RunDirectory, StageContext
+from medr_ray.core.errors import DataError
+from medr_ray.core.records import Chain, Citation, Entity, EntityFrequency, Relation, SeedEntity, Significance, Term
+from medr_ray.core.run import RunDirectory, StageContext, run_stage
 from medr_ray.entities.matching import Matcher
 from medr_ray.entities.patterns import write_lexicon
 from medr_ray.graph.chain_stage import CHAINS
-from medr_ray.graph.stage import GRAPH, chosen_seeds
+from medr_ray.graph.stage import GRAPH, _made_from, chosen_seeds, grouped
+from medr_ray.graph.storage import GrownSeed
 from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.retrieval.stage import INDEX
@@ -55,7 +60,7 @@ def context(run: RunDirectory, config: PipelineConfig, stage: str) -> StageConte
 @pytest.mark.slow
 def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
     run, config = prepare(tmp_path, workers=1)
-    counts = INDEX.execute(context(run, config, "index"))
+    counts = run_stage(INDEX, context(run, config, "index"), "an index", {"corpus": "f"})["counts"]
     assert (counts["pubmed"], counts["embedded"]) == (2, 0)
     assert counts["hpo"] > 10_000
     assert Retriever.open(run.stage("index"), config.retrieval, config.models).document("PMID:3") is None
@@ -80,29 +85,119 @@ def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
             assert {relations[key].subject, relations[key].object} == set(chain.entities[i : i + 2])
 
 
-@pytest.mark.slow
-def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike(
-    ray_local: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("medr_ray.graph.stage._BATCH", 1)
-    run, config = prepare(tmp_path, workers=2)
-    INDEX.execute(context(run, config, "index"))
-    table = run.stage("index").names("parts/documents")
-    GRAPH.execute(context(run, config, "graph"))
+TABLES = ("relations.parquet", "entities.parquet", "seed_graphs.parquet")
+ALL = sorted(graph_run.HARD_NAMES)
+
+
+def run_graph(run: RunDirectory, config: PipelineConfig, mark: str = "graph") -> dict[str, Any]:
+    """The stage as the pipeline runs it; returns its counts."""
+    upstream = {"entities": "f", "index": "f"}
+    counts: dict[str, Any] = run_stage(GRAPH, graph_run.context(run, config), mark, upstream)["counts"]
+    return counts
+
+
+def tables(run: RunDirectory) -> dict[str, bytes]:
+    return {name: run.stage("graph").read_bytes(name) for name in TABLES}
+
+
+def grown(run: RunDirectory) -> dict[str, GrownSeed]:
     graph = run.stage("graph")
-    names = ("relations.parquet", "entities.parquet", "seed_graphs.parquet", "graph.graphml")
-    before = {name: graph.read_bytes(name) for name in names}
-    for name in names:
+    return {one.seed: one for part in graph.names("parts") for one in graph.read_records(f"parts/{part}", GrownSeed)}
+
+
+def of_workers(config: PipelineConfig, workers: int) -> PipelineConfig:
+    return config.model_copy(update={"graph": config.graph.model_copy(update={"workers": workers})})
+
+
+@pytest.mark.slow
+def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of_workers(
+    ray_local: None, tmp_path: Path
+) -> None:
+    run, config = write_inputs(tmp_path, ALL)
+    write_index(run, [*map(record, ALL), paper("1", "Kuru <p&q>; x,y. Krabbe disease was treated with losartan.")], "i")
+    assert run_graph(run, config)["seeds_expanded"] == len(ALL)
+    before, graph = tables(run), run.stage("graph")
+    assert len(graph.read_records("relations.parquet", Relation)) == 11
+    stored = {one.entity_id: one.name for one in graph.read_records("entities.parquet", Entity)}
+    assert stored == {one.concept_id: one.name for one in graph_run.concepts()}
+    for name in (*TABLES, "manifest.json"):
         (graph.local / name).unlink()
-    kept, lost = graph.names("parts")[:2], graph.names("parts")[2:]
+    lost = graph.markers("parts")[2:]
     for name in lost:
-        (graph.local / "parts" / name).unlink()
-    stamps = {name: (graph.local / "parts" / name).stat().st_mtime_ns for name in kept}
-    GRAPH.execute(context(run, config.model_copy(update={"graph": config.graph.model_copy(update={"workers": 1})}),
-                          "graph"))
-    assert {name: graph.read_bytes(name) for name in names} == before
-    assert {name: (graph.local / "parts" / name).stat().st_mtime_ns for name in kept} == stamps
-    assert run.stage("index").names("parts/documents") == table
+        (graph.local / "parts" / f"_{name}.json").unlink()  # as a worker leaves it that is killed between the two
+    (graph.local / "parts" / f"{lost[-1]}.parquet").write_bytes(b"not a table")
+    assert run_graph(run, of_workers(config, 4))["seeds_expanded"] == len(lost)
+    assert tables(run) == before
+    graph.clear()
+    assert run_graph(run, of_workers(config, 4))["seeds_expanded"] == len(ALL)
+    assert tables(run) == before
+
+
+@pytest.mark.slow
+def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_path: Path) -> None:
+    """A paper on one of two seeds is added; then it is retracted, and three seeds are new."""
+    seeds, losartan = ["D:3", "D:5"], "Krabbe disease was treated with losartan."
+    documents = [*map(record, ALL), paper("1", "Losartan was given."), paper("2", "GALC was seen.")]
+    run, config = write_inputs(tmp_path / "extended", seeds, steps=1)
+    write_index(run, documents, "first")
+    run_graph(run, config, "first")
+    before = grown(run)
+    relations = {one.relation_id: one for one in run.stage("graph").read_records("relations.parquet", Relation)}
+    assert all(one.predicate != "treated_with" for one in relations.values())
+
+    write_index(run, [*documents, paper("3", losartan)], "second")
+    assert run_graph(run, config, "second")["seeds_expanded"] == 1
+    after = grown(run)
+    assert after["D:3"] == before["D:3"]
+    assert after["D:5"] != before["D:5"]
+    extended = {one.relation_id: one for one in run.stage("graph").read_records("relations.parquet", Relation)}
+    assert {key: extended[key] for key in relations} == relations
+    (new,) = (one for key, one in extended.items() if key not in relations)
+    assert (new.subject, new.predicate, new.object) == ("D:5", "treated_with", "DRUG:1")
+    assert [(one.document_id, one.sentence) for one in new.evidence] == [("PMID:3", losartan)]
+
+    withdrawn = [*documents, paper("3", losartan, retracted=True)]
+    write_seeds(run, ALL)
+    write_index(run, withdrawn, "third")
+    assert run_graph(run, config, "third")["seeds_expanded"] == 4
+    last = run.stage("graph").read_records("relations.parquet", Relation)
+    assert new.relation_id not in {one.relation_id for one in last}
+    rebuilt, _ = write_inputs(tmp_path / "rebuilt", ALL, steps=1)
+    write_index(rebuilt, withdrawn, "third")
+    run_graph(rebuilt, config.model_copy(update={"run": config.run.model_copy(update={
+        "root": str(tmp_path / "rebuilt")})}), "third")
+    assert tables(rebuilt) == tables(run)
+
+
+def test_parts_are_kept_while_what_decides_them_is_the_same(tmp_path: Path) -> None:
+    run, config = write_inputs(tmp_path, ALL)
+
+    def made_from(section: str, **changed: object) -> str:
+        other = getattr(config, section).model_copy(update=changed)
+        return _made_from(graph_run.context(run, config.model_copy(update={section: other})))
+
+    as_it_is = made_from("run")
+    assert made_from("graph", workers=7, max_seeds=3) == as_it_is
+    for section, changed in (("graph", {"steps": 3}), ("graph", {"max_relations_per_entity": 1}), ("run", {"seed": 1}),
+                             ("retrieval", {"candidates": 4}), ("graph", {"extractor": "llm"})):
+        assert made_from(section, **changed) != as_it_is
+    write_lexicon(run.stage("entities"), graph_run.concepts()[1:])
+    assert made_from("run") != as_it_is
+
+
+def test_without_an_index_the_error_says_which_command_makes_it(tmp_path: Path) -> None:
+    run, config = write_inputs(tmp_path, ALL)
+    with pytest.raises(DataError, match="medr index run"):
+        run_graph(run, config)
+
+
+def test_the_group_of_a_seed_depends_on_nothing_else() -> None:
+    many = [f"OMIM:{i}" for i in range(3000)]
+    groups = grouped(many)
+    assert len(groups) == 256
+    assert sorted(one for group in groups.values() for one in group) == sorted(many)
+    fewer = grouped(many[::7])
+    assert all(set(group) <= set(groups[name]) for name, group in fewer.items())
 
 
 def test_seeds_with_a_record_come_first_when_there_is_a_limit() -> None:

@@ -1,9 +1,6 @@
 """The merged graph and its files."""
 
-import io
 from pathlib import Path
-
-import networkx as nx
 
 from medr_ray.core.records import Entity, EntityFrequency, Evidence, Relation
 from medr_ray.core.run import Directory
@@ -39,11 +36,3 @@ def test_the_graph_comes_back_from_its_files(tmp_path: Path, vocabulary: Vocabul
     assert (by_id["OMIM:1"].is_seed, by_id["OMIM:1"].frequency) == (True, 0.3)
     assert (by_id["GENE:FBN1"].is_seed, by_id["GENE:FBN1"].frequency) == (False, None)
     assert by_id["MESH:1"].aliases == ("aplastic anaemia",)
-
-
-def test_graphml_is_read_by_others(vocabulary: Vocabulary) -> None:
-    relations, seeds = storage.merge([GrownSeed("OMIM:1", (relation("PMID:1"),))])
-    text = storage.graphml(storage.nodes(relations, seeds, vocabulary, {}), relations)
-    graph = nx.read_graphml(io.BytesIO(text), force_multigraph=True)
-    assert graph.nodes["OMIM:1"]["name"] == "Marfan syndrome"
-    assert graph.edges["OMIM:1", "GENE:FBN1", "rel-OMIM:1"]["documents"] == "PMID:1"

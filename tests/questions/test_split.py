@@ -4,7 +4,8 @@ from support.small_graph import MARFAN, MASS, STICKLER, facts_of, small_graph
 
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Verification
-from medr_ray.questions.paths import Path, mark_other, walk
+from medr_ray.graph.hops import mark_other, walk
+from medr_ray.questions.paths import Path
 from medr_ray.questions.split import Candidate, balance, heldout_content, split_and_balance, split_seeds
 from medr_ray.questions.verification import Verdict
 from medr_ray.questions.writing import Draft

@@ -5,9 +5,10 @@ from dataclasses import replace
 from support.small_graph import MARFAN, MASS, STICKLER, facts_of, make_relation, small_graph
 
 from medr_ray.core.records import Entity, Verification
-from medr_ray.questions.facts import Statement
-from medr_ray.questions.paths import Path, mark_other, walk
-from medr_ray.questions.stage import Graph
+from medr_ray.graph.facts import Statement
+from medr_ray.graph.hops import mark_other, walk
+from medr_ray.questions.drafting import Graph
+from medr_ray.questions.paths import Path
 from medr_ray.questions.verification import Verdict, Verifier
 from medr_ray.questions.writing import Draft, EnglishRules
 

@@ -7,10 +7,11 @@ import pytest
 from support.small_graph import MARFAN, MASS, STICKLER, facts_of, small_graph
 
 from medr_ray.core.errors import ModelError
+from medr_ray.graph.hops import mark_other, walk
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.model_writing import LLMWriter, QuestionReply
 from medr_ray.questions.obfuscation import describe_start
-from medr_ray.questions.paths import Path, mark_other, walk
+from medr_ray.questions.paths import Path
 from medr_ray.questions.writing import ChineseRules, Draft, EnglishRules
 
 _GRAPH = small_graph()
@@ -30,7 +31,8 @@ def path(start: str, *relations: str) -> Path:
     ("GENE:COL2A1", ["col2a1", "detach"],
      "What is the finding in 45% of patients with the disease associated with the gene COL2A1?"),
     (MARFAN, ["fbn1", "fbn1-mass", "onset-mass"],
-     "What is the age of onset of the other disease associated with the gene associated with Marfan syndrome?"),
+     "Begin with the gene associated with Marfan syndrome. Next, take the other disease associated with that gene. "
+     "What is the age of onset of that disease?"),
 ])
 def test_english(start: str, relations: list[str], text: str) -> None:
     assert EnglishRules(_GRAPH.entities).write([Draft(path(start, *relations))])[0].text == text
@@ -46,19 +48,22 @@ def test_every_direction_that_can_be_asked_has_chinese_wording() -> None:
     wording = ChineseRules(_GRAPH.entities)._wording
     asked = {p.name for p in PREDICATES.values() if p.phrase} | {
         f"inverse:{p.name}" for p in PREDICATES.values() if p.inverse_phrase}
-    assert asked <= set(wording)
+    told = {f"clause:{p.name}" for p in PREDICATES.values() if p.clause} | {
+        f"clause:inverse:{p.name}" for p in PREDICATES.values() if p.inverse_clause and not p.symmetric}
+    assert asked | told <= set(wording)
 
 
 @pytest.mark.parametrize("name", sorted(PREDICATES))
 def test_no_wording_has_a_hole_or_a_double_space(name: str) -> None:
     predicate = PREDICATES[name]
     phrases = [predicate.name_object("X", "3 of 7 patients"), predicate.state("X", "Y", "3 of 7 patients")]
-    phrases += [predicate.name_subject("X")] if predicate.inverse_phrase else []
+    phrases += [predicate.name_subject("X", "3 of 7 patients")] if predicate.inverse_phrase else []
+    phrases += [predicate.describe("X", forward, "3 of 7 patients") for forward in (True, False)]
     assert not any("  " in one or "{" in one or one != one.strip() for one in phrases)
 
 
 def test_a_described_start_is_not_named_and_fits_nothing_else() -> None:
-    facts = facts_of(_GRAPH, described=True)
+    facts = facts_of(_GRAPH)
     asked = path(MARFAN, "inherit")
     description = describe_start(asked, facts)
     assert description is not None

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from medr_ray.core.records import Chain, Entity, Evidence, Relation
+from medr_ray.graph.facts import FactIndex, Statement, build_fact_index
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.questions.facts import FactIndex, Statement, build_fact_index
-from medr_ray.questions.stage import Graph
+from medr_ray.questions.drafting import Graph
 
 MARFAN, MASS, STICKLER = "OMIM:154700", "OMIM:604308", "OMIM:108300"
 _NAMES = {
@@ -59,6 +59,8 @@ def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> 
     return Graph(entities, relations, graphs, chains, {MARFAN: "genetics", STICKLER: "ophthalmology"})
 
 
-def facts_of(graph: Graph, statements: Iterable[Statement] = (), described: bool = False) -> FactIndex:
-    """The fact index of a graph."""
-    return build_fact_index(graph.entities, graph.relations.values(), statements, described)
+def facts_of(graph: Graph, statements: Iterable[Statement] = ()) -> FactIndex:
+    """The fact index of a graph, with facts that the graph left out: so an onset or a share alone tells no disease."""
+    left_out = [Statement(STICKLER, "has_onset", "HP:0003593", ""),
+                Statement(MASS, "has_finding", "HP:0001166", "45% of patients")]
+    return build_fact_index(graph.entities, graph.relations.values(), [*left_out, *statements])

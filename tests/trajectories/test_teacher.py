@@ -74,7 +74,7 @@ def test_guidance_never_names_an_entity() -> None:
 @pytest.mark.parametrize("inverse", [False, True])
 def test_every_wording_is_read_back(name: str, inverse: bool) -> None:
     predicate = PREDICATES[name]
-    if inverse and not predicate.inverse_phrase:
+    if inverse and (predicate.symmetric or not predicate.inverse_phrase):
         return
     clinical = "45% of patients" if predicate.prints_clinical(not inverse) else ""
     hop, start = Hop(predicate, inverse, clinical), "HIV/AIDS (type 2), X-linked"

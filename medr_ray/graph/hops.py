@@ -1,0 +1,101 @@
+"""Hops: relations of the graph as steps that can be asked, and further facts that can be told of where they lead.
+
+A hop is asked in words: from a known entity along a relation that has wording in that direction, with the qualifier it
+prints. Whatever else those words fit is one of its ``ends``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from medr_ray.core.records import Relation
+from medr_ray.graph.facts import FactIndex
+from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.shares import is_exact
+
+
+def directed(predicate: str, forward: bool) -> str:
+    """The predicate's name in walking direction: ``inverse:`` in front when walked from object to subject."""
+    return predicate if forward or PREDICATES[predicate].symmetric else f"inverse:{predicate}"
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A further fact told of an entity, by a relation of the graph: with ``forward`` the entity is its subject and
+    ``other`` its object. ``clinical`` is the qualifier that is printed, or ""."""
+
+    relation_id: str
+    predicate: str
+    forward: bool
+    clinical: str
+    other: str
+
+    def holds(self, entity: str, facts: FactIndex) -> bool:
+        """Whether the fact may hold of ``entity`` as well."""
+        subject, obj = (entity, self.other) if self.forward else (self.other, entity)
+        return facts.states(subject, self.predicate, obj, self.clinical)
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One step from a ``known`` entity to its ``target``; ``forward`` when it walks from subject to object.
+
+    ``clinical`` is the qualifier that the question prints, or ""; ``other`` says that the entity before ``known`` fits
+    as well and is excluded in words ("the other disease associated with ..."); ``also`` is told of the target.
+    """
+
+    relation_id: str
+    predicate: str
+    forward: bool
+    clinical: str
+    known: str
+    target: str
+    other: bool = False
+    also: tuple[Clause, ...] = ()
+
+    @property
+    def directed_predicate(self) -> str:
+        return directed(self.predicate, self.forward)
+
+    def ends(self, known: str, before: str, facts: FactIndex) -> set[str]:
+        """Every entity that the hop's words fit, asked of ``known`` after ``before``."""
+        found = facts.ends(known, self.predicate, self.forward, self.clinical)
+        if self.other:
+            found.discard(before)
+        return {one for one in found if all(clause.holds(one, facts) for clause in self.also)}
+
+
+def make_hop(relation: Relation, known: str) -> Hop | None:
+    """The hop along ``relation`` away from ``known``; None when it cannot be asked in that direction."""
+    predicate = PREDICATES[relation.predicate]
+    forward = relation.subject == known
+    if not (predicate.phrase if forward else predicate.inverse_phrase):
+        return None
+    printed = predicate.prints_clinical(forward)
+    if printed and not is_exact(relation.clinical):
+        return None
+    target = relation.object if forward else relation.subject
+    return Hop(relation.relation_id, relation.predicate, forward or predicate.symmetric,
+               relation.clinical if printed else "", known, target)
+
+
+def walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | None:
+    """The hops of a walk over ``relations`` in order; None when one cannot be asked or an entity comes twice."""
+    hops: list[Hop] = []
+    known, seen = start, {start}
+    for relation in relations:
+        hop = make_hop(relation, known)
+        if hop is None or hop.target in seen:
+            return None
+        hops.append(hop)
+        seen.add(hop.target)
+        known = hop.target
+    return tuple(hops)
+
+
+def mark_other(hops: tuple[Hop, ...], facts: FactIndex) -> tuple[Hop, ...]:
+    """Mark the hops that would lead back to the entity before them as "other"."""
+    marked = []
+    for previous, hop in zip((None, *hops), hops, strict=False):
+        ends = facts.ends(hop.known, hop.predicate, hop.forward, hop.clinical)
+        marked.append(replace(hop, other=previous is not None and previous.known in ends))
+    return tuple(marked)

@@ -1,0 +1,64 @@
+"""Shares of patients: what a qualifier such as "3 of 7 patients" says in numbers, and the comparison it may be told as.
+
+A question tells a share exactly, or as one of four comparisons ("more than three quarters of patients"). A comparison
+is only used where the share surely lies inside it, and everything whose share may lie inside it is an answer to it.
+"""
+
+import functools
+import re
+
+_COUNT = re.compile(r"(\d+) of (\d+) patients?")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%(?: of patients)?")
+_RANGE = re.compile(r"(\d+)-(\d+)%(?: of patients)?")
+EXACT = re.compile(r"\d+ of \d+ patients?|\d+(\.\d+)?% of patients|all patients")
+COMPARISONS: dict[str, tuple[float, float]] = {
+    "fewer than a quarter of patients": (0.0, 0.25),
+    "a quarter to a half of patients": (0.25, 0.5),
+    "a half to three quarters of patients": (0.5, 0.75),
+    "more than three quarters of patients": (0.75, 1.0),
+}
+
+
+@functools.lru_cache(maxsize=10_000)
+def share(clinical: str) -> tuple[float, float] | None:
+    """(lowest, highest) share in [0, 1] that a qualifier may mean; None when it gives no number."""
+    if clinical == "all patients":
+        return 1.0, 1.0
+    if counted := _COUNT.fullmatch(clinical):
+        return (int(counted[1]) / int(counted[2]),) * 2 if int(counted[2]) else None
+    if percent := _PERCENT.fullmatch(clinical):
+        return (float(percent[1]) / 100,) * 2
+    if span := _RANGE.fullmatch(clinical):
+        return int(span[1]) / 100, int(span[2]) / 100
+    return None
+
+
+def is_exact(clinical: str) -> bool:
+    """Whether a qualifier is one number that a question can be asked by, not a range and not "some patients"."""
+    return EXACT.fullmatch(clinical) is not None
+
+
+def comparison(clinical: str) -> str | None:
+    """The comparison the share surely lies inside; None when it gives no number or lies on a border."""
+    known = share(clinical)
+    if known is None:
+        return None
+    return next((words for words, span in COMPARISONS.items() if _inside(known, span)), None)
+
+
+def _inside(known: tuple[float, float], span: tuple[float, float]) -> bool:
+    """Strictly, but for the ends of the whole scale."""
+    (lowest, highest), (low, high) = known, span
+    return (low < lowest or lowest == low == 0) and (highest < high or highest == high == 1)
+
+
+def may_mean(qualifier: str, clinical: str) -> bool:
+    """Whether a fact with ``clinical`` may be meant by a question's ``qualifier``: the same words, or a comparison that
+    its share may lie inside; "some patients" may lie anywhere. An empty qualifier means every fact."""
+    if not qualifier or qualifier == clinical:
+        return True
+    if qualifier not in COMPARISONS:
+        return False
+    low, high = COMPARISONS[qualifier]
+    known = share(clinical)
+    return known is None or (known[0] <= high and known[1] >= low)

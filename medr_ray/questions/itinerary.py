@@ -1,0 +1,74 @@
+"""A question's path as its record tells it: from each start over each hop to the answer, with what is told on the way
+and the sentence that states each fact."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow.dataset as pads
+
+from medr_ray.core.errors import DataError
+from medr_ray.core.records import Entity, Evidence, Question, Relation
+from medr_ray.core.run import RunDirectory
+
+_INVERSE = "inverse:"
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One relation: walked from ``known`` to ``target`` (a hop), or told or asked of an entity (``walked`` is False).
+    ``begins`` when a walk starts at ``known``."""
+
+    relation: Relation
+    known: Entity
+    target: Entity
+    walked: bool
+    begins: bool
+
+    @property
+    def evidence(self) -> Evidence:
+        """The first sentence that states the relation."""
+        return self.relation.evidence[0]
+
+
+@dataclass(frozen=True)
+class Itinerary:
+    """A question with its legs: the hops in walking order, then what is told."""
+
+    question: Question
+    legs: tuple[Leg, ...]
+
+
+def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
+    """The itinerary of a question. DataError when there is no such question, or no graph any more to draw it from."""
+    questions, graph = run.stage("questions"), run.stage("graph")
+    found = questions.read_records("questions.parquet", Question, pads.field("question_id") == question_id)
+    if not found:
+        raise DataError(f"{questions.uri} has no question {question_id}: `medr questions show` lists some that it has")
+    question = found[0]
+    stated = graph.read_records("relations.parquet", Relation, pads.field("relation_id").isin(list(question.relations)))
+    relations = {one.relation_id: one for one in stated}
+    ends = sorted({end for one in stated for end in (one.subject, one.object)})
+    named = graph.read_records("entities.parquet", Entity, pads.field("entity_id").isin(ends))
+    entities = {one.entity_id: one for one in named}
+    missing = set(question.relations) - set(relations)
+    if missing:
+        raise DataError(f"{graph.uri} has no relation {min(missing)}, which {question_id} is made of: the graph is "
+                        "newer than the questions; run `medr questions generate` again")
+    return Itinerary(question, tuple(legs(question, relations, entities)))
+
+
+def legs(
+    question: Question, relations: Mapping[str, Relation], entities: Mapping[str, Entity]
+) -> Iterator[Leg]:
+    """The legs of a question, hops first."""
+    reached = ""
+    for relation_id, step in zip(question.relations, question.guidance, strict=False):
+        relation = relations[relation_id]
+        known, target = relation.subject, relation.object
+        if step.predicate.startswith(_INVERSE) or target == (reached or question.start):
+            known, target = target, known
+        yield Leg(relation, entities[known], entities[target], True, known != reached)
+        reached = target
+    for relation_id in question.relations[len(question.guidance):]:
+        relation = relations[relation_id]
+        yield Leg(relation, entities[relation.subject], entities[relation.object], False, False)

@@ -1,0 +1,50 @@
+"""A run over real disease records whose stages up to the index are finished, so that ``medr graph run`` makes the graph
+alone; made without Ray."""
+
+from pathlib import Path
+
+import yaml
+from support.graph_run import write_seeds
+from support.small_index import build_index
+
+from medr_ray.core.config import PipelineConfig
+from medr_ray.core.records import EntityFrequency
+from medr_ray.core.run import MANIFEST, RunDirectory, fingerprint, run_directory
+from medr_ray.entities.matching import Matcher
+from medr_ray.entities.patterns import write_lexicon
+from medr_ray.knowledge.hpo import load_hpo
+from medr_ray.knowledge.lexicon import build_lexicon
+from medr_ray.pipeline import load_stages
+from medr_ray.retrieval.records import from_disease
+
+_BEFORE = ("corpus", "entities", "index")
+
+
+def write_run(root: Path, seeds: int, diseases: int) -> Path:
+    """The run ``root/default`` and its configuration file, which is returned: an index of so many diseases that have a
+    gene, and the first of them as seeds."""
+    text = root / "nothing.xml"
+    text.write_text("<PubmedArticleSet/>")
+    settings = {"run": {"root": str(root)}, "corpus": {"sources": [str(text)]}, "retrieval": {"mode": "text"},
+                "ray": {"num_cpus": 6}}
+    file = root / "config.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    config = PipelineConfig.model_validate(settings)
+    run = run_directory(config)
+    records = [one for one in load_hpo().diseases.values()
+               if any(fact.predicate == "associated_gene" for fact in one.facts)][:diseases]
+    build_index(run.stage("index").local, [from_disease(one) for one in records])
+    lexicon = build_lexicon(("hpo", "hpo_diseases", "genes"))
+    write_lexicon(run.stage("entities"), lexicon)
+    Matcher.build(lexicon, 4).save(run.stage("entities"))
+    write_seeds(run, [one.entity_id for one in records[:seeds]])
+    run.stage("entities").write_records("frequencies.parquet", EntityFrequency, [])
+    _finish(run, config)
+    return file
+
+
+def _finish(run: RunDirectory, config: PipelineConfig) -> None:
+    marks: dict[str, str] = {}
+    for stage in load_stages(_BEFORE[-1]):
+        marks[stage.name] = fingerprint(stage, config, marks)
+        run.stage(stage.name).write_json(MANIFEST, {"fingerprint": marks[stage.name], "counts": {}, "seconds": 0.0})

@@ -1,0 +1,35 @@
+"""Texts whose entities are marked where they stand: ``{FBN1:gene} mutations cause {Marfan syndrome:disease}.``
+
+A concept's id is its name as marked, in lower case.
+"""
+
+import re
+
+from medr_ray.graph.abstracts import Abstract
+from medr_ray.graph.sentences import Place
+from medr_ray.retrieval.snippets import sentence_spans
+
+_MARK = re.compile(r"\{([^:{}]+):(\w+)\}")
+
+
+def marked(text: str) -> tuple[str, list[Place], dict[str, str]]:
+    """The plain text, its mentions, and the type of each concept."""
+    plain, mentions, types, last = "", [], {}, 0
+    for mark in _MARK.finditer(text):
+        plain += text[last : mark.start()]
+        concept = mark[1].lower()
+        mentions.append(Place(len(plain), len(plain) + len(mark[1]), concept))
+        types[concept] = mark[2]
+        plain, last = plain + mark[1], mark.end()
+    return plain + text[last:], mentions, types
+
+
+def abstract_of(text: str) -> Abstract:
+    """A marked text, read."""
+    plain, mentions, types = marked(text)
+    return Abstract.of(plain, sentence_spans(plain), mentions, types)
+
+
+def said(text: str, least: float = 0.5) -> set[tuple[str, str, str]]:
+    """(subject, predicate, object) of what a marked text states at least that surely."""
+    return {(one.subject, one.predicate, one.object) for one in abstract_of(text).statements if one.confidence >= least}

@@ -1,0 +1,159 @@
+"""A chat endpoint on loopback that answers as told, many requests at once, and keeps count of what reaches it.
+
+``plan`` says, by a word that only the prompts of one subject hold, what its requests are answered with in turn: a text,
+a ``Response``, or one of the failures below; the last line is repeated for ever.
+"""
+
+import asyncio
+import atexit
+import functools
+import itertools
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from medr_ray.core.config import EndpointConfig
+from medr_ray.core.run import Directory
+from medr_ray.llm import client as client_module
+from medr_ray.llm import governor as governor_module
+from medr_ray.llm.client import ChatClient
+from medr_ray.llm.governor import ProcessGovernor
+from medr_ray.llm.limits import Meter
+
+
+@dataclass(frozen=True)
+class Half:
+    """A reply that the endpoint cut off."""
+
+    text: str
+
+
+class Hang:
+    """No reply before the test is over."""
+
+
+SHORT = 2.0  # seconds to wait for an endpoint that hangs: long enough for one that answers, on a busy machine
+_NUMBERS = itertools.count()
+Line = str | Half | Hang | Response
+
+
+def broken() -> Response:
+    return Response("out of memory", status=500)
+
+
+def slow_down(seconds: float) -> Response:
+    return Response("slow down", status=429, headers={"Retry-After": str(seconds)})
+
+
+class Endpoint:
+    """The endpoint: what it was asked (``asked[word]``, the messages of each request in turn) and the most requests it
+    was working on at once. Of the first ``hold`` requests none is answered before all are there, or one waited long."""
+
+    def __init__(self, server: HTTPServer, plan: dict[str, Sequence[Line]], hold: int = 1) -> None:
+        path = f"/{next(_NUMBERS)}/v1"  # what an earlier test left on its way finds nobody here
+        self.url, self.asked, self.at_once = server.url_for(path), defaultdict[str, list[Any]](list), 0
+        self._plan = {word: list(lines) for word, lines in plan.items()}
+        self._lock, self.over = threading.Lock(), threading.Event()
+        self._working, self._hold, self._gathered = 0, hold, threading.Barrier(hold)
+        server.expect_request(f"{path}/chat/completions", method="POST").respond_with_handler(self._answer)
+
+    @property
+    def requests(self) -> int:
+        return sum(map(len, self.asked.values()))
+
+    def client(self, run: Directory | None = None, **settings: Any) -> ChatClient:
+        """A client of it, without limits that a test would wait for."""
+        usual = {"model": "m", "requests_per_minute": 1e6, "retries": 2, "timeout_seconds": 20}
+        return ChatClient(EndpointConfig(base_url=self.url, **{**usual, **settings}), run)
+
+    def _answer(self, request: Request) -> Response:
+        messages = json.loads(request.data)["messages"]
+        with self._lock:
+            word, = (one for one in self._plan if one in messages[0]["content"])
+            self.asked[word].append(messages)
+            lines = self._plan[word]
+            line = lines.pop(0) if len(lines) > 1 else lines[0]
+            self._working += 1
+            self.at_once = max(self.at_once, self._working)
+            early = self.requests <= self._hold
+        try:
+            if early:
+                self._gather()
+            return self._said(line)
+        finally:
+            with self._lock:
+                self._working -= 1
+
+    def _said(self, line: Line) -> Response:
+        if isinstance(line, Hang):
+            self.over.wait(30)
+            return Response("too late", status=503)
+        if isinstance(line, Response):
+            return line
+        text, reason = (line.text, "length") if isinstance(line, Half) else (line, "stop")
+        message = {"role": "assistant", "content": text}
+        body = {"choices": [{"index": 0, "finish_reason": reason, "message": message}]}
+        return Response(json.dumps(body), content_type="application/json")
+
+    def _gather(self) -> None:
+        try:
+            self._gathered.wait(5)
+        except threading.BrokenBarrierError:
+            return  # the test will see that too few came together
+
+
+@functools.cache
+def _server() -> HTTPServer:
+    """One server for all tests of the process: stopping one takes half a second."""
+    server = HTTPServer(threaded=True)
+    server.start()
+    atexit.register(server.stop)
+    return server
+
+
+@contextmanager
+def endpoint(plan: dict[str, Sequence[Line]], hold: int = 1) -> Iterator[Endpoint]:
+    """The endpoint while it is up; one that hangs lets go at the end."""
+    made = Endpoint(_server(), plan, hold)
+    try:
+        yield made
+    finally:
+        made.over.set()
+        _server().clear()
+
+
+def fresh_governor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A governor of the test's own, and no waiting between attempts."""
+    monkeypatch.setattr(governor_module, "_process_governor", ProcessGovernor())
+    monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
+
+
+class Clock:
+    """The governor's time, which runs only while it waits, and then at once. ``granted`` are the times of leases."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.granted = 0.0, list[float]()
+        lease = Meter.acquire
+
+        def acquire(meter: Meter, tokens: int, ttl: float, now: float) -> tuple[int | None, float]:
+            number, wait = lease(meter, tokens, ttl, now)
+            self.granted += [now] if number is not None else []
+            return number, wait
+
+        monkeypatch.setattr(Meter, "acquire", acquire)
+        monkeypatch.setattr(governor_module, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(governor_module, "asyncio", SimpleNamespace(
+            Lock=asyncio.Lock, get_running_loop=asyncio.get_running_loop, sleep=self._sleep))
+
+    async def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
