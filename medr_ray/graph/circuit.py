@@ -10,7 +10,7 @@ One worker, a fixed seed and a limit in the solver's deterministic time make the
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from ortools.sat.python import cp_model
@@ -33,7 +33,7 @@ def solve(problem: Problem, seconds: float, known: Sequence[Arc]) -> tuple[tuple
     _limit_turns(model, problem, walked, skipped, known)
     _limit_predicates(model, walked)
     _order_years(model, walked, known)
-    length = sum(walked.values())
+    length = cp_model.LinearExpr.sum(list(walked.values()))
     model.add(length <= problem.bound)
     model.maximize(length)
     solver = _solver(seconds)
@@ -117,9 +117,10 @@ def _limit_turns(
             for bit, variable in turned.items():
                 taken[bit].append(variable)
             coming = [arc for arc in arriving if arc.kind == kind]
-            model.add(_sum(walked, [*coming, *limited]) + skipped.get(entity, 0) <= 1 + sum(turned.values()))
+            either = [walked[arc] for arc in (*coming, *limited)] + [skipped[one] for one in (entity,) if one in skipped]
+            model.add(cp_model.LinearExpr.sum(either) <= 1 + cp_model.LinearExpr.sum(list(turned.values())))
             for bit, variable in turned.items():
-                model.add(variable <= _sum(walked, (arc for arc in limited if turns[arc.kind] == bit)))
+                model.add_bool_or(~variable, *(walked[arc] for arc in limited if turns[arc.kind] == bit))
     for variables in taken.values():
         model.add_at_most_one(variables)
 
@@ -137,7 +138,7 @@ def _by_end(walked: Walked) -> tuple[dict[int, list[Arc]], dict[int, list[Arc]]]
 def _limit_predicates(model: cp_model.CpModel, walked: Walked) -> None:
     """A predicate that may be walked once is."""
     for bit in sorted({arc.uses for arc in walked} - {0}):
-        model.add(_sum(walked, (arc for arc in walked if arc.uses == bit)) <= 1)
+        model.add_at_most_one(walked[arc] for arc in walked if arc.uses == bit)
 
 
 def _order_years(model: cp_model.CpModel, walked: Walked, known: Sequence[Arc]) -> None:
@@ -159,14 +160,10 @@ def _order_years(model: cp_model.CpModel, walked: Walked, known: Sequence[Arc]) 
         model.add_hint(since[entity], year)
 
 
-def _sum(walked: Walked, arcs: Iterable[Arc]) -> cp_model.LinearExprT:
-    return cp_model.LinearExpr.sum([walked[arc] for arc in arcs])
-
-
 def _follow(starts: Sequence[int], onward: Mapping[int, Arc]) -> tuple[Arc, ...]:
     """The path that the chosen arcs make; it begins at the start that none of them enters."""
     entered = {arc.target for arc in onward.values()}
-    current = next((one for one in starts if one in onward and one not in entered), None)
+    current = next((one for one in starts if one in onward and one not in entered), -1)  # -1 is no entity
     path: list[Arc] = []
     while current in onward:
         path.append(onward[current])

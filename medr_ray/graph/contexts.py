@@ -1,4 +1,4 @@
-"""What a sentence says around a relation: when, where and in whom; and whether it denies or doubts the relation."""
+"""What a sentence says around a relation: when, where and in whom."""
 
 import re
 
@@ -22,13 +22,6 @@ _WHO = re.compile(
     r"\bin (?:(?:\d+|most|many|some|all) )?((?:(?:elderly|adult|pediatric|paediatric|pregnant|newborn|premature|young|"
     r"postmenopausal|immunocompromised|critically ill|hospitali[sz]ed) )?"
     r"(?:children|adults|infants|neonates|newborns|adolescents|women|men|patients|girls|boys))\b", re.IGNORECASE)
-_DENIED = re.compile(
-    r"\b(?:no (?:evidence|association|correlation|relationship|effect|benefit|difference|significant|cases?|longer)|"
-    r"not|neither|nor|never|without|ineffective|lack(?:s|ed|ing)? of|absence of|failed to|fails to|rather than|"
-    r"ruled out|exclud(?:e|es|ed|ing)|unlikely|contraindicated|resistan(?:t|ce)|n't)\b", re.IGNORECASE)
-_DOUBTED = re.compile(
-    r"\b(?:may|might|could|possibl[ey]|probabl[ey]|potential(?:ly)?|suspected|suggest(?:s|ed|ing)?|hypothesi[sz]ed?|"
-    r"whether|unclear|unknown|controversial|presum(?:ed|ably)|putative|if)\b", re.IGNORECASE)
 _ANYONE = "patients"  # says nothing about whom
 
 
@@ -48,13 +41,3 @@ def clinical(sentence: str) -> str:
     """The first group of people who are more than "patients", such as "pregnant women", or ""."""
     groups = (match.group(1).lower() for match in _WHO.finditer(sentence))
     return next((group for group in groups if group != _ANYONE), "")
-
-
-def is_denied(text: str) -> bool:
-    """Whether a text around a relation holds a negation."""
-    return _DENIED.search(text) is not None
-
-
-def is_doubted(text: str) -> bool:
-    """Whether a text around a relation hedges it."""
-    return _DOUBTED.search(text) is not None

@@ -7,8 +7,8 @@ What holds: every trail is a valid simple path (see ``graph.validity``), its tur
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 from medr_ray.graph.validity import FREE, NEVER, Rules, Step, turn_between
@@ -59,31 +59,12 @@ class Trail(NamedTuple):
         return Trail((*self.entities, step.target), self.first or kind, kind, turns, predicates, since, until)
 
 
-@dataclass(frozen=True)
-class Ways:
+class Ways(NamedTuple):
     """The steps that can be taken: those out of each entity, and those into each, seen from there."""
 
     out: Mapping[str, Sequence[Step]]
     into: Mapping[str, Sequence[Step]]
     rules: Rules
-
-    @cached_property
-    def pendant(self) -> frozenset[str]:
-        """The entities that steps join with one other entity only."""
-        joined: dict[str, set[str]] = defaultdict(set)
-        for steps in (self.out, self.into):
-            for entity, chosen in steps.items():
-                joined[entity].update(step.target for step in chosen)
-        return frozenset(entity for entity, others in joined.items() if len(others) == 1)
-
-    def distinct_extensions(self, trail: Trail, back: bool = False) -> list[Trail]:
-        """``extensions``, but of several to pendant entities that no rule tells apart the first: what can be made of
-        one can be made of the others."""
-        kept: dict[tuple[object, ...], Trail] = {}
-        for one in self.extensions(trail, back):
-            tip = one.tip(back)
-            kept.setdefault(("" if tip in self.pendant else tip, *one[1:]), one)
-        return list(kept.values())
 
     def extensions(self, trail: Trail, back: bool = False) -> list[Trail]:
         """The trails that are one step longer at the end, or at the start."""
@@ -139,9 +120,9 @@ def long_trail(
             best = max(best, trail, key=lambda one: one.hops)
             if best.hops - start.hops >= max_hops:
                 return best, True
-            onward = [(one, True) for one in ways.distinct_extensions(trail, back=True)]
+            onward = [(one, True) for one in ways.extensions(trail, back=True)]
             if not back:  # first the end, then the start: every path comes up once
-                onward += [(one, False) for one in ways.distinct_extensions(trail)]
+                onward += [(one, False) for one in ways.extensions(trail)]
             waiting += dice.sample(onward, len(onward))
             if not waiting:
                 return best, True

@@ -292,7 +292,7 @@ def test_what_cannot_be_asked_for() -> None:
 
 def real_samples(strategy: str) -> list[Subgraph]:
     graph = hpo_graph(40)
-    space = space_of(graph.relations.values())
+    space = space_of(graph.relations.values(), max_hops=6)
     seeds = sorted(one.entity_id for one in graph.entities.values() if one.is_seed)
     return [sample(space, strategy, 25, seed, seeded_random(0, seed)) for seed in seeds]
 
@@ -302,7 +302,7 @@ def test_real_annotations(strategy: str) -> None:
     relations = list(hpo_graph(40).relations.values())
     samples = real_samples(strategy)
     for one in samples:
-        check(one, relations, 25, ChainsConfig())
+        check(one, relations, 25, ChainsConfig(max_hops=6))
     assert sum(len(one.entities) == 25 for one in samples) > 30
     assert sum(one.used != NEIGHBOURHOOD for one in samples) > 30
     assert sum(len(one.backbone) > 2 for one in samples) > 30
@@ -314,6 +314,7 @@ def every_sample() -> list[dict[str, object]]:
     return [vars(drawn(space, strategy, 12, seed)) for strategy in ALL for seed in space.entities]
 
 
+@pytest.mark.slow
 def test_every_process_draws_the_same() -> None:
     """Sets of names are ordered differently in every process."""
     script = "import json, sys; sys.path.insert(0, 'tests/graph'); import test_sampling; " \

@@ -1,5 +1,7 @@
 """Shares of patients as numbers and as comparisons."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,5 +51,5 @@ def test_onsets_follow_one_another_and_ages_that_are_none_have_no_years() -> Non
     order = ["HP:0030674", "HP:0003577", "HP:0003623", "HP:0003593", "HP:0011463", "HP:0003621", "HP:0011462",
              "HP:0003596", "HP:0003584"]
     spans = [onset_years(one) for one in order]
-    assert all(one and other and one[1] < other[0] for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one and other and one[1] < other[0] for one, other in pairwise(spans))
     assert onset_years("HP:0000006") is None
