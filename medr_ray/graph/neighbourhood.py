@@ -6,17 +6,15 @@ come in the order of the predicates, as subject before as object, the surest rel
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import polars as pl
 import pyarrow.dataset as pads
 
-from medr_ray.core.records import Entity, Relation, from_table
+from medr_ray.core.records import Entity, Relation
 from medr_ray.core.run import Directory
 from medr_ray.graph.storage import ENTITIES, RELATIONS
 from medr_ray.knowledge.predicates import PREDICATES
 
-R = TypeVar("R")
 _PREDICATE_ORDER = {name: rank for rank, name in enumerate(PREDICATES)}
 
 
@@ -55,15 +53,11 @@ def read_names(graph: Directory) -> pl.DataFrame:
 def read_neighbourhood(graph: Directory, entity_id: str) -> Neighbourhood:
     """The neighbourhood of an entity of the graph."""
     ends = pads.field("subject"), pads.field("object")
-    relations = _rows(graph, RELATIONS, Relation, (ends[0] == entity_id) | (ends[1] == entity_id))
+    relations = graph.read_records(RELATIONS, Relation, (ends[0] == entity_id) | (ends[1] == entity_id))
     ids = {entity_id, *(end for one in relations for end in (one.subject, one.object))}
-    entities = {one.entity_id: one for one in _rows(graph, ENTITIES, Entity, pads.field("entity_id").isin(sorted(ids)))}
+    named = graph.read_records(ENTITIES, Entity, pads.field("entity_id").isin(sorted(ids)))
+    entities = {one.entity_id: one for one in named}
     return Neighbourhood(entities[entity_id], len(ids) - 1, tuple(_groups(entity_id, entities, relations)))
-
-
-def _rows(graph: Directory, name: str, record: type[R], where: pads.Expression) -> list[R]:
-    data = pads.dataset(f"{graph.path}/{name}", filesystem=graph.fs, format="parquet")
-    return from_table(record, data.to_table(filter=where))
 
 
 def _groups(entity_id: str, entities: dict[str, Entity], relations: Sequence[Relation]) -> list[Group]:

@@ -9,6 +9,7 @@ import pyarrow.dataset as pads
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity, Evidence, Question, Relation
 from medr_ray.core.run import RunDirectory
+from medr_ray.knowledge.predicates import PREDICATES
 
 _INVERSE = "inverse:"
 
@@ -47,13 +48,13 @@ def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
     question = found[0]
     stated = graph.read_records("relations.parquet", Relation, pads.field("relation_id").isin(list(question.relations)))
     relations = {one.relation_id: one for one in stated}
-    ends = sorted({end for one in stated for end in (one.subject, one.object)})
-    named = graph.read_records("entities.parquet", Entity, pads.field("entity_id").isin(ends))
-    entities = {one.entity_id: one for one in named}
     missing = set(question.relations) - set(relations)
     if missing:
         raise DataError(f"{graph.uri} has no relation {min(missing)}, which {question_id} is made of: the graph is "
                         "newer than the questions; run `medr questions generate` again")
+    ends = sorted({end for one in stated for end in (one.subject, one.object)})
+    named = graph.read_records("entities.parquet", Entity, pads.field("entity_id").isin(ends))
+    entities = {one.entity_id: one for one in named}
     return Itinerary(question, tuple(legs(question, relations, entities)))
 
 
@@ -65,7 +66,8 @@ def legs(
     for relation_id, step in zip(question.relations, question.guidance, strict=False):
         relation = relations[relation_id]
         known, target = relation.subject, relation.object
-        if step.predicate.startswith(_INVERSE) or target == (reached or question.start):
+        symmetric = PREDICATES[relation.predicate].symmetric
+        if step.predicate.startswith(_INVERSE) or (symmetric and target == (reached or question.start)):
             known, target = target, known
         yield Leg(relation, entities[known], entities[target], True, known != reached)
         reached = target

@@ -1,0 +1,84 @@
+"""A question drawn from its record alone, and what the commands print of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.small_graph import MARFAN, MASS, facts_of, small_graph
+
+from medr_ray.cli.questions import show_question
+from medr_ray.core.errors import DataError
+from medr_ray.core.records import Entity, Question, Relation
+from medr_ray.core.run import RunDirectory
+from medr_ray.graph.hops import mark_other, walk
+from medr_ray.graph.telling import Teller
+from medr_ray.questions.assembling import assemble
+from medr_ray.questions.itinerary import read_itinerary
+from medr_ray.questions.paths import Path as Walk
+from medr_ray.questions.split import Candidate
+from medr_ray.questions.verification import Verifier
+from medr_ray.questions.writing import Draft, EnglishRules
+
+GRAPH = small_graph()
+
+
+def question(*walks: tuple[str, tuple[str, ...]]) -> Question:
+    facts = facts_of(GRAPH)
+    teller = Teller(GRAPH.relations.values(), facts)
+    hops = []
+    for start, relations in walks:
+        found = walk(start, [GRAPH.relations[one] for one in relations])
+        assert found is not None
+        hops.append(teller.determine(mark_other(found, facts), {start}))
+    path = Walk(MARFAN, "chain-m", hops[0], True, hops[1] if len(hops) > 1 else ())
+    draft = Draft(path)
+    text = EnglishRules(GRAPH.entities).write([draft])[0].text
+    verdict = Verifier(GRAPH.entities, GRAPH.relations, facts).verify(draft, text)
+    return assemble(Candidate(draft, text, verdict), "train", GRAPH.entities, GRAPH.specialties, "en")
+
+
+def written(tmp_path: Path, one: Question) -> RunDirectory:
+    run = RunDirectory(str(tmp_path))
+    run.stage("questions").write_records("questions.parquet", Question, [one])
+    run.stage("graph").write_records("relations.parquet", Relation, GRAPH.relations.values())
+    run.stage("graph").write_records("entities.parquet", Entity, GRAPH.entities.values())
+    return run
+
+
+def test_legs_follow_the_walk_and_what_is_told_comes_after(tmp_path: Path) -> None:
+    one = question(("GENE:FBN1", ("fbn1", "lens")))
+    found = read_itinerary(written(tmp_path, one), one.question_id)
+    assert [(leg.known.name, leg.target.name, leg.walked, leg.begins) for leg in found.legs[:2]] == [
+        ("FBN1", "Marfan syndrome", True, True), ("Marfan syndrome", "Ectopia lentis", True, False)]
+    assert found.legs[2:], "Marfan syndrome is told apart from MASS syndrome"
+    assert not any(leg.walked for leg in found.legs[2:])
+
+
+def test_a_second_walk_begins_anew(tmp_path: Path) -> None:
+    one = question((MARFAN, ("fbn1",)), (MASS, ("fbn1-mass",)))
+    found = read_itinerary(written(tmp_path, one), one.question_id)
+    assert [(leg.known.name, leg.target.name, leg.begins) for leg in found.legs] == [
+        ("Marfan syndrome", "FBN1", True), ("MASS syndrome", "FBN1", True)]
+
+
+def test_the_command_prints_every_sentence_and_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = question(("GENE:FBN1", ("fbn1", "lens")))
+    run = written(tmp_path, one)
+    show_question(run, one.question_id, as_json=False)
+    printed = " ".join(capsys.readouterr().out.split())
+    for relation in one.relations:
+        assert GRAPH.relations[relation].evidence[0].sentence in printed
+    for words in (one.text, "Ectopia lentis", "unique yes", "not closed book not asked", "citing PMID:1"):
+        assert words in printed
+    show_question(run, one.question_id, as_json=True)
+    assert len(json.loads(capsys.readouterr().out)["legs"]) == len(one.relations)
+
+
+def test_an_unknown_question_and_a_newer_graph_are_said_so(tmp_path: Path) -> None:
+    one = question((MARFAN, ("fbn1",)))
+    run = written(tmp_path, one)
+    with pytest.raises(DataError, match="has no question q-0"):
+        read_itinerary(run, "q-0")
+    run.stage("graph").write_records("relations.parquet", Relation, [])
+    with pytest.raises(DataError, match="the graph is newer"):
+        read_itinerary(run, one.question_id)
