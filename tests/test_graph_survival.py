@@ -1,5 +1,5 @@
-"""What a night can bring to the growing of graphs: killed workers, a killed driver. The graph is the same afterwards,
-with one worker and with four, and what was finished is not made again."""
+"""What a night can bring to the growing of graphs and the drafting of questions: killed workers, a killed driver. Graph
+and questions are the same afterwards, with one worker and with four, and what was finished is not made again."""
 
 import os
 import shutil
@@ -26,11 +26,16 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The tables of four workers that nothing happened to."""
+def grown(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run whose graph four workers made that nothing happened to."""
     root = tmp_path_factory.mktemp("undisturbed")
     finish(start(root, *_command(prepared, root, 4)), root)
-    return _tables(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def undisturbed(grown: Path) -> dict[str, bytes]:
+    return _tables(grown)
 
 
 def _command(prepared: Path, root: Path, actors: int) -> list[str]:
@@ -39,6 +44,14 @@ def _command(prepared: Path, root: Path, actors: int) -> list[str]:
         shutil.copytree(prepared / "default", root / "default")
     return ["graph", "run", "-c", str(prepared / "config.yaml"), "--set", f"run.root={root}", "--set",
             f"graph.workers={actors}"]
+
+
+def _questions(prepared: Path, grown: Path, root: Path, actors: int) -> list[str]:
+    """``medr questions generate`` on a copy of the run with the graph."""
+    if not (root / "default").exists():
+        shutil.copytree(grown / "default", root / "default")
+    return ["questions", "generate", "-c", str(prepared / "config.yaml"), "--set", f"run.root={root}", "--set",
+            "graph.workers=4", "--set", f"questions.workers={actors}"]
 
 
 def _graph(root: Path) -> Path:
@@ -81,3 +94,27 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(
         one.kill()
     finish(process, tmp_path)
     assert _tables(tmp_path) == undisturbed
+
+
+def test_questions_are_the_same_after_a_killed_driver_and_killed_workers(
+    prepared: Path, grown: Path, tmp_path: Path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    finish(start(whole, *_questions(prepared, grown, whole, 4)), whole)
+    folder = killed / "default" / "questions"
+    process = start(killed, *_questions(prepared, grown, killed, 1))
+    wait_for_parts(process, folder / "parts" / "accepted", 2, "seeds-*.parquet")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    made = {path: path.stat().st_mtime_ns for path in (folder / "parts" / "accepted").glob("seeds-*.parquet")}
+    process = start(killed, *_questions(prepared, grown, killed, 1))
+    wait_for_parts(process, folder / "parts" / "accepted", len(made) + 1, "seeds-*.parquet")
+    for one in workers(process, "DraftingWorker"):
+        one.kill()
+    assert "resumed" in finish(process, killed)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    for name in ("questions.parquet", "questions.jsonl", "rejected.jsonl"):
+        assert (folder / name).read_bytes() == (whole / "default" / "questions" / name).read_bytes()
+    assert (folder / "questions.jsonl").stat().st_size > 0

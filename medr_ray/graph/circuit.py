@@ -117,7 +117,8 @@ def _limit_turns(
             for bit, variable in turned.items():
                 taken[bit].append(variable)
             coming = [arc for arc in arriving if arc.kind == kind]
-            either = [walked[arc] for arc in (*coming, *limited)] + [skipped[one] for one in (entity,) if one in skipped]
+            either = [walked[arc] for arc in (*coming, *limited)]
+            either += [skipped[entity]] if entity in skipped else []
             model.add(cp_model.LinearExpr.sum(either) <= 1 + cp_model.LinearExpr.sum(list(turned.values())))
             for bit, variable in turned.items():
                 model.add_bool_or(~variable, *(walked[arc] for arc in limited if turns[arc.kind] == bit))

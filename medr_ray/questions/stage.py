@@ -26,7 +26,7 @@ from medr_ray.questions.duplicates import DuplicateFilter
 from medr_ray.questions.split import Candidate, Split, asked, balance, heldout_content, split_and_balance, split_seeds
 from medr_ray.questions.writing import QuestionWriter
 
-_BATCH = 32  # seeds per part: some seconds of work
+_BATCH = 8  # seeds per part: some seconds of work
 _PARTS, _FAILED = "parts/accepted", "parts/rejected"
 
 

@@ -259,6 +259,13 @@ def test_a_seed_that_no_step_leaves(strategy: str) -> None:
         assert found.reason.startswith("no valid ")
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_paths_may_lead_to_the_seed_only(strategy: str) -> None:
+    found = drawn(space_of([relation("D1", "has_inheritance", "V"), *genes("D1 G1")]), strategy, 3, "V")
+    assert found.backbone == ("G1", "D1", "V")
+    assert found.used == strategy
+
+
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_small_component_is_taken_whole(strategy: str) -> None:
     found = drawn(space_of([*LINE, *genes("E1 H1")]), strategy, 40, "D2")

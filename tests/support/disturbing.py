@@ -24,9 +24,9 @@ def finish(process: subprocess.Popen[bytes], root: Path) -> str:
     return printed
 
 
-def wait_for_parts(process: subprocess.Popen[bytes], folder: Path, count: int) -> None:
-    """Until so many parts of ``folder`` are finished; fails when the run ends first."""
-    while sum(1 for _ in folder.glob("_*.json")) < count:
+def wait_for_parts(process: subprocess.Popen[bytes], folder: Path, count: int, finished: str = "_*.json") -> None:
+    """Until so many parts of ``folder`` are ``finished``; fails when the run ends first."""
+    while sum(1 for _ in folder.glob(finished)) < count:
         assert process.poll() is None, f"{folder} was done before it could be disturbed"
         time.sleep(0.005)
 

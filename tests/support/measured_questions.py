@@ -1,6 +1,6 @@
-"""What became of the question candidates of a finished run: how many passed, how long they are, what the others failed.
+"""What became of the question candidates of a finished run: how many passed, how long they are, why others failed.
 
-The run is ``runs/questions`` of the checkout (``medr questions generate -c configs/questions.yaml``), or the folder that
+The run is ``runs/questions`` of the checkout (``medr questions generate -c configs/questions.yaml``), or the one
 MEDR_BENCH_RUN names. Nothing is drafted here.
 """
 
