@@ -137,7 +137,8 @@ class ChainsConfig(Section):
         True, description="walk only where words can single out the next entity among all that is known")
     unique_predicates: bool = Field(False, description="walk each relation type at most once")
     temporal_order: bool = Field(False, description="relations whose years are known may not go back in time")
-    solver_seconds: float = Field(5.0, gt=0)
+    solver_seconds: float = Field(
+        5.0, gt=0, description="on the solver's own clock, the same on every machine; 1 to 2 s of CPU time each")
 
     @model_validator(mode="after")
     def _something_can_be_drawn(self) -> "ChainsConfig":
