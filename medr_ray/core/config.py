@@ -176,6 +176,9 @@ class QuestionsConfig(Section):
     max_predicate_share: float = Field(0.4, gt=0, le=1, description="largest share of one final predicate")
     max_answer_share: float = Field(0.1, gt=0, le=1, description="largest share of one answer")
     max_hop_share: float = Field(1.0, gt=0, le=1, description="largest share of one number of hops")
+    sources: tuple[Literal["hpo", "pubmed"], ...] = Field(
+        ("hpo", "pubmed"), min_length=1, description="where every fact of a question must be stated: annotations that "
+                                                     "mean to be complete, or any abstract too")
     tries: int = Field(
         60, ge=0, description="hops tried per seed to grow walks beside its chain whose every hop is needed")
     clauses: int = Field(2, ge=0, description="facts told of an entity at most, where a hop alone fits several")

@@ -10,6 +10,7 @@ import re
 _COUNT = re.compile(r"(\d+) of (\d+) patients?")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%(?: of patients)?")
 _RANGE = re.compile(r"(\d+)-(\d+)%(?: of patients)?")
+_OF_ONE = " of 1 patient"
 EXACT = re.compile(r"\d+ of \d+ patients?|\d+(\.\d+)?% of patients|all patients")
 COMPARISONS: dict[str, tuple[float, float]] = {
     "fewer than a quarter of patients": (0.0, 0.25),
@@ -34,8 +35,9 @@ def share(clinical: str) -> tuple[float, float] | None:
 
 
 def is_exact(clinical: str) -> bool:
-    """Whether a qualifier is one number that a question can be asked by, not a range and not "some patients"."""
-    return EXACT.fullmatch(clinical) is not None
+    """Whether a qualifier is one number that a question can be asked by: no range, not "some patients", and not what
+    was seen in a single patient."""
+    return EXACT.fullmatch(clinical) is not None and not clinical.endswith(_OF_ONE)
 
 
 def comparison(clinical: str) -> str | None:

@@ -62,13 +62,14 @@ class Drafter:
 
     def __init__(self, graph: Graph, facts: FactIndex, config: QuestionsConfig, run_seed: int) -> None:
         self._graph, self._facts, self._config, self._run_seed = graph, facts, config, run_seed
-        relations = graph.relations.values()
+        relations = [one for one in graph.relations.values()
+                     if any(evidence.source in config.sources for evidence in one.evidence)]
         tellers = Tellers(*(Teller(relations, facts, compare, config.clauses) for compare in (False, True)))
         self._candidates = Candidates(
             facts, tellers, Grower(relations, facts), range(config.min_hops, config.max_hops + 1), config.paradigms,
             [level for level, weight in sorted(config.obfuscation.items()) if weight > 0], config.tries)
         self._writer = rules_writer(config.language, graph.entities)
-        self._verifier = Verifier(graph.entities, graph.relations, facts)
+        self._verifier = Verifier(graph.entities, graph.relations, facts, config.sources)
 
     @classmethod
     def over(cls, graph: Graph, config: QuestionsConfig, run_seed: int) -> "Drafter":

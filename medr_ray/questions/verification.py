@@ -4,23 +4,28 @@ Unique: the pattern of the text, walked over all facts from everything the start
 only, and so does each hop of a plain walk. No leak: neither the answer's names nor all its telling words stand in the
 text. Hops needed: without any one of its hops the pattern no longer leads to the answer alone, no fact connects
 entities of the path that are not neighbours on it, and no hidden entity is named. Evidence: every hop and every fact
-told has a sentence in a document. Whether a question repeats another, or an item of a benchmark, is checked where
-questions are chosen (``split``); whether a model knows the answer unaided, in ``closed_book``.
+told has a sentence in a document of a source that counts. Form: the answer can be said in a few words and means
+something, and no two diseases of the path are the same but for a number or a word. Whether a question repeats
+another, or an item of a benchmark, is checked where questions are chosen (``split``); whether a model knows the answer
+unaided, in ``closed_book``.
 """
 
+import itertools
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from medr_ray.core.records import Entity, Relation, Verification
 from medr_ray.graph.facts import FactIndex
 from medr_ray.graph.hops import Hop
+from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.questions.answers import answer_of
 from medr_ray.questions.matching import canonical, occurs_in, tokens
 from medr_ray.questions.paths import Path
 from medr_ray.questions.patterns import CHOICES, answers, needless_hops, walked
 from medr_ray.questions.writing import Draft
+from medr_ray.retrieval.documents import HPO, PUBMED
 
 _MAX_ANSWER_WORDS = 8
 _GENERIC = re.compile(
@@ -44,8 +49,11 @@ class Verdict:
 class Verifier:
     """Checks questions against the facts of a run."""
 
-    def __init__(self, entities: Mapping[str, Entity], relations: Mapping[str, Relation], facts: FactIndex) -> None:
-        self._entities, self._relations, self._facts = entities, relations, facts
+    def __init__(
+        self, entities: Mapping[str, Entity], relations: Mapping[str, Relation], facts: FactIndex,
+        sources: Collection[str] = (HPO, PUBMED),
+    ) -> None:
+        self._entities, self._relations, self._facts, self._sources = entities, relations, facts, sources
         self._named: dict[str, set[str]] = defaultdict(set)
         for entity in entities.values():
             for name in (entity.name, *entity.aliases):
@@ -126,8 +134,10 @@ class Verifier:
         walked_ids = [hop.relation_id for hop in (*path.hops, *path.second)]
         return [
             f"evidence: {f'hop {number}' if number <= len(walked_ids) else 'a fact told'} has no sentence in a document"
+            " that counts"
             for number, one in enumerate((*walked_ids, *(clause.relation_id for clause in path.clauses)), 1)
-            if not any(e.sentence and e.document_id for e in self._relations[one].evidence)
+            if not any(e.sentence and e.document_id and e.source in self._sources
+                       for e in self._relations[one].evidence)
         ]
 
     def _form(self, path: Path, allow_other: bool) -> list[str]:
@@ -137,6 +147,17 @@ class Verifier:
             reasons.append(f"form: the answer is longer than {_MAX_ANSWER_WORDS} words")
         if _GENERIC.fullmatch(answer):
             reasons.append(f'form: the answer "{answer}" is too generic')
+        for one, other in self._alike(path):
+            reasons.append(f'form: "{one}" and "{other}" may be one disease')
         if not allow_other and any(hop.other for hop in (*path.hops, *path.second)):
             reasons.append('form: needs a hop of the kind "the other …" (questions.other_hops)')
         return reasons
+
+    def _alike(self, path: Path) -> Iterator[tuple[str, str]]:
+        """Names of two diseases on the path of which one says no more than the other ("Stargardt disease" and
+        "Stargardt disease 1"): records of several authorities for what may be one disease."""
+        names = [self._entities[one].name for one in path.entities if self._entities[one].entity_type == DISEASE]
+        words = [frozenset(tokens(name)) - _UNTELLING for name in names]
+        for (one, left), (other, right) in itertools.combinations(zip(names, words, strict=True), 2):
+            if left and right and (left <= right or right <= left):
+                yield one, other

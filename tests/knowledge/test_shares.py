@@ -45,6 +45,7 @@ def test_only_one_number_is_exact() -> None:
     assert is_exact("3 of 7 patients")
     assert is_exact("45.5% of patients")
     assert not is_exact("80-99% of patients")
+    assert not is_exact("1 of 1 patient"), "a share of one patient is none"
 
 
 def test_onsets_follow_one_another_and_ages_that_are_none_have_no_years() -> None:

@@ -65,3 +65,11 @@ def test_one_kind_of_question_alone_is_still_allowed() -> None:
     config = QuestionsConfig()
     assert len(balance([candidate(MARFAN, MARFAN, "inherit")], config, 0, None)) == 1
     assert balance([], config, 0, None) == []
+
+
+def test_the_same_chain_from_its_other_end_is_asked_once() -> None:
+    there, back = candidate(MARFAN, MARFAN, "lens"), candidate(MARFAN, "HP:0001083", "lens")
+    assert balance([back], _OPEN, 0, None) == [back]
+    assert balance([back], _OPEN, 0, None, earlier=[there]) == []
+    other = candidate(STICKLER, STICKLER, "detach")
+    assert balance([other], _OPEN, 0, None, earlier=[there]) == [other]

@@ -89,7 +89,7 @@ def test_naming_a_hidden_entity_makes_hops_needless() -> None:
 def test_a_hop_without_a_sentence_is_not_evidenced() -> None:
     bare = replace(make_relation("inherit", MARFAN, "has_inheritance", "HP:0000006"), evidence=())
     verdict = judge(small_graph(extra=[bare]), MARFAN, "inherit")
-    assert verdict.reasons == ("evidence: hop 1 has no sentence in a document",)
+    assert verdict.reasons == ("evidence: hop 1 has no sentence in a document that counts",)
     assert not verdict.verification.evidence
 
 
@@ -105,3 +105,22 @@ def test_every_reason_is_kept() -> None:
     graph = replace(graph, entities={**graph.entities, "x": Entity("x", "FBN1", "gene", (), "", None, False)})
     checks = {reason.split(":")[0] for reason in judge(graph, "GENE:FBN1", "fbn1").reasons}
     assert checks == {"unique", "evidence"}
+
+
+def test_evidence_counts_only_from_an_allowed_source() -> None:
+    graph = small_graph()
+    facts = facts_of(graph)
+    hops = walk(MARFAN, [graph.relations["inherit"]])
+    assert hops is not None
+    draft = Draft(Path(MARFAN, "chain-m", hops, True))
+    for sources, expected in ((("hpo",), True), (("pubmed",), False)):
+        verdict = Verifier(graph.entities, graph.relations, facts, sources).verify(draft, "What is it?")
+        assert verdict.verification.evidence is expected
+
+
+def test_two_records_of_what_may_be_one_disease_are_no_two_steps() -> None:
+    graph = renamed(small_graph(), MASS, "Syndrome of Marfan, type 2")
+    reasons = judge(graph, MARFAN, "fbn1", "fbn1-mass").reasons
+    assert reasons == ('form: "Marfan syndrome" and "Syndrome of Marfan, type 2" may be one disease',)
+    numbered = renamed(renamed(small_graph(), MARFAN, "Long QT syndrome 2"), MASS, "Long QT syndrome 3")
+    assert not judge(numbered, MARFAN, "fbn1", "fbn1-mass").reasons
