@@ -9,13 +9,8 @@ from dataclasses import dataclass, replace
 
 from medr_ray.core.records import Relation
 from medr_ray.graph.facts import FactIndex
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates import PREDICATES, directed
 from medr_ray.knowledge.shares import is_exact
-
-
-def directed(predicate: str, forward: bool) -> str:
-    """The predicate's name in walking direction: ``inverse:`` in front when walked from object to subject."""
-    return predicate if forward or PREDICATES[predicate].symmetric else f"inverse:{predicate}"
 
 
 @dataclass(frozen=True)

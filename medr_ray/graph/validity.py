@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medr_ray.core.records import Relation
-from medr_ray.knowledge.predicates import PREDICATES, VALUE
+from medr_ray.knowledge.predicates import INVERSE, PREDICATES, VALUE, directed
 
-_INVERSE = "inverse:"
 _ALWAYS = 9999  # no year is later
 Years = tuple[int, int]
 
@@ -41,7 +40,7 @@ class Step:
     @property
     def directed_predicate(self) -> str:
         """The predicate's name in walking direction: ``inverse:`` in front when walked from object to subject."""
-        return f"{_INVERSE}{self.predicate}" if self.predicate and not self.forward else self.predicate
+        return directed(self.predicate, self.forward) if self.predicate else ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Turn:
 
 
 def _back(*predicates: str) -> tuple[str, ...]:
-    return tuple(f"{_INVERSE}{one}" for one in predicates)
+    return tuple(f"{INVERSE}{one}" for one in predicates)
 
 
 _FINDS = ("has_finding", "presents_with")
@@ -107,8 +106,8 @@ def turn_between(into: str, out: str) -> int:
 
 def _end_type(directed: str, arriving: bool) -> str:
     """The type of the entity where a step arrives or leaves from."""
-    predicate = PREDICATES[directed.removeprefix(_INVERSE)]
-    return predicate.object_type if arriving != directed.startswith(_INVERSE) else predicate.subject_type
+    predicate = PREDICATES[directed.removeprefix(INVERSE)]
+    return predicate.object_type if arriving != directed.startswith(INVERSE) else predicate.subject_type
 
 
 def is_walkable(relation: Relation, start: str) -> bool:

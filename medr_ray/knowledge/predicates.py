@@ -114,3 +114,11 @@ _ALL = (
 )
 
 PREDICATES: dict[str, Predicate] = {one.name: one for one in _ALL}
+
+INVERSE = "inverse:"  # in front of a predicate's name: walked from object to subject
+
+
+def directed(predicate: str, forward: bool) -> str:
+    """A predicate's name in walking direction, with ``INVERSE`` in front when walked from object to subject; a
+    symmetric one reads the same from both ends."""
+    return predicate if forward or PREDICATES[predicate].symmetric else f"{INVERSE}{predicate}"

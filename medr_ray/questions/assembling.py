@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from medr_ray.core.records import Entity, GuidanceStep, Placeholder, Question, content_id
-from medr_ray.graph.hops import directed
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates import PREDICATES, directed
 from medr_ray.questions.answers import answer_of
 from medr_ray.questions.candidates import paradigm_of
 from medr_ray.questions.paths import Path

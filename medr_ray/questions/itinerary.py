@@ -9,9 +9,7 @@ import pyarrow.dataset as pads
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity, Evidence, Question, Relation
 from medr_ray.core.run import RunDirectory
-from medr_ray.knowledge.predicates import PREDICATES
-
-_INVERSE = "inverse:"
+from medr_ray.knowledge.predicates import INVERSE, PREDICATES
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def legs(
         relation = relations[relation_id]
         known, target = relation.subject, relation.object
         symmetric = PREDICATES[relation.predicate].symmetric
-        if step.predicate.startswith(_INVERSE) or (symmetric and target == (reached or question.start)):
+        if step.predicate.startswith(INVERSE) or (symmetric and target == (reached or question.start)):
             known, target = target, known
         yield Leg(relation, entities[known], entities[target], True, known != reached)
         reached = target

@@ -20,8 +20,8 @@ from pydantic import BaseModel, Field
 from medr_ray.core.errors import ModelError
 from medr_ray.core.records import Entity
 from medr_ray.graph.facts import Statement
-from medr_ray.graph.hops import Clause, Hop, directed
-from medr_ray.knowledge.predicates import GENE, PREDICATES
+from medr_ray.graph.hops import Clause, Hop
+from medr_ray.knowledge.predicates import GENE, PREDICATES, directed
 from medr_ray.questions.matching import occurs_in, tokens
 from medr_ray.questions.writing import Draft, Written, chinese_share, rules_writer
 

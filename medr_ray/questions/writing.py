@@ -15,8 +15,8 @@ from typing import Protocol
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity
-from medr_ray.graph.hops import Clause, Hop, directed
-from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, PREDICATES
+from medr_ray.graph.hops import Clause, Hop
+from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, PREDICATES, directed
 from medr_ray.questions.obfuscation import Description
 from medr_ray.questions.paths import Path
 

@@ -8,9 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from medr_ray.core.records import GuidanceStep
-from medr_ray.knowledge.predicates import GENE, PREDICATES, Predicate
+from medr_ray.knowledge.predicates import GENE, INVERSE, PREDICATES, Predicate
 
-INVERSE = "inverse:"
 _THE_GENE = "the gene "
 _CLINICAL = r"(?:\d+ of \d+|[\d-]+%(?: of)?|all|some)(?: of)? patients"
 _ASKING = re.compile(r"^(?:what|which) (?:is|are) (?:the )?(.+?)\?$", re.I)
