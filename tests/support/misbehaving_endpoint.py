@@ -24,7 +24,6 @@ from werkzeug import Request, Response
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.run import Directory
 from medr_ray.llm import client as client_module
-from medr_ray.llm import governor as governor_module
 from medr_ray.llm.client import ChatClient
 from medr_ray.llm.governor import ProcessGovernor
 from medr_ray.llm.limits import Meter
@@ -132,8 +131,9 @@ def endpoint(plan: dict[str, Sequence[Line]], hold: int = 1) -> Iterator[Endpoin
 
 
 def fresh_governor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A governor of the test's own, and no waiting between attempts."""
-    monkeypatch.setattr(governor_module, "_process_governor", ProcessGovernor())
+    """A governor of the test's own, also where other tests have Ray up, and no waiting between attempts."""
+    own = ProcessGovernor()
+    monkeypatch.setattr(client_module, "governor", lambda: own)
     monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
 
 
