@@ -24,6 +24,7 @@ from werkzeug import Request, Response
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.run import Directory
 from medr_ray.llm import client as client_module
+from medr_ray.llm import governor as governor_module
 from medr_ray.llm.client import ChatClient
 from medr_ray.llm.governor import ProcessGovernor
 from medr_ray.llm.limits import Meter
