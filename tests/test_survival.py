@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
+from support.disturbing import finish, start, wait_for_parts, workers
 from support.many_files import cut
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -35,33 +34,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of an undisturbed run."""
     root = tmp_path_factory.mktemp("undisturbed")
-    _finish(_start(config, root), root)
+    finish(start(root, *_command(config, root)), root)
     return root / "default"
 
 
 def _command(config: Path, root: Path) -> list[str]:
-    medr = Path(sys.executable).with_name("medr")
-    return [str(medr), "run", "-c", str(config), "--set", f"run.root={root}", "--until", "entities"]
-
-
-def _start(config: Path, root: Path) -> subprocess.Popen[bytes]:
-    """The run, printing into a file: what a killed driver leaves behind would keep a pipe open."""
-    with open(root / "log.txt", "wb") as log:
-        return subprocess.Popen(_command(config, root), stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-
-
-def _finish(process: subprocess.Popen[bytes], root: Path) -> str:
-    process.wait()
-    printed = (root / "log.txt").read_text()
-    assert process.returncode == 0, printed[-3000:]
-    return printed
-
-
-def _wait_for_parts(process: subprocess.Popen[bytes], folder: Path, count: int) -> None:
-    """Until so many parts of ``folder`` are finished; fails when the run ends first."""
-    while sum(1 for _ in folder.glob("_*.json")) < count:
-        assert process.poll() is None, f"{folder} was done before it could be disturbed"
-        time.sleep(0.005)
+    return ["run", "-c", str(config), "--set", f"run.root={root}", "--until", "entities"]
 
 
 def _tables(run: Path) -> dict[str, bytes]:
@@ -80,42 +58,29 @@ def _made(run: Path) -> dict[Path, int]:
 def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(
     folder: str, config: Path, finished: Path, tmp_path: Path
 ) -> None:
-    process = _start(config, tmp_path)
-    _wait_for_parts(process, tmp_path / "default" / folder, 3)
+    process = start(tmp_path, *_command(config, tmp_path))
+    wait_for_parts(process, tmp_path / "default" / folder, 3)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     made = _made(tmp_path / "default")
     assert 3 <= sum(1 for path in made if str(path).find(folder) >= 0) < _FILES
-    assert "resumed" in _finish(_start(config, tmp_path), tmp_path)
+    assert "resumed" in finish(start(tmp_path, *_command(config, tmp_path)), tmp_path)
     again = _made(tmp_path / "default")
     assert {path: again[path] for path in made} == made
     assert _tables(tmp_path / "default") == _tables(finished)
-
-
-def _workers(process: subprocess.Popen[bytes], busy_with: str) -> list[psutil.Process]:
-    """The run's Ray workers that do something named ``busy_with``."""
-    found = []
-    for one in psutil.Process(process.pid).children(recursive=True):
-        try:
-            title = " ".join(one.cmdline())
-        except psutil.NoSuchProcess:
-            continue
-        if title.startswith("ray::") and busy_with in title:
-            found.append(one)
-    return found
 
 
 @pytest.mark.parametrize(("folder", "busy_with"), [("corpus/parts", "Map"), ("entities/counts", "MapWorker")])
 def test_killed_workers_are_replaced_and_nothing_is_lost(
     folder: str, busy_with: str, config: Path, finished: Path, tmp_path: Path
 ) -> None:
-    process = _start(config, tmp_path)
-    _wait_for_parts(process, tmp_path / "default" / folder, 1)
-    while not (busy := _workers(process, busy_with)):  # between two files a worker has no name
+    process = start(tmp_path, *_command(config, tmp_path))
+    wait_for_parts(process, tmp_path / "default" / folder, 1)
+    while not (busy := workers(process, busy_with)):  # between two files a worker has no name
         assert len(list((tmp_path / "default" / folder).glob("_*.json"))) < _FILES, "nobody was caught at work"
     for one in busy:
         one.kill()
-    _finish(process, tmp_path)
+    finish(process, tmp_path)
     assert _tables(tmp_path / "default") == _tables(finished)
 
 

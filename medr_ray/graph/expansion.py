@@ -22,7 +22,7 @@ from medr_ray.core.config import GraphConfig
 from medr_ray.core.parts import digest
 from medr_ray.core.records import Relation
 from medr_ray.graph.disease_records import record_of
-from medr_ray.graph.extraction import RelationExtractor, merge_relations, relation_id
+from medr_ray.graph.extraction import RelationExtractor, is_well_typed, merge_relations, relation_id
 from medr_ray.graph.storage import GrownSeed, Reading
 from medr_ray.graph.validity import is_walkable, vagueness
 from medr_ray.graph.vocabulary import Vocabulary
@@ -225,13 +225,10 @@ def folded(relation: Relation, vocabulary: Vocabulary) -> Relation | None:
     ends = [vocabulary.canonical(relation.subject), vocabulary.canonical(relation.object)]
     if ends == [relation.subject, relation.object]:
         return relation
-    predicate = PREDICATES[relation.predicate]
-    subject, obj = sorted(ends) if predicate.symmetric else ends
-    types = [vocabulary.type_of(one) if one in vocabulary else None for one in (subject, obj)]
-    if subject == obj or types != [predicate.subject_type, predicate.object_type]:
-        return None
+    subject, obj = sorted(ends) if PREDICATES[relation.predicate].symmetric else ends
     key = relation_id(subject, relation.predicate, obj, relation.clinical)
-    return replace(relation, relation_id=key, subject=subject, object=obj)
+    moved = replace(relation, relation_id=key, subject=subject, object=obj)
+    return moved if subject != obj and is_well_typed(moved, vocabulary) else None
 
 
 def ranked(relations: Sequence[Relation], entity: str) -> list[Relation]:

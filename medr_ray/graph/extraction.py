@@ -102,7 +102,7 @@ def relations_of(
     return [found[key] for key in sorted(found)]
 
 
-def is_well_typed(one: Statement, vocabulary: Vocabulary) -> bool:
+def is_well_typed(one: Statement | Relation, vocabulary: Vocabulary) -> bool:
     """Whether both ends are known and have the predicate's types."""
     predicate = PREDICATES[one.predicate]
     return (one.subject in vocabulary and one.object in vocabulary

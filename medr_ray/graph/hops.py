@@ -89,8 +89,11 @@ def walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | None:
 
 def mark_other(hops: tuple[Hop, ...], facts: FactIndex) -> tuple[Hop, ...]:
     """Mark the hops that would lead back to the entity before them as "other"."""
-    marked = []
-    for previous, hop in zip((None, *hops), hops, strict=False):
-        ends = facts.ends(hop.known, hop.predicate, hop.forward, hop.clinical)
-        marked.append(replace(hop, other=previous is not None and previous.known in ends))
-    return tuple(marked)
+    before = ("", *(hop.known for hop in hops))
+    return tuple(marked(hop, one, facts) for one, hop in zip(before, hops, strict=False))
+
+
+def marked(hop: Hop, before: str, facts: FactIndex) -> Hop:
+    """The hop after the entity ``before`` ("" for none), as "other" where it would lead back there."""
+    ends = facts.ends(hop.known, hop.predicate, hop.forward, hop.clinical)
+    return replace(hop, other=before in ends)

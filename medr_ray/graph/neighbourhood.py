@@ -13,9 +13,7 @@ import pyarrow.dataset as pads
 from medr_ray.core.records import Entity, Relation
 from medr_ray.core.run import Directory
 from medr_ray.graph.storage import ENTITIES, RELATIONS
-from medr_ray.knowledge.predicates import PREDICATES
-
-_PREDICATE_ORDER = {name: rank for rank, name in enumerate(PREDICATES)}
+from medr_ray.knowledge.predicates import PREDICATE_ORDER
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def _groups(entity_id: str, entities: dict[str, Entity], relations: Sequence[Rel
         forward = one.subject == entity_id
         other = entities[one.object if forward else one.subject]
         found.setdefault((one.predicate, forward), []).append(Link(other, one))
-    order = sorted(found, key=lambda key: (_PREDICATE_ORDER[key[0]], not key[1]))
+    order = sorted(found, key=lambda key: (PREDICATE_ORDER[key[0]], not key[1]))
     return [Group(*key, tuple(sorted(found[key], key=_surest_first))) for key in order]
 
 

@@ -8,12 +8,9 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import NamedTuple
 
 from medr_ray.graph.validity import FREE, NEVER, Rules, Step, turn_between
-
-_turn = cache(turn_between)  # of few predicates, asked for every step
 
 
 class Trail(NamedTuple):
@@ -40,7 +37,7 @@ class Trail(NamedTuple):
         """The trail with one step more, None where it would not be valid. A step ``back`` is put in front: it leads
         from its ``target`` to where the trail starts."""
         kind = step.directed_predicate
-        turn = _turn(kind, self.first) if back else _turn(self.last, kind)
+        turn = turn_between(kind, self.first) if back else turn_between(self.last, kind)
         if turn == NEVER or turn in self.turns or step.target in self.entities:
             return None
         since, until, predicates = self.since, self.until, self.predicates

@@ -10,6 +10,7 @@ fits may be repeated, above all what says how a disease works: a shared gene, tw
 act on one gene product. ``Rules`` adds what the configuration asks for.
 """
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
@@ -92,6 +93,7 @@ FREE = len(TURNS)
 _TURN_NUMBER = {(into, out): number for number, turn in enumerate(TURNS) for into in turn.into for out in turn.out}
 
 
+@functools.cache  # of few predicates, asked for every step
 def turn_between(into: str, out: str) -> int:
     """The number in ``TURNS`` of the turn that a step makes after another, by their directed predicates; NEVER where
     it may not follow, FREE where the turn may be made any number of times."""

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates import PREDICATE_ORDER, PREDICATES
 from medr_ray.knowledge.text import normalise
 
 ONSET, INHERITANCE, PHENOTYPIC_ABNORMALITY = "HP:0003674", "HP:0000005", "HP:0000118"
 _INHERITANCE_QUALIFIER = "HP:0034335"  # penetrance and the like: no modes of inheritance
 _AUTHORITIES = ("OMIM", "ORPHA", "DECIPHER")
-_PREDICATE_ORDER = {name: rank for rank, name in enumerate(PREDICATES)}
 _FREQUENCY_TERMS = {
     "HP:0040280": "all patients",
     "HP:0040281": "80-99% of patients",
@@ -254,7 +253,7 @@ def _distinct(facts: list[Fact]) -> tuple[Fact, ...]:
         key = (fact.predicate, fact.object_id)
         if key not in best or _precision(fact) > _precision(best[key]):
             best[key] = fact
-    return tuple(sorted(best.values(), key=lambda fact: _PREDICATE_ORDER[fact.predicate]))
+    return tuple(sorted(best.values(), key=lambda fact: PREDICATE_ORDER[fact.predicate]))
 
 
 def _precision(fact: Fact) -> tuple[int, int]:

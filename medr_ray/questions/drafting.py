@@ -11,6 +11,8 @@ from typing import Any
 from medr_ray.core.config import PipelineConfig, QuestionsConfig
 from medr_ray.core.records import Chain, Entity, Relation, SeedEntity
 from medr_ray.core.run import Directory, RunDirectory
+from medr_ray.graph import storage
+from medr_ray.graph.chain_stage import CHAINS_FILE
 from medr_ray.graph.facts import FactIndex, build_fact_index, ontology_statements
 from medr_ray.graph.telling import Teller
 from medr_ray.questions.candidates import Candidates, Source, Tellers
@@ -28,7 +30,7 @@ class Graph:
 
     entities: Mapping[str, Entity]
     relations: Mapping[str, Relation]
-    seed_graphs: Mapping[str, tuple[str, ...]]
+    seed_graphs: Mapping[str, Sequence[str]]
     chains: Mapping[str, Chain]
     specialties: Mapping[str, str]
 
@@ -47,12 +49,11 @@ def read_graph(run: RunDirectory) -> Graph:
     """The merged graph, the seed graphs, the chains and the seeds' specialties."""
     graph = run.stage("graph")
     seeds = run.stage("entities").read_records("seeds.parquet", SeedEntity)
-    rows = graph.read_table("seed_graphs.parquet").to_pylist()
     return Graph(
-        entities={one.entity_id: one for one in graph.read_records("entities.parquet", Entity)},
-        relations={one.relation_id: one for one in graph.read_records("relations.parquet", Relation)},
-        seed_graphs={row["seed"]: tuple(row["relations"]) for row in rows},
-        chains={one.seed: one for one in run.stage("chains").read_records("chains.parquet", Chain)},
+        entities={one.entity_id: one for one in graph.read_records(storage.ENTITIES, Entity)},
+        relations={one.relation_id: one for one in graph.read_records(storage.RELATIONS, Relation)},
+        seed_graphs=storage.read_seed_graphs(graph),
+        chains={one.seed: one for one in run.stage("chains").read_records(CHAINS_FILE, Chain)},
         specialties={one.frequency.concept_id: one.specialty for one in seeds},
     )
 

@@ -8,14 +8,13 @@ on the way is connected directly, and its words fit its target alone. Which hops
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from medr_ray.core.records import Relation
 from medr_ray.graph.facts import FactIndex
-from medr_ray.graph.hops import Hop, make_hop
+from medr_ray.graph.hops import Hop, make_hop, marked
 from medr_ray.graph.telling import Teller
-from medr_ray.knowledge.shares import comparison
-from medr_ray.questions.patterns import first_needless_hop
+from medr_ray.questions.obfuscation import compared_hop
+from medr_ray.questions.patterns import needless
 
 _HUB = 200  # neighbours of what is not walked through: it connects everything and explains nothing
 
@@ -45,7 +44,7 @@ class Grower:
                 continue
             tries -= 1
             longer = self._told((*walk, hop), teller)
-            if longer is not None and first_needless_hop(longer, self._facts) is None:
+            if longer is not None and not any(needless(longer, self._facts)):
                 yield longer
                 waiting.append(longer)
             elif tries % 3 == 0 and len(waiting) > 1:  # a walk that goes nowhere is not tried for ever
@@ -62,19 +61,17 @@ class Grower:
             hop = make_hop(relation, known)
             if hop is None or hop.target in been or any(self._facts.linked(one, hop.target) for one in been[:-1]):
                 continue
-            words = comparison(hop.clinical) if compare and hop.clinical else hop.clinical
-            if words is not None:
-                found.append(replace(hop, clinical=words))
+            told = compared_hop(hop) if compare else hop
+            if told is not None:
+                found.append(told)
         return found
 
     def _told(self, hops: tuple[Hop, ...], teller: Teller) -> tuple[Hop, ...] | None:
         """The walk with what must be told of its last target; None when its words fit others as well."""
         *earlier, last = hops
         before = earlier[-1].known if earlier else ""
-        ends = self._facts.ends(last.known, last.predicate, last.forward, last.clinical)
-        last = replace(last, other=before in ends)
         taken = {hops[0].known, *(hop.target for hop in hops), *(one.other for hop in earlier for one in hop.also)}
-        told = teller.tell_apart(last, before, taken)
+        told = teller.tell_apart(marked(last, before, self._facts), before, taken)
         if told.ends(told.known, before, self._facts) != {told.target}:
             return None
         return (*earlier, told)

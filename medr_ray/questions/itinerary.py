@@ -9,6 +9,7 @@ import pyarrow.dataset as pads
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity, Evidence, Question, Relation
 from medr_ray.core.run import RunDirectory
+from medr_ray.graph.storage import ENTITIES, RELATIONS
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES
 
 
@@ -44,14 +45,14 @@ def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
     if not found:
         raise DataError(f"{questions.uri} has no question {question_id}: `medr questions show` lists some that it has")
     question = found[0]
-    stated = graph.read_records("relations.parquet", Relation, pads.field("relation_id").isin(list(question.relations)))
+    stated = graph.read_records(RELATIONS, Relation, pads.field("relation_id").isin(list(question.relations)))
     relations = {one.relation_id: one for one in stated}
     missing = set(question.relations) - set(relations)
     if missing:
         raise DataError(f"{graph.uri} has no relation {min(missing)}, which {question_id} is made of: the graph is "
                         "newer than the questions; run `medr questions generate` again")
     ends = sorted({end for one in stated for end in (one.subject, one.object)})
-    named = graph.read_records("entities.parquet", Entity, pads.field("entity_id").isin(ends))
+    named = graph.read_records(ENTITIES, Entity, pads.field("entity_id").isin(ends))
     entities = {one.entity_id: one for one in named}
     return Itinerary(question, tuple(legs(question, relations, entities)))
 

@@ -73,13 +73,14 @@ def describes(level: int) -> bool:
 
 def compared(hops: tuple[Hop, ...]) -> tuple[Hop, ...] | None:
     """The hops with their shares told as comparisons; None when one cannot be."""
-    told = []
-    for hop in hops:
-        words = comparison(hop.clinical) if hop.clinical else ""
-        if words is None:
-            return None
-        told.append(replace(hop, clinical=words))
-    return tuple(told)
+    told = [told for hop in hops if (told := compared_hop(hop)) is not None]
+    return tuple(told) if len(told) == len(hops) else None
+
+
+def compared_hop(hop: Hop) -> Hop | None:
+    """The hop with its share told as a comparison; None when it cannot be."""
+    words = comparison(hop.clinical) if hop.clinical else ""
+    return None if words is None else replace(hop, clinical=words)
 
 
 def describe_start(path: Path, facts: FactIndex) -> Description | None:

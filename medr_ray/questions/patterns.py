@@ -5,7 +5,7 @@ without it the rest of the pattern no longer leads to the answer alone.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from medr_ray.graph.facts import FactIndex
 from medr_ray.graph.hops import Hop
@@ -63,16 +63,14 @@ def _span(path: Path, entity: str, facts: FactIndex) -> tuple[float, float] | No
 
 
 def needless_hops(path: Path, facts: FactIndex) -> list[int]:
-    """Numbers (from 1) of the hops without which the pattern would still lead to the answer alone, as far as ``LOOKS``
-    tell."""
-    needless = [number for number in range(1, len(path.hops) + 1) if not _is_needed(path.hops, number - 1, facts)]
-    return needless + [len(path.hops) + number for number in range(1, len(path.second) + 1)
-                       if not _is_needed(path.second, number - 1, facts)]
+    """Numbers (from 1) of the hops without which the pattern would still lead to the answer alone; those of a second
+    walk are counted on."""
+    return [*needless(path.hops, facts), *(len(path.hops) + number for number in needless(path.second, facts))]
 
 
-def first_needless_hop(hops: Sequence[Hop], facts: FactIndex) -> int | None:
-    """The number of the first hop of a walk that it could do without; None when it needs them all."""
-    return next((number for number in range(1, len(hops) + 1) if not _is_needed(hops, number - 1, facts)), None)
+def needless(hops: Sequence[Hop], facts: FactIndex) -> Iterator[int]:
+    """Numbers (from 1) of the hops that a walk could do without, as far as ``LOOKS`` tell."""
+    return (number for number in range(1, len(hops) + 1) if not _is_needed(hops, number - 1, facts))
 
 
 def _is_needed(hops: Sequence[Hop], place: int, facts: FactIndex) -> bool:

@@ -39,13 +39,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Split:
-    """The questions of both sides, how many train candidates were dropped for what they share with held-out, and the
-    candidates that repeat a chosen one, with the reason."""
+    """The questions of both sides, how many train candidates were dropped for what they share with held-out, the
+    candidates that repeat a chosen one, with the reason, and all that could have been chosen."""
 
     train: tuple[Candidate, ...]
     heldout: tuple[Candidate, ...]
     overlapping: int
     repeats: tuple[tuple[Candidate, str], ...] = ()
+    eligible: tuple[Candidate, ...] = ()
 
 
 def rank(run_seed: int, *parts: str) -> str:
@@ -230,11 +231,13 @@ def split_and_balance(
     _, held = split_seeds((one.path.seed for one in accepted), config.heldout_fraction, run_seed)
     limit = config.max_questions
     held_limit = None if limit is None else round(limit * config.heldout_fraction)
-    heldout = _pick([one for one in accepted if one.path.seed in held], config, run_seed, held_limit, ())
+    holdable = [one for one in accepted if one.path.seed in held]
+    heldout = _pick(holdable, config, run_seed, held_limit, ())
     others = [one for one in accepted if one.path.seed not in held]
     shown = heldout_content(heldout.picked, held, entities)
     trainable = [one for one in others if not shown.overlaps(one.path, entities)]
     train_limit = None if limit is None or held_limit is None else limit - held_limit
     train = _pick(trainable, config, run_seed, train_limit, heldout.picked)
     repeats = (*heldout.repeats.values(), *train.repeats.values())
-    return Split(tuple(train.picked), tuple(heldout.picked), len(others) - len(trainable), repeats)
+    return Split(tuple(train.picked), tuple(heldout.picked), len(others) - len(trainable), repeats,
+                 (*holdable, *trainable))

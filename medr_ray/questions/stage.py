@@ -23,7 +23,7 @@ from medr_ray.questions.calibration import Course, build_panel, calibrate
 from medr_ray.questions.contamination import Contamination
 from medr_ray.questions.drafting import Drafter, DraftingWorker, Graph, Rejected, read_graph
 from medr_ray.questions.duplicates import DuplicateFilter
-from medr_ray.questions.split import Candidate, Split, asked, balance, heldout_content, split_and_balance, split_seeds
+from medr_ray.questions.split import Candidate, Split, asked, balance, split_and_balance
 from medr_ray.questions.writing import QuestionWriter
 
 _BATCH = 8  # seeds per part: some seconds of work
@@ -96,17 +96,13 @@ class Harder:
     """Finds a harder question to take the place of one that was too easy: of the same seed and side, with a longer
     path, else with a more obfuscated one; never one that repeats what is already asked."""
 
-    def __init__(self, accepted: Sequence[Candidate], split: Split, graph: Graph, config: QuestionsConfig,
-                 run_seed: int, assembled: Callable[[Candidate, str], Question]) -> None:
-        _, held = split_seeds((one.path.seed for one in accepted), config.heldout_fraction, run_seed)
-        shown = heldout_content(split.heldout, held, graph.entities)
+    def __init__(self, split: Split, assembled: Callable[[Candidate, str], Question]) -> None:
         self._assembled, self._duplicates = assembled, DuplicateFilter()
         self._waiting: dict[str, list[Candidate]] = {}
         for one in (*split.heldout, *split.train):
             self._duplicates.add(asked(one))
-        for one in sorted(accepted, key=lambda one: (one.path.complexity, one.draft.obfuscation, one.path.key)):
-            if one.path.seed in held or not shown.overlaps(one.path, graph.entities):
-                self._waiting.setdefault(one.path.seed, []).append(one)
+        for one in sorted(split.eligible, key=lambda one: (one.path.complexity, one.draft.obfuscation, one.path.key)):
+            self._waiting.setdefault(one.path.seed, []).append(one)
 
     def __call__(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
         """For each question and the complexity it is to have: another question, or None."""
@@ -166,8 +162,8 @@ def execute(context: StageContext) -> Counts:
                  for one in chosen]
     panel = build_panel(config, context.run, context.directory, context.console)
     if panel is not None:
-        harder = Harder(accepted, split, graph, config, run_seed, assembled)
-        courses = calibrate(questions, panel, harder, config.calibration_threshold, config.calibration_rounds)
+        courses = calibrate(
+            questions, panel, Harder(split, assembled), config.calibration_threshold, config.calibration_rounds)
         questions = [one.question for one in courses if one.state == "kept"]
         rejected += given_up(courses)
     return write(context, parts, questions, len(accepted), rejected, split)

@@ -121,7 +121,7 @@ def test_a_question_that_was_too_easy_gives_way_to_a_harder_one_of_its_seed_and_
         return made[-1]
 
     asked = [assembled(one, "heldout") for one in split.heldout]
-    harder = Harder(passed, split, graph, config, 0, assembled)([(one, one.complexity + 1) for one in asked])
+    harder = Harder(split, assembled)([(one, one.complexity + 1) for one in asked])
     pairs = [(one, other) for one, other in zip(asked, harder, strict=True) if other is not None]
     assert pairs
     for one, other in pairs:

@@ -4,7 +4,6 @@ Random graphs grow as knowledge graphs do: a new entity is linked to two others,
 Real ones are those of a finished run: ``runs/quickstart`` of the checkout, or the folder that MEDR_BENCH_RUN names.
 """
 
-import functools
 import math
 import os
 import random
@@ -25,7 +24,6 @@ PEER, CUT = "all paths, depth first, cut after 10 s", 10.0
 _GOAL = 2.0  # seconds to the proof for a directed graph of 500 entities
 _RUN = Path(__file__).resolve().parents[2] / "runs" / "quickstart"
 _CONFIG = ChainsConfig()
-_turn = functools.cache(turn_between)
 Steps = Mapping[str, Sequence[Step]]
 
 
@@ -87,7 +85,7 @@ def usual_method(starts: Sequence[str], steps: Steps, max_hops: int, seconds: fl
                 frames.pop()
                 visited.popitem()
                 continue
-            turn = _turn(into, step.directed_predicate)
+            turn = turn_between(into, step.directed_predicate)
             if step.target in visited or turn == NEVER or turn in turns:
                 continue
             visited[step.target] = True
