@@ -9,6 +9,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Backend = Literal["rules", "llm"]
+DirectedPredicate = Annotated[str, Field(pattern=(
+    "^(inverse:)?(has_inheritance|has_onset|associated_gene|has_finding|treated_with|induced_by|presents_with"
+    "|complicated_by|subtype_of|sign_treated_with|sign_induced_by|sign_associated_gene|acts_on|gene_interaction"
+    "|combined_with)$"))]
 Paradigm = Literal["lookup", "multi_hop", "causal", "intersection", "temporal", "comparative", "quantitative"]
 
 
@@ -179,6 +183,8 @@ class QuestionsConfig(Section):
     sources: tuple[Literal["hpo", "pubmed"], ...] = Field(
         ("hpo", "pubmed"), min_length=1, description="where every fact of a question must be stated: annotations that "
                                                      "mean to be complete, or any abstract too")
+    avoid: tuple[DirectedPredicate, ...] = Field(
+        (), description="steps that no question takes, such as inverse:has_finding, from a finding to a disease")
     tries: int = Field(
         60, ge=0, description="hops tried per seed to grow walks beside its chain whose every hop is needed")
     clauses: int = Field(2, ge=0, description="facts told of an entity at most, where a hop alone fits several")

@@ -6,7 +6,7 @@ relations of a disease, and a question that is unique in that part alone would h
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from medr_ray.core.records import Entity, Relation
@@ -93,6 +93,11 @@ class FactIndex:
     def about(self, subject: str) -> list[Statement]:
         """The facts that have ``subject`` as their subject, in a fixed order."""
         return sorted(self._about.get(subject, ()), key=lambda s: (s.predicate, s.object, s.clinical))
+
+
+def is_stated_in(relation: Relation, sources: Collection[str]) -> bool:
+    """Whether one of ``sources`` has a sentence that states the relation."""
+    return any(one.sentence and one.document_id and one.source in sources for one in relation.evidence)
 
 
 def build_fact_index(

@@ -11,9 +11,10 @@ act on one gene product. ``Rules`` adds what the configuration asks for.
 """
 
 import functools
+import itertools
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -104,6 +105,14 @@ def turn_between(into: str, out: str) -> int:
         return NEVER
     number = _TURN_NUMBER.get((into, out), FREE)
     return NEVER if number != FREE and not TURNS[number].at_most else number
+
+
+def admits(walked: Sequence[str], onward: str) -> bool:
+    """Whether the grammar lets a step follow a walk, both by their directed predicates."""
+    turn = turn_between(walked[-1], onward) if walked else FREE
+    if turn == NEVER:
+        return False
+    return turn == FREE or sum(turn_between(*pair) == turn for pair in itertools.pairwise(walked)) < TURNS[turn].at_most
 
 
 def _end_type(directed: str, arriving: bool) -> str:

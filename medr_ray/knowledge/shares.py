@@ -10,8 +10,8 @@ import re
 _COUNT = re.compile(r"(\d+) of (\d+) patients?")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%(?: of patients)?")
 _RANGE = re.compile(r"(\d+)-(\d+)%(?: of patients)?")
-_OF_ONE = " of 1 patient"
-EXACT = re.compile(r"\d+ of \d+ patients?|\d+(\.\d+)?% of patients|all patients")
+_FEWEST_PATIENTS = 5  # a share of fewer is chance
+_EXACT = re.compile(r"\d+(\.\d+)?% of patients|all patients")
 COMPARISONS: dict[str, tuple[float, float]] = {
     "fewer than a quarter of patients": (0.0, 0.25),
     "a quarter to a half of patients": (0.25, 0.5),
@@ -35,9 +35,12 @@ def share(clinical: str) -> tuple[float, float] | None:
 
 
 def is_exact(clinical: str) -> bool:
-    """Whether a qualifier is one number that a question can be asked by: no range, not "some patients", and not what
-    was seen in a single patient."""
-    return EXACT.fullmatch(clinical) is not None and not clinical.endswith(_OF_ONE)
+    """Whether a qualifier is one number that a question can be asked by: no range, not "some patients", not what was
+    seen in a single patient, nor among fewer than five."""
+    counted = _COUNT.fullmatch(clinical)
+    if counted:
+        return int(counted[1]) > 1 and int(counted[2]) >= _FEWEST_PATIENTS
+    return _EXACT.fullmatch(clinical) is not None
 
 
 def comparison(clinical: str) -> str | None:

@@ -9,7 +9,7 @@ candidate is told at one obfuscation level, with what must be added for its hops
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from medr_ray.core.config import Paradigm
+from medr_ray.core.config import Paradigm, QuestionsConfig
 from medr_ray.core.records import Chain, Relation
 from medr_ray.graph.expansion import seeded_random
 from medr_ray.graph.facts import FactIndex
@@ -63,18 +63,20 @@ class Source:
 
 
 class Candidates:
-    """Makes candidates, each walk at every one of ``levels``; ``tries`` hops are tried per seed to grow more walks."""
+    """Makes candidates, each walk at every level of obfuscation that the configuration gives a weight."""
 
-    def __init__(self, facts: FactIndex, tellers: Tellers, grower: Grower, lengths: range,
-                 paradigms: Sequence[Paradigm], levels: Sequence[int], tries: int) -> None:
-        self._facts, self._tellers, self._grower, self._lengths = facts, tellers, grower, lengths
-        self._paradigms, self._levels, self._tries = frozenset(paradigms), tuple(levels), tries
+    def __init__(self, facts: FactIndex, tellers: Tellers, grower: Grower, config: QuestionsConfig) -> None:
+        self._facts, self._tellers, self._grower = facts, tellers, grower
+        self._lengths, self._tries = range(config.min_hops, config.max_hops + 1), config.tries
+        self._paradigms, self._avoid = frozenset(config.paradigms), frozenset(config.avoid)
+        self._levels = [level for level, weight in sorted(config.obfuscation.items()) if weight > 0]
 
     def of(self, source: Source) -> list[tuple[Path, int]]:
         """Every candidate of a seed with its obfuscation level, chain pieces first, each walk once a level."""
         found: dict[tuple[str, int], tuple[Path, int]] = {}
         for path, level in self._all(source):
-            if path.complexity in self._lengths and paradigm_of(path) in self._paradigms:
+            if (path.complexity in self._lengths and paradigm_of(path) in self._paradigms
+                    and self._avoid.isdisjoint(path.directed_predicates)):
                 found.setdefault((path.key, level), (path, level))
         return list(found.values())
 

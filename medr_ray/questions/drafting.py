@@ -13,7 +13,7 @@ from medr_ray.core.records import Chain, Entity, Relation, SeedEntity
 from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.graph import storage
 from medr_ray.graph.chain_stage import CHAINS_FILE
-from medr_ray.graph.facts import FactIndex, build_fact_index, ontology_statements
+from medr_ray.graph.facts import FactIndex, build_fact_index, is_stated_in, ontology_statements
 from medr_ray.graph.telling import Teller
 from medr_ray.questions.candidates import Candidates, Source, Tellers
 from medr_ray.questions.growing import Grower
@@ -59,24 +59,25 @@ def read_graph(run: RunDirectory) -> Graph:
 
 
 class Drafter:
-    """Drafts and verifies over one graph. ``facts`` are all known facts, those of the graph included."""
+    """Drafts and verifies over one graph. ``facts`` are all known facts, those of the graph included; entities with
+    more than ``hub_degree`` neighbours are not walked through."""
 
-    def __init__(self, graph: Graph, facts: FactIndex, config: QuestionsConfig, run_seed: int) -> None:
+    def __init__(
+        self, graph: Graph, facts: FactIndex, config: QuestionsConfig, run_seed: int, hub_degree: int = 200
+    ) -> None:
         self._graph, self._facts, self._config, self._run_seed = graph, facts, config, run_seed
-        relations = [one for one in graph.relations.values()
-                     if any(evidence.source in config.sources for evidence in one.evidence)]
+        relations = [one for one in graph.relations.values() if is_stated_in(one, config.sources)]
         tellers = Tellers(*(Teller(relations, facts, compare, config.clauses) for compare in (False, True)))
         self._candidates = Candidates(
-            facts, tellers, Grower(relations, facts), range(config.min_hops, config.max_hops + 1), config.paradigms,
-            [level for level, weight in sorted(config.obfuscation.items()) if weight > 0], config.tries)
+            facts, tellers, Grower(relations, facts, hub_degree), config)
         self._writer = rules_writer(config.language, graph.entities)
         self._verifier = Verifier(graph.entities, graph.relations, facts, config.sources)
 
     @classmethod
-    def over(cls, graph: Graph, config: QuestionsConfig, run_seed: int) -> "Drafter":
+    def over(cls, graph: Graph, config: PipelineConfig) -> "Drafter":
         """A drafter that knows the graph and every annotated fact about its entities."""
         facts = build_fact_index(graph.entities, graph.relations.values(), ontology_statements())
-        return cls(graph, facts, config, run_seed)
+        return cls(graph, facts, config.questions, config.run.seed, config.chains.hub_degree)
 
     def draft(self, seed: str) -> tuple[list[Candidate], list[Rejected]]:
         """(what can be asked around the seed, what cannot and why), each in a fixed order."""
@@ -108,7 +109,7 @@ class DraftingWorker:
         self, config: PipelineConfig, run: RunDirectory, directory: Directory, parts: str, failed: str
     ) -> None:
         self._directory, self._parts, self._failed = directory, parts, failed
-        self._drafter = Drafter.over(read_graph(run), config.questions, config.run.seed)
+        self._drafter = Drafter.over(read_graph(run), config)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Draft ``row["seeds"]`` into the parts called ``row["part"]``."""

@@ -2,9 +2,11 @@
 
 A seed's chain is the longest there is, but the longest is not always the best to ask: a late hop may give its target
 away and make all hops before it needless. Here a walk takes a hop only when with it each one is still needed, nothing
-on the way is connected directly, and its words fit its target alone. Which hops are tried is drawn by the seed's dice.
+on the way is connected directly, its words fit its target alone, and the grammar of chains lets it follow. Which hops
+are tried is drawn by the seed's dice, none twice from the same walk.
 """
 
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,17 +15,19 @@ from medr_ray.core.records import Relation
 from medr_ray.graph.facts import FactIndex
 from medr_ray.graph.hops import Hop, make_hop, marked
 from medr_ray.graph.telling import Teller
+from medr_ray.graph.validity import admits
 from medr_ray.questions.obfuscation import compared_hop
 from medr_ray.questions.patterns import needless
 
-_HUB = 200  # neighbours of what is not walked through: it connects everything and explains nothing
+_BRANCHES = 16  # hops tried from one walk, so that the first walk that can grow does not use up all tries
+Walk = tuple[Hop, ...]
 
 
 class Grower:
-    """Grows walks over the relations of a graph."""
+    """Grows walks over the relations of a graph; entities with more than ``hub_degree`` neighbours end them."""
 
-    def __init__(self, relations: Iterable[Relation], facts: FactIndex) -> None:
-        self._facts = facts
+    def __init__(self, relations: Iterable[Relation], facts: FactIndex, hub_degree: int) -> None:
+        self._facts, self._hub_degree = facts, hub_degree
         self._touching: dict[str, list[Relation]] = defaultdict(list)
         for relation in relations:
             self._touching[relation.subject].append(relation)
@@ -31,14 +35,13 @@ class Grower:
 
     def grow(
         self, seed: str, teller: Teller, compare: bool, most_hops: int, tries: int, dice: random.Random
-    ) -> Iterator[tuple[Hop, ...]]:
-        """Every walk of at most ``most_hops`` that ``tries`` hops tried give, each longer one after what it grew from;
-        with ``compare`` shares are told as comparisons."""
-        waiting: list[tuple[Hop, ...]] = [()]
+    ) -> Iterator[Walk]:
+        """Every walk of at most ``most_hops`` that ``tries`` hops tried give, from the seed or into it and on; each
+        longer one after what it grew from. With ``compare`` shares are told as comparisons."""
+        waiting: list[tuple[Walk, Iterator[Hop]]] = [((), _drawn(self._first(seed, compare), dice))]
         while waiting and tries > 0:
-            walk = waiting[-1]
-            hops = self._onward(walk, seed, compare)
-            hop = dice.choice(hops) if hops and len(walk) < most_hops else None
+            walk, hops = waiting[-1]
+            hop = next(hops, None)
             if hop is None:
                 waiting.pop()
                 continue
@@ -46,27 +49,27 @@ class Grower:
             longer = self._told((*walk, hop), teller)
             if longer is not None and not any(needless(longer, self._facts)):
                 yield longer
-                waiting.append(longer)
-            elif tries % 3 == 0 and len(waiting) > 1:  # a walk that goes nowhere is not tried for ever
-                waiting.pop()
+                if len(longer) < most_hops:
+                    onward = _drawn(self._onward(longer, compare), dice)
+                    waiting.append((longer, itertools.islice(onward, _BRANCHES)))
 
-    def _onward(self, walk: tuple[Hop, ...], seed: str, compare: bool) -> list[Hop]:
+    def _first(self, seed: str, compare: bool) -> list[Hop]:
+        """The hops out of the seed, and those into it."""
+        return [hop for relation in self._touching[seed] for known in (relation.subject, relation.object)
+                if (hop := _made(relation, known, compare)) is not None]
+
+    def _onward(self, walk: Walk, compare: bool) -> list[Hop]:
         """The hops out of the walk's end to where it has not been and nothing on it is connected to."""
-        known = walk[-1].target if walk else seed
-        been = [seed, *(hop.target for hop in walk)]
-        if walk and len(self._touching[known]) > _HUB:
+        known, been = walk[-1].target, [one.known for one in walk]
+        if len(self._touching[known]) > self._hub_degree:
             return []
-        found = []
-        for relation in self._touching[known]:
-            hop = make_hop(relation, known)
-            if hop is None or hop.target in been or any(self._facts.linked(one, hop.target) for one in been[:-1]):
-                continue
-            told = compared_hop(hop) if compare else hop
-            if told is not None:
-                found.append(told)
-        return found
+        walked = [hop.directed_predicate for hop in walk]
+        return [hop for relation in self._touching[known]
+                if (hop := _made(relation, known, compare)) is not None and hop.target not in been
+                and admits(walked, hop.directed_predicate)
+                and not any(self._facts.linked(one, hop.target) for one in been)]
 
-    def _told(self, hops: tuple[Hop, ...], teller: Teller) -> tuple[Hop, ...] | None:
+    def _told(self, hops: Walk, teller: Teller) -> Walk | None:
         """The walk with what must be told of its last target; None when its words fit others as well."""
         *earlier, last = hops
         before = earlier[-1].known if earlier else ""
@@ -75,3 +78,23 @@ class Grower:
         if told.ends(told.known, before, self._facts) != {told.target}:
             return None
         return (*earlier, told)
+
+
+def _made(relation: Relation, known: str, compare: bool) -> Hop | None:
+    hop = make_hop(relation, known)
+    return compared_hop(hop) if hop is not None and compare else hop
+
+
+def _drawn(hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
+    """The hops in random order: each time a kind is drawn, then one of it, so that the few genes of a disease come up
+    as early as its many findings."""
+    kinds: dict[str, list[Hop]] = defaultdict(list)
+    for hop in hops:
+        kinds[hop.directed_predicate].append(hop)
+    for kind in kinds.values():
+        dice.shuffle(kind)
+    while kinds:
+        drawn = dice.choice(sorted(kinds))
+        yield kinds[drawn].pop()
+        if not kinds[drawn]:
+            del kinds[drawn]

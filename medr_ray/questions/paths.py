@@ -66,6 +66,11 @@ class Path:
         return tuple(dict.fromkeys((*walked, *(clause.relation_id for clause in self.clauses))))
 
     @property
+    def directed_predicates(self) -> tuple[str, ...]:
+        """What is walked, in walking order, the second walk after the first."""
+        return tuple(hop.directed_predicate for hop in (*self.hops, *self.second))
+
+    @property
     def complexity(self) -> int:
         """Number of facts that must be found out one after another or side by side."""
         return len(self.hops) + len(self.second) + (self.asked != "entity")

@@ -151,7 +151,7 @@ def execute(context: StageContext) -> Counts:
     split = split_and_balance(accepted, graph.entities, config, run_seed)
     rejected += [failed(one, reason) for one, reason in split.repeats]
     if config.writer == "llm":
-        drafter = Drafter.over(graph, config, run_seed)
+        drafter = Drafter.over(graph, context.config)
         split, lost = reworded(split, drafter, model_writer(context, graph), config, run_seed)
         rejected += lost
 

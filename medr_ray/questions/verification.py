@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from medr_ray.core.records import Entity, Relation, Verification
-from medr_ray.graph.facts import FactIndex
+from medr_ray.graph.facts import FactIndex, is_stated_in
 from medr_ray.graph.hops import Hop
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.questions.answers import answer_of
@@ -136,8 +136,7 @@ class Verifier:
             f"evidence: {f'hop {number}' if number <= len(walked_ids) else 'a fact told'} has no sentence in a document"
             " that counts"
             for number, one in enumerate((*walked_ids, *(clause.relation_id for clause in path.clauses)), 1)
-            if not any(e.sentence and e.document_id and e.source in self._sources
-                       for e in self._relations[one].evidence)
+            if not is_stated_in(self._relations[one], self._sources)
         ]
 
     def _form(self, path: Path, allow_other: bool) -> list[str]:

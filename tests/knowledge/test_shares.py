@@ -45,7 +45,9 @@ def test_only_one_number_is_exact() -> None:
     assert is_exact("3 of 7 patients")
     assert is_exact("45.5% of patients")
     assert not is_exact("80-99% of patients")
-    assert not is_exact("1 of 1 patient"), "a share of one patient is none"
+    assert is_exact("2 of 5 patients")
+    assert not is_exact("3 of 4 patients"), "a share of so few is chance"
+    assert not is_exact("1 of 9 patients"), "one patient may be a coincidence"
 
 
 def test_onsets_follow_one_another_and_ages_that_are_none_have_no_years() -> None:

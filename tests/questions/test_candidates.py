@@ -1,10 +1,13 @@
 """Which walks become candidates, and what else is asked along them."""
 
+import pytest
+from pydantic import ValidationError
 from support.small_graph import MARFAN, MASS, STICKLER, facts_of, make_relation, small_graph
 
-from medr_ray.core.config import Paradigm
+from medr_ray.core.config import Paradigm, QuestionsConfig
 from medr_ray.core.records import Chain, Relation
 from medr_ray.graph.telling import Teller
+from medr_ray.knowledge.predicates import PREDICATES, directed
 from medr_ray.questions.candidates import Candidates, Source, Tellers, paradigm_of
 from medr_ray.questions.drafting import Graph
 from medr_ray.questions.growing import Grower
@@ -16,15 +19,17 @@ _FINDING = "HP:0001083"
 
 def _all(
     seed: str, lengths: range, graph: Graph | None = None, paradigms: tuple[Paradigm, ...] = _PLAIN,
-    levels: tuple[int, ...] = (0,), with_chain: bool = True,
+    levels: tuple[int, ...] = (0,), with_chain: bool = True, avoid: tuple[str, ...] = (),
 ) -> list[tuple[Path, int]]:
     graph = graph or small_graph()
     facts = facts_of(graph)
     tellers = Tellers(Teller(graph.relations.values(), facts), Teller(graph.relations.values(), facts, compare=True))
     relations = [graph.relations[one] for one in graph.seed_graphs[seed]]
     source = Source(seed, graph.chains[seed] if with_chain else None, relations, graph.relations)
-    grower = Grower(graph.relations.values(), facts)
-    return Candidates(facts, tellers, grower, lengths, paradigms, levels, tries=0).of(source)
+    grower = Grower(graph.relations.values(), facts, hub_degree=200)
+    config = QuestionsConfig(min_hops=lengths[0], max_hops=lengths[-1], paradigms=paradigms, tries=0, avoid=avoid,
+                             obfuscation=dict.fromkeys(levels, 1.0))
+    return Candidates(facts, tellers, grower, config).of(source)
 
 
 def _candidates(seed: str, lengths: range, with_chain: bool = True) -> list[Path]:
@@ -53,6 +58,23 @@ def test_branches_reach_what_the_chain_does_not() -> None:
                 if not path.on_chain}
     assert ("inherit",) in branches
     assert ("fbn1", "inherit") in branches, "gene to seed to value"
+
+
+def test_what_is_to_be_avoided_is_not_walked() -> None:
+    backwards = {path.relations for path, _ in _all(MARFAN, range(1, 7)) if "inverse:associated_gene" in
+                 path.directed_predicates}
+    left = {path.relations for path, _ in _all(MARFAN, range(1, 7), avoid=("inverse:associated_gene",))}
+    assert backwards
+    assert left
+    assert not any("inverse:associated_gene" in path.directed_predicates for path, _ in
+                   _all(MARFAN, range(1, 7), avoid=("inverse:associated_gene",)))
+
+
+def test_the_configuration_knows_every_predicate_that_can_be_avoided() -> None:
+    every = tuple(directed(one, forward) for one in PREDICATES for forward in (True, False))
+    assert QuestionsConfig(avoid=every).avoid == every
+    with pytest.raises(ValidationError, match="avoid"):
+        QuestionsConfig(avoid=("inverse:has_findings",))
 
 
 def test_vague_shares_and_directions_without_wording_are_not_asked() -> None:
@@ -117,7 +139,7 @@ def test_the_latest_of_several_is_asked_where_two_onsets_are_known_and_differ() 
 
 
 def test_the_largest_share_is_asked_where_shares_differ() -> None:
-    smaller = make_relation("lens-mass", MASS, "has_finding", _FINDING, "1 of 9 patients")
+    smaller = make_relation("lens-mass", MASS, "has_finding", _FINDING, "2 of 9 patients")
     asked = {(path.start, path.asked, path.answer) for path in _asked("comparative", smaller)}
     assert asked == {("GENE:FBN1", "largest", MARFAN)}
     same = make_relation("lens-mass", MASS, "has_finding", _FINDING, "6 of 14 patients")
