@@ -1,3 +1,3 @@
 """medr_ray: medical literature in, a trained, served and measured research agent out, on Ray."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

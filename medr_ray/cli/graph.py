@@ -166,6 +166,5 @@ def _evidence(link: "Link") -> "list[Text]":
     """Each sentence that states the relation, and where."""
     from rich.text import Text
 
-    return [Text.assemble((f"“{one.sentence}”", "italic"), "  ",
-                          (one.document_id + (f", citing {one.reference}" if one.reference else ""), "dim"))
+    return [Text.assemble((f"“{one.sentence}”", "italic"), "  ", (one.origin, "dim"))
             for one in link.relation.evidence]

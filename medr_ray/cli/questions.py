@@ -142,12 +142,11 @@ def _drawn(leg: "Leg") -> "list[Text]":
     qualifier = f" ({relation.clinical})" if relation.clinical else ""
     sentence = " ".join(evidence.sentence.split())
     cut = f"{sentence[:_SENTENCE]}…" if len(sentence) > _SENTENCE else sentence
-    source = f"{evidence.document_id}{f', citing {evidence.reference}' if evidence.reference else ''}"
     ends = "" if leg.walked else f"{leg.known.name} → {leg.target.name}: "
     arrow = "│ ↓ " if forward else "│ ↑ "
     return [Text.assemble(arrow if leg.walked else "· ", ends, (relation.predicate, "yellow"), qualifier,
                           (f"  confidence {relation.confidence:.2f}", "dim")),
-            Text.assemble("│   " if leg.walked else "  ", f'"{cut}"', (f"  {source}", "cyan"))]
+            Text.assemble("│   " if leg.walked else "  ", f'"{cut}"', (f"  {evidence.origin}", "cyan"))]
 
 
 def _verdicts(itinerary: "Itinerary") -> str:

@@ -146,7 +146,8 @@ class Entity:
 class Evidence:
     """Where a relation is stated: ``sentence`` of ``document_id`` (characters [start, end) of the document's text).
 
-    ``reference`` holds what the document itself cites for the sentence, such as ``PMID:12345678``, or "".
+    ``reference`` holds what the document itself cites for the sentence, such as ``PMID:12345678``, or "". ``year`` and
+    ``journal`` are the document's, null and "" for what is none of a journal.
     """
 
     source: str
@@ -155,6 +156,15 @@ class Evidence:
     start: int
     end: int
     reference: str
+    year: int | None = None
+    journal: str = ""
+
+    @property
+    def origin(self) -> str:
+        """ "PMID:12345678, Chest 1977", and what it cites."""
+        report = " ".join(filter(None, (self.journal, str(self.year or ""))))
+        cited = f"citing {self.reference}" if self.reference else ""
+        return ", ".join(filter(None, (self.document_id, report, cited)))
 
 
 @dataclass(frozen=True)
@@ -437,9 +447,10 @@ def from_table(record: type[R], table: pa.Table) -> list[R]:
 
 
 def from_row(record: type[R], row: dict[str, Any]) -> R:
-    """One record from plain Python values, as found in Arrow rows and JSON objects."""
+    """One record from plain Python values, as found in Arrow rows and JSON objects. A field that a row written earlier
+    does not have yet takes its default; TypeError where it has none."""
     hints = _hints(record)  # type: ignore[arg-type]
-    return record(**{name: _value(annotation, row[name]) for name, annotation in hints.items()})
+    return record(**{name: _value(annotation, row[name]) for name, annotation in hints.items() if name in row})
 
 
 @functools.cache

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from medr_ray.core.records import Entity, Relation
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.knowledge.shares import may_mean
+from medr_ray.knowledge.qualifiers import may_mean
+from medr_ray.knowledge.reports import is_report, reported
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A fact without its evidence: <subject, predicate, object> and the clinical qualifier."""
+    """A fact without its evidence: <subject, predicate, object> and a qualifier, clinical or of a report."""
 
     subject: str
     predicate: str
@@ -62,7 +63,7 @@ class FactIndex:
     def ends(self, known: str, predicate: str, forward: bool, qualifier: str) -> set[str]:
         """Every entity at the other end of such a hop; with a qualifier, only where it may be meant."""
         found = self._ends.get((predicate, forward, known), {})
-        if qualifier in found:  # the same words; else a comparison or no qualifier
+        if qualifier in found and not is_report(qualifier):  # the same words; else a comparison or no qualifier
             return set(found[qualifier])
         return {end for clinical, ends in found.items() if may_mean(qualifier, clinical) for end in ends}
 
@@ -79,7 +80,7 @@ class FactIndex:
         """Every entity such a hop can be asked of, some more than once, in the order they were added."""
         by_qualifier = self._known.get((predicate, forward), {})
         exact = by_qualifier.get(qualifier)
-        if exact is not None:
+        if exact is not None and not is_report(qualifier):
             yield from exact
             return
         for clinical, known in by_qualifier.items():
@@ -95,6 +96,12 @@ class FactIndex:
         return sorted(self._about.get(subject, ()), key=lambda s: (s.predicate, s.object, s.clinical))
 
 
+def qualifiers_of(relation: Relation) -> list[str]:
+    """What the relation is stated with, sorted: the reports that abstracts are, its clinical qualifier elsewhere."""
+    return sorted({reported(one.year, one.journal) or relation.clinical for one in relation.evidence}
+                  or {relation.clinical})
+
+
 def is_stated_in(relation: Relation, sources: Collection[str]) -> bool:
     """Whether one of ``sources`` has a sentence that states the relation."""
     return any(one.sentence and one.document_id and one.source in sources for one in relation.evidence)
@@ -106,7 +113,8 @@ def build_fact_index(
     """An index over the merged graph and further statements."""
     index = FactIndex(entities)
     for relation in relations:
-        index.add(Statement(relation.subject, relation.predicate, relation.object, relation.clinical))
+        for qualifier in qualifiers_of(relation):
+            index.add(Statement(relation.subject, relation.predicate, relation.object, qualifier))
     for statement in statements:
         index.add(statement)
     return index

@@ -1,15 +1,17 @@
 """Hops: relations of the graph as steps that can be asked, and further facts that can be told of where they lead.
 
 A hop is asked in words: from a known entity along a relation that has wording in that direction, with the qualifier it
-prints. Whatever else those words fit is one of its ``ends``.
+prints, or the report it is known from where only abstracts state it. Whatever else those words fit is one of its
+``ends``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from medr_ray.core.records import Relation
-from medr_ray.graph.facts import FactIndex
+from medr_ray.graph.facts import FactIndex, qualifiers_of
 from medr_ray.knowledge.predicates import PREDICATES, directed
+from medr_ray.knowledge.reports import is_report
 from medr_ray.knowledge.shares import is_exact
 
 
@@ -34,8 +36,9 @@ class Clause:
 class Hop:
     """One step from a ``known`` entity to its ``target``; ``forward`` when it walks from subject to object.
 
-    ``clinical`` is the qualifier that the question prints, or ""; ``other`` says that the entity before ``known`` fits
-    as well and is excluded in words ("the other disease associated with ..."); ``also`` is told of the target.
+    ``clinical`` is the qualifier or report that the question prints, or ""; ``other`` says that the entity before
+    ``known`` fits as well and is excluded in words ("the other disease associated with ..."); ``also`` is told of the
+    target.
     """
 
     relation_id: str
@@ -70,7 +73,13 @@ def make_hop(relation: Relation, known: str) -> Hop | None:
         return None
     target = relation.object if forward else relation.subject
     return Hop(relation.relation_id, relation.predicate, forward or predicate.symmetric,
-               relation.clinical if printed else "", known, target)
+               relation.clinical if printed else _report(relation), known, target)
+
+
+def _report(relation: Relation) -> str:
+    """The first report of a relation that is known from reports alone, else ""."""
+    qualifiers = qualifiers_of(relation)
+    return qualifiers[0] if all(map(is_report, qualifiers)) else ""
 
 
 def walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | None:

@@ -57,13 +57,11 @@ def _inside(known: tuple[float, float], span: tuple[float, float]) -> bool:
     return (low < lowest or lowest == low == 0) and (highest < high or highest == high == 1)
 
 
-def may_mean(qualifier: str, clinical: str) -> bool:
-    """Whether a fact with ``clinical`` may be meant by a question's ``qualifier``: the same words, or a comparison that
-    its share may lie inside; "some patients" may lie anywhere. An empty qualifier means every fact."""
-    if not qualifier or qualifier == clinical:
-        return True
-    if qualifier not in COMPARISONS:
+def may_be(asked: str, clinical: str) -> bool:
+    """Whether a share stated as ``clinical`` may lie inside the comparison ``asked`` for; "some patients" may lie
+    anywhere."""
+    if asked not in COMPARISONS:
         return False
-    low, high = COMPARISONS[qualifier]
+    low, high = COMPARISONS[asked]
     known = share(clinical)
     return known is None or (known[0] <= high and known[1] >= low)

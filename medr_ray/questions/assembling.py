@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from medr_ray.core.records import Entity, GuidanceStep, Placeholder, Question, content_id
 from medr_ray.knowledge.predicates import PREDICATES, directed
+from medr_ray.knowledge.reports import is_report
 from medr_ray.questions.answers import answer_of
 from medr_ray.questions.candidates import paradigm_of
 from medr_ray.questions.paths import Path
@@ -51,7 +52,8 @@ def mapped(path: Path) -> tuple[str, ...]:
 
 def _stated(predicate: str, forward: bool, known: str, other: str, clinical: str) -> str:
     subject, obj = (known, other) if forward else (other, known)
-    return PREDICATES[predicate].state(subject, obj, clinical)
+    sentence = PREDICATES[predicate].state(subject, obj, clinical)
+    return f"{sentence[:-1]}, as {clinical}." if is_report(clinical) else sentence
 
 
 def _asked(path: Path, named: Mapping[str, str]) -> str:

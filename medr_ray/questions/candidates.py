@@ -16,8 +16,9 @@ from medr_ray.graph.facts import FactIndex
 from medr_ray.graph.hops import Clause, Hop, mark_other
 from medr_ray.graph.telling import Teller
 from medr_ray.knowledge.predicates import DISEASE, PREDICATES
+from medr_ray.knowledge.reports import is_report
 from medr_ray.questions.growing import Grower
-from medr_ray.questions.obfuscation import compared, compares
+from medr_ray.questions.obfuscation import compared, compares, describes, with_fields
 from medr_ray.questions.paths import Path, branch_walks, chain_walks, meeting_walks
 from medr_ray.questions.patterns import CHOICES, stated, winners
 
@@ -88,8 +89,9 @@ class Candidates:
             dice = seeded_random(source.run_seed, f"{source.seed} {compare}")
             for hops in self._grower.grow(source.seed, self._tellers.at(same[0]), compare, self._lengths.stop - 1,
                                           self._tries // len(kinds), dice):
-                path = Path(source.seed, "", hops, False)
-                yield from ((one, level) for one in (path, *self._shares(path)) for level in same)
+                for level in same:
+                    path = _disguised(Path(source.seed, "", hops, False), level)
+                    yield from ((one, level) for one in (path, *self._shares(path)))
 
     def _all(self, source: Source) -> Iterator[tuple[Path, int]]:
         chain_id = source.chain.chain_id if source.chain is not None else ""
@@ -131,7 +133,8 @@ class Candidates:
             if told[0] is None or told[1] is None:
                 return None
             hops, second = told[0], told[1]
-        return replace(path, hops=mark_other(hops, self._facts), second=mark_other(second, self._facts))
+        path = _disguised(replace(path, hops=hops, second=second), level)
+        return replace(path, hops=mark_other(path.hops, self._facts), second=mark_other(path.second, self._facts))
 
     def _shares(self, path: Path) -> Iterator[Path]:
         """The shares of findings in the disease that the path leads to."""
@@ -147,6 +150,8 @@ class Candidates:
         """Which of all the ends of the last hop comes first, where the path leads to that one."""
         last = path.hops[-1]
         if not _ends_in_disease(last) or self._paradigms.isdisjoint({"temporal", "comparative"}):
+            return
+        if is_report(last.clinical):  # of all that one report names, the first: a choice of one
             return
         before = path.hops[-2].known if len(path.hops) > 1 else ""
         ends = last.ends(last.known, before, self._facts)
@@ -178,6 +183,11 @@ class Candidates:
                 return None
             found.append(min(same, key=lambda one: one.relation_id))
         return tuple(found)
+
+
+def _disguised(path: Path, level: int) -> Path:
+    """The path with its journals told as fields where the level describes."""
+    return replace(path, hops=with_fields(path.hops), second=with_fields(path.second)) if describes(level) else path
 
 
 def _ends_in_disease(hop: Hop) -> bool:

@@ -22,8 +22,9 @@ from medr_ray.core.records import Entity
 from medr_ray.graph.facts import Statement
 from medr_ray.graph.hops import Clause, Hop
 from medr_ray.knowledge.predicates import GENE, PREDICATES, directed
+from medr_ray.knowledge.reports import is_report, journal_of
 from medr_ray.questions.matching import occurs_in, tokens
-from medr_ray.questions.writing import Draft, Written, chinese_share, rules_writer
+from medr_ray.questions.writing import Draft, Written, chinese, rules_writer
 
 M = TypeVar("M", bound=BaseModel)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -106,8 +107,7 @@ class LLMWriter:
         hops = (*draft.path.hops, *draft.path.second)
         described = draft.description.statements if draft.description is not None else ()
         printed: list[Hop | Clause | Statement] = [*hops, *(clause for hop in hops for clause in hop.also), *described]
-        return [chinese_share(one.clinical) if self._language == "zh" else one.clinical
-                for one in printed if one.clinical]
+        return [chinese(one.clinical) if self._language == "zh" else one.clinical for one in printed if one.clinical]
 
     def _added(self, plain: str, text: str) -> Iterator[str]:
         """Numbers and names that the plain wording does not print."""
@@ -159,6 +159,8 @@ class LLMWriter:
 
 
 def _whom(one: Hop | Clause) -> str:
+    if is_report(one.clinical):
+        return f", as {one.clinical}"
     return f" in {one.clinical}" if one.clinical else ""
 
 
@@ -180,6 +182,9 @@ def _numbers(text: str) -> set[str]:
 
 
 def _printed(qualifier: str, text: str) -> bool:
-    """Whether every number of the qualifier stands in the text, or all of its words where it has none."""
+    """Whether every number of the qualifier stands in the text, or all of its words where it has none; of a report its
+    journal as well."""
     numbers = _numbers(qualifier)
+    if is_report(qualifier) and journal_of(qualifier).casefold() not in text.casefold():
+        return False
     return numbers <= _numbers(text) if numbers else qualifier.casefold() in text.casefold()

@@ -1,8 +1,9 @@
-"""How much a question hides: numbers told as comparisons, the start told by facts instead of its name.
+"""How much a question hides: numbers as comparisons, years as spans, journals as fields, the start by facts.
 
-Levels: 0 names the start and prints the shares of patients as stated; 1 tells shares as comparisons ("more than three
-quarters of patients"); 2 describes the start by two facts that together fit it and no other entity; 3 does both.
-Only facts are used that the question does not ask about, so that a description gives nothing away.
+Levels: 0 names the start and prints shares of patients and reports as stated; 1 tells shares as comparisons ("more than
+three quarters of patients") and the years of reports as spans of five; 2 describes the start by two facts that together
+fit it and no other entity, and journals by the field they serve ("a journal of cardiology"); 3 does both. Only
+facts are used that the question does not ask about, so that a description gives nothing away.
 """
 
 import itertools
@@ -12,7 +13,8 @@ from dataclasses import dataclass, replace
 from medr_ray.core.records import Entity
 from medr_ray.graph.facts import FactIndex, Statement
 from medr_ray.graph.hops import Hop
-from medr_ray.knowledge.shares import comparison
+from medr_ray.knowledge import qualifiers
+from medr_ray.knowledge.reports import is_report, with_field
 from medr_ray.questions.paths import Path
 
 LEVELS = (0, 1, 2, 3)
@@ -72,15 +74,20 @@ def describes(level: int) -> bool:
 
 
 def compared(hops: tuple[Hop, ...]) -> tuple[Hop, ...] | None:
-    """The hops with their shares told as comparisons; None when one cannot be."""
+    """The hops with their shares told as comparisons and years as spans; None when one cannot be."""
     told = [told for hop in hops if (told := compared_hop(hop)) is not None]
     return tuple(told) if len(told) == len(hops) else None
 
 
 def compared_hop(hop: Hop) -> Hop | None:
-    """The hop with its share told as a comparison; None when it cannot be."""
-    words = comparison(hop.clinical) if hop.clinical else ""
+    """The hop with its share told as a comparison or its year as a span; None when it cannot be."""
+    words = qualifiers.compared(hop.clinical) if hop.clinical else ""
     return None if words is None else replace(hop, clinical=words)
+
+
+def with_fields(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
+    """The hops with journals told as the fields they serve."""
+    return tuple(replace(hop, clinical=with_field(hop.clinical)) if is_report(hop.clinical) else hop for hop in hops)
 
 
 def describe_start(path: Path, facts: FactIndex) -> Description | None:

@@ -17,6 +17,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity
 from medr_ray.graph.hops import Clause, Hop
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, PREDICATES, directed
+from medr_ray.knowledge.reports import is_report, journal_of, years_of_report
 from medr_ray.questions.obfuscation import Description
 from medr_ray.questions.paths import Path
 
@@ -55,6 +56,8 @@ class QuestionWriter(Protocol):
 
 def is_nested(path: Path) -> bool:
     """Whether the path is short and plain enough for one nested phrase."""
+    if len(path.hops) > 1 and any(is_report(hop.clinical) for hop in path.hops):  # whose report, would not be clear
+        return False
     return len(path.hops) <= _NESTED_HOPS and not path.second and path.asked == "entity" and not path.clauses
 
 
@@ -109,7 +112,7 @@ class EnglishRules:
                 known = f"{known.removeprefix('that ')} {letter}"
                 text += f"{steps.rstrip()[:-1]}: this is {known}. "
             ends.append(self._step(hops[-1], known))
-        return f"{text}What is both {ends[0]} and {ends[1]}?"
+        return f"{text}What is both {ends[0]}{_comma(path.hops[-1])} and {ends[1]}?"
 
     def _onward(self, hop: Hop, known: str) -> str:
         return self._step(hop, known) + self._told(hop)
@@ -117,7 +120,7 @@ class EnglishRules:
     def _step(self, hop: Hop, known: str) -> str:
         predicate = PREDICATES[hop.predicate]
         words = (predicate.name_object if hop.forward else predicate.name_subject)(known, hop.clinical)
-        return f"the {'other ' if hop.other else ''}{words}"
+        return f"the {'other ' if hop.other else ''}{words}{f', as {hop.clinical}' if is_report(hop.clinical) else ''}"
 
     def _told(self, hop: Hop) -> str:
         """ " (the one whose age of onset is … and that …)", or nothing."""
@@ -131,7 +134,7 @@ class EnglishRules:
         finding = self.named(path.about[0].other)
         if steps:
             return f"{steps}Then take {last}. In what share of patients with that disease is {finding} found?"
-        return f"In what share of patients with {last} is {finding} found?"
+        return f"In what share of patients with {last}{_comma(path.hops[-1])} is {finding} found?"
 
     def _choice(self, path: Path, known: str) -> str:
         group = self._step(path.hops[-1], known).replace("the disease", "the diseases", 1)
@@ -151,6 +154,11 @@ class EnglishRules:
         """An entity by its name; a gene is called one, for its symbol may be a word."""
         entity = self._entities[entity_id]
         return f"the gene {entity.name}" if entity.entity_type == GENE else entity.name
+
+
+def _comma(hop: Hop) -> str:
+    """What closes the words of a hop that are followed by others."""
+    return "," if is_report(hop.clinical) and not hop.also else ""
 
 
 class ChineseRules:
@@ -202,12 +210,13 @@ class ChineseRules:
         return f"{self._step(hop, known)}（{told}）" if told else self._step(hop, known)
 
     def _step(self, hop: Hop, known: str) -> str:
-        return self._phrase(hop.directed_predicate).format(
-            known=known, clinical=chinese_share(hop.clinical), other="另一种" if hop.other else "")
+        words = self._phrase(hop.directed_predicate).format(
+            known=known, clinical=chinese(hop.clinical), other="另一种" if hop.other else "")
+        return f"{words}（{chinese(hop.clinical)}）" if is_report(hop.clinical) else words
 
     def _clause(self, clause: Clause) -> str:
         return self._phrase(f"clause:{directed(clause.predicate, clause.forward)}").format(
-            other=self.named(clause.other), clinical=chinese_share(clause.clinical))
+            other=self.named(clause.other), clinical=chinese(clause.clinical))
 
     def _choice(self, path: Path, known: str) -> str:
         group = self._step(path.hops[-1], known)
@@ -218,7 +227,7 @@ class ChineseRules:
 
     def _start(self, draft: Draft) -> str:
         if draft.description is not None:
-            return draft.description.chinese(self._entities, chinese_share)
+            return draft.description.chinese(self._entities, chinese)
         return self.named(draft.path.start)
 
     def named(self, entity_id: str) -> str:
@@ -232,6 +241,18 @@ class ChineseRules:
         return str(phrase)
 
 
+FIELDS_ZH = {
+    "veterinary medicine": "兽医学", "dentistry": "牙科学", "oncology": "肿瘤学", "cardiology": "心脏病学",
+    "radiology": "放射学", "paediatrics": "儿科学", "neurology": "神经病学",
+    "psychiatry and psychology": "精神病学与心理学",
+    "dermatology": "皮肤病学", "ophthalmology": "眼科学", "endocrinology": "内分泌学", "gastroenterology": "胃肠病学",
+    "haematology": "血液学", "infectious diseases": "传染病学", "immunology and rheumatology": "免疫与风湿病学",
+    "urology and nephrology": "泌尿与肾脏病学", "respiratory medicine": "呼吸病学",
+    "obstetrics and gynaecology": "妇产科学",
+    "anaesthesia and intensive care": "麻醉与重症医学", "surgery": "外科学", "pharmacology": "药理学",
+    "genetics": "遗传学",
+    "nutrition": "营养学", "microbiology": "微生物学", "biochemistry and biology": "生物化学与生物学",
+}
 _CHINESE_COMPARISONS = {
     "fewer than a quarter of patients": "不到四分之一的患者",
     "a quarter to a half of patients": "四分之一至一半的患者",
@@ -241,8 +262,15 @@ _CHINESE_COMPARISONS = {
 }
 
 
-def chinese_share(clinical: str) -> str:
-    """ "3 of 7 patients" as "7名患者中3名", "45% of patients" as "45%的患者", "all patients" as "所有患者"."""
+def chinese(clinical: str) -> str:
+    """A qualifier: "3 of 7 patients" as "7名患者中3名", "45% of patients" as "45%的患者", "all patients" as "所有患者";
+    "reported in 1977 in Chest" as "据1977年《Chest》报道"."""
+    if is_report(clinical):
+        first, last = years_of_report(clinical)
+        when = f"{first}年" if first == last else f"{first}年至{last}年间"
+        journal = journal_of(clinical)
+        field = FIELDS_ZH.get(journal.removeprefix("a journal of "))
+        return f"据{when}{f'一份{field}期刊' if field else f'《{journal}》' if journal else ''}报道"
     counts = re.fullmatch(r"(\d+) of (\d+) patients?", clinical)
     if counts:
         return f"{counts[2]}名患者中{counts[1]}名"

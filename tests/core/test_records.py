@@ -57,6 +57,14 @@ def test_optional_fields_alone_are_nullable() -> None:
     assert schema.field("mesh").type.value_type.field("major").type == pa.bool_()
 
 
+def test_a_row_from_before_a_field_was_added_takes_its_default_and_nothing_else_may_be_missing() -> None:
+    row = dataclasses.asdict(records.Evidence("pubmed", "PMID:1", "A sentence.", 0, 11, "", 1977, "Chest"))
+    earlier = {key: value for key, value in row.items() if key not in ("year", "journal")}
+    assert from_row(records.Evidence, earlier) == records.Evidence("pubmed", "PMID:1", "A sentence.", 0, 11, "")
+    with pytest.raises(TypeError, match="sentence"):
+        from_row(records.Evidence, {key: value for key, value in row.items() if key != "sentence"})
+
+
 def test_records_are_frozen_and_hashable() -> None:
     term = records.Term("D1", "name")
     assert len({term, records.Term("D1", "name")}) == 1

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.knowledge.onset import onset_years
-from medr_ray.knowledge.shares import COMPARISONS, comparison, is_exact, may_mean, share
+from medr_ray.knowledge.qualifiers import may_mean
+from medr_ray.knowledge.shares import COMPARISONS, comparison, is_exact, share
 
 
 @pytest.mark.parametrize(("clinical", "expected"), [

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from support.small_graph import MARFAN, MASS, STICKLER, facts_of, make_relation, small_graph
+from support.small_graph import MARFAN, MASS, STICKLER, facts_of, make_relation, reported_relation, small_graph
 
 from medr_ray.graph.facts import Statement
-from medr_ray.graph.hops import Clause, mark_other, walk
+from medr_ray.graph.hops import Clause, make_hop, mark_other, walk
+from medr_ray.knowledge.reports import with_field, with_years
 from medr_ray.questions.drafting import Graph
 from medr_ray.questions.paths import Path
 from medr_ray.questions.patterns import answers, needless_hops
@@ -36,6 +37,36 @@ def test_a_comparison_means_whatever_its_share_may_lie_inside() -> None:
     compared = replace(lens, hops=(replace(lens.hops[0], clinical="a quarter to a half of patients"),))
     assert answers(lens, [{MARFAN}], facts_of(graph)) == {"HP:0001083"}
     assert answers(compared, [{MARFAN}], facts_of(graph)) == {"HP:0001083", "HP:0000541", "HP:0000545"}
+
+
+def test_a_report_means_what_it_states_and_what_is_known_without_one() -> None:
+    reports = [
+        reported_relation("losartan", MARFAN, "treated_with", "D:losartan", (1977, "American heart journal")),
+        reported_relation("atenolol", MARFAN, "treated_with", "D:atenolol", (1978, "American heart journal"))]
+    graph = small_graph(extra=reports)
+    exact = path(graph, MARFAN, "losartan")
+    assert answers(exact, [{MARFAN}], facts_of(graph)) == {"D:losartan"}
+    less = replace(exact, hops=(replace(exact.hops[0], clinical=with_years(exact.hops[0].clinical)),))
+    assert answers(less, [{MARFAN}], facts_of(graph)) == {"D:losartan", "D:atenolol"}, "both within five years"
+    field = replace(exact, hops=(replace(exact.hops[0], clinical=with_field(exact.hops[0].clinical)),))
+    assert answers(field, [{MARFAN}], facts_of(graph)) == {"D:losartan"}
+    known = Statement(MARFAN, "treated_with", "D:atenolol", "")
+    assert answers(exact, [{MARFAN}], facts_of(graph, [known])) == {"D:losartan", "D:atenolol"}
+
+
+def test_a_fact_of_several_reports_is_meant_by_each() -> None:
+    twice = reported_relation("losartan", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Nature"))
+    facts = facts_of(small_graph(extra=[twice]))
+    assert facts.ends(MARFAN, "treated_with", True, "reported in 1990 in Chest") == {"D:losartan"}
+    assert facts.ends(MARFAN, "treated_with", True, "reported in 2001 in Nature") == {"D:losartan"}
+    assert facts.ends(MARFAN, "treated_with", True, "reported in 2001 in Chest") == set()
+
+
+def test_only_what_reports_alone_state_is_asked_by_a_report() -> None:
+    reported = reported_relation("losartan", MARFAN, "treated_with", "D:losartan", (1990, "Chest"))
+    undated = reported_relation("x", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (None, ""))
+    asked = [make_hop(one, MARFAN) for one in (reported, undated, make_relation("gene", MARFAN, "has_onset", "HP:1"))]
+    assert [one.clinical for one in asked if one is not None] == ["reported in 1990 in Chest", "", ""]
 
 
 def test_a_hop_before_one_that_only_its_target_fits_is_needless() -> None:

@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.small_graph import MARFAN, MASS, STICKLER, facts_of, small_graph
+from support.small_graph import MARFAN, MASS, STICKLER, facts_of, reported_relation, small_graph
 
 from medr_ray.core.errors import ModelError
 from medr_ray.graph.hops import mark_other, walk
 from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.questions.assembling import cheat_sheet
 from medr_ray.questions.model_writing import LLMWriter, QuestionReply
 from medr_ray.questions.obfuscation import describe_start
 from medr_ray.questions.paths import Path
@@ -36,6 +37,41 @@ def path(start: str, *relations: str) -> Path:
 ])
 def test_english(start: str, relations: list[str], text: str) -> None:
     assert EnglishRules(_GRAPH.entities).write([Draft(path(start, *relations))])[0].text == text
+
+
+_TREATED = small_graph(extra=[
+    reported_relation("losartan", MASS, "treated_with", "D:losartan", (1977, "American heart journal")),
+    reported_relation("losartan-also", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Chest"))])
+
+
+@pytest.mark.parametrize(("start", "relations", "text"), [
+    (MASS, ["losartan"],
+     "What is the drug used in the treatment of MASS syndrome, as reported in 1977 in American heart journal?"),
+    ("GENE:FBN1", ["fbn1-mass", "losartan"],
+     "Begin with the disease associated with the gene FBN1. What is the drug used in the treatment of that disease, as "
+     "reported in 1977 in American heart journal?"),
+    ("D:losartan", ["losartan", "onset-mass"],
+     "Begin with the disease treated with Losartan, as reported in 1977 in American heart journal. What is the age of "
+     "onset of that disease?"),
+])
+def test_what_abstracts_state_is_asked_with_the_report(start: str, relations: list[str], text: str) -> None:
+    hops = walk(start, [_TREATED.relations[one] for one in relations])
+    assert hops is not None
+    assert EnglishRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == text
+
+
+def test_a_report_in_chinese_stands_behind_its_step() -> None:
+    hops = walk(MASS, [_TREATED.relations["losartan"]])
+    assert hops is not None
+    assert ChineseRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == (
+        "用于治疗MASS syndrome的药物（据1977年《American heart journal》报道）是什么？")
+
+
+def test_the_sheet_says_who_reported() -> None:
+    hops = walk(MASS, [_TREATED.relations["losartan"]])
+    assert hops is not None
+    assert "is Entity_B, as reported in 1977 in American heart journal." in cheat_sheet(
+        Path(MASS, "", hops, False), _TREATED.entities)
 
 
 def test_chinese() -> None:

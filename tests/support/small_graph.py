@@ -20,6 +20,8 @@ _NAMES = {
     "HP:0000545": ("Myopia", "phenotype", ()),
     "HP:0000541": ("Retinal detachment", "phenotype", ()),
     "HP:0001166": ("Arachnodactyly", "phenotype", ()),
+    "D:losartan": ("Losartan", "drug", ()),
+    "D:atenolol": ("Atenolol", "drug", ()),
 }
 _FACTS = {
     "fbn1": (MARFAN, "associated_gene", "GENE:FBN1", ""),
@@ -40,6 +42,16 @@ def make_relation(relation_id: str, subject: str, predicate: str, obj: str, clin
     sentence = PREDICATES[predicate].state(subject, obj, clinical)
     evidence = Evidence("hpo", f"HPO:{subject}", sentence, 0, len(sentence), "PMID:1")
     return Relation(relation_id, subject, predicate, obj, "", "", clinical, 1.0, "hpo", (evidence,))
+
+
+def reported_relation(
+    relation_id: str, subject: str, predicate: str, obj: str, *reports: tuple[int | None, str]
+) -> Relation:
+    """A relation that abstracts of these years and journals state."""
+    sentence = PREDICATES[predicate].state(subject, obj)
+    evidence = tuple(Evidence("pubmed", f"PMID:{number}", sentence, 0, len(sentence), "", year, journal)
+                     for number, (year, journal) in enumerate(reports, 1))
+    return Relation(relation_id, subject, predicate, obj, "", "", "", 0.8, "rules", evidence)
 
 
 def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> Graph:
