@@ -54,6 +54,12 @@ class Hop:
     def directed_predicate(self) -> str:
         return directed(self.predicate, self.forward)
 
+    @property
+    def target_type(self) -> str:
+        """The entity type of where it leads."""
+        predicate = PREDICATES[self.predicate]
+        return predicate.object_type if self.forward else predicate.subject_type
+
     def ends(self, known: str, before: str, facts: FactIndex) -> set[str]:
         """Every entity that the hop's words fit, asked of ``known`` after ``before``."""
         found = facts.ends(known, self.predicate, self.forward, self.clinical)

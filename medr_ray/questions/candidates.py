@@ -6,6 +6,7 @@ ask which of several ends comes first by onset or by the share of a finding; ``q
 candidate is told at one obfuscation level, with what must be added for its hops to be unambiguous.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,9 +14,9 @@ from medr_ray.core.config import Paradigm, QuestionsConfig
 from medr_ray.core.records import Chain, Relation
 from medr_ray.graph.expansion import seeded_random
 from medr_ray.graph.facts import FactIndex
-from medr_ray.graph.hops import Clause, Hop, mark_other
+from medr_ray.graph.hops import Clause, mark_other
 from medr_ray.graph.telling import Teller
-from medr_ray.knowledge.predicates import DISEASE, PREDICATES
+from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.reports import is_report
 from medr_ray.questions.growing import Grower
 from medr_ray.questions.obfuscation import compared, compares, describes, with_fields
@@ -87,11 +88,15 @@ class Candidates:
         for compare in kinds:
             same = [level for level in self._levels if compares(level) == compare]
             dice = seeded_random(source.run_seed, f"{source.seed} {compare}")
-            for hops in self._grower.grow(source.seed, self._tellers.at(same[0]), compare, self._lengths.stop - 1,
-                                          self._tries // len(kinds), dice):
-                for level in same:
-                    path = _disguised(Path(source.seed, "", hops, False), level)
-                    yield from ((one, level) for one in (path, *self._shares(path)))
+            teller, most = self._tellers.at(same[0]), self._lengths.stop - 1
+            for hops in self._grower.grow(source.seed, teller, compare, most, self._tries // len(kinds), dice):
+                paths = [Path(source.seed, "", hops, False)]
+                if "intersection" in self._paradigms and len(hops) + 2 <= most:
+                    paths += [Path(source.seed, "", first, False, second)
+                              for first, second in self._grower.meetings(hops, teller, compare, dice)]
+                for path, level in itertools.product(paths, same):
+                    disguised = _disguised(path, level)
+                    yield from ((one, level) for one in (disguised, *self._shares(disguised)))
 
     def _all(self, source: Source) -> Iterator[tuple[Path, int]]:
         chain_id = source.chain.chain_id if source.chain is not None else ""
@@ -138,7 +143,7 @@ class Candidates:
 
     def _shares(self, path: Path) -> Iterator[Path]:
         """The shares of findings in the disease that the path leads to."""
-        if "quantitative" not in self._paradigms or not _ends_in_disease(path.hops[-1]):
+        if "quantitative" not in self._paradigms or path.second or path.hops[-1].target_type != DISEASE:
             return
         asked = [one for one in self._tellers.exact.about(path.answer)
                  if one.predicate == "has_finding" and one.forward and one.other not in path.entities
@@ -149,7 +154,7 @@ class Candidates:
     def _choices(self, path: Path, teller: Teller) -> Iterator[Path]:
         """Which of all the ends of the last hop comes first, where the path leads to that one."""
         last = path.hops[-1]
-        if not _ends_in_disease(last) or self._paradigms.isdisjoint({"temporal", "comparative"}):
+        if last.target_type != DISEASE or self._paradigms.isdisjoint({"temporal", "comparative"}):
             return
         if is_report(last.clinical):  # of all that one report names, the first: a choice of one
             return
@@ -188,8 +193,3 @@ class Candidates:
 def _disguised(path: Path, level: int) -> Path:
     """The path with its journals told as fields where the level describes."""
     return replace(path, hops=with_fields(path.hops), second=with_fields(path.second)) if describes(level) else path
-
-
-def _ends_in_disease(hop: Hop) -> bool:
-    predicate = PREDICATES[hop.predicate]
-    return (predicate.object_type if hop.forward else predicate.subject_type) == DISEASE

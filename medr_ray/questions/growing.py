@@ -9,16 +9,20 @@ are tried is drawn by the seed's dice, none twice from the same walk.
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from medr_ray.core.records import Relation
 from medr_ray.graph.facts import FactIndex
 from medr_ray.graph.hops import Hop, make_hop, marked
 from medr_ray.graph.telling import Teller
 from medr_ray.graph.validity import admits
+from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.questions.obfuscation import compared_hop
-from medr_ray.questions.patterns import needless
+from medr_ray.questions.patterns import needless, walked
 
+_MEETINGS = 2  # per walk, so that they do not crowd out all else
+_TURNS = 4  # hops tried at each turn of two walks that are to meet
+_MEET = (DISEASE, GENE, DRUG)  # that two diseases have the same sign or onset says little
 _BRANCHES = 16  # hops tried from one walk, so that the first walk that can grow does not use up all tries
 Walk = tuple[Hop, ...]
 
@@ -53,6 +57,49 @@ class Grower:
                     onward = _drawn(self._onward(longer, compare), dice)
                     waiting.append((longer, itertools.islice(onward, _BRANCHES)))
 
+    def meetings(
+        self, walk: Walk, teller: Teller, compare: bool, dice: random.Random
+    ) -> Iterator[tuple[Walk, Walk]]:
+        """The walk with one hop more, which fits several, and a second walk that leaves one of these; every hop of both
+        is needed. At most ``_MEETINGS`` of them."""
+        known = walk[-1].target
+        found = 0
+        for hop in self._some(self._onward(walk, compare), dice):
+            last = marked(hop, walk[-1].known, self._facts)
+            ends = last.ends(known, walk[-1].known, self._facts)
+            if len(ends) < 2 or last.target_type not in _MEET:
+                continue
+            first = (*walk, last)
+            for second in self._seconds(last.target, _named(first), teller, compare, dice):
+                others = walked(second, (second[0].known,), self._facts)
+                if ends & others == {last.target} and not (
+                        any(needless(second, self._facts, ends)) or any(needless(first, self._facts, others))):
+                    yield first, second
+                    found += 1
+                    if found == _MEETINGS:
+                        return
+
+    def _seconds(
+        self, end: str, named: Set[str], teller: Teller, compare: bool, dice: random.Random
+    ) -> Iterator[Walk]:
+        """Walks of one or two hops to ``end`` that start and pass by nothing that another walk has ``named``."""
+        for last in self._some(self._into(end, named, compare), dice):
+            yield (marked(last, "", self._facts),)
+            for hop in self._some(self._into(last.known, named, compare), dice):
+                first = self._told((hop,), teller)
+                if first is not None and admits([hop.directed_predicate], last.directed_predicate):
+                    yield *first, marked(last, hop.known, self._facts)
+
+    def _into(self, end: str, named: Set[str], compare: bool) -> list[Hop]:
+        """The hops into an entity from what is not ``named`` yet."""
+        if len(self._touching[end]) > self._hub_degree:
+            return []
+        return [hop for relation in self._touching[end] for known in (relation.subject, relation.object)
+                if known not in named and known != end and (hop := _made(relation, known, compare)) is not None]
+
+    def _some(self, hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
+        return itertools.islice(_drawn(hops, dice), _TURNS)
+
     def _first(self, seed: str, compare: bool) -> list[Hop]:
         """The hops out of the seed, and those into it."""
         return [hop for relation in self._touching[seed] for known in (relation.subject, relation.object)
@@ -60,12 +107,12 @@ class Grower:
 
     def _onward(self, walk: Walk, compare: bool) -> list[Hop]:
         """The hops out of the walk's end to where it has not been and nothing on it is connected to."""
-        known, been = walk[-1].target, [one.known for one in walk]
+        known, been, named = walk[-1].target, [one.known for one in walk], _named(walk)
         if len(self._touching[known]) > self._hub_degree:
             return []
         walked = [hop.directed_predicate for hop in walk]
         return [hop for relation in self._touching[known]
-                if (hop := _made(relation, known, compare)) is not None and hop.target not in been
+                if (hop := _made(relation, known, compare)) is not None and hop.target not in named
                 and admits(walked, hop.directed_predicate)
                 and not any(self._facts.linked(one, hop.target) for one in been)]
 
@@ -73,11 +120,15 @@ class Grower:
         """The walk with what must be told of its last target; None when its words fit others as well."""
         *earlier, last = hops
         before = earlier[-1].known if earlier else ""
-        taken = {hops[0].known, *(hop.target for hop in hops), *(one.other for hop in earlier for one in hop.also)}
-        told = teller.tell_apart(marked(last, before, self._facts), before, taken)
+        told = teller.tell_apart(marked(last, before, self._facts), before, _named(hops))
         if told.ends(told.known, before, self._facts) != {told.target}:
             return None
         return (*earlier, told)
+
+
+def _named(walk: Walk) -> set[str]:
+    """The entities that a walk leads over, and those that are named in what is told of them."""
+    return {walk[0].known, *(hop.target for hop in walk), *(one.other for hop in walk for one in hop.also)}
 
 
 def _made(relation: Relation, known: str, compare: bool) -> Hop | None:

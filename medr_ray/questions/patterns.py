@@ -65,15 +65,20 @@ def _span(path: Path, entity: str, facts: FactIndex) -> tuple[float, float] | No
 def needless_hops(path: Path, facts: FactIndex) -> list[int]:
     """Numbers (from 1) of the hops without which the pattern would still lead to the answer alone; those of a second
     walk are counted on."""
-    return [*needless(path.hops, facts), *(len(path.hops) + number for number in needless(path.second, facts))]
+    if not path.second:
+        return list(needless(path.hops, facts))
+    first, second = (walked(hops, (hops[0].known,), facts) for hops in (path.hops, path.second))
+    return [*needless(path.hops, facts, second),
+            *(len(path.hops) + number for number in needless(path.second, facts, first))]
 
 
-def needless(hops: Sequence[Hop], facts: FactIndex) -> Iterator[int]:
-    """Numbers (from 1) of the hops that a walk could do without, as far as ``LOOKS`` tell."""
-    return (number for number in range(1, len(hops) + 1) if not _is_needed(hops, number - 1, facts))
+def needless(hops: Sequence[Hop], facts: FactIndex, ends: Set[str] | None = None) -> Iterator[int]:
+    """Numbers (from 1) of the hops that a walk could do without, as far as ``LOOKS`` tell; where it has to end among
+    ``ends``, only these count as other ends."""
+    return (number for number in range(1, len(hops) + 1) if not _is_needed(hops, number - 1, facts, ends))
 
 
-def _is_needed(hops: Sequence[Hop], place: int, facts: FactIndex) -> bool:
+def _is_needed(hops: Sequence[Hop], place: int, facts: FactIndex, ends: Set[str] | None) -> bool:
     """Whether something else than the walk's end is reached when the hop's target may be whatever fits the rest."""
     dropped, rest = hops[place], hops[place + 1 :]
     fitting: Iterable[str]
@@ -83,24 +88,24 @@ def _is_needed(hops: Sequence[Hop], place: int, facts: FactIndex) -> bool:
     elif rest:
         fitting = facts.askable(rest[0].predicate, rest[0].forward, rest[0].clinical)
     else:
-        return True
+        return ends is None or len(ends) > 1
     seen: set[tuple[int, str, str]] = set()
     others = (one for one in fitting if one != dropped.target)
-    return any(_misses(rest, 0, one, "", hops[-1].target, facts, seen)
+    return any(_misses(rest, 0, one, "", hops[-1].target, facts, seen, ends)
                for one in itertools.takewhile(lambda _: len(seen) < LOOKS, others))
 
 
 def _misses(
     hops: Sequence[Hop], place: int, known: str, before: str, target: str, facts: FactIndex,
-    seen: set[tuple[int, str, str]],
+    seen: set[tuple[int, str, str]], ends: Set[str] | None,
 ) -> bool:
-    """Whether the hops from ``place`` on lead from ``known`` to anything but ``target``: depth first, for most walks do
-    and need not be followed to all their ends. ``seen`` are the places looked at already, in vain."""
+    """Whether the hops from ``place`` on lead from ``known`` to anything of ``ends`` but ``target``: depth first, for
+    most walks do and need not be followed to all their ends. ``seen`` are the places looked at already, in vain."""
     if place == len(hops):
-        return known != target
+        return known != target and (ends is None or known in ends)
     hop = hops[place]
     if (state := (place, known, before if hop.other else "")) in seen:
         return False
     seen.add(state)
-    return any(_misses(hops, place + 1, end, known, target, facts, seen)
+    return any(_misses(hops, place + 1, end, known, target, facts, seen, ends)
                for end in sorted(hop.ends(known, before, facts)))
