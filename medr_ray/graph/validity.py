@@ -107,12 +107,10 @@ def turn_between(into: str, out: str) -> int:
     return NEVER if number != FREE and not TURNS[number].at_most else number
 
 
-def admits(walked: Sequence[str], onward: str) -> bool:
-    """Whether the grammar lets a step follow a walk, both by their directed predicates."""
-    turn = turn_between(walked[-1], onward) if walked else FREE
-    if turn == NEVER:
-        return False
-    return turn == FREE or sum(turn_between(*pair) == turn for pair in itertools.pairwise(walked)) < TURNS[turn].at_most
+def is_grammatical(walked: Sequence[str]) -> bool:
+    """Whether the grammar lets the steps of a walk follow one another, by their directed predicates."""
+    turns = [turn_between(*pair) for pair in itertools.pairwise(walked)]
+    return NEVER not in turns and all(turns.count(one) <= TURNS[one].at_most for one in set(turns) if one != FREE)
 
 
 def _end_type(directed: str, arriving: bool) -> str:

@@ -2,8 +2,9 @@
 
 A seed's chain is the longest there is, but the longest is not always the best to ask: a late hop may give its target
 away and make all hops before it needless. Here a walk takes a hop only when with it each one is still needed, nothing
-on the way is connected directly, its words fit its target alone, and the grammar of chains lets it follow. Which hops
-are tried is drawn by the seed's dice, none twice from the same walk.
+on the way is connected directly, its words fit its target alone, and the grammar of chains lets it stand there. It may
+be taken at either end: what is put before a walk cannot make needless what comes after. Which hops are tried is drawn
+by the seed's dice, none twice from the same walk.
 """
 
 import itertools
@@ -15,7 +16,7 @@ from medr_ray.core.records import Relation
 from medr_ray.graph.facts import FactIndex
 from medr_ray.graph.hops import Hop, make_hop, marked
 from medr_ray.graph.telling import Teller
-from medr_ray.graph.validity import admits
+from medr_ray.graph.validity import is_grammatical
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.questions.obfuscation import compared_hop
 from medr_ray.questions.patterns import needless, walked
@@ -40,9 +41,11 @@ class Grower:
     def grow(
         self, seed: str, teller: Teller, compare: bool, most_hops: int, tries: int, dice: random.Random
     ) -> Iterator[Walk]:
-        """Every walk of at most ``most_hops`` that ``tries`` hops tried give, from the seed or into it and on; each
-        longer one after what it grew from. With ``compare`` shares are told as comparisons."""
-        waiting: list[tuple[Walk, Iterator[Hop]]] = [((), _drawn(self._first(seed, compare), dice))]
+        """Every walk of at most ``most_hops`` over the seed that ``tries`` hops tried give, each longer one after what
+        it grew from. With ``compare`` shares are told as comparisons."""
+        first = [hop for relation in self._touching[seed] for known in (relation.subject, relation.object)
+                 if (hop := _made(relation, known, compare)) is not None]
+        waiting: list[tuple[Walk, Iterator[Hop]]] = [((), _drawn(first, dice))]
         while waiting and tries > 0:
             walk, hops = waiting[-1]
             hop = next(hops, None)
@@ -50,12 +53,12 @@ class Grower:
                 waiting.pop()
                 continue
             tries -= 1
-            longer = self._told((*walk, hop), teller)
+            longer = self._longer(walk, hop, teller)
             if longer is not None and not any(needless(longer, self._facts)):
                 yield longer
                 if len(longer) < most_hops:
-                    onward = _drawn(self._onward(longer, compare), dice)
-                    waiting.append((longer, itertools.islice(onward, _BRANCHES)))
+                    either = _drawn([*self._onward(longer, compare), *self._before(longer, compare)], dice)
+                    waiting.append((longer, itertools.islice(either, _BRANCHES)))
 
     def meetings(
         self, walk: Walk, teller: Teller, compare: bool, dice: random.Random
@@ -86,9 +89,28 @@ class Grower:
         for last in self._some(self._into(end, named, compare), dice):
             yield (marked(last, "", self._facts),)
             for hop in self._some(self._into(last.known, named, compare), dice):
-                first = self._told((hop,), teller)
-                if first is not None and admits([hop.directed_predicate], last.directed_predicate):
-                    yield *first, marked(last, hop.known, self._facts)
+                first = self._told(hop, "", named | {hop.known, end}, teller)
+                if first is not None and is_grammatical([hop.directed_predicate, last.directed_predicate]):
+                    yield first, marked(last, hop.known, self._facts)
+
+    def _onward(self, walk: Walk, compare: bool) -> list[Hop]:
+        """The hops out of the walk's end to what is not named and nothing on the walk is connected to."""
+        steps, named, far = [one.directed_predicate for one in walk], _named(walk), [one.known for one in walk]
+        return [hop for hop in self._from(walk[-1].target, compare)
+                if hop.target not in named and is_grammatical([*steps, hop.directed_predicate])
+                and not any(self._facts.linked(one, hop.target) for one in far)]
+
+    def _before(self, walk: Walk, compare: bool) -> list[Hop]:
+        """The hops to the walk's start, likewise."""
+        steps, named, far = [one.directed_predicate for one in walk], _named(walk), [one.target for one in walk]
+        return [hop for hop in self._into(walk[0].known, named, compare)
+                if is_grammatical([hop.directed_predicate, *steps])
+                and not any(self._facts.linked(one, hop.known) for one in far)]
+
+    def _from(self, known: str, compare: bool) -> Iterator[Hop]:
+        if len(self._touching[known]) <= self._hub_degree:
+            yield from (hop for relation in self._touching[known]
+                        if (hop := _made(relation, known, compare)) is not None)
 
     def _into(self, end: str, named: Set[str], compare: bool) -> list[Hop]:
         """The hops into an entity from what is not ``named`` yet."""
@@ -100,30 +122,19 @@ class Grower:
     def _some(self, hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
         return itertools.islice(_drawn(hops, dice), _TURNS)
 
-    def _first(self, seed: str, compare: bool) -> list[Hop]:
-        """The hops out of the seed, and those into it."""
-        return [hop for relation in self._touching[seed] for known in (relation.subject, relation.object)
-                if (hop := _made(relation, known, compare)) is not None]
+    def _longer(self, walk: Walk, hop: Hop, teller: Teller) -> Walk | None:
+        """The walk with the hop at its end or, where it leads there, before its start, and with what must be told of
+        where it leads; None when its words fit others as well."""
+        if walk and hop.target == walk[0].known:
+            told = self._told(hop, "", _named(walk) | {hop.known}, teller)
+            return None if told is None else (told, marked(walk[0], hop.known, self._facts), *walk[1:])
+        told = self._told(hop, walk[-1].known if walk else "", _named((*walk, hop)), teller)
+        return None if told is None else (*walk, told)
 
-    def _onward(self, walk: Walk, compare: bool) -> list[Hop]:
-        """The hops out of the walk's end to where it has not been and nothing on it is connected to."""
-        known, been, named = walk[-1].target, [one.known for one in walk], _named(walk)
-        if len(self._touching[known]) > self._hub_degree:
-            return []
-        walked = [hop.directed_predicate for hop in walk]
-        return [hop for relation in self._touching[known]
-                if (hop := _made(relation, known, compare)) is not None and hop.target not in named
-                and admits(walked, hop.directed_predicate)
-                and not any(self._facts.linked(one, hop.target) for one in been)]
-
-    def _told(self, hops: Walk, teller: Teller) -> Walk | None:
-        """The walk with what must be told of its last target; None when its words fit others as well."""
-        *earlier, last = hops
-        before = earlier[-1].known if earlier else ""
-        told = teller.tell_apart(marked(last, before, self._facts), before, _named(hops))
-        if told.ends(told.known, before, self._facts) != {told.target}:
-            return None
-        return (*earlier, told)
+    def _told(self, hop: Hop, before: str, named: Set[str], teller: Teller) -> Hop | None:
+        """The hop with what must be told of its target."""
+        told = teller.tell_apart(marked(hop, before, self._facts), before, named)
+        return told if told.ends(told.known, before, self._facts) == {told.target} else None
 
 
 def _named(walk: Walk) -> set[str]:
