@@ -9,7 +9,6 @@ import typer
 from medr_ray.cli.options import ConfigFile, Overrides, resolve
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.console import Console
     from rich.text import Text
 
@@ -46,42 +45,22 @@ def show_concept(run: "RunDirectory", name: str, rows: int, as_json: bool) -> No
     with the nearest names."""
     from rich.console import Console
 
-    from medr_ray.entities.portrait import draw, find_concepts, read_names, rule_applied
+    from medr_ray.cli.meanings import meaning_of
+    from medr_ray.entities.portrait import draw, read_names, rule_applied
     from medr_ray.retrieval.snippets import sentence_spans
 
     entities = run.stage("entities")
     rule_applied(entities)
     names = read_names(entities)
-    found = find_concepts(names, name)
-    if found.is_empty():
-        raise _unknown(names, name, entities.uri)
-    if found.height > 1:
-        _print_matches(Console(), found, name, as_json)
+    columns = {one: one for one in ("concept_id", "name", "entity_type", "specialty")}
+    concept = meaning_of(name, names, columns, "concepts", entities.uri, as_json)
+    if concept is None:
         return
-    portrait = draw(run, names, found["concept_id"][0], sentence_spans, rows, _SENTENCES)
+    portrait = draw(run, names, concept, sentence_spans, rows, _SENTENCES)
     if as_json:
         typer.echo(json.dumps(as_object(portrait), ensure_ascii=False))
     else:
         print_portrait(portrait, Console(), rows)
-
-
-def _unknown(names: "pl.DataFrame", name: str, where: str) -> Exception:
-    from medr_ray.core.errors import DataError
-    from medr_ray.entities.portrait import nearest_names
-
-    near = nearest_names(names, name)
-    hint = f"the nearest are {', '.join(near)}" if near else "nothing is written like it"
-    return DataError(f"{name!r} names no concept of {where}; {hint}")
-
-
-def _print_matches(console: "Console", found: "pl.DataFrame", name: str, as_json: bool) -> None:
-    matches = found.select("concept_id", "name", "entity_type", "specialty").sort("concept_id").to_dicts()
-    if as_json:
-        typer.echo(json.dumps({"asked": name, "matches": matches}, ensure_ascii=False))
-        return
-    console.print(f"{name!r} may mean {len(matches)} concepts; ask for one by its id:", highlight=False, markup=False)
-    for one in matches:
-        console.print(f"  {one['concept_id']}  {one['name']} ({one['entity_type']})", highlight=False, markup=False)
 
 
 def as_object(portrait: "Portrait") -> dict[str, Any]:

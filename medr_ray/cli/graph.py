@@ -11,7 +11,6 @@ import typer
 from medr_ray.cli.options import ConfigFile, Overrides, resolve
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.console import Console
     from rich.text import Text
 
@@ -66,43 +65,20 @@ def show_entity(graph: "StageDirectory", name: str, rows: int, as_json: bool) ->
     none, with the nearest names, or when there is no finished graph."""
     from rich.console import Console
 
-    from medr_ray.entities.portrait import find_concepts
+    from medr_ray.cli.meanings import meaning_of
     from medr_ray.graph.export import check_finished
     from medr_ray.graph.neighbourhood import read_names, read_neighbourhood
 
     check_finished(graph)
-    names = read_names(graph)
-    found = find_concepts(names, name)
-    if found.is_empty():
-        raise _unknown(names, name, graph.uri)
-    if found.height > 1:
-        _print_meanings(Console(), found, name, as_json)
+    columns = {"concept_id": "entity_id", "name": "name", "entity_type": "entity_type"}
+    entity = meaning_of(name, read_names(graph), columns, "entities", graph.uri, as_json)
+    if entity is None:
         return
-    neighbourhood = read_neighbourhood(graph, found["concept_id"][0])
+    neighbourhood = read_neighbourhood(graph, entity)
     if as_json:
         typer.echo(json.dumps(as_object(neighbourhood), ensure_ascii=False))
     else:
         print_neighbourhood(neighbourhood, Console(), rows)
-
-
-def _unknown(names: "pl.DataFrame", name: str, where: str) -> Exception:
-    from medr_ray.core.errors import DataError
-    from medr_ray.entities.portrait import nearest_names
-
-    near = nearest_names(names, name)
-    hint = f"the nearest are {', '.join(near)}" if near else "nothing in it is written like it"
-    return DataError(f"{name!r} names no entity of the graph in {where}; {hint}")
-
-
-def _print_meanings(console: "Console", found: "pl.DataFrame", name: str, as_json: bool) -> None:
-    meanings = found.select("concept_id", "name", "entity_type").rename({"concept_id": "entity_id"})
-    rows = meanings.sort("entity_id").to_dicts()
-    if as_json:
-        typer.echo(json.dumps({"asked": name, "matches": rows}, ensure_ascii=False))
-        return
-    console.print(f"{name!r} may mean {len(rows)} entities; ask for one by its id:", highlight=False, markup=False)
-    for one in rows:
-        console.print(f"  {one['entity_id']}  {one['name']} ({one['entity_type']})", highlight=False, markup=False)
 
 
 def as_object(neighbourhood: "Neighbourhood") -> dict[str, Any]:

@@ -20,7 +20,7 @@ class TokenBudget:
         """Set tokens aside for a request; raises BudgetExceeded when ``limit`` does not cover them."""
         if limit is not None and self.spent + self.reserved + tokens > limit:
             raise BudgetExceeded(
-                f"llm.budget_tokens = {limit:,}: {self.spent:,} tokens are spent, {self.reserved:,} in flight, and the "
+                f"budget_tokens = {limit:,}: {self.spent:,} tokens are spent, {self.reserved:,} in flight, and the "
                 f"next request needs up to {tokens:,}. Raise the budget to go on; finished answers are kept."
             )
         self.reserved += tokens

@@ -51,7 +51,7 @@ class ChatClient:
 
     def __init__(self, endpoint: EndpointConfig, run: Directory | None = None) -> None:
         if urlsplit(endpoint.base_url).username:
-            raise ConfigError("llm.base_url holds credentials: put the key into the environment (llm.api_key_env)")
+            raise ConfigError(f"a base_url holds credentials: put the key into ${endpoint.api_key_env} instead")
         if not endpoint.model:
             raise ConfigError("llm.model is empty: name the model that the endpoint is to run")
         self._endpoint = endpoint
@@ -181,7 +181,7 @@ class ChatClient:
 def _read_whole(result: ChatResult, model: type[M]) -> M:
     """The completion as ``model``. Raises ModelError where it cannot be read, or was cut off by the endpoint."""
     if result.finish_reason == "length":
-        raise ModelError(f"the reply was cut off after {result.output_tokens} tokens (llm.max_tokens)")
+        raise ModelError(f"the reply was cut off after {result.output_tokens} tokens (max_tokens of the endpoint)")
     return read_reply(result.text, model)
 
 

@@ -51,7 +51,7 @@ def explained(error: BaseException, base_url: str, key_name: str, secret: str, a
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return ConfigError(f"{base_url} refuses the key in ${key_name}: {said}")
     if isinstance(error, openai.NotFoundError):
-        return ConfigError(f"{base_url} does not know the model or the path (llm.model, llm.base_url): {said}")
+        return ConfigError(f"{base_url} does not know the model or the path (model, base_url): {said}")
     if isinstance(error, openai.BadRequestError) and _is_too_long(error):
         return ContextLengthExceeded(f"{base_url}: {said}")
     if isinstance(error, openai.APIStatusError) and not is_transient(error):
