@@ -79,7 +79,7 @@ def test_an_unknown_name_is_one_line_that_names_the_nearest(root: Path, capsys: 
     assert medr(root, "show", "Krabe disease") == 1
     assert capsys.readouterr().err.endswith("the nearest are Krabbe disease\n")
     assert medr(root, "show", "zzzzzz") == 1
-    assert capsys.readouterr().err.endswith("nothing in it is written like it\n")
+    assert capsys.readouterr().err.endswith("nothing is written like it\n")
 
 
 def test_several_meanings_are_listed(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
