@@ -8,12 +8,15 @@ relations of a disease, and a question that is unique in that part alone would h
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from medr_ray.core.records import Entity, Relation
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.qualifiers import may_mean
 from medr_ray.knowledge.reports import is_report, reported
+
+_REMEMBERED = 200_000  # hops with their ends: the same few are asked again and again, some hundred bytes each
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,23 @@ class Statement:
     predicate: str
     object: str
     clinical: str
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A further fact told of an entity, by a relation of the graph: with ``forward`` the entity is its subject and
+    ``other`` its object. ``clinical`` is the qualifier that is printed, or ""."""
+
+    relation_id: str
+    predicate: str
+    forward: bool
+    clinical: str
+    other: str
+
+    def holds(self, entity: str, facts: "FactIndex") -> bool:
+        """Whether the fact may hold of ``entity`` as well."""
+        subject, obj = (entity, self.other) if self.forward else (self.other, entity)
+        return facts.states(subject, self.predicate, obj, self.clinical)
 
 
 Asked = tuple[str, bool, str]  # predicate, direction, known entity
@@ -38,6 +58,7 @@ class FactIndex:
     _stated: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)  # subject, predicate, object
     _linked: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _about: dict[str, set[Statement]] = field(default_factory=lambda: defaultdict(set))
+    _answers: dict[Any, frozenset[str]] = field(default_factory=dict)  # those of the last hops asked
     _known: dict[tuple[str, bool], dict[str, dict[str, None]]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, one: Statement) -> None:
@@ -54,18 +75,36 @@ class FactIndex:
                 self._add_end((one.predicate, direction, known), one.clinical, other)
             self._linked[known].add(other)
         self._about[one.subject].add(one)
+        self._answers.clear()
 
     def _add_end(self, asked: Asked, clinical: str, other: str) -> None:
         self._ends.setdefault(asked, {}).setdefault(clinical, []).append(other)
         predicate, forward, known = asked
         self._known[predicate, forward].setdefault(clinical, {})[known] = None
 
-    def ends(self, known: str, predicate: str, forward: bool, qualifier: str) -> set[str]:
-        """Every entity at the other end of such a hop; with a qualifier, only where it may be meant."""
+    def ends(
+        self, known: str, predicate: str, forward: bool, qualifier: str, told: tuple[Clause, ...] = ()
+    ) -> frozenset[str]:
+        """Every entity at the other end of such a hop; with a qualifier, only where it may be meant, and of these only
+        such as all that is ``told`` may hold of."""
+        asked = (known, predicate, forward, qualifier, told)
+        found = self._answers.get(asked)
+        if found is None:
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            found = self._answers[asked] = frozenset(self._find(known, predicate, forward, qualifier, told))
+        return found
+
+    def _find(
+        self, known: str, predicate: str, forward: bool, qualifier: str, told: tuple[Clause, ...]
+    ) -> Iterable[str]:
+        if told:
+            return (end for end in self.ends(known, predicate, forward, qualifier)
+                    if all(clause.holds(end, self) for clause in told))
         found = self._ends.get((predicate, forward, known), {})
         if qualifier in found and not is_report(qualifier):  # the same words; else a comparison or no qualifier
-            return set(found[qualifier])
-        return {end for clinical, ends in found.items() if may_mean(qualifier, clinical) for end in ends}
+            return found[qualifier]
+        return (end for clinical, ends in found.items() if may_mean(qualifier, clinical) for end in ends)
 
     def states(self, subject: str, predicate: str, obj: str, qualifier: str) -> bool:
         """Whether a fact says so, or may, by the qualifier."""

@@ -9,27 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from medr_ray.core.records import Relation
-from medr_ray.graph.facts import FactIndex, qualifiers_of
+from medr_ray.graph.facts import Clause, FactIndex, qualifiers_of
 from medr_ray.knowledge.predicates import PREDICATES, directed
 from medr_ray.knowledge.reports import is_report
 from medr_ray.knowledge.shares import is_exact
-
-
-@dataclass(frozen=True)
-class Clause:
-    """A further fact told of an entity, by a relation of the graph: with ``forward`` the entity is its subject and
-    ``other`` its object. ``clinical`` is the qualifier that is printed, or ""."""
-
-    relation_id: str
-    predicate: str
-    forward: bool
-    clinical: str
-    other: str
-
-    def holds(self, entity: str, facts: FactIndex) -> bool:
-        """Whether the fact may hold of ``entity`` as well."""
-        subject, obj = (entity, self.other) if self.forward else (self.other, entity)
-        return facts.states(subject, self.predicate, obj, self.clinical)
 
 
 @dataclass(frozen=True)
@@ -60,12 +43,10 @@ class Hop:
         predicate = PREDICATES[self.predicate]
         return predicate.object_type if self.forward else predicate.subject_type
 
-    def ends(self, known: str, before: str, facts: FactIndex) -> set[str]:
+    def ends(self, known: str, before: str, facts: FactIndex) -> frozenset[str]:
         """Every entity that the hop's words fit, asked of ``known`` after ``before``."""
-        found = facts.ends(known, self.predicate, self.forward, self.clinical)
-        if self.other:
-            found.discard(before)
-        return {one for one in found if all(clause.holds(one, facts) for clause in self.also)}
+        found = facts.ends(known, self.predicate, self.forward, self.clinical, self.also)
+        return found - {before} if self.other else found
 
 
 def make_hop(relation: Relation, known: str) -> Hop | None:

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from medr_ray.core.records import Relation
-from medr_ray.graph.facts import FactIndex
-from medr_ray.graph.hops import Clause, Hop, make_hop
+from medr_ray.graph.facts import Clause, FactIndex
+from medr_ray.graph.hops import Hop, make_hop
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.shares import comparison, is_exact
 
@@ -65,7 +65,7 @@ class Teller:
             if best is None or len(left[best]) == len(ends):
                 return hop
             chosen.append(best)
-            ends = left[best]
+            ends = frozenset(left[best])
         return hop if ends else replace(hop, also=tuple(chosen))
 
     def _commonness(self, clause: Clause) -> int:

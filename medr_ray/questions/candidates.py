@@ -7,14 +7,16 @@ candidate is told at one obfuscation level, with what must be added for its hops
 """
 
 import itertools
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from medr_ray.core.config import Paradigm, QuestionsConfig
 from medr_ray.core.records import Chain, Relation
 from medr_ray.graph.expansion import seeded_random
-from medr_ray.graph.facts import FactIndex
-from medr_ray.graph.hops import Clause, mark_other
+from medr_ray.graph.facts import Clause, FactIndex
+from medr_ray.graph.hops import mark_other
 from medr_ray.graph.telling import Teller
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.reports import is_report
@@ -25,6 +27,7 @@ from medr_ray.questions.patterns import CHOICES, stated, winners
 
 _CAUSAL = frozenset({"induced_by", "sign_induced_by", "complicated_by"})
 _GROUP = range(2, 9)  # ends that can be compared: fewer is no choice, more is a table
+_KEPT = 8  # walks of one complexity per seed: they are cheap to grow, dear to verify, and few are chosen
 _SHARES = 2  # findings asked for per walk, so that one disease with many does not crowd out the rest
 
 
@@ -88,15 +91,26 @@ class Candidates:
         for compare in kinds:
             same = [level for level in self._levels if compares(level) == compare]
             dice = seeded_random(source.run_seed, f"{source.seed} {compare}")
-            teller, most = self._tellers.at(same[0]), self._lengths.stop - 1
-            for hops in self._grower.grow(source.seed, teller, compare, most, self._tries // len(kinds), dice):
-                paths = [Path(source.seed, "", hops, False)]
-                if "intersection" in self._paradigms and len(hops) + 2 <= most:
-                    paths += [Path(source.seed, "", first, False, second)
-                              for first, second in self._grower.meetings(hops, teller, compare, dice)]
-                for path, level in itertools.product(paths, same):
-                    disguised = _disguised(path, level)
-                    yield from ((one, level) for one in (disguised, *self._shares(disguised)))
+            walks = self._walks(source.seed, self._tellers.at(same[0]), compare, self._tries // len(kinds), dice)
+            for path, level in itertools.product(walks, same):
+                disguised = _disguised(path, level)
+                yield from ((one, level) for one in (disguised, *self._shares(disguised)))
+
+    def _walks(
+        self, seed: str, teller: Teller, compare: bool, tries: int, dice: random.Random
+    ) -> Iterator[Path]:
+        """The walks that ``tries`` give and those that meet, of each complexity the first ``_KEPT``."""
+        kept: Counter[tuple[int, bool]] = Counter()
+        most, meet = self._lengths.stop - 1, "intersection" in self._paradigms
+        for hops in self._grower.grow(seed, teller, compare, most, tries, dice):
+            paths = [Path(seed, "", hops, False)]
+            if meet and len(hops) + 2 <= most and min(kept[len(hops) + 2, True], kept[len(hops) + 3, True]) < _KEPT:
+                paths += [Path(seed, "", first, False, second)
+                          for first, second in self._grower.meetings(hops, teller, compare, dice)]
+            for path in paths:
+                kept[path.complexity, bool(path.second)] += 1
+                if kept[path.complexity, bool(path.second)] <= _KEPT:
+                    yield path
 
     def _all(self, source: Source) -> Iterator[tuple[Path, int]]:
         chain_id = source.chain.chain_id if source.chain is not None else ""

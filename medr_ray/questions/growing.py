@@ -19,7 +19,7 @@ from medr_ray.graph.telling import Teller
 from medr_ray.graph.validity import is_grammatical
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.questions.obfuscation import compared_hop
-from medr_ray.questions.patterns import needless, walked
+from medr_ray.questions.patterns import is_needed, needless, walked
 
 _MEETINGS = 2  # per walk, so that they do not crowd out all else
 _TURNS = 4  # hops tried at each turn of two walks that are to meet
@@ -53,14 +53,16 @@ class Grower:
             if hop is None:
                 waiting.pop()
                 continue
-            joined = (hop, *walk) if walk and hop.target == walk[0].known else (*walk, hop)
+            before = bool(walk) and hop.target == walk[0].known
+            joined = (hop, *walk) if before else (*walk, hop)
             key = tuple((one.relation_id, one.forward) for one in joined)
             if key in tried:  # it can be come to from both sides
                 continue
             tried.add(key)
             tries -= 1
             longer = self._told_along(joined, hop, teller)
-            if longer is not None and not any(needless(longer, self._facts)):
+            changed = range(1) if before else range(len(joined))  # what comes before a hop does not make it needless
+            if longer is not None and all(is_needed(longer, place, self._facts) for place in changed):
                 yield longer
                 if len(longer) < most_hops:
                     either = _drawn([*self._onward(longer, compare), *self._before(longer, compare)], dice)

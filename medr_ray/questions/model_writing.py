@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import ModelError
 from medr_ray.core.records import Entity
-from medr_ray.graph.facts import Statement
-from medr_ray.graph.hops import Clause, Hop
+from medr_ray.graph.facts import Clause, Statement
+from medr_ray.graph.hops import Hop
 from medr_ray.knowledge.predicates import GENE, PREDICATES, directed
 from medr_ray.knowledge.reports import is_report, journal_of
 from medr_ray.questions.matching import occurs_in, tokens

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from medr_ray.core.records import Chain, Relation, content_id
-from medr_ray.graph.hops import Clause, Hop, make_hop, walk
+from medr_ray.graph.facts import Clause
+from medr_ray.graph.hops import Hop, make_hop, walk
 
 _BRANCH_HOPS = 2  # branches off the chain are a supplement: long questions come from chains
 

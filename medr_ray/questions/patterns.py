@@ -75,15 +75,16 @@ def needless_hops(path: Path, facts: FactIndex) -> list[int]:
 def needless(hops: Sequence[Hop], facts: FactIndex, ends: Set[str] | None = None) -> Iterator[int]:
     """Numbers (from 1) of the hops that a walk could do without, as far as ``LOOKS`` tell; where it has to end among
     ``ends``, only these count as other ends."""
-    return (number for number in range(1, len(hops) + 1) if not _is_needed(hops, number - 1, facts, ends))
+    return (number for number in range(1, len(hops) + 1) if not is_needed(hops, number - 1, facts, ends))
 
 
-def _is_needed(hops: Sequence[Hop], place: int, facts: FactIndex, ends: Set[str] | None) -> bool:
-    """Whether something else than the walk's end is reached when the hop's target may be whatever fits the rest."""
+def is_needed(hops: Sequence[Hop], place: int, facts: FactIndex, ends: Set[str] | None = None) -> bool:
+    """Whether something else than the walk's end is reached when the target of the hop at ``place`` (from 0) may be
+    whatever fits the rest; see ``needless``."""
     dropped, rest = hops[place], hops[place + 1 :]
     fitting: Iterable[str]
     if dropped.also:
-        fitting = sorted(set.intersection(*(
+        fitting = sorted(frozenset.intersection(*(
             facts.ends(one.other, one.predicate, not one.forward, one.clinical) for one in dropped.also)))
     elif rest:
         fitting = facts.askable(rest[0].predicate, rest[0].forward, rest[0].clinical)

@@ -15,7 +15,8 @@ from typing import Protocol
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity
-from medr_ray.graph.hops import Clause, Hop
+from medr_ray.graph.facts import Clause
+from medr_ray.graph.hops import Hop
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, PREDICATES, directed
 from medr_ray.knowledge.reports import is_report, journal_of, years_of_report
 from medr_ray.questions.obfuscation import Description

@@ -11,8 +11,8 @@ from support.misbehaving_endpoint import SHORT, Clock, Half, Hang, Line, broken,
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Entity
 from medr_ray.core.run import Directory
-from medr_ray.graph.facts import Statement
-from medr_ray.graph.hops import Clause, Hop
+from medr_ray.graph.facts import Clause, Statement
+from medr_ray.graph.hops import Hop
 from medr_ray.llm.client import ChatClient
 from medr_ray.questions.model_writing import LLMWriter
 from medr_ray.questions.obfuscation import Description

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from support.small_graph import MARFAN, MASS, STICKLER, facts_of, make_relation, reported_relation, small_graph
 
-from medr_ray.graph.facts import Statement
-from medr_ray.graph.hops import Clause, make_hop, mark_other, walk
+from medr_ray.graph.facts import Clause, Statement
+from medr_ray.graph.hops import make_hop, mark_other, walk
 from medr_ray.knowledge.reports import with_field, with_years
 from medr_ray.questions.drafting import Graph
 from medr_ray.questions.paths import Path
