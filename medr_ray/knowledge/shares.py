@@ -43,6 +43,11 @@ def is_exact(clinical: str) -> bool:
     return _EXACT.fullmatch(clinical) is not None
 
 
+def tells_share(clinical: str) -> bool:
+    """Whether a qualifier says a share that means something: one number as in ``is_exact``, or a range."""
+    return is_exact(clinical) or _RANGE.fullmatch(clinical) is not None
+
+
 def comparison(clinical: str) -> str | None:
     """The comparison the share surely lies inside; None when it gives no number or lies on a border."""
     known = share(clinical)

@@ -159,9 +159,9 @@ class Candidates:
         """The shares of findings in the disease that the path leads to."""
         if "quantitative" not in self._paradigms or path.second or path.hops[-1].target_type != DISEASE:
             return
+        named = {*path.entities, *(clause.other for clause in path.clauses)}
         asked = [one for one in self._tellers.exact.about(path.answer)
-                 if one.predicate == "has_finding" and one.forward and one.other not in path.entities
-                 and one not in path.hops[-1].also]
+                 if one.predicate == "has_finding" and one.forward and one.other not in named]
         for clause in sorted(asked, key=lambda one: one.relation_id)[:_SHARES]:
             yield replace(path, asked="share", about=(clause,))
 

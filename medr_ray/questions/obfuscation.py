@@ -15,6 +15,7 @@ from medr_ray.graph.facts import FactIndex, Statement
 from medr_ray.graph.hops import Hop
 from medr_ray.knowledge import qualifiers
 from medr_ray.knowledge.reports import is_report, with_field
+from medr_ray.knowledge.shares import tells_share
 from medr_ray.questions.paths import Path
 
 LEVELS = (0, 1, 2, 3)
@@ -96,7 +97,7 @@ def describe_start(path: Path, facts: FactIndex) -> Description | None:
     usable = [
         s for s in facts.about(path.start)
         if s.predicate in _ENGLISH and s.object in facts.entities and s.object not in taken
-        and (s.predicate != "has_finding" or s.clinical != "some patients")
+        and (s.predicate != "has_finding" or tells_share(s.clinical))
     ]
     for pair in itertools.combinations(usable[:_CONSIDERED], _FACTS):
         description = Description(pair)

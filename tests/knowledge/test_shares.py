@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from medr_ray.knowledge.onset import onset_years
 from medr_ray.knowledge.qualifiers import may_mean
-from medr_ray.knowledge.shares import COMPARISONS, comparison, is_exact, share
+from medr_ray.knowledge.shares import COMPARISONS, comparison, is_exact, share, tells_share
 
 
 @pytest.mark.parametrize(("clinical", "expected"), [
@@ -49,6 +49,14 @@ def test_only_one_number_is_exact() -> None:
     assert is_exact("2 of 5 patients")
     assert not is_exact("3 of 4 patients"), "a share of so few is chance"
     assert not is_exact("1 of 9 patients"), "one patient may be a coincidence"
+
+
+def test_a_range_tells_a_share_but_few_patients_or_no_number_do_not() -> None:
+    assert tells_share("30-79% of patients")
+    assert tells_share("3 of 7 patients")
+    assert not tells_share("1 of 3 patients")
+    assert not tells_share("some patients")
+    assert not tells_share("")
 
 
 def test_onsets_follow_one_another_and_ages_that_are_none_have_no_years() -> None:

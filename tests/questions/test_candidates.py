@@ -138,6 +138,14 @@ def test_the_latest_of_several_is_asked_where_two_onsets_are_known_and_differ() 
     assert not _asked("temporal"), "with one known onset there is nothing to compare"
 
 
+def test_no_share_is_asked_that_the_question_tells_as_a_comparison() -> None:
+    graph = small_graph(without=("inherit",))  # then only its findings tell Marfan syndrome apart
+    asked = [path for path, _ in _all(MARFAN, range(1, 7), graph, ("quantitative",), levels=(0, 1))]
+    told = [path for path in asked if any(one.predicate == "has_finding" for hop in path.hops for one in hop.also)]
+    assert told
+    assert not any(path.about[0].other == one.other for path in told for hop in path.hops for one in hop.also)
+
+
 def test_the_largest_share_is_asked_where_shares_differ() -> None:
     smaller = make_relation("lens-mass", MASS, "has_finding", _FINDING, "2 of 9 patients")
     asked = {(path.start, path.asked, path.answer) for path in _asked("comparative", smaller)}
