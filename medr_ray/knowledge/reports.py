@@ -84,6 +84,11 @@ def journal_of(qualifier: str) -> str:
     return _where(_read(qualifier))
 
 
+def field_told(qualifier: str) -> str:
+    """The field that a report says its journal serves, a key of ``FIELDS``, or ""."""
+    return _read(qualifier).field
+
+
 def years_of_report(qualifier: str) -> tuple[int, int]:
     """First and last year that a report may be of."""
     report = _read(qualifier)

@@ -27,6 +27,7 @@ from medr_ray.questions.matching import occurs_in, tokens
 from medr_ray.questions.writing import Draft, Written, chinese, rules_writer
 
 M = TypeVar("M", bound=BaseModel)
+_QUOTED = re.compile("《(.+?)》")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _OTHER = re.compile(r"\b(?:an)?other\b|另|其他", re.IGNORECASE)
 _EXTREMES = {"earliest": re.compile(r"\bearliest\b|最早"), "latest": re.compile(r"\blatest\b|最晚"),
@@ -184,7 +185,8 @@ def _numbers(text: str) -> set[str]:
 def _printed(qualifier: str, text: str) -> bool:
     """Whether every number of the qualifier stands in the text, or all of its words where it has none; of a report its
     journal as well."""
-    numbers = _numbers(qualifier)
-    if is_report(qualifier) and journal_of(qualifier).casefold() not in text.casefold():
+    numbers, said = _numbers(qualifier), text.casefold()
+    journals = [journal_of(qualifier)] if is_report(qualifier) else _QUOTED.findall(qualifier)
+    if not all(one.casefold() in said for one in journals):
         return False
-    return numbers <= _numbers(text) if numbers else qualifier.casefold() in text.casefold()
+    return numbers <= _numbers(text) if numbers else qualifier.casefold() in said

@@ -18,7 +18,7 @@ from medr_ray.core.records import Entity
 from medr_ray.graph.facts import Clause
 from medr_ray.graph.hops import Hop
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, PREDICATES, directed
-from medr_ray.knowledge.reports import is_report, journal_of, years_of_report
+from medr_ray.knowledge.reports import field_told, is_report, journal_of, years_of_report
 from medr_ray.questions.obfuscation import Description
 from medr_ray.questions.paths import Path
 
@@ -270,7 +270,7 @@ def chinese(clinical: str) -> str:
         first, last = years_of_report(clinical)
         when = f"{first}年" if first == last else f"{first}年至{last}年间"
         journal = journal_of(clinical)
-        field = FIELDS_ZH.get(journal.removeprefix("a journal of "))
+        field = FIELDS_ZH.get(field_told(clinical))
         return f"据{when}{f'一份{field}期刊' if field else f'《{journal}》' if journal else ''}报道"
     counts = re.fullmatch(r"(\d+) of (\d+) patients?", clinical)
     if counts:

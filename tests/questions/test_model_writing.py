@@ -49,7 +49,8 @@ EARLIEST = draft(DISEASE_OF, asked="earliest")
 SHARE = draft(DISEASE_OF, asked="share", about=(Clause("r7", "has_finding", True, "5 of 9 patients", "P1"),))
 DESCRIBED = draft(GENE_OF, description=Description((
     Statement("D1", "has_finding", "P1", "3 of 7 patients"), Statement("D1", "presents_with", "P2", ""))))
-ALL = [FINDING, OTHER, TOLD, MEETING, EARLIEST, SHARE, DESCRIBED]
+REPORTED = draft(Hop("r8", "complicated_by", True, "reported in 1977 in Chest", "D1", "D2"))
+ALL = [REPORTED, FINDING, OTHER, TOLD, MEETING, EARLIEST, SHARE, DESCRIBED]
 
 
 def plain(one: Draft, language: str = "en") -> str:
@@ -90,6 +91,8 @@ def test_what_the_plain_wording_says_is_said_in_other_words(language: str) -> No
     (FINDING, ("COL2A1", "COL2A11"), "does not name the start"),
     (FINDING, ("45%", "most"), 'lacks the qualifier "45% of patients"'),
     (FINDING, ("45%", "4 of 5"), 'lacks the qualifier "45% of patients"'),
+    (REPORTED, ("Chest", "a journal"), 'lacks the qualifier "reported in 1977 in Chest"'),
+    (REPORTED, ("1977", "the seventies"), 'lacks the qualifier "reported in 1977 in Chest"'),
     (OTHER, ("other ", ""), 'does not say "the other"'),
     (TOLD, ("Ectopia lentis", "an eye sign"), 'does not name "Ectopia lentis"'),
     (TOLD, ("all patients", "patients"), 'lacks the qualifier "all patients"'),
