@@ -94,7 +94,8 @@ def relations_of(
         if one.subject == one.object or not is_well_typed(one, vocabulary):
             continue
         evidence = Evidence(document.source, document.document_id, document.text[one.start : one.end], one.start,
-                            one.end, one.reference, document.year, document.journal)
+                            one.end, one.reference, document.year,
+                            "" if document.source == HPO else document.journal)
         key = relation_id(one.subject, one.predicate, one.object, one.clinical)
         relation = Relation(key, one.subject, one.predicate, one.object, one.temporal, one.spatial, one.clinical,
                             one.confidence, extractor, (evidence,))

@@ -83,6 +83,7 @@ def test_evidence_is_the_sentence_where_it_stands(rules: RulesExtractor) -> None
     assert document.text[evidence.start : evidence.end] == evidence.sentence
     assert evidence.sentence == "Chloramphenicol-induced aplastic anemia in Japan in 1998."
     assert (relation.temporal, relation.spatial) == ("in 1998", "Japan")
+    assert evidence.origin == "PMID:1, J 2000"
 
 
 NUMBERS = (
@@ -187,8 +188,9 @@ def test_real_records_are_read_back_fact_for_fact() -> None:
     for disease in diseases:
         facts = {(fact.predicate, fact.object_id, printed(fact), fact.reference) for fact in disease.facts
                  if fact.object_id in vocabulary}
-        found = {(one.predicate, one.object, one.clinical, one.evidence[0].reference)
-                 for one in extractor.extract(from_disease(disease)).relations}
+        relations = extractor.extract(from_disease(disease)).relations
+        assert all((e.year, e.journal) == (None, "") for one in relations for e in one.evidence), "no journal's report"
+        found = {(one.predicate, one.object, one.clinical, one.evidence[0].reference) for one in relations}
         stated, read = stated + len(facts), read + len(facts & found)
         assert found <= facts
     assert stated > 3000
