@@ -1,8 +1,9 @@
 """Everything a seed's chain and graph can be asked, by paradigm.
 
 ``multi_hop`` walks to an entity (``lookup`` when one step does it, ``causal`` when the last relation is one of cause
-and effect); ``intersection`` walks from both sides of the chain to where they meet; ``temporal`` and ``comparative``
-ask which of several ends comes first by onset or by the share of a finding; ``quantitative`` asks for a share. Every
+and effect); ``intersection`` walks from both sides of the chain, or from two starts, to where they meet; ``temporal``
+and ``comparative`` ask which of several ends comes first by onset or by the share of a finding; ``quantitative`` asks
+for a share. Walks are pieces of the chain, short branches around the seed, and walks grown over it (``growing``). Every
 candidate is told at one obfuscation level, with what must be added for its hops to be unambiguous.
 """
 
@@ -86,7 +87,7 @@ class Candidates:
         return list(found.values())
 
     def _grown(self, source: Source) -> Iterator[tuple[Path, int]]:
-        """Walks from the seed that are grown hop by hop, told exactly and as comparisons where levels do."""
+        """Walks over the seed that are grown hop by hop, told exactly and as comparisons where levels do."""
         kinds = sorted({compares(level) for level in self._levels})
         for compare in kinds:
             same = [level for level in self._levels if compares(level) == compare]

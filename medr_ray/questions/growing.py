@@ -4,7 +4,8 @@ A seed's chain is the longest there is, but the longest is not always the best t
 away and make all hops before it needless. Here a walk takes a hop only when with it each one is still needed, nothing
 on the way is connected directly, its words fit its target alone, and the grammar of chains lets it stand there. It may
 be taken at either end: what is put before a walk cannot make needless what comes after. Which hops are tried is drawn
-by the seed's dice, none twice from the same walk.
+by the seed's dice, and no walk is tried twice. Two walks may meet: where the last hop of one fits several entities and
+a second walk leaves one of them, every hop of both has to be needed beside the other walk.
 """
 
 import itertools
