@@ -54,9 +54,10 @@ class _Report(NamedTuple):
 
 
 def reported(year: int | None, journal: str) -> str:
-    """ "reported in 1977 in The American journal of medicine"; "" where year or journal is unknown."""
-    title = _ASIDE.sub("", journal).strip()
-    return f"reported in {year} in {title}" if year and title else ""
+    """ "reported in 1977 in The American journal of medicine"; "" where the journal is unknown or a year of four
+    digits is."""
+    title = " ".join(_ASIDE.sub("", journal).split())
+    return f"reported in {year} in {title}" if year and 1000 <= year <= 9999 and title else ""
 
 
 def is_report(qualifier: str) -> bool:

@@ -63,7 +63,7 @@ class Drafter:
     more than ``hub_degree`` neighbours are not walked through."""
 
     def __init__(
-        self, graph: Graph, facts: FactIndex, config: QuestionsConfig, run_seed: int, hub_degree: int = 200
+        self, graph: Graph, facts: FactIndex, config: QuestionsConfig, run_seed: int, hub_degree: int
     ) -> None:
         self._graph, self._facts, self._config, self._run_seed = graph, facts, config, run_seed
         relations = [one for one in graph.relations.values() if is_stated_in(one, config.sources)]

@@ -56,6 +56,13 @@ def test_a_report_means_no_other_year_and_no_other_journal(one: int, journal: st
     assert may_mean(with_field(asked), stated) == (one == other and same)
 
 
+@given(st.integers(-10, 20_000) | st.none(), st.text(max_size=40))
+def test_no_title_or_year_is_beyond_telling(year: int | None, journal: str) -> None:
+    report = reported(year, journal)
+    if report:
+        assert all(may_mean(told, report) for told in (report, with_years(report), with_field(report)))
+
+
 def test_years_are_compared_like_shares() -> None:
     assert compared("3 of 7 patients") == "a quarter to a half of patients"
     assert compared("reported in 2003 in Chest") == "reported between 2000 and 2004 in Chest"

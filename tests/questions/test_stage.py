@@ -14,7 +14,7 @@ from rich.console import Console
 from support.hpo_graph import hpo_graph, seed_records
 from werkzeug import Request, Response
 
-from medr_ray.core.config import PipelineConfig, QuestionsConfig, RayConfig
+from medr_ray.core.config import ChainsConfig, PipelineConfig, QuestionsConfig, RayConfig
 from medr_ray.core.records import Chain, Entity, Question, Relation, SeedEntity, Verification
 from medr_ray.core.run import Counts, RunDirectory, StageContext
 from medr_ray.core.session import ray_session
@@ -39,7 +39,7 @@ def facts(graph: Graph) -> FactIndex:
 
 
 def drafted(graph: Graph, facts: FactIndex, **settings: Any) -> tuple[list[Candidate], list[Rejected]]:
-    drafter = Drafter(graph, facts, QuestionsConfig.model_validate(settings), 0)
+    drafter = Drafter(graph, facts, QuestionsConfig.model_validate(settings), 0, ChainsConfig().hub_degree)
     passed: list[Candidate] = []
     failed: list[Rejected] = []
     for seed in sorted(graph.seed_graphs):
