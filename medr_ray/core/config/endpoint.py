@@ -1,0 +1,22 @@
+"""A language model behind an OpenAI-compatible endpoint."""
+
+from pydantic import Field
+
+from medr_ray.core.config.section import Section
+
+
+class EndpointConfig(Section):
+    """An OpenAI-compatible endpoint. The key is read from ``api_key_env`` and never stored."""
+
+    base_url: str = "http://127.0.0.1:8000/v1"
+    model: str = ""
+    api_key_env: str = "MEDR_LLM_API_KEY"
+    requests_per_minute: float = Field(60.0, gt=0)
+    tokens_per_minute: float | None = Field(None, gt=0)
+    concurrency: int = Field(8, ge=1)
+    timeout_seconds: float = Field(120.0, gt=0)
+    retries: int = Field(4, ge=0)
+    max_tokens: int = Field(1024, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    budget_tokens: int | None = Field(None, ge=1, description="hard stop over the whole run")
+    cache: bool = True
