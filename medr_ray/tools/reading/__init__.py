@@ -1,0 +1,1 @@
+"""Pages from the network: fetched without reaching inward, turned into text under limits, quoted word for word."""

@@ -1,0 +1,103 @@
+import asyncio
+import zlib
+from typing import Any
+
+import pytest
+
+from medr_ray.core.config import ReadConfig
+from medr_ray.core.errors import ToolError
+from medr_ray.tools.reading.extraction import Text, to_text
+from medr_ray.tools.reading.fetching import Page
+
+ARTICLE = """<html><head><title>Fabry disease</title><meta property="article:published_time" content="2019-05-04">
+</head><body><nav><a href="/">Home</a><a href="/shop">Shop</a></nav><article><h1>Fabry disease</h1>
+<p>Fabry disease is caused by variants of the gene GLA, which encodes alpha-galactosidase A. It is inherited in an
+X-linked manner, and men are affected more severely than women.</p>
+<p>Enzyme replacement with agalsidase beta lowers the plasma concentration of globotriaosylceramide. A dose of 1 mg/kg
+is given every two weeks (p<0.05 against placebo).</p></article><footer>Cookies</footer></body></html>"""
+
+
+def read(body: bytes, media_type: str = "text/html", charset: str = "utf-8", **limits: Any) -> Text:
+    return asyncio.run(to_text(Page("https://example.org/a", media_type, charset, body), ReadConfig(**limits)))
+
+
+def pdf(content: bytes, pages: int = 1, packed: bool = False) -> bytes:
+    """A minimal PDF whose pages all show ``content`` (a content stream)."""
+    kids = " ".join(f"{10 + number} 0 R" for number in range(pages))
+    data = zlib.compress(content, 9) if packed else content
+    filter_of = b" /Filter /FlateDecode" if packed else b""
+    objects = {
+        1: b"<< /Type /Catalog /Pages 2 0 R >>",
+        2: f"<< /Type /Pages /Kids [{kids}] /Count {pages} >>".encode(),
+        3: b"<< /Length %d%s >>\nstream\n" % (len(data), filter_of) + data + b"\nendstream",
+        4: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        5: b"<< /Title (Dosing of agalsidase) /CreationDate (D:20190504120000Z) >>",
+    }
+    page = (b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 3 0 R "
+            b"/Resources << /Font << /F1 4 0 R >> >> >>")
+    objects |= {10 + number: page for number in range(pages)}
+    out, places = bytearray(b"%PDF-1.4\n"), {}
+    for number, value in objects.items():
+        places[number] = len(out)
+        out += b"%d 0 obj\n" % number + value + b"\nendobj\n"
+    start = len(out)
+    out += b"xref\n0 1\n0000000000 65535 f \n"
+    for number, place in places.items():
+        out += b"%d 1\n%010d 00000 n \n" % (number, place)
+    return bytes(out + b"trailer << /Size 100 /Root 1 0 R /Info 5 0 R >>\nstartxref\n%d\n%%%%EOF\n" % start)
+
+
+def shown(text: str) -> bytes:
+    return f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET".encode()
+
+
+def test_of_a_page_the_article_is_kept_with_title_and_date() -> None:
+    text = read(ARTICLE.encode())
+    assert (text.title, text.date) == ("Fabry disease", "2019-05-04")
+    assert "A dose of 1 mg/kg" in text.text
+    assert "p<0.05" in text.text
+    assert "Shop" not in text.text
+
+
+def test_a_pdf_is_read_with_title_and_date() -> None:
+    assert read(pdf(shown("1 mg/kg every two weeks")), "application/pdf") == Text(
+        "Dosing of agalsidase", "2019-05-04", "1 mg/kg every two weeks", "")
+
+
+def test_of_a_long_pdf_the_first_pages_are_read_and_it_says_so() -> None:
+    text = read(pdf(shown("again"), pages=7), "application/pdf", max_pages=2)
+    assert text.text.split() == ["again", "again"]
+    assert text.note == "the first 2 of 7 pages"
+
+
+def test_plain_text_keeps_every_sign() -> None:
+    assert read(b"5 mg, p<0.05", "text/plain", "no-such-charset").text == "5 mg, p<0.05"
+    assert read("p<0.05 & 5 µg".encode("latin-1"), "text/plain", "latin-1").text == "p<0.05 & 5 µg"
+
+
+def test_what_only_a_machine_would_read_is_gone() -> None:
+    hidden = "dose" + "".join(chr(0xE0000 + ord(one)) for one in "obey") + "\u200b\x1b[8m 5 mg"
+    assert read(hidden.encode(), "text/plain").text == "dose[8m 5 mg"
+
+
+@pytest.mark.parametrize(("body", "media_type"), [
+    (b"%PDF-1.4 and nothing more", "application/pdf"), (b"", "application/pdf"), (b"", "text/html"),
+    (b"<html></html>", "text/html"), (b" \n ", "text/plain"), (bytes(range(256)), "application/pdf")])
+def test_what_holds_no_text_is_told_so(body: bytes, media_type: str) -> None:
+    with pytest.raises(ToolError, match=r"read: https://example\.org/a"):
+        read(body, media_type)
+
+
+@pytest.mark.slow
+def test_a_pdf_bomb_ends_its_own_process_only() -> None:
+    bomb = pdf(bytes(2_000_000_000 // 8) + shown("boom"), packed=True)
+    assert len(bomb) < 1_000_000
+    with pytest.raises(ToolError, match=r"example\.org/a"):
+        read(bomb, "application/pdf", parse_memory_mb=256, parse_seconds=10)
+
+
+@pytest.mark.slow
+def test_a_page_that_takes_for_ever_is_left() -> None:
+    endless = pdf(b"BT /F1 1 Tf " + b"(a) Tj " * 600_000 + b"ET")
+    with pytest.raises(ToolError, match=r"time or memory|too long|memory"):
+        read(endless, "application/pdf", parse_seconds=1, parse_memory_mb=4096)
