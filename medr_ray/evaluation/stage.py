@@ -76,7 +76,7 @@ def _check(context: StageContext) -> None:
 EVALUATION = Stage(
     name="evaluation",
     needs=("index", "questions", "sft", "grpo"),
-    sections=("evaluation", "agent", "retrieval", "engine", "models"),
+    sections=("evaluation", "agent", "tools", "retrieval", "engine", "models"),
     execute=execute,
     inputs=lambda config: config.llm.model if config.evaluation.judge == "llm" else None,
 )

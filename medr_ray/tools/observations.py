@@ -1,4 +1,7 @@
-"""Search results as the agent reads them: one line per hit, whole lines only, within a number of characters."""
+"""Search results as the agent reads them: one line per hit, whole lines only, within a number of characters.
+
+What is known to be missing from the results follows as notes.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,6 +9,7 @@ from typing import Protocol
 from medr_ray.tools.base import ToolResult
 
 NO_RESULTS = "No results."
+_NOTES = 2  # shown at most, each within a quarter of the room
 
 
 class Found(Protocol):
@@ -21,14 +25,15 @@ class Found(Protocol):
     def snippet(self) -> str: ...
 
 
-def render_hits(hits: Sequence[Found], chars: int) -> ToolResult:
-    """``[1] title (document id): snippet`` per hit, as many whole lines as fit into ``chars``.
+def render_hits(hits: Sequence[Found], chars: int, notes: Sequence[str] = ()) -> ToolResult:
+    """``[1] title (document id): snippet`` per hit, as many whole lines as fit into ``chars`` beside the ``notes``.
 
     A first line that is too long alone is cut after a word. ``documents`` are the ids of the lines shown.
     """
+    told = [_cut(" ".join(f"Note: {note}".split()), chars // 4) for note in notes[:_NOTES]]
     lines: list[str] = []
     documents: list[str] = []
-    room = chars
+    room = chars - sum(len(note) + 1 for note in told)
     for number, hit in enumerate(hits, 1):
         line = " ".join(f"[{number}] {hit.title} ({hit.document_id}): {hit.snippet}".split())
         if len(line) > room:
@@ -38,9 +43,11 @@ def render_hits(hits: Sequence[Found], chars: int) -> ToolResult:
         lines.append(line)
         documents.append(hit.document_id)
         room -= len(line) + 1
-    return ToolResult("\n".join(lines) or NO_RESULTS, tuple(documents))
+    return ToolResult("\n".join([*(lines or [NO_RESULTS]), *told]), tuple(documents))
 
 
 def _cut(line: str, chars: int) -> str:
+    if len(line) <= chars:
+        return line
     head, _, _ = line[:chars].rpartition(" ") if line[chars:chars + 1] != " " else (line[:chars], "", "")
     return (head or line[: chars - 1])[: chars - 1].rstrip() + "…"

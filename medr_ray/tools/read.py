@@ -5,7 +5,6 @@ returned is always quoted text with its source: data for the agent, never an ins
 cut-off a page that states no date, or a later one, is not read.
 """
 
-import asyncio
 import datetime
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +17,7 @@ from medr_ray.tools.base import ToolResult
 from medr_ray.tools.reading.extraction import to_text
 from medr_ray.tools.reading.fetching import fetch
 from medr_ray.tools.reading.quoting import ModelQuoter, Quoter, RulesQuoter
-from medr_ray.tools.search import Searcher
+from medr_ray.tools.search import Searcher, of_index
 
 WEB = "WEB:"
 _LEAST = 80  # characters shown of a text, whatever room its heading leaves
@@ -85,7 +84,8 @@ class ReadTool:
         return await self._quoted(f"{WEB}{page.url}", f"{text.title or 'Untitled'} ({about})", goal, text.text)
 
     async def _document(self, document_id: str, goal: str) -> ToolResult:
-        found = None if self._shelf is None else await asyncio.to_thread(self._shelf.document, document_id)
+        shelf = self._shelf
+        found = None if shelf is None else await of_index(self.name, lambda: shelf.document(document_id))
         if found is None:
             raise ToolError(f"read: {document_id[:100]!r} is neither an http address nor the id of a found document")
         return await self._quoted(document_id, f"{found.title} ({document_id})", goal, found.text)

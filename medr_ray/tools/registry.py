@@ -1,20 +1,131 @@
-"""Tools by the names the configuration uses."""
+"""Tools by the names the configuration uses.
 
-from collections.abc import Sequence
+A name in ``agent.tools`` is one of the built-in tools, ``mcp:<server>`` (every tool of a foreign server in
+``tools.mcp``), or ``package.module:object``: a typed function (see ``tools.schema``), a Tool, or a factory
+``make(config, searcher)`` of one. Modules are imported when one of their tools is asked for.
+"""
 
-from medr_ray.core.errors import ConfigError
-from medr_ray.tools.base import Tool
-from medr_ray.tools.medical import MedicalSearchTool
-from medr_ray.tools.search import Searcher, SearchTool
+import difflib
+import importlib
+import inspect
+import re
+from collections import Counter
+from typing import Any
 
-_TOOLS: dict[str, type[SearchTool] | type[MedicalSearchTool]] = {
-    tool.name: tool for tool in (SearchTool, MedicalSearchTool)
+from medr_ray.core.config import PipelineConfig
+from medr_ray.core.errors import ConfigError, MedrError
+from medr_ray.core.run import Directory
+from medr_ray.retrieval.retriever import Retriever
+from medr_ray.tools.base import TOOL_NAME, Tool
+from medr_ray.tools.cassette import open_cassette
+from medr_ray.tools.schema import from_function
+from medr_ray.tools.search import Searcher
+
+BUILT_IN = {
+    "search": "medr_ray.tools.search:make",
+    "medical_search": "medr_ray.tools.medical:make",
+    "read": "medr_ray.tools.read:make",
+    "diagnose": "medr_ray.tools.diagnose:make",
 }
+_FOREIGN = "mcp:"
+_FACTORY = ["config", "searcher"]  # the arguments by which a factory is known
 
 
-def build_tools(names: Sequence[str], retriever: Searcher, chars: int) -> list[Tool]:
-    """The named tools over one retriever, in order. Raises ConfigError for a name that is no tool."""
-    unknown = [name for name in names if name not in _TOOLS]
-    if unknown:
-        raise ConfigError(f"agent.tools: there is no tool {unknown[0]!r}; there are {', '.join(_TOOLS)}")
-    return [_TOOLS[name](retriever, chars) for name in names]
+def open_tools(config: PipelineConfig, index: Directory) -> list[Tool]:
+    """The agent's tools over the index in this directory, which is left alone where a cassette answers in its place.
+
+    Raises ConfigError as ``build_tools`` does, and what ``Retriever.open`` raises.
+    """
+    if config.tools.cassette.mode == "replay":
+        return open_cassette(config).tools(config.agent.tools)
+    return build_tools(config, _searcher(config, index))
+
+
+def _searcher(config: PipelineConfig, index: Directory) -> Searcher:
+    """The index, and the live sources beside it where there are any, both without what came after the cut-off."""
+    from medr_ray.retrieval.live import combine, open_live
+
+    retriever = Retriever.open(index, config.retrieval, config.models, before=config.tools.before)
+    live = open_live(config.tools.live, config.retrieval, config.tools.before)
+    return combine(retriever, live, config.retrieval.results)
+
+
+def build_tools(config: PipelineConfig, searcher: Searcher) -> list[Tool]:
+    """The tools named in ``agent.tools``, in order, over one searcher; recorded where ``tools.cassette`` says so.
+
+    Raises ConfigError for a name that is no tool, a module that cannot be imported, and two tools of one name;
+    InfrastructureError when a foreign server is out of reach.
+    """
+    if config.tools.cassette.mode == "replay":
+        return open_cassette(config).tools(config.agent.tools)
+    groups = {name: _selected(name, config, searcher) for name in config.agent.tools}
+    _check_names([tool.name for name in config.agent.tools for tool in groups[name]])
+    if config.tools.cassette.mode == "record":
+        return open_cassette(config).recorded(groups)
+    return [tool for group in groups.values() for tool in group]
+
+
+def _selected(name: str, config: PipelineConfig, searcher: Searcher) -> list[Tool]:
+    """The tools that one name in ``agent.tools`` stands for."""
+    if name.startswith(_FOREIGN):
+        return _foreign(name.removeprefix(_FOREIGN), config)
+    target = BUILT_IN.get(name, name)
+    if ":" not in target:
+        near = difflib.get_close_matches(name, BUILT_IN, n=1)
+        known = ", ".join([*BUILT_IN, "mcp:<server>", "package.module:function"])
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {known}"
+        raise ConfigError(f"agent.tools: there is no tool {name!r}: {hint}")
+    return [_made(target, _loaded(target), config, searcher)]
+
+
+def _foreign(server: str, config: PipelineConfig) -> list[Tool]:
+    from medr_ray.tools.mcp import foreign_tools
+
+    if server not in config.tools.mcp:
+        near = difflib.get_close_matches(server, config.tools.mcp, n=1, cutoff=0.0)
+        raise ConfigError(f"agent.tools: tools.mcp has no server {server!r}: "
+                          + (f"did you mean {near[0]!r}?" if near else "it is empty"))
+    return foreign_tools(server, config.tools.mcp[server])
+
+
+def _loaded(target: str) -> Any:
+    """What ``package.module:object`` names."""
+    module_name, _, attribute = target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except MedrError:
+        raise
+    except Exception as error:  # a module may fail in any way while it is imported
+        raise ConfigError(f"agent.tools: {target}: {module_name} cannot be imported: "
+                          f"{type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        near = difflib.get_close_matches(attribute, vars(module), n=1)
+        raise ConfigError(f"agent.tools: {target}: {module_name} has no {attribute!r}"
+                          + (f": did you mean {near[0]!r}?" if near else ""))
+    return getattr(module, attribute)
+
+
+def _made(target: str, found: Any, config: PipelineConfig, searcher: Searcher) -> Tool:
+    """The tool behind what was found: itself, a factory's, or a function's."""
+    if _is_tool(found):
+        return found
+    if not callable(found):
+        raise ConfigError(f"agent.tools: {target} is neither a function nor a tool, but {type(found).__name__}")
+    if list(inspect.signature(found).parameters) != _FACTORY:
+        return from_function(found)
+    made = found(config, searcher)
+    if not _is_tool(made):
+        raise ConfigError(f"agent.tools: {target} made no tool, but {type(made).__name__}")
+    return made
+
+
+def _is_tool(one: Any) -> bool:
+    return all(hasattr(one, part) for part in ("name", "description", "parameters", "call"))
+
+
+def _check_names(names: list[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigError(f"agent.tools: {count} tools are named {name!r}: keep one")
+        if not re.fullmatch(TOOL_NAME, name):
+            raise ConfigError(f"agent.tools: {name!r} is no name for a tool: 1 to 64 of A-Z a-z 0-9 _ -")

@@ -1,27 +1,37 @@
-"""``search``: the most relevant documents of every source."""
+"""``search``: the most relevant documents of every source, or of the web where ``tools.web.provider`` names one."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, MedrError, ToolError
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
 from medr_ray.tools.observations import Found, render_hits
+from medr_ray.tools.threads import Threads
 
 _MAX_QUERY = 1000  # characters; a longer query is a pasted text, not a search
 QUERY = {"type": "string", "maxLength": _MAX_QUERY, "description": "what to look for"}
+T = TypeVar("T")
+_THREADS = Threads()
+_CORPUS = "Search the medical literature and the disease records; returns the most relevant passages."
+_WEB = "Search the web; returns the most relevant pages with their addresses."
 
 
 class Searcher(Protocol):
-    """The part of ``retrieval.retriever.Retriever`` the tools use. The calls block."""
+    """What searches for the tools: ``retrieval.retriever.Retriever``, live sources, both together, the web. The calls
+    block; their results may carry ``notes`` on what is missing (``retrieval.live.noted``)."""
 
     def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[Found]:
         """Hits by relevance."""
         ...
 
-    def medical_search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[Found]:
-        """Hits by relevance and clinical authority."""
+    def medical_search(
+        self, query: str, *, sources: Sequence[str] | None = None, since: int | None = None, until: int | None = None,
+        types: Sequence[str] | None = None,
+    ) -> Sequence[Found]:
+        """Hits by relevance and clinical authority. ``since`` and ``until`` are years, inclusive; ``types`` kinds of
+        evidence (``retrieval.authority.KINDS``)."""
         ...
 
 
@@ -29,19 +39,26 @@ class SearchTool:
     """Search by relevance. ``observation_chars`` bounds what the agent is shown."""
 
     name = "search"
-    description = "Search the medical literature and the disease records; returns the most relevant passages."
     parameters: Mapping[str, Any] = {
         "type": "object", "properties": {"query": QUERY}, "required": ["query"], "additionalProperties": False,
     }
 
-    def __init__(self, searcher: Searcher, observation_chars: int) -> None:
-        self._searcher, self._chars = searcher, observation_chars
+    def __init__(self, searcher: Searcher, observation_chars: int, description: str = _CORPUS) -> None:
+        self._searcher, self._chars, self.description = searcher, observation_chars, description
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
         """The hits as text; raises ToolError for wrong arguments, InfrastructureError when the index fails."""
         check_arguments(self.name, self.parameters, arguments)
         query = asked(self.name, arguments)
         return await blocking_search(self.name, lambda: self._searcher.search(query), self._chars)
+
+
+def make(config: PipelineConfig, searcher: Searcher) -> SearchTool:
+    """The tool over the web where a provider is configured, else over the corpus."""
+    from medr_ray.tools.web_search import open_web
+
+    web = open_web(config.tools.web, config.tools.before)
+    return SearchTool(web or searcher, config.agent.observation_chars, _WEB if web else _CORPUS)
 
 
 def asked(tool: str, arguments: Mapping[str, Any]) -> str:
@@ -53,9 +70,16 @@ def asked(tool: str, arguments: Mapping[str, Any]) -> str:
 
 
 async def blocking_search(tool: str, search: Callable[[], Sequence[Found]], chars: int) -> ToolResult:
-    """Run a blocking search in a thread, so that other rollouts of the worker go on."""
+    """The hits of a blocking search as text."""
+    hits = await of_index(tool, search)
+    return render_hits(hits, chars, getattr(hits, "notes", ()))
+
+
+async def of_index(tool: str, work: Callable[[], T]) -> T:
+    """Blocking work with the index in a thread, so that other rollouts of the worker go on. InfrastructureError when
+    the index fails."""
     try:
-        return render_hits(await asyncio.to_thread(search), chars)
+        return await _THREADS.run(work)
     except MedrError:
         raise
     except (OSError, RuntimeError, ValueError) as error:  # what the index raises when its files are gone or broken

@@ -165,4 +165,4 @@ def _note(row: dict[str, Any]) -> str:
 SFT = Stage(name="sft", needs=("trajectories",), sections=("sft", "models"), execute=execute_sft)
 GRPO = Stage(
     name="grpo", needs=("sft", "questions", "index"),
-    sections=("grpo", "agent", "retrieval", "models", "engine", "llm"), execute=execute_grpo)
+    sections=("grpo", "agent", "tools", "retrieval", "models", "engine", "llm"), execute=execute_grpo)

@@ -4,12 +4,15 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
+from medr_ray.core.config import AgentConfig, PipelineConfig
+from medr_ray.core.errors import InfrastructureError, ToolError
+from medr_ray.retrieval.live.noted import Noted
 from medr_ray.tools import ToolResult, build_tools
 from medr_ray.tools.observations import render_hits
 
@@ -39,7 +42,7 @@ class _Searcher:
     def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[_Hit]:
         return self._answer("search", query, sources)
 
-    def medical_search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[_Hit]:
+    def medical_search(self, query: str, *, sources: Sequence[str] | None = None, **_: Any) -> Sequence[_Hit]:
         return self._answer("medical_search", query, sources)
 
     def _answer(self, how: str, query: str, sources: Sequence[str] | None) -> Sequence[_Hit]:
@@ -51,7 +54,8 @@ class _Searcher:
 
 
 def _call(name: str, arguments: dict[str, object], searcher: _Searcher | None = None, chars: int = 900) -> ToolResult:
-    (tool,) = build_tools([name], searcher or _Searcher(), chars)
+    config = PipelineConfig(agent=AgentConfig(tools=(name,), observation_chars=chars))
+    (tool,) = build_tools(config, searcher or _Searcher())
     return asyncio.run(tool.call(arguments))
 
 
@@ -114,7 +118,7 @@ def test_only_whole_lines_are_shown_and_only_their_documents_count() -> None:
 
 
 def test_a_long_first_line_is_cut_after_a_word() -> None:
-    result = _call("search", {"query": "Marfan"}, chars=60)
+    result = render_hits(_HITS, 60)
     assert result.text == "[1] Marfan syndrome (HPO:OMIM:154700): The mode of…"
     assert result.documents == ("HPO:OMIM:154700",)
 
@@ -129,6 +133,16 @@ def test_observations_never_exceed_their_room(hits: list[_Hit], chars: int) -> N
     assert result.documents == tuple(hit.document_id for hit in hits[: len(result.documents)])
 
 
-def test_an_unknown_tool_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigError, match="no tool 'browse'; there are search, medical_search"):
-        build_tools(["browse"], _Searcher(), 900)
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=400), max_size=3), st.integers(min_value=100, max_value=900))
+def test_notes_on_what_is_missing_leave_room_for_hits(notes: list[str], chars: int) -> None:
+    result = render_hits(_HITS, chars, notes)
+    assert len(result.text) <= chars
+    assert result.documents[0] == "HPO:OMIM:154700"
+
+
+def test_a_source_that_did_not_answer_is_told() -> None:
+    result = _call("search", {"query": "Marfan"}, _Searcher(hits=Noted(_HITS[:1], ["pubmed is down"])))
+    assert result.text.splitlines()[1:] == ["Note: pubmed is down"]
+    assert _call("search", {"query": "x"}, _Searcher(hits=Noted((), ["all\nare down"]))).text == (
+        "No results.\nNote: all are down")

@@ -14,7 +14,7 @@ from medr_ray.core.config.models import EngineConfig, ModelsConfig
 from medr_ray.core.config.pipeline import PipelineConfig
 from medr_ray.core.config.questions import DirectedPredicate, Paradigm, QuestionsConfig
 from medr_ray.core.config.read import ReadConfig
-from medr_ray.core.config.retrieval import IndexConfig, RetrievalConfig
+from medr_ray.core.config.retrieval import DocumentSource, EncodingConfig, IndexConfig, RetrievalConfig
 from medr_ray.core.config.rollouts import RolloutsConfig
 from medr_ray.core.config.run import RayConfig, RunConfig
 from medr_ray.core.config.section import Backend, Section
@@ -31,6 +31,8 @@ __all__ = [
     "CorpusConfig",
     "DiagnosisConfig",
     "DirectedPredicate",
+    "DocumentSource",
+    "EncodingConfig",
     "EndpointConfig",
     "EngineConfig",
     "EntitiesConfig",

@@ -17,16 +17,17 @@ _MOST = 48  # words; the rest of a longer query adds nothing
 
 def plain(text: str) -> str:
     """On one line: white space collapsed, hidden characters gone."""
-    return " ".join(_seen(text).split())
+    return " ".join(visible(text).split())
 
 
 def plain_lines(text: str) -> str:
     """Line by line as ``plain``, empty lines left out."""
-    lines = (" ".join(line.split()) for line in _seen(text).split("\n"))
+    lines = (" ".join(line.split()) for line in visible(text).split("\n"))
     return "\n".join(filter(None, lines))
 
 
-def _seen(text: str) -> str:
+def visible(text: str) -> str:
+    """The characters that a person sees, and white space."""
     return "".join(one for one in text if one.isspace() or unicodedata.category(one) not in _HIDDEN)
 
 

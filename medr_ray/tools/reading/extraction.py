@@ -5,12 +5,12 @@ import asyncio
 import json
 import math
 import sys
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ToolError
+from medr_ray.retrieval.live.text import visible
 from medr_ray.tools.reading import parser
 from medr_ray.tools.reading.fetching import Page
 
@@ -49,12 +49,7 @@ async def to_text(page: Page, limits: ReadConfig) -> Text:
     result = json.loads(out)
     if "error" in result:
         raise ToolError(f"read: {page.url[:200]}: {result['error']}")
-    text = _clean(result["text"])
+    text = visible(result["text"])
     if not text.strip():
         raise ToolError(f"read: {page.url[:200]} holds no text")
-    return Text(" ".join(_clean(result["title"]).split())[:_TITLE_CHARS], result["date"], text, result["note"])
-
-
-def _clean(text: str) -> str:
-    """Without control and invisible formatting characters, which only a machine would read."""
-    return "".join(one for one in text if one in "\n\t" or unicodedata.category(one) not in ("Cc", "Cf", "Co", "Cs"))
+    return Text(" ".join(visible(result["title"]).split())[:_TITLE_CHARS], result["date"], text, result["note"])

@@ -1,0 +1,75 @@
+"""Blocking work beside the event loop: what hangs stops nobody else."""
+
+import asyncio
+import contextvars
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from medr_ray.tools.threads import Threads
+
+
+def test_the_result_and_the_failure_of_the_work_come_back() -> None:
+    def fail() -> None:
+        raise KeyError("x")
+
+    assert asyncio.run(Threads().run(threading.current_thread)) is not threading.main_thread()
+    with pytest.raises(KeyError):
+        asyncio.run(Threads().run(fail))
+
+
+def test_work_that_hangs_leaves_its_place_to_the_next() -> None:
+    ever = threading.Event()
+
+    async def several() -> str:
+        threads = Threads(most=2)
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await threads.run(ever.wait)
+        return await threads.run(lambda: "done")
+
+    assert asyncio.run(several()) == "done"
+    ever.set()
+
+
+def test_no_more_work_than_allowed_runs_at_once() -> None:
+    running, most, turn = 0, 0, threading.Lock()
+    meet = threading.Barrier(2, timeout=5)
+
+    def work() -> None:
+        nonlocal running, most
+        with turn:
+            running += 1
+            most = max(most, running)
+        meet.wait()
+        with turn:
+            running -= 1
+
+    async def several() -> None:
+        threads = Threads(most=2)
+        await asyncio.gather(*(threads.run(work) for _ in range(8)))
+
+    asyncio.run(several())
+    assert most == 2
+
+
+def test_the_work_sees_the_callers_context() -> None:
+    variable = contextvars.ContextVar("variable", default="none")
+
+    async def caller() -> str:
+        variable.set("mine")
+        return await Threads().run(variable.get)
+
+    assert asyncio.run(caller()) == "mine"
+
+
+def test_the_process_ends_while_work_hangs() -> None:
+    script = ("import asyncio, threading\nfrom medr_ray.tools.threads import Threads\n"
+              "async def main():\n    async with asyncio.timeout(0.05):\n"
+              "        await Threads().run(threading.Event().wait)\n"
+              "try:\n    asyncio.run(main())\nexcept TimeoutError:\n    print('left')\n")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "left\n"
