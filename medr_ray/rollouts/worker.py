@@ -1,16 +1,37 @@
-"""A worker actor: opens the index once, then runs many episodes concurrently on its event loop."""
+"""A worker actor: makes its environment once, then runs many episodes concurrently on its event loop.
 
-from collections.abc import Callable
+What holds: whatever the event loop does, ``beat`` answers, for it runs in a thread of its own; an infrastructure
+failure comes back as a report with its kind, everything else that is raised is a bug.
+"""
+
+import asyncio
+import os
+import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from medr_ray.agent.loop import NO_FAULTS, FaultPlan, run_episode
+import ray
+
+from medr_ray.agent.loop import FaultPlan, run_episode
 from medr_ray.agent.policies import Policy
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Question, Trajectory
 from medr_ray.core.run import Directory
-from medr_ray.retrieval.retriever import Retriever
-from medr_ray.tools.registry import build_tools
+from medr_ray.rollouts.failures import MODEL
+from medr_ray.rollouts.progress import Board, Progress, WatchedPolicy, WatchedTool
+from medr_ray.rollouts.stacks import task_stacks, thread_stacks
+from medr_ray.tools.base import Tool, for_episode
+from medr_ray.tools.registry import open_tools
+
+WATCH = "watch"  # the concurrency group of what must answer while the event loop is busy
+_TICK_SECONDS = 0.5
+
+
+def task_key(question_id: str, mode: str, rollout: int) -> str:
+    """What the ledger knows a rollout by."""
+    return f"{question_id}/{mode}/{rollout}"
 
 
 @dataclass(frozen=True)
@@ -23,8 +44,7 @@ class RolloutTask:
 
     @property
     def key(self) -> str:
-        """What the ledger knows the task by."""
-        return f"{self.question.question_id}/{self.mode}/{self.rollout}"
+        return task_key(self.question.question_id, self.mode, self.rollout)
 
 
 class PolicyFactory(Protocol):
@@ -35,20 +55,97 @@ class PolicyFactory(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Environment:
+    """What a worker runs its episodes with."""
+
+    tools: Sequence[Tool]
+    policies: PolicyFactory
+
+
+MakeEnvironment = Callable[[], Environment]  # called inside the worker; must be picklable
+
+
+@dataclass(frozen=True)
+class IndexEnvironment:
+    """The configured tools over an index. ``index_uri`` is the index stage's directory."""
+
+    config: PipelineConfig
+    index_uri: str
+    make_factory: Callable[[], PolicyFactory]
+
+    def __call__(self) -> Environment:
+        return Environment(open_tools(self.config, Directory(self.index_uri)), self.make_factory())
+
+
+@dataclass(frozen=True)
+class Report:
+    """How an episode ended: with a trajectory, or with an infrastructure failure of a kind (``rollouts.failures``)."""
+
+    trajectory: Trajectory | None
+    kind: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A sign of life. ``blocked``: the event loop has not come round for too long. ``standstill`` is the account of a
+    worker on which nothing moves, with its stacks; empty otherwise, and told once per standstill."""
+
+    blocked: bool
+    standstill: str = ""
+
+
 class RolloutWorker:
-    """Runs episodes. ``index_uri`` is the index stage's directory."""
+    """Runs episodes under a configuration in an environment."""
 
-    def __init__(
-        self, config: PipelineConfig, index_uri: str, make_factory: Callable[[], PolicyFactory],
-        faults: FaultPlan = NO_FAULTS,
-    ) -> None:
+    def __init__(self, config: PipelineConfig, make_environment: MakeEnvironment, faults: FaultPlan) -> None:
         self._config, self._faults = config, faults
-        retriever = Retriever.open(Directory(index_uri), config.retrieval, config.models)
-        self._tools = build_tools(config.agent.tools, retriever, config.agent.observation_chars)
-        self._factory = make_factory()
+        self._environment = make_environment()
+        self._board = Board()
+        self._told = False
 
-    async def run(self, task: RolloutTask) -> Trajectory:
-        """One episode; raises InfrastructureError as ``run_episode`` does."""
+    async def ready(self) -> None:
+        """Answers once the environment is made; from then on the event loop is watched."""
+        self._loop = asyncio.get_running_loop()
+        self._ticker = asyncio.create_task(self._tick(), name="ticker")
+
+    async def run(self, task: RolloutTask) -> Report:
+        """One episode."""
+        with self._board.episode(task.key) as progress:
+            try:
+                return Report(await self._run(task, progress))
+            except InfrastructureError as error:
+                return Report(None, progress.failure, str(error))
+
+    async def _run(self, task: RolloutTask, progress: Progress) -> Trajectory:
+        with progress.at("set-up", MODEL):
+            policy = WatchedPolicy(self._environment.policies(task), progress)
+        tools = [WatchedTool(tool, progress) for tool in for_episode(self._environment.tools)]
         return await run_episode(
-            task.question, self._factory(task), self._tools, self._config.agent,
+            task.question, policy, tools, self._config.agent,
             mode=task.mode, rollout=task.rollout, faults=self._faults)
+
+    @ray.method(concurrency_group=WATCH)
+    def beat(self) -> Beat:
+        """Look whether anything moves."""
+        limit = self._config.rollouts.stall_seconds
+        blocked = self._board.lag() > limit
+        standing = blocked or self._board.quiet() > limit
+        first, self._told = standing and not self._told, standing
+        return Beat(blocked, self._account(blocked) if first else "")
+
+    def _account(self, blocked: bool) -> str:
+        """Open episodes and stacks; names of places in code, never values."""
+        state = "blocked" if blocked else "waiting"
+        lines = [
+            f"worker process {os.getpid()} on {platform.node()}: nothing moved for {self._board.quiet():.0f} s; its "
+            f"event loop is {state}, it came round {self._board.lag():.1f} s ago", "", "open rollouts:"]
+        lines += [
+            f"  {one.key}: {one.age:.0f} s old, for {one.waited:.0f} s at: {one.step}" for one in self._board.open()]
+        return "\n".join([*lines, "", thread_stacks(), "", task_stacks(self._loop)])
+
+    async def _tick(self) -> None:
+        while True:
+            self._board.ticks()
+            await asyncio.sleep(_TICK_SECONDS)

@@ -1,93 +1,166 @@
-"""The pool with real worker processes: one is killed, one task keeps failing; nothing is lost or made twice."""
+"""The pool with real worker processes: they die, stand still, come and go; nothing is lost or made twice."""
 
-import os
-import signal
-from collections.abc import Sequence
-from dataclasses import replace
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from support.questions import worded_question
 from support.small_index import KRABBE, build_index
+from support.waiting_environment import ANSWER, LookingUp, Script, WaitingEnvironment, make_tasks, trajectory_of
 
-from medr_ray.agent.policies import Policy, PolicyTurn
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.errors import InfrastructureError
-from medr_ray.core.records import Message
+from medr_ray.core.errors import MedrError
 from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
-from medr_ray.rollouts.ledger import Ledger
-from medr_ray.rollouts.pool import RolloutPool
-from medr_ray.rollouts.worker import PolicyFactory, RolloutTask
-from medr_ray.trajectories.teacher import RulesTeacherFactory
+from medr_ray.rollouts.crew import Event
+from medr_ray.rollouts.failures import DEADLINE, MODEL, STALLED, STRAGGLER, WORKER_DIED
+from medr_ray.rollouts.outcomes import RolloutOutcome
+from medr_ray.rollouts.pool import RolloutPool, _Flight
+from medr_ray.rollouts.schedule import Item
+from medr_ray.rollouts.worker import Report, RolloutTask
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
 
-def sabotage(marker: str) -> PolicyFactory:
-    """The rules teacher, but rollout 2 kills its worker the first time and rollout 5 never reaches its model."""
-    teacher = RulesTeacherFactory(("search", "medical_search"))
-
-    class Unreachable:
-        async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
-            raise InfrastructureError("endpoint down")
-
-    def make(task: RolloutTask) -> Policy:
-        if task.rollout == 2 and not os.path.exists(marker):
-            Path(marker).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return Unreachable() if task.rollout == 5 else teacher(task)
-
-    return make
-
-
 def config(*overrides: str) -> PipelineConfig:
     return load_config(None, ["retrieval.mode=text", "rollouts.workers=1", "rollouts.max_workers=2",
-                              "rollouts.concurrency=3", *overrides], environment={})
+                              "rollouts.concurrency=4", *overrides], environment={})
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Directory:
-    return build_index(tmp_path_factory.mktemp("index"), [KRABBE])
+def waiting_pool(settings: PipelineConfig, reports: Directory | None = None, **scripts: Script) -> RolloutPool:
+    return RolloutPool(settings, environment=WaitingEnvironment(scripts), reports=reports)
 
 
-def tasks() -> list[RolloutTask]:
-    return [RolloutTask(worded_question(), "guided", rollout) for rollout in range(8)]
+def by_key(outcomes: list[RolloutOutcome]) -> dict[str, RolloutOutcome]:
+    """Outcomes by mode and rollout, of which none may be there twice."""
+    found = {f"{one.task.mode}/{one.task.rollout}": one for one in outcomes}
+    assert len(found) == len(outcomes)
+    return found
 
 
-def test_a_killed_worker_costs_nothing_and_a_lost_cause_is_named(index: Directory, tmp_path: Path) -> None:
-    factory = sabotage(str(tmp_path / "killed"))  # made here, so that it travels whole: workers cannot import a test
-    with RolloutPool(config(), index.uri, lambda: factory) as pool:
-        outcomes = {one.task.rollout: one for one in pool.run(tasks())}
-    assert sorted(outcomes) == list(range(8))
-    assert [one.failure for one in outcomes.values() if one.trajectory is None and one.task.rollout != 5] == []
-    assert (tmp_path / "killed").exists()
-    assert {n for n, one in outcomes.items() if one.trajectory is None} == {5}
-    assert "endpoint down" in outcomes[5].failure
-    answers = {one.trajectory.answer for one in outcomes.values() if one.trajectory}
-    assert answers == {"Autosomal recessive inheritance"}
+def test_the_configured_tools_over_an_index_are_the_environment(tmp_path: Path) -> None:
+    index = build_index(tmp_path / "index", [KRABBE])
+    tasks = [RolloutTask(worded_question(), "guided", rollout) for rollout in range(3)]
+    with RolloutPool(config(), index.uri, lambda: LookingUp) as pool:
+        outcomes = by_key(list(pool.run(tasks)))
+    assert [one.kind for one in outcomes.values()] == [""] * 3
+    answers = {str(one.trajectory.answer) for one in outcomes.values() if one.trajectory}
+    assert [one for one in answers if "Autosomal recessive" not in one] == []
 
 
-def test_the_ledger_goes_on_where_it_stopped(index: Directory, tmp_path: Path) -> None:
-    ledger = Ledger(Directory(str(tmp_path)), part_size=2)
-    factory = RulesTeacherFactory(("search",))
-    with RolloutPool(config(), index.uri, lambda: factory) as pool:
-        for done, _ in enumerate(ledger.record(pool.run(tasks()[:5])), 1):
-            if done == 4:
-                break
-        again = Ledger(Directory(str(tmp_path)), part_size=2)
-        waiting = again.open_tasks(tasks())
-        assert 4 <= len(waiting) <= 6
-        list(again.record(pool.run(waiting)))
-    final = Ledger(Directory(str(tmp_path)), part_size=2)
-    assert sorted(one.rollout for one in final.done()) == list(range(8))
-    assert final.open_tasks(tasks()) == []
+def test_a_killed_worker_costs_nothing_and_a_lost_cause_is_named(tmp_path: Path) -> None:
+    plain = Script(think=0.2, wait=0.1)
+    with waiting_pool(config(), plain=plain, once=Script(happens="die", marks=str(tmp_path)),
+                      lost=Script(happens="unreachable")) as pool:
+        outcomes = by_key(list(pool.run([*make_tasks(6), *make_tasks(1, "once"), *make_tasks(1, "lost")])))
+        assert pool.figures()["lost"] == 1
+    lost = outcomes.pop("lost/0")
+    assert (lost.trajectory, lost.failure, lost.kind, lost.attempts) == (None, "endpoint down", MODEL, 3)
+    assert len(outcomes) == 7
+    assert {one.trajectory.answer if one.trajectory else None for one in outcomes.values()} == {ANSWER}
+    assert outcomes["once/0"].attempts == 2
 
 
-def test_a_bug_of_ours_is_raised_not_retried(index: Directory) -> None:
-    class Broken:
-        def __call__(self, task: RolloutTask) -> Policy:
-            raise ZeroDivisionError("bug")
+def test_one_that_brings_every_worker_down_takes_no_other_with_it() -> None:
+    with waiting_pool(config("rollouts.max_workers=1"), plain=Script(think=0.3), deadly=Script(happens="die")) as pool:
+        outcomes = by_key(list(pool.run([*make_tasks(1, "deadly"), *make_tasks(3)])))
+        assert pool.figures()["lost"] == 3
+    deadly = outcomes.pop("deadly/0")
+    assert (deadly.trajectory, deadly.kind, deadly.attempts) == (None, WORKER_DIED, 3)
+    assert [one.kind for one in outcomes.values()] == [""] * 3
 
-    with RolloutPool(config(), index.uri, Broken) as pool, pytest.raises(Exception, match="bug"):
-        list(pool.run([replace(tasks()[0])]))
+
+def test_deadlines_hold(tmp_path: Path) -> None:
+    settings = config("agent.seconds=4", "rollouts.retries=0", "rollouts.stall_seconds=1.5")
+    with waiting_pool(settings, Directory(str(tmp_path)), hanging=Script(happens="hang"), plain=Script()) as pool:
+        outcomes = by_key(list(pool.run([*make_tasks(1, "hanging"), *make_tasks(2)])))
+        assert pool.figures()["lost"] == 0  # it waits, it is not blocked
+    assert (outcomes["hanging/0"].trajectory, outcomes["hanging/0"].kind) == (None, DEADLINE)
+    assert {one.kind for key, one in outcomes.items() if key != "hanging/0"} == {""}
+    account = next((tmp_path / "stalls").glob("*-worker-*.txt")).read_text()
+    assert "at: model, turn 1" in account
+    assert "in _hang" in account
+
+
+@pytest.mark.parametrize(("happens", "account"), [
+    ("block", ["its event loop is blocked", "standing/0: ", "time.sleep(3600)"]), ("freeze", ["gave no sign of life"])])
+def test_a_worker_that_stands_still_is_reported_and_replaced(happens: str, account: list[str], tmp_path: Path) -> None:
+    standing = Script(happens=happens, marks=str(tmp_path / "marks"))
+    (tmp_path / "marks").mkdir()
+    with waiting_pool(config("rollouts.stall_seconds=2"), Directory(str(tmp_path)), standing=standing,
+                      plain=Script(think=0.1)) as pool:
+        outcomes = by_key(list(pool.run([*make_tasks(3), *make_tasks(1, "standing")])))
+        figures = pool.figures()
+    for frozen in psutil.Process().children(recursive=True):
+        if frozen.status() == psutil.STATUS_STOPPED:
+            frozen.kill()
+    assert {one.trajectory.answer if one.trajectory else None for one in outcomes.values()} == {ANSWER}
+    assert figures["lost"] == 1
+    assert figures["failed_attempts"][STALLED] >= 1
+    [report] = (tmp_path / "stalls").glob("*-worker-*.txt")
+    assert [one for one in account if one not in report.read_text()] == []
+
+
+def test_stragglers_are_cut_from_their_groups_and_are_no_answers(tmp_path: Path) -> None:
+    groups = [[*make_tasks(3, question=1), *make_tasks(1, "hanging", question=1)], make_tasks(4, question=2)]
+    settings = config("rollouts.straggler_seconds=1")
+    with waiting_pool(settings, plain=Script(think=0.05), hanging=Script(happens="hang")) as pool:
+        found = {one.outcomes[0].task.question.question_id: one for one in pool.run_groups(groups, 0.75)}
+        assert pool.figures()["failed_attempts"] == {STRAGGLER: 1}
+    cut, whole = found[groups[0][0].question.question_id], found[groups[1][0].question.question_id]
+    assert [one.kind for one in cut.outcomes] == ["", "", "", STRAGGLER]
+    assert [one.task for one in cut.outcomes] == groups[0]
+    assert (cut.viable, len(cut.trajectories), len(whole.trajectories)) == (True, 3, 4)
+
+
+def test_the_pool_grows_with_its_tasks_and_gives_workers_back() -> None:
+    with waiting_pool(config("rollouts.workers=0", "rollouts.idle_seconds=0", "rollouts.concurrency=1"),
+                      plain=Script(think=0.2)) as pool:
+        assert pool.figures()["started"] == 0
+        assert len(by_key(list(pool.run(make_tasks(12))))) == 12
+        pool._timer.join()
+        assert (pool.figures()["started"], pool.figures()["returned"]) == (2, 2)
+        assert len(by_key(list(pool.run(make_tasks(1))))) == 1
+
+
+def test_workers_that_cannot_be_placed_are_not_waited_for() -> None:
+    with waiting_pool(config("rollouts.workers=2", "rollouts.worker_cpus=2.5"), plain=Script()) as pool:
+        assert len(by_key(list(pool.run(make_tasks(12))))) == 12  # the cluster has four CPUs
+
+
+def test_a_run_that_nobody_follows_to_its_end_leaves_the_pool_usable() -> None:
+    with waiting_pool(config(), plain=Script(), hanging=Script(happens="hang")) as pool:
+        for _ in range(3):  # eight rollouts fit in all
+            stream = pool.run([*make_tasks(1), *make_tasks(6, "hanging")])
+            next(stream)
+            with pytest.raises(MedrError, match="running tasks already"):
+                next(pool.run(make_tasks(1)))
+            stream.close()  # type: ignore[attr-defined]
+        assert len(by_key(list(pool.run(make_tasks(5))))) == 5
+
+
+def test_a_bug_of_ours_is_raised_not_retried() -> None:
+    with waiting_pool(config(), plain=Script(happens="bug")) as pool, pytest.raises(ZeroDivisionError, match="bug"):
+        list(pool.run(make_tasks(1)))
+
+
+def test_an_environment_that_cannot_be_made_is_an_error() -> None:
+    def broken() -> Any:
+        raise ValueError("no such index")
+
+    with (RolloutPool(config(), environment=broken) as pool,
+          pytest.raises(Exception, match="no such index")):
+        list(pool.run(make_tasks(1)))
+
+
+def test_an_answer_that_comes_after_its_task_was_given_up_is_dropped_and_counted() -> None:
+    with waiting_pool(config("rollouts.workers=0")) as pool:
+        [task] = make_tasks(1)
+        answer: Future[Report] = Future()
+        pool._flights[0] = _Flight(Item(0, task), 7, lambda: None, 0.0, settled=True)
+        answer.set_result(Report(trajectory_of(task)))
+        pool._handle(Event("landed", 0, answer))
+        assert pool.figures()["late"] == 1
+        assert pool._done == []

@@ -1,0 +1,70 @@
+"""When a group is whole, when it is viable, and whom it need not wait for."""
+
+import pytest
+from support.waiting_environment import make_tasks, trajectory_of
+
+from medr_ray.rollouts.failures import MODEL
+from medr_ray.rollouts.groups import GroupBook, minimum_viable
+from medr_ray.rollouts.outcomes import RolloutOutcome
+
+GROUPS = [make_tasks(4, question=1), make_tasks(4, question=2)]
+
+
+def book(factor: float | None = 3.0, least: float = 0.0) -> GroupBook:
+    return GroupBook(GROUPS, 0.5, factor, least)
+
+
+def outcome(number: int, seconds: float, failure: str = "") -> RolloutOutcome:
+    task = [task for group in GROUPS for task in group][number]
+    return RolloutOutcome(task, None if failure else trajectory_of(task), failure, seconds, MODEL if failure else "")
+
+
+def test_a_group_comes_out_once_in_the_order_of_its_tasks() -> None:
+    made = book()
+    assert [made.add(number, outcome(number, 1.0)) for number in (6, 3, 1, 0)] == [None] * 4
+    whole = made.add(2, outcome(2, 1.0, "down"))
+    assert whole is not None
+    assert [one.task for one in whole.outcomes] == GROUPS[0]
+    assert whole.viable
+    assert [one.rollout for one in whole.trajectories] == [0, 1, 3]
+
+
+def test_too_few_make_no_group() -> None:
+    made = book()
+    for number in (0, 1, 2):
+        made.add(number, outcome(number, 1.0, "down"))
+    whole = made.add(3, outcome(3, 1.0))
+    assert whole is not None
+    assert not whole.viable
+
+
+@pytest.mark.parametrize(("size", "share", "needed"), [
+    (6, 0.75, 4), (8, 0.75, 6), (8, 0.1, 2), (1, 0.5, 1), (4, 1.0, 4)])
+def test_minimum_viable(size: int, share: float, needed: int) -> None:
+    assert minimum_viable(size, share) == needed
+
+
+def test_stragglers_are_cut_from_groups_that_are_viable_without_them() -> None:
+    made = book()
+    running = {2: 10.0, 3: 5.9, 6: 1000.0}
+    made.add(0, outcome(0, 1.0))
+    assert made.stragglers(running) == []  # one of four is no group
+    made.add(1, outcome(1, 3.0))
+    assert made.stragglers(running) == [2]  # 3 x the median of 1 and 3 is 6; the other group has nothing yet
+    made.add(4, outcome(4, 1.0, "down"))
+    made.add(5, outcome(5, 1.0, "down"))
+    assert made.stragglers({6: 1000.0, 7: 1000.0}) == []  # failures make no group viable
+
+
+def test_without_a_factor_nobody_is_cut() -> None:
+    made = book(None)
+    made.add(0, outcome(0, 1.0))
+    made.add(1, outcome(1, 1.0))
+    assert made.stragglers({2: 1e9}) == []
+
+
+def test_what_is_quick_anyhow_is_not_cut() -> None:
+    made = book(least=30.0)
+    made.add(0, outcome(0, 0.1))
+    made.add(1, outcome(1, 0.1))
+    assert made.stragglers({2: 29.0, 3: 31.0}) == [3]

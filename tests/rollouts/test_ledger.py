@@ -1,0 +1,101 @@
+"""Every rollout stands in the ledger once, whoever wrote it and however often; what failed is known."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from support.waiting_environment import make_tasks, trajectory_of
+
+from medr_ray.core.run import Directory
+from medr_ray.rollouts.failures import MODEL, TOOL, RolloutFailure
+from medr_ray.rollouts.ledger import Ledger
+from medr_ray.rollouts.outcomes import RolloutOutcome
+from medr_ray.rollouts.worker import RolloutTask
+
+TASKS = make_tasks(7)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Directory:
+    return Directory(str(tmp_path))
+
+
+def made(tasks: Sequence[RolloutTask], told: str = "") -> list[RolloutOutcome]:
+    return [RolloutOutcome(task, trajectory_of(task, told)) for task in tasks]
+
+
+def failed(task: RolloutTask, kind: str = TOOL) -> RolloutOutcome:
+    return RolloutOutcome(task, None, "down", 1.0, kind, attempts=3)
+
+
+def rollouts(ledger: Ledger) -> list[int]:
+    return sorted(one.rollout for one in ledger.done())
+
+
+def test_what_was_recorded_is_done_in_the_order_of_ids(directory: Directory) -> None:
+    assert list(Ledger(directory, 3).record(made(TASKS[:5]))) == made(TASKS[:5])
+    ledger = Ledger(directory, 3)
+    ids = [one.trajectory_id for one in ledger.done()]
+    assert (len(ids), ids) == (5, sorted(ids))
+    assert ledger.open_tasks(TASKS) == TASKS[5:]
+    assert len(directory.names("parts")) == 2
+
+
+def test_a_consumer_that_stops_or_a_pool_that_fails_loses_nothing(directory: Directory) -> None:
+    def breaking() -> Iterator[RolloutOutcome]:
+        yield from made(TASKS[2:4])
+        raise RuntimeError("bug")
+
+    stopping = Ledger(directory, 10).record(made(TASKS))
+    assert [next(stopping), next(stopping)] == made(TASKS[:2])
+    stopping.close()  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match="bug"):
+        list(Ledger(directory, 10).record(breaking()))
+    assert rollouts(Ledger(directory, 10)) == [0, 1, 2, 3]
+
+
+def test_a_duplicate_is_dropped_and_counted(directory: Directory) -> None:
+    ledger = Ledger(directory, 2)
+    outcomes = [*made(TASKS[:2]), *made(TASKS[1:4], "late")]
+    assert [one.task.rollout for one in ledger.record(outcomes)] == [0, 1, 2, 3]
+    assert ledger.duplicates == 1
+    assert {one.trajectory_id for one in ledger.done() if one.rollout == 1} == {trajectory_of(TASKS[1]).trajectory_id}
+
+
+def test_two_drivers_write_every_rollout_once(directory: Directory) -> None:
+    one, other = Ledger(directory, 2), Ledger(directory, 2)
+    first, second = one.record(made(TASKS[:4])), other.record(made(TASKS, "other"))
+    for stream in (first, second, first, second, second, first, first, second, second, second, second):
+        next(stream)
+    assert list(first) == list(second) == []
+    assert rollouts(Ledger(directory, 2)) == list(range(7))
+    assert one.duplicates + other.duplicates == 4
+    assert one.done() == other.done()
+
+
+def test_two_drivers_that_wrote_at_the_same_time_agree_on_what_counts(directory: Directory) -> None:
+    one, other = Ledger(directory, 9), Ledger(directory, 9)
+    for told, ledger in (("a", one), ("b", other)):
+        directory.write_records(
+            f"parts/part-00000-{ledger._writer}.parquet", type(trajectory_of(TASKS[0])),
+            [trajectory_of(task, told) for task in TASKS])
+    assert rollouts(one) == list(range(7))
+    assert one.done() == other.done()
+
+
+def test_failures_are_kept_until_the_rollout_is_made(directory: Directory) -> None:
+    list(Ledger(directory, 2).record([*made(TASKS[:2]), failed(TASKS[2]), failed(TASKS[3]), failed(TASKS[4])]))
+    again = Ledger(directory, 2)
+    assert again.open_tasks(TASKS) == TASKS[2:]
+    list(again.record([*made(TASKS[2:4]), failed(TASKS[4], MODEL)]))
+    question = TASKS[0].question.question_id
+    assert Ledger(directory, 2).failures() == [RolloutFailure(question, "plain", 4, MODEL, "down", 6)]
+
+
+def test_failures_may_be_kept_as_they_are(directory: Directory) -> None:
+    list(Ledger(directory, 9).record([*made(TASKS[:2]), failed(TASKS[2])]))
+    assert Ledger(directory, 9, retry_failed=False).open_tasks(TASKS) == TASKS[3:]
+
+
+def test_a_task_given_twice_is_open_once(directory: Directory) -> None:
+    assert Ledger(directory, 9).open_tasks([*TASKS, *TASKS]) == TASKS

@@ -1,0 +1,55 @@
+"""Rollouts on a cluster that has no node for them yet: ``rollout_demand.py ADDRESS``. Prints how many nodes there were
+at most, and goes on until all are gone again."""
+
+import sys
+import threading
+from pathlib import Path
+
+import ray
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.waiting_environment import Script, WaitingEnvironment, make_tasks
+
+from medr_ray.core.settings import load_config
+from medr_ray.rollouts.pool import RolloutPool
+
+NODES = 3
+
+
+def nodes() -> int:
+    """Nodes with CPUs; the head has none."""
+    return sum(one["Alive"] and one["Resources"].get("CPU", 0) > 0 for one in ray.nodes())
+
+
+def main(address: str) -> None:
+    ray.init(address=address, log_to_driver=False)
+    settings = load_config(None, [
+        "rollouts.workers=0", f"rollouts.max_workers={NODES}", "rollouts.concurrency=2", "rollouts.worker_cpus=1",
+        "rollouts.idle_seconds=1", "agent.max_tool_calls=100"], environment={})
+    grown = threading.Event()
+
+    def watch() -> None:
+        while nodes() < NODES:
+            grown.wait(0.2)
+        grown.set()
+
+    print(f"{nodes()} nodes at first", flush=True)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    environment = WaitingEnvironment({"plain": Script(turns=4, wait=0.5)})
+    with RolloutPool(settings, environment=environment) as pool:
+        came = made = 0
+        while not grown.is_set():  # demand lasts until all nodes are there
+            outcomes = list(pool.run(make_tasks(2 * NODES)))
+            came, made = came + len(outcomes), made + sum(one.trajectory is not None for one in outcomes)
+        print(f"{nodes()} nodes under demand; {came} rollouts came, {made} trajectories", flush=True)
+        watcher.join()
+        pause = threading.Event()
+        while nodes():  # the pool is open still, but has nothing to do
+            pause.wait(0.5)
+        print(f"{nodes()} nodes when idle; {pool.figures()}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

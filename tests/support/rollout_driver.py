@@ -1,0 +1,78 @@
+"""A stage of rollouts in a process of its own, to be disturbed: ``rollout_driver.py DIRECTORY [nodes]``.
+
+With ``nodes`` it runs on a cluster of a head and two nodes, of which one is killed when the first part is written.
+"""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.cluster_utils import Cluster
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.waiting_environment import Script, WaitingEnvironment, make_tasks
+
+from medr_ray.core.config import PipelineConfig
+from medr_ray.core.run import Directory
+from medr_ray.core.settings import load_config
+from medr_ray.rollouts.ledger import Ledger
+from medr_ray.rollouts.pool import RolloutPool
+
+TASKS = make_tasks(96)
+_HEALTH = {"health_check_period_ms": 500, "health_check_timeout_ms": 500, "health_check_failure_threshold": 3}
+_MEMORY = 100_000_000
+
+
+def config(*more: str) -> PipelineConfig:
+    return load_config(None, [
+        "rollouts.workers=2", "rollouts.max_workers=2", "rollouts.concurrency=8", "rollouts.worker_cpus=1",
+        "rollouts.part_size=8", "agent.max_tool_calls=8", *more], environment={})
+
+
+def main(directory: str, nodes: bool) -> None:
+    ledger, settings = Ledger(Directory(directory), 8), config()
+    waiting = ledger.open_tasks(TASKS)
+    environment = WaitingEnvironment({"plain": Script(turns=2, think=0.1, wait=0.2, spread=1.0)})
+    with _cluster(Path(directory)) if nodes else _alone(), RolloutPool(settings, environment=environment) as pool:
+        came = sum(1 for _ in ledger.record(pool.run(waiting)))
+        print(f"{len(waiting)} open, {came} came, {pool.figures()}", flush=True)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    with ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False):
+        yield
+
+
+@contextlib.contextmanager
+def _cluster(directory: Path) -> Iterator[None]:
+    """A worker fits on each node and none on the head, where the driver is."""
+    cluster: Any = Cluster(initialize_head=True, head_node_args={
+        "num_cpus": 0, "object_store_memory": _MEMORY, "_system_config": _HEALTH})
+    nodes = [cluster.add_node(num_cpus=1, object_store_memory=_MEMORY) for _ in range(2)]
+    ray.init(address=cluster.address, log_to_driver=False)
+
+    def lose_a_node() -> None:
+        while not any((directory / "parts").glob("part-*.parquet")):
+            time.sleep(0.01)
+        cluster.remove_node(nodes[0], allow_graceful=False)
+        print("lost a node", flush=True)
+
+    loser = threading.Thread(target=lose_a_node, daemon=True)
+    loser.start()
+    try:
+        yield
+        loser.join()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:] == ["nodes"])
