@@ -2,9 +2,11 @@
 
 import functools
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 
+from medr_ray.agent.foreign_text import defuse
+from medr_ray.agent.state import ANSWER, CANDIDATE, FOUND, NAMES, AgentState
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.records import Message, Question
 from medr_ray.tools.base import Tool
@@ -15,20 +17,63 @@ def _text(name: str) -> str:
     return resources.files("medr_ray.agent").joinpath("prompts", name).read_text(encoding="utf-8").strip()
 
 
-def opening(question: Question, tools: Sequence[Tool], agent: AgentConfig) -> list[Message]:
-    """The system message with the tools, and the question."""
-    template = _text(f"system.{agent.prompt}.{question.language}.txt")
-    shown = ", ".join(tool.name for tool in tools) if agent.prompt == "short" else _described(tools)
-    return [Message("system", template.replace("{tools}", shown)), Message("user", question.text)]
+@dataclass(frozen=True)
+class Briefing:
+    """What an episode begins with. ``prior``: how likely the medical retriever is used first, null when no tool policy
+    is configured."""
+
+    question: Question
+    tools: tuple[Tool, ...]
+    agent: AgentConfig
+    prior: float | None = None
+
+    def opening(self, native: bool = False) -> list[Message]:
+        """The system message with the tools, and the question. ``native``: for an endpoint that is given the tools
+        apart from the dialogue."""
+        return [Message("system", self._system(native)), Message("user", self.question.text)]
+
+    def _system(self, native: bool) -> str:
+        language = self.question.language
+        template = _text(f"system.{'native' if native else self.agent.prompt}.{language}.txt")
+        system = template.replace("{tools}", self._shown_tools())
+        if self.prior is None:
+            return system
+        line = _text(f"prior.{language}.txt").replace("{probability}", f"{self.prior:.2f}")
+        return f"{system}\n{line}"
+
+    def _shown_tools(self) -> str:
+        if self.agent.prompt == "short":
+            return ", ".join(tool.name for tool in self.tools)
+        return "\n".join(
+            json.dumps({"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+                       ensure_ascii=False)
+            for tool in self.tools)
 
 
-def wrap_up(language: str) -> str:
-    """The one request for an answer when the budget is nearly spent."""
-    return _text(f"wrap_up.{language}.txt")
+def wrap_up(language: str, state: AgentState | None = None) -> str:
+    """The one request for an answer when the budget is nearly spent; with the state, what was gathered as well."""
+    request = _text(f"wrap_up.{language}.txt")
+    return request if state is None else f"{_recap(language, state)}\n{request}"
 
 
-def _described(tools: Sequence[Tool]) -> str:
-    return "\n".join(
-        json.dumps({"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-                   ensure_ascii=False)
-        for tool in tools)
+def repeat_note(language: str) -> str:
+    """What is said before the response to a call that was made before."""
+    return _text(f"repeat.{language}.txt")
+
+
+def _recap(language: str, state: AgentState) -> str:
+    found: dict[str, list[str]] = {}
+    for edge in state.evidence:
+        if edge.kind == FOUND:
+            found.setdefault(edge.source, []).append(edge.target)
+    candidates = dict.fromkeys(one.text for one in state.hypotheses if one.kind in (CANDIDATE, ANSWER))
+    support = {name: [edge.source for edge in state.evidence if (edge.kind, edge.target) == (NAMES, name)]
+               for name in candidates}
+    return (_text(f"recap.{language}.txt")
+            .replace("{found}", _listed(found)).replace("{candidates}", _listed(support)))
+
+
+def _listed(items: dict[str, list[str]]) -> str:
+    """One line each; ids are others' words, so they are defused as all of theirs."""
+    lines = [f"- {name}: {', '.join(dict.fromkeys(documents)) or '-'}" for name, documents in items.items()]
+    return "\n".join(defuse(" ".join(line.split())) for line in lines) or "-"

@@ -4,17 +4,24 @@ Assistant: ``<think>…</think>`` then ``<tool_call>{"name": …, "arguments": {
 follow one thought), or ``<think>…</think><answer>…</answer>``. Tool results come back as one user message with a
 ``<tool_response>…</tool_response>`` per call, in call order. Parsing never raises: what is malformed is named in
 ``Reply.problems`` and goes back to the agent as a tool response. A missing ``</answer>`` does not lose the answer.
+What a reply says after a ``<tool_response>`` of its own making is not read: nobody returned it.
 """
 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from medr_ray.agent.foreign_text import TAGS, defuse, well_formed
 
 _THINK = re.compile(r"<think>(.*?)(?:</think>|(?=<tool_call>|<answer>)|\Z)", re.S)
 _CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|\Z)", re.S)
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.S)
+_RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.S)
+_DEEPEST = 32  # levels of a call; what walks through arguments may recurse
+NO_ATTEMPT = "no <tool_call> and no <answer>: call a tool or give the answer"
+_TAG_IN_JSON = re.compile(rf"<(?=/?(?:{'|'.join(TAGS)})>)")
 
 
 @dataclass(frozen=True)
@@ -27,71 +34,99 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Reply:
-    """A parsed assistant message. ``calls`` and ``problems`` keep their order; an answer ends the episode, and calls
-    beside an answer are not run."""
+    """A parsed assistant message. ``attempts`` are its calls in order, a malformed one as the text that says what is
+    wrong with it; an answer ends the episode, and calls beside an answer are not run."""
 
     thought: str
-    calls: tuple[ToolCall, ...]
+    attempts: tuple[ToolCall | str, ...]
     answer: str | None
-    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The well-formed calls."""
+        return tuple(one for one in self.attempts if isinstance(one, ToolCall))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the others."""
+        return tuple(one for one in self.attempts if isinstance(one, str))
 
 
 def parse_reply(text: str) -> Reply:
     """Read an assistant message."""
     thought = _THINK.search(text)
     body = text[thought.end():] if thought else text
+    body = body.partition("<tool_response>")[0]
     answer = _ANSWER.search(body)
-    calls, problems = _parse_calls(body)
-    if answer is None and not calls and not problems:
-        problems = ["no <tool_call> and no <answer>: call a tool or give the answer"]
+    attempts: list[ToolCall | str] = [_attempt(match.group(1)) for match in _CALL.finditer(body)]
+    if answer is None and not attempts:
+        attempts = [NO_ATTEMPT]
     return Reply(
-        thought=thought.group(1).strip() if thought else "",
-        calls=tuple(calls),
-        answer=answer.group(1).strip() if answer else None,
-        problems=tuple(problems),
-    )
+        thought=thought.group(1).strip() if thought else "", attempts=tuple(attempts),
+        answer=answer.group(1).strip() if answer else None)
 
 
-def _parse_calls(body: str) -> tuple[list[ToolCall], list[str]]:
-    calls, problems = [], []
-    for match in _CALL.finditer(body):
-        try:
-            value = json.loads(match.group(1))
-        except json.JSONDecodeError as error:
-            problems.append(f"the tool call is not JSON: {error.msg} at character {error.pos}")
-            continue
-        problem = _call_problem(value)
-        if problem:
-            problems.append(problem)
-        else:
-            calls.append(ToolCall(value["name"], value["arguments"]))
-    return calls, problems
-
-
-def _call_problem(value: Any) -> str | None:
+def _attempt(text: str) -> ToolCall | str:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"the tool call is not JSON: {error.msg} at character {error.pos}"
+    except (ValueError, RecursionError):  # numbers of thousands of digits, brackets a thousand deep
+        return "the tool call is not JSON that anyone can read"
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return 'the tool call must be {"name": ..., "arguments": {...}}'
+    if "\\u" in text and (spelt := json.dumps(value, ensure_ascii=False)) != well_formed(spelt):
+        return "the tool call holds half a character (a lone surrogate)"
     if not isinstance(value.get("arguments"), dict):
-        return f'the arguments of {value["name"]} must be a JSON object'
-    return None
+        return f"the arguments of {value['name']} {_no_object(value.get('arguments'))}"
+    if _depth(value) > _DEEPEST:
+        return f"the arguments of {value['name']} are nested more than {_DEEPEST} deep"
+    return ToolCall(value["name"], value["arguments"])
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [inner for one in level for inner in (
+            one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())]
+    return depth
+
+
+def _no_object(arguments: Any) -> str:
+    """What is wrong with arguments that are no object; a text is what an endpoint could not read itself."""
+    if isinstance(arguments, str):
+        try:
+            json.loads(arguments)
+        except json.JSONDecodeError as error:
+            return f"are not JSON: {error.msg} at character {error.pos}"
+        except (ValueError, RecursionError):
+            return "are not JSON that anyone can read"
+    return "must be a JSON object"
 
 
 def render_reply(thought: str, calls: Sequence[ToolCall] = (), answer: str | None = None) -> str:
     """An assistant message: the thought once, then the calls or the answer."""
     parts = [f"<think>{thought}</think>"]
     for call in calls:
-        value = {"name": call.name, "arguments": call.arguments}
-        parts.append(f"<tool_call>{json.dumps(value, ensure_ascii=False)}</tool_call>")
+        parts.append(render_call(json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)))
     if answer is not None:
         parts.append(f"<answer>{answer}</answer>")
     return "\n".join(parts)
 
 
-def render_responses(responses: Sequence[str]) -> str:
-    """The user message that carries tool results, in call order."""
-    return "\n".join(f"<tool_response>{defuse(one)}</tool_response>" for one in responses)
+def render_call(value: str) -> str:
+    """A call given as JSON text; a protocol tag in one of its strings is escaped as JSON allows."""
+    return "<tool_call>" + _TAG_IN_JSON.sub(r"\\u003c", value) + "</tool_call>"
 
 
-def defuse(text: str) -> str:
-    """Fetched text is data: protocol tags inside it are broken up so that it cannot speak as the agent."""
-    return re.sub(r"<(/?)(tool_call|tool_response|answer|think)>", r"‹\1\2›", text)
+def render_responses(responses: Sequence[str], control_tokens: Sequence[str] = ()) -> str:
+    """The user message that carries tool results, in call order. ``control_tokens``: see ``defuse``."""
+    return "\n".join(f"<tool_response>{defuse(one, control_tokens)}</tool_response>" for one in responses)
+
+
+def parse_responses(content: str) -> tuple[list[str], str]:
+    """(tool results in call order, what follows them) of a user message."""
+    found = list(_RESPONSE.finditer(content))
+    return [one.group(1) for one in found], content[found[-1].end():].strip() if found else content
+

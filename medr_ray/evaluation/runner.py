@@ -92,7 +92,8 @@ class EvaluationRunner:
         config = _pool_config(self._context.config)
         factory = functools.partial(ServedPolicies, endpoint, config)
         with (
-            RolloutPool(config, self._context.upstream("index").uri, factory) as pool,
+            RolloutPool(
+                config, self._context.upstream("index").uri, factory, reports=self._context.directory) as pool,
             Bar(self._context.console, "evaluation", len(pending), "answers") as bar,
         ):
             for name in dict.fromkeys(one.weights for one in pending):
@@ -100,7 +101,7 @@ class EvaluationRunner:
                 for outcome in pool.run(RolloutTask(a.question, a.weights, a.rollout) for a in tasks.values()):
                     attempt = tasks[outcome.task.key]
                     if outcome.trajectory is None:
-                        self.failures[attempt.file] = outcome.failure
+                        self.failures[attempt.file] = f"{outcome.kind}: {outcome.failure}"
                     else:
                         part = {"trajectory": asdict(outcome.trajectory), "seconds": round(outcome.seconds, 3)}
                         self._answers.write_json(attempt.file, part)

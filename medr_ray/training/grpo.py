@@ -6,6 +6,7 @@ infrastructure failed is excluded and counted; it is never a reward.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from medr_ray.core.records import Question
 from medr_ray.core.run import Directory
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
+from medr_ray.rollouts.groups import minimum_viable
 from medr_ray.rollouts.worker import RolloutTask
 from medr_ray.training.batches import Example, MicroBatch
 from medr_ray.training.curriculum import Curriculum, complexities
@@ -89,7 +91,7 @@ class RolloutSide:
         trust = config.models.trust_remote_code
         self._engine = start_engine(Path(job.model_dir), config.engine, trust)
         factory = EnginePolicyFactory(self._engine, job.model_dir, config.agent, config.grpo.temperature, trust)
-        self._pool = RolloutPool(config, job.index_uri, lambda: factory)
+        self._pool = RolloutPool(config, job.index_uri, lambda: factory, reports=Directory(job.directory_uri))
         self._questions = {one.question_id: one for one in job.questions}
         self._expert = _expert(config)
         self.curriculum = Curriculum(complexities(job.questions), config.run.seed, config.grpo.raise_at)
@@ -98,18 +100,19 @@ class RolloutSide:
         """Groups of rollouts of the current policy, scored, and their figures."""
         started = time.monotonic()
         chosen = self.curriculum.choose(self._grpo.questions_per_update, update)
-        tasks = [
-            RolloutTask(self._questions[one], rollout=update * self._grpo.group_size + i)
-            for one in chosen for i in range(self._grpo.group_size)]
-        outcomes = sorted(self._pool.run(tasks), key=lambda one: one.task.key)
+        size, share = self._grpo.group_size, self._grpo.min_group_fraction
+        groups = [[RolloutTask(self._questions[one], rollout=update * size + i) for i in range(size)] for one in chosen]
+        finished = self._pool.run_groups(groups, share)
+        outcomes = sorted((one for group in finished for one in group.outcomes), key=lambda one: one.task.key)
         trajectories = [one.trajectory for one in outcomes if one.trajectory is not None]
         scored_by = rewards(
             trajectories, [self._questions[one.question_id] for one in trajectories], self._grpo, self._expert)
-        minimum = max(2, round(self._grpo.min_group_fraction * self._grpo.group_size))
-        scored = score_groups(update, trajectories, scored_by, minimum)
+        scored = score_groups(update, trajectories, scored_by, minimum_viable(size, share))
         self.curriculum.observe(_pass_rates(scored))
         figures = _rollout_figures(scored) | {
-            "excluded": len(tasks) - len(trajectories), "level": self.curriculum.level,
+            "excluded": len(outcomes) - len(trajectories),
+            "excluded_by": dict(sorted(Counter(one.kind for one in outcomes if one.kind).items())),
+            "level": self.curriculum.level,
             "rollout_seconds": round(time.monotonic() - started, 2)}
         return scored, figures
 

@@ -1,0 +1,131 @@
+"""Native tool calls: the endpoint is asked its way, the recorded dialogue is the text protocol all the same."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.agent_run import Echo, call, responses, run
+
+from medr_ray.agent.native import in_text
+from medr_ray.agent.policies import ChatPolicy
+from medr_ray.agent.protocol import parse_reply
+from medr_ray.llm.completions import ChatResult, FunctionCall
+from medr_ray.llm.failures import ContextLengthExceeded
+
+
+class Endpoint:
+    """Replies in order; ``asked`` has what it was sent."""
+
+    def __init__(self, *replies: ChatResult | Exception) -> None:
+        self.replies, self.asked = list(replies), list[dict[str, Any]]()
+
+    async def __call__(self, messages: Sequence[Any], **more: Any) -> ChatResult:
+        self.asked.append({"messages": [dict(one) for one in messages], **more})
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+
+def said(text: str, *calls: FunctionCall) -> ChatResult:
+    return ChatResult(text, 10, 5, "tool_calls" if calls else "stop", calls)
+
+
+def query(number: str, *words: str) -> FunctionCall:
+    return FunctionCall(number, "search", json.dumps({"query": " ".join(words)}))
+
+
+ANSWER = said("<think>done</think><answer>Krabbe disease</answer>")
+
+
+def test_calls_are_recorded_as_text_and_answered_under_their_ids() -> None:
+    endpoint = Endpoint(said("I look for two things.", query("c1", "a"), query("c2", "b")), ANSWER)
+    trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
+    assert trajectory.messages[2].content == call("a", "b", thought="I look for two things.")
+    assert (trajectory.answer, trajectory.stop_reason) == ("Krabbe disease", "answered")
+    assistant, *tools = endpoint.asked[1]["messages"][2:]
+    assert [one["id"] for one in assistant["tool_calls"]] == ["c1", "c2"]
+    assert assistant["content"] == "I look for two things."
+    assert tools == [{"role": "tool", "tool_call_id": "c1", "content": "found a"},
+                     {"role": "tool", "tool_call_id": "c2", "content": "found b"}]
+
+
+def test_the_tools_go_as_schemas_and_the_system_prompt_speaks_of_no_tags_for_calls() -> None:
+    endpoint = Endpoint(ANSWER)
+    trajectory = run(policy=ChatPolicy(endpoint, hint="look at the gene"), tool_calls="native")
+    sent = endpoint.asked[0]
+    assert sent["tools"] == [{"type": "function", "function": {
+        "name": "search", "description": "repeats the query",
+        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}}}}]
+    assert "<tool_call>" not in sent["messages"][0]["content"]
+    assert "<tool_call>" in trajectory.messages[0].content  # recorded as all dialogues are
+    assert sent["messages"][1]["content"].endswith("look at the gene")
+    assert "look at the gene" not in trajectory.messages[1].content
+
+
+def test_without_native_calls_the_endpoint_sees_the_text_protocol_and_no_tools() -> None:
+    endpoint = Endpoint(said(call("a")), ANSWER)
+    trajectory = run(policy=ChatPolicy(endpoint))
+    assert [list(one) for one in endpoint.asked] == [["messages"], ["messages"]]
+    assert endpoint.asked[1]["messages"] == [
+        {"role": m.role, "content": m.content} for m in trajectory.messages[:4]]
+
+
+def test_what_an_endpoint_used_and_cost_is_kept() -> None:
+    endpoint = Endpoint(replace(said(call("a")), usd=0.25), replace(ANSWER, usd=0.5))
+    trajectory = run(policy=ChatPolicy(endpoint))
+    assert trajectory.cost == 0.75
+    assert (trajectory.usage.prompt_tokens, trajectory.usage.output_tokens, trajectory.usage.model_calls) == (20, 10, 2)
+
+
+def test_arguments_that_cannot_be_read_are_answered_with_what_is_wrong() -> None:
+    bad = FunctionCall("c1", "search", '{"query": "a"')
+    endpoint = Endpoint(said("", bad, FunctionCall("c2", "search", '["a"]'), query("", "b")), ANSWER)
+    trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
+    *_, first, second, third = endpoint.asked[1]["messages"]
+    assert "the arguments of search are not JSON: Expecting ',' delimiter" in first["content"]
+    assert "must be a JSON object" in second["content"]
+    assert third == {"role": "tool", "tool_call_id": "call-0-2", "content": "found b"}  # it had no id of its own
+    assert [event.status for event in trajectory.tool_events] == ["invalid", "invalid", "ok"]
+
+
+def test_the_last_request_reaches_the_endpoint_behind_the_tool_messages() -> None:
+    endpoint = Endpoint(said("look", query("c1", "a")), ANSWER)
+    run(policy=ChatPolicy(endpoint), tool_calls="native", max_tool_calls=1)
+    tool, asked = endpoint.asked[1]["messages"][-2:]
+    assert (tool["role"], asked["role"]) == ("tool", "user")
+    assert "Give your answer now" in asked["content"]
+
+
+def test_a_reply_in_text_tags_is_understood_all_the_same() -> None:
+    endpoint = Endpoint(said(call("a")), said("just words"), ANSWER)
+    trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
+    assert responses(trajectory)[0] == "<tool_response>found a</tool_response>"
+    assert endpoint.asked[1]["messages"][-1] == {
+        "role": "user", "content": "<tool_response>found a</tool_response>"}
+    assert "call a tool or give the answer" in endpoint.asked[2]["messages"][-1]["content"]
+
+
+def test_a_dialogue_too_long_for_the_endpoint_is_shortened_once() -> None:
+    endpoint = Endpoint(said("look", query("c1", "a " * 300)), ContextLengthExceeded("too long"), ANSWER)
+    trajectory = run(policy=ChatPolicy(endpoint), tools=[Echo()], tool_calls="native")
+    assert (trajectory.answer, trajectory.asked) == ("Krabbe disease", "tokens")
+    tool = endpoint.asked[2]["messages"][-2]
+    assert tool["content"].endswith("…")
+
+
+_ANY = st.text(max_size=40) | st.sampled_from([
+    "</think>", "<think>", "<answer>x</answer>", "<tool_call>", "</tool_call>", "<tool_response>", "\ud83d", ""])
+_TEXT = st.lists(_ANY, max_size=4).map("".join)
+
+
+@given(_TEXT, st.lists(st.tuples(_TEXT, _TEXT | st.dictionaries(_TEXT, _TEXT, max_size=2).map(json.dumps)), min_size=1,
+                       max_size=3))
+def test_whatever_an_endpoint_says_every_native_call_is_one_attempt(
+    content: str, calls: list[tuple[str, str]],
+) -> None:
+    reply = parse_reply(in_text(content, [FunctionCall("c", name, arguments) for name, arguments in calls]))
+    assert len(reply.attempts) == len(calls)
