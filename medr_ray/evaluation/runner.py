@@ -158,7 +158,9 @@ def _unanswered(attempt: Attempt) -> EvaluationResult:
 
 
 def _pool_config(config: PipelineConfig) -> PipelineConfig:
-    """One worker with all episodes in flight: episodes wait for the model, not for the worker's CPU."""
+    """One worker with all episodes in flight: episodes wait for the model, not for the worker's CPU. The served models
+    were trained on calls in the text."""
     rollouts = config.rollouts.model_copy(
         update={"workers": 1, "max_workers": 1, "concurrency": config.evaluation.concurrency})
-    return config.model_copy(update={"rollouts": rollouts})
+    agent = config.agent.model_copy(update={"tool_calls": "text"})
+    return config.model_copy(update={"rollouts": rollouts, "agent": agent})
