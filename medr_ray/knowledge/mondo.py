@@ -10,12 +10,12 @@ where a term says which references are exact matches, only those count.
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from medr_ray.knowledge.predicates import DISEASE
-from medr_ray.knowledge.reading import Entry, Reading, read_json_array, xref
+from medr_ray.knowledge.reading import Entry, Reading, open_vocabulary, read_json_array, xref
 from medr_ray.knowledge.specialty import MONDO_BRANCHES
 
 _PREFIX = "MONDO:"
@@ -41,14 +41,18 @@ class _Term:
     xrefs: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Hierarchy:
+    """The ids that each Mondo term has elsewhere, and the terms right above each, by Mondo id."""
+
+    xrefs: Mapping[str, tuple[str, ...]]
+    parents: Mapping[str, Sequence[str]]
+
+
 def read_mondo(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
     """The human diseases of a Mondo file. DataError when it is neither form."""
     parents: dict[str, list[str]] = {}
-    beginning = stream.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
-    try:
-        terms = (_read_list if beginning == b"[" else _read_graph)(stream, reading, parents)
-    except ValueError as error:
-        raise reading.wrong(_EXPECTED, f"other JSON: {error}") from None
+    terms = _read_terms(stream, reading, parents)
     ancestors = _Ancestors(parents)
     for term in terms:
         above = ancestors.of(term.concept_id)
@@ -57,6 +61,27 @@ def read_mondo(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
         else:
             yield Entry(term.concept_id, term.name, DISEASE, term.synonyms, xrefs=term.xrefs,
                         codes=ancestors.branches(above))
+
+
+def read_hierarchy(path: str) -> Hierarchy:
+    """What stands above what in a Mondo file, in either form, plain or gzip, at a path or a URI. DataError when it is
+    missing, damaged or neither form."""
+    reading = Reading(path)
+    parents: dict[str, list[str]] = {}
+    with open_vocabulary(path) as stream:
+        terms = _read_terms(stream, reading, parents)
+    if not terms:
+        raise reading.wrong(_EXPECTED, "no term")
+    return Hierarchy({one.concept_id: one.xrefs for one in terms}, parents)
+
+
+def _read_terms(stream: BinaryIO, reading: Reading, parents: dict[str, list[str]]) -> list[_Term]:
+    """All terms of either form; what is right above each is added to ``parents``."""
+    beginning = stream.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
+    try:
+        return (_read_list if beginning == b"[" else _read_graph)(stream, reading, parents)
+    except ValueError as error:
+        raise reading.wrong(_EXPECTED, f"other JSON: {error}") from None
 
 
 def _read_list(stream: BinaryIO, reading: Reading, parents: dict[str, list[str]]) -> list[_Term]:

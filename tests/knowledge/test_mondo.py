@@ -9,7 +9,7 @@ import pytest
 
 from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.mondo import read_mondo
+from medr_ray.knowledge.mondo import read_hierarchy, read_mondo
 from medr_ray.knowledge.reading import Entry, Reading
 from medr_ray.knowledge.vocabularies import read_source
 
@@ -109,3 +109,17 @@ def test_the_real_list_is_read_whole(shared_data: Path) -> None:
     assert len(found) > 22_000
     assert "OMIM:154700" in by_id["MONDO:0007947"].xrefs
     assert not any("non-human" in one.name for one in found)
+
+
+def test_a_hierarchy_has_the_references_and_what_is_right_above(tmp_path: Path) -> None:
+    path = tmp_path / "mondo.json"
+    path.write_text(json.dumps([
+        {"id": "0000001", "name": "disease"},
+        {"id": "0007947", "name": "Marfan syndrome", "relations": {"is_a": ["0000001"]},
+         "xrefs": [{"namespace": "OMIM", "id": "154700"}, {"namespace": "Orphanet", "id": "558"}]}]))
+    hierarchy = read_hierarchy(str(path))
+    assert hierarchy.xrefs["MONDO:0007947"] == ("OMIM:154700", "ORPHA:558")
+    assert hierarchy.parents["MONDO:0007947"] == ["MONDO:0000001"]
+    path.write_text('{"graphs": 3}')
+    with pytest.raises(DataError, match=r"mondo\.json: expected"):
+        read_hierarchy(str(path))
