@@ -2,23 +2,30 @@
 
 What holds: the same query over the same index gives the same hits, whoever asks; a query is words, never syntax, so
 "p<0.05" or "HIV/AIDS" cannot be malformed; a document whose whole title the query names comes first, the longest
-title before shorter ones; retracted documents have no authority. Text mode loads no model.
+title before shorter ones; retracted documents have no authority; after a publication-date cut-off, later documents are
+not there at all. Every hit says what its score is made of. Text mode loads no model.
 """
 
+import datetime
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from medr_ray.core.config import ModelsConfig, RetrievalConfig
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.run import Directory
 from medr_ray.retrieval import ranking
-from medr_ray.retrieval.authority import CURATED_SOURCES, authority
-from medr_ray.retrieval.documents import Document, title_key, title_words
-from medr_ray.retrieval.index import COLUMNS, COMMON_WORDS, from_row, open_table
-from medr_ray.retrieval.ranking import Candidate
+from medr_ray.retrieval.authority import Appraiser, Authority, kind_of
+from medr_ray.retrieval.candidates import CandidateFinder, Mode
+from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.explanation import UNEXPLAINED, Explanation, Factor, scaled
+from medr_ray.retrieval.filters import Filter
+from medr_ray.retrieval.index import COMMON_WORDS, MadeWith, made_with, newest_year, open_table
+from medr_ray.retrieval.journals import JournalRanks
+from medr_ray.retrieval.ranking import Candidate, Relevance
 from medr_ray.retrieval.rarity import Rarity
+from medr_ray.retrieval.retractions import retracted_ids
 from medr_ray.retrieval.snippets import Wanted, snippet, wanted
 
 if TYPE_CHECKING:
@@ -26,18 +33,14 @@ if TYPE_CHECKING:
 
     from medr_ray.engines.encoder import Encoder
 
-Mode = Literal["text", "vector", "hybrid"]
-
-_QUERY_WORDS = 48  # the rest of a longer query adds nothing to rank by
-_TELLING = 0.5  # of the rarest word's weight, that a word needs to be searched by
 _PAIR_WEIGHT = 0.5  # a pair repeats two words that count already
-_TITLE_WORDS = 16  # longest title looked for inside a query
 _CACHED_QUERIES = 1024  # rollouts of a group ask the same things
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One result. ``relevance`` and ``authority`` lie in [0, 1]; ``score`` is what the hits are ordered by."""
+    """One result. ``relevance`` and ``authority`` lie in [0, 1]; ``score`` is what the hits are ordered by, and what
+    the contributions in ``explanation`` add up to. ``kind`` is that of the evidence, ``url`` a page or ""."""
 
     document_id: str
     source: str
@@ -46,64 +49,103 @@ class Hit:
     relevance: float
     authority: float
     score: float
+    year: int | None = None
+    kind: str = ""
+    url: str = ""
+    explanation: Explanation = UNEXPLAINED
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Candidates with what they are judged by, and their positions best first. ``weight`` is that of relevance."""
+
+    candidates: Sequence[Candidate]
+    relevance: Sequence[Relevance]
+    authority: Sequence[Authority]
+    scores: Sequence[float]
+    on_topic: Sequence[bool]
+    weight: float
+
+    @functools.cached_property
+    def order(self) -> list[int]:
+        return ranking.order(self.candidates, self.scores, [one.level for one in self.authority])
+
+    def explanation(self, i: int) -> Explanation:
+        """Relevance as it was weighed, and authority where it counted."""
+        parts = [Factor("words", f"{self.relevance[i].words:.2f} of 1", self.relevance[i].words)]
+        if (cosine := self.candidates[i].cosine) is not None:
+            parts.append(Factor("meaning", f"cosine {cosine:.2f}", self.relevance[i].meaning))
+        counted = (1 - self.weight) if self.on_topic[i] else 0.0
+        return Explanation((*scaled(parts, self.weight), *scaled(self.authority[i].factors, counted)))
 
 
 class Retriever:
     """Search over one index. Open it where it is used: it holds a database handle and does not travel."""
 
-    def __init__(self, table: Any, rarity: Rarity, retrieval: RetrievalConfig, models: ModelsConfig) -> None:
-        self._table, self._rarity, self._retrieval, self._models = table, rarity, retrieval, models
+    def __init__(
+        self, table: Any, rarity: Rarity, retrieval: RetrievalConfig, models: ModelsConfig,
+        made_with: MadeWith | None = None, before: datetime.date | None = None,
+    ) -> None:
+        made_with = made_with or MadeWith()
+        self._rarity, self._retrieval, self._models = rarity, retrieval, models
+        self._encoding, self._calibration = made_with.encoding, made_with.calibration
+        self._dimensions = table.schema.field("vector").type.list_size
         self._has_vectors = table.count_rows("vector IS NOT NULL") > 0
         if retrieval.mode == "vector" and not self._has_vectors:
             raise ConfigError("retrieval.mode is vector, but the index holds no vectors: set index.embed")
-        self._candidates = functools.lru_cache(_CACHED_QUERIES)(self._find)
+        retracted = retracted_ids(retrieval.retracted_pmids) if retrieval.retracted_pmids else frozenset()
+        self._finder = CandidateFinder(table, rarity, retrieval.candidates, self._encode, before, retracted)
+        self._appraiser = _appraiser(table, retrieval, before)
+        self._candidates = functools.lru_cache(_CACHED_QUERIES)(self._finder.find)
 
     @classmethod
-    def open(cls, index_directory: Directory, retrieval: RetrievalConfig, models: ModelsConfig) -> "Retriever":
-        """Raises DataError where there is no index, ConfigError for a mode the index cannot serve."""
+    def open(
+        cls, index_directory: Directory, retrieval: RetrievalConfig, models: ModelsConfig,
+        before: datetime.date | None = None,
+    ) -> "Retriever":
+        """``before`` leaves out what was published in later years, and articles whose year is not known.
+
+        Raises DataError where there is no index, ConfigError for a mode the index cannot serve."""
         table = open_table(index_directory)
         common = index_directory.read_table(COMMON_WORDS).to_pydict()
         rarity = Rarity(table.count_rows(), dict(zip(common["word"], common["documents"], strict=True)))
-        return cls(table, rarity, retrieval, models)
+        return cls(table, rarity, retrieval, models, made_with(index_directory), before)
 
     def search(
-        self, query: str, results: int | None = None, sources: Sequence[str] | None = None, mode: Mode | None = None
+        self, query: str, results: int | None = None, sources: Sequence[str] | None = None, mode: Mode | None = None,
+        *, since: int | None = None, until: int | None = None, types: Sequence[str] | None = None,
     ) -> list[Hit]:
-        """The most relevant documents, best first; ``sources`` keeps only documents of these (pubmed, hpo)."""
-        candidates = self._candidates(query, _sources(sources), self._mode(mode))
-        relevance = self._relevance(query, candidates, mode)
-        return self._hits(query, candidates, relevance, relevance, results)
+        """The most relevant documents, best first. ``sources`` (see ``documents.SOURCES``) and ``types`` (kinds of
+        evidence, ``authority.KINDS``) name what is kept, ``since`` and ``until`` are years, inclusive."""
+        return self._hits(query, self._ranked(query, Filter.of(sources, since, until, types), mode, 1.0), results)
 
     def medical_search(
-        self, query: str, results: int | None = None, sources: Sequence[str] | None = None, mode: Mode | None = None
+        self, query: str, results: int | None = None, sources: Sequence[str] | None = None, mode: Mode | None = None,
+        *, since: int | None = None, until: int | None = None, types: Sequence[str] | None = None,
     ) -> list[Hit]:
         """Documents by relevance and clinical authority together (see ``retrieval.ranking``), best first."""
-        candidates, relevance, scores = self._clinical(query, sources, mode)
-        return self._hits(query, candidates, relevance, scores, results)
+        kept = Filter.of(sources, since, until, types)
+        return self._hits(query, self._ranked(query, kept, mode, self._retrieval.relevance_weight), results)
 
     def medical_documents(self, query: str, count: int, mode: Mode | None = None) -> list[Document]:
         """The whole documents of the ``count`` best hits of ``medical_search``."""
-        candidates, _, scores = self._clinical(query, None, mode)
-        best = ranking.order(candidates, scores, _authorities(candidates))[:count]
-        return [candidates[i].document for i in best]
-
-    def _clinical(
-        self, query: str, sources: Sequence[str] | None, mode: Mode | None
-    ) -> tuple[list[Candidate], list[float], list[float]]:
-        """Candidates with their relevance and clinical score."""
-        candidates = self._candidates(query, _sources(sources), self._mode(mode))
-        relevance = self._relevance(query, candidates, mode)
-        scores = ranking.clinical_scores(relevance, _authorities(candidates), self._retrieval.relevance_weight)
-        return candidates, relevance, scores
-
-    def _relevance(self, query: str, candidates: Sequence[Candidate], mode: Mode | None) -> list[float]:
-        if self._mode(mode) == "vector":
-            return ranking.vector_relevance(candidates)
-        return ranking.semantic_relevance(self._wanted(query), candidates)
+        ranked = self._ranked(query, Filter(), mode, self._retrieval.relevance_weight)
+        return [ranked.candidates[i].document for i in ranked.order[:count]]
 
     def document(self, document_id: str) -> Document | None:
-        rows = self._by_id([document_id], None)
-        return from_row(rows[0]) if rows else None
+        return self._finder.document(document_id)
+
+    def _ranked(self, query: str, kept: Filter, mode: Mode | None, weight: float) -> _Ranked:
+        mode = self._mode(mode)
+        candidates = self._candidates(query, kept, mode)
+        if mode == "vector":
+            relevance = ranking.vector_relevance(candidates, self._calibration)
+        else:
+            relevance = ranking.semantic_relevance(self._wanted(query), candidates, self._calibration)
+        totals = [one.total for one in relevance]
+        authority = [self._appraiser.appraise(one.document) for one in candidates]
+        scores = ranking.clinical_scores(totals, [one.level for one in authority], weight)
+        return _Ranked(candidates, relevance, authority, scores, ranking.on_topic(totals), weight)
 
     def _wanted(self, query: str) -> Wanted:
         return wanted(query, self._rarity.weight, _PAIR_WEIGHT)
@@ -113,108 +155,37 @@ class Retriever:
         wanted = mode or self._retrieval.mode
         return "text" if wanted == "hybrid" and not self._has_vectors else wanted
 
-    def _hits(self, query: str, candidates: Sequence[Candidate], relevance: Sequence[float],
-              scores: Sequence[float], results: int | None) -> list[Hit]:
-        levels = _authorities(candidates)
-        chosen = ranking.order(candidates, scores, levels)[: results or self._retrieval.results]
-        return [self._hit(query, candidates[i].document, relevance[i], levels[i], scores[i]) for i in chosen]
+    def _hits(self, query: str, ranked: _Ranked, results: int | None) -> list[Hit]:
+        return [self._hit(query, ranked, i) for i in ranked.order[: results or self._retrieval.results]]
 
-    def _hit(self, query: str, document: Document, relevance: float, level: float, score: float) -> Hit:
+    def _hit(self, query: str, ranked: _Ranked, i: int) -> Hit:
+        document = ranked.candidates[i].document
         text = snippet(query, document.sentences, self._retrieval.snippet_sentences, self._retrieval.snippet_chars)
-        return Hit(document.document_id, document.source, document.title, text, relevance, level, score)
+        return Hit(
+            document.document_id, document.source, document.title, text, ranked.relevance[i].total,
+            ranked.authority[i].level, ranked.scores[i], document.year, kind_of(document), document.url,
+            ranked.explanation(i))
 
-    # --- candidates -------------------------------------------------------------------------------------------
-
-    def _find(self, query: str, sources: tuple[str, ...], mode: Mode) -> list[Candidate]:
-        tokens = title_words(query)[:_QUERY_WORDS]
-        if not tokens:
-            return []
-        where = f"source IN ({', '.join(map(_quoted, sources))})" if sources else None
-        found = {row["document_id"]: Candidate(from_row(row), 0.0, None, 0) for row in self._named(tokens, where)}
-        if mode != "vector":
-            for row in self._full_text(self._telling(tokens), where) or self._full_text(tokens, where):
-                found[row["document_id"]] = Candidate(from_row(row), float(row["_score"]), None, 0)
-        if mode != "text":
-            self._add_vectors(query, where, found)
-        runs = _runs(tokens)
-        return [_with_title(found[key], runs) for key in sorted(found)]
-
-    def _telling(self, tokens: list[str]) -> list[str]:
-        """The words worth searching by: a rare word is not outvoted by common ones, which still count in ranking."""
-        rarest = max(map(self._rarity.weight, tokens))
-        return [one for one in tokens if self._rarity.weight(one) >= _TELLING * rarest]
-
-    def _named(self, tokens: list[str], where: str | None) -> list[dict[str, Any]]:
-        """Curated records whose whole title is a run of the query's words and that full text may have missed."""
-        ids = sorted(key for run in _runs(tokens) for key in self._curated.get(run, ()))
-        return self._by_id(ids, where) if ids else []
-
-    @functools.cached_property
-    def _curated(self) -> dict[str, list[str]]:
-        """Ids of the curated records by title key: some ten thousand, unlike the articles."""
-        rows = self._rows(f"source IN ({', '.join(map(_quoted, sorted(CURATED_SOURCES)))})",
-                          ["document_id", "title"], self._table.count_rows())
-        titles: dict[str, list[str]] = {}
-        for row in rows:
-            titles.setdefault(title_key(row["title"]), []).append(row["document_id"])
-        return titles
-
-    def _full_text(self, tokens: list[str], where: str | None) -> list[dict[str, Any]]:
-        from lancedb.query import MatchQuery
-
-        search = self._table.search(MatchQuery(" ".join(tokens), "text"), query_type="fts")  # type: ignore[call-arg]
-        search = search.select([*COLUMNS, "_score"]).limit(self._retrieval.candidates)
-        return (search.where(where, prefilter=True) if where else search).to_list()
-
-    def _add_vectors(self, query: str, where: str | None, found: dict[str, Candidate]) -> None:
-        """The nearest documents join the candidates, and the cosine of every candidate becomes known."""
-        vector = self._encoder.encode([query])[0]
-        for row in self._nearest(vector, where):
-            found.setdefault(row["document_id"], Candidate(from_row(row), 0.0, None, 0))
-        for row in self._by_id(sorted(found), "vector IS NOT NULL", ["document_id", "vector"]):
-            cosine = float(vector @ row["vector"])
-            found[row["document_id"]] = replace(found[row["document_id"]], cosine=cosine)
-
-    def _nearest(self, vector: "np.ndarray", where: str | None) -> list[dict[str, Any]]:
-        """By exact search; rows without a vector are never among them."""
-        search = self._table.search(vector, vector_column_name="vector").distance_type("cosine")
-        search = search.select([*COLUMNS, "_distance"]).limit(self._retrieval.candidates)
-        return (search.where(where, prefilter=True) if where else search).to_list()
-
-    def _by_id(self, ids: Sequence[str], where: str | None, columns: Sequence[str] = COLUMNS) -> list[dict[str, Any]]:
-        named = f"document_id IN ({', '.join(map(_quoted, ids))})"
-        return self._rows(f"{named} AND {where}" if where else named, columns, len(ids))
-
-    def _rows(self, where: str, columns: Sequence[str], limit: int) -> list[dict[str, Any]]:
-        return self._table.search().where(where).select(list(columns)).limit(limit).to_list()
+    def _encode(self, query: str) -> "np.ndarray":
+        vector: np.ndarray = self._encoder.encode([query])[0]
+        return vector
 
     @functools.cached_property
     def _encoder(self) -> "Encoder":
+        """The encoder of queries. ConfigError where it cannot be that of the index."""
         from medr_ray.engines.encoder import Encoder
 
-        return Encoder(self._models.encoder, batch=1, threads=1)
+        model = self._encoding.query_encoder or self._models.encoder
+        encoder = Encoder(model, batch=1, threads=1, pooling=self._encoding.pooling,
+                          max_tokens=self._encoding.max_tokens, prefix=self._encoding.query_prefix)
+        if encoder.dimensions != self._dimensions:
+            raise ConfigError(f"{model} makes vectors of {encoder.dimensions} numbers, the index holds such of "
+                              f"{self._dimensions}: set models.encoder to the one the index was made with")
+        return encoder
 
 
-def _runs(tokens: list[str]) -> set[str]:
-    """Every run of neighbouring words, joined by spaces."""
-    return {" ".join(tokens[i:j]) for i in range(len(tokens))
-            for j in range(i + 1, min(i + _TITLE_WORDS, len(tokens)) + 1)}
-
-
-def _with_title(candidate: Candidate, runs: set[str]) -> Candidate:
-    key = title_key(candidate.document.title)
-    return replace(candidate, title_words=len(key.split(" "))) if key in runs else candidate
-
-
-def _authorities(candidates: Sequence[Candidate]) -> list[float]:
-    documents = [one.document for one in candidates]
-    return [authority(one.source, one.publication_types, one.retracted) for one in documents]
-
-
-def _sources(sources: Sequence[str] | None) -> tuple[str, ...]:
-    return tuple(sorted(sources)) if sources else ()
-
-
-def _quoted(text: str) -> str:
-    """A string literal of the table's filter language (SQL)."""
-    return "'" + text.replace("'", "''") + "'"
+def _appraiser(table: Any, retrieval: RetrievalConfig, before: datetime.date | None) -> Appraiser:
+    """Age is counted from the cut-off, else from the newest document, so that it depends on no clock."""
+    journals = JournalRanks.load(retrieval.journal_ranks) if retrieval.journal_ranks else None
+    now = (before.year if before else newest_year(table)) if retrieval.recency_weight else 0
+    return Appraiser(journals, retrieval.journal_weight, retrieval.recency_weight, retrieval.recency_half_life, now)

@@ -5,8 +5,8 @@ import pytest
 from medr_ray.retrieval.authority import authority
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.ranking import (
+    Calibration,
     Candidate,
-    calibrated,
     clinical_scores,
     lexical_relevance,
     order,
@@ -54,7 +54,7 @@ def test_one_sentence_that_answers_beats_scattered_words() -> None:
 def test_agreement_of_words_and_vectors_comes_first() -> None:
     both, text, vector = (Candidate(document("A"), 9.0, 0.9, 0), Candidate(document("B"), 8.0, 0.1, 0),
                           Candidate(document("C"), 0.0, 0.8, 0))
-    scores = semantic_relevance(Wanted({}, {}), [vector, text, both])
+    scores = [one.total for one in semantic_relevance(Wanted({}, {}), [vector, text, both])]
     assert scores[2] > max(scores[0], scores[1])
 
 
@@ -63,17 +63,18 @@ def test_a_rare_word_outweighs_a_title_that_sounds_alike() -> None:
     sounds_like_it = Candidate(document("B", "The gene associated with Bar is ABCD1."), 4.0, 0.8, 0)
     wanted = Wanted({"gene": 1.0, "associated": 1.0, "slc6a2": 8.0}, {})
     first, second = semantic_relevance(wanted, [names_it, sounds_like_it])
-    assert first > second
+    assert first.total > second.total
 
 
 def test_vector_mode_ranks_by_meaning_alone() -> None:
     near, far = Candidate(document("B"), 0.0, 0.9, 0), Candidate(document("A", "fbn1"), 9.0, 0.1, 0)
-    assert vector_relevance([far, near]) == [0.0, 1.0]
+    first, second = vector_relevance([far, near], Calibration())
+    assert first.total < second.total
 
 
-def test_cosines_are_stretched_over_the_query() -> None:
-    assert calibrated([0.5, None, 0.7, 0.6]) == pytest.approx([0.0, None, 1.0, 0.5])
-    assert calibrated([None]) == [None]
+def test_a_cosine_means_the_same_whatever_else_was_found() -> None:
+    encoder = Calibration(unrelated=0.6)
+    assert [encoder.relevance(one) for one in (0.3, 0.6, 0.8, 1.0)] == pytest.approx([0.0, 0.0, 0.5, 1.0])
 
 
 def test_the_longest_named_title_comes_first_whatever_the_scores() -> None:

@@ -1,6 +1,8 @@
 """Search over a small real index: disease records of HPO beside made-up abstracts."""
 
+import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,6 +111,85 @@ def test_sources_and_results_are_honoured(retriever: Retriever) -> None:
     hits = retriever.search("Marfan syndrome", results=2, sources=["pubmed"])
     assert [hit.source for hit in hits] == ["pubmed", "pubmed"]
     assert len(retriever.search("Marfan syndrome")) == 3
+
+
+@pytest.mark.parametrize(("kept", "found"), [
+    ({"since": 2019}, {"PMID:1", "PMID:2"}),
+    ({"until": 2019}, {"PMID:2", "PMID:3"}),
+    ({"since": 2019, "until": 2019}, {"PMID:2"}),
+    ({"types": ["guideline", "case_report"]}, {"PMID:1", "PMID:2"}),
+    ({"types": ["randomised_trial"], "until": 2018}, {"PMID:3"}),
+    ({"types": ["guideline"], "sources": ["hpo"]}, set()),
+    ({"types": ["x') OR ('1' = '1"]}, set()),
+])
+@pytest.mark.parametrize("method", ["search", "medical_search"])
+def test_a_search_keeps_to_its_years_and_kinds_of_evidence(
+    retriever: Retriever, kept: dict[str, Any], found: set[str], method: str
+) -> None:
+    hits = getattr(retriever, method)("aortic surgery Marfan syndrome", results=30, **{"sources": ["pubmed"], **kept})
+    assert {hit.document_id for hit in hits} == found
+
+
+def test_records_are_a_kind_of_evidence(retriever: Retriever) -> None:
+    assert {hit.source for hit in retriever.search("Marfan syndrome", results=30, types=["record"])} == {"hpo"}
+
+
+def test_what_is_later_than_the_cut_off_is_not_there(records: list[Document], tmp_path: Path) -> None:
+    directory = build(tmp_path, ARTICLES + records)
+    settings = RetrievalConfig(mode="text")
+    then = Retriever.open(directory, settings, ModelsConfig(), before=datetime.date(2019, 3, 1))
+    for method in (then.search, then.medical_search):
+        found = {hit.document_id for query in ("aortic surgery Marfan", "HIV/AIDS") for hit in method(query, 40)}
+        assert {one for one in found if one.startswith("PMID")} == {"PMID:2", "PMID:3"}  # PMID:4 has no year
+    assert then.document("PMID:1") is None
+    assert "PMID:1" not in {one.document_id for one in then.medical_documents("aortic surgery", 30)}
+    assert then.search("Marfan syndrome mode of inheritance")[0].document_id == "HPO:OMIM:154700"
+
+
+def test_the_explanation_adds_up_to_the_score(retriever: Retriever) -> None:
+    for method in (retriever.search, retriever.medical_search):
+        for hit in method("aortic surgery in Marfan syndrome", results=30):
+            assert hit.explanation.total == pytest.approx(hit.score)
+    ranked = retriever.medical_search("aortic surgery in Marfan syndrome", results=30, sources=["pubmed"])
+    factors = {hit.document_id: {one.name: one.contribution for one in hit.explanation.factors} for hit in ranked}
+    assert factors["PMID:1"]["guideline"] == pytest.approx(0.6 * 0.6)
+    assert factors["PMID:3"]["retraction"] == pytest.approx(-0.6 * 0.8)
+
+
+def test_a_hit_says_what_it_is_and_where_to_read_it(retriever: Retriever) -> None:
+    hit = retriever.search("aortic surgery guideline", sources=["pubmed"])[0]
+    assert (hit.kind, hit.year, hit.url) == ("guideline", 2020, "https://pubmed.ncbi.nlm.nih.gov/1/")
+
+
+def test_a_listed_retraction_counts_though_pubmed_has_not_flagged_it(records: list[Document], tmp_path: Path) -> None:
+    directory = build(tmp_path, ARTICLES)
+    (tmp_path / "retracted.txt").write_text("1\n")
+    ours = open_retriever(directory, retracted_pmids=str(tmp_path / "retracted.txt"))
+    ranked = ours.medical_search("aortic surgery", results=10)
+    assert ranked[0].document_id == "PMID:2"
+    assert [hit.authority for hit in ranked if hit.document_id == "PMID:1"] == [0.0]
+    document = ours.document("PMID:1")
+    assert document is not None
+    assert document.retracted
+
+
+def test_age_is_counted_from_the_newest_document_or_the_cut_off(tmp_path: Path) -> None:
+    directory = build(tmp_path, ARTICLES)
+    weights = {"recency_weight": 0.5, "recency_half_life": 2.0}
+    newest = {hit.document_id: hit.authority for hit in open_retriever(directory, **weights).search("aortic", 9)}
+    assert newest["PMID:2"] == pytest.approx(0.25 + 0.5 * (0.5 ** 0.5 - 0.5))  # one year older than the newest
+    then = Retriever.open(directory, RetrievalConfig.model_validate({"mode": "text", **weights}), ModelsConfig(),
+                          before=datetime.date(2019, 1, 1))
+    assert then.search("aortic", sources=["pubmed"], types=["case_report"])[0].authority == pytest.approx(0.5)
+
+
+def test_an_index_of_an_earlier_version_is_searched_all_the_same(tmp_path: Path) -> None:
+    directory = build(tmp_path, ARTICLES)
+    index.open_table(directory).drop_columns(["issn", "evidence", "references", "kind", "part"])
+    old = open_retriever(directory)
+    assert old.medical_search("aortic surgery")[0].document_id == "PMID:1"
+    with pytest.raises(DataError, match="medr index run"):
+        old.search("aortic surgery", types=["guideline"])
 
 
 def test_a_document_is_given_back_whole(retriever: Retriever) -> None:

@@ -1,0 +1,58 @@
+"""Ranks of journals: SCImago Journal Rank, as downloaded from https://www.scimagojr.com/journalrank.php.
+
+The file is a table separated by ``;`` with decimal commas, plain or gzip, a row per journal with the columns ``Title``,
+``Issn`` (eight characters each, without the hyphen, joined by commas) and ``SJR``. What counts is a journal's place
+among the ranked ones, for SJR itself has a long tail. Use asks for attribution to SCImago.
+"""
+
+import bisect
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from medr_ray.core.errors import DataError
+from medr_ray.knowledge.reading import as_text, open_vocabulary
+
+_SJR = re.compile(r"\d+(?:[.,]\d+)?")  # journals too new to be ranked have none
+_ISSN = re.compile(r"\d{7}[\dX]")
+_TITLE_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class JournalRanks:
+    """The share of the ranked journals that lie below each one, in [0, 1), by ISSN and by title."""
+
+    _by_issn: Mapping[str, float] = field(repr=False)
+    _by_title: Mapping[str, float] = field(repr=False)
+
+    @classmethod
+    def load(cls, path: str) -> "JournalRanks":
+        """Raises DataError for a file that is not there or has not the columns of the format."""
+        with open_vocabulary(path) as stream:
+            rows = csv.DictReader(as_text(stream), delimiter=";")
+            missing = {"Title", "Issn", "SJR"} - set(rows.fieldnames or ())
+            if missing:
+                raise DataError(f"{path}: no column {', '.join(sorted(missing))}: retrieval.journal_ranks is a SCImago "
+                                "Journal Rank table, separated by ';'")
+            return cls._ranked((row["Title"], row["Issn"], row["SJR"]) for row in rows)
+
+    @classmethod
+    def _ranked(cls, rows: Iterable[tuple[str, str, str]]) -> "JournalRanks":
+        scored = [(title, issns, float(sjr.replace(",", "."))) for title, issns, sjr in rows if _SJR.fullmatch(sjr)]
+        scores = sorted(sjr for _, _, sjr in scored)
+        by_issn: dict[str, float] = {}
+        by_title: dict[str, float] = {}
+        for title, issns, sjr in scored:
+            share = bisect.bisect_left(scores, sjr) / len(scores)
+            by_issn.update(dict.fromkeys(_ISSN.findall(issns), share))
+            by_title.setdefault(_title(title), share)
+        return cls(by_issn, by_title)
+
+    def share(self, issn: str, title: str) -> float | None:
+        """A journal's place by its ISSN, else by its title; None for one that is not ranked."""
+        return self._by_issn.get(issn.replace("-", "").upper(), self._by_title.get(_title(title)))
+
+
+def _title(text: str) -> str:
+    return " ".join(_TITLE_WORD.findall(text.casefold()))

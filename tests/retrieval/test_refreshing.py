@@ -1,0 +1,160 @@
+"""A table that is brought up to date finds what one made from nothing finds."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from medr_ray.core.config import IndexConfig, ModelsConfig, RetrievalConfig
+from medr_ray.core.run import Directory
+from medr_ray.retrieval import index
+from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.rarity import common_words, count_words
+from medr_ray.retrieval.refreshing import refresh
+from medr_ray.retrieval.retriever import Retriever
+
+WORDS = ("aorta", "surgery", "trial", "child", "fever", "gene", "losartan", "seizure", "liver", "cohort", "dose")
+QUERIES = ("aorta surgery", "losartan trial child", "liver", "fever seizure gene dose", "cohort")
+
+
+class Corpus:
+    """Parts of made-up papers by mark, as the stage hands them over."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, list[Document]] = {}
+        self.is_embedded = True
+
+    def put(self, name: str, ids: range, edition: int = 0) -> None:
+        for mark in [one for one in self.parts if one.startswith(f"{name}@")]:
+            del self.parts[mark]
+        if ids:
+            self.parts[f"{name}@{edition}"] = [paper(one, edition) for one in ids]
+
+    def read(self, mark: str) -> pa.Table:
+        documents = self.parts[mark]
+        vectors = np.stack([vector(one) for one in documents]) if self.is_embedded else None
+        return index.to_batch(documents, vectors, 8, mark)
+
+    def refresh(self, directory: Directory, config: IndexConfig | None = None) -> int:
+        written = refresh(directory, list(self.parts), self.read, config or IndexConfig(), 8)
+        documents = [one for part in self.parts.values() for one in part]
+        directory.write_table(index.COMMON_WORDS, common_words([count_words(documents)], len(documents)))
+        return written
+
+
+def paper(number: int, edition: int) -> Document:
+    chance = random.Random(f"{number}-{edition if number % 10 == 0 else 0}")  # one in ten is revised
+    text = " ".join(chance.choices(WORDS, k=chance.randint(4, 30)))
+    return Document(f"PMID:{number}", "pubmed", text[:20], text, 2000, (), False, "J")
+
+
+def vector(document: Document) -> np.ndarray:
+    made = np.random.default_rng(list(document.text.encode())).normal(size=8).astype(np.float32)
+    return made / np.linalg.norm(made)
+
+
+def found(directory: Directory) -> list[object]:
+    retriever = Retriever.open(directory, RetrievalConfig(mode="text", candidates=40), ModelsConfig())
+    return [hit for query in QUERIES for hit in retriever.medical_search(query, results=40)]
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    made = Corpus()
+    for number in range(10):
+        made.put(f"file-{number}", range(100 * number, 100 * number + 100))
+    return made
+
+
+def test_changed_added_and_removed_parts_are_merged_in(corpus: Corpus, tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path / "refreshed"))
+    assert corpus.refresh(directory) == 10
+    corpus.put("file-3", range(300, 390), edition=1)  # ten of it are gone, nine are revised
+    corpus.put("file-7", range(0))
+    corpus.put("file-10", range(1000, 1060))
+    assert corpus.refresh(directory) == 2
+    corpus.refresh(Directory(str(tmp_path / "anew")))
+    assert found(directory) == found(Directory(str(tmp_path / "anew")))
+    table = index.open_table(directory)
+    assert table.count_rows() == 950
+    assert sorted(row["document_id"] for row in table.search().limit(2000).to_list()) == sorted(
+        one.document_id for part in corpus.parts.values() for one in part)
+
+
+def test_a_paper_that_moved_to_another_part_is_there_once(corpus: Corpus, tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path))
+    corpus.refresh(directory)
+    corpus.put("file-0", range(0, 99), edition=1)
+    corpus.put("file-1", range(99, 200), edition=1)
+    corpus.refresh(directory)
+    rows = index.open_table(directory).search().where("document_id = 'PMID:99'").to_list()
+    assert [row["part"] for row in rows] == ["file-1@1"]
+
+
+def test_nothing_is_written_when_nothing_changed(corpus: Corpus, tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path))
+    corpus.refresh(directory)
+    version = index.open_table(directory).version
+    assert corpus.refresh(directory) == 0
+    assert index.open_table(directory).version == version
+
+
+@pytest.mark.parametrize("is_embedded", [True, False])
+def test_what_a_kill_left_behind_is_finished(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_embedded: bool
+) -> None:
+    corpus.is_embedded = is_embedded
+    directory = Directory(str(tmp_path / "refreshed"))
+    corpus.refresh(directory)
+    corpus.put("file-3", range(300, 390), edition=1)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(index, "make_searchable", killed)
+        with pytest.raises(KeyboardInterrupt):
+            corpus.refresh(directory)
+    assert corpus.refresh(directory) == 0  # the rows were in already, the full-text index was behind
+    corpus.refresh(Directory(str(tmp_path / "anew")))
+    assert found(directory) == found(Directory(str(tmp_path / "anew")))
+
+
+def test_other_settings_of_the_full_text_index_make_it_anew(corpus: Corpus, tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path))
+    corpus.put("file-0", range(0))
+    corpus.parts["file-0@a"] = [Document("PMID:0", "pubmed", "", "it was then", 2000, (), False, "J")]
+    corpus.refresh(directory)
+    assert not found_then(directory)
+    corpus.refresh(directory, IndexConfig(remove_stop_words=False))
+    assert found_then(directory) == ["PMID:0"]
+
+
+def found_then(directory: Directory) -> list[str]:
+    hits = Retriever.open(directory, RetrievalConfig(mode="text"), ModelsConfig()).search("then", results=50)
+    return [hit.document_id for hit in hits]
+
+
+def test_an_index_by_uri_is_refreshed_and_searched(corpus: Corpus, tmp_path: Path) -> None:
+    directory = Directory(f"file://{tmp_path}/index")
+    corpus.refresh(directory)
+    corpus.put("file-3", range(0))
+    corpus.refresh(directory)
+    assert index.open_table(directory).count_rows() == 900
+    assert found(directory)
+
+
+def test_the_index_says_what_cosine_unrelated_texts_have(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.refresh(Directory(str(tmp_path)))
+    made_with = index.made_with(Directory(str(tmp_path)))
+    assert made_with is not None
+    assert made_with.unrelated_cosine == pytest.approx(0.0, abs=0.02)
+
+
+def test_the_mean_cosine_is_that_of_all_pairs() -> None:
+    vectors = np.random.default_rng(0).normal(0.5, 1, (20, 5))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = [a @ b for i, a in enumerate(vectors) for b in vectors[:i]]
+    assert index.mean_cosine(vectors) == pytest.approx(np.mean(pairs))
