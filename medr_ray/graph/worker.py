@@ -18,17 +18,19 @@ from medr_ray.graph.llm_extraction import RELATION_TOKENS, LLMExtractor
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
-from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.documents import HPO, PUBMED, Document
 from medr_ray.retrieval.retriever import Retriever
 
 _REMEMBERED = 4096  # documents with their relations: some tens of MB
 
 
 class IndexLibrary:
-    """Documents out of the index. Names are looked up by their words, so full text is asked and no model is loaded."""
+    """Documents out of the index. Names are looked up by their words, so full text is asked and no model is loaded.
+    Citations and disease records alone are read: what labels and trials say is not worded as relations (``foreign``:
+    the index holds such)."""
 
-    def __init__(self, retriever: Retriever) -> None:
-        self._retriever = retriever
+    def __init__(self, retriever: Retriever, foreign: bool = False) -> None:
+        self._retriever, self._sources = retriever, (PUBMED, HPO) if foreign else None
 
     def record(self, entity: str) -> Document | None:
         """The disease record of an entity."""
@@ -36,7 +38,7 @@ class IndexLibrary:
 
     def about(self, query: str, count: int) -> list[Document]:
         """The best documents for a query by relevance and clinical authority."""
-        return self._retriever.medical_documents(query, count, mode="text")
+        return self._retriever.medical_documents(query, count, self._sources, mode="text")
 
 
 class RememberingExtractor:
@@ -58,10 +60,12 @@ class ExpansionWorker:
         self._directory, self._parts = directory, Parts(directory, folder)
         vocabulary = Vocabulary.load(run.stage("entities"), load_hpo().replaced)
         retriever = Retriever.open(run.stage("index"), config.retrieval, config.models)
+        foreign = not {one.source for one in config.index.sources} <= {PUBMED, HPO}
         extractor = _extractor(config, run, vocabulary)
         self._model = extractor if isinstance(extractor, LLMExtractor) else None
-        self._expander = Expander(IndexLibrary(retriever), extractor, vocabulary, config.graph, config.run.seed,
-                                  self._model.prepare if self._model else None)
+        self._expander = Expander(
+            IndexLibrary(retriever, foreign), extractor, vocabulary, config.graph, config.run.seed,
+            self._model.prepare if self._model else None)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Write the part ``row["part"]`` with the graphs of ``row["seeds"]``. A seed that the part holds already is

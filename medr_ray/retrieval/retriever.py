@@ -127,13 +127,19 @@ class Retriever:
         kept = Filter.of(sources, since, until, types)
         return self._hits(query, self._ranked(query, kept, mode, self._retrieval.relevance_weight), results)
 
-    def medical_documents(self, query: str, count: int, mode: Mode | None = None) -> list[Document]:
+    def medical_documents(
+        self, query: str, count: int, sources: Sequence[str] | None = None, mode: Mode | None = None,
+    ) -> list[Document]:
         """The whole documents of the ``count`` best hits of ``medical_search``."""
-        ranked = self._ranked(query, Filter(), mode, self._retrieval.relevance_weight)
+        ranked = self._ranked(query, Filter.of(sources), mode, self._retrieval.relevance_weight)
         return [ranked.candidates[i].document for i in ranked.order[:count]]
 
     def document(self, document_id: str) -> Document | None:
         return self._finder.document(document_id)
+
+    def rarity(self, word: str) -> float:
+        """How much a word says, from its share of the index's documents (see ``retrieval.rarity``)."""
+        return self._rarity.weight(word)
 
     def _ranked(self, query: str, kept: Filter, mode: Mode | None, weight: float) -> _Ranked:
         mode = self._mode(mode)

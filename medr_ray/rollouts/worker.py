@@ -57,10 +57,11 @@ class PolicyFactory(Protocol):
 
 @dataclass(frozen=True)
 class Environment:
-    """What a worker runs its episodes with."""
+    """What a worker runs its episodes with. ``rarity``: see ``tools.registry.Toolbox``."""
 
     tools: Sequence[Tool]
     policies: PolicyFactory
+    rarity: Callable[[str], float] | None = None
 
 
 MakeEnvironment = Callable[[], Environment]  # called inside the worker; must be picklable
@@ -75,7 +76,8 @@ class IndexEnvironment:
     make_factory: Callable[[], PolicyFactory]
 
     def __call__(self) -> Environment:
-        return Environment(open_tools(self.config, Directory(self.index_uri)), self.make_factory())
+        box = open_tools(self.config, Directory(self.index_uri))
+        return Environment(box.tools, self.make_factory(), box.rarity)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class RolloutWorker:
         tools = [WatchedTool(tool, progress) for tool in for_episode(self._environment.tools)]
         return await run_episode(
             task.question, policy, tools, self._config.agent,
-            mode=task.mode, rollout=task.rollout, faults=self._faults)
+            mode=task.mode, rollout=task.rollout, faults=self._faults, rarity=self._environment.rarity)
 
     @ray.method(concurrency_group=WATCH)
     def beat(self) -> Beat:

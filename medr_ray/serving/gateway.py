@@ -12,7 +12,7 @@ from medr_ray.serving.errors import Overloaded
 from medr_ray.serving.http import build_http
 from medr_ray.serving.jobs import ChatJob, Completion, Refusal, StreamItem
 from medr_ray.serving.keys import KeyGate
-from medr_ray.serving.schemas import SearchMode
+from medr_ray.serving.schemas import SearchRequest
 
 
 class _Chat:
@@ -49,10 +49,8 @@ class _Search:
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle = handle
 
-    async def search(
-        self, query: str, results: int | None, sources: list[str] | None, mode: SearchMode | None,
-    ) -> list[dict[str, Any]]:
-        hits: list[dict[str, Any]] = await self._handle.search.remote(query, results, sources, mode)
+    async def search(self, request: SearchRequest) -> list[dict[str, Any]]:
+        hits: list[dict[str, Any]] = await self._handle.search.remote(request)
         return hits
 
     async def document(self, document_id: str) -> dict[str, Any] | None:

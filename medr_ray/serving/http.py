@@ -23,7 +23,6 @@ from medr_ray.serving.jobs import ChatBackend, Completion, Delta, Refusal, Strea
 from medr_ray.serving.keys import KeyGate
 from medr_ray.serving.schemas import (
     ChatRequest,
-    SearchMode,
     SearchRequest,
     chunk_body,
     completion_body,
@@ -37,9 +36,7 @@ RETRY_AFTER_SECONDS = 1  # about one batch of a small model: soon enough, and no
 class SearchBackend(Protocol):
     """What answers searches."""
 
-    async def search(
-        self, query: str, results: int | None, sources: list[str] | None, mode: SearchMode | None,
-    ) -> list[dict[str, Any]]:
+    async def search(self, request: SearchRequest) -> list[dict[str, Any]]:
         """Hits in rank order."""
         ...
 
@@ -181,7 +178,7 @@ def _add_search(app: FastAPI, search: SearchBackend | None) -> None:
         return search
 
     async def answer(request: SearchRequest) -> dict[str, Any]:
-        hits = await backend().search(request.query, request.results, request.sources, request.mode)
+        hits = await backend().search(request)
         return {"object": "list", "query": request.query, "hits": hits}
 
     @app.post("/v1/search")
@@ -191,9 +188,11 @@ def _add_search(app: FastAPI, search: SearchBackend | None) -> None:
     @app.get("/v1/search")
     async def search_get(
         query: str, results: int | None = None, sources: Annotated[list[str] | None, Query()] = None,
-        mode: str | None = None,
+        mode: str | None = None, since: int | None = None, until: int | None = None,
+        types: Annotated[list[str] | None, Query()] = None,
     ) -> dict[str, Any]:
-        values = {"query": query, "results": results, "sources": sources, "mode": mode}
+        values = {"query": query, "results": results, "sources": sources, "mode": mode, "since": since,
+                  "until": until, "types": types}
         return await answer(SearchRequest.model_validate(values))
 
     @app.get("/v1/documents/{document_id:path}")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from medr_ray.retrieval.authority import KINDS
 from medr_ray.serving.jobs import ChatJob, Completion
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {  # values that ask for nothing
@@ -90,13 +91,25 @@ class ChatRequest(BaseModel):
 
 
 class SearchRequest(BaseModel):
-    """``POST /v1/search``; ``results`` and ``mode`` default to the configuration, ``sources`` to all."""
+    """``POST /v1/search``; ``results`` and ``mode`` default to the configuration, ``sources`` and ``types`` (kinds of
+    evidence) to all; ``since`` and ``until`` are years, inclusive."""
 
     model_config = ConfigDict(extra="forbid")
     query: str = Field(min_length=1, max_length=4000)
     results: int | None = Field(None, ge=1, le=100)
     sources: list[str] | None = None
     mode: SearchMode | None = None
+    since: int | None = None
+    until: int | None = None
+    types: list[str] | None = None
+
+    @field_validator("types")
+    @classmethod
+    def _types_are_known(cls, types: list[str] | None) -> list[str] | None:
+        unknown = [one for one in types or () if one not in KINDS]
+        if unknown:
+            raise ValueError(f"no kind of evidence: {unknown[0]!r}; there are {', '.join(KINDS)}")
+        return types
 
 
 def usage_of(done: Completion) -> dict[str, int]:

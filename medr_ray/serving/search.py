@@ -8,7 +8,7 @@ from typing import Any
 
 from medr_ray.core.config import ModelsConfig, RetrievalConfig
 from medr_ray.core.run import Directory
-from medr_ray.serving.schemas import SearchMode
+from medr_ray.serving.schemas import SearchRequest
 
 
 class SearchReplica:
@@ -20,12 +20,10 @@ class SearchReplica:
         self._retriever = Retriever.open(index, retrieval, models)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="retriever")
 
-    async def search(
-        self, query: str, results: int | None, sources: list[str] | None, mode: SearchMode | None,
-    ) -> list[dict[str, Any]]:
-        """Hits in rank order: document_id, source, title, snippet, relevance, authority, score."""
+    async def search(self, request: SearchRequest) -> list[dict[str, Any]]:
+        """Hits in rank order: the fields of ``retrieval.retriever.Hit``, how the score came about included."""
         loop = asyncio.get_running_loop()
-        find = functools.partial(self._retriever.search, query, results, sources, mode)
+        find = functools.partial(self._retriever.search, **dict(request))
         hits = await loop.run_in_executor(self._thread, find)
         return [asdict(hit) for hit in hits]
 

@@ -10,6 +10,8 @@ import importlib
 import inspect
 import re
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
@@ -31,23 +33,29 @@ _FOREIGN = "mcp:"
 _FACTORY = ["config", "searcher"]  # the arguments by which a factory is known
 
 
-def open_tools(config: PipelineConfig, index: Directory) -> list[Tool]:
-    """The agent's tools over the index in this directory, which is left alone where a cassette answers in its place.
+@dataclass(frozen=True)
+class Toolbox:
+    """An agent's tools, and the weight of a word in their index: what a tool policy looks at. A cassette does not hold
+    the latter, so there is none under one: recorded and replayed, an agent is told the same."""
+
+    tools: list[Tool]
+    rarity: Callable[[str], float] | None = None
+
+
+def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:
+    """The agent's tools over the index in this directory and the live sources beside it, where there are any, without
+    what came after the cut-off. The index is left alone where a cassette answers in its place.
 
     Raises ConfigError as ``build_tools`` does, and what ``Retriever.open`` raises.
     """
-    if config.tools.cassette.mode == "replay":
-        return open_cassette(config).tools(config.agent.tools)
-    return build_tools(config, _searcher(config, index))
-
-
-def _searcher(config: PipelineConfig, index: Directory) -> Searcher:
-    """The index, and the live sources beside it where there are any, both without what came after the cut-off."""
     from medr_ray.retrieval.live import combine, open_live
 
+    if config.tools.cassette.mode == "replay":
+        return Toolbox(open_cassette(config).tools(config.agent.tools))
     retriever = Retriever.open(index, config.retrieval, config.models, before=config.tools.before)
     live = open_live(config.tools.live, config.retrieval, config.tools.before)
-    return combine(retriever, live, config.retrieval.results)
+    tools = build_tools(config, combine(retriever, live, config.retrieval.results))
+    return Toolbox(tools, retriever.rarity if config.tools.cassette.mode == "off" else None)
 
 
 def build_tools(config: PipelineConfig, searcher: Searcher) -> list[Tool]:

@@ -11,6 +11,7 @@ from medr_ray.serving.errors import Overloaded
 from medr_ray.serving.http import build_http
 from medr_ray.serving.jobs import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.schemas import SearchRequest
 
 BODY: dict[str, Any] = {"model": "agent", "messages": [{"role": "user", "content": "hi"}]}
 KEY = {"Authorization": "Bearer k"}
@@ -45,10 +46,9 @@ class Backend:
     async def statistics(self) -> dict[str, int]:
         return {"requests": len(self.jobs)}
 
-    async def search(
-        self, query: str, results: int | None, sources: list[str] | None, mode: str | None,
-    ) -> list[dict[str, Any]]:
-        return [{"document_id": "PMID:1", "snippet": query, "seen": [results, sources, mode]}]
+    async def search(self, request: SearchRequest) -> list[dict[str, Any]]:
+        asked = request.model_dump(exclude={"query"}, exclude_none=True)
+        return [{"document_id": "PMID:1", "snippet": request.query, "seen": asked}]
 
     async def document(self, document_id: str) -> dict[str, Any] | None:
         return {"document_id": document_id, "text": "t"} if document_id == "PMID:1" else None
@@ -148,13 +148,13 @@ def test_parameters_reach_the_model() -> None:
 
 
 def test_search_by_get_and_post_is_the_same(client: TestClient) -> None:
-    got = client.get("/v1/search", params={"query": "marfan", "results": 2, "sources": ["hpo"], "mode": "text"})
-    body = {"query": "marfan", "results": 2, "sources": ["hpo"], "mode": "text"}
-    assert got.json() == client.post("/v1/search", json=body).json()
-    assert got.json()["hits"][0]["seen"] == [2, ["hpo"], "text"]
+    seen = {"results": 2, "sources": ["pubmed"], "mode": "text", "since": 1999, "until": 2020, "types": ["review"]}
+    got = client.get("/v1/search", params={"query": "marfan", **seen})
+    assert got.json() == client.post("/v1/search", json={"query": "marfan", **seen}).json()
+    assert got.json()["hits"][0]["seen"] == seen
 
 
-@pytest.mark.parametrize("query", ["query=", "query=a&results=0", "query=a&mode=magic", ""])
+@pytest.mark.parametrize("query", ["query=", "query=a&results=0", "query=a&mode=magic", "query=a&types=magic", ""])
 def test_wrong_searches_are_refused(client: TestClient, query: str) -> None:
     response = client.get(f"/v1/search?{query}")
     assert response.status_code == 422

@@ -93,7 +93,7 @@ def ask(tool: Tool, *questions: str) -> list[str]:
 
 
 def episode(settings: PipelineConfig, index: Directory, *lines: str) -> Trajectory:
-    tools = for_episode(open_tools(settings, index))
+    tools = for_episode(open_tools(settings, index).tools)
     return asyncio.run(run_episode(
         worded_question(), Script(*lines), tools, settings.agent, mode="exploration"))
 

@@ -118,7 +118,7 @@ def test_after_the_cut_off_a_later_document_is_not_there(tmp_path: Path) -> None
     def found(**tools: Any) -> set[str]:
         config = PipelineConfig.model_validate(
             {"retrieval": {"mode": "text"}, "tools": tools, "agent": {"tools": ["search"]}})
-        (tool,) = open_tools(config, index)
+        (tool,) = open_tools(config, index).tools
         return set(asyncio.run(tool.call({"query": "Krabbe disease"})).documents)
 
     assert found() == {"PMID:1", "PMID:2"}
@@ -133,7 +133,7 @@ def test_live_sources_stand_beside_the_index_and_one_that_is_down_is_told(
         "retrieval": {"mode": "text"}, "agent": {"tools": ["search", "medical_search"]},
         "tools": {"live": {"sources": ["pubmed"], "retries": 0, "pubmed": {
             "base_url": httpserver.url_for("").rstrip("/"), "requests_per_second": 1000}}}})
-    search, medical = open_tools(config, build_index(tmp_path, [KRABBE]))
+    search, medical = open_tools(config, build_index(tmp_path, [KRABBE])).tools
     alone = asyncio.run(search.call({"query": "Krabbe disease"})).text
     first, note = asyncio.run(medical.call({"query": "Krabbe disease"})).text.splitlines()
     assert alone == first

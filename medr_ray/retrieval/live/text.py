@@ -28,7 +28,8 @@ def plain_lines(text: str) -> str:
 
 def visible(text: str) -> str:
     """The characters that a person sees, and white space."""
-    return "".join(one for one in text if one.isspace() or unicodedata.category(one) not in _HIDDEN)
+    hidden = [one for one in set(text) if not one.isspace() and unicodedata.category(one) in _HIDDEN]
+    return text.translate(dict.fromkeys(map(ord, hidden))) if hidden else text
 
 
 def query_words(query: str) -> list[str]:
