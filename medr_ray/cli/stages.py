@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medr_ray.cli import corpus, entities, graph, questions
+from medr_ray.cli import corpus, entities, graph, questions, trajectories
 from medr_ray.cli.options import ConfigFile, Overrides, resolve
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ FURTHER: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "entities": {"show": entities.show},
     "graph": {"show": graph.show, "export": graph.export},
     "questions": {"generate": questions.generate, "show": questions.show},
+    "trajectories": {"show": trajectories.show, "stats": trajectories.stats, "export": trajectories.export},
 }
 _COMMAND_NAMES = {"evaluation": "evaluate"}
 

@@ -1,7 +1,8 @@
 """Answered requests in a SQLite file: looked up by content, never sent twice.
 
 The key is a hash of everything that decides the answer; neither keys nor headers are part of it. Several processes of a
-host may share the file (write-ahead log). It also remembers the tokens spent, so that a budget outlives a restart.
+host may share the file (write-ahead log). It also remembers the tokens and US dollars spent, so that a
+budget outlives a restart.
 """
 
 import hashlib
@@ -13,14 +14,17 @@ from typing import Any
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import canonical_json
+from medr_ray.llm.budget import Spend
 
 FILE = "responses.sqlite"
 _LOCK_SECONDS = 30.0  # how long a writer waits for another process
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens INTEGER NOT NULL, budget TEXT NOT NULL);
-INSERT OR IGNORE INTO usage VALUES (0, 0, lower(hex(randomblob(8))));
+CREATE TABLE IF NOT EXISTS usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens INTEGER NOT NULL, budget TEXT NOT NULL,
+    usd REAL NOT NULL DEFAULT 0);
+INSERT OR IGNORE INTO usage (id, tokens, budget) VALUES (0, 0, lower(hex(randomblob(8))));
 """
+_OLDER = "ALTER TABLE usage ADD COLUMN usd REAL NOT NULL DEFAULT 0"  # for a file that knows no prices
 
 
 def request_key(request: dict[str, Any]) -> str:
@@ -39,6 +43,8 @@ class ResponseCache:
             self._db = sqlite3.connect(self._path, timeout=_LOCK_SECONDS, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.executescript(_SCHEMA)
+            if "usd" not in [column[1] for column in self._db.execute("PRAGMA table_info(usage)")]:
+                self._db.execute(_OLDER)
         except sqlite3.DatabaseError as error:
             raise DataError(f"{self._path} is no response cache ({error}): remove it and run again") from error
 
@@ -53,15 +59,15 @@ class ResponseCache:
         with self._lock:
             self._db.execute("INSERT OR IGNORE INTO responses VALUES (?, ?)", (key, canonical_json(response)))
 
-    def spend(self, tokens: int) -> None:
-        """Add to the tokens spent."""
+    def spend(self, spend: Spend) -> None:
+        """Add to what is spent."""
         with self._lock:
-            self._db.execute("UPDATE usage SET tokens = tokens + ?", (tokens,))
+            self._db.execute("UPDATE usage SET tokens = tokens + ?, usd = usd + ?", spend)
 
-    def spent(self) -> int:
-        """Tokens spent by every run over this file."""
+    def spent(self) -> Spend:
+        """What every run over this file has spent."""
         with self._lock:
-            return int(self._db.execute("SELECT tokens FROM usage").fetchone()[0])
+            return Spend(*self._db.execute("SELECT tokens, usd FROM usage").fetchone())
 
     def budget_name(self) -> str:
         """A name for the budget of this file, that no other file has."""

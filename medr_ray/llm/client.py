@@ -1,17 +1,18 @@
 """The chat client: one request, as often as needed and as rarely as possible.
 
-A request is looked up in the cache, waits for the governor, is sent, and is settled with what it used. 429, 5xx,
-time-outs and unreadable replies are tried again with full jitter; a Retry-After pauses every caller for that long.
+A request is looked up in the cache, passes the gate, is sent, and is settled with what it used. 429, 5xx, time-outs and
+unreadable replies are tried again with full jitter, and so is an endpoint that is left alone because it only failed,
+when its time has come; a Retry-After pauses every caller for that long.
 """
 
 import asyncio
-import hashlib
 import json
 import os
 import random
+import uuid
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,31 +24,23 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, ModelError
 from medr_ray.core.run import Directory
+from medr_ray.llm.budget import Budget, Charge, Spend
 from medr_ray.llm.cache import ResponseCache, request_key
-from medr_ray.llm.failures import UnreadableReply, explained, is_transient, retry_after
-from medr_ray.llm.governor import Governor, Lease, Request, governor
-from medr_ray.llm.limits import Limits
+from medr_ray.llm.completions import ChatResult, estimated_tokens, read_completion, stored_result
+from medr_ray.llm.failures import CircuitOpen, UnreadableReply, explained, is_transient, retry_after
+from medr_ray.llm.gate import Gate, Limits, Permit
 from medr_ray.llm.replies import read_reply
 
 M = TypeVar("M", bound=BaseModel)
-Messages = Sequence[Mapping[str, str]]
+Messages = Sequence[Mapping[str, Any]]
+Tools = Sequence[Mapping[str, Any]]
+_OVERLOADED = frozenset({408, 503, 504, 529})
 _BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0  # seconds: full jitter below base * 2^attempt
-_BYTES_PER_TOKEN, _PER_MESSAGE = 3, 8  # an estimate on the high side for English and about right for Chinese
-
-
-@dataclass(frozen=True)
-class ChatResult:
-    """A completion. Token counts are the endpoint's own, or the estimate where it reports none."""
-
-    text: str
-    prompt_tokens: int
-    output_tokens: int
-    finish_reason: str
 
 
 class ChatClient:
     """An OpenAI-compatible endpoint. The response cache and the tokens spent lie in ``llm/`` of the ``run`` directory
-    (local); without one nothing is cached and a budget covers this process only. Usable from any event loops."""
+    (local); without one nothing is cached and a budget covers this client only. Usable from any event loops."""
 
     def __init__(self, endpoint: EndpointConfig, run: Directory | None = None) -> None:
         if urlsplit(endpoint.base_url).username:
@@ -56,26 +49,30 @@ class ChatClient:
             raise ConfigError("llm.model is empty: name the model that the endpoint is to run")
         self._endpoint = endpoint
         self._secret = os.environ.get(endpoint.api_key_env, "")
-        keeps = endpoint.cache or endpoint.budget_tokens is not None
+        keeps = endpoint.cache or endpoint.budget_tokens is not None or endpoint.budget_usd is not None
         self._store = ResponseCache(run.child("llm").local) if run is not None and keeps else None
-        self._spent_before = self._store.spent() if self._store else 0
-        self._budget = self._store.budget_name() if self._store else f"process {os.getpid()}"
-        self._gate: Governor | None = None
+        self._budget = self._store.budget_name() if self._store else uuid.uuid4().hex
+        self._spent = Spend()
+        limits = Limits(
+            endpoint.requests_per_minute, 60.0, endpoint.input_tokens_per_minute, endpoint.output_tokens_per_minute,
+            endpoint.concurrency, endpoint.tokens_per_minute)
+        self._gate = Gate(f"{endpoint.base_url} {endpoint.model}", limits, secret=self._secret)
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = weakref.WeakKeyDictionary()
 
     async def complete(
         self, messages: Messages, *, temperature: float | None = None, max_tokens: int | None = None,
-        stop: Sequence[str] | None = None, seed: int | None = None,
+        stop: Sequence[str] | None = None, seed: int | None = None, tools: Tools | None = None,
     ) -> ChatResult:
         """One completion. Answers are cached unless they are sampled without a seed, where each call is to differ.
+        ``tools`` are functions in OpenAI's format that the model may call natively (``ChatResult.tool_calls``).
 
         Raises InfrastructureError when the endpoint stays unreachable, ConfigError when it refuses the key or the
         model, ContextLengthExceeded when the messages are too long for it, BudgetExceeded when the budget is spent.
         """
-        payload = self._payload(messages, temperature, max_tokens, stop, seed)
+        payload = self._payload(messages, temperature, max_tokens, stop, seed, tools)
         key = self._cache_key(payload)
         if key is not None and self._store is not None and (stored := self._store.get(key)) is not None:
-            return ChatResult(**stored)
+            return stored_result(stored)
         result = await self._with_retries(payload)
         if key is not None and self._store is not None:
             self._store.put(key, asdict(result))
@@ -94,7 +91,7 @@ class ChatClient:
 
     def _payload(
         self, messages: Messages, temperature: float | None, max_tokens: int | None,
-        stop: Sequence[str] | None, seed: int | None,
+        stop: Sequence[str] | None, seed: int | None, tools: Tools | None,
     ) -> dict[str, Any]:
         endpoint = self._endpoint
         payload: dict[str, Any] = {
@@ -103,7 +100,8 @@ class ChatClient:
             "temperature": endpoint.temperature if temperature is None else temperature,
             "max_tokens": max_tokens or endpoint.max_tokens,
         }
-        optional = {"stop": list(stop) if stop else None, "seed": seed}
+        functions = [dict(one) for one in tools] if tools else None
+        optional = {"stop": list(stop) if stop else None, "seed": seed, "tools": functions}
         return payload | {name: value for name, value in optional.items() if value is not None}
 
     def _cache_key(self, payload: dict[str, Any]) -> str | None:
@@ -124,48 +122,51 @@ class ChatClient:
             raise explained(error, endpoint.base_url, endpoint.api_key_env, self._secret, attempts) from None
 
     async def _governed(self, payload: dict[str, Any]) -> ChatResult:
-        """One attempt under the governor. A refused request used nothing; one that timed out may have used it all."""
-        gate = self._gate = self._gate or governor()
-        request = self._request(payload)
-        lease = await gate.acquire(request)
-        used = request.tokens
-        try:
-            result = await self._send(payload)
-            used = result.prompt_tokens + result.output_tokens
-            return result
-        except openai.APIStatusError as error:
-            used = 0
-            await self._honour_retry_after(gate, request, error)
-            raise
-        except openai.APIConnectionError as error:
-            used = request.tokens if isinstance(error, openai.APITimeoutError) else 0
-            raise
-        finally:
-            await self._settle(gate, lease, used)
+        """One attempt that passes the gate. A refused request took nothing; one that timed out may have taken all."""
+        prompt, output = estimated_tokens(payload), payload["max_tokens"]
+        async with self._gate.permit(prompt, output, charge=self._charge(prompt, output)) as permit:
+            try:
+                result = await self._send(payload)
+                permit.used(result.prompt_tokens, result.output_tokens, result.usd or 0.0)
+                return result
+            except openai.APIStatusError as error:
+                _tell(permit, error)
+                raise
+            except (openai.APITimeoutError, TimeoutError):
+                permit.used(prompt, output, self._usd(prompt, output) or 0.0)
+                permit.failed(overloaded=True)
+                raise
+            except (openai.APIConnectionError, UnreadableReply, json.JSONDecodeError) as error:
+                if isinstance(error, openai.APIConnectionError):
+                    permit.used(0, 0)
+                permit.failed()
+                raise
+            finally:
+                self._note(permit.spent)
 
-    async def _settle(self, gate: Governor, lease: Lease, used: int) -> None:
+    def _note(self, spent: Spend) -> None:
+        self._spent = self._spent.plus(spent)
         if self._store is not None:
-            self._store.spend(used)
-        await gate.settle(lease, used)
+            self._store.spend(spent)
 
-    async def _honour_retry_after(self, gate: Governor, request: Request, error: openai.APIStatusError) -> None:
-        seconds = retry_after(error.response.headers)
-        if seconds is not None and is_transient(error):
-            await gate.pause(request, seconds)
-
-    def _request(self, payload: dict[str, Any]) -> Request:
+    def _charge(self, prompt: int, output: int) -> Charge | None:
         endpoint = self._endpoint
-        secret = hashlib.sha256(self._secret.encode()).hexdigest()
-        key = hashlib.sha256(f"{endpoint.base_url}\n{endpoint.model}\n{secret}".encode()).hexdigest()[:16]
-        limits = Limits(endpoint.requests_per_minute, endpoint.tokens_per_minute, endpoint.concurrency)
-        tokens = _estimate(payload["messages"]) + payload["max_tokens"]
-        ttl = 2 * endpoint.timeout_seconds
-        return Request(key, limits, self._budget, endpoint.budget_tokens, self._spent_before, tokens, ttl)
+        if endpoint.budget_tokens is None and endpoint.budget_usd is None:
+            return None
+        before = self._store.spent() if self._store is not None else self._spent
+        budget = Budget(self._budget, endpoint.budget_tokens, endpoint.budget_usd, before)
+        return Charge(budget, Spend(prompt + output, self._usd(prompt, output) or 0.0))
+
+    def _usd(self, prompt: int, output: int) -> float | None:
+        """What so many tokens cost, where the prices are configured."""
+        inputs, outputs = self._endpoint.usd_per_million_input, self._endpoint.usd_per_million_output
+        return None if inputs is None or outputs is None else (prompt * inputs + output * outputs) / 1e6
 
     async def _send(self, payload: dict[str, Any]) -> ChatResult:
         async with asyncio.timeout(self._endpoint.timeout_seconds):
             completion = await self._client().chat.completions.create(**payload)
-        return read_completion(completion, payload)
+        result = read_completion(completion, payload)
+        return replace(result, usd=self._usd(result.prompt_tokens, result.output_tokens))
 
     def _client(self) -> AsyncOpenAI:
         """The connection pool of the running event loop."""
@@ -185,28 +186,19 @@ def _read_whole(result: ChatResult, model: type[M]) -> M:
     return read_reply(result.text, model)
 
 
-def _estimate(messages: Messages) -> int:
-    return sum(_PER_MESSAGE + len(message["content"].encode()) // _BYTES_PER_TOKEN for message in messages)
-
-
-def read_completion(completion: Any, payload: dict[str, Any]) -> ChatResult:
-    """An endpoint's answer to ``payload`` (an ``openai`` chat completion). Raises UnreadableReply when it is none."""
-    choices = getattr(completion, "choices", None)
-    message = getattr(choices[0], "message", None) if choices else None
-    if not choices or message is None:
-        raise UnreadableReply("the reply is no chat completion")
-    text = message.content or ""
-    usage = getattr(completion, "usage", None)
-    prompt = getattr(usage, "prompt_tokens", None)
-    output = getattr(usage, "completion_tokens", None)
-    return ChatResult(
-        text,
-        _estimate(payload["messages"]) if prompt is None else prompt,
-        len(text.encode()) // _BYTES_PER_TOKEN if output is None else output,
-        choices[0].finish_reason or "",
-    )
+def _tell(permit: Permit, error: openai.APIStatusError) -> None:
+    """What an error status says about the endpoint; one that is about the request says that the endpoint is well."""
+    status, pause = error.status_code, retry_after(error.response.headers)
+    permit.used(0, 0)
+    if status == 429 or (status == 503 and pause is not None):
+        permit.refused(pause)
+    elif status >= 500 or status == 408:
+        permit.failed(overloaded=status in _OVERLOADED)
 
 
 def _full_jitter(state: RetryCallState) -> float:
-    """Anything up to the exponential back-off, so that callers that failed together do not return together."""
-    return random.uniform(0, min(_LONGEST_BACKOFF, _BACKOFF * 2 ** state.attempt_number))
+    """Anything up to the exponential back-off, so that callers that failed together do not return together; an endpoint
+    that is left alone is not asked before its time."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    least = error.seconds if isinstance(error, CircuitOpen) else 0.0
+    return least + random.uniform(0, min(_LONGEST_BACKOFF, _BACKOFF * 2 ** state.attempt_number))

@@ -4,6 +4,7 @@ import email.utils
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import openai
 
@@ -18,12 +19,25 @@ class ContextLengthExceeded(ModelError):
     """The messages and the tokens asked for no longer fit the model's context."""
 
 
+class CircuitOpen(InfrastructureError):
+    """The service only failed lately and is left alone; ``seconds`` until it is tried again."""
+
+    def __init__(self, service: str, seconds: float) -> None:
+        super().__init__(f"{service} only failed lately and is left alone: it will be tried again in {seconds:.1f} s")
+        self.service, self.seconds = service, seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CircuitOpen, (self.service, self.seconds)
+
+
 class UnreadableReply(Exception):
     """The endpoint answered with something that is no chat completion."""
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
+    if isinstance(error, CircuitOpen):
+        return True
     if isinstance(error, openai.APIStatusError):
         pause = retry_after(error.response.headers)
         return (error.status_code in _TRANSIENT or error.status_code >= 500) and (pause or 0) <= LONGEST_PAUSE

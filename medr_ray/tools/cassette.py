@@ -28,15 +28,19 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, ToolError
 from medr_ray.core.run import Directory, installed_versions
-from medr_ray.tools.base import Tool, ToolResult, for_episode
+from medr_ray.retrieval.readers.records import parsed
+from medr_ray.tools.base import TOOL_NAME, Tool, ToolResult, for_episode
 from medr_ray.tools.keepsakes import Keepsakes
 from medr_ray.tools.threads import Threads
 
+M = TypeVar("M", bound=BaseModel)
 _LOG = logging.getLogger(__name__)
 _FORMAT = 1
 _HEADER = "cassette.json"
@@ -58,12 +62,42 @@ def open_cassette(config: PipelineConfig) -> "Cassette":
         header = kept.keep(_HEADER, _header(config))
     if header.get("format") != _FORMAT:
         raise DataError(f"{wanted.path}/{_HEADER} is of format {header.get('format')!r}; this version reads {_FORMAT}")
-    if changed := _changed(header["settings"], _settings(config)):
-        said = f"the cassette {wanted.path} of {header['snapshot']} was recorded with other {', '.join(changed)}"
+    known = _checked(_Header, header, f"{wanted.path}/{_HEADER}")
+    if changed := _changed(known.settings, _settings(config)):
+        said = f"the cassette {wanted.path} of {known.snapshot} was recorded with other {', '.join(changed)}"
         if wanted.mode == "record":
             raise ConfigError(f"{said}: give tools.cassette.path a new folder")
         _LOG.warning("%s: its answers are given as they are", said)
     return Cassette(kept, config)
+
+
+class _Header(BaseModel):
+    snapshot: str
+    settings: dict[str, dict[str, Any]]
+
+
+class _Face(BaseModel):
+    name: str = Field(pattern=f"^{TOOL_NAME}$")
+    description: str
+    parameters: dict[str, Any]
+
+
+class _Faces(BaseModel):
+    tools: list[_Face]
+
+
+class _Kept(BaseModel):
+    failed: bool
+    text: str
+    documents: tuple[str, ...]
+
+
+def _checked(model: type[M], value: dict[str, Any], file: str) -> M:
+    """What a file of the folder holds, whoever wrote it. Raises DataError."""
+    try:
+        return parsed(model, value)
+    except DataError as error:
+        raise DataError(f"{file} is no file of a cassette ({error}): remove it") from None
 
 
 class Cassette:
@@ -80,7 +114,7 @@ class Cassette:
             shown = [{"name": one.name, "description": one.description, "parameters": dict(one.parameters)}
                      for one in group]
             kept = self._kept.keep(_face(name), {"selected": name, "tools": shown})
-            if kept["tools"] != json.loads(json.dumps(shown)):
+            if kept.get("tools") != json.loads(json.dumps(shown)):
                 raise ConfigError(f"tools.cassette: {name} is not what it was when the cassette was begun (its tools, "
                                   "their descriptions or their arguments): give tools.cassette.path a new folder")
             tools += [CassetteTool(self, **face, live=one) for face, one in zip(kept["tools"], group, strict=True)]
@@ -94,7 +128,8 @@ class Cassette:
             group = self._kept.get(_face(name))
             if group is None:
                 raise ConfigError(f"agent.tools: {name!r} is not on the cassette {self._kept.place}")
-            tools += [CassetteTool(self, **face, live=None) for face in group["tools"]]
+            faces = _checked(_Faces, group, f"{self._kept.place}/{_face(name)}").tools
+            tools += [CassetteTool(self, one.name, one.description, one.parameters, None) for one in faces]
         return tools
 
     async def answer(self, call: "Call", live: Tool | None) -> "Answer":
@@ -109,7 +144,8 @@ class Cassette:
             recorded = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             entry = dataclasses.asdict(call) | dataclasses.asdict(answer) | {"recorded": recorded}
             kept = await self._threads.run(lambda: self._kept.keep(call.address, entry))
-        return Answer(kept["failed"], kept["text"], tuple(kept["documents"]))
+        known = _checked(_Kept, kept, f"{self._kept.place}/{call.address}")
+        return Answer(known.failed, known.text, known.documents)
 
     async def _asked(self, call: "Call", live: Tool) -> "Answer":
         try:

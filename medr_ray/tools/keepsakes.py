@@ -43,7 +43,7 @@ class Keepsakes:
             return None
         try:
             value = json.loads(self._directory.read_bytes(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{self.place}/{name} is no JSON ({error}): remove it") from error
         if not isinstance(value, dict):
             raise DataError(f"{self.place}/{name} holds no JSON object: remove it")

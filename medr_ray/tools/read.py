@@ -91,6 +91,7 @@ class ReadTool:
         return await self._quoted(document_id, f"{found.title} ({document_id})", goal, found.text)
 
     async def _quoted(self, document_id: str, heading: str, goal: str, text: str) -> ToolResult:
+        heading = cut(heading, self._chars // 2)  # an address alone can have 2,048 characters
         quotes = await self._quoter.quotes(goal, text)
         if not quotes:
             said = f"{heading}\nNo word of the goal is in it. It begins:"

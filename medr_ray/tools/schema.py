@@ -80,7 +80,7 @@ class FunctionTool:
             return await self._threads.run(functools.partial(self._function, **values))
         except MedrError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit() is not to end a worker
             _LOG.exception("the tool %s failed", self.name)
             raise ToolError(f"{self.name} failed: {type(error).__name__}: {error}") from error
 

@@ -15,18 +15,29 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Threads:
-    """At most ``most`` pieces of work at once for each event loop."""
+class Places:
+    """``most`` places on each event loop: ``async with places.one():``."""
 
-    def __init__(self, most: int = 32) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._places: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
             weakref.WeakKeyDictionary())
 
+    def one(self) -> asyncio.Semaphore:
+        """A place to wait for, and to leave."""
+        return self._places.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self._most))
+
+
+class Threads:
+    """At most ``most`` pieces of work at once for each event loop."""
+
+    def __init__(self, most: int = 32) -> None:
+        self._places = Places(most)
+
     async def run(self, work: Callable[[], T]) -> T:
         """What ``work`` returns or raises. When this is cancelled the work goes on, and its end is not noticed."""
         loop = asyncio.get_running_loop()
-        async with self._places.setdefault(loop, asyncio.Semaphore(self._most)):
+        async with self._places.one():
             end: asyncio.Future[T] = loop.create_future()
             context = contextvars.copy_context()
             threading.Thread(target=context.run, args=(_work, loop, end, work), daemon=True).start()
@@ -34,10 +45,11 @@ class Threads:
 
 
 def _work(loop: asyncio.AbstractEventLoop, end: "asyncio.Future[Any]", work: Callable[[], Any]) -> None:
+    result, error = None, None
     try:
-        result, error = work(), None
-    except BaseException as raised:
-        result, error = None, raised
+        result = work()
+    except BaseException as raised:  # a future takes no StopIteration: whoever waits for it would wait for ever
+        error = RuntimeError(f"StopIteration: {raised}") if isinstance(raised, StopIteration) else raised
     if not loop.is_closed():
         loop.call_soon_threadsafe(_tell, end, result, error)
 

@@ -204,5 +204,5 @@ def _written(form: str, text: str) -> datetime.date:
 def _read(read: Callable[[str], datetime.date], text: str) -> datetime.date | None:
     try:
         return read(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

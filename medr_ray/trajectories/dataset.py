@@ -1,12 +1,15 @@
 """Accepted trajectories as training examples: token ids and the loss mask of the assistant's tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import FilteredTrajectory, Message
+from medr_ray.core.run import Directory
 from medr_ray.engines.chat import ChatRenderer
+
+SAMPLE = "sample.json"  # in the trajectories stage's directory
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,19 @@ class DialogueEncoder:
         return len(self.encode("", messages).ids)
 
 
-def training_examples(judged: Sequence[FilteredTrajectory], encoder: DialogueEncoder, limit: int) -> list[Example]:
-    """The accepted dialogues of at most ``limit`` tokens, in the order of their trajectory ids."""
+def training_examples(
+    judged: Sequence[FilteredTrajectory], encoder: DialogueEncoder, limit: int,
+    copies: Mapping[str, int] | None = None,
+) -> list[Example]:
+    """The accepted dialogues of at most ``limit`` tokens, in the order of their trajectory ids, each as often as
+    ``copies`` says by trajectory id (see ``sampling`` and ``read_copies``), once without it."""
     accepted = sorted((one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id)
     examples = [encoder.encode(one.trajectory_id, one.messages) for one in accepted]
-    return [one for one in examples if len(one.ids) <= limit]
+    return [one for one in examples if len(one.ids) <= limit
+            for _ in range(1 if copies is None else copies.get(one.trajectory_id, 0))]
+
+
+def read_copies(trajectories: Directory) -> dict[str, int]:
+    """How often training takes each accepted dialogue, as the trajectories stage sampled them."""
+    copies: dict[str, int] = trajectories.read_json(SAMPLE)
+    return copies

@@ -1,32 +1,49 @@
-"""The trajectories stage: teacher rollouts over the training questions, judged and filtered."""
+"""The trajectories stage: teacher rollouts over the training questions, judged, filtered, and worded anew if asked."""
 
 import functools
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from medr_ray.agent.loop import FaultPlan
+from medr_ray.agent.faults import FaultPlan
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
-from medr_ray.core.run import Counts, Directory, Stage, StageContext
+from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
+from medr_ray.knowledge.reports import is_report
 from medr_ray.rollouts.worker import PolicyFactory, RolloutTask
+from medr_ray.trajectories.dataset import SAMPLE, DialogueEncoder
+from medr_ray.trajectories.filtering import Reason, judge_trajectory, reason_counts
+from medr_ray.trajectories.rewriting import Rewrite, applied, rewrite_all
+from medr_ray.trajectories.sampling import copies
+from medr_ray.trajectories.statistics import passed, statistics
 from medr_ray.trajectories.teacher import EXPLORATION, GUIDED
+
+TABLE = "trajectories.parquet"
 
 
 def execute(context: StageContext) -> Counts:
-    """Roll out, filter, write ``trajectories.parquet`` (all) and ``accepted.jsonl`` / ``rejected.jsonl``."""
+    """Roll out, filter, rewrite; write ``trajectories.parquet`` (all), ``accepted.jsonl``, ``rejected.jsonl`` (ids and
+    every reason) and ``sample.json`` (how often training takes each accepted one)."""
     questions = context.upstream("questions").read_records("questions.parquet", Question)
-    train = [one for one in questions if one.split == "train"]
-    tasks = plan_tasks(train, context.config)
-    failures = _roll_out(context, tasks)
-    trajectories = _ledger(context).done()
-    judged = _judge(context, train, trajectories)
-    directory = context.directory
-    directory.write_records("trajectories.parquet", FilteredTrajectory, judged)
-    directory.write_jsonl("accepted.jsonl", [one.trajectory for one in judged if one.accepted])
-    directory.write_jsonl("rejected.jsonl", [one for one in judged if not one.accepted])
-    counts = _counts(judged, len(train), failures)
+    train = {one.question_id: one for one in questions if one.split == "train"}
+    _roll_out(context, plan_tasks(list(train.values()), context.config))
+    ledger = _ledger(context)
+    judged, tokens = _judge(context, train, ledger.done())
+    rewritten = _rewrite(context, train, judged, tokens)
+    accepted = [one.trajectory for one in judged if one.accepted]
+    directory, settings = context.directory, context.config.trajectories
+    directory.write_records(TABLE, FilteredTrajectory, judged)
+    directory.write_jsonl("accepted.jsonl", accepted)
+    directory.write_jsonl("rejected.jsonl", [rejected_row(one) for one in judged if not one.accepted])
+    specialties = {one.trajectory_id: train[one.question_id].specialty for one in accepted}
+    directory.write_json(SAMPLE, copies(
+        specialties, settings.balance, settings.most_copies, context.config.run.seed))
+    counts = _counts(judged, train) | {
+        "statistics": statistics(accepted, tokens), "rewritten": rewritten,
+        "infrastructure_failures": len(ledger.failures())}
     context.console.print(
         f"trajectories: {counts['accepted']:,} accepted of {len(judged):,} ({counts['questions_covered']:.0%} of "
         f"{len(train):,} train questions), {counts['infrastructure_failures']} infrastructure failures")
@@ -34,7 +51,8 @@ def execute(context: StageContext) -> Counts:
 
 
 def plan_tasks(questions: Sequence[Question], config: PipelineConfig) -> list[RolloutTask]:
-    """``guided_fraction`` of the rollouts guided (paper section 3.2.2), chosen by a seeded hash of the question."""
+    """``guided_fraction`` of the rollouts guided (paper section 3.2.2), each decided by a seeded hash of its question
+    and number."""
     tasks = []
     for question in questions:
         for rollout in range(config.trajectories.rollouts_per_question):
@@ -44,71 +62,118 @@ def plan_tasks(questions: Sequence[Question], config: PipelineConfig) -> list[Ro
     return tasks
 
 
+def rejected_row(judged: FilteredTrajectory) -> dict[str, Any]:
+    """A rejected trajectory with its ids and every reason, code and detail apart."""
+    one = judged.trajectory
+    reasons = [asdict(Reason.read(text)) for text in judged.reasons]
+    return {"trajectory_id": one.trajectory_id, "question_id": one.question_id, "mode": one.mode,
+            "rollout": one.rollout, "reasons": reasons, "trajectory": asdict(one)}
+
+
 def _ledger(context: StageContext):  # type: ignore[no-untyped-def]
     from medr_ray.rollouts.ledger import Ledger
 
     return Ledger(context.directory, context.config.rollouts.part_size)
 
 
-def _factory(config: PipelineConfig, run: Directory) -> PolicyFactory:
+def _rest_on_reports(questions: Iterable[Question]) -> bool:
+    """Whether an article has to be read for any of the questions."""
+    return any(is_report(step.clinical) for one in questions for step in one.guidance)
+
+
+def _factory(config: PipelineConfig, run: RunDirectory, articles: bool) -> PolicyFactory:
+    """The teacher. By rules it reads ``articles`` only where it has to: the dictionary takes seconds."""
+    from medr_ray.trajectories.articles import ArticleReader
     from medr_ray.trajectories.teacher import ChatTeacherFactory, RulesTeacherFactory
 
-    return ChatTeacherFactory(config, run) if config.trajectories.teacher == "llm" else RulesTeacherFactory(
-        config.agent.tools)
+    if config.trajectories.teacher == "llm":
+        return ChatTeacherFactory(config, run)
+    return RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls,
+                               ArticleReader.open(run, config.graph.min_confidence) if articles else None)
 
 
-def _roll_out(context: StageContext, tasks: Sequence[RolloutTask]) -> dict[str, str]:
-    """Run what is not in the ledger yet; returns the failures by task key."""
+def _roll_out(context: StageContext, tasks: Sequence[RolloutTask]) -> None:
+    """Run what is not in the ledger yet; what cannot be run is kept there with its reason."""
     from medr_ray.rollouts.pool import RolloutPool
 
     config, ledger = context.config, _ledger(context)
     waiting = ledger.open_tasks(tasks)
     if not waiting:
-        return {}
-    failures = {}
+        return
     faults = FaultPlan(config.trajectories.tool_failure_rate, config.run.seed)
     index_uri = context.upstream("index").uri
+    articles = _rest_on_reports(task.question for task in tasks)
+    make_factory = functools.partial(_factory, config, context.run, articles)
     with (
-        RolloutPool(config, index_uri, functools.partial(_factory, config, context.run), faults) as pool,
+        RolloutPool(config, index_uri, make_factory, faults) as pool,
         Bar(context.console, "trajectories", len(waiting), "rollouts") as bar,
     ):
-        for outcome in ledger.record(pool.run(waiting)):
+        for _ in ledger.record(pool.run(waiting)):
             bar.advance()
-            if outcome.trajectory is None:
-                failures[outcome.task.key] = outcome.failure
-    return failures
 
 
 def _judge(
-    context: StageContext, questions: Sequence[Question], trajectories: Sequence[Trajectory],
-) -> list[FilteredTrajectory]:
-    from medr_ray.trajectories.dataset import DialogueEncoder
-    from medr_ray.trajectories.filtering import judge_trajectory
-
-    by_id = {question.question_id: question for question in questions}
+    context: StageContext, questions: Mapping[str, Question], trajectories: Sequence[Trajectory],
+) -> tuple[list[FilteredTrajectory], dict[str, int]]:
+    """(the verdicts, tokens of each dialogue by trajectory id)."""
     encoder = DialogueEncoder.open(context.config)
-    limit = context.config.trajectories.max_tokens
-    return [
-        judge_trajectory(one, by_id[one.question_id], encoder.length(one.messages) > limit) for one in trajectories]
+    tokens = {one.trajectory_id: encoder.length(one.messages) for one in trajectories}
+    most = context.config.trajectories.max_tokens
+    return [judge_trajectory(one, questions[one.question_id], tokens[one.trajectory_id], most)
+            for one in trajectories], tokens
 
 
-def _counts(judged: Sequence[FilteredTrajectory], questions: int, failures: dict[str, str]) -> dict[str, object]:
+def _rewrite(
+    context: StageContext, questions: Mapping[str, Question], judged: list[FilteredTrajectory],
+    tokens: dict[str, int],
+) -> dict[str, int]:
+    """Word the thoughts of the accepted anew, in place; one that would then be rejected stays as it was. How many
+    thoughts were rewritten, and why others were not."""
+    settings = context.config.trajectories
+    if settings.rewrite is None:
+        return {}
+    from medr_ray.llm.client import ChatClient
+
+    dialogues = [(one.trajectory, questions[one.trajectory.question_id]) for one in judged if one.accepted]
+    with Bar(context.console, "rewriting", len(dialogues), "dialogues") as bar:
+        made = rewrite_all(dialogues, ChatClient(settings.rewrite, context.run), settings.rewrite,
+                           context.directory, bar)
+    own: dict[str, list[Rewrite]] = defaultdict(list)
+    for each in made:
+        own[each.trajectory_id].append(each)
+    outcomes: Counter[str] = Counter()
+    encoder = DialogueEncoder.open(context.config)
+    for place, one in enumerate(judged):
+        rewrites = own[one.trajectory.trajectory_id]
+        changed = applied(one.trajectory, rewrites)
+        length = encoder.length(changed.messages)
+        verdict = judge_trajectory(changed, questions[changed.question_id], length, settings.max_tokens)
+        if one.accepted and verdict.accepted:
+            judged[place], tokens[changed.trajectory_id] = verdict, length
+            outcomes.update(each.outcome for each in rewrites)
+        elif one.accepted:
+            outcomes.update(f"kept: the dialogue would be rejected ({Reason.read(verdict.reasons[0]).code})"
+                            for _ in rewrites)
+    return dict(sorted(outcomes.items()))
+
+
+def _counts(judged: Sequence[FilteredTrajectory], questions: Mapping[str, Question]) -> dict[str, Any]:
     accepted = [one.trajectory for one in judged if one.accepted]
     events = [event for one in judged for event in one.trajectory.tool_events]
     return {
-        "train_questions": questions,
+        "train_questions": len(questions),
         "accepted": len(accepted),
         "rejected": len(judged) - len(accepted),
-        "questions_covered": round(len({one.question_id for one in accepted}) / max(questions, 1), 4),
-        "reasons": dict(sorted(Counter(reason for one in judged for reason in one.reasons).items())),
+        "questions_covered": round(len({one.question_id for one in accepted}) / max(len(questions), 1), 4),
+        "reasons": reason_counts(judged),
         "modes": dict(sorted(Counter(one.mode for one in accepted).items())),
+        "passed": passed(judged, questions),
         "tools": dict(sorted(Counter(event.tool for event in events).items())),
         "tool_calls_mean": round(sum(len(one.tool_events) for one in accepted) / max(len(accepted), 1), 3),
         "simulated_failures": sum(event.simulated_failure for event in events),
-        "infrastructure_failures": len(failures),
     }
 
 
 TRAJECTORIES = Stage(
-    name="trajectories", needs=("questions", "index"), sections=("agent", "trajectories", "retrieval", "models", "llm"),
-    execute=execute)
+    name="trajectories", needs=("questions", "index"),
+    sections=("agent", "tools", "trajectories", "retrieval", "models", "llm"), execute=execute)

@@ -2,8 +2,9 @@
 
 ``rules`` is a symbolic agent. Guided, it is given the masked triples of the question's path (relations and types, never
 the entities); exploring, it plans from the question's wording alone. Either way it calls the real tools, reads what
-they return, takes the next entity from there, and turns to the other tool when one fails or does not say. ``llm`` is
-any chat model; guided, it is shown the same masked triples as directions.
+they return, takes the next entity from there, checks candidates one after another where several fit, and turns to the
+other tool when one fails or does not say. ``llm`` is any chat model; guided, it is shown the same masked triples as
+directions.
 """
 
 import functools
@@ -12,74 +13,102 @@ from dataclasses import dataclass
 from importlib import resources
 
 from medr_ray.agent.policies import ChatPolicy, Policy, PolicyTurn
-from medr_ray.agent.protocol import ToolCall, render_reply
+from medr_ray.agent.protocol import ToolCall, parse_responses, render_reply
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import GuidanceStep, Message, Question
 from medr_ray.core.run import Directory
+from medr_ray.retrieval.documents import HPO, PUBMED
 from medr_ray.rollouts.worker import RolloutTask
-from medr_ray.trajectories.reading import Hop, plan_of, read_question, start_of
+from medr_ray.trajectories.asking import Route
+from medr_ray.trajectories.filtering import UNKNOWN
+from medr_ray.trajectories.notes import Notes, ReadArticle
+from medr_ray.trajectories.reading import read_question
+from medr_ray.trajectories.solving import Call, Log, Move, Solver, Step
+from medr_ray.trajectories.thoughts import Speaker
 
 GUIDED, EXPLORATION = "guided", "exploration"
-UNKNOWN = "unknown"
-_TRIES = 3  # per hop: the first tool, the other tool, the first tool again
+MEDICAL = "medical_search"
+_SEARCHES = ("search", MEDICAL)
 
 
 class RulesTeacher:
-    """Works one question out, hop by hop. Its thoughts restate ``relation = value`` before the next call."""
+    """Works one question out. Its thoughts restate ``what was asked = value`` before the next call.
 
-    def __init__(self, text: str, guidance: Sequence[GuidanceStep] | None, tools: Sequence[str]) -> None:
-        self._tools = list(tools)
-        read = None if guidance is not None else read_question(text)
-        self._plan: list[Hop] = plan_of(guidance) if guidance is not None else (read[1] if read else [])
-        self._entity = start_of(text, self._plan) if guidance is not None else (read[0] if read else None)
-        self._visited: list[str] = [self._entity] if self._entity else []
-        self._hop, self._tries = 0, 0
+    ``tools`` are the search tools in the order it tries them; after ``most_calls`` it answers that it does not know.
+    ``read_article`` is how it reads what is no disease record.
+    """
+
+    def __init__(
+        self, text: str, guidance: Sequence[GuidanceStep] | None, tools: Sequence[str], language: str = "en",
+        most_calls: int | None = None, read_article: ReadArticle | None = None,
+    ) -> None:
+        self._plan = read_question(text, language, guidance)
+        self._notes, self._log = Notes(read_article), Log(routes(tools))
+        self._searched: tuple[int, int] | None = None  # the years the last search was kept to
+        self._speaker, self._most_calls = Speaker(language), most_calls
+        self._said: tuple[Step, ...] = ()
+        self._sent: Move | None = None
+        self._calls = 0
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         return PolicyTurn(self._reply(messages))
 
     def _reply(self, messages: Sequence[Message]) -> str:
-        if self._entity is None or not self._plan:
-            return render_reply("I cannot tell what is asked.", answer=UNKNOWN)
-        learnt = ""
-        if self._tries:
-            value = self._plan[self._hop].find(self._entity, messages[-1].content, self._visited)
-            if value is None:
-                return self._search_again()
-            learnt = f"{self._plan[self._hop].wanted(self._entity)} = {value}."
-            self._entity, self._hop, self._tries = value, self._hop + 1, 0
-            self._visited.append(value)
-        if self._hop == len(self._plan):
-            return render_reply(learnt, answer=self._entity)
-        return self._search(learnt)
+        if self._plan is None:
+            return render_reply(self._speaker.unread(), answer=UNKNOWN)
+        if self._sent is not None and self._sent.query is not None:
+            results, _ = parse_responses(messages[-1].content)
+            self._log.note(self._sent.query, all(one.startswith("error:") for one in results))
+            for one in results:
+                self._notes.read(one, self._searched)
+        return self._act(Solver(self._plan, self._notes, self._log).move())
 
-    def _search(self, learnt: str) -> str:
-        wanted = self._plan[self._hop].wanted(self._entity or "")
-        thought = f"{learnt} I need the {wanted}." if learnt else f"I need the {wanted}."
-        return render_reply(thought, [self._call(wanted)])
+    def _act(self, move: Move) -> str:
+        learnt = [self._speaker.learnt(step) for step in move.chain if step not in self._said]
+        self._said = tuple(dict.fromkeys((*self._said, *move.chain)))
+        if move.answer is not None:
+            return render_reply(" ".join(learnt), answer=move.answer)
+        spent = self._most_calls is not None and self._calls >= self._most_calls
+        if move.query is None or spent:
+            return render_reply(" ".join((*learnt, self._speaker.given_up(move.unknown, spent))), answer=UNKNOWN)
+        again = self._sent is not None and not learnt and self._sent.unknown == move.unknown
+        thought = " ".join((*learnt, self._speaker.next(move.unknown, move.query, again)))
+        self._sent, self._calls = move, self._calls + 1
+        call = self._log.call(move.query)
+        self._searched = call.years
+        return render_reply(thought, [ToolCall(call.tool, {"query": call.text, **_narrowed(call)})])
 
-    def _search_again(self) -> str:
-        wanted = self._plan[self._hop].wanted(self._entity or "")
-        if self._tries >= min(_TRIES, len(self._tools) + 1):
-            return render_reply(f"No source states the {wanted}.", answer=UNKNOWN)
-        return render_reply(f"Not found. I still need the {wanted}.", [self._call(wanted)])
 
-    def _call(self, wanted: str) -> ToolCall:
-        tool = self._tools[self._tries % len(self._tools)]
-        self._tries += 1
-        return ToolCall(tool, {"query": wanted})
+def _narrowed(call: Call) -> dict[str, str | int]:
+    """The arguments beside the query."""
+    source = {"source": call.source} if call.source else {}
+    return source | ({"since": call.years[0], "until": call.years[1]} if call.years else {})
+
+
+def routes(tools: Sequence[str]) -> dict[Route, list[tuple[str, str]]]:
+    """By which tools, as (name, source), each kind of query goes: the first, then the next when one fails."""
+    plain = [(name, "") for name in tools]
+    records, articles = ([(MEDICAL, one)] if MEDICAL in tools else [] for one in (HPO, PUBMED))
+    return {"first": plain, "second": plain[1:] + plain[:1], "records": records + plain, "articles": articles or plain}
 
 
 @dataclass(frozen=True)
 class RulesTeacherFactory:
-    """Rare entities are looked up in the medical retriever first; exploration begins with the general search."""
+    """Rare entities are looked up in the medical retriever first; exploration begins with the general search.
+    ``tools`` are the agent's, of which it uses those that search; ``most_calls`` its budget of calls;
+    ``read_article`` how articles are read, where they are."""
 
     tools: tuple[str, ...]
+    most_calls: int | None = None
+    read_article: ReadArticle | None = None
 
     def __call__(self, task: RolloutTask) -> Policy:
-        guided = task.mode == GUIDED
-        ordered = sorted(self.tools, key=lambda name: (name != "medical_search") == guided)
-        return RulesTeacher(task.question.text, task.question.guidance if guided else None, ordered)
+        guided, question = task.mode == GUIDED, task.question
+        tools = [name for name in self.tools if name in _SEARCHES]
+        ordered = sorted(tools, key=lambda name: (name != MEDICAL) == guided)
+        return RulesTeacher(
+            question.text, question.guidance if guided else None, ordered, question.language, self.most_calls,
+            self.read_article)
 
 
 class ChatTeacherFactory:
@@ -101,5 +130,6 @@ def guidance_hint(question: Question) -> str:
     template = resources.files("medr_ray.trajectories").joinpath(f"prompts/guidance.{question.language}.txt")
     steps = "\n".join(
         f"([MASK] {step.subject_type}, {step.predicate}{f', {step.clinical}' if step.clinical else ''}, "
-        f"[MASK] {step.object_type})" for step in question.guidance)
+        f"[MASK] {step.object_type}{'; told of it: ' + ', '.join(step.also) if step.also else ''})"
+        for step in question.guidance)
     return template.read_text(encoding="utf-8").strip().replace("{steps}", steps)

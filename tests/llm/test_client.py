@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from pytest_httpserver import HTTPServer
+from support.misbehaving_endpoint import Clock
 from werkzeug import Request, Response
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
 from medr_ray.llm import BudgetExceeded, ChatClient
-from medr_ray.llm.governor import ProcessGovernor
-from medr_ray.llm.governor import Request as Asked
 
 from .conftest import SECRET, Make, Script, completion
 
@@ -97,19 +96,15 @@ def test_a_refusal_is_not_repeated_and_never_shows_the_key(httpserver: HTTPServe
     assert caught.value.__cause__ is None
 
 
-def test_retry_after_pauses_every_caller_of_the_endpoint(httpserver: HTTPServer, make: Make) -> None:
-    class Watched(ProcessGovernor):
-        paused: list[float] = []  # noqa: RUF012
-
-        async def pause(self, request: Asked, seconds: float) -> None:
-            self.paused.append(seconds)
-
+def test_retry_after_pauses_every_caller_of_the_endpoint(
+    httpserver: HTTPServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
     script = Script(httpserver, Response("slow", status=429, headers={"Retry-After": "7"}), completion("yes"))
-    client = make()
-    client._gate = Watched()
-    assert _complete(client) == "yes"
-    assert Watched.paused == [7.0]
-    assert len(script.bodies) == 2
+    assert _complete(make()) == "yes"
+    assert _complete(make(), seed=2) == "yes"
+    assert len(script.bodies) == 3
+    assert min(clock.granted[1:]) >= 7
 
 
 def test_an_endpoint_that_asks_for_an_hour_is_down(httpserver: HTTPServer, make: Make) -> None:

@@ -10,11 +10,11 @@ import functools
 import itertools
 import json
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,10 +24,13 @@ from werkzeug import Request, Response
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.run import Directory
 from medr_ray.llm import client as client_module
-from medr_ray.llm import governor as governor_module
+from medr_ray.llm import clock
+from medr_ray.llm import gate as gate_module
 from medr_ray.llm.client import ChatClient
+from medr_ray.llm.desk import Desk
 from medr_ray.llm.governor import ProcessGovernor
-from medr_ray.llm.limits import Meter
+from medr_ray.llm.limits import Amounts, Service
+from medr_ray.llm.messages import Slot
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Hang:
 
 
 SHORT = 2.0  # seconds to wait for an endpoint that hangs: long enough for one that answers, on a busy machine
+_SPEED = 10  # of a ``Clock``
 _NUMBERS = itertools.count()
 Line = str | Half | Hang | Response
 
@@ -134,27 +138,30 @@ def endpoint(plan: dict[str, Sequence[Line]], hold: int = 1) -> Iterator[Endpoin
 def fresh_governor(monkeypatch: pytest.MonkeyPatch) -> None:
     """A governor of the test's own, also where other tests have Ray up, and no waiting between attempts."""
     own = ProcessGovernor()
-    monkeypatch.setattr(client_module, "governor", lambda: own)
+    monkeypatch.setattr(gate_module, "governor", lambda: own)
     monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
 
 
 class Clock:
-    """The governor's time, which runs only while it waits, and then at once. ``granted`` are the times of leases."""
+    """The governor's time, ten times as fast as it really is. ``granted`` are the times of permits since the
+    first one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.granted = 0.0, list[float]()
-        lease = Meter.acquire
+        self.granted, times = list[float](), list[float]()
+        begun, acquire, signalled = time.monotonic(), Desk.acquire, clock.signalled
 
-        def acquire(meter: Meter, tokens: int, ttl: float, now: float) -> tuple[int | None, float]:
-            number, wait = lease(meter, tokens, ttl, now)
-            self.granted += [now] if number is not None else []
-            return number, wait
+        def now() -> float:
+            return _SPEED * (time.monotonic() - begun)
 
-        monkeypatch.setattr(Meter, "acquire", acquire)
-        monkeypatch.setattr(governor_module, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr(governor_module, "asyncio", SimpleNamespace(
-            Lock=asyncio.Lock, get_running_loop=asyncio.get_running_loop, sleep=self._sleep))
+        async def recorded(desk: Desk, service: Service, amounts: Amounts) -> Slot:
+            slot = await acquire(desk, service, amounts)
+            times.append(now())
+            self.granted.append(times[-1] - times[0])
+            return slot
 
-    async def _sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
+        async def hastened(event: asyncio.Event, until: float) -> None:
+            await signalled(event, now() + max(0.0, until - now()) / _SPEED)
+
+        monkeypatch.setattr(Desk, "acquire", recorded)
+        monkeypatch.setattr(clock, "now", now)
+        monkeypatch.setattr(clock, "signalled", hastened)

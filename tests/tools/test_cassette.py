@@ -265,3 +265,32 @@ def test_what_is_no_cassette_is_told(tmp_path: Path) -> None:
         tools_of(tmp_path / "one", "replay")
     with pytest.raises(ValueError, match=r"mode record needs tools\.cassette\.path"):
         config("", "record")
+
+
+@pytest.mark.parametrize("foreign", [
+    {}, {"failed": False, "text": None, "documents": []}, {"failed": False, "text": "x", "documents": [1]},
+    {"failed": {}, "text": "x", "documents": []}, {"failed": False, "text": ["x"], "documents": "PMID:1"}])
+def test_an_answer_that_somebody_else_put_there_is_named(tmp_path: Path, foreign: dict[str, Any]) -> None:
+    ask(tools_of(tmp_path, "record")[0], "a")
+    (file,) = (tmp_path / "answers").rglob("*.json")
+    file.write_text(json.dumps(foreign))
+    with pytest.raises(DataError, match=rf"{file.name} is no file of a cassette .*remove it"):
+        ask(tools_of(tmp_path, "replay")[0], "a")
+
+
+@pytest.mark.parametrize("foreign", [
+    {}, {"tools": {}}, {"tools": [{"name": "x y", "description": "", "parameters": {}}]},
+    {"tools": [{"name": "x", "description": "", "parameters": "none"}]}, {"tools": [{"live": "os.system"}]}])
+def test_a_tool_that_somebody_else_put_there_is_named(tmp_path: Path, foreign: dict[str, Any]) -> None:
+    tools_of(tmp_path, "record")
+    (file,) = (tmp_path / "tools").glob("*.json")
+    file.write_text(json.dumps(foreign))
+    with pytest.raises(DataError, match=rf"{file.name} is no file of a cassette"):
+        tools_of(tmp_path, "replay")
+
+
+@pytest.mark.parametrize("foreign", [{"format": 1}, {"format": 1, "snapshot": 2026, "settings": []}])
+def test_a_header_that_somebody_else_put_there_is_named(tmp_path: Path, foreign: dict[str, Any]) -> None:
+    (tmp_path / "cassette.json").write_text(json.dumps(foreign))
+    with pytest.raises(DataError, match=r"cassette\.json is no file of a cassette"):
+        tools_of(tmp_path, "replay")

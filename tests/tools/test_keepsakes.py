@@ -87,6 +87,9 @@ def test_what_is_no_value_is_named(tmp_path: Path) -> None:
     kept = Keepsakes(Directory(str(tmp_path)))
     with pytest.raises(DataError, match=r"a\.json is no JSON"):
         kept.get("a.json")
+    (tmp_path / "c.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"c\.json is no JSON"):
+        kept.get("c.json")
     with pytest.raises(DataError, match=r"b\.json holds no JSON object"):
         kept.keep("b.json", {})
 

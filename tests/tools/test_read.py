@@ -94,3 +94,12 @@ def test_an_observation_keeps_within_its_room(httpserver: HTTPServer) -> None:
     text = " ".join(f"Dose number {number} is written here for the length of it." + "\n" for number in range(50))
     httpserver.expect_request("/long").respond_with_data(text, content_type="text/plain")
     assert len(read(httpserver.url_for("/long"), "dose number 7 and 31", httpserver, chars=200).text) <= 200
+
+
+def test_a_long_address_leaves_room_for_the_quotes(httpserver: HTTPServer) -> None:
+    path = "/" + "a" * 1900
+    httpserver.expect_request(path).respond_with_data("The dose is 5 mg/kg.", content_type="text/plain")
+    result = read(httpserver.url_for(path), "dose", httpserver)
+    assert '[1] "The dose is 5 mg/kg."' in result.text
+    assert len(result.text) <= 900
+    assert result.documents == (f"WEB:{httpserver.url_for(path)}",)

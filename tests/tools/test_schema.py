@@ -143,6 +143,15 @@ def test_what_a_function_raises_is_a_tool_error_with_type_and_message(caplog: py
         said(from_function(broken), why="ours")
 
 
+def test_a_function_that_ends_its_program_does_not_end_the_worker() -> None:
+    def leaving(code: int) -> str:
+        """Leaves."""
+        sys.exit(code)
+
+    with pytest.raises(ToolError, match="leaving failed: SystemExit: 3"):
+        said(from_function(leaving), code=3)
+
+
 def test_an_answer_that_is_no_text_is_not_made_up(caplog: pytest.LogCaptureFixture) -> None:
     def nothing():  # type: ignore[no-untyped-def]
         """Says nothing."""

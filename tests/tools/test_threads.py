@@ -73,3 +73,13 @@ def test_the_process_ends_while_work_hangs() -> None:
               "try:\n    asyncio.run(main())\nexcept TimeoutError:\n    print('left')\n")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "left\n"
+
+
+def test_the_end_of_an_iterator_comes_back_as_a_failure() -> None:
+    """No future can be told a StopIteration: whoever waited for it would wait for ever."""
+    async def waited() -> None:
+        async with asyncio.timeout(5):
+            await Threads().run(lambda: next(iter(())))
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(waited())

@@ -170,6 +170,7 @@ def test_a_refused_key_is_the_users_to_correct(web: Services, provider: str) -> 
     ("2019-03-05T09:00:00Z", "2019-03-05"), ("Mar 5, 2019", "2019-03-05"), ("5 Mar 2019", "2019-03-05"),
     ("March 5, 2019", "2019-03-05"), ("Tue, 05 Mar 2019 09:00:00 GMT", "2019-03-05"),
     ("3 days ago", None), ("2019", None), ("Mar 2019", None), ("2019-13-01", None), ("", None),
+    ("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT", None), ("Tue, 05 Mar 2019 09:00:00 +9999999999999", None),
 ])
 def test_a_date_is_a_day(text: str, day: str | None) -> None:
     assert stated_date(text) == (datetime.date.fromisoformat(day) if day else None)

@@ -3,8 +3,8 @@
 All of it is a stranger's text that ends up in the system prompt. What holds: names are letters, digits, ``_`` and
 ``-``; texts are one line of bounded length without control characters, and nothing in them looks like a tag
 (``<tool_call>``, ``</think>``, ``<|im_end|>``), while "p<0.05" stays; a schema keeps the keywords that describe
-arguments and no others, refers to nothing outside itself and holds no regular expression. What cannot be shown like
-that is a ConfigError that says how to leave the tool out.
+arguments and no others, refers to nothing outside itself, holds no regular expression and does not multiply by
+references to references. What cannot be shown like that is a ConfigError that says how to leave the tool out.
 """
 
 import json
@@ -20,6 +20,7 @@ from medr_ray.retrieval.live import text as texts
 
 _DESCRIPTION, _NOTE = 1024, 300  # characters of a tool's and of an argument's description
 _SCHEMA = 8000  # characters of a schema as JSON; the agent reads all of it in each episode
+_CHECKS = 10_000  # schemas that one arguments object may be checked against; more would hold up a worker
 _TAG = re.compile(r"<(?= ?[a-zA-Z/|｜!?])|\[(?=/?[A-Z_]{3,}\])")  # <think>, <|im_end|>, [INST]
 _ARGUMENT = re.compile(r"[A-Za-z0-9_.$-]{1,64}")
 _NAMED = frozenset({"properties", "$defs", "definitions"})  # keyword: a schema for each name
@@ -51,12 +52,37 @@ def shown_parameters(server: str, tool: str, schema: Mapping[str, Any]) -> dict[
         parameters = {"type": "object", "properties": {}, **_schema(schema)}
         size = len(json.dumps(parameters))
         Draft202012Validator.check_schema(parameters)
+        checks = _checks(parameters, parameters, {})
     except (ValueError, TypeError, RecursionError, SchemaError) as error:
         said = error.message if isinstance(error, SchemaError) else str(error)
         raise _refused(server, tool, plain(said, _NOTE)) from None
     if size > _SCHEMA:
         raise _refused(server, tool, f"its schema is {size:,} characters long, of at most {_SCHEMA:,}")
+    if checks > _CHECKS:
+        raise _refused(server, tool, "the references in its schema multiply without end")
     return parameters
+
+
+def _checks(schema: Any, root: Mapping[str, Any], known: dict[str, int]) -> int:
+    """How many schemas a value may be checked against, references followed; a circle counts once."""
+    if isinstance(schema, list):
+        return sum(_checks(one, root, known) for one in schema)
+    if not isinstance(schema, Mapping):
+        return 0
+    total = 1 + sum(_checks(schema[key], root, known) for key in _NESTED & schema.keys())
+    total += sum(_checks(one, root, known) for one in schema.get("properties", {}).values())
+    reference = schema.get("$ref")
+    if reference is not None and reference not in known:
+        known[reference] = 0
+        known[reference] = _checks(_referred(reference, root), root, known)
+    return total + (known[reference] if reference is not None else 0)
+
+
+def _referred(reference: str, root: Any) -> Any:
+    """What a reference names; None for nothing, which is told when the tool is called."""
+    for part in reference.split("/")[1:]:
+        root = root.get(part) if isinstance(root, Mapping) else None
+    return root
 
 
 def _refused(server: str, tool: str, why: str) -> ConfigError:

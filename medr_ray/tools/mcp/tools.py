@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from medr_ray.core.config.tools import McpServerConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
 from medr_ray.llm.gate import Gate, Limits
+from medr_ray.retrieval.live.text import visible
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import Tool, ToolResult
 from medr_ray.tools.mcp.faces import plain, shown_description, shown_name, shown_parameters
@@ -66,8 +67,9 @@ class ForeignTool:
         result = await self._answer(dict(arguments))
         text = _text(result)
         if result.is_error:
-            raise ToolError(f"{self.name}: {plain(text, _LONGEST_ERROR) or 'it failed and does not say why'}")
-        return ToolResult(text if len(text) <= self._chars else text[: self._chars - 1] + "…")
+            said = plain(text[: 4 * _LONGEST_ERROR], _LONGEST_ERROR)
+            raise ToolError(f"{self.name}: {said or 'it failed and does not say why'}")
+        return ToolResult(visible(text if len(text) <= self._chars else text[: self._chars - 1] + "…"))
 
     async def _answer(self, arguments: dict[str, Any]) -> "CallToolResult":
         if self._gate is None:

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.config import ReadConfig
-from medr_ray.core.errors import ToolError
+from medr_ray.core.errors import ConfigError, ToolError
 from medr_ray.retrieval.live.text import visible
 from medr_ray.tools.reading import parser
 from medr_ray.tools.reading.fetching import Page
+from medr_ray.tools.threads import Places, Threads
 
 _WALL = 4  # wall-clock seconds allowed per second of processor time: machines are shared
 _TITLE_CHARS = 200
+_CHARS = 1_000_000  # of a page's text; a long book
+_AT_ONCE = Places(4)  # processes of one event loop, each of which may take all the memory it is allowed
+_THREADS = Threads()
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,16 @@ class Text:
 
 
 async def to_text(page: Page, limits: ReadConfig) -> Text:
-    """The words of a page. Raises ToolError when there are none, or getting at them takes more than is allowed."""
-    order = {"media_type": page.media_type, "charset": page.charset, "max_pages": limits.max_pages,
+    """The words of a page. Raises ToolError when there are none, or getting at them takes more than is allowed;
+    ConfigError where the libraries that read pages are not there."""
+    async with _AT_ONCE.one():
+        out = await _parsed(page, limits)
+    return await _THREADS.run(lambda: _read(page, out))
+
+
+async def _parsed(page: Page, limits: ReadConfig) -> bytes:
+    """What the process answers; it has ended when this has."""
+    order = {"media_type": page.media_type, "charset": page.charset, "max_pages": limits.max_pages, "chars": _CHARS,
              "cpu_seconds": math.ceil(limits.parse_seconds), "memory_mb": limits.parse_memory_mb}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", str(Path(parser.__file__)), env={}, stdin=asyncio.subprocess.PIPE,
@@ -46,7 +58,14 @@ async def to_text(page: Page, limits: ReadConfig) -> Text:
             await process.wait()
     if process.returncode:
         raise ToolError(f"read: {page.url[:200]} takes too much time or memory to parse")
+    return out
+
+
+def _read(page: Page, out: bytes) -> Text:
     result = json.loads(out)
+    if "missing" in result:
+        raise ConfigError(f"agent.tools: read cannot load what reads pages ({result['missing']}): install it for "
+                          f"{sys.executable}, or raise tools.read.parse_memory_mb")
     if "error" in result:
         raise ToolError(f"read: {page.url[:200]}: {result['error']}")
     text = visible(result["text"])

@@ -3,8 +3,9 @@
 What holds, for the first address and for every redirect: the host is resolved once, every address it has is checked
 (see ``addresses``), and the connection is made to the very address that was checked, so that a name that changes its
 mind in between gains nothing; the certificate is still the host's. Redirects are followed by hand up to a number,
-bytes are counted before and after decompression, and the whole has one deadline. No cookie, key or proxy of the
-environment is sent along. Whatever goes wrong with the page is a ToolError.
+bytes are counted before and after decompression, and the whole has one deadline. A name whose resolver hangs, or a page
+in a million pieces, leaves the event loop to others. No cookie, key or proxy of the environment is sent along. Whatever
+goes wrong with the page is a ToolError.
 """
 
 import asyncio
@@ -21,9 +22,11 @@ import httpx
 
 from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ToolError
-from medr_ray.llm.failures import retry_after
+from medr_ray.llm.failures import CircuitOpen, retry_after
 from medr_ray.llm.gate import Gate, Limits, Permit
+from medr_ray.retrieval.live.text import plain
 from medr_ray.tools.reading.addresses import Address, checked_url, is_allowed, is_named, port_of
+from medr_ray.tools.threads import Threads
 
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 PDF = frozenset({"application/pdf"})
@@ -31,6 +34,8 @@ PLAIN = frozenset({"text/plain", "text/markdown", "text/csv", "application/json"
 _HEADERS = {"User-Agent": "medr_ray research agent", "Accept": "text/html,application/pdf,text/plain;q=0.9,*/*;q=0.5",
             "Accept-Encoding": "gzip"}
 _REFUSED = frozenset({429, 503})
+_SHOWN = 60  # characters of a header quoted in an error
+_THREADS = Threads()
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
@@ -47,7 +52,7 @@ class Page:
 
 async def resolve(host: str, port: int) -> list[Address]:
     """Every address of a host, by the system's resolver."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await _THREADS.run(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))
 
 
@@ -58,6 +63,8 @@ async def fetch(url: str, limits: ReadConfig, resolver: Resolve = resolve) -> Pa
             return await _follow(url, limits, resolver)
     except TimeoutError:
         raise ToolError(f"read: the page did not come within {limits.seconds:g} s") from None
+    except CircuitOpen as error:  # a host that keeps failing is no failure of ours: the rollout can go on
+        raise ToolError(f"read: the page's host answers nobody: try again in {error.seconds:.0f} s") from None
 
 
 async def _follow(url: str, limits: ReadConfig, resolver: Resolve) -> Page:
@@ -67,8 +74,15 @@ async def _follow(url: str, limits: ReadConfig, resolver: Resolve) -> Page:
         answer = await _ask(parts, address, limits)
         if isinstance(answer, Page):
             return answer
-        url = urljoin(url, answer)
+        url = _onwards(url, answer)
     raise ToolError(f"read: more than {limits.max_redirects} redirects")
+
+
+def _onwards(url: str, target: str) -> str:
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        raise ToolError("read: it redirects to what is no address") from None
 
 
 async def _checked_address(parts: SplitResult, limits: ReadConfig, resolver: Resolve) -> Address:
@@ -89,17 +103,22 @@ async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page
     gate = Gate(f"read:{parts.hostname}", Limits(limits.requests_per_minute, concurrency=limits.concurrency))
     at = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
     url = parts._replace(netloc=f"{at}:{port_of(parts)}", fragment="").geturl()
-    extensions = {"sni_hostname": (parts.hostname or "").encode("idna").decode()} if parts.scheme == "https" else {}
+    extensions = {"sni_hostname": _ascii(parts.hostname or "")} if parts.scheme == "https" else {}
+    headers = {**_HEADERS, "Host": _ascii(parts.netloc)}
     async with gate.permit() as permit:
         try:
             async with (
                 httpx.AsyncClient(verify=_certificates(), trust_env=False, timeout=limits.seconds) as client,
-                client.stream("GET", url, headers={**_HEADERS, "Host": parts.netloc}, extensions=extensions) as answer,
+                client.stream("GET", url, headers=headers, extensions=extensions) as answer,
             ):
                 return await _read(answer, parts, limits, permit)
-        except (httpx.HTTPError, httpx.InvalidURL, zlib.error) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, zlib.error, ValueError, OverflowError) as error:  # headers as well
             permit.failed()
             raise ToolError(f"read: {parts.hostname} could not be read: {type(error).__name__}") from None
+
+
+def _ascii(host: str) -> str:
+    return host.encode("idna").decode()
 
 
 @functools.cache
@@ -118,7 +137,8 @@ async def _read(answer: httpx.Response, parts: SplitResult, limits: ReadConfig, 
         raise ToolError(f"read: {parts.hostname} answered with status {answer.status_code}")
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in HTML | PDF | PLAIN:
-        raise ToolError(f"read: the page is {media_type or 'of no stated type'}; HTML, PDF and plain text are read")
+        stated = plain(media_type)[:_SHOWN] or "of no stated type"
+        raise ToolError(f"read: the page is {stated}; HTML, PDF and plain text are read")
     body = await _body(answer, limits.max_bytes)
     return Page(parts.geturl(), media_type, answer.charset_encoding or "", body)
 
@@ -130,6 +150,7 @@ async def _body(answer: httpx.Response, most: int) -> bytes:
     unpack = _unpacker(answer.headers.get("content-encoding", "identity").strip().lower())
     body, came = bytearray(), 0
     async for piece in answer.aiter_raw():
+        await asyncio.sleep(0)  # what has come already is given piece by piece without a pause
         came += len(piece)
         body += unpack(piece, most + 1 - len(body))
         if max(came, len(body)) > most:
@@ -142,7 +163,7 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
         return lambda piece, room: piece
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
-    raise ToolError(f"read: the page is packed as {encoding[:20]}, which was not asked for")
+    raise ToolError(f"read: the page is packed as {plain(encoding)[:_SHOWN]}, which was not asked for")
 
 
 def _too_large(most: int) -> ToolError:

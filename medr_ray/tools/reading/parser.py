@@ -1,9 +1,9 @@
 """The process that turns one page into text: standard input to standard output, under limits it sets itself.
 
 Run by path with ``python -I``; it imports nothing of this package. The first line of the input is a JSON object
-(media_type, charset, max_pages, cpu_seconds, memory_mb), the rest is the page. The output is one JSON object: title,
-date (ISO 8601 or ""), text, note. A page that cannot be read gives {"error": ...}; one that takes too much memory or
-time ends the process.
+(media_type, charset, max_pages, chars, cpu_seconds, memory_mb), the rest is the page. The output is one JSON object:
+title, date (ISO 8601 or ""), text, note. A page that cannot be read gives {"error": ...}, a library that cannot be
+loaded {"missing": ...}; a page that takes too much memory or time ends the process.
 """
 
 import contextlib
@@ -14,6 +14,8 @@ import resource
 import sys
 from typing import Any
 
+_DATES = {"original_date": True, "extensive_search": False}  # a year in a footer dates no page
+
 
 def main() -> None:
     """Read, parse, write."""
@@ -22,7 +24,7 @@ def main() -> None:
     body = sys.stdin.buffer.read()
     logging.disable(logging.CRITICAL)  # parsers complain about every malformed page
     with contextlib.redirect_stdout(io.StringIO()):
-        result = _parsed(order, body)
+        result = _cut(_parsed(order, body), order["chars"])
     sys.stdout.write(json.dumps(result))
 
 
@@ -36,20 +38,40 @@ def _parsed(order: dict[str, Any], body: bytes) -> dict[str, str]:
         return {"title": "", "date": "", "text": _decoded(body, order["charset"]), "note": ""}
     except MemoryError:
         return {"error": "reading it takes too much memory"}
+    except ImportError as error:
+        return {"missing": str(error)}
     except Exception as error:  # whatever a foreign parser raises is the page's fault
         return {"error": f"it cannot be parsed ({type(error).__name__})"}
 
 
+def _cut(result: dict[str, str], chars: int) -> dict[str, str]:
+    """At most so many characters of text: whoever reads it has no such limits."""
+    count = len(result.get("text", ""))
+    if count <= chars:
+        return result
+    note = ", ".join(filter(None, (result["note"], f"the first {chars:,} of {count:,} characters")))
+    return {**result, "title": result["title"][:chars], "text": result["text"][:chars], "note": note}
+
+
 def _limit(cpu_seconds: int, memory_mb: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it has nothing to write to a file
+    _allow(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)
+    _allow(resource.RLIMIT_AS, memory_mb << 20, memory_mb << 20)
+    _allow(resource.RLIMIT_FSIZE, 0, 0)  # it has nothing to write to a file
+    _allow(resource.RLIMIT_CORE, 0, 0)
+
+
+def _allow(what: int, soft: int, hard: int) -> None:
+    """So much, or as little as the machine allows."""
+    _, most = resource.getrlimit(what)
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(what, (soft, hard))
 
 
 def _html(body: bytes) -> dict[str, str]:
     import trafilatura
 
-    found = trafilatura.bare_extraction(body, with_metadata=True, include_comments=False)
+    found = trafilatura.bare_extraction(body, with_metadata=True, include_comments=False, date_extraction_params=_DATES)
     if found is None:
         return {"error": "it holds no text"}
     values = found if isinstance(found, dict) else found.as_dict()
@@ -67,9 +89,17 @@ def _pdf(body: bytes, max_pages: int) -> dict[str, str]:
     text = "\n".join(reader.pages[number].extract_text() for number in range(min(count, max_pages)))
     about = reader.metadata
     title = (about.title if about else None) or ""
-    date = about.creation_date if about else None
     note = f"the first {max_pages} of {count} pages" if count > max_pages else ""
-    return {"title": str(title), "date": date.date().isoformat() if date else "", "text": text, "note": note}
+    return {"title": str(title), "date": _day(about), "text": text, "note": note}
+
+
+def _day(about: Any) -> str:
+    """When a PDF says it was made; "" where it says so in a way of its own."""
+    try:
+        made = about.creation_date if about else None
+    except ValueError:
+        return ""
+    return made.date().isoformat() if made else ""
 
 
 def _decoded(body: bytes, charset: str) -> str:

@@ -17,8 +17,10 @@ from pydantic import BaseModel
 
 from medr_ray.core.errors import ModelError, ToolError
 from medr_ray.retrieval.snippets import cut, sentence_spans, wanted, words
+from medr_ray.tools.threads import Threads
 
 _PAIR_WEIGHT = 0.5  # a pair repeats two words that count already
+_THREADS = Threads()
 
 
 class Quoter(Protocol):
@@ -36,7 +38,9 @@ class RulesQuoter:
         self._count, self._chars = count, chars
 
     async def quotes(self, goal: str, text: str) -> list[str]:
-        return [cut(one, self._chars) for one in best_passages(goal, text, self._count)]
+        """The event loop goes on meanwhile: a long text takes seconds."""
+        passages = await _THREADS.run(lambda: best_passages(goal, text, self._count))
+        return [cut(one, self._chars) for one in passages]
 
 
 def best_passages(goal: str, text: str, count: int) -> list[str]:

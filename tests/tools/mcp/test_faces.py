@@ -140,3 +140,18 @@ def test_arguments_beyond_the_named_ones_may_be_allowed() -> None:
     check_arguments("dose", {"type": "object", "additionalProperties": True}, {"any": 1})
     with pytest.raises(ToolError, match="no argument 'any': it takes none"):
         check_arguments("dose", {"type": "object"}, {"any": 1})
+
+
+def test_references_that_multiply_are_refused() -> None:
+    """Forty names, each twice the one before, are a million million checks of one argument."""
+    twice = {f"a{i}": {"allOf": [{"$ref": f"#/$defs/a{i + 1}"}] * 2} for i in range(40)}
+    schema = {"$defs": {**twice, "a40": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/a0"}}}
+    with pytest.raises(ConfigError, match="multiply without end"):
+        parameters(schema)
+
+
+def test_references_that_are_used_often_or_in_a_circle_are_shown() -> None:
+    tree = {"type": "object", "properties": {"left": {"$ref": "#/$defs/tree"}, "right": {"$ref": "#/$defs/tree"}}}
+    schema = {"$defs": {"tree": tree}, "properties": {f"a{i}": {"$ref": "#/$defs/tree"} for i in range(50)}}
+    assert parameters(schema)["$defs"]["tree"] == tree
+    check_arguments("dose", parameters(schema), {"a1": {"left": {"right": {}}}})

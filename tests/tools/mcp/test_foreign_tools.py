@@ -12,7 +12,7 @@ import psutil
 import pytest
 from pydantic import ValidationError
 from pytest_httpserver import HTTPServer
-from support import foreign_server
+from support import foreign_server, hostile_server
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.config.tools import McpServerConfig
@@ -247,3 +247,30 @@ def test_without_the_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delitem(sys.modules, "medr_ray.tools.mcp.connection", raising=False)
     with pytest.raises(ConfigError, match=r"pip install 'medr-ray\[mcp\]'"):
         foreign_tools("drugs", command())
+
+
+# --- a hostile one ----------------------------------------------------------------------------------------------
+
+
+def hostile(manner: str) -> str:
+    (tool,) = foreign_tools("drugs", McpServerConfig(command=(sys.executable, str(hostile_server.__file__), manner)))
+    return asyncio.run(tool.call({"x": "a"})).text
+
+
+@pytest.mark.slow
+def test_what_only_a_machine_would_read_of_an_answer_is_gone() -> None:
+    assert hostile("hides") == "dose[8m 5 mg"
+
+
+@pytest.mark.slow
+def test_an_answer_is_not_held_against_the_servers_own_patterns() -> None:
+    """Some patterns take for ever, and meanwhile nothing else of the process runs."""
+    assert hostile("lies") == "5 mg"
+
+
+@pytest.mark.slow
+def test_a_refusal_is_short_and_plain_and_no_loss_of_the_server() -> None:
+    with pytest.raises(ToolError, match="drugs refuses the call: MCPError: ‹tool_call>busy dose") as failure:
+        hostile("refuses")
+    assert len(str(failure.value)) < 400
+    assert "\u202e" not in str(failure.value)

@@ -1,11 +1,16 @@
 import asyncio
+import itertools
+import sys
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from medr_ray.core.config import ReadConfig
-from medr_ray.core.errors import ToolError
+from medr_ray.core.errors import ConfigError, ToolError
 from medr_ray.tools.reading.extraction import Text, to_text
 from medr_ray.tools.reading.fetching import Page
 
@@ -101,3 +106,74 @@ def test_a_page_that_takes_for_ever_is_left() -> None:
     endless = pdf(b"BT /F1 1 Tf " + b"(a) Tj " * 600_000 + b"ET")
     with pytest.raises(ToolError, match=r"time or memory|too long|memory"):
         read(endless, "application/pdf", parse_seconds=1, parse_memory_mb=4096)
+
+
+def test_of_a_flood_of_text_the_beginning_is_kept_and_it_says_so() -> None:
+    text = read(b"word " * 500_000, "text/plain")
+    assert len(text.text) == 1_000_000
+    assert text.note == "the first 1,000,000 of 2,500,000 characters"
+
+
+@pytest.mark.parametrize("date", [b"(5 May 2019)", b"(D:20190504120000+99'99')", b"[1 2]"])
+def test_a_pdf_is_read_whatever_date_it_states(date: bytes) -> None:
+    text = read(pdf(shown("1 mg/kg")).replace(b"(D:20190504120000Z)", date), "application/pdf")
+    assert (text.text, text.date) == ("1 mg/kg", "")
+
+
+def test_a_year_in_the_footer_dates_no_page() -> None:
+    """Behind a cut-off it would let in what is written today."""
+    page = ARTICLE.replace("Cookies", "Copyright 2012 Example").replace("article:published_time", "author")
+    assert "2012" in page
+    assert read(page.encode()).date == ""
+
+
+@pytest.fixture
+def python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Has the parser's process begun by these lines of shell; $PYTHON is the interpreter."""
+    def begun_by(lines: str) -> None:
+        script = tmp_path / "python"
+        script.write_text(f"#!/bin/sh\nPYTHON={sys.executable}\n{lines}\n")
+        script.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(script))
+
+    return begun_by
+
+
+def test_where_the_libraries_are_missing_it_is_not_the_page_that_is_blamed(python: Callable[[str], None]) -> None:
+    python('exec "$PYTHON" -S "$@"')
+    with pytest.raises(ConfigError, match="No module named 'trafilatura'"):
+        read(ARTICLE.encode())
+
+
+def test_on_a_machine_of_narrow_limits_pages_are_read_within_them(python: Callable[[str], None]) -> None:
+    python('ulimit -v 800000\nulimit -t 10\nexec "$PYTHON" "$@"')
+    assert read(ARTICLE.encode()).title == "Fabry disease"
+
+
+def test_no_more_than_four_pages_are_parsed_at_once(python: Callable[[str], None], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    python(f'echo + >> {log}\n"$PYTHON" "$@"\necho - >> {log}')
+
+    async def many() -> None:
+        page = Page("https://example.org/a", "text/plain", "", b"words")
+        await asyncio.gather(*(to_text(page, ReadConfig()) for _ in range(9)))
+
+    asyncio.run(many())
+    signs = log.read_text().split()
+    running = list(itertools.accumulate(1 if sign == "+" else -1 for sign in signs))
+    assert (len(signs), max(running)) == (18, 4)
+
+
+def test_a_call_that_is_cancelled_ends_its_process() -> None:
+    endless = pdf(b"BT /F1 1 Tf " + b"(a) Tj " * 600_000 + b"ET")
+
+    async def cancelled() -> list[psutil.Process]:
+        reading = asyncio.ensure_future(to_text(Page("u", "application/pdf", "", endless), ReadConfig()))
+        while not (begun := psutil.Process().children()):
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        return begun
+
+    assert not any(one.is_running() for one in asyncio.run(cancelled()))

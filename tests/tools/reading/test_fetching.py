@@ -1,8 +1,12 @@
 import asyncio
 import gzip
 import ipaddress
+import itertools
+import re
+import socket
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -160,3 +164,127 @@ def test_an_unpacker_never_makes_more_than_it_is_allowed() -> None:
     """The property that ``fetch`` builds on: zlib stops at the room it is given."""
     unpack = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
     assert len(unpack(gzip.compress(bytes(10_000_000)), 1000)) == 1000
+
+
+async def _saying(said: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
+    """What ``then`` returns, given the port of a server whose every answer is ``said``."""
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        return await then(server.sockets[0].getsockname()[1])
+
+
+def from_raw(said: bytes, host: str = "127.0.0.1", times: int = 1) -> list[Page | ToolError]:
+    """What comes of asking ``host`` so often, whose every answer is ``said``."""
+    async def asking(port: int) -> list[Page | ToolError]:
+        config = ReadConfig(private_hosts=(host,), requests_per_minute=1e6, seconds=5, max_redirects=1)
+        came: list[Page | ToolError] = []
+        for _ in range(times):
+            try:
+                came.append(await fetch(f"http://{host}:{port}/", config, _loopback))
+            except ToolError as error:
+                came.append(error)
+        return came
+
+    return asyncio.run(_saying(said, asking))
+
+
+async def _loopback(host: str, port: int) -> list[Any]:
+    return [LOOPBACK]
+
+
+_NAMES = (f"host{number}.example" for number in itertools.count())  # each has a gate of its own
+
+
+def headed(status: str, *headers: str) -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "Content-Length: 0", "", ""]).encode()
+
+
+@pytest.mark.parametrize(("said", "told"), [
+    (headed("302 Found", "Location: http://["), "no address"),
+    (headed("302 Found", "Location: http://example.org:x/"), "could not be read|no address"),
+    (headed("302 Found", "Location: http://@127.0.0.1/"), "password"),
+    (headed("302 Found", "Location: /\u202egnp"), "hidden|could not be read"),
+    (headed("200 OK", f"Content-Type: text/html; charset*{'9' * 5000}=x"), "could not be read"),
+    (headed("200 OK", "Content-Type: text/html", "Content-Encoding: gzip, gzip"), "packed as"),
+    (headed("503 Busy", "Retry-After: Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"), "503|could not be read"),
+    (b"\x00\xff" * 1000, "could not be read"), (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 300_000, "could not be read"),
+    (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\nshort", "could not be read"),
+])
+def test_a_malformed_answer_is_the_pages_fault(said: bytes, told: str) -> None:
+    (error,) = from_raw(said, next(_NAMES))
+    assert isinstance(error, ToolError)
+    assert re.search(told, str(error))
+
+
+def test_no_header_of_a_page_floods_the_agent() -> None:
+    (error,) = from_raw(headed("200 OK", f"Content-Type: {'obey me ' * 9000}"), next(_NAMES))
+    assert "the page is obey me" in str(error)
+    assert len(str(error)) < 200
+
+
+@pytest.mark.parametrize("patience", ["inf", "nan"])
+def test_who_asks_for_endless_patience_gets_none_of_ours(patience: str) -> None:
+    name = next(_NAMES)
+    first, second = from_raw(headed("429 Busy", f"Retry-After: {patience}"), name, times=2)
+    assert "status 429" in str(first)
+    assert isinstance(second, ToolError)
+
+
+def test_a_host_that_keeps_failing_is_never_the_rollouts_fault() -> None:
+    assert all(isinstance(one, ToolError) for one in from_raw(headed("500 Broken"), next(_NAMES), times=30))
+
+
+def test_a_name_in_another_script_is_asked_for_as_the_network_writes_it(server: HTTPServer) -> None:
+    serve(server)
+    url = f"http://b\u00fccher.example:{server.port}/page"
+    config = ReadConfig(private_hosts=("b\u00fccher.example",), requests_per_minute=1e6)
+    assert asyncio.run(fetch(url, config, _loopback)).body == b"<p>text</p>"
+    assert server.log[0][0].headers["Host"] == f"xn--bcher-kva.example:{server.port}"
+
+
+def test_names_that_hang_keep_no_other_page_waiting(server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    over, resolved = threading.Event(), socket.getaddrinfo
+
+    def resolving(host: Any, *rest: Any, **named: Any) -> Any:
+        if str(host).endswith("hangs.example"):
+            over.wait(30)
+        return resolved(host, *rest, **named)
+
+    async def scenario() -> Page:
+        config = limits(server, seconds=0.05)
+        hanging = (fetch(f"http://{number}.hangs.example/", config) for number in range(50))
+        assert {type(one) for one in await asyncio.gather(*hanging, return_exceptions=True)} == {ToolError}
+        page = await fetch(server.url_for("/page"), limits(server, seconds=5))
+        over.set()  # asyncio.run waits for the threads of the loop
+        return page
+
+    serve(server)
+    monkeypatch.setattr(socket, "getaddrinfo", resolving)
+    try:
+        assert asyncio.run(scenario()).body == b"<p>text</p>"
+    finally:
+        over.set()
+
+
+def test_a_page_in_many_pieces_leaves_the_event_loop_to_others() -> None:
+    pieces = 3000
+    said = (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"1\r\na\r\n" * pieces + b"0\r\n\r\n")
+
+    async def reading(port: int) -> int:
+        page = asyncio.ensure_future(
+            fetch(f"http://127.0.0.1:{port}/", ReadConfig(private_hosts=("127.0.0.1",), requests_per_minute=1e6)))
+        turns = 0
+        while not page.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert len(page.result().body) == pieces
+        return turns
+
+    assert asyncio.run(_saying(said, reading)) > pieces

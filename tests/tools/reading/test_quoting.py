@@ -67,3 +67,15 @@ def test_the_page_is_shown_to_a_model_as_data() -> None:
 def test_a_model_that_cannot_reply_is_an_observation() -> None:
     with pytest.raises(ToolError, match="no JSON"):
         asyncio.run(ModelQuoter(_Model(None), 3, 400, 1000).quotes("infusion", TEXT))
+
+
+def test_a_long_text_is_searched_beside_the_event_loop() -> None:
+    async def turns() -> int:
+        quoting = asyncio.ensure_future(RulesQuoter(1, 80).quotes("fibres", "Nerve fibres grow.\n" * 20_000))
+        count = 0
+        while not quoting.done():
+            count += 1
+            await asyncio.sleep(0)
+        return count
+
+    assert asyncio.run(turns()) > 10

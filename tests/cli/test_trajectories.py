@@ -1,0 +1,93 @@
+"""``medr trajectories show``, ``stats`` and ``export`` over a finished stage."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.handmade_run import write_manifest
+from support.questions import worded_question
+
+from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
+from medr_ray.cli.main import main
+from medr_ray.core.records import FilteredTrajectory, Message, Question, Trajectory, Usage
+from medr_ray.core.run import RunDirectory
+from medr_ray.trajectories.dataset import SAMPLE
+from medr_ray.trajectories.stage import TABLE
+
+QUESTION = worded_question()
+LONG = "x" * 900
+
+
+def _judged(number: int, *reasons: str) -> FilteredTrajectory:
+    messages = (
+        Message("system", "s"), Message("user", QUESTION.text),
+        Message("assistant", render_reply("[bold]look", [ToolCall("search", {"query": "a"})])),
+        Message("user", render_responses([LONG])), Message("assistant", render_reply("found", answer="GALC")))
+    one = Trajectory(f"traj-{number}", QUESTION.question_id, "guided", 0, messages, (), (), (), "GALC", "answered",
+                     Usage(0, 0, 0), None)
+    return FilteredTrajectory(one, not reasons, reasons)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    run = RunDirectory(str(folder / "test"))
+    run.stage("questions").write_records("questions.parquet", Question, [QUESTION])
+    stage = run.stage("trajectories")
+    judged = [_judged(1), _judged(2), _judged(3, "wrong answer: A in place of B")]
+    stage.write_records(TABLE, FilteredTrajectory, judged)
+    stage.write_json(SAMPLE, {"traj-1": 2, "traj-2": 0})
+    write_manifest(run, "trajectories", {
+        "accepted": 2, "statistics": {"switches tools": 0.5, "calls": 3.25}, "rewritten": {},
+        "passed": {"paradigm": {"lookup": [2, 3]}}, "reasons": {"wrong answer": 1}}, 1.0)
+    return folder
+
+
+def medr(root: Path, command: str, *arguments: str) -> int | str | None:
+    (root / "c.yaml").write_text("run: {name: test}", encoding="utf-8")
+    with pytest.raises(SystemExit) as exited:
+        main(["trajectories", command, "-c", str(root / "c.yaml"), "--set", f"run.root={root}", *arguments])
+    return exited.value.code
+
+
+def test_one_dialogue_is_shown_with_its_verdict(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert medr(root, "show", "traj-3") == 0
+    shown = capsys.readouterr().out
+    assert "rejected: wrong answer: A in place of B" in shown
+    assert "<think>[bold]look</think>" in shown
+    assert LONG not in shown.replace("\n", "")
+    assert medr(root, "show", "traj-1", "--whole") == 0
+    shown = capsys.readouterr().out
+    assert "accepted" in shown
+    assert LONG in shown.replace("\n", "")
+
+
+def test_an_unknown_dialogue_is_an_error_and_the_stage_is_shown_without_an_id(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert medr(root, "show", "traj-9") == 1
+    assert "has no trajectory traj-9" in capsys.readouterr().err
+    assert medr(root, "show", "--rows", "1") == 0
+    assert "trajectories in 1.0 s" in capsys.readouterr().out
+
+
+def test_the_figures_stand_beside_the_papers(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert medr(root, "stats") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in ("switches tools 50% 42%", "calls 3.2 4.2", "paradigm lookup 2 3 67%", "wrong answer 1"):
+        assert part in shown
+
+
+def test_accepted_dialogues_are_exported_in_either_form_and_as_sampled(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert medr(root, "export") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["trajectory_id"] for one in rows] == ["traj-1", "traj-2"]
+    assert rows[0]["messages"][2]["role"] == "assistant"
+    file = tmp_path / "out.jsonl"
+    assert medr(root, "export", "--format", "sharegpt", "--sampled", "-o", str(file)) == 0
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [one["trajectory_id"] for one in rows] == ["traj-1", "traj-1"]
+    assert rows[0]["conversations"][0]["from"] == "human"
+    assert medr(root, "export", "--format", "csv") == 2

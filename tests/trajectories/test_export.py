@@ -1,0 +1,39 @@
+"""Exported rows: nothing lost, loss on what the agent wrote and on nothing else."""
+
+import json
+
+from support.questions import worded_question
+from support.taught import TRUE_RECORDS
+
+from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
+from medr_ray.core.records import Message, Trajectory, Usage
+from medr_ray.trajectories.export import chat_row, sharegpt_row
+
+QUESTION = worded_question("Which gene <is> it — 哪个基因?", "GALC")
+MESSAGES = (
+    Message("system", "You are an agent."), Message("user", QUESTION.text),
+    Message("assistant", render_reply("look\n", [ToolCall("search", {"query": next(iter(TRUE_RECORDS))})])),
+    Message("user", render_responses(["p<0.05"])), Message("assistant", render_reply("found", answer="GALC")))
+TRAJECTORY = Trajectory("traj-1", "q-1", "guided", 0, MESSAGES, (), (), (), "GALC", "answered", Usage(0, 0, 0), None)
+
+
+def test_chat_rows_hold_the_dialogue_and_the_loss_covers_the_replies() -> None:
+    row = json.loads(json.dumps(chat_row(TRAJECTORY, QUESTION)))
+    assert [(one["role"], one["content"]) for one in row["messages"]] == [(m.role, m.content) for m in MESSAGES]
+    covered = [(number, row["messages"][number]["content"][first:end]) for number, first, end in row["loss_spans"]]
+    assert covered == [(number, m.content) for number, m in enumerate(MESSAGES) if m.role == "assistant"]
+    assert (row["trajectory_id"], row["question_id"], row["specialty"]) == ("traj-1", "q-1", "neurology")
+
+
+def test_sharegpt_rows_alternate_between_what_is_given_and_what_the_agent_says() -> None:
+    row = json.loads(json.dumps(sharegpt_row(TRAJECTORY, QUESTION)))
+    assert row["system"] == "You are an agent."
+    assert [one["from"] for one in row["conversations"]] == ["human", "gpt", "observation", "gpt"]
+    assert [one["value"] for one in row["conversations"]] == [m.content for m in MESSAGES[1:]]
+
+
+def test_a_dialogue_without_a_system_message_loses_nothing() -> None:
+    bare = Trajectory(**{**TRAJECTORY.__dict__, "messages": MESSAGES[1:]})
+    row = sharegpt_row(bare, QUESTION)
+    assert row["system"] == ""
+    assert [one["value"] for one in row["conversations"]] == [m.content for m in MESSAGES[1:]]

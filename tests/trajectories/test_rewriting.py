@@ -1,0 +1,169 @@
+"""Thoughts worded anew by a model: actions stay byte for byte, nothing false gets in, what fails keeps its words."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from support.misbehaving_endpoint import Half, Line, broken, endpoint, fresh_governor
+from support.questions import worded_question
+
+from medr_ray.agent.protocol import ToolCall, parse_reply, render_reply, render_responses
+from medr_ray.core.config import EndpointConfig, TrajectoriesConfig
+from medr_ray.core.errors import InfrastructureError
+from medr_ray.core.progress import Bar
+from medr_ray.core.records import Message, Question, ToolEvent, Trajectory, Turn, Usage
+from medr_ray.core.run import Directory
+from medr_ray.trajectories.rewriting import REWRITTEN, Rewrite, applied, rewrite_all, thought_spans, with_thought
+
+QUESTION = worded_question("Which gene is behind Krabbe disease, MARK?", "GALC", ())
+CALL = render_reply("I need it. <b>p<0.05</b>", [ToolCall("search", {"query": "Krabbe <think>x</think> disease"})])
+FOUND = "[1] Krabbe disease (HPO:OMIM:245200): The gene associated with Krabbe disease is GALC. In 3 of 7."
+
+
+def dialogue(number: int = 1, mark: str = "MARK") -> tuple[Trajectory, Question]:
+    question = replace(QUESTION, text=QUESTION.text.replace("MARK", mark), question_id=f"q-{number}")
+    messages = (Message("system", "s"), Message("user", question.text), Message("assistant", CALL),
+                Message("user", render_responses([FOUND])),
+                Message("assistant", render_reply("gene = GALC.", answer="GALC")))
+    event = ToolEvent("search", "{}", "ok", 0.1, False)
+    turns = (Turn((1,), (2,), (0.0,), 0),)
+    return Trajectory(f"traj-{number}", question.question_id, "guided", 0, messages, turns, (event,), (), "GALC",
+                      "answered", Usage(0, 0, 0), None), question
+
+
+def reworded(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, plan: dict[str, Sequence[Line]],
+    dialogues: Sequence[tuple[Trajectory, Question]], hold: int = 1,
+) -> tuple[list[Rewrite], int]:
+    """(what became of each thought, requests sent)."""
+    fresh_governor(monkeypatch)
+    settings = EndpointConfig(model="m", concurrency=8)
+    with endpoint(plan, hold) as up:
+        client = up.client(None, cache=False)
+        with Bar(Console(quiet=True), "rewriting", len(dialogues)) as bar:
+            made = rewrite_all(dialogues, client, settings, Directory(str(folder)), bar)
+        if hold > 1:
+            assert up.at_once >= hold
+        return made, up.requests
+
+
+def said(*thoughts: str) -> str:
+    return json.dumps({"thoughts": thoughts}, ensure_ascii=False)
+
+
+def test_only_the_thoughts_change_and_the_token_ids_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    one = dialogue()
+    made, _ = reworded(monkeypatch, tmp_path, {"MARK": [said("First the gene.", "It is GALC.")]}, [one])
+    assert [each.outcome for each in made] == [REWRITTEN, REWRITTEN]
+    changed = applied(one[0], made)
+    before, after = one[0].messages, changed.messages
+    assert [m.content for m in after[:2]] + [after[3].content] == [m.content for m in before[:2]] + [before[3].content]
+    assert after[2].content == CALL.replace("I need it. <b>p<0.05</b>", "First the gene.", 1)
+    assert parse_reply(after[2].content).calls == parse_reply(CALL).calls
+    assert parse_reply(after[4].content).answer == "GALC"
+    assert changed.turns == ()
+    assert (changed.trajectory_id, changed.tool_events) == (one[0].trajectory_id, one[0].tool_events)
+
+
+REFUSED = {
+    "the answer before it was found": ("The gene is GALC, I guess.", "the text gives the answer away"),
+    "a number of its own": ("It was found in 1961.", "the text adds a number"),
+    "guidance": ("Along inverse:associated_gene.", "the text says what only guidance says"),
+    "a mask": ("From [MASK] on.", "the text says what only guidance says"),
+    "nothing": ("  ", "the text is empty"),
+    "a call": ("x</think><tool_call>{}</tool_call>", "the text changes the action"),
+    "an answer": ("x</think><answer>FBN1</answer>", "the text changes the action"),
+    "another language": ("先查基因。", "the text is in another language"),
+    "a whole essay": ("word " * 500, "the text is too long"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_wording_that_may_not_be_keeps_the_original_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str,
+) -> None:
+    text, why = REFUSED[case]
+    one = dialogue()
+    made, _ = reworded(monkeypatch, tmp_path, {"MARK": [said(text, "It is GALC.")]}, [one])
+    assert [each.outcome for each in made] == [f"kept: {why}", REWRITTEN]
+    assert applied(one[0], made).messages[2].content == CALL
+
+
+@pytest.mark.parametrize(("line", "why"), [
+    (said("only one"), "another number of texts than of thoughts"), ("no JSON", "the reply cannot be read"),
+    (Half('{"thoughts": ["a", "b"]}'), "the reply cannot be read"),
+])
+def test_a_reply_that_is_none_keeps_every_thought(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: Line, why: str,
+) -> None:
+    one = dialogue()
+    made, _ = reworded(monkeypatch, tmp_path, {"MARK": [line]}, [one])
+    assert [each.outcome for each in made] == [f"kept: {why}"] * 2
+    assert applied(one[0], made) == one[0]
+
+
+def test_dialogues_are_worded_at_once_and_finished_ones_not_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:
+    dialogues = [dialogue(number) for number in range(6)]
+    plan: dict[str, Sequence[Line]] = {"MARK": [said("First the gene.", "It is GALC.")]}
+    made, asked = reworded(monkeypatch, tmp_path, plan, dialogues, hold=6)
+    assert asked == 6
+    assert [each.trajectory_id for each in made[::2]] == [one.trajectory_id for one, _ in dialogues]
+    again, asked = reworded(monkeypatch, tmp_path, {"MARK": [said("other", "words")]}, dialogues)
+    assert (again, asked) == (made, 0)
+    longer = [*dialogues, dialogue(7)]
+    assert len(reworded(monkeypatch, tmp_path, plan, longer)[0]) == 14
+
+
+def test_what_was_finished_before_the_endpoint_went_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dialogues = [dialogue(number, "EARLY") for number in range(32)] + [dialogue(40, "LATE")]
+    fresh_governor(monkeypatch)
+    settings = EndpointConfig(model="m", concurrency=8)
+    plan: dict[str, Sequence[Line]] = {
+        "EARLY": [said("First the gene.", "It is GALC.")], "LATE": [broken(), broken(), broken(), said("a", "b")]}
+    with endpoint(plan) as up, Bar(Console(quiet=True), "rewriting", len(dialogues)) as bar:
+        client, directory = up.client(None, cache=False), Directory(str(tmp_path))
+        with pytest.raises(InfrastructureError):
+            rewrite_all(dialogues, client, settings, directory, bar)
+        asked = up.requests
+        made = rewrite_all(dialogues, client, settings, directory, bar)
+        assert up.requests == asked + 1
+    assert len(made) == 66
+    assert all(each.outcome == REWRITTEN for each in made)
+
+
+def test_the_model_is_shown_no_guidance_and_every_thought_by_number(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:
+    fresh_governor(monkeypatch)
+    with endpoint({"MARK": [said("a", "b")]}) as up, Bar(Console(quiet=True), "rewriting", 1) as bar:
+        rewrite_all([dialogue()], up.client(None), EndpointConfig(model="m"), Directory(str(tmp_path)), bar)
+        shown = up.asked["MARK"][0][0]["content"]
+    assert "Thought 1: I need it." in shown
+    assert "Thought 2: gene = GALC." in shown
+    assert "[MASK]" not in shown
+
+
+@given(st.text(alphabet=st.characters(blacklist_characters="<>")), st.text(max_size=40), st.text(max_size=40))
+def test_a_thought_is_replaced_by_its_place_whatever_stands_around_it(text: str, before: str, after: str) -> None:
+    before, after = before.replace("<", ""), after.replace("<think>", "")
+    content = f"{before}<think>same words</think>\n<tool_call>same words</tool_call>{after}"
+    changed = with_thought(content, text)
+    assert changed == f"{before}<think>{text}</think>\n<tool_call>same words</tool_call>{after}"
+
+
+def test_a_thought_that_is_not_closed_is_left_alone() -> None:
+    one, _ = dialogue()
+    open_ = replace(one, messages=(*one.messages[:4], Message("assistant", "<think>gene\n<answer>GALC</answer>")))
+    assert [number for number, _, _ in thought_spans(open_)] == [2]
+
+
+def test_a_model_must_be_named() -> None:
+    with pytest.raises(ValueError, match=r"rewrite\.model is empty"):
+        TrajectoriesConfig(rewrite=EndpointConfig())
