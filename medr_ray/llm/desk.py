@@ -234,7 +234,7 @@ class Desk:
         sent = clock.now()
         try:
             reply = await self._port.exchange(self._client, counter.service, message)
-        except GovernorLost as error:
+        except Exception as error:  # whatever it is, nobody is to wait for ever
             self._lose(counter, error)
         else:
             with self._lock:
@@ -244,7 +244,7 @@ class Desk:
         if counter.changed is not None:
             counter.changed.set()
 
-    def _lose(self, counter: _Counter, error: GovernorLost) -> None:
+    def _lose(self, counter: _Counter, error: Exception) -> None:
         with self._lock:
             now = clock.now()
             counter.lost_at, counter.offset = counter.lost_at or now, Offset()
@@ -253,8 +253,9 @@ class Desk:
                 _refuse(counter, _gone(error))
 
 
-def _gone(error: GovernorLost) -> InfrastructureError:
-    return InfrastructureError(f"the governor of the calls to services does not answer: {error}")
+def _gone(error: Exception) -> InfrastructureError:
+    said = f"{type(error).__name__}: {error}"
+    return InfrastructureError(f"the governor of the calls to services does not answer: {said}")
 
 
 def _serve(counter: _Counter, times: Times) -> None:

@@ -35,7 +35,7 @@ class GovernorActor(Office):
     def __init__(self) -> None:
         import ray
 
-        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        restarted = bool(ray.get_runtime_context().was_current_actor_reconstructed)
         super().__init__(restarted, RayMetrics().publish)
 
 

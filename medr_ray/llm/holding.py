@@ -10,7 +10,7 @@ unused, seats at once where others wait for them.
 import itertools
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
 from medr_ray.llm.limits import Amounts, Limits, slack
@@ -23,6 +23,7 @@ _GATHER = 0.5  # seconds that what makes none is
 _IDLE = 1.0  # seconds that a seat is kept for the next request
 _MEMORY = 0.5  # seconds over which the rate of requests is averaged
 _PATIENCE, _IMPATIENCE = 1.25, 0.97  # how much longer slots are to be good for after one was missed, or was not
+_PINGS = 3  # times that a governor is asked for nothing but its time
 _NEVER = float("inf")
 
 
@@ -51,6 +52,7 @@ class _Told:
     extra: int = 0
     message: int = 0
     listening: bool = False
+    pinged: bool = False
     member: bool = False
 
 
@@ -66,16 +68,17 @@ class Holding(Generic[W]):
         self._outcomes: list[Outcome] = []
         self._returned: list[Slot] = []
         self._acks: list[int] = []
-        self._epoch, self._told = "", _Told()
+        self._epoch, self._told, self._pings = "", _Told(), 0
         self._rate, self._spent_at = 0.0, 0.0
         self._tell_at = _NEVER
-        self._poll_at = self._quiet_until = self._needed_at = self._spoke_at = float("-inf")
+        self._poll_at = self._quiet_until = self._needed_at = self._spoke_at = self._rests_until = float("-inf")
 
     # --- requests ---------------------------------------------------------------------------------------------
 
     def take(self, amounts: Amounts, times: Times) -> Slot | None:
         """The slot of a request that may be sent now; it holds a seat until it is finished."""
-        if self._held <= self._busy or times.low < self.news.paused_until or times.high < self.news.open_until:
+        paused = times.low < self.news.paused_until or times.now < self._rests_until
+        if self._held <= self._busy or paused or times.high < self.news.open_until:
             return None
         slot = self._usable(amounts, times) if self.limits.metered else Slot(times.high, times.high, amounts)
         if slot is not None:
@@ -112,6 +115,8 @@ class Holding(Generic[W]):
     def finish(self, outcome: Outcome, now: float) -> None:
         """A request is over. Its seat goes back where others wait for one."""
         self._vacate(now)
+        if outcome.result == "refused" and outcome.retry_after:  # the others will be told, this process knows
+            self._rests_until = max(self._rests_until, now + outcome.retry_after)
         self._outcomes.append(outcome)
         waits = 0.0 if outcome.result in ("refused", "failed") else _TELL if self.limits.sized else _GATHER
         self._tell_at = min(self._tell_at, now + waits)
@@ -165,10 +170,12 @@ class Holding(Generic[W]):
             if index is None:
                 return _NEVER
             moment = max(moment, self._stock[index].time)
-        return times.now + max(0.0, moment - times.low)
+        return max(times.now + max(0.0, moment - times.low), self._rests_until)
 
     def _speak_at(self, times: Times) -> float:
         now, told = times.now, self._told
+        if told.pinged:
+            return _NEVER
         free, seats, wants = self._needs()
         moments = [self._tell_at, self._idle_at]
         if seats > told.seats or len(wants) > told.wants:
@@ -225,18 +232,27 @@ class Holding(Generic[W]):
         now = times.now
         if now < self._quiet_until or now < self._speak_at(times):
             return None
+        if self.limits.metered and self._pings < _PINGS and times.high - times.low > slack(self.limits.seconds):
+            return self._ping()
         free, seats, wants = self._needs()
         if self.news.contended or now >= self._idle_at:
             excess = max(0, free - len(wants))
             self._held, free = self._held - excess, free - excess
         extra = self._extra(now)
-        late = self._late + (2 * (times.high - times.low) if self._epoch else 0.0)
+        late = self._late + (times.high - times.low if self._epoch else 0.0)
         message = Message(self._told.message + 1, self._epoch, tuple(self._acks), self._held, free, seats, wants, extra,
                           late, tuple(self._returned), tuple(self._outcomes), self._active)
         self._acks, self._returned, self._outcomes, self._tell_at = [], [], [], _NEVER
         self._spoke_at = now
-        self._told = _Told(seats, len(wants), extra, self._told.message + 1, self._active, self._active)
+        self._told = _Told(
+            seats, len(wants), extra, self._told.message + 1, listening=self._active, member=self._active)
         return message
+
+    def _ping(self) -> Message:
+        """Nothing but a question for the time: slots could not be used before the governor's clock is known."""
+        self._pings += 1
+        told = self._told = replace(self._told, message=self._told.message + 1, pinged=True)
+        return Message(told.message, self._epoch, (), self._held, 0, stay=False)
 
     @property
     def last_message(self) -> int:
@@ -249,7 +265,8 @@ class Holding(Generic[W]):
             self._forget()
         self._epoch = epoch
         if answers == self._told.message:
-            self._told.listening, self._poll_at = False, now + _TELL
+            self._told.listening = self._told.pinged = False
+            self._poll_at = now + _TELL
         if not grant.number:
             return
         self._acks.append(grant.number)
@@ -269,4 +286,4 @@ class Holding(Generic[W]):
     def _forget(self) -> None:
         self._stock, self._acks, self._returned, self._outcomes = [], [], [], []
         self.news, self._told = News(), _Told(message=self._told.message)
-        self._tell_at = _NEVER
+        self._tell_at, self._pings = _NEVER, 0

@@ -20,6 +20,7 @@ from medr_ray.llm.metrics import Counts, ServiceState
 
 _REFILL = HORIZON / 2  # the slots of a busy service are handed out this often, several at a time
 _SPARE = HORIZON / 4  # slots that nobody waits for are handed out this far ahead
+_SILENCE = 0.9 * LEASE  # seconds after which a process that was not heard of has lost its seats
 _STEP = 0.001  # seconds that time goes on at least between two looks
 _FORGET = 3600.0  # seconds; above any pause, and any window in use
 _PAUSE = 1.0  # seconds, where a service refuses without saying for how long
@@ -88,7 +89,7 @@ class Meter:
         member.wants, member.extra = list(message.wants[slots:]), message.extra
         member.late = min(LATEST, max(message.late, slack(self.service.limits.seconds)))
         member.free = max(0, message.free + seats - min(slots, len(message.wants)))
-        self._heard_at, member.expires, member.listening = now, now + LEASE, message.stay
+        self._heard_at, member.expires, member.listening = now, now + _SILENCE, message.stay
         if not member.held:
             self._breaker.gone(client)
             if not message.stay:

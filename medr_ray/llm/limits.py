@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-_SHARE, _LEAST = 0.005, 0.02  # of a window, and in seconds
+_SHARE, _LEAST = 0.005, 0.016  # of a window, and in seconds
 
 
 @dataclass(frozen=True)

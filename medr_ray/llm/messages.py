@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from medr_ray.llm.limits import Amounts
 
 HORIZON = 1.0  # seconds that slots are handed out ahead of their time: what a dead process can take with it
-LEASE = 5.0  # seconds after which a process that was not heard of has lost its seats
+LEASE = 5.0  # seconds within which others use what a process that died had
 LATEST = 1.0  # seconds that a slot is good for at most
 RENEWAL = 1.5  # seconds that the governor keeps a process waiting for an answer
 Result = Literal["succeeded", "refused", "failed", "unknown"]

@@ -86,12 +86,13 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
     import pyarrow as pa
 
     from medr_ray.engines.weights import model_path
-    from medr_ray.trajectories.dataset import DialogueEncoder, training_examples
+    from medr_ray.trajectories.dataset import DialogueEncoder, read_copies, training_examples
 
     config = context.config
     judged = context.upstream("trajectories").read_records("trajectories.parquet", FilteredTrajectory)
     tokenizer = _tokenizer(str(model_path(config.models.policy)), config.models.trust_remote_code)
-    examples = training_examples(judged, DialogueEncoder(tokenizer), config.sft.max_tokens)
+    examples = training_examples(
+        judged, DialogueEncoder(tokenizer), config.sft.max_tokens, read_copies(context.upstream("trajectories")))
     table = pa.table({
         "trajectory_id": [one.trajectory_id for one in examples],
         "ids": pa.array([list(one.ids) for one in examples], pa.list_(pa.int32())),

@@ -5,15 +5,16 @@ from functools import cache
 
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.onset import onset_years
-from medr_ray.knowledge.shares import share
+from medr_ray.knowledge.shares import is_exact, share
 from medr_ray.trajectories.plans import ONSETS, Asked
 
 Span = tuple[float, float]
 
 
 def span_of(stated: Sequence[str], asked: Asked) -> Span | None:
-    """(lowest, highest) value of what was read: names of ages of onset, or shares; None when none is a number."""
-    read = [_years().get(one) if asked in ONSETS else share(one) for one in stated]
+    """(lowest, highest) value of what was read: names of ages of onset, or shares of which each is one number, as
+    questions compare them; None when there is none."""
+    read = [_years().get(one) if asked in ONSETS else share(one) if is_exact(one) else None for one in stated]
     known = [one for one in read if one is not None]
     return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 

@@ -24,7 +24,7 @@ from medr_ray.llm.messages import LEASE
 _PROCESSES = 8
 _AT_ONCE = 4  # requests that wait in each process
 _SERVICE_SECONDS = 0.02
-_GRID, _RECOVERY = 0.1, 2.0  # seconds: steps, and length, of what is looked at after a kill
+_BEFORE, _GRID, _RECOVERY = 2.0, 0.1, 2.0  # seconds before a kill; steps and length of what is looked at after
 _RATES = [Limits(20, 1.0, concurrency=64), Limits(200, 5.0, concurrency=64)]
 
 
@@ -99,7 +99,7 @@ def measure(quick: bool) -> Iterator[Row]:
         ray.get([one.pid.remote() for one in callers])
         yield from _overhead(callers[0], service, 300 if quick else 3000)
         for limits in _RATES:
-            yield from _rate(limits, service, port, callers, (5 if quick else 30) + limits.seconds)
+            yield from _rate(limits, service, port, callers, (4 if quick else 30) + limits.seconds)
         yield _seats_after_kill(service, port, callers)
         yield _rate_after_kill(_RATES[0], service, port, callers[2:])
 
@@ -171,8 +171,8 @@ def _rate_after_kill(limits: Limits, service: Any, port: int, callers: Sequence[
     ray.get(service.seen.remote())
     dead = callers[: len(callers) // 2]
     pids = ray.get([one.pid.remote() for one in dead])
-    running, until = _start(limits, port, callers, 3.0 + LEASE + _RECOVERY)
-    time.sleep(3.0)
+    running, until = _start(limits, port, callers, _BEFORE + LEASE + _RECOVERY)
+    time.sleep(_BEFORE)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()

@@ -30,7 +30,7 @@ from medr_ray.trajectories.statistics import PAPER, passed, statistics
 from medr_ray.trajectories.teacher import RulesTeacherFactory
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_DIALOGUES, _QUICK = 500, 60
+_DIALOGUES, _QUICK = 500, 45
 _GOAL = 0.7  # accepted, and each of them is right and read in a tool response
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from werkzeug import Request, Response
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
 from medr_ray.llm import BudgetExceeded, ChatClient
+from medr_ray.llm.budget import Spend
+from medr_ray.llm.cache import ResponseCache
+from medr_ray.llm.completions import FunctionCall
 
 from .conftest import SECRET, Make, Script, completion
 
@@ -160,6 +164,62 @@ def test_a_budget_stops_before_the_request_and_outlives_a_restart(httpserver: HT
         _complete(make(**settings), seed=3)
     assert len(script.bodies) == 2
     assert _complete(make(**settings), seed=1) == "one", "what was answered stays"
+
+
+def test_a_budget_in_dollars_stops_before_the_request_and_outlives_a_restart(
+    httpserver: HTTPServer, make: Make
+) -> None:
+    script = Script(httpserver, completion("one", prompt_tokens=100_000, output_tokens=40_000))
+    settings = {"usd_per_million_input": 2.0, "usd_per_million_output": 10.0, "budget_usd": 1.0, "max_tokens": 50_000}
+    first = asyncio.run(make(**settings).complete(_ASK, seed=1))
+    assert first.usd == pytest.approx(0.6)
+    with pytest.raises(BudgetExceeded, match=r"= 1: 0\.6000 US dollars are spent.*next request costs up to 0\.5"):
+        _complete(make(**settings), seed=2)
+    assert len(script.bodies) == 1
+    assert asyncio.run(make(**settings).complete(_ASK, seed=1)) == first, "what was answered stays"
+
+
+def test_a_file_of_answers_that_knows_no_prices_is_read_on(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "responses.sqlite")
+    db.executescript("CREATE TABLE usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens INTEGER NOT NULL, "
+                     "budget TEXT NOT NULL); INSERT INTO usage VALUES (0, 70, 'b')")
+    db.close()
+    store = ResponseCache(tmp_path)
+    store.spend(Spend(5, 0.25))
+    assert (store.spent(), store.budget_name()) == (Spend(75, 0.25), "b")
+
+
+@pytest.mark.parametrize("settings", [{"budget_usd": 1.0}, {"usd_per_million_input": 1.0}])
+def test_prices_come_together_and_before_a_budget(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="set both usd_per_million_input and usd_per_million_output"):
+        EndpointConfig(model="m", **settings)
+
+
+def test_native_tool_calls_are_asked_for_and_come_back_as_they_were_written(httpserver: HTTPServer, make: Make) -> None:
+    tool = {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
+    answer = completion("Let me look.")
+    answer["choices"][0]["finish_reason"] = "tool_calls"
+    answer["choices"][0]["message"]["tool_calls"] = [
+        {"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"query": "Marfan'}}]
+    script = Script(httpserver, answer)
+    result, cached = [asyncio.run(make().complete(_ASK, tools=[tool])) for _ in range(2)]
+    assert script.bodies[0]["tools"] == [tool]
+    assert result.tool_calls == (FunctionCall("c1", "search", '{"query": "Marfan'),)
+    assert (result.text, result.finish_reason, result.usd) == ("Let me look.", "tool_calls", None)
+    assert (cached, len(script.bodies)) == (result, 1)
+    asked = [*_ASK, {"role": "assistant", "content": None, "tool_calls": answer["choices"][0]["message"]["tool_calls"]},
+             {"role": "tool", "tool_call_id": "c1", "content": "nothing found"}]
+    assert asyncio.run(make().complete(asked, tools=[tool])).text == "Let me look."
+    assert script.bodies[1]["messages"] == asked
+
+
+def test_an_endpoint_that_is_left_alone_is_asked_again_when_its_time_has_come(
+    httpserver: HTTPServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Clock(monkeypatch)
+    script = Script(httpserver, *[Response("oops", status=500)] * 10, completion("yes"))
+    assert _complete(make(retries=11)) == "yes"
+    assert len(script.bodies) == 11
 
 
 def test_no_more_requests_run_at_once_than_allowed() -> None:

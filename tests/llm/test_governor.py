@@ -1,7 +1,9 @@
 """One governor for all: limits hold across tasks, threads, Ray workers and their deaths."""
 
 import asyncio
+import gc
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -87,6 +89,33 @@ def test_a_cancelled_caller_gives_its_budget_back() -> None:
     asyncio.run(scenario())
 
 
+def test_a_gate_travels_without_its_secret() -> None:
+    gate = Gate("https://service.example/v1", Limits(3, 1.0), secret="sk-very-secret")
+    sent = pickle.dumps(gate)
+    assert b"very-secret" not in sent
+    assert vars(pickle.loads(sent)) == vars(gate)  # noqa: S301
+    assert vars(Gate("https://service.example/v1", Limits(3, 1.0), secret="another")) != vars(gate)
+
+
+def test_what_was_used_refused_and_failed_is_counted() -> None:
+    desk = ProcessGovernor()
+
+    async def scenario() -> ServiceState:
+        service = Service("key", "service", Limits(100, 1.0, tokens=1000))
+        for used, result in ((Amounts(7, 3), "succeeded"), (_NONE, "refused"), (_NONE, "failed")):
+            slot = await desk.acquire(service, Amounts(10, 10))
+            desk.finish(service, Outcome(slot, used, result, 0.0, usd=0.5))  # type: ignore[arg-type]
+        while (state := (await desk.snapshot())[0]).counts.granted < 3:
+            await asyncio.sleep(0.01)
+        return state
+
+    figures = asyncio.run(scenario()).figures()
+    counted = {name: figures[name] for name in ("granted", "refused", "failed", "input_tokens", "output_tokens", "usd")}
+    assert counted == {"granted": 3, "refused": 1, "failed": 1, "input_tokens": 7, "output_tokens": 3, "usd": 1.5}
+    assert (figures["concurrency"], figures["waiting"], figures["circuit_open"]) == (4, 0, 0)
+    assert 0 < figures["utilisation"] <= 1
+
+
 def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
     desk, service, running, most, state = ProcessGovernor(), _service(2), 0, 0, threading.Lock()
 
@@ -121,16 +150,27 @@ def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:
     assert isinstance(caught.value, InfrastructureError)
 
 
-def test_a_desk_that_nobody_uses_ends_its_thread() -> None:
-    desk = ProcessGovernor()
-    asyncio.run(desk.acquire(_service(1), _NONE))
-    threads = [one for one in threading.enumerate() if one.name == "medr-governor"]
-    assert threads
-    desk.close()
-    for thread in threads:
-        if thread is threads[-1]:
-            thread.join(10)
-            assert not thread.is_alive()
+def test_a_desk_that_nobody_uses_any_more_ends_its_thread() -> None:
+    before, desk, service = set(threading.enumerate()), ProcessGovernor(), _service(1)
+    desk.finish(service, _done(asyncio.run(desk.acquire(service, _NONE))))
+    thread, = set(threading.enumerate()) - before
+    del desk
+    while thread.is_alive():
+        gc.collect()
+        thread.join(0.1)
+
+
+def test_whoever_waits_at_a_desk_that_closes_is_told() -> None:
+    async def scenario() -> None:
+        desk, service = ProcessGovernor(), _service(1)
+        await desk.acquire(service, _NONE)
+        waiting = asyncio.create_task(desk.acquire(service, _NONE))
+        await asyncio.sleep(0)
+        desk.close()
+        with pytest.raises(InfrastructureError, match="session is over"):
+            await waiting
+
+    asyncio.run(scenario())
 
 
 class _Mortal:

@@ -40,12 +40,14 @@ class _Poll:
 
 @dataclass
 class World:
-    """``delay`` and ``lag`` are the longest a message takes and a process oversleeps, in seconds."""
+    """``delay`` and ``lag`` are the longest a message takes and a process oversleeps, in seconds; ``unnoticed`` the
+    longest that a process does not notice the death of the governor."""
 
     limits: Limits
     chance: random.Random
     delay: float = 0.001
     lag: float = 0.0
+    unnoticed: float = 0.0
     seconds: Callable[[], float] = lambda: 0.05  # that the service takes for a request
     result: Callable[[float], Result] = lambda now: "succeeded"
     retry_after: float | None = None
@@ -67,7 +69,7 @@ class World:
         self.meter = Meter(Service("key", "service", self.limits), self.epoch, self.now, cold)
         lost, self._polls = self._polls, {}
         for poll in lost.values():
-            self.after(self.chance.uniform(0, self.delay), poll.process.lose)
+            self.after(self.chance.uniform(0, self.delay + self.unnoticed), poll.process.lose)
 
     def process(self, skew: float = 0.0) -> "Process":
         self.processes.append(Process(self, f"process {len(self.processes)}", skew))

@@ -13,7 +13,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from medr_ray.llm import governor as governor_module
+from medr_ray.llm import gate as gate_module
 from medr_ray.llm.governor import ProcessGovernor
 from medr_ray.retrieval.live import service as service_module
 
@@ -32,7 +32,8 @@ def recorded(shared_data: Path, name: str) -> bytes:
 
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gates that nobody else has been through, and no waiting between tries."""
-    monkeypatch.setattr(governor_module, "_process_governor", ProcessGovernor())
+    own = ProcessGovernor()
+    monkeypatch.setattr(gate_module, "governor", lambda: own)
     monkeypatch.setattr(service_module, "_BACKOFF", 0.0)
 
 

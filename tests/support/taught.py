@@ -38,7 +38,8 @@ TRUE_RECORDS: Mapping[str, Facts] = {
         ("has_finding", "Tall stature", "9 of 9 patients"), ("has_finding", "Scoliosis", "6 of 9 patients")),
     "MASS syndrome": (
         ("has_inheritance", "Autosomal dominant inheritance", ""), ("has_onset", "Adult onset", ""),
-        ("associated_gene", "FBN1", ""), ("has_finding", "Striae", "80-99% of patients")),
+        ("associated_gene", "FBN1", ""), ("has_finding", "Striae", "80-99% of patients"),
+        ("has_finding", "Ectopia lentis", "80-99% of patients")),
     "Weill-Marchesani syndrome 2": (
         ("has_inheritance", "Autosomal recessive inheritance", ""), ("has_onset", "Congenital onset", ""),
         ("associated_gene", "FBN1", ""), ("has_finding", "Ectopia lentis", "8 of 10 patients"),

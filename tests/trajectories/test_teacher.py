@@ -124,8 +124,8 @@ QUESTIONS = {
     "a clause tells two diseases apart": (
         "Begin with the disease associated with the gene FBN1 (the one whose age of onset is Adult onset). What is the "
         "finding in 80-99% of patients with that disease?", "Striae"),
-    "a comparison": ("What is the disease in which more than three quarters of patients show Ectopia lentis?",
-                     "Weill-Marchesani syndrome 2"),
+    "a comparison": ("What is the disease in which more than three quarters of patients show Tall stature?",
+                     "Marfan syndrome"),
     "a described start": (
         "What is the mode of inheritance of the disease with Ectopia lentis in 3 of 7 patients and with Scoliosis in 6 "
         "of 9 patients?", "Autosomal dominant inheritance"),
