@@ -53,7 +53,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             continue
     try:
         moment = email.utils.parsedate_to_datetime(headers["retry-after"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 

@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
+from medr_ray.llm.failures import LONGEST_PAUSE
 from medr_ray.llm.limits import Amounts, Limits, slack
 from medr_ray.llm.messages import LATEST, Grant, Message, News, Outcome, Slot
 
@@ -115,8 +116,9 @@ class Holding(Generic[W]):
     def finish(self, outcome: Outcome, now: float) -> None:
         """A request is over. Its seat goes back where others wait for one."""
         self._vacate(now)
-        if outcome.result == "refused" and outcome.retry_after:  # the others will be told, this process knows
-            self._rests_until = max(self._rests_until, now + outcome.retry_after)
+        pause = outcome.retry_after or 0.0
+        if outcome.result == "refused" and pause <= LONGEST_PAUSE:  # the others will be told, this process knows
+            self._rests_until = max(self._rests_until, now + pause)
         self._outcomes.append(outcome)
         waits = 0.0 if outcome.result in ("refused", "failed") else _TELL if self.limits.sized else _GATHER
         self._tell_at = min(self._tell_at, now + waits)

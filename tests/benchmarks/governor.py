@@ -25,7 +25,7 @@ _PROCESSES = 8
 _AT_ONCE = 4  # requests that wait in each process
 _SERVICE_SECONDS = 0.02
 _BEFORE, _GRID, _RECOVERY = 2.0, 0.1, 2.0  # seconds before a kill; steps and length of what is looked at after
-_RATES = [Limits(20, 1.0, concurrency=64), Limits(200, 5.0, concurrency=64)]
+_RATES = [Limits(20, 1.0, concurrency=64), Limits(100, 2.0, concurrency=64)]
 
 
 class Service:
@@ -101,7 +101,7 @@ def measure(quick: bool) -> Iterator[Row]:
         for limits in _RATES:
             yield from _rate(limits, service, port, callers, (4 if quick else 30) + limits.seconds)
         yield _seats_after_kill(service, port, callers)
-        yield _rate_after_kill(_RATES[0], service, port, callers[2:])
+        yield _rate_after_kill(_RATES[0], service, port, callers[2:], LEASE / 2 if quick else LEASE)
 
 
 def _overhead(caller: Any, service: Any, trips: int) -> Iterator[Row]:
@@ -166,12 +166,12 @@ def _wait_for(service: Any, running: int) -> None:
         time.sleep(0.05)
 
 
-def _rate_after_kill(limits: Limits, service: Any, port: int, callers: Sequence[Any]) -> Row:
-    """Half of the processes are killed at work."""
+def _rate_after_kill(limits: Limits, service: Any, port: int, callers: Sequence[Any], within: float) -> Row:
+    """Half of the processes are killed at work; the rate is looked at for ``within`` seconds."""
     ray.get(service.seen.remote())
     dead = callers[: len(callers) // 2]
     pids = ray.get([one.pid.remote() for one in dead])
-    running, until = _start(limits, port, callers, _BEFORE + LEASE + _RECOVERY)
+    running, until = _start(limits, port, callers, _BEFORE + within + _RECOVERY)
     time.sleep(_BEFORE)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)

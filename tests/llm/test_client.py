@@ -113,9 +113,10 @@ def test_retry_after_pauses_every_caller_of_the_endpoint(
 
 def test_an_endpoint_that_asks_for_an_hour_is_down(httpserver: HTTPServer, make: Make) -> None:
     script = Script(httpserver, Response("slow", status=429, headers={"Retry-After": "3600"}))
-    with pytest.raises(InfrastructureError):
-        _complete(make())
-    assert len(script.bodies) == 1
+    for tries in (1, 2):  # by callers that know better: nobody waits for an hour without being told
+        with pytest.raises(InfrastructureError):
+            asyncio.run(asyncio.wait_for(make().complete(_ASK), 20))
+        assert len(script.bodies) == tries
 
 
 def test_the_same_request_is_sent_once_even_by_another_client(httpserver: HTTPServer, make: Make) -> None:

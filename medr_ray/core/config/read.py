@@ -21,6 +21,7 @@ class ReadConfig(Section):
     concurrency: int = Field(4, ge=1, description="requests under way to one host")
     quotes: int = Field(6, ge=1, description="passages quoted for a goal")
     quote_chars: int = Field(400, ge=80, description="longest passage")
-    extract: Backend = Field("rules", description="who chooses the passages: word overlap, or the model of `llm`, whose "
-                                                  "passages must stand in the page word for word")
+    extract: Backend = Field(
+        "rules", description="who chooses the passages: word overlap, or the model of `llm`, whose passages must stand "
+                             "in the page word for word")
     extract_chars: int = Field(24_000, ge=1000, description="of the page shown to the model")

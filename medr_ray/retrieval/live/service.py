@@ -116,7 +116,7 @@ class Service:
             async with asyncio.timeout(self._config.timeout_seconds), self._sent(ask) as response:
                 body = await self._body(response)
         except TimeoutError:
-            permit.failed()
+            permit.failed(overloaded=True)
             raise _MayPass(f"no answer within {self._config.timeout_seconds:g} s") from None
         except httpx.RequestError as error:
             permit.failed()

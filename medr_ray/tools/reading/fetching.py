@@ -113,7 +113,7 @@ async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page
             ):
                 return await _read(answer, parts, limits, permit)
         except (httpx.HTTPError, httpx.InvalidURL, zlib.error, ValueError, OverflowError) as error:  # headers as well
-            permit.failed()
+            permit.failed(overloaded=isinstance(error, httpx.TimeoutException))
             raise ToolError(f"read: {parts.hostname} could not be read: {type(error).__name__}") from None
 
 
