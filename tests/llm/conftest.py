@@ -21,8 +21,11 @@ Make = Callable[..., ChatClient]
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _alone(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A governor that no other test has spoken to, also where one has Ray up."""
     monkeypatch.setattr(governor_module, "_process_governor", ProcessGovernor())
+    if "ray_local" not in request.fixturenames:
+        monkeypatch.setattr(governor_module, "_session", lambda: None)
     monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
     monkeypatch.setenv("MEDR_TEST_KEY", SECRET)
 
