@@ -14,8 +14,9 @@ import ray
 
 from medr_ray.agent.loop import FaultPlan
 from medr_ray.core.config import PipelineConfig
-from medr_ray.rollouts.worker import WATCH, MakeEnvironment, RolloutTask, RolloutWorker
+from medr_ray.rollouts.worker import MakeEnvironment, RolloutTask, RolloutWorker
 
+_WATCH = "watch"  # the concurrency group of what must answer while the event loop is busy
 _WATCH_THREADS = 2
 
 
@@ -34,7 +35,7 @@ class Crew:
 
     def __init__(self, config: PipelineConfig, make_environment: MakeEnvironment, faults: FaultPlan) -> None:
         self._arguments = (config, make_environment, faults)
-        watched: Any = ray.remote(concurrency_groups={WATCH: _WATCH_THREADS})  # type: ignore[call-overload]
+        watched: Any = ray.remote(concurrency_groups={_WATCH: _WATCH_THREADS})  # type: ignore[call-overload]
         self._actor: Any = watched(RolloutWorker).options(
             num_cpus=config.rollouts.worker_cpus, max_concurrency=config.rollouts.concurrency + 1,  # and ``ready``
             scheduling_strategy="DEFAULT",  # outside a trainer's placement group
@@ -61,7 +62,7 @@ class Crew:
 
     def ask(self, worker: int) -> None:
         """Ask for a sign of life."""
-        self._listen("beat", worker, self._workers[worker].beat.remote())
+        self._listen("beat", worker, self._workers[worker].beat.options(concurrency_group=_WATCH).remote())
 
     def end(self, worker: int) -> None:
         ray.kill(self._workers.pop(worker))

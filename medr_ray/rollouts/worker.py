@@ -1,6 +1,6 @@
 """A worker actor: makes its environment once, then runs many episodes concurrently on its event loop.
 
-What holds: whatever the event loop does, ``beat`` answers, for it runs in a thread of its own; an infrastructure
+What holds: whatever the event loop does, ``beat`` answers, for it is called in a thread of its own; an infrastructure
 failure comes back as a report with its kind, everything else that is raised is a bug.
 """
 
@@ -10,8 +10,6 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-
-import ray
 
 from medr_ray.agent.loop import FaultPlan, run_episode
 from medr_ray.agent.policies import Policy
@@ -25,7 +23,6 @@ from medr_ray.rollouts.stacks import task_stacks, thread_stacks
 from medr_ray.tools.base import Tool, for_episode
 from medr_ray.tools.registry import open_tools
 
-WATCH = "watch"  # the concurrency group of what must answer while the event loop is busy
 _TICK_SECONDS = 0.5
 
 
@@ -128,7 +125,6 @@ class RolloutWorker:
             task.question, policy, tools, self._config.agent,
             mode=task.mode, rollout=task.rollout, faults=self._faults, rarity=self._environment.rarity)
 
-    @ray.method(concurrency_group=WATCH)
     def beat(self) -> Beat:
         """Look whether anything moves."""
         limit = self._config.rollouts.stall_seconds

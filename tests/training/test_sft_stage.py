@@ -12,6 +12,7 @@ from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
 from medr_ray.core.run import StageContext, run_directory
 from medr_ray.core.settings import load_config
 from medr_ray.training.stage import execute_sft
+from medr_ray.trajectories.dataset import SAMPLE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
@@ -38,8 +39,9 @@ def losses(root: Path, model: Path, **sft: object) -> list[float]:
         f"run.root={root}", "run.name=sft", f"models.policy={model}",
         "sft.optimiser={learning_rate: 0.003}", *(f"{key}={value}" for key, value in overrides.items())])
     run = run_directory(config)
-    run.stage("trajectories").write_records(
-        "trajectories.parquet", FilteredTrajectory, [accepted(n) for n in range(8)])
+    rows = [accepted(n) for n in range(8)]
+    run.stage("trajectories").write_records("trajectories.parquet", FilteredTrajectory, rows)
+    run.stage("trajectories").write_json(SAMPLE, {one.trajectory.trajectory_id: 1 for one in rows})
     context = StageContext(config, run, run.stage("sft"), Console(file=io.StringIO()))
     counts = execute_sft(context)
     assert counts["examples"] == 8
