@@ -5,19 +5,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medr_ray.core.config import DiagnosisConfig, PipelineConfig
-from medr_ray.core.errors import InfrastructureError, MedrError, ToolError
+from medr_ray.core.errors import ToolError
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.retrieval.documents import HPO
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
-from medr_ray.tools.diagnosis.evidence import Passage, Update, updates_of
+from medr_ray.tools.diagnosis.evidence import Update, updates_of
 from medr_ray.tools.diagnosis.findings import Names, Unknown, disease_names, finding_names
 from medr_ray.tools.diagnosis.knowledge_base import Finding
 from medr_ray.tools.diagnosis.loading import load_diagnosis
 from medr_ray.tools.diagnosis.next_finding import next_findings
 from medr_ray.tools.diagnosis.posterior import Diagnosis, Patient, Posterior, patient_of
 from medr_ray.tools.diagnosis.report import Answer, render
-from medr_ray.tools.search import Searcher
+from medr_ray.tools.observations import Found
+from medr_ray.tools.search import Searcher, reading_index
 from medr_ray.tools.threads import Threads
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": 200}
@@ -105,16 +106,11 @@ class DiagnoseTool:
                 updates += changes
         return moved, updates
 
-    def _search(self, query: str) -> Sequence[Passage]:
+    def _search(self, query: str) -> Sequence[Found]:
         if not self._sources:
             return ()
-        try:
+        with reading_index(self.name):
             return self._searcher.medical_search(query, sources=self._sources)
-        except MedrError:
-            raise
-        except (OSError, RuntimeError, ValueError) as error:  # what the index raises when its files are gone or broken
-            raise InfrastructureError(
-                f"{self.name}: the index cannot be searched: {type(error).__name__}: {error}") from error
 
 
 def make(config: PipelineConfig, searcher: Searcher) -> DiagnoseTool:

@@ -1,6 +1,7 @@
 """``search``: the most relevant documents of every source, or of the web where ``tools.web.provider`` names one."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from medr_ray.core.config import PipelineConfig
@@ -78,8 +79,15 @@ async def blocking_search(tool: str, search: Callable[[], Sequence[Found]], char
 async def of_index(tool: str, work: Callable[[], T]) -> T:
     """Blocking work with the index in a thread, so that other rollouts of the worker go on. InfrastructureError when
     the index fails."""
-    try:
+    with reading_index(tool):
         return await _THREADS.run(work)
+
+
+@contextlib.contextmanager
+def reading_index(tool: str) -> Iterator[None]:
+    """What goes wrong with the index is an InfrastructureError; our own errors pass."""
+    try:
+        yield
     except MedrError:
         raise
     except (OSError, RuntimeError, ValueError) as error:  # what the index raises when its files are gone or broken

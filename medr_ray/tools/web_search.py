@@ -27,9 +27,9 @@ from medr_ray.retrieval.live.background import result_of
 from medr_ray.retrieval.live.memory import Memory
 from medr_ray.retrieval.live.noted import Noted
 from medr_ray.retrieval.live.service import Ask, Reply, Service, Words, key_in, read_json, read_rows, within
-from medr_ray.retrieval.live.text import plain
 from medr_ray.retrieval.readers.records import parsed
 from medr_ray.retrieval.snippets import cut
+from medr_ray.retrieval.text import plain
 
 WEB = "web"  # the source of what is found here
 _REMEMBERED = 1024  # queries

@@ -1,7 +1,5 @@
 """Recorded answers of web services, and a loopback server that gives them or misbehaves as told."""
 
-import atexit
-import functools
 import itertools
 import tarfile
 import threading
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
+from support.loopback import server
 from werkzeug import Request, Response
 
 from medr_ray.llm import gate as gate_module
@@ -81,21 +80,12 @@ class Services:
         return one
 
 
-@functools.cache
-def _server() -> HTTPServer:
-    """One server for all tests of the process: stopping one takes half a second."""
-    server = HTTPServer(threaded=True)
-    server.start()
-    atexit.register(server.stop)
-    return server
-
-
 @contextmanager
 def services() -> Iterator[Services]:
     """The server while a test runs; whoever hangs lets go at its end."""
-    made = Services(_server())
+    made = Services(server())
     try:
         yield made
     finally:
         made.over.set()
-        _server().clear()
+        server().clear()

@@ -5,8 +5,6 @@ a ``Response``, or one of the failures below; the last line is repeated for ever
 """
 
 import asyncio
-import atexit
-import functools
 import itertools
 import json
 import threading
@@ -19,6 +17,7 @@ from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from support.loopback import server
 from werkzeug import Request, Response
 
 from medr_ray.core.config import EndpointConfig
@@ -115,24 +114,15 @@ class Endpoint:
             return  # the test will see that too few came together
 
 
-@functools.cache
-def _server() -> HTTPServer:
-    """One server for all tests of the process: stopping one takes half a second."""
-    server = HTTPServer(threaded=True)
-    server.start()
-    atexit.register(server.stop)
-    return server
-
-
 @contextmanager
 def endpoint(plan: dict[str, Sequence[Line]], hold: int = 1) -> Iterator[Endpoint]:
     """The endpoint while it is up; one that hangs lets go at the end."""
-    made = Endpoint(_server(), plan, hold)
+    made = Endpoint(server(), plan, hold)
     try:
         yield made
     finally:
         made.over.set()
-        _server().clear()
+        server().clear()
 
 
 def fresh_governor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,9 @@ from medr_ray.retrieval.live.pubmed import PubMed
 from medr_ray.retrieval.live.ranker import Ranker
 from medr_ray.retrieval.live.service import within
 from medr_ray.retrieval.live.source import Inquiry, Source
-from medr_ray.retrieval.live.text import plain, plain_lines, query_words
 from medr_ray.retrieval.live.trials import Trials
 from medr_ray.retrieval.retriever import Hit
+from medr_ray.retrieval.text import plain, plain_lines, query_words
 
 _REMEMBERED = 1024  # inquiries to a source
 _KEPT = 10_000  # documents that can still be read by their ids

@@ -24,8 +24,8 @@ from medr_ray.core.config.service import ServiceConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError, ToolError
 from medr_ray.llm.failures import LONGEST_PAUSE, retry_after
 from medr_ray.llm.gate import Gate, Limits, Permit
-from medr_ray.retrieval.live.text import plain
 from medr_ray.retrieval.readers.records import parsed
+from medr_ray.retrieval.text import plain
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -15,8 +15,8 @@ from medr_ray.llm.gate import Limits
 from medr_ray.retrieval.documents import TRIALS, Document
 from medr_ray.retrieval.live.service import Ask, Reply, Service, read_json, read_rows
 from medr_ray.retrieval.live.source import Inquiry, widening
-from medr_ray.retrieval.live.text import loosened
 from medr_ray.retrieval.readers.trials import from_study
+from medr_ray.retrieval.text import loosened
 
 _REGISTRATION = "registration"
 _MODULES = ("IdentificationModule", "StatusModule", "SponsorCollaboratorsModule", "DescriptionModule",

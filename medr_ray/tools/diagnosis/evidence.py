@@ -10,7 +10,6 @@ finding already cites; each sentence of a document counts once for a finding.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from medr_ray.knowledge.text import normalise
 from medr_ray.retrieval.documents import HPO
@@ -19,22 +18,10 @@ from medr_ray.tools.diagnosis.belief import Belief
 from medr_ray.tools.diagnosis.counts import counts_in
 from medr_ray.tools.diagnosis.knowledge_base import Finding, KnowledgeBase
 from medr_ray.tools.diagnosis.likelihood import together
+from medr_ray.tools.observations import Found
 
 _RECORD = f"{HPO.upper()}:"  # how the ids of disease records begin
 _UNSAID = Belief(0.05, 0.95)  # a finding that no source names with the disease is rare in it, until patients are seen
-
-
-class Passage(Protocol):
-    """The part of a hit that is read."""
-
-    @property
-    def document_id(self) -> str: ...
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def snippet(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +40,7 @@ class Update:
 
 
 def updates_of(
-    base: KnowledgeBase, disease: int, names: Mapping[str, int], passages: Iterable[Passage]
+    base: KnowledgeBase, disease: int, names: Mapping[str, int], passages: Iterable[Found]
 ) -> tuple[tuple[Finding, ...], list[Update]]:
     """The findings of a disease after reading, and what changed them. ``names`` are the findings to read about:
     normalised names by term number."""
@@ -92,7 +79,7 @@ def _known(base: KnowledgeBase, findings: Sequence[Finding], term: int) -> Findi
     return Finding(term, Belief(share * weight, (1 - share) * weight), tuple(references), overall=True)
 
 
-def _about(disease: str, passage: Passage) -> Sequence[str]:
+def _about(disease: str, passage: Found) -> Sequence[str]:
     """The sentences of a passage that speak of the disease."""
     name = normalise(disease)
     sentences = [passage.snippet[start:end] for start, end in sentence_spans(passage.snippet)]

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from medr_ray.core.errors import ConfigError
-from medr_ray.retrieval.live import text as texts
+from medr_ray.retrieval import text as texts
 
 _DESCRIPTION, _NOTE = 1024, 300  # characters of a tool's and of an argument's description
 _SCHEMA = 8000  # characters of a schema as JSON; the agent reads all of it in each episode

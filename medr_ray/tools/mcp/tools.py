@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from medr_ray.core.config.tools import McpServerConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
 from medr_ray.llm.gate import Gate, Limits
-from medr_ray.retrieval.live.text import visible
+from medr_ray.retrieval.text import visible
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import Tool, ToolResult
 from medr_ray.tools.mcp.faces import plain, shown_description, shown_name, shown_parameters

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ConfigError, ToolError
-from medr_ray.retrieval.live.text import visible
+from medr_ray.retrieval.text import visible
 from medr_ray.tools.reading import parser
 from medr_ray.tools.reading.fetching import Page
 from medr_ray.tools.threads import Places, Threads
