@@ -47,9 +47,9 @@ class _Member:
 
 
 class Meter:
-    """The state of one service. ``cold``: another governor may have handed out slots until just now."""
+    """The state of one service. ``before``: another governor may have handed out slots until then."""
 
-    def __init__(self, service: Service, epoch: str, now: float, cold: bool = False) -> None:
+    def __init__(self, service: Service, epoch: str, now: float, before: float | None = None) -> None:
         self.service, self._epoch = service, epoch
         self._buckets = buckets_of(service.limits, now)
         self._concurrency = Concurrency(service.limits.concurrency, service.limits.concurrency)
@@ -58,9 +58,9 @@ class Meter:
         self._turns, self._numbers = itertools.count(1), itertools.count(1)
         self._last_slot = self._paused_until = float("-inf")
         self._heard_at, self._counts = now, Counts()
-        if cold:
+        if before is not None:
             for bucket in self._buckets:
-                bucket.drained(now + 2 * HORIZON + 3 * LATEST)  # slots dealt, given back, dealt again; late
+                bucket.drained(before + 2 * HORIZON + 3 * LATEST)  # slots dealt, given back, dealt again; late
 
     def adopt(self, service: Service, now: float) -> None:
         """Go on under other limits; what was granted under the old ones counts on."""

@@ -30,10 +30,11 @@ class _Poll:
 
 
 class Office:
-    """All services and budgets. ``restarted``: another one may have handed out slots until just now."""
+    """All services and budgets. ``restarted``: another one may have handed out slots until this one began."""
 
     def __init__(self, restarted: bool = False, publish: Publish | None = None) -> None:
-        self._epoch, self._restarted, self._publish = uuid.uuid4().hex, restarted, publish
+        self._epoch, self._begun, self._publish = uuid.uuid4().hex, clock.now(), publish
+        self._restarted = restarted
         self._meters: dict[str, Meter] = {}
         self._polls: dict[str, dict[str, _Poll]] = {}
         self._purses: dict[str, Purse] = {}
@@ -60,8 +61,8 @@ class Office:
     def _meter(self, service: Service, message: Message, now: float) -> Meter:
         meter = self._meters.get(service.key)
         if meter is None:
-            cold = self._restarted or message.epoch not in ("", self._epoch)
-            meter = self._meters[service.key] = Meter(service, self._epoch, now, cold)
+            second = self._restarted or message.epoch not in ("", self._epoch)
+            meter = self._meters[service.key] = Meter(service, self._epoch, now, self._begun if second else None)
         meter.adopt(service, now)
         return meter
 

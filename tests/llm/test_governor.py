@@ -12,6 +12,7 @@ import time
 import pytest
 
 from medr_ray.core.errors import InfrastructureError
+from medr_ray.llm import clock
 from medr_ray.llm.budget import Budget, BudgetExceeded, Charge, Spend
 from medr_ray.llm.desk import Desk, GovernorLost
 from medr_ray.llm.failures import CircuitOpen
@@ -221,6 +222,20 @@ def test_callers_outlive_the_governor_and_keep_their_seats() -> None:
         desk.finish(service, _done(second))
 
     asyncio.run(scenario())
+
+
+def test_only_the_first_seconds_after_a_restart_are_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(seconds: float) -> float:
+        port, now = _Mortal(), clock.now
+        port.die()
+        begun = now()
+        monkeypatch.setattr(clock, "now", lambda: now() + seconds)
+        slot = await Desk(port).acquire(_service(requests=10), _NONE)
+        monkeypatch.undo()
+        return slot.time - begun - seconds
+
+    assert asyncio.run(scenario(0.0)) > 4
+    assert asyncio.run(scenario(60.0)) < 4
 
 
 async def _as_coroutine(call: object) -> None:

@@ -66,7 +66,7 @@ class World:
         """A new governor; whatever was on its way to and from the old one is lost."""
         self._due = float("inf")
         self.epoch = f"epoch {next(self._epochs)}"
-        self.meter = Meter(Service("key", "service", self.limits), self.epoch, self.now, cold)
+        self.meter = Meter(Service("key", "service", self.limits), self.epoch, self.now, self.now if cold else None)
         lost, self._polls = self._polls, {}
         for poll in lost.values():
             self.after(self.chance.uniform(0, self.delay + self.unnoticed), poll.process.lose)
