@@ -59,13 +59,13 @@ class Permit:
 
 
 class Gate:
-    """The gate of one ``service`` (a host, or a host and a path; it is shown in metrics) for one ``secret`` (an API
-    key; only its hash is kept). Cheap, and may be pickled."""
+    """The gate of one ``service`` (a host, or a host and a path) for one ``secret`` (an API key; only its hash is
+    kept). Metrics show it as ``shown``, which many services may share. Cheap, and may be pickled."""
 
-    def __init__(self, service: str, limits: Limits, *, secret: str = "") -> None:
+    def __init__(self, service: str, limits: Limits, *, secret: str = "", shown: str = "") -> None:
         hidden = hashlib.sha256(secret.encode()).hexdigest()
         key = hashlib.sha256(f"{service}\n{hidden}".encode()).hexdigest()[:16]
-        self._service = Service(key, service, limits)
+        self._service = Service(key, shown or service, limits)
 
     @asynccontextmanager
     async def permit(

@@ -7,6 +7,7 @@ from typing import Any
 from medr_ray.llm.messages import Outcome
 
 _TAG = "service"
+_SUMMED, _LARGEST = ("waiting", "seats", "concurrency"), ("utilisation", "paused", "circuit_open")
 
 
 @dataclass
@@ -45,35 +46,37 @@ class ServiceState:
     paused: float
     utilisation: float
 
-    def figures(self) -> dict[str, float]:
-        """Everything that is a number, by name."""
-        plain = asdict(self)
-        return {**plain.pop("counts"), **{name: one for name, one in plain.items() if isinstance(one, int | float)},
-                "circuit_open": float(self.breaker == "open")}
+    @property
+    def circuit_open(self) -> float:
+        """1 while nothing is sent to it, else 0."""
+        return float(self.breaker == "open")
 
 
 class RayMetrics:
-    """``medr_governor_*``: counters of the totals and gauges of the rest, by service."""
+    """``medr_governor_*``: counters of the totals and gauges of the rest, by a service's name. Services of one name
+    (several keys of one host, the hosts that pages are read from) are added up; of ratios, pauses and open circuits the
+    largest is shown."""
 
     def __init__(self) -> None:
         self._metrics: dict[str, Any] = {}
-        self._before: dict[tuple[str, str], float] = {}
+        self._before: dict[str, Counts] = {}
 
     def publish(self, states: Iterable[ServiceState]) -> None:
         """Bring the metrics up to date."""
-        totals = asdict(Counts())
+        named: dict[str, list[ServiceState]] = {}
         for state in states:
-            for name, value in state.figures().items():
-                if name in totals:
-                    self._count(name, state, value)
-                else:
-                    self._metric(name, False).set(value, {_TAG: state.name})
+            named.setdefault(state.name, []).append(state)
+        before, self._before = self._before, {one.key: one.counts for same in named.values() for one in same}
+        for name, same in named.items():
+            for one in same:
+                self._count(name, one.counts, before.get(one.key, Counts()))
+            for figure, value in _together(same).items():
+                self._metric(figure, False).set(value, {_TAG: name})
 
-    def _count(self, name: str, state: ServiceState, value: float) -> None:
-        gained = value - self._before.get((name, state.key), 0.0)
-        self._before[name, state.key] = value
-        if gained > 0:
-            self._metric(name, True).inc(gained, {_TAG: state.name})
+    def _count(self, service: str, now: Counts, before: Counts) -> None:
+        for name, value in asdict(now).items():
+            if (gained := value - getattr(before, name)) > 0:
+                self._metric(name, True).inc(gained, {_TAG: service})
 
     def _metric(self, name: str, counts: bool) -> Any:
         from ray.util.metrics import Counter, Gauge
@@ -82,6 +85,12 @@ class RayMetrics:
         if name not in self._metrics:
             self._metrics[name] = kind(f"medr_governor_{name}", f"Calls to services: {name}", tag_keys=(_TAG,))
         return self._metrics[name]
+
+
+def _together(states: list[ServiceState]) -> dict[str, float]:
+    """The gauges of services of one name."""
+    return {**{name: sum(getattr(one, name) for one in states) for name in _SUMMED},
+            **{name: max(getattr(one, name) for one in states) for name in _LARGEST}}
 
 
 def frozen(states: Iterable[ServiceState]) -> tuple[ServiceState, ...]:

@@ -20,7 +20,7 @@ from medr_ray.llm.gate import Gate, Limits
 from medr_ray.llm.governor import ProcessGovernor, governor
 from medr_ray.llm.limits import Amounts, Service
 from medr_ray.llm.messages import Message, Outcome, Reply, Slot
-from medr_ray.llm.metrics import ServiceState
+from medr_ray.llm.metrics import Counts, ServiceState
 from medr_ray.llm.office import Office
 
 _NONE = Amounts()
@@ -110,11 +110,10 @@ def test_what_was_used_refused_and_failed_is_counted() -> None:
             await asyncio.sleep(0.01)
         return state
 
-    figures = asyncio.run(scenario()).figures()
-    counted = {name: figures[name] for name in ("granted", "refused", "failed", "input_tokens", "output_tokens", "usd")}
-    assert counted == {"granted": 3, "refused": 1, "failed": 1, "input_tokens": 7, "output_tokens": 3, "usd": 1.5}
-    assert (figures["concurrency"], figures["waiting"], figures["circuit_open"]) == (4, 0, 0)
-    assert 0 < figures["utilisation"] <= 1
+    state = asyncio.run(scenario())
+    assert state.counts == Counts(granted=3, refused=1, failed=1, input_tokens=7, output_tokens=3, usd=1.5)
+    assert (state.concurrency, state.waiting, state.circuit_open) == (4, 0, 0)
+    assert 0 < state.utilisation <= 1
 
 
 def test_limits_hold_across_threads_with_their_own_event_loops() -> None:

@@ -100,7 +100,8 @@ async def _checked_address(parts: SplitResult, limits: ReadConfig, resolver: Res
 
 async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page | str:
     """The page, or where it is said to be instead."""
-    gate = Gate(f"read:{parts.hostname}", Limits(limits.requests_per_minute, concurrency=limits.concurrency))
+    allowed = Limits(limits.requests_per_minute, concurrency=limits.concurrency)
+    gate = Gate(f"read:{parts.hostname}", allowed, shown="read")  # metrics do not grow with the hosts
     at = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
     url = parts._replace(netloc=f"{at}:{port_of(parts)}", fragment="").geturl()
     extensions = {"sni_hostname": _ascii(parts.hostname or "")} if parts.scheme == "https" else {}
