@@ -30,7 +30,8 @@ FURTHER: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "entities": {"show": entities.show},
     "graph": {"show": graph.show, "export": graph.export},
     "questions": {"generate": questions.generate, "show": questions.show},
-    "trajectories": {"show": trajectories.show, "stats": trajectories.stats, "export": trajectories.export},
+    "trajectories": {"show": trajectories.show, "stats": trajectories.stats, "policy": trajectories.policy,
+                     "export": trajectories.export},
 }
 _COMMAND_NAMES = {"evaluation": "evaluate"}
 

@@ -1,5 +1,6 @@
 """``medr trajectories show [ID]``: the stage, or one dialogue; ``medr trajectories stats``: what the accepted look like
-beside the paper's, and how many passed; ``medr trajectories export``: them as other trainers read them."""
+beside the paper's, and how many passed; ``medr trajectories policy``: which tool they choose when, as a prior for
+agents; ``medr trajectories export``: them as other trainers read them."""
 
 import json
 from pathlib import Path
@@ -12,7 +13,9 @@ from medr_ray.cli.options import ConfigFile, Overrides, resolve
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from medr_ray.core.records import FilteredTrajectory, Question
+    from medr_ray.agent.tool_fitting import ChoiceFit
+    from medr_ray.agent.tool_policy import ToolPolicy
+    from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
     from medr_ray.core.run import RunDirectory
     from medr_ray.trajectories.export import Format
 
@@ -55,6 +58,32 @@ def stats(config: ConfigFile, overrides: Overrides = None) -> None:
     print_statistics(manifest["counts"], Console())
 
 
+def policy(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    output: Annotated[str | None, typer.Option(
+        "-o", "--output", help="Where to save it (a path or URI), for agent.tool_policy.")] = None,
+    l2: Annotated[float, typer.Option("--l2", min=0.0, help="Penalty on the weights.")] = 1.0,
+) -> None:
+    """Fit the choice between medical_search and search on the accepted trajectories; print its weights and how well it
+    foretells the choices of questions it was not fitted on."""
+    from rich.console import Console
+
+    from medr_ray.agent.tool_features import choices_of
+    from medr_ray.agent.tool_fitting import fit_tool_policy, held_out_fit
+    from medr_ray.core.run import run_directory
+    from medr_ray.tools.registry import open_tools
+
+    settings = resolve(config, overrides)
+    run = run_directory(settings)
+    rarity = open_tools(settings, run.stage("index")).rarity
+    accepted = read_accepted(run)
+    fitted = fit_tool_policy([choice for one in accepted for choice in choices_of(one, rarity)], l2)
+    print_policy(fitted, held_out_fit(accepted, rarity, l2), Console())
+    if output is not None:
+        fitted.save(output)
+
+
 def export(
     config: ConfigFile,
     overrides: Overrides = None,
@@ -80,18 +109,22 @@ def export(
 
 def rows_of(run: "RunDirectory", form: "Format", sampled: bool) -> list[str]:
     """The accepted trajectories of a run as JSON lines, in the order of their ids."""
-    from medr_ray.core.records import FilteredTrajectory
     from medr_ray.trajectories.dataset import read_copies
     from medr_ray.trajectories.export import ROWS
+
+    questions = _questions(run)
+    copies = read_copies(run.stage("trajectories")) if sampled else {}
+    return [json.dumps(ROWS[form](one, questions[one.question_id]), ensure_ascii=False)
+            for one in read_accepted(run) for _ in range(copies.get(one.trajectory_id, 0) if sampled else 1)]
+
+
+def read_accepted(run: "RunDirectory") -> "list[Trajectory]":
+    """The accepted trajectories of a run, in the order of their ids."""
+    from medr_ray.core.records import FilteredTrajectory
     from medr_ray.trajectories.stage import TABLE
 
-    stage = run.stage("trajectories")
-    judged = stage.read_records(TABLE, FilteredTrajectory)
-    questions = _questions(run)
-    copies = read_copies(stage) if sampled else {}
-    kept = sorted((one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id)
-    return [json.dumps(ROWS[form](one, questions[one.question_id]), ensure_ascii=False)
-            for one in kept for _ in range(copies.get(one.trajectory_id, 0) if sampled else 1)]
+    judged = run.stage("trajectories").read_records(TABLE, FilteredTrajectory)
+    return sorted((one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id)
 
 
 def read_one(run: "RunDirectory", trajectory_id: str) -> "FilteredTrajectory":
@@ -166,3 +199,21 @@ def _figure(value: float | None, paper: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.0%}" if paper is not None and paper < 1 else f"{value:,.1f}"
+
+
+def print_policy(fitted: "ToolPolicy", held_out: "ChoiceFit | None", console: "Console") -> None:
+    """What a tool policy was fitted on, its weights, and how well it foretells choices."""
+    from rich.table import Table
+
+    console.print(f"{fitted.calls:,} calls, {fitted.share:.0%} of them to medical_search")
+    weights = Table("feature", "weight", "mean", "spread", box=None, pad_edge=False)
+    for row in zip(fitted.features, fitted.weights, fitted.mean, fitted.scale, strict=True):
+        weights.add_row(row[0], *(f"{one:.3f}" for one in row[1:]))
+    weights.add_row("(bias)", f"{fitted.bias:.3f}", "", "")
+    console.print(weights)
+    if held_out is None:
+        console.print("too few questions to hold any out")
+        return
+    area = "undefined: all calls went to one tool" if held_out.auc is None else f"{held_out.auc:.3f} (0.5 is chance)"
+    console.print(f"on questions it was not fitted on: log-likelihood {held_out.log_likelihood:.3f} a call "
+                  f"(constant share: {held_out.baseline:.3f}), area under the ROC curve {area}")

@@ -1,16 +1,22 @@
-"""``medr trajectories show``, ``stats`` and ``export`` over a finished stage."""
+"""``medr trajectories show``, ``stats``, ``policy`` and ``export`` over a finished stage."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.agent_run import Echo, call, run
 from support.handmade_run import write_manifest
 from support.questions import worded_question
 
 from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
+from medr_ray.agent.tool_features import features_of
+from medr_ray.agent.tool_policy import load_tool_policy
 from medr_ray.cli.main import main
 from medr_ray.core.records import FilteredTrajectory, Message, Question, Trajectory, Usage
 from medr_ray.core.run import RunDirectory
+from medr_ray.tools import registry
+from medr_ray.tools.registry import Toolbox
 from medr_ray.trajectories.dataset import SAMPLE
 from medr_ray.trajectories.stage import TABLE
 
@@ -91,3 +97,30 @@ def test_accepted_dialogues_are_exported_in_either_form_and_as_sampled(
     assert [one["trajectory_id"] for one in rows] == ["traj-1", "traj-1"]
     assert rows[0]["conversations"][0]["from"] == "human"
     assert medr(root, "export", "--format", "csv") == 2
+
+
+def test_the_choice_of_tools_is_fitted_and_saved_as_agents_read_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registry, "open_tools", lambda config, index: Toolbox([], len))
+    file, empty = tmp_path / "policy.json", ["--set", f"run.root={tmp_path}"]
+    write_choices(tmp_path, 0)
+    assert medr(root, "policy", *empty) == 1
+    assert "no call to medical_search or search" in capsys.readouterr().err
+    write_choices(tmp_path, 12)
+    assert medr(root, "policy", *empty, "-o", str(file)) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "24 calls, 50% of them to medical_search" in shown
+    assert "area under the ROC curve 1.000" in shown, "the general search comes first, always"
+    fitted, told = load_tool_policy(str(file)), features_of(QUESTION.text, (), len)
+    assert fitted.mean[0] == told[0], "words are weighed as the agent's tools weigh them"
+    assert fitted.probabilities([told])[0] < 0.5
+
+
+def write_choices(folder: Path, count: int) -> None:
+    """A run with trajectories that call ``search``, then ``medical_search``."""
+    made = run(call("a"), call("b", name="medical_search"), tools=[Echo("search"), Echo("medical_search")],
+               text=QUESTION.text, max_tool_calls=9)
+    rows = [FilteredTrajectory(replace(made, trajectory_id=f"traj-{n}", question_id=f"q-{n}"), True, ())
+            for n in range(count)] or [_judged(1)]
+    RunDirectory(str(folder / "test")).stage("trajectories").write_records(TABLE, FilteredTrajectory, rows)
