@@ -5,21 +5,23 @@ guidance (relations and types, never entities) picks the one it describes. A que
 as a model's, is not read.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from medr_ray.core.records import GuidanceStep
 from medr_ray.knowledge.predicates import directed
-from medr_ray.trajectories import chinese, english
+from medr_ray.trajectories.chinese import Chinese
+from medr_ray.trajectories.english import English
+from medr_ray.trajectories.grammar import Grammar
 from medr_ray.trajectories.plans import Hop, Plan
 
-_READERS: Mapping[str, Callable[[str], Iterator[Plan]]] = {"en": english.read, "zh": chinese.read}
+_GRAMMARS: Mapping[str, Grammar] = {"en": English(), "zh": Chinese()}
 
 
 def read_question(
     text: str, language: str = "en", guidance: Sequence[GuidanceStep] | None = None
 ) -> Plan | None:
     """The plan of a question; None when its wording is unknown, or says something else than the guidance."""
-    plans = _READERS[language](text)
+    plans = _GRAMMARS[language].read(text)
     return next((one for one in plans if guidance is None or is_guided_by(one, guidance)), None)
 
 
