@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.object_storage import bucket
 from support.tiny_model import build_tiny_model
 
 from medr_ray.core.records import EvaluationResult, FilteredTrajectory, Question, content_id
@@ -31,13 +32,13 @@ _SMALL = {
 }
 
 
-def command(root: Path, model: Path, *more: str) -> list[str]:
+def command(root: Path | str, model: Path, *more: str) -> list[str]:
     settings = _SMALL | {"run.root": root, "run.name": "small", "models.policy": model}
     overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     return [str(Path(sys.executable).with_name("medr")), "run", "-c", str(QUICKSTART), *overrides, *more]
 
 
-def run(root: Path, model: Path, *more: str) -> str:
+def run(root: Path | str, model: Path, *more: str) -> str:
     done = subprocess.run(command(root, model, *more), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
@@ -57,9 +58,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     return root
 
 
-def ids(root: Path) -> tuple[list[str], list[str]]:
+def ids(root: Path | str) -> tuple[list[str], list[str]]:
     """Question ids and trajectory ids of a run."""
-    directory = RunDirectory(str(root / "small"))
+    directory = RunDirectory(f"{root}/small")
     questions = directory.stage("questions").read_records("questions.parquet", Question)
     trajectories = directory.stage("trajectories").read_records("trajectories.parquet", FilteredTrajectory)
     return [one.question_id for one in questions], [one.trajectory.trajectory_id for one in trajectories]
@@ -100,6 +101,13 @@ def test_a_second_run_makes_nothing_anew(finished: Path, model: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in (finished / "small").rglob("manifest.json")}
     assert "running" not in run(finished, model)
     assert {p: p.stat().st_mtime_ns for p in (finished / "small").rglob("manifest.json")} == before
+
+
+def test_object_storage_holds_the_same_data(finished: Path, model: Path) -> None:
+    with bucket("medr") as root:
+        run(root, model, "--until", "trajectories")
+        assert ids(root) == ids(finished)
+        assert "running" not in run(root, model, "--until", "trajectories")
 
 
 def has_files(folder: Path, pattern: str) -> Callable[[], bool]:
