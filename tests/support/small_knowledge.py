@@ -33,9 +33,11 @@ def small_base(diseases: Mapping[str, Mapping[str, str]] = SMALL, extra: Iterabl
 
 
 def small_diagnosis(
-    diseases: Mapping[str, Mapping[str, str]] = SMALL, extra: Iterable[Annotation] = (), none_share: float = 0.3
+    diseases: Mapping[str, Mapping[str, str]] = SMALL, extra: Iterable[Annotation] = (), none_share: float = 0.3,
+    reports_weight: float = 0.0,
 ) -> Diagnosis:
     """Over ``small_base``; ``extra`` rows may tell onset and inheritance."""
     extra = list(extra)
     base = small_base(diseases, extra)
-    return Diagnosis(Likelihood(base), priors_of(base, extra, {}, {}), prevalence_weight=0.5, none_share=none_share)
+    return Diagnosis(Likelihood(base), priors_of(base, extra, {}, {}), prevalence_weight=0.5,
+                     reports_weight=reports_weight, none_share=none_share)

@@ -89,17 +89,23 @@ class KnowledgeBase:
 
 @dataclass(frozen=True)
 class Beliefs:
-    """The annotated findings of all diseases, by disease: ``starts`` bounds each one's part of the other arrays."""
+    """The annotated findings of all diseases, by disease: ``starts`` bounds each one's part of the other arrays.
+    ``counted`` are patients that were looked at for the finding; the beliefs imagine a few more."""
 
     starts: Ints
     terms: Ints
     affected: Floats
     unaffected: Floats
+    counted: Floats
     cited: tuple[tuple[str, ...], ...]
 
     def shares(self) -> Floats:
         """[findings] as ``Belief.share`` has them."""
         return np.minimum(self.affected / (self.affected + self.unaffected), CEILING)
+
+    def patients(self) -> Floats:
+        """[diseases] the most patients that one finding of each was counted in."""
+        return np.maximum.reduceat(self.counted, self.starts[:-1])
 
     def of(self, disease: int) -> tuple[Finding, ...]:
         return tuple(
@@ -158,17 +164,20 @@ def _joined(groups: Iterable[Rows]) -> Rows:
 
 def _beliefs(diseases: Sequence[Rows]) -> Beliefs:
     starts = np.cumsum([0, *(len(one) for one in diseases)], dtype=np.int64)
-    terms, affected, unaffected, cited = [], [], [], []
+    terms, affected, unaffected, counted, cited = [], [], [], [], []
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # most findings cite what their neighbours do
     for rows in diseases:
         for term in sorted(rows):
-            belief = belief_of(tuple(one.frequency for one in rows[term]))
+            frequencies = tuple(one.frequency for one in rows[term])
+            belief = belief_of(frequencies)
+            counted.append(sum(one.patients or 0 for one in frequencies if one is not None))
             terms.append(term)
             affected.append(belief.affected)
             unaffected.append(belief.unaffected)
             references = _cited(rows[term])
             cited.append(shared.setdefault(references, references))
-    return Beliefs(starts, np.array(terms, dtype=np.int64), np.array(affected), np.array(unaffected), tuple(cited))
+    return Beliefs(starts, np.array(terms, dtype=np.int64), np.array(affected), np.array(unaffected),
+                   np.array(counted, dtype=np.float64), tuple(cited))
 
 
 def _cited(rows: Sequence[Annotation]) -> tuple[str, ...]:

@@ -42,4 +42,4 @@ def _load(config: DiagnosisConfig) -> Diagnosis:
     ages = read_onset_ages(config.onset_ages) if config.onset_ages else {}
     priors = priors_of(base, rows, prevalences, ages)
     return Diagnosis(Likelihood(base), priors, prevalence_weight=config.prevalence_weight,
-                     none_share=config.none_share)
+                     reports_weight=config.reports_weight, none_share=config.none_share)

@@ -1,4 +1,4 @@
-"""What is known before any finding: how common each disease is, and whom and when it strikes.
+"""What is known before any finding: how common and how often reported each disease is, whom and when it strikes.
 
 What holds: a disease whose prevalence is unknown is given the geometric mean of the known ones, and says so; sex speaks
 only against a disease all of whose modes of inheritance are X-linked recessive (in females) or Y-linked; an age
@@ -28,11 +28,13 @@ _LATE_POWER, _LATE_YEARS = 0.3, 5.0  # (1 + years since the latest onset / 5) **
 @dataclass(frozen=True)
 class Priors:
     """By disease: ``prevalence`` (a share of people), whether it is ``known`` and the ``figures`` it is known by; the
-    bounds of the age at onset in years (NaN where unknown); whether it spares females."""
+    most patients that a finding of it was counted in (``reported``); the bounds of the age at onset in years (NaN
+    where unknown); whether it spares females."""
 
     prevalence: Floats
     known: np.ndarray
     figures: Mapping[int, Prevalence]
+    reported: Floats
     earliest: Floats
     latest: Floats
     spares_females: np.ndarray
@@ -76,7 +78,7 @@ def priors_of(
         earliest[disease] = min(low for low, _ in known_spans)
         latest[disease] = max(high for _, high in known_spans)
     return Priors(
-        np.where(known, prevalence, assumed), known, figures, earliest, latest,
+        np.where(known, prevalence, assumed), known, figures, base.beliefs.patients(), earliest, latest,
         _sparing_females(modes, len(base.ids)))
 
 

@@ -67,7 +67,7 @@ def _misunderstood(diagnosis: Diagnosis, answer: Answer) -> list[str]:
         terms = ", ".join(diagnosis.base.terms.names[one] for one in answer.contradicted)
         lines.append(f"Both observed and excluded, counted as observed: {terms}")
     if not answer.patient.observed and not answer.patient.excluded:
-        lines.append("No finding to go by: this is only how common the diseases are.")
+        lines.append("No finding to go by: this is only how common and how often reported the diseases are.")
     return lines
 
 
@@ -78,8 +78,10 @@ def _nearest(one: Unknown) -> str:
 def _headline(diagnosis: Diagnosis, answer: Answer, rank: int, disease: int) -> str:
     base, figure = diagnosis.base, diagnosis.priors.figures.get(disease)
     common = f"prevalence {figure.value:.0e} by {figure.disorder}" if figure else "prevalence unknown"
+    reported = int(diagnosis.priors.reported[disease])
+    counted = f", counted in {reported} patient{'s' * (reported != 1)}" if reported else ""
     share = _percent(float(answer.posterior.probabilities[disease]))
-    return f"{rank}. {share} {base.names[disease]} ({', '.join(base.records[disease][:2])}; {common})"
+    return f"{rank}. {share} {base.names[disease]} ({', '.join(base.records[disease][:2])}; {common}{counted})"
 
 
 def _reasons(diagnosis: Diagnosis, answer: Answer, disease: int) -> str:
