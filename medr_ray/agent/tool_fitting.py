@@ -5,7 +5,7 @@ give the same weights.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from medr_ray.agent.tool_features import FEATURES, GENERAL, MEDICAL, Choice, Rarity, choices_of
+from medr_ray.agent.tool_features import FEATURES, GENERAL, MEDICAL, Choice
 from medr_ray.agent.tool_policy import ToolPolicy, standardised
 from medr_ray.core.errors import DataError
-from medr_ray.core.records import Trajectory
 
 _FLOOR = 1e-12  # of a probability in a logarithm
 _BIAS_PENALTY = 1e-6  # keeps the bias finite where all calls went to one tool
@@ -93,12 +92,9 @@ def _auc(p: np.ndarray, taken: np.ndarray) -> float | None:
     return float((rankdata(p)[taken].sum() - yes * (yes + 1) / 2) / (yes * no))
 
 
-def held_out_fit(
-    trajectories: Iterable[Trajectory], rarity: Rarity | None = None, l2: float = 1.0, folds: int = 5,
-) -> ChoiceFit | None:
-    """How well a policy fitted on the runs of other questions foretells each run's choices (cross-validated by
+def held_out_fit(choices: Sequence[Choice], l2: float = 1.0, folds: int = 5) -> ChoiceFit | None:
+    """How well a policy fitted on the choices of other questions foretells each question's (cross-validated by
     question); null where the choices fall into one fold."""
-    choices = [choice for one in trajectories for choice in choices_of(one, rarity)]
     fold = [int(hashlib.sha256(one.question_id.encode()).hexdigest()[:8], 16) % folds for one in choices]
     if len(set(fold)) < 2:
         return None

@@ -77,9 +77,9 @@ def policy(
     settings = resolve(config, overrides)
     run = run_directory(settings)
     rarity = open_tools(settings, run.stage("index")).rarity
-    accepted = read_accepted(run)
-    fitted = fit_tool_policy([choice for one in accepted for choice in choices_of(one, rarity)], l2)
-    print_policy(fitted, held_out_fit(accepted, rarity, l2), Console())
+    choices = [choice for one in read_accepted(run) for choice in choices_of(one, rarity)]
+    fitted = fit_tool_policy(choices, l2)
+    print_policy(fitted, held_out_fit(choices, l2), Console())
     if output is not None:
         fitted.save(output)
 

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, cached_property
 from importlib import resources
 from typing import ClassVar
 
@@ -19,13 +19,13 @@ _SHARES = "|".join((r"\d+名患者中\d+名", r"\d+(?:\.\d+)?(?:-\d+)?%的患者
 _REPORTED = re.compile(
     r"(?P<step>.+)（据(?:(?P<year>\d{4})年|(?P<first>\d{4})年至(?P<last>\d{4})年间)"
     r"(?:《(?P<journal>.+)》|一份(?P<field>.+)期刊)?报道）")
-_STEP = re.compile(r"(?:从|另从)(?P<start>.+)出发|取(?P<phrase>.+)")
 _SHARE = re.compile("(?P<finding>.+)在该疾病患者中出现的比例是多少？")
 
 
 class Chinese(Grammar):
     """Chinese."""
 
+    step = re.compile(r"(?:从|另从)(?P<start>.+)出发|取(?P<phrase>.+)")
     gene = "基因"
     that = re.compile("该(?:疾病|基因|表现|药物)")
     description = re.compile("(?P<facts>.+)的疾病")
@@ -50,31 +50,26 @@ class Chinese(Grammar):
     def _sentences(self, text: str) -> list[str]:
         return text.split("。")
 
-    def _walks(self, steps: Sequence[str]) -> Iterator[tuple[Walk, ...]]:
-        if not steps:
-            yield ()
-            return
-        read = _STEP.fullmatch(steps[-1])
-        if read is None:
-            return
-        for walks in self._walks(steps[:-1]):
-            if read["start"]:
-                yield from ((*walks, start) for start in self._starts(read["start"]))
-            elif walks:
-                begins = steps[-2].endswith("出发")
-                for hop, known in self._hops(read["phrase"]):
-                    if self._is_start(walks[-1], known) if begins else self._is_where(walks[-1], known):
-                        yield (*walks[:-1], walks[-1].onward(hop))
+    def _walked(self, read: re.Match[str], walks: tuple[Walk, ...]) -> Iterator[tuple[Walk, ...]]:
+        """A walk's start has a sentence of its own, and is told again in its first step."""
+        if read["start"]:
+            yield from ((*walks, start) for start in self._starts(read["start"]))
+        elif walks:
+            for hop, known in self._hops(read["phrase"]):
+                if self._is_where(walks[-1], known) if walks[-1].asked_hops else walks[-1] in self._starts(known):
+                    yield (*walks[:-1], walks[-1].onward(hop))
 
-    def _is_start(self, walk: Walk, known: str) -> bool:
-        """Whether ``known`` is the start of a walk, told again in its first step."""
-        return any(walk == one for one in self._starts(known))
-
+    @cached_property
     def _hop_patterns(self) -> Wording:
-        return _hop_patterns()
+        return [(PREDICATES[name], inverse, _pattern(phrase, "known"))
+                for key, phrase in _wording().items() if not key.startswith(_CLAUSE)
+                for name, inverse in [_directed(key)] if not (inverse and PREDICATES[name].symmetric)]
 
+    @cached_property
     def _clause_patterns(self) -> Wording:
-        return _clause_patterns()
+        return [(PREDICATES[name], not inverse, _pattern(phrase, "other"))
+                for key, phrase in _wording().items() if key.startswith(_CLAUSE)
+                for name, inverse in [_directed(key.removeprefix(_CLAUSE))]]
 
     def _reported(self, phrase: str) -> tuple[str, str] | None:
         read = _REPORTED.fullmatch(phrase)
@@ -102,20 +97,6 @@ class Chinese(Grammar):
         if sum(come) == len(walks):
             given = iter(walks)
             yield from self._meeting(ends, [next(given) if one else None for one in come])
-
-
-@cache
-def _hop_patterns() -> Wording:
-    return [(PREDICATES[name], inverse, _pattern(phrase, "known"))
-            for key, phrase in _wording().items() if not key.startswith(_CLAUSE)
-            for name, inverse in [_directed(key)] if not (inverse and PREDICATES[name].symmetric)]
-
-
-@cache
-def _clause_patterns() -> Wording:
-    return [(PREDICATES[name], not inverse, _pattern(phrase, "other"))
-            for key, phrase in _wording().items() if key.startswith(_CLAUSE)
-            for name, inverse in [_directed(key.removeprefix(_CLAUSE))]]
 
 
 def _directed(key: str) -> tuple[str, bool]:

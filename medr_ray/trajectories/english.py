@@ -1,8 +1,8 @@
 """The wording of English questions, as ``knowledge.predicates`` gives relations words."""
 
 import re
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator
+from functools import cached_property
 from typing import ClassVar
 
 from medr_ray.knowledge.predicates import PREDICATES
@@ -13,8 +13,6 @@ from medr_ray.trajectories.plans import Hop, Plan, Walk
 SHARES = "|".join((r"\d+ of \d+ patients?", r"\d+(?:\.\d+)?(?:-\d+)?% of patients", "all patients", "some patients",
                    *map(re.escape, COMPARISONS)))
 _NEXT = re.compile(r"\. (?=Then take |Next, take |Begin again with |What is |In what share of |Of the )")
-_STEP = re.compile(r"(?:Begin(?P<again> again)? with|Then take|Next, take) (?P<phrase>.+?)"
-                   r"(?:: this is (?P<label>(?:disease|gene|finding|drug) [AB]))?")
 _REPORTED = re.compile(
     r"(?P<step>.+), as (?P<report>reported (?:in \d{4}|between \d{4} and \d{4})(?: in .+)?)")
 _SHARE = re.compile(r"In what share of patients with (?P<whole>.+) found\?")
@@ -23,6 +21,8 @@ _SHARE = re.compile(r"In what share of patients with (?P<whole>.+) found\?")
 class English(Grammar):
     """English."""
 
+    step = re.compile(r"(?:(?P<begins>Begin(?: again)? with)|Then take|Next, take) (?P<phrase>.+?)"
+                      r"(?:: this is (?P<label>(?:disease|gene|finding|drug) [AB]))?")
     gene = "the gene "
     that = re.compile(r"that (?:disease|gene|finding|drug)")
     description = re.compile("the disease (?P<facts>.+)")
@@ -49,26 +49,33 @@ class English(Grammar):
     def _sentences(self, text: str) -> list[str]:
         return _NEXT.split(text)
 
-    def _walks(self, steps: Sequence[str]) -> Iterator[tuple[Walk, ...]]:
-        if not steps:
-            yield ()
-            return
-        read = _STEP.fullmatch(steps[-1])
-        if read is None:
-            return
+    def _walked(self, read: re.Match[str], walks: tuple[Walk, ...]) -> Iterator[tuple[Walk, ...]]:
         label = read["label"] or ""
-        for walks in self._walks(steps[:-1]):
-            for hop, known in self._hops(read["phrase"]):
-                if steps[-1].startswith("Begin"):
-                    yield from ((*walks, one.onward(hop, label)) for one in self._starts(known))
-                elif walks and not walks[-1].label and self._is_where(walks[-1], known):
-                    yield (*walks[:-1], walks[-1].onward(hop, label))
+        for hop, known in self._hops(read["phrase"]):
+            if read["begins"]:
+                yield from ((*walks, one.onward(hop, label)) for one in self._starts(known))
+            elif walks and not walks[-1].label and self._is_where(walks[-1], known):
+                yield (*walks[:-1], walks[-1].onward(hop, label))
 
+    @cached_property
     def _hop_patterns(self) -> Wording:
-        return _hop_patterns()
+        made = []
+        for one in PREDICATES.values():
+            made.append((one, False, _hop_pattern(one.phrase, one.of)))
+            if one.inverse_phrase and not one.symmetric:
+                made.append((one, True, _hop_pattern(one.inverse_phrase, one.inverse_of)))
+        return made
 
+    @cached_property
     def _clause_patterns(self) -> Wording:
-        return _clause_patterns()
+        made = []
+        for one in PREDICATES.values():
+            for forward, wording in ((True, one.clause), (False, one.inverse_clause)):
+                if wording and not (one.symmetric and not forward):
+                    head, _, tail = wording.partition("{other}")
+                    made.append((one, forward, re.compile(
+                        f"{_with_clinical(head)}(?P<known>.+){_with_clinical(tail)}")))
+        return made
 
     def _reported(self, phrase: str) -> tuple[str, str] | None:
         read = _REPORTED.fullmatch(phrase)
@@ -95,16 +102,6 @@ class English(Grammar):
             yield from self._meeting(ends, [labelled.get(known) for known in starts])
 
 
-@cache
-def _hop_patterns() -> Wording:
-    made = []
-    for one in PREDICATES.values():
-        made.append((one, False, _hop_pattern(one.phrase, one.of)))
-        if one.inverse_phrase and not one.symmetric:
-            made.append((one, True, _hop_pattern(one.inverse_phrase, one.inverse_of)))
-    return made
-
-
 def _hop_pattern(phrase: str, joint: str) -> re.Pattern[str]:
     head = _with_clinical(phrase)
     return re.compile(f"the (?P<other>other )?{head}{' ' + joint if joint else ''} (?P<known>.+)")
@@ -112,15 +109,3 @@ def _hop_pattern(phrase: str, joint: str) -> re.Pattern[str]:
 
 def _with_clinical(wording: str) -> str:
     return f"(?P<clinical>{SHARES})".join(re.escape(part) for part in wording.split("{clinical}"))
-
-
-@cache
-def _clause_patterns() -> Wording:
-    made = []
-    for one in PREDICATES.values():
-        for forward, wording in ((True, one.clause), (False, one.inverse_clause)):
-            if wording and not (one.symmetric and not forward):
-                head, _, tail = wording.partition("{other}")
-                made.append((one, forward, re.compile(
-                    f"{_with_clinical(head)}(?P<known>.+){_with_clinical(tail)}")))
-    return made

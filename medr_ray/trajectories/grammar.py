@@ -8,6 +8,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import ClassVar
 
 from medr_ray.knowledge.predicates import PREDICATES, Predicate
@@ -20,6 +21,7 @@ class Grammar(ABC):
     """The wording of one language. Patterns name what they find: ``known`` the entity a step or clause is told from,
     ``clinical`` a qualifier, ``other`` that a step goes to another entity of its kind."""
 
+    step: ClassVar[re.Pattern[str]]  # a sentence before the question
     gene: ClassVar[str]  # what is written before the name of a gene
     that: ClassVar[re.Pattern[str]]  # "that disease": where a walk has come to
     description: ClassVar[re.Pattern[str]]  # a start by two ``facts``, and what joins them
@@ -46,13 +48,15 @@ class Grammar(ABC):
         """The steps, and the question as the last."""
 
     @abstractmethod
-    def _walks(self, steps: Sequence[str]) -> Iterator[tuple[Walk, ...]]:
-        """The walks that the sentences before the question tell."""
+    def _walked(self, read: re.Match[str], walks: tuple[Walk, ...]) -> Iterator[tuple[Walk, ...]]:
+        """The walks after one more ``step``."""
 
+    @property
     @abstractmethod
     def _hop_patterns(self) -> Wording:
         """(predicate, whether it is walked against its direction, how a step along it looks)."""
 
+    @property
     @abstractmethod
     def _clause_patterns(self) -> Wording:
         """(predicate, whether what it is told of is its subject, how the clause looks)."""
@@ -78,6 +82,14 @@ class Grammar(ABC):
         return group
 
     # --- walks ------------------------------------------------------------------------------------------------
+
+    def _walks(self, steps: Sequence[str]) -> Iterator[tuple[Walk, ...]]:
+        """The walks that the sentences before the question tell."""
+        if not steps:
+            yield ()
+        elif read := self.step.fullmatch(steps[-1]):
+            for walks in self._walks(steps[:-1]):
+                yield from self._walked(read, walks)
 
     def _starts(self, known: str) -> Iterator[Walk]:
         """A walk at its start, which is described or named."""
@@ -139,7 +151,7 @@ class Grammar(ABC):
             step, report = reported
             for hop, known in self._plain_hops(step):
                 yield replace(hop, clinical=report), known
-        for predicate, inverse, pattern in self._hop_patterns():
+        for predicate, inverse, pattern in self._hop_patterns:
             if read := pattern.fullmatch(phrase):
                 other = bool(read.groupdict().get("other"))
                 yield Hop(predicate, inverse, self._qualifier(read), other), read["known"]
@@ -152,7 +164,7 @@ class Grammar(ABC):
         yield from ((one,) for one in self._clause(text, target_type))
 
     def _clause(self, text: str, target_type: str) -> Iterator[Condition]:
-        for predicate, forward, pattern in self._clause_patterns():
+        for predicate, forward, pattern in self._clause_patterns:
             kind = predicate.subject_type if forward else predicate.object_type
             if kind == target_type and (read := pattern.fullmatch(text)):
                 yield Condition(predicate, forward, self._qualifier(read), read["known"].removeprefix(self.gene))
@@ -179,9 +191,7 @@ class Grammar(ABC):
 
     def _meeting(self, ends: tuple[tuple[Hop, str], ...], come: Sequence[Walk | None]) -> Iterator[Plan]:
         """The plans of two walks, of which some have come to where their last hops start."""
-        begun, again = ([walk] if walk is not None else self._starts(known)
-                        for walk, (_, known) in zip(come, ends, strict=True))
-        others = list(again)
-        for one in begun:
-            for other in others:
-                yield Plan((one.onward(ends[0][0]), other.onward(ends[1][0])))
+        begun = ([walk] if walk is not None else self._starts(known)
+                 for walk, (_, known) in zip(come, ends, strict=True))
+        for walks in product(*begun):
+            yield Plan(tuple(walk.onward(hop) for walk, (hop, _) in zip(walks, ends, strict=True)))

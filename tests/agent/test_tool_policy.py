@@ -148,10 +148,11 @@ def test_where_all_went_to_one_tool_there_is_no_curve() -> None:
     assert measure([0.0], [True], 0.5).log_likelihood < -20  # sure and wrong, and still a number
 
 
-def runs(count: int) -> list[Trajectory]:
+def runs(count: int) -> list[Choice]:
     """Rare diseases are looked up in the medical retriever, all else in the general search."""
-    return [trajectory(call(f"a{i}", name="medical_search" if i % 2 else "search"),
+    made = [trajectory(call(f"a{i}", name="medical_search" if i % 2 else "search"),
                        question=(RARE if i % 2 else COMMON).replace("?", f" ({i})?"), number=i) for i in range(count)]
+    return [choice for one in made for choice in choices_of(one)]
 
 
 def test_held_out_runs_are_foretold_better_than_by_the_share_alone() -> None:
@@ -168,7 +169,7 @@ def test_choices_that_follow_nothing_are_not_foretold() -> None:
         tool = "medical_search" if (i * i // 3) % 2 else "search"
         return trajectory(call("a", name=tool), question=f"{'x of the y ' * (i % 5)}?", number=i * 7)
 
-    noise = [made(i) for i in range(40)]
+    noise = [choice for i in range(40) for choice in choices_of(made(i))]
     fit = held_out_fit(noise)
     assert fit is not None
     assert fit.log_likelihood < fit.baseline  # on the runs it was fitted on it would be above
@@ -179,13 +180,13 @@ def test_the_weights_of_words_are_part_of_a_choice() -> None:
 
 
 def test_a_saved_policy_reads_back(tmp_path: Path) -> None:
-    policy = fit_tool_policy([one for made in runs(10) for one in choices_of(made)])
+    policy = fit_tool_policy(runs(10))
     policy.save(str(tmp_path / "policy.json"))
     assert load_tool_policy(str(tmp_path / "policy.json")) == policy
 
 
 def saved(tmp_path: Path, **changed: Any) -> str:
-    policy = fit_tool_policy([one for made in runs(20) for one in choices_of(made)])
+    policy = fit_tool_policy(runs(20))
     path = tmp_path / f"{len(list(tmp_path.iterdir()))}.json"
     path.write_text(json.dumps({**policy.__dict__, **changed}))
     return str(path)

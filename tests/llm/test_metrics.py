@@ -14,9 +14,6 @@ class Recorder:
         self.counted: dict[tuple[str, str], float] = defaultdict(float)
         self.shown: dict[tuple[str, str], float] = {}
 
-    def metric(self, metrics: RayMetrics, name: str, counts: bool) -> "_Metric":
-        return _Metric(self, name)
-
 
 class _Metric:
     def __init__(self, recorder: Recorder, name: str) -> None:
@@ -32,7 +29,7 @@ class _Metric:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     made = Recorder()
-    monkeypatch.setattr(RayMetrics, "_metric", lambda self, name, counts: made.metric(self, name, counts))
+    monkeypatch.setattr(RayMetrics, "_metric", lambda metrics, name, counts: _Metric(made, name))
     return made
 
 

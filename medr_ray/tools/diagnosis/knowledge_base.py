@@ -170,7 +170,7 @@ def _beliefs(diseases: Sequence[Rows]) -> Beliefs:
         for term in sorted(rows):
             frequencies = tuple(one.frequency for one in rows[term])
             belief = belief_of(frequencies)
-            counted.append(sum(one.patients or 0 for one in frequencies if one is not None))
+            counted.append(sum(one.patients for one in frequencies if one is not None))
             terms.append(term)
             affected.append(belief.affected)
             unaffected.append(belief.unaffected)
