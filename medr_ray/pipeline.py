@@ -26,7 +26,7 @@ STAGES = {
     "entities": "medr_ray.entities.stage:ENTITIES",
     "index": "medr_ray.retrieval.stage:INDEX",
     "graph": "medr_ray.graph.stage:GRAPH",
-    "chains": "medr_ray.graph.chain_stage:CHAINS",
+    "chains": "medr_ray.graph.paths.stage:CHAINS",
     "questions": "medr_ray.questions.stage:QUESTIONS",
     "trajectories": "medr_ray.trajectories.stage:TRAJECTORIES",
     "sft": "medr_ray.training.stage:SFT",

@@ -8,9 +8,28 @@ from pathlib import Path
 import pytest
 
 FLOORS = {
-    "core": 0, "knowledge": 1, "llm": 1, "engines": 1, "corpus": 2, "retrieval": 3, "entities": 3, "graph": 4,
-    "questions": 5, "tools": 5, "agent": 6, "rollouts": 7, "trajectories": 8, "training": 9, "serving": 9,
-    "evaluation": 10, "console": 10, "pipeline": 11, "cli": 12,
+    "core": 0,
+    "governor": 1,
+    "knowledge": 1,
+    "engines": 1,
+    "llm": 2,
+    "corpus": 2,
+    "retrieval": 3,
+    "entities": 3,
+    "diagnosis": 4,
+    "graph": 4,
+    "questions": 5,
+    "tools": 5,
+    "agent": 6,
+    "rollouts": 7,
+    "trajectories": 8,
+    "training": 9,
+    "serving": 9,
+    "evaluation": 10,
+    "pipeline": 11,
+    "lineage": 11,
+    "console": 12,
+    "cli": 13,
 }
 PACKAGE = Path(__file__).resolve().parents[1] / "medr_ray"
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))

@@ -42,7 +42,7 @@ class Choice:
 def features_of(
     question: str, history: Sequence[ToolEvent], rarity: Rarity | None = None, told: bool = True,
 ) -> tuple[float, ...]:
-    """φ in the order of FEATURES. ``rarity`` weighs a word (see ``retrieval.rarity``); the rarest word counts.
+    """φ in the order of FEATURES. ``rarity`` weighs a word (see ``retrieval.word_rarity``); the rarest word counts.
     ``told``: whether the events have their documents, which rows of an earlier form do not."""
     words = sorted(telling_words(question))
     last = history[-1] if history else None

@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Iterable
 
-from medr_ray.knowledge.text import normalise
+from medr_ray.knowledge.name_normalization import normalise
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9'.+-]*[a-z0-9+]")
 _HAN = re.compile(r"[\u3400-\u9fff]{2,}")

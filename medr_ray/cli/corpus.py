@@ -27,7 +27,7 @@ def download(
     from rich.console import Console
 
     from medr_ray.corpus.download import Order, fetch, prepare
-    from medr_ray.corpus.verification import verify_mirror
+    from medr_ray.corpus.mirror_verification import verify_mirror
 
     console = Console()
     if verify:

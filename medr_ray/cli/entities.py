@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from medr_ray.core.run import RunDirectory
-    from medr_ray.entities.portrait import Portrait, Sample
+    from medr_ray.entities.concept_summary import Portrait, Sample
 
 _SENTENCES = 3
 _MOST_BARS = 40
@@ -45,8 +45,8 @@ def show_concept(run: "RunDirectory", name: str, rows: int, as_json: bool) -> No
     with the nearest names."""
     from rich.console import Console
 
-    from medr_ray.cli.meanings import meaning_of
-    from medr_ray.entities.portrait import draw, read_names, rule_applied
+    from medr_ray.cli.name_resolution import meaning_of
+    from medr_ray.entities.concept_summary import draw, read_names, rule_applied
     from medr_ray.retrieval.snippets import sentence_spans
 
     entities = run.stage("entities")

@@ -51,7 +51,7 @@ def export(
     from rich.console import Console
 
     from medr_ray.core.run import run_directory
-    from medr_ray.graph.export import export_graph, neo4j_command
+    from medr_ray.graph.graph_export import export_graph, neo4j_command
 
     console = Console()
     for path in export_graph(run_directory(resolve(config, overrides)).stage("graph"), wanted, out, force):
@@ -65,8 +65,8 @@ def show_entity(graph: "StageDirectory", name: str, rows: int, as_json: bool) ->
     none, with the nearest names, or when there is no finished graph."""
     from rich.console import Console
 
-    from medr_ray.cli.meanings import meaning_of
-    from medr_ray.graph.export import check_finished
+    from medr_ray.cli.name_resolution import meaning_of
+    from medr_ray.graph.graph_export import check_finished
     from medr_ray.graph.neighbourhood import read_names, read_neighbourhood
 
     check_finished(graph)

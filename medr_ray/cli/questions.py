@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from medr_ray.core.config import PipelineConfig
     from medr_ray.core.run import RunDirectory
-    from medr_ray.questions.itinerary import Itinerary, Leg
+    from medr_ray.questions.question_trace import Itinerary, Leg
 
 _SENTENCE = 220  # characters of evidence on a terminal
 
@@ -42,7 +42,7 @@ def generate(
 def expected(config: "PipelineConfig") -> list[str]:
     """What the questions stage may give and what its models may take, a line each."""
     from medr_ray.core.run import run_directory
-    from medr_ray.questions.calibration import estimate
+    from medr_ray.questions.checks.calibration import estimate
     from medr_ray.questions.stage import most_questions
 
     most = most_questions(config, run_directory(config))
@@ -79,7 +79,7 @@ def show_question(run: "RunDirectory", question_id: str, as_json: bool) -> None:
     """Print a question with its itinerary. DataError when there is none of that id."""
     from rich.console import Console
 
-    from medr_ray.questions.itinerary import read_itinerary
+    from medr_ray.questions.question_trace import read_itinerary
 
     itinerary = read_itinerary(run, question_id)
     if as_json:

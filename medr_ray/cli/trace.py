@@ -10,7 +10,7 @@ from medr_ray.cli.options import OptionalConfigFile, Overrides, resolve
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from medr_ray.core.lineage import TraceNode
+    from medr_ray.lineage import TraceNode
 
 
 def trace(
@@ -23,8 +23,8 @@ def trace(
     from rich.console import Console
 
     from medr_ray.core.errors import ConfigError
-    from medr_ray.core.lineage import trace as trace_id
     from medr_ray.core.run import RunDirectory, run_directory
+    from medr_ray.lineage import trace as trace_id
 
     if (config is None) == (run is None):
         raise ConfigError("medr trace: give the run by -c FILE or by --run DIRECTORY, one of the two")

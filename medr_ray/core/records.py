@@ -206,7 +206,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Subgraph:
-    """A connected sample of the merged graph around ``seed`` (see ``graph.sampling``).
+    """A connected sample of the merged graph around ``seed`` (see ``graph.paths.subgraph_sampling``).
 
     ``strategy`` was asked for, ``used`` is what was done; ``entities`` and ``relations`` are sorted ids, ``backbone``
     the entities of a valid path in walking order; ``reason`` says what kept it from the strategy or the size, or "".
@@ -280,7 +280,7 @@ class Calibration:
 @dataclass(frozen=True)
 class Question:
     """A multi-hop question. ``complexity`` is its number of hops, ``obfuscation`` its level (see
-    ``questions.obfuscation``), ``split`` is "train" or "heldout"; ``calibration`` has a row per calibration model."""
+    ``questions.drafting.obfuscation``), ``split`` is "train" or "heldout"; ``calibration`` has a row per calibration model."""
 
     question_id: str
     text: str

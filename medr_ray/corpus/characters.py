@@ -4,8 +4,8 @@ The first half judges text that may be anything; the second reads text that has 
 """
 
 from medr_ray.core.compiled import Array, inner
-from medr_ray.corpus.grammar import WHITE, classes, name_table
-from medr_ray.corpus.words import EIGHT, HIGH, LAST, NONE, control, equal, first, repeat, seek
+from medr_ray.corpus.byte_words import EIGHT, HIGH, LAST, NONE, control, equal, first, repeat, seek
+from medr_ray.corpus.citation_fields import WHITE, classes, name_table
 
 _KNOWN, _KNOWN_SIZES = name_table(["amp;", "lt;", "gt;", "quot;", "apos;"])
 _CLASS = classes()

@@ -18,8 +18,8 @@ from medr_ray.core.errors import ConfigError, DataError, InfrastructureError
 from medr_ray.core.progress import Bar
 from medr_ray.corpus.checksum import SIDECAR, file_md5, sidecar_md5
 from medr_ray.corpus.mirror import BASELINE, UPDATES, Listed, Plan, make_plan, named, select, shown_bytes
+from medr_ray.corpus.mirror_store import Partial, Shelf
 from medr_ray.corpus.origins import Origin, Patience, Refused, SourceFailure, Transient, open_origin, survey
-from medr_ray.corpus.shelf import Partial, Shelf
 
 MOST_CONNECTIONS = 3
 _FETCHES = 3  # of a file whose MD5 is wrong: a cache on the way may be, the second or third copy seldom is

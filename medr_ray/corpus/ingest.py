@@ -28,7 +28,7 @@ from medr_ray.core.files import BROKEN_GZIP
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.records import Citation, arrow_schema
 from medr_ray.core.run import Directory
-from medr_ray.corpus.reading import read_citations
+from medr_ray.corpus.record_stream import read_citations
 from medr_ray.corpus.sources import SourceFile, open_source
 
 READ, CITATIONS = "parts", "citations"  # the folders of the two passes

@@ -20,7 +20,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.corpus.mirror import BASELINE, FOLDERS, Listed, order_of, parse_listing, year_and_number
-from medr_ray.llm.failures import LONGEST_PAUSE, retry_after
+from medr_ray.governor.failures import LONGEST_PAUSE, retry_after
 
 T = TypeVar("T")
 _CHUNK = 2**20  # bytes read from a file at a time

@@ -9,9 +9,9 @@ entity in a label) leaves it unread, for ``medline.citation_row`` to read or to 
 import numpy as np
 
 from medr_ray.core.compiled import Array, entry, inner
+from medr_ray.corpus.byte_words import repeat, same, seek
 from medr_ray.corpus.characters import is_sound, spells
-from medr_ray.corpus.grammar import DEAD, NAME_PART, NAME_START, ROOT, WHITE, Grammar, classes, name_table
-from medr_ray.corpus.words import repeat, same, seek
+from medr_ray.corpus.citation_fields import DEAD, NAME_PART, NAME_START, ROOT, WHITE, Grammar, classes, name_table
 
 CITATION, BOOK, DELETION = range(3)  # kinds of record
 EVERY = 2**62  # records, when none are to be left out

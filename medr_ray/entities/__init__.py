@@ -4,7 +4,7 @@ The room promises: frequencies that do not depend on the number of workers; a me
 candidate is kept with its verdict and the reason for it.
 """
 
+from medr_ray.entities.form_patterns import read_lexicon
 from medr_ray.entities.matching import Matcher, Mention
-from medr_ray.entities.patterns import read_lexicon
 
 __all__ = ["Matcher", "Mention", "read_lexicon"]

@@ -15,7 +15,7 @@ from importlib.resources import files
 
 from medr_ray.knowledge.dictionaries import disease_entries
 from medr_ray.knowledge.hpo import PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
-from medr_ray.knowledge.text import normalise
+from medr_ray.knowledge.name_normalization import normalise
 
 _TOP = 2  # levels of a tree, its root not counted
 _NARROWER = 10  # headings below one that is a shelf; "Burns" and "Hamartoma" have fewer

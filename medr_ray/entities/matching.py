@@ -19,7 +19,7 @@ import pyarrow.fs as pafs
 from medr_ray.core.run import Directory
 from medr_ray.entities import tokens, trie
 from medr_ray.entities.abbreviations import resolve
-from medr_ray.entities.patterns import choose_patterns, common_words
+from medr_ray.entities.form_patterns import choose_patterns, common_words
 from medr_ray.knowledge.lexicon import Concept
 
 COMPILED = "matcher.arrow"

@@ -17,10 +17,10 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ModelError
 from medr_ray.core.records import Significance
-from medr_ray.entities.candidates import Candidate, Judgement
-from medr_ray.entities.patterns import is_common
+from medr_ray.entities.form_patterns import is_common
+from medr_ray.entities.seed_candidates import Candidate, Judgement
+from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.specialty import SPECIALTIES
-from medr_ray.knowledge.text import normalise
 
 if TYPE_CHECKING:  # its import takes a second, and only a model needs it
     from medr_ray.llm.client import ChatClient

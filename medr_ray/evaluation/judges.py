@@ -14,7 +14,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
 from medr_ray.core.records import Question
 from medr_ray.core.run import RunDirectory
-from medr_ray.questions.matching import answers_match
+from medr_ray.questions.answer_matching import answers_match
 
 CORRECT, INCORRECT, UNSCORED = "correct", "incorrect", "unscored"
 _ATTEMPTS = 2  # a judge that was not understood is asked once more
@@ -40,7 +40,7 @@ class AnswerJudge(Protocol):
 
 
 class RulesAnswerJudge:
-    """Equality with the answer or an alias after normalisation (``questions.matching``)."""
+    """Equality with the answer or an alias after normalisation (``questions.answer_matching``)."""
 
     async def judge(self, question: Question, prediction: str | None) -> Judgement:
         if prediction is None:

@@ -16,8 +16,8 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Question, Trajectory, Usage, from_row
 from medr_ray.core.run import Directory, StageContext
 from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, Judgement
+from medr_ray.governor.failures import UnreadableReply, explained
 from medr_ray.llm.client import ChatResult, read_completion
-from medr_ray.llm.failures import UnreadableReply, explained
 from medr_ray.rollouts.worker import RolloutTask
 
 BENCHMARK = "heldout"

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from medr_ray.core.records import EvaluationResult, Question, Trajectory
-from medr_ray.evaluation import metrics
+from medr_ray.evaluation import statistics as metrics
 from medr_ray.evaluation.judges import CORRECT
 
 

@@ -21,10 +21,10 @@ from typing import Protocol
 from medr_ray.core.config import GraphConfig
 from medr_ray.core.parts import digest
 from medr_ray.core.records import Relation
-from medr_ray.graph.disease_records import record_of
-from medr_ray.graph.extraction import RelationExtractor, is_well_typed, merge_relations, relation_id
+from medr_ray.graph.extraction.disease_records import record_of
+from medr_ray.graph.extraction.extractor import RelationExtractor, is_well_typed, merge_relations, relation_id
+from medr_ray.graph.paths.validity import is_walkable, vagueness
 from medr_ray.graph.storage import GrownSeed, Reading
-from medr_ray.graph.validity import is_walkable, vagueness
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.predicates import DISEASE, PREDICATES
 from medr_ray.retrieval.documents import HPO, Document

@@ -43,7 +43,7 @@ class Neighbourhood:
 
 
 def read_names(graph: Directory) -> pl.DataFrame:
-    """The entities' names in the columns that ``entities.portrait.find_concepts`` looks them up in."""
+    """The entities' names in the columns that ``entities.concept_summary.find_concepts`` looks them up in."""
     table = pl.DataFrame(graph.read_table(ENTITIES, ["entity_id", "name", "entity_type", "aliases"]))
     return table.rename({"entity_id": "concept_id", "aliases": "forms"})
 

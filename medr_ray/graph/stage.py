@@ -25,10 +25,10 @@ from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import EntityFrequency, Relation, SeedEntity, content_id
 from medr_ray.core.run import Counts, Directory, Stage, StageContext
+from medr_ray.entities.form_patterns import LEXICON
 from medr_ray.entities.matching import COMPILED
-from medr_ray.entities.patterns import LEXICON
 from medr_ray.graph import storage
-from medr_ray.graph.grounding import FAILURES, Failure
+from medr_ray.graph.extraction.grounding import FAILURES, Failure
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
@@ -65,7 +65,7 @@ def grow(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], int]:
     waiting = [{"part": name, "seeds": group, "made_from": made_from, "index": index}
                for name, group in groups.items() if name in stale or _is_behind(parts.marker(name), group, index)]
     expanded = 0
-    from medr_ray.graph.worker import ExpansionWorker
+    from medr_ray.graph.expansion_worker import ExpansionWorker
 
     with Bar(context.console, "graph", len(seeds), "seeds") as bar:
         bar.resume(len(seeds) - sum(len(one["seeds"]) for one in waiting))

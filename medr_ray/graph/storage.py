@@ -1,7 +1,7 @@
 """The graph on disk: one part per group of seeds while it grows, then one merged graph, as Parquet.
 
 What holds: relations found around several seeds are one relation with the evidence of all; every table is sorted by
-id. ``graph.export`` writes the graph in the formats of other tools.
+id. ``graph.graph_export`` writes the graph in the formats of other tools.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from medr_ray.core.records import Entity, EntityFrequency, Relation
 from medr_ray.core.run import Directory
-from medr_ray.graph.extraction import merge_relations
-from medr_ray.graph.grounding import Failure
+from medr_ray.graph.extraction.extractor import merge_relations
+from medr_ray.graph.extraction.grounding import Failure
 from medr_ray.graph.vocabulary import Vocabulary
 
 ENTITIES, RELATIONS = "entities.parquet", "relations.parquet"

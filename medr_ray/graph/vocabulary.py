@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from medr_ray.core.records import Entity, EntityFrequency
 from medr_ray.core.run import Directory
-from medr_ray.entities.patterns import read_lexicon
+from medr_ray.entities.form_patterns import read_lexicon
 from medr_ray.knowledge.lexicon import Concept, normalise
 
 

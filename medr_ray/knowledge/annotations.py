@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.hpo import frequency_in_words
-from medr_ray.knowledge.reading import Reading, Skipped, as_text, open_vocabulary, read_elements, text_of
 from medr_ray.knowledge.shares import share
+from medr_ray.knowledge.vocabulary_reading import Reading, Skipped, as_text, open_vocabulary, read_elements, text_of
 
 FINDING, ONSET, INHERITANCE = "P", "C", "I"  # aspects of a row; C also has other courses, which are no ages
 _HPOA_COLUMNS = 12

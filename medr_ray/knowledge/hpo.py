@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medr_ray.core.errors import DataError
+from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import PREDICATE_ORDER, PREDICATES
-from medr_ray.knowledge.text import normalise
 
 ONSET, INHERITANCE, PHENOTYPIC_ABNORMALITY = "HP:0003674", "HP:0000005", "HP:0000118"
 _INHERITANCE_QUALIFIER = "HP:0034335"  # penetrance and the like: no modes of inheritance

@@ -21,9 +21,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
-from medr_ray.knowledge.reading import Entry
-from medr_ray.knowledge.text import normalise
+from medr_ray.knowledge.vocabulary_reading import Entry
 
 SYNONYM = 1 << 16  # added to the rank of a claim that rests on a synonym: preferred names come first
 _SHARED = -1  # in an index: more than one concept

@@ -18,12 +18,12 @@ from medr_ray.knowledge.dictionaries import DictionaryEntry, disease_entries, dr
 from medr_ray.knowledge.hpo import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
 from medr_ray.knowledge.identity import SYNONYM, Draft, Registry, is_narrower
 from medr_ray.knowledge.mesh import mesh_type
+from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.ownership import decide_owners
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
-from medr_ray.knowledge.reading import MeshRecords, Reading
 from medr_ray.knowledge.specialty import decide_specialty, finding_votes, phenotype_specialty
-from medr_ray.knowledge.text import normalise
 from medr_ray.knowledge.vocabularies import read_source
+from medr_ray.knowledge.vocabulary_reading import MeshRecords, Reading
 
 __all__ = ["Concept", "Lexicon", "assemble_lexicon", "build_lexicon", "normalise"]
 

@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 from lxml import etree
 
+from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
-from medr_ray.knowledge.reading import Entry, Reading, read_elements, read_rows, text_of, texts_of
-from medr_ray.knowledge.text import normalise
+from medr_ray.knowledge.vocabulary_reading import Entry, Reading, read_elements, read_rows, text_of, texts_of
 
 _UI = re.compile(r"[CD]\d{6,9}")
 _TREE = re.compile(r"[A-Z]\d\d(\.\d+)*")

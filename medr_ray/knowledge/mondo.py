@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from medr_ray.knowledge.predicates import DISEASE
-from medr_ray.knowledge.reading import Entry, Reading, open_vocabulary, read_json_array, xref
 from medr_ray.knowledge.specialty import MONDO_BRANCHES
+from medr_ray.knowledge.vocabulary_reading import Entry, Reading, open_vocabulary, read_json_array, xref
 
 _PREFIX = "MONDO:"
 _PURL = re.compile(r"http://purl\.obolibrary\.org/obo/MONDO_(\d{7})")

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from lxml import etree
 
 from medr_ray.knowledge.predicates import DISEASE
-from medr_ray.knowledge.reading import Entry, Reading, read_elements, text_of, texts_of, xref
+from medr_ray.knowledge.vocabulary_reading import Entry, Reading, read_elements, text_of, texts_of, xref
 
 _EXPECTED = "Orphadata XML with Disorder elements (such as en_product1.xml)"
 _CODE = re.compile(r"\d+")

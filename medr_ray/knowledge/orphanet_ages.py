@@ -5,7 +5,7 @@ Orphanet names periods of life; their bounds are those of its documentation
 span from the beginning of its first period to the end of its last.
 """
 
-from medr_ray.knowledge.reading import Reading, open_vocabulary, read_elements, text_of, texts_of
+from medr_ray.knowledge.vocabulary_reading import Reading, open_vocabulary, read_elements, text_of, texts_of
 
 _PERIODS: dict[str, tuple[float, float]] = {  # years, before birth negative
     "Antenatal": (-0.77, 0.0), "Neonatal": (0.0, 0.077), "Infancy": (0.077, 2.0), "Childhood": (2.0, 12.0),

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from medr_ray.knowledge.identity import SYNONYM, Draft
-from medr_ray.knowledge.text import normalise
+from medr_ray.knowledge.name_normalization import normalise
 
 _AMBIGUOUS = -1
 

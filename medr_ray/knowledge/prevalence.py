@@ -18,7 +18,7 @@ from typing import Any
 from medr_ray.knowledge.hpo import record_order
 from medr_ray.knowledge.lexicon import Concept, normalise
 from medr_ray.knowledge.predicates import DISEASE
-from medr_ray.knowledge.reading import Reading, Skipped, open_vocabulary, read_elements, text_of
+from medr_ray.knowledge.vocabulary_reading import Reading, Skipped, open_vocabulary, read_elements, text_of
 
 _KINDS = ("Point prevalence", "Prevalence at birth", "Lifetime Prevalence")  # best first
 _NO_PREVALENCE = frozenset(("Annual incidence", "Cases/families"))

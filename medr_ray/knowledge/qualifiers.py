@@ -1,6 +1,7 @@
 """Qualifiers: what a question prints beside a relation, and what may be meant by it. They are shares or reports."""
 
-from medr_ray.knowledge import reports, shares
+from medr_ray.knowledge import published_reports as reports
+from medr_ray.knowledge import shares
 
 
 def may_mean(qualifier: str, stated: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from medr_ray.knowledge.hpo import DiseaseRecord, Hpo
-from medr_ray.knowledge.text import normalise
+from medr_ray.knowledge.name_normalization import normalise
 
 GENERAL = "general medicine and genetics"
 _ONCOLOGY, _INFECTIONS = "hematology and oncology", "infectious diseases"

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
-from medr_ray.knowledge.reading import Entry, Reading, read_table, xref
 from medr_ray.knowledge.specialty import SPECIALTIES
+from medr_ray.knowledge.vocabulary_reading import Entry, Reading, read_table, xref
 
 _HGNC_ID = re.compile(r"HGNC:\d+")
 _DRUGBANK_ID = re.compile(r"DB\d{5}")

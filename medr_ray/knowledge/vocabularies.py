@@ -11,8 +11,8 @@ from medr_ray.core.config import LexiconSource
 from medr_ray.knowledge.mesh import read_mesh
 from medr_ray.knowledge.mondo import read_mondo
 from medr_ray.knowledge.orphanet import read_orphanet
-from medr_ray.knowledge.reading import Entry, MeshRecords, Reading, open_vocabulary
 from medr_ray.knowledge.tables import read_csv, read_drugbank, read_hgnc
+from medr_ray.knowledge.vocabulary_reading import Entry, MeshRecords, Reading, open_vocabulary
 
 Reader = Callable[[BinaryIO, Reading], Iterator[Entry]]
 READERS: dict[str, tuple[Reader, str]] = {

@@ -14,7 +14,7 @@ from typing import Any
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import canonical_json
-from medr_ray.llm.budget import Spend
+from medr_ray.governor.budget import Spend
 
 FILE = "responses.sqlite"
 _LOCK_SECONDS = 30.0  # how long a writer waits for another process

@@ -24,11 +24,11 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, ModelError
 from medr_ray.core.run import Directory
-from medr_ray.llm.budget import Budget, Charge, Spend
+from medr_ray.governor.budget import Budget, Charge, Spend
+from medr_ray.governor.failures import CircuitOpen, UnreadableReply, explained, is_transient, retry_after
+from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.llm.cache import ResponseCache, request_key
 from medr_ray.llm.completions import ChatResult, estimated_tokens, read_completion, stored_result
-from medr_ray.llm.failures import CircuitOpen, UnreadableReply, explained, is_transient, retry_after
-from medr_ray.llm.gate import Gate, Limits, Permit
 from medr_ray.llm.replies import read_reply
 
 M = TypeVar("M", bound=BaseModel)

@@ -5,6 +5,6 @@ entity chain is trained on; no question repeats another; rejected candidates kee
 the same questions.
 """
 
-from medr_ray.questions.matching import answers_match
+from medr_ray.questions.answer_matching import answers_match
 
 __all__ = ["answers_match"]

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Entity
 from medr_ray.knowledge.predicates import VALUE
-from medr_ray.questions.duplicates import Asked, DuplicateFilter, chain_fingerprint
-from medr_ray.questions.paths import Path
-from medr_ray.questions.verification import Verdict
-from medr_ray.questions.writing import Draft
+from medr_ray.questions.checks.duplicates import Asked, DuplicateFilter, chain_fingerprint
+from medr_ray.questions.checks.question_verification import Verdict
+from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.wording.writers import Draft
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ from medr_ray.core.data import one_per_call
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question, SeedEntity
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
-from medr_ray.knowledge.reading import file_digest
-from medr_ray.questions.assembling import assemble
-from medr_ray.questions.calibration import Course, build_panel, calibrate
-from medr_ray.questions.contamination import Contamination
-from medr_ray.questions.drafting import Drafter, DraftingWorker, Graph, Rejected, read_graph
-from medr_ray.questions.duplicates import DuplicateFilter
+from medr_ray.knowledge.vocabulary_reading import file_digest
+from medr_ray.questions.checks.calibration import Course, build_panel, calibrate
+from medr_ray.questions.checks.contamination import Contamination
+from medr_ray.questions.checks.duplicates import DuplicateFilter
+from medr_ray.questions.drafting.assembly import assemble
+from medr_ray.questions.drafting.drafter import Drafter, DraftingWorker, Graph, Rejected, read_graph
 from medr_ray.questions.split import Candidate, Split, asked, balance, split_and_balance
-from medr_ray.questions.writing import QuestionWriter
+from medr_ray.questions.wording.writers import QuestionWriter
 
 _BATCH = 8  # seeds per part: some seconds of work
 _PARTS, _FAILED = "parts/accepted", "parts/rejected"
@@ -123,7 +123,7 @@ class Harder:
 def model_writer(context: StageContext, graph: Graph) -> QuestionWriter:
     """The writer over the configured model."""
     from medr_ray.llm.client import ChatClient
-    from medr_ray.questions.model_writing import LLMWriter
+    from medr_ray.questions.wording.llm_writer import LLMWriter
 
     config = context.config
     return LLMWriter(ChatClient(config.llm, context.run), graph.entities, config.questions.language, config.llm.model)

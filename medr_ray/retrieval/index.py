@@ -52,7 +52,7 @@ def to_batch(
     documents: Sequence[Document], vectors: np.ndarray | None, dimensions: int, part: str = ""
 ) -> pa.Table:
     """Documents and their vectors, shape (len(documents), dimensions), as rows of the table; None: not embedded.
-    ``part`` names what they were made as (see ``retrieval.refreshing``)."""
+    ``part`` names what they were made as (see ``retrieval.index_update``)."""
     schema = table_schema(dimensions)
     columns: list[Any] = [pa.array([getattr(one, name) for one in documents], schema.field(name).type)
                           for name in COLUMNS]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.reading import as_text, open_vocabulary
+from medr_ray.knowledge.vocabulary_reading import as_text, open_vocabulary
 
 _SJR = re.compile(r"\d+(?:[.,]\d+)?")  # journals too new to be ranked have none
 _ISSN = re.compile(r"\d{7}[\dX]")

@@ -7,7 +7,7 @@ when it is saved in the format PMID.
 import functools
 
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.reading import as_text, open_vocabulary
+from medr_ray.knowledge.vocabulary_reading import as_text, open_vocabulary
 
 
 @functools.lru_cache(2)

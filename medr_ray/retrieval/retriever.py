@@ -17,16 +17,16 @@ from medr_ray.core.errors import ConfigError
 from medr_ray.core.run import Directory
 from medr_ray.retrieval import ranking
 from medr_ray.retrieval.authority import Appraiser, Authority, kind_of
-from medr_ray.retrieval.candidates import CandidateFinder, Mode
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.explanation import UNEXPLAINED, Explanation, Factor, scaled
 from medr_ray.retrieval.filters import Filter
+from medr_ray.retrieval.hit_candidates import CandidateFinder, Mode
 from medr_ray.retrieval.index import COMMON_WORDS, MadeWith, made_with, newest_year, open_table
 from medr_ray.retrieval.journals import JournalRanks
 from medr_ray.retrieval.ranking import Candidate, Relevance
-from medr_ray.retrieval.rarity import Rarity
 from medr_ray.retrieval.retractions import retracted_ids
 from medr_ray.retrieval.snippets import Wanted, snippet, wanted
+from medr_ray.retrieval.word_rarity import Rarity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,7 +138,7 @@ class Retriever:
         return self._finder.document(document_id)
 
     def rarity(self, word: str) -> float:
-        """How much a word says, from its share of the index's documents (see ``retrieval.rarity``)."""
+        """How much a word says, from its share of the index's documents (see ``retrieval.word_rarity``)."""
         return self._rarity.weight(word)
 
     def _ranked(self, query: str, kept: Filter, mode: Mode | None, weight: float) -> _Ranked:

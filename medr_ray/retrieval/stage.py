@@ -6,7 +6,7 @@ word counts as one part, so a killed stage goes on with the missing units. The d
 input alone and each unit is embedded by itself, so the parts are the same whatever the number of workers.
 
 A later run keeps the parts whose documents are as they were, also when the file around them has changed, and merges
-the others into the table (see ``retrieval.refreshing``). It finds what one made from nothing finds.
+the others into the table (see ``retrieval.index_update``). It finds what one made from nothing finds.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ from medr_ray.core.records import Citation, from_table
 from medr_ray.core.run import Counts, Directory, Stage, StageContext
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.retrieval import index, intake
+from medr_ray.retrieval.disease_records import from_disease
 from medr_ray.retrieval.documents import HPO, PUBMED, Document, with_abstract
-from medr_ray.retrieval.rarity import common_words, count_words
-from medr_ray.retrieval.records import from_disease
-from medr_ray.retrieval.refreshing import refresh
+from medr_ray.retrieval.index_update import refresh
+from medr_ray.retrieval.word_rarity import common_words, count_words
 
 _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to batch by length
 _PARTS, _WORDS = "parts/documents", "parts/words"

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from medr_ray.core.records import Trajectory
 from medr_ray.core.run import Directory
-from medr_ray.rollouts.failures import RolloutFailure
+from medr_ray.rollouts.failure_kinds import RolloutFailure
 from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.worker import RolloutTask, task_key
 

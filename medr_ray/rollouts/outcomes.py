@@ -9,7 +9,7 @@ from medr_ray.rollouts.worker import RolloutTask
 @dataclass(frozen=True)
 class RolloutOutcome:
     """A finished task: its trajectory, or the infrastructure failure that excluded it, in words and by ``kind`` (see
-    ``rollouts.failures``; empty with a trajectory). ``seconds`` from the dispatch of the last of ``attempts``."""
+    ``rollouts.failure_kinds``; empty with a trajectory). ``seconds`` from the dispatch of the last of ``attempts``."""
 
     task: RolloutTask
     trajectory: Trajectory | None

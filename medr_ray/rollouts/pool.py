@@ -18,16 +18,16 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from medr_ray.agent.loop import NO_FAULTS, FaultPlan
+from medr_ray.agent.episode_loop import NO_FAULTS, FaultPlan
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, MedrError
 from medr_ray.core.run import Directory
-from medr_ray.rollouts.crew import Crew, Event
-from medr_ray.rollouts.failures import STALLED, STRAGGLER, WORKER_DIED
+from medr_ray.rollouts.failure_kinds import STALLED, STRAGGLER, WORKER_DIED
 from medr_ray.rollouts.groups import GroupBook
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
 from medr_ray.rollouts.schedule import Item, Schedule
 from medr_ray.rollouts.worker import Beat, IndexEnvironment, MakeEnvironment, PolicyFactory, Report, RolloutTask
+from medr_ray.rollouts.worker_group import Crew, Event
 
 REPORTS = "stalls"  # the folder of reports on workers that stood still
 _TICK_SECONDS = 0.25  # how often to look at the clock while nothing arrives

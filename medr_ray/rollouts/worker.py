@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from medr_ray.agent.loop import FaultPlan, run_episode
+from medr_ray.agent.episode_loop import FaultPlan, run_episode
 from medr_ray.agent.policies import Policy
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Question, Trajectory
 from medr_ray.core.run import Directory
-from medr_ray.rollouts.failures import MODEL
-from medr_ray.rollouts.progress import Board, Progress, WatchedPolicy, WatchedTool
-from medr_ray.rollouts.stacks import task_stacks, thread_stacks
+from medr_ray.rollouts.episode_monitor import Board, Progress, WatchedPolicy, WatchedTool
+from medr_ray.rollouts.failure_kinds import MODEL
+from medr_ray.rollouts.stack_dump import task_stacks, thread_stacks
 from medr_ray.tools.base import Tool, for_episode
 from medr_ray.tools.registry import open_tools
 
@@ -79,7 +79,7 @@ class IndexEnvironment:
 
 @dataclass(frozen=True)
 class Report:
-    """How an episode ended: with a trajectory, or with an infrastructure failure of a kind (``rollouts.failures``)."""
+    """How an episode ended: with a trajectory, or with an infrastructure failure of a kind (``rollouts.failure_kinds``)."""
 
     trajectory: Trajectory | None
     kind: str = ""

@@ -141,7 +141,7 @@ def _search(config: PipelineConfig, run: RunDirectory) -> "Application | None":
     """The bound retriever, None where the run has no finished index."""
     from ray import serve
 
-    from medr_ray.serving.search import SearchReplica
+    from medr_ray.serving.retriever import SearchReplica
 
     index = run.stage("index")
     if index.manifest() is None:

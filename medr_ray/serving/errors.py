@@ -3,7 +3,7 @@
 from typing import Any
 
 from medr_ray.core.errors import MedrError
-from medr_ray.serving.jobs import Refusal
+from medr_ray.serving.messages import Refusal
 
 _TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
 

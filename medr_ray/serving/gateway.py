@@ -10,8 +10,8 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
 from medr_ray.serving.errors import Overloaded
 from medr_ray.serving.http import build_http
-from medr_ray.serving.jobs import ChatJob, Completion, Refusal, StreamItem
 from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.messages import ChatJob, Completion, Refusal, StreamItem
 from medr_ray.serving.schemas import SearchRequest
 
 

@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from medr_ray.core.errors import MedrError
 from medr_ray.serving.errors import HttpRefusal, Overloaded, envelope
-from medr_ray.serving.jobs import ChatBackend, Completion, Delta, Refusal, StreamItem
 from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.messages import ChatBackend, Completion, Delta, Refusal, StreamItem
 from medr_ray.serving.schemas import (
     ChatRequest,
     SearchRequest,

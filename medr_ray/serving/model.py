@@ -12,8 +12,8 @@ from pathlib import Path
 
 from medr_ray.core.config import EngineConfig, ServingConfig
 from medr_ray.engines.base import BatchEngine, Generation, Sampling
-from medr_ray.serving.jobs import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
-from medr_ray.serving.shelf import ModelShelf
+from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
+from medr_ray.serving.model_cache import ModelShelf
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medr_ray.retrieval.authority import KINDS
-from medr_ray.serving.jobs import ChatJob, Completion
+from medr_ray.serving.messages import ChatJob, Completion
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {  # values that ask for nothing
     "n": (1,), "top_p": (1,), "presence_penalty": (0,), "frequency_penalty": (0,), "logprobs": (False,),

@@ -14,8 +14,8 @@ from medr_ray.core.errors import ToolError
 from medr_ray.retrieval.snippets import cut
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
-from medr_ray.tools.reading.extraction import to_text
 from medr_ray.tools.reading.fetching import fetch
+from medr_ray.tools.reading.plain_text import to_text
 from medr_ray.tools.reading.quoting import ModelQuoter, Quoter, RulesQuoter
 from medr_ray.tools.search import Searcher, of_index
 

@@ -19,7 +19,7 @@ from medr_ray.core.errors import ConfigError, MedrError
 from medr_ray.core.run import Directory
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.tools.base import TOOL_NAME, Tool
-from medr_ray.tools.cassette import open_cassette
+from medr_ray.tools.cassette.recorder import open_cassette
 from medr_ray.tools.schema import from_function
 from medr_ray.tools.search import Searcher
 
@@ -27,7 +27,7 @@ BUILT_IN = {
     "search": "medr_ray.tools.search:make",
     "medical_search": "medr_ray.tools.medical:make",
     "read": "medr_ray.tools.read:make",
-    "diagnose": "medr_ray.tools.diagnose:make",
+    "diagnose": "medr_ray.tools.diagnose.tool:make",
 }
 _FOREIGN = "mcp:"
 _FACTORY = ["config", "searcher"]  # the arguments by which a factory is known

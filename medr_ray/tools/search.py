@@ -21,7 +21,7 @@ _WEB = "Search the web; returns the most relevant pages with their addresses."
 
 class Searcher(Protocol):
     """What searches for the tools: ``retrieval.retriever.Retriever``, live sources, both together, the web. The calls
-    block; their results may carry ``notes`` on what is missing (``retrieval.live.noted``)."""
+    block; their results may carry ``notes`` on what is missing (``retrieval.live.annotated_results``)."""
 
     def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[Found]:
         """Hits by relevance."""

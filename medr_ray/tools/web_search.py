@@ -22,14 +22,14 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.config import WebSearchConfig
 from medr_ray.core.errors import ConfigError
-from medr_ray.llm.gate import Limits
+from medr_ray.governor.gate import Limits
+from medr_ray.retrieval.live.annotated_results import Noted
 from medr_ray.retrieval.live.background import result_of
-from medr_ray.retrieval.live.memory import Memory
-from medr_ray.retrieval.live.noted import Noted
+from medr_ray.retrieval.live.query_cache import Memory
 from medr_ray.retrieval.live.service import Ask, Reply, Service, Words, key_in, read_json, read_rows, within
-from medr_ray.retrieval.readers.records import parsed
+from medr_ray.retrieval.query_text import plain
+from medr_ray.retrieval.readers.plain_records import parsed
 from medr_ray.retrieval.snippets import cut
-from medr_ray.retrieval.text import plain
 
 WEB = "web"  # the source of what is found here
 _REMEMBERED = 1024  # queries

@@ -83,7 +83,7 @@ class RolloutSide:
     """Rank 0's half: engine, worker pool, questions, curriculum."""
 
     def __init__(self, job: GRPOJob) -> None:
-        from medr_ray.rollouts.engine import start_engine
+        from medr_ray.rollouts.engine_actor import start_engine
         from medr_ray.rollouts.pool import RolloutPool
 
         config = job.config

@@ -16,7 +16,7 @@ from medr_ray.agent.protocol import parse_reply
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
 from medr_ray.core.records import Question, Reward, Trajectory
-from medr_ray.questions.matching import answers_match
+from medr_ray.questions.answer_matching import answers_match
 from medr_ray.trajectories.filtering import is_supported, repeated_calls
 
 

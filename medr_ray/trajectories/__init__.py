@@ -2,5 +2,6 @@
 it drops the rest), thoughts worded anew, dialogues balanced over specialties, exported, and as token ids with a loss
 mask.
 
-The rules teacher reads a question into a plan (``reading``), notes what tool responses state (``notes``), and finds out
-what to do next from both (``solving``)."""
+The rules teacher reads a question into a plan and tool responses into facts, and finds out what to do next from
+both (``solver``).
+"""

@@ -30,7 +30,7 @@ from enum import StrEnum
 from medr_ray.agent.protocol import parse_reply, parse_responses
 from medr_ray.core.records import FilteredTrajectory, Question, ToolEvent, Trajectory
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES
-from medr_ray.questions.matching import answers_match, canonical
+from medr_ray.questions.answer_matching import answers_match, canonical
 
 
 class Code(StrEnum):

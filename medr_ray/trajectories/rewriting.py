@@ -24,8 +24,8 @@ from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question, Trajectory, to_table
 from medr_ray.core.run import Directory
-from medr_ray.llm.failures import ContextLengthExceeded
-from medr_ray.questions.matching import occurs_in
+from medr_ray.governor.failures import ContextLengthExceeded
+from medr_ray.questions.answer_matching import occurs_in
 from medr_ray.trajectories.filtering import leak_in
 
 M = TypeVar("M", bound=BaseModel)

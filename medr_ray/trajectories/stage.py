@@ -12,12 +12,12 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
-from medr_ray.knowledge.reports import is_report
+from medr_ray.knowledge.published_reports import is_report
 from medr_ray.rollouts.worker import PolicyFactory, RolloutTask
 from medr_ray.trajectories.dataset import SAMPLE, DialogueEncoder
 from medr_ray.trajectories.filtering import Reason, judge_trajectory, reason_counts
 from medr_ray.trajectories.rewriting import Rewrite, applied, rewrite_all
-from medr_ray.trajectories.sampling import copies
+from medr_ray.trajectories.specialty_sampling import copies
 from medr_ray.trajectories.statistics import passed, statistics
 from medr_ray.trajectories.teacher import EXPLORATION, GUIDED
 
@@ -83,7 +83,7 @@ def _rest_on_reports(questions: Iterable[Question]) -> bool:
 
 def _factory(config: PipelineConfig, run: RunDirectory, articles: bool) -> PolicyFactory:
     """The teacher. By rules it reads ``articles`` only where it has to: the dictionary takes seconds."""
-    from medr_ray.trajectories.articles import ArticleReader
+    from medr_ray.trajectories.solver.articles import ArticleReader
     from medr_ray.trajectories.teacher import ChatTeacherFactory, RulesTeacherFactory
 
     if config.trajectories.teacher == "llm":

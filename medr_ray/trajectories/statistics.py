@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean
 
+from medr_ray.agent.answer_checks import verification
 from medr_ray.agent.state import asked
 from medr_ray.agent.transcript import Observed, steps_of
-from medr_ray.agent.verification import verification
 from medr_ray.agent.wording import telling_words
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.trajectories.teacher import MEDICAL

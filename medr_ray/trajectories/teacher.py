@@ -19,12 +19,12 @@ from medr_ray.core.records import GuidanceStep, Message, Question
 from medr_ray.core.run import Directory
 from medr_ray.retrieval.documents import HPO, PUBMED
 from medr_ray.rollouts.worker import RolloutTask
-from medr_ray.trajectories.asking import Route
 from medr_ray.trajectories.filtering import UNKNOWN
-from medr_ray.trajectories.notes import Notes, ReadArticle
-from medr_ray.trajectories.reading import read_question
-from medr_ray.trajectories.solving import Call, Log, Move, Solver, Step
-from medr_ray.trajectories.thoughts import Speaker
+from medr_ray.trajectories.solver.notes import Notes, ReadArticle
+from medr_ray.trajectories.solver.queries import Route
+from medr_ray.trajectories.solver.question_reader import read_question
+from medr_ray.trajectories.solver.solver import Call, Log, Move, Solver, Step
+from medr_ray.trajectories.solver.thoughts import Speaker
 
 GUIDED, EXPLORATION = "guided", "exploration"
 MEDICAL = "medical_search"

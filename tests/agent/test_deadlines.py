@@ -9,7 +9,7 @@ from support.agent_run import Echo, Script, call, responses, run
 from support.questions import worded_question
 
 from medr_ray.agent.deadlines import Clock, DeadlinePassed, bounded
-from medr_ray.agent.loop import run_episode
+from medr_ray.agent.episode_loop import run_episode
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import InfrastructureError

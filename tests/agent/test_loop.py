@@ -10,7 +10,7 @@ import pytest
 from support.agent_run import Echo, Script, call, responses, run
 from support.questions import worded_question
 
-from medr_ray.agent.loop import FaultPlan, run_episode
+from medr_ray.agent.episode_loop import FaultPlan, run_episode
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.agent.protocol import ToolCall, render_reply
 from medr_ray.core.config import AgentConfig

@@ -218,7 +218,7 @@ def test_the_words_weights_reach_the_prior(tmp_path: Path) -> None:
 
     from support.questions import worded_question
 
-    from medr_ray.agent.loop import run_episode
+    from medr_ray.agent.episode_loop import run_episode
     from medr_ray.core.config import AgentConfig
 
     policy = ToolPolicy(FEATURES, (0.0,) * 7, (1.0,) * 7, (1.0, *(0.0,) * 6), 0.0, 1.0, 9, 0.5)

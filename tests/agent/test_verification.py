@@ -3,7 +3,7 @@
 import pytest
 from support.agent_run import Echo, call, run
 
-from medr_ray.agent.verification import VerificationCount, verification
+from medr_ray.agent.answer_checks import VerificationCount, verification
 from medr_ray.core.records import Trajectory
 from medr_ray.tools.base import ToolResult
 

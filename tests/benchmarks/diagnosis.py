@@ -25,10 +25,10 @@ from support.full_lexicon import shared_data
 from support.naive_bayes import NaiveBayes
 
 from medr_ray.cli.bench import Row, row
+from medr_ray.diagnosis.loading import load_diagnosis
+from medr_ray.diagnosis.posterior import Diagnosis
 from medr_ray.knowledge.annotations import read_hpoa
 from medr_ray.knowledge.hpo import load_hpo
-from medr_ray.tools.diagnosis.loading import load_diagnosis
-from medr_ray.tools.diagnosis.posterior import Diagnosis
 
 _QUICK = 2
 _BINS = 10

@@ -18,8 +18,8 @@ import ray
 from medr_ray.cli.bench import Row, row
 from medr_ray.core.config import RayConfig
 from medr_ray.core.session import ray_session
-from medr_ray.llm.gate import Gate, Limits
-from medr_ray.llm.messages import LEASE
+from medr_ray.governor.gate import Gate, Limits
+from medr_ray.governor.protocol import LEASE
 
 _PROCESSES = 8
 _AT_ONCE = 4  # requests that wait in each process

@@ -31,7 +31,7 @@ from medr_ray.core.run import Directory, StageContext, run_directory
 from medr_ray.core.session import ray_session
 from medr_ray.corpus.ingest import first_pass
 from medr_ray.corpus.medline import read_records
-from medr_ray.corpus.reading import read_citations
+from medr_ray.corpus.record_stream import read_citations
 from medr_ray.corpus.sources import SourceFile, list_sources, open_source
 from medr_ray.corpus.stage import CORPUS
 from medr_ray.entities.counting import count_citations
@@ -162,7 +162,7 @@ def _squeezed(text: str) -> str:
 
 def _folded_lexicon() -> list[Concept]:
     """The embedded lexicon without what is matched in capitals only: one automaton can do the same work."""
-    from medr_ray.entities.patterns import choose_patterns
+    from medr_ray.entities.form_patterns import choose_patterns
 
     lexicon = build_lexicon(("hpo_diseases", "hpo", "diseases", "drugs"))
     chosen = choose_patterns(lexicon, min_form_length=4)

@@ -32,8 +32,8 @@ from medr_ray.engines.encoder import Encoder
 from medr_ray.retrieval import index, ranking
 from medr_ray.retrieval.authority import LEVELS
 from medr_ray.retrieval.documents import PUBMED, Document
-from medr_ray.retrieval.rarity import common_words, count_words
 from medr_ray.retrieval.retriever import Hit, Retriever
+from medr_ray.retrieval.word_rarity import common_words, count_words
 
 PEER, INSTALL = "bm25s", "pip install bm25s"
 QUICK = ("7B1", "8B1")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import ray
 from support.waiting_environment import ANSWER, Script, WaitingEnvironment, make_tasks
 
-from medr_ray.agent.loop import run_episode
+from medr_ray.agent.episode_loop import run_episode
 from medr_ray.cli.bench import Row, row
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.settings import load_config

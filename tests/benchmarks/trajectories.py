@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from medr_ray.agent.episode_loop import run_episode
 from medr_ray.agent.faults import FaultPlan
-from medr_ray.agent.loop import run_episode
 from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from medr_ray.core.errors import MedrError
-from medr_ray.core.lineage import TraceNode, trace
 from medr_ray.core.records import (
     Chain,
     Citation,
@@ -23,6 +22,7 @@ from medr_ray.core.records import (
     Verification,
 )
 from medr_ray.core.run import RunDirectory
+from medr_ray.lineage import TraceNode, trace
 
 DISEASE, GENE = "OMIM:154700", "GENE:FBN1"
 

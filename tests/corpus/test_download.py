@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from medr_ray.cli.main import app, main
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError
+from medr_ray.corpus.mirror_store import Shelf
 from medr_ray.corpus.origins import LONGEST_PAUSE
-from medr_ray.corpus.shelf import Shelf
 from medr_ray.corpus.sources import list_sources, open_source
 
 # --- what a good day looks like ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from support.pubmed_xml import ARTICLE, BOOK_ARTICLE, DELETIONS, Account, docume
 from medr_ray.core import compiled
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation, arrow_schema
-from medr_ray.corpus import reading
+from medr_ray.corpus import record_stream as reading
 from medr_ray.corpus.medline import DELETION, citation_row, parse_element, read_records
 from medr_ray.corpus.sources import SourceFile, list_sources, open_source
 

@@ -8,7 +8,7 @@ from support.mirror_rig import CONTENT, FIRST, SECOND, Rig
 from support.pubmed_server import answers, md5
 
 from medr_ray.core.errors import DataError
-from medr_ray.corpus.verification import verify_mirror
+from medr_ray.corpus.mirror_verification import verify_mirror
 
 
 def test_verify_finds_what_is_wrong_and_the_next_download_mends_it(rig: Rig) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
-from medr_ray.engines.loop import EngineLoop
+from medr_ray.engines.batching_loop import EngineLoop
 
 
 @dataclass(eq=False)

@@ -10,7 +10,7 @@ from support.tiny_model import build_tiny_model
 from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
-from medr_ray.engines.loop import EngineLoop
+from medr_ray.engines.batching_loop import EngineLoop
 from medr_ray.engines.transformers import TransformersEngine
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ import random
 import polars as pl
 
 from medr_ray.core.records import EntityFrequency, Significance
-from medr_ray.entities.candidates import Candidate, Judgement, build_candidates, rank, seed_entities
+from medr_ray.entities.seed_candidates import Candidate, Judgement, build_candidates, rank, seed_entities
 from medr_ray.knowledge.hpo import DiseaseRecord, Fact
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence

@@ -13,8 +13,8 @@ from medr_ray.core.parts import Parts
 from medr_ray.core.run import Directory
 from medr_ray.entities import counting
 from medr_ray.entities.counting import COUNTS, COUNTS_SCHEMA, Counted, count_citations, sum_counts
+from medr_ray.entities.form_patterns import common_words
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.patterns import common_words
 from medr_ray.knowledge.lexicon import Concept
 
 # Few words, so that forms overlap, nest and differ by a plural, an accent, a hyphen or case only.

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from medr_ray.core.run import Directory
+from medr_ray.entities.form_patterns import read_lexicon, write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.patterns import read_lexicon, write_lexicon
 from medr_ray.knowledge.lexicon import Concept
 
 CONCEPTS = [

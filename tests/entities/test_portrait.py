@@ -7,7 +7,7 @@ from support.named_run import PREVALENCE, write_named_run
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.run import RunDirectory
-from medr_ray.entities.portrait import (
+from medr_ray.entities.concept_summary import (
     Companion,
     FormCount,
     Portrait,

@@ -14,14 +14,14 @@ from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import EntityFrequency
 from medr_ray.core.run import Directory
-from medr_ray.entities.candidates import Candidate, Judgement
+from medr_ray.entities.seed_candidates import Candidate, Judgement
 from medr_ray.entities.significance import LLMJudge, Reply, RulesJudge, read_verdicts
+from medr_ray.governor import actor as governor_module
+from medr_ray.governor.actor import ProcessGovernor
 from medr_ray.knowledge.prevalence import Prevalence
 from medr_ray.knowledge.specialty import SPECIALTIES
 from medr_ray.llm import BudgetExceeded, ChatClient
 from medr_ray.llm import client as client_module
-from medr_ray.llm import governor as governor_module
-from medr_ray.llm.governor import ProcessGovernor
 
 
 def _candidate(*forms: str, name: str = "Some disease", concept_id: str = "OMIM:1", documents: int = 2,

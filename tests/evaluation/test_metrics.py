@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from medr_ray.core.records import EvaluationResult, Usage
-from medr_ray.evaluation import metrics
+from medr_ray.evaluation import statistics as metrics
 
 
 @given(st.integers(1, 300), st.data(), st.sampled_from([0.8, 0.95, 0.99]))

@@ -9,9 +9,9 @@ import pytest
 from medr_ray.core.config import GraphConfig
 from medr_ray.core.records import Evidence, Relation
 from medr_ray.graph.expansion import _RANK, Expander, SeedGraph, folded, query_about, ranked, seeded_random
-from medr_ray.graph.extraction import Extraction, relation_id
+from medr_ray.graph.expansion_worker import RememberingExtractor
+from medr_ray.graph.extraction.extractor import Extraction, relation_id
 from medr_ray.graph.vocabulary import Vocabulary
-from medr_ray.graph.worker import RememberingExtractor
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.retrieval.documents import Document

@@ -12,9 +12,9 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Chain, Citation, Entity, EntityFrequency, Relation, SeedEntity, Significance, Term
 from medr_ray.core.run import RunDirectory, StageContext, run_stage
+from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.patterns import write_lexicon
-from medr_ray.graph.chain_stage import CHAINS
+from medr_ray.graph.paths.stage import CHAINS
 from medr_ray.graph.stage import GRAPH, _made_from, chosen_seeds, grouped
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.knowledge.lexicon import build_lexicon

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.knowledge.identity import Draft, Registry
+from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
-from medr_ray.knowledge.reading import Entry
-from medr_ray.knowledge.text import normalise
+from medr_ray.knowledge.vocabulary_reading import Entry
 
 HPO, MESH = 1, 2
 

@@ -9,8 +9,8 @@ from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.mesh import mesh_type, read_mesh
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
-from medr_ray.knowledge.reading import Entry, MeshRecords, Reading
 from medr_ray.knowledge.vocabularies import read_source
+from medr_ray.knowledge.vocabulary_reading import Entry, MeshRecords, Reading
 
 DESCRIPTORS = """<?xml version="1.0"?>
 <!DOCTYPE DescriptorRecordSet SYSTEM "https://www.nlm.nih.gov/databases/dtd/nlmdescriptorrecordset_20260101.dtd">

@@ -10,8 +10,8 @@ import pytest
 from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.mondo import read_hierarchy, read_mondo
-from medr_ray.knowledge.reading import Entry, Reading
 from medr_ray.knowledge.vocabularies import read_source
+from medr_ray.knowledge.vocabulary_reading import Entry, Reading
 
 OBO = "http://purl.obolibrary.org/obo/MONDO_"
 SKOS = "http://www.w3.org/2004/02/skos/core#exactMatch"

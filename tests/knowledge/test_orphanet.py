@@ -8,8 +8,8 @@ import pytest
 from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.orphanet import read_orphanet
-from medr_ray.knowledge.reading import Entry, Reading
 from medr_ray.knowledge.vocabularies import read_source
+from medr_ray.knowledge.vocabulary_reading import Entry, Reading
 
 
 def reference(source: str, local_id: str, relation: str) -> str:

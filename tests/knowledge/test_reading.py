@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.reading import (
+from medr_ray.knowledge.vocabulary_reading import (
     Reading,
     file_digest,
     open_vocabulary,

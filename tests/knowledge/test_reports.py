@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medr_ray.knowledge.published_reports import (
+    FIELDS,
+    field_of,
+    is_report,
+    journal_of,
+    reported,
+    with_field,
+    with_years,
+)
 from medr_ray.knowledge.qualifiers import compared, may_mean
-from medr_ray.knowledge.reports import FIELDS, field_of, is_report, journal_of, reported, with_field, with_years
-from medr_ray.questions.writing import FIELDS_ZH, chinese
+from medr_ray.questions.wording.writers import FIELDS_ZH, chinese
 
 _YEARS = st.integers(1800, 2100)
 _JOURNALS = st.sampled_from((

@@ -7,8 +7,8 @@ import pytest
 from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
-from medr_ray.knowledge.reading import Entry, Reading
 from medr_ray.knowledge.vocabularies import read_source
+from medr_ray.knowledge.vocabulary_reading import Entry, Reading
 
 COMPLETE = (
     "hgnc_id\tsymbol\tname\tlocus_group\tlocus_type\tstatus\talias_symbol\talias_name\tprev_symbol\tprev_name\tentrez_id"

@@ -11,10 +11,10 @@ from werkzeug import Request, Response
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.run import Directory
+from medr_ray.governor import actor as governor_module
+from medr_ray.governor.actor import ProcessGovernor
 from medr_ray.llm import client as client_module
-from medr_ray.llm import governor as governor_module
 from medr_ray.llm.client import ChatClient
-from medr_ray.llm.governor import ProcessGovernor
 
 SECRET = "sk-very-secret-1234567890"
 Make = Callable[..., ChatClient]

@@ -15,8 +15,8 @@ from werkzeug import Request, Response
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
+from medr_ray.governor.budget import Spend
 from medr_ray.llm import BudgetExceeded, ChatClient
-from medr_ray.llm.budget import Spend
 from medr_ray.llm.cache import ResponseCache
 from medr_ray.llm.completions import FunctionCall
 

@@ -10,14 +10,14 @@ from medr_ray.cli.questions import show_question
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity, Question, Relation
 from medr_ray.core.run import RunDirectory
-from medr_ray.graph.hops import mark_other, walk
-from medr_ray.graph.telling import Teller
-from medr_ray.questions.assembling import assemble
-from medr_ray.questions.itinerary import read_itinerary
-from medr_ray.questions.paths import Path as Walk
+from medr_ray.graph.facts.disambiguation import Teller
+from medr_ray.graph.facts.hops import mark_other, walk
+from medr_ray.questions.checks.question_verification import Verifier
+from medr_ray.questions.drafting.assembly import assemble
+from medr_ray.questions.drafting.question_paths import Path as Walk
+from medr_ray.questions.question_trace import read_itinerary
 from medr_ray.questions.split import Candidate
-from medr_ray.questions.verification import Verifier
-from medr_ray.questions.writing import Draft, EnglishRules
+from medr_ray.questions.wording.writers import Draft, EnglishRules
 
 GRAPH = small_graph()
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medr_ray.questions import answers_match
-from medr_ray.questions.matching import canonical, occurs_in
+from medr_ray.questions.answer_matching import canonical, occurs_in
 
 
 @pytest.mark.parametrize(("prediction", "answer"), [

@@ -4,11 +4,11 @@ from support.small_graph import MARFAN, MASS, STICKLER, facts_of, small_graph
 
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Verification
-from medr_ray.graph.hops import mark_other, walk
-from medr_ray.questions.paths import Path
+from medr_ray.graph.facts.hops import mark_other, walk
+from medr_ray.questions.checks.question_verification import Verdict
+from medr_ray.questions.drafting.question_paths import Path
 from medr_ray.questions.split import Candidate, balance, heldout_content, split_and_balance, split_seeds
-from medr_ray.questions.verification import Verdict
-from medr_ray.questions.writing import Draft
+from medr_ray.questions.wording.writers import Draft
 
 _GRAPH = small_graph()
 _OPEN = QuestionsConfig(max_predicate_share=1, max_answer_share=1, heldout_fraction=0.5)

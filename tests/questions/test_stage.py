@@ -18,9 +18,9 @@ from medr_ray.core.config import ChainsConfig, PipelineConfig, QuestionsConfig, 
 from medr_ray.core.records import Chain, Entity, Question, Relation, SeedEntity, Verification
 from medr_ray.core.run import Counts, RunDirectory, StageContext
 from medr_ray.core.session import ray_session
-from medr_ray.graph.facts import FactIndex, build_fact_index, ontology_statements
-from medr_ray.questions.drafting import Drafter, Graph, Rejected
-from medr_ray.questions.matching import occurs_in
+from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, ontology_statements
+from medr_ray.questions.answer_matching import occurs_in
+from medr_ray.questions.drafting.drafter import Drafter, Graph, Rejected
 from medr_ray.questions.split import Candidate, Split, split_and_balance
 from medr_ray.questions.stage import QUESTIONS, Harder
 
@@ -115,7 +115,7 @@ def test_a_question_that_was_too_easy_gives_way_to_a_harder_one_of_its_seed_and_
     made: list[Question] = []
 
     def assembled(one: Candidate, side: str) -> Question:
-        from medr_ray.questions.assembling import assemble
+        from medr_ray.questions.drafting.assembly import assemble
 
         made.append(assemble(one, side, graph.entities, graph.specialties, "en"))
         return made[-1]

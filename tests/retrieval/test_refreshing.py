@@ -11,9 +11,9 @@ from medr_ray.core.config import IndexConfig, ModelsConfig, RetrievalConfig
 from medr_ray.core.run import Directory
 from medr_ray.retrieval import index
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.rarity import common_words, count_words
-from medr_ray.retrieval.refreshing import refresh
+from medr_ray.retrieval.index_update import refresh
 from medr_ray.retrieval.retriever import Retriever
+from medr_ray.retrieval.word_rarity import common_words, count_words
 
 WORDS = ("aorta", "surgery", "trial", "child", "fever", "gene", "losartan", "seizure", "liver", "cohort", "dose")
 QUERIES = ("aorta surgery", "losartan trial child", "liver", "fever seizure gene dose", "cohort")

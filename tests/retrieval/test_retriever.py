@@ -13,10 +13,10 @@ from medr_ray.core.run import Directory
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.retrieval import index
+from medr_ray.retrieval.disease_records import from_disease
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.rarity import common_words, count_words
-from medr_ray.retrieval.records import from_disease
 from medr_ray.retrieval.retriever import Retriever
+from medr_ray.retrieval.word_rarity import common_words, count_words
 
 GUIDELINE = Document("PMID:1", "pubmed", "Aortic surgery guideline", "Aortic surgery guideline\nSurgery of the aorta "
                      "in Marfan syndrome is advised above 5.0 cm (p<0.05).", 2020, ("D017065",), False, "J")

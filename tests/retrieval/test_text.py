@@ -2,7 +2,7 @@
 
 import pytest
 
-from medr_ray.retrieval.text import loosened, plain, plain_lines, query_words, telling_words
+from medr_ray.retrieval.query_text import loosened, plain, plain_lines, query_words, telling_words
 
 
 @pytest.mark.parametrize(("text", "shown"), [

@@ -3,7 +3,7 @@
 import pytest
 from support.waiting_environment import make_tasks, trajectory_of
 
-from medr_ray.rollouts.failures import MODEL
+from medr_ray.rollouts.failure_kinds import MODEL
 from medr_ray.rollouts.groups import GroupBook, minimum_viable
 from medr_ray.rollouts.outcomes import RolloutOutcome
 

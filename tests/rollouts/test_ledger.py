@@ -7,7 +7,7 @@ import pytest
 from support.waiting_environment import make_tasks, trajectory_of
 
 from medr_ray.core.run import Directory
-from medr_ray.rollouts.failures import MODEL, TOOL, RolloutFailure
+from medr_ray.rollouts.failure_kinds import MODEL, TOOL, RolloutFailure
 from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.worker import RolloutTask

@@ -14,12 +14,12 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import MedrError
 from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
-from medr_ray.rollouts.crew import Event
-from medr_ray.rollouts.failures import DEADLINE, MODEL, STALLED, STRAGGLER, WORKER_DIED
+from medr_ray.rollouts.failure_kinds import DEADLINE, MODEL, STALLED, STRAGGLER, WORKER_DIED
 from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.pool import RolloutPool, _Flight
 from medr_ray.rollouts.schedule import Item
 from medr_ray.rollouts.worker import Report, RolloutTask
+from medr_ray.rollouts.worker_group import Event
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 

@@ -9,9 +9,9 @@ import pytest
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Message
-from medr_ray.rollouts.failures import DEADLINE, MODEL, TOOL
-from medr_ray.rollouts.progress import Board, WatchedPolicy, WatchedTool
-from medr_ray.rollouts.stacks import task_stacks, thread_stacks
+from medr_ray.rollouts.episode_monitor import Board, WatchedPolicy, WatchedTool
+from medr_ray.rollouts.failure_kinds import DEADLINE, MODEL, TOOL
+from medr_ray.rollouts.stack_dump import task_stacks, thread_stacks
 from medr_ray.tools.base import ToolResult
 
 

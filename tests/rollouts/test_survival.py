@@ -19,10 +19,10 @@ from support.jobs_cluster import BIN, free_ports, stop, wait_until_started
 from support.rollout_driver import TASKS
 from support.waiting_environment import ANSWER, Script, WaitingEnvironment, make_tasks
 
-from medr_ray.agent.loop import FaultPlan
+from medr_ray.agent.episode_loop import FaultPlan
 from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
-from medr_ray.rollouts.failures import TOOL
+from medr_ray.rollouts.failure_kinds import TOOL
 from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.pool import RolloutPool
 

@@ -8,9 +8,9 @@ import pytest
 from support.scripted_engine import ScriptedEngine
 
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.serving.jobs import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
+from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.model import ModelServer
-from medr_ray.serving.shelf import ModelShelf
+from medr_ray.serving.model_cache import ModelShelf
 
 ASK = (("user", "what is it"),)
 

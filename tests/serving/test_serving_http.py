@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from medr_ray.serving.errors import Overloaded
 from medr_ray.serving.http import build_http
-from medr_ray.serving.jobs import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.schemas import SearchRequest
 
 BODY: dict[str, Any] = {"model": "agent", "messages": [{"role": "user", "content": "hi"}]}

@@ -6,7 +6,7 @@ from typing import Any
 
 from support.questions import worded_question
 
-from medr_ray.agent.loop import FaultPlan, run_episode
+from medr_ray.agent.episode_loop import FaultPlan, run_episode
 from medr_ray.agent.policies import Policy, PolicyTurn
 from medr_ray.agent.protocol import ToolCall, render_reply
 from medr_ray.core.config import AgentConfig

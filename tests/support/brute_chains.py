@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from medr_ray.graph.validity import Rules, Step
+from medr_ray.graph.paths.validity import Rules, Step
 from medr_ray.knowledge.predicates import PREDICATES
 
 SIGN, USE, HARM = ("has_finding", "presents_with"), ("treated_with", "sign_treated_with"), (

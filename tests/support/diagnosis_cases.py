@@ -5,7 +5,7 @@ that are present or absent, age, sex and a gold diagnosis. Annotations: ``phenot
 Orphanet's prevalence and ages at onset of March 2021; the terms are read with today's ontology. The patients were
 curated from 2022 on, many from older articles: ``cited`` tells those whose article the annotations of their disease
 already name. Which half of the diseases a patient belongs to is decided by the SHA-1 of the disease's id: the four
-constants of calibration in ``tools.diagnosis.posterior`` were fitted to the even half. Everything else (how much each
+constants of calibration in ``diagnosis.posterior`` were fitted to the even half. Everything else (how much each
 way of explaining a finding counts, breadth, the weight of prevalence, what absence counts, which records are no
 hypotheses) was chosen among some two hundred variants with the patients of both halves in view: neither is held out.
 """
@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from medr_ray.core.config import DiagnosisConfig
+from medr_ray.diagnosis.knowledge_base import Terms
+from medr_ray.diagnosis.posterior import Patient, patient_of
 from medr_ray.knowledge.annotations import Annotation
-from medr_ray.tools.diagnosis.knowledge_base import Terms
-from medr_ray.tools.diagnosis.posterior import Patient, patient_of
 
 _DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T.*)?")  # ISO 8601
 _YEARS = (1.0, 1 / 12, 7 / 365.25, 1 / 365.25)

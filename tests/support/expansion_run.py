@@ -10,12 +10,12 @@ from support.small_index import build_index
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import EntityFrequency
 from medr_ray.core.run import MANIFEST, RunDirectory, fingerprint, run_directory
+from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.patterns import write_lexicon
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.pipeline import load_stages
-from medr_ray.retrieval.records import from_disease
+from medr_ray.retrieval.disease_records import from_disease
 
 _BEFORE = ("corpus", "entities", "index")
 

@@ -1,4 +1,4 @@
-"""Fitting the weights of ``graph.strength``: logistic regression on the training sets of BioRED and BC5CDR.
+"""Fitting the weights of ``graph.extraction.strength``: logistic regression on the training sets of BioRED and BC5CDR.
 
 ``PYTHONPATH=tests python -m support.fit_strength DATA`` prints them, with the F1 of five-fold cross-validation and the
 strength from which it is best; DATA is the folder of real files. A pair is positive where the annotators relate the two
@@ -18,10 +18,10 @@ from support.gold import read_bioc
 from support.gold_relations import DISEASE_DRUG, RELATED_KINDS, PairDocument, found_instead, of_bioc
 from support.measured_relations import entity_finder
 
-from medr_ray.graph.abstracts import read_statements
-from medr_ray.graph.assertion import section_factors
-from medr_ray.graph.sentences import sentences_of
-from medr_ray.graph.strength import INDUCED_BY, RELATED, Kinds, features, values
+from medr_ray.graph.extraction.abstracts import read_statements
+from medr_ray.graph.extraction.assertion import section_factors
+from medr_ray.graph.extraction.sentences import sentences_of
+from medr_ray.graph.extraction.strength import INDUCED_BY, RELATED, Kinds, features, values
 
 FOLDS = 5
 _RIDGE = 1.0  # penalty on each weight but the base

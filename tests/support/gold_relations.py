@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 from support.gold import GoldDocument, GoldMention, GoldRelation
 
-from medr_ray.graph.sentences import Place
-from medr_ray.graph.strength import Kinds
+from medr_ray.graph.extraction.sentences import Place
+from medr_ray.graph.extraction.strength import Kinds
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
 from medr_ray.retrieval.snippets import Span, sentence_spans
 

@@ -10,11 +10,11 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from medr_ray.llm.holding import Holding, Times, Waiter
-from medr_ray.llm.leases import Meter
-from medr_ray.llm.limits import Amounts, Limits, Service, tolerance
-from medr_ray.llm.messages import RENEWAL, Grant, Message, News, Outcome, Result, Slot
-from medr_ray.llm.offset import Offset
+from medr_ray.governor.allocator import Meter
+from medr_ray.governor.client_state import Holding, Times, Waiter
+from medr_ray.governor.clock_offset import Offset
+from medr_ray.governor.limits import Amounts, Limits, Service, tolerance
+from medr_ray.governor.protocol import RENEWAL, Grant, Message, News, Outcome, Result, Slot
 
 _NOTHING = Grant(0, 0, (), News())
 

@@ -9,13 +9,13 @@ from support.small_index import build_index
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import EntityFrequency, Evidence, Relation, SeedEntity, Significance
 from medr_ray.core.run import MANIFEST, RunDirectory, StageContext, run_directory
+from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.patterns import write_lexicon
 from medr_ray.graph import storage
-from medr_ray.graph.extraction import relation_id
+from medr_ray.graph.extraction.extractor import relation_id
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept
-from medr_ray.knowledge.text import normalise
+from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.retrieval.documents import HPO, PUBMED, Document
 
 LONG = f"Syndrome with {'a very long name, ' * 16}\u00e9"

@@ -14,7 +14,7 @@ from medr_ray.core.records import (
 )
 from medr_ray.knowledge.hpo import DiseaseRecord, Fact, load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.questions.drafting import Graph
+from medr_ray.questions.drafting.drafter import Graph
 
 
 def _relation(disease: DiseaseRecord, fact: Fact) -> Relation:

@@ -12,8 +12,8 @@ from pytest_httpserver import HTTPServer
 from support.loopback import server
 from werkzeug import Request, Response
 
-from medr_ray.llm import gate as gate_module
-from medr_ray.llm.governor import ProcessGovernor
+from medr_ray.governor import gate as gate_module
+from medr_ray.governor.actor import ProcessGovernor
 from medr_ray.retrieval.live import service as service_module
 
 _ARCHIVE, _INSIDE = "api_fixtures/biomcp_sources.tar.gz", "testdata/sources"

@@ -5,8 +5,8 @@ A concept's id is its name as marked, in lower case.
 
 import re
 
-from medr_ray.graph.abstracts import Abstract
-from medr_ray.graph.sentences import Place
+from medr_ray.graph.extraction.abstracts import Abstract
+from medr_ray.graph.extraction.sentences import Place
 from medr_ray.retrieval.snippets import sentence_spans
 
 _MARK = re.compile(r"\{([^:{}]+):(\w+)\}")

@@ -17,8 +17,8 @@ from medr_ray.core.config import ChainsConfig, GraphConfig
 from medr_ray.core.records import Relation
 from medr_ray.core.run import RunDirectory
 from medr_ray.graph import storage
-from medr_ray.graph.chains import LongestPath, longest_path, longest_path_anywhere
-from medr_ray.graph.validity import FREE, NEVER, Step, degrees, steps_between, turn_between
+from medr_ray.graph.paths.chains import LongestPath, longest_path, longest_path_anywhere
+from medr_ray.graph.paths.validity import FREE, NEVER, Step, degrees, steps_between, turn_between
 
 PEER, CUT = "all paths, depth first, cut after 10 s", 10.0
 _GOAL = 2.0  # seconds to the proof for a directed graph of 500 entities

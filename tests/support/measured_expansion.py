@@ -15,8 +15,8 @@ from medr_ray.core.config import PipelineConfig, RayConfig
 from medr_ray.core.data import one_per_call
 from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.core.session import ray_session
+from medr_ray.graph.expansion_worker import ExpansionWorker
 from medr_ray.graph.stage import grouped
-from medr_ray.graph.worker import ExpansionWorker
 from medr_ray.knowledge.hpo import load_hpo
 
 _RUN = Path(__file__).resolve().parents[2] / "runs" / "quickstart"

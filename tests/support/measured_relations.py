@@ -33,9 +33,9 @@ from support.scoring import Score
 from medr_ray.cli.bench import Row, row
 from medr_ray.core.config import EntitiesConfig
 from medr_ray.entities.matching import Matcher
-from medr_ray.graph.abstracts import Abstract
-from medr_ray.graph.sentences import Place
-from medr_ray.graph.strength import FOUND_LEAST, INDUCED_LEAST, RELATED_LEAST, Kinds, Tie
+from medr_ray.graph.extraction.abstracts import Abstract
+from medr_ray.graph.extraction.sentences import Place
+from medr_ray.graph.extraction.strength import FOUND_LEAST, INDUCED_LEAST, RELATED_LEAST, Kinds, Tie
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import DRUG
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from support.pubmed_server import Fault, PubmedServer, md5
 
 from medr_ray.corpus.download import Order, fetch
+from medr_ray.corpus.mirror_store import Shelf
 from medr_ray.corpus.origins import Patience
-from medr_ray.corpus.shelf import Shelf
 
 FIRST, SECOND, UPDATE = "baseline/pubmed26n0001.xml.gz", "baseline/pubmed26n0002.xml.gz", \
     "updatefiles/pubmed26n0003.xml.gz"

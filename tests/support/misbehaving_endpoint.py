@@ -22,14 +22,14 @@ from werkzeug import Request, Response
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.run import Directory
+from medr_ray.governor import clock
+from medr_ray.governor import gate as gate_module
+from medr_ray.governor.actor import ProcessGovernor
+from medr_ray.governor.client import Desk
+from medr_ray.governor.limits import Amounts, Service
+from medr_ray.governor.protocol import Slot
 from medr_ray.llm import client as client_module
-from medr_ray.llm import clock
-from medr_ray.llm import gate as gate_module
 from medr_ray.llm.client import ChatClient
-from medr_ray.llm.desk import Desk
-from medr_ray.llm.governor import ProcessGovernor
-from medr_ray.llm.limits import Amounts, Service
-from medr_ray.llm.messages import Slot
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import pyarrow as pa
 from medr_ray.core.config import EntitiesConfig
 from medr_ray.core.records import Citation, EntityFrequency, SeedEntity, arrow_schema
 from medr_ray.core.run import RunDirectory
-from medr_ray.entities.candidates import build_candidates, seed_entities
 from medr_ray.entities.counting import count_citations
+from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.patterns import write_lexicon
 from medr_ray.entities.rarity import frequencies, rare_candidates, rarity_rule
+from medr_ray.entities.seed_candidates import build_candidates, seed_entities
 from medr_ray.entities.significance import RulesJudge
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence

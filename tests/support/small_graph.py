@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from medr_ray.core.records import Chain, Entity, Evidence, Relation
-from medr_ray.graph.facts import FactIndex, Statement, build_fact_index
+from medr_ray.graph.facts.fact_index import FactIndex, Statement, build_fact_index
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.questions.drafting import Graph
+from medr_ray.questions.drafting.drafter import Graph
 
 MARFAN, MASS, STICKLER = "OMIM:154700", "OMIM:604308", "OMIM:108300"
 _NAMES = {

@@ -6,7 +6,7 @@ from medr_ray.core.config import IndexConfig
 from medr_ray.core.run import Directory
 from medr_ray.retrieval import index
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.rarity import common_words, count_words
+from medr_ray.retrieval.word_rarity import common_words, count_words
 
 KRABBE = Document(
     "HPO:OMIM:245200", "hpo", "Krabbe disease",

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
+from medr_ray.diagnosis.hypotheses import Hypotheses
+from medr_ray.diagnosis.knowledge_base import KnowledgeBase, build
+from medr_ray.diagnosis.likelihood import Likelihood
+from medr_ray.diagnosis.posterior import Diagnosis
+from medr_ray.diagnosis.priors import priors_of
 from medr_ray.knowledge.annotations import FINDING, Annotation, parse_frequency
 from medr_ray.knowledge.hpo import load_hpo
-from medr_ray.tools.diagnosis.hypotheses import Hypotheses
-from medr_ray.tools.diagnosis.knowledge_base import KnowledgeBase, build
-from medr_ray.tools.diagnosis.likelihood import Likelihood
-from medr_ray.tools.diagnosis.posterior import Diagnosis
-from medr_ray.tools.diagnosis.priors import priors_of
 
 SEIZURE, FOCAL, ATAXIA, LENS, SCOLIOSIS, EYE = (
     "HP:0001250", "HP:0007359", "HP:0001251", "HP:0001083", "HP:0002650", "HP:0000478")

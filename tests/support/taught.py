@@ -8,14 +8,14 @@ from pathlib import Path
 from support.questions import worded_question
 from support.small_index import build_index
 
+from medr_ray.agent.episode_loop import run_episode
 from medr_ray.agent.faults import NO_FAULTS, FaultPlan
-from medr_ray.agent.loop import run_episode
 from medr_ray.agent.protocol import parse_reply
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import GuidanceStep, Question, Trajectory
 from medr_ray.core.settings import load_config
 from medr_ray.entities.matching import Matcher
-from medr_ray.graph.extraction import RulesExtractor
+from medr_ray.graph.extraction.extractor import RulesExtractor
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept
@@ -25,7 +25,7 @@ from medr_ray.retrieval.retriever import Retriever
 from medr_ray.rollouts.worker import RolloutTask
 from medr_ray.tools.base import Tool
 from medr_ray.tools.registry import build_tools
-from medr_ray.trajectories.articles import ArticleReader
+from medr_ray.trajectories.solver.articles import ArticleReader
 from medr_ray.trajectories.teacher import GUIDED, RulesTeacherFactory
 
 Facts = Sequence[tuple[str, str, str]]  # predicate, object, qualifier

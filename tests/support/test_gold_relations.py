@@ -17,7 +17,7 @@ from support.gold_relations import (
 from support.measured_relations import is_related, rows, score, sides
 from support.scoring import Score
 
-from medr_ray.graph.sentences import Place
+from medr_ray.graph.extraction.sentences import Place
 
 TEXT = "Aspirin in gout. RET and the c.1A>T variant were seen. Gout and RET."
 DOCUMENT = GoldDocument("1", TEXT, (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from medr_ray.core.config import AgentConfig, PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ToolError
-from medr_ray.retrieval.live.noted import Noted
+from medr_ray.retrieval.live.annotated_results import Noted
 from medr_ray.tools import ToolResult, build_tools
 from medr_ray.tools.observations import render_hits
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medr_ray.trajectories.sampling import copies, quotas
+from medr_ray.trajectories.specialty_sampling import copies, quotas
 
 DOMAINS = {f"traj-{number}": domain for domain, size in (("a", 40), ("b", 15), ("c", 5))
            for number in range({"a": 0, "b": 100, "c": 200}[domain], {"a": 0, "b": 100, "c": 200}[domain] + size)}

@@ -13,8 +13,8 @@ from support.questions import worded_question
 from support.taught import asked, make_tools, settings_of, teach, thoughts
 from werkzeug import Request, Response
 
+from medr_ray.agent.episode_loop import run_episode
 from medr_ray.agent.faults import FaultPlan
-from medr_ray.agent.loop import run_episode
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.agent.protocol import parse_reply, render_reply, render_responses
 from medr_ray.core.records import GuidanceStep, Message, Trajectory
@@ -162,7 +162,7 @@ def test_every_kind_of_question_is_worked_out_and_accepted(tools: list[Tool], ki
 
 def _guidance(text: str) -> tuple[GuidanceStep, ...]:
     from medr_ray.knowledge.predicates import directed
-    from medr_ray.trajectories.reading import read_question
+    from medr_ray.trajectories.solver.question_reader import read_question
 
     plan = read_question(text)
     assert plan is not None

@@ -24,7 +24,7 @@ class GraphConfig(Section):
 
 
 class ChainsConfig(Section):
-    """Longest valid path per seed, in its own graph or in a sample of the merged one (see ``graph.sampling``)."""
+    """Longest valid path per seed, in its own graph or in a sample of the merged one (see ``graph.paths.subgraph_sampling``)."""
 
     subgraph: Literal["seed_graph", "augmented_chain", "community_core_path", "dual_core_bridge", "max_chain",
                       "mixed"] = "seed_graph"

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from medr_ray.core.errors import InfrastructureError, ToolError
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.live.noted import Noted
+from medr_ray.retrieval.live.annotated_results import Noted
 from medr_ray.retrieval.live.searcher import Live, incomplete
 from medr_ray.retrieval.retriever import Hit
 

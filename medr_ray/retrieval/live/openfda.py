@@ -16,14 +16,14 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import DataError
-from medr_ray.llm.gate import Limits
+from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, Document
 from medr_ray.retrieval.live.service import Ask, Reply, Service, Words, key_in, read_json, read_rows
 from medr_ray.retrieval.live.source import Inquiry, widening
+from medr_ray.retrieval.query_text import telling_words
 from medr_ray.retrieval.readers.approvals import Application, from_application
 from medr_ray.retrieval.readers.labels import from_label
-from medr_ray.retrieval.readers.records import parsed
-from medr_ray.retrieval.text import telling_words
+from medr_ray.retrieval.readers.plain_records import parsed
 
 T = TypeVar("T")
 _FOUND, _NOT_FOUND = 200, 404

@@ -15,11 +15,11 @@ from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation
 from medr_ray.corpus import medline
-from medr_ray.llm.gate import Limits
+from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.documents import PUBMED, Document, with_abstract
 from medr_ray.retrieval.live.service import Ask, Reply, Service, key_in, read_json, read_rows
 from medr_ray.retrieval.live.source import Inquiry, widening
-from medr_ray.retrieval.text import loosened
+from medr_ray.retrieval.query_text import loosened
 
 _WITHOUT_KEY, _WITH_KEY = 3.0, 10.0  # requests a second that NCBI allows
 _NAMES = {  # of publication types, by the kind of evidence they make

@@ -16,17 +16,17 @@ from medr_ray.core.config import LiveConfig, RetrievalConfig
 from medr_ray.core.errors import InfrastructureError, ToolError
 from medr_ray.retrieval.authority import kind_of
 from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.live.annotated_results import Noted
 from medr_ray.retrieval.live.background import started
-from medr_ray.retrieval.live.memory import Memory
-from medr_ray.retrieval.live.noted import Noted
+from medr_ray.retrieval.live.clinical_trials import Trials
 from medr_ray.retrieval.live.openfda import FdaApprovals, FdaLabels
 from medr_ray.retrieval.live.pubmed import PubMed
+from medr_ray.retrieval.live.query_cache import Memory
 from medr_ray.retrieval.live.ranker import Ranker
 from medr_ray.retrieval.live.service import within
 from medr_ray.retrieval.live.source import Inquiry, Source
-from medr_ray.retrieval.live.trials import Trials
+from medr_ray.retrieval.query_text import plain, plain_lines, query_words
 from medr_ray.retrieval.retriever import Hit
-from medr_ray.retrieval.text import plain, plain_lines, query_words
 
 _REMEMBERED = 1024  # inquiries to a source
 _KEPT = 10_000  # documents that can still be read by their ids

@@ -22,10 +22,10 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from medr_ray.core.config.service import ServiceConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError, ToolError
-from medr_ray.llm.failures import LONGEST_PAUSE, retry_after
-from medr_ray.llm.gate import Gate, Limits, Permit
-from medr_ray.retrieval.readers.records import parsed
-from medr_ray.retrieval.text import plain
+from medr_ray.governor.failures import LONGEST_PAUSE, retry_after
+from medr_ray.governor.gate import Gate, Limits, Permit
+from medr_ray.retrieval.query_text import plain
+from medr_ray.retrieval.readers.plain_records import parsed
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -10,7 +10,7 @@ from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, LIVERTOX, TR
 from medr_ray.retrieval.readers.approvals import read_approvals
 from medr_ray.retrieval.readers.labels import read_labels
 from medr_ray.retrieval.readers.monographs import read_monographs
-from medr_ray.retrieval.readers.records import Aside, SetAside
+from medr_ray.retrieval.readers.plain_records import Aside, SetAside
 from medr_ray.retrieval.readers.trials import read_trials
 
 Reader = Callable[[Sequence[str], Aside], Iterator[Document]]

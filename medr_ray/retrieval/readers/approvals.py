@@ -17,9 +17,9 @@ from datetime import datetime
 from typing import BinaryIO, cast
 
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.reading import open_vocabulary
+from medr_ray.knowledge.vocabulary_reading import open_vocabulary
 from medr_ray.retrieval.documents import FDA_APPROVALS, Document
-from medr_ray.retrieval.readers.records import Aside, buffered, lines, single, year_in
+from medr_ray.retrieval.readers.plain_records import Aside, buffered, lines, single, year_in
 
 _PUBLISHED_IN = "Drugs@FDA"
 _APPROVED = "AP"

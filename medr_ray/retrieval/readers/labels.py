@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import DataError
 from medr_ray.retrieval.documents import FDA_LABELS, Document
-from medr_ray.retrieval.readers.records import Aside, json_lines, lines, parsed, single, year_in
+from medr_ray.retrieval.readers.plain_records import Aside, json_lines, lines, parsed, single, year_in
 
 _PUBLISHED_IN = "FDA drug label"
 _FIRST = (  # what a reader looks for first, in the order of the labelling rule (21 CFR 201.56); the rest by name

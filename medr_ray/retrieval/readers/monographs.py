@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import DataError
 from medr_ray.retrieval.documents import LIVERTOX, Document
-from medr_ray.retrieval.readers.records import Aside, json_lines, lines, parsed
+from medr_ray.retrieval.readers.plain_records import Aside, json_lines, lines, parsed
 
 _BOOK = "LiverTox"
 _UPDATED = re.compile(r"Last Update:\s*\w+ \d{1,2}, (\d{4})")

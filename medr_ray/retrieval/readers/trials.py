@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import DataError
 from medr_ray.retrieval.documents import TRIALS, Document
-from medr_ray.retrieval.readers.records import Aside, json_lines, lines, parsed, single, year_in
+from medr_ray.retrieval.readers.plain_records import Aside, json_lines, lines, parsed, single, year_in
 
 _REGISTRY = "ClinicalTrials.gov"
 _RANDOMISED = "RANDOMIZED"

@@ -7,6 +7,6 @@ and is given the environment variables named for it, beside those that every pro
 twice, where it was lost between the call and the answer. Needs the package ``mcp``.
 """
 
-from medr_ray.tools.mcp.tools import foreign_tools
+from medr_ray.tools.mcp.foreign_tools import foreign_tools
 
 __all__ = ["foreign_tools"]

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from medr_ray.core.config.tools import McpServerConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ToolError
-from medr_ray.tools.mcp.faces import plain
+from medr_ray.tools.mcp.schema_sanitizer import plain
 
 _LOG = logging.getLogger(__name__)
 _LEAVING_SECONDS = 8.0  # the library needs up to six to end a server that does not listen

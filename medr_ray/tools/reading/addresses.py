@@ -10,7 +10,7 @@ from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
 
 from medr_ray.core.errors import ToolError
-from medr_ray.retrieval.text import plain
+from medr_ray.retrieval.query_text import plain
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -22,9 +22,9 @@ import httpx
 
 from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ToolError
-from medr_ray.llm.failures import CircuitOpen, retry_after
-from medr_ray.llm.gate import Gate, Limits, Permit
-from medr_ray.retrieval.text import plain
+from medr_ray.governor.failures import CircuitOpen, retry_after
+from medr_ray.governor.gate import Gate, Limits, Permit
+from medr_ray.retrieval.query_text import plain
 from medr_ray.tools.reading.addresses import Address, checked_url, is_allowed, is_named, port_of
 from medr_ray.tools.threads import Threads
 

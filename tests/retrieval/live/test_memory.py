@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.retrieval.live.memory import Memory
+from medr_ray.retrieval.live.query_cache import Memory
 
 
 def test_those_who_ask_at_once_share_an_answer() -> None:

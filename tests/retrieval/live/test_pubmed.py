@@ -12,7 +12,7 @@ from support.pubmed_xml import ARTICLE, BOOK_ARTICLE, document
 
 from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError
-from medr_ray.llm.gate import Gate, Limits
+from medr_ray.governor.gate import Gate, Limits
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.live import service as service_module
 from medr_ray.retrieval.live.pubmed import PubMed

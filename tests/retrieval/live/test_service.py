@@ -12,7 +12,7 @@ from support.live_services import KEY, SHORT, Hang, Services, answers
 
 from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, ToolError
-from medr_ray.llm.gate import Limits
+from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.live.service import Ask, Reply, Service, within
 
 ANY = Limits(None)

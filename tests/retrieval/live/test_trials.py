@@ -12,8 +12,8 @@ from support.live_services import Services, answers
 from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import InfrastructureError, ToolError
 from medr_ray.retrieval.documents import Document
+from medr_ray.retrieval.live.clinical_trials import Trials
 from medr_ray.retrieval.live.source import Inquiry
-from medr_ray.retrieval.live.trials import Trials
 
 Record = Callable[[str], bytes]
 NONE = b'{"studies": []}'

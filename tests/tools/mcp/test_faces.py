@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from medr_ray.core.errors import ConfigError, ToolError
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import TOOL_NAME
-from medr_ray.tools.mcp.faces import plain, shown_description, shown_name, shown_parameters
+from medr_ray.tools.mcp.schema_sanitizer import plain, shown_description, shown_name, shown_parameters
 
 
 def parameters(schema: dict[str, Any]) -> dict[str, Any]:

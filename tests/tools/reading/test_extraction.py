@@ -11,8 +11,8 @@ import pytest
 
 from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ConfigError, ToolError
-from medr_ray.tools.reading.extraction import Text, to_text
 from medr_ray.tools.reading.fetching import Page
+from medr_ray.tools.reading.plain_text import Text, to_text
 
 ARTICLE = """<html><head><title>Fabry disease</title><meta property="article:published_time" content="2019-05-04">
 </head><body><nav><a href="/">Home</a><a href="/shop">Shop</a></nav><article><h1>Fabry disease</h1>

@@ -1,0 +1,100 @@
+"""The longest valid path from a seed or from anywhere, with a proven bound on it.
+
+A path repeats no entity, takes only valid steps that may follow each other (see ``graph.paths.validity``) and at most
+``max_hops`` of them. A depth-first search with upper bounds settles the usual graph of a few dozen entities exactly;
+when it has looked at too much, CP-SAT goes on from the path found so far. Of several longest paths the search takes the
+first in the order of the steps given, and the solver always the same one, so the same graph gives the same chain.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from medr_ray.core.records import Chain, content_id
+from medr_ray.graph.paths.branch_and_bound import DepthFirst, Problem, Steps
+from medr_ray.graph.paths.validity import NO_RULES, Rules, Step
+
+MAX_EFFORT = 200_000  # entities looked at: a tenth of a second
+
+
+@dataclass(frozen=True)
+class LongestPath:
+    """Steps from ``start`` in walking order, a bound on their number, and how it was found."""
+
+    steps: tuple[Step, ...]
+    upper_bound: int
+    strategy: str
+    start: str
+
+    @property
+    def proven_optimal(self) -> bool:
+        return len(self.steps) == self.upper_bound
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """Entity ids in walking order, the start included."""
+        return (self.start, *(step.target for step in self.steps))
+
+
+def longest_chain(
+    seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES
+) -> Chain | None:
+    """The seed's chain; None when no step leads out of the seed."""
+    started = time.monotonic()
+    return _as_chain(seed, longest_path(seed, steps, max_hops, solver_seconds, rules), started)
+
+
+def longest_chain_over(
+    seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES
+) -> Chain | None:
+    """The longest chain that the seed lies on, wherever it starts; None where no step leads from the seed or to it."""
+    started = time.monotonic()
+    return _as_chain(seed, longest_path_over(seed, steps, max_hops, solver_seconds, rules), started)
+
+
+def _as_chain(seed: str, path: LongestPath, started: float) -> Chain | None:
+    if not path.steps:
+        return None
+    relations = tuple(step.relation_id for step in path.steps)
+    return Chain(
+        content_id("chain", seed, relations), seed, path.entities, relations, len(relations), path.upper_bound,
+        path.proven_optimal, round(time.monotonic() - started, 3), path.strategy)
+
+
+def longest_path(
+    seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES, max_effort: int = MAX_EFFORT
+) -> LongestPath:
+    """The longest valid path that starts at the seed."""
+    return _longest([seed], steps, max_hops, solver_seconds, rules, max_effort)
+
+
+def longest_path_over(
+    seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES, max_effort: int = MAX_EFFORT
+) -> LongestPath:
+    """The longest valid path that the seed lies on, wherever it starts."""
+    return _longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort, seed)
+
+
+def longest_path_anywhere(
+    steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES, max_effort: int = MAX_EFFORT
+) -> LongestPath:
+    """The longest valid path whatever its start; without any steps, one of no steps that starts at ""."""
+    return _longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort)
+
+
+def _longest(
+    starts: Iterable[str], steps: Steps, max_hops: int, solver_seconds: float, rules: Rules, max_effort: int,
+    over: str | None = None,
+) -> LongestPath:
+    """Depth-first search, then CP-SAT where the search was cut short."""
+    problem = Problem(steps, starts, max_hops, rules, over)
+    search = DepthFirst(problem, max_effort)
+    found = search.run()
+    bound, strategy = len(found) if search.proven else problem.bound, "dfs"
+    if len(found) < bound:
+        from medr_ray.graph.paths.circuit import solve  # ortools takes its time to load, and few graphs need it
+
+        found, proven = solve(problem, solver_seconds, found)
+        bound, strategy = max(min(bound, proven), len(found)), "cp-sat"
+    start = problem.names[found[0].start if found else problem.starts[0]] if problem.starts else ""
+    return LongestPath(tuple(arc.step for arc in found), bound, strategy, start)

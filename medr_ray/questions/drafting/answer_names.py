@@ -1,0 +1,48 @@
+"""What a path's answer is called: an entity by its names, or a share of patients by its spellings."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from medr_ray.core.records import Entity
+from medr_ray.questions.drafting.question_paths import Path
+
+SHARE = "share"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer's name, the other names it goes by, and its type (an entity's, or "share")."""
+
+    name: str
+    aliases: tuple[str, ...]
+    answer_type: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+def answer_of(path: Path, entities: Mapping[str, Entity]) -> Answer:
+    """The answer to what the path asks."""
+    if path.asked == "share":
+        clinical = path.about[0].clinical
+        return Answer(clinical, share_spellings(clinical), SHARE)
+    entity = entities[path.answer]
+    return Answer(entity.name, tuple(one for one in entity_names(entity) if one != entity.name), entity.entity_type)
+
+
+def entity_names(entity: Entity) -> tuple[str, ...]:
+    """The entity's name and aliases; a mode of inheritance also without the word "inheritance"."""
+    names: Sequence[str] = (entity.name, *entity.aliases)
+    short = [name.removesuffix(" inheritance") for name in names if name.endswith(" inheritance")]
+    return tuple(dict.fromkeys((*names, *short)))
+
+
+def share_spellings(clinical: str) -> tuple[str, ...]:
+    """Other spellings of "3 of 7 patients", "45% of patients" and "all patients"."""
+    if counted := re.fullmatch(r"(\d+) of (\d+) patients?", clinical):
+        return f"{counted[1]} of {counted[2]}", f"{counted[1]}/{counted[2]}", f"{counted[1]} out of {counted[2]}"
+    if clinical == "all patients":
+        return "all", "100%", "100% of patients"
+    return (clinical.removesuffix(" of patients"),)

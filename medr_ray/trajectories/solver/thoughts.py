@@ -1,0 +1,91 @@
+"""The rules teacher's thoughts in words: what was learnt, what is missing, whom it considers.
+
+A thought restates ``what was asked = value`` before the next call; wording lies in ``thoughts.<language>.json``.
+"""
+
+import json
+from functools import cache
+from importlib import resources
+
+from medr_ray.knowledge.predicates import directed
+from medr_ray.knowledge.published_reports import is_report
+from medr_ray.questions.wording.writers import chinese
+from medr_ray.trajectories.solver.plans import Condition
+from medr_ray.trajectories.solver.queries import Query
+from medr_ray.trajectories.solver.solver import Step, Unknown
+
+
+class Speaker:
+    """Words a plan's moves in a language, "en" or "zh"; names stay as documents print them."""
+
+    def __init__(self, language: str) -> None:
+        self._chinese = language == "zh"
+        self._words = _words("medr_ray.trajectories.solver", f"thoughts.{language}.json")
+
+    def learnt(self, step: Step) -> str:
+        """What a step established."""
+        return self._say("learnt", wanted=self.wanted(step.unknown), value=step.value)
+
+    def next(self, unknown: Unknown, query: Query, again: bool) -> str:
+        """Why a query is sent; ``again`` when the same thing was looked for before."""
+        if not query.checks:
+            return self._say("still" if again else "need", wanted=self.wanted(unknown))
+        names = [candidate for _, candidate in query.checks]
+        condition = query.checks[0][0]
+        if len(names) == 1:
+            return self._say("check", candidate=names[0], stated=self._stated(condition, names[0]))
+        return self._say(
+            "check_many", candidates=self._words["comma"].join(names), wanted=self._wanted(condition))
+
+    def given_up(self, unknown: Unknown, spent: bool) -> str:
+        """Why there is no answer; ``spent`` when there is no call left."""
+        return self._say("spent" if spent else "none", wanted=self.wanted(unknown))
+
+    def unread(self) -> str:
+        """The question was not understood."""
+        return self._words["unread"]
+
+    def wanted(self, unknown: Unknown) -> str:
+        """What is looked for: "disease associated with the gene FBN1 (the one whose age of onset is Adult onset)"."""
+        if unknown.share_of:
+            disease, finding = unknown.share_of
+            return self._say("share", disease=disease, finding=finding)
+        first, *rest = unknown.conditions
+        wanted = self._wanted(first)
+        told = self._words["and"].join(map(self._told, rest))
+        return self._say("told", wanted=wanted, told=told) if told else wanted
+
+    def _wanted(self, one: Condition) -> str:
+        if self._chinese:
+            key = directed(one.predicate.name, not one.forward)
+            wanted = _chinese_words()[key].format(known=self._named(one), clinical=chinese(one.clinical), other="")
+        else:
+            wanted = one.wanted()
+        if not is_report(one.clinical):
+            return wanted
+        return self._say("reported", wanted=wanted, report=chinese(one.clinical) if self._chinese else one.clinical)
+
+    def _told(self, one: Condition) -> str:
+        if not self._chinese:
+            return one.told()
+        phrase = _chinese_words()[f"clause:{directed(one.predicate.name, one.forward)}"]
+        return phrase.format(other=self._named(one), clinical=chinese(one.clinical))
+
+    def _stated(self, one: Condition, entity: str) -> str:
+        return f"{entity}{self._told(one)}。" if self._chinese else one.stated(entity)
+
+    def _named(self, one: Condition) -> str:
+        return one.named.replace("the gene ", "基因", 1) if one.named != one.other else one.other
+
+    def _say(self, key: str, **words: str) -> str:
+        return self._words[key].format(**words)
+
+
+def _chinese_words() -> dict[str, str]:
+    return _words("medr_ray.questions", "wording_zh.json")
+
+
+@cache
+def _words(package: str, name: str) -> dict[str, str]:
+    words: dict[str, str] = json.loads(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
+    return words

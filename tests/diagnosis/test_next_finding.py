@@ -1,0 +1,60 @@
+"""Which finding to look for next."""
+
+import pytest
+from support.small_knowledge import ATAXIA, FOCAL, LENS, SCOLIOSIS, SEIZURE, small_diagnosis
+
+from medr_ray.diagnosis.next_finding import next_findings
+from medr_ray.diagnosis.posterior import patient_of
+from medr_ray.diagnosis.reasons import trace
+
+_TWINS = {"OMIM:1": {SEIZURE: "HP:0040280", ATAXIA: "HP:0040281"}, "OMIM:2": {SEIZURE: "HP:0040280", LENS: "5%"}}
+
+
+def _asked(observed: list[str], excluded: list[str] = [], count: int = 9) -> list[str]:  # noqa: B006  never changed
+    diagnosis = small_diagnosis(_TWINS)
+    base = diagnosis.base
+    patient, _ = patient_of(base.terms, [base.terms.numbers[one] for one in observed],
+                            [base.terms.numbers[one] for one in excluded])
+    found = next_findings(base, patient, diagnosis.posterior(patient), count)
+    assert all(one.bits > 0 for one in found)
+    assert [one.bits for one in found] == sorted((one.bits for one in found), reverse=True)
+    return [base.terms.ids[one.term] for one in found]
+
+
+def test_what_tells_two_diseases_apart_is_asked_first() -> None:
+    assert _asked([SEIZURE])[0] == ATAXIA
+
+
+def test_what_is_known_is_not_asked() -> None:
+    assert SEIZURE not in _asked([SEIZURE])
+    assert SEIZURE not in _asked([FOCAL])  # a focal seizure is a seizure
+    assert ATAXIA not in _asked([SEIZURE], [ATAXIA])
+    assert LENS not in _asked([SEIZURE], ["HP:0000478"])  # no abnormality of the eye at all
+    assert _asked([SEIZURE, ATAXIA, LENS]) == []
+
+
+def test_an_answer_speaks_for_the_disease_it_makes_likelier() -> None:
+    diagnosis = small_diagnosis(_TWINS, none_share=0.0)
+    base = diagnosis.base
+    patient, _ = patient_of(base.terms, [base.terms.numbers[SEIZURE]])
+    first = next_findings(base, patient, diagnosis.posterior(patient), 1)[0]
+    assert (first.yes, first.no) == (0, 1)
+    assert 0 < first.bits < 1
+
+
+def test_the_factors_of_a_disease_multiply_to_what_its_odds_changed_by() -> None:
+    diagnosis = small_diagnosis()
+    base = diagnosis.base
+    patient, _ = patient_of(base.terms, [base.terms.numbers[one] for one in (SEIZURE, ATAXIA)],
+                            [base.terms.numbers[SCOLIOSIS]])
+    posterior = diagnosis.posterior(patient)
+    product = []
+    for disease in (0, 1):
+        factors = trace(diagnosis, patient, posterior.temper, disease)
+        assert {one.term for one in factors} == {*patient.observed, *patient.excluded}
+        total = 1.0
+        for one in factors:
+            total *= one.counts
+        product.append(total)
+    odds = posterior.probabilities[0] / posterior.probabilities[1]  # their prior is the same
+    assert product[0] / product[1] == pytest.approx(odds, rel=1e-4)

@@ -1,0 +1,66 @@
+"""Lists, other names in brackets and classes, as a sentence's grammar groups them."""
+
+from support.marked_text import marked
+
+from medr_ray.graph.extraction.sentences import Item, sentences_of
+
+
+def items_of(text: str) -> dict[str, Item]:
+    """The items of a marked sentence by concept; of one named twice the last."""
+    plain, mentions, types = marked(text)
+    sentence, = sentences_of(plain, [(0, len(plain))], mentions, types)
+    return {one.concept_id: one for one in sentence.items}
+
+
+def reach(text: str, name: str) -> str:
+    plain, _, _ = marked(text)
+    item = items_of(text)[name]
+    return plain[item.start : item.end]
+
+
+def test_an_item_reaches_over_its_list() -> None:
+    text = "Treated with {aspirin:drug} (oral), intravenous {heparin:drug} and/or {zinc:drug} for {stroke:disease}."
+    for name in ("aspirin", "heparin", "zinc"):
+        assert reach(text, name) == "aspirin (oral), intravenous heparin and/or zinc"
+    assert reach(text, "stroke") == "stroke"
+
+
+def test_a_list_is_of_one_kind_and_an_enumeration_of_any() -> None:
+    text = "{Fever:phenotype}, {stroke:disease}, and {ataxia:phenotype} in {gout:disease} and {zinc:drug}."
+    found = items_of(text)
+    assert reach(text, "stroke") == "stroke"
+    assert found["fever"].enumeration == found["stroke"].enumeration == found["ataxia"].enumeration >= 0
+    assert found["gout"].enumeration == found["zinc"].enumeration == -1
+
+
+def test_a_name_and_its_abbreviation_are_one() -> None:
+    text = "{Gout:disease} (also known as {gout:disease}) is frequent."
+    assert reach(text, "gout") == "Gout (also known as gout"
+
+
+def test_a_name_that_comes_again_begins_a_clause() -> None:
+    text = "{RET:gene} binds {TSH:gene}, and {TSH:gene} and {RB1:gene} form a complex."
+    plain, mentions, types = marked(text)
+    sentence, = sentences_of(plain, [(0, len(plain))], mentions, types)
+    assert [plain[one.start : one.end] for one in sentence.items] == ["RET", "TSH", "TSH and RB1", "TSH and RB1"]
+
+
+def test_a_member_reaches_over_its_class() -> None:
+    text = "{Apraxia:disease} (rare) is a progressive {brain disorder:disease} with {tremor:phenotype}."
+    found = items_of(text)
+    assert reach(text, "apraxia") == "Apraxia (rare) is a progressive brain disorder"
+    assert [name for name, one in found.items() if one.is_class] == ["brain disorder"]
+
+
+def test_a_class_of_something_unnamed_is_a_class_but_no_list_of_causes_is() -> None:
+    assert items_of("IIM are rare {muscle diseases:disease} with {weakness:phenotype}.")["muscle diseases"].is_class
+    assert not items_of("RET is a cause of {goitre:disease}.")["goitre"].is_class
+
+
+def test_mentions_are_of_the_sentence_they_begin_in_and_unknown_ones_are_left_out() -> None:
+    plain, mentions, types = marked("A {fever:phenotype} was seen. Then {gout:disease} and {zinc:drug}.")
+    first, second = sentences_of(plain, [(0, 17), (18, len(plain))], reversed(mentions), types)
+    assert [[one.concept_id for one in sentence.items] for sentence in (first, second)] == [["fever"], ["gout", "zinc"]]
+    assert second.text[second.items[0].mention.start : second.items[0].mention.end] == "gout"
+    del types["zinc"]
+    assert [one.concept_id for one in sentences_of(plain, [(18, len(plain))], mentions, types)[0].items] == ["gout"]

