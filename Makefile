@@ -25,6 +25,7 @@ test: .venv/.installed
 
 check: .venv/.installed
 	$(BIN)/ruff check medr_ray jobs tests
+	$(BIN)/ruff format --check medr_ray jobs tests
 	$(BIN)/mypy -p medr_ray
 	$(BIN)/python -m pytest -m 'not slow'
 

@@ -1,4 +1,5 @@
-"""Ray job: the chains stage, after what is missing before it. Arguments as for `medr chains run`."""
+"""Ray job: the chains stage, after what is missing before it. Arguments as for `medr chains
+run`."""
 
 import sys
 

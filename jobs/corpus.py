@@ -1,4 +1,5 @@
-"""Ray job: the corpus stage, after what is missing before it. Arguments as for `medr corpus run`."""
+"""Ray job: the corpus stage, after what is missing before it. Arguments as for `medr corpus
+run`."""
 
 import sys
 

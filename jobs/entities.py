@@ -1,4 +1,5 @@
-"""Ray job: the entities stage, after what is missing before it. Arguments as for `medr entities run`."""
+"""Ray job: the entities stage, after what is missing before it. Arguments as for `medr entities
+run`."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""Ray job: the evaluation stage, after what is missing before it. Arguments as for `medr evaluate run`."""
+"""Ray job: the evaluation stage, after what is missing before it. Arguments as for `medr evaluate
+run`."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""Ray job: the questions stage, after what is missing before it. Arguments as for `medr questions run`."""
+"""Ray job: the questions stage, after what is missing before it. Arguments as for `medr questions
+run`."""
 
 import sys
 

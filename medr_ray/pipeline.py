@@ -1,9 +1,10 @@
 """The composition root: every stage in order, from PubMed files to the judged model.
 
-What holds: a stage runs after all it needs; a finished stage is skipped, and one that was killed resumes from its
-parts; whatever is to be made anew is discarded before anything runs, so manifests on disk never describe results of
-other inputs; a second process on the same run directory is refused; Ray is started only when a stage that will run
-uses it. Rooms are imported when their stage is planned, not before.
+What holds: a stage runs after all it needs; a finished stage is skipped, and one that was killed
+resumes from its parts; whatever is to be made anew is discarded before anything runs, so manifests
+on disk never describe results of other inputs; a second process on the same run directory is
+refused; Ray is started only when a stage that will run uses it. Rooms are imported when their stage
+is planned, not before.
 """
 
 import contextlib
@@ -18,7 +19,14 @@ from rich.console import Console
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.lock import run_lock
-from medr_ray.core.run import RunDirectory, Stage, StageContext, fingerprint, run_directory, run_stage
+from medr_ray.core.run import (
+    RunDirectory,
+    Stage,
+    StageContext,
+    fingerprint,
+    run_directory,
+    run_stage,
+)
 from medr_ray.core.settings import dump_yaml
 
 STAGES = {
@@ -41,7 +49,8 @@ Report = Callable[[PipelineConfig, RunDirectory, Console], None]
 
 @dataclass(frozen=True)
 class Step:
-    """A stage with its fingerprint and what is to happen: ``reason`` says why it runs or is skipped."""
+    """A stage with its fingerprint and what is to happen: ``reason`` says why it runs or is
+    skipped."""
 
     stage: Stage
     mark: str
@@ -57,15 +66,21 @@ def load_stages(until: str | None = None) -> list[Stage]:
 
 
 def known_stage(name: str, names: Sequence[str]) -> str:
-    """``name`` itself. Raises ConfigError, with the nearest stage, for a name that is none of ``names``."""
+    """``name`` itself. Raises ConfigError, with the nearest stage, for a name that is none of
+    ``names``."""
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-        raise ConfigError(f"unknown stage {name}: did you mean {near[0]}? Stages are {', '.join(names)}")
+        raise ConfigError(
+            f"unknown stage {name}: did you mean {near[0]}? Stages are {', '.join(names)}"
+        )
     return name
 
 
 def plan(
-    stages: Sequence[Stage], config: PipelineConfig, run: RunDirectory, from_stage: str | None = None
+    stages: Sequence[Stage],
+    config: PipelineConfig,
+    run: RunDirectory,
+    from_stage: str | None = None,
 ) -> list[Step]:
     """What would happen to each stage. Reads manifests, changes nothing."""
     names = [stage.name for stage in stages]
@@ -75,7 +90,9 @@ def plan(
     steps = []
     for position, stage in enumerate(stages):
         marks[stage.name] = fingerprint(stage, config, marks)
-        reason = _reason_to_run(stage, run, marks[stage.name], running, position >= first_forced, from_stage)
+        reason = _reason_to_run(
+            stage, run, marks[stage.name], running, position >= first_forced, from_stage
+        )
         if reason:
             running.add(stage.name)
         done = "" if reason else f"done earlier{describe_counts(run.stage(stage.name).manifest())}"
@@ -92,10 +109,12 @@ def run_pipeline(
     stages: Sequence[Stage] | None = None,
     report: Report | None = None,
 ) -> None:
-    """Run what is not finished yet, up to and with ``until_stage``; then, after the last stage, the report.
+    """Run what is not finished yet, up to and with ``until_stage``; then, after the last stage, the
+    report.
 
-    ``from_stage`` discards the results of that stage and of all later ones first. ``dry_run`` prints the plan and
-    changes nothing. ``stages`` and ``report`` replace the medical pipeline's own. Raises MedrError.
+    ``from_stage`` discards the results of that stage and of all later ones first. ``dry_run``
+    prints the plan and changes nothing. ``stages`` and ``report`` replace the medical pipeline's
+    own. Raises MedrError.
     """
     console = console or Console()
     order = [stage.name for stage in stages] if stages is not None else list(STAGES)
@@ -114,9 +133,14 @@ def run_pipeline(
 
 
 def describe_counts(manifest: dict[str, Any] | None) -> str:
-    """", 50,783 citations, 2 files" from a manifest: its first whole numbers, or "" where it has none."""
+    """ ", 50,783 citations, 2 files" from a manifest: its first whole numbers, or "" where it has
+    none."""
     counts = manifest["counts"] if manifest else {}
-    whole = [(name, value) for name, value in counts.items() if isinstance(value, int) and not isinstance(value, bool)]
+    whole = [
+        (name, value)
+        for name, value in counts.items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    ]
     return "".join(f", {value:,} {name.replace('_', ' ')}" for name, value in whole[:_SHOWN_COUNTS])
 
 
@@ -127,7 +151,10 @@ def _load(reference: str) -> Stage:
 
 
 def _select(
-    stages: Sequence[Stage] | None, order: Sequence[str], from_stage: str | None, until_stage: str | None
+    stages: Sequence[Stage] | None,
+    order: Sequence[str],
+    from_stage: str | None,
+    until_stage: str | None,
 ) -> Sequence[Stage]:
     last = order.index(known_stage(until_stage, order)) if until_stage else len(order) - 1
     if from_stage and order.index(known_stage(from_stage, order)) > last:
@@ -136,7 +163,12 @@ def _select(
 
 
 def _reason_to_run(
-    stage: Stage, run: RunDirectory, mark: str, running: set[str], forced: bool, from_stage: str | None
+    stage: Stage,
+    run: RunDirectory,
+    mark: str,
+    running: set[str],
+    forced: bool,
+    from_stage: str | None,
 ) -> str:
     """Why the stage must run, "" when it need not."""
     if forced:
@@ -150,10 +182,12 @@ def _reason_to_run(
     return f"{', '.join(anew)} will run" if anew else ""
 
 
-def _discard(steps: Sequence[Step], order: Sequence[str], run: RunDirectory, from_stage: str | None) -> None:
-    """Empty every stage whose finished results are about to be replaced; unfinished parts stay, to resume from, and so
-    do the parts of an incremental stage, which judges them itself."""
-    for name in order[order.index(from_stage):] if from_stage else ():
+def _discard(
+    steps: Sequence[Step], order: Sequence[str], run: RunDirectory, from_stage: str | None
+) -> None:
+    """Empty every stage whose finished results are about to be replaced; unfinished parts stay, to
+    resume from, and so do the parts of an incremental stage, which judges them itself."""
+    for name in order[order.index(from_stage) :] if from_stage else ():
         run.stage(name).clear()
     for step in steps:
         directory = run.stage(step.stage.name)
@@ -161,7 +195,9 @@ def _discard(steps: Sequence[Step], order: Sequence[str], run: RunDirectory, fro
             directory.clear()
 
 
-def _execute(steps: Sequence[Step], config: PipelineConfig, run: RunDirectory, console: Console) -> None:
+def _execute(
+    steps: Sequence[Step], config: PipelineConfig, run: RunDirectory, console: Console
+) -> None:
     marks = {step.stage.name: step.mark for step in steps}
     with contextlib.ExitStack() as opened:
         ray_is_up = False
@@ -177,7 +213,9 @@ def _execute(steps: Sequence[Step], config: PipelineConfig, run: RunDirectory, c
             context = StageContext(config, run, run.stage(name), console)
             manifest = run_stage(step.stage, context, step.mark, marks)
             resumed = " (resumed)" if manifest["resumed"] else ""
-            console.print(f"{name}: finished in {manifest['seconds']:,.1f} s{resumed}", highlight=False)
+            console.print(
+                f"{name}: finished in {manifest['seconds']:,.1f} s{resumed}", highlight=False
+            )
 
 
 @contextlib.contextmanager

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # tests only: nothing here listens beyond loopback
+os.environ.setdefault(
+    "RAY_AUTH_MODE", "disabled"
+)  # tests only: nothing here listens beyond loopback
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -19,7 +21,9 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real files that is never copied into the repository."""
-    path = Path(os.environ.get("MEDR_SHARED_DATA") or REPOSITORY.parent / "shared" / "data").resolve()
+    path = Path(
+        os.environ.get("MEDR_SHARED_DATA") or REPOSITORY.parent / "shared" / "data"
+    ).resolve()
     if not path.is_dir():
         pytest.skip(f"no real data at {path}; MEDR_SHARED_DATA names another place")
     return path

@@ -1,5 +1,5 @@
-"""The order of the rooms, read from the source: imports point downwards, no error is swallowed, modules say what they
-are."""
+"""The order of the rooms, read from the source: imports point downwards, no error is swallowed,
+modules say what they are."""
 
 import ast
 from collections.abc import Iterator
@@ -48,7 +48,11 @@ def imported_modules(tree: ast.AST) -> Iterator[tuple[int, str]]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            names = [f"{module}.{alias.name}" for alias in node.names] if module == "medr_ray" else [module]
+            names = (
+                [f"{module}.{alias.name}" for alias in node.names]
+                if module == "medr_ray"
+                else [module]
+            )
         else:
             continue
         yield from ((node.lineno, name) for name in names if name.split(".")[0] == "medr_ray")
@@ -65,24 +69,35 @@ def parsed(path: Path) -> ast.Module:
 def test_imports_point_to_lower_floors_only() -> None:
     climbing = []
     for path in SOURCES:
-        importer = room_of(f"medr_ray.{path.relative_to(PACKAGE).with_suffix('').as_posix().replace('/', '.')}")
+        importer = room_of(
+            f"medr_ray.{path.relative_to(PACKAGE).with_suffix('').as_posix().replace('/', '.')}"
+        )
         if importer == "__init__":
             continue
-        climbing += [f"{path.relative_to(PACKAGE)}:{line} imports {module}"
-                     for line, module in imported_modules(parsed(path)) if climbs(importer, room_of(module))]
+        climbing += [
+            f"{path.relative_to(PACKAGE)}:{line} imports {module}"
+            for line, module in imported_modules(parsed(path))
+            if climbs(importer, room_of(module))
+        ]
     assert climbing == []
 
 
 def test_every_room_has_a_floor_and_promises_something() -> None:
-    rooms = [path.parent for path in SOURCES if path.name == "__init__.py" and path.parent != PACKAGE]
+    rooms = [
+        path.parent for path in SOURCES if path.name == "__init__.py" and path.parent != PACKAGE
+    ]
     assert [room.name for room in rooms if room.parent == PACKAGE and room.name not in FLOORS] == []
-    assert [room.name for room in rooms if not ast.get_docstring(parsed(room / "__init__.py"))] == []
+    assert [
+        room.name for room in rooms if not ast.get_docstring(parsed(room / "__init__.py"))
+    ] == []
 
 
 def test_imports_are_absolute() -> None:
     relative = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
-        for path in SOURCES for node in ast.walk(parsed(path)) if isinstance(node, ast.ImportFrom) and node.level
+        for path in SOURCES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert relative == []
 
@@ -94,18 +109,29 @@ def swallows(handler: ast.ExceptHandler) -> bool:
 def test_no_exception_is_swallowed() -> None:
     silent = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
-        for path in SOURCES for node in ast.walk(parsed(path)) if isinstance(node, ast.ExceptHandler) and swallows(node)
+        for path in SOURCES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ExceptHandler) and swallows(node)
     ]
     assert silent == []
 
 
-@pytest.mark.parametrize(("importer", "imported", "wrong"), [
-    ("graph", "corpus", False), ("graph", "graph", False), ("corpus", "graph", True), ("retrieval", "entities", True),
-    ("evaluation", "serving", False), ("core", "cli", True),
-])
+@pytest.mark.parametrize(
+    ("importer", "imported", "wrong"),
+    [
+        ("graph", "corpus", False),
+        ("graph", "graph", False),
+        ("corpus", "graph", True),
+        ("retrieval", "entities", True),
+        ("evaluation", "serving", False),
+        ("core", "cli", True),
+    ],
+)
 def test_what_counts_as_climbing(importer: str, imported: str, wrong: bool) -> None:
     assert climbs(importer, imported) is wrong
 
 
 def test_every_module_says_what_it_guarantees() -> None:
-    assert [str(path.relative_to(PACKAGE)) for path in SOURCES if not ast.get_docstring(parsed(path))] == []
+    assert [
+        str(path.relative_to(PACKAGE)) for path in SOURCES if not ast.get_docstring(parsed(path))
+    ] == []

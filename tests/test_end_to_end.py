@@ -1,4 +1,5 @@
-"""The whole road on a slice of real records with a tiny random model; and the same data after every kill -9."""
+"""The whole road on a slice of real records with a tiny random model; and the same data after every
+kill -9."""
 
 import json
 import os
@@ -19,23 +20,61 @@ from medr_ray.core.run import RunDirectory
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-STAGES = ["corpus", "entities", "index", "graph", "chains", "questions", "trajectories", "sft", "grpo", "evaluation"]
+STAGES = [
+    "corpus",
+    "entities",
+    "index",
+    "graph",
+    "chains",
+    "questions",
+    "trajectories",
+    "sft",
+    "grpo",
+    "evaluation",
+]
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 _SMALL = {
-    "corpus.limit_per_file": 6000, "entities.rare_documents": 36, "index.embed": "none", "graph.max_seeds": 48,
-    "graph.steps": 3, "questions.heldout_fraction": 0.4, "agent.max_turn_tokens": 16,
-    "agent.max_tokens": 4096, "agent.max_tool_calls": 2, "trajectories.max_tokens": 4096, "rollouts.part_size": 4,
-    "rollouts.concurrency": 4, "rollouts.workers": 1, "rollouts.max_workers": 1, "sft.max_tokens": 4096,
-    "sft.batch_size": 2, "sft.max_steps": 4, "sft.checkpoint_every": 1, "sft.threads": 1, "grpo.updates": 2,
-    "grpo.questions_per_update": 2, "grpo.group_size": 2, "grpo.threads": 1, "engine.threads": 1,
-    "engine.dtype": "float32", "evaluation.max_questions": 4, "evaluation.concurrency": 4,
+    "corpus.limit_per_file": 6000,
+    "entities.rare_documents": 36,
+    "index.embed": "none",
+    "graph.max_seeds": 48,
+    "graph.steps": 3,
+    "questions.heldout_fraction": 0.4,
+    "agent.max_turn_tokens": 16,
+    "agent.max_tokens": 4096,
+    "agent.max_tool_calls": 2,
+    "trajectories.max_tokens": 4096,
+    "rollouts.part_size": 4,
+    "rollouts.concurrency": 4,
+    "rollouts.workers": 1,
+    "rollouts.max_workers": 1,
+    "sft.max_tokens": 4096,
+    "sft.batch_size": 2,
+    "sft.max_steps": 4,
+    "sft.checkpoint_every": 1,
+    "sft.threads": 1,
+    "grpo.updates": 2,
+    "grpo.questions_per_update": 2,
+    "grpo.group_size": 2,
+    "grpo.threads": 1,
+    "engine.threads": 1,
+    "engine.dtype": "float32",
+    "evaluation.max_questions": 4,
+    "evaluation.concurrency": 4,
 }
 
 
 def command(root: Path | str, model: Path, *more: str) -> list[str]:
     settings = _SMALL | {"run.root": root, "run.name": "small", "models.policy": model}
     overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    return [str(Path(sys.executable).with_name("medr")), "run", "-c", str(QUICKSTART), *overrides, *more]
+    return [
+        str(Path(sys.executable).with_name("medr")),
+        "run",
+        "-c",
+        str(QUICKSTART),
+        *overrides,
+        *more,
+    ]
 
 
 def run(root: Path | str, model: Path, *more: str) -> str:
@@ -62,27 +101,43 @@ def ids(root: Path | str) -> tuple[list[str], list[str]]:
     """Question ids and trajectory ids of a run."""
     directory = RunDirectory(f"{root}/small")
     questions = directory.stage("questions").read_records("questions.parquet", Question)
-    trajectories = directory.stage("trajectories").read_records("trajectories.parquet", FilteredTrajectory)
-    return [one.question_id for one in questions], [one.trajectory.trajectory_id for one in trajectories]
+    trajectories = directory.stage("trajectories").read_records(
+        "trajectories.parquet", FilteredTrajectory
+    )
+    return [one.question_id for one in questions], [
+        one.trajectory.trajectory_id for one in trajectories
+    ]
 
 
 def test_every_stage_ends_in_the_report(finished: Path) -> None:
     report = json.loads((finished / "small" / "report.json").read_text(encoding="utf-8"))
     assert [name for name in STAGES if report["stages"][name]["seconds"] <= 0] == []
     assert 11_900 < report["corpus"]["citations"] <= report["corpus"]["records"] == 12_000
-    assert min(report["entities"]["rare"], report["graph"]["relations"], report["questions"]["accepted"]) > 0
+    assert (
+        min(
+            report["entities"]["rare"],
+            report["graph"]["relations"],
+            report["questions"]["accepted"],
+        )
+        > 0
+    )
     assert report["trajectories"]["accepted"] >= 0.7 * report["trajectories"]["train_questions"]
-    assert {name: report["evaluation"][name]["n"] for name in ("base", "sft", "grpo")} == dict.fromkeys(
-        ("base", "sft", "grpo"), 4)
+    assert {
+        name: report["evaluation"][name]["n"] for name in ("base", "sft", "grpo")
+    } == dict.fromkeys(("base", "sft", "grpo"), 4)
     assert 0 <= report["evaluation"]["grpo_vs_sft"]["p_value"] <= 1
     assert "exact match" in (finished / "small" / "report.md").read_text(encoding="utf-8").lower()
 
 
 def test_no_heldout_question_is_trained_on_or_judged_by_accident(finished: Path) -> None:
     directory = RunDirectory(str(finished / "small"))
-    split = {one.question_id: one.split for one in directory.stage("questions").read_records(
-        "questions.parquet", Question)}
-    trained = directory.stage("trajectories").read_records("trajectories.parquet", FilteredTrajectory)
+    split = {
+        one.question_id: one.split
+        for one in directory.stage("questions").read_records("questions.parquet", Question)
+    }
+    trained = directory.stage("trajectories").read_records(
+        "trajectories.parquet", FilteredTrajectory
+    )
     results = directory.stage("evaluation").read_records("results.parquet", EvaluationResult)
     assert {split[one.trajectory.question_id] for one in trained} == {"train"}
     assert {split[one.item_id] for one in results} == {"heldout"}
@@ -91,8 +146,12 @@ def test_no_heldout_question_is_trained_on_or_judged_by_accident(finished: Path)
 def test_a_trajectory_is_traced_down_to_its_sentence(finished: Path, model: Path) -> None:
     trajectory = ids(finished)[1][0]
     medr = str(Path(sys.executable).with_name("medr"))
-    shown = subprocess.run([medr, "trace", trajectory, "--run", str(finished / "small")], capture_output=True,
-                           text=True, check=True).stdout
+    shown = subprocess.run(
+        [medr, "trace", trajectory, "--run", str(finished / "small")],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     for kind in ("traj-", "q-", "chain-", "rel-", "HPO:"):
         assert kind in shown
 
@@ -114,16 +173,30 @@ def has_files(folder: Path, pattern: str) -> Callable[[], bool]:
     return lambda: any(not one.name.startswith(".") for one in folder.glob(pattern))
 
 
-@pytest.mark.parametrize(("stage", "pattern"), [
-    ("graph", "parts/*.parquet"), ("trajectories", "parts/*.parquet"), ("sft", "train/checkpoint_*")])
+@pytest.mark.parametrize(
+    ("stage", "pattern"),
+    [
+        ("graph", "parts/*.parquet"),
+        ("trajectories", "parts/*.parquet"),
+        ("sft", "train/checkpoint_*"),
+    ],
+)
 def test_after_kill_9_the_run_resumes_and_ends_with_the_same_data(
-    stage: str, pattern: str, finished: Path, model: Path, tmp_path: Path,
+    stage: str,
+    pattern: str,
+    finished: Path,
+    model: Path,
+    tmp_path: Path,
 ) -> None:
-    for name in STAGES[:STAGES.index(stage)]:
+    for name in STAGES[: STAGES.index(stage)]:
         shutil.copytree(finished / "small" / name, tmp_path / "small" / name)
     folder = tmp_path / "small" / stage
-    process = subprocess.Popen(command(tmp_path, model, "--until", "sft"), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command(tmp_path, model, "--until", "sft"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     reached = has_files(folder, pattern)
     while process.poll() is None and not reached():
         time.sleep(0.02)

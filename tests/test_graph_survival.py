@@ -1,5 +1,6 @@
-"""What a night can bring to the growing of graphs and the drafting of questions: killed workers, a killed driver. Graph
-and questions are the same afterwards, with one worker and with four, and what was finished is not made again."""
+"""What a night can bring to the growing of graphs and the drafting of questions: killed workers, a
+killed driver. Graph and questions are the same afterwards, with one worker and with four, and what
+was finished is not made again."""
 
 import os
 import shutil
@@ -42,16 +43,34 @@ def _command(prepared: Path, root: Path, actors: int) -> list[str]:
     """``medr graph run`` on a copy of the prepared run."""
     if not (root / "default").exists():
         shutil.copytree(prepared / "default", root / "default")
-    return ["graph", "run", "-c", str(prepared / "config.yaml"), "--set", f"run.root={root}", "--set",
-            f"graph.workers={actors}"]
+    return [
+        "graph",
+        "run",
+        "-c",
+        str(prepared / "config.yaml"),
+        "--set",
+        f"run.root={root}",
+        "--set",
+        f"graph.workers={actors}",
+    ]
 
 
 def _questions(prepared: Path, grown: Path, root: Path, actors: int) -> list[str]:
     """``medr questions generate`` on a copy of the run with the graph."""
     if not (root / "default").exists():
         shutil.copytree(grown / "default", root / "default")
-    return ["questions", "generate", "-c", str(prepared / "config.yaml"), "--set", f"run.root={root}", "--set",
-            "graph.workers=4", "--set", f"questions.workers={actors}"]
+    return [
+        "questions",
+        "generate",
+        "-c",
+        str(prepared / "config.yaml"),
+        "--set",
+        f"run.root={root}",
+        "--set",
+        "graph.workers=4",
+        "--set",
+        f"questions.workers={actors}",
+    ]
 
 
 def _graph(root: Path) -> Path:
@@ -65,7 +84,10 @@ def _tables(root: Path) -> dict[str, bytes]:
 def _made(root: Path) -> dict[str, int]:
     """When each finished part was written."""
     parts = _graph(root) / "parts"
-    return {path.name: (parts / f"{path.stem[1:]}.parquet").stat().st_mtime_ns for path in parts.glob("_*.json")}
+    return {
+        path.name: (parts / f"{path.stem[1:]}.parquet").stat().st_mtime_ns
+        for path in parts.glob("_*.json")
+    }
 
 
 def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(
@@ -108,7 +130,10 @@ def test_questions_are_the_same_after_a_killed_driver_and_killed_workers(
     wait_for_parts(process, folder / "parts" / "accepted", 2, "seeds-*.parquet")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    made = {path: path.stat().st_mtime_ns for path in (folder / "parts" / "accepted").glob("seeds-*.parquet")}
+    made = {
+        path: path.stat().st_mtime_ns
+        for path in (folder / "parts" / "accepted").glob("seeds-*.parquet")
+    }
     process = start(killed, *_questions(prepared, grown, killed, 1))
     wait_for_parts(process, folder / "parts" / "accepted", len(made) + 1, "seeds-*.parquet")
     for one in workers(process, "DraftingWorker"):

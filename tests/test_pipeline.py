@@ -1,4 +1,5 @@
-"""Skipping, resuming, re-running and refusing: the pipeline with two toy stages, in process and killed for real."""
+"""Skipping, resuming, re-running and refusing: the pipeline with two toy stages, in process and
+killed for real."""
 
 import io
 import os
@@ -30,15 +31,25 @@ def run_here(config: PipelineConfig, uses_ray: bool = False, **options: object) 
     """Run the toy pipeline in this process and return what it printed."""
     printed = io.StringIO()
     pipeline.run_pipeline(
-        config, console=Console(file=printed, width=200), stages=toy_pipeline.toy_stages(uses_ray),
-        report=toy_pipeline.toy_report, **options)  # type: ignore[arg-type]
+        config,
+        console=Console(file=printed, width=200),
+        stages=toy_pipeline.toy_stages(uses_ray),
+        report=toy_pipeline.toy_report,
+        **options,
+    )  # type: ignore[arg-type]
     return printed.getvalue()
 
 
-def run_process(root: Path, *overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_process(
+    root: Path, *overrides: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(TOY), str(root), *overrides], env=os.environ | environment,
-        capture_output=True, text=True, check=False)
+        [sys.executable, str(TOY), str(root), *overrides],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def data_files(root: Path) -> dict[str, bytes]:
@@ -95,7 +106,9 @@ def test_dry_run_says_why_and_changes_nothing(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     printed = run_here(config_for(tmp_path, "chains.max_hops=3"), dry_run=True)
     assert [" ".join(line.split()) for line in printed.splitlines()] == [
-        "numbers skip done earlier, 5 parts", "total would run its configuration or inputs changed"]
+        "numbers skip done earlier, 5 parts",
+        "total would run its configuration or inputs changed",
+    ]
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -106,7 +119,9 @@ def test_an_unknown_stage_names_the_nearest(tmp_path: Path) -> None:
         run_here(config_for(tmp_path), from_stage="total", until_stage="numbers")
 
 
-def test_ray_is_started_only_for_a_stage_that_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_is_started_only_for_a_stage_that_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started = []
 
     @contextmanager
@@ -129,12 +144,18 @@ def test_the_saved_configuration_loads_back_and_holds_no_secret(
     config = config_for(tmp_path, "graph.steps=2")
     run_here(config)
     assert load_config(tmp_path / "toy" / "config.yaml", environment={}) == config
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"sk-do-not-store" in path.read_bytes()]
+    assert not [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and b"sk-do-not-store" in path.read_bytes()
+    ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["numbers:0", "numbers:3", "total:0"])
-def test_a_killed_run_resumes_to_the_same_data_without_redoing_parts(tmp_path: Path, point: str) -> None:
+def test_a_killed_run_resumes_to_the_same_data_without_redoing_parts(
+    tmp_path: Path, point: str
+) -> None:
     assert run_process(tmp_path / "whole").returncode == 0
     log = tmp_path / "log"
     killed = run_process(tmp_path / "killed", TOY_KILL=point, TOY_LOG=str(log))
@@ -149,7 +170,9 @@ def test_a_killed_run_resumes_to_the_same_data_without_redoing_parts(tmp_path: P
 def test_a_second_process_is_refused_and_a_dead_ones_lock_is_taken_over(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    holder = subprocess.Popen([sys.executable, str(TOY), str(tmp_path)], env=os.environ | {"TOY_HOLD": str(pipe)})
+    holder = subprocess.Popen(
+        [sys.executable, str(TOY), str(tmp_path)], env=os.environ | {"TOY_HOLD": str(pipe)}
+    )
     try:
         assert pipe.read_text() == "holding"
         with pytest.raises(MedrError, match=f"process {holder.pid} on"):
@@ -171,6 +194,9 @@ def test_every_stage_is_there_under_its_name_with_its_needs_before_it() -> None:
 def test_planning_imports_nothing_heavy() -> None:
     program = (
         "import sys; from medr_ray.pipeline import load_stages; load_stages(); "
-        "print(*sorted({'ray', 'torch', 'transformers', 'lancedb', 'ortools'} & set(sys.modules)))")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        "print(*sorted({'ray', 'torch', 'transformers', 'lancedb', 'ortools'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == ""

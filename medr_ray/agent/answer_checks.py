@@ -1,11 +1,13 @@
-"""Search, verify, synthesise (paper section 5): how often an agent checked an answer before it gave it.
+"""Search, verify, synthesise (paper section 5): how often an agent checked an answer before it gave
+it.
 
-A candidate is stated where a thought names one in so many words (see ``state``), or names what later is the answer.
-A call after that, or beside it, is a check of the candidate when it asks for it together with something the question
-is about, or when it shows it in a document that had not shown it before; a call that failed, was malformed, not run,
-or answered from an earlier identical one checks nothing. A round is a reply with at least one check: calls side by
-side are one round. An answer that is a part of the name of something found on the way ("neonatal X" of "fetal and
-neonatal X") is not named by naming that.
+A candidate is stated where a thought names one in so many words (see ``state``), or names what
+later is the answer. A call after that, or beside it, is a check of the candidate when it asks for
+it together with something the question is about, or when it shows it in a document that had not
+shown it before; a call that failed, was malformed, not run, or answered from an earlier identical
+one checks nothing. A round is a reply with at least one check: calls side by side are one round. An
+answer that is a part of the name of something found on the way ("neonatal X" of "fetal and neonatal
+X") is not named by naming that.
 """
 
 import re
@@ -22,8 +24,8 @@ _SHORTEST = 3  # characters; a shorter answer ("5") stands in any text
 
 @dataclass(frozen=True)
 class VerificationCount:
-    """``rounds`` of verification, the ``checks`` (calls) in them, and the further ``documents`` that turned out to name
-    a candidate after it was stated."""
+    """``rounds`` of verification, the ``checks`` (calls) in them, and the further ``documents``
+    that turned out to name a candidate after it was stated."""
 
     rounds: int
     checks: int
@@ -31,7 +33,8 @@ class VerificationCount:
 
 
 def verification(trajectory: Trajectory) -> VerificationCount:
-    """What was checked; a pure function of the dialogue. Rows without document ids per call count by queries alone."""
+    """What was checked; a pure function of the dialogue. Rows without document ids per call count
+    by queries alone."""
     watch = _Watch(trajectory)
     checks_of = [watch.checks(step) for step in steps_of(trajectory)]
     return VerificationCount(sum(map(bool, checks_of)), sum(checks_of), watch.further)
@@ -53,12 +56,16 @@ class _Watch:
         """The checks among a step's calls."""
         for candidate in self._stated(step.thought):
             if candidate not in self._naming:
-                self._naming[candidate] = {one for one, text in self._shown if names_in(text, [candidate])}
+                self._naming[candidate] = {
+                    one for one, text in self._shown if names_in(text, [candidate])
+                }
         return sum([self._is_check(one) for one in step.observed if one.event.status == "ok"])
 
     def _stated(self, thought: str) -> Iterable[str]:
         named = named_in(thought)
-        self._longer |= {text for kind, text in named if kind == FINDING and _is_longer(text, self._answer)}
+        self._longer |= {
+            text for kind, text in named if kind == FINDING and _is_longer(text, self._answer)
+        }
         yield from (text for kind, text in named if kind == CANDIDATE)
         yield from names_in(self._plain(thought), self._answer)
 

@@ -1,9 +1,10 @@
 """Running what a reply calls for.
 
-What holds: every attempt gets exactly one response, in order; calls of one reply run concurrently and one's failure
-does not touch the others; a tool's failure, its deadline included, is an observation, a tool that breaks ends the
-rollout as InfrastructureError; a call that was made before with the same arguments and succeeded is answered from what
-it returned, without running again, while one that failed may be tried again.
+What holds: every attempt gets exactly one response, in order; calls of one reply run concurrently
+and one's failure does not touch the others; a tool's failure, its deadline included, is an
+observation, a tool that breaks ends the rollout as InfrastructureError; a call that was made before
+with the same arguments and succeeded is answered from what it returned, without running again,
+while one that failed may be tried again.
 """
 
 import asyncio
@@ -23,7 +24,11 @@ from medr_ray.core.errors import InfrastructureError, MedrError, ModelError, Too
 from medr_ray.core.records import Question, ToolEvent, canonical_json
 from medr_ray.tools.base import Tool, ToolResult
 
-NO_CALLS_LEFT, NO_TIME_LEFT, CUT_OFF = "no tool calls are left", "the time is nearly spent", "the reply was cut off"
+NO_CALLS_LEFT, NO_TIME_LEFT, CUT_OFF = (
+    "no tool calls are left",
+    "the time is nearly spent",
+    "the reply was cut off",
+)
 Attempt = ToolCall | str
 _Key = tuple[str, str]
 
@@ -49,7 +54,8 @@ class Calls:
         self.repeats = 0
 
     async def answer(self, attempts: Sequence[Attempt]) -> list[Observed]:
-        """Run the attempts that fit the budget; one response each, in order. Raises InfrastructureError."""
+        """Run the attempts that fit the budget; one response each, in order. Raises
+        InfrastructureError."""
         settings = self._settings
         room = max(0, settings.agent.max_tool_calls - self.made)
         why = NO_CALLS_LEFT
@@ -64,7 +70,11 @@ class Calls:
         """Those that were not answered before, each once, all at the same time."""
         new: dict[_Key, asyncio.Task[Observed]] = {}
         for index, one in enumerate(attempts):
-            if isinstance(one, ToolCall) and (key := call_key(one)) not in self._returned and key not in new:
+            if (
+                isinstance(one, ToolCall)
+                and (key := call_key(one)) not in self._returned
+                and key not in new
+            ):
                 new[key] = asyncio.create_task(self._call(one, self.made + index))
         try:
             return dict(zip(new, await asyncio.gather(*new.values()), strict=True))
@@ -97,12 +107,22 @@ class Calls:
             result = await self._run_tool(call, simulated, limit)
             text, documents, status = result.text, tuple(result.documents), "ok"
         except DeadlinePassed as passed:
-            text, abandoned = f"error: {call.name} did not answer within {limit:.3g} s", passed.abandoned
+            text, abandoned = (
+                f"error: {call.name} did not answer within {limit:.3g} s",
+                passed.abandoned,
+            )
         except (ToolError, ModelError) as error:
             text = f"error: {error}"
-        event = ToolEvent(call.name, _written(call.arguments), status, round(time.monotonic() - started, 4), simulated,
-                          abandoned=abandoned, documents=documents)
-        return Observed(event, text[:settings.agent.observation_chars])
+        event = ToolEvent(
+            call.name,
+            _written(call.arguments),
+            status,
+            round(time.monotonic() - started, 4),
+            simulated,
+            abandoned=abandoned,
+            documents=documents,
+        )
+        return Observed(event, text[: settings.agent.observation_chars])
 
     async def _run_tool(self, call: ToolCall, simulated: bool, limit: float) -> ToolResult:
         tool = self._tools.get(call.name)
@@ -116,18 +136,25 @@ class Calls:
             raise ToolError(f"{call.name} timed out") from None
         except (MedrError, DeadlinePassed):
             raise
-        except Exception as error:  # a tool may be anybody's code; what breaks in it is never the agent's doing
-            raise InfrastructureError(f"the tool {call.name} broke: {type(error).__name__}: {error}") from error
+        except (
+            Exception
+        ) as error:  # a tool may be anybody's code; what breaks in it is never the agent's doing
+            raise InfrastructureError(
+                f"the tool {call.name} broke: {type(error).__name__}: {error}"
+            ) from error
 
 
 def skipped(attempt: Attempt, why: str) -> Observed:
     """An attempt that is not run."""
-    name, arguments = (attempt.name, _written(attempt.arguments)) if isinstance(attempt, ToolCall) else ("", "")
+    name, arguments = (
+        (attempt.name, _written(attempt.arguments)) if isinstance(attempt, ToolCall) else ("", "")
+    )
     return Observed(ToolEvent(name, arguments, "skipped", 0.0, False), f"error: not run: {why}")
 
 
 def call_key(call: ToolCall) -> _Key:
-    """What makes two calls identical: the tool and its arguments, whatever their order and spacing."""
+    """What makes two calls identical: the tool and its arguments, whatever their order and
+    spacing."""
     return call.name, canonical_json(_spaced(call.arguments))
 
 

@@ -1,7 +1,8 @@
 """Waiting with a deadline that holds even for what ignores its cancellation.
 
-What holds: ``bounded`` returns or raises within the given seconds and a moment; what does not stop when cancelled is
-left behind, watched so that its late failure is no noise, and reported as abandoned.
+What holds: ``bounded`` returns or raises within the given seconds and a moment; what does not stop
+when cancelled is left behind, watched so that its late failure is no noise, and reported as
+abandoned.
 """
 
 import asyncio
@@ -26,8 +27,8 @@ class DeadlinePassed(Exception):
 
 
 async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
-    """What ``work`` returns or raises; DeadlinePassed after ``seconds``, at once where there are none. Cancelling this
-    cancels the work."""
+    """What ``work`` returns or raises; DeadlinePassed after ``seconds``, at once where there are
+    none. Cancelling this cancels the work."""
     if seconds <= 0:
         work.close()
         raise DeadlinePassed(abandoned=False)
@@ -59,9 +60,12 @@ def _forget(task: "asyncio.Future[Any]") -> None:
 
 
 class Clock:
-    """The seconds of one episode (``agent.seconds`` and the deadlines of its parts), from the moment it is made."""
+    """The seconds of one episode (``agent.seconds`` and the deadlines of its parts), from the
+    moment it is made."""
 
-    def __init__(self, question_id: str, agent: AgentConfig, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, question_id: str, agent: AgentConfig, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._question_id, self._agent, self._now = question_id, agent, now
         self._started = now()
 

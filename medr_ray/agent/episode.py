@@ -13,8 +13,8 @@ from medr_ray.core.records import Message, Question, Trajectory, Turn, Usage, co
 
 @dataclass
 class Episode:
-    """What was said so far. ``context``: tokens of the dialogue after the last reply, 0 where the policy counts none;
-    ``asked``: what was nearly spent when the answer was asked for."""
+    """What was said so far. ``context``: tokens of the dialogue after the last reply, 0 where the
+    policy counts none; ``asked``: what was nearly spent when the answer was asked for."""
 
     messages: list[Message]
     control_tokens: tuple[str, ...] = ()
@@ -51,17 +51,27 @@ class Episode:
         self.messages.pop()
         return self.steps[-1].observed
 
-    def trajectory(self, question: Question, mode: str, rollout: int, answer: str | None, stop: str) -> Trajectory:
+    def trajectory(
+        self, question: Question, mode: str, rollout: int, answer: str | None, stop: str
+    ) -> Trajectory:
         """The finished record."""
         events = tuple(one.event for step in self.steps for one in step.observed)
         state = state_of(self.steps)
         dialogue = [[m.role, m.content] for m in self.messages]
         return Trajectory(
             trajectory_id=content_id("traj", question.question_id, mode, rollout, dialogue),
-            question_id=question.question_id, mode=mode, rollout=rollout, messages=tuple(self.messages),
-            turns=tuple(self.turns), tool_events=events,
+            question_id=question.question_id,
+            mode=mode,
+            rollout=rollout,
+            messages=tuple(self.messages),
+            turns=tuple(self.turns),
+            tool_events=events,
             documents=tuple(dict.fromkeys(one for event in events for one in event.documents)),
-            answer=answer, stop_reason=stop,
+            answer=answer,
+            stop_reason=stop,
             usage=Usage(self._prompt_tokens, self._output_tokens, len(self.steps)),
             cost=self._cost if self.steps else None,
-            asked=self.asked, evidence=state.evidence, hypotheses=state.hypotheses)
+            asked=self.asked,
+            evidence=state.evidence,
+            hypotheses=state.hypotheses,
+        )

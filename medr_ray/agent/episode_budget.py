@@ -1,7 +1,7 @@
 """When the agent is asked for its answer: pure decisions over what was spent.
 
-What holds: the agent is asked while it can still answer. What it is shown last is cut so that an answer fits behind
-it, as far as tokens can be estimated.
+What holds: the agent is asked while it can still answer. What it is shown last is cut so that an
+answer fits behind it, as far as tokens can be estimated.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ _FEWEST = 60  # bytes of an observation that are always shown
 
 @dataclass(frozen=True)
 class Spent:
-    """What an episode has used: calls, identical calls among them, tokens of context (0 where the policy counts none),
-    seconds."""
+    """What an episode has used: calls, identical calls among them, tokens of context (0 where the
+    policy counts none), seconds."""
 
     calls: int
     repeats: int
@@ -28,7 +28,8 @@ class Spent:
 
 
 def nearly_spent(agent: AgentConfig, spent: Spent) -> str:
-    """What is nearly spent, or "". Tokens are when two more replies of full length would not fit."""
+    """What is nearly spent, or "". Tokens are when two more replies of full length would not
+    fit."""
     if spent.calls >= agent.max_tool_calls:
         return CALLS
     if spent.repeats > agent.max_repeats:
@@ -46,8 +47,8 @@ def estimated_tokens(text: str) -> int:
 
 
 def shown_last(texts: Sequence[str], agent: AgentConfig, context: int, frame: str) -> list[str]:
-    """The last observations, cut evenly so that with the rest of their message, ``frame``, they leave room for a full
-    reply; as they are where the context is not known (0)."""
+    """The last observations, cut evenly so that with the rest of their message, ``frame``, they
+    leave room for a full reply; as they are where the context is not known (0)."""
     if not context or not texts:
         return list(texts)
     room = agent.max_tokens - context - agent.max_turn_tokens - estimated_tokens(frame)
@@ -58,4 +59,8 @@ def shown_last(texts: Sequence[str], agent: AgentConfig, context: int, frame: st
 def cut_bytes(text: str, limit: int) -> str:
     """The text in at most ``limit`` bytes of UTF-8, with an ellipsis where it was longer."""
     data = text.encode()
-    return text if len(data) <= limit else data[:limit - len(_MORE.encode())].decode(errors="ignore").rstrip() + _MORE
+    return (
+        text
+        if len(data) <= limit
+        else data[: limit - len(_MORE.encode())].decode(errors="ignore").rstrip() + _MORE
+    )

@@ -1,9 +1,10 @@
 """The reason-act loop: one question, one policy, real tools, a budget; a Trajectory comes out.
 
-What holds: every reply ends up in the dialogue as it was given; every call gets exactly one response, in call order;
-a tool's failure is an observation, a malformed call is answered with what is wrong; when calls, tokens or seconds are
-nearly spent, or the agent goes in circles, it is asked once for its answer. Infrastructure failures leave as
-InfrastructureError and never as a trajectory; nothing that hangs holds the rollout beyond its deadline.
+What holds: every reply ends up in the dialogue as it was given; every call gets exactly one
+response, in call order; a tool's failure is an observation, a malformed call is answered with what
+is wrong; when calls, tokens or seconds are nearly spent, or the agent goes in circles, it is asked
+once for its answer. Infrastructure failures leave as InfrastructureError and never as a trajectory;
+nothing that hangs holds the rollout beyond its deadline.
 """
 
 import asyncio
@@ -38,17 +39,27 @@ _SHORT = 200  # bytes of each response that are shown again where the whole did 
 
 
 async def run_episode(
-    question: Question, policy: Policy, tools: Sequence[Tool], agent: AgentConfig, *,
-    mode: str, rollout: int = 0, faults: FaultPlan = NO_FAULTS, rarity: Callable[[str], float] | None = None,
+    question: Question,
+    policy: Policy,
+    tools: Sequence[Tool],
+    agent: AgentConfig,
+    *,
+    mode: str,
+    rollout: int = 0,
+    faults: FaultPlan = NO_FAULTS,
+    rarity: Callable[[str], float] | None = None,
 ) -> Trajectory:
     """Run the agent to its answer or the end of its budget.
 
-    A policy or a tool that offers ``async prepare`` is prepared first (see ``policies.Policy``). ``rarity`` gives a
-    word's weight for the tool policy, where one is configured (see ``tool_features``). Raises InfrastructureError when
-    a deadline of ``agent`` passes, the policy cannot be reached or a tool breaks.
+    A policy or a tool that offers ``async prepare`` is prepared first (see ``policies.Policy``).
+    ``rarity`` gives a word's weight for the tool policy, where one is configured (see
+    ``tool_features``). Raises InfrastructureError when a deadline of ``agent`` passes, the policy
+    cannot be reached or a tool breaks.
     """
     clock, tools = Clock(question.question_id, agent), for_episode(tools)
-    briefing = Briefing(question, tuple(tools), agent, prior_of(agent, question.text, tools, rarity))
+    briefing = Briefing(
+        question, tuple(tools), agent, prior_of(agent, question.text, tools, rarity)
+    )
     await _set_up(policy, briefing, clock)
     episode = Episode(briefing.opening(), tuple(getattr(policy, "control_tokens", ())))
     calls = Calls(tools, CallSettings(question, rollout, agent, faults, clock))
@@ -57,7 +68,8 @@ async def run_episode(
 
 
 async def _set_up(policy: Policy, briefing: Briefing, clock: Clock) -> None:
-    """Prepare what asks for it. Wrappers may hand the attribute on, so it is looked up and not checked for by type."""
+    """Prepare what asks for it. Wrappers may hand the attribute on, so it is looked up and not
+    checked for by type."""
     waiting = [one.prepare() for one in briefing.tools if hasattr(one, "prepare")]
     if hasattr(policy, "prepare"):
         waiting.append(policy.prepare(briefing))
@@ -70,7 +82,9 @@ async def _set_up(policy: Policy, briefing: Briefing, clock: Clock) -> None:
 
 
 class _Run:
-    def __init__(self, briefing: Briefing, policy: Policy, clock: Clock, episode: Episode, calls: Calls) -> None:
+    def __init__(
+        self, briefing: Briefing, policy: Policy, clock: Clock, episode: Episode, calls: Calls
+    ) -> None:
         self._agent, self._language = briefing.agent, briefing.question.language
         self._policy, self._clock, self._episode, self._calls = policy, clock, episode, calls
 
@@ -87,14 +101,17 @@ class _Run:
             if not turn.finished:
                 if asked or not self._agent.ask_after_cut:
                     return None, STOP_REASON[TOKENS]
-                self._ask(TOKENS, [skipped(one, CUT_OFF) for one in reply.attempts if one != NO_ATTEMPT])
+                self._ask(
+                    TOKENS, [skipped(one, CUT_OFF) for one in reply.attempts if one != NO_ATTEMPT]
+                )
             elif asked:
                 return None, STOP_REASON[asked] if reply.calls else "malformed"
             else:
                 await self._observe(reply)
 
     async def _turn(self) -> PolicyTurn | None:
-        """The next reply; None when not even a short form of the last observation leaves room for one."""
+        """The next reply; None when not even a short form of the last observation leaves room for
+        one."""
         episode = self._episode
         turn = await self._clock.turn(self._policy.respond(episode.messages))
         if turn is not None or not episode.steps:
@@ -104,12 +121,20 @@ class _Run:
         return await self._clock.turn(self._policy.respond(episode.messages))
 
     async def _observe(self, reply: Reply) -> None:
-        """Answer the calls of a reply; where that uses up the budget, ask for the answer as well."""
+        """Answer the calls of a reply; where that uses up the budget, ask for the answer as
+        well."""
         observed = await self._calls.answer(reply.attempts)
         shown = estimated_tokens(render_responses([one.text for one in observed]))
         context = self._episode.context
-        reason = nearly_spent(self._agent, Spent(
-            self._calls.made, self._calls.repeats, context and context + shown, self._clock.elapsed()))
+        reason = nearly_spent(
+            self._agent,
+            Spent(
+                self._calls.made,
+                self._calls.repeats,
+                context and context + shown,
+                self._clock.elapsed(),
+            ),
+        )
         if reason:
             self._ask(reason, observed)
         else:
@@ -123,4 +148,6 @@ class _Run:
         tail = wrap_up(self._language, state_of(episode.steps) if agent.recap else None)
         frame = render_responses([""] * len(observed)) + tail
         texts = shown_last([one.text for one in observed], agent, episode.context, frame)
-        episode.observe([replace(one, text=text) for one, text in zip(observed, texts, strict=True)], tail)
+        episode.observe(
+            [replace(one, text=text) for one, text in zip(observed, texts, strict=True)], tail
+        )

@@ -8,7 +8,8 @@ SIMULATED = "the service is temporarily unavailable, try again or use another to
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """Which tool calls fail: a pure function of seed, question, rollout and the call's number in the episode."""
+    """Which tool calls fail: a pure function of seed, question, rollout and the call's number in
+    the episode."""
 
     rate: float = 0.0
     seed: int = 0

@@ -14,13 +14,18 @@ from medr_ray.tools.base import Tool
 
 @functools.cache
 def _text(name: str) -> str:
-    return resources.files("medr_ray.agent").joinpath("prompts", name).read_text(encoding="utf-8").strip()
+    return (
+        resources.files("medr_ray.agent")
+        .joinpath("prompts", name)
+        .read_text(encoding="utf-8")
+        .strip()
+    )
 
 
 @dataclass(frozen=True)
 class Briefing:
-    """What an episode begins with. ``prior``: how likely the medical retriever is used first, null when no tool policy
-    is configured."""
+    """What an episode begins with. ``prior``: how likely the medical retriever is used first, null
+    when no tool policy is configured."""
 
     question: Question
     tools: tuple[Tool, ...]
@@ -28,8 +33,8 @@ class Briefing:
     prior: float | None = None
 
     def opening(self, native: bool = False) -> list[Message]:
-        """The system message with the tools, and the question. ``native``: for an endpoint that is given the tools
-        apart from the dialogue."""
+        """The system message with the tools, and the question. ``native``: for an endpoint that is
+        given the tools apart from the dialogue."""
         return [Message("system", self._system(native)), Message("user", self.question.text)]
 
     def _system(self, native: bool) -> str:
@@ -45,13 +50,17 @@ class Briefing:
         if self.agent.prompt == "short":
             return ", ".join(tool.name for tool in self.tools)
         return "\n".join(
-            json.dumps({"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-                       ensure_ascii=False)
-            for tool in self.tools)
+            json.dumps(
+                {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+                ensure_ascii=False,
+            )
+            for tool in self.tools
+        )
 
 
 def wrap_up(language: str, state: AgentState | None = None) -> str:
-    """The one request for an answer when the budget is nearly spent; with the state, what was gathered as well."""
+    """The one request for an answer when the budget is nearly spent; with the state, what was
+    gathered as well."""
     request = _text(f"wrap_up.{language}.txt")
     return request if state is None else f"{_recap(language, state)}\n{request}"
 
@@ -66,14 +75,24 @@ def _recap(language: str, state: AgentState) -> str:
     for edge in state.evidence:
         if edge.kind == FOUND:
             found.setdefault(edge.source, []).append(edge.target)
-    candidates = dict.fromkeys(one.text for one in state.hypotheses if one.kind in (CANDIDATE, ANSWER))
-    support = {name: [edge.source for edge in state.evidence if (edge.kind, edge.target) == (NAMES, name)]
-               for name in candidates}
-    return (_text(f"recap.{language}.txt")
-            .replace("{found}", _listed(found)).replace("{candidates}", _listed(support)))
+    candidates = dict.fromkeys(
+        one.text for one in state.hypotheses if one.kind in (CANDIDATE, ANSWER)
+    )
+    support = {
+        name: [edge.source for edge in state.evidence if (edge.kind, edge.target) == (NAMES, name)]
+        for name in candidates
+    }
+    return (
+        _text(f"recap.{language}.txt")
+        .replace("{found}", _listed(found))
+        .replace("{candidates}", _listed(support))
+    )
 
 
 def _listed(items: dict[str, list[str]]) -> str:
     """One line each; ids are others' words, so they are defused as all of theirs."""
-    lines = [f"- {name}: {', '.join(dict.fromkeys(documents)) or '-'}" for name, documents in items.items()]
+    lines = [
+        f"- {name}: {', '.join(dict.fromkeys(documents)) or '-'}"
+        for name, documents in items.items()
+    ]
     return "\n".join(defuse(" ".join(line.split())) for line in lines) or "-"

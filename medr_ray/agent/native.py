@@ -1,8 +1,8 @@
 """The dialogue as an endpoint with native tool calls sees it, and its replies in the text protocol.
 
-What holds: what is recorded is the text protocol whichever way the endpoint was asked, so all dialogues train alike;
-every native call becomes exactly one ``<tool_call>``, arguments that cannot be read included, and gets its response
-back under its own id.
+What holds: what is recorded is the text protocol whichever way the endpoint was asked, so all
+dialogues train alike; every native call becomes exactly one ``<tool_call>``, arguments that cannot
+be read included, and gets its response back under its own id.
 """
 
 import json
@@ -30,15 +30,23 @@ class _Said:
 
 
 class NativeDialogue:
-    """One episode's dialogue with an endpoint that is given the tools as ``schemas`` (OpenAI's ``tools``)."""
+    """One episode's dialogue with an endpoint that is given the tools as ``schemas`` (OpenAI's
+    ``tools``)."""
 
     def __init__(self, briefing: Briefing) -> None:
         self._system = briefing.opening(native=True)[0].content
         self._said: list[_Said] = []
         self.schemas: list[dict[str, Any]] = [
-            {"type": "function", "function": {
-                "name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}}
-            for tool in briefing.tools]
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": dict(tool.parameters),
+                },
+            }
+            for tool in briefing.tools
+        ]
 
     def sent(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """The recorded dialogue as the endpoint is to see it."""
@@ -59,7 +67,8 @@ class NativeDialogue:
         turn = len(self._said)
         calls = tuple(
             replace(one, id=one.id or f"call-{turn}-{number}", arguments=one.arguments or "{}")
-            for number, one in enumerate(result.tool_calls))
+            for number, one in enumerate(result.tool_calls)
+        )
         self._said.append(_Said(result.text, calls))
         return in_text(result.text, calls)
 
@@ -74,7 +83,8 @@ def in_text(content: str, calls: Sequence[FunctionCall]) -> str:
 
 
 def _call_in_json(call: FunctionCall) -> str:
-    """Arguments that are no JSON stay the text they are, which the protocol then names as the fault."""
+    """Arguments that are no JSON stay the text they are, which the protocol then names as the
+    fault."""
     try:
         arguments = json.loads(call.arguments)
     except (ValueError, RecursionError):
@@ -88,8 +98,13 @@ def _assistant(said: _Said) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": said.content}
     if said.calls:
         message["tool_calls"] = [
-            {"id": one.id, "type": "function", "function": {"name": one.name, "arguments": one.arguments}}
-            for one in said.calls]
+            {
+                "id": one.id,
+                "type": "function",
+                "function": {"name": one.name, "arguments": one.arguments},
+            }
+            for one in said.calls
+        ]
     return message
 
 
@@ -98,6 +113,8 @@ def _responses(content: str, calls: Sequence[FunctionCall]) -> list[dict[str, An
     if not calls:
         return [{"role": "user", "content": content}]
     texts, rest = parse_responses(content)
-    answered = [{"role": "tool", "tool_call_id": one.id, "content": text}
-                for one, text in zip(calls, texts, strict=True)]
+    answered = [
+        {"role": "tool", "tool_call_id": one.id, "content": text}
+        for one, text in zip(calls, texts, strict=True)
+    ]
     return answered + ([{"role": "user", "content": rest}] if rest else [])

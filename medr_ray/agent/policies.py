@@ -1,4 +1,5 @@
-"""Who decides the next turn: a language model behind a chat endpoint, or our own engine token by token.
+"""Who decides the next turn: a language model behind a chat endpoint, or our own engine token by
+token.
 
 A policy serves one episode and keeps that episode's state; it is cheap to make.
 """
@@ -17,13 +18,16 @@ from medr_ray.governor.failures import ContextLengthExceeded
 from medr_ray.llm.completions import ChatResult
 
 EMPTY_TURN = Turn((), (), (), -1)
-_SHORTEST_TOKEN = 3  # characters; a control token that could be a word or a sign is left in fetched text
+_SHORTEST_TOKEN = (
+    3  # characters; a control token that could be a word or a sign is left in fetched text
+)
 
 
 @dataclass(frozen=True)
 class PolicyTurn:
-    """One reply: its text, the tokens behind it where they are known, and what it used. ``finished`` is false when
-    the reply was cut off by a token limit; ``usd`` is what it cost, null when unknown."""
+    """One reply: its text, the tokens behind it where they are known, and what it used.
+    ``finished`` is false when the reply was cut off by a token limit; ``usd`` is what it cost, null
+    when unknown."""
 
     text: str
     turn: Turn = EMPTY_TURN
@@ -36,13 +40,13 @@ class PolicyTurn:
 class Policy(Protocol):
     """Decides the next assistant message. Raises InfrastructureError when it cannot be reached.
 
-    A policy may also offer ``async prepare(briefing: Briefing) -> None``, awaited once before the first message, and
-    ``control_tokens``, texts that tool responses must not hold as they are.
+    A policy may also offer ``async prepare(briefing: Briefing) -> None``, awaited once before the
+    first message, and ``control_tokens``, texts that tool responses must not hold as they are.
     """
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
-        """The next reply to a dialogue that grew since the last call, or None when no token budget is left; it may
-        then be asked again, with the last message shortened."""
+        """The next reply to a dialogue that grew since the last call, or None when no token budget
+        is left; it may then be asked again, with the last message shortened."""
         ...
 
 
@@ -50,10 +54,18 @@ Generate = Callable[[list[int], Sampling], Awaitable[Generation]]
 
 
 class EnginePolicy:
-    """Token in, token out: each prompt extends the tokens the engine saw and sampled before, never re-encoded."""
+    """Token in, token out: each prompt extends the tokens the engine saw and sampled before, never
+    re-encoded."""
 
-    def __init__(self, generate: Generate, renderer: ChatRenderer, agent: AgentConfig, temperature: float) -> None:
-        self._generate, self._renderer, self._agent, self._temperature = generate, renderer, agent, temperature
+    def __init__(
+        self, generate: Generate, renderer: ChatRenderer, agent: AgentConfig, temperature: float
+    ) -> None:
+        self._generate, self._renderer, self._agent, self._temperature = (
+            generate,
+            renderer,
+            agent,
+            temperature,
+        )
         self._ids: list[int] = []
         self._seen = 0
         special = getattr(renderer.tokenizer, "all_special_tokens", ())
@@ -67,11 +79,18 @@ class EnginePolicy:
         out = await self._generate(prompt, Sampling(max_tokens=room, temperature=self._temperature))
         self._ids, self._seen = [*prompt, *out.output_ids], len(messages)
         turn = Turn(tuple(prompt), out.output_ids, out.logprobs, out.version)
-        return PolicyTurn(out.text, turn, len(prompt), len(out.output_ids), out.finish_reason == "stop")
+        return PolicyTurn(
+            out.text, turn, len(prompt), len(out.output_ids), out.finish_reason == "stop"
+        )
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
-        """The tokens so far and those of the new messages; nothing is kept until it was replied to."""
-        new = [{"role": m.role, "content": m.content} for m in messages[self._seen:] if m.role != "assistant"]
+        """The tokens so far and those of the new messages; nothing is kept until it was replied
+        to."""
+        new = [
+            {"role": m.role, "content": m.content}
+            for m in messages[self._seen :]
+            if m.role != "assistant"
+        ]
         if not self._seen:
             return self._renderer.start(new)
         end = [] if self._ids[-1] == self._renderer.end_id else [self._renderer.end_id]
@@ -82,10 +101,11 @@ Complete = Callable[..., Awaitable[ChatResult]]
 
 
 class ChatPolicy:
-    """An OpenAI-compatible chat endpoint behind ``complete(messages)``, which raises ContextLengthExceeded when the
-    dialogue no longer fits and InfrastructureError when the endpoint stays out of reach. Under ``agent.tool_calls:
-    native`` it is called as ``complete(messages, tools=...)``. ``hint`` is shown to the model behind the question but
-    is no part of the recorded dialogue."""
+    """An OpenAI-compatible chat endpoint behind ``complete(messages)``, which raises
+    ContextLengthExceeded when the dialogue no longer fits and InfrastructureError when the endpoint
+    stays out of reach. Under ``agent.tool_calls: native`` it is called as ``complete(messages,
+    tools=...)``. ``hint`` is shown to the model behind the question but is no part of the recorded
+    dialogue."""
 
     def __init__(self, complete: Complete, hint: str = "") -> None:
         self._complete, self._hint = complete, hint
@@ -97,8 +117,11 @@ class ChatPolicy:
             self._native = NativeDialogue(briefing)
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
-        sent = self._native.sent(messages) if self._native else [
-            {"role": m.role, "content": m.content} for m in messages]
+        sent = (
+            self._native.sent(messages)
+            if self._native
+            else [{"role": m.role, "content": m.content} for m in messages]
+        )
         if self._hint:
             sent[1] = {"role": "user", "content": f"{sent[1]['content']}\n\n{self._hint}"}
         tools: dict[str, Any] = {"tools": self._native.schemas} if self._native else {}
@@ -108,4 +131,10 @@ class ChatPolicy:
             return None
         text = self._native.received(done) if self._native else done.text
         return PolicyTurn(
-            text, EMPTY_TURN, done.prompt_tokens, done.output_tokens, done.finish_reason != "length", done.usd)
+            text,
+            EMPTY_TURN,
+            done.prompt_tokens,
+            done.output_tokens,
+            done.finish_reason != "length",
+            done.usd,
+        )

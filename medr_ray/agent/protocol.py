@@ -1,10 +1,11 @@
 """The agent's text protocol, rendered and parsed in this one file.
 
-Assistant: ``<think>…</think>`` then ``<tool_call>{"name": …, "arguments": {…}}</tool_call>`` (several calls may
-follow one thought), or ``<think>…</think><answer>…</answer>``. Tool results come back as one user message with a
-``<tool_response>…</tool_response>`` per call, in call order. Parsing never raises: what is malformed is named in
-``Reply.problems`` and goes back to the agent as a tool response. A missing ``</answer>`` does not lose the answer.
-What a reply says after a ``<tool_response>`` of its own making is not read: nobody returned it.
+Assistant: ``<think>…</think>`` then ``<tool_call>{"name": …, "arguments": {…}}</tool_call>``
+(several calls may follow one thought), or ``<think>…</think><answer>…</answer>``. Tool results come
+back as one user message with a ``<tool_response>…</tool_response>`` per call, in call order.
+Parsing never raises: what is malformed is named in ``Reply.problems`` and goes back to the agent as
+a tool response. A missing ``</answer>`` does not lose the answer. What a reply says after a
+``<tool_response>`` of its own making is not read: nobody returned it.
 """
 
 import json
@@ -34,8 +35,9 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Reply:
-    """A parsed assistant message. ``attempts`` are its calls in order, a malformed one as the text that says what is
-    wrong with it; an answer ends the episode, and calls beside an answer are not run."""
+    """A parsed assistant message. ``attempts`` are its calls in order, a malformed one as the text
+    that says what is wrong with it; an answer ends the episode, and calls beside an answer are not
+    run."""
 
     thought: str
     attempts: tuple[ToolCall | str, ...]
@@ -55,15 +57,17 @@ class Reply:
 def parse_reply(text: str) -> Reply:
     """Read an assistant message."""
     thought = _THINK.search(text)
-    body = text[thought.end():] if thought else text
+    body = text[thought.end() :] if thought else text
     body = body.partition("<tool_response>")[0]
     answer = _ANSWER.search(body)
     attempts: list[ToolCall | str] = [_attempt(match.group(1)) for match in _CALL.finditer(body)]
     if answer is None and not attempts:
         attempts = [NO_ATTEMPT]
     return Reply(
-        thought=thought.group(1).strip() if thought else "", attempts=tuple(attempts),
-        answer=answer.group(1).strip() if answer else None)
+        thought=thought.group(1).strip() if thought else "",
+        attempts=tuple(attempts),
+        answer=answer.group(1).strip() if answer else None,
+    )
 
 
 def _attempt(text: str) -> ToolCall | str:
@@ -88,13 +92,19 @@ def _depth(value: Any) -> int:
     depth, level = 0, [value]
     while level:
         depth += 1
-        level = [inner for one in level for inner in (
-            one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())]
+        level = [
+            inner
+            for one in level
+            for inner in (
+                one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+            )
+        ]
     return depth
 
 
 def _no_object(arguments: Any) -> str:
-    """What is wrong with arguments that are no object; a text is what an endpoint could not read itself."""
+    """What is wrong with arguments that are no object; a text is what an endpoint could not read
+    itself."""
     if isinstance(arguments, str):
         try:
             json.loads(arguments)
@@ -109,7 +119,11 @@ def render_reply(thought: str, calls: Sequence[ToolCall] = (), answer: str | Non
     """An assistant message: the thought once, then the calls or the answer."""
     parts = [f"<think>{thought}</think>"]
     for call in calls:
-        parts.append(render_call(json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)))
+        parts.append(
+            render_call(
+                json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
+            )
+        )
     if answer is not None:
         parts.append(f"<answer>{answer}</answer>")
     return "\n".join(parts)
@@ -121,12 +135,14 @@ def render_call(value: str) -> str:
 
 
 def render_responses(responses: Sequence[str], control_tokens: Sequence[str] = ()) -> str:
-    """The user message that carries tool results, in call order. ``control_tokens``: see ``defuse``."""
-    return "\n".join(f"<tool_response>{defuse(one, control_tokens)}</tool_response>" for one in responses)
+    """The user message that carries tool results, in call order. ``control_tokens``: see
+    ``defuse``."""
+    return "\n".join(
+        f"<tool_response>{defuse(one, control_tokens)}</tool_response>" for one in responses
+    )
 
 
 def parse_responses(content: str) -> tuple[list[str], str]:
     """(tool results in call order, what follows them) of a user message."""
     found = list(_RESPONSE.finditer(content))
-    return [one.group(1) for one in found], content[found[-1].end():].strip() if found else content
-
+    return [one.group(1) for one in found], content[found[-1].end() :].strip() if found else content

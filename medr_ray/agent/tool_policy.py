@@ -1,8 +1,9 @@
-"""The tool-selection policy P(medical retriever | s, q) = σ(wᵀφ(s, q)) (paper section 2.2), kept as JSON.
+"""The tool-selection policy P(medical retriever | s, q) = σ(wᵀφ(s, q)) (paper section 2.2), kept as
+JSON.
 
-With two tools the paper's two sigmoids say the same thing twice, so there is one. A feature that is missing (NaN)
-counts as its mean. It is fitted from what agents did (``tool_fitting``), and the prompt says it as a prior: it never
-overrides the agent.
+With two tools the paper's two sigmoids say the same thing twice, so there is one. A feature that is
+missing (NaN) counts as its mean. It is fitted from what agents did (``tool_fitting``), and the
+prompt says it as a prior: it never overrides the agent.
 """
 
 import functools
@@ -22,8 +23,8 @@ from medr_ray.tools.base import Tool
 
 @dataclass(frozen=True)
 class ToolPolicy:
-    """w, in units of the standardised features; ``calls`` is how many choices it was fitted on, ``share`` the share of
-    them that went to the medical retriever."""
+    """w, in units of the standardised features; ``calls`` is how many choices it was fitted on,
+    ``share`` the share of them that went to the medical retriever."""
 
     features: tuple[str, ...]
     mean: tuple[float, ...]
@@ -36,7 +37,11 @@ class ToolPolicy:
 
     def probabilities(self, features: Sequence[Sequence[float]]) -> np.ndarray:
         """Of the next call going to the medical retriever, one for each row of (n, features)."""
-        margin = standardised(np.asarray(features, float), self.mean, self.scale) @ np.array(self.weights) + self.bias
+        margin = (
+            standardised(np.asarray(features, float), self.mean, self.scale)
+            @ np.array(self.weights)
+            + self.bias
+        )
         return 0.5 * (1 + np.tanh(0.5 * margin))  # σ, which overflows nowhere when written so
 
     def save(self, uri: str) -> None:
@@ -47,7 +52,9 @@ class ToolPolicy:
 
 
 def standardised(
-    features: np.ndarray, mean: Sequence[float] | np.ndarray, scale: Sequence[float] | np.ndarray,
+    features: np.ndarray,
+    mean: Sequence[float] | np.ndarray,
+    scale: Sequence[float] | np.ndarray,
 ) -> np.ndarray:
     """(features - mean) / scale, and 0 for what is missing."""
     z = (features - np.asarray(mean)) / np.asarray(scale)
@@ -56,7 +63,8 @@ def standardised(
 
 @functools.cache
 def load_tool_policy(uri: str) -> ToolPolicy:
-    """A saved policy, read once per process. Raises ConfigError that names the file and the remedy."""
+    """A saved policy, read once per process. Raises ConfigError that names the file and the
+    remedy."""
     fs, path = locate(uri)
     try:
         with fs.open_input_stream(path) as stream:
@@ -64,18 +72,26 @@ def load_tool_policy(uri: str) -> ToolPolicy:
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"agent.tool_policy: {uri} is no fitted tool policy: {error}") from error
     if policy.features != FEATURES:
-        raise ConfigError(f"agent.tool_policy: {uri} was fitted on other features ({', '.join(policy.features)}): "
-                          f"fit it again, on {', '.join(FEATURES)}")
+        raise ConfigError(
+            f"agent.tool_policy: {uri} was fitted on other features ({', '.join(policy.features)}): "
+            f"fit it again, on {', '.join(FEATURES)}"
+        )
     return policy
 
 
-def prior_of(agent: AgentConfig, question: str, tools: Sequence[Tool], rarity: Rarity | None) -> float | None:
-    """How likely the first call goes to the medical retriever; null when no policy is configured. Raises ConfigError
-    when the agent has not both tools."""
+def prior_of(
+    agent: AgentConfig, question: str, tools: Sequence[Tool], rarity: Rarity | None
+) -> float | None:
+    """How likely the first call goes to the medical retriever; null when no policy is configured.
+    Raises ConfigError when the agent has not both tools."""
     if agent.tool_policy is None:
         return None
     missing = [one for one in (MEDICAL, GENERAL) if one not in {tool.name for tool in tools}]
     if missing:
-        raise ConfigError(f"agent.tool_policy chooses between {MEDICAL} and {GENERAL}: add {', '.join(missing)} to "
-                          "agent.tools, or leave agent.tool_policy out")
-    return float(load_tool_policy(agent.tool_policy).probabilities([features_of(question, (), rarity)])[0])
+        raise ConfigError(
+            f"agent.tool_policy chooses between {MEDICAL} and {GENERAL}: add {', '.join(missing)} to "
+            "agent.tools, or leave agent.tool_policy out"
+        )
+    return float(
+        load_tool_policy(agent.tool_policy).probabilities([features_of(question, (), rarity)])[0]
+    )

@@ -1,7 +1,9 @@
-"""A dialogue as steps: what the agent thought, what it called, and what each call was answered with.
+"""A dialogue as steps: what the agent thought, what it called, and what each call was answered
+with.
 
-What holds: an observation is paired with the event of its call, in call order; a dialogue in which the numbers of
-both differ (rows of an earlier form, where calls beyond the budget had no response) pairs as many as there are.
+What holds: an observation is paired with the event of its call, in call order; a dialogue in which
+the numbers of both differ (rows of an earlier form, where calls beyond the budget had no response)
+pairs as many as there are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +23,8 @@ class Observed:
 
 @dataclass(frozen=True)
 class Step:
-    """One reply: its thought, its answer if it gave one, and its calls with what they were answered with."""
+    """One reply: its thought, its answer if it gave one, and its calls with what they were answered
+    with."""
 
     thought: str
     answer: str | None = None
@@ -40,6 +43,8 @@ def _steps(messages: Sequence[Message], events: Sequence[ToolEvent]) -> Iterable
             continue
         reply = parse_reply(message.content)
         following = messages[index + 1] if index + 1 < len(messages) else None
-        texts = parse_responses(following.content)[0] if following and following.role == "user" else []
-        own, waiting = waiting[:len(texts)], waiting[len(texts):]
+        texts = (
+            parse_responses(following.content)[0] if following and following.role == "user" else []
+        )
+        own, waiting = waiting[: len(texts)], waiting[len(texts) :]
         yield Step(reply.thought, reply.answer, tuple(map(Observed, own, texts)))

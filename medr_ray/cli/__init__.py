@@ -1,1 +1,2 @@
-"""The command line, one module per command group. Command bodies import what they need, so `medr --help` is quick."""
+"""The command line, one module per command group. Command bodies import what they need, so `medr
+--help` is quick."""

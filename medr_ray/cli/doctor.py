@@ -17,7 +17,9 @@ def doctor(config: OptionalConfigFile = None, overrides: Overrides = None) -> No
     console = Console()
     findings = examine(resolve(config, overrides))
     for one in findings:
-        line = Text.assemble((f"{one.status:<5}", _STYLES[one.status]), f"{one.subject:<18}", one.detail)
+        line = Text.assemble(
+            (f"{one.status:<5}", _STYLES[one.status]), f"{one.subject:<18}", one.detail
+        )
         console.print(line, soft_wrap=True)
         if one.status != "ok":
             console.print(Text(f"     -> {one.remedy}"), soft_wrap=True)

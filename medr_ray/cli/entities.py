@@ -21,18 +21,29 @@ _MOST_BARS = 40
 
 def show(
     config: ConfigFile,
-    name: Annotated[str | None, typer.Argument(
-        metavar="NAME", show_default=False, help="A concept, by name, alias or id; without it, the stage.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            show_default=False,
+            help="A concept, by name, alias or id; without it, the stage.",
+        ),
+    ] = None,
     overrides: Overrides = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows to show, with NAME of each list.")] = 5,
+    rows: Annotated[
+        int, typer.Option("--rows", min=1, help="Rows to show, with NAME of each list.")
+    ] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="With NAME: one JSON object.")] = False,
 ) -> None:
-    """Show the entities stage's counts and a few of its rows; or all that is known of one concept."""
+    """Show the entities stage's counts and a few of its rows; or all that is known of one
+    concept."""
     if name is None:
         from medr_ray.cli.stages import show_stage
 
         if as_json:
-            raise typer.BadParameter("--json goes with a NAME; the stage's figures are in its manifest.json")
+            raise typer.BadParameter(
+                "--json goes with a NAME; the stage's figures are in its manifest.json"
+            )
         show_stage("entities", config, overrides, rows)
         return
     from medr_ray.core.run import run_directory
@@ -41,8 +52,8 @@ def show(
 
 
 def show_concept(run: "RunDirectory", name: str, rows: int, as_json: bool) -> None:
-    """Print the portrait of the concept that ``name`` means, or the concepts it may mean. DataError when it means none,
-    with the nearest names."""
+    """Print the portrait of the concept that ``name`` means, or the concepts it may mean. DataError
+    when it means none, with the nearest names."""
     from rich.console import Console
 
     from medr_ray.cli.name_resolution import meaning_of
@@ -69,7 +80,7 @@ def as_object(portrait: "Portrait") -> dict[str, Any]:
     return {**values.pop("frequency"), **values}
 
 
-# --- on a terminal ----------------------------------------------------------------------------------------------
+# --- on a terminal --------------------------------------------------------------------
 
 
 def print_portrait(portrait: "Portrait", console: "Console", rows: int) -> None:
@@ -101,7 +112,9 @@ def _lines(portrait: "Portrait", rows: int) -> list[tuple[str, str]]:
         ("seed", _verdict(portrait)),
     ]
     if portrait.prevalence is not None:
-        lines.append(("prevalence", f"{portrait.prevalence:.2g} of people; {portrait.prevalence_source}"))
+        lines.append(
+            ("prevalence", f"{portrait.prevalence:.2g} of people; {portrait.prevalence_source}")
+        )
     forms = [f"{form.form} ({form.documents:,} | {form.mentions:,})" for form in portrait.forms]
     lines.append(("found as", f"{_some(forms, rows)} (citations | mentions)" if forms else ""))
     lines.append(("also called", _some(list(portrait.aliases), rows)))
@@ -126,7 +139,8 @@ def _some(items: list[str], most: int) -> str:
 
 
 def histogram(years: list[tuple[int | None, int]]) -> str:
-    """Citations per year as one line: first year, bars whose height counts from none, last year, the peak."""
+    """Citations per year as one line: first year, bars whose height counts from none, last year,
+    the peak."""
     known = {year: documents for year, documents in years if year is not None and documents}
     parts = []
     if known:
@@ -134,20 +148,28 @@ def histogram(years: list[tuple[int | None, int]]) -> str:
         peak = max(known, key=lambda year: (known[year], year))
         bars, step = _bars(known)
         together = f" ({step} years a bar)" if step > 1 else ""
-        parts.append(f"{first} {bars} {last}{together}, most in {peak} ({known[peak]:,})" if first < last
-                     else f"{first} ({known[first]:,})")
-    parts += [f"{documents:,} without a year" for year, documents in years if year is None and documents]
+        parts.append(
+            f"{first} {bars} {last}{together}, most in {peak} ({known[peak]:,})"
+            if first < last
+            else f"{first} ({known[first]:,})"
+        )
+    parts += [
+        f"{documents:,} without a year" for year, documents in years if year is None and documents
+    ]
     return "; ".join(parts)
 
 
 def _bars(known: dict[int, int]) -> tuple[str, int]:
-    """A bar for each year of the span, or for so many years together that all fit a line; and how many those are."""
+    """A bar for each year of the span, or for so many years together that all fit a line; and how
+    many those are."""
     from medr_ray.evaluation.layout import sparkline
 
     first, last = min(known), max(known)
     step = -(-(last - first + 1) // _MOST_BARS)
-    heights = [float(sum(known.get(year, 0) for year in range(start, start + step)))
-               for start in range(first, last + 1, step)]
+    heights = [
+        float(sum(known.get(year, 0) for year in range(start, start + step)))
+        for start in range(first, last + 1, step)
+    ]
     return sparkline([0.0, *heights], len(heights) + 1)[1:], step  # the zero sets the scale's foot
 
 
@@ -156,8 +178,8 @@ def _quoted(sample: "Sample") -> "Text":
     from rich.text import Text
 
     quoted: Any = Text("  ")
-    quoted.append(sample.sentence[:sample.start])
-    quoted.append(sample.sentence[sample.start:sample.end], "bold yellow")
-    quoted.append(sample.sentence[sample.end:])
+    quoted.append(sample.sentence[: sample.start])
+    quoted.append(sample.sentence[sample.start : sample.end], "bold yellow")
+    quoted.append(sample.sentence[sample.end :])
     quoted.append(f"  PMID:{sample.pmid}{f', {sample.year}' if sample.year else ''}", "dim")
     return quoted

@@ -1,5 +1,5 @@
-"""``medr graph show [ENTITY]``: the stage's counts, or one entity with its relations and their evidence; and
-``medr graph export``: the graph for other tools."""
+"""``medr graph show [ENTITY]``: the stage's counts, or one entity with its relations and their
+evidence; and ``medr graph export``: the graph for other tools."""
 
 import json
 from dataclasses import asdict
@@ -20,18 +20,31 @@ if TYPE_CHECKING:
 
 def show(
     config: ConfigFile,
-    name: Annotated[str | None, typer.Argument(
-        metavar="ENTITY", show_default=False, help="By name, alias or id; without it, the stage.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ENTITY",
+            show_default=False,
+            help="By name, alias or id; without it, the stage.",
+        ),
+    ] = None,
     overrides: Overrides = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows to show, with ENTITY of each predicate.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="With ENTITY: one JSON object, with all rows.")] = False,
+    rows: Annotated[
+        int, typer.Option("--rows", min=1, help="Rows to show, with ENTITY of each predicate.")
+    ] = 5,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With ENTITY: one JSON object, with all rows.")
+    ] = False,
 ) -> None:
-    """Show the graph stage's counts and a few of its rows; or an entity's relations with their evidence."""
+    """Show the graph stage's counts and a few of its rows; or an entity's relations with their
+    evidence."""
     if name is None:
         from medr_ray.cli.stages import show_stage
 
         if as_json:
-            raise typer.BadParameter("--json goes with an ENTITY; the stage's figures are in its manifest.json")
+            raise typer.BadParameter(
+                "--json goes with an ENTITY; the stage's figures are in its manifest.json"
+            )
         show_stage("graph", config, overrides, rows)
         return
     from medr_ray.core.run import run_directory
@@ -41,9 +54,16 @@ def show(
 
 def export(
     config: ConfigFile,
-    wanted: Annotated[Literal["graphml", "json", "parquet", "neo4j-csv"], typer.Option(
-        "--format", help="json is node-link JSON; parquet and neo4j-csv make a folder of two files.")],
-    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="The file, or the folder, to write.")],
+    wanted: Annotated[
+        Literal["graphml", "json", "parquet", "neo4j-csv"],
+        typer.Option(
+            "--format",
+            help="json is node-link JSON; parquet and neo4j-csv make a folder of two files.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="PATH", help="The file, or the folder, to write.")
+    ],
     overrides: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
@@ -54,15 +74,19 @@ def export(
     from medr_ray.graph.graph_export import export_graph, neo4j_command
 
     console = Console()
-    for path in export_graph(run_directory(resolve(config, overrides)).stage("graph"), wanted, out, force):
-        console.print(f"{path}: {path.stat().st_size:,} bytes", highlight=False, markup=False, soft_wrap=True)
+    for path in export_graph(
+        run_directory(resolve(config, overrides)).stage("graph"), wanted, out, force
+    ):
+        console.print(
+            f"{path}: {path.stat().st_size:,} bytes", highlight=False, markup=False, soft_wrap=True
+        )
     if wanted == "neo4j-csv":
         console.print(neo4j_command(out), highlight=False, markup=False, soft_wrap=True)
 
 
 def show_entity(graph: "StageDirectory", name: str, rows: int, as_json: bool) -> None:
-    """Print the neighbourhood of the entity that ``name`` means, or the entities it may mean. DataError when it means
-    none, with the nearest names, or when there is no finished graph."""
+    """Print the neighbourhood of the entity that ``name`` means, or the entities it may mean.
+    DataError when it means none, with the nearest names, or when there is no finished graph."""
     from rich.console import Console
 
     from medr_ray.cli.name_resolution import meaning_of
@@ -82,16 +106,25 @@ def show_entity(graph: "StageDirectory", name: str, rows: int, as_json: bool) ->
 
 
 def as_object(neighbourhood: "Neighbourhood") -> dict[str, Any]:
-    """The neighbourhood as plain values, ready for JSON: the entity's own first, then each relation as stored with the
-    direction it has from here and the entity at its other end."""
+    """The neighbourhood as plain values, ready for JSON: the entity's own first, then each relation
+    as stored with the direction it has from here and the entity at its other end."""
     relations = [
-        {"direction": "out" if group.forward else "in", **asdict(link.relation),
-         "other": {"entity_id": link.other.entity_id, "name": link.other.name, "entity_type": link.other.entity_type}}
-        for group in neighbourhood.groups for link in group.links]
+        {
+            "direction": "out" if group.forward else "in",
+            **asdict(link.relation),
+            "other": {
+                "entity_id": link.other.entity_id,
+                "name": link.other.name,
+                "entity_type": link.other.entity_type,
+            },
+        }
+        for group in neighbourhood.groups
+        for link in group.links
+    ]
     return {**asdict(neighbourhood.entity), "degree": neighbourhood.degree, "relations": relations}
 
 
-# --- on a terminal ----------------------------------------------------------------------------------------------
+# --- on a terminal --------------------------------------------------------------------
 
 
 def print_neighbourhood(neighbourhood: "Neighbourhood", console: "Console", rows: int) -> None:
@@ -115,9 +148,13 @@ def print_neighbourhood(neighbourhood: "Neighbourhood", console: "Console", rows
 
 def _about(neighbourhood: "Neighbourhood") -> str:
     one, count = neighbourhood.entity, sum(len(group.links) for group in neighbourhood.groups)
-    parts = [one.entity_type + (", seed" if one.is_seed else ""), f"neighbours: {neighbourhood.degree:,}",
-             f"relations: {count:,}", f"in {one.frequency:.2g} of the citations" if one.frequency is not None else "",
-             f"also called {'; '.join(one.aliases)}" if one.aliases else ""]
+    parts = [
+        one.entity_type + (", seed" if one.is_seed else ""),
+        f"neighbours: {neighbourhood.degree:,}",
+        f"relations: {count:,}",
+        f"in {one.frequency:.2g} of the citations" if one.frequency is not None else "",
+        f"also called {'; '.join(one.aliases)}" if one.aliases else "",
+    ]
     return " · ".join(filter(None, parts))
 
 
@@ -134,13 +171,21 @@ def _line(link: "Link") -> "Text":
 
     one = link.relation
     context = "; ".join(filter(None, (one.clinical, one.temporal, one.spatial)))
-    return Text.assemble(link.other.name, "  ", (link.other.entity_id, "cyan"), "  ",
-                         f"{one.confidence:.2f}", (f"  {context}" if context else "", "yellow"))
+    return Text.assemble(
+        link.other.name,
+        "  ",
+        (link.other.entity_id, "cyan"),
+        "  ",
+        f"{one.confidence:.2f}",
+        (f"  {context}" if context else "", "yellow"),
+    )
 
 
 def _evidence(link: "Link") -> "list[Text]":
     """Each sentence that states the relation, and where."""
     from rich.text import Text
 
-    return [Text.assemble((f"“{one.sentence}”", "italic"), "  ", (one.origin, "dim"))
-            for one in link.relation.evidence]
+    return [
+        Text.assemble((f"“{one.sentence}”", "italic"), "  ", (one.origin, "dim"))
+        for one in link.relation.evidence
+    ]

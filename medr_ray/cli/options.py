@@ -8,10 +8,15 @@ import typer
 if TYPE_CHECKING:
     from medr_ray.core.config import PipelineConfig
 
-ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="YAML file, such as configs/quickstart.yaml.")]
-OptionalConfigFile = Annotated[Path | None, typer.Option("-c", "--config", help="YAML file; defaults without it.")]
+ConfigFile = Annotated[
+    Path, typer.Option("-c", "--config", help="YAML file, such as configs/quickstart.yaml.")
+]
+OptionalConfigFile = Annotated[
+    Path | None, typer.Option("-c", "--config", help="YAML file; defaults without it.")
+]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Set one configuration key; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Set one configuration key; may be repeated."),
 ]
 
 

@@ -1,5 +1,6 @@
-"""``medr questions generate``: the stage, or an estimate of what it will take; ``medr questions show [ID]``: the
-stage's counts, or one question with its chain drawn and the evidence for every fact."""
+"""``medr questions generate``: the stage, or an estimate of what it will take; ``medr questions
+show [ID]``: the stage's counts, or one question with its chain drawn and the evidence for every
+fact."""
 
 import json
 from dataclasses import asdict
@@ -23,9 +24,12 @@ _SENTENCE = 220  # characters of evidence on a terminal
 def generate(
     config: ConfigFile,
     overrides: Overrides = None,
-    again: Annotated[bool, typer.Option("--again", help="Make the questions anew, and later stages too.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and what models would cost.")]
-    = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Make the questions anew, and later stages too.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would run, and what models would cost.")
+    ] = False,
 ) -> None:
     """Write verified questions, after whatever before them is not finished."""
     from medr_ray.pipeline import run_pipeline
@@ -47,7 +51,9 @@ def expected(config: "PipelineConfig") -> list[str]:
 
     most = most_questions(config, run_directory(config))
     if most is None:
-        return ["no seeds are counted yet: run `medr entities run` first for an estimate of questions and cost"]
+        return [
+            "no seeds are counted yet: run `medr entities run` first for an estimate of questions and cost"
+        ]
     lines = [f"at most {most:,} questions ({config.questions.per_seed} of each seed)"]
     if config.questions.writer == "llm":
         lines.append(f"writer {config.llm.model}: {most:,} to {2 * most:,} requests")
@@ -56,13 +62,18 @@ def expected(config: "PipelineConfig") -> list[str]:
 
 def show(
     config: ConfigFile,
-    question_id: Annotated[str | None, typer.Argument(
-        metavar="ID", show_default=False, help="A question's id; without it, the stage.")] = None,
+    question_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID", show_default=False, help="A question's id; without it, the stage."
+        ),
+    ] = None,
     overrides: Overrides = None,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows to show, without ID.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="With ID: one JSON object.")] = False,
 ) -> None:
-    """Show the questions stage's counts and a few of its rows; or one question with its chain and evidence."""
+    """Show the questions stage's counts and a few of its rows; or one question with its chain and
+    evidence."""
     if question_id is None:
         from medr_ray.cli.stages import show_stage
 
@@ -93,11 +104,12 @@ def as_object(itinerary: "Itinerary") -> dict[str, Any]:
     return {**asdict(itinerary.question), "legs": [asdict(one) for one in itinerary.legs]}
 
 
-# --- on a terminal ----------------------------------------------------------------------------------------------
+# --- on a terminal --------------------------------------------------------------------
 
 
 def print_itinerary(itinerary: "Itinerary", console: "Console") -> None:
-    """The question, its answer, the chain with a sentence for each fact, what else is told, and the verdicts."""
+    """The question, its answer, the chain with a sentence for each fact, what else is told, and the
+    verdicts."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -144,16 +156,28 @@ def _drawn(leg: "Leg") -> "list[Text]":
     cut = f"{sentence[:_SENTENCE]}…" if len(sentence) > _SENTENCE else sentence
     ends = "" if leg.walked else f"{leg.known.name} → {leg.target.name}: "
     arrow = "│ ↓ " if forward else "│ ↑ "
-    return [Text.assemble(arrow if leg.walked else "· ", ends, (relation.predicate, "yellow"), qualifier,
-                          (f"  confidence {relation.confidence:.2f}", "dim")),
-            Text.assemble("│   " if leg.walked else "  ", f'"{cut}"', (f"  {evidence.origin}", "cyan"))]
+    return [
+        Text.assemble(
+            arrow if leg.walked else "· ",
+            ends,
+            (relation.predicate, "yellow"),
+            qualifier,
+            (f"  confidence {relation.confidence:.2f}", "dim"),
+        ),
+        Text.assemble("│   " if leg.walked else "  ", f'"{cut}"', (f"  {evidence.origin}", "cyan")),
+    ]
 
 
 def _verdicts(itinerary: "Itinerary") -> str:
     """Each check with its verdict, and what models made of the question."""
     one = itinerary.question
     words = {True: "yes", False: "no", None: "not asked"}
-    checks = "; ".join(f"{name.replace('_', ' ')} {words[value]}" for name, value in asdict(one.verification).items())
-    models = [f"{row.model} {row.correct} of {row.attempts} right (95 % interval {row.lower:.2f} to {row.upper:.2f})"
-              for row in one.calibration]
+    checks = "; ".join(
+        f"{name.replace('_', ' ')} {words[value]}"
+        for name, value in asdict(one.verification).items()
+    )
+    models = [
+        f"{row.model} {row.correct} of {row.attempts} right (95 % interval {row.lower:.2f} to {row.upper:.2f})"
+        for row in one.calibration
+    ]
     return "\n".join([f"verified: {checks}", *(f"calibrated: {line}" for line in models)])

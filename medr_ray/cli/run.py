@@ -10,12 +10,16 @@ from medr_ray.cli.options import ConfigFile, Overrides, resolve
 def run(
     config: ConfigFile,
     from_stage: Annotated[
-        str | None, typer.Option("--from", metavar="STAGE", help="Make this stage and all later ones anew.")
+        str | None,
+        typer.Option("--from", metavar="STAGE", help="Make this stage and all later ones anew."),
     ] = None,
-    until_stage: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")] = None,
+    until_stage: Annotated[
+        str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")
+    ] = None,
     overrides: Overrides = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would happen to each stage; do nothing.")]
-    = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would happen to each stage; do nothing.")
+    ] = False,
 ) -> None:
     """Run the pipeline: skip finished stages, resume killed ones, print the report.
 

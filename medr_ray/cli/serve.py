@@ -9,7 +9,9 @@ from medr_ray.cli.options import ConfigFile, Overrides, resolve
 
 def serve(
     config: ConfigFile,
-    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="In place of serving.port.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="In place of serving.port.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Serve /v1/chat/completions and /v1/search until Ctrl-C."""

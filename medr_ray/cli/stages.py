@@ -1,5 +1,5 @@
-"""One command group per stage, made by one mechanism: ``medr STAGE run``, ``medr STAGE show``, and what ``FURTHER``
-adds to a stage or puts in the place of one of the two."""
+"""One command group per stage, made by one mechanism: ``medr STAGE run``, ``medr STAGE show``, and
+what ``FURTHER`` adds to a stage or puts in the place of one of the two."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,8 +30,12 @@ FURTHER: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "entities": {"show": entities.show},
     "graph": {"show": graph.show, "export": graph.export},
     "questions": {"generate": questions.generate, "show": questions.show},
-    "trajectories": {"show": trajectories.show, "stats": trajectories.stats, "policy": trajectories.policy,
-                     "export": trajectories.export},
+    "trajectories": {
+        "show": trajectories.show,
+        "stats": trajectories.stats,
+        "policy": trajectories.policy,
+        "export": trajectories.export,
+    },
 }
 _COMMAND_NAMES = {"evaluation": "evaluate"}
 
@@ -53,7 +57,9 @@ def _runner(stage: str) -> Callable[..., None]:
     def run(
         config: ConfigFile,
         overrides: Overrides = None,
-        again: Annotated[bool, typer.Option("--again", help="Make this stage anew, and later ones too.")] = False,
+        again: Annotated[
+            bool, typer.Option("--again", help="Make this stage anew, and later ones too.")
+        ] = False,
     ) -> None:
         from medr_ray.pipeline import run_pipeline
 
@@ -76,7 +82,8 @@ def _shower(stage: str) -> Callable[..., None]:
 
 
 def show_stage(stage: str, config: Path, overrides: list[str] | None, rows: int) -> None:
-    """Print the stage's counts and ``rows`` of its rows. Raises DataError when it has no finished results."""
+    """Print the stage's counts and ``rows`` of its rows. Raises DataError when it has no finished
+    results."""
     from rich.console import Console
 
     from medr_ray.cli.previews import PREVIEWS, preview_rows
@@ -97,7 +104,9 @@ def show_stage(stage: str, config: Path, overrides: list[str] | None, rows: int)
 def _print_counts(console: "Console", stage: str, manifest: dict[str, Any]) -> None:
     console.print(f"[bold]{stage}[/bold] in {manifest['seconds']:,.1f} s", highlight=False)
     for name, value in manifest["counts"].items():
-        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        shown = (
+            f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        )
         console.print(f"  {name.replace('_', ' '):<28} {shown}", highlight=False, markup=False)
 
 
@@ -108,5 +117,7 @@ def _print_rows(console: "Console", rows: list[dict[str, Any]]) -> None:
         return
     table = Table(*rows[0], box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*("; ".join(value) if isinstance(value, list) else str(value) for value in row.values()))
+        table.add_row(
+            *("; ".join(value) if isinstance(value, list) else str(value) for value in row.values())
+        )
     console.print(table, markup=False)

@@ -1,7 +1,7 @@
 """``medr submit``: the pipeline, or one stage of it, as a Ray job on a cluster.
 
-The current directory travels with the job; runs, environments and history do not. Results go to ``run.root``, which a
-job on another machine can only share when it is absolute or a URI.
+The current directory travels with the job; runs, environments and history do not. Results go to
+``run.root``, which a job on another machine can only share when it is absolute or a URI.
 """
 
 import os
@@ -24,10 +24,20 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 def submit(
     config: ConfigFile,
-    address: Annotated[str, typer.Option("--address", envvar="RAY_API_SERVER_ADDRESS",
-                                         help="The dashboard's URL, such as http://127.0.0.1:8265.")],
-    stage: Annotated[str | None, typer.Option("--stage", help="Only this stage and what it misses before it.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the log; exit 1 if the job fails.")] = False,
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address",
+            envvar="RAY_API_SERVER_ADDRESS",
+            help="The dashboard's URL, such as http://127.0.0.1:8265.",
+        ),
+    ],
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="Only this stage and what it misses before it.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the log; exit 1 if the job fails.")
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
     """Submit the pipeline as a Ray job from the repository's root.
@@ -44,31 +54,39 @@ def submit(
 
 
 def entrypoint(config: Path, stage: str | None, overrides: list[str]) -> str:
-    """The shell command of the job. Raises ConfigError for what the job's copy of this directory would not hold."""
+    """The shell command of the job. Raises ConfigError for what the job's copy of this directory
+    would not hold."""
     script = Path("jobs") / f"{stage or 'run_pipeline'}.py"
     for path in (script, config):
         if path.is_absolute() or not path.is_file():
-            raise ConfigError(f"{path}: not a file under the current directory; submit from the repository's root")
+            raise ConfigError(
+                f"{path}: not a file under the current directory; submit from the repository's root"
+            )
     words = ["python", str(script), "-c", str(config)]
     return shlex.join(words + [word for one in overrides for word in ("--set", one)])
 
 
 def _rooted(config: Path, overrides: list[str], address: str) -> list[str]:
-    """The overrides, with a relative ``run.root`` made absolute where the cluster is this machine."""
+    """The overrides, with a relative ``run.root`` made absolute where the cluster is this
+    machine."""
     root = resolve(config, overrides).run.root
     if "://" in root or Path(root).is_absolute():
         return overrides
     if urlsplit(address).hostname in _LOOPBACK:
         return [*overrides, f"run.root={Path(root).resolve()}"]
-    raise ConfigError(f"run.root is {root!r}, which every node of a cluster resolves for itself: "
-                      "set it to shared storage (s3://…, gs://…, /mnt/…)")
+    raise ConfigError(
+        f"run.root is {root!r}, which every node of a cluster resolves for itself: "
+        "set it to shared storage (s3://…, gs://…, /mnt/…)"
+    )
 
 
 def _client(address: str) -> "JobSubmissionClient":
     from medr_ray.cli.checks import ray_token_exists
 
     if ray_token_exists():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's client reads it once, when it is imported
+        os.environ.setdefault(
+            "RAY_AUTH_MODE", "token"
+        )  # Ray's client reads it once, when it is imported
     from ray.exceptions import RayError
     from ray.job_submission import JobSubmissionClient
 

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 
 def trace(
-    identifier: Annotated[str, typer.Argument(metavar="ID", help="traj-…, q-…, chain-…, rel-…, an entity or PMID:…")],
+    identifier: Annotated[
+        str, typer.Argument(metavar="ID", help="traj-…, q-…, chain-…, rel-…, an entity or PMID:…")
+    ],
     config: OptionalConfigFile = None,
-    run: Annotated[Path | None, typer.Option("--run", help="A run directory, in place of -c.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="A run directory, in place of -c.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Walk from a trajectory, question, chain, relation, entity or document down to its sources."""
@@ -27,8 +31,12 @@ def trace(
     from medr_ray.lineage import trace as trace_id
 
     if (config is None) == (run is None):
-        raise ConfigError("medr trace: give the run by -c FILE or by --run DIRECTORY, one of the two")
-    directory = RunDirectory(str(run)) if run is not None else run_directory(resolve(config, overrides))
+        raise ConfigError(
+            "medr trace: give the run by -c FILE or by --run DIRECTORY, one of the two"
+        )
+    directory = (
+        RunDirectory(str(run)) if run is not None else run_directory(resolve(config, overrides))
+    )
     Console().print(_tree(trace_id(directory, identifier)))
 
 
@@ -36,7 +44,9 @@ def _tree(node: "TraceNode", parent: "Tree | None" = None) -> "Tree":
     from rich.text import Text
     from rich.tree import Tree
 
-    label = Text.assemble((node.kind, "bold"), " ", (node.id, "cyan"), f"  {node.text}" if node.text else "")
+    label = Text.assemble(
+        (node.kind, "bold"), " ", (node.id, "cyan"), f"  {node.text}" if node.text else ""
+    )
     branch = parent.add(label) if parent is not None else Tree(label)
     for child in node.children:
         _tree(child, branch)

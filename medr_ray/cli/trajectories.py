@@ -1,6 +1,7 @@
-"""``medr trajectories show [ID]``: the stage, or one dialogue; ``medr trajectories stats``: what the accepted look like
-beside the paper's, and how many passed; ``medr trajectories policy``: which tool they choose when, as a prior for
-agents; ``medr trajectories export``: them as other trainers read them."""
+"""``medr trajectories show [ID]``: the stage, or one dialogue; ``medr trajectories stats``: what
+the accepted look like beside the paper's, and how many passed; ``medr trajectories policy``: which
+tool they choose when, as a prior for agents; ``medr trajectories export``: them as other trainers
+read them."""
 
 import json
 from pathlib import Path
@@ -25,13 +26,20 @@ _COLOURS = {"system": "dim", "user": "cyan", "assistant": "default"}
 
 def show(
     config: ConfigFile,
-    trajectory_id: Annotated[str | None, typer.Argument(
-        metavar="ID", show_default=False, help="A trajectory's id; without it, the stage.")] = None,
+    trajectory_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID", show_default=False, help="A trajectory's id; without it, the stage."
+        ),
+    ] = None,
     overrides: Overrides = None,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows to show, without ID.")] = 5,
-    whole: Annotated[bool, typer.Option("--whole", help="With ID: tool responses in full.")] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="With ID: tool responses in full.")
+    ] = False,
 ) -> None:
-    """Show the trajectories stage's counts and a few of its rows; or one dialogue with its verdict."""
+    """Show the trajectories stage's counts and a few of its rows; or one dialogue with its
+    verdict."""
     if trajectory_id is None:
         from medr_ray.cli.stages import show_stage
 
@@ -41,11 +49,14 @@ def show(
 
     from medr_ray.core.run import run_directory
 
-    print_dialogue(read_one(run_directory(resolve(config, overrides)), trajectory_id), whole, Console())
+    print_dialogue(
+        read_one(run_directory(resolve(config, overrides)), trajectory_id), whole, Console()
+    )
 
 
 def stats(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Print what the accepted trajectories look like beside the paper's, and how many passed by kind."""
+    """Print what the accepted trajectories look like beside the paper's, and how many passed by
+    kind."""
     from rich.console import Console
 
     from medr_ray.core.errors import DataError
@@ -61,12 +72,16 @@ def stats(config: ConfigFile, overrides: Overrides = None) -> None:
 def policy(
     config: ConfigFile,
     overrides: Overrides = None,
-    output: Annotated[str | None, typer.Option(
-        "-o", "--output", help="Where to save it (a path or URI), for agent.tool_policy.")] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o", "--output", help="Where to save it (a path or URI), for agent.tool_policy."
+        ),
+    ] = None,
     l2: Annotated[float, typer.Option("--l2", min=0.0, help="Penalty on the weights.")] = 1.0,
 ) -> None:
-    """Fit the choice between medical_search and search on the accepted trajectories; print its weights and how well it
-    foretells the choices of questions it was not fitted on."""
+    """Fit the choice between medical_search and search on the accepted trajectories; print its
+    weights and how well it foretells the choices of questions it was not fitted on."""
     from rich.console import Console
 
     from medr_ray.agent.tool_features import choices_of
@@ -87,11 +102,19 @@ def policy(
 def export(
     config: ConfigFile,
     overrides: Overrides = None,
-    form: Annotated[str, typer.Option(
-        "--format", help="chat: messages with loss spans; sharegpt: conversations.")] = "chat",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file, in place of standard output.")] = None,
-    sampled: Annotated[bool, typer.Option(
-        "--sampled", help="Each as often as training takes it (trajectories.balance).")] = False,
+    form: Annotated[
+        str,
+        typer.Option("--format", help="chat: messages with loss spans; sharegpt: conversations."),
+    ] = "chat",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A file, in place of standard output.")
+    ] = None,
+    sampled: Annotated[
+        bool,
+        typer.Option(
+            "--sampled", help="Each as often as training takes it (trajectories.balance)."
+        ),
+    ] = False,
 ) -> None:
     """Print the accepted trajectories, a JSON object a line."""
     from medr_ray.core.run import run_directory
@@ -114,8 +137,11 @@ def rows_of(run: "RunDirectory", form: "Format", sampled: bool) -> list[str]:
 
     questions = _questions(run)
     copies = read_copies(run.stage("trajectories")) if sampled else {}
-    return [json.dumps(ROWS[form](one, questions[one.question_id]), ensure_ascii=False)
-            for one in read_accepted(run) for _ in range(copies.get(one.trajectory_id, 0) if sampled else 1)]
+    return [
+        json.dumps(ROWS[form](one, questions[one.question_id]), ensure_ascii=False)
+        for one in read_accepted(run)
+        for _ in range(copies.get(one.trajectory_id, 0) if sampled else 1)
+    ]
 
 
 def read_accepted(run: "RunDirectory") -> "list[Trajectory]":
@@ -124,7 +150,9 @@ def read_accepted(run: "RunDirectory") -> "list[Trajectory]":
     from medr_ray.trajectories.stage import TABLE
 
     judged = run.stage("trajectories").read_records(TABLE, FilteredTrajectory)
-    return sorted((one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id)
+    return sorted(
+        (one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id
+    )
 
 
 def read_one(run: "RunDirectory", trajectory_id: str) -> "FilteredTrajectory":
@@ -139,7 +167,9 @@ def read_one(run: "RunDirectory", trajectory_id: str) -> "FilteredTrajectory":
     wanted = pads.field("trajectory", "trajectory_id") == trajectory_id
     found = stage.read_records(TABLE, FilteredTrajectory, wanted)
     if not found:
-        raise DataError(f"{stage.uri} has no trajectory {trajectory_id}: `medr trajectories show` lists some it has")
+        raise DataError(
+            f"{stage.uri} has no trajectory {trajectory_id}: `medr trajectories show` lists some it has"
+        )
     return found[0]
 
 
@@ -150,7 +180,7 @@ def _questions(run: "RunDirectory") -> "dict[str, Question]":
     return {one.question_id: one for one in rows}
 
 
-# --- on a terminal ----------------------------------------------------------------------------------------------
+# --- on a terminal --------------------------------------------------------------------
 
 
 def print_dialogue(judged: "FilteredTrajectory", whole: bool, console: "Console") -> None:
@@ -158,9 +188,15 @@ def print_dialogue(judged: "FilteredTrajectory", whole: bool, console: "Console"
     from rich.text import Text
 
     one = judged.trajectory
-    about = f"  {one.mode}, {len(one.tool_events)} calls, {one.stop_reason}, question {one.question_id}"
+    about = (
+        f"  {one.mode}, {len(one.tool_events)} calls, {one.stop_reason}, question {one.question_id}"
+    )
     console.print(Text.assemble((one.trajectory_id, "cyan"), (about, "dim")))
-    verdict = Text("accepted", "green") if judged.accepted else Text("rejected: " + "; ".join(judged.reasons), "red")
+    verdict = (
+        Text("accepted", "green")
+        if judged.accepted
+        else Text("rejected: " + "; ".join(judged.reasons), "red")
+    )
     console.print(verdict)
     for message in one.messages:
         shown = message.content
@@ -214,6 +250,12 @@ def print_policy(fitted: "ToolPolicy", held_out: "ChoiceFit | None", console: "C
     if held_out is None:
         console.print("too few questions to hold any out")
         return
-    area = "undefined: all calls went to one tool" if held_out.auc is None else f"{held_out.auc:.3f} (0.5 is chance)"
-    console.print(f"on questions it was not fitted on: log-likelihood {held_out.log_likelihood:.3f} a call "
-                  f"(constant share: {held_out.baseline:.3f}), area under the ROC curve {area}")
+    area = (
+        "undefined: all calls went to one tool"
+        if held_out.auc is None
+        else f"{held_out.auc:.3f} (0.5 is chance)"
+    )
+    console.print(
+        f"on questions it was not fitted on: log-likelihood {held_out.log_likelihood:.3f} a call "
+        f"(constant share: {held_out.baseline:.3f}), area under the ROC curve {area}"
+    )

@@ -1,1 +1,2 @@
-"""What every room stands on: configuration, records, run directories, lineage, the Ray session, progress, errors."""
+"""What every room stands on: configuration, records, run directories, lineage, the Ray session,
+progress, errors."""

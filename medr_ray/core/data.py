@@ -1,7 +1,7 @@
 """Ray Data as this house uses it: one row per task, small rows back, quiet.
 
-A row names its work (a file, a seed) and the task reads and writes it; what travels through the object store is
-only names and counts.
+A row names its work (a file, a seed) and the task reads and writes it; what travels through the
+object store is only names and counts.
 """
 
 import logging
@@ -16,24 +16,31 @@ Row = dict[str, Any]
 def one_per_task(
     rows: Sequence[Mapping[str, Any]], work: Callable[[Row], Row], at_once: int | None = None
 ) -> Iterator[Row]:
-    """``work`` on each row in a Ray task of its own, at most ``at_once`` of them together (else as many as there are
-    CPUs); results as they come, in no particular order."""
+    """``work`` on each row in a Ray task of its own, at most ``at_once`` of them together (else as
+    many as there are CPUs); results as they come, in no particular order."""
     if not rows:
         return iter(())
     import ray.data
 
-    return iter(_dataset(rows).map(work, compute=ray.data.TaskPoolStrategy(size=at_once)).iter_rows())
+    return iter(
+        _dataset(rows).map(work, compute=ray.data.TaskPoolStrategy(size=at_once)).iter_rows()
+    )
 
 
-def one_per_call(rows: Sequence[Mapping[str, Any]], worker: type, actors: int, **arguments: Any) -> Iterator[Row]:
-    """Each row through a pool of at most ``actors`` actors of the class ``worker``, built once per actor with
-    ``arguments`` and then called with a row; results as they come, in no particular order."""
+def one_per_call(
+    rows: Sequence[Mapping[str, Any]], worker: type, actors: int, **arguments: Any
+) -> Iterator[Row]:
+    """Each row through a pool of at most ``actors`` actors of the class ``worker``, built once per
+    actor with ``arguments`` and then called with a row; results as they come, in no particular
+    order."""
     if not rows:
         return iter(())
     import ray.data
 
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=min(actors, len(rows)))
-    return iter(_dataset(rows).map(worker, fn_constructor_kwargs=arguments, compute=pool).iter_rows())
+    return iter(
+        _dataset(rows).map(worker, fn_constructor_kwargs=arguments, compute=pool).iter_rows()
+    )
 
 
 def _dataset(rows: Sequence[Mapping[str, Any]]) -> Any:
@@ -42,5 +49,7 @@ def _dataset(rows: Sequence[Mapping[str, Any]]) -> Any:
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # it warns that its bars are off
+    logging.getLogger("ray.data._internal.progress").setLevel(
+        logging.ERROR
+    )  # it warns that its bars are off
     return ray.data.from_arrow([pa.Table.from_pylist([dict(row)]) for row in rows])

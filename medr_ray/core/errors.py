@@ -2,7 +2,8 @@
 
 
 class MedrError(Exception):
-    """Base of every error this package raises on purpose; the command line prints it without a traceback."""
+    """Base of every error this package raises on purpose; the command line prints it without a
+    traceback."""
 
 
 class ConfigError(MedrError):

@@ -10,7 +10,8 @@ import pyarrow.fs as pafs
 from isal import igzip
 from isal.igzip_lib import IsalError
 
-# What reading a damaged gzip raises: cut off, wrong checksum, broken content (whose stubs take the class for a value).
+# What reading a damaged gzip raises: cut off, wrong checksum, broken content (whose stubs take the
+# class for a value).
 BROKEN_GZIP = (EOFError, igzip.BadGzipFile, cast(type[Exception], IsalError))
 
 

@@ -1,8 +1,9 @@
 """One writer per run directory.
 
-The lock is the kernel's (``flock``), so it ends with the process that holds it, however that process ends: a lock
-file left by a dead process is simply taken over. The file names the holder, for the message only. A run on object
-storage cannot be locked this way; there, starting one job per run is up to whoever starts it.
+The lock is the kernel's (``flock``), so it ends with the process that holds it, however that
+process ends: a lock file left by a dead process is simply taken over. The file names the holder,
+for the message only. A run on object storage cannot be locked this way; there, starting one job per
+run is up to whoever starts it.
 """
 
 import contextlib
@@ -21,7 +22,8 @@ _NAME = ".lock"
 
 @contextlib.contextmanager
 def run_lock(run: Directory) -> Iterator[None]:
-    """Hold the run for the block. Raises MedrError, naming the holder, when another process has it."""
+    """Hold the run for the block. Raises MedrError, naming the holder, when another process has
+    it."""
     if not isinstance(run.fs, pafs.LocalFileSystem):
         yield
         return
@@ -32,7 +34,9 @@ def run_lock(run: Directory) -> Iterator[None]:
         except BlockingIOError:
             handle.seek(0)
             holder = handle.read().strip() or "another process"
-            raise MedrError(f"{run.uri} is being written by {holder}: wait for it, or use another directory") from None
+            raise MedrError(
+                f"{run.uri} is being written by {holder}: wait for it, or use another directory"
+            ) from None
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         handle.flush()

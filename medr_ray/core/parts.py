@@ -1,8 +1,9 @@
 """A folder of part files, each with a marker that says what it was made from.
 
-What holds: a part whose marker names what is wanted is whole and is not made again, whoever made it and whenever; a
-part that is half written, out of date or no longer wanted is never taken for a finished one. So a killed stage goes on
-where it was, and a stage whose inputs grew makes only what changed.
+What holds: a part whose marker names what is wanted is whole and is not made again, whoever made it
+and whenever; a part that is half written, out of date or no longer wanted is never taken for a
+finished one. So a killed stage goes on where it was, and a stage whose inputs grew makes only what
+changed.
 """
 
 import hashlib
@@ -22,14 +23,16 @@ class Parts:
         self._directory, self.folder = directory, folder
 
     def stale(self, wanted: Mapping[str, str]) -> list[str]:
-        """The names that must be made, in the order of ``wanted`` (name -> what it is to be made from). Parts that
-        are not wanted, or made from something else, are removed."""
+        """The names that must be made, in the order of ``wanted`` (name -> what it is to be made
+        from). Parts that are not wanted, or made from something else, are removed."""
         self._directory.sweep(self.folder)
         made = self.made()
         for name in made.keys() | self._tables():
             if made.get(name, {}).get("made_from") != wanted.get(name, ""):
                 self._remove(name)
-        return [name for name, source in wanted.items() if made.get(name, {}).get("made_from") != source]
+        return [
+            name for name, source in wanted.items() if made.get(name, {}).get("made_from") != source
+        ]
 
     def made(self) -> dict[str, dict[str, Any]]:
         """The markers by name, sorted: ``made_from`` and the report each part was finished with."""
@@ -41,7 +44,9 @@ class Parts:
     def marker(self, name: str) -> dict[str, Any]:
         return self._directory.read_json(f"{self.folder}/_{name}.json")
 
-    def write(self, name: str, made_from: str, table: pa.Table, report: Mapping[str, Any] | None = None) -> None:
+    def write(
+        self, name: str, made_from: str, table: pa.Table, report: Mapping[str, Any] | None = None
+    ) -> None:
         """Write a part that is at hand as one table."""
         self._directory.write_table(f"{self.folder}/{name}.parquet", table)
         self.finish(name, made_from, report)
@@ -52,7 +57,9 @@ class Parts:
 
     def finish(self, name: str, made_from: str, report: Mapping[str, Any] | None = None) -> None:
         """Mark a part as whole. ``report`` comes back from ``made``."""
-        self._directory.write_json(f"{self.folder}/_{name}.json", {"made_from": made_from, **(report or {})})
+        self._directory.write_json(
+            f"{self.folder}/_{name}.json", {"made_from": made_from, **(report or {})}
+        )
 
     def _tables(self) -> set[str]:
         names = self._directory.names(self.folder)

@@ -1,7 +1,8 @@
-"""The data contracts between the rooms: frozen dataclasses, an Arrow schema derived from each, content ids.
+"""The data contracts between the rooms: frozen dataclasses, an Arrow schema derived from each,
+content ids.
 
-Stages exchange these records as Parquet. Sequences are tuples, so that a record is immutable and hashable;
-an optional field is ``X | None`` and nullable in Arrow, every other field is not.
+Stages exchange these records as Parquet. Sequences are tuples, so that a record is immutable and
+hashable; an optional field is ``X | None`` and nullable in Arrow, every other field is not.
 """
 
 import dataclasses
@@ -19,12 +20,13 @@ import pyarrow as pa
 R = TypeVar("R")
 
 
-# --- literature -------------------------------------------------------------------------------------------------
+# --- literature -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a structured abstract (``AbstractText``): its label as printed and its NLM category."""
+    """One part of a structured abstract (``AbstractText``): its label as printed and its NLM
+    category."""
 
     label: str
     category: str
@@ -50,7 +52,8 @@ class MeshHeading:
 
 @dataclass(frozen=True)
 class Correction:
-    """A ``CommentsCorrections`` link: its RefType and the other citation's PMID ("" when not given)."""
+    """A ``CommentsCorrections`` link: its RefType and the other citation's PMID ("" when not
+    given)."""
 
     kind: str
     pmid: str
@@ -58,7 +61,8 @@ class Correction:
 
 @dataclass(frozen=True)
 class Citation:
-    """One PubMed citation (NLM PubMed DTD). ``year`` is that of publication; ``position`` counts from 0 in the file."""
+    """One PubMed citation (NLM PubMed DTD). ``year`` is that of publication; ``position`` counts
+    from 0 in the file."""
 
     pmid: str
     version: int
@@ -80,16 +84,16 @@ class Citation:
     position: int
 
 
-# --- entities ---------------------------------------------------------------------------------------------------
+# --- entities -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class EntityFrequency:
     """How often a concept is named in the corpus.
 
-    ``documents`` (df) counts citations that name it at least once, ``mentions`` (tf) all occurrences;
-    ``frequency`` is df / N over the N citations counted, ``frequency_lower`` and ``frequency_upper`` are the ends of
-    its two-sided 95 % Clopper-Pearson interval.
+    ``documents`` (df) counts citations that name it at least once, ``mentions`` (tf) all
+    occurrences; ``frequency`` is df / N over the N citations counted, ``frequency_lower`` and
+    ``frequency_upper`` are the ends of its two-sided 95 % Clopper-Pearson interval.
     """
 
     concept_id: str
@@ -104,7 +108,8 @@ class EntityFrequency:
 
 @dataclass(frozen=True)
 class Significance:
-    """A significance judge's decision on a rare entity, with its reason and who decided (rules or a model's name)."""
+    """A significance judge's decision on a rare entity, with its reason and who decided (rules or a
+    model's name)."""
 
     verdict: bool
     reason: str
@@ -113,10 +118,12 @@ class Significance:
 
 @dataclass(frozen=True)
 class SeedEntity:
-    """A rare entity that was judged: the frequency it was found rare by, the verdict and the specialty.
+    """A rare entity that was judged: the frequency it was found rare by, the verdict and the
+    specialty.
 
-    ``prevalence`` is the share of people who have it (point prevalence where known, else at birth), null when unknown;
-    ``prevalence_source`` says whose figure, of what kind and where, "" when unknown.
+    ``prevalence`` is the share of people who have it (point prevalence where known, else at birth),
+    null when unknown; ``prevalence_source`` says whose figure, of what kind and where, "" when
+    unknown.
     """
 
     frequency: EntityFrequency
@@ -126,12 +133,13 @@ class SeedEntity:
     prevalence_source: str = ""
 
 
-# --- graph ------------------------------------------------------------------------------------------------------
+# --- graph ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Entity:
-    """A node. ``frequency`` is the document frequency in the corpus, null when it was not counted there."""
+    """A node. ``frequency`` is the document frequency in the corpus, null when it was not counted
+    there."""
 
     entity_id: str
     name: str
@@ -144,10 +152,11 @@ class Entity:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where a relation is stated: ``sentence`` of ``document_id`` (characters [start, end) of the document's text).
+    """Where a relation is stated: ``sentence`` of ``document_id`` (characters [start, end) of the
+    document's text).
 
-    ``reference`` holds what the document itself cites for the sentence, such as ``PMID:12345678``, or "". ``year`` and
-    ``journal`` are the document's, null and "" for what is none of a journal.
+    ``reference`` holds what the document itself cites for the sentence, such as ``PMID:12345678``,
+    or "". ``year`` and ``journal`` are the document's, null and "" for what is none of a journal.
     """
 
     source: str
@@ -169,7 +178,8 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Relation:
-    """An edge with its context (paper section 3.1.1): <subject, predicate, object, temporal, spatial, clinical>.
+    """An edge with its context (paper section 3.1.1): <subject, predicate, object, temporal,
+    spatial, clinical>.
 
     ``subject`` and ``object`` are entity ids; ``confidence`` lies in [0, 1].
     """
@@ -188,7 +198,8 @@ class Relation:
 
 @dataclass(frozen=True)
 class Chain:
-    """The longest valid path found from a seed. ``relations`` and ``entities`` are ids in walking order.
+    """The longest valid path found from a seed. ``relations`` and ``entities`` are ids in walking
+    order.
 
     ``length`` is in hops, ``upper_bound`` a proven bound on it, ``seconds`` the search time.
     """
@@ -206,10 +217,12 @@ class Chain:
 
 @dataclass(frozen=True)
 class Subgraph:
-    """A connected sample of the merged graph around ``seed`` (see ``graph.paths.subgraph_sampling``).
+    """A connected sample of the merged graph around ``seed`` (see
+    ``graph.paths.subgraph_sampling``).
 
-    ``strategy`` was asked for, ``used`` is what was done; ``entities`` and ``relations`` are sorted ids, ``backbone``
-    the entities of a valid path in walking order; ``reason`` says what kept it from the strategy or the size, or "".
+    ``strategy`` was asked for, ``used`` is what was done; ``entities`` and ``relations`` are sorted
+    ids, ``backbone`` the entities of a valid path in walking order; ``reason`` says what kept it
+    from the strategy or the size, or "".
     """
 
     seed: str
@@ -221,15 +234,17 @@ class Subgraph:
     reason: str
 
 
-# --- questions --------------------------------------------------------------------------------------------------
+# --- questions ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class GuidanceStep:
-    """One masked triple (paper section 3.2.1): ([MASK], predicate, [MASK]), with the types of both ends.
+    """One masked triple (paper section 3.2.1): ([MASK], predicate, [MASK]), with the types of both
+    ends.
 
-    ``clinical`` is the qualifier the question itself prints (such as "3 of 7 patients"), or "". ``also`` names the
-    predicates of further facts that the question tells of the object, ``inverse:`` in front where it is their object.
+    ``clinical`` is the qualifier the question itself prints (such as "3 of 7 patients"), or "".
+    ``also`` names the predicates of further facts that the question tells of the object,
+    ``inverse:`` in front where it is their object.
     """
 
     subject_type: str
@@ -249,9 +264,10 @@ class Placeholder:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was checked: one answer in the graph, no leak of it in the text, every hop needed, every hop evidenced, no
-    other question like it, no benchmark item like it, not answered without a search by the configured model. The last
-    two are null where nothing to check against is configured."""
+    """What was checked: one answer in the graph, no leak of it in the text, every hop needed, every
+    hop evidenced, no other question like it, no benchmark item like it, not answered without a
+    search by the configured model. The last two are null where nothing to check against is
+    configured."""
 
     unique: bool
     no_leak: bool
@@ -264,8 +280,9 @@ class Verification:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Difficulty as measured: ``model`` answered ``correct`` of ``attempts`` right. ``accuracy`` in [0, 1] with the
-    Clopper-Pearson 95 % interval [``lower``, ``upper``]; ``rounds`` of regeneration came before; ``tokens`` used."""
+    """Difficulty as measured: ``model`` answered ``correct`` of ``attempts`` right. ``accuracy`` in
+    [0, 1] with the Clopper-Pearson 95 % interval [``lower``, ``upper``]; ``rounds`` of regeneration
+    came before; ``tokens`` used."""
 
     model: str
     attempts: int
@@ -280,7 +297,8 @@ class Calibration:
 @dataclass(frozen=True)
 class Question:
     """A multi-hop question. ``complexity`` is its number of hops, ``obfuscation`` its level (see
-    ``questions.drafting.obfuscation``), ``split`` is "train" or "heldout"; ``calibration`` has a row per calibration model."""
+    ``questions.drafting.obfuscation``), ``split`` is "train" or "heldout"; ``calibration`` has a
+    row per calibration model."""
 
     question_id: str
     text: str
@@ -304,7 +322,7 @@ class Question:
     obfuscation: int = 0
 
 
-# --- trajectories -----------------------------------------------------------------------------------------------
+# --- trajectories ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -317,8 +335,9 @@ class Message:
 
 @dataclass(frozen=True)
 class Turn:
-    """What the engine saw and sampled in one turn: token ids, the sampled tokens' log-probabilities (natural
-    logarithm, at temperature 1), and the version of the weights. Empty for policies that are not token models."""
+    """What the engine saw and sampled in one turn: token ids, the sampled tokens' log-probabilities
+    (natural logarithm, at temperature 1), and the version of the weights. Empty for policies that
+    are not token models."""
 
     prompt_ids: tuple[int, ...]
     output_ids: tuple[int, ...]
@@ -328,11 +347,13 @@ class Turn:
 
 @dataclass(frozen=True)
 class ToolEvent:
-    """One tool call, in the order of the responses: ``arguments`` as JSON text, ``status`` ok, error, invalid (no
-    well-formed call) or skipped (beyond the budget, not run), ``seconds`` of wall clock.
+    """One tool call, in the order of the responses: ``arguments`` as JSON text, ``status`` ok,
+    error, invalid (no well-formed call) or skipped (beyond the budget, not run), ``seconds`` of
+    wall clock.
 
-    ``repeated``: answered from what an identical call returned before, without running; ``abandoned``: its deadline
-    passed and the tool did not stop. ``documents`` are the ids of what was shown.
+    ``repeated``: answered from what an identical call returned before, without running;
+    ``abandoned``: its deadline passed and the tool did not stop. ``documents`` are the ids of what
+    was shown.
     """
 
     tool: str
@@ -356,8 +377,8 @@ class Usage:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What the agent held to be so, in reply number ``reply`` (from 0): ``kind`` is finding ("relation = value", a
-    step on the way), candidate (of the answer) or answer."""
+    """What the agent held to be so, in reply number ``reply`` (from 0): ``kind`` is finding
+    ("relation = value", a step on the way), candidate (of the answer) or answer."""
 
     text: str
     kind: str
@@ -366,8 +387,9 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class EvidenceEdge:
-    """An edge of what an agent gathered, from tool event number ``call``: ``kind`` found (a query to a document it
-    returned) or names (a document to a hypothesis whose words stand in what was shown of it)."""
+    """An edge of what an agent gathered, from tool event number ``call``: ``kind`` found (a query
+    to a document it returned) or names (a document to a hypothesis whose words stand in what was
+    shown of it)."""
 
     kind: str
     source: str
@@ -377,11 +399,12 @@ class EvidenceEdge:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One agent run on one question. ``mode`` is guided or exploration, in an evaluation the weights' name;
-    ``stop_reason`` is answered, max_turns, max_tokens, max_seconds, loop (too many identical calls) or malformed;
-    ``answer`` is null when none was given; ``cost`` in USD, null when unknown. ``asked`` says what was nearly spent
-    when the agent was asked for its answer: calls, tokens, seconds or repeats, "" when it was not asked. ``evidence``
-    and ``hypotheses`` are the agent's state at the end."""
+    """One agent run on one question. ``mode`` is guided or exploration, in an evaluation the
+    weights' name; ``stop_reason`` is answered, max_turns, max_tokens, max_seconds, loop (too many
+    identical calls) or malformed; ``answer`` is null when none was given; ``cost`` in USD, null
+    when unknown. ``asked`` says what was nearly spent when the agent was asked for its answer:
+    calls, tokens, seconds or repeats, "" when it was not asked. ``evidence`` and ``hypotheses`` are
+    the agent's state at the end."""
 
     trajectory_id: str
     question_id: str
@@ -411,8 +434,8 @@ class FilteredTrajectory:
 
 @dataclass(frozen=True)
 class Reward:
-    """Composite reward r = 1.0 task + 0.2 expert - 0.1 efficiency (paper section 4.2); null, never 0, where a
-    component could not be scored, and then ``total`` is null as well."""
+    """Composite reward r = 1.0 task + 0.2 expert - 0.1 efficiency (paper section 4.2); null, never
+    0, where a component could not be scored, and then ``total`` is null as well."""
 
     task: float | None
     expert: float | None
@@ -422,7 +445,8 @@ class Reward:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """One judged answer. ``verdict`` is correct, incorrect or unscored (infrastructure failures, never counted)."""
+    """One judged answer. ``verdict`` is correct, incorrect or unscored (infrastructure failures,
+    never counted)."""
 
     benchmark: str
     model: str
@@ -436,9 +460,14 @@ class EvaluationResult:
     seconds: float
 
 
-# --- Arrow ------------------------------------------------------------------------------------------------------
+# --- Arrow ----------------------------------------------------------------------------
 
-_SCALARS: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_SCALARS: dict[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+}
 
 
 def _optional(annotation: Any) -> tuple[Any, bool]:
@@ -453,7 +482,9 @@ def _arrow_type(annotation: Any) -> pa.DataType:
     if annotation in _SCALARS:
         return _SCALARS[annotation]
     if typing.get_origin(annotation) is tuple:
-        return pa.list_(pa.field("item", _arrow_type(typing.get_args(annotation)[0]), nullable=False))
+        return pa.list_(
+            pa.field("item", _arrow_type(typing.get_args(annotation)[0]), nullable=False)
+        )
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         return pa.struct(list(arrow_schema(annotation)))
     raise TypeError(f"no Arrow type for {annotation!r}")
@@ -471,8 +502,11 @@ def arrow_schema(record: type) -> pa.Schema:
 
 
 def to_table(record: type[R], rows: Iterable[R]) -> pa.Table:
-    """Records as an Arrow table with exactly ``arrow_schema(record)``; empty input gives an empty table."""
-    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=arrow_schema(record))  # type: ignore[call-overload, arg-type]
+    """Records as an Arrow table with exactly ``arrow_schema(record)``; empty input gives an empty
+    table."""
+    return pa.Table.from_pylist(
+        [dataclasses.asdict(row) for row in rows], schema=arrow_schema(record)
+    )  # type: ignore[call-overload, arg-type]
 
 
 def from_table(record: type[R], table: pa.Table) -> list[R]:
@@ -481,10 +515,12 @@ def from_table(record: type[R], table: pa.Table) -> list[R]:
 
 
 def from_row(record: type[R], row: dict[str, Any]) -> R:
-    """One record from plain Python values, as found in Arrow rows and JSON objects. A field that a row written earlier
-    does not have yet takes its default; TypeError where it has none."""
+    """One record from plain Python values, as found in Arrow rows and JSON objects. A field that a
+    row written earlier does not have yet takes its default; TypeError where it has none."""
     hints = _hints(record)  # type: ignore[arg-type]
-    return record(**{name: _value(annotation, row[name]) for name, annotation in hints.items() if name in row})
+    return record(
+        **{name: _value(annotation, row[name]) for name, annotation in hints.items() if name in row}
+    )
 
 
 @functools.cache
@@ -504,12 +540,14 @@ def _value(annotation: Any, value: Any) -> Any:
     return value
 
 
-# --- ids --------------------------------------------------------------------------------------------------------
+# --- ids ------------------------------------------------------------------------------
 
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text on every machine."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -519,7 +557,8 @@ def _plain(value: Any) -> Any:
 
 
 def content_id(prefix: str, *parts: Any) -> str:
-    """``prefix-<16 hex digits>`` of the SHA-256 of the parts: the same input gives the same id everywhere.
+    """``prefix-<16 hex digits>`` of the SHA-256 of the parts: the same input gives the same id
+    everywhere.
 
     Prefixes: ``rel`` relation, ``chain``, ``q`` question, ``traj`` trajectory.
     """

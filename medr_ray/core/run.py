@@ -1,8 +1,9 @@
-"""Run directories: ``runs/<name>/<stage>/`` on any ``pyarrow.fs`` filesystem, and the stages that fill them.
+"""Run directories: ``runs/<name>/<stage>/`` on any ``pyarrow.fs`` filesystem, and the stages that
+fill them.
 
-What holds: a file appears whole or not at all (written beside its name, then moved); ``manifest.json`` is written
-last, so a directory with a matching manifest is finished; parts begun under another fingerprint are discarded, so
-a resumed stage never mixes two configurations.
+What holds: a file appears whole or not at all (written beside its name, then moved);
+``manifest.json`` is written last, so a directory with a matching manifest is finished; parts begun
+under another fingerprint are discarded, so a resumed stage never mixes two configurations.
 """
 
 import contextlib
@@ -35,12 +36,19 @@ _VERSIONED = ("ray", "torch", "transformers", "pyarrow", "lancedb", "pubmed-pars
 
 
 class Directory:
-    """A directory on a ``pyarrow.fs`` filesystem. Names are relative, with ``/`` between folders."""
+    """A directory on a ``pyarrow.fs`` filesystem. Names are relative, with ``/`` between
+    folders."""
 
-    def __init__(self, uri: str, fs: pafs.FileSystem | None = None, path: str | None = None) -> None:
-        self.uri = uri if "://" in uri else str(Path(uri).resolve())  # workers have other working directories
+    def __init__(
+        self, uri: str, fs: pafs.FileSystem | None = None, path: str | None = None
+    ) -> None:
+        self.uri = (
+            uri if "://" in uri else str(Path(uri).resolve())
+        )  # workers have other working directories
         if fs is None or path is None:
-            fs, path = pafs.FileSystem.from_uri(uri if "://" in uri else Path(uri).resolve().as_uri())
+            fs, path = pafs.FileSystem.from_uri(
+                uri if "://" in uri else Path(uri).resolve().as_uri()
+            )
         self._fs, self._path = fs, path.rstrip("/")
 
     @property
@@ -54,9 +62,12 @@ class Directory:
 
     @property
     def local(self) -> Path:
-        """The local path; a MedrError where the directory is remote and a library needs local files."""
+        """The local path; a MedrError where the directory is remote and a library needs local
+        files."""
         if not isinstance(self._fs, pafs.LocalFileSystem):
-            raise MedrError(f"{self.uri} is not local, and this step needs local files: mount it, or set run.root")
+            raise MedrError(
+                f"{self.uri} is not local, and this step needs local files: mount it, or set run.root"
+            )
         return Path(self._path)
 
     def child(self, name: str) -> "Directory":
@@ -66,14 +77,18 @@ class Directory:
         return self._fs.get_file_info(f"{self._path}/{name}").type != pafs.FileType.NotFound
 
     def names(self, folder: str = "") -> list[str]:
-        """Names of the finished files directly in ``folder``, sorted; empty when it does not exist. Markers (``_``) and
-        unfinished files (``.``) are left out."""
+        """Names of the finished files directly in ``folder``, sorted; empty when it does not exist.
+        Markers (``_``) and unfinished files (``.``) are left out."""
         return [one for one in self._files(folder) if not one.startswith((".", "_"))]
 
     def markers(self, folder: str) -> list[str]:
         """Names of the parts of ``folder`` that have a marker (see ``core.parts``), sorted."""
         names = self._files(folder)
-        return [one[1:].removesuffix(".json") for one in names if one.startswith("_") and one.endswith(".json")]
+        return [
+            one[1:].removesuffix(".json")
+            for one in names
+            if one.startswith("_") and one.endswith(".json")
+        ]
 
     def _files(self, folder: str) -> list[str]:
         base = f"{self._path}/{folder}".rstrip("/")
@@ -92,8 +107,8 @@ class Directory:
             self._fs.delete_file(f"{self._path}/{name}")
 
     def share(self, source: str, name: str) -> None:
-        """Make ``name`` the same file as ``source``, without a copy where the file system can. Finished files are
-        never changed in place, so neither can change the other."""
+        """Make ``name`` the same file as ``source``, without a copy where the file system can.
+        Finished files are never changed in place, so neither can change the other."""
         if not isinstance(self._fs, pafs.LocalFileSystem):
             self._fs.copy_file(f"{self._path}/{source}", f"{self._path}/{name}")
             return
@@ -133,7 +148,10 @@ class Directory:
 
     def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.Table]) -> None:
         """One Parquet file out of tables written one after another, a row group each."""
-        with self._written(name) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        with (
+            self._written(name) as stream,
+            pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+        ):
             for batch in batches:
                 writer.write_table(batch)
 
@@ -145,12 +163,16 @@ class Directory:
         if self._fs.get_file_info(path).type == pafs.FileType.File:
             return pq.read_table(path, filesystem=self._fs, columns=columns)
         files = [one for one in self.names(name) if one.endswith(".parquet")]
-        return pa.concat_tables([pq.read_table(f"{path}/{one}", filesystem=self._fs, columns=columns) for one in files])
+        return pa.concat_tables(
+            [pq.read_table(f"{path}/{one}", filesystem=self._fs, columns=columns) for one in files]
+        )
 
     def write_records(self, name: str, record: type[R], rows: Iterable[R]) -> None:
         self.write_table(name, to_table(record, rows))
 
-    def read_records(self, name: str, record: type[R], where: pads.Expression | None = None) -> list[R]:
+    def read_records(
+        self, name: str, record: type[R], where: pads.Expression | None = None
+    ) -> list[R]:
         """The records of a table, or of one that is left where it is but for the rows asked for."""
         if where is None:
             return from_table(record, self.read_table(name))
@@ -176,13 +198,15 @@ class StageDirectory(Directory):
         return manifest is not None and manifest["fingerprint"] == fingerprint
 
     def clear(self) -> None:
-        """Empty the directory, the manifest first: whatever is left after a kill does not pass for finished."""
+        """Empty the directory, the manifest first: whatever is left after a kill does not pass for
+        finished."""
         self.remove(MANIFEST)
         super().clear()
 
     def begin(self, fingerprint: str, incremental: bool = False) -> bool:
-        """Make ready to run; True when there is something to go on from: parts of the same fingerprint, or of any
-        where the stage is incremental and judges its parts by their own markers."""
+        """Make ready to run; True when there is something to go on from: parts of the same
+        fingerprint, or of any where the stage is incremental and judges its parts by their own
+        markers."""
         begun = self.exists(_BEGUN)
         if begun and self.read_bytes(_BEGUN).decode() == fingerprint and not self.exists(MANIFEST):
             return True
@@ -223,9 +247,10 @@ Counts = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the pipeline. ``sections`` are the configuration sections that decide its output, ``needs`` the
-    stages it reads; ``inputs`` names the content of anything else it reads (files outside the run). An
-    ``incremental`` stage keeps the parts of an earlier run that it would make again (see ``core.parts``)."""
+    """A step of the pipeline. ``sections`` are the configuration sections that decide its output,
+    ``needs`` the stages it reads; ``inputs`` names the content of anything else it reads (files
+    outside the run). An ``incremental`` stage keeps the parts of an earlier run that it would make
+    again (see ``core.parts``)."""
 
     name: str
     needs: tuple[str, ...]
@@ -258,7 +283,9 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
-def run_stage(stage: Stage, context: StageContext, mark: str, upstream: Mapping[str, str]) -> dict[str, Any]:
+def run_stage(
+    stage: Stage, context: StageContext, mark: str, upstream: Mapping[str, str]
+) -> dict[str, Any]:
     """Run one stage to its manifest and return the manifest."""
     resumed = context.directory.begin(mark, stage.incremental)
     started = time.monotonic()

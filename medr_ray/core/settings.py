@@ -1,4 +1,5 @@
-"""Loading the configuration: YAML < environment (``MEDR_SECTION__KEY``) < ``--set section.key=value``.
+"""Loading the configuration: YAML < environment (``MEDR_SECTION__KEY``) < ``--set
+section.key=value``.
 
 An unknown key is a ConfigError that names the nearest known one; so is a value of the wrong type.
 """
@@ -57,14 +58,17 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: the top level must be a mapping of sections, not {type(values).__name__}")
+        raise ConfigError(
+            f"{path}: the top level must be a mapping of sections, not {type(values).__name__}"
+        )
     return values
 
 
 def _environment_values(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Variables with a double underscore address a section's key; other MEDR_ variables are not configuration."""
+    """Variables with a double underscore address a section's key; other MEDR_ variables are not
+    configuration."""
     return [
-        (name[len(_PREFIX):].lower().replace("__", "."), text)
+        (name[len(_PREFIX) :].lower().replace("__", "."), text)
         for name, text in sorted(environment.items())
         if name.startswith(_PREFIX) and "__" in name
     ]
@@ -89,5 +93,9 @@ def _check_keys(model: type[BaseModel], values: Mapping[str, Any], where: str) -
             near = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.0)
             raise ConfigError(f"unknown key {where}{key}: did you mean {where}{near[0]}?")
         annotation = model.model_fields[key].annotation
-        if isinstance(value, dict) and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if (
+            isinstance(value, dict)
+            and isinstance(annotation, type)
+            and issubclass(annotation, BaseModel)
+        ):
             _check_keys(annotation, value, f"{where}{key}.")

@@ -1,8 +1,9 @@
 """PubMed in, citations out.
 
-The room promises: a downloaded file has the MD5 that its publisher gives it; every record of the files is a citation
-or quarantined with its reason and place; revised records and deletions are applied in file order; the citations depend
-neither on the number of workers nor on whether the files were read at once or as they came.
+The room promises: a downloaded file has the MD5 that its publisher gives it; every record of the
+files is a citation or quarantined with its reason and place; revised records and deletions are
+applied in file order; the citations depend neither on the number of workers nor on whether the
+files were read at once or as they came.
 """
 
 from medr_ray.corpus.medline import parse_citation, read_records

@@ -1,6 +1,8 @@
-"""Looking at text eight bytes at a time: ``words[i]`` is the uint64 that begins at byte i, its lowest byte the first.
+"""Looking at text eight bytes at a time: ``words[i]`` is the uint64 that begins at byte i, its
+lowest byte the first.
 
-A byte of a word is marked by its high bit; what the other bits are does not matter unless it is said.
+A byte of a word is marked by its high bit; what the other bits are does not matter unless it is
+said.
 """
 
 from typing import Any

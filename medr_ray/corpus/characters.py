@@ -25,7 +25,8 @@ def spells(text: Array, at: int, table: Array, row: int, size: int) -> bool:
 
 @inner()
 def _character(text: Array, at: int) -> int:
-    """Bytes of the UTF-8 character here, 0 when it is none or XML forbids it (control characters aside)."""
+    """Bytes of the UTF-8 character here, 0 when it is none or XML forbids it (control characters
+    aside)."""
     one, two, three = text[at], text[at + 1], text[at + 2]
     if one < 0x80:
         return 1
@@ -44,9 +45,10 @@ def _character(text: Array, at: int) -> int:
 
 @inner()
 def _is_reference(text: Array, at: int) -> bool:
-    """Whether a predefined entity, or the number of a character that XML allows, follows the ``&``."""
+    """Whether a predefined entity, or the number of a character that XML allows, follows the
+    ``&``."""
     if text[at + 1] != _HASH:
-        for i in range(len(_KNOWN_SIZES)):  # noqa: SIM110
+        for i in range(len(_KNOWN_SIZES)):
             if spells(text, at + 1, _KNOWN, i, _KNOWN_SIZES[i]):
                 return True
         return False
@@ -62,8 +64,14 @@ def _is_reference(text: Array, at: int) -> bool:
         else:
             break
         at += 1
-    allowed = (value == 9 or value == 10 or value == 13 or 0x20 <= value < 0xD800 or 0xE000 <= value < 0xFFFE
-               or 0x10000 <= value < 0x110000)
+    allowed = (
+        value == 9
+        or value == 10
+        or value == 13
+        or 0x20 <= value < 0xD800
+        or 0xE000 <= value < 0xFFFE
+        or 0x10000 <= value < 0x110000
+    )
     return allowed and at > begin and text[at] == _SEMICOLON
 
 
@@ -71,7 +79,9 @@ def _is_reference(text: Array, at: int) -> bool:
 def is_sound(text: Array, words: Array, begin: int, end: int) -> bool:
     """Whether XML takes the characters and references of a record; tags are the walk's concern."""
     odd = amp = high = pair = NONE
-    for at in range(begin, end, 8):  # the last word may reach beyond the end: a mark only makes the loops below look
+    for at in range(
+        begin, end, 8
+    ):  # the last word may reach beyond the end: a mark only makes the loops below look
         word = words[at]
         odd |= control(word) & ~equal(word, _NEWLINES)
         amp |= equal(word, _AMPS)
@@ -142,8 +152,17 @@ def is_space(point: int) -> bool:
     """Whether ``str.split`` splits at that character; XML allows no other of those."""
     if point < 0x80:
         return point == 0x20 or point == 0x0A or point == 0x09 or point == 0x0D
-    return (point == 0xA0 or point == 0x85 or 0x2000 <= point <= 0x200A or point == 0x2028 or point == 0x2029
-            or point == 0x202F or point == 0x205F or point == 0x3000 or point == 0x1680)
+    return (
+        point == 0xA0
+        or point == 0x85
+        or 0x2000 <= point <= 0x200A
+        or point == 0x2028
+        or point == 0x2029
+        or point == 0x202F
+        or point == 0x205F
+        or point == 0x3000
+        or point == 0x1680
+    )
 
 
 @inner()
@@ -157,7 +176,11 @@ def encode(point: int, text: Array, at: int) -> int:
     elif point < 0x10000:
         text[at], text[at + 1] = 0xE0 | point >> 12, 0x80 | point >> 6 & 0x3F
     else:
-        text[at], text[at + 1], text[at + 2] = 0xF0 | point >> 18, 0x80 | point >> 12 & 0x3F, 0x80 | point >> 6 & 0x3F
+        text[at], text[at + 1], text[at + 2] = (
+            0xF0 | point >> 18,
+            0x80 | point >> 12 & 0x3F,
+            0x80 | point >> 6 & 0x3F,
+        )
     at += 1 + (point >= 0x800) + (point >= 0x10000)
     text[at] = 0x80 | point & 0x3F
     return at + 1

@@ -1,5 +1,6 @@
-"""The MD5 checksums that NLM publishes beside its files, in whichever spelling: ``MD5 (pubmed26n0001.xml.gz)= <hex>``,
-``MD5(pubmed26n0001.xml.gz)= <hex>`` or ``<hex>  pubmed26n0001.xml.gz``."""
+"""The MD5 checksums that NLM publishes beside its files, in whichever spelling: ``MD5
+(pubmed26n0001.xml.gz)= <hex>``, ``MD5(pubmed26n0001.xml.gz)= <hex>`` or ``<hex>
+pubmed26n0001.xml.gz``."""
 
 import functools
 import hashlib
@@ -25,4 +26,6 @@ def file_md5(path: Path) -> str:
 
 def md5_of(file: Any) -> str:
     """The MD5 of what is left of an open file, in lower-case hexadecimal."""
-    return hashlib.file_digest(file, functools.partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+    return hashlib.file_digest(
+        file, functools.partial(hashlib.md5, usedforsecurity=False)
+    ).hexdigest()

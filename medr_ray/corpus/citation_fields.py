@@ -1,6 +1,8 @@
-"""What is read of a PubMed citation, in one table: where each field stands (NLM PubMed DTD), and what becomes of it.
+"""What is read of a PubMed citation, in one table: where each field stands (NLM PubMed DTD), and
+what becomes of it.
 
-The compiled passes are given these tables as arguments, so what is said here is not compiled into them.
+The compiled passes are given these tables as arguments, so what is said here is not compiled into
+them.
 """
 
 from typing import NamedTuple
@@ -11,8 +13,9 @@ from medr_ray.core.compiled import Array
 
 
 class Field(NamedTuple):
-    """An element that is read: what becomes of it (``columns.ACTIONS``), the columns that its text and its attributes
-    go to, and those attributes. Where there is an ``inner`` child its text counts, and its attributes when named."""
+    """An element that is read: what becomes of it (``columns.ACTIONS``), the columns that its text
+    and its attributes go to, and those attributes. Where there is an ``inner`` child its text
+    counts, and its attributes when named."""
 
     action: str
     columns: tuple[str, ...] = ()
@@ -20,7 +23,9 @@ class Field(NamedTuple):
     inner: tuple[str, ...] = ()
 
 
-FIELDS: dict[str, Field] = {  # by path; of those that share a column the first one that has text counts
+FIELDS: dict[
+    str, Field
+] = {  # by path; of those that share a column the first one that has text counts
     "MedlineCitation": Field("alone"),
     "MedlineCitation/Article": Field("alone"),
     "MedlineCitation/PMID": Field("key", ("pmid",), ("Version",)),
@@ -30,40 +35,69 @@ FIELDS: dict[str, Field] = {  # by path; of those that share a column the first 
     "MedlineCitation/Article/Journal/ISSN": Field("once", ("issn",)),
     "MedlineCitation/MedlineJournalInfo/ISSNLinking": Field("once", ("issn",)),
     "MedlineCitation/Article/Journal/JournalIssue/PubDate/Year": Field("year", ("abstract",)),
-    "MedlineCitation/Article/Journal/JournalIssue/PubDate/MedlineDate": Field("year", ("abstract",)),
+    "MedlineCitation/Article/Journal/JournalIssue/PubDate/MedlineDate": Field(
+        "year", ("abstract",)
+    ),
     "MedlineCitation/Article/ArticleDate/Year": Field("year", ("abstract",)),
     "MedlineCitation/Article/Language": Field("joined", ("language",)),
     "MedlineCitation/Article/Abstract/AbstractText": Field(
-        "section", ("sections.text", "sections.label", "sections.category"), ("Label", "NlmCategory")),
+        "section",
+        ("sections.text", "sections.label", "sections.category"),
+        ("Label", "NlmCategory"),
+    ),
     "MedlineCitation/Article/PublicationTypeList/PublicationType": Field(
-        "type", ("publication_types.name", "publication_types.ui"), ("UI",)),
+        "type", ("publication_types.name", "publication_types.ui"), ("UI",)
+    ),
     "MedlineCitation/MeshHeadingList/MeshHeading": Field(
-        "heading", ("mesh.name", "mesh.ui"), inner=("DescriptorName", "UI")),
+        "heading", ("mesh.name", "mesh.ui"), inner=("DescriptorName", "UI")
+    ),
     "MedlineCitation/SupplMeshList/SupplMeshName": Field(
-        "item", ("supplementary.name", "supplementary.ui"), ("UI",)),
+        "item", ("supplementary.name", "supplementary.ui"), ("UI",)
+    ),
     "MedlineCitation/ChemicalList/Chemical/NameOfSubstance": Field(
-        "item", ("chemicals.name", "chemicals.ui"), ("UI",)),
+        "item", ("chemicals.name", "chemicals.ui"), ("UI",)
+    ),
     "MedlineCitation/KeywordList/Keyword": Field("word", ("keywords",)),
     "MedlineCitation/CommentsCorrectionsList/CommentsCorrections": Field(
-        "item", ("corrections.pmid", "corrections.kind"), ("RefType",), inner=("PMID",)),
+        "item", ("corrections.pmid", "corrections.kind"), ("RefType",), inner=("PMID",)
+    ),
 }
 
-# A record: its kind, row (-1 for a deletion), the bytes it lies between, where its fields begin, whether it was read.
+# A record: its kind, row (-1 for a deletion), the bytes it lies between, where its fields begin,
+# whether it was read.
 RECORD = np.dtype([(name, np.int32) for name in ("kind", "row", "begin", "end", "fields", "read")])
-# A field: its number, the places of two attributes (-1: absent) and of the text, a heading's mark as a major topic.
-FIELD = np.dtype([(name, np.int32) for name in (
-    "number", "first", "first_end", "second", "second_end", "text", "text_end", "major")])
+# A field: its number, the places of two attributes (-1: absent) and of the text, a heading's mark
+# as a major topic.
+FIELD = np.dtype(
+    [
+        (name, np.int32)
+        for name in (
+            "number",
+            "first",
+            "first_end",
+            "second",
+            "second_end",
+            "text",
+            "text_end",
+            "major",
+        )
+    ]
+)
 
 DEAD, ROOT = 0, 1  # states of the walk: where nothing is wanted; outside the record
-NAME_START, NAME_PART, WHITE = 1, 2, 4  # classes of ASCII characters; NLM uses no other letters in names
+NAME_START, NAME_PART, WHITE = (
+    1,
+    2,
+    4,
+)  # classes of ASCII characters; NLM uses no other letters in names
 
 
 class Grammar(NamedTuple):
     """The paths as states of a walk.
 
-    ``edges[state]`` are pairs (name, state inside that child) up to a name of -1. ``meaning[state]`` is (field, -2
-    inside its inner child, -1 elsewhere; two wanted attributes or -1; 1 where children may be marked as major).
-    Names are rows of bytes with their lengths.
+    ``edges[state]`` are pairs (name, state inside that child) up to a name of -1.
+    ``meaning[state]`` is (field, -2 inside its inner child, -1 elsewhere; two wanted attributes or
+    -1; 1 where children may be marked as major). Names are rows of bytes with their lengths.
     """
 
     edges: Array  # int64[states, 10, 2]
@@ -82,7 +116,8 @@ def name_table(names: list[str]) -> tuple[Array, Array]:
 
 
 def _elements() -> dict[str, tuple[int, bool, tuple[str, ...]]]:
-    """Path of each element that is read: (field or -2, whether children may be marked, wanted attributes)."""
+    """Path of each element that is read: (field or -2, whether children may be marked, wanted
+    attributes)."""
     elements = {}
     for number, (path, field) in enumerate(FIELDS.items()):
         elements[f"PubmedArticle/{path}"] = (number, field.action == "heading", field.attributes)
@@ -97,7 +132,9 @@ def build() -> Grammar:
     paths = ["", "PubmedArticle"]
     for path in elements:
         steps = path.split("/")
-        paths += [one for depth in range(len(steps)) if (one := "/".join(steps[: depth + 1])) not in paths]
+        paths += [
+            one for depth in range(len(steps)) if (one := "/".join(steps[: depth + 1])) not in paths
+        ]
     wanted = {name for _, _, attributes in elements.values() for name in attributes}
     names = sorted({step for path in paths for step in path.split("/")} | wanted)
     edges, meaning = np.full((len(paths) + 1, 10, 2), -1), np.full((len(paths) + 1, 4), -1)
@@ -114,7 +151,9 @@ def build() -> Grammar:
 def classes() -> Array:
     """uint8[256]: what each byte can be in a name or between attributes."""
     table = np.zeros(256, np.uint8)
-    table[[*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1), ord("_")]] = NAME_START | NAME_PART
+    table[[*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1), ord("_")]] = (
+        NAME_START | NAME_PART
+    )
     table[list(b"0123456789.-")] = NAME_PART
     table[list(b" \t\r\n")] = WHITE
     return table

@@ -1,8 +1,10 @@
-"""The compiled pass that copies the fields of a scan into columns: text without markup, entities read, white space
-collapsed as ``" ".join(text.split())`` does; and works out the fields that are made of others.
+"""The compiled pass that copies the fields of a scan into columns: text without markup, entities
+read, white space collapsed as ``" ".join(text.split())`` does; and works out the fields that are
+made of others.
 
-What holds: what is written is valid UTF-8, and no more bytes of a column than were read. A scan has made sure that the
-records are well formed; a citation without PMID and Article, or with two, is marked and gets a blank row.
+What holds: what is written is valid UTF-8, and no more bytes of a column than were read. A scan has
+made sure that the records are well formed; a citation without PMID and Article, or with two, is
+marked and gets a blank row.
 """
 
 from typing import Any, NamedTuple
@@ -15,14 +17,41 @@ from medr_ray.corpus.characters import decode, encode, is_space
 from medr_ray.corpus.citation_fields import FIELDS
 
 # Columns of text: the first have one value a record, the others one an item of a list.
-TEXTS = ("pmid", "title", "abstract", "journal", "issn", "language", "sections.text", "sections.label",
-         "sections.category", "publication_types.name", "publication_types.ui", "mesh.name", "mesh.ui",
-         "supplementary.name", "supplementary.ui", "chemicals.name", "chemicals.ui", "keywords", "corrections.pmid",
-         "corrections.kind")
+TEXTS = (
+    "pmid",
+    "title",
+    "abstract",
+    "journal",
+    "issn",
+    "language",
+    "sections.text",
+    "sections.label",
+    "sections.category",
+    "publication_types.name",
+    "publication_types.ui",
+    "mesh.name",
+    "mesh.ui",
+    "supplementary.name",
+    "supplementary.ui",
+    "chemicals.name",
+    "chemicals.ui",
+    "keywords",
+    "corrections.pmid",
+    "corrections.kind",
+)
 _PER_RECORD, _ABSTRACT = TEXTS.index("sections.text"), TEXTS.index("abstract")
-LISTS = ("sections", "publication_types", "mesh", "supplementary", "chemicals", "keywords", "corrections")
+LISTS = (
+    "sections",
+    "publication_types",
+    "mesh",
+    "supplementary",
+    "chemicals",
+    "keywords",
+    "corrections",
+)
 
-# What becomes of a field: it must stand once; the first counts; it may tell the year; values are joined; an item.
+# What becomes of a field: it must stand once; the first counts; it may tell the year; values are
+# joined; an item.
 ACTIONS = ("alone", "key", "once", "year", "joined", "section", "type", "heading", "item", "word")
 _ALONE, _KEY, _ONCE, _YEAR, _JOINED, _SECTION, _TYPE, _HEADING, _ITEM, _WORD = range(len(ACTIONS))
 
@@ -32,10 +61,11 @@ _RETRACTED = np.uint64(int.from_bytes(b"\0D016441", "little"))  # MeSH UI of "Re
 
 
 class Columns(NamedTuple):
-    """What is filled in, for at most I items of a list and R records; column c has ``stride`` bytes from c * stride.
+    """What is filled in, for at most I items of a list and R records; column c has ``stride`` bytes
+    from c * stride.
 
-    ``ends[c, i + 1]`` is where value i ends in its column, ``lists[list, row + 1]`` where the items of a row end. Every
-    record but a deletion has a row.
+    ``ends[c, i + 1]`` is where value i ends in its column, ``lists[list, row + 1]`` where the items
+    of a row end. Every record but a deletion has a row.
     """
 
     text: Array  # uint8
@@ -52,7 +82,8 @@ class Columns(NamedTuple):
 
 
 def rules() -> Array:
-    """int64[fields, 5]: of each field the action, the columns of its text and its attributes, the list; -1 for none."""
+    """int64[fields, 5]: of each field the action, the columns of its text and its attributes, the
+    list; -1 for none."""
     table = np.full((len(FIELDS), 5), -1)
     for row, field in zip(table, FIELDS.values(), strict=True):
         row[0] = ACTIONS.index(field.action)
@@ -69,16 +100,19 @@ def once(table: Array) -> int:
 
 @inner()
 def _special(word: Any) -> Any:
-    """High bits for the bytes that cannot be copied as they are: markup, references, white space other than one space
-    before a letter, and whatever is not ASCII."""
+    """High bits for the bytes that cannot be copied as they are: markup, references, white space
+    other than one space before a letter, and whatever is not ASCII."""
     special = control(word) | equal(word, _AMPS) | equal(word, _LTS) | word
     spaces = equal(word, _SPACES)
     return (special | (spaces & (((special | spaces) >> EIGHT) | LAST))) & HIGH
 
 
 @inner()
-def _clean(text: Array, words: Array, at: int, end: int, out: Array, out_words: Array, to: int) -> int:
-    """Copy the text of an element without its markup, white space collapsed; returns where the copy ends."""
+def _clean(
+    text: Array, words: Array, at: int, end: int, out: Array, out_words: Array, to: int
+) -> int:
+    """Copy the text of an element without its markup, white space collapsed; returns where the copy
+    ends."""
     begin, gap = to, False
     while at < end:
         marks = _special(words[at])
@@ -146,14 +180,17 @@ def _number(text: Array, begin: int, end: int) -> int:
 
 @inner()
 def _version(text: Array, fields: Array, begin: int, end: int, rules: Array, places: Array) -> int:
-    """Find the ``places`` of the fields that count once (-1: nowhere); returns the version of the PMID, -1 when the
-    record is not for this pass: something is missing, stands twice, or is no number."""
+    """Find the ``places`` of the fields that count once (-1: nowhere); returns the version of the
+    PMID, -1 when the record is not for this pass: something is missing, stands twice, or is no
+    number."""
     for number in range(len(places)):
         places[number] = -1
     for row in range(begin, end):
         number = fields[row].number
         action = rules[number, 0]
-        if (action == _ALONE and places[number] >= 0) or (action == _HEADING and fields[row].text < 0):
+        if (action == _ALONE and places[number] >= 0) or (
+            action == _HEADING and fields[row].text < 0
+        ):
             return -1
         if action < _JOINED and places[number] < 0:
             places[number] = row
@@ -170,7 +207,9 @@ def _version(text: Array, fields: Array, begin: int, end: int, rules: Array, pla
 
 
 @inner(forceinline=True)
-def _print_section(out: Columns, label: int, label_end: int, content: int, end: int, is_first: bool) -> None:
+def _print_section(
+    out: Columns, label: int, label_end: int, content: int, end: int, is_first: bool
+) -> None:
     """Add a section that is not empty to the abstract as PubMed prints it: its label in front."""
     to = out.at[_ABSTRACT]
     if not is_first:
@@ -196,12 +235,22 @@ def _end_item(out: Columns, kind: int, column: int, first_column: int, second_co
 
 
 @inner(forceinline=True)
-def _fill_row(text: Array, words: Array, fields: Array, begin: int, end: int, rules: Array, places: Array, row: int,
-              out: Columns) -> bool:
-    """Fill in the columns of a record whose fields are rows ``begin`` to ``end``; False when it is not for this pass.
+def _fill_row(
+    text: Array,
+    words: Array,
+    fields: Array,
+    begin: int,
+    end: int,
+    rules: Array,
+    places: Array,
+    row: int,
+    out: Columns,
+) -> bool:
+    """Fill in the columns of a record whose fields are rows ``begin`` to ``end``; False when it is
+    not for this pass.
 
-    All fields go through one loop, the ones that count once before the lists: text is copied at one place, so that the
-    compiler makes one copy of the code.
+    All fields go through one loop, the ones that count once before the lists: text is copied at one
+    place, so that the compiler makes one copy of the code.
     """
     version, year = _version(text, fields, begin, end, rules, places), -1
     if version < 0:
@@ -229,12 +278,17 @@ def _fill_row(text: Array, words: Array, fields: Array, begin: int, end: int, ru
         first_column, second_column = rules[number, 2], rules[number, 3]
         if first_column >= 0:
             label = out.at[first_column]
-            out.at[first_column] = _copy(words, fields[i].first, fields[i].first_end, out.words, label)
+            out.at[first_column] = _copy(
+                words, fields[i].first, fields[i].first_end, out.words, label
+            )
         if second_column >= 0:
             out.at[second_column] = _copy(
-                words, fields[i].second, fields[i].second_end, out.words, out.at[second_column])
+                words, fields[i].second, fields[i].second_end, out.words, out.at[second_column]
+            )
         if action == _SECTION and stop > to:
-            _print_section(out, label, out.at[first_column], to, stop, out.at[_ABSTRACT] == abstract)
+            _print_section(
+                out, label, out.at[first_column], to, stop, out.at[_ABSTRACT] == abstract
+            )
         elif action == _TYPE and fields[i].first_end - fields[i].first == 7:
             retracted |= words[fields[i].first] << EIGHT == _RETRACTED
         elif action == _HEADING:
@@ -246,12 +300,21 @@ def _fill_row(text: Array, words: Array, fields: Array, begin: int, end: int, ru
 
 
 @entry
-def fill(text: Array, words: Array, records: Array, count: int, fields: Array, rules: Array, places: Array,
-         out: Columns) -> int:
-    """Fill in the columns of the ``count`` records of a scan (see ``scan.scan``); returns the number of rows.
+def fill(
+    text: Array,
+    words: Array,
+    records: Array,
+    count: int,
+    fields: Array,
+    rules: Array,
+    places: Array,
+    out: Columns,
+) -> int:
+    """Fill in the columns of the ``count`` records of a scan (see ``scan.scan``); returns the
+    number of rows.
 
-    A record without a field that it must have becomes one that is not read, with a blank row. ``places`` is int64 of
-    ``once(rules)``.
+    A record without a field that it must have becomes one that is not read, with a blank row.
+    ``places`` is int64 of ``once(rules)``.
     """
     rows = 0
     for record in range(count):
@@ -259,7 +322,16 @@ def fill(text: Array, words: Array, records: Array, count: int, fields: Array, r
             continue
         if records[record].read:
             records[record].read = _fill_row(
-                text, words, fields, records[record].fields, records[record + 1].fields, rules, places, rows, out)
+                text,
+                words,
+                fields,
+                records[record].fields,
+                records[record + 1].fields,
+                rules,
+                places,
+                rows,
+                out,
+            )
         rows += 1
         for kind in range(len(out.items)):
             out.lists[kind, rows] = out.items[kind]

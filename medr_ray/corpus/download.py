@@ -1,8 +1,10 @@
-"""Filling a mirror of PubMed: what is missing is fetched, a few files at a time, each checked against its MD5.
+"""Filling a mirror of PubMed: what is missing is fetched, a few files at a time, each checked
+against its MD5.
 
-What holds: a file gets its name only with the MD5 its sidecar names; a killed download continues where it was; a file
-that cannot be had is recorded with its reason and the others go on, but the download as a whole then fails; files of
-two years are never mixed; never more than three connections, as NLM asks.
+What holds: a file gets its name only with the MD5 its sidecar names; a killed download continues
+where it was; a file that cannot be had is recorded with its reason and the others go on, but the
+download as a whole then fails; files of two years are never mixed; never more than three
+connections, as NLM asks.
 """
 
 import asyncio
@@ -17,12 +19,31 @@ from rich.console import Console
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError
 from medr_ray.core.progress import Bar
 from medr_ray.corpus.checksum import SIDECAR, file_md5, sidecar_md5
-from medr_ray.corpus.mirror import BASELINE, UPDATES, Listed, Plan, make_plan, named, select, shown_bytes
+from medr_ray.corpus.mirror import (
+    BASELINE,
+    UPDATES,
+    Listed,
+    Plan,
+    make_plan,
+    named,
+    select,
+    shown_bytes,
+)
 from medr_ray.corpus.mirror_store import Partial, Shelf
-from medr_ray.corpus.origins import Origin, Patience, Refused, SourceFailure, Transient, open_origin, survey
+from medr_ray.corpus.origins import (
+    Origin,
+    Patience,
+    Refused,
+    SourceFailure,
+    Transient,
+    open_origin,
+    survey,
+)
 
 MOST_CONNECTIONS = 3
-_FETCHES = 3  # of a file whose MD5 is wrong: a cache on the way may be, the second or third copy seldom is
+_FETCHES = (
+    3  # of a file whose MD5 is wrong: a cache on the way may be, the second or third copy seldom is
+)
 _PROGRESS = 2**20  # bytes; tries that brought as much do not count
 _LARGEST = 2**31  # bytes; NLM's files stay below 2**27, so more is not PubMed
 _LARGEST_SIDECAR = 2**12
@@ -44,10 +65,15 @@ class Order:
     prune: bool = False
 
     def folders(self) -> list[str]:
-        """The folders asked for. ConfigError when there is none, or for more connections than NLM allows."""
+        """The folders asked for. ConfigError when there is none, or for more connections than NLM
+        allows."""
         if not 1 <= self.connections <= MOST_CONNECTIONS:
-            raise ConfigError(f"--connections {self.connections}: NLM asks for at most {MOST_CONNECTIONS} at a time")
-        folders = [name for name, wanted in ((BASELINE, self.baseline), (UPDATES, self.updates)) if wanted]
+            raise ConfigError(
+                f"--connections {self.connections}: NLM asks for at most {MOST_CONNECTIONS} at a time"
+            )
+        folders = [
+            name for name, wanted in ((BASELINE, self.baseline), (UPDATES, self.updates)) if wanted
+        ]
         if not folders:
             raise ConfigError("--no-baseline and --no-updates together leave nothing to download")
         return folders
@@ -55,7 +81,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Prospect:
-    """What a download would do: its plan, the bytes to come as far as listings tell, and the bytes free on disk."""
+    """What a download would do: its plan, the bytes to come as far as listings tell, and the bytes
+    free on disk."""
 
     plan: Plan
     needed: int
@@ -63,10 +90,14 @@ class Prospect:
 
     def show(self, console: Console) -> None:
         plan = self.plan
-        lines = [f"would fetch {_files(len(plan.wanted))}, {shown_bytes(self.needed)} ({shown_bytes(self.free)} free); "
-                 f"{len(plan.complete):,} complete"]
+        lines = [
+            f"would fetch {_files(len(plan.wanted))}, {shown_bytes(self.needed)} ({shown_bytes(self.free)} free); "
+            f"{len(plan.complete):,} complete"
+        ]
         for file in plan.wanted[:_LISTED]:
-            lines.append(f"  {file.key}" + (f"  {shown_bytes(file.size)}" if file.size is not None else ""))
+            lines.append(
+                f"  {file.key}" + (f"  {shown_bytes(file.size)}" if file.size is not None else "")
+            )
         if len(plan.wanted) > _LISTED:
             lines.append(f"  and {len(plan.wanted) - _LISTED:,} more")
         if plan.stale:
@@ -80,9 +111,10 @@ def prepare(order: Order, patience: Patience | None = None) -> Prospect:
 
 
 def fetch(order: Order, console: Console, patience: Patience | None = None) -> None:
-    """Fetch what is missing. DataError naming the files that could not be had, after all others are there; for files
-    of an earlier year, unless they are to be pruned; for a disk that is too small. InfrastructureError when the source
-    does not answer. MedrError when another process fills the mirror."""
+    """Fetch what is missing. DataError naming the files that could not be had, after all others are
+    there; for files of an earlier year, unless they are to be pruned; for a disk that is too small.
+    InfrastructureError when the source does not answer. MedrError when another process fills the
+    mirror."""
     order.folders()
     shelf = Shelf(order.destination)
     try:
@@ -100,7 +132,9 @@ async def _prepare(order: Order, patience: Patience) -> Prospect:
 
 async def _look(order: Order, shelf: Shelf, origin: Origin, patience: Patience) -> Prospect:
     if origin.root == str(shelf.root):
-        raise ConfigError(f"--source and DEST are the same folder, {origin.root}; --verify checks it")
+        raise ConfigError(
+            f"--source and DEST are the same folder, {origin.root}; --verify checks it"
+        )
     try:
         listed = await survey(origin, order.folders(), patience)
     except SourceFailure as error:
@@ -123,8 +157,10 @@ async def _fetch(order: Order, shelf: Shelf, console: Console, patience: Patienc
                 raise DataError(_stale(plan))
             free += sum(shelf.path(key).stat().st_size for key in plan.stale)
         if prospect.needed > free:
-            raise DataError(f"{shelf.root}: {_files(len(plan.wanted))} need {shown_bytes(prospect.needed)} and "
-                            f"{shown_bytes(free)} are free: make room, or choose with --files or --limit")
+            raise DataError(
+                f"{shelf.root}: {_files(len(plan.wanted))} need {shown_bytes(prospect.needed)} and "
+                f"{shown_bytes(free)} are free: make room, or choose with --files or --limit"
+            )
         shelf.remove(plan.stale)
         with Bar(console, "download", len(plan.wanted) + len(plan.complete), "files") as bar:
             bar.resume(len(plan.complete))
@@ -134,19 +170,29 @@ async def _fetch(order: Order, shelf: Shelf, console: Console, patience: Patienc
 
 
 def _stale(plan: Plan) -> str:
-    return (f"the new baseline replaces {_files(len(plan.stale))} of earlier years, {named(plan.stale)}: "
-            "--prune removes them, or use another folder")
+    return (
+        f"the new baseline replaces {_files(len(plan.stale))} of earlier years, {named(plan.stale)}: "
+        "--prune removes them, or use another folder"
+    )
 
 
 def _conclude(courier: "Courier", plan: Plan, console: Console) -> None:
     kept = len(plan.complete) + courier.kept
     pruned = f", {_files(len(plan.stale))} of earlier years removed" if plan.stale else ""
-    console.print(f"download: {_files(courier.fetched)} fetched ({courier.traffic()}), {kept:,} there already, "
-                  f"{len(courier.failures):,} failed{pruned}", highlight=False, soft_wrap=True)
+    console.print(
+        f"download: {_files(courier.fetched)} fetched ({courier.traffic()}), {kept:,} there already, "
+        f"{len(courier.failures):,} failed{pruned}",
+        highlight=False,
+        soft_wrap=True,
+    )
     if courier.failures:
-        reasons = "; ".join(f"{key}: {courier.failures[key]}" for key in list(courier.failures)[:_LISTED])
-        raise DataError(f"{_files(len(courier.failures))} of {len(plan.wanted) + len(plan.complete):,} failed "
-                        f"({reasons}): the same command tries them again")
+        reasons = "; ".join(
+            f"{key}: {courier.failures[key]}" for key in list(courier.failures)[:_LISTED]
+        )
+        raise DataError(
+            f"{_files(len(courier.failures))} of {len(plan.wanted) + len(plan.complete):,} failed "
+            f"({reasons}): the same command tries them again"
+        )
 
 
 def _files(count: int) -> str:
@@ -154,7 +200,8 @@ def _files(count: int) -> str:
 
 
 class Courier:
-    """Brings files from an origin to a shelf and counts: ``fetched``, ``kept`` as they were, ``failures`` by key."""
+    """Brings files from an origin to a shelf and counts: ``fetched``, ``kept`` as they were,
+    ``failures`` by key."""
 
     def __init__(self, shelf: Shelf, origin: Origin, patience: Patience, bar: Bar) -> None:
         self._shelf, self._origin, self._patience, self._bar = shelf, origin, patience, bar
@@ -185,21 +232,27 @@ class Courier:
         self._shelf.record([self._shelf.failed(file.key, reason)])
         self._failed_in_row += 1
         if self._failed_in_row >= _HOPELESS:
-            raise InfrastructureError(f"{self._origin.root}: {_HOPELESS} files in a row failed, the last, {file.key}, "
-                                      f"with {reason}: the same command continues here when the source is well")
+            raise InfrastructureError(
+                f"{self._origin.root}: {_HOPELESS} files in a row failed, the last, {file.key}, "
+                f"with {reason}: the same command continues here when the source is well"
+            )
 
     async def _bring(self, file: Listed) -> None:
         """The file and its sidecar onto the shelf; anew a few times while its MD5 is wrong."""
         partial = self._shelf.partial(file.key)
         for attempt in range(_FETCHES):
-            sidecar = await self._patience.through(self._origin.small, file.path + SIDECAR, _LARGEST_SIDECAR)
+            sidecar = await self._patience.through(
+                self._origin.small, file.path + SIDECAR, _LARGEST_SIDECAR
+            )
             md5 = sidecar_md5(sidecar)
             if md5 is None:
                 raise Refused(f"its {SIDECAR} holds no MD5 checksum")
             if attempt == 0 and await self._is_there(file, md5):
                 self.kept += 1
                 return self._settle(file, sidecar, md5)
-            if await _md5(partial.path) != md5:  # else a run was killed between the last byte and the name
+            if (
+                await _md5(partial.path) != md5
+            ):  # else a run was killed between the last byte and the name
                 await self._transfer(file, partial)
             if (found := await _md5(partial.path)) == md5:
                 partial.finish()
@@ -217,7 +270,8 @@ class Courier:
         self._shelf.record([self._shelf.complete(file.key, file.stamp, md5)])
 
     async def _transfer(self, file: Listed, partial: Partial) -> None:
-        """All the bytes there are. A flaky connection may break as often as it likes while it brings something."""
+        """All the bytes there are. A flaky connection may break as often as it likes while it
+        brings something."""
         while True:
             before = partial.size
             try:
@@ -237,7 +291,9 @@ class Courier:
                         out.write(chunk)
                         self._count(len(chunk))
                         if out.tell() > _LARGEST:
-                            raise Refused(f"it has more than {shown_bytes(_LARGEST)}, which no PubMed file has")
+                            raise Refused(
+                                f"it has more than {shown_bytes(_LARGEST)}, which no PubMed file has"
+                            )
         except Transient as error:
             if error.restart:
                 partial.discard()

@@ -1,11 +1,13 @@
-"""Reading PubMed XML (NLM PubMed DTD) record by record: a byte stream into records, a record into a citation.
+"""Reading PubMed XML (NLM PubMed DTD) record by record: a byte stream into records, a record into a
+citation.
 
-What holds: records are split from the stream without parsing it whole, so memory stays at one record; text keeps what
-stands inside markup (``10<sup>-3</sup>`` is ``10-3``) and reads entities; abstracts in other languages, vernacular
-titles and copyright lines are never mixed in; a stream that ends before its closing tag is truncated, and says so.
+What holds: records are split from the stream without parsing it whole, so memory stays at one
+record; text keeps what stands inside markup (``10<sup>-3</sup>`` is ``10-3``) and reads entities;
+abstracts in other languages, vernacular titles and copyright lines are never mixed in; a stream
+that ends before its closing tag is truncated, and says so.
 
-This is the plain way, and what the fields mean is said here; ``reading`` does the same for whole files at many times
-the speed and comes back to this for single records.
+This is the plain way, and what the fields mean is said here; ``reading`` does the same for whole
+files at many times the speed and comes back to this for single records.
 """
 
 import functools
@@ -21,7 +23,9 @@ from medr_ray.core.records import Citation, from_row
 
 CITATION, BOOK, DELETION = "PubmedArticle", "PubmedBookArticle", "DeleteCitation"
 SET_END = b"</PubmedArticleSet>"
-LONGEST_TAG = 32  # bytes; a tag that matters is shorter, so one that a read cut in two lies within as many
+LONGEST_TAG = (
+    32  # bytes; a tag that matters is shorter, so one that a read cut in two lies within as many
+)
 HEAD = 2**16  # bytes in which the first element must begin
 _CHUNK = 4 * 2**20  # bytes per read
 _OPENING = re.compile(rb"<(PubmedArticle|PubmedBookArticle|DeleteCitation)(?=[\s>])")
@@ -34,8 +38,8 @@ _PMID, _VERSION = re.compile(r"[0-9]{1,18}"), re.compile(r"[0-9]{1,9}")  # what 
 
 @dataclass(frozen=True)
 class Record:
-    """One element of a file: its tag, its position among the file's citations and books (from 0), the byte of the
-    stream it begins at, its bytes."""
+    """One element of a file: its tag, its position among the file's citations and books (from 0),
+    the byte of the stream it begins at, its bytes."""
 
     kind: str
     position: int
@@ -60,22 +64,30 @@ def read_header(beginning: bytes) -> Header | None:
     """The header of a file from its first bytes, None while they hold no root element of PubMed."""
     root = _ROOT.search(beginning, 0, HEAD)
     declared = _ENCODING.match(beginning)
-    return root and Header(root.group(1) == b"PubmedArticleSet", declared.group(1).decode() if declared else "utf-8")
+    return root and Header(
+        root.group(1) == b"PubmedArticleSet", declared.group(1).decode() if declared else "utf-8"
+    )
 
 
 def no_pubmed() -> DataError:
-    return DataError("not PubMed XML: no PubmedArticleSet, PubmedArticle or PubmedBookArticle at its beginning")
+    return DataError(
+        "not PubMed XML: no PubmedArticleSet, PubmedArticle or PubmedBookArticle at its beginning"
+    )
 
 
 def truncated(offset: int, inside: bool) -> DataError:
     """Of a file that ends at byte ``offset`` or, inside a record, in the one that begins there."""
-    where = f"in the record that begins at byte {offset}" if inside else f"at byte {offset}, before </PubmedArticleSet>"
+    where = (
+        f"in the record that begins at byte {offset}"
+        if inside
+        else f"at byte {offset}, before </PubmedArticleSet>"
+    )
     return DataError(f"truncated: the file ends {where}; download it again")
 
 
 def read_records(stream: BinaryIO) -> Iterator[Record]:
-    """Every citation, book and list of deletions, in file order. DataError when the stream is no PubMed XML or ends
-    early; errors of the stream itself (a broken gzip) pass through."""
+    """Every citation, book and list of deletions, in file order. DataError when the stream is no
+    PubMed XML or ends early; errors of the stream itself (a broken gzip) pass through."""
     buffer, header = _beginning(stream)
     at = offset = position = 0  # offset: the place of the buffer's first byte in the stream
     closed = False  # whether the set's end stands after the last record so far
@@ -86,7 +98,13 @@ def read_records(stream: BinaryIO) -> Iterator[Record]:
         if opening is not None and end >= 0:
             at, closed = end + len(closing), False
             kind = opening.group(1).decode()
-            yield Record(kind, position, offset + opening.start(), buffer[opening.start():at], header.encoding)
+            yield Record(
+                kind,
+                position,
+                offset + opening.start(),
+                buffer[opening.start() : at],
+                header.encoding,
+            )
             position += kind != DELETION
             continue
         closed = opening is None and (closed or SET_END in buffer[at:])
@@ -110,7 +128,8 @@ def _beginning(stream: BinaryIO) -> tuple[bytes, Header]:
 
 
 def parse_element(record: Record) -> etree._Element:
-    """The record as an element. DataError when it is not well formed; entities are never fetched or expanded."""
+    """The record as an element. DataError when it is not well formed; entities are never fetched or
+    expanded."""
     try:
         return etree.fromstring(record.data, _parser(record.encoding))
     except (etree.XMLSyntaxError, LookupError) as error:
@@ -120,7 +139,12 @@ def parse_element(record: Record) -> etree._Element:
 @functools.cache
 def _parser(encoding: str) -> etree.XMLParser:
     return etree.XMLParser(
-        encoding=encoding, resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
+        encoding=encoding,
+        resolve_entities=False,
+        no_network=True,
+        remove_comments=True,
+        remove_pis=True,
+    )
 
 
 def parse_citation(record: Record, source_file: str) -> Citation:
@@ -134,8 +158,8 @@ def deleted(record: Record) -> list[tuple[str, int]]:
 
 
 def citation_row(article: etree._Element, source_file: str, position: int) -> dict[str, Any]:
-    """A ``PubmedArticle`` or ``PubmedBookArticle`` element as a plain row of ``Citation``: what Arrow is built from,
-    without objects between. DataError when it has no PMID."""
+    """A ``PubmedArticle`` or ``PubmedBookArticle`` element as a plain row of ``Citation``: what
+    Arrow is built from, without objects between. DataError when it has no PMID."""
     fields = _book(article) if article.tag == BOOK else _citation(article)
     return {**fields, "source_file": source_file, "position": position}
 
@@ -153,10 +177,16 @@ def _citation(article: etree._Element) -> dict[str, Any]:
         "version": _version(medline.find("PMID")),
         "title": _text(body.find("ArticleTitle")),
         **_abstract(body),
-        "journal": _text(body.find("Journal/Title")) or _text(medline.find("MedlineJournalInfo/MedlineTA")),
-        "issn": _text(body.find("Journal/ISSN")) or _text(medline.find("MedlineJournalInfo/ISSNLinking")),
-        "year": _year(body, "Journal/JournalIssue/PubDate/Year", "Journal/JournalIssue/PubDate/MedlineDate",
-                      "ArticleDate/Year"),
+        "journal": _text(body.find("Journal/Title"))
+        or _text(medline.find("MedlineJournalInfo/MedlineTA")),
+        "issn": _text(body.find("Journal/ISSN"))
+        or _text(medline.find("MedlineJournalInfo/ISSNLinking")),
+        "year": _year(
+            body,
+            "Journal/JournalIssue/PubDate/Year",
+            "Journal/JournalIssue/PubDate/MedlineDate",
+            "ArticleDate/Year",
+        ),
         "language": ",".join(_text(one) for one in body.iterfind("Language")),
         **_types(body, "PublicationTypeList/PublicationType"),
         **_index_terms(medline),
@@ -164,7 +194,8 @@ def _citation(article: etree._Element) -> dict[str, Any]:
 
 
 def _book(article: etree._Element) -> dict[str, Any]:
-    """A book or a chapter of one: the chapter's title where it has one, the book in place of the journal."""
+    """A book or a chapter of one: the chapter's title where it has one, the book in place of the
+    journal."""
     document = article.find("BookDocument")
     if document is None:
         raise DataError("no BookDocument/PMID with a number in it")
@@ -176,8 +207,13 @@ def _book(article: etree._Element) -> dict[str, Any]:
         **_abstract(document),
         "journal": book,
         "issn": "",
-        "year": _year(document, "Book/PubDate/Year", "Book/PubDate/MedlineDate", "ContributionDate/Year",
-                      "Book/BeginningDate/Year"),
+        "year": _year(
+            document,
+            "Book/PubDate/Year",
+            "Book/PubDate/MedlineDate",
+            "ContributionDate/Year",
+            "Book/BeginningDate/Year",
+        ),
         "language": ",".join(_text(one) for one in document.iterfind("Language")),
         **_types(document, "PublicationType"),
         **_index_terms(document),
@@ -200,8 +236,13 @@ def _index_terms(parent: etree._Element) -> dict[str, Any]:
         "mesh": [_heading(one) for one in parent.iterfind("MeshHeadingList/MeshHeading")],
         "supplementary": _terms(parent, "SupplMeshList/SupplMeshName"),
         "chemicals": _terms(parent, "ChemicalList/Chemical/NameOfSubstance"),
-        "keywords": [word for one in parent.iterfind("KeywordList/Keyword") if (word := _text(one))],
-        "corrections": [_correction(one) for one in parent.iterfind("CommentsCorrectionsList/CommentsCorrections")],
+        "keywords": [
+            word for one in parent.iterfind("KeywordList/Keyword") if (word := _text(one))
+        ],
+        "corrections": [
+            _correction(one)
+            for one in parent.iterfind("CommentsCorrectionsList/CommentsCorrections")
+        ],
     }
 
 
@@ -228,12 +269,20 @@ def _version(pmid: etree._Element | None) -> int:
 
 
 def _section(element: etree._Element) -> dict[str, str]:
-    return {"label": element.get("Label", ""), "category": element.get("NlmCategory", ""), "text": _text(element)}
+    return {
+        "label": element.get("Label", ""),
+        "category": element.get("NlmCategory", ""),
+        "text": _text(element),
+    }
 
 
 def _printed(section: dict[str, str]) -> str:
     """A section as PubMed prints it, its label in front."""
-    return f"{section['label']}: {section['text']}" if section["label"] and section["text"] else section["text"]
+    return (
+        f"{section['label']}: {section['text']}"
+        if section["label"] and section["text"]
+        else section["text"]
+    )
 
 
 def _terms(parent: etree._Element, path: str) -> list[dict[str, str]]:
@@ -241,7 +290,8 @@ def _terms(parent: etree._Element, path: str) -> list[dict[str, str]]:
 
 
 def _heading(element: etree._Element) -> dict[str, Any]:
-    """A descriptor; major when it or a qualifier is marked so (NLM marks only the qualifier where there is one)."""
+    """A descriptor; major when it or a qualifier is marked so (NLM marks only the qualifier where
+    there is one)."""
     descriptor = element.find("DescriptorName")
     if descriptor is None:
         raise DataError("a MeshHeading without DescriptorName")
@@ -254,7 +304,8 @@ def _correction(element: etree._Element) -> dict[str, str]:
 
 
 def _year(parent: etree._Element, *paths: str) -> int | None:
-    """The first year in the first element that has one: of the issue before that of the electronic article."""
+    """The first year in the first element that has one: of the issue before that of the electronic
+    article."""
     for path in paths:
         found = _YEAR.search(_text(parent.find(path)))
         if found:

@@ -1,8 +1,10 @@
-"""Which files a mirror of PubMed has and which of them are to be fetched: pure decisions, no file and no network.
+"""Which files a mirror of PubMed has and which of them are to be fetched: pure decisions, no file
+and no network.
 
-The layout is NLM's, ``baseline/`` and ``updatefiles/`` with ``pubmedYYnNNNN.xml.gz`` and ``.xml.gz.md5`` in each. What
-holds: a name is NLM's pattern and nothing else, so no listing can lead out of the folder it is fetched into; files are
-in the order in which they are applied; a mirror holds files of one year, as each December's baseline replaces all.
+The layout is NLM's, ``baseline/`` and ``updatefiles/`` with ``pubmedYYnNNNN.xml.gz`` and
+``.xml.gz.md5`` in each. What holds: a name is NLM's pattern and nothing else, so no listing can
+lead out of the folder it is fetched into; files are in the order in which they are applied; a
+mirror holds files of one year, as each December's baseline replaces all.
 """
 
 import fnmatch
@@ -25,8 +27,9 @@ _NAMED = 10  # files a message names before it only counts
 
 @dataclass(frozen=True)
 class Listed:
-    """A file of the source. ``path`` is where the source has it, below its root; ``size`` in bytes is what the listing
-    says, rounded as it may be, or None; ``stamp`` is all the listing says of the file: it changes when NLM replaces it.
+    """A file of the source. ``path`` is where the source has it, below its root; ``size`` in bytes
+    is what the listing says, rounded as it may be, or None; ``stamp`` is all the listing says of
+    the file: it changes when NLM replaces it.
     """
 
     folder: str
@@ -42,8 +45,9 @@ class Listed:
 
 @dataclass(frozen=True)
 class FileState:
-    """A file in the manifest of the mirror: ``state`` complete or failed (then with the ``reason``), ``size`` in bytes,
-    ``checked`` when it was last hashed (UTC), ``stamp`` as the source's listing had it."""
+    """A file in the manifest of the mirror: ``state`` complete or failed (then with the
+    ``reason``), ``size`` in bytes, ``checked`` when it was last hashed (UTC), ``stamp`` as the
+    source's listing had it."""
 
     name: str
     folder: str
@@ -69,7 +73,8 @@ class Present:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does: ``wanted`` is fetched, ``complete`` left alone, ``stale`` (keys) is of earlier years."""
+    """What a run does: ``wanted`` is fetched, ``complete`` left alone, ``stale`` (keys) is of
+    earlier years."""
 
     wanted: tuple[Listed, ...]
     complete: tuple[Listed, ...]
@@ -83,20 +88,22 @@ def year_and_number(name: str) -> tuple[int, int] | None:
 
 
 def order_of(key: str) -> tuple[int, tuple[int, int]]:
-    """Sorts keys (``folder/name``) as they are applied: the baseline before the updates, each by number."""
+    """Sorts keys (``folder/name``) as they are applied: the baseline before the updates, each by
+    number."""
     folder, _, name = key.partition("/")
     return FOLDERS.index(folder), year_and_number(name) or (0, 0)
 
 
-# --- listings ---------------------------------------------------------------------------------------------------
+# --- listings -------------------------------------------------------------------------
 
 
 def parse_listing(page: bytes, folder: str, prefix: str) -> list[Listed]:
-    """The PubMed files that the HTML directory listing of ``prefix`` links to, sorted by number; other links are
-    passed over. They belong into ``folder`` of the mirror.
+    """The PubMed files that the HTML directory listing of ``prefix`` links to, sorted by number;
+    other links are passed over. They belong into ``folder`` of the mirror.
 
-    Apache's, nginx's and S3 browsers' pages differ, so only the link's last path segment counts, and what stands
-    behind the link (or in the cells behind its own) is read for a date and size where there is one.
+    Apache's, nginx's and S3 browsers' pages differ, so only the link's last path segment counts,
+    and what stands behind the link (or in the cells behind its own) is read for a date and size
+    where there is one.
     """
     try:
         root = etree.HTML(page)
@@ -126,47 +133,67 @@ def _described(anchor: etree._Element, name: str) -> tuple[int | None, str]:
     if cell is not None and not said.strip():
         said = " ".join(text for other in cell.itersiblings() for text in other.itertext())
     words = said.replace(name, " ").split()
-    if len(words) > 1 and words[-1].upper() in ("B", "KB", "MB", "GB", "KIB", "MIB", "GIB"):  # "19.5 MiB"
+    if len(words) > 1 and words[-1].upper() in (
+        "B",
+        "KB",
+        "MB",
+        "GB",
+        "KIB",
+        "MIB",
+        "GIB",
+    ):  # "19.5 MiB"
         words[-2:] = [words[-2] + words[-1]]
     sizes = [found for word in words if (found := _SIZE.fullmatch(word))]
     size = round(float(sizes[-1][1]) * _UNITS[sizes[-1][2].upper()]) if sizes else None
     return size, " ".join(words)
 
 
-# --- decisions --------------------------------------------------------------------------------------------------
+# --- decisions ------------------------------------------------------------------------
 
 
 def select(listed: Iterable[Listed], pattern: str, limit: int | None) -> list[Listed]:
-    """The first ``limit`` files whose name matches the glob. DataError when none does, or they are of two years."""
+    """The first ``limit`` files whose name matches the glob. DataError when none does, or they are
+    of two years."""
     chosen = [one for one in listed if fnmatch.fnmatchcase(one.name, pattern)][:limit]
     if not chosen:
         raise DataError(f"the source lists no file pubmedYYnNNNN.xml.gz that matches {pattern!r}")
     if len(years := years_of(one.key for one in chosen)) > 1:
-        raise DataError(f"the source lists files of {' and '.join(years)}, and a baseline replaces the year before it: "
-                        f"choose one year, such as --files '{years[-1]}*'")
+        raise DataError(
+            f"the source lists files of {' and '.join(years)}, and a baseline replaces the year before it: "
+            f"choose one year, such as --files '{years[-1]}*'"
+        )
     return chosen
 
 
 def years_of(keys: Iterable[str]) -> list[str]:
     """The years that files are of, as their names begin: ``["pubmed25", "pubmed26"]``."""
-    return sorted({key.partition("/")[2][:len("pubmedYY")] for key in keys})
+    return sorted({key.partition("/")[2][: len("pubmedYY")] for key in keys})
 
 
-def make_plan(chosen: Iterable[Listed], states: Mapping[str, FileState], present: Mapping[str, Present]) -> Plan:
+def make_plan(
+    chosen: Iterable[Listed], states: Mapping[str, FileState], present: Mapping[str, Present]
+) -> Plan:
     """What to fetch of ``chosen`` (one year's), given the manifest and the disk, both by key.
 
-    A file is complete when the manifest says so, its size and sidecar agree with the manifest, and the source's
-    listing says of it what it said then. DataError when the disk holds files of a later year than the source.
+    A file is complete when the manifest says so, its size and sidecar agree with the manifest, and
+    the source's listing says of it what it said then. DataError when the disk holds files of a
+    later year than the source.
     """
     chosen = list(chosen)
     year = years_of(one.key for one in chosen)[0]
     if later := [key for key in present if years_of([key])[0] > year]:
-        raise DataError(f"the source has {year}, and the folder already holds later files, {named(later)}: "
-                        "use a newer source, or another folder")
-    done = {one.key for one in chosen if _is_complete(one, states.get(one.key), present.get(one.key))}
+        raise DataError(
+            f"the source has {year}, and the folder already holds later files, {named(later)}: "
+            "use a newer source, or another folder"
+        )
+    done = {
+        one.key for one in chosen if _is_complete(one, states.get(one.key), present.get(one.key))
+    }
     return Plan(
-        tuple(one for one in chosen if one.key not in done), tuple(one for one in chosen if one.key in done),
-        tuple(sorted((key for key in present if years_of([key])[0] < year), key=order_of)))
+        tuple(one for one in chosen if one.key not in done),
+        tuple(one for one in chosen if one.key in done),
+        tuple(sorted((key for key in present if years_of([key])[0] < year), key=order_of)),
+    )
 
 
 def _is_complete(file: Listed, state: FileState | None, present: Present | None) -> bool:

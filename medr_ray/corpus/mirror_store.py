@@ -1,7 +1,8 @@
 """A mirror of PubMed on disk: its files, their sidecars and the manifest.
 
-What holds: a ``.xml.gz`` is whole and had the MD5 of its ``.md5`` when it appeared; what is half downloaded ends in
-``.part``; ``manifest.json`` is replaced whole, so it can be read whenever a download was killed.
+What holds: a ``.xml.gz`` is whole and had the MD5 of its ``.md5`` when it appeared; what is half
+downloaded ends in ``.part``; ``manifest.json`` is replaced whole, so it can be read whenever a
+download was killed.
 """
 
 import contextlib
@@ -16,7 +17,15 @@ from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.lock import run_lock
 from medr_ray.core.run import MANIFEST, Directory
 from medr_ray.corpus.checksum import SIDECAR, sidecar_md5
-from medr_ray.corpus.mirror import COMPLETE, FAILED, FOLDERS, FileState, Present, order_of, year_and_number
+from medr_ray.corpus.mirror import (
+    COMPLETE,
+    FAILED,
+    FOLDERS,
+    FileState,
+    Present,
+    order_of,
+    year_and_number,
+)
 
 _PART, _VALIDATOR = ".part", ".part.validator"
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib folds the second slash of a URI away
@@ -27,7 +36,9 @@ class Shelf:
 
     def __init__(self, root: Path) -> None:
         if _URI.match(str(root)):
-            raise ConfigError(f"DEST {root}: a mirror is a local folder; mount object storage to write there")
+            raise ConfigError(
+                f"DEST {root}: a mirror is a local folder; mount object storage to write there"
+            )
         self.root = root.resolve()
         self._directory = Directory(str(self.root))
         self.states = self._read()
@@ -38,9 +49,13 @@ class Shelf:
         try:
             states = [FileState(**row) for row in self._directory.read_json(MANIFEST)["files"]]
         except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{self.root / MANIFEST} is no manifest of a mirror ({error}): remove it, the files are "
-                            "hashed and kept, or use another folder") from None
-        return {one.key: one for one in states if one.folder in FOLDERS and year_and_number(one.name)}
+            raise DataError(
+                f"{self.root / MANIFEST} is no manifest of a mirror ({error}): remove it, the files are "
+                "hashed and kept, or use another folder"
+            ) from None
+        return {
+            one.key: one for one in states if one.folder in FOLDERS and year_and_number(one.name)
+        }
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -56,8 +71,16 @@ class Shelf:
 
     def present(self) -> dict[str, Present]:
         """Every PubMed file on disk, by key and in order."""
-        keys = [f"{folder}/{name}" for folder in FOLDERS for name in self._names(folder) if year_and_number(name)]
-        return {key: Present(self.path(key).stat().st_size, self.sidecar(key)) for key in sorted(keys, key=order_of)}
+        keys = [
+            f"{folder}/{name}"
+            for folder in FOLDERS
+            for name in self._names(folder)
+            if year_and_number(name)
+        ]
+        return {
+            key: Present(self.path(key).stat().st_size, self.sidecar(key))
+            for key in sorted(keys, key=order_of)
+        }
 
     def sidecar(self, key: str) -> str | None:
         """The MD5 that the file's sidecar on disk names."""
@@ -66,11 +89,20 @@ class Shelf:
 
     def strays(self) -> list[str]:
         """Half-downloaded files, by key with its ending."""
-        return [f"{folder}/{name}" for folder in FOLDERS for name in self._names(folder) if name.endswith(_PART)]
+        return [
+            f"{folder}/{name}"
+            for folder in FOLDERS
+            for name in self._names(folder)
+            if name.endswith(_PART)
+        ]
 
     def _names(self, folder: str) -> list[str]:
         path = self.root / folder
-        return sorted(entry.name for entry in os.scandir(path) if entry.is_file()) if path.is_dir() else []
+        return (
+            sorted(entry.name for entry in os.scandir(path) if entry.is_file())
+            if path.is_dir()
+            else []
+        )
 
     def keep_sidecar(self, key: str, content: bytes) -> None:
         self._directory.write_bytes(key + SIDECAR, content)
@@ -83,7 +115,9 @@ class Shelf:
 
     def complete(self, key: str, stamp: str, md5: str) -> FileState:
         folder, _, name = key.partition("/")
-        return FileState(name, folder, self.path(key).stat().st_size, md5, COMPLETE, "", _now(), stamp)
+        return FileState(
+            name, folder, self.path(key).stat().st_size, md5, COMPLETE, "", _now(), stamp
+        )
 
     def failed(self, key: str, reason: str) -> FileState:
         """Without a stamp: whatever the source lists then, it is looked at again."""
@@ -100,7 +134,8 @@ class Shelf:
 
 
 class Partial:
-    """The half of a file that is here: its bytes, and the ETag or date by which the server knows the rest of it."""
+    """The half of a file that is here: its bytes, and the ETag or date by which the server knows
+    the rest of it."""
 
     def __init__(self, target: Path) -> None:
         self._target = target

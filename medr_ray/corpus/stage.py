@@ -35,24 +35,34 @@ def _execute(context: StageContext) -> Counts:
     reports = read_reports(directory, sources)
     if not any(report.readable for report in reports):
         reason = reports[0].quarantined[0]["reason"]
-        raise DataError(f"no file of corpus.sources ({len(reports)}) could be read; {reports[0].name}: {reason}")
+        raise DataError(
+            f"no file of corpus.sources ({len(reports)}) could be read; {reports[0].name}: {reason}"
+        )
     losers = choose_losers(read_keys(directory, sources), reports)
     changed = _second_passes(context, sources, losers)
-    directory.write_jsonl("quarantine.jsonl", (one for report in reports for one in report.quarantined))
+    directory.write_jsonl(
+        "quarantine.jsonl", (one for report in reports for one in report.quarantined)
+    )
     counts = _counts(context, reports, losers)
-    kept = f", {len(reports) - new:,} read before, {changed:,} changed" if new < len(reports) else ""
+    kept = (
+        f", {len(reports) - new:,} read before, {changed:,} changed" if new < len(reports) else ""
+    )
     aside = counts["quarantined_records"] + counts["quarantined_files"]
     context.console.print(
         f"corpus: {counts['citations']:,} citations ({counts['with_abstract']:,} with abstract) "
         f"of {counts['records']:,} records in {counts['files']:,} files{kept}"
-        + (f"; {aside:,} set aside, see {directory.uri}/quarantine.jsonl" if aside else ""), highlight=False)
+        + (f"; {aside:,} set aside, see {directory.uri}/quarantine.jsonl" if aside else ""),
+        highlight=False,
+    )
     return counts
 
 
 def _first_passes(context: StageContext, sources: list[SourceFile]) -> int:
     """Read the files that were not read before; returns how many those are."""
     directory, limit = context.directory, context.config.corpus.limit_per_file
-    stale = set(Parts(directory, READ).stale({part_name(one): made_from(one, limit) for one in sources}))
+    stale = set(
+        Parts(directory, READ).stale({part_name(one): made_from(one, limit) for one in sources})
+    )
     waiting = [one for one in sources if part_name(one) in stale]
 
     def work(row: dict[str, Any]) -> dict[str, Any]:
@@ -72,11 +82,15 @@ def _second_passes(context: StageContext, sources: list[SourceFile], losers: Los
     """Write the citations of the parts whose winners changed; returns how many those are."""
     directory, limit = context.directory, context.config.corpus.limit_per_file
     lost = {part_name(one): losers.positions.get(number, []) for number, one in enumerate(sources)}
-    wanted = {part_name(one): digest(made_from(one, limit), lost[part_name(one)]) for one in sources}
+    wanted = {
+        part_name(one): digest(made_from(one, limit), lost[part_name(one)]) for one in sources
+    }
     stale = Parts(directory, CITATIONS).stale(wanted)
 
     def work(row: dict[str, Any]) -> dict[str, Any]:
-        return {"abstracts": second_pass(row["name"], list(row["lost"]), directory, row["made_from"])}
+        return {
+            "abstracts": second_pass(row["name"], list(row["lost"]), directory, row["made_from"])
+        }
 
     tasks = [{"name": name, "lost": lost[name], "made_from": wanted[name]} for name in stale]
     with Bar(context.console, "choosing", len(sources), "files") as bar:

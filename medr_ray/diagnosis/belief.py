@@ -1,8 +1,9 @@
 """How often a disease shows a finding, as a Beta distribution that counts of patients move.
 
-What holds: without any figure the mean is one half and weighs as much as one patient; a percentage or a class ("very
-frequent") weighs as much as five, for it stands for several patients nobody counted; a count weighs what it counts.
-The mean is never 1: a finding that all patients had may be missing in the next.
+What holds: without any figure the mean is one half and weighs as much as one patient; a percentage
+or a class ("very frequent") weighs as much as five, for it stands for several patients nobody
+counted; a count weighs what it counts. The mean is never 1: a finding that all patients had may be
+missing in the next.
 """
 
 import functools
@@ -45,4 +46,6 @@ def belief_of(frequencies: tuple[Frequency | None, ...]) -> Belief:
     share = sum(stated) / len(stated) if stated else _UNKNOWN_SHARE
     weight = _CLASS_WEIGHT if stated else _UNKNOWN_WEIGHT
     start = Belief(share * weight, (1 - share) * weight)
-    return start.moved(sum(one.share * one.patients for one in counted), sum(one.patients for one in counted))
+    return start.moved(
+        sum(one.share * one.patients for one in counted), sum(one.patients for one in counted)
+    )

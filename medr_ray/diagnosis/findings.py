@@ -1,8 +1,8 @@
 """What a caller calls a finding or a disease, and which one that is.
 
-What holds: an id counts as it stands, an old one as the current; a name counts in any case and with any kind of
-hyphen; a preferred name wins over a synonym, and a synonym of two terms names neither, but both are said. What is not
-known is answered with the nearest names, and never guessed.
+What holds: an id counts as it stands, an old one as the current; a name counts in any case and with
+any kind of hyphen; a preferred name wins over a synonym, and a synonym of two terms names neither,
+but both are said. What is not known is answered with the nearest names, and never guessed.
 """
 
 import difflib
@@ -32,13 +32,17 @@ class Unknown:
 class Names:
     """Numbers by name and id, and how each number is called."""
 
-    def __init__(self, ids: Mapping[str, int], forms: Iterable[tuple[str, int, bool]], called: Sequence[str]) -> None:
+    def __init__(
+        self, ids: Mapping[str, int], forms: Iterable[tuple[str, int, bool]], called: Sequence[str]
+    ) -> None:
         """``forms`` are (name, number, whether it is the preferred one)."""
         self._ids, self._called = ids, called
         claims: dict[str, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
         for name, number, preferred in forms:
             claims[normalise(name)][0 if preferred else 1].add(number)
-        self._numbers = {form: sorted(preferred or others) for form, (preferred, others) in claims.items()}
+        self._numbers = {
+            form: sorted(preferred or others) for form, (preferred, others) in claims.items()
+        }
         self._with: dict[str, set[str]] = defaultdict(set)
         for form in self._numbers:
             for piece in _pieces(form):
@@ -53,7 +57,9 @@ class Names:
             if len(found) == 1:
                 numbers[found[0]] = None
             else:
-                nearest = tuple(self._called[number] for number in found[:_NEAREST]) or self._nearest(normalise(one))
+                nearest = tuple(
+                    self._called[number] for number in found[:_NEAREST]
+                ) or self._nearest(normalise(one))
                 unknown.append(Unknown(one, nearest))
         return list(numbers), unknown
 
@@ -71,26 +77,42 @@ class Names:
         for piece in _pieces(asked):
             for form in self._with.get(piece, ()):
                 shared[form] += 1
-        likely = sorted(shared, key=lambda form: (-shared[form] / (len(form) + len(asked)), form))[:_SHORTLIST]
-        within = sorted((form for form in shared if asked in form), key=lambda form: (len(form), form))
-        near = [*within, *difflib.get_close_matches(asked, likely, _NEAREST, _SIMILAR)][:_NEAREST] or likely[:_NEAREST]
+        likely = sorted(shared, key=lambda form: (-shared[form] / (len(form) + len(asked)), form))[
+            :_SHORTLIST
+        ]
+        within = sorted(
+            (form for form in shared if asked in form), key=lambda form: (len(form), form)
+        )
+        near = [*within, *difflib.get_close_matches(asked, likely, _NEAREST, _SIMILAR)][
+            :_NEAREST
+        ] or likely[:_NEAREST]
         return tuple(dict.fromkeys(self._called[self._numbers[form][0]] for form in near))
 
 
 def _pieces(form: str) -> set[str]:
     """The runs of three letters of a name's words, by which similar names are looked up."""
     padded = [f" {word} " for word in _WORD.findall(form)]
-    return {word[start:start + 3] for word in padded for start in range(len(word) - 2)}
+    return {word[start : start + 3] for word in padded for start in range(len(word) - 2)}
 
 
 def finding_names(hpo: Hpo, terms: Terms) -> Names:
     """Names and exact synonyms of the ontology's findings."""
-    forms = [(name, number, name == hpo.terms[one].name) for number, one in enumerate(terms.ids)
-             for name in (hpo.terms[one].name, *hpo.terms[one].synonyms)]
-    return Names(terms.numbers, forms, [f"{name} ({one})" for one, name in zip(terms.ids, terms.names, strict=True)])
+    forms = [
+        (name, number, name == hpo.terms[one].name)
+        for number, one in enumerate(terms.ids)
+        for name in (hpo.terms[one].name, *hpo.terms[one].synonyms)
+    ]
+    return Names(
+        terms.numbers,
+        forms,
+        [f"{name} ({one})" for one, name in zip(terms.ids, terms.names, strict=True)],
+    )
 
 
 def disease_names(base: KnowledgeBase) -> Names:
     """Names of the diseases of a knowledge base; ids of merged records name them too."""
-    return Names(base.numbers, [(name, number, True) for number, name in enumerate(base.names)],
-                 [f"{name} ({one})" for one, name in zip(base.ids, base.names, strict=True)])
+    return Names(
+        base.numbers,
+        [(name, number, True) for number, name in enumerate(base.names)],
+        [f"{name} ({one})" for one, name in zip(base.ids, base.names, strict=True)],
+    )

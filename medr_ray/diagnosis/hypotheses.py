@@ -1,4 +1,5 @@
-"""Which disease records are one diagnosis, and which are no diagnosis beside others because they contain or repeat one.
+"""Which disease records are one diagnosis, and which are no diagnosis beside others because they
+contain or repeat one.
 
 Bayes' rule wants hypotheses that exclude each other. What holds:
 
@@ -24,8 +25,8 @@ _NOTHING = Hierarchy({}, {})
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """The hypothesis each record belongs to (records that belong to none are missing), and the records that are broader
-    than a hypothesis."""
+    """The hypothesis each record belongs to (records that belong to none are missing), and the
+    records that are broader than a hypothesis."""
 
     of_record: Mapping[str, str]
     broader: Mapping[str, tuple[str, ...]]
@@ -48,7 +49,9 @@ def unite(names: Mapping[str, str], mondo: Hierarchy | None = None) -> Hypothese
     for record, below in under.items():
         for one in below - under.keys() - parts:
             broader[one].append(record)
-    of_record = {one: owner for one, owner in same.items() if owner not in under and owner not in parts}
+    of_record = {
+        one: owner for one, owner in same.items() if owner not in under and owner not in parts
+    }
     return Hypotheses(of_record, {one: tuple(records) for one, records in broader.items()})
 
 
@@ -61,9 +64,13 @@ def _same(names: Mapping[str, str], relations: "_Relations") -> dict[str, str]:
     same = {}
     for record, name in names.items():
         by_name = called.get(normalise(name), [])
-        by_mondo = [one for one in relations.equal(record) if one.startswith(_LEADING) and one in names]
+        by_mondo = [
+            one for one in relations.equal(record) if one.startswith(_LEADING) and one in names
+        ]
         leaders = by_name if len(by_name) == 1 else by_mondo
-        same[record] = leaders[0] if len(leaders) == 1 and not record.startswith(_LEADING) else record
+        same[record] = (
+            leaders[0] if len(leaders) == 1 and not record.startswith(_LEADING) else record
+        )
     return same
 
 
@@ -84,10 +91,13 @@ class _Relations:
 
     def equal(self, record: str) -> list[str]:
         """Other records of the same terms."""
-        return sorted({one for term in self._terms.get(record, ()) for one in self._records[term]} - {record})
+        return sorted(
+            {one for term in self._terms.get(record, ()) for one in self._records[term]} - {record}
+        )
 
     def below(self, record: str) -> set[str]:
-        """Records of narrower terms, and those of its own (several that one term has are narrower)."""
+        """Records of narrower terms, and those of its own (several that one term has are
+        narrower)."""
         terms = self._terms.get(record, ())
         return self._of(_reach(terms, self._children)) | set(self.equal(record))
 

@@ -1,7 +1,8 @@
 """What is known of diseases, laid out so that all of them are compared with a patient at once.
 
-Terms and diseases are numbered. What holds: obsolete and alternative term ids count as the current one; a finding that
-a source negates, or counts in no patient, is none; a disease without a finding is not there. Diseases are sorted by id.
+Terms and diseases are numbered. What holds: obsolete and alternative term ids count as the current
+one; a finding that a source negates, or counts in no patient, is none; a disease without a finding
+is not there. Diseases are sorted by id.
 """
 
 from collections import defaultdict
@@ -22,8 +23,9 @@ _PER_DISEASE = 1  # what every disease has beside its annotated findings, in fin
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is known of one finding of one disease: the term's number, how often, and who says so. ``overall`` says that
-    patients were counted with the finding in whatever form, so that more specific findings add nothing to it."""
+    """What is known of one finding of one disease: the term's number, how often, and who says so.
+    ``overall`` says that patients were counted with the finding in whatever form, so that more
+    specific findings add nothing to it."""
 
     term: int
     belief: Belief
@@ -33,8 +35,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Terms:
-    """The findings of the ontology: ids and names by number, numbers by id (obsolete and alternative ids too), and the
-    numbers of each term's ancestors, itself first."""
+    """The findings of the ontology: ids and names by number, numbers by id (obsolete and
+    alternative ids too), and the numbers of each term's ancestors, itself first."""
 
     ids: tuple[str, ...]
     names: tuple[str, ...]
@@ -49,12 +51,23 @@ class Terms:
 def terms_of(hpo: Hpo) -> Terms:
     """The phenotypic abnormalities, sorted by id, without their root."""
     above = {one: hpo.ancestors(one) for one in hpo.terms}
-    ids = tuple(sorted(one for one, ancestors in above.items()
-                       if PHENOTYPIC_ABNORMALITY in ancestors and one != PHENOTYPIC_ABNORMALITY))
+    ids = tuple(
+        sorted(
+            one
+            for one, ancestors in above.items()
+            if PHENOTYPIC_ABNORMALITY in ancestors and one != PHENOTYPIC_ABNORMALITY
+        )
+    )
     numbers = {one: number for number, one in enumerate(ids)}
     ancestors = tuple(
-        np.array([number, *sorted(numbers[each] for each in above[one] if each != one and each in numbers)])
-        for number, one in enumerate(ids))
+        np.array(
+            [
+                number,
+                *sorted(numbers[each] for each in above[one] if each != one and each in numbers),
+            ]
+        )
+        for number, one in enumerate(ids)
+    )
     for old, new in hpo.replaced.items():
         if new in numbers:
             numbers.setdefault(old, numbers[new])
@@ -63,11 +76,13 @@ def terms_of(hpo: Hpo) -> Terms:
 
 @dataclass(frozen=True)
 class KnowledgeBase:
-    """Diseases by number: ``ids``, ``names``, the ``records`` merged into each (its own id first), and what each has.
+    """Diseases by number: ``ids``, ``names``, the ``records`` merged into each (its own id first),
+    and what each has.
 
-    ``own`` has the share of patients with each annotated finding, ``closed`` the same with all ancestors, ``broader``
-    the closed findings of broader records; ``background`` [terms] is the mean of ``closed`` over diseases: how often a
-    patient with some disease has the finding. ``breadth`` [diseases] is the expected number of findings of a patient.
+    ``own`` has the share of patients with each annotated finding, ``closed`` the same with all
+    ancestors, ``broader`` the closed findings of broader records; ``background`` [terms] is the
+    mean of ``closed`` over diseases: how often a patient with some disease has the finding.
+    ``breadth`` [diseases] is the expected number of findings of a patient.
     """
 
     terms: Terms
@@ -89,8 +104,9 @@ class KnowledgeBase:
 
 @dataclass(frozen=True)
 class Beliefs:
-    """The annotated findings of all diseases, by disease: ``starts`` bounds each one's part of the other arrays.
-    ``counted`` are patients that were looked at for the finding; the beliefs imagine a few more."""
+    """The annotated findings of all diseases, by disease: ``starts`` bounds each one's part of the
+    other arrays. ``counted`` are patients that were looked at for the finding; the beliefs imagine
+    a few more."""
 
     starts: Ints
     terms: Ints
@@ -109,15 +125,21 @@ class Beliefs:
 
     def of(self, disease: int) -> tuple[Finding, ...]:
         return tuple(
-            Finding(int(self.terms[one]), Belief(float(self.affected[one]), float(self.unaffected[one])),
-                    self.cited[one])
-            for one in range(self.starts[disease], self.starts[disease + 1]))
+            Finding(
+                int(self.terms[one]),
+                Belief(float(self.affected[one]), float(self.unaffected[one])),
+                self.cited[one],
+            )
+            for one in range(self.starts[disease], self.starts[disease + 1])
+        )
 
 
 Rows = Mapping[int, Sequence[Annotation]]  # of one disease, by the number of the term
 
 
-def build(hpo: Hpo, rows: Iterable[Annotation], names: Mapping[str, str], hypotheses: Hypotheses) -> KnowledgeBase:
+def build(
+    hpo: Hpo, rows: Iterable[Annotation], names: Mapping[str, str], hypotheses: Hypotheses
+) -> KnowledgeBase:
     """The knowledge base of the hypotheses that have a finding. DataError when none has."""
     terms = terms_of(hpo)
     by_record = _by_record(rows, terms)
@@ -130,18 +152,34 @@ def build(hpo: Hpo, rows: Iterable[Annotation], names: Mapping[str, str], hypoth
                 by_disease[hypotheses.of_record[record]][term] += found
     ids = tuple(sorted((one for one, found in by_disease.items() if found), key=record_order))
     if not ids:
-        raise DataError("the annotations have no finding that the ontology knows: they do not fit together")
+        raise DataError(
+            "the annotations have no finding that the ontology knows: they do not fit together"
+        )
     beliefs = _beliefs([by_disease[one] for one in ids])
     own, closed = _columns(beliefs, terms)
-    wider = _beliefs([_joined([by_record.get(each, {}) for each in hypotheses.broader.get(one, ())]) for one in ids])
+    wider = _beliefs(
+        [
+            _joined([by_record.get(each, {}) for each in hypotheses.broader.get(one, ())])
+            for one in ids
+        ]
+    )
     _, broader = _columns(wider, terms)
     disease_of = np.repeat(np.arange(len(ids)), np.diff(beliefs.starts))
     expected = np.bincount(disease_of, weights=beliefs.shares(), minlength=len(ids))
     merged = tuple((one, *(each for each in records[one] if each != one)) for one in ids)
     return KnowledgeBase(
-        terms, ids, tuple(names[one] for one in ids), merged,
+        terms,
+        ids,
+        tuple(names[one] for one in ids),
+        merged,
         {each: number for number, group in enumerate(merged) for each in group},
-        own, closed, broader, closed.means(), expected.astype(np.float64) + _PER_DISEASE, beliefs)
+        own,
+        closed,
+        broader,
+        closed.means(),
+        expected.astype(np.float64) + _PER_DISEASE,
+        beliefs,
+    )
 
 
 def _by_record(rows: Iterable[Annotation], terms: Terms) -> dict[str, dict[int, list[Annotation]]]:
@@ -165,7 +203,9 @@ def _joined(groups: Iterable[Rows]) -> Rows:
 def _beliefs(diseases: Sequence[Rows]) -> Beliefs:
     starts = np.cumsum([0, *(len(one) for one in diseases)], dtype=np.int64)
     terms, affected, unaffected, counted, cited = [], [], [], [], []
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # most findings cite what their neighbours do
+    shared: dict[
+        tuple[str, ...], tuple[str, ...]
+    ] = {}  # most findings cite what their neighbours do
     for rows in diseases:
         for term in sorted(rows):
             frequencies = tuple(one.frequency for one in rows[term])
@@ -176,8 +216,14 @@ def _beliefs(diseases: Sequence[Rows]) -> Beliefs:
             unaffected.append(belief.unaffected)
             references = _cited(rows[term])
             cited.append(shared.setdefault(references, references))
-    return Beliefs(starts, np.array(terms, dtype=np.int64), np.array(affected), np.array(unaffected),
-                   np.array(counted, dtype=np.float64), tuple(cited))
+    return Beliefs(
+        starts,
+        np.array(terms, dtype=np.int64),
+        np.array(affected),
+        np.array(unaffected),
+        np.array(counted, dtype=np.float64),
+        tuple(cited),
+    )
 
 
 def _cited(rows: Sequence[Annotation]) -> tuple[str, ...]:
@@ -192,5 +238,11 @@ def _columns(beliefs: Beliefs, terms: Terms) -> tuple[Columns, Columns]:
     diseases = np.repeat(np.arange(count), np.diff(beliefs.starts))
     own = noisy_or(beliefs.terms, diseases, shares, len(terms.ids), count)
     reach = np.array([len(terms.ancestors[term]) for term in beliefs.terms], dtype=np.int64)
-    above = np.concatenate([terms.ancestors[term] for term in beliefs.terms]) if len(reach) else beliefs.terms
-    return own, noisy_or(above, np.repeat(diseases, reach), np.repeat(shares, reach), len(terms.ids), count)
+    above = (
+        np.concatenate([terms.ancestors[term] for term in beliefs.terms])
+        if len(reach)
+        else beliefs.terms
+    )
+    return own, noisy_or(
+        above, np.repeat(diseases, reach), np.repeat(shares, reach), len(terms.ids), count
+    )

@@ -1,9 +1,11 @@
-"""Likelihood ratios of a finding: how much likelier it is with each disease than with diseases at large.
+"""Likelihood ratios of a finding: how much likelier it is with each disease than with diseases at
+large.
 
-A disease explains a recorded finding in the best of five ways, each a share of the ideal ratio P(finding | disease) /
-P(finding). The shares were chosen near what published cases show (2,749 patients whose disease is annotated: 0.55,
-0.33, 0.13 and 0.06 for the first three and the last; less for the middle ones ranked better). They were chosen with all
-of those patients in view, so figures on the same patients flatter them:
+A disease explains a recorded finding in the best of five ways, each a share of the ideal ratio
+P(finding | disease) / P(finding). The shares were chosen near what published cases show (2,749
+patients whose disease is annotated: 0.55, 0.33, 0.13 and 0.06 for the first three and the last;
+less for the middle ones ranked better). They were chosen with all of those patients in view, so
+figures on the same patients flatter them:
 
 - ``EXACT``: it, or something more specific, is annotated; several annotations explain it independently (noisy-OR);
 - ``GENERAL``: something more general is annotated, and the patient was described in more detail;
@@ -11,8 +13,8 @@ of those patients in view, so figures on the same patients flatter them:
 - ``BROADER``: only a record that contains the disease has it;
 - ``LEAK``: nothing explains it; it is a coincidence, or the annotations are incomplete.
 
-What holds: where a disease has the finding exactly, its own figure counts, however small, and no other way does. An
-absent finding never raises a disease that has it.
+What holds: where a disease has the finding exactly, its own figure counts, however small, and no
+other way does. An absent finding never raises a disease that has it.
 """
 
 import functools
@@ -28,10 +30,14 @@ from medr_ray.diagnosis.knowledge_base import Finding, KnowledgeBase
 from medr_ray.diagnosis.probability_table import Floats
 
 EXACT, GENERAL, RELATED, BROADER, LEAK = 0.5, 0.25, 0.05, 0.05, 0.05
-# A finding recorded as absent was looked for, mostly because the disease was suspected: in published cases it is one
-# that the patient's own disease has, in other patients, ten times as often as one of another disease. So absence only
-# counts where it outweighs that; the slope keeps the order of diseases right below. (Measured on the same cases as the
-# ways; counting absence at all costs some ranks on them, for what was asked there hints at the disease.)
+# A finding recorded as absent was looked for, mostly because the disease was suspected: in
+# published cases it is one
+# that the patient's own disease has, in other patients, ten times as often as one of another
+# disease. So absence only
+# counts where it outweighs that; the slope keeps the order of diseases right below. (Measured on
+# the same cases as the
+# ways; counting absence at all costs some ranks on them, for what was asked there hints at the
+# disease.)
 _LOOKED_FOR, _SLOPE = 10.0, 0.05
 _KEPT = 512  # terms whose ratios are kept, float32 [diseases] each
 
@@ -40,7 +46,8 @@ Way = Literal["exact", "general", "related", "broader", "leak"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """How a disease explains a finding: the likelihood ratio, the way, and the annotation that it rests on."""
+    """How a disease explains a finding: the likelihood ratio, the way, and the annotation that it
+    rests on."""
 
     ratio: float
     way: Way
@@ -69,23 +76,29 @@ class Likelihood:
         return ratios.astype(np.float32)
 
     def absent(self, term: int) -> tuple[NDArray[np.int32], Floats]:
-        """(diseases that have the finding or something more specific, their ratios) of a finding that was excluded;
-        the ratio of all others is 1."""
+        """(diseases that have the finding or something more specific, their ratios) of a finding
+        that was excluded; the ratio of all others is 1."""
         diseases, shares = self.base.closed.of(term)
         return diseases, absent_ratio(shares)
 
     def explain(self, disease: int, findings: Sequence[Finding], term: int) -> Explanation:
-        """What ``present`` says of one disease, from its findings (which may be moved ones), with the reason."""
+        """What ``present`` says of one disease, from its findings (which may be moved ones), with
+        the reason."""
         base, background = self.base, self.base.background
         above = base.terms.ancestors[term]
         below = [one for one in findings if term in base.terms.above(one.term)]
         if below:
             best = max(below, key=lambda one: one.belief.share)
-            return Explanation(EXACT * together(below, term) / float(background[term]), "exact", best)
+            return Explanation(
+                EXACT * together(below, term) / float(background[term]), "exact", best
+            )
         ways = [Explanation(LEAK, "leak", None)]
         wider = base.broader.of(term)
-        ways += [Explanation(BROADER * float(share) / float(background[term]), "broader", None)
-                 for number, share in zip(*wider, strict=True) if number == disease]
+        ways += [
+            Explanation(BROADER * float(share) / float(background[term]), "broader", None)
+            for number, share in zip(*wider, strict=True)
+            if number == disease
+        ]
         for ancestor in above[1:]:
             sharing = [one for one in findings if ancestor in base.terms.above(one.term)]
             if sharing:
@@ -113,8 +126,8 @@ def absent_ratio(shares: NDArray[np.floating]) -> Floats:
 
 
 def together(findings: Sequence[Finding], term: int) -> float:
-    """How often a disease shows a term of which it has these findings, itself or more specific ones: what was counted
-    overall, else the noisy-OR."""
+    """How often a disease shows a term of which it has these findings, itself or more specific
+    ones: what was counted overall, else the noisy-OR."""
     counted = [one for one in findings if one.overall and one.term == term]
     if counted:
         return counted[0].belief.share

@@ -1,4 +1,5 @@
-"""From the files the configuration names to a knowledge base that answers; read once per process."""
+"""From the files the configuration names to a knowledge base that answers; read once per
+process."""
 
 import functools
 
@@ -18,11 +19,11 @@ from medr_ray.knowledge.prevalence import read_prevalence
 
 @functools.lru_cache(maxsize=2)
 def load_diagnosis(config: DiagnosisConfig) -> Diagnosis:
-    """The knowledge base (some seconds; its arrays take about 60 MB). DataError names the file that is missing or of
-    another format.
+    """The knowledge base (some seconds; its arrays take about 60 MB). DataError names the file that
+    is missing or of another format.
 
-    Where both ``annotations`` and ``orphanet_phenotypes`` describe an Orphanet record, the latter's rows replace the
-    former's: it is the source they were copied from.
+    Where both ``annotations`` and ``orphanet_phenotypes`` describe an Orphanet record, the latter's
+    rows replace the former's: it is the source they were copied from.
     """
     with without_collections():
         return _load(config)
@@ -34,12 +35,20 @@ def _load(config: DiagnosisConfig) -> Diagnosis:
     if config.orphanet_phenotypes:
         newer = read_product4(config.orphanet_phenotypes)
         described = {one.disease for one in newer.rows}
-        rows = (*(one for one in rows if one.disease not in described or one.aspect != FINDING), *newer.rows)
+        rows = (
+            *(one for one in rows if one.disease not in described or one.aspect != FINDING),
+            *newer.rows,
+        )
         names = {**newer.names, **names}
     mondo = read_hierarchy(config.mondo) if config.mondo else None
     base = build(load_hpo(), rows, names, unite(names, mondo))
     prevalences = read_prevalence(config.prevalence).by_disorder if config.prevalence else {}
     ages = read_onset_ages(config.onset_ages) if config.onset_ages else {}
     priors = priors_of(base, rows, prevalences, ages)
-    return Diagnosis(Likelihood(base), priors, prevalence_weight=config.prevalence_weight,
-                     reports_weight=config.reports_weight, none_share=config.none_share)
+    return Diagnosis(
+        Likelihood(base),
+        priors,
+        prevalence_weight=config.prevalence_weight,
+        reports_weight=config.reports_weight,
+        none_share=config.none_share,
+    )

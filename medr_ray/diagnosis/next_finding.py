@@ -1,10 +1,12 @@
 """Which finding to look for next: the one whose presence or absence is expected to tell most.
 
-The value of asking is the mutual information of answer and diagnosis, in bits: the entropy of the answer minus what is
-left of it once the diagnosis is known. Diagnoses are the likeliest ones, "none of these", and the rest together; an
-asked finding is present with its annotated share, and where a disease says nothing of it as often as by chance.
+The value of asking is the mutual information of answer and diagnosis, in bits: the entropy of the
+answer minus what is left of it once the diagnosis is known. Diagnoses are the likeliest ones, "none
+of these", and the rest together; an asked finding is present with its annotated share, and where a
+disease says nothing of it as often as by chance.
 
-What holds: what is known already, what an observed finding implies and what an excluded one rules out is not asked.
+What holds: what is known already, what an observed finding implies and what an excluded one rules
+out is not asked.
 """
 
 from collections.abc import Sequence
@@ -24,8 +26,8 @@ _SUGGESTING = 20  # diagnoses whose findings are asked for
 
 @dataclass(frozen=True)
 class NextFinding:
-    """A ``term`` (number) to look for, the ``bits`` expected of it, the diagnosis that gains most from a yes and the
-    one that gains most from a no (numbers, None for "none of these")."""
+    """A ``term`` (number) to look for, the ``bits`` expected of it, the diagnosis that gains most
+    from a yes and the one that gains most from a no (numbers, None for "none of these")."""
 
     term: int
     bits: float
@@ -33,7 +35,9 @@ class NextFinding:
     no: int | None
 
 
-def next_findings(base: KnowledgeBase, patient: Patient, posterior: Posterior, count: int) -> list[NextFinding]:
+def next_findings(
+    base: KnowledgeBase, patient: Patient, posterior: Posterior, count: int
+) -> list[NextFinding]:
     """The ``count`` most telling findings, best first; none when nothing is left to ask."""
     diseases = posterior.best(_COMPARED)
     terms = _askable(base, patient, diseases[:_SUGGESTING])
@@ -49,10 +53,16 @@ def next_findings(base: KnowledgeBase, patient: Patient, posterior: Posterior, c
     named: list[int | None] = [*diseases, None]
     after_yes = shares[:, :-1] * weights[:-1]
     after_no = (1 - shares[:, :-1]) * weights[:-1]
-    return [NextFinding(int(terms[one]), float(bits[one]),
-                        named[int(np.argmax(after_yes[one] / present[one] - weights[:-1]))],
-                        named[int(np.argmax(after_no[one] / (1 - present[one]) - weights[:-1]))])
-            for one in order if bits[one] > 0]
+    return [
+        NextFinding(
+            int(terms[one]),
+            float(bits[one]),
+            named[int(np.argmax(after_yes[one] / present[one] - weights[:-1]))],
+            named[int(np.argmax(after_no[one] / (1 - present[one]) - weights[:-1]))],
+        )
+        for one in order
+        if bits[one] > 0
+    ]
 
 
 def _askable(base: KnowledgeBase, patient: Patient, diseases: Sequence[int]) -> Ints:
@@ -60,7 +70,9 @@ def _askable(base: KnowledgeBase, patient: Patient, diseases: Sequence[int]) -> 
     known = {above for term in patient.observed for above in base.terms.above(term)}
     absent = set(patient.excluded)
     asked = {one.term for disease in diseases for one in base.findings(disease)} - known
-    return np.array(sorted(one for one in asked if not base.terms.above(one) & absent), dtype=np.int64)
+    return np.array(
+        sorted(one for one in asked if not base.terms.above(one) & absent), dtype=np.int64
+    )
 
 
 def _shares(base: KnowledgeBase, term: int, diseases: Sequence[int]) -> Floats:

@@ -14,8 +14,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Columns:
-    """``starts`` [terms + 1] bounds each term's part of ``diseases`` [entries, int32] and ``values`` [entries,
-    float32]; ``size`` is the number of diseases."""
+    """``starts`` [terms + 1] bounds each term's part of ``diseases`` [entries, int32] and
+    ``values`` [entries, float32]; ``size`` is the number of diseases."""
 
     starts: Ints
     diseases: NDArray[np.int32]
@@ -41,14 +41,23 @@ class Columns:
         return (totals + 0.5) / (self.size + 1)
 
 
-def noisy_or(terms: Ints, diseases: Ints, values: Floats, term_count: int, disease_count: int) -> Columns:
-    """The columns of entries that may repeat: several that explain one term of a disease do so independently,
-    1 - prod(1 - value). ``values`` are below 1."""
+def noisy_or(
+    terms: Ints, diseases: Ints, values: Floats, term_count: int, disease_count: int
+) -> Columns:
+    """The columns of entries that may repeat: several that explain one term of a disease do so
+    independently, 1 - prod(1 - value). ``values`` are below 1."""
     keys = terms * disease_count + diseases
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     first = np.flatnonzero(np.diff(keys, prepend=-1)) if len(keys) else np.zeros(0, dtype=np.int64)
-    together = -np.expm1(np.add.reduceat(np.log1p(-values[order]), first)) if len(keys) else np.zeros(0)
+    together = (
+        -np.expm1(np.add.reduceat(np.log1p(-values[order]), first)) if len(keys) else np.zeros(0)
+    )
     unique = keys[first]
     starts = np.searchsorted(unique, np.arange(term_count + 1) * disease_count)
-    return Columns(starts, (unique % disease_count).astype(np.int32), together.astype(np.float32), disease_count)
+    return Columns(
+        starts,
+        (unique % disease_count).astype(np.int32),
+        together.astype(np.float32),
+        disease_count,
+    )

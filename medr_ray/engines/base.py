@@ -1,4 +1,5 @@
-"""The engine protocol: token ids in, sampled token ids with their log-probabilities out, under a weights version."""
+"""The engine protocol: token ids in, sampled token ids with their log-probabilities out, under a
+weights version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,8 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample. ``temperature`` 0 is greedy. No top-p or top-k: truncation would bias the importance ratio."""
+    """How to sample. ``temperature`` 0 is greedy. No top-p or top-k: truncation would bias the
+    importance ratio."""
 
     max_tokens: int
     temperature: float = 1.0
@@ -17,8 +19,9 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Generation:
-    """``output_ids`` includes the end-of-turn token when it was sampled; ``logprobs`` are natural logarithms at the
-    sampling temperature (at temperature 1 when greedy), one per output id. ``finish_reason`` is stop or length."""
+    """``output_ids`` includes the end-of-turn token when it was sampled; ``logprobs`` are natural
+    logarithms at the sampling temperature (at temperature 1 when greedy), one per output id.
+    ``finish_reason`` is stop or length."""
 
     output_ids: tuple[int, ...]
     logprobs: tuple[float, ...]

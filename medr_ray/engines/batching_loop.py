@@ -1,8 +1,9 @@
-"""One engine shared by many coroutines: each request joins the running batch and waits for its own end only.
+"""One engine shared by many coroutines: each request joins the running batch and waits for its own
+end only.
 
-What holds: the engine is touched by one thread; a request that is no longer awaited ends at its next token; an engine
-that fails fails the requests it had and takes new ones; an action such as a change of weights runs alone, after the
-requests before it and before those after it.
+What holds: the engine is touched by one thread; a request that is no longer awaited ends at its
+next token; an engine that fails fails the requests it had and takes new ones; an action such as a
+change of weights runs alone, after the requests before it and before those after it.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ from medr_ray.engines.base import BatchEngine, BatchRequest, Generation, Samplin
 
 @dataclass(eq=False)
 class _Watched:
-    """A request and who waits for it; ``texts`` gets the text so far at each step when it is streamed, None at the
-    end."""
+    """A request and who waits for it; ``texts`` gets the text so far at each step when it is
+    streamed, None at the end."""
 
     prompt: Sequence[int]
     sampling: Sampling
@@ -46,8 +47,11 @@ class EngineLoop:
         finally:
             _let_go(watched)
 
-    async def stream(self, prompt: Sequence[int], sampling: Sampling) -> AsyncGenerator[str | Generation, None]:
-        """Text deltas as they come, at last the whole Generation. Raises InfrastructureError when the engine fails."""
+    async def stream(
+        self, prompt: Sequence[int], sampling: Sampling
+    ) -> AsyncGenerator[str | Generation, None]:
+        """Text deltas as they come, at last the whole Generation. Raises InfrastructureError when
+        the engine fails."""
         texts: asyncio.Queue[str | None] = asyncio.Queue()
         watched, shown = self._watch(prompt, sampling, texts), 0
         try:
@@ -60,7 +64,8 @@ class EngineLoop:
             _let_go(watched)
 
     async def exclusively(self, action: Callable[[], Any]) -> Any:
-        """Run ``action`` in the engine's thread while no request is being answered; what it returns or raises."""
+        """Run ``action`` in the engine's thread while no request is being answered; what it returns
+        or raises."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._actions.append((action, future))
         self._wake()
@@ -71,7 +76,10 @@ class EngineLoop:
         self._thread.shutdown(wait=False)
 
     def _watch(
-        self, prompt: Sequence[int], sampling: Sampling, texts: "asyncio.Queue[str | None] | None" = None,
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        texts: "asyncio.Queue[str | None] | None" = None,
     ) -> _Watched:
         watched = _Watched(prompt, sampling, asyncio.get_running_loop().create_future(), texts)
         self._new.append(watched)
@@ -139,7 +147,9 @@ class EngineLoop:
 
 def _fail(watched: _Watched, error: Exception) -> None:
     if not watched.done.done():
-        watched.done.set_exception(InfrastructureError(f"the engine failed: {type(error).__name__}: {error}"))
+        watched.done.set_exception(
+            InfrastructureError(f"the engine failed: {type(error).__name__}: {error}")
+        )
     if watched.texts is not None:
         watched.texts.put_nowait(None)
 

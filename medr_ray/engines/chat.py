@@ -1,8 +1,8 @@
 """Dialogues as token ids, one way for rollouts and for training.
 
-What holds: a dialogue's ids are the ids of its first prompt, then for each assistant turn the sampled (or encoded)
-ids followed by the bridge to the next turn. So the tokens a model is trained on are the tokens it saw and sampled,
-whatever the chat template would make of the decoded text.
+What holds: a dialogue's ids are the ids of its first prompt, then for each assistant turn the
+sampled (or encoded) ids followed by the bridge to the next turn. So the tokens a model is trained
+on are the tokens it saw and sampled, whatever the chat template would make of the decoded text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ ChatMessages = Sequence[Mapping[str, str]]
 class ChatRenderer:
     """Renders messages with a tokenizer's chat template.
 
-    Raises ValueError where the template does not keep an assistant message's text as it is (a template that rewrites
-    earlier turns cannot be trained on turn by turn).
+    Raises ValueError where the template does not keep an assistant message's text as it is (a
+    template that rewrites earlier turns cannot be trained on turn by turn).
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -35,7 +35,8 @@ class ChatRenderer:
         return self._encode(self._after_probe([{"role": "user", "content": "q"}], replies))
 
     def dialogue(self, messages: ChatMessages) -> tuple[list[int], list[bool]]:
-        """(ids, loss mask) of a whole dialogue: the mask is true on the assistant's tokens and their end of turn."""
+        """(ids, loss mask) of a whole dialogue: the mask is true on the assistant's tokens and
+        their end of turn."""
         first = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
         ids = self.start(messages[:first])
         mask = [False] * len(ids)
@@ -45,22 +46,30 @@ class ChatRenderer:
             following = index + 1
             while following < len(messages) and messages[following]["role"] != "assistant":
                 following += 1
-            between = self.bridge(messages[index + 1:following]) if following < len(messages) else []
+            between = (
+                self.bridge(messages[index + 1 : following]) if following < len(messages) else []
+            )
             ids += own + between
             mask += [True] * len(own) + [False] * len(between)
             index = following
         return ids, mask
 
     def _after_probe(self, before: ChatMessages, replies: ChatMessages) -> str:
-        text = self._render([*before, {"role": "assistant", "content": _PROBE}, *replies], generation=True)
+        text = self._render(
+            [*before, {"role": "assistant", "content": _PROBE}, *replies], generation=True
+        )
         _, probe, tail = text.partition(_PROBE)
         if not probe:
-            raise ValueError("the chat template drops earlier assistant turns: it cannot be used for training")
+            raise ValueError(
+                "the chat template drops earlier assistant turns: it cannot be used for training"
+            )
         end = self.tokenizer.eos_token
         return tail.removeprefix(end)
 
     def _render(self, messages: ChatMessages, generation: bool) -> str:
-        return self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generation)
+        return self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=generation
+        )
 
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

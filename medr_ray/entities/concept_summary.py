@@ -1,7 +1,8 @@
 """A portrait of one concept: everything a run has found out about it, with sentences that name it.
 
-What holds: it is made from finished files of the run directory alone, reads only the parts of the corpus that name the
-concept, one at a time, and is the same every time. A sentence is quoted as it stands, with the place of the mention.
+What holds: it is made from finished files of the run directory alone, reads only the parts of the
+corpus that name the concept, one at a time, and is the same every time. A sentence is quoted as it
+stands, with the place of the mention.
 """
 
 import difflib
@@ -26,7 +27,10 @@ from medr_ray.knowledge.name_normalization import normalise
 Split = Callable[[str], Sequence[tuple[int, int]]]
 _LEXICON_COLUMNS = ["concept_id", "name", "entity_type", "forms", "specialty"]
 _FILE = "__filename"  # pyarrow's name for the file a row comes from
-_SUGGESTED, _SHORTLIST = 5, 200  # names offered for one that is unknown, and looked at closely for that
+_SUGGESTED, _SHORTLIST = (
+    5,
+    200,
+)  # names offered for one that is unknown, and looked at closely for that
 _SIMILAR = 0.6  # of difflib's ratio; less is no likely slip
 
 
@@ -69,10 +73,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Portrait:
-    """What a run knows of a concept. ``frequency`` holds df, tf and df / N with its interval over ``citations``;
-    ``aliases`` are the forms of the lexicon that no mention was credited to; ``rare`` is by ``rule``; ``rank`` counts
-    from 1 among ``candidates``. Of a concept that was no candidate, ``rank``, the verdict (``significance``) and the
-    prevalence are null."""
+    """What a run knows of a concept. ``frequency`` holds df, tf and df / N with its interval over
+    ``citations``; ``aliases`` are the forms of the lexicon that no mention was credited to;
+    ``rare`` is by ``rule``; ``rank`` counts from 1 among ``candidates``. Of a concept that was no
+    candidate, ``rank``, the verdict (``significance``) and the prevalence are null."""
 
     frequency: EntityFrequency
     specialty: str
@@ -92,14 +96,17 @@ class Portrait:
 
 
 def rule_applied(entities: StageDirectory) -> RarityRule:
-    """The rule of rarity in the stage's manifest. DataError when the stage is not finished, or of an older kind."""
+    """The rule of rarity in the stage's manifest. DataError when the stage is not finished, or of
+    an older kind."""
     manifest = entities.manifest()
     if manifest is None or "rarity" not in manifest["counts"]:
-        raise DataError(f"{entities.uri} has no finished results of this version: run `medr entities run`")
+        raise DataError(
+            f"{entities.uri} has no finished results of this version: run `medr entities run`"
+        )
     return RarityRule(**manifest["counts"]["rarity"])
 
 
-# --- finding the concept ----------------------------------------------------------------------------------------
+# --- finding the concept --------------------------------------------------------------
 
 
 def read_names(entities: Directory) -> pl.DataFrame:
@@ -108,8 +115,8 @@ def read_names(entities: Directory) -> pl.DataFrame:
 
 
 def find_concepts(names: pl.DataFrame, asked: str) -> pl.DataFrame:
-    """The rows of ``names`` (see ``read_names``) whose id, else whose name or a form of which, is ``asked`` whatever
-    the case; none, one or several."""
+    """The rows of ``names`` (see ``read_names``) whose id, else whose name or a form of which, is
+    ``asked`` whatever the case; none, one or several."""
     wanted = normalise(asked)
     by_id = names.filter(pl.col("concept_id").str.to_lowercase() == wanted)
     if not by_id.is_empty():
@@ -120,51 +127,79 @@ def find_concepts(names: pl.DataFrame, asked: str) -> pl.DataFrame:
 
 
 def nearest_names(names: pl.DataFrame, asked: str) -> list[str]:
-    """Names of up to five concepts whose name or a form of which is written most like ``asked``, best first."""
+    """Names of up to five concepts whose name or a form of which is written most like ``asked``,
+    best first."""
     wanted = normalise(asked)
-    every = names.select("name", form=pl.concat_list("name", "forms").list.eval(pl.element().str.to_lowercase()))
+    every = names.select(
+        "name", form=pl.concat_list("name", "forms").list.eval(pl.element().str.to_lowercase())
+    )
     texts = every.explode("form").unique(maintain_order=True)
-    pieces = sorted({wanted[i:i + 3] for i in range(max(1, len(wanted) - 2))})
+    pieces = sorted({wanted[i : i + 3] for i in range(max(1, len(wanted) - 2))})
     shared = pl.sum_horizontal(pl.col("form").str.contains(piece, literal=True) for piece in pieces)
     likely = texts.with_columns(score=shared / (pl.col("form").str.len_chars() + len(wanted)))
-    called = dict(likely.sort("score", "form", descending=[True, False]).head(_SHORTLIST).select("form", "name").rows())
+    called = dict(
+        likely.sort("score", "form", descending=[True, False])
+        .head(_SHORTLIST)
+        .select("form", "name")
+        .rows()
+    )
     close = difflib.get_close_matches(wanted, list(called), _SHORTLIST, _SIMILAR)
     return list(dict.fromkeys(called[form] for form in close))[:_SUGGESTED]
 
 
-# --- the portrait -----------------------------------------------------------------------------------------------
+# --- the portrait ---------------------------------------------------------------------
 
 
 def draw(
-    run: RunDirectory, names: pl.DataFrame, concept_id: str, split: Split, companions: int, samples: int
+    run: RunDirectory,
+    names: pl.DataFrame,
+    concept_id: str,
+    split: Split,
+    companions: int,
+    samples: int,
 ) -> Portrait:
-    """The portrait of ``concept_id``, a row of ``names``, with so many companions and sample sentences at most.
-    ``split`` gives the [start, end) of a text's sentences."""
+    """The portrait of ``concept_id``, a row of ``names``, with so many companions and sample
+    sentences at most. ``split`` gives the [start, end) of a text's sentences."""
     entities = run.stage("entities")
     rule = rule_applied(entities)
     row = names.row(by_predicate=pl.col("concept_id") == concept_id, named=True)
     counts = _counts(entities, concept_id)
     named = _citations(entities, concept_id, sorted(set(counts[_FILE])), samples)
     frequency = _frequency(entities, row, rule.citations)
-    forms = counts.group_by("form").agg(pl.sum("documents"), pl.sum("mentions")).sort(
-        ["mentions", "form"], descending=[True, False])
+    forms = (
+        counts.group_by("form")
+        .agg(pl.sum("documents"), pl.sum("mentions"))
+        .sort(["mentions", "form"], descending=[True, False])
+    )
     years = counts.group_by("year").agg(pl.sum("documents")).sort("year", nulls_last=True)
     seed, rank, candidates = _seed(entities, concept_id)
     found = {form.lower() for form in forms["form"]}
     return Portrait(
-        frequency, seed.specialty if seed else row["specialty"], rule.citations, rule.is_rare(frequency),
-        rule.describe(), seed.significance if seed else None, rank, candidates, seed.prevalence if seed else None,
-        seed.prevalence_source if seed else "", tuple(FormCount(**one) for one in forms.to_dicts()),
+        frequency,
+        seed.specialty if seed else row["specialty"],
+        rule.citations,
+        rule.is_rare(frequency),
+        rule.describe(),
+        seed.significance if seed else None,
+        rank,
+        candidates,
+        seed.prevalence if seed else None,
+        seed.prevalence_source if seed else "",
+        tuple(FormCount(**one) for one in forms.to_dicts()),
         tuple(sorted(form for form in row["forms"] if form.lower() not in found)),
         tuple(YearCount(**one) for one in years.to_dicts()),
-        _companions(named.together, names, companions), tuple(_samples(run, concept_id, named.best, split)))
+        _companions(named.together, names, companions),
+        tuple(_samples(run, concept_id, named.best, split)),
+    )
 
 
 def _counts(entities: Directory, concept_id: str) -> pl.DataFrame:
     """The concept's rows of ``counts/``, each with the file it is from."""
     data = pads.dataset(f"{entities.path}/{COUNTS}", filesystem=entities.fs, format="parquet")
-    table = data.to_table(columns=["form", "year", "documents", "mentions", _FILE],
-                          filter=pads.field("concept_id") == concept_id)
+    table = data.to_table(
+        columns=["form", "year", "documents", "mentions", _FILE],
+        filter=pads.field("concept_id") == concept_id,
+    )
     return pl.DataFrame(table).with_columns(pl.col(_FILE).str.split("/").list.last())
 
 
@@ -174,12 +209,21 @@ def _frequency(entities: Directory, row: dict[str, Any], citations: int) -> Enti
     if stored is not None:
         return from_row(EntityFrequency, stored)
     lower, upper = clopper_pearson(np.array([0]), citations)
-    return EntityFrequency(row["concept_id"], row["name"], row["entity_type"], 0, 0, 0.0, float(lower[0]),
-                           float(upper[0]))
+    return EntityFrequency(
+        row["concept_id"],
+        row["name"],
+        row["entity_type"],
+        0,
+        0,
+        0.0,
+        float(lower[0]),
+        float(upper[0]),
+    )
 
 
 def _seed(entities: Directory, concept_id: str) -> tuple[SeedEntity | None, int | None, int]:
-    """The concept as a candidate, its rank (the file is in the order of ranks), and the number of candidates."""
+    """The concept as a candidate, its rank (the file is in the order of ranks), and the number of
+    candidates."""
     stored = _row(entities, "seeds.parquet", pads.field("frequency", "concept_id") == concept_id)
     column = entities.read_table("seeds.parquet", ["frequency.concept_id"]).flatten().column(0)
     if stored is None:
@@ -195,20 +239,22 @@ def _row(
     return dict(rows[0]) if rows else None
 
 
-# --- the citations that name it ---------------------------------------------------------------------------------
+# --- the citations that name it -------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Citations:
-    """What ``postings/`` says of the citations that name a concept: how many of them name each other concept, and
-    (mentions, PMID, file) of those that name it most often, of equals those of the highest PMIDs."""
+    """What ``postings/`` says of the citations that name a concept: how many of them name each
+    other concept, and (mentions, PMID, file) of those that name it most often, of equals those of
+    the highest PMIDs."""
 
     together: Counter[str]
     best: list[tuple[int, str, str]]
 
 
 def _citations(entities: Directory, concept_id: str, files: Sequence[str], most: int) -> _Citations:
-    """Read from ``files``, those that hold the concept, one after another; the best are ``most`` at most."""
+    """Read from ``files``, those that hold the concept, one after another; the best are ``most`` at
+    most."""
     together: Counter[str] = Counter()
     best: list[tuple[int, str, str]] = []
     for file in files:
@@ -231,20 +277,32 @@ def _companions(together: Counter[str], names: pl.DataFrame, most: int) -> tuple
     return tuple(Companion(one, called.get(one, one), documents) for one, documents in best)
 
 
-def _samples(run: RunDirectory, concept_id: str, best: Sequence[tuple[int, str, str]], split: Split) -> list[Sample]:
+def _samples(
+    run: RunDirectory, concept_id: str, best: Sequence[tuple[int, str, str]], split: Split
+) -> list[Sample]:
     """A sentence from each of the ``best`` citations."""
     if not best:
         return []
     matcher = Matcher.load(run.stage("entities"))
-    return [_sample(_citation(run.stage("corpus"), file, pmid), concept_id, matcher, split) for _, pmid, file in best]
+    return [
+        _sample(_citation(run.stage("corpus"), file, pmid), concept_id, matcher, split)
+        for _, pmid, file in best
+    ]
 
 
 def _citation(corpus: Directory, file: str, pmid: str) -> dict[str, Any]:
     """(pmid, title, abstract, year) of a citation."""
-    stored = _row(corpus, f"citations/{file}", pads.field("pmid") == pmid, ["pmid", "title", "abstract", "year"])
+    stored = _row(
+        corpus,
+        f"citations/{file}",
+        pads.field("pmid") == pmid,
+        ["pmid", "title", "abstract", "year"],
+    )
     if stored is None:
-        raise DataError(f"{corpus.uri}/citations/{file} has no PMID {pmid}, which {POSTINGS}/{file} of the entities "
-                        "stage names: run `medr entities run`")
+        raise DataError(
+            f"{corpus.uri}/citations/{file} has no PMID {pmid}, which {POSTINGS}/{file} of the entities "
+            "stage names: run `medr entities run`"
+        )
     return stored
 
 
@@ -254,6 +312,13 @@ def _sample(citation: dict[str, Any], concept_id: str, matcher: Matcher, split: 
         for mention in matcher.find(text):
             if mention.concept_id == concept_id:
                 start, end = next(one for one in split(text) if one[0] <= mention.start < one[1])
-                return Sample(citation["pmid"], citation["year"], text[start:end], mention.start - start,
-                              min(mention.end, end) - start)
-    raise DataError(f"PMID {citation['pmid']} no longer names {concept_id}: run `medr entities run` again")
+                return Sample(
+                    citation["pmid"],
+                    citation["year"],
+                    text[start:end],
+                    mention.start - start,
+                    min(mention.end, end) - start,
+                )
+    raise DataError(
+        f"PMID {citation['pmid']} no longer names {concept_id}: run `medr entities run` again"
+    )

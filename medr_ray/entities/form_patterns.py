@@ -1,9 +1,9 @@
 """Which forms of the lexicon are looked for in text, and how: case folded, or exactly as written.
 
-Names are matched case folded. Gene symbols are matched as written, and forms too short to be told from other words in
-capitals only (short by letters: "at 10" is no name). Words of everyday English, and letters that mean something else to
-every physician, are not matched at all. A disease is also found by its adjective ("hypertensive") where nothing else is
-called so.
+Names are matched case folded. Gene symbols are matched as written, and forms too short to be told
+from other words in capitals only (short by letters: "at 10" is no name). Words of everyday English,
+and letters that mean something else to every physician, are not matched at all. A disease is also
+found by its adjective ("hypertensive") where nothing else is called so.
 """
 
 import functools
@@ -19,13 +19,25 @@ from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE
 
 LEXICON = "lexicon.parquet"
-_ADJECTIVES = (("tension", "tensive"), ("epsy", "eptic"), ("phrenia", "phrenic"), ("toxicity", "toxic"),
-               ("olism", "olic"))
+_ADJECTIVES = (
+    ("tension", "tensive"),
+    ("epsy", "eptic"),
+    ("phrenia", "phrenic"),
+    ("toxicity", "toxic"),
+    ("olism", "olic"),
+)
 _MIN_EXACT = 3  # characters; two capitals stand for too many things
-_SCHEMA = pa.schema([
-    ("concept_id", pa.string()), ("name", pa.string()), ("entity_type", pa.string()), ("forms", pa.list_(pa.string())),
-    ("specialty", pa.string()), ("symbols", pa.list_(pa.string())), ("xrefs", pa.list_(pa.string())),
-])
+_SCHEMA = pa.schema(
+    [
+        ("concept_id", pa.string()),
+        ("name", pa.string()),
+        ("entity_type", pa.string()),
+        ("forms", pa.list_(pa.string())),
+        ("specialty", pa.string()),
+        ("symbols", pa.list_(pa.string())),
+        ("xrefs", pa.list_(pa.string())),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,8 @@ class Patterns:
 
 
 def choose_patterns(concepts: Sequence[Concept], min_form_length: int) -> list[Patterns]:
-    """Patterns for each concept; ``Matcher.build`` decides who owns a pattern that two concepts share."""
+    """Patterns for each concept; ``Matcher.build`` decides who owns a pattern that two concepts
+    share."""
     taken = frozenset(form for concept in concepts for form in concept.forms)
     return [_patterns(concept, min_form_length, taken) for concept in concepts]
 
@@ -56,7 +69,9 @@ def is_common(form: str) -> bool:
 
 def write_lexicon(directory: Directory, concepts: Sequence[Concept]) -> None:
     """``lexicon.parquet``: one row per concept."""
-    directory.write_table(LEXICON, pa.Table.from_pylist([asdict(one) for one in concepts], schema=_SCHEMA))
+    directory.write_table(
+        LEXICON, pa.Table.from_pylist([asdict(one) for one in concepts], schema=_SCHEMA)
+    )
 
 
 def read_lexicon(directory: Directory) -> dict[str, Concept]:
@@ -64,7 +79,10 @@ def read_lexicon(directory: Directory) -> dict[str, Concept]:
     columns = directory.read_table(LEXICON).to_pydict()
     for name in ("forms", "symbols", "xrefs"):
         columns[name] = map(tuple, columns[name])
-    return {row[0]: Concept(*row) for row in zip(*(columns[name] for name in _SCHEMA.names), strict=True)}
+    return {
+        row[0]: Concept(*row)
+        for row in zip(*(columns[name] for name in _SCHEMA.names), strict=True)
+    }
 
 
 def _patterns(concept: Concept, min_form_length: int, taken: frozenset[str]) -> Patterns:
@@ -87,10 +105,16 @@ def _patterns(concept: Concept, min_form_length: int, taken: frozenset[str]) -> 
 
 
 def _adjectives(noun: str) -> list[str]:
-    return [noun.removesuffix(ending) + adjective for ending, adjective in _ADJECTIVES if noun.endswith(ending)]
+    return [
+        noun.removesuffix(ending) + adjective
+        for ending, adjective in _ADJECTIVES
+        if noun.endswith(ending)
+    ]
 
 
 @functools.cache
 def _words() -> dict[str, frozenset[str]]:
-    lists = json.loads(files("medr_ray.entities").joinpath("common_words.json").read_text(encoding="utf-8"))
+    lists = json.loads(
+        files("medr_ray.entities").joinpath("common_words.json").read_text(encoding="utf-8")
+    )
     return {name: frozenset(words) for name, words in lists.items()}

@@ -1,9 +1,10 @@
-"""Which concepts are too general to be worth a question: they name a shelf of diseases, or no disease at all.
+"""Which concepts are too general to be worth a question: they name a shelf of diseases, or no
+disease at all.
 
-By their place in a tree where it is known: a heading of the two top levels with at least ten headings below it
-("Vascular Diseases", "Abnormality of the eye"), and MeSH's disease attributes ("Chronic Disease", "Facies"). By name
-for the rest: ``general_names.json`` lists what stands for any condition ("syndrome", "pain"), in the singular and in
-the plural where both are in use.
+By their place in a tree where it is known: a heading of the two top levels with at least ten
+headings below it ("Vascular Diseases", "Abnormality of the eye"), and MeSH's disease attributes
+("Chronic Disease", "Facies"). By name for the rest: ``general_names.json`` lists what stands for
+any condition ("syndrome", "pain"), in the singular and in the plural where both are in use.
 """
 
 import functools
@@ -41,17 +42,20 @@ def _general_names() -> frozenset[str]:
 
 @functools.cache
 def mesh_reasons() -> Mapping[str, str]:
-    """The general headings of MeSH by normalised name; none where the package with MeSH's tree is not installed."""
+    """The general headings of MeSH by normalised name; none where the package with MeSH's tree is
+    not installed."""
     if importlib.util.find_spec(_MESH_PACKAGE) is None:
         return {}
-    trees = {normalise(one.name): tuple(tree for tree in one.trees if tree.startswith(_DISEASES))
-             for one in disease_entries()}
+    trees = {
+        normalise(one.name): tuple(tree for tree in one.trees if tree.startswith(_DISEASES))
+        for one in disease_entries()
+    }
     return tree_reasons({name: paths for name, paths in trees.items() if paths})
 
 
 def tree_reasons(trees: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Reasons by name for headings with MeSH tree numbers ("C14.907.055": a level per dot); a heading with several
-    counts by the deepest."""
+    """Reasons by name for headings with MeSH tree numbers ("C14.907.055": a level per dot); a
+    heading with several counts by the deepest."""
     below: dict[str, set[str]] = defaultdict(set)
     for name, paths in trees.items():
         for path in paths:
@@ -81,8 +85,11 @@ def hpo_reasons() -> Mapping[str, str]:
     for term_id in hpo.terms:
         for above in hpo.ancestors(term_id) & depth.keys():
             below[above] += above != term_id
-    return {term_id: f"it stands near the root of the Human Phenotype Ontology, above {below[term_id]} narrower terms"
-            for term_id in depth if below[term_id] >= _NARROWER}
+    return {
+        term_id: f"it stands near the root of the Human Phenotype Ontology, above {below[term_id]} narrower terms"
+        for term_id in depth
+        if below[term_id] >= _NARROWER
+    }
 
 
 def _depths(hpo: Hpo, root: str, levels: int) -> dict[str, int]:

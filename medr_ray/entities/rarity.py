@@ -1,9 +1,10 @@
 """How rare is rare: document frequencies with their 95 % interval, and the rule that decides.
 
-What holds: in a corpus large enough, rare means that the upper end of the Clopper-Pearson interval of df / N lies below
-``entities.rare_frequency``, so that chance alone makes nothing rare. A corpus is too small for that when even a
-concept named in ``entities.min_documents`` citations has an upper bound above the threshold; there, and only there,
-``entities.rare_documents`` decides. Which of the two was applied is part of the manifest.
+What holds: in a corpus large enough, rare means that the upper end of the Clopper-Pearson interval
+of df / N lies below ``entities.rare_frequency``, so that chance alone makes nothing rare. A corpus
+is too small for that when even a concept named in ``entities.min_documents`` citations has an upper
+bound above the threshold; there, and only there, ``entities.rare_documents`` decides. Which of the
+two was applied is part of the manifest.
 """
 
 from bisect import bisect_left
@@ -24,32 +25,48 @@ _TAIL = 0.025  # of a two-sided 95 % interval
 
 
 def clopper_pearson(successes: np.ndarray, trials: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper ends of the two-sided 95 % Clopper-Pearson intervals of ``successes / trials`` (Biometrika
-    26:404, 1934), as beta quantiles."""
+    """Lower and upper ends of the two-sided 95 % Clopper-Pearson intervals of ``successes /
+    trials`` (Biometrika 26:404, 1934), as beta quantiles."""
     failures = trials - successes
     lower = beta.ppf(_TAIL, np.maximum(successes, 1), failures + 1)
     upper = beta.ppf(1 - _TAIL, successes + 1, np.maximum(failures, 1))
     return np.where(successes <= 0, 0.0, lower), np.where(failures <= 0, 1.0, upper)
 
 
-def frequencies(counts: pl.DataFrame, concepts: Mapping[str, Concept], citations: int) -> list[EntityFrequency]:
-    """One EntityFrequency per concept found, sorted by id. ``counts`` as of ``sum_counts`` (concept_id, documents,
-    mentions and whatever they are split by); N = ``citations``."""
-    totals = counts.group_by("concept_id").agg(pl.sum("documents"), pl.sum("mentions")).sort("concept_id")
+def frequencies(
+    counts: pl.DataFrame, concepts: Mapping[str, Concept], citations: int
+) -> list[EntityFrequency]:
+    """One EntityFrequency per concept found, sorted by id. ``counts`` as of ``sum_counts``
+    (concept_id, documents, mentions and whatever they are split by); N = ``citations``."""
+    totals = (
+        counts.group_by("concept_id")
+        .agg(pl.sum("documents"), pl.sum("mentions"))
+        .sort("concept_id")
+    )
     lower, upper = clopper_pearson(totals["documents"].to_numpy(), citations)
     return [
-        EntityFrequency(concept_id, concepts[concept_id].name, concepts[concept_id].entity_type,
-                        documents, mentions, documents / citations, low, high)
+        EntityFrequency(
+            concept_id,
+            concepts[concept_id].name,
+            concepts[concept_id].entity_type,
+            documents,
+            mentions,
+            documents / citations,
+            low,
+            high,
+        )
         for (concept_id, documents, mentions), low, high in zip(
-            totals.iter_rows(), lower.tolist(), upper.tolist(), strict=True)
+            totals.iter_rows(), lower.tolist(), upper.tolist(), strict=True
+        )
     ]
 
 
 @dataclass(frozen=True)
 class RarityRule:
-    """The rule that a corpus of ``citations`` is judged by: rare is a concept named in ``min_documents`` to
-    ``most_documents`` citations. Under ``frequency`` the latter is the largest number whose upper bound lies below
-    ``rare_frequency``, under ``documents`` it is ``entities.rare_documents``."""
+    """The rule that a corpus of ``citations`` is judged by: rare is a concept named in
+    ``min_documents`` to ``most_documents`` citations. Under ``frequency`` the latter is the largest
+    number whose upper bound lies below ``rare_frequency``, under ``documents`` it is
+    ``entities.rare_documents``."""
 
     rule: Literal["frequency", "documents"]
     citations: int
@@ -72,23 +89,30 @@ class RarityRule:
 def rarity_rule(config: EntitiesConfig, citations: int) -> RarityRule:
     """The rule for a corpus of so many citations.
 
-    Raises ConfigError when the corpus is too small for ``entities.rare_frequency`` and ``entities.rare_documents`` is
-    not set, or is below ``entities.min_documents``.
+    Raises ConfigError when the corpus is too small for ``entities.rare_frequency`` and
+    ``entities.rare_documents`` is not set, or is below ``entities.min_documents``.
     """
     fewest, threshold = config.min_documents, config.rare_frequency
     if _upper(fewest, citations) < threshold:
-        most = bisect_left(range(citations + 1), True, key=lambda df: _upper(df, citations) >= threshold) - 1
+        most = (
+            bisect_left(
+                range(citations + 1), True, key=lambda df: _upper(df, citations) >= threshold
+            )
+            - 1
+        )
         return RarityRule("frequency", citations, threshold, fewest, most)
     if config.rare_documents is None:
         raise ConfigError(
             f"entities.rare_frequency = {threshold:g} is below what {citations:,} citations can show: even "
             f"{_named(fewest)} have an upper bound of {_upper(fewest, citations):.2g}. Read more of PubMed (some "
             f"{gamma.ppf(1 - _TAIL, fewest + 1) / threshold:,.0f} citations), or say what is rare in so small a corpus "
-            "by entities.rare_documents, such as 20 citations")
+            "by entities.rare_documents, such as 20 citations"
+        )
     if config.rare_documents < fewest:
         raise ConfigError(
             f"entities.rare_documents = {config.rare_documents} is below entities.min_documents = {fewest}: nothing "
-            "could be rare")
+            "could be rare"
+        )
     return RarityRule("documents", citations, threshold, fewest, config.rare_documents)
 
 
@@ -105,4 +129,8 @@ def _upper(documents: int, citations: int) -> float:
 
 
 def _named(documents: int) -> str:
-    return "concepts named in a single citation" if documents == 1 else f"concepts named in {documents} citations"
+    return (
+        "concepts named in a single citation"
+        if documents == 1
+        else f"concepts named in {documents} citations"
+    )

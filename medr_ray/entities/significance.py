@@ -1,8 +1,10 @@
-"""Judging whether a rare entity is clinically significant, by rules or by a language model; always with a reason.
+"""Judging whether a rare entity is clinically significant, by rules or by a language model; always
+with a reason.
 
-What holds: every candidate gets exactly one judgement, in the order of the candidates; a specialty is only ever
-replaced by another of the twelve; a reply that stays unusable is a verdict of no that says so, while an endpoint that
-cannot be reached, or a spent budget, is an error and never a verdict.
+What holds: every candidate gets exactly one judgement, in the order of the candidates; a specialty
+is only ever replaced by another of the twelve; a reply that stays unusable is a verdict of no that
+says so, while an endpoint that cannot be reached, or a spent budget, is an error and never a
+verdict.
 """
 
 import asyncio
@@ -26,13 +28,24 @@ if TYPE_CHECKING:  # its import takes a second, and only a model needs it
     from medr_ray.llm.client import ChatClient
 
 RULES = "rules"
-_ABBREVIATION = 5  # characters; a single word at most this long and found in no other form may mean anything
+_ABBREVIATION = (
+    5  # characters; a single word at most this long and found in no other form may mean anything
+)
 _VERDICT_TOKENS = 60  # of one verdict in a reply, on the high side
 _SHOWN_FORMS = 12  # in a prompt; the commonest
 _AGAIN = "An earlier reply held no usable verdict on these. Judge every one of them.\n\n"
-_SOURCES = {"OMIM": "OMIM", "ORPHA": "Orphanet", "DECIPHER": "DECIPHER", "HP": "the Human Phenotype Ontology",
-            "MESH": "MeSH", "MONDO": "MONDO", "DRUGBANK": "DrugBank", "DRUG": "the drug dictionary",
-            "GENE": "the HPO gene annotations", "HGNC": "HGNC"}
+_SOURCES = {
+    "OMIM": "OMIM",
+    "ORPHA": "Orphanet",
+    "DECIPHER": "DECIPHER",
+    "HP": "the Human Phenotype Ontology",
+    "MESH": "MeSH",
+    "MONDO": "MONDO",
+    "DRUGBANK": "DrugBank",
+    "DRUG": "the drug dictionary",
+    "GENE": "the HPO gene annotations",
+    "HGNC": "HGNC",
+}
 
 Advance = Callable[[int], object]
 
@@ -42,14 +55,17 @@ def _unseen(count: int) -> None:
 
 
 class SignificanceJudge(Protocol):
-    """Decides on candidates; answers in their order. ``advance`` is told how many more are decided."""
+    """Decides on candidates; answers in their order. ``advance`` is told how many more are
+    decided."""
 
-    def judge(self, candidates: Sequence[Candidate], advance: Advance = _unseen) -> list[Judgement]: ...
+    def judge(
+        self, candidates: Sequence[Candidate], advance: Advance = _unseen
+    ) -> list[Judgement]: ...
 
 
 class RulesJudge:
-    """In a vocabulary; named often enough; neither too general nor found only by forms that are ambiguous or likely
-    typos."""
+    """In a vocabulary; named often enough; neither too general nor found only by forms that are
+    ambiguous or likely typos."""
 
     def __init__(self, min_documents: int) -> None:
         self._min_documents = min_documents
@@ -93,9 +109,15 @@ def _vocabulary(candidate: Candidate) -> str:
 
 def _support(candidate: Candidate) -> str:
     one = candidate.frequency
-    record = f"an HPO record with {_number(candidate.facts, 'fact')}" if candidate.facts else "no HPO record"
-    return (f"in {_vocabulary(candidate)}, {record}; named in {_number(one.documents, 'citation')} "
-            f"({_number(one.mentions, 'mention')}), mostly as {candidate.forms[0][0]!r}")
+    record = (
+        f"an HPO record with {_number(candidate.facts, 'fact')}"
+        if candidate.facts
+        else "no HPO record"
+    )
+    return (
+        f"in {_vocabulary(candidate)}, {record}; named in {_number(one.documents, 'citation')} "
+        f"({_number(one.mentions, 'mention')}), mostly as {candidate.forms[0][0]!r}"
+    )
 
 
 def _number(count: int, noun: str) -> str:
@@ -106,7 +128,7 @@ def _quoted(forms: Iterable[str]) -> str:
     return ", ".join(repr(form) for form in forms)
 
 
-# --- by a language model ----------------------------------------------------------------------------------------
+# --- by a language model --------------------------------------------------------------
 
 
 class Verdict(BaseModel):
@@ -119,7 +141,8 @@ class Verdict(BaseModel):
 
 
 class Reply(BaseModel):
-    """A reply. Its verdicts are read one by one, so that a bad one spoils no other; a bare list is taken as well."""
+    """A reply. Its verdicts are read one by one, so that a bad one spoils no other; a bare list is
+    taken as well."""
 
     verdicts: list[Any]
 
@@ -130,13 +153,16 @@ class Reply(BaseModel):
 
 
 def read_verdicts(reply: Reply, asked: Collection[str]) -> dict[str, Verdict]:
-    """The usable verdicts by id: of an entity that was asked about, complete, and not contradicted in the reply."""
+    """The usable verdicts by id: of an entity that was asked about, complete, and not contradicted
+    in the reply."""
     found: dict[str, list[Verdict]] = defaultdict(list)
     for item in reply.verdicts:
         verdict = _verdict(item)
         if verdict is not None and verdict.id.strip() in asked:
             found[verdict.id.strip()].append(verdict)
-    return {name: ones[0] for name, ones in found.items() if len({one.significant for one in ones}) == 1}
+    return {
+        name: ones[0] for name, ones in found.items() if len({one.significant for one in ones}) == 1
+    }
 
 
 def _verdict(item: Any) -> Verdict | None:
@@ -147,24 +173,34 @@ def _verdict(item: Any) -> Verdict | None:
 
 
 class LLMJudge:
-    """A language model behind ``client`` (of ``endpoint``) decides, ``batch`` candidates to a request, or as many as
-    ``endpoint.max_tokens`` holds verdicts of. Candidates that a reply leaves out are asked about once more, in smaller
-    requests. Requests run side by side; the client governs and caches them."""
+    """A language model behind ``client`` (of ``endpoint``) decides, ``batch`` candidates to a
+    request, or as many as ``endpoint.max_tokens`` holds verdicts of. Candidates that a reply leaves
+    out are asked about once more, in smaller requests. Requests run side by side; the client
+    governs and caches them."""
 
     def __init__(self, client: "ChatClient", endpoint: EndpointConfig, batch: int) -> None:
         self._client, self._model = client, endpoint.model
         self._batch = max(1, min(batch, endpoint.max_tokens // _VERDICT_TOKENS))
-        text = files("medr_ray.entities").joinpath("prompts/significance.txt").read_text(encoding="utf-8")
+        text = (
+            files("medr_ray.entities")
+            .joinpath("prompts/significance.txt")
+            .read_text(encoding="utf-8")
+        )
         self._prompt = Template(text).substitute(
-            specialties="\n".join(f"- {name}: {one.covers}" for name, one in SPECIALTIES.items()))
+            specialties="\n".join(f"- {name}: {one.covers}" for name, one in SPECIALTIES.items())
+        )
 
     def judge(self, candidates: Sequence[Candidate], advance: Advance = _unseen) -> list[Judgement]:
-        """Raises InfrastructureError when the endpoint stays unreachable, BudgetExceeded when the budget is spent."""
+        """Raises InfrastructureError when the endpoint stays unreachable, BudgetExceeded when the
+        budget is spent."""
         return asyncio.run(self._judge_all(candidates, advance))
 
-    async def _judge_all(self, candidates: Sequence[Candidate], advance: Advance) -> list[Judgement]:
+    async def _judge_all(
+        self, candidates: Sequence[Candidate], advance: Advance
+    ) -> list[Judgement]:
         batches = await asyncio.gather(
-            *(self._judge_batch(batch, advance) for batch in _slices(candidates, self._batch)))
+            *(self._judge_batch(batch, advance) for batch in _slices(candidates, self._batch))
+        )
         return [judgement for batch in batches for judgement in batch]
 
     async def _judge_batch(self, batch: Sequence[Candidate], advance: Advance) -> list[Judgement]:
@@ -178,23 +214,31 @@ class LLMJudge:
         advance(len(batch))
         return [self._judgement(one, verdicts.get(one.concept_id), problems) for one in batch]
 
-    async def _ask(self, batch: Sequence[Candidate], preface: str) -> tuple[dict[str, Verdict], str]:
+    async def _ask(
+        self, batch: Sequence[Candidate], preface: str
+    ) -> tuple[dict[str, Verdict], str]:
         """The usable verdicts of one request, and why there may be too few."""
-        messages = [{"role": "system", "content": self._prompt},
-                    {"role": "user", "content": preface + "\n\n".join(map(describe, batch))}]
+        messages = [
+            {"role": "system", "content": self._prompt},
+            {"role": "user", "content": preface + "\n\n".join(map(describe, batch))},
+        ]
         try:
             reply = await self._client.complete_json(messages, Reply)
         except ModelError as error:
             return {}, str(error)
         return read_verdicts(reply, {one.concept_id for one in batch}), "the replies left it out"
 
-    def _judgement(self, candidate: Candidate, verdict: Verdict | None, problems: Mapping[str, str]) -> Judgement:
+    def _judgement(
+        self, candidate: Candidate, verdict: Verdict | None, problems: Mapping[str, str]
+    ) -> Judgement:
         if verdict is None:
             reason = f"no usable verdict: {problems[candidate.concept_id]}"
             return Judgement(Significance(False, reason, self._model), candidate.specialty)
         specialty = (verdict.specialty or "").strip().lower()
-        return Judgement(Significance(verdict.significant, verdict.reason, self._model),
-                         specialty if specialty in SPECIALTIES else candidate.specialty)
+        return Judgement(
+            Significance(verdict.significant, verdict.reason, self._model),
+            specialty if specialty in SPECIALTIES else candidate.specialty,
+        )
 
 
 def _slices(candidates: Sequence[Candidate], size: int) -> Iterator[Sequence[Candidate]]:
@@ -205,10 +249,21 @@ def describe(candidate: Candidate) -> str:
     """The candidate as the model is shown it."""
     one = candidate.frequency
     forms = "; ".join(f"{form} ({count})" for form, count in candidate.forms[:_SHOWN_FORMS])
-    lines = [f"id: {one.concept_id}", f"Name: {one.name}", f"Type: {one.entity_type}",
-             f"Specialty: {candidate.specialty}", f"Citations: {one.documents}", f"Mentions by form: {forms}",
-             f"HPO facts: {candidate.facts}"]
+    lines = [
+        f"id: {one.concept_id}",
+        f"Name: {one.name}",
+        f"Type: {one.entity_type}",
+        f"Specialty: {candidate.specialty}",
+        f"Citations: {one.documents}",
+        f"Mentions by form: {forms}",
+        f"HPO facts: {candidate.facts}",
+    ]
     if candidate.prevalence is not None:
-        lines.append(f"Prevalence: {candidate.prevalence.value:.2g} ({candidate.prevalence.kind.lower()})")
-    lines += [f"One letter from a far commoner form: {form} / {other}" for form, other in candidate.typo_of]
+        lines.append(
+            f"Prevalence: {candidate.prevalence.value:.2g} ({candidate.prevalence.kind.lower()})"
+        )
+    lines += [
+        f"One letter from a far commoner form: {form} / {other}"
+        for form, other in candidate.typo_of
+    ]
     return "\n".join(lines)

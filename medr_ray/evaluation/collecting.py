@@ -1,7 +1,8 @@
-"""What a run has to report: every stage's figures from its manifest, the learning curves, sample answers.
+"""What a run has to report: every stage's figures from its manifest, the learning curves, sample
+answers.
 
-What holds: a figure stands here only if a finished stage wrote it; a run without some stages gives a report without
-them.
+What holds: a figure stands here only if a finished stage wrote it; a run without some stages gives
+a report without them.
 """
 
 import json
@@ -15,15 +16,32 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import EvaluationResult, Question
 from medr_ray.core.run import RunDirectory, StageDirectory
 
-STAGES = ("corpus", "entities", "index", "graph", "chains", "questions", "trajectories", "sft", "grpo", "evaluation")
+STAGES = (
+    "corpus",
+    "entities",
+    "index",
+    "graph",
+    "chains",
+    "questions",
+    "trajectories",
+    "sft",
+    "grpo",
+    "evaluation",
+)
 SAMPLES = 4  # questions shown with every model's answer
 
 
 def collect(config: PipelineConfig, run: RunDirectory) -> dict[str, Any]:
     """The report as plain values, ready for JSON."""
     report: dict[str, Any] = {
-        "run": config.run.name, "seed": config.run.seed, "directory": run.uri, "policy": config.models.policy,
-        "machine": _machine(), "seconds": 0.0, "stages": {}}
+        "run": config.run.name,
+        "seed": config.run.seed,
+        "directory": run.uri,
+        "policy": config.models.policy,
+        "machine": _machine(),
+        "seconds": 0.0,
+        "stages": {},
+    }
     for name in STAGES:
         directory = run.stage(name)
         manifest = directory.manifest()
@@ -40,7 +58,10 @@ def collect(config: PipelineConfig, run: RunDirectory) -> dict[str, Any]:
 def _extra(name: str, directory: StageDirectory, run: RunDirectory) -> dict[str, Any]:
     if name == "sft":
         steps = read_metrics(directory)
-        return {"loss_curve": _curve(steps, "loss"), "learning_rate_curve": _curve(steps, "learning_rate")}
+        return {
+            "loss_curve": _curve(steps, "loss"),
+            "learning_rate_curve": _curve(steps, "learning_rate"),
+        }
     if name == "grpo":
         updates = read_metrics(directory)
         curves = {f"{one}_curve": _curve(updates, one) for one in _GRPO_CURVES}
@@ -57,7 +78,11 @@ def read_metrics(directory: StageDirectory) -> list[dict[str, Any]]:
     """The lines of a training stage's ``metrics.jsonl``; none where it wrote none."""
     if not directory.exists("metrics.jsonl"):
         return []
-    return [json.loads(line) for line in directory.read_bytes("metrics.jsonl").decode().splitlines() if line]
+    return [
+        json.loads(line)
+        for line in directory.read_bytes("metrics.jsonl").decode().splitlines()
+        if line
+    ]
 
 
 def _curve(lines: Sequence[dict[str, Any]], field: str) -> list[float | None]:
@@ -65,37 +90,64 @@ def _curve(lines: Sequence[dict[str, Any]], field: str) -> list[float | None]:
 
 
 def sample_answers(evaluation: StageDirectory, run: RunDirectory) -> list[dict[str, Any]]:
-    """Held-out questions with each model's answer, spread evenly over the file (not chosen by outcome)."""
+    """Held-out questions with each model's answer, spread evenly over the file (not chosen by
+    outcome)."""
     results = evaluation.read_records("results.parquet", EvaluationResult)
-    questions = {one.question_id: one for one in run.stage("questions").read_records("questions.parquet", Question)}
+    questions = {
+        one.question_id: one
+        for one in run.stage("questions").read_records("questions.parquet", Question)
+    }
     items = list(dict.fromkeys(one.item_id for one in results))
-    shown = items[::max(1, len(items) // SAMPLES)][:SAMPLES]
-    return [_sample(questions[item], [r for r in results if r.item_id == item and r.rollout == 0]) for item in shown]
+    shown = items[:: max(1, len(items) // SAMPLES)][:SAMPLES]
+    return [
+        _sample(questions[item], [r for r in results if r.item_id == item and r.rollout == 0])
+        for item in shown
+    ]
 
 
 def _sample(question: Question, results: Sequence[EvaluationResult]) -> dict[str, Any]:
     return {
-        "question_id": question.question_id, "question": question.text, "answer": question.answer,
+        "question_id": question.question_id,
+        "question": question.text,
+        "answer": question.answer,
         "hops": question.complexity,
-        "models": {one.model: {"prediction": one.prediction, "verdict": one.verdict, "stop_reason": one.stop_reason}
-                   for one in results}}
+        "models": {
+            one.model: {
+                "prediction": one.prediction,
+                "verdict": one.verdict,
+                "stop_reason": one.stop_reason,
+            }
+            for one in results
+        },
+    }
 
 
 def _machine() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "memory_gib": round(memory, 1), "python": platform.python_version()}
+    return {
+        "cpus": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_gib": round(memory, 1),
+        "python": platform.python_version(),
+    }
 
 
 def conclusions(evaluation: dict[str, Any], config: PipelineConfig) -> list[str]:
     """What the figures show and what they do not, one sentence each, for neighbouring weights."""
     names = [name for name in config.evaluation.weights if name in evaluation]
-    found = [_compared(evaluation, earlier, later, config.evaluation.confidence)
-             for earlier, later in pairwise(names)]
-    unscored = {name: evaluation[name]["unscored"] for name in names if evaluation[name]["unscored"]}
+    found = [
+        _compared(evaluation, earlier, later, config.evaluation.confidence)
+        for earlier, later in pairwise(names)
+    ]
+    unscored = {
+        name: evaluation[name]["unscored"] for name in names if evaluation[name]["unscored"]
+    }
     if unscored:
         listed = ", ".join(f"{name} {count}" for name, count in unscored.items())
-        found.append(f"Left out as unscored (infrastructure or judge failures, see unscored.jsonl): {listed}.")
+        found.append(
+            f"Left out as unscored (infrastructure or judge failures, see unscored.jsonl): {listed}."
+        )
     return found
 
 
@@ -104,9 +156,11 @@ def _compared(evaluation: dict[str, Any], earlier: str, later: str, confidence: 
     test = evaluation[f"{later}_vs_{earlier}"]
     if not one["n"] or not two["n"]:
         return f"{later} and {earlier} cannot be compared: no scored answers."
-    pair = (f"{percent(two['exact_match'])} (n = {two['n']}) against {percent(one['exact_match'])} (n = {one['n']}); "
-            f"{later} alone was right on {test['c']}, {earlier} alone on {test['b']}, "
-            f"exact McNemar p = {p_text(test['p_value'])}")
+    pair = (
+        f"{percent(two['exact_match'])} (n = {two['n']}) against {percent(one['exact_match'])} (n = {one['n']}); "
+        f"{later} alone was right on {test['c']}, {earlier} alone on {test['b']}, "
+        f"exact McNemar p = {p_text(test['p_value'])}"
+    )
     apart = two["low"] > one["high"] or one["low"] > two["high"]
     intervals = f"the {confidence:.0%} intervals {'are disjoint' if apart else 'overlap'}"
     if test["p_value"] >= 1 - confidence:

@@ -1,7 +1,7 @@
 """Deciding whether an answer is right: by rules, or by a language model.
 
-What holds: no answer is incorrect (the model's doing); a judge that cannot be reached or understood leaves the item
-unscored, never incorrect.
+What holds: no answer is incorrect (the model's doing); a judge that cannot be reached or understood
+leaves the item unscored, never incorrect.
 """
 
 import json
@@ -74,18 +74,27 @@ class LLMAnswerJudge:
 
 def judge_prompt(question: Question, prediction: str) -> str:
     """The instructions to the judging model, in the question's language."""
-    values = {"question": question.text, "answer": question.answer, "prediction": prediction,
-              "aliases": "; ".join(question.answer_aliases) or "-"}
-    file = resources.files("medr_ray.evaluation").joinpath("prompts", f"judge.{question.language}.txt")
-    return re.sub(r"\{(question|answer|aliases|prediction)\}", lambda m: values[m[1]], file.read_text("utf-8"))
+    values = {
+        "question": question.text,
+        "answer": question.answer,
+        "prediction": prediction,
+        "aliases": "; ".join(question.answer_aliases) or "-",
+    }
+    file = resources.files("medr_ray.evaluation").joinpath(
+        "prompts", f"judge.{question.language}.txt"
+    )
+    return re.sub(
+        r"\{(question|answer|aliases|prediction)\}", lambda m: values[m[1]], file.read_text("utf-8")
+    )
 
 
 def parse_verdict(reply: str) -> bool | None:
-    """The verdict in a judge's reply: its JSON field ``correct``, else its last ``correct: yes|no``, else None."""
+    """The verdict in a judge's reply: its JSON field ``correct``, else its last ``correct:
+    yes|no``, else None."""
     start, end = reply.find("{"), reply.rfind("}")
     if 0 <= start < end:
         try:
-            value = json.loads(reply[start:end + 1]).get("correct")
+            value = json.loads(reply[start : end + 1]).get("correct")
         except (json.JSONDecodeError, AttributeError):
             value = None
         if isinstance(value, bool):

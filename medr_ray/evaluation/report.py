@@ -1,6 +1,8 @@
-"""The report of a run: ``report.json`` with every figure, ``report.md`` and the terminal with the same tables.
+"""The report of a run: ``report.json`` with every figure, ``report.md`` and the terminal with the
+same tables.
 
-``write_report`` is called once the last stage has its manifest, so that its seconds are in the report too.
+``write_report`` is called once the last stage has its manifest, so that its seconds are in the
+report too.
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,8 @@ JSON, MARKDOWN = "report.json", "report.md"
 
 
 def write_report(config: PipelineConfig, run: RunDirectory) -> dict[str, Any]:
-    """Write both files at the run's top level and return the report. Raises DataError when no stage is finished."""
+    """Write both files at the run's top level and return the report. Raises DataError when no stage
+    is finished."""
     report = collect(config, run)
     if not report["stages"]:
         raise DataError(f"{run.uri}: no finished stage to report on; run `medr run` first")
@@ -33,7 +36,9 @@ def write_report(config: PipelineConfig, run: RunDirectory) -> dict[str, Any]:
 def print_report(run: RunDirectory, console: Console) -> None:
     """Print the report that ``write_report`` wrote. Raises DataError when there is none."""
     if not run.exists(JSON):
-        raise DataError(f"{run.uri} has no {JSON} yet: run `medr run`, or `medr report` after some stages")
+        raise DataError(
+            f"{run.uri} has no {JSON} yet: run `medr run`, or `medr report` after some stages"
+        )
     report = run.read_json(JSON)
     console.rule(f"[bold]{escape(report['run'])}")
     for block in blocks(report):
@@ -46,7 +51,9 @@ def _print_block(block: Block, console: Console) -> None:
     if block.rows:
         table = Table(show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
         for index, column in enumerate(block.columns):
-            table.add_column(column, justify="left" if index == 0 or _is_text(block, index) else "right")
+            table.add_column(
+                column, justify="left" if index == 0 or _is_text(block, index) else "right"
+            )
         for row in block.rows:
             table.add_row(*(escape(cell) for cell in row))
         console.print(table)
@@ -56,7 +63,9 @@ def _print_block(block: Block, console: Console) -> None:
 
 def _is_text(block: Block, index: int) -> bool:
     """Whether a column holds words: numbers are aligned to the right."""
-    return any(not row[index][:1].isdigit() and row[index][:1] not in ("-", "") for row in block.rows)
+    return any(
+        not row[index][:1].isdigit() and row[index][:1] not in ("-", "") for row in block.rows
+    )
 
 
 def markdown(report: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
-"""The evaluation stage: serve the run's weights, put the held-out questions to them over HTTP, judge, count.
+"""The evaluation stage: serve the run's weights, put the held-out questions to them over HTTP,
+judge, count.
 
-Writes ``results.parquet``, ``trajectories.parquet`` and ``unscored.jsonl`` (each unscored attempt with its reason).
+Writes ``results.parquet``, ``trajectories.parquet`` and ``unscored.jsonl`` (each unscored attempt
+with its reason).
 """
 
 import secrets
@@ -21,7 +23,7 @@ def heldout_questions(context: StageContext) -> list[Question]:
     held = [one for one in questions if one.split == "heldout"]
     if not held:
         raise DataError("no held-out questions: raise questions.heldout_fraction")
-    return held[:context.config.evaluation.max_questions]
+    return held[: context.config.evaluation.max_questions]
 
 
 def execute(context: StageContext) -> Counts:
@@ -30,8 +32,11 @@ def execute(context: StageContext) -> Counts:
     _check(context)
     questions = heldout_questions(context)
     attempts = [
-        Attempt(weights, question, rollout) for weights in config.evaluation.weights for question in questions
-        for rollout in range(config.evaluation.rollouts)]
+        Attempt(weights, question, rollout)
+        for weights in config.evaluation.weights
+        for question in questions
+        for rollout in range(config.evaluation.rollouts)
+    ]
     runner = EvaluationRunner(context, attempts)
     if runner.pending():
         serving, key = evaluation_serving(config), secrets.token_urlsafe(32)
@@ -43,22 +48,32 @@ def execute(context: StageContext) -> Counts:
     context.directory.write_jsonl("unscored.jsonl", unscored)
     return summarise(
         {name: [one for one in results if one.model == name] for name in config.evaluation.weights},
-        {name: [one for one in trajectories if one.mode == name] for name in config.evaluation.weights},
-        questions, config.evaluation.confidence)
+        {
+            name: [one for one in trajectories if one.mode == name]
+            for name in config.evaluation.weights
+        },
+        questions,
+        config.evaluation.confidence,
+    )
 
 
 def evaluation_serving(config: PipelineConfig) -> PipelineConfig:
-    """The configuration to serve the evaluation with: a free port, and room for every agent in the queue."""
+    """The configuration to serve the evaluation with: a free port, and room for every agent in the
+    queue."""
     serving, concurrency = config.serving, config.evaluation.concurrency
     update = {
-        "host": _proxy_host(), "port": free_port(), "weights": config.evaluation.weights[0],
+        "host": _proxy_host(),
+        "port": free_port(),
+        "weights": config.evaluation.weights[0],
         "max_queued": max(serving.max_queued, 2 * concurrency),
-        "max_tokens": max(serving.max_tokens, config.agent.max_turn_tokens)}
+        "max_tokens": max(serving.max_tokens, config.agent.max_turn_tokens),
+    }
     return config.model_copy(update={"serving": serving.model_copy(update=update)})
 
 
 def _proxy_host() -> str:
-    """Loopback on one node; on a cluster the head's address, so that workers elsewhere reach it (with the key)."""
+    """Loopback on one node; on a cluster the head's address, so that workers elsewhere reach it
+    (with the key)."""
     import ray
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
@@ -67,10 +82,14 @@ def _proxy_host() -> str:
 
 
 def _check(context: StageContext) -> None:
-    missing = set(context.config.evaluation.weights) - set(weights_directories(context.config, context.run))
+    missing = set(context.config.evaluation.weights) - set(
+        weights_directories(context.config, context.run)
+    )
     if missing:
-        raise ConfigError(f"evaluation.weights names {', '.join(sorted(missing))}, but the run has no such model: "
-                          "run that stage, or take it out of evaluation.weights")
+        raise ConfigError(
+            f"evaluation.weights names {', '.join(sorted(missing))}, but the run has no such model: "
+            "run that stage, or take it out of evaluation.weights"
+        )
 
 
 EVALUATION = Stage(

@@ -1,4 +1,5 @@
-"""The statistics of an evaluation: proportions with intervals, a paired test, pass@k. Pure functions."""
+"""The statistics of an evaluation: proportions with intervals, a paired test, pass@k. Pure
+functions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,8 @@ class Proportion:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Exact McNemar test of two models on the same items. ``b``: only the first was right; ``c``: only the second;
-    ``n`` pairs were scored for both."""
+    """Exact McNemar test of two models on the same items. ``b``: only the first was right; ``c``:
+    only the second; ``n`` pairs were scored for both."""
 
     b: int
     c: int
@@ -42,7 +43,8 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> Proportion:
 
 
 def mcnemar(b: int, c: int) -> float:
-    """Two-sided exact p-value: discordant pairs as a fair coin (binomial test with p = 1/2); 1 without any."""
+    """Two-sided exact p-value: discordant pairs as a fair coin (binomial test with p = 1/2); 1
+    without any."""
     n = b + c
     tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n
     return min(1.0, 2 * tail)
@@ -57,8 +59,9 @@ def paired_test(first: Mapping[str, bool], second: Mapping[str, bool]) -> Paired
 
 
 def pass_at_k(n: int, correct: int, k: int) -> float:
-    """Unbiased estimate of the chance that one of ``k`` attempts is right, from ``n`` attempts of which ``correct``
-    were (Chen et al. 2021, arXiv 2107.03374). Does not depend on the order of the attempts."""
+    """Unbiased estimate of the chance that one of ``k`` attempts is right, from ``n`` attempts of
+    which ``correct`` were (Chen et al. 2021, arXiv 2107.03374). Does not depend on the order of the
+    attempts."""
     if not 1 <= k <= n:
         raise ValueError(f"pass@{k} needs at least {k} attempts, there are {n}")
     return 1.0 - math.comb(n - correct, k) / math.comb(n, k)

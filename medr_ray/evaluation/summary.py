@@ -16,7 +16,8 @@ def summarise(
     questions: Sequence[Question],
     confidence: float,
 ) -> dict[str, Any]:
-    """Figures by weights' name, and a paired test ``<later>_vs_<earlier>`` for neighbours in the order given.
+    """Figures by weights' name, and a paired test ``<later>_vs_<earlier>`` for neighbours in the
+    order given.
 
     The first rollout of each question is what is compared; more rollouts give pass@k.
     """
@@ -26,18 +27,29 @@ def summarise(
         summary[name] = _figures(rows, trajectories.get(name, ()), hops, confidence)
     for earlier, later in pairwise(results):
         test = metrics.paired_test(_outcomes(results[earlier]), _outcomes(results[later]))
-        summary[f"{later}_vs_{earlier}"] = {**asdict(test), f"only_{earlier}": test.b, f"only_{later}": test.c}
+        summary[f"{later}_vs_{earlier}"] = {
+            **asdict(test),
+            f"only_{earlier}": test.b,
+            f"only_{later}": test.c,
+        }
     return summary
 
 
 def _figures(
-    rows: Sequence[EvaluationResult], trajectories: Sequence[Trajectory], hops: Mapping[str, int], confidence: float,
+    rows: Sequence[EvaluationResult],
+    trajectories: Sequence[Trajectory],
+    hops: Mapping[str, int],
+    confidence: float,
 ) -> dict[str, Any]:
     first = [row for row in rows if row.rollout == 0]
     match = metrics.exact_match(first, confidence)
     figures = {
-        "exact_match": match.value, "low": match.low, "high": match.high, "n": match.n,
-        "answer_rate": metrics.answer_rate(first), "unscored": len(first) - match.n,
+        "exact_match": match.value,
+        "low": match.low,
+        "high": match.high,
+        "n": match.n,
+        "answer_rate": metrics.answer_rate(first),
+        "unscored": len(first) - match.n,
         "tool_calls": _mean([len(one.tool_events) for one in trajectories]),
         "output_tokens": _mean([one.usage.output_tokens for one in rows]),
         "stop_reasons": _counted([row.stop_reason for row in first]),
@@ -46,15 +58,24 @@ def _figures(
     attempts = _attempts(rows)
     most = max((len(one) for one in attempts.values()), default=0)
     if most > 1:
-        figures["pass_at_k"] = {str(k): metrics.mean_pass_at_k(attempts, k) for k in range(1, most + 1)}
+        figures["pass_at_k"] = {
+            str(k): metrics.mean_pass_at_k(attempts, k) for k in range(1, most + 1)
+        }
     return figures
 
 
-def _by_hops(rows: Sequence[EvaluationResult], hops: Mapping[str, int], confidence: float) -> dict[str, Any]:
+def _by_hops(
+    rows: Sequence[EvaluationResult], hops: Mapping[str, int], confidence: float
+) -> dict[str, Any]:
     found = {}
     for count in sorted({hops[row.item_id] for row in rows}):
         match = metrics.exact_match([row for row in rows if hops[row.item_id] == count], confidence)
-        found[str(count)] = {"exact_match": match.value, "low": match.low, "high": match.high, "n": match.n}
+        found[str(count)] = {
+            "exact_match": match.value,
+            "low": match.low,
+            "high": match.high,
+            "n": match.n,
+        }
     return found
 
 

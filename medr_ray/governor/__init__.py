@@ -1,8 +1,9 @@
-"""Cluster-wide limits for every call over the network: rates, concurrency, circuit breakers, budgets.
+"""Cluster-wide limits for every call over the network: rates, concurrency, circuit breakers,
+budgets.
 
-Promised: a service's limits hold for all processes of a Ray cluster together, in any window; a 429 pauses all of them;
-a service that only fails is left alone; budgets of tokens and US dollars are hard stops; a process that dies gives its
-share back.
+Promised: a service's limits hold for all processes of a Ray cluster together, in any window; a 429
+pauses all of them; a service that only fails is left alone; budgets of tokens and US dollars are
+hard stops; a process that dies gives its share back.
 
 The life of one permit, in order:
 

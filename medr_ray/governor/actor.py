@@ -1,8 +1,9 @@
-"""One governor for all callers: a named Ray actor where Ray is up, an object of the process where it is not.
+"""One governor for all callers: a named Ray actor where Ray is up, an object of the process where
+it is not.
 
-The actor outlives the job that made it, so jobs of one cluster that share a service share its limits. It restarts when
-its process dies; processes tell the new one what they hold, and it hands nothing out before the slots of the old one
-have passed.
+The actor outlives the job that made it, so jobs of one cluster that share a service share its
+limits. It restarts when its process dies; processes tell the new one what they hold, and it hands
+nothing out before the slots of the old one have passed.
 """
 
 import os
@@ -17,7 +18,10 @@ from medr_ray.governor.metrics import RayMetrics, ServiceState
 from medr_ray.governor.protocol import Message, Reply
 from medr_ray.governor.server import Office
 
-_ACTOR, _NAMESPACE = "medr_governor_2", "medr"  # the number counts the changes to what processes and actor tell
+_ACTOR, _NAMESPACE = (
+    "medr_governor_2",
+    "medr",
+)  # the number counts the changes to what processes and actor tell
 _WAITING = 10_000  # messages whose answers may be waited for at once
 Session = tuple[int, str, str]
 
@@ -64,9 +68,19 @@ class _ActorPort:
             raise GovernorLost("Ray was shut down")
         try:
             if self._actor is None:
-                self._actor = ray.remote(GovernorActor).options(
-                    name=_ACTOR, namespace=_NAMESPACE, get_if_exists=True, lifetime="detached", num_cpus=0,
-                    max_concurrency=_WAITING, max_restarts=-1).remote()
+                self._actor = (
+                    ray.remote(GovernorActor)
+                    .options(
+                        name=_ACTOR,
+                        namespace=_NAMESPACE,
+                        get_if_exists=True,
+                        lifetime="detached",
+                        num_cpus=0,
+                        max_concurrency=_WAITING,
+                        max_restarts=-1,
+                    )
+                    .remote()
+                )
             return await getattr(self._actor, method).remote(*arguments)
         except (ray.exceptions.RayActorError, ray.exceptions.RaySystemError, ValueError) as error:
             self._actor = None
@@ -80,7 +94,8 @@ _cluster: tuple[Session, Desk] | None = None
 
 
 def governor() -> Desk:
-    """The desk of this process at the governor that all callers of the cluster, or of the process, share."""
+    """The desk of this process at the governor that all callers of the cluster, or of the process,
+    share."""
     global _cluster, _process, _process_governor
     session = _session()
     with _lock:

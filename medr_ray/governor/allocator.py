@@ -1,9 +1,10 @@
 """Who gets what of one service: the governor's side, as a pure state machine over given times.
 
-What holds, for times that do not run backwards: slots are handed out in the order of their times, at most ``HORIZON``
-ahead, and the buckets bound all of them together; at most ``Concurrency.limit`` seats are held by processes that were
-heard of within ``LEASE``; processes are served in turn, each as far as it has requests waiting. Nothing is handed out
-during a pause or while the circuit is open. A slot that is given back unused does not count.
+What holds, for times that do not run backwards: slots are handed out in the order of their times,
+at most ``HORIZON`` ahead, and the buckets bound all of them together; at most ``Concurrency.limit``
+seats are held by processes that were heard of within ``LEASE``; processes are served in turn, each
+as far as it has requests waiting. Nothing is handed out during a pause or while the circuit is
+open. A slot that is given back unused does not count.
 """
 
 import itertools
@@ -28,7 +29,8 @@ _PAUSE = 1.0  # seconds, where a service refuses without saying for how long
 
 @dataclass
 class _Member:
-    """A process as last heard of, and what it was given since (``gift``) or has not acknowledged (``unseen``)."""
+    """A process as last heard of, and what it was given since (``gift``) or has not acknowledged
+    (``unseen``)."""
 
     expires: float = 0.0
     number: int = 0
@@ -47,9 +49,12 @@ class _Member:
 
 
 class Meter:
-    """The state of one service. ``before``: another governor may have handed out slots until then."""
+    """The state of one service. ``before``: another governor may have handed out slots until
+    then."""
 
-    def __init__(self, service: Service, epoch: str, now: float, before: float | None = None) -> None:
+    def __init__(
+        self, service: Service, epoch: str, now: float, before: float | None = None
+    ) -> None:
         self.service, self._epoch = service, epoch
         self._buckets = buckets_of(service.limits, now)
         self._concurrency = Concurrency(service.limits.concurrency, service.limits.concurrency)
@@ -60,21 +65,26 @@ class Meter:
         self._heard_at, self._counts = now, Counts()
         if before is not None:
             for bucket in self._buckets:
-                bucket.drained(before + 2 * HORIZON + 3 * LATEST)  # slots dealt, given back, dealt again; late
+                bucket.drained(
+                    before + 2 * HORIZON + 3 * LATEST
+                )  # slots dealt, given back, dealt again; late
 
     def adopt(self, service: Service, now: float) -> None:
         """Go on under other limits; what was granted under the old ones counts on."""
         if service.limits == self.service.limits:
             return
         old = {bucket.weights: bucket for bucket in self._buckets}
-        self._buckets = [bucket.after(old.get(bucket.weights)) for bucket in buckets_of(service.limits, now)]
+        self._buckets = [
+            bucket.after(old.get(bucket.weights)) for bucket in buckets_of(service.limits, now)
+        ]
         self._concurrency.adopt(service.limits.concurrency)
         self.service = service
 
-    # --- what processes say -----------------------------------------------------------------------------------
+    # --- what processes say -----------------------------------------------------------
 
     def hear(self, client: str, message: Message, now: float) -> bool:
-        """Take in a process's state, unless a newer one is known (False). It listens for an answer, if it stays."""
+        """Take in a process's state, unless a newer one is known (False). It listens for an answer,
+        if it stays."""
         member = self._members.setdefault(client, _Member(turn=next(self._turns)))
         current = message.epoch == self._epoch
         self._learn(message, current, now)
@@ -85,7 +95,11 @@ class Meter:
         if not current:
             member.unseen = {}
         seats, slots = (sum(column) for column in zip((0, 0), *member.unseen.values(), strict=True))
-        member.number, member.held, member.seats = message.number, message.held + seats, max(0, message.seats - seats)
+        member.number, member.held, member.seats = (
+            message.number,
+            message.held + seats,
+            max(0, message.seats - seats),
+        )
         member.wants, member.extra = list(message.wants[slots:]), message.extra
         member.late = min(LATEST, max(message.late, slack(self.service.limits.seconds)))
         member.free = max(0, message.free + seats - min(slots, len(message.wants)))
@@ -130,7 +144,7 @@ class Meter:
         if client in self._members:
             self._members[client].listening = False
 
-    # --- what they get ----------------------------------------------------------------------------------------
+    # --- what they get ----------------------------------------------------------------
 
     def deal(self, now: float) -> dict[str, Grant]:
         """What there is to tell, by process."""
@@ -140,7 +154,11 @@ class Meter:
         if self._breaker.state(now) != "open":
             self._deal_seats(now)
             self._deal_slots(now)
-        return {client: grant for client in self._members if (grant := self._answer(client, now)) is not None}
+        return {
+            client: grant
+            for client in self._members
+            if (grant := self._answer(client, now)) is not None
+        }
 
     def _room(self, now: float) -> int:
         """Seats that may be handed out; a single one where a service is tried again."""
@@ -149,7 +167,11 @@ class Meter:
         return self._concurrency.limit - sum(member.held for member in self._members.values())
 
     def _give_seat(self, client: str, member: _Member, now: float) -> None:
-        member.held, member.free, member.gift_seats = member.held + 1, member.free + 1, member.gift_seats + 1
+        member.held, member.free, member.gift_seats = (
+            member.held + 1,
+            member.free + 1,
+            member.gift_seats + 1,
+        )
         if self._breaker.state(now) == "half-open":
             self._breaker.probe = client
 
@@ -159,7 +181,8 @@ class Meter:
             member.seats -= 1
 
     def _deal_slots(self, now: float) -> None:
-        """Slots, each with a seat where the process has none: not before, for others may have a use for it."""
+        """Slots, each with a seat where the process has none: not before, for others may have a use
+        for it."""
         first = self._next_slot(now)
         if first is None:
             self._deal_spare(now)
@@ -183,8 +206,11 @@ class Meter:
             member.extra -= 1
 
     def _in_turn(self, needs: Callable[[_Member], bool]) -> Iterator[tuple[str, _Member]]:
-        """Those who listen and need something, one after another and again, whoever was served longest ago first."""
-        while ready := [item for item in self._members.items() if item[1].listening and needs(item[1])]:
+        """Those who listen and need something, one after another and again, whoever was served
+        longest ago first."""
+        while ready := [
+            item for item in self._members.items() if item[1].listening and needs(item[1])
+        ]:
             for client, member in sorted(ready, key=lambda item: item[1].turn):
                 if needs(member):
                     yield client, member
@@ -192,14 +218,18 @@ class Meter:
 
     def _next_slot(self, now: float) -> float | None:
         """When the next slot that somebody waits for can be; None when nobody does."""
-        ready = [one for one in self._members.values() if one.listening and self._can_use_slot(one, now)]
+        ready = [
+            one for one in self._members.values() if one.listening and self._can_use_slot(one, now)
+        ]
         if not ready:
             return None
         return self._earliest(min(ready, key=lambda one: one.turn).wants[0], now)
 
     def _earliest(self, amounts: Amounts, now: float) -> float:
         moment = max(now, self._last_slot, self._paused_until)
-        while (later := max([moment, *(b.earliest(b.amount(amounts), moment) for b in self._buckets)])) > moment:
+        while (
+            later := max([moment, *(b.earliest(b.amount(amounts), moment) for b in self._buckets)])
+        ) > moment:
             moment = later
         return moment
 
@@ -221,11 +251,18 @@ class Meter:
 
     def _news(self, client: str, now: float) -> News:
         room = self._room(now)
-        wanted = any(member.seats or (member.wants and not member.free)
-                     for other, member in self._members.items() if other != client)
+        wanted = any(
+            member.seats or (member.wants and not member.free)
+            for other, member in self._members.items()
+            if other != client
+        )
         contended = room < 0 or (wanted and not room) or self._breaker.open_until is not None
         open_until = self._breaker.open_until if self._breaker.state(now) == "open" else None
-        return News(max(0.0, self._paused_until), open_until or 0.0, contended and self._members[client].held > 0)
+        return News(
+            max(0.0, self._paused_until),
+            open_until or 0.0,
+            contended and self._members[client].held > 0,
+        )
 
     def wake(self, now: float) -> float:
         """When to deal again at the latest, if nothing is heard before."""
@@ -244,8 +281,18 @@ class Meter:
         """The service as it stands."""
         waiting = sum(max(member.seats, len(member.wants)) for member in self._members.values())
         held = sum(member.held for member in self._members.values())
-        used = max((bucket.window.used(now) / bucket.window.limit for bucket in self._buckets), default=None)
+        used = max(
+            (bucket.window.used(now) / bucket.window.limit for bucket in self._buckets),
+            default=None,
+        )
         return ServiceState(
-            self.service.name, self.service.key, self._counts, waiting, held, self._concurrency.limit,
-            self._breaker.state(now), max(0.0, self._paused_until - now),
-            held / self._concurrency.limit if used is None else used)
+            self.service.name,
+            self.service.key,
+            self._counts,
+            waiting,
+            held,
+            self._concurrency.limit,
+            self._breaker.state(now),
+            max(0.0, self._paused_until - now),
+            held / self._concurrency.limit if used is None else used,
+        )

@@ -31,7 +31,8 @@ _REMEDY = "Raise the budget to go on; finished answers are kept."
 
 @dataclass(frozen=True)
 class Budget:
-    """The budget called ``name``: limits for tokens and US dollars (None: none), and what earlier runs ``spent``."""
+    """The budget called ``name``: limits for tokens and US dollars (None: none), and what earlier
+    runs ``spent``."""
 
     name: str
     tokens: int | None = None
@@ -48,13 +49,15 @@ class Charge(NamedTuple):
 
 @dataclass
 class Purse:
-    """What is ``spent`` of a budget by requests that are over, and ``reserved`` by client for those in flight."""
+    """What is ``spent`` of a budget by requests that are over, and ``reserved`` by client for those
+    in flight."""
 
     spent: Spend
     reserved: dict[str, Spend] = field(default_factory=dict)
 
     def reserve(self, client: str, charge: Charge, before: Spend = _NOTHING) -> str:
-        """Set the estimate of a request aside. The reason why not, where its budget does not cover it; else empty.
+        """Set the estimate of a request aside. The reason why not, where its budget does not cover
+        it; else empty.
 
         ``before`` is what the client has in flight, for a purse that does not know it."""
         budget, amount = charge
@@ -62,11 +65,15 @@ class Purse:
         in_flight = _sum(one for other, one in self.reserved.items() if other != client).plus(mine)
         after = self.spent.plus(in_flight).plus(amount)
         if budget.tokens is not None and after.tokens > budget.tokens:
-            return (f"budget_tokens = {budget.tokens:,}: {self.spent.tokens:,} tokens are spent, {in_flight.tokens:,} "
-                    f"in flight, and the next request needs up to {amount.tokens:,}. {_REMEDY}")
+            return (
+                f"budget_tokens = {budget.tokens:,}: {self.spent.tokens:,} tokens are spent, {in_flight.tokens:,} "
+                f"in flight, and the next request needs up to {amount.tokens:,}. {_REMEDY}"
+            )
         if budget.usd is not None and after.usd > budget.usd:
-            return (f"budget_usd = {budget.usd:g}: {self.spent.usd:.4f} US dollars are spent, {in_flight.usd:.4f} in "
-                    f"flight, and the next request costs up to {amount.usd:.4f}. {_REMEDY}")
+            return (
+                f"budget_usd = {budget.usd:g}: {self.spent.usd:.4f} US dollars are spent, {in_flight.usd:.4f} in "
+                f"flight, and the next request costs up to {amount.usd:.4f}. {_REMEDY}"
+            )
         self.reserved[client] = mine.plus(amount)
         return ""
 

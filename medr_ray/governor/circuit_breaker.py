@@ -1,7 +1,8 @@
-"""A circuit breaker: a service that only fails is left alone for a while, then tried with a single request.
+"""A circuit breaker: a service that only fails is left alone for a while, then tried with a single
+request.
 
-Closed: everything passes. Open: nothing does until ``open_until``. Half-open after that: one client may try; its
-success closes the circuit, its failure opens it for twice as long.
+Closed: everything passes. Open: nothing does until ``open_until``. Half-open after that: one client
+may try; its success closes the circuit, its failure opens it for twice as long.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ class Breaker:
         return "open" if now < self.open_until else "half-open"
 
     def succeeded(self, sent: float) -> None:
-        """A request of the time ``sent`` was answered; one sent before the circuit opened does not close it."""
+        """A request of the time ``sent`` was answered; one sent before the circuit opened does not
+        close it."""
         if sent >= self._since:
             self.failures, self.open_until, self.probe, self._seconds = 0, None, None, _FIRST
 

@@ -1,8 +1,10 @@
-"""A process's side of the governor: where its requests wait, whatever thread and event loop they run in.
+"""A process's side of the governor: where its requests wait, whatever thread and event loop they
+run in.
 
-A thread of its own talks to the governor, so that leases are kept and outcomes told while the callers' loops are busy,
-and callers that find what they need at hand never wait for it. It ends when nobody uses the desk any more. A governor
-that is lost is looked for again for ``PATIENCE`` seconds; what it had granted is void.
+A thread of its own talks to the governor, so that leases are kept and outcomes told while the
+callers' loops are busy, and callers that find what they need at hand never wait for it. It ends
+when nobody uses the desk any more. A governor that is lost is looked for again for ``PATIENCE``
+seconds; what it had granted is void.
 """
 
 import asyncio
@@ -33,7 +35,8 @@ class GovernorLost(Exception):
 
 
 class Port(Protocol):
-    """The way to the governor (see ``Office``). Every method raises GovernorLost when it does not answer."""
+    """The way to the governor (see ``Office``). Every method raises GovernorLost when it does not
+    answer."""
 
     async def exchange(self, client: str, service: Service, message: Message) -> Reply: ...
 
@@ -75,16 +78,19 @@ class Desk:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # --- requests ---------------------------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------
 
     async def acquire(self, service: Service, amounts: Amounts) -> Slot:
-        """Wait for the turn of a request, to be ended by ``finish``. Raises CircuitOpen, or InfrastructureError when
-        there is no governor."""
+        """Wait for the turn of a request, to be ended by ``finish``. Raises CircuitOpen, or
+        InfrastructureError when there is no governor."""
         with self._lock:
             counter = self._counter(service)
             times = counter.times()
             self._check_circuit(counter, times)
-            if not counter.holding.waiting and (slot := counter.holding.take(amounts, times)) is not None:
+            if (
+                not counter.holding.waiting
+                and (slot := counter.holding.take(amounts, times)) is not None
+            ):
                 self._attend(counter)
                 return slot
             waiter = Waiter[Who](Future(), amounts)
@@ -113,7 +119,9 @@ class Desk:
         with self._lock:
             if waiter in counter.holding.waiting:
                 counter.holding.waiting.remove(waiter)
-            elif waiter.who.done() and not waiter.who.cancelled() and waiter.who.exception() is None:
+            elif (
+                waiter.who.done() and not waiter.who.cancelled() and waiter.who.exception() is None
+            ):
                 counter.holding.unspent(waiter.who.result(), clock.now())
             self._attend(counter)
 
@@ -126,10 +134,11 @@ class Desk:
             _serve(counter, times)
             self._attend(counter)
 
-    # --- budgets ----------------------------------------------------------------------------------------------
+    # --- budgets ----------------------------------------------------------------------
 
     async def reserve(self, charge: Charge) -> None:
-        """Set a request's estimate aside, to be settled; raises BudgetExceeded when the budget does not cover it."""
+        """Set a request's estimate aside, to be settled; raises BudgetExceeded when the budget does
+        not cover it."""
         asked = self._submit(self._reserve(charge))
         try:
             refused = await asyncio.shield(asyncio.wrap_future(asked))
@@ -146,7 +155,8 @@ class Desk:
     async def _reserve(self, charge: Charge) -> str:
         name = charge.budget.name
         refused = await self._patiently(
-            lambda: self._port.reserve(self._client, charge, self._reserved.get(name, Spend())))
+            lambda: self._port.reserve(self._client, charge, self._reserved.get(name, Spend()))
+        )
         if not refused:
             self._reserved[name] = self._reserved.get(name, Spend()).plus(charge.most)
         return refused
@@ -174,7 +184,7 @@ class Desk:
         """Every service that the governor knows, as it stands."""
         return await asyncio.wrap_future(self._submit(self._patiently(self._port.snapshot)))
 
-    # --- the desk's own thread --------------------------------------------------------------------------------
+    # --- the desk's own thread --------------------------------------------------------
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         with self._lock:
@@ -184,7 +194,9 @@ class Desk:
         """The desk's loop, in its thread."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=_run, args=(self._loop,), name="medr-governor", daemon=True).start()
+            threading.Thread(
+                target=_run, args=(self._loop,), name="medr-governor", daemon=True
+            ).start()
             weakref.finalize(self, _stop, self._loop)
         return self._loop
 
@@ -213,9 +225,14 @@ class Desk:
                 if message is None and counter.holding.idle:
                     counter.changed = None
                     return
-                number, counter.sleeps_until = counter.holding.last_message, counter.holding.next_event(counter.times())
+                number, counter.sleeps_until = (
+                    counter.holding.last_message,
+                    counter.holding.next_event(counter.times()),
+                )
             if message is not None:
-                task = asyncio.get_running_loop().create_task(self._exchange(counter, message, number))
+                task = asyncio.get_running_loop().create_task(
+                    self._exchange(counter, message, number)
+                )
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             await clock.signalled(changed, counter.sleeps_until)

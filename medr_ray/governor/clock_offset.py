@@ -10,7 +10,8 @@ class Offset:
         self._low, self._high, self._at = float("-inf"), float("inf"), 0.0
 
     def observe(self, sent: float, heard: float, answered: float, received: float) -> None:
-        """A message that we sent and whose answer we received at our times, heard and answered at the governor's."""
+        """A message that we sent and whose answer we received at our times, heard and answered at
+        the governor's."""
         low, high = self.bounds(received)
         least, most = answered - received, heard - sent  # a message takes no negative time
         low, high = max(low, least), min(high, most)

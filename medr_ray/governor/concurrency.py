@@ -1,4 +1,5 @@
-"""How many requests may be in flight: additive increase, multiplicative decrease, within the configured bounds."""
+"""How many requests may be in flight: additive increase, multiplicative decrease, within the
+configured bounds."""
 
 from dataclasses import dataclass
 
@@ -8,7 +9,8 @@ _SHRINK = 0.5
 
 @dataclass
 class Concurrency:
-    """The limit now. A service that is overloaded halves it, at most once for all requests sent before."""
+    """The limit now. A service that is overloaded halves it, at most once for all requests sent
+    before."""
 
     most: int
     level: float

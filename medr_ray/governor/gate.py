@@ -1,8 +1,9 @@
-"""The gate that every call to a service over the network passes: models, live sources, web search, page fetches.
+"""The gate that every call to a service over the network passes: models, live sources, web search,
+page fetches.
 
-All callers of a Ray cluster (of a process, without Ray) that name the same service and secret share its limits: never
-more than they allow in any window, nothing while the service asked for a pause, a single try at a service that only
-failed lately.
+All callers of a Ray cluster (of a process, without Ray) that name the same service and secret share
+its limits: never more than they allow in any window, nothing while the service asked for a pause, a
+single try at a service that only failed lately.
 """
 
 import hashlib
@@ -18,8 +19,8 @@ __all__ = ["Gate", "Limits", "Permit"]
 
 
 class Permit:
-    """Permission for one request. Leaving its block without saying anything means that the request succeeded and took
-    what was estimated; leaving it by an exception, that nothing is known."""
+    """Permission for one request. Leaving its block without saying anything means that the request
+    succeeded and took what was estimated; leaving it by an exception, that nothing is known."""
 
     def __init__(self, slot: Slot, estimate: Amounts) -> None:
         self._slot, self._used, self._usd = slot, estimate, 0.0
@@ -33,13 +34,14 @@ class Permit:
         self._used, self._usd, self._settled = Amounts(input_tokens, output_tokens), usd, True
 
     def refused(self, retry_after: float | None) -> None:
-        """The service said 429 or 503 and took nothing: all callers wait for ``retry_after`` seconds (None: one
-        second), and fewer requests are sent at once."""
+        """The service said 429 or 503 and took nothing: all callers wait for ``retry_after``
+        seconds (None: one second), and fewer requests are sent at once."""
         self.used(0, 0)
         self._result, self._retry_after = "refused", retry_after
 
     def failed(self, overloaded: bool = False) -> None:
-        """5xx, a time-out or no connection; ``overloaded`` where fewer requests at once may help (a time-out)."""
+        """5xx, a time-out or no connection; ``overloaded`` where fewer requests at once may help (a
+        time-out)."""
         self._result, self._overloaded = "failed", overloaded
 
     def broke(self) -> None:
@@ -50,7 +52,9 @@ class Permit:
     @property
     def outcome(self) -> Outcome:
         """What is known of the request."""
-        return Outcome(self._slot, self._used, self._result, self._retry_after, self._overloaded, self._usd)
+        return Outcome(
+            self._slot, self._used, self._result, self._retry_after, self._overloaded, self._usd
+        )
 
     @property
     def spent(self) -> Spend:
@@ -59,8 +63,9 @@ class Permit:
 
 
 class Gate:
-    """The gate of one ``service`` (a host, or a host and a path) for one ``secret`` (an API key; only its hash is
-    kept). Metrics show it as ``shown``, which many services may share. Cheap, and may be pickled."""
+    """The gate of one ``service`` (a host, or a host and a path) for one ``secret`` (an API key;
+    only its hash is kept). Metrics show it as ``shown``, which many services may share. Cheap, and
+    may be pickled."""
 
     def __init__(self, service: str, limits: Limits, *, secret: str = "", shown: str = "") -> None:
         hidden = hashlib.sha256(secret.encode()).hexdigest()
@@ -69,12 +74,17 @@ class Gate:
 
     @asynccontextmanager
     async def permit(
-        self, input_tokens: int = 0, output_tokens: int = 0, *, charge: Charge | None = None,
+        self,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        *,
+        charge: Charge | None = None,
     ) -> AsyncIterator[Permit]:
-        """Wait for the turn of a request that takes at most so many tokens, and at most ``charge`` of a budget.
+        """Wait for the turn of a request that takes at most so many tokens, and at most ``charge``
+        of a budget.
 
-        Raises InfrastructureError while the service is left alone because it only failed (``CircuitOpen``), and
-        BudgetExceeded at once when the budget does not cover the request."""
+        Raises InfrastructureError while the service is left alone because it only failed
+        (``CircuitOpen``), and BudgetExceeded at once when the budget does not cover the request."""
         desk = governor()
         if charge is not None:
             await desk.reserve(charge)

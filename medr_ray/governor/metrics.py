@@ -12,8 +12,8 @@ _SUMMED, _LARGEST = ("waiting", "seats", "concurrency"), ("utilisation", "paused
 
 @dataclass
 class Counts:
-    """Totals since the governor started: requests ``granted`` and over, of which ``refused`` (429, 503) and
-    ``failed``; tokens and US dollars used."""
+    """Totals since the governor started: requests ``granted`` and over, of which ``refused`` (429,
+    503) and ``failed``; tokens and US dollars used."""
 
     granted: int = 0
     refused: int = 0
@@ -33,8 +33,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """A service now: requests ``waiting``, ``seats`` held of the ``concurrency`` allowed, the circuit ``breaker``
-    (closed, open, half-open), seconds it is ``paused`` for, and the ``utilisation`` of its tightest limit, 0 to 1."""
+    """A service now: requests ``waiting``, ``seats`` held of the ``concurrency`` allowed, the
+    circuit ``breaker`` (closed, open, half-open), seconds it is ``paused`` for, and the
+    ``utilisation`` of its tightest limit, 0 to 1."""
 
     name: str
     key: str
@@ -53,9 +54,9 @@ class ServiceState:
 
 
 class RayMetrics:
-    """``medr_governor_*``: counters of the totals and gauges of the rest, by a service's name. Services of one name
-    (several keys of one host, the hosts that pages are read from) are added up; of ratios, pauses and open circuits the
-    largest is shown."""
+    """``medr_governor_*``: counters of the totals and gauges of the rest, by a service's name.
+    Services of one name (several keys of one host, the hosts that pages are read from) are added
+    up; of ratios, pauses and open circuits the largest is shown."""
 
     def __init__(self) -> None:
         self._metrics: dict[str, Any] = {}
@@ -66,7 +67,10 @@ class RayMetrics:
         named: dict[str, list[ServiceState]] = {}
         for state in states:
             named.setdefault(state.name, []).append(state)
-        before, self._before = self._before, {one.key: one.counts for same in named.values() for one in same}
+        before, self._before = (
+            self._before,
+            {one.key: one.counts for same in named.values() for one in same},
+        )
         for name, same in named.items():
             for one in same:
                 self._count(name, one.counts, before.get(one.key, Counts()))
@@ -83,14 +87,18 @@ class RayMetrics:
 
         kind = Counter if counts else Gauge
         if name not in self._metrics:
-            self._metrics[name] = kind(f"medr_governor_{name}", f"Calls to services: {name}", tag_keys=(_TAG,))
+            self._metrics[name] = kind(
+                f"medr_governor_{name}", f"Calls to services: {name}", tag_keys=(_TAG,)
+            )
         return self._metrics[name]
 
 
 def _together(states: list[ServiceState]) -> dict[str, float]:
     """The gauges of services of one name."""
-    return {**{name: sum(getattr(one, name) for one in states) for name in _SUMMED},
-            **{name: max(getattr(one, name) for one in states) for name in _LARGEST}}
+    return {
+        **{name: sum(getattr(one, name) for one in states) for name in _SUMMED},
+        **{name: max(getattr(one, name) for one in states) for name in _LARGEST},
+    }
 
 
 def frozen(states: Iterable[ServiceState]) -> tuple[ServiceState, ...]:

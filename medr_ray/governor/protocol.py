@@ -1,4 +1,5 @@
-"""What a process and the governor tell each other about one service. All times are the governor's."""
+"""What a process and the governor tell each other about one service. All times are the
+governor's."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -21,7 +22,8 @@ class Slot(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a request that was sent in ``slot``. ``overloaded``: it failed for taking too long."""
+    """What became of a request that was sent in ``slot``. ``overloaded``: it failed for taking too
+    long."""
 
     slot: Slot
     used: Amounts
@@ -32,7 +34,8 @@ class Outcome(NamedTuple):
 
 
 class News(NamedTuple):
-    """What every process has to heed: a pause, an open circuit, and whether others wait for seats that it holds."""
+    """What every process has to heed: a pause, an open circuit, and whether others wait for seats
+    that it holds."""
 
     paused_until: float = 0.0
     open_until: float = 0.0
@@ -43,11 +46,12 @@ class News(NamedTuple):
 class Message:
     """A process's whole state, so that it can be told again to a governor that lost its own.
 
-    ``number`` counts the messages, for they may overtake each other; ``epoch`` names the governor that was heard last,
-    ``seen`` the grants that arrived since the last message. Of ``held`` seats ``free`` have no request and no slot;
-    ``seats`` more are needed for requests that have all else, and slots, with seats, for ``wants``, in order, and
-    ``extra`` ones if nobody waits for them, each good for ``late`` seconds. Without ``stay`` the process has no more to
-    do with the service."""
+    ``number`` counts the messages, for they may overtake each other; ``epoch`` names the governor
+    that was heard last, ``seen`` the grants that arrived since the last message. Of ``held`` seats
+    ``free`` have no request and no slot; ``seats`` more are needed for requests that have all else,
+    and slots, with seats, for ``wants``, in order, and ``extra`` ones if nobody waits for them,
+    each good for ``late`` seconds. Without ``stay`` the process has no more to do with the
+    service."""
 
     number: int
     epoch: str

@@ -1,9 +1,10 @@
-"""How much of something may be taken when: the rate limits of a service as arithmetic over given times.
+"""How much of something may be taken when: the rate limits of a service as arithmetic over given
+times.
 
-What holds for a ``Bucket``, for times that do not run backwards: what is taken for the time from ``at`` on may happen
-until ``until``, and however that turns out, in any window of its span it sums up to at most ``limit`` (one amount above
-it goes alone). Amounts are spread over the window but for a burst. What was taken can be corrected later without
-loosening the bound.
+What holds for a ``Bucket``, for times that do not run backwards: what is taken for the time from
+``at`` on may happen until ``until``, and however that turns out, in any window of its span it sums
+up to at most ``limit`` (one amount above it goes alone). Amounts are spread over the window but for
+a burst. What was taken can be corrected later without loosening the bound.
 """
 
 import bisect
@@ -11,13 +12,19 @@ from dataclasses import dataclass, field
 
 from medr_ray.governor.limits import Amounts, Limits, tolerance
 
-_CELLS = 1000  # parts of a window that are counted as one moment; times are rounded to the safe side
+_CELLS = (
+    1000  # parts of a window that are counted as one moment; times are rounded to the safe side
+)
 _EPSILON = 1e-9
-_REQUEST_BURST, _TOKEN_BURST = 0.01, 0.1  # of the limit; requests differ in size by more than they do in number
+_REQUEST_BURST, _TOKEN_BURST = (
+    0.01,
+    0.1,
+)  # of the limit; requests differ in size by more than they do in number
 
 
 class Window:
-    """A log of what was taken, by the last moment when it may happen: exact over any window, open to corrections."""
+    """A log of what was taken, by the last moment when it may happen: exact over any window, open
+    to corrections."""
 
     def __init__(self, limit: float, span: float) -> None:
         self.limit, self.span, self._cell = limit, span, span / _CELLS
@@ -46,7 +53,9 @@ class Window:
         if index not in self._taken:
             bisect.insort(self._order, index)
         self._taken[index] = self._taken.get(index, 0.0) + amount
-        self._total = self._total + amount if len(self._order) > 1 else self._taken[index]  # fractions do not drift
+        self._total = (
+            self._total + amount if len(self._order) > 1 else self._taken[index]
+        )  # fractions do not drift
 
     def correct(self, difference: float, until: float) -> None:
         """Change what was taken until then, if it still counts."""
@@ -72,7 +81,8 @@ class Window:
 
 @dataclass
 class Pace:
-    """Continuous refill, so that what a window allows is spread over it. ``level`` holds at the time ``since``."""
+    """Continuous refill, so that what a window allows is spread over it. ``level`` holds at the
+    time ``since``."""
 
     rate: float
     capacity: float
@@ -102,7 +112,9 @@ class Bucket:
 
     window: Window
     pace: Pace
-    weights: tuple[int, int, int] = field(default=(1, 0, 0))  # of a request, its input and its output tokens
+    weights: tuple[int, int, int] = field(
+        default=(1, 0, 0)
+    )  # of a request, its input and its output tokens
 
     def amount(self, amounts: Amounts, requests: int = 1) -> float:
         """What a request takes of it."""
@@ -130,21 +142,30 @@ class Bucket:
         return self
 
     def drained(self, until: float) -> None:
-        """As if somebody had taken all that there was until then, at the pace, and bursts at both ends of it."""
+        """As if somebody had taken all that there was until then, at the pace, and bursts at both
+        ends of it."""
         self.pace.level, self.pace.since = 0.0, until + 2 * self.pace.capacity / self.pace.rate
 
 
 def buckets_of(limits: Limits, now: float) -> list[Bucket]:
     """The buckets that ``limits`` ask for, full."""
     most, seconds = limits.window
-    wanted = [(None if limits.requests is None else float(most), seconds, _REQUEST_BURST, (1, 0, 0)),
-              (limits.input_tokens, limits.seconds, _TOKEN_BURST, (0, 1, 0)),
-              (limits.output_tokens, limits.seconds, _TOKEN_BURST, (0, 0, 1)),
-              (limits.tokens, limits.seconds, _TOKEN_BURST, (0, 1, 1))]
-    return [_bucket(limit, span, burst, weights, now) for limit, span, burst, weights in wanted if limit is not None]
+    wanted = [
+        (None if limits.requests is None else float(most), seconds, _REQUEST_BURST, (1, 0, 0)),
+        (limits.input_tokens, limits.seconds, _TOKEN_BURST, (0, 1, 0)),
+        (limits.output_tokens, limits.seconds, _TOKEN_BURST, (0, 0, 1)),
+        (limits.tokens, limits.seconds, _TOKEN_BURST, (0, 1, 1)),
+    ]
+    return [
+        _bucket(limit, span, burst, weights, now)
+        for limit, span, burst, weights in wanted
+        if limit is not None
+    ]
 
 
-def _bucket(limit: float, seconds: float, burst: float, weights: tuple[int, int, int], now: float) -> Bucket:
+def _bucket(
+    limit: float, seconds: float, burst: float, weights: tuple[int, int, int], now: float
+) -> Bucket:
     capacity = max(burst * limit, min(1.0, limit))
     span = seconds + tolerance(seconds)
     return Bucket(Window(limit, span), Pace(limit / span, capacity, capacity, now), weights)

@@ -1,6 +1,7 @@
 """The governor without its place: hears messages and answers them when there is something to say.
 
-It runs in one event loop, that of the cluster's actor or of a process without Ray. The decisions are ``Meter``'s.
+It runs in one event loop, that of the cluster's actor or of a process without Ray. The decisions
+are ``Meter``'s.
 """
 
 import asyncio
@@ -30,7 +31,8 @@ class _Poll:
 
 
 class Office:
-    """All services and budgets. ``restarted``: another one may have handed out slots until this one began."""
+    """All services and budgets. ``restarted``: another one may have handed out slots until this one
+    began."""
 
     def __init__(self, restarted: bool = False, publish: Publish | None = None) -> None:
         self._epoch, self._begun, self._publish = uuid.uuid4().hex, clock.now(), publish
@@ -45,15 +47,17 @@ class Office:
         self._sleeps_until = self._published = float("-inf")
 
     async def exchange(self, client: str, service: Service, message: Message) -> Reply:
-        """Hear a message; the answer comes when there is something to say, at the latest after ``RENEWAL``."""
+        """Hear a message; the answer comes when there is something to say, at the latest after
+        ``RENEWAL``."""
         now = self._heard[client] = clock.now()
         meter, polls = self._meter(service, message, now), self._polls.setdefault(service.key, {})
         if not meter.hear(client, message, now):
             return Reply(self._epoch, now, now, _NOTHING)
         if (older := polls.pop(client, None)) is not None:
             self._answer(older, _NOTHING, now)
-        poll = polls[client] = _Poll(asyncio.get_running_loop().create_future(), now,
-                                     now + RENEWAL if message.stay else now)
+        poll = polls[client] = _Poll(
+            asyncio.get_running_loop().create_future(), now, now + RENEWAL if message.stay else now
+        )
         self._deal(service.key, now)
         self._wind()
         return await poll.answer
@@ -62,7 +66,9 @@ class Office:
         meter = self._meters.get(service.key)
         if meter is None:
             second = self._restarted or message.epoch not in ("", self._epoch)
-            meter = self._meters[service.key] = Meter(service, self._epoch, now, self._begun if second else None)
+            meter = self._meters[service.key] = Meter(
+                service, self._epoch, now, self._begun if second else None
+            )
         meter.adopt(service, now)
         return meter
 
@@ -114,10 +120,11 @@ class Office:
         for key in [one for one, meter in self._meters.items() if meter.forgettable(now)]:
             del self._meters[key], self._polls[key], self._due[key]
 
-    # --- budgets ----------------------------------------------------------------------------------------------
+    # --- budgets ----------------------------------------------------------------------
 
     async def reserve(self, client: str, charge: Charge, before: Spend) -> str:
-        """Set an estimate aside; the reason why not, if the budget does not cover it (see ``Purse``)."""
+        """Set an estimate aside; the reason why not, if the budget does not cover it (see
+        ``Purse``)."""
         self._heard[client] = clock.now()
         self._wind()
         purse = self._purses.setdefault(charge.budget.name, Purse(charge.budget.spent))
@@ -125,7 +132,9 @@ class Office:
 
     async def settle(self, client: str, charge: Charge, used: Spend) -> None:
         """Replace an estimate by what was used."""
-        if (purse := self._purses.get(charge.budget.name)) is not None:  # else the next request says what is spent
+        if (
+            purse := self._purses.get(charge.budget.name)
+        ) is not None:  # else the next request says what is spent
             purse.settle(client, charge.most, used)
 
     async def snapshot(self) -> tuple[ServiceState, ...]:

@@ -1,13 +1,14 @@
 """Growing a graph around a seed (paper section 3.1.1).
 
-At each step the current entity is read about and its relations join the graph; the next entity is, with probability
-``neighbour_probability``, drawn from its neighbours not read about yet, else newly discovered through the medical
-retriever. What holds: the graph is connected and holds the seed; every relation has evidence; an entity has one id,
-whatever records it was merged from; no bound of the configuration is passed, whichever step a relation comes from;
-the outcome depends only on the index, the configuration, the run's seed and the seed entity.
+At each step the current entity is read about and its relations join the graph; the next entity is,
+with probability ``neighbour_probability``, drawn from its neighbours not read about yet, else newly
+discovered through the medical retriever. What holds: the graph is connected and holds the seed;
+every relation has evidence; an entity has one id, whatever records it was merged from; no bound of
+the configuration is passed, whichever step a relation comes from; the outcome depends only on the
+index, the configuration, the run's seed and the seed entity.
 
-A grown seed remembers whom it read about and what there was to read, so ``Expander.still_holds`` can tell whether
-another index would make a difference, without reading anything again.
+A grown seed remembers whom it read about and what there was to read, so ``Expander.still_holds``
+can tell whether another index would make a difference, without reading anything again.
 """
 
 import functools
@@ -22,7 +23,12 @@ from medr_ray.core.config import GraphConfig
 from medr_ray.core.parts import digest
 from medr_ray.core.records import Relation
 from medr_ray.graph.extraction.disease_records import record_of
-from medr_ray.graph.extraction.extractor import RelationExtractor, is_well_typed, merge_relations, relation_id
+from medr_ray.graph.extraction.extractor import (
+    RelationExtractor,
+    is_well_typed,
+    merge_relations,
+    relation_id,
+)
 from medr_ray.graph.paths.validity import is_walkable, vagueness
 from medr_ray.graph.storage import GrownSeed, Reading
 from medr_ray.graph.vocabulary import Vocabulary
@@ -30,10 +36,28 @@ from medr_ray.knowledge.predicates import DISEASE, PREDICATES
 from medr_ray.retrieval.documents import HPO, Document
 
 _REMEMBERED = 1024  # entities with the documents about them: some tens of MB
-_RANK = {name: rank for rank, name in enumerate((
-    "has_inheritance", "has_onset", "associated_gene", "subtype_of", "treated_with", "induced_by", "complicated_by",
-    "presents_with", "sign_induced_by", "sign_treated_with", "sign_associated_gene", "acts_on", "gene_interaction",
-    "combined_with", "has_finding"))}
+_RANK = {
+    name: rank
+    for rank, name in enumerate(
+        (
+            "has_inheritance",
+            "has_onset",
+            "associated_gene",
+            "subtype_of",
+            "treated_with",
+            "induced_by",
+            "complicated_by",
+            "presents_with",
+            "sign_induced_by",
+            "sign_treated_with",
+            "sign_associated_gene",
+            "acts_on",
+            "gene_interaction",
+            "combined_with",
+            "has_finding",
+        )
+    )
+}
 
 
 class Library(Protocol):
@@ -50,7 +74,8 @@ class Library(Protocol):
 
 @dataclass
 class SeedGraph:
-    """The graph so far: relations by id, and the digest of what was read about each entity, in the order of reading.
+    """The graph so far: relations by id, and the digest of what was read about each entity, in the
+    order of reading.
 
     It holds at most ``max_entities``, the seed among them, and at most ``max_relations`` of each.
     """
@@ -73,8 +98,10 @@ class SeedGraph:
     def has_room_for(self, relation: Relation) -> bool:
         """Whether a relation that is not in the graph passes no bound."""
         ends = {relation.subject, relation.object}
-        return (all(self._degrees[end] < self.max_relations for end in ends)
-                and len(self.entities | ends) <= self.max_entities)
+        return (
+            all(self._degrees[end] < self.max_relations for end in ends)
+            and len(self.entities | ends) <= self.max_entities
+        )
 
     def add(self, relation: Relation) -> None:
         """Add a relation where there is room for it, or its evidence to the one that is known."""
@@ -96,8 +123,11 @@ class SeedGraph:
 
     def grown(self) -> GrownSeed:
         """The graph as it is stored."""
-        return GrownSeed(self.seed, tuple(self.relations[key] for key in sorted(self.relations)),
-                         tuple(Reading(entity, documents) for entity, documents in self.readings.items()))
+        return GrownSeed(
+            self.seed,
+            tuple(self.relations[key] for key in sorted(self.relations)),
+            tuple(Reading(entity, documents) for entity, documents in self.readings.items()),
+        )
 
 
 def other_end(relation: Relation, entity: str) -> str | None:
@@ -113,11 +143,18 @@ def _is_passable(relation: Relation) -> bool:
 
 
 class Expander:
-    """Expands seeds, one after another; what it remembers of one changes no other's graph. ``prepare`` is told of all
-    documents that are about to be read together."""
+    """Expands seeds, one after another; what it remembers of one changes no other's graph.
+    ``prepare`` is told of all documents that are about to be read together."""
 
-    def __init__(self, library: Library, extractor: RelationExtractor, vocabulary: Vocabulary, config: GraphConfig,
-                 run_seed: int, prepare: Callable[[Sequence[Document]], None] | None = None) -> None:
+    def __init__(
+        self,
+        library: Library,
+        extractor: RelationExtractor,
+        vocabulary: Vocabulary,
+        config: GraphConfig,
+        run_seed: int,
+        prepare: Callable[[Sequence[Document]], None] | None = None,
+    ) -> None:
         self._library, self._extractor, self._vocabulary = library, extractor, vocabulary
         self._config, self._run_seed, self._prepare = config, run_seed, prepare
         self._documents = functools.lru_cache(_REMEMBERED)(self._find_documents)
@@ -141,7 +178,8 @@ class Expander:
         return all(digest(*self._documents(one.entity)) == one.documents for one in grown.readings)
 
     def _read_about(self, graph: SeedGraph, entity: str) -> None:
-        """Read the documents about an entity; the relations it takes part in join the graph, the best first."""
+        """Read the documents about an entity; the relations it takes part in join the graph, the
+        best first."""
         documents = self._documents(entity)
         graph.readings[entity] = digest(*documents)
         if self._prepare is not None:
@@ -151,7 +189,9 @@ class Expander:
 
     def _find_documents(self, entity: str) -> tuple[Document, ...]:
         """The entity's own record, then what the retriever finds by name."""
-        found = self._library.about(query_about(entity, self._vocabulary), self._config.documents_per_step)
+        found = self._library.about(
+            query_about(entity, self._vocabulary), self._config.documents_per_step
+        )
         own = next((one for one in found if one.source == HPO and record_of(one) == entity), None)
         if own is None and self._vocabulary.type_of(entity) == DISEASE:
             own = self._record(entity)
@@ -165,12 +205,19 @@ class Expander:
     def _extract(self, document: Document) -> Iterator[Relation]:
         """The relations of a document that are sure enough, between ids that are current."""
         for one in self._extractor.extract(document).relations:
-            current = folded(one, self._vocabulary) if one.confidence >= self._config.min_confidence else None
+            current = (
+                folded(one, self._vocabulary)
+                if one.confidence >= self._config.min_confidence
+                else None
+            )
             if current is not None:
                 yield current
 
-    def _relations(self, documents: Iterable[Document], entity: str | None = None) -> list[Relation]:
-        """The relations of the documents, only those of ``entity`` where it is given, one of each id, sorted by id."""
+    def _relations(
+        self, documents: Iterable[Document], entity: str | None = None
+    ) -> list[Relation]:
+        """The relations of the documents, only those of ``entity`` where it is given, one of each
+        id, sorted by id."""
         found: dict[str, Relation] = {}
         for document in documents:
             for one in self._extract(document):
@@ -180,7 +227,8 @@ class Expander:
         return [found[key] for key in sorted(found)]
 
     def _next(self, graph: SeedGraph, current: str, dice: random.Random) -> str | None:
-        """The paper's mixture: a neighbour, else a discovery; where the chosen way offers none, the other one."""
+        """The paper's mixture: a neighbour, else a discovery; where the chosen way offers none, the
+        other one."""
         ways = [self._neighbour, self._discover]
         if dice.random() >= self._config.neighbour_probability:
             ways.reverse()
@@ -211,17 +259,22 @@ def seeded_random(run_seed: int, entity: str) -> random.Random:
 
 
 def query_about(entity: str, vocabulary: Vocabulary) -> str:
-    """What to search for: a disease by its name, any other entity as what a disease has to do with it."""
+    """What to search for: a disease by its name, any other entity as what a disease has to do with
+    it."""
     name, kind = vocabulary.name_of(entity), vocabulary.type_of(entity)
     if kind == DISEASE:
         return name
-    phrases = (one.name_subject(name) for one in PREDICATES.values()
-               if one.object_type == kind and one.inverse_phrase and not one.prints_clinical(forward=False))
+    phrases = (
+        one.name_subject(name)
+        for one in PREDICATES.values()
+        if one.object_type == kind and one.inverse_phrase and not one.prints_clinical(forward=False)
+    )
     return next(phrases, name)
 
 
 def folded(relation: Relation, vocabulary: Vocabulary) -> Relation | None:
-    """The relation between the ids its ends go by now; None where that leaves no relation of its predicate."""
+    """The relation between the ids its ends go by now; None where that leaves no relation of its
+    predicate."""
     ends = [vocabulary.canonical(relation.subject), vocabulary.canonical(relation.object)]
     if ends == [relation.subject, relation.object]:
         return relation
@@ -232,12 +285,20 @@ def folded(relation: Relation, vocabulary: Vocabulary) -> Relation | None:
 
 
 def ranked(relations: Sequence[Relation], entity: str) -> list[Relation]:
-    """The relations of an entity, those first that say most: that are alone in their predicate and qualifier (only they
-    single out their object), then by predicate, then exact counts before shares before words."""
+    """The relations of an entity, those first that say most: that are alone in their predicate and
+    qualifier (only they single out their object), then by predicate, then exact counts before
+    shares before words."""
     groups = Counter(_group(one, entity) for one in relations)
-    return sorted(relations, key=lambda one: (
-        groups[_group(one, entity)] > 1, _RANK[one.predicate], vagueness(one.clinical), -one.confidence,
-        one.relation_id))
+    return sorted(
+        relations,
+        key=lambda one: (
+            groups[_group(one, entity)] > 1,
+            _RANK[one.predicate],
+            vagueness(one.clinical),
+            -one.confidence,
+            one.relation_id,
+        ),
+    )
 
 
 def _group(relation: Relation, entity: str) -> tuple[str, bool, str]:

@@ -12,7 +12,12 @@ from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.engines.weights import model_path
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.expansion import Expander
-from medr_ray.graph.extraction.extractor import Extraction, RelationExtractor, RulesExtractor, focused
+from medr_ray.graph.extraction.extractor import (
+    Extraction,
+    RelationExtractor,
+    RulesExtractor,
+    focused,
+)
 from medr_ray.graph.extraction.linking import Linker, NameEncoder, is_by_similarity
 from medr_ray.graph.extraction.llm_extractor import RELATION_TOKENS, LLMExtractor
 from medr_ray.graph.storage import GrownSeed
@@ -25,9 +30,9 @@ _REMEMBERED = 4096  # documents with their relations: some tens of MB
 
 
 class IndexLibrary:
-    """Documents out of the index. Names are looked up by their words, so full text is asked and no model is loaded.
-    Citations and disease records alone are read: what labels and trials say is not worded as relations (``foreign``:
-    the index holds such)."""
+    """Documents out of the index. Names are looked up by their words, so full text is asked and no
+    model is loaded. Citations and disease records alone are read: what labels and trials say is not
+    worded as relations (``foreign``: the index holds such)."""
 
     def __init__(self, retriever: Retriever, foreign: bool = False) -> None:
         self._retriever, self._sources = retriever, (PUBMED, HPO) if foreign else None
@@ -42,13 +47,15 @@ class IndexLibrary:
 
 
 class RememberingExtractor:
-    """An extractor that reads a document once: records and abstracts come up again for many seeds."""
+    """An extractor that reads a document once: records and abstracts come up again for many
+    seeds."""
 
     def __init__(self, extractor: RelationExtractor) -> None:
         self._read = functools.lru_cache(_REMEMBERED)(extractor.extract)
 
     def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
-        """The document's relations, only those that touch an entity of ``focus`` where it is given."""
+        """The document's relations, only those that touch an entity of ``focus`` where it is
+        given."""
         found = self._read(document)
         return Extraction(found.entities, focused(found.relations, focus))
 
@@ -56,7 +63,9 @@ class RememberingExtractor:
 class ExpansionWorker:
     """A Ray actor of the graph stage."""
 
-    def __init__(self, config: PipelineConfig, run: RunDirectory, directory: Directory, folder: str) -> None:
+    def __init__(
+        self, config: PipelineConfig, run: RunDirectory, directory: Directory, folder: str
+    ) -> None:
         self._directory, self._parts = directory, Parts(directory, folder)
         vocabulary = Vocabulary.load(run.stage("entities"), load_hpo().replaced)
         retriever = Retriever.open(run.stage("index"), config.retrieval, config.models)
@@ -64,19 +73,27 @@ class ExpansionWorker:
         extractor = _extractor(config, run, vocabulary)
         self._model = extractor if isinstance(extractor, LLMExtractor) else None
         self._expander = Expander(
-            IndexLibrary(retriever, foreign), extractor, vocabulary, config.graph, config.run.seed,
-            self._model.prepare if self._model else None)
+            IndexLibrary(retriever, foreign),
+            extractor,
+            vocabulary,
+            config.graph,
+            config.run.seed,
+            self._model.prepare if self._model else None,
+        )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Write the part ``row["part"]`` with the graphs of ``row["seeds"]``. A seed that the part holds already is
-        grown again only where there is something else to read than then; where the part was made from the index
-        ``row["index"]`` there cannot be."""
+        """Write the part ``row["part"]`` with the graphs of ``row["seeds"]``. A seed that the part
+        holds already is grown again only where there is something else to read than then; where the
+        part was made from the index ``row["index"]`` there cannot be."""
         earlier = self._earlier(row["part"], row["index"])
         grown = [earlier.get(seed) or self._grow(seed) for seed in row["seeds"]]
         report = {"index": row["index"], "seeds": row["seeds"]}
         self._parts.write(row["part"], row["made_from"], to_table(GrownSeed, grown), report)
-        return {"seeds": len(grown), "kept": sum(seed in earlier for seed in row["seeds"]),
-                "relations": sum(len(one.relations) for one in grown)}
+        return {
+            "seeds": len(grown),
+            "kept": sum(seed in earlier for seed in row["seeds"]),
+            "relations": sum(len(one.relations) for one in grown),
+        }
 
     def _grow(self, seed: str) -> GrownSeed:
         grown = self._expander.expand(seed).grown()
@@ -88,10 +105,16 @@ class ExpansionWorker:
             return {}
         marker = self._parts.marker(part)
         grown = self._directory.read_records(f"{self._parts.folder}/{part}.parquet", GrownSeed)
-        return {one.seed: one for one in grown if marker["index"] == index or self._expander.still_holds(one)}
+        return {
+            one.seed: one
+            for one in grown
+            if marker["index"] == index or self._expander.still_holds(one)
+        }
 
 
-def _extractor(config: PipelineConfig, run: RunDirectory, vocabulary: Vocabulary) -> RelationExtractor:
+def _extractor(
+    config: PipelineConfig, run: RunDirectory, vocabulary: Vocabulary
+) -> RelationExtractor:
     matcher = Matcher.load(run.stage("entities"))
     rules = RulesExtractor(vocabulary, matcher, load_hpo(), config.graph.min_confidence)
     if config.graph.extractor == "rules":
@@ -100,7 +123,9 @@ def _extractor(config: PipelineConfig, run: RunDirectory, vocabulary: Vocabulary
 
     most = max(1, config.llm.max_tokens // RELATION_TOKENS)
     linker = _linker(config, vocabulary, matcher)
-    return LLMExtractor(ChatClient(config.llm, run), config.llm.model, vocabulary, matcher, rules, linker, most)
+    return LLMExtractor(
+        ChatClient(config.llm, run), config.llm.model, vocabulary, matcher, rules, linker, most
+    )
 
 
 def _linker(config: PipelineConfig, vocabulary: Vocabulary, matcher: Matcher) -> Linker:

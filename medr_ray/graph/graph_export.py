@@ -1,9 +1,11 @@
-"""The graph in the formats of other tools: GraphML, node-link JSON, Parquet, and CSV for neo4j-admin's import.
+"""The graph in the formats of other tools: GraphML, node-link JSON, Parquet, and CSV for
+neo4j-admin's import.
 
-What holds: an export tells all that the store does, evidence included, in the store's order, and equal graphs give
-equal files; every name comes back as it was, but for characters that XML cannot hold, which become U+FFFD in GraphML,
-and for tabs in aliases, which become spaces in CSV, where tabs part them. A file appears whole or not at all, and none
-is overwritten unless that is asked for.
+What holds: an export tells all that the store does, evidence included, in the store's order, and
+equal graphs give equal files; every name comes back as it was, but for characters that XML cannot
+hold, which become U+FFFD in GraphML, and for tabs in aliases, which become spaces in CSV, where
+tabs part them. A file appears whole or not at all, and none is overwritten unless that is asked
+for.
 """
 
 import csv
@@ -25,21 +27,43 @@ from medr_ray.graph.storage import ENTITIES, RELATIONS
 
 NODES_CSV, RELATIONSHIPS_CSV = "nodes.csv", "relationships.csv"
 ARRAY_DELIMITER = "\t"
-NODE_HEADER = ("entity_id:ID", "name:string", "aliases:string[]", "description:string", "frequency:double",
-               "is_seed:boolean", ":LABEL")
-RELATIONSHIP_HEADER = (":START_ID", ":END_ID", ":TYPE", "relation_id:string", "temporal:string", "spatial:string",
-                       "clinical:string", "confidence:double", "extractor:string", "documents:string[]",
-                       "evidence:string")
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
+NODE_HEADER = (
+    "entity_id:ID",
+    "name:string",
+    "aliases:string[]",
+    "description:string",
+    "frequency:double",
+    "is_seed:boolean",
+    ":LABEL",
+)
+RELATIONSHIP_HEADER = (
+    ":START_ID",
+    ":END_ID",
+    ":TYPE",
+    "relation_id:string",
+    "temporal:string",
+    "spatial:string",
+    "clinical:string",
+    "confidence:double",
+    "extractor:string",
+    "documents:string[]",
+    "evidence:string",
+)
+_NOT_XML = re.compile(
+    "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # XML 1.0, production 2
 
 Files = Mapping[str, bytes]  # by name in the target folder; "" is the target itself
 
 
-def export_graph(graph: StageDirectory, wanted: str, target: Path, force: bool = False) -> list[Path]:
-    """Write the finished graph in the format ``wanted``, a key of ``FORMATS``; returns the files written. ``target`` is
-    the file, or for a format of several files the folder of them.
+def export_graph(
+    graph: StageDirectory, wanted: str, target: Path, force: bool = False
+) -> list[Path]:
+    """Write the finished graph in the format ``wanted``, a key of ``FORMATS``; returns the files
+    written. ``target`` is the file, or for a format of several files the folder of them.
 
-    Raises DataError where the graph is not finished, ConfigError where a file is in the way and not ``force``.
+    Raises DataError where the graph is not finished, ConfigError where a file is in the way and not
+    ``force``.
     """
     check_finished(graph)
     files = FORMATS[wanted](graph)
@@ -68,20 +92,28 @@ def _check(target: Path, paths: Sequence[Path], force: bool) -> None:
     """Raises ConfigError for what is in the way."""
     is_folder = paths != [target]
     if target.exists() and target.is_dir() != is_folder:
-        raise ConfigError(f"{target} is a {'file' if is_folder else 'folder'}, and this format writes a "
-                          f"{'folder' if is_folder else 'file'}: give another --out")
+        raise ConfigError(
+            f"{target} is a {'file' if is_folder else 'folder'}, and this format writes a "
+            f"{'folder' if is_folder else 'file'}: give another --out"
+        )
     there = [str(one) for one in paths if one.exists()]
     if there and not force:
-        raise ConfigError(f"{', '.join(there)} exists already: give --force to overwrite, or another --out")
+        raise ConfigError(
+            f"{', '.join(there)} exists already: give --force to overwrite, or another --out"
+        )
 
 
-# --- one graph for Python's tools -------------------------------------------------------------------------------
+# --- one graph for Python's tools -----------------------------------------------------
 
 
 def node_link(entities: Iterable[Entity], relations: Iterable[Relation]) -> dict[str, Any]:
-    """A directed multigraph as ``networkx.node_link_graph`` reads it; the edge key is the relation's id."""
+    """A directed multigraph as ``networkx.node_link_graph`` reads it; the edge key is the
+    relation's id."""
     nodes = [_renamed(asdict(one), entity_id="id") for one in entities]
-    edges = [_renamed(asdict(one), subject="source", object="target", relation_id="key") for one in relations]
+    edges = [
+        _renamed(asdict(one), subject="source", object="target", relation_id="key")
+        for one in relations
+    ]
     return {"directed": True, "multigraph": True, "graph": {}, "nodes": nodes, "edges": edges}
 
 
@@ -123,32 +155,55 @@ def _xml_text(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
-# --- tables -----------------------------------------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------
 
 
 def _neo4j(graph: Directory) -> Files:
-    """Headers as neo4j-admin's import reads them. Labels are types, relationship types predicates, in Neo4j's style."""
+    """Headers as neo4j-admin's import reads them. Labels are types, relationship types predicates,
+    in Neo4j's style."""
     entities, relations = read_graph(graph)
-    return {NODES_CSV: _csv(NODE_HEADER, map(_node_row, entities)),
-            RELATIONSHIPS_CSV: _csv(RELATIONSHIP_HEADER, map(_relationship_row, relations))}
+    return {
+        NODES_CSV: _csv(NODE_HEADER, map(_node_row, entities)),
+        RELATIONSHIPS_CSV: _csv(RELATIONSHIP_HEADER, map(_relationship_row, relations)),
+    }
 
 
 def neo4j_command(folder: Path) -> str:
     """The command that imports the CSV files of ``folder`` into an empty database."""
-    return (f"neo4j-admin database import full --nodes={folder / NODES_CSV} "
-            f"--relationships={folder / RELATIONSHIPS_CSV} --array-delimiter=TAB --multiline-fields=true")
+    return (
+        f"neo4j-admin database import full --nodes={folder / NODES_CSV} "
+        f"--relationships={folder / RELATIONSHIPS_CSV} --array-delimiter=TAB --multiline-fields=true"
+    )
 
 
 def _node_row(one: Entity) -> list[object]:
     frequency = "" if one.frequency is None else one.frequency
-    return [one.entity_id, one.name, _array(one.aliases), one.description, frequency, str(one.is_seed).lower(),
-            one.entity_type.capitalize()]
+    return [
+        one.entity_id,
+        one.name,
+        _array(one.aliases),
+        one.description,
+        frequency,
+        str(one.is_seed).lower(),
+        one.entity_type.capitalize(),
+    ]
 
 
 def _relationship_row(one: Relation) -> list[object]:
     evidence = [asdict(each) for each in one.evidence]
-    return [one.subject, one.object, one.predicate.upper(), one.relation_id, one.temporal, one.spatial, one.clinical,
-            one.confidence, one.extractor, _array(_documents(evidence)), json.dumps(evidence, ensure_ascii=False)]
+    return [
+        one.subject,
+        one.object,
+        one.predicate.upper(),
+        one.relation_id,
+        one.temporal,
+        one.spatial,
+        one.clinical,
+        one.confidence,
+        one.extractor,
+        _array(_documents(evidence)),
+        json.dumps(evidence, ensure_ascii=False),
+    ]
 
 
 def _documents(evidence: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -174,4 +229,8 @@ def _parquet(graph: Directory) -> Files:
 
 
 FORMATS: Mapping[str, Callable[[Directory], Files]] = {
-    "graphml": _graphml, "json": _json, "parquet": _parquet, "neo4j-csv": _neo4j}
+    "graphml": _graphml,
+    "json": _json,
+    "parquet": _parquet,
+    "neo4j-csv": _neo4j,
+}

@@ -1,7 +1,9 @@
-"""One entity of the graph with everything it is related to, in both directions, and the evidence for it.
+"""One entity of the graph with everything it is related to, in both directions, and the evidence
+for it.
 
-What holds: it is read from the finished graph alone, and only the relations of the entity are held in memory; groups
-come in the order of the predicates, as subject before as object, the surest relation first.
+What holds: it is read from the finished graph alone, and only the relations of the entity are held
+in memory; groups come in the order of the predicates, as subject before as object, the surest
+relation first.
 """
 
 from collections.abc import Sequence
@@ -43,22 +45,31 @@ class Neighbourhood:
 
 
 def read_names(graph: Directory) -> pl.DataFrame:
-    """The entities' names in the columns that ``entities.concept_summary.find_concepts`` looks them up in."""
-    table = pl.DataFrame(graph.read_table(ENTITIES, ["entity_id", "name", "entity_type", "aliases"]))
+    """The entities' names in the columns that ``entities.concept_summary.find_concepts`` looks them
+    up in."""
+    table = pl.DataFrame(
+        graph.read_table(ENTITIES, ["entity_id", "name", "entity_type", "aliases"])
+    )
     return table.rename({"entity_id": "concept_id", "aliases": "forms"})
 
 
 def read_neighbourhood(graph: Directory, entity_id: str) -> Neighbourhood:
     """The neighbourhood of an entity of the graph."""
     ends = pads.field("subject"), pads.field("object")
-    relations = graph.read_records(RELATIONS, Relation, (ends[0] == entity_id) | (ends[1] == entity_id))
+    relations = graph.read_records(
+        RELATIONS, Relation, (ends[0] == entity_id) | (ends[1] == entity_id)
+    )
     ids = {entity_id, *(end for one in relations for end in (one.subject, one.object))}
     named = graph.read_records(ENTITIES, Entity, pads.field("entity_id").isin(sorted(ids)))
     entities = {one.entity_id: one for one in named}
-    return Neighbourhood(entities[entity_id], len(ids) - 1, tuple(_groups(entity_id, entities, relations)))
+    return Neighbourhood(
+        entities[entity_id], len(ids) - 1, tuple(_groups(entity_id, entities, relations))
+    )
 
 
-def _groups(entity_id: str, entities: dict[str, Entity], relations: Sequence[Relation]) -> list[Group]:
+def _groups(
+    entity_id: str, entities: dict[str, Entity], relations: Sequence[Relation]
+) -> list[Group]:
     found: dict[tuple[str, bool], list[Link]] = {}
     for one in relations:
         forward = one.subject == entity_id

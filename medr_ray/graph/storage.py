@@ -1,7 +1,7 @@
 """The graph on disk: one part per group of seeds while it grows, then one merged graph, as Parquet.
 
-What holds: relations found around several seeds are one relation with the evidence of all; every table is sorted by
-id. ``graph.graph_export`` writes the graph in the formats of other tools.
+What holds: relations found around several seeds are one relation with the evidence of all; every
+table is sorted by id. ``graph.graph_export`` writes the graph in the formats of other tools.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +30,8 @@ class Reading:
 
 @dataclass(frozen=True)
 class GrownSeed:
-    """What expansion found around one seed, what it read for that, in its order, and what was lost of that; a row of a
-    part."""
+    """What expansion found around one seed, what it read for that, in its order, and what was lost
+    of that; a row of a part."""
 
     seed: str
     relations: tuple[Relation, ...]
@@ -52,7 +52,9 @@ def merge(grown: Iterable[GrownSeed]) -> tuple[list[Relation], dict[str, list[st
 
 
 def nodes(
-    relations: Iterable[Relation], seeds: Iterable[str], vocabulary: Vocabulary,
+    relations: Iterable[Relation],
+    seeds: Iterable[str],
+    vocabulary: Vocabulary,
     frequencies: Mapping[str, EntityFrequency],
 ) -> list[Entity]:
     """The entities of the graph, seeds without a relation included, sorted by id."""
@@ -62,7 +64,10 @@ def nodes(
 
 
 def write_graph(
-    directory: Directory, entities: Sequence[Entity], relations: Sequence[Relation], seeds: Mapping[str, Sequence[str]]
+    directory: Directory,
+    entities: Sequence[Entity],
+    relations: Sequence[Relation],
+    seeds: Mapping[str, Sequence[str]],
 ) -> None:
     """The merged graph in all its files."""
     directory.write_records(ENTITIES, Entity, entities)

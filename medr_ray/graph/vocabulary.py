@@ -1,7 +1,8 @@
-"""The entities a graph may hold: the lexicon's concepts, looked up by id or by preferred name and type.
+"""The entities a graph may hold: the lexicon's concepts, looked up by id or by preferred name and
+type.
 
-An entity has one id: the ids it has in other vocabularies, and those of records that were merged into its own or made
-obsolete, lead to it (``canonical``).
+An entity has one id: the ids it has in other vocabularies, and those of records that were merged
+into its own or made obsolete, lead to it (``canonical``).
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,12 +14,16 @@ from medr_ray.knowledge.lexicon import Concept, normalise
 
 
 class Vocabulary:
-    """Concepts by id and by name. Of concepts of one type with the same name the smallest id is meant.
+    """Concepts by id and by name. Of concepts of one type with the same name the smallest id is
+    meant.
 
-    ``replaced`` leads from merged and obsolete ids to the kept ones, as ``knowledge.hpo.Hpo.replaced`` does.
+    ``replaced`` leads from merged and obsolete ids to the kept ones, as
+    ``knowledge.hpo.Hpo.replaced`` does.
     """
 
-    def __init__(self, concepts: Iterable[Concept], replaced: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, concepts: Iterable[Concept], replaced: Mapping[str, str] | None = None
+    ) -> None:
         self.concepts = {one.concept_id: one for one in concepts}
         self._replaced = replaced or {}
         self._by_name: dict[tuple[str, str], str] = {}
@@ -35,8 +40,8 @@ class Vocabulary:
         return cls(read_lexicon(entities).values(), replaced)
 
     def canonical(self, entity_id: str) -> str:
-        """The id that the entity goes by here; ``entity_id`` itself where nothing, or more than one thing, is known
-        by it."""
+        """The id that the entity goes by here; ``entity_id`` itself where nothing, or more than one
+        thing, is known by it."""
         for one in (entity_id, self._replaced.get(entity_id, entity_id)):
             if one in self.concepts:
                 return one
@@ -62,5 +67,12 @@ class Vocabulary:
         one = self.concepts[concept_id]
         own = {one.name, normalise(one.name)}
         aliases = tuple(form for form in one.forms if form not in own)
-        return Entity(concept_id, one.name, one.entity_type, aliases, one.specialty,
-                      frequency.frequency if frequency else None, is_seed)
+        return Entity(
+            concept_id,
+            one.name,
+            one.entity_type,
+            aliases,
+            one.specialty,
+            frequency.frequency if frequency else None,
+            is_seed,
+        )

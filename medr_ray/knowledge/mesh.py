@@ -1,16 +1,18 @@
 """Medical Subject Headings: descriptors (``MESH:D…``) and supplementary concepts (``MESH:C…``).
 
-Read from NLM's XML (``desc2026.xml``, ``supp2026.xml``; https://www.nlm.nih.gov/mesh/xml_data_elements.html) or from
-tab-separated rows without a header: UI, name, synonyms joined by ``|``, and for a descriptor its tree numbers joined
-by ``|``, for a supplementary concept the UIs of the headings it is mapped to, joined by ``,``.
+Read from NLM's XML (``desc2026.xml``, ``supp2026.xml``;
+https://www.nlm.nih.gov/mesh/xml_data_elements.html) or from tab-separated rows without a header:
+UI, name, synonyms joined by ``|``, and for a descriptor its tree numbers joined by ``|``, for a
+supplementary concept the UIs of the headings it is mapped to, joined by ``,``.
 
-What holds: every term of a record names it, permuted ones too, in both forms of the file. Tree numbers decide the type.
-C and F03 are diseases, but not C23.550.288 and C23.550.291: "Disease", "Recurrence" and the like are attributes. Of D,
-small molecules, hormones and antibodies are drugs, and what is nothing but a protein is a gene product; classes of
-action, dosage forms and mixtures are neither (annotators agree: taken for drugs, they are two thirds of the false
-chemicals in BC5CDR's training set). The rest is left out, but the names are kept: they are no drug's either. A
-supplementary concept has the type its class says, or else that of the headings it is mapped to, a disease if any of
-them is one; its headings lend it their tree numbers.
+What holds: every term of a record names it, permuted ones too, in both forms of the file. Tree
+numbers decide the type. C and F03 are diseases, but not C23.550.288 and C23.550.291: "Disease",
+"Recurrence" and the like are attributes. Of D, small molecules, hormones and antibodies are drugs,
+and what is nothing but a protein is a gene product; classes of action, dosage forms and mixtures
+are neither (annotators agree: taken for drugs, they are two thirds of the false chemicals in
+BC5CDR's training set). The rest is left out, but the names are kept: they are no drug's either. A
+supplementary concept has the type its class says, or else that of the headings it is mapped to, a
+disease if any of them is one; its headings lend it their tree numbers.
 """
 
 import re
@@ -21,28 +23,52 @@ from lxml import etree
 
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
-from medr_ray.knowledge.vocabulary_reading import Entry, Reading, read_elements, read_rows, text_of, texts_of
+from medr_ray.knowledge.vocabulary_reading import (
+    Entry,
+    Reading,
+    read_elements,
+    read_rows,
+    text_of,
+    texts_of,
+)
 
 _UI = re.compile(r"[CD]\d{6,9}")
 _TREE = re.compile(r"[A-Z]\d\d(\.\d+)*")
 _DISEASE_TREES = ("C", "F03")
 _ATTRIBUTES = ("C23.550.288", "C23.550.291")
-# Inorganic and organic compounds, rings, polycycles, hormones, carbohydrates, lipids; nucleosides, nucleotides,
+# Inorganic and organic compounds, rings, polycycles, hormones, carbohydrates, lipids; nucleosides,
+# nucleotides,
 # amino acids, oligopeptides; macromolecules only where they are nothing else.
 _MOLECULES = ("D01", "D02", "D03", "D04", "D06", "D09", "D10", "D13.570", "D12.125", "D12.644.456")
 _MACROMOLECULES = "D05"
-_LARGE = ("D08", "D12.644", "D12.776", "D13", "D23")  # enzymes, peptides, proteins, nucleic acids, biological factors
+_LARGE = (
+    "D08",
+    "D12.644",
+    "D12.776",
+    "D13",
+    "D23",
+)  # enzymes, peptides, proteins, nucleic acids, biological factors
 _PROTEINS = ("D08.811", "D12.776")  # enzymes, proteins
-_PROTEIN_ASPECTS = (*_PROTEINS, "D12.644.276", "D23")  # where the same protein may stand too: as signal, as factor
+_PROTEIN_ASPECTS = (
+    *_PROTEINS,
+    "D12.644.276",
+    "D23",
+)  # where the same protein may stand too: as signal, as factor
 _ANTIBODIES = "D12.776.124.486"  # given as drugs
-_CHEMICAL, _DISEASE = "1", "3"  # SCRClass; the others are protocols, organisms, populations and anatomy
+_CHEMICAL, _DISEASE = (
+    "1",
+    "3",
+)  # SCRClass; the others are protocols, organisms, populations and anatomy
 _XML = "MeSH XML (DescriptorRecordSet or SupplementalRecordSet)"
-_ROWS = "MeSH XML, or rows of UI, name, synonyms and tree numbers or mapped headings separated by tabs"
+_ROWS = (
+    "MeSH XML, or rows of UI, name, synonyms and tree numbers or mapped headings separated by tabs"
+)
 
 
 def read_mesh(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
-    """Diseases and chemicals of a MeSH file. Descriptors are remembered in ``reading.mesh.headings``: the file of
-    supplementary concepts is to be read after that of the descriptors."""
+    """Diseases and chemicals of a MeSH file. Descriptors are remembered in
+    ``reading.mesh.headings``: the file of supplementary concepts is to be read after that of the
+    descriptors."""
     beginning = stream.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
     stream.seek(0)
     if beginning == b"<":
@@ -52,7 +78,8 @@ def read_mesh(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
 
 
 def mesh_type(trees: Iterable[str]) -> str:
-    """What a record with these tree numbers is: a disease if any says so, else a drug or a gene product, else ""."""
+    """What a record with these tree numbers is: a disease if any says so, else a drug or a gene
+    product, else ""."""
     numbers = tuple(trees)
     diseases = [tree for tree in numbers if tree.startswith(_DISEASE_TREES)]
     if diseases:
@@ -61,22 +88,29 @@ def mesh_type(trees: Iterable[str]) -> str:
     if any(tree.startswith((*_MOLECULES, _ANTIBODIES)) for tree in chemical):
         return DRUG
     if any(tree.startswith(_LARGE) for tree in chemical):
-        is_protein = (any(tree.startswith(_PROTEINS) for tree in chemical)
-                      and all(tree.startswith(_PROTEIN_ASPECTS) for tree in chemical))
+        is_protein = any(tree.startswith(_PROTEINS) for tree in chemical) and all(
+            tree.startswith(_PROTEIN_ASPECTS) for tree in chemical
+        )
         return GENE if is_protein else ""
     return DRUG if any(tree.startswith(_MACROMOLECULES) for tree in chemical) else ""
 
 
 def _read_xml(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
-    for where, record in read_elements(stream, reading, ("DescriptorRecord", "SupplementalRecord"), _XML):
+    for where, record in read_elements(
+        stream, reading, ("DescriptorRecord", "SupplementalRecord"), _XML
+    ):
         supplementary = record.tag == "SupplementalRecord"
         prefix = "SupplementalRecord" if supplementary else "Descriptor"
         ui, name = text_of(record, f"{prefix}UI"), text_of(record, f"{prefix}Name/String")
         terms = texts_of(record, "ConceptList/Concept/TermList/Term/String")
         if supplementary:
-            entry = _supplementary(where, ui, name, terms, _mapped(record), record.get("SCRClass"), reading)
+            entry = _supplementary(
+                where, ui, name, terms, _mapped(record), record.get("SCRClass"), reading
+            )
         else:
-            entry = _descriptor(where, ui, name, terms, texts_of(record, "TreeNumberList/TreeNumber"), reading)
+            entry = _descriptor(
+                where, ui, name, terms, texts_of(record, "TreeNumberList/TreeNumber"), reading
+            )
         if entry:
             yield entry
 
@@ -94,14 +128,20 @@ def _read_rows(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
             raise reading.wrong(_ROWS, repr("\t".join(row)[:80]))
         rows += 1
         if len(row) < 4:
-            reading.skip(where, f"{len(row)} columns, not UI, name, synonyms and tree numbers or headings")
+            reading.skip(
+                where, f"{len(row)} columns, not UI, name, synonyms and tree numbers or headings"
+            )
             continue
         ui, name, synonyms, last = (one.strip() for one in row[:4])
         terms = tuple(one.strip() for one in synonyms.split("|") if one.strip())
         if ui.startswith("C"):
-            entry = _supplementary(where, ui, name, terms, tuple(filter(None, last.split(","))), None, reading)
+            entry = _supplementary(
+                where, ui, name, terms, tuple(filter(None, last.split(","))), None, reading
+            )
         else:
-            entry = _descriptor(where, ui, name, terms, tuple(filter(None, last.split("|"))), reading)
+            entry = _descriptor(
+                where, ui, name, terms, tuple(filter(None, last.split("|"))), reading
+            )
         if entry:
             yield entry
     if not rows:
@@ -122,15 +162,25 @@ def _descriptor(
 
 
 def _supplementary(
-    where: str, ui: str, name: str, terms: tuple[str, ...], mapped: tuple[str, ...], record_class: str | None,
+    where: str,
+    ui: str,
+    name: str,
+    terms: tuple[str, ...],
+    mapped: tuple[str, ...],
+    record_class: str | None,
     reading: Reading,
 ) -> Entry | None:
     if not _is_sound(where, ui, name, reading):
         return None
-    trees = tuple(dict.fromkeys(tree for heading in mapped for tree in reading.mesh.headings.get(heading, ())))
+    trees = tuple(
+        dict.fromkeys(tree for heading in mapped for tree in reading.mesh.headings.get(heading, ()))
+    )
     if record_class is None and not any(heading in reading.mesh.headings for heading in mapped):
-        reading.skip(where, f"{ui}: no class, and none of its headings {', '.join(mapped) or '(none)'} was read; "
-                            "list the file of descriptors before that of supplementary concepts")
+        reading.skip(
+            where,
+            f"{ui}: no class, and none of its headings {', '.join(mapped) or '(none)'} was read; "
+            "list the file of descriptors before that of supplementary concepts",
+        )
         return None
     kind = mesh_type(trees)
     if record_class == _DISEASE:

@@ -1,11 +1,13 @@
-"""The Mondo Disease Ontology (``MONDO:…``): ``mondo.json`` of its releases, or a plain list of its terms.
+"""The Mondo Disease Ontology (``MONDO:…``): ``mondo.json`` of its releases, or a plain list of its
+terms.
 
 The release is an OBO graph (https://github.com/geneontology/obographs): nodes with ``id``, ``lbl``,
-``meta.synonyms[pred, val]``, ``meta.xrefs[val]``, and edges ``[sub, pred, obj]``. The plain list has one object per
-term: ``id``, ``name``, ``synonyms`` (strings), ``xrefs`` ``[namespace, id]``, ``relations.is_a``.
+``meta.synonyms[pred, val]``, ``meta.xrefs[val]``, and edges ``[sub, pred, obj]``. The plain list
+has one object per term: ``id``, ``name``, ``synonyms`` (strings), ``xrefs`` ``[namespace, id]``,
+``relations.is_a``.
 
-What holds: only human diseases, none that is obsolete, not the root; only exact synonyms where the scope is known;
-where a term says which references are exact matches, only those count.
+What holds: only human diseases, none that is obsolete, not the root; only exact synonyms where the
+scope is known; where a term says which references are exact matches, only those count.
 """
 
 import functools
@@ -16,13 +18,21 @@ from typing import Any, BinaryIO
 
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.specialty import MONDO_BRANCHES
-from medr_ray.knowledge.vocabulary_reading import Entry, Reading, open_vocabulary, read_json_array, xref
+from medr_ray.knowledge.vocabulary_reading import (
+    Entry,
+    Reading,
+    open_vocabulary,
+    read_json_array,
+    xref,
+)
 
 _PREFIX = "MONDO:"
 _PURL = re.compile(r"http://purl\.obolibrary\.org/obo/MONDO_(\d{7})")
 _LOCAL_ID = re.compile(r"\d{7}")
 _ROOTS = frozenset({"MONDO:0000001", "MONDO:0700096"})  # disease, human disease
-_NO_HUMAN_DISEASE = frozenset({"MONDO:0005583", "MONDO:0021125"})  # disease of animals, disease characteristic
+_NO_HUMAN_DISEASE = frozenset(
+    {"MONDO:0005583", "MONDO:0021125"}
+)  # disease of animals, disease characteristic
 _EXACT_SYNONYM = "hasExactSynonym"
 _EXACT_MATCH = "http://www.w3.org/2004/02/skos/core#exactMatch"
 _MATCHES = (
@@ -59,13 +69,19 @@ def read_mondo(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
         if term.concept_id in _ROOTS or (above | {term.concept_id}) & _NO_HUMAN_DISEASE:
             reading.leave_out("no human disease")
         else:
-            yield Entry(term.concept_id, term.name, DISEASE, term.synonyms, xrefs=term.xrefs,
-                        codes=ancestors.branches(above))
+            yield Entry(
+                term.concept_id,
+                term.name,
+                DISEASE,
+                term.synonyms,
+                xrefs=term.xrefs,
+                codes=ancestors.branches(above),
+            )
 
 
 def read_hierarchy(path: str) -> Hierarchy:
-    """What stands above what in a Mondo file, in either form, plain or gzip, at a path or a URI. DataError when it is
-    missing, damaged or neither form."""
+    """What stands above what in a Mondo file, in either form, plain or gzip, at a path or a URI.
+    DataError when it is missing, damaged or neither form."""
     reading = Reading(path)
     parents: dict[str, list[str]] = {}
     with open_vocabulary(path) as stream:
@@ -89,14 +105,23 @@ def _read_list(stream: BinaryIO, reading: Reading, parents: dict[str, list[str]]
     for number, one in enumerate(read_json_array(stream), 1):
         try:
             local_id, name = one["id"], one["name"].strip()
-            references = _distinct(xref(each["namespace"], each["id"]) for each in one.get("xrefs", ()))
-            term = _Term(f"{_PREFIX}{local_id}", name, _distinct(map(str.strip, one.get("synonyms", ()))), references)
+            references = _distinct(
+                xref(each["namespace"], each["id"]) for each in one.get("xrefs", ())
+            )
+            term = _Term(
+                f"{_PREFIX}{local_id}",
+                name,
+                _distinct(map(str.strip, one.get("synonyms", ()))),
+                references,
+            )
             above = [f"{_PREFIX}{each}" for each in one.get("relations", {}).get("is_a", ())]
         except (AttributeError, KeyError, TypeError) as error:
             reading.skip(f"element {number}", f"no term with id and name: {error!r}")
             continue
         if not _LOCAL_ID.fullmatch(local_id) or not name:
-            reading.skip(f"element {number}", f"no id of seven digits with a name: {local_id!r}, {name!r}")
+            reading.skip(
+                f"element {number}", f"no id of seven digits with a name: {local_id!r}, {name!r}"
+            )
             continue
         terms.append(term)
         parents[term.concept_id] = above
@@ -125,7 +150,9 @@ def _node(node: Mapping[str, Any], reading: Reading) -> _Term | None:
     if not concept_id or meta.get("deprecated"):
         reading.leave_out("obsolete" if concept_id else "of another ontology")
         return None
-    synonyms = _distinct(one["val"].strip() for one in meta.get("synonyms", ()) if one["pred"] == _EXACT_SYNONYM)
+    synonyms = _distinct(
+        one["val"].strip() for one in meta.get("synonyms", ()) if one["pred"] == _EXACT_SYNONYM
+    )
     return _Term(concept_id, node["lbl"].strip(), synonyms, _references(meta))
 
 
@@ -136,10 +163,18 @@ def _curie(purl: str) -> str:
 
 def _references(meta: Mapping[str, Any]) -> tuple[str, ...]:
     """Exact matches, where the term declares any; else all its cross references."""
-    matches = [one["val"] for one in meta.get("basicPropertyValues", ()) if one["pred"] == _EXACT_MATCH]
-    exact = _distinct(f"{authority}:{found[1]}" for url in matches for authority, pattern in _MATCHES
-                      if (found := pattern.search(url)))
-    return exact or _distinct(xref(*one["val"].partition(":")[::2]) for one in meta.get("xrefs", ()))
+    matches = [
+        one["val"] for one in meta.get("basicPropertyValues", ()) if one["pred"] == _EXACT_MATCH
+    ]
+    exact = _distinct(
+        f"{authority}:{found[1]}"
+        for url in matches
+        for authority, pattern in _MATCHES
+        if (found := pattern.search(url))
+    )
+    return exact or _distinct(
+        xref(*one["val"].partition(":")[::2]) for one in meta.get("xrefs", ())
+    )
 
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
@@ -169,5 +204,6 @@ class _Ancestors:
         return tuple(sorted((self.of(concept_id) | {concept_id}) & MONDO_BRANCHES.keys()))
 
     def branches(self, above: Iterable[str]) -> tuple[str, ...]:
-        """The branches a specialty is decided by, once for each broader disease that falls under them."""
+        """The branches a specialty is decided by, once for each broader disease that falls under
+        them."""
         return tuple(sorted(branch for one in above for branch in self._branch(one)))

@@ -9,7 +9,8 @@ _PUNCTUATION = {**_HYPHENS, **_QUOTES}
 
 
 def normalise(text: str) -> str:
-    """NFKC, case folded, typographic hyphens and apostrophes made plain, runs of white space made one space."""
+    """NFKC, case folded, typographic hyphens and apostrophes made plain, runs of white space made
+    one space."""
     if text.isascii():
         return " ".join(text.lower().split())
     return " ".join(unicodedata.normalize("NFKC", text).translate(_PUNCTUATION).casefold().split())

@@ -1,4 +1,5 @@
-"""Ages of onset in years, as the Human Phenotype Ontology defines its onset terms (the children of HP:0003674)."""
+"""Ages of onset in years, as the Human Phenotype Ontology defines its onset terms (the children of
+HP:0003674)."""
 
 _YEARS: dict[str, tuple[float, float]] = {
     "HP:0030674": (-0.77, -0.001),  # antenatal: before birth
@@ -24,5 +25,6 @@ _YEARS: dict[str, tuple[float, float]] = {
 
 
 def onset_years(term_id: str) -> tuple[float, float] | None:
-    """(earliest, latest) age of a term in years, before birth negative; None for a term that is no age."""
+    """(earliest, latest) age of a term in years, before birth negative; None for a term that is no
+    age."""
     return _YEARS.get(term_id)

@@ -1,11 +1,12 @@
 """Orphanet's rare diseases (``ORPHA:…``) from Orphadata XML.
 
-Product 1 (``en_product1.xml``) has synonyms and references to other vocabularies; every other product with
-``Disorder`` elements (``OrphaCode``, ``Name``) is read as well, for the names alone
+Product 1 (``en_product1.xml``) has synonyms and references to other vocabularies; every other
+product with ``Disorder`` elements (``OrphaCode``, ``Name``) is read as well, for the names alone
 (https://www.orphadata.com/docs/OrphadataFreeAccessProductsDescription.pdf).
 
-What holds: obsolete and inactive disorders are left out; a remark before a name ("NON RARE IN EUROPE: ") is no part of
-it; only references that Orphanet calls exact count, all where it does not say.
+What holds: obsolete and inactive disorders are left out; a remark before a name ("NON RARE IN
+EUROPE: ") is no part of it; only references that Orphanet calls exact count, all where it does not
+say.
 """
 
 import re
@@ -15,7 +16,14 @@ from typing import BinaryIO
 from lxml import etree
 
 from medr_ray.knowledge.predicates import DISEASE
-from medr_ray.knowledge.vocabulary_reading import Entry, Reading, read_elements, text_of, texts_of, xref
+from medr_ray.knowledge.vocabulary_reading import (
+    Entry,
+    Reading,
+    read_elements,
+    text_of,
+    texts_of,
+    xref,
+)
 
 _EXPECTED = "Orphadata XML with Disorder elements (such as en_product1.xml)"
 _CODE = re.compile(r"\d+")

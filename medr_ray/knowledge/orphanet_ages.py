@@ -1,37 +1,57 @@
-"""At what age diseases begin: Orphadata product 9, "epidemiological data: natural history" (CC BY 4.0).
+"""At what age diseases begin: Orphadata product 9, "epidemiological data: natural history" (CC BY
+4.0).
 
 Orphanet names periods of life; their bounds are those of its documentation
-(https://www.orphadata.com/docs/OrphadataFreeAccessProductsDescription.pdf). ``read_onset_ages`` gives each disorder the
-span from the beginning of its first period to the end of its last.
+(https://www.orphadata.com/docs/OrphadataFreeAccessProductsDescription.pdf). ``read_onset_ages``
+gives each disorder the span from the beginning of its first period to the end of its last.
 """
 
-from medr_ray.knowledge.vocabulary_reading import Reading, open_vocabulary, read_elements, text_of, texts_of
+from medr_ray.knowledge.vocabulary_reading import (
+    Reading,
+    open_vocabulary,
+    read_elements,
+    text_of,
+    texts_of,
+)
 
 _PERIODS: dict[str, tuple[float, float]] = {  # years, before birth negative
-    "Antenatal": (-0.77, 0.0), "Neonatal": (0.0, 0.077), "Infancy": (0.077, 2.0), "Childhood": (2.0, 12.0),
-    "Adolescent": (12.0, 19.0), "Adult": (19.0, 65.0), "Elderly": (65.0, 120.0), "All ages": (-0.77, 120.0),
+    "Antenatal": (-0.77, 0.0),
+    "Neonatal": (0.0, 0.077),
+    "Infancy": (0.077, 2.0),
+    "Childhood": (2.0, 12.0),
+    "Adolescent": (12.0, 19.0),
+    "Adult": (19.0, 65.0),
+    "Elderly": (65.0, 120.0),
+    "All ages": (-0.77, 120.0),
 }
 _NO_PERIOD = frozenset({"No data available"})
 _EXPECTED = "the XML of Orphadata product 9, natural history (ages)"
 
 
 def read_onset_ages(path: str) -> dict[str, tuple[float, float]]:
-    """(earliest, latest) age at onset in years by "ORPHA:<number>", from plain XML or gzip at a path or a URI.
+    """(earliest, latest) age at onset in years by "ORPHA:<number>", from plain XML or gzip at a
+    path or a URI.
 
-    DataError when the file is missing, damaged, another product, or names a period that is not known.
+    DataError when the file is missing, damaged, another product, or names a period that is not
+    known.
     """
     reading = Reading(path)
     ages: dict[str, tuple[float, float]] = {}
     with open_vocabulary(path) as stream:
         for where, disorder in read_elements(stream, reading, ("Disorder",), _EXPECTED):
-            labels = [one for one in texts_of(disorder, "AverageAgeOfOnsetList/AverageAgeOfOnset/Name")
-                      if one not in _NO_PERIOD]
+            labels = [
+                one
+                for one in texts_of(disorder, "AverageAgeOfOnsetList/AverageAgeOfOnset/Name")
+                if one not in _NO_PERIOD
+            ]
             if unknown := [one for one in labels if one not in _PERIODS]:
                 raise reading.wrong(_EXPECTED, f"{where}: AverageAgeOfOnset {unknown[0]!r}")
             if labels:
                 spans = [_PERIODS[one] for one in labels]
-                ages[f"ORPHA:{text_of(disorder, 'OrphaCode')}"] = (min(low for low, _ in spans),
-                                                                    max(high for _, high in spans))
+                ages[f"ORPHA:{text_of(disorder, 'OrphaCode')}"] = (
+                    min(low for low, _ in spans),
+                    max(high for _, high in spans),
+                )
     if not ages:
         raise reading.wrong(_EXPECTED, "no <AverageAgeOfOnset>")
     return ages

@@ -1,9 +1,9 @@
 """Which concept owns a form that several claim.
 
-What holds: a form belongs to at most one concept. The best claim wins: a preferred name before a synonym, then the
-earlier vocabulary. Equal claims of two concepts are ambiguous, and the form belongs to none. A gene symbol that is a
-synonym gives way to another concept's form that reads the same in lower case ("ALS"). The order of the concepts does
-not matter.
+What holds: a form belongs to at most one concept. The best claim wins: a preferred name before a
+synonym, then the earlier vocabulary. Equal claims of two concepts are ambiguous, and the form
+belongs to none. A gene symbol that is a synonym gives way to another concept's form that reads the
+same in lower case ("ALS"). The order of the concepts does not matter.
 """
 
 from collections import defaultdict
@@ -16,7 +16,8 @@ _AMBIGUOUS = -1
 
 
 def decide_owners(drafts: Sequence[Draft]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
-    """(the position of each owned form's concept in ``drafts``, ids of the concepts that claim a form equally well)."""
+    """(the position of each owned form's concept in ``drafts``, ids of the concepts that claim a
+    form equally well)."""
     best: dict[str, int] = {}
     owner: dict[str, int] = {}
     for number, draft in enumerate(drafts):
@@ -26,12 +27,20 @@ def decide_owners(drafts: Sequence[Draft]) -> tuple[dict[str, int], dict[str, tu
                 best[form], owner[form] = rank, number
             elif rank == held:
                 owner[form] = _AMBIGUOUS
-    ambiguous = _rivals(drafts, best, {form for form, number in owner.items() if number == _AMBIGUOUS})
+    ambiguous = _rivals(
+        drafts, best, {form for form, number in owner.items() if number == _AMBIGUOUS}
+    )
     yielding = _yielding_symbols(drafts, best, owner)
-    return {form: number for form, number in owner.items() if number != _AMBIGUOUS and form not in yielding}, ambiguous
+    return {
+        form: number
+        for form, number in owner.items()
+        if number != _AMBIGUOUS and form not in yielding
+    }, ambiguous
 
 
-def _rivals(drafts: Sequence[Draft], best: Mapping[str, int], forms: set[str]) -> dict[str, tuple[str, ...]]:
+def _rivals(
+    drafts: Sequence[Draft], best: Mapping[str, int], forms: set[str]
+) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = defaultdict(list)
     for draft in drafts:
         for form in draft.claims.keys() & forms:
@@ -40,12 +49,18 @@ def _rivals(drafts: Sequence[Draft], best: Mapping[str, int], forms: set[str]) -
     return {form: tuple(sorted(found[form])) for form in sorted(found)}
 
 
-def _yielding_symbols(drafts: Sequence[Draft], best: Mapping[str, int], owner: Mapping[str, int]) -> set[str]:
+def _yielding_symbols(
+    drafts: Sequence[Draft], best: Mapping[str, int], owner: Mapping[str, int]
+) -> set[str]:
     """Synonymous symbols whose lower case another concept owns."""
     yielding = set()
     for number, draft in enumerate(drafts):
         for symbol in draft.symbols:
             spelt_alike = owner.get(normalise(symbol), _AMBIGUOUS)
-            if owner[symbol] == number and best[symbol] >= SYNONYM and spelt_alike not in (number, _AMBIGUOUS):
+            if (
+                owner[symbol] == number
+                and best[symbol] >= SYNONYM
+                and spelt_alike not in (number, _AMBIGUOUS)
+            ):
                 yielding.add(symbol)
     return yielding

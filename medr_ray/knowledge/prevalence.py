@@ -1,12 +1,14 @@
-"""How common diseases are among people: Orphadata product 9, "epidemiological data: prevalence" (CC BY 4.0).
+"""How common diseases are among people: Orphadata product 9, "epidemiological data: prevalence" (CC
+BY 4.0).
 
-The file lists, for each disorder, figures of several kinds, places and authorities. ``read_prevalence`` keeps one for
-each: point prevalence before prevalence at birth before lifetime prevalence, validated before not, worldwide before a
-region, a value before a class; of equals the median. Incidences and numbers of cases or families are no prevalence.
+The file lists, for each disorder, figures of several kinds, places and authorities.
+``read_prevalence`` keeps one for each: point prevalence before prevalence at birth before lifetime
+prevalence, validated before not, worldwide before a region, a value before a class; of equals the
+median. Incidences and numbers of cases or families are no prevalence.
 
-A figure is the value (``ValMoy``, per 100,000) where one is given, else the geometric mean of the bounds of its class:
-"1-9 / 100 000" is 3e-5. An open class is taken to span a decade: "<1 / 1 000 000" is 1e-7 to 1e-6, ">1 / 1000" is 1e-3
-to 1e-2.
+A figure is the value (``ValMoy``, per 100,000) where one is given, else the geometric mean of the
+bounds of its class: "1-9 / 100 000" is 3e-5. An open class is taken to span a decade: "<1 / 1 000
+000" is 1e-7 to 1e-6, ">1 / 1000" is 1e-3 to 1e-2.
 """
 
 import math
@@ -18,14 +20,24 @@ from typing import Any
 from medr_ray.knowledge.hpo import record_order
 from medr_ray.knowledge.lexicon import Concept, normalise
 from medr_ray.knowledge.predicates import DISEASE
-from medr_ray.knowledge.vocabulary_reading import Reading, Skipped, open_vocabulary, read_elements, text_of
+from medr_ray.knowledge.vocabulary_reading import (
+    Reading,
+    Skipped,
+    open_vocabulary,
+    read_elements,
+    text_of,
+)
 
 _KINDS = ("Point prevalence", "Prevalence at birth", "Lifetime Prevalence")  # best first
 _NO_PREVALENCE = frozenset(("Annual incidence", "Cases/families"))
 _WORLDWIDE, _VALIDATED = "Worldwide", "Validated"
 _CLASSES = {
-    "<1 / 1 000 000": (1e-7, 1e-6), "1-9 / 1 000 000": (1e-6, 9e-6), "1-9 / 100 000": (1e-5, 9e-5),
-    "1-5 / 10 000": (1e-4, 5e-4), "6-9 / 10 000": (6e-4, 9e-4), ">1 / 1000": (1e-3, 1e-2),
+    "<1 / 1 000 000": (1e-7, 1e-6),
+    "1-9 / 1 000 000": (1e-6, 9e-6),
+    "1-9 / 100 000": (1e-5, 9e-5),
+    "1-5 / 10 000": (1e-4, 5e-4),
+    "6-9 / 10 000": (6e-4, 9e-4),
+    ">1 / 1000": (1e-3, 1e-2),
 }
 _UNKNOWN_CLASSES = frozenset(("", "Unknown", "Not yet documented"))
 _EXPECTED = "the XML of Orphadata product 9, prevalence"
@@ -36,9 +48,9 @@ _SHOWN_SOURCE = 80  # characters of a list of references
 
 @dataclass(frozen=True)
 class Prevalence:
-    """One figure of ``disorder`` ("ORPHA:<number>", called ``name``): ``value`` as a share of people, its ``kind`` and
-    ``place`` in Orphanet's words, whether Orphanet has ``validated`` it, whether it is ``exact`` or only a class, and
-    the references it names."""
+    """One figure of ``disorder`` ("ORPHA:<number>", called ``name``): ``value`` as a share of
+    people, its ``kind`` and ``place`` in Orphanet's words, whether Orphanet has ``validated`` it,
+    whether it is ``exact`` or only a class, and the references it names."""
 
     disorder: str
     name: str
@@ -53,14 +65,18 @@ class Prevalence:
         """Whose figure it is, of what kind and where, in one line."""
         state = "validated" if self.validated else "not yet validated"
         figure = "value" if self.exact else "class"
-        cited = self.references if len(self.references) <= _SHOWN_SOURCE else self.references[:_SHOWN_SOURCE - 1] + "…"
+        cited = (
+            self.references
+            if len(self.references) <= _SHOWN_SOURCE
+            else self.references[: _SHOWN_SOURCE - 1] + "…"
+        )
         return f"{self.disorder} ({self.name}): {self.kind.lower()}, {self.place}, {figure}, {state}; {cited or '-'}"
 
 
 @dataclass(frozen=True)
 class PrevalenceTable:
-    """The figure kept for each disorder that has one, by "ORPHA:<number>"; how many disorders the file lists, how many
-    of its figures make no sense, and the first of those with their places."""
+    """The figure kept for each disorder that has one, by "ORPHA:<number>"; how many disorders the
+    file lists, how many of its figures make no sense, and the first of those with their places."""
 
     by_disorder: Mapping[str, Prevalence]
     disorders: int
@@ -69,8 +85,8 @@ class PrevalenceTable:
 
 
 def read_prevalence(path: str) -> PrevalenceTable:
-    """The table of a product 9 prevalence file, plain XML or gzip, at a path or a URI. A bad figure is counted and left
-    out; DataError when the file is missing, damaged or no such product."""
+    """The table of a product 9 prevalence file, plain XML or gzip, at a path or a URI. A bad figure
+    is counted and left out; DataError when the file is missing, damaged or no such product."""
     reading = Reading(path)
     kept: dict[str, Prevalence] = {}
     disorders = 0
@@ -107,7 +123,8 @@ def _number(code: str) -> int:
 
 
 def _figure(disorder: str, name: str, element: Any) -> Prevalence | None:
-    """One <Prevalence>; None when it is no prevalence or unknown. ValueError when it makes no sense."""
+    """One <Prevalence>; None when it is no prevalence or unknown. ValueError when it makes no
+    sense."""
     kind = text_of(element, "PrevalenceType/Name")
     if kind in _NO_PREVALENCE:
         return None
@@ -120,9 +137,15 @@ def _figure(disorder: str, name: str, element: Any) -> Prevalence | None:
     if not 0 < value <= 1:
         raise ValueError(f"ValMoy {exact * _PER:g}")
     return Prevalence(
-        disorder, name, value, kind, text_of(element, "PrevalenceGeographic/Name"),
-        text_of(element, "PrevalenceValidationStatus/Name") == _VALIDATED, exact > 0,
-        text_of(element, "Source"))
+        disorder,
+        name,
+        value,
+        kind,
+        text_of(element, "PrevalenceGeographic/Name"),
+        text_of(element, "PrevalenceValidationStatus/Name") == _VALIDATED,
+        exact > 0,
+        text_of(element, "Source"),
+    )
 
 
 def _of_class(label: str) -> float | None:
@@ -135,7 +158,8 @@ def _of_class(label: str) -> float | None:
 
 
 def _best(figures: Iterable[Prevalence]) -> Prevalence:
-    """The one to keep; of equally good figures (several regions, several studies) the lower median."""
+    """The one to keep; of equally good figures (several regions, several studies) the lower
+    median."""
     ranked = sorted(figures, key=lambda one: (_rank(one), one.value, one.references))
     equals = [one for one in ranked if _rank(one) == _rank(ranked[0])]
     return equals[(len(equals) - 1) // 2]
@@ -148,11 +172,14 @@ def _rank(one: Prevalence) -> tuple[int, bool, bool, bool]:
 def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dict[str, Prevalence]:
     """The figure of each concept that has one, by concept id, sorted.
 
-    A disorder belongs to the concept with its ORPHA id, else to the one that has it among its ``xrefs``, else to the
-    disease that carries exactly its name. Where several disorders lead to one concept the surer way wins, then the
-    lower ORPHA number; an xref or a name that two concepts share leads to the first by id.
+    A disorder belongs to the concept with its ORPHA id, else to the one that has it among its
+    ``xrefs``, else to the disease that carries exactly its name. Where several disorders lead to
+    one concept the surer way wins, then the lower ORPHA number; an xref or a name that two concepts
+    share leads to the first by id.
     """
-    known = sorted(concepts, key=lambda one: one.concept_id, reverse=True)  # so that the first by id is written last
+    known = sorted(
+        concepts, key=lambda one: one.concept_id, reverse=True
+    )  # so that the first by id is written last
     diseases = [one for one in known if one.entity_type == DISEASE]
     ways = (
         {one.concept_id: one.concept_id for one in known},

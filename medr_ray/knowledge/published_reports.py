@@ -1,8 +1,9 @@
 """Reports: in which year and which journal a fact was stated, as a question says it.
 
-What an abstract states of one disease or drug holds of others too, and of many that is written elsewhere. So a question
-that rests on it names the report: "reported in 1977 in The American journal of medicine". It may be told with less: the
-year as a span of five, the journal as the field it serves ("in a journal of cardiology").
+What an abstract states of one disease or drug holds of others too, and of many that is written
+elsewhere. So a question that rests on it names the report: "reported in 1977 in The American
+journal of medicine". It may be told with less: the year as a span of five, the journal as the field
+it serves ("in a journal of cardiology").
 """
 
 import functools
@@ -11,11 +12,14 @@ from typing import NamedTuple
 
 _SPAN = 5  # years
 _REPORTED = re.compile(
-    r"reported (?:in (?P<year>\d{4})|between (?P<first>\d{4}) and (?P<last>\d{4}))(?: in (?P<journal>.+))?")
+    r"reported (?:in (?P<year>\d{4})|between (?P<first>\d{4}) and (?P<last>\d{4}))(?: in (?P<journal>.+))?"
+)
 _A_JOURNAL = "a journal of "
 _ASIDE = re.compile(r"\s*(?:\([^)]*\)|\s:\s.*|\s=\s.*|\.$)")
 
-FIELDS: dict[str, tuple[str, ...]] = {  # beginnings of words in a title; the first field that has one
+FIELDS: dict[
+    str, tuple[str, ...]
+] = {  # beginnings of words in a title; the first field that has one
     "veterinary medicine": ("veterin",),
     "dentistry": ("dent", "orthodon", "maxillo", "periodon"),
     "oncology": ("cancer", "oncol", "tumo", "leuk"),
@@ -54,8 +58,8 @@ class _Report(NamedTuple):
 
 
 def reported(year: int | None, journal: str) -> str:
-    """ "reported in 1977 in The American journal of medicine"; "" where the journal is unknown or a year of four
-    digits is."""
+    """ "reported in 1977 in The American journal of medicine"; "" where the journal is unknown or a
+    year of four digits is."""
     title = " ".join(_ASIDE.sub("", journal).split())
     return f"reported in {year} in {title}" if year and 1000 <= year <= 9999 and title else ""
 
@@ -73,8 +77,8 @@ def with_years(qualifier: str) -> str:
 
 
 def with_field(qualifier: str) -> str:
-    """The report with its journal as a field: "reported in 1977 in a journal of cardiology"; without either where the
-    title does not say a field."""
+    """The report with its journal as a field: "reported in 1977 in a journal of cardiology";
+    without either where the title does not say a field."""
     report = _read(qualifier)
     field = report.field or field_of(report.journal)
     return _told(report.first, report.last, f"{_A_JOURNAL}{field}" if field else "")
@@ -98,14 +102,19 @@ def years_of_report(qualifier: str) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=10_000)
 def field_of(journal: str) -> str:
-    """The field whose journal it is by its title, a key of ``FIELDS``; "" where that does not say."""
+    """The field whose journal it is by its title, a key of ``FIELDS``; "" where that does not
+    say."""
     words = re.findall(r"\w+", journal.casefold())
-    return next((field for field, stems in FIELDS.items() if any(word.startswith(stems) for word in words)), "")
+    return next(
+        (field for field, stems in FIELDS.items() if any(word.startswith(stems) for word in words)),
+        "",
+    )
 
 
 def may_be(asked: str, stated: str) -> bool:
-    """Whether a fact stated with the qualifier ``stated`` may be in the report ``asked`` for. What is stated without a
-    report may be in any, and a journal whose title says no field may be of every one."""
+    """Whether a fact stated with the qualifier ``stated`` may be in the report ``asked`` for. What
+    is stated without a report may be in any, and a journal whose title says no field may be of
+    every one."""
     if not is_report(stated):
         return True
     wanted, known = _read(asked), _read(stated)

@@ -1,7 +1,9 @@
-"""Shares of patients: what a qualifier such as "3 of 7 patients" says in numbers, and the comparison it may be told as.
+"""Shares of patients: what a qualifier such as "3 of 7 patients" says in numbers, and the
+comparison it may be told as.
 
-A question tells a share exactly, or as one of four comparisons ("more than three quarters of patients"). A comparison
-is only used where the share surely lies inside it, and everything whose share may lie inside it is an answer to it.
+A question tells a share exactly, or as one of four comparisons ("more than three quarters of
+patients"). A comparison is only used where the share surely lies inside it, and everything whose
+share may lie inside it is an answer to it.
 """
 
 import functools
@@ -35,8 +37,8 @@ def share(clinical: str) -> tuple[float, float] | None:
 
 
 def is_exact(clinical: str) -> bool:
-    """Whether a qualifier is one number that a question can be asked by: no range, not "some patients", not what was
-    seen in a single patient, nor among fewer than five."""
+    """Whether a qualifier is one number that a question can be asked by: no range, not "some
+    patients", not what was seen in a single patient, nor among fewer than five."""
     counted = _COUNT.fullmatch(clinical)
     if counted:
         return int(counted[1]) > 1 and int(counted[2]) >= _FEWEST_PATIENTS
@@ -44,12 +46,14 @@ def is_exact(clinical: str) -> bool:
 
 
 def tells_share(clinical: str) -> bool:
-    """Whether a qualifier says a share that means something: one number as in ``is_exact``, or a range."""
+    """Whether a qualifier says a share that means something: one number as in ``is_exact``, or a
+    range."""
     return is_exact(clinical) or _RANGE.fullmatch(clinical) is not None
 
 
 def comparison(clinical: str) -> str | None:
-    """The comparison the share surely lies inside; None when it gives no number or lies on a border."""
+    """The comparison the share surely lies inside; None when it gives no number or lies on a
+    border."""
     known = share(clinical)
     if known is None:
         return None
@@ -63,8 +67,8 @@ def _inside(known: tuple[float, float], span: tuple[float, float]) -> bool:
 
 
 def may_be(asked: str, clinical: str) -> bool:
-    """Whether a share stated as ``clinical`` may lie inside the comparison ``asked`` for; "some patients" may lie
-    anywhere."""
+    """Whether a share stated as ``clinical`` may lie inside the comparison ``asked`` for; "some
+    patients" may lie anywhere."""
     if asked not in COMPARISONS:
         return False
     low, high = COMPARISONS[asked]

@@ -18,16 +18,22 @@ _NO_GENE = "phenotype only"  # a locus type: the trait was mapped, no gene is kn
 def read_hgnc(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
     """Approved genes, ``HGNC:…``, with their symbols in the case they are printed in.
 
-    Either HGNC's complete set (https://www.genenames.org/download/archive/: ``hgnc_id``, ``symbol``, ``alias_symbol``
-    and so on, lists joined by ``|``) or a custom download (``HGNC ID``, ``Approved symbol``, ``Alias symbols``, lists
-    joined by commas); tab-separated both. The long names are ordinary synonyms. Every gene refers to
-    ``GENE:<symbol>``, which is how HPO names it.
+    Either HGNC's complete set (https://www.genenames.org/download/archive/: ``hgnc_id``,
+    ``symbol``, ``alias_symbol`` and so on, lists joined by ``|``) or a custom download (``HGNC
+    ID``, ``Approved symbol``, ``Alias symbols``, lists joined by commas); tab-separated both. The
+    long names are ordinary synonyms. Every gene refers to ``GENE:<symbol>``, which is how HPO names
+    it.
     """
-    complete = b"\thgnc_id" in b"\t" + stream.read(512).partition(b"\n")[0].removeprefix(b"\xef\xbb\xbf").lower()
+    complete = (
+        b"\thgnc_id"
+        in b"\t" + stream.read(512).partition(b"\n")[0].removeprefix(b"\xef\xbb\xbf").lower()
+    )
     stream.seek(0)
     columns = _COMPLETE if complete else _CUSTOM
     separator = re.compile(r"\s*\|\s*" if complete else r",\s+")
-    for where, row in read_table(stream, reading, "\t", (columns["id"], columns["symbol"], columns["name"])):
+    for where, row in read_table(
+        stream, reading, "\t", (columns["id"], columns["symbol"], columns["name"])
+    ):
         hgnc_id, symbol = row[columns["id"]], row[columns["symbol"]]
         if not _HGNC_ID.fullmatch(hgnc_id) or not symbol:
             reading.skip(where, f"no HGNC id with a symbol: {hgnc_id!r}, {symbol!r}")
@@ -40,65 +46,106 @@ def read_hgnc(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
 
 
 _COMPLETE = {
-    "id": "hgnc_id", "symbol": "symbol", "name": "name", "status": "status", "locus_type": "locus_type",
-    "aliases": "alias_symbol", "previous": "prev_symbol", "alias_names": "alias_name", "previous_names": "prev_name",
+    "id": "hgnc_id",
+    "symbol": "symbol",
+    "name": "name",
+    "status": "status",
+    "locus_type": "locus_type",
+    "aliases": "alias_symbol",
+    "previous": "prev_symbol",
+    "alias_names": "alias_name",
+    "previous_names": "prev_name",
     "ncbi": "entrez_id",
 }
 _CUSTOM = {
-    "id": "hgnc id", "symbol": "approved symbol", "name": "approved name", "status": "status",
-    "locus_type": "locus type", "aliases": "alias symbols", "previous": "previous symbols",
-    "alias_names": "alias names", "previous_names": "previous names", "ncbi": "ncbi gene id(supplied by ncbi)",
+    "id": "hgnc id",
+    "symbol": "approved symbol",
+    "name": "approved name",
+    "status": "status",
+    "locus_type": "locus type",
+    "aliases": "alias symbols",
+    "previous": "previous symbols",
+    "alias_names": "alias names",
+    "previous_names": "previous names",
+    "ncbi": "ncbi gene id(supplied by ncbi)",
 }
 
 
 def _gene(
-    row: Mapping[str, str], columns: Mapping[str, str], separator: re.Pattern[str], hgnc_id: str, symbol: str
+    row: Mapping[str, str],
+    columns: Mapping[str, str],
+    separator: re.Pattern[str],
+    hgnc_id: str,
+    symbol: str,
 ) -> Entry:
     def listed(key: str) -> list[str]:
         return [one for one in separator.split(row.get(columns[key], "")) if one]
 
     others = (*listed("aliases"), *listed("previous"))
-    names = tuple(filter(None, (row[columns["name"]], *listed("alias_names"), *listed("previous_names"))))
+    names = tuple(
+        filter(None, (row[columns["name"]], *listed("alias_names"), *listed("previous_names")))
+    )
     ncbi = row.get(columns["ncbi"], "") or row.get("ncbi gene id", "")
     references = (f"GENE:{symbol}", *filter(None, [xref("NCBIGene", ncbi)]))
     return Entry(hgnc_id, symbol, GENE, names, tuple(dict.fromkeys((symbol, *others))), references)
 
 
 def read_drugbank(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
-    """The drugs of DrugBank's open vocabulary (https://go.drugbank.com/releases/latest#open-data), ``DRUGBANK:DB…``;
-    earlier numbers of a drug are references."""
+    """The drugs of DrugBank's open vocabulary (https://go.drugbank.com/releases/latest#open-data),
+    ``DRUGBANK:DB…``; earlier numbers of a drug are references."""
     for where, row in read_table(stream, reading, ",", ("drugbank id", "common name", "synonyms")):
         local_id, name = row["drugbank id"], row["common name"]
         if not _DRUGBANK_ID.fullmatch(local_id) or not name:
             reading.skip(where, f"no DrugBank id with a name: {local_id!r}, {name!r}")
             continue
-        earlier = (xref("DrugBank", one) for one in _listed(row.get("accession numbers", ""))
-                   if _DRUGBANK_ID.fullmatch(one))
-        yield Entry(f"DRUGBANK:{local_id}", name, DRUG, _listed(row["synonyms"]), xrefs=tuple(earlier))
+        earlier = (
+            xref("DrugBank", one)
+            for one in _listed(row.get("accession numbers", ""))
+            if _DRUGBANK_ID.fullmatch(one)
+        )
+        yield Entry(
+            f"DRUGBANK:{local_id}", name, DRUG, _listed(row["synonyms"]), xrefs=tuple(earlier)
+        )
 
 
 def read_csv(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
-    """Any table with the columns ``id`` (``VOCABULARY:number``), ``name`` and ``synonyms`` (joined by ``|``), and
-    perhaps ``type``, ``specialty`` and ``xrefs`` (joined by ``|``); separated by tabs if its first line has one, else
-    by commas. A gene's names without a space are symbols, in that case only.
+    """Any table with the columns ``id`` (``VOCABULARY:number``), ``name`` and ``synonyms`` (joined
+    by ``|``), and perhaps ``type``, ``specialty`` and ``xrefs`` (joined by ``|``); separated by
+    tabs if its first line has one, else by commas. A gene's names without a space are symbols, in
+    that case only.
 
     DataError when a column is missing, or a column ``type`` as well as ``entity_type``.
     """
     first = stream.read(4096).partition(b"\n")[0]
     stream.seek(0)
-    typed = "type" in re.split(r"[\t,]", first.decode("utf-8-sig", "replace").replace('"', "").strip().casefold())
+    typed = "type" in re.split(
+        r"[\t,]", first.decode("utf-8-sig", "replace").replace('"', "").strip().casefold()
+    )
     if not typed and reading.entity_type is None:
-        raise reading.wrong("a column 'type', or entity_type set for this file in entities.lexicons", "neither")
-    for where, row in read_table(stream, reading, "\t" if b"\t" in first else ",", ("id", "name", "synonyms")):
+        raise reading.wrong(
+            "a column 'type', or entity_type set for this file in entities.lexicons", "neither"
+        )
+    for where, row in read_table(
+        stream, reading, "\t" if b"\t" in first else ",", ("id", "name", "synonyms")
+    ):
         problem = _problem(row, row.get("type") or reading.entity_type or "")
         if problem:
             reading.skip(where, problem)
             continue
         kind = row.get("type") or reading.entity_type or ""
         synonyms = _listed(row["synonyms"])
-        symbols = tuple(one for one in (row["name"], *synonyms) if " " not in one) if kind == GENE else ()
-        yield Entry(row["id"], row["name"], kind, tuple(one for one in synonyms if one not in symbols), symbols,
-                    _listed(row.get("xrefs", "")), specialty=row.get("specialty", ""))
+        symbols = (
+            tuple(one for one in (row["name"], *synonyms) if " " not in one) if kind == GENE else ()
+        )
+        yield Entry(
+            row["id"],
+            row["name"],
+            kind,
+            tuple(one for one in synonyms if one not in symbols),
+            symbols,
+            _listed(row.get("xrefs", "")),
+            specialty=row.get("specialty", ""),
+        )
 
 
 def _problem(row: Mapping[str, str], kind: str) -> str:

@@ -1,7 +1,9 @@
-"""Reading a vocabulary file: what a reader yields, how its file is opened, and what it reports of bad records.
+"""Reading a vocabulary file: what a reader yields, how its file is opened, and what it reports of
+bad records.
 
-What holds: a file is gzip or plain by its first bytes, local or at any URI ``pyarrow.fs`` understands; a bad record is
-counted and named with its place, never fatal; XML is parsed record by record, fetches nothing and expands no entity.
+What holds: a file is gzip or plain by its first bytes, local or at any URI ``pyarrow.fs``
+understands; a bad record is counted and named with its place, never fatal; XML is parsed record by
+record, fetches nothing and expands no entity.
 """
 
 import contextlib
@@ -25,8 +27,16 @@ _CHUNK = 2**20  # characters read at a time
 _BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a byte that is not UTF-8 becomes
 _DECODER = json.JSONDecoder()
 _AUTHORITIES = {  # who names concepts, as vocabularies call them, by what they are called here
-    "omim": "OMIM", "mim": "OMIM", "orphanet": "ORPHA", "orpha": "ORPHA", "decipher": "DECIPHER", "mesh": "MESH",
-    "mondo": "MONDO", "drugbank": "DRUGBANK", "hgnc": "HGNC", "ncbigene": "NCBIGENE",
+    "omim": "OMIM",
+    "mim": "OMIM",
+    "orphanet": "ORPHA",
+    "orpha": "ORPHA",
+    "decipher": "DECIPHER",
+    "mesh": "MESH",
+    "mondo": "MONDO",
+    "drugbank": "DRUGBANK",
+    "hgnc": "HGNC",
+    "ncbigene": "NCBIGENE",
 }
 _SEPARATORS = re.compile(r"[\s,]*")
 
@@ -35,8 +45,9 @@ _SEPARATORS = re.compile(r"[\s,]*")
 class Entry:
     """A record of a vocabulary, names as printed.
 
-    ``symbols`` name it in exactly that case; ``xrefs`` are ids of the same thing elsewhere; ``codes`` are what its
-    specialty is decided by (MeSH tree numbers, MONDO ids of broader diseases), unless ``specialty`` says it.
+    ``symbols`` name it in exactly that case; ``xrefs`` are ids of the same thing elsewhere;
+    ``codes`` are what its specialty is decided by (MeSH tree numbers, MONDO ids of broader
+    diseases), unless ``specialty`` says it.
     """
 
     concept_id: str
@@ -59,9 +70,9 @@ class Skipped:
 
 @dataclass
 class MeshRecords:
-    """What the MeSH files read so far say beside their entries: the tree numbers of each heading by its UI, and the
-    names (as forms) of every record that is no drug, each with what it is ("" for neither disease, drug nor gene
-    product)."""
+    """What the MeSH files read so far say beside their entries: the tree numbers of each heading by
+    its UI, and the names (as forms) of every record that is no drug, each with what it is ("" for
+    neither disease, drug nor gene product)."""
 
     headings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
@@ -69,9 +80,9 @@ class MeshRecords:
 
 @dataclass
 class Reading:
-    """One file being read: what came of its records. ``skipped`` names the first bad ones, ``bad`` counts all of
-    them; ``left_out`` counts by reason the good records that are not for the lexicon. ``mesh`` is what the MeSH files
-    say, this one and those before it."""
+    """One file being read: what came of its records. ``skipped`` names the first bad ones, ``bad``
+    counts all of them; ``left_out`` counts by reason the good records that are not for the lexicon.
+    ``mesh`` is what the MeSH files say, this one and those before it."""
 
     path: str
     entity_type: str | None = None
@@ -96,7 +107,8 @@ class Reading:
 
 @contextlib.contextmanager
 def open_vocabulary(path: str) -> Iterator[BinaryIO]:
-    """The unpacked bytes of a file or URI. DataError when it is missing, or its gzip is broken or cut off."""
+    """The unpacked bytes of a file or URI. DataError when it is missing, or its gzip is broken or
+    cut off."""
     fs, located = locate(path)
     try:
         with fs.open_input_file(located) as file, unpacked(file) as stream:
@@ -122,9 +134,11 @@ def as_text(stream: BinaryIO) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
 
 
-def read_rows(stream: BinaryIO, reading: Reading, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """("line N", cells) of every row that is not empty; cells may be quoted (RFC 4180). Rows that are not UTF-8 or
-    cannot be split are skipped and reported."""
+def read_rows(
+    stream: BinaryIO, reading: Reading, delimiter: str
+) -> Iterator[tuple[str, list[str]]]:
+    """("line N", cells) of every row that is not empty; cells may be quoted (RFC 4180). Rows that
+    are not UTF-8 or cannot be split are skipped and reported."""
     rows = csv.reader(as_text(stream), delimiter=delimiter)
     while True:
         where = f"line {rows.line_num + 1}"
@@ -144,15 +158,17 @@ def read_rows(stream: BinaryIO, reading: Reading, delimiter: str) -> Iterator[tu
 def read_table(
     stream: BinaryIO, reading: Reading, delimiter: str, required: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """("line N", cell by column) of every row; columns are named by the first row, in any case. DataError when a
-    required column is missing; rows of another width are skipped and reported."""
+    """("line N", cell by column) of every row; columns are named by the first row, in any case.
+    DataError when a required column is missing; rows of another width are skipped and reported."""
     rows = read_rows(stream, reading, delimiter)
     _, header = next(rows, ("", []))
     columns = [one.strip().casefold() for one in header]
     missing = [one for one in required if one not in columns]
     if missing:
-        raise reading.wrong(f"a first row with the columns {', '.join(map(repr, required))}",
-                            f"{', '.join(map(repr, header[:8])) or 'nothing'} (missing: {', '.join(missing)})")
+        raise reading.wrong(
+            f"a first row with the columns {', '.join(map(repr, required))}",
+            f"{', '.join(map(repr, header[:8])) or 'nothing'} (missing: {', '.join(missing)})",
+        )
     for where, row in rows:
         if len(row) != len(columns):
             reading.skip(where, f"{len(row)} columns where the header has {len(columns)}")
@@ -163,12 +179,20 @@ def read_table(
 def read_elements(
     stream: BinaryIO, reading: Reading, tags: Sequence[str], expected: str
 ) -> Iterator[tuple[str, etree._Element]]:
-    """("TAG N", element) of every element with one of the tags, each freed after it was used. DataError when the
-    file is not XML or is cut off."""
+    """("TAG N", element) of every element with one of the tags, each freed after it was used.
+    DataError when the file is not XML or is cut off."""
     try:
         elements = etree.iterparse(
-            stream, events=("end",), tag=tuple(tags), resolve_entities=False, no_network=True, load_dtd=False,
-            collect_ids=False, remove_comments=True, remove_pis=True)
+            stream,
+            events=("end",),
+            tag=tuple(tags),
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            collect_ids=False,
+            remove_comments=True,
+            remove_pis=True,
+        )
         for number, (_, element) in enumerate(elements, 1):
             yield f"{element.tag} {number} (line {element.sourceline})", element
             _free(element)
@@ -177,7 +201,8 @@ def read_elements(
 
 
 def _free(element: etree._Element) -> None:
-    """Empties an element and drops all that stands before it, so that memory stays at one record."""
+    """Empties an element and drops all that stands before it, so that memory stays at one
+    record."""
     element.clear(keep_tail=False)
     for one in (element, *element.iterancestors()):
         parent = one.getparent()
@@ -186,7 +211,8 @@ def _free(element: etree._Element) -> None:
 
 
 def text_of(element: etree._Element, path: str) -> str:
-    """The text at ``path`` below the element with its white space made single, "" where there is none."""
+    """The text at ``path`` below the element with its white space made single, "" where there is
+    none."""
     return " ".join((element.findtext(path) or "").split())
 
 
@@ -197,10 +223,11 @@ def texts_of(element: etree._Element, path: str) -> tuple[str, ...]:
 
 
 def read_json_array(stream: BinaryIO, key: str = "") -> Iterator[Any]:
-    """The elements of the first array under ``key`` (of the array the text is, without one), one at a time; reads the
-    stream from its beginning.
+    """The elements of the first array under ``key`` (of the array the text is, without one), one at
+    a time; reads the stream from its beginning.
 
-    ValueError when there is no such array, when an element is broken or the text ends inside the array.
+    ValueError when there is no such array, when an element is broken or the text ends inside the
+    array.
     """
     stream.seek(0)
     text = as_text(stream)
@@ -208,7 +235,7 @@ def read_json_array(stream: BinaryIO, key: str = "") -> Iterator[Any]:
         buffer, at = _find_array(text, key)
         while True:
             at = cast(re.Match[str], _SEPARATORS.match(buffer, at)).end()
-            if buffer[at:at + 1] == "]":
+            if buffer[at : at + 1] == "]":
                 return
             try:
                 value, at = _DECODER.raw_decode(buffer, at)

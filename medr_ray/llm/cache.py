@@ -1,8 +1,8 @@
 """Answered requests in a SQLite file: looked up by content, never sent twice.
 
-The key is a hash of everything that decides the answer; neither keys nor headers are part of it. Several processes of a
-host may share the file (write-ahead log). It also remembers the tokens and US dollars spent, so that a
-budget outlives a restart.
+The key is a hash of everything that decides the answer; neither keys nor headers are part of it.
+Several processes of a host may share the file (write-ahead log). It also remembers the tokens and
+US dollars spent, so that a budget outlives a restart.
 """
 
 import hashlib
@@ -24,7 +24,9 @@ CREATE TABLE IF NOT EXISTS usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens 
     usd REAL NOT NULL DEFAULT 0);
 INSERT OR IGNORE INTO usage (id, tokens, budget) VALUES (0, 0, lower(hex(randomblob(8))));
 """
-_OLDER = "ALTER TABLE usage ADD COLUMN usd REAL NOT NULL DEFAULT 0"  # for a file that knows no prices
+_OLDER = (
+    "ALTER TABLE usage ADD COLUMN usd REAL NOT NULL DEFAULT 0"  # for a file that knows no prices
+)
 
 
 def request_key(request: dict[str, Any]) -> str:
@@ -40,24 +42,32 @@ class ResponseCache:
         self._path = directory / FILE
         self._lock = threading.Lock()
         try:
-            self._db = sqlite3.connect(self._path, timeout=_LOCK_SECONDS, check_same_thread=False, isolation_level=None)
+            self._db = sqlite3.connect(
+                self._path, timeout=_LOCK_SECONDS, check_same_thread=False, isolation_level=None
+            )
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.executescript(_SCHEMA)
             if "usd" not in [column[1] for column in self._db.execute("PRAGMA table_info(usage)")]:
                 self._db.execute(_OLDER)
         except sqlite3.DatabaseError as error:
-            raise DataError(f"{self._path} is no response cache ({error}): remove it and run again") from error
+            raise DataError(
+                f"{self._path} is no response cache ({error}): remove it and run again"
+            ) from error
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The stored response, or None."""
         with self._lock:
-            row = self._db.execute("SELECT response FROM responses WHERE key = ?", (key,)).fetchone()
+            row = self._db.execute(
+                "SELECT response FROM responses WHERE key = ?", (key,)
+            ).fetchone()
         return json.loads(row[0]) if row else None
 
     def put(self, key: str, response: dict[str, Any]) -> None:
         """Store a response; the first one for a key stays."""
         with self._lock:
-            self._db.execute("INSERT OR IGNORE INTO responses VALUES (?, ?)", (key, canonical_json(response)))
+            self._db.execute(
+                "INSERT OR IGNORE INTO responses VALUES (?, ?)", (key, canonical_json(response))
+            )
 
     def spend(self, spend: Spend) -> None:
         """Add to what is spent."""

@@ -1,4 +1,5 @@
-"""What a chat endpoint answered: text, native tool calls, usage; and how much a request may take before it is sent."""
+"""What a chat endpoint answered: text, native tool calls, usage; and how much a request may take
+before it is sent."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +8,10 @@ from typing import Any
 
 from medr_ray.governor.failures import UnreadableReply
 
-_BYTES_PER_TOKEN, _PER_MESSAGE = 3, 8  # an estimate on the high side for English and about right for Chinese
+_BYTES_PER_TOKEN, _PER_MESSAGE = (
+    3,
+    8,
+)  # an estimate on the high side for English and about right for Chinese
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,9 @@ class FunctionCall:
 
 @dataclass(frozen=True)
 class ChatResult:
-    """A completion. Token counts are the endpoint's own, or the estimate where it reports none; ``usd`` is what it
-    cost when it was asked for, None where the endpoint's prices are not configured."""
+    """A completion. Token counts are the endpoint's own, or the estimate where it reports none;
+    ``usd`` is what it cost when it was asked for, None where the endpoint's prices are not
+    configured."""
 
     text: str
     prompt_tokens: int
@@ -39,7 +44,8 @@ def stored_result(stored: Mapping[str, Any]) -> ChatResult:
 
 
 def read_completion(completion: Any, payload: Mapping[str, Any]) -> ChatResult:
-    """An endpoint's answer to ``payload`` (an ``openai`` chat completion). Raises UnreadableReply when it is none."""
+    """An endpoint's answer to ``payload`` (an ``openai`` chat completion). Raises UnreadableReply
+    when it is none."""
     choices = getattr(completion, "choices", None)
     message = getattr(choices[0], "message", None) if choices else None
     if not choices or message is None:
@@ -59,15 +65,23 @@ def read_completion(completion: Any, payload: Mapping[str, Any]) -> ChatResult:
 
 
 def _calls(message: Any) -> tuple[FunctionCall, ...]:
-    found = [(one.id, getattr(one, "function", None)) for one in getattr(message, "tool_calls", None) or ()]
+    found = [
+        (one.id, getattr(one, "function", None))
+        for one in getattr(message, "tool_calls", None) or ()
+    ]
     return tuple(
-        FunctionCall(call_id or "", one.name or "", one.arguments or "") for call_id, one in found if one is not None)
+        FunctionCall(call_id or "", one.name or "", one.arguments or "")
+        for call_id, one in found
+        if one is not None
+    )
 
 
 def estimated_tokens(payload: Mapping[str, Any]) -> int:
     """The most prompt tokens that the messages and tools of ``payload`` should take."""
     messages: Sequence[Mapping[str, Any]] = payload["messages"]
-    return sum(_PER_MESSAGE + _message_tokens(message) for message in messages) + _json_tokens(payload.get("tools"))
+    return sum(_PER_MESSAGE + _message_tokens(message) for message in messages) + _json_tokens(
+        payload.get("tools")
+    )
 
 
 def _message_tokens(message: Mapping[str, Any]) -> int:

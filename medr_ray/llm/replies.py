@@ -1,4 +1,5 @@
-"""JSON out of a model's reply: thoughts and code fences around it are tolerated, anything else is not guessed at."""
+"""JSON out of a model's reply: thoughts and code fences around it are tolerated, anything else is
+not guessed at."""
 
 import json
 import re
@@ -19,7 +20,9 @@ def read_reply(text: str, model: type[M]) -> M:
     try:
         return model.model_validate(_json_value(text))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'reply'}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'reply'}: {e['msg']}" for e in error.errors()
+        )
         raise ModelError(f"the reply does not fit {model.__name__}: {problems}") from None
 
 

@@ -1,5 +1,5 @@
-"""A question's path as its record tells it: from each start over each hop to the answer, with what is told on the way
-and the sentence that states each fact."""
+"""A question's path as its record tells it: from each start over each hop to the answer, with what
+is told on the way and the sentence that states each fact."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from medr_ray.knowledge.predicates import INVERSE, PREDICATES
 
 @dataclass(frozen=True)
 class Leg:
-    """One relation: walked from ``known`` to ``target`` (a hop), or told or asked of an entity (``walked`` is False).
-    ``begins`` when a walk starts at ``known``."""
+    """One relation: walked from ``known`` to ``target`` (a hop), or told or asked of an entity
+    (``walked`` is False). ``begins`` when a walk starts at ``known``."""
 
     relation: Relation
     known: Entity
@@ -39,18 +39,27 @@ class Itinerary:
 
 
 def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
-    """The itinerary of a question. DataError when there is no such question, or no graph any more to draw it from."""
+    """The itinerary of a question. DataError when there is no such question, or no graph any more
+    to draw it from."""
     questions, graph = run.stage("questions"), run.stage("graph")
-    found = questions.read_records("questions.parquet", Question, pads.field("question_id") == question_id)
+    found = questions.read_records(
+        "questions.parquet", Question, pads.field("question_id") == question_id
+    )
     if not found:
-        raise DataError(f"{questions.uri} has no question {question_id}: `medr questions show` lists some that it has")
+        raise DataError(
+            f"{questions.uri} has no question {question_id}: `medr questions show` lists some that it has"
+        )
     question = found[0]
-    stated = graph.read_records(RELATIONS, Relation, pads.field("relation_id").isin(list(question.relations)))
+    stated = graph.read_records(
+        RELATIONS, Relation, pads.field("relation_id").isin(list(question.relations))
+    )
     relations = {one.relation_id: one for one in stated}
     missing = set(question.relations) - set(relations)
     if missing:
-        raise DataError(f"{graph.uri} has no relation {min(missing)}, which {question_id} is made of: the graph is "
-                        "newer than the questions; run `medr questions generate` again")
+        raise DataError(
+            f"{graph.uri} has no relation {min(missing)}, which {question_id} is made of: the graph is "
+            "newer than the questions; run `medr questions generate` again"
+        )
     ends = sorted({end for one in stated for end in (one.subject, one.object)})
     named = graph.read_records(ENTITIES, Entity, pads.field("entity_id").isin(ends))
     entities = {one.entity_id: one for one in named}
@@ -66,10 +75,12 @@ def legs(
         relation = relations[relation_id]
         known, target = relation.subject, relation.object
         symmetric = PREDICATES[relation.predicate].symmetric
-        if step.predicate.startswith(INVERSE) or (symmetric and target == (reached or question.start)):
+        if step.predicate.startswith(INVERSE) or (
+            symmetric and target == (reached or question.start)
+        ):
             known, target = target, known
         yield Leg(relation, entities[known], entities[target], True, known != reached)
         reached = target
-    for relation_id in question.relations[len(question.guidance):]:
+    for relation_id in question.relations[len(question.guidance) :]:
         relation = relations[relation_id]
         yield Leg(relation, entities[relation.subject], entities[relation.object], False, False)

@@ -1,10 +1,11 @@
 """The questions stage: drafts of every seed, worded, verified, balanced, split, examined by models.
 
-Ray Data hands batches of seeds to actors that know the graph and every annotated fact (``drafting``); each batch is a
-part, so a killed run goes on with the missing ones. Choosing is one deterministic pass over all that was accepted. What
-a language model words comes from the response cache the second time, what it was examined on from the ledger.
-``questions.parquet`` (and ``.jsonl``) holds the chosen questions, ``rejected.jsonl`` every candidate that failed a
-check and every question that was given up, with all reasons.
+Ray Data hands batches of seeds to actors that know the graph and every annotated fact
+(``drafting``); each batch is a part, so a killed run goes on with the missing ones. Choosing is one
+deterministic pass over all that was accepted. What a language model words comes from the response
+cache the second time, what it was examined on from the ledger. ``questions.parquet`` (and
+``.jsonl``) holds the chosen questions, ``rejected.jsonl`` every candidate that failed a check and
+every question that was given up, with all reasons.
 """
 
 from collections import Counter
@@ -35,23 +36,38 @@ def most_questions(config: PipelineConfig, run: RunDirectory) -> int | None:
     seeds = run.stage("entities")
     if not seeds.exists("seeds.parquet"):
         return None
-    accepted = sum(one.significance.verdict for one in seeds.read_records("seeds.parquet", SeedEntity))
-    limits = [config.questions.per_seed * min(accepted, config.graph.max_seeds or accepted),
-              config.questions.max_questions]
+    accepted = sum(
+        one.significance.verdict for one in seeds.read_records("seeds.parquet", SeedEntity)
+    )
+    limits = [
+        config.questions.per_seed * min(accepted, config.graph.max_seeds or accepted),
+        config.questions.max_questions,
+    ]
     return min(one for one in limits if one is not None)
 
 
 def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
     """Draft the seeds that no part holds yet; the parts' names in order."""
-    batches = {f"seeds-{start:06d}.parquet": list(seeds[start : start + _BATCH])
-               for start in range(0, len(seeds), _BATCH)}
+    batches = {
+        f"seeds-{start:06d}.parquet": list(seeds[start : start + _BATCH])
+        for start in range(0, len(seeds), _BATCH)
+    }
     done = set(context.directory.names(_PARTS))
-    waiting = [{"part": name, "seeds": batch} for name, batch in batches.items() if name not in done]
+    waiting = [
+        {"part": name, "seeds": batch} for name, batch in batches.items() if name not in done
+    ]
     with Bar(context.console, "questions", len(seeds), "seeds") as bar:
         bar.resume(sum(len(batch) for name, batch in batches.items() if name in done))
         results = one_per_call(
-            waiting, DraftingWorker, context.config.questions.workers, config=context.config, run=context.run,
-            directory=context.directory, parts=_PARTS, failed=_FAILED)
+            waiting,
+            DraftingWorker,
+            context.config.questions.workers,
+            config=context.config,
+            run=context.run,
+            directory=context.directory,
+            parts=_PARTS,
+            failed=_FAILED,
+        )
         accepted = 0
         for row in results:
             accepted += row["accepted"]
@@ -59,8 +75,11 @@ def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
     return list(batches)
 
 
-def clean(accepted: Sequence[Candidate], benchmarks: Sequence[str]) -> tuple[list[Candidate], list[Rejected]]:
-    """(candidates that repeat no benchmark item, the others); without benchmarks nothing is checked."""
+def clean(
+    accepted: Sequence[Candidate], benchmarks: Sequence[str]
+) -> tuple[list[Candidate], list[Rejected]]:
+    """(candidates that repeat no benchmark item, the others); without benchmarks nothing is
+    checked."""
     if not benchmarks:
         return list(accepted), []
     known, kept, rejected = Contamination.load(benchmarks), [], []
@@ -82,26 +101,35 @@ def failed(one: Candidate, *reasons: str) -> Rejected:
 def reworded(
     split: Split, drafter: Drafter, writer: QuestionWriter, config: QuestionsConfig, run_seed: int
 ) -> tuple[Split, list[Rejected]]:
-    """The split in a model's words: what it could not word is rejected, and shares are restored over what remains."""
+    """The split in a model's words: what it could not word is rejected, and shares are restored
+    over what remains."""
     rejected: list[Rejected] = []
     sides: list[tuple[Candidate, ...]] = []
     for side in (split.heldout, split.train):
         kept, lost = drafter.judge([one.draft for one in side], writer)
-        sides.append(tuple(balance(kept, config, run_seed, None, [one for earlier in sides for one in earlier])))
+        sides.append(
+            tuple(
+                balance(kept, config, run_seed, None, [one for earlier in sides for one in earlier])
+            )
+        )
         rejected += lost
     return replace(split, heldout=sides[0], train=sides[1]), rejected
 
 
 class Harder:
-    """Finds a harder question to take the place of one that was too easy: of the same seed and side, with a longer
-    path, else with a more obfuscated one; never one that repeats what is already asked."""
+    """Finds a harder question to take the place of one that was too easy: of the same seed and
+    side, with a longer path, else with a more obfuscated one; never one that repeats what is
+    already asked."""
 
     def __init__(self, split: Split, assembled: Callable[[Candidate, str], Question]) -> None:
         self._assembled, self._duplicates = assembled, DuplicateFilter()
         self._waiting: dict[str, list[Candidate]] = {}
         for one in (*split.heldout, *split.train):
             self._duplicates.add(asked(one))
-        for one in sorted(split.eligible, key=lambda one: (one.path.complexity, one.draft.obfuscation, one.path.key)):
+        for one in sorted(
+            split.eligible,
+            key=lambda one: (one.path.complexity, one.draft.obfuscation, one.path.key),
+        ):
             self._waiting.setdefault(one.path.seed, []).append(one)
 
     def __call__(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
@@ -111,8 +139,12 @@ class Harder:
     def _instead_of(self, question: Question, complexity: int) -> Question | None:
         waiting = self._waiting.get(question.seed, [])
         longer = [one for one in waiting if one.path.complexity >= complexity]
-        hidden = [one for one in waiting if one.path.complexity >= question.complexity
-                  and one.draft.obfuscation > question.obfuscation]
+        hidden = [
+            one
+            for one in waiting
+            if one.path.complexity >= question.complexity
+            and one.draft.obfuscation > question.obfuscation
+        ]
         for one in (*longer, *hidden):
             if self._duplicates.add(asked(one)) is None:
                 waiting.remove(one)
@@ -126,18 +158,32 @@ def model_writer(context: StageContext, graph: Graph) -> QuestionWriter:
     from medr_ray.questions.wording.llm_writer import LLMWriter
 
     config = context.config
-    return LLMWriter(ChatClient(config.llm, context.run), graph.entities, config.questions.language, config.llm.model)
+    return LLMWriter(
+        ChatClient(config.llm, context.run),
+        graph.entities,
+        config.questions.language,
+        config.llm.model,
+    )
 
 
 def given_up(courses: Sequence[Course]) -> list[Rejected]:
-    """The questions that were replaced or rejected on their courses, with what the models made of them."""
+    """The questions that were replaced or rejected on their courses, with what the models made of
+    them."""
     rows = []
     for course in courses:
-        rows += [Rejected(one.question.seed, one.question.chain_id, one.question.text, (one.reason,))
-                 for one in course.replaced]
+        rows += [
+            Rejected(one.question.seed, one.question.chain_id, one.question.text, (one.reason,))
+            for one in course.replaced
+        ]
         if course.state == "rejected":
-            rows.append(Rejected(course.question.seed, course.question.chain_id, course.question.text,
-                                 (course.reason,)))
+            rows.append(
+                Rejected(
+                    course.question.seed,
+                    course.question.chain_id,
+                    course.question.text,
+                    (course.reason,),
+                )
+            )
     return rows
 
 
@@ -146,7 +192,11 @@ def execute(context: StageContext) -> Counts:
     config, run_seed = context.config.questions, context.config.run.seed
     graph = read_graph(context.run)
     parts = draft_parts(context, sorted(graph.seed_graphs))
-    drafted = [one for part in parts for one in context.directory.read_records(f"{_PARTS}/{part}", Candidate)]
+    drafted = [
+        one
+        for part in parts
+        for one in context.directory.read_records(f"{_PARTS}/{part}", Candidate)
+    ]
     accepted, rejected = clean(drafted, config.benchmarks)
     split = split_and_balance(accepted, graph.entities, config, run_seed)
     rejected += [failed(one, reason) for one, reason in split.repeats]
@@ -158,20 +208,32 @@ def execute(context: StageContext) -> Counts:
     def assembled(one: Candidate, side: str) -> Question:
         return assemble(one, side, graph.entities, graph.specialties, config.language)
 
-    questions = [assembled(one, side) for side, chosen in (("train", split.train), ("heldout", split.heldout))
-                 for one in chosen]
+    questions = [
+        assembled(one, side)
+        for side, chosen in (("train", split.train), ("heldout", split.heldout))
+        for one in chosen
+    ]
     panel = build_panel(config, context.run, context.directory, context.console)
     if panel is not None:
         courses = calibrate(
-            questions, panel, Harder(split, assembled), config.calibration_threshold, config.calibration_rounds)
+            questions,
+            panel,
+            Harder(split, assembled),
+            config.calibration_threshold,
+            config.calibration_rounds,
+        )
         questions = [one.question for one in courses if one.state == "kept"]
         rejected += given_up(courses)
     return write(context, parts, questions, len(accepted), rejected, split)
 
 
 def write(
-    context: StageContext, parts: Sequence[str], questions: Sequence[Question], accepted: int,
-    rejected: Sequence[Rejected], split: Split,
+    context: StageContext,
+    parts: Sequence[str],
+    questions: Sequence[Question],
+    accepted: int,
+    rejected: Sequence[Rejected],
+    split: Split,
 ) -> Counts:
     """The stage's files and figures."""
     directory = context.directory
@@ -183,7 +245,9 @@ def write(
     counts = question_counts(questions, accepted, every, split.overlapping)
     context.console.print(
         f"questions: {len(questions):,} of {accepted + len(every):,} candidates ({counts['train']:,} train, "
-        f"{counts['heldout']:,} held out), {counts['mean_hops']} hops on average", highlight=False)
+        f"{counts['heldout']:,} held out), {counts['mean_hops']} hops on average",
+        highlight=False,
+    )
     return counts
 
 
@@ -195,8 +259,11 @@ def _drafts_rejected(context: StageContext, parts: Sequence[str]) -> Iterator[Re
 def question_counts(
     questions: Sequence[Question], accepted: int, rejected: Sequence[Rejected], overlapping: int
 ) -> dict[str, Any]:
-    """The figures of the report. ``reasons`` counts rejected candidates by the check they failed."""
-    reasons = Counter(check for one in rejected for check in {reason.split(":")[0] for reason in one.reasons})
+    """The figures of the report. ``reasons`` counts rejected candidates by the check they
+    failed."""
+    reasons = Counter(
+        check for one in rejected for check in {reason.split(":")[0] for reason in one.reasons}
+    )
     return {
         "accepted": len(questions),
         "candidates_verified": accepted,
@@ -222,11 +289,18 @@ def _inputs(config: PipelineConfig) -> Mapping[str, Any] | None:
     """The model that words and the benchmarks' content, where there are any."""
     inputs: dict[str, Any] = {}
     if config.questions.writer == "llm":
-        inputs["llm"] = config.llm.model_dump(mode="json", include={"base_url", "model", "temperature", "max_tokens"})
+        inputs["llm"] = config.llm.model_dump(
+            mode="json", include={"base_url", "model", "temperature", "max_tokens"}
+        )
     if config.questions.benchmarks:
         inputs["benchmarks"] = [file_digest(path) for path in config.questions.benchmarks]
     return inputs or None
 
 
 QUESTIONS = Stage(
-    name="questions", needs=("entities", "graph", "chains"), sections=("questions",), execute=execute, inputs=_inputs)
+    name="questions",
+    needs=("entities", "graph", "chains"),
+    sections=("questions",),
+    execute=execute,
+    inputs=_inputs,
+)

@@ -1,7 +1,8 @@
-"""Clinical authority of a document, in [0, 1]: how much its evidence counts (Auth of the paper's section 2.2).
+"""Clinical authority of a document, in [0, 1]: how much its evidence counts (Auth of the paper's
+section 2.2).
 
-The level follows from the kind of evidence: for citations from the MeSH publication types (unique identifiers), the
-highest that applies; other sources state their kind.
+The level follows from the kind of evidence: for citations from the MeSH publication types (unique
+identifiers), the highest that applies; other sources state their kind.
 
 | level | kind | what it covers |
 | --- | --- | --- |
@@ -20,12 +21,13 @@ highest that applies; other sources state their kind.
 | 0.10 | opinion | editorial, letter, comment, news, interview, lecture, biography |
 | 0.00 | (any) | retracted publication, notice of retraction, expression of concern |
 
-A lower kind caps a plain article: a letter that is also a "Journal Article" stays at opinion. The order is the usual
-hierarchy of evidence (OCEBM 2011); the numbers only space it out.
+A lower kind caps a plain article: a letter that is also a "Journal Article" stays at opinion. The
+order is the usual hierarchy of evidence (OCEBM 2011); the numbers only space it out.
 
-On top of the level come the journal's rank and the year, each as a small shift around what is ordinary: the median
-journal and a document as old as the half-life shift nothing, and nothing is shifted where rank or year are unknown.
-Without ranks, and with a recency weight of 0, authority is the level. What is retracted has none, whatever else it is.
+On top of the level come the journal's rank and the year, each as a small shift around what is
+ordinary: the median journal and a document as old as the half-life shift nothing, and nothing is
+shifted where rank or year are unknown. Without ranks, and with a recency weight of 0, authority is
+the level. What is retracted has none, whatever else it is.
 """
 
 from collections.abc import Collection
@@ -36,9 +38,20 @@ from medr_ray.retrieval.explanation import Factor
 from medr_ray.retrieval.journals import JournalRanks
 
 LEVELS = {
-    "guideline": 1.00, "record": 0.95, "systematic_review": 0.90, "label": 0.90, "monograph": 0.85,
-    "randomised_trial": 0.80, "trial": 0.65, "observational": 0.55, "review": 0.40, "article": 0.40,
-    "registration": 0.40, "case_report": 0.25, "preprint": 0.15, "opinion": 0.10,
+    "guideline": 1.00,
+    "record": 0.95,
+    "systematic_review": 0.90,
+    "label": 0.90,
+    "monograph": 0.85,
+    "randomised_trial": 0.80,
+    "trial": 0.65,
+    "observational": 0.55,
+    "review": 0.40,
+    "article": 0.40,
+    "registration": 0.40,
+    "case_report": 0.25,
+    "preprint": 0.15,
+    "opinion": 0.10,
 }
 KINDS = tuple(LEVELS)
 CURATED_SOURCES = frozenset({HPO})
@@ -54,7 +67,11 @@ _STRONG: _Rows = (
     ("observational", 0.55, frozenset({"D064888", "D016448", "D003160", "D023362"})),
 )
 _WEAK: _Rows = (
-    ("opinion", 0.10, frozenset({"D016421", "D016422", "D016420", "D016433", "D017203", "D019531", "D019215"})),
+    (
+        "opinion",
+        0.10,
+        frozenset({"D016421", "D016422", "D016420", "D016433", "D017203", "D019531", "D019215"}),
+    ),
     ("preprint", 0.15, frozenset({"D000076942"})),
     (_ARTICLE, 0.15, frozenset({"D016456"})),
     ("case_report", 0.25, frozenset({"D002363"})),
@@ -108,8 +125,8 @@ class Authority:
 
 @dataclass(frozen=True)
 class Appraiser:
-    """Judges documents. ``journal_weight`` and ``recency_weight`` are how far the best and the worst lie apart;
-    ``half_life`` is in years, ``now`` the year that age is counted from."""
+    """Judges documents. ``journal_weight`` and ``recency_weight`` are how far the best and the
+    worst lie apart; ``half_life`` is in years, ``now`` the year that age is counted from."""
 
     journals: JournalRanks | None = None
     journal_weight: float = 0.0
@@ -143,8 +160,13 @@ class Appraiser:
         share = self.journals.share(document.issn, document.journal) if self.journals else None
         if share is None:
             return []
-        return [("journal", f"{document.journal}: above {share:.0%} of the ranked journals",
-                 self.journal_weight * (share - 0.5))]
+        return [
+            (
+                "journal",
+                f"{document.journal}: above {share:.0%} of the ranked journals",
+                self.journal_weight * (share - 0.5),
+            )
+        ]
 
     def _recency(self, document: Document) -> list[tuple[str, str, float]]:
         if not self.recency_weight or document.year is None:

@@ -1,9 +1,11 @@
-"""What is searched: citations with an abstract, disease records, drug labels and approvals, trials, monographs.
+"""What is searched: citations with an abstract, disease records, drug labels and approvals, trials,
+monographs.
 
-A document's ``text`` is what evidence offsets count in. Citations hold their title and abstract in it, on lines of
-their own; a disease record holds one sentence a line, each stating one annotation in the wording of
-``knowledge.predicates``; what has sections holds one a line, headed by its name ("Boxed warning: ..."). So the text
-alone says everything a reader, a searcher or an extractor needs.
+A document's ``text`` is what evidence offsets count in. Citations hold their title and abstract in
+it, on lines of their own; a disease record holds one sentence a line, each stating one annotation
+in the wording of ``knowledge.predicates``; what has sections holds one a line, headed by its name
+("Boxed warning: ..."). So the text alone says everything a reader, a searcher or an extractor
+needs.
 """
 
 import functools
@@ -31,11 +33,13 @@ _PAGES = {  # where a document can be read, by what its id begins with
 
 @dataclass(frozen=True)
 class Document:
-    """``document_id`` is ``PMID:<pmid>``, ``HPO:<disease entity id>``, ``FDA-LABEL:<set id>``, ``FDA:<application
-    number>``, ``NCT:<nct id>`` or ``LIVERTOX:<name>``; ``publication_types`` are MeSH UIs.
+    """``document_id`` is ``PMID:<pmid>``, ``HPO:<disease entity id>``, ``FDA-LABEL:<set id>``,
+    ``FDA:<application number>``, ``NCT:<nct id>`` or ``LIVERTOX:<name>``; ``publication_types`` are
+    MeSH UIs.
 
-    ``evidence`` is the kind of evidence (see ``retrieval.authority``) as the source states it, "" where the
-    publication types decide; ``references`` are the ids of what the document cites, as far as it says so by id.
+    ``evidence`` is the kind of evidence (see ``retrieval.authority``) as the source states it, ""
+    where the publication types decide; ``references`` are the ids of what the document cites, as
+    far as it says so by id.
     """
 
     document_id: str
@@ -68,18 +72,29 @@ class Document:
 def page_of(document_id: str) -> str:
     """The address of a document's page at its publisher, "" for an id of another kind."""
     kind, _, name = document_id.partition(":")
-    return _PAGES.get(kind, "").format(name.lstrip("ABDLN") if kind == "FDA" else name)  # ANDA, BLA, NDA
+    return _PAGES.get(kind, "").format(
+        name.lstrip("ABDLN") if kind == "FDA" else name
+    )  # ANDA, BLA, NDA
 
 
 def from_citation(citation: Citation) -> Document:
     """The document of a citation; its abstract may not be empty."""
     return Document(
-        f"PMID:{citation.pmid}", PUBMED, citation.title, f"{citation.title}\n{citation.abstract}", citation.year,
-        tuple(one.ui for one in citation.publication_types), citation.retracted, citation.journal, citation.issn)
+        f"PMID:{citation.pmid}",
+        PUBMED,
+        citation.title,
+        f"{citation.title}\n{citation.abstract}",
+        citation.year,
+        tuple(one.ui for one in citation.publication_types),
+        citation.retracted,
+        citation.journal,
+        citation.issn,
+    )
 
 
 def title_key(text: str) -> str:
-    """Words of a title, lower-cased and joined by single spaces: what "the whole title" is compared by."""
+    """Words of a title, lower-cased and joined by single spaces: what "the whole title" is compared
+    by."""
     return " ".join(title_words(text))
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Factor:
-    """``name`` of the factor (words, meaning, evidence, guideline, journal, recency, retraction), what it was found to
-    be, and what it added."""
+    """``name`` of the factor (words, meaning, evidence, guideline, journal, recency, retraction),
+    what it was found to be, and what it added."""
 
     name: str
     found: str

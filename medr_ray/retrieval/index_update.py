@@ -1,10 +1,12 @@
-"""The table brought up to date from its parts: what changed is merged in, the rest stays where it is.
+"""The table brought up to date from its parts: what changed is merged in, the rest stays where it
+is.
 
-Every row carries the mark of the part it was made as, which names the part and its content. So the table itself says
-what it holds, whatever happened to the process that wrote it, and only parts under new marks are merged into it
-(``merge_insert`` by document id) and rows under marks of the past deleted. The full-text index is then made anew, which
-takes seconds where making vectors takes hours: scores depend on all documents together, and so the refreshed table
-gives the hits of one that is built from nothing.
+Every row carries the mark of the part it was made as, which names the part and its content. So the
+table itself says what it holds, whatever happened to the process that wrote it, and only parts
+under new marks are merged into it (``merge_insert`` by document id) and rows under marks of the
+past deleted. The full-text index is then made anew, which takes seconds where making vectors takes
+hours: scores depend on all documents together, and so the refreshed table gives the hits of one
+that is built from nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +28,11 @@ _SAMPLED_PARTS, _SAMPLED_ROWS = 50, 40  # vectors that show what is usual under 
 Read = Callable[[str], pa.Table]
 
 
-def refresh(directory: Directory, marks: Sequence[str], read: Read, config: IndexConfig, dimensions: int) -> int:
-    """Make the table hold the parts ``marks``, each of which ``read`` gives; returns how many were written."""
+def refresh(
+    directory: Directory, marks: Sequence[str], read: Read, config: IndexConfig, dimensions: int
+) -> int:
+    """Make the table hold the parts ``marks``, each of which ``read`` gives; returns how many were
+    written."""
     made_with = index.MadeWith.of(config, _unrelated_cosine(marks, read))
     is_finished = index.made_with(directory) == made_with
     table = _existing(directory, dimensions)
@@ -35,7 +40,9 @@ def refresh(directory: Directory, marks: Sequence[str], read: Read, config: Inde
     new = [one for one in marks if one not in held]
     if table is not None and not new and held == set(marks) and is_finished:
         return 0
-    directory.remove(index.MADE_WITH)  # until it is written again, the indices may be behind the rows
+    directory.remove(
+        index.MADE_WITH
+    )  # until it is written again, the indices may be behind the rows
     if table is None or len(new) > _MOST_CHANGED * len(marks):
         index.build(directory, map(read, marks), config, dimensions)
         new = list(marks)
@@ -68,12 +75,21 @@ def _marks_in(table: Any) -> set[str]:
     return {mark for batch in batches for mark in batch.column("part").unique().to_pylist()}
 
 
-def _merge(table: Any, new: Sequence[str], past: Sequence[str], read: Read, dimensions: int) -> None:
-    """Rows of the new parts in, those that are left of the past ones out; then the files are compacted."""
+def _merge(
+    table: Any, new: Sequence[str], past: Sequence[str], read: Read, dimensions: int
+) -> None:
+    """Rows of the new parts in, those that are left of the past ones out; then the files are
+    compacted."""
     if new:
         schema = index.table_schema(dimensions)
-        rows: Iterator[pa.RecordBatch] = (batch for mark in new for batch in read(mark).to_batches())
-        merge = table.merge_insert("document_id").when_matched_update_all().when_not_matched_insert_all()
+        rows: Iterator[pa.RecordBatch] = (
+            batch for mark in new for batch in read(mark).to_batches()
+        )
+        merge = (
+            table.merge_insert("document_id")
+            .when_matched_update_all()
+            .when_not_matched_insert_all()
+        )
         merge.execute(pa.RecordBatchReader.from_batches(schema, rows), on_bad_vectors="null")
     for start in range(0, len(past), _AT_ONCE):
         table.delete(among("part", past[start : start + _AT_ONCE]))

@@ -1,8 +1,10 @@
-"""Files of foreign sources to documents: read once, kept in parts that change only where their documents do.
+"""Files of foreign sources to documents: read once, kept in parts that change only where their
+documents do.
 
-What holds: which part a document is in depends on its id and the size of its file alone, and a part is sorted by id,
-so that a new edition of a file changes few parts; of several records with one id the last counts. What could not be
-used is listed with file, place and reason. Parts of files that are no longer configured are removed.
+What holds: which part a document is in depends on its id and the size of its file alone, and a part
+is sorted by id, so that a new edition of a file changes few parts; of several records with one id
+the last counts. What could not be used is listed with file, place and reason. Parts of files that
+are no longer configured are removed.
 """
 
 import hashlib
@@ -54,8 +56,11 @@ class Batch:
 
 def batches(sources: Sequence[DocumentSource]) -> list[Batch]:
     """What the configured files are read as. DataError for a path that names no file."""
-    return [_batch(one.source, number, files) for one in sources
-            for number, files in enumerate(_together(one.source, source_files(one)))]
+    return [
+        _batch(one.source, number, files)
+        for one in sources
+        for number, files in enumerate(_together(one.source, source_files(one)))
+    ]
 
 
 def source_files(source: DocumentSource) -> list[SourceFile]:
@@ -77,13 +82,19 @@ def _batch(source: str, number: int, files: list[SourceFile]) -> Batch:
     size = sum(one.size for one in files)
     parts = min(_MOST_PARTS, 1 << max(0, (size - 1) // _PART_BYTES).bit_length())
     made_from = digest(_VERSION, source, parts, [one.content for one in files])
-    return Batch(f"{source}-{number:03d}", source, tuple(one.uri for one in files), parts, made_from)
+    return Batch(
+        f"{source}-{number:03d}", source, tuple(one.uri for one in files), parts, made_from
+    )
 
 
 def read_batches(context: StageContext, wanted: Sequence[Batch]) -> None:
     """Bring the parts up to date, one Ray task a batch, and list what was set aside."""
     directory = context.directory
-    stale = set(Parts(directory, FOLDER).stale({name: one.made_from for one in wanted for name in one.names}))
+    stale = set(
+        Parts(directory, FOLDER).stale(
+            {name: one.made_from for one in wanted for name in one.names}
+        )
+    )
     waiting = [one for one in wanted if stale & set(one.names)]
 
     def work(row: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +105,11 @@ def read_batches(context: StageContext, wanted: Sequence[Batch]) -> None:
             bar.resume(len(wanted) - len(waiting))
             for row in one_per_task([asdict(one) for one in waiting], work):
                 bar.advance(1, f"{row['documents']:,} documents in the last one")
-    aside = [line for one in wanted for line in directory.read_bytes(_aside(one)).splitlines(keepends=True)]
+    aside = [
+        line
+        for one in wanted
+        for line in directory.read_bytes(_aside(one)).splitlines(keepends=True)
+    ]
     directory.write_bytes("quarantine.jsonl", b"".join(aside))
 
 
@@ -139,7 +154,9 @@ def _divide(documents: Iterator[Document], parts: int, folder: Path) -> None:
     """The documents to a file per part, holding few of them at a time."""
     schema = arrow_schema(Document)
     with ExitStack() as stack:
-        writers = [stack.enter_context(pq.ParquetWriter(_piece(folder, i), schema)) for i in range(parts)]
+        writers = [
+            stack.enter_context(pq.ParquetWriter(_piece(folder, i), schema)) for i in range(parts)
+        ]
         while some := list(islice(documents, _AT_ONCE)):
             shares: dict[int, list[Document]] = {}
             for one in some:

@@ -1,8 +1,10 @@
-"""Ranks of journals: SCImago Journal Rank, as downloaded from https://www.scimagojr.com/journalrank.php.
+"""Ranks of journals: SCImago Journal Rank, as downloaded from
+https://www.scimagojr.com/journalrank.php.
 
-The file is a table separated by ``;`` with decimal commas, plain or gzip, a row per journal with the columns ``Title``,
-``Issn`` (eight characters each, without the hyphen, joined by commas) and ``SJR``. What counts is a journal's place
-among the ranked ones, for SJR itself has a long tail. Use asks for attribution to SCImago.
+The file is a table separated by ``;`` with decimal commas, plain or gzip, a row per journal with
+the columns ``Title``, ``Issn`` (eight characters each, without the hyphen, joined by commas) and
+``SJR``. What counts is a journal's place among the ranked ones, for SJR itself has a long tail. Use
+asks for attribution to SCImago.
 """
 
 import bisect
@@ -33,13 +35,19 @@ class JournalRanks:
             rows = csv.DictReader(as_text(stream), delimiter=";")
             missing = {"Title", "Issn", "SJR"} - set(rows.fieldnames or ())
             if missing:
-                raise DataError(f"{path}: no column {', '.join(sorted(missing))}: retrieval.journal_ranks is a SCImago "
-                                "Journal Rank table, separated by ';'")
+                raise DataError(
+                    f"{path}: no column {', '.join(sorted(missing))}: retrieval.journal_ranks is a SCImago "
+                    "Journal Rank table, separated by ';'"
+                )
             return cls._ranked((row["Title"], row["Issn"], row["SJR"]) for row in rows)
 
     @classmethod
     def _ranked(cls, rows: Iterable[tuple[str, str, str]]) -> "JournalRanks":
-        scored = [(title, issns, float(sjr.replace(",", "."))) for title, issns, sjr in rows if _SJR.fullmatch(sjr)]
+        scored = [
+            (title, issns, float(sjr.replace(",", ".")))
+            for title, issns, sjr in rows
+            if _SJR.fullmatch(sjr)
+        ]
         scores = sorted(sjr for _, _, sjr in scored)
         by_issn: dict[str, float] = {}
         by_title: dict[str, float] = {}

@@ -1,8 +1,8 @@
 """Text from the network as plain text, and queries as words.
 
-What holds: what passes ``plain`` has no control or invisible formatting characters, so it can neither move a cursor nor
-hide; what ``query_words`` gives holds no character that means something to a search service, so a query cannot be
-malformed or reach another field than was meant.
+What holds: what passes ``plain`` has no control or invisible formatting characters, so it can
+neither move a cursor nor hide; what ``query_words`` gives holds no character that means something
+to a search service, so a query cannot be malformed or reach another field than was meant.
 """
 
 import re
@@ -28,18 +28,21 @@ def plain_lines(text: str) -> str:
 
 def visible(text: str) -> str:
     """The characters that a person sees, and white space."""
-    hidden = [one for one in set(text) if not one.isspace() and unicodedata.category(one) in _HIDDEN]
+    hidden = [
+        one for one in set(text) if not one.isspace() and unicodedata.category(one) in _HIDDEN
+    ]
     return text.translate(dict.fromkeys(map(ord, hidden))) if hidden else text
 
 
 def query_words(query: str) -> list[str]:
-    """The words of a query in lower case (in capitals AND, OR and NOT would be operators), in order."""
+    """The words of a query in lower case (in capitals AND, OR and NOT would be operators), in
+    order."""
     return _WORD.findall(query.lower())[:_MOST]
 
 
 def loosened(query: str) -> tuple[str, ...]:
-    """A query as searches that ask for less and less: all of its words, all that are no stop words (which "vitamin A"
-    needs and "what is" does not), any of those."""
+    """A query as searches that ask for less and less: all of its words, all that are no stop words
+    (which "vitamin A" needs and "what is" does not), any of those."""
     telling = telling_words(query)
     return " ".join(query_words(query)), " ".join(telling), " OR ".join(telling)
 

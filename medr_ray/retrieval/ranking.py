@@ -1,13 +1,14 @@
 """How candidates are ranked: pure arithmetic over scores, apart from where the scores come from.
 
-Relevance lies in [0, 1] within one query. Lexical relevance blends BM25, divided by the query's best, with the
-share of the query (words and pairs of words, weighed by rarity) that the title and the best single sentence repeat:
-one sentence that answers beats a long document that mentions every word somewhere. The calibrated cosine joins it:
-0 is what unrelated texts have under this encoder, 1 an equal text, whatever else was found for the query. Measured on
-BioASQ, that beats stretching the cosines over the candidates. How much it weighs depends on what was embedded: a
-title's vector knows nothing of what the text says. Clinical ranking is the paper's
-Score(d, q) = lambda Rel(d, q) + (1 - lambda) Auth(d) (section 2.2), where Auth counts only for documents whose
-relevance reaches a floor, so that authority cannot lift what is off the topic.
+Relevance lies in [0, 1] within one query. Lexical relevance blends BM25, divided by the query's
+best, with the share of the query (words and pairs of words, weighed by rarity) that the title and
+the best single sentence repeat: one sentence that answers beats a long document that mentions every
+word somewhere. The calibrated cosine joins it: 0 is what unrelated texts have under this encoder, 1
+an equal text, whatever else was found for the query. Measured on BioASQ, that beats stretching the
+cosines over the candidates. How much it weighs depends on what was embedded: a title's vector knows
+nothing of what the text says. Clinical ranking is the paper's Score(d, q) = lambda Rel(d, q) + (1 -
+lambda) Auth(d) (section 2.2), where Auth counts only for documents whose relevance reaches a floor,
+so that authority cannot lift what is off the topic.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from typing import NamedTuple
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.snippets import Wanted, words
 
-PASSAGE_WEIGHT = 0.7  # of the best sentence against BM25, which long records with a repeated word win too easily
+PASSAGE_WEIGHT = (
+    0.7  # of the best sentence against BM25, which long records with a repeated word win too easily
+)
 TEXT_VECTOR_WEIGHT = 0.6  # of cosine against words
 TITLE_VECTOR_WEIGHT = 0.3  # where titles alone are embedded, while the words of the text were read
 UNRELATED_COSINE = 0.12  # of two texts that have nothing to do with each other, under MiniLM
@@ -26,8 +29,9 @@ RELEVANCE_FLOOR = 0.6  # of the best relevance among the candidates
 
 @dataclass(frozen=True)
 class Candidate:
-    """A document with what is known of its match: BM25 score or 0, cosine or None where it has no vector, and how
-    many words of the query its whole title covers (0 unless the whole title occurs in the query)."""
+    """A document with what is known of its match: BM25 score or 0, cosine or None where it has no
+    vector, and how many words of the query its whole title covers (0 unless the whole title occurs
+    in the query)."""
 
     document: Document
     bm25: float
@@ -47,14 +51,16 @@ def passage_share(wanted: Wanted, document: Document) -> float:
 
 def lexical_relevance(wanted: Wanted, candidates: Sequence[Candidate]) -> list[float]:
     top = max((one.bm25 for one in candidates), default=0.0) or 1.0
-    return [(1 - PASSAGE_WEIGHT) * one.bm25 / top + PASSAGE_WEIGHT * passage_share(wanted, one.document)
-            for one in candidates]
+    return [
+        (1 - PASSAGE_WEIGHT) * one.bm25 / top + PASSAGE_WEIGHT * passage_share(wanted, one.document)
+        for one in candidates
+    ]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What cosines mean under an encoder: ``unrelated`` is that of texts that have nothing to do with each other,
-    ``weight`` what the calibrated cosine weighs against words."""
+    """What cosines mean under an encoder: ``unrelated`` is that of texts that have nothing to do
+    with each other, ``weight`` what the calibrated cosine weighs against words."""
 
     unrelated: float = UNRELATED_COSINE
     weight: float = TITLE_VECTOR_WEIGHT
@@ -81,16 +87,23 @@ class Relevance(NamedTuple):
 def semantic_relevance(
     wanted: Wanted, candidates: Sequence[Candidate], calibration: Calibration = MINILM_TITLES
 ) -> list[Relevance]:
-    """The calibrated cosine blended with the lexical relevance; the latter alone where there is no vector."""
+    """The calibrated cosine blended with the lexical relevance; the latter alone where there is no
+    vector."""
     weight = calibration.weight
-    return [Relevance(text, 0.0) if one.cosine is None
-            else Relevance((1 - weight) * text, weight * calibration.relevance(one.cosine))
-            for text, one in zip(lexical_relevance(wanted, candidates), candidates, strict=True)]
+    return [
+        Relevance(text, 0.0)
+        if one.cosine is None
+        else Relevance((1 - weight) * text, weight * calibration.relevance(one.cosine))
+        for text, one in zip(lexical_relevance(wanted, candidates), candidates, strict=True)
+    ]
 
 
 def vector_relevance(candidates: Sequence[Candidate], calibration: Calibration) -> list[Relevance]:
     """The calibrated cosine alone."""
-    return [Relevance(0.0, 0.0 if one.cosine is None else calibration.relevance(one.cosine)) for one in candidates]
+    return [
+        Relevance(0.0, 0.0 if one.cosine is None else calibration.relevance(one.cosine))
+        for one in candidates
+    ]
 
 
 def on_topic(relevance: Sequence[float]) -> list[bool]:
@@ -99,17 +112,29 @@ def on_topic(relevance: Sequence[float]) -> list[bool]:
     return [one >= floor for one in relevance]
 
 
-def clinical_scores(relevance: Sequence[float], authority: Sequence[float], weight: float) -> list[float]:
+def clinical_scores(
+    relevance: Sequence[float], authority: Sequence[float], weight: float
+) -> list[float]:
     """Score = weight * Rel + (1 - weight) * Auth, with Auth 0 below the relevance floor."""
-    return [weight * rel + (1 - weight) * (auth if counts else 0.0)
-            for rel, auth, counts in zip(relevance, authority, on_topic(relevance), strict=True)]
+    return [
+        weight * rel + (1 - weight) * (auth if counts else 0.0)
+        for rel, auth, counts in zip(relevance, authority, on_topic(relevance), strict=True)
+    ]
 
 
-def order(candidates: Sequence[Candidate], scores: Sequence[float], authority: Sequence[float]) -> list[int]:
-    """Positions, best first: documents whose whole title the query names, the longest title first and of equal
-    titles the more authoritative; then by score; ties by document id."""
+def order(
+    candidates: Sequence[Candidate], scores: Sequence[float], authority: Sequence[float]
+) -> list[int]:
+    """Positions, best first: documents whose whole title the query names, the longest title first
+    and of equal titles the more authoritative; then by score; ties by document id."""
+
     def key(i: int) -> tuple[float, float, float, str]:
         named = candidates[i].title_words
-        return -named, -authority[i] if named else 0.0, -scores[i], candidates[i].document.document_id
+        return (
+            -named,
+            -authority[i] if named else 0.0,
+            -scores[i],
+            candidates[i].document.document_id,
+        )
 
     return sorted(range(len(candidates)), key=key)

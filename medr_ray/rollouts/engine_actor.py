@@ -1,4 +1,5 @@
-"""The engine as a Ray actor: rollouts of all workers share one running batch, under one weights version at a time."""
+"""The engine as a Ray actor: rollouts of all workers share one running batch, under one weights
+version at a time."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,9 @@ from medr_ray.engines.batching_loop import EngineLoop
 class EngineServer:
     """Holds one engine; ``generate`` is called concurrently by many agents."""
 
-    def __init__(self, model_dir: str, config: EngineConfig, trust_remote_code: bool = False) -> None:
+    def __init__(
+        self, model_dir: str, config: EngineConfig, trust_remote_code: bool = False
+    ) -> None:
         from medr_ray.engines.transformers import TransformersEngine
 
         self._engine = TransformersEngine(Path(model_dir), config, trust_remote_code)
@@ -35,9 +38,18 @@ class EngineServer:
 
 def start_engine(model_dir: Path, config: EngineConfig, trust_remote_code: bool = False) -> Any:
     """An engine actor with the model loaded; the caller owns it and ends it with ``ray.kill``."""
-    gpus = config.gpu_share if config.device != "cpu" and ray.cluster_resources().get("GPU", 0) else 0
-    actor = ray.remote(EngineServer).options(
-        num_cpus=1, num_gpus=gpus, max_concurrency=1024, scheduling_strategy="DEFAULT",  # outside a trainer's group
-    ).remote(str(model_dir), config, trust_remote_code)
+    gpus = (
+        config.gpu_share if config.device != "cpu" and ray.cluster_resources().get("GPU", 0) else 0
+    )
+    actor = (
+        ray.remote(EngineServer)
+        .options(
+            num_cpus=1,
+            num_gpus=gpus,
+            max_concurrency=1024,
+            scheduling_strategy="DEFAULT",  # outside a trainer's group
+        )
+        .remote(str(model_dir), config, trust_remote_code)
+    )
     ray.get(actor.load_model.remote())  # type: ignore[attr-defined]
     return actor

@@ -1,7 +1,9 @@
-"""What a worker's episodes are doing, kept so that another thread can tell while the event loop is busy or blocked.
+"""What a worker's episodes are doing, kept so that another thread can tell while the event loop is
+busy or blocked.
 
-What holds: an episode is on the board from its start to its end; every reply of a model and every answer of a tool
-counts as a step; which side broke is known when an episode ends with an InfrastructureError.
+What holds: an episode is on the board from its start to its end; every reply of a model and every
+answer of a tool counts as a step; which side broke is known when an episode ends with an
+InfrastructureError.
 """
 
 import contextlib
@@ -52,8 +54,9 @@ class Progress:
             self.board.moves()
             self.step, self.since = f"after {step}", time.monotonic()
 
-
-    def preparing(self, prepare: Callable[..., Awaitable[None]], kind: str) -> Callable[..., Awaitable[None]]:
+    def preparing(
+        self, prepare: Callable[..., Awaitable[None]], kind: str
+    ) -> Callable[..., Awaitable[None]]:
         """The same set-up, seen on the board."""
 
         async def watched(*arguments: Any) -> None:
@@ -99,7 +102,10 @@ class Board:
     def open(self) -> list[OpenEpisode]:
         """The episodes under way, the oldest first."""
         now = time.monotonic()
-        return [OpenEpisode(one.key, now - one.started, one.step, now - one.since) for one in list(self._open.values())]
+        return [
+            OpenEpisode(one.key, now - one.started, one.step, now - one.since)
+            for one in list(self._open.values())
+        ]
 
 
 class WatchedPolicy:

@@ -1,4 +1,5 @@
-"""Why a rollout has no trajectory, by kind. None of these is ever an answer, a reward or a training row."""
+"""Why a rollout has no trajectory, by kind. None of these is ever an answer, a reward or a training
+row."""
 
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ KINDS = (TOOL, MODEL, WORKER_DIED, DEADLINE, STALLED, STRAGGLER)
 
 @dataclass(frozen=True)
 class RolloutFailure:
-    """A task that was given up: ``kind`` is one of ``KINDS``, ``attempts`` how often it was tried."""
+    """A task that was given up: ``kind`` is one of ``KINDS``, ``attempts`` how often it was
+    tried."""
 
     question_id: str
     mode: str

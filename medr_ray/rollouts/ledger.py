@@ -1,8 +1,10 @@
-"""The ledger of a stage's rollouts: what is finished is kept in parts, each rollout once, so a killed stage goes on.
+"""The ledger of a stage's rollouts: what is finished is kept in parts, each rollout once, so a
+killed stage goes on.
 
-What holds: a part appears whole or not at all; a task is done when its key stands in a part, and a key counts once,
-from the first part that has it, however many drivers wrote; a duplicate that comes to record is dropped and counted.
-What was given up stands beside, with its kind, reason and attempts.
+What holds: a part appears whole or not at all; a task is done when its key stands in a part, and a
+key counts once, from the first part that has it, however many drivers wrote; a duplicate that comes
+to record is dropped and counted. What was given up stands beside, with its kind, reason and
+attempts.
 """
 
 import uuid
@@ -21,9 +23,11 @@ R = TypeVar("R", Trajectory, RolloutFailure)
 
 
 class Ledger:
-    """Parts of ``part_size`` trajectories under ``<directory>/parts``, failures under ``<directory>/failures``.
+    """Parts of ``part_size`` trajectories under ``<directory>/parts``, failures under
+    ``<directory>/failures``.
 
-    ``retry_failed``: what an earlier driver gave up is open again. ``duplicates``: rollouts that were dropped here."""
+    ``retry_failed``: what an earlier driver gave up is open again. ``duplicates``: rollouts that
+    were dropped here."""
 
     def __init__(self, directory: Directory, part_size: int, retry_failed: bool = True) -> None:
         self._directory, self._part_size, self._retry_failed = directory, part_size, retry_failed
@@ -40,24 +44,31 @@ class Ledger:
         return sorted(found.values(), key=lambda one: one.trajectory_id)
 
     def failures(self) -> list[RolloutFailure]:
-        """What was given up and not made later, by key, as it failed last; ``attempts`` of all drivers together."""
+        """What was given up and not made later, by key, as it failed last; ``attempts`` of all
+        drivers together."""
         self._look()
         found: dict[str, RolloutFailure] = {}
         for one in self._records(FAILURES, RolloutFailure):
             before = found.get(_key(one))
             attempts = one.attempts + (before.attempts if before else 0)
-            found[_key(one)] = RolloutFailure(one.question_id, one.mode, one.rollout, one.kind, one.reason, attempts)
+            found[_key(one)] = RolloutFailure(
+                one.question_id, one.mode, one.rollout, one.kind, one.reason, attempts
+            )
         return [one for key, one in sorted(found.items()) if key not in self._kept]
 
     def open_tasks(self, tasks: Iterable[RolloutTask]) -> list[RolloutTask]:
         """The tasks without a finished trajectory, each once."""
         self._look()
-        closed = set(self._kept) if self._retry_failed else self._kept | {_key(one) for one in self.failures()}
+        closed = (
+            set(self._kept)
+            if self._retry_failed
+            else self._kept | {_key(one) for one in self.failures()}
+        )
         return list({task.key: task for task in tasks if task.key not in closed}.values())
 
     def record(self, outcomes: Iterable[RolloutOutcome]) -> Iterator[RolloutOutcome]:
-        """Pass outcomes through, keeping them part by part; what has come already is dropped. However the stage ends,
-        short of a kill, what came before is kept."""
+        """Pass outcomes through, keeping them part by part; what has come already is dropped.
+        However the stage ends, short of a kill, what came before is kept."""
         self._look()
         taken, made, failed = set(self._kept), [], []
         try:
@@ -87,7 +98,9 @@ class Ledger:
             self._read.add(name)
             self._kept |= {_key(one) for one in new}
         if failed:
-            self._directory.write_records(f"{FAILURES}/{self._next_name(FAILURES)}", RolloutFailure, failed)
+            self._directory.write_records(
+                f"{FAILURES}/{self._next_name(FAILURES)}", RolloutFailure, failed
+            )
 
     def _look(self) -> None:
         """Learn the keys of parts that were written since."""
@@ -99,7 +112,10 @@ class Ledger:
 
     def _next_name(self, folder: str) -> str:
         """Behind all that are there: the first part that has a key is the one that counts."""
-        numbers = [int(name.split("-")[1].removesuffix(".parquet")) for name in self._directory.names(folder)]
+        numbers = [
+            int(name.split("-")[1].removesuffix(".parquet"))
+            for name in self._directory.names(folder)
+        ]
         return f"part-{max(numbers, default=-1) + 1:05d}-{self._writer}.parquet"
 
     def _records(self, folder: str, record: type[R]) -> Iterator[R]:
@@ -114,4 +130,10 @@ def _key(one: Trajectory | RolloutFailure) -> str:
 def _failure(outcome: RolloutOutcome) -> RolloutFailure:
     task = outcome.task
     return RolloutFailure(
-        task.question.question_id, task.mode, task.rollout, outcome.kind, outcome.failure, outcome.attempts)
+        task.question.question_id,
+        task.mode,
+        task.rollout,
+        outcome.kind,
+        outcome.failure,
+        outcome.attempts,
+    )

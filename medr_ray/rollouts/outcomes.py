@@ -8,8 +8,9 @@ from medr_ray.rollouts.worker import RolloutTask
 
 @dataclass(frozen=True)
 class RolloutOutcome:
-    """A finished task: its trajectory, or the infrastructure failure that excluded it, in words and by ``kind`` (see
-    ``rollouts.failure_kinds``; empty with a trajectory). ``seconds`` from the dispatch of the last of ``attempts``."""
+    """A finished task: its trajectory, or the infrastructure failure that excluded it, in words and
+    by ``kind`` (see ``rollouts.failure_kinds``; empty with a trajectory). ``seconds`` from the
+    dispatch of the last of ``attempts``."""
 
     task: RolloutTask
     trajectory: Trajectory | None
@@ -21,7 +22,8 @@ class RolloutOutcome:
 
 @dataclass(frozen=True)
 class GroupOutcome:
-    """A finished group, its outcomes in the order of its tasks. ``needed``: trajectories that make it viable."""
+    """A finished group, its outcomes in the order of its tasks. ``needed``: trajectories that make
+    it viable."""
 
     outcomes: tuple[RolloutOutcome, ...]
     needed: int

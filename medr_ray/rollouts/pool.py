@@ -1,9 +1,10 @@
 """A pool of worker actors that grows and shrinks with what there is to do.
 
-What holds: every task given to ``run`` comes back exactly once, as a trajectory or as a failure with its kind; an
-answer that comes after its task was given up is dropped and counted; a worker that died, or stands still with its
-event loop blocked, is replaced and its tasks are tried afresh, on another worker where there is one; a task that keeps
-failing is given up after ``rollouts.retries`` fresh attempts; errors of ours (bugs) are raised, not retried.
+What holds: every task given to ``run`` comes back exactly once, as a trajectory or as a failure
+with its kind; an answer that comes after its task was given up is dropped and counted; a worker
+that died, or stands still with its event loop blocked, is replaced and its tasks are tried afresh,
+on another worker where there is one; a task that keeps failing is given up after
+``rollouts.retries`` fresh attempts; errors of ours (bugs) are raised, not retried.
 """
 
 import itertools
@@ -26,7 +27,14 @@ from medr_ray.rollouts.failure_kinds import STALLED, STRAGGLER, WORKER_DIED
 from medr_ray.rollouts.groups import GroupBook
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
 from medr_ray.rollouts.schedule import Item, Schedule
-from medr_ray.rollouts.worker import Beat, IndexEnvironment, MakeEnvironment, PolicyFactory, Report, RolloutTask
+from medr_ray.rollouts.worker import (
+    Beat,
+    IndexEnvironment,
+    MakeEnvironment,
+    PolicyFactory,
+    Report,
+    RolloutTask,
+)
 from medr_ray.rollouts.worker_group import Crew, Event
 
 REPORTS = "stalls"  # the folder of reports on workers that stood still
@@ -38,8 +46,8 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Flight:
-    """A rollout under way. After ``until`` its worker no longer keeps deadlines; ``settled``: its outcome was given or
-    its task waits again, and what it answers is late."""
+    """A rollout under way. After ``until`` its worker no longer keeps deadlines; ``settled``: its
+    outcome was given or its task waits again, and what it answers is late."""
 
     item: Item
     worker: int
@@ -52,19 +60,30 @@ class _Flight:
 class RolloutPool:
     """Keeps ``rollouts.workers`` actors and grows to ``rollouts.max_workers`` while tasks queue up.
 
-    ``environment`` is what workers run episodes with, instead of the configured tools over ``index_uri`` and the
-    policies of ``make_factory``. ``reports``: a directory for accounts of workers that stood still.
+    ``environment`` is what workers run episodes with, instead of the configured tools over
+    ``index_uri`` and the policies of ``make_factory``. ``reports``: a directory for accounts of
+    workers that stood still.
     """
 
     def __init__(
-        self, config: PipelineConfig, index_uri: str = "", make_factory: Callable[[], PolicyFactory] | None = None,
-        faults: FaultPlan = NO_FAULTS, *, environment: MakeEnvironment | None = None, reports: Directory | None = None,
+        self,
+        config: PipelineConfig,
+        index_uri: str = "",
+        make_factory: Callable[[], PolicyFactory] | None = None,
+        faults: FaultPlan = NO_FAULTS,
+        *,
+        environment: MakeEnvironment | None = None,
+        reports: Directory | None = None,
     ) -> None:
         if environment is None:
             if make_factory is None:
                 raise TypeError("RolloutPool needs index_uri and make_factory, or environment")
             environment = IndexEnvironment(config, index_uri, make_factory)
-        self._rollouts, self._deadline, self._reports = config.rollouts, config.agent.seconds, reports
+        self._rollouts, self._deadline, self._reports = (
+            config.rollouts,
+            config.agent.seconds,
+            reports,
+        )
         self._crew, self._schedule = Crew(config, environment, faults), Schedule(config.rollouts)
         self._flights: dict[int, _Flight] = {}
         self._numbers = itertools.count()
@@ -74,7 +93,11 @@ class RolloutPool:
         self._stillborn = 0
         self._counts: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
-        self._running, self._lock, self._timer = False, threading.Lock(), threading.Timer(0, self._shrink)
+        self._running, self._lock, self._timer = (
+            False,
+            threading.Lock(),
+            threading.Timer(0, self._shrink),
+        )
         self._staff()
 
     def run(self, tasks: Iterable[RolloutTask]) -> Iterator[RolloutOutcome]:
@@ -82,21 +105,29 @@ class RolloutPool:
         for _, outcome in self._outcomes(tasks, None):
             yield outcome
 
-    def run_groups(self, groups: Sequence[Sequence[RolloutTask]], share: float) -> Iterator[GroupOutcome]:
-        """Groups as they finish, in no particular order. A group is viable with ``share`` of its rollouts, and from
-        then on waits for no straggler (``rollouts.straggler_factor``, ``straggler_seconds``)."""
-        book = GroupBook(groups, share, self._rollouts.straggler_factor, self._rollouts.straggler_seconds)
+    def run_groups(
+        self, groups: Sequence[Sequence[RolloutTask]], share: float
+    ) -> Iterator[GroupOutcome]:
+        """Groups as they finish, in no particular order. A group is viable with ``share`` of its
+        rollouts, and from then on waits for no straggler (``rollouts.straggler_factor``,
+        ``straggler_seconds``)."""
+        book = GroupBook(
+            groups, share, self._rollouts.straggler_factor, self._rollouts.straggler_seconds
+        )
         for position, outcome in self._outcomes(book.tasks, book.stragglers):
             group = book.add(position, outcome)
             if group is not None:
                 yield group
 
     def figures(self) -> dict[str, Any]:
-        """Since the pool began: ``failed_attempts`` by kind (also those that went well later), ``late`` answers that
-        were dropped, workers ``started``, ``lost`` and ``returned``, and ``accounts`` of what stood still."""
+        """Since the pool began: ``failed_attempts`` by kind (also those that went well later),
+        ``late`` answers that were dropped, workers ``started``, ``lost`` and ``returned``, and
+        ``accounts`` of what stood still."""
         return {
-            "failed_attempts": dict(sorted(self._failures.items())), "started": self._crew.started,
-            **{name: self._counts[name] for name in ("lost", "returned", "late", "accounts")}}
+            "failed_attempts": dict(sorted(self._failures.items())),
+            "started": self._crew.started,
+            **{name: self._counts[name] for name in ("lost", "returned", "late", "accounts")},
+        }
 
     def close(self) -> None:
         self._timer.cancel()
@@ -113,7 +144,9 @@ class RolloutPool:
     # --- one run ---
 
     def _outcomes(
-        self, tasks: Iterable[RolloutTask], stragglers: Callable[[Mapping[int, float]], list[int]] | None,
+        self,
+        tasks: Iterable[RolloutTask],
+        stragglers: Callable[[Mapping[int, float]], list[int]] | None,
     ) -> Iterator[tuple[int, RolloutOutcome]]:
         """(position of the task, its outcome)."""
         items = [Item(number, task) for number, task in enumerate(tasks)]
@@ -138,14 +171,17 @@ class RolloutPool:
         self._timer.cancel()
         with self._lock:
             if self._running:
-                raise MedrError("this pool is running tasks already: take all its outcomes first, or use another pool")
+                raise MedrError(
+                    "this pool is running tasks already: take all its outcomes first, or use another pool"
+                )
             self._running = True
         self._done.clear()
         self._schedule.add(items)
         self._unstaffed_since = time.monotonic()
 
     def _end(self) -> None:
-        """Cancel what nobody waits for, and give workers back once they were idle for long enough."""
+        """Cancel what nobody waits for, and give workers back once they were idle for long
+        enough."""
         self._schedule.clear()
         for flight in self._open_flights():
             self._settle(flight)
@@ -160,7 +196,11 @@ class RolloutPool:
             number = next(self._numbers)
             cancel = self._crew.run(worker, number, item.task)
             self._flights[number] = _Flight(
-                item, worker, cancel, time.monotonic() + self._deadline + self._rollouts.stall_seconds)
+                item,
+                worker,
+                cancel,
+                time.monotonic() + self._deadline + self._rollouts.stall_seconds,
+            )
 
     def _handle(self, event: Event) -> None:
         if event.kind == "landed":
@@ -199,12 +239,16 @@ class RolloutPool:
 
     def _finish(self, flight: _Flight, trajectory: Any, failure: str = "", kind: str = "") -> None:
         item, seconds = flight.item, time.monotonic() - flight.started
-        self._done.append((item, RolloutOutcome(item.task, trajectory, failure, seconds, kind, item.attempts)))
+        self._done.append(
+            (item, RolloutOutcome(item.task, trajectory, failure, seconds, kind, item.attempts))
+        )
 
     def _cut(self, stragglers: Callable[[Mapping[int, float]], list[int]]) -> None:
         now = time.monotonic()
         under_way = {flight.item.number: flight for flight in self._open_flights()}
-        for number in stragglers({number: now - flight.started for number, flight in under_way.items()}):
+        for number in stragglers(
+            {number: now - flight.started for number, flight in under_way.items()}
+        ):
             flight = under_way[number]
             self._settle(flight)
             flight.cancel()
@@ -252,20 +296,24 @@ class RolloutPool:
     def _mourn(self, worker: int, error: RayError) -> None:
         """A worker died without having run anything, or before it could give a sign of life."""
         seat = self._schedule.seats.get(worker)
-        if isinstance(error, RayTaskError) or (isinstance(error, RayActorError) and error.actor_init_failed):
+        if isinstance(error, RayTaskError) or (
+            isinstance(error, RayActorError) and error.actor_init_failed
+        ):
             raise error  # a bug, or it could not even start: another one would not either
         if seat is not None and not seat.ready:
             self._stillborn += 1
             if self._stillborn >= _STILLBORN:
                 raise InfrastructureError(
                     f"{_STILLBORN} rollout workers in a row died while they started: {error}. See the worker logs of "
-                    "the cluster; too little memory is the usual cause") from error
+                    "the cluster; too little memory is the usual cause"
+                ) from error
         self._lose(worker)
 
     # --- standing still ---
 
     def _look_around(self) -> None:
-        """Every few seconds: ask busy workers for a sign of life, give up those that no longer keep deadlines."""
+        """Every few seconds: ask busy workers for a sign of life, give up those that no longer keep
+        deadlines."""
         now, stall = time.monotonic(), self._rollouts.stall_seconds
         if now < self._look_at:
             return
@@ -295,11 +343,15 @@ class RolloutPool:
                 overdue.setdefault(flight.worker, []).append(flight)
         for worker, flights in overdue.items():
             keys = ", ".join(flight.item.task.key for flight in flights)
-            self._tell(worker, f"worker {worker} is replaced: it goes on with {keys} after its deadline or its end")
+            self._tell(
+                worker,
+                f"worker {worker} is replaced: it goes on with {keys} after its deadline or its end",
+            )
             self._give_up(worker, "it went on after its deadline", flights)
 
     def _give_up(self, worker: int, reason: str, guilty: Container[_Flight] | None = None) -> None:
-        """End a worker. Its tasks are tried afresh; where the guilty are known, the others' attempts do not count."""
+        """End a worker. Its tasks are tried afresh; where the guilty are known, the others'
+        attempts do not count."""
         for flight in self._open_flights():
             if flight.worker == worker:
                 self._settle(flight)
@@ -315,10 +367,14 @@ class RolloutPool:
             self._unstaffed_since = now
         elif now - self._unstaffed_since > self._rollouts.stall_seconds:
             self._unstaffed_since = float("inf")
-            self._tell(None, (
-                f"no rollout worker is ready; {len(self._schedule.seats)} of {self._rollouts.worker_cpus:g} CPUs each "
-                f"are asked for. The cluster has {ray.cluster_resources().get('CPU', 0):g} CPUs, of which "
-                f"{ray.available_resources().get('CPU', 0):g} are free: add nodes, or lower rollouts.worker_cpus"))
+            self._tell(
+                None,
+                (
+                    f"no rollout worker is ready; {len(self._schedule.seats)} of {self._rollouts.worker_cpus:g} CPUs each "
+                    f"are asked for. The cluster has {ray.cluster_resources().get('CPU', 0):g} CPUs, of which "
+                    f"{ray.available_resources().get('CPU', 0):g} are free: add nodes, or lower rollouts.worker_cpus"
+                ),
+            )
 
     def _tell(self, worker: int | None, account: str) -> None:
         """Log the first line, and keep the account as a file."""

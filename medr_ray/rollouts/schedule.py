@@ -1,4 +1,5 @@
-"""Which task goes to which worker, and how many workers there should be: decisions only, no clock, no process.
+"""Which task goes to which worker, and how many workers there should be: decisions only, no clock,
+no process.
 
 What holds:
 - a task goes to a worker that is ready and has room; workers that are still starting are not counted on;
@@ -19,8 +20,8 @@ from medr_ray.rollouts.worker import RolloutTask
 
 @dataclass
 class Item:
-    """A task on its way to its outcome. ``attempts`` begun; ``failed_on``: the worker of the last failure; ``deaths``:
-    workers that died under it."""
+    """A task on its way to its outcome. ``attempts`` begun; ``failed_on``: the worker of the last
+    failure; ``deaths``: workers that died under it."""
 
     number: int
     task: RolloutTask
@@ -70,7 +71,8 @@ class Schedule:
         return True
 
     def put_back(self, item: Item) -> None:
-        """A task that lost its worker through no fault of its own waits again, and the attempt is not counted."""
+        """A task that lost its worker through no fault of its own waits again, and the attempt is
+        not counted."""
         item.attempts -= 1
         self.again.append(item)
 
@@ -104,8 +106,11 @@ class Schedule:
         return item.deaths > 0 and item.attempts >= self.config.retries
 
     def _with_room(self) -> list[int]:
-        return [one for one, seat in self.seats.items()
-                if seat.ready and not seat.alone and seat.load < self.config.concurrency]
+        return [
+            one
+            for one, seat in self.seats.items()
+            if seat.ready and not seat.alone and seat.load < self.config.concurrency
+        ]
 
     def _least(self, workers: list[int]) -> int | None:
         return min(workers, key=lambda one: (self.seats[one].load, one), default=None)
@@ -131,17 +136,28 @@ class Schedule:
         """Workers there should be for what waits and runs now."""
         room = self.config.concurrency
         suspects = sum(self._suspect(one) for one in self.again)
-        demand = len(self.fresh) + len(self.again) - suspects + sum(seat.load for seat in self.seats.values())
-        return min(self.config.max_workers, max(self.config.workers, math.ceil(demand / room) + suspects))
+        demand = (
+            len(self.fresh)
+            + len(self.again)
+            - suspects
+            + sum(seat.load for seat in self.seats.values())
+        )
+        return min(
+            self.config.max_workers, max(self.config.workers, math.ceil(demand / room) + suspects)
+        )
 
     def missing(self) -> int:
         """Workers to start; those still starting count as there."""
         return max(0, self.wanted() - len(self.seats))
 
     def surplus(self, now: float) -> list[int]:
-        """Workers to give back: first those that are still starting, then those without a rollout for so long."""
+        """Workers to give back: first those that are still starting, then those without a rollout
+        for so long."""
         spare = len(self.seats) - self.wanted()
         starting = [one for one, seat in self.seats.items() if not seat.ready]
-        idle = [one for one, seat in self.seats.items()
-                if seat.ready and not seat.load and now - seat.idle_since >= self.config.idle_seconds]
-        return [*reversed(starting), *reversed(idle)][:max(0, spare)]
+        idle = [
+            one
+            for one, seat in self.seats.items()
+            if seat.ready and not seat.load and now - seat.idle_since >= self.config.idle_seconds
+        ]
+        return [*reversed(starting), *reversed(idle)][: max(0, spare)]

@@ -1,4 +1,5 @@
-"""Where a process stands: the stacks of its threads and of an event loop's tasks, without any values of variables."""
+"""Where a process stands: the stacks of its threads and of an event loop's tasks, without any
+values of variables."""
 
 import asyncio
 import sys
@@ -14,14 +15,17 @@ def thread_stacks() -> str:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return "\n".join(
         f"thread {names.get(ident, ident)}\n{''.join(traceback.format_stack(frame))}"
-        for ident, frame in sys._current_frames().items())
+        for ident, frame in sys._current_frames().items()
+    )
 
 
 def task_stacks(loop: asyncio.AbstractEventLoop) -> str:
-    """The await chain of every task of ``loop``, the innermost call last; may be asked from another thread."""
+    """The await chain of every task of ``loop``, the innermost call last; may be asked from another
+    thread."""
     return "\n".join(
         f"task {task.get_name()}\n{''.join(_format(_awaited_frames(task.get_coro())))}"
-        for task in asyncio.all_tasks(loop))
+        for task in asyncio.all_tasks(loop)
+    )
 
 
 def _awaited_frames(awaited: Any) -> Iterator[FrameType]:
@@ -31,8 +35,11 @@ def _awaited_frames(awaited: Any) -> Iterator[FrameType]:
             frame = getattr(awaited, f"{prefix}_frame", None)
             if frame is not None:
                 yield frame
-        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None) or getattr(
-            awaited, "ag_await", None)
+        awaited = (
+            getattr(awaited, "cr_await", None)
+            or getattr(awaited, "gi_yieldfrom", None)
+            or getattr(awaited, "ag_await", None)
+        )
 
 
 def _format(frames: Iterator[FrameType]) -> list[str]:

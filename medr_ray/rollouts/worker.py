@@ -1,7 +1,9 @@
-"""A worker actor: makes its environment once, then runs many episodes concurrently on its event loop.
+"""A worker actor: makes its environment once, then runs many episodes concurrently on its event
+loop.
 
-What holds: whatever the event loop does, ``beat`` answers, for it is called in a thread of its own; an infrastructure
-failure comes back as a report with its kind, everything else that is raised is a bug.
+What holds: whatever the event loop does, ``beat`` answers, for it is called in a thread of its own;
+an infrastructure failure comes back as a report with its kind, everything else that is raised is a
+bug.
 """
 
 import asyncio
@@ -33,7 +35,8 @@ def task_key(question_id: str, mode: str, rollout: int) -> str:
 
 @dataclass(frozen=True)
 class RolloutTask:
-    """One rollout to make: a question, the mode (guided or exploration) and the rollout's number within it."""
+    """One rollout to make: a question, the mode (guided or exploration) and the rollout's number
+    within it."""
 
     question: Question
     mode: str = "exploration"
@@ -45,7 +48,8 @@ class RolloutTask:
 
 
 class PolicyFactory(Protocol):
-    """Makes the policy of one episode inside the worker. Sent to the worker once; must be picklable."""
+    """Makes the policy of one episode inside the worker. Sent to the worker once; must be
+    picklable."""
 
     def __call__(self, task: RolloutTask) -> Policy:
         """A fresh policy for this task."""
@@ -79,7 +83,8 @@ class IndexEnvironment:
 
 @dataclass(frozen=True)
 class Report:
-    """How an episode ended: with a trajectory, or with an infrastructure failure of a kind (``rollouts.failure_kinds``)."""
+    """How an episode ended: with a trajectory, or with an infrastructure failure of a kind
+    (``rollouts.failure_kinds``)."""
 
     trajectory: Trajectory | None
     kind: str = ""
@@ -88,8 +93,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Beat:
-    """A sign of life. ``blocked``: the event loop has not come round for too long. ``standstill`` is the account of a
-    worker on which nothing moves, with its stacks; empty otherwise, and told once per standstill."""
+    """A sign of life. ``blocked``: the event loop has not come round for too long. ``standstill``
+    is the account of a worker on which nothing moves, with its stacks; empty otherwise, and told
+    once per standstill."""
 
     blocked: bool
     standstill: str = ""
@@ -98,7 +104,9 @@ class Beat:
 class RolloutWorker:
     """Runs episodes under a configuration in an environment."""
 
-    def __init__(self, config: PipelineConfig, make_environment: MakeEnvironment, faults: FaultPlan) -> None:
+    def __init__(
+        self, config: PipelineConfig, make_environment: MakeEnvironment, faults: FaultPlan
+    ) -> None:
         self._config, self._faults = config, faults
         self._environment = make_environment()
         self._board = Board()
@@ -122,8 +130,15 @@ class RolloutWorker:
             policy = WatchedPolicy(self._environment.policies(task), progress)
         tools = [WatchedTool(tool, progress) for tool in for_episode(self._environment.tools)]
         return await run_episode(
-            task.question, policy, tools, self._config.agent,
-            mode=task.mode, rollout=task.rollout, faults=self._faults, rarity=self._environment.rarity)
+            task.question,
+            policy,
+            tools,
+            self._config.agent,
+            mode=task.mode,
+            rollout=task.rollout,
+            faults=self._faults,
+            rarity=self._environment.rarity,
+        )
 
     def beat(self) -> Beat:
         """Look whether anything moves."""
@@ -138,9 +153,14 @@ class RolloutWorker:
         state = "blocked" if blocked else "waiting"
         lines = [
             f"worker process {os.getpid()} on {platform.node()}: nothing moved for {self._board.quiet():.0f} s; its "
-            f"event loop is {state}, it came round {self._board.lag():.1f} s ago", "", "open rollouts:"]
+            f"event loop is {state}, it came round {self._board.lag():.1f} s ago",
+            "",
+            "open rollouts:",
+        ]
         lines += [
-            f"  {one.key}: {one.age:.0f} s old, for {one.waited:.0f} s at: {one.step}" for one in self._board.open()]
+            f"  {one.key}: {one.age:.0f} s old, for {one.waited:.0f} s at: {one.step}"
+            for one in self._board.open()
+        ]
         return "\n".join([*lines, "", thread_stacks(), "", task_stacks(self._loop)])
 
     async def _tick(self) -> None:

@@ -1,7 +1,8 @@
-"""The worker actors of a pool: they are started, asked and ended here, and what they answer arrives in one queue.
+"""The worker actors of a pool: they are started, asked and ended here, and what they answer arrives
+in one queue.
 
-What holds: nothing here waits for an actor; one that cannot be placed yet stays pending, and that is what the
-cluster's autoscaler sees.
+What holds: nothing here waits for an actor; one that cannot be placed yet stays pending, and that
+is what the cluster's autoscaler sees.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,8 +23,8 @@ _WATCH_THREADS = 2
 
 @dataclass(frozen=True)
 class Event:
-    """An answer: a worker is ready, a rollout ended, or a worker gave a sign of life. ``number`` is the worker's or
-    the flight's; ``answer`` is done."""
+    """An answer: a worker is ready, a rollout ended, or a worker gave a sign of life. ``number`` is
+    the worker's or the flight's; ``answer`` is done."""
 
     kind: Literal["ready", "landed", "beat"]
     number: int
@@ -33,11 +34,14 @@ class Event:
 class Crew:
     """Actors by number. Numbers are never used twice."""
 
-    def __init__(self, config: PipelineConfig, make_environment: MakeEnvironment, faults: FaultPlan) -> None:
+    def __init__(
+        self, config: PipelineConfig, make_environment: MakeEnvironment, faults: FaultPlan
+    ) -> None:
         self._arguments = (config, make_environment, faults)
         watched: Any = ray.remote(concurrency_groups={_WATCH: _WATCH_THREADS})  # type: ignore[call-overload]
         self._actor: Any = watched(RolloutWorker).options(
-            num_cpus=config.rollouts.worker_cpus, max_concurrency=config.rollouts.concurrency + 1,  # and ``ready``
+            num_cpus=config.rollouts.worker_cpus,
+            max_concurrency=config.rollouts.concurrency + 1,  # and ``ready``
             scheduling_strategy="DEFAULT",  # outside a trainer's placement group
         )
         self._workers: dict[int, Any] = {}
@@ -62,7 +66,9 @@ class Crew:
 
     def ask(self, worker: int) -> None:
         """Ask for a sign of life."""
-        self._listen("beat", worker, self._workers[worker].beat.options(concurrency_group=_WATCH).remote())
+        self._listen(
+            "beat", worker, self._workers[worker].beat.options(concurrency_group=_WATCH).remote()
+        )
 
     def end(self, worker: int) -> None:
         ray.kill(self._workers.pop(worker))
@@ -80,5 +86,9 @@ class Crew:
         except Empty:
             return
 
-    def _listen(self, kind: Literal["ready", "landed", "beat"], number: int, reference: Any) -> None:
-        reference.future().add_done_callback(lambda answer: self._events.put(Event(kind, number, answer)))
+    def _listen(
+        self, kind: Literal["ready", "landed", "beat"], number: int, reference: Any
+    ) -> None:
+        reference.future().add_done_callback(
+            lambda answer: self._events.put(Event(kind, number, answer))
+        )

@@ -1,7 +1,8 @@
-"""Starting and stopping the Serve application of a run: gateway, model and retriever on one address.
+"""Starting and stopping the Serve application of a run: gateway, model and retriever on one
+address.
 
-What holds: the address answers when ``serve_application`` yields it; everything it started is gone afterwards; a
-taken port or a missing model is said before anything starts.
+What holds: the address answers when ``serve_application`` yields it; everything it started is gone
+afterwards; a taken port or a missing model is said before anything starts.
 """
 
 import contextlib
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 _NAME = "medr"
-_SEARCH_CPUS = 0.5  # a query is milliseconds of work; leaves room for a model and an agent worker on 2 CPUs
+_SEARCH_CPUS = (
+    0.5  # a query is milliseconds of work; leaves room for a model and an agent worker on 2 CPUs
+)
 _GATEWAY_REQUESTS = 10_000  # the gateway only waits; the model's queue is what refuses
 
 
@@ -39,7 +42,8 @@ class ServedApplication:
 
 
 def weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
-    """Model directories of a run by name: base, and sft and grpo where those stages have written theirs."""
+    """Model directories of a run by name: base, and sft and grpo where those stages have written
+    theirs."""
     found = {"base": str(model_path(config.models.policy))}
     for name in ("sft", "grpo"):
         if run.stage(name).exists("model/config.json"):
@@ -48,12 +52,15 @@ def weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, 
 
 
 def served_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
-    """Model directories by served name, ``serving.model_name`` first. Raises MedrError when its weights are absent."""
+    """Model directories by served name, ``serving.model_name`` first. Raises MedrError when its
+    weights are absent."""
     found = weights_directories(config, run)
     wanted = config.serving.weights
     if wanted not in found:
-        raise MedrError(f"{run.uri} has no {wanted} model yet: run `medr run --until {wanted}`, "
-                        f"or serve others with --set serving.weights={max(found, key=list(found).index)}")
+        raise MedrError(
+            f"{run.uri} has no {wanted} model yet: run `medr run --until {wanted}`, "
+            f"or serve others with --set serving.weights={max(found, key=list(found).index)}"
+        )
     return {config.serving.model_name: found[wanted], **found}
 
 
@@ -71,18 +78,24 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise MedrError(f"cannot listen on {host}:{port} ({error.strerror}): "
-                            "choose another with --set serving.port=PORT") from None
+            raise MedrError(
+                f"cannot listen on {host}:{port} ({error.strerror}): "
+                "choose another with --set serving.port=PORT"
+            ) from None
 
 
 @contextlib.contextmanager
 def serve_application(
-    config: PipelineConfig, run: RunDirectory, *, key: str | None = None,
+    config: PipelineConfig,
+    run: RunDirectory,
+    *,
+    key: str | None = None,
 ) -> Iterator[ServedApplication]:
     """Serve the run's models and index at ``serving.host`` and ``serving.port``; Ray must be up.
 
-    ``key`` is asked of every request; it defaults to the environment variable ``serving.api_key_env``.
-    Raises MedrError when the port is taken, a model is missing, or Serve already runs on this cluster.
+    ``key`` is asked of every request; it defaults to the environment variable
+    ``serving.api_key_env``. Raises MedrError when the port is taken, a model is missing, or Serve
+    already runs on this cluster.
     """
     from ray import serve
     from ray.serve.config import HTTPOptions
@@ -91,12 +104,18 @@ def serve_application(
     directories = served_directories(config, run)
     check_port(host, port)
     if serve.status().proxies:
-        raise MedrError("Ray Serve already runs on this cluster with an address of its own: "
-                        "`serve shutdown` ends it, or use another cluster")
+        raise MedrError(
+            "Ray Serve already runs on this cluster with an address of its own: "
+            "`serve shutdown` ends it, or use another cluster"
+        )
     gate = KeyGate.for_key(key or os.environ.get(config.serving.api_key_env))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     quiet: dict[str, object] = {"log_level": "WARNING", "enable_access_log": False}
-    serve.start(proxy_location="HeadOnly", http_options=HTTPOptions(host=host, port=port), logging_config=quiet)
+    serve.start(
+        proxy_location="HeadOnly",
+        http_options=HTTPOptions(host=host, port=port),
+        logging_config=quiet,
+    )
     try:
         _deploy(application(config, run, directories, gate), quiet)
         shown = f"[{host}]" if ":" in host else host
@@ -113,14 +132,22 @@ def _deploy(application: "Application", logging_config: dict[str, object]) -> No
         serve.run(application, name=_NAME, route_prefix="/", logging_config=logging_config)
     except RuntimeError as error:
         failed = serve.status().applications.get(_NAME)
-        said = [f"{name}: {one.message}" for name, one in failed.deployments.items() if one.message] if failed else []
+        said = (
+            [f"{name}: {one.message}" for name, one in failed.deployments.items() if one.message]
+            if failed
+            else []
+        )
         raise MedrError(f"the application did not start: {error} {' '.join(said)}") from error
 
 
 def application(
-    config: PipelineConfig, run: RunDirectory, directories: dict[str, str], gate: KeyGate,
+    config: PipelineConfig,
+    run: RunDirectory,
+    directories: dict[str, str],
+    gate: KeyGate,
 ) -> "Application":
-    """Gateway, model and retriever, bound but not running. ``directories`` are model directories by served name."""
+    """Gateway, model and retriever, bound but not running. ``directories`` are model directories by
+    served name."""
     from ray import serve
 
     from medr_ray.serving.gateway import Gateway
@@ -128,12 +155,15 @@ def application(
 
     serving = config.serving
     model = serve.deployment(
-        name="model", num_replicas=serving.replicas, max_queued_requests=serving.max_queued,
+        name="model",
+        num_replicas=serving.replicas,
+        max_queued_requests=serving.max_queued,
         max_ongoing_requests=2 * serving.max_batch,
         ray_actor_options={"num_cpus": serving.num_cpus, "num_gpus": serving.num_gpus},
     )(ModelReplica).bind(directories, config.engine, serving, config.models.trust_remote_code)
     gateway = serve.deployment(
-        name="gateway", max_ongoing_requests=_GATEWAY_REQUESTS, ray_actor_options={"num_cpus": 0})(Gateway)
+        name="gateway", max_ongoing_requests=_GATEWAY_REQUESTS, ray_actor_options={"num_cpus": 0}
+    )(Gateway)
     return gateway.bind(model, _search(config, run), gate, tuple(directories))
 
 
@@ -159,7 +189,13 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
         signal.signal(number, lambda *_: done.set())
     with ray_session(config.ray), serve_application(config, run_directory(config)) as served:
         variable = config.serving.api_key_env
-        locked = f"with the key in {variable}" if os.environ.get(variable) else f"without a key ({variable} is unset)"
-        console.print(f"serving {', '.join(served.models)} at {served.base_url} {locked}; end with Ctrl-C",
-                      highlight=False)
+        locked = (
+            f"with the key in {variable}"
+            if os.environ.get(variable)
+            else f"without a key ({variable} is unset)"
+        )
+        console.print(
+            f"serving {', '.join(served.models)} at {served.base_url} {locked}; end with Ctrl-C",
+            highlight=False,
+        )
         done.wait()

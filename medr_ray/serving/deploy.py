@@ -1,4 +1,5 @@
-"""The Serve application of a run for a Serve configuration file or a RayService: ``cluster/serve.yaml`` names it.
+"""The Serve application of a run for a Serve configuration file or a RayService:
+``cluster/serve.yaml`` names it.
 
 There it listens beyond loopback, so it is built only where the environment holds an API key.
 """
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 
 
 def build(arguments: Mapping[str, str]) -> "Application":
-    """The application of the run that ``arguments["config"]``, a YAML file, configures. Raises MedrError."""
+    """The application of the run that ``arguments["config"]``, a YAML file, configures. Raises
+    MedrError."""
     config = load_config(arguments["config"])
     variable = config.serving.api_key_env
     if not os.environ.get(variable):
-        raise ConfigError(f"{variable} is not set: a served model that others can reach needs a key")
+        raise ConfigError(
+            f"{variable} is not set: a served model that others can reach needs a key"
+        )
     run = run_directory(config)
-    return application(config, run, served_directories(config, run), KeyGate.from_environment(variable))
+    return application(
+        config, run, served_directories(config, run), KeyGate.from_environment(variable)
+    )

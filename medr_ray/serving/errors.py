@@ -1,14 +1,22 @@
-"""Errors as OpenAI clients expect them: ``{"error": {message, type, param, code}}`` under the right status."""
+"""Errors as OpenAI clients expect them: ``{"error": {message, type, param, code}}`` under the right
+status."""
 
 from typing import Any
 
 from medr_ray.core.errors import MedrError
 from medr_ray.serving.messages import Refusal
 
-_TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
+_TYPES = {
+    401: "authentication_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+}
 
 
-def envelope(status: int, message: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+def envelope(
+    status: int, message: str, code: str | None = None, param: str | None = None
+) -> dict[str, Any]:
     """The body of an error response."""
     kind = _TYPES.get(status, "invalid_request_error")
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
@@ -18,7 +26,11 @@ class HttpRefusal(MedrError):
     """A request that is answered with an error status."""
 
     def __init__(
-        self, status: int, message: str, code: str | None = None, param: str | None = None,
+        self,
+        status: int,
+        message: str,
+        code: str | None = None,
+        param: str | None = None,
         retry_after: int | None = None,
     ) -> None:
         super().__init__(message)

@@ -1,4 +1,5 @@
-"""The Serve ingress: the FastAPI application of ``http.py`` over handles to the model and the retriever."""
+"""The Serve ingress: the FastAPI application of ``http.py`` over handles to the model and the
+retriever."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -29,7 +30,9 @@ class _Chat:
         return done
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
-        items: DeploymentResponseGenerator[StreamItem] = self._handle.options(stream=True).stream.remote(job)  # type: ignore[assignment]
+        items: DeploymentResponseGenerator[StreamItem] = self._handle.options(
+            stream=True
+        ).stream.remote(job)  # type: ignore[assignment]
         try:
             async for item in items:
                 yield item
@@ -63,7 +66,11 @@ class Gateway:
     """Holds the digest of the key, never the key."""
 
     def __init__(
-        self, model: DeploymentHandle, search: DeploymentHandle | None, gate: KeyGate, names: Sequence[str],
+        self,
+        model: DeploymentHandle,
+        search: DeploymentHandle | None,
+        gate: KeyGate,
+        names: Sequence[str],
     ) -> None:
         self._model, self._search, self._gate, self._names = model, search, gate, names
 

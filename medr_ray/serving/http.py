@@ -1,7 +1,8 @@
 """The HTTP side as a FastAPI application over a chat backend and a search backend.
 
-What holds: every error has OpenAI's envelope; without the key nothing but ``/healthz`` answers; a stream that was
-refused is an ordinary error response, because the status is decided by the stream's first item.
+What holds: every error has OpenAI's envelope; without the key nothing but ``/healthz`` answers; a
+stream that was refused is an ordinary error response, because the status is decided by the stream's
+first item.
 """
 
 import json
@@ -45,7 +46,9 @@ class SearchBackend(Protocol):
         ...
 
 
-def build_http(chat: ChatBackend, search: SearchBackend | None, gate: KeyGate, models: Sequence[str]) -> FastAPI:
+def build_http(
+    chat: ChatBackend, search: SearchBackend | None, gate: KeyGate, models: Sequence[str]
+) -> FastAPI:
     """The application. ``models`` are the names that ``/v1/models`` lists."""
     app = FastAPI(title="medr_ray", docs_url="/docs", redoc_url=None)
     app.add_middleware(_Authorised, gate=gate)
@@ -65,7 +68,11 @@ class _Authorised:
         if scope["type"] == "http" and scope["path"] != "/healthz":
             headers = dict(scope["headers"])
             if not self._gate.admits(headers.get(b"authorization", b"").decode("latin-1")):
-                body = envelope(401, "missing or wrong API key: send Authorization: Bearer KEY", "invalid_api_key")
+                body = envelope(
+                    401,
+                    "missing or wrong API key: send Authorization: Bearer KEY",
+                    "invalid_api_key",
+                )
                 response = JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})
                 await response(scope, receive, send)
                 return
@@ -101,7 +108,9 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        return JSONResponse(envelope(500, f"the request failed: {type(error).__name__}", "internal_error"), 500)
+        return JSONResponse(
+            envelope(500, f"the request failed: {type(error).__name__}", "internal_error"), 500
+        )
 
 
 def _invalid(problems: Sequence[Any]) -> Response:
@@ -140,17 +149,24 @@ def _add_chat(app: FastAPI, chat: ChatBackend, models: Sequence[str]) -> None:
         return JSONResponse(completion_body(identity, created, request.model, done))
 
 
-async def _streamed(chat: ChatBackend, request: ChatRequest, identity: str, created: int) -> Response:
+async def _streamed(
+    chat: ChatBackend, request: ChatRequest, identity: str, created: int
+) -> Response:
     items = chat.stream(request.job())
     first = await anext(items)
     if isinstance(first, Refusal):
         raise HttpRefusal.of(first)
     events = _events(items, request, identity, created)
-    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+    return StreamingResponse(
+        events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
+    )
 
 
 async def _events(
-    items: AsyncIterator[StreamItem], request: ChatRequest, identity: str, created: int,
+    items: AsyncIterator[StreamItem],
+    request: ChatRequest,
+    identity: str,
+    created: int,
 ) -> AsyncIterator[str]:
     """Server-sent events. A failure after the start is an error event: the status is long sent."""
     yield _event(chunk_body(identity, created, request.model, {"role": "assistant", "content": ""}))
@@ -187,17 +203,33 @@ def _add_search(app: FastAPI, search: SearchBackend | None) -> None:
 
     @app.get("/v1/search")
     async def search_get(
-        query: str, results: int | None = None, sources: Annotated[list[str] | None, Query()] = None,
-        mode: str | None = None, since: int | None = None, until: int | None = None,
+        query: str,
+        results: int | None = None,
+        sources: Annotated[list[str] | None, Query()] = None,
+        mode: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
         types: Annotated[list[str] | None, Query()] = None,
     ) -> dict[str, Any]:
-        values = {"query": query, "results": results, "sources": sources, "mode": mode, "since": since,
-                  "until": until, "types": types}
+        values = {
+            "query": query,
+            "results": results,
+            "sources": sources,
+            "mode": mode,
+            "since": since,
+            "until": until,
+            "types": types,
+        }
         return await answer(SearchRequest.model_validate(values))
 
     @app.get("/v1/documents/{document_id:path}")
     async def document(document_id: str) -> dict[str, Any]:
         found = await backend().document(document_id)
         if found is None:
-            raise HttpRefusal(404, f"no document {document_id!r} in the index", "document_not_found", "document_id")
+            raise HttpRefusal(
+                404,
+                f"no document {document_id!r} in the index",
+                "document_not_found",
+                "document_id",
+            )
         return found

@@ -1,4 +1,5 @@
-"""The API key: required when the environment names one, held as a digest only, compared in constant time.
+"""The API key: required when the environment names one, held as a digest only, compared in constant
+time.
 
 What holds: the key itself leaves this process in no argument, log line or file.
 """
@@ -27,7 +28,9 @@ class KeyGate:
         return cls(_digest(key) if key else None)
 
     @classmethod
-    def from_environment(cls, variable: str, environment: Mapping[str, str] | None = None) -> "KeyGate":
+    def from_environment(
+        cls, variable: str, environment: Mapping[str, str] | None = None
+    ) -> "KeyGate":
         """The gate for ``$variable``; open when it is unset or empty."""
         return cls.for_key((os.environ if environment is None else environment).get(variable))
 
@@ -38,4 +41,4 @@ class KeyGate:
         header = authorization or ""
         if not header.lower().startswith(_SCHEME):
             return False
-        return hmac.compare_digest(_digest(header[len(_SCHEME):].strip()), self.digest)
+        return hmac.compare_digest(_digest(header[len(_SCHEME) :].strip()), self.digest)

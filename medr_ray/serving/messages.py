@@ -1,4 +1,5 @@
-"""What the gateway and a model replica say to each other: a chat job there, a completion or a refusal back.
+"""What the gateway and a model replica say to each other: a chat job there, a completion or a
+refusal back.
 
 Refusals travel as values, so that a wrong request never counts as a failing replica.
 """
@@ -23,7 +24,8 @@ class ChatJob:
 
 @dataclass(frozen=True)
 class Completion:
-    """The answer and its token counts; ends a stream with ``text`` "". ``finish_reason`` is stop or length."""
+    """The answer and its token counts; ends a stream with ``text`` "". ``finish_reason`` is stop or
+    length."""
 
     text: str
     prompt_tokens: int
@@ -33,7 +35,8 @@ class Completion:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request cannot be answered: HTTP status, OpenAI error code, message, and the parameter at fault."""
+    """Why a request cannot be answered: HTTP status, OpenAI error code, message, and the parameter
+    at fault."""
 
     status: int
     code: str

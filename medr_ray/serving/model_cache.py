@@ -1,7 +1,8 @@
-"""The models a replica may answer with: prompts rendered for each, engines loaded on first use, few kept.
+"""The models a replica may answer with: prompts rendered for each, engines loaded on first use, few
+kept.
 
-What holds: an engine is never put away while a request uses it; those who need a model that must first make room wait
-in the order they came, so a busy model cannot keep the others out.
+What holds: an engine is never put away while a request uses it; those who need a model that must
+first make room wait in the order they came, so a busy model cannot keep the others out.
 """
 
 import asyncio
@@ -29,15 +30,21 @@ class Prompter:
         self.context = int(settings.get("max_position_embeddings") or tokenizer.model_max_length)
 
     def encode(self, messages: Sequence[tuple[str, str]]) -> list[int]:
-        """The prompt's token ids, ending where the assistant speaks. Raises what the chat template raises."""
-        return self._renderer.start([{"role": role, "content": content} for role, content in messages])
+        """The prompt's token ids, ending where the assistant speaks. Raises what the chat template
+        raises."""
+        return self._renderer.start(
+            [{"role": role, "content": content} for role, content in messages]
+        )
 
 
 class ModelShelf:
     """``directories`` maps served names to model directories; several names may share one."""
 
     def __init__(
-        self, directories: Mapping[str, str], load: Callable[[Path], BatchEngine], keep: int,
+        self,
+        directories: Mapping[str, str],
+        load: Callable[[Path], BatchEngine],
+        keep: int,
         trust_remote_code: bool = False,
     ) -> None:
         self._directories = dict(directories)
@@ -45,7 +52,9 @@ class ModelShelf:
         self._loaded: OrderedDict[str, EngineLoop] = OrderedDict()
         self._users: Counter[str] = Counter()
         self._door, self._free = asyncio.Lock(), asyncio.Event()
-        self._prompters = {one: Prompter(Path(one), trust_remote_code) for one in set(self._directories.values())}
+        self._prompters = {
+            one: Prompter(Path(one), trust_remote_code) for one in set(self._directories.values())
+        }
 
     def __contains__(self, name: str) -> bool:
         return name in self._directories
@@ -87,7 +96,8 @@ class ModelShelf:
             self._free.set()
 
     async def _make_room(self) -> None:
-        """Put away the least recently used engine nobody uses, until there is room; waits for one to be free."""
+        """Put away the least recently used engine nobody uses, until there is room; waits for one
+        to be free."""
         while len(self._loaded) >= self._keep:
             idle = next((one for one in self._loaded if not self._users[one]), None)
             if idle is None:

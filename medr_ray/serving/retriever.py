@@ -1,4 +1,5 @@
-"""A replica of the retriever: ranked hits for a query, and documents by id, as plain dictionaries."""
+"""A replica of the retriever: ranked hits for a query, and documents by id, as plain
+dictionaries."""
 
 import asyncio
 import functools
@@ -12,7 +13,8 @@ from medr_ray.serving.schemas import SearchRequest
 
 
 class SearchReplica:
-    """Opens the index once; searches run one at a time in a thread, so that the replica always answers."""
+    """Opens the index once; searches run one at a time in a thread, so that the replica always
+    answers."""
 
     def __init__(self, index: Directory, retrieval: RetrievalConfig, models: ModelsConfig) -> None:
         from medr_ray.retrieval.retriever import Retriever
@@ -21,7 +23,8 @@ class SearchReplica:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="retriever")
 
     async def search(self, request: SearchRequest) -> list[dict[str, Any]]:
-        """Hits in rank order: the fields of ``retrieval.retriever.Hit``, how the score came about included."""
+        """Hits in rank order: the fields of ``retrieval.retriever.Hit``, how the score came about
+        included."""
         loop = asyncio.get_running_loop()
         find = functools.partial(self._retriever.search, **dict(request))
         hits = await loop.run_in_executor(self._thread, find)
@@ -30,5 +33,6 @@ class SearchReplica:
     async def document(self, document_id: str) -> dict[str, Any] | None:
         """A document with its text, None where the index has no such id."""
         found = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._retriever.document, document_id)
+            self._thread, self._retriever.document, document_id
+        )
         return None if found is None else asdict(found)

@@ -1,7 +1,7 @@
 """Requests and responses of the HTTP side, in OpenAI's shapes for chat and in our own for search.
 
-What holds: a parameter that is accepted has its effect; one that would be ignored is refused (unless its value asks
-for what happens anyway, as SDKs send ``top_p: 1``).
+What holds: a parameter that is accepted has its effect; one that would be ignored is refused
+(unless its value asks for what happens anyway, as SDKs send ``top_p: 1``).
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,17 @@ from medr_ray.retrieval.authority import KINDS
 from medr_ray.serving.messages import ChatJob, Completion
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {  # values that ask for nothing
-    "n": (1,), "top_p": (1,), "presence_penalty": (0,), "frequency_penalty": (0,), "logprobs": (False,),
-    "tools": ([],), "tool_choice": ("none", "auto"), "logit_bias": ({},), "response_format": ({"type": "text"},),
-    "parallel_tool_calls": (True, False), "store": (False,),
+    "n": (1,),
+    "top_p": (1,),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "logprobs": (False,),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "logit_bias": ({},),
+    "response_format": ({"type": "text"},),
+    "parallel_tool_calls": (True, False),
+    "store": (False,),
 }
 _LABELS = ("user", "metadata")  # name the caller, and change no answer
 SearchMode = Literal["text", "vector", "hybrid"]
@@ -37,7 +45,11 @@ class ChatMessage(BaseModel):
     content: str | list[TextPart]
 
     def as_pair(self) -> tuple[str, str]:
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        text = (
+            self.content
+            if isinstance(self.content, str)
+            else "".join(part.text for part in self.content)
+        )
         return ("system" if self.role == "developer" else self.role), text
 
 
@@ -85,14 +97,20 @@ class ChatRequest(BaseModel):
         return texts
 
     def job(self) -> ChatJob:
-        limit = self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+        limit = (
+            self.max_completion_tokens
+            if self.max_completion_tokens is not None
+            else self.max_tokens
+        )
         messages = tuple(message.as_pair() for message in self.messages)
-        return ChatJob(self.model, messages, limit, self.temperature, tuple(self.stop or ()), self.seed)
+        return ChatJob(
+            self.model, messages, limit, self.temperature, tuple(self.stop or ()), self.seed
+        )
 
 
 class SearchRequest(BaseModel):
-    """``POST /v1/search``; ``results`` and ``mode`` default to the configuration, ``sources`` and ``types`` (kinds of
-    evidence) to all; ``since`` and ``until`` are years, inclusive."""
+    """``POST /v1/search``; ``results`` and ``mode`` default to the configuration, ``sources`` and
+    ``types`` (kinds of evidence) to all; ``since`` and ``until`` are years, inclusive."""
 
     model_config = ConfigDict(extra="forbid")
     query: str = Field(min_length=1, max_length=4000)
@@ -114,33 +132,61 @@ class SearchRequest(BaseModel):
 
 def usage_of(done: Completion) -> dict[str, int]:
     total = done.prompt_tokens + done.output_tokens
-    return {"prompt_tokens": done.prompt_tokens, "completion_tokens": done.output_tokens, "total_tokens": total}
+    return {
+        "prompt_tokens": done.prompt_tokens,
+        "completion_tokens": done.output_tokens,
+        "total_tokens": total,
+    }
 
 
 def completion_body(identity: str, created: int, model: str, done: Completion) -> dict[str, Any]:
     """The response of a request that does not stream."""
     message = {"role": "assistant", "content": done.text, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": done.finish_reason}
-    return {"id": identity, "object": "chat.completion", "created": created, "model": model, "choices": [choice],
-            "usage": usage_of(done)}
+    return {
+        "id": identity,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [choice],
+        "usage": usage_of(done),
+    }
 
 
 def chunk_body(
-    identity: str, created: int, model: str, delta: dict[str, Any], finish: str | None = None,
+    identity: str,
+    created: int,
+    model: str,
+    delta: dict[str, Any],
+    finish: str | None = None,
 ) -> dict[str, Any]:
     """One server-sent event of a stream."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-    return {"id": identity, "object": "chat.completion.chunk", "created": created, "model": model,
-            "choices": [choice]}
+    return {
+        "id": identity,
+        "object": "chat.completion.chunk",
+        "created": created,
+        "model": model,
+        "choices": [choice],
+    }
 
 
 def usage_chunk(identity: str, created: int, model: str, done: Completion) -> dict[str, Any]:
     """The last event of a stream that asked for its usage."""
-    return {"id": identity, "object": "chat.completion.chunk", "created": created, "model": model, "choices": [],
-            "usage": usage_of(done)}
+    return {
+        "id": identity,
+        "object": "chat.completion.chunk",
+        "created": created,
+        "model": model,
+        "choices": [],
+        "usage": usage_of(done),
+    }
 
 
 def model_list(names: Sequence[str], created: int) -> dict[str, Any]:
     """The response of ``GET /v1/models``."""
-    models = [{"id": name, "object": "model", "created": created, "owned_by": "medr_ray"} for name in names]
+    models = [
+        {"id": name, "object": "model", "created": created, "owned_by": "medr_ray"}
+        for name in names
+    ]
     return {"object": "list", "data": models}

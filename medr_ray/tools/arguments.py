@@ -1,4 +1,5 @@
-"""A tool call's arguments against its JSON schema; every failure is a ToolError that names the argument."""
+"""A tool call's arguments against its JSON schema; every failure is a ToolError that names the
+argument."""
 
 import difflib
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ _NO_OTHERS: Registry[Any] = Registry()  # a schema's references to addresses are
 
 
 def check_arguments(tool: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Raises ToolError for an unknown argument (with the nearest known one), a missing one, or a wrong value."""
+    """Raises ToolError for an unknown argument (with the nearest known one), a missing one, or a
+    wrong value."""
     properties = schema.get("properties", {})
     for name in arguments:
         if name not in properties and not schema.get("additionalProperties"):
@@ -26,14 +28,20 @@ def check_arguments(tool: str, schema: Mapping[str, Any], arguments: Mapping[str
         raise ToolError(f"{tool}: the argument {where!r} is wrong: {said[:200]}")
 
 
-def _mistakes(tool: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _mistakes(
+    tool: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     """(argument, what is wrong with it), by argument."""
     validator = Draft202012Validator(schema, registry=_NO_OTHERS)
     try:
-        errors = [([str(part) for part in error.absolute_path], error.message)
-                  for error in validator.iter_errors(dict(arguments))]
+        errors = [
+            ([str(part) for part in error.absolute_path], error.message)
+            for error in validator.iter_errors(dict(arguments))
+        ]
     except (Unresolvable, RecursionError) as error:
-        raise ToolError(f"{tool} cannot be called: its schema refers to what it does not hold ({error})") from error
+        raise ToolError(
+            f"{tool} cannot be called: its schema refers to what it does not hold ({error})"
+        ) from error
     return [(".".join(path), said) for path, said in sorted(errors)]
 
 

@@ -1,4 +1,5 @@
-"""What an agent can call: a name, a JSON schema and an asynchronous call that answers with text or a ToolError."""
+"""What an agent can call: a name, a JSON schema and an asynchronous call that answers with text or
+a ToolError."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,16 +10,17 @@ TOOL_NAME = r"[A-Za-z0-9_-]{1,64}"  # what OpenAI-compatible endpoints take as a
 
 @dataclass(frozen=True)
 class ToolResult:
-    """``text`` is shown to the agent, ``documents`` are the ids it came from (for evidence checks and lineage)."""
+    """``text`` is shown to the agent, ``documents`` are the ids it came from (for evidence checks
+    and lineage)."""
 
     text: str
     documents: tuple[str, ...] = ()
 
 
 class Tool(Protocol):
-    """A tool. ``parameters`` is the JSON schema of its arguments object; unknown or missing arguments and failures
-    raise ToolError with a message meant for the agent. A tool may also offer ``async prepare()``, awaited once before
-    an episode, and be ``PerEpisode``."""
+    """A tool. ``parameters`` is the JSON schema of its arguments object; unknown or missing
+    arguments and failures raise ToolError with a message meant for the agent. A tool may also offer
+    ``async prepare()``, awaited once before an episode, and be ``PerEpisode``."""
 
     name: str
     description: str

@@ -1,4 +1,5 @@
-"""``medical_search``: documents by relevance and clinical authority, Score(d, q) = λ Rel + (1 - λ) Auth."""
+"""``medical_search``: documents by relevance and clinical authority, Score(d, q) = λ Rel + (1 - λ)
+Auth."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,30 +13,44 @@ from medr_ray.tools.base import ToolResult
 from medr_ray.tools.search import QUERY, Searcher, asked, blocking_search
 
 _HELD = {  # what an agent finds in each source
-    PUBMED: "articles", HPO: "disease records", FDA_LABELS: "drug labels", FDA_APPROVALS: "drug approvals",
-    TRIALS: "registered trials", LIVERTOX: "liver toxicity of drugs",
+    PUBMED: "articles",
+    HPO: "disease records",
+    FDA_LABELS: "drug labels",
+    FDA_APPROVALS: "drug approvals",
+    TRIALS: "registered trials",
+    LIVERTOX: "liver toxicity of drugs",
 }
-_DESCRIPTION = ("Search with clinical authority: guidelines, trials and reviews rank above case reports. "
-                "The source is {}.")
+_DESCRIPTION = (
+    "Search with clinical authority: guidelines, trials and reviews rank above case reports. "
+    "The source is {}."
+)
 _YEARS = (1700, 2200)  # four digits, and not a date or a count
 
 
 class MedicalSearchTool:
-    """Search that prefers guidelines, trials and well-placed journals. ``source``, ``since``, ``until`` and ``type``
-    narrow it: to one source, to years of publication, to one kind of evidence."""
+    """Search that prefers guidelines, trials and well-placed journals. ``source``, ``since``,
+    ``until`` and ``type`` narrow it: to one source, to years of publication, to one kind of
+    evidence."""
 
     name = "medical_search"
 
-    def __init__(self, searcher: Searcher, observation_chars: int, sources: Sequence[str] = (PUBMED, HPO)) -> None:
+    def __init__(
+        self, searcher: Searcher, observation_chars: int, sources: Sequence[str] = (PUBMED, HPO)
+    ) -> None:
         self._searcher, self._chars = searcher, observation_chars
-        self.description = _DESCRIPTION.format(" or ".join(f"{one} ({_HELD[one]})" for one in sources))
+        self.description = _DESCRIPTION.format(
+            " or ".join(f"{one} ({_HELD[one]})" for one in sources)
+        )
         self.parameters: Mapping[str, Any] = _parameters(sources)
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """The hits as text; raises ToolError for wrong arguments, InfrastructureError when the index fails."""
+        """The hits as text; raises ToolError for wrong arguments, InfrastructureError when the
+        index fails."""
         check_arguments(self.name, self.parameters, arguments)
         query, narrowed = asked(self.name, arguments), _narrowed(arguments)
-        return await blocking_search(self.name, lambda: self._searcher.medical_search(query, **narrowed), self._chars)
+        return await blocking_search(
+            self.name, lambda: self._searcher.medical_search(query, **narrowed), self._chars
+        )
 
 
 def make(config: PipelineConfig, searcher: Searcher) -> MedicalSearchTool:
@@ -53,10 +68,21 @@ def _parameters(sources: Sequence[str]) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "query": QUERY,
-            "source": {"type": "string", "enum": list(sources), "description": "keep only this source"},
+            "source": {
+                "type": "string",
+                "enum": list(sources),
+                "description": "keep only this source",
+            },
             "since": {**year, "description": "keep only what was published in this year or later"},
-            "until": {**year, "description": "keep only what was published in this year or earlier"},
-            "type": {"type": "string", "enum": list(KINDS), "description": "keep only this kind of evidence"},
+            "until": {
+                **year,
+                "description": "keep only what was published in this year or earlier",
+            },
+            "type": {
+                "type": "string",
+                "enum": list(KINDS),
+                "description": "keep only this kind of evidence",
+            },
         },
         "required": ["query"],
         "additionalProperties": False,
@@ -67,6 +93,12 @@ def _narrowed(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The filters as a searcher takes them; ToolError for years that exclude each other."""
     since, until = arguments.get("since"), arguments.get("until")
     if since is not None and until is not None and since > until:
-        raise ToolError(f"medical_search: the argument 'since' ({since}) is later than 'until' ({until})")
-    return {"sources": [arguments["source"]] if "source" in arguments else None, "since": since, "until": until,
-            "types": [arguments["type"]] if "type" in arguments else None}
+        raise ToolError(
+            f"medical_search: the argument 'since' ({since}) is later than 'until' ({until})"
+        )
+    return {
+        "sources": [arguments["source"]] if "source" in arguments else None,
+        "since": since,
+        "until": until,
+        "types": [arguments["type"]] if "type" in arguments else None,
+    }

@@ -1,4 +1,5 @@
-"""Search results as the agent reads them: one line per hit, whole lines only, within a number of characters.
+"""Search results as the agent reads them: one line per hit, whole lines only, within a number of
+characters.
 
 What is known to be missing from the results follows as notes.
 """
@@ -26,9 +27,11 @@ class Found(Protocol):
 
 
 def render_hits(hits: Sequence[Found], chars: int, notes: Sequence[str] = ()) -> ToolResult:
-    """``[1] title (document id): snippet`` per hit, as many whole lines as fit into ``chars`` beside the ``notes``.
+    """``[1] title (document id): snippet`` per hit, as many whole lines as fit into ``chars``
+    beside the ``notes``.
 
-    A first line that is too long alone is cut after a word. ``documents`` are the ids of the lines shown.
+    A first line that is too long alone is cut after a word. ``documents`` are the ids of the lines
+    shown.
     """
     told = [_cut(" ".join(f"Note: {note}".split()), chars // 4) for note in notes[:_NOTES]]
     lines: list[str] = []
@@ -49,5 +52,7 @@ def render_hits(hits: Sequence[Found], chars: int, notes: Sequence[str] = ()) ->
 def _cut(line: str, chars: int) -> str:
     if len(line) <= chars:
         return line
-    head, _, _ = line[:chars].rpartition(" ") if line[chars:chars + 1] != " " else (line[:chars], "", "")
+    head, _, _ = (
+        line[:chars].rpartition(" ") if line[chars : chars + 1] != " " else (line[:chars], "", "")
+    )
     return (head or line[: chars - 1])[: chars - 1].rstrip() + "…"

@@ -1,8 +1,9 @@
 """``read``: a page or a found document, and what it says about a goal, quoted word for word.
 
-Pages come over http(s) from the public internet only (see ``reading``); documents of the index by their ids. What is
-returned is always quoted text with its source: data for the agent, never an instruction to it. With a publication
-cut-off a page that states no date, or a later one, is not read.
+Pages come over http(s) from the public internet only (see ``reading``); documents of the index by
+their ids. What is returned is always quoted text with its source: data for the agent, never an
+instruction to it. With a publication cut-off a page that states no date, or a later one, is not
+read.
 """
 
 import datetime
@@ -53,22 +54,42 @@ class ReadTool:
     parameters: Mapping[str, Any] = {
         "type": "object",
         "properties": {
-            "url": {"type": "string", "minLength": 1, "maxLength": 2048,
-                    "description": "an http or https address, or the id of a found document"},
-            "goal": {"type": "string", "minLength": 1, "maxLength": 1000, "description": "what to find out"},
+            "url": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 2048,
+                "description": "an http or https address, or the id of a found document",
+            },
+            "goal": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 1000,
+                "description": "what to find out",
+            },
         },
         "required": ["url", "goal"],
         "additionalProperties": False,
     }
 
     def __init__(
-        self, limits: ReadConfig, quoter: Quoter, shelf: Shelf | None, chars: int,
+        self,
+        limits: ReadConfig,
+        quoter: Quoter,
+        shelf: Shelf | None,
+        chars: int,
         before: datetime.date | None = None,
     ) -> None:
-        self._limits, self._quoter, self._shelf, self._chars, self._before = limits, quoter, shelf, chars, before
+        self._limits, self._quoter, self._shelf, self._chars, self._before = (
+            limits,
+            quoter,
+            shelf,
+            chars,
+            before,
+        )
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """Quotes with their source; raises ToolError for wrong arguments and whatever cannot be read."""
+        """Quotes with their source; raises ToolError for wrong arguments and whatever cannot be
+        read."""
         check_arguments(self.name, self.parameters, arguments)
         url, goal = arguments["url"].strip().removeprefix(WEB), arguments["goal"]
         if "://" in url:
@@ -81,13 +102,21 @@ class ReadTool:
         if self._before is not None and not "" < text.date < self._before.isoformat():
             raise ToolError(f"read: {url[:200]} is not known to be published before {self._before}")
         about = ", ".join(filter(None, (page.url, text.date, text.note)))
-        return await self._quoted(f"{WEB}{page.url}", f"{text.title or 'Untitled'} ({about})", goal, text.text)
+        return await self._quoted(
+            f"{WEB}{page.url}", f"{text.title or 'Untitled'} ({about})", goal, text.text
+        )
 
     async def _document(self, document_id: str, goal: str) -> ToolResult:
         shelf = self._shelf
-        found = None if shelf is None else await of_index(self.name, lambda: shelf.document(document_id))
+        found = (
+            None
+            if shelf is None
+            else await of_index(self.name, lambda: shelf.document(document_id))
+        )
         if found is None:
-            raise ToolError(f"read: {document_id[:100]!r} is neither an http address nor the id of a found document")
+            raise ToolError(
+                f"read: {document_id[:100]!r} is neither an http address nor the id of a found document"
+            )
         return await self._quoted(document_id, f"{found.title} ({document_id})", goal, found.text)
 
     async def _quoted(self, document_id: str, heading: str, goal: str, text: str) -> ToolResult:
@@ -95,7 +124,9 @@ class ReadTool:
         quotes = await self._quoter.quotes(goal, text)
         if not quotes:
             said = f"{heading}\nNo word of the goal is in it. It begins:"
-            opening = cut(" ".join(text[: self._chars].split()), max(self._chars - len(said), _LEAST))
+            opening = cut(
+                " ".join(text[: self._chars].split()), max(self._chars - len(said), _LEAST)
+            )
             return ToolResult(f'{said} "{opening}"', (document_id,))
         lines = [heading]
         for number, quote in enumerate(quotes, 1):
@@ -110,7 +141,9 @@ def make(config: PipelineConfig, searcher: Searcher) -> ReadTool:
     """The tool over the web and over the documents of ``searcher``, where it keeps any."""
     limits = config.tools.read
     shelf = searcher if isinstance(searcher, Shelf) else None
-    return ReadTool(limits, _quoter(config), shelf, config.agent.observation_chars, config.tools.before)
+    return ReadTool(
+        limits, _quoter(config), shelf, config.agent.observation_chars, config.tools.before
+    )
 
 
 def _quoter(config: PipelineConfig) -> Quoter:

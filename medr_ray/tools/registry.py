@@ -1,8 +1,9 @@
 """Tools by the names the configuration uses.
 
-A name in ``agent.tools`` is one of the built-in tools, ``mcp:<server>`` (every tool of a foreign server in
-``tools.mcp``), or ``package.module:object``: a typed function (see ``tools.schema``), a Tool, or a factory
-``make(config, searcher)`` of one. Modules are imported when one of their tools is asked for.
+A name in ``agent.tools`` is one of the built-in tools, ``mcp:<server>`` (every tool of a foreign
+server in ``tools.mcp``), or ``package.module:object``: a typed function (see ``tools.schema``), a
+Tool, or a factory ``make(config, searcher)`` of one. Modules are imported when one of their tools
+is asked for.
 """
 
 import difflib
@@ -35,16 +36,18 @@ _FACTORY = ["config", "searcher"]  # the arguments by which a factory is known
 
 @dataclass(frozen=True)
 class Toolbox:
-    """An agent's tools, and the weight of a word in their index: what a tool policy looks at. A cassette does not hold
-    the latter, so there is none under one: recorded and replayed, an agent is told the same."""
+    """An agent's tools, and the weight of a word in their index: what a tool policy looks at. A
+    cassette does not hold the latter, so there is none under one: recorded and replayed, an agent
+    is told the same."""
 
     tools: list[Tool]
     rarity: Callable[[str], float] | None = None
 
 
 def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:
-    """The agent's tools over the index in this directory and the live sources beside it, where there are any, without
-    what came after the cut-off. The index is left alone where a cassette answers in its place.
+    """The agent's tools over the index in this directory and the live sources beside it, where
+    there are any, without what came after the cut-off. The index is left alone where a cassette
+    answers in its place.
 
     Raises ConfigError as ``build_tools`` does, and what ``Retriever.open`` raises.
     """
@@ -59,10 +62,11 @@ def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:
 
 
 def build_tools(config: PipelineConfig, searcher: Searcher) -> list[Tool]:
-    """The tools named in ``agent.tools``, in order, over one searcher; recorded where ``tools.cassette`` says so.
+    """The tools named in ``agent.tools``, in order, over one searcher; recorded where
+    ``tools.cassette`` says so.
 
-    Raises ConfigError for a name that is no tool, a module that cannot be imported, and two tools of one name;
-    InfrastructureError when a foreign server is out of reach.
+    Raises ConfigError for a name that is no tool, a module that cannot be imported, and two tools
+    of one name; InfrastructureError when a foreign server is out of reach.
     """
     if config.tools.cassette.mode == "replay":
         return open_cassette(config).tools(config.agent.tools)
@@ -91,8 +95,10 @@ def _foreign(server: str, config: PipelineConfig) -> list[Tool]:
 
     if server not in config.tools.mcp:
         near = difflib.get_close_matches(server, config.tools.mcp, n=1, cutoff=0.0)
-        raise ConfigError(f"agent.tools: tools.mcp has no server {server!r}: "
-                          + (f"did you mean {near[0]!r}?" if near else "it is empty"))
+        raise ConfigError(
+            f"agent.tools: tools.mcp has no server {server!r}: "
+            + (f"did you mean {near[0]!r}?" if near else "it is empty")
+        )
     return foreign_tools(server, config.tools.mcp[server])
 
 
@@ -104,12 +110,16 @@ def _loaded(target: str) -> Any:
     except MedrError:
         raise
     except Exception as error:  # a module may fail in any way while it is imported
-        raise ConfigError(f"agent.tools: {target}: {module_name} cannot be imported: "
-                          f"{type(error).__name__}: {error}") from error
+        raise ConfigError(
+            f"agent.tools: {target}: {module_name} cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if not hasattr(module, attribute):
         near = difflib.get_close_matches(attribute, vars(module), n=1)
-        raise ConfigError(f"agent.tools: {target}: {module_name} has no {attribute!r}"
-                          + (f": did you mean {near[0]!r}?" if near else ""))
+        raise ConfigError(
+            f"agent.tools: {target}: {module_name} has no {attribute!r}"
+            + (f": did you mean {near[0]!r}?" if near else "")
+        )
     return getattr(module, attribute)
 
 
@@ -118,7 +128,9 @@ def _made(target: str, found: Any, config: PipelineConfig, searcher: Searcher) -
     if _is_tool(found):
         return found
     if not callable(found):
-        raise ConfigError(f"agent.tools: {target} is neither a function nor a tool, but {type(found).__name__}")
+        raise ConfigError(
+            f"agent.tools: {target} is neither a function nor a tool, but {type(found).__name__}"
+        )
     if list(inspect.signature(found).parameters) != _FACTORY:
         return from_function(found)
     made = found(config, searcher)
@@ -136,4 +148,6 @@ def _check_names(names: list[str]) -> None:
         if count > 1:
             raise ConfigError(f"agent.tools: {count} tools are named {name!r}: keep one")
         if not re.fullmatch(TOOL_NAME, name):
-            raise ConfigError(f"agent.tools: {name!r} is no name for a tool: 1 to 64 of A-Z a-z 0-9 _ -")
+            raise ConfigError(
+                f"agent.tools: {name!r} is no name for a tool: 1 to 64 of A-Z a-z 0-9 _ -"
+            )

@@ -16,9 +16,10 @@ A user adds a tool in ten lines, in any module that the workers can import::
 
 and selects it by ``agent.tools: [search, "my_package.tools:dose"]``.
 
-What holds: wrong arguments never reach the function, and the ToolError names the argument; a function that is not
-asynchronous runs in a thread, so that other rollouts go on; what it raises is a ToolError with the type and the message
-(the traceback is logged), but the errors of ``core.errors`` keep their meaning.
+What holds: wrong arguments never reach the function, and the ToolError names the argument; a
+function that is not asynchronous runs in a thread, so that other rollouts go on; what it raises is
+a ToolError with the type and the message (the traceback is logged), but the errors of
+``core.errors`` keep their meaning.
 """
 
 import functools
@@ -42,9 +43,12 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 class FunctionTool:
-    """The tool of a function; made by ``tool`` or ``from_function``. It can still be called as the function it was."""
+    """The tool of a function; made by ``tool`` or ``from_function``. It can still be called as the
+    function it was."""
 
-    def __init__(self, function: Callable[..., Any], name: str, description: str, model: type[BaseModel]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, description: str, model: type[BaseModel]
+    ) -> None:
         self._function, self._model, self._threads = function, model, Threads()
         self.name, self.description = name, description
         self.parameters: Mapping[str, Any] = _parameters(model)
@@ -53,14 +57,19 @@ class FunctionTool:
         return self._function(*args, **kwargs)
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """What the function answers; raises ToolError for wrong arguments and for what the function raises."""
+        """What the function answers; raises ToolError for wrong arguments and for what the function
+        raises."""
         check_arguments(self.name, self.parameters, arguments)
         answer = await self._run(self._values(arguments))
         if isinstance(answer, str):
             return ToolResult(answer)
         if isinstance(answer, ToolResult):
             return answer
-        _LOG.error("the tool %s returned %s instead of a str or a ToolResult", self.name, type(answer).__name__)
+        _LOG.error(
+            "the tool %s returned %s instead of a str or a ToolResult",
+            self.name,
+            type(answer).__name__,
+        )
         raise ToolError(f"{self.name} has no answer: it returned {type(answer).__name__}, not text")
 
     def _values(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +79,9 @@ class FunctionTool:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise ToolError(f"{self.name}: the argument {where!r} is wrong: {first['msg']}") from None
+            raise ToolError(
+                f"{self.name}: the argument {where!r} is wrong: {first['msg']}"
+            ) from None
         return {name: getattr(given, name) for name in self._model.model_fields}
 
     async def _run(self, values: dict[str, Any]) -> Any:
@@ -86,18 +97,22 @@ class FunctionTool:
 
 
 def from_function(function: Callable[..., Any]) -> FunctionTool:
-    """The tool of a typed function with a docstring: str, int, float, bool, Literal, list, Optional and what else
-    pydantic reads, defaults, ``Annotated[..., Field(description=, ge=, le=, max_length=)]``. It returns a str or a
-    ToolResult.
+    """The tool of a typed function with a docstring: str, int, float, bool, Literal, list, Optional
+    and what else pydantic reads, defaults, ``Annotated[..., Field(description=, ge=, le=,
+    max_length=)]``. It returns a str or a ToolResult.
 
     Raises ConfigError for a function that does not say enough.
     """
     name = getattr(function, "__name__", "")
     if not re.fullmatch(TOOL_NAME, name):
-        raise ConfigError(f"{name!r} is no name for a tool: define a function (def) named in A-Z a-z 0-9 _")
+        raise ConfigError(
+            f"{name!r} is no name for a tool: define a function (def) named in A-Z a-z 0-9 _"
+        )
     described = inspect.cleandoc(function.__doc__ or "").split("\n\n", 1)[0]
     if not described:
-        raise ConfigError(f"the tool {name} has no docstring: say in it what the tool is for, the agent reads it")
+        raise ConfigError(
+            f"the tool {name} has no docstring: say in it what the tool is for, the agent reads it"
+        )
     return FunctionTool(function, name, " ".join(described.split()), _model(name, function))
 
 
@@ -109,13 +124,17 @@ def _model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except NameError as error:
-        raise ConfigError(f"the tool {name}: {error}: its types must be known where it is defined") from error
+        raise ConfigError(
+            f"the tool {name}: {error}: its types must be known where it is defined"
+        ) from error
     if hints.pop("return", str) not in (str, ToolResult):
         raise ConfigError(f"the tool {name} must return str or ToolResult")
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in _NAMED:
-            raise ConfigError(f"the tool {name}: {parameter} has no name to call it by: list the arguments one by one")
+            raise ConfigError(
+                f"the tool {name}: {parameter} has no name to call it by: list the arguments one by one"
+            )
         if parameter.name not in hints:
             raise ConfigError(f"the tool {name}: the argument {parameter.name!r} has no type")
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
@@ -131,7 +150,9 @@ def _parameters(model: type[BaseModel]) -> dict[str, Any]:
     try:
         schema = model.model_json_schema()
     except PydanticUserError as error:
-        raise ConfigError(f"the tool {model.__name__}: an argument has no JSON schema: {error}") from error
+        raise ConfigError(
+            f"the tool {model.__name__}: an argument has no JSON schema: {error}"
+        ) from error
     untitled = _untitled(schema)
     return {"type": "object", "properties": {}, **untitled}
 
@@ -145,4 +166,6 @@ def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
     for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
         if key in kept:
             kept[key] = [_untitled(one) for one in kept[key]]
-    return kept | {key: _untitled(kept[key]) for key in ("items",) if isinstance(kept.get(key), dict)}
+    return kept | {
+        key: _untitled(kept[key]) for key in ("items",) if isinstance(kept.get(key), dict)
+    }

@@ -1,4 +1,5 @@
-"""``search``: the most relevant documents of every source, or of the web where ``tools.web.provider`` names one."""
+"""``search``: the most relevant documents of every source, or of the web where
+``tools.web.provider`` names one."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,24 +16,32 @@ _MAX_QUERY = 1000  # characters; a longer query is a pasted text, not a search
 QUERY = {"type": "string", "maxLength": _MAX_QUERY, "description": "what to look for"}
 T = TypeVar("T")
 _THREADS = Threads()
-_CORPUS = "Search the medical literature and the disease records; returns the most relevant passages."
+_CORPUS = (
+    "Search the medical literature and the disease records; returns the most relevant passages."
+)
 _WEB = "Search the web; returns the most relevant pages with their addresses."
 
 
 class Searcher(Protocol):
-    """What searches for the tools: ``retrieval.retriever.Retriever``, live sources, both together, the web. The calls
-    block; their results may carry ``notes`` on what is missing (``retrieval.live.annotated_results``)."""
+    """What searches for the tools: ``retrieval.retriever.Retriever``, live sources, both together,
+    the web. The calls block; their results may carry ``notes`` on what is missing
+    (``retrieval.live.annotated_results``)."""
 
     def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[Found]:
         """Hits by relevance."""
         ...
 
     def medical_search(
-        self, query: str, *, sources: Sequence[str] | None = None, since: int | None = None, until: int | None = None,
+        self,
+        query: str,
+        *,
+        sources: Sequence[str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
         types: Sequence[str] | None = None,
     ) -> Sequence[Found]:
-        """Hits by relevance and clinical authority. ``since`` and ``until`` are years, inclusive; ``types`` kinds of
-        evidence (``retrieval.authority.KINDS``)."""
+        """Hits by relevance and clinical authority. ``since`` and ``until`` are years, inclusive;
+        ``types`` kinds of evidence (``retrieval.authority.KINDS``)."""
         ...
 
 
@@ -41,14 +50,20 @@ class SearchTool:
 
     name = "search"
     parameters: Mapping[str, Any] = {
-        "type": "object", "properties": {"query": QUERY}, "required": ["query"], "additionalProperties": False,
+        "type": "object",
+        "properties": {"query": QUERY},
+        "required": ["query"],
+        "additionalProperties": False,
     }
 
-    def __init__(self, searcher: Searcher, observation_chars: int, description: str = _CORPUS) -> None:
+    def __init__(
+        self, searcher: Searcher, observation_chars: int, description: str = _CORPUS
+    ) -> None:
         self._searcher, self._chars, self.description = searcher, observation_chars, description
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """The hits as text; raises ToolError for wrong arguments, InfrastructureError when the index fails."""
+        """The hits as text; raises ToolError for wrong arguments, InfrastructureError when the
+        index fails."""
         check_arguments(self.name, self.parameters, arguments)
         query = asked(self.name, arguments)
         return await blocking_search(self.name, lambda: self._searcher.search(query), self._chars)
@@ -70,15 +85,17 @@ def asked(tool: str, arguments: Mapping[str, Any]) -> str:
     return query
 
 
-async def blocking_search(tool: str, search: Callable[[], Sequence[Found]], chars: int) -> ToolResult:
+async def blocking_search(
+    tool: str, search: Callable[[], Sequence[Found]], chars: int
+) -> ToolResult:
     """The hits of a blocking search as text."""
     hits = await of_index(tool, search)
     return render_hits(hits, chars, getattr(hits, "notes", ()))
 
 
 async def of_index(tool: str, work: Callable[[], T]) -> T:
-    """Blocking work with the index in a thread, so that other rollouts of the worker go on. InfrastructureError when
-    the index fails."""
+    """Blocking work with the index in a thread, so that other rollouts of the worker go on.
+    InfrastructureError when the index fails."""
     with reading_index(tool):
         return await _THREADS.run(work)
 
@@ -90,5 +107,11 @@ def reading_index(tool: str) -> Iterator[None]:
         yield
     except MedrError:
         raise
-    except (OSError, RuntimeError, ValueError) as error:  # what the index raises when its files are gone or broken
-        raise InfrastructureError(f"{tool}: the index cannot be searched: {type(error).__name__}: {error}") from error
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # what the index raises when its files are gone or broken
+        raise InfrastructureError(
+            f"{tool}: the index cannot be searched: {type(error).__name__}: {error}"
+        ) from error

@@ -1,8 +1,9 @@
 """Blocking work beside the event loop, in threads that nobody has to wait for.
 
-What holds: work that hangs costs its own thread and no one else's: what is cancelled or late leaves its place to the
-next at once, and neither keeps other tools waiting nor the process from ending. (The threads of ``asyncio.to_thread``
-are few and shared by the whole process; as many calls that hang would stop every tool of a worker.)
+What holds: work that hangs costs its own thread and no one else's: what is cancelled or late leaves
+its place to the next at once, and neither keeps other tools waiting nor the process from ending.
+(The threads of ``asyncio.to_thread`` are few and shared by the whole process; as many calls that
+hang would stop every tool of a worker.)
 """
 
 import asyncio
@@ -21,7 +22,8 @@ class Places:
     def __init__(self, most: int) -> None:
         self._most = most
         self._places: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-            weakref.WeakKeyDictionary())
+            weakref.WeakKeyDictionary()
+        )
 
     def one(self) -> asyncio.Semaphore:
         """A place to wait for, and to leave."""
@@ -35,7 +37,8 @@ class Threads:
         self._places = Places(most)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns or raises. When this is cancelled the work goes on, and its end is not noticed."""
+        """What ``work`` returns or raises. When this is cancelled the work goes on, and its end is
+        not noticed."""
         loop = asyncio.get_running_loop()
         async with self._places.one():
             end: asyncio.Future[T] = loop.create_future()
@@ -44,12 +47,20 @@ class Threads:
             return await end
 
 
-def _work(loop: asyncio.AbstractEventLoop, end: "asyncio.Future[Any]", work: Callable[[], Any]) -> None:
+def _work(
+    loop: asyncio.AbstractEventLoop, end: "asyncio.Future[Any]", work: Callable[[], Any]
+) -> None:
     result, error = None, None
     try:
         result = work()
-    except BaseException as raised:  # a future takes no StopIteration: whoever waits for it would wait for ever
-        error = RuntimeError(f"StopIteration: {raised}") if isinstance(raised, StopIteration) else raised
+    except (
+        BaseException
+    ) as raised:  # a future takes no StopIteration: whoever waits for it would wait for ever
+        error = (
+            RuntimeError(f"StopIteration: {raised}")
+            if isinstance(raised, StopIteration)
+            else raised
+        )
     if not loop.is_closed():
         loop.call_soon_threadsafe(_tell, end, result, error)
 

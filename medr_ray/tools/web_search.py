@@ -1,12 +1,14 @@
 """Web search for the tool ``search``: services that answer as serper.dev or tavily.com do.
 
-What holds: without a key nothing starts and nothing is made up; titles and snippets are plain text, data for the agent;
-only http(s) addresses are passed on, as document ids ``WEB:<address>``. With a publication cut-off the service is asked
-for earlier pages and, as neither can vouch for dates, every page that states none, or the day of the cut-off or a later
-one, is left out and counted in a note: what remains may be little, for tavily dates news alone. The dates are those the
-service states; a page may have changed since.
+What holds: without a key nothing starts and nothing is made up; titles and snippets are plain text,
+data for the agent; only http(s) addresses are passed on, as document ids ``WEB:<address>``. With a
+publication cut-off the service is asked for earlier pages and, as neither can vouch for dates,
+every page that states none, or the day of the cut-off or a later one, is left out and counted in a
+note: what remains may be little, for tavily dates news alone. The dates are those the service
+states; a page may have changed since.
 
-Formats: https://serper.dev (POST /search, header X-API-KEY), https://docs.tavily.com (POST /search, bearer token).
+Formats: https://serper.dev (POST /search, header X-API-KEY), https://docs.tavily.com (POST /search,
+bearer token).
 """
 
 import datetime
@@ -26,7 +28,16 @@ from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.live.annotated_results import Noted
 from medr_ray.retrieval.live.background import result_of
 from medr_ray.retrieval.live.query_cache import Memory
-from medr_ray.retrieval.live.service import Ask, Reply, Service, Words, key_in, read_json, read_rows, within
+from medr_ray.retrieval.live.service import (
+    Ask,
+    Reply,
+    Service,
+    Words,
+    key_in,
+    read_json,
+    read_rows,
+    within,
+)
 from medr_ray.retrieval.query_text import plain
 from medr_ray.retrieval.readers.plain_records import parsed
 from medr_ray.retrieval.snippets import cut
@@ -40,7 +51,8 @@ _WRITTEN = ("%b %d, %Y", "%d %b %Y", "%B %d, %Y", "%d %B %Y")
 
 @dataclass(frozen=True)
 class WebHit:
-    """A page. ``date`` is the day of publication as the service states it, None where it states none."""
+    """A page. ``date`` is the day of publication as the service states it, None where it states
+    none."""
 
     document_id: str
     source: str
@@ -83,8 +95,8 @@ class _TavilyAnswer(BaseModel):
 
 @dataclass(frozen=True)
 class _Provider:
-    """How a service is asked: its address, the longest query in characters, the header of its key, the body of a
-    request, and its answer's pages."""
+    """How a service is asked: its address, the longest query in characters, the header of its key,
+    the body of a request, and its answer's pages."""
 
     base_url: str
     longest: int
@@ -103,38 +115,58 @@ def _tavily_body(query: str, count: int, last: datetime.date | None) -> dict[str
 
 _PROVIDERS = {
     "serper": _Provider(
-        "https://google.serper.dev", 2048, lambda key: {"X-API-KEY": key}, _serper_body,
-        lambda reply: read_rows(read_json(reply.body, _SerperAnswer).organic, _page)),
+        "https://google.serper.dev",
+        2048,
+        lambda key: {"X-API-KEY": key},
+        _serper_body,
+        lambda reply: read_rows(read_json(reply.body, _SerperAnswer).organic, _page),
+    ),
     "tavily": _Provider(
-        "https://api.tavily.com", 400, lambda key: {"Authorization": f"Bearer {key}"}, _tavily_body,
-        lambda reply: read_rows(read_json(reply.body, _TavilyAnswer).results, _tavily_page)),
+        "https://api.tavily.com",
+        400,
+        lambda key: {"Authorization": f"Bearer {key}"},
+        _tavily_body,
+        lambda reply: read_rows(read_json(reply.body, _TavilyAnswer).results, _tavily_page),
+    ),
 }
 
 
 def open_web(config: WebSearchConfig, before: datetime.date | None) -> "WebSearch | None":
-    """The configured service, None where there is none. Raises ConfigError when its key is not there."""
+    """The configured service, None where there is none. Raises ConfigError when its key is not
+    there."""
     if config.provider == "none":
         return None
     key = key_in(config.api_key_env)
     if not key:
-        raise ConfigError(f"tools.web.provider is {config.provider}, but its key is not there: put it into the "
-                          f"environment variable {config.api_key_env} (tools.web.api_key_env)")
+        raise ConfigError(
+            f"tools.web.provider is {config.provider}, but its key is not there: put it into the "
+            f"environment variable {config.api_key_env} (tools.web.api_key_env)"
+        )
     return WebSearch(config, _PROVIDERS[config.provider], key, before)
 
 
 class WebSearch:
     """A searcher over the web. Calls block."""
 
-    def __init__(self, config: WebSearchConfig, provider: _Provider, key: str, before: datetime.date | None) -> None:
+    def __init__(
+        self, config: WebSearchConfig, provider: _Provider, key: str, before: datetime.date | None
+    ) -> None:
         limits = Limits(config.requests_per_minute, concurrency=config.concurrency)
-        self._service = Service(config.provider, config.base_url or provider.base_url, config, limits,
-                                key_name=config.api_key_env, headers=provider.header(key))
+        self._service = Service(
+            config.provider,
+            config.base_url or provider.base_url,
+            config,
+            limits,
+            key_name=config.api_key_env,
+            headers=provider.header(key),
+        )
         self._config, self._provider, self._before = config, provider, before
         self._answers = Memory[str, Sequence[_Page]](_REMEMBERED)
 
     def search(self, query: str, *, sources: Sequence[str] | None = None) -> Noted[WebHit]:
-        """Pages in the service's order, at most ``results`` of them. Raises ToolError when the service refuses the
-        query, InfrastructureError when it cannot be had, ConfigError when it refuses the key."""
+        """Pages in the service's order, at most ``results`` of them. Raises ToolError when the
+        service refuses the query, InfrastructureError when it cannot be had, ConfigError when it
+        refuses the key."""
         if sources and WEB not in sources:
             return Noted()
         pages = result_of(self._answers.get(plain(query)[: self._provider.longest], self._asked))
@@ -148,18 +180,29 @@ class WebSearch:
         return Noted(kept[: self._config.results], [note] if late else [])
 
     def medical_search(
-        self, query: str, *, sources: Sequence[str] | None = None, since: int | None = None, until: int | None = None,
+        self,
+        query: str,
+        *,
+        sources: Sequence[str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
         types: Sequence[str] | None = None,
     ) -> Noted[WebHit]:
-        """The pages of ``search`` of these years: the web knows nothing of clinical authority, and of no page what
-        kind of evidence it is."""
+        """The pages of ``search`` of these years: the web knows nothing of clinical authority, and
+        of no page what kind of evidence it is."""
         if types:
             return Noted()
         found = self.search(query, sources=sources)
         if since is None and until is None:
             return found
-        return Noted([hit for hit in found if hit.date and (since or 0) <= hit.date.year <= (until or hit.date.year)],
-                     found.notes)
+        return Noted(
+            [
+                hit
+                for hit in found
+                if hit.date and (since or 0) <= hit.date.year <= (until or hit.date.year)
+            ],
+            found.notes,
+        )
 
     async def _asked(self, query: str) -> Sequence[_Page]:
         last = self._before - datetime.timedelta(days=1) if self._before else None
@@ -169,8 +212,14 @@ class WebSearch:
 
     def _hit(self, page: _Page) -> WebHit:
         url = web_address(page.url)
-        return WebHit(f"WEB:{url}", WEB, plain(page.title), cut(plain(page.snippet), self._config.snippet_chars), url,
-                      stated_date(page.date))
+        return WebHit(
+            f"WEB:{url}",
+            WEB,
+            plain(page.title),
+            cut(plain(page.snippet), self._config.snippet_chars),
+            url,
+            stated_date(page.date),
+        )
 
     def _is_early(self, hit: WebHit) -> bool:
         return self._before is None or (hit.date is not None and hit.date < self._before)
@@ -187,8 +236,8 @@ def web_address(text: str) -> str:
 
 
 def stated_date(text: str) -> datetime.date | None:
-    """A day as services write it (ISO 8601, "Mar 3, 2021", "3 Mar 2021", RFC 2822); None for less ("3 days ago",
-    "2021"), which is no day."""
+    """A day as services write it (ISO 8601, "Mar 3, 2021", "3 Mar 2021", RFC 2822); None for less
+    ("3 days ago", "2021"), which is no day."""
     if day := _DAY.match(text):
         return _read(datetime.date.fromisoformat, day.group())
     for form in _WRITTEN:

@@ -1,7 +1,8 @@
 """Advantages: reward minus the mean of its group (paper section 4.2), no division by the spread.
 
-An unscored rollout (null reward) is no part of its group: it moves neither the baseline nor the gradient. A group that
-lost too many rollouts, or whose rewards are all equal, teaches nothing and is left out.
+An unscored rollout (null reward) is no part of its group: it moves neither the baseline nor the
+gradient. A group that lost too many rollouts, or whose rewards are all equal, teaches nothing and
+is left out.
 """
 
 import math
@@ -11,7 +12,8 @@ _EQUAL = 1e-6  # rewards closer than this are the same reward
 
 
 def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[float | None]:
-    """One advantage per rollout, null for unscored ones; all null when fewer than ``minimum`` are scored."""
+    """One advantage per rollout, null for unscored ones; all null when fewer than ``minimum`` are
+    scored."""
     scored = [reward for reward in rewards if reward is not None]
     if len(scored) < max(minimum, 1):
         return [None] * len(rewards)

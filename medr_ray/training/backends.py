@@ -1,7 +1,9 @@
-"""Optimiser backends behind one interface: plain torch (DDP when there are several workers) and DeepSpeed (ZeRO).
+"""Optimiser backends behind one interface: plain torch (DDP when there are several workers) and
+DeepSpeed (ZeRO).
 
-A step is: ``backward`` for each micro-batch, ``last`` true on the final one, then ``step``. The loss handed in is
-already divided by the global token count; backends undo the averaging over workers, so that gradients are sums.
+A step is: ``backward`` for each micro-batch, ``last`` true on the final one, then ``step``. The
+loss handed in is already divided by the global token count; backends undo the averaging over
+workers, so that gradients are sums.
 """
 
 import contextlib
@@ -50,7 +52,9 @@ def world_size() -> int:
 class TorchBackend:
     """AdamW on float32 weights."""
 
-    def __init__(self, module: PolicyModule, optimiser: OptimiserConfig, device: torch.device) -> None:
+    def __init__(
+        self, module: PolicyModule, optimiser: OptimiserConfig, device: torch.device
+    ) -> None:
         self.device = device
         self._module = module.to(device)
         self._runner: Any = self._module
@@ -60,8 +64,11 @@ class TorchBackend:
             self._runner = prepare_model(self._module, move_to_device=False)
         self._clip = optimiser.clip_norm
         self._optimiser = torch.optim.AdamW(
-            self._module.parameters(), lr=optimiser.learning_rate, betas=(optimiser.beta1, optimiser.beta2),
-            weight_decay=optimiser.weight_decay)
+            self._module.parameters(),
+            lr=optimiser.learning_rate,
+            betas=(optimiser.beta1, optimiser.beta2),
+            weight_decay=optimiser.weight_decay,
+        )
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
         return self._runner(batch)
@@ -81,7 +88,10 @@ class TorchBackend:
 
     def save(self, directory: Path) -> None:
         if not dist.is_initialized() or dist.get_rank() == 0:
-            state = {"model": self._module.model.state_dict(), "optimiser": self._optimiser.state_dict()}
+            state = {
+                "model": self._module.model.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+            }
             torch.save(state, directory / "torch.pt")
 
     def load(self, directory: Path) -> None:
@@ -90,14 +100,22 @@ class TorchBackend:
         self._optimiser.load_state_dict(state["optimiser"])
 
     def export_weights(self) -> dict[str, torch.Tensor]:
-        return {name: p.detach().to("cpu", torch.bfloat16) for name, p in self._module.model.named_parameters()}
+        return {
+            name: p.detach().to("cpu", torch.bfloat16)
+            for name, p in self._module.model.named_parameters()
+        }
 
 
 class DeepSpeedBackend:
     """DeepSpeed ZeRO 0-3; on CPU over gloo with torch's AdamW."""
 
-    def __init__(self, module: PolicyModule, config: TrainerConfig, optimiser: OptimiserConfig, device: torch.device,
-                 ) -> None:
+    def __init__(
+        self,
+        module: PolicyModule,
+        config: TrainerConfig,
+        optimiser: OptimiserConfig,
+        device: torch.device,
+    ) -> None:
         if device.type == "cpu":
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
         import deepspeed
@@ -106,7 +124,9 @@ class DeepSpeedBackend:
         if not dist.is_initialized():
             deepspeed.init_distributed(dist_backend="gloo" if device.type == "cpu" else "nccl")
         settings = deepspeed_settings(config, optimiser)
-        self._engine, *_ = deepspeed.initialize(model=module, model_parameters=module.parameters(), config=settings)
+        self._engine, *_ = deepspeed.initialize(
+            model=module, model_parameters=module.parameters(), config=settings
+        )
         self._zero3 = config.zero_stage == 3
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -134,7 +154,11 @@ class DeepSpeedBackend:
 
         weights = {}
         for name, parameter in self._engine.module.model.named_parameters():
-            gathered = deepspeed.zero.GatheredParameters([parameter]) if self._zero3 else contextlib.nullcontext()
+            gathered = (
+                deepspeed.zero.GatheredParameters([parameter])
+                if self._zero3
+                else contextlib.nullcontext()
+            )
             with gathered:
                 weights[name] = parameter.detach().to("cpu", torch.bfloat16).clone()
         return weights
@@ -150,14 +174,21 @@ def deepspeed_settings(config: TrainerConfig, optimiser: OptimiserConfig) -> dic
         "optimizer": {
             "type": "AdamW",
             "params": {
-                "lr": optimiser.learning_rate, "betas": [optimiser.beta1, optimiser.beta2],
-                "weight_decay": optimiser.weight_decay, "torch_adam": True},
+                "lr": optimiser.learning_rate,
+                "betas": [optimiser.beta1, optimiser.beta2],
+                "weight_decay": optimiser.weight_decay,
+                "torch_adam": True,
+            },
         },
     }
 
 
-def make_backend(module: PolicyModule, config: TrainerConfig, optimiser: OptimiserConfig, device: torch.device,
-                 ) -> TrainerBackend:
+def make_backend(
+    module: PolicyModule,
+    config: TrainerConfig,
+    optimiser: OptimiserConfig,
+    device: torch.device,
+) -> TrainerBackend:
     """The backend ``config.backend`` names."""
     if config.backend == "deepspeed":
         return DeepSpeedBackend(module, config, optimiser, device)

@@ -1,4 +1,5 @@
-"""Which examples go into which step, and how sequences become padded tensors. Pure, seeded, the same on every rank."""
+"""Which examples go into which step, and how sequences become padded tensors. Pure, seeded, the
+same on every rank."""
 
 import random
 from collections.abc import Sequence
@@ -9,8 +10,9 @@ import torch
 
 @dataclass(frozen=True)
 class Example:
-    """One sequence to learn from. ``targets`` are the positions (>= 1) whose tokens carry the loss; ``logprobs`` the
-    sampler's log-probabilities of those tokens and ``advantage`` their weight (empty and 1 for SFT)."""
+    """One sequence to learn from. ``targets`` are the positions (>= 1) whose tokens carry the loss;
+    ``logprobs`` the sampler's log-probabilities of those tokens and ``advantage`` their weight
+    (empty and 1 for SFT)."""
 
     ids: tuple[int, ...]
     targets: tuple[int, ...]
@@ -20,7 +22,8 @@ class Example:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Padded on the right. ``rows``/``columns`` (N) address the hidden states that predict ``tokens`` (N)."""
+    """Padded on the right. ``rows``/``columns`` (N) address the hidden states that predict
+    ``tokens`` (N)."""
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
@@ -31,20 +34,24 @@ class MicroBatch:
     advantages: torch.Tensor
 
 
-def plan_steps(count: int, batch: int, epochs: int, seed: int, max_steps: int | None) -> list[list[int]]:
-    """Example indices of every step: each epoch a seeded permutation, the last short batch filled from its start."""
+def plan_steps(
+    count: int, batch: int, epochs: int, seed: int, max_steps: int | None
+) -> list[list[int]]:
+    """Example indices of every step: each epoch a seeded permutation, the last short batch filled
+    from its start."""
     steps: list[list[int]] = []
     for epoch in range(epochs):
         order = list(range(count))
         random.Random(f"{seed}/{epoch}").shuffle(order)
         while len(order) % batch:
             order.append(order[len(order) % count])
-        steps += [order[i:i + batch] for i in range(0, len(order), batch)]
+        steps += [order[i : i + batch] for i in range(0, len(order), batch)]
     return steps[:max_steps]
 
 
 def micro_batches(sequences: Sequence[Example], budget: int) -> list[list[Example]]:
-    """Groups of similar length whose padded size stays within ``budget`` tokens; a longer sequence stands alone."""
+    """Groups of similar length whose padded size stays within ``budget`` tokens; a longer sequence
+    stands alone."""
     groups: list[list[Example]] = []
     for one in sorted(sequences, key=lambda s: len(s.ids)):
         if groups and (len(groups[-1]) + 1) * len(one.ids) <= budget:
@@ -60,12 +67,20 @@ def collate(sequences: Sequence[Example], pad_id: int, device: str | torch.devic
     rows = [row for row, one in enumerate(sequences) for _ in one.targets]
     positions = [position for one in sequences for position in one.targets]
     return MicroBatch(
-        input_ids=torch.tensor([[*one.ids, *[pad_id] * (longest - len(one.ids))] for one in sequences], device=device),
+        input_ids=torch.tensor(
+            [[*one.ids, *[pad_id] * (longest - len(one.ids))] for one in sequences], device=device
+        ),
         attention_mask=torch.tensor(
-            [[1] * len(one.ids) + [0] * (longest - len(one.ids)) for one in sequences], device=device),
+            [[1] * len(one.ids) + [0] * (longest - len(one.ids)) for one in sequences],
+            device=device,
+        ),
         rows=torch.tensor(rows, device=device),
         columns=torch.tensor([position - 1 for position in positions], device=device),
-        tokens=torch.tensor([sequences[r].ids[p] for r, p in zip(rows, positions, strict=True)], device=device),
+        tokens=torch.tensor(
+            [sequences[r].ids[p] for r, p in zip(rows, positions, strict=True)], device=device
+        ),
         logprobs=torch.tensor([lp for one in sequences for lp in one.logprobs], device=device),
-        advantages=torch.tensor([one.advantage for one in sequences for _ in one.targets], device=device),
+        advantages=torch.tensor(
+            [one.advantage for one in sequences for _ in one.targets], device=device
+        ),
     )

@@ -1,9 +1,10 @@
 """Which questions to roll out next (paper section 4.2): difficulty rises with the pass rate.
 
-Pure and seeded. Questions of at most ``level`` hops are eligible; the level rises by one when the pass rate of the
-recent groups at the current level reaches ``raise_at``. An update takes turns between the eligible numbers of hops,
-so that a new level joins the easier ones and does not replace them. Among questions of equal length every one is
-visited once before any is visited again, but for those solved by the whole group, which wait one more round.
+Pure and seeded. Questions of at most ``level`` hops are eligible; the level rises by one when the
+pass rate of the recent groups at the current level reaches ``raise_at``. An update takes turns
+between the eligible numbers of hops, so that a new level joins the easier ones and does not replace
+them. Among questions of equal length every one is visited once before any is visited again, but for
+those solved by the whole group, which wait one more round.
 """
 
 import random
@@ -30,7 +31,8 @@ class Curriculum:
         self.level = self.level or min(self.complexity.values())
 
     def choose(self, count: int, update: int) -> list[str]:
-        """``count`` question ids for an update: of each number of hops in turn, fewest visits first."""
+        """``count`` question ids for an update: of each number of hops in turn, fewest visits
+        first."""
         rng = random.Random(f"{self.seed}/{update}")
         eligible = sorted(one for one, hops in self.complexity.items() if hops <= self.level)
         rng.shuffle(eligible)
@@ -49,7 +51,11 @@ class Curriculum:
             if self.complexity[question] == self.level:
                 self.recent = [*self.recent, rate][-_WINDOW:]
         full = len(self.recent) == _WINDOW
-        if full and sum(self.recent) / _WINDOW >= self.raise_at and self.level < max(self.complexity.values()):
+        if (
+            full
+            and sum(self.recent) / _WINDOW >= self.raise_at
+            and self.level < max(self.complexity.values())
+        ):
             self.level, self.recent = self.level + 1, []
 
     def state(self) -> dict[str, Any]:
@@ -57,9 +63,15 @@ class Curriculum:
 
     @classmethod
     def resume(
-        cls, complexity: Mapping[str, int], seed: int, raise_at: float, state: Mapping[str, Any],
+        cls,
+        complexity: Mapping[str, int],
+        seed: int,
+        raise_at: float,
+        state: Mapping[str, Any],
     ) -> "Curriculum":
-        return cls(complexity, seed, raise_at, state["level"], dict(state["visits"]), list(state["recent"]))
+        return cls(
+            complexity, seed, raise_at, state["level"], dict(state["visits"]), list(state["recent"])
+        )
 
 
 def complexities(questions: Sequence[Any]) -> dict[str, int]:

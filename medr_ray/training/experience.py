@@ -1,6 +1,8 @@
-"""Rollouts as something to learn from: scored groups, and the token sequences with their advantages.
+"""Rollouts as something to learn from: scored groups, and the token sequences with their
+advantages.
 
-What holds: every sampled token is trained at most once, as the token it was; tokens of the environment carry no loss.
+What holds: every sampled token is trained at most once, as the token it was; tokens of the
+environment carry no loss.
 """
 
 from collections.abc import Sequence
@@ -13,8 +15,8 @@ from medr_ray.training.batches import Example
 
 @dataclass(frozen=True)
 class ScoredRollout:
-    """A rollout of one update with its reward; ``advantage`` is null where it teaches nothing (unscored, or its
-    group had no spread or too few rollouts)."""
+    """A rollout of one update with its reward; ``advantage`` is null where it teaches nothing
+    (unscored, or its group had no spread or too few rollouts)."""
 
     update: int
     group: str
@@ -24,7 +26,10 @@ class ScoredRollout:
 
 
 def score_groups(
-    update: int, trajectories: Sequence[Trajectory], rewards: Sequence[Reward], minimum: int,
+    update: int,
+    trajectories: Sequence[Trajectory],
+    rewards: Sequence[Reward],
+    minimum: int,
 ) -> list[ScoredRollout]:
     """Group rollouts by question and give each its advantage."""
     groups: dict[str, list[int]] = {}
@@ -42,7 +47,8 @@ def score_groups(
 
 
 def to_examples(rollout: ScoredRollout) -> list[Example]:
-    """The rollout's token sequences; one where each prompt extends what was seen before, else one per stretch."""
+    """The rollout's token sequences; one where each prompt extends what was seen before, else one
+    per stretch."""
     if rollout.advantage is None:
         return []
     examples: list[Example] = []
@@ -50,7 +56,7 @@ def to_examples(rollout: ScoredRollout) -> list[Example]:
     targets: list[int] = []
     logprobs: list[float] = []
     for turn in rollout.trajectory.turns:
-        if turn.prompt_ids[:len(ids)] != ids:
+        if turn.prompt_ids[: len(ids)] != ids:
             examples.append(Example(ids, tuple(targets), tuple(logprobs), rollout.advantage))
             targets, logprobs = [], []
         targets += range(len(turn.prompt_ids), len(turn.prompt_ids) + len(turn.output_ids))

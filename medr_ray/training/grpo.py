@@ -1,8 +1,9 @@
 """Group-relative policy optimisation: the loop every Ray Train worker runs.
 
-One update: rank 0 has the current policy roll out groups with real tools, scores them and shares them; every worker
-learns from its part; the weights go to the engine, which from then on answers under the next version. A rollout that
-infrastructure failed is excluded and counted; it is never a reward.
+One update: rank 0 has the current policy roll out groups with real tools, scores them and shares
+them; every worker learns from its part; the weights go to the engine, which from then on answers
+under the next version. A rollout that infrastructure failed is excluded and counted; it is never a
+reward.
 """
 
 import time
@@ -42,7 +43,8 @@ from medr_ray.training.workers import (
 
 @dataclass(frozen=True)
 class GRPOJob:
-    """What a worker is given. ``model_dir``: the SFT model; ``directory_uri``: the stage's directory."""
+    """What a worker is given. ``model_dir``: the SFT model; ``directory_uri``: the stage's
+    directory."""
 
     config: PipelineConfig
     questions: tuple[Question, ...]
@@ -74,7 +76,9 @@ class EnginePolicyFactory:
         from transformers import AutoTokenizer
 
         if "renderer" not in self.__dict__:  # once per worker, not per episode
-            tokenizer = AutoTokenizer.from_pretrained(self.model_dir, trust_remote_code=self.trust_remote_code)
+            tokenizer = AutoTokenizer.from_pretrained(
+                self.model_dir, trust_remote_code=self.trust_remote_code
+            )
             object.__setattr__(self, "renderer", ChatRenderer(tokenizer))
         return self.__dict__["renderer"]
 
@@ -90,30 +94,46 @@ class RolloutSide:
         self._job, self._grpo = job, config.grpo
         trust = config.models.trust_remote_code
         self._engine = start_engine(Path(job.model_dir), config.engine, trust)
-        factory = EnginePolicyFactory(self._engine, job.model_dir, config.agent, config.grpo.temperature, trust)
-        self._pool = RolloutPool(config, job.index_uri, lambda: factory, reports=Directory(job.directory_uri))
+        factory = EnginePolicyFactory(
+            self._engine, job.model_dir, config.agent, config.grpo.temperature, trust
+        )
+        self._pool = RolloutPool(
+            config, job.index_uri, lambda: factory, reports=Directory(job.directory_uri)
+        )
         self._questions = {one.question_id: one for one in job.questions}
         self._expert = _expert(config)
-        self.curriculum = Curriculum(complexities(job.questions), config.run.seed, config.grpo.raise_at)
+        self.curriculum = Curriculum(
+            complexities(job.questions), config.run.seed, config.grpo.raise_at
+        )
 
     def collect(self, update: int) -> tuple[list[ScoredRollout], dict[str, Any]]:
         """Groups of rollouts of the current policy, scored, and their figures."""
         started = time.monotonic()
         chosen = self.curriculum.choose(self._grpo.questions_per_update, update)
         size, share = self._grpo.group_size, self._grpo.min_group_fraction
-        groups = [[RolloutTask(self._questions[one], rollout=update * size + i) for i in range(size)] for one in chosen]
+        groups = [
+            [RolloutTask(self._questions[one], rollout=update * size + i) for i in range(size)]
+            for one in chosen
+        ]
         finished = self._pool.run_groups(groups, share)
-        outcomes = sorted((one for group in finished for one in group.outcomes), key=lambda one: one.task.key)
+        outcomes = sorted(
+            (one for group in finished for one in group.outcomes), key=lambda one: one.task.key
+        )
         trajectories = [one.trajectory for one in outcomes if one.trajectory is not None]
         scored_by = rewards(
-            trajectories, [self._questions[one.question_id] for one in trajectories], self._grpo, self._expert)
+            trajectories,
+            [self._questions[one.question_id] for one in trajectories],
+            self._grpo,
+            self._expert,
+        )
         scored = score_groups(update, trajectories, scored_by, minimum_viable(size, share))
         self.curriculum.observe(_pass_rates(scored))
         figures = _rollout_figures(scored) | {
             "excluded": len(outcomes) - len(trajectories),
             "excluded_by": dict(sorted(Counter(one.kind for one in outcomes if one.kind).items())),
             "level": self.curriculum.level,
-            "rollout_seconds": round(time.monotonic() - started, 2)}
+            "rollout_seconds": round(time.monotonic() - started, 2),
+        }
         return scored, figures
 
     def serve(self, weights: dict[str, torch.Tensor], version: int) -> None:
@@ -141,7 +161,8 @@ def grpo_worker(settings: dict[str, Any]) -> None:
         weights = backend.export_weights()
         if side:
             side.curriculum = Curriculum.resume(
-                complexities(job.questions), seed, grpo.raise_at, state["curriculum"])
+                complexities(job.questions), seed, grpo.raise_at, state["curriculum"]
+            )
             side.serve(weights, state["update"])
     directory = Directory(job.directory_uri)
     for update in range(state["update"], grpo.updates):
@@ -151,9 +172,17 @@ def grpo_worker(settings: dict[str, Any]) -> None:
         if side:
             side.serve(weights, update + 1)
             directory.write_records(f"rollouts/update-{update:05d}.parquet", ScoredRollout, scored)
-        row = {"update": update + 1, **figures, **learnt, "sync_seconds": round(time.monotonic() - started, 2)}
-        state = {"update": update + 1, "history": [*state["history"], row],
-                 "curriculum": side.curriculum.state() if side else None}
+        row = {
+            "update": update + 1,
+            **figures,
+            **learnt,
+            "sync_seconds": round(time.monotonic() - started, 2),
+        }
+        state = {
+            "update": update + 1,
+            "history": [*state["history"], row],
+            "curriculum": side.curriculum.state() if side else None,
+        }
         if rank == 0:
             job.log.append.remote({**row, "number": update + 1})
         if (update + 1) % grpo.checkpoint_every == 0 and update + 1 < grpo.updates:
@@ -174,29 +203,55 @@ def _share(own: Any) -> Any:
     return ray.get(broadcast_from_rank_zero([ray.put(own)] if own is not None else None)[0])
 
 
-def _learn(backend: Any, scored: Sequence[ScoredRollout], job: GRPOJob, update: int) -> dict[str, Any]:
-    """One optimiser step over the update's examples; its figures, averaged over all workers' tokens."""
+def _learn(
+    backend: Any, scored: Sequence[ScoredRollout], job: GRPOJob, update: int
+) -> dict[str, Any]:
+    """One optimiser step over the update's examples; its figures, averaged over all workers'
+    tokens."""
     grpo, started = job.config.grpo, time.monotonic()
     rank, world = rank_and_world()
     examples = [example for rollout in scored for example in to_examples(rollout)]
     tokens = sum(len(one.targets) for one in examples)
     if len(examples) < world:
-        return {"loss": 0.0, "entropy": None, "mismatch_kl": None, "ratio_mean": None, "clip_fraction": None,
-                "grad_norm": 0.0, "tokens": tokens, "learn_seconds": 0.0}
+        return {
+            "loss": 0.0,
+            "entropy": None,
+            "mismatch_kl": None,
+            "ratio_mean": None,
+            "clip_fraction": None,
+            "grad_norm": 0.0,
+            "tokens": tokens,
+            "learn_seconds": 0.0,
+        }
     sums = torch.zeros(4, dtype=torch.float64)
 
     def loss_of(batch: MicroBatch, logprobs: torch.Tensor, entropies: torch.Tensor) -> torch.Tensor:
-        result = grpo_loss(logprobs, batch.logprobs, batch.advantages, grpo.clip_low, grpo.clip_high)
-        sums.add_(torch.stack([entropies.sum(), result.divergence, result.ratio, result.clipped]).double().cpu())
+        result = grpo_loss(
+            logprobs, batch.logprobs, batch.advantages, grpo.clip_low, grpo.clip_high
+        )
+        sums.add_(
+            torch.stack([entropies.sum(), result.divergence, result.ratio, result.clipped])
+            .double()
+            .cpu()
+        )
         return result.loss / tokens
 
     own: list[Example] = examples[rank::world]
-    loss, *totals = global_sum(accumulate(backend, own, grpo.micro_tokens, job.pad_id, loss_of), *sums.tolist())
+    loss, *totals = global_sum(
+        accumulate(backend, own, grpo.micro_tokens, job.pad_id, loss_of), *sums.tolist()
+    )
     norm = backend.step(learning_rate(grpo.optimiser, update, grpo.updates))
     entropy, divergence, ratio, clipped = (round(total / tokens, 6) for total in totals)
-    return {"loss": round(loss, 6), "entropy": entropy, "mismatch_kl": divergence, "ratio_mean": ratio,
-            "clip_fraction": clipped, "grad_norm": round(norm, 4), "tokens": tokens,
-            "learn_seconds": round(time.monotonic() - started, 2)}
+    return {
+        "loss": round(loss, 6),
+        "entropy": entropy,
+        "mismatch_kl": divergence,
+        "ratio_mean": ratio,
+        "clip_fraction": clipped,
+        "grad_norm": round(norm, 4),
+        "tokens": tokens,
+        "learn_seconds": round(time.monotonic() - started, 2),
+    }
 
 
 def _pass_rates(scored: Sequence[ScoredRollout]) -> dict[str, float]:
@@ -213,7 +268,9 @@ def _rollout_figures(scored: Sequence[ScoredRollout]) -> dict[str, Any]:
         "rollouts": len(scored),
         "reward_mean": round(sum(totals) / len(totals), 4) if totals else None,
         "exact_match": round(sum(tasks) / len(tasks), 4) if tasks else None,
-        "answer_rate": round(sum(one.trajectory.answer is not None for one in scored) / max(len(scored), 1), 4),
+        "answer_rate": round(
+            sum(one.trajectory.answer is not None for one in scored) / max(len(scored), 1), 4
+        ),
         "groups_used": len({one.group for one in scored if one.advantage is not None}),
     }
 

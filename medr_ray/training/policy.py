@@ -1,4 +1,5 @@
-"""The model being trained: log-probabilities of chosen tokens, logits only where they are needed."""
+"""The model being trained: log-probabilities of chosen tokens, logits only where they are
+needed."""
 
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,25 @@ class PolicyModule(nn.Module):
         self.temperature = temperature
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """(log-probabilities, entropies) of the target tokens, each (N) float32; entropies carry no gradient."""
+        """(log-probabilities, entropies) of the target tokens, each (N) float32; entropies carry no
+        gradient."""
         with torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16):
             hidden = self.model.get_decoder()(
-                input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).last_hidden_state
+                input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
+            ).last_hidden_state
             chosen = hidden[batch.rows, batch.columns]
             parts = [
                 checkpoint(self._score, part, tokens, use_reentrant=False)
-                for part, tokens in zip(chosen.split(_CHUNK), batch.tokens.split(_CHUNK), strict=True)]
+                for part, tokens in zip(
+                    chosen.split(_CHUNK), batch.tokens.split(_CHUNK), strict=True
+                )
+            ]
         logprobs, entropies = zip(*parts, strict=True)
         return torch.cat(logprobs), torch.cat(entropies)
 
-    def _score(self, hidden: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _score(
+        self, hidden: torch.Tensor, tokens: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         logits = self.model.get_output_embeddings()(hidden)
         distribution = (logits.float() / self.temperature).log_softmax(-1)
         with torch.no_grad():
@@ -41,9 +49,13 @@ class PolicyModule(nn.Module):
 
 
 def load_policy(
-    model_dir: Path, temperature: float = 1.0, trust_remote_code: bool = False, deepspeed: dict[str, Any] | None = None,
+    model_dir: Path,
+    temperature: float = 1.0,
+    trust_remote_code: bool = False,
+    deepspeed: dict[str, Any] | None = None,
 ) -> PolicyModule:
-    """The model of a Hugging Face directory, float32, with dropout off (log-probabilities must match the engine's).
+    """The model of a Hugging Face directory, float32, with dropout off (log-probabilities must
+    match the engine's).
 
     ``deepspeed``: its settings where ZeRO 3 shards the weights as they are loaded.
     """
@@ -53,7 +65,11 @@ def load_policy(
     if deepspeed is not None and deepspeed["zero_optimization"]["stage"] == 3:
         from transformers.integrations import HfDeepSpeedConfig
 
-        sharding = HfDeepSpeedConfig(deepspeed)  # in force for from_pretrained as long as it is referenced
-    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, trust_remote_code=trust_remote_code)
+        sharding = HfDeepSpeedConfig(
+            deepspeed
+        )  # in force for from_pretrained as long as it is referenced
+    model = AutoModelForCausalLM.from_pretrained(
+        model_dir, dtype=torch.float32, trust_remote_code=trust_remote_code
+    )
     del sharding
     return PolicyModule(model.eval(), temperature)

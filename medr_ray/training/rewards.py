@@ -1,8 +1,10 @@
-"""The composite reward r = w_task task + w_expert expert - w_efficiency efficiency (paper section 4.2).
+"""The composite reward r = w_task task + w_expert expert - w_efficiency efficiency (paper section
+4.2).
 
-``task`` is exact match; ``expert`` a preference score in [0, 1], by a rubric over evidence, verification steps and
-format (``rules``) or by a model (``llm``); ``efficiency`` in [0, 1] grows with superfluous calls. A component that
-could not be scored is null, and then the total is null: a judge that is down never moves the gradient.
+``task`` is exact match; ``expert`` a preference score in [0, 1], by a rubric over evidence,
+verification steps and format (``rules``) or by a model (``llm``); ``efficiency`` in [0, 1] grows
+with superfluous calls. A component that could not be scored is null, and then the total is null: a
+judge that is down never moves the gradient.
 """
 
 import asyncio
@@ -23,17 +25,23 @@ from medr_ray.trajectories.filtering import is_supported, repeated_calls
 class ExpertPreference(Protocol):
     """Scores how well a question was worked out, beside being right."""
 
-    def score(self, trajectories: Sequence[Trajectory], questions: Sequence[Question]) -> list[float | None]:
+    def score(
+        self, trajectories: Sequence[Trajectory], questions: Sequence[Question]
+    ) -> list[float | None]:
         """One score in [0, 1] per trajectory, null where it could not be scored."""
         ...
 
 
 class RulesPreference:
-    """A rubric in equal parts: the answer stands in a tool response; something was looked up for every hop; every
-    reply has a thought and is well-formed; an answer was given."""
+    """A rubric in equal parts: the answer stands in a tool response; something was looked up for
+    every hop; every reply has a thought and is well-formed; an answer was given."""
 
-    def score(self, trajectories: Sequence[Trajectory], questions: Sequence[Question]) -> list[float | None]:
-        return [_rubric(one, question) for one, question in zip(trajectories, questions, strict=True)]
+    def score(
+        self, trajectories: Sequence[Trajectory], questions: Sequence[Question]
+    ) -> list[float | None]:
+        return [
+            _rubric(one, question) for one, question in zip(trajectories, questions, strict=True)
+        ]
 
 
 def _rubric(trajectory: Trajectory, question: Question) -> float:
@@ -61,7 +69,9 @@ class ModelPreference:
         prompt = resources.files("medr_ray.training").joinpath("prompts/preference.en.txt")
         self._prompt = prompt.read_text(encoding="utf-8").strip()
 
-    def score(self, trajectories: Sequence[Trajectory], questions: Sequence[Question]) -> list[float | None]:
+    def score(
+        self, trajectories: Sequence[Trajectory], questions: Sequence[Question]
+    ) -> list[float | None]:
         async def everything() -> list[float | None]:
             return list(await asyncio.gather(*map(self._one, trajectories, questions)))
 
@@ -71,7 +81,8 @@ class ModelPreference:
         shown = "\n\n".join(f"[{m.role}]\n{m.content}" for m in trajectory.messages[1:])
         messages = [
             {"role": "system", "content": self._prompt},
-            {"role": "user", "content": f"Reference answer: {question.answer}\n\n{shown}"}]
+            {"role": "user", "content": f"Reference answer: {question.answer}\n\n{shown}"},
+        ]
         try:
             verdict = await self._client.complete_json(messages, _Preference)  # type: ignore[attr-defined]
         except (InfrastructureError, ModelError):
@@ -80,25 +91,38 @@ class ModelPreference:
 
 
 def rewards(
-    trajectories: Sequence[Trajectory], questions: Sequence[Question], config: GRPOConfig, expert: ExpertPreference,
+    trajectories: Sequence[Trajectory],
+    questions: Sequence[Question],
+    config: GRPOConfig,
+    expert: ExpertPreference,
 ) -> list[Reward]:
     """The composite reward of each trajectory of its question."""
     scores = expert.score(trajectories, questions)
     return [_reward(*one, config) for one in zip(trajectories, questions, scores, strict=True)]
 
 
-def _reward(trajectory: Trajectory, question: Question, expert: float | None, config: GRPOConfig) -> Reward:
+def _reward(
+    trajectory: Trajectory, question: Question, expert: float | None, config: GRPOConfig
+) -> Reward:
     right = trajectory.answer is not None and answers_match(
-        trajectory.answer, question.answer, question.answer_aliases)
+        trajectory.answer, question.answer, question.answer_aliases
+    )
     task, waste = float(right), inefficiency(trajectory, question)
-    total = None if expert is None else (
-        config.task_weight * task + config.expert_weight * expert - config.efficiency_weight * waste)
+    total = (
+        None
+        if expert is None
+        else (
+            config.task_weight * task
+            + config.expert_weight * expert
+            - config.efficiency_weight * waste
+        )
+    )
     return Reward(task, expert, waste, total)
 
 
 def inefficiency(trajectory: Trajectory, question: Question) -> float:
-    """Superfluous calls per hop, at most 1: repeated and malformed ones, and those beyond one per hop that did not
-    make up for a failed call."""
+    """Superfluous calls per hop, at most 1: repeated and malformed ones, and those beyond one per
+    hop that did not make up for a failed call."""
     events = trajectory.tool_events
     failed = sum(event.status == "error" for event in events)
     invalid = sum(event.status == "invalid" for event in events)

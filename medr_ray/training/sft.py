@@ -1,4 +1,5 @@
-"""Supervised fine-tuning: the loop every Ray Train worker runs. Loss on the assistant's tokens only."""
+"""Supervised fine-tuning: the loop every Ray Train worker runs. Loss on the assistant's tokens
+only."""
 
 import time
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ from medr_ray.training.workers import (
 
 @dataclass(frozen=True)
 class SFTJob:
-    """What a worker is given. ``directory_uri``: the stage's directory; ``log``: the TrainingLog actor."""
+    """What a worker is given. ``directory_uri``: the stage's directory; ``log``: the TrainingLog
+    actor."""
 
     config: SFTConfig
     seed: int
@@ -54,24 +56,35 @@ def sft_worker(settings: dict[str, Any]) -> None:
     torch.manual_seed(job.seed)
     directory = Directory(job.directory_uri)
     examples = read_examples(directory)
-    steps = plan_steps(len(examples), config.batch_size * world, config.epochs, job.seed, config.max_steps)
+    steps = plan_steps(
+        len(examples), config.batch_size * world, config.epochs, job.seed, config.max_steps
+    )
     backend = build_backend(
-        Path(job.model_dir), config, config.optimiser, trust_remote_code=job.trust_remote_code)
+        Path(job.model_dir), config, config.optimiser, trust_remote_code=job.trust_remote_code
+    )
     state = load_checkpoint(backend) or {"step": 0, "history": []}
     for step in range(state["step"], len(steps)):
         started = time.monotonic()
         own = [examples[i] for i in steps[step][rank::world]]
-        tokens, = global_sum(sum(len(one.targets) for one in own))
+        (tokens,) = global_sum(sum(len(one.targets) for one in own))
 
-        def loss_of(batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor, tokens: float = tokens) -> torch.Tensor:
+        def loss_of(
+            batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor, tokens: float = tokens
+        ) -> torch.Tensor:
             return sft_loss(logprobs) / tokens
 
         share = accumulate(backend, own, config.micro_tokens, job.pad_id, loss_of)
-        loss, = global_sum(share)
+        (loss,) = global_sum(share)
         rate = learning_rate(config.optimiser, step, len(steps))
         norm = backend.step(rate)
-        row = {"step": step + 1, "loss": round(loss, 5), "tokens": int(tokens), "learning_rate": rate,
-               "grad_norm": round(norm, 4), "seconds": round(time.monotonic() - started, 3)}
+        row = {
+            "step": step + 1,
+            "loss": round(loss, 5),
+            "tokens": int(tokens),
+            "learning_rate": rate,
+            "grad_norm": round(norm, 4),
+            "seconds": round(time.monotonic() - started, 3),
+        }
         state = {"step": step + 1, "history": [*state["history"], row]}
         if rank == 0:
             job.log.append.remote({**row, "number": step + 1})

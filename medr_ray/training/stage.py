@@ -1,4 +1,5 @@
-"""The SFT and GRPO stages: what the workers are given, the Ray Train run, and the model that comes out."""
+"""The SFT and GRPO stages: what the workers are given, the Ray Train run, and the model that comes
+out."""
 
 import json
 import shutil
@@ -16,7 +17,8 @@ _POLL_SECONDS = 1.0
 
 
 def execute_sft(context: StageContext) -> Counts:
-    """Fine-tune ``models.policy`` on the accepted trajectories; writes ``model/`` and ``metrics.jsonl``."""
+    """Fine-tune ``models.policy`` on the accepted trajectories; writes ``model/`` and
+    ``metrics.jsonl``."""
     from medr_ray.core.errors import DataError
     from medr_ray.engines.weights import model_path
     from medr_ray.training.batches import plan_steps
@@ -26,26 +28,50 @@ def execute_sft(context: StageContext) -> Counts:
     model_dir = model_path(config.models.policy)
     count, pad_id = _write_examples(context)
     if not count:
-        raise DataError("no accepted trajectory fits sft.max_tokens: look at trajectories/rejected.jsonl")
+        raise DataError(
+            "no accepted trajectory fits sft.max_tokens: look at trajectories/rejected.jsonl"
+        )
 
-    planned = len(plan_steps(
-        count, config.sft.batch_size * config.sft.workers, config.sft.epochs, config.run.seed, config.sft.max_steps))
+    planned = len(
+        plan_steps(
+            count,
+            config.sft.batch_size * config.sft.workers,
+            config.sft.epochs,
+            config.run.seed,
+            config.sft.max_steps,
+        )
+    )
 
     def job(log: Any) -> SFTJob:
-        return SFTJob(config.sft, config.run.seed, str(model_dir), context.directory.uri, str(local / "model"), pad_id,
-                      log, config.models.trust_remote_code)
+        return SFTJob(
+            config.sft,
+            config.run.seed,
+            str(model_dir),
+            context.directory.uri,
+            str(local / "model"),
+            pad_id,
+            log,
+            config.models.trust_remote_code,
+        )
 
     history = _train(context, "sft", config.sft, sft_worker, job, planned, "steps")
-    counts = {"examples": count, "steps": len(history), "loss_first": history[0]["loss"],
-              "loss_last": history[-1]["loss"], "tokens": sum(row["tokens"] for row in history)}
+    counts = {
+        "examples": count,
+        "steps": len(history),
+        "loss_first": history[0]["loss"],
+        "loss_last": history[-1]["loss"],
+        "tokens": sum(row["tokens"] for row in history),
+    }
     context.console.print(
         f"sft: {counts['steps']} steps over {count} dialogues, loss {counts['loss_first']:.3f} -> "
-        f"{counts['loss_last']:.3f}")
+        f"{counts['loss_last']:.3f}"
+    )
     return counts
 
 
 def execute_grpo(context: StageContext) -> Counts:
-    """Improve the SFT model by its own rollouts; writes ``model/``, ``metrics.jsonl`` and ``rollouts/``."""
+    """Improve the SFT model by its own rollouts; writes ``model/``, ``metrics.jsonl`` and
+    ``rollouts/``."""
     from medr_ray.training.grpo import GRPOJob, grpo_worker
 
     config, local = context.config, context.directory.local
@@ -55,18 +81,32 @@ def execute_grpo(context: StageContext) -> Counts:
     pad_id = _tokenizer(str(model_dir), config.models.trust_remote_code).eos_token_id
 
     def job(log: Any) -> GRPOJob:
-        return GRPOJob(config, train, str(model_dir), context.upstream("index").uri, context.directory.uri,
-                       str(local / "model"), pad_id, log)
+        return GRPOJob(
+            config,
+            train,
+            str(model_dir),
+            context.upstream("index").uri,
+            context.directory.uri,
+            str(local / "model"),
+            pad_id,
+            log,
+        )
 
     history = _train(context, "grpo", config.grpo, grpo_worker, job, config.grpo.updates, "updates")
     first, last = history[:3], history[-3:]
-    counts = {"updates": len(history), "rollouts": sum(row["rollouts"] for row in history),
-              "excluded": sum(row["excluded"] for row in history),
-              "exact_match_first": _mean(first, "exact_match"), "exact_match_last": _mean(last, "exact_match"),
-              "reward_first": _mean(first, "reward_mean"), "reward_last": _mean(last, "reward_mean")}
+    counts = {
+        "updates": len(history),
+        "rollouts": sum(row["rollouts"] for row in history),
+        "excluded": sum(row["excluded"] for row in history),
+        "exact_match_first": _mean(first, "exact_match"),
+        "exact_match_last": _mean(last, "exact_match"),
+        "reward_first": _mean(first, "reward_mean"),
+        "reward_last": _mean(last, "reward_mean"),
+    }
     context.console.print(
         f"grpo: {counts['updates']} updates, {counts['rollouts']} rollouts, exact match of the rollouts "
-        f"{counts['exact_match_first']:.0%} -> {counts['exact_match_last']:.0%} (first and last 3 updates)")
+        f"{counts['exact_match_first']:.0%} -> {counts['exact_match_last']:.0%} (first and last 3 updates)"
+    )
     return counts
 
 
@@ -89,23 +129,38 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
     from medr_ray.trajectories.dataset import DialogueEncoder, read_copies, training_examples
 
     config = context.config
-    judged = context.upstream("trajectories").read_records("trajectories.parquet", FilteredTrajectory)
+    judged = context.upstream("trajectories").read_records(
+        "trajectories.parquet", FilteredTrajectory
+    )
     tokenizer = _tokenizer(str(model_path(config.models.policy)), config.models.trust_remote_code)
     examples = training_examples(
-        judged, DialogueEncoder(tokenizer), config.sft.max_tokens, read_copies(context.upstream("trajectories")))
-    table = pa.table({
-        "trajectory_id": [one.trajectory_id for one in examples],
-        "ids": pa.array([list(one.ids) for one in examples], pa.list_(pa.int32())),
-        "mask": pa.array([list(one.mask) for one in examples], pa.list_(pa.bool_()))})
+        judged,
+        DialogueEncoder(tokenizer),
+        config.sft.max_tokens,
+        read_copies(context.upstream("trajectories")),
+    )
+    table = pa.table(
+        {
+            "trajectory_id": [one.trajectory_id for one in examples],
+            "ids": pa.array([list(one.ids) for one in examples], pa.list_(pa.int32())),
+            "mask": pa.array([list(one.mask) for one in examples], pa.list_(pa.bool_())),
+        }
+    )
     context.directory.write_table("examples.parquet", table)
     return len(examples), tokenizer.eos_token_id
 
 
 def _train(
-    context: StageContext, name: str, config: TrainerConfig, worker: Callable[[dict[str, Any]], None],
-    make_job: Callable[[Any], Any], total: int, unit: str,
+    context: StageContext,
+    name: str,
+    config: TrainerConfig,
+    worker: Callable[[dict[str, Any]], None],
+    make_job: Callable[[Any], Any],
+    total: int,
+    unit: str,
 ) -> list[dict[str, Any]]:
-    """Run Ray Train to its end (resuming under the same name) and return the metric history that rank 0 wrote."""
+    """Run Ray Train to its end (resuming under the same name) and return the metric history that
+    rank 0 wrote."""
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -116,17 +171,26 @@ def _train(
     shutil.rmtree(local / "model", ignore_errors=True)
     log = ray.remote(TrainingLog).options(num_cpus=0).remote()
     trainer = TorchTrainer(
-        worker, train_loop_config={"job": make_job(log)},
+        worker,
+        train_loop_config={"job": make_job(log)},
         scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=config.use_gpu,
-            resources_per_worker={"CPU": config.cpus_per_worker} | (
-                {"GPU": config.gpus_per_worker} if config.use_gpu else {})),
+            num_workers=config.workers,
+            use_gpu=config.use_gpu,
+            resources_per_worker={"CPU": config.cpus_per_worker}
+            | ({"GPU": config.gpus_per_worker} if config.use_gpu else {}),
+        ),
         run_config=RunConfig(
-            name="train", storage_path=str(local), failure_config=FailureConfig(max_failures=config.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=1)))
+            name="train",
+            storage_path=str(local),
+            failure_config=FailureConfig(max_failures=config.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+        ),
+    )
     with Bar(context.console, name, total, unit) as bar:
         _fit(trainer, log, bar)
-    shutil.rmtree(local / "train", ignore_errors=True)  # optimiser state: gigabytes nobody needs once it is done
+    shutil.rmtree(
+        local / "train", ignore_errors=True
+    )  # optimiser state: gigabytes nobody needs once it is done
     return [json.loads(line) for line in context.directory.read_bytes("metrics.jsonl").splitlines()]
 
 
@@ -159,11 +223,16 @@ def _fit(trainer: Any, log: Any, bar: Bar) -> None:
 
 def _note(row: dict[str, Any]) -> str:
     if "reward_mean" in row:
-        return f"reward {row['reward_mean']}, exact match {row['exact_match']}, loss {row['loss']:.4f}"
+        return (
+            f"reward {row['reward_mean']}, exact match {row['exact_match']}, loss {row['loss']:.4f}"
+        )
     return f"loss {row['loss']:.3f}"
 
 
 SFT = Stage(name="sft", needs=("trajectories",), sections=("sft", "models"), execute=execute_sft)
 GRPO = Stage(
-    name="grpo", needs=("sft", "questions", "index"),
-    sections=("grpo", "agent", "tools", "retrieval", "models", "engine", "llm"), execute=execute_grpo)
+    name="grpo",
+    needs=("sft", "questions", "index"),
+    sections=("grpo", "agent", "tools", "retrieval", "models", "engine", "llm"),
+    execute=execute_grpo,
+)

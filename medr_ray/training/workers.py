@@ -1,6 +1,8 @@
-"""What SFT and GRPO workers share on Ray Train: set-up, gradient accumulation, checkpoints, the log the driver reads.
+"""What SFT and GRPO workers share on Ray Train: set-up, gradient accumulation, checkpoints, the log
+the driver reads.
 
-A checkpoint holds the backend's state, the step and the metric history, so that a resumed run continues both.
+A checkpoint holds the backend's state, the step and the metric history, so that a resumed run
+continues both.
 """
 
 import json
@@ -38,7 +40,10 @@ class TrainingLog:
 
 
 def build_backend(
-    model_dir: Path, config: TrainerConfig, optimiser: OptimiserConfig, temperature: float = 1.0,
+    model_dir: Path,
+    config: TrainerConfig,
+    optimiser: OptimiserConfig,
+    temperature: float = 1.0,
     trust_remote_code: bool = False,
 ) -> TrainerBackend:
     """This worker's backend with the model loaded, on the device Ray Train gave it."""
@@ -87,13 +92,17 @@ def _global_max(value: int) -> int:
 
 
 def accumulate(
-    backend: TrainerBackend, examples: Sequence[Example], micro_tokens: int, pad_id: int,
+    backend: TrainerBackend,
+    examples: Sequence[Example],
+    micro_tokens: int,
+    pad_id: int,
     loss_of: Callable[[MicroBatch, torch.Tensor, torch.Tensor], torch.Tensor],
 ) -> float:
     """Backpropagate the examples of this worker; returns the loss summed over them.
 
-    ``loss_of(batch, logprobs, entropies)`` must already be divided by the global token count. Workers with fewer
-    micro-batches repeat one at weight zero, because gradient exchange needs the same number everywhere.
+    ``loss_of(batch, logprobs, entropies)`` must already be divided by the global token count.
+    Workers with fewer micro-batches repeat one at weight zero, because gradient exchange needs the
+    same number everywhere.
     """
     groups = micro_batches(examples, micro_tokens)
     rounds, total = _global_max(len(groups)), 0.0
@@ -106,7 +115,9 @@ def accumulate(
     return total
 
 
-def save_checkpoint(backend: TrainerBackend, state: dict[str, Any], metrics: dict[str, Any]) -> None:
+def save_checkpoint(
+    backend: TrainerBackend, state: dict[str, Any], metrics: dict[str, Any]
+) -> None:
     """Report metrics with a checkpoint; called by every worker."""
     rank, _ = rank_and_world()
     with tempfile.TemporaryDirectory() as folder:
@@ -126,8 +137,11 @@ def load_checkpoint(backend: TrainerBackend) -> dict[str, Any] | None:
         return json.loads((Path(folder) / _STATE).read_text(encoding="utf-8"))
 
 
-def save_model(backend: TrainerBackend, source: Path, target: Path, trust_remote_code: bool = False) -> None:
-    """The trained model in Hugging Face format (bf16), with the source's tokenizer; called by every worker.
+def save_model(
+    backend: TrainerBackend, source: Path, target: Path, trust_remote_code: bool = False
+) -> None:
+    """The trained model in Hugging Face format (bf16), with the source's tokenizer; called by every
+    worker.
 
     ``target`` appears whole or not at all.
     """
@@ -137,14 +151,20 @@ def save_model(backend: TrainerBackend, source: Path, target: Path, trust_remote
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code)
+    model = AutoModelForCausalLM.from_config(
+        config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code
+    )
     missing, unexpected = model.load_state_dict(weights, strict=False)
     if unexpected or set(missing) - set(getattr(model, "_tied_weights_keys", None) or ()):
-        raise RuntimeError(f"exported weights do not fit {source}: missing {missing}, unexpected {unexpected}")
+        raise RuntimeError(
+            f"exported weights do not fit {source}: missing {missing}, unexpected {unexpected}"
+        )
     model.tie_weights()
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code).save_pretrained(
+            folder
+        )
         Path(folder).chmod(0o755)
         os.rename(folder, target)
         Path(folder).mkdir()  # the context manager expects its folder back

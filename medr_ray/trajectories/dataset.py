@@ -1,4 +1,5 @@
-"""Accepted trajectories as training examples: token ids and the loss mask of the assistant's tokens."""
+"""Accepted trajectories as training examples: token ids and the loss mask of the assistant's
+tokens."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ SAMPLE = "sample.json"  # in the trajectories stage's directory
 
 @dataclass(frozen=True)
 class Example:
-    """One dialogue: ``ids`` and ``mask`` of equal length; the mask is true where the loss is taken."""
+    """One dialogue: ``ids`` and ``mask`` of equal length; the mask is true where the loss is
+    taken."""
 
     trajectory_id: str
     ids: tuple[int, ...]
@@ -34,11 +36,16 @@ class DialogueEncoder:
 
         from medr_ray.engines.weights import model_path
 
-        return cls(AutoTokenizer.from_pretrained(
-            model_path(config.models.policy), trust_remote_code=config.models.trust_remote_code))
+        return cls(
+            AutoTokenizer.from_pretrained(
+                model_path(config.models.policy), trust_remote_code=config.models.trust_remote_code
+            )
+        )
 
     def encode(self, trajectory_id: str, messages: Sequence[Message]) -> Example:
-        ids, mask = self._renderer.dialogue([{"role": m.role, "content": m.content} for m in messages])
+        ids, mask = self._renderer.dialogue(
+            [{"role": m.role, "content": m.content} for m in messages]
+        )
         return Example(trajectory_id, tuple(ids), tuple(mask))
 
     def length(self, messages: Sequence[Message]) -> int:
@@ -47,15 +54,24 @@ class DialogueEncoder:
 
 
 def training_examples(
-    judged: Sequence[FilteredTrajectory], encoder: DialogueEncoder, limit: int,
+    judged: Sequence[FilteredTrajectory],
+    encoder: DialogueEncoder,
+    limit: int,
     copies: Mapping[str, int] | None = None,
 ) -> list[Example]:
-    """The accepted dialogues of at most ``limit`` tokens, in the order of their trajectory ids, each as often as
-    ``copies`` says by trajectory id (see ``sampling`` and ``read_copies``), once without it."""
-    accepted = sorted((one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id)
+    """The accepted dialogues of at most ``limit`` tokens, in the order of their trajectory ids,
+    each as often as ``copies`` says by trajectory id (see ``sampling`` and ``read_copies``), once
+    without it."""
+    accepted = sorted(
+        (one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id
+    )
     examples = [encoder.encode(one.trajectory_id, one.messages) for one in accepted]
-    return [one for one in examples if len(one.ids) <= limit
-            for _ in range(1 if copies is None else copies.get(one.trajectory_id, 0))]
+    return [
+        one
+        for one in examples
+        if len(one.ids) <= limit
+        for _ in range(1 if copies is None else copies.get(one.trajectory_id, 0))
+    ]
 
 
 def read_copies(trajectories: Directory) -> dict[str, int]:

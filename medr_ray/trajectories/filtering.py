@@ -1,7 +1,8 @@
 """Which trajectories are worth learning from, and why not.
 
-What holds: a verdict gives every reason there is, each with a detail that says where; a tool's failure alone is none.
-Loops are found by what was called with which arguments, never by tool names alone.
+What holds: a verdict gives every reason there is, each with a detail that says where; a tool's
+failure alone is none. Loops are found by what was called with which arguments, never by tool names
+alone.
 
 The reasons, by code:
 
@@ -76,7 +77,9 @@ _PLACEHOLDER = re.compile(r"\[MASK\]|\bEntity_[A-Z]+\b")
 _PREDICATE = re.compile(rf"\b{INVERSE}(?:{'|'.join(PREDICATES)})\b|\b(?:{'|'.join(PREDICATES)})\b")
 
 
-def judge_trajectory(trajectory: Trajectory, question: Question, tokens: int, most_tokens: int) -> FilteredTrajectory:
+def judge_trajectory(
+    trajectory: Trajectory, question: Question, tokens: int, most_tokens: int
+) -> FilteredTrajectory:
     """The filter's verdict; ``tokens`` is the dialogue's length as training counts it."""
     reasons = [*_answer_reasons(trajectory, question)]
     reasons += [Reason(code, detail) for code, check in _CHECKS for detail in check(trajectory)]
@@ -87,7 +90,9 @@ def judge_trajectory(trajectory: Trajectory, question: Question, tokens: int, mo
 
 def reason_counts(judged: Sequence[FilteredTrajectory]) -> dict[str, int]:
     """How many trajectories each reason turned away, by code; one with several counts for each."""
-    counts = Counter(code for one in judged for code in {Reason.read(text).code for text in one.reasons})
+    counts = Counter(
+        code for one in judged for code in {Reason.read(text).code for text in one.reasons}
+    )
     return {str(code): counts[code] for code in Code if counts[code]}
 
 
@@ -106,7 +111,8 @@ def is_supported(trajectory: Trajectory) -> bool:
     """The answer stands in some tool response."""
     answer = canonical(trajectory.answer or "")
     return bool(answer) and any(
-        answer in canonical(m.content) for m in trajectory.messages[2:] if m.role == "user")
+        answer in canonical(m.content) for m in trajectory.messages[2:] if m.role == "user"
+    )
 
 
 def repeated_calls(trajectory: Trajectory) -> int:
@@ -114,7 +120,7 @@ def repeated_calls(trajectory: Trajectory) -> int:
     return sum(count - 1 for count in _successes(trajectory).values())
 
 
-# --- one check each: the details of what it finds ---------------------------------------------------------------
+# --- one check each: the details of what it finds -------------------------------------
 
 
 def _malformed(trajectory: Trajectory) -> Iterator[str]:
@@ -125,17 +131,25 @@ def _malformed(trajectory: Trajectory) -> Iterator[str]:
 
 
 def _made_up(trajectory: Trajectory) -> Iterator[str]:
-    yield from (f"message {number}" for number, text in _replies(trajectory) if "<tool_response>" in text)
+    yield from (
+        f"message {number}" for number, text in _replies(trajectory) if "<tool_response>" in text
+    )
 
 
 def _unpaired(trajectory: Trajectory) -> Iterator[str]:
     for number, text in _replies(trajectory):
-        following = trajectory.messages[number + 1] if number + 1 < len(trajectory.messages) else None
+        following = (
+            trajectory.messages[number + 1] if number + 1 < len(trajectory.messages) else None
+        )
         reply = parse_reply(text)
         if reply.answer is not None or (following is None and trajectory.stop_reason != "answered"):
             continue
         made = len(reply.calls) + len(reply.problems)
-        responses = len(parse_responses(following.content)[0]) if following and following.role == "user" else 0
+        responses = (
+            len(parse_responses(following.content)[0])
+            if following and following.role == "user"
+            else 0
+        )
         if made != responses:
             yield f"message {number}: {made} calls, {responses} responses"
 
@@ -147,23 +161,31 @@ def _repeated(trajectory: Trajectory) -> Iterator[str]:
 
 
 def _cycling(trajectory: Trajectory) -> Iterator[str]:
-    calls = [(event.tool, _plain_arguments(event)) for event in trajectory.tool_events if event.status == "ok"]
+    calls = [
+        (event.tool, _plain_arguments(event))
+        for event in trajectory.tool_events
+        if event.status == "ok"
+    ]
     for length in range(1, _LONGEST_CYCLE + 1):
         for start in range(len(calls) - _TIMES * length + 1):
-            block = calls[start:start + length]
-            if calls[start:start + _TIMES * length] == block * _TIMES:
+            block = calls[start : start + length]
+            if calls[start : start + _TIMES * length] == block * _TIMES:
                 yield f"{length} from successful call {start + 1} on, {_TIMES} times"
                 return
 
 
 def _unrecovered(trajectory: Trajectory) -> Iterator[str]:
     statuses = [event.status for event in trajectory.tool_events]
-    if "error" in statuses and "ok" not in statuses[statuses.index("error"):]:
+    if "error" in statuses and "ok" not in statuses[statuses.index("error") :]:
         yield f"call {statuses.index('error') + 1} of {len(statuses)}"
 
 
 def _thoughtless(trajectory: Trajectory) -> Iterator[str]:
-    yield from (f"message {number}" for number, text in _replies(trajectory) if not parse_reply(text).thought)
+    yield from (
+        f"message {number}"
+        for number, text in _replies(trajectory)
+        if not parse_reply(text).thought
+    )
 
 
 def _leaked(trajectory: Trajectory) -> Iterator[str]:
@@ -180,25 +202,39 @@ def leak_in(text: str) -> str:
 
 
 _CHECKS: tuple[tuple[Code, Callable[[Trajectory], Iterator[str]]], ...] = (
-    (Code.MALFORMED, _malformed), (Code.MADE_UP, _made_up), (Code.UNPAIRED, _unpaired), (Code.REPEATED, _repeated),
-    (Code.CYCLING, _cycling), (Code.UNRECOVERED, _unrecovered), (Code.THOUGHTLESS, _thoughtless),
-    (Code.LEAKED, _leaked))
+    (Code.MALFORMED, _malformed),
+    (Code.MADE_UP, _made_up),
+    (Code.UNPAIRED, _unpaired),
+    (Code.REPEATED, _repeated),
+    (Code.CYCLING, _cycling),
+    (Code.UNRECOVERED, _unrecovered),
+    (Code.THOUGHTLESS, _thoughtless),
+    (Code.LEAKED, _leaked),
+)
 
 
 def _replies(trajectory: Trajectory) -> Iterator[tuple[int, str]]:
     """(number of the message, its text) of each reply."""
-    return ((number, one.content) for number, one in enumerate(trajectory.messages) if one.role == "assistant")
+    return (
+        (number, one.content)
+        for number, one in enumerate(trajectory.messages)
+        if one.role == "assistant"
+    )
 
 
 def _successes(trajectory: Trajectory) -> Counter[tuple[str, str]]:
-    return Counter((event.tool, event.arguments) for event in trajectory.tool_events if event.status == "ok")
+    return Counter(
+        (event.tool, event.arguments) for event in trajectory.tool_events if event.status == "ok"
+    )
 
 
 def _plain_arguments(event: ToolEvent) -> str:
     """The arguments with their texts' words sorted and in lower case: what a loop repeats."""
     values = json.loads(event.arguments or "{}")
-    plain = {key: sorted(value.casefold().split()) if isinstance(value, str) else value
-             for key, value in values.items()}
+    plain = {
+        key: sorted(value.casefold().split()) if isinstance(value, str) else value
+        for key, value in values.items()
+    }
     return json.dumps(plain, sort_keys=True, ensure_ascii=False)
 
 

@@ -1,10 +1,12 @@
-"""A chat model words the thoughts of accepted dialogues anew; what the agent did stays as it was, byte for byte.
+"""A chat model words the thoughts of accepted dialogues anew; what the agent did stays as it was,
+byte for byte.
 
-What holds: a thought is replaced by its place in the message, never by searching for its text; a new wording counts
-only when the message then has the same calls or the same answer, says nothing that only guidance says, adds no
-number, does not give the answer away before it was found, and is in the question's language. Every other thought
-keeps its own words, and why is kept. A dialogue is one request; finished ones lie in parts, so that a stage that was
-ended goes on. An endpoint that cannot be reached ends the stage (InfrastructureError).
+What holds: a thought is replaced by its place in the message, never by searching for its text; a
+new wording counts only when the message then has the same calls or the same answer, says nothing
+that only guidance says, adds no number, does not give the answer away before it was found, and is
+in the question's language. Every other thought keeps its own words, and why is kept. A dialogue is
+one request; finished ones lie in parts, so that a stage that was ended goes on. An endpoint that
+cannot be reached ends the stage (InfrastructureError).
 """
 
 import asyncio
@@ -55,8 +57,8 @@ class JsonClient(Protocol):
 
 @dataclass(frozen=True)
 class Rewrite:
-    """What became of one thought: in message number ``message`` of a trajectory, ``original`` is now ``text``.
-    ``outcome`` is "rewritten", or why the original was kept."""
+    """What became of one thought: in message number ``message`` of a trajectory, ``original`` is
+    now ``text``. ``outcome`` is "rewritten", or why the original was kept."""
 
     trajectory_id: str
     message: int
@@ -66,14 +68,19 @@ class Rewrite:
 
 
 def rewrite_all(
-    dialogues: Sequence[tuple[Trajectory, Question]], client: JsonClient, endpoint: EndpointConfig,
-    directory: Directory, bar: Bar,
+    dialogues: Sequence[tuple[Trajectory, Question]],
+    client: JsonClient,
+    endpoint: EndpointConfig,
+    directory: Directory,
+    bar: Bar,
 ) -> list[Rewrite]:
-    """What becomes of every thought of the dialogues, in their order; as many requests at once as the endpoint's
-    ``concurrency``. Raises what the client raises, but for ModelError."""
+    """What becomes of every thought of the dialogues, in their order; as many requests at once as
+    the endpoint's ``concurrency``. Raises what the client raises, but for ModelError."""
     parts = Parts(directory, FOLDER)
-    named = {f"part-{start // _PART:05d}": dialogues[start:start + _PART]
-             for start in range(0, len(dialogues), _PART)}
+    named = {
+        f"part-{start // _PART:05d}": dialogues[start : start + _PART]
+        for start in range(0, len(dialogues), _PART)
+    }
     model = (endpoint.base_url, endpoint.model, endpoint.temperature, endpoint.max_tokens)
     wanted = {name: digest(model, [prompt(*one) for one in batch]) for name, batch in named.items()}
     stale = parts.stale(wanted)
@@ -81,11 +88,16 @@ def rewrite_all(
     for name in stale:
         made = asyncio.run(_rewrite_batch(named[name], client, endpoint.concurrency, bar))
         parts.write(name, wanted[name], to_table(Rewrite, made))
-    return [one for name in named for one in directory.read_records(f"{FOLDER}/{name}.parquet", Rewrite)]
+    return [
+        one for name in named for one in directory.read_records(f"{FOLDER}/{name}.parquet", Rewrite)
+    ]
 
 
 async def _rewrite_batch(
-    batch: Sequence[tuple[Trajectory, Question]], client: JsonClient, concurrency: int, bar: Bar,
+    batch: Sequence[tuple[Trajectory, Question]],
+    client: JsonClient,
+    concurrency: int,
+    bar: Bar,
 ) -> list[Rewrite]:
     door = asyncio.Semaphore(concurrency)
 
@@ -102,7 +114,9 @@ async def rewrite(trajectory: Trajectory, question: Question, client: JsonClient
     """What becomes of every thought of one dialogue."""
     spans = thought_spans(trajectory)
     try:
-        reply = await client.complete_json([{"role": "user", "content": prompt(trajectory, question)}], Thoughts)
+        reply = await client.complete_json(
+            [{"role": "user", "content": prompt(trajectory, question)}], Thoughts
+        )
         texts = [" ".join(text.split()) for text in reply.thoughts]
         problem = "" if len(texts) == len(spans) else "another number of texts than of thoughts"
     except ContextLengthExceeded:
@@ -111,11 +125,15 @@ async def rewrite(trajectory: Trajectory, question: Question, client: JsonClient
         texts, problem = [], "the reply cannot be read"
     if problem:
         return [_kept(trajectory, number, old, problem) for number, old, _ in spans]
-    return [_decided(trajectory, question, number, old, new)
-            for (number, old, _), new in zip(spans, texts, strict=True)]
+    return [
+        _decided(trajectory, question, number, old, new)
+        for (number, old, _), new in zip(spans, texts, strict=True)
+    ]
 
 
-def _decided(trajectory: Trajectory, question: Question, number: int, old: str, new: str) -> Rewrite:
+def _decided(
+    trajectory: Trajectory, question: Question, number: int, old: str, new: str
+) -> Rewrite:
     problem = next(_problems(trajectory, question, number, old, new), "")
     if problem:
         return _kept(trajectory, number, old, problem)
@@ -127,34 +145,44 @@ def _kept(trajectory: Trajectory, number: int, old: str, problem: str) -> Rewrit
 
 
 def applied(trajectory: Trajectory, rewrites: Sequence[Rewrite]) -> Trajectory:
-    """The dialogue with its new thoughts; token ids no longer fit and are dropped. It keeps its id: its actions are
-    those of that run."""
+    """The dialogue with its new thoughts; token ids no longer fit and are dropped. It keeps its id:
+    its actions are those of that run."""
     messages = list(trajectory.messages)
     for one in rewrites:
         if one.outcome == REWRITTEN:
             messages[one.message] = replace(
-                messages[one.message], content=with_thought(messages[one.message].content, one.text))
+                messages[one.message], content=with_thought(messages[one.message].content, one.text)
+            )
     changed = tuple(messages) != trajectory.messages
     return replace(trajectory, messages=tuple(messages), turns=()) if changed else trajectory
 
 
 def thought_spans(trajectory: Trajectory) -> list[tuple[int, str, tuple[int, int]]]:
-    """(number of the message, its thought, where it stands in the message) of each reply whose thought is closed."""
-    found = [(number, _THOUGHT.search(one.content)) for number, one in enumerate(trajectory.messages)
-             if one.role == "assistant"]
+    """(number of the message, its thought, where it stands in the message) of each reply whose
+    thought is closed."""
+    found = [
+        (number, _THOUGHT.search(one.content))
+        for number, one in enumerate(trajectory.messages)
+        if one.role == "assistant"
+    ]
     return [(number, read.group(1), read.span(1)) for number, read in found if read]
 
 
 def with_thought(content: str, text: str) -> str:
     """A message with another thought at the place of its own; all else as it is."""
     read = _THOUGHT.search(content)
-    return content if read is None else content[: read.start(1)] + text + content[read.end(1):]
+    return content if read is None else content[: read.start(1)] + text + content[read.end(1) :]
 
 
 def prompt(trajectory: Trajectory, question: Question) -> str:
-    """What the model is shown: the dialogue with its thoughts numbered. No guidance is part of it."""
-    template = resources.files("medr_ray.trajectories").joinpath(f"prompts/rewrite.{question.language}.txt")
-    return Template(template.read_text(encoding="utf-8")).substitute(dialogue="\n".join(_shown(trajectory)))
+    """What the model is shown: the dialogue with its thoughts numbered. No guidance is part of
+    it."""
+    template = resources.files("medr_ray.trajectories").joinpath(
+        f"prompts/rewrite.{question.language}.txt"
+    )
+    return Template(template.read_text(encoding="utf-8")).substitute(
+        dialogue="\n".join(_shown(trajectory))
+    )
 
 
 def _shown(trajectory: Trajectory) -> Iterator[str]:
@@ -165,15 +193,17 @@ def _shown(trajectory: Trajectory) -> Iterator[str]:
             yield f"{'Question' if number == 1 else 'Tools returned'}: {cut}"
         elif read := _THOUGHT.search(message.content):
             place += 1
-            yield f"Thought {place}: {read.group(1)}\nAction: {message.content[read.end():].strip()}"
+            yield f"Thought {place}: {read.group(1)}\nAction: {message.content[read.end() :].strip()}"
         else:
             yield f"Action: {message.content}"
 
 
-# --- what a new wording may not do ------------------------------------------------------------------------------
+# --- what a new wording may not do ----------------------------------------------------
 
 
-def _problems(trajectory: Trajectory, question: Question, number: int, old: str, new: str) -> Iterator[str]:
+def _problems(
+    trajectory: Trajectory, question: Question, number: int, old: str, new: str
+) -> Iterator[str]:
     """Why a new wording of the thought in message ``number`` does not count."""
     content = trajectory.messages[number].content
     before = "\n".join(one.content for one in trajectory.messages[1:number])
@@ -187,7 +217,11 @@ def _problems(trajectory: Trajectory, question: Question, number: int, old: str,
         yield "the text says what only guidance says"
     if not set(_NUMBER.findall(new)) <= set(_NUMBER.findall(f"{before}\n{content}")):
         yield "the text adds a number"
-    if trajectory.answer and occurs_in(trajectory.answer, new) and not occurs_in(trajectory.answer, f"{before}\n{old}"):
+    if (
+        trajectory.answer
+        and occurs_in(trajectory.answer, new)
+        and not occurs_in(trajectory.answer, f"{before}\n{old}")
+    ):
         yield "the text gives the answer away"
     if (_HAN.search(new) is not None) != (question.language == "zh"):
         yield "the text is in another language"
@@ -196,4 +230,8 @@ def _problems(trajectory: Trajectory, question: Question, number: int, old: str,
 def _same_actions(content: str, changed: str, new: str) -> bool:
     """Whether a reply reads as before but for its thought."""
     one, other = parse_reply(content), parse_reply(changed)
-    return other.thought == new and (one.calls, one.problems, one.answer) == (other.calls, other.problems, other.answer)
+    return other.thought == new and (one.calls, one.problems, one.answer) == (
+        other.calls,
+        other.problems,
+        other.answer,
+    )

@@ -1,9 +1,10 @@
-"""Training dialogues balanced over clinical specialties (the paper's multi-task sampling, section 4.1).
+"""Training dialogues balanced over clinical specialties (the paper's multi-task sampling, section
+4.1).
 
-Specialties differ in size; a sample takes each ``n ** (1 - balance)`` as often as it has dialogues: with 0 as they
-are, with 1 all alike. A large specialty is drawn from, a small one repeated, at most ``most_copies`` times. What
-holds: the same dialogues, settings and seed give the same sample, in whatever order they come; within a specialty
-copies differ by at most one.
+Specialties differ in size; a sample takes each ``n ** (1 - balance)`` as often as it has dialogues:
+with 0 as they are, with 1 all alike. A large specialty is drawn from, a small one repeated, at most
+``most_copies`` times. What holds: the same dialogues, settings and seed give the same sample, in
+whatever order they come; within a specialty copies differ by at most one.
 """
 
 import hashlib
@@ -11,21 +12,27 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 
-def copies(domains: Mapping[str, str], balance: float, most_copies: int, seed: int) -> dict[str, int]:
-    """How often to take each dialogue, by id; ``domains`` names the specialty of each. As many in all as there are, or
-    fewer where ``most_copies`` does not allow it."""
+def copies(
+    domains: Mapping[str, str], balance: float, most_copies: int, seed: int
+) -> dict[str, int]:
+    """How often to take each dialogue, by id; ``domains`` names the specialty of each. As many in
+    all as there are, or fewer where ``most_copies`` does not allow it."""
     if balance == 0:
         return dict.fromkeys(sorted(domains), 1)
     members: dict[str, list[str]] = defaultdict(list)
     for one in sorted(domains, key=lambda one: (_drawn(seed, one), one)):
         members[domains[one]].append(one)
     taken = quotas({domain: len(ids) for domain, ids in members.items()}, balance, most_copies)
-    return {one: _times(place, taken[domain], len(ids))
-            for domain, ids in sorted(members.items()) for place, one in enumerate(ids)}
+    return {
+        one: _times(place, taken[domain], len(ids))
+        for domain, ids in sorted(members.items())
+        for place, one in enumerate(ids)
+    }
 
 
 def quotas(sizes: Mapping[str, int], balance: float, most_copies: int) -> dict[str, int]:
-    """How many of each specialty: shares by largest remainder; what a small one cannot give, the others do."""
+    """How many of each specialty: shares by largest remainder; what a small one cannot give, the
+    others do."""
     given = dict.fromkeys(sorted(sizes), 0)
     left = sum(sizes.values())
     while left and (open_ := [one for one in given if given[one] < most_copies * sizes[one]]):

@@ -1,4 +1,5 @@
-"""The trajectories stage: teacher rollouts over the training questions, judged, filtered, and worded anew if asked."""
+"""The trajectories stage: teacher rollouts over the training questions, judged, filtered, and
+worded anew if asked."""
 
 import functools
 import hashlib
@@ -25,8 +26,9 @@ TABLE = "trajectories.parquet"
 
 
 def execute(context: StageContext) -> Counts:
-    """Roll out, filter, rewrite; write ``trajectories.parquet`` (all), ``accepted.jsonl``, ``rejected.jsonl`` (ids and
-    every reason) and ``sample.json`` (how often training takes each accepted one)."""
+    """Roll out, filter, rewrite; write ``trajectories.parquet`` (all), ``accepted.jsonl``,
+    ``rejected.jsonl`` (ids and every reason) and ``sample.json`` (how often training takes each
+    accepted one)."""
     questions = context.upstream("questions").read_records("questions.parquet", Question)
     train = {one.question_id: one for one in questions if one.split == "train"}
     _roll_out(context, plan_tasks(list(train.values()), context.config))
@@ -37,26 +39,34 @@ def execute(context: StageContext) -> Counts:
     directory, settings = context.directory, context.config.trajectories
     directory.write_records(TABLE, FilteredTrajectory, judged)
     directory.write_jsonl("accepted.jsonl", accepted)
-    directory.write_jsonl("rejected.jsonl", [rejected_row(one) for one in judged if not one.accepted])
+    directory.write_jsonl(
+        "rejected.jsonl", [rejected_row(one) for one in judged if not one.accepted]
+    )
     specialties = {one.trajectory_id: train[one.question_id].specialty for one in accepted}
-    directory.write_json(SAMPLE, copies(
-        specialties, settings.balance, settings.most_copies, context.config.run.seed))
+    directory.write_json(
+        SAMPLE, copies(specialties, settings.balance, settings.most_copies, context.config.run.seed)
+    )
     counts = _counts(judged, train) | {
-        "statistics": statistics(accepted, tokens), "rewritten": rewritten,
-        "infrastructure_failures": len(ledger.failures())}
+        "statistics": statistics(accepted, tokens),
+        "rewritten": rewritten,
+        "infrastructure_failures": len(ledger.failures()),
+    }
     context.console.print(
         f"trajectories: {counts['accepted']:,} accepted of {len(judged):,} ({counts['questions_covered']:.0%} of "
-        f"{len(train):,} train questions), {counts['infrastructure_failures']} infrastructure failures")
+        f"{len(train):,} train questions), {counts['infrastructure_failures']} infrastructure failures"
+    )
     return counts
 
 
 def plan_tasks(questions: Sequence[Question], config: PipelineConfig) -> list[RolloutTask]:
-    """``guided_fraction`` of the rollouts guided (paper section 3.2.2), each decided by a seeded hash of its question
-    and number."""
+    """``guided_fraction`` of the rollouts guided (paper section 3.2.2), each decided by a seeded
+    hash of its question and number."""
     tasks = []
     for question in questions:
         for rollout in range(config.trajectories.rollouts_per_question):
-            digest = hashlib.sha256(f"{config.run.seed}/{question.question_id}/{rollout}".encode()).digest()
+            digest = hashlib.sha256(
+                f"{config.run.seed}/{question.question_id}/{rollout}".encode()
+            ).digest()
             guided = int.from_bytes(digest[:8], "big") / 2**64 < config.trajectories.guided_fraction
             tasks.append(RolloutTask(question, GUIDED if guided else EXPLORATION, rollout))
     return tasks
@@ -66,8 +76,14 @@ def rejected_row(judged: FilteredTrajectory) -> dict[str, Any]:
     """A rejected trajectory with its ids and every reason, code and detail apart."""
     one = judged.trajectory
     reasons = [asdict(Reason.read(text)) for text in judged.reasons]
-    return {"trajectory_id": one.trajectory_id, "question_id": one.question_id, "mode": one.mode,
-            "rollout": one.rollout, "reasons": reasons, "trajectory": asdict(one)}
+    return {
+        "trajectory_id": one.trajectory_id,
+        "question_id": one.question_id,
+        "mode": one.mode,
+        "rollout": one.rollout,
+        "reasons": reasons,
+        "trajectory": asdict(one),
+    }
 
 
 def _ledger(context: StageContext):  # type: ignore[no-untyped-def]
@@ -82,14 +98,18 @@ def _rest_on_reports(questions: Iterable[Question]) -> bool:
 
 
 def _factory(config: PipelineConfig, run: RunDirectory, articles: bool) -> PolicyFactory:
-    """The teacher. By rules it reads ``articles`` only where it has to: the dictionary takes seconds."""
+    """The teacher. By rules it reads ``articles`` only where it has to: the dictionary takes
+    seconds."""
     from medr_ray.trajectories.solver.articles import ArticleReader
     from medr_ray.trajectories.teacher import ChatTeacherFactory, RulesTeacherFactory
 
     if config.trajectories.teacher == "llm":
         return ChatTeacherFactory(config, run)
-    return RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls,
-                               ArticleReader.open(run, config.graph.min_confidence) if articles else None)
+    return RulesTeacherFactory(
+        config.agent.tools,
+        config.agent.max_tool_calls,
+        ArticleReader.open(run, config.graph.min_confidence) if articles else None,
+    )
 
 
 def _roll_out(context: StageContext, tasks: Sequence[RolloutTask]) -> None:
@@ -113,31 +133,44 @@ def _roll_out(context: StageContext, tasks: Sequence[RolloutTask]) -> None:
 
 
 def _judge(
-    context: StageContext, questions: Mapping[str, Question], trajectories: Sequence[Trajectory],
+    context: StageContext,
+    questions: Mapping[str, Question],
+    trajectories: Sequence[Trajectory],
 ) -> tuple[list[FilteredTrajectory], dict[str, int]]:
     """(the verdicts, tokens of each dialogue by trajectory id)."""
     encoder = DialogueEncoder.open(context.config)
     tokens = {one.trajectory_id: encoder.length(one.messages) for one in trajectories}
     most = context.config.trajectories.max_tokens
-    return [judge_trajectory(one, questions[one.question_id], tokens[one.trajectory_id], most)
-            for one in trajectories], tokens
+    return [
+        judge_trajectory(one, questions[one.question_id], tokens[one.trajectory_id], most)
+        for one in trajectories
+    ], tokens
 
 
 def _rewrite(
-    context: StageContext, questions: Mapping[str, Question], judged: list[FilteredTrajectory],
+    context: StageContext,
+    questions: Mapping[str, Question],
+    judged: list[FilteredTrajectory],
     tokens: dict[str, int],
 ) -> dict[str, int]:
-    """Word the thoughts of the accepted anew, in place; one that would then be rejected stays as it was. How many
-    thoughts were rewritten, and why others were not."""
+    """Word the thoughts of the accepted anew, in place; one that would then be rejected stays as it
+    was. How many thoughts were rewritten, and why others were not."""
     settings = context.config.trajectories
     if settings.rewrite is None:
         return {}
     from medr_ray.llm.client import ChatClient
 
-    dialogues = [(one.trajectory, questions[one.trajectory.question_id]) for one in judged if one.accepted]
+    dialogues = [
+        (one.trajectory, questions[one.trajectory.question_id]) for one in judged if one.accepted
+    ]
     with Bar(context.console, "rewriting", len(dialogues), "dialogues") as bar:
-        made = rewrite_all(dialogues, ChatClient(settings.rewrite, context.run), settings.rewrite,
-                           context.directory, bar)
+        made = rewrite_all(
+            dialogues,
+            ChatClient(settings.rewrite, context.run),
+            settings.rewrite,
+            context.directory,
+            bar,
+        )
     own: dict[str, list[Rewrite]] = defaultdict(list)
     for each in made:
         own[each.trajectory_id].append(each)
@@ -147,33 +180,46 @@ def _rewrite(
         rewrites = own[one.trajectory.trajectory_id]
         changed = applied(one.trajectory, rewrites)
         length = encoder.length(changed.messages)
-        verdict = judge_trajectory(changed, questions[changed.question_id], length, settings.max_tokens)
+        verdict = judge_trajectory(
+            changed, questions[changed.question_id], length, settings.max_tokens
+        )
         if one.accepted and verdict.accepted:
             judged[place], tokens[changed.trajectory_id] = verdict, length
             outcomes.update(each.outcome for each in rewrites)
         elif one.accepted:
-            outcomes.update(f"kept: the dialogue would be rejected ({Reason.read(verdict.reasons[0]).code})"
-                            for _ in rewrites)
+            outcomes.update(
+                f"kept: the dialogue would be rejected ({Reason.read(verdict.reasons[0]).code})"
+                for _ in rewrites
+            )
     return dict(sorted(outcomes.items()))
 
 
-def _counts(judged: Sequence[FilteredTrajectory], questions: Mapping[str, Question]) -> dict[str, Any]:
+def _counts(
+    judged: Sequence[FilteredTrajectory], questions: Mapping[str, Question]
+) -> dict[str, Any]:
     accepted = [one.trajectory for one in judged if one.accepted]
     events = [event for one in judged for event in one.trajectory.tool_events]
     return {
         "train_questions": len(questions),
         "accepted": len(accepted),
         "rejected": len(judged) - len(accepted),
-        "questions_covered": round(len({one.question_id for one in accepted}) / max(len(questions), 1), 4),
+        "questions_covered": round(
+            len({one.question_id for one in accepted}) / max(len(questions), 1), 4
+        ),
         "reasons": reason_counts(judged),
         "modes": dict(sorted(Counter(one.mode for one in accepted).items())),
         "passed": passed(judged, questions),
         "tools": dict(sorted(Counter(event.tool for event in events).items())),
-        "tool_calls_mean": round(sum(len(one.tool_events) for one in accepted) / max(len(accepted), 1), 3),
+        "tool_calls_mean": round(
+            sum(len(one.tool_events) for one in accepted) / max(len(accepted), 1), 3
+        ),
         "simulated_failures": sum(event.simulated_failure for event in events),
     }
 
 
 TRAJECTORIES = Stage(
-    name="trajectories", needs=("questions", "index"),
-    sections=("agent", "tools", "trajectories", "retrieval", "models", "llm"), execute=execute)
+    name="trajectories",
+    needs=("questions", "index"),
+    sections=("agent", "tools", "trajectories", "retrieval", "models", "llm"),
+    execute=execute,
+)

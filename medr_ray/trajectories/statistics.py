@@ -1,7 +1,9 @@
-"""What trajectories look like beside the paper's (section 3.2.2 and the 4.2 calls of section 4): pure counts.
+"""What trajectories look like beside the paper's (section 3.2.2 and the 4.2 calls of section 4):
+pure counts.
 
-Shares are of the trajectories given. A tool switch is any use of two tools; a recovery is a call by another tool that
-asks again what a call before it failed at or did not bring up: at least half of its words are those of that query.
+Shares are of the trajectories given. A tool switch is any use of two tools; a recovery is a call by
+another tool that asks again what a call before it failed at or did not bring up: at least half of
+its words are those of that query.
 """
 
 from collections import Counter
@@ -16,13 +18,18 @@ from medr_ray.agent.wording import telling_words
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.trajectories.teacher import MEDICAL
 
-PAPER = {"starts with the medical retriever": 0.78, "switches tools": 0.42, "recovers by another tool": 0.34,
-         "calls": 4.2}
+PAPER = {
+    "starts with the medical retriever": 0.78,
+    "switches tools": 0.42,
+    "recovers by another tool": 0.34,
+    "calls": 4.2,
+}
 _SAME_NEED = 0.5  # of the words of the later query
 
 
 def statistics(trajectories: Sequence[Trajectory], tokens: Mapping[str, int]) -> dict[str, float]:
-    """The figures by name; ``tokens`` is the length of each dialogue by trajectory id. Empty for no trajectories."""
+    """The figures by name; ``tokens`` is the length of each dialogue by trajectory id. Empty for no
+    trajectories."""
     if not trajectories:
         return {}
     figures: dict[str, Callable[[Trajectory], float]] = {
@@ -70,7 +77,12 @@ def switches_tools(trajectory: Trajectory) -> bool:
 
 def recovers(trajectory: Trajectory) -> bool:
     """Whether a call by another tool made up for one that failed or did not bring it up."""
-    calls = [observed for step in steps_of(trajectory) for observed in step.observed if observed.event.tool]
+    calls = [
+        observed
+        for step in steps_of(trajectory)
+        for observed in step.observed
+        if observed.event.tool
+    ]
     return any(_makes_up(one, later) for one, later in pairwise(calls))
 
 

@@ -1,10 +1,10 @@
 """The teachers: policies that show how a question is worked out.
 
-``rules`` is a symbolic agent. Guided, it is given the masked triples of the question's path (relations and types, never
-the entities); exploring, it plans from the question's wording alone. Either way it calls the real tools, reads what
-they return, takes the next entity from there, checks candidates one after another where several fit, and turns to the
-other tool when one fails or does not say. ``llm`` is any chat model; guided, it is shown the same masked triples as
-directions.
+``rules`` is a symbolic agent. Guided, it is given the masked triples of the question's path
+(relations and types, never the entities); exploring, it plans from the question's wording alone.
+Either way it calls the real tools, reads what they return, takes the next entity from there, checks
+candidates one after another where several fit, and turns to the other tool when one fails or does
+not say. ``llm`` is any chat model; guided, it is shown the same masked triples as directions.
 """
 
 import functools
@@ -34,13 +34,18 @@ _SEARCHES = ("search", MEDICAL)
 class RulesTeacher:
     """Works one question out. Its thoughts restate ``what was asked = value`` before the next call.
 
-    ``tools`` are the search tools in the order it tries them; after ``most_calls`` it answers that it does not know.
-    ``read_article`` is how it reads what is no disease record.
+    ``tools`` are the search tools in the order it tries them; after ``most_calls`` it answers that
+    it does not know. ``read_article`` is how it reads what is no disease record.
     """
 
     def __init__(
-        self, text: str, guidance: Sequence[GuidanceStep] | None, tools: Sequence[str], language: str = "en",
-        most_calls: int | None = None, read_article: ReadArticle | None = None,
+        self,
+        text: str,
+        guidance: Sequence[GuidanceStep] | None,
+        tools: Sequence[str],
+        language: str = "en",
+        most_calls: int | None = None,
+        read_article: ReadArticle | None = None,
     ) -> None:
         self._plan = read_question(text, language, guidance)
         self._notes, self._log = Notes(read_article), Log(routes(tools))
@@ -70,7 +75,9 @@ class RulesTeacher:
             return render_reply(" ".join(learnt), answer=move.answer)
         spent = self._most_calls is not None and self._calls >= self._most_calls
         if move.query is None or spent:
-            return render_reply(" ".join((*learnt, self._speaker.given_up(move.unknown, spent))), answer=UNKNOWN)
+            return render_reply(
+                " ".join((*learnt, self._speaker.given_up(move.unknown, spent))), answer=UNKNOWN
+            )
         again = self._sent is not None and not learnt and self._sent.unknown == move.unknown
         thought = " ".join((*learnt, self._speaker.next(move.unknown, move.query, again)))
         self._sent, self._calls = move, self._calls + 1
@@ -86,17 +93,23 @@ def _narrowed(call: Call) -> dict[str, str | int]:
 
 
 def routes(tools: Sequence[str]) -> dict[Route, list[tuple[str, str]]]:
-    """By which tools, as (name, source), each kind of query goes: the first, then the next when one fails."""
+    """By which tools, as (name, source), each kind of query goes: the first, then the next when one
+    fails."""
     plain = [(name, "") for name in tools]
     records, articles = ([(MEDICAL, one)] if MEDICAL in tools else [] for one in (HPO, PUBMED))
-    return {"first": plain, "second": plain[1:] + plain[:1], "records": records + plain, "articles": articles or plain}
+    return {
+        "first": plain,
+        "second": plain[1:] + plain[:1],
+        "records": records + plain,
+        "articles": articles or plain,
+    }
 
 
 @dataclass(frozen=True)
 class RulesTeacherFactory:
-    """Rare entities are looked up in the medical retriever first; exploration begins with the general search.
-    ``tools`` are the agent's, of which it uses those that search; ``most_calls`` its budget of calls;
-    ``read_article`` how articles are read, where they are."""
+    """Rare entities are looked up in the medical retriever first; exploration begins with the
+    general search. ``tools`` are the agent's, of which it uses those that search; ``most_calls``
+    its budget of calls; ``read_article`` how articles are read, where they are."""
 
     tools: tuple[str, ...]
     most_calls: int | None = None
@@ -107,29 +120,41 @@ class RulesTeacherFactory:
         tools = [name for name in self.tools if name in _SEARCHES]
         ordered = sorted(tools, key=lambda name: (name != MEDICAL) == guided)
         return RulesTeacher(
-            question.text, question.guidance if guided else None, ordered, question.language, self.most_calls,
-            self.read_article)
+            question.text,
+            question.guidance if guided else None,
+            ordered,
+            question.language,
+            self.most_calls,
+            self.read_article,
+        )
 
 
 class ChatTeacherFactory:
-    """A chat model as the teacher; one client, under the governor, for all episodes of a worker. ``run``: where the
-    response cache and the budget lie."""
+    """A chat model as the teacher; one client, under the governor, for all episodes of a worker.
+    ``run``: where the response cache and the budget lie."""
 
     def __init__(self, config: PipelineConfig, run: Directory) -> None:
         from medr_ray.llm.client import ChatClient
 
         self._client = ChatClient(config.llm, run)
-        self._complete = functools.partial(self._client.complete, max_tokens=config.agent.max_turn_tokens)
+        self._complete = functools.partial(
+            self._client.complete, max_tokens=config.agent.max_turn_tokens
+        )
 
     def __call__(self, task: RolloutTask) -> Policy:
-        return ChatPolicy(self._complete, guidance_hint(task.question) if task.mode == GUIDED else "")
+        return ChatPolicy(
+            self._complete, guidance_hint(task.question) if task.mode == GUIDED else ""
+        )
 
 
 def guidance_hint(question: Question) -> str:
     """The masked triples (paper section 3.2.1) as directions; no entity of the path appears."""
-    template = resources.files("medr_ray.trajectories").joinpath(f"prompts/guidance.{question.language}.txt")
+    template = resources.files("medr_ray.trajectories").joinpath(
+        f"prompts/guidance.{question.language}.txt"
+    )
     steps = "\n".join(
         f"([MASK] {step.subject_type}, {step.predicate}{f', {step.clinical}' if step.clinical else ''}, "
         f"[MASK] {step.object_type}{'; told of it: ' + ', '.join(step.also) if step.also else ''})"
-        for step in question.guidance)
+        for step in question.guidance
+    )
     return template.read_text(encoding="utf-8").strip().replace("{steps}", steps)

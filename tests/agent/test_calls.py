@@ -1,4 +1,5 @@
-"""Identical calls: known by their arguments, answered without running again, and the end of going in circles."""
+"""Identical calls: known by their arguments, answered without running again, and the end of going
+in circles."""
 
 from random import Random
 
@@ -18,7 +19,8 @@ def test_an_identical_call_is_answered_from_what_it_returned() -> None:
     trajectory = run(call("a"), call("b"), call("a"), tools=[tool])
     assert tool.calls == ["a", "b"]
     assert responses(trajectory)[2] == (
-        "<tool_response>You made this call before. It returned:\nfound a</tool_response>")
+        "<tool_response>You made this call before. It returned:\nfound a</tool_response>"
+    )
     assert [event.repeated for event in trajectory.tool_events] == [False, False, True]
     assert [event.status for event in trajectory.tool_events] == ["ok"] * 3
     assert trajectory.tool_events[2].documents == ("PMID:a",)
@@ -50,7 +52,9 @@ def test_the_same_call_twice_in_one_thought_runs_once() -> None:
 
 
 @pytest.mark.parametrize(("max_repeats", "answered"), [(0, 1), (1, 2), (3, 4)])
-def test_going_in_circles_ends_with_the_request_for_an_answer(max_repeats: int, answered: int) -> None:
+def test_going_in_circles_ends_with_the_request_for_an_answer(
+    max_repeats: int, answered: int
+) -> None:
     trajectory = run(*[call("a")] * 9, max_tool_calls=20, max_repeats=max_repeats)
     assert sum(event.repeated for event in trajectory.tool_events) == answered
     assert ASKED in responses(trajectory)[-1]
@@ -60,30 +64,41 @@ def test_going_in_circles_ends_with_the_request_for_an_answer(max_repeats: int, 
 
 def test_spacing_and_order_of_arguments_make_no_other_call() -> None:
     tool = Echo()
-    run(render_reply("t", [ToolCall("search", {"query": "a b", "n": 1})]),
-        render_reply("t", [ToolCall("search", {"n": 1, "query": " a  b"})]), tools=[tool])
+    run(
+        render_reply("t", [ToolCall("search", {"query": "a b", "n": 1})]),
+        render_reply("t", [ToolCall("search", {"n": 1, "query": " a  b"})]),
+        tools=[tool],
+    )
     assert tool.calls == ["a b"]
 
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("ab ", max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
-    max_leaves=6)
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
 _ARGUMENTS = st.dictionaries(st.sampled_from(["query", "source", "since"]), _VALUES, max_size=3)
 
 
 @given(_ARGUMENTS, st.randoms())
 def test_the_key_of_a_call_does_not_depend_on_the_order_of_its_arguments(
-    arguments: dict[str, object], random: Random,
+    arguments: dict[str, object],
+    random: Random,
 ) -> None:
     names = list(arguments)
     random.shuffle(names)
     shuffled = {name: arguments[name] for name in names}
     assert call_key(ToolCall("search", arguments)) == call_key(ToolCall("search", shuffled))
-    assert call_key(ToolCall("search", arguments)) != call_key(ToolCall("medical_search", arguments))
+    assert call_key(ToolCall("search", arguments)) != call_key(
+        ToolCall("medical_search", arguments)
+    )
 
 
 @given(st.text("ab ", max_size=6), st.text("ab ", max_size=6))
 def test_queries_of_other_words_are_other_calls(one: str, other: str) -> None:
-    same = call_key(ToolCall("search", {"query": one})) == call_key(ToolCall("search", {"query": other}))
+    same = call_key(ToolCall("search", {"query": one})) == call_key(
+        ToolCall("search", {"query": other})
+    )
     assert same == (one.split() == other.split())

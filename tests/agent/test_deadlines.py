@@ -1,4 +1,5 @@
-"""Deadlines of set-up, turn, tool and whole: each by name, and none held up by what does not stop."""
+"""Deadlines of set-up, turn, tool and whole: each by name, and none held up by what does not
+stop."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -49,10 +50,17 @@ def test_a_hanging_tool_is_cut_off_at_its_deadline() -> None:
 def test_a_tool_that_cannot_be_stopped_is_left_behind_and_counted() -> None:
     async def episode() -> tuple[Trajectory, Deaf, list[Any]]:
         reported: list[Any] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reported.append(context)
+        )
         deaf = Deaf()
         trajectory = await run_episode(
-            worded_question(), Script(call("a")), [deaf], AgentConfig(tool_seconds=0.05), mode="exploration")
+            worded_question(),
+            Script(call("a")),
+            [deaf],
+            AgentConfig(tool_seconds=0.05),
+            mode="exploration",
+        )
         deaf.released.set()
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0)
@@ -65,10 +73,16 @@ def test_a_tool_that_cannot_be_stopped_is_left_behind_and_counted() -> None:
     assert reported == []  # its late failure is nobody's noise
 
 
-@pytest.mark.parametrize(("deadline", "said"), [
-    ({"turn_seconds": 0.05}, "no reply within 0.05 s"), ({"seconds": 0.05}, "not done within 0.05 s")])
+@pytest.mark.parametrize(
+    ("deadline", "said"),
+    [
+        ({"turn_seconds": 0.05}, "no reply within 0.05 s"),
+        ({"seconds": 0.05}, "not done within 0.05 s"),
+    ],
+)
 def test_a_model_that_does_not_reply_in_time_is_an_infrastructure_failure(
-    deadline: dict[str, float], said: str,
+    deadline: dict[str, float],
+    said: str,
 ) -> None:
     with pytest.raises(InfrastructureError, match=f"q-1: {said}"):
         run(policy=Silent(), **deadline)
@@ -90,10 +104,16 @@ def test_a_policy_or_a_tool_that_does_not_get_ready_is_an_infrastructure_failure
 
 
 def test_when_the_seconds_are_nearly_spent_the_agent_is_asked_while_it_can_still_answer() -> None:
-    trajectory = run(call("hang"), seconds=2.0, answer_reserve=0.95)  # the tool has a tenth of a second of the two
+    trajectory = run(
+        call("hang"), seconds=2.0, answer_reserve=0.95
+    )  # the tool has a tenth of a second of the two
     assert "did not answer within" in responses(trajectory)[0]
     assert "Give your answer now" in responses(trajectory)[0]
-    assert (trajectory.answer, trajectory.asked, trajectory.stop_reason) == ("x", "seconds", "answered")
+    assert (trajectory.answer, trajectory.asked, trajectory.stop_reason) == (
+        "x",
+        "seconds",
+        "answered",
+    )
 
 
 def test_calls_that_come_in_the_last_seconds_are_not_run() -> None:
@@ -108,7 +128,9 @@ def test_calls_that_come_in_the_last_seconds_are_not_run() -> None:
 
 def test_a_tool_is_never_given_the_seconds_kept_for_the_answer() -> None:
     now = [100.0]
-    clock = Clock("q", AgentConfig(seconds=100, tool_seconds=30, answer_reserve=0.1), lambda: now[0])
+    clock = Clock(
+        "q", AgentConfig(seconds=100, tool_seconds=30, answer_reserve=0.1), lambda: now[0]
+    )
     assert clock.for_tool() == 30
     now[0] = 175.0
     assert clock.for_tool() == 15
@@ -185,7 +207,12 @@ def test_calls_beside_one_that_ended_the_rollout_are_stopped() -> None:
         tool = Watched()
         with pytest.raises(InfrastructureError, match="the index is gone"):
             await run_episode(
-                worded_question(), Script(call("hang", "break")), [tool], AgentConfig(), mode="exploration")
+                worded_question(),
+                Script(call("hang", "break")),
+                [tool],
+                AgentConfig(),
+                mode="exploration",
+            )
         for _ in range(5):
             await asyncio.sleep(0)
         return list(tool.calls)  # as they are while the event loop goes on

@@ -1,4 +1,5 @@
-"""Native tool calls: the endpoint is asked its way, the recorded dialogue is the text protocol all the same."""
+"""Native tool calls: the endpoint is asked its way, the recorded dialogue is the text protocol all
+the same."""
 
 import json
 from collections.abc import Sequence
@@ -49,17 +50,26 @@ def test_calls_are_recorded_as_text_and_answered_under_their_ids() -> None:
     assistant, *tools = endpoint.asked[1]["messages"][2:]
     assert [one["id"] for one in assistant["tool_calls"]] == ["c1", "c2"]
     assert assistant["content"] == "I look for two things."
-    assert tools == [{"role": "tool", "tool_call_id": "c1", "content": "found a"},
-                     {"role": "tool", "tool_call_id": "c2", "content": "found b"}]
+    assert tools == [
+        {"role": "tool", "tool_call_id": "c1", "content": "found a"},
+        {"role": "tool", "tool_call_id": "c2", "content": "found b"},
+    ]
 
 
 def test_the_tools_go_as_schemas_and_the_system_prompt_speaks_of_no_tags_for_calls() -> None:
     endpoint = Endpoint(ANSWER)
     trajectory = run(policy=ChatPolicy(endpoint, hint="look at the gene"), tool_calls="native")
     sent = endpoint.asked[0]
-    assert sent["tools"] == [{"type": "function", "function": {
-        "name": "search", "description": "repeats the query",
-        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}}}}]
+    assert sent["tools"] == [
+        {
+            "type": "function",
+            "function": {
+                "name": "search",
+                "description": "repeats the query",
+                "parameters": {"type": "object", "properties": {"query": {"type": "string"}}},
+            },
+        }
+    ]
     assert "<tool_call>" not in sent["messages"][0]["content"]
     assert "<tool_call>" in trajectory.messages[0].content  # recorded as all dialogues are
     assert sent["messages"][1]["content"].endswith("look at the gene")
@@ -71,24 +81,35 @@ def test_without_native_calls_the_endpoint_sees_the_text_protocol_and_no_tools()
     trajectory = run(policy=ChatPolicy(endpoint))
     assert [list(one) for one in endpoint.asked] == [["messages"], ["messages"]]
     assert endpoint.asked[1]["messages"] == [
-        {"role": m.role, "content": m.content} for m in trajectory.messages[:4]]
+        {"role": m.role, "content": m.content} for m in trajectory.messages[:4]
+    ]
 
 
 def test_what_an_endpoint_used_and_cost_is_kept() -> None:
     endpoint = Endpoint(replace(said(call("a")), usd=0.25), replace(ANSWER, usd=0.5))
     trajectory = run(policy=ChatPolicy(endpoint))
     assert trajectory.cost == 0.75
-    assert (trajectory.usage.prompt_tokens, trajectory.usage.output_tokens, trajectory.usage.model_calls) == (20, 10, 2)
+    assert (
+        trajectory.usage.prompt_tokens,
+        trajectory.usage.output_tokens,
+        trajectory.usage.model_calls,
+    ) == (20, 10, 2)
 
 
 def test_arguments_that_cannot_be_read_are_answered_with_what_is_wrong() -> None:
     bad = FunctionCall("c1", "search", '{"query": "a"')
-    endpoint = Endpoint(said("", bad, FunctionCall("c2", "search", '["a"]'), query("", "b")), ANSWER)
+    endpoint = Endpoint(
+        said("", bad, FunctionCall("c2", "search", '["a"]'), query("", "b")), ANSWER
+    )
     trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
     *_, first, second, third = endpoint.asked[1]["messages"]
     assert "the arguments of search are not JSON: Expecting ',' delimiter" in first["content"]
     assert "must be a JSON object" in second["content"]
-    assert third == {"role": "tool", "tool_call_id": "call-0-2", "content": "found b"}  # it had no id of its own
+    assert third == {
+        "role": "tool",
+        "tool_call_id": "call-0-2",
+        "content": "found b",
+    }  # it had no id of its own
     assert [event.status for event in trajectory.tool_events] == ["invalid", "invalid", "ok"]
 
 
@@ -105,27 +126,50 @@ def test_a_reply_in_text_tags_is_understood_all_the_same() -> None:
     trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
     assert responses(trajectory)[0] == "<tool_response>found a</tool_response>"
     assert endpoint.asked[1]["messages"][-1] == {
-        "role": "user", "content": "<tool_response>found a</tool_response>"}
+        "role": "user",
+        "content": "<tool_response>found a</tool_response>",
+    }
     assert "call a tool or give the answer" in endpoint.asked[2]["messages"][-1]["content"]
 
 
 def test_a_dialogue_too_long_for_the_endpoint_is_shortened_once() -> None:
-    endpoint = Endpoint(said("look", query("c1", "a " * 300)), ContextLengthExceeded("too long"), ANSWER)
+    endpoint = Endpoint(
+        said("look", query("c1", "a " * 300)), ContextLengthExceeded("too long"), ANSWER
+    )
     trajectory = run(policy=ChatPolicy(endpoint), tools=[Echo()], tool_calls="native")
     assert (trajectory.answer, trajectory.asked) == ("Krabbe disease", "tokens")
     tool = endpoint.asked[2]["messages"][-2]
     assert tool["content"].endswith("…")
 
 
-_ANY = st.text(max_size=40) | st.sampled_from([
-    "</think>", "<think>", "<answer>x</answer>", "<tool_call>", "</tool_call>", "<tool_response>", "\ud83d", ""])
+_ANY = st.text(max_size=40) | st.sampled_from(
+    [
+        "</think>",
+        "<think>",
+        "<answer>x</answer>",
+        "<tool_call>",
+        "</tool_call>",
+        "<tool_response>",
+        "\ud83d",
+        "",
+    ]
+)
 _TEXT = st.lists(_ANY, max_size=4).map("".join)
 
 
-@given(_TEXT, st.lists(st.tuples(_TEXT, _TEXT | st.dictionaries(_TEXT, _TEXT, max_size=2).map(json.dumps)), min_size=1,
-                       max_size=3))
+@given(
+    _TEXT,
+    st.lists(
+        st.tuples(_TEXT, _TEXT | st.dictionaries(_TEXT, _TEXT, max_size=2).map(json.dumps)),
+        min_size=1,
+        max_size=3,
+    ),
+)
 def test_whatever_an_endpoint_says_every_native_call_is_one_attempt(
-    content: str, calls: list[tuple[str, str]],
+    content: str,
+    calls: list[tuple[str, str]],
 ) -> None:
-    reply = parse_reply(in_text(content, [FunctionCall("c", name, arguments) for name, arguments in calls]))
+    reply = parse_reply(
+        in_text(content, [FunctionCall("c", name, arguments) for name, arguments in calls])
+    )
     assert len(reply.attempts) == len(calls)

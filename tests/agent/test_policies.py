@@ -1,4 +1,5 @@
-"""Token in, token out: what is trained are the tokens that were sampled, whatever they decode to."""
+"""Token in, token out: what is trained are the tokens that were sampled, whatever they decode
+to."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,11 +19,18 @@ from medr_ray.tools.base import ToolResult
 
 END = "<|im_end|>"
 _CHARACTERS = [chr(code) for code in range(32, 127)] + ["\n", "…", "‹", "›", "¦"]
-_PIECES = ["search", "Kr", "abbe", "ab", "<think>"]  # so that a text has several spellings in tokens
+_PIECES = [
+    "search",
+    "Kr",
+    "abbe",
+    "ab",
+    "<think>",
+]  # so that a text has several spellings in tokens
 
 
 class Spelling:
-    """A tokenizer whose encoder is never the only way to spell a text; ``spell`` gives another one."""
+    """A tokenizer whose encoder is never the only way to spell a text; ``spell`` gives another
+    one."""
 
     eos_token = END
     all_special_tokens = ("<|im_start|>", END, "<secret>", "!")
@@ -44,7 +52,10 @@ class Spelling:
         return tuple(self.vocabulary[character] for character in text)
 
     def apply_chat_template(
-        self, messages: Sequence[dict[str, str]], tokenize: bool, add_generation_prompt: bool,
+        self,
+        messages: Sequence[dict[str, str]],
+        tokenize: bool,
+        add_generation_prompt: bool,
     ) -> str:
         text = "".join(f"<|im_start|>{m['role']}\n{m['content']}{END}\n" for m in messages)
         return text + ("<|im_start|>assistant\n" if add_generation_prompt else "")
@@ -65,12 +76,14 @@ class Engine:
         self.prompts.append(list(prompt))
         text = self.lines.pop(0)
         ids = (*self.tokenizer.spell(text), self.tokenizer.eos_token_id)
-        kept = ids[:sampling.max_tokens]
+        kept = ids[: sampling.max_tokens]
         finish = "stop" if kept == ids else "length"
-        return Generation(kept, tuple(-0.5 for _ in kept), text[:len(kept)], finish, version=3)
+        return Generation(kept, tuple(-0.5 for _ in kept), text[: len(kept)], finish, version=3)
 
 
-def episode(*lines: str, tool: Echo | None = None, **agent: int) -> tuple[Trajectory, Engine, Spelling]:
+def episode(
+    *lines: str, tool: Echo | None = None, **agent: int
+) -> tuple[Trajectory, Engine, Spelling]:
     tokenizer = Spelling()
     engine = Engine(tokenizer, *lines)
     settings = {"max_tokens": 4000, "max_turn_tokens": 500, **agent}
@@ -86,14 +99,19 @@ def test_every_prompt_extends_what_was_seen_and_sampled_before() -> None:
     assert len(trajectory.turns) == 3
     for before, after in zip(trajectory.turns, trajectory.turns[1:], strict=False):
         whole = before.prompt_ids + before.output_ids
-        assert after.prompt_ids[:len(whole)] == whole
+        assert after.prompt_ids[: len(whole)] == whole
     assert [list(turn.prompt_ids) for turn in trajectory.turns] == engine.prompts
-    assert trajectory.turns[0].output_ids == (*tokenizer.spell(call("Krabbe")), tokenizer.eos_token_id)
+    assert trajectory.turns[0].output_ids == (
+        *tokenizer.spell(call("Krabbe")),
+        tokenizer.eos_token_id,
+    )
 
 
 def test_the_sampled_spelling_is_kept_where_encoding_the_text_would_give_another() -> None:
     trajectory, _, tokenizer = episode(call("Krabbe"), ANSWER)
-    encoded, _ = ChatRenderer(tokenizer).dialogue([{"role": m.role, "content": m.content} for m in trajectory.messages])
+    encoded, _ = ChatRenderer(tokenizer).dialogue(
+        [{"role": m.role, "content": m.content} for m in trajectory.messages]
+    )
     last = trajectory.turns[-1]
     sampled = [*last.prompt_ids, *last.output_ids]
     assert sampled != encoded
@@ -110,12 +128,17 @@ def test_the_record_has_a_probability_and_a_version_for_every_sampled_token() ->
 
 def test_the_dialogue_says_what_the_tokens_say() -> None:
     trajectory, _, tokenizer = episode(call("Krabbe"), ANSWER)
-    assert tokenizer.decode(trajectory.turns[0].output_ids).removesuffix(END) == trajectory.messages[2].content
+    assert (
+        tokenizer.decode(trajectory.turns[0].output_ids).removesuffix(END)
+        == trajectory.messages[2].content
+    )
     assert trajectory.messages[3].content in tokenizer.decode(trajectory.turns[1].prompt_ids)
 
 
 def test_a_turn_that_was_cut_off_gets_its_end_before_the_next_message() -> None:
-    trajectory, engine, tokenizer = episode("a" * 90, ANSWER, max_turn_tokens=80, ask_after_cut=True)
+    trajectory, engine, tokenizer = episode(
+        "a" * 90, ANSWER, max_turn_tokens=80, ask_after_cut=True
+    )
     assert trajectory.asked == "tokens"
     first = trajectory.turns[0]
     assert tokenizer.eos_token_id not in first.output_ids
@@ -125,7 +148,9 @@ def test_a_turn_that_was_cut_off_gets_its_end_before_the_next_message() -> None:
 def test_the_control_tokens_of_the_tokenizer_in_use_are_defused_in_tool_responses() -> None:
     trajectory, _, tokenizer = episode(call("<secret> 5!"), ANSWER)
     assert "found ‹secret› 5!" in trajectory.messages[3].content  # a sign alone stays as it is
-    shown = trajectory.turns[1].prompt_ids[len(trajectory.turns[0].prompt_ids) + len(trajectory.turns[0].output_ids):]
+    shown = trajectory.turns[1].prompt_ids[
+        len(trajectory.turns[0].prompt_ids) + len(trajectory.turns[0].output_ids) :
+    ]
     assert tokenizer.vocabulary["<secret>"] not in shown
 
 
@@ -134,10 +159,12 @@ def test_where_the_context_has_no_room_left_the_same_policy_is_asked_again_with_
         async def _answer(self, query: str) -> ToolResult:
             return ToolResult("x" * 900)
 
-    trajectory, engine, _ = episode(call("Krabbe"), ANSWER, tool=Long(), max_tokens=1200, max_turn_tokens=100)
+    trajectory, engine, _ = episode(
+        call("Krabbe"), ANSWER, tool=Long(), max_tokens=1200, max_turn_tokens=100
+    )
     assert (trajectory.asked, trajectory.answer) == ("tokens", "Krabbe")
     assert len(engine.prompts[1]) < 1200
-    assert trajectory.turns[1].prompt_ids[:len(engine.prompts[0])] == tuple(engine.prompts[0])
+    assert trajectory.turns[1].prompt_ids[: len(engine.prompts[0])] == tuple(engine.prompts[0])
 
 
 @given(st.lists(st.text(st.sampled_from(_CHARACTERS[:95]), max_size=30), min_size=1, max_size=3))
@@ -146,7 +173,7 @@ def test_the_alignment_holds_for_any_text(queries: list[str]) -> None:
     trajectory, engine, _ = episode(*lines, ANSWER, max_tool_calls=9)
     ids: tuple[int, ...] = ()
     for turn, prompt in zip(trajectory.turns, engine.prompts, strict=True):
-        assert turn.prompt_ids[:len(ids)] == ids
+        assert turn.prompt_ids[: len(ids)] == ids
         assert turn.prompt_ids == tuple(prompt)
         ids = turn.prompt_ids + turn.output_ids
 

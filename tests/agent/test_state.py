@@ -1,4 +1,5 @@
-"""The agent's state: hypotheses it stated in so many words, and who says so among the documents it was shown."""
+"""The agent's state: hypotheses it stated in so many words, and who says so among the documents it
+was shown."""
 
 import pytest
 from support.agent_run import Echo, call, run
@@ -10,21 +11,32 @@ from medr_ray.core.records import EvidenceEdge, Hypothesis, ToolEvent
 from medr_ray.tools.base import ToolResult
 
 
-@pytest.mark.parametrize(("thought", "named"), [
-    ("The symptoms fit.\nCandidate: **Krabbe disease**\nI check it.", [(CANDIDATE, "Krabbe disease")]),
-    ("Candidate: Krabbe disease. I look for its onset.", [(CANDIDATE, "Krabbe disease")]),
-    ("So the answer is likely Krabbe disease, because of the onset.", [(CANDIDATE, "Krabbe disease")]),
-    ("the answer might be GALC; the answer must be GALC", [(CANDIDATE, "GALC")]),
-    ("候选答案:克拉伯病。还需核实。", [(CANDIDATE, "克拉伯病")]),
-    ("答案可能是 GALC 基因,需要核实", [(CANDIDATE, "GALC 基因")]),
-    ("gene associated with Krabbe disease = GALC. I need its function.", [(FINDING, "GALC")]),
-    ("a of b = X.\nc of d = Y v1.2. I need more.", [(FINDING, "X"), (FINDING, "Y v1.2")]),
-    ("p = 0.05. The answer is not known yet.", []),
-    ("The answer is unclear. The answer is in the record. 答案是不确定的。", []),
-    ("I need the mode of inheritance of Krabbe disease.", []),
-    (f"the answer is {'very ' * 40}long.", []),
-])
-def test_hypotheses_are_read_from_plain_statements_only(thought: str, named: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("thought", "named"),
+    [
+        (
+            "The symptoms fit.\nCandidate: **Krabbe disease**\nI check it.",
+            [(CANDIDATE, "Krabbe disease")],
+        ),
+        ("Candidate: Krabbe disease. I look for its onset.", [(CANDIDATE, "Krabbe disease")]),
+        (
+            "So the answer is likely Krabbe disease, because of the onset.",
+            [(CANDIDATE, "Krabbe disease")],
+        ),
+        ("the answer might be GALC; the answer must be GALC", [(CANDIDATE, "GALC")]),
+        ("候选答案:克拉伯病。还需核实。", [(CANDIDATE, "克拉伯病")]),
+        ("答案可能是 GALC 基因,需要核实", [(CANDIDATE, "GALC 基因")]),
+        ("gene associated with Krabbe disease = GALC. I need its function.", [(FINDING, "GALC")]),
+        ("a of b = X.\nc of d = Y v1.2. I need more.", [(FINDING, "X"), (FINDING, "Y v1.2")]),
+        ("p = 0.05. The answer is not known yet.", []),
+        ("The answer is unclear. The answer is in the record. 答案是不确定的。", []),
+        ("I need the mode of inheritance of Krabbe disease.", []),
+        (f"the answer is {'very ' * 40}long.", []),
+    ],
+)
+def test_hypotheses_are_read_from_plain_statements_only(
+    thought: str, named: list[tuple[str, str]]
+) -> None:
     assert named_in(thought) == named
 
 
@@ -33,26 +45,45 @@ def test_reading_a_long_thought_takes_no_time_to_speak_of() -> None:
 
 
 def observed(text: str, *documents: str, query: str = "q") -> Observed:
-    return Observed(ToolEvent("search", f'{{"query": "{query}"}}', "ok", 0.1, False, documents=documents), text)
+    return Observed(
+        ToolEvent("search", f'{{"query": "{query}"}}', "ok", 0.1, False, documents=documents), text
+    )
 
 
 def test_the_graph_joins_queries_documents_and_what_they_name() -> None:
-    first = observed("[1] Krabbe disease (HPO:1): caused by GALC.\n[2] Leukodystrophy (PMID:12): rare.",
-                     "HPO:1", "PMID:12", query="gene of Krabbe")
+    first = observed(
+        "[1] Krabbe disease (HPO:1): caused by GALC.\n[2] Leukodystrophy (PMID:12): rare.",
+        "HPO:1",
+        "PMID:12",
+        query="gene of Krabbe",
+    )
     second = observed("nothing new", "PMID:123", query="GALC")
-    state = state_of([Step("find it", observed=(first,)), Step("gene of it = GALC. go on", observed=(second,)),
-                      Step("done", answer="Krabbe disease")])
-    assert state.hypotheses == (Hypothesis("GALC", FINDING, 1), Hypothesis("Krabbe disease", ANSWER, 2))
+    state = state_of(
+        [
+            Step("find it", observed=(first,)),
+            Step("gene of it = GALC. go on", observed=(second,)),
+            Step("done", answer="Krabbe disease"),
+        ]
+    )
+    assert state.hypotheses == (
+        Hypothesis("GALC", FINDING, 1),
+        Hypothesis("Krabbe disease", ANSWER, 2),
+    )
     assert state.evidence == (
-        EvidenceEdge("found", "gene of Krabbe", "HPO:1", 0), EvidenceEdge("names", "HPO:1", "GALC", 0),
-        EvidenceEdge("names", "HPO:1", "Krabbe disease", 0), EvidenceEdge("found", "gene of Krabbe", "PMID:12", 0),
-        EvidenceEdge("found", "GALC", "PMID:123", 1))
+        EvidenceEdge("found", "gene of Krabbe", "HPO:1", 0),
+        EvidenceEdge("names", "HPO:1", "GALC", 0),
+        EvidenceEdge("names", "HPO:1", "Krabbe disease", 0),
+        EvidenceEdge("found", "gene of Krabbe", "PMID:12", 0),
+        EvidenceEdge("found", "GALC", "PMID:123", 1),
+    )
 
 
 def test_a_passage_belongs_to_the_document_whose_line_opens_it() -> None:
     text = "preface\n[1] a (PMID:12): x\nmore of it\n[2] b (PMID:123): y"
     assert passages(observed(text, "PMID:12", "PMID:123")) == [
-        ("PMID:12", "[1] a (PMID:12): x\nmore of it"), ("PMID:123", "[2] b (PMID:123): y")]
+        ("PMID:12", "[1] a (PMID:12): x\nmore of it"),
+        ("PMID:123", "[2] b (PMID:123): y"),
+    ]
     assert passages(observed("whole page", "https://x/y")) == [("https://x/y", "whole page")]
     assert passages(observed("No results.")) == []
 
@@ -62,29 +93,51 @@ def test_a_run_records_its_state() -> None:
         async def _answer(self, query: str) -> ToolResult:
             return ToolResult(f"[1] Krabbe (HPO:1): {query} is GALC.", ("HPO:1",))
 
-    trajectory = run(call("the gene"), "<think>gene of Krabbe = GALC.</think><answer>GALC</answer>", tools=[Records()])
+    trajectory = run(
+        call("the gene"),
+        "<think>gene of Krabbe = GALC.</think><answer>GALC</answer>",
+        tools=[Records()],
+    )
     assert trajectory.hypotheses == (Hypothesis("GALC", FINDING, 1), Hypothesis("GALC", ANSWER, 1))
     assert trajectory.evidence == (
-        EvidenceEdge("found", "the gene", "HPO:1", 0), EvidenceEdge("names", "HPO:1", "GALC", 0))
+        EvidenceEdge("found", "the gene", "HPO:1", 0),
+        EvidenceEdge("names", "HPO:1", "GALC", 0),
+    )
     assert state_of(steps_of(trajectory)).evidence == trajectory.evidence
 
 
 def test_a_finished_run_reads_back_as_the_steps_it_was_made_of() -> None:
     steps = steps_of(run(call("a", "fail"), call("b", "c", "d"), max_tool_calls=4))
     assert [[one.event.status for one in step.observed] for step in steps] == [
-        ["ok", "error"], ["ok", "ok", "skipped"], []]
+        ["ok", "error"],
+        ["ok", "ok", "skipped"],
+        [],
+    ]
     assert [one.text for one in steps[1].observed[:2]] == ["found b", "found c"]
     assert (steps[0].thought, steps[-1].answer) == ("look", "x")
 
 
-@pytest.mark.parametrize(("text", "name", "there"), [
-    ("Krabbe  disease (GLD)", "krabbe disease", True), ("the GALC2 gene", "GALC", False), ("GALC.", "GALC", True),
-    ("患者患有克拉伯病三年", "克拉伯病", True), ("anything", "", False), ("IL-6R", "IL-6", False),
-    ("Behçet’s disease", "behçet's disease", True)])
+@pytest.mark.parametrize(
+    ("text", "name", "there"),
+    [
+        ("Krabbe  disease (GLD)", "krabbe disease", True),
+        ("the GALC2 gene", "GALC", False),
+        ("GALC.", "GALC", True),
+        ("患者患有克拉伯病三年", "克拉伯病", True),
+        ("anything", "", False),
+        ("IL-6R", "IL-6", False),
+        ("Behçet’s disease", "behçet's disease", True),
+    ],
+)
 def test_a_name_is_found_as_a_whole_name(text: str, name: str, there: bool) -> None:
     assert bool(names_in(text, [name])) is there
 
 
 def test_telling_words_are_those_a_text_is_about() -> None:
-    assert telling_words("What is the age of onset of Krabbe disease?") == {"age", "onset", "krabbe", "disease"}
+    assert telling_words("What is the age of onset of Krabbe disease?") == {
+        "age",
+        "onset",
+        "krabbe",
+        "disease",
+    }
     assert telling_words("克拉伯病") == {"克拉", "拉伯", "伯病"}

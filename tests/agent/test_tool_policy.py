@@ -46,24 +46,52 @@ def test_the_rarest_word_counts() -> None:
     assert value("rarity", features_of(RARE, (), weights.__getitem__)) == 6.5
 
 
-@pytest.mark.parametrize(("last", "expected"), [
-    (event("medical_search"), (1, 0, 0)), (event("search", "error"), (0, 1, 0)),
-    (event("search", documents=()), (0, 0, 1)), (event("read"), (0, 0, 0))])
-def test_history_is_what_the_last_call_was_and_how_it_ended(last: ToolEvent, expected: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (event("medical_search"), (1, 0, 0)),
+        (event("search", "error"), (0, 1, 0)),
+        (event("search", documents=()), (0, 0, 1)),
+        (event("read"), (0, 0, 0)),
+    ],
+)
+def test_history_is_what_the_last_call_was_and_how_it_ended(
+    last: ToolEvent, expected: tuple[int, ...]
+) -> None:
     found = features_of(RARE, [event("search"), last])
-    assert tuple(value(name, found) for name in ("last_medical", "last_failed", "last_empty")) == expected
+    assert (
+        tuple(value(name, found) for name in ("last_medical", "last_failed", "last_empty"))
+        == expected
+    )
     assert value("calls", found) == math.log1p(2)
 
 
 def trajectory(*calls: str, question: str = RARE, number: int = 0) -> Trajectory:
-    made = run(*calls, tools=[Echo("search"), Echo("medical_search"), Echo("read")], text=question, max_tool_calls=9)
+    made = run(
+        *calls,
+        tools=[Echo("search"), Echo("medical_search"), Echo("read")],
+        text=question,
+        max_tool_calls=9,
+    )
     return replace(made, question_id=f"q-{number}")
 
 
-@pytest.mark.parametrize(("question", "hops"), [
-    (RARE, 1), ("What is the finding in 3 of 8 patients with the disease associated with the gene ASXL3?", 3),
-    ("Begin with the gene associated with Glaucoma 3. Then take the other disease associated with that gene. In what "
-     "share of patients with that disease is Peters anomaly found?", 5), ("克拉伯病的致病基因的产物是什么?", 3)])
+@pytest.mark.parametrize(
+    ("question", "hops"),
+    [
+        (RARE, 1),
+        (
+            "What is the finding in 3 of 8 patients with the disease associated with the gene ASXL3?",
+            3,
+        ),
+        (
+            "Begin with the gene associated with Glaucoma 3. Then take the other disease associated with that gene. In what "
+            "share of patients with that disease is Peters anomaly found?",
+            5,
+        ),
+        ("克拉伯病的致病基因的产物是什么?", 3),
+    ],
+)
 def test_hops_are_counted_by_the_joints_of_the_question(question: str, hops: int) -> None:
     assert value("hops", features_of(question, ())) == hops
 
@@ -72,11 +100,15 @@ def test_runs_that_did_not_keep_their_documents_leave_unknown_whether_a_call_fou
     made = trajectory(call("a"), call("b"))
     events = tuple(replace(one, documents=()) for one in made.tool_events)
     assert value("last_empty", choices_of(made)[1].features) == 0
-    assert math.isnan(value("last_empty", choices_of(replace(made, tool_events=events))[1].features))
+    assert math.isnan(
+        value("last_empty", choices_of(replace(made, tool_events=events))[1].features)
+    )
 
 
 def test_choices_are_the_calls_to_either_tool_with_what_was_known_then() -> None:
-    made = trajectory(call("a", name="medical_search"), call("b", "c", name="search"), call("d", name="read"))
+    made = trajectory(
+        call("a", name="medical_search"), call("b", "c", name="search"), call("d", name="read")
+    )
     choices = choices_of(made)
     assert [one.medical for one in choices] == [True, False, False]
     assert choices[1].features == choices[2].features  # decided on in one thought
@@ -94,7 +126,10 @@ def planted(count: int, weights: np.ndarray, seed: int = 0) -> list[Choice]:
     random = np.random.default_rng(seed)
     x = random.normal(size=(count, len(FEATURES)))
     taken = random.random(count) < 1 / (1 + np.exp(-(x @ weights)))
-    return [Choice(f"q-{i}", tuple(row), bool(one)) for i, (row, one) in enumerate(zip(x.tolist(), taken, strict=True))]
+    return [
+        Choice(f"q-{i}", tuple(row), bool(one))
+        for i, (row, one) in enumerate(zip(x.tolist(), taken, strict=True))
+    ]
 
 
 def test_it_finds_the_weights_that_choices_were_drawn_with() -> None:
@@ -113,13 +148,22 @@ def test_the_penalty_keeps_weights_small_where_choices_can_be_told_apart() -> No
 
 
 _ROWS = st.lists(
-    st.tuples(st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=len(FEATURES), max_size=len(FEATURES)),
-              st.booleans()), min_size=1, max_size=12)
+    st.tuples(
+        st.lists(
+            st.floats(-1e6, 1e6) | st.just(math.nan), min_size=len(FEATURES), max_size=len(FEATURES)
+        ),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=12,
+)
 
 
 @settings(max_examples=40, deadline=None)
 @given(_ROWS)
-def test_whatever_was_done_the_probabilities_are_probabilities(rows: list[tuple[list[float], bool]]) -> None:
+def test_whatever_was_done_the_probabilities_are_probabilities(
+    rows: list[tuple[list[float], bool]],
+) -> None:
     policy = fit_tool_policy([Choice("q", tuple(features), medical) for features, medical in rows])
     p = policy.probabilities([features for features, _ in rows])
     assert np.all((p >= 0) & (p <= 1))
@@ -130,17 +174,29 @@ def test_whatever_was_done_the_probabilities_are_probabilities(rows: list[tuple[
 def test_a_missing_feature_counts_as_its_mean() -> None:
     policy = fit_tool_policy(planted(200, np.full(len(FEATURES), 0.7)))
     known = list(policy.mean)
-    assert policy.probabilities([[math.nan, *known[1:]]]) == pytest.approx(policy.probabilities([known]))
+    assert policy.probabilities([[math.nan, *known[1:]]]) == pytest.approx(
+        policy.probabilities([known])
+    )
 
 
-@pytest.mark.parametrize(("p", "auc"), [
-    ([0.1, 0.2, 0.8, 0.9], 1.0), ([0.9, 0.8, 0.2, 0.1], 0.0), ([0.5] * 4, 0.5), ([0.1, 0.6, 0.6, 0.9], 0.875)])
-def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(p: list[float], auc: float) -> None:
+@pytest.mark.parametrize(
+    ("p", "auc"),
+    [
+        ([0.1, 0.2, 0.8, 0.9], 1.0),
+        ([0.9, 0.8, 0.2, 0.1], 0.0),
+        ([0.5] * 4, 0.5),
+        ([0.1, 0.6, 0.6, 0.9], 0.875),
+    ],
+)
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(
+    p: list[float], auc: float
+) -> None:
     fit = measure(p, [False, False, True, True], 0.5)
     assert fit.auc == pytest.approx(auc)
     assert fit.baseline == pytest.approx(math.log(0.5))
     assert fit.log_likelihood == pytest.approx(
-        (math.log(1 - p[0]) + math.log(1 - p[1]) + math.log(p[2]) + math.log(p[3])) / 4)
+        (math.log(1 - p[0]) + math.log(1 - p[1]) + math.log(p[2]) + math.log(p[3])) / 4
+    )
 
 
 def test_where_all_went_to_one_tool_there_is_no_curve() -> None:
@@ -150,8 +206,14 @@ def test_where_all_went_to_one_tool_there_is_no_curve() -> None:
 
 def runs(count: int) -> list[Choice]:
     """Rare diseases are looked up in the medical retriever, all else in the general search."""
-    made = [trajectory(call(f"a{i}", name="medical_search" if i % 2 else "search"),
-                       question=(RARE if i % 2 else COMMON).replace("?", f" ({i})?"), number=i) for i in range(count)]
+    made = [
+        trajectory(
+            call(f"a{i}", name="medical_search" if i % 2 else "search"),
+            question=(RARE if i % 2 else COMMON).replace("?", f" ({i})?"),
+            number=i,
+        )
+        for i in range(count)
+    ]
     return [choice for one in made for choice in choices_of(one)]
 
 
@@ -167,7 +229,9 @@ def test_held_out_runs_are_foretold_better_than_by_the_share_alone() -> None:
 def test_choices_that_follow_nothing_are_not_foretold() -> None:
     def made(i: int) -> Trajectory:
         tool = "medical_search" if (i * i // 3) % 2 else "search"
-        return trajectory(call("a", name=tool), question=f"{'x of the y ' * (i % 5)}?", number=i * 7)
+        return trajectory(
+            call("a", name=tool), question=f"{'x of the y ' * (i % 5)}?", number=i * 7
+        )
 
     noise = [choice for i in range(40) for choice in choices_of(made(i))]
     fit = held_out_fit(noise)
@@ -194,7 +258,9 @@ def saved(tmp_path: Path, **changed: Any) -> str:
 
 def test_the_prompt_says_how_likely_the_medical_retriever_is_used_first(tmp_path: Path) -> None:
     path = saved(tmp_path)
-    rare, common = (run(tools=TOOLS, text=text, tool_policy=path).messages[0].content for text in (RARE, COMMON))
+    rare, common = (
+        run(tools=TOOLS, text=text, tool_policy=path).messages[0].content for text in (RARE, COMMON)
+    )
     line = "the medical retriever (medical_search) is used first with probability "
     likely, unlikely = (float(one.partition(line)[2].rstrip(".")) for one in (rare, common))
     assert likely > 0.6 > 0.4 > unlikely
@@ -225,9 +291,20 @@ def test_the_words_weights_reach_the_prior(tmp_path: Path) -> None:
     policy.save(str(tmp_path / "rare.json"))
 
     def prompt(weight: float | None) -> str:
-        return asyncio.run(run_episode(
-            worded_question(RARE), Script(), TOOLS, AgentConfig(tool_policy=str(tmp_path / "rare.json")),
-            mode="exploration", rarity=None if weight is None else lambda word: weight)).messages[0].content
+        return (
+            asyncio.run(
+                run_episode(
+                    worded_question(RARE),
+                    Script(),
+                    TOOLS,
+                    AgentConfig(tool_policy=str(tmp_path / "rare.json")),
+                    mode="exploration",
+                    rarity=None if weight is None else lambda word: weight,
+                )
+            )
+            .messages[0]
+            .content
+        )
 
     assert "probability 0.50." in prompt(None)
     assert "probability 0.95." in prompt(3.0)

@@ -26,44 +26,71 @@ def answered(*lines: str, answer: str = "Krabbe disease", **agent: int) -> Traje
 
 def test_asking_for_the_candidate_with_the_questions_words_is_a_round() -> None:
     trajectory = answered(
-        call("disease of GALC"), call("infantile onset Krabbe disease", thought="Candidate: Krabbe disease"))
+        call("disease of GALC"),
+        call("infantile onset Krabbe disease", thought="Candidate: Krabbe disease"),
+    )
     assert verification(trajectory) == VerificationCount(rounds=1, checks=1, documents=1)
 
 
 def test_calls_side_by_side_are_one_round() -> None:
     trajectory = answered(
         call("disease of GALC"),
-        call("infantile onset Krabbe disease", "GALC Krabbe disease", thought="The answer is likely Krabbe disease."),
-        call("mutations in Krabbe disease", thought="once more"))
+        call(
+            "infantile onset Krabbe disease",
+            "GALC Krabbe disease",
+            thought="The answer is likely Krabbe disease.",
+        ),
+        call("mutations in Krabbe disease", thought="once more"),
+    )
     assert verification(trajectory) == VerificationCount(rounds=2, checks=3, documents=3)
 
 
 def test_a_thought_that_names_what_becomes_the_answer_has_stated_it() -> None:
-    trajectory = answered(call("a"), call("onset of Krabbe disease", thought="It looks like Krabbe disease to me."))
+    trajectory = answered(
+        call("a"), call("onset of Krabbe disease", thought="It looks like Krabbe disease to me.")
+    )
     assert verification(trajectory).rounds == 1
 
 
 def test_a_candidate_that_was_dropped_was_checked_too() -> None:
-    trajectory = answered(call("infantile onset Tay-Sachs disease", thought="Candidate: Tay-Sachs disease"))
+    trajectory = answered(
+        call("infantile onset Tay-Sachs disease", thought="Candidate: Tay-Sachs disease")
+    )
     assert verification(trajectory).rounds == 1
 
 
-@pytest.mark.parametrize("lines", [
-    [call("disease with infantile onset"), call("Krabbe disease infantile onset")],  # no thought names the candidate
-    [call("Krabbe disease infantile onset", name="browse", thought="Candidate: Krabbe disease")],  # it failed
-    [call("weather in Rome", thought="Candidate: Krabbe disease")],
-])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [
+            call("disease with infantile onset"),
+            call("Krabbe disease infantile onset"),
+        ],  # no thought names the candidate
+        [
+            call(
+                "Krabbe disease infantile onset", name="browse", thought="Candidate: Krabbe disease"
+            )
+        ],  # it failed
+        [call("weather in Rome", thought="Candidate: Krabbe disease")],
+    ],
+)
 def test_what_is_no_check(lines: list[str]) -> None:
     assert verification(answered(*lines)) == VerificationCount(0, 0, 0)
 
 
-@pytest.mark.parametrize(("query", "rounds"), [("Krabbe disease", 0), ("Krabbe disease mutations", 1)])
-def test_a_query_that_finds_nothing_checks_only_what_it_asks_of_the_candidate(query: str, rounds: int) -> None:
+@pytest.mark.parametrize(
+    ("query", "rounds"), [("Krabbe disease", 0), ("Krabbe disease mutations", 1)]
+)
+def test_a_query_that_finds_nothing_checks_only_what_it_asks_of_the_candidate(
+    query: str, rounds: int
+) -> None:
     class Empty(Echo):
         async def _answer(self, query: str) -> ToolResult:
             return ToolResult("No results.")
 
-    trajectory = run(call(query, thought="Candidate: Krabbe disease"), tools=[Empty()], text=QUESTION)
+    trajectory = run(
+        call(query, thought="Candidate: Krabbe disease"), tools=[Empty()], text=QUESTION
+    )
     assert verification(trajectory) == VerificationCount(rounds, rounds, 0)
 
 
@@ -86,8 +113,10 @@ def test_an_identical_call_verifies_nothing() -> None:
 
 def test_the_next_hop_of_a_question_is_no_verification() -> None:
     trajectory = answered(
-        call("gene with mutations"), call("infantile onset of GALC", thought="gene of it = GALC. I need its disease."),
-        "<think>disease of GALC = Krabbe disease.</think><answer>Krabbe disease</answer>")
+        call("gene with mutations"),
+        call("infantile onset of GALC", thought="gene of it = GALC. I need its disease."),
+        "<think>disease of GALC = Krabbe disease.</think><answer>Krabbe disease</answer>",
+    )
     assert verification(trajectory).rounds == 0
 
 
@@ -99,6 +128,8 @@ def test_an_answer_that_stands_in_the_question_is_not_stated_by_naming_it() -> N
 def test_a_name_that_holds_the_answer_as_a_part_does_not_name_it() -> None:
     longer = "Fetal and neonatal thrombocytopenia"
     trajectory = answered(
-        call("disease of GALC"), call(f"mutations of {longer}", thought=f"disease of GALC = {longer}. Go on."),
-        answer="Neonatal thrombocytopenia")
+        call("disease of GALC"),
+        call(f"mutations of {longer}", thought=f"disease of GALC = {longer}. Go on."),
+        answer="Neonatal thrombocytopenia",
+    )
     assert verification(trajectory).rounds == 0

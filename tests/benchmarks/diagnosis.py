@@ -1,18 +1,23 @@
-"""Diagnosis: published patients with the annotations of 2021, beside plain naive Bayes over the same annotations.
+"""Diagnosis: published patients with the annotations of 2021, beside plain naive Bayes over the
+same annotations.
 
-What is compared is told in ``tests/support/diagnosis_cases.py``. Ranks are among all diseases, of the 2,749 patients
-whose diagnosis the annotations list; ties count as their middle. "None of these" is measured on all 4,073: a third have
-a disease that was not annotated in 2021. ``quick`` takes every second patient.
+What is compared is told in ``tests/support/diagnosis_cases.py``. Ranks are among all diseases, of
+the 2,749 patients whose diagnosis the annotations list; ties count as their middle. "None of these"
+is measured on all 4,073: a third have a disease that was not annotated in 2021. ``quick`` takes
+every second patient.
 
-These patients are no clean test: weights and structure were chosen with all of them in view, among some two hundred
-variants; only the four constants of calibration come from half of the diseases, and the other half has rows of its own.
-How much that flatters: choosing ways, breadth and the weights of prevalence and of reported patients anew out of 135
-settings on four fifths of the diseases, and ranking the patients of the last fifth, gave top-1 .323 to .370 (mean .347
-over five divisions) and top-10 .633 to .646 (mean .639). The shipped constants give .382 and .643. The structure stayed
-as it was. Without reported patients the same was .295 to .337 (mean .320) beside .337.
+These patients are no clean test: weights and structure were chosen with all of them in view, among
+some two hundred variants; only the four constants of calibration come from half of the diseases,
+and the other half has rows of its own. How much that flatters: choosing ways, breadth and the
+weights of prevalence and of reported patients anew out of 135 settings on four fifths of the
+diseases, and ranking the patients of the last fifth, gave top-1 .323 to .370 (mean .347 over five
+divisions) and top-10 .633 to .646 (mean .639). The shipped constants give .382 and .643. The
+structure stayed as it was. Without reported patients the same was .295 to .337 (mean .320) beside
+.337.
 
-An excluded finding never speaks for a disease, although it would pay here: what was looked for in published patients
-hints at what was suspected. Fitted freely, absence gets the wrong sign, and alone brings top-1 to .347 on others.
+An excluded finding never speaks for a disease, although it would pay here: what was looked for in
+published patients hints at what was suspected. Fitted freely, absence gets the wrong sign, and
+alone brings top-1 to .347 on others.
 """
 
 import time
@@ -35,14 +40,17 @@ _BINS = 10
 _ALARM = 0.5  # "none of these" is said when it is likelier than not
 _TOP1, _TOP10 = 0.33, 0.60
 _OTHER_HALF = ", diseases the calibration was not fitted to"
-_IN_VIEW = "constants chosen with these patients in view; chosen on other diseases: top-1 .35, top-10 .64"
+_IN_VIEW = (
+    "constants chosen with these patients in view; chosen on other diseases: top-1 .35, top-10 .64"
+)
 _PEER = "naive Bayes over OMIM's annotations"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One patient. ``rank`` of the diagnosis (inf where it is not listed) and the peer's; ``confidence`` in the first
-    answer, "none of these" included, and whether it is ``right``; ``share`` of the first disease among diseases."""
+    """One patient. ``rank`` of the diagnosis (inf where it is not listed) and the peer's;
+    ``confidence`` in the first answer, "none of these" included, and whether it is ``right``;
+    ``share`` of the first disease among diseases."""
 
     case: Case
     known_article: bool
@@ -64,8 +72,11 @@ def measure(quick: bool) -> Iterator[Row]:
     diagnosis = load_diagnosis(config)
     table = read_hpoa(str(config.annotations))
     peer, articles = NaiveBayes(load_hpo(), table.rows), cited(table.rows)
-    cases = list(read_cases(data))[::_QUICK if quick else 1]
-    outcomes = [_outcome(diagnosis, peer, case, bool(articles[case.diagnosis] & set(case.articles))) for case in cases]
+    cases = list(read_cases(data))[:: _QUICK if quick else 1]
+    outcomes = [
+        _outcome(diagnosis, peer, case, bool(articles[case.diagnosis] & set(case.articles)))
+        for case in cases
+    ]
     yield from _ranking(outcomes)
     yield from _calibration(outcomes)
     yield from _none_of_these(outcomes)
@@ -80,28 +91,49 @@ def _outcome(diagnosis: Diagnosis, peer: NaiveBayes, case: Case, known_article: 
     says_none = posterior.none > top
     peer_number = peer.diseases.get(case.diagnosis)
     return Outcome(
-        case, known_article, middle_rank(posterior.probabilities, number),
+        case,
+        known_article,
+        middle_rank(posterior.probabilities, number),
         middle_rank(peer.score(case.observed), peer_number),
-        posterior.none, max(top, posterior.none), (number is None) if says_none else best == number,
-        top / (1 - posterior.none))
+        posterior.none,
+        max(top, posterior.none),
+        (number is None) if says_none else best == number,
+        top / (1 - posterior.none),
+    )
 
 
 def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Row]:
     listed = [one for one in outcomes if one.listed]
     note = f"{len(listed)} patients with {len({one.case.diagnosis for one in listed})} diseases; {_IN_VIEW}"
     groups = (
-        ("", listed, note, True), (_OTHER_HALF, [one for one in listed if one.case.calibrated_on_others], "", False),
-        (", article not cited by the annotations", [one for one in listed if not one.known_article], "", False),
+        ("", listed, note, True),
+        (_OTHER_HALF, [one for one in listed if one.case.calibrated_on_others], "", False),
+        (
+            ", article not cited by the annotations",
+            [one for one in listed if not one.known_article],
+            "",
+            False,
+        ),
     )
     for named, group, about, has_goal in groups:
         for top, goal in ((1, _TOP1), (10, _TOP10)):
-            ours, theirs = (float(np.mean([rank(one) <= top for one in group])) for rank in (_ours, _theirs))
-            yield row(f"top-{top}{named}", ours, theirs, _PEER, goal=goal if has_goal else None,
-                      note=about or f"{len(group)} patients")
+            ours, theirs = (
+                float(np.mean([rank(one) <= top for one in group])) for rank in (_ours, _theirs)
+            )
+            yield row(
+                f"top-{top}{named}",
+                ours,
+                theirs,
+                _PEER,
+                goal=goal if has_goal else None,
+                note=about or f"{len(group)} patients",
+            )
     weights = _one_per_disease(listed)
     for top in (1, 10):
-        ours, theirs = (float(np.average([rank(one) <= top for one in listed], weights=weights))
-                        for rank in (_ours, _theirs))
+        ours, theirs = (
+            float(np.average([rank(one) <= top for one in listed], weights=weights))
+            for rank in (_ours, _theirs)
+        )
         yield row(f"top-{top}, each disease once", ours, theirs, _PEER)
 
 
@@ -114,38 +146,65 @@ def _theirs(one: Outcome) -> float:
 
 
 def _one_per_disease(outcomes: Sequence[Outcome]) -> np.ndarray:
-    _, which, counts = np.unique([one.case.diagnosis for one in outcomes], return_inverse=True, return_counts=True)
+    _, which, counts = np.unique(
+        [one.case.diagnosis for one in outcomes], return_inverse=True, return_counts=True
+    )
     return 1 / counts[which]
 
 
 def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Row]:
     """Expected calibration error over ten bins of equal width."""
-    for named, group in (("", outcomes), (_OTHER_HALF, [one for one in outcomes if one.case.calibrated_on_others])):
-        confidence, right = (np.array([getattr(one, what) for one in group]) for what in ("confidence", "right"))
-        yield row(f"calibration error of the first answer{named}", _error(confidence, right),
-                  note=f"mean confidence {confidence.mean():.3f}, right {right.mean():.3f}; none of these is an answer")
+    for named, group in (
+        ("", outcomes),
+        (_OTHER_HALF, [one for one in outcomes if one.case.calibrated_on_others]),
+    ):
+        confidence, right = (
+            np.array([getattr(one, what) for one in group]) for what in ("confidence", "right")
+        )
+        yield row(
+            f"calibration error of the first answer{named}",
+            _error(confidence, right),
+            note=f"mean confidence {confidence.mean():.3f}, right {right.mean():.3f}; none of these is an answer",
+        )
         listed = [one for one in group if one.listed]
-        share, first = np.array([one.share for one in listed]), np.array([one.rank <= 1 for one in listed])
-        yield row(f"calibration error of the first disease{named}", _error(share, first),
-                  note=f"listed diseases only: mean share {share.mean():.3f}, right {first.mean():.3f}")
+        share, first = (
+            np.array([one.share for one in listed]),
+            np.array([one.rank <= 1 for one in listed]),
+        )
+        yield row(
+            f"calibration error of the first disease{named}",
+            _error(share, first),
+            note=f"listed diseases only: mean share {share.mean():.3f}, right {first.mean():.3f}",
+        )
 
 
 def _error(confidence: np.ndarray, right: np.ndarray) -> float:
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = [abs(confidence[bins == one].mean() - right[bins == one].mean()) * (bins == one).mean()
-            for one in np.unique(bins)]
+    gaps = [
+        abs(confidence[bins == one].mean() - right[bins == one].mean()) * (bins == one).mean()
+        for one in np.unique(bins)
+    ]
     return float(sum(gaps))
 
 
 def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Row]:
-    for named, group in (("", outcomes), (_OTHER_HALF, [one for one in outcomes if one.case.calibrated_on_others])):
+    for named, group in (
+        ("", outcomes),
+        (_OTHER_HALF, [one for one in outcomes if one.case.calibrated_on_others]),
+    ):
         listed = np.array([one.none for one in group if one.listed])
         others = np.array([one.none for one in group if not one.listed])
-        about = f"P(none of these) > {_ALARM}; {len(others)} of {len(group)} patients are not listed"
+        about = (
+            f"P(none of these) > {_ALARM}; {len(others)} of {len(group)} patients are not listed"
+        )
         yield row(f"unlisted diseases caught{named}", float((others > _ALARM).mean()), note=about)
         yield row(f"false alarms{named}", float((listed > _ALARM).mean()), lower_is_better=True)
-        above = (others[:, None] > listed[None]).mean() + (others[:, None] == listed[None]).mean() / 2
-        yield row(f"unlisted told from listed{named}", float(above), unit="AUROC", note="0.5 is chance")
+        above = (others[:, None] > listed[None]).mean() + (
+            others[:, None] == listed[None]
+        ).mean() / 2
+        yield row(
+            f"unlisted told from listed{named}", float(above), unit="AUROC", note="0.5 is chance"
+        )
 
 
 def _speed(diagnosis: Diagnosis, cases: Sequence[Case]) -> Row:
@@ -153,5 +212,9 @@ def _speed(diagnosis: Diagnosis, cases: Sequence[Case]) -> Row:
     start = time.perf_counter()
     for one in patients:
         diagnosis.posterior(one)
-    return row("posteriors", len(patients) / (time.perf_counter() - start), unit="patients/s",
-               note=f"over {len(diagnosis.base.ids)} diseases, one thread")
+    return row(
+        "posteriors",
+        len(patients) / (time.perf_counter() - start),
+        unit="patients/s",
+        note=f"over {len(diagnosis.base.ids)} diseases, one thread",
+    )

@@ -1,7 +1,8 @@
-"""Sampling: the transformers engine against the library's own ``generate``, dialogues of two turns, greedy.
+"""Sampling: the transformers engine against the library's own ``generate``, dialogues of two turns,
+greedy.
 
-All dialogues run at the same time, and the same tokens are wanted of both. ``quick`` measures a third of the dialogues
-once. Needs the embedded weights (``medr models fetch``).
+All dialogues run at the same time, and the same tokens are wanted of both. ``quick`` measures a
+third of the dialogues once. Needs the embedded weights (``medr models fetch``).
 """
 
 import statistics
@@ -30,7 +31,9 @@ def measure(quick: bool) -> Iterator[Row]:
     dialogues, rounds = (_QUICK_DIALOGUES, _QUICK_ROUNDS) if quick else (_DIALOGUES, _ROUNDS)
 
     def ours(prompts: list[list[int]]) -> list[list[int]]:
-        return [list(one.output_ids) for one in engine.generate(prompts, Sampling(_NEW_TOKENS, 0.0))]
+        return [
+            list(one.output_ids) for one in engine.generate(prompts, Sampling(_NEW_TOKENS, 0.0))
+        ]
 
     def library(prompts: list[list[int]]) -> list[list[int]]:
         return _library(engine, prompts)
@@ -46,20 +49,31 @@ def measure(quick: bool) -> Iterator[Row]:
     same = sum(a == b for a, b in zip(tokens["ours"], tokens["library"], strict=True))
     count = sum(len(one) for one in tokens["ours"])
     rates = {name: count / statistics.median(times) for name, times in seconds.items()}
-    yield row("sampled tokens/s", rates["ours"], rates["library"], _PEER, least_ratio=1.0, unit="tokens/s")
+    yield row(
+        "sampled tokens/s", rates["ours"], rates["library"], _PEER, least_ratio=1.0, unit="tokens/s"
+    )
     yield row("dialogues with the library's tokens", same, goal=dialogues, unit=f"of {dialogues}")
 
 
 def _two_turns(engine: TransformersEngine, generate: Generate, dialogues: int) -> list[list[int]]:
     """The sampled tokens of every dialogue; questions differ in length, as answers do."""
-    questions = [f"Which gene is associated with {'a rare form of ' * (i % 4)}syndrome {i}?" for i in range(dialogues)]
-    prompts = [engine.renderer.start([
-        {"role": "system", "content": _SYSTEM}, {"role": "user", "content": one}]) for one in questions]
+    questions = [
+        f"Which gene is associated with {'a rare form of ' * (i % 4)}syndrome {i}?"
+        for i in range(dialogues)
+    ]
+    prompts = [
+        engine.renderer.start(
+            [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": one}]
+        )
+        for one in questions
+    ]
     first = generate(prompts)
     bridge = engine.renderer.bridge([{"role": "user", "content": _OBSERVATION}])
     end = engine.renderer.end_id
-    longer = [prompt + said + ([] if said[-1] == end else [end]) + bridge
-              for prompt, said in zip(prompts, first, strict=True)]
+    longer = [
+        prompt + said + ([] if said[-1] == end else [end]) + bridge
+        for prompt, said in zip(prompts, first, strict=True)
+    ]
     return [a + b for a, b in zip(first, generate(longer), strict=True)]
 
 
@@ -69,8 +83,12 @@ def _library(engine: TransformersEngine, prompts: list[list[int]]) -> list[list[
     mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in prompts])
     with torch.inference_mode():
         out = engine.model.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=_NEW_TOKENS, do_sample=False, pad_token_id=end,
-            eos_token_id=end)
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=_NEW_TOKENS,
+            do_sample=False,
+            pad_token_id=end,
+            eos_token_id=end,
+        )
     rows = out[:, longest:].tolist()
-    return [row[:row.index(end) + 1] if end in row else row for row in rows]
-
+    return [row[: row.index(end) + 1] if end in row else row for row in rows]

@@ -1,11 +1,14 @@
-"""Entity recognition on annotated abstracts: F1 of concepts and of mentions, ours against a plain dictionary.
+"""Entity recognition on annotated abstracts: F1 of concepts and of mentions, ours against a plain
+dictionary.
 
-BC5CDR dev and BioRED dev (abstracts; MeSH and NCBI gene ids), RareDis train (descriptions of rare diseases; mentions
-only). Ours is ``Matcher`` over the full lexicon (embedded vocabularies, MeSH, MONDO, HGNC, DrugBank) and over the
-embedded one alone; the peer finds the same forms in any case, with none of our guards. How a concept is scored is said
-in ``tests/support/scoring.py``, how our ids become the annotators' in ``tests/support/gold_ids.py``.
+BC5CDR dev and BioRED dev (abstracts; MeSH and NCBI gene ids), RareDis train (descriptions of rare
+diseases; mentions only). Ours is ``Matcher`` over the full lexicon (embedded vocabularies, MeSH,
+MONDO, HGNC, DrugBank) and over the embedded one alone; the peer finds the same forms in any case,
+with none of our guards. How a concept is scored is said in ``tests/support/scoring.py``, how our
+ids become the annotators' in ``tests/support/gold_ids.py``.
 
-``quick`` leaves out the embedded lexicon. Rules may be tuned on the training sets only; nothing here reads one.
+``quick`` leaves out the embedded lexicon. Rules may be tuned on the training sets only; nothing
+here reads one.
 """
 
 import importlib.util
@@ -28,9 +31,17 @@ from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
 
 CHEMICAL = "chemical"
 Goals = Mapping[str, float]  # least F1, by kind, of concepts or of mentions
-GOALS: Goals = {DISEASE: 0.693, CHEMICAL: 0.649}  # what a plain dictionary made for such a corpus reaches
+GOALS: Goals = {
+    DISEASE: 0.693,
+    CHEMICAL: 0.649,
+}  # what a plain dictionary made for such a corpus reaches
 PEER, PEER_PACKAGE = "plain dictionary", "ahocorasick_rs"
-_KINDS = {DISEASE: DISEASE, PHENOTYPE: DISEASE, DRUG: CHEMICAL, GENE: GENE}  # the corpora tell no sign from a disease
+_KINDS = {
+    DISEASE: DISEASE,
+    PHENOTYPE: DISEASE,
+    DRUG: CHEMICAL,
+    GENE: GENE,
+}  # the corpora tell no sign from a disease
 
 Finder = Callable[[str], list[Found]]
 
@@ -59,13 +70,21 @@ def measure(quick: bool) -> Iterator[Row]:
 def bc5cdr(data: Path, part: str) -> Corpus:
     """``part`` is Training or Development."""
     documents = read_bioc(data / "bc5cdr" / f"CDR_{part}Set.BioC.xml.gz")
-    return Corpus(f"BC5CDR {_SHORT[part]}", documents, {DISEASE: ("Disease",), CHEMICAL: ("Chemical",)})
+    return Corpus(
+        f"BC5CDR {_SHORT[part]}", documents, {DISEASE: ("Disease",), CHEMICAL: ("Chemical",)}
+    )
 
 
 def biored(data: Path, part: str) -> Corpus:
     """``part`` is Train or Dev."""
-    kinds = {DISEASE: ("DiseaseOrPhenotypicFeature",), CHEMICAL: ("ChemicalEntity",), GENE: ("GeneOrGeneProduct",)}
-    return Corpus(f"BioRED {_SHORT[part]}", read_bioc(data / "biored" / f"{part}.BioC.XML.gz"), kinds)
+    kinds = {
+        DISEASE: ("DiseaseOrPhenotypicFeature",),
+        CHEMICAL: ("ChemicalEntity",),
+        GENE: ("GeneOrGeneProduct",),
+    }
+    return Corpus(
+        f"BioRED {_SHORT[part]}", read_bioc(data / "biored" / f"{part}.BioC.XML.gz"), kinds
+    )
 
 
 _SHORT = {"Training": "train", "Train": "train", "Development": "dev", "Dev": "dev"}
@@ -73,17 +92,25 @@ _SHORT = {"Training": "train", "Train": "train", "Development": "dev", "Dev": "d
 
 def raredis(data: Path) -> Corpus:
     kinds = {DISEASE: ("RAREDISEASE", "SKINRAREDISEASE", "DISEASE", "SIGN", "SYMPTOM")}
-    return Corpus("RareDis train", read_brat(data / "raredis" / "corpus_train.zip"), kinds, has_ids=False)
+    return Corpus(
+        "RareDis train", read_brat(data / "raredis" / "corpus_train.zip"), kinds, has_ids=False
+    )
 
 
 def finder(matcher: Matcher | PlainDictionary, concepts: Sequence[Concept], ids: GoldIds) -> Finder:
     """What is found in a text, in the annotators' kinds and ids."""
-    known = {one.concept_id: (_KINDS.get(one.entity_type, one.entity_type), ids.of(one)) for one in concepts}
-    return lambda text: [Found(one.start, one.end, *known[one.concept_id]) for one in matcher.find(text)]
+    known = {
+        one.concept_id: (_KINDS.get(one.entity_type, one.entity_type), ids.of(one))
+        for one in concepts
+    }
+    return lambda text: [
+        Found(one.start, one.end, *known[one.concept_id]) for one in matcher.find(text)
+    ]
 
 
-def _measure_lexicon(lexicon: str, concepts: Sequence[Concept], ids: GoldIds, corpora: Sequence[Corpus],
-                     goals: Goals) -> Iterator[Row]:
+def _measure_lexicon(
+    lexicon: str, concepts: Sequence[Concept], ids: GoldIds, corpora: Sequence[Corpus], goals: Goals
+) -> Iterator[Row]:
     ours = finder(Matcher.build(concepts, EntitiesConfig().min_form_length), concepts, ids)
     texts = [document.text for corpus in corpora for document in corpus.documents]
     if importlib.util.find_spec(PEER_PACKAGE):
@@ -95,8 +122,9 @@ def _measure_lexicon(lexicon: str, concepts: Sequence[Concept], ids: GoldIds, co
         yield from _measure_corpus(lexicon, corpus, ours, plain, ids, goals)
 
 
-def _measure_corpus(lexicon: str, corpus: Corpus, ours: Finder, plain: Finder | None, ids: GoldIds,
-                    goals: Goals) -> Iterator[Row]:
+def _measure_corpus(
+    lexicon: str, corpus: Corpus, ours: Finder, plain: Finder | None, ids: GoldIds, goals: Goals
+) -> Iterator[Row]:
     found = [(document, ours(document.text)) for document in corpus.documents]
     floor = [(document, plain(document.text)) for document in corpus.documents] if plain else None
     for kind, gold_kinds in corpus.kinds.items():
@@ -104,16 +132,37 @@ def _measure_corpus(lexicon: str, corpus: Corpus, ours: Finder, plain: Finder | 
         goal = goals.get(kind) if corpus.has_ids else None  # made for corpora like these two
         if corpus.has_ids:
             most = attainable(corpus.documents, gold_kinds, ids.known)
-            yield compare("concept", concept_score(found, kind, gold_kinds),
-                          concept_score(floor, kind, gold_kinds) if floor else None,
-                          goal, f"; recall possible {most:.3f}")
-        yield compare("mention", mention_score(found, kind, gold_kinds),
-                      mention_score(floor, kind, gold_kinds) if floor else None, goal)
+            yield compare(
+                "concept",
+                concept_score(found, kind, gold_kinds),
+                concept_score(floor, kind, gold_kinds) if floor else None,
+                goal,
+                f"; recall possible {most:.3f}",
+            )
+        yield compare(
+            "mention",
+            mention_score(found, kind, gold_kinds),
+            mention_score(floor, kind, gold_kinds) if floor else None,
+            goal,
+        )
 
 
-def _compare(measure: str, level: str, ours: Score, floor: Score | None, goal: float | None = None,
-             more: str = "") -> Row:
+def _compare(
+    measure: str,
+    level: str,
+    ours: Score,
+    floor: Score | None,
+    goal: float | None = None,
+    more: str = "",
+) -> Row:
     note = f"precision {ours.precision:.3f}, recall {ours.recall:.3f}{more}"
     if floor:
         note += f"; {PEER}: {floor.precision:.3f}, {floor.recall:.3f}"
-    return row(measure % level, ours.f1, floor.f1 if floor else None, PEER if floor else "", goal=goal, note=note)
+    return row(
+        measure % level,
+        ours.f1,
+        floor.f1 if floor else None,
+        PEER if floor else "",
+        goal=goal,
+        note=note,
+    )

@@ -1,8 +1,10 @@
-"""Rate limits shared by eight processes on Ray: never above, nearly all used, also after kill -9; overhead.
+"""Rate limits shared by eight processes on Ray: never above, nearly all used, also after kill -9;
+overhead.
 
-A service on loopback notes when each request arrives and how many are in flight; eight Ray actors call it through the
-gate as fast as it lets them. Windows are counted at the service. The overhead is that of one process whose requests
-come one after another and that the limits never hold up, beside a round trip to an actor before and after each request.
+A service on loopback notes when each request arrives and how many are in flight; eight Ray actors
+call it through the gate as fast as it lets them. Windows are counted at the service. The overhead
+is that of one process whose requests come one after another and that the limits never hold up,
+beside a round trip to an actor before and after each request.
 """
 
 import asyncio
@@ -24,12 +26,17 @@ from medr_ray.governor.protocol import LEASE
 _PROCESSES = 8
 _AT_ONCE = 4  # requests that wait in each process
 _SERVICE_SECONDS = 0.02
-_BEFORE, _GRID, _RECOVERY = 2.0, 0.1, 2.0  # seconds before a kill; steps and length of what is looked at after
+_BEFORE, _GRID, _RECOVERY = (
+    2.0,
+    0.1,
+    2.0,
+)  # seconds before a kill; steps and length of what is looked at after
 _RATES = [Limits(20, 1.0, concurrency=64), Limits(100, 2.0, concurrency=64)]
 
 
 class Service:
-    """The service on loopback. Times are those of ``time.monotonic``, one clock for all processes of a host."""
+    """The service on loopback. Times are those of ``time.monotonic``, one clock for all processes
+    of a host."""
 
     def __init__(self) -> None:
         self._arrivals: list[float] = []
@@ -44,7 +51,9 @@ class Service:
         self._arrivals.append(time.monotonic())
         self._running += 1
         self._most = max(self._most, self._running)
-        await asyncio.wait({asyncio.ensure_future(reader.read())}, timeout=seconds)  # until then, or the caller is gone
+        await asyncio.wait(
+            {asyncio.ensure_future(reader.read())}, timeout=seconds
+        )  # until then, or the caller is gone
         self._running -= 1
         writer.close()
 
@@ -91,11 +100,16 @@ class Caller:
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not import the benchmarks
+    ray.cloudpickle.register_pickle_by_value(
+        sys.modules[__name__]
+    )  # workers do not import the benchmarks
     with ray_session(RayConfig()):
         service = ray.remote(Service).options(num_cpus=0).remote()
         port = ray.get(service.open.remote())
-        callers = [ray.remote(Caller).options(num_cpus=0.1, max_concurrency=100).remote() for _ in range(_PROCESSES)]
+        callers = [
+            ray.remote(Caller).options(num_cpus=0.1, max_concurrency=100).remote()
+            for _ in range(_PROCESSES)
+        ]
         ray.get([one.pid.remote() for one in callers])
         yield from _overhead(callers[0], service, 300 if quick else 3000)
         for limits in _RATES:
@@ -110,17 +124,30 @@ def _overhead(caller: Any, service: Any, trips: int) -> Iterator[Row]:
         ray.get(caller.permits.remote(gate, trips))
         ours = ray.get(caller.permits.remote(gate, 20 * trips))
         peer = ray.get(caller.round_trips.remote(service, trips))
-        yield row(f"overhead per permit, {name}", 1e3 * ours, 1e3 * peer, "a round trip before and after each request",
-                  goal=2.0, lower_is_better=True, unit="ms")
+        yield row(
+            f"overhead per permit, {name}",
+            1e3 * ours,
+            1e3 * peer,
+            "a round trip before and after each request",
+            goal=2.0,
+            lower_is_better=True,
+            unit="ms",
+        )
 
 
-def _start(limits: Limits, port: int, callers: Sequence[Any], seconds: float) -> tuple[list[Any], float]:
+def _start(
+    limits: Limits, port: int, callers: Sequence[Any], seconds: float
+) -> tuple[list[Any], float]:
     gate = Gate(f"{limits.requests:g} in {limits.seconds:g} s", limits)
     until = time.monotonic() + seconds
-    return [one.call.remote(gate, port, until, _AT_ONCE, _SERVICE_SECONDS) for one in callers], until
+    return [
+        one.call.remote(gate, port, until, _AT_ONCE, _SERVICE_SECONDS) for one in callers
+    ], until
 
 
-def _rate(limits: Limits, service: Any, port: int, callers: Sequence[Any], seconds: float) -> Iterator[Row]:
+def _rate(
+    limits: Limits, service: Any, port: int, callers: Sequence[Any], seconds: float
+) -> Iterator[Row]:
     ray.get(service.seen.remote())
     running, until = _start(limits, port, callers, seconds)
     ray.get(running)
@@ -129,9 +156,17 @@ def _rate(limits: Limits, service: Any, port: int, callers: Sequence[Any], secon
     allowed = (limits.requests or 0) * (until - arrivals[0] - limits.seconds) / limits.seconds
     note = f"{_PROCESSES} processes with {_AT_ONCE} requests each, {len(arrivals)} arrivals"
     name = f"{limits.requests:g} requests in {limits.seconds:g} s"
-    yield row(f"{name}: most in any window", _most(arrivals, limits.seconds), goal=limits.requests,
-              lower_is_better=True, unit="requests", note=note)
-    yield row(f"{name}: share used", len(steady) / allowed, goal=0.95, note="after the first window")
+    yield row(
+        f"{name}: most in any window",
+        _most(arrivals, limits.seconds),
+        goal=limits.requests,
+        lower_is_better=True,
+        unit="requests",
+        note=note,
+    )
+    yield row(
+        f"{name}: share used", len(steady) / allowed, goal=0.95, note="after the first window"
+    )
 
 
 def _most(arrivals: Sequence[float], seconds: float) -> int:
@@ -157,8 +192,14 @@ def _seats_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Row:
     ray.get(alive.call.remote(gate, port, killed + LEASE, 8, 0.5), timeout=60)
     arrivals, _, most = ray.get(service.seen.remote())
     back = sorted(arrivals)[7] - killed
-    return row("kill -9 of the holder of all 8 seats: all are used again after", back, goal=LEASE, lower_is_better=True,
-               unit="s", note=f"the lease is {LEASE:g} s; most in flight {most}")
+    return row(
+        "kill -9 of the holder of all 8 seats: all are used again after",
+        back,
+        goal=LEASE,
+        lower_is_better=True,
+        unit="s",
+        note=f"the lease is {LEASE:g} s; most in flight {most}",
+    )
 
 
 def _wait_for(service: Any, running: int) -> None:
@@ -166,7 +207,9 @@ def _wait_for(service: Any, running: int) -> None:
         time.sleep(0.05)
 
 
-def _rate_after_kill(limits: Limits, service: Any, port: int, callers: Sequence[Any], within: float) -> Row:
+def _rate_after_kill(
+    limits: Limits, service: Any, port: int, callers: Sequence[Any], within: float
+) -> Row:
     """Half of the processes are killed at work; the rate is looked at for ``within`` seconds."""
     ray.get(service.seen.remote())
     dead = callers[: len(callers) // 2]
@@ -176,13 +219,24 @@ def _rate_after_kill(limits: Limits, service: Any, port: int, callers: Sequence[
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
-    ray.get(running[len(dead):])
+    ray.get(running[len(dead) :])
     arrivals = sorted(ray.get(service.seen.remote())[0])
     expected = 0.95 * (limits.requests or 0) / limits.seconds * _RECOVERY
     steps = [_GRID * n for n in range(int((until - killed - _RECOVERY) / _GRID))]
-    full = [step for step in steps
-            if sum(killed + step <= one < killed + step + _RECOVERY for one in arrivals) >= expected]
-    note = (f"{len(dead)} of {len(callers)} processes; 95 % of {limits.requests:g} in {limits.seconds:g} s over the "
-            f"{_RECOVERY:g} s after; most in any window {_most(arrivals, limits.seconds)}")
-    return row("kill -9 of processes at work: full rate again after", min(full, default=float("inf")), goal=LEASE,
-               lower_is_better=True, unit="s", note=note)
+    full = [
+        step
+        for step in steps
+        if sum(killed + step <= one < killed + step + _RECOVERY for one in arrivals) >= expected
+    ]
+    note = (
+        f"{len(dead)} of {len(callers)} processes; 95 % of {limits.requests:g} in {limits.seconds:g} s over the "
+        f"{_RECOVERY:g} s after; most in any window {_most(arrivals, limits.seconds)}"
+    )
+    return row(
+        "kill -9 of processes at work: full rate again after",
+        min(full, default=float("inf")),
+        goal=LEASE,
+        lower_is_better=True,
+        unit="s",
+        note=note,
+    )

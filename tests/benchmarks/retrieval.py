@@ -1,12 +1,15 @@
-"""Retrieval on BioASQ: nDCG@10 and recall@100 of full text, vectors, both, and authority on top, beside bm25s.
+"""Retrieval on BioASQ: nDCG@10 and recall@100 of full text, vectors, both, and authority on top,
+beside bm25s.
 
-The questions of the golden test batches 7B to 9B are asked. A document is a cited paper: its snippets, each once, a
-line each; the gold of a question is the papers its snippets come from. Documents of all questions asked make the index,
-so a question is answered among those of the others. Every document's text is embedded (MiniLM). The peer is bm25s over
-the same texts, with its English stop words and the word stems of our full-text index.
+The questions of the golden test batches 7B to 9B are asked. A document is a cited paper: its
+snippets, each once, a line each; the gold of a question is the papers its snippets come from.
+Documents of all questions asked make the index, so a question is answered among those of the
+others. Every document's text is embedded (MiniLM). The peer is bm25s over the same texts, with its
+English stop words and the word stems of our full-text index.
 
-Snippets have no publication types: authority is the same for all of them and cannot change the order. What it must not
-do is measured with authority drawn at random: how much of the ranking the relevance floor keeps.
+Snippets have no publication types: authority is the same for all of them and cannot change the
+order. What it must not do is measured with authority drawn at random: how much of the ranking the
+relevance floor keeps.
 
 ``quick`` asks two of the nine batches.
 """
@@ -58,7 +61,8 @@ def measure(quick: bool) -> Iterator[Row]:
         directory = _build(Path(folder), documents)
         peer = _peer(documents, directory)
         retriever = Retriever.open(
-            directory, RetrievalConfig(candidates=_DEPTH, results=_DEPTH), ModelsConfig())
+            directory, RetrievalConfig(candidates=_DEPTH, results=_DEPTH), ModelsConfig()
+        )
         yield from _rows(documents, asked, retriever, peer)
 
 
@@ -78,12 +82,15 @@ def read_bioasq(folder: Path, batches: Sequence[str]) -> tuple[list[Document], l
                 texts.setdefault(key, {})[" ".join(snippet["text"].split())] = None
                 gold.add(key)
             asked.append(Asked(one["body"], frozenset(gold)))
-    return [Document(key, PUBMED, "", "\n".join(lines), None, (), False, "")
-            for key, lines in sorted(texts.items())], asked
+    return [
+        Document(key, PUBMED, "", "\n".join(lines), None, (), False, "")
+        for key, lines in sorted(texts.items())
+    ], asked
 
 
 def ndcg(found: Ranking, gold: frozenset[str], depth: int = 10) -> float:
-    """Normalised discounted cumulative gain with binary relevance (Järvelin and Kekäläinen 2002, log2(rank + 1))."""
+    """Normalised discounted cumulative gain with binary relevance (Järvelin and Kekäläinen 2002,
+    log2(rank + 1))."""
     gain = sum(1 / math.log2(rank + 2) for rank, one in enumerate(found[:depth]) if one in gold)
     return gain / sum(1 / math.log2(rank + 2) for rank in range(min(depth, len(gold))))
 
@@ -96,9 +103,16 @@ def _build(folder: Path, documents: Sequence[Document]) -> Directory:
     directory, config = Directory(str(folder)), IndexConfig(embed="titles_and_abstracts")
     encoder = Encoder(ModelsConfig().encoder, config.batch_size, _THREADS)
     vectors = encoder.encode([one.text for one in documents])
-    rows = index.build(directory, [index.to_batch(documents, vectors, encoder.dimensions)], config, encoder.dimensions)
+    rows = index.build(
+        directory,
+        [index.to_batch(documents, vectors, encoder.dimensions)],
+        config,
+        encoder.dimensions,
+    )
     directory.write_table(index.COMMON_WORDS, common_words([count_words(documents)], rows))
-    index.MadeWith.of(config, index.mean_cosine(vectors[:: max(1, len(vectors) // 2000)])).write(directory)
+    index.MadeWith.of(config, index.mean_cosine(vectors[:: max(1, len(vectors) // 2000)])).write(
+        directory
+    )
     return directory
 
 
@@ -116,22 +130,45 @@ def _rows(
     }
     setting = f"{len(asked):,} questions, {len(documents):,} documents"
     for name, search in searches.items():
-        ours, seconds = _ranked(asked, lambda query, search=search: [hit.document_id for hit in search(query)])
-        note = "snippets have no publication types: authority is equal for all" if "authority" in name else setting
+        ours, seconds = _ranked(
+            asked, lambda query, search=search: [hit.document_id for hit in search(query)]
+        )
+        note = (
+            "snippets have no publication types: authority is equal for all"
+            if "authority" in name
+            else setting
+        )
         least = 1.0 if name.startswith("hybrid") else None
         for measure_name, score in (("nDCG@10", ndcg), ("recall@100", recall)):
             yield _compared(f"{name}: {measure_name}", score, asked, ours, theirs, least, note)
         if name in ("full text", "hybrid"):
-            yield row(f"{name}: queries/s", len(asked) / seconds, len(asked) / their_seconds if theirs else None,
-                      PEER if theirs else "", unit="1/s", note="one thread, 100 hits each with a snippet; bm25s gives "
-                      "numbers of documents" if theirs else "one thread, 100 hits each with a snippet")
+            yield row(
+                f"{name}: queries/s",
+                len(asked) / seconds,
+                len(asked) / their_seconds if theirs else None,
+                PEER if theirs else "",
+                unit="1/s",
+                note="one thread, 100 hits each with a snippet; bm25s gives numbers of documents"
+                if theirs
+                else "one thread, 100 hits each with a snippet",
+            )
     yield _floor_row(asked, retriever)
 
 
-def _compared(name: str, score: Callable[[Ranking, frozenset[str]], float], asked: Sequence[Asked],
-              ours: Sequence[Ranking], theirs: Sequence[Ranking], least: float | None, note: str) -> Row:
-    figures = [float(np.mean([score(found, one.gold) for found, one in zip(rankings, asked, strict=True)]))
-               for rankings in (ours, theirs) if rankings]
+def _compared(
+    name: str,
+    score: Callable[[Ranking, frozenset[str]], float],
+    asked: Sequence[Asked],
+    ours: Sequence[Ranking],
+    theirs: Sequence[Ranking],
+    least: float | None,
+    note: str,
+) -> Row:
+    figures = [
+        float(np.mean([score(found, one.gold) for found, one in zip(rankings, asked, strict=True)]))
+        for rankings in (ours, theirs)
+        if rankings
+    ]
     if len(figures) == 1:
         return row(name, figures[0], note=note)
     return row(name, figures[0], figures[1], PEER, least_ratio=least, note=note)
@@ -177,9 +214,19 @@ def _floor_row(asked: Sequence[Asked], retriever: Retriever) -> Row:
         relevance = [hit.relevance for hit in hits]
         authority = [chance.choice(levels) for _ in hits]
         floored = ranking.clinical_scores(relevance, authority, weight)
-        plain = [weight * rel + (1 - weight) * auth for rel, auth in zip(relevance, authority, strict=True)]
+        plain = [
+            weight * rel + (1 - weight) * auth
+            for rel, auth in zip(relevance, authority, strict=True)
+        ]
         for scores, figures in ((floored, with_floor), (plain, without)):
-            found = [hits[i].document_id for i in sorted(range(len(hits)), key=lambda i: -scores[i])]
+            found = [
+                hits[i].document_id for i in sorted(range(len(hits)), key=lambda i: -scores[i])
+            ]
             figures.append(ndcg(found, one.gold))
-    return row("authority at random: nDCG@10", float(np.mean(with_floor)), float(np.mean(without)),
-               "no relevance floor", note="what the floor keeps when authority says nothing about the question")
+    return row(
+        "authority at random: nDCG@10",
+        float(np.mean(with_floor)),
+        float(np.mean(without)),
+        "no relevance floor",
+        note="what the floor keeps when authority says nothing about the question",
+    )

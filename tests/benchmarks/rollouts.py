@@ -1,7 +1,7 @@
 """Rollouts: many agents that wait, against the least time their waiting can take.
 
-The pool, its workers and the agent's loop are the real ones; replies and tools wait (asyncio) for seconds known in
-advance. Wall times are those of a warm pool of two workers.
+The pool, its workers and the agent's loop are the real ones; replies and tools wait (asyncio) for
+seconds known in advance. Wall times are those of a warm pool of two workers.
 """
 
 import asyncio
@@ -46,23 +46,47 @@ def _rows(quick: bool) -> Iterator[Row]:
     with _pool(_SLOTS // _WORKERS) as pool:
         _run(pool, make_tasks(_SLOTS, "turns"))  # until both workers are warm
         for mode, name in (("turns", "one after another"), ("calls", "after one thought")):
-            yield row(f"64 rollouts x 3 tool calls of 0.5 s, {name}", _run(pool, make_tasks(64, mode)), serial,
-                      "tools one at a time (arithmetic)", goal=2.5, lower_is_better=True, unit="s")
+            yield row(
+                f"64 rollouts x 3 tool calls of 0.5 s, {name}",
+                _run(pool, make_tasks(64, mode)),
+                serial,
+                "tools one at a time (arithmetic)",
+                goal=2.5,
+                lower_is_better=True,
+                unit="s",
+            )
         mode = "hasty" if quick else "mixed"
         tasks = make_tasks(_ROLLOUTS, mode)
         took, ideal = _run(pool, tasks), _ideal(tasks)
-        yield row(f"1,000 rollouts of mixed latency, share of the ideal on {_SLOTS} slots", ideal / took, goal=0.9,
-                  note=f"{took:.1f} s; the ideal is {ideal:.1f} s, the greater of all work / slots and the longest")
+        yield row(
+            f"1,000 rollouts of mixed latency, share of the ideal on {_SLOTS} slots",
+            ideal / took,
+            goal=0.9,
+            note=f"{took:.1f} s; the ideal is {ideal:.1f} s, the greater of all work / slots and the longest",
+        )
         tasks = make_tasks(_ROLLOUTS, "idle")
-        yield row("a rollout of 3 calls that waits for nothing", 1000 * _run(pool, tasks) / len(tasks),
-                  1000 * _alone(tasks) / len(tasks), "the agent's loop alone, in one process", lower_is_better=True,
-                  unit="ms", note="wall time of all of them / their number: what the pool adds to a rollout")
+        yield row(
+            "a rollout of 3 calls that waits for nothing",
+            1000 * _run(pool, tasks) / len(tasks),
+            1000 * _alone(tasks) / len(tasks),
+            "the agent's loop alone, in one process",
+            lower_is_better=True,
+            unit="ms",
+            note="wall time of all of them / their number: what the pool adds to a rollout",
+        )
 
 
 def _config(concurrency: int) -> PipelineConfig:
-    return load_config(None, [
-        f"rollouts.workers={_WORKERS}", f"rollouts.max_workers={_WORKERS}", f"rollouts.concurrency={concurrency}",
-        "agent.max_tool_calls=9"], environment={})
+    return load_config(
+        None,
+        [
+            f"rollouts.workers={_WORKERS}",
+            f"rollouts.max_workers={_WORKERS}",
+            f"rollouts.concurrency={concurrency}",
+            "agent.max_tool_calls=9",
+        ],
+        environment={},
+    )
 
 
 def _pool(concurrency: int) -> RolloutPool:
@@ -74,7 +98,11 @@ def _run(pool: RolloutPool, tasks: Sequence[RolloutTask]) -> float:
     started = time.perf_counter()
     outcomes = list(pool.run(tasks))
     seconds = time.perf_counter() - started
-    answered = {one.task.key for one in outcomes if one.trajectory is not None and one.trajectory.answer == ANSWER}
+    answered = {
+        one.task.key
+        for one in outcomes
+        if one.trajectory is not None and one.trajectory.answer == ANSWER
+    }
     if len(outcomes) != len(tasks) or answered != {task.key for task in tasks}:
         raise RuntimeError(f"{len(answered)} of {len(tasks)} rollouts came to their answer")
     return seconds
@@ -94,8 +122,14 @@ def _alone(tasks: Sequence[RolloutTask]) -> float:
 
         async def one(task: RolloutTask) -> None:
             async with slots:
-                await run_episode(task.question, environment.policies(task), for_episode(environment.tools), agent,
-                                  mode=task.mode, rollout=task.rollout)
+                await run_episode(
+                    task.question,
+                    environment.policies(task),
+                    for_episode(environment.tools),
+                    agent,
+                    mode=task.mode,
+                    rollout=task.rollout,
+                )
 
         await asyncio.gather(*(one(task) for task in tasks))
 

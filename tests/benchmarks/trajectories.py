@@ -1,9 +1,11 @@
-"""Trajectories: 500 dialogues by the rules teacher, how many are accepted, and what they look like beside the paper's.
+"""Trajectories: 500 dialogues by the rules teacher, how many are accepted, and what they look like
+beside the paper's.
 
-Questions and index are those of a finished run: ``runs/questions`` of the checkout (``medr questions generate -c
-configs/questions.yaml``), or the one MEDR_BENCH_RUN names; the agent and the filter are set as configs/questions.yaml
-sets them. Guided and exploring as ``trajectories.guided_fraction`` says, with simulated tool failures; the real tools
-and the real loop, in this process. ``--quick`` takes fewer questions.
+Questions and index are those of a finished run: ``runs/questions`` of the checkout (``medr
+questions generate -c configs/questions.yaml``), or the one MEDR_BENCH_RUN names; the agent and the
+filter are set as configs/questions.yaml sets them. Guided and exploring as
+``trajectories.guided_fraction`` says, with simulated tool failures; the real tools and the real
+loop, in this process. ``--quick`` takes fewer questions.
 
 The paper's figures are of other questions, of a far larger corpus and of a model as the teacher.
 """
@@ -37,12 +39,17 @@ _GOAL = 0.7  # accepted, and each of them is right and read in a tool response
 def measure(quick: bool) -> Iterator[Row]:
     run = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_CHECKOUT / "runs" / "questions"))
     if run.stage("questions").manifest() is None or run.stage("index").manifest() is None:
-        yield skipped("trajectories accepted", "", "medr questions generate -c configs/questions.yaml, or "
-                      "MEDR_BENCH_RUN")
+        yield skipped(
+            "trajectories accepted",
+            "",
+            "medr questions generate -c configs/questions.yaml, or MEDR_BENCH_RUN",
+        )
         return
     config = load_config(_CHECKOUT / "configs" / "questions.yaml")
     questions = run.stage("questions").read_records("questions.parquet", Question)
-    train = [one for one in sorted(questions, key=lambda one: one.question_id) if one.split == "train"]
+    train = [
+        one for one in sorted(questions, key=lambda one: one.question_id) if one.split == "train"
+    ]
     tasks = plan_tasks(train, config)[: _QUICK if quick else _DIALOGUES]
     started = time.perf_counter()
     made = asyncio.run(_teach(tasks, config, run))
@@ -50,40 +57,70 @@ def measure(quick: bool) -> Iterator[Row]:
     encoder = DialogueEncoder.open(config)
     tokens = {one.trajectory_id: encoder.length(one.messages) for one in made}
     known = {task.question.question_id: task.question for task in tasks}
-    judged = [judge_trajectory(one, known[one.question_id], tokens[one.trajectory_id], config.trajectories.max_tokens)
-              for one in made]
+    judged = [
+        judge_trajectory(
+            one, known[one.question_id], tokens[one.trajectory_id], config.trajectories.max_tokens
+        )
+        for one in made
+    ]
     yield from _accepted(judged, known, seconds)
     yield from _figures([one.trajectory for one in judged if one.accepted], tokens)
 
 
-async def _teach(tasks: Sequence[RolloutTask], config: PipelineConfig, run: RunDirectory) -> list[Trajectory]:
+async def _teach(
+    tasks: Sequence[RolloutTask], config: PipelineConfig, run: RunDirectory
+) -> list[Trajectory]:
     """The dialogues, one after another: a search keeps a core busy anyway."""
     factory = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)
     faults = FaultPlan(config.trajectories.tool_failure_rate, config.run.seed)
     tools = open_tools(config, run.stage("index")).tools
-    return [await run_episode(task.question, factory(task), tools, config.agent, mode=task.mode,
-                              rollout=task.rollout, faults=faults) for task in tasks]
+    return [
+        await run_episode(
+            task.question,
+            factory(task),
+            tools,
+            config.agent,
+            mode=task.mode,
+            rollout=task.rollout,
+            faults=faults,
+        )
+        for task in tasks
+    ]
 
 
 def _accepted(
-    judged: Sequence[FilteredTrajectory], questions: Mapping[str, Question], seconds: float,
+    judged: Sequence[FilteredTrajectory],
+    questions: Mapping[str, Question],
+    seconds: float,
 ) -> Iterator[Row]:
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in reason_counts(judged).items())
-    yield row("trajectories accepted", sum(one.accepted for one in judged) / len(judged), goal=_GOAL,
-              note=f"of {len(judged):,}; the others: {reasons}")
+    yield row(
+        "trajectories accepted",
+        sum(one.accepted for one in judged) / len(judged),
+        goal=_GOAL,
+        note=f"of {len(judged):,}; the others: {reasons}",
+    )
     groups = passed(judged, questions)
     for group in ("mode", "paradigm", "hops"):
         for kind, (accepted, every) in groups[group].items():
             name = f"{kind} hops" if group == "hops" else kind
             yield row(f"  of {name}", accepted / every, note=f"{accepted} of {every}")
     covered = [kind for kind, (accepted, _) in groups["specialty"].items() if accepted]
-    yield row("specialties with an accepted one", len(covered), note=", ".join(
-        f"{kind} {accepted}/{every}" for kind, (accepted, every) in groups["specialty"].items()))
+    yield row(
+        "specialties with an accepted one",
+        len(covered),
+        note=", ".join(
+            f"{kind} {accepted}/{every}" for kind, (accepted, every) in groups["specialty"].items()
+        ),
+    )
     yield row("dialogues", len(judged) / seconds, unit="/s", note="one process")
 
 
 def _figures(accepted: Sequence[Trajectory], tokens: Mapping[str, int]) -> Iterator[Row]:
     for name, value in statistics(accepted, tokens).items():
         paper = PAPER.get(name)
-        yield row(f"share that {name}" if paper is not None and paper < 1 else f"{name}, mean", value,
-                  note="" if paper is None else f"the paper has {paper:g}")
+        yield row(
+            f"share that {name}" if paper is not None and paper < 1 else f"{name}, mean",
+            value,
+            note="" if paper is None else f"the paper has {paper:g}",
+        )

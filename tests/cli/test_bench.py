@@ -1,4 +1,5 @@
-"""``medr bench``: measurements found in a checkout, loaded by path, and printed as a table or as one JSON object."""
+"""``medr bench``: measurements found in a checkout, loaded by path, and printed as a table or as
+one JSON object."""
 
 import json
 import sys
@@ -28,12 +29,15 @@ def measure(quick):
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A checkout with one measurement and what it shares with the tests; the current directory is below it."""
+    """A checkout with one measurement and what it shares with the tests; the current directory is
+    below it."""
     (tmp_path / "tests" / "benchmarks").mkdir(parents=True)
     (tmp_path / "tests" / "support").mkdir()
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "medr-ray"\n', encoding="utf-8")
     (tmp_path / "tests" / "benchmarks" / "speed.py").write_text(SPEED, encoding="utf-8")
-    (tmp_path / "tests" / "support" / "counting_fake.py").write_text("COUNT = 120.0\n", encoding="utf-8")
+    (tmp_path / "tests" / "support" / "counting_fake.py").write_text(
+        "COUNT = 120.0\n", encoding="utf-8"
+    )
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -60,21 +64,34 @@ def test_json_is_one_object_whatever_a_measurement_prints(
     assert code == 0
     assert json.loads(out)["bench"] == "speed"
     assert first == {
-        "measure": "records/s", "ours": 200.0, "peer": 100.0, "peer_name": "slow", "ratio": 2.0, "goal": 1.5,
-        "met": True, "goal_of": "ratio", "unit": "records/s", "note": ""}
+        "measure": "records/s",
+        "ours": 200.0,
+        "peer": 100.0,
+        "peer_name": "slow",
+        "ratio": 2.0,
+        "goal": 1.5,
+        "met": True,
+        "goal_of": "ratio",
+        "unit": "records/s",
+        "note": "",
+    }
     assert (second["peer"], second["ratio"], second["met"]) == (None, None, False)
     assert second["note"] == "skipped: pip install fast-peer"
     assert "a library prints this" in err
 
 
-def test_quick_is_handed_on_and_a_missed_goal_is_a_result(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quick_is_handed_on_and_a_missed_goal_is_a_result(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, _ = run(capsys, "speed", "--json", "--quick")
     assert code == 0
     assert json.loads(out)["rows"][0]["ours"] == 120.0
     assert json.loads(out)["rows"][0]["met"] is False
 
 
-def test_the_table_shows_each_measure_with_its_peer(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_shows_each_measure_with_its_peer(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, _ = run(capsys, "speed")
     assert code == 0
     assert "yes" in out
@@ -90,10 +107,14 @@ def test_without_a_name_the_measurements_are_listed_and_none_is_imported(
     code, out, _ = run(capsys)
     assert code == 0
     assert [line.split(maxsplit=1) for line in out.splitlines()] == [
-        ["broken", "Needs what is not there."], ["speed", "Speed: ours against a slow peer."]]
+        ["broken", "Needs what is not there."],
+        ["speed", "Speed: ours against a slow peer."],
+    ]
 
 
-def test_an_unknown_name_is_answered_with_the_nearest(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name_is_answered_with_the_nearest(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, _, err = run(capsys, "sped")
     assert code == 1
     assert "no measurement sped" in err
@@ -112,7 +133,9 @@ def test_outside_a_checkout_the_error_says_where_measurements_live(
 ) -> None:
     (tmp_path / "tests" / "benchmarks").mkdir(parents=True)  # somebody else's, which is not run
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "other"\n')
-    monkeypatch.setattr(bench, "__file__", str(tmp_path / "site-packages" / "medr_ray" / "cli" / "bench.py"))
+    monkeypatch.setattr(
+        bench, "__file__", str(tmp_path / "site-packages" / "medr_ray" / "cli" / "bench.py")
+    )
     with pytest.raises(ConfigError, match="live in the repository, not in the wheel"):
         bench.find_folder(tmp_path)
 
@@ -131,11 +154,15 @@ def test_above_one_is_good_whichever_way_a_measure_points() -> None:
     assert row("MB/s", 30.0, 10.0, "peer").ratio == 3.0
     assert row("seconds", 10.0, 30.0, "peer", lower_is_better=True).ratio == 3.0
     assert row("seconds", 10.0, 30.0, "peer", lower_is_better=True, least_ratio=3.5).met is False
-    assert row("MB/s", 30.0, 0.0, "peer", least_ratio=1.0) == Row("MB/s", 30.0, 0.0, "peer", None, 1.0, False, "ratio")
+    assert row("MB/s", 30.0, 0.0, "peer", least_ratio=1.0) == Row(
+        "MB/s", 30.0, 0.0, "peer", None, 1.0, False, "ratio"
+    )
 
 
 def test_a_goal_is_for_the_ratio_or_for_our_own_figure() -> None:
-    assert row("F1", 0.7, 0.5, "plain", goal=0.693) == Row("F1", 0.7, 0.5, "plain", 1.4, 0.693, True, "ours")
+    assert row("F1", 0.7, 0.5, "plain", goal=0.693) == Row(
+        "F1", 0.7, 0.5, "plain", 1.4, 0.693, True, "ours"
+    )
     assert row("seconds", 12.0, goal=10.0, lower_is_better=True).met is False
     assert row("F1", 0.7).met is None
     with pytest.raises(ValueError, match="least_ratio with a peer"):
@@ -147,4 +174,6 @@ def test_a_skipped_peer_is_never_a_pass() -> None:
 
 
 def test_json_has_no_nan() -> None:
-    assert json.loads(bench.render_json("x", [row("loss", float("nan"))]))["rows"][0]["ours"] is None
+    assert (
+        json.loads(bench.render_json("x", [row("loss", float("nan"))]))["rows"][0]["ours"] is None
+    )

@@ -22,20 +22,25 @@ def finding(subject: str, resolved: PipelineConfig | None = None) -> Finding:
 
 def test_whatever_is_not_ok_says_how_to_mend_it() -> None:
     findings = examine(config())
-    assert {"python", "packages", "weights", "memory", "disk", "GPU", "port"} <= {one.subject for one in findings}
+    assert {"python", "packages", "weights", "memory", "disk", "GPU", "port"} <= {
+        one.subject for one in findings
+    }
     assert [one for one in findings if one.status != "ok" and not one.remedy] == []
     assert finding("python").status == "ok"
 
 
-def test_missing_weights_fail_and_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_fail_and_name_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MEDR_CACHE", str(tmp_path))
     missing = finding("weights")
     assert missing.status == "fail"
     assert "medr models fetch" in missing.remedy
 
 
-def test_a_failure_is_exit_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                             capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_exit_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("MEDR_CACHE", str(tmp_path))
     with pytest.raises(SystemExit) as exited:
         main(["doctor"])
@@ -74,7 +79,9 @@ def test_a_gpu_that_is_asked_for_and_absent_fails(monkeypatch: pytest.MonkeyPatc
     assert finding("GPU", config("engine.device=cuda")).status == "fail"
 
 
-def test_the_token_advice_follows_what_ray_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_advice_follows_what_ray_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
@@ -87,7 +94,9 @@ def test_the_token_advice_follows_what_ray_would_do(tmp_path: Path, monkeypatch:
     assert finding("ray token").status == "warn"
 
 
-def test_a_root_that_cannot_be_written_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_root_that_cannot_be_written_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(checks.os, "access", lambda path, mode: False)
     assert finding("disk", config(f"run.root={tmp_path}")).status == "fail"
     assert finding("disk", config("run.root=s3://bucket/runs")).status == "ok"

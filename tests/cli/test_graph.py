@@ -1,4 +1,5 @@
-"""``medr graph show`` and ``medr graph export``: the stage, one entity with its evidence, and files for other tools."""
+"""``medr graph show`` and ``medr graph export``: the stage, one entity with its evidence, and files
+for other tools."""
 
 import json
 from pathlib import Path
@@ -20,7 +21,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def medr(root: Path, command: str, *arguments: str) -> int | str | None:
     (root / "c.yaml").write_text("", encoding="utf-8")
     with pytest.raises(SystemExit) as exited:
-        main(["graph", command, "-c", str(root / "c.yaml"), "--set", f"run.root={root}", *arguments])
+        main(
+            ["graph", command, "-c", str(root / "c.yaml"), "--set", f"run.root={root}", *arguments]
+        )
     return exited.value.code
 
 
@@ -29,7 +32,9 @@ def printed(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_without_an_entity_the_stage_is_shown(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_an_entity_the_stage_is_shown(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert medr(root, "show", "--rows", "2") == 0
     assert "graph in 1.0 s" in printed(capsys)
     assert medr(root, "show", "--json") == 2
@@ -41,22 +46,26 @@ def test_an_entity_is_shown_with_its_relations_both_ways_and_their_evidence(
     assert medr(root, "show", "kuru <p&q>; X,Y") == 0
     shown = printed(capsys)
     for part in (
-        "Kuru <p&q>; x,y D:4", "disease, seed", "neighbours: 3 · relations: 3 · in 1e-05 of the citations",
+        "Kuru <p&q>; x,y D:4",
+        "disease, seed",
+        "neighbours: 3 · relations: 3 · in 1e-05 of the citations",
         "→ associated_gene (1) GALC GENE:GALC 1.00 “The gene associated with Kuru <p&q>; x,y is GALC.” HPO:D:4, citing "
         "PMID:7",
         "Seizure HP:1 1.00 3 of 7 patients",
-        "→ treated_with (1) Losartan DRUG:1 0.65 “Kuru <p&q>; x,y (p<0.05, 5 mg/kg/day, CD4+) was \"treated\" with "
+        '→ treated_with (1) Losartan DRUG:1 0.65 “Kuru <p&q>; x,y (p<0.05, 5 mg/kg/day, CD4+) was "treated" with '
         "losartan.” PMID:9, citing PMID:7",
     ):
         assert part in shown
     assert shown.index("associated_gene") < shown.index("has_finding") < shown.index("treated_with")
     assert medr(root, "show", "gene:galc", "--rows", "2") == 0
     shown = printed(capsys)
-    assert "← associated_gene (5) Alpha/beta \"mixed\" syndrome D:1" in shown
+    assert '← associated_gene (5) Alpha/beta "mixed" syndrome D:1' in shown
     assert "and 3 more" in shown
 
 
-def test_json_is_one_object_with_every_relation(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_object_with_every_relation(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert medr(root, "show", "GALC", "--json", "--rows", "1") == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["entity_id"], shown["degree"], len(shown["relations"])) == ("GENE:GALC", 5, 5)
@@ -75,15 +84,22 @@ def test_names_of_every_kind_are_found_and_printed_whole(
     assert " ".join(HARD_NAMES.get(name.upper(), name).split()) in printed(capsys)
 
 
-def test_an_unknown_name_is_one_line_that_names_the_nearest(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name_is_one_line_that_names_the_nearest(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert medr(root, "show", "Krabe disease") == 1
     assert capsys.readouterr().err.endswith("the nearest are Krabbe disease\n")
     assert medr(root, "show", "zzzzzz") == 1
     assert capsys.readouterr().err.endswith("nothing is written like it\n")
 
 
-def test_several_meanings_are_listed(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    twins = [Entity(one, "Twin [bold]disease", "disease", ("twins",), "", None, False) for one in ("D:1", "D:2")]
+def test_several_meanings_are_listed(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twins = [
+        Entity(one, "Twin [bold]disease", "disease", ("twins",), "", None, False)
+        for one in ("D:1", "D:2")
+    ]
     graph = RunDirectory(str(tmp_path / "default")).stage("graph")
     storage.write_graph(graph, twins, [], {})
     graph.write_json("manifest.json", {})
@@ -92,12 +108,21 @@ def test_several_meanings_are_listed(root: Path, tmp_path: Path, capsys: pytest.
     assert "'Twins' may mean 2 entities" in shown
     assert "D:1 Twin [bold]disease (disease) D:2" in shown
     assert medr(tmp_path, "show", "Twins", "--json") == 0
-    assert [one["entity_id"] for one in json.loads(capsys.readouterr().out)["matches"]] == ["D:1", "D:2"]
+    assert [one["entity_id"] for one in json.loads(capsys.readouterr().out)["matches"]] == [
+        "D:1",
+        "D:2",
+    ]
 
 
-@pytest.mark.parametrize(("wanted", "files"), [
-    ("graphml", ["out"]), ("json", ["out"]), ("parquet", ["entities.parquet", "relations.parquet"]),
-    ("neo4j-csv", ["nodes.csv", "relationships.csv"])])
+@pytest.mark.parametrize(
+    ("wanted", "files"),
+    [
+        ("graphml", ["out"]),
+        ("json", ["out"]),
+        ("parquet", ["entities.parquet", "relations.parquet"]),
+        ("neo4j-csv", ["nodes.csv", "relationships.csv"]),
+    ],
+)
 def test_export_writes_each_format_and_says_what(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wanted: str, files: list[str]
 ) -> None:
@@ -105,7 +130,9 @@ def test_export_writes_each_format_and_says_what(
     assert medr(root, "export", "--format", wanted, "--out", str(out)) == 0
     said = capsys.readouterr().out
     written = [out] if files == ["out"] else [out / name for name in files]
-    assert [line.split(": ")[0] for line in said.splitlines()[: len(written)]] == list(map(str, written))
+    assert [line.split(": ")[0] for line in said.splitlines()[: len(written)]] == list(
+        map(str, written)
+    )
     assert all(path.stat().st_size for path in written)
     assert ("neo4j-admin database import full" in said) == (wanted == "neo4j-csv")
     assert medr(root, "export", "--format", wanted, "--out", str(out)) == 1
@@ -120,6 +147,9 @@ def test_a_format_that_is_none_is_a_usage_error(root: Path, tmp_path: Path) -> N
 def test_a_run_without_the_stage_says_which_command_makes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for command, arguments in (("show", ["Kuru"]), ("export", ["--format", "json", "--out", str(tmp_path / "out")])):
+    for command, arguments in (
+        ("show", ["Kuru"]),
+        ("export", ["--format", "json", "--out", str(tmp_path / "out")]),
+    ):
         assert medr(tmp_path, command, *arguments) == 1
         assert "medr graph run" in capsys.readouterr().err

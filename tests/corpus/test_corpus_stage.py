@@ -1,4 +1,5 @@
-"""The corpus stage through Ray Data: the real files, resuming, and the error when nothing can be read."""
+"""The corpus stage through Ray Data: the real files, resuming, and the error when nothing can be
+read."""
 
 import io
 import shutil
@@ -23,7 +24,9 @@ _QUIET = Console(file=io.StringIO())
 
 def _config(root: Path, *sources: str, limit: int | None = None) -> PipelineConfig:
     return PipelineConfig(
-        run=RunConfig(name="t", root=str(root)), corpus=CorpusConfig(sources=sources, limit_per_file=limit))
+        run=RunConfig(name="t", root=str(root)),
+        corpus=CorpusConfig(sources=sources, limit_per_file=limit),
+    )
 
 
 def _context(root: Path, *sources: str, limit: int | None = None) -> StageContext:
@@ -36,8 +39,17 @@ def _context(root: Path, *sources: str, limit: int | None = None) -> StageContex
 def test_embedded_files_are_50_783_citations(tmp_path: Path) -> None:
     context = _context(tmp_path, "embedded")
     assert CORPUS.execute(context) == {
-        "files": 2, "records": 50_788, "citations": 50_783, "revised": 5, "deletions": 20, "deletions_hit": 0,
-        "books": 0, "quarantined_records": 0, "quarantined_files": 0, "with_abstract": 33_272}
+        "files": 2,
+        "records": 50_788,
+        "citations": 50_783,
+        "revised": 5,
+        "deletions": 20,
+        "deletions_hit": 0,
+        "books": 0,
+        "quarantined_records": 0,
+        "quarantined_files": 0,
+        "with_abstract": 33_272,
+    }
     pmids = context.directory.read_table("citations", ["pmid"])["pmid"]
     assert len(pmids.unique()) == len(pmids) == 50_783
 
@@ -51,11 +63,15 @@ def _marker(part: Path) -> Path:
 
 
 def _tables(directory: StageDirectory) -> dict[str, bytes]:
-    return {name: directory.read_bytes(f"citations/{name}") for name in directory.names("citations")}
+    return {
+        name: directory.read_bytes(f"citations/{name}") for name in directory.names("citations")
+    }
 
 
 @pytest.mark.usefixtures("ray_local")
-def test_a_stage_resumes_from_its_parts_with_the_same_bytes(shared_data: Path, tmp_path: Path) -> None:
+def test_a_stage_resumes_from_its_parts_with_the_same_bytes(
+    shared_data: Path, tmp_path: Path
+) -> None:
     source = str(shared_data / "pubmed" / "pubmed21n*.xml.gz")
     whole, killed = _context(tmp_path / "a", source), _context(tmp_path / "b", source)
     counts = CORPUS.execute(whole)
@@ -77,7 +93,8 @@ def test_a_stage_resumes_from_its_parts_with_the_same_bytes(shared_data: Path, t
 def test_an_update_over_a_finished_baseline_equals_a_rebuild_and_reads_only_what_is_new(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    """The real pair, then a list of deletions with one PMID of the baseline; another file stays as it is."""
+    """The real pair, then a list of deletions with one PMID of the baseline; another file stays as
+    it is."""
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("pubmed21n1000_netsynergy", "pubmed26n1334_pmparser_baseline"):
@@ -88,7 +105,8 @@ def test_an_update_over_a_finished_baseline_equals_a_rebuild_and_reads_only_what
     shutil.copy(shared_data / "pubmed" / "pubmed26n1335_pmparser_update.xml.gz", folder)
     pmid = grown.read_table("citations", ["pmid"])["pmid"][-1].as_py()
     (folder / "pubmed26n1336.xml").write_text(
-        f'<PubmedArticleSet><DeleteCitation><PMID Version="1">{pmid}</PMID></DeleteCitation></PubmedArticleSet>')
+        f'<PubmedArticleSet><DeleteCitation><PMID Version="1">{pmid}</PMID></DeleteCitation></PubmedArticleSet>'
+    )
     run_pipeline(_config(tmp_path / "grown", str(folder)), None, "corpus", console=_QUIET)
     rebuilt = run_directory(_config(tmp_path / "rebuilt", str(folder))).stage("corpus")
     run_pipeline(_config(tmp_path / "rebuilt", str(folder)), None, "corpus", console=_QUIET)
@@ -101,11 +119,15 @@ def test_an_update_over_a_finished_baseline_equals_a_rebuild_and_reads_only_what
     for update in ("pubmed26n1335_pmparser_update.xml.gz", "pubmed26n1336.xml"):  # and back again
         (folder / update).unlink()
     run_pipeline(_config(tmp_path / "grown", str(folder)), None, "corpus", console=_QUIET)
-    assert sorted(path.name for path in before if path.parent.name == "citations") == grown.names("citations")
+    assert sorted(path.name for path in before if path.parent.name == "citations") == grown.names(
+        "citations"
+    )
 
 
 @pytest.mark.usefixtures("ray_local")
-def test_the_citations_do_not_depend_on_the_order_in_which_tasks_end(shared_data: Path, tmp_path: Path) -> None:
+def test_the_citations_do_not_depend_on_the_order_in_which_tasks_end(
+    shared_data: Path, tmp_path: Path
+) -> None:
     """One task at a time, and as many as there are CPUs: the same bytes."""
     source = str(shared_data / "pubmed" / "pubmed2*.xml.gz")
     whole = _context(tmp_path / "a", source)
@@ -118,7 +140,9 @@ def test_the_citations_do_not_depend_on_the_order_in_which_tasks_end(shared_data
 
 
 @pytest.mark.usefixtures("ray_local")
-def test_one_bad_file_is_quarantined_and_all_bad_is_an_error(shared_data: Path, tmp_path: Path) -> None:
+def test_one_bad_file_is_quarantined_and_all_bad_is_an_error(
+    shared_data: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     good = (shared_data / "pubmed" / "pubmed21n1000_netsynergy.xml.gz").read_bytes()

@@ -16,7 +16,7 @@ from medr_ray.corpus.mirror_store import Shelf
 from medr_ray.corpus.origins import LONGEST_PAUSE
 from medr_ray.corpus.sources import list_sources, open_source
 
-# --- what a good day looks like ---------------------------------------------------------------------------------
+# --- what a good day looks like -------------------------------------------------------
 
 
 def test_everything_is_fetched_and_the_ingest_reads_it(rig: Rig) -> None:
@@ -24,7 +24,12 @@ def test_everything_is_fetched_and_the_ingest_reads_it(rig: Rig) -> None:
     rig.assert_whole()
     row = json.loads((rig.root / "manifest.json").read_text())["files"][0]
     assert (row["name"], row["folder"], row["size"], row["md5"], row["state"]) == (
-        "pubmed26n0001.xml.gz", "baseline", 120_000, md5(CONTENT[FIRST]), "complete")
+        "pubmed26n0001.xml.gz",
+        "baseline",
+        120_000,
+        md5(CONTENT[FIRST]),
+        "complete",
+    )
     assert "download: 3 files fetched" in rig.printed.getvalue()
     sources = list_sources([str(rig.root / "baseline"), str(rig.root / "updatefiles")])
     assert [one.md5 for one in sources] == [md5(content) for content in CONTENT.values()]
@@ -34,7 +39,10 @@ def test_a_second_run_asks_for_listings_only(rig: Rig) -> None:
     rig.fetch()
     rig.server.requests.clear()
     rig.fetch()
-    assert [path for path, _ in rig.server.requests] == ["/pubmed/baseline/", "/pubmed/updatefiles/"]
+    assert [path for path, _ in rig.server.requests] == [
+        "/pubmed/baseline/",
+        "/pubmed/updatefiles/",
+    ]
     assert "0 files fetched" in rig.printed.getvalue()
     assert "3 there already" in rig.printed.getvalue()
 
@@ -46,7 +54,9 @@ def test_a_file_nlm_replaced_is_fetched_again_and_the_others_only_looked_up(rig:
     rig.server.requests.clear()
     rig.fetch()
     assert (rig.root / SECOND).read_bytes() == replaced
-    assert [path for path, _ in rig.server.requests if path.endswith(".gz")] == [f"/pubmed/{SECOND}"]
+    assert [path for path, _ in rig.server.requests if path.endswith(".gz")] == [
+        f"/pubmed/{SECOND}"
+    ]
 
 
 def test_files_fetched_by_other_means_are_hashed_and_kept(rig: Rig) -> None:
@@ -87,7 +97,9 @@ def test_a_folder_is_a_source_with_the_same_checks(rig: Rig, tmp_path: Path) -> 
     for key, content in CONTENT.items():
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(content)
-        (folder / f"{key}.md5").write_text(f"MD5({key})= {md5(content if key != SECOND else b'other')}\n")
+        (folder / f"{key}.md5").write_text(
+            f"MD5({key})= {md5(content if key != SECOND else b'other')}\n"
+        )
     rig.order = replace(rig.order, source=str(folder))
     with pytest.raises(DataError, match=f"1 file of 3 failed .{SECOND}: its MD5 is"):
         rig.fetch()
@@ -99,9 +111,13 @@ def test_a_folder_is_a_source_with_the_same_checks(rig: Rig, tmp_path: Path) -> 
         rig.fetch(destination=folder)
 
 
-def test_real_files_pass_from_a_folder_to_the_ingest(shared_data: Path, rig: Rig, tmp_path: Path) -> None:
-    real = {"baseline/pubmed26n1334.xml.gz": "pubmed26n1334_pmparser_baseline.xml.gz",
-            "updatefiles/pubmed26n1335.xml.gz": "pubmed26n1335_pmparser_update.xml.gz"}
+def test_real_files_pass_from_a_folder_to_the_ingest(
+    shared_data: Path, rig: Rig, tmp_path: Path
+) -> None:
+    real = {
+        "baseline/pubmed26n1334.xml.gz": "pubmed26n1334_pmparser_baseline.xml.gz",
+        "updatefiles/pubmed26n1335.xml.gz": "pubmed26n1335_pmparser_update.xml.gz",
+    }
     for key, name in real.items():
         target = tmp_path / "mounted" / key
         target.parent.mkdir(parents=True)
@@ -113,10 +129,12 @@ def test_real_files_pass_from_a_folder_to_the_ingest(shared_data: Path, rig: Rig
             assert b"<PubmedArticleSet>" in stream.read()
 
 
-# --- servers that misbehave -------------------------------------------------------------------------------------
+# --- servers that misbehave -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", [truncated(50_000), dropped(50_000)], ids=["truncated", "dropped"])
+@pytest.mark.parametrize(
+    "fault", [truncated(50_000), dropped(50_000)], ids=["truncated", "dropped"]
+)
 def test_a_body_cut_short_is_resumed_where_it_ended(rig: Rig, fault: Fault) -> None:
     rig.fault(FIRST, fault)
     rig.fetch(connections=1)
@@ -139,7 +157,9 @@ def test_a_stalled_body_is_noticed_and_resumed(rig: Rig) -> None:
 def test_a_connection_that_breaks_often_wins_while_it_brings_something(rig: Rig) -> None:
     content = CONTENT[FIRST] * 50
     rig.server.add(FIRST, content)
-    rig.fault(FIRST, *[truncated(700_000)] * 8)  # more than two tries' worth, and every two of them bring over 1 MiB
+    rig.fault(
+        FIRST, *[truncated(700_000)] * 8
+    )  # more than two tries' worth, and every two of them bring over 1 MiB
     rig.patience = replace(rig.patience, attempts=2)
     rig.fetch()
     assert (rig.root / FIRST).read_bytes() == content
@@ -165,7 +185,9 @@ def test_a_wrong_copy_is_thrown_away_and_fetched_again(rig: Rig) -> None:
 
 def test_a_file_that_is_always_wrong_fails_alone_and_never_gets_its_name(rig: Rig) -> None:
     rig.fault(FIRST, *[instead(b"wrong")] * 3)
-    with pytest.raises(DataError, match=f"{FIRST}: its MD5 is {md5(b'wrong')}, its .md5 says .* 3 times over"):
+    with pytest.raises(
+        DataError, match=f"{FIRST}: its MD5 is {md5(b'wrong')}, its .md5 says .* 3 times over"
+    ):
         rig.fetch()
     assert not (rig.root / FIRST).exists()
     rig.assert_whole(SECOND, UPDATE)
@@ -197,8 +219,10 @@ def test_a_file_without_a_usable_sidecar_is_not_taken_on_trust(rig: Rig) -> None
     with pytest.raises(DataError, match="3 files of 3 failed"):
         rig.fetch()
     assert [reason for _, reason in rig.states().values()] == [
-        "the source answers 404 Not Found", "its .md5 holds no MD5 checksum",
-        f"/pubmed/{UPDATE}.md5 has more than 4,096 bytes"]
+        "the source answers 404 Not Found",
+        "its .md5 holds no MD5 checksum",
+        f"/pubmed/{UPDATE}.md5 has more than 4,096 bytes",
+    ]
 
 
 def test_a_server_that_is_down_ends_the_download_soon(rig: Rig) -> None:
@@ -218,7 +242,7 @@ def test_a_source_that_cannot_be_listed_says_why(rig: Rig) -> None:
         rig.fetch(source=f"{rig.server.url}nowhere")
 
 
-# --- resuming after a kill --------------------------------------------------------------------------------------
+# --- resuming after a kill ------------------------------------------------------------
 
 
 def begun(rig: Rig, half: bytes, validator: str) -> None:
@@ -264,7 +288,7 @@ def test_a_file_that_lacked_only_its_name_is_not_asked_for(rig: Rig) -> None:
     assert rig.server.asked(FIRST) == []
 
 
-# --- restraint and safety ---------------------------------------------------------------------------------------
+# --- restraint and safety -------------------------------------------------------------
 
 
 def test_never_more_than_three_connections(rig: Rig) -> None:
@@ -278,14 +302,22 @@ def test_never_more_than_three_connections(rig: Rig) -> None:
 
 
 def test_a_hostile_listing_writes_nothing_outside_the_mirror(rig: Rig, tmp_path: Path) -> None:
-    links = ["../../x", "../../../../pubmed26n0009.xml.gz", "/etc/passwd", "..%2f..%2fpubmed26n0009.xml.gz"]
+    links = [
+        "../../x",
+        "../../../../pubmed26n0009.xml.gz",
+        "/etc/passwd",
+        "..%2f..%2fpubmed26n0009.xml.gz",
+    ]
     page = "".join(f'<a href="{one}">x</a>' for one in [*links, "pubmed26n0001.xml.gz"])
     rig.server.listing = lambda folder: page.encode()  # type: ignore[method-assign]
     rig.fetch(updates=False)
     rig.assert_whole(FIRST)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["pubmed"]
     assert {path for path, _ in rig.server.requests} == {
-        "/pubmed/baseline/", f"/pubmed/{FIRST}", f"/pubmed/{FIRST}.md5"}
+        "/pubmed/baseline/",
+        f"/pubmed/{FIRST}",
+        f"/pubmed/{FIRST}.md5",
+    }
 
 
 def test_redirects_within_the_host_arefollowed_and_others_fail_the_file(rig: Rig) -> None:
@@ -300,7 +332,8 @@ def test_redirects_within_the_host_arefollowed_and_others_fail_the_file(rig: Rig
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_the_first_byte(
-        rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = shutil.disk_usage(rig.root.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100_000))
     with pytest.raises(DataError, match=r"3 files need 129.0 kB and 100.0 kB are free"):
@@ -325,7 +358,7 @@ def test_object_storage_is_no_mirror(rig: Rig) -> None:
         rig.fetch(destination=Path("s3://bucket/pubmed"))
 
 
-# --- a new year -------------------------------------------------------------------------------------------------
+# --- a new year -----------------------------------------------------------------------
 
 
 def last_year(rig: Rig) -> Path:
@@ -338,7 +371,9 @@ def last_year(rig: Rig) -> Path:
 
 def test_last_years_files_stop_the_download_and_are_named(rig: Rig) -> None:
     old = last_year(rig)
-    with pytest.raises(DataError, match=r"replaces 1 file of earlier years, baseline/pubmed25n0001.xml.gz: --prune"):
+    with pytest.raises(
+        DataError, match=r"replaces 1 file of earlier years, baseline/pubmed25n0001.xml.gz: --prune"
+    ):
         rig.fetch()
     assert old.exists()
     assert rig.server.asked(".gz") == []
@@ -361,10 +396,12 @@ def test_prune_removes_nothing_when_the_source_is_the_older_one(rig: Rig) -> Non
     rig.assert_whole()
 
 
-# --- the command ------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------
 
 
-def test_the_command_plans_fetches_and_verifies(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_plans_fetches_and_verifies(
+    rig: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["corpus", "download", str(rig.root), "--source", rig.server.url]
     planned = CliRunner().invoke(app, [*arguments, "--dry-run"])
     assert planned.exit_code == 0

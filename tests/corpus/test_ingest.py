@@ -25,15 +25,21 @@ from medr_ray.corpus.sources import list_sources, open_source
 
 
 def _article(pmid: int, version: int = 1, title: str = "t") -> str:
-    return (f'<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PMID><Article>'
-            f"<ArticleTitle>{title}</ArticleTitle></Article></MedlineCitation></PubmedArticle>")
+    return (
+        f'<PubmedArticle><MedlineCitation><PMID Version="{version}">{pmid}</PMID><Article>'
+        f"<ArticleTitle>{title}</ArticleTitle></Article></MedlineCitation></PubmedArticle>"
+    )
 
 
 def _write(path: Path, *elements: str) -> None:
-    path.write_bytes(gzip.compress(f"<PubmedArticleSet>{''.join(elements)}</PubmedArticleSet>".encode()))
+    path.write_bytes(
+        gzip.compress(f"<PubmedArticleSet>{''.join(elements)}</PubmedArticleSet>".encode())
+    )
 
 
-def _ingest(folder: Path, directory: Directory, limit: int | None = None) -> tuple[Losers, list[FileReport]]:
+def _ingest(
+    folder: Path, directory: Directory, limit: int | None = None
+) -> tuple[Losers, list[FileReport]]:
     sources = list_sources([str(folder)])
     for source in sources:
         first_pass(source, directory, limit)
@@ -51,8 +57,13 @@ def _kept(directory: Directory) -> list[tuple[str, str]]:
 def test_the_last_record_of_the_highest_version_wins_and_order_is_kept(tmp_path: Path) -> None:
     folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))
     folder.mkdir()
-    _write(folder / "a1.xml.gz", _article(1, title="old"), _article(2, 2, "v2"), _article(3),
-           _article(3, title="again"))
+    _write(
+        folder / "a1.xml.gz",
+        _article(1, title="old"),
+        _article(2, 2, "v2"),
+        _article(3),
+        _article(3, title="again"),
+    )
     _write(folder / "a2.xml.gz", _article(2, 1, "late v1"), _article(1, title="new"))
     losers, _ = _ingest(folder, directory)
     assert _kept(directory) == [("2", "v2"), ("3", "again"), ("1", "new")]
@@ -62,8 +73,10 @@ def test_the_last_record_of_the_highest_version_wins_and_order_is_kept(tmp_path:
 def test_a_deletion_removes_what_came_before_and_not_what_comes_after(tmp_path: Path) -> None:
     folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))
     folder.mkdir()
-    deletion = '<DeleteCitation><PMID Version="1">1</PMID><PMID Version="1">2</PMID><PMID Version="1">99</PMID>' \
-               "</DeleteCitation>"
+    deletion = (
+        '<DeleteCitation><PMID Version="1">1</PMID><PMID Version="1">2</PMID><PMID Version="1">99</PMID>'
+        "</DeleteCitation>"
+    )
     _write(folder / "a1.xml.gz", _article(1), _article(2), _article(3))
     _write(folder / "a2.xml.gz", _article(4), deletion)
     _write(folder / "a3.xml.gz", _article(2, title="back"))
@@ -76,7 +89,9 @@ def _gzipped(path: Path, data: bytes) -> None:
     path.write_bytes(gzip.compress(data))
 
 
-def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_complete(tmp_path: Path) -> None:
+def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_complete(
+    tmp_path: Path,
+) -> None:
     folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))
     folder.mkdir()
     good, unclosed = _article(1), _article(2).replace("</Article>", "")
@@ -96,11 +111,29 @@ def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_c
     _, reports = _ingest(folder, directory)
     assert _kept(directory) == [("1", "t"), ("5", "t"), ("7", "t")]
     aside = [(one["file"], one["position"]) for report in reports for one in report.quarantined]
-    assert aside == [("a.xml.gz", 1), ("a.xml.gz", 2), ("a.xml.gz", 3), ("b.xml.gz", None), ("c.xml", None),
-                     ("d.xml.gz", None), ("e.xml.gz", None)]
+    assert aside == [
+        ("a.xml.gz", 1),
+        ("a.xml.gz", 2),
+        ("a.xml.gz", 3),
+        ("b.xml.gz", None),
+        ("c.xml", None),
+        ("d.xml.gz", None),
+        ("e.xml.gz", None),
+    ]
     reasons = [one["reason"] for report in reports for one in report.quarantined]
-    for reason, expected in zip(reasons, ("not well formed", "PMID", "not well formed", "EOFError", "not PubMed XML",
-                                          "not PubMed XML", ""), strict=True):
+    for reason, expected in zip(
+        reasons,
+        (
+            "not well formed",
+            "PMID",
+            "not well formed",
+            "EOFError",
+            "not PubMed XML",
+            "not PubMed XML",
+            "",
+        ),
+        strict=True,
+    ):
         assert expected in reason
     for one in reports[0].quarantined:
         assert document[one["offset"] :].startswith(b"<PubmedArticle>")
@@ -153,9 +186,15 @@ def test_baseline_and_update_of_nlm(shared_data: Path, tmp_path: Path) -> None:
     losers, reports = _ingest(folder, directory)
     citations = directory.read_records("citations", Citation)
     assert [one.records for one in reports] == [30, 30]
-    assert len({one.pmid for one in citations}) == len(citations) == 60 - losers.revised - losers.deletions_hit
-    baseline, update = (pl.Series([c.pmid for c in citations if c.source_file.startswith(f"pubmed26n{n}")])
-                        for n in (1334, 1335))
+    assert (
+        len({one.pmid for one in citations})
+        == len(citations)
+        == 60 - losers.revised - losers.deletions_hit
+    )
+    baseline, update = (
+        pl.Series([c.pmid for c in citations if c.source_file.startswith(f"pubmed26n{n}")])
+        for n in (1334, 1335)
+    )
     assert len(update) == 30
     assert not set(baseline) & set(update)
     assert len(reports[1].deletions) == 6
@@ -169,7 +208,9 @@ def test_every_small_real_file_is_ingested(shared_data: Path, tmp_path: Path) ->
     assert sum(one.hard for one in reports) < 0.02 * sum(one.records for one in reports)
     citations = directory.read_records("citations", Citation)
     assert len(citations) == len({one.pmid for one in citations}) > 700
-    assert [one.pmid for one in citations if not one.title] == ["41605226"]  # has a vernacular title only
+    assert [one.pmid for one in citations if not one.title] == [
+        "41605226"
+    ]  # has a vernacular title only
     assert all(len(one.pmid) <= 8 and one.pmid.isdigit() for one in citations)
 
 
@@ -178,14 +219,23 @@ def test_the_deletions_of_a_real_update_are_gone(shared_data: Path, tmp_path: Pa
     folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))
     folder.mkdir()
     update = (shared_data / "pubmed" / "pubmed20n1016_pmparser.xml.gz").read_bytes()
-    pmids = re.findall(rb"<PMID Version=\"1\">(\d+)</PMID>", gzip.decompress(update).split(b"<DeleteCitation>")[1])
+    pmids = re.findall(
+        rb"<PMID Version=\"1\">(\d+)</PMID>", gzip.decompress(update).split(b"<DeleteCitation>")[1]
+    )
     assert len(pmids) == 262
-    _write(folder / "pubmed20n1015.xml.gz", *(_article(int(pmid)) for pmid in pmids), _article(99_999_999))
+    _write(
+        folder / "pubmed20n1015.xml.gz",
+        *(_article(int(pmid)) for pmid in pmids),
+        _article(99_999_999),
+    )
     (folder / "pubmed20n1016.xml.gz").write_bytes(update)
     _write(folder / "pubmed20n1017.xml.gz", _article(int(pmids[7]), title="back"))
     losers, _ = _ingest(folder, directory)
     kept = dict(_kept(directory))
-    assert (losers.deletions_hit, losers.revised) == (261, 1)  # the one that is back was written anew
+    assert (losers.deletions_hit, losers.revised) == (
+        261,
+        1,
+    )  # the one that is back was written anew
     assert {pmid.decode() for pmid in pmids} & kept.keys() == {pmids[7].decode()}
     assert kept[pmids[7].decode()] == "back"
     assert len(kept) == 1 + 26 + 1

@@ -10,20 +10,32 @@ from medr_ray.corpus.download import Order, prepare
 from medr_ray.corpus.origins import FolderOrigin, Refused, followed
 
 
-@pytest.mark.parametrize(("url", "location"), [
-    ("https://nlm.example/a", "http://nlm.example/a"), ("https://nlm.example/a", "https://evil.example/a"),
-    ("http://nlm.example/a", "file:///etc/passwd"), ("http://nlm.example/a", "//evil.example/a"),
-    ("http://nlm.example/a", "http://user@nlm.example/a"), ("http://nlm.example/a", "http://["),
-])
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("https://nlm.example/a", "http://nlm.example/a"),
+        ("https://nlm.example/a", "https://evil.example/a"),
+        ("http://nlm.example/a", "file:///etc/passwd"),
+        ("http://nlm.example/a", "//evil.example/a"),
+        ("http://nlm.example/a", "http://user@nlm.example/a"),
+        ("http://nlm.example/a", "http://["),
+    ],
+)
 def test_a_redirect_to_another_host_or_a_weaker_scheme_is_refused(url: str, location: str) -> None:
     with pytest.raises(Refused, match="redirect"):
         followed(url, location)
 
 
-@pytest.mark.parametrize(("source", "says"), [
-    ("ftp://ftp.ncbi.nlm.nih.gov/pubmed", "http"), ("https://me:secret@mirror/pubmed", "credentials"),
-    ("https://mirror/?list", "without a query"), ("/no/such/folder", "no such folder"), ("http://[", "Invalid IPv6"),
-])
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("ftp://ftp.ncbi.nlm.nih.gov/pubmed", "http"),
+        ("https://me:secret@mirror/pubmed", "credentials"),
+        ("https://mirror/?list", "without a query"),
+        ("/no/such/folder", "no such folder"),
+        ("http://[", "Invalid IPv6"),
+    ],
+)
 def test_sources_that_cannot_be_used_are_named(tmp_path: Path, source: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as raised:
         prepare(Order(source, tmp_path))

@@ -1,5 +1,6 @@
-"""The fast reader gives what the plain one gives, field by field: on whole NLM files, on every real file at hand, on
-records damaged in every way, and whatever the size of the pieces a stream comes in."""
+"""The fast reader gives what the plain one gives, field by field: on whole NLM files, on every real
+file at hand, on records damaged in every way, and whatever the size of the pieces a stream comes
+in."""
 
 import io
 import itertools
@@ -52,47 +53,77 @@ def changed(old: bytes, new: bytes) -> bytes:
     return ARTICLE.replace(old, new, 1)
 
 
-# --- what is read fast, and the same ---------------------------------------------------------------------------------
+# --- what is read fast, and the same --------------------------------------------------
 
 EASY = {
     "as it is": ARTICLE,
     "white space of every kind": changed(
-        b"Effect of ", "Effect\n\t of\u00a0\u2009\u3000 \u0085\u2028x\u1680\u202f".encode()),
-    "white space at both ends": changed(b"Effect of <i>BRCA1</i>", b" \n Effect of<i> BRCA1 </i> ").replace(
-        b"0.05</ArticleTitle>", b"0.05 &#160;\n</ArticleTitle>"),
+        b"Effect of ", "Effect\n\t of\u00a0\u2009\u3000 \u0085\u2028x\u1680\u202f".encode()
+    ),
+    "white space at both ends": changed(
+        b"Effect of <i>BRCA1</i>", b" \n Effect of<i> BRCA1 </i> "
+    ).replace(b"0.05</ArticleTitle>", b"0.05 &#160;\n</ArticleTitle>"),
     "references": changed(b"Effect", b"&#65;&#x1F600;&#x3b1;&quot;&apos;&gt;&#8201;&#32;&#10;E"),
-    "zero-width characters, which are not white space": changed(b"Effect", "\u200bEf\ufefffect\u2060".encode()),
+    "zero-width characters, which are not white space": changed(
+        b"Effect", "\u200bEf\ufefffect\u2060".encode()
+    ),
     "characters of four bytes": changed(b"Effect", "𝛼-Effect 😀".encode()),
     "no text at all": changed(b"Effect of <i>BRCA1</i> at 10<sup>-3</sup> &amp; p&lt;0.05", b""),
     "an empty title element": changed(
-        b"<ArticleTitle>Effect of <i>BRCA1</i> at 10<sup>-3</sup> &amp; p&lt;0.05</ArticleTitle>", b"<ArticleTitle/>"),
+        b"<ArticleTitle>Effect of <i>BRCA1</i> at 10<sup>-3</sup> &amp; p&lt;0.05</ArticleTitle>",
+        b"<ArticleTitle/>",
+    ),
     "MathML": changed(b"<i>BRCA1</i>", MATHML),
-    "a processing instruction between elements": changed(b"<KeywordList", b"<?pmcsd ?><KeywordList"),
+    "a processing instruction between elements": changed(
+        b"<KeywordList", b"<?pmcsd ?><KeywordList"
+    ),
     "quotes and spaces around attributes": changed(
-        b'UI="D008382" MajorTopicYN="N"', b"\n UI = 'D008382'\tMajorTopicYN='Y' "),
+        b'UI="D008382" MajorTopicYN="N"', b"\n UI = 'D008382'\tMajorTopicYN='Y' "
+    ),
     "space in closing tags": changed(b"</Keyword>", b"</Keyword\n >"),
     "an empty section, and one without label": changed(
-        b"</Abstract>", b'<AbstractText Label="NONE"> </AbstractText><AbstractText>End.</AbstractText></Abstract>'),
+        b"</Abstract>",
+        b'<AbstractText Label="NONE"> </AbstractText><AbstractText>End.</AbstractText></Abstract>',
+    ),
     "a label that begins and ends with a space": changed(b'Label="AIM"', b'Label=" AIM "'),
-    "several languages, one empty": changed(b"</Language>", b"</Language><Language/><Language>eng</Language>"),
+    "several languages, one empty": changed(
+        b"</Language>", b"</Language><Language/><Language>eng</Language>"
+    ),
     "empty keywords": changed(b"<Keyword ", b"<Keyword/><Keyword> </Keyword><Keyword "),
     "keywords of several owners": changed(
-        b"</KeywordList>", b"</KeywordList><KeywordList><Keyword>b</Keyword></KeywordList>"),
-    "a correction without PMID": changed(b"<RefSource>X</RefSource><PMID>9</PMID>", b"<RefSource>X</RefSource>"),
+        b"</KeywordList>", b"</KeywordList><KeywordList><Keyword>b</Keyword></KeywordList>"
+    ),
+    "a correction without PMID": changed(
+        b"<RefSource>X</RefSource><PMID>9</PMID>", b"<RefSource>X</RefSource>"
+    ),
     "a correction with two": changed(b"<PMID>9</PMID>", b"<PMID>9</PMID><PMID>10</PMID>"),
     "PMIDs elsewhere": changed(b"<Article>", b"<X><PMID>1</PMID></X><Article><PMID>2</PMID>"),
-    "a second title": changed(b"</ArticleTitle>", b"</ArticleTitle><ArticleTitle>Not this.</ArticleTitle>"),
+    "a second title": changed(
+        b"</ArticleTitle>", b"</ArticleTitle><ArticleTitle>Not this.</ArticleTitle>"
+    ),
     "a second descriptor": changed(
-        b"</DescriptorName>", b'</DescriptorName><DescriptorName UI="D1">Not this</DescriptorName>'),
-    "an unknown child marked as major": changed(b"</DescriptorName>", b'</DescriptorName><X MajorTopicYN="Y"/>'),
-    "the abbreviation of a journal without title": changed(b"<Title>Some Journal</Title>", b"<Title> </Title>").replace(
-        b"</MedlineCitation>", b"<MedlineJournalInfo><MedlineTA>S J</MedlineTA><ISSNLinking>0-0</ISSNLinking>"
-        b"</MedlineJournalInfo></MedlineCitation>"),
+        b"</DescriptorName>", b'</DescriptorName><DescriptorName UI="D1">Not this</DescriptorName>'
+    ),
+    "an unknown child marked as major": changed(
+        b"</DescriptorName>", b'</DescriptorName><X MajorTopicYN="Y"/>'
+    ),
+    "the abbreviation of a journal without title": changed(
+        b"<Title>Some Journal</Title>", b"<Title> </Title>"
+    ).replace(
+        b"</MedlineCitation>",
+        b"<MedlineJournalInfo><MedlineTA>S J</MedlineTA><ISSNLinking>0-0</ISSNLinking>"
+        b"</MedlineJournalInfo></MedlineCitation>",
+    ),
     "the abbreviation before the title": changed(
-        b"<Article>", b"<MedlineJournalInfo><MedlineTA>S J</MedlineTA></MedlineJournalInfo><Article>"),
+        b"<Article>",
+        b"<MedlineJournalInfo><MedlineTA>S J</MedlineTA></MedlineJournalInfo><Article>",
+    ),
     "the year of the electronic article": changed(b"1998 Dec-1999 Jan", b"Winter 98").replace(
-        b"</Article>", b"<ArticleDate><Year>2001</Year></ArticleDate></Article>"),
-    "numbers that are no years": changed(b"1998 Dec-1999 Jan", "x1998 19980 1998_ 1499 2100 20 é1997".encode()),
+        b"</Article>", b"<ArticleDate><Year>2001</Year></ArticleDate></Article>"
+    ),
+    "numbers that are no years": changed(
+        b"1998 Dec-1999 Jan", "x1998 19980 1998_ 1499 2100 20 é1997".encode()
+    ),
     "no year": changed(b"<MedlineDate>1998 Dec-1999 Jan</MedlineDate>", b""),
     "not retracted": changed(b'UI="D016441"', b'UI="D016440"'),
 }
@@ -105,7 +136,7 @@ def test_an_ordinary_record_is_read_fast_and_the_same(name: str) -> None:
     assert hard(data) == 0
 
 
-# --- what is left to the plain reader --------------------------------------------------------------------------------
+# --- what is left to the plain reader -------------------------------------------------
 
 HARD = {
     "a comment": changed(b"Effect", b"<!-- no -->Effect"),
@@ -136,13 +167,17 @@ HARD = {
     "a prefix used outside": changed(b"<i>BRCA1</i>", MATHML + b"<mml:mi>x</mml:mi>"),
     "another prefix": changed(b"<i>BRCA1</i>", b'<x:y xmlns:x="u">x</x:y>'),
     "a default namespace": changed(b"<Article>", b'<Article xmlns="u">'),
-    "two articles": changed(b"</Article>", b"</Article><Article><ArticleTitle>Other</ArticleTitle></Article>"),
+    "two articles": changed(
+        b"</Article>", b"</Article><Article><ArticleTitle>Other</ArticleTitle></Article>"
+    ),
     "no article": changed(b"<Article>", b"<Other>").replace(b"</Article>", b"</Other>"),
     "no PMID": changed(b'<PMID Version="2">123</PMID>', b""),
     "a PMID that is no number": changed(b">123<", b">12a<"),
     "a version that is no number": changed(b'Version="2"', b'Version="two"'),
     "a heading without descriptor": changed(b"<MeshHeading>", b"<MeshHeading/><MeshHeading>"),
-    "a record in a record": changed(b"<KeywordList", b"<PubmedArticle></PubmedArticle><KeywordList"),
+    "a record in a record": changed(
+        b"<KeywordList", b"<PubmedArticle></PubmedArticle><KeywordList"
+    ),
     "an empty element for a record": b"<PubmedArticle />" + ARTICLE,
     "a name too long": changed(b"<i>BRCA1</i>", b"<i%b/>" % (b"x" * 60_000)),
     "a text too long": changed(b"<i>BRCA1</i>", b"x" * 11_000_000),
@@ -171,28 +206,43 @@ def test_hard_records_stand_in_their_places() -> None:
 
 
 def test_a_rejected_record_is_found_by_its_offset() -> None:
-    data = document(ARTICLE, changed(b"</Article>", b""), BOOK_ARTICLE.replace(b"20301510", b""), ARTICLE)
+    data = document(
+        ARTICLE, changed(b"</Article>", b""), BOOK_ARTICLE.replace(b"20301510", b""), ARTICLE
+    )
     account = fast_account(data)
     assert [position for position, _, _ in account.rejected] == [1, 2]
-    assert data[account.rejected[0][1]:].startswith(b"<PubmedArticle>")
-    assert data[account.rejected[1][1]:].startswith(b"<PubmedBookArticle>")
+    assert data[account.rejected[0][1] :].startswith(b"<PubmedArticle>")
+    assert data[account.rejected[1][1] :].startswith(b"<PubmedBookArticle>")
     assert "not well formed" in account.rejected[0][2]
 
 
-@pytest.mark.parametrize("encoding", ["iso-8859-1", "us-ascii", "utf-16", "no-such-encoding", "UTF-8"])
+@pytest.mark.parametrize(
+    "encoding", ["iso-8859-1", "us-ascii", "utf-16", "no-such-encoding", "UTF-8"]
+)
 def test_other_encodings_are_read_as_declared(encoding: str) -> None:
-    data = document(ARTICLE, changed(b"fran\xc3\xa7ais", b"fran\xe7ais"), changed(b"Effect", b"&#233;")).replace(
-        b"utf-8", encoding.encode())
+    data = document(
+        ARTICLE, changed(b"fran\xc3\xa7ais", b"fran\xe7ais"), changed(b"Effect", b"&#233;")
+    ).replace(b"utf-8", encoding.encode())
     assert fast_account(data) == plain_account(data)
 
 
-# --- streams ---------------------------------------------------------------------------------------------------------
+# --- streams --------------------------------------------------------------------------
 
-MIXED = document(ARTICLE, BOOK_ARTICLE, EASY["references"], HARD["a comment"], DELETIONS, HARD["no PMID"], ARTICLE)
+MIXED = document(
+    ARTICLE,
+    BOOK_ARTICLE,
+    EASY["references"],
+    HARD["a comment"],
+    DELETIONS,
+    HARD["no PMID"],
+    ARTICLE,
+)
 
 
 @pytest.mark.parametrize("piece", [1, 7, 97, 1000, 4096])
-def test_the_size_of_the_pieces_changes_nothing(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_the_pieces_changes_nothing(
+    piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = plain_account(MIXED)
     monkeypatch.setattr(reading, "_PIECE", piece)
     assert fast_account(MIXED) == plain
@@ -206,7 +256,11 @@ def test_a_stream_that_gives_less_than_asked_is_read_to_its_end() -> None:
         def read(self, size: int | None = -1) -> bytes:
             return super().read(min(size or 0, 113))
 
-    rows = [row for chunk in reading.read_citations(Trickle(MIXED), "file.xml") for row in chunk.table.to_pylist()]
+    rows = [
+        row
+        for chunk in reading.read_citations(Trickle(MIXED), "file.xml")
+        for row in chunk.table.to_pylist()
+    ]
     assert rows == plain_account(MIXED).rows
 
 
@@ -230,10 +284,16 @@ def test_a_malformed_list_of_deletions_is_rejected_at_the_place_of_the_next_reco
     assert account.records == len(account.rows) == 2
 
 
-@pytest.mark.parametrize(("data", "message"), [
-    (b"<html>503</html>", "not PubMed XML"), (b"", "not PubMed XML"), (MIXED[:-5], "truncated.*before </Pub"),
-    (MIXED[:-60], "truncated.*begins at byte"), (document(ARTICLE) + document(ARTICLE)[:-3], "truncated"),
-])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"<html>503</html>", "not PubMed XML"),
+        (b"", "not PubMed XML"),
+        (MIXED[:-5], "truncated.*before </Pub"),
+        (MIXED[:-60], "truncated.*begins at byte"),
+        (document(ARTICLE) + document(ARTICLE)[:-3], "truncated"),
+    ],
+)
 def test_what_is_no_whole_document_is_an_error(data: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         list(reading.read_citations(io.BytesIO(data), "file.xml"))
@@ -242,47 +302,141 @@ def test_what_is_no_whole_document_is_an_error(data: bytes, message: str) -> Non
 def test_a_record_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_LONGEST", 10_000)
     monkeypatch.setattr(reading, "_PIECE", 5_000)
-    with pytest.raises(DataError, match="record that begins at byte 58 does not end within 10000 bytes"):
-        list(reading.read_citations(io.BytesIO(document(b"<PubmedArticle>" + b"x" * 100_000)), "file.xml"))
+    with pytest.raises(
+        DataError, match="record that begins at byte 58 does not end within 10000 bytes"
+    ):
+        list(
+            reading.read_citations(
+                io.BytesIO(document(b"<PubmedArticle>" + b"x" * 100_000)), "file.xml"
+            )
+        )
 
 
 def test_a_broken_gzip_passes_through() -> None:
     packed = igzip.compress(document(*[ARTICLE] * 50))
-    with igzip.IGzipFile(fileobj=io.BytesIO(packed[:-20]), mode="rb") as stream, pytest.raises(EOFError):
+    with (
+        igzip.IGzipFile(fileobj=io.BytesIO(packed[:-20]), mode="rb") as stream,
+        pytest.raises(EOFError),
+    ):
         list(reading.read_citations(cast(BinaryIO, stream), "file.xml"))
 
 
 def test_tables_outlive_the_memory_they_were_read_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = document(*[changed(b">123<", b">%d<" % number).replace(b"1998", b"%d" % (1900 + number))
-                      for number in range(60)])
+    data = document(
+        *[
+            changed(b">123<", b">%d<" % number).replace(b"1998", b"%d" % (1900 + number))
+            for number in range(60)
+        ]
+    )
     monkeypatch.setattr(reading, "_PIECE", 5_000)
     chunks = list(reading.read_citations(io.BytesIO(data), "file.xml"))
     assert len(chunks) > 10
     assert pa.concat_tables([one.table for one in chunks]).to_pylist() == plain_account(data).rows
 
 
-# --- damage ----------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------
 
 SNIPPETS = [
-    b"&amp;", b"&lt;", b"&#160;", b"&#x2009;", b"&#13;", b"&#0;", b"&#xFFFE;", b"&nbsp;", b"&", b"&#;", b"&#X41;",
-    b"<", b">", b'"', b"'", b"]]>", b"]", b"<![CDATA[x]]>", b"<!-- c -->", b"<?pi x?>", b"<?xml x?>", b"<?a<b?>",
-    b"<?a b?c?>", b"<i>x</i>", b"<i> x </i>", b"<i/>", b"</i>", b"<sup>", b'<b a="1" a="2"/>', b'<b a="1"b="2"/>',
-    b"<b a=1/>", b"<b a/>", b"<b a='>'/>", b"<b a='&amp;'/>", b"<b a='&x;'/>", b"<b / >", b"< b/>", b"<b></b >",
-    b"<b></ b>", MATHML, b"<mml:mi>x</mml:mi>", b"<mml:1/>", b"<a:b/>", b'<x xmlns="u">t</x>', b" ", b"\n", b"\t",
-    b"\r\n", b"\x0b", b"\x1c", b"\x85", b"\0", b"\x7f", b"\xc2\x85", b"\xc2\xa0", b"\xe2\x80\xa8", b"\xe3\x80\x80",
-    b"\xe2\x80\x8b", b"\xef\xbb\xbf", b"\xef\xbf\xbe", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\xf4\x90\x80\x80",
-    b"\xc3", b"\xff", b"\xc3\xa9", b"\xc2\xb2", b"<PMID>7</PMID>", b"<Year>1987</Year>", b"<Article></Article>",
-    b"<MeshHeading/>", b"<AbstractText>t</AbstractText>", b'<AbstractText Label="L" NlmCategory="C"/>', b"<Language/>",
-    b"<Keyword> </Keyword>", b"<Title/>",
-    b'<CommentsCorrections RefType="E"><PMID>1</PMID><PMID>2</PMID></CommentsCorrections>', b"<PubmedArticle>",
-    b"</PubmedArticle>", b"<PubmedArticle/>", b"<PubmedBookArticle>", b"</PubmedBookArticle>", b"<DeleteCitation>",
-    b' Version="2"', b' MajorTopicYN="Y"', b' UI="D016441"', b"</PubmedArticleSet>", DELETIONS]
+    b"&amp;",
+    b"&lt;",
+    b"&#160;",
+    b"&#x2009;",
+    b"&#13;",
+    b"&#0;",
+    b"&#xFFFE;",
+    b"&nbsp;",
+    b"&",
+    b"&#;",
+    b"&#X41;",
+    b"<",
+    b">",
+    b'"',
+    b"'",
+    b"]]>",
+    b"]",
+    b"<![CDATA[x]]>",
+    b"<!-- c -->",
+    b"<?pi x?>",
+    b"<?xml x?>",
+    b"<?a<b?>",
+    b"<?a b?c?>",
+    b"<i>x</i>",
+    b"<i> x </i>",
+    b"<i/>",
+    b"</i>",
+    b"<sup>",
+    b'<b a="1" a="2"/>',
+    b'<b a="1"b="2"/>',
+    b"<b a=1/>",
+    b"<b a/>",
+    b"<b a='>'/>",
+    b"<b a='&amp;'/>",
+    b"<b a='&x;'/>",
+    b"<b / >",
+    b"< b/>",
+    b"<b></b >",
+    b"<b></ b>",
+    MATHML,
+    b"<mml:mi>x</mml:mi>",
+    b"<mml:1/>",
+    b"<a:b/>",
+    b'<x xmlns="u">t</x>',
+    b" ",
+    b"\n",
+    b"\t",
+    b"\r\n",
+    b"\x0b",
+    b"\x1c",
+    b"\x85",
+    b"\0",
+    b"\x7f",
+    b"\xc2\x85",
+    b"\xc2\xa0",
+    b"\xe2\x80\xa8",
+    b"\xe3\x80\x80",
+    b"\xe2\x80\x8b",
+    b"\xef\xbb\xbf",
+    b"\xef\xbf\xbe",
+    b"\xed\xa0\x80",
+    b"\xf0\x9f\x98\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xc3",
+    b"\xff",
+    b"\xc3\xa9",
+    b"\xc2\xb2",
+    b"<PMID>7</PMID>",
+    b"<Year>1987</Year>",
+    b"<Article></Article>",
+    b"<MeshHeading/>",
+    b"<AbstractText>t</AbstractText>",
+    b'<AbstractText Label="L" NlmCategory="C"/>',
+    b"<Language/>",
+    b"<Keyword> </Keyword>",
+    b"<Title/>",
+    b'<CommentsCorrections RefType="E"><PMID>1</PMID><PMID>2</PMID></CommentsCorrections>',
+    b"<PubmedArticle>",
+    b"</PubmedArticle>",
+    b"<PubmedArticle/>",
+    b"<PubmedBookArticle>",
+    b"</PubmedBookArticle>",
+    b"<DeleteCitation>",
+    b' Version="2"',
+    b' MajorTopicYN="Y"',
+    b' UI="D016441"',
+    b"</PubmedArticleSet>",
+    DELETIONS,
+]
 PLACES = st.floats(0, 1, exclude_max=True)
-EDITS = st.lists(st.one_of(
-    st.tuples(st.just("insert"), PLACES, st.booleans(), st.sampled_from(SNIPPETS)),
-    st.tuples(st.just("flip"), PLACES, st.booleans(), st.binary(min_size=1, max_size=1)),
-    st.tuples(st.just("delete"), PLACES, st.booleans(), st.integers(1, 40).map(bytes)),
-    st.tuples(st.just("repeat"), PLACES, st.booleans(), st.integers(1, 200).map(bytes))), min_size=1, max_size=3)
+EDITS = st.lists(
+    st.one_of(
+        st.tuples(st.just("insert"), PLACES, st.booleans(), st.sampled_from(SNIPPETS)),
+        st.tuples(st.just("flip"), PLACES, st.booleans(), st.binary(min_size=1, max_size=1)),
+        st.tuples(st.just("delete"), PLACES, st.booleans(), st.integers(1, 40).map(bytes)),
+        st.tuples(st.just("repeat"), PLACES, st.booleans(), st.integers(1, 200).map(bytes)),
+    ),
+    min_size=1,
+    max_size=3,
+)
 EASY_RECORDS = sorted(EASY.values())
 
 
@@ -292,7 +446,12 @@ def damaged(record: bytes, edits: list[tuple[str, float, bool, bytes]]) -> bytes
         at = int(place * len(record))
         at = max(at, record.find(b"<", at)) if at_tag else at
         removed = {"insert": 0, "repeat": 0, "flip": 1, "delete": len(what)}[kind]
-        added = {"insert": what, "repeat": record[at : at + len(what)], "flip": what, "delete": b""}[kind]
+        added = {
+            "insert": what,
+            "repeat": record[at : at + len(what)],
+            "flip": what,
+            "delete": b"",
+        }[kind]
         record = record[:at] + added + record[at + removed :]
     return record
 
@@ -300,7 +459,8 @@ def damaged(record: bytes, edits: list[tuple[str, float, bool, bytes]]) -> bytes
 @settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(EASY_RECORDS), EDITS), min_size=1, max_size=4))
 def test_damaged_records_are_read_or_rejected_as_by_the_plain_reader(
-        records: list[tuple[bytes, list[tuple[str, float, bool, bytes]]]]) -> None:
+    records: list[tuple[bytes, list[tuple[str, float, bool, bytes]]]],
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_PIECE", 2**16)
         patch.setattr(reading, "_SPARE", 2**12)
@@ -308,7 +468,7 @@ def test_damaged_records_are_read_or_rejected_as_by_the_plain_reader(
         assert fast_account(data) == plain_account(data)
 
 
-# --- real files ------------------------------------------------------------------------------------------------------
+# --- real files -----------------------------------------------------------------------
 
 
 def _real_documents(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -344,8 +504,10 @@ def test_every_field_of_the_nlm_files_is_the_same(number: int) -> None:
     with open_source(source) as fast, open_source(source) as plain:
         records = (one for one in read_records(plain) if one.kind != DELETION)
         for chunk in reading.read_citations(fast, source.name):
-            rows = [citation_row(parse_element(one), source.name, one.position)
-                    for one in itertools.islice(records, chunk.records)]
+            rows = [
+                citation_row(parse_element(one), source.name, one.position)
+                for one in itertools.islice(records, chunk.records)
+            ]
             assert chunk.table.equals(pa.Table.from_pylist(rows, schema=arrow_schema(Citation)))
             chunks.append(chunk)
         assert next(records, None) is None
@@ -369,33 +531,48 @@ def test_the_nlm_files_agree_with_a_parse_of_the_whole_document(number: int) -> 
     """By XPath over the document as one tree, which shares nothing with the readers."""
     source = _nlm_file(number)
     with open_source(source) as stream, open_source(source) as document_:
-        rows = (row for chunk in reading.read_citations(stream, source.name) for row in chunk.table.to_pylist())
-        for _, article in etree.iterparse(document_, tag="PubmedArticle", remove_comments=True, remove_pis=True):
+        rows = (
+            row
+            for chunk in reading.read_citations(stream, source.name)
+            for row in chunk.table.to_pylist()
+        )
+        for _, article in etree.iterparse(
+            document_, tag="PubmedArticle", remove_comments=True, remove_pis=True
+        ):
             row, medline = next(rows), article.find("MedlineCitation")
             assert row["pmid"] == medline.findtext("PMID")
             assert row["version"] == int(medline.find("PMID").get("Version"))
             assert row["title"] == _collapsed(medline.find("Article/ArticleTitle"))
             assert [one["text"] for one in row["sections"]] == [
-                _collapsed(one) for one in medline.xpath("Article/Abstract/AbstractText")]
-            assert [one["ui"] for one in row["mesh"]] == medline.xpath("MeshHeadingList/*/DescriptorName/@UI")
+                _collapsed(one) for one in medline.xpath("Article/Abstract/AbstractText")
+            ]
+            assert [one["ui"] for one in row["mesh"]] == medline.xpath(
+                "MeshHeadingList/*/DescriptorName/@UI"
+            )
             assert [one["major"] for one in row["mesh"]] == [
-                bool(one.xpath("*[@MajorTopicYN='Y']")) for one in medline.xpath("MeshHeadingList/MeshHeading")]
+                bool(one.xpath("*[@MajorTopicYN='Y']"))
+                for one in medline.xpath("MeshHeadingList/MeshHeading")
+            ]
             assert row["chemicals"] == _terms(medline, "ChemicalList/Chemical/NameOfSubstance")
             assert row["supplementary"] == _terms(medline, "SupplMeshList/SupplMeshName")
-            assert row["publication_types"] == _terms(medline, "Article/PublicationTypeList/PublicationType")
+            assert row["publication_types"] == _terms(
+                medline, "Article/PublicationTypeList/PublicationType"
+            )
             keywords = [_collapsed(one) for one in medline.xpath("KeywordList/Keyword")]
             assert row["keywords"] == [one for one in keywords if one]
             assert [one["kind"] for one in row["corrections"]] == medline.xpath(
-                "CommentsCorrectionsList/CommentsCorrections/@RefType")
+                "CommentsCorrectionsList/CommentsCorrections/@RefType"
+            )
             assert [one["pmid"] for one in row["corrections"] if one["pmid"]] == medline.xpath(
-                "CommentsCorrectionsList/CommentsCorrections/PMID/text()")
+                "CommentsCorrectionsList/CommentsCorrections/PMID/text()"
+            )
             article.clear()
             while article.getprevious() is not None:
                 del article.getparent()[0]
         assert next(rows, None) is None
 
 
-# --- compiling -------------------------------------------------------------------------------------------------------
+# --- compiling ------------------------------------------------------------------------
 
 
 def test_where_no_machine_code_can_be_kept_it_is_compiled_all_the_same() -> None:

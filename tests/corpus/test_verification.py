@@ -48,7 +48,10 @@ def test_a_failed_download_is_wrong_until_it_is_fetched(rig: Rig) -> None:
         rig.fetch()
     with pytest.raises(DataError, match="1 wrong"):
         verify_mirror(rig.root, rig.console)
-    assert f"{FIRST}: was wrong before, and not fetched since: the source answers 403" in rig.printed.getvalue()
+    assert (
+        f"{FIRST}: was wrong before, and not fetched since: the source answers 403"
+        in rig.printed.getvalue()
+    )
 
 
 def test_a_folder_without_files_and_a_broken_manifest_are_errors(tmp_path: Path, rig: Rig) -> None:

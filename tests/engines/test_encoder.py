@@ -11,8 +11,12 @@ from medr_ray.engines.encoder import Encoder, Pooling
 from medr_ray.engines.weights import model_path
 
 MODEL = "embedded:all-minilm-l6-v2"
-TEXTS = ["Marfan syndrome", "A disorder of connective tissue with tall stature and aortic dilatation, caused by FBN1",
-         "Marfan's disease", "Treatment of bacterial pneumonia"]
+TEXTS = [
+    "Marfan syndrome",
+    "A disorder of connective tissue with tall stature and aortic dilatation, caused by FBN1",
+    "Marfan's disease",
+    "Treatment of bacterial pneumonia",
+]
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +56,33 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     folder = tmp_path_factory.mktemp("bert")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "marfan", "syndrome", "pneumonia", "query", "what", ":"]
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "marfan",
+        "syndrome",
+        "pneumonia",
+        "query",
+        "what",
+        ":",
+    ]
     (folder / "vocab.txt").write_text("\n".join(words))
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=len(words), hidden_size=24, num_hidden_layers=2, num_attention_heads=2,
-                         intermediate_size=32)).save_pretrained(folder)
-    BertTokenizerFast(vocab_file=str(folder / "vocab.txt"), eos_token="[SEP]").save_pretrained(folder)
+    BertModel(
+        BertConfig(
+            vocab_size=len(words),
+            hidden_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+        )
+    ).save_pretrained(folder)
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt"), eos_token="[SEP]").save_pretrained(
+        folder
+    )
     return folder
 
 
@@ -66,11 +91,15 @@ FOREIGN = ["marfan syndrome", "pneumonia", "what marfan what marfan what syndrom
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
-def test_any_encoder_in_a_directory_is_pooled_as_it_was_trained(foreign: Path, pooling: Pooling) -> None:
+def test_any_encoder_in_a_directory_is_pooled_as_it_was_trained(
+    foreign: Path, pooling: Pooling
+) -> None:
     encoder = Encoder(str(foreign), batch=3, pooling=pooling)
     vectors = encoder.encode(FOREIGN)
     assert (vectors.shape, encoder.dimensions) == ((3, 24), 24)
-    expected = [state_of(encoder, text, pooling) for text in FOREIGN]  # alone, so that nothing is padded
+    expected = [
+        state_of(encoder, text, pooling) for text in FOREIGN
+    ]  # alone, so that nothing is padded
     assert np.sum(vectors * expected, axis=1) == pytest.approx([1.0] * 3, abs=2e-2)
 
 
@@ -78,7 +107,9 @@ def state_of(encoder: Encoder, text: str, pooling: str) -> np.ndarray:
     """The unit vector of the token state, or the mean of them, that the convention takes."""
     inputs = encoder._tokenizer(text, return_tensors="pt")
     with torch.inference_mode():
-        states = encoder._model(**inputs.to(encoder._device)).last_hidden_state[0].float().cpu().numpy()
+        states = (
+            encoder._model(**inputs.to(encoder._device)).last_hidden_state[0].float().cpu().numpy()
+        )
     state = {"mean": states.mean(0), "cls": states[0], "last": states[-1]}[pooling]
     return state / np.linalg.norm(state)
 
@@ -90,8 +121,12 @@ def test_padding_is_passed_by_on_either_side(foreign: Path, pooling: Pooling, si
     encoder = Encoder(str(foreign), batch=3, pooling=pooling)
     encoder._tokenizer.padding_side = side
     batch = encoder._tokens(FOREIGN)
-    taken = encoder._pooled(batch["input_ids"].unsqueeze(-1), batch["attention_mask"])[:, 0].tolist()
-    wanted = encoder._tokenizer.cls_token_id if pooling == "cls" else encoder._tokenizer.eos_token_id
+    taken = encoder._pooled(batch["input_ids"].unsqueeze(-1), batch["attention_mask"])[
+        :, 0
+    ].tolist()
+    wanted = (
+        encoder._tokenizer.cls_token_id if pooling == "cls" else encoder._tokenizer.eos_token_id
+    )
     assert taken == [wanted] * 3
 
 
@@ -106,7 +141,9 @@ def test_the_prefix_stands_in_front_and_long_texts_are_cut(foreign: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_model_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(MedrError, match=r"no config\.json"):
         Encoder(str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -1,4 +1,5 @@
-"""The transformers engine and chat rendering on a tiny random model: ids, log-probabilities, weights."""
+"""The transformers engine and chat rendering on a tiny random model: ids, log-probabilities,
+weights."""
 
 import asyncio
 from pathlib import Path
@@ -15,30 +16,45 @@ from medr_ray.engines.transformers import TransformersEngine
 
 pytestmark = pytest.mark.slow
 DIALOGUE = [
-    {"role": "system", "content": "S"}, {"role": "user", "content": "Q"},
+    {"role": "system", "content": "S"},
+    {"role": "user", "content": "Q"},
     {"role": "assistant", "content": "<think>x</think>\n<tool_call>{}</tool_call>"},
     {"role": "user", "content": "<tool_response>p<0.05</tool_response>"},
-    {"role": "assistant", "content": "<answer>y</answer>"}]
+    {"role": "assistant", "content": "<answer>y</answer>"},
+]
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
     model = build_tiny_model(tmp_path_factory.mktemp("model"))
-    return TransformersEngine(model, EngineConfig(dtype="float32", device="cpu", threads=1, max_batch=4))
+    return TransformersEngine(
+        model, EngineConfig(dtype="float32", device="cpu", threads=1, max_batch=4)
+    )
 
 
 def prompts(engine: TransformersEngine) -> list[list[int]]:
-    texts = ["Marfan", "what is the inheritance of it", "Marfan", "x", "a much longer question than the others are"]
+    texts = [
+        "Marfan",
+        "what is the inheritance of it",
+        "Marfan",
+        "x",
+        "a much longer question than the others are",
+    ]
     return [engine.renderer.start([{"role": "user", "content": text}]) for text in texts]
 
 
 def test_logprobs_are_those_of_the_sampled_tokens(engine: TransformersEngine) -> None:
     for temperature in (1.0, 0.7):
-        for prompt, out in zip(prompts(engine), engine.generate(
-                prompts(engine), Sampling(24, temperature, seed=3)), strict=True):
+        for prompt, out in zip(
+            prompts(engine),
+            engine.generate(prompts(engine), Sampling(24, temperature, seed=3)),
+            strict=True,
+        ):
             with torch.inference_mode():
-                logits = engine.model(torch.tensor([[*prompt, *out.output_ids]])).logits[0] / temperature
-            wanted = logits.log_softmax(-1)[len(prompt) - 1:-1]
+                logits = (
+                    engine.model(torch.tensor([[*prompt, *out.output_ids]])).logits[0] / temperature
+                )
+            wanted = logits.log_softmax(-1)[len(prompt) - 1 : -1]
             chosen = wanted[range(len(out.output_ids)), list(out.output_ids)]
             assert torch.allclose(chosen, torch.tensor(out.logprobs), atol=1e-4)
 
@@ -55,34 +71,44 @@ def test_equal_prompts_are_sampled_apart(engine: TransformersEngine) -> None:
 
 
 def test_a_seeded_answer_is_the_same_alone_and_in_company(engine: TransformersEngine) -> None:
-    alone, = engine.generate([prompts(engine)[1]], Sampling(24, 1.0, seed=5))
+    (alone,) = engine.generate([prompts(engine)[1]], Sampling(24, 1.0, seed=5))
     engine.submit(prompts(engine)[4], Sampling(30, 1.0))
     engine.step()
-    company, = engine.generate([prompts(engine)[1]], Sampling(24, 1.0, seed=5))
+    (company,) = engine.generate([prompts(engine)[1]], Sampling(24, 1.0, seed=5))
     assert company.output_ids == alone.output_ids
 
 
 def test_a_dialogue_continued_in_its_slot_is_answered_as_if_read_afresh(
-    engine: TransformersEngine, tmp_path: Path,
+    engine: TransformersEngine,
+    tmp_path: Path,
 ) -> None:
-    """Turns of several dialogues, interleaved, more of them than slots: what a slot kept never shows."""
-    fresh = TransformersEngine(build_tiny_model(tmp_path), EngineConfig(
-        dtype="float32", device="cpu", threads=1, max_batch=1))
+    """Turns of several dialogues, interleaved, more of them than slots: what a slot kept never
+    shows."""
+    fresh = TransformersEngine(
+        build_tiny_model(tmp_path),
+        EngineConfig(dtype="float32", device="cpu", threads=1, max_batch=1),
+    )
     dialogues = prompts(engine)
     for turn in range(3):
         answers = engine.generate(dialogues, Sampling(8 + turn, 0.0))
         for prompt, answer in zip(dialogues, answers, strict=True):
             fresh.reset()  # nothing kept
-            assert answer.output_ids == fresh.generate([prompt], Sampling(8 + turn, 0.0))[0].output_ids
+            assert (
+                answer.output_ids == fresh.generate([prompt], Sampling(8 + turn, 0.0))[0].output_ids
+            )
         bridge = engine.renderer.bridge([{"role": "user", "content": f"observation {turn}"}])
-        dialogues = [[*prompt, *answer.output_ids, *bridge] for prompt, answer in zip(dialogues, answers, strict=True)]
+        dialogues = [
+            [*prompt, *answer.output_ids, *bridge]
+            for prompt, answer in zip(dialogues, answers, strict=True)
+        ]
 
 
 def tokens_read(engine: TransformersEngine, dialogues: list[list[int]]) -> list[tuple[int, ...]]:
     """Shapes (rows, tokens) of the forward passes that the first token of each dialogue takes."""
     read: list[tuple[int, ...]] = []
     watch = engine.model.get_decoder().register_forward_pre_hook(
-        lambda _, __, given: read.append(tuple(given["input_ids"].shape)), with_kwargs=True)
+        lambda _, __, given: read.append(tuple(given["input_ids"].shape)), with_kwargs=True
+    )
     engine.generate(dialogues, Sampling(1, 0.0))
     watch.remove()
     return read
@@ -91,7 +117,7 @@ def tokens_read(engine: TransformersEngine, dialogues: list[list[int]]) -> list[
 def test_a_continued_dialogue_reads_only_what_is_new(engine: TransformersEngine) -> None:
     engine.reset()
     first = prompts(engine)[4]
-    answer, = engine.generate([first], Sampling(12, 0.0))
+    (answer,) = engine.generate([first], Sampling(12, 0.0))
     bridge = engine.renderer.bridge([{"role": "user", "content": "more"}])
     # the last sampled token was never read
     assert tokens_read(engine, [[*first, *answer.output_ids, *bridge]]) == [(1, len(bridge) + 1)]
@@ -114,10 +140,10 @@ def test_a_cancelled_request_ends_with_what_it_has(engine: TransformersEngine) -
 
 
 def test_a_stop_text_ends_the_turn_and_is_not_shown(engine: TransformersEngine) -> None:
-    out, = engine.generate([prompts(engine)[0]], Sampling(64, 0.0))
+    (out,) = engine.generate([prompts(engine)[0]], Sampling(64, 0.0))
     stop = out.text[3:6]
-    cut, = engine.generate([prompts(engine)[0]], Sampling(64, 0.0, stop=(stop,)))
-    assert cut.text == out.text[:out.text.index(stop)]
+    (cut,) = engine.generate([prompts(engine)[0]], Sampling(64, 0.0, stop=(stop,)))
+    assert cut.text == out.text[: out.text.index(stop)]
     assert cut.finish_reason == "stop"
     assert len(cut.output_ids) < len(out.output_ids)
 
@@ -132,17 +158,21 @@ def streamed(engine: TransformersEngine, prompt: list[int], sampling: Sampling) 
     return "".join(item for item in asyncio.run(collect()) if isinstance(item, str))
 
 
-def test_streamed_text_is_the_generated_text_and_never_shows_a_stop_text(engine: TransformersEngine) -> None:
+def test_streamed_text_is_the_generated_text_and_never_shows_a_stop_text(
+    engine: TransformersEngine,
+) -> None:
     prompt = prompts(engine)[1]
-    out, = engine.generate([prompt], Sampling(24, 0.0))
+    (out,) = engine.generate([prompt], Sampling(24, 0.0))
     assert streamed(engine, prompt, Sampling(24, 0.0)) == out.text
     for start in range(4, len(out.text) - 4):
-        stop = out.text[start:start + 4]
+        stop = out.text[start : start + 4]
         shown = streamed(engine, prompt, Sampling(24, 0.0, stop=(stop,)))
-        assert shown == out.text[:out.text.index(stop)]
+        assert shown == out.text[: out.text.index(stop)]
 
 
-def test_new_weights_are_served_whole_or_not_at_all(engine: TransformersEngine, tmp_path: Path) -> None:
+def test_new_weights_are_served_whole_or_not_at_all(
+    engine: TransformersEngine, tmp_path: Path
+) -> None:
     prompt = prompts(engine)[1]
     before = {name: p.detach().clone() for name, p in engine.model.named_parameters()}
     old = engine.generate([prompt], Sampling(16, 0.0))[0].output_ids
@@ -162,16 +192,30 @@ def test_new_weights_are_served_whole_or_not_at_all(engine: TransformersEngine, 
     engine.load_weights(before, 0)
 
 
-def test_a_dialogue_is_the_templates_text_and_only_the_assistant_is_learnt(engine: TransformersEngine) -> None:
+def test_a_dialogue_is_the_templates_text_and_only_the_assistant_is_learnt(
+    engine: TransformersEngine,
+) -> None:
     ids, mask = engine.renderer.dialogue(DIALOGUE)
     template = engine.tokenizer.apply_chat_template(DIALOGUE, tokenize=False)
     assert engine.tokenizer.decode(ids) == template.rstrip("\n")
     learnt = engine.tokenizer.decode([i for i, on in zip(ids, mask, strict=True) if on])
-    assert learnt == "<think>x</think>\n<tool_call>{}</tool_call><|im_end|><answer>y</answer><|im_end|>"
+    assert (
+        learnt
+        == "<think>x</think>\n<tool_call>{}</tool_call><|im_end|><answer>y</answer><|im_end|>"
+    )
 
 
 def test_turn_by_turn_ids_equal_the_dialogues_ids(engine: TransformersEngine) -> None:
     first = engine.renderer.start(DIALOGUE[:2])
-    said = [*engine.tokenizer(DIALOGUE[2]["content"], add_special_tokens=False)["input_ids"], engine.renderer.end_id]
-    last = [*engine.tokenizer(DIALOGUE[4]["content"], add_special_tokens=False)["input_ids"], engine.renderer.end_id]
-    assert first + said + engine.renderer.bridge(DIALOGUE[3:4]) + last == engine.renderer.dialogue(DIALOGUE)[0]
+    said = [
+        *engine.tokenizer(DIALOGUE[2]["content"], add_special_tokens=False)["input_ids"],
+        engine.renderer.end_id,
+    ]
+    last = [
+        *engine.tokenizer(DIALOGUE[4]["content"], add_special_tokens=False)["input_ids"],
+        engine.renderer.end_id,
+    ]
+    assert (
+        first + said + engine.renderer.bridge(DIALOGUE[3:4]) + last
+        == engine.renderer.dialogue(DIALOGUE)[0]
+    )

@@ -1,4 +1,5 @@
-"""Abbreviations that a text defines: which definitions count, what becomes of them; the same by a plain reference."""
+"""Abbreviations that a text defines: which definitions count, what becomes of them; the same by a
+plain reference."""
 
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from medr_ray.knowledge.lexicon import Concept
 
 CONCEPTS = [
     Concept("D:td", "Tardive dyskinesia", "disease", ("tardive dyskinesia",), ""),
-    Concept("D:hit", "Heparin-induced thrombocytopenia", "disease", ("heparin-induced thrombocytopenia",), ""),
+    Concept(
+        "D:hit",
+        "Heparin-induced thrombocytopenia",
+        "disease",
+        ("heparin-induced thrombocytopenia",),
+        "",
+    ),
     Concept("C:no", "Nitric oxide", "drug", ("nitric oxide",), ""),
     Concept("C:ros", "Reactive oxygen species", "drug", ("reactive oxygen species",), ""),
     Concept("G:ros1", "ROS1", "gene", ("ROS", "ROS1"), "", ("ROS", "ROS1")),
@@ -27,24 +34,42 @@ def matcher() -> Matcher:
 
 
 def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
-    return [(text[one.start:one.end], one.concept_id) for one in matcher.find(text)]
+    return [(text[one.start : one.end], one.concept_id) for one in matcher.find(text)]
 
 
-@pytest.mark.parametrize(("text", "uses"), [
-    ("Heparin-induced thrombocytopenia (HIT): HIT.", 2), ("Nitric oxide [NO; n = 3]; NO", 2),
-    ("Nitric oxide\n( NO, gas) and NO", 2), ("Nitric oxide (NO-1) NO-1", 0), ("Nitric oxide (no); no", 0),
-    ("Nitric oxide (ABC); ABC", 0), ("Nitric oxide (O); O", 0), ("Nitric oxide (N is given, NO", 0),
-    ("Nitric oxide (see the long note on NO and its friends) NO", 0), ("Nitric oxide was rare (NO); NO", 0),
-    ("Nitric oxide (IO); IO", 0),  # no word begins with i
-])
-def test_a_definition_follows_its_long_form_and_is_spelt_by_it(matcher: Matcher, text: str, uses: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "uses"),
+    [
+        ("Heparin-induced thrombocytopenia (HIT): HIT.", 2),
+        ("Nitric oxide [NO; n = 3]; NO", 2),
+        ("Nitric oxide\n( NO, gas) and NO", 2),
+        ("Nitric oxide (NO-1) NO-1", 0),
+        ("Nitric oxide (no); no", 0),
+        ("Nitric oxide (ABC); ABC", 0),
+        ("Nitric oxide (O); O", 0),
+        ("Nitric oxide (N is given, NO", 0),
+        ("Nitric oxide (see the long note on NO and its friends) NO", 0),
+        ("Nitric oxide was rare (NO); NO", 0),
+        ("Nitric oxide (IO); IO", 0),  # no word begins with i
+    ],
+)
+def test_a_definition_follows_its_long_form_and_is_spelt_by_it(
+    matcher: Matcher, text: str, uses: int
+) -> None:
     assert len(_found(matcher, text)) == 1 + uses
 
 
-def test_every_use_is_the_disease_also_before_the_definition_and_in_the_plural(matcher: Matcher) -> None:
+def test_every_use_is_the_disease_also_before_the_definition_and_in_the_plural(
+    matcher: Matcher,
+) -> None:
     text = "TD: tardive dyskinesia (TD) is feared. TDs and td; TDX, αTD, TDα, TD–free."
     assert _found(matcher, text) == [
-        ("TD", "D:td"), ("tardive dyskinesia", "D:td"), ("TD", "D:td"), ("TDs", "D:td"), ("TD", "D:td")]
+        ("TD", "D:td"),
+        ("tardive dyskinesia", "D:td"),
+        ("TD", "D:td"),
+        ("TDs", "D:td"),
+        ("TD", "D:td"),
+    ]
     assert {one.form for one in matcher.find(text)} == {"tardive dyskinesia"}
 
 
@@ -60,7 +85,10 @@ def test_an_unknown_long_form_changes_nothing(matcher: Matcher) -> None:
 
 def test_a_longer_mention_around_an_abbreviation_stays(matcher: Matcher) -> None:
     assert _found(matcher, "Marfan syndrome (MS) and MS-like syndrome") == [
-        ("Marfan syndrome", "D:marfan"), ("MS", "D:marfan"), ("MS-like syndrome", "D:marfan")]
+        ("Marfan syndrome", "D:marfan"),
+        ("MS", "D:marfan"),
+        ("MS-like syndrome", "D:marfan"),
+    ]
 
 
 def test_a_definition_holds_in_its_own_text_only(matcher: Matcher) -> None:
@@ -77,17 +105,49 @@ def test_it_can_be_left_out_and_that_is_saved(tmp_path: Path) -> None:
         assert _found(one, "Tardive dyskinesia (TD)") == [("Tardive dyskinesia", "D:td")]
 
 
-PIECES = ("tardive dyskinesia", "Tardive  dyskinesia", "nitric oxide", "TD", "(TD)", "(NO)", "[NO; x]", "( TD, y)",
-          "ROS", "(ROS)", "reactive oxygen species", "TDs", "NO", "NOs", "α", "(", ")", "MS-like syndrome",
-          "marfan syndrome", "(MS)", "MS", "(Td)", "Td", "(tD 1)", "é", "–")
+PIECES = (
+    "tardive dyskinesia",
+    "Tardive  dyskinesia",
+    "nitric oxide",
+    "TD",
+    "(TD)",
+    "(NO)",
+    "[NO; x]",
+    "( TD, y)",
+    "ROS",
+    "(ROS)",
+    "reactive oxygen species",
+    "TDs",
+    "NO",
+    "NOs",
+    "α",
+    "(",
+    ")",
+    "MS-like syndrome",
+    "marfan syndrome",
+    "(MS)",
+    "MS",
+    "(Td)",
+    "Td",
+    "(tD 1)",
+    "é",
+    "–",
+)
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from((" ", " ", "", "\n", ".", ", "))), max_size=16))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(PIECES), st.sampled_from((" ", " ", "", "\n", ".", ", "))),
+        max_size=16,
+    )
+)
 def test_the_same_as_a_plain_reference(pieces: list[tuple[str, str]]) -> None:
     text = "".join(piece + join for piece, join in pieces)
     plain = [(one.start, one.end, one.concept_id) for one in _PLAIN.find(text)]
-    assert [(one.start, one.end, one.concept_id) for one in _WHOLE.find(text)] == naive.abbreviate(text, plain)
+    assert [(one.start, one.end, one.concept_id) for one in _WHOLE.find(text)] == naive.abbreviate(
+        text, plain
+    )
 
 
 _PLAIN, _WHOLE = Matcher.build(CONCEPTS, 4, abbreviations=False), Matcher.build(CONCEPTS, 4)

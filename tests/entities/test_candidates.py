@@ -5,18 +5,28 @@ import random
 import polars as pl
 
 from medr_ray.core.records import EntityFrequency, Significance
-from medr_ray.entities.seed_candidates import Candidate, Judgement, build_candidates, rank, seed_entities
+from medr_ray.entities.seed_candidates import (
+    Candidate,
+    Judgement,
+    build_candidates,
+    rank,
+    seed_entities,
+)
 from medr_ray.knowledge.hpo import DiseaseRecord, Fact
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence
 
 
 def _prevalence(value: float) -> Prevalence:
-    return Prevalence("ORPHA:7", "Some disease", value, "Point prevalence", "Europe", True, True, "1[PMID]")
+    return Prevalence(
+        "ORPHA:7", "Some disease", value, "Point prevalence", "Europe", True, True, "1[PMID]"
+    )
 
 
 def _frequency(concept_id: str, upper: float = 0.1, mentions: int = 1) -> EntityFrequency:
-    return EntityFrequency(concept_id, f"name of {concept_id}", "disease", 1, mentions, 0.01, 0.001, upper)
+    return EntityFrequency(
+        concept_id, f"name of {concept_id}", "disease", 1, mentions, 0.01, 0.001, upper
+    )
 
 
 def test_the_rarer_the_less_prevalent_and_the_better_supported_come_first() -> None:
@@ -35,19 +45,36 @@ def test_the_rarer_the_less_prevalent_and_the_better_supported_come_first() -> N
 
 
 def test_a_candidate_knows_its_forms_facts_typos_prevalence_and_whether_it_is_general() -> None:
-    counts = pl.DataFrame({
-        "concept_id": ["D:1", "D:1", "D:1", "D:2", "D:3"],
-        "form": ["kuruu", "kuru disease", "kuruu", "kurus", "syndrome"],
-        "year": [1999, 2000, 2001, None, None], "documents": [1] * 5, "mentions": [1, 3, 1, 90_000, 1]})
-    concepts = {"D:1": Concept("D:1", "Kuru", "disease", (), "neurology"),
-                "D:3": Concept("D:3", "Syndrome", "disease", (), "")}
+    counts = pl.DataFrame(
+        {
+            "concept_id": ["D:1", "D:1", "D:1", "D:2", "D:3"],
+            "form": ["kuruu", "kuru disease", "kuruu", "kurus", "syndrome"],
+            "year": [1999, 2000, 2001, None, None],
+            "documents": [1] * 5,
+            "mentions": [1, 3, 1, 90_000, 1],
+        }
+    )
+    concepts = {
+        "D:1": Concept("D:1", "Kuru", "disease", (), "neurology"),
+        "D:3": Concept("D:3", "Syndrome", "disease", (), ""),
+    }
     facts = (Fact("has_onset", "HP:1", "Adult onset", "", ""),)
     first, second = build_candidates(
-        [_frequency("D:1"), EntityFrequency("D:3", "Syndrome", "disease", 1, 1, 0.01, 0.001, 0.1)], concepts, counts,
-        {"D:1": DiseaseRecord("D:1", "Kuru", (), facts)}, {"D:1": _prevalence(1e-6)})
+        [_frequency("D:1"), EntityFrequency("D:3", "Syndrome", "disease", 1, 1, 0.01, 0.001, 0.1)],
+        concepts,
+        counts,
+        {"D:1": DiseaseRecord("D:1", "Kuru", (), facts)},
+        {"D:1": _prevalence(1e-6)},
+    )
     assert first == Candidate(
-        _frequency("D:1"), "neurology", (("kuru disease", 3), ("kuruu", 2)), 1, (("kuruu", "kurus"),), "",
-        _prevalence(1e-6))
+        _frequency("D:1"),
+        "neurology",
+        (("kuru disease", 3), ("kuruu", 2)),
+        1,
+        (("kuruu", "kurus"),),
+        "",
+        _prevalence(1e-6),
+    )
     assert (second.concept_id, second.general) == ("D:3", "it names no particular condition")
 
 
@@ -55,9 +82,16 @@ def test_seeds_carry_the_verdict_the_judges_specialty_and_the_prevalence_with_it
     verdict = Significance(True, "a real disease", "m")
     known = Candidate(_frequency("D:1"), "neurology", (), 0, prevalence=_prevalence(1e-6))
     unknown = Candidate(_frequency("D:2"), "neurology", (), 0)
-    first, second = seed_entities([known, unknown], [Judgement(verdict, "cardiology"), Judgement(verdict, "neurology")])
-    assert (first.frequency, first.significance, first.specialty) == (known.frequency, verdict, "cardiology")
+    first, second = seed_entities(
+        [known, unknown], [Judgement(verdict, "cardiology"), Judgement(verdict, "neurology")]
+    )
+    assert (first.frequency, first.significance, first.specialty) == (
+        known.frequency,
+        verdict,
+        "cardiology",
+    )
     assert first.prevalence == 1e-6
     assert first.prevalence_source == (
-        "ORPHA:7 (Some disease): point prevalence, Europe, value, validated; 1[PMID]")
+        "ORPHA:7 (Some disease): point prevalence, Europe, value, validated; 1[PMID]"
+    )
     assert (second.prevalence, second.prevalence_source) == (None, "")

@@ -19,15 +19,25 @@ citations = st.lists(st.lists(st.sampled_from(IDS)), max_size=6)
 
 
 def _postings(named: list[list[str]]) -> pa.Table:
-    rows = [{"pmid": str(i), "concept_ids": ids, "mentions": [1] * len(ids)} for i, ids in enumerate(named)]
+    rows = [
+        {"pmid": str(i), "concept_ids": ids, "mentions": [1] * len(ids)}
+        for i, ids in enumerate(named)
+    ]
     return pa.Table.from_pylist(rows, schema=POSTINGS_SCHEMA)
 
 
 def _naively(files: list[list[list[str]]], concepts: set[str]) -> list[dict[str, object]]:
     pairs = Counter(
-        pair for file in files for ids in file for pair in itertools.permutations(set(ids), 2)
-        if pair[0] in concepts)
-    return [{"concept_id": one, "other_id": other, "documents": count} for (one, other), count in sorted(pairs.items())]
+        pair
+        for file in files
+        for ids in file
+        for pair in itertools.permutations(set(ids), 2)
+        if pair[0] in concepts
+    )
+    return [
+        {"concept_id": one, "other_id": other, "documents": count}
+        for (one, other), count in sorted(pairs.items())
+    ]
 
 
 @settings(deadline=None)
@@ -42,7 +52,9 @@ def test_summing_early_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     files = [[["A", "B"], ["A", "C"]], [["B", "A"]], [["A"], []], [["C", "A", "B"]]]
     monkeypatch.setattr(comentions, "_FEW_ROWS", 1)
     assert count_comentions(map(_postings, files), {"A"}).to_pylist() == [
-        {"concept_id": "A", "other_id": "B", "documents": 3}, {"concept_id": "A", "other_id": "C", "documents": 2}]
+        {"concept_id": "A", "other_id": "B", "documents": 3},
+        {"concept_id": "A", "other_id": "C", "documents": 2},
+    ]
 
 
 def test_a_runs_postings_are_read_file_by_file_and_markers_are_not(tmp_path: Path) -> None:
@@ -52,4 +64,6 @@ def test_a_runs_postings_are_read_file_by_file_and_markers_are_not(tmp_path: Pat
         directory.write_json(f"postings/_{name}.json", {})
     tables = list(read_postings(directory))
     assert [table.num_rows for table in tables] == [2, 1]
-    assert count_comentions(tables, ["B"]).to_pylist() == [{"concept_id": "B", "other_id": "A", "documents": 2}]
+    assert count_comentions(tables, ["B"]).to_pylist() == [
+        {"concept_id": "B", "other_id": "A", "documents": 2}
+    ]

@@ -18,10 +18,33 @@ from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.lexicon import Concept
 
 # Few words, so that forms overlap, nest and differ by a plural, an accent, a hyphen or case only.
-WORDS = ("ataxia", "ataxias", "Friedreich", "friedreich", "Sjögren", "sjogren", "FBN1", "fbn1", "α", "alpha", "TNFα",
-         "type", "2", "stenosis", "stenoses", "syndrome", "syndromes", "cardiomyopathies", "e\u0301tat", "HIV", "bus")
+WORDS = (
+    "ataxia",
+    "ataxias",
+    "Friedreich",
+    "friedreich",
+    "Sjögren",
+    "sjogren",
+    "FBN1",
+    "fbn1",
+    "α",
+    "alpha",
+    "TNFα",
+    "type",
+    "2",
+    "stenosis",
+    "stenoses",
+    "syndrome",
+    "syndromes",
+    "cardiomyopathies",
+    "e\u0301tat",
+    "HIV",
+    "bus",
+)
 JOINS = (" ", "-", " - ", "/", ", ", "’s ", "'s", "'", ".", "\u00a0", "\n", "")
-phrases = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(JOINS)), min_size=1, max_size=4)
+phrases = st.lists(
+    st.tuples(st.sampled_from(WORDS), st.sampled_from(JOINS)), min_size=1, max_size=4
+)
 texts = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(JOINS)), max_size=14)
 
 
@@ -30,13 +53,20 @@ def _join(parts: list[tuple[str, str]]) -> str:
 
 
 def _keyed(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
-    """The key of each form -> its concept. A key of several forms is the one's that is written like it, if one is."""
+    """The key of each form -> its concept. A key of several forms is the one's that is written like
+    it, if one is."""
     claims: dict[tuple[str, ...], list[tuple[str, int]]] = {}
     for i, form in enumerate(forms):
-        claims.setdefault(tuple(word for word, _, _ in naive.tokens(form, exact)), []).append((form, i))
+        claims.setdefault(tuple(word for word, _, _ in naive.tokens(form, exact)), []).append(
+            (form, i)
+        )
     owners = {}
     for key, claimed in claims.items():
-        written = [one for one in claimed if not exact and one[0].lower().replace("-", " ") == " ".join(key)]
+        written = [
+            one
+            for one in claimed
+            if not exact and one[0].lower().replace("-", " ") == " ".join(key)
+        ]
         for owner in (claimed, written):
             if len(owner) == 1:
                 owners[key] = f"C{owner[0][1]}{'e' if exact else 'f'}"
@@ -45,15 +75,25 @@ def _keyed(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
 
 def _matcher(folded: list[str], exact: list[str]) -> Matcher:
     """Folded forms are diseases', exact ones genes'; their names are nobody's form."""
-    diseases = [Concept(f"C{i}f", f"#{i}#", "disease", (form,), "") for i, form in enumerate(folded)]
-    genes = [Concept(f"C{i}e", f"#{i}#", "gene", (form,), "", (form,)) for i, form in enumerate(exact)]
+    diseases = [
+        Concept(f"C{i}f", f"#{i}#", "disease", (form,), "") for i, form in enumerate(folded)
+    ]
+    genes = [
+        Concept(f"C{i}e", f"#{i}#", "gene", (form,), "", (form,)) for i, form in enumerate(exact)
+    ]
     return Matcher.build([*diseases, *genes], min_form_length=1)
 
 
 def _table(documents: list[tuple[str, str, int | None]]) -> pa.Table:
     titles, abstracts, years = zip(*documents, strict=True)
-    return pa.table({"pmid": [str(i) for i in range(len(titles))], "title": titles, "abstract": abstracts,
-                     "year": pa.array(years, pa.int32())})
+    return pa.table(
+        {
+            "pmid": [str(i) for i in range(len(titles))],
+            "title": titles,
+            "abstract": abstracts,
+            "year": pa.array(years, pa.int32()),
+        }
+    )
 
 
 def _by_concept(counted: Counted) -> dict[str, tuple[int, int, dict[int | None, int]]]:
@@ -64,21 +104,34 @@ def _by_concept(counted: Counted) -> dict[str, tuple[int, int, dict[int | None, 
         years: Counter[int | None] = Counter()
         for row in own:
             years[row["year"]] += row["documents"]
-        found[concept] = (sum(years.values()), sum(row["mentions"] for row in own),
-                          {year: number for year, number in years.items() if number})
+        found[concept] = (
+            sum(years.values()),
+            sum(row["mentions"] for row in own),
+            {year: number for year, number in years.items() if number},
+        )
     return found
 
 
 @settings(max_examples=300, deadline=None)
 @example([[("ataxia", " ")], [("ataxia", "")]], [], [([], [("ataxia", " ")], None)])
-@given(st.lists(phrases, max_size=6), st.lists(st.sampled_from(("FBN1", "TNFα", "HIV-2", "Sjögren", "ataxia 2")),
-                                              max_size=3, unique=True),
-       st.lists(st.tuples(texts, texts, st.sampled_from((None, 1999, 2020))), min_size=1, max_size=4))
+@given(
+    st.lists(phrases, max_size=6),
+    st.lists(
+        st.sampled_from(("FBN1", "TNFα", "HIV-2", "Sjögren", "ataxia 2")), max_size=3, unique=True
+    ),
+    st.lists(st.tuples(texts, texts, st.sampled_from((None, 1999, 2020))), min_size=1, max_size=4),
+)
 def test_counts_equal_a_naive_reference(
-    folded: list[list[tuple[str, str]]], exact: list[str], drawn: list[tuple[list[tuple[str, str]], ...]]
+    folded: list[list[tuple[str, str]]],
+    exact: list[str],
+    drawn: list[tuple[list[tuple[str, str]], ...]],
 ) -> None:
-    forms = [form for form in map(_join, folded) if any(one.isalpha() for one in form)
-             and " ".join(word for word, _, _ in naive.tokens(form)) not in common_words()]
+    forms = [
+        form
+        for form in map(_join, folded)
+        if any(one.isalpha() for one in form)
+        and " ".join(word for word, _, _ in naive.tokens(form)) not in common_words()
+    ]
     documents = [(_join(title), _join(abstract), year) for title, abstract, year in drawn]  # type: ignore[misc]
     matcher = _matcher(forms, [one for one in exact if len(one) >= 3])
     exact_keys = _keyed([one for one in exact if len(one) >= 3], exact=True)
@@ -86,24 +139,43 @@ def test_counts_equal_a_naive_reference(
     counted = count_citations(matcher, _table(documents))
     assert _by_concept(counted) == expected
     for (title, abstract, _), number in zip(documents, range(len(documents)), strict=True):
-        named = [(one.start, one.end, one.concept_id) for text in (title, abstract) for one in matcher.find(text)]
-        assert named == [one for text in (title, abstract)
-                         for one in naive.find(_keyed(forms, False), exact_keys, text)]
+        named = [
+            (one.start, one.end, one.concept_id)
+            for text in (title, abstract)
+            for one in matcher.find(text)
+        ]
+        assert named == [
+            one
+            for text in (title, abstract)
+            for one in naive.find(_keyed(forms, False), exact_keys, text)
+        ]
         posted = [row for row in counted.postings.to_pylist() if row["pmid"] == str(number)]
         mentions = Counter(concept for _, _, concept in named)
         assert [(row["concept_ids"], row["mentions"]) for row in posted] == (
-            [(sorted(mentions), [mentions[one] for one in sorted(mentions)])] if mentions else [])
+            [(sorted(mentions), [mentions[one] for one in sorted(mentions)])] if mentions else []
+        )
 
 
 def test_a_citation_is_credited_to_the_first_form_that_names_a_concept() -> None:
     lexicon = [Concept("A", "Ataxia", "disease", ("ataxia", "incoordination"), "")]
-    counted = count_citations(Matcher.build(lexicon, 4), _table([
-        ("Incoordination", "Ataxia and ataxia.", 2001), ("Ataxia", "", 2001), ("Nothing", "at all", None)]))
+    counted = count_citations(
+        Matcher.build(lexicon, 4),
+        _table(
+            [
+                ("Incoordination", "Ataxia and ataxia.", 2001),
+                ("Ataxia", "", 2001),
+                ("Nothing", "at all", None),
+            ]
+        ),
+    )
     assert counted.counts.to_pylist() == [
         {"concept_id": "A", "form": "ataxia", "year": 2001, "documents": 1, "mentions": 3},
-        {"concept_id": "A", "form": "incoordination", "year": 2001, "documents": 1, "mentions": 1}]
+        {"concept_id": "A", "form": "incoordination", "year": 2001, "documents": 1, "mentions": 1},
+    ]
     assert counted.postings.to_pylist() == [
-        {"pmid": "0", "concept_ids": ["A"], "mentions": [3]}, {"pmid": "1", "concept_ids": ["A"], "mentions": [1]}]
+        {"pmid": "0", "concept_ids": ["A"], "mentions": [3]},
+        {"pmid": "1", "concept_ids": ["A"], "mentions": [1]},
+    ]
 
 
 def test_the_sum_does_not_depend_on_how_many_files_are_in_memory(
@@ -111,10 +183,18 @@ def test_the_sum_does_not_depend_on_how_many_files_are_in_memory(
 ) -> None:
     directory = Directory(str(tmp_path))
     for number in range(5):
-        rows = [{"concept_id": concept, "form": "f", "year": year, "documents": 1, "mentions": 2}
-                for concept, year in (("A", None), ("B", 2000 + number % 2))]
-        Parts(directory, COUNTS).write(f"p{number}", "x", pa.Table.from_pylist(rows, schema=COUNTS_SCHEMA))
+        rows = [
+            {"concept_id": concept, "form": "f", "year": year, "documents": 1, "mentions": 2}
+            for concept, year in (("A", None), ("B", 2000 + number % 2))
+        ]
+        Parts(directory, COUNTS).write(
+            f"p{number}", "x", pa.Table.from_pylist(rows, schema=COUNTS_SCHEMA)
+        )
     at_once = sum_counts(directory)
     monkeypatch.setattr(counting, "_FEW_ROWS", 3)
     assert sum_counts(directory).equals(at_once)
-    assert at_once.rows() == [("A", "f", None, 5, 10), ("B", "f", 2000, 3, 6), ("B", "f", 2001, 2, 4)]
+    assert at_once.rows() == [
+        ("A", "f", None, 5, 10),
+        ("B", "f", 2000, 3, 6),
+        ("B", "f", 2001, 2, 4),
+    ]

@@ -1,4 +1,5 @@
-"""The entities stage through Ray: the same tables for any number of workers, after a restart and after an update."""
+"""The entities stage through Ray: the same tables for any number of workers, after a restart and
+after an update."""
 
 import io
 import shutil
@@ -8,7 +9,13 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from medr_ray.core.config import CorpusConfig, EntitiesConfig, LexiconSource, PipelineConfig, RunConfig
+from medr_ray.core.config import (
+    CorpusConfig,
+    EntitiesConfig,
+    LexiconSource,
+    PipelineConfig,
+    RunConfig,
+)
 from medr_ray.core.data import one_per_call
 from medr_ray.core.parts import Parts
 from medr_ray.core.records import Citation, EntityFrequency, SeedEntity
@@ -25,8 +32,11 @@ _QUIET = Console(file=io.StringIO())
 
 def _config(root: Path, source: str, **entities: object) -> PipelineConfig:
     chosen = {"vocabularies": ("hpo", "hpo_diseases", "genes"), "rare_documents": 3} | entities
-    return PipelineConfig(run=RunConfig(name="t", root=str(root)), corpus=CorpusConfig(sources=(source,)),
-                          entities=EntitiesConfig.model_validate(chosen))
+    return PipelineConfig(
+        run=RunConfig(name="t", root=str(root)),
+        corpus=CorpusConfig(sources=(source,)),
+        entities=EntitiesConfig.model_validate(chosen),
+    )
 
 
 def _run(root: Path, source: Path, **entities: object) -> StageContext:
@@ -38,7 +48,9 @@ def _run(root: Path, source: Path, **entities: object) -> StageContext:
 
 
 @pytest.mark.usefixtures("ray_local")
-def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(shared_data: Path, tmp_path: Path) -> None:
+def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(
+    shared_data: Path, tmp_path: Path
+) -> None:
     context = _run(tmp_path, shared_data / "pubmed" / "pubmed21n*.xml.gz")
     directory, corpus = context.directory, context.upstream("corpus")
     counts = ENTITIES.execute(context)
@@ -67,21 +79,34 @@ def test_counts_agree_with_the_mentions_in_each_citation(shared_data: Path, tmp_
     matcher = Matcher.load(context.directory)
     rows = []
     for one in context.upstream("corpus").read_records("citations", Citation):
-        rows += [(one.pmid, one.year, mention.concept_id)
-                 for text in (one.title, one.abstract) for mention in matcher.find(text)]
-    named = pl.DataFrame(rows, schema={"pmid": pl.String, "year": pl.Int32, "concept_id": pl.String}, orient="row")
+        rows += [
+            (one.pmid, one.year, mention.concept_id)
+            for text in (one.title, one.abstract)
+            for mention in matcher.find(text)
+        ]
+    named = pl.DataFrame(
+        rows, schema={"pmid": pl.String, "year": pl.Int32, "concept_id": pl.String}, orient="row"
+    )
     expected = named.group_by("concept_id", "year").agg(
-        pl.col("pmid").n_unique().cast(pl.Int64).alias("documents"), pl.len().cast(pl.Int64).alias("mentions"))
+        pl.col("pmid").n_unique().cast(pl.Int64).alias("documents"),
+        pl.len().cast(pl.Int64).alias("mentions"),
+    )
     keys = ["concept_id", "year"]
-    counted = sum_counts(context.directory).group_by(keys).agg(pl.sum("documents"), pl.sum("mentions"))
+    counted = (
+        sum_counts(context.directory).group_by(keys).agg(pl.sum("documents"), pl.sum("mentions"))
+    )
     assert counted.sort(keys).equals(expected.sort(keys))
     assert named.height > 2_000
-    posted = pl.DataFrame(context.directory.read_table("postings")).explode("concept_ids", "mentions")
+    posted = pl.DataFrame(context.directory.read_table("postings")).explode(
+        "concept_ids", "mentions"
+    )
     assert posted["mentions"].sum() == named.height
 
 
 @pytest.mark.usefixtures("ray_local")
-def test_an_update_counts_only_what_changed_and_equals_a_rebuild(shared_data: Path, tmp_path: Path) -> None:
+def test_an_update_counts_only_what_changed_and_equals_a_rebuild(
+    shared_data: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for path in (shared_data / "pubmed").glob("pubmed21n100[0-3]*.gz"):
@@ -106,11 +131,15 @@ def _tables(stage: StageDirectory) -> dict[str, bytes]:
 @pytest.mark.usefixtures("ray_local")
 def test_every_rare_candidate_is_kept_with_its_verdict(shared_data: Path, tmp_path: Path) -> None:
     prevalence = shared_data / "diagnosis" / "orphadata_prod9_epidemiological_prevalence.xml.gz"
-    context = _run(tmp_path, shared_data / "pubmed" / "export_filipe.xml.gz", prevalence=str(prevalence))
+    context = _run(
+        tmp_path, shared_data / "pubmed" / "export_filipe.xml.gz", prevalence=str(prevalence)
+    )
     counts = ENTITIES.execute(context)
     seeds = context.directory.read_records("seeds.parquet", SeedEntity)
     assert len(seeds) == counts["rare"] + counts["rejected"] > 0
-    assert all(seed.significance.reason and seed.significance.decided_by == "rules" for seed in seeds)
+    assert all(
+        seed.significance.reason and seed.significance.decided_by == "rules" for seed in seeds
+    )
     assert {seed.frequency.entity_type for seed in seeds} == {"disease"}
     assert any(seed.prevalence for seed in seeds)
     assert counts["rarity"]["rule"] == "documents"
@@ -118,11 +147,15 @@ def test_every_rare_candidate_is_kept_with_its_verdict(shared_data: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("ray_local")
-def test_a_foreign_lexicon_is_counted_and_its_bad_rows_are_reported(shared_data: Path, tmp_path: Path) -> None:
+def test_a_foreign_lexicon_is_counted_and_its_bad_rows_are_reported(
+    shared_data: Path, tmp_path: Path
+) -> None:
     table = tmp_path / "own.csv"
     table.write_text("id,name,synonyms,type\nX:1,zzz disease,patients,disease\n,no id,,disease\n")
     source = LexiconSource(format="csv", path=str(table))
-    context = _run(tmp_path, shared_data / "pubmed" / "export_qi29.xml.gz", vocabularies=(), lexicons=[source])
+    context = _run(
+        tmp_path, shared_data / "pubmed" / "export_qi29.xml.gz", vocabularies=(), lexicons=[source]
+    )
     counts = ENTITIES.execute(context)
     assert counts["concepts"] == 1
     assert b"line 3" in context.directory.read_bytes("lexicon_skipped.jsonl")

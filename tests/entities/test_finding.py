@@ -11,12 +11,26 @@ from medr_ray.knowledge.lexicon import Concept
 
 CONCEPTS = [
     Concept("D:ataxia", "Ataxia", "disease", ("ataxia",), "neurology"),
-    Concept("D:at", "Ataxia telangiectasia", "disease", ("ataxia telangiectasia", "ataxia-telangiectasia"), ""),
+    Concept(
+        "D:at",
+        "Ataxia telangiectasia",
+        "disease",
+        ("ataxia telangiectasia", "ataxia-telangiectasia"),
+        "",
+    ),
     Concept("D:hivaids", "HIV/AIDS", "disease", ("hiv/aids",), "infectious diseases"),
     Concept("D:sjogren", "Sjögren syndrome", "disease", ("sjögren's syndrome",), "immunology"),
-    Concept("D:aids", "Acquired immunodeficiency syndrome", "disease", ("aids",), "infectious diseases"),
+    Concept(
+        "D:aids", "Acquired immunodeficiency syndrome", "disease", ("aids",), "infectious diseases"
+    ),
     Concept("D:pain", "Pain", "phenotype", ("pain",), "neurology"),
-    Concept("D:vsd", "Ventricular septal defect", "phenotype", ("ventricular septal defect", "vsd"), "cardiology"),
+    Concept(
+        "D:vsd",
+        "Ventricular septal defect",
+        "phenotype",
+        ("ventricular septal defect", "vsd"),
+        "cardiology",
+    ),
     Concept("DRUG:p", "p", "drug", ("dose<0.05",), ""),
     Concept("GENE:FBN1", "FBN1", "gene", ("FBN1",), "", ("FBN1",)),
     Concept("GENE:CAT", "CAT", "gene", ("CAT",), "", ("CAT",)),
@@ -30,7 +44,7 @@ def matcher() -> Matcher:
 
 
 def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
-    return [(one.concept_id, text[one.start:one.end]) for one in matcher.find(text)]
+    return [(one.concept_id, text[one.start : one.end]) for one in matcher.find(text)]
 
 
 def test_a_mention_never_cuts_a_word(matcher: Matcher) -> None:
@@ -44,15 +58,26 @@ def test_the_longest_form_wins_unless_it_breaks_off_inside_a_word(matcher: Match
 
 
 def test_plurals_hyphens_accents_greek_letters_and_possessives_are_the_same_name() -> None:
-    names = ["bernard-soulier syndrome", "α-synuclein", "ménière disease", "cardiomyopathy", "parkinson's disease"]
+    names = [
+        "bernard-soulier syndrome",
+        "α-synuclein",
+        "ménière disease",
+        "cardiomyopathy",
+        "parkinson's disease",
+    ]
     matcher = Matcher.build([Concept(name, name, "disease", (name,), "") for name in names], 4)
-    text = ("Bernard Soulier syndromes; alpha-synuclein; Meniere's disease; Cardiomyopathies; Parkinson disease; "
-            "Parkinson’s disease")
+    text = (
+        "Bernard Soulier syndromes; alpha-synuclein; Meniere's disease; Cardiomyopathies; Parkinson disease; "
+        "Parkinson’s disease"
+    )
     assert [one for one, _ in _found(matcher, text)] == [*names, names[-1]]
 
 
 def test_punctuation_inside_names_is_kept(matcher: Matcher) -> None:
-    assert _found(matcher, "In HIV/AIDS (dose<0.05).") == [("D:hivaids", "HIV/AIDS"), ("DRUG:p", "dose<0.05")]
+    assert _found(matcher, "In HIV/AIDS (dose<0.05).") == [
+        ("D:hivaids", "HIV/AIDS"),
+        ("DRUG:p", "dose<0.05"),
+    ]
     assert _found(matcher, "HIV / AIDS") == [("D:hivaids", "HIV / AIDS")]
 
 
@@ -61,27 +86,46 @@ def test_gene_symbols_and_short_forms_need_their_capitals(matcher: Matcher) -> N
 
 
 def test_common_words_are_not_taken_for_genes_or_diseases(matcher: Matcher) -> None:
-    assert _found(matcher, "A CAT scan with hearing aids in the AR group; AIDS.") == [("D:aids", "AIDS")]
+    assert _found(matcher, "A CAT scan with hearing aids in the AR group; AIDS.") == [
+        ("D:aids", "AIDS")
+    ]
 
 
 def test_a_common_word_is_common_in_the_plural() -> None:
-    matcher = Matcher.build([Concept("D:e", "Emergencies", "disease", ("emergencies", "crises"), "")], 4)
+    matcher = Matcher.build(
+        [Concept("D:e", "Emergencies", "disease", ("emergencies", "crises"), "")], 4
+    )
     assert _found(matcher, "An emergency; emergencies; crises") == [("D:e", "crises")]
 
 
 def test_a_disease_is_found_by_its_adjective_unless_that_is_something_else() -> None:
-    matcher = Matcher.build([
-        Concept("D:ht", "Hypertension", "disease", ("hypertension", "pulmonary hypertension"), ""),
-        Concept("P:ep", "Epilepsy", "phenotype", ("epilepsy",), ""),
-        Concept("D:nt", "Neurotoxicity", "disease", ("neurotoxicity",), ""),
-        Concept("DRUG:nt", "A poison", "drug", ("neurotoxic",), "")], 4)
-    assert _found(matcher, "hypertensive, Epileptics, neurotoxic; antihypertensive; pulmonary hypertensive") == [
-        ("D:ht", "hypertensive"), ("P:ep", "Epileptics"), ("DRUG:nt", "neurotoxic"), ("D:ht", "hypertensive")]
+    matcher = Matcher.build(
+        [
+            Concept(
+                "D:ht", "Hypertension", "disease", ("hypertension", "pulmonary hypertension"), ""
+            ),
+            Concept("P:ep", "Epilepsy", "phenotype", ("epilepsy",), ""),
+            Concept("D:nt", "Neurotoxicity", "disease", ("neurotoxicity",), ""),
+            Concept("DRUG:nt", "A poison", "drug", ("neurotoxic",), ""),
+        ],
+        4,
+    )
+    assert _found(
+        matcher, "hypertensive, Epileptics, neurotoxic; antihypertensive; pulmonary hypertensive"
+    ) == [
+        ("D:ht", "hypertensive"),
+        ("P:ep", "Epileptics"),
+        ("DRUG:nt", "neurotoxic"),
+        ("D:ht", "hypertensive"),
+    ]
 
 
 def test_typographic_variants_are_found_at_their_own_offsets(matcher: Matcher) -> None:
     text = "Ⅳ ﬁrst: SJÖGREN’S\n syndrome, ataxia‑telangiectasia"
-    assert _found(matcher, text) == [("D:sjogren", "SJÖGREN’S\n syndrome"), ("D:at", "ataxia‑telangiectasia")]
+    assert _found(matcher, text) == [
+        ("D:sjogren", "SJÖGREN’S\n syndrome"),
+        ("D:at", "ataxia‑telangiectasia"),
+    ]
 
 
 def test_a_form_of_two_concepts_belongs_to_the_one_it_names_or_to_neither() -> None:

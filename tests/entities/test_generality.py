@@ -6,8 +6,13 @@ from medr_ray.entities.generality import mesh_reasons, too_general, tree_reasons
 
 
 def test_a_heading_near_the_root_with_many_below_it_is_general() -> None:
-    trees = {"Heart": ("C14.280",), "Aneurysm": ("C14.907", "C14.280.100.5"), "Twigs": ("C15.1",),
-             "Course": ("C23.550.291.500",), "Lasting pain": ("C23.550.291.500.1", "C05.1")}
+    trees = {
+        "Heart": ("C14.280",),
+        "Aneurysm": ("C14.907", "C14.280.100.5"),
+        "Twigs": ("C15.1",),
+        "Course": ("C23.550.291.500",),
+        "Lasting pain": ("C23.550.291.500.1", "C05.1"),
+    }
     trees |= {f"Heart {i}": (f"C14.280.{i}",) for i in range(10)}
     trees |= {f"Vessel {i}": (f"C14.907.{i}",) for i in range(10)}
     trees |= {f"Twig {i}": (f"C15.1.{i}",) for i in range(9)}
@@ -17,17 +22,20 @@ def test_a_heading_near_the_root_with_many_below_it_is_general() -> None:
     assert reasons["Course"] == "it is an attribute of diseases in MeSH"
 
 
-@pytest.mark.parametrize(("concept_id", "name", "reason"), [
-    ("OMIM:1", "Syndrome", "no particular condition"),
-    ("MESH:vascular diseases", "Vascular Diseases", "near the root of MeSH"),
-    ("MESH:facies", "Facies", "attribute of diseases"),
-    ("MESH:kuru", "Kuru", ""),
-    ("MESH:graft vs host disease", "Graft vs Host Disease", ""),
-    ("HP:0000478", "Abnormality of the eye", "near the root of the Human Phenotype Ontology"),
-    ("HP:0001250", "Seizure", ""),
-    ("HP:0001519", "Disproportionate tall stature", ""),
-    ("OMIM:154700", "Marfan syndrome", ""),
-])
+@pytest.mark.parametrize(
+    ("concept_id", "name", "reason"),
+    [
+        ("OMIM:1", "Syndrome", "no particular condition"),
+        ("MESH:vascular diseases", "Vascular Diseases", "near the root of MeSH"),
+        ("MESH:facies", "Facies", "attribute of diseases"),
+        ("MESH:kuru", "Kuru", ""),
+        ("MESH:graft vs host disease", "Graft vs Host Disease", ""),
+        ("HP:0000478", "Abnormality of the eye", "near the root of the Human Phenotype Ontology"),
+        ("HP:0001250", "Seizure", ""),
+        ("HP:0001519", "Disproportionate tall stature", ""),
+        ("OMIM:154700", "Marfan syndrome", ""),
+    ],
+)
 def test_of_real_vocabularies_the_shelves_are_general_and_the_books_are_not(
     concept_id: str, name: str, reason: str
 ) -> None:

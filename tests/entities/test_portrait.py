@@ -28,14 +28,26 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 
 def _draw(run: RunDirectory, concept_id: str, companions: int = 9, samples: int = 3) -> Portrait:
-    return draw(run, read_names(run.stage("entities")), concept_id, sentence_spans, companions, samples)
+    return draw(
+        run, read_names(run.stage("entities")), concept_id, sentence_spans, companions, samples
+    )
 
 
-@pytest.mark.parametrize(("asked", "found"), [
-    ("omim:154700", [MARFAN]), ("MARFAN  Syndrome", [MARFAN]), ("Marfan’s disease", [MARFAN]),
-    ("fbn1", ["GENE:FBN1"]), ("twin disease", ["OMIM:1", "OMIM:2"]), ("Marfan", []), ("", []),
-])
-def test_a_concept_is_found_by_id_name_or_alias_in_any_case(run: RunDirectory, asked: str, found: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("omim:154700", [MARFAN]),
+        ("MARFAN  Syndrome", [MARFAN]),
+        ("Marfan’s disease", [MARFAN]),
+        ("fbn1", ["GENE:FBN1"]),
+        ("twin disease", ["OMIM:1", "OMIM:2"]),
+        ("Marfan", []),
+        ("", []),
+    ],
+)
+def test_a_concept_is_found_by_id_name_or_alias_in_any_case(
+    run: RunDirectory, asked: str, found: list[str]
+) -> None:
     assert find_concepts(read_names(run.stage("entities")), asked)["concept_id"].to_list() == found
 
 
@@ -49,13 +61,21 @@ def test_a_name_that_is_unknown_gets_the_nearest_concepts_once_each(run: RunDire
 def test_counts_forms_years_and_companions_are_those_of_the_corpus(run: RunDirectory) -> None:
     marfan = _draw(run, MARFAN)
     assert (marfan.frequency.documents, marfan.frequency.mentions, marfan.citations) == (3, 5, 6)
-    assert marfan.frequency.frequency_lower < 0.5 == marfan.frequency.frequency < marfan.frequency.frequency_upper
+    assert (
+        marfan.frequency.frequency_lower
+        < 0.5
+        == marfan.frequency.frequency
+        < marfan.frequency.frequency_upper
+    )
     assert marfan.forms == (FormCount("marfan syndrome", 3, 4), FormCount("marfan's disease", 0, 1))
     assert marfan.aliases == ("mfs1",)
     assert marfan.years == (YearCount(1999, 1), YearCount(2003, 1), YearCount(None, 1))
     assert marfan.companions == (
-        Companion("GENE:FBN1", "FBN1", 2), Companion("HP:0012531", "Pain", 1), Companion("HP:1", "Long fingers", 1),
-        Companion("MESH:kuru", "Kuru", 1))
+        Companion("GENE:FBN1", "FBN1", 2),
+        Companion("HP:0012531", "Pain", 1),
+        Companion("HP:1", "Long fingers", 1),
+        Companion("MESH:kuru", "Kuru", 1),
+    )
     assert len(_draw(run, MARFAN, companions=2).companions) == 2
 
 
@@ -73,21 +93,30 @@ def test_the_verdict_stands_with_its_rank_rule_and_prevalence(run: RunDirectory)
     assert pain.significance.reason.startswith("too general")
 
 
-def test_sentences_come_from_where_the_concept_is_named_most_with_the_mention_in_its_place(run: RunDirectory) -> None:
+def test_sentences_come_from_where_the_concept_is_named_most_with_the_mention_in_its_place(
+    run: RunDirectory,
+) -> None:
     samples = _draw(run, MARFAN).samples
     assert [(one.pmid, one.year, one.sentence) for one in samples] == [
         ("1", 1999, "We saw Marfan’s disease,\u00a0not kuru, in pain."),
         ("100", 2003, "FBN1 is altered in MARFAN SYNDROME (p<0.05)."),
         ("20", None, "FBN1 in Marfan syndrome"),
     ]
-    assert [one.sentence[one.start:one.end] for one in samples] == [
-        "Marfan’s disease", "MARFAN SYNDROME", "Marfan syndrome"]
+    assert [one.sentence[one.start : one.end] for one in samples] == [
+        "Marfan’s disease",
+        "MARFAN SYNDROME",
+        "Marfan syndrome",
+    ]
     assert [one.pmid for one in _draw(run, MARFAN, samples=1).samples] == ["1"]
 
 
 def test_a_concept_that_nothing_names_has_a_portrait_too(run: RunDirectory) -> None:
     twin = _draw(run, "OMIM:2")
-    assert (twin.frequency.documents, twin.frequency.frequency, twin.frequency.frequency_lower) == (0, 0.0, 0.0)
+    assert (twin.frequency.documents, twin.frequency.frequency, twin.frequency.frequency_lower) == (
+        0,
+        0.0,
+        0.0,
+    )
     assert twin.frequency.frequency_upper == pytest.approx(1 - 0.025 ** (1 / 6))
     assert (twin.rare, twin.significance, twin.rank, twin.candidates) == (False, None, None, 4)
     assert (twin.forms, twin.years, twin.companions, twin.samples) == ((), (), (), ())
@@ -98,7 +127,9 @@ def test_a_gene_is_no_candidate_here_and_says_so(run: RunDirectory) -> None:
     assert (gene.significance, gene.rank, gene.rare) == (None, None, True)
 
 
-def test_a_stage_that_is_not_finished_and_a_corpus_that_has_changed_are_data_errors(tmp_path: Path) -> None:
+def test_a_stage_that_is_not_finished_and_a_corpus_that_has_changed_are_data_errors(
+    tmp_path: Path,
+) -> None:
     run = write_named_run(tmp_path)
     run.stage("corpus").remove("citations/part-1.parquet")
     table = run.stage("corpus").read_table("citations/part-0.parquet")

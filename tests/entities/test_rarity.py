@@ -13,7 +13,9 @@ from medr_ray.core.records import EntityFrequency
 from medr_ray.entities.rarity import clopper_pearson, frequencies, rare_candidates, rarity_rule
 from medr_ray.knowledge.lexicon import Concept
 
-trials_and_successes = st.integers(1, 40_000_000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
+trials_and_successes = st.integers(1, 40_000_000).flatmap(
+    lambda n: st.tuples(st.just(n), st.integers(0, n))
+)
 
 
 def _interval(successes: int, trials: int) -> tuple[float, float]:
@@ -25,8 +27,21 @@ def _frequency(documents: int, entity_type: str = "disease") -> EntityFrequency:
     return EntityFrequency(f"D:{documents}", "", entity_type, documents, documents, 0.0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize(("successes", "trials"), [
-    (0, 10), (1, 10), (5, 10), (9, 10), (10, 10), (0, 1), (1, 1), (3, 1000), (20, 50_783), (24, 36_000_000)])
+@pytest.mark.parametrize(
+    ("successes", "trials"),
+    [
+        (0, 10),
+        (1, 10),
+        (5, 10),
+        (9, 10),
+        (10, 10),
+        (0, 1),
+        (1, 1),
+        (3, 1000),
+        (20, 50_783),
+        (24, 36_000_000),
+    ],
+)
 def test_the_interval_is_that_of_scipys_exact_binomial_test(successes: int, trials: int) -> None:
     exact = binomtest(successes, trials).proportion_ci(0.95, method="exact")
     assert _interval(successes, trials) == pytest.approx((exact.low, exact.high), rel=1e-9)
@@ -45,9 +60,16 @@ def test_the_interval_holds_the_proportion_and_grows_with_it(drawn: tuple[int, i
 
 
 def test_frequencies_sum_over_forms_and_years() -> None:
-    counts = pl.DataFrame({
-        "concept_id": ["D:2", "D:1", "D:1", "D:1"], "form": ["b", "a", "a", "c"], "year": [None, 1999, None, 1999],
-        "documents": [4, 1, 1, 0], "mentions": [4, 2, 3, 1]}, schema_overrides={"year": pl.Int32})
+    counts = pl.DataFrame(
+        {
+            "concept_id": ["D:2", "D:1", "D:1", "D:1"],
+            "form": ["b", "a", "a", "c"],
+            "year": [None, 1999, None, 1999],
+            "documents": [4, 1, 1, 0],
+            "mentions": [4, 2, 3, 1],
+        },
+        schema_overrides={"year": pl.Int32},
+    )
     concepts = {one: Concept(one, one.lower(), "disease", (), "") for one in ("D:1", "D:2")}
     first, second = frequencies(counts, concepts, 8)
     assert (first.concept_id, first.name, first.documents, first.mentions) == ("D:1", "d:1", 2, 6)
@@ -76,15 +98,24 @@ def test_rare_is_whatever_has_its_upper_bound_below_the_threshold(
 def test_the_papers_threshold_over_all_of_pubmed() -> None:
     rule = rarity_rule(EntitiesConfig(rare_documents=20), 36_000_000)
     assert (rule.rule, rule.most_documents) == ("frequency", 24)
-    assert rule.describe() == "named in at most 24 of 36,000,000 citations (upper bound of df/N below 1e-06)"
+    assert (
+        rule.describe()
+        == "named in at most 24 of 36,000,000 citations (upper bound of df/N below 1e-06)"
+    )
 
 
 def test_a_small_corpus_is_judged_by_the_number_of_documents_and_says_so() -> None:
     rule = rarity_rule(EntitiesConfig(rare_documents=20, min_documents=2), 50_783)
     assert rule.rule == "documents"
-    assert [rule.is_rare(_frequency(documents)) for documents in (1, 2, 20, 21)] == [False, True, True, False]
+    assert [rule.is_rare(_frequency(documents)) for documents in (1, 2, 20, 21)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
     assert rule.describe() == (
-        "named in at most 20 of 50,783 citations (too few for an upper bound of df/N below 1e-06)")
+        "named in at most 20 of 50,783 citations (too few for an upper bound of df/N below 1e-06)"
+    )
 
 
 def test_a_small_corpus_without_a_rule_says_what_to_set_and_how_much_would_be_enough() -> None:

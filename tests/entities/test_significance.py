@@ -24,24 +24,53 @@ from medr_ray.llm import BudgetExceeded, ChatClient
 from medr_ray.llm import client as client_module
 
 
-def _candidate(*forms: str, name: str = "Some disease", concept_id: str = "OMIM:1", documents: int = 2,
-               typo_of: tuple[tuple[str, str], ...] = (), general: str = "") -> Candidate:
-    frequency = EntityFrequency(concept_id, name, "disease", documents, 3, documents / 1000, 0.001, 0.01)
-    return Candidate(frequency, "neurology", tuple((form, 1) for form in forms), 12, typo_of, general)
+def _candidate(
+    *forms: str,
+    name: str = "Some disease",
+    concept_id: str = "OMIM:1",
+    documents: int = 2,
+    typo_of: tuple[tuple[str, str], ...] = (),
+    general: str = "",
+) -> Candidate:
+    frequency = EntityFrequency(
+        concept_id, name, "disease", documents, 3, documents / 1000, 0.001, 0.01
+    )
+    return Candidate(
+        frequency, "neurology", tuple((form, 1) for form in forms), 12, typo_of, general
+    )
 
 
-@pytest.mark.parametrize(("candidate", "verdict", "reason"), [
-    (_candidate("alkaptonuria"), True, "HPO record with 12 facts; named in 2 citations (3 mentions), mostly as 'alkap"),
-    (_candidate("alkaptonuria", concept_id="LOCAL:1"), True, "in LOCAL, an HPO record"),
-    (_candidate("kuru", name="Kuru"), True, "named in 2"),
-    (_candidate("hfrs", "cold"), False, "ambiguous: found only as 'hfrs', 'cold'"),
-    (_candidate("hfrs", "hemorrhagic fever with renal syndrome"), True, "named in"),
-    (_candidate("proteinosis", typo_of=(("proteinosis", "proteinases"),)), False, "'proteinases'"),
-    (_candidate("proteinosis", "alveolar lipoid", typo_of=(("proteinosis", "proteinases"),)), True, "named in"),
-    (_candidate("alkaptonuria", documents=1), False, "named in 1 citation, fewer than 2"),
-    (_candidate("alkaptonuria", concept_id="X1"), False, "in no vocabulary: X1"),
-    (_candidate("syndrome", general="it names nothing"), False, "too general: it names nothing"),
-])
+@pytest.mark.parametrize(
+    ("candidate", "verdict", "reason"),
+    [
+        (
+            _candidate("alkaptonuria"),
+            True,
+            "HPO record with 12 facts; named in 2 citations (3 mentions), mostly as 'alkap",
+        ),
+        (_candidate("alkaptonuria", concept_id="LOCAL:1"), True, "in LOCAL, an HPO record"),
+        (_candidate("kuru", name="Kuru"), True, "named in 2"),
+        (_candidate("hfrs", "cold"), False, "ambiguous: found only as 'hfrs', 'cold'"),
+        (_candidate("hfrs", "hemorrhagic fever with renal syndrome"), True, "named in"),
+        (
+            _candidate("proteinosis", typo_of=(("proteinosis", "proteinases"),)),
+            False,
+            "'proteinases'",
+        ),
+        (
+            _candidate("proteinosis", "alveolar lipoid", typo_of=(("proteinosis", "proteinases"),)),
+            True,
+            "named in",
+        ),
+        (_candidate("alkaptonuria", documents=1), False, "named in 1 citation, fewer than 2"),
+        (_candidate("alkaptonuria", concept_id="X1"), False, "in no vocabulary: X1"),
+        (
+            _candidate("syndrome", general="it names nothing"),
+            False,
+            "too general: it names nothing",
+        ),
+    ],
+)
 def test_rules_say_why(candidate: Candidate, verdict: bool, reason: str) -> None:
     told: list[int] = []
     (judged,) = RulesJudge(min_documents=2).judge([candidate], told.append)
@@ -50,19 +79,22 @@ def test_rules_say_why(candidate: Candidate, verdict: bool, reason: str) -> None
     assert (judged.specialty, told) == ("neurology", [1])
 
 
-# --- by a model -------------------------------------------------------------------------------------------------
+# --- by a model -----------------------------------------------------------------------
 
 Answer = Callable[[list[str], int], str]
 
 
 class Model:
-    """An endpoint that answers each request by ``answer(ids asked about, number of the request)``."""
+    """An endpoint that answers each request by ``answer(ids asked about, number of the
+    request)``."""
 
     def __init__(self, server: HTTPServer, answer: Answer) -> None:
         self._answer = answer
         self.asked: list[list[str]] = []
         self.bodies: list[dict[str, Any]] = []
-        server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(self._respond)
+        server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(
+            self._respond
+        )
 
     def _respond(self, request: Request) -> Response:
         body = json.loads(request.data)
@@ -70,15 +102,26 @@ class Model:
         self.bodies.append(body)
         self.asked.append(ids)
         message = {"role": "assistant", "content": self._answer(ids, len(self.asked))}
-        reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m",
-                 "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-                 "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
+        reply = {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "m",
+            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+        }
         return Response(json.dumps(reply), content_type="application/json")
 
 
 def _verdicts(ids: Sequence[str], significant: bool = True, **more: Any) -> str:
-    return json.dumps({"verdicts": [
-        {"id": one, "significant": significant, "reason": f"about {one}", **more} for one in ids]})
+    return json.dumps(
+        {
+            "verdicts": [
+                {"id": one, "significant": significant, "reason": f"about {one}", **more}
+                for one in ids
+            ]
+        }
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +130,9 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
 
 
-def _judge(server: HTTPServer, batch: int = 20, run: Directory | None = None, **settings: Any) -> LLMJudge:
+def _judge(
+    server: HTTPServer, batch: int = 20, run: Directory | None = None, **settings: Any
+) -> LLMJudge:
     chosen = {"max_tokens": 4096, "retries": 0, "requests_per_minute": 1e6, **settings}
     endpoint = EndpointConfig(base_url=server.url_for("/v1"), model="m", **chosen)
     return LLMJudge(ChatClient(endpoint, run), endpoint, batch)
@@ -101,7 +146,9 @@ def _decided(judged: Sequence[Judgement]) -> list[tuple[bool, str]]:
     return [(one.significance.verdict, one.significance.reason) for one in judged]
 
 
-def test_a_model_judges_many_candidates_in_few_requests_and_in_order(httpserver: HTTPServer) -> None:
+def test_a_model_judges_many_candidates_in_few_requests_and_in_order(
+    httpserver: HTTPServer,
+) -> None:
     model = Model(httpserver, lambda ids, number: _verdicts(list(reversed(ids))))
     told: list[int] = []
     judged = _judge(httpserver, batch=20).judge(_many(45), told.append)
@@ -114,17 +161,28 @@ def test_the_model_is_shown_what_is_known_and_the_specialties(httpserver: HTTPSe
     model = Model(httpserver, lambda ids, number: _verdicts(ids))
     known = Prevalence("ORPHA:1", "Kuru", 3.2e-7, "Point prevalence", "Worldwide", True, False, "")
     plain = _candidate("kuru", name="Kuru", typo_of=(("kuru", "guru"),))
-    _judge(httpserver).judge([Candidate(plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", known)])
+    _judge(httpserver).judge(
+        [Candidate(plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", known)]
+    )
     system, user = (message["content"] for message in model.bodies[0]["messages"])
-    for line in ("Name: Kuru", "Citations: 2", "Mentions by form: kuru (1)", "Prevalence: 3.2e-07 (point prevalence)",
-                 "kuru / guru"):
+    for line in (
+        "Name: Kuru",
+        "Citations: 2",
+        "Mentions by form: kuru (1)",
+        "Prevalence: 3.2e-07 (point prevalence)",
+        "kuru / guru",
+    ):
         assert line in user
     assert all(name in system for name in SPECIALTIES)
 
 
-def test_what_a_reply_leaves_out_is_asked_once_more_and_unknown_ids_are_ignored(httpserver: HTTPServer) -> None:
+def test_what_a_reply_leaves_out_is_asked_once_more_and_unknown_ids_are_ignored(
+    httpserver: HTTPServer,
+) -> None:
     def answer(ids: list[str], number: int) -> str:
-        return _verdicts([*ids[2:], "OMIM:99"]) if number == 1 else _verdicts(ids, significant=False)
+        return (
+            _verdicts([*ids[2:], "OMIM:99"]) if number == 1 else _verdicts(ids, significant=False)
+        )
 
     model = Model(httpserver, answer)
     judged = _judge(httpserver).judge(_many(4))
@@ -133,20 +191,29 @@ def test_what_a_reply_leaves_out_is_asked_once_more_and_unknown_ids_are_ignored(
 
 
 def test_what_stays_left_out_is_a_no_that_says_so(httpserver: HTTPServer) -> None:
-    model = Model(httpserver, lambda ids, number: _verdicts([one for one in ids if one != "OMIM:1"]))
+    model = Model(
+        httpserver, lambda ids, number: _verdicts([one for one in ids if one != "OMIM:1"])
+    )
     judged = _judge(httpserver).judge(_many(3))
     assert len(model.asked) == 2
     assert _decided(judged)[1] == (False, "no usable verdict: the replies left it out")
     assert judged[1].specialty == "neurology"
 
 
-def test_an_unusable_reply_is_followed_by_smaller_requests_and_then_is_a_no(httpserver: HTTPServer) -> None:
+def test_an_unusable_reply_is_followed_by_smaller_requests_and_then_is_a_no(
+    httpserver: HTTPServer,
+) -> None:
     def answer(ids: list[str], number: int) -> str:
         return _verdicts(ids) if ids == ["OMIM:0", "OMIM:1"] else "certainly!"
 
     model = Model(httpserver, answer)
     judged = _judge(httpserver).judge(_many(4))
-    assert model.asked == [[f"OMIM:{i}" for i in range(4)]] * 2 + [["OMIM:0", "OMIM:1"]] + [["OMIM:2", "OMIM:3"]] * 2
+    assert (
+        model.asked
+        == [[f"OMIM:{i}" for i in range(4)]] * 2
+        + [["OMIM:0", "OMIM:1"]]
+        + [["OMIM:2", "OMIM:3"]] * 2
+    )
     assert _decided(judged)[:2] == [(True, "about OMIM:0"), (True, "about OMIM:1")]
     assert [verdict for verdict, _ in _decided(judged)[2:]] == [False, False]
     assert "no usable verdict: the reply holds no JSON" in _decided(judged)[2][1]
@@ -154,23 +221,41 @@ def test_an_unusable_reply_is_followed_by_smaller_requests_and_then_is_a_no(http
 
 def test_bad_contradictory_and_foreign_verdicts_spoil_no_other() -> None:
     good = {"id": " A ", "significant": True, "reason": "real", "specialty": None}
-    reply = Reply.model_validate([
-        good, {**good, "id": "B", "reason": ""}, {**good, "id": "C"}, {**good, "id": "C", "significant": False},
-        {**good, "id": "Z"}, "D", {"id": "E", "significant": "perhaps", "reason": "?"}])
+    reply = Reply.model_validate(
+        [
+            good,
+            {**good, "id": "B", "reason": ""},
+            {**good, "id": "C"},
+            {**good, "id": "C", "significant": False},
+            {**good, "id": "Z"},
+            "D",
+            {"id": "E", "significant": "perhaps", "reason": "?"},
+        ]
+    )
     assert list(read_verdicts(reply, {"A", "B", "C", "D", "E"})) == ["A"]
 
 
-@pytest.mark.parametrize(("said", "kept"), [
-    ("cardiology", "cardiology"), (" Cardiology ", "cardiology"), ("podiatry", "neurology"), ("", "neurology"),
-    (None, "neurology"),
-])
-def test_a_specialty_is_corrected_among_the_twelve_only(httpserver: HTTPServer, said: str | None, kept: str) -> None:
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("cardiology", "cardiology"),
+        (" Cardiology ", "cardiology"),
+        ("podiatry", "neurology"),
+        ("", "neurology"),
+        (None, "neurology"),
+    ],
+)
+def test_a_specialty_is_corrected_among_the_twelve_only(
+    httpserver: HTTPServer, said: str | None, kept: str
+) -> None:
     Model(httpserver, lambda ids, number: _verdicts(ids, specialty=said))
     (judged,) = _judge(httpserver).judge(_many(1))
     assert judged.specialty == kept
 
 
-def test_a_request_holds_no_more_candidates_than_its_reply_has_room_for(httpserver: HTTPServer) -> None:
+def test_a_request_holds_no_more_candidates_than_its_reply_has_room_for(
+    httpserver: HTTPServer,
+) -> None:
     model = Model(httpserver, lambda ids, number: _verdicts(ids))
     _judge(httpserver, batch=20, max_tokens=200).judge(_many(7))
     assert sorted(map(len, model.asked)) == [1, 3, 3]
@@ -183,7 +268,9 @@ def test_a_second_run_asks_nothing_again(httpserver: HTTPServer, tmp_path: Path)
     assert len(model.asked) == 1
 
 
-def test_a_second_try_is_no_repeat_of_a_cached_reply(httpserver: HTTPServer, tmp_path: Path) -> None:
+def test_a_second_try_is_no_repeat_of_a_cached_reply(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
     model = Model(httpserver, lambda ids, number: _verdicts(ids if number == 2 else []))
     (judged,) = _judge(httpserver, run=Directory(str(tmp_path))).judge(_many(1))
     assert judged.significance.verdict

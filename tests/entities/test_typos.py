@@ -16,13 +16,25 @@ def _counts(*rows: tuple[str, str, int | None, int]) -> pl.DataFrame:
 
 
 COUNTS = _counts(
-    ("A", "stroke", 2000, 1500), ("A", "stroke", None, 900), ("B", "stroka", 1999, 1), ("B", "stroka", 2001, 1),
-    ("C", "stroko", 2001, 3), ("A", "stroks", 2001, 1), ("D", "gouty", 2000, 1), ("E", "gout", 2000, 90_000),
-    ("F", "stroke b", 2000, 1), ("G", "aphakia", 2000, 1), ("H", "aphasia", 2000, 56))
+    ("A", "stroke", 2000, 1500),
+    ("A", "stroke", None, 900),
+    ("B", "stroka", 1999, 1),
+    ("B", "stroka", 2001, 1),
+    ("C", "stroko", 2001, 3),
+    ("A", "stroks", 2001, 1),
+    ("D", "gouty", 2000, 1),
+    ("E", "gout", 2000, 90_000),
+    ("F", "stroke b", 2000, 1),
+    ("G", "aphakia", 2000, 1),
+    ("H", "aphasia", 2000, 56),
+)
 
 
-def test_a_word_a_thousand_times_rarer_than_another_concepts_word_one_letter_away_is_a_likely_typo() -> None:
-    """Mentions are summed over years; "stroko" is too frequent, "stroks" is of the same concept, "aphakia" a word."""
+def test_a_word_a_thousand_times_rarer_than_another_concepts_word_one_letter_away_is_a_likely_typo() -> (
+    None
+):
+    """Mentions are summed over years; "stroko" is too frequent, "stroks" is of the same concept,
+    "aphakia" a word."""
     assert likely_typos(COUNTS) == {"stroka": "stroke"}
 
 
@@ -36,18 +48,32 @@ def test_only_the_forms_of_the_concepts_asked_about_are_looked_at() -> None:
 def test_the_same_typos_as_by_comparing_every_pair(mentions: dict[str, int]) -> None:
     counts = _counts(*((f"C{form}", form, None, count) for form, count in mentions.items()))
     expected = {
-        form: max((other_count, other) for other, other_count in mentions.items()
-                  if len(other) >= 5 and other_count >= 1000 * count and is_one_edit(form, other))[1]
-        for form, count in mentions.items() if len(form) >= 5 and any(
+        form: max(
+            (other_count, other)
+            for other, other_count in mentions.items()
+            if len(other) >= 5 and other_count >= 1000 * count and is_one_edit(form, other)
+        )[1]
+        for form, count in mentions.items()
+        if len(form) >= 5
+        and any(
             len(other) >= 5 and other_count >= 1000 * count and is_one_edit(form, other)
-            for other, other_count in mentions.items())}
+            for other, other_count in mentions.items()
+        )
+    }
     assert likely_typos(counts) == expected
 
 
-@pytest.mark.parametrize(("first", "second", "one"), [
-    ("stroke", "strokes", True), ("stroke", "strake", True), ("stroke", "stroke", False), ("stroke", "strikes", False),
-    ("troke", "stroke", True), ("stroke", "tsroke", False),
-])
+@pytest.mark.parametrize(
+    ("first", "second", "one"),
+    [
+        ("stroke", "strokes", True),
+        ("stroke", "strake", True),
+        ("stroke", "stroke", False),
+        ("stroke", "strikes", False),
+        ("troke", "stroke", True),
+        ("stroke", "tsroke", False),
+    ],
+)
 def test_one_edit(first: str, second: str, one: bool) -> None:
     assert is_one_edit(first, second) is one
     assert is_one_edit(second, first) is one

@@ -1,4 +1,5 @@
-"""The stage over real Serve, real HTTP, a real index and tiny models: what it writes, and what it does not redo."""
+"""The stage over real Serve, real HTTP, a real index and tiny models: what it writes, and what it
+does not redo."""
 
 import io
 from pathlib import Path
@@ -28,10 +29,24 @@ def make_context(root: Path, *more: str) -> StageContext:
     base = root / "base"
     if not base.exists():
         build_tiny_model(base, context=2048)
-    config = load_config(None, [
-        f"run.root={root}", "run.name=small", f"models.policy={base}", "engine.dtype=float32", "engine.threads=1",
-        "evaluation.weights=[base, sft]", "evaluation.concurrency=4", "agent.max_turn_tokens=16",
-        "agent.prompt=short", "retrieval.mode=text", "index.embed=none", "rollouts.retries=0", *more])
+    config = load_config(
+        None,
+        [
+            f"run.root={root}",
+            "run.name=small",
+            f"models.policy={base}",
+            "engine.dtype=float32",
+            "engine.threads=1",
+            "evaluation.weights=[base, sft]",
+            "evaluation.concurrency=4",
+            "agent.max_turn_tokens=16",
+            "agent.prompt=short",
+            "retrieval.mode=text",
+            "index.embed=none",
+            "rollouts.retries=0",
+            *more,
+        ],
+    )
     run = run_directory(config)
     return StageContext(config, run, run.stage("evaluation"), Console(file=io.StringIO()))
 
@@ -39,8 +54,12 @@ def make_context(root: Path, *more: str) -> StageContext:
 def fill(context: StageContext) -> None:
     run = context.run
     build_tiny_model(run.local / "sft" / "model", context=2048, seed=1)
-    run.stage("questions").write_records("questions.parquet", Question, [*QUESTIONS, make_question(9, split="train")])
-    document = Document("HPO:OMIM:1", "hpo", "Thing 1", "Thing 1 is hepatitis B.", None, (), False, "")
+    run.stage("questions").write_records(
+        "questions.parquet", Question, [*QUESTIONS, make_question(9, split="train")]
+    )
+    document = Document(
+        "HPO:OMIM:1", "hpo", "Thing 1", "Thing 1 is hepatitis B.", None, (), False, ""
+    )
     build(run.stage("index"), [to_batch([document], None, DIMENSIONS)], context.config.index)
     words = pa.table({"word": pa.array([], pa.string()), "documents": pa.array([], pa.int64())})
     run.stage("index").write_table(COMMON_WORDS, words)
@@ -56,7 +75,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_every_heldout_question_is_answered_by_all_weights_and_only_what_is_missing_is_redone(
-    ray_local: None, small: Path,
+    ray_local: None,
+    small: Path,
 ) -> None:
     context = make_context(small)
     counts = EVALUATION.execute(context)
@@ -77,15 +97,21 @@ def test_every_heldout_question_is_answered_by_all_weights_and_only_what_is_miss
     assert all(path.read_bytes() == text for path, text in kept.items() if path != lost)
     rows = context.directory.read_records("results.parquet", EvaluationResult)
     assert [(row.model, row.item_id, row.prediction, row.verdict) for row in rows] == [
-        (row.model, row.item_id, row.prediction, row.verdict) for row in results]
+        (row.model, row.item_id, row.prediction, row.verdict) for row in results
+    ]
 
 
 @pytest.mark.slow
-def test_an_unreachable_model_leaves_answers_unscored_and_no_part(ray_local: None, small: Path, tmp_path: Path) -> None:
+def test_an_unreachable_model_leaves_answers_unscored_and_no_part(
+    ray_local: None, small: Path, tmp_path: Path
+) -> None:
     context = make_context(small)
     context = StageContext(
-        context.config, context.run, run_directory(load_config(None, [f"run.root={tmp_path}"])).stage("evaluation"),
-        context.console)
+        context.config,
+        context.run,
+        run_directory(load_config(None, [f"run.root={tmp_path}"])).stage("evaluation"),
+        context.console,
+    )
     runner = EvaluationRunner(context, [Attempt("base", question, 0) for question in QUESTIONS])
     runner.answer(Endpoint("http://127.0.0.1:1/v1", "no-key"))
     results, trajectories, unscored = runner.judge(RulesAnswerJudge())
@@ -102,13 +128,17 @@ def test_weights_that_do_not_exist_are_named(small: Path) -> None:
 
 
 def test_only_heldout_questions_are_asked(small: Path) -> None:
-    assert [one.question_id for one in heldout_questions(make_context(small))] == [q.question_id for q in QUESTIONS]
+    assert [one.question_id for one in heldout_questions(make_context(small))] == [
+        q.question_id for q in QUESTIONS
+    ]
     assert len(heldout_questions(make_context(small, "evaluation.max_questions=2"))) == 2
 
 
 def test_a_run_without_heldout_questions_is_an_error(tmp_path: Path) -> None:
     context = make_context(tmp_path)
-    context.run.stage("questions").write_records("questions.parquet", Question, [make_question(1, split="train")])
+    context.run.stage("questions").write_records(
+        "questions.parquet", Question, [make_question(1, split="train")]
+    )
     with pytest.raises(DataError, match="heldout_fraction"):
         heldout_questions(context)
 
@@ -119,4 +149,6 @@ def test_the_address_of_the_endpoint_does_not_decide_the_results() -> None:
     upstream = dict.fromkeys(EVALUATION.needs, "x")
     plain = fingerprint(EVALUATION, PipelineConfig(), upstream)
     assert fingerprint(EVALUATION, load_config(None, ["serving.port=9000"]), upstream) == plain
-    assert fingerprint(EVALUATION, load_config(None, ["evaluation.temperature=1"]), upstream) != plain
+    assert (
+        fingerprint(EVALUATION, load_config(None, ["evaluation.temperature=1"]), upstream) != plain
+    )

@@ -1,4 +1,5 @@
-"""Judges: right is right however it is written, and a judge that fails never makes an answer wrong."""
+"""Judges: right is right however it is written, and a judge that fails never makes an answer
+wrong."""
 
 import asyncio
 import json
@@ -27,25 +28,40 @@ from medr_ray.evaluation.judges import (
 QUESTION = make_question(1)
 
 
-@pytest.mark.parametrize(("reply", "verdict"), [
-    ("extracted_final_answer: Hepatitis B\nreasoning: the same disease\ncorrect: yes\nconfidence: 95", True),
-    ("extracted_final_answer: Hepatitis B reasoning: it matches the correct answer correct: yes", True),
-    ("**Correct**: No", False),
-    ('{"reason": "same", "correct": true}', True),
-    ('```json\n{"reason": "a \\"correct: yes\\" in quotes", "correct": "no"}\n```', False),
-    ('{"reason": "cut off", "correct": fal', None),
-    ("The answer is incorrect: no such disease", None),
-    ("Hepatitis B", None),
-    ("", None),
-])
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        (
+            "extracted_final_answer: Hepatitis B\nreasoning: the same disease\ncorrect: yes\nconfidence: 95",
+            True,
+        ),
+        (
+            "extracted_final_answer: Hepatitis B reasoning: it matches the correct answer correct: yes",
+            True,
+        ),
+        ("**Correct**: No", False),
+        ('{"reason": "same", "correct": true}', True),
+        ('```json\n{"reason": "a \\"correct: yes\\" in quotes", "correct": "no"}\n```', False),
+        ('{"reason": "cut off", "correct": fal', None),
+        ("The answer is incorrect: no such disease", None),
+        ("Hepatitis B", None),
+        ("", None),
+    ],
+)
 def test_verdicts_are_read_as_they_were_meant(reply: str, verdict: bool | None) -> None:
     assert parse_verdict(reply) is verdict
 
 
-@pytest.mark.parametrize(("prediction", "verdict"), [
-    ("hepatitis b", CORRECT), ("HBV infection", CORRECT), ("Hepatitis C", INCORRECT), (None, INCORRECT),
-    ("either Hepatitis B or Hepatitis C", INCORRECT),
-])
+@pytest.mark.parametrize(
+    ("prediction", "verdict"),
+    [
+        ("hepatitis b", CORRECT),
+        ("HBV infection", CORRECT),
+        ("Hepatitis C", INCORRECT),
+        (None, INCORRECT),
+        ("either Hepatitis B or Hepatitis C", INCORRECT),
+    ],
+)
 def test_rules_match_answers_and_aliases(prediction: str | None, verdict: str) -> None:
     assert asyncio.run(RulesAnswerJudge().judge(QUESTION, prediction)).verdict == verdict
 
@@ -56,7 +72,9 @@ def test_an_answer_cannot_fill_in_the_prompt_s_fields() -> None:
     assert "Correct answer: Hepatitis B" in prompt
 
 
-def judged(server: HTTPServer, root: Path, answer: Callable[[int], Response | str]) -> tuple[Judgement, int]:
+def judged(
+    server: HTTPServer, root: Path, answer: Callable[[int], Response | str]
+) -> tuple[Judgement, int]:
     """The llm judge's verdict against a loopback endpoint, and how often it was asked."""
     asked: list[Request] = []
 
@@ -65,9 +83,20 @@ def judged(server: HTTPServer, root: Path, answer: Callable[[int], Response | st
         reply = answer(len(asked))
         if isinstance(reply, Response):
             return reply
-        body = {"id": "1", "object": "chat.completion", "created": 0, "model": "judge", "choices": [
-            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply}}],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
+        body = {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "judge",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "stop",
+                    "message": {"role": "assistant", "content": reply},
+                }
+            ],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+        }
         return Response(json.dumps(body), content_type="application/json")
 
     server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(handle)
@@ -76,29 +105,48 @@ def judged(server: HTTPServer, root: Path, answer: Callable[[int], Response | st
 
 
 def _config(url: str) -> PipelineConfig:
-    return load_config(None, [
-        "evaluation.judge=llm", f"llm.base_url={url}", "llm.model=judge", "llm.retries=0", "llm.cache=false",
-        "llm.requests_per_minute=100000"])
+    return load_config(
+        None,
+        [
+            "evaluation.judge=llm",
+            f"llm.base_url={url}",
+            "llm.model=judge",
+            "llm.retries=0",
+            "llm.cache=false",
+            "llm.requests_per_minute=100000",
+        ],
+    )
 
 
 @pytest.mark.slow
-def test_an_llm_s_yes_makes_the_answer_correct(ray_local: None, httpserver: HTTPServer, tmp_path: Path) -> None:
-    judgement, asked = judged(httpserver, tmp_path, lambda _: "extracted: Hepatitis B … correct: yes")
+def test_an_llm_s_yes_makes_the_answer_correct(
+    ray_local: None, httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    judgement, asked = judged(
+        httpserver, tmp_path, lambda _: "extracted: Hepatitis B … correct: yes"
+    )
     assert (judgement.verdict, judgement.judge, asked) == (CORRECT, "judge", 1)
 
 
 @pytest.mark.slow
 def test_a_judge_that_was_not_understood_is_asked_again(
-    ray_local: None, httpserver: HTTPServer, tmp_path: Path,
+    ray_local: None,
+    httpserver: HTTPServer,
+    tmp_path: Path,
 ) -> None:
-    judgement, asked = judged(httpserver, tmp_path, lambda n: "hm" if n == 1 else '{"correct": false}')
+    judgement, asked = judged(
+        httpserver, tmp_path, lambda n: "hm" if n == 1 else '{"correct": false}'
+    )
     assert (judgement.verdict, asked) == (INCORRECT, 2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reply", ["I cannot say", Response("down", status=503)])
 def test_a_judge_that_fails_leaves_the_answer_unscored(
-    ray_local: None, httpserver: HTTPServer, tmp_path: Path, reply: Response | str,
+    ray_local: None,
+    httpserver: HTTPServer,
+    tmp_path: Path,
+    reply: Response | str,
 ) -> None:
     judgement, _ = judged(httpserver, tmp_path, lambda _: reply)
     assert judgement.verdict == UNSCORED

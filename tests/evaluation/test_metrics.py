@@ -34,12 +34,16 @@ def test_mcnemar_of_one_and_eight_discordant_pairs() -> None:
 
 
 def test_only_items_scored_for_both_models_are_paired() -> None:
-    test = metrics.paired_test({"a": True, "b": False, "c": True}, {"a": False, "b": True, "d": True})
+    test = metrics.paired_test(
+        {"a": True, "b": False, "c": True}, {"a": False, "b": True, "d": True}
+    )
     assert (test.b, test.c, test.n, test.p_value) == (1, 1, 2, 1.0)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=7), st.data())
-def test_pass_at_k_is_the_share_of_k_subsets_with_a_success(outcomes: list[bool], data: st.DataObject) -> None:
+def test_pass_at_k_is_the_share_of_k_subsets_with_a_success(
+    outcomes: list[bool], data: st.DataObject
+) -> None:
     k = data.draw(st.integers(1, len(outcomes)))
     subsets = list(itertools.combinations(outcomes, k))
     expected = sum(any(one) for one in subsets) / len(subsets)
@@ -52,11 +56,18 @@ def test_pass_at_more_than_was_tried_is_an_error() -> None:
 
 
 def result(verdict: str, prediction: str | None) -> EvaluationResult:
-    return EvaluationResult("heldout", "sft", "q", 0, prediction, verdict, "rules", "answered", Usage(0, 0, 1), 1.0)
+    return EvaluationResult(
+        "heldout", "sft", "q", 0, prediction, verdict, "rules", "answered", Usage(0, 0, 1), 1.0
+    )
 
 
 def test_unscored_items_count_neither_for_nor_against() -> None:
-    rows = [result("correct", "a"), result("incorrect", None), result("unscored", None), result("unscored", "b")]
+    rows = [
+        result("correct", "a"),
+        result("incorrect", None),
+        result("unscored", None),
+        result("unscored", "b"),
+    ]
     match = metrics.exact_match(rows, 0.95)
     assert (match.value, match.n) == (0.5, 2)
     assert metrics.answer_rate(rows) == 0.5

@@ -47,8 +47,14 @@ def test_exact_match_intervals_and_the_paired_test_are_in_the_report(tmp_path: P
     assert sum(hop["n"] for hop in sft["by_hops"].values()) == 38
 
 
-@pytest.mark.parametrize(("grpo", "sentence"), [
-    (30, "grpo beats sft"), (17, "grpo does not differ provably from sft"), (2, "grpo is worse than sft")])
+@pytest.mark.parametrize(
+    ("grpo", "sentence"),
+    [
+        (30, "grpo beats sft"),
+        (17, "grpo does not differ provably from sft"),
+        (2, "grpo is worse than sft"),
+    ],
+)
 def test_the_conclusion_follows_the_figures(tmp_path: Path, grpo: int, sentence: str) -> None:
     config, run = write_run(tmp_path, {"base": 0, "sft": 15, "grpo": grpo})
     conclusions = write_report(config, run)["conclusions"]
@@ -115,4 +121,9 @@ def test_sparklines() -> None:
 
 
 def test_numbers_are_readable() -> None:
-    assert [number(one) for one in (50783, 0.123456, 12345.67, None)] == ["50,783", "0.1235", "12,345.7", "-"]
+    assert [number(one) for one in (50783, 0.123456, 12345.67, None)] == [
+        "50,783",
+        "0.1235",
+        "12,345.7",
+        "-",
+    ]

@@ -61,7 +61,9 @@ def test_a_cancelled_caller_takes_nothing_with_it() -> None:
         waiting = [asyncio.create_task(desk.acquire(service, _NONE)) for _ in range(2)]
         await asyncio.sleep(0)
         waiting[0].cancel()
-        desk.finish(service, _done(held))  # given to the second one, or to the first one just before it is cancelled
+        desk.finish(
+            service, _done(held)
+        )  # given to the second one, or to the first one just before it is cancelled
         await asyncio.gather(waiting[0], return_exceptions=True)
         desk.finish(service, _done(await waiting[1]))
         await desk.acquire(service, _NONE)
@@ -111,7 +113,9 @@ def test_what_was_used_refused_and_failed_is_counted() -> None:
         return state
 
     state = asyncio.run(scenario())
-    assert state.counts == Counts(granted=3, refused=1, failed=1, input_tokens=7, output_tokens=3, usd=1.5)
+    assert state.counts == Counts(
+        granted=3, refused=1, failed=1, input_tokens=7, output_tokens=3, usd=1.5
+    )
     assert (state.concurrency, state.waiting, state.circuit_open) == (4, 0, 0)
     assert 0 < state.utilisation <= 1
 
@@ -145,7 +149,9 @@ def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:
         while True:
             desk.finish(service, _done(await desk.acquire(service, _NONE), "failed"))
 
-    with pytest.raises(CircuitOpen, match=r"service only failed lately.*tried again in [12]\.\d s") as caught:
+    with pytest.raises(
+        CircuitOpen, match=r"service only failed lately.*tried again in [12]\.\d s"
+    ) as caught:
         asyncio.run(asyncio.wait_for(fail_for_ever(), 60))
     assert isinstance(caught.value, InfrastructureError)
 
@@ -153,7 +159,7 @@ def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:
 def test_a_desk_that_nobody_uses_any_more_ends_its_thread() -> None:
     before, desk, service = set(threading.enumerate()), ProcessGovernor(), _service(1)
     desk.finish(service, _done(asyncio.run(desk.acquire(service, _NONE))))
-    thread, = set(threading.enumerate()) - before
+    (thread,) = set(threading.enumerate()) - before
     del desk
     while thread.is_alive():
         gc.collect()
@@ -214,7 +220,7 @@ def test_callers_outlive_the_governor_and_keep_their_seats() -> None:
         desk._submit(_as_coroutine(port.die))
         await asyncio.sleep(0.5)
         assert not waiting.done(), "two are in flight, and the new governor was told"
-        state, = await desk.snapshot()
+        (state,) = await desk.snapshot()
         assert state.seats == 2
         desk.finish(service, _done(first))
         desk.finish(service, _done(await waiting))
@@ -223,7 +229,9 @@ def test_callers_outlive_the_governor_and_keep_their_seats() -> None:
     asyncio.run(scenario())
 
 
-def test_only_the_first_seconds_after_a_restart_are_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_seconds_after_a_restart_are_nobodys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario(seconds: float) -> float:
         port, now = _Mortal(), clock.now
         port.die()
@@ -241,14 +249,16 @@ async def _as_coroutine(call: object) -> None:
     call()  # type: ignore[operator]
 
 
-# --- on Ray -----------------------------------------------------------------------------------------------------
+# --- on Ray ---------------------------------------------------------------------------
 
 
 @pytest.fixture
 def workers(ray_local: None) -> list:  # type: ignore[type-arg]
     import ray
 
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not import the tests
+    ray.cloudpickle.register_pickle_by_value(
+        sys.modules[__name__]
+    )  # workers do not import the tests
 
     @ray.remote(num_cpus=0, max_concurrency=100)
     class Worker:
@@ -322,7 +332,9 @@ def test_the_seat_of_a_worker_that_was_killed_is_given_to_others(workers: list) 
     dead, alive, _ = workers
     pid = ray.get(dead.pid.remote())
     dead.hold.remote(gate, 600)
-    while not any(one.name == "one seat" and one.seats for one in asyncio.run(governor().snapshot())):
+    while not any(
+        one.name == "one seat" and one.seats for one in asyncio.run(governor().snapshot())
+    ):
         time.sleep(0.05)
     os.kill(pid, signal.SIGKILL)
     assert ray.get(alive.hold.remote(gate, 0), timeout=60)

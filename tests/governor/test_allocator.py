@@ -1,4 +1,5 @@
-"""What holds for all processes together: limits in any window, seats, fairness, whatever is late or dies."""
+"""What holds for all processes together: limits in any window, seats, fairness, whatever is late or
+dies."""
 
 import random
 
@@ -15,16 +16,28 @@ _RATES = [(20, 1.0), (3, 1.0), (0.5, 1.0), (100, 10.0), (600, 60.0)]
 
 @settings(deadline=None, max_examples=60)
 @given(
-    rate=st.sampled_from(_RATES), seed=st.integers(0, 2**32), processes=st.integers(1, 5),
-    delay=st.sampled_from([0.001, 0.02, 0.3]), lag=st.sampled_from([0.0, 0.01, 0.4]), concurrency=st.integers(1, 40),
+    rate=st.sampled_from(_RATES),
+    seed=st.integers(0, 2**32),
+    processes=st.integers(1, 5),
+    delay=st.sampled_from([0.001, 0.02, 0.3]),
+    lag=st.sampled_from([0.0, 0.01, 0.4]),
+    concurrency=st.integers(1, 40),
     seconds=st.sampled_from([0.001, 0.3, 2.0]),
 )
 def test_no_window_ever_sees_more_than_allowed(
-    rate: tuple[float, float], seed: int, processes: int, delay: float, lag: float, concurrency: int, seconds: float
+    rate: tuple[float, float],
+    seed: int,
+    processes: int,
+    delay: float,
+    lag: float,
+    concurrency: int,
+    seconds: float,
 ) -> None:
     chance = random.Random(seed)
     limits = Limits(rate[0], rate[1], concurrency=concurrency)
-    world = World(limits, chance, delay, lag, unnoticed=delay, seconds=lambda: chance.uniform(0, seconds))
+    world = World(
+        limits, chance, delay, lag, unnoticed=delay, seconds=lambda: chance.uniform(0, seconds)
+    )
     for _ in range(processes):
         process = world.process(skew=chance.uniform(-1e3, 1e3))
         begin = chance.uniform(0, 3 * rate[1])
@@ -53,7 +66,9 @@ def test_almost_all_that_is_allowed_is_used_by_those_that_have_use_for_it(
     used = sum(begin <= one.time < begin + length for one in world.arrivals)
     assert used >= 0.95 * rate * length / seconds - 1
     assert world.most_in_a_window() <= limits.window[0]
-    shares = [sum(one.process == process.name for one in world.arrivals) for process in world.processes]
+    shares = [
+        sum(one.process == process.name for one in world.arrivals) for process in world.processes
+    ]
     assert min(shares) > 0.8 * max(shares) - 20, "the first one asked when it was alone"
 
 
@@ -74,7 +89,10 @@ def test_the_share_of_a_process_that_died_is_back_within_a_lease() -> None:
     dead.die()
     world.run(5.0 + LEASE + 10)
     begin = 5.0 + max(HORIZON, LEASE)
-    assert sum(one.time >= begin for one in world.arrivals if one.process == alive.name) >= 0.95 * 20 * 10 - 1
+    assert (
+        sum(one.time >= begin for one in world.arrivals if one.process == alive.name)
+        >= 0.95 * 20 * 10 - 1
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -97,7 +115,9 @@ def test_seats_bound_what_is_in_flight_and_go_round(processes: int) -> None:
     world.run(20.0)
     assert world.most_at_once() <= 4
     assert len(world.arrivals) >= 0.85 * 4 * 20 / 0.2
-    shares = [sum(one.process == process.name for one in world.arrivals) for process in world.processes]
+    shares = [
+        sum(one.process == process.name for one in world.arrivals) for process in world.processes
+    ]
     assert min(shares) > 0.8 * max(shares)
 
 
@@ -121,7 +141,9 @@ def test_tokens_are_bounded_by_what_was_used_not_by_what_was_feared() -> None:
 
 
 def test_input_and_output_tokens_have_limits_of_their_own() -> None:
-    world = World(Limits(None, 10.0, input_tokens=500, output_tokens=100, concurrency=100), random.Random(3))
+    world = World(
+        Limits(None, 10.0, input_tokens=500, output_tokens=100, concurrency=100), random.Random(3)
+    )
     world.process().want(5, Amounts(10, 10))
     world.run(40.0)
     assert most_within(world.arrivals, 10.0, lambda one: one.amounts.output_tokens) <= 100
@@ -155,7 +177,9 @@ def test_a_pause_reaches_every_process_and_what_it_has_at_hand() -> None:
 
 
 def test_refusals_shrink_what_is_in_flight_and_successes_win_it_back() -> None:
-    world = World(Limits(None, 1.0, concurrency=32), random.Random(5), seconds=lambda: 0.1, retry_after=0.0)
+    world = World(
+        Limits(None, 1.0, concurrency=32), random.Random(5), seconds=lambda: 0.1, retry_after=0.0
+    )
     world.result = lambda now: "refused" if 5 < now < 6 else "succeeded"
     world.process().want(100)
     world.run(6.0)

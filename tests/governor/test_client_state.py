@@ -10,7 +10,8 @@ def _times(now: float) -> Times:
 
 
 def test_a_process_rests_as_soon_as_it_was_told_to() -> None:
-    """Its next request does not slip out while the news of the pause is on its way to the governor and back."""
+    """Its next request does not slip out while the news of the pause is on its way to the governor
+    and back."""
     holding: Holding[str] = Holding(Limits(None, concurrency=2))
     holding.hear("epoch", Grant(1, 2, (), News()), 0, 0.0)
     slot = holding.take(Amounts(), _times(0.0))

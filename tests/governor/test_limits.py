@@ -17,7 +17,7 @@ from medr_ray.governor.rate_limiter import Bucket, buckets_of
 
 
 def _bucket(limits: Limits) -> Bucket:
-    bucket, = buckets_of(limits, 0.0)
+    (bucket,) = buckets_of(limits, 0.0)
     return bucket
 
 
@@ -40,9 +40,15 @@ def test_a_bucket_spreads_what_it_allows(limit: int, seconds: float) -> None:
     assert longest <= (0.02 + 2 / limit) * seconds
 
 
-@pytest.mark.parametrize(("limits", "window"), [
-    (Limits(0.5, 1.0), (1, 2.0)), (Limits(0.5), (1, 120.0)), (Limits(2.5, 1.0), (2, 1.0)), (Limits(60), (60, 60.0)),
-])
+@pytest.mark.parametrize(
+    ("limits", "window"),
+    [
+        (Limits(0.5, 1.0), (1, 2.0)),
+        (Limits(0.5), (1, 120.0)),
+        (Limits(2.5, 1.0), (2, 1.0)),
+        (Limits(60), (60, 60.0)),
+    ],
+)
 def test_requests_are_whole(limits: Limits, window: tuple[int, float]) -> None:
     assert limits.window == window
 
@@ -94,7 +100,9 @@ def test_a_budget_in_dollars_stops_too_and_what_the_dead_had_in_flight_is_spent(
 
 def test_a_purse_that_forgot_is_told_what_is_in_flight() -> None:
     purse = Purse(Spend(50))
-    assert "30 in flight" in purse.reserve("me", Charge(Budget("b", tokens=100), Spend(40)), before=Spend(30))
+    assert "30 in flight" in purse.reserve(
+        "me", Charge(Budget("b", tokens=100), Spend(40)), before=Spend(30)
+    )
 
 
 @settings(deadline=None)

@@ -9,7 +9,13 @@ from medr_ray.knowledge.lexicon import Concept
 CONCEPTS = [
     Concept("OMIM:1", "Marfan syndrome", "disease", ("marfan syndrome",), "cardiology"),
     Concept("OMIM:2", "Shprintzen syndrome", "disease", ("shprintzen syndrome",), "cardiology"),
-    Concept("MESH:1", "Aplastic anemia", "disease", ("aplastic anaemia", "aplastic anemia"), "hematology"),
+    Concept(
+        "MESH:1",
+        "Aplastic anemia",
+        "disease",
+        ("aplastic anaemia", "aplastic anemia"),
+        "hematology",
+    ),
     Concept("MESH:2", "Pneumonia", "disease", ("pneumonia",), "pulmonology"),
     Concept("HP:1", "Seizure", "phenotype", ("seizure", "seizures"), ""),
     Concept("HP:2", "Ectopia lentis", "phenotype", ("ectopia lentis",), ""),

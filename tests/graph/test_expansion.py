@@ -8,7 +8,15 @@ import pytest
 
 from medr_ray.core.config import GraphConfig
 from medr_ray.core.records import Evidence, Relation
-from medr_ray.graph.expansion import _RANK, Expander, SeedGraph, folded, query_about, ranked, seeded_random
+from medr_ray.graph.expansion import (
+    _RANK,
+    Expander,
+    SeedGraph,
+    folded,
+    query_about,
+    ranked,
+    seeded_random,
+)
 from medr_ray.graph.expansion_worker import RememberingExtractor
 from medr_ray.graph.extraction.extractor import Extraction, relation_id
 from medr_ray.graph.vocabulary import Vocabulary
@@ -19,10 +27,22 @@ from medr_ray.retrieval.documents import Document
 DISEASES = 12
 
 
-def relation(subject: str, predicate: str, obj: str, clinical: str = "", confidence: float = 1.0) -> Relation:
+def relation(
+    subject: str, predicate: str, obj: str, clinical: str = "", confidence: float = 1.0
+) -> Relation:
     evidence = (Evidence("hpo", f"HPO:{subject}", "s", 0, 1, ""),)
-    return Relation(relation_id(subject, predicate, obj, clinical), subject, predicate, obj, "", "", clinical,
-                    confidence, "rules", evidence)
+    return Relation(
+        relation_id(subject, predicate, obj, clinical),
+        subject,
+        predicate,
+        obj,
+        "",
+        "",
+        clinical,
+        confidence,
+        "rules",
+        evidence,
+    )
 
 
 def document(disease: int) -> Document:
@@ -30,7 +50,8 @@ def document(disease: int) -> Document:
 
 
 class Facts:
-    """Disease i shares the gene Gi with disease i + 1, and a finding and the mode of inheritance with all."""
+    """Disease i shares the gene Gi with disease i + 1, and a finding and the mode of inheritance
+    with all."""
 
     def extract(self, found: Document, focus: Collection[str] | None = None) -> Extraction:
         i = int(found.document_id.removeprefix("HPO:D"))
@@ -38,8 +59,12 @@ class Facts:
         stated += [relation(f"D{i}", "has_finding", "P", "3 of 7 patients")]
         stated += [relation(f"D{i}", "has_inheritance", "V")]
         stated += [relation(f"D{i}", "associated_gene", f"G{i - 1}")] if i else []
-        kept = [one for one in stated if focus is None or one.subject in focus or one.object in focus]
-        return Extraction(tuple(sorted({one.subject for one in kept} | {one.object for one in kept})), tuple(kept))
+        kept = [
+            one for one in stated if focus is None or one.subject in focus or one.object in focus
+        ]
+        return Extraction(
+            tuple(sorted({one.subject for one in kept} | {one.object for one in kept})), tuple(kept)
+        )
 
 
 class Shelf:
@@ -55,18 +80,27 @@ class Shelf:
 
 @pytest.fixture(scope="module")
 def shared_genes() -> Vocabulary:
-    concepts = [Concept(f"D{i}", f"disease {i}", "disease", (f"disease {i}",), "") for i in range(DISEASES)]
+    concepts = [
+        Concept(f"D{i}", f"disease {i}", "disease", (f"disease {i}",), "") for i in range(DISEASES)
+    ]
     concepts += [Concept(f"G{i}", f"gene {i}", "gene", (f"gene {i}",), "") for i in range(DISEASES)]
-    concepts += [Concept("P", "Seizure", "phenotype", ("seizure",), ""), Concept("V", "X-linked", "value", (), "")]
+    concepts += [
+        Concept("P", "Seizure", "phenotype", ("seizure",), ""),
+        Concept("V", "X-linked", "value", (), ""),
+    ]
     return Vocabulary(concepts)
 
 
 def grow(vocabulary: Vocabulary, seed: str, run_seed: int = 0, **settings: float) -> SeedGraph:
-    return Expander(Shelf(), Facts(), vocabulary, GraphConfig.model_validate(settings), run_seed).expand(seed)
+    return Expander(
+        Shelf(), Facts(), vocabulary, GraphConfig.model_validate(settings), run_seed
+    ).expand(seed)
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
-def test_the_graph_is_connected_and_every_relation_evidenced(shared_genes: Vocabulary, probability: float) -> None:
+def test_the_graph_is_connected_and_every_relation_evidenced(
+    shared_genes: Vocabulary, probability: float
+) -> None:
     graph = grow(shared_genes, "D3", steps=8, neighbour_probability=probability)
     reached, waiting = {"D3"}, ["D3"]
     while waiting:
@@ -81,13 +115,19 @@ def test_the_graph_is_connected_and_every_relation_evidenced(shared_genes: Vocab
     assert all(one.evidence for one in graph.relations.values())
 
 
-def test_the_seed_of_the_run_and_the_entity_decide_and_nothing_else(shared_genes: Vocabulary) -> None:
+def test_the_seed_of_the_run_and_the_entity_decide_and_nothing_else(
+    shared_genes: Vocabulary,
+) -> None:
     first = grow(shared_genes, "D5", run_seed=7)
     expander = Expander(Shelf(), Facts(), shared_genes, GraphConfig(), 7)
     for other in ("D1", "D2"):
         expander.expand(other)
     assert expander.expand("D5").relations == first.relations
-    assert seeded_random(7, "D5").random() != seeded_random(8, "D5").random() != seeded_random(7, "D6").random()
+    assert (
+        seeded_random(7, "D5").random()
+        != seeded_random(8, "D5").random()
+        != seeded_random(7, "D6").random()
+    )
 
 
 def degrees(graph: SeedGraph) -> Counter[str]:
@@ -95,13 +135,21 @@ def degrees(graph: SeedGraph) -> Counter[str]:
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize(("steps", "entities", "relations"), [(12, 4, 9), (12, 9, 2), (3, 60, 12), (12, 60, 1)])
+@pytest.mark.parametrize(
+    ("steps", "entities", "relations"), [(12, 4, 9), (12, 9, 2), (3, 60, 12), (12, 60, 1)]
+)
 def test_bounds_hold_whichever_step_a_relation_comes_from(
     shared_genes: Vocabulary, probability: float, steps: int, entities: int, relations: int
 ) -> None:
     for seed in ("D0", "D3", "G4", "P"):
-        graph = grow(shared_genes, seed, steps=steps, max_entities=entities, max_relations_per_entity=relations,
-                     neighbour_probability=probability)
+        graph = grow(
+            shared_genes,
+            seed,
+            steps=steps,
+            max_entities=entities,
+            max_relations_per_entity=relations,
+            neighbour_probability=probability,
+        )
         assert seed in graph.entities
         assert len(graph.entities) <= entities
         assert len(graph.readings) <= steps
@@ -121,9 +169,14 @@ def test_a_sign_or_a_gene_leads_to_other_diseases(shared_genes: Vocabulary) -> N
         graph = grow(shared_genes, seed, steps=2, neighbour_probability=1)
         following = list(graph.readings)[1]
         assert following.startswith("D")
-        assert any(following in (one.subject, one.object) and seed in (one.subject, one.object)
-                   for one in graph.relations.values())
-    walked = [grow(shared_genes, "D3", steps=6, run_seed=i, neighbour_probability=1).readings for i in range(20)]
+        assert any(
+            following in (one.subject, one.object) and seed in (one.subject, one.object)
+            for one in graph.relations.values()
+        )
+    walked = [
+        grow(shared_genes, "D3", steps=6, run_seed=i, neighbour_probability=1).readings
+        for i in range(20)
+    ]
     assert any("P" in readings for readings in walked)
 
 
@@ -135,14 +188,25 @@ def test_what_leads_nowhere_is_not_walked_to(shared_genes: Vocabulary) -> None:
 
 def test_duplicates_are_folded_into_the_kept_id(shared_genes: Vocabulary) -> None:
     merged = Vocabulary(
-        [replace(one, xrefs=("ORPHA:3",) if one.concept_id == "D3" else ()) for one in shared_genes.concepts.values()],
-        {"HP:old": "P"})
+        [
+            replace(one, xrefs=("ORPHA:3",) if one.concept_id == "D3" else ())
+            for one in shared_genes.concepts.values()
+        ],
+        {"HP:old": "P"},
+    )
 
     class Outdated(Facts):
         def extract(self, found: Document, focus: Collection[str] | None = None) -> Extraction:
             old = {"D3": "ORPHA:3", "P": "HP:old"}
-            stated = [relation(old.get(one.subject, one.subject), one.predicate, old.get(one.object, one.object),
-                               one.clinical) for one in super().extract(found).relations]
+            stated = [
+                relation(
+                    old.get(one.subject, one.subject),
+                    one.predicate,
+                    old.get(one.object, one.object),
+                    one.clinical,
+                )
+                for one in super().extract(found).relations
+            ]
             return Extraction((), tuple(stated))
 
     graph = Expander(Shelf(), Outdated(), merged, GraphConfig(), 0).expand("D3")
@@ -151,8 +215,13 @@ def test_duplicates_are_folded_into_the_kept_id(shared_genes: Vocabulary) -> Non
 
 
 def test_folding_keeps_relations_well_typed_and_symmetric_ones_in_order() -> None:
-    genes = Vocabulary([Concept("G2", "B", "gene", (), ""), Concept("G5", "C", "gene", (), "", (), ("HGNC:1",)),
-                        Concept("D", "disease", "disease", (), "", (), ("OMIM:7",))])
+    genes = Vocabulary(
+        [
+            Concept("G2", "B", "gene", (), ""),
+            Concept("G5", "C", "gene", (), "", (), ("HGNC:1",)),
+            Concept("D", "disease", "disease", (), "", (), ("OMIM:7",)),
+        ]
+    )
     moved = folded(relation("HGNC:1", "gene_interaction", "G2"), genes)
     assert moved is not None
     assert (moved.subject, moved.object) == ("G2", "G5")
@@ -170,8 +239,10 @@ def test_a_record_is_found_under_another_id_of_the_disease(shared_genes: Vocabul
         def about(self, query: str, count: int) -> list[Document]:
             return []
 
-    assert [one.document_id for one in Expander(Empty(), Facts(), known, GraphConfig(), 0)._documents("MONDO:1")] == [
-        "HPO:D3"]
+    assert [
+        one.document_id
+        for one in Expander(Empty(), Facts(), known, GraphConfig(), 0)._documents("MONDO:1")
+    ] == ["HPO:D3"]
 
 
 def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: Vocabulary) -> None:
@@ -183,7 +254,9 @@ def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: 
 
         def about(self, query: str, count: int) -> list[Document]:
             found = super().about(query, count)
-            return [replace(one, text=self.text) if one.title == self.wanted else one for one in found]
+            return [
+                replace(one, text=self.text) if one.title == self.wanted else one for one in found
+            ]
 
     def expander(library: Shelf) -> Expander:
         return Expander(library, Facts(), shared_genes, GraphConfig(), 0)
@@ -200,8 +273,14 @@ def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: 
 
 def test_all_documents_of_a_step_are_announced_together(shared_genes: Vocabulary) -> None:
     told: list[list[str]] = []
-    expander = Expander(Shelf(), Facts(), shared_genes, GraphConfig(steps=2), 0,
-                        lambda documents: told.append([one.document_id for one in documents]))
+    expander = Expander(
+        Shelf(),
+        Facts(),
+        shared_genes,
+        GraphConfig(steps=2),
+        0,
+        lambda documents: told.append([one.document_id for one in documents]),
+    )
     expander.expand("D3")
     assert told[0] == ["HPO:D3", "HPO:D4"]
     assert len(told) == 2
@@ -227,7 +306,10 @@ def test_a_document_is_read_once_whatever_is_asked_of_it() -> None:
 
     remembering = RememberingExtractor(Counting())
     for focus in (None, {"G2"}, {"P"}):
-        assert remembering.extract(document(3), focus).relations == Facts().extract(document(3), focus).relations
+        assert (
+            remembering.extract(document(3), focus).relations
+            == Facts().extract(document(3), focus).relations
+        )
     remembering.extract(document(4))
     assert read == ["HPO:D3", "HPO:D4"]
 
@@ -238,11 +320,15 @@ def test_what_singles_out_its_object_is_chosen_first() -> None:
     shared = [relation("D", "has_finding", name, "30-79% of patients") for name in ("P2", "P3")]
     vague = relation("D", "has_finding", "P4", "some patients")
     assert ranked([vague, *shared, alone, inheritance], "D")[:3] == [inheritance, alone, vague]
-    assert ranked([vague, *shared, alone], "D")[-2:] == sorted(shared, key=lambda one: one.relation_id)
+    assert ranked([vague, *shared, alone], "D")[-2:] == sorted(
+        shared, key=lambda one: one.relation_id
+    )
     assert _RANK.keys() == PREDICATES.keys()
 
 
-def test_entities_are_looked_up_as_what_a_disease_has_to_do_with_them(shared_genes: Vocabulary) -> None:
+def test_entities_are_looked_up_as_what_a_disease_has_to_do_with_them(
+    shared_genes: Vocabulary,
+) -> None:
     assert query_about("D1", shared_genes) == "disease 1"
     assert query_about("G1", shared_genes) == "disease associated with gene 1"
     assert query_about("P", shared_genes) == "disease that presents with Seizure"

@@ -1,4 +1,5 @@
-"""The graph in the formats of other tools: read back by these tools' rules, it is the same graph."""
+"""The graph in the formats of other tools: read back by these tools' rules, it is the same
+graph."""
 
 import csv
 import io
@@ -20,7 +21,11 @@ from medr_ray.graph.graph_export import FORMATS, export_graph, neo4j_command, re
 
 IN_XML = st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufffe\uffff")
 NAMES = st.text(IN_XML, min_size=1, max_size=300)
-TEXTS = st.one_of(st.just(""), NAMES, st.sampled_from(['p<0.05; "5 mg/kg/day"', "CD4+ & CD8-", "a\nb", "=1+1,'x'"]))
+TEXTS = st.one_of(
+    st.just(""),
+    NAMES,
+    st.sampled_from(['p<0.05; "5 mg/kg/day"', "CD4+ & CD8-", "a\nb", "=1+1,'x'"]),
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +37,36 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> StageDirectory:
 def graphs(draw: st.DrawFn) -> tuple[list[Entity], list[Relation]]:
     ids = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     entities = [
-        Entity(one, draw(NAMES), draw(st.sampled_from(["disease", "gene"])), tuple(draw(st.lists(NAMES, max_size=3))),
-               draw(TEXTS), draw(st.one_of(st.none(), st.floats(0, 1))), draw(st.booleans())) for one in sorted(ids)]
+        Entity(
+            one,
+            draw(NAMES),
+            draw(st.sampled_from(["disease", "gene"])),
+            tuple(draw(st.lists(NAMES, max_size=3))),
+            draw(TEXTS),
+            draw(st.one_of(st.none(), st.floats(0, 1))),
+            draw(st.booleans()),
+        )
+        for one in sorted(ids)
+    ]
     ends = st.sampled_from(ids)
     relations = [
-        Relation(f"rel-{number}", draw(ends), draw(st.sampled_from(["treated_with", "has_onset"])), draw(ends),
-                 draw(TEXTS), draw(TEXTS), draw(TEXTS), draw(st.floats(0, 1)), "rules",
-                 tuple(Evidence("pubmed", draw(NAMES), draw(TEXTS), 0, 5, draw(TEXTS)) for _ in range(draw(
-                     st.integers(1, 3)))))
-        for number in range(draw(st.integers(0, 4)))]
+        Relation(
+            f"rel-{number}",
+            draw(ends),
+            draw(st.sampled_from(["treated_with", "has_onset"])),
+            draw(ends),
+            draw(TEXTS),
+            draw(TEXTS),
+            draw(TEXTS),
+            draw(st.floats(0, 1)),
+            "rules",
+            tuple(
+                Evidence("pubmed", draw(NAMES), draw(TEXTS), 0, 5, draw(TEXTS))
+                for _ in range(draw(st.integers(1, 3)))
+            ),
+        )
+        for number in range(draw(st.integers(0, 4)))
+    ]
     return entities, relations
 
 
@@ -50,7 +76,7 @@ def stored(root: Path, entities: list[Entity], relations: list[Relation]) -> Sta
     return directory
 
 
-# --- each format read back --------------------------------------------------------------------------------------
+# --- each format read back ------------------------------------------------------------
 
 
 def evidence_of(rows: list[dict[str, object]]) -> tuple[Evidence, ...]:
@@ -58,18 +84,42 @@ def evidence_of(rows: list[dict[str, object]]) -> tuple[Evidence, ...]:
 
 
 def from_networkx(graph: nx.MultiDiGraph, unpack: bool) -> tuple[list[Entity], list[Relation]]:
-    """The records of a graph; ``unpack`` where lists are JSON texts and what was empty may be left out."""
+    """The records of a graph; ``unpack`` where lists are JSON texts and what was empty may be left
+    out."""
+
     def lists(value: object) -> list[dict[str, object]]:
         return json.loads(value) if unpack and isinstance(value, str) else value  # type: ignore[return-value]
 
-    entities = [Entity(key, one["name"], one["entity_type"], tuple(map(str, lists(one["aliases"]))),
-                       one.get("description", ""), one.get("frequency"), one["is_seed"])
-                for key, one in graph.nodes(data=True)]
-    relations = [Relation(key, start, one["predicate"], end, one.get("temporal", ""), one.get("spatial", ""),
-                          one.get("clinical", ""), one["confidence"], one["extractor"],
-                          evidence_of(lists(one["evidence"])))
-                 for start, end, key, one in graph.edges(keys=True, data=True)]
-    return sorted(entities, key=lambda one: one.entity_id), sorted(relations, key=lambda one: one.relation_id)
+    entities = [
+        Entity(
+            key,
+            one["name"],
+            one["entity_type"],
+            tuple(map(str, lists(one["aliases"]))),
+            one.get("description", ""),
+            one.get("frequency"),
+            one["is_seed"],
+        )
+        for key, one in graph.nodes(data=True)
+    ]
+    relations = [
+        Relation(
+            key,
+            start,
+            one["predicate"],
+            end,
+            one.get("temporal", ""),
+            one.get("spatial", ""),
+            one.get("clinical", ""),
+            one["confidence"],
+            one["extractor"],
+            evidence_of(lists(one["evidence"])),
+        )
+        for start, end, key, one in graph.edges(keys=True, data=True)
+    ]
+    return sorted(entities, key=lambda one: one.entity_id), sorted(
+        relations, key=lambda one: one.relation_id
+    )
 
 
 def read_json(files: dict[str, bytes]) -> tuple[list[Entity], list[Relation]]:
@@ -81,8 +131,10 @@ def read_graphml(files: dict[str, bytes]) -> tuple[list[Entity], list[Relation]]
 
 
 def read_parquet(files: dict[str, bytes]) -> tuple[list[Entity], list[Relation]]:
-    return (from_table(Entity, pq.read_table(io.BytesIO(files["entities.parquet"]))),
-            from_table(Relation, pq.read_table(io.BytesIO(files["relations.parquet"]))))
+    return (
+        from_table(Entity, pq.read_table(io.BytesIO(files["entities.parquet"]))),
+        from_table(Relation, pq.read_table(io.BytesIO(files["relations.parquet"]))),
+    )
 
 
 def rows_of(data: bytes) -> list[dict[str, str]]:
@@ -95,21 +147,47 @@ def array(text: str) -> tuple[str, ...]:
 
 def read_csv(files: dict[str, bytes]) -> tuple[list[Entity], list[Relation]]:
     """By the rules of neo4j-admin: typed columns, arrays parted as the import command says."""
-    entities = [Entity(one["entity_id:ID"], one["name:string"], one[":LABEL"].lower(), array(one["aliases:string[]"]),
-                       one["description:string"], float(one["frequency:double"]) if one["frequency:double"] else None,
-                       {"true": True, "false": False}[one["is_seed:boolean"]]) for one in rows_of(files["nodes.csv"])]
+    entities = [
+        Entity(
+            one["entity_id:ID"],
+            one["name:string"],
+            one[":LABEL"].lower(),
+            array(one["aliases:string[]"]),
+            one["description:string"],
+            float(one["frequency:double"]) if one["frequency:double"] else None,
+            {"true": True, "false": False}[one["is_seed:boolean"]],
+        )
+        for one in rows_of(files["nodes.csv"])
+    ]
     relations = []
     for one in rows_of(files["relationships.csv"]):
         evidence = evidence_of(json.loads(one["evidence:string"]))
-        assert array(one["documents:string[]"]) == tuple(sorted({each.document_id for each in evidence}))
-        relations.append(Relation(
-            one["relation_id:string"], one[":START_ID"], one[":TYPE"].lower(), one[":END_ID"], one["temporal:string"],
-            one["spatial:string"], one["clinical:string"], float(one["confidence:double"]), one["extractor:string"],
-            evidence))
+        assert array(one["documents:string[]"]) == tuple(
+            sorted({each.document_id for each in evidence})
+        )
+        relations.append(
+            Relation(
+                one["relation_id:string"],
+                one[":START_ID"],
+                one[":TYPE"].lower(),
+                one[":END_ID"],
+                one["temporal:string"],
+                one["spatial:string"],
+                one["clinical:string"],
+                float(one["confidence:double"]),
+                one["extractor:string"],
+                evidence,
+            )
+        )
     return entities, relations
 
 
-READERS = {"graphml": read_graphml, "json": read_json, "parquet": read_parquet, "neo4j-csv": read_csv}
+READERS = {
+    "graphml": read_graphml,
+    "json": read_json,
+    "parquet": read_parquet,
+    "neo4j-csv": read_csv,
+}
 
 
 @pytest.mark.parametrize("wanted", sorted(FORMATS))
@@ -123,7 +201,9 @@ def test_whatever_is_exported_comes_back(
 
 
 @pytest.mark.parametrize("wanted", sorted(FORMATS))
-def test_hard_names_and_evidence_come_back_from_the_files(graph: StageDirectory, tmp_path: Path, wanted: str) -> None:
+def test_hard_names_and_evidence_come_back_from_the_files(
+    graph: StageDirectory, tmp_path: Path, wanted: str
+) -> None:
     target = tmp_path / "new folder" / "out"
     paths = export_graph(graph, wanted, target)
     files = {"" if one == target else one.name: one.read_bytes() for one in paths}
@@ -140,7 +220,11 @@ def test_the_header_is_what_the_import_tool_asks_for(graph: StageDirectory, tmp_
     assert {one[":LABEL"] for one in nodes} == {"Disease", "Drug", "Gene", "Phenotype"}
     relationships = rows_of((tmp_path / "csv" / "relationships.csv").read_bytes())
     assert list(relationships[0])[:3] == [":START_ID", ":END_ID", ":TYPE"]
-    assert {one[":TYPE"] for one in relationships} == {"ASSOCIATED_GENE", "HAS_FINDING", "TREATED_WITH"}
+    assert {one[":TYPE"] for one in relationships} == {
+        "ASSOCIATED_GENE",
+        "HAS_FINDING",
+        "TREATED_WITH",
+    }
     command = neo4j_command(tmp_path / "csv")
     assert f"--nodes={tmp_path}/csv/nodes.csv" in command
     assert "--array-delimiter=TAB" in command
@@ -171,7 +255,11 @@ def test_nothing_is_overwritten_unasked(graph: StageDirectory, tmp_path: Path) -
     assert (file.read_text(), (folder / "nodes.csv").read_text()) == ("mine", "mine")
     (folder / "notes.txt").write_text("mine")
     export_graph(graph, "neo4j-csv", folder, force=True)
-    assert sorted(one.name for one in folder.iterdir()) == ["nodes.csv", "notes.txt", "relationships.csv"]
+    assert sorted(one.name for one in folder.iterdir()) == [
+        "nodes.csv",
+        "notes.txt",
+        "relationships.csv",
+    ]
 
 
 def test_an_unfinished_graph_is_not_exported(graph: StageDirectory, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""The graph stage through Ray: end to end over a few citations, resumed, extended, with one worker and with four."""
+"""The graph stage through Ray: end to end over a few citations, resumed, extended, with one worker
+and with four."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,16 @@ from support.graph_run import paper, record, write_index, write_inputs, write_se
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
-from medr_ray.core.records import Chain, Citation, Entity, EntityFrequency, Relation, SeedEntity, Significance, Term
+from medr_ray.core.records import (
+    Chain,
+    Citation,
+    Entity,
+    EntityFrequency,
+    Relation,
+    SeedEntity,
+    Significance,
+    Term,
+)
 from medr_ray.core.run import RunDirectory, StageContext, run_stage
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
@@ -26,12 +36,33 @@ SEEDS = ("OMIM:154700", "OMIM:245200", "ORPHA:284979", "OMIM:182212")
 
 def citation(pmid: str, title: str, abstract: str, retracted: bool = False) -> Citation:
     types = (Term("D016428", "Journal Article"),)
-    return Citation(pmid, 1, title, abstract, (), "J", "", 2001, "eng", types, (), (), (), (), retracted, (), "f", 0)
+    return Citation(
+        pmid,
+        1,
+        title,
+        abstract,
+        (),
+        "J",
+        "",
+        2001,
+        "eng",
+        types,
+        (),
+        (),
+        (),
+        (),
+        retracted,
+        (),
+        "f",
+        0,
+    )
 
 
 CITATIONS = [
     citation("1", "Losartan in Marfan syndrome", "Marfan syndrome was treated with losartan."),
-    citation("2", "Krabbe disease", "Krabbe disease was treated with losartan in Japan.", retracted=True),
+    citation(
+        "2", "Krabbe disease", "Krabbe disease was treated with losartan in Japan.", retracted=True
+    ),
     citation("3", "No abstract", ""),
 ]
 
@@ -42,14 +73,20 @@ def seed(concept_id: str, verdict: bool = True) -> SeedEntity:
 
 
 def prepare(root: Path, **graph: int) -> tuple[RunDirectory, PipelineConfig]:
-    config = PipelineConfig.model_validate({"run": {"root": str(root)}, "index": {"embed": "none"}, "graph": graph})
+    config = PipelineConfig.model_validate(
+        {"run": {"root": str(root)}, "index": {"embed": "none"}, "graph": graph}
+    )
     run = RunDirectory(str(root / "run"))
     run.stage("corpus").write_records("citations/part-00000.parquet", Citation, CITATIONS)
     lexicon = build_lexicon(("hpo", "hpo_diseases", "genes", "drugs"))
     write_lexicon(run.stage("entities"), lexicon)
     Matcher.build(lexicon, 4).save(run.stage("entities"))
-    run.stage("entities").write_records("seeds.parquet", SeedEntity, [*map(seed, SEEDS), seed("OMIM:2", False)])
-    run.stage("entities").write_records("frequencies.parquet", EntityFrequency, [seed(SEEDS[0]).frequency])
+    run.stage("entities").write_records(
+        "seeds.parquet", SeedEntity, [*map(seed, SEEDS), seed("OMIM:2", False)]
+    )
+    run.stage("entities").write_records(
+        "frequencies.parquet", EntityFrequency, [seed(SEEDS[0]).frequency]
+    )
     return run, config
 
 
@@ -63,12 +100,18 @@ def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
     counts = run_stage(INDEX, context(run, config, "index"), "an index", {"corpus": "f"})["counts"]
     assert (counts["pubmed"], counts["embedded"]) == (2, 0)
     assert counts["hpo"] > 10_000
-    assert Retriever.open(run.stage("index"), config.retrieval, config.models).document("PMID:3") is None
+    assert (
+        Retriever.open(run.stage("index"), config.retrieval, config.models).document("PMID:3")
+        is None
+    )
 
     counts = GRAPH.execute(context(run, config, "graph"))
     assert counts["seeds"] == 4
     assert counts["by_predicate"]["treated_with"] == 1  # the retracted paper states nothing
-    relations = {one.relation_id: one for one in run.stage("graph").read_records("relations.parquet", Relation)}
+    relations = {
+        one.relation_id: one
+        for one in run.stage("graph").read_records("relations.parquet", Relation)
+    }
     evidence = [one for relation in relations.values() for one in relation.evidence]
     retriever = Retriever.open(run.stage("index"), config.retrieval, config.models)
     for one in evidence:
@@ -92,7 +135,9 @@ ALL = sorted(graph_run.HARD_NAMES)
 def run_graph(run: RunDirectory, config: PipelineConfig, mark: str = "graph") -> dict[str, Any]:
     """The stage as the pipeline runs it; returns its counts."""
     upstream = {"entities": "f", "index": "f"}
-    counts: dict[str, Any] = run_stage(GRAPH, graph_run.context(run, config), mark, upstream)["counts"]
+    counts: dict[str, Any] = run_stage(GRAPH, graph_run.context(run, config), mark, upstream)[
+        "counts"
+    ]
     return counts
 
 
@@ -102,7 +147,11 @@ def tables(run: RunDirectory) -> dict[str, bytes]:
 
 def grown(run: RunDirectory) -> dict[str, GrownSeed]:
     graph = run.stage("graph")
-    return {one.seed: one for part in graph.names("parts") for one in graph.read_records(f"parts/{part}", GrownSeed)}
+    return {
+        one.seed: one
+        for part in graph.names("parts")
+        for one in graph.read_records(f"parts/{part}", GrownSeed)
+    }
 
 
 def of_workers(config: PipelineConfig, workers: int) -> PipelineConfig:
@@ -114,7 +163,14 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
     ray_local: None, tmp_path: Path
 ) -> None:
     run, config = write_inputs(tmp_path, ALL)
-    write_index(run, [*map(record, ALL), paper("1", "Kuru <p&q>; x,y. Krabbe disease was treated with losartan.")], "i")
+    write_index(
+        run,
+        [
+            *map(record, ALL),
+            paper("1", "Kuru <p&q>; x,y. Krabbe disease was treated with losartan."),
+        ],
+        "i",
+    )
     assert run_graph(run, config)["seeds_expanded"] == len(ALL)
     before, graph = tables(run), run.stage("graph")
     assert len(graph.read_records("relations.parquet", Relation)) == 11
@@ -124,7 +180,9 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
         (graph.local / name).unlink()
     lost = graph.markers("parts")[2:]
     for name in lost:
-        (graph.local / "parts" / f"_{name}.json").unlink()  # as a worker leaves it that is killed between the two
+        (
+            graph.local / "parts" / f"_{name}.json"
+        ).unlink()  # as a worker leaves it that is killed between the two
     (graph.local / "parts" / f"{lost[-1]}.parquet").write_bytes(b"not a table")
     assert run_graph(run, of_workers(config, 4))["seeds_expanded"] == len(lost)
     assert tables(run) == before
@@ -142,7 +200,10 @@ def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_
     write_index(run, documents, "first")
     run_graph(run, config, "first")
     before = grown(run)
-    relations = {one.relation_id: one for one in run.stage("graph").read_records("relations.parquet", Relation)}
+    relations = {
+        one.relation_id: one
+        for one in run.stage("graph").read_records("relations.parquet", Relation)
+    }
     assert all(one.predicate != "treated_with" for one in relations.values())
 
     write_index(run, [*documents, paper("3", losartan)], "second")
@@ -150,7 +211,10 @@ def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_
     after = grown(run)
     assert after["D:3"] == before["D:3"]
     assert after["D:5"] != before["D:5"]
-    extended = {one.relation_id: one for one in run.stage("graph").read_records("relations.parquet", Relation)}
+    extended = {
+        one.relation_id: one
+        for one in run.stage("graph").read_records("relations.parquet", Relation)
+    }
     assert {key: extended[key] for key in relations} == relations
     (new,) = (one for key, one in extended.items() if key not in relations)
     assert (new.subject, new.predicate, new.object) == ("D:5", "treated_with", "DRUG:1")
@@ -164,8 +228,13 @@ def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_
     assert new.relation_id not in {one.relation_id for one in last}
     rebuilt, _ = write_inputs(tmp_path / "rebuilt", ALL, steps=1)
     write_index(rebuilt, withdrawn, "third")
-    run_graph(rebuilt, config.model_copy(update={"run": config.run.model_copy(update={
-        "root": str(tmp_path / "rebuilt")})}), "third")
+    run_graph(
+        rebuilt,
+        config.model_copy(
+            update={"run": config.run.model_copy(update={"root": str(tmp_path / "rebuilt")})}
+        ),
+        "third",
+    )
     assert tables(rebuilt) == tables(run)
 
 
@@ -178,8 +247,13 @@ def test_parts_are_kept_while_what_decides_them_is_the_same(tmp_path: Path) -> N
 
     as_it_is = made_from("run")
     assert made_from("graph", workers=7, max_seeds=3) == as_it_is
-    for section, changed in (("graph", {"steps": 3}), ("graph", {"max_relations_per_entity": 1}), ("run", {"seed": 1}),
-                             ("retrieval", {"candidates": 4}), ("graph", {"extractor": "llm"})):
+    for section, changed in (
+        ("graph", {"steps": 3}),
+        ("graph", {"max_relations_per_entity": 1}),
+        ("run", {"seed": 1}),
+        ("retrieval", {"candidates": 4}),
+        ("graph", {"extractor": "llm"}),
+    ):
         assert made_from(section, **changed) != as_it_is
     write_lexicon(run.stage("entities"), graph_run.concepts()[1:])
     assert made_from("run") != as_it_is

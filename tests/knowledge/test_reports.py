@@ -19,8 +19,15 @@ from medr_ray.knowledge.qualifiers import compared, may_mean
 from medr_ray.questions.wording.writers import FIELDS_ZH, chinese
 
 _YEARS = st.integers(1800, 2100)
-_JOURNALS = st.sampled_from((
-    "Chest", "The Journal of pediatrics", "Nature", "AJR. American journal of roentgenology", "Cancer research"))
+_JOURNALS = st.sampled_from(
+    (
+        "Chest",
+        "The Journal of pediatrics",
+        "Nature",
+        "AJR. American journal of roentgenology",
+        "Cancer research",
+    )
+)
 
 
 def test_a_report_is_told_by_year_and_title_without_asides() -> None:
@@ -34,14 +41,24 @@ def test_a_report_told_with_less() -> None:
     report = reported(1977, "American heart journal")
     assert with_years(report) == "reported between 1975 and 1979 in American heart journal"
     assert with_field(report) == "reported in 1977 in a journal of cardiology"
-    assert with_field(with_years(report)) == "reported between 1975 and 1979 in a journal of cardiology"
+    assert (
+        with_field(with_years(report))
+        == "reported between 1975 and 1979 in a journal of cardiology"
+    )
     assert with_field(reported(1977, "Nature")) == "reported in 1977", "its title says no field"
 
 
-@pytest.mark.parametrize(("journal", "field"), [
-    ("AJR. American journal of roentgenology", "radiology"), ("The Journal of pediatrics", "paediatrics"),
-    ("Cancer research", "oncology"), ("Archives des maladies du coeur et des vaisseaux", "cardiology"),
-    ("The New England journal of medicine", ""), ("Accident analysis", "")])
+@pytest.mark.parametrize(
+    ("journal", "field"),
+    [
+        ("AJR. American journal of roentgenology", "radiology"),
+        ("The Journal of pediatrics", "paediatrics"),
+        ("Cancer research", "oncology"),
+        ("Archives des maladies du coeur et des vaisseaux", "cardiology"),
+        ("The New England journal of medicine", ""),
+        ("Accident analysis", ""),
+    ],
+)
 def test_the_field_of_a_journal_by_its_title(journal: str, field: str) -> None:
     assert field_of(journal) == field
 
@@ -56,7 +73,9 @@ def test_every_way_to_tell_a_report_may_mean_it(year: int, journal: str) -> None
 
 
 @given(_YEARS, _JOURNALS, _YEARS, _JOURNALS)
-def test_a_report_means_no_other_year_and_no_other_journal(one: int, journal: str, other: int, second: str) -> None:
+def test_a_report_means_no_other_year_and_no_other_journal(
+    one: int, journal: str, other: int, second: str
+) -> None:
     asked, stated = reported(one, journal), reported(other, second)
     assert may_mean(asked, stated) == ((one, journal) == (other, second))
     assert may_mean(with_years(asked), stated) == (one // 5 == other // 5 and journal == second)
@@ -68,7 +87,9 @@ def test_a_report_means_no_other_year_and_no_other_journal(one: int, journal: st
 def test_no_title_or_year_is_beyond_telling(year: int | None, journal: str) -> None:
     report = reported(year, journal)
     if report:
-        assert all(may_mean(told, report) for told in (report, with_years(report), with_field(report)))
+        assert all(
+            may_mean(told, report) for told in (report, with_years(report), with_field(report))
+        )
 
 
 def test_years_are_compared_like_shares() -> None:
@@ -78,7 +99,10 @@ def test_years_are_compared_like_shares() -> None:
 
 def test_a_report_in_chinese() -> None:
     assert chinese("reported in 1977 in Chest") == "据1977年《Chest》报道"
-    assert chinese("reported between 1975 and 1979 in a journal of oncology") == "据1975年至1979年间一份肿瘤学期刊报道"
+    assert (
+        chinese("reported between 1975 and 1979 in a journal of oncology")
+        == "据1975年至1979年间一份肿瘤学期刊报道"
+    )
     assert chinese("reported in 1977") == "据1977年报道"
     assert set(FIELDS_ZH) == set(FIELDS)
 

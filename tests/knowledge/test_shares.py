@@ -11,25 +11,46 @@ from medr_ray.knowledge.qualifiers import may_mean
 from medr_ray.knowledge.shares import COMPARISONS, comparison, is_exact, share, tells_share
 
 
-@pytest.mark.parametrize(("clinical", "expected"), [
-    ("3 of 7 patients", (3 / 7, 3 / 7)), ("1 of 1 patient", (1.0, 1.0)), ("45% of patients", (0.45, 0.45)),
-    ("80-99% of patients", (0.8, 0.99)), ("all patients", (1.0, 1.0)), ("some patients", None), ("", None),
-])
-def test_what_a_qualifier_says_in_numbers(clinical: str, expected: tuple[float, float] | None) -> None:
+@pytest.mark.parametrize(
+    ("clinical", "expected"),
+    [
+        ("3 of 7 patients", (3 / 7, 3 / 7)),
+        ("1 of 1 patient", (1.0, 1.0)),
+        ("45% of patients", (0.45, 0.45)),
+        ("80-99% of patients", (0.8, 0.99)),
+        ("all patients", (1.0, 1.0)),
+        ("some patients", None),
+        ("", None),
+    ],
+)
+def test_what_a_qualifier_says_in_numbers(
+    clinical: str, expected: tuple[float, float] | None
+) -> None:
     assert share(clinical) == expected
 
 
-@pytest.mark.parametrize(("clinical", "words"), [
-    ("3 of 7 patients", "a quarter to a half of patients"), ("all patients", "more than three quarters of patients"),
-    ("80-99% of patients", "more than three quarters of patients"), ("30-79% of patients", None),
-    ("50% of patients", None), ("1 of 4 patients", None), ("some patients", None),
-])
-def test_a_comparison_is_only_told_where_the_share_surely_lies_inside(clinical: str, words: str | None) -> None:
+@pytest.mark.parametrize(
+    ("clinical", "words"),
+    [
+        ("3 of 7 patients", "a quarter to a half of patients"),
+        ("all patients", "more than three quarters of patients"),
+        ("80-99% of patients", "more than three quarters of patients"),
+        ("30-79% of patients", None),
+        ("50% of patients", None),
+        ("1 of 4 patients", None),
+        ("some patients", None),
+    ],
+)
+def test_a_comparison_is_only_told_where_the_share_surely_lies_inside(
+    clinical: str, words: str | None
+) -> None:
     assert comparison(clinical) == words
 
 
 @given(st.integers(0, 40), st.integers(1, 40))
-def test_a_share_may_be_meant_by_its_own_comparison_and_by_no_other(affected: int, total: int) -> None:
+def test_a_share_may_be_meant_by_its_own_comparison_and_by_no_other(
+    affected: int, total: int
+) -> None:
     clinical = f"{min(affected, total)} of {total} patients"
     words = comparison(clinical)
     if words is not None:
@@ -60,8 +81,17 @@ def test_a_range_tells_a_share_but_few_patients_or_no_number_do_not() -> None:
 
 
 def test_onsets_follow_one_another_and_ages_that_are_none_have_no_years() -> None:
-    order = ["HP:0030674", "HP:0003577", "HP:0003623", "HP:0003593", "HP:0011463", "HP:0003621", "HP:0011462",
-             "HP:0003596", "HP:0003584"]
+    order = [
+        "HP:0030674",
+        "HP:0003577",
+        "HP:0003623",
+        "HP:0003593",
+        "HP:0011463",
+        "HP:0003621",
+        "HP:0011462",
+        "HP:0003596",
+        "HP:0003584",
+    ]
     spans = [onset_years(one) for one in order]
     assert all(one and other and one[1] < other[0] for one, other in pairwise(spans))
     assert onset_years("HP:0000006") is None

@@ -1,4 +1,5 @@
-"""Sources of the lexicon: every format refuses what is none of its own, and the configuration what nothing reads."""
+"""Sources of the lexicon: every format refuses what is none of its own, and the configuration what
+nothing reads."""
 
 from pathlib import Path
 
@@ -12,11 +13,19 @@ from medr_ray.knowledge.vocabularies import READERS, read_source
 
 
 @pytest.mark.parametrize("form", sorted(READERS))
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no vocabulary", b"<html><body>Not found</body></html>"])
-def test_a_file_of_another_format_is_refused_by_name(tmp_path: Path, form: str, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 no vocabulary", b"<html><body>Not found</body></html>"]
+)
+def test_a_file_of_another_format_is_refused_by_name(
+    tmp_path: Path, form: str, content: bytes
+) -> None:
     path = tmp_path / "vocabulary"
     path.write_bytes(content)
-    settings = {"format": form, "path": str(path), **({"entity_type": "disease"} if form == "csv" else {})}
+    settings = {
+        "format": form,
+        "path": str(path),
+        **({"entity_type": "disease"} if form == "csv" else {}),
+    }
     with pytest.raises(DataError, match=rf"{path}: expected .*found"):
         read_source(LexiconSource.model_validate(settings))
 
@@ -38,8 +47,11 @@ def test_a_type_is_set_only_where_it_is_read() -> None:
 
 def test_sources_are_configured_in_order(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("entities:\n  lexicons:\n    - {format: mesh, path: desc.xml.gz}\n"
-                    "    - {format: csv, path: own.csv, entity_type: drug}\n")
+    path.write_text(
+        "entities:\n  lexicons:\n    - {format: mesh, path: desc.xml.gz}\n"
+        "    - {format: csv, path: own.csv, entity_type: drug}\n"
+    )
     assert load_config(path).entities.lexicons == (
         LexiconSource(format="mesh", path="desc.xml.gz"),
-        LexiconSource(format="csv", path="own.csv", entity_type="drug"))
+        LexiconSource(format="csv", path="own.csv", entity_type="drug"),
+    )

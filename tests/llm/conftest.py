@@ -32,10 +32,16 @@ def _alone(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
 
 @pytest.fixture
 def make(httpserver: HTTPServer, tmp_path: Path) -> Make:
-    """A client of the test server; ``run=None`` for one without a run directory, other arguments as in the config."""
+    """A client of the test server; ``run=None`` for one without a run directory, other arguments as
+    in the config."""
 
     def build(run: Directory | None = Directory(str(tmp_path)), **settings: Any) -> ChatClient:  # noqa: B008
-        defaults = {"model": "tiny", "api_key_env": "MEDR_TEST_KEY", "requests_per_minute": 1e6, "retries": 3}
+        defaults = {
+            "model": "tiny",
+            "api_key_env": "MEDR_TEST_KEY",
+            "requests_per_minute": 1e6,
+            "retries": 3,
+        }
         config = EndpointConfig(base_url=httpserver.url_for("/v1"), **{**defaults, **settings})
         return ChatClient(config, run)
 
@@ -44,10 +50,18 @@ def make(httpserver: HTTPServer, tmp_path: Path) -> Make:
 
 def completion(text: str, prompt_tokens: int = 7, output_tokens: int = 3) -> dict[str, Any]:
     return {
-        "id": "x", "object": "chat.completion", "created": 0, "model": "tiny",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
-        "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": output_tokens,
-                  "total_tokens": prompt_tokens + output_tokens},
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "tiny",
+        "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        ],
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": output_tokens,
+            "total_tokens": prompt_tokens + output_tokens,
+        },
     }
 
 
@@ -58,10 +72,16 @@ class Script:
         self._lines = list(lines)
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str] = []
-        server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(self._answer)
+        server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(
+            self._answer
+        )
 
     def _answer(self, request: Request) -> Response:
         self.bodies.append(json.loads(request.data))
         self.keys.append(request.headers["Authorization"])
         line = self._lines.pop(0) if len(self._lines) > 1 else self._lines[0]
-        return line if isinstance(line, Response) else Response(json.dumps(line), content_type="application/json")
+        return (
+            line
+            if isinstance(line, Response)
+            else Response(json.dumps(line), content_type="application/json")
+        )

@@ -34,25 +34,44 @@ def _complete(client: ChatClient, **options: Any) -> str:
     return asyncio.run(client.complete(_ASK, **options)).text
 
 
-def test_a_completion_carries_text_usage_and_the_key_of_the_environment(httpserver: HTTPServer, make: Make) -> None:
+def test_a_completion_carries_text_usage_and_the_key_of_the_environment(
+    httpserver: HTTPServer, make: Make
+) -> None:
     script = Script(httpserver, completion("Autosomal dominant"))
-    result = asyncio.run(make().complete(_ASK, temperature=0.5, max_tokens=9, stop=["</answer>"], seed=4))
+    result = asyncio.run(
+        make().complete(_ASK, temperature=0.5, max_tokens=9, stop=["</answer>"], seed=4)
+    )
     assert (result.text, result.prompt_tokens, result.output_tokens, result.finish_reason) == (
-        "Autosomal dominant", 7, 3, "stop")
-    assert script.bodies == [{"model": "tiny", "messages": _ASK, "temperature": 0.5, "max_tokens": 9,
-                              "stop": ["</answer>"], "seed": 4}]
+        "Autosomal dominant",
+        7,
+        3,
+        "stop",
+    )
+    assert script.bodies == [
+        {
+            "model": "tiny",
+            "messages": _ASK,
+            "temperature": 0.5,
+            "max_tokens": 9,
+            "stop": ["</answer>"],
+            "seed": 4,
+        }
+    ]
     assert script.keys == [f"Bearer {SECRET}"]
 
 
-@pytest.mark.parametrize("bad", [
-    Response("slow down", status=429, headers={"Retry-After": "0.01"}),
-    Response("oops", status=500),
-    Response("bad gateway", status=502),
-    Response('{"choices": [', content_type="application/json"),
-    Response("<html>maintenance</html>", content_type="text/html"),
-    Response('{"result": "ok"}', content_type="application/json"),
-    Response('{"choices": []}', content_type="application/json"),
-])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Response("slow down", status=429, headers={"Retry-After": "0.01"}),
+        Response("oops", status=500),
+        Response("bad gateway", status=502),
+        Response('{"choices": [', content_type="application/json"),
+        Response("<html>maintenance</html>", content_type="text/html"),
+        Response('{"result": "ok"}', content_type="application/json"),
+        Response('{"choices": []}', content_type="application/json"),
+    ],
+)
 def test_one_bad_reply_is_tried_again(httpserver: HTTPServer, make: Make, bad: Response) -> None:
     script = Script(httpserver, bad, completion("yes"))
     assert _complete(make()) == "yes"
@@ -90,12 +109,16 @@ def test_a_hanging_endpoint_ends_at_the_deadline(httpserver: HTTPServer, make: M
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-def test_a_refusal_is_not_repeated_and_never_shows_the_key(httpserver: HTTPServer, make: Make, status: int) -> None:
+def test_a_refusal_is_not_repeated_and_never_shows_the_key(
+    httpserver: HTTPServer, make: Make, status: int
+) -> None:
     script = Script(httpserver, Response(f"no: Bearer {SECRET} is wrong", status=status))
     with pytest.raises(MedrError) as caught:
         _complete(make())
     assert len(script.bodies) == 1
-    assert isinstance(caught.value, ConfigError if status in (401, 403, 404) else InfrastructureError)
+    assert isinstance(
+        caught.value, ConfigError if status in (401, 403, 404) else InfrastructureError
+    )
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -104,7 +127,9 @@ def test_retry_after_pauses_every_caller_of_the_endpoint(
     httpserver: HTTPServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
-    script = Script(httpserver, Response("slow", status=429, headers={"Retry-After": "7"}), completion("yes"))
+    script = Script(
+        httpserver, Response("slow", status=429, headers={"Retry-After": "7"}), completion("yes")
+    )
     assert _complete(make()) == "yes"
     assert _complete(make(), seed=2) == "yes"
     assert len(script.bodies) == 3
@@ -119,17 +144,28 @@ def test_an_endpoint_that_asks_for_an_hour_is_down(httpserver: HTTPServer, make:
         assert len(script.bodies) == tries
 
 
-def test_the_same_request_is_sent_once_even_by_another_client(httpserver: HTTPServer, make: Make) -> None:
+def test_the_same_request_is_sent_once_even_by_another_client(
+    httpserver: HTTPServer, make: Make
+) -> None:
     script = Script(httpserver, completion("one"), completion("two"))
-    assert [_complete(make()), _complete(make()), _complete(make(), seed=1), _complete(make(), seed=1)] == [
-        "one", "one", "two", "two"]
+    assert [
+        _complete(make()),
+        _complete(make()),
+        _complete(make(), seed=1),
+        _complete(make(), seed=1),
+    ] == ["one", "one", "two", "two"]
     assert len(script.bodies) == 2
 
 
-def test_samples_without_a_seed_are_never_served_from_the_cache(httpserver: HTTPServer, make: Make) -> None:
+def test_samples_without_a_seed_are_never_served_from_the_cache(
+    httpserver: HTTPServer, make: Make
+) -> None:
     script = Script(httpserver, completion("one"), completion("two"))
     client = make()
-    assert [_complete(client, temperature=1.0), _complete(client, temperature=1.0)] == ["one", "two"]
+    assert [_complete(client, temperature=1.0), _complete(client, temperature=1.0)] == [
+        "one",
+        "two",
+    ]
     assert len(script.bodies) == 2
 
 
@@ -142,7 +178,9 @@ def test_the_cache_can_be_switched_off(httpserver: HTTPServer, make: Make, tmp_p
     assert list(tmp_path.rglob("*.sqlite")) == []
 
 
-def test_no_file_of_the_run_holds_the_key(httpserver: HTTPServer, make: Make, tmp_path: Path) -> None:
+def test_no_file_of_the_run_holds_the_key(
+    httpserver: HTTPServer, make: Make, tmp_path: Path
+) -> None:
     Script(httpserver, completion("one"))
     _complete(make())
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -156,7 +194,9 @@ def test_credentials_in_the_address_are_refused_without_repeating_them() -> None
     assert SECRET not in str(caught.value)
 
 
-def test_a_budget_stops_before_the_request_and_outlives_a_restart(httpserver: HTTPServer, make: Make) -> None:
+def test_a_budget_stops_before_the_request_and_outlives_a_restart(
+    httpserver: HTTPServer, make: Make
+) -> None:
     script = Script(httpserver, completion("one", prompt_tokens=60, output_tokens=40))
     settings = {"budget_tokens": 240, "max_tokens": 50}
     _complete(make(**settings), seed=1)
@@ -171,10 +211,17 @@ def test_a_budget_in_dollars_stops_before_the_request_and_outlives_a_restart(
     httpserver: HTTPServer, make: Make
 ) -> None:
     script = Script(httpserver, completion("one", prompt_tokens=100_000, output_tokens=40_000))
-    settings = {"usd_per_million_input": 2.0, "usd_per_million_output": 10.0, "budget_usd": 1.0, "max_tokens": 50_000}
+    settings = {
+        "usd_per_million_input": 2.0,
+        "usd_per_million_output": 10.0,
+        "budget_usd": 1.0,
+        "max_tokens": 50_000,
+    }
     first = asyncio.run(make(**settings).complete(_ASK, seed=1))
     assert first.usd == pytest.approx(0.6)
-    with pytest.raises(BudgetExceeded, match=r"= 1: 0\.6000 US dollars are spent.*next request costs up to 0\.5"):
+    with pytest.raises(
+        BudgetExceeded, match=r"= 1: 0\.6000 US dollars are spent.*next request costs up to 0\.5"
+    ):
         _complete(make(**settings), seed=2)
     assert len(script.bodies) == 1
     assert asyncio.run(make(**settings).complete(_ASK, seed=1)) == first, "what was answered stays"
@@ -182,8 +229,10 @@ def test_a_budget_in_dollars_stops_before_the_request_and_outlives_a_restart(
 
 def test_a_file_of_answers_that_knows_no_prices_is_read_on(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "responses.sqlite")
-    db.executescript("CREATE TABLE usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens INTEGER NOT NULL, "
-                     "budget TEXT NOT NULL); INSERT INTO usage VALUES (0, 70, 'b')")
+    db.executescript(
+        "CREATE TABLE usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens INTEGER NOT NULL, "
+        "budget TEXT NOT NULL); INSERT INTO usage VALUES (0, 70, 'b')"
+    )
     db.close()
     store = ResponseCache(tmp_path)
     store.spend(Spend(5, 0.25))
@@ -192,24 +241,40 @@ def test_a_file_of_answers_that_knows_no_prices_is_read_on(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("settings", [{"budget_usd": 1.0}, {"usd_per_million_input": 1.0}])
 def test_prices_come_together_and_before_a_budget(settings: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="set both usd_per_million_input and usd_per_million_output"):
+    with pytest.raises(
+        ValueError, match="set both usd_per_million_input and usd_per_million_output"
+    ):
         EndpointConfig(model="m", **settings)
 
 
-def test_native_tool_calls_are_asked_for_and_come_back_as_they_were_written(httpserver: HTTPServer, make: Make) -> None:
+def test_native_tool_calls_are_asked_for_and_come_back_as_they_were_written(
+    httpserver: HTTPServer, make: Make
+) -> None:
     tool = {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
     answer = completion("Let me look.")
     answer["choices"][0]["finish_reason"] = "tool_calls"
     answer["choices"][0]["message"]["tool_calls"] = [
-        {"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"query": "Marfan'}}]
+        {
+            "id": "c1",
+            "type": "function",
+            "function": {"name": "search", "arguments": '{"query": "Marfan'},
+        }
+    ]
     script = Script(httpserver, answer)
     result, cached = [asyncio.run(make().complete(_ASK, tools=[tool])) for _ in range(2)]
     assert script.bodies[0]["tools"] == [tool]
     assert result.tool_calls == (FunctionCall("c1", "search", '{"query": "Marfan'),)
     assert (result.text, result.finish_reason, result.usd) == ("Let me look.", "tool_calls", None)
     assert (cached, len(script.bodies)) == (result, 1)
-    asked = [*_ASK, {"role": "assistant", "content": None, "tool_calls": answer["choices"][0]["message"]["tool_calls"]},
-             {"role": "tool", "tool_call_id": "c1", "content": "nothing found"}]
+    asked = [
+        *_ASK,
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": answer["choices"][0]["message"]["tool_calls"],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "nothing found"},
+    ]
     assert asyncio.run(make().complete(asked, tools=[tool])).text == "Let me look."
     assert script.bodies[1]["messages"] == asked
 
@@ -242,23 +307,47 @@ def test_no_more_requests_run_at_once_than_allowed() -> None:
 
     with HTTPServer(threaded=True) as server:
         server.expect_request("/v1/chat/completions").respond_with_handler(answer)
-        asyncio.run(everyone(ChatClient(EndpointConfig(
-            base_url=server.url_for("/v1"), model="tiny", concurrency=3, retries=0, requests_per_minute=1e6))))
+        asyncio.run(
+            everyone(
+                ChatClient(
+                    EndpointConfig(
+                        base_url=server.url_for("/v1"),
+                        model="tiny",
+                        concurrency=3,
+                        retries=0,
+                        requests_per_minute=1e6,
+                    )
+                )
+            )
+        )
     assert most == 3
 
 
-@pytest.mark.parametrize("reply", [
-    '{"correct": true, "reason": "same"}',
-    '<think>{"correct": false}</think> Sure: ```json\n{"correct": true, "reason": "same"}\n```',
-    'The verdict is {"correct": true, "reason": "same"}, as asked.',
-])
-def test_json_is_read_out_of_what_models_write_around_it(httpserver: HTTPServer, make: Make, reply: str) -> None:
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"correct": true, "reason": "same"}',
+        '<think>{"correct": false}</think> Sure: ```json\n{"correct": true, "reason": "same"}\n```',
+        'The verdict is {"correct": true, "reason": "same"}, as asked.',
+    ],
+)
+def test_json_is_read_out_of_what_models_write_around_it(
+    httpserver: HTTPServer, make: Make, reply: str
+) -> None:
     Script(httpserver, completion(reply))
-    assert asyncio.run(make().complete_json(_ASK, _Verdict)) == _Verdict(correct=True, reason="same")
+    assert asyncio.run(make().complete_json(_ASK, _Verdict)) == _Verdict(
+        correct=True, reason="same"
+    )
 
 
-def test_a_wrong_schema_is_asked_for_once_more_with_the_error(httpserver: HTTPServer, make: Make) -> None:
-    script = Script(httpserver, completion('{"correct": "perhaps"}'), completion('{"correct": false, "reason": "no"}'))
+def test_a_wrong_schema_is_asked_for_once_more_with_the_error(
+    httpserver: HTTPServer, make: Make
+) -> None:
+    script = Script(
+        httpserver,
+        completion('{"correct": "perhaps"}'),
+        completion('{"correct": false, "reason": "no"}'),
+    )
     assert asyncio.run(make().complete_json(_ASK, _Verdict)).correct is False
     complaint = script.bodies[1]["messages"][-1]["content"]
     assert "correct" in complaint

@@ -34,7 +34,9 @@ def question(*walks: tuple[str, tuple[str, ...]]) -> Question:
     draft = Draft(path)
     text = EnglishRules(GRAPH.entities).write([draft])[0].text
     verdict = Verifier(GRAPH.entities, GRAPH.relations, facts).verify(draft, text)
-    return assemble(Candidate(draft, text, verdict), "train", GRAPH.entities, GRAPH.specialties, "en")
+    return assemble(
+        Candidate(draft, text, verdict), "train", GRAPH.entities, GRAPH.specialties, "en"
+    )
 
 
 def written(tmp_path: Path, one: Question) -> RunDirectory:
@@ -48,8 +50,12 @@ def written(tmp_path: Path, one: Question) -> RunDirectory:
 def test_legs_follow_the_walk_and_what_is_told_comes_after(tmp_path: Path) -> None:
     one = question(("GENE:FBN1", ("fbn1", "lens")))
     found = read_itinerary(written(tmp_path, one), one.question_id)
-    assert [(leg.known.name, leg.target.name, leg.walked, leg.begins) for leg in found.legs[:2]] == [
-        ("FBN1", "Marfan syndrome", True, True), ("Marfan syndrome", "Ectopia lentis", True, False)]
+    assert [
+        (leg.known.name, leg.target.name, leg.walked, leg.begins) for leg in found.legs[:2]
+    ] == [
+        ("FBN1", "Marfan syndrome", True, True),
+        ("Marfan syndrome", "Ectopia lentis", True, False),
+    ]
     assert found.legs[2:], "Marfan syndrome is told apart from MASS syndrome"
     assert not any(leg.walked for leg in found.legs[2:])
 
@@ -58,17 +64,27 @@ def test_a_second_walk_begins_anew(tmp_path: Path) -> None:
     one = question((MARFAN, ("fbn1",)), (MASS, ("fbn1-mass",)))
     found = read_itinerary(written(tmp_path, one), one.question_id)
     assert [(leg.known.name, leg.target.name, leg.begins) for leg in found.legs] == [
-        ("Marfan syndrome", "FBN1", True), ("MASS syndrome", "FBN1", True)]
+        ("Marfan syndrome", "FBN1", True),
+        ("MASS syndrome", "FBN1", True),
+    ]
 
 
-def test_the_command_prints_every_sentence_and_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_every_sentence_and_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one = question(("GENE:FBN1", ("fbn1", "lens")))
     run = written(tmp_path, one)
     show_question(run, one.question_id, as_json=False)
     printed = " ".join(capsys.readouterr().out.split())
     for relation in one.relations:
         assert GRAPH.relations[relation].evidence[0].sentence in printed
-    for words in (one.text, "Ectopia lentis", "unique yes", "not closed book not asked", "citing PMID:1"):
+    for words in (
+        one.text,
+        "Ectopia lentis",
+        "unique yes",
+        "not closed book not asked",
+        "citing PMID:1",
+    ):
         assert words in printed
     show_question(run, one.question_id, as_json=True)
     assert len(json.loads(capsys.readouterr().out)["legs"]) == len(one.relations)

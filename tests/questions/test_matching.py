@@ -10,61 +10,69 @@ from medr_ray.questions import answers_match
 from medr_ray.questions.answer_matching import canonical, occurs_in
 
 
-@pytest.mark.parametrize(("prediction", "answer"), [
-    ("marfan syndrome", "Marfan syndrome"),
-    ("The Marfan syndrome.", "Marfan syndrome"),
-    ("  “Marfan Syndrome” ", "Marfan syndrome"),
-    ("The answer is Marfan syndrome.", "Marfan syndrome"),
-    ("Crohn’s disease", "Crohn disease"),
-    ("X linked recessive inheritance", "X-linked recessive inheritance"),
-    ("BRCA-1", "BRCA1"),
-    ("β-thalassemia", "beta thalassemia"),
-    ("Stickler syndrome, type 1", "Stickler syndrome, type I"),
-    ("Factor VIII deficiency", "factor 8 deficiency"),
-    ("Sjogren syndrome", "Sjögren syndrome"),
-    ("45 percent of patients", "45% of patients"),
-    ("45.0 per cent", "45%"),
-    ("1,000 mg", "1000mg"),
-    ("three", "3"),
-    ("March 5, 2020", "2020-03-05"),
-    ("5th of March 2020", "5 Mar 2020"),
-    ("aspirin and clopidogrel", "clopidogrel, aspirin"),
-    ("A, B, and C", "c; a; b"),
-    ("FBN1 (fibrillin 1)", "FBN1"),
-    ("马凡综合征。", "马凡综合征"),
-])
+@pytest.mark.parametrize(
+    ("prediction", "answer"),
+    [
+        ("marfan syndrome", "Marfan syndrome"),
+        ("The Marfan syndrome.", "Marfan syndrome"),
+        ("  “Marfan Syndrome” ", "Marfan syndrome"),
+        ("The answer is Marfan syndrome.", "Marfan syndrome"),
+        ("Crohn’s disease", "Crohn disease"),
+        ("X linked recessive inheritance", "X-linked recessive inheritance"),
+        ("BRCA-1", "BRCA1"),
+        ("β-thalassemia", "beta thalassemia"),
+        ("Stickler syndrome, type 1", "Stickler syndrome, type I"),
+        ("Factor VIII deficiency", "factor 8 deficiency"),
+        ("Sjogren syndrome", "Sjögren syndrome"),
+        ("45 percent of patients", "45% of patients"),
+        ("45.0 per cent", "45%"),
+        ("1,000 mg", "1000mg"),
+        ("three", "3"),
+        ("March 5, 2020", "2020-03-05"),
+        ("5th of March 2020", "5 Mar 2020"),
+        ("aspirin and clopidogrel", "clopidogrel, aspirin"),
+        ("A, B, and C", "c; a; b"),
+        ("FBN1 (fibrillin 1)", "FBN1"),
+        ("马凡综合征。", "马凡综合征"),
+    ],
+)
 def test_the_same_answer_in_other_clothes(prediction: str, answer: str) -> None:
     assert answers_match(prediction, answer, ())
     assert answers_match(prediction, "something else", (answer,))
 
 
-@pytest.mark.parametrize(("prediction", "answer"), [
-    ("", "Marfan syndrome"),
-    (" .", "Marfan syndrome"),
-    ("either Marfan syndrome or MASS syndrome", "Marfan syndrome"),
-    ("Marfan syndrome or MASS syndrome", "Marfan syndrome"),
-    ("Marfan syndrome, MASS syndrome", "Marfan syndrome"),
-    ("not Marfan syndrome", "Marfan syndrome"),
-    ("It could be Marfan syndrome, which is autosomal dominant", "Marfan syndrome"),
-    ("Autosomal dominant inheritance (or recessive)", "Autosomal dominant inheritance"),
-    ("Autosomal recessive inheritance", "Autosomal dominant inheritance"),
-    ("Hepatitis", "Hepatitis A"),
-    ("Hepatitis B", "Hepatitis A"),
-    ("type II", "type III"),
-    ("4.5%", "45%"),
-    ("p>0.05", "p<0.05"),
-    ("-5", "5"),
-    ("HER2-", "HER2+"),
-    ("OMIM 1 23", "OMIM 12 3"),
-    ("2020-03-06", "March 5, 2020"),
-    ("10-linked inheritance", "X-linked inheritance"),
-    ("aspirin", "aspirin, clopidogrel"),
-])
+@pytest.mark.parametrize(
+    ("prediction", "answer"),
+    [
+        ("", "Marfan syndrome"),
+        (" .", "Marfan syndrome"),
+        ("either Marfan syndrome or MASS syndrome", "Marfan syndrome"),
+        ("Marfan syndrome or MASS syndrome", "Marfan syndrome"),
+        ("Marfan syndrome, MASS syndrome", "Marfan syndrome"),
+        ("not Marfan syndrome", "Marfan syndrome"),
+        ("It could be Marfan syndrome, which is autosomal dominant", "Marfan syndrome"),
+        ("Autosomal dominant inheritance (or recessive)", "Autosomal dominant inheritance"),
+        ("Autosomal recessive inheritance", "Autosomal dominant inheritance"),
+        ("Hepatitis", "Hepatitis A"),
+        ("Hepatitis B", "Hepatitis A"),
+        ("type II", "type III"),
+        ("4.5%", "45%"),
+        ("p>0.05", "p<0.05"),
+        ("-5", "5"),
+        ("HER2-", "HER2+"),
+        ("OMIM 1 23", "OMIM 12 3"),
+        ("2020-03-06", "March 5, 2020"),
+        ("10-linked inheritance", "X-linked inheritance"),
+        ("aspirin", "aspirin, clopidogrel"),
+    ],
+)
 def test_another_answer_is_another_answer(prediction: str, answer: str) -> None:
     assert not answers_match(prediction, answer, ())
 
 
-_WORDS = st.lists(st.text(string.ascii_lowercase, min_size=2, max_size=8), min_size=1, max_size=6).map(" ".join)
+_WORDS = st.lists(
+    st.text(string.ascii_lowercase, min_size=2, max_size=8), min_size=1, max_size=6
+).map(" ".join)
 
 
 @settings(deadline=None)

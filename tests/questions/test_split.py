@@ -7,7 +7,13 @@ from medr_ray.core.records import Verification
 from medr_ray.graph.facts.hops import mark_other, walk
 from medr_ray.questions.checks.question_verification import Verdict
 from medr_ray.questions.drafting.question_paths import Path
-from medr_ray.questions.split import Candidate, balance, heldout_content, split_and_balance, split_seeds
+from medr_ray.questions.split import (
+    Candidate,
+    balance,
+    heldout_content,
+    split_and_balance,
+    split_seeds,
+)
 from medr_ray.questions.wording.writers import Draft
 
 _GRAPH = small_graph()
@@ -18,7 +24,9 @@ def candidate(seed: str, start: str, *relations: str) -> Candidate:
     hops = walk(start, [_GRAPH.relations[one] for one in relations])
     assert hops is not None
     path = Path(seed, "chain", mark_other(hops, facts_of(_GRAPH)), True)
-    return Candidate(Draft(path), f"{start} {relations}?", Verdict(Verification(True, True, True, True), ()))
+    return Candidate(
+        Draft(path), f"{start} {relations}?", Verdict(Verification(True, True, True, True), ())
+    )
 
 
 def test_seeds_are_split_by_share_and_always_the_same_way() -> None:
@@ -30,7 +38,9 @@ def test_seeds_are_split_by_share_and_always_the_same_way() -> None:
 
 
 def test_only_a_common_answer_may_be_shared_with_held_out_questions() -> None:
-    held = heldout_content([candidate(MARFAN, "GENE:FBN1", "fbn1", "inherit")], {MARFAN}, _GRAPH.entities)
+    held = heldout_content(
+        [candidate(MARFAN, "GENE:FBN1", "fbn1", "inherit")], {MARFAN}, _GRAPH.entities
+    )
     common_answer = candidate(STICKLER, STICKLER, "inherit-stickler").path
     assert not held.overlaps(common_answer, _GRAPH.entities)
     for shared in (
@@ -48,15 +58,22 @@ def test_train_candidates_that_share_a_gene_with_held_out_ones_are_dropped_and_c
 
 
 def test_hop_counts_are_evened_out() -> None:
-    offers = [candidate(MARFAN, MARFAN, "fbn1"), candidate(MARFAN, MARFAN, "fbn1", "fbn1-mass"),
-              candidate(STICKLER, STICKLER, "col2a1"), candidate(STICKLER, "GENE:COL2A1", "col2a1", "detach")]
+    offers = [
+        candidate(MARFAN, MARFAN, "fbn1"),
+        candidate(MARFAN, MARFAN, "fbn1", "fbn1-mass"),
+        candidate(STICKLER, STICKLER, "col2a1"),
+        candidate(STICKLER, "GENE:COL2A1", "col2a1", "detach"),
+    ]
     config = _OPEN.model_copy(update={"per_seed": 1})
     assert sorted(len(one.path.hops) for one in balance(offers, config, 0, None)) == [1, 2]
 
 
 def test_a_seed_asks_for_one_fact_once_and_no_walk_is_asked_twice() -> None:
-    offers = [candidate(MARFAN, MARFAN, "inherit"), candidate(MARFAN, "GENE:FBN1", "fbn1", "inherit"),
-              candidate(STICKLER, MARFAN, "inherit")]
+    offers = [
+        candidate(MARFAN, MARFAN, "inherit"),
+        candidate(MARFAN, "GENE:FBN1", "fbn1", "inherit"),
+        candidate(STICKLER, MARFAN, "inherit"),
+    ]
     assert len(balance(offers, _OPEN, 0, None)) <= 2
     assert len(balance(offers[:2], _OPEN, 0, None)) == 1
 

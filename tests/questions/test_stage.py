@@ -1,4 +1,5 @@
-"""The whole stage over real HPO annotations: balance, split, records, determinism, resumption, both writers."""
+"""The whole stage over real HPO annotations: balance, split, records, determinism, resumption, both
+writers."""
 
 import json
 from collections import Counter
@@ -38,8 +39,12 @@ def facts(graph: Graph) -> FactIndex:
     return build_fact_index(graph.entities, graph.relations.values(), ontology_statements())
 
 
-def drafted(graph: Graph, facts: FactIndex, **settings: Any) -> tuple[list[Candidate], list[Rejected]]:
-    drafter = Drafter(graph, facts, QuestionsConfig.model_validate(settings), 0, ChainsConfig().hub_degree)
+def drafted(
+    graph: Graph, facts: FactIndex, **settings: Any
+) -> tuple[list[Candidate], list[Rejected]]:
+    drafter = Drafter(
+        graph, facts, QuestionsConfig.model_validate(settings), 0, ChainsConfig().hub_degree
+    )
     passed: list[Candidate] = []
     failed: list[Rejected] = []
     for seed in sorted(graph.seed_graphs):
@@ -54,7 +59,7 @@ def chosen(graph: Graph, facts: FactIndex, **settings: Any) -> Split:
     return split_and_balance(passed, graph.entities, QuestionsConfig.model_validate(settings), 0)
 
 
-# --- drafting and choosing --------------------------------------------------------------------------------------
+# --- drafting and choosing ------------------------------------------------------------
 
 
 def test_max_questions_keeps_the_ratio_of_the_split(graph: Graph, facts: FactIndex) -> None:
@@ -77,7 +82,9 @@ def test_described_starts_are_not_named(graph: Graph, facts: FactIndex) -> None:
 
 
 def test_compared_shares_are_not_printed(graph: Graph, facts: FactIndex) -> None:
-    passed, _ = drafted(graph, facts, obfuscation={1: 1}, max_hops=2, paradigms=["lookup", "multi_hop"])
+    passed, _ = drafted(
+        graph, facts, obfuscation={1: 1}, max_hops=2, paradigms=["lookup", "multi_hop"]
+    )
     assert len(passed) > 10
     printed = " ".join(one.text for one in passed)
     assert "quarter" in printed
@@ -91,12 +98,17 @@ def test_levels_are_taken_by_their_weights(graph: Graph, facts: FactIndex) -> No
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_questions_of_every_paradigm_pass_the_same_checks(language: str, graph: Graph, facts: FactIndex) -> None:
+def test_questions_of_every_paradigm_pass_the_same_checks(
+    language: str, graph: Graph, facts: FactIndex
+) -> None:
     passed, _ = drafted(graph, facts, language=language)
     asked = {one.path.asked for one in passed}
     assert {"entity", "share"} <= asked
     assert any(one.path.second for one in passed)
-    assert all(one.text.endswith("？" if language == "zh" else "?") and "  " not in one.text for one in passed)
+    assert all(
+        one.text.endswith("？" if language == "zh" else "?") and "  " not in one.text
+        for one in passed
+    )
     assert all(one.verdict.verification == Verification(True, True, True, True) for one in passed)
 
 
@@ -127,12 +139,13 @@ def test_a_question_that_was_too_easy_gives_way_to_a_harder_one_of_its_seed_and_
     for one, other in pairs:
         assert (other.seed, other.split) == (one.seed, one.split)
         assert other.complexity > one.complexity or (
-            other.complexity == one.complexity and other.obfuscation > one.obfuscation)
+            other.complexity == one.complexity and other.obfuscation > one.obfuscation
+        )
     texts = [one.text for one in (*asked, *(other for _, other in pairs))]
     assert len(set(texts)) == len(texts)
 
 
-# --- the stage --------------------------------------------------------------------------------------------------
+# --- the stage ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -143,20 +156,27 @@ def ray_up() -> Iterator[None]:
 
 def _prepare(folder: Path, graph: Graph, **settings: Any) -> StageContext:
     run = RunDirectory(str(folder))
-    config = PipelineConfig.model_validate({
-        "questions": {name: value for name, value in settings.items() if name != "llm"},
-        "llm": settings.get("llm", {}),
-    })
+    config = PipelineConfig.model_validate(
+        {
+            "questions": {name: value for name, value in settings.items() if name != "llm"},
+            "llm": settings.get("llm", {}),
+        }
+    )
     run.stage("graph").write_records("entities.parquet", Entity, graph.entities.values())
     run.stage("graph").write_records("relations.parquet", Relation, graph.relations.values())
-    rows = [{"seed": seed, "relations": list(relations)} for seed, relations in graph.seed_graphs.items()]
+    rows = [
+        {"seed": seed, "relations": list(relations)}
+        for seed, relations in graph.seed_graphs.items()
+    ]
     run.stage("graph").write_table("seed_graphs.parquet", pa.Table.from_pylist(rows))
     run.stage("chains").write_records("chains.parquet", Chain, graph.chains.values())
     run.stage("entities").write_records("seeds.parquet", SeedEntity, seed_records(graph))
     return StageContext(config, run, run.stage("questions"), Console(quiet=True))
 
 
-def _run(folder: Path, graph: Graph, **settings: Any) -> tuple[list[Question], Counts, StageContext]:
+def _run(
+    folder: Path, graph: Graph, **settings: Any
+) -> tuple[list[Question], Counts, StageContext]:
     context = _prepare(folder, graph, **settings)
     counts = QUESTIONS.execute(context)
     return context.directory.read_records("questions.parquet", Question), counts, context
@@ -182,7 +202,11 @@ def test_every_question_is_verified_and_points_at_real_records(
         mapped = {placeholder.entity_id for placeholder in one.entity_mapping}
         assert one.seed in mapped
         assert set(one.relations) <= set(graph.relations)
-        ends = {end for key in one.relations for end in (graph.relations[key].subject, graph.relations[key].object)}
+        ends = {
+            end
+            for key in one.relations
+            for end in (graph.relations[key].subject, graph.relations[key].object)
+        }
         assert mapped <= ends
         if one.answer_type != "share":
             assert one.answer in {graph.entities[entity].name for entity in mapped}
@@ -211,11 +235,15 @@ def test_no_heldout_entity_chain_is_trained_on(
     assert (counts["train"], counts["heldout"]) == (len(train), len(heldout))
     assert 0.2 < len(heldout) / len(questions) < 0.5
     assert not {one.seed for one in train} & {one.seed for one in heldout}
-    assert not {r for one in train for r in one.relations} & {r for one in heldout for r in one.relations}
+    assert not {r for one in train for r in one.relations} & {
+        r for one in heldout for r in one.relations
+    }
 
 
 @pytest.mark.slow
-def test_shares_of_predicates_and_answers_are_bounded(result: tuple[list[Question], Counts, StageContext]) -> None:
+def test_shares_of_predicates_and_answers_are_bounded(
+    result: tuple[list[Question], Counts, StageContext],
+) -> None:
     for split in ("train", "heldout"):
         side = [one for one in result[0] if one.split == split]
         answers = Counter(one.answer for one in side if one.answer_type != "share")
@@ -224,12 +252,23 @@ def test_shares_of_predicates_and_answers_are_bounded(result: tuple[list[Questio
 
 
 @pytest.mark.slow
-def test_rejected_candidates_keep_their_text_and_reasons(result: tuple[list[Question], Counts, StageContext]) -> None:
+def test_rejected_candidates_keep_their_text_and_reasons(
+    result: tuple[list[Question], Counts, StageContext],
+) -> None:
     _, counts, context = result
-    rows = [json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()]
+    rows = [
+        json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()
+    ]
     assert len(rows) == counts["rejected"] > 0
     assert all(row["reasons"] and row["text"] and row["seed"] for row in rows)
-    assert set(counts["reasons"]) <= {"unique", "no_leak", "hops_needed", "evidence", "form", "no_duplicate"}
+    assert set(counts["reasons"]) <= {
+        "unique",
+        "no_leak",
+        "hops_needed",
+        "evidence",
+        "form",
+        "no_duplicate",
+    }
 
 
 @pytest.mark.slow
@@ -237,7 +276,10 @@ def test_other_workers_and_a_resumed_run_give_the_same_bytes(
     result: tuple[list[Question], Counts, StageContext], graph: Graph, tmp_path: Path
 ) -> None:
     context = _prepare(tmp_path, graph, workers=2)
-    for name in ("parts/rejected", "parts/accepted"):  # what a run that was killed after one batch had finished
+    for name in (
+        "parts/rejected",
+        "parts/accepted",
+    ):  # what a run that was killed after one batch had finished
         done = result[2].directory.child(name)
         first = done.names()[0]
         context.directory.child(name).write_bytes(first, done.read_bytes(first))
@@ -258,8 +300,10 @@ def test_a_models_wording_passes_the_same_checks_or_is_rejected_with_its_text(
         seen.append(plain)
         text = f"Please tell: {plain}" if len(seen) % 2 else "Which one is it?"
         message = {"role": "assistant", "content": json.dumps({"question": text})}
-        return Response(json.dumps({"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}),
-                        content_type="application/json")
+        return Response(
+            json.dumps({"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}),
+            content_type="application/json",
+        )
 
     httpserver.expect_request("/v1/chat/completions").respond_with_handler(reply)
     llm = {"base_url": httpserver.url_for("/v1"), "model": "m", "requests_per_minute": 1e6}
@@ -267,7 +311,9 @@ def test_a_models_wording_passes_the_same_checks_or_is_rejected_with_its_text(
     questions, counts, context = _run(tmp_path, small, writer="llm", max_questions=20, llm=llm)
     assert 0 < len(questions) <= 10
     assert all(one.text.startswith("Please tell: ") for one in questions)
-    rows = [json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()]
+    rows = [
+        json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()
+    ]
     assert sum(row["text"] == "Which one is it?" for row in rows) == 10
     assert counts["reasons"]["writer"] == 10
     again, _, _ = _run(tmp_path, small, writer="llm", max_questions=20, llm=llm)
@@ -280,17 +326,26 @@ def test_what_a_model_knows_by_heart_is_not_asked(
     graph: Graph, tmp_path: Path, httpserver: HTTPServer, ray_up: None
 ) -> None:
     """A model that answers every question about a mode of inheritance, and no other."""
+
     def reply(request: Request) -> Response:
         asked = json.loads(request.data)["messages"][0]["content"]
-        text = "Answer: Autosomal dominant inheritance" if "mode of inheritance" in asked else "Answer: unknown"
+        text = (
+            "Answer: Autosomal dominant inheritance"
+            if "mode of inheritance" in asked
+            else "Answer: unknown"
+        )
         message = {"role": "assistant", "content": text}
-        return Response(json.dumps({"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}),
-                        content_type="application/json")
+        return Response(
+            json.dumps({"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}),
+            content_type="application/json",
+        )
 
     httpserver.expect_request("/v1/chat/completions").respond_with_handler(reply)
     endpoint = {"base_url": httpserver.url_for("/v1"), "model": "m", "requests_per_minute": 1e6}
     small = replace(graph, seed_graphs=dict(list(graph.seed_graphs.items())[:40]))
-    questions, counts, _ = _run(tmp_path, small, closed_book=endpoint, max_hops=2, paradigms=["lookup", "multi_hop"])
+    questions, counts, _ = _run(
+        tmp_path, small, closed_book=endpoint, max_hops=2, paradigms=["lookup", "multi_hop"]
+    )
     assert questions
     assert counts["reasons"]["not_closed_book"] > 0
     assert all(one.verification.not_closed_book for one in questions)

@@ -13,15 +13,42 @@ from medr_ray.retrieval.journals import JournalRanks
 from medr_ray.retrieval.retractions import retracted_ids
 
 ARTICLE, REVIEW, TRIAL, META, GUIDELINE = "D016428", "D016454", "D016449", "D017418", "D017065"
-CASE, LETTER, PREPRINT, HISTORICAL, COHORT = "D002363", "D016422", "D000076942", "D016456", "D064888"
+CASE, LETTER, PREPRINT, HISTORICAL, COHORT = (
+    "D002363",
+    "D016422",
+    "D000076942",
+    "D016456",
+    "D064888",
+)
 RETRACTED = "D016441"
-ALL = (ARTICLE, REVIEW, TRIAL, META, GUIDELINE, CASE, LETTER, PREPRINT, HISTORICAL, COHORT, RETRACTED)
-TABLE = ("Rank;Title;Issn;SJR\n1;Best Journal;11111111, 1111111X;24,9\n2;\"Good; Journal\";22222222;2,0\n"
-         "3;Plain Journal;33333333;0,5\n4;Last Journal;44444444;0,1\n5;New Journal;55555555;\n")
+ALL = (
+    ARTICLE,
+    REVIEW,
+    TRIAL,
+    META,
+    GUIDELINE,
+    CASE,
+    LETTER,
+    PREPRINT,
+    HISTORICAL,
+    COHORT,
+    RETRACTED,
+)
+TABLE = (
+    'Rank;Title;Issn;SJR\n1;Best Journal;11111111, 1111111X;24,9\n2;"Good; Journal";22222222;2,0\n'
+    "3;Plain Journal;33333333;0,5\n4;Last Journal;44444444;0,1\n5;New Journal;55555555;\n"
+)
 
 
-def paper(*types: str, year: int | None = 2000, journal: str = "", issn: str = "", source: str = "pubmed",
-          evidence: str = "", retracted: bool = False) -> Document:
+def paper(
+    *types: str,
+    year: int | None = 2000,
+    journal: str = "",
+    issn: str = "",
+    source: str = "pubmed",
+    evidence: str = "",
+    retracted: bool = False,
+) -> Document:
     return Document("PMID:1", source, "", "", year, types, retracted, journal, issn, evidence)
 
 
@@ -31,21 +58,35 @@ def journals(tmp_path: Path) -> JournalRanks:
     return JournalRanks.load(str(tmp_path / "ranks.csv"))
 
 
-@pytest.mark.parametrize(("document", "kind"), [
-    (paper(GUIDELINE, ARTICLE), "guideline"), (paper(META, REVIEW), "systematic_review"),
-    (paper(TRIAL, LETTER), "randomised_trial"), (paper(COHORT), "observational"), (paper(REVIEW, ARTICLE), "review"),
-    (paper(ARTICLE), "article"), (paper(), "article"), (paper(CASE, ARTICLE), "case_report"),
-    (paper(LETTER, REVIEW), "opinion"), (paper(PREPRINT), "preprint"), (paper(source="hpo"), "record"),
-    (paper(source="trials", evidence="registration"), "registration"), (paper(source="fda_labels"), "label"),
-    (paper(source="livertox"), "monograph"), (paper(source="fda_approvals"), "record"),
-])
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        (paper(GUIDELINE, ARTICLE), "guideline"),
+        (paper(META, REVIEW), "systematic_review"),
+        (paper(TRIAL, LETTER), "randomised_trial"),
+        (paper(COHORT), "observational"),
+        (paper(REVIEW, ARTICLE), "review"),
+        (paper(ARTICLE), "article"),
+        (paper(), "article"),
+        (paper(CASE, ARTICLE), "case_report"),
+        (paper(LETTER, REVIEW), "opinion"),
+        (paper(PREPRINT), "preprint"),
+        (paper(source="hpo"), "record"),
+        (paper(source="trials", evidence="registration"), "registration"),
+        (paper(source="fda_labels"), "label"),
+        (paper(source="livertox"), "monograph"),
+        (paper(source="fda_approvals"), "record"),
+    ],
+)
 def test_kinds_of_evidence(document: Document, kind: str) -> None:
     assert kind_of(document) == kind
     assert kind in KINDS
 
 
 def test_without_ranks_and_recency_authority_is_the_level() -> None:
-    for types in itertools.chain.from_iterable(itertools.combinations(ALL, count) for count in range(4)):
+    for types in itertools.chain.from_iterable(
+        itertools.combinations(ALL, count) for count in range(4)
+    ):
         document = paper(*types)
         assert Appraiser().appraise(document).level == authority("pubmed", types, False)
     assert Appraiser().appraise(paper(source="hpo")).level == authority("hpo", (), False) == 0.95
@@ -54,13 +95,19 @@ def test_without_ranks_and_recency_authority_is_the_level() -> None:
 def test_a_guideline_says_what_its_status_adds() -> None:
     judged = Appraiser().appraise(paper(GUIDELINE, REVIEW))
     assert [(one.name, one.contribution) for one in judged.factors] == [
-        ("evidence", pytest.approx(0.4)), ("guideline", pytest.approx(0.6))]
+        ("evidence", pytest.approx(0.4)),
+        ("guideline", pytest.approx(0.6)),
+    ]
 
 
-def test_a_better_journal_counts_for_more_and_an_unknown_one_for_nothing(journals: JournalRanks) -> None:
+def test_a_better_journal_counts_for_more_and_an_unknown_one_for_nothing(
+    journals: JournalRanks,
+) -> None:
     judge = Appraiser(journals, journal_weight=0.2)
-    levels = [judge.appraise(paper(TRIAL, issn=issn)).level
-              for issn in ("1111-111X", "2222-2222", "9999-9999", "4444-4444", "5555-5555")]
+    levels = [
+        judge.appraise(paper(TRIAL, issn=issn)).level
+        for issn in ("1111-111X", "2222-2222", "9999-9999", "4444-4444", "5555-5555")
+    ]
     assert levels == pytest.approx([0.85, 0.80, 0.80, 0.70, 0.80])
     assert judge.appraise(paper(TRIAL, journal="The Best Journal")).level == pytest.approx(0.80)
     assert judge.appraise(paper(TRIAL, journal="BEST JOURNAL.")).level == pytest.approx(0.85)
@@ -68,13 +115,21 @@ def test_a_better_journal_counts_for_more_and_an_unknown_one_for_nothing(journal
 
 def test_what_is_old_counts_for_less_by_its_half_life() -> None:
     judge = Appraiser(recency_weight=0.2, half_life=10, now=2020)
-    levels = {year: judge.appraise(paper(TRIAL, year=year)).level for year in (2020, 2010, 1900, None, 2024)}
-    assert levels == pytest.approx({2020: 0.9, 2010: 0.8, 1900: 0.7, None: 0.8, 2024: 0.9}, abs=1e-3)
+    levels = {
+        year: judge.appraise(paper(TRIAL, year=year)).level
+        for year in (2020, 2010, 1900, None, 2024)
+    }
+    assert levels == pytest.approx(
+        {2020: 0.9, 2010: 0.8, 1900: 0.7, None: 0.8, 2024: 0.9}, abs=1e-3
+    )
 
 
 def test_what_is_retracted_has_none_however_new_and_well_placed(journals: JournalRanks) -> None:
     judge = Appraiser(journals, 0.3, 0.3, 10, 2020)
-    for document in (paper(GUIDELINE, RETRACTED, year=2020, issn="11111111"), paper(TRIAL, retracted=True, year=2020)):
+    for document in (
+        paper(GUIDELINE, RETRACTED, year=2020, issn="11111111"),
+        paper(TRIAL, retracted=True, year=2020),
+    ):
         judged = judge.appraise(document)
         assert judged.level == 0.0
         assert judged.factors[-1].name == "retraction"
@@ -82,7 +137,9 @@ def test_what_is_retracted_has_none_however_new_and_well_placed(journals: Journa
 
 def test_the_factors_add_up_within_bounds(journals: JournalRanks) -> None:
     judge = Appraiser(journals, 0.5, 0.5, 5, 2020)
-    for types, year, issn in itertools.product((*((one,) for one in ALL), ()), (1980, 2020), ("11111111", "44444444")):
+    for types, year, issn in itertools.product(
+        (*((one,) for one in ALL), ()), (1980, 2020), ("11111111", "44444444")
+    ):
         judged = judge.appraise(paper(*types, year=year, issn=issn))
         assert 0.0 <= judged.level <= 1.0
         assert sum(one.contribution for one in judged.factors) == pytest.approx(judged.level)

@@ -1,4 +1,5 @@
-"""The index stage through Ray: made, kept, refreshed; a later run finds what one from nothing finds."""
+"""The index stage through Ray: made, kept, refreshed; a later run finds what one from nothing
+finds."""
 
 import json
 from collections.abc import Sequence
@@ -16,18 +17,51 @@ from medr_ray.retrieval.retriever import Hit, Retriever
 from medr_ray.retrieval.stage import INDEX
 
 ARTICLE = (Term("D016428", "Journal Article"),)
-QUERIES = ("losartan in Marfan syndrome", "aortic root", "children", "paper 1999", "trial of atenolol")
+QUERIES = (
+    "losartan in Marfan syndrome",
+    "aortic root",
+    "children",
+    "paper 1999",
+    "trial of atenolol",
+)
 
 
 def citation(position: int, abstract: str = "") -> Citation:
-    text = abstract or f"Losartan was given to {position % 7} children with Marfan syndrome, paper {position}."
-    return Citation(str(position), 1, f"Aortic root {position % 11}", text, (), "J", "1234-5678", 2001, "eng", ARTICLE,
-                    (), (), (), (), False, (), "f", position)
+    text = (
+        abstract
+        or f"Losartan was given to {position % 7} children with Marfan syndrome, paper {position}."
+    )
+    return Citation(
+        str(position),
+        1,
+        f"Aortic root {position % 11}",
+        text,
+        (),
+        "J",
+        "1234-5678",
+        2001,
+        "eng",
+        ARTICLE,
+        (),
+        (),
+        (),
+        (),
+        False,
+        (),
+        "f",
+        position,
+    )
 
 
 def study(number: int) -> dict[str, Any]:
-    return {"protocolSection": {"identificationModule": {
-        "nctId": f"NCT{number:08d}", "briefTitle": f"Trial {number} of atenolol"}}}
+    return {
+        "protocolSection": {
+            "identificationModule": {
+                "nctId": f"NCT{number:08d}",
+                "briefTitle": f"Trial {number} of atenolol",
+            }
+        }
+    }
 
 
 class Work:
@@ -36,9 +70,16 @@ class Work:
     def __init__(self, root: Path) -> None:
         self.root, self.run = root, RunDirectory(str(root / "run"))
         self.studies = root / "studies.jsonl"
-        self.config = PipelineConfig.model_validate({
-            "run": {"root": str(root)}, "retrieval": {"mode": "text"}, "index": {
-                "embed": "none", "sources": ["pubmed", {"source": "trials", "paths": [str(self.studies)]}]}})
+        self.config = PipelineConfig.model_validate(
+            {
+                "run": {"root": str(root)},
+                "retrieval": {"mode": "text"},
+                "index": {
+                    "embed": "none",
+                    "sources": ["pubmed", {"source": "trials", "paths": [str(self.studies)]}],
+                },
+            }
+        )
 
     def corpus(self, **files: Sequence[Citation]) -> None:
         corpus = self.run.stage("corpus")
@@ -48,17 +89,23 @@ class Work:
             corpus.write_records(f"citations/{name}.parquet", Citation, citations)
 
     def trials(self, *lines: dict[str, Any] | str) -> None:
-        self.studies.write_text("".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in lines))
+        self.studies.write_text(
+            "".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in lines)
+        )
 
     def make(self, config: PipelineConfig | None = None) -> dict[str, Any]:
         config = config or self.config
         context = StageContext(config, self.run, self.run.stage("index"), Console(quiet=True))
-        mark = fingerprint(INDEX, config, {"corpus": str(self.run.stage("corpus").names("citations"))})
+        mark = fingerprint(
+            INDEX, config, {"corpus": str(self.run.stage("corpus").names("citations"))}
+        )
         counts: dict[str, Any] = run_stage(INDEX, context, mark, {"corpus": "f"})["counts"]
         return counts
 
     def found(self) -> list[Hit]:
-        retriever = Retriever.open(self.run.stage("index"), self.config.retrieval, self.config.models)
+        retriever = Retriever.open(
+            self.run.stage("index"), self.config.retrieval, self.config.models
+        )
         return [hit for query in QUERIES for hit in retriever.medical_search(query, results=30)]
 
 
@@ -125,8 +172,11 @@ def test_a_source_that_is_no_longer_wanted_is_gone(ray_local: None, tmp_path: Pa
 @pytest.mark.slow
 def test_an_empty_corpus_is_an_error_that_says_so(ray_local: None, tmp_path: Path) -> None:
     work = Work(tmp_path)
-    config = work.config.model_copy(update={"index": work.config.index.model_copy(
-        update={"sources": work.config.index.sources[:1]})})
+    config = work.config.model_copy(
+        update={
+            "index": work.config.index.model_copy(update={"sources": work.config.index.sources[:1]})
+        }
+    )
     with pytest.raises(DataError, match=r"index\.sources"):
         work.make(config)
 

@@ -1,4 +1,5 @@
-"""Foreign files in parts: the same parts for the same documents, wherever else in the file something changed."""
+"""Foreign files in parts: the same parts for the same documents, wherever else in the file
+something changed."""
 
 import json
 import random
@@ -55,8 +56,11 @@ def test_of_records_with_one_id_the_last_counts_and_the_others_are_listed(tmp_pa
     texts = [one.text for one in intake.read_part(directory, batch.part(0))]
     assert "Drug 1 (LiverTox)\nHepatotoxicity: Second." in texts
     (line,) = directory.read_bytes(f"{intake.FOLDER}/{batch.name}.jsonl").decode().splitlines()
-    assert json.loads(line) == {"file": str(tmp_path / "pages.jsonl"), "where": "LIVERTOX:Drug_1",
-                                "reason": "a later record has the same id"}
+    assert json.loads(line) == {
+        "file": str(tmp_path / "pages.jsonl"),
+        "where": "LIVERTOX:Drug_1",
+        "reason": "a later record has the same id",
+    }
 
 
 def test_files_are_found_by_pattern_and_each_read_alone(tmp_path: Path) -> None:
@@ -64,7 +68,9 @@ def test_files_are_found_by_pattern_and_each_read_alone(tmp_path: Path) -> None:
         write(tmp_path / name, [page(1)])
     found = intake.batches([DocumentSource(source="livertox", paths=(f"{tmp_path}/*.jsonl",))])
     assert [one.name for one in found] == ["livertox-000", "livertox-001"]
-    together = intake.batches([DocumentSource(source="fda_approvals", paths=(f"{tmp_path}/*.jsonl",))])
+    together = intake.batches(
+        [DocumentSource(source="fda_approvals", paths=(f"{tmp_path}/*.jsonl",))]
+    )
     assert [len(one.uris) for one in together] == [2]
 
 

@@ -15,7 +15,14 @@ from medr_ray.retrieval.ranking import (
 )
 from medr_ray.retrieval.snippets import Wanted
 
-GUIDELINE, META, TRIAL, CASE, LETTER, ARTICLE = "D017065", "D017418", "D016449", "D002363", "D016422", "D016428"
+GUIDELINE, META, TRIAL, CASE, LETTER, ARTICLE = (
+    "D017065",
+    "D017418",
+    "D016449",
+    "D002363",
+    "D016422",
+    "D016428",
+)
 
 
 def document(key: str, text: str = "", title: str = "") -> Document:
@@ -23,7 +30,10 @@ def document(key: str, text: str = "", title: str = "") -> Document:
 
 
 def test_evidence_levels_keep_their_order() -> None:
-    levels = [authority("pubmed", [kind, ARTICLE], False) for kind in (GUIDELINE, META, TRIAL, CASE, LETTER)]
+    levels = [
+        authority("pubmed", [kind, ARTICLE], False)
+        for kind in (GUIDELINE, META, TRIAL, CASE, LETTER)
+    ]
     assert levels == sorted(levels, reverse=True)
     assert len(set(levels)) == 5
     assert authority("hpo", [], False) > authority("pubmed", [META], False)
@@ -47,13 +57,18 @@ def test_one_sentence_that_answers_beats_scattered_words() -> None:
     answers = document("A", "The gene of Foo is FBN1.\nOther things.")
     scattered = document("B", "A gene was sought.\nFoo occurs.\nFBN1 is long.")
     wanted = Wanted({"gene": 1.0, "foo": 3.0, "fbn1": 6.0}, {})
-    first, second = lexical_relevance(wanted, [Candidate(one, 5.0, None, 0) for one in (answers, scattered)])
+    first, second = lexical_relevance(
+        wanted, [Candidate(one, 5.0, None, 0) for one in (answers, scattered)]
+    )
     assert first > second
 
 
 def test_agreement_of_words_and_vectors_comes_first() -> None:
-    both, text, vector = (Candidate(document("A"), 9.0, 0.9, 0), Candidate(document("B"), 8.0, 0.1, 0),
-                          Candidate(document("C"), 0.0, 0.8, 0))
+    both, text, vector = (
+        Candidate(document("A"), 9.0, 0.9, 0),
+        Candidate(document("B"), 8.0, 0.1, 0),
+        Candidate(document("C"), 0.0, 0.8, 0),
+    )
     scores = [one.total for one in semantic_relevance(Wanted({}, {}), [vector, text, both])]
     assert scores[2] > max(scores[0], scores[1])
 
@@ -74,11 +89,15 @@ def test_vector_mode_ranks_by_meaning_alone() -> None:
 
 def test_a_cosine_means_the_same_whatever_else_was_found() -> None:
     encoder = Calibration(unrelated=0.6)
-    assert [encoder.relevance(one) for one in (0.3, 0.6, 0.8, 1.0)] == pytest.approx([0.0, 0.0, 0.5, 1.0])
+    assert [encoder.relevance(one) for one in (0.3, 0.6, 0.8, 1.0)] == pytest.approx(
+        [0.0, 0.0, 0.5, 1.0]
+    )
 
 
 def test_the_longest_named_title_comes_first_whatever_the_scores() -> None:
-    long, short, none = (Candidate(document(key), 0.0, None, words) for key, words in (("C", 4), ("B", 2), ("A", 0)))
+    long, short, none = (
+        Candidate(document(key), 0.0, None, words) for key, words in (("C", 4), ("B", 2), ("A", 0))
+    )
     assert order([none, short, long], [1.0, 0.5, 0.1], [1.0, 0.2, 0.9]) == [2, 1, 0]
 
 

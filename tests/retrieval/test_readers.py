@@ -19,58 +19,103 @@ from medr_ray.retrieval.readers.trials import from_study
 
 def read(source: str, *paths: Path) -> tuple[dict[str, Document], Aside]:
     aside = Aside()
-    return {one.document_id: one for one in READERS[source]([str(one) for one in paths], aside)}, aside
+    return {
+        one.document_id: one for one in READERS[source]([str(one) for one in paths], aside)
+    }, aside
 
 
 def write_lines(path: Path, *rows: Any) -> Path:
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
+    )
     return path
 
 
 def study(nct_id: str = "NCT00000001", **design: Any) -> dict[str, Any]:
-    return {"protocolSection": {
-        "identificationModule": {"nctId": nct_id, "briefTitle": "Losartan in\nMarfan syndrome"},
-        "statusModule": {"lastUpdatePostDateStruct": {"date": "2019-05-02"}},
-        "designModule": {"studyType": "INTERVENTIONAL", "phases": ["NA"], **design},
-        "referencesModule": {"references": [{"pmid": "19339721"}, {"citation": "a book"}]},
-    }}
+    return {
+        "protocolSection": {
+            "identificationModule": {"nctId": nct_id, "briefTitle": "Losartan in\nMarfan syndrome"},
+            "statusModule": {"lastUpdatePostDateStruct": {"date": "2019-05-02"}},
+            "designModule": {"studyType": "INTERVENTIONAL", "phases": ["NA"], **design},
+            "referencesModule": {"references": [{"pmid": "19339721"}, {"citation": "a book"}]},
+        }
+    }
 
 
-MEASURED = {"outcomeMeasuresModule": {"outcomeMeasures": [{
-    "type": "PRIMARY", "title": "Aortic root z score", "timeFrame": "3 years", "unitOfMeasure": "z score per year",
-    "groups": [{"id": "OG000", "title": "Atenolol"}, {"id": "OG001", "title": "Losartan"}],
-    "classes": [{"categories": [{"measurements": [
-        {"groupId": "OG000", "value": "-0.139", "spread": "0.013"}, {"groupId": "OG001", "value": "-0.107"}]}]}],
-    "analyses": [{"pValue": "0.08"}]}]}}
+MEASURED = {
+    "outcomeMeasuresModule": {
+        "outcomeMeasures": [
+            {
+                "type": "PRIMARY",
+                "title": "Aortic root z score",
+                "timeFrame": "3 years",
+                "unitOfMeasure": "z score per year",
+                "groups": [
+                    {"id": "OG000", "title": "Atenolol"},
+                    {"id": "OG001", "title": "Losartan"},
+                ],
+                "classes": [
+                    {
+                        "categories": [
+                            {
+                                "measurements": [
+                                    {"groupId": "OG000", "value": "-0.139", "spread": "0.013"},
+                                    {"groupId": "OG001", "value": "-0.107"},
+                                ]
+                            }
+                        ]
+                    }
+                ],
+                "analyses": [{"pValue": "0.08"}],
+            }
+        ]
+    }
+}
 
 
 def test_a_study_without_results_is_a_registration() -> None:
     document = from_study(study())
     assert (document.document_id, document.year, document.title) == (
-        "NCT:NCT00000001", 2019, "Losartan in Marfan syndrome")
+        "NCT:NCT00000001",
+        2019,
+        "Losartan in Marfan syndrome",
+    )
     assert kind_of(document) == "registration"
     assert document.references == ("PMID:19339721",)
     assert document.url == "https://clinicaltrials.gov/study/NCT00000001"
     assert "Design: interventional\n" in f"{document.text}\n"  # phase NA is none
 
 
-@pytest.mark.parametrize(("design", "kind"), [
-    ({"designInfo": {"allocation": "RANDOMIZED"}}, "randomised_trial"),
-    ({"designInfo": {"allocation": "NON_RANDOMIZED"}}, "trial"),
-    ({"studyType": "OBSERVATIONAL"}, "observational"),
-])
+@pytest.mark.parametrize(
+    ("design", "kind"),
+    [
+        ({"designInfo": {"allocation": "RANDOMIZED"}}, "randomised_trial"),
+        ({"designInfo": {"allocation": "NON_RANDOMIZED"}}, "trial"),
+        ({"studyType": "OBSERVATIONAL"}, "observational"),
+    ],
+)
 def test_results_make_a_study_evidence_of_its_design(design: dict[str, Any], kind: str) -> None:
     document = from_study({**study(**design), "hasResults": True, "resultsSection": MEASURED})
     assert kind_of(document) == kind
     assert document.text.endswith(
         "\nResult, primary outcome: Aortic root z score (3 years), in z score per year: Atenolol -0.139 (± 0.013); "
-        "Losartan -0.107; p 0.08")
+        "Losartan -0.107; p 0.08"
+    )
 
 
 def test_a_bad_record_is_named_and_hides_no_other(tmp_path: Path) -> None:
     nested = "[" * 100_000
-    path = write_lines(tmp_path / "studies.jsonl", study(), "{broken", "[1]", study("NCT1"), "", nested,
-                       study("NCT00000003", designInfo={"allocation": "\ud800"}), study("NCT00000002"))
+    path = write_lines(
+        tmp_path / "studies.jsonl",
+        study(),
+        "{broken",
+        "[1]",
+        study("NCT1"),
+        "",
+        nested,
+        study("NCT00000003", designInfo={"allocation": "\ud800"}),
+        study("NCT00000002"),
+    )
     found, aside = read("trials", path)
     assert list(found) == ["NCT:NCT00000001", "NCT:NCT00000002"]
     assert [one.where for one in aside] == ["line 2", "line 3", "line 4", "line 6", "line 7"]
@@ -88,32 +133,70 @@ def test_a_file_that_breaks_off_gives_what_came_before(tmp_path: Path) -> None:
 
 
 def test_sections_of_a_label_are_lines_with_the_boxed_warning_first() -> None:
-    document = from_label({
-        "set_id": "s1", "effective_time": "20190703", "adverse_reactions": ["Nausea."],
-        "boxed_warning": ["WARNING: FETAL\nTOXICITY"], "indications_and_usage_table": ["<table>"],
-        "zinc": ["Not in the rule."], "openfda": {
-            "brand_name": ["Cozaar"], "generic_name": ["losartan"], "application_number": ["NDA020386"]}})
+    document = from_label(
+        {
+            "set_id": "s1",
+            "effective_time": "20190703",
+            "adverse_reactions": ["Nausea."],
+            "boxed_warning": ["WARNING: FETAL\nTOXICITY"],
+            "indications_and_usage_table": ["<table>"],
+            "zinc": ["Not in the rule."],
+            "openfda": {
+                "brand_name": ["Cozaar"],
+                "generic_name": ["losartan"],
+                "application_number": ["NDA020386"],
+            },
+        }
+    )
     assert document.text.split("\n") == [
-        "Cozaar (losartan): drug label", "Brand name: Cozaar", "Generic name: losartan", "Application: NDA020386",
-        "Boxed warning: WARNING: FETAL TOXICITY", "Adverse reactions: Nausea.", "Zinc: Not in the rule."]
-    assert (document.year, document.references, kind_of(document)) == (2019, ("FDA:NDA020386",), "label")
+        "Cozaar (losartan): drug label",
+        "Brand name: Cozaar",
+        "Generic name: losartan",
+        "Application: NDA020386",
+        "Boxed warning: WARNING: FETAL TOXICITY",
+        "Adverse reactions: Nausea.",
+        "Zinc: Not in the rule.",
+    ]
+    assert (document.year, document.references, kind_of(document)) == (
+        2019,
+        ("FDA:NDA020386",),
+        "label",
+    )
 
 
-@pytest.mark.parametrize(("label", "reason"), [
-    ({"set_id": "s", "title": "T", "document_type": "PRESCRIPTION ANIMAL DRUG LABEL", "warnings": ["w"]}, "animal"),
-    ({"set_id": "s", "title": "T"}, "section"),
-    ({"set_id": "s", "warnings": ["w"]}, "name"),
-    ({"title": "T", "warnings": ["w"]}, "set_id"),
-])
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        (
+            {
+                "set_id": "s",
+                "title": "T",
+                "document_type": "PRESCRIPTION ANIMAL DRUG LABEL",
+                "warnings": ["w"],
+            },
+            "animal",
+        ),
+        ({"set_id": "s", "title": "T"}, "section"),
+        ({"set_id": "s", "warnings": ["w"]}, "name"),
+        ({"title": "T", "warnings": ["w"]}, "set_id"),
+    ],
+)
 def test_what_is_no_label_for_people_is_refused(label: dict[str, Any], reason: str) -> None:
     with pytest.raises(DataError, match=reason):
         from_label(label)
 
 
 def test_a_monograph_keeps_its_citations_and_drops_the_page_around_it(tmp_path: Path) -> None:
-    page = {"drug": "Calcium Channel Blockers", "pmids": ["1", "2", "1"], "sections": {
-        "intro": "NCBI Bookshelf.", "Calcium Channel Blockers": "Last Update: January 4, 2016.",
-        "Hepatotoxicity": "ALT rises\nin 6%.", "ANNOTATED BIBLIOGRAPHY": "Zimmerman HJ."}}
+    page = {
+        "drug": "Calcium Channel Blockers",
+        "pmids": ["1", "2", "1"],
+        "sections": {
+            "intro": "NCBI Bookshelf.",
+            "Calcium Channel Blockers": "Last Update: January 4, 2016.",
+            "Hepatotoxicity": "ALT rises\nin 6%.",
+            "ANNOTATED BIBLIOGRAPHY": "Zimmerman HJ.",
+        },
+    }
     refused = {"drug": "Statins", "sections": {"Access denied": "Your access was blocked."}}
     found, aside = read("livertox", write_lines(tmp_path / "pages.jsonl", page, refused))
     document = found["LIVERTOX:Calcium_Channel_Blockers"]
@@ -125,16 +208,16 @@ def test_a_monograph_keeps_its_citations_and_drops_the_page_around_it(tmp_path: 
 DRUGS = {
     "Applications.txt": "ApplNo\tApplType\tApplPublicNotes\tSponsorName\n020386\tNDA\t\tMERCK\n000001\tNDA\t\tX\n",
     "Products.txt": "ApplNo\tProductNo\tForm\tStrength\tReferenceDrug\tDrugName\tActiveIngredient\tReferenceStandard\n"
-                    "020386\t001\tTABLET;ORAL\t25MG\t1\tCOZAAR\tLOSARTAN POTASSIUM\t0\n020386\t002\ttoo short\n"
-                    "x\t1\t\t\t\t\t\t\n",
+    "020386\t001\tTABLET;ORAL\t25MG\t1\tCOZAAR\tLOSARTAN POTASSIUM\t0\n020386\t002\ttoo short\n"
+    "x\t1\t\t\t\t\t\t\n",
     "MarketingStatus.txt": "MarketingStatusID\tApplNo\tProductNo\n1\t020386\t001\n",
     "MarketingStatus_Lookup.txt": "MarketingStatusID\tMarketingStatusDescription\n1\tPrescription\n",
     "SubmissionClass_Lookup.txt": "SubmissionClassCodeID\tSubmissionClassCode\tSubmissionClassCodeDescription\n"
-                                  "7\tN\tType 1 - New Molecular Entity\n2\tEFFICACY\tEfficacy\n",
+    "7\tN\tType 1 - New Molecular Entity\n2\tEFFICACY\tEfficacy\n",
     "Submissions.txt": "ApplNo\tSubmissionClassCodeID\tSubmissionType\tSubmissionNo\tSubmissionStatus\t"
-                       "SubmissionStatusDate\tSubmissionsPublicNotes\tReviewPriority\n"
-                       "020386\t2\tSUPPL\t32\tAP\t2005-10-18 00:00:00\t\t\n"
-                       "020386\t7\tORIG\t1\tAP\t1995-04-14 00:00:00\tcaf\xe9\tPRIORITY\n",
+    "SubmissionStatusDate\tSubmissionsPublicNotes\tReviewPriority\n"
+    "020386\t2\tSUPPL\t32\tAP\t2005-10-18 00:00:00\t\t\n"
+    "020386\t7\tORIG\t1\tAP\t1995-04-14 00:00:00\tcaf\xe9\tPRIORITY\n",
 }
 
 
@@ -145,9 +228,11 @@ def approvals(folder: Path) -> list[Path]:
     (folder / "patent.txt").write_text(
         "Appl_Type~Appl_No~Product_No~Patent_No~Patent_Expire_Date_Text~Drug_Substance_Flag~Drug_Product_Flag~"
         "Patent_Use_Code~Delist_Flag~Submission_Date\nN~020386~001~5138069~Aug 11, 2009~Y~~U-3~~\n"
-        "N~020386~001~1~someday~~~~~\nA~077777~001~9~Jan 1, 2030~~Y~~~\n")
+        "N~020386~001~1~someday~~~~~\nA~077777~001~9~Jan 1, 2030~~Y~~~\n"
+    )
     (folder / "exclusivity.txt").write_text(
-        "Appl_Type~Appl_No~Product_No~Exclusivity_Code~Exclusivity_Date\nN~020386~001~PED~Feb 11, 2010\n")
+        "Appl_Type~Appl_No~Product_No~Exclusivity_Code~Exclusivity_Date\nN~020386~001~PED~Feb 11, 2010\n"
+    )
     return [folder / "drugs.zip", folder / "patent.txt", folder / "exclusivity.txt"]
 
 
@@ -155,17 +240,23 @@ def test_an_application_is_told_from_all_its_files(tmp_path: Path) -> None:
     found, aside = read("fda_approvals", *approvals(tmp_path))
     document = found["FDA:NDA020386"]
     assert document.text.split("\n") == [
-        "COZAAR (LOSARTAN POTASSIUM): FDA approval NDA020386", "Sponsor: MERCK",
+        "COZAAR (LOSARTAN POTASSIUM): FDA approval NDA020386",
+        "Sponsor: MERCK",
         "Approval: NDA approved on 1995-04-14, Type 1 - New Molecular Entity, café, priority review",
-        "Products: 001 COZAAR, tablet, oral, 25MG, prescription", "Supplements: 2005-10-18 Efficacy",
+        "Products: 001 COZAAR, tablet, oral, 25MG, prescription",
+        "Supplements: 2005-10-18 Efficacy",
         "Patents: product 001 patent 5138069 expires 2009-08-11, drug substance, use U-3",
-        "Exclusivity: product 001 PED until 2010-02-11"]
+        "Exclusivity: product 001 PED until 2010-02-11",
+    ]
     assert (document.year, kind_of(document)) == (2005, "record")
     assert document.url.endswith("ApplNo=020386")
     assert "patent 9 expires 2030-01-01" in found["FDA:ANDA077777"].text  # newer than the zip
     assert [(Path(one.file).name, one.where) for one in aside] == [
-        ("Products.txt", "line 3"), ("Products.txt", "line 4"), ("patent.txt", "line 3"),
-        (", ".join(Path(one.file).name for one in aside[-1:]), "application 000001")]
+        ("Products.txt", "line 3"),
+        ("Products.txt", "line 4"),
+        ("patent.txt", "line 3"),
+        (", ".join(Path(one.file).name for one in aside[-1:]), "application 000001"),
+    ]
 
 
 def test_a_file_of_another_kind_is_set_aside_whole(tmp_path: Path) -> None:
@@ -186,6 +277,8 @@ def test_real_files_give_what_they_hold(shared_data: Path) -> None:
     monographs, aside = read("livertox", fda / "livertox_pages.jsonl.gz")
     assert (len(monographs), len(aside)) == (910, 185)
     assert all(one.year and kind_of(one) in LEVELS for one in monographs.values())
-    products, aside = read("fda_approvals", fda / "drugsatfda.zip", fda / "patent.txt.gz", fda / "exclusivity.txt.gz")
+    products, aside = read(
+        "fda_approvals", fda / "drugsatfda.zip", fda / "patent.txt.gz", fda / "exclusivity.txt.gz"
+    )
     assert len(products) > 20_000
     assert Counter(one.reason.partition(" ")[0] for one in aside) == {"neither": 1467, "9": 3}

@@ -15,7 +15,19 @@ from medr_ray.retrieval.index_update import refresh
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.retrieval.word_rarity import common_words, count_words
 
-WORDS = ("aorta", "surgery", "trial", "child", "fever", "gene", "losartan", "seizure", "liver", "cohort", "dose")
+WORDS = (
+    "aorta",
+    "surgery",
+    "trial",
+    "child",
+    "fever",
+    "gene",
+    "losartan",
+    "seizure",
+    "liver",
+    "cohort",
+    "dose",
+)
 QUERIES = ("aorta surgery", "losartan trial child", "liver", "fever seizure gene dose", "cohort")
 
 
@@ -40,12 +52,16 @@ class Corpus:
     def refresh(self, directory: Directory, config: IndexConfig | None = None) -> int:
         written = refresh(directory, list(self.parts), self.read, config or IndexConfig(), 8)
         documents = [one for part in self.parts.values() for one in part]
-        directory.write_table(index.COMMON_WORDS, common_words([count_words(documents)], len(documents)))
+        directory.write_table(
+            index.COMMON_WORDS, common_words([count_words(documents)], len(documents))
+        )
         return written
 
 
 def paper(number: int, edition: int) -> Document:
-    chance = random.Random(f"{number}-{edition if number % 10 == 0 else 0}")  # one in ten is revised
+    chance = random.Random(
+        f"{number}-{edition if number % 10 == 0 else 0}"
+    )  # one in ten is revised
     text = " ".join(chance.choices(WORDS, k=chance.randint(4, 30)))
     return Document(f"PMID:{number}", "pubmed", text[:20], text, 2000, (), False, "J")
 
@@ -56,7 +72,9 @@ def vector(document: Document) -> np.ndarray:
 
 
 def found(directory: Directory) -> list[object]:
-    retriever = Retriever.open(directory, RetrievalConfig(mode="text", candidates=40), ModelsConfig())
+    retriever = Retriever.open(
+        directory, RetrievalConfig(mode="text", candidates=40), ModelsConfig()
+    )
     return [hit for query in QUERIES for hit in retriever.medical_search(query, results=40)]
 
 
@@ -80,7 +98,8 @@ def test_changed_added_and_removed_parts_are_merged_in(corpus: Corpus, tmp_path:
     table = index.open_table(directory)
     assert table.count_rows() == 950
     assert sorted(row["document_id"] for row in table.search().limit(2000).to_list()) == sorted(
-        one.document_id for part in corpus.parts.values() for one in part)
+        one.document_id for part in corpus.parts.values() for one in part
+    )
 
 
 def test_a_paper_that_moved_to_another_part_is_there_once(corpus: Corpus, tmp_path: Path) -> None:
@@ -117,7 +136,9 @@ def test_what_a_kill_left_behind_is_finished(
         patched.setattr(index, "make_searchable", killed)
         with pytest.raises(KeyboardInterrupt):
             corpus.refresh(directory)
-    assert corpus.refresh(directory) == 0  # the rows were in already, the full-text index was behind
+    assert (
+        corpus.refresh(directory) == 0
+    )  # the rows were in already, the full-text index was behind
     corpus.refresh(Directory(str(tmp_path / "anew")))
     assert found(directory) == found(Directory(str(tmp_path / "anew")))
 
@@ -125,7 +146,9 @@ def test_what_a_kill_left_behind_is_finished(
 def test_other_settings_of_the_full_text_index_make_it_anew(corpus: Corpus, tmp_path: Path) -> None:
     directory = Directory(str(tmp_path))
     corpus.put("file-0", range(0))
-    corpus.parts["file-0@a"] = [Document("PMID:0", "pubmed", "", "it was then", 2000, (), False, "J")]
+    corpus.parts["file-0@a"] = [
+        Document("PMID:0", "pubmed", "", "it was then", 2000, (), False, "J")
+    ]
     corpus.refresh(directory)
     assert not found_then(directory)
     corpus.refresh(directory, IndexConfig(remove_stop_words=False))
@@ -133,7 +156,9 @@ def test_other_settings_of_the_full_text_index_make_it_anew(corpus: Corpus, tmp_
 
 
 def found_then(directory: Directory) -> list[str]:
-    hits = Retriever.open(directory, RetrievalConfig(mode="text"), ModelsConfig()).search("then", results=50)
+    hits = Retriever.open(directory, RetrievalConfig(mode="text"), ModelsConfig()).search(
+        "then", results=50
+    )
     return [hit.document_id for hit in hits]
 
 

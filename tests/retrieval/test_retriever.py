@@ -18,13 +18,40 @@ from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.retriever import Retriever
 from medr_ray.retrieval.word_rarity import common_words, count_words
 
-GUIDELINE = Document("PMID:1", "pubmed", "Aortic surgery guideline", "Aortic surgery guideline\nSurgery of the aorta "
-                     "in Marfan syndrome is advised above 5.0 cm (p<0.05).", 2020, ("D017065",), False, "J")
-CASE = Document("PMID:2", "pubmed", "Marfan syndrome in a child", "Marfan syndrome in a child\nA child with Marfan "
-                "syndrome had aortic surgery.", 2019, ("D002363",), False, "J")
-RETRACTED = Document("PMID:3", "pubmed", "Aortic surgery cures all", "Aortic surgery cures all\nAortic surgery in "
-                     "Marfan syndrome cures all.", 2018, ("D016449", "D016441"), True, "J")
-HIV = Document("PMID:4", "pubmed", "HIV/AIDS care", "HIV/AIDS care\nCare of HIV/AIDS.", None, (), False, "J")
+GUIDELINE = Document(
+    "PMID:1",
+    "pubmed",
+    "Aortic surgery guideline",
+    "Aortic surgery guideline\nSurgery of the aorta "
+    "in Marfan syndrome is advised above 5.0 cm (p<0.05).",
+    2020,
+    ("D017065",),
+    False,
+    "J",
+)
+CASE = Document(
+    "PMID:2",
+    "pubmed",
+    "Marfan syndrome in a child",
+    "Marfan syndrome in a child\nA child with Marfan syndrome had aortic surgery.",
+    2019,
+    ("D002363",),
+    False,
+    "J",
+)
+RETRACTED = Document(
+    "PMID:3",
+    "pubmed",
+    "Aortic surgery cures all",
+    "Aortic surgery cures all\nAortic surgery in Marfan syndrome cures all.",
+    2018,
+    ("D016449", "D016441"),
+    True,
+    "J",
+)
+HIV = Document(
+    "PMID:4", "pubmed", "HIV/AIDS care", "HIV/AIDS care\nCare of HIV/AIDS.", None, (), False, "J"
+)
 ARTICLES = [GUIDELINE, CASE, RETRACTED, HIV]
 
 
@@ -36,14 +63,19 @@ def build(folder: Path, documents: list[Document], vectors: np.ndarray | None = 
 
 
 def open_retriever(directory: Directory, **settings: object) -> Retriever:
-    return Retriever.open(directory, RetrievalConfig.model_validate({"mode": "text", **settings}), ModelsConfig())
+    return Retriever.open(
+        directory, RetrievalConfig.model_validate({"mode": "text", **settings}), ModelsConfig()
+    )
 
 
 @pytest.fixture(scope="module")
 def records() -> list[Document]:
     """Every fifth disease, and the relatives of Marfan syndrome."""
     diseases = sorted(load_hpo().diseases.values(), key=lambda one: one.entity_id)
-    chosen = {one.entity_id: one for one in [*diseases[::5], *(one for one in diseases if "Marfan" in one.name)]}
+    chosen = {
+        one.entity_id: one
+        for one in [*diseases[::5], *(one for one in diseases if "Marfan" in one.name)]
+    }
     return [from_disease(one) for one in chosen.values() if one.facts]
 
 
@@ -55,23 +87,37 @@ def retriever(records: list[Document], tmp_path_factory: pytest.TempPathFactory)
 def test_the_record_of_the_named_disease_comes_first(retriever: Retriever) -> None:
     hit = retriever.search("Marfan syndrome mode of inheritance")[0]
     assert hit.document_id == "HPO:OMIM:154700"
-    assert hit.snippet.startswith("The mode of inheritance of Marfan syndrome is Autosomal dominant inheritance.")
+    assert hit.snippet.startswith(
+        "The mode of inheritance of Marfan syndrome is Autosomal dominant inheritance."
+    )
 
 
 @pytest.mark.parametrize("method", ["search", "medical_search"])
-def test_facts_are_found_where_they_are_stated(retriever: Retriever, records: list[Document], method: str) -> None:
-    """The goal is 90 % of the facts that their wording singles out; 200 of them are asked, from all over."""
+def test_facts_are_found_where_they_are_stated(
+    retriever: Retriever, records: list[Document], method: str
+) -> None:
+    """The goal is 90 % of the facts that their wording singles out; 200 of them are asked, from all
+    over."""
     diseases = load_hpo().diseases
     asked = []
     for record in records:
         facts = diseases[record.document_id.removeprefix("HPO:")].facts
-        keys = [(one.predicate, one.clinical if "{clinical}" in PREDICATES[one.predicate].phrase else "")
-                for one in facts]
-        asked += [(record, fact) for fact, key in zip(facts, keys, strict=True) if keys.count(key) == 1]
+        keys = [
+            (
+                one.predicate,
+                one.clinical if "{clinical}" in PREDICATES[one.predicate].phrase else "",
+            )
+            for one in facts
+        ]
+        asked += [
+            (record, fact) for fact, key in zip(facts, keys, strict=True) if keys.count(key) == 1
+        ]
     asked = asked[:: len(asked) // 200][:200]
     first = shown = 0
     for record, fact in asked:
-        hit = getattr(retriever, method)(PREDICATES[fact.predicate].name_object(record.title, fact.clinical))[0]
+        hit = getattr(retriever, method)(
+            PREDICATES[fact.predicate].name_object(record.title, fact.clinical)
+        )[0]
         first += hit.document_id == record.document_id
         shown += hit.document_id == record.document_id and fact.object_name in hit.snippet
     assert len(asked) == 200
@@ -85,14 +131,20 @@ def test_a_gene_leads_to_a_disease_it_is_associated_with(retriever: Retriever) -
     assert "is FBN1." in hit.snippet
 
 
-def test_clinical_ranking_prefers_the_guideline_and_buries_the_retracted_trial(retriever: Retriever) -> None:
+def test_clinical_ranking_prefers_the_guideline_and_buries_the_retracted_trial(
+    retriever: Retriever,
+) -> None:
     query = "aortic surgery"
-    ranked = [hit.document_id for hit in retriever.medical_search(query, results=30, sources=["pubmed"])]
+    ranked = [
+        hit.document_id for hit in retriever.medical_search(query, results=30, sources=["pubmed"])
+    ]
     assert ranked[0] == "PMID:1"
     assert ranked[-1] == "PMID:3"
 
 
-@pytest.mark.parametrize("query", ["p<0.05", "HIV/AIDS", 'a "b" AND (c', "+x -y ~z^2 \\ *", "it's; DROP", "%_'", "的"])
+@pytest.mark.parametrize(
+    "query", ["p<0.05", "HIV/AIDS", 'a "b" AND (c', "+x -y ~z^2 \\ *", "it's; DROP", "%_'", "的"]
+)
 def test_a_query_is_words_never_syntax(retriever: Retriever, query: str) -> None:
     retriever.search(query)
     retriever.medical_search(query, sources=["pubmed"])
@@ -113,34 +165,50 @@ def test_sources_and_results_are_honoured(retriever: Retriever) -> None:
     assert len(retriever.search("Marfan syndrome")) == 3
 
 
-@pytest.mark.parametrize(("kept", "found"), [
-    ({"since": 2019}, {"PMID:1", "PMID:2"}),
-    ({"until": 2019}, {"PMID:2", "PMID:3"}),
-    ({"since": 2019, "until": 2019}, {"PMID:2"}),
-    ({"types": ["guideline", "case_report"]}, {"PMID:1", "PMID:2"}),
-    ({"types": ["randomised_trial"], "until": 2018}, {"PMID:3"}),
-    ({"types": ["guideline"], "sources": ["hpo"]}, set()),
-    ({"types": ["x') OR ('1' = '1"]}, set()),
-])
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [
+        ({"since": 2019}, {"PMID:1", "PMID:2"}),
+        ({"until": 2019}, {"PMID:2", "PMID:3"}),
+        ({"since": 2019, "until": 2019}, {"PMID:2"}),
+        ({"types": ["guideline", "case_report"]}, {"PMID:1", "PMID:2"}),
+        ({"types": ["randomised_trial"], "until": 2018}, {"PMID:3"}),
+        ({"types": ["guideline"], "sources": ["hpo"]}, set()),
+        ({"types": ["x') OR ('1' = '1"]}, set()),
+    ],
+)
 @pytest.mark.parametrize("method", ["search", "medical_search"])
 def test_a_search_keeps_to_its_years_and_kinds_of_evidence(
     retriever: Retriever, kept: dict[str, Any], found: set[str], method: str
 ) -> None:
-    hits = getattr(retriever, method)("aortic surgery Marfan syndrome", results=30, **{"sources": ["pubmed"], **kept})
+    hits = getattr(retriever, method)(
+        "aortic surgery Marfan syndrome", results=30, **{"sources": ["pubmed"], **kept}
+    )
     assert {hit.document_id for hit in hits} == found
 
 
 def test_records_are_a_kind_of_evidence(retriever: Retriever) -> None:
-    assert {hit.source for hit in retriever.search("Marfan syndrome", results=30, types=["record"])} == {"hpo"}
+    assert {
+        hit.source for hit in retriever.search("Marfan syndrome", results=30, types=["record"])
+    } == {"hpo"}
 
 
-def test_what_is_later_than_the_cut_off_is_not_there(records: list[Document], tmp_path: Path) -> None:
+def test_what_is_later_than_the_cut_off_is_not_there(
+    records: list[Document], tmp_path: Path
+) -> None:
     directory = build(tmp_path, ARTICLES + records)
     settings = RetrievalConfig(mode="text")
     then = Retriever.open(directory, settings, ModelsConfig(), before=datetime.date(2019, 3, 1))
     for method in (then.search, then.medical_search):
-        found = {hit.document_id for query in ("aortic surgery Marfan", "HIV/AIDS") for hit in method(query, 40)}
-        assert {one for one in found if one.startswith("PMID")} == {"PMID:2", "PMID:3"}  # PMID:4 has no year
+        found = {
+            hit.document_id
+            for query in ("aortic surgery Marfan", "HIV/AIDS")
+            for hit in method(query, 40)
+        }
+        assert {one for one in found if one.startswith("PMID")} == {
+            "PMID:2",
+            "PMID:3",
+        }  # PMID:4 has no year
     assert then.document("PMID:1") is None
     assert "PMID:1" not in {one.document_id for one in then.medical_documents("aortic surgery", 30)}
     assert then.search("Marfan syndrome mode of inheritance")[0].document_id == "HPO:OMIM:154700"
@@ -150,18 +218,29 @@ def test_the_explanation_adds_up_to_the_score(retriever: Retriever) -> None:
     for method in (retriever.search, retriever.medical_search):
         for hit in method("aortic surgery in Marfan syndrome", results=30):
             assert hit.explanation.total == pytest.approx(hit.score)
-    ranked = retriever.medical_search("aortic surgery in Marfan syndrome", results=30, sources=["pubmed"])
-    factors = {hit.document_id: {one.name: one.contribution for one in hit.explanation.factors} for hit in ranked}
+    ranked = retriever.medical_search(
+        "aortic surgery in Marfan syndrome", results=30, sources=["pubmed"]
+    )
+    factors = {
+        hit.document_id: {one.name: one.contribution for one in hit.explanation.factors}
+        for hit in ranked
+    }
     assert factors["PMID:1"]["guideline"] == pytest.approx(0.6 * 0.6)
     assert factors["PMID:3"]["retraction"] == pytest.approx(-0.6 * 0.8)
 
 
 def test_a_hit_says_what_it_is_and_where_to_read_it(retriever: Retriever) -> None:
     hit = retriever.search("aortic surgery guideline", sources=["pubmed"])[0]
-    assert (hit.kind, hit.year, hit.url) == ("guideline", 2020, "https://pubmed.ncbi.nlm.nih.gov/1/")
+    assert (hit.kind, hit.year, hit.url) == (
+        "guideline",
+        2020,
+        "https://pubmed.ncbi.nlm.nih.gov/1/",
+    )
 
 
-def test_a_listed_retraction_counts_though_pubmed_has_not_flagged_it(records: list[Document], tmp_path: Path) -> None:
+def test_a_listed_retraction_counts_though_pubmed_has_not_flagged_it(
+    records: list[Document], tmp_path: Path
+) -> None:
     directory = build(tmp_path, ARTICLES)
     (tmp_path / "retracted.txt").write_text("1\n")
     ours = open_retriever(directory, retracted_pmids=str(tmp_path / "retracted.txt"))
@@ -176,11 +255,22 @@ def test_a_listed_retraction_counts_though_pubmed_has_not_flagged_it(records: li
 def test_age_is_counted_from_the_newest_document_or_the_cut_off(tmp_path: Path) -> None:
     directory = build(tmp_path, ARTICLES)
     weights = {"recency_weight": 0.5, "recency_half_life": 2.0}
-    newest = {hit.document_id: hit.authority for hit in open_retriever(directory, **weights).search("aortic", 9)}
-    assert newest["PMID:2"] == pytest.approx(0.25 + 0.5 * (0.5 ** 0.5 - 0.5))  # one year older than the newest
-    then = Retriever.open(directory, RetrievalConfig.model_validate({"mode": "text", **weights}), ModelsConfig(),
-                          before=datetime.date(2019, 1, 1))
-    assert then.search("aortic", sources=["pubmed"], types=["case_report"])[0].authority == pytest.approx(0.5)
+    newest = {
+        hit.document_id: hit.authority
+        for hit in open_retriever(directory, **weights).search("aortic", 9)
+    }
+    assert newest["PMID:2"] == pytest.approx(
+        0.25 + 0.5 * (0.5**0.5 - 0.5)
+    )  # one year older than the newest
+    then = Retriever.open(
+        directory,
+        RetrievalConfig.model_validate({"mode": "text", **weights}),
+        ModelsConfig(),
+        before=datetime.date(2019, 1, 1),
+    )
+    assert then.search("aortic", sources=["pubmed"], types=["case_report"])[
+        0
+    ].authority == pytest.approx(0.5)
 
 
 def test_an_index_of_an_earlier_version_is_searched_all_the_same(tmp_path: Path) -> None:
@@ -224,9 +314,13 @@ def test_vectors_find_what_shares_no_word(tmp_path: Path) -> None:
         encoder = Encoder(ModelsConfig().encoder)
     except MedrError as error:
         pytest.skip(str(error))
-    found = open_retriever(build(tmp_path, ARTICLES, encoder.encode([one.title for one in ARTICLES])), mode="hybrid")
+    found = open_retriever(
+        build(tmp_path, ARTICLES, encoder.encode([one.title for one in ARTICLES])), mode="hybrid"
+    )
     assert found.search("cardiac operations", mode="text") == []
     assert found.search("cardiac operations")[0].document_id in {"PMID:1", "PMID:3"}
     assert found.medical_search("cardiac operations")[0].document_id == "PMID:1"
-    assert found.search("cardiac operations", mode="vector") == found.search("cardiac operations", mode="vector")
+    assert found.search("cardiac operations", mode="vector") == found.search(
+        "cardiac operations", mode="vector"
+    )
     assert found.search("HIV/AIDS", mode="vector")[0].document_id == "PMID:4"

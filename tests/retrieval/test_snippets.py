@@ -9,22 +9,31 @@ def sentences(text: str, lines_only: bool = False) -> list[str]:
     return [text[start:end] for start, end in sentence_spans(text, lines_only)]
 
 
-@pytest.mark.parametrize("whole", [
-    "The difference was significant (p<0.05) in all groups.",
-    "Patients received 5 mg/kg i.v. Methotrexate was added later.",
-    "Drugs, e.g. Aspirin, were stopped.",
-    "E. coli and S. aureus were isolated.",
-    "Smith et al. Found nothing of the kind.",
-    "A dose of 0.5 mg was given at pH 7.4.",
-])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "The difference was significant (p<0.05) in all groups.",
+        "Patients received 5 mg/kg i.v. Methotrexate was added later.",
+        "Drugs, e.g. Aspirin, were stopped.",
+        "E. coli and S. aureus were isolated.",
+        "Smith et al. Found nothing of the kind.",
+        "A dose of 0.5 mg was given at pH 7.4.",
+    ],
+)
 def test_a_sentence_is_not_split_inside(whole: str) -> None:
     assert sentences(whole) == [whole]
 
 
 def test_sentences_are_spans_of_the_text() -> None:
-    text = "Title without a stop\nFirst result (n=3). Second one! Was there a third? \"Yes.\" Done."
+    text = 'Title without a stop\nFirst result (n=3). Second one! Was there a third? "Yes." Done.'
     assert sentences(text) == [
-        "Title without a stop", "First result (n=3).", "Second one!", "Was there a third?", '"Yes."', "Done."]
+        "Title without a stop",
+        "First result (n=3).",
+        "Second one!",
+        "Was there a third?",
+        '"Yes."',
+        "Done.",
+    ]
 
 
 def test_lines_of_a_record_are_never_split() -> None:
@@ -33,12 +42,22 @@ def test_lines_of_a_record_are_never_split() -> None:
 
 
 def test_the_exact_qualifier_wins() -> None:
-    lines = [f"The finding in {clinical} with Krabbe disease is {name}." for clinical, name in [
-        ("7 of 13 patients", "A"), ("3 of 17 patients", "B"), ("3 of 7 patients", "C"), ("7 of 7 patients", "D"),
-        ("some patients", "E")]]
+    lines = [
+        f"The finding in {clinical} with Krabbe disease is {name}."
+        for clinical, name in [
+            ("7 of 13 patients", "A"),
+            ("3 of 17 patients", "B"),
+            ("3 of 7 patients", "C"),
+            ("7 of 7 patients", "D"),
+            ("some patients", "E"),
+        ]
+    ]
     assert best_sentences("Krabbe disease finding in 3 of 7 patients", lines, 1) == [lines[2]]
-    assert best_sentences("finding in all patients with Krabbe disease", [*lines, lines[0].replace(
-        "7 of 13 patients", "all patients")], 1)[0].startswith("The finding in all")
+    assert best_sentences(
+        "finding in all patients with Krabbe disease",
+        [*lines, lines[0].replace("7 of 13 patients", "all patients")],
+        1,
+    )[0].startswith("The finding in all")
 
 
 def test_of_equal_sentences_the_earlier_is_shown() -> None:

@@ -16,7 +16,9 @@ def book(factor: float | None = 3.0, least: float = 0.0) -> GroupBook:
 
 def outcome(number: int, seconds: float, failure: str = "") -> RolloutOutcome:
     task = [task for group in GROUPS for task in group][number]
-    return RolloutOutcome(task, None if failure else trajectory_of(task), failure, seconds, MODEL if failure else "")
+    return RolloutOutcome(
+        task, None if failure else trajectory_of(task), failure, seconds, MODEL if failure else ""
+    )
 
 
 def test_a_group_comes_out_once_in_the_order_of_its_tasks() -> None:
@@ -38,8 +40,9 @@ def test_too_few_make_no_group() -> None:
     assert not whole.viable
 
 
-@pytest.mark.parametrize(("size", "share", "needed"), [
-    (6, 0.75, 4), (8, 0.75, 6), (8, 0.1, 2), (1, 0.5, 1), (4, 1.0, 4)])
+@pytest.mark.parametrize(
+    ("size", "share", "needed"), [(6, 0.75, 4), (8, 0.75, 6), (8, 0.1, 2), (1, 0.5, 1), (4, 1.0, 4)]
+)
 def test_minimum_viable(size: int, share: float, needed: int) -> None:
     assert minimum_viable(size, share) == needed
 
@@ -50,7 +53,9 @@ def test_stragglers_are_cut_from_groups_that_are_viable_without_them() -> None:
     made.add(0, outcome(0, 1.0))
     assert made.stragglers(running) == []  # one of four is no group
     made.add(1, outcome(1, 3.0))
-    assert made.stragglers(running) == [2]  # 3 x the median of 1 and 3 is 6; the other group has nothing yet
+    assert made.stragglers(running) == [
+        2
+    ]  # 3 x the median of 1 and 3 is 6; the other group has nothing yet
     made.add(4, outcome(4, 1.0, "down"))
     made.add(5, outcome(5, 1.0, "down"))
     assert made.stragglers({6: 1000.0, 7: 1000.0}) == []  # failures make no group viable

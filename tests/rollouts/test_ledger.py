@@ -1,4 +1,5 @@
-"""Every rollout stands in the ledger once, whoever wrote it and however often; what failed is known."""
+"""Every rollout stands in the ledger once, whoever wrote it and however often; what failed is
+known."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,13 +60,27 @@ def test_a_duplicate_is_dropped_and_counted(directory: Directory) -> None:
     outcomes = [*made(TASKS[:2]), *made(TASKS[1:4], "late")]
     assert [one.task.rollout for one in ledger.record(outcomes)] == [0, 1, 2, 3]
     assert ledger.duplicates == 1
-    assert {one.trajectory_id for one in ledger.done() if one.rollout == 1} == {trajectory_of(TASKS[1]).trajectory_id}
+    assert {one.trajectory_id for one in ledger.done() if one.rollout == 1} == {
+        trajectory_of(TASKS[1]).trajectory_id
+    }
 
 
 def test_two_drivers_write_every_rollout_once(directory: Directory) -> None:
     one, other = Ledger(directory, 2), Ledger(directory, 2)
     first, second = one.record(made(TASKS[:4])), other.record(made(TASKS, "other"))
-    for stream in (first, second, first, second, second, first, first, second, second, second, second):
+    for stream in (
+        first,
+        second,
+        first,
+        second,
+        second,
+        first,
+        first,
+        second,
+        second,
+        second,
+        second,
+    ):
         next(stream)
     assert list(first) == list(second) == []
     assert rollouts(Ledger(directory, 2)) == list(range(7))
@@ -77,19 +92,27 @@ def test_two_drivers_that_wrote_at_the_same_time_agree_on_what_counts(directory:
     one, other = Ledger(directory, 9), Ledger(directory, 9)
     for told, ledger in (("a", one), ("b", other)):
         directory.write_records(
-            f"parts/part-00000-{ledger._writer}.parquet", type(trajectory_of(TASKS[0])),
-            [trajectory_of(task, told) for task in TASKS])
+            f"parts/part-00000-{ledger._writer}.parquet",
+            type(trajectory_of(TASKS[0])),
+            [trajectory_of(task, told) for task in TASKS],
+        )
     assert rollouts(one) == list(range(7))
     assert one.done() == other.done()
 
 
 def test_failures_are_kept_until_the_rollout_is_made(directory: Directory) -> None:
-    list(Ledger(directory, 2).record([*made(TASKS[:2]), failed(TASKS[2]), failed(TASKS[3]), failed(TASKS[4])]))
+    list(
+        Ledger(directory, 2).record(
+            [*made(TASKS[:2]), failed(TASKS[2]), failed(TASKS[3]), failed(TASKS[4])]
+        )
+    )
     again = Ledger(directory, 2)
     assert again.open_tasks(TASKS) == TASKS[2:]
     list(again.record([*made(TASKS[2:4]), failed(TASKS[4], MODEL)]))
     question = TASKS[0].question.question_id
-    assert Ledger(directory, 2).failures() == [RolloutFailure(question, "plain", 4, MODEL, "down", 6)]
+    assert Ledger(directory, 2).failures() == [
+        RolloutFailure(question, "plain", 4, MODEL, "down", 6)
+    ]
 
 
 def test_failures_may_be_kept_as_they_are(directory: Directory) -> None:

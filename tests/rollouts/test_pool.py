@@ -1,4 +1,5 @@
-"""The pool with real worker processes: they die, stand still, come and go; nothing is lost or made twice."""
+"""The pool with real worker processes: they die, stand still, come and go; nothing is lost or made
+twice."""
 
 from concurrent.futures import Future
 from pathlib import Path
@@ -8,7 +9,14 @@ import psutil
 import pytest
 from support.questions import worded_question
 from support.small_index import KRABBE, build_index
-from support.waiting_environment import ANSWER, LookingUp, Script, WaitingEnvironment, make_tasks, trajectory_of
+from support.waiting_environment import (
+    ANSWER,
+    LookingUp,
+    Script,
+    WaitingEnvironment,
+    make_tasks,
+    trajectory_of,
+)
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import MedrError
@@ -25,11 +33,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
 
 def config(*overrides: str) -> PipelineConfig:
-    return load_config(None, ["retrieval.mode=text", "rollouts.workers=1", "rollouts.max_workers=2",
-                              "rollouts.concurrency=4", *overrides], environment={})
+    return load_config(
+        None,
+        [
+            "retrieval.mode=text",
+            "rollouts.workers=1",
+            "rollouts.max_workers=2",
+            "rollouts.concurrency=4",
+            *overrides,
+        ],
+        environment={},
+    )
 
 
-def waiting_pool(settings: PipelineConfig, reports: Directory | None = None, **scripts: Script) -> RolloutPool:
+def waiting_pool(
+    settings: PipelineConfig, reports: Directory | None = None, **scripts: Script
+) -> RolloutPool:
     return RolloutPool(settings, environment=WaitingEnvironment(scripts), reports=reports)
 
 
@@ -52,19 +71,34 @@ def test_the_configured_tools_over_an_index_are_the_environment(tmp_path: Path) 
 
 def test_a_killed_worker_costs_nothing_and_a_lost_cause_is_named(tmp_path: Path) -> None:
     plain = Script(think=0.2, wait=0.1)
-    with waiting_pool(config(), plain=plain, once=Script(happens="die", marks=str(tmp_path)),
-                      lost=Script(happens="unreachable")) as pool:
-        outcomes = by_key(list(pool.run([*make_tasks(6), *make_tasks(1, "once"), *make_tasks(1, "lost")])))
+    with waiting_pool(
+        config(),
+        plain=plain,
+        once=Script(happens="die", marks=str(tmp_path)),
+        lost=Script(happens="unreachable"),
+    ) as pool:
+        outcomes = by_key(
+            list(pool.run([*make_tasks(6), *make_tasks(1, "once"), *make_tasks(1, "lost")]))
+        )
         assert pool.figures()["lost"] == 1
     lost = outcomes.pop("lost/0")
-    assert (lost.trajectory, lost.failure, lost.kind, lost.attempts) == (None, "endpoint down", MODEL, 3)
+    assert (lost.trajectory, lost.failure, lost.kind, lost.attempts) == (
+        None,
+        "endpoint down",
+        MODEL,
+        3,
+    )
     assert len(outcomes) == 7
-    assert {one.trajectory.answer if one.trajectory else None for one in outcomes.values()} == {ANSWER}
+    assert {one.trajectory.answer if one.trajectory else None for one in outcomes.values()} == {
+        ANSWER
+    }
     assert outcomes["once/0"].attempts == 2
 
 
 def test_one_that_brings_every_worker_down_takes_no_other_with_it() -> None:
-    with waiting_pool(config("rollouts.max_workers=1"), plain=Script(think=0.3), deadly=Script(happens="die")) as pool:
+    with waiting_pool(
+        config("rollouts.max_workers=1"), plain=Script(think=0.3), deadly=Script(happens="die")
+    ) as pool:
         outcomes = by_key(list(pool.run([*make_tasks(1, "deadly"), *make_tasks(3)])))
         assert pool.figures()["lost"] == 3
     deadly = outcomes.pop("deadly/0")
@@ -74,7 +108,9 @@ def test_one_that_brings_every_worker_down_takes_no_other_with_it() -> None:
 
 def test_deadlines_hold(tmp_path: Path) -> None:
     settings = config("agent.seconds=4", "rollouts.retries=0", "rollouts.stall_seconds=1.5")
-    with waiting_pool(settings, Directory(str(tmp_path)), hanging=Script(happens="hang"), plain=Script()) as pool:
+    with waiting_pool(
+        settings, Directory(str(tmp_path)), hanging=Script(happens="hang"), plain=Script()
+    ) as pool:
         outcomes = by_key(list(pool.run([*make_tasks(1, "hanging"), *make_tasks(2)])))
         assert pool.figures()["lost"] == 0  # it waits, it is not blocked
     assert (outcomes["hanging/0"].trajectory, outcomes["hanging/0"].kind) == (None, DEADLINE)
@@ -84,19 +120,32 @@ def test_deadlines_hold(tmp_path: Path) -> None:
     assert "in _hang" in account
 
 
-@pytest.mark.parametrize(("happens", "account"), [
-    ("block", ["its event loop is blocked", "standing/0: ", "time.sleep(3600)"]), ("freeze", ["gave no sign of life"])])
-def test_a_worker_that_stands_still_is_reported_and_replaced(happens: str, account: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("happens", "account"),
+    [
+        ("block", ["its event loop is blocked", "standing/0: ", "time.sleep(3600)"]),
+        ("freeze", ["gave no sign of life"]),
+    ],
+)
+def test_a_worker_that_stands_still_is_reported_and_replaced(
+    happens: str, account: list[str], tmp_path: Path
+) -> None:
     standing = Script(happens=happens, marks=str(tmp_path / "marks"))
     (tmp_path / "marks").mkdir()
-    with waiting_pool(config("rollouts.stall_seconds=2"), Directory(str(tmp_path)), standing=standing,
-                      plain=Script(think=0.1)) as pool:
+    with waiting_pool(
+        config("rollouts.stall_seconds=2"),
+        Directory(str(tmp_path)),
+        standing=standing,
+        plain=Script(think=0.1),
+    ) as pool:
         outcomes = by_key(list(pool.run([*make_tasks(3), *make_tasks(1, "standing")])))
         figures = pool.figures()
     for frozen in psutil.Process().children(recursive=True):
         if frozen.status() == psutil.STATUS_STOPPED:
             frozen.kill()
-    assert {one.trajectory.answer if one.trajectory else None for one in outcomes.values()} == {ANSWER}
+    assert {one.trajectory.answer if one.trajectory else None for one in outcomes.values()} == {
+        ANSWER
+    }
     assert figures["lost"] == 1
     assert figures["failed_attempts"][STALLED] >= 1
     [report] = (tmp_path / "stalls").glob("*-worker-*.txt")
@@ -104,10 +153,15 @@ def test_a_worker_that_stands_still_is_reported_and_replaced(happens: str, accou
 
 
 def test_stragglers_are_cut_from_their_groups_and_are_no_answers(tmp_path: Path) -> None:
-    groups = [[*make_tasks(3, question=1), *make_tasks(1, "hanging", question=1)], make_tasks(4, question=2)]
+    groups = [
+        [*make_tasks(3, question=1), *make_tasks(1, "hanging", question=1)],
+        make_tasks(4, question=2),
+    ]
     settings = config("rollouts.straggler_seconds=1")
     with waiting_pool(settings, plain=Script(think=0.05), hanging=Script(happens="hang")) as pool:
-        found = {one.outcomes[0].task.question.question_id: one for one in pool.run_groups(groups, 0.75)}
+        found = {
+            one.outcomes[0].task.question.question_id: one for one in pool.run_groups(groups, 0.75)
+        }
         assert pool.figures()["failed_attempts"] == {STRAGGLER: 1}
     cut, whole = found[groups[0][0].question.question_id], found[groups[1][0].question.question_id]
     assert [one.kind for one in cut.outcomes] == ["", "", "", STRAGGLER]
@@ -116,8 +170,10 @@ def test_stragglers_are_cut_from_their_groups_and_are_no_answers(tmp_path: Path)
 
 
 def test_the_pool_grows_with_its_tasks_and_gives_workers_back() -> None:
-    with waiting_pool(config("rollouts.workers=0", "rollouts.idle_seconds=0", "rollouts.concurrency=1"),
-                      plain=Script(think=0.2)) as pool:
+    with waiting_pool(
+        config("rollouts.workers=0", "rollouts.idle_seconds=0", "rollouts.concurrency=1"),
+        plain=Script(think=0.2),
+    ) as pool:
         assert pool.figures()["started"] == 0
         assert len(by_key(list(pool.run(make_tasks(12))))) == 12
         pool._timer.join()
@@ -126,7 +182,9 @@ def test_the_pool_grows_with_its_tasks_and_gives_workers_back() -> None:
 
 
 def test_workers_that_cannot_be_placed_are_not_waited_for() -> None:
-    with waiting_pool(config("rollouts.workers=2", "rollouts.worker_cpus=2.5"), plain=Script()) as pool:
+    with waiting_pool(
+        config("rollouts.workers=2", "rollouts.worker_cpus=2.5"), plain=Script()
+    ) as pool:
         assert len(by_key(list(pool.run(make_tasks(12))))) == 12  # the cluster has four CPUs
 
 
@@ -142,7 +200,10 @@ def test_a_run_that_nobody_follows_to_its_end_leaves_the_pool_usable() -> None:
 
 
 def test_a_bug_of_ours_is_raised_not_retried() -> None:
-    with waiting_pool(config(), plain=Script(happens="bug")) as pool, pytest.raises(ZeroDivisionError, match="bug"):
+    with (
+        waiting_pool(config(), plain=Script(happens="bug")) as pool,
+        pytest.raises(ZeroDivisionError, match="bug"),
+    ):
         list(pool.run(make_tasks(1)))
 
 
@@ -150,8 +211,10 @@ def test_an_environment_that_cannot_be_made_is_an_error() -> None:
     def broken() -> Any:
         raise ValueError("no such index")
 
-    with (RolloutPool(config(), environment=broken) as pool,
-          pytest.raises(Exception, match="no such index")):
+    with (
+        RolloutPool(config(), environment=broken) as pool,
+        pytest.raises(Exception, match="no such index"),
+    ):
         list(pool.run(make_tasks(1)))
 
 

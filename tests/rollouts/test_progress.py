@@ -55,8 +55,16 @@ def test_an_open_episode_tells_its_step_and_a_closed_one_nothing() -> None:
     asyncio.run(play())
 
 
-@pytest.mark.parametrize(("breaks", "kind"), [
-    ("policy", MODEL), ("tool", TOOL), ("nothing", DEADLINE), ("policy's set-up", MODEL), ("tool's set-up", TOOL)])
+@pytest.mark.parametrize(
+    ("breaks", "kind"),
+    [
+        ("policy", MODEL),
+        ("tool", TOOL),
+        ("nothing", DEADLINE),
+        ("policy's set-up", MODEL),
+        ("tool's set-up", TOOL),
+    ],
+)
 def test_who_broke_is_known(breaks: str, kind: str) -> None:
     async def play() -> str:
         board, service = Board(), Service()
@@ -65,8 +73,12 @@ def test_who_broke_is_known(breaks: str, kind: str) -> None:
             policy: Any = WatchedPolicy(service, progress)
             tool: Any = WatchedTool(service, progress)
             if breaks != "nothing":
-                calls = {"policy": lambda: policy.respond([]), "tool": lambda: tool.call({}),
-                         "policy's set-up": policy.prepare, "tool's set-up": tool.prepare}
+                calls = {
+                    "policy": lambda: policy.respond([]),
+                    "tool": lambda: tool.call({}),
+                    "policy's set-up": policy.prepare,
+                    "tool's set-up": tool.prepare,
+                }
                 with pytest.raises(InfrastructureError):
                     await calls[breaks]()
             return progress.failure
@@ -105,7 +117,7 @@ def test_stacks_name_every_call_and_no_value() -> None:
     loop = asyncio.new_event_loop()
     told = loop.run_until_complete(play())
     loop.close()
-    episode = told[told.index("task episode"):]
+    episode = told[told.index("task episode") :]
     assert episode.index("in outer") < episode.index("in inner") < episode.index("in wait")
     assert "thread MainThread" in told
     assert "hunter2" not in told

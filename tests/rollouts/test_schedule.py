@@ -8,7 +8,11 @@ from medr_ray.rollouts.schedule import Item, Schedule
 
 def schedule(tasks: int, ready: int = 0, **settings: float) -> Schedule:
     """So many tasks waiting and so many workers ready, numbered from 0."""
-    made = Schedule(RolloutsConfig(**({"workers": 0, "max_workers": 4, "concurrency": 2, "retries": 2} | settings)))  # type: ignore[arg-type]
+    made = Schedule(
+        RolloutsConfig(
+            **({"workers": 0, "max_workers": 4, "concurrency": 2, "retries": 2} | settings)
+        )
+    )  # type: ignore[arg-type]
     made.add([Item(number, task) for number, task in enumerate(make_tasks(tasks))])
     for worker in range(ready):
         made.started(worker)
@@ -19,7 +23,12 @@ def schedule(tasks: int, ready: int = 0, **settings: float) -> Schedule:
 def test_tasks_go_to_ready_workers_with_room_the_least_loaded_first() -> None:
     made = schedule(5, ready=2)
     made.started(2)  # still starting
-    assert [(worker, item.number) for worker, item in made.assign()] == [(0, 0), (1, 1), (0, 2), (1, 3)]
+    assert [(worker, item.number) for worker, item in made.assign()] == [
+        (0, 0),
+        (1, 1),
+        (0, 2),
+        (1, 3),
+    ]
     assert made.waits()
     made.left(1, 1.0)
     assert [(worker, item.number) for worker, item in made.assign()] == [(1, 4)]

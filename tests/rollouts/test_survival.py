@@ -1,5 +1,6 @@
-"""What can befall a night of rollouts: tools that fail, a driver that is killed, a node that is lost, a cluster that
-has no nodes yet. Every rollout is there once, and no failure of ours is an answer."""
+"""What can befall a night of rollouts: tools that fail, a driver that is killed, a node that is
+lost, a cluster that has no nodes yet. Every rollout is there once, and no failure of ours is an
+answer."""
 
 import os
 import shutil
@@ -36,15 +37,24 @@ _ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled"}
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.6])
 def test_failing_tools_lose_no_rollout_and_make_no_answer(rate: float, tmp_path: Path) -> None:
     """Calls fail at this rate and the agent sees it; besides, their service breaks at this rate."""
-    config = load_config(None, [
-        "rollouts.workers=2", "rollouts.concurrency=20", "rollouts.retries=2", "agent.max_tool_calls=8"],
-        environment={})
+    config = load_config(
+        None,
+        [
+            "rollouts.workers=2",
+            "rollouts.concurrency=20",
+            "rollouts.retries=2",
+            "agent.max_tool_calls=8",
+        ],
+        environment={},
+    )
     environment = WaitingEnvironment({"plain": Script(turns=1, calls=2, wait=0.02, failing=rate)})
     ledger = Ledger(Directory(str(tmp_path)), 8)
     with RolloutPool(config, faults=FaultPlan(rate), environment=environment) as pool:
         outcomes = list(ledger.record(pool.run(make_tasks(60))))
     made, failed = ledger.done(), ledger.failures()
-    assert sorted([one.rollout for one in made] + [one.rollout for one in failed]) == list(range(60))
+    assert sorted([one.rollout for one in made] + [one.rollout for one in failed]) == list(
+        range(60)
+    )
     assert {one.answer for one in made} == {ANSWER}
     assert {(one.kind, one.attempts) for one in failed} <= {(TOOL, 3)}
     assert sorted(one.task.rollout for one in outcomes) == list(range(60))
@@ -57,8 +67,13 @@ def test_failing_tools_lose_no_rollout_and_make_no_answer(rate: float, tmp_path:
 def _started(log: Path, script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A script of ``support`` in a process of its own, which does not outlive the block."""
     with open(log, "wb") as printed:
-        process = subprocess.Popen([sys.executable, str(_SUPPORT / script), *arguments], env=_ENVIRONMENT,
-                                   stdout=printed, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, str(_SUPPORT / script), *arguments],
+            env=_ENVIRONMENT,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
@@ -112,20 +127,41 @@ def test_a_lost_node_costs_no_rollout(tmp_path: Path) -> None:
 
 @pytest.fixture
 def growing_cluster() -> Iterator[str]:
-    """The address of a head without CPUs, whose autoscaler adds and removes nodes of one CPU on this machine."""
+    """The address of a head without CPUs, whose autoscaler adds and removes nodes of one CPU on
+    this machine."""
     ports = free_ports(6)
     address = f"{_own_address()}:{ports[0]}"
     folder = Path(tempfile.mkdtemp(prefix="medr-"))  # short: Ray puts sockets in it
     (folder / "cluster.yaml").write_text(yaml.safe_dump(_cluster_of(address)))
-    names = ("--port", "--dashboard-port", "--ray-client-server-port", "--dashboard-agent-listen-port",
-             "--dashboard-agent-grpc-port", "--metrics-export-port")
-    command = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=0", "--object-store-memory=100000000",
-               "--disable-usage-stats", f"--autoscaling-config={folder / 'cluster.yaml'}",
-               f"--temp-dir={folder / 'ray'}"]
+    names = (
+        "--port",
+        "--dashboard-port",
+        "--ray-client-server-port",
+        "--dashboard-agent-listen-port",
+        "--dashboard-agent-grpc-port",
+        "--metrics-export-port",
+    )
+    command = [
+        str(BIN / "ray"),
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=0",
+        "--object-store-memory=100000000",
+        "--disable-usage-stats",
+        f"--autoscaling-config={folder / 'cluster.yaml'}",
+        f"--temp-dir={folder / 'ray'}",
+    ]
     command += [f"{name}={port}" for name, port in zip(names, ports, strict=True)]
     environment = _ENVIRONMENT | {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          start_new_session=True) as head:
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as head:
         try:
             wait_until_started(head)
             yield address
@@ -144,22 +180,46 @@ def _cluster_of(address: str) -> dict[str, object]:
     """The fake provider: a node is a raylet beside the head."""
     node = {"node_config": {}, "min_workers": 0}
     return {
-        "cluster_name": "rollouts", "max_workers": 3, "upscaling_speed": 10, "idle_timeout_minutes": 0.05,
+        "cluster_name": "rollouts",
+        "max_workers": 3,
+        "upscaling_speed": 10,
+        "idle_timeout_minutes": 0.05,
         "provider": {
-            "type": "external", "use_node_id_as_ip": True, "disable_node_updaters": True,
-            "disable_launch_config_check": True, "gcs_address": address,
-            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"},
+            "type": "external",
+            "use_node_id_as_ip": True,
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+            "gcs_address": address,
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+        },
         "available_node_types": {
             "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-            "worker": {**node, "resources": {"CPU": 1, "object_store_memory": 100_000_000}, "max_workers": 3}},
-        "head_node_type": "ray.head.default", "auth": {}, "file_mounts": {}, "initialization_commands": [],
-        "setup_commands": [], "head_setup_commands": [], "worker_setup_commands": [], "head_start_ray_commands": [],
-        "worker_start_ray_commands": [], "cluster_synced_files": [], "file_mounts_sync_continuously": False,
-        "rsync_exclude": [], "rsync_filter": [], "docker": {},
+            "worker": {
+                **node,
+                "resources": {"CPU": 1, "object_store_memory": 100_000_000},
+                "max_workers": 3,
+            },
+        },
+        "head_node_type": "ray.head.default",
+        "auth": {},
+        "file_mounts": {},
+        "initialization_commands": [],
+        "setup_commands": [],
+        "head_setup_commands": [],
+        "worker_setup_commands": [],
+        "head_start_ray_commands": [],
+        "worker_start_ray_commands": [],
+        "cluster_synced_files": [],
+        "file_mounts_sync_continuously": False,
+        "rsync_exclude": [],
+        "rsync_filter": [],
+        "docker": {},
     }
 
 
-def test_a_cluster_grows_with_the_rollouts_and_shrinks_after_them(growing_cluster: str, tmp_path: Path) -> None:
+def test_a_cluster_grows_with_the_rollouts_and_shrinks_after_them(
+    growing_cluster: str, tmp_path: Path
+) -> None:
     printed = _finish(tmp_path / "log.txt", "rollout_demand.py", growing_cluster)
     assert "0 nodes at first" in printed
     assert "3 nodes under demand" in printed

@@ -14,17 +14,25 @@ def arguments(tmp_path: Path) -> dict[str, str]:
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
-    values = {"run": {"root": str(tmp_path)}, "models": {"policy": str(model)}, "serving": {"weights": "base"}}
+    values = {
+        "run": {"root": str(tmp_path)},
+        "models": {"policy": str(model)},
+        "serving": {"weights": "base"},
+    }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
     return {"config": str(tmp_path / "config.yaml")}
 
 
-def test_without_a_key_nothing_is_built(arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_nothing_is_built(
+    arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MEDR_SERVE_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="MEDR_SERVE_API_KEY is not set"):
         build(arguments)
 
 
-def test_the_gateway_is_the_ingress(arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gateway_is_the_ingress(
+    arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MEDR_SERVE_API_KEY", "secret")
     assert build(arguments)._bound_deployment.name == "gateway"

@@ -1,4 +1,5 @@
-"""One replica's behaviour without Ray: what is refused, what is generated together, how a stream ends."""
+"""One replica's behaviour without Ray: what is refused, what is generated together, how a stream
+ends."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,14 +17,18 @@ ASK = (("user", "what is it"),)
 
 
 def make_server(
-    model: Path, text: str = "the answer is search", keep: int = 1,
+    model: Path,
+    text: str = "the answer is search",
+    keep: int = 1,
 ) -> tuple[ModelServer, list[ScriptedEngine]]:
     from transformers import AutoTokenizer
 
     engines: list[ScriptedEngine] = []
 
     def load(directory: Path) -> ScriptedEngine:
-        engines.append(ScriptedEngine(AutoTokenizer.from_pretrained(directory), lambda prompt: text))
+        engines.append(
+            ScriptedEngine(AutoTokenizer.from_pretrained(directory), lambda prompt: text)
+        )
         return engines[-1]
 
     copy = model.parent / "copy"
@@ -47,12 +52,16 @@ def text_of(items: Sequence[StreamItem]) -> str:
     return "".join(item.text for item in items if isinstance(item, Delta))
 
 
-def test_jobs_that_arrive_together_are_generated_together_however_they_sample(tiny_model: Path) -> None:
+def test_jobs_that_arrive_together_are_generated_together_however_they_sample(
+    tiny_model: Path,
+) -> None:
     server, engines = make_server(tiny_model)
 
     async def both() -> tuple[list[Completion], list[StreamItem]]:
         jobs = (ChatJob("agent", ASK, 20 + i, i / 5, seed=i) for i in range(5))
-        return await asyncio.gather(completed(server, *jobs), collected(server, ChatJob("agent", ASK)))
+        return await asyncio.gather(
+            completed(server, *jobs), collected(server, ChatJob("agent", ASK))
+        )
 
     done, streamed = asyncio.run(both())
     assert {one.text for one in done} == {"the answer is search"} == {text_of(streamed)}
@@ -63,13 +72,17 @@ def test_jobs_that_arrive_together_are_generated_together_however_they_sample(ti
 
 def test_a_short_request_beside_a_long_one_gets_what_it_asked_for(tiny_model: Path) -> None:
     server, _ = make_server(tiny_model)
-    short, long = asyncio.run(completed(server, ChatJob("agent", ASK, 2, 0.0), ChatJob("agent", ASK, 40, 0.0)))
+    short, long = asyncio.run(
+        completed(server, ChatJob("agent", ASK, 2, 0.0), ChatJob("agent", ASK, 40, 0.0))
+    )
     assert (short.output_tokens, short.finish_reason) == (2, "length")
     assert long.text.startswith(short.text)
     assert long.finish_reason == "stop"
 
 
-def test_names_of_one_directory_share_an_engine_and_the_least_used_one_makes_room(tiny_model: Path) -> None:
+def test_names_of_one_directory_share_an_engine_and_the_least_used_one_makes_room(
+    tiny_model: Path,
+) -> None:
     server, engines = make_server(tiny_model, keep=1)
 
     async def ask_in_turn() -> None:
@@ -83,21 +96,33 @@ def test_names_of_one_directory_share_an_engine_and_the_least_used_one_makes_roo
     assert server.statistics()["models_loaded"] == 1
 
 
-def test_a_model_that_must_make_room_waits_for_the_running_one_and_is_not_kept_out(tiny_model: Path) -> None:
+def test_a_model_that_must_make_room_waits_for_the_running_one_and_is_not_kept_out(
+    tiny_model: Path,
+) -> None:
     server, engines = make_server(tiny_model, keep=1)
     jobs = [ChatJob(name, ASK) for name in ("agent", "other", "agent", "other", "agent")]
     assert len(asyncio.run(completed(server, *jobs))) == 5
     assert len(engines) == 5  # in the order they came: none overtakes one that waits for room
 
 
-@pytest.mark.parametrize(("job", "status", "code"), [
-    (ChatJob("gpt-4", ASK), 404, "model_not_found"),
-    (ChatJob("agent", ASK, max_tokens=65), 422, "max_tokens_too_large"),
-    (ChatJob("agent", (("user", "word " * 600),)), 400, "context_length_exceeded"),
-    (ChatJob("agent", (("user", "word " * 480),), max_tokens=64), 400, "context_length_exceeded"),
-])
+@pytest.mark.parametrize(
+    ("job", "status", "code"),
+    [
+        (ChatJob("gpt-4", ASK), 404, "model_not_found"),
+        (ChatJob("agent", ASK, max_tokens=65), 422, "max_tokens_too_large"),
+        (ChatJob("agent", (("user", "word " * 600),)), 400, "context_length_exceeded"),
+        (
+            ChatJob("agent", (("user", "word " * 480),), max_tokens=64),
+            400,
+            "context_length_exceeded",
+        ),
+    ],
+)
 def test_wrong_requests_are_refused_with_their_reason(
-    tiny_model: Path, job: ChatJob, status: int, code: str,
+    tiny_model: Path,
+    job: ChatJob,
+    status: int,
+    code: str,
 ) -> None:
     server, engines = make_server(tiny_model)
     refused = asyncio.run(server.complete(job))
@@ -110,13 +135,16 @@ def test_wrong_requests_are_refused_with_their_reason(
 def test_a_stream_opens_with_its_prompt_and_closes_with_its_usage(tiny_model: Path) -> None:
     server, _ = make_server(tiny_model)
     items = asyncio.run(collected(server, ChatJob("agent", ASK)))
-    whole, = asyncio.run(completed(server, ChatJob("agent", ASK)))
+    (whole,) = asyncio.run(completed(server, ChatJob("agent", ASK)))
     assert isinstance(items[0], Opening)
     assert len([item for item in items if isinstance(item, Delta)]) > 1
     assert text_of(items) == whole.text
     closing = items[-1]
     assert isinstance(closing, Completion)
-    assert (closing.prompt_tokens, closing.output_tokens) == (items[0].prompt_tokens, whole.output_tokens)
+    assert (closing.prompt_tokens, closing.output_tokens) == (
+        items[0].prompt_tokens,
+        whole.output_tokens,
+    )
 
 
 def test_a_stream_nobody_reads_any_more_stops_generating(tiny_model: Path) -> None:
@@ -141,7 +169,7 @@ def test_a_failing_engine_fails_its_requests_and_takes_new_ones(tiny_model: Path
         engines[0].failing = RuntimeError("out of memory")
         with pytest.raises(InfrastructureError, match="out of memory"):
             await collected(server, ChatJob("agent", ASK))
-        done, = await completed(server, ChatJob("agent", ASK))
+        (done,) = await completed(server, ChatJob("agent", ASK))
         assert done.text == "the answer is search"
 
     asyncio.run(fail_and_go_on())

@@ -29,14 +29,26 @@ ASK = [{"role": "user", "content": "what is the inheritance of Marfan syndrome"}
 
 
 def configured(root: Path, model: Path, *more: str) -> PipelineConfig:
-    return load_config(None, [
-        f"run.root={root}", "run.name=served", f"models.policy={model}", "engine.dtype=float32", "engine.threads=1",
-        f"serving.port={free_port()}", "serving.max_tokens=48", *more])
+    return load_config(
+        None,
+        [
+            f"run.root={root}",
+            "run.name=served",
+            f"models.policy={model}",
+            "engine.dtype=float32",
+            "engine.threads=1",
+            f"serving.port={free_port()}",
+            "serving.max_tokens=48",
+            *more,
+        ],
+    )
 
 
 @pytest.fixture(scope="module")
 def served(
-    ray_local: None, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory,
+    ray_local: None,
+    tiny_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ServedApplication]:
     root = tmp_path_factory.mktemp("runs")
     build_tiny_model(root / "served" / "grpo" / "model", seed=1)
@@ -58,7 +70,8 @@ def test_the_openai_client_gets_the_same_answer_streamed_and_not(client: openai.
     assert whole.usage.completion_tokens <= 24
     pieces, usage = "", None
     for chunk in client.chat.completions.create(  # type: ignore[call-overload]
-            **asked, stream=True, stream_options={"include_usage": True}):
+        **asked, stream=True, stream_options={"include_usage": True}
+    ):
         usage = chunk.usage or usage
         pieces += "".join(choice.delta.content or "" for choice in chunk.choices)
     assert pieces == whole.choices[0].message.content
@@ -71,37 +84,58 @@ def test_base_and_trained_weights_are_different_models(client: openai.OpenAI) ->
     assert [model.id for model in client.models.list()] == ["medr-agent", "base", "grpo"]
 
     def said(model: str) -> str | None:
-        done = client.chat.completions.create(model=model, messages=ASK, temperature=0, max_tokens=24)  # type: ignore[arg-type]
+        done = client.chat.completions.create(
+            model=model, messages=ASK, temperature=0, max_tokens=24
+        )  # type: ignore[arg-type]
         return done.choices[0].message.content
 
     assert said("medr-agent") == said("grpo") != said("base")
 
 
 @pytest.mark.slow
-def test_concurrent_requests_are_generated_together(served: ServedApplication, client: openai.OpenAI) -> None:
+def test_concurrent_requests_are_generated_together(
+    served: ServedApplication, client: openai.OpenAI
+) -> None:
     with ThreadPoolExecutor(12) as pool:
-        done = list(pool.map(lambda _: client.chat.completions.create(
-            model="grpo", messages=ASK, temperature=0, max_tokens=16), range(12)))  # type: ignore[arg-type]
+        done = list(
+            pool.map(
+                lambda _: client.chat.completions.create(
+                    model="grpo", messages=ASK, temperature=0, max_tokens=16
+                ),
+                range(12),
+            )
+        )  # type: ignore[arg-type]
     assert len(done) == 12
     health = httpx.get(served.base_url.replace("/v1", "/healthz")).json()
     assert health["model"]["most_running"] > 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("change", "status"), [
-    ({"model": "gpt-4"}, 404), ({"n": 2}, 422), ({"max_tokens": 49}, 422),
-    ({"messages": [{"role": "user", "content": "word " * 600}]}, 400),
-    ({"messages": [{"role": "user", "content": "word " * 600}], "stream": True}, 400)])
-def test_errors_over_http_have_openais_envelope(served: ServedApplication, change: dict, status: int) -> None:
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"model": "gpt-4"}, 404),
+        ({"n": 2}, 422),
+        ({"max_tokens": 49}, 422),
+        ({"messages": [{"role": "user", "content": "word " * 600}]}, 400),
+        ({"messages": [{"role": "user", "content": "word " * 600}], "stream": True}, 400),
+    ],
+)
+def test_errors_over_http_have_openais_envelope(
+    served: ServedApplication, change: dict, status: int
+) -> None:
     body = {"model": "base", "messages": ASK, **change}
-    response = httpx.post(f"{served.base_url}/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"})
+    response = httpx.post(
+        f"{served.base_url}/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"}
+    )
     assert response.status_code == status
     assert response.json()["error"]["message"]
 
 
 @pytest.mark.slow
 def test_a_wrong_key_is_refused_and_the_right_one_appears_nowhere(
-    served: ServedApplication, caplog: pytest.LogCaptureFixture,
+    served: ServedApplication,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with pytest.raises(openai.AuthenticationError):
@@ -118,11 +152,14 @@ def test_a_wrong_key_is_refused_and_the_right_one_appears_nowhere(
 
 @pytest.mark.slow
 def test_a_client_that_leaves_does_not_keep_the_model_busy(
-    served: ServedApplication, client: openai.OpenAI,
+    served: ServedApplication,
+    client: openai.OpenAI,
 ) -> None:
     body = {"model": "base", "messages": ASK, "stream": True, "max_tokens": 48, "temperature": 0}
     headers = {"Authorization": f"Bearer {KEY}"}
-    with httpx.stream("POST", f"{served.base_url}/chat/completions", json=body, headers=headers) as response:
+    with httpx.stream(
+        "POST", f"{served.base_url}/chat/completions", json=body, headers=headers
+    ) as response:
         first = next(line for line in response.iter_lines() if line.startswith("data: "))
     assert json.loads(first.removeprefix("data: "))["choices"][0]["delta"]["role"] == "assistant"
     again = client.chat.completions.create(model="base", messages=ASK, max_tokens=2)  # type: ignore[arg-type]
@@ -131,7 +168,9 @@ def test_a_client_that_leaves_does_not_keep_the_model_busy(
 
 @pytest.mark.slow
 def test_without_an_index_search_says_so(served: ServedApplication) -> None:
-    response = httpx.get(f"{served.base_url}/search?query=a", headers={"Authorization": f"Bearer {KEY}"})
+    response = httpx.get(
+        f"{served.base_url}/search?query=a", headers={"Authorization": f"Bearer {KEY}"}
+    )
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "no_index"
 

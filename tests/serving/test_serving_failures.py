@@ -12,14 +12,26 @@ from medr_ray.serving.app import free_port, serve_application
 
 @pytest.mark.slow
 def test_a_replica_that_cannot_start_says_why_and_leaves_nothing_running(
-    ray_local: None, tiny_model: Path, tmp_path: Path,
+    ray_local: None,
+    tiny_model: Path,
+    tmp_path: Path,
 ) -> None:
     from ray import serve
 
-    config = load_config(None, [
-        f"run.root={tmp_path}", f"models.policy={tiny_model}", "serving.weights=base", f"serving.port={free_port()}"])
+    config = load_config(
+        None,
+        [
+            f"run.root={tmp_path}",
+            f"models.policy={tiny_model}",
+            "serving.weights=base",
+            f"serving.port={free_port()}",
+        ],
+    )
     run = run_directory(config)
     run.stage("index").write_json("manifest.json", {})  # claims an index that is not there
-    with pytest.raises(MedrError, match=r"(?s)search: .*no index here"), serve_application(config, run):
+    with (
+        pytest.raises(MedrError, match=r"(?s)search: .*no index here"),
+        serve_application(config, run),
+    ):
         pass
     assert not serve.status().proxies

@@ -67,8 +67,12 @@ def error_of(response: Any) -> dict[str, Any]:
     return dict(error)
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/search?query=a", "/v1/chat/completions", "/docs", "/openapi.json"])
-def test_without_the_key_nothing_is_answered_and_nothing_is_read(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/v1/search?query=a", "/v1/chat/completions", "/docs", "/openapi.json"]
+)
+def test_without_the_key_nothing_is_answered_and_nothing_is_read(
+    client: TestClient, path: str
+) -> None:
     response = client.post(path, content=b"{not json", headers={"Authorization": "Bearer wrong"})
     assert response.status_code == 401
     assert error_of(response)["code"] == "invalid_api_key"
@@ -82,7 +86,11 @@ def test_health_needs_no_key(client: TestClient) -> None:
 def test_an_answer_has_openais_shape(client: TestClient) -> None:
     answer = client.post("/v1/chat/completions", json=BODY).json()
     assert answer["object"] == "chat.completion"
-    assert answer["choices"][0]["message"] == {"role": "assistant", "content": "hello", "refusal": None}
+    assert answer["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": "hello",
+        "refusal": None,
+    }
     assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
@@ -108,10 +116,20 @@ def test_usage_is_streamed_when_asked_for(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize(("model", "status", "code"), [
-    ("gone", 404, "model_not_found"), ("busy", 429, "overloaded"), ("broken", 500, "internal_error")])
+@pytest.mark.parametrize(
+    ("model", "status", "code"),
+    [
+        ("gone", 404, "model_not_found"),
+        ("busy", 429, "overloaded"),
+        ("broken", 500, "internal_error"),
+    ],
+)
 def test_failures_have_their_status_and_envelope(
-    client: TestClient, model: str, status: int, code: str, stream: bool,
+    client: TestClient,
+    model: str,
+    status: int,
+    code: str,
+    stream: bool,
 ) -> None:
     response = client.post("/v1/chat/completions", json={**BODY, "model": model, "stream": stream})
     assert response.status_code == status
@@ -120,11 +138,21 @@ def test_failures_have_their_status_and_envelope(
     assert (response.headers.get("retry-after") == "1") == (status == 429)
 
 
-@pytest.mark.parametrize("wrong", [
-    {"n": 2}, {"messages": []}, {"temperature": 3}, {"max_tokens": 0}, {"tools": [{"type": "function"}]},
-    {"top_p": 0.5}, {"frobnicate": 1}, {"messages": [{"role": "robot", "content": "x"}]}, {"stop": [""]},
-    {"logprobs": True},
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"n": 2},
+        {"messages": []},
+        {"temperature": 3},
+        {"max_tokens": 0},
+        {"tools": [{"type": "function"}]},
+        {"top_p": 0.5},
+        {"frobnicate": 1},
+        {"messages": [{"role": "robot", "content": "x"}]},
+        {"stop": [""]},
+        {"logprobs": True},
+    ],
+)
 def test_what_would_be_ignored_is_refused(client: TestClient, wrong: dict[str, Any]) -> None:
     response = client.post("/v1/chat/completions", json={**BODY, **wrong})
     assert response.status_code == 422
@@ -132,29 +160,55 @@ def test_what_would_be_ignored_is_refused(client: TestClient, wrong: dict[str, A
 
 
 def test_what_asks_for_nothing_is_accepted(client: TestClient) -> None:
-    more = {"n": 1, "top_p": 1.0, "presence_penalty": 0, "user": "me", "response_format": {"type": "text"}}
+    more = {
+        "n": 1,
+        "top_p": 1.0,
+        "presence_penalty": 0,
+        "user": "me",
+        "response_format": {"type": "text"},
+    }
     assert client.post("/v1/chat/completions", json={**BODY, **more}).status_code == 200
 
 
 def test_parameters_reach_the_model() -> None:
     backend = Backend()
     app = build_http(backend, None, KeyGate(None), ["agent"])  # type: ignore[arg-type]
-    parts = [{"role": "developer", "content": "be brief"},
-             {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]
-    body = {"model": "agent", "messages": parts, "max_tokens": 5, "max_completion_tokens": 7, "temperature": 0,
-            "stop": "x", "seed": 3}
+    parts = [
+        {"role": "developer", "content": "be brief"},
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+    ]
+    body = {
+        "model": "agent",
+        "messages": parts,
+        "max_tokens": 5,
+        "max_completion_tokens": 7,
+        "temperature": 0,
+        "stop": "x",
+        "seed": 3,
+    }
     assert TestClient(app).post("/v1/chat/completions", json=body).status_code == 200
-    assert backend.jobs == [ChatJob("agent", (("system", "be brief"), ("user", "ab")), 7, 0.0, ("x",), 3)]
+    assert backend.jobs == [
+        ChatJob("agent", (("system", "be brief"), ("user", "ab")), 7, 0.0, ("x",), 3)
+    ]
 
 
 def test_search_by_get_and_post_is_the_same(client: TestClient) -> None:
-    seen = {"results": 2, "sources": ["pubmed"], "mode": "text", "since": 1999, "until": 2020, "types": ["review"]}
+    seen = {
+        "results": 2,
+        "sources": ["pubmed"],
+        "mode": "text",
+        "since": 1999,
+        "until": 2020,
+        "types": ["review"],
+    }
     got = client.get("/v1/search", params={"query": "marfan", **seen})
     assert got.json() == client.post("/v1/search", json={"query": "marfan", **seen}).json()
     assert got.json()["hits"][0]["seen"] == seen
 
 
-@pytest.mark.parametrize("query", ["query=", "query=a&results=0", "query=a&mode=magic", "query=a&types=magic", ""])
+@pytest.mark.parametrize(
+    "query", ["query=", "query=a&results=0", "query=a&mode=magic", "query=a&types=magic", ""]
+)
 def test_wrong_searches_are_refused(client: TestClient, query: str) -> None:
     response = client.get(f"/v1/search?{query}")
     assert response.status_code == 422

@@ -7,7 +7,9 @@ import pytest
 from medr_ray.serving.keys import KeyGate
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer wrong", "Basic s3cret-key", "s3cret-key"])
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer wrong", "Basic s3cret-key", "s3cret-key"]
+)
 def test_wrong_or_missing_key_is_refused(header: str | None) -> None:
     assert not KeyGate.for_key("s3cret-key").admits(header)
 

@@ -1,4 +1,5 @@
-"""An agent written for a test: it says its lines in order, then answers; its tool repeats the query."""
+"""An agent written for a test: it says its lines in order, then answers; its tool repeats the
+query."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ from medr_ray.tools.base import Tool, ToolResult
 
 
 class Script:
-    """Says its lines in order, a turn as it is, then answers; ``heard`` has the dialogue of each turn."""
+    """Says its lines in order, a turn as it is, then answers; ``heard`` has the dialogue of each
+    turn."""
 
     def __init__(self, *lines: str | PolicyTurn | None) -> None:
         self.lines = list(lines)
@@ -29,12 +31,15 @@ class Script:
 
 
 class Echo:
-    """Finds what it is asked for; ``fail``, ``hang`` and ``break`` do what they say. ``calls`` has the queries that
-    ran, ``together`` the most that ran at one time."""
+    """Finds what it is asked for; ``fail``, ``hang`` and ``break`` do what they say. ``calls`` has
+    the queries that ran, ``together`` the most that ran at one time."""
 
     def __init__(self, name: str = "search") -> None:
         self.name, self.description = name, "repeats the query"
-        self.parameters: Mapping[str, Any] = {"type": "object", "properties": {"query": {"type": "string"}}}
+        self.parameters: Mapping[str, Any] = {
+            "type": "object",
+            "properties": {"query": {"type": "string"}},
+        }
         self.calls: list[str] = []
         self._running = self.together = 0
 
@@ -60,13 +65,24 @@ class Echo:
 
 
 def run(
-    *lines: str | PolicyTurn | None, policy: Policy | None = None, tools: Sequence[Tool] | None = None,
-    faults: FaultPlan | None = None, text: str = "What is asked?", **agent: Any,
+    *lines: str | PolicyTurn | None,
+    policy: Policy | None = None,
+    tools: Sequence[Tool] | None = None,
+    faults: FaultPlan | None = None,
+    text: str = "What is asked?",
+    **agent: Any,
 ) -> Trajectory:
     """One episode of a script, or of ``policy``, with one Echo for a tool where none are given."""
-    return asyncio.run(run_episode(
-        worded_question(text), policy or Script(*lines), tools if tools is not None else [Echo()], AgentConfig(**agent),
-        mode="exploration", faults=faults or FaultPlan()))
+    return asyncio.run(
+        run_episode(
+            worded_question(text),
+            policy or Script(*lines),
+            tools if tools is not None else [Echo()],
+            AgentConfig(**agent),
+            mode="exploration",
+            faults=faults or FaultPlan(),
+        )
+    )
 
 
 def call(*queries: str, name: str = "search", thought: str = "look") -> str:

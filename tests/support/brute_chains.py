@@ -1,4 +1,5 @@
-"""The longest valid path by trying all of them, with the rules written down a second time, path by path."""
+"""The longest valid path by trying all of them, with the rules written down a second time, path by
+path."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -6,33 +7,59 @@ from itertools import pairwise
 from medr_ray.graph.paths.validity import Rules, Step
 from medr_ray.knowledge.predicates import PREDICATES
 
-SIGN, USE, HARM = ("has_finding", "presents_with"), ("treated_with", "sign_treated_with"), (
-    "induced_by", "sign_induced_by")
+SIGN, USE, HARM = (
+    ("has_finding", "presents_with"),
+    ("treated_with", "sign_treated_with"),
+    ("induced_by", "sign_induced_by"),
+)
 Directed = tuple[str, bool]
 
 
 def longest_by_brute_force(
-    starts: Sequence[str], steps: Mapping[str, Sequence[Step]], max_hops: int, rules: Rules, over: str = ""
+    starts: Sequence[str],
+    steps: Mapping[str, Sequence[Step]],
+    max_hops: int,
+    rules: Rules,
+    over: str = "",
 ) -> int:
-    """Hops of the longest of all valid simple paths from the starts; of those over an entity if told."""
-    return max((len(path) for start in starts for path in _paths(start, (), steps, max_hops, rules)
-                if over in ("", start, *(step.target for step in path))), default=0)
+    """Hops of the longest of all valid simple paths from the starts; of those over an entity if
+    told."""
+    return max(
+        (
+            len(path)
+            for start in starts
+            for path in _paths(start, (), steps, max_hops, rules)
+            if over in ("", start, *(step.target for step in path))
+        ),
+        default=0,
+    )
 
 
-def is_valid_path(start: str, path: Sequence[Step], steps: Mapping[str, Sequence[Step]], rules: Rules) -> bool:
-    """Whether each step is one of those that leave where the path stands, and all rules hold along it."""
+def is_valid_path(
+    start: str, path: Sequence[Step], steps: Mapping[str, Sequence[Step]], rules: Rules
+) -> bool:
+    """Whether each step is one of those that leave where the path stands, and all rules hold along
+    it."""
     entities = [start, *(step.target for step in path)]
-    joined = all(step in steps.get(entity, ()) for entity, step in zip(entities, path, strict=False))
+    joined = all(
+        step in steps.get(entity, ()) for entity, step in zip(entities, path, strict=False)
+    )
     return joined and len(set(entities)) == len(entities) and _keeps_rules(path, rules)
 
 
 def _paths(
-    start: str, path: tuple[Step, ...], steps: Mapping[str, Sequence[Step]], max_hops: int, rules: Rules
+    start: str,
+    path: tuple[Step, ...],
+    steps: Mapping[str, Sequence[Step]],
+    max_hops: int,
+    rules: Rules,
 ) -> Iterator[tuple[Step, ...]]:
     yield path
     if len(path) < max_hops:
         for step in steps.get(path[-1].target if path else start, ()):
-            if step.target not in (start, *(one.target for one in path)) and _keeps_rules((*path, step), rules):
+            if step.target not in (start, *(one.target for one in path)) and _keeps_rules(
+                (*path, step), rules
+            ):
                 yield from _paths(start, (*path, step), steps, max_hops, rules)
 
 
@@ -41,11 +68,16 @@ def _keeps_rules(path: Sequence[Step], rules: Rules) -> bool:
     if rules.unique_predicates and len(set(named)) < len(named):
         return False
     if rules.temporal_order and any(
-            one.years and other.years and other.years[1] < one.years[0]
-            for i, one in enumerate(path) for other in path[i + 1:]):
+        one.years and other.years and other.years[1] < one.years[0]
+        for i, one in enumerate(path)
+        for other in path[i + 1 :]
+    ):
         return False
-    pairs = [((one.predicate, one.forward), (other.predicate, other.forward))
-             for one, other in pairwise(path) if one.predicate and other.predicate]
+    pairs = [
+        ((one.predicate, one.forward), (other.predicate, other.forward))
+        for one, other in pairwise(path)
+        if one.predicate and other.predicate
+    ]
     return all(map(_fits, pairs)) and all(sum(map(kind, pairs)) <= 1 for kind in _ONCE)
 
 
@@ -58,11 +90,16 @@ def _fits(pair: tuple[Directed, Directed]) -> bool:
 
 def _shares(group: tuple[str, ...]) -> Callable[[tuple[Directed, Directed]], bool]:
     """To come by one of the group and to leave by one of it backwards."""
-    return lambda pair: pair[0][0] in group and pair[0][1] and pair[1][0] in group and not pair[1][1]
+    return lambda pair: (
+        pair[0][0] in group and pair[0][1] and pair[1][0] in group and not pair[1][1]
+    )
 
 
 _ONCE = (
-    _shares(SIGN), _shares(USE), _shares(HARM), _shares(("complicated_by",)),
+    _shares(SIGN),
+    _shares(USE),
+    _shares(HARM),
+    _shares(("complicated_by",)),
     lambda pair: pair == (("complicated_by", False), ("complicated_by", True)),
     lambda pair: pair == (("subtype_of", True), ("subtype_of", True)),
 )

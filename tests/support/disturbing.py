@@ -9,11 +9,13 @@ import psutil
 
 
 def start(root: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """``medr`` with these arguments, printing into ``root/log.txt``: what a killed driver leaves behind would keep a
-    pipe open."""
+    """``medr`` with these arguments, printing into ``root/log.txt``: what a killed driver leaves
+    behind would keep a pipe open."""
     medr = Path(sys.executable).with_name("medr")
     with open(root / "log.txt", "wb") as log:
-        return subprocess.Popen([str(medr), *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        return subprocess.Popen(
+            [str(medr), *arguments], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
 
 
 def finish(process: subprocess.Popen[bytes], root: Path) -> str:
@@ -24,7 +26,9 @@ def finish(process: subprocess.Popen[bytes], root: Path) -> str:
     return printed
 
 
-def wait_for_parts(process: subprocess.Popen[bytes], folder: Path, count: int, finished: str = "_*.json") -> None:
+def wait_for_parts(
+    process: subprocess.Popen[bytes], folder: Path, count: int, finished: str = "_*.json"
+) -> None:
     """Until so many parts of ``folder`` are ``finished``; fails when the run ends first."""
     while sum(1 for _ in folder.glob(finished)) < count:
         assert process.poll() is None, f"{folder} was done before it could be disturbed"

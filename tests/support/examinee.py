@@ -1,4 +1,5 @@
-"""A loopback endpoint that answers each question as a test says, whatever the order they come in."""
+"""A loopback endpoint that answers each question as a test says, whatever the order they come
+in."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +20,9 @@ class Examinee:
     def __init__(self, server: HTTPServer, answer: Answer) -> None:
         self._server, self.answer = server, answer
         self.bodies: list[dict[str, Any]] = []
-        server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(self._respond)
+        server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(
+            self._respond
+        )
 
     def _respond(self, request: Request) -> Response:
         body = json.loads(request.data)
@@ -28,8 +31,11 @@ class Examinee:
         return reply if isinstance(reply, Response) else completion(reply)
 
     def endpoint(self, model: str = "tiny", **settings: Any) -> EndpointConfig:
-        return EndpointConfig(base_url=self._server.url_for("/v1"), model=model,
-                              **{"requests_per_minute": 1e6, "retries": 1, **settings})
+        return EndpointConfig(
+            base_url=self._server.url_for("/v1"),
+            model=model,
+            **{"requests_per_minute": 1e6, "retries": 1, **settings},
+        )
 
     def asked(self, text: str, model: str = "tiny") -> int:
         """How many requests asked ``model`` for this text."""
@@ -42,9 +48,20 @@ def prompt_of(body: dict[str, Any]) -> str:
 
 def completion(text: str, finish_reason: str = "stop") -> Response:
     message = {"role": "assistant", "content": text}
-    return Response(json.dumps({
-        "id": "x", "object": "chat.completion", "created": 0, "model": "tiny",
-        "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
-        "usage": {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": OUTPUT_TOKENS,
-                  "total_tokens": PROMPT_TOKENS + OUTPUT_TOKENS}}), content_type="application/json")
-
+    return Response(
+        json.dumps(
+            {
+                "id": "x",
+                "object": "chat.completion",
+                "created": 0,
+                "model": "tiny",
+                "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
+                "usage": {
+                    "prompt_tokens": PROMPT_TOKENS,
+                    "completion_tokens": OUTPUT_TOKENS,
+                    "total_tokens": PROMPT_TOKENS + OUTPUT_TOKENS,
+                },
+            }
+        ),
+        content_type="application/json",
+    )

@@ -1,5 +1,5 @@
-"""A run over real disease records whose stages up to the index are finished, so that ``medr graph run`` makes the graph
-alone; made without Ray."""
+"""A run over real disease records whose stages up to the index are finished, so that ``medr graph
+run`` makes the graph alone; made without Ray."""
 
 from pathlib import Path
 
@@ -21,18 +21,25 @@ _BEFORE = ("corpus", "entities", "index")
 
 
 def write_run(root: Path, seeds: int, diseases: int) -> Path:
-    """The run ``root/default`` and its configuration file, which is returned: an index of so many diseases that have a
-    gene, and the first of them as seeds."""
+    """The run ``root/default`` and its configuration file, which is returned: an index of so many
+    diseases that have a gene, and the first of them as seeds."""
     text = root / "nothing.xml"
     text.write_text("<PubmedArticleSet/>")
-    settings = {"run": {"root": str(root)}, "corpus": {"sources": [str(text)]}, "retrieval": {"mode": "text"},
-                "ray": {"num_cpus": 6}}
+    settings = {
+        "run": {"root": str(root)},
+        "corpus": {"sources": [str(text)]},
+        "retrieval": {"mode": "text"},
+        "ray": {"num_cpus": 6},
+    }
     file = root / "config.yaml"
     file.write_text(yaml.safe_dump(settings))
     config = PipelineConfig.model_validate(settings)
     run = run_directory(config)
-    records = [one for one in load_hpo().diseases.values()
-               if any(fact.predicate == "associated_gene" for fact in one.facts)][:diseases]
+    records = [
+        one
+        for one in load_hpo().diseases.values()
+        if any(fact.predicate == "associated_gene" for fact in one.facts)
+    ][:diseases]
     build_index(run.stage("index").local, [from_disease(one) for one in records])
     lexicon = build_lexicon(("hpo", "hpo_diseases", "genes"))
     write_lexicon(run.stage("entities"), lexicon)
@@ -47,4 +54,6 @@ def _finish(run: RunDirectory, config: PipelineConfig) -> None:
     marks: dict[str, str] = {}
     for stage in load_stages(_BEFORE[-1]):
         marks[stage.name] = fingerprint(stage, config, marks)
-        run.stage(stage.name).write_json(MANIFEST, {"fingerprint": marks[stage.name], "counts": {}, "seconds": 0.0})
+        run.stage(stage.name).write_json(
+            MANIFEST, {"fingerprint": marks[stage.name], "counts": {}, "seconds": 0.0}
+        )

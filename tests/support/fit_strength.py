@@ -1,9 +1,11 @@
-"""Fitting the weights of ``graph.extraction.strength``: logistic regression on the training sets of BioRED and BC5CDR.
+"""Fitting the weights of ``graph.extraction.strength``: logistic regression on the training sets of
+BioRED and BC5CDR.
 
-``PYTHONPATH=tests python -m support.fit_strength DATA`` prints them, with the F1 of five-fold cross-validation and the
-strength from which it is best; DATA is the folder of real files. A pair is positive where the annotators relate the two
-concepts in any way; BC5CDR's only relation is "chemical induces disease". Last comes the strength from
-which the F1 of BioRED is best between the mentions that the matcher finds there; what it misses counts as missed.
+``PYTHONPATH=tests python -m support.fit_strength DATA`` prints them, with the F1 of five-fold
+cross-validation and the strength from which it is best; DATA is the folder of real files. A pair is
+positive where the annotators relate the two concepts in any way; BC5CDR's only relation is
+"chemical induces disease". Last comes the strength from which the F1 of BioRED is best between the
+mentions that the matcher finds there; what it misses counts as missed.
 """
 
 import sys
@@ -38,7 +40,12 @@ class Examples:
 
     def of(self, kinds: Kinds) -> "Examples":
         chosen = np.array([one == kinds for one in self.kinds])
-        return Examples(self.rows[chosen], self.related[chosen], self.documents[chosen], [kinds] * int(chosen.sum()))
+        return Examples(
+            self.rows[chosen],
+            self.related[chosen],
+            self.documents[chosen],
+            [kinds] * int(chosen.sum()),
+        )
 
 
 def related_examples(data: Path) -> Examples:
@@ -51,22 +58,29 @@ def induced_examples(data: Path) -> Examples:
     return examples([of_bioc(one, [DISEASE_DRUG]) for one in documents], [DISEASE_DRUG], INDUCED_BY)
 
 
-def examples(documents: Iterable[PairDocument], kinds: Collection[Kinds], predicates: Collection[str]) -> Examples:
+def examples(
+    documents: Iterable[PairDocument], kinds: Collection[Kinds], predicates: Collection[str]
+) -> Examples:
     rows, related, numbers, all_kinds = [], [], [], []
     for number, one in enumerate(documents):
         sentences = sentences_of(one.text, one.spans, one.mentions, one.types)
-        statements = list(read_statements(sentences, section_factors(one.text, one.spans), one.types))
+        statements = list(
+            read_statements(sentences, section_factors(one.text, one.spans), one.types)
+        )
         for pair in features(sentences, statements):
             if pair.kinds in kinds:
                 rows.append(values(pair, predicates))
-                related.append(not one.related.isdisjoint(one.meanings(frozenset((pair.first, pair.second)))))
+                related.append(
+                    not one.related.isdisjoint(one.meanings(frozenset((pair.first, pair.second))))
+                )
                 numbers.append(number)
                 all_kinds.append(pair.kinds)
     return Examples(np.array(rows, float), np.array(related, float), np.array(numbers), all_kinds)
 
 
 def fit(rows: np.ndarray, related: np.ndarray) -> np.ndarray:
-    """Weights of a logistic regression with a ridge penalty; the first column is the base and has none."""
+    """Weights of a logistic regression with a ridge penalty; the first column is the base and has
+    none."""
     penalty = np.full(rows.shape[1], _RIDGE)
     penalty[0] = 0
 
@@ -88,9 +102,11 @@ def cross_validated(data: Examples) -> np.ndarray:
     return strength
 
 
-def best_least(strength: np.ndarray, related: np.ndarray, total: float | None = None) -> tuple[float, float]:
-    """(strength from which F1 is best, that F1), out of steps of 0.01. ``total`` is the number of related pairs where
-    some are not among the given ones."""
+def best_least(
+    strength: np.ndarray, related: np.ndarray, total: float | None = None
+) -> tuple[float, float]:
+    """(strength from which F1 is best, that F1), out of steps of 0.01. ``total`` is the number of
+    related pairs where some are not among the given ones."""
     gold = related.sum() if total is None else total
     scores = []
     for least in np.arange(0.05, 0.6, 0.01):
@@ -101,10 +117,13 @@ def best_least(strength: np.ndarray, related: np.ndarray, total: float | None = 
 
 
 def best_found(data: Path) -> tuple[float, float]:
-    """``best_least`` of the weights as they are, between found mentions. Takes minutes: the lexicon is the full one."""
+    """``best_least`` of the weights as they are, between found mentions. Takes minutes: the lexicon
+    is the full one."""
     lexicon = full_lexicon(data)
     find = entity_finder(lexicon, annotators_ids(data, lexicon))
-    documents = [of_bioc(one, RELATED_KINDS) for one in read_bioc(data / "biored" / "Train.BioC.XML.gz")]
+    documents = [
+        of_bioc(one, RELATED_KINDS) for one in read_bioc(data / "biored" / "Train.BioC.XML.gz")
+    ]
     found = examples([found_instead(one, *find(one.text)) for one in documents], RELATED_KINDS, ())
     weights = np.array([astuple(RELATED[kinds]) for kinds in found.kinds])
     strength = 1 / (1 + np.exp(-np.sum(found.rows * weights, axis=1)))
@@ -118,10 +137,15 @@ def main(data: Path) -> None:
         weights = np.round(fit(part.rows, part.related), 2).tolist()
         print(kinds, weights, best_least(cross_validated(part), part.related))
     strength = np.concatenate([cross_validated(part) for part in parts.values()])
-    print("related", best_least(strength, np.concatenate([part.related for part in parts.values()])))
+    print(
+        "related", best_least(strength, np.concatenate([part.related for part in parts.values()]))
+    )
     induced = induced_examples(data)
-    print("induced", np.round(fit(induced.rows, induced.related), 2).tolist(),
-          best_least(cross_validated(induced), induced.related))
+    print(
+        "induced",
+        np.round(fit(induced.rows, induced.related), 2).tolist(),
+        best_least(cross_validated(induced), induced.related),
+    )
     print("related, found mentions", best_found(data))
 
 

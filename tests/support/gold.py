@@ -1,7 +1,8 @@
-"""Annotated corpora as published, for measuring: mentions, concept ids and relations of BioC XML and brat files.
+"""Annotated corpora as published, for measuring: mentions, concept ids and relations of BioC XML
+and brat files.
 
-What holds: offsets are characters of ``GoldDocument.text``, spans are as annotated (a few of BC5CDR are off by one),
-and nothing is filtered here: what an evaluation leaves out, the evaluation says.
+What holds: offsets are characters of ``GoldDocument.text``, spans are as annotated (a few of BC5CDR
+are off by one), and nothing is filtered here: what an evaluation leaves out, the evaluation says.
 
 Formats: BioC XML (Comeau et al., Database 2013, bat064) as BC5CDR and BioRED use it; brat standoff
 (https://brat.nlplab.org/standoff.html), the ``T`` and ``R`` lines.
@@ -20,15 +21,21 @@ from medr_ray.core.errors import DataError
 _ID_KEYS = ("MESH", "identifier")  # BC5CDR, BioRED
 _SEPARATORS = re.compile(r"[|,]")  # BC5CDR joins ids by a bar, BioRED by a comma
 _NO_ID = ("", "-", "-1")
-_NOT_ARGUMENTS = ("relation", "type", "novel")  # every other infon of a relation is an argument by its role
+_NOT_ARGUMENTS = (
+    "relation",
+    "type",
+    "novel",
+)  # every other infon of a relation is an argument by its role
 
 
 @dataclass(frozen=True)
 class GoldMention:
-    """A mention. ``spans`` are the [start, end) pieces of a discontinuous one, ``text`` as the annotator's file has it.
+    """A mention. ``spans`` are the [start, end) pieces of a discontinuous one, ``text`` as the
+    annotator's file has it.
 
-    ``concept_ids`` is empty where the annotators found no concept and has several for a composite ("liver and renal
-    failure"). ``inside_composite`` marks the parts that BC5CDR lists once more beside their composite.
+    ``concept_ids`` is empty where the annotators found no concept and has several for a composite
+    ("liver and renal failure"). ``inside_composite`` marks the parts that BC5CDR lists once more
+    beside their composite.
     """
 
     mention_id: str
@@ -49,9 +56,11 @@ class GoldMention:
 
 @dataclass(frozen=True)
 class GoldRelation:
-    """A relation of a document. ``arguments`` are (role, concept id) pairs in BioC, (role, mention id) pairs in brat.
+    """A relation of a document. ``arguments`` are (role, concept id) pairs in BioC, (role, mention
+    id) pairs in brat.
 
-    ``novel`` is BioRED's flag: the paper's own finding, or background; None where the corpus has no such flag.
+    ``novel`` is BioRED's flag: the paper's own finding, or background; None where the corpus has no
+    such flag.
     """
 
     relation_id: str
@@ -62,7 +71,8 @@ class GoldRelation:
 
 @dataclass(frozen=True)
 class GoldDocument:
-    """One document; ``text`` is title and abstract with the white space their offsets leave between them."""
+    """One document; ``text`` is title and abstract with the white space their offsets leave between
+    them."""
 
     document_id: str
     text: str
@@ -77,21 +87,28 @@ def read_bioc(path: Path) -> list[GoldDocument]:
         root = etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
         return [_bioc_document(element) for element in root.iter("document")]
     except (etree.XMLSyntaxError, KeyError, ValueError, OSError) as error:
-        raise DataError(f"{path}: not a BioC collection: {error!r}; fetch the corpus again") from None
+        raise DataError(
+            f"{path}: not a BioC collection: {error!r}; fetch the corpus again"
+        ) from None
 
 
 def read_brat(path: Path) -> list[GoldDocument]:
-    """The documents of a zip of brat ``.txt`` and ``.ann`` pairs, by name. DataError where a half is missing.
+    """The documents of a zip of brat ``.txt`` and ``.ann`` pairs, by name. DataError where a half
+    is missing.
 
-    RareDis numbers its mentions anew in at least 356 of 729 documents without telling the relations: those point to
-    other mentions or to none, and are not fit to measure against.
+    RareDis numbers its mentions anew in at least 356 of 729 documents without telling the
+    relations: those point to other mentions or to none, and are not fit to measure against.
     """
     with zipfile.ZipFile(path) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".ann") and "__MACOSX" not in name)
+        names = sorted(
+            name for name in archive.namelist() if name.endswith(".ann") and "__MACOSX" not in name
+        )
         try:
             return [_brat_document(name, archive) for name in names]
         except (KeyError, ValueError) as error:
-            raise DataError(f"{path}: not brat .txt and .ann pairs: {error!r}; fetch the corpus again") from None
+            raise DataError(
+                f"{path}: not brat .txt and .ann pairs: {error!r}; fetch the corpus again"
+            ) from None
 
 
 def _bioc_document(element: etree._Element) -> GoldDocument:
@@ -112,7 +129,8 @@ def _bioc_mention(element: etree._Element) -> GoldMention:
     ids = next((infons[key] for key in _ID_KEYS if key in infons), "")
     spans = sorted(
         (int(one.attrib["offset"]), int(one.attrib["offset"]) + int(one.attrib["length"]))
-        for one in element.iter("location"))
+        for one in element.iter("location")
+    )
     kind, text = infons["type"], element.findtext("text", "")
     inside = infons.get("CompositeRole") == "IndividualMention"
     return GoldMention(element.attrib["id"], kind, tuple(spans), text, split_ids(ids, kind), inside)
@@ -128,22 +146,29 @@ def _bioc_relation(element: etree._Element) -> GoldRelation:
     infons = _infons(element)
     arguments = tuple((role, value) for role, value in infons.items() if role not in _NOT_ARGUMENTS)
     novel = {"Novel": True, "No": False}.get(infons.get("novel", ""))
-    return GoldRelation(element.attrib["id"], infons.get("type") or infons["relation"], arguments, novel)
+    return GoldRelation(
+        element.attrib["id"], infons.get("type") or infons["relation"], arguments, novel
+    )
 
 
 def _brat_document(name: str, archive: zipfile.ZipFile) -> GoldDocument:
     text = archive.read(name.removesuffix(".ann") + ".txt").decode()
     lines = archive.read(name).decode().splitlines()
     return GoldDocument(
-        Path(name).stem, text, tuple(_brat_mention(one) for one in lines if one.startswith("T")),
-        tuple(_brat_relation(one) for one in lines if one.startswith("R")))
+        Path(name).stem,
+        text,
+        tuple(_brat_mention(one) for one in lines if one.startswith("T")),
+        tuple(_brat_relation(one) for one in lines if one.startswith("R")),
+    )
 
 
 def _brat_mention(line: str) -> GoldMention:
     """``T1<tab>KIND 0 5;16 23<tab>text``"""
     mention_id, annotation, text = line.split("\t", 2)
     kind, _, pieces = annotation.partition(" ")
-    spans = tuple((int(start), int(end)) for start, end in (piece.split() for piece in pieces.split(";")))
+    spans = tuple(
+        (int(start), int(end)) for start, end in (piece.split() for piece in pieces.split(";"))
+    )
     return GoldMention(mention_id, kind, spans, text)
 
 

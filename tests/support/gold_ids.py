@@ -1,9 +1,11 @@
-"""From our concepts to the identifiers that annotated corpora use: MeSH's for diseases and chemicals, NCBI's for genes.
+"""From our concepts to the identifiers that annotated corpora use: MeSH's for diseases and
+chemicals, NCBI's for genes.
 
-What holds: a concept's own id and its references come first; then the record of MeSH that lists the name of a disease
-or chemical among its terms ("Breast cancer" of OMIM is an entry term of MeSH's "Breast Neoplasms"). A disease that MeSH
-does not name stands for the nearest broader ones it has, by the hierarchies of MONDO and HPO; annotators who have only
-MeSH do the same. A concept that still has no such id keeps its own: found, it counts as wrong.
+What holds: a concept's own id and its references come first; then the record of MeSH that lists the
+name of a disease or chemical among its terms ("Breast cancer" of OMIM is an entry term of MeSH's
+"Breast Neoplasms"). A disease that MeSH does not name stands for the nearest broader ones it has,
+by the hierarchies of MONDO and HPO; annotators who have only MeSH do the same. A concept that still
+has no such id keeps its own: found, it counts as wrong.
 """
 
 import functools
@@ -23,10 +25,13 @@ Parents = Mapping[str, Sequence[str]]
 
 
 def mondo_parents(path: Path) -> Parents:
-    """``is_a`` of a (gzipped) JSON list of MONDO's terms: the direct parents of each, ``MONDO:…``."""
+    """``is_a`` of a (gzipped) JSON list of MONDO's terms: the direct parents of each,
+    ``MONDO:…``."""
     terms = json.loads(gzip.decompress(path.read_bytes()))
-    return {f"MONDO:{term['id']}": [f"MONDO:{one}" for one in term.get("relations", {}).get("is_a", ())]
-            for term in terms}
+    return {
+        f"MONDO:{term['id']}": [f"MONDO:{one}" for one in term.get("relations", {}).get("is_a", ())]
+        for term in terms
+    }
 
 
 def hpo_parents() -> Parents:
@@ -35,23 +40,34 @@ def hpo_parents() -> Parents:
 
 
 class GoldIds:
-    """The annotators' ids of every concept of a full lexicon, and of those in a smaller one of the same vocabularies,
-    whose ids or names it knows."""
+    """The annotators' ids of every concept of a full lexicon, and of those in a smaller one of the
+    same vocabularies, whose ids or names it knows."""
 
-    def __init__(self, full: Iterable[Concept], parents: Parents, mesh_terms: Mapping[str, str]) -> None:
+    def __init__(
+        self, full: Iterable[Concept], parents: Parents, mesh_terms: Mapping[str, str]
+    ) -> None:
         concepts = list(full)
         direct = {one.concept_id: _direct(one) or _listed(one, mesh_terms) for one in concepts}
-        nodes = {ref: ids for one in concepts if (ids := direct[one.concept_id])
-                 for ref in (one.concept_id, *one.xrefs) if ref in parents}
+        nodes = {
+            ref: ids
+            for one in concepts
+            if (ids := direct[one.concept_id])
+            for ref in (one.concept_id, *one.xrefs)
+            if ref in parents
+        }
         self._by_id = {
-            one.concept_id: direct[one.concept_id] or _broader(one, nodes, parents) or frozenset({one.concept_id})
-            for one in concepts}
+            one.concept_id: direct[one.concept_id]
+            or _broader(one, nodes, parents)
+            or frozenset({one.concept_id})
+            for one in concepts
+        }
         self._concepts = concepts
         self.known = frozenset().union(*direct.values())
 
     def of(self, concept: Concept) -> frozenset[str]:
         return self._by_id.get(concept.concept_id) or self._by_name.get(
-            normalise(concept.name), frozenset({concept.concept_id}))
+            normalise(concept.name), frozenset({concept.concept_id})
+        )
 
     @functools.cached_property
     def _by_name(self) -> dict[str, frozenset[str]]:
@@ -59,15 +75,17 @@ class GoldIds:
 
 
 def mesh_terms(paths: Iterable[Path]) -> dict[str, str]:
-    """The terms of MeSH's diseases and chemicals, normalised, with the UI of the record that lists each, from gzipped
-    rows of UI, name, synonyms and tree numbers or headings; a preferred name first. Whatever the lexicon makes of a
-    record, annotators may use it."""
+    """The terms of MeSH's diseases and chemicals, normalised, with the UI of the record that lists
+    each, from gzipped rows of UI, name, synonyms and tree numbers or headings; a preferred name
+    first. Whatever the lexicon makes of a record, annotators may use it."""
     names: dict[str, str] = {}
     terms: dict[str, str] = {}
     for path in paths:
         for line in gzip.decompress(path.read_bytes()).decode("utf-8").splitlines():
             ui, name, synonyms, last = (*line.split("\t"), "", "", "")[:4]
-            if ui.startswith("D") and not any(tree.startswith(("C", "D", "F03")) for tree in last.split("|")):
+            if ui.startswith("D") and not any(
+                tree.startswith(("C", "D", "F03")) for tree in last.split("|")
+            ):
                 continue
             names.setdefault(normalise(name), ui)
             for term in filter(None, synonyms.split("|")):
@@ -77,7 +95,11 @@ def mesh_terms(paths: Iterable[Path]) -> dict[str, str]:
 
 def _listed(concept: Concept, mesh_terms: Mapping[str, str]) -> frozenset[str]:
     """The record that lists the name of a disease, a finding or a chemical."""
-    ui = mesh_terms.get(normalise(concept.name)) if concept.entity_type in (DISEASE, PHENOTYPE, DRUG) else None
+    ui = (
+        mesh_terms.get(normalise(concept.name))
+        if concept.entity_type in (DISEASE, PHENOTYPE, DRUG)
+        else None
+    )
     return frozenset({ui} if ui else ())
 
 
@@ -86,8 +108,11 @@ def _direct(concept: Concept) -> frozenset[str]:
     return frozenset(match[1] for match in matches if match)
 
 
-def _broader(concept: Concept, known: Mapping[str, frozenset[str]], parents: Parents) -> frozenset[str]:
-    """The ids of the nearest broader diseases that have any; all of them where several are equally near."""
+def _broader(
+    concept: Concept, known: Mapping[str, frozenset[str]], parents: Parents
+) -> frozenset[str]:
+    """The ids of the nearest broader diseases that have any; all of them where several are equally
+    near."""
     layer = [ref for ref in (concept.concept_id, *concept.xrefs) if ref in parents]
     seen = set(layer)
     while layer:

@@ -1,7 +1,9 @@
-"""Processes, a governor and a service in made-up time: messages are late, clocks differ, processes and governors die.
+"""Processes, a governor and a service in made-up time: messages are late, clocks differ, processes
+and governors die.
 
-Nothing here decides anything: ``Meter`` and ``Holding`` do, and are told the time. A governor's event loop is played by
-``World``, a process's by ``Process``; what reaches the service is kept with its time.
+Nothing here decides anything: ``Meter`` and ``Holding`` do, and are told the time. A governor's
+event loop is played by ``World``, a process's by ``Process``; what reaches the service is kept with
+its time.
 """
 
 import heapq
@@ -40,8 +42,8 @@ class _Poll:
 
 @dataclass
 class World:
-    """``delay`` and ``lag`` are the longest a message takes and a process oversleeps, in seconds; ``unnoticed`` the
-    longest that a process does not notice the death of the governor."""
+    """``delay`` and ``lag`` are the longest a message takes and a process oversleeps, in seconds;
+    ``unnoticed`` the longest that a process does not notice the death of the governor."""
 
     limits: Limits
     chance: random.Random
@@ -66,7 +68,9 @@ class World:
         """A new governor; whatever was on its way to and from the old one is lost."""
         self._due = float("inf")
         self.epoch = f"epoch {next(self._epochs)}"
-        self.meter = Meter(Service("key", "service", self.limits), self.epoch, self.now, self.now if cold else None)
+        self.meter = Meter(
+            Service("key", "service", self.limits), self.epoch, self.now, self.now if cold else None
+        )
         lost, self._polls = self._polls, {}
         for poll in lost.values():
             self.after(self.chance.uniform(0, self.delay + self.unnoticed), poll.process.lose)
@@ -87,7 +91,9 @@ class World:
     def tell(self, process: "Process", message: Message, number: int, sent: float) -> None:
         """A message on its way."""
         self.messages += 1
-        self.after(self.chance.uniform(0, self.delay), lambda: self._hear(process, message, number, sent))
+        self.after(
+            self.chance.uniform(0, self.delay), lambda: self._hear(process, message, number, sent)
+        )
 
     def _hear(self, process: "Process", message: Message, number: int, sent: float) -> None:
         poll = _Poll(process, number, sent, self.now, self.now + (RENEWAL if message.stay else 0.0))
@@ -114,8 +120,10 @@ class World:
 
     def _answer(self, poll: _Poll, grant: Grant) -> None:
         epoch, heard, answered = self.epoch, poll.heard, self.now
-        self.after(self.chance.uniform(0, self.delay),
-                   lambda: poll.process.hear(epoch, grant, poll.number, poll.sent, heard, answered))
+        self.after(
+            self.chance.uniform(0, self.delay),
+            lambda: poll.process.hear(epoch, grant, poll.number, poll.sent, heard, answered),
+        )
 
     def most_in_a_window(self, size: Callable[[Arrival], float] = lambda one: 1.0) -> float:
         """The most that came within any ``limits.seconds``."""
@@ -123,11 +131,15 @@ class World:
 
     def most_at_once(self) -> int:
         """The most requests that were in flight together."""
-        changes = sorted([(one.time, 1) for one in self.arrivals] + [(one.end, -1) for one in self.arrivals])
+        changes = sorted(
+            [(one.time, 1) for one in self.arrivals] + [(one.end, -1) for one in self.arrivals]
+        )
         return max(itertools.accumulate(change for _, change in changes), default=0)
 
 
-def most_within(arrivals: Sequence[Arrival], seconds: float, size: Callable[[Arrival], float]) -> float:
+def most_within(
+    arrivals: Sequence[Arrival], seconds: float, size: Callable[[Arrival], float]
+) -> float:
     ordered = sorted(arrivals, key=lambda one: one.time)
     most = total = 0.0
     first = 0
@@ -141,7 +153,8 @@ def most_within(arrivals: Sequence[Arrival], seconds: float, size: Callable[[Arr
 
 
 class Process:
-    """A process with a clock of its own. ``demand`` requests wait at any time, until ``demand`` is 0."""
+    """A process with a clock of its own. ``demand`` requests wait at any time, until ``demand`` is
+    0."""
 
     def __init__(self, world: World, name: str, skew: float) -> None:
         self.world, self.name, self._skew = world, name, skew
@@ -182,14 +195,18 @@ class Process:
         seconds = max(1e-6, seconds)  # time goes on
         planned = self._planned = self.world.now + seconds
         if planned < float("inf"):
-            self.world.after(seconds + self.world.chance.uniform(0, self.world.lag),
-                             lambda: self._step() if planned == self._planned else None)
+            self.world.after(
+                seconds + self.world.chance.uniform(0, self.world.lag),
+                lambda: self._step() if planned == self._planned else None,
+            )
 
     def _send(self, amounts: Amounts, slot: Slot) -> None:
         world = self.world
         way = world.chance.uniform(0, tolerance(world.limits.seconds))
         taken = world.seconds()
-        world.arrivals.append(Arrival(world.now + way, world.now + way + taken, self.used(amounts), self.name))
+        world.arrivals.append(
+            Arrival(world.now + way, world.now + way + taken, self.used(amounts), self.name)
+        )
         world.after(way + taken, lambda: self._finish(amounts, slot))
 
     def _finish(self, amounts: Amounts, slot: Slot) -> None:
@@ -199,7 +216,9 @@ class Process:
             self.holding.finish(Outcome(slot, self.used(amounts), result, pause), self.times().now)
             self._step()
 
-    def hear(self, epoch: str, grant: Grant, number: int, sent: float, heard: float, answered: float) -> None:
+    def hear(
+        self, epoch: str, grant: Grant, number: int, sent: float, heard: float, answered: float
+    ) -> None:
         if self.alive:
             received = self.times().now
             self._offset.observe(sent, heard, answered, received)

@@ -1,4 +1,5 @@
-"""A tiny run up to the index, without Ray: what the graph stage reads. The index can be written again with more."""
+"""A tiny run up to the index, without Ray: what the graph stage reads. The index can be written
+again with more."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,41 +20,71 @@ from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.retrieval.documents import HPO, PUBMED, Document
 
 LONG = f"Syndrome with {'a very long name, ' * 16}\u00e9"
-HARD_NAMES = {"D:1": 'Alpha/beta "mixed" syndrome', "D:2": "Ménière–von Müller 病", "D:3": LONG,
-              "D:4": "Kuru <p&q>; x,y", "D:5": "Krabbe disease"}
+HARD_NAMES = {
+    "D:1": 'Alpha/beta "mixed" syndrome',
+    "D:2": "Ménière–von Müller 病",
+    "D:3": LONG,
+    "D:4": "Kuru <p&q>; x,y",
+    "D:5": "Krabbe disease",
+}
 
 
 def concepts() -> list[Concept]:
     """Diseases with names that break careless code, and a gene, a drug and a sign for all."""
     named = [(key, name, "disease") for key, name in HARD_NAMES.items()]
-    named += [("GENE:GALC", "GALC", "gene"), ("DRUG:1", "Losartan", "drug"), ("HP:1", "Seizure", "phenotype")]
-    return [Concept(key, name, kind, (normalise(name),), "", ("GALC",) if kind == "gene" else ())
-            for key, name, kind in named]
+    named += [
+        ("GENE:GALC", "GALC", "gene"),
+        ("DRUG:1", "Losartan", "drug"),
+        ("HP:1", "Seizure", "phenotype"),
+    ]
+    return [
+        Concept(key, name, kind, (normalise(name),), "", ("GALC",) if kind == "gene" else ())
+        for key, name, kind in named
+    ]
 
 
 def record(disease: str) -> Document:
     """The record of a disease: the shared gene and the shared sign."""
     name = HARD_NAMES[disease]
-    text = (f"The gene associated with {name} is GALC.\n"
-            f"The finding in 3 of 7 patients with {name} is Seizure.")
+    text = (
+        f"The gene associated with {name} is GALC.\n"
+        f"The finding in 3 of 7 patients with {name} is Seizure."
+    )
     return Document(f"HPO:{disease}", HPO, name, text, None, (), False, "")
 
 
 def paper(pmid: str, abstract: str, retracted: bool = False) -> Document:
-    return Document(f"PMID:{pmid}", PUBMED, f"Paper {pmid}", f"Paper {pmid}\n{abstract}", 2001, ("D016428",),
-                    retracted, "J")
+    return Document(
+        f"PMID:{pmid}",
+        PUBMED,
+        f"Paper {pmid}",
+        f"Paper {pmid}\n{abstract}",
+        2001,
+        ("D016428",),
+        retracted,
+        "J",
+    )
 
 
-def write_inputs(root: Path, seeds: Sequence[str], **graph: object) -> tuple[RunDirectory, PipelineConfig]:
+def write_inputs(
+    root: Path, seeds: Sequence[str], **graph: object
+) -> tuple[RunDirectory, PipelineConfig]:
     """The entities of the run ``root/default`` with these accepted seeds."""
-    config = PipelineConfig.model_validate({
-        "run": {"root": str(root)}, "retrieval": {"mode": "text"}, "graph": {"workers": 1, **graph}})
+    config = PipelineConfig.model_validate(
+        {
+            "run": {"root": str(root)},
+            "retrieval": {"mode": "text"},
+            "graph": {"workers": 1, **graph},
+        }
+    )
     run = run_directory(config)
     entities = run.stage("entities")
     write_lexicon(entities, concepts())
     Matcher.build(concepts(), 4).save(entities)
     write_seeds(run, seeds)
-    entities.write_records("frequencies.parquet", EntityFrequency, [_frequency(one) for one in HARD_NAMES])
+    entities.write_records(
+        "frequencies.parquet", EntityFrequency, [_frequency(one) for one in HARD_NAMES]
+    )
     return run, config
 
 
@@ -71,32 +102,61 @@ def write_index(run: RunDirectory, documents: list[Document], fingerprint: str) 
     index = run.stage("index")
     index.clear()
     build_index(index.local, documents)
-    index.write_json(MANIFEST, {"fingerprint": fingerprint, "counts": {"documents": len(documents)}, "seconds": 0.1})
+    index.write_json(
+        MANIFEST,
+        {"fingerprint": fingerprint, "counts": {"documents": len(documents)}, "seconds": 0.1},
+    )
 
 
 def context(run: RunDirectory, config: PipelineConfig, stage: str = "graph") -> StageContext:
     return StageContext(config, run, run.stage(stage), Console(quiet=True))
 
 
-def relation(subject: str, predicate: str, obj: str, document: Document, line: int, confidence: float = 1.0,
-             clinical: str = "") -> Relation:
+def relation(
+    subject: str,
+    predicate: str,
+    obj: str,
+    document: Document,
+    line: int,
+    confidence: float = 1.0,
+    clinical: str = "",
+) -> Relation:
     """A relation that the ``line``-th sentence of a document states."""
     start, end = document.spans[line]
-    evidence = Evidence(document.source, document.document_id, document.text[start:end], start, end, "PMID:7")
-    return Relation(relation_id(subject, predicate, obj, clinical), subject, predicate, obj, "", "", clinical,
-                    confidence, "rules", (evidence,))
+    evidence = Evidence(
+        document.source, document.document_id, document.text[start:end], start, end, "PMID:7"
+    )
+    return Relation(
+        relation_id(subject, predicate, obj, clinical),
+        subject,
+        predicate,
+        obj,
+        "",
+        "",
+        clinical,
+        confidence,
+        "rules",
+        (evidence,),
+    )
 
 
 def write_graph(root: Path) -> RunDirectory:
-    """The run ``root/default`` with a finished graph: every disease with its record's facts, one with a drug too."""
+    """The run ``root/default`` with a finished graph: every disease with its record's facts, one
+    with a drug too."""
     run = RunDirectory(str(root / "default"))
     trial = paper("9", 'Kuru <p&q>; x,y (p<0.05, 5 mg/kg/day, CD4+) was "treated" with losartan.')
     relations = [relation("D:4", "treated_with", "DRUG:1", trial, 1, 0.65)]
     for disease in HARD_NAMES:
         relations.append(relation(disease, "associated_gene", "GENE:GALC", record(disease), 0))
-        relations.append(relation(disease, "has_finding", "HP:1", record(disease), 1, 1.0, "3 of 7 patients"))
-    merged, seeds = storage.merge([storage.GrownSeed("D:4", tuple(relations)), storage.GrownSeed("D:5", ())])
+        relations.append(
+            relation(disease, "has_finding", "HP:1", record(disease), 1, 1.0, "3 of 7 patients")
+        )
+    merged, seeds = storage.merge(
+        [storage.GrownSeed("D:4", tuple(relations)), storage.GrownSeed("D:5", ())]
+    )
     entities = storage.nodes(merged, seeds, Vocabulary(concepts()), {"D:4": _frequency("D:4")})
     storage.write_graph(run.stage("graph"), entities, merged, seeds)
-    run.stage("graph").write_json(MANIFEST, {"fingerprint": "f", "seconds": 1.0, "counts": {"entities": len(entities)}})
+    run.stage("graph").write_json(
+        MANIFEST, {"fingerprint": "f", "seconds": 1.0, "counts": {"entities": len(entities)}}
+    )
     return run

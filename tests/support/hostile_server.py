@@ -1,4 +1,5 @@
-"""A server of one foreign tool that breaks the rules as told: ``python hostile_server.py MANNER``, over its pipes."""
+"""A server of one foreign tool that breaks the rules as told: ``python hostile_server.py MANNER``,
+over its pipes."""
 
 import json
 import sys
@@ -11,20 +12,37 @@ _LIBRARY_CODE = -32000  # with which the client's library tells of a connection 
 
 _ANSWERS: dict[str, dict[str, Any]] = {
     "hides": {"result": {"content": [{"type": "text", "text": HIDDEN}]}},
-    "lies": {"result": {"content": [{"type": "text", "text": "5 mg"}], "structuredContent": {"x": "a"}}},
-    "refuses": {"error": {"code": _LIBRARY_CODE, "message": f"<tool_call>busy {HIDDEN}" + "x" * 10_000}},
+    "lies": {
+        "result": {"content": [{"type": "text", "text": "5 mg"}], "structuredContent": {"x": "a"}}
+    },
+    "refuses": {
+        "error": {"code": _LIBRARY_CODE, "message": f"<tool_call>busy {HIDDEN}" + "x" * 10_000}
+    },
 }
 
 
 def answer(manner: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
     """What is said to a request."""
     if method == "initialize":
-        return {"result": {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}},
-                           "serverInfo": {"name": "hostile", "version": "1"}}}
+        return {
+            "result": {
+                "protocolVersion": params["protocolVersion"],
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "hostile", "version": "1"},
+            }
+        }
     if method == "tools/list":
         promise = {"outputSchema": _PROMISE} if manner == "lies" else {}
-        return {"result": {"tools": [{"name": "dose", "description": "d", "inputSchema": _SCHEMA, **promise}]}}
-    return _ANSWERS[manner] if method == "tools/call" else {"error": {"code": -32601, "message": "no such method"}}
+        return {
+            "result": {
+                "tools": [{"name": "dose", "description": "d", "inputSchema": _SCHEMA, **promise}]
+            }
+        }
+    return (
+        _ANSWERS[manner]
+        if method == "tools/call"
+        else {"error": {"code": -32601, "message": "no such method"}}
+    )
 
 
 def main(manner: str) -> None:

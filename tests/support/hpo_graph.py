@@ -1,4 +1,5 @@
-"""A graph, seed graphs and chains made of real HPO annotations, as the upstream stages would write them."""
+"""A graph, seed graphs and chains made of real HPO annotations, as the upstream stages would write
+them."""
 
 import random
 
@@ -19,10 +20,21 @@ from medr_ray.questions.drafting.drafter import Graph
 
 def _relation(disease: DiseaseRecord, fact: Fact) -> Relation:
     sentence = PREDICATES[fact.predicate].state(disease.name, fact.object_name, fact.clinical)
-    evidence = Evidence("hpo", f"HPO:{disease.entity_id}", sentence, 0, len(sentence), fact.reference)
+    evidence = Evidence(
+        "hpo", f"HPO:{disease.entity_id}", sentence, 0, len(sentence), fact.reference
+    )
     return Relation(
-        content_id("rel", disease.entity_id, fact.predicate, fact.object_id, fact.clinical), disease.entity_id,
-        fact.predicate, fact.object_id, "", "", fact.clinical, 1.0, "hpo", (evidence,))
+        content_id("rel", disease.entity_id, fact.predicate, fact.object_id, fact.clinical),
+        disease.entity_id,
+        fact.predicate,
+        fact.object_id,
+        "",
+        "",
+        fact.clinical,
+        1.0,
+        "hpo",
+        (evidence,),
+    )
 
 
 def _entity(entity_id: str, name: str, kind: str, seed: bool) -> Entity:
@@ -30,13 +42,17 @@ def _entity(entity_id: str, name: str, kind: str, seed: bool) -> Entity:
 
 
 def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> Graph:
-    """Seed graphs of ``seeds`` diseases: some of their facts, and those of the diseases that share their gene.
+    """Seed graphs of ``seeds`` diseases: some of their facts, and those of the diseases that share
+    their gene.
 
-    The chain of a seed runs seed -> gene -> other disease -> its first fact, as far as there is one.
+    The chain of a seed runs seed -> gene -> other disease -> its first fact, as far as there is
+    one.
     """
     hpo = load_hpo()
     chance = random.Random(draw)
-    chosen = chance.sample(sorted(one for one, d in hpo.diseases.items() if len(d.facts) > 2), seeds)
+    chosen = chance.sample(
+        sorted(one for one, d in hpo.diseases.items() if len(d.facts) > 2), seeds
+    )
     by_gene: dict[str, list[str]] = {}
     for disease in hpo.diseases.values():
         for fact in disease.facts:
@@ -47,7 +63,11 @@ def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> Graph:
     graphs: dict[str, tuple[str, ...]] = {}
     chains: dict[str, Chain] = {}
     for seed in chosen:
-        genes = [fact.object_id for fact in hpo.diseases[seed].facts if fact.predicate == "associated_gene"]
+        genes = [
+            fact.object_id
+            for fact in hpo.diseases[seed].facts
+            if fact.predicate == "associated_gene"
+        ]
         group = [seed, *sorted({other for gene in genes for other in by_gene[gene]} - {seed})[:2]]
         own: dict[str, Relation] = {}
         for one in group:
@@ -57,7 +77,9 @@ def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> Graph:
                 made = _relation(disease, fact)
                 own[made.relation_id] = made
                 kind = PREDICATES[fact.predicate].object_type
-                entities.setdefault(fact.object_id, _entity(fact.object_id, fact.object_name, kind, False))
+                entities.setdefault(
+                    fact.object_id, _entity(fact.object_id, fact.object_name, kind, False)
+                )
         relations |= own
         graphs[seed] = tuple(sorted(own))
         chains[seed] = _chain(seed, list(own.values()))
@@ -69,23 +91,47 @@ def _chain(seed: str, relations: list[Relation]) -> Chain:
     nodes, edges = [seed], []
     while True:
         step = next(
-            (r for r in relations if nodes[-1] in (r.subject, r.object)
-             and (r.object if r.subject == nodes[-1] else r.subject) not in nodes
-             and (r.predicate == "associated_gene" or not any(
-                 x.predicate == "associated_gene" and nodes[-1] in (x.subject, x.object)
-                 and (x.object if x.subject == nodes[-1] else x.subject) not in nodes for x in relations))), None)
+            (
+                r
+                for r in relations
+                if nodes[-1] in (r.subject, r.object)
+                and (r.object if r.subject == nodes[-1] else r.subject) not in nodes
+                and (
+                    r.predicate == "associated_gene"
+                    or not any(
+                        x.predicate == "associated_gene"
+                        and nodes[-1] in (x.subject, x.object)
+                        and (x.object if x.subject == nodes[-1] else x.subject) not in nodes
+                        for x in relations
+                    )
+                )
+            ),
+            None,
+        )
         if step is None:
             break
         nodes.append(step.object if step.subject == nodes[-1] else step.subject)
         edges.append(step.relation_id)
-    return Chain(content_id("chain", seed, edges), seed, tuple(nodes), tuple(edges), len(edges), len(edges), True,
-                 0.0, "test")
+    return Chain(
+        content_id("chain", seed, edges),
+        seed,
+        tuple(nodes),
+        tuple(edges),
+        len(edges),
+        len(edges),
+        True,
+        0.0,
+        "test",
+    )
 
 
 def seed_records(graph: Graph) -> list[SeedEntity]:
     """The seeds as the entities stage lists them."""
     return [
-        SeedEntity(EntityFrequency(one, graph.entities[one].name, "disease", 1, 1, 1e-6, 1e-7, 1e-5),
-                   Significance(True, "test", "rules"), specialty)
+        SeedEntity(
+            EntityFrequency(one, graph.entities[one].name, "disease", 1, 1, 1e-6, 1e-7, 1e-5),
+            Significance(True, "test", "rules"),
+            specialty,
+        )
         for one, specialty in graph.specialties.items()
     ]

@@ -16,7 +16,12 @@ from medr_ray.entities.matching import Matcher
 def memory_of_matching(folder: str) -> tuple[float, float]:
     """(MB that are this process's own, MB that it shares) after matching 5,000 texts."""
     matcher = Matcher.load(Directory(folder))
-    texts = pa.array([" ".join(matcher.forms[i].as_py() for i in range(j, j + 20)) for j in range(0, 100_000, 20)])
+    texts = pa.array(
+        [
+            " ".join(matcher.forms[i].as_py() for i in range(j, j + 20))
+            for j in range(0, 100_000, 20)
+        ]
+    )
     matcher.spans(texts)
     memory = psutil.Process().memory_full_info()
     return memory.uss / 1e6, memory.shared / 1e6
@@ -30,7 +35,8 @@ def peak_of_reading(path: str, out: str) -> tuple[float, float]:
 
 
 def _peak() -> float:
-    """VmHWM, which begins anew with the program (ru_maxrss is inherited from whoever started it)."""
+    """VmHWM, which begins anew with the program (ru_maxrss is inherited from whoever started
+    it)."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000  # type: ignore[index]
 

@@ -1,4 +1,5 @@
-"""A real cluster of one node, as a user starts it: ``ray start --head`` with token authentication, on free ports."""
+"""A real cluster of one node, as a user starts it: ``ray start --head`` with token authentication,
+on free ports."""
 
 import os
 import secrets
@@ -16,8 +17,14 @@ import psutil
 import pytest
 
 BIN = Path(sys.executable).parent
-_PORTS = ("--port", "--dashboard-port", "--ray-client-server-port", "--dashboard-agent-listen-port",
-          "--dashboard-agent-grpc-port", "--metrics-export-port")
+_PORTS = (
+    "--port",
+    "--dashboard-port",
+    "--ray-client-server-port",
+    "--dashboard-agent-listen-port",
+    "--dashboard-agent-grpc-port",
+    "--metrics-export-port",
+)
 _STOP_SECONDS = 20
 
 
@@ -32,8 +39,14 @@ class Cluster:
         """A command of the virtual environment, from the repository's root."""
         environment = {**self.environment, **changes}
         root = Path(__file__).resolve().parents[2]
-        return subprocess.run([str(BIN / command[0]), *command[1:]], env=environment, cwd=root, capture_output=True,
-                              text=True, check=False)
+        return subprocess.run(
+            [str(BIN / command[0]), *command[1:]],
+            env=environment,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 def free_ports(count: int) -> list[int]:
@@ -56,7 +69,8 @@ def wait_until_started(head: subprocess.Popen[str]) -> None:
 
 
 def stop(head: subprocess.Popen[str]) -> None:
-    """End the head and all it started, each by its own process id: a polite stop takes Ray half a minute."""
+    """End the head and all it started, each by its own process id: a polite stop takes Ray half a
+    minute."""
     started = psutil.Process(head.pid).children(recursive=True)
     head.kill()
     for process in started:
@@ -71,15 +85,35 @@ def start_cluster() -> Iterator[Cluster]:
     """One node with four logical CPUs; a fresh token; everything it wrote is removed afterwards."""
     scratch = Path(tempfile.mkdtemp(prefix="medr-"))  # short: Ray puts sockets in it
     (scratch / "token").write_text(secrets.token_hex(32))
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MEDR_"))}
-    environment = inherited | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(scratch / "token")}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MEDR_"))
+    }
+    environment = inherited | {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(scratch / "token"),
+    }
     environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
     ports = free_ports(len(_PORTS))
-    command = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=4", "--object-store-memory=200000000",
-               f"--temp-dir={scratch / 'ray'}", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
+    command = [
+        str(BIN / "ray"),
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=4",
+        "--object-store-memory=200000000",
+        f"--temp-dir={scratch / 'ray'}",
+        "--disable-usage-stats",
+        "--node-ip-address=127.0.0.1",
+    ]
     command += [f"{name}={port}" for name, port in zip(_PORTS, ports, strict=True)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          start_new_session=True) as head:
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as head:
         try:
             wait_until_started(head)
             yield Cluster(f"http://127.0.0.1:{ports[1]}", environment)

@@ -38,7 +38,11 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def answers(status: int = 200, body: bytes | str = b"", **headers: str) -> Response:
     """An answer; headers with underscores for hyphens."""
-    return Response(body, status=status, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return Response(
+        body,
+        status=status,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
 
 
 class Hang:
@@ -50,7 +54,8 @@ _NUMBERS = itertools.count()
 
 
 class Endpoint:
-    """What one path of the server answers with, in turn; the last line is repeated. ``asked`` are the requests."""
+    """What one path of the server answers with, in turn; the last line is repeated. ``asked`` are
+    the requests."""
 
     def __init__(self, lines: list[Line], over: threading.Event) -> None:
         self._lines, self._over, self.asked = lines, over, list[Request]()

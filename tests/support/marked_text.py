@@ -1,4 +1,5 @@
-"""Texts whose entities are marked where they stand: ``{FBN1:gene} mutations cause {Marfan syndrome:disease}.``
+"""Texts whose entities are marked where they stand: ``{FBN1:gene} mutations cause {Marfan
+syndrome:disease}.``
 
 A concept's id is its name as marked, in lower case.
 """
@@ -32,4 +33,8 @@ def abstract_of(text: str) -> Abstract:
 
 def said(text: str, least: float = 0.5) -> set[tuple[str, str, str]]:
     """(subject, predicate, object) of what a marked text states at least that surely."""
-    return {(one.subject, one.predicate, one.object) for one in abstract_of(text).statements if one.confidence >= least}
+    return {
+        (one.subject, one.predicate, one.object)
+        for one in abstract_of(text).statements
+        if one.confidence >= least
+    }

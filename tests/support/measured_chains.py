@@ -1,7 +1,9 @@
-"""Longest chains against the usual method, a depth-first search of all paths that is cut off after ten seconds.
+"""Longest chains against the usual method, a depth-first search of all paths that is cut off after
+ten seconds.
 
-Random graphs grow as knowledge graphs do: a new entity is linked to two others, mostly to those that have many links.
-Real ones are those of a finished run: ``runs/quickstart`` of the checkout, or the folder that MEDR_BENCH_RUN names.
+Random graphs grow as knowledge graphs do: a new entity is linked to two others, mostly to those
+that have many links. Real ones are those of a finished run: ``runs/quickstart`` of the checkout, or
+the folder that MEDR_BENCH_RUN names.
 """
 
 import math
@@ -53,7 +55,8 @@ def rows(quick: bool) -> Iterator[Row]:
 
 
 def random_graph(nodes: int, directed: bool, draw: int) -> dict[str, list[Step]]:
-    """Steps without predicates, both ways unless ``directed``. Seven of ten links are to an end of an earlier link."""
+    """Steps without predicates, both ways unless ``directed``. Seven of ten links are to an end of
+    an earlier link."""
     dice = random.Random(f"{nodes} {directed} {draw}")
     links: set[tuple[int, int]] = set()
     ends = [0]
@@ -71,7 +74,8 @@ def random_graph(nodes: int, directed: bool, draw: int) -> dict[str, list[Step]]
 
 
 def usual_method(starts: Sequence[str], steps: Steps, max_hops: int, seconds: float = CUT) -> int:
-    """Hops of the longest valid path seen while all are gone through; each start has an equal share of the time."""
+    """Hops of the longest valid path seen while all are gone through; each start has an equal share
+    of the time."""
     begun, longest = time.perf_counter(), 0
     for number, start in enumerate(starts, 1):
         deadline = begun + seconds * number / len(starts)
@@ -91,7 +95,9 @@ def usual_method(starts: Sequence[str], steps: Steps, max_hops: int, seconds: fl
             visited[step.target] = True
             longest = max(longest, len(frames))
             onward = iter(steps.get(step.target, ()) if len(frames) < max_hops else ())
-            frames.append((onward, step.directed_predicate, turns if turn == FREE else turns | {turn}))
+            frames.append(
+                (onward, step.directed_predicate, turns if turn == FREE else turns | {turn})
+            )
     return longest
 
 
@@ -103,27 +109,50 @@ def _solve(steps: Steps, max_hops: int, start: str | None = None) -> Solved:
     else:
         path = longest_path(start, steps, max_hops, seconds)
     took = time.perf_counter() - begun
-    return Solved(path, took, usual_method(sorted(steps) if start is None else [start], steps, max_hops))
+    return Solved(
+        path, took, usual_method(sorted(steps) if start is None else [start], steps, max_hops)
+    )
 
 
 def _length(name: str, solved: Sequence[Solved]) -> Row:
     """The graph where we are least ahead; the note tells of all."""
     worst = min(solved, key=lambda one: one.hops / max(one.usual, 1))
-    each = ", ".join(f"{one.hops} (bound {one.path.upper_bound}, peer {one.usual})" for one in solved)
-    return row(name, worst.hops, worst.usual, PEER, least_ratio=1.0, unit="hops", note=f"worst ratio of {each}")
+    each = ", ".join(
+        f"{one.hops} (bound {one.path.upper_bound}, peer {one.usual})" for one in solved
+    )
+    return row(
+        name,
+        worst.hops,
+        worst.usual,
+        PEER,
+        least_ratio=1.0,
+        unit="hops",
+        note=f"worst ratio of {each}",
+    )
 
 
 def _proof(name: str, solved: Sequence[Solved], goal: float | None) -> Row:
     """Seconds of the slowest graph to its proof; endless where one is not proven."""
     proven = all(one.path.proven_optimal for one in solved)
     slowest = max(one.seconds for one in solved)
-    note = "to the proof, the slowest graph" if proven else f"not all proven; given up after {slowest:.1f} s"
-    return row(f"{name}: time", slowest if proven else math.inf, goal=goal, lower_is_better=True, unit="s", note=note)
+    note = (
+        "to the proof, the slowest graph"
+        if proven
+        else f"not all proven; given up after {slowest:.1f} s"
+    )
+    return row(
+        f"{name}: time",
+        slowest if proven else math.inf,
+        goal=goal,
+        lower_is_better=True,
+        unit="s",
+        note=note,
+    )
 
 
 def _real() -> Iterator[Row]:
-    """The seed graphs and the merged graph of a run, by the rules a default configuration has; every valid step taken,
-    those that no question can ask by included."""
+    """The seed graphs and the merged graph of a run, by the rules a default configuration has;
+    every valid step taken, those that no question can ask by included."""
     graph = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN)).stage("graph")
     if graph.manifest() is None:
         how = "medr run -c configs/quickstart.yaml --until graph, or MEDR_BENCH_RUN"
@@ -137,7 +166,10 @@ def _real() -> Iterator[Row]:
         return steps_between(given, degree, seed, _CONFIG.hub_degree, GraphConfig().min_confidence)
 
     hops = _CONFIG.max_hops
-    seeds = [_solve(steps_of(ids, seed), hops, seed) for seed, ids in sorted(storage.read_seed_graphs(graph).items())]
+    seeds = [
+        _solve(steps_of(ids, seed), hops, seed)
+        for seed, ids in sorted(storage.read_seed_graphs(graph).items())
+    ]
     yield _seed_graphs(seeds)
     merged = _solve(steps_of(list(relations), ""), hops)
     yield _length(f"longest path of {len(degree):,} merged entities, {hops} hops at most", [merged])
@@ -146,8 +178,20 @@ def _real() -> Iterator[Row]:
 def _seed_graphs(solved: Sequence[Solved]) -> Row:
     behind = sum(one.hops < one.usual for one in solved)
     proven = sum(one.path.proven_optimal for one in solved)
-    note = (f"{len(solved)} seeds, {proven} proven, {behind} shorter than the peer's, longest "
-            f"{max(one.hops for one in solved)}; {sum(one.seconds for one in solved):.1f} s in all")
-    ours, usual = (sum(lengths) / len(solved) for lengths in (
-        [one.hops for one in solved], [one.usual for one in solved]))
-    return row("longest chain of seed graphs, mean", ours, usual, PEER, least_ratio=1.0, unit="hops", note=note)
+    note = (
+        f"{len(solved)} seeds, {proven} proven, {behind} shorter than the peer's, longest "
+        f"{max(one.hops for one in solved)}; {sum(one.seconds for one in solved):.1f} s in all"
+    )
+    ours, usual = (
+        sum(lengths) / len(solved)
+        for lengths in ([one.hops for one in solved], [one.usual for one in solved])
+    )
+    return row(
+        "longest chain of seed graphs, mean",
+        ours,
+        usual,
+        PEER,
+        least_ratio=1.0,
+        unit="hops",
+        note=note,
+    )

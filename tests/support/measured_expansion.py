@@ -1,6 +1,8 @@
-"""Expansion on one worker and on two, over the index of a finished run: relations a second, actors' start included.
+"""Expansion on one worker and on two, over the index of a finished run: relations a second, actors'
+start included.
 
-The run is ``runs/quickstart`` of the checkout, or the folder that MEDR_BENCH_RUN names. Nothing is written into it.
+The run is ``runs/quickstart`` of the checkout, or the folder that MEDR_BENCH_RUN names. Nothing is
+written into it.
 """
 
 import os
@@ -24,10 +26,15 @@ _MEASURE = "expansion"
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    """One row a number of workers, and their ratio; AssertionError where they grow different graphs."""
+    """One row a number of workers, and their ratio; AssertionError where they grow different
+    graphs."""
     run = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN))
     if any(run.stage(stage).manifest() is None for stage in ("entities", "index")):
-        yield skipped(_MEASURE, "1 worker", "medr run -c configs/quickstart.yaml --until index, or MEDR_BENCH_RUN")
+        yield skipped(
+            _MEASURE,
+            "1 worker",
+            "medr run -c configs/quickstart.yaml --until index, or MEDR_BENCH_RUN",
+        )
         return
     seeds = _seeds(run, 60 if quick else 400)
     with tempfile.TemporaryDirectory(prefix="medr-bench-") as folder, ray_session(RayConfig()):
@@ -35,25 +42,49 @@ def rows(quick: bool) -> Iterator[Row]:
         two, _ = _grow(run, seeds, 2, Directory(f"{folder}/two"))
         _compare(Directory(f"{folder}/one"), Directory(f"{folder}/two"))
     note = f"{len(seeds)} seeds, {relations:,} relations, {one:.0f} s on one worker; equal parts"
-    yield row("expansion, 2 workers", relations / two, relations / one, "1 worker", unit="relations/s", note=note)
+    yield row(
+        "expansion, 2 workers",
+        relations / two,
+        relations / one,
+        "1 worker",
+        unit="relations/s",
+        note=note,
+    )
 
 
 def _seeds(run: RunDirectory, most: int) -> list[str]:
     """Accepted seeds that have a record, spread evenly."""
-    table = run.stage("entities").read_table("seeds.parquet", ["frequency", "significance"]).to_pylist()
-    accepted = sorted(one["frequency"]["concept_id"] for one in table if one["significance"]["verdict"])
+    table = (
+        run.stage("entities").read_table("seeds.parquet", ["frequency", "significance"]).to_pylist()
+    )
+    accepted = sorted(
+        one["frequency"]["concept_id"] for one in table if one["significance"]["verdict"]
+    )
     curated = [one for one in accepted if one in load_hpo().diseases]
     return curated[:: max(1, len(curated) // most)][:most]
 
 
-def _grow(run: RunDirectory, seeds: Sequence[str], workers: int, directory: Directory) -> tuple[float, int]:
+def _grow(
+    run: RunDirectory, seeds: Sequence[str], workers: int, directory: Directory
+) -> tuple[float, int]:
     """Seconds, and relations found."""
     config = PipelineConfig.model_validate({"retrieval": {"mode": "text"}})
-    waiting = [{"part": name, "seeds": group, "made_from": "bench", "index": "bench"}
-               for name, group in grouped(seeds).items()]
+    waiting = [
+        {"part": name, "seeds": group, "made_from": "bench", "index": "bench"}
+        for name, group in grouped(seeds).items()
+    ]
     started = time.perf_counter()
-    done: list[dict[str, Any]] = list(one_per_call(
-        waiting, ExpansionWorker, workers, config=config, run=run, directory=directory, folder="parts"))
+    done: list[dict[str, Any]] = list(
+        one_per_call(
+            waiting,
+            ExpansionWorker,
+            workers,
+            config=config,
+            run=run,
+            directory=directory,
+            folder="parts",
+        )
+    )
     return time.perf_counter() - started, sum(one["relations"] for one in done)
 
 

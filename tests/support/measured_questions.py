@@ -1,7 +1,8 @@
-"""What became of the question candidates of a finished run: how many passed, how long they are, why others failed.
+"""What became of the question candidates of a finished run: how many passed, how long they are, why
+others failed.
 
-The run is ``runs/questions`` of the checkout (``medr questions generate -c configs/questions.yaml``), or the one
-MEDR_BENCH_RUN names. Nothing is drafted here.
+The run is ``runs/questions`` of the checkout (``medr questions generate -c
+configs/questions.yaml``), or the one MEDR_BENCH_RUN names. Nothing is drafted here.
 """
 
 import os
@@ -19,9 +20,13 @@ _LEAST, _MEAN_HOPS = 1_000, 4.2  # the paper's mean number of hops, section 3.1.
 
 def rows(quick: bool) -> Iterator[Row]:
     """Questions, specialties, mean hops and yield; the same whether ``quick`` or not."""
-    manifest = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN)).stage("questions").manifest()
+    manifest = (
+        RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN)).stage("questions").manifest()
+    )
     if manifest is None:
-        yield skipped(_MEASURE, "", "medr questions generate -c configs/questions.yaml, or MEDR_BENCH_RUN")
+        yield skipped(
+            _MEASURE, "", "medr questions generate -c configs/questions.yaml, or MEDR_BENCH_RUN"
+        )
         return
     counts = manifest["counts"]
     hops = ", ".join(f"{length}: {count:,}" for length, count in counts["by_hops"].items())
@@ -29,9 +34,21 @@ def rows(quick: bool) -> Iterator[Row]:
     reasons = ", ".join(f"{name} {count:,}" for name, count in counts["reasons"].items())
     covered = sorted(set(counts["by_specialty"]) & set(SPECIALTIES))
     candidates = counts["candidates_verified"] + counts["rejected"]
-    yield row(_MEASURE, counts["accepted"], goal=_LEAST, note=f"{paradigms}; in {manifest['seconds']:,.0f} s")
-    yield row("specialties with questions", len(covered), goal=len(SPECIALTIES), note=", ".join(
-        f"{name} {count:,}" for name, count in counts["by_specialty"].items()))
+    yield row(
+        _MEASURE,
+        counts["accepted"],
+        goal=_LEAST,
+        note=f"{paradigms}; in {manifest['seconds']:,.0f} s",
+    )
+    yield row(
+        "specialties with questions",
+        len(covered),
+        goal=len(SPECIALTIES),
+        note=", ".join(f"{name} {count:,}" for name, count in counts["by_specialty"].items()),
+    )
     yield row("mean hops", counts["mean_hops"], goal=_MEAN_HOPS, note=f"by hops {hops}")
-    yield row("candidates that pass every check", counts["candidates_verified"] / max(candidates, 1),
-              note=f"of {candidates:,}; the others fail {reasons}")
+    yield row(
+        "candidates that pass every check",
+        counts["candidates_verified"] / max(candidates, 1),
+        note=f"of {candidates:,}; the others fail {reasons}",
+    )

@@ -1,10 +1,12 @@
-"""Relations read by rules against annotated corpora, with co-occurrence beside them on the same sets.
+"""Relations read by rules against annotated corpora, with co-occurrence beside them on the same
+sets.
 
-BioRED dev: pairs of concepts that a document relates in any way, once between the annotators' entities and once between
-those the matcher finds with the full lexicon. BC5CDR dev: chemicals and the diseases they induce. RareDis train:
-diseases and signs of one sentence; nothing was fitted on it. What a pair is, and what is left out, is said in
-``support.gold_relations``. Ours is every pair tied at least as strongly as was best on the training sets of the first
-two. The peer takes every pair that a document names, or every one that a sentence does: whichever has the better F1.
+BioRED dev: pairs of concepts that a document relates in any way, once between the annotators'
+entities and once between those the matcher finds with the full lexicon. BC5CDR dev: chemicals and
+the diseases they induce. RareDis train: diseases and signs of one sentence; nothing was fitted on
+it. What a pair is, and what is left out, is said in ``support.gold_relations``. Ours is every pair
+tied at least as strongly as was best on the training sets of the first two. The peer takes every
+pair that a document names, or every one that a sentence does: whichever has the better F1.
 
 ``quick`` leaves out the entities found by the matcher.
 """
@@ -40,7 +42,9 @@ from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import DRUG
 
 Chooser = Callable[[Tie], bool]
-Known = Mapping[str, tuple[str, frozenset[str]]]  # the type of each concept found, and the annotators' ids of it
+Known = Mapping[
+    str, tuple[str, frozenset[str]]
+]  # the type of each concept found, and the annotators' ids of it
 Finder = Callable[[str], tuple[list[Place], Known]]
 
 _IN_WORDS = {DRUG: "chemical"}
@@ -63,16 +67,25 @@ def rows(quick: bool) -> Iterator[Row]:
     related = [of_bioc(one, RELATED_KINDS) for one in biored]
     induced = [of_bioc(one, [DISEASE_DRUG]) for one in bc5cdr]
     yield from _by_kind("BioRED dev, gold entities", related, is_related)
-    yield _row("BC5CDR dev, chemical induces disease, gold entities", induced, [DISEASE_DRUG], is_induced)
+    yield _row(
+        "BC5CDR dev, chemical induces disease, gold entities", induced, [DISEASE_DRUG], is_induced
+    )
     yield _raredis(data)
     if quick:
         return
     lexicon = full_lexicon(data)
     find = entity_finder(lexicon, annotators_ids(data, lexicon))
-    yield from _by_kind("BioRED dev, found entities", [found_instead(one, *find(one.text)) for one in related],
-                        is_found_related)
-    yield _row("BC5CDR dev, chemical induces disease, found entities",
-               [found_instead(one, *find(one.text)) for one in induced], [DISEASE_DRUG], is_induced)
+    yield from _by_kind(
+        "BioRED dev, found entities",
+        [found_instead(one, *find(one.text)) for one in related],
+        is_found_related,
+    )
+    yield _row(
+        "BC5CDR dev, chemical induces disease, found entities",
+        [found_instead(one, *find(one.text)) for one in induced],
+        [DISEASE_DRUG],
+        is_induced,
+    )
 
 
 def is_related(tie: Tie) -> bool:
@@ -95,18 +108,34 @@ def sides(document: PairDocument, kinds: Collection[Kinds], choose: Chooser) -> 
     """What ours and the peer take out of a document, among pairs of ``kinds``."""
     read = Abstract.of(document.text, document.spans, document.mentions, document.types)
     ours = {frozenset((one.first, one.second)) for one in read.ties() if choose(one)}
-    return Sides(document, {one for one in ours if document.kinds(one) in kinds},
-                 in_one_document(document, kinds), in_one_sentence(document, kinds))
+    return Sides(
+        document,
+        {one for one in ours if document.kinds(one) in kinds},
+        in_one_document(document, kinds),
+        in_one_sentence(document, kinds),
+    )
 
 
-def score(documents: Sequence[Sides], taken: Callable[[Sides], set[Pair]], kinds: Collection[Kinds]) -> Score:
-    """Of the pairs of ``kinds`` that one side takes. A found entity may stand for several ids and is right by any."""
+def score(
+    documents: Sequence[Sides], taken: Callable[[Sides], set[Pair]], kinds: Collection[Kinds]
+) -> Score:
+    """Of the pairs of ``kinds`` that one side takes. A found entity may stand for several ids and
+    is right by any."""
     total = Score()
     for one in documents:
         gold = {pair for pair in one.document.related if one.document.gold_kinds(pair) in kinds}
-        chosen = {pair: one.document.meanings(pair) for pair in taken(one) if one.document.kinds(pair) in kinds}
+        chosen = {
+            pair: one.document.meanings(pair)
+            for pair in taken(one)
+            if one.document.kinds(pair) in kinds
+        }
         reached = gold & set().union(*chosen.values())
-        total += Score(sum(not gold.isdisjoint(each) for each in chosen.values()), len(chosen), len(reached), len(gold))
+        total += Score(
+            sum(not gold.isdisjoint(each) for each in chosen.values()),
+            len(chosen),
+            len(reached),
+            len(gold),
+        )
     return total
 
 
@@ -115,23 +144,46 @@ def _by_kind(name: str, documents: Sequence[PairDocument], choose: Chooser) -> I
     read = [sides(one, RELATED_KINDS, choose) for one in documents]
     yield _compared(f"{name}, pairs", read, RELATED_KINDS)
     for kinds in RELATED_KINDS:
-        yield _compared(f"{name}, {'-'.join(_IN_WORDS.get(one, one) for one in kinds)} pairs", read, [kinds])
+        yield _compared(
+            f"{name}, {'-'.join(_IN_WORDS.get(one, one) for one in kinds)} pairs", read, [kinds]
+        )
 
 
 def _row(
-    name: str, documents: Sequence[PairDocument], kinds: Collection[Kinds], choose: Chooser, note: str = ""
+    name: str,
+    documents: Sequence[PairDocument],
+    kinds: Collection[Kinds],
+    choose: Chooser,
+    note: str = "",
 ) -> Row:
     return _compared(name, [sides(one, kinds, choose) for one in documents], kinds, note)
 
 
 def _compared(name: str, read: Sequence[Sides], kinds: Collection[Kinds], note: str = "") -> Row:
     ours = score(read, lambda one: one.ours, kinds)
-    peers = {"document": score(read, lambda one: one.by_document, kinds),
-             "sentence": score(read, lambda one: one.by_sentence, kinds)}
+    peers = {
+        "document": score(read, lambda one: one.by_document, kinds),
+        "sentence": score(read, lambda one: one.by_sentence, kinds),
+    }
     unit = max(peers, key=lambda one: peers[one].f1)
-    note = "; ".join(filter(None, (f"ours {_figures(ours)}", *(
-        f"co-occurrence in a {one}: {_figures(peer)}" for one, peer in peers.items()), note)))
-    return row(f"{name} F1", ours.f1, peers[unit].f1, f"co-occurrence in a {unit}", least_ratio=1.0, note=note)
+    note = "; ".join(
+        filter(
+            None,
+            (
+                f"ours {_figures(ours)}",
+                *(f"co-occurrence in a {one}: {_figures(peer)}" for one, peer in peers.items()),
+                note,
+            ),
+        )
+    )
+    return row(
+        f"{name} F1",
+        ours.f1,
+        peers[unit].f1,
+        f"co-occurrence in a {unit}",
+        least_ratio=1.0,
+        note=note,
+    )
 
 
 def _figures(score: Score) -> str:
@@ -142,8 +194,13 @@ def _raredis(data: Path) -> Row:
     published = read_brat(data / "raredis" / "corpus_train.zip")
     documents = [one for one in map(of_raredis, published) if one is not None]
     note = f"{len(documents)} of {len(published)} documents, whose relations fit their mentions"
-    return _row("RareDis train, disease and sign of one sentence, gold entities", documents, [DISEASE_SIGN],
-                is_related_in_a_sentence, note)
+    return _row(
+        "RareDis train, disease and sign of one sentence, gold entities",
+        documents,
+        [DISEASE_SIGN],
+        is_related_in_a_sentence,
+        note,
+    )
 
 
 def entity_finder(lexicon: Sequence[Concept], ids: GoldIds) -> Finder:

@@ -12,16 +12,25 @@ from medr_ray.corpus.download import Order, fetch
 from medr_ray.corpus.mirror_store import Shelf
 from medr_ray.corpus.origins import Patience
 
-FIRST, SECOND, UPDATE = "baseline/pubmed26n0001.xml.gz", "baseline/pubmed26n0002.xml.gz", \
-    "updatefiles/pubmed26n0003.xml.gz"
+FIRST, SECOND, UPDATE = (
+    "baseline/pubmed26n0001.xml.gz",
+    "baseline/pubmed26n0002.xml.gz",
+    "updatefiles/pubmed26n0003.xml.gz",
+)
 CONTENT = {FIRST: b"first " * 20_000, SECOND: b"second", UPDATE: b"update " * 1_000}
 
 
 class Rig:
-    """A mirror to be filled from a server: what was printed, and the pauses that were asked for instead of slept."""
+    """A mirror to be filled from a server: what was printed, and the pauses that were asked for
+    instead of slept."""
 
     def __init__(self, server: PubmedServer, root: Path) -> None:
-        self.server, self.root, self.pauses, self.printed = server, root, list[float](), io.StringIO()
+        self.server, self.root, self.pauses, self.printed = (
+            server,
+            root,
+            list[float](),
+            io.StringIO(),
+        )
         self.console = Console(file=self.printed, width=200)
         self.order = Order(server.url, root)
         self.patience = Patience(connect_seconds=10, read_seconds=10, attempts=3, sleep=self._sleep)

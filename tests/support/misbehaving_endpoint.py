@@ -1,7 +1,9 @@
-"""A chat endpoint on loopback that answers as told, many requests at once, and keeps count of what reaches it.
+"""A chat endpoint on loopback that answers as told, many requests at once, and keeps count of what
+reaches it.
 
-``plan`` says, by a word that only the prompts of one subject hold, what its requests are answered with in turn: a text,
-a ``Response``, or one of the failures below; the last line is repeated for ever.
+``plan`` says, by a word that only the prompts of one subject hold, what its requests are answered
+with in turn: a text, a ``Response``, or one of the failures below; the last line is repeated for
+ever.
 """
 
 import asyncio
@@ -58,16 +60,23 @@ def slow_down(seconds: float) -> Response:
 
 
 class Endpoint:
-    """The endpoint: what it was asked (``asked[word]``, the messages of each request in turn) and the most requests it
-    was working on at once. Of the first ``hold`` requests none is answered before all are there, or one waited long."""
+    """The endpoint: what it was asked (``asked[word]``, the messages of each request in turn) and
+    the most requests it was working on at once. Of the first ``hold`` requests none is answered
+    before all are there, or one waited long."""
 
     def __init__(self, server: HTTPServer, plan: dict[str, Sequence[Line]], hold: int = 1) -> None:
         path = f"/{next(_NUMBERS)}/v1"  # what an earlier test left on its way finds nobody here
-        self.url, self.asked, self.at_once = server.url_for(path), defaultdict[str, list[Any]](list), 0
+        self.url, self.asked, self.at_once = (
+            server.url_for(path),
+            defaultdict[str, list[Any]](list),
+            0,
+        )
         self._plan = {word: list(lines) for word, lines in plan.items()}
         self._lock, self.over = threading.Lock(), threading.Event()
         self._working, self._hold, self._gathered = 0, hold, threading.Barrier(hold)
-        server.expect_request(f"{path}/chat/completions", method="POST").respond_with_handler(self._answer)
+        server.expect_request(f"{path}/chat/completions", method="POST").respond_with_handler(
+            self._answer
+        )
 
     @property
     def requests(self) -> int:
@@ -81,7 +90,7 @@ class Endpoint:
     def _answer(self, request: Request) -> Response:
         messages = json.loads(request.data)["messages"]
         with self._lock:
-            word, = (one for one in self._plan if one in messages[0]["content"])
+            (word,) = (one for one in self._plan if one in messages[0]["content"])
             self.asked[word].append(messages)
             lines = self._plan[word]
             line = lines.pop(0) if len(lines) > 1 else lines[0]
@@ -126,15 +135,16 @@ def endpoint(plan: dict[str, Sequence[Line]], hold: int = 1) -> Iterator[Endpoin
 
 
 def fresh_governor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A governor of the test's own, also where other tests have Ray up, and no waiting between attempts."""
+    """A governor of the test's own, also where other tests have Ray up, and no waiting between
+    attempts."""
     own = ProcessGovernor()
     monkeypatch.setattr(gate_module, "governor", lambda: own)
     monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
 
 
 class Clock:
-    """The governor's time, ten times as fast as it really is. ``granted`` are the times of permits since the
-    first one."""
+    """The governor's time, ten times as fast as it really is. ``granted`` are the times of permits
+    since the first one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.granted, times = list[float](), list[float]()

@@ -1,8 +1,10 @@
-"""Naive Bayes over disease annotations, as plain as it can be: the peer of ``medr bench diagnosis``.
+"""Naive Bayes over disease annotations, as plain as it can be: the peer of ``medr bench
+diagnosis``.
 
-P(finding | disease) is the annotated frequency, one half where there is none, also for every more general finding;
-findings that a disease does not have are there by chance, a hundredth of how often diseases have them. The prior is
-flat. Excluded findings, ages and Orphanet's records are left out: with any of them it did worse.
+P(finding | disease) is the annotated frequency, one half where there is none, also for every more
+general finding; findings that a disease does not have are there by chance, a hundredth of how often
+diseases have them. The prior is flat. Excluded findings, ages and Orphanet's records are left out:
+with any of them it did worse.
 """
 
 from collections import defaultdict
@@ -24,7 +26,12 @@ class NaiveBayes:
         shares: dict[str, dict[str, float]] = defaultdict(dict)
         for one in rows:
             share = _UNKNOWN if one.frequency is None else one.frequency.share
-            if one.aspect == FINDING and not one.negated and share and one.disease.startswith("OMIM:"):
+            if (
+                one.aspect == FINDING
+                and not one.negated
+                and share
+                and one.disease.startswith("OMIM:")
+            ):
                 for term in self._above(one.term):
                     shares[one.disease][term] = max(share, shares[one.disease].get(term, 0.0))
         self.diseases = {disease: number for number, disease in enumerate(shares)}
@@ -53,4 +60,7 @@ def _columns(
     for disease, found in shares.items():
         for term, share in found.items():
             by_term[term][numbers[disease]] = share
-    return {term: (np.array(list(found)), np.array(list(found.values()))) for term, found in by_term.items()}
+    return {
+        term: (np.array(list(found)), np.array(list(found.values())))
+        for term, found in by_term.items()
+    }

@@ -1,4 +1,5 @@
-"""Matching and counting as one would first write them: slow, plain, and in no way like the code they check."""
+"""Matching and counting as one would first write them: slow, plain, and in no way like the code
+they check."""
 
 import re
 import unicodedata
@@ -20,7 +21,9 @@ def tokens(text: str, exact: bool = False) -> list[tuple[str, int, int]]:
 
 
 def fold(word: str) -> str:
-    plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)).casefold()
+    plain = "".join(
+        c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c)
+    ).casefold()
     plain = "".join(_GREEK.get(c, c) for c in plain)
     return singular("'" if plain in set("’‘ʼ′`") else plain)
 
@@ -34,16 +37,18 @@ def singular(word: str) -> str:
     return word if word[-2] in "sui" or not word[-2] >= "a" else word[:-1]
 
 
-def find(forms: Mapping[tuple[str, ...], str], exact: Mapping[tuple[str, ...], str], text: str) -> list[
-        tuple[int, int, str]]:
-    """Leftmost-longest (start, end, concept), a tie to the exact forms; forms are keyed by their tokens."""
+def find(
+    forms: Mapping[tuple[str, ...], str], exact: Mapping[tuple[str, ...], str], text: str
+) -> list[tuple[int, int, str]]:
+    """Leftmost-longest (start, end, concept), a tie to the exact forms; forms are keyed by their
+    tokens."""
     folded, written = tokens(text), tokens(text, exact=True)
     found, at = [], 0
     while at < len(folded):
         best = 0
         for table, words in ((forms, folded), (exact, written)):
             for size in range(len(words) - at, 0, -1):
-                concept = table.get(tuple(word for word, _, _ in words[at:at + size]))
+                concept = table.get(tuple(word for word, _, _ in words[at : at + size]))
                 if concept is not None and size >= max(best, 1):
                     best, winner = size, concept
                     break
@@ -54,14 +59,17 @@ def find(forms: Mapping[tuple[str, ...], str], exact: Mapping[tuple[str, ...], s
 
 
 def count(
-    forms: Mapping[tuple[str, ...], str], exact: Mapping[tuple[str, ...], str],
+    forms: Mapping[tuple[str, ...], str],
+    exact: Mapping[tuple[str, ...], str],
     documents: Sequence[tuple[str, str, int | None]],
 ) -> dict[str, tuple[int, int, dict[int | None, int]]]:
     """concept -> (documents, mentions, documents by year) over (title, abstract, year)."""
     mentions: Counter[str] = Counter()
     years: dict[str, Counter[int | None]] = {}
     for title, abstract, year in documents:
-        named = [concept for text in (title, abstract) for _, _, concept in find(forms, exact, text)]
+        named = [
+            concept for text in (title, abstract) for _, _, concept in find(forms, exact, text)
+        ]
         mentions.update(named)
         for concept in set(named):
             years.setdefault(concept, Counter())[year] += 1
@@ -72,19 +80,27 @@ _ASIDE = re.compile(r"\s*(?:\(([^()\[\]]*)\)|\[([^\[\]()]*)\])")
 
 
 def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """``found`` (start, end, concept) with the abbreviations that the text defines behind them, each use by the meaning
-    of its first definition."""
+    """``found`` (start, end, concept) with the abbreviations that the text defines behind them,
+    each use by the meaning of its first definition."""
     meanings: dict[str, str] = {}
     for start, end, concept in found:
         aside = _ASIDE.match(text, end)
         short = re.split("[,;]", aside[1] or aside[2] or "")[0].strip(" \t\n") if aside else ""
-        if (2 <= len(short) <= 10 and short[0].isalnum() and short.count(" ") <= 1 and re.search("[A-Z]", short)
-                and _spells(short, text[start:end])):
+        if (
+            2 <= len(short) <= 10
+            and short[0].isalnum()
+            and short.count(" ") <= 1
+            and re.search("[A-Z]", short)
+            and _spells(short, text[start:end])
+        ):
             meanings.setdefault(short, concept)
     if not meanings:
         return list(found)
     either = "|".join(map(re.escape, sorted(meanings, key=len, reverse=True)))
-    uses = [(one.start(), one.end(), meanings[one[1]]) for one in re.finditer(rf"(?<!\w)({either})s?(?!\w)", text)]
+    uses = [
+        (one.start(), one.end(), meanings[one[1]])
+        for one in re.finditer(rf"(?<!\w)({either})s?(?!\w)", text)
+    ]
     kept = list(found)
     for use in uses:
         touched = [one for one in kept if one[0] < use[1] and use[0] < one[1]]
@@ -94,12 +110,16 @@ def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[i
 
 
 def _spells(short: str, long: str) -> bool:
-    """As Schwartz and Hearst print it: from the end, each character of the short form in turn, its first one where a
-    word begins."""
+    """As Schwartz and Hearst print it: from the end, each character of the short form in turn, its
+    first one where a word begins."""
     at = len(long)
-    for number, letter in reversed([(i, one) for i, one in enumerate(short.lower()) if one.isalnum()]):
+    for number, letter in reversed(
+        [(i, one) for i, one in enumerate(short.lower()) if one.isalnum()]
+    ):
         at -= 1
-        while at >= 0 and (long[at].lower() != letter or (number == 0 and at > 0 and long[at - 1].isalnum())):
+        while at >= 0 and (
+            long[at].lower() != letter or (number == 0 and at > 0 and long[at - 1].isalnum())
+        ):
             at -= 1
         if at < 0:
             return False

@@ -1,5 +1,5 @@
-"""A tiny run whose entities stage is finished: two files of citations, counted and judged as the stage does it, without
-Ray."""
+"""A tiny run whose entities stage is finished: two files of citations, counted and judged as the
+stage does it, without Ray."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -25,21 +25,40 @@ CONCEPTS = [
     Concept("HP:1", "Long fingers", "phenotype", ("long fingers",), ""),
     Concept("MESH:kuru", "Kuru", "disease", ("kuru",), "neurology"),
     Concept("OMIM:1", "Twin disease", "disease", (), ""),
-    Concept("OMIM:154700", "Marfan syndrome", "disease", ("marfan syndrome", "marfan's disease", "mfs1"), "cardiology"),
+    Concept(
+        "OMIM:154700",
+        "Marfan syndrome",
+        "disease",
+        ("marfan syndrome", "marfan's disease", "mfs1"),
+        "cardiology",
+    ),
     Concept("OMIM:2", "Twin disease", "disease", (), ""),
 ]
 _TEXTS = {  # (PMID, year, title, abstract) by file
     "part-0": [
-        ("1", 1999, "Marfan syndrome and kuru",
-         "Nothing else. We saw Marfan’s disease,\u00a0not kuru, in pain. Marfan syndrome."),
+        (
+            "1",
+            1999,
+            "Marfan syndrome and kuru",
+            "Nothing else. We saw Marfan’s disease,\u00a0not kuru, in pain. Marfan syndrome.",
+        ),
         ("20", None, "FBN1 in Marfan syndrome", ""),
         ("3", 1999, "Pain", "Pain, and more pain."),
     ],
-    "part-1": [("100", 2003, "A letter", "FBN1 is altered in MARFAN SYNDROME (p<0.05). Long fingers were seen."),
-               ("5", 2001, "Long fingers", "No mention.")],
+    "part-1": [
+        (
+            "100",
+            2003,
+            "A letter",
+            "FBN1 is altered in MARFAN SYNDROME (p<0.05). Long fingers were seen.",
+        ),
+        ("5", 2001, "Long fingers", "No mention."),
+    ],
     "part-2": [("7", 2000, "Nothing", "At all.")],
 }
-PREVALENCE = Prevalence("ORPHA:558", "Marfan syndrome", 1e-4, "Point prevalence", "Worldwide", True, True, "1[PMID]")
+PREVALENCE = Prevalence(
+    "ORPHA:558", "Marfan syndrome", 1e-4, "Point prevalence", "Worldwide", True, True, "1[PMID]"
+)
 
 
 def write_named_run(root: Path) -> RunDirectory:
@@ -51,7 +70,9 @@ def write_named_run(root: Path) -> RunDirectory:
     matcher.save(entities)
     counts = []
     for name, texts in _TEXTS.items():
-        table = pa.Table.from_pylist([_citation(*text) for text in texts], schema=arrow_schema(Citation))
+        table = pa.Table.from_pylist(
+            [_citation(*text) for text in texts], schema=arrow_schema(Citation)
+        )
         corpus.write_table(f"citations/{name}.parquet", table)
         counted = count_citations(matcher, table)
         counts.append(pl.DataFrame(counted.counts))
@@ -63,7 +84,10 @@ def write_named_run(root: Path) -> RunDirectory:
 
 
 def _judge(run: RunDirectory, counts: pl.DataFrame, citations: int) -> None:
-    entities, config = run.stage("entities"), EntitiesConfig(rare_documents=4, seed_types=("disease", "phenotype"))
+    entities, config = (
+        run.stage("entities"),
+        EntitiesConfig(rare_documents=4, seed_types=("disease", "phenotype")),
+    )
     concepts = {one.concept_id: one for one in CONCEPTS}
     found, rule = frequencies(counts, concepts, citations), rarity_rule(config, citations)
     rare = rare_candidates(found, rule, config.seed_types)
@@ -71,11 +95,40 @@ def _judge(run: RunDirectory, counts: pl.DataFrame, citations: int) -> None:
     entities.write_records("frequencies.parquet", EntityFrequency, found)
     seeds = seed_entities(candidates, RulesJudge(1).judge(candidates))
     entities.write_records("seeds.parquet", SeedEntity, seeds)
-    entities.write_json("manifest.json", {
-        "stage": "entities", "fingerprint": "f", "inputs": {}, "resumed": False, "seconds": 1.0, "versions": {},
-        "counts": {"citations": citations, "rarity": asdict(rule)}})
+    entities.write_json(
+        "manifest.json",
+        {
+            "stage": "entities",
+            "fingerprint": "f",
+            "inputs": {},
+            "resumed": False,
+            "seconds": 1.0,
+            "versions": {},
+            "counts": {"citations": citations, "rarity": asdict(rule)},
+        },
+    )
 
 
 def _citation(pmid: str, year: int | None, title: str, abstract: str) -> dict[str, object]:
-    return asdict(Citation(pmid, 1, title, abstract, (), "Lancet", "0140-6736", year, "eng", (), (), (), (), (), False,
-                           (), "pubmed26n0001.xml.gz", 0))
+    return asdict(
+        Citation(
+            pmid,
+            1,
+            title,
+            abstract,
+            (),
+            "Lancet",
+            "0140-6736",
+            year,
+            "eng",
+            (),
+            (),
+            (),
+            (),
+            (),
+            False,
+            (),
+            "pubmed26n0001.xml.gz",
+            0,
+        )
+    )

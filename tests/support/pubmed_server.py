@@ -1,4 +1,5 @@
-"""A loopback PubMed: NLM's two folders over HTTP, with Range and If-Range, and faults that a test scripts."""
+"""A loopback PubMed: NLM's two folders over HTTP, with Range and If-Range, and faults that a test
+scripts."""
 
 import contextlib
 import hashlib
@@ -14,7 +15,8 @@ Fault = Callable[["_Handler", bytes], None]
 
 
 class PubmedServer:
-    """``files`` by path; each request of a path with ``faults`` meets the next of them instead of the file."""
+    """``files`` by path; each request of a path with ``faults`` meets the next of them instead of
+    the file."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -47,13 +49,22 @@ class PubmedServer:
     def listing(self, folder: str) -> bytes | None:
         """Apache's page of a folder; None when no file lies in it."""
         names = sorted(path.removeprefix(folder) for path in self.files if path.startswith(folder))
-        rows = [f'<a href="{one}">{one}</a>  {self.stamp}  {len(self.files[folder + one]) // 1024 + 1}K\n'
-                for one in names if "/" not in one]
-        return f"<html><pre><a href='../'>Parent</a>\n{''.join(rows)}</pre></html>".encode() if rows else None
+        rows = [
+            f'<a href="{one}">{one}</a>  {self.stamp}  {len(self.files[folder + one]) // 1024 + 1}K\n'
+            for one in names
+            if "/" not in one
+        ]
+        return (
+            f"<html><pre><a href='../'>Parent</a>\n{''.join(rows)}</pre></html>".encode()
+            if rows
+            else None
+        )
 
     @contextlib.contextmanager
     def serving(self) -> Iterator["PubmedServer"]:
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
         thread.start()
         try:
             yield self
@@ -65,7 +76,8 @@ class PubmedServer:
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
-        """One body in flight, held until the crowd is there (and, for a moment, for one more than that)."""
+        """One body in flight, held until the crowd is there (and, for a moment, for one more than
+        that)."""
         with self.changed:
             self.in_flight += 1
             self.peak = max(self.peak, self.in_flight)
@@ -88,7 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.pubmed  # type: ignore[attr-defined, no-any-return]
 
     def do_GET(self) -> None:
-        self.pubmed.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.pubmed.requests.append(
+            (self.path, {name.lower(): value for name, value in self.headers.items()})
+        )
         if self.path.endswith("/"):
             page = self.pubmed.listing(self.path)
             return self.answer(404 if page is None else 200, page or b"")
@@ -128,8 +142,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Promise all that was asked for, and send ``count`` bytes of it."""
         asked = self.headers["Range"]
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        span = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if asked else {}
-        self.head(206 if asked else 200, len(content) - start, {"ETag": f'"{md5(content)}"', **span})
+        span = (
+            {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if asked else {}
+        )
+        self.head(
+            206 if asked else 200, len(content) - start, {"ETag": f'"{md5(content)}"', **span}
+        )
         self.wfile.write(content[start : start + count])
         self.wfile.flush()
         self.close_connection = True
@@ -139,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-# --- faults -----------------------------------------------------------------------------------------------------
+# --- faults ---------------------------------------------------------------------------
 
 
 def truncated(count: int) -> Fault:

@@ -1,11 +1,19 @@
-"""PubMed records written to hold every trap at once, and the plain reader's account of a whole document."""
+"""PubMed records written to hold every trap at once, and the plain reader's account of a whole
+document."""
 
 import io
 from dataclasses import dataclass, field
 from typing import Any
 
 from medr_ray.core.errors import DataError
-from medr_ray.corpus.medline import BOOK, DELETION, citation_row, deleted, parse_element, read_records
+from medr_ray.corpus.medline import (
+    BOOK,
+    DELETION,
+    citation_row,
+    deleted,
+    parse_element,
+    read_records,
+)
 
 ARTICLE = b"""<PubmedArticle><MedlineCitation><PMID Version="2">123</PMID><Article>
 <Journal><ISSN>1234-5678</ISSN><JournalIssue><PubDate><MedlineDate>1998 Dec-1999 Jan</MedlineDate></PubDate>
@@ -47,8 +55,9 @@ def document(*records: bytes) -> bytes:
 
 @dataclass
 class Account:
-    """What a document holds: rows of citations; (position, offset, reason) of rejected records; deletions; the number
-    of records and of books; and the error that the document ends with, if any."""
+    """What a document holds: rows of citations; (position, offset, reason) of rejected records;
+    deletions; the number of records and of books; and the error that the document ends with, if
+    any."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[tuple[int, int, str]] = field(default_factory=list)
@@ -69,7 +78,9 @@ def plain_account(data: bytes, source_file: str = "file.xml") -> Account:
                 if record.kind == DELETION:
                     account.deletions += deleted(record)
                 else:
-                    account.rows.append(citation_row(parse_element(record), source_file, record.position))
+                    account.rows.append(
+                        citation_row(parse_element(record), source_file, record.position)
+                    )
             except DataError as error:
                 account.rejected.append((record.position, record.offset, str(error)))
     except DataError as error:

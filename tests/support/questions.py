@@ -5,23 +5,55 @@ from medr_ray.core.records import GuidanceStep, Question, Verification
 _INHERITANCE = (GuidanceStep("disease", "has_inheritance", "value", ""),)
 
 
-def make_question(number: int, *, split: str = "heldout", hops: int = 1, answer: str = "Hepatitis B") -> Question:
+def make_question(
+    number: int, *, split: str = "heldout", hops: int = 1, answer: str = "Hepatitis B"
+) -> Question:
     return Question(
-        question_id=f"q-{number:016x}", text=f"What is the name of thing {number}?", language="en", answer=answer,
-        answer_aliases=("HBV infection",), answer_type="disease", paradigm="chain", complexity=hops,
+        question_id=f"q-{number:016x}",
+        text=f"What is the name of thing {number}?",
+        language="en",
+        answer=answer,
+        answer_aliases=("HBV infection",),
+        answer_type="disease",
+        paradigm="chain",
+        complexity=hops,
         specialty="hepatology",
-        chain_id=f"chain-{number}", seed=f"OMIM:{number}", split=split, start=f"OMIM:{number}",
-        relations=(f"rel-{number}",), guidance=(), cheat_sheet="", entity_mapping=(),
-        verification=Verification(True, True, True, True))
+        chain_id=f"chain-{number}",
+        seed=f"OMIM:{number}",
+        split=split,
+        start=f"OMIM:{number}",
+        relations=(f"rel-{number}",),
+        guidance=(),
+        cheat_sheet="",
+        entity_mapping=(),
+        verification=Verification(True, True, True, True),
+    )
 
 
 def worded_question(
-    text: str = "What is the mode of inheritance of Krabbe disease?", answer: str = "Autosomal recessive inheritance",
-    guidance: tuple[GuidanceStep, ...] = _INHERITANCE, aliases: tuple[str, ...] = (),
+    text: str = "What is the mode of inheritance of Krabbe disease?",
+    answer: str = "Autosomal recessive inheritance",
+    guidance: tuple[GuidanceStep, ...] = _INHERITANCE,
+    aliases: tuple[str, ...] = (),
 ) -> Question:
     """A question as the rules writer words it, with its masked guidance."""
     return Question(
-        question_id="q-1", text=text, language="en", answer=answer, answer_aliases=aliases, answer_type="value",
-        paradigm="lookup", complexity=len(guidance), specialty="neurology", chain_id="chain-1", seed="OMIM:245200",
-        split="train", start="OMIM:245200", relations=("rel-1",), guidance=guidance, cheat_sheet="",
-        entity_mapping=(), verification=Verification(True, True, True, True))
+        question_id="q-1",
+        text=text,
+        language="en",
+        answer=answer,
+        answer_aliases=aliases,
+        answer_type="value",
+        paradigm="lookup",
+        complexity=len(guidance),
+        specialty="neurology",
+        chain_id="chain-1",
+        seed="OMIM:245200",
+        split="train",
+        start="OMIM:245200",
+        relations=("rel-1",),
+        guidance=guidance,
+        cheat_sheet="",
+        entity_mapping=(),
+        verification=Verification(True, True, True, True),
+    )

@@ -1,5 +1,5 @@
-"""Rollouts on a cluster that has no node for them yet: ``rollout_demand.py ADDRESS``. Prints how many nodes there were
-at most, and goes on until all are gone again."""
+"""Rollouts on a cluster that has no node for them yet: ``rollout_demand.py ADDRESS``. Prints how
+many nodes there were at most, and goes on until all are gone again."""
 
 import sys
 import threading
@@ -24,9 +24,18 @@ def nodes() -> int:
 
 def main(address: str) -> None:
     ray.init(address=address, log_to_driver=False)
-    settings = load_config(None, [
-        "rollouts.workers=0", f"rollouts.max_workers={NODES}", "rollouts.concurrency=2", "rollouts.worker_cpus=1",
-        "rollouts.idle_seconds=1", "agent.max_tool_calls=100"], environment={})
+    settings = load_config(
+        None,
+        [
+            "rollouts.workers=0",
+            f"rollouts.max_workers={NODES}",
+            "rollouts.concurrency=2",
+            "rollouts.worker_cpus=1",
+            "rollouts.idle_seconds=1",
+            "agent.max_tool_calls=100",
+        ],
+        environment={},
+    )
     grown = threading.Event()
 
     def watch() -> None:
@@ -42,8 +51,13 @@ def main(address: str) -> None:
         came = made = 0
         while not grown.is_set():  # demand lasts until all nodes are there
             outcomes = list(pool.run(make_tasks(2 * NODES)))
-            came, made = came + len(outcomes), made + sum(one.trajectory is not None for one in outcomes)
-        print(f"{nodes()} nodes under demand; {came} rollouts came, {made} trajectories", flush=True)
+            came, made = (
+                came + len(outcomes),
+                made + sum(one.trajectory is not None for one in outcomes),
+            )
+        print(
+            f"{nodes()} nodes under demand; {came} rollouts came, {made} trajectories", flush=True
+        )
         watcher.join()
         pause = threading.Event()
         while nodes():  # the pool is open still, but has nothing to do

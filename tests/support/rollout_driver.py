@@ -1,6 +1,8 @@
-"""A stage of rollouts in a process of its own, to be disturbed: ``rollout_driver.py DIRECTORY [nodes]``.
+"""A stage of rollouts in a process of its own, to be disturbed: ``rollout_driver.py DIRECTORY
+[nodes]``.
 
-With ``nodes`` it runs on a cluster of a head and two nodes, of which one is killed when the first part is written.
+With ``nodes`` it runs on a cluster of a head and two nodes, of which one is killed when the first
+part is written.
 """
 
 import contextlib
@@ -25,21 +27,38 @@ from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.pool import RolloutPool
 
 TASKS = make_tasks(96)
-_HEALTH = {"health_check_period_ms": 500, "health_check_timeout_ms": 500, "health_check_failure_threshold": 3}
+_HEALTH = {
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 500,
+    "health_check_failure_threshold": 3,
+}
 _MEMORY = 100_000_000
 
 
 def config(*more: str) -> PipelineConfig:
-    return load_config(None, [
-        "rollouts.workers=2", "rollouts.max_workers=2", "rollouts.concurrency=8", "rollouts.worker_cpus=1",
-        "rollouts.part_size=8", "agent.max_tool_calls=8", *more], environment={})
+    return load_config(
+        None,
+        [
+            "rollouts.workers=2",
+            "rollouts.max_workers=2",
+            "rollouts.concurrency=8",
+            "rollouts.worker_cpus=1",
+            "rollouts.part_size=8",
+            "agent.max_tool_calls=8",
+            *more,
+        ],
+        environment={},
+    )
 
 
 def main(directory: str, nodes: bool) -> None:
     ledger, settings = Ledger(Directory(directory), 8), config()
     waiting = ledger.open_tasks(TASKS)
     environment = WaitingEnvironment({"plain": Script(turns=2, think=0.1, wait=0.2, spread=1.0)})
-    with _cluster(Path(directory)) if nodes else _alone(), RolloutPool(settings, environment=environment) as pool:
+    with (
+        _cluster(Path(directory)) if nodes else _alone(),
+        RolloutPool(settings, environment=environment) as pool,
+    ):
         came = sum(1 for _ in ledger.record(pool.run(waiting)))
         print(f"{len(waiting)} open, {came} came, {pool.figures()}", flush=True)
 
@@ -53,8 +72,10 @@ def _alone() -> Iterator[None]:
 @contextlib.contextmanager
 def _cluster(directory: Path) -> Iterator[None]:
     """A worker fits on each node and none on the head, where the driver is."""
-    cluster: Any = Cluster(initialize_head=True, head_node_args={
-        "num_cpus": 0, "object_store_memory": _MEMORY, "_system_config": _HEALTH})
+    cluster: Any = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "object_store_memory": _MEMORY, "_system_config": _HEALTH},
+    )
     nodes = [cluster.add_node(num_cpus=1, object_store_memory=_MEMORY) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)
 

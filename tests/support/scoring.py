@@ -1,9 +1,10 @@
 """Precision, recall and F1 of found mentions and concepts against an annotated corpus.
 
-Two levels. Of mentions, strict: the same first and last character and the same kind, micro-averaged. Of concepts: for
-each document the set of concepts found against the set of concept ids annotated, as BioCreative V scored BC5CDR, so a
-concept counts once however often it is named. Of a composite annotation ("liver and renal failure") the mention is the
-whole span, without the parts that BC5CDR lists beside it, and every one of its ids counts; an annotation without an id
+Two levels. Of mentions, strict: the same first and last character and the same kind,
+micro-averaged. Of concepts: for each document the set of concepts found against the set of concept
+ids annotated, as BioCreative V scored BC5CDR, so a concept counts once however often it is named.
+Of a composite annotation ("liver and renal failure") the mention is the whole span, without the
+parts that BC5CDR lists beside it, and every one of its ids counts; an annotation without an id
 ("-1") is a mention but no concept.
 """
 
@@ -15,8 +16,9 @@ from support.gold import GoldDocument, GoldMention
 
 @dataclass(frozen=True)
 class Found:
-    """A mention found: characters [start, end), its kind, and the annotators' ids of its concept. A concept may have
-    several (a broader vocabulary split what ours holds as one); it is right if any of them is annotated."""
+    """A mention found: characters [start, end), its kind, and the annotators' ids of its concept. A
+    concept may have several (a broader vocabulary split what ours holds as one); it is right if any
+    of them is annotated."""
 
     start: int
     end: int
@@ -26,7 +28,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Score:
-    """``right`` of ``predicted`` were right, ``reached`` of ``gold`` were found. Zero over zero is zero."""
+    """``right`` of ``predicted`` were right, ``reached`` of ``gold`` were found. Zero over zero is
+    zero."""
 
     right: int = 0
     predicted: int = 0
@@ -47,21 +50,31 @@ class Score:
         return 2 * self.precision * self.recall / total if total else 0.0
 
     def __add__(self, other: "Score") -> "Score":
-        return Score(self.right + other.right, self.predicted + other.predicted, self.reached + other.reached,
-                     self.gold + other.gold)
+        return Score(
+            self.right + other.right,
+            self.predicted + other.predicted,
+            self.reached + other.reached,
+            self.gold + other.gold,
+        )
 
 
 Scored = Iterable[tuple[GoldDocument, Sequence[Found]]]
 
 
 def concept_score(documents: Scored, kind: str, gold_kinds: Collection[str]) -> Score:
-    """Of concepts in documents: what was found as ``kind`` against what is annotated as one of ``gold_kinds``."""
+    """Of concepts in documents: what was found as ``kind`` against what is annotated as one of
+    ``gold_kinds``."""
     total = Score()
     for document, found in documents:
         gold = _gold_ids(document, gold_kinds)
         concepts = {one.ids for one in found if one.kind == kind}
         reached = gold & frozenset().union(*concepts)
-        total += Score(sum(not gold.isdisjoint(ids) for ids in concepts), len(concepts), len(reached), len(gold))
+        total += Score(
+            sum(not gold.isdisjoint(ids) for ids in concepts),
+            len(concepts),
+            len(reached),
+            len(gold),
+        )
     return total
 
 
@@ -80,12 +93,19 @@ def whole_mentions(document: GoldDocument) -> list[GoldMention]:
     return [one for one in document.mentions if not one.inside_composite]
 
 
-def attainable(documents: Iterable[GoldDocument], gold_kinds: Collection[str], known: Collection[str]) -> float:
-    """The recall of concepts that is possible: the share of annotated ids that are among ``known``. Identifiers are
-    retired, and some belong to vocabularies that were not loaded."""
+def attainable(
+    documents: Iterable[GoldDocument], gold_kinds: Collection[str], known: Collection[str]
+) -> float:
+    """The recall of concepts that is possible: the share of annotated ids that are among ``known``.
+    Identifiers are retired, and some belong to vocabularies that were not loaded."""
     ids = [one for document in documents for one in _gold_ids(document, gold_kinds)]
     return sum(one in known for one in ids) / len(ids) if ids else 0.0
 
 
 def _gold_ids(document: GoldDocument, gold_kinds: Collection[str]) -> set[str]:
-    return {one for mention in document.mentions if mention.kind in gold_kinds for one in mention.concept_ids}
+    return {
+        one
+        for mention in document.mentions
+        if mention.kind in gold_kinds
+        for one in mention.concept_ids
+    }

@@ -20,8 +20,8 @@ class ScriptedRequest:
 
 @dataclass(eq=False)
 class ScriptedEngine:
-    """``say`` makes the text of an answer from its prompt ids; ``together`` has the size of every step's batch;
-    ``failing`` is raised by the next step."""
+    """``say`` makes the text of an answer from its prompt ids; ``together`` has the size of every
+    step's batch; ``failing`` is raised by the next step."""
 
     tokenizer: Any
     say: Callable[[Sequence[int]], str]
@@ -30,7 +30,9 @@ class ScriptedEngine:
     failing: Exception | None = None
 
     def submit(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedRequest:
-        request = ScriptedRequest(sampling, self.tokenizer(self.say(prompt), add_special_tokens=False)["input_ids"])
+        request = ScriptedRequest(
+            sampling, self.tokenizer(self.say(prompt), add_special_tokens=False)["input_ids"]
+        )
         self.open.append(request)
         return request
 
@@ -43,13 +45,18 @@ class ScriptedEngine:
             request.said += 1
             whole = request.said >= len(request.ids)
             if whole or request.cancelled or request.said >= request.sampling.max_tokens:
-                kept = request.ids[:request.said]
+                kept = request.ids[: request.said]
                 request.generation = Generation(
-                    tuple(kept), (0.0,) * len(kept), self.tokenizer.decode(kept), "stop" if whole else "length", 0)
+                    tuple(kept),
+                    (0.0,) * len(kept),
+                    self.tokenizer.decode(kept),
+                    "stop" if whole else "length",
+                    0,
+                )
         self.open = [one for one in self.open if one.generation is None]
 
     def reset(self) -> None:
         self.open.clear()
 
     def text_so_far(self, request: ScriptedRequest) -> str:
-        return str(self.tokenizer.decode(request.ids[:request.said]))
+        return str(self.tokenizer.decode(request.ids[: request.said]))

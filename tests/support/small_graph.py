@@ -1,4 +1,5 @@
-"""A hand-made medical graph: two genes, three diseases, their facts, one sentence of evidence each."""
+"""A hand-made medical graph: two genes, three diseases, their facts, one sentence of evidence
+each."""
 
 from collections.abc import Iterable
 
@@ -37,7 +38,9 @@ _FACTS = {
 }
 
 
-def make_relation(relation_id: str, subject: str, predicate: str, obj: str, clinical: str = "") -> Relation:
+def make_relation(
+    relation_id: str, subject: str, predicate: str, obj: str, clinical: str = ""
+) -> Relation:
     """A relation with one sentence of evidence."""
     sentence = PREDICATES[predicate].state(subject, obj, clinical)
     evidence = Evidence("hpo", f"HPO:{subject}", sentence, 0, len(sentence), "PMID:1")
@@ -49,30 +52,64 @@ def reported_relation(
 ) -> Relation:
     """A relation that abstracts of these years and journals state."""
     sentence = PREDICATES[predicate].state(subject, obj)
-    evidence = tuple(Evidence("pubmed", f"PMID:{number}", sentence, 0, len(sentence), "", year, journal)
-                     for number, (year, journal) in enumerate(reports, 1))
+    evidence = tuple(
+        Evidence("pubmed", f"PMID:{number}", sentence, 0, len(sentence), "", year, journal)
+        for number, (year, journal) in enumerate(reports, 1)
+    )
     return Relation(relation_id, subject, predicate, obj, "", "", "", 0.8, "rules", evidence)
 
 
 def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> Graph:
-    """The graph, less some relations and with others; Marfan syndrome is the seed of one chain, Stickler of another."""
-    relations = {key: make_relation(key, *fact) for key, fact in _FACTS.items() if key not in set(without)}
-    relations |= {one.relation_id: one for one in extra}
-    entities = {key: Entity(key, name, kind, aliases, "", None, key in (MARFAN, STICKLER))
-                for key, (name, kind, aliases) in _NAMES.items()}
-    chains = {
-        MARFAN: Chain("chain-m", MARFAN, ("HP:0001083", MARFAN, "GENE:FBN1", MASS, "HP:0003577"),
-                      ("lens", "fbn1", "fbn1-mass", "onset-mass"), 4, 4, True, 0.0, "test"),
-        STICKLER: Chain("chain-s", STICKLER, ("GENE:COL2A1", STICKLER, "HP:0000006"),
-                        ("col2a1", "inherit-stickler"), 2, 2, True, 0.0, "test"),
+    """The graph, less some relations and with others; Marfan syndrome is the seed of one chain,
+    Stickler of another."""
+    relations = {
+        key: make_relation(key, *fact) for key, fact in _FACTS.items() if key not in set(without)
     }
-    graphs = {seed: tuple(sorted(key for key, one in relations.items() if seed in (one.subject, one.object)))
-              for seed in (MARFAN, STICKLER)}
-    return Graph(entities, relations, graphs, chains, {MARFAN: "genetics", STICKLER: "ophthalmology"})
+    relations |= {one.relation_id: one for one in extra}
+    entities = {
+        key: Entity(key, name, kind, aliases, "", None, key in (MARFAN, STICKLER))
+        for key, (name, kind, aliases) in _NAMES.items()
+    }
+    chains = {
+        MARFAN: Chain(
+            "chain-m",
+            MARFAN,
+            ("HP:0001083", MARFAN, "GENE:FBN1", MASS, "HP:0003577"),
+            ("lens", "fbn1", "fbn1-mass", "onset-mass"),
+            4,
+            4,
+            True,
+            0.0,
+            "test",
+        ),
+        STICKLER: Chain(
+            "chain-s",
+            STICKLER,
+            ("GENE:COL2A1", STICKLER, "HP:0000006"),
+            ("col2a1", "inherit-stickler"),
+            2,
+            2,
+            True,
+            0.0,
+            "test",
+        ),
+    }
+    graphs = {
+        seed: tuple(
+            sorted(key for key, one in relations.items() if seed in (one.subject, one.object))
+        )
+        for seed in (MARFAN, STICKLER)
+    }
+    return Graph(
+        entities, relations, graphs, chains, {MARFAN: "genetics", STICKLER: "ophthalmology"}
+    )
 
 
 def facts_of(graph: Graph, statements: Iterable[Statement] = ()) -> FactIndex:
-    """The fact index of a graph, with facts that the graph left out: so an onset or a share alone tells no disease."""
-    left_out = [Statement(STICKLER, "has_onset", "HP:0003593", ""),
-                Statement(MASS, "has_finding", "HP:0001166", "45% of patients")]
+    """The fact index of a graph, with facts that the graph left out: so an onset or a share alone
+    tells no disease."""
+    left_out = [
+        Statement(STICKLER, "has_onset", "HP:0003593", ""),
+        Statement(MASS, "has_finding", "HP:0001166", "45% of patients"),
+    ]
     return build_fact_index(graph.entities, graph.relations.values(), [*left_out, *statements])

@@ -9,9 +9,16 @@ from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.word_rarity import common_words, count_words
 
 KRABBE = Document(
-    "HPO:OMIM:245200", "hpo", "Krabbe disease",
+    "HPO:OMIM:245200",
+    "hpo",
+    "Krabbe disease",
     "The mode of inheritance of Krabbe disease is Autosomal recessive inheritance.\n"
-    "The gene associated with Krabbe disease is GALC.", None, (), False, "")
+    "The gene associated with Krabbe disease is GALC.",
+    None,
+    (),
+    False,
+    "",
+)
 
 
 def build_index(folder: Path, documents: list[Document]) -> Directory:

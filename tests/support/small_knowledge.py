@@ -11,7 +11,13 @@ from medr_ray.knowledge.annotations import FINDING, Annotation, parse_frequency
 from medr_ray.knowledge.hpo import load_hpo
 
 SEIZURE, FOCAL, ATAXIA, LENS, SCOLIOSIS, EYE = (
-    "HP:0001250", "HP:0007359", "HP:0001251", "HP:0001083", "HP:0002650", "HP:0000478")
+    "HP:0001250",
+    "HP:0007359",
+    "HP:0001251",
+    "HP:0001083",
+    "HP:0002650",
+    "HP:0000478",
+)
 SMALL: Mapping[str, Mapping[str, str]] = {  # frequencies as phenotype.hpoa has them
     "OMIM:1": {SEIZURE: "9/10", ATAXIA: "HP:0040282"},
     "OMIM:2": {LENS: "HP:0040281", SCOLIOSIS: ""},
@@ -22,22 +28,43 @@ SMALL: Mapping[str, Mapping[str, str]] = {  # frequencies as phenotype.hpoa has 
 
 def rows(diseases: Mapping[str, Mapping[str, str]]) -> list[Annotation]:
     """Findings of diseases, each citing an article of its own."""
-    return [Annotation(disease, term, FINDING, False, parse_frequency(frequency), (f"PMID:{disease[5:]}{number}",))
-            for disease, found in diseases.items() for number, (term, frequency) in enumerate(found.items())]
+    return [
+        Annotation(
+            disease,
+            term,
+            FINDING,
+            False,
+            parse_frequency(frequency),
+            (f"PMID:{disease[5:]}{number}",),
+        )
+        for disease, found in diseases.items()
+        for number, (term, frequency) in enumerate(found.items())
+    ]
 
 
-def small_base(diseases: Mapping[str, Mapping[str, str]] = SMALL, extra: Iterable[Annotation] = ()) -> KnowledgeBase:
+def small_base(
+    diseases: Mapping[str, Mapping[str, str]] = SMALL, extra: Iterable[Annotation] = ()
+) -> KnowledgeBase:
     """The knowledge base of the diseases, called "Disease 1" and so on."""
     names = {one: f"Disease {one[5:]}" for one in diseases}
-    return build(load_hpo(), [*rows(diseases), *extra], names, Hypotheses({one: one for one in names}, {}))
+    return build(
+        load_hpo(), [*rows(diseases), *extra], names, Hypotheses({one: one for one in names}, {})
+    )
 
 
 def small_diagnosis(
-    diseases: Mapping[str, Mapping[str, str]] = SMALL, extra: Iterable[Annotation] = (), none_share: float = 0.3,
+    diseases: Mapping[str, Mapping[str, str]] = SMALL,
+    extra: Iterable[Annotation] = (),
+    none_share: float = 0.3,
     reports_weight: float = 0.0,
 ) -> Diagnosis:
     """Over ``small_base``; ``extra`` rows may tell onset and inheritance."""
     extra = list(extra)
     base = small_base(diseases, extra)
-    return Diagnosis(Likelihood(base), priors_of(base, extra, {}, {}), prevalence_weight=0.5,
-                     reports_weight=reports_weight, none_share=none_share)
+    return Diagnosis(
+        Likelihood(base),
+        priors_of(base, extra, {}, {}),
+        prevalence_weight=0.5,
+        reports_weight=reports_weight,
+        none_share=none_share,
+    )

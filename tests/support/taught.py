@@ -1,4 +1,5 @@
-"""Episodes of the rules teacher over disease records made for a test, with the real index, tools and loop."""
+"""Episodes of the rules teacher over disease records made for a test, with the real index, tools
+and loop."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -29,38 +30,75 @@ from medr_ray.trajectories.solver.articles import ArticleReader
 from medr_ray.trajectories.teacher import GUIDED, RulesTeacherFactory
 
 Facts = Sequence[tuple[str, str, str]]  # predicate, object, qualifier
-SETTINGS = ("retrieval.mode=text", "agent.max_tool_calls=12", "retrieval.results=4", "retrieval.snippet_sentences=3",
-            "agent.observation_chars=2000", "retrieval.snippet_chars=400")
+SETTINGS = (
+    "retrieval.mode=text",
+    "agent.max_tool_calls=12",
+    "retrieval.results=4",
+    "retrieval.snippet_sentences=3",
+    "agent.observation_chars=2000",
+    "retrieval.snippet_chars=400",
+)
 TRUE_RECORDS: Mapping[str, Facts] = {
     "Marfan syndrome": (
-        ("has_inheritance", "Autosomal dominant inheritance", ""), ("has_onset", "Childhood onset", ""),
-        ("associated_gene", "FBN1", ""), ("has_finding", "Ectopia lentis", "3 of 7 patients"),
-        ("has_finding", "Tall stature", "9 of 9 patients"), ("has_finding", "Scoliosis", "6 of 9 patients")),
+        ("has_inheritance", "Autosomal dominant inheritance", ""),
+        ("has_onset", "Childhood onset", ""),
+        ("associated_gene", "FBN1", ""),
+        ("has_finding", "Ectopia lentis", "3 of 7 patients"),
+        ("has_finding", "Tall stature", "9 of 9 patients"),
+        ("has_finding", "Scoliosis", "6 of 9 patients"),
+    ),
     "MASS syndrome": (
-        ("has_inheritance", "Autosomal dominant inheritance", ""), ("has_onset", "Adult onset", ""),
-        ("associated_gene", "FBN1", ""), ("has_finding", "Striae", "80-99% of patients"),
-        ("has_finding", "Ectopia lentis", "80-99% of patients")),
+        ("has_inheritance", "Autosomal dominant inheritance", ""),
+        ("has_onset", "Adult onset", ""),
+        ("associated_gene", "FBN1", ""),
+        ("has_finding", "Striae", "80-99% of patients"),
+        ("has_finding", "Ectopia lentis", "80-99% of patients"),
+    ),
     "Weill-Marchesani syndrome 2": (
-        ("has_inheritance", "Autosomal recessive inheritance", ""), ("has_onset", "Congenital onset", ""),
-        ("associated_gene", "FBN1", ""), ("has_finding", "Ectopia lentis", "8 of 10 patients"),
-        ("has_finding", "Short stature", "10 of 10 patients")),
+        ("has_inheritance", "Autosomal recessive inheritance", ""),
+        ("has_onset", "Congenital onset", ""),
+        ("associated_gene", "FBN1", ""),
+        ("has_finding", "Ectopia lentis", "8 of 10 patients"),
+        ("has_finding", "Short stature", "10 of 10 patients"),
+    ),
     "Homocystinuria": (
-        ("has_inheritance", "Autosomal recessive inheritance", ""), ("associated_gene", "CBS", ""),
-        ("has_finding", "Ectopia lentis", "5-29% of patients"), ("has_finding", "Tall stature", "2 of 9 patients")),
+        ("has_inheritance", "Autosomal recessive inheritance", ""),
+        ("associated_gene", "CBS", ""),
+        ("has_finding", "Ectopia lentis", "5-29% of patients"),
+        ("has_finding", "Tall stature", "2 of 9 patients"),
+    ),
 }
 
 
 def documents(records: Mapping[str, Facts] = TRUE_RECORDS) -> list[Document]:
     """The records as the index holds them."""
-    return [Document(f"HPO:OMIM:{number}", "hpo", name, "\n".join(
-        PREDICATES[predicate].state(name, obj, clinical) for predicate, obj, clinical in facts), None, (), False, "")
-        for number, (name, facts) in enumerate(records.items(), 100)]
+    return [
+        Document(
+            f"HPO:OMIM:{number}",
+            "hpo",
+            name,
+            "\n".join(
+                PREDICATES[predicate].state(name, obj, clinical)
+                for predicate, obj, clinical in facts
+            ),
+            None,
+            (),
+            False,
+            "",
+        )
+        for number, (name, facts) in enumerate(records.items(), 100)
+    ]
 
 
-def make_tools(folder: Path, records: Mapping[str, Facts] = TRUE_RECORDS, *settings: str) -> list[Tool]:
+def make_tools(
+    folder: Path, records: Mapping[str, Facts] = TRUE_RECORDS, *settings: str
+) -> list[Tool]:
     """The agent's tools over an index of the records."""
     config = settings_of(*settings)
-    return build_tools(config, Retriever.open(build_index(folder, documents(records)), config.retrieval, config.models))
+    return build_tools(
+        config,
+        Retriever.open(build_index(folder, documents(records)), config.retrieval, config.models),
+    )
 
 
 def settings_of(*settings: str) -> PipelineConfig:
@@ -68,35 +106,57 @@ def settings_of(*settings: str) -> PipelineConfig:
 
 
 def teach(
-    tools: Sequence[Tool], text: str, guidance: tuple[GuidanceStep, ...] | None = None, *, answer: str = "",
-    language: str = "en", faults: FaultPlan = NO_FAULTS, config: PipelineConfig | None = None,
+    tools: Sequence[Tool],
+    text: str,
+    guidance: tuple[GuidanceStep, ...] | None = None,
+    *,
+    answer: str = "",
+    language: str = "en",
+    faults: FaultPlan = NO_FAULTS,
+    config: PipelineConfig | None = None,
 ) -> Trajectory:
     """The rules teacher's episode: guided where guidance is given, else exploring."""
     question = asked(text, answer, guidance or (), language)
     config, mode = config or settings_of(), "exploration" if guidance is None else GUIDED
-    policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)(RolloutTask(question, mode))
+    policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)(
+        RolloutTask(question, mode)
+    )
     return asyncio.run(run_episode(question, policy, tools, config.agent, mode=mode, faults=faults))
 
 
-def asked(text: str, answer: str, guidance: tuple[GuidanceStep, ...] = (), language: str = "en") -> Question:
+def asked(
+    text: str, answer: str, guidance: tuple[GuidanceStep, ...] = (), language: str = "en"
+) -> Question:
     question = worded_question(text, answer, guidance)
     return replace(question, language=language, complexity=max(len(guidance), 1))
 
 
 def teach_articles(folder: Path, library: Sequence[Document], text: str) -> Trajectory:
-    """Exploring, with articles read by the cues over a vocabulary of the records' names and two drugs."""
+    """Exploring, with articles read by the cues over a vocabulary of the records' names and two
+    drugs."""
     config = settings_of()
     found = Retriever.open(build_index(folder, list(library)), config.retrieval, config.models)
-    names = [(name, "disease") for name in TRUE_RECORDS] + [("Losartan", "drug"), ("Atenolol", "drug")]
-    lexicon = [Concept(f"{kind}:{number}", name, kind, (name.lower(),), "")
-               for number, (name, kind) in enumerate(names)]
+    names = [(name, "disease") for name in TRUE_RECORDS] + [
+        ("Losartan", "drug"),
+        ("Atenolol", "drug"),
+    ]
+    lexicon = [
+        Concept(f"{kind}:{number}", name, kind, (name.lower(),), "")
+        for number, (name, kind) in enumerate(names)
+    ]
     vocabulary = Vocabulary(lexicon)
-    reader = ArticleReader(RulesExtractor(vocabulary, Matcher.build(lexicon, 4), load_hpo(), 0.5), vocabulary)
+    reader = ArticleReader(
+        RulesExtractor(vocabulary, Matcher.build(lexicon, 4), load_hpo(), 0.5), vocabulary
+    )
     question = asked(text, "")
-    policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls, reader)(RolloutTask(question))
+    policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls, reader)(
+        RolloutTask(question)
+    )
     tools = build_tools(config, found)
     return asyncio.run(run_episode(question, policy, tools, config.agent, mode="exploration"))
 
 
 def thoughts(trajectory: Trajectory) -> list[str]:
-    return [parse_reply(one.content).thought for one in trajectory.messages if one.role == "assistant"]
+    return [
+        parse_reply(one.content).thought for one in trajectory.messages if one.role == "assistant"
+    ]

@@ -12,23 +12,38 @@ from medr_ray.core.errors import DataError
 
 
 def _counts(documents: list[GoldDocument]) -> tuple[int, int, int]:
-    return (len(documents), sum(len(one.mentions) for one in documents), sum(len(one.relations) for one in documents))
+    return (
+        len(documents),
+        sum(len(one.mentions) for one in documents),
+        sum(len(one.relations) for one in documents),
+    )
 
 
 def _misplaced(documents: list[GoldDocument]) -> int:
     """Mentions whose pieces are not the characters their offsets say."""
-    return sum(" ".join(document.text[start:end] for start, end in one.spans) != one.text
-               for document in documents for one in document.mentions)
+    return sum(
+        " ".join(document.text[start:end] for start, end in one.spans) != one.text
+        for document in documents
+        for one in document.mentions
+    )
 
 
-@pytest.mark.parametrize(("file", "counts"), [("Train", (400, 13351, 4178)), ("Dev", (100, 3533, 1162))])
+@pytest.mark.parametrize(
+    ("file", "counts"), [("Train", (400, 13351, 4178)), ("Dev", (100, 3533, 1162))]
+)
 def test_biored(shared_data: Path, file: str, counts: tuple[int, int, int]) -> None:
     documents = read_bioc(shared_data / "biored" / f"{file}.BioC.XML.gz")
     assert _counts(documents) == counts
     assert _misplaced(documents) == 0
     kinds = Counter(one.kind for document in documents for one in document.mentions)
-    assert set(kinds) == {"GeneOrGeneProduct", "DiseaseOrPhenotypicFeature", "ChemicalEntity", "OrganismTaxon",
-                          "SequenceVariant", "CellLine"}
+    assert set(kinds) == {
+        "GeneOrGeneProduct",
+        "DiseaseOrPhenotypicFeature",
+        "ChemicalEntity",
+        "OrganismTaxon",
+        "SequenceVariant",
+        "CellLine",
+    }
 
 
 def test_biored_relations_have_types_ids_and_novelty(shared_data: Path) -> None:
@@ -41,11 +56,15 @@ def test_biored_relations_have_types_ids_and_novelty(shared_data: Path) -> None:
         assert {value for one in document.relations for _, value in one.arguments} <= ids
 
 
-@pytest.mark.parametrize(("part", "disease", "chemical", "relations"), [
-    ("Training", 4182, 5203, 1038), ("Development", 4244, 5347, 1012)])
+@pytest.mark.parametrize(
+    ("part", "disease", "chemical", "relations"),
+    [("Training", 4182, 5203, 1038), ("Development", 4244, 5347, 1012)],
+)
 def test_bc5cdr(shared_data: Path, part: str, disease: int, chemical: int, relations: int) -> None:
     documents = read_bioc(shared_data / "bc5cdr" / f"CDR_{part}Set.BioC.xml.gz")
-    whole = Counter(one.kind for document in documents for one in document.mentions if not one.inside_composite)
+    whole = Counter(
+        one.kind for document in documents for one in document.mentions if not one.inside_composite
+    )
     assert (len(documents), whole["Disease"], whole["Chemical"]) == (500, disease, chemical)
     assert _misplaced(documents) <= 3  # as published
     found = [one for document in documents for one in document.relations]
@@ -67,7 +86,9 @@ def test_raredis(shared_data: Path) -> None:
     kinds = Counter(one.kind for document in documents for one in document.mentions)
     assert (len(documents), kinds["RAREDISEASE"], kinds["SIGN"]) == (729, 3157, 3744)
     assert _misplaced(documents) <= 14  # texts with doubled quotation marks
-    assert documents[0].relations[0] == GoldRelation("R1", "Produces", (("Arg1", "T1"), ("Arg2", "T2")))
+    assert documents[0].relations[0] == GoldRelation(
+        "R1", "Produces", (("Arg1", "T1"), ("Arg2", "T2"))
+    )
 
 
 def test_relations_of_raredis_point_to_renumbered_mentions(shared_data: Path) -> None:
@@ -75,7 +96,9 @@ def test_relations_of_raredis_point_to_renumbered_mentions(shared_data: Path) ->
     broken = 0
     for document in read_brat(shared_data / "raredis" / "corpus_train.zip"):
         known = {one.mention_id for one in document.mentions}
-        broken += any(value not in known for one in document.relations for _, value in one.arguments)
+        broken += any(
+            value not in known for one in document.relations for _, value in one.arguments
+        )
     assert broken == 356
 
 

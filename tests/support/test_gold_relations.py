@@ -20,19 +20,24 @@ from support.scoring import Score
 from medr_ray.graph.extraction.sentences import Place
 
 TEXT = "Aspirin in gout. RET and the c.1A>T variant were seen. Gout and RET."
-DOCUMENT = GoldDocument("1", TEXT, (
-    GoldMention("0", "ChemicalEntity", ((0, 7),), "Aspirin", ("C1",)),
-    GoldMention("1", "DiseaseOrPhenotypicFeature", ((11, 15),), "gout", ("D1", "D2")),
-    GoldMention("2", "GeneOrGeneProduct", ((17, 20),), "RET", ("G1",)),
-    GoldMention("3", "SequenceVariant", ((29, 35),), "c.1A>T", ("V1",)),
-    GoldMention("4", "DiseaseOrPhenotypicFeature", ((55, 59),), "Gout", ("D1",)),
-    GoldMention("5", "GeneOrGeneProduct", ((64, 67),), "RET", ("G1",)),
-), (
-    GoldRelation("R1", "Association", (("entity1", "C1"), ("entity2", "D1"))),
-    GoldRelation("R2", "Association", (("entity1", "G1"), ("entity2", "D1"))),
-    GoldRelation("R3", "Association", (("entity1", "V1"), ("entity2", "D1"))),
-    GoldRelation("R4", "Association", (("entity1", "D1"), ("entity2", "D2"))),
-))
+DOCUMENT = GoldDocument(
+    "1",
+    TEXT,
+    (
+        GoldMention("0", "ChemicalEntity", ((0, 7),), "Aspirin", ("C1",)),
+        GoldMention("1", "DiseaseOrPhenotypicFeature", ((11, 15),), "gout", ("D1", "D2")),
+        GoldMention("2", "GeneOrGeneProduct", ((17, 20),), "RET", ("G1",)),
+        GoldMention("3", "SequenceVariant", ((29, 35),), "c.1A>T", ("V1",)),
+        GoldMention("4", "DiseaseOrPhenotypicFeature", ((55, 59),), "Gout", ("D1",)),
+        GoldMention("5", "GeneOrGeneProduct", ((64, 67),), "RET", ("G1",)),
+    ),
+    (
+        GoldRelation("R1", "Association", (("entity1", "C1"), ("entity2", "D1"))),
+        GoldRelation("R2", "Association", (("entity1", "G1"), ("entity2", "D1"))),
+        GoldRelation("R3", "Association", (("entity1", "V1"), ("entity2", "D1"))),
+        GoldRelation("R4", "Association", (("entity1", "D1"), ("entity2", "D2"))),
+    ),
+)
 
 
 def pair(one: str, other: str) -> frozenset[str]:
@@ -48,13 +53,25 @@ def test_pairs_with_variants_and_between_diseases_are_left_out() -> None:
 def test_co_occurrence_in_a_document_and_in_a_sentence() -> None:
     document = of_bioc(DOCUMENT, RELATED_KINDS)
     assert in_one_document(document, RELATED_KINDS) == {
-        pair("C1", "D1"), pair("C1", "D2"), pair("G1", "D1"), pair("G1", "D2"), pair("C1", "G1")}
-    assert in_one_sentence(document, RELATED_KINDS) == {pair("C1", "D1"), pair("C1", "D2"), pair("G1", "D1")}
+        pair("C1", "D1"),
+        pair("C1", "D2"),
+        pair("G1", "D1"),
+        pair("G1", "D2"),
+        pair("C1", "G1"),
+    }
+    assert in_one_sentence(document, RELATED_KINDS) == {
+        pair("C1", "D1"),
+        pair("C1", "D2"),
+        pair("G1", "D1"),
+    }
 
 
 def test_a_found_entity_is_right_by_any_of_its_ids_and_reaches_each() -> None:
-    known = {"x": ("drug", frozenset({"C1", "C9"})), "y": ("phenotype", frozenset({"D1"})),
-             "z": ("value", frozenset({"?"}))}
+    known = {
+        "x": ("drug", frozenset({"C1", "C9"})),
+        "y": ("phenotype", frozenset({"D1"})),
+        "z": ("value", frozenset({"?"})),
+    }
     places = [Place(0, 7, "x"), Place(11, 15, "y"), Place(0, 2, "z")]
     found = found_instead(of_bioc(DOCUMENT, RELATED_KINDS), places, known)
     assert found.types == {"x": "drug", "y": "disease"}
@@ -65,35 +82,63 @@ def test_a_found_entity_is_right_by_any_of_its_ids_and_reaches_each() -> None:
 
 def raredis(*relations: tuple[str, str, str]) -> GoldDocument:
     text = "Gout (GT) causes pain and fever. Flu is bad."
-    mentions = (GoldMention("T1", "RAREDISEASE", ((0, 4),), "Gout"), GoldMention("T2", "RAREDISEASE", ((6, 8),), "GT"),
-                GoldMention("T3", "SIGN", ((17, 21),), "pain"), GoldMention("T4", "SYMPTOM", ((26, 31),), "fever"),
-                GoldMention("T5", "DISEASE", ((33, 36),), "Flu"))
-    return GoldDocument("1", text, mentions, tuple(
-        GoldRelation("R1", kind, (("Arg1", one), ("Arg2", other))) for kind, one, other in relations))
+    mentions = (
+        GoldMention("T1", "RAREDISEASE", ((0, 4),), "Gout"),
+        GoldMention("T2", "RAREDISEASE", ((6, 8),), "GT"),
+        GoldMention("T3", "SIGN", ((17, 21),), "pain"),
+        GoldMention("T4", "SYMPTOM", ((26, 31),), "fever"),
+        GoldMention("T5", "DISEASE", ((33, 36),), "Flu"),
+    )
+    return GoldDocument(
+        "1",
+        text,
+        mentions,
+        tuple(
+            GoldRelation("R1", kind, (("Arg1", one), ("Arg2", other)))
+            for kind, one, other in relations
+        ),
+    )
 
 
 def test_raredis_folds_acronyms_and_keeps_pairs_of_one_sentence() -> None:
     relations = ("Is_acron", "T2", "T1"), ("Produces", "T1", "T3"), ("Produces", "T5", "T4")
     document = of_raredis(raredis(*relations))
     assert document is not None
-    gout, pain = (next(one.concept_id for one in document.mentions if one.start == start) for start in (0, 17))
+    gout, pain = (
+        next(one.concept_id for one in document.mentions if one.start == start) for start in (0, 17)
+    )
     assert len(document.types) == 4
     assert document.related == {pair(gout, pain)}
     assert len(in_one_sentence(document, [DISEASE_SIGN])) == 2
 
 
-@pytest.mark.parametrize("relation", [
-    ("Produces", "T1", "T9"), ("Produces", "T3", "T1"), ("Is_synon", "T1", "T3"), ("Anaphora", "T1", "T2")])
-def test_raredis_relations_that_do_not_fit_rule_out_their_document(relation: tuple[str, str, str]) -> None:
+@pytest.mark.parametrize(
+    "relation",
+    [
+        ("Produces", "T1", "T9"),
+        ("Produces", "T3", "T1"),
+        ("Is_synon", "T1", "T3"),
+        ("Anaphora", "T1", "T2"),
+    ],
+)
+def test_raredis_relations_that_do_not_fit_rule_out_their_document(
+    relation: tuple[str, str, str],
+) -> None:
     assert of_raredis(raredis(("Produces", "T1", "T3"), relation)) is None
 
 
 @pytest.mark.slow
-def test_rules_beat_co_occurrence_on_every_annotated_set(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_beat_co_occurrence_on_every_annotated_set(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MEDR_SHARED_DATA", str(shared_data))
     measured = list(rows(quick=True))
     assert len(measured) == 8
     assert [one.measure for one in measured if not one.met] == []
-    assert all("precision" in one.note and "co-occurrence in a document" in one.note for one in measured)
-    fitting = [one for one in read_brat(shared_data / "raredis" / "corpus_train.zip") if of_raredis(one)]
+    assert all(
+        "precision" in one.note and "co-occurrence in a document" in one.note for one in measured
+    )
+    fitting = [
+        one for one in read_brat(shared_data / "raredis" / "corpus_train.zip") if of_raredis(one)
+    ]
     assert f"{len(fitting)} of 729 documents" in measured[-1].note

@@ -1,4 +1,5 @@
-"""What counts as right: strict spans, concepts once a document, composites by each id; and whose ids ours become."""
+"""What counts as right: strict spans, concepts once a document, composites by each id; and whose
+ids ours become."""
 
 import pytest
 from support.gold import GoldDocument, GoldMention
@@ -9,13 +10,18 @@ from support.scoring import Found, Score, attainable, concept_score, mention_sco
 from medr_ray.knowledge.lexicon import Concept
 
 TEXT = "liver and renal failure, renal failure, pain"
-DOCUMENT = GoldDocument("1", TEXT, (
-    GoldMention("0", "Disease", ((0, 23),), "liver and renal failure", ("D1", "D2")),
-    GoldMention("1", "Disease", ((10, 23),), "renal failure", ("D2",), inside_composite=True),
-    GoldMention("2", "Disease", ((25, 38),), "renal failure", ("D2",)),
-    GoldMention("3", "Disease", ((40, 44),), "pain", ()),
-    GoldMention("4", "Chemical", ((0, 5),), "liver", ("D9",)),
-), ())
+DOCUMENT = GoldDocument(
+    "1",
+    TEXT,
+    (
+        GoldMention("0", "Disease", ((0, 23),), "liver and renal failure", ("D1", "D2")),
+        GoldMention("1", "Disease", ((10, 23),), "renal failure", ("D2",), inside_composite=True),
+        GoldMention("2", "Disease", ((25, 38),), "renal failure", ("D2",)),
+        GoldMention("3", "Disease", ((40, 44),), "pain", ()),
+        GoldMention("4", "Chemical", ((0, 5),), "liver", ("D9",)),
+    ),
+    (),
+)
 
 
 def _found(start: int, end: int, *ids: str, kind: str = "disease") -> Found:
@@ -35,7 +41,12 @@ def test_a_concept_of_several_ids_is_right_by_any_of_them_and_is_one_prediction(
 
 
 def test_mentions_are_strict_and_a_composite_is_one_whole_span() -> None:
-    found = [_found(0, 23, "D1"), _found(26, 38, "D2"), _found(40, 44, "x"), _found(0, 5, "D9", kind="chemical")]
+    found = [
+        _found(0, 23, "D1"),
+        _found(26, 38, "D2"),
+        _found(40, 44, "x"),
+        _found(0, 5, "D9", kind="chemical"),
+    ]
     assert mention_score([(DOCUMENT, found)], "disease", ("Disease",)) == Score(2, 3, 2, 3)
 
 
@@ -54,7 +65,11 @@ def test_ids_come_from_references_from_broader_diseases_or_stay_our_own() -> Non
     narrow = Concept("OMIM:1", "Fanconi syndrome 9", "disease", (), "", xrefs=("MONDO:3",))
     gene = Concept("GENE:FBN1", "FBN1", "gene", (), "", xrefs=("HGNC:3603", "NCBIGENE:2200"))
     alone = Concept("ORPHA:7", "Rare thing", "disease", (), "")
-    ids = GoldIds([known, narrow, gene, alone], {"MONDO:1": [], "MONDO:2": ["MONDO:1"], "MONDO:3": ["MONDO:2"]}, {})
+    ids = GoldIds(
+        [known, narrow, gene, alone],
+        {"MONDO:1": [], "MONDO:2": ["MONDO:1"], "MONDO:3": ["MONDO:2"]},
+        {},
+    )
     found = [next(iter(ids.of(one))) for one in (known, narrow, gene, alone)]
     assert found == ["D005198", "D005198", "2200", "ORPHA:7"]
     assert ids.known == {"D005198", "2200"}
@@ -66,8 +81,14 @@ def test_a_concept_of_the_embedded_lexicon_is_known_by_its_name() -> None:
 
 
 def test_the_plain_dictionary_has_no_guards_but_finds_whole_words() -> None:
-    forms = [Concept("A", "Ataxia", "disease", ("ataxia",), ""), Concept("B", "CAT", "gene", ("CAT",), ""),
-             Concept("C", "AT", "disease", ("ataxia telangiectasia",), "")]
+    forms = [
+        Concept("A", "Ataxia", "disease", ("ataxia",), ""),
+        Concept("B", "CAT", "gene", ("CAT",), ""),
+        Concept("C", "AT", "disease", ("ataxia telangiectasia",), ""),
+    ]
     text = "A cat with Ataxia telangiectasia, ataxias; İ ATAXIA"
-    found = [(text[one.start:one.end], one.concept_id) for one in PlainDictionary(forms, [text]).find(text)]
+    found = [
+        (text[one.start : one.end], one.concept_id)
+        for one in PlainDictionary(forms, [text]).find(text)
+    ]
     assert found == [("cat", "B"), ("Ataxia telangiectasia", "C"), ("ATAXIA", "A")]

@@ -1,4 +1,5 @@
-"""Ingest and counting on a cluster of three nodes, one of which dies: ``three_nodes.py CONFIG ROOT``."""
+"""Ingest and counting on a cluster of three nodes, one of which dies: ``three_nodes.py CONFIG
+ROOT``."""
 
 import sys
 import threading
@@ -11,12 +12,22 @@ from ray.cluster_utils import Cluster
 from medr_ray.core.settings import load_config
 from medr_ray.pipeline import run_pipeline
 
-_HEALTH = {"health_check_period_ms": 500, "health_check_timeout_ms": 500, "health_check_failure_threshold": 3}
+_HEALTH = {
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 500,
+    "health_check_failure_threshold": 3,
+}
 
 
 def main(config: str, root: str) -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={
-        "num_cpus": 2, "object_store_memory": 200_000_000, "_system_config": _HEALTH})
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 2,
+            "object_store_memory": 200_000_000,
+            "_system_config": _HEALTH,
+        },
+    )
     nodes = [cluster.add_node(num_cpus=2, object_store_memory=200_000_000) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)
     marks = Path(root) / "default" / "corpus" / "parts"

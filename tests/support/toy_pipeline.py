@@ -1,8 +1,9 @@
-"""A pipeline of two small stages, run as a process of its own: ``python toy_pipeline.py ROOT [KEY=VALUE ...]``.
+"""A pipeline of two small stages, run as a process of its own: ``python toy_pipeline.py ROOT
+[KEY=VALUE ...]``.
 
-``numbers`` writes five parts, ``total`` adds them up. TOY_KILL="numbers:3" kills the process with SIGKILL when part 3
-is about to be written; TOY_LOG names a file that gets a line for every part made; TOY_HOLD names a pipe that is
-opened, and so waited for, before the first part.
+``numbers`` writes five parts, ``total`` adds them up. TOY_KILL="numbers:3" kills the process with
+SIGKILL when part 3 is about to be written; TOY_LOG names a file that gets a line for every part
+made; TOY_HOLD names a pipe that is opened, and so waited for, before the first part.
 """
 
 import os

@@ -1,8 +1,9 @@
-"""Environments for rollouts in which waiting, failing and dying are all there is: the pool, its workers and the
-agent's loop are the real ones.
+"""Environments for rollouts in which waiting, failing and dying are all there is: the pool, its
+workers and the agent's loop are the real ones.
 
-A ``Script`` says what an episode does, chosen by the task's mode; what is to happen once leaves a mark in a folder, for
-the worker it happened to is gone. Workers of a cluster cannot import tests: what goes there travels by value.
+A ``Script`` says what an episode does, chosen by the task's mode; what is to happen once leaves a
+mark in a folder, for the worker it happened to is gone. Workers of a cluster cannot import tests:
+what goes there travels by value.
 """
 
 import asyncio
@@ -33,10 +34,10 @@ ANSWER = "as asked"
 
 @dataclass(frozen=True)
 class Script:
-    """``turns`` replies with ``calls`` tool calls each and then the answer; a reply takes ``think`` seconds, a call
-    ``wait``, each times a factor up to 1 + ``spread`` that the task's key decides. ``failing``: the share of tool calls
-    whose service breaks. What ``happens`` does so at the first turn: always, or where ``marks`` is a folder, once for
-    each rollout."""
+    """``turns`` replies with ``calls`` tool calls each and then the answer; a reply takes ``think``
+    seconds, a call ``wait``, each times a factor up to 1 + ``spread`` that the task's key decides.
+    ``failing``: the share of tool calls whose service breaks. What ``happens`` does so at the first
+    turn: always, or where ``marks`` is a folder, once for each rollout."""
 
     turns: int = 1
     calls: int = 1
@@ -68,9 +69,13 @@ class LookingUp:
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         if self._asked:
-            return PolicyTurn(render_reply("This is it.", answer=messages[-1].content.replace("<", "(")))
+            return PolicyTurn(
+                render_reply("This is it.", answer=messages[-1].content.replace("<", "("))
+            )
         self._asked = True
-        return PolicyTurn(render_reply("I search.", [ToolCall("search", {"query": self._question})]))
+        return PolicyTurn(
+            render_reply("I search.", [ToolCall("search", {"query": self._question})])
+        )
 
 
 class WaitingTool:
@@ -79,7 +84,12 @@ class WaitingTool:
     name, description = "wait", "Wait."
     parameters: Mapping[str, Any] = {
         "type": "object",
-        "properties": {"seconds": {"type": "number"}, "broken": {"type": "boolean"}, "number": {"type": "integer"}}}
+        "properties": {
+            "seconds": {"type": "number"},
+            "broken": {"type": "boolean"},
+            "number": {"type": "integer"},
+        },
+    }
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
         if arguments["broken"]:
@@ -102,12 +112,17 @@ class WaitingPolicy:
         await asyncio.sleep(self._script.think * self._factor)
         if self._turn > self._script.turns:
             return PolicyTurn(render_reply("All is done.", answer=ANSWER))
-        return PolicyTurn(render_reply("I wait.", [self._call(number) for number in range(self._script.calls)]))
+        return PolicyTurn(
+            render_reply("I wait.", [self._call(number) for number in range(self._script.calls)])
+        )
 
     def _call(self, number: int) -> ToolCall:
         number += self._turn * 100  # no two calls are the same
         broken = random.random() < self._script.failing  # another attempt has other luck
-        return ToolCall("wait", {"seconds": self._script.wait * self._factor, "number": number, "broken": broken})
+        return ToolCall(
+            "wait",
+            {"seconds": self._script.wait * self._factor, "number": number, "broken": broken},
+        )
 
     def _is_due(self) -> bool:
         if not self._script.marks:
@@ -142,8 +157,14 @@ async def _err() -> None:
     raise ZeroDivisionError("bug")
 
 
-_HAPPENINGS = {"die": _die, "block": _block, "freeze": _freeze, "hang": _hang, "unreachable": _be_unreachable,
-               "bug": _err}
+_HAPPENINGS = {
+    "die": _die,
+    "block": _block,
+    "freeze": _freeze,
+    "hang": _hang,
+    "unreachable": _be_unreachable,
+    "bug": _err,
+}
 
 
 @dataclass(frozen=True)
@@ -165,7 +186,19 @@ def make_tasks(count: int, mode: str = "plain", question: int = 0) -> list[Rollo
 
 
 def trajectory_of(task: RolloutTask, told: str = "") -> Trajectory:
-    """What an episode of the task might have come to, with an id of its own for whatever is ``told``."""
+    """What an episode of the task might have come to, with an id of its own for whatever is
+    ``told``."""
     return Trajectory(
-        f"traj-{share(task.key, told)}", task.question.question_id, task.mode, task.rollout, (), (), (), (), ANSWER,
-        "answered", Usage(0, 0, 0), None)
+        f"traj-{share(task.key, told)}",
+        task.question.question_id,
+        task.mode,
+        task.rollout,
+        (),
+        (),
+        (),
+        (),
+        ANSWER,
+        "answered",
+        Usage(0, 0, 0),
+        None,
+    )

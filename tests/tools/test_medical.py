@@ -27,7 +27,9 @@ class Asked:
         return []
 
 
-def call(arguments: dict[str, Any], tool: MedicalSearchTool | None = None) -> tuple[str, dict[str, Any]]:
+def call(
+    arguments: dict[str, Any], tool: MedicalSearchTool | None = None
+) -> tuple[str, dict[str, Any]]:
     asked = Asked()
     tool = tool or MedicalSearchTool(asked, 900, SOURCES)
     asyncio.run(tool.call(arguments))
@@ -36,32 +38,58 @@ def call(arguments: dict[str, Any], tool: MedicalSearchTool | None = None) -> tu
 
 
 def test_a_query_alone_keeps_everything() -> None:
-    assert call({"query": " Marfan "}) == ("Marfan", {"sources": None, "since": None, "until": None, "types": None})
+    assert call({"query": " Marfan "}) == (
+        "Marfan",
+        {"sources": None, "since": None, "until": None, "types": None},
+    )
 
 
 def test_every_filter_reaches_the_searcher() -> None:
-    arguments = {"query": "statins", "source": "livertox", "since": 2010, "until": 2020, "type": "monograph"}
-    assert call(arguments)[1] == {"sources": ["livertox"], "since": 2010, "until": 2020, "types": ["monograph"]}
+    arguments = {
+        "query": "statins",
+        "source": "livertox",
+        "since": 2010,
+        "until": 2020,
+        "type": "monograph",
+    }
+    assert call(arguments)[1] == {
+        "sources": ["livertox"],
+        "since": 2010,
+        "until": 2020,
+        "types": ["monograph"],
+    }
 
 
-@pytest.mark.parametrize(("wrong", "named"), [
-    ({"source": "wikipedia"}, "source"), ({"type": "rct"}, "type"), ({"since": "2010"}, "since"),
-    ({"since": 20100101}, "since"), ({"until": 12}, "until"), ({"since": 2020, "until": 2010}, "since"),
-    ({"year": 2010}, "year"), ({"types": ["trial"]}, "types"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"source": "wikipedia"}, "source"),
+        ({"type": "rct"}, "type"),
+        ({"since": "2010"}, "since"),
+        ({"since": 20100101}, "since"),
+        ({"until": 12}, "until"),
+        ({"since": 2020, "until": 2010}, "since"),
+        ({"year": 2010}, "year"),
+        ({"types": ["trial"]}, "types"),
+    ],
+)
 def test_an_unknown_value_is_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ToolError, match=f"'{named}'"):
         call({"query": "statins", **wrong})
 
 
 def test_an_agent_is_offered_what_is_indexed_and_what_is_asked_live() -> None:
-    config = PipelineConfig.model_validate({
-        "index": {"sources": ["pubmed", {"source": "livertox", "paths": ["pages.jsonl"]}]},
-        "tools": {"live": {"sources": ["pubmed", "trials"]}}})
+    config = PipelineConfig.model_validate(
+        {
+            "index": {"sources": ["pubmed", {"source": "livertox", "paths": ["pages.jsonl"]}]},
+            "tools": {"live": {"sources": ["pubmed", "trials"]}},
+        }
+    )
     tool = make(config, Asked())
     assert tool.parameters["properties"]["source"]["enum"] == ["pubmed", "livertox", "trials"]
     assert tool.description.endswith(
-        "The source is pubmed (articles) or livertox (liver toxicity of drugs) or trials (registered trials).")
+        "The source is pubmed (articles) or livertox (liver toxicity of drugs) or trials (registered trials)."
+    )
 
 
 def test_by_default_the_description_is_that_of_the_corpus() -> None:

@@ -78,16 +78,28 @@ def test_a_users_tool_may_be_made_from_the_configuration_and_the_searcher(users:
     assert asyncio.run(made.call({})) == ToolResult("yes")
 
 
-@pytest.mark.parametrize(("name", "wrong"), [
-    ("serach", "there is no tool 'serach': did you mean 'search'?"),
-    ("browse", "there is no tool 'browse': there are search, medical_search, read, diagnose, mcp:<server>"),
-    ("mcp:drugs", "tools.mcp has no server 'drugs': it is empty"),
-    ("{users}:raedy", "has no 'raedy': did you mean 'ready'?"),
-    ("{users}:CONSTANT", "neither a function nor a tool, but int"),
-    ("{users}:make_nothing", "made no tool, but NoneType"),
-    ("{users}_broken:tool", "_broken cannot be imported: ModuleNotFoundError: No module named 'no_such_package'"),
-    ("no_such_package.tools:dose", "no_such_package.tools cannot be imported: ModuleNotFoundError"),
-])
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("serach", "there is no tool 'serach': did you mean 'search'?"),
+        (
+            "browse",
+            "there is no tool 'browse': there are search, medical_search, read, diagnose, mcp:<server>",
+        ),
+        ("mcp:drugs", "tools.mcp has no server 'drugs': it is empty"),
+        ("{users}:raedy", "has no 'raedy': did you mean 'ready'?"),
+        ("{users}:CONSTANT", "neither a function nor a tool, but int"),
+        ("{users}:make_nothing", "made no tool, but NoneType"),
+        (
+            "{users}_broken:tool",
+            "_broken cannot be imported: ModuleNotFoundError: No module named 'no_such_package'",
+        ),
+        (
+            "no_such_package.tools:dose",
+            "no_such_package.tools cannot be imported: ModuleNotFoundError",
+        ),
+    ],
+)
 def test_a_name_that_is_no_tool_is_a_configuration_error(users: str, name: str, wrong: str) -> None:
     with pytest.raises(ConfigError) as failure:
         build(name.replace("{users}", users))
@@ -102,7 +114,9 @@ def test_two_tools_of_one_name_are_a_configuration_error(users: str) -> None:
         build("search", "search")
 
 
-def test_the_search_goes_to_the_web_where_a_provider_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_goes_to_the_web_where_a_provider_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("MEDR_WEB_SEARCH_API_KEY", "k")
     (local,), (web,) = build("search"), build("search", tools={"web": {"provider": "serper"}})
     assert "literature" in local.description
@@ -112,12 +126,18 @@ def test_the_search_goes_to_the_web_where_a_provider_is_set(monkeypatch: pytest.
 def test_after_the_cut_off_a_later_document_is_not_there(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    later = replace(KRABBE, document_id="PMID:2", source="pubmed", title="Krabbe disease cured", year=2021)
-    index = build_index(tmp_path, [replace(later, document_id="PMID:1", title="Krabbe disease seen", year=2010), later])
+    later = replace(
+        KRABBE, document_id="PMID:2", source="pubmed", title="Krabbe disease cured", year=2021
+    )
+    index = build_index(
+        tmp_path,
+        [replace(later, document_id="PMID:1", title="Krabbe disease seen", year=2010), later],
+    )
 
     def found(**tools: Any) -> set[str]:
         config = PipelineConfig.model_validate(
-            {"retrieval": {"mode": "text"}, "tools": tools, "agent": {"tools": ["search"]}})
+            {"retrieval": {"mode": "text"}, "tools": tools, "agent": {"tools": ["search"]}}
+        )
         (tool,) = open_tools(config, index).tools
         return set(asyncio.run(tool.call({"query": "Krabbe disease"})).documents)
 
@@ -129,10 +149,22 @@ def test_live_sources_stand_beside_the_index_and_one_that_is_down_is_told(
     tmp_path: Path, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/esearch.fcgi").respond_with_data("down", status=500)
-    config = PipelineConfig.model_validate({
-        "retrieval": {"mode": "text"}, "agent": {"tools": ["search", "medical_search"]},
-        "tools": {"live": {"sources": ["pubmed"], "retries": 0, "pubmed": {
-            "base_url": httpserver.url_for("").rstrip("/"), "requests_per_second": 1000}}}})
+    config = PipelineConfig.model_validate(
+        {
+            "retrieval": {"mode": "text"},
+            "agent": {"tools": ["search", "medical_search"]},
+            "tools": {
+                "live": {
+                    "sources": ["pubmed"],
+                    "retries": 0,
+                    "pubmed": {
+                        "base_url": httpserver.url_for("").rstrip("/"),
+                        "requests_per_second": 1000,
+                    },
+                }
+            },
+        }
+    )
     search, medical = open_tools(config, build_index(tmp_path, [KRABBE])).tools
     alone = asyncio.run(search.call({"query": "Krabbe disease"})).text
     first, note = asyncio.run(medical.call({"query": "Krabbe disease"})).text.splitlines()

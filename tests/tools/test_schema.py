@@ -1,4 +1,5 @@
-"""A typed function as a tool: what the agent is shown, what reaches the function, and what becomes of its failures."""
+"""A typed function as a tool: what the agent is shown, what reaches the function, and what becomes
+of its failures."""
 
 import asyncio
 import logging
@@ -19,8 +20,12 @@ from medr_ray.tools.schema import FunctionTool
 
 @tool
 def dose(
-    drug: Annotated[str, Field(description="its name", max_length=20)], weight: Annotated[float, Field(gt=0, le=300)],
-    route: Literal["iv", "oral"] = "iv", times: int = 1, days: list[int] | None = None, fasting: bool = False,
+    drug: Annotated[str, Field(description="its name", max_length=20)],
+    weight: Annotated[float, Field(gt=0, le=300)],
+    route: Literal["iv", "oral"] = "iv",
+    times: int = 1,
+    days: list[int] | None = None,
+    fasting: bool = False,
 ) -> str:
     """A dose in mg
     by body weight.
@@ -37,7 +42,9 @@ def said(one: FunctionTool, **arguments: Any) -> str:
 def test_the_example_of_the_documentation_is_a_tool_of_less_than_ten_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    example = textwrap.dedent((schema.__doc__ or "").split("::\n", 1)[1].split("\nand selects", 1)[0])
+    example = textwrap.dedent(
+        (schema.__doc__ or "").split("::\n", 1)[1].split("\nand selects", 1)[0]
+    )
     assert len([line for line in example.splitlines() if line]) <= 10
     (tmp_path / "my_package").mkdir()
     (tmp_path / "my_package" / "tools.py").write_text(example)
@@ -60,7 +67,10 @@ def test_the_signature_is_the_schema_and_the_docstring_the_description() -> None
             "weight": {"type": "number", "exclusiveMinimum": 0, "maximum": 300},
             "route": {"type": "string", "enum": ["iv", "oral"], "default": "iv"},
             "times": {"type": "integer", "default": 1},
-            "days": {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}], "default": None},
+            "days": {
+                "anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}],
+                "default": None,
+            },
             "fasting": {"type": "boolean", "default": False},
         },
         "required": ["drug", "weight"],
@@ -74,19 +84,27 @@ def test_a_decorated_function_is_still_the_function() -> None:
 
 def test_arguments_arrive_as_their_types_and_defaults_are_filled_in() -> None:
     assert said(dose, drug="aspirin", weight=2) == "aspirin 30 mg iv x1 None False float"
-    assert said(dose, drug="a", weight=2, days=[1, 2], fasting=True) == "a 30 mg iv x1 [1, 2] True float"
+    assert (
+        said(dose, drug="a", weight=2, days=[1, 2], fasting=True)
+        == "a 30 mg iv x1 [1, 2] True float"
+    )
 
 
-@pytest.mark.parametrize(("arguments", "wrong"), [
-    ({"drug": "a"}, "dose needs the argument 'weight'"),
-    ({"drug": "a", "wieght": 1}, "no argument 'wieght': did you mean 'weight'?"),
-    ({"drug": "a", "weight": "1"}, "'weight' is wrong: '1' is not of type 'number'"),
-    ({"drug": "a", "weight": 301}, "'weight' is wrong: 301"),
-    ({"drug": "a" * 21, "weight": 1}, "'drug' is wrong"),
-    ({"drug": "a", "weight": 1, "route": "nasal"}, "'route' is wrong: 'nasal' is not one of"),
-    ({"drug": "a", "weight": 1, "days": [1, "x"]}, "'days.*' is wrong"),
-])
-def test_wrong_arguments_are_named_and_never_reach_the_function(arguments: dict[str, Any], wrong: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        ({"drug": "a"}, "dose needs the argument 'weight'"),
+        ({"drug": "a", "wieght": 1}, "no argument 'wieght': did you mean 'weight'?"),
+        ({"drug": "a", "weight": "1"}, "'weight' is wrong: '1' is not of type 'number'"),
+        ({"drug": "a", "weight": 301}, "'weight' is wrong: 301"),
+        ({"drug": "a" * 21, "weight": 1}, "'drug' is wrong"),
+        ({"drug": "a", "weight": 1, "route": "nasal"}, "'route' is wrong: 'nasal' is not one of"),
+        ({"drug": "a", "weight": 1, "days": [1, "x"]}, "'days.*' is wrong"),
+    ],
+)
+def test_wrong_arguments_are_named_and_never_reach_the_function(
+    arguments: dict[str, Any], wrong: str
+) -> None:
     with pytest.raises(ToolError, match=wrong.replace("?", r"\?")):
         said(dose, **arguments)
 
@@ -100,12 +118,18 @@ def test_a_check_that_only_pydantic_knows_names_the_argument_too() -> None:
         """Describes a patient."""
         return f"{patient.title} {patient.age} {titles}"
 
-    def even(number: Annotated[int, Field(multiple_of=2)], when: Annotated[str, Field(pattern="a$")] = "a") -> str:
+    def even(
+        number: Annotated[int, Field(multiple_of=2)],
+        when: Annotated[str, Field(pattern="a$")] = "a",
+    ) -> str:
         """Is even."""
         return str(number)
 
     one = from_function(describe)
-    assert list(one.parameters["$defs"]["Patient"]["properties"]) == ["title", "age"]  # the user's title is no title
+    assert list(one.parameters["$defs"]["Patient"]["properties"]) == [
+        "title",
+        "age",
+    ]  # the user's title is no title
     assert said(one, patient={"title": "Dr", "age": 3}) == "Dr 3 None"
     with pytest.raises(ToolError, match=r"'patient.*' is wrong"):
         said(one, patient={"title": "Dr", "age": "old"})
@@ -130,7 +154,9 @@ def test_an_asynchronous_function_may_answer_with_documents() -> None:
     assert asyncio.run(from_function(found).call({"query": "x"})) == ToolResult("x", ("PMID:1",))
 
 
-def test_what_a_function_raises_is_a_tool_error_with_type_and_message(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_function_raises_is_a_tool_error_with_type_and_message(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def broken(why: str) -> str:
         """Breaks."""
         raise InfrastructureError(why) if why == "ours" else KeyError(why)
@@ -189,10 +215,18 @@ def _dangling(query: "Nowhere") -> str:  # type: ignore[name-defined]  # noqa: F
     return str(query)
 
 
-@pytest.mark.parametrize(("function", "wrong"), [
-    (_untyped, "argument 'query' has no type"), (_undescribed, "has no docstring"), (_many, r"\*queries"),
-    (_number, "must return str or ToolResult"), (_odd, "_odd"), (_dangling, "Nowhere"), (lambda: "", "no name"),
-])
+@pytest.mark.parametrize(
+    ("function", "wrong"),
+    [
+        (_untyped, "argument 'query' has no type"),
+        (_undescribed, "has no docstring"),
+        (_many, r"\*queries"),
+        (_number, "must return str or ToolResult"),
+        (_odd, "_odd"),
+        (_dangling, "Nowhere"),
+        (lambda: "", "no name"),
+    ],
+)
 def test_a_function_that_does_not_say_enough_is_refused(function: Any, wrong: str) -> None:
     with pytest.raises(ConfigError, match=wrong):
         from_function(function)

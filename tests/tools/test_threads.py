@@ -67,16 +67,21 @@ def test_the_work_sees_the_callers_context() -> None:
 
 
 def test_the_process_ends_while_work_hangs() -> None:
-    script = ("import asyncio, threading\nfrom medr_ray.tools.threads import Threads\n"
-              "async def main():\n    async with asyncio.timeout(0.05):\n"
-              "        await Threads().run(threading.Event().wait)\n"
-              "try:\n    asyncio.run(main())\nexcept TimeoutError:\n    print('left')\n")
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    script = (
+        "import asyncio, threading\nfrom medr_ray.tools.threads import Threads\n"
+        "async def main():\n    async with asyncio.timeout(0.05):\n"
+        "        await Threads().run(threading.Event().wait)\n"
+        "try:\n    asyncio.run(main())\nexcept TimeoutError:\n    print('left')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout == "left\n"
 
 
 def test_the_end_of_an_iterator_comes_back_as_a_failure() -> None:
     """No future can be told a StopIteration: whoever waited for it would wait for ever."""
+
     async def waited() -> None:
         async with asyncio.timeout(5):
             await Threads().run(lambda: next(iter(())))

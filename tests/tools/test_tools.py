@@ -25,7 +25,11 @@ class _Hit:
 
 
 _HITS = (
-    _Hit("HPO:OMIM:154700", "Marfan syndrome", "The mode of inheritance of Marfan syndrome is Autosomal dominant."),
+    _Hit(
+        "HPO:OMIM:154700",
+        "Marfan syndrome",
+        "The mode of inheritance of Marfan syndrome is Autosomal dominant.",
+    ),
     _Hit("PMID:1", "Aortic root\ndilatation", "In 45% of patients (p<0.05)."),
     _Hit("PMID:2", "Ectopia lentis", "A case."),
 )
@@ -42,7 +46,9 @@ class _Searcher:
     def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[_Hit]:
         return self._answer("search", query, sources)
 
-    def medical_search(self, query: str, *, sources: Sequence[str] | None = None, **_: Any) -> Sequence[_Hit]:
+    def medical_search(
+        self, query: str, *, sources: Sequence[str] | None = None, **_: Any
+    ) -> Sequence[_Hit]:
         return self._answer("medical_search", query, sources)
 
     def _answer(self, how: str, query: str, sources: Sequence[str] | None) -> Sequence[_Hit]:
@@ -53,7 +59,9 @@ class _Searcher:
         return self._hits
 
 
-def _call(name: str, arguments: dict[str, object], searcher: _Searcher | None = None, chars: int = 900) -> ToolResult:
+def _call(
+    name: str, arguments: dict[str, object], searcher: _Searcher | None = None, chars: int = 900
+) -> ToolResult:
     config = PipelineConfig(agent=AgentConfig(tools=(name,), observation_chars=chars))
     (tool,) = build_tools(config, searcher or _Searcher())
     return asyncio.run(tool.call(arguments))
@@ -75,7 +83,10 @@ def test_each_tool_asks_its_own_ranking_and_medical_search_can_keep_one_source()
     _call("medical_search", {"query": "Marfan"}, searcher)
     _call("medical_search", {"query": "Marfan", "source": "hpo"}, searcher)
     assert searcher.asked == [
-        ("search", "Marfan", None), ("medical_search", "Marfan", None), ("medical_search", "Marfan", ["hpo"])]
+        ("search", "Marfan", None),
+        ("medical_search", "Marfan", None),
+        ("medical_search", "Marfan", ["hpo"]),
+    ]
 
 
 def test_the_blocking_search_leaves_the_event_loop_free() -> None:
@@ -84,15 +95,18 @@ def test_the_blocking_search_leaves_the_event_loop_free() -> None:
     assert searcher.thread is not threading.main_thread()
 
 
-@pytest.mark.parametrize(("name", "arguments", "said"), [
-    ("search", {}, "needs the argument 'query'"),
-    ("search", {"querry": "x"}, "'querry': did you mean 'query'"),
-    ("search", {"query": "x", "source": "hpo"}, "no argument 'source'"),
-    ("search", {"query": 7}, "'query' is wrong"),
-    ("search", {"query": "x" * 1001}, "'query' is wrong"),
-    ("search", {"query": " ?! "}, "'query' is empty"),
-    ("medical_search", {"query": "x", "source": "google"}, "'source' is wrong"),
-])
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("search", {}, "needs the argument 'query'"),
+        ("search", {"querry": "x"}, "'querry': did you mean 'query'"),
+        ("search", {"query": "x", "source": "hpo"}, "no argument 'source'"),
+        ("search", {"query": 7}, "'query' is wrong"),
+        ("search", {"query": "x" * 1001}, "'query' is wrong"),
+        ("search", {"query": " ?! "}, "'query' is empty"),
+        ("medical_search", {"query": "x", "source": "google"}, "'source' is wrong"),
+    ],
+)
 def test_a_wrong_call_names_the_argument_and_searches_nothing(
     name: str, arguments: dict[str, object], said: str
 ) -> None:
@@ -124,8 +138,13 @@ def test_a_long_first_line_is_cut_after_a_word() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.builds(_Hit, st.text(max_size=20), st.text(max_size=80), st.text(max_size=300)), max_size=5),
-       st.integers(min_value=100, max_value=900))
+@given(
+    st.lists(
+        st.builds(_Hit, st.text(max_size=20), st.text(max_size=80), st.text(max_size=300)),
+        max_size=5,
+    ),
+    st.integers(min_value=100, max_value=900),
+)
 def test_observations_never_exceed_their_room(hits: list[_Hit], chars: int) -> None:
     result = render_hits(hits, chars)
     assert len(result.text) <= chars
@@ -142,7 +161,10 @@ def test_notes_on_what_is_missing_leave_room_for_hits(notes: list[str], chars: i
 
 
 def test_a_source_that_did_not_answer_is_told() -> None:
-    result = _call("search", {"query": "Marfan"}, _Searcher(hits=Noted(_HITS[:1], ["pubmed is down"])))
+    result = _call(
+        "search", {"query": "Marfan"}, _Searcher(hits=Noted(_HITS[:1], ["pubmed is down"]))
+    )
     assert result.text.splitlines()[1:] == ["Note: pubmed is down"]
     assert _call("search", {"query": "x"}, _Searcher(hits=Noted((), ["all\nare down"]))).text == (
-        "No results.\nNote: all are down")
+        "No results.\nNote: all are down"
+    )

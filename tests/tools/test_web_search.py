@@ -1,4 +1,5 @@
-"""Web search: what each service is asked, what is made of its answers, and what it may not make up."""
+"""Web search: what each service is asked, what is made of its answers, and what it may not make
+up."""
 
 import datetime
 import json
@@ -14,22 +15,47 @@ from medr_ray.tools.web_search import WebSearch, open_web, stated_date, web_addr
 
 CUT_OFF = datetime.date(2020, 1, 1)
 SERPER = {
-    "searchParameters": {"q": "fabry"}, "answerBox": {"answer": "not a page"},
+    "searchParameters": {"q": "fabry"},
+    "answerBox": {"answer": "not a page"},
     "organic": [
-        {"title": "Fabry\x07 disease", "link": "https://a.example/fabry", "snippet": "A lysosomal\u202e disorder.",
-         "date": "Mar 3, 2019", "position": 1},
+        {
+            "title": "Fabry\x07 disease",
+            "link": "https://a.example/fabry",
+            "snippet": "A lysosomal\u202e disorder.",
+            "date": "Mar 3, 2019",
+            "position": 1,
+        },
         {"title": "Newer", "link": "https://b.example/", "snippet": "x", "date": "Jan 1, 2020"},
         {"title": "Undated", "link": "http://c.example/?q=1#part", "snippet": None},
         {"title": "Relative", "link": "https://d.example/", "snippet": "x", "date": "3 days ago"},
         {"title": "Not a page", "link": "javascript:alert(1)", "snippet": "x"},
-        {"title": "Again", "link": "https://a.example/fabry", "snippet": "x", "date": "Mar 3, 2019"},
+        {
+            "title": "Again",
+            "link": "https://a.example/fabry",
+            "snippet": "x",
+            "date": "Mar 3, 2019",
+        },
         "nonsense",
     ],
 }
-TAVILY = {"query": "fabry", "answer": "made up by a model", "results": [
-    {"title": "Fabry disease", "url": "https://a.example/fabry", "content": "A lysosomal disorder.", "score": 0.9},
-    {"title": "News", "url": "https://n.example/", "content": "x", "published_date": "Tue, 05 Mar 2019 09:00:00 GMT"},
-]}
+TAVILY = {
+    "query": "fabry",
+    "answer": "made up by a model",
+    "results": [
+        {
+            "title": "Fabry disease",
+            "url": "https://a.example/fabry",
+            "content": "A lysosomal disorder.",
+            "score": 0.9,
+        },
+        {
+            "title": "News",
+            "url": "https://n.example/",
+            "content": "x",
+            "published_date": "Tue, 05 Mar 2019 09:00:00 GMT",
+        },
+    ],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +70,19 @@ def web() -> Iterator[Services]:
         yield made
 
 
-def opened(web: Services, provider: str = "serper", before: datetime.date | None = None, **settings: Any) -> WebSearch:
-    config = WebSearchConfig.model_validate({
-        "provider": provider, "base_url": web.url, "api_key_env": "MEDR_TEST_KEY", "retries": 1,
-        "requests_per_minute": 1e6, **settings})
+def opened(
+    web: Services, provider: str = "serper", before: datetime.date | None = None, **settings: Any
+) -> WebSearch:
+    config = WebSearchConfig.model_validate(
+        {
+            "provider": provider,
+            "base_url": web.url,
+            "api_key_env": "MEDR_TEST_KEY",
+            "retries": 1,
+            "requests_per_minute": 1e6,
+            **settings,
+        }
+    )
     made = open_web(config, before)
     assert made is not None
     return made
@@ -64,13 +99,18 @@ def test_without_a_provider_there_is_no_web() -> None:
 @pytest.mark.parametrize("provider", ["serper", "tavily"])
 @pytest.mark.parametrize("key", [None, "", " "])
 def test_without_a_key_nothing_starts(
-    monkeypatch: pytest.MonkeyPatch, web: Services, provider: str, key: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    web: Services,
+    provider: str,
+    key: str | None,
 ) -> None:
     monkeypatch.delenv("MEDR_TEST_KEY")
     if key is not None:
         monkeypatch.setenv("MEDR_TEST_KEY", key)
     asked = web.on("search", body(SERPER))
-    with pytest.raises(ConfigError, match=r"tools\.web\.provider is .* environment variable MEDR_TEST_KEY"):
+    with pytest.raises(
+        ConfigError, match=r"tools\.web\.provider is .* environment variable MEDR_TEST_KEY"
+    ):
         opened(web, provider)
     assert asked.asked == []
 
@@ -78,7 +118,10 @@ def test_without_a_key_nothing_starts(
 def test_serpers_pages_are_hits(web: Services) -> None:
     path = web.on("search", body(SERPER))
     first, *rest = opened(web).search("fabry disease")
-    assert (first.document_id, first.url) == ("WEB:https://a.example/fabry", "https://a.example/fabry")
+    assert (first.document_id, first.url) == (
+        "WEB:https://a.example/fabry",
+        "https://a.example/fabry",
+    )
     assert (first.title, first.snippet) == ("Fabry disease", "A lysosomal disorder.")
     assert [one.title for one in rest] == ["Newer", "Undated", "Relative"]
     assert path.asked[0].headers["X-API-KEY"] == KEY
@@ -89,16 +132,26 @@ def test_tavilys_pages_are_hits(web: Services) -> None:
     path = web.on("search", body(TAVILY))
     hits = opened(web, "tavily").search("fabry disease")
     assert [(one.url, one.snippet) for one in hits] == [
-        ("https://a.example/fabry", "A lysosomal disorder."), ("https://n.example/", "x")]
+        ("https://a.example/fabry", "A lysosomal disorder."),
+        ("https://n.example/", "x"),
+    ]
     assert path.asked[0].headers["Authorization"] == f"Bearer {KEY}"
     assert path.asked[0].json == {"query": "fabry disease", "max_results": 5}
 
 
-@pytest.mark.parametrize(("provider", "answer", "asked", "left"), [
-    ("serper", SERPER, ("tbs", "cdr:1,cd_max:12/31/2019"), 3), ("tavily", TAVILY, ("end_date", "2019-12-31"), 1),
-])
+@pytest.mark.parametrize(
+    ("provider", "answer", "asked", "left"),
+    [
+        ("serper", SERPER, ("tbs", "cdr:1,cd_max:12/31/2019"), 3),
+        ("tavily", TAVILY, ("end_date", "2019-12-31"), 1),
+    ],
+)
 def test_behind_the_cut_off_only_dated_pages_remain(
-    web: Services, provider: str, answer: Any, asked: tuple[str, str], left: int,
+    web: Services,
+    provider: str,
+    answer: Any,
+    asked: tuple[str, str],
+    left: int,
 ) -> None:
     path = web.on("search", body(answer))
     hits = opened(web, provider, CUT_OFF).search("fabry")
@@ -109,7 +162,10 @@ def test_behind_the_cut_off_only_dated_pages_remain(
 
 
 def test_results_and_snippets_are_limited(web: Services) -> None:
-    pages = [{"title": str(i), "link": f"https://a.example/{i}", "snippet": "word " * 100} for i in range(9)]
+    pages = [
+        {"title": str(i), "link": f"https://a.example/{i}", "snippet": "word " * 100}
+        for i in range(9)
+    ]
     web.on("search", body({"organic": pages}))
     hits = opened(web, results=3, snippet_chars=50).search("fabry")
     assert [one.title for one in hits] == ["0", "1", "2"]
@@ -125,21 +181,29 @@ def test_a_long_query_is_cut_to_what_tavily_takes(web: Services) -> None:
 def test_medical_search_keeps_years_and_knows_no_kinds(web: Services) -> None:
     web.on("search", body(SERPER))
     searcher = opened(web)
-    assert [one.title for one in searcher.medical_search("fabry", since=2019, until=2019)] == ["Fabry disease"]
+    assert [one.title for one in searcher.medical_search("fabry", since=2019, until=2019)] == [
+        "Fabry disease"
+    ]
     assert [one.title for one in searcher.medical_search("fabry", since=2020)] == ["Newer"]
     assert len(searcher.medical_search("fabry", sources=["web"])) == 4
     assert searcher.medical_search("fabry", types=["guideline"]) == []
     assert searcher.search("fabry", sources=["pubmed"]) == []
 
 
-@pytest.mark.parametrize("answer", [b'{"organic": [', b"[]", b"<html>", b'{"organic": [1, 2]}', b'{"organic": null}'])
+@pytest.mark.parametrize(
+    "answer", [b'{"organic": [', b"[]", b"<html>", b'{"organic": [1, 2]}', b'{"organic": null}']
+)
 def test_an_answer_in_disorder_is_a_failure(web: Services, answer: bytes) -> None:
     web.on("search", answer)
-    with pytest.raises(InfrastructureError, match="serper failed 2 times, at last: its answer cannot be read"):
+    with pytest.raises(
+        InfrastructureError, match="serper failed 2 times, at last: its answer cannot be read"
+    ):
         opened(web).search("fabry")
 
 
-@pytest.mark.parametrize(("failure", "tries"), [(answers(500), 2), (answers(429, Retry_After="0.05"), 2)])
+@pytest.mark.parametrize(
+    ("failure", "tries"), [(answers(500), 2), (answers(429, Retry_After="0.05"), 2)]
+)
 def test_what_may_pass_is_tried_again(web: Services, failure: Any, tries: int) -> None:
     path = web.on("search", failure, body(SERPER))
     assert len(opened(web).search("fabry")) == 4
@@ -166,19 +230,41 @@ def test_a_refused_key_is_the_users_to_correct(web: Services, provider: str) -> 
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "day"), [
-    ("2019-03-05T09:00:00Z", "2019-03-05"), ("Mar 5, 2019", "2019-03-05"), ("5 Mar 2019", "2019-03-05"),
-    ("March 5, 2019", "2019-03-05"), ("Tue, 05 Mar 2019 09:00:00 GMT", "2019-03-05"),
-    ("3 days ago", None), ("2019", None), ("Mar 2019", None), ("2019-13-01", None), ("", None),
-    ("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT", None), ("Tue, 05 Mar 2019 09:00:00 +9999999999999", None),
-])
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2019-03-05T09:00:00Z", "2019-03-05"),
+        ("Mar 5, 2019", "2019-03-05"),
+        ("5 Mar 2019", "2019-03-05"),
+        ("March 5, 2019", "2019-03-05"),
+        ("Tue, 05 Mar 2019 09:00:00 GMT", "2019-03-05"),
+        ("3 days ago", None),
+        ("2019", None),
+        ("Mar 2019", None),
+        ("2019-13-01", None),
+        ("", None),
+        ("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT", None),
+        ("Tue, 05 Mar 2019 09:00:00 +9999999999999", None),
+    ],
+)
 def test_a_date_is_a_day(text: str, day: str | None) -> None:
     assert stated_date(text) == (datetime.date.fromisoformat(day) if day else None)
 
 
-@pytest.mark.parametrize("text", [
-    "javascript:alert(1)", "file:///etc/passwd", "https://", "http://a.example/a b", "https://a.example/\u202egro",
-    "https://a.example/\n", "//a.example", "", "http://[", "https://a.example/" + "x" * 2048,
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "https://",
+        "http://a.example/a b",
+        "https://a.example/\u202egro",
+        "https://a.example/\n",
+        "//a.example",
+        "",
+        "http://[",
+        "https://a.example/" + "x" * 2048,
+    ],
+)
 def test_what_is_no_address_of_a_page_is_none(text: str) -> None:
     assert web_address(text) == ""

@@ -74,17 +74,22 @@ def test_every_epoch_visits_every_example(count: int, batch: int, epochs: int, s
     steps = plan_steps(count, batch, epochs, seed, None)
     per_epoch = len(steps) // epochs
     for epoch in range(epochs):
-        seen = [i for step in steps[epoch * per_epoch:(epoch + 1) * per_epoch] for i in step]
+        seen = [i for step in steps[epoch * per_epoch : (epoch + 1) * per_epoch] for i in step]
         assert set(seen) == set(range(count))
     assert all(len(step) == batch for step in steps)
     assert steps == plan_steps(count, batch, epochs, seed, None)
 
 
 @given(st.lists(st.integers(2, 50), min_size=1, max_size=20), st.integers(20, 200))
-def test_micro_batches_keep_every_sequence_within_the_budget(lengths: list[int], budget: int) -> None:
+def test_micro_batches_keep_every_sequence_within_the_budget(
+    lengths: list[int], budget: int
+) -> None:
     groups = micro_batches([Example(tuple(range(n)), (1,)) for n in lengths], budget)
     assert sorted(len(one.ids) for group in groups for one in group) == sorted(lengths)
-    assert all(len(group) == 1 or len(group) * max(len(one.ids) for one in group) <= budget for group in groups)
+    assert all(
+        len(group) == 1 or len(group) * max(len(one.ids) for one in group) <= budget
+        for group in groups
+    )
 
 
 def test_collate_points_at_the_state_before_each_target() -> None:
@@ -95,17 +100,37 @@ def test_collate_points_at_the_state_before_each_target() -> None:
     assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 1, 0]]
 
 
-def _trajectory(turns: tuple[Turn, ...] = (), question_id: str = "q-1", answer: str | None = "Autosomal recessive",
-                events: tuple[ToolEvent, ...] = ()) -> TrajectoryRecord:
-    return TrajectoryRecord("traj-1", question_id, "exploration", 0, (), turns, events, (), answer, "answered",
-                            Usage(0, 0, 0), None)
+def _trajectory(
+    turns: tuple[Turn, ...] = (),
+    question_id: str = "q-1",
+    answer: str | None = "Autosomal recessive",
+    events: tuple[ToolEvent, ...] = (),
+) -> TrajectoryRecord:
+    return TrajectoryRecord(
+        "traj-1",
+        question_id,
+        "exploration",
+        0,
+        (),
+        turns,
+        events,
+        (),
+        answer,
+        "answered",
+        Usage(0, 0, 0),
+        None,
+    )
 
 
 def test_each_sampled_token_is_trained_once_and_no_other() -> None:
     turns = (Turn((1, 2), (3, 4), (-0.1, -0.2), 0), Turn((1, 2, 3, 4, 5), (6,), (-0.3,), 0))
-    scored = score_groups(0, [_trajectory(turns), _trajectory(turns)],
-                          [Reward(1, 1, 0, 1.2), Reward(0, 1, 0, 0.2)], minimum=2)
-    example, = to_examples(scored[0])
+    scored = score_groups(
+        0,
+        [_trajectory(turns), _trajectory(turns)],
+        [Reward(1, 1, 0, 1.2), Reward(0, 1, 0, 0.2)],
+        minimum=2,
+    )
+    (example,) = to_examples(scored[0])
     assert example.ids == (1, 2, 3, 4, 5, 6)
     assert [example.ids[i] for i in example.targets] == [3, 4, 6]
     assert example.logprobs == (-0.1, -0.2, -0.3)
@@ -114,17 +139,28 @@ def test_each_sampled_token_is_trained_once_and_no_other() -> None:
 
 def test_a_prompt_that_does_not_extend_the_last_starts_a_new_stretch() -> None:
     turns = (Turn((1, 2), (3,), (-0.1,), 0), Turn((1, 9), (4,), (-0.2,), 0))
-    scored = score_groups(0, [_trajectory(turns), _trajectory()],
-                          [Reward(1, 1, 0, 1.2), Reward(0, 1, 0, 0.2)], minimum=2)
-    assert [(one.ids, one.targets) for one in to_examples(scored[0])] == [((1, 2, 3), (2,)), ((1, 9, 4), (2,))]
+    scored = score_groups(
+        0,
+        [_trajectory(turns), _trajectory()],
+        [Reward(1, 1, 0, 1.2), Reward(0, 1, 0, 0.2)],
+        minimum=2,
+    )
+    assert [(one.ids, one.targets) for one in to_examples(scored[0])] == [
+        ((1, 2, 3), (2,)),
+        ((1, 9, 4), (2,)),
+    ]
 
 
 def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
     question = worded_question(aliases=("Autosomal recessive",))
     event = ToolEvent("search", '{"query": "a"}', "ok", 0.1, False)
     wasteful = _trajectory(events=(event, event, event))
-    good, bad = rewards([_trajectory(events=(event,)), wasteful], [question, question], GRPOConfig(),
-                        RulesPreference())
+    good, bad = rewards(
+        [_trajectory(events=(event,)), wasteful],
+        [question, question],
+        GRPOConfig(),
+        RulesPreference(),
+    )
     assert good.task == bad.task == 1.0
     assert good.efficiency == 0.0
     assert bad.efficiency == 1.0
@@ -134,7 +170,7 @@ def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
         def score(self, trajectories: object, questions: object) -> list[float | None]:
             return [None]
 
-    unscored, = rewards([_trajectory()], [question], GRPOConfig(), Down())
+    (unscored,) = rewards([_trajectory()], [question], GRPOConfig(), Down())
     assert unscored.total is None
     assert unscored.task == 1.0
 
@@ -142,7 +178,9 @@ def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
 def test_a_failed_tool_call_is_no_waste() -> None:
     failed = ToolEvent("search", '{"query": "a"}', "error", 0.1, True)
     again = ToolEvent("medical_search", '{"query": "a"}', "ok", 0.1, False)
-    reward, = rewards([_trajectory(events=(failed, again))], [worded_question()], GRPOConfig(), RulesPreference())
+    (reward,) = rewards(
+        [_trajectory(events=(failed, again))], [worded_question()], GRPOConfig(), RulesPreference()
+    )
     assert reward.efficiency == 0.0
 
 

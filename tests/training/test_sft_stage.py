@@ -1,4 +1,5 @@
-"""The SFT stage on Ray Train with a tiny model: backends and numbers of workers learn the same thing."""
+"""The SFT stage on Ray Train with a tiny model: backends and numbers of workers learn the same
+thing."""
 
 import io
 import json
@@ -19,12 +20,32 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
 def accepted(number: int) -> FilteredTrajectory:
     messages = (
-        Message("system", "S"), Message("user", f"What is the inheritance of disease {number}?"),
-        Message("assistant", "<think>look</think>\n<tool_call>{}</tool_call>"), Message("user", "result " * number),
-        Message("assistant", "<think>dominant</think>\n<answer>Autosomal dominant inheritance</answer>"))
-    return FilteredTrajectory(Trajectory(
-        f"traj-{number}", f"q-{number}", "guided", 0, messages, (), (), (), "x", "answered", Usage(0, 0, 0), None),
-        True, ())
+        Message("system", "S"),
+        Message("user", f"What is the inheritance of disease {number}?"),
+        Message("assistant", "<think>look</think>\n<tool_call>{}</tool_call>"),
+        Message("user", "result " * number),
+        Message(
+            "assistant", "<think>dominant</think>\n<answer>Autosomal dominant inheritance</answer>"
+        ),
+    )
+    return FilteredTrajectory(
+        Trajectory(
+            f"traj-{number}",
+            f"q-{number}",
+            "guided",
+            0,
+            messages,
+            (),
+            (),
+            (),
+            "x",
+            "answered",
+            Usage(0, 0, 0),
+            None,
+        ),
+        True,
+        (),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +54,26 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def losses(root: Path, model: Path, **sft: object) -> list[float]:
-    overrides = {f"sft.{key}": value for key, value in {
-        "epochs": 3, "batch_size": 4, "checkpoint_every": 2, "threads": 1, **sft}.items()}
-    config = load_config(None, [
-        f"run.root={root}", "run.name=sft", f"models.policy={model}",
-        "sft.optimiser={learning_rate: 0.003}", *(f"{key}={value}" for key, value in overrides.items())])
+    overrides = {
+        f"sft.{key}": value
+        for key, value in {
+            "epochs": 3,
+            "batch_size": 4,
+            "checkpoint_every": 2,
+            "threads": 1,
+            **sft,
+        }.items()
+    }
+    config = load_config(
+        None,
+        [
+            f"run.root={root}",
+            "run.name=sft",
+            f"models.policy={model}",
+            "sft.optimiser={learning_rate: 0.003}",
+            *(f"{key}={value}" for key, value in overrides.items()),
+        ],
+    )
     run = run_directory(config)
     rows = [accepted(n) for n in range(8)]
     run.stage("trajectories").write_records("trajectories.parquet", FilteredTrajectory, rows)
@@ -46,7 +82,10 @@ def losses(root: Path, model: Path, **sft: object) -> list[float]:
     counts = execute_sft(context)
     assert counts["examples"] == 8
     assert (context.directory.local / "model" / "model.safetensors").is_file()
-    return [json.loads(line)["loss"] for line in context.directory.read_bytes("metrics.jsonl").splitlines()]
+    return [
+        json.loads(line)["loss"]
+        for line in context.directory.read_bytes("metrics.jsonl").splitlines()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +102,8 @@ def test_two_workers_learn_what_one_learns(plain: list[float], model: Path, tmp_
     assert losses(tmp_path, model, workers=2, batch_size=2) == pytest.approx(plain, rel=0.02)
 
 
-def test_deepspeed_learns_what_torch_learns(plain: list[float], model: Path, tmp_path: Path) -> None:
+def test_deepspeed_learns_what_torch_learns(
+    plain: list[float], model: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("deepspeed", reason="needs the extra [deepspeed]")
     assert losses(tmp_path, model, backend="deepspeed") == pytest.approx(plain, rel=0.05)

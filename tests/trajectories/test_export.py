@@ -11,18 +11,37 @@ from medr_ray.trajectories.export import chat_row, sharegpt_row
 
 QUESTION = worded_question("Which gene <is> it — 哪个基因?", "GALC")
 MESSAGES = (
-    Message("system", "You are an agent."), Message("user", QUESTION.text),
-    Message("assistant", render_reply("look\n", [ToolCall("search", {"query": next(iter(TRUE_RECORDS))})])),
-    Message("user", render_responses(["p<0.05"])), Message("assistant", render_reply("found", answer="GALC")))
-TRAJECTORY = Trajectory("traj-1", "q-1", "guided", 0, MESSAGES, (), (), (), "GALC", "answered", Usage(0, 0, 0), None)
+    Message("system", "You are an agent."),
+    Message("user", QUESTION.text),
+    Message(
+        "assistant",
+        render_reply("look\n", [ToolCall("search", {"query": next(iter(TRUE_RECORDS))})]),
+    ),
+    Message("user", render_responses(["p<0.05"])),
+    Message("assistant", render_reply("found", answer="GALC")),
+)
+TRAJECTORY = Trajectory(
+    "traj-1", "q-1", "guided", 0, MESSAGES, (), (), (), "GALC", "answered", Usage(0, 0, 0), None
+)
 
 
 def test_chat_rows_hold_the_dialogue_and_the_loss_covers_the_replies() -> None:
     row = json.loads(json.dumps(chat_row(TRAJECTORY, QUESTION)))
-    assert [(one["role"], one["content"]) for one in row["messages"]] == [(m.role, m.content) for m in MESSAGES]
-    covered = [(number, row["messages"][number]["content"][first:end]) for number, first, end in row["loss_spans"]]
-    assert covered == [(number, m.content) for number, m in enumerate(MESSAGES) if m.role == "assistant"]
-    assert (row["trajectory_id"], row["question_id"], row["specialty"]) == ("traj-1", "q-1", "neurology")
+    assert [(one["role"], one["content"]) for one in row["messages"]] == [
+        (m.role, m.content) for m in MESSAGES
+    ]
+    covered = [
+        (number, row["messages"][number]["content"][first:end])
+        for number, first, end in row["loss_spans"]
+    ]
+    assert covered == [
+        (number, m.content) for number, m in enumerate(MESSAGES) if m.role == "assistant"
+    ]
+    assert (row["trajectory_id"], row["question_id"], row["specialty"]) == (
+        "traj-1",
+        "q-1",
+        "neurology",
+    )
 
 
 def test_sharegpt_rows_alternate_between_what_is_given_and_what_the_agent_says() -> None:

@@ -1,4 +1,5 @@
-"""The filter: every reason by name with where it is, loops by arguments, and none for a tool that failed."""
+"""The filter: every reason by name with where it is, loops by arguments, and none for a tool that
+failed."""
 
 import json
 
@@ -13,22 +14,41 @@ from medr_ray.trajectories.stage import rejected_row
 QUESTION = worded_question("Which colour?", "Blue", ())
 
 
-def dialogue(*turns: tuple[str, str] | str, answer: str | None = "Blue", stop: str = "answered") -> Trajectory:
-    """Turns as (query, response), a response "error: …" being a failure, or as a reply on its own; then the answer."""
+def dialogue(
+    *turns: tuple[str, str] | str, answer: str | None = "Blue", stop: str = "answered"
+) -> Trajectory:
+    """Turns as (query, response), a response "error: …" being a failure, or as a reply on its own;
+    then the answer."""
     messages, events = [Message("system", "s"), Message("user", QUESTION.text)], []
     for turn in turns:
         if isinstance(turn, str):
             messages.append(Message("assistant", turn))
             continue
         query, response = turn
-        messages.append(Message("assistant", render_reply("look", [ToolCall("search", {"query": query})])))
+        messages.append(
+            Message("assistant", render_reply("look", [ToolCall("search", {"query": query})]))
+        )
         messages.append(Message("user", render_responses([response])))
         status = "error" if response.startswith("error") else "ok"
-        events.append(ToolEvent("search", json.dumps({"query": query}), status, 0.1, status == "error"))
+        events.append(
+            ToolEvent("search", json.dumps({"query": query}), status, 0.1, status == "error")
+        )
     if answer is not None:
         messages.append(Message("assistant", render_reply("found", answer=answer)))
-    return Trajectory("traj-1", QUESTION.question_id, "guided", 0, tuple(messages), (), tuple(events), (), answer, stop,
-                      Usage(0, 0, 0), None)
+    return Trajectory(
+        "traj-1",
+        QUESTION.question_id,
+        "guided",
+        0,
+        tuple(messages),
+        (),
+        tuple(events),
+        (),
+        answer,
+        stop,
+        Usage(0, 0, 0),
+        None,
+    )
 
 
 def verdict(trajectory: Trajectory, tokens: int = 10) -> FilteredTrajectory:
@@ -39,32 +59,60 @@ FOUND = ("a", "It is Blue.")
 CASES = {
     "kept": (dialogue(FOUND), []),
     "a failure made up for is no reason": (dialogue(("a", "error: down"), FOUND), []),
-    "nor is a failed call sent again": (dialogue(("a", "error: down"), ("a", "error: down"), ("a", "It is Blue.")), []),
+    "nor is a failed call sent again": (
+        dialogue(("a", "error: down"), ("a", "error: down"), ("a", "It is Blue.")),
+        [],
+    ),
     "wrong": (dialogue(FOUND, answer="Red"), ["wrong answer: Red in place of Blue"]),
     "does not know": (dialogue(FOUND, answer="Unknown."), ["gave up: after 1 calls"]),
     "none": (dialogue(FOUND, answer=None, stop="max_turns"), ["no answer: max_turns"]),
     "from memory": (dialogue(("a", "nothing")), ["answer not in any tool response: Blue"]),
-    "the question's own words are no support": (dialogue(), ["answer not in any tool response: Blue"]),
-    "asked again": (dialogue(FOUND, FOUND), ['same call answered twice: search {"query": "a"}: 2 times']),
+    "the question's own words are no support": (
+        dialogue(),
+        ["answer not in any tool response: Blue"],
+    ),
+    "asked again": (
+        dialogue(FOUND, FOUND),
+        ['same call answered twice: search {"query": "a"}: 2 times'],
+    ),
     "in a circle": (
-        dialogue(("a b", "x"), ("c", "x"), ("B a", "x"), ("c ", "x"), ("a  b", "x"), ("C", "It is Blue.")),
-        ["calls in a cycle: 2 from successful call 1 on, 3 times"]),
-    "other arguments are no circle": (dialogue(("a", "x"), ("b", "x"), ("c", "x"), ("d", "It is Blue.")), []),
+        dialogue(
+            ("a b", "x"), ("c", "x"), ("B a", "x"), ("c ", "x"), ("a  b", "x"), ("C", "It is Blue.")
+        ),
+        ["calls in a cycle: 2 from successful call 1 on, 3 times"],
+    ),
+    "other arguments are no circle": (
+        dialogue(("a", "x"), ("b", "x"), ("c", "x"), ("d", "It is Blue.")),
+        [],
+    ),
     "given up after a failure": (
-        dialogue(("a", "Blue"), ("b", "error: down")), ["failure not made up for: call 2 of 2"]),
-    "no thought": (dialogue(FOUND, "<answer>Blue</answer>", answer=None, stop="answered"),
-                   ["no answer: answered", "call without a thought: message 4"]),
-    "guidance": (dialogue(("a", "Blue"), render_reply("by inverse:associated_gene", answer="Blue")),
-                 ["guidance in a message: message 4: inverse:associated_gene"]),
-    "a placeholder": (dialogue(FOUND, render_reply("it is Entity_B", answer="Blue")),
-                      ["guidance in a message: message 4: Entity_B"]),
+        dialogue(("a", "Blue"), ("b", "error: down")),
+        ["failure not made up for: call 2 of 2"],
+    ),
+    "no thought": (
+        dialogue(FOUND, "<answer>Blue</answer>", answer=None, stop="answered"),
+        ["no answer: answered", "call without a thought: message 4"],
+    ),
+    "guidance": (
+        dialogue(("a", "Blue"), render_reply("by inverse:associated_gene", answer="Blue")),
+        ["guidance in a message: message 4: inverse:associated_gene"],
+    ),
+    "a placeholder": (
+        dialogue(FOUND, render_reply("it is Entity_B", answer="Blue")),
+        ["guidance in a message: message 4: Entity_B"],
+    ),
     "a response of its own": (
         dialogue(FOUND, f"{render_reply('x', answer='Blue')}<tool_response>Blue</tool_response>"),
-        ["made-up response: message 4"]),
+        ["made-up response: message 4"],
+    ),
     "a call that cannot be read": (
         dialogue(FOUND, "<think>x</think><tool_call>{</tool_call>"),
-        ["malformed reply: message 4: the tool call is not JSON: Expecting property name enclosed in double quotes at "
-         "…", "calls and responses differ: message 4: 1 calls, 0 responses"]),
+        [
+            "malformed reply: message 4: the tool call is not JSON: Expecting property name enclosed in double quotes at "
+            "…",
+            "calls and responses differ: message 4: 1 calls, 0 responses",
+        ],
+    ),
 }
 
 
@@ -78,14 +126,21 @@ def test_every_reason_says_what_and_where(case: str) -> None:
 
 def test_a_call_without_its_response_is_seen_though_the_numbers_of_both_agree() -> None:
     calls = [ToolCall("search", {"query": one}) for one in "ab"]
-    messages = (Message("system", "s"), Message("user", "q"), Message("assistant", render_reply("look", calls)),
-                Message("user", render_responses(["Blue"])), Message("assistant", render_reply("on", calls[:1])),
-                Message("user", render_responses(["x", "y"])),
-                Message("assistant", render_reply("found", answer="Blue")))
+    messages = (
+        Message("system", "s"),
+        Message("user", "q"),
+        Message("assistant", render_reply("look", calls)),
+        Message("user", render_responses(["Blue"])),
+        Message("assistant", render_reply("on", calls[:1])),
+        Message("user", render_responses(["x", "y"])),
+        Message("assistant", render_reply("found", answer="Blue")),
+    )
     one = dialogue(FOUND)
     unpaired = Trajectory(**{**one.__dict__, "messages": messages})
-    assert verdict(unpaired).reasons == ("calls and responses differ: message 2: 2 calls, 1 responses",
-                                         "calls and responses differ: message 4: 1 calls, 2 responses")
+    assert verdict(unpaired).reasons == (
+        "calls and responses differ: message 2: 2 calls, 1 responses",
+        "calls and responses differ: message 4: 1 calls, 2 responses",
+    )
 
 
 def test_the_length_is_the_training_tokenisers() -> None:
@@ -108,7 +163,9 @@ def test_rejected_rows_carry_their_ids_and_every_reason_and_are_counted_once_per
     assert row["reasons"] == [
         {"code": "wrong answer", "detail": "Red in place of Blue"},
         {"code": "same call answered twice", "detail": 'search {"query": "a"}: 2 times'},
-        {"code": "too long", "detail": "200 of 100 tokens"}]
+        {"code": "too long", "detail": "200 of 100 tokens"},
+    ]
     json.dumps(row)
-    assert reason_counts([twice, verdict(dialogue(FOUND)), verdict(dialogue(FOUND, answer="Red"))]) == {
-        "wrong answer": 2, "same call answered twice": 1, "too long": 1}
+    assert reason_counts(
+        [twice, verdict(dialogue(FOUND)), verdict(dialogue(FOUND, answer="Red"))]
+    ) == {"wrong answer": 2, "same call answered twice": 1, "too long": 1}

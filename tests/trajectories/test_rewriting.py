@@ -1,4 +1,5 @@
-"""Thoughts worded anew by a model: actions stay byte for byte, nothing false gets in, what fails keeps its words."""
+"""Thoughts worded anew by a model: actions stay byte for byte, nothing false gets in, what fails
+keeps its words."""
 
 import json
 from collections.abc import Sequence
@@ -18,27 +19,57 @@ from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Message, Question, ToolEvent, Trajectory, Turn, Usage
 from medr_ray.core.run import Directory
-from medr_ray.trajectories.rewriting import REWRITTEN, Rewrite, applied, rewrite_all, thought_spans, with_thought
+from medr_ray.trajectories.rewriting import (
+    REWRITTEN,
+    Rewrite,
+    applied,
+    rewrite_all,
+    thought_spans,
+    with_thought,
+)
 
 QUESTION = worded_question("Which gene is behind Krabbe disease, MARK?", "GALC", ())
-CALL = render_reply("I need it. <b>p<0.05</b>", [ToolCall("search", {"query": "Krabbe <think>x</think> disease"})])
+CALL = render_reply(
+    "I need it. <b>p<0.05</b>", [ToolCall("search", {"query": "Krabbe <think>x</think> disease"})]
+)
 FOUND = "[1] Krabbe disease (HPO:OMIM:245200): The gene associated with Krabbe disease is GALC. In 3 of 7."
 
 
 def dialogue(number: int = 1, mark: str = "MARK") -> tuple[Trajectory, Question]:
-    question = replace(QUESTION, text=QUESTION.text.replace("MARK", mark), question_id=f"q-{number}")
-    messages = (Message("system", "s"), Message("user", question.text), Message("assistant", CALL),
-                Message("user", render_responses([FOUND])),
-                Message("assistant", render_reply("gene = GALC.", answer="GALC")))
+    question = replace(
+        QUESTION, text=QUESTION.text.replace("MARK", mark), question_id=f"q-{number}"
+    )
+    messages = (
+        Message("system", "s"),
+        Message("user", question.text),
+        Message("assistant", CALL),
+        Message("user", render_responses([FOUND])),
+        Message("assistant", render_reply("gene = GALC.", answer="GALC")),
+    )
     event = ToolEvent("search", "{}", "ok", 0.1, False)
     turns = (Turn((1,), (2,), (0.0,), 0),)
-    return Trajectory(f"traj-{number}", question.question_id, "guided", 0, messages, turns, (event,), (), "GALC",
-                      "answered", Usage(0, 0, 0), None), question
+    return Trajectory(
+        f"traj-{number}",
+        question.question_id,
+        "guided",
+        0,
+        messages,
+        turns,
+        (event,),
+        (),
+        "GALC",
+        "answered",
+        Usage(0, 0, 0),
+        None,
+    ), question
 
 
 def reworded(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, plan: dict[str, Sequence[Line]],
-    dialogues: Sequence[tuple[Trajectory, Question]], hold: int = 1,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    plan: dict[str, Sequence[Line]],
+    dialogues: Sequence[tuple[Trajectory, Question]],
+    hold: int = 1,
 ) -> tuple[list[Rewrite], int]:
     """(what became of each thought, requests sent)."""
     fresh_governor(monkeypatch)
@@ -56,22 +87,34 @@ def said(*thoughts: str) -> str:
     return json.dumps({"thoughts": thoughts}, ensure_ascii=False)
 
 
-def test_only_the_thoughts_change_and_the_token_ids_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_the_thoughts_change_and_the_token_ids_go(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     one = dialogue()
-    made, _ = reworded(monkeypatch, tmp_path, {"MARK": [said("First the gene.", "It is GALC.")]}, [one])
+    made, _ = reworded(
+        monkeypatch, tmp_path, {"MARK": [said("First the gene.", "It is GALC.")]}, [one]
+    )
     assert [each.outcome for each in made] == [REWRITTEN, REWRITTEN]
     changed = applied(one[0], made)
     before, after = one[0].messages, changed.messages
-    assert [m.content for m in after[:2]] + [after[3].content] == [m.content for m in before[:2]] + [before[3].content]
+    assert [m.content for m in after[:2]] + [after[3].content] == [
+        m.content for m in before[:2]
+    ] + [before[3].content]
     assert after[2].content == CALL.replace("I need it. <b>p<0.05</b>", "First the gene.", 1)
     assert parse_reply(after[2].content).calls == parse_reply(CALL).calls
     assert parse_reply(after[4].content).answer == "GALC"
     assert changed.turns == ()
-    assert (changed.trajectory_id, changed.tool_events) == (one[0].trajectory_id, one[0].tool_events)
+    assert (changed.trajectory_id, changed.tool_events) == (
+        one[0].trajectory_id,
+        one[0].tool_events,
+    )
 
 
 REFUSED = {
-    "the answer before it was found": ("The gene is GALC, I guess.", "the text gives the answer away"),
+    "the answer before it was found": (
+        "The gene is GALC, I guess.",
+        "the text gives the answer away",
+    ),
     "a number of its own": ("It was found in 1961.", "the text adds a number"),
     "guidance": ("Along inverse:associated_gene.", "the text says what only guidance says"),
     "a mask": ("From [MASK] on.", "the text says what only guidance says"),
@@ -85,7 +128,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_wording_that_may_not_be_keeps_the_original_and_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    case: str,
 ) -> None:
     text, why = REFUSED[case]
     one = dialogue()
@@ -94,12 +139,19 @@ def test_a_wording_that_may_not_be_keeps_the_original_and_is_named(
     assert applied(one[0], made).messages[2].content == CALL
 
 
-@pytest.mark.parametrize(("line", "why"), [
-    (said("only one"), "another number of texts than of thoughts"), ("no JSON", "the reply cannot be read"),
-    (Half('{"thoughts": ["a", "b"]}'), "the reply cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (said("only one"), "another number of texts than of thoughts"),
+        ("no JSON", "the reply cannot be read"),
+        (Half('{"thoughts": ["a", "b"]}'), "the reply cannot be read"),
+    ],
+)
 def test_a_reply_that_is_none_keeps_every_thought(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: Line, why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    line: Line,
+    why: str,
 ) -> None:
     one = dialogue()
     made, _ = reworded(monkeypatch, tmp_path, {"MARK": [line]}, [one])
@@ -108,7 +160,8 @@ def test_a_reply_that_is_none_keeps_every_thought(
 
 
 def test_dialogues_are_worded_at_once_and_finished_ones_not_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     dialogues = [dialogue(number) for number in range(6)]
     plan: dict[str, Sequence[Line]] = {"MARK": [said("First the gene.", "It is GALC.")]}
@@ -121,12 +174,16 @@ def test_dialogues_are_worded_at_once_and_finished_ones_not_again(
     assert len(reworded(monkeypatch, tmp_path, plan, longer)[0]) == 14
 
 
-def test_what_was_finished_before_the_endpoint_went_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_was_finished_before_the_endpoint_went_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     dialogues = [dialogue(number, "EARLY") for number in range(32)] + [dialogue(40, "LATE")]
     fresh_governor(monkeypatch)
     settings = EndpointConfig(model="m", concurrency=8)
     plan: dict[str, Sequence[Line]] = {
-        "EARLY": [said("First the gene.", "It is GALC.")], "LATE": [broken(), broken(), broken(), said("a", "b")]}
+        "EARLY": [said("First the gene.", "It is GALC.")],
+        "LATE": [broken(), broken(), broken(), said("a", "b")],
+    }
     with endpoint(plan) as up, Bar(Console(quiet=True), "rewriting", len(dialogues)) as bar:
         client, directory = up.client(None, cache=False), Directory(str(tmp_path))
         with pytest.raises(InfrastructureError):
@@ -139,19 +196,31 @@ def test_what_was_finished_before_the_endpoint_went_is_kept(monkeypatch: pytest.
 
 
 def test_the_model_is_shown_no_guidance_and_every_thought_by_number(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     fresh_governor(monkeypatch)
-    with endpoint({"MARK": [said("a", "b")]}) as up, Bar(Console(quiet=True), "rewriting", 1) as bar:
-        rewrite_all([dialogue()], up.client(None), EndpointConfig(model="m"), Directory(str(tmp_path)), bar)
+    with (
+        endpoint({"MARK": [said("a", "b")]}) as up,
+        Bar(Console(quiet=True), "rewriting", 1) as bar,
+    ):
+        rewrite_all(
+            [dialogue()], up.client(None), EndpointConfig(model="m"), Directory(str(tmp_path)), bar
+        )
         shown = up.asked["MARK"][0][0]["content"]
     assert "Thought 1: I need it." in shown
     assert "Thought 2: gene = GALC." in shown
     assert "[MASK]" not in shown
 
 
-@given(st.text(alphabet=st.characters(blacklist_characters="<>")), st.text(max_size=40), st.text(max_size=40))
-def test_a_thought_is_replaced_by_its_place_whatever_stands_around_it(text: str, before: str, after: str) -> None:
+@given(
+    st.text(alphabet=st.characters(blacklist_characters="<>")),
+    st.text(max_size=40),
+    st.text(max_size=40),
+)
+def test_a_thought_is_replaced_by_its_place_whatever_stands_around_it(
+    text: str, before: str, after: str
+) -> None:
     before, after = before.replace("<", ""), after.replace("<think>", "")
     content = f"{before}<think>same words</think>\n<tool_call>same words</tool_call>{after}"
     changed = with_thought(content, text)
@@ -160,7 +229,10 @@ def test_a_thought_is_replaced_by_its_place_whatever_stands_around_it(text: str,
 
 def test_a_thought_that_is_not_closed_is_left_alone() -> None:
     one, _ = dialogue()
-    open_ = replace(one, messages=(*one.messages[:4], Message("assistant", "<think>gene\n<answer>GALC</answer>")))
+    open_ = replace(
+        one,
+        messages=(*one.messages[:4], Message("assistant", "<think>gene\n<answer>GALC</answer>")),
+    )
     assert [number for number, _, _ in thought_spans(open_)] == [2]
 
 

@@ -1,4 +1,5 @@
-"""Balancing over specialties: deterministic, as many as before, small ones repeated only so often."""
+"""Balancing over specialties: deterministic, as many as before, small ones repeated only so
+often."""
 
 from collections import Counter
 
@@ -7,8 +8,13 @@ from hypothesis import strategies as st
 
 from medr_ray.trajectories.specialty_sampling import copies, quotas
 
-DOMAINS = {f"traj-{number}": domain for domain, size in (("a", 40), ("b", 15), ("c", 5))
-           for number in range({"a": 0, "b": 100, "c": 200}[domain], {"a": 0, "b": 100, "c": 200}[domain] + size)}
+DOMAINS = {
+    f"traj-{number}": domain
+    for domain, size in (("a", 40), ("b", 15), ("c", 5))
+    for number in range(
+        {"a": 0, "b": 100, "c": 200}[domain], {"a": 0, "b": 100, "c": 200}[domain] + size
+    )
+}
 
 
 def per_domain(taken: dict[str, int]) -> dict[str, int]:
@@ -37,10 +43,15 @@ def test_the_order_does_not_matter_and_the_seed_draws() -> None:
     assert copies(DOMAINS, 1.0, 2, 7) != copies(DOMAINS, 1.0, 2, 8)
 
 
-@given(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 60), min_size=1), st.floats(0, 1),
-       st.integers(1, 4))
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 60), min_size=1),
+    st.floats(0, 1),
+    st.integers(1, 4),
+)
 def test_as_many_are_taken_as_there_are_and_no_specialty_gives_more_than_it_can(
-    sizes: dict[str, int], balance: float, most: int,
+    sizes: dict[str, int],
+    balance: float,
+    most: int,
 ) -> None:
     given_ = quotas(sizes, balance, most)
     assert sum(given_.values()) == sum(sizes.values())

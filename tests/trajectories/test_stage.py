@@ -1,4 +1,5 @@
-"""The whole stage with real workers: rollouts, verdicts, new wording for thoughts, the sample for training."""
+"""The whole stage with real workers: rollouts, verdicts, new wording for thoughts, the sample for
+training."""
 
 import io
 import json
@@ -24,18 +25,26 @@ from medr_ray.trajectories.stage import TABLE, execute
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
 ASKED = {
-    "What is the mode of inheritance of Marfan syndrome?": ("Autosomal dominant inheritance", "cardiology"),
+    "What is the mode of inheritance of Marfan syndrome?": (
+        "Autosomal dominant inheritance",
+        "cardiology",
+    ),
     "What is the gene associated with MASS syndrome?": ("FBN1", "cardiology"),
     "What is the finding in 80-99% of patients with MASS syndrome?": ("Striae", "cardiology"),
-    "What is the age of onset of Weill-Marchesani syndrome 2?": ("Congenital onset", "ophthalmology"),
+    "What is the age of onset of Weill-Marchesani syndrome 2?": (
+        "Congenital onset",
+        "ophthalmology",
+    ),
     "What is the age of onset of Nobody's disease?": ("Adult onset", "ophthalmology"),
     "What is the gene associated with Homocystinuria?": ("a gene of another name", "ophthalmology"),
 }
 
 
 def questions() -> list[Question]:
-    return [replace(asked(text, answer), question_id=f"q-{number}", specialty=specialty, split="train")
-            for number, (text, (answer, specialty)) in enumerate(ASKED.items())]
+    return [
+        replace(asked(text, answer), question_id=f"q-{number}", specialty=specialty, split="train")
+        for number, (text, (answer, specialty)) in enumerate(ASKED.items())
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +53,27 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> None:
-    two, one = (json.dumps({"thoughts": ["I look it up.", "That is it."][:count]}) for count in (2, 1))
+    two, one = (
+        json.dumps({"thoughts": ["I look it up.", "That is it."][:count]}) for count in (2, 1)
+    )
     plan = {"Marfan": [two], "MASS": [two, one], "Weill": [two]}
     with endpoint(plan) as up:
-        config = load_config(None, [
-            *SETTINGS, f"run.root={tmp_path}", f"models.policy={model}", "trajectories.guided_fraction=0",
-            "trajectories.tool_failure_rate=0", "trajectories.max_tokens=4096", "trajectories.balance=1",
-            f"trajectories.rewrite={{base_url: '{up.url}', model: m, requests_per_minute: 100000, concurrency: 1}}",
-            "rollouts.workers=1", "rollouts.max_workers=1"], environment={})
+        config = load_config(
+            None,
+            [
+                *SETTINGS,
+                f"run.root={tmp_path}",
+                f"models.policy={model}",
+                "trajectories.guided_fraction=0",
+                "trajectories.tool_failure_rate=0",
+                "trajectories.max_tokens=4096",
+                "trajectories.balance=1",
+                f"trajectories.rewrite={{base_url: '{up.url}', model: m, requests_per_minute: 100000, concurrency: 1}}",
+                "rollouts.workers=1",
+                "rollouts.max_workers=1",
+            ],
+            environment={},
+        )
         run = run_directory(config)
         run.stage("questions").write_records("questions.parquet", Question, questions())
         build_index(tmp_path / config.run.name / "index", documents())
@@ -63,25 +85,39 @@ def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> N
     assert (counts["accepted"], counts["rejected"]) == (4, 2)
     assert counts["reasons"] == {"gave up": 1, "wrong answer": 1}
     assert counts["passed"]["specialty"] == {"cardiology": (3, 3), "ophthalmology": (1, 3)}
-    assert counts["rewritten"] == {"kept: another number of texts than of thoughts": 2, "rewritten": 6}
+    assert counts["rewritten"] == {
+        "kept: another number of texts than of thoughts": 2,
+        "rewritten": 6,
+    }
     assert counts["statistics"]["calls"] == 1
 
-    rejected = [json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()]
+    rejected = [
+        json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()
+    ]
     assert {(row["question_id"], row["reasons"][0]["code"]) for row in rejected} == {
-        ("q-4", "gave up"), ("q-5", "wrong answer")}
-    assert all(row["trajectory_id"].startswith("traj-") and row["reasons"][0]["detail"] for row in rejected)
+        ("q-4", "gave up"),
+        ("q-5", "wrong answer"),
+    }
+    assert all(
+        row["trajectory_id"].startswith("traj-") and row["reasons"][0]["detail"] for row in rejected
+    )
 
     judged = context.directory.read_records(TABLE, FilteredTrajectory)
     kept = {one.trajectory.question_id: one.trajectory for one in judged if one.accepted}
-    assert [parse_reply(m.content).thought for m in kept["q-0"].messages if m.role == "assistant"] == [
-        "I look it up.", "That is it."]
+    assert [
+        parse_reply(m.content).thought for m in kept["q-0"].messages if m.role == "assistant"
+    ] == ["I look it up.", "That is it."]
     assert kept["q-0"].answer == "Autosomal dominant inheritance"
-    assert [leak_in(m.content) for one in judged for m in one.trajectory.messages if leak_in(m.content)] == []
+    assert [
+        leak_in(m.content) for one in judged for m in one.trajectory.messages if leak_in(m.content)
+    ] == []
     assert context.directory.names(FOLDER) == ["part-00000.parquet"]
 
     copies = read_copies(context.directory)
     examples = training_examples(judged, DialogueEncoder.open(config), 4096, copies)
     taken = [one.trajectory_id for one in examples]
-    assert taken.count(kept["q-3"].trajectory_id) == 2  # of two specialties, the one with a single dialogue
+    assert (
+        taken.count(kept["q-3"].trajectory_id) == 2
+    )  # of two specialties, the one with a single dialogue
     assert len(taken) == 4
     assert len(training_examples(judged, DialogueEncoder.open(config), 4096)) == 4

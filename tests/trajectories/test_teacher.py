@@ -1,5 +1,5 @@
-"""The rules teacher at work over a real index: what it asks, what it takes, how it recovers and checks; and the
-chat teacher, whose guidance never reaches the dialogue."""
+"""The rules teacher at work over a real index: what it asks, what it takes, how it recovers and
+checks; and the chat teacher, whose guidance never reaches the dialogue."""
 
 import asyncio
 import json
@@ -35,8 +35,10 @@ from medr_ray.trajectories.teacher import (
     guidance_hint,
 )
 
-TWO_HOPS = (GuidanceStep("gene", "inverse:associated_gene", "disease", ""),
-            GuidanceStep("disease", "has_finding", "phenotype", "3 of 7 patients"))
+TWO_HOPS = (
+    GuidanceStep("gene", "inverse:associated_gene", "disease", ""),
+    GuidanceStep("disease", "has_finding", "phenotype", "3 of 7 patients"),
+)
 TEXT = "What is the finding in 3 of 7 patients with the disease associated with the gene FBN1?"
 RECORD = "[1] Marfan syndrome (HPO:OMIM:154700): The gene associated with Marfan syndrome is FBN1."
 FINDING = "[1] Marfan syndrome (HPO:OMIM:154700): The finding in 3 of 7 patients with Marfan syndrome is Tall stature."
@@ -53,27 +55,38 @@ def work_out(teacher: RulesTeacher, *observations: str) -> list[PolicyTurn]:
         turn = asyncio.run(teacher.respond(messages))
         assert turn is not None
         turns.append(turn)
-        messages += [Message("assistant", turn.text), Message("user", render_responses([observation]))]
+        messages += [
+            Message("assistant", turn.text),
+            Message("user", render_responses([observation])),
+        ]
         if parse_reply(turn.text).answer is not None:
             break
     return turns
 
 
 def calls_of(turns: Sequence[PolicyTurn]) -> list[tuple[str, str]]:
-    return [(call.name, call.arguments["query"]) for turn in turns for call in parse_reply(turn.text).calls]
+    return [
+        (call.name, call.arguments["query"])
+        for turn in turns
+        for call in parse_reply(turn.text).calls
+    ]
 
 
-# --- one or two hops: what a small model learns -----------------------------------------------------------------
+# --- one or two hops: what a small model learns ---------------------------------------
 
 
 def test_it_walks_the_masked_path_and_answers_from_what_it_read() -> None:
     turns = work_out(RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"]), RECORD, FINDING)
-    assert calls_of(turns) == [("medical_search", "disease associated with the gene FBN1"),
-                               ("medical_search", "finding in 3 of 7 patients with Marfan syndrome")]
+    assert calls_of(turns) == [
+        ("medical_search", "disease associated with the gene FBN1"),
+        ("medical_search", "finding in 3 of 7 patients with Marfan syndrome"),
+    ]
     assert [parse_reply(turn.text).thought for turn in turns] == [
         "I need the disease associated with the gene FBN1.",
         "disease associated with the gene FBN1 = Marfan syndrome. I need the finding in 3 of 7 patients with Marfan "
-        "syndrome.", "finding in 3 of 7 patients with Marfan syndrome = Tall stature."]
+        "syndrome.",
+        "finding in 3 of 7 patients with Marfan syndrome = Tall stature.",
+    ]
     assert parse_reply(turns[-1].text).answer == "Tall stature"
 
 
@@ -84,15 +97,27 @@ def test_without_guidance_it_plans_from_the_wording_and_begins_with_the_general_
 
 
 def test_after_a_failure_the_other_tool_is_asked_the_same() -> None:
-    turns = work_out(RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"]), "error: unavailable", RECORD, FINDING)
-    assert calls_of(turns)[:2] == [("medical_search", "disease associated with the gene FBN1"),
-                                   ("search", "disease associated with the gene FBN1")]
-    assert parse_reply(turns[1].text).thought == "Not found. I still need the disease associated with the gene FBN1."
+    turns = work_out(
+        RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"]),
+        "error: unavailable",
+        RECORD,
+        FINDING,
+    )
+    assert calls_of(turns)[:2] == [
+        ("medical_search", "disease associated with the gene FBN1"),
+        ("search", "disease associated with the gene FBN1"),
+    ]
+    assert (
+        parse_reply(turns[1].text).thought
+        == "Not found. I still need the disease associated with the gene FBN1."
+    )
     assert parse_reply(turns[-1].text).answer == "Tall stature"
 
 
 def test_it_asks_in_other_ways_never_twice_the_same_and_at_last_admits_defeat() -> None:
-    turns = work_out(RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"]), *["No results."] * 9)
+    turns = work_out(
+        RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"]), *["No results."] * 9
+    )
     calls = calls_of(turns)
     assert [name for name, _ in calls] == ["medical_search", "search", "medical_search"]
     assert len(set(calls)) == len(calls)
@@ -118,41 +143,59 @@ def test_a_question_in_other_words_is_not_guessed_at() -> None:
     assert parse_reply(turns[-1].text).answer == UNKNOWN
 
 
-# --- every kind of question, over a real index ------------------------------------------------------------------
+# --- every kind of question, over a real index ----------------------------------------
 
 QUESTIONS = {
     "a clause tells two diseases apart": (
         "Begin with the disease associated with the gene FBN1 (the one whose age of onset is Adult onset). What is the "
-        "finding in 80-99% of patients with that disease?", "Striae"),
-    "a comparison": ("What is the disease in which more than three quarters of patients show Tall stature?",
-                     "Marfan syndrome"),
+        "finding in 80-99% of patients with that disease?",
+        "Striae",
+    ),
+    "a comparison": (
+        "What is the disease in which more than three quarters of patients show Tall stature?",
+        "Marfan syndrome",
+    ),
     "a described start": (
         "What is the mode of inheritance of the disease with Ectopia lentis in 3 of 7 patients and with Scoliosis in 6 "
-        "of 9 patients?", "Autosomal dominant inheritance"),
+        "of 9 patients?",
+        "Autosomal dominant inheritance",
+    ),
     "two walks that meet": (
         "What is both the disease associated with the gene FBN1 and the disease in which 10 of 10 patients show Short "
-        "stature?", "Weill-Marchesani syndrome 2"),
+        "stature?",
+        "Weill-Marchesani syndrome 2",
+    ),
     "two walks, one with a step": (
         "Begin with the gene associated with MASS syndrome: this is gene A. What is both the other disease associated "
-        "with gene A and the disease in which 9 of 9 patients show Tall stature?", "Marfan syndrome"),
-    "a share": ("In what share of patients with the disease associated with the gene CBS is Tall stature found?",
-                "2 of 9 patients"),
+        "with gene A and the disease in which 9 of 9 patients show Tall stature?",
+        "Marfan syndrome",
+    ),
+    "a share": (
+        "In what share of patients with the disease associated with the gene CBS is Tall stature found?",
+        "2 of 9 patients",
+    ),
     "the earliest onset": (
         "Of the diseases associated with the gene FBN1 whose age of onset is stated, which begins earliest in life?",
-        "Weill-Marchesani syndrome 2"),
+        "Weill-Marchesani syndrome 2",
+    ),
     "the largest share": (
         "Of the diseases associated with the gene FBN1 for which the share of patients with Ectopia lentis is stated, "
-        "which shows it in the largest share of patients?", "Weill-Marchesani syndrome 2"),
+        "which shows it in the largest share of patients?",
+        "Weill-Marchesani syndrome 2",
+    ),
     "a finding that another disease shows as well": (
         "Begin with the finding in 9 of 9 patients with Marfan syndrome (the one that fewer than a quarter of patients "
         "with Homocystinuria show). What is the disease in which 2 of 9 patients show that finding?",
-        "Homocystinuria"),
+        "Homocystinuria",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", QUESTIONS)
 @pytest.mark.parametrize("guided", [True, False])
-def test_every_kind_of_question_is_worked_out_and_accepted(tools: list[Tool], kind: str, guided: bool) -> None:
+def test_every_kind_of_question_is_worked_out_and_accepted(
+    tools: list[Tool], kind: str, guided: bool
+) -> None:
     text, answer = QUESTIONS[kind]
     trajectory = teach(tools, text, _guidance(text) if guided else None)
     assert trajectory.answer == answer
@@ -166,8 +209,16 @@ def _guidance(text: str) -> tuple[GuidanceStep, ...]:
 
     plan = read_question(text)
     assert plan is not None
-    return tuple(GuidanceStep("", hop.directed_predicate, "", hop.clinical, tuple(
-        directed(one.predicate.name, one.forward) for one in hop.also)) for hop in plan.hops)
+    return tuple(
+        GuidanceStep(
+            "",
+            hop.directed_predicate,
+            "",
+            hop.clinical,
+            tuple(directed(one.predicate.name, one.forward) for one in hop.also),
+        )
+        for hop in plan.hops
+    )
 
 
 def test_chinese_is_worked_out_in_chinese(tools: list[Tool]) -> None:
@@ -179,59 +230,90 @@ def test_chinese_is_worked_out_in_chinese(tools: list[Tool]) -> None:
 
 
 def test_candidates_are_checked_one_after_another_where_several_fit() -> None:
-    text = ("Begin with the disease associated with the gene ABC1 (the one whose age of onset is Adult onset). What is "
-            "the mode of inheritance of that disease?")
-    hits = "\n".join(f"[{number}] {name} (HPO:OMIM:{number}): The gene associated with {name} is ABC1."
-                     for number, name in enumerate(("Alpha", "Beta", "Gamma"), 1))
+    text = (
+        "Begin with the disease associated with the gene ABC1 (the one whose age of onset is Adult onset). What is "
+        "the mode of inheritance of that disease?"
+    )
+    hits = "\n".join(
+        f"[{number}] {name} (HPO:OMIM:{number}): The gene associated with {name} is ABC1."
+        for number, name in enumerate(("Alpha", "Beta", "Gamma"), 1)
+    )
     turns = work_out(
-        RulesTeacher(text, None, ["medical_search", "search"]), hits,
+        RulesTeacher(text, None, ["medical_search", "search"]),
+        hits,
         "[1] Alpha (HPO:OMIM:1): The age of onset of Alpha is Childhood onset.",
         "[1] Beta (HPO:OMIM:2): The age of onset of Beta is Adult onset.",
-        "[1] Beta (HPO:OMIM:2): The mode of inheritance of Beta is X-linked inheritance.")
+        "[1] Beta (HPO:OMIM:2): The mode of inheritance of Beta is X-linked inheritance.",
+    )
     assert [parse_reply(turn.text).thought.partition(".")[0] for turn in turns[1:3]] == [
-        "Candidate: Alpha", "Candidate: Beta"]
+        "Candidate: Alpha",
+        "Candidate: Beta",
+    ]
     assert [query for _, query in calls_of(turns)[1:3]] == [
-        "The age of onset of Alpha is Adult onset.", "The age of onset of Beta is Adult onset."]
-    assert "(the one whose age of onset is Adult onset) = Beta." in parse_reply(turns[3].text).thought
+        "The age of onset of Alpha is Adult onset.",
+        "The age of onset of Beta is Adult onset.",
+    ]
+    assert (
+        "(the one whose age of onset is Adult onset) = Beta." in parse_reply(turns[3].text).thought
+    )
     assert parse_reply(turns[-1].text).answer == "X-linked inheritance"
 
 
 def test_a_candidate_that_leads_nowhere_gives_way_to_the_next(tmp_path: Path) -> None:
-    records = {"Alpha": [("associated_gene", "ABC1", "")],
-               "Beta": [("associated_gene", "ABC1", ""), ("has_onset", "Adult onset", "")]}
-    trajectory = teach(make_tools(tmp_path, records), "What is the age of onset of the disease associated with the "
-                       "gene ABC1?")
+    records = {
+        "Alpha": [("associated_gene", "ABC1", "")],
+        "Beta": [("associated_gene", "ABC1", ""), ("has_onset", "Adult onset", "")],
+    }
+    trajectory = teach(
+        make_tools(tmp_path, records),
+        "What is the age of onset of the disease associated with the gene ABC1?",
+    )
     assert trajectory.answer == "Adult onset"
     assert "gene ABC1 = Alpha" in " ".join(thoughts(trajectory))
     assert "gene ABC1 = Beta" in " ".join(thoughts(trajectory))
 
 
 def test_a_sign_may_go_by_the_name_of_its_disease(tmp_path: Path) -> None:
-    records = {"Tricuspid atresia": [("has_finding", "Tricuspid atresia", "all patients")],
-               "Valvular defect": [("has_finding", "Tricuspid atresia", "2 of 6 patients")]}
-    trajectory = teach(make_tools(tmp_path, records), "Begin with the finding in all patients with Tricuspid atresia. "
-                       "What is the disease in which 2 of 6 patients show that finding?")
+    records = {
+        "Tricuspid atresia": [("has_finding", "Tricuspid atresia", "all patients")],
+        "Valvular defect": [("has_finding", "Tricuspid atresia", "2 of 6 patients")],
+    }
+    trajectory = teach(
+        make_tools(tmp_path, records),
+        "Begin with the finding in all patients with Tricuspid atresia. "
+        "What is the disease in which 2 of 6 patients show that finding?",
+    )
     assert trajectory.answer == "Valvular defect"
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.6])
 def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -> None:
     text, answer = QUESTIONS["a clause tells two diseases apart"]
-    made = [teach(tools, text, faults=FaultPlan(rate, seed), config=settings_of("agent.max_tool_calls=24"))
-            for seed in range(12)]
+    made = [
+        teach(
+            tools, text, faults=FaultPlan(rate, seed), config=settings_of("agent.max_tool_calls=24")
+        )
+        for seed in range(12)
+    ]
     failed = [one for one in made if any(event.simulated_failure for event in one.tool_events)]
     right = [one for one in failed if one.answer == answer]
     assert failed
     assert len(right) >= (0.9 if rate < 0.5 else 0.5) * len(failed)
-    assert {reason for one in right for reason in judge_trajectory(one, asked(text, answer), 0, 1).reasons} == set()
+    assert {
+        reason
+        for one in right
+        for reason in judge_trajectory(one, asked(text, answer), 0, 1).reasons
+    } == set()
 
 
-# --- guidance ---------------------------------------------------------------------------------------------------
+# --- guidance -------------------------------------------------------------------------
 
 
 def test_guidance_never_names_an_entity() -> None:
     told = GuidanceStep("gene", "inverse:associated_gene", "disease", "", ("has_onset",))
-    assert "[MASK] disease; told of it: has_onset)" in guidance_hint(worded_question(TEXT, "x", (told,)))
+    assert "[MASK] disease; told of it: has_onset)" in guidance_hint(
+        worded_question(TEXT, "x", (told,))
+    )
     hint = guidance_hint(worded_question(TEXT, "Tall stature", TWO_HOPS))
     assert "[MASK] gene, inverse:associated_gene, [MASK] disease" in hint
     assert "FBN1" not in hint
@@ -247,14 +329,20 @@ def test_every_hint_is_something_the_filter_knows_as_guidance(name: str) -> None
 
 def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> None:
     questions = [asked(f"What is {number}?", "x") for number in range(400)]
-    questions = [type(one)(**{**one.__dict__, "question_id": f"q-{number}"}) for number, one in enumerate(questions)]
+    questions = [
+        type(one)(**{**one.__dict__, "question_id": f"q-{number}"})
+        for number, one in enumerate(questions)
+    ]
     config = load_config(None, ["trajectories.rollouts_per_question=3"], environment={})
     tasks = plan_tasks(questions, config)
     assert tasks == plan_tasks(questions, config)
     guided = sum(task.mode == GUIDED for task in tasks)
     assert 0.66 < guided / len(tasks) < 0.74  # the paper's 0.7
-    mixed = [number for number in range(400)
-             if {task.mode for task in tasks[3 * number:3 * number + 3]} == {GUIDED, EXPLORATION}]
+    mixed = [
+        number
+        for number in range(400)
+        if {task.mode for task in tasks[3 * number : 3 * number + 3]} == {GUIDED, EXPLORATION}
+    ]
     assert len(mixed) > 150
     assert len({task.key for task in tasks}) == len(tasks)
 
@@ -263,29 +351,43 @@ def test_no_saved_row_holds_any_guidance(tools: list[Tool], tmp_path: Path) -> N
     text, answer = QUESTIONS["a clause tells two diseases apart"]
     made = [teach(tools, text, _guidance(text), answer=answer), teach(tools, text, answer=answer)]
     directory = Directory(str(tmp_path))
-    list(Ledger(directory, 8).record(
-        RolloutOutcome(RolloutTask(asked(text, answer), one.mode, number), one) for number, one in enumerate(made)))
+    list(
+        Ledger(directory, 8).record(
+            RolloutOutcome(RolloutTask(asked(text, answer), one.mode, number), one)
+            for number, one in enumerate(made)
+        )
+    )
     rows = Ledger(directory, 8).done()
     assert {one.mode for one in rows} == {GUIDED, EXPLORATION}
     assert [leak_in(message.content) for one in rows for message in one.messages] == [""] * sum(
-        len(one.messages) for one in rows)
+        len(one.messages) for one in rows
+    )
 
 
-# --- the chat teacher -------------------------------------------------------------------------------------------
+# --- the chat teacher -----------------------------------------------------------------
 
 SECRET = "sk-teacher-1234567890"
 
 
 def chat_completion(text: str) -> dict[str, Any]:
     return {
-        "id": "x", "object": "chat.completion", "created": 0, "model": "big",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
-        "usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}}
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "big",
+        "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        ],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13},
+    }
 
 
 @pytest.mark.slow
 def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_cached(
-    ray_local: None, httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    ray_local: None,
+    httpserver: HTTPServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MEDR_LLM_API_KEY", SECRET)
     heard: list[dict[str, Any]] = []
@@ -293,11 +395,19 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
     def answer(request: Request) -> Response:
         heard.append(json.loads(request.data))
         text = render_reply("known", answer="Tall stature") if len(heard) > 1 else "busy"
-        return Response(json.dumps(chat_completion(text)), 200 if len(heard) > 1 else 503, {"retry-after": "0"})
+        return Response(
+            json.dumps(chat_completion(text)), 200 if len(heard) > 1 else 503, {"retry-after": "0"}
+        )
 
     httpserver.expect_request("/v1/chat/completions").respond_with_handler(answer)
-    config = load_config(None, [
-        f"llm.base_url={httpserver.url_for('/v1')}", "llm.model=big", "llm.requests_per_minute=100000"])
+    config = load_config(
+        None,
+        [
+            f"llm.base_url={httpserver.url_for('/v1')}",
+            "llm.model=big",
+            "llm.requests_per_minute=100000",
+        ],
+    )
     task = RolloutTask(worded_question(TEXT, "Tall stature", TWO_HOPS), GUIDED)
 
     def taught() -> Trajectory:
@@ -308,18 +418,30 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
     assert trajectory.answer == "Tall stature"
     assert len(heard) == 2  # the refused request was tried again
     assert "[MASK] gene" in heard[-1]["messages"][1]["content"]
-    assert [leak_in(one.content) for one in trajectory.messages] == [""] * 3  # the hint is no part of the dialogue
+    assert [leak_in(one.content) for one in trajectory.messages] == [
+        ""
+    ] * 3  # the hint is no part of the dialogue
     assert trajectory.usage.prompt_tokens == 9
     assert taught() == trajectory
     assert len(heard) == 2
-    assert not any(SECRET.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert not any(
+        SECRET.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+    )
 
 
 @pytest.mark.slow
 def test_a_dialogue_too_long_for_the_chat_model_ends_at_its_token_limit(
-    ray_local: None, httpserver: HTTPServer, tmp_path: Path,
+    ray_local: None,
+    httpserver: HTTPServer,
+    tmp_path: Path,
 ) -> None:
-    refusal = {"error": {"message": "too long", "type": "invalid_request_error", "code": "context_length_exceeded"}}
+    refusal = {
+        "error": {
+            "message": "too long",
+            "type": "invalid_request_error",
+            "code": "context_length_exceeded",
+        }
+    }
     httpserver.expect_request("/v1/chat/completions").respond_with_json(refusal, status=400)
     config = load_config(None, [f"llm.base_url={httpserver.url_for('/v1')}", "llm.model=big"])
     task = RolloutTask(worded_question(TEXT, "Tall stature", TWO_HOPS))

@@ -1,7 +1,9 @@
-"""The configuration: one frozen pydantic section per room, defaults that suit one machine, no dead option.
+"""The configuration: one frozen pydantic section per room, defaults that suit one machine, no dead
+option.
 
-Every field is read somewhere. An unknown key is an error (see ``core.settings``, which loads and overrides).
-Secrets are never part of it: endpoints name the environment variable that holds their key.
+Every field is read somewhere. An unknown key is an error (see ``core.settings``, which loads and
+overrides). Secrets are never part of it: endpoints name the environment variable that holds their
+key.
 """
 
 from medr_ray.core.config.agent import AgentConfig
@@ -14,7 +16,12 @@ from medr_ray.core.config.models import EngineConfig, ModelsConfig
 from medr_ray.core.config.pipeline import PipelineConfig
 from medr_ray.core.config.questions import DirectedPredicate, Paradigm, QuestionsConfig
 from medr_ray.core.config.read import ReadConfig
-from medr_ray.core.config.retrieval import DocumentSource, EncodingConfig, IndexConfig, RetrievalConfig
+from medr_ray.core.config.retrieval import (
+    DocumentSource,
+    EncodingConfig,
+    IndexConfig,
+    RetrievalConfig,
+)
 from medr_ray.core.config.rollouts import RolloutsConfig
 from medr_ray.core.config.run import RayConfig, RunConfig
 from medr_ray.core.config.section import Backend, Section

@@ -23,14 +23,24 @@ class EndpointConfig(Section):
     max_tokens: int = Field(1024, ge=1)
     temperature: float = Field(0.0, ge=0)
     budget_tokens: int | None = Field(None, ge=1, description="hard stop over the whole run")
-    usd_per_million_input: float | None = Field(None, ge=0, description="price of a million prompt tokens")
-    usd_per_million_output: float | None = Field(None, ge=0, description="price of a million output tokens")
-    budget_usd: float | None = Field(None, gt=0, description="hard stop over the whole run; needs the prices")
+    usd_per_million_input: float | None = Field(
+        None, ge=0, description="price of a million prompt tokens"
+    )
+    usd_per_million_output: float | None = Field(
+        None, ge=0, description="price of a million output tokens"
+    )
+    budget_usd: float | None = Field(
+        None, gt=0, description="hard stop over the whole run; needs the prices"
+    )
     cache: bool = True
 
     @model_validator(mode="after")
     def _prices_are_known(self) -> Self:
         prices = (self.usd_per_million_input, self.usd_per_million_output)
-        if (self.budget_usd is not None or any(one is not None for one in prices)) and None in prices:
-            raise ValueError("set both usd_per_million_input and usd_per_million_output, or neither and no budget_usd")
+        if (
+            self.budget_usd is not None or any(one is not None for one in prices)
+        ) and None in prices:
+            raise ValueError(
+                "set both usd_per_million_input and usd_per_million_output, or neither and no budget_usd"
+            )
         return self

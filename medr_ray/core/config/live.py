@@ -16,8 +16,12 @@ class PubmedConfig(Section):
     base_url: str = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
     api_key_env: str = "MEDR_NCBI_API_KEY"
     tool: str = Field("medr_ray", description="what NCBI is told to be asked by")
-    email: str = Field("", description="whom NCBI writes to before it blocks a user; it asks everyone to give it")
-    requests_per_second: float | None = Field(None, gt=0, description="unset: 3, or 10 with a key, as NCBI allows")
+    email: str = Field(
+        "", description="whom NCBI writes to before it blocks a user; it asks everyone to give it"
+    )
+    requests_per_second: float | None = Field(
+        None, gt=0, description="unset: 3, or 10 with a key, as NCBI allows"
+    )
 
 
 class TrialsConfig(Section):
@@ -28,7 +32,8 @@ class TrialsConfig(Section):
 
 
 class OpenfdaConfig(Section):
-    """openFDA. The key is optional (it raises the requests a day), read from ``api_key_env`` and never stored."""
+    """openFDA. The key is optional (it raises the requests a day), read from ``api_key_env`` and
+    never stored."""
 
     base_url: str = "https://api.fda.gov"
     api_key_env: str = "MEDR_OPENFDA_API_KEY"
@@ -36,10 +41,13 @@ class OpenfdaConfig(Section):
 
 
 class LiveConfig(ServiceConfig):
-    """Which services ``medical_search`` asks beside the index; none as long as ``sources`` is empty."""
+    """Which services ``medical_search`` asks beside the index; none as long as ``sources`` is
+    empty."""
 
     sources: tuple[LiveSource, ...] = ()
-    candidates: int = Field(20, ge=1, le=100, description="documents taken of each service, to be ranked here")
+    candidates: int = Field(
+        20, ge=1, le=100, description="documents taken of each service, to be ranked here"
+    )
     pubmed: PubmedConfig = PubmedConfig()
     trials: TrialsConfig = TrialsConfig()
     openfda: OpenfdaConfig = OpenfdaConfig()

@@ -13,13 +13,15 @@ _WITHOUT_FILES = ("pubmed", "hpo")
 class DocumentSource(Section):
     """What documents are made of; a plain name stands for a source that needs no files.
 
-    ``pubmed`` is the corpus, ``hpo`` the embedded disease records. The others are files of their publishers:
-    ``fda_labels`` JSON lines of openFDA drug labels, ``fda_approvals`` the Drugs@FDA zip and with it, where wanted,
-    the Orange Book's patent and exclusivity tables, ``trials`` JSON lines of ClinicalTrials.gov studies, ``livertox``
-    JSON lines of monographs."""
+    ``pubmed`` is the corpus, ``hpo`` the embedded disease records. The others are files of their
+    publishers: ``fda_labels`` JSON lines of openFDA drug labels, ``fda_approvals`` the Drugs@FDA
+    zip and with it, where wanted, the Orange Book's patent and exclusivity tables, ``trials`` JSON
+    lines of ClinicalTrials.gov studies, ``livertox`` JSON lines of monographs."""
 
     source: SourceName
-    paths: tuple[str, ...] = Field((), description="files, plain or gzip, or URIs; a * stands for any of a folder")
+    paths: tuple[str, ...] = Field(
+        (), description="files, plain or gzip, or URIs; a * stands for any of a folder"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -37,50 +39,82 @@ class DocumentSource(Section):
 class EncodingConfig(Section):
     """How ``models.encoder`` makes vectors of documents, and what makes those of queries.
 
-    MedCPT: pooling ``cls`` and a ``query_encoder`` of its own. BMRetriever: pooling ``last`` and prefixes."""
+    MedCPT: pooling ``cls`` and a ``query_encoder`` of its own. BMRetriever: pooling ``last`` and
+    prefixes."""
 
     pooling: Literal["mean", "cls", "last"] = "mean"
     max_tokens: int = Field(256, ge=8, description="longer texts are cut")
-    document_prefix: str = Field("", description="in front of each document, for encoders trained with instructions")
+    document_prefix: str = Field(
+        "", description="in front of each document, for encoders trained with instructions"
+    )
     query_prefix: str = Field("", description="in front of each query")
-    query_encoder: str = Field("", description="a model reference; empty: models.encoder makes both")
+    query_encoder: str = Field(
+        "", description="a model reference; empty: models.encoder makes both"
+    )
 
 
 class IndexConfig(Section):
-    """What is searchable. ``embed`` says which text gets a vector; full text always covers title and abstract."""
+    """What is searchable. ``embed`` says which text gets a vector; full text always covers title
+    and abstract."""
 
-    sources: tuple[DocumentSource, ...] = (DocumentSource(source="pubmed"), DocumentSource(source="hpo"))
+    sources: tuple[DocumentSource, ...] = (
+        DocumentSource(source="pubmed"),
+        DocumentSource(source="hpo"),
+    )
     embed: Literal["none", "titles", "titles_and_abstracts"] = "titles"
     embed_sources: tuple[SourceName, ...] = (
-        "pubmed", "hpo", "fda_labels", "fda_approvals", "trials", "livertox")
+        "pubmed",
+        "hpo",
+        "fda_labels",
+        "fda_approvals",
+        "trials",
+        "livertox",
+    )
     encoding: EncodingConfig = EncodingConfig()
     batch_size: int = Field(64, ge=1, description="texts embedded together")
     workers: int = Field(1, ge=1, description="embedding actors")
-    remove_stop_words: bool = Field(True, description="leave English stop words out of the full-text index")
+    remove_stop_words: bool = Field(
+        True, description="leave English stop words out of the full-text index"
+    )
 
     @model_validator(mode="after")
     def _sources_are_named_once(self) -> "IndexConfig":
         names = [one.source for one in self.sources]
         if len(set(names)) < len(names) or not names:
-            raise ValueError("sources: name each source once, and one at least; a source takes any number of paths")
+            raise ValueError(
+                "sources: name each source once, and one at least; a source takes any number of paths"
+            )
         return self
 
 
 class RetrievalConfig(Section):
-    """How documents are ranked: Score(d, q) = authority_weight-blended relevance and clinical authority.
+    """How documents are ranked: Score(d, q) = authority_weight-blended relevance and clinical
+    authority.
 
     ``relevance_weight`` is the paper's lambda (section 2.2)."""
 
     mode: Literal["text", "vector", "hybrid"] = "hybrid"
     relevance_weight: float = Field(0.4, ge=0, le=1)
     journal_ranks: str | None = Field(
-        None, description="SCImago Journal Rank table, plain or gzip: path or URI; it shifts authority")
+        None,
+        description="SCImago Journal Rank table, plain or gzip: path or URI; it shifts authority",
+    )
     journal_weight: float = Field(
-        0.15, ge=0, le=1, description="authority between the last and the first of the ranked journals")
-    recency_weight: float = Field(0.0, ge=0, le=1, description="authority between the oldest and the newest document")
-    recency_half_life: float = Field(10.0, gt=0, description="years in which a document's freshness halves")
+        0.15,
+        ge=0,
+        le=1,
+        description="authority between the last and the first of the ranked journals",
+    )
+    recency_weight: float = Field(
+        0.0, ge=0, le=1, description="authority between the oldest and the newest document"
+    )
+    recency_half_life: float = Field(
+        10.0, gt=0, description="years in which a document's freshness halves"
+    )
     retracted_pmids: str | None = Field(
-        None, description="PMIDs known to be retracted, one a line, plain or gzip: path or URI; they have no authority")
+        None,
+        description="PMIDs known to be retracted, one a line, plain or gzip: path or URI; they have no authority",
+    )
     candidates: int = Field(30, ge=1)
     results: int = Field(3, ge=1, description="documents shown to the agent per call")
     snippet_sentences: int = Field(2, ge=1)

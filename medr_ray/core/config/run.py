@@ -16,7 +16,11 @@ class RunConfig(Section):
 class RayConfig(Section):
     """How to reach Ray. Without an address a private local instance is started."""
 
-    address: str | None = Field(None, description="an existing cluster; RAY_ADDRESS is honoured too")
-    num_cpus: int = Field(4, ge=2, description="logical CPUs of the private instance; below 4 small pools starve")
+    address: str | None = Field(
+        None, description="an existing cluster; RAY_ADDRESS is honoured too"
+    )
+    num_cpus: int = Field(
+        4, ge=2, description="logical CPUs of the private instance; below 4 small pools starve"
+    )
     dashboard: bool = False
     object_store_mb: int = Field(1024, ge=128)

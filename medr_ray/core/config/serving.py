@@ -19,8 +19,12 @@ class ServingConfig(Section):
     num_gpus: float = Field(0, ge=0)
     max_batch: int = Field(16, ge=1, description="requests generated together")
     max_tokens: int = Field(512, ge=1, description="most tokens a request may ask for")
-    max_queued: int = Field(64, ge=1, description="requests waiting before more are refused with status 429")
-    loaded_models: int = Field(1, ge=1, description="models a replica keeps in memory, least recently used out first")
+    max_queued: int = Field(
+        64, ge=1, description="requests waiting before more are refused with status 429"
+    )
+    loaded_models: int = Field(
+        1, ge=1, description="models a replica keeps in memory, least recently used out first"
+    )
     api_key_env: str = "MEDR_SERVE_API_KEY"
 
 
@@ -29,7 +33,9 @@ class EvaluationConfig(Section):
 
     weights: tuple[Literal["base", "sft", "grpo"], ...] = ("base", "sft", "grpo")
     max_questions: int | None = Field(None, ge=1)
-    rollouts: int = Field(1, ge=1, description="attempts per question; the first is compared, all give pass@k")
+    rollouts: int = Field(
+        1, ge=1, description="attempts per question; the first is compared, all give pass@k"
+    )
     concurrency: int = Field(16, ge=1)
     temperature: float = Field(0.0, ge=0)
     judge: Backend = "rules"

@@ -26,9 +26,13 @@ class TrainerConfig(Section):
     workers: int = Field(1, ge=1)
     use_gpu: bool = False
     cpus_per_worker: int = Field(1, ge=1)
-    gpus_per_worker: float = Field(1, gt=0, description="with use_gpu; below 1 to share the GPU with the engine")
+    gpus_per_worker: float = Field(
+        1, gt=0, description="with use_gpu; below 1 to share the GPU with the engine"
+    )
     threads: int = Field(2, ge=1, description="torch threads of a worker on CPU")
-    micro_tokens: int = Field(4096, ge=256, description="padded tokens per forward and backward pass")
+    micro_tokens: int = Field(
+        4096, ge=256, description="padded tokens per forward and backward pass"
+    )
     zero_stage: int = Field(2, ge=0, le=3, description="DeepSpeed ZeRO stage")
     max_failures: int = Field(1, ge=0)
 
@@ -54,8 +58,14 @@ class GRPOConfig(TrainerConfig):
     clip_low: float = Field(0.2, gt=0)
     clip_high: float = Field(0.28, gt=0)
     raise_at: float = Field(
-        0.5, gt=0, le=1, description="pass rate of the recent groups at which questions of one more hop join")
-    min_group_fraction: float = Field(0.75, gt=0, le=1, description="rollouts a group needs to be used")
+        0.5,
+        gt=0,
+        le=1,
+        description="pass rate of the recent groups at which questions of one more hop join",
+    )
+    min_group_fraction: float = Field(
+        0.75, gt=0, le=1, description="rollouts a group needs to be used"
+    )
     task_weight: float = 1.0
     expert_weight: float = 0.2
     efficiency_weight: float = 0.1

@@ -1,8 +1,9 @@
-"""What an abstract says of the entities it names: statements by cues, and ties between entities no cue connects.
+"""What an abstract says of the entities it names: statements by cues, and ties between entities no
+cue connects.
 
-Both come from the given mentions and types alone, so a benchmark can ask with the annotators' entities. A sentence that
-begins with "this disorder" speaks of the disease that the title names, where that is one; "the drug" and "this gene"
-likewise.
+Both come from the given mentions and types alone, so a benchmark can ask with the annotators'
+entities. A sentence that begins with "this disorder" speaks of the disease that the title names,
+where that is one; "the drug" and "this gene" likewise.
 """
 
 import re
@@ -17,16 +18,35 @@ from medr_ray.graph.extraction.strength import FOUND_LEAST, INDUCED_LEAST, Tie, 
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PREDICATES
 from medr_ray.retrieval.snippets import Span
 
-_NOUNS = {DISEASE: "disease|disorder|syndrome|condition|illness", DRUG: "drug|agent|compound", GENE: "gene|protein"}
-_REFERENCES = {kind: re.compile(
-    rf"(?:[A-Z][A-Z ]+: )?(?P<noun>(?:This|The) (?:(?:rare|genetic|inherited) )?(?:{nouns}))\b(?! of\b)")
-    for kind, nouns in _NOUNS.items()}
+_NOUNS = {
+    DISEASE: "disease|disorder|syndrome|condition|illness",
+    DRUG: "drug|agent|compound",
+    GENE: "gene|protein",
+}
+_REFERENCES = {
+    kind: re.compile(
+        rf"(?:[A-Z][A-Z ]+: )?(?P<noun>(?:This|The) (?:(?:rare|genetic|inherited) )?(?:{nouns}))\b(?! of\b)"
+    )
+    for kind, nouns in _NOUNS.items()
+}
 _REFERRED = 0.8  # factor on what is said of "this disorder" in place of a name
-WEAK = 0.49  # of the strength of a tie: a pair without a cue stays below what a graph keeps by default
+WEAK = (
+    0.49  # of the strength of a tie: a pair without a cue stays below what a graph keeps by default
+)
 _SURE = 0.5  # confidence from which a sentence states a relation
-_WEAK_PREDICATES = ("associated_gene", "sign_associated_gene", "treated_with", "sign_treated_with", "presents_with",
-                    "acts_on", "gene_interaction", "combined_with")
-_BY_TYPES = {(PREDICATES[one].subject_type, PREDICATES[one].object_type): one for one in _WEAK_PREDICATES}
+_WEAK_PREDICATES = (
+    "associated_gene",
+    "sign_associated_gene",
+    "treated_with",
+    "sign_treated_with",
+    "presents_with",
+    "acts_on",
+    "gene_interaction",
+    "combined_with",
+)
+_BY_TYPES = {
+    (PREDICATES[one].subject_type, PREDICATES[one].object_type): one for one in _WEAK_PREDICATES
+}
 _INDUCED = {"treated_with": "induced_by", "sign_treated_with": "sign_induced_by"}
 
 
@@ -39,10 +59,12 @@ class Abstract:
     statements: tuple[Statement, ...]
 
     @classmethod
-    def of(cls, text: str, spans: Sequence[Span], mentions: Iterable[Named], types: Mapping[str, str]) -> "Abstract":
-        """Read a text by its sentences [start, end) and its mentions of entities, both counted in characters of the
-        text. ``types`` holds the type of each concept, in the terms of ``knowledge.predicates``; mentions of others are
-        left out."""
+    def of(
+        cls, text: str, spans: Sequence[Span], mentions: Iterable[Named], types: Mapping[str, str]
+    ) -> "Abstract":
+        """Read a text by its sentences [start, end) and its mentions of entities, both counted in
+        characters of the text. ``types`` holds the type of each concept, in the terms of
+        ``knowledge.predicates``; mentions of others are left out."""
         sentences = sentences_of(text, spans, mentions, types)
         read = read_statements(sentences, section_factors(text, spans), types)
         return cls(tuple(sentences), types, tuple(_without_doubtful(read)))
@@ -55,7 +77,8 @@ class Abstract:
 def read_statements(
     sentences: Sequence[Sentence], sections: Sequence[float], types: Mapping[str, str]
 ) -> Iterator[Statement]:
-    """What the cues read in each sentence; ``sections`` are the factors of the sections they stand in."""
+    """What the cues read in each sentence; ``sections`` are the factors of the sections they stand
+    in."""
     subjects = _subjects(sentences)
     for sentence, section in zip(sentences, sections, strict=True):
         yield from read_sentence(sentence, section)
@@ -90,23 +113,34 @@ def _said_of_subject(
         return []
     start, end = reference.span("noun")
     places = [one.mention for one in sentence.items if one.mention.start >= end]
-    named = Sentence(sentence.text, sentence.offset, items(sentence.text, [Place(start, end, subject), *places], types))
+    named = Sentence(
+        sentence.text,
+        sentence.offset,
+        items(sentence.text, [Place(start, end, subject), *places], types),
+    )
     return [one for one in read_sentence(named, factor) if subject in (one.subject, one.object)]
 
 
 def weak_statements(abstract: Abstract) -> Iterator[Statement]:
-    """The likeliest relation of each pair that is strongly tied without a cue, in the first sentence that names both;
-    its confidence is ``WEAK`` times the strength of the tie."""
+    """The likeliest relation of each pair that is strongly tied without a cue, in the first
+    sentence that names both; its confidence is ``WEAK`` times the strength of the tie."""
     said = {frozenset((one.subject, one.object)) for one in abstract.statements}
     for tie in abstract.ties():
         likeliest = _likeliest(tie, abstract.types)
-        if likeliest is not None and tie.sentences and frozenset((tie.first, tie.second)) not in said:
+        if (
+            likeliest is not None
+            and tie.sentences
+            and frozenset((tie.first, tie.second)) not in said
+        ):
             subject, predicate, obj, strength = likeliest
-            yield stated(abstract.sentences[tie.sentences[0]], subject, predicate, obj, strength * WEAK)
+            yield stated(
+                abstract.sentences[tie.sentences[0]], subject, predicate, obj, strength * WEAK
+            )
 
 
 def _likeliest(tie: Tie, types: Mapping[str, str]) -> tuple[str, str, str, float] | None:
-    """Subject, predicate, object and strength of what the tie most likely means; None for a loose one."""
+    """Subject, predicate, object and strength of what the tie most likely means; None for a loose
+    one."""
     for subject, obj in ((tie.first, tie.second), (tie.second, tie.first)):
         predicate = _BY_TYPES.get((types[subject], types[obj]))
         if predicate in _INDUCED and tie.induced is not None and tie.induced >= INDUCED_LEAST:

@@ -1,6 +1,8 @@
-"""Reading a disease record back: each line is a sentence in the wording of ``knowledge.predicates``.
+"""Reading a disease record back: each line is a sentence in the wording of
+``knowledge.predicates``.
 
-The relation comes from the document's text alone; the annotations are asked only for what each line cites.
+The relation comes from the document's text alone; the annotations are asked only for what each line
+cites.
 """
 
 import functools
@@ -17,10 +19,15 @@ _RECORD_PREDICATES = ("has_inheritance", "has_onset", "associated_gene", "has_fi
 
 
 def read_record(document: Document, vocabulary: Vocabulary, hpo: Hpo) -> list[Statement]:
-    """The statements of a disease record; lines about objects outside the vocabulary are passed over."""
+    """The statements of a disease record; lines about objects outside the vocabulary are passed
+    over."""
     record_id = record_of(document)
     subject, record = vocabulary.canonical(record_id), hpo.diseases.get(record_id)
-    references = {(fact.predicate, fact.object_id): fact.reference for fact in record.facts} if record else {}
+    references = (
+        {(fact.predicate, fact.object_id): fact.reference for fact in record.facts}
+        if record
+        else {}
+    )
     found = []
     for start, end in document.spans:
         read = read_line(document.text[start:end], document.title)
@@ -30,7 +37,11 @@ def read_record(document: Document, vocabulary: Vocabulary, hpo: Hpo) -> list[St
         entity = vocabulary.named(PREDICATES[predicate].object_type, object_name)
         if entity is not None:
             reference = references.get((predicate, entity), "")
-            found.append(Statement(subject, predicate, entity, "", "", clinical, _CURATED, start, end, reference))
+            found.append(
+                Statement(
+                    subject, predicate, entity, "", "", clinical, _CURATED, start, end, reference
+                )
+            )
     return found
 
 
@@ -40,7 +51,8 @@ def record_of(document: Document) -> str:
 
 
 def read_line(line: str, disease: str) -> tuple[str, str, str] | None:
-    """(predicate, object name, clinical qualifier) of a line about the disease; None when it states none."""
+    """(predicate, object name, clinical qualifier) of a line about the disease; None when it states
+    none."""
     for name in _RECORD_PREDICATES:
         before, after = _around_subject(name)
         head, found, rest = line.partition(f"{disease} is ")

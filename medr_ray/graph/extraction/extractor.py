@@ -1,7 +1,8 @@
 """Relations out of documents: the protocol, and the backend made of rules.
 
-What holds for every extractor: both ends are concepts of the vocabulary and have the types the predicate asks for;
-every relation quotes a sentence of the document with its offsets; a retracted document yields nothing.
+What holds for every extractor: both ends are concepts of the vocabulary and have the types the
+predicate asks for; every relation quotes a sentence of the document with its offsets; a retracted
+document yields nothing.
 """
 
 from collections.abc import Collection, Iterable
@@ -32,20 +33,25 @@ class RelationExtractor(Protocol):
     """Reads relations out of a document."""
 
     def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
-        """The document's relations, only those that touch an entity of ``focus`` where it is given."""
+        """The document's relations, only those that touch an entity of ``focus`` where it is
+        given."""
         ...
 
 
 class RulesExtractor:
-    """Disease records by their wording, abstracts by cue patterns between dictionary entities of one sentence.
+    """Disease records by their wording, abstracts by cue patterns between dictionary entities of
+    one sentence.
 
-    Entities that a sentence names without a cue, but that the document ties strongly, are weak relations: their
-    confidence stays below 0.5, and where ``min_confidence`` is no less they are not made at all.
+    Entities that a sentence names without a cue, but that the document ties strongly, are weak
+    relations: their confidence stays below 0.5, and where ``min_confidence`` is no less they are
+    not made at all.
     """
 
     name = "rules"
 
-    def __init__(self, vocabulary: Vocabulary, matcher: Matcher, hpo: Hpo, min_confidence: float = 0.0) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, matcher: Matcher, hpo: Hpo, min_confidence: float = 0.0
+    ) -> None:
         self._vocabulary, self._matcher, self._hpo = vocabulary, matcher, hpo
         self._min_confidence = min_confidence
 
@@ -57,15 +63,23 @@ class RulesExtractor:
             entities = {end for one in statements for end in (one.subject, one.object)}
         else:
             entities, statements = self._read_abstract(document)
-        relations = [one for one in relations_of(document, statements, self._vocabulary, self.name)
-                     if one.confidence >= self._min_confidence]
+        relations = [
+            one
+            for one in relations_of(document, statements, self._vocabulary, self.name)
+            if one.confidence >= self._min_confidence
+        ]
         return Extraction(tuple(sorted(entities)), focused(relations, focus))
 
     def _read_abstract(self, document: Document) -> tuple[set[str], list[Statement]]:
         """The known entities that an abstract names, and what it says of them."""
-        found = self._matcher.find(document.text)  # at once: an abbreviation is defined in one sentence for all
-        types = {one.concept_id: self._vocabulary.type_of(one.concept_id) for one in found
-                 if one.concept_id in self._vocabulary}
+        found = self._matcher.find(
+            document.text
+        )  # at once: an abbreviation is defined in one sentence for all
+        types = {
+            one.concept_id: self._vocabulary.type_of(one.concept_id)
+            for one in found
+            if one.concept_id in self._vocabulary
+        }
         abstract = Abstract.of(document.text, document.spans, found, types)
         weak = weak_statements(abstract) if self._min_confidence < WEAK else ()
         return set(types), [*abstract.statements, *weak]
@@ -77,7 +91,9 @@ def is_withdrawn(document: Document) -> bool:
 
 
 def focused(relations: Iterable[Relation], focus: Collection[str] | None) -> tuple[Relation, ...]:
-    return tuple(one for one in relations if focus is None or one.subject in focus or one.object in focus)
+    return tuple(
+        one for one in relations if focus is None or one.subject in focus or one.object in focus
+    )
 
 
 def relation_id(subject: str, predicate: str, obj: str, clinical: str) -> str:
@@ -93,12 +109,29 @@ def relations_of(
     for one in statements:
         if one.subject == one.object or not is_well_typed(one, vocabulary):
             continue
-        evidence = Evidence(document.source, document.document_id, document.text[one.start : one.end], one.start,
-                            one.end, one.reference, document.year,
-                            "" if document.source == HPO else document.journal)
+        evidence = Evidence(
+            document.source,
+            document.document_id,
+            document.text[one.start : one.end],
+            one.start,
+            one.end,
+            one.reference,
+            document.year,
+            "" if document.source == HPO else document.journal,
+        )
         key = relation_id(one.subject, one.predicate, one.object, one.clinical)
-        relation = Relation(key, one.subject, one.predicate, one.object, one.temporal, one.spatial, one.clinical,
-                            one.confidence, extractor, (evidence,))
+        relation = Relation(
+            key,
+            one.subject,
+            one.predicate,
+            one.object,
+            one.temporal,
+            one.spatial,
+            one.clinical,
+            one.confidence,
+            extractor,
+            (evidence,),
+        )
         found[key] = merge_relations(found[key], relation) if key in found else relation
     return [found[key] for key in sorted(found)]
 
@@ -106,13 +139,18 @@ def relations_of(
 def is_well_typed(one: Statement | Relation, vocabulary: Vocabulary) -> bool:
     """Whether both ends are known and have the predicate's types."""
     predicate = PREDICATES[one.predicate]
-    return (one.subject in vocabulary and one.object in vocabulary
-            and vocabulary.type_of(one.subject) == predicate.subject_type
-            and vocabulary.type_of(one.object) == predicate.object_type)
+    return (
+        one.subject in vocabulary
+        and one.object in vocabulary
+        and vocabulary.type_of(one.subject) == predicate.subject_type
+        and vocabulary.type_of(one.object) == predicate.object_type
+    )
 
 
 def merge_relations(one: Relation, other: Relation) -> Relation:
     """The same relation from two places: the more confident one, with the evidence of both."""
     best = min(one, other, key=lambda r: (-r.confidence, r.extractor, r.temporal, r.spatial))
-    evidence = sorted({*one.evidence, *other.evidence}, key=lambda e: (e.document_id, e.start, e.end, e.reference))
+    evidence = sorted(
+        {*one.evidence, *other.evidence}, key=lambda e: (e.document_id, e.start, e.end, e.reference)
+    )
     return replace(best, evidence=tuple(evidence))

@@ -1,10 +1,13 @@
-"""From the name a model writes to the concept it means: first by the lexicon, then by similarity of names.
+"""From the name a model writes to the concept it means: first by the lexicon, then by similarity of
+names.
 
-What holds: a name the lexicon has is never read as anything else. Similarity decides about diseases, of which all are
-compared whose names share a word's beginning with the one asked about, and about signs, of which only the document's
-own are (signs differ by one word in ten thousand names); never about drugs and genes, where one letter makes another.
-It does not decide across words that tell siblings apart ("type 2", "hypo-", "dominant"), below the threshold, or where
-a second concept is about as near. The encoder is made when it is first needed: without similarity no model is loaded.
+What holds: a name the lexicon has is never read as anything else. Similarity decides about
+diseases, of which all are compared whose names share a word's beginning with the one asked about,
+and about signs, of which only the document's own are (signs differ by one word in ten thousand
+names); never about drugs and genes, where one letter makes another. It does not decide across words
+that tell siblings apart ("type 2", "hypo-", "dominant"), below the threshold, or where a second
+concept is about as near. The encoder is made when it is first needed: without similarity no model
+is loaded.
 """
 
 import math
@@ -20,20 +23,83 @@ from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept, normalise
 from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE
 
-_EVERYWHERE, _IN_DOCUMENT = frozenset({DISEASE}), frozenset({DISEASE, PHENOTYPE})  # types compared by similarity
+_EVERYWHERE, _IN_DOCUMENT = (
+    frozenset({DISEASE}),
+    frozenset({DISEASE, PHENOTYPE}),
+)  # types compared by similarity
 _LEAD = 0.05  # of cosine by which the nearest concept must be nearer than the next
 _PREFIX = 4  # letters two words must share at their beginning to be looked at as the same
 _SHORTLIST = 32  # names compared by similarity: a tenth of a second of one core
 _COMMON = 3000  # names; a beginning that more of them share singles out nothing
 _WORD = re.compile(r"[^\W_]+")
 _OPPOSED = re.compile(r"(hyper|hypo|macro|micro|brady|tachy|poly|oligo|pre|post|anti|non|pseudo)")
-_TELLING = frozenset((
-    "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "alpha", "beta", "gamma", "delta",
-    "dominant", "recessive", "linked", "acute", "chronic", "left", "right", "upper", "lower", "primary", "secondary",
-    "benign", "malignant", "proximal", "distal", "anterior", "posterior", "increased", "decreased", "elevated",
-    "reduced", "high", "low", "short", "long", "congenital", "acquired", "neonatal", "infantile", "juvenile", "adult",
-    "early", "late", "maternal", "paternal", "familial", "sporadic", "partial", "complete", "unilateral", "bilateral",
-    "no", "not", "without", "absent", "absence", "except"))
+_TELLING = frozenset(
+    (
+        "i",
+        "ii",
+        "iii",
+        "iv",
+        "v",
+        "vi",
+        "vii",
+        "viii",
+        "ix",
+        "x",
+        "xi",
+        "xii",
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "dominant",
+        "recessive",
+        "linked",
+        "acute",
+        "chronic",
+        "left",
+        "right",
+        "upper",
+        "lower",
+        "primary",
+        "secondary",
+        "benign",
+        "malignant",
+        "proximal",
+        "distal",
+        "anterior",
+        "posterior",
+        "increased",
+        "decreased",
+        "elevated",
+        "reduced",
+        "high",
+        "low",
+        "short",
+        "long",
+        "congenital",
+        "acquired",
+        "neonatal",
+        "infantile",
+        "juvenile",
+        "adult",
+        "early",
+        "late",
+        "maternal",
+        "paternal",
+        "familial",
+        "sporadic",
+        "partial",
+        "complete",
+        "unilateral",
+        "bilateral",
+        "no",
+        "not",
+        "without",
+        "absent",
+        "absence",
+        "except",
+    )
+)
 
 
 class NameEncoder(Protocol):
@@ -45,25 +111,40 @@ class NameEncoder(Protocol):
 
 
 class Linker:
-    """Links names to concepts of the vocabulary. Names at least ``similarity`` alike (cosine) are the same; None or 1
-    for names of the lexicon alone, and so without an ``encoder``, which is called once, when it is first needed."""
+    """Links names to concepts of the vocabulary. Names at least ``similarity`` alike (cosine) are
+    the same; None or 1 for names of the lexicon alone, and so without an ``encoder``, which is
+    called once, when it is first needed."""
 
-    def __init__(self, vocabulary: Vocabulary, matcher: Matcher, similarity: float | None = None,
-                 encoder: Callable[[], NameEncoder] | None = None) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        matcher: Matcher,
+        similarity: float | None = None,
+        encoder: Callable[[], NameEncoder] | None = None,
+    ) -> None:
         self._vocabulary, self._matcher, self._similarity = vocabulary, matcher, similarity
         self._make_encoder = encoder if is_by_similarity(similarity) else None
         self._encoder: NameEncoder | None = None
         self._vectors: dict[str, np.ndarray] = {}
         self._near: dict[str, NearNames] = {}
 
-    def known(self, name: str, among: Collection[str], entity_type: str | None = None) -> str | None:
-        """The concept with that name or form, of that type where one is asked for: of those ``among`` the document's
-        concepts first, then as the matcher reads the name, then by preferred name."""
+    def known(
+        self, name: str, among: Collection[str], entity_type: str | None = None
+    ) -> str | None:
+        """The concept with that name or form, of that type where one is asked for: of those
+        ``among`` the document's concepts first, then as the matcher reads the name, then by
+        preferred name."""
         wanted = normalise(name)
         fitting = [one for one in sorted(among) if self._is(one, entity_type)]
         by_name = (one for one in fitting if normalise(self._vocabulary.name_of(one)) == wanted)
-        by_form = (one for one in fitting if wanted in map(normalise, self._vocabulary.concepts[one].forms))
-        whole = (one.concept_id for one in self._matcher.find(name) if (one.start, one.end) == (0, len(name)))
+        by_form = (
+            one for one in fitting if wanted in map(normalise, self._vocabulary.concepts[one].forms)
+        )
+        whole = (
+            one.concept_id
+            for one in self._matcher.find(name)
+            if (one.start, one.end) == (0, len(name))
+        )
         read = (one for one in whole if one in self._vocabulary and self._is(one, entity_type))
         named = self._vocabulary.named(entity_type, name) if entity_type else None
         return next((one for ids in (by_name, by_form, read) for one in ids), named)
@@ -72,8 +153,13 @@ class Linker:
         return entity_type is None or self._vocabulary.type_of(concept_id) == entity_type
 
     def similar(self, name: str, among: Collection[str], entity_type: str) -> str | None:
-        """The concept of that type with the name most like ``name``; None where none is alike enough, or two are."""
-        if self._make_encoder is None or self._similarity is None or entity_type not in _IN_DOCUMENT:
+        """The concept of that type with the name most like ``name``; None where none is alike
+        enough, or two are."""
+        if (
+            self._make_encoder is None
+            or self._similarity is None
+            or entity_type not in _IN_DOCUMENT
+        ):
             return None
         names = self._candidates(name, among, entity_type)
         if not names:
@@ -84,20 +170,33 @@ class Linker:
             nearest[concept_id] = max(nearest.get(concept_id, -1.0), float(query @ vector))
         return _clear_winner(nearest, self._similarity)
 
-    def _candidates(self, name: str, among: Collection[str], entity_type: str) -> list[tuple[str, str]]:
+    def _candidates(
+        self, name: str, among: Collection[str], entity_type: str
+    ) -> list[tuple[str, str]]:
         """(form, concept) of the document's concepts, and of the names nearest by their words."""
         telling = telling_words(name)
-        own = [(form, one) for one in sorted(among) if self._is(one, entity_type)
-               for form in _names(self._vocabulary.concepts[one])]
+        own = [
+            (form, one)
+            for one in sorted(among)
+            if self._is(one, entity_type)
+            for form in _names(self._vocabulary.concepts[one])
+        ]
         others = self._index(entity_type).near(name) if entity_type in _EVERYWHERE else []
-        return [(form, one) for form, one in dict.fromkeys([*own, *others]) if telling_words(form) == telling]
+        return [
+            (form, one)
+            for form, one in dict.fromkeys([*own, *others])
+            if telling_words(form) == telling
+        ]
 
     def _index(self, entity_type: str) -> "NearNames":
         """All names of a type, read once (half a second for the embedded diseases)."""
         if entity_type not in self._near:
             self._near[entity_type] = NearNames(
-                (form, one.concept_id) for one in self._vocabulary.concepts.values()
-                if one.entity_type == entity_type for form in _names(one))
+                (form, one.concept_id)
+                for one in self._vocabulary.concepts.values()
+                if one.entity_type == entity_type
+                for form in _names(one)
+            )
         return self._near[entity_type]
 
     def _embed(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -111,7 +210,8 @@ class Linker:
 
 
 class NearNames:
-    """An index of names by the beginnings of their words, for the few that a name may be another wording of."""
+    """An index of names by the beginnings of their words, for the few that a name may be another
+    wording of."""
 
     def __init__(self, names: Iterable[tuple[str, str]]) -> None:
         self._names = list(names)
@@ -122,11 +222,19 @@ class NearNames:
                 self._holding[key].append(number)
 
     def near(self, name: str) -> list[tuple[str, str]]:
-        """At most 32 (form, concept), those that share the largest part of their telling words with ``name`` first."""
+        """At most 32 (form, concept), those that share the largest part of their telling words with
+        ``name`` first."""
         keys = _beginnings(name)
-        numbers = {number for key in keys if len(self._holding.get(key, ())) <= _COMMON
-                   for number in self._holding.get(key, ())}
-        ranked = sorted(numbers, key=lambda number: (-self._shared(keys, self._keys[number]), self._names[number]))
+        numbers = {
+            number
+            for key in keys
+            if len(self._holding.get(key, ())) <= _COMMON
+            for number in self._holding.get(key, ())
+        }
+        ranked = sorted(
+            numbers,
+            key=lambda number: (-self._shared(keys, self._keys[number]), self._names[number]),
+        )
         return [self._names[number] for number in ranked[:_SHORTLIST]]
 
     def _shared(self, keys: Collection[str], others: Collection[str]) -> float:
@@ -144,9 +252,12 @@ def is_by_similarity(similarity: float | None) -> bool:
 
 
 def telling_words(name: str) -> frozenset[str]:
-    """What must be the same in two names of one thing: numbers, single letters, opposites and their prefixes."""
+    """What must be the same in two names of one thing: numbers, single letters, opposites and their
+    prefixes."""
     words = [word for word in _words(name) if word != "s"]
-    telling = {word for word in words if word in _TELLING or len(word) == 1 or any(map(str.isdigit, word))}
+    telling = {
+        word for word in words if word in _TELLING or len(word) == 1 or any(map(str.isdigit, word))
+    }
     return frozenset(telling | {match.group() for word in words if (match := _OPPOSED.match(word))})
 
 
@@ -166,6 +277,10 @@ def _names(concept: Concept) -> list[str]:
 def _clear_winner(nearest: Mapping[str, float], least: float) -> str | None:
     """The concept that is nearest by a lead, where it is near enough."""
     ranked = sorted((-similarity, concept_id) for concept_id, similarity in nearest.items())
-    if not ranked or -ranked[0][0] < least or (len(ranked) > 1 and ranked[1][0] - ranked[0][0] < _LEAD):
+    if (
+        not ranked
+        or -ranked[0][0] < least
+        or (len(ranked) > 1 and ranked[1][0] - ranked[0][0] < _LEAD)
+    ):
         return None
     return ranked[0][1]

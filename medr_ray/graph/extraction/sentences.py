@@ -1,8 +1,10 @@
-"""The named entities of one sentence as its grammar groups them: lists, other names in brackets, members of a class.
+"""The named entities of one sentence as its grammar groups them: lists, other names in brackets,
+members of a class.
 
-What is said of one item of a list ("treated with A, B or C") is said of all of its kind, so an item reaches from the
-first of its list to the last. A name followed by its class ("Apraxia is a neurological disorder characterised by ...")
-reaches to the end of the class, and the class itself, where it is an entity too, is not what the sentence is about.
+What is said of one item of a list ("treated with A, B or C") is said of all of its kind, so an item
+reaches from the first of its list to the last. A name followed by its class ("Apraxia is a
+neurological disorder characterised by ...") reaches to the end of the class, and the class itself,
+where it is an entity too, is not what the sentence is about.
 """
 
 import bisect
@@ -17,12 +19,16 @@ from medr_ray.retrieval.snippets import Span
 
 _LIST = re.compile(
     r"(?:'s)?\s*(?:\([^()]*\))?\s*(?:,? ?(?:and/or|and|or|as well as)\s+(?:(?:an?|the) )?|"
-    r"[,;&]\s*(?:(?:and/or|and|or)\s+)?|/)(?:[\w-]+ )?")
+    r"[,;&]\s*(?:(?:and/or|and|or)\s+)?|/)(?:[\w-]+ )?"
+)
 _ALIAS = re.compile(r"\s?\((?:or |also (?:known as|called) )?|,? or |,? also (?:known as|called) ")
-_CLASS = re.compile(r"\s*(?:\([^()]*\)|\))?(?:,? (?:is|are) (?:an?|one of the|the)|, (?:an?|the)) (?:[\w,-]+ ){0,6}",
-                    re.IGNORECASE)
+_CLASS = re.compile(
+    r"\s*(?:\([^()]*\)|\))?(?:,? (?:is|are) (?:an?|one of the|the)|, (?:an?|the)) (?:[\w,-]+ ){0,6}",
+    re.IGNORECASE,
+)
 _PREDICATE = re.compile(  # a class whose member is no entity here: "IIM are rare autoimmune diseases that ..."
-    r"\b(?:is|are) (?:an?|one of the|some|rare) (?:(?!(?:of|for|in|to|with|by|from|and|or)\b)[\w,-]+ ){0,6}$")
+    r"\b(?:is|are) (?:an?|one of the|some|rare) (?:(?!(?:of|for|in|to|with|by|from|and|or)\b)[\w,-]+ ){0,6}$"
+)
 _ENUMERATION = 3  # items; two joined by "and" may be what an association is between
 
 
@@ -53,9 +59,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """A mention in its sentence. [start, end) are the characters from the first item of its list to the last, and to
-    the end of their class; ``enumeration`` is the number of the enumeration it stands in, among items of any kind, -1
-    for none; ``is_class`` marks a class whose member the sentence names."""
+    """A mention in its sentence. [start, end) are the characters from the first item of its list to
+    the last, and to the end of their class; ``enumeration`` is the number of the enumeration it
+    stands in, among items of any kind, -1 for none; ``is_class`` marks a class whose member the
+    sentence names."""
 
     mention: Place
     kind: str
@@ -81,16 +88,20 @@ class Sentence:
 def sentences_of(
     text: str, spans: Sequence[Span], mentions: Iterable[Named], types: Mapping[str, str]
 ) -> list[Sentence]:
-    """The sentences [start, end) of a text. ``mentions`` count within the text, in any order; one is of the sentence it
-    begins in, and concepts without a type in ``types`` are left out."""
+    """The sentences [start, end) of a text. ``mentions`` count within the text, in any order; one
+    is of the sentence it begins in, and concepts without a type in ``types`` are left out."""
     starts = [start for start, _ in spans]
     placed: list[list[Place]] = [[] for _ in spans]
     for one in sorted(mentions, key=lambda one: (one.start, one.end, one.concept_id)):
         number = bisect.bisect_right(starts, one.start) - 1
         if number >= 0 and one.concept_id in types:
-            placed[number].append(Place(one.start - starts[number], one.end - starts[number], one.concept_id))
-    return [Sentence(text[start:end], start, items(text[start:end], places, types))
-            for (start, end), places in zip(spans, placed, strict=True)]
+            placed[number].append(
+                Place(one.start - starts[number], one.end - starts[number], one.concept_id)
+            )
+    return [
+        Sentence(text[start:end], start, items(text[start:end], places, types))
+        for (start, end), places in zip(spans, placed, strict=True)
+    ]
 
 
 def items(sentence: str, mentions: Sequence[Place], types: Mapping[str, str]) -> list[Item]:
@@ -101,15 +112,27 @@ def items(sentence: str, mentions: Sequence[Place], types: Mapping[str, str]) ->
         return not again and _LIST.fullmatch(sentence, last.end, one.start) is not None
 
     def of_a_kind(last: Place, one: Place) -> bool:
-        alias = last.concept_id == one.concept_id and _ALIAS.fullmatch(sentence, last.end, one.start) is not None
+        alias = (
+            last.concept_id == one.concept_id
+            and _ALIAS.fullmatch(sentence, last.end, one.start) is not None
+        )
         return types[last.concept_id] == types[one.concept_id] and (
-            alias or (last.start, last.end) == (one.start, one.end) or listed(last, one))
+            alias or (last.start, last.end) == (one.start, one.end) or listed(last, one)
+        )
 
-    found = [Item(one, types[one.concept_id], group[0].start, group[-1].end)
-             for group in _runs(mentions, of_a_kind) for one in group]
-    enumerations = [number if len(group) >= _ENUMERATION else -1
-                    for number, group in enumerate(_runs(mentions, listed)) for _ in group]
-    numbered = [replace(one, enumeration=number) for one, number in zip(found, enumerations, strict=True)]
+    found = [
+        Item(one, types[one.concept_id], group[0].start, group[-1].end)
+        for group in _runs(mentions, of_a_kind)
+        for one in group
+    ]
+    enumerations = [
+        number if len(group) >= _ENUMERATION else -1
+        for number, group in enumerate(_runs(mentions, listed))
+        for _ in group
+    ]
+    numbered = [
+        replace(one, enumeration=number) for one, number in zip(found, enumerations, strict=True)
+    ]
     return _with_classes(sentence, numbered)
 
 
@@ -126,11 +149,20 @@ def _runs(mentions: Sequence[Place], joined: Callable[[Place, Place], bool]) -> 
 def _with_classes(sentence: str, found: Sequence[Item]) -> list[Item]:
     """Members reach to the end of their class, and the class is marked."""
     reach: dict[tuple[int, int], int] = {}
-    classes = {i for i, one in enumerate(found)
-               if one.kind == DISEASE and _PREDICATE.search(sentence, 0, one.mention.start)}
+    classes = {
+        i
+        for i, one in enumerate(found)
+        if one.kind == DISEASE and _PREDICATE.search(sentence, 0, one.mention.start)
+    }
     for i, (last, one) in enumerate(itertools.pairwise(found)):
-        if last.kind == one.kind and last.end <= one.start and _CLASS.fullmatch(sentence, last.end, one.start):
+        if (
+            last.kind == one.kind
+            and last.end <= one.start
+            and _CLASS.fullmatch(sentence, last.end, one.start)
+        ):
             reach[last.start, last.end] = one.mention.end
             classes.add(i + 1)
-    return [replace(one, end=reach.get((one.start, one.end), one.end), is_class=i in classes)
-            for i, one in enumerate(found)]
+    return [
+        replace(one, end=reach.get((one.start, one.end), one.end), is_class=i in classes)
+        for i, one in enumerate(found)
+    ]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Statement:
-    """``start`` and ``end`` delimit the sentence in the document's text; ``reference`` is what it cites, or ""."""
+    """``start`` and ``end`` delimit the sentence in the document's text; ``reference`` is what it
+    cites, or ""."""
 
     subject: str
     predicate: str

@@ -1,8 +1,10 @@
-"""Telling entities apart: the further facts a question gives where a hop alone fits several entities.
+"""Telling entities apart: the further facts a question gives where a hop alone fits several
+entities.
 
-A gene may belong to three diseases; "the disease associated with it whose age of onset is congenital" is one. Facts are
-taken from relations of the graph, so each has evidence. Of those that leave only the entity meant, the one that
-fits most entities elsewhere is told: it decides between these few and gives no way around the hop.
+A gene may belong to three diseases; "the disease associated with it whose age of onset is
+congenital" is one. Facts are taken from relations of the graph, so each has evidence. Of those that
+leave only the entity meant, the one that fits most entities elsewhere is told: it decides between
+these few and gives no way around the hop.
 """
 
 from collections import defaultdict
@@ -20,11 +22,15 @@ _MOST_ENDS = 60  # a hop that fits more is no hop to ask by
 
 
 class Teller:
-    """What can be told of each entity of a graph, at most ``most`` facts at once; with ``compare`` shares are told as
-    comparisons."""
+    """What can be told of each entity of a graph, at most ``most`` facts at once; with ``compare``
+    shares are told as comparisons."""
 
     def __init__(
-        self, relations: Iterable[Relation], facts: FactIndex, compare: bool = False, most: int = MOST_CLAUSES
+        self,
+        relations: Iterable[Relation],
+        facts: FactIndex,
+        compare: bool = False,
+        most: int = MOST_CLAUSES,
     ) -> None:
         self._facts, self._most = facts, most
         self._clauses: dict[str, list[Clause]] = defaultdict(list)
@@ -38,9 +44,12 @@ class Teller:
         """Everything that can be told of the entity."""
         return self._clauses.get(entity, ())
 
-    def determine(self, hops: Sequence[Hop], taken: Collection[str], spare_last: bool = False) -> tuple[Hop, ...]:
-        """The hops with what must be told for each to fit one entity alone, as far as that can be done; nothing told
-        names an entity of ``taken``. With ``spare_last`` the last hop is left as it is."""
+    def determine(
+        self, hops: Sequence[Hop], taken: Collection[str], spare_last: bool = False
+    ) -> tuple[Hop, ...]:
+        """The hops with what must be told for each to fit one entity alone, as far as that can be
+        done; nothing told names an entity of ``taken``. With ``spare_last`` the last hop is left as
+        it is."""
         told: list[Hop] = []
         before = ""
         for number, hop in enumerate(hops):
@@ -51,17 +60,30 @@ class Teller:
         return tuple(told)
 
     def tell_apart(self, hop: Hop, before: str, taken: Collection[str]) -> Hop:
-        """The hop, asked after the entity ``before``, with what must be told of its target; as it is where nothing must
-        or can be."""
+        """The hop, asked after the entity ``before``, with what must be told of its target; as it
+        is where nothing must or can be."""
         ends = hop.ends(hop.known, before, self._facts) - {hop.target}
         if not 0 < len(ends) <= _MOST_ENDS:
             return hop
-        usable = [one for one in self.about(hop.target)
-                  if one.other not in taken and one.other != hop.known and one.relation_id != hop.relation_id]
+        usable = [
+            one
+            for one in self.about(hop.target)
+            if one.other not in taken
+            and one.other != hop.known
+            and one.relation_id != hop.relation_id
+        ]
         chosen: list[Clause] = []
         while ends and len(chosen) < self._most:
-            left = {one: {end for end in ends if one.holds(end, self._facts)} for one in usable if one not in chosen}
-            best = min(left, key=lambda one: (len(left[one]), -self._commonness(one), one.relation_id), default=None)
+            left = {
+                one: {end for end in ends if one.holds(end, self._facts)}
+                for one in usable
+                if one not in chosen
+            }
+            best = min(
+                left,
+                key=lambda one: (len(left[one]), -self._commonness(one), one.relation_id),
+                default=None,
+            )
             if best is None or len(left[best]) == len(ends):
                 return hop
             chosen.append(best)
@@ -70,12 +92,15 @@ class Teller:
 
     def _commonness(self, clause: Clause) -> int:
         """How many entities the clause may hold of."""
-        return len(self._facts.ends(clause.other, clause.predicate, not clause.forward, clause.clinical))
+        return len(
+            self._facts.ends(clause.other, clause.predicate, not clause.forward, clause.clinical)
+        )
 
 
 def askable_steps(relations: Sequence[Relation], facts: FactIndex) -> frozenset[tuple[str, str]]:
-    """(entity, relation id) of every step whose words, with what can be told of its target, fit that target alone among
-    all facts known. Where a step comes from is not looked at; "the other ..." may single out more."""
+    """(entity, relation id) of every step whose words, with what can be told of its target, fit
+    that target alone among all facts known. Where a step comes from is not looked at; "the other
+    ..." may single out more."""
     teller = Teller(relations, facts)
     found = set()
     for relation in relations:
@@ -89,8 +114,13 @@ def askable_steps(relations: Sequence[Relation], facts: FactIndex) -> frozenset[
 
 
 def make_clause(relation: Relation, forward: bool, compare: bool = False) -> Clause | None:
-    """What a relation tells of its subject (``forward``) or object; None where it has no such wording or is vague."""
-    wording = PREDICATES[relation.predicate].clause if forward else PREDICATES[relation.predicate].inverse_clause
+    """What a relation tells of its subject (``forward``) or object; None where it has no such
+    wording or is vague."""
+    wording = (
+        PREDICATES[relation.predicate].clause
+        if forward
+        else PREDICATES[relation.predicate].inverse_clause
+    )
     qualifier = ""
     if "{clinical}" in wording:
         words = comparison(relation.clinical) if compare else relation.clinical

@@ -1,8 +1,9 @@
-"""Hops: relations of the graph as steps that can be asked, and further facts that can be told of where they lead.
+"""Hops: relations of the graph as steps that can be asked, and further facts that can be told of
+where they lead.
 
-A hop is asked in words: from a known entity along a relation that has wording in that direction, with the qualifier it
-prints, or the report it is known from where only abstracts state it. Whatever else those words fit is one of its
-``ends``.
+A hop is asked in words: from a known entity along a relation that has wording in that direction,
+with the qualifier it prints, or the report it is known from where only abstracts state it. Whatever
+else those words fit is one of its ``ends``.
 """
 
 from collections.abc import Sequence
@@ -17,11 +18,12 @@ from medr_ray.knowledge.shares import is_exact
 
 @dataclass(frozen=True)
 class Hop:
-    """One step from a ``known`` entity to its ``target``; ``forward`` when it walks from subject to object.
+    """One step from a ``known`` entity to its ``target``; ``forward`` when it walks from subject to
+    object.
 
-    ``clinical`` is the qualifier or report that the question prints, or ""; ``other`` says that the entity before
-    ``known`` fits as well and is excluded in words ("the other disease associated with ..."); ``also`` is told of the
-    target.
+    ``clinical`` is the qualifier or report that the question prints, or ""; ``other`` says that the
+    entity before ``known`` fits as well and is excluded in words ("the other disease associated
+    with ..."); ``also`` is told of the target.
     """
 
     relation_id: str
@@ -50,7 +52,8 @@ class Hop:
 
 
 def make_hop(relation: Relation, known: str) -> Hop | None:
-    """The hop along ``relation`` away from ``known``; None when it cannot be asked in that direction."""
+    """The hop along ``relation`` away from ``known``; None when it cannot be asked in that
+    direction."""
     predicate = PREDICATES[relation.predicate]
     forward = relation.subject == known
     if not (predicate.phrase if forward else predicate.inverse_phrase):
@@ -59,8 +62,14 @@ def make_hop(relation: Relation, known: str) -> Hop | None:
     if printed and not is_exact(relation.clinical):
         return None
     target = relation.object if forward else relation.subject
-    return Hop(relation.relation_id, relation.predicate, forward or predicate.symmetric,
-               relation.clinical if printed else _report(relation), known, target)
+    return Hop(
+        relation.relation_id,
+        relation.predicate,
+        forward or predicate.symmetric,
+        relation.clinical if printed else _report(relation),
+        known,
+        target,
+    )
 
 
 def _report(relation: Relation) -> str:
@@ -70,7 +79,8 @@ def _report(relation: Relation) -> str:
 
 
 def walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | None:
-    """The hops of a walk over ``relations`` in order; None when one cannot be asked or an entity comes twice."""
+    """The hops of a walk over ``relations`` in order; None when one cannot be asked or an entity
+    comes twice."""
     hops: list[Hop] = []
     known, seen = start, {start}
     for relation in relations:
@@ -90,6 +100,7 @@ def mark_other(hops: tuple[Hop, ...], facts: FactIndex) -> tuple[Hop, ...]:
 
 
 def marked(hop: Hop, before: str, facts: FactIndex) -> Hop:
-    """The hop after the entity ``before`` ("" for none), as "other" where it would lead back there."""
+    """The hop after the entity ``before`` ("" for none), as "other" where it would lead back
+    there."""
     ends = facts.ends(hop.known, hop.predicate, hop.forward, hop.clinical)
     return replace(hop, other=before in ends)

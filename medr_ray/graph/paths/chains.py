@@ -1,9 +1,10 @@
 """The longest valid path from a seed or from anywhere, with a proven bound on it.
 
-A path repeats no entity, takes only valid steps that may follow each other (see ``graph.paths.validity``) and at most
-``max_hops`` of them. A depth-first search with upper bounds settles the usual graph of a few dozen entities exactly;
-when it has looked at too much, CP-SAT goes on from the path found so far. Of several longest paths the search takes the
-first in the order of the steps given, and the solver always the same one, so the same graph gives the same chain.
+A path repeats no entity, takes only valid steps that may follow each other (see
+``graph.paths.validity``) and at most ``max_hops`` of them. A depth-first search with upper bounds
+settles the usual graph of a few dozen entities exactly; when it has looked at too much, CP-SAT goes
+on from the path found so far. Of several longest paths the search takes the first in the order of
+the steps given, and the solver always the same one, so the same graph gives the same chain.
 """
 
 import time
@@ -47,7 +48,8 @@ def longest_chain(
 def longest_chain_over(
     seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES
 ) -> Chain | None:
-    """The longest chain that the seed lies on, wherever it starts; None where no step leads from the seed or to it."""
+    """The longest chain that the seed lies on, wherever it starts; None where no step leads from
+    the seed or to it."""
     started = time.monotonic()
     return _as_chain(seed, longest_path_over(seed, steps, max_hops, solver_seconds, rules), started)
 
@@ -57,33 +59,61 @@ def _as_chain(seed: str, path: LongestPath, started: float) -> Chain | None:
         return None
     relations = tuple(step.relation_id for step in path.steps)
     return Chain(
-        content_id("chain", seed, relations), seed, path.entities, relations, len(relations), path.upper_bound,
-        path.proven_optimal, round(time.monotonic() - started, 3), path.strategy)
+        content_id("chain", seed, relations),
+        seed,
+        path.entities,
+        relations,
+        len(relations),
+        path.upper_bound,
+        path.proven_optimal,
+        round(time.monotonic() - started, 3),
+        path.strategy,
+    )
 
 
 def longest_path(
-    seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES, max_effort: int = MAX_EFFORT
+    seed: str,
+    steps: Steps,
+    max_hops: int,
+    solver_seconds: float,
+    rules: Rules = NO_RULES,
+    max_effort: int = MAX_EFFORT,
 ) -> LongestPath:
     """The longest valid path that starts at the seed."""
     return _longest([seed], steps, max_hops, solver_seconds, rules, max_effort)
 
 
 def longest_path_over(
-    seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES, max_effort: int = MAX_EFFORT
+    seed: str,
+    steps: Steps,
+    max_hops: int,
+    solver_seconds: float,
+    rules: Rules = NO_RULES,
+    max_effort: int = MAX_EFFORT,
 ) -> LongestPath:
     """The longest valid path that the seed lies on, wherever it starts."""
     return _longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort, seed)
 
 
 def longest_path_anywhere(
-    steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES, max_effort: int = MAX_EFFORT
+    steps: Steps,
+    max_hops: int,
+    solver_seconds: float,
+    rules: Rules = NO_RULES,
+    max_effort: int = MAX_EFFORT,
 ) -> LongestPath:
-    """The longest valid path whatever its start; without any steps, one of no steps that starts at ""."""
+    """The longest valid path whatever its start; without any steps, one of no steps that starts at
+    ""."""
     return _longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort)
 
 
 def _longest(
-    starts: Iterable[str], steps: Steps, max_hops: int, solver_seconds: float, rules: Rules, max_effort: int,
+    starts: Iterable[str],
+    steps: Steps,
+    max_hops: int,
+    solver_seconds: float,
+    rules: Rules,
+    max_effort: int,
     over: str | None = None,
 ) -> LongestPath:
     """Depth-first search, then CP-SAT where the search was cut short."""
@@ -92,7 +122,9 @@ def _longest(
     found = search.run()
     bound, strategy = len(found) if search.proven else problem.bound, "dfs"
     if len(found) < bound:
-        from medr_ray.graph.paths.circuit import solve  # ortools takes its time to load, and few graphs need it
+        from medr_ray.graph.paths.circuit import (
+            solve,
+        )  # ortools takes its time to load, and few graphs need it
 
         found, proven = solve(problem, solver_seconds, found)
         bound, strategy = max(min(bound, proven), len(found)), "cp-sat"

@@ -1,11 +1,14 @@
-"""The longest valid simple path as a constraint problem: one circuit through a virtual entity (CP-SAT AddCircuit).
+"""The longest valid simple path as a constraint problem: one circuit through a virtual entity
+(CP-SAT AddCircuit).
 
-An arc from the virtual entity to a start opens the path, an arc from any entity back to it ends the path, and an entity
-that is not on the path loops on itself. As one arc at most enters an entity and one at most leaves it, the grammar is
-linear: the arcs that come in by some predicate and those that leave by one that may not follow it are one at most
-together. The latest year known so far is a variable of each entity.
+An arc from the virtual entity to a start opens the path, an arc from any entity back to it ends the
+path, and an entity that is not on the path loops on itself. As one arc at most enters an entity and
+one at most leaves it, the grammar is linear: the arcs that come in by some predicate and those that
+leave by one that may not follow it are one at most together. The latest year known so far is a
+variable of each entity.
 
-One worker, a fixed seed and a limit in the solver's deterministic time make the answer the same on every machine.
+One worker, a fixed seed and a limit in the solver's deterministic time make the answer the same on
+every machine.
 """
 
 import math
@@ -24,7 +27,8 @@ Skipped = Mapping[int, cp_model.IntVar]
 
 
 def solve(problem: Problem, seconds: float, known: Sequence[Arc]) -> tuple[tuple[Arc, ...], int]:
-    """(a path at least as long as ``known``, a proven upper bound on any). ``seconds`` are deterministic ones."""
+    """(a path at least as long as ``known``, a proven upper bound on any). ``seconds`` are
+    deterministic ones."""
     model = cp_model.CpModel()
     chosen = set(known)
     walked = {arc: _hinted(model, arc in chosen) for arc in problem.useful_arcs()}
@@ -38,15 +42,20 @@ def solve(problem: Problem, seconds: float, known: Sequence[Arc]) -> tuple[tuple
     model.maximize(length)
     solver = _solver(seconds)
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return tuple(known), problem.bound  # without a solution the solver's own bound is 0, not a bound
+        return tuple(
+            known
+        ), problem.bound  # without a solution the solver's own bound is 0, not a bound
     bound = min(problem.bound, math.floor(solver.best_objective_bound + 1e-6))
-    found = _follow(problem.starts, {arc.start: arc for arc, variable in walked.items() if solver.value(variable)})
+    found = _follow(
+        problem.starts,
+        {arc.start: arc for arc, variable in walked.items() if solver.value(variable)},
+    )
     return max(tuple(known), found, key=len), bound  # a path of equal length that is known stays
 
 
 def _solver(seconds: float) -> cp_model.CpSolver:
-    """Cuts that keep the path in one piece, from a relaxation solved to its end, prove most of the bound; probing only
-    delays them."""
+    """Cuts that keep the path in one piece, from a relaxation solved to its end, prove most of the
+    bound; probing only delays them."""
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 0
@@ -66,26 +75,32 @@ def _hinted(model: cp_model.CpModel, value: bool) -> cp_model.IntVar:
 def _add_circuit(
     model: cp_model.CpModel, problem: Problem, walked: Walked, known: Sequence[Arc]
 ) -> dict[int, cp_model.IntVar]:
-    """The circuit, with ``known`` as the solution to start from. Returns what says that an entity is not on the path;
-    there is nothing that says it of the one that all paths start at or lead over."""
+    """The circuit, with ``known`` as the solution to start from. Returns what says that an entity
+    is not on the path; there is nothing that says it of the one that all paths start at or lead
+    over."""
     first, last = (known[0].start, known[-1].target) if known else (problem.starts[0],) * 2
     passed = {first, *(arc.target for arc in known)}
-    entities = sorted({*problem.starts, *(end for arc in walked for end in (arc.start, arc.target))})
+    entities = sorted(
+        {*problem.starts, *(end for arc in walked for end in (arc.start, arc.target))}
+    )
     fixed = problem.starts[0] if len(problem.starts) == 1 else problem.over
     begun = {one: _hinted(model, one == first) for one in problem.starts}
     ended = {one: _hinted(model, one == last) for one in entities}
     skipped = {one: _hinted(model, one not in passed) for one in entities if one != fixed}
-    model.add_circuit([
-        *((arc.start + 1, arc.target + 1, variable) for arc, variable in walked.items()),
-        *((_VIRTUAL, one + 1, variable) for one, variable in begun.items()),
-        *((one + 1, _VIRTUAL, variable) for one, variable in ended.items()),
-        *((one + 1, one + 1, variable) for one, variable in skipped.items())])
+    model.add_circuit(
+        [
+            *((arc.start + 1, arc.target + 1, variable) for arc, variable in walked.items()),
+            *((_VIRTUAL, one + 1, variable) for one, variable in begun.items()),
+            *((one + 1, _VIRTUAL, variable) for one, variable in ended.items()),
+            *((one + 1, one + 1, variable) for one, variable in skipped.items()),
+        ]
+    )
     return skipped
 
 
 def _never_straight_back(model: cp_model.CpModel, walked: Walked, skipped: Skipped) -> None:
-    """Of the arcs between two entities one at most is walked, and none where one of the two is not on the path. The
-    circuit implies it, its relaxation does not."""
+    """Of the arcs between two entities one at most is walked, and none where one of the two is not
+    on the path. The circuit implies it, its relaxation does not."""
     between: dict[tuple[int, int], list[cp_model.IntVar]] = defaultdict(list)
     for arc, variable in walked.items():
         between[min(arc[:2]), max(arc[:2])].append(variable)
@@ -96,15 +111,22 @@ def _never_straight_back(model: cp_model.CpModel, walked: Walked, skipped: Skipp
 
 
 def _limit_turns(
-    model: cp_model.CpModel, problem: Problem, walked: Walked, skipped: Skipped, known: Sequence[Arc]
+    model: cp_model.CpModel,
+    problem: Problem,
+    walked: Walked,
+    skipped: Skipped,
+    known: Sequence[Arc],
 ) -> None:
     """What may not follow does not, and what may be had once is had once.
 
-    Of an entity's arcs in by one kind, its arcs out that may not follow them, and it not being on the path, one is
-    true at most; one more where a turn is used up.
+    Of an entity's arcs in by one kind, its arcs out that may not follow them, and it not being on
+    the path, one is true at most; one more where a turn is used up.
     """
     into, out = _by_end(walked)
-    made = {(before.target, before.kind, problem.turns[before.kind][after.kind]) for before, after in pairwise(known)}
+    made = {
+        (before.target, before.kind, problem.turns[before.kind][after.kind])
+        for before, after in pairwise(known)
+    }
     taken: dict[int, list[cp_model.IntVar]] = defaultdict(list)
     for entity, arriving in into.items():
         for kind in sorted({arc.kind for arc in arriving}):
@@ -112,16 +134,23 @@ def _limit_turns(
             limited = [arc for arc in out[entity] if turns[arc.kind]]
             if not limited:
                 continue
-            turned = {bit: _hinted(model, (entity, kind, bit) in made)
-                      for bit in sorted({turns[arc.kind] for arc in limited} - {NEVER})}
+            turned = {
+                bit: _hinted(model, (entity, kind, bit) in made)
+                for bit in sorted({turns[arc.kind] for arc in limited} - {NEVER})
+            }
             for bit, variable in turned.items():
                 taken[bit].append(variable)
             coming = [arc for arc in arriving if arc.kind == kind]
             either = [walked[arc] for arc in (*coming, *limited)]
             either += [skipped[entity]] if entity in skipped else []
-            model.add(cp_model.LinearExpr.sum(either) <= 1 + cp_model.LinearExpr.sum(list(turned.values())))
+            model.add(
+                cp_model.LinearExpr.sum(either)
+                <= 1 + cp_model.LinearExpr.sum(list(turned.values()))
+            )
             for bit, variable in turned.items():
-                model.add_bool_or(~variable, *(walked[arc] for arc in limited if turns[arc.kind] == bit))
+                model.add_bool_or(
+                    ~variable, *(walked[arc] for arc in limited if turns[arc.kind] == bit)
+                )
     for variables in taken.values():
         model.add_at_most_one(variables)
 
@@ -148,7 +177,11 @@ def _order_years(model: cp_model.CpModel, walked: Walked, known: Sequence[Arc]) 
     if not dated:
         return
     years = cp_model.Domain.from_values([0, *(arc.first for arc in dated)])
-    since = {one: model.new_int_var_from_domain(years, "") for arc in walked for one in (arc.start, arc.target)}
+    since = {
+        one: model.new_int_var_from_domain(years, "")
+        for arc in walked
+        for one in (arc.start, arc.target)
+    }
     for arc, variable in walked.items():
         model.add(since[arc.target] >= since[arc.start]).only_enforce_if(variable)
         model.add(since[arc.target] >= arc.first).only_enforce_if(variable)
@@ -164,7 +197,9 @@ def _order_years(model: cp_model.CpModel, walked: Walked, known: Sequence[Arc]) 
 def _follow(starts: Sequence[int], onward: Mapping[int, Arc]) -> tuple[Arc, ...]:
     """The path that the chosen arcs make; it begins at the start that none of them enters."""
     entered = {arc.target for arc in onward.values()}
-    current = next((one for one in starts if one in onward and one not in entered), -1)  # -1 is no entity
+    current = next(
+        (one for one in starts if one in onward and one not in entered), -1
+    )  # -1 is no entity
     path: list[Arc] = []
     while current in onward:
         path.append(onward[current])

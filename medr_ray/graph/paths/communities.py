@@ -1,7 +1,8 @@
 """Communities and centralities of a graph of entities, by igraph.
 
-What holds: the same entities, links and seed give the same result in whatever order they come; every entity is in one
-community, every community holds together; links are directed, and one that goes both ways ties twice as much.
+What holds: the same entities, links and seed give the same result in whatever order they come;
+every entity is in one community, every community holds together; links are directed, and one that
+goes both ways ties twice as much.
 """
 
 import contextlib
@@ -19,8 +20,9 @@ CUTOFF = 3
 
 @dataclass(frozen=True)
 class Communities:
-    """``members`` of each community, sorted, the largest community first; ``number_of`` each entity, an index into
-    ``members``; ``modularity`` of the partition (Newman and Girvan 2004), in [-0.5, 1]."""
+    """``members`` of each community, sorted, the largest community first; ``number_of`` each
+    entity, an index into ``members``; ``modularity`` of the partition (Newman and Girvan 2004), in
+    [-0.5, 1]."""
 
     members: tuple[tuple[str, ...], ...]
     number_of: Mapping[str, int]
@@ -34,8 +36,8 @@ class Communities:
 
 @dataclass(frozen=True)
 class Centralities:
-    """By entity: ``degree``, the number of neighbours; ``betweenness``, the shortest directed paths that pass through
-    (Brandes 2001); ``pagerank``, which sums to 1."""
+    """By entity: ``degree``, the number of neighbours; ``betweenness``, the shortest directed paths
+    that pass through (Brandes 2001); ``pagerank``, which sums to 1."""
 
     degree: Mapping[str, int]
     betweenness: Mapping[str, float]
@@ -47,13 +49,16 @@ class Centralities:
 
 
 def link_graph(entities: Iterable[str], links: Iterable[tuple[str, str]]) -> "igraph.Graph":
-    """A simple directed graph with the vertex attribute ``name``; ends of links need not be listed as entities."""
+    """A simple directed graph with the vertex attribute ``name``; ends of links need not be listed
+    as entities."""
     import igraph
 
     pairs = sorted({link for link in links if link[0] != link[1]})
     names = sorted({*entities, *(end for pair in pairs for end in pair)})
     number = {name: i for i, name in enumerate(names)}
-    graph = igraph.Graph(n=len(names), edges=[(number[a], number[b]) for a, b in pairs], directed=True)
+    graph = igraph.Graph(
+        n=len(names), edges=[(number[a], number[b]) for a, b in pairs], directed=True
+    )
     graph.vs["name"] = names
     return graph
 
@@ -64,11 +69,18 @@ def find_communities(graph: "igraph.Graph", seed: int) -> Communities:
     ties.es["weight"] = 1
     ties.simplify(combine_edges={"weight": "sum"})
     with _seeded(seed):
-        found = ties.community_leiden(objective_function="modularity", weights="weight", n_iterations=-1)
+        found = ties.community_leiden(
+            objective_function="modularity", weights="weight", n_iterations=-1
+        )
     names = graph.vs["name"]
-    groups = sorted((tuple(sorted(names[i] for i in group)) for group in found), key=lambda one: (-len(one), one))
+    groups = sorted(
+        (tuple(sorted(names[i] for i in group)) for group in found),
+        key=lambda one: (-len(one), one),
+    )
     number_of = {entity: number for number, group in enumerate(groups) for entity in group}
-    return Communities(tuple(groups), number_of, ties.modularity(found, weights="weight") if ties.ecount() else 0.0)
+    return Communities(
+        tuple(groups), number_of, ties.modularity(found, weights="weight") if ties.ecount() else 0.0
+    )
 
 
 def find_centralities(graph: "igraph.Graph") -> Centralities:
@@ -79,12 +91,14 @@ def find_centralities(graph: "igraph.Graph") -> Centralities:
     return Centralities(
         dict(zip(names, neighbours.degree(), strict=True)),
         dict(zip(names, graph.betweenness(cutoff=cutoff), strict=True)),
-        dict(zip(names, graph.pagerank() if names else [], strict=True)))
+        dict(zip(names, graph.pagerank() if names else [], strict=True)),
+    )
 
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """igraph draws from a generator of its own, and afterwards from Python's again, as it does by default."""
+    """igraph draws from a generator of its own, and afterwards from Python's again, as it does by
+    default."""
     import igraph
 
     igraph.set_random_number_generator(random.Random(seed))

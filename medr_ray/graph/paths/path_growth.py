@@ -1,7 +1,8 @@
-"""Valid paths walked step by step, at either end: to everything around an entity, the nearest first, and long ones at
-random.
+"""Valid paths walked step by step, at either end: to everything around an entity, the nearest
+first, and long ones at random.
 
-What holds: every trail is a valid simple path (see ``graph.paths.validity``), its turns, predicates and years included.
+What holds: every trail is a valid simple path (see ``graph.paths.validity``), its turns, predicates
+and years included.
 """
 
 import random
@@ -14,8 +15,9 @@ from medr_ray.graph.paths.validity import FREE, NEVER, Rules, Step, turn_between
 
 
 class Trail(NamedTuple):
-    """A valid path under way: ``entities`` so far, and what the next step is checked against: the directed predicates
-    of its first and last step, what was used up, the latest first and the earliest last year."""
+    """A valid path under way: ``entities`` so far, and what the next step is checked against: the
+    directed predicates of its first and last step, what was used up, the latest first and the
+    earliest last year."""
 
     entities: tuple[str, ...]
     first: str = ""
@@ -34,8 +36,8 @@ class Trail(NamedTuple):
         return self.entities[0 if back else -1]
 
     def extended(self, step: Step, rules: Rules, back: bool = False) -> "Trail | None":
-        """The trail with one step more, None where it would not be valid. A step ``back`` is put in front: it leads
-        from its ``target`` to where the trail starts."""
+        """The trail with one step more, None where it would not be valid. A step ``back`` is put in
+        front: it leads from its ``target`` to where the trail starts."""
         kind = step.directed_predicate
         turn = turn_between(kind, self.first) if back else turn_between(self.last, kind)
         if turn == NEVER or turn in self.turns or step.target in self.entities:
@@ -52,12 +54,23 @@ class Trail(NamedTuple):
             predicates |= {step.predicate}
         turns = self.turns if turn == FREE else self.turns | {turn}
         if back:
-            return Trail((step.target, *self.entities), kind, self.last or kind, turns, predicates, since, until)
-        return Trail((*self.entities, step.target), self.first or kind, kind, turns, predicates, since, until)
+            return Trail(
+                (step.target, *self.entities),
+                kind,
+                self.last or kind,
+                turns,
+                predicates,
+                since,
+                until,
+            )
+        return Trail(
+            (*self.entities, step.target), self.first or kind, kind, turns, predicates, since, until
+        )
 
 
 class Ways(NamedTuple):
-    """The steps that can be taken: those out of each entity, and those into each, seen from there."""
+    """The steps that can be taken: those out of each entity, and those into each, seen from
+    there."""
 
     out: Mapping[str, Sequence[Step]]
     into: Mapping[str, Sequence[Step]]
@@ -78,11 +91,14 @@ def seen_from_targets(steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Ste
     return dict(into)
 
 
-def trails_from(start: Trail, ways: Ways, max_hops: int, most: int, back: bool = False) -> Iterator[Trail]:
-    """A trail to each entity (``back``: from each) that ``start`` can be extended to, by ``max_hops`` steps and to
-    ``most`` entities at most, the nearest first.
+def trails_from(
+    start: Trail, ways: Ways, max_hops: int, most: int, back: bool = False
+) -> Iterator[Trail]:
+    """A trail to each entity (``back``: from each) that ``start`` can be extended to, by
+    ``max_hops`` steps and to ``most`` entities at most, the nearest first.
 
-    It is the shortest of those seen by a search that keeps one for each entity, step there and turns made.
+    It is the shortest of those seen by a search that keeps one for each entity, step there and
+    turns made.
     """
     reached, seen, layer = set(start.entities), set(), [start]
     enough = len(reached) + most
@@ -104,11 +120,16 @@ def trails_from(start: Trail, ways: Ways, max_hops: int, most: int, back: bool =
 
 
 def long_trail(
-    start: Trail, ways: Ways, max_hops: int, dice: random.Random, dives: int = 10, states: int = 2_000
+    start: Trail,
+    ways: Ways,
+    max_hops: int,
+    dice: random.Random,
+    dives: int = 10,
+    states: int = 2_000,
 ) -> tuple[Trail, bool]:
-    """A longest extension of ``start`` found by depth-first searches in random order, and whether none is longer, of
-    ``max_hops`` steps more at most. A search that looked at so many ``states`` is begun anew, up to ``dives`` times:
-    better than to try every way out of a corner."""
+    """A longest extension of ``start`` found by depth-first searches in random order, and whether
+    none is longer, of ``max_hops`` steps more at most. A search that looked at so many ``states``
+    is begun anew, up to ``dives`` times: better than to try every way out of a corner."""
     best = start
     for _ in range(dives):
         waiting = [(start, False)]

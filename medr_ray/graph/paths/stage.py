@@ -1,8 +1,8 @@
 """The chains stage: the longest valid path of each seed, seconds in all.
 
-In the seed's own graph it starts at the seed; in a sample of the merged graph (``chains.subgraph``) it leads over the
-seed, which may be its start, its end or in between. Only relations are walked that a question may be asked by, those
-that a source of ``questions.sources`` states.
+In the seed's own graph it starts at the seed; in a sample of the merged graph (``chains.subgraph``)
+it leads over the seed, which may be its start, its end or in between. Only relations are walked
+that a question may be asked by, those that a source of ``questions.sources`` states.
 """
 
 from collections import Counter
@@ -26,32 +26,47 @@ CHAINS_FILE, SUBGRAPHS_FILE = "chains.parquet", "subgraphs.parquet"
 def find_chains(
     context: StageContext, seed_graphs: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[Chain | None, Subgraph | None]]:
-    """The chain of each seed, in seed order, None for a seed without any; and the sample that it lies in, if any."""
+    """The chain of each seed, in seed order, None for a seed without any; and the sample that it
+    lies in, if any."""
     config, chains = context.config, context.config.chains
     everything = context.upstream("graph").read_records(storage.RELATIONS, Relation)
-    relations = {one.relation_id: one for one in everything if is_stated_in(one, config.questions.sources)}
+    relations = {
+        one.relation_id: one for one in everything if is_stated_in(one, config.questions.sources)
+    }
     askable = _askable(context, everything, list(relations.values())) if chains.askable else None
     if chains.subgraph == "seed_graph":
         degree = degrees(relations.values())
         rules = Rules(chains.unique_predicates, chains.temporal_order)
         for seed, ids in sorted(seed_graphs.items()):
             own = [relations[one] for one in ids if one in relations]
-            steps = steps_between(own, degree, seed, chains.hub_degree, config.graph.min_confidence, askable)
+            steps = steps_between(
+                own, degree, seed, chains.hub_degree, config.graph.min_confidence, askable
+            )
             yield longest_chain(seed, steps, chains.max_hops, chains.solver_seconds, rules), None
         return
-    space = SampleSpace(relations.values(), chains, config.graph.min_confidence, config.run.seed, askable)
+    space = SampleSpace(
+        relations.values(), chains, config.graph.min_confidence, config.run.seed, askable
+    )
     for seed in sorted(seed_graphs):
-        found = sample(space, chains.subgraph, chains.subgraph_size, seed, seeded_random(config.run.seed, seed))
+        found = sample(
+            space, chains.subgraph, chains.subgraph_size, seed, seeded_random(config.run.seed, seed)
+        )
         inside = space.steps(seed, found.entities)
-        yield longest_chain_over(seed, inside, chains.max_hops, chains.solver_seconds, space.rules), found
+        yield (
+            longest_chain_over(seed, inside, chains.max_hops, chains.solver_seconds, space.rules),
+            found,
+        )
 
 
 def _askable(
     context: StageContext, everything: Sequence[Relation], relations: Sequence[Relation]
 ) -> frozenset[tuple[str, str]]:
-    """The steps over ``relations`` that single out where they lead, among the facts of the whole graph and all that is
-    annotated."""
-    entities = {one.entity_id: one for one in context.upstream("graph").read_records(storage.ENTITIES, Entity)}
+    """The steps over ``relations`` that single out where they lead, among the facts of the whole
+    graph and all that is annotated."""
+    entities = {
+        one.entity_id: one
+        for one in context.upstream("graph").read_records(storage.ENTITIES, Entity)
+    }
     return askable_steps(relations, build_fact_index(entities, everything, ontology_statements()))
 
 
@@ -71,11 +86,15 @@ def execute_chains(context: StageContext) -> Counts:
     counts = chain_counts(chains, len(seed_graphs), subgraphs)
     context.console.print(
         f"chains: {len(chains):,} of {len(seed_graphs):,} seeds, {counts['mean_length']} hops on average, the longest "
-        f"{counts['max_length']}, {counts['proven_optimal']:,} proven longest", highlight=False)
+        f"{counts['max_length']}, {counts['proven_optimal']:,} proven longest",
+        highlight=False,
+    )
     return counts
 
 
-def chain_counts(chains: Sequence[Chain], seeds: int, subgraphs: Sequence[Subgraph]) -> dict[str, Any]:
+def chain_counts(
+    chains: Sequence[Chain], seeds: int, subgraphs: Sequence[Subgraph]
+) -> dict[str, Any]:
     """The figures of the report; those of the samples where there are any."""
     lengths = Counter(one.length for one in chains)
     counts: dict[str, Any] = {
@@ -96,5 +115,11 @@ def chain_counts(chains: Sequence[Chain], seeds: int, subgraphs: Sequence[Subgra
     return counts
 
 
-CHAINS = Stage(name="chains", needs=("graph",), sections=("chains",), execute=execute_chains, uses_ray=False,
-               inputs=lambda config: [config.graph.min_confidence, config.questions.sources])
+CHAINS = Stage(
+    name="chains",
+    needs=("graph",),
+    sections=("chains",),
+    execute=execute_chains,
+    uses_ray=False,
+    inputs=lambda config: [config.graph.min_confidence, config.questions.sources],
+)

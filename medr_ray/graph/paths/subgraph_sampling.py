@@ -1,16 +1,16 @@
 """Samples of the merged graph around an entity, by five strategies.
 
-``augmented_chain``: a path from the seed to an entity drawn around it, or else the other way, then neighbours of its
-entities.
-``community_core_path``: the seed's community around its most central entity nearby, and the longest path inside.
-``dual_core_bridge``: a path over the seed between two central entities far apart, then neighbours of both.
-``max_chain``: the longest path over the seed, then neighbours of its entities. ``mixed``: one of these by
-``chains.mixed_weights``.
+``augmented_chain``: a path from the seed to an entity drawn around it, or else the other way, then
+neighbours of its entities. ``community_core_path``: the seed's community around its most central
+entity nearby, and the longest path inside. ``dual_core_bridge``: a path over the seed between two
+central entities far apart, then neighbours of both. ``max_chain``: the longest path over the seed,
+then neighbours of its entities. ``mixed``: one of these by ``chains.mixed_weights``.
 
-What holds: a sample hangs together, holds the seed, has exactly the size asked for where that many entities hang
-together with the seed, and never more; it has every relation between its entities, in its direction; its backbone is
-a valid path (see ``graph.paths.validity``). It depends on the relations, whatever their order, the configuration and the
-dice alone. Where a strategy finds nothing to build on, the seed's neighbourhood is taken, and ``reason`` says so.
+What holds: a sample hangs together, holds the seed, has exactly the size asked for where that many
+entities hang together with the seed, and never more; it has every relation between its entities, in
+its direction; its backbone is a valid path (see ``graph.paths.validity``). It depends on the
+relations, whatever their order, the configuration and the dice alone. Where a strategy finds
+nothing to build on, the seed's neighbourhood is taken, and ``reason`` says so.
 """
 
 import random
@@ -24,7 +24,13 @@ from medr_ray.core.config import ChainsConfig
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.records import Relation, Subgraph
 from medr_ray.graph.paths.chains import longest_path_anywhere, longest_path_over
-from medr_ray.graph.paths.communities import Centralities, Communities, find_centralities, find_communities, link_graph
+from medr_ray.graph.paths.communities import (
+    Centralities,
+    Communities,
+    find_centralities,
+    find_communities,
+    link_graph,
+)
 from medr_ray.graph.paths.path_growth import Trail, Ways, long_trail, seen_from_targets, trails_from
 from medr_ray.graph.paths.validity import Rules, Step, degrees, steps_between
 
@@ -40,11 +46,18 @@ Steps = Mapping[str, Sequence[Step]]
 class SampleSpace:
     """The merged graph made ready; built once, sampled from as often as wanted.
 
-    ``degree`` counts neighbours in the whole graph, ``relations`` are those at or above the confidence floor, by id.
+    ``degree`` counts neighbours in the whole graph, ``relations`` are those at or above the
+    confidence floor, by id.
     """
 
-    def __init__(self, relations: Iterable[Relation], config: ChainsConfig, min_confidence: float, run_seed: int,
-                 askable: Container[tuple[str, str]] | None = None) -> None:
+    def __init__(
+        self,
+        relations: Iterable[Relation],
+        config: ChainsConfig,
+        min_confidence: float,
+        run_seed: int,
+        askable: Container[tuple[str, str]] | None = None,
+    ) -> None:
         given = list(relations)
         self.config, self._min_confidence, self._run_seed = config, min_confidence, run_seed
         self._askable = askable
@@ -69,22 +82,39 @@ class SampleSpace:
 
     def inside(self, entities: Collection[str]) -> list[str]:
         """Ids of the relations between entities, sorted."""
-        return sorted({key for entity in entities for key, other in self._touching.get(entity, {}).items()
-                       if other in entities})
+        return sorted(
+            {
+                key
+                for entity in entities
+                for key, other in self._touching.get(entity, {}).items()
+                if other in entities
+            }
+        )
 
     def steps(self, seed: str, within: Collection[str] | None = None) -> Steps:
-        """The valid steps for paths of a seed, which is never a hub; only those between entities ``within``."""
-        steps = self._steps if self._is_passable(seed) else {**self._steps, **self._steps_over(
-            self._touching.get(seed, {}), seed)}
+        """The valid steps for paths of a seed, which is never a hub; only those between entities
+        ``within``."""
+        steps = (
+            self._steps
+            if self._is_passable(seed)
+            else {**self._steps, **self._steps_over(self._touching.get(seed, {}), seed)}
+        )
         if within is None:
             return steps
         known = set(within)
-        inside = {start: [step for step in steps.get(start, ()) if step.target in known] for start in within}
+        inside = {
+            start: [step for step in steps.get(start, ()) if step.target in known]
+            for start in within
+        }
         return {start: chosen for start, chosen in inside.items() if chosen}
 
     def ways(self, seed: str) -> Ways:
         """The valid steps and rules for paths of a seed, seen from both ends of a step."""
-        return self._ways if self._is_passable(seed) else Ways(self.steps(seed), self._ways.into, self.rules)
+        return (
+            self._ways
+            if self._is_passable(seed)
+            else Ways(self.steps(seed), self._ways.into, self.rules)
+        )
 
     def _is_passable(self, entity: str) -> bool:
         return self.degree.get(entity, 0) <= self.config.hub_degree
@@ -92,11 +122,18 @@ class SampleSpace:
     def _steps_over(self, ids: Iterable[str], seed: str) -> dict[str, list[Step]]:
         relations = (self.relations[one] for one in ids)
         return steps_between(
-            relations, self.degree, seed, self.config.hub_degree, self._min_confidence, self._askable)
+            relations,
+            self.degree,
+            seed,
+            self.config.hub_degree,
+            self._min_confidence,
+            self._askable,
+        )
 
     @cached_property
     def centralities(self) -> Centralities:
-        """Of every entity, over the valid steps: a hub that no path goes through is central to nothing."""
+        """Of every entity, over the valid steps: a hub that no path goes through is central to
+        nothing."""
         return find_centralities(link_graph(self.entities, self._links()))
 
     @cached_property
@@ -110,8 +147,8 @@ class SampleSpace:
 
 @dataclass(frozen=True)
 class Found:
-    """What a strategy came to: connected entities, the seed among them, and the backbone. Without a backbone it found
-    nothing to build on, and ``reason`` says why."""
+    """What a strategy came to: connected entities, the seed among them, and the backbone. Without a
+    backbone it found nothing to build on, and ``reason`` says why."""
 
     entities: list[str]
     backbone: tuple[str, ...]
@@ -161,32 +198,42 @@ class Draw:
         return list(reached)[:most]
 
     def flanked(self, kept: Sequence[str], beside: Sequence[str]) -> list[str]:
-        """``kept``, one neighbour of each entity of ``beside``, then another of each, and at last what lies around."""
+        """``kept``, one neighbour of each entity of ``beside``, then another of each, and at last
+        what lies around."""
         around = [self.shuffled(self.space.neighbours(one)) for one in beside]
         in_turn = (one for turn in zip_longest(*around) for one in turn if one is not None)
         return self.grown(list(islice(dict.fromkeys([*kept, *in_turn]), self.size)))
 
     def grown(self, start: Sequence[str], within: Collection[str] | None = None) -> list[str]:
-        """The start and what lies around it, layer by layer, until the size is reached or nothing is left: along valid
-        steps where there are any, as dead ends and hubs tie together what has little in common."""
+        """The start and what lies around it, layer by layer, until the size is reached or nothing
+        is left: along valid steps where there are any, as dead ends and hubs tie together what has
+        little in common."""
         entities = list(start)
         while len(entities) < self.size:
             fresh = self._around(entities, within, self._linked) or self._around(
-                entities, within, self.space.neighbours)
+                entities, within, self.space.neighbours
+            )
             if not fresh:
                 break
             entities += self.shuffled(fresh)[: self.size - len(entities)]
         return entities
 
     def _around(
-        self, entities: Sequence[str], within: Collection[str] | None, ways: Callable[[str], set[str]]
+        self,
+        entities: Sequence[str],
+        within: Collection[str] | None,
+        ways: Callable[[str], set[str]],
     ) -> set[str]:
         fresh = {other for one in entities for other in ways(one)}.difference(entities)
         return fresh if within is None else fresh.intersection(within)
 
     def _linked(self, entity: str) -> set[str]:
         """What a valid step joins the entity with."""
-        return {step.target for steps in (self.ways.out, self.ways.into) for step in steps.get(entity, ())}
+        return {
+            step.target
+            for steps in (self.ways.out, self.ways.into)
+            for step in steps.get(entity, ())
+        }
 
     def shuffled(self, entities: Iterable[str]) -> list[str]:
         """In an order that the dice decide, not the order given."""
@@ -195,14 +242,20 @@ class Draw:
         return ordered
 
 
-def sample(space: SampleSpace, strategy: str, size: int, seed: str | None, dice: random.Random) -> Subgraph:
-    """A sample of at most ``size`` entities; without a ``seed`` one is drawn. See the module's docstring.
+def sample(
+    space: SampleSpace, strategy: str, size: int, seed: str | None, dice: random.Random
+) -> Subgraph:
+    """A sample of at most ``size`` entities; without a ``seed`` one is drawn. See the module's
+    docstring.
 
-    ConfigError for an unknown strategy or a size below 1, DataError for a graph without relations and no seed.
+    ConfigError for an unknown strategy or a size below 1, DataError for a graph without relations
+    and no seed.
     """
     if size < 1 or strategy not in (*STRATEGIES, MIXED):
-        raise ConfigError(f"no sample of {size} entities by {strategy!r}: chains.subgraph_size must be at least 1, "
-                          f"chains.subgraph one of {', '.join((*STRATEGIES, MIXED))}")
+        raise ConfigError(
+            f"no sample of {size} entities by {strategy!r}: chains.subgraph_size must be at least 1, "
+            f"chains.subgraph one of {', '.join((*STRATEGIES, MIXED))}"
+        )
     if seed is None:
         if not space.entities:
             raise DataError("no relation reaches graph.min_confidence: there is nothing to sample")
@@ -212,12 +265,25 @@ def sample(space: SampleSpace, strategy: str, size: int, seed: str | None, dice:
     found = STRATEGIES[used](draw)
     if not found.backbone:
         nearest = next(iter(draw.both_ways(min(draw.max_hops, 1))), draw.here)
-        found, used = Found(draw.grown(nearest.entities), nearest.entities, found.reason), NEIGHBOURHOOD
-    size_reason = (f"component of {len(found.entities)} entities is smaller than {size}: taken whole"
-                   if len(found.entities) < size else "")
+        found, used = (
+            Found(draw.grown(nearest.entities), nearest.entities, found.reason),
+            NEIGHBOURHOOD,
+        )
+    size_reason = (
+        f"component of {len(found.entities)} entities is smaller than {size}: taken whole"
+        if len(found.entities) < size
+        else ""
+    )
     entities = set(found.entities)
-    return Subgraph(seed, strategy, used, tuple(sorted(entities)), tuple(space.inside(entities)), found.backbone,
-                    "; ".join(one for one in (size_reason, found.reason) if one))
+    return Subgraph(
+        seed,
+        strategy,
+        used,
+        tuple(sorted(entities)),
+        tuple(space.inside(entities)),
+        found.backbone,
+        "; ".join(one for one in (size_reason, found.reason) if one),
+    )
 
 
 def _drawn(config: ChainsConfig, dice: random.Random) -> str:
@@ -227,7 +293,10 @@ def _drawn(config: ChainsConfig, dice: random.Random) -> str:
 
 def _augmented_chain(draw: Draw) -> Found:
     ends = (draw.trails(draw.here, draw.max_hops, back) for back in (False, True))
-    far = next(filter(None, (sorted(one.entities for one in trails if one.hops > 1) for trails in ends)), [])
+    far = next(
+        filter(None, (sorted(one.entities for one in trails if one.hops > 1) for trails in ends)),
+        [],
+    )
     if not far:
         return Found([], (), "no valid path of two steps leads from the seed or to it")
     backbone = draw.dice.choice(far)
@@ -243,15 +312,20 @@ def _max_chain(draw: Draw) -> Found:
 
 
 def _longest_chain(draw: Draw) -> tuple[tuple[str, ...], bool]:
-    """The longest path over the seed in the whole graph, and whether that is proven: by chance where there are many,
-    else by a search of what is near."""
+    """The longest path over the seed in the whole graph, and whether that is proven: by chance
+    where there are many, else by a search of what is near."""
     space = draw.space
     trail, proven = long_trail(draw.here, draw.ways, draw.max_hops, draw.dice)
     if proven:
         return trail.entities, True
     around = draw.nearest(_SEARCHED + 1)
-    path = longest_path_over(draw.seed, space.steps(draw.seed, around[:_SEARCHED]), draw.max_hops,
-                             space.config.solver_seconds, space.rules)
+    path = longest_path_over(
+        draw.seed,
+        space.steps(draw.seed, around[:_SEARCHED]),
+        draw.max_hops,
+        space.config.solver_seconds,
+        space.rules,
+    )
     proven = path.proven_optimal and len(around) <= _SEARCHED
     return max(path.entities, trail.entities, key=len), proven
 
@@ -265,7 +339,11 @@ def _community_core_path(draw: Draw) -> Found:
     entities = draw.grown(members)
     config = draw.space.config
     path = longest_path_anywhere(
-        draw.space.steps(draw.seed, entities), draw.max_hops, config.solver_seconds, draw.space.rules)
+        draw.space.steps(draw.seed, entities),
+        draw.max_hops,
+        config.solver_seconds,
+        draw.space.rules,
+    )
     if not path.steps:
         return Found([], (), "no valid step lies inside the community")
     small = f"community of {len(members)} entities is smaller than {draw.size}: what lies around it joins"
@@ -273,31 +351,39 @@ def _community_core_path(draw: Draw) -> Found:
 
 
 def _dual_core_bridge(draw: Draw) -> Found:
-    near = {one.tip(back=True): one
-            for one in draw.trails(draw.here, min(_CORE_HOPS, draw.max_hops // 2), back=True)}
+    near = {
+        one.tip(back=True): one
+        for one in draw.trails(draw.here, min(_CORE_HOPS, draw.max_hops // 2), back=True)
+    }
     begun = [(near[core], False) for core in _cores(draw, near)]
     for trail, back in [*begun, (draw.here, False), (draw.here, True)]:
         bridge = _bridge(draw, trail, back)
         if bridge:
-            reason = "" if trail.hops else "no path over the seed joins two cores: it is one of them"
+            reason = (
+                "" if trail.hops else "no path over the seed joins two cores: it is one of them"
+            )
             return Found(draw.flanked(bridge, (bridge[0], bridge[-1])), bridge, reason)
     return Found([], (), "no valid path joins the seed and an entity that is no neighbour of it")
 
 
 def _bridge(draw: Draw, begun: Trail, back: bool) -> tuple[str, ...]:
-    """A trail led on (``back``: begun earlier) to a central entity that is no neighbour of the core it starts from, one
-    of another community where there is any; empty where there is no way."""
+    """A trail led on (``back``: begun earlier) to a central entity that is no neighbour of the core
+    it starts from, one of another community where there is any; empty where there is no way."""
     core, number_of = begun.tip(not back), draw.space.communities.number_of
     beside = draw.space.neighbours(core)
-    far = {one.tip(back): one.entities for one in draw.trails(begun, draw.max_hops - begun.hops, back)
-           if one.tip(back) not in beside}
+    far = {
+        one.tip(back): one.entities
+        for one in draw.trails(begun, draw.max_hops - begun.hops, back)
+        if one.tip(back) not in beside
+    }
     elsewhere = [one for one in far if number_of[one] != number_of[core]]
     cores = _cores(draw, elsewhere or far)
     return far[cores[0]] if cores else ()
 
 
 def _cores(draw: Draw, entities: Iterable[str]) -> list[str]:
-    """The most central of the entities; each is the first as often as its share of their betweenness says."""
+    """The most central of the entities; each is the first as often as its share of their
+    betweenness says."""
     central = draw.space.centralities
     best = sorted(entities, key=central.rank)[:_CORES]
     return sorted(best, key=lambda one: draw.dice.expovariate(1 + central.betweenness[one]))

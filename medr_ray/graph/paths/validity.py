@@ -1,13 +1,16 @@
-"""MedicallyValid of the paper's section 3.1.2: along which relations, and through which entities, a chain may go.
+"""MedicallyValid of the paper's section 3.1.2: along which relations, and through which entities, a
+chain may go.
 
-A relation is walked from its subject to its object, and back only where its predicate has a phrase for that direction:
-what cannot be asked is no step of reasoning. An entity with too many neighbours is not walked through ("seizure"
-connects everything and explains nothing), and a relation below the confidence floor is not walked at all.
+A relation is walked from its subject to its object, and back only where its predicate has a phrase
+for that direction: what cannot be asked is no step of reasoning. An entity with too many neighbours
+is not walked through ("seizure" connects everything and explains nothing), and a relation below the
+confidence floor is not walked at all.
 
-Which step may follow which is the grammar's: the entity in between has to be of the type that the first ends in and
-the second starts from, a value ends the chain, and ``TURNS`` lists what is allowed once or never. Everything else that
-fits may be repeated, above all what says how a disease works: a shared gene, two genes that interact, two drugs that
-act on one gene product. ``Rules`` adds what the configuration asks for.
+Which step may follow which is the grammar's: the entity in between has to be of the type that the
+first ends in and the second starts from, a value ends the chain, and ``TURNS`` lists what is
+allowed once or never. Everything else that fits may be repeated, above all what says how a disease
+works: a shared gene, two genes that interact, two drugs that act on one gene product. ``Rules``
+adds what the configuration asks for.
 """
 
 import functools
@@ -29,8 +32,9 @@ Years = tuple[int, int]
 class Step:
     """One way to leave an entity: along ``relation_id`` to ``target``.
 
-    ``predicate`` is the relation's, walked from its subject when ``forward``; the grammar has no say over a step
-    without one. ``years`` are the first and the last in which the relation held, None when nothing is known of it.
+    ``predicate`` is the relation's, walked from its subject when ``forward``; the grammar has no
+    say over a step without one. ``years`` are the first and the last in which the relation held,
+    None when nothing is known of it.
     """
 
     target: str
@@ -41,7 +45,8 @@ class Step:
 
     @property
     def directed_predicate(self) -> str:
-        """The predicate's name in walking direction: ``inverse:`` in front when walked from object to subject."""
+        """The predicate's name in walking direction: ``inverse:`` in front when walked from object
+        to subject."""
         return directed(self.predicate, self.forward) if self.predicate else ""
 
 
@@ -49,8 +54,8 @@ class Step:
 class Rules:
     """What has to hold along a whole chain besides the grammar (see ``core.config.ChainsConfig``).
 
-    ``unique_predicates``: a relation type comes once, whichever way it is walked. ``temporal_order``: no relation was
-    over before an earlier one of the chain began.
+    ``unique_predicates``: a relation type comes once, whichever way it is walked.
+    ``temporal_order``: no relation was over before an earlier one of the chain began.
     """
 
     unique_predicates: bool = False
@@ -59,9 +64,11 @@ class Rules:
 
 NO_RULES = Rules()
 
+
 @dataclass(frozen=True)
 class Turn:
-    """How often a chain may come to an entity by a step of ``into`` and leave it by one of ``out``, and why so."""
+    """How often a chain may come to an entity by a step of ``into`` and leave it by one of ``out``,
+    and why so."""
 
     into: tuple[str, ...]
     out: tuple[str, ...]
@@ -80,24 +87,59 @@ _UP, _WORSE = ("subtype_of",), ("complicated_by",)
 
 TURNS = (
     #    coming by       leaving by        at most
-    Turn(_FINDS,         _back(*_FINDS),   1, "two diseases share a sign: one such link is a lead, a row is noise"),
-    Turn(_TREATED,       _back(*_TREATED), 1, "two diseases share a drug: steroids are given in most of them"),
-    Turn(_INDUCED,       _back(*_INDUCED), 1, "one drug can bring on both: most have dozens of adverse effects"),
-    Turn(_WORSE,         _back(*_WORSE),   1, "two diseases share a complication: pneumonia complicates very many"),
-    Turn(_back(*_WORSE), _WORSE,           1, "two complications of one disease may have no more than it in common"),
-    Turn(_UP,            _UP,              1, "two classes up, little is left that is true of the first alone"),
-    Turn(_UP,            _back(*_UP),      0, "up and down again: two kinds of one class share no more than its name"),
-    Turn(_back(*_UP),    _UP,              0, "down and up again: a disease is in several classes for many reasons"),
+    Turn(
+        _FINDS,
+        _back(*_FINDS),
+        1,
+        "two diseases share a sign: one such link is a lead, a row is noise",
+    ),
+    Turn(
+        _TREATED,
+        _back(*_TREATED),
+        1,
+        "two diseases share a drug: steroids are given in most of them",
+    ),
+    Turn(
+        _INDUCED,
+        _back(*_INDUCED),
+        1,
+        "one drug can bring on both: most have dozens of adverse effects",
+    ),
+    Turn(
+        _WORSE,
+        _back(*_WORSE),
+        1,
+        "two diseases share a complication: pneumonia complicates very many",
+    ),
+    Turn(
+        _back(*_WORSE),
+        _WORSE,
+        1,
+        "two complications of one disease may have no more than it in common",
+    ),
+    Turn(_UP, _UP, 1, "two classes up, little is left that is true of the first alone"),
+    Turn(
+        _UP, _back(*_UP), 0, "up and down again: two kinds of one class share no more than its name"
+    ),
+    Turn(
+        _back(*_UP), _UP, 0, "down and up again: a disease is in several classes for many reasons"
+    ),
 )
 NEVER = -1
 FREE = len(TURNS)
-_TURN_NUMBER = {(into, out): number for number, turn in enumerate(TURNS) for into in turn.into for out in turn.out}
+_TURN_NUMBER = {
+    (into, out): number
+    for number, turn in enumerate(TURNS)
+    for into in turn.into
+    for out in turn.out
+}
 
 
 @functools.cache  # of few predicates, asked for every step
 def turn_between(into: str, out: str) -> int:
-    """The number in ``TURNS`` of the turn that a step makes after another, by their directed predicates; NEVER where
-    it may not follow, FREE where the turn may be made any number of times."""
+    """The number in ``TURNS`` of the turn that a step makes after another, by their directed
+    predicates; NEVER where it may not follow, FREE where the turn may be made any number of
+    times."""
     if not into or not out:
         return FREE
     reached = _end_type(into, arriving=True)
@@ -108,15 +150,22 @@ def turn_between(into: str, out: str) -> int:
 
 
 def is_grammatical(walked: Sequence[str]) -> bool:
-    """Whether the grammar lets the steps of a walk follow one another, by their directed predicates."""
+    """Whether the grammar lets the steps of a walk follow one another, by their directed
+    predicates."""
     turns = [turn_between(*pair) for pair in itertools.pairwise(walked)]
-    return NEVER not in turns and all(turns.count(one) <= TURNS[one].at_most for one in set(turns) if one != FREE)
+    return NEVER not in turns and all(
+        turns.count(one) <= TURNS[one].at_most for one in set(turns) if one != FREE
+    )
 
 
 def _end_type(directed: str, arriving: bool) -> str:
     """The type of the entity where a step arrives or leaves from."""
     predicate = PREDICATES[directed.removeprefix(INVERSE)]
-    return predicate.object_type if arriving != directed.startswith(INVERSE) else predicate.subject_type
+    return (
+        predicate.object_type
+        if arriving != directed.startswith(INVERSE)
+        else predicate.subject_type
+    )
 
 
 def is_walkable(relation: Relation, start: str) -> bool:
@@ -131,8 +180,8 @@ _OPEN_START = re.compile(r"\b(?:before|by|until|till|up to)\b", re.IGNORECASE)
 
 
 def years_of(temporal: str) -> Years | None:
-    """First and last year of words such as "in 1987", "between 1990 and 1995", "since 2001", "1990-95", "in the 1990s";
-    None where they name no year."""
+    """First and last year of words such as "in 1987", "between 1990 and 1995", "since 2001",
+    "1990-95", "in the 1990s"; None where they name no year."""
     named = [int(year) for year, _, _ in _YEAR.findall(temporal)]
     if not named:
         return None
@@ -156,33 +205,46 @@ def degrees(relations: Iterable[Relation]) -> dict[str, int]:
 
 
 def steps_between(
-    relations: Iterable[Relation], degree: Mapping[str, int], seed: str, hub_degree: int, min_confidence: float,
+    relations: Iterable[Relation],
+    degree: Mapping[str, int],
+    seed: str,
+    hub_degree: int,
+    min_confidence: float,
     askable: Container[tuple[str, str]] | None = None,
 ) -> dict[str, list[Step]]:
-    """The valid steps out of each entity, one per target, predicate, direction and years, those with the most exact
-    qualifier first, then by target.
+    """The valid steps out of each entity, one per target, predicate, direction and years, those
+    with the most exact qualifier first, then by target.
 
-    Hubs have none, so a chain may end in one but not pass through; the seed is never a hub ("" where there is none).
-    With ``askable`` only the steps are taken whose (entity, relation id) it holds (see ``graph.facts.disambiguation``).
+    Hubs have none, so a chain may end in one but not pass through; the seed is never a hub (""
+    where there is none). With ``askable`` only the steps are taken whose (entity, relation id) it
+    holds (see ``graph.facts.disambiguation``).
     """
     best: dict[tuple[str, str, str, bool, Years | None], tuple[int, str]] = {}
     for one in relations:
         for start, target in ((one.subject, one.object), (one.object, one.subject)):
             passable = start == seed or degree.get(start, 0) <= hub_degree
             asked = askable is None or (start, one.relation_id) in askable
-            if asked and one.confidence >= min_confidence and passable and start != target and is_walkable(one, start):
+            if (
+                asked
+                and one.confidence >= min_confidence
+                and passable
+                and start != target
+                and is_walkable(one, start)
+            ):
                 kind = (start, target, one.predicate, start == one.subject, years_of(one.temporal))
                 rank = (_vagueness_of_step(one, start), one.relation_id)
                 best[kind] = min(best.get(kind, rank), rank)
     steps: dict[str, list[Step]] = defaultdict(list)
     for (start, target, predicate, forward, years), (_, relation_id) in sorted(
-            best.items(), key=lambda item: (item[1][0], item[0][:2], item[1][1])):
+        best.items(), key=lambda item: (item[1][0], item[0][:2], item[1][1])
+    ):
         steps[start].append(Step(target, relation_id, predicate, forward, years))
     return dict(steps)
 
 
 def vagueness(clinical: str) -> int:
-    """0 for "3 of 7 patients", 1 for "45% of patients", 2 for a range or nothing, 3 for "some patients"."""
+    """0 for "3 of 7 patients", 1 for "45% of patients", 2 for a range or nothing, 3 for "some
+    patients"."""
     first = clinical.partition(" ")[0]
     if first.isdigit():
         return 0

@@ -1,9 +1,10 @@
-"""Difficulty as measured (paper section 3.1.3): a question that a model answers from memory is asked harder.
+"""Difficulty as measured (paper section 3.1.3): a question that a model answers from memory is
+asked harder.
 
-What holds: a kept question was answered by every calibration model with an accuracy below the threshold, and by the
-closed-book model not at all; one that was not is replaced by a harder one, at most ``rounds`` times, or given up with
-the reason. Replacements are asked for in the order of the questions, so that the outcome follows from the answers and
-not from who answered first.
+What holds: a kept question was answered by every calibration model with an accuracy below the
+threshold, and by the closed-book model not at all; one that was not is replaced by a harder one, at
+most ``rounds`` times, or given up with the reason. Replacements are asked for in the order of the
+questions, so that the outcome follows from the answers and not from who answered first.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,17 +27,20 @@ from medr_ray.questions.checks.closed_book import (
 )
 
 LEDGER = "examinations"
-_QUESTION_TOKENS, _REPLY_TOKENS = 90, 30  # of a question of four hops, and of a reply that does as it is told
+_QUESTION_TOKENS, _REPLY_TOKENS = (
+    90,
+    30,
+)  # of a question of four hops, and of a reply that does as it is told
 _BYTES_PER_TOKEN = 3  # as the chat client estimates
 
 
-# --- what was found ---------------------------------------------------------------------------------------------
+# --- what was found -------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the models made of one question: the closed-book model (None where none is configured), and each
-    calibration model; these are not asked what the closed-book model knew."""
+    """What the models made of one question: the closed-book model (None where none is configured),
+    and each calibration model; these are not asked what the closed-book model knew."""
 
     closed_book: Examination | None
     calibration: tuple[Examination, ...]
@@ -55,12 +59,12 @@ class Regenerate(Protocol):
     """Makes questions harder."""
 
     def __call__(self, too_easy: Sequence[tuple[Question, int]]) -> Sequence[Question | None]:
-        """For each question and the complexity it is to have, in order: a verified question to take its place, or
-        None where nothing harder exists."""
+        """For each question and the complexity it is to have, in order: a verified question to take
+        its place, or None where nothing harder exists."""
         ...
 
 
-# --- one question's way -----------------------------------------------------------------------------------------
+# --- one question's way ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,9 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Course:
-    """Where a question stands: ``open`` until it is ``kept`` or ``rejected`` with a reason, ``too_easy`` while a harder
-    one is looked for. ``question`` is the one now asked, ``replaced`` those it took the place of, the oldest first;
-    ``complexity`` is what was asked for last."""
+    """Where a question stands: ``open`` until it is ``kept`` or ``rejected`` with a reason,
+    ``too_easy`` while a harder one is looked for. ``question`` is the one now asked, ``replaced``
+    those it took the place of, the oldest first; ``complexity`` is what was asked for last."""
 
     question: Question
     complexity: int
@@ -93,15 +97,19 @@ def examined(course: Course, findings: Findings, threshold: float, rounds: int) 
     question = _with_findings(course, findings)
     closed = findings.closed_book
     if closed is not None and findings.known:
-        reason = (f"not_closed_book: {closed.model} answered without a search in {closed.correct} of "
-                  f"{closed.attempts} attempts")
+        reason = (
+            f"not_closed_book: {closed.model} answered without a search in {closed.correct} of "
+            f"{closed.attempts} attempts"
+        )
         return replace(course, question=question, state="rejected", reason=reason)
     best = max(findings.calibration, key=lambda one: one.accuracy, default=None)
     if best is None or best.accuracy < threshold:
         return replace(course, question=question, state="kept")
     told = f"{best.model} with accuracy {best.accuracy:.2f}"
     if course.rounds < rounds:
-        return replace(course, question=question, state="too_easy", reason=f"calibration: answered by {told}")
+        return replace(
+            course, question=question, state="too_easy", reason=f"calibration: answered by {told}"
+        )
     after = f"still answered after {_times(rounds)}, by {told}" if rounds else f"answered by {told}"
     return replace(course, question=question, state="rejected", reason=f"calibration: {after}")
 
@@ -109,7 +117,9 @@ def examined(course: Course, findings: Findings, threshold: float, rounds: int) 
 def regenerated(course: Course, harder: Question | None) -> Course:
     """A course that was too easy, with what was found to take its question's place."""
     if harder is None:
-        return replace(course, state="rejected", reason=f"{course.reason} and nothing harder exists")
+        return replace(
+            course, state="rejected", reason=f"{course.reason} and nothing harder exists"
+        )
     done = Replaced(course.question, course.reason)
     complexity = max(course.complexity + 1, harder.complexity)
     return Course(harder, complexity, replaced=(*course.replaced, done))
@@ -127,16 +137,20 @@ def _times(rounds: int) -> str:
     return f"{rounds} round{'' if rounds == 1 else 's'}"
 
 
-# --- all questions ----------------------------------------------------------------------------------------------
+# --- all questions --------------------------------------------------------------------
 
 
 def calibrate(
-    questions: Sequence[Question], examine: Examine, regenerate: Regenerate, threshold: float, rounds: int
+    questions: Sequence[Question],
+    examine: Examine,
+    regenerate: Regenerate,
+    threshold: float,
+    rounds: int,
 ) -> list[Course]:
     """The course of each question to its end, in their order.
 
-    Each round examines all open questions together, then asks for replacements of all that were too easy. A
-    replacement that is in play already counts as none.
+    Each round examines all open questions together, then asks for replacements of all that were too
+    easy. A replacement that is in play already counts as none.
     """
     courses = [Course(one, one.complexity) for one in questions]
     in_play = {one.question_id for one in questions}
@@ -158,31 +172,41 @@ def _in_state(courses: Sequence[Course], state: str) -> list[int]:
 
 
 class Panel:
-    """The configured models as an ``Examine``: the closed-book model first, then those that calibrate. Examinations are
-    kept in ``ledger``."""
+    """The configured models as an ``Examine``: the closed-book model first, then those that
+    calibrate. Examinations are kept in ``ledger``."""
 
-    def __init__(self, closed_book: Examiner | None, models: Sequence[Examiner], ledger: ExaminationLedger,
-                 console: Console) -> None:
+    def __init__(
+        self,
+        closed_book: Examiner | None,
+        models: Sequence[Examiner],
+        ledger: ExaminationLedger,
+        console: Console,
+    ) -> None:
         self._closed_book, self._models = closed_book, tuple(models)
         self._ledger, self._console = ledger, console
 
     def __call__(self, questions: Sequence[Question]) -> list[Findings]:
-        closed = self._ask("closed book", questions, (self._closed_book,) if self._closed_book else ())
+        closed = self._ask(
+            "closed book", questions, (self._closed_book,) if self._closed_book else ()
+        )
         first = [Findings(one[0] if one else None, ()) for one in closed]
         unknown = [at for at, one in enumerate(first) if not one.known]
         rows = self._ask("calibration", [questions[at] for at in unknown], self._models)
         later = dict(zip(unknown, rows, strict=True))
         return [replace(one, calibration=later.get(at, ())) for at, one in enumerate(first)]
 
-    def _ask(self, label: str, questions: Sequence[Question], examiners: Sequence[Examiner]
-             ) -> list[tuple[Examination, ...]]:
+    def _ask(
+        self, label: str, questions: Sequence[Question], examiners: Sequence[Examiner]
+    ) -> list[tuple[Examination, ...]]:
         with Bar(self._console, label, len(questions) * len(examiners), "examinations") as bar:
             return examine_all(questions, examiners, self._ledger, bar)
 
 
-def build_panel(config: QuestionsConfig, run: Directory, directory: Directory, console: Console) -> Panel | None:
-    """The panel that ``config`` names, None where it names no model. Responses are cached in the ``run`` directory, the
-    ledger lies in the stage's ``directory``."""
+def build_panel(
+    config: QuestionsConfig, run: Directory, directory: Directory, console: Console
+) -> Panel | None:
+    """The panel that ``config`` names, None where it names no model. Responses are cached in the
+    ``run`` directory, the ledger lies in the stage's ``directory``."""
     from medr_ray.llm.client import ChatClient
 
     if config.closed_book is None and not config.calibration:
@@ -190,17 +214,22 @@ def build_panel(config: QuestionsConfig, run: Directory, directory: Directory, c
     closed = config.closed_book
     return Panel(
         Examiner(closed, ChatClient(closed, run), config.closed_book_attempts) if closed else None,
-        [Examiner(one, ChatClient(one, run), config.calibration_attempts) for one in config.calibration],
-        ExaminationLedger(directory.child(LEDGER)), console)
+        [
+            Examiner(one, ChatClient(one, run), config.calibration_attempts)
+            for one in config.calibration
+        ],
+        ExaminationLedger(directory.child(LEDGER)),
+        console,
+    )
 
 
-# --- what it will take ------------------------------------------------------------------------------------------
+# --- what it will take ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What examining takes of one model: at least when every question is kept at once and answered in a line, at most
-    when each is replaced until the limit and every reply runs to its end."""
+    """What examining takes of one model: at least when every question is kept at once and answered
+    in a line, at most when each is replaced until the limit and every reply runs to its end."""
 
     role: Role
     model: str
@@ -212,8 +241,10 @@ class Estimate:
 
     def describe(self) -> str:
         """One line for ``--dry-run``."""
-        return (f"{self.role} by {self.model}: {self.requests:,} to {self.most_requests:,} requests, "
-                f"{self.tokens:,} to {self.most_tokens:,} tokens, at least {self.minutes:,.0f} min")
+        return (
+            f"{self.role} by {self.model}: {self.requests:,} to {self.most_requests:,} requests, "
+            f"{self.tokens:,} to {self.most_tokens:,} tokens, at least {self.minutes:,.0f} min"
+        )
 
 
 def estimate(config: QuestionsConfig, questions: int) -> list[Estimate]:
@@ -222,16 +253,28 @@ def estimate(config: QuestionsConfig, questions: int) -> list[Estimate]:
     closed = (config.closed_book,) if config.closed_book is not None else ()
     roles: list[tuple[Role, EndpointConfig, int]] = [
         *(("closed book", one, config.closed_book_attempts) for one in closed),
-        *(("calibration", one, config.calibration_attempts) for one in config.calibration)]
-    return [_estimate(role, one, config.language, questions * attempts, rounds) for role, one, attempts in roles]
+        *(("calibration", one, config.calibration_attempts) for one in config.calibration),
+    ]
+    return [
+        _estimate(role, one, config.language, questions * attempts, rounds)
+        for role, one, attempts in roles
+    ]
 
 
-def _estimate(role: Role, endpoint: EndpointConfig, language: str, attempts: int, rounds: int) -> Estimate:
+def _estimate(
+    role: Role, endpoint: EndpointConfig, language: str, attempts: int, rounds: int
+) -> Estimate:
     prompt = len(closed_book_prompt("", language).encode()) // _BYTES_PER_TOKEN + _QUESTION_TOKENS
     again = endpoint.max_tokens < ENOUGH_TOKENS
     longest = prompt + endpoint.max_tokens + (prompt + ENOUGH_TOKENS if again else 0)
     tokens = attempts * (prompt + min(_REPLY_TOKENS, endpoint.max_tokens))
     by_tokens = tokens / endpoint.tokens_per_minute if endpoint.tokens_per_minute else 0.0
     return Estimate(
-        role, endpoint.model, attempts, attempts * (rounds + 1) * (2 if again else 1), tokens,
-        attempts * (rounds + 1) * longest, max(attempts / endpoint.requests_per_minute, by_tokens))
+        role,
+        endpoint.model,
+        attempts,
+        attempts * (rounds + 1) * (2 if again else 1),
+        tokens,
+        attempts * (rounds + 1) * longest,
+        max(attempts / endpoint.requests_per_minute, by_tokens),
+    )

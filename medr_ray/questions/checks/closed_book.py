@@ -1,9 +1,11 @@
-"""Asking a language model questions without tools: what it answers from memory, and how often it is right.
+"""Asking a language model questions without tools: what it answers from memory, and how often it is
+right.
 
-What holds: an attempt is right when its final answer matches by ``questions.answer_matching`` and wrong otherwise, also when
-it gives none; an endpoint that fails, or a spent budget, ends the examination as an error and is never a wrong answer.
-A reply that was cut off is asked for again with more room; cut off with that as well, it is wrong. What was examined
-before is found in the ledger and not asked again.
+What holds: an attempt is right when its final answer matches by ``questions.answer_matching`` and
+wrong otherwise, also when it gives none; an endpoint that fails, or a spent budget, ends the
+examination as an error and is never a wrong answer. A reply that was cut off is asked for again
+with more room; cut off with that as well, it is wrong. What was examined before is found in the
+ledger and not asked again.
 """
 
 import asyncio
@@ -31,33 +33,44 @@ if TYPE_CHECKING:  # its import takes a second, and only a model needs it
 
 TEMPERATURE = 0.7  # of several attempts where the endpoint says 0: attempts that cannot differ measure nothing
 ENOUGH_TOKENS = 4096  # room for a model that reasons at length; endpoints with less get it when a reply is cut off
-PART_SIZE = 128  # examinations per part of a ledger: what a kill loses, unless the response cache has it
+PART_SIZE = (
+    128  # examinations per part of a ledger: what a kill loses, unless the response cache has it
+)
 _CUT_OFF = "length"
 _THOUGHT = re.compile(r"<think>.*?</think>", re.S)
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.S | re.I)
 _MARKED = re.compile(
     r"^[\s>*_#`-]*(?:(?:(?:the|my)\s+)?(?:final\s+|correct\s+|best\s+)?answer|(?:最终|最后|正确)?答案)[*_\s]*"
-    r"(?:[:：]|is\b\s*:?|是[:：]?|为[:：]?)[*_\s]*(\S[^\n]*)", re.I | re.M)
+    r"(?:[:：]|is\b\s*:?|是[:：]?|为[:：]?)[*_\s]*(\S[^\n]*)",
+    re.I | re.M,
+)
 _MARKUP = " \t\r\n*_`\"'“”‘’「」"
 
 
-# --- one reply --------------------------------------------------------------------------------------------------
+# --- one reply ------------------------------------------------------------------------
 
 
 def parse_answer(reply: str) -> str | None:
-    """The final answer of a reply: what its last "Answer: ..." says (also "The answer is ...", "答案：..." and
-    ``<answer>`` tags), or the reply itself when it is a single line; None when there is none. Thoughts do not count."""
+    """The final answer of a reply: what its last "Answer: ..." says (also "The answer is ...",
+    "答案：..." and ``<answer>`` tags), or the reply itself when it is a single line; None when there
+    is none. Thoughts do not count."""
     body = _THOUGHT.sub("", reply).rpartition("</think>")[2].partition("<think>")[0]
-    marked = [(one.start(), one[1]) for pattern in (_MARKED, _TAGGED) for one in pattern.finditer(body)]
+    marked = [
+        (one.start(), one[1]) for pattern in (_MARKED, _TAGGED) for one in pattern.finditer(body)
+    ]
     lines = [line for line in body.splitlines() if line.strip()]
-    alone = lines[0] if len(lines) == 1 and not lines[0].rstrip(_MARKUP).endswith((":", "：")) else ""
+    alone = (
+        lines[0] if len(lines) == 1 and not lines[0].rstrip(_MARKUP).endswith((":", "：")) else ""
+    )
     return _bare(max(marked)[1] if marked else alone) or None
 
 
 def _bare(answer: str) -> str:
     """Without quotation marks, emphasis and the brackets of a copied ``<...>``."""
     answer = answer.strip(_MARKUP)
-    return answer[1:-1].strip(_MARKUP) if answer.startswith("<") and answer.endswith(">") else answer
+    return (
+        answer[1:-1].strip(_MARKUP) if answer.startswith("<") and answer.endswith(">") else answer
+    )
 
 
 def closed_book_prompt(text: str, language: str) -> str:
@@ -71,13 +84,14 @@ def _template(language: str) -> Template:
     return Template(file.read_text("utf-8"))
 
 
-# --- one model --------------------------------------------------------------------------------------------------
+# --- one model ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Examination:
-    """``model`` answered ``correct`` of ``attempts`` right; ``unanswered`` replies held no answer and count as wrong.
-    ``tokens`` read and sampled, as the endpoint counted them when it replied."""
+    """``model`` answered ``correct`` of ``attempts`` right; ``unanswered`` replies held no answer
+    and count as wrong. ``tokens`` read and sampled, as the endpoint counted them when it
+    replied."""
 
     model: str
     attempts: int
@@ -92,8 +106,16 @@ class Examination:
     def calibration(self, rounds: int) -> Calibration:
         """The record of it, after ``rounds`` of regeneration, with its 95 % interval."""
         lower, upper = clopper_pearson(np.array([self.correct]), self.attempts)
-        return Calibration(self.model, self.attempts, self.correct, self.accuracy, float(lower[0]), float(upper[0]),
-                           rounds, self.tokens)
+        return Calibration(
+            self.model,
+            self.attempts,
+            self.correct,
+            self.accuracy,
+            float(lower[0]),
+            float(upper[0]),
+            rounds,
+            self.tokens,
+        )
 
 
 @dataclass(frozen=True)
@@ -104,31 +126,47 @@ class _Attempt:
 
 
 class Examiner:
-    """Puts questions to the model of ``endpoint`` through ``client``, ``attempts`` times each. Several attempts are
-    sampled with the seeds 0, 1, ..., so that they differ and can be cached."""
+    """Puts questions to the model of ``endpoint`` through ``client``, ``attempts`` times each.
+    Several attempts are sampled with the seeds 0, 1, ..., so that they differ and can be cached."""
 
     def __init__(self, endpoint: EndpointConfig, client: "ChatClient", attempts: int) -> None:
         self.model, self.concurrency, self.attempts = endpoint.model, endpoint.concurrency, attempts
         self._endpoint, self._client = endpoint, client
-        self._temperature = (endpoint.temperature or TEMPERATURE) if attempts > 1 else endpoint.temperature
+        self._temperature = (
+            (endpoint.temperature or TEMPERATURE) if attempts > 1 else endpoint.temperature
+        )
 
     def key(self, question: Question) -> str:
         """What an examination follows from: equal keys need no second one."""
         endpoint = self._endpoint
         return digest(
-            closed_book_prompt(question.text, question.language), question.answer, question.answer_aliases,
-            endpoint.base_url, endpoint.model, self._temperature, endpoint.max_tokens, self.attempts)
+            closed_book_prompt(question.text, question.language),
+            question.answer,
+            question.answer_aliases,
+            endpoint.base_url,
+            endpoint.model,
+            self._temperature,
+            endpoint.max_tokens,
+            self.attempts,
+        )
 
     async def examine(self, question: Question) -> Examination:
         """The model's attempts at one question, judged.
 
-        Raises what ``ChatClient.complete`` raises: InfrastructureError when the endpoint stays unreachable,
-        ConfigError when it refuses the key or the model, BudgetExceeded when the budget is spent.
+        Raises what ``ChatClient.complete`` raises: InfrastructureError when the endpoint stays
+        unreachable, ConfigError when it refuses the key or the model, BudgetExceeded when the
+        budget is spent.
         """
-        made = await asyncio.gather(*(self._attempt(question, seed) for seed in range(self.attempts)))
+        made = await asyncio.gather(
+            *(self._attempt(question, seed) for seed in range(self.attempts))
+        )
         return Examination(
-            self.model, self.attempts, sum(one.correct for one in made), sum(not one.answered for one in made),
-            sum(one.tokens for one in made))
+            self.model,
+            self.attempts,
+            sum(one.correct for one in made),
+            sum(not one.answered for one in made),
+            sum(one.tokens for one in made),
+        )
 
     async def _attempt(self, question: Question, seed: int) -> _Attempt:
         result = await self._ask(question, seed, self._endpoint.max_tokens)
@@ -140,16 +178,21 @@ class Examiner:
             except ContextLengthExceeded:  # the model takes no more: the reply stays cut off
                 return _Attempt(False, False, tokens)
         answer = None if result.finish_reason == _CUT_OFF else parse_answer(result.text)
-        correct = answer is not None and answers_match(answer, question.answer, question.answer_aliases)
+        correct = answer is not None and answers_match(
+            answer, question.answer, question.answer_aliases
+        )
         return _Attempt(correct, answer is not None, tokens)
 
     async def _ask(self, question: Question, seed: int, max_tokens: int) -> "ChatResult":
-        messages = [{"role": "user", "content": closed_book_prompt(question.text, question.language)}]
+        messages = [
+            {"role": "user", "content": closed_book_prompt(question.text, question.language)}
+        ]
         return await self._client.complete(
-            messages, temperature=self._temperature, max_tokens=max_tokens, seed=seed)
+            messages, temperature=self._temperature, max_tokens=max_tokens, seed=seed
+        )
 
 
-# --- many questions ---------------------------------------------------------------------------------------------
+# --- many questions -------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -170,7 +213,8 @@ class ExaminationLedger:
         self._open: list[LedgerRow] = []
         self._found = {
             row.key: row.examination
-            for name in directory.names() for row in directory.read_records(name, LedgerRow)
+            for name in directory.names()
+            for row in directory.read_records(name, LedgerRow)
         }
 
     def __contains__(self, key: str) -> bool:
@@ -195,10 +239,14 @@ class ExaminationLedger:
 
 
 def examine_all(
-    questions: Sequence[Question], examiners: Sequence[Examiner], ledger: ExaminationLedger, bar: Bar
+    questions: Sequence[Question],
+    examiners: Sequence[Examiner],
+    ledger: ExaminationLedger,
+    bar: Bar,
 ) -> list[tuple[Examination, ...]]:
-    """For each question what each examiner found, in their order. All missing ones are asked at once, as far as
-    the endpoints' limits allow. What was finished before an error is kept in the ledger."""
+    """For each question what each examiner found, in their order. All missing ones are asked at
+    once, as far as the endpoints' limits allow. What was finished before an error is kept in the
+    ledger."""
     keyed = [[(one, who, who.key(one)) for who in examiners] for one in questions]
     missing = {key: (one, who) for row in keyed for one, who, key in row if key not in ledger}
     bar.resume(len(questions) * len(examiners) - len(missing))
@@ -209,7 +257,9 @@ def examine_all(
     return [tuple(ledger[key] for _, _, key in row) for row in keyed]
 
 
-async def _examine(missing: dict[str, tuple[Question, Examiner]], ledger: ExaminationLedger, bar: Bar) -> None:
+async def _examine(
+    missing: dict[str, tuple[Question, Examiner]], ledger: ExaminationLedger, bar: Bar
+) -> None:
     """Questions enter as others leave: requests that only wait would hold tokens of the budget."""
     doors = {id(who): asyncio.Semaphore(who.concurrency) for _, who in missing.values()}
     tokens = 0

@@ -1,10 +1,11 @@
 """Whether a question repeats one of a benchmark, and the formats benchmarks are published in.
 
-A question is contaminated when it shares 13 words in a row with a benchmark's question, or all of one of 8 to 12 words
-(the lengths GPT-3 was checked by, arXiv 2005.14165, appendix C), or when the Jaccard similarity of their character
-3-shingles is at least 0.6, which also judges short questions and Chinese ones. That errs towards rejecting: a short
-question of a benchmark's own template is near enough. Benchmarks that are published encrypted stay so: their text
-appears in no reason, error or file, which name the benchmark and the number of the item, counted from 1.
+A question is contaminated when it shares 13 words in a row with a benchmark's question, or all of
+one of 8 to 12 words (the lengths GPT-3 was checked by, arXiv 2005.14165, appendix C), or when the
+Jaccard similarity of their character 3-shingles is at least 0.6, which also judges short questions
+and Chinese ones. That errs towards rejecting: a short question of a benchmark's own template is
+near enough. Benchmarks that are published encrypted stay so: their text appears in no reason, error
+or file, which name the benchmark and the number of the item, counted from 1.
 """
 
 import base64
@@ -33,13 +34,14 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class BenchmarkItem:
-    """A benchmark's question and its number, from 1. The text is left out of what the item is shown as."""
+    """A benchmark's question and its number, from 1. The text is left out of what the item is shown
+    as."""
 
     number: int
     question: str = field(repr=False)
 
 
-# --- the check --------------------------------------------------------------------------------------------------
+# --- the check ------------------------------------------------------------------------
 
 
 class Contamination:
@@ -58,8 +60,11 @@ class Contamination:
 
     @classmethod
     def load(cls, paths: Sequence[str]) -> "Contamination":
-        """From benchmark files, named as they are. DataError when one cannot be read or holds no question."""
-        return cls({name: read_benchmark(path) for path, name in zip(paths, _names(paths), strict=True)})
+        """From benchmark files, named as they are. DataError when one cannot be read or holds no
+        question."""
+        return cls(
+            {name: read_benchmark(path) for path, name in zip(paths, _names(paths), strict=True)}
+        )
 
     def found(self, text: str) -> str | None:
         """Which item the question repeats, as a reason to reject it; None when it repeats none."""
@@ -69,12 +74,21 @@ class Contamination:
                 if run in self._runs:
                     return f"uncontaminated: shares {length} words in a row with {self._runs[run]}"
         similar = self._similar.most_similar(_characters(text))
-        return f"uncontaminated: resembles {similar[0]} (similarity {similar[1]:.2f})" if similar else None
+        return (
+            f"uncontaminated: resembles {similar[0]} (similarity {similar[1]:.2f})"
+            if similar
+            else None
+        )
 
 
 def _runs(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
-    """Every ``length`` words in a row. Chinese has no words here: 13 characters are a common phrase."""
-    return (run for run in windows(words, length) if len(run) == length and not any(map(_is_ideograph, run)))
+    """Every ``length`` words in a row. Chinese has no words here: 13 characters are a common
+    phrase."""
+    return (
+        run
+        for run in windows(words, length)
+        if len(run) == length and not any(map(_is_ideograph, run))
+    )
 
 
 def _is_ideograph(word: str) -> bool:
@@ -88,43 +102,59 @@ def _characters(text: str) -> frozenset[str]:
 def _names(paths: Sequence[str]) -> list[str]:
     """The files' names; the whole paths of those that share one."""
     names = [PurePosixPath(path).name for path in paths]
-    return [name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)]
+    return [
+        name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)
+    ]
 
 
-# --- benchmark files --------------------------------------------------------------------------------------------
+# --- benchmark files ------------------------------------------------------------------
 
 
 def read_benchmark(path: str) -> list[BenchmarkItem]:
     """The questions of a benchmark file, plain or gzip, at a path or URI.
 
-    Read are JSON Lines (GAIA and others), a JSON array or one under "questions" (BioASQ), and CSV, by a field
-    ``question``, ``prompt`` or ``body``; MedBrowseComp's CSV, whose every cell is base64 of text with each code point
-    raised by 3; and xbench's, whose cells are base64 of text combined by XOR with the row's ``canary``. DataError when
-    the file is none of these or a row is broken.
+    Read are JSON Lines (GAIA and others), a JSON array or one under "questions" (BioASQ), and CSV,
+    by a field ``question``, ``prompt`` or ``body``; MedBrowseComp's CSV, whose every cell is base64
+    of text with each code point raised by 3; and xbench's, whose cells are base64 of text combined
+    by XOR with the row's ``canary``. DataError when the file is none of these or a row is broken.
     """
     with open_vocabulary(path) as stream:
         text = as_text(stream).read()
     rows = _json_rows(path, text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(path, text)
-    items = [BenchmarkItem(number, _question(path, number, row)) for number, row in enumerate(rows, 1)]
+    items = [
+        BenchmarkItem(number, _question(path, number, row)) for number, row in enumerate(rows, 1)
+    ]
     if not items:
-        raise DataError(f"{path}: holds no question; name a benchmark file in JSON Lines, JSON or CSV")
+        raise DataError(
+            f"{path}: holds no question; name a benchmark file in JSON Lines, JSON or CSV"
+        )
     return items
 
 
 def _question(path: str, number: int, row: Any) -> str:
-    fields = {str(name).strip().casefold(): value for name, value in row.items()} if isinstance(row, Mapping) else {}
+    fields = (
+        {str(name).strip().casefold(): value for name, value in row.items()}
+        if isinstance(row, Mapping)
+        else {}
+    )
     for name in _QUESTION:
         value = fields.get(name)
         if isinstance(value, str) and value.strip():
             return value
-    raise DataError(f"{path}: item {number} has no question: expected text in a field {' or '.join(_QUESTION)}")
+    raise DataError(
+        f"{path}: item {number} has no question: expected text in a field {' or '.join(_QUESTION)}"
+    )
 
 
 def _json_rows(path: str, text: str) -> Sequence[Any]:
     try:
         whole = json.loads(text)
     except json.JSONDecodeError:
-        return [_json_line(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        return [
+            _json_line(path, number, line)
+            for number, line in enumerate(text.splitlines(), 1)
+            if line.strip()
+        ]
     if isinstance(whole, dict):
         return whole["questions"] if isinstance(whole.get("questions"), list) else [whole]
     return whole
@@ -143,7 +173,9 @@ def _csv_rows(path: str, text: str) -> Iterator[dict[str, str]]:
         for line, row in rows:
             yield _decoded(path, line, decode, dict(zip(columns, row, strict=False)))
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num} is no CSV ({error}); download the file again") from None
+        raise DataError(
+            f"{path}: line {reader.line_num} is no CSV ({error}); download the file again"
+        ) from None
 
 
 Decode = Callable[[dict[str, str]], dict[str, str]]
@@ -157,7 +189,9 @@ def _columns(path: str, line: int, header: Sequence[str]) -> tuple[list[str], De
     if not set(_QUESTION).isdisjoint(names):
         return names, dict
     encoded = _decoded(path, line, lambda cells: [_unshift(one) for one in cells], header)
-    return [one.strip().casefold() for one in encoded], lambda row: {name: _unshift(row[name]) for name in row}
+    return [one.strip().casefold() for one in encoded], lambda row: {
+        name: _unshift(row[name]) for name in row
+    }
 
 
 def _unshift(cell: str) -> str:
@@ -167,7 +201,11 @@ def _unshift(cell: str) -> str:
 def _decrypt(row: dict[str, str]) -> dict[str, str]:
     """The row with its question in the clear."""
     key = row[_CANARY].encode()
-    return {name: _xor(base64.b64decode(row[name], validate=True), key) for name in _QUESTION if name in row}
+    return {
+        name: _xor(base64.b64decode(row[name], validate=True), key)
+        for name in _QUESTION
+        if name in row
+    }
 
 
 def _xor(data: bytes, key: bytes) -> str:
@@ -183,4 +221,5 @@ def _decoded(path: str, line: int, decode: Callable[[Any], V], value: Any) -> V:
     except (ValueError, KeyError):
         raise DataError(
             f"{path}: line {line} cannot be read as JSON Lines, CSV with a column {' or '.join(_QUESTION)}, or one of "
-            "the encodings MedBrowseComp and xbench are published in; download the file again") from None
+            "the encodings MedBrowseComp and xbench are published in; download the file again"
+        ) from None

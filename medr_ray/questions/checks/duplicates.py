@@ -8,8 +8,9 @@ Two questions are near-duplicates when
 - they start from the same names, have the same answer, and their texts share most of their words in sequence
   (Jaccard similarity of word 3-shingles of at least 0.8).
 
-So questions of one template about different entities are none, however alike they read; nor are questions of one
-chain that ask different things of it, such as the entity and the share of patients. The earlier question stands.
+So questions of one template about different entities are none, however alike they read; nor are
+questions of one chain that ask different things of it, such as the entity and the share of
+patients. The earlier question stands.
 """
 
 import itertools
@@ -31,13 +32,14 @@ _ROUNDING = 1e-9
 T = TypeVar("T", bound=Hashable)
 
 
-# --- chains -----------------------------------------------------------------------------------------------------
+# --- chains ---------------------------------------------------------------------------
 
 
 def chain_fingerprint(nodes: Sequence[str], edges: Sequence[tuple[str, str, str]]) -> str:
-    """The Weisfeiler-Lehman hash (JMLR 12:2539, 2011) of a chain: entity ids, and relations as the graph states
-    them (subject, predicate, object). The order of nodes and edges is of no account, nor is the end it is walked from;
-    the direction of a relation is, unless its predicate is symmetric. To be compared within a run only."""
+    """The Weisfeiler-Lehman hash (JMLR 12:2539, 2011) of a chain: entity ids, and relations as the
+    graph states them (subject, predicate, object). The order of nodes and edges is of no account,
+    nor is the end it is walked from; the direction of a relation is, unless its predicate is
+    symmetric. To be compared within a run only."""
     graph = nx.Graph()
     for node in nodes:
         graph.add_node(node, label=node)
@@ -48,15 +50,17 @@ def chain_fingerprint(nodes: Sequence[str], edges: Sequence[tuple[str, str, str]
         graph.add_edge(relation, subject, label="end" if symmetric else "subject")
         graph.add_edge(relation, obj, label="end" if symmetric else "object")
     # ids are unique: after one iteration a relation's label holds all that there is to know of it
-    return nx.weisfeiler_lehman_graph_hash(graph, node_attr="label", edge_attr="label", iterations=1)
+    return nx.weisfeiler_lehman_graph_hash(
+        graph, node_attr="label", edge_attr="label", iterations=1
+    )
 
 
-# --- texts ------------------------------------------------------------------------------------------------------
+# --- texts ----------------------------------------------------------------------------
 
 
 def windows(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
     """Every run of ``size`` items; all items where there are fewer."""
-    return (tuple(items[at:at + size]) for at in range(max(1, len(items) - size + 1)))
+    return (tuple(items[at : at + size]) for at in range(max(1, len(items) - size + 1)))
 
 
 def jaccard(one: Set[T], other: Set[T]) -> float:
@@ -68,8 +72,8 @@ def jaccard(one: Set[T], other: Set[T]) -> float:
 class ShingleIndex(Generic[T]):
     """Sets searched by Jaccard similarity, exactly, without comparing all of them.
 
-    A set of similarity t shares at least t n of the n elements of the one it is like; so it holds at least m of any
-    n - ceil(t n) + m of them, and those that the fewest sets hold are looked at.
+    A set of similarity t shares at least t n of the n elements of the one it is like; so it holds
+    at least m of any n - ceil(t n) + m of them, and those that the fewest sets hold are looked at.
     """
 
     def __init__(self, threshold: float) -> None:
@@ -89,27 +93,33 @@ class ShingleIndex(Generic[T]):
             del self._holders[one][name]
 
     def most_similar(self, shingles: Set[T]) -> tuple[str, float] | None:
-        """The most similar set that reaches the threshold, and its similarity; of equals the first by name."""
+        """The most similar set that reaches the threshold, and its similarity; of equals the first
+        by name."""
         size, least = len(shingles), ceil(self._threshold * len(shingles) - _ROUNDING)
         often = 1 + least // _PRUNING
-        rarest = sorted((self._holders.get(one, {}) for one in shingles), key=len)[:size - least + often]
+        rarest = sorted((self._holders.get(one, {}) for one in shingles), key=len)[
+            : size - least + often
+        ]
         held = Counter(itertools.chain.from_iterable(rarest))
         found = []
         for name, times in held.items():
-            if times >= often and least <= len(self._sets[name]) <= size / self._threshold + _ROUNDING:
+            if (
+                times >= often
+                and least <= len(self._sets[name]) <= size / self._threshold + _ROUNDING
+            ):
                 similarity = jaccard(shingles, self._sets[name])
                 if similarity >= self._threshold - _ROUNDING:
                     found.append((-similarity, name))
         return (min(found)[1], -min(found)[0]) if found else None
 
 
-# --- questions --------------------------------------------------------------------------------------------------
+# --- questions ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What makes a question another one: its chain's fingerprint, its text, the names of the entities it starts from
-    (also of those it only describes) and its answer."""
+    """What makes a question another one: its chain's fingerprint, its text, the names of the
+    entities it starts from (also of those it only describes) and its answer."""
 
     question_id: str
     fingerprint: str
@@ -136,7 +146,8 @@ class DuplicateFilter:
         self._wordings: dict[tuple[frozenset[str], str], ShingleIndex[tuple[str, ...]]] = {}
 
     def add(self, one: Asked) -> Duplicate | None:
-        """The earlier question that ``one`` repeats; None, and ``one`` is kept, when there is none."""
+        """The earlier question that ``one`` repeats; None, and ``one`` is kept, when there is
+        none."""
         earlier = self._same_text(one) or self._same_chain(one) or self._same_wording(one)
         if earlier is None:
             self._keep(one)
@@ -153,19 +164,29 @@ class DuplicateFilter:
         self._asked[one.question_id] = one
         self._texts[canonical(one.text)] = one.question_id
         self._chains[one.fingerprint].append(one)
-        self._wordings.setdefault(_subject(one), ShingleIndex(SIMILARITY)).add(one.question_id, _shingles(one.text))
+        self._wordings.setdefault(_subject(one), ShingleIndex(SIMILARITY)).add(
+            one.question_id, _shingles(one.text)
+        )
 
     def _same_text(self, one: Asked) -> Duplicate | None:
         earlier = self._texts.get(canonical(one.text))
-        return Duplicate(earlier, f"no_duplicate: the text of {earlier}") if earlier is not None else None
+        return (
+            Duplicate(earlier, f"no_duplicate: the text of {earlier}")
+            if earlier is not None
+            else None
+        )
 
     def _same_chain(self, one: Asked) -> Duplicate | None:
         for other in self._chains.get(one.fingerprint, ()):
             if canonical(other.answer) == canonical(one.answer):
-                return Duplicate(other.question_id, f"no_duplicate: the chain and answer of {other.question_id}")
+                return Duplicate(
+                    other.question_id, f"no_duplicate: the chain and answer of {other.question_id}"
+                )
             if _ends_at_start(one, other) or _ends_at_start(other, one):
                 return Duplicate(
-                    other.question_id, f"no_duplicate: the chain of {other.question_id} from its other end")
+                    other.question_id,
+                    f"no_duplicate: the chain of {other.question_id} from its other end",
+                )
         return None
 
     def _same_wording(self, one: Asked) -> Duplicate | None:
@@ -173,8 +194,11 @@ class DuplicateFilter:
         found = index.most_similar(_shingles(one.text)) if index is not None else None
         if found is None:
             return None
-        return Duplicate(found[0], f"no_duplicate: the subject, answer and nearly the words of {found[0]} "
-                                   f"(similarity {found[1]:.2f})")
+        return Duplicate(
+            found[0],
+            f"no_duplicate: the subject, answer and nearly the words of {found[0]} "
+            f"(similarity {found[1]:.2f})",
+        )
 
 
 def _subject(one: Asked) -> tuple[frozenset[str], str]:

@@ -1,13 +1,14 @@
 """What a question must pass, each failure with its reason.
 
-Unique: the pattern of the text, walked over all facts from everything the start's words may mean, ends in the answer
-only, and so does each hop of a plain walk. No leak: neither the answer's names nor all its telling words stand in the
-text. Hops needed: without any one of its hops the pattern no longer leads to the answer alone, no fact connects
-entities of the path that are not neighbours on it, and no hidden entity is named. Evidence: every hop and every fact
-told has a sentence in a document of a source that counts. Form: the answer can be said in a few words and means
-something, and no two diseases of the path are the same but for a number or a word. Whether a question repeats
-another, or an item of a benchmark, is checked where questions are chosen (``split``); whether a model knows the answer
-unaided, in ``closed_book``.
+Unique: the pattern of the text, walked over all facts from everything the start's words may mean,
+ends in the answer only, and so does each hop of a plain walk. No leak: neither the answer's names
+nor all its telling words stand in the text. Hops needed: without any one of its hops the pattern no
+longer leads to the answer alone, no fact connects entities of the path that are not neighbours on
+it, and no hidden entity is named. Evidence: every hop and every fact told has a sentence in a
+document of a source that counts. Form: the answer can be said in a few words and means something,
+and no two diseases of the path are the same but for a number or a word. Whether a question repeats
+another, or an item of a benchmark, is checked where questions are chosen (``split``); whether a
+model knows the answer unaided, in ``closed_book``.
 """
 
 import itertools
@@ -31,16 +32,40 @@ _MAX_ANSWER_WORDS = 8
 _GENERIC = re.compile(
     r"(?i)(?:disease|disorder|syndrome|phenotype|phenotypic abnormality|abnormality|all|tumou?r|neoplasm|cancer"
     r"|infection|inflammation|death|pain|injury|toxicity|mode of inheritance|onset|gene|drug|finding|sign|symptom"
-    r"|abnormality of .*)")
-_UNTELLING = frozenset((
-    "a", "an", "and", "as", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with",
-    "disease", "syndrome", "disorder", "inheritance", "onset", "type",
-))
+    r"|abnormality of .*)"
+)
+_UNTELLING = frozenset(
+    (
+        "a",
+        "an",
+        "and",
+        "as",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "is",
+        "of",
+        "on",
+        "or",
+        "the",
+        "to",
+        "with",
+        "disease",
+        "syndrome",
+        "disorder",
+        "inheritance",
+        "onset",
+        "type",
+    )
+)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The four checks, and why a question is rejected; it is accepted exactly when there is no reason."""
+    """The four checks, and why a question is rejected; it is accepted exactly when there is no
+    reason."""
 
     verification: Verification
     reasons: tuple[str, ...]
@@ -50,10 +75,18 @@ class Verifier:
     """Checks questions against the facts of a run."""
 
     def __init__(
-        self, entities: Mapping[str, Entity], relations: Mapping[str, Relation], facts: FactIndex,
+        self,
+        entities: Mapping[str, Entity],
+        relations: Mapping[str, Relation],
+        facts: FactIndex,
         sources: Collection[str] = (HPO, PUBMED),
     ) -> None:
-        self._entities, self._relations, self._facts, self._sources = entities, relations, facts, sources
+        self._entities, self._relations, self._facts, self._sources = (
+            entities,
+            relations,
+            facts,
+            sources,
+        )
         self._named: dict[str, set[str]] = defaultdict(set)
         for entity in entities.values():
             for name in (entity.name, *entity.aliases):
@@ -73,8 +106,11 @@ class Verifier:
         starts = [self._meant(one) for one in path.starts]
         if draft.description is not None:
             starts[0] = draft.description.subjects(self._facts)
-        reasons = [f"unique: the start may mean {len(one)} entities" for one in starts
-                   if len(one) > 1 and len({self._entities[e].entity_type for e in one}) < len(one)]
+        reasons = [
+            f"unique: the start may mean {len(one)} entities"
+            for one in starts
+            if len(one) > 1 and len({self._entities[e].entity_type for e in one}) < len(one)
+        ]
         reasons += self._open_hops(path.hops, bool(path.second) or path.asked in CHOICES)
         reasons += self._open_hops(path.second, True)
         if reasons:
@@ -88,13 +124,16 @@ class Verifier:
         return self._named[canonical(self._entities[start].name)]
 
     def _open_hops(self, hops: Sequence[Hop], spare_last: bool) -> list[str]:
-        """Hops whose words fit more or less than their target; the last one may where ``spare_last``."""
+        """Hops whose words fit more or less than their target; the last one may where
+        ``spare_last``."""
         reasons = []
         before = ""
         for number, hop in enumerate(hops[:-1] if spare_last else hops, 1):
             ends = hop.ends(hop.known, before, self._facts)
             if ends != {hop.target}:
-                reasons.append(f"unique: hop {number} ({hop.directed_predicate}) has {len(ends)} possible ends")
+                reasons.append(
+                    f"unique: hop {number} ({hop.directed_predicate}) has {len(ends)} possible ends"
+                )
             before = hop.known
         return reasons
 
@@ -109,10 +148,13 @@ class Verifier:
         return []
 
     def _needless(self, draft: Draft, text: str, unique: bool) -> list[str]:
-        """Without an answer that is determined, no hop determines it: only shortcuts and names are looked at."""
+        """Without an answer that is determined, no hop determines it: only shortcuts and names are
+        looked at."""
         path = draft.path
-        reasons = [f"hops_needed: the answer is determined without hop {number}"
-                   for number in (needless_hops(path, self._facts) if unique else ())]
+        reasons = [
+            f"hops_needed: the answer is determined without hop {number}"
+            for number in (needless_hops(path, self._facts) if unique else ())
+        ]
         if path.second and unique:
             for side, hops in (("first", path.hops), ("second", path.second)):
                 if walked(hops, (hops[0].known,), self._facts) == {path.answer}:
@@ -126,16 +168,21 @@ class Verifier:
 
     def _shortcuts(self, hops: Sequence[Hop]) -> list[str]:
         nodes = [hops[0].known, *(hop.target for hop in hops)] if hops else []
-        return [f"hops_needed: a fact connects entity {i} and entity {j} of the path directly"
-                for i in range(len(nodes)) for j in range(i + 2, len(nodes))
-                if self._facts.linked(nodes[i], nodes[j])]
+        return [
+            f"hops_needed: a fact connects entity {i} and entity {j} of the path directly"
+            for i in range(len(nodes))
+            for j in range(i + 2, len(nodes))
+            if self._facts.linked(nodes[i], nodes[j])
+        ]
 
     def _missing_evidence(self, path: Path) -> list[str]:
         walked_ids = [hop.relation_id for hop in (*path.hops, *path.second)]
         return [
             f"evidence: {f'hop {number}' if number <= len(walked_ids) else 'a fact told'} has no sentence in a document"
             " that counts"
-            for number, one in enumerate((*walked_ids, *(clause.relation_id for clause in path.clauses)), 1)
+            for number, one in enumerate(
+                (*walked_ids, *(clause.relation_id for clause in path.clauses)), 1
+            )
             if not is_stated_in(self._relations[one], self._sources)
         ]
 
@@ -153,10 +200,17 @@ class Verifier:
         return reasons
 
     def _alike(self, path: Path) -> Iterator[tuple[str, str]]:
-        """Names of two diseases on the path of which one says no more than the other ("Stargardt disease" and
-        "Stargardt disease 1"): records of several authorities for what may be one disease."""
-        names = [self._entities[one].name for one in path.entities if self._entities[one].entity_type == DISEASE]
+        """Names of two diseases on the path of which one says no more than the other ("Stargardt
+        disease" and "Stargardt disease 1"): records of several authorities for what may be one
+        disease."""
+        names = [
+            self._entities[one].name
+            for one in path.entities
+            if self._entities[one].entity_type == DISEASE
+        ]
         words = [frozenset(tokens(name)) - _UNTELLING for name in names]
-        for (one, left), (other, right) in itertools.combinations(zip(names, words, strict=True), 2):
+        for (one, left), (other, right) in itertools.combinations(
+            zip(names, words, strict=True), 2
+        ):
             if left and right and (left <= right or right <= left):
                 yield one, other

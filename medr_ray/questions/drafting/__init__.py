@@ -1,2 +1,2 @@
-"""From a seed's chain and graph to candidate questions: paths, the pattern that their words describe, obfuscation, and
-the finished record."""
+"""From a seed's chain and graph to candidate questions: paths, the pattern that their words
+describe, obfuscation, and the finished record."""

@@ -1,4 +1,5 @@
-"""What a path's answer is called: an entity by its names, or a share of patients by its spellings."""
+"""What a path's answer is called: an entity by its names, or a share of patients by its
+spellings."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,11 @@ def answer_of(path: Path, entities: Mapping[str, Entity]) -> Answer:
         clinical = path.about[0].clinical
         return Answer(clinical, share_spellings(clinical), SHARE)
     entity = entities[path.answer]
-    return Answer(entity.name, tuple(one for one in entity_names(entity) if one != entity.name), entity.entity_type)
+    return Answer(
+        entity.name,
+        tuple(one for one in entity_names(entity) if one != entity.name),
+        entity.entity_type,
+    )
 
 
 def entity_names(entity: Entity) -> tuple[str, ...]:
@@ -42,7 +47,11 @@ def entity_names(entity: Entity) -> tuple[str, ...]:
 def share_spellings(clinical: str) -> tuple[str, ...]:
     """Other spellings of "3 of 7 patients", "45% of patients" and "all patients"."""
     if counted := re.fullmatch(r"(\d+) of (\d+) patients?", clinical):
-        return f"{counted[1]} of {counted[2]}", f"{counted[1]}/{counted[2]}", f"{counted[1]} out of {counted[2]}"
+        return (
+            f"{counted[1]} of {counted[2]}",
+            f"{counted[1]}/{counted[2]}",
+            f"{counted[1]} out of {counted[2]}",
+        )
     if clinical == "all patients":
         return "all", "100%", "100% of patients"
     return (clinical.removesuffix(" of patients"),)

@@ -22,12 +22,16 @@ def placeholder(position: int) -> str:
 
 
 def guidance(path: Path, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, ...]:
-    """The path's masked triples in walking order, those of a second walk after the first; predicates walked backwards
-    are marked ``inverse:``."""
+    """The path's masked triples in walking order, those of a second walk after the first;
+    predicates walked backwards are marked ``inverse:``."""
     return tuple(
         GuidanceStep(
-            entities[hop.known].entity_type, hop.directed_predicate, entities[hop.target].entity_type, hop.clinical,
-            tuple(directed(one.predicate, one.forward) for one in hop.also))
+            entities[hop.known].entity_type,
+            hop.directed_predicate,
+            entities[hop.target].entity_type,
+            hop.clinical,
+            tuple(directed(one.predicate, one.forward) for one in hop.also),
+        )
         for hop in (*path.hops, *path.second)
     )
 
@@ -35,18 +39,24 @@ def guidance(path: Path, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, 
 def cheat_sheet(path: Path, entities: Mapping[str, Entity]) -> str:
     """The path's facts over placeholders: what leads where, without a name."""
     named = {one: placeholder(i) for i, one in enumerate(mapped(path))}
-    facts = [f"{name} is a {entities[one].entity_type}{', where the question starts' * (one in path.starts)}."
-             for one, name in named.items()]
+    facts = [
+        f"{name} is a {entities[one].entity_type}{', where the question starts' * (one in path.starts)}."
+        for one, name in named.items()
+    ]
     for hop in (*path.hops, *path.second):
-        facts.append(_stated(hop.predicate, hop.forward, named[hop.known], named[hop.target], hop.clinical))
-        facts += [_stated(one.predicate, one.forward, named[hop.target], named[one.other], one.clinical)
-                  for one in hop.also]
+        facts.append(
+            _stated(hop.predicate, hop.forward, named[hop.known], named[hop.target], hop.clinical)
+        )
+        facts += [
+            _stated(one.predicate, one.forward, named[hop.target], named[one.other], one.clinical)
+            for one in hop.also
+        ]
     return " ".join((*facts, _asked(path, named)))
 
 
 def mapped(path: Path) -> tuple[str, ...]:
-    """Every entity the question walks to, tells or asks about, each once; those walked first, the answer last among
-    these."""
+    """Every entity the question walks to, tells or asks about, each once; those walked first, the
+    answer last among these."""
     return tuple(dict.fromkeys((*path.entities, *(clause.other for clause in path.clauses))))
 
 
@@ -62,12 +72,20 @@ def _asked(path: Path, named: Mapping[str, str]) -> str:
         return f"The answer is {answer}."
     if path.asked == "share":
         return f"The answer is the share of patients with {answer} who show {named[path.about[0].other]}."
-    what = "age of onset" if path.asked in ("earliest", "latest") else f"share with {named[path.about[0].other]}"
+    what = (
+        "age of onset"
+        if path.asked in ("earliest", "latest")
+        else f"share with {named[path.about[0].other]}"
+    )
     return f"Of all that the last step leads to, {answer} has the {path.asked} {what}: it is the answer."
 
 
 def assemble(
-    chosen: Candidate, split: str, entities: Mapping[str, Entity], specialties: Mapping[str, str], language: str
+    chosen: Candidate,
+    split: str,
+    entities: Mapping[str, Entity],
+    specialties: Mapping[str, str],
+    language: str,
 ) -> Question:
     """The record of a chosen candidate. Its id follows from language, text and relations."""
     path = chosen.path
@@ -89,7 +107,9 @@ def assemble(
         relations=path.relations,
         guidance=guidance(path, entities),
         cheat_sheet=cheat_sheet(path, entities),
-        entity_mapping=tuple(Placeholder(placeholder(i), one) for i, one in enumerate(mapped(path))),
+        entity_mapping=tuple(
+            Placeholder(placeholder(i), one) for i, one in enumerate(mapped(path))
+        ),
         verification=chosen.verdict.verification,
         obfuscation=chosen.draft.obfuscation,
     )

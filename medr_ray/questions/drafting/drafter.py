@@ -1,7 +1,7 @@
 """Drafts of one seed after another, worded by rules and verified: what the stage chooses from.
 
-What holds: the outcome for a seed depends on the graph, the configuration and the run's seed alone, so it does not
-matter who drafts which seeds; whatever fails keeps every reason.
+What holds: the outcome for a seed depends on the graph, the configuration and the run's seed alone,
+so it does not matter who drafts which seeds; whatever fails keeps every reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,12 @@ from medr_ray.core.records import Chain, Entity, Relation, SeedEntity
 from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.graph import storage
 from medr_ray.graph.facts.disambiguation import Teller
-from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, is_stated_in, ontology_statements
+from medr_ray.graph.facts.fact_index import (
+    FactIndex,
+    build_fact_index,
+    is_stated_in,
+    ontology_statements,
+)
 from medr_ray.graph.paths.stage import CHAINS_FILE
 from medr_ray.questions.checks.question_verification import Verifier
 from medr_ray.questions.drafting.obfuscation import describe_start, describes
@@ -59,17 +64,23 @@ def read_graph(run: RunDirectory) -> Graph:
 
 
 class Drafter:
-    """Drafts and verifies over one graph. ``facts`` are all known facts, those of the graph included; entities with
-    more than ``hub_degree`` neighbours are not walked through."""
+    """Drafts and verifies over one graph. ``facts`` are all known facts, those of the graph
+    included; entities with more than ``hub_degree`` neighbours are not walked through."""
 
     def __init__(
-        self, graph: Graph, facts: FactIndex, config: QuestionsConfig, run_seed: int, hub_degree: int
+        self,
+        graph: Graph,
+        facts: FactIndex,
+        config: QuestionsConfig,
+        run_seed: int,
+        hub_degree: int,
     ) -> None:
         self._graph, self._facts, self._config, self._run_seed = graph, facts, config, run_seed
         relations = [one for one in graph.relations.values() if is_stated_in(one, config.sources)]
-        tellers = Tellers(*(Teller(relations, facts, compare, config.clauses) for compare in (False, True)))
-        self._candidates = Candidates(
-            facts, tellers, Grower(relations, facts, hub_degree), config)
+        tellers = Tellers(
+            *(Teller(relations, facts, compare, config.clauses) for compare in (False, True))
+        )
+        self._candidates = Candidates(facts, tellers, Grower(relations, facts, hub_degree), config)
         self._writer = rules_writer(config.language, graph.entities)
         self._verifier = Verifier(graph.entities, graph.relations, facts, config.sources)
 
@@ -82,18 +93,27 @@ class Drafter:
     def draft(self, seed: str) -> tuple[list[Candidate], list[Rejected]]:
         """(what can be asked around the seed, what cannot and why), each in a fixed order."""
         relations = [self._graph.relations[one] for one in self._graph.seed_graphs[seed]]
-        source = Source(seed, self._graph.chains.get(seed), relations, self._graph.relations, self._run_seed)
+        source = Source(
+            seed, self._graph.chains.get(seed), relations, self._graph.relations, self._run_seed
+        )
         drafts = [self._draft(path, level) for path, level in self._candidates.of(source)]
-        return self.judge([one for one in drafts if one.description or not describes(one.obfuscation)], self._writer)
+        return self.judge(
+            [one for one in drafts if one.description or not describes(one.obfuscation)],
+            self._writer,
+        )
 
-    def judge(self, drafts: Sequence[Draft], writer: QuestionWriter) -> tuple[list[Candidate], list[Rejected]]:
+    def judge(
+        self, drafts: Sequence[Draft], writer: QuestionWriter
+    ) -> tuple[list[Candidate], list[Rejected]]:
         """Word and verify drafts: (accepted, rejected)."""
         accepted, rejected = [], []
         for draft, written in zip(drafts, writer.write(drafts), strict=True):
             verdict = self._verifier.verify(draft, written.text, self._config.other_hops)
             reasons = ((written.problem,) if written.problem else ()) + verdict.reasons
             if reasons:
-                rejected.append(Rejected(draft.path.seed, draft.path.chain_id, written.text, reasons))
+                rejected.append(
+                    Rejected(draft.path.seed, draft.path.chain_id, written.text, reasons)
+                )
             else:
                 accepted.append(Candidate(draft, written.text, verdict))
         return accepted, rejected
@@ -103,10 +123,16 @@ class Drafter:
 
 
 class DraftingWorker:
-    """A Ray actor of the questions stage: a batch of seeds per call, a part each for what passed and what failed."""
+    """A Ray actor of the questions stage: a batch of seeds per call, a part each for what passed
+    and what failed."""
 
     def __init__(
-        self, config: PipelineConfig, run: RunDirectory, directory: Directory, parts: str, failed: str
+        self,
+        config: PipelineConfig,
+        run: RunDirectory,
+        directory: Directory,
+        parts: str,
+        failed: str,
     ) -> None:
         self._directory, self._parts, self._failed = directory, parts, failed
         self._drafter = Drafter.over(read_graph(run), config)
@@ -120,5 +146,7 @@ class DraftingWorker:
             accepted += passed
             rejected += failed
         self._directory.write_records(f"{self._failed}/{row['part']}", Rejected, rejected)
-        self._directory.write_records(f"{self._parts}/{row['part']}", Candidate, accepted)  # last: it says "done"
+        self._directory.write_records(
+            f"{self._parts}/{row['part']}", Candidate, accepted
+        )  # last: it says "done"
         return {"seeds": len(row["seeds"]), "accepted": len(accepted), "rejected": len(rejected)}

@@ -1,9 +1,11 @@
-"""How much a question hides: numbers as comparisons, years as spans, journals as fields, the start by facts.
+"""How much a question hides: numbers as comparisons, years as spans, journals as fields, the start
+by facts.
 
-Levels: 0 names the start and prints shares of patients and reports as stated; 1 tells shares as comparisons ("more than
-three quarters of patients") and the years of reports as spans of five; 2 describes the start by two facts that together
-fit it and no other entity, and journals by the field they serve ("a journal of cardiology"); 3 does both. Only
-facts are used that the question does not ask about, so that a description gives nothing away.
+Levels: 0 names the start and prints shares of patients and reports as stated; 1 tells shares as
+comparisons ("more than three quarters of patients") and the years of reports as spans of five; 2
+describes the start by two facts that together fit it and no other entity, and journals by the field
+they serve ("a journal of cardiology"); 3 does both. Only facts are used that the question does not
+ask about, so that a description gives nothing away.
 """
 
 import itertools
@@ -34,7 +36,9 @@ _CHINESE = {
     "complicated_by": "并发{object}",
 }
 _FACTS = 2  # a pair is a riddle; one fact would only be another hop
-_CONSIDERED = 12  # facts looked at, so that a disease with hundreds costs no more than one with a dozen
+_CONSIDERED = (
+    12  # facts looked at, so that a disease with hundreds costs no more than one with a dozen
+)
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,30 @@ class Description:
     def english(self, entities: Mapping[str, Entity]) -> str:
         """ "the disease with A in 3 of 7 patients and associated with the gene B"."""
         return "the disease " + " and ".join(
-            _ENGLISH[s.predicate].format(object=entities[s.object].name, clinical=s.clinical) for s in self.statements)
+            _ENGLISH[s.predicate].format(object=entities[s.object].name, clinical=s.clinical)
+            for s in self.statements
+        )
 
     def chinese(self, entities: Mapping[str, Entity], share: Callable[[str], str]) -> str:
         """ "在7名患者中3名中出现A且与基因B相关的疾病"; ``share`` words the qualifier."""
-        return "且".join(
-            _CHINESE[s.predicate].format(object=entities[s.object].name, clinical=share(s.clinical))
-            for s in self.statements) + "的疾病"
+        return (
+            "且".join(
+                _CHINESE[s.predicate].format(
+                    object=entities[s.object].name, clinical=share(s.clinical)
+                )
+                for s in self.statements
+            )
+            + "的疾病"
+        )
 
     def subjects(self, facts: FactIndex) -> set[str]:
         """Every entity all the facts hold of."""
         sets = [
-            {end for end in facts.ends(s.object, s.predicate, False, "")
-             if s.object in facts.ends(end, s.predicate, True, s.clinical)}
+            {
+                end
+                for end in facts.ends(s.object, s.predicate, False, "")
+                if s.object in facts.ends(end, s.predicate, True, s.clinical)
+            }
             for s in self.statements
         ]
         return set.intersection(*sets)
@@ -75,7 +90,8 @@ def describes(level: int) -> bool:
 
 
 def compared(hops: tuple[Hop, ...]) -> tuple[Hop, ...] | None:
-    """The hops with their shares told as comparisons and years as spans; None when one cannot be."""
+    """The hops with their shares told as comparisons and years as spans; None when one cannot
+    be."""
     told = [told for hop in hops if (told := compared_hop(hop)) is not None]
     return tuple(told) if len(told) == len(hops) else None
 
@@ -88,15 +104,22 @@ def compared_hop(hop: Hop) -> Hop | None:
 
 def with_fields(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
     """The hops with journals told as the fields they serve."""
-    return tuple(replace(hop, clinical=with_field(hop.clinical)) if is_report(hop.clinical) else hop for hop in hops)
+    return tuple(
+        replace(hop, clinical=with_field(hop.clinical)) if is_report(hop.clinical) else hop
+        for hop in hops
+    )
 
 
 def describe_start(path: Path, facts: FactIndex) -> Description | None:
-    """The first pair of facts, in a fixed order, that fits the start alone; None when there is none."""
+    """The first pair of facts, in a fixed order, that fits the start alone; None when there is
+    none."""
     taken = {*path.entities, *(clause.other for clause in path.clauses)} - {path.start}
     usable = [
-        s for s in facts.about(path.start)
-        if s.predicate in _ENGLISH and s.object in facts.entities and s.object not in taken
+        s
+        for s in facts.about(path.start)
+        if s.predicate in _ENGLISH
+        and s.object in facts.entities
+        and s.object not in taken
         and (s.predicate != "has_finding" or tells_share(s.clinical))
     ]
     for pair in itertools.combinations(usable[:_CONSIDERED], _FACTS):

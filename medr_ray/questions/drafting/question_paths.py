@@ -1,7 +1,8 @@
 """Candidate paths: what a question walks, from a named start over hidden entities to its answer.
 
-A path is a piece of a seed's chain or a short branch off it; it holds the seed and visits no entity twice. Whether it
-makes a good question is decided by ``verification``; here only what cannot be asked at all is left out.
+A path is a piece of a seed's chain or a short branch off it; it holds the seed and visits no entity
+twice. Whether it makes a good question is decided by ``verification``; here only what cannot be
+asked at all is left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +17,13 @@ _BRANCH_HOPS = 2  # branches off the chain are a supplement: long questions come
 
 @dataclass(frozen=True)
 class Path:
-    """Hops from the start entity to the answer, for one seed; ``on_chain`` when it is a piece of the seed's chain.
+    """Hops from the start entity to the answer, for one seed; ``on_chain`` when it is a piece of
+    the seed's chain.
 
-    ``second`` is a walk from another start to the same answer (an intersection). ``asked`` is what is asked of the
-    last target: "entity" itself; "share", the qualifier of the fact ``about``; or "earliest", "latest", "largest",
-    "smallest": which of all the ends of the last hop comes first by onset or by the share of the finding in ``about``.
+    ``second`` is a walk from another start to the same answer (an intersection). ``asked`` is what
+    is asked of the last target: "entity" itself; "share", the qualifier of the fact ``about``; or
+    "earliest", "latest", "largest", "smallest": which of all the ends of the last hop comes first
+    by onset or by the share of the finding in ``about``.
     """
 
     seed: str
@@ -47,7 +50,8 @@ class Path:
 
     @property
     def entities(self) -> tuple[str, ...]:
-        """Entity ids in walking order, start and answer included; those of the second walk follow."""
+        """Entity ids in walking order, start and answer included; those of the second walk
+        follow."""
         return (self.start, *(hop.target for hop in self.hops), *(hop.known for hop in self.second))
 
     @property
@@ -86,8 +90,13 @@ class Path:
         """The same walk has the same key, whichever seed or chain it was found from."""
         walked = [(hop.relation_id, hop.forward) for hop in self.hops]
         if self.second or self.asked != "entity":
-            return content_id("path", walked, [(hop.relation_id, hop.forward) for hop in self.second], self.asked,
-                              [one.relation_id for one in self.about])
+            return content_id(
+                "path",
+                walked,
+                [(hop.relation_id, hop.forward) for hop in self.second],
+                self.asked,
+                [one.relation_id for one in self.about],
+            )
         return content_id("path", walked)
 
 
@@ -101,7 +110,10 @@ def chain_walks(
             if last - first not in lengths:
                 continue
             piece = [relations[one] for one in chain.relations[first:last]]
-            for start, steps in ((chain.entities[first], piece), (chain.entities[last], piece[::-1])):
+            for start, steps in (
+                (chain.entities[first], piece),
+                (chain.entities[last], piece[::-1]),
+            ):
                 hops = walk(start, steps)
                 if hops is not None:
                     yield hops
@@ -110,15 +122,21 @@ def chain_walks(
 def meeting_walks(
     chain: Chain, seed: str, relations: Mapping[str, Relation], lengths: range
 ) -> Iterator[tuple[tuple[Hop, ...], tuple[Hop, ...]]]:
-    """Two walks from both sides of the chain that meet at an entity between, together of a length in ``lengths``."""
+    """Two walks from both sides of the chain that meet at an entity between, together of a length
+    in ``lengths``."""
     place = chain.entities.index(seed)
     for first in range(place + 1):
         for last in range(max(place, first + 2), len(chain.entities)):
             if last - first not in lengths:
                 continue
             for middle in range(first + 1, last):
-                left = walk(chain.entities[first], [relations[one] for one in chain.relations[first:middle]])
-                right = walk(chain.entities[last], [relations[one] for one in chain.relations[middle:last]][::-1])
+                left = walk(
+                    chain.entities[first], [relations[one] for one in chain.relations[first:middle]]
+                )
+                right = walk(
+                    chain.entities[last],
+                    [relations[one] for one in chain.relations[middle:last]][::-1],
+                )
                 if left is not None and right is not None:
                     yield left, right
 
@@ -130,7 +148,11 @@ def branch_walks(seed: str, graph: Sequence[Relation], lengths: range) -> Iterat
         touching.setdefault(relation.subject, []).append(relation)
         touching.setdefault(relation.object, []).append(relation)
     single = [hop for relation in touching.get(seed, ()) if (hop := make_hop(relation, seed))]
-    into = [hop for relation in touching.get(seed, ()) if (hop := make_hop(relation, _far(relation, seed)))]
+    into = [
+        hop
+        for relation in touching.get(seed, ())
+        if (hop := make_hop(relation, _far(relation, seed)))
+    ]
     walks: list[tuple[Hop, ...]] = [(hop,) for hop in (*single, *into)]
     walks += [(hop, more) for hop in single for more in _onward(hop, touching)]
     walks += [(before, hop) for hop in into for before in _into(hop, touching)]

@@ -1,10 +1,11 @@
 """The question writer over a language model: it words the path, the same verification decides.
 
-What holds: the model sees what the plain wording prints and the kinds of the hidden entities, never their names. Its
-text is kept only with everything that makes the plain wording unique (starts, further facts, qualifiers, "the other",
-what is compared), and without a number or a name of the graph that the plain wording does not print. An answer that
-cannot be read, or loses or adds something, is a problem of that one question; an endpoint that cannot be reached ends
-the stage (InfrastructureError).
+What holds: the model sees what the plain wording prints and the kinds of the hidden entities, never
+their names. Its text is kept only with everything that makes the plain wording unique (starts,
+further facts, qualifiers, "the other", what is compared), and without a number or a name of the
+graph that the plain wording does not print. An answer that cannot be read, or loses or adds
+something, is a problem of that one question; an endpoint that cannot be reached ends the stage
+(InfrastructureError).
 """
 
 import asyncio
@@ -30,8 +31,12 @@ M = TypeVar("M", bound=BaseModel)
 _QUOTED = re.compile("《(.+?)》")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _OTHER = re.compile(r"\b(?:an)?other\b|另|其他", re.IGNORECASE)
-_EXTREMES = {"earliest": re.compile(r"\bearliest\b|最早"), "latest": re.compile(r"\blatest\b|最晚"),
-             "largest": re.compile(r"\blargest\b|最高"), "smallest": re.compile(r"\bsmallest\b|最低")}
+_EXTREMES = {
+    "earliest": re.compile(r"\bearliest\b|最早"),
+    "latest": re.compile(r"\blatest\b|最晚"),
+    "largest": re.compile(r"\blargest\b|最高"),
+    "smallest": re.compile(r"\bsmallest\b|最低"),
+}
 _SHORTEST_NAME = 4  # letters; a shorter name that is no gene symbol may be any word
 
 
@@ -52,7 +57,9 @@ class JsonClient(Protocol):
 class LLMWriter:
     """Questions in the model's words. ``client`` is shared by all questions of a batch."""
 
-    def __init__(self, client: JsonClient, entities: Mapping[str, Entity], language: str, model: str) -> None:
+    def __init__(
+        self, client: JsonClient, entities: Mapping[str, Entity], language: str, model: str
+    ) -> None:
         self.name = model
         self._client, self._entities, self._language = client, entities, language
         self._plain = rules_writer(language, entities)
@@ -75,7 +82,7 @@ class LLMWriter:
         problem = next(self._problems(draft, text), "")
         return Written(text, f"writer: {problem}" if problem else "")
 
-    # --- what the text must and may not print -----------------------------------------------------------------
+    # --- what the text must and may not print -----------------------------------------
 
     def _problems(self, draft: Draft, text: str) -> Iterator[str]:
         """What the text loses or adds, compared with the plain wording."""
@@ -100,15 +107,28 @@ class LLMWriter:
     def _told(self, draft: Draft) -> list[str]:
         """Names that the question may print besides the start's."""
         described = draft.description.statements if draft.description is not None else ()
-        ids = [*draft.path.starts[1:], *(one.other for one in draft.path.clauses), *(one.object for one in described)]
+        ids = [
+            *draft.path.starts[1:],
+            *(one.other for one in draft.path.clauses),
+            *(one.object for one in described),
+        ]
         return [self._entities[one].name for one in ids]
 
     def _qualifiers(self, draft: Draft) -> list[str]:
-        """The qualifiers that the question prints, in its language; the one that is asked for is none of them."""
+        """The qualifiers that the question prints, in its language; the one that is asked for is
+        none of them."""
         hops = (*draft.path.hops, *draft.path.second)
         described = draft.description.statements if draft.description is not None else ()
-        printed: list[Hop | Clause | Statement] = [*hops, *(clause for hop in hops for clause in hop.also), *described]
-        return [chinese(one.clinical) if self._language == "zh" else one.clinical for one in printed if one.clinical]
+        printed: list[Hop | Clause | Statement] = [
+            *hops,
+            *(clause for hop in hops for clause in hop.also),
+            *described,
+        ]
+        return [
+            chinese(one.clinical) if self._language == "zh" else one.clinical
+            for one in printed
+            if one.clinical
+        ]
 
     def _added(self, plain: str, text: str) -> Iterator[str]:
         """Numbers and names that the plain wording does not print."""
@@ -116,18 +136,25 @@ class LLMWriter:
             yield f'the text adds the number "{number}"'
         words = tokens(text)
         known = self._names_by_words
-        found = {words[i:j] for i in range(len(words)) for j in range(i + 1, min(len(words), i + self._longest) + 1)}
+        found = {
+            words[i:j]
+            for i in range(len(words))
+            for j in range(i + 1, min(len(words), i + self._longest) + 1)
+        }
         for name in sorted(known[one] for one in found if one in known):
             if not occurs_in(name, plain) and (name != name.upper() or _names(name, text)):
                 yield f'the text adds the name "{name}"'
 
     @functools.cached_property
     def _names_by_words(self) -> dict[tuple[str, ...], str]:
-        """Names and aliases of the graph by their words; those a question needs anyway ("age of onset") left out."""
+        """Names and aliases of the graph by their words; those a question needs anyway ("age of
+        onset") left out."""
         names: dict[tuple[str, ...], str] = {}
         for one in self._entities.values():
             for name in (one.name, *one.aliases):
-                if (len(name) >= _SHORTEST_NAME or one.entity_type == GENE) and not set(tokens(name)) <= _wording():
+                if (len(name) >= _SHORTEST_NAME or one.entity_type == GENE) and not set(
+                    tokens(name)
+                ) <= _wording():
                     names.setdefault(tokens(name), name)
         return names
 
@@ -135,16 +162,24 @@ class LLMWriter:
     def _longest(self) -> int:
         return max(map(len, self._names_by_words), default=0)
 
-    # --- what the model is shown ------------------------------------------------------------------------------
+    # --- what the model is shown ------------------------------------------------------
 
     def prompt(self, draft: Draft) -> str:
         """The message sent for one draft; it holds no hidden name."""
         plain = self._plain.write([draft])[0].text
-        start = self._entities[draft.path.start].name if draft.description is None else "(described, see below)"
+        start = (
+            self._entities[draft.path.start].name
+            if draft.description is None
+            else "(described, see below)"
+        )
         steps = self._steps(draft.path.hops)
         if draft.path.second:
             again = self._entities[draft.path.second[0].known].name
-            steps += [f"Second start: {again}", *self._steps(draft.path.second), "Both walks end in the same entity."]
+            steps += [
+                f"Second start: {again}",
+                *self._steps(draft.path.second),
+                "Both walks end in the same entity.",
+            ]
         return self._prompt.substitute(start=start, steps="\n".join(steps), plain=plain)
 
     def _steps(self, hops: Sequence[Hop]) -> list[str]:
@@ -155,8 +190,11 @@ class LLMWriter:
         ]
 
     def _also(self, hop: Hop) -> str:
-        return "".join(f"; told of it: {directed(one.predicate, one.forward)}{_whom(one)} -> "
-                       f"{self._entities[one.other].name}" for one in hop.also)
+        return "".join(
+            f"; told of it: {directed(one.predicate, one.forward)}{_whom(one)} -> "
+            f"{self._entities[one.other].name}"
+            for one in hop.also
+        )
 
 
 def _whom(one: Hop | Clause) -> str:
@@ -168,8 +206,18 @@ def _whom(one: Hop | Clause) -> str:
 @functools.cache
 def _wording() -> frozenset[str]:
     """The words that questions are made of, whatever they ask."""
-    phrases = [text for one in PREDICATES.values() for text in (
-        one.phrase, one.inverse_phrase, one.clause, one.inverse_clause, one.subject_type, one.object_type)]
+    phrases = [
+        text
+        for one in PREDICATES.values()
+        for text in (
+            one.phrase,
+            one.inverse_phrase,
+            one.clause,
+            one.inverse_clause,
+            one.subject_type,
+            one.object_type,
+        )
+    ]
     return frozenset(word for text in phrases for word in tokens(re.sub(r"\{\w+\}", " ", text)))
 
 
@@ -183,8 +231,8 @@ def _numbers(text: str) -> set[str]:
 
 
 def _printed(qualifier: str, text: str) -> bool:
-    """Whether every number of the qualifier stands in the text, or all of its words where it has none; of a report its
-    journal as well."""
+    """Whether every number of the qualifier stands in the text, or all of its words where it has
+    none; of a report its journal as well."""
     numbers, said = _numbers(qualifier), text.casefold()
     journals = [journal_of(qualifier)] if is_report(qualifier) else _QUOTED.findall(qualifier)
     if not all(one.casefold() in said for one in journals):

@@ -1,9 +1,10 @@
-"""Paths put into words: the start is named (or described), everything on the way only by what leads to it.
+"""Paths put into words: the start is named (or described), everything on the way only by what leads
+to it.
 
-Both writers are given whole batches and answer in order. The rules writer nests short paths ("the mode of inheritance
-of the disease associated with ...") and tells longer ones step by step; the ``llm`` writer (``model_writing``) may
-word them freely, and its text passes the same verification. Wording of the relations: ``knowledge.predicates`` for
-English, ``wording_zh.json`` for Chinese.
+Both writers are given whole batches and answer in order. The rules writer nests short paths ("the
+mode of inheritance of the disease associated with ...") and tells longer ones step by step; the
+``llm`` writer (``model_writing``) may word them freely, and its text passes the same verification.
+Wording of the relations: ``knowledge.predicates`` for English, ``wording_zh.json`` for Chinese.
 """
 
 import json
@@ -24,13 +25,19 @@ from medr_ray.questions.drafting.question_paths import Path
 
 _THAT = {DISEASE: "that disease", GENE: "that gene", PHENOTYPE: "that finding", DRUG: "that drug"}
 _THAT_ZH = {DISEASE: "该疾病", GENE: "该基因", PHENOTYPE: "该表现", DRUG: "该药物"}
-_CHOICES_ZH = {"earliest": "起病最早", "latest": "起病最晚", "largest": "比例最高", "smallest": "比例最低"}
+_CHOICES_ZH = {
+    "earliest": "起病最早",
+    "latest": "起病最晚",
+    "largest": "比例最高",
+    "smallest": "比例最低",
+}
 _NESTED_HOPS = 2  # more "of the ... of the ..." than this is no longer read at once
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a writer is asked to word: the path, and the start's description where it is not to be named."""
+    """What a writer is asked to word: the path, and the start's description where it is not to be
+    named."""
 
     path: Path
     description: Description | None = None
@@ -51,20 +58,28 @@ class QuestionWriter(Protocol):
     name: str
 
     def write(self, drafts: Sequence[Draft]) -> list[Written]:
-        """A question for each draft, in order; what a model could not word comes back with its problem."""
+        """A question for each draft, in order; what a model could not word comes back with its
+        problem."""
         ...
 
 
 def is_nested(path: Path) -> bool:
     """Whether the path is short and plain enough for one nested phrase."""
-    if len(path.hops) > 1 and any(is_report(hop.clinical) for hop in path.hops):  # whose report, would not be clear
+    if len(path.hops) > 1 and any(
+        is_report(hop.clinical) for hop in path.hops
+    ):  # whose report, would not be clear
         return False
-    return len(path.hops) <= _NESTED_HOPS and not path.second and path.asked == "entity" and not path.clauses
+    return (
+        len(path.hops) <= _NESTED_HOPS
+        and not path.second
+        and path.asked == "entity"
+        and not path.clauses
+    )
 
 
 class EnglishRules:
-    """English: "What is the mode of inheritance of the disease associated with …?", or step by step: "Begin with ….
-    Then take the gene associated with that disease. What is …?"."""
+    """English: "What is the mode of inheritance of the disease associated with …?", or step by
+    step: "Begin with …. Then take the gene associated with that disease. What is …?"."""
 
     name = "rules"
 
@@ -99,7 +114,9 @@ class EnglishRules:
         """(the sentences that lead over ``hops``, how the entity they lead to is called)."""
         text, known = "", start
         for number, hop in enumerate(hops):
-            taken = ("Then take" if number % 2 == 0 else "Next, take") if number else f"{opening} with"
+            taken = (
+                ("Then take" if number % 2 == 0 else "Next, take") if number else f"{opening} with"
+            )
             text += f"{taken} {self._onward(hop, known)}. "
             known = _THAT[self._entities[hop.target].entity_type]
         return text, known
@@ -107,7 +124,10 @@ class EnglishRules:
     def _meeting(self, path: Path, start: str) -> str:
         """Two walks, and what lies at the end of both."""
         text, ends = "", []
-        for hops, named, letter in ((path.hops, start, "A"), (path.second, self.named(path.second[0].known), "B")):
+        for hops, named, letter in (
+            (path.hops, start, "A"),
+            (path.second, self.named(path.second[0].known), "B"),
+        ):
             steps, known = self._steps(hops[:-1], named, "Begin again" if text else "Begin")
             if steps:
                 known = f"{known.removeprefix('that ')} {letter}"
@@ -120,7 +140,9 @@ class EnglishRules:
 
     def _step(self, hop: Hop, known: str) -> str:
         predicate = PREDICATES[hop.predicate]
-        words = (predicate.name_object if hop.forward else predicate.name_subject)(known, hop.clinical)
+        words = (predicate.name_object if hop.forward else predicate.name_subject)(
+            known, hop.clinical
+        )
         return f"the {'other ' if hop.other else ''}{words}{f', as {hop.clinical}' if is_report(hop.clinical) else ''}"
 
     def _told(self, hop: Hop) -> str:
@@ -129,7 +151,9 @@ class EnglishRules:
         return f" (the one {' and '.join(told)})" if told else ""
 
     def _clause(self, clause: Clause) -> str:
-        return PREDICATES[clause.predicate].describe(self.named(clause.other), clause.forward, clause.clinical)
+        return PREDICATES[clause.predicate].describe(
+            self.named(clause.other), clause.forward, clause.clinical
+        )
 
     def _share(self, path: Path, steps: str, last: str, start: str) -> str:
         finding = self.named(path.about[0].other)
@@ -143,8 +167,10 @@ class EnglishRules:
         if path.asked in ("earliest", "latest"):
             return f"Of {group} whose age of onset is stated, which begins {path.asked} in life?"
         finding = self.named(path.about[0].other)
-        return (f"Of {group} for which the share of patients with {finding} is stated, which shows it in the "
-                f"{path.asked} share of patients?")
+        return (
+            f"Of {group} for which the share of patients with {finding} is stated, which shows it in the "
+            f"{path.asked} share of patients?"
+        )
 
     def _start(self, draft: Draft) -> str:
         if draft.description is not None:
@@ -169,7 +195,9 @@ class ChineseRules:
 
     def __init__(self, entities: Mapping[str, Entity]) -> None:
         self._entities = entities
-        self._wording = json.loads(resources.files("medr_ray.questions").joinpath("wording_zh.json").read_text("utf-8"))
+        self._wording = json.loads(
+            resources.files("medr_ray.questions").joinpath("wording_zh.json").read_text("utf-8")
+        )
 
     def write(self, drafts: Sequence[Draft]) -> list[Written]:
         return [Written(self._question(draft)) for draft in drafts]
@@ -182,7 +210,9 @@ class ChineseRules:
         last = path.hops[-1]
         if path.asked == "share":
             finding = self.named(path.about[0].other)
-            return f"{steps}取{self._onward(last, known)}。{finding}在该疾病患者中出现的比例是多少？"
+            return (
+                f"{steps}取{self._onward(last, known)}。{finding}在该疾病患者中出现的比例是多少？"
+            )
         if path.asked != "entity":
             return f"{steps}{self._choice(path, known)}"
         if path.second:
@@ -212,12 +242,14 @@ class ChineseRules:
 
     def _step(self, hop: Hop, known: str) -> str:
         words = self._phrase(hop.directed_predicate).format(
-            known=known, clinical=chinese(hop.clinical), other="另一种" if hop.other else "")
+            known=known, clinical=chinese(hop.clinical), other="另一种" if hop.other else ""
+        )
         return f"{words}（{chinese(hop.clinical)}）" if is_report(hop.clinical) else words
 
     def _clause(self, clause: Clause) -> str:
         return self._phrase(f"clause:{directed(clause.predicate, clause.forward)}").format(
-            other=self.named(clause.other), clinical=chinese(clause.clinical))
+            other=self.named(clause.other), clinical=chinese(clause.clinical)
+        )
 
     def _choice(self, path: Path, known: str) -> str:
         group = self._step(path.hops[-1], known)
@@ -243,16 +275,31 @@ class ChineseRules:
 
 
 FIELDS_ZH = {
-    "veterinary medicine": "兽医学", "dentistry": "牙科学", "oncology": "肿瘤学", "cardiology": "心脏病学",
-    "radiology": "放射学", "paediatrics": "儿科学", "neurology": "神经病学",
+    "veterinary medicine": "兽医学",
+    "dentistry": "牙科学",
+    "oncology": "肿瘤学",
+    "cardiology": "心脏病学",
+    "radiology": "放射学",
+    "paediatrics": "儿科学",
+    "neurology": "神经病学",
     "psychiatry and psychology": "精神病学与心理学",
-    "dermatology": "皮肤病学", "ophthalmology": "眼科学", "endocrinology": "内分泌学", "gastroenterology": "胃肠病学",
-    "haematology": "血液学", "infectious diseases": "传染病学", "immunology and rheumatology": "免疫与风湿病学",
-    "urology and nephrology": "泌尿与肾脏病学", "respiratory medicine": "呼吸病学",
+    "dermatology": "皮肤病学",
+    "ophthalmology": "眼科学",
+    "endocrinology": "内分泌学",
+    "gastroenterology": "胃肠病学",
+    "haematology": "血液学",
+    "infectious diseases": "传染病学",
+    "immunology and rheumatology": "免疫与风湿病学",
+    "urology and nephrology": "泌尿与肾脏病学",
+    "respiratory medicine": "呼吸病学",
     "obstetrics and gynaecology": "妇产科学",
-    "anaesthesia and intensive care": "麻醉与重症医学", "surgery": "外科学", "pharmacology": "药理学",
+    "anaesthesia and intensive care": "麻醉与重症医学",
+    "surgery": "外科学",
+    "pharmacology": "药理学",
     "genetics": "遗传学",
-    "nutrition": "营养学", "microbiology": "微生物学", "biochemistry and biology": "生物化学与生物学",
+    "nutrition": "营养学",
+    "microbiology": "微生物学",
+    "biochemistry and biology": "生物化学与生物学",
 }
 _CHINESE_COMPARISONS = {
     "fewer than a quarter of patients": "不到四分之一的患者",
@@ -264,8 +311,8 @@ _CHINESE_COMPARISONS = {
 
 
 def chinese(clinical: str) -> str:
-    """A qualifier: "3 of 7 patients" as "7名患者中3名", "45% of patients" as "45%的患者", "all patients" as "所有患者";
-    "reported in 1977 in Chest" as "据1977年《Chest》报道"."""
+    """A qualifier: "3 of 7 patients" as "7名患者中3名", "45% of patients" as "45%的患者", "all patients" as
+    "所有患者"; "reported in 1977 in Chest" as "据1977年《Chest》报道"."""
     if is_report(clinical):
         first, last = years_of_report(clinical)
         when = f"{first}年" if first == last else f"{first}年至{last}年间"

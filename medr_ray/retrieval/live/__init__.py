@@ -1,7 +1,9 @@
-"""Live sources behind the medical retriever: PubMed, ClinicalTrials.gov and openFDA, asked over the network.
+"""Live sources behind the medical retriever: PubMed, ClinicalTrials.gov and openFDA, asked over the
+network.
 
-Promises: a searcher over the configured services, alone or beside the index, whose hits are ranked as the index's are;
-limits and manners that hold for the whole cluster; failures of a service that are told and take nothing else along.
+Promises: a searcher over the configured services, alone or beside the index, whose hits are ranked
+as the index's are; limits and manners that hold for the whole cluster; failures of a service that
+are told and take nothing else along.
 """
 
 from medr_ray.retrieval.live.annotated_results import Noted

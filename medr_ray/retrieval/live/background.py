@@ -1,6 +1,7 @@
 """One event loop of the process, in a thread of its own, for calls that block.
 
-Searches are called from many threads; on one loop they share connections, and equal ones are asked once.
+Searches are called from many threads; on one loop they share connections, and equal ones are asked
+once.
 """
 
 import asyncio
@@ -20,7 +21,8 @@ def started(work: Coroutine[Any, Any, T]) -> Future[T]:
 
 
 def result_of(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` on the loop and wait for it; whoever is interrupted while waiting takes it back."""
+    """Run ``work`` on the loop and wait for it; whoever is interrupted while waiting takes it
+    back."""
     future = started(work)
     try:
         return future.result()

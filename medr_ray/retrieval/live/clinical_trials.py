@@ -1,7 +1,9 @@
-"""ClinicalTrials.gov by version 2 of its API: one search, whose answer holds the studies themselves.
+"""ClinicalTrials.gov by version 2 of its API: one search, whose answer holds the studies
+themselves.
 
-What holds: a query is words, never Essie syntax. The service gives the latest version of a record, so years and the
-cut-off count from its last update, as in the index. Tables of results, which are long, are left to the study's page.
+What holds: a query is words, never Essie syntax. The service gives the latest version of a record,
+so years and the cut-off count from its last update, as in the index. Tables of results, which are
+long, are left to the study's page.
 
 Format: https://clinicaltrials.gov/data-api/api (studies, query.term, filter.advanced, fields).
 """
@@ -19,9 +21,19 @@ from medr_ray.retrieval.query_text import loosened
 from medr_ray.retrieval.readers.trials import from_study
 
 _REGISTRATION = "registration"
-_MODULES = ("IdentificationModule", "StatusModule", "SponsorCollaboratorsModule", "DescriptionModule",
-            "ConditionsModule", "DesignModule", "ArmsInterventionsModule", "OutcomesModule", "EligibilityModule",
-            "ReferencesModule", "HasResults")
+_MODULES = (
+    "IdentificationModule",
+    "StatusModule",
+    "SponsorCollaboratorsModule",
+    "DescriptionModule",
+    "ConditionsModule",
+    "DesignModule",
+    "ArmsInterventionsModule",
+    "OutcomesModule",
+    "EligibilityModule",
+    "ReferencesModule",
+    "HasResults",
+)
 
 
 class _Search(BaseModel):
@@ -39,12 +51,18 @@ class Trials:
         self._service = Service("ClinicalTrials.gov", config.trials.base_url, config, limits)
 
     async def documents(self, inquiry: Inquiry) -> list[Document]:
-        """See ``live.source.Source``. A question whose words no study holds all of is asked more loosely."""
+        """See ``live.source.Source``. A question whose words no study holds all of is asked more
+        loosely."""
         return await widening(lambda words: self._search(words, inquiry), loosened(inquiry.query))
 
     async def _search(self, words: str, inquiry: Inquiry) -> list[Document]:
-        params = {"query.term": words, "pageSize": str(inquiry.count), "sort": "@relevance",
-                  "fields": ",".join(_MODULES), **_narrowed(inquiry)}
+        params = {
+            "query.term": words,
+            "pageSize": str(inquiry.count),
+            "sort": "@relevance",
+            "fields": ",".join(_MODULES),
+            **_narrowed(inquiry),
+        }
         return (await self._service.ask(Ask("GET", "studies", params), _studies))[: inquiry.count]
 
 
@@ -52,7 +70,9 @@ def _narrowed(inquiry: Inquiry) -> dict[str, str]:
     """The filters of a search."""
     filters = {}
     if inquiry.is_dated:
-        filters["filter.advanced"] = f"AREA[LastUpdatePostDate]RANGE[{inquiry.first_day},{inquiry.last_day}]"
+        filters["filter.advanced"] = (
+            f"AREA[LastUpdatePostDate]RANGE[{inquiry.first_day},{inquiry.last_day}]"
+        )
     if inquiry.types and _REGISTRATION not in inquiry.types:
         filters["aggFilters"] = "results:with"
     return filters

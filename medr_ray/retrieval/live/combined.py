@@ -1,8 +1,8 @@
 """The index and the live sources as one searcher.
 
-What holds: ``search`` is the index's alone, ``medical_search`` asks both at the same time; a document that both have is
-there once; the order within each is kept, and between them the better score goes first; live sources that fail leave
-the index's hits, with a note.
+What holds: ``search`` is the index's alone, ``medical_search`` asks both at the same time; a
+document that both have is there once; the order within each is kept, and between them the better
+score goes first; live sources that fail leave the index's hits, with a note.
 """
 
 import itertools
@@ -24,7 +24,12 @@ class Local(Protocol):
         ...
 
     def medical_search(
-        self, query: str, *, sources: Sequence[str] | None = None, since: int | None = None, until: int | None = None,
+        self,
+        query: str,
+        *,
+        sources: Sequence[str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
         types: Sequence[str] | None = None,
     ) -> Sequence[Hit]:
         """Hits by relevance and clinical authority."""
@@ -36,7 +41,8 @@ class Local(Protocol):
 
 
 def combine(local: Local, live: Live | None, results: int) -> "Local | Combined":
-    """One searcher over both, which gives ``results`` hits; the local one where there are no live sources."""
+    """One searcher over both, which gives ``results`` hits; the local one where there are no live
+    sources."""
     return local if live is None else Combined(local, live, results)
 
 
@@ -51,12 +57,19 @@ class Combined:
         return self._local.search(query, sources=sources)
 
     def medical_search(
-        self, query: str, *, sources: Sequence[str] | None = None, since: int | None = None, until: int | None = None,
+        self,
+        query: str,
+        *,
+        sources: Sequence[str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
         types: Sequence[str] | None = None,
     ) -> Noted[Hit]:
         """Hits of both by relevance and clinical authority. Raises what the index raises."""
         answer = self._live.begun(query, sources=sources, since=since, until=until, types=types)
-        here = self._local.medical_search(query, sources=sources, since=since, until=until, types=types)
+        here = self._local.medical_search(
+            query, sources=sources, since=since, until=until, types=types
+        )
         try:
             there = answer()
         except (ToolError, InfrastructureError) as error:
@@ -69,8 +82,9 @@ class Combined:
 
 
 def merged(here: Sequence[Hit], there: Sequence[Hit]) -> list[Hit]:
-    """Both lists in one, a hit of both as it is in the first. A hit stands as high as the best score from it to the
-    end of its list, so that neither list is reordered (a title that the query names goes before better scores)."""
+    """Both lists in one, a hit of both as it is in the first. A hit stands as high as the best
+    score from it to the end of its list, so that neither list is reordered (a title that the query
+    names goes before better scores)."""
     known = {one.document_id for one in here}
     rows = [*_heights(here), *_heights([one for one in there if one.document_id not in known])]
     return [hit for _, hit in sorted(rows, key=lambda row: -row[0])]

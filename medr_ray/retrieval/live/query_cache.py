@@ -1,4 +1,5 @@
-"""Equal questions are asked once: rollouts of a group ask the same things, many at the same time."""
+"""Equal questions are asked once: rollouts of a group ask the same things, many at the same
+time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -9,15 +10,16 @@ T = TypeVar("T")
 
 
 class Memory(Generic[K, T]):
-    """The ``most`` latest answers, and those under way; failures are forgotten. For use on one event loop."""
+    """The ``most`` latest answers, and those under way; failures are forgotten. For use on one
+    event loop."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._asked: dict[K, asyncio.Future[T]] = {}
 
     async def get(self, question: K, ask: Callable[[K], Awaitable[T]]) -> T:
-        """The answer to the question: known, on its way, or asked for now. Whoever gives up does not end it for
-        others."""
+        """The answer to the question: known, on its way, or asked for now. Whoever gives up does
+        not end it for others."""
         answer = self._asked.get(question)
         if answer is None:
             answer = self._asked[question] = asyncio.ensure_future(ask(question))

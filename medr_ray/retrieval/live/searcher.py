@@ -1,9 +1,10 @@
 """Live sources behind the searcher's protocol, alone or beside the index.
 
-What holds: the sources are asked at the same time; one that is down takes nothing from the others, and a note in the
-result names it; only when every one failed does the search, as InfrastructureError when one could not be had and as
-ToolError when all refused the query. Documents are plain text, within the years and the kinds of evidence asked for,
-and never of the cut-off's day or later as far as their source knows. What was found can be read by its id.
+What holds: the sources are asked at the same time; one that is down takes nothing from the others,
+and a note in the result names it; only when every one failed does the search, as
+InfrastructureError when one could not be had and as ToolError when all refused the query. Documents
+are plain text, within the years and the kinds of evidence asked for, and never of the cut-off's day
+or later as far as their source knows. What was found can be read by its id.
 """
 
 import asyncio
@@ -32,24 +33,45 @@ _REMEMBERED = 1024  # inquiries to a source
 _KEPT = 10_000  # documents that can still be read by their ids
 
 _SOURCES: dict[str, Callable[[LiveConfig], Source]] = {
-    "pubmed": PubMed, "trials": Trials, "fda_labels": FdaLabels, "fda_approvals": FdaApprovals,
+    "pubmed": PubMed,
+    "trials": Trials,
+    "fda_labels": FdaLabels,
+    "fda_approvals": FdaApprovals,
 }
 _Failure = ToolError | InfrastructureError
 
 
-def open_live(config: LiveConfig, retrieval: RetrievalConfig, before: datetime.date | None) -> "Live | None":
-    """The configured sources, None where there are none. Raises ConfigError for an address that is none."""
+def open_live(
+    config: LiveConfig, retrieval: RetrievalConfig, before: datetime.date | None
+) -> "Live | None":
+    """The configured sources, None where there are none. Raises ConfigError for an address that is
+    none."""
     if not config.sources:
         return None
-    return Live([_SOURCES[name](config) for name in dict.fromkeys(config.sources)], config, retrieval, before)
+    return Live(
+        [_SOURCES[name](config) for name in dict.fromkeys(config.sources)],
+        config,
+        retrieval,
+        before,
+    )
 
 
 class Live:
     """A searcher over live sources. Calls block; open it where it is used, it holds connections."""
 
-    def __init__(self, sources: Sequence[Source], config: LiveConfig, retrieval: RetrievalConfig,
-                 before: datetime.date | None) -> None:
-        self._sources, self._config, self._retrieval, self._before = sources, config, retrieval, before
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        config: LiveConfig,
+        retrieval: RetrievalConfig,
+        before: datetime.date | None,
+    ) -> None:
+        self._sources, self._config, self._retrieval, self._before = (
+            sources,
+            config,
+            retrieval,
+            before,
+        )
         self._ranker = Ranker(retrieval, before)
         self._answers = Memory[tuple[str, Inquiry], list[Document]](_REMEMBERED)
         self._documents: OrderedDict[str, Document] = OrderedDict()
@@ -59,14 +81,24 @@ class Live:
         return self._begun(query, 1.0, sources)()
 
     def medical_search(
-        self, query: str, *, sources: Sequence[str] | None = None, since: int | None = None, until: int | None = None,
+        self,
+        query: str,
+        *,
+        sources: Sequence[str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
         types: Sequence[str] | None = None,
     ) -> Noted[Hit]:
         """Documents by relevance and clinical authority together, best first."""
         return self.begun(query, sources=sources, since=since, until=until, types=types)()
 
     def begun(
-        self, query: str, *, sources: Sequence[str] | None = None, since: int | None = None, until: int | None = None,
+        self,
+        query: str,
+        *,
+        sources: Sequence[str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
         types: Sequence[str] | None = None,
     ) -> Callable[[], Noted[Hit]]:
         """``medical_search`` under way; call what is returned for its result."""
@@ -77,18 +109,35 @@ class Live:
         return self._documents.get(document_id)
 
     def _begun(
-        self, query: str, weight: float, sources: Sequence[str] | None, since: int | None = None,
-        until: int | None = None, types: Sequence[str] | None = None,
+        self,
+        query: str,
+        weight: float,
+        sources: Sequence[str] | None,
+        since: int | None = None,
+        until: int | None = None,
+        types: Sequence[str] | None = None,
     ) -> Callable[[], Noted[Hit]]:
-        inquiry = Inquiry(plain(query), self._config.candidates, since, until, tuple(sorted(types or ())), self._before)
-        asked = [one for one in self._sources if (not sources or one.name in sources)
-                 and (not types or one.kinds & set(types))]
+        inquiry = Inquiry(
+            plain(query),
+            self._config.candidates,
+            since,
+            until,
+            tuple(sorted(types or ())),
+            self._before,
+        )
+        asked = [
+            one
+            for one in self._sources
+            if (not sources or one.name in sources) and (not types or one.kinds & set(types))
+        ]
         if not asked or not inquiry.is_possible or not query_words(query):
             return Noted
         answers = started(self._all(asked, inquiry))
         return lambda: self._hits(inquiry.query, weight, answers.result())
 
-    def _hits(self, query: str, weight: float, answers: Sequence[list[Document] | _Failure]) -> Noted[Hit]:
+    def _hits(
+        self, query: str, weight: float, answers: Sequence[list[Document] | _Failure]
+    ) -> Noted[Hit]:
         failures = [one for one in answers if isinstance(one, _Failure)]
         if len(failures) == len(answers):
             raise _together(failures)
@@ -96,12 +145,16 @@ class Live:
         hits = self._ranker.hits(query, found, weight)[: self._retrieval.results]
         return Noted(hits, map(incomplete, failures))
 
-    async def _all(self, asked: Sequence[Source], inquiry: Inquiry) -> list[list[Document] | _Failure]:
+    async def _all(
+        self, asked: Sequence[Source], inquiry: Inquiry
+    ) -> list[list[Document] | _Failure]:
         return await asyncio.gather(*(self._of(one, inquiry) for one in asked))
 
     async def _of(self, source: Source, inquiry: Inquiry) -> list[Document] | _Failure:
         try:
-            return await self._answers.get((source.name, inquiry), lambda _: self._asked(source, inquiry))
+            return await self._answers.get(
+                (source.name, inquiry), lambda _: self._asked(source, inquiry)
+            )
         except (ToolError, InfrastructureError) as error:
             return error
 
@@ -129,14 +182,22 @@ def _together(failures: Sequence[_Failure]) -> _Failure:
 
 
 def _cleaned(document: Document) -> Document:
-    return dataclasses.replace(document, title=plain(document.title), text=plain_lines(document.text),
-                               journal=plain(document.journal))
+    return dataclasses.replace(
+        document,
+        title=plain(document.title),
+        text=plain_lines(document.text),
+        journal=plain(document.journal),
+    )
 
 
 def _is_wanted(document: Document, inquiry: Inquiry) -> bool:
-    """Of the years and kinds asked for; services are not always as strict, and what has no year is in none."""
+    """Of the years and kinds asked for; services are not always as strict, and what has no year is
+    in none."""
     if inquiry.types and kind_of(document) not in inquiry.types:
         return False
     if not inquiry.is_dated:
         return True
-    return document.year is not None and inquiry.first_day.year <= document.year <= inquiry.last_day.year
+    return (
+        document.year is not None
+        and inquiry.first_day.year <= document.year <= inquiry.last_day.year
+    )

@@ -9,13 +9,17 @@ from medr_ray.retrieval.documents import Document
 
 T = TypeVar("T")
 
-_FIRST, _LAST = datetime.date(1800, 1, 1), datetime.date(2999, 12, 31)  # as good as none, to services that want both
+_FIRST, _LAST = (
+    datetime.date(1800, 1, 1),
+    datetime.date(2999, 12, 31),
+)  # as good as none, to services that want both
 
 
 @dataclass(frozen=True)
 class Inquiry:
-    """A search. ``since`` and ``until`` are years, inclusive; ``types`` names kinds of evidence, () for all; what was
-    published on the day ``before`` or later does not exist; ``count`` documents are enough."""
+    """A search. ``since`` and ``until`` are years, inclusive; ``types`` names kinds of evidence, ()
+    for all; what was published on the day ``before`` or later does not exist; ``count`` documents
+    are enough."""
 
     query: str
     count: int
@@ -43,20 +47,24 @@ class Inquiry:
 
 
 class Source(Protocol):
-    """A service that is searched. ``name`` is the ``Document.source`` of what it gives, ``kinds`` are the kinds of
-    evidence (``retrieval.authority.KINDS``) that it holds."""
+    """A service that is searched. ``name`` is the ``Document.source`` of what it gives, ``kinds``
+    are the kinds of evidence (``retrieval.authority.KINDS``) that it holds."""
 
     name: str
     kinds: frozenset[str]
 
     async def documents(self, inquiry: Inquiry) -> list[Document]:
-        """Documents in the service's own order, best first, published from ``first_day`` to ``last_day`` as far as
-        the service knows. Raises ToolError when it refuses the query, InfrastructureError when it cannot be had."""
+        """Documents in the service's own order, best first, published from ``first_day`` to
+        ``last_day`` as far as the service knows. Raises ToolError when it refuses the query,
+        InfrastructureError when it cannot be had."""
         ...
 
 
-async def widening(found: Callable[[str], Awaitable[list[T]]], expressions: Iterable[str]) -> list[T]:
-    """What the first expression finds that finds anything: services want every word, questions have many."""
+async def widening(
+    found: Callable[[str], Awaitable[list[T]]], expressions: Iterable[str]
+) -> list[T]:
+    """What the first expression finds that finds anything: services want every word, questions have
+    many."""
     for expression in dict.fromkeys(expressions):
         if rows := await found(expression):
             return rows

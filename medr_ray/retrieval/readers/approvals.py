@@ -1,9 +1,12 @@
-"""Approvals of drugs: applications to the FDA with their products and submissions, patents and exclusivities.
+"""Approvals of drugs: applications to the FDA with their products and submissions, patents and
+exclusivities.
 
-Formats: the tables of Drugs@FDA, tab-separated in a zip (https://www.fda.gov/drugs/drug-approvals-and-databases/
-drugsfda-data-files), and of the Orange Book, separated by ``~`` (https://www.fda.gov/drugs/drug-approvals-and-
-databases/orange-book-data-files: ``patent.txt``, ``exclusivity.txt``). Which file is which, its first bytes say. One
-application makes one document; its year is that of the latest submission told of.
+Formats: the tables of Drugs@FDA, tab-separated in a zip
+(https://www.fda.gov/drugs/drug-approvals-and-databases/ drugsfda-data-files), and of the Orange
+Book, separated by ``~`` (https://www.fda.gov/drugs/drug-approvals-and-
+databases/orange-book-data-files: ``patent.txt``, ``exclusivity.txt``). Which file is which, its
+first bytes say. One application makes one document; its year is that of the latest submission told
+of.
 """
 
 import csv
@@ -32,8 +35,16 @@ _COLUMNS = {
     "SubmissionClass_Lookup.txt": ("SubmissionClassCodeID", "SubmissionClassCodeDescription"),
     "Applications.txt": ("ApplNo", "ApplType", "SponsorName"),
     "Products.txt": ("ApplNo", "ProductNo", "DrugName", "ActiveIngredient", "Form", "Strength"),
-    "Submissions.txt": ("ApplNo", "SubmissionType", "SubmissionNo", "SubmissionStatus", "SubmissionStatusDate",
-                        "SubmissionClassCodeID", "SubmissionsPublicNotes", "ReviewPriority"),
+    "Submissions.txt": (
+        "ApplNo",
+        "SubmissionType",
+        "SubmissionNo",
+        "SubmissionStatus",
+        "SubmissionStatusDate",
+        "SubmissionClassCodeID",
+        "SubmissionsPublicNotes",
+        "ReviewPriority",
+    ),
 }
 _COVERS = {"Drug_Substance_Flag": "drug substance", "Drug_Product_Flag": "drug product"}
 Row = Mapping[str, str]
@@ -41,8 +52,9 @@ Row = Mapping[str, str]
 
 @dataclass
 class Application:
-    """What the files say of one application; ``number`` is its six digits, ``kind`` NDA, ANDA or BLA. Products,
-    submissions, patents and exclusivities are told as they will be read; ``last`` is the latest date, YYYY-MM-DD."""
+    """What the files say of one application; ``number`` is its six digits, ``kind`` NDA, ANDA or
+    BLA. Products, submissions, patents and exclusivities are told as they will be read; ``last`` is
+    the latest date, YYYY-MM-DD."""
 
     number: str
     kind: str = ""
@@ -58,7 +70,8 @@ class Application:
 
 
 def read_approvals(paths: Sequence[str], aside: Aside) -> Iterator[Document]:
-    """``FDA:<kind and number>`` for every application that a product, patent or exclusivity is known of."""
+    """``FDA:<kind and number>`` for every application that a product, patent or exclusivity is
+    known of."""
     applications: dict[str, Application] = {}
     for path in paths:
         try:
@@ -74,20 +87,32 @@ def read_approvals(paths: Sequence[str], aside: Aside) -> Iterator[Document]:
 
 
 def from_application(one: Application) -> Document:
-    """The document of one application. DataError for one of which nothing but the number is known."""
+    """The document of one application. DataError for one of which nothing but the number is
+    known."""
     if not (one.products or one.patents or one.exclusivities):
         raise DataError("neither a product nor a patent or an exclusivity")
     name = f"{one.kind}{one.number}"
     ingredients = f" ({'; '.join(one.ingredients)})" if one.ingredients else ""
     title = single(f"{', '.join(one.names) or 'Unnamed drug'}{ingredients}: FDA approval {name}")
-    text = lines(title, [
-        ("Sponsor", one.sponsor), ("Approval", one.approval), ("Products", "; ".join(one.products)),
-        ("Supplements", "; ".join(one.supplements)), ("Patents", "; ".join(one.patents)),
-        ("Exclusivity", "; ".join(one.exclusivities))])
-    return Document(f"FDA:{name}", FDA_APPROVALS, title, text, year_in(one.last), (), False, _PUBLISHED_IN)
+    text = lines(
+        title,
+        [
+            ("Sponsor", one.sponsor),
+            ("Approval", one.approval),
+            ("Products", "; ".join(one.products)),
+            ("Supplements", "; ".join(one.supplements)),
+            ("Patents", "; ".join(one.patents)),
+            ("Exclusivity", "; ".join(one.exclusivities)),
+        ],
+    )
+    return Document(
+        f"FDA:{name}", FDA_APPROVALS, title, text, year_in(one.last), (), False, _PUBLISHED_IN
+    )
 
 
-def _read_file(path: str, stream: BinaryIO, applications: dict[str, Application], aside: Aside) -> None:
+def _read_file(
+    path: str, stream: BinaryIO, applications: dict[str, Application], aside: Aside
+) -> None:
     """One file's rows to the applications they are about."""
     start = stream.read(4)
     stream.seek(0)
@@ -102,13 +127,21 @@ def _read_file(path: str, stream: BinaryIO, applications: dict[str, Application]
             aside.put(path, where, str(error))
 
 
-def _read_archive(path: str, archive: zipfile.ZipFile, applications: dict[str, Application], aside: Aside) -> None:
-    statuses = {row["MarketingStatusID"]: row["MarketingStatusDescription"]
-                for row in _table(path, archive, "MarketingStatus_Lookup.txt", aside)}
-    marketed = {(row["ApplNo"], row["ProductNo"]): statuses.get(row["MarketingStatusID"], "")
-                for row in _table(path, archive, "MarketingStatus.txt", aside)}
-    classes = {row["SubmissionClassCodeID"]: row["SubmissionClassCodeDescription"]
-               for row in _table(path, archive, "SubmissionClass_Lookup.txt", aside)}
+def _read_archive(
+    path: str, archive: zipfile.ZipFile, applications: dict[str, Application], aside: Aside
+) -> None:
+    statuses = {
+        row["MarketingStatusID"]: row["MarketingStatusDescription"]
+        for row in _table(path, archive, "MarketingStatus_Lookup.txt", aside)
+    }
+    marketed = {
+        (row["ApplNo"], row["ProductNo"]): statuses.get(row["MarketingStatusID"], "")
+        for row in _table(path, archive, "MarketingStatus.txt", aside)
+    }
+    classes = {
+        row["SubmissionClassCodeID"]: row["SubmissionClassCodeDescription"]
+        for row in _table(path, archive, "SubmissionClass_Lookup.txt", aside)
+    }
     for row in _table(path, archive, "Applications.txt", aside):
         one = _application(row["ApplNo"], row["ApplType"], applications)
         one.sponsor = row["SponsorName"]
@@ -128,12 +161,23 @@ def _add_submissions(one: Application, rows: Sequence[Row], classes: Mapping[str
     """The original approval and the supplements, by date."""
     for row in sorted(rows, key=lambda row: (row["SubmissionStatusDate"], row["SubmissionNo"])):
         date = row["SubmissionStatusDate"][:10]
-        about = [single(part) for part in (classes.get(row["SubmissionClassCodeID"], ""), row["SubmissionsPublicNotes"])
-                 if part.strip()]
+        about = [
+            single(part)
+            for part in (
+                classes.get(row["SubmissionClassCodeID"], ""),
+                row["SubmissionsPublicNotes"],
+            )
+            if part.strip()
+        ]
         if row["SubmissionType"] == "ORIG" and not one.approval:
             review = row["ReviewPriority"].lower()
-            one.approval = ", ".join([f"{one.kind} approved on {date}", *about,
-                                      *([f"{review} review"] if review not in ("", "unknown", "n/a") else [])])
+            one.approval = ", ".join(
+                [
+                    f"{one.kind} approved on {date}",
+                    *about,
+                    *([f"{review} review"] if review not in ("", "unknown", "n/a") else []),
+                ]
+            )
         else:
             one.supplements.append(f"{date} {', '.join(about)}".strip())
         one.last = max(one.last, date)
@@ -146,14 +190,17 @@ def _product(row: Row, status: str) -> str:
 
 
 def _add_orange_book(row: Row, applications: dict[str, Application]) -> None:
-    """A patent or an exclusivity. DataError for a row of another table, ValueError for a date that is none."""
+    """A patent or an exclusivity. DataError for a row of another table, ValueError for a date that
+    is none."""
     one = _application(row["Appl_No"], _BOOK_TYPES.get(row["Appl_Type"], ""), applications)
     product = f"product {row['Product_No']}"
     if "Patent_No" in row:
         covers = [what for flag, what in _COVERS.items() if row.get(flag) == "Y"]
         use = [f"use {row['Patent_Use_Code']}"] if row.get("Patent_Use_Code") else []
         expires = _date(row.get("Patent_Expire_Date_Text", ""))
-        one.patents.append(", ".join([f"{product} patent {row['Patent_No']} expires {expires}", *covers, *use]))
+        one.patents.append(
+            ", ".join([f"{product} patent {row['Patent_No']} expires {expires}", *covers, *use])
+        )
     elif "Exclusivity_Code" in row:
         until = _date(row.get("Exclusivity_Date", ""))
         one.exclusivities.append(f"{product} {row['Exclusivity_Code']} until {until}")
@@ -185,14 +232,19 @@ def _table(path: str, archive: zipfile.ZipFile, name: str, aside: Aside) -> Iter
 def _rows(
     path: str, stream: BinaryIO, delimiter: str, needed: Sequence[str], aside: Aside
 ) -> Iterator[tuple[str, Row]]:
-    """("line N", cell by column) of every row as wide as the first whose application number is one. What is not UTF-8
-    is Windows-1252. DataError where a needed column is missing."""
-    rows = csv.reader((_decoded(line) for line in stream), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    """("line N", cell by column) of every row as wide as the first whose application number is one.
+    What is not UTF-8 is Windows-1252. DataError where a needed column is missing."""
+    rows = csv.reader(
+        (_decoded(line) for line in stream), delimiter=delimiter, quoting=csv.QUOTE_NONE
+    )
     columns = [one.strip() for one in next(rows, [])]
     if missing := [one for one in needed if one not in columns]:
         raise DataError(f"no column {', '.join(missing)} in the first line")
     for cells in filter(None, rows):
-        where, row = f"line {rows.line_num}", dict(zip(columns, map(str.strip, cells), strict=False))
+        where, row = (
+            f"line {rows.line_num}",
+            dict(zip(columns, map(str.strip, cells), strict=False)),
+        )
         wrong = [row[one] for one in _NUMBERS if one in row and not _NUMBER.fullmatch(row[one])]
         if len(cells) != len(columns):
             aside.put(path, where, f"{len(cells)} columns where the header has {len(columns)}")

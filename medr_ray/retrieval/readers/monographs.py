@@ -1,8 +1,9 @@
 """Monographs on the liver toxicity of drugs, one JSON object a line.
 
-Format: ``drug`` (its name), ``sections`` (heading to text, in order) and ``pmids`` (what it cites), as read from the
-pages of LiverTox (https://www.ncbi.nlm.nih.gov/books/NBK547852/). The boilerplate of the page and the bibliography,
-whose PMIDs are kept, are no part of the text. Pages that were refused ("Access denied") are set aside.
+Format: ``drug`` (its name), ``sections`` (heading to text, in order) and ``pmids`` (what it cites),
+as read from the pages of LiverTox (https://www.ncbi.nlm.nih.gov/books/NBK547852/). The boilerplate
+of the page and the bibliography, whose PMIDs are kept, are no part of the text. Pages that were
+refused ("Access denied") are set aside.
 """
 
 import re
@@ -17,7 +18,9 @@ from medr_ray.retrieval.readers.plain_records import Aside, json_lines, lines, p
 
 _BOOK = "LiverTox"
 _UPDATED = re.compile(r"Last Update:\s*\w+ \d{1,2}, (\d{4})")
-_NO_CONTENT = re.compile(r"intro$|LiverTox: |.*\bBIBLIOGRAPHY$|(?:SELECTED )?REFERENCES$|CHEMICAL FORMULAS? AND STRUC")
+_NO_CONTENT = re.compile(
+    r"intro$|LiverTox: |.*\bBIBLIOGRAPHY$|(?:SELECTED )?REFERENCES$|CHEMICAL FORMULAS? AND STRUC"
+)
 _REFUSED = "Access denied"
 
 
@@ -42,13 +45,23 @@ def from_monograph(record: Mapping[str, Any]) -> Document:
     page = parsed(_Monograph, record)
     if _REFUSED in page.sections:
         raise DataError("a page that was refused, no monograph")
-    told = [(heading, text) for heading, text in page.sections.items()
-            if not _NO_CONTENT.match(heading) and not _UPDATED.match(text)]
+    told = [
+        (heading, text)
+        for heading, text in page.sections.items()
+        if not _NO_CONTENT.match(heading) and not _UPDATED.match(text)
+    ]
     if not told:
         raise DataError("a monograph without a section")
     updated = _UPDATED.search(" ".join(page.sections.values()))
     title = f"{page.drug} ({_BOOK})"
     return Document(
-        f"LIVERTOX:{'_'.join(page.drug.split())}", LIVERTOX, title, lines(title, told),
-        int(updated[1]) if updated else None, (), False, _BOOK,
-        references=tuple(f"PMID:{one}" for one in dict.fromkeys(page.pmids)))
+        f"LIVERTOX:{'_'.join(page.drug.split())}",
+        LIVERTOX,
+        title,
+        lines(title, told),
+        int(updated[1]) if updated else None,
+        (),
+        False,
+        _BOOK,
+        references=tuple(f"PMID:{one}" for one in dict.fromkeys(page.pmids)),
+    )

@@ -39,7 +39,9 @@ def json_lines(path: str, aside: Aside) -> Iterator[tuple[str, dict[str, Any]]]:
                 try:
                     value = json.loads(line) if line.strip() else None
                     if b"\\ud" in line:
-                        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
+                        json.dumps(
+                            value, ensure_ascii=False
+                        ).encode()  # half a surrogate pair is no text
                 except (ValueError, RecursionError) as error:
                     aside.put(path, where, f"no JSON: {error}")
                     continue
@@ -77,5 +79,6 @@ def lines(title: str, parts: Iterable[tuple[str, str]]) -> str:
 
 
 def year_in(date: str) -> int | None:
-    """The year of a date that begins with it ("2009-08-25", "20200331"), None for any other text."""
+    """The year of a date that begins with it ("2009-08-25", "20200331"), None for any other
+    text."""
     return int(date[:4]) if date[:4].isdecimal() and len(date) >= 4 else None

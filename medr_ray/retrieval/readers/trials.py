@@ -1,8 +1,9 @@
 """Study records of ClinicalTrials.gov, one JSON object a line.
 
-Format: the study of the ClinicalTrials.gov API, version 2 (https://clinicaltrials.gov/data-api/about-api/study-data-
-structure), as its downloads and ``GET /studies`` give it. A record's year is that of its latest version, which may
-tell of anything up to then. A registered study is evidence once it has results; before, it says what is being tried.
+Format: the study of the ClinicalTrials.gov API, version 2
+(https://clinicaltrials.gov/data-api/about-api/study-data- structure), as its downloads and ``GET
+/studies`` give it. A record's year is that of its latest version, which may tell of anything up to
+then. A registered study is evidence once it has results; before, it says what is being tried.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,14 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import DataError
 from medr_ray.retrieval.documents import TRIALS, Document
-from medr_ray.retrieval.readers.plain_records import Aside, json_lines, lines, parsed, single, year_in
+from medr_ray.retrieval.readers.plain_records import (
+    Aside,
+    json_lines,
+    lines,
+    parsed,
+    single,
+    year_in,
+)
 
 _REGISTRY = "ClinicalTrials.gov"
 _RANDOMISED = "RANDOMIZED"
@@ -187,12 +195,27 @@ def from_study(record: Mapping[str, Any]) -> Document:
     protocol = study.protocolSection
     identity = protocol.identificationModule
     title = single(identity.briefTitle)
-    cited = tuple(dict.fromkeys(f"PMID:{one.pmid}" for one in protocol.referencesModule.references if one.pmid))
+    cited = tuple(
+        dict.fromkeys(
+            f"PMID:{one.pmid}" for one in protocol.referencesModule.references if one.pmid
+        )
+    )
     return Document(
-        f"NCT:{identity.nctId}", TRIALS, title, lines(title, [*_told(protocol), *_results(study.resultsSection)]),
-        year_in(protocol.statusModule.lastUpdatePostDateStruct.date), (), False, _REGISTRY,
-        evidence=evidence_of(protocol.designModule.studyType, protocol.designModule.designInfo.allocation,
-                             study.hasResults), references=cited)
+        f"NCT:{identity.nctId}",
+        TRIALS,
+        title,
+        lines(title, [*_told(protocol), *_results(study.resultsSection)]),
+        year_in(protocol.statusModule.lastUpdatePostDateStruct.date),
+        (),
+        False,
+        _REGISTRY,
+        evidence=evidence_of(
+            protocol.designModule.studyType,
+            protocol.designModule.designInfo.allocation,
+            study.hasResults,
+        ),
+        references=cited,
+    )
 
 
 def evidence_of(study_type: str, allocation: str, has_results: bool) -> str:
@@ -205,35 +228,55 @@ def evidence_of(study_type: str, allocation: str, has_results: bool) -> str:
 
 
 def _told(protocol: _Protocol) -> list[tuple[str, str]]:
-    identity, status, outcomes = protocol.identificationModule, protocol.statusModule, protocol.outcomesModule
+    identity, status, outcomes = (
+        protocol.identificationModule,
+        protocol.statusModule,
+        protocol.outcomesModule,
+    )
     sponsors = protocol.sponsorCollaboratorsModule
     return [
         ("Official title", identity.officialTitle),
         ("Registered as", " ".join(filter(None, (identity.nctId, identity.acronym)))),
-        ("Status", _joined(_words(status.overallStatus), _dated("started", status.startDateStruct),
-                           _dated("completed", status.completionDateStruct))),
+        (
+            "Status",
+            _joined(
+                _words(status.overallStatus),
+                _dated("started", status.startDateStruct),
+                _dated("completed", status.completionDateStruct),
+            ),
+        ),
         ("Why stopped", status.whyStopped),
         ("Design", _design(protocol.designModule)),
         ("Conditions", "; ".join(protocol.conditionsModule.conditions)),
         ("Keywords", "; ".join(protocol.conditionsModule.keywords)),
-        ("Interventions", "; ".join(_intervention(one) for one in
-                                    protocol.armsInterventionsModule.interventions)),
+        (
+            "Interventions",
+            "; ".join(_intervention(one) for one in protocol.armsInterventionsModule.interventions),
+        ),
         ("Summary", protocol.descriptionModule.briefSummary),
         ("Description", protocol.descriptionModule.detailedDescription),
         ("Primary outcomes", "; ".join(map(_outcome, outcomes.primaryOutcomes))),
         ("Secondary outcomes", "; ".join(map(_outcome, outcomes.secondaryOutcomes))),
         ("Participants", _participants(protocol.eligibilityModule)),
         ("Eligibility", protocol.eligibilityModule.eligibilityCriteria),
-        ("Sponsor", "; ".join(filter(None, (sponsors.leadSponsor.name,
-                                            *(one.name for one in sponsors.collaborators))))),
+        (
+            "Sponsor",
+            "; ".join(
+                filter(
+                    None, (sponsors.leadSponsor.name, *(one.name for one in sponsors.collaborators))
+                )
+            ),
+        ),
     ]
 
 
 def _design(design: _Design) -> str:
     info, count = design.designInfo, design.enrollmentInfo.count
     models = (info.allocation, info.interventionModel, info.observationalModel, info.primaryPurpose)
-    return _joined(*map(_words, (design.studyType, *design.phases, *models)),
-                   f"{count} participants" if count is not None else "")
+    return _joined(
+        *map(_words, (design.studyType, *design.phases, *models)),
+        f"{count} participants" if count is not None else "",
+    )
 
 
 def _intervention(one: _Intervention) -> str:
@@ -246,29 +289,49 @@ def _outcome(one: _Outcome) -> str:
 
 
 def _participants(who: _Eligibility) -> str:
-    return _joined(f"sex {who.sex.lower()}" if who.sex else "", f"from {who.minimumAge}" if who.minimumAge else "",
-                   f"to {who.maximumAge}" if who.maximumAge else "")
+    return _joined(
+        f"sex {who.sex.lower()}" if who.sex else "",
+        f"from {who.minimumAge}" if who.minimumAge else "",
+        f"to {who.maximumAge}" if who.maximumAge else "",
+    )
 
 
 def _results(results: _Results) -> list[tuple[str, str]]:
     """A line per outcome that was measured: the values of each group, and the p-values."""
-    return [(f"Result, {_words(one.type)} outcome", _measured(one))
-            for one in results.outcomeMeasuresModule.outcomeMeasures if one.classes]
+    return [
+        (f"Result, {_words(one.type)} outcome", _measured(one))
+        for one in results.outcomeMeasuresModule.outcomeMeasures
+        if one.classes
+    ]
 
 
 def _measured(outcome: _OutcomeMeasure) -> str:
     groups = {one.id: one.title for one in outcome.groups}
     values = [
-        " ".join(filter(None, (one.title, category.title, groups.get(value.groupId, ""), value.value,
-                               f"(± {value.spread})" if value.spread else "")))
-        for one in outcome.classes for category in one.categories for value in category.measurements]
+        " ".join(
+            filter(
+                None,
+                (
+                    one.title,
+                    category.title,
+                    groups.get(value.groupId, ""),
+                    value.value,
+                    f"(± {value.spread})" if value.spread else "",
+                ),
+            )
+        )
+        for one in outcome.classes
+        for category in one.categories
+        for value in category.measurements
+    ]
     tests = [f"p {one.pValue}" for one in outcome.analyses if one.pValue]
     measure = _outcome(_Outcome(measure=outcome.title, timeFrame=outcome.timeFrame))
     return f"{measure}, in {outcome.unitOfMeasure}: {'; '.join([*values, *tests])}"
 
 
 def _words(constant: str) -> str:
-    """A constant of the registry, such as ACTIVE_NOT_RECRUITING, in plain words; "" for what does not apply."""
+    """A constant of the registry, such as ACTIVE_NOT_RECRUITING, in plain words; "" for what does
+    not apply."""
     return "" if constant == "NA" else constant.replace("_", " ").lower()
 
 

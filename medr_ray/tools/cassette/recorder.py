@@ -1,22 +1,25 @@
-"""Tool calls kept on a cassette, so that a rollout can be made again later, word for word, when the index or the
-service behind a tool has changed or is gone.
+"""Tool calls kept on a cassette, so that a rollout can be made again later, word for word, when the
+index or the service behind a tool has changed or is gone.
 
-A cassette is a snapshot of the world as the tools saw it: one call has one answer. The address of an answer is the hash
-of the tool's name, its arguments and how often this episode had made the same call before, so a call that failed and is
-tried again may succeed the second time. While recording, a call that is on the cassette is answered from it, whichever
-episode or worker put it there, and the first answer stays; so every recorded episode saw exactly what the cassette
-holds. Results and ToolErrors are kept, a call that outran ``agent.tool_seconds`` among them (the cassette ends it a
-little before the agent would); an InfrastructureError never is, for its rollout is made afresh. Replaying asks no tool,
-opens no index and connects no server: what the agent is shown of its tools lies on the cassette too, and a call that is
-not there is an InfrastructureError, never an answer.
+A cassette is a snapshot of the world as the tools saw it: one call has one answer. The address of
+an answer is the hash of the tool's name, its arguments and how often this episode had made the same
+call before, so a call that failed and is tried again may succeed the second time. While recording,
+a call that is on the cassette is answered from it, whichever episode or worker put it there, and
+the first answer stays; so every recorded episode saw exactly what the cassette holds. Results and
+ToolErrors are kept, a call that outran ``agent.tool_seconds`` among them (the cassette ends it a
+little before the agent would); an InfrastructureError never is, for its rollout is made afresh.
+Replaying asks no tool, opens no index and connects no server: what the agent is shown of its tools
+lies on the cassette too, and a call that is not there is an InfrastructureError, never an answer.
 
-With the same questions and settings, what is left to differ is the model: ``llm.cache`` keeps its answers by content
-(at temperature 0, or with a seed), and an observation word for word the same gives a request word for word the same.
-The two together make the whole rollout again, down to its ``trajectory_id``, with no network at all. Only an episode
-that came to the end of ``agent.seconds`` while a tool was at work depends on the clock, and cannot be made again.
+With the same questions and settings, what is left to differ is the model: ``llm.cache`` keeps its
+answers by content (at temperature 0, or with a seed), and an observation word for word the same
+gives a request word for word the same. The two together make the whole rollout again, down to its
+``trajectory_id``, with no network at all. Only an episode that came to the end of ``agent.seconds``
+while a tool was at work depends on the clock, and cannot be made again.
 
-The folder holds ``cassette.json`` (date of the snapshot, versions, settings), ``tools/`` and ``answers/``, a JSON file
-for each call (see ``tools.cassette.write_once_store``). A changed setting refuses to record on, and warns when it replays.
+The folder holds ``cassette.json`` (date of the snapshot, versions, settings), ``tools/`` and
+``answers/``, a JSON file for each call (see ``tools.cassette.write_once_store``). A changed setting
+refuses to record on, and warns when it replays.
 """
 
 import asyncio
@@ -44,24 +47,30 @@ M = TypeVar("M", bound=BaseModel)
 _LOG = logging.getLogger(__name__)
 _FORMAT = 1
 _HEADER = "cassette.json"
-_OF_DEADLINE = 0.95  # when a call is ended, so that its end is on the cassette before the agent turns away
+_OF_DEADLINE = (
+    0.95  # when a call is ended, so that its end is on the cassette before the agent turns away
+)
 
 
 def open_cassette(config: PipelineConfig) -> "Cassette":
     """The cassette of ``tools.cassette``. A new one is begun where it is to record.
 
-    Raises ConfigError where there is none to replay, or one recorded under other settings to record on; DataError for a
-    folder of something else.
+    Raises ConfigError where there is none to replay, or one recorded under other settings to record
+    on; DataError for a folder of something else.
     """
     wanted = config.tools.cassette
     kept = Keepsakes(Directory(wanted.path))
     header = kept.get(_HEADER)
     if header is None and wanted.mode == "replay":
-        raise ConfigError(f"tools.cassette.path: there is no cassette in {wanted.path}: record it first")
+        raise ConfigError(
+            f"tools.cassette.path: there is no cassette in {wanted.path}: record it first"
+        )
     if header is None:
         header = kept.keep(_HEADER, _header(config))
     if header.get("format") != _FORMAT:
-        raise DataError(f"{wanted.path}/{_HEADER} is of format {header.get('format')!r}; this version reads {_FORMAT}")
+        raise DataError(
+            f"{wanted.path}/{_HEADER} is of format {header.get('format')!r}; this version reads {_FORMAT}"
+        )
     known = _checked(_Header, header, f"{wanted.path}/{_HEADER}")
     if changed := _changed(known.settings, _settings(config)):
         said = f"the cassette {wanted.path} of {known.snapshot} was recorded with other {', '.join(changed)}"
@@ -107,39 +116,56 @@ class Cassette:
         self._kept, self._threads, self._seconds = kept, Threads(), config.agent.tool_seconds
 
     def recorded(self, groups: Mapping[str, Sequence[Tool]]) -> list[Tool]:
-        """These tools with everything they answer put on the cassette. ``groups`` are the tools by the name in
-        ``agent.tools`` that stands for them."""
+        """These tools with everything they answer put on the cassette. ``groups`` are the tools by
+        the name in ``agent.tools`` that stands for them."""
         tools: list[Tool] = []
         for name, group in groups.items():
-            shown = [{"name": one.name, "description": one.description, "parameters": dict(one.parameters)}
-                     for one in group]
+            shown = [
+                {
+                    "name": one.name,
+                    "description": one.description,
+                    "parameters": dict(one.parameters),
+                }
+                for one in group
+            ]
             kept = self._kept.keep(_face(name), {"selected": name, "tools": shown})
             if kept.get("tools") != json.loads(json.dumps(shown)):
-                raise ConfigError(f"tools.cassette: {name} is not what it was when the cassette was begun (its tools, "
-                                  "their descriptions or their arguments): give tools.cassette.path a new folder")
-            tools += [CassetteTool(self, **face, live=one) for face, one in zip(kept["tools"], group, strict=True)]
+                raise ConfigError(
+                    f"tools.cassette: {name} is not what it was when the cassette was begun (its tools, "
+                    "their descriptions or their arguments): give tools.cassette.path a new folder"
+                )
+            tools += [
+                CassetteTool(self, **face, live=one)
+                for face, one in zip(kept["tools"], group, strict=True)
+            ]
         return tools
 
     def tools(self, names: Sequence[str]) -> list[Tool]:
-        """The tools by their names in ``agent.tools``, answering from the cassette alone. Raises ConfigError for one
-        that was not recorded."""
+        """The tools by their names in ``agent.tools``, answering from the cassette alone. Raises
+        ConfigError for one that was not recorded."""
         tools: list[Tool] = []
         for name in names:
             group = self._kept.get(_face(name))
             if group is None:
-                raise ConfigError(f"agent.tools: {name!r} is not on the cassette {self._kept.place}")
+                raise ConfigError(
+                    f"agent.tools: {name!r} is not on the cassette {self._kept.place}"
+                )
             faces = _checked(_Faces, group, f"{self._kept.place}/{_face(name)}").tools
-            tools += [CassetteTool(self, one.name, one.description, one.parameters, None) for one in faces]
+            tools += [
+                CassetteTool(self, one.name, one.description, one.parameters, None) for one in faces
+            ]
         return tools
 
     async def answer(self, call: "Call", live: Tool | None) -> "Answer":
-        """What is kept of the call, else what the ``live`` tool answers. Raises InfrastructureError where there is
-        neither, and what the tool raises."""
+        """What is kept of the call, else what the ``live`` tool answers. Raises InfrastructureError
+        where there is neither, and what the tool raises."""
         kept = await self._threads.run(lambda: self._kept.get(call.address))
         if kept is None:
             if live is None:
-                raise InfrastructureError(f"{call.tool}: this call ({call.told}) is not on the cassette "
-                                          f"{self._kept.place}")
+                raise InfrastructureError(
+                    f"{call.tool}: this call ({call.told}) is not on the cassette "
+                    f"{self._kept.place}"
+                )
             answer = await self._asked(call, live)
             recorded = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             entry = dataclasses.asdict(call) | dataclasses.asdict(answer) | {"recorded": recorded}
@@ -193,11 +219,17 @@ class Answer:
 
 
 class CassetteTool:
-    """A tool that answers from a cassette, and from the ``live`` tool what is not there. Give an episode its own
-    (``tools.base.for_episode``): without one, every call counts as the first of its kind."""
+    """A tool that answers from a cassette, and from the ``live`` tool what is not there. Give an
+    episode its own (``tools.base.for_episode``): without one, every call counts as the first of its
+    kind."""
 
     def __init__(
-        self, cassette: Cassette, name: str, description: str, parameters: Mapping[str, Any], live: Tool | None,
+        self,
+        cassette: Cassette,
+        name: str,
+        description: str,
+        parameters: Mapping[str, Any],
+        live: Tool | None,
         made: Counter[str] | None = None,
     ) -> None:
         self.name, self.description, self.parameters = name, description, parameters
@@ -205,7 +237,9 @@ class CassetteTool:
 
     def for_episode(self) -> Tool:
         live = None if self._live is None else for_episode([self._live])[0]
-        return CassetteTool(self._cassette, self.name, self.description, self.parameters, live, Counter())
+        return CassetteTool(
+            self._cassette, self.name, self.description, self.parameters, live, Counter()
+        )
 
     async def prepare(self) -> None:
         """Prepares the live tool, where there is one that asks for it."""
@@ -214,7 +248,8 @@ class CassetteTool:
             await prepare()
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """The kept answer; raises the ToolError that was kept, InfrastructureError for a call that is not there."""
+        """The kept answer; raises the ToolError that was kept, InfrastructureError for a call that
+        is not there."""
         call = Call(self.name, dict(arguments), 0)
         if self._made is not None:
             before = self._made[call.address]
@@ -232,8 +267,13 @@ def _header(config: PipelineConfig) -> dict[str, Any]:
     settings = _settings(config)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return {"format": _FORMAT, "snapshot": today, "config": digest, "settings": settings,
-            "versions": installed_versions()}
+    return {
+        "format": _FORMAT,
+        "snapshot": today,
+        "config": digest,
+        "settings": settings,
+        "versions": installed_versions(),
+    }
 
 
 def _settings(config: PipelineConfig) -> dict[str, Any]:
@@ -242,11 +282,17 @@ def _settings(config: PipelineConfig) -> dict[str, Any]:
         "tools": config.tools.model_dump(mode="json", exclude={"cassette"}),
         "retrieval": config.retrieval.model_dump(mode="json"),
         "index": config.index.model_dump(mode="json"),
-        "agent": config.agent.model_dump(mode="json", include={"observation_chars", "tool_seconds"}),
+        "agent": config.agent.model_dump(
+            mode="json", include={"observation_chars", "tool_seconds"}
+        ),
     }
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """``section.key`` of every setting that differs."""
-    return sorted(f"{section}.{key}" for section, values in now.items() for key, value in values.items()
-                  if before.get(section, {}).get(key) != value)
+    return sorted(
+        f"{section}.{key}"
+        for section, values in now.items()
+        for key, value in values.items()
+        if before.get(section, {}).get(key) != value
+    )

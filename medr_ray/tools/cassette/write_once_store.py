@@ -1,10 +1,12 @@
-"""JSON files in a folder that are written once: the first one kept under a name stays, and everyone is given that one.
+"""JSON files in a folder that are written once: the first one kept under a name stays, and everyone
+is given that one.
 
-What holds: a file appears whole or not at all, and survives the process that wrote it; two writers of a name are both
-given the first one's value. On a local or mounted folder the file system decides who was first (a link to a name that
-exists fails), among any number of processes and hosts. Object storage cannot decide that; there one actor of the Ray
-cluster does (or, without Ray, the process), so let one cluster at a time write to a folder. With a file for each value
-there is no log to merge, and a folder can be copied, read and resumed at any moment.
+What holds: a file appears whole or not at all, and survives the process that wrote it; two writers
+of a name are both given the first one's value. On a local or mounted folder the file system decides
+who was first (a link to a name that exists fails), among any number of processes and hosts. Object
+storage cannot decide that; there one actor of the Ray cluster does (or, without Ray, the process),
+so let one cluster at a time write to a folder. With a file for each value there is no log to merge,
+and a folder can be copied, read and resumed at any moment.
 """
 
 import contextlib
@@ -38,7 +40,8 @@ class Keepsakes:
         return self._directory.uri
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """What is kept under the name, or None. Raises DataError for a file that holds something else."""
+        """What is kept under the name, or None. Raises DataError for a file that holds something
+        else."""
         if not self._directory.exists(name):
             return None
         try:
@@ -50,7 +53,8 @@ class Keepsakes:
         return value
 
     def keep(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Keep ``value`` unless something is kept already; returns what is kept, as it is read back."""
+        """Keep ``value`` unless something is kept already; returns what is kept, as it is read
+        back."""
         kept = self.get(name)
         if kept is not None:
             return kept
@@ -71,13 +75,24 @@ class Keepsakes:
         if not ray.is_initialized():
             return self._referee.first(name, data)
         digest = hashlib.sha256(self.place.encode()).hexdigest()[:16]
-        actor: Any = ray.remote(Referee).options(
-            name=f"medr_keepsakes_{digest}", namespace=_NAMESPACE, get_if_exists=True, lifetime="detached",
-            num_cpus=0, max_restarts=-1).remote()
+        actor: Any = (
+            ray.remote(Referee)
+            .options(
+                name=f"medr_keepsakes_{digest}",
+                namespace=_NAMESPACE,
+                get_if_exists=True,
+                lifetime="detached",
+                num_cpus=0,
+                max_restarts=-1,
+            )
+            .remote()
+        )
         try:
             return bytes(ray.get(actor.first.remote(name, data)))
         except ray.exceptions.RayActorError as error:
-            raise InfrastructureError(f"{self.place}: who keeps the first answers is gone: {error}") from error
+            raise InfrastructureError(
+                f"{self.place}: who keeps the first answers is gone: {error}"
+            ) from error
 
 
 class Referee:

@@ -1,6 +1,8 @@
-"""A diagnosis in a few lines: the likeliest diseases with reasons and references, "none of these", what to look for.
+"""A diagnosis in a few lines: the likeliest diseases with reasons and references, "none of these",
+what to look for.
 
-What holds: lines are whole; what matters most comes first, so that a limit on characters takes reasons before results.
+What holds: lines are whole; what matters most comes first, so that a limit on characters takes
+reasons before results.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,7 +69,9 @@ def _misunderstood(diagnosis: Diagnosis, answer: Answer) -> list[str]:
         terms = ", ".join(diagnosis.base.terms.names[one] for one in answer.contradicted)
         lines.append(f"Both observed and excluded, counted as observed: {terms}")
     if not answer.patient.observed and not answer.patient.excluded:
-        lines.append("No finding to go by: this is only how common and how often reported the diseases are.")
+        lines.append(
+            "No finding to go by: this is only how common and how often reported the diseases are."
+        )
     return lines
 
 
@@ -77,7 +81,9 @@ def _nearest(one: Unknown) -> str:
 
 def _headline(diagnosis: Diagnosis, answer: Answer, rank: int, disease: int) -> str:
     base, figure = diagnosis.base, diagnosis.priors.figures.get(disease)
-    common = f"prevalence {figure.value:.0e} by {figure.disorder}" if figure else "prevalence unknown"
+    common = (
+        f"prevalence {figure.value:.0e} by {figure.disorder}" if figure else "prevalence unknown"
+    )
     reported = int(diagnosis.priors.reported[disease])
     counted = f", counted in {reported} patient{'s' * (reported != 1)}" if reported else ""
     share = _percent(float(answer.posterior.probabilities[disease]))
@@ -85,7 +91,9 @@ def _headline(diagnosis: Diagnosis, answer: Answer, rank: int, disease: int) -> 
 
 
 def _reasons(diagnosis: Diagnosis, answer: Answer, disease: int) -> str:
-    factors = trace(diagnosis, answer.patient, answer.posterior.temper, disease, answer.moved.get(disease))
+    factors = trace(
+        diagnosis, answer.patient, answer.posterior.temper, disease, answer.moved.get(disease)
+    )
     telling = [one for one in factors if max(one.counts, 1 / one.counts) >= _NEUTRAL][:_FACTORS]
     return "; ".join(_reason(diagnosis, one) for one in telling)
 
@@ -93,7 +101,8 @@ def _reasons(diagnosis: Diagnosis, answer: Answer, disease: int) -> str:
 def _reason(diagnosis: Diagnosis, factor: Factor) -> str:
     """ "Ectopia lentis x45 [PMID:1]", "no Scoliosis x0.8 [OMIM:2]", "Fever x0.3 (not annotated)".
 
-    "by" says what else is annotated that the finding follows from, "akin to" what it is only related to."""
+    "by" says what else is annotated that the finding follows from, "akin to" what it is only
+    related to."""
     names, explanation = diagnosis.base.terms.names, factor.explanation
     called = names[factor.term] if factor.observed else f"no {names[factor.term]}"
     said = f"{called} x{factor.counts:.2g}"
@@ -109,9 +118,12 @@ def _reason(diagnosis: Diagnosis, factor: Factor) -> str:
 
 
 def _to_ask(diagnosis: Diagnosis, findings: Sequence[NextFinding]) -> list[str]:
-    return [f"Look for next: {diagnosis.base.terms.names[one.term]} ({diagnosis.base.terms.ids[one.term]}; "
-            f"{one.bits:.2f} bits expected): present for {_named(diagnosis, one.yes)}, absent for "
-            f"{_named(diagnosis, one.no)}" for one in findings]
+    return [
+        f"Look for next: {diagnosis.base.terms.names[one.term]} ({diagnosis.base.terms.ids[one.term]}; "
+        f"{one.bits:.2f} bits expected): present for {_named(diagnosis, one.yes)}, absent for "
+        f"{_named(diagnosis, one.no)}"
+        for one in findings
+    ]
 
 
 def _named(diagnosis: Diagnosis, disease: int | None) -> str:
@@ -120,9 +132,11 @@ def _named(diagnosis: Diagnosis, disease: int | None) -> str:
 
 def _update(diagnosis: Diagnosis, one: Update) -> str:
     base = diagnosis.base
-    return (f"Evidence: {base.terms.names[one.term]} in {one.affected} of {one.patients} with "
-            f"{base.names[one.disease]}, {one.before:.0%} -> {one.after:.0%} ({one.document_id}: "
-            f"\"{cut(one.sentence, _QUOTED)}\")")
+    return (
+        f"Evidence: {base.terms.names[one.term]} in {one.affected} of {one.patients} with "
+        f"{base.names[one.disease]}, {one.before:.0%} -> {one.after:.0%} ({one.document_id}: "
+        f'"{cut(one.sentence, _QUOTED)}")'
+    )
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,5 @@
-"""``diagnose``: the likeliest diseases for a patient's findings, with probabilities that leave room for none."""
+"""``diagnose``: the likeliest diseases for a patient's findings, with probabilities that leave room
+for none."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -29,8 +30,8 @@ _ASKED = 8  # findings in the query for evidence
 
 
 class DiagnoseTool:
-    """Bayes' rule over what is annotated of diseases (see ``diagnosis``). ``sources`` are those that evidence is
-    looked up in, ``observation_chars`` bounds what the agent is shown."""
+    """Bayes' rule over what is annotated of diseases (see ``diagnosis``). ``sources`` are those
+    that evidence is looked up in, ``observation_chars`` bounds what the agent is shown."""
 
     name = "diagnose"
     description = (
@@ -40,27 +41,49 @@ class DiagnoseTool:
     parameters: Mapping[str, Any] = {
         "type": "object",
         "properties": {
-            "findings": {**_FINDINGS, "description": "findings the patient has: names, or ids such as HP:0001250"},
-            "excluded": {**_FINDINGS, "description": "findings that were looked for and are absent"},
+            "findings": {
+                **_FINDINGS,
+                "description": "findings the patient has: names, or ids such as HP:0001250",
+            },
+            "excluded": {
+                **_FINDINGS,
+                "description": "findings that were looked for and are absent",
+            },
             "age": {"type": "number", "minimum": 0, "maximum": _OLDEST, "description": "years"},
             "sex": {"type": "string", "enum": ["female", "male"]},
-            "candidates": {**_FINDINGS, "description": "diseases to choose from: names or ids; left out: all"},
-            "results": {"type": "integer", "minimum": 1, "maximum": 50, "description": "diseases to show"},
-            "evidence": {"type": "boolean", "description": "look up counts of patients in the literature first"},
+            "candidates": {
+                **_FINDINGS,
+                "description": "diseases to choose from: names or ids; left out: all",
+            },
+            "results": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 50,
+                "description": "diseases to show",
+            },
+            "evidence": {
+                "type": "boolean",
+                "description": "look up counts of patients in the literature first",
+            },
         },
         "required": ["findings"],
         "additionalProperties": False,
     }
 
     def __init__(
-        self, config: DiagnosisConfig, searcher: Searcher, sources: Sequence[str], observation_chars: int
+        self,
+        config: DiagnosisConfig,
+        searcher: Searcher,
+        sources: Sequence[str],
+        observation_chars: int,
     ) -> None:
         self._config, self._searcher = config, searcher
         self._sources, self._chars = tuple(sources), observation_chars
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """The diagnosis as text; ``documents`` are those whose counts moved it. Raises ToolError for wrong arguments
-        or when nothing in them is understood, InfrastructureError when the index fails."""
+        """The diagnosis as text; ``documents`` are those whose counts moved it. Raises ToolError
+        for wrong arguments or when nothing in them is understood, InfrastructureError when the
+        index fails."""
         check_arguments(self.name, self.parameters, arguments)
         return await _THREADS.run(lambda: self._diagnose(arguments))
 
@@ -76,7 +99,12 @@ class DiagnoseTool:
             raise ToolError(_nothing_understood(unknown_diseases))
         sex = arguments.get("sex")
         patient, contradicted = patient_of(
-            diagnosis.base.terms, observed, excluded, arguments.get("age"), None if sex is None else sex == "female")
+            diagnosis.base.terms,
+            observed,
+            excluded,
+            arguments.get("age"),
+            None if sex is None else sex == "female",
+        )
         posterior = diagnosis.posterior(patient, candidates or None)
         moved: dict[int, Sequence[Finding]] = {}
         updates: list[Update] = []
@@ -84,8 +112,15 @@ class DiagnoseTool:
             moved, updates = self._read(diagnosis, findings, patient, posterior)
             posterior = diagnosis.posterior(patient, candidates or None, moved)
         answer = Answer(
-            patient, posterior, posterior.best(arguments.get("results", self._config.results)),
-            next_findings(diagnosis.base, patient, posterior, 1), updates, moved, unknown, contradicted)
+            patient,
+            posterior,
+            posterior.best(arguments.get("results", self._config.results)),
+            next_findings(diagnosis.base, patient, posterior, 1),
+            updates,
+            moved,
+            unknown,
+            contradicted,
+        )
         documents = tuple(dict.fromkeys(one.document_id for one in updates))
         return ToolResult(render(diagnosis, answer, self._chars), documents)
 
@@ -114,21 +149,32 @@ class DiagnoseTool:
 
 
 def make(config: PipelineConfig, searcher: Searcher) -> DiagnoseTool:
-    """The tool over the knowledge base of ``diagnosis``, which is read here: a wrong file is a DataError now and
-    not in the middle of a rollout. Evidence comes from all sources of the searcher but the disease records."""
+    """The tool over the knowledge base of ``diagnosis``, which is read here: a wrong file is a
+    DataError now and not in the middle of a rollout. Evidence comes from all sources of the
+    searcher but the disease records."""
     load_named(config.tools.diagnosis)
-    sources = dict.fromkeys([*(one.source for one in config.index.sources), *config.tools.live.sources])
-    return DiagnoseTool(config.tools.diagnosis, searcher, [one for one in sources if one != HPO],
-                        config.agent.observation_chars)
+    sources = dict.fromkeys(
+        [*(one.source for one in config.index.sources), *config.tools.live.sources]
+    )
+    return DiagnoseTool(
+        config.tools.diagnosis,
+        searcher,
+        [one for one in sources if one != HPO],
+        config.agent.observation_chars,
+    )
 
 
 @functools.lru_cache(maxsize=2)
 def load_named(config: DiagnosisConfig) -> tuple[Diagnosis, Names, Names]:
-    """The knowledge base with the names of its findings and of its diseases; read once per process."""
+    """The knowledge base with the names of its findings and of its diseases; read once per
+    process."""
     diagnosis = load_diagnosis(config)
     return diagnosis, finding_names(load_hpo(), diagnosis.base.terms), disease_names(diagnosis.base)
 
 
 def _nothing_understood(unknown: Sequence[Unknown]) -> str:
-    hints = [f"{one.asked!r}" + (f" (nearest: {', '.join(one.nearest)})" if one.nearest else "") for one in unknown]
+    hints = [
+        f"{one.asked!r}" + (f" (nearest: {', '.join(one.nearest)})" if one.nearest else "")
+        for one in unknown
+    ]
     return f"diagnose: none of these is known: {'; '.join(hints)}"

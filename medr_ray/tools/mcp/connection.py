@@ -1,8 +1,9 @@
-"""One server's connection, alive on an event loop in a thread of its own, so that calls may come from any loop.
+"""One server's connection, alive on an event loop in a thread of its own, so that calls may come
+from any loop.
 
-What holds: a connection that is lost is made anew when it is next needed, by one caller for all; one call sees at most
-one such loss, the second is an InfrastructureError; leaving, or the end of the process, closes the connection and ends
-the server that was started for it.
+What holds: a connection that is lost is made anew when it is next needed, by one caller for all;
+one call sees at most one such loss, the second is an InfrastructureError; leaving, or the end of
+the process, closes the connection and ends the server that was started for it.
 """
 
 import asyncio
@@ -29,13 +30,19 @@ from medr_ray.tools.mcp.schema_sanitizer import plain
 _LOG = logging.getLogger(__name__)
 _LEAVING_SECONDS = 8.0  # the library needs up to six to end a server that does not listen
 _PAGES = 100  # of a list of tools; a server that never ends its list is not waited for
-_LOST = ("Connection closed", "SSE stream", "Session terminated", "Server returned an error")  # as the library begins
+_LOST = (
+    "Connection closed",
+    "SSE stream",
+    "Session terminated",
+    "Server returned an error",
+)  # as the library begins
 
 Connect = Callable[[], AbstractAsyncContextManager[Client]]
 
 
 class Connection:
-    """The connection to the server ``name``, made by ``connect``. ``offers`` are the tools it named.
+    """The connection to the server ``name``, made by ``connect``. ``offers`` are the tools it
+    named.
 
     Raises InfrastructureError when the server cannot be reached.
     """
@@ -45,7 +52,9 @@ class Connection:
         portal = self._stack.enter_context(start_blocking_portal("asyncio", name=f"mcp {name}"))
         self._portal, self._line = portal, _Line(name, config, connect)
         thread = portal.call(threading.get_ident)
-        self.close = weakref.finalize(self, _hang_up, self._stack, portal, self._line, thread)  # at exit as well
+        self.close = weakref.finalize(
+            self, _hang_up, self._stack, portal, self._line, thread
+        )  # at exit as well
         try:
             self.offers: list[Offer] = portal.call(self._line.offers)
         except BaseException:
@@ -53,12 +62,19 @@ class Connection:
             raise
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
-        """The server's answer. Raises ToolError when it refuses or is late, InfrastructureError when it is lost."""
-        return await asyncio.wrap_future(self._portal.start_task_soon(self._line.call, tool, arguments))
+        """The server's answer. Raises ToolError when it refuses or is late, InfrastructureError
+        when it is lost."""
+        return await asyncio.wrap_future(
+            self._portal.start_task_soon(self._line.call, tool, arguments)
+        )
 
 
-def _hang_up(stack: contextlib.ExitStack, portal: BlockingPortal, line: "_Line", thread: int) -> None:
-    if threading.get_ident() == thread:  # garbage is collected anywhere, and this thread cannot wait for itself
+def _hang_up(
+    stack: contextlib.ExitStack, portal: BlockingPortal, line: "_Line", thread: int
+) -> None:
+    if (
+        threading.get_ident() == thread
+    ):  # garbage is collected anywhere, and this thread cannot wait for itself
         threading.Thread(target=_hang_up, args=(stack, portal, line, thread), daemon=True).start()
         return
     with stack:
@@ -85,7 +101,9 @@ class _Line:
                     if not (cursor := page.next_cursor):
                         return found
         except (MCPError, ValidationError, TimeoutError) as error:
-            raise InfrastructureError(f"tools.mcp.{self._name} does not name its tools: {_said(error)}") from error
+            raise InfrastructureError(
+                f"tools.mcp.{self._name} does not name its tools: {_said(error)}"
+            ) from error
         raise InfrastructureError(f"tools.mcp.{self._name}: its list of tools has no end")
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
@@ -98,28 +116,46 @@ class _Line:
         try:
             return await self._asked(session, tool, arguments)
         except _Lost as loss:
-            raise InfrastructureError(f"tools.mcp.{self._name} was lost twice during a call: {loss}") from None
+            raise InfrastructureError(
+                f"tools.mcp.{self._name} was lost twice during a call: {loss}"
+            ) from None
 
-    async def _asked(self, session: "_Session", tool: str, arguments: dict[str, Any]) -> CallToolResult:
+    async def _asked(
+        self, session: "_Session", tool: str, arguments: dict[str, Any]
+    ) -> CallToolResult:
         try:
-            return await session.client.call_tool(tool, arguments, read_timeout_seconds=self._config.seconds)
+            return await session.client.call_tool(
+                tool, arguments, read_timeout_seconds=self._config.seconds
+            )
         except MCPError as error:
             if error.code == REQUEST_TIMEOUT:
-                raise ToolError(f"{self._name} did not answer within {self._config.seconds:g} s") from None
-            if session.ended or error.message.startswith(_LOST):  # its code is every server's own as well
+                raise ToolError(
+                    f"{self._name} did not answer within {self._config.seconds:g} s"
+                ) from None
+            if session.ended or error.message.startswith(
+                _LOST
+            ):  # its code is every server's own as well
                 raise _Lost(session.end or _said(error)) from None
             raise ToolError(f"{self._name} refuses the call: {_said(error)}") from None
-        except (ValidationError, RuntimeError) as error:  # an answer that breaks the protocol or its own schema
-            raise ToolError(f"{self._name} gave an answer that cannot be read: {_said(error)}") from error
+        except (
+            ValidationError,
+            RuntimeError,
+        ) as error:  # an answer that breaks the protocol or its own schema
+            raise ToolError(
+                f"{self._name} gave an answer that cannot be read: {_said(error)}"
+            ) from error
 
     async def _open(self, lost: "_Session | None") -> "_Session":
-        """The session, made anew where there is none, it is the ``lost`` one, or it ended by itself."""
+        """The session, made anew where there is none, it is the ``lost`` one, or it ended by
+        itself."""
         async with self._turn:
             if self._session is not None and (self._session is lost or self._session.ended):
                 await self._session.leave()
                 self._session = None
             if self._session is None:
-                self._session = await _Session.begin(self._name, self._config.start_seconds, self._connect)
+                self._session = await _Session.begin(
+                    self._name, self._config.start_seconds, self._connect
+                )
             return self._session
 
     async def leave(self) -> None:
@@ -143,7 +179,8 @@ class _Session:
 
     @classmethod
     async def begin(cls, name: str, seconds: float, connect: Connect) -> "_Session":
-        """Raises InfrastructureError when it cannot be connected in time, ConfigError when the key is refused."""
+        """Raises InfrastructureError when it cannot be connected in time, ConfigError when the key
+        is refused."""
         session = cls(name, seconds, connect)
         try:
             await session._opened.wait()
@@ -185,8 +222,8 @@ class _Session:
 
 
 async def _unchecked(name: str, result: CallToolResult) -> None:
-    """Answers are shown as text, whatever schema the server gives for them: a stranger's patterns and references could
-    hold up the whole process."""
+    """Answers are shown as text, whatever schema the server gives for them: a stranger's patterns
+    and references could hold up the whole process."""
 
 
 class _Lost(MedrError):

@@ -1,7 +1,9 @@
-"""Runs a command that dies with the process that started it: ``python leash.py PARENT COMMAND [ARGUMENT ...]``.
+"""Runs a command that dies with the process that started it: ``python leash.py PARENT COMMAND
+[ARGUMENT ...]``.
 
-A server is to end when its input does. One that does not would outlive a worker that was killed; on Linux the kernel
-then kills it (``prctl`` PR_SET_PDEATHSIG). Run by its path with ``python -I -S``: it imports nothing of this package.
+A server is to end when its input does. One that does not would outlive a worker that was killed; on
+Linux the kernel then kills it (``prctl`` PR_SET_PDEATHSIG). Run by its path with ``python -I -S``:
+it imports nothing of this package.
 """
 
 import ctypes

@@ -1,4 +1,5 @@
-"""The tools of one server as the agent's own: reached as its configuration says, answers as bounded text."""
+"""The tools of one server as the agent's own: reached as its configuration says, answers as bounded
+text."""
 
 import json
 import os
@@ -15,7 +16,12 @@ from medr_ray.governor.gate import Gate, Limits
 from medr_ray.retrieval.query_text import visible
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import Tool, ToolResult
-from medr_ray.tools.mcp.schema_sanitizer import plain, shown_description, shown_name, shown_parameters
+from medr_ray.tools.mcp.schema_sanitizer import (
+    plain,
+    shown_description,
+    shown_name,
+    shown_parameters,
+)
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -30,16 +36,19 @@ _KEY_REFUSED = (401, 403)  # HTTP
 
 
 def foreign_tools(name: str, server: McpServerConfig) -> list[Tool]:
-    """The tools of the server ``tools.mcp.<name>``, in its order, or those listed in ``server.tools``, in theirs.
+    """The tools of the server ``tools.mcp.<name>``, in its order, or those listed in
+    ``server.tools``, in theirs.
 
-    Raises ConfigError without the package ``mcp``, for a command or a variable that does not exist, a listed tool that
-    the server has not, a key that it refuses, or a tool that cannot be shown to an agent; InfrastructureError when the
-    server is out of reach.
+    Raises ConfigError without the package ``mcp``, for a command or a variable that does not exist,
+    a listed tool that the server has not, a key that it refuses, or a tool that cannot be shown to
+    an agent; InfrastructureError when the server is out of reach.
     """
     try:
         from medr_ray.tools.mcp.connection import Connection
     except ImportError as error:
-        raise ConfigError(f"tools.mcp.{name} needs the package mcp: pip install 'medr-ray[mcp]' ({error})") from error
+        raise ConfigError(
+            f"tools.mcp.{name} needs the package mcp: pip install 'medr-ray[mcp]' ({error})"
+        ) from error
     connect = _by_url(name, server) if server.url else _by_command(name, server)
     connection = Connection(name, server, connect)
     try:
@@ -53,23 +62,29 @@ def foreign_tools(name: str, server: McpServerConfig) -> list[Tool]:
 class ForeignTool:
     """One tool of a server."""
 
-    def __init__(self, server: str, config: McpServerConfig, offer: "Offer", connection: "Connection") -> None:
+    def __init__(
+        self, server: str, config: McpServerConfig, offer: "Offer", connection: "Connection"
+    ) -> None:
         self.name = shown_name(server, offer.name)
         self.description = shown_description(offer.description, offer.name)
-        self.parameters: Mapping[str, Any] = shown_parameters(server, offer.name, offer.input_schema)
+        self.parameters: Mapping[str, Any] = shown_parameters(
+            server, offer.name, offer.input_schema
+        )
         self._called, self._chars, self._connection = offer.name, config.result_chars, connection
         self._gate = _gate(config) if config.url else None
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """The server's answer as text; raises ToolError for wrong arguments and for what the server calls an error,
-        InfrastructureError when the server is lost."""
+        """The server's answer as text; raises ToolError for wrong arguments and for what the server
+        calls an error, InfrastructureError when the server is lost."""
         check_arguments(self.name, self.parameters, arguments)
         result = await self._answer(dict(arguments))
         text = _text(result)
         if result.is_error:
             said = plain(text[: 4 * _LONGEST_ERROR], _LONGEST_ERROR)
             raise ToolError(f"{self.name}: {said or 'it failed and does not say why'}")
-        return ToolResult(visible(text if len(text) <= self._chars else text[: self._chars - 1] + "…"))
+        return ToolResult(
+            visible(text if len(text) <= self._chars else text[: self._chars - 1] + "…")
+        )
 
     async def _answer(self, arguments: dict[str, Any]) -> "CallToolResult":
         if self._gate is None:
@@ -90,13 +105,16 @@ def _gate(config: McpServerConfig) -> Gate:
 def _allowed(name: str, server: McpServerConfig, offers: list["Offer"]) -> list["Offer"]:
     offered = {offer.name: offer for offer in offers}
     if missing := [one for one in server.tools if one not in offered]:
-        raise ConfigError(f"tools.mcp.{name}.tools: the server has no tool {missing[0]!r}; it has "
-                          + ", ".join(plain(one, 64) for one in sorted(offered)))
+        raise ConfigError(
+            f"tools.mcp.{name}.tools: the server has no tool {missing[0]!r}; it has "
+            + ", ".join(plain(one, 64) for one in sorted(offered))
+        )
     return [offered[one] for one in server.tools or offered]
 
 
 def _text(result: "CallToolResult") -> str:
-    """What the parts of an answer say; of what is no text, its kind. Data alone is shown as JSON."""
+    """What the parts of an answer say; of what is no text, its kind. Data alone is shown as
+    JSON."""
     parts = [_part(block) for block in result.content]
     if not parts and result.structured_content is not None:
         return json.dumps(result.structured_content, ensure_ascii=False)
@@ -111,7 +129,7 @@ def _part(block: Any) -> str:
     return f"[resource {block.uri}]" if block.type == "resource_link" else f"[{block.type}]"
 
 
-# --- reaching a server ------------------------------------------------------------------------------------------
+# --- reaching a server ----------------------------------------------------------------
 
 
 def _by_command(name: str, server: McpServerConfig) -> "Connect":
@@ -119,7 +137,9 @@ def _by_command(name: str, server: McpServerConfig) -> "Connect":
 
     program = shutil.which(server.command[0])
     if program is None:
-        raise ConfigError(f"tools.mcp.{name}.command: there is no program {server.command[0]!r} on this machine")
+        raise ConfigError(
+            f"tools.mcp.{name}.command: there is no program {server.command[0]!r} on this machine"
+        )
     arguments = ["-I", "-S", _LEASH, str(os.getpid()), program, *server.command[1:]]
     environment = {one: _variable(name, "env_names", one) for one in server.env_names}
     parameters = StdioServerParameters(command=sys.executable, args=arguments, env=environment)
@@ -137,16 +157,22 @@ def _by_url(name: str, server: McpServerConfig) -> "Connect":
 
     async def check(response: httpx2.Response) -> None:
         if response.status_code in _KEY_REFUSED:
-            raise ConfigError(f"tools.mcp.{name}: {server.url} refuses the key in ${server.api_key_env or '(none)'}"
-                              f" ({response.status_code}): see tools.mcp.{name}.api_key_env")
+            raise ConfigError(
+                f"tools.mcp.{name}: {server.url} refuses the key in ${server.api_key_env or '(none)'}"
+                f" ({response.status_code}): see tools.mcp.{name}.api_key_env"
+            )
 
     @asynccontextmanager
     async def connect() -> AsyncIterator["Client"]:
         async with AsyncExitStack() as stack:
             timeout = httpx2.Timeout(server.start_seconds, read=None)  # a call has its own deadline
-            client = httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks={"response": [check]})
+            client = httpx2.AsyncClient(
+                headers=headers, timeout=timeout, event_hooks={"response": [check]}
+            )
             http = await stack.enter_async_context(client)
-            yield await stack.enter_async_context(Client(streamable_http_client(server.url, http_client=http)))
+            yield await stack.enter_async_context(
+                Client(streamable_http_client(server.url, http_client=http))
+            )
 
     return connect
 

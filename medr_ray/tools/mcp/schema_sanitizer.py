@@ -1,10 +1,12 @@
-"""What the agent is shown of a foreign tool: its name, its description and the schema of its arguments.
+"""What the agent is shown of a foreign tool: its name, its description and the schema of its
+arguments.
 
-All of it is a stranger's text that ends up in the system prompt. What holds: names are letters, digits, ``_`` and
-``-``; texts are one line of bounded length without control characters, and nothing in them looks like a tag
-(``<tool_call>``, ``</think>``, ``<|im_end|>``), while "p<0.05" stays; a schema keeps the keywords that describe
-arguments and no others, refers to nothing outside itself, holds no regular expression and does not multiply by
-references to references. What cannot be shown like that is a ConfigError that says how to leave the tool out.
+All of it is a stranger's text that ends up in the system prompt. What holds: names are letters,
+digits, ``_`` and ``-``; texts are one line of bounded length without control characters, and
+nothing in them looks like a tag (``<tool_call>``, ``</think>``, ``<|im_end|>``), while "p<0.05"
+stays; a schema keeps the keywords that describe arguments and no others, refers to nothing outside
+itself, holds no regular expression and does not multiply by references to references. What cannot
+be shown like that is a ConfigError that says how to leave the tool out.
 """
 
 import json
@@ -20,23 +22,44 @@ from medr_ray.retrieval import query_text as texts
 
 _DESCRIPTION, _NOTE = 1024, 300  # characters of a tool's and of an argument's description
 _SCHEMA = 8000  # characters of a schema as JSON; the agent reads all of it in each episode
-_CHECKS = 10_000  # schemas that one arguments object may be checked against; more would hold up a worker
+_CHECKS = (
+    10_000  # schemas that one arguments object may be checked against; more would hold up a worker
+)
 _TAG = re.compile(r"<(?= ?[a-zA-Z/|｜!?])|\[(?=/?[A-Z_]{3,}\])")  # <think>, <|im_end|>, [INST]
 _ARGUMENT = re.compile(r"[A-Za-z0-9_.$-]{1,64}")
 _NAMED = frozenset({"properties", "$defs", "definitions"})  # keyword: a schema for each name
 _NESTED = frozenset({"items", "additionalProperties", "anyOf", "oneOf", "allOf", "prefixItems"})
-_VALUES = frozenset({
-    "type", "required", "enum", "const", "default", "format", "minimum", "maximum", "exclusiveMinimum",
-    "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems"})
+_VALUES = frozenset(
+    {
+        "type",
+        "required",
+        "enum",
+        "const",
+        "default",
+        "format",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+    }
+)
 
 
 def shown_name(server: str, tool: str) -> str:
-    """``server__tool``, as OpenAI-compatible endpoints take it: other characters become ``_``, 64 at most."""
+    """``server__tool``, as OpenAI-compatible endpoints take it: other characters become ``_``, 64
+    at most."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", f"{server}__{tool}")[:64]
 
 
 def plain(text: str, chars: int) -> str:
-    """The text on one line, at most so long, with nothing in it that looks like a tag or cannot be seen."""
+    """The text on one line, at most so long, with nothing in it that looks like a tag or cannot be
+    seen."""
     line = _TAG.sub(lambda found: {"<": "‹", "[": "⟦"}[found.group()], texts.plain(text))
     return line if len(line) <= chars else line[: chars - 1].rstrip() + "…"
 
@@ -57,14 +80,17 @@ def shown_parameters(server: str, tool: str, schema: Mapping[str, Any]) -> dict[
         said = error.message if isinstance(error, SchemaError) else str(error)
         raise _refused(server, tool, plain(said, _NOTE)) from None
     if size > _SCHEMA:
-        raise _refused(server, tool, f"its schema is {size:,} characters long, of at most {_SCHEMA:,}")
+        raise _refused(
+            server, tool, f"its schema is {size:,} characters long, of at most {_SCHEMA:,}"
+        )
     if checks > _CHECKS:
         raise _refused(server, tool, "the references in its schema multiply without end")
     return parameters
 
 
 def _checks(schema: Any, root: Mapping[str, Any], known: dict[str, int]) -> int:
-    """How many schemas a value may be checked against, references followed; a circle counts once."""
+    """How many schemas a value may be checked against, references followed; a circle counts
+    once."""
     if isinstance(schema, list):
         return sum(_checks(one, root, known) for one in schema)
     if not isinstance(schema, Mapping):
@@ -86,8 +112,10 @@ def _referred(reference: str, root: Any) -> Any:
 
 
 def _refused(server: str, tool: str, why: str) -> ConfigError:
-    return ConfigError(f"tools.mcp.{server}: the tool {plain(tool, 64)!r} cannot be shown to an agent: {why}; list the "
-                       f"tools to use in tools.mcp.{server}.tools without it")
+    return ConfigError(
+        f"tools.mcp.{server}: the tool {plain(tool, 64)!r} cannot be shown to an agent: {why}; list the "
+        f"tools to use in tools.mcp.{server}.tools without it"
+    )
 
 
 def _schema(schema: Any) -> Any:
@@ -105,7 +133,9 @@ def _schema(schema: Any) -> Any:
         elif key in _NAMED and isinstance(value, Mapping):
             kept[key] = {_argument(name): _schema(one) for name, one in value.items()}
         elif key in _NESTED:
-            kept[key] = [_schema(one) for one in value] if isinstance(value, list) else _schema(value)
+            kept[key] = (
+                [_schema(one) for one in value] if isinstance(value, list) else _schema(value)
+            )
     return kept
 
 

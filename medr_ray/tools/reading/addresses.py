@@ -1,8 +1,10 @@
-"""Which addresses an agent may be led to: the public internet, and hosts that the configuration names.
+"""Which addresses an agent may be led to: the public internet, and hosts that the configuration
+names.
 
-Pure decisions, apart from who resolves and connects. An address counts as public when it is globally routable and no
-tunnel to one that is not: IPv4 inside IPv6 (mapped, 6to4, Teredo, NAT64) is judged by the IPv4 address it leads to.
-Where clouds keep their credentials is never allowed, whatever the configuration names.
+Pure decisions, apart from who resolves and connects. An address counts as public when it is
+globally routable and no tunnel to one that is not: IPv4 inside IPv6 (mapped, 6to4, Teredo, NAT64)
+is judged by the IPv4 address it leads to. Where clouds keep their credentials is never allowed,
+whatever the configuration names.
 """
 
 import ipaddress
@@ -17,14 +19,24 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _SCHEMES = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")  # all that is routed of IPv6 (RFC 4291, section 2.4)
-_CLOUDS = frozenset(map(ipaddress.ip_address, (  # services of the host beneath a machine that are not link-local
-    "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")))  # Azure, Alibaba, Oracle, Amazon
+_CLOUDS = frozenset(
+    map(
+        ipaddress.ip_address,
+        (  # services of the host beneath a machine that are not link-local
+            "168.63.129.16",
+            "100.100.100.200",
+            "192.0.0.192",
+            "fd00:ec2::254",
+        ),
+    )
+)  # Azure, Alibaba, Oracle, Amazon
 _LONGEST = 2048  # characters of an address; longer ones are no addresses of pages
 
 
 def checked_url(url: str, private_hosts: Collection[str] = ()) -> SplitResult:
-    """The parts of an address that may be asked for. Raises ToolError for another scheme, credentials, no host, or a
-    port other than the scheme's own on a host that ``private_hosts`` does not name."""
+    """The parts of an address that may be asked for. Raises ToolError for another scheme,
+    credentials, no host, or a port other than the scheme's own on a host that ``private_hosts``
+    does not name."""
     if len(url) > _LONGEST or "\\" in url or "".join(plain(url).split()) != url:
         raise ToolError("read: the address is too long or holds spaces or hidden characters")
     try:
@@ -58,9 +70,18 @@ def is_allowed(address: Address, named: bool) -> bool:
     inner = _inner(address)
     if inner is not None:
         return is_allowed(inner, named)
-    if address.is_link_local or address.is_multicast or address.is_unspecified or address in _CLOUDS:
+    if (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or address in _CLOUDS
+    ):
         return False
-    return named or (address.is_global and not address.is_reserved and (address.version == 4 or address in _UNICAST))
+    return named or (
+        address.is_global
+        and not address.is_reserved
+        and (address.version == 4 or address in _UNICAST)
+    )
 
 
 def _inner(address: Address) -> Address | None:

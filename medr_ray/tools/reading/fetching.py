@@ -1,11 +1,12 @@
 """One page from the network, without being led inward, held up or flooded.
 
-What holds, for the first address and for every redirect: the host is resolved once, every address it has is checked
-(see ``addresses``), and the connection is made to the very address that was checked, so that a name that changes its
-mind in between gains nothing; the certificate is still the host's. Redirects are followed by hand up to a number,
-bytes are counted before and after decompression, and the whole has one deadline. A name whose resolver hangs, or a page
-in a million pieces, leaves the event loop to others. No cookie, key or proxy of the environment is sent along. Whatever
-goes wrong with the page is a ToolError.
+What holds, for the first address and for every redirect: the host is resolved once, every address
+it has is checked (see ``addresses``), and the connection is made to the very address that was
+checked, so that a name that changes its mind in between gains nothing; the certificate is still the
+host's. Redirects are followed by hand up to a number, bytes are counted before and after
+decompression, and the whole has one deadline. A name whose resolver hangs, or a page in a million
+pieces, leaves the event loop to others. No cookie, key or proxy of the environment is sent along.
+Whatever goes wrong with the page is a ToolError.
 """
 
 import asyncio
@@ -30,9 +31,14 @@ from medr_ray.tools.threads import Threads
 
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 PDF = frozenset({"application/pdf"})
-PLAIN = frozenset({"text/plain", "text/markdown", "text/csv", "application/json", "text/xml", "application/xml"})
-_HEADERS = {"User-Agent": "medr_ray research agent", "Accept": "text/html,application/pdf,text/plain;q=0.9,*/*;q=0.5",
-            "Accept-Encoding": "gzip"}
+PLAIN = frozenset(
+    {"text/plain", "text/markdown", "text/csv", "application/json", "text/xml", "application/xml"}
+)
+_HEADERS = {
+    "User-Agent": "medr_ray research agent",
+    "Accept": "text/html,application/pdf,text/plain;q=0.9,*/*;q=0.5",
+    "Accept-Encoding": "gzip",
+}
 _REFUSED = frozenset({429, 503})
 _SHOWN = 60  # characters of a header quoted in an error
 _THREADS = Threads()
@@ -42,7 +48,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 @dataclass(frozen=True)
 class Page:
-    """What came: the address it came from after redirects, its media type and charset ("" when unsaid), its bytes."""
+    """What came: the address it came from after redirects, its media type and charset ("" when
+    unsaid), its bytes."""
 
     url: str
     media_type: str
@@ -53,18 +60,25 @@ class Page:
 async def resolve(host: str, port: int) -> list[Address]:
     """Every address of a host, by the system's resolver."""
     found = await _THREADS.run(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))
+    return list(
+        dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found)
+    )
 
 
 async def fetch(url: str, limits: ReadConfig, resolver: Resolve = resolve) -> Page:
-    """The page at ``url``. Raises ToolError: not allowed, not there, not in time, too large, of a type not read."""
+    """The page at ``url``. Raises ToolError: not allowed, not there, not in time, too large, of a
+    type not read."""
     try:
         async with asyncio.timeout(limits.seconds):
             return await _follow(url, limits, resolver)
     except TimeoutError:
         raise ToolError(f"read: the page did not come within {limits.seconds:g} s") from None
-    except CircuitOpen as error:  # a host that keeps failing is no failure of ours: the rollout can go on
-        raise ToolError(f"read: the page's host answers nobody: try again in {error.seconds:.0f} s") from None
+    except (
+        CircuitOpen
+    ) as error:  # a host that keeps failing is no failure of ours: the rollout can go on
+        raise ToolError(
+            f"read: the page's host answers nobody: try again in {error.seconds:.0f} s"
+        ) from None
 
 
 async def _follow(url: str, limits: ReadConfig, resolver: Resolve) -> Page:
@@ -86,7 +100,8 @@ def _onwards(url: str, target: str) -> str:
 
 
 async def _checked_address(parts: SplitResult, limits: ReadConfig, resolver: Resolve) -> Address:
-    """The first address of the host; all of them must be allowed, for a mixed answer is an attempt to slip through."""
+    """The first address of the host; all of them must be allowed, for a mixed answer is an attempt
+    to slip through."""
     host = parts.hostname or ""
     try:
         addresses = await resolver(host, port_of(parts))
@@ -101,7 +116,9 @@ async def _checked_address(parts: SplitResult, limits: ReadConfig, resolver: Res
 async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page | str:
     """The page, or where it is said to be instead."""
     allowed = Limits(limits.requests_per_minute, concurrency=limits.concurrency)
-    gate = Gate(f"read:{parts.hostname}", allowed, shown="read")  # metrics do not grow with the hosts
+    gate = Gate(
+        f"read:{parts.hostname}", allowed, shown="read"
+    )  # metrics do not grow with the hosts
     at = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
     url = parts._replace(netloc=f"{at}:{port_of(parts)}", fragment="").geturl()
     extensions = {"sni_hostname": _ascii(parts.hostname or "")} if parts.scheme == "https" else {}
@@ -109,13 +126,23 @@ async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page
     async with gate.permit() as permit:
         try:
             async with (
-                httpx.AsyncClient(verify=_certificates(), trust_env=False, timeout=limits.seconds) as client,
+                httpx.AsyncClient(
+                    verify=_certificates(), trust_env=False, timeout=limits.seconds
+                ) as client,
                 client.stream("GET", url, headers=headers, extensions=extensions) as answer,
             ):
                 return await _read(answer, parts, limits, permit)
-        except (httpx.HTTPError, httpx.InvalidURL, zlib.error, ValueError, OverflowError) as error:  # headers as well
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            zlib.error,
+            ValueError,
+            OverflowError,
+        ) as error:  # headers as well
             permit.failed(overloaded=isinstance(error, httpx.TimeoutException))
-            raise ToolError(f"read: {parts.hostname} could not be read: {type(error).__name__}") from None
+            raise ToolError(
+                f"read: {parts.hostname} could not be read: {type(error).__name__}"
+            ) from None
 
 
 def _ascii(host: str) -> str:
@@ -127,7 +154,9 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-async def _read(answer: httpx.Response, parts: SplitResult, limits: ReadConfig, permit: Permit) -> Page | str:
+async def _read(
+    answer: httpx.Response, parts: SplitResult, limits: ReadConfig, permit: Permit
+) -> Page | str:
     if answer.has_redirect_location:
         return answer.headers["location"]
     if answer.status_code in _REFUSED:
@@ -145,7 +174,8 @@ async def _read(answer: httpx.Response, parts: SplitResult, limits: ReadConfig, 
 
 
 async def _body(answer: httpx.Response, most: int) -> bytes:
-    """The bytes of an answer, decompressed piece by piece so that no piece can grow beyond the limit."""
+    """The bytes of an answer, decompressed piece by piece so that no piece can grow beyond the
+    limit."""
     if int(answer.headers.get("content-length") or 0) > most:
         raise _too_large(most)
     unpack = _unpacker(answer.headers.get("content-encoding", "identity").strip().lower())
@@ -164,7 +194,9 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
         return lambda piece, room: piece
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
-    raise ToolError(f"read: the page is packed as {plain(encoding)[:_SHOWN]}, which was not asked for")
+    raise ToolError(
+        f"read: the page is packed as {plain(encoding)[:_SHOWN]}, which was not asked for"
+    )
 
 
 def _too_large(most: int) -> ToolError:

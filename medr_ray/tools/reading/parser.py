@@ -1,9 +1,11 @@
-"""The process that turns one page into text: standard input to standard output, under limits it sets itself.
+"""The process that turns one page into text: standard input to standard output, under limits it
+sets itself.
 
-Run by path with ``python -I``; it imports nothing of this package. The first line of the input is a JSON object
-(media_type, charset, max_pages, chars, cpu_seconds, memory_mb), the rest is the page. The output is one JSON object:
-title, date (ISO 8601 or ""), text, note. A page that cannot be read gives {"error": ...}, a library that cannot be
-loaded {"missing": ...}; a page that takes too much memory or time ends the process.
+Run by path with ``python -I``; it imports nothing of this package. The first line of the input is a
+JSON object (media_type, charset, max_pages, chars, cpu_seconds, memory_mb), the rest is the page.
+The output is one JSON object: title, date (ISO 8601 or ""), text, note. A page that cannot be read
+gives {"error": ...}, a library that cannot be loaded {"missing": ...}; a page that takes too much
+memory or time ends the process.
 """
 
 import contextlib
@@ -50,7 +52,12 @@ def _cut(result: dict[str, str], chars: int) -> dict[str, str]:
     if count <= chars:
         return result
     note = ", ".join(filter(None, (result["note"], f"the first {chars:,} of {count:,} characters")))
-    return {**result, "title": result["title"][:chars], "text": result["text"][:chars], "note": note}
+    return {
+        **result,
+        "title": result["title"][:chars],
+        "text": result["text"][:chars],
+        "note": note,
+    }
 
 
 def _limit(cpu_seconds: int, memory_mb: int) -> None:
@@ -71,12 +78,18 @@ def _allow(what: int, soft: int, hard: int) -> None:
 def _html(body: bytes) -> dict[str, str]:
     import trafilatura
 
-    found = trafilatura.bare_extraction(body, with_metadata=True, include_comments=False, date_extraction_params=_DATES)
+    found = trafilatura.bare_extraction(
+        body, with_metadata=True, include_comments=False, date_extraction_params=_DATES
+    )
     if found is None:
         return {"error": "it holds no text"}
     values = found if isinstance(found, dict) else found.as_dict()
-    return {"title": values.get("title") or "", "date": values.get("date") or "", "text": values.get("text") or "",
-            "note": ""}
+    return {
+        "title": values.get("title") or "",
+        "date": values.get("date") or "",
+        "text": values.get("text") or "",
+        "note": "",
+    }
 
 
 def _pdf(body: bytes, max_pages: int) -> dict[str, str]:

@@ -1,5 +1,5 @@
-"""A page as text. Foreign documents are parsed in a process of their own, which has no keys and cannot outgrow its
-limits: a bomb ends that process and nothing else."""
+"""A page as text. Foreign documents are parsed in a process of their own, which has no keys and
+cannot outgrow its limits: a bomb ends that process and nothing else."""
 
 import asyncio
 import json
@@ -18,13 +18,16 @@ from medr_ray.tools.threads import Places, Threads
 _WALL = 4  # wall-clock seconds allowed per second of processor time: machines are shared
 _TITLE_CHARS = 200
 _CHARS = 1_000_000  # of a page's text; a long book
-_AT_ONCE = Places(4)  # processes of one event loop, each of which may take all the memory it is allowed
+_AT_ONCE = Places(
+    4
+)  # processes of one event loop, each of which may take all the memory it is allowed
 _THREADS = Threads()
 
 
 @dataclass(frozen=True)
 class Text:
-    """A page's words: ``date`` in ISO 8601 as the page states it, or ""; ``note`` says what was left out, or ""."""
+    """A page's words: ``date`` in ISO 8601 as the page states it, or ""; ``note`` says what was
+    left out, or ""."""
 
     title: str
     date: str
@@ -33,8 +36,8 @@ class Text:
 
 
 async def to_text(page: Page, limits: ReadConfig) -> Text:
-    """The words of a page. Raises ToolError when there are none, or getting at them takes more than is allowed;
-    ConfigError where the libraries that read pages are not there."""
+    """The words of a page. Raises ToolError when there are none, or getting at them takes more than
+    is allowed; ConfigError where the libraries that read pages are not there."""
     async with _AT_ONCE.one():
         out = await _parsed(page, limits)
     return await _THREADS.run(lambda: _read(page, out))
@@ -42,11 +45,23 @@ async def to_text(page: Page, limits: ReadConfig) -> Text:
 
 async def _parsed(page: Page, limits: ReadConfig) -> bytes:
     """What the process answers; it has ended when this has."""
-    order = {"media_type": page.media_type, "charset": page.charset, "max_pages": limits.max_pages, "chars": _CHARS,
-             "cpu_seconds": math.ceil(limits.parse_seconds), "memory_mb": limits.parse_memory_mb}
+    order = {
+        "media_type": page.media_type,
+        "charset": page.charset,
+        "max_pages": limits.max_pages,
+        "chars": _CHARS,
+        "cpu_seconds": math.ceil(limits.parse_seconds),
+        "memory_mb": limits.parse_memory_mb,
+    }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", str(Path(parser.__file__)), env={}, stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL)
+        sys.executable,
+        "-I",
+        str(Path(parser.__file__)),
+        env={},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
     try:
         async with asyncio.timeout(_WALL * limits.parse_seconds):
             out, _ = await process.communicate(json.dumps(order).encode() + b"\n" + page.body)
@@ -64,11 +79,18 @@ async def _parsed(page: Page, limits: ReadConfig) -> bytes:
 def _read(page: Page, out: bytes) -> Text:
     result = json.loads(out)
     if "missing" in result:
-        raise ConfigError(f"agent.tools: read cannot load what reads pages ({result['missing']}): install it for "
-                          f"{sys.executable}, or raise tools.read.parse_memory_mb")
+        raise ConfigError(
+            f"agent.tools: read cannot load what reads pages ({result['missing']}): install it for "
+            f"{sys.executable}, or raise tools.read.parse_memory_mb"
+        )
     if "error" in result:
         raise ToolError(f"read: {page.url[:200]}: {result['error']}")
     text = visible(result["text"])
     if not text.strip():
         raise ToolError(f"read: {page.url[:200]} holds no text")
-    return Text(" ".join(visible(result["title"]).split())[:_TITLE_CHARS], result["date"], text, result["note"])
+    return Text(
+        " ".join(visible(result["title"]).split())[:_TITLE_CHARS],
+        result["date"],
+        text,
+        result["note"],
+    )

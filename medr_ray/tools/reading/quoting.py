@@ -1,8 +1,8 @@
 """The passages of a text that speak of a goal, word for word.
 
-By rules, sentences are ranked by the goal's words and pairs of words, each weighed by how rare it is in the text;
-neighbours are joined. By a model, what it names must stand in the text, or it is dropped: a page can talk a model
-into much, but not into a quotation that is not there.
+By rules, sentences are ranked by the goal's words and pairs of words, each weighed by how rare it
+is in the text; neighbours are joined. By a model, what it names must stand in the text, or it is
+dropped: a page can talk a model into much, but not into a quotation that is not there.
 """
 
 import itertools
@@ -44,14 +44,18 @@ class RulesQuoter:
 
 
 def best_passages(goal: str, text: str, count: int) -> list[str]:
-    """The ``count`` sentences that share most with the goal, neighbours joined, in the order of the text."""
+    """The ``count`` sentences that share most with the goal, neighbours joined, in the order of the
+    text."""
     spans = sentence_spans(text)
     tokens = [words(text[start:end]) for start, end in spans]
     holding = Counter(itertools.chain.from_iterable(map(set, tokens)))
     asked = wanted(goal, lambda word: math.log(1 + len(spans) / (1 + holding[word])), _PAIR_WEIGHT)
     shares = [asked.shared(one) for one in tokens]
     ranked = sorted((i for i in range(len(spans)) if shares[i] > 0), key=lambda i: (-shares[i], i))
-    return [" ".join(text[spans[run[0]][0]:spans[run[-1]][1]].split()) for run in _runs(sorted(ranked[:count]))]
+    return [
+        " ".join(text[spans[run[0]][0] : spans[run[-1]][1]].split())
+        for run in _runs(sorted(ranked[:count]))
+    ]
 
 
 def _runs(numbers: Sequence[int]) -> list[list[int]]:
@@ -74,7 +78,9 @@ class QuotesReply(BaseModel):
 class JSONClient(Protocol):
     """The part of ``llm.client.ChatClient`` that is used."""
 
-    async def complete_json(self, messages: Sequence[dict[str, str]], model: type[QuotesReply]) -> QuotesReply:
+    async def complete_json(
+        self, messages: Sequence[dict[str, str]], model: type[QuotesReply]
+    ) -> QuotesReply:
         """The model's reply; raises ModelError when it cannot be read."""
         ...
 
@@ -86,16 +92,27 @@ class ModelQuoter:
         self._client, self._count, self._chars, self._shown = client, count, chars, shown
 
     async def quotes(self, goal: str, text: str) -> list[str]:
-        """Raises ToolError when the model's reply cannot be read, InfrastructureError when it cannot be reached."""
-        template = Template(resources.files("medr_ray.tools").joinpath("prompts/quotes.txt").read_text("utf-8"))
+        """Raises ToolError when the model's reply cannot be read, InfrastructureError when it
+        cannot be reached."""
+        template = Template(
+            resources.files("medr_ray.tools").joinpath("prompts/quotes.txt").read_text("utf-8")
+        )
         system = template.substitute(count=self._count)
         asked = f"GOAL: {goal}\n\nPAGE:\n{text[: self._shown]}"
         try:
             reply = await self._client.complete_json(
-                [{"role": "system", "content": system}, {"role": "user", "content": asked}], QuotesReply)
+                [{"role": "system", "content": system}, {"role": "user", "content": asked}],
+                QuotesReply,
+            )
         except ModelError as error:
-            raise ToolError(f"read: the page could not be searched for the goal: {error}") from error
+            raise ToolError(
+                f"read: the page could not be searched for the goal: {error}"
+            ) from error
         plain = " ".join(text.split())
-        found = {quote: plain.find(quote) for quote in (" ".join(one.split()) for one in reply.quotes) if quote}
+        found = {
+            quote: plain.find(quote)
+            for quote in (" ".join(one.split()) for one in reply.quotes)
+            if quote
+        }
         there = sorted((at, quote) for quote, at in found.items() if at >= 0)
         return [cut(quote, self._chars) for _, quote in there[: self._count]]

@@ -1,8 +1,8 @@
 """What articles state, read with the cues and the dictionary that the graph was made with.
 
-Disease records speak in the wording of ``knowledge.predicates``; an abstract does not. Its title and the sentences of
-it that a search shows are read as the graph stage reads a whole one, so what is found here is what a question that
-rests on a report was made from.
+Disease records speak in the wording of ``knowledge.predicates``; an abstract does not. Its title
+and the sentences of it that a search shows are read as the graph stage reads a whole one, so what
+is found here is what a question that rests on a report was made from.
 """
 
 from collections.abc import Iterator
@@ -27,11 +27,17 @@ class ArticleReader:
         """Over the run's lexicon, as its graph was read (some seconds, once per process)."""
         entities, hpo = run.stage("entities"), load_hpo()
         vocabulary = Vocabulary.load(entities, hpo.replaced)
-        return cls(RulesExtractor(vocabulary, Matcher.load(entities), hpo, min_confidence), vocabulary)
+        return cls(
+            RulesExtractor(vocabulary, Matcher.load(entities), hpo, min_confidence), vocabulary
+        )
 
     def __call__(self, document_id: str, title: str, text: str) -> Iterator[Fact]:
         """The facts that the title and the sentences shown state."""
         shown = Document(document_id, PUBMED, title, f"{title}\n{text}", None, (), False, "")
         for one in self._extractor.extract(shown).relations:
-            yield Fact(one.predicate, self._vocabulary.name_of(one.subject), self._vocabulary.name_of(one.object),
-                       one.clinical)
+            yield Fact(
+                one.predicate,
+                self._vocabulary.name_of(one.subject),
+                self._vocabulary.name_of(one.object),
+                one.clinical,
+            )

@@ -1,4 +1,5 @@
-"""The wording of Chinese questions, as ``questions/wording_zh.json`` has it. Names stay as the documents print them."""
+"""The wording of Chinese questions, as ``questions/wording_zh.json`` has it. Names stay as the
+documents print them."""
 
 import json
 import re
@@ -15,10 +16,18 @@ from medr_ray.trajectories.solver.question_grammar import Grammar, Wording
 
 _CLAUSE = "clause:"  # before the keys of clauses in the wording
 _COMPARED = {chinese(one): one for one in (*COMPARISONS, "all patients")}
-_SHARES = "|".join((r"\d+名患者中\d+名", r"\d+(?:\.\d+)?(?:-\d+)?%的患者", "some patients", *map(re.escape, _COMPARED)))
+_SHARES = "|".join(
+    (
+        r"\d+名患者中\d+名",
+        r"\d+(?:\.\d+)?(?:-\d+)?%的患者",
+        "some patients",
+        *map(re.escape, _COMPARED),
+    )
+)
 _REPORTED = re.compile(
     r"(?P<step>.+)（据(?:(?P<year>\d{4})年|(?P<first>\d{4})年至(?P<last>\d{4})年间)"
-    r"(?:《(?P<journal>.+)》|一份(?P<field>.+)期刊)?报道）")
+    r"(?:《(?P<journal>.+)》|一份(?P<field>.+)期刊)?报道）"
+)
 _SHARE = re.compile("(?P<finding>.+)在该疾病患者中出现的比例是多少？")
 
 
@@ -40,7 +49,9 @@ class Chinese(Grammar):
     joint_of_clauses = re.compile("、")
     superlatives = (
         re.compile("在已知发病年龄的(?P<group>.+)中，起病最(?P<asked>早|晚)的是哪一种？"),
-        re.compile("在已知(?P<finding>.+)患者比例的(?P<group>.+)中，该比例最(?P<asked>高|低)的是哪一种？"),
+        re.compile(
+            "在已知(?P<finding>.+)患者比例的(?P<group>.+)中，该比例最(?P<asked>高|低)的是哪一种？"
+        ),
     )
     asked: ClassVar = {"早": "earliest", "晚": "latest", "高": "largest", "低": "smallest"}
     both = re.compile("既是(?P<steps>.+)的是什么？")
@@ -56,26 +67,39 @@ class Chinese(Grammar):
             yield from ((*walks, start) for start in self._starts(read["start"]))
         elif walks:
             for hop, known in self._hops(read["phrase"]):
-                if self._is_where(walks[-1], known) if walks[-1].asked_hops else walks[-1] in self._starts(known):
+                if (
+                    self._is_where(walks[-1], known)
+                    if walks[-1].asked_hops
+                    else walks[-1] in self._starts(known)
+                ):
                     yield (*walks[:-1], walks[-1].onward(hop))
 
     @cached_property
     def _hop_patterns(self) -> Wording:
-        return [(PREDICATES[name], inverse, _pattern(phrase, "known"))
-                for key, phrase in _wording().items() if not key.startswith(_CLAUSE)
-                for name, inverse in [_directed(key)] if not (inverse and PREDICATES[name].symmetric)]
+        return [
+            (PREDICATES[name], inverse, _pattern(phrase, "known"))
+            for key, phrase in _wording().items()
+            if not key.startswith(_CLAUSE)
+            for name, inverse in [_directed(key)]
+            if not (inverse and PREDICATES[name].symmetric)
+        ]
 
     @cached_property
     def _clause_patterns(self) -> Wording:
-        return [(PREDICATES[name], not inverse, _pattern(phrase, "other"))
-                for key, phrase in _wording().items() if key.startswith(_CLAUSE)
-                for name, inverse in [_directed(key.removeprefix(_CLAUSE))]]
+        return [
+            (PREDICATES[name], not inverse, _pattern(phrase, "other"))
+            for key, phrase in _wording().items()
+            if key.startswith(_CLAUSE)
+            for name, inverse in [_directed(key.removeprefix(_CLAUSE))]
+        ]
 
     def _reported(self, phrase: str) -> tuple[str, str] | None:
         read = _REPORTED.fullmatch(phrase)
         if read is None:
             return None
-        when = f"in {read['year']}" if read["year"] else f"between {read['first']} and {read['last']}"
+        when = (
+            f"in {read['year']}" if read["year"] else f"between {read['first']} and {read['last']}"
+        )
         field = next((name for name, told in FIELDS_ZH.items() if told == read["field"]), "")
         where = f"a journal of {field}" if field else read["journal"]
         return read["step"], f"reported {when} in {where}" if where else f"reported {when}"
@@ -108,11 +132,17 @@ def _pattern(phrase: str, entity: str) -> re.Pattern[str]:
     """A phrase of the wording as a pattern; ``entity`` is what it calls the known one."""
     holes = {"{clinical}": f"(?P<clinical>{_SHARES})", "{other}": "(?P<other>另一种)?"}
     holes[f"{{{entity}}}"] = "(?P<known>.+)"
-    return re.compile("".join(holes.get(part, re.escape(part)) for part in re.split(r"(\{\w+\})", phrase)))
+    return re.compile(
+        "".join(holes.get(part, re.escape(part)) for part in re.split(r"(\{\w+\})", phrase))
+    )
 
 
 @cache
 def _wording() -> dict[str, str]:
-    text = resources.files("medr_ray.questions").joinpath("wording_zh.json").read_text(encoding="utf-8")
+    text = (
+        resources.files("medr_ray.questions")
+        .joinpath("wording_zh.json")
+        .read_text(encoding="utf-8")
+    )
     wording: dict[str, str] = json.loads(text)
     return wording

@@ -1,4 +1,5 @@
-"""Which of several diseases comes first: by age of onset in years, or by the share of patients with a finding."""
+"""Which of several diseases comes first: by age of onset in years, or by the share of patients with
+a finding."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -12,9 +13,12 @@ Span = tuple[float, float]
 
 
 def span_of(stated: Sequence[str], asked: Asked) -> Span | None:
-    """(lowest, highest) value of what was read: names of ages of onset, or shares of which each is one number, as
-    questions compare them; None when there is none."""
-    read = [_years().get(one) if asked in ONSETS else share(one) if is_exact(one) else None for one in stated]
+    """(lowest, highest) value of what was read: names of ages of onset, or shares of which each is
+    one number, as questions compare them; None when there is none."""
+    read = [
+        _years().get(one) if asked in ONSETS else share(one) if is_exact(one) else None
+        for one in stated
+    ]
     known = [one for one in read if one is not None]
     return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 
@@ -22,13 +26,21 @@ def span_of(stated: Sequence[str], asked: Asked) -> Span | None:
 def first_of(spans: Mapping[str, Span], asked: Asked) -> str | None:
     """Who surely comes first; None when that is not decided, or there is no one."""
     if asked in ("latest", "largest"):
-        fits = [one for one, (_, high) in spans.items() if all(high >= low for low, _ in spans.values())]
+        fits = [
+            one for one, (_, high) in spans.items() if all(high >= low for low, _ in spans.values())
+        ]
     else:
-        fits = [one for one, (low, _) in spans.items() if all(low <= high for _, high in spans.values())]
+        fits = [
+            one for one, (low, _) in spans.items() if all(low <= high for _, high in spans.values())
+        ]
     return fits[0] if len(fits) == 1 else None
 
 
 @cache
 def _years() -> dict[str, Span]:
     """Ages of onset by the name of their term."""
-    return {term.name: years for term in load_hpo().terms.values() if (years := onset_years(term.term_id))}
+    return {
+        term.name: years
+        for term in load_hpo().terms.values()
+        if (years := onset_years(term.term_id))
+    }

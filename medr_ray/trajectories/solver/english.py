@@ -10,19 +10,31 @@ from medr_ray.knowledge.shares import COMPARISONS
 from medr_ray.trajectories.solver.plans import Hop, Plan, Walk
 from medr_ray.trajectories.solver.question_grammar import Grammar, Wording
 
-SHARES = "|".join((r"\d+ of \d+ patients?", r"\d+(?:\.\d+)?(?:-\d+)?% of patients", "all patients", "some patients",
-                   *map(re.escape, COMPARISONS)))
-_NEXT = re.compile(r"\. (?=Then take |Next, take |Begin again with |What is |In what share of |Of the )")
+SHARES = "|".join(
+    (
+        r"\d+ of \d+ patients?",
+        r"\d+(?:\.\d+)?(?:-\d+)?% of patients",
+        "all patients",
+        "some patients",
+        *map(re.escape, COMPARISONS),
+    )
+)
+_NEXT = re.compile(
+    r"\. (?=Then take |Next, take |Begin again with |What is |In what share of |Of the )"
+)
 _REPORTED = re.compile(
-    r"(?P<step>.+), as (?P<report>reported (?:in \d{4}|between \d{4} and \d{4})(?: in .+)?)")
+    r"(?P<step>.+), as (?P<report>reported (?:in \d{4}|between \d{4} and \d{4})(?: in .+)?)"
+)
 _SHARE = re.compile(r"In what share of patients with (?P<whole>.+) found\?")
 
 
 class English(Grammar):
     """English."""
 
-    step = re.compile(r"(?:(?P<begins>Begin(?: again)? with)|Then take|Next, take) (?P<phrase>.+?)"
-                      r"(?:: this is (?P<label>(?:disease|gene|finding|drug) [AB]))?")
+    step = re.compile(
+        r"(?:(?P<begins>Begin(?: again)? with)|Then take|Next, take) (?P<phrase>.+?)"
+        r"(?:: this is (?P<label>(?:disease|gene|finding|drug) [AB]))?"
+    )
     gene = "the gene "
     that = re.compile(r"that (?:disease|gene|finding|drug)")
     description = re.compile("the disease (?P<facts>.+)")
@@ -36,12 +48,21 @@ class English(Grammar):
     told = re.compile(r"(?P<step>.+) \(the one (?P<told>.+)\)")
     joint_of_clauses = re.compile(r" and (?=that |whose |in which |of which )")
     superlatives = (
-        re.compile(r"Of (?P<group>the .+) whose age of onset is stated, which begins (?P<asked>earliest|latest) in "
-                   r"life\?"),
-        re.compile(r"Of (?P<group>the .+) for which the share of patients with (?P<finding>.+) is stated, which shows "
-                   r"it in the (?P<asked>largest|smallest) share of patients\?"),
+        re.compile(
+            r"Of (?P<group>the .+) whose age of onset is stated, which begins (?P<asked>earliest|latest) in "
+            r"life\?"
+        ),
+        re.compile(
+            r"Of (?P<group>the .+) for which the share of patients with (?P<finding>.+) is stated, which shows "
+            r"it in the (?P<asked>largest|smallest) share of patients\?"
+        ),
     )
-    asked: ClassVar = {"earliest": "earliest", "latest": "latest", "largest": "largest", "smallest": "smallest"}
+    asked: ClassVar = {
+        "earliest": "earliest",
+        "latest": "latest",
+        "largest": "largest",
+        "smallest": "smallest",
+    }
     both = re.compile(r"What is both (?P<steps>.+)\?")
     joint_of_steps = re.compile(",? and (?=the )")
     what = re.compile(r"What is (?P<step>.+)\?")
@@ -73,8 +94,15 @@ class English(Grammar):
             for forward, wording in ((True, one.clause), (False, one.inverse_clause)):
                 if wording and not (one.symmetric and not forward):
                     head, _, tail = wording.partition("{other}")
-                    made.append((one, forward, re.compile(
-                        f"{_with_clinical(head)}(?P<known>.+){_with_clinical(tail)}")))
+                    made.append(
+                        (
+                            one,
+                            forward,
+                            re.compile(
+                                f"{_with_clinical(head)}(?P<known>.+){_with_clinical(tail)}"
+                            ),
+                        )
+                    )
         return made
 
     def _reported(self, phrase: str) -> tuple[str, str] | None:
@@ -85,11 +113,12 @@ class English(Grammar):
         return re.sub(r"^the (other )?diseases", r"the \1disease", group)
 
     def _shares(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        """ "In what share of patients with <of> is <finding> found?"; what comes before may hold " is " as well."""
+        """ "In what share of patients with <of> is <finding> found?"; what comes before may hold "
+        is " as well."""
         read = _SHARE.fullmatch(question)
         whole = read["whole"] if read is not None else ""
         for joint in reversed(list(re.finditer(",? is ", whole))):
-            of, finding = whole[: joint.start()], whole[joint.end():]
+            of, finding = whole[: joint.start()], whole[joint.end() :]
             if walks and self.that.fullmatch(of):
                 yield Plan((walks[-1],), "share", finding)
             elif not walks:

@@ -1,8 +1,10 @@
-"""What the rules teacher has read: facts in tool responses, by the wording that documents state them in.
+"""What the rules teacher has read: facts in tool responses, by the wording that documents state
+them in.
 
-Only complete sentences count; one that a snippet cuts off says nothing. A fact is kept with every qualifier it was
-stated with, in the order of reading, so that the same responses always give the same notes. Articles are read by a
-reader of their own, where there is one; what they state counts as reported in the years that were searched.
+Only complete sentences count; one that a snippet cuts off says nothing. A fact is kept with every
+qualifier it was stated with, in the order of reading, so that the same responses always give the
+same notes. Articles are read by a reader of their own, where there is one; what they state counts
+as reported in the years that were searched.
 """
 
 import re
@@ -46,16 +48,24 @@ class Notes:
     def __init__(self, read_article: ReadArticle | None = None) -> None:
         self._read_article = read_article
         self._facts: dict[Fact, None] = {}
-        self._ends: dict[tuple[str, bool, str], dict[str, list[str]]] = {}  # asked -> end -> qualifiers
+        self._ends: dict[
+            tuple[str, bool, str], dict[str, list[str]]
+        ] = {}  # asked -> end -> qualifiers
 
     def read(self, response: str, years: tuple[int, int] | None = None) -> int:
-        """Note what a tool response states; how many facts were new. ``years`` are those the search was kept to."""
+        """Note what a tool response states; how many facts were new. ``years`` are those the search
+        was kept to."""
         found = [*facts_in(response), *self._reported(response, years)]
         new = [one for one in dict.fromkeys(found) if one not in self._facts]
         for one in new:
             self._facts[one] = None
-            for forward, known, end in ((True, one.subject, one.object), (False, one.object, one.subject)):
-                for direction in (True, False) if PREDICATES[one.predicate].symmetric else (forward,):
+            for forward, known, end in (
+                (True, one.subject, one.object),
+                (False, one.object, one.subject),
+            ):
+                for direction in (
+                    (True, False) if PREDICATES[one.predicate].symmetric else (forward,)
+                ):
                     ends = self._ends.setdefault((one.predicate, direction, known), {})
                     ends.setdefault(end, []).append(one.clinical)
         return len(new)
@@ -69,19 +79,33 @@ class Notes:
 
     def holds(self, condition: Condition, entity: str) -> bool:
         """Whether a fact read says, or may say, that the condition holds of ``entity``."""
-        stated = self._ends.get((condition.predicate.name, condition.forward, entity), {}).get(condition.other, ())
+        stated = self._ends.get((condition.predicate.name, condition.forward, entity), {}).get(
+            condition.other, ()
+        )
         return any(_may_be_meant(condition.clinical, one) for one in stated)
 
     def fitting(self, condition: Condition) -> list[str]:
-        """The entities the condition holds of, those that are stated with its very qualifier first."""
-        found = self._ends.get((condition.predicate.name, not condition.forward, condition.other), {})
-        fits = [end for end, stated in found.items() if any(_may_be_meant(condition.clinical, one) for one in stated)]
+        """The entities the condition holds of, those that are stated with its very qualifier
+        first."""
+        found = self._ends.get(
+            (condition.predicate.name, not condition.forward, condition.other), {}
+        )
+        fits = [
+            end
+            for end, stated in found.items()
+            if any(_may_be_meant(condition.clinical, one) for one in stated)
+        ]
         return sorted(fits, key=lambda end: condition.clinical not in found[end])
 
     def qualifiers(self, predicate: str, subject: str, obj: str = "") -> list[str]:
-        """The qualifiers that the facts of a subject were stated with, of all its objects or of one."""
+        """The qualifiers that the facts of a subject were stated with, of all its objects or of
+        one."""
         found = self._ends.get((predicate, True, subject), {})
-        return list(dict.fromkeys(one for end, stated in found.items() if obj in ("", end) for one in stated))
+        return list(
+            dict.fromkeys(
+                one for end, stated in found.items() if obj in ("", end) for one in stated
+            )
+        )
 
     def objects(self, predicate: str, subject: str) -> list[str]:
         """The objects that were read for a subject."""
@@ -89,8 +113,8 @@ class Notes:
 
 
 def _may_be_meant(asked: str, stated: str) -> bool:
-    """Whether a fact stated with a qualifier may be meant by a question's; what a question knows from a report has to
-    be read in one."""
+    """Whether a fact stated with a qualifier may be meant by a question's; what a question knows
+    from a report has to be read in one."""
     return may_mean(asked, stated) and is_report(stated) >= is_report(asked)
 
 
@@ -98,7 +122,11 @@ def _told(years: tuple[int, int] | None) -> str:
     """Years as a report of which no more is known."""
     if years is None:
         return ""
-    return f"reported in {years[0]}" if years[0] == years[1] else f"reported between {years[0]} and {years[1]}"
+    return (
+        f"reported in {years[0]}"
+        if years[0] == years[1]
+        else f"reported between {years[0]} and {years[1]}"
+    )
 
 
 def _hits(response: str) -> Iterator[re.Match[str]]:
@@ -117,7 +145,8 @@ def facts_in(response: str) -> Iterator[Fact]:
 
 
 def read_sentence(sentence: str, title: str = "") -> Fact | None:
-    """The fact that a sentence states. Where a name holds " is ", the one that is the document's ``title`` decides."""
+    """The fact that a sentence states. Where a name holds " is ", the one that is the document's
+    ``title`` decides."""
     for predicate, pattern in _patterns():
         if read := pattern.fullmatch(sentence):
             subject, obj = _parted(read["rest"], title)
@@ -127,7 +156,7 @@ def read_sentence(sentence: str, title: str = "") -> Fact | None:
 
 def _parted(rest: str, title: str) -> tuple[str, str]:
     if title and rest.startswith(f"{title} is "):
-        return title, rest[len(title) + 4:]
+        return title, rest[len(title) + 4 :]
     subject, _, obj = rest.partition(" is ")
     return subject, obj
 
@@ -139,5 +168,7 @@ def _patterns() -> list[tuple[Predicate, re.Pattern[str]]]:
     for one in PREDICATES.values():
         head = one.sentence.removesuffix("{subject} is {object}.")
         parts = (re.escape(part) for part in head.split("{clinical}"))
-        made.append((one, re.compile("(?P<clinical>.+? patients?)".join(parts) + r"(?P<rest>.+ is .+)\.")))
+        made.append(
+            (one, re.compile("(?P<clinical>.+? patients?)".join(parts) + r"(?P<rest>.+ is .+)\."))
+        )
     return made

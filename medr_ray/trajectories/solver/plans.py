@@ -1,7 +1,9 @@
-"""What a question asks, as the rules teacher plans it: walks over unnamed entities, each told by what holds of it.
+"""What a question asks, as the rules teacher plans it: walks over unnamed entities, each told by
+what holds of it.
 
-An entity on the way is not named; it is known by conditions: the relation that leads to it, and what the question tells
-of it besides. A condition names the other end, so every step is the same task: find what all the conditions hold of.
+An entity on the way is not named; it is known by conditions: the relation that leads to it, and
+what the question tells of it besides. A condition names the other end, so every step is the same
+task: find what all the conditions hold of.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +17,9 @@ ONSETS: tuple[Asked, ...] = ("earliest", "latest")
 
 @dataclass(frozen=True)
 class Condition:
-    """A fact that holds of an unknown entity: as the relation's subject (``forward``) or object, with ``other`` at the
-    far end. ``clinical`` is the qualifier the question prints, "" where every fact will do."""
+    """A fact that holds of an unknown entity: as the relation's subject (``forward``) or object,
+    with ``other`` at the far end. ``clinical`` is the qualifier the question prints, "" where every
+    fact will do."""
 
     predicate: Predicate
     forward: bool
@@ -50,8 +53,8 @@ class Condition:
 
 @dataclass(frozen=True)
 class Hop:
-    """One step of a plan: a predicate, the way it is walked, the qualifier the question prints, and what is told of
-    where it leads. ``other``: not back to the entity before."""
+    """One step of a plan: a predicate, the way it is walked, the qualifier the question prints, and
+    what is told of where it leads. ``other``: not back to the entity before."""
 
     predicate: Predicate
     inverse: bool
@@ -84,8 +87,9 @@ class Hop:
 
 @dataclass(frozen=True)
 class Walk:
-    """Hops from a named entity; ``described`` when the first hop only finds the start that the question describes.
-    ``label`` is what the question calls the place it has come to ("gene A"), "" where it says "that gene"."""
+    """Hops from a named entity; ``described`` when the first hop only finds the start that the
+    question describes. ``label`` is what the question calls the place it has come to ("gene A"), ""
+    where it says "that gene"."""
 
     start: str
     hops: tuple[Hop, ...] = ()
@@ -104,12 +108,13 @@ class Walk:
     @property
     def asked_hops(self) -> tuple[Hop, ...]:
         """The hops of the question's own path."""
-        return self.hops[self.described:]
+        return self.hops[self.described :]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One walk, or two that meet; what is asked of where they end, and the finding whose share is asked or compared."""
+    """One walk, or two that meet; what is asked of where they end, and the finding whose share is
+    asked or compared."""
 
     walks: tuple[Walk, ...]
     asked: Asked = "entity"

@@ -1,7 +1,9 @@
-"""What to search for: queries in the words that documents use, from what must hold of an entity that is looked for.
+"""What to search for: queries in the words that documents use, from what must hold of an entity
+that is looked for.
 
-A question's comparison ("more than three quarters of patients") stands in no document; a query leaves it out, or
-spells out the counts that it covers in a record whose numbers of patients were seen.
+A question's comparison ("more than three quarters of patients") stands in no document; a query
+leaves it out, or spells out the counts that it covers in a record whose numbers of patients were
+seen.
 """
 
 import re
@@ -19,17 +21,23 @@ Route = Literal["first", "second", "records", "articles"]
 _SPELLED = 4  # counts in one query: more of them drown each other
 _MOST_SPELLED = 4  # such queries for one condition
 _BATCH = 6  # candidates looked up in one record at once
-_TOTALS = range(5, 17)  # patients of which most shares are stated, where the record is not known yet
+_TOTALS = range(
+    5, 17
+)  # patients of which most shares are stated, where the record is not known yet
 _COUNT = re.compile(r"\d+ of (\d+) patients?")
 _GENERAL = ("all patients", "80-99% of patients", "1-4% of patients")
 _NOBODY = "NOBODY"
-_VAGUE = ("has_inheritance", "has_onset")  # thousands of diseases share a value: it only tells candidates apart
+_VAGUE = (
+    "has_inheritance",
+    "has_onset",
+)  # thousands of diseases share a value: it only tells candidates apart
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is searched for and by which way: the agent's first tool, the second, disease records alone, or articles of
-    certain ``years``. ``checks`` are the (condition, candidate) pairs that an answer to it decides."""
+    """What is searched for and by which way: the agent's first tool, the second, disease records
+    alone, or articles of certain ``years``. ``checks`` are the (condition, candidate) pairs that an
+    answer to it decides."""
 
     text: str
     route: Route = "first"
@@ -38,10 +46,13 @@ class Query:
 
 
 def discover(conditions: Sequence[Condition], notes: Notes) -> Iterator[Query]:
-    """Queries that may bring up what all conditions hold of: all in one as a question asks; with counts spelled out; as
-    records state it; one clue alone."""
-    yield from (reported(one, together(conditions, place)) for place, one in enumerate(conditions)
-                if is_report(one.clinical))
+    """Queries that may bring up what all conditions hold of: all in one as a question asks; with
+    counts spelled out; as records state it; one clue alone."""
+    yield from (
+        reported(one, together(conditions, place))
+        for place, one in enumerate(conditions)
+        if is_report(one.clinical)
+    )
     yield Query(together(conditions), "first")
     if len(conditions) == 1:
         yield Query(together(conditions), "second")
@@ -53,16 +64,16 @@ def discover(conditions: Sequence[Condition], notes: Notes) -> Iterator[Query]:
 
 
 def together(conditions: Sequence[Condition], place: int = 0, spelled: str = "") -> str:
-    """All conditions in one query: "disease associated with the gene FBN1 whose age of onset is Adult onset"; the one
-    at ``place`` comes first, with its qualifier ``spelled``."""
-    one, rest = conditions[place], [*conditions[:place], *conditions[place + 1:]]
+    """All conditions in one query: "disease associated with the gene FBN1 whose age of onset is
+    Adult onset"; the one at ``place`` comes first, with its qualifier ``spelled``."""
+    one, rest = conditions[place], [*conditions[:place], *conditions[place + 1 :]]
     first = replace(one, clinical=spelled) if spelled else _plain(one)
     return " ".join((first.wanted(), " and ".join(_plain(other).told() for other in rest))).strip()
 
 
 def verify(missing: Condition, candidates: Sequence[str]) -> Query:
-    """The query that decides whether a condition holds of candidates: of one disease by its record, of genes or
-    findings several at once by the record of the disease they are to belong to."""
+    """The query that decides whether a condition holds of candidates: of one disease by its record,
+    of genes or findings several at once by the record of the disease they are to belong to."""
     if is_report(missing.clinical):
         query = reported(missing, _plain(missing).stated(candidates[0]))
         return replace(query, checks=((missing, candidates[0]),))
@@ -84,11 +95,14 @@ def leads(condition: Condition) -> bool:
 
 
 def _stated(condition: Condition) -> str:
-    """A condition as records state it, without the disease that is looked for: "The gene associated is FBN1." """
+    """A condition as records state it, without the disease that is looked for: "The gene associated
+    is FBN1." """
     plain = _plain(condition)
     if not plain.forward:
         return f"{plain.wanted()}."
-    return " ".join(re.sub(rf"(?:(?:with|of|in|by|against|to) )?{_NOBODY}", "", plain.stated(_NOBODY)).split())
+    return " ".join(
+        re.sub(rf"(?:(?:with|of|in|by|against|to) )?{_NOBODY}", "", plain.stated(_NOBODY)).split()
+    )
 
 
 def _plain(condition: Condition) -> Condition:
@@ -99,24 +113,29 @@ def _plain(condition: Condition) -> Condition:
 
 
 def _spelled(conditions: Sequence[Condition], place: int, notes: Notes) -> Iterator[str]:
-    """Queries with the shares that a comparison covers; of a known disease with the counts that its record uses."""
+    """Queries with the shares that a comparison covers; of a known disease with the counts that its
+    record uses."""
     one = conditions[place]
     if one.clinical not in COMPARISONS:
         return
     totals: Iterable[int] = _TOTALS
     if not one.forward:
         counts = map(_COUNT.fullmatch, notes.qualifiers(one.predicate.name, one.other))
-        totals = [total for total, _ in Counter(int(read[1]) for read in counts if read).most_common()]
+        totals = [
+            total for total, _ in Counter(int(read[1]) for read in counts if read).most_common()
+        ]
     shares = [each for each in _GENERAL if comparison(each) == one.clinical]
     shares += [each for total in totals for each in shares_of(total, one.clinical)]
     asked = conditions if one.forward else [one]
     for start in range(0, min(len(shares), _SPELLED * _MOST_SPELLED), _SPELLED):
-        yield together(asked, place if one.forward else 0, ", ".join(shares[start:start + _SPELLED]))
+        yield together(
+            asked, place if one.forward else 0, ", ".join(shares[start : start + _SPELLED])
+        )
 
 
 def shares_of(total: int, compared: str) -> list[str]:
-    """The counts among ``total`` patients that a comparison covers and a question is asked by: "7 of 7 patients", "6 of
-    7 patients"."""
+    """The counts among ``total`` patients that a comparison covers and a question is asked by: "7
+    of 7 patients", "6 of 7 patients"."""
     told = (f"{count} of {total} patients" for count in range(total, 0, -1))
     return [one for one in told if is_exact(one) and comparison(one) == compared]
 

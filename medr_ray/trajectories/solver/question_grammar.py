@@ -1,7 +1,8 @@
 """Questions read back into plans: the search that the languages share.
 
-Reading is a search: each method yields every way to read its text, the likeliest first, for a name may hold any word
-("and", "with", "that"). A language has its patterns, and its own way from one sentence to the next.
+Reading is a search: each method yields every way to read its text, the likeliest first, for a name
+may hold any word ("and", "with", "that"). A language has its patterns, and its own way from one
+sentence to the next.
 """
 
 import re
@@ -18,8 +19,9 @@ Wording = Sequence[tuple[Predicate, bool, re.Pattern[str]]]
 
 
 class Grammar(ABC):
-    """The wording of one language. Patterns name what they find: ``known`` the entity a step or clause is told from,
-    ``clinical`` a qualifier, ``other`` that a step goes to another entity of its kind."""
+    """The wording of one language. Patterns name what they find: ``known`` the entity a step or
+    clause is told from, ``clinical`` a qualifier, ``other`` that a step goes to another entity of
+    its kind."""
 
     step: ClassVar[re.Pattern[str]]  # a sentence before the question
     gene: ClassVar[str]  # what is written before the name of a gene
@@ -27,9 +29,13 @@ class Grammar(ABC):
     description: ClassVar[re.Pattern[str]]  # a start by two ``facts``, and what joins them
     joint_of_facts: ClassVar[re.Pattern[str]]
     facts: ClassVar[Mapping[str, re.Pattern[str]]]  # by predicate
-    told: ClassVar[re.Pattern[str]]  # a ``step`` with what is ``told`` of where it leads: clauses, and what joins them
+    told: ClassVar[
+        re.Pattern[str]
+    ]  # a ``step`` with what is ``told`` of where it leads: clauses, and what joins them
     joint_of_clauses: ClassVar[re.Pattern[str]]
-    superlatives: ClassVar[Sequence[re.Pattern[str]]]  # what of a ``group`` is ``asked``, perhaps by a ``finding``
+    superlatives: ClassVar[
+        Sequence[re.Pattern[str]]
+    ]  # what of a ``group`` is ``asked``, perhaps by a ``finding``
     asked: ClassVar[Mapping[str, Asked]]
     both: ClassVar[re.Pattern[str]]  # what two ``steps`` lead to, and what joins them
     joint_of_steps: ClassVar[re.Pattern[str]]
@@ -41,7 +47,7 @@ class Grammar(ABC):
         for walks in self._walks(steps):
             yield from self._asked(question, walks)
 
-    # --- what a language does its own way ---------------------------------------------------------------------
+    # --- what a language does its own way ---------------------------------------------
 
     @abstractmethod
     def _sentences(self, text: str) -> list[str]:
@@ -71,7 +77,8 @@ class Grammar(ABC):
 
     @abstractmethod
     def _met(self, ends: tuple[tuple[Hop, str], ...], walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        """Two walks that meet, from the last hop of each and what the question says it starts from."""
+        """Two walks that meet, from the last hop of each and what the question says it starts
+        from."""
 
     def _qualifier(self, read: re.Match[str]) -> str:
         """The qualifier as documents say it."""
@@ -81,7 +88,7 @@ class Grammar(ABC):
         """The step to one of a group of diseases."""
         return group
 
-    # --- walks ------------------------------------------------------------------------------------------------
+    # --- walks ------------------------------------------------------------------------
 
     def _walks(self, steps: Sequence[str]) -> Iterator[tuple[Walk, ...]]:
         """The walks that the sentences before the question tell."""
@@ -93,7 +100,9 @@ class Grammar(ABC):
 
     def _starts(self, known: str) -> Iterator[Walk]:
         """A walk at its start, which is described or named."""
-        yield from (Walk.from_described(first, second) for first, second in self._descriptions(known))
+        yield from (
+            Walk.from_described(first, second) for first, second in self._descriptions(known)
+        )
         yield Walk(known.removeprefix(self.gene))
 
     def _descriptions(self, text: str) -> Iterator[tuple[Condition, Condition]]:
@@ -102,7 +111,7 @@ class Grammar(ABC):
             return
         facts = read["facts"]
         for joint in self.joint_of_facts.finditer(facts):
-            first, second = self._fact(facts[: joint.start()]), self._fact(facts[joint.end():])
+            first, second = self._fact(facts[: joint.start()]), self._fact(facts[joint.end() :])
             if first is not None and second is not None:
                 yield first, second
 
@@ -125,18 +134,19 @@ class Grammar(ABC):
                 yield walks[0].onward(hop)
 
     def _nested(self, known: str) -> Iterator[Walk]:
-        """Where "the finding in ... patients with <known>" starts: from a description, one hop further on, or a
-        name."""
+        """Where "the finding in ... patients with <known>" starts: from a description, one hop
+        further on, or a name."""
         *described, named = self._starts(known)
         yield from described
         for hop, before in self._plain_hops(known):
             yield from (start.onward(hop) for start in self._starts(before))
         yield named
 
-    # --- steps and clauses ------------------------------------------------------------------------------------
+    # --- steps and clauses ------------------------------------------------------------
 
     def _hops(self, phrase: str) -> Iterator[tuple[Hop, str]]:
-        """(hop, what it starts from) of "the other disease associated with that gene (the one that ...)"."""
+        """(hop, what it starts from) of "the other disease associated with that gene (the one that
+        ...)"."""
         told = self.told.fullmatch(phrase)
         if told is not None:
             for hop, known in self._plain_hops(told["step"]):
@@ -157,41 +167,53 @@ class Grammar(ABC):
                 yield Hop(predicate, inverse, self._qualifier(read), other), read["known"]
 
     def _clauses(self, text: str, target_type: str) -> Iterator[tuple[Condition, ...]]:
-        """The clauses of "that is associated with the gene A and whose age of onset is B", of an entity of a type."""
+        """The clauses of "that is associated with the gene A and whose age of onset is B", of an
+        entity of a type."""
         for joint in self.joint_of_clauses.finditer(text):
             for first in self._clause(text[: joint.start()], target_type):
-                yield from ((first, *rest) for rest in self._clauses(text[joint.end():], target_type))
+                yield from (
+                    (first, *rest) for rest in self._clauses(text[joint.end() :], target_type)
+                )
         yield from ((one,) for one in self._clause(text, target_type))
 
     def _clause(self, text: str, target_type: str) -> Iterator[Condition]:
         for predicate, forward, pattern in self._clause_patterns:
             kind = predicate.subject_type if forward else predicate.object_type
             if kind == target_type and (read := pattern.fullmatch(text)):
-                yield Condition(predicate, forward, self._qualifier(read), read["known"].removeprefix(self.gene))
+                yield Condition(
+                    predicate, forward, self._qualifier(read), read["known"].removeprefix(self.gene)
+                )
 
-    # --- what is asked ----------------------------------------------------------------------------------------
+    # --- what is asked ----------------------------------------------------------------
 
     def _asked(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
         yield from self._shares(question, walks)
         for pattern in self.superlatives:
             if read := pattern.fullmatch(question):
                 for walk in self._last(self._one_of(read["group"]), walks):
-                    yield Plan((walk,), self.asked[read["asked"]], read.groupdict().get("finding") or "")
+                    yield Plan(
+                        (walk,), self.asked[read["asked"]], read.groupdict().get("finding") or ""
+                    )
         if read := self.both.fullmatch(question):
             yield from self._meetings(read["steps"], walks)
         elif read := self.what.fullmatch(question):
             yield from (Plan((walk,)) for walk in self._last(read["step"], walks))
 
     def _meetings(self, steps: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        """ "<step from A>, and <step from B>": a walk without sentences of its own starts where the step does."""
+        """ "<step from A>, and <step from B>": a walk without sentences of its own starts where the
+        step does."""
         for joint in self.joint_of_steps.finditer(steps):
             for first in self._hops(steps[: joint.start()]):
-                for second in self._hops(steps[joint.end():]):
+                for second in self._hops(steps[joint.end() :]):
                     yield from self._met((first, second), walks)
 
-    def _meeting(self, ends: tuple[tuple[Hop, str], ...], come: Sequence[Walk | None]) -> Iterator[Plan]:
+    def _meeting(
+        self, ends: tuple[tuple[Hop, str], ...], come: Sequence[Walk | None]
+    ) -> Iterator[Plan]:
         """The plans of two walks, of which some have come to where their last hops start."""
-        begun = ([walk] if walk is not None else self._starts(known)
-                 for walk, (_, known) in zip(come, ends, strict=True))
+        begun = (
+            [walk] if walk is not None else self._starts(known)
+            for walk, (_, known) in zip(come, ends, strict=True)
+        )
         for walks in product(*begun):
             yield Plan(tuple(walk.onward(hop) for walk, (hop, _) in zip(walks, ends, strict=True)))

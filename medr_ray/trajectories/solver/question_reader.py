@@ -1,8 +1,9 @@
-"""A question read back into the plan of its walks, from its wording alone or led by the masked guidance.
+"""A question read back into the plan of its walks, from its wording alone or led by the masked
+guidance.
 
-The rules teacher's eyes on the question. A wording may allow several readings; exploration takes the likeliest, and
-guidance (relations and types, never entities) picks the one it describes. A question in words of another kind, such
-as a model's, is not read.
+The rules teacher's eyes on the question. A wording may allow several readings; exploration takes
+the likeliest, and guidance (relations and types, never entities) picks the one it describes. A
+question in words of another kind, such as a model's, is not read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,8 @@ _GRAMMARS: Mapping[str, Grammar] = {"en": English(), "zh": Chinese()}
 def read_question(
     text: str, language: str = "en", guidance: Sequence[GuidanceStep] | None = None
 ) -> Plan | None:
-    """The plan of a question; None when its wording is unknown, or says something else than the guidance."""
+    """The plan of a question; None when its wording is unknown, or says something else than the
+    guidance."""
     plans = _GRAMMARS[language].read(text)
     return next((one for one in plans if guidance is None or is_guided_by(one, guidance)), None)
 
@@ -32,4 +34,8 @@ def is_guided_by(plan: Plan, guidance: Sequence[GuidanceStep]) -> bool:
 
 def _is_step(hop: Hop, step: GuidanceStep) -> bool:
     also = tuple(directed(one.predicate.name, one.forward) for one in hop.also)
-    return (hop.directed_predicate, hop.clinical, also) == (step.predicate, step.clinical, step.also)
+    return (hop.directed_predicate, hop.clinical, also) == (
+        step.predicate,
+        step.clinical,
+        step.also,
+    )

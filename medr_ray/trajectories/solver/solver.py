@@ -1,8 +1,8 @@
 """From what was read to what to do next: a pure search over a plan.
 
-What holds: the same plan, notes and log always give the same move; an entity is taken only when everything told of
-it was read, or may be meant by what was read; a walk never comes back to where it has been; where a walk ends
-in nothing, the next candidate of the step before is tried.
+What holds: the same plan, notes and log always give the same move; an entity is taken only when
+everything told of it was read, or may be meant by what was read; a walk never comes back to where
+it has been; where a walk ends in nothing, the next candidate of the step before is tried.
 """
 
 from collections import Counter
@@ -22,8 +22,8 @@ _ATTEMPTS = 3  # at a query that fails
 
 @dataclass(frozen=True)
 class Unknown:
-    """An entity that is looked for: what holds of it, and who it is not. Or, with ``share_of`` a disease and a finding,
-    the share of its patients who have it."""
+    """An entity that is looked for: what holds of it, and who it is not. Or, with ``share_of`` a
+    disease and a finding, the share of its patients who have it."""
 
     conditions: tuple[Condition, ...] = ()
     excluded: frozenset[str] = frozenset()
@@ -39,8 +39,13 @@ class Unknown:
 
     def candidates(self, notes: Notes) -> list[str]:
         """The entities of which something was read, those of which most was first."""
-        known = dict.fromkeys(end for one in self.conditions if asking.leads(one) for end in notes.fitting(one))
-        return sorted((one for one in known if one not in self.excluded), key=lambda one: len(self.missing(one, notes)))
+        known = dict.fromkeys(
+            end for one in self.conditions if asking.leads(one) for end in notes.fitting(one)
+        )
+        return sorted(
+            (one for one in known if one not in self.excluded),
+            key=lambda one: len(self.missing(one, notes)),
+        )
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Move:
-    """What to do: send ``query`` to find ``unknown``, give ``answer``, or, without either, give up on ``unknown``.
-    ``chain`` is what is established so far."""
+    """What to do: send ``query`` to find ``unknown``, give ``answer``, or, without either, give up
+    on ``unknown``. ``chain`` is what is established so far."""
 
     chain: tuple[Step, ...]
     unknown: Unknown = Unknown()
@@ -68,7 +73,8 @@ class Move:
 
 @dataclass(frozen=True)
 class Call:
-    """A search as a tool call: the tool, the query, the source it is kept to or "", and the years or None."""
+    """A search as a tool call: the tool, the query, the source it is kept to or "", and the years
+    or None."""
 
     tool: str
     text: str
@@ -77,8 +83,8 @@ class Call:
 
 
 class Log:
-    """The searches sent and what became of them. ``tools`` are the agent's search tools in the order it tries them, as
-    (name, source); a query that fails goes to the next."""
+    """The searches sent and what became of them. ``tools`` are the agent's search tools in the
+    order it tries them, as (name, source); a query that fails goes to the next."""
 
     def __init__(self, tools: Mapping[Route, Sequence[tuple[str, str]]]) -> None:
         self._tools = tools
@@ -102,13 +108,16 @@ class Log:
 
     def is_open(self, query: Query) -> bool:
         """Whether to send it, or send it again: an answered call is not repeated."""
-        return self.call(query) not in self._answered and self._failed[query.text, query.route] < _ATTEMPTS
+        return (
+            self.call(query) not in self._answered
+            and self._failed[query.text, query.route] < _ATTEMPTS
+        )
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the search stands: the entity it has come to, all it has been at by type and name (a sign may go by the
-    name of a disease), and the steps that led there."""
+    """Where the search stands: the entity it has come to, all it has been at by type and name (a
+    sign may go by the name of a disease), and the steps that led there."""
 
     known: str
     seen: frozenset[tuple[str, str]]
@@ -118,7 +127,11 @@ class _Place:
     def at_start(cls, walk: Walk, before: "_Place | None" = None) -> "_Place":
         """Where a walk starts, after what came ``before``."""
         seen = frozenset({(walk.hops[0].known_type, walk.start)})
-        return cls(walk.start, seen | before.seen, before.chain) if before else cls(walk.start, seen, ())
+        return (
+            cls(walk.start, seen | before.seen, before.chain)
+            if before
+            else cls(walk.start, seen, ())
+        )
 
     def unknown(self, hop: Hop, first: tuple[Condition, ...] = ()) -> Unknown:
         """What a hop leads to from here, and of which ``first`` holds as well."""
@@ -146,39 +159,46 @@ class Solver:
             return self._walk(first.hops, start, self._end)
         return self._walk(first.hops[:-1], start, self._before_last)
 
-    # --- walking ----------------------------------------------------------------------------------------------
+    # --- walking ----------------------------------------------------------------------
 
     def _walk(self, hops: Sequence[Hop], place: _Place, then: _Then) -> Move:
         """Over the hops and ``then`` on."""
         if not hops:
             return then(place)
-        return self._find(place.unknown(hops[0]), hops[0], place, lambda found: self._walk(hops[1:], found, then))
+        return self._find(
+            place.unknown(hops[0]), hops[0], place, lambda found: self._walk(hops[1:], found, then)
+        )
 
     def _find(self, unknown: Unknown, hop: Hop, place: _Place, then: _Then) -> Move:
-        """Whatever fits, one after another until one leads on; search where none does. Where a question tells several
-        things of an entity there is but one."""
+        """Whatever fits, one after another until one leads on; search where none does. Where a
+        question tells several things of an entity there is but one."""
         move = None
         for value in unknown.found(self._notes):
             move = then(place.after(hop, Step(unknown, value)))
             if not move.leads_nowhere:
                 return move
-        query = None if move is not None and len(unknown.conditions) > 1 else self._next_query(unknown)
+        query = (
+            None if move is not None and len(unknown.conditions) > 1 else self._next_query(unknown)
+        )
         return move if query is None and move is not None else Move(place.chain, unknown, query)
 
     def _before_last(self, place: _Place) -> Move:
-        """A walk has come to its last hop: compare all its ends, or find what another walk ends at as well."""
+        """A walk has come to its last hop: compare all its ends, or find what another walk ends at
+        as well."""
         last = self._plan.walks[0].hops[-1]
         if len(self._plan.walks) == 1:
             return self._choose(place.unknown(last), place)
         second = self._plan.walks[1]
         again = _Place.at_start(second, place)
-        return self._walk(second.hops[:-1], again, lambda other: self._meet(place, last, other, second.hops[-1]))
+        return self._walk(
+            second.hops[:-1], again, lambda other: self._meet(place, last, other, second.hops[-1])
+        )
 
     def _meet(self, one: _Place, last: Hop, other: _Place, final: Hop) -> Move:
         unknown = other.unknown(final, last.conditions(one.known))
         return self._find(unknown, final, other, self._end)
 
-    # --- the end ----------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------
 
     def _end(self, place: _Place) -> Move:
         if self._plan.asked != "share":
@@ -200,7 +220,11 @@ class Solver:
             query = None if self._compared(one) else self._first_open(self._comparing(one))
             if query is not None:
                 return Move(place.chain, self._unknown_of(one), query)
-        spans = {one: span for one in ends if (span := comparing.span_of(self._compared(one), self._plan.asked))}
+        spans = {
+            one: span
+            for one in ends
+            if (span := comparing.span_of(self._compared(one), self._plan.asked))
+        }
         winner = comparing.first_of(spans, self._plan.asked)
         chain = place.chain if winner is None else (*place.chain, Step(group, winner))
         return Move(chain, group, answer=winner)
@@ -224,7 +248,7 @@ class Solver:
             return self._notes.objects("has_onset", entity)
         return self._notes.qualifiers("has_finding", entity, self._plan.finding)
 
-    # --- searching --------------------------------------------------------------------------------------------
+    # --- searching --------------------------------------------------------------------
 
     def _next_query(self, unknown: Unknown) -> Query | None:
         """Checks of candidates and further searches in turn."""
@@ -238,9 +262,12 @@ class Solver:
 
     def _next_check(self, unknown: Unknown) -> Query | None:
         """What decides on the candidates of which most was read."""
-        lacking = {one: missing for one in unknown.candidates(self._notes)
-                   if (missing := unknown.missing(one, self._notes))
-                   and self._log.checked.isdisjoint((each, one) for each in missing)}
+        lacking = {
+            one: missing
+            for one in unknown.candidates(self._notes)
+            if (missing := unknown.missing(one, self._notes))
+            and self._log.checked.isdisjoint((each, one) for each in missing)
+        }
         for missing in lacking.values():
             alike = [other for other, lacks in lacking.items() if missing[0] in lacks]
             query = asking.verify(missing[0], alike)

@@ -1,6 +1,7 @@
 """The rules teacher's thoughts in words: what was learnt, what is missing, whom it considers.
 
-A thought restates ``what was asked = value`` before the next call; wording lies in ``thoughts.<language>.json``.
+A thought restates ``what was asked = value`` before the next call; wording lies in
+``thoughts.<language>.json``.
 """
 
 import json
@@ -35,7 +36,10 @@ class Speaker:
         if len(names) == 1:
             return self._say("check", candidate=names[0], stated=self._stated(condition, names[0]))
         return self._say(
-            "check_many", candidates=self._words["comma"].join(names), wanted=self._wanted(condition))
+            "check_many",
+            candidates=self._words["comma"].join(names),
+            wanted=self._wanted(condition),
+        )
 
     def given_up(self, unknown: Unknown, spent: bool) -> str:
         """Why there is no answer; ``spent`` when there is no call left."""
@@ -46,7 +50,8 @@ class Speaker:
         return self._words["unread"]
 
     def wanted(self, unknown: Unknown) -> str:
-        """What is looked for: "disease associated with the gene FBN1 (the one whose age of onset is Adult onset)"."""
+        """What is looked for: "disease associated with the gene FBN1 (the one whose age of onset is
+        Adult onset)"."""
         if unknown.share_of:
             disease, finding = unknown.share_of
             return self._say("share", disease=disease, finding=finding)
@@ -58,12 +63,18 @@ class Speaker:
     def _wanted(self, one: Condition) -> str:
         if self._chinese:
             key = directed(one.predicate.name, not one.forward)
-            wanted = _chinese_words()[key].format(known=self._named(one), clinical=chinese(one.clinical), other="")
+            wanted = _chinese_words()[key].format(
+                known=self._named(one), clinical=chinese(one.clinical), other=""
+            )
         else:
             wanted = one.wanted()
         if not is_report(one.clinical):
             return wanted
-        return self._say("reported", wanted=wanted, report=chinese(one.clinical) if self._chinese else one.clinical)
+        return self._say(
+            "reported",
+            wanted=wanted,
+            report=chinese(one.clinical) if self._chinese else one.clinical,
+        )
 
     def _told(self, one: Condition) -> str:
         if not self._chinese:
@@ -87,5 +98,7 @@ def _chinese_words() -> dict[str, str]:
 
 @cache
 def _words(package: str, name: str) -> dict[str, str]:
-    words: dict[str, str] = json.loads(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
+    words: dict[str, str] = json.loads(
+        resources.files(package).joinpath(name).read_text(encoding="utf-8")
+    )
     return words

@@ -6,33 +6,45 @@ from support.marked_text import abstract_of, said
 TITLE = "A family with {Wolfram syndrome:disease}.\n"
 
 
-@pytest.mark.parametrize("sentence", [
-    "This rare disorder is characterized by {optic atrophy:phenotype}.",
-    "RESULTS: The disease is characterized by {optic atrophy:phenotype}.",
-])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "This rare disorder is characterized by {optic atrophy:phenotype}.",
+        "RESULTS: The disease is characterized by {optic atrophy:phenotype}.",
+    ],
+)
 def test_this_disorder_is_the_one_of_the_title(sentence: str) -> None:
     assert said(TITLE + sentence) == {("wolfram syndrome", "presents_with", "optic atrophy")}
 
 
-@pytest.mark.parametrize("text", [
-    "On {Wolfram syndrome:disease} and {gout:disease}.\nThis disorder is characterized by {tremor:phenotype}.",
-    TITLE + "The syndrome of {tremor:phenotype} presents with {ataxia:phenotype}.",
-    TITLE + "This gene causes {tremor:phenotype}.",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "On {Wolfram syndrome:disease} and {gout:disease}.\nThis disorder is characterized by {tremor:phenotype}.",
+        TITLE + "The syndrome of {tremor:phenotype} presents with {ataxia:phenotype}.",
+        TITLE + "This gene causes {tremor:phenotype}.",
+    ],
+)
 def test_a_reference_that_is_not_clear_is_not_read(text: str) -> None:
     assert not [one for one in said(text, least=0) if "wolfram syndrome" in one]
 
 
 def test_a_reference_is_less_sure_than_a_name() -> None:
-    named, = abstract_of("{Gout:disease} is characterized by {pain:phenotype}.").statements
-    referred, = abstract_of("On {gout:disease}.\nThis disease is characterized by {pain:phenotype}.").statements
+    (named,) = abstract_of("{Gout:disease} is characterized by {pain:phenotype}.").statements
+    (referred,) = abstract_of(
+        "On {gout:disease}.\nThis disease is characterized by {pain:phenotype}."
+    ).statements
     assert referred.confidence < named.confidence
     assert referred.start == len("On gout.\n")
 
 
 def test_this_drug_and_the_gene_are_read_too() -> None:
-    assert said("On {aspirin:drug}.\nThis drug induced {pain:phenotype}.") == {("pain", "sign_induced_by", "aspirin")}
-    assert said("On {RET:gene}.\nThe gene is mutated in {gout:disease}.") == {("gout", "associated_gene", "ret")}
+    assert said("On {aspirin:drug}.\nThis drug induced {pain:phenotype}.") == {
+        ("pain", "sign_induced_by", "aspirin")
+    }
+    assert said("On {RET:gene}.\nThe gene is mutated in {gout:disease}.") == {
+        ("gout", "associated_gene", "ret")
+    }
 
 
 def test_an_abstract_without_entities_says_nothing() -> None:

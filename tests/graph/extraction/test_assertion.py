@@ -9,29 +9,35 @@ from medr_ray.retrieval.snippets import sentence_spans
 CAUSED = ("anemia", "induced_by", "aspirin")
 
 
-@pytest.mark.parametrize("sentence", [
-    "{Anemia:disease} was not caused by {aspirin:drug}.",
-    "There is no evidence that {anemia:disease} was caused by {aspirin:drug}.",
-    "Patients without {anemia:disease} caused by {aspirin:drug} were included.",
-    "No cases of {aspirin:drug}-induced {anemia:disease} occurred.",
-    "{Anemia:disease} caused by {aspirin:drug} was excluded.",
-    "Neither {aspirin:drug}-induced {anemia:disease} nor bleeding was seen.",
-])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "{Anemia:disease} was not caused by {aspirin:drug}.",
+        "There is no evidence that {anemia:disease} was caused by {aspirin:drug}.",
+        "Patients without {anemia:disease} caused by {aspirin:drug} were included.",
+        "No cases of {aspirin:drug}-induced {anemia:disease} occurred.",
+        "{Anemia:disease} caused by {aspirin:drug} was excluded.",
+        "Neither {aspirin:drug}-induced {anemia:disease} nor bleeding was seen.",
+    ],
+)
 def test_a_denial_silences_a_relation(sentence: str) -> None:
     assert said(sentence, least=0) == set()
 
 
-@pytest.mark.parametrize("sentence", [
-    "{Anemia:disease} is caused by {aspirin:drug}, not by bleeding.",
-    "The diagnosis was not clear; {anemia:disease} was caused by {aspirin:drug}.",
-    "Fever was absent but {anemia:disease} was caused by {aspirin:drug}.",
-    "In patients without fever, {anemia:disease} was caused by {aspirin:drug}.",
-    "Not only {anemia:disease} caused by {aspirin:drug} but also bleeding was seen.",
-    "Not uncommonly, {anemia:disease} is caused by {aspirin:drug}.",
-    "{Aspirin:drug}-induced {anemia:disease} did not recur.",
-    "{Aspirin:drug}-induced {anemia:disease} may be fatal.",
-    "Whether {aspirin:drug}-induced {anemia:disease} resolves was studied.",
-])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "{Anemia:disease} is caused by {aspirin:drug}, not by bleeding.",
+        "The diagnosis was not clear; {anemia:disease} was caused by {aspirin:drug}.",
+        "Fever was absent but {anemia:disease} was caused by {aspirin:drug}.",
+        "In patients without fever, {anemia:disease} was caused by {aspirin:drug}.",
+        "Not only {anemia:disease} caused by {aspirin:drug} but also bleeding was seen.",
+        "Not uncommonly, {anemia:disease} is caused by {aspirin:drug}.",
+        "{Aspirin:drug}-induced {anemia:disease} did not recur.",
+        "{Aspirin:drug}-induced {anemia:disease} may be fatal.",
+        "Whether {aspirin:drug}-induced {anemia:disease} resolves was studied.",
+    ],
+)
 def test_a_denial_or_doubt_of_something_else_does_not(sentence: str) -> None:
     assert said(sentence) == {CAUSED}
 
@@ -41,39 +47,50 @@ def test_nitric_oxide_is_no_negation() -> None:
     assert said("No drug is known and {anemia:disease} caused by {aspirin:drug} is rare.") == set()
 
 
-@pytest.mark.parametrize("sentence", [
-    "{Anemia:disease} was possibly caused by {aspirin:drug}.",
-    "We investigated whether {anemia:disease} is caused by {aspirin:drug}.",
-    "Is {anemia:disease} caused by {aspirin:drug}?",
-    "To determine if {anemia:disease} is caused by {aspirin:drug}, rats were fed.",
-    "Suspected {aspirin:drug}-induced {anemia:disease}.",
-])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "{Anemia:disease} was possibly caused by {aspirin:drug}.",
+        "We investigated whether {anemia:disease} is caused by {aspirin:drug}.",
+        "Is {anemia:disease} caused by {aspirin:drug}?",
+        "To determine if {anemia:disease} is caused by {aspirin:drug}, rats were fed.",
+        "Suspected {aspirin:drug}-induced {anemia:disease}.",
+    ],
+)
 def test_doubt_takes_a_relation_below_what_a_graph_keeps(sentence: str) -> None:
     assert said(sentence) == set()
     assert said(sentence, least=0.2) == {CAUSED}
 
 
 def test_a_hedge_costs_less_than_doubt_and_more_than_nothing() -> None:
-    read = [abstract_of("{Anemia:disease} " + words + " caused by {aspirin:drug}.").statements[0]
-            for words in ("was", "may be", "was possibly")]
+    read = [
+        abstract_of("{Anemia:disease} " + words + " caused by {aspirin:drug}.").statements[0]
+        for words in ("was", "may be", "was possibly")
+    ]
     sure, hedged, doubted = (one.confidence for one in read)
     assert doubted < 0.5 < hedged < sure
 
 
 def test_a_doubtful_sentence_is_no_evidence_beside_a_sure_one() -> None:
-    found = abstract_of("{Anemia:disease} may possibly be caused by {aspirin:drug}. "
-                        "{Anemia:disease} was caused by {aspirin:drug}.").statements
+    found = abstract_of(
+        "{Anemia:disease} may possibly be caused by {aspirin:drug}. "
+        "{Anemia:disease} was caused by {aspirin:drug}."
+    ).statements
     assert [(one.start > 0, one.confidence > 0.5) for one in found] == [(True, True)]
 
 
 def test_sections_raise_and_lower_confidence() -> None:
-    text = ("Aspirin and anemia\nBACKGROUND: One was. Two were. METHODS: Three had. RESULTS: Four ran. Five hid. "
-            "CONCLUSIONS: Six won. FUNDING: Seven gave.")
+    text = (
+        "Aspirin and anemia\nBACKGROUND: One was. Two were. METHODS: Three had. RESULTS: Four ran. Five hid. "
+        "CONCLUSIONS: Six won. FUNDING: Seven gave."
+    )
     factors = section_factors(text, sentence_spans(text))
     assert factors == [1.0, 0.9, 0.9, 0.9, 1.05, 1.05, 1.05, 1.0]
     stated = "{Anemia:disease} was caused by {aspirin:drug}."
-    background, plain, result = (abstract_of(f"A study.\n{label}{stated}").statements[0].confidence
-                                 for label in ("BACKGROUND: ", "", "RESULTS: "))
+    background, plain, result = (
+        abstract_of(f"A study.\n{label}{stated}").statements[0].confidence
+        for label in ("BACKGROUND: ", "", "RESULTS: ")
+    )
     assert background < plain < result
 
 

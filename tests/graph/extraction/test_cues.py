@@ -8,63 +8,131 @@ from medr_ray.knowledge.predicates import PREDICATES
 
 STATED = [
     # treated_with
-    ("Comparison of {amikacin:drug} and tobramycin in the treatment of {infection:disease} in patients with cancer.",
-     ("infection", "treated_with", "amikacin")),
-    ("{Losartan:drug} was effective in {Marfan syndrome:disease}.", ("marfan syndrome", "treated_with", "losartan")),
-    ("Further experience in the treatment of {hirsutism:phenotype} with {cyproterone acetate:drug}.",
-     ("hirsutism", "sign_treated_with", "cyproterone acetate")),
-    ("Her {hyperglycemia:phenotype} was successfully managed with {insulin:drug}.",
-     ("hyperglycemia", "sign_treated_with", "insulin")),
-    ("Four patients had received {methotrexate:drug} therapy for {psoriasis:disease}.",
-     ("psoriasis", "treated_with", "methotrexate")),
+    (
+        "Comparison of {amikacin:drug} and tobramycin in the treatment of {infection:disease} in patients with cancer.",
+        ("infection", "treated_with", "amikacin"),
+    ),
+    (
+        "{Losartan:drug} was effective in {Marfan syndrome:disease}.",
+        ("marfan syndrome", "treated_with", "losartan"),
+    ),
+    (
+        "Further experience in the treatment of {hirsutism:phenotype} with {cyproterone acetate:drug}.",
+        ("hirsutism", "sign_treated_with", "cyproterone acetate"),
+    ),
+    (
+        "Her {hyperglycemia:phenotype} was successfully managed with {insulin:drug}.",
+        ("hyperglycemia", "sign_treated_with", "insulin"),
+    ),
+    (
+        "Four patients had received {methotrexate:drug} therapy for {psoriasis:disease}.",
+        ("psoriasis", "treated_with", "methotrexate"),
+    ),
     # induced_by
-    ("{Tetracycline:drug}-induced {aplastic anemia:disease}.", ("aplastic anemia", "induced_by", "tetracycline")),
-    ("Severe {diarrhea:phenotype} secondary to {propranolol:drug}.", ("diarrhea", "sign_induced_by", "propranolol")),
-    ("{Acute pancreatitis:phenotype} associated with long-term {azathioprine:drug} therapy.",
-     ("acute pancreatitis", "sign_induced_by", "azathioprine")),
-    ("{Eosinophilia:phenotype} was seen in 7% of patients treated with {cefoxitin:drug}.",
-     ("eosinophilia", "sign_induced_by", "cefoxitin")),
-    ("{Hyperglycemia:phenotype} is a frequent side effect of {alpelisib:drug}.",
-     ("hyperglycemia", "sign_induced_by", "alpelisib")),
+    (
+        "{Tetracycline:drug}-induced {aplastic anemia:disease}.",
+        ("aplastic anemia", "induced_by", "tetracycline"),
+    ),
+    (
+        "Severe {diarrhea:phenotype} secondary to {propranolol:drug}.",
+        ("diarrhea", "sign_induced_by", "propranolol"),
+    ),
+    (
+        "{Acute pancreatitis:phenotype} associated with long-term {azathioprine:drug} therapy.",
+        ("acute pancreatitis", "sign_induced_by", "azathioprine"),
+    ),
+    (
+        "{Eosinophilia:phenotype} was seen in 7% of patients treated with {cefoxitin:drug}.",
+        ("eosinophilia", "sign_induced_by", "cefoxitin"),
+    ),
+    (
+        "{Hyperglycemia:phenotype} is a frequent side effect of {alpelisib:drug}.",
+        ("hyperglycemia", "sign_induced_by", "alpelisib"),
+    ),
     # associated_gene
-    ("Mutations in {FBN1:gene} cause {Marfan syndrome:disease}.", ("marfan syndrome", "associated_gene", "fbn1")),
-    ("{Spinocerebellar ataxia type 12:disease} (SCA12) is caused by a CAG expansion mutation in {PPP2R2B:gene}.",
-     ("spinocerebellar ataxia type 12", "associated_gene", "ppp2r2b")),
-    ("The {cystic fibrosis:disease} gene {CFTR:gene} was sequenced.", ("cystic fibrosis", "associated_gene", "cftr")),
-    ("{RGS4:gene} is a candidate gene for {schizophrenia:disease}.", ("schizophrenia", "associated_gene", "rgs4")),
-    ("{ERCC5:gene} polymorphisms and risk of {lung cancer:disease}.", ("lung cancer", "associated_gene", "ercc5")),
-    ("Polymorphisms in {NLRP1:gene} are linked to {asthma:phenotype}.", ("asthma", "sign_associated_gene", "nlrp1")),
+    (
+        "Mutations in {FBN1:gene} cause {Marfan syndrome:disease}.",
+        ("marfan syndrome", "associated_gene", "fbn1"),
+    ),
+    (
+        "{Spinocerebellar ataxia type 12:disease} (SCA12) is caused by a CAG expansion mutation in {PPP2R2B:gene}.",
+        ("spinocerebellar ataxia type 12", "associated_gene", "ppp2r2b"),
+    ),
+    (
+        "The {cystic fibrosis:disease} gene {CFTR:gene} was sequenced.",
+        ("cystic fibrosis", "associated_gene", "cftr"),
+    ),
+    (
+        "{RGS4:gene} is a candidate gene for {schizophrenia:disease}.",
+        ("schizophrenia", "associated_gene", "rgs4"),
+    ),
+    (
+        "{ERCC5:gene} polymorphisms and risk of {lung cancer:disease}.",
+        ("lung cancer", "associated_gene", "ercc5"),
+    ),
+    (
+        "Polymorphisms in {NLRP1:gene} are linked to {asthma:phenotype}.",
+        ("asthma", "sign_associated_gene", "nlrp1"),
+    ),
     # presents_with
-    ("{Familial Mediterranean fever:disease} (FMF) is a disease characterized by fever and {serositis:phenotype}.",
-     ("familial mediterranean fever", "presents_with", "serositis")),
-    ("The symptoms of {cholera:disease} include {watery diarrhea:phenotype}.",
-     ("cholera", "presents_with", "watery diarrhea")),
-    ("{Hypoxemia:phenotype} in hemodialysis patients with {COVID-19:disease}.",
-     ("covid-19", "presents_with", "hypoxemia")),
+    (
+        "{Familial Mediterranean fever:disease} (FMF) is a disease characterized by fever and {serositis:phenotype}.",
+        ("familial mediterranean fever", "presents_with", "serositis"),
+    ),
+    (
+        "The symptoms of {cholera:disease} include {watery diarrhea:phenotype}.",
+        ("cholera", "presents_with", "watery diarrhea"),
+    ),
+    (
+        "{Hypoxemia:phenotype} in hemodialysis patients with {COVID-19:disease}.",
+        ("covid-19", "presents_with", "hypoxemia"),
+    ),
     # complicated_by
-    ("{Measles:disease} complicated by {pneumonia:disease}.", ("measles", "complicated_by", "pneumonia")),
-    ("For {epilepsy:disease} secondary to {glioblastoma:disease}, levetiracetam is preferred.",
-     ("glioblastoma", "complicated_by", "epilepsy")),
+    (
+        "{Measles:disease} complicated by {pneumonia:disease}.",
+        ("measles", "complicated_by", "pneumonia"),
+    ),
+    (
+        "For {epilepsy:disease} secondary to {glioblastoma:disease}, levetiracetam is preferred.",
+        ("glioblastoma", "complicated_by", "epilepsy"),
+    ),
     # subtype_of
-    ("{Achondroplasia:disease} is the most common form of {dwarfism:disease}.",
-     ("achondroplasia", "subtype_of", "dwarfism")),
-    ("{Fanconi anemia:disease} (FA) is a rare {genetic disease:disease} characterized by bone marrow failure.",
-     ("fanconi anemia", "subtype_of", "genetic disease")),
-    ("Viral {respiratory diseases:disease}, such as {influenza:disease}, spread in winter.",
-     ("influenza", "subtype_of", "respiratory diseases")),
+    (
+        "{Achondroplasia:disease} is the most common form of {dwarfism:disease}.",
+        ("achondroplasia", "subtype_of", "dwarfism"),
+    ),
+    (
+        "{Fanconi anemia:disease} (FA) is a rare {genetic disease:disease} characterized by bone marrow failure.",
+        ("fanconi anemia", "subtype_of", "genetic disease"),
+    ),
+    (
+        "Viral {respiratory diseases:disease}, such as {influenza:disease}, spread in winter.",
+        ("influenza", "subtype_of", "respiratory diseases"),
+    ),
     # acts_on
     ("{Propofol:drug} inhibited {KCNQ1:gene} currents.", ("propofol", "acts_on", "kcnq1")),
-    ("The next-generation {ALK:gene} inhibitor {brigatinib:drug}.", ("brigatinib", "acts_on", "alk")),
+    (
+        "The next-generation {ALK:gene} inhibitor {brigatinib:drug}.",
+        ("brigatinib", "acts_on", "alk"),
+    ),
     ("{Milademetan:drug}, a {MDM2:gene} inhibitor, was given.", ("milademetan", "acts_on", "mdm2")),
     # gene_interaction: the smaller id first, whichever side it stands on
     ("{TP53:gene} binds to {MDM2:gene}.", ("mdm2", "gene_interaction", "tp53")),
     ("{MDM2:gene} binds to {TP53:gene}.", ("mdm2", "gene_interaction", "tp53")),
     ("Phosphorylation of {TP53:gene} by {ATM:gene}.", ("atm", "gene_interaction", "tp53")),
-    ("An interaction between {RB1:gene} and {E2F1:gene} was found.", ("e2f1", "gene_interaction", "rb1")),
+    (
+        "An interaction between {RB1:gene} and {E2F1:gene} was found.",
+        ("e2f1", "gene_interaction", "rb1"),
+    ),
     # combined_with
-    ("{Carbadox:drug} in combination with {furazolidone:drug}.", ("carbadox", "combined_with", "furazolidone")),
-    ("A combination of {propranolol:drug} and {dihydralazine:drug}.",
-     ("dihydralazine", "combined_with", "propranolol")),
+    (
+        "{Carbadox:drug} in combination with {furazolidone:drug}.",
+        ("carbadox", "combined_with", "furazolidone"),
+    ),
+    (
+        "A combination of {propranolol:drug} and {dihydralazine:drug}.",
+        ("dihydralazine", "combined_with", "propranolol"),
+    ),
 ]
 
 
@@ -79,49 +147,68 @@ def test_every_predicate_that_text_can_state_has_cues() -> None:
     assert cued == {predicate for _, (_, predicate, _) in STATED}
 
 
-@pytest.mark.parametrize("sentence", [
-    "{COVID-19:disease} is caused by {severe acute respiratory syndrome:disease} coronavirus 2.",
-    "{Pneumonia:disease} caused by {chloramphenicol:drug}-resistant strains.",
-    "{Tumour:disease} cells in vitro responded to prolonged treatment with {colchicine:drug}.",
-    "{Toxemia:disease} treated by dietary {sodium:drug} restriction.",
-    "{Dyslipidemia:disease} is a major cause of {cardiovascular diseases:disease}.",
-    "Antibodies against {polio:disease} and {measles:disease} were found.",
-    "{PRKACG:gene} and {PRKAR1B:gene} were associated with survival.",
-    "A higher {spermidine:drug} + {spermine:drug} ratio was found.",
-    "{Losartan:drug} was given. {Marfan syndrome:disease} was seen.",
-])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "{COVID-19:disease} is caused by {severe acute respiratory syndrome:disease} coronavirus 2.",
+        "{Pneumonia:disease} caused by {chloramphenicol:drug}-resistant strains.",
+        "{Tumour:disease} cells in vitro responded to prolonged treatment with {colchicine:drug}.",
+        "{Toxemia:disease} treated by dietary {sodium:drug} restriction.",
+        "{Dyslipidemia:disease} is a major cause of {cardiovascular diseases:disease}.",
+        "Antibodies against {polio:disease} and {measles:disease} were found.",
+        "{PRKACG:gene} and {PRKAR1B:gene} were associated with survival.",
+        "A higher {spermidine:drug} + {spermine:drug} ratio was found.",
+        "{Losartan:drug} was given. {Marfan syndrome:disease} was seen.",
+    ],
+)
 def test_what_only_looks_like_a_relation_is_none(sentence: str) -> None:
     assert said(sentence) == set()
 
 
 def test_a_treated_group_with_a_finding_is_not_treated_for_it() -> None:
-    found = said("{Eosinophilia:phenotype} was seen in patients treated with {cefoxitin:drug}.", least=0)
+    found = said(
+        "{Eosinophilia:phenotype} was seen in patients treated with {cefoxitin:drug}.", least=0
+    )
     assert {predicate for _, predicate, _ in found} == {"sign_induced_by"}
 
 
 def test_all_items_of_a_list_are_meant_on_either_side() -> None:
-    found = said("{Lidocaine:drug} or {tricaine:drug} induced {seizures:phenotype} and {ataxia:phenotype}.")
-    assert found == {(sign, "sign_induced_by", drug) for sign in ("seizures", "ataxia")
-                     for drug in ("lidocaine", "tricaine")}
+    found = said(
+        "{Lidocaine:drug} or {tricaine:drug} induced {seizures:phenotype} and {ataxia:phenotype}."
+    )
+    assert found == {
+        (sign, "sign_induced_by", drug)
+        for sign in ("seizures", "ataxia")
+        for drug in ("lidocaine", "tricaine")
+    }
 
 
 def test_what_is_said_of_a_class_is_said_of_its_member() -> None:
-    found = said("{Apraxia:disease} is a {neurological disorder:disease} characterized by {clumsiness:phenotype}.")
-    assert found == {("apraxia", "presents_with", "clumsiness"), ("apraxia", "subtype_of", "neurological disorder")}
+    found = said(
+        "{Apraxia:disease} is a {neurological disorder:disease} characterized by {clumsiness:phenotype}."
+    )
+    assert found == {
+        ("apraxia", "presents_with", "clumsiness"),
+        ("apraxia", "subtype_of", "neurological disorder"),
+    }
 
 
 def test_a_class_in_a_list_is_of_one_item_alone() -> None:
-    found = said("We saw {open fractures:disease} and other severe {soft tissue injuries:disease}, {shock:disease}.")
+    found = said(
+        "We saw {open fractures:disease} and other severe {soft tissue injuries:disease}, {shock:disease}."
+    )
     assert found == {("open fractures", "subtype_of", "soft tissue injuries")}
 
 
 def test_other_words_around_a_cue_lower_confidence() -> None:
-    near, = abstract_of("{A:disease} characterized by {B:phenotype}.").statements
-    far, = abstract_of("{A:disease} characterized by low bone density, fragility and {B:phenotype}.").statements
+    (near,) = abstract_of("{A:disease} characterized by {B:phenotype}.").statements
+    (far,) = abstract_of(
+        "{A:disease} characterized by low bone density, fragility and {B:phenotype}."
+    ).statements
     assert 0.5 < far.confidence < near.confidence
 
 
 def test_the_context_of_the_sentence_is_kept() -> None:
     text = "{Cholera:disease} was complicated by {shock:disease} in children in Peru in 1998."
-    one, = abstract_of(text).statements
+    (one,) = abstract_of(text).statements
     assert (one.temporal, one.spatial, one.clinical) == ("in 1998", "Peru", "children")

@@ -31,55 +31,90 @@ def rules(vocabulary: Vocabulary, matcher: Matcher) -> RulesExtractor:
     return RulesExtractor(vocabulary, matcher, NO_HPO)
 
 
-@pytest.mark.parametrize(("sentence", "expected"), [
-    ("Losartan in the treatment of Marfan syndrome.", ("OMIM:1", "treated_with", "DRUG:1")),
-    ("Marfan syndrome was successfully treated with losartan.", ("OMIM:1", "treated_with", "DRUG:1")),
-    ("We report treatment of Marfan syndrome with losartan.", ("OMIM:1", "treated_with", "DRUG:1")),
-    ("Chloramphenicol-induced aplastic anaemia.", ("MESH:1", "induced_by", "DRUG:2")),
-    ("Two cases of aplastic anemia caused by chloramphenicol.", ("MESH:1", "induced_by", "DRUG:2")),
-    ("Marfan syndrome is characterized by ectopia lentis.", ("OMIM:1", "presents_with", "HP:2")),
-    ("Seizures were observed in patients with pneumonia.", ("MESH:2", "presents_with", "HP:1")),
-    ("Marfan syndrome complicated by pneumonia.", ("OMIM:1", "complicated_by", "MESH:2")),
-    ("Pneumonia is a rare complication of aplastic anemia.", ("MESH:1", "complicated_by", "MESH:2")),
-])
-def test_cues_state_relations(rules: RulesExtractor, sentence: str, expected: tuple[str, str, str]) -> None:
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("Losartan in the treatment of Marfan syndrome.", ("OMIM:1", "treated_with", "DRUG:1")),
+        (
+            "Marfan syndrome was successfully treated with losartan.",
+            ("OMIM:1", "treated_with", "DRUG:1"),
+        ),
+        (
+            "We report treatment of Marfan syndrome with losartan.",
+            ("OMIM:1", "treated_with", "DRUG:1"),
+        ),
+        ("Chloramphenicol-induced aplastic anaemia.", ("MESH:1", "induced_by", "DRUG:2")),
+        (
+            "Two cases of aplastic anemia caused by chloramphenicol.",
+            ("MESH:1", "induced_by", "DRUG:2"),
+        ),
+        (
+            "Marfan syndrome is characterized by ectopia lentis.",
+            ("OMIM:1", "presents_with", "HP:2"),
+        ),
+        ("Seizures were observed in patients with pneumonia.", ("MESH:2", "presents_with", "HP:1")),
+        ("Marfan syndrome complicated by pneumonia.", ("OMIM:1", "complicated_by", "MESH:2")),
+        (
+            "Pneumonia is a rare complication of aplastic anemia.",
+            ("MESH:1", "complicated_by", "MESH:2"),
+        ),
+    ],
+)
+def test_cues_state_relations(
+    rules: RulesExtractor, sentence: str, expected: tuple[str, str, str]
+) -> None:
     found = rules.extract(abstract("A title.", sentence)).relations
     assert [(one.subject, one.predicate, one.object) for one in found] == [expected]
     assert found[0].confidence >= 0.5
 
 
-@pytest.mark.parametrize("sentence", [
-    "There is no evidence that Marfan syndrome was treated with losartan.",
-    "Aplastic anemia was not caused by chloramphenicol.",
-    "Seizures were never observed in patients with pneumonia.",
-    "Infection and pneumonia caused by chloramphenicol-resistant strains.",
-    "Losartan was given. Marfan syndrome was excluded.",
-    "Losartan and Marfan syndrome.",
-])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "There is no evidence that Marfan syndrome was treated with losartan.",
+        "Aplastic anemia was not caused by chloramphenicol.",
+        "Seizures were never observed in patients with pneumonia.",
+        "Infection and pneumonia caused by chloramphenicol-resistant strains.",
+        "Losartan was given. Marfan syndrome was excluded.",
+        "Losartan and Marfan syndrome.",
+    ],
+)
 def test_what_is_denied_or_merely_near_is_no_relation(rules: RulesExtractor, sentence: str) -> None:
-    assert [one for one in rules.extract(abstract(sentence)).relations if one.confidence >= 0.5] == []
+    assert [
+        one for one in rules.extract(abstract(sentence)).relations if one.confidence >= 0.5
+    ] == []
 
 
 def test_a_hedge_lowers_confidence(rules: RulesExtractor) -> None:
     plain = rules.extract(abstract("Aplastic anemia was caused by chloramphenicol.")).relations[0]
-    hedged = rules.extract(abstract("Aplastic anemia was possibly caused by chloramphenicol.")).relations
+    hedged = rules.extract(
+        abstract("Aplastic anemia was possibly caused by chloramphenicol.")
+    ).relations
     assert not hedged or hedged[0].confidence < plain.confidence * 0.6
 
 
 def test_an_abbreviation_defined_in_another_sentence_is_read(rules: RulesExtractor) -> None:
-    found = rules.extract(abstract("Marfan syndrome (MFS) in a family.", "MFS was treated with losartan.")).relations
-    assert [(one.subject, one.predicate, one.object) for one in found] == [("OMIM:1", "treated_with", "DRUG:1")]
+    found = rules.extract(
+        abstract("Marfan syndrome (MFS) in a family.", "MFS was treated with losartan.")
+    ).relations
+    assert [(one.subject, one.predicate, one.object) for one in found] == [
+        ("OMIM:1", "treated_with", "DRUG:1")
+    ]
 
 
 def test_a_list_is_read_to_its_end(rules: RulesExtractor) -> None:
-    found = rules.extract(abstract("Marfan syndrome is characterized by ectopia lentis and seizures.")).relations
+    found = rules.extract(
+        abstract("Marfan syndrome is characterized by ectopia lentis and seizures.")
+    ).relations
     assert {one.object for one in found} == {"HP:1", "HP:2"}
 
 
 def test_evidence_is_the_sentence_where_it_stands(rules: RulesExtractor) -> None:
-    document = abstract("First.", "Something else. Chloramphenicol-induced aplastic anemia in Japan in 1998. More.")
-    relation, = rules.extract(document).relations
-    evidence, = relation.evidence
+    document = abstract(
+        "First.", "Something else. Chloramphenicol-induced aplastic anemia in Japan in 1998. More."
+    )
+    (relation,) = rules.extract(document).relations
+    (evidence,) = relation.evidence
     assert document.text[evidence.start : evidence.end] == evidence.sentence
     assert evidence.sentence == "Chloramphenicol-induced aplastic anemia in Japan in 1998."
     assert (relation.temporal, relation.spatial) == ("in 1998", "Japan")
@@ -90,7 +125,8 @@ NUMBERS = (
     "CD4+ counts in Marfan syndrome: a case.",
     "RESULTS: With p<0.05 (95% CI 0.9-1.4) Marfan syndrome was treated with losartan 5 mg/kg/day  and  β-blockers. "
     "Aplastic anaemia was caused by chloramphenicol at 1.5 × 10-3 M in CD4+ and CD8- cells (n<10). "
-    "Seizures were seen in 3/7 patients with pneumonia, e.g. at -20 °C; 50 % died.")
+    "Seizures were seen in 3/7 patients with pneumonia, e.g. at -20 °C; 50 % died.",
+)
 
 
 def test_numbers_symbols_and_spaces_stay_as_they_are(rules: RulesExtractor) -> None:
@@ -101,19 +137,23 @@ def test_numbers_symbols_and_spaces_stay_as_they_are(rules: RulesExtractor) -> N
     assert sentences == {
         "RESULTS: With p<0.05 (95% CI 0.9-1.4) Marfan syndrome was treated with losartan 5 mg/kg/day  and  β-blockers.",
         "Aplastic anaemia was caused by chloramphenicol at 1.5 × 10-3 M in CD4+ and CD8- cells (n<10).",
-        "Seizures were seen in 3/7 patients with pneumonia, e.g. at -20 °C; 50 % died."}
+        "Seizures were seen in 3/7 patients with pneumonia, e.g. at -20 °C; 50 % died.",
+    }
     for one in stated:
         for evidence in one.evidence:
             assert document.text[evidence.start : evidence.end] == evidence.sentence
 
 
-WEAKLY_TIED = ("Marfan syndrome and FBN1.", "Marfan syndrome, FBN1 and what is known. FBN1 is met in Marfan syndrome.")
+WEAKLY_TIED = (
+    "Marfan syndrome and FBN1.",
+    "Marfan syndrome, FBN1 and what is known. FBN1 is met in Marfan syndrome.",
+)
 
 
 def test_entities_tied_without_a_cue_are_weak_relations_unless_they_are_not_wanted(
     vocabulary: Vocabulary, matcher: Matcher, rules: RulesExtractor
 ) -> None:
-    weak, = rules.extract(abstract(*WEAKLY_TIED)).relations
+    (weak,) = rules.extract(abstract(*WEAKLY_TIED)).relations
     assert (weak.subject, weak.predicate, weak.object) == ("OMIM:1", "associated_gene", "GENE:FBN1")
     assert 0.1 < weak.confidence < 0.5
     assert weak.evidence[0].sentence == "Marfan syndrome and FBN1."
@@ -125,8 +165,8 @@ def test_entities_tied_without_a_cue_are_weak_relations_unless_they_are_not_want
 
 
 def test_a_symmetric_relation_has_one_id_whichever_comes_first(rules: RulesExtractor) -> None:
-    one, = rules.extract(abstract("Losartan in combination with chloramphenicol.")).relations
-    other, = rules.extract(abstract("Chloramphenicol in combination with losartan.")).relations
+    (one,) = rules.extract(abstract("Losartan in combination with chloramphenicol.")).relations
+    (other,) = rules.extract(abstract("Chloramphenicol in combination with losartan.")).relations
     assert one.relation_id == other.relation_id
     assert (one.subject, one.predicate, one.object) == ("DRUG:1", "combined_with", "DRUG:2")
 
@@ -139,26 +179,33 @@ def test_contexts() -> None:
     assert clinical("in 12 patients") == ""
 
 
-@pytest.mark.parametrize("document", [
-    abstract("Chloramphenicol-induced aplastic anemia.", retracted=True),
-    abstract("Chloramphenicol-induced aplastic anemia.", types=("D016441",)),
-])
+@pytest.mark.parametrize(
+    "document",
+    [
+        abstract("Chloramphenicol-induced aplastic anemia.", retracted=True),
+        abstract("Chloramphenicol-induced aplastic anemia.", types=("D016441",)),
+    ],
+)
 def test_retracted_papers_are_no_evidence(rules: RulesExtractor, document: Document) -> None:
     extraction = rules.extract(document)
     assert (extraction.entities, extraction.relations) == ((), ())
 
 
 def test_focus_keeps_what_touches_it(rules: RulesExtractor) -> None:
-    document = abstract("Chloramphenicol-induced aplastic anemia.", "Marfan syndrome was treated with losartan.")
+    document = abstract(
+        "Chloramphenicol-induced aplastic anemia.", "Marfan syndrome was treated with losartan."
+    )
     assert len(rules.extract(document).relations) == 2
-    focused, = rules.extract(document, {"OMIM:1"}).relations
+    (focused,) = rules.extract(document, {"OMIM:1"}).relations
     assert focused.subject == "OMIM:1"
 
 
 def test_the_same_relation_from_two_papers_keeps_both_sentences(rules: RulesExtractor) -> None:
-    one, = rules.extract(abstract("Aplastic anemia was caused by chloramphenicol.")).relations
-    document = Document("PMID:2", "pubmed", "", "Chloramphenicol-induced aplastic anemia.", None, (), False, "")
-    other, = rules.extract(document).relations
+    (one,) = rules.extract(abstract("Aplastic anemia was caused by chloramphenicol.")).relations
+    document = Document(
+        "PMID:2", "pubmed", "", "Chloramphenicol-induced aplastic anemia.", None, (), False, ""
+    )
+    (other,) = rules.extract(document).relations
     assert one.relation_id == other.relation_id
     merged = merge_relations(one, other)
     assert merged == merge_relations(other, one)
@@ -169,7 +216,11 @@ def test_the_same_relation_from_two_papers_keeps_both_sentences(rules: RulesExtr
 def test_a_line_of_a_record_is_read_back(name: str) -> None:
     line = f"The finding in 3 of 7 patients with {name} is Hand is small."
     assert read_line(line, name) == ("has_finding", "Hand is small", "3 of 7 patients")
-    assert read_line(f"The mode of inheritance of {name} is Sporadic.", name) == ("has_inheritance", "Sporadic", "")
+    assert read_line(f"The mode of inheritance of {name} is Sporadic.", name) == (
+        "has_inheritance",
+        "Sporadic",
+        "",
+    )
     assert read_line("The mode of inheritance of Other is Sporadic.", name) is None
 
 
@@ -179,18 +230,27 @@ def printed(fact: Fact) -> str:
 
 
 def test_real_records_are_read_back_fact_for_fact() -> None:
-    """Every fact whose object the lexicon holds comes back from the text of the record, with its reference."""
+    """Every fact whose object the lexicon holds comes back from the text of the record, with its
+    reference."""
     hpo = load_hpo()
     vocabulary = Vocabulary(build_lexicon(("hpo", "hpo_diseases", "genes")))
     extractor = RulesExtractor(vocabulary, Matcher.build([], 4), hpo)
     diseases = [one for _, one in sorted(hpo.diseases.items()) if one.facts][::40]
     stated = read = 0
     for disease in diseases:
-        facts = {(fact.predicate, fact.object_id, printed(fact), fact.reference) for fact in disease.facts
-                 if fact.object_id in vocabulary}
+        facts = {
+            (fact.predicate, fact.object_id, printed(fact), fact.reference)
+            for fact in disease.facts
+            if fact.object_id in vocabulary
+        }
         relations = extractor.extract(from_disease(disease)).relations
-        assert all((e.year, e.journal) == (None, "") for one in relations for e in one.evidence), "no journal's report"
-        found = {(one.predicate, one.object, one.clinical, one.evidence[0].reference) for one in relations}
+        assert all((e.year, e.journal) == (None, "") for one in relations for e in one.evidence), (
+            "no journal's report"
+        )
+        found = {
+            (one.predicate, one.object, one.clinical, one.evidence[0].reference)
+            for one in relations
+        }
         stated, read = stated + len(facts), read + len(facts & found)
         assert found <= facts
     assert stated > 3000
@@ -199,17 +259,33 @@ def test_real_records_are_read_back_fact_for_fact() -> None:
 
 def reply(*relations: dict[str, object]) -> dict[str, object]:
     content = json.dumps({"relations": list(relations)})
-    return {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [{
-        "index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
+    return {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "stop",
+                "message": {"role": "assistant", "content": content},
+            }
+        ],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }
 
 
 def test_a_models_reading_is_checked_against_document_and_vocabulary(
     httpserver: HTTPServer, vocabulary: Vocabulary, matcher: Matcher, rules: RulesExtractor
 ) -> None:
     document = abstract("Case.", "Marfan syndrome improved on losartan. Pneumonia followed.")
-    good = {"subject": "Marfan syndrome", "predicate": "treated_with", "object": "Losartan", "confidence": 0.8,
-            "sentence": "Marfan syndrome improved on  losartan."}
+    good = {
+        "subject": "Marfan syndrome",
+        "predicate": "treated_with",
+        "object": "Losartan",
+        "confidence": 0.8,
+        "sentence": "Marfan syndrome improved on  losartan.",
+    }
     wrong = [
         good | {"sentence": "Marfan syndrome was cured by losartan."},  # no such sentence
         good | {"object": "Aspirin"},  # not in the vocabulary
@@ -221,8 +297,12 @@ def test_a_models_reading_is_checked_against_document_and_vocabulary(
     httpserver.expect_request("/v1/chat/completions").respond_with_json(reply(good, *wrong))
     client = ChatClient(EndpointConfig(base_url=httpserver.url_for("/v1"), model="m", cache=False))
     extraction = LLMExtractor(client, "m", vocabulary, matcher, rules).extract(document)
-    relation, = extraction.relations
-    assert (relation.subject, relation.predicate, relation.object) == ("OMIM:1", "treated_with", "DRUG:1")
+    (relation,) = extraction.relations
+    assert (relation.subject, relation.predicate, relation.object) == (
+        "OMIM:1",
+        "treated_with",
+        "DRUG:1",
+    )
     assert relation.extractor == "m"
     assert relation.evidence[0].sentence == "Marfan syndrome improved on losartan."
     assert extraction.entities == ("DRUG:1", "MESH:2", "OMIM:1")

@@ -1,4 +1,5 @@
-"""Names that are not spelt as in the vocabulary: what they are linked to, and what they must not be."""
+"""Names that are not spelt as in the vocabulary: what they are linked to, and what they must not
+be."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +25,13 @@ from medr_ray.retrieval.documents import Document
 MODEL = "embedded:all-minilm-l6-v2"
 KINDRED = [
     Concept("OMIM:1", "Marfan syndrome", "disease", ("marfan syndrome",), "cardiology"),
-    Concept("OMIM:3", "Marfan lipodystrophy syndrome", "disease", ("marfan lipodystrophy syndrome",), "cardiology"),
+    Concept(
+        "OMIM:3",
+        "Marfan lipodystrophy syndrome",
+        "disease",
+        ("marfan lipodystrophy syndrome",),
+        "cardiology",
+    ),
     Concept("OMIM:11", "Usher syndrome type 1", "disease", ("usher syndrome type 1",), ""),
     Concept("OMIM:12", "Usher syndrome type 2", "disease", ("usher syndrome type 2",), ""),
     Concept("OMIM:21", "Kallmann syndrome with cleft palate type 1", "disease", (), ""),
@@ -37,10 +44,16 @@ KINDRED = [
 
 
 class Wordy:
-    """A name's vector: the words it has, in a space with an axis for each; those of a group are one word."""
+    """A name's vector: the words it has, in a space with an axis for each; those of a group are one
+    word."""
 
-    _SAME = {"marfan's": "marfan", "marfans": "marfan", "disease": "syndrome", "dislocated": "ectopia",  # noqa: RUF012
-             "lens": "lentis"}
+    _SAME: ClassVar = {
+        "marfan's": "marfan",
+        "marfans": "marfan",
+        "disease": "syndrome",
+        "dislocated": "ectopia",
+        "lens": "lentis",
+    }
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
@@ -65,52 +78,89 @@ def kindred() -> tuple[Vocabulary, Matcher]:
     return Vocabulary(KINDRED), Matcher.build(KINDRED, 4)
 
 
-@pytest.mark.parametrize(("name", "entity_type", "among", "expected"), [
-    ("Marfan syndrome", "disease", set(), "OMIM:1"),
-    ("Marfan syndrome", "phenotype", {"OMIM:1"}, "HP:10"),
-    ("marfan  Syndromes", "disease", set(), "OMIM:1"),
-    ("losartan potassium", "drug", set(), "DRUG:1"),
-    ("Losartan", "drug", {"DRUG:1"}, "DRUG:1"),
-    ("FBN1", "gene", set(), "GENE:FBN1"),
-    ("Marfan syndrome", "gene", set(), None),
-    ("Marfan syndrome and losartan", "disease", set(), None),
-    ("", "disease", {"OMIM:1"}, None),
-])
+@pytest.mark.parametrize(
+    ("name", "entity_type", "among", "expected"),
+    [
+        ("Marfan syndrome", "disease", set(), "OMIM:1"),
+        ("Marfan syndrome", "phenotype", {"OMIM:1"}, "HP:10"),
+        ("marfan  Syndromes", "disease", set(), "OMIM:1"),
+        ("losartan potassium", "drug", set(), "DRUG:1"),
+        ("Losartan", "drug", {"DRUG:1"}, "DRUG:1"),
+        ("FBN1", "gene", set(), "GENE:FBN1"),
+        ("Marfan syndrome", "gene", set(), None),
+        ("Marfan syndrome and losartan", "disease", set(), None),
+        ("", "disease", {"OMIM:1"}, None),
+    ],
+)
 def test_the_lexicon_knows(
-    kindred: tuple[Vocabulary, Matcher], name: str, entity_type: str, among: set[str], expected: str | None
+    kindred: tuple[Vocabulary, Matcher],
+    name: str,
+    entity_type: str,
+    among: set[str],
+    expected: str | None,
 ) -> None:
     linker = Linker(*kindred, 0.85, never)
     assert linker.known(name, among, entity_type) == expected
 
 
-@pytest.mark.parametrize(("name", "entity_type", "among", "expected"), [
-    ("Marfan's disease", "disease", set(), "OMIM:1"),
-    ("dislocated lens", "phenotype", {"HP:9", "HP:1"}, "HP:9"),
-    ("dislocated lens", "phenotype", {"HP:1"}, None),  # a sign must be one of the document's
-    ("Marfan lipodystrophy disease", "disease", {"OMIM:1"}, "OMIM:3"),
-    ("Usher disease type 2", "disease", {"OMIM:11"}, "OMIM:12"),
-    ("Usher disease type 3", "disease", {"OMIM:11", "OMIM:12"}, None),  # near to both, and neither
-    ("Usher disease", "disease", {"OMIM:11", "OMIM:12"}, None),
-    ("Kallmann disease with cleft palate type 1", "disease", set(), "OMIM:21"),
-    ("Kallmann disease with cleft palate type 2", "disease", set(), None),  # near to one alone, and another
-    ("losartan potassium salt", "drug", {"DRUG:1"}, None),  # drugs and genes only by the lexicon
-    ("Kawasaki disease", "disease", {"OMIM:1"}, None),
-])
+@pytest.mark.parametrize(
+    ("name", "entity_type", "among", "expected"),
+    [
+        ("Marfan's disease", "disease", set(), "OMIM:1"),
+        ("dislocated lens", "phenotype", {"HP:9", "HP:1"}, "HP:9"),
+        ("dislocated lens", "phenotype", {"HP:1"}, None),  # a sign must be one of the document's
+        ("Marfan lipodystrophy disease", "disease", {"OMIM:1"}, "OMIM:3"),
+        ("Usher disease type 2", "disease", {"OMIM:11"}, "OMIM:12"),
+        (
+            "Usher disease type 3",
+            "disease",
+            {"OMIM:11", "OMIM:12"},
+            None,
+        ),  # near to both, and neither
+        ("Usher disease", "disease", {"OMIM:11", "OMIM:12"}, None),
+        ("Kallmann disease with cleft palate type 1", "disease", set(), "OMIM:21"),
+        (
+            "Kallmann disease with cleft palate type 2",
+            "disease",
+            set(),
+            None,
+        ),  # near to one alone, and another
+        (
+            "losartan potassium salt",
+            "drug",
+            {"DRUG:1"},
+            None,
+        ),  # drugs and genes only by the lexicon
+        ("Kawasaki disease", "disease", {"OMIM:1"}, None),
+    ],
+)
 def test_similar_names_are_linked_where_one_alone_is_near(
-    kindred: tuple[Vocabulary, Matcher], name: str, entity_type: str, among: set[str], expected: str | None
+    kindred: tuple[Vocabulary, Matcher],
+    name: str,
+    entity_type: str,
+    among: set[str],
+    expected: str | None,
 ) -> None:
     assert Linker(*kindred, 0.8, Wordy).similar(name, among, entity_type) == expected
 
 
 def test_two_concepts_that_are_as_near_are_none() -> None:
-    twins = [Concept(f"OMIM:{name}", f"{name} syndrome", "disease", (), "") for name in ("Marfan", "Marfans")]
+    twins = [
+        Concept(f"OMIM:{name}", f"{name} syndrome", "disease", (), "")
+        for name in ("Marfan", "Marfans")
+    ]
     linker = Linker(Vocabulary(twins), Matcher.build(twins, 4), 0.8, Wordy)
     assert linker.similar("Marfan's disease", (), "disease") is None
 
 
 @pytest.mark.parametrize("similarity", [None, 1.0])
-def test_without_similarity_no_encoder_is_made(kindred: tuple[Vocabulary, Matcher], similarity: float | None) -> None:
-    assert Linker(*kindred, similarity, never).similar("Marfan's disease", {"OMIM:1"}, "disease") is None
+def test_without_similarity_no_encoder_is_made(
+    kindred: tuple[Vocabulary, Matcher], similarity: float | None
+) -> None:
+    assert (
+        Linker(*kindred, similarity, never).similar("Marfan's disease", {"OMIM:1"}, "disease")
+        is None
+    )
 
 
 def test_a_name_is_embedded_once_and_by_one_encoder(kindred: tuple[Vocabulary, Matcher]) -> None:
@@ -124,7 +174,7 @@ def test_a_name_is_embedded_once_and_by_one_encoder(kindred: tuple[Vocabulary, M
     assert made == []
     for _ in range(2):
         assert linker.similar("Marfan's disease", (), "disease") == "OMIM:1"
-    encoder, = made
+    (encoder,) = made
     assert len(encoder.encoded) == len(set(encoder.encoded))
 
 
@@ -136,54 +186,82 @@ def test_near_names_share_the_beginning_of_a_word_and_the_nearest_come_first() -
     assert len(near.near("a disease")) == 32
 
 
-@pytest.mark.parametrize(("one", "other", "same"), [
-    ("Usher syndrome type 1", "Usher's syndrome, type 1", True),
-    ("Usher syndrome type 1", "Usher syndrome type 2", False),
-    ("Stickler syndrome, type I", "Stickler syndrome, type II", False),
-    ("hyperkalemia", "hypokalemia", False),
-    ("autosomal dominant ataxia", "autosomal recessive ataxia", False),
-    ("acute hepatitis B", "chronic hepatitis B", False),
-    ("hepatitis B", "hepatitis C", False),
-    ("Marfan's disease", "Marfan syndrome", True),
-])
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Usher syndrome type 1", "Usher's syndrome, type 1", True),
+        ("Usher syndrome type 1", "Usher syndrome type 2", False),
+        ("Stickler syndrome, type I", "Stickler syndrome, type II", False),
+        ("hyperkalemia", "hypokalemia", False),
+        ("autosomal dominant ataxia", "autosomal recessive ataxia", False),
+        ("acute hepatitis B", "chronic hepatitis B", False),
+        ("hepatitis B", "hepatitis C", False),
+        ("Marfan's disease", "Marfan syndrome", True),
+    ],
+)
 def test_words_that_tell_siblings_apart(one: str, other: str, same: bool) -> None:
     assert (telling_words(one) == telling_words(other)) is same
 
 
-# --- in a reading -----------------------------------------------------------------------------------------------
+# --- in a reading ---------------------------------------------------------------------
 
 QUOTE = "Marfan's disease improved on losartan."
 
 
 def stated(subject: str, sentence: str = QUOTE) -> str:
-    return (f'{{"relations": [{{"subject": "{subject}", "predicate": "treated_with", "object": "Losartan", '
-            f'"confidence": 0.9, "sentence": "{sentence}"}}]}}')
+    return (
+        f'{{"relations": [{{"subject": "{subject}", "predicate": "treated_with", "object": "Losartan", '
+        f'"confidence": 0.9, "sentence": "{sentence}"}}]}}'
+    )
 
 
-def read(kindred: tuple[Vocabulary, Matcher], text: str, reply: str, encoder: Callable[[], NameEncoder]) -> tuple[
-        list[str], list[str]]:
+def read(
+    kindred: tuple[Vocabulary, Matcher], text: str, reply: str, encoder: Callable[[], NameEncoder]
+) -> tuple[list[str], list[str]]:
     """(subjects of the relations, kinds of failures) of a text with that reply."""
     rules = RulesExtractor(*kindred, Hpo({}, {}, (), {}))
     with endpoint({"Predicates": [reply]}) as server:
-        extractor = LLMExtractor(server.client(), "m", *kindred, rules, Linker(*kindred, 0.8, encoder))
+        extractor = LLMExtractor(
+            server.client(), "m", *kindred, rules, Linker(*kindred, 0.8, encoder)
+        )
         found = extractor.extract(Document("PMID:1", "pubmed", "T", text, 2000, (), False, "J"))
-        return [one.subject for one in found.relations], [one.kind for one in extractor.take_failures()]
+        return [one.subject for one in found.relations], [
+            one.kind for one in extractor.take_failures()
+        ]
 
 
-@pytest.mark.parametrize(("text", "reply", "encoder", "subjects", "failures"), [
-    (f"Seizure.\n{QUOTE}", stated("Marfan's disease"), Wordy, ["OMIM:1"], []),
-    (f"Marfan syndrome.\n{QUOTE}", stated("Marfan syndrome"), never, [], ["unnamed"]),
-    # similar to a concept, but in words that the sentence does not have
-    (f"Seizure.\n{QUOTE}", stated("disease of Marfan"), never, [], ["name"]),
-    ("Seizure.\nSeizures improved on losartan.", stated("Marfan's disease", "Seizures improved on losartan."), never,
-     [], ["name"]),
-    # the words stand there only as a piece of another name
-    ("Marfan lipodystrophy syndrome improved on losartan.",
-     stated("lipodystrophy syndrome", "Marfan lipodystrophy syndrome improved on losartan."), never, [], ["name"]),
-])
+@pytest.mark.parametrize(
+    ("text", "reply", "encoder", "subjects", "failures"),
+    [
+        (f"Seizure.\n{QUOTE}", stated("Marfan's disease"), Wordy, ["OMIM:1"], []),
+        (f"Marfan syndrome.\n{QUOTE}", stated("Marfan syndrome"), never, [], ["unnamed"]),
+        # similar to a concept, but in words that the sentence does not have
+        (f"Seizure.\n{QUOTE}", stated("disease of Marfan"), never, [], ["name"]),
+        (
+            "Seizure.\nSeizures improved on losartan.",
+            stated("Marfan's disease", "Seizures improved on losartan."),
+            never,
+            [],
+            ["name"],
+        ),
+        # the words stand there only as a piece of another name
+        (
+            "Marfan lipodystrophy syndrome improved on losartan.",
+            stated("lipodystrophy syndrome", "Marfan lipodystrophy syndrome improved on losartan."),
+            never,
+            [],
+            ["name"],
+        ),
+    ],
+)
 def test_a_linked_entity_is_named_in_the_sentence_by_the_models_own_words(
-    kindred: tuple[Vocabulary, Matcher], monkeypatch: pytest.MonkeyPatch, text: str, reply: str,
-    encoder: Callable[[], NameEncoder], subjects: list[str], failures: list[str],
+    kindred: tuple[Vocabulary, Matcher],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    reply: str,
+    encoder: Callable[[], NameEncoder],
+    subjects: list[str],
+    failures: list[str],
 ) -> None:
     fresh_governor(monkeypatch)
     assert read(kindred, text, reply, encoder) == (subjects, failures)
@@ -195,7 +273,9 @@ def test_a_worker_says_at_once_that_the_encoder_is_missing(
     config = PipelineConfig.model_validate({"models": {"encoder": str(tmp_path)}})
     with pytest.raises(MedrError, match=str(tmp_path)):
         worker._linker(config, *kindred)
-    lexical = PipelineConfig.model_validate({"models": {"encoder": str(tmp_path)}, "graph": {"link_similarity": None}})
+    lexical = PipelineConfig.model_validate(
+        {"models": {"encoder": str(tmp_path)}, "graph": {"link_similarity": None}}
+    )
     assert worker._linker(lexical, *kindred).similar("Marfan's disease", (), "disease") is None
 
 
@@ -209,8 +289,14 @@ def test_the_embedded_encoder_links_names_the_embedded_lexicon_lacks() -> None:
     concepts = build_lexicon(("hpo", "hpo_diseases"))
     vocabulary = Vocabulary(concepts)
     linker = Linker(vocabulary, Matcher.build(concepts, 4), 0.85, lambda: Encoder(MODEL))
-    linked = {name: linker.similar(name, (), "disease") for name in (
-        "Marfan's disease", "Niemann-Pick's disease type C3", "tuberculosis of the moon")}
+    linked = {
+        name: linker.similar(name, (), "disease")
+        for name in (
+            "Marfan's disease",
+            "Niemann-Pick's disease type C3",
+            "tuberculosis of the moon",
+        )
+    }
     assert linked["Marfan's disease"] == "OMIM:154700"
     assert linked["tuberculosis of the moon"] is None
     assert linked["Niemann-Pick's disease type C3"] is None

@@ -8,7 +8,7 @@ from medr_ray.graph.extraction.sentences import Item, sentences_of
 def items_of(text: str) -> dict[str, Item]:
     """The items of a marked sentence by concept; of one named twice the last."""
     plain, mentions, types = marked(text)
-    sentence, = sentences_of(plain, [(0, len(plain))], mentions, types)
+    (sentence,) = sentences_of(plain, [(0, len(plain))], mentions, types)
     return {one.concept_id: one for one in sentence.items}
 
 
@@ -29,7 +29,12 @@ def test_a_list_is_of_one_kind_and_an_enumeration_of_any() -> None:
     text = "{Fever:phenotype}, {stroke:disease}, and {ataxia:phenotype} in {gout:disease} and {zinc:drug}."
     found = items_of(text)
     assert reach(text, "stroke") == "stroke"
-    assert found["fever"].enumeration == found["stroke"].enumeration == found["ataxia"].enumeration >= 0
+    assert (
+        found["fever"].enumeration
+        == found["stroke"].enumeration
+        == found["ataxia"].enumeration
+        >= 0
+    )
     assert found["gout"].enumeration == found["zinc"].enumeration == -1
 
 
@@ -41,8 +46,13 @@ def test_a_name_and_its_abbreviation_are_one() -> None:
 def test_a_name_that_comes_again_begins_a_clause() -> None:
     text = "{RET:gene} binds {TSH:gene}, and {TSH:gene} and {RB1:gene} form a complex."
     plain, mentions, types = marked(text)
-    sentence, = sentences_of(plain, [(0, len(plain))], mentions, types)
-    assert [plain[one.start : one.end] for one in sentence.items] == ["RET", "TSH", "TSH and RB1", "TSH and RB1"]
+    (sentence,) = sentences_of(plain, [(0, len(plain))], mentions, types)
+    assert [plain[one.start : one.end] for one in sentence.items] == [
+        "RET",
+        "TSH",
+        "TSH and RB1",
+        "TSH and RB1",
+    ]
 
 
 def test_a_member_reaches_over_its_class() -> None:
@@ -53,14 +63,23 @@ def test_a_member_reaches_over_its_class() -> None:
 
 
 def test_a_class_of_something_unnamed_is_a_class_but_no_list_of_causes_is() -> None:
-    assert items_of("IIM are rare {muscle diseases:disease} with {weakness:phenotype}.")["muscle diseases"].is_class
+    assert items_of("IIM are rare {muscle diseases:disease} with {weakness:phenotype}.")[
+        "muscle diseases"
+    ].is_class
     assert not items_of("RET is a cause of {goitre:disease}.")["goitre"].is_class
 
 
 def test_mentions_are_of_the_sentence_they_begin_in_and_unknown_ones_are_left_out() -> None:
-    plain, mentions, types = marked("A {fever:phenotype} was seen. Then {gout:disease} and {zinc:drug}.")
+    plain, mentions, types = marked(
+        "A {fever:phenotype} was seen. Then {gout:disease} and {zinc:drug}."
+    )
     first, second = sentences_of(plain, [(0, 17), (18, len(plain))], reversed(mentions), types)
-    assert [[one.concept_id for one in sentence.items] for sentence in (first, second)] == [["fever"], ["gout", "zinc"]]
+    assert [[one.concept_id for one in sentence.items] for sentence in (first, second)] == [
+        ["fever"],
+        ["gout", "zinc"],
+    ]
     assert second.text[second.items[0].mention.start : second.items[0].mention.end] == "gout"
     del types["zinc"]
-    assert [one.concept_id for one in sentences_of(plain, [(18, len(plain))], mentions, types)[0].items] == ["gout"]
+    assert [
+        one.concept_id for one in sentences_of(plain, [(18, len(plain))], mentions, types)[0].items
+    ] == ["gout"]

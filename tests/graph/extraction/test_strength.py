@@ -4,7 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fit_strength import best_least, cross_validated, fit, induced_examples, related_examples
+from support.fit_strength import (
+    best_least,
+    cross_validated,
+    fit,
+    induced_examples,
+    related_examples,
+)
 from support.marked_text import abstract_of
 
 from medr_ray.graph.extraction.abstracts import WEAK, weak_statements
@@ -31,18 +37,29 @@ def test_nearer_and_more_often_is_stronger() -> None:
 
 
 def test_a_cue_is_a_strong_tie() -> None:
-    assert related("Here {anemia:disease} was caused by {aspirin:drug}.", "aspirin", "anemia") > related(
-        "Here {anemia:disease} was named by {aspirin:drug}.", "aspirin", "anemia") + 0.2
+    assert (
+        related("Here {anemia:disease} was caused by {aspirin:drug}.", "aspirin", "anemia")
+        > related("Here {anemia:disease} was named by {aspirin:drug}.", "aspirin", "anemia") + 0.2
+    )
 
 
 def test_a_denied_pair_is_not_tied_by_the_sentence() -> None:
-    assert tie("{Anthrax:disease} does not cause a {runny nose:phenotype}.", "anthrax", "runny nose").sentences == ()
-    assert tie("{Anthrax:disease} causes a {cough:phenotype}.", "anthrax", "cough").sentences == (0,)
+    assert (
+        tie(
+            "{Anthrax:disease} does not cause a {runny nose:phenotype}.", "anthrax", "runny nose"
+        ).sentences
+        == ()
+    )
+    assert tie("{Anthrax:disease} causes a {cough:phenotype}.", "anthrax", "cough").sentences == (
+        0,
+    )
 
 
 def test_items_of_an_enumeration_and_classes_are_not_tied() -> None:
-    text = ("{Apraxia:disease} is a {brain disorder:disease} with {tremor:phenotype}, {stroke:disease} and "
-            "{ataxia:phenotype}.")
+    text = (
+        "{Apraxia:disease} is a {brain disorder:disease} with {tremor:phenotype}, {stroke:disease} and "
+        "{ataxia:phenotype}."
+    )
     assert tie(text, "apraxia", "tremor").sentences == (0,)
     assert tie(text, "stroke", "ataxia").sentences == ()
     assert tie(text, "brain disorder", "tremor").sentences == ()
@@ -55,14 +72,16 @@ def test_induction_is_weighed_apart_from_treatment() -> None:
     assert tie("{Aspirin:drug} binds to {TP53:gene}.", "aspirin", "tp53").induced is None
 
 
-WEAKLY_TIED = ("{RET:gene} and {goitre:disease}. The {RET:gene} locus, {goitre:disease} and the thyroid. "
-               "We describe {goitre:disease} with {RET:gene}.")
+WEAKLY_TIED = (
+    "{RET:gene} and {goitre:disease}. The {RET:gene} locus, {goitre:disease} and the thyroid. "
+    "We describe {goitre:disease} with {RET:gene}."
+)
 
 
 def test_a_strong_tie_without_a_cue_is_a_weak_relation() -> None:
     abstract = abstract_of(WEAKLY_TIED)
     assert abstract.statements == ()
-    weak, = weak_statements(abstract)
+    (weak,) = weak_statements(abstract)
     assert (weak.subject, weak.predicate, weak.object) == ("goitre", "associated_gene", "ret")
     assert (weak.start, weak.end) == (0, len("RET and goitre."))
     assert FOUND_LEAST * WEAK <= weak.confidence < 0.5
@@ -86,11 +105,16 @@ def test_weak_relations_have_the_types_of_their_predicate() -> None:
 
 @pytest.mark.slow
 def test_the_weights_are_those_of_the_training_sets(shared_data: Path) -> None:
-    """A change of the cues calls for new weights where they move by more: run ``support.fit_strength``."""
+    """A change of the cues calls for new weights where they move by more: run
+    ``support.fit_strength``."""
     examples = related_examples(shared_data)
     for kinds, weights in RELATED.items():
         part = examples.of(kinds)
-        assert fit(part.rows, part.related) == pytest.approx(np.array(list(vars(weights).values())), abs=0.3), kinds
+        assert fit(part.rows, part.related) == pytest.approx(
+            np.array(list(vars(weights).values())), abs=0.3
+        ), kinds
     induced = induced_examples(shared_data)
-    assert fit(induced.rows, induced.related) == pytest.approx(np.array(list(vars(INDUCED).values())), abs=0.3)
+    assert fit(induced.rows, induced.related) == pytest.approx(
+        np.array(list(vars(INDUCED).values())), abs=0.3
+    )
     assert best_least(cross_validated(induced), induced.related)[1] > 0.55

@@ -1,4 +1,5 @@
-"""The chains stage over real annotations: chains of seed graphs, and of samples of the merged graph."""
+"""The chains stage over real annotations: chains of seed graphs, and of samples of the merged
+graph."""
 
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def test_a_longer_path_that_leaves_the_seed_out_is_none_of_its_chains() -> None:
 
 
 def test_a_chain_may_end_at_a_seed_that_no_step_leaves() -> None:
-    chain = longest_chain_over("s", {"a": [Step("b", "ab")], "b": [Step("s", "bs"), Step("c", "bc")]}, 12, 5.0)
+    chain = longest_chain_over(
+        "s", {"a": [Step("b", "ab")], "b": [Step("s", "bs"), Step("c", "bc")]}, 12, 5.0
+    )
     assert chain is not None
     assert chain.entities == ("a", "b", "s")
 
@@ -59,22 +62,35 @@ def chains_of(
     graph = hpo_graph(SEEDS)
     run = RunDirectory(str(root))
     seeds = [one.entity_id for one in graph.entities.values() if one.is_seed]
-    own = {seed: [key for key, one in relations.items() if seed in (one.subject, one.object)] for seed in seeds}
-    storage.write_graph(run.stage("graph"), list(graph.entities.values()), list(relations.values()), own)
+    own = {
+        seed: [key for key, one in relations.items() if seed in (one.subject, one.object)]
+        for seed in seeds
+    }
+    storage.write_graph(
+        run.stage("graph"), list(graph.entities.values()), list(relations.values()), own
+    )
     config = PipelineConfig.model_validate({"run": {"seed": run_seed}, "chains": options})
     return run, CHAINS.execute(StageContext(config, run, run.stage("chains"), Console(quiet=True)))
 
 
-def test_without_sampling_chains_stay_in_the_seed_graph(tmp_path: Path, relations: dict[str, Relation]) -> None:
+def test_without_sampling_chains_stay_in_the_seed_graph(
+    tmp_path: Path, relations: dict[str, Relation]
+) -> None:
     run, counts = chains_of(tmp_path, relations)
     assert counts["max_length"] == 1
     assert "subgraphs" not in counts
     assert not run.stage("chains").exists(SUBGRAPHS_FILE)
 
 
-@pytest.mark.parametrize(("strategy", "askable"), [("max_chain", False), ("mixed", False), ("mixed", True)])
-def test_chains_of_samples(tmp_path: Path, relations: dict[str, Relation], strategy: str, askable: bool) -> None:
-    run, counts = chains_of(tmp_path, relations, subgraph=strategy, subgraph_size=20, max_hops=6, askable=askable)
+@pytest.mark.parametrize(
+    ("strategy", "askable"), [("max_chain", False), ("mixed", False), ("mixed", True)]
+)
+def test_chains_of_samples(
+    tmp_path: Path, relations: dict[str, Relation], strategy: str, askable: bool
+) -> None:
+    run, counts = chains_of(
+        tmp_path, relations, subgraph=strategy, subgraph_size=20, max_hops=6, askable=askable
+    )
     chains = {one.seed: one for one in run.stage("chains").read_records(CHAINS_FILE, Chain)}
     samples = run.stage("chains").read_records(SUBGRAPHS_FILE, Subgraph)
     assert [one.seed for one in samples] == sorted(one.seed for one in samples)
@@ -102,7 +118,9 @@ def test_chains_of_samples(tmp_path: Path, relations: dict[str, Relation], strat
 
 def test_the_runs_seed_decides_the_samples(tmp_path: Path, relations: dict[str, Relation]) -> None:
     def drawn(name: str, run_seed: int) -> list[Subgraph]:
-        run, _ = chains_of(tmp_path / name, relations, run_seed, subgraph="augmented_chain", subgraph_size=10)
+        run, _ = chains_of(
+            tmp_path / name, relations, run_seed, subgraph="augmented_chain", subgraph_size=10
+        )
         return run.stage("chains").read_records(SUBGRAPHS_FILE, Subgraph)
 
     assert drawn("one", 0) == drawn("two", 0) != drawn("three", 1)

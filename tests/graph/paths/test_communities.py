@@ -1,5 +1,5 @@
-"""Communities and centralities: what anyone would call a community, the same every time, and whose turn it is to draw
-random numbers afterwards."""
+"""Communities and centralities: what anyone would call a community, the same every time, and whose
+turn it is to draw random numbers afterwards."""
 
 import itertools
 import random
@@ -15,11 +15,17 @@ Links = list[tuple[str, str]]
 
 
 def both_ways(names: str) -> Links:
-    return [pair for one, other in itertools.combinations(names, 2) for pair in ((one, other), (other, one))]
+    return [
+        pair
+        for one, other in itertools.combinations(names, 2)
+        for pair in ((one, other), (other, one))
+    ]
 
 
 TWO_GROUPS = [*both_ways("abcd"), *both_ways("wxyz"), ("d", "w")]
-LINKS = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.sampled_from("abcdefghij")), max_size=40)
+LINKS = st.lists(
+    st.tuples(st.sampled_from("abcdefghij"), st.sampled_from("abcdefghij")), max_size=40
+)
 
 
 def test_two_groups_with_one_link_between_them() -> None:
@@ -37,7 +43,9 @@ def test_a_link_that_goes_both_ways_ties_more() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(LINKS, st.randoms(use_true_random=False), st.integers(0, 5))
-def test_the_order_of_the_input_decides_nothing(links: Links, dice: random.Random, seed: int) -> None:
+def test_the_order_of_the_input_decides_nothing(
+    links: Links, dice: random.Random, seed: int
+) -> None:
     entities, shuffled = list("abcdefghijk"), dice.sample(links, len(links))
     graph, other = link_graph(entities, links), link_graph(entities[::-1], shuffled)
     found = find_communities(graph, seed)

@@ -1,4 +1,5 @@
-"""Samples of the merged graph: what always holds, what each strategy builds, and what it says when it cannot."""
+"""Samples of the merged graph: what always holds, what each strategy builds, and what it says when
+it cannot."""
 
 import functools
 import itertools
@@ -24,7 +25,13 @@ from medr_ray.core.records import Relation, Subgraph
 from medr_ray.graph.expansion import seeded_random
 from medr_ray.graph.paths import subgraph_sampling as sampling
 from medr_ray.graph.paths.path_growth import long_trail
-from medr_ray.graph.paths.subgraph_sampling import MIXED, NEIGHBOURHOOD, STRATEGIES, SampleSpace, sample
+from medr_ray.graph.paths.subgraph_sampling import (
+    MIXED,
+    NEIGHBOURHOOD,
+    STRATEGIES,
+    SampleSpace,
+    sample,
+)
 from medr_ray.graph.paths.validity import Rules, degrees, steps_between
 from medr_ray.knowledge.predicates import PREDICATES
 
@@ -33,7 +40,9 @@ FLOOR = 0.5
 
 
 def relation(subject: str, predicate: str, obj: str, confidence: float = 1.0) -> Relation:
-    return Relation(f"{subject} {predicate} {obj}", subject, predicate, obj, "", "", "", confidence, "rules", ())
+    return Relation(
+        f"{subject} {predicate} {obj}", subject, predicate, obj, "", "", "", confidence, "rules", ()
+    )
 
 
 def genes(*links: str) -> list[Relation]:
@@ -49,12 +58,20 @@ def space_of(relations: Iterable[Relation], **options: object) -> SampleSpace:
     return SampleSpace(relations, ChainsConfig.model_validate(options), FLOOR, 0)
 
 
-def drawn(space: SampleSpace, strategy: str, size: int, seed: str | None, draw: int = 0) -> Subgraph:
+def drawn(
+    space: SampleSpace, strategy: str, size: int, seed: str | None, draw: int = 0
+) -> Subgraph:
     return sample(space, strategy, size, seed, random.Random(draw))
 
 
 def hangs_together(subgraph: Subgraph, relations: Iterable[Relation]) -> bool:
-    graph = nx.Graph([(one.subject, one.object) for one in relations if one.relation_id in set(subgraph.relations)])
+    graph = nx.Graph(
+        [
+            (one.subject, one.object)
+            for one in relations
+            if one.relation_id in set(subgraph.relations)
+        ]
+    )
     graph.add_nodes_from(subgraph.entities)
     return nx.is_connected(graph) and set(graph) == set(subgraph.entities)
 
@@ -65,24 +82,36 @@ def component(relations: Iterable[Relation], seed: str) -> set[str]:
     return set(nx.node_connected_component(graph, seed))
 
 
-def is_valid_backbone(subgraph: Subgraph, relations: Sequence[Relation], config: ChainsConfig) -> bool:
+def is_valid_backbone(
+    subgraph: Subgraph, relations: Sequence[Relation], config: ChainsConfig
+) -> bool:
     """Whether some relations between its entities, in this order, make a valid path."""
     steps = steps_between(relations, degrees(relations), subgraph.seed, config.hub_degree, FLOOR)
     rules = Rules(config.unique_predicates, config.temporal_order)
-    ways = [[step for step in steps.get(start, ()) if step.target == target]
-            for start, target in itertools.pairwise(subgraph.backbone)]
-    return any(is_valid_path(subgraph.backbone[0], path, steps, rules) for path in itertools.product(*ways))
+    ways = [
+        [step for step in steps.get(start, ()) if step.target == target]
+        for start, target in itertools.pairwise(subgraph.backbone)
+    ]
+    return any(
+        is_valid_path(subgraph.backbone[0], path, steps, rules) for path in itertools.product(*ways)
+    )
 
 
-def check(subgraph: Subgraph, relations: Sequence[Relation], size: int, config: ChainsConfig) -> None:
+def check(
+    subgraph: Subgraph, relations: Sequence[Relation], size: int, config: ChainsConfig
+) -> None:
     """What holds of any sample."""
     entities, reach = set(subgraph.entities), component(relations, subgraph.seed)
     assert subgraph.seed in entities
     assert len(entities) == len(subgraph.entities) == min(size, len(reach))
     assert hangs_together(subgraph, relations)
-    assert subgraph.relations == tuple(sorted(
-        one.relation_id for one in relations
-        if one.confidence >= FLOOR and {one.subject, one.object} <= entities))
+    assert subgraph.relations == tuple(
+        sorted(
+            one.relation_id
+            for one in relations
+            if one.confidence >= FLOOR and {one.subject, one.object} <= entities
+        )
+    )
     assert set(subgraph.backbone) <= entities
     assert len(subgraph.backbone) - 1 <= config.max_hops
     assert is_valid_backbone(subgraph, relations, config)
@@ -94,20 +123,43 @@ def check(subgraph: Subgraph, relations: Sequence[Relation], size: int, config: 
 @st.composite
 def typed_relations(draw: st.DrawFn) -> list[Relation]:
     made: dict[str, Relation] = {}
-    for name, one, other, confidence in draw(st.lists(st.tuples(
-            st.sampled_from(sorted(PREDICATES)), st.integers(0, 4), st.integers(0, 4), st.sampled_from((0.3, 0.9))),
-            min_size=1, max_size=45)):
+    for name, one, other, confidence in draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(sorted(PREDICATES)),
+                st.integers(0, 4),
+                st.integers(0, 4),
+                st.sampled_from((0.3, 0.9)),
+            ),
+            min_size=1,
+            max_size=45,
+        )
+    ):
         predicate = PREDICATES[name]
-        stated = relation(f"{predicate.subject_type}{one}", name, f"{predicate.object_type}{other}", confidence)
+        stated = relation(
+            f"{predicate.subject_type}{one}", name, f"{predicate.object_type}{other}", confidence
+        )
         made[stated.relation_id] = stated
     return list(made.values())
 
 
 @settings(max_examples=250, deadline=None)
-@given(typed_relations(), st.sampled_from(ALL), st.integers(1, 12), st.sampled_from((1, 3, 12)),
-       st.sampled_from((2, 4, 200)), st.booleans(), st.randoms(use_true_random=False))
+@given(
+    typed_relations(),
+    st.sampled_from(ALL),
+    st.integers(1, 12),
+    st.sampled_from((1, 3, 12)),
+    st.sampled_from((2, 4, 200)),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
 def test_any_sample_of_any_graph(
-    relations: list[Relation], strategy: str, size: int, max_hops: int, hub_degree: int, unique: bool,
+    relations: list[Relation],
+    strategy: str,
+    size: int,
+    max_hops: int,
+    hub_degree: int,
+    unique: bool,
     dice: random.Random,
 ) -> None:
     options = {"max_hops": max_hops, "hub_degree": hub_degree, "unique_predicates": unique}
@@ -123,7 +175,11 @@ def test_any_sample_of_any_graph(
 
 
 LINE = genes("D1 G1", "D2 G1", "D2 G2", "D3 G2", "D3 G3")
-SIGNS = [one for disease in ("D1", "D2", "D3") for one in findings(disease, *(f"{disease}-P{i}" for i in range(6)))]
+SIGNS = [
+    one
+    for disease in ("D1", "D2", "D3")
+    for one in findings(disease, *(f"{disease}-P{i}" for i in range(6)))
+]
 
 
 def test_augmented_chain_is_a_path_and_its_neighbours() -> None:
@@ -134,8 +190,12 @@ def test_augmented_chain_is_a_path_and_its_neighbours() -> None:
         assert backbone[0] == "D1"
         assert len(backbone) >= 3
         beside = set(found.entities) - set(backbone)
-        near = {end for one in LINE + SIGNS for end in (one.subject, one.object)
-                if {one.subject, one.object} & set(backbone)}
+        near = {
+            end
+            for one in LINE + SIGNS
+            for end in (one.subject, one.object)
+            if {one.subject, one.object} & set(backbone)
+        }
         assert beside <= near
         ends.add(backbone[-1])
     assert len(ends) > 3
@@ -151,14 +211,25 @@ def test_a_community_is_not_left_while_it_lasts() -> None:
 
 
 def test_a_community_too_small_says_so() -> None:
-    two = [*genes("D1 G1", "D1 G2", "D2 G1", "D2 G2"), *genes("E1 H1", "E1 H2", "E2 H1", "E2 H2"), *genes("E1 G2")]
+    two = [
+        *genes("D1 G1", "D1 G2", "D2 G1", "D2 G2"),
+        *genes("E1 H1", "E1 H2", "E2 H1", "E2 H2"),
+        *genes("E1 G2"),
+    ]
     found = drawn(space_of(two), "community_core_path", 6, "D1")
     assert {"D1", "D2", "G1", "G2"} < set(found.entities)
     assert found.reason == "community of 4 entities is smaller than 6: what lies around it joins"
     assert found.used == "community_core_path"
 
 
-STARS = genes(*(f"D{i} G1" for i in range(9)), *(f"E{i} G2" for i in range(9)), "D0 G3", "S G3", "S G4", "E0 G4")
+STARS = genes(
+    *(f"D{i} G1" for i in range(9)),
+    *(f"E{i} G2" for i in range(9)),
+    "D0 G3",
+    "S G3",
+    "S G4",
+    "E0 G4",
+)
 
 
 def test_a_bridge_leads_over_the_seed_to_another_community() -> None:
@@ -183,7 +254,9 @@ def test_both_cores_of_a_bridge_bring_their_neighbours() -> None:
 
 
 def test_a_seed_with_one_way_out_is_a_core_itself() -> None:
-    found = drawn(space_of([*STARS, relation("D9", "associated_gene", "G1")]), "dual_core_bridge", 8, "D9")
+    found = drawn(
+        space_of([*STARS, relation("D9", "associated_gene", "G1")]), "dual_core_bridge", 8, "D9"
+    )
     assert found.backbone[0] == "D9"
     assert len(found.backbone) > 2
     assert found.reason == "no path over the seed joins two cores: it is one of them"
@@ -194,8 +267,10 @@ def test_max_chain_is_not_cut_at_half_the_sample_nor_lured_into_a_crowd() -> Non
     thin = genes("S G1", "D1 G1", "D1 G2", "D2 G2", "D2 G3", "D3 G3")
     found = drawn(space_of(crowd + thin), "max_chain", 8, "S")
     assert set(found.backbone) == set(found.entities) > {"S", "G1", "D1", "G2", "D2", "G3", "D3"}
-    assert found.backbone[1:-1] in (tuple(way) for way in (
-        ["S", "G1", "D1", "G2", "D2", "G3"], ["G3", "D2", "G2", "D1", "G1", "S"]))
+    assert found.backbone[1:-1] in (
+        tuple(way)
+        for way in (["S", "G1", "D1", "G2", "D2", "G3"], ["G3", "D2", "G2", "D1", "G1", "S"])
+    )
     assert len(drawn(space_of(crowd + thin), "max_chain", 5, "S").backbone) == 5
     assert len(drawn(space_of(crowd + thin, max_hops=3), "max_chain", 8, "S").backbone) == 4
 
@@ -206,8 +281,12 @@ def test_max_chain_is_the_longest(relations: list[Relation], size: int, draw: in
     """By chance and by search alike."""
     space = space_of(relations)
     seed = next(one for one in ("disease0", *space.entities))
-    steps = steps_between([one for one in relations if one.confidence >= FLOOR], degrees(relations), seed, 200, FLOOR)
-    longest = longest_by_brute_force(sorted({seed, *steps}), steps, min(size - 1, 12), Rules(), seed)
+    steps = steps_between(
+        [one for one in relations if one.confidence >= FLOOR], degrees(relations), seed, 200, FLOOR
+    )
+    longest = longest_by_brute_force(
+        sorted({seed, *steps}), steps, min(size - 1, 12), Rules(), seed
+    )
     assert len(drawn(space, "max_chain", size, seed, draw).backbone) == longest + 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "long_trail", functools.partial(long_trail, dives=1, states=2))
@@ -225,15 +304,21 @@ def test_a_search_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_mixed_draws_by_weight() -> None:
-    space = space_of(LINE + SIGNS, mixed_weights={"max_chain": 2, "augmented_chain": 1, "dual_core_bridge": 0})
+    space = space_of(
+        LINE + SIGNS, mixed_weights={"max_chain": 2, "augmented_chain": 1, "dual_core_bridge": 0}
+    )
     used = Counter(drawn(space, MIXED, 6, "D1", draw).used for draw in range(150))
     assert set(used) == {"max_chain", "augmented_chain"}
     assert 1.3 < used["max_chain"] / used["augmented_chain"] < 3
-    assert {drawn(space_of(LINE + SIGNS), MIXED, 6, "D1", draw).used for draw in range(60)} == set(STRATEGIES)
+    assert {drawn(space_of(LINE + SIGNS), MIXED, 6, "D1", draw).used for draw in range(60)} == set(
+        STRATEGIES
+    )
 
 
-@pytest.mark.parametrize("weights", [{}, {"max_chain": 0}, {"max_chain": -1, "augmented_chain": 3},
-                                     {"max_chain": float("inf")}])
+@pytest.mark.parametrize(
+    "weights",
+    [{}, {"max_chain": 0}, {"max_chain": -1, "augmented_chain": 3}, {"max_chain": float("inf")}],
+)
 def test_weights_that_nothing_can_be_drawn_by(weights: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="mixed_weights"):
         ChainsConfig.model_validate({"mixed_weights": weights})
@@ -244,7 +329,9 @@ def test_nothing_is_walked_through_a_hub_but_it_fills_up() -> None:
     relations = [*values, *genes("D0 G1", "D1 G1")]
     found = drawn(space_of(relations, hub_degree=3), "max_chain", 5, "D0")
     assert found.backbone in (("D0", "G1", "D1", "V"), ("D1", "G1", "D0", "V"))
-    through = drawn(space_of(genes(*(f"D{i} G1" for i in range(6))), hub_degree=3), "max_chain", 4, "D0")
+    through = drawn(
+        space_of(genes(*(f"D{i} G1" for i in range(6))), hub_degree=3), "max_chain", 4, "D0"
+    )
     assert through.backbone == ("D0", "G1")
     assert len(through.entities) == 4
 
@@ -261,7 +348,9 @@ def test_a_seed_that_no_step_leaves(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_paths_may_lead_to_the_seed_only(strategy: str) -> None:
-    found = drawn(space_of([relation("D1", "has_inheritance", "V"), *genes("D1 G1")]), strategy, 3, "V")
+    found = drawn(
+        space_of([relation("D1", "has_inheritance", "V"), *genes("D1 G1")]), strategy, 3, "V"
+    )
     assert found.backbone == ("G1", "D1", "V")
     assert found.used == strategy
 
@@ -276,7 +365,9 @@ def test_a_small_component_is_taken_whole(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_seed_without_relations_is_alone(strategy: str) -> None:
-    found = drawn(space_of([*LINE, relation("D7", "associated_gene", "G1", 0.4)]), strategy, 40, "D7")
+    found = drawn(
+        space_of([*LINE, relation("D7", "associated_gene", "G1", 0.4)]), strategy, 40, "D7"
+    )
     assert (found.entities, found.relations, found.backbone) == (("D7",), (), ("D7",))
     assert found.reason.startswith("component of 1 entities is smaller than 40: taken whole")
 
@@ -291,7 +382,10 @@ def test_without_a_seed_one_is_drawn() -> None:
 
 
 def test_what_cannot_be_asked_for() -> None:
-    with pytest.raises(ConfigError, match="one of augmented_chain, community_core_path, dual_core_bridge, max_chain"):
+    with pytest.raises(
+        ConfigError,
+        match="one of augmented_chain, community_core_path, dual_core_bridge, max_chain",
+    ):
         drawn(space_of(LINE), "random", 6, "D1")
     with pytest.raises(ConfigError, match="subgraph_size"):
         drawn(space_of(LINE), "max_chain", 0, "D1")
@@ -324,10 +418,20 @@ def every_sample() -> list[dict[str, object]]:
 @pytest.mark.slow
 def test_every_process_draws_the_same() -> None:
     """Sets of names are ordered differently in every process."""
-    script = "import json, sys; sys.path.insert(0, 'tests/graph'); import test_sampling; " \
-             "print(json.dumps(test_sampling.every_sample()))"
+    script = (
+        "import json, sys; sys.path.insert(0, 'tests/graph'); import test_sampling; "
+        "print(json.dumps(test_sampling.every_sample()))"
+    )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    outputs = [subprocess.run([sys.executable, "-c", script], env={**env, "PYTHONHASHSEED": hash_seed}, check=True,
-                              capture_output=True, text=True).stdout for hash_seed in ("1", "2")]
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**env, "PYTHONHASHSEED": hash_seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
     assert outputs[0] == outputs[1]
     assert len(json.loads(outputs[0])) > 100

@@ -19,8 +19,18 @@ YEARS = st.sampled_from((None, None, (1990, 1990), (1995, 2000), (2005, 2005)))
 @st.composite
 def typed_steps(draw: st.DrawFn) -> Steps:
     steps: Steps = {}
-    drawn = draw(st.lists(st.tuples(
-        st.sampled_from(sorted(PREDICATES)), st.integers(0, 2), st.integers(0, 2), st.booleans(), YEARS), max_size=25))
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(sorted(PREDICATES)),
+                st.integers(0, 2),
+                st.integers(0, 2),
+                st.booleans(),
+                YEARS,
+            ),
+            max_size=25,
+        )
+    )
     for number, (name, one, other, forward, years) in enumerate(drawn):
         predicate = PREDICATES[name]
         ends = [f"{predicate.subject_type}{one}", f"{predicate.object_type}{other}"]
@@ -31,11 +41,16 @@ def typed_steps(draw: st.DrawFn) -> Steps:
 
 def steps_of(trail: Trail, steps: Steps, rules: Rules) -> bool:
     """Whether some choice among parallel steps makes the trail a valid path."""
+
     def choices(index: int, chosen: tuple[Step, ...]) -> bool:
         if index == trail.hops:
             return is_valid_path(trail.entities[0], chosen, steps, rules)
-        return any(choices(index + 1, (*chosen, step)) for step in steps[trail.entities[index]]
-                   if step.target == trail.entities[index + 1])
+        return any(
+            choices(index + 1, (*chosen, step))
+            for step in steps[trail.entities[index]]
+            if step.target == trail.entities[index + 1]
+        )
+
     return choices(0, ())
 
 
@@ -53,21 +68,29 @@ HERE = Trail(("disease0",))
 
 @settings(max_examples=200, deadline=None)
 @given(typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.booleans())
-def test_trails_are_valid_and_nearest_first(steps: Steps, rules: Rules, max_hops: int, back: bool) -> None:
+def test_trails_are_valid_and_nearest_first(
+    steps: Steps, rules: Rules, max_hops: int, back: bool
+) -> None:
     found = list(trails_from(HERE, ways_of(steps, rules), max_hops, 99, back))
     assert all(steps_of(one, steps, rules) for one in found)
     assert all(one.tip(not back) == "disease0" for one in found)
     assert [one.hops for one in found] == sorted(one.hops for one in found)
     assert len({one.tip(back) for one in found}) == len(found)
     assert all(1 <= one.hops <= max_hops for one in found)
-    into = {start for start, chosen in steps.items() if any(step.target == "disease0" for step in chosen)}
+    into = {
+        start
+        for start, chosen in steps.items()
+        if any(step.target == "disease0" for step in chosen)
+    }
     direct = (into if back else {step.target for step in steps.get("disease0", ())}) - {"disease0"}
     assert {one.tip(back) for one in found if one.hops == 1} == direct
 
 
 @settings(max_examples=200, deadline=None)
 @given(typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.integers(0, 3))
-def test_a_long_trail_is_the_longest_over_its_start(steps: Steps, rules: Rules, max_hops: int, draw: int) -> None:
+def test_a_long_trail_is_the_longest_over_its_start(
+    steps: Steps, rules: Rules, max_hops: int, draw: int
+) -> None:
     found, proven = long_trail(HERE, ways_of(steps, rules), max_hops, random.Random(draw))
     assert steps_of(found, steps, rules)
     assert "disease0" in found.entities
@@ -76,7 +99,9 @@ def test_a_long_trail_is_the_longest_over_its_start(steps: Steps, rules: Rules, 
 
 
 @settings(max_examples=200, deadline=None)
-@given(typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.sampled_from((3, 40, 1_000_000)))
+@given(
+    typed_steps(), st.sampled_from(RULES), st.integers(1, 5), st.sampled_from((3, 40, 1_000_000))
+)
 def test_the_search_agrees(steps: Steps, rules: Rules, max_hops: int, effort: int) -> None:
     """Depth-first and, where that has to give up, by the solver."""
     path = longest_path_over("disease0", steps, max_hops, 5.0, rules, effort)
@@ -98,24 +123,37 @@ def test_a_trail_goes_on_from_where_it_stands() -> None:
     ways = ways_of(gene_steps("D1 G1", "D2 G1", "D2 G2"), Rules())
     here = next(one for one in trails_from(Trail(("G2",)), ways, 9, 99) if one.tip() == "G1")
     assert [one.entities for one in trails_from(here, ways, 9, 99)] == [("G2", "D2", "G1", "D1")]
-    assert [one.entities for one in trails_from(Trail(("D2", "G1")), ways, 9, 99, back=True)] == [("G2", "D2", "G1")]
+    assert [one.entities for one in trails_from(Trail(("D2", "G1")), ways, 9, 99, back=True)] == [
+        ("G2", "D2", "G1")
+    ]
     assert len(list(trails_from(Trail(("G1",)), ways, 9, 2))) == 2
 
 
 def ends(*years: tuple[int, int]) -> tuple[set[str], set[str]]:
-    """Which of a row of genes a trail reaches from the first, and from which it reaches the last."""
+    """Which of a row of genes a trail reaches from the first, and from which it reaches the
+    last."""
     names = ["GENE0", "GENE1", "GENE2", "GENE3"]
-    steps = {start: [Step(target, target, "gene_interaction", True, held)]
-             for start, target, held in zip(names, names[1:], years, strict=False)}
+    steps = {
+        start: [Step(target, target, "gene_interaction", True, held)]
+        for start, target, held in zip(names, names[1:], years, strict=False)
+    }
     ways = ways_of(steps, Rules(temporal_order=True))
     last = names[len(years)]
-    return ({one.tip() for one in trails_from(Trail(("GENE0",)), ways, 9, 99)},
-            {one.tip(back=True) for one in trails_from(Trail((last,)), ways, 9, 99, back=True)})
+    return (
+        {one.tip() for one in trails_from(Trail(("GENE0",)), ways, 9, 99)},
+        {one.tip(back=True) for one in trails_from(Trail((last,)), ways, 9, 99, back=True)},
+    )
 
 
 def test_time_does_not_run_back() -> None:
-    assert ends((1990, 1990), (1995, 2000), (2005, 2005)) == ({"GENE1", "GENE2", "GENE3"}, {"GENE0", "GENE1", "GENE2"})
-    assert ends((2005, 2005), (1990, 2010), (2000, 2000)) == ({"GENE1", "GENE2"}, {"GENE1", "GENE2"})
+    assert ends((1990, 1990), (1995, 2000), (2005, 2005)) == (
+        {"GENE1", "GENE2", "GENE3"},
+        {"GENE0", "GENE1", "GENE2"},
+    )
+    assert ends((2005, 2005), (1990, 2010), (2000, 2000)) == (
+        {"GENE1", "GENE2"},
+        {"GENE1", "GENE2"},
+    )
     assert ends((2005, 2005), (1990, 1990)) == ({"GENE1"}, {"GENE1"})
 
 

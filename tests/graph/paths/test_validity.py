@@ -5,18 +5,42 @@ from dataclasses import replace
 import pytest
 
 from medr_ray.core.records import Relation
-from medr_ray.graph.paths.validity import FREE, NEVER, TURNS, Years, degrees, steps_between, turn_between, years_of
+from medr_ray.graph.paths.validity import (
+    FREE,
+    NEVER,
+    TURNS,
+    Years,
+    degrees,
+    steps_between,
+    turn_between,
+    years_of,
+)
 from medr_ray.knowledge.predicates import PREDICATES
 
 
-def relation(subject: str, predicate: str, obj: str, confidence: float = 1.0, clinical: str = "") -> Relation:
-    return Relation(f"{subject}-{predicate}-{obj}-{clinical}", subject, predicate, obj, "", "", clinical, confidence,
-                    "rules", ())
+def relation(
+    subject: str, predicate: str, obj: str, confidence: float = 1.0, clinical: str = ""
+) -> Relation:
+    return Relation(
+        f"{subject}-{predicate}-{obj}-{clinical}",
+        subject,
+        predicate,
+        obj,
+        "",
+        "",
+        clinical,
+        confidence,
+        "rules",
+        (),
+    )
 
 
 def test_hubs_and_doubtful_relations_are_not_walked_through() -> None:
-    relations = [relation("D1", "associated_gene", "G"), relation("D2", "associated_gene", "G"),
-                 relation("D1", "treated_with", "R", 0.4)]
+    relations = [
+        relation("D1", "associated_gene", "G"),
+        relation("D2", "associated_gene", "G"),
+        relation("D1", "treated_with", "R", 0.4),
+    ]
     assert set(steps_between(relations, {"G": 3}, "D1", 2, 0.5)) == {"D1", "D2"}
     doubtful = steps_between(relations, {}, "D1", 2, 0.5)
     assert [step.target for step in doubtful["D1"]] == ["G"]
@@ -25,21 +49,32 @@ def test_hubs_and_doubtful_relations_are_not_walked_through() -> None:
 
 
 def test_a_relation_is_walked_back_only_where_that_can_be_said() -> None:
-    steps = steps_between([relation("D1", "subtype_of", "D2"), relation("D1", "complicated_by", "D3")], {}, "D1", 9, 0)
+    steps = steps_between(
+        [relation("D1", "subtype_of", "D2"), relation("D1", "complicated_by", "D3")], {}, "D1", 9, 0
+    )
     assert [(one.target, one.directed_predicate) for one in steps["D1"]] == [
-        ("D2", "subtype_of"), ("D3", "complicated_by")]
-    assert [(one.target, one.directed_predicate) for one in steps["D3"]] == [("D1", "inverse:complicated_by")]
+        ("D2", "subtype_of"),
+        ("D3", "complicated_by"),
+    ]
+    assert [(one.target, one.directed_predicate) for one in steps["D3"]] == [
+        ("D1", "inverse:complicated_by")
+    ]
     assert "D2" not in steps
 
 
 def test_the_exact_one_of_parallel_steps_is_kept_and_the_exact_come_first() -> None:
-    relations = [relation("D1", "has_finding", "P1", clinical="some patients"),
-                 relation("D1", "has_finding", "P2", clinical="some patients"),
-                 relation("D1", "has_finding", "P2", clinical="3 of 7 patients"),
-                 relation("D1", "presents_with", "P2")]
+    relations = [
+        relation("D1", "has_finding", "P1", clinical="some patients"),
+        relation("D1", "has_finding", "P2", clinical="some patients"),
+        relation("D1", "has_finding", "P2", clinical="3 of 7 patients"),
+        relation("D1", "presents_with", "P2"),
+    ]
     steps = steps_between(relations, degrees(relations), "D1", 9, 0.5)["D1"]
     assert [(one.target, one.predicate) for one in steps] == [
-        ("P2", "has_finding"), ("P2", "presents_with"), ("P1", "has_finding")]
+        ("P2", "has_finding"),
+        ("P2", "presents_with"),
+        ("P1", "has_finding"),
+    ]
     assert steps[0].relation_id.endswith("3 of 7 patients")
 
 
@@ -50,24 +85,51 @@ def test_relations_of_other_years_are_other_steps() -> None:
     assert {one.years for one in steps} == {(1987, 1987), (2001, 9999)}
 
 
-@pytest.mark.parametrize(("temporal", "years"), [
-    ("", None), ("recently", None), ("in 1987", (1987, 1987)), ("during 1999", (1999, 1999)),
-    ("between 1990 and 1995", (1990, 1995)), ("from 1990 to 1995", (1990, 1995)), ("in 1990-1995", (1990, 1995)),
-    ("in 1990–95", (1990, 1995)), ("in the 1990s", (1990, 1999)), ("since 2001", (2001, 9999)),
-    ("after 2001", (2001, 9999)), ("before 1960", (0, 1960)), ("by 2010", (0, 2010)), ("PMID 19871", None),
-    ("from 1998/2001", (1998, 2001))])
+@pytest.mark.parametrize(
+    ("temporal", "years"),
+    [
+        ("", None),
+        ("recently", None),
+        ("in 1987", (1987, 1987)),
+        ("during 1999", (1999, 1999)),
+        ("between 1990 and 1995", (1990, 1995)),
+        ("from 1990 to 1995", (1990, 1995)),
+        ("in 1990-1995", (1990, 1995)),
+        ("in 1990–95", (1990, 1995)),
+        ("in the 1990s", (1990, 1999)),
+        ("since 2001", (2001, 9999)),
+        ("after 2001", (2001, 9999)),
+        ("before 1960", (0, 1960)),
+        ("by 2010", (0, 2010)),
+        ("PMID 19871", None),
+        ("from 1998/2001", (1998, 2001)),
+    ],
+)
 def test_years_are_read(temporal: str, years: Years | None) -> None:
     assert years_of(temporal) == years
 
 
-@pytest.mark.parametrize(("into", "out", "at_most"), [
-    ("has_finding", "inverse:has_finding", 1), ("presents_with", "inverse:has_finding", 1),
-    ("treated_with", "inverse:sign_treated_with", 1), ("complicated_by", "inverse:complicated_by", 1),
-    ("subtype_of", "subtype_of", 1), ("subtype_of", "inverse:subtype_of", 0), ("inverse:subtype_of", "subtype_of", 0),
-    ("has_onset", "inverse:has_onset", 0), ("has_finding", "treated_with", 0), ("associated_gene", "subtype_of", 0),
-    ("associated_gene", "inverse:associated_gene", None), ("gene_interaction", "inverse:gene_interaction", None),
-    ("combined_with", "combined_with", None), ("treated_with", "inverse:induced_by", None),
-    ("complicated_by", "complicated_by", None), ("inverse:has_finding", "has_finding", None)])
+@pytest.mark.parametrize(
+    ("into", "out", "at_most"),
+    [
+        ("has_finding", "inverse:has_finding", 1),
+        ("presents_with", "inverse:has_finding", 1),
+        ("treated_with", "inverse:sign_treated_with", 1),
+        ("complicated_by", "inverse:complicated_by", 1),
+        ("subtype_of", "subtype_of", 1),
+        ("subtype_of", "inverse:subtype_of", 0),
+        ("inverse:subtype_of", "subtype_of", 0),
+        ("has_onset", "inverse:has_onset", 0),
+        ("has_finding", "treated_with", 0),
+        ("associated_gene", "subtype_of", 0),
+        ("associated_gene", "inverse:associated_gene", None),
+        ("gene_interaction", "inverse:gene_interaction", None),
+        ("combined_with", "combined_with", None),
+        ("treated_with", "inverse:induced_by", None),
+        ("complicated_by", "complicated_by", None),
+        ("inverse:has_finding", "has_finding", None),
+    ],
+)
 def test_the_grammar(into: str, out: str, at_most: int | None) -> None:
     turn = turn_between(into, out)
     assert at_most == (0 if turn == NEVER else None if turn == FREE else TURNS[turn].at_most)
@@ -75,6 +137,8 @@ def test_the_grammar(into: str, out: str, at_most: int | None) -> None:
 
 def test_the_table_names_predicates_that_fit_each_other() -> None:
     pairs = [(into, out, turn) for turn in TURNS for into in turn.into for out in turn.out]
-    assert {one.removeprefix("inverse:") for into, out, _ in pairs for one in (into, out)} <= set(PREDICATES)
+    assert {one.removeprefix("inverse:") for into, out, _ in pairs for one in (into, out)} <= set(
+        PREDICATES
+    )
     assert len({(into, out) for into, out, _ in pairs}) == len(pairs)
     assert all(turn_between(into, out) != FREE for into, out, _ in pairs)

@@ -18,32 +18,52 @@ from medr_ray.core.config import EndpointConfig, QuestionsConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Question
 from medr_ray.core.run import Directory
-from medr_ray.questions.checks.calibration import LEDGER, Course, Findings, build_panel, calibrate, estimate
+from medr_ray.questions.checks.calibration import (
+    LEDGER,
+    Course,
+    Findings,
+    build_panel,
+    calibrate,
+    estimate,
+)
 from medr_ray.questions.checks.closed_book import Examination
 
 _ATTEMPTS = 4
 
 
 def _question(name: str, complexity: int = 1) -> Question:
-    return replace(worded_question(), question_id=f"q-{name}", text=f"What is {name}?", answer=f"the {name} itself",
-                   complexity=complexity)
+    return replace(
+        worded_question(),
+        question_id=f"q-{name}",
+        text=f"What is {name}?",
+        answer=f"the {name} itself",
+        complexity=complexity,
+    )
 
 
 def _harder(question: Question, complexity: int) -> Question:
     """The next question of a family: a, a+, a++."""
-    return replace(_question(f"{question.question_id[2:]}+", complexity), chain_id=question.chain_id)
+    return replace(
+        _question(f"{question.question_id[2:]}+", complexity), chain_id=question.chain_id
+    )
 
 
 def _found(*correct: int, closed_book: int | None = None) -> Findings:
     """So many right answers of four by the models m0, m1, ...; and of the closed-book model."""
     closed = None if closed_book is None else Examination("closed", 2, closed_book, 0, 5)
-    return Findings(closed, tuple(Examination(f"m{n}", _ATTEMPTS, one, 0, 10) for n, one in enumerate(correct)))
+    return Findings(
+        closed, tuple(Examination(f"m{n}", _ATTEMPTS, one, 0, 10) for n, one in enumerate(correct))
+    )
 
 
 class _Bench:
     """Findings by the question's text, and what was asked for."""
 
-    def __init__(self, findings: dict[str, Findings], harder: Callable[[Question, int], Question | None] = _harder):
+    def __init__(
+        self,
+        findings: dict[str, Findings],
+        harder: Callable[[Question, int], Question | None] = _harder,
+    ):
         self._findings, self._harder = findings, harder
         self.wanted: list[list[tuple[str, int]]] = []
 
@@ -55,10 +75,12 @@ class _Bench:
         return [self._harder(one, complexity) for one, complexity in too_easy]
 
     def run(self, *names: str, rounds: int = 3) -> list[Course]:
-        return calibrate([_question(name) for name in names], self.examine, self.regenerate, 0.5, rounds)
+        return calibrate(
+            [_question(name) for name in names], self.examine, self.regenerate, 0.5, rounds
+        )
 
 
-# --- the rule ---------------------------------------------------------------------------------------------------
+# --- the rule -------------------------------------------------------------------------
 
 
 def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None:
@@ -66,8 +88,14 @@ def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None
     (course,) = bench.run("a")
     assert (course.state, course.reason, course.replaced) == ("kept", "", ())
     first, second = course.question.calibration
-    assert (first.model, first.attempts, first.correct, first.accuracy, first.rounds, first.tokens) == (
-        "m0", 4, 1, 0.25, 0, 10)
+    assert (
+        first.model,
+        first.attempts,
+        first.correct,
+        first.accuracy,
+        first.rounds,
+        first.tokens,
+    ) == ("m0", 4, 1, 0.25, 0, 10)
     assert first.lower == pytest.approx(0.0063, abs=1e-4)
     assert first.upper == pytest.approx(0.8059, abs=1e-4)
     assert second.correct == 0
@@ -79,11 +107,17 @@ def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
     bench = _Bench({"a": _found(0, 2), "a+": _found(1, 1)})
     (course,) = bench.run("a")
     assert bench.wanted == [[("a", 2)]]
-    assert (course.state, course.question.question_id, course.question.complexity) == ("kept", "q-a+", 2)
+    assert (course.state, course.question.question_id, course.question.complexity) == (
+        "kept",
+        "q-a+",
+        2,
+    )
     assert [one.rounds for one in course.question.calibration] == [1, 1]
     (replaced,) = course.replaced
     assert (replaced.question.question_id, replaced.reason) == (
-        "q-a", "calibration: answered by m1 with accuracy 0.50")
+        "q-a",
+        "calibration: answered by m1 with accuracy 0.50",
+    )
     assert [one.correct for one in replaced.question.calibration] == [0, 2]
 
 
@@ -96,16 +130,21 @@ def test_each_round_asks_for_one_more() -> None:
 
 def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> None:
     """It may be harder by what it hides."""
-    bench = _Bench({"a": _found(4), "a+": _found(3), "a++": _found(1)}, lambda one, _: _harder(one, 1))
+    bench = _Bench(
+        {"a": _found(4), "a+": _found(3), "a++": _found(1)}, lambda one, _: _harder(one, 1)
+    )
     bench.run("a")
     assert bench.wanted == [[("a", 2)], [("a+", 3)]]
 
 
-@pytest.mark.parametrize(("rounds", "reason"), [
-    (2, "calibration: still answered after 2 rounds, by m0 with accuracy 0.75"),
-    (1, "calibration: still answered after 1 round, by m0 with accuracy 0.75"),
-    (0, "calibration: answered by m0 with accuracy 0.75"),
-])
+@pytest.mark.parametrize(
+    ("rounds", "reason"),
+    [
+        (2, "calibration: still answered after 2 rounds, by m0 with accuracy 0.75"),
+        (1, "calibration: still answered after 1 round, by m0 with accuracy 0.75"),
+        (0, "calibration: answered by m0 with accuracy 0.75"),
+    ],
+)
 def test_a_question_is_given_up_at_the_limit(rounds: int, reason: str) -> None:
     bench = _Bench({"a": _found(3), "a+": _found(3), "a++": _found(3)})
     (course,) = bench.run("a", rounds=rounds)
@@ -116,7 +155,9 @@ def test_a_question_is_given_up_at_the_limit(rounds: int, reason: str) -> None:
 def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
     (course,) = _Bench({"a": _found(3)}, lambda *_: None).run("a")
     assert (course.state, course.reason) == (
-        "rejected", "calibration: answered by m0 with accuracy 0.75 and nothing harder exists")
+        "rejected",
+        "calibration: answered by m0 with accuracy 0.75 and nothing harder exists",
+    )
 
 
 def test_what_is_asked_already_is_no_replacement() -> None:
@@ -124,14 +165,19 @@ def test_what_is_asked_already_is_no_replacement() -> None:
     courses = _Bench(findings, lambda *_: _question("c")).run("a", "c")
     assert [one.state for one in courses] == ["rejected", "kept"]
     courses = _Bench(findings, lambda *_: _question("c+")).run("a", "b")
-    assert [one.state for one in courses] == ["kept", "rejected"], "two questions cannot become the same one"
+    assert [one.state for one in courses] == ["kept", "rejected"], (
+        "two questions cannot become the same one"
+    )
 
 
 def test_one_right_answer_without_a_search_rejects_a_question() -> None:
     bench = _Bench({"a": _found(closed_book=1), "b": _found(0, closed_book=0)})
     known, unknown = bench.run("a", "b")
     assert (known.state, known.reason, known.question.verification.not_closed_book) == (
-        "rejected", "not_closed_book: closed answered without a search in 1 of 2 attempts", False)
+        "rejected",
+        "not_closed_book: closed answered without a search in 1 of 2 attempts",
+        False,
+    )
     assert (unknown.state, unknown.question.verification.not_closed_book) == ("kept", True)
     assert bench.wanted == []
 
@@ -143,24 +189,36 @@ def test_without_models_nothing_is_said() -> None:
 
 
 def test_questions_keep_their_order_and_rounds_are_shared() -> None:
-    bench = _Bench({"a": _found(4), "a+": _found(0), "b": _found(0), "c": _found(4), "c+": _found(4),
-                    "c++": _found(0)})
+    bench = _Bench(
+        {
+            "a": _found(4),
+            "a+": _found(0),
+            "b": _found(0),
+            "c": _found(4),
+            "c+": _found(4),
+            "c++": _found(0),
+        }
+    )
     courses = bench.run("a", "b", "c")
     assert [one.question.question_id for one in courses] == ["q-a+", "q-b", "q-c++"]
     assert bench.wanted == [[("a", 2), ("c", 2)], [("c+", 3)]]
 
 
-# --- over HTTP --------------------------------------------------------------------------------------------------
+# --- over HTTP ------------------------------------------------------------------------
 
 
 class _Models:
-    """Three models behind one server: ``knowing`` says of how many attempts each is right, by (model, question)."""
+    """Three models behind one server: ``knowing`` says of how many attempts each is right, by
+    (model, question)."""
 
-    def __init__(self, server: HTTPServer, folder: Path, knowing: dict[tuple[str, str], int]) -> None:
+    def __init__(
+        self, server: HTTPServer, folder: Path, knowing: dict[tuple[str, str], int]
+    ) -> None:
         self.examinee, self._knowing, self._folder = Examinee(server, self._answer), knowing, folder
         self.config = QuestionsConfig(
             closed_book=self.examinee.endpoint("closed", cache=False),
-            calibration=tuple(self.examinee.endpoint(one, cache=False) for one in ("m0", "m1")))
+            calibration=tuple(self.examinee.endpoint(one, cache=False) for one in ("m0", "m1")),
+        )
 
     def _answer(self, body: dict[str, Any]) -> str:
         name = prompt_of(body).split("What is ")[1].split("?")[0]
@@ -171,9 +229,13 @@ class _Models:
         stage = Directory(str(self._folder / "questions"))
         panel = build_panel(self.config, Directory(str(self._folder)), stage, Console(quiet=True))
         assert panel is not None
-        return calibrate([_question(name) for name in names], panel,
-                         lambda easy: [_harder(*one) for one in easy], self.config.calibration_threshold,
-                         self.config.calibration_rounds)
+        return calibrate(
+            [_question(name) for name in names],
+            panel,
+            lambda easy: [_harder(*one) for one in easy],
+            self.config.calibration_threshold,
+            self.config.calibration_rounds,
+        )
 
     def asked(self, model: str, name: str) -> int:
         return self.examinee.asked(f"What is {name}?", model)
@@ -182,37 +244,55 @@ class _Models:
 @pytest.fixture
 def models(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Models:
     fresh_governor(monkeypatch)
-    return _Models(httpserver, tmp_path, {("closed", "known"): 1, ("m1", "easy"): 3, ("m0", "easy+"): 2})
+    return _Models(
+        httpserver, tmp_path, {("closed", "known"): 1, ("m1", "easy"): 3, ("m0", "easy+"): 2}
+    )
 
 
 def test_models_are_asked_as_often_as_configured(models: _Models) -> None:
     known, easy, hard = models.calibrate("known", "easy", "hard")
     assert [one.state for one in (known, easy, hard)] == ["rejected", "kept", "kept"]
     assert easy.question.question_id == "q-easy++"
-    assert [(one.model, one.correct, one.rounds) for one in easy.question.calibration] == [("m0", 0, 2), ("m1", 0, 2)]
-    assert [models.asked("closed", one) for one in ("known", "easy", "easy++", "hard")] == [1, 1, 1, 1]
+    assert [(one.model, one.correct, one.rounds) for one in easy.question.calibration] == [
+        ("m0", 0, 2),
+        ("m1", 0, 2),
+    ]
+    assert [models.asked("closed", one) for one in ("known", "easy", "easy++", "hard")] == [
+        1,
+        1,
+        1,
+        1,
+    ]
     assert [models.asked("m1", one) for one in ("known", "easy", "easy++", "hard")] == [0, 4, 4, 4]
 
 
 def test_a_run_that_died_goes_on_and_ends_the_same(models: _Models, tmp_path: Path) -> None:
     answer = models.examinee.answer
     models.examinee.answer = lambda body: (
-        Response("oops", status=500) if "easy+?" in prompt_of(body) else answer(body))
+        Response("oops", status=500) if "easy+?" in prompt_of(body) else answer(body)
+    )
     with pytest.raises(InfrastructureError):
         models.calibrate("easy", "hard")
     models.examinee.answer = answer
     resumed = models.calibrate("easy", "hard")
-    assert [models.asked("m0", one) for one in ("easy", "hard")] == [4, 4], "finished questions were not asked again"
+    assert [models.asked("m0", one) for one in ("easy", "hard")] == [4, 4], (
+        "finished questions were not asked again"
+    )
     for name in (ledger := Directory(str(tmp_path / "questions")).child(LEDGER)).names():
         ledger.remove(name)
     assert models.calibrate("easy", "hard") == resumed
 
 
 def test_without_a_model_there_is_no_panel(tmp_path: Path) -> None:
-    assert build_panel(QuestionsConfig(), Directory(str(tmp_path)), Directory(str(tmp_path)), Console()) is None
+    assert (
+        build_panel(
+            QuestionsConfig(), Directory(str(tmp_path)), Directory(str(tmp_path)), Console()
+        )
+        is None
+    )
 
 
-# --- estimate and configuration ---------------------------------------------------------------------------------
+# --- estimate and configuration -------------------------------------------------------
 
 
 def test_an_estimate_holds_what_was_asked(models: _Models) -> None:
@@ -238,11 +318,14 @@ def test_an_estimate_names_requests_tokens_and_minutes() -> None:
     assert estimate(QuestionsConfig(), 1000) == []
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"calibration": [{"model": "m"}, {"model": ""}]}, "empty model"),
-    ({"calibration": [{"model": "m"}, {"model": "m", "concurrency": 2}]}, "listed twice"),
-    ({"closed_book": {"base_url": "http://127.0.0.1:1/v1"}}, "closed_book.model is empty"),
-])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"calibration": [{"model": "m"}, {"model": ""}]}, "empty model"),
+        ({"calibration": [{"model": "m"}, {"model": "m", "concurrency": 2}]}, "listed twice"),
+        ({"closed_book": {"base_url": "http://127.0.0.1:1/v1"}}, "closed_book.model is empty"),
+    ],
+)
 def test_models_that_cannot_be_asked_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         QuestionsConfig.model_validate(settings)

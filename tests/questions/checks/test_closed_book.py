@@ -1,4 +1,5 @@
-"""A model examined without tools over HTTP: what counts as right, as wrong, and as no measurement at all."""
+"""A model examined without tools over HTTP: what counts as right, as wrong, and as no measurement
+at all."""
 
 import threading
 from collections.abc import Iterator
@@ -51,15 +52,21 @@ def _bar() -> Bar:
 
 
 def _numbered(count: int) -> list[Question]:
-    return [replace(_ONE, question_id=f"q-{n}", text=f"What is thing {n:03d}?", answer=f"answer {n}") for n in
-            range(count)]
+    return [
+        replace(_ONE, question_id=f"q-{n}", text=f"What is thing {n:03d}?", answer=f"answer {n}")
+        for n in range(count)
+    ]
 
 
 class _Room:
     """An examinee, its examiner and a ledger on disk."""
 
-    def __init__(self, server: HTTPServer, folder: Path, answer: Any, attempts: int = 1, **settings: Any) -> None:
-        self.examinee = Examinee(server, (lambda _: answer) if isinstance(answer, str | Response) else answer)
+    def __init__(
+        self, server: HTTPServer, folder: Path, answer: Any, attempts: int = 1, **settings: Any
+    ) -> None:
+        self.examinee = Examinee(
+            server, (lambda _: answer) if isinstance(answer, str | Response) else answer
+        )
         self._folder, self._attempts, self._settings = folder, attempts, settings
 
     def examine(self, *questions: Question, **changed: Any) -> list[Examination]:
@@ -72,32 +79,35 @@ class _Room:
         return [one for (one,) in examine_all(questions, [examiner], ledger, _bar())]
 
 
-# --- reading a reply --------------------------------------------------------------------------------------------
+# --- reading a reply ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("reply", "answer"), [
-    ("It is recessive.\nAnswer: Autosomal recessive", "Autosomal recessive"),
-    ("answer : FBN1", "FBN1"),
-    ("**Final Answer:** Krabbe disease", "Krabbe disease"),
-    ("**Answer: Krabbe disease**", "Krabbe disease"),
-    ("- Answer:\n\n\"Krabbe disease\"", "Krabbe disease"),
-    ("Answer: <Krabbe disease>", "Krabbe disease"),
-    ("Answer: <5 mg", "<5 mg"),
-    ("I think of two.\nAnswer: GALC\nNo, wait.\nAnswer: PSAP", "PSAP"),
-    ("The answer is probably GALC.\nLet me check.\nAnswer: PSAP", "PSAP"),
-    ("Well.\nThe answer is GALC", "GALC"),
-    ("<think>Answer: GALC</think>Answer: PSAP", "PSAP"),
-    ("Some thought without its opening.\nAnswer: GALC\n</think>\n\nPSAP", "PSAP"),
-    ("<think>Answer: GALC", None),
-    ("I reason.\n<answer>GALC</answer>", "GALC"),
-    ("分析如下。\n答案：常染色体隐性遗传", "常染色体隐性遗传"),
-    ("最终答案是GALC", "GALC"),
-    ("Autosomal recessive", "Autosomal recessive"),
-    ("I cannot say.\nNobody can.", None),
-    ("Answer:", None),
-    ("**Answer:**", None),
-    ("", None),
-])
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("It is recessive.\nAnswer: Autosomal recessive", "Autosomal recessive"),
+        ("answer : FBN1", "FBN1"),
+        ("**Final Answer:** Krabbe disease", "Krabbe disease"),
+        ("**Answer: Krabbe disease**", "Krabbe disease"),
+        ('- Answer:\n\n"Krabbe disease"', "Krabbe disease"),
+        ("Answer: <Krabbe disease>", "Krabbe disease"),
+        ("Answer: <5 mg", "<5 mg"),
+        ("I think of two.\nAnswer: GALC\nNo, wait.\nAnswer: PSAP", "PSAP"),
+        ("The answer is probably GALC.\nLet me check.\nAnswer: PSAP", "PSAP"),
+        ("Well.\nThe answer is GALC", "GALC"),
+        ("<think>Answer: GALC</think>Answer: PSAP", "PSAP"),
+        ("Some thought without its opening.\nAnswer: GALC\n</think>\n\nPSAP", "PSAP"),
+        ("<think>Answer: GALC", None),
+        ("I reason.\n<answer>GALC</answer>", "GALC"),
+        ("分析如下。\n答案：常染色体隐性遗传", "常染色体隐性遗传"),
+        ("最终答案是GALC", "GALC"),
+        ("Autosomal recessive", "Autosomal recessive"),
+        ("I cannot say.\nNobody can.", None),
+        ("Answer:", None),
+        ("**Answer:**", None),
+        ("", None),
+    ],
+)
 def test_the_final_answer_of_a_reply(reply: str, answer: str | None) -> None:
     assert parse_answer(reply) == answer
 
@@ -108,11 +118,18 @@ def test_the_question_stands_in_the_prompt_word_for_word() -> None:
     assert closed_book_prompt("遗传方式是什么？", "zh").rstrip().endswith("问题：遗传方式是什么？")
 
 
-# --- one question -----------------------------------------------------------------------------------------------
+# --- one question ---------------------------------------------------------------------
 
 
-def test_attempts_are_sampled_with_seeds_and_judged_with_aliases(httpserver: HTTPServer, tmp_path: Path) -> None:
-    said = ["Answer: autosomal recessive inheritance", "Answer: AR", "Answer: X-linked", "I do not know.\nSorry."]
+def test_attempts_are_sampled_with_seeds_and_judged_with_aliases(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    said = [
+        "Answer: autosomal recessive inheritance",
+        "Answer: AR",
+        "Answer: X-linked",
+        "I do not know.\nSorry.",
+    ]
     room = _Room(httpserver, tmp_path, lambda body: said[body["seed"]], attempts=4)
     assert room.examine(_ONE) == [Examination("tiny", 4, 2, 1, 4 * _PER_REPLY)]
     assert sorted(body["seed"] for body in room.examinee.bodies) == [0, 1, 2, 3]
@@ -120,7 +137,9 @@ def test_attempts_are_sampled_with_seeds_and_judged_with_aliases(httpserver: HTT
     assert all(_ONE.text in prompt_of(body) for body in room.examinee.bodies)
 
 
-@pytest.mark.parametrize(("attempts", "configured", "sent"), [(1, 0.0, 0.0), (1, 0.3, 0.3), (4, 1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("attempts", "configured", "sent"), [(1, 0.0, 0.0), (1, 0.3, 0.3), (4, 1.0, 1.0)]
+)
 def test_a_temperature_that_was_configured_stands(
     httpserver: HTTPServer, tmp_path: Path, attempts: int, configured: float, sent: float
 ) -> None:
@@ -129,23 +148,35 @@ def test_a_temperature_that_was_configured_stands(
     assert {body["temperature"] for body in room.examinee.bodies} == {sent}
 
 
-@pytest.mark.parametrize(("correct", "attempts", "lower", "upper"), [
-    (0, 4, 0.0, 0.6024), (2, 4, 0.0676, 0.9324), (4, 4, 0.3976, 1.0),
-])
+@pytest.mark.parametrize(
+    ("correct", "attempts", "lower", "upper"),
+    [
+        (0, 4, 0.0, 0.6024),
+        (2, 4, 0.0676, 0.9324),
+        (4, 4, 0.3976, 1.0),
+    ],
+)
 def test_an_accuracy_has_its_clopper_pearson_interval(
     correct: int, attempts: int, lower: float, upper: float
 ) -> None:
     record = Examination("tiny", attempts, correct, 0, 40).calibration(rounds=2)
     assert (record.model, record.attempts, record.correct, record.rounds, record.tokens) == (
-        "tiny", attempts, correct, 2, 40)
+        "tiny",
+        attempts,
+        correct,
+        2,
+        40,
+    )
     assert record.accuracy == correct / attempts
     assert (record.lower, record.upper) == pytest.approx((lower, upper), abs=1e-4)
 
 
-# --- replies that were cut off ----------------------------------------------------------------------------------
+# --- replies that were cut off --------------------------------------------------------
 
 
-def test_a_reply_that_was_cut_off_is_asked_for_again_with_more_room(httpserver: HTTPServer, tmp_path: Path) -> None:
+def test_a_reply_that_was_cut_off_is_asked_for_again_with_more_room(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
     def answer(body: dict[str, Any]) -> Response:
         if body["max_tokens"] < ENOUGH_TOKENS:
             return completion("Answer: AR is my first thou", "length")
@@ -156,30 +187,43 @@ def test_a_reply_that_was_cut_off_is_asked_for_again_with_more_room(httpserver: 
     assert [body["max_tokens"] for body in room.examinee.bodies] == [64, ENOUGH_TOKENS]
 
 
-def test_half_an_answer_is_wrong_when_there_was_room_for_all_of_it(httpserver: HTTPServer, tmp_path: Path) -> None:
-    room = _Room(httpserver, tmp_path, lambda _: completion("Answer: AR", "length"), max_tokens=ENOUGH_TOKENS)
+def test_half_an_answer_is_wrong_when_there_was_room_for_all_of_it(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    room = _Room(
+        httpserver, tmp_path, lambda _: completion("Answer: AR", "length"), max_tokens=ENOUGH_TOKENS
+    )
     assert room.examine(_ONE) == [Examination("tiny", 1, 0, 1, _PER_REPLY)]
     assert len(room.examinee.bodies) == 1
 
 
-_TOO_LONG = Response('{"error": {"message": "the maximum context length is 2048", "code": "context_length_exceeded"}}',
-                     status=400, content_type="application/json")
+_TOO_LONG = Response(
+    '{"error": {"message": "the maximum context length is 2048", "code": "context_length_exceeded"}}',
+    status=400,
+    content_type="application/json",
+)
 
 
-def test_a_reply_is_wrong_when_the_model_takes_no_more(httpserver: HTTPServer, tmp_path: Path) -> None:
+def test_a_reply_is_wrong_when_the_model_takes_no_more(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
     def answer(body: dict[str, Any]) -> Response:
-        return _TOO_LONG if body["max_tokens"] == ENOUGH_TOKENS else completion("Let me see", "length")
+        return (
+            _TOO_LONG if body["max_tokens"] == ENOUGH_TOKENS else completion("Let me see", "length")
+        )
 
     room = _Room(httpserver, tmp_path, answer, max_tokens=1024)
     assert room.examine(_ONE) == [Examination("tiny", 1, 0, 1, _PER_REPLY)]
 
 
-def test_a_model_that_takes_no_question_at_all_is_an_error(httpserver: HTTPServer, tmp_path: Path) -> None:
+def test_a_model_that_takes_no_question_at_all_is_an_error(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
     with pytest.raises(ModelError, match="2048"):
         _Room(httpserver, tmp_path, _TOO_LONG).examine(_ONE)
 
 
-# --- an endpoint that fails -------------------------------------------------------------------------------------
+# --- an endpoint that fails -----------------------------------------------------------
 
 _FAILURES = {
     "429": Response("slow down", status=429, headers={"Retry-After": "0.01"}),
@@ -190,7 +234,9 @@ _FAILURES = {
 
 
 @pytest.mark.parametrize("failure", _FAILURES)
-def test_a_failure_that_passes_costs_nothing(httpserver: HTTPServer, tmp_path: Path, failure: str) -> None:
+def test_a_failure_that_passes_costs_nothing(
+    httpserver: HTTPServer, tmp_path: Path, failure: str
+) -> None:
     said = [_FAILURES[failure], completion("Answer: AR")]
     room = _Room(httpserver, tmp_path, lambda _: said.pop(0))
     assert room.examine(_ONE) == [Examination("tiny", 1, 1, 0, _PER_REPLY)]
@@ -221,7 +267,7 @@ def test_an_endpoint_that_hangs_ends_at_its_deadline(threaded: HTTPServer, tmp_p
         over.set()
 
 
-# --- many questions ---------------------------------------------------------------------------------------------
+# --- many questions -------------------------------------------------------------------
 
 
 def _right(body: dict[str, Any]) -> str:
@@ -243,23 +289,31 @@ def test_questions_are_answered_side_by_side_and_reported_in_their_order(
     assert [one.correct for one in found] == [1, 0] * 6
 
 
-def test_questions_that_wait_hold_nothing_of_the_budget(httpserver: HTTPServer, tmp_path: Path) -> None:
+def test_questions_that_wait_hold_nothing_of_the_budget(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
     settings = {"max_tokens": 1000, "concurrency": 1, "budget_tokens": 2500}
     assert len(_Room(httpserver, tmp_path, _right, **settings).examine(*_numbered(20))) == 20
 
 
 def test_a_spent_budget_is_an_error(httpserver: HTTPServer, tmp_path: Path) -> None:
     with pytest.raises(BudgetExceeded):
-        _Room(httpserver, tmp_path, _right, max_tokens=1000, budget_tokens=500).examine(*_numbered(2))
+        _Room(httpserver, tmp_path, _right, max_tokens=1000, budget_tokens=500).examine(
+            *_numbered(2)
+        )
 
 
-def test_a_run_that_died_goes_on_with_the_missing_questions(httpserver: HTTPServer, tmp_path: Path) -> None:
+def test_a_run_that_died_goes_on_with_the_missing_questions(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
     questions = _numbered(10)
 
     def failing(body: dict[str, Any]) -> str | Response:
         return Response("oops", status=503) if "thing 007" in prompt_of(body) else _right(body)
 
-    room = _Room(httpserver, tmp_path, failing, cache=False, concurrency=1)  # only the ledger remembers
+    room = _Room(
+        httpserver, tmp_path, failing, cache=False, concurrency=1
+    )  # only the ledger remembers
     with pytest.raises(InfrastructureError):
         room.examine(*questions)
     assert room.examinee.asked("thing 006") == 1
@@ -271,9 +325,15 @@ def test_a_run_that_died_goes_on_with_the_missing_questions(httpserver: HTTPServ
     assert len(room.examinee.bodies) == before
 
 
-@pytest.mark.parametrize("changed", [
-    {"attempts": 2}, {"model": "other"}, {"temperature": 0.5}, {"max_tokens": 77},
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"attempts": 2},
+        {"model": "other"},
+        {"temperature": 0.5},
+        {"max_tokens": 77},
+    ],
+)
 def test_an_examination_under_other_terms_is_another_one(
     httpserver: HTTPServer, tmp_path: Path, changed: dict[str, Any]
 ) -> None:

@@ -13,8 +13,10 @@ import pytest
 from medr_ray.core.errors import DataError
 from medr_ray.questions.checks.contamination import BenchmarkItem, Contamination, read_benchmark
 
-_LONG = ("For the trial of enzalutamide after docetaxel in men with prostate cancer, which ingredient of the more "
-         "effective regimen was approved first by the regulator?")
+_LONG = (
+    "For the trial of enzalutamide after docetaxel in men with prostate cancer, which ingredient of the more "
+    "effective regimen was approved first by the regulator?"
+)
 _SHORT = "Which gene is mutated in Krabbe disease?"
 _CHINESE = "已知某种罕见病由GALC基因突变引起，该病最常见的发病年龄是多少？"
 _CANARY_TEXT = "BENCHMARK DATA SHOULD NEVER APPEAR AS PLAIN TEXT ONLINE. canary 123"
@@ -32,7 +34,9 @@ def _shifted(cell: str) -> str:
 
 def _encrypted(cell: str, canary: str) -> str:
     key = canary.encode()
-    return base64.b64encode(bytes(c ^ key[i % len(key)] for i, c in enumerate(cell.encode()))).decode()
+    return base64.b64encode(
+        bytes(c ^ key[i % len(key)] for i, c in enumerate(cell.encode()))
+    ).decode()
 
 
 def _lines(*rows: dict[str, Any]) -> bytes:
@@ -40,16 +44,36 @@ def _lines(*rows: dict[str, Any]) -> bytes:
 
 
 _FORMATS = {
-    "gaia.jsonl": _lines({"task_id": "1", "Question": _LONG, "Final answer": "x"}, {"Question": _CHINESE}),
+    "gaia.jsonl": _lines(
+        {"task_id": "1", "Question": _LONG, "Final answer": "x"}, {"Question": _CHINESE}
+    ),
     "plain.jsonl": _lines({"question": _LONG}, {"question": _CHINESE}) + b"\n\n",
     "one.json": json.dumps([{"question": _LONG}, {"question": _CHINESE}]).encode(),
-    "bioasq.json": json.dumps({"questions": [{"body": _LONG}, {"body": _CHINESE}]}, indent=1).encode(),
-    "plain.csv": b"\xef\xbb\xbf" + _csv([["id", "Question", "answer"], ["1", _LONG, "x"], ["2", _CHINESE, "y"]]),
-    "medbrowsecomp.csv": _csv([[_shifted(one) for one in row] for row in (
-        ["prompt", "gold"], [_LONG, "x"], [_CHINESE, "y"])]),
-    "xbench.csv": _csv([["id", "prompt", "answer", "canary"], *(
-        [str(n), _encrypted(one, f"{_CANARY_TEXT}{n}"), _encrypted("x", f"{_CANARY_TEXT}{n}"), f"{_CANARY_TEXT}{n}"]
-        for n, one in enumerate((_LONG, _CHINESE)))]),
+    "bioasq.json": json.dumps(
+        {"questions": [{"body": _LONG}, {"body": _CHINESE}]}, indent=1
+    ).encode(),
+    "plain.csv": b"\xef\xbb\xbf"
+    + _csv([["id", "Question", "answer"], ["1", _LONG, "x"], ["2", _CHINESE, "y"]]),
+    "medbrowsecomp.csv": _csv(
+        [
+            [_shifted(one) for one in row]
+            for row in (["prompt", "gold"], [_LONG, "x"], [_CHINESE, "y"])
+        ]
+    ),
+    "xbench.csv": _csv(
+        [
+            ["id", "prompt", "answer", "canary"],
+            *(
+                [
+                    str(n),
+                    _encrypted(one, f"{_CANARY_TEXT}{n}"),
+                    _encrypted("x", f"{_CANARY_TEXT}{n}"),
+                    f"{_CANARY_TEXT}{n}",
+                ]
+                for n, one in enumerate((_LONG, _CHINESE))
+            ),
+        ]
+    ),
 }
 
 
@@ -58,20 +82,34 @@ _FORMATS = {
 def test_formats_benchmarks_are_published_in(tmp_path: Path, name: str, packed: bool) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(_FORMATS[name]) if packed else _FORMATS[name])
-    assert [(one.number, one.question) for one in read_benchmark(str(path))] == [(1, _LONG), (2, _CHINESE)]
+    assert [(one.number, one.question) for one in read_benchmark(str(path))] == [
+        (1, _LONG),
+        (2, _CHINESE),
+    ]
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("empty.jsonl", b"", "holds no question"),
-    ("header.csv", _csv([["question", "answer"]]), "holds no question"),
-    ("other.jsonl", _lines({"question": "What?"}, {"query": _LONG}), "item 2 has no question"),
-    ("other.csv", _csv([["query", "answer"], [_LONG, "x"]]), "line 1 cannot be read"),
-    ("cut.jsonl", _FORMATS["plain.jsonl"][:-40], "line 2 cannot be read"),
-    ("cut.csv", _FORMATS["medbrowsecomp.csv"][:-30], "line 3 cannot be read"),
-    ("wrong.csv", _csv([["prompt", "canary"], [_encrypted(_CHINESE, "one"), "other"]]), "line 2 cannot be read"),
-    ("none.csv", _csv([["prompt", "canary"], [_encrypted(_LONG, "one"), ""]]), "line 2 cannot be read"),
-    ("list.json", b'["What?"]', "item 1 has no question"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.jsonl", b"", "holds no question"),
+        ("header.csv", _csv([["question", "answer"]]), "holds no question"),
+        ("other.jsonl", _lines({"question": "What?"}, {"query": _LONG}), "item 2 has no question"),
+        ("other.csv", _csv([["query", "answer"], [_LONG, "x"]]), "line 1 cannot be read"),
+        ("cut.jsonl", _FORMATS["plain.jsonl"][:-40], "line 2 cannot be read"),
+        ("cut.csv", _FORMATS["medbrowsecomp.csv"][:-30], "line 3 cannot be read"),
+        (
+            "wrong.csv",
+            _csv([["prompt", "canary"], [_encrypted(_CHINESE, "one"), "other"]]),
+            "line 2 cannot be read",
+        ),
+        (
+            "none.csv",
+            _csv([["prompt", "canary"], [_encrypted(_LONG, "one"), ""]]),
+            "line 2 cannot be read",
+        ),
+        ("list.json", b'["What?"]', "item 1 has no question"),
+    ],
+)
 def test_a_broken_file_is_named_with_its_place_and_nothing_of_its_text(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
@@ -89,27 +127,44 @@ def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
         Contamination.load([str(tmp_path / "no.jsonl")])
 
 
-# --- the check --------------------------------------------------------------------------------------------------
+# --- the check ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def known() -> Contamination:
-    return Contamination({"bench": [BenchmarkItem(7, _LONG), BenchmarkItem(8, _SHORT), BenchmarkItem(9, _CHINESE),
-                                    BenchmarkItem(10, "Which drug was first approved for Fabry disease?")]})
+    return Contamination(
+        {
+            "bench": [
+                BenchmarkItem(7, _LONG),
+                BenchmarkItem(8, _SHORT),
+                BenchmarkItem(9, _CHINESE),
+                BenchmarkItem(10, "Which drug was first approved for Fabry disease?"),
+            ]
+        }
+    )
 
 
-@pytest.mark.parametrize(("text", "item"), [
-    (_LONG, 7),
-    (_LONG.upper().replace(",", " -"), 7),
-    ("In which year did Smith report on the trial of enzalutamide after docetaxel in men with prostate cancer, which "
-     "ingredient was named by two other groups and later withdrawn from the European market?", 7),
-    (_SHORT, 8),
-    ("Which gene is mutated in Krabbe's disease?", 8),
-    (_CHINESE, 9),
-    ("某种罕见病由GALC基因突变引起，该病最常见的发病年龄是几岁？", 9),
-    ("A colleague of mine, who has read little, would like to know in what year which drug was first approved for "
-     "Fabry disease, and by whom.", 10),
-])
+@pytest.mark.parametrize(
+    ("text", "item"),
+    [
+        (_LONG, 7),
+        (_LONG.upper().replace(",", " -"), 7),
+        (
+            "In which year did Smith report on the trial of enzalutamide after docetaxel in men with prostate cancer, which "
+            "ingredient was named by two other groups and later withdrawn from the European market?",
+            7,
+        ),
+        (_SHORT, 8),
+        ("Which gene is mutated in Krabbe's disease?", 8),
+        (_CHINESE, 9),
+        ("某种罕见病由GALC基因突变引起，该病最常见的发病年龄是几岁？", 9),
+        (
+            "A colleague of mine, who has read little, would like to know in what year which drug was first approved for "
+            "Fabry disease, and by whom.",
+            10,
+        ),
+    ],
+)
 def test_a_repeated_question_is_found(known: Contamination, text: str, item: int) -> None:
     reason = known.found(text)
     assert reason is not None
@@ -117,14 +172,17 @@ def test_a_repeated_question_is_found(known: Contamination, text: str, item: int
     assert f"item {item} of bench" in reason
 
 
-@pytest.mark.parametrize("text", [
-    "Who reported the trial of enzalutamide after docetaxel in men with prostate cancer?",
-    "What is the mode of inheritance of the disease that is associated with the gene GALC?",
-    "Which drug is used in the treatment of Krabbe disease?",
-    "由FBN1基因突变引起的疾病的遗传方式是什么？",
-    "Why?",
-    "",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Who reported the trial of enzalutamide after docetaxel in men with prostate cancer?",
+        "What is the mode of inheritance of the disease that is associated with the gene GALC?",
+        "Which drug is used in the treatment of Krabbe disease?",
+        "由FBN1基因突变引起的疾病的遗传方式是什么？",
+        "Why?",
+        "",
+    ],
+)
 def test_an_honest_question_is_not(known: Contamination, text: str) -> None:
     assert known.found(text) is None
 
@@ -151,14 +209,19 @@ def test_an_item_does_not_show_its_text() -> None:
     assert repr(BenchmarkItem(3, _LONG)) == "BenchmarkItem(number=3)"
 
 
-# --- as published -----------------------------------------------------------------------------------------------
+# --- as published ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("path", "count"), [
-    ("benchmarks/medbrowsecomp/final50_cell_combo_shift3_b64.csv", 50), ("benchmarks/xbench/DeepSearch-2505.csv", 100),
-    ("benchmarks/test_gaia.jsonl", 2), ("benchmarks/bioasq/7B1_golden.json.gz", 100),
-    ("benchmarks/multihop/bamboogle.json.gz", 125),
-])
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [
+        ("benchmarks/medbrowsecomp/final50_cell_combo_shift3_b64.csv", 50),
+        ("benchmarks/xbench/DeepSearch-2505.csv", 100),
+        ("benchmarks/test_gaia.jsonl", 2),
+        ("benchmarks/bioasq/7B1_golden.json.gz", 100),
+        ("benchmarks/multihop/bamboogle.json.gz", 125),
+    ],
+)
 def test_every_item_of_a_published_benchmark_is_found_and_only_its_number_told(
     shared_data: Path, path: str, count: int
 ) -> None:
@@ -168,12 +231,12 @@ def test_every_item_of_a_published_benchmark_is_found_and_only_its_number_told(
     for item in items:
         reason = known.found(item.question) or ""
         assert f" of {Path(path).name}" in reason
-        assert not any(item.question[at:at + 8] in reason for at in range(len(item.question) - 7))
+        assert not any(item.question[at : at + 8] in reason for at in range(len(item.question) - 7))
 
 
 def test_chinese_benchmark_questions_are_found_when_a_tenth_is_changed(shared_data: Path) -> None:
     path = str(shared_data / "benchmarks/xbench/DeepSearch-2505.csv")
     known = Contamination.load([path])
     for item in read_benchmark(path):
-        shorter = item.question[len(item.question) // 10:]
+        shorter = item.question[len(item.question) // 10 :]
         assert f"item {item.number} of" in (known.found(shorter) or "")

@@ -16,12 +16,15 @@ from medr_ray.questions.checks.duplicates import (
     windows,
 )
 
-_EDGES = [("OMIM:1", "associated_gene", "GENE:A"), ("OMIM:2", "associated_gene", "GENE:A"),
-          ("OMIM:2", "treated_with", "DRUG:d")]
+_EDGES = [
+    ("OMIM:1", "associated_gene", "GENE:A"),
+    ("OMIM:2", "associated_gene", "GENE:A"),
+    ("OMIM:2", "treated_with", "DRUG:d"),
+]
 _NODES = ["OMIM:1", "GENE:A", "OMIM:2", "DRUG:d"]
 
 
-# --- chains -----------------------------------------------------------------------------------------------------
+# --- chains ---------------------------------------------------------------------------
 
 
 def test_a_chain_from_its_other_end_is_the_same_chain() -> None:
@@ -36,35 +39,46 @@ def test_the_order_of_nodes_and_edges_is_of_no_account(shuffler: random.Random) 
     assert chain_fingerprint(nodes, edges) == chain_fingerprint(_NODES, _EDGES)
 
 
-@pytest.mark.parametrize("edges", [
-    _EDGES[:2],
-    [*_EDGES[:2], ("OMIM:2", "induced_by", "DRUG:d")],
-    [*_EDGES[:2], ("DRUG:d", "treated_with", "OMIM:2")],
-    [*_EDGES[:2], ("OMIM:1", "treated_with", "DRUG:d")],
-    [*_EDGES, ("OMIM:2", "induced_by", "DRUG:d")],
-    [*_EDGES[:2], ("OMIM:2", "treated_with", "DRUG:e")],
-])
+@pytest.mark.parametrize(
+    "edges",
+    [
+        _EDGES[:2],
+        [*_EDGES[:2], ("OMIM:2", "induced_by", "DRUG:d")],
+        [*_EDGES[:2], ("DRUG:d", "treated_with", "OMIM:2")],
+        [*_EDGES[:2], ("OMIM:1", "treated_with", "DRUG:d")],
+        [*_EDGES, ("OMIM:2", "induced_by", "DRUG:d")],
+        [*_EDGES[:2], ("OMIM:2", "treated_with", "DRUG:e")],
+    ],
+)
 def test_other_facts_are_another_chain(edges: Sequence[tuple[str, str, str]]) -> None:
     nodes = sorted({one for subject, _, obj in edges for one in (subject, obj)})
     assert chain_fingerprint(nodes, edges) != chain_fingerprint(_NODES, _EDGES)
 
 
 def test_chains_of_one_shape_about_other_entities_differ() -> None:
-    renamed = [(subject.replace("OMIM:1", "OMIM:9"), predicate, obj) for subject, predicate, obj in _EDGES]
+    renamed = [
+        (subject.replace("OMIM:1", "OMIM:9"), predicate, obj) for subject, predicate, obj in _EDGES
+    ]
     assert chain_fingerprint(["OMIM:9", *_NODES[1:]], renamed) != chain_fingerprint(_NODES, _EDGES)
 
 
 def test_a_symmetric_relation_has_no_direction() -> None:
     there, back = ("GENE:A", "gene_interaction", "GENE:B"), ("GENE:B", "gene_interaction", "GENE:A")
-    assert chain_fingerprint(["GENE:A", "GENE:B"], [there]) == chain_fingerprint(["GENE:A", "GENE:B"], [back])
+    assert chain_fingerprint(["GENE:A", "GENE:B"], [there]) == chain_fingerprint(
+        ["GENE:A", "GENE:B"], [back]
+    )
 
 
-# --- sets -------------------------------------------------------------------------------------------------------
+# --- sets -----------------------------------------------------------------------------
 
 _SETS = st.lists(st.frozensets(st.integers(0, 12), max_size=10), max_size=12)
 
 
-@given(_SETS, st.frozensets(st.integers(0, 12), max_size=10), st.sampled_from([0.3, 0.5, 0.6, 0.8, 1.0]))
+@given(
+    _SETS,
+    st.frozensets(st.integers(0, 12), max_size=10),
+    st.sampled_from([0.3, 0.5, 0.6, 0.8, 1.0]),
+)
 def test_the_index_finds_what_comparing_all_finds(
     kept: list[frozenset[int]], asked: frozenset[int], threshold: float
 ) -> None:
@@ -73,8 +87,11 @@ def test_the_index_finds_what_comparing_all_finds(
         index.add(f"{number:02d}", one)
     for number in range(0, len(kept), 3):
         index.remove(f"{number:02d}")
-    reaching = [(-jaccard(asked, one), f"{number:02d}") for number, one in enumerate(kept)
-                if number % 3 and jaccard(asked, one) >= threshold]
+    reaching = [
+        (-jaccard(asked, one), f"{number:02d}")
+        for number, one in enumerate(kept)
+        if number % 3 and jaccard(asked, one) >= threshold
+    ]
     expected = (min(reaching)[1], -min(reaching)[0]) if reaching else None
     assert index.most_similar(asked) == expected
 
@@ -84,14 +101,21 @@ def test_windows_of_a_short_text_are_the_text() -> None:
     assert list(windows("ab", 3)) == [("a", "b")]
 
 
-# --- questions --------------------------------------------------------------------------------------------------
+# --- questions ------------------------------------------------------------------------
 
-_TEMPLATE = ("What is the mode of inheritance of the disease that is associated with the gene that is associated with "
-             "the disease whose drug is {}?")
+_TEMPLATE = (
+    "What is the mode of inheritance of the disease that is associated with the gene that is associated with "
+    "the disease whose drug is {}?"
+)
 
 
-def _asked(number: int, text: str, starts: tuple[str, ...] = ("Krabbe disease",), answer: str = "GALC",
-           fingerprint: str = "") -> Asked:
+def _asked(
+    number: int,
+    text: str,
+    starts: tuple[str, ...] = ("Krabbe disease",),
+    answer: str = "GALC",
+    fingerprint: str = "",
+) -> Asked:
     return Asked(f"q-{number}", fingerprint or f"chain {number}", text, starts, answer)
 
 
@@ -106,29 +130,41 @@ def test_one_template_about_two_entities_is_two_questions() -> None:
     texts = [_TEMPLATE.format(name) for name in ("aspirin", "ibuprofen")]
     words = [frozenset(windows(text.split(), 3)) for text in texts]
     assert jaccard(*words) > 0.8
-    assert _of(*(_asked(n, text, (name,), "Autosomal recessive inheritance")
-                 for n, (text, name) in enumerate(zip(texts, ("aspirin", "ibuprofen"), strict=True)))) == [None, None]
+    assert _of(
+        *(
+            _asked(n, text, (name,), "Autosomal recessive inheritance")
+            for n, (text, name) in enumerate(zip(texts, ("aspirin", "ibuprofen"), strict=True))
+        )
+    ) == [None, None]
 
 
 def test_thousands_of_questions_of_one_template_are_all_kept() -> None:
     known = DuplicateFilter()
-    found = [known.add(_asked(n, _TEMPLATE.format(f"drug{n}"), (f"drug{n}",), f"answer {n % 7}"))
-             for n in range(2_000)]
+    found = [
+        known.add(_asked(n, _TEMPLATE.format(f"drug{n}"), (f"drug{n}",), f"answer {n % 7}"))
+        for n in range(2_000)
+    ]
     assert not any(found)
-    again = known.add(_asked(-1, _TEMPLATE.format("drug1999") + " Say it.", ("drug1999",), f"answer {1_999 % 7}"))
+    again = known.add(
+        _asked(-1, _TEMPLATE.format("drug1999") + " Say it.", ("drug1999",), f"answer {1_999 % 7}")
+    )
     assert again is not None
     assert again.question_id == "q-1999"
 
 
 def test_the_same_words_are_the_same_question_whoever_they_are_about() -> None:
     first = _asked(1, "Which gene is mutated in Krabbe disease?", ("Krabbe disease",), "GALC")
-    other = _asked(2, "which gene is mutated in  Krabbe disease ?", ("Krabbe disease (ORPHA)",), "PSAP")
+    other = _asked(
+        2, "which gene is mutated in  Krabbe disease ?", ("Krabbe disease (ORPHA)",), "PSAP"
+    )
     assert _of(first, other) == [None, "q-1"]
 
 
 def test_nearly_the_same_words_of_one_subject_and_answer_are_the_same_question() -> None:
     first = _asked(1, _TEMPLATE.format("aspirin"), ("aspirin",))
-    reworded = _asked(2, _TEMPLATE.format("aspirin").replace("What is", "What, then, is"), ("Aspirin",), "GALC")
+    reworded = _asked(
+        2, _TEMPLATE.format("aspirin").replace("What is", "What, then, is"), ("Aspirin",), "GALC"
+    )
     elsewhere = _asked(3, reworded.text, ("aspirin",), "PSAP")
     assert _of(first, reworded) == [None, "q-1"]
     assert _of(first, elsewhere) == [None, None], "another answer is another question"
@@ -136,7 +172,9 @@ def test_nearly_the_same_words_of_one_subject_and_answer_are_the_same_question()
 
 def test_another_wording_of_a_chain_is_the_same_question() -> None:
     first = _asked(1, "Which gene is mutated in Krabbe disease?", fingerprint="c")
-    described = _asked(2, "A disease begins in infancy and shows spasticity. Name its gene.", fingerprint="c")
+    described = _asked(
+        2, "A disease begins in infancy and shows spasticity. Name its gene.", fingerprint="c"
+    )
     assert _of(first, described) == [None, "q-1"]
 
 
@@ -159,16 +197,31 @@ def test_a_question_that_starts_from_the_answer_of_another_on_its_chain_repeats_
 
 
 def test_another_thing_asked_of_a_chain_is_another_question() -> None:
-    who = _asked(1, "Which sign do 3 of 7 patients with Krabbe disease show?", answer="Spasticity", fingerprint="c")
-    share = _asked(2, "In what share of patients with Krabbe disease is spasticity seen?", answer="3 of 7",
-                   fingerprint="c")
+    who = _asked(
+        1,
+        "Which sign do 3 of 7 patients with Krabbe disease show?",
+        answer="Spasticity",
+        fingerprint="c",
+    )
+    share = _asked(
+        2,
+        "In what share of patients with Krabbe disease is spasticity seen?",
+        answer="3 of 7",
+        fingerprint="c",
+    )
     assert _of(who, share) == [None, None]
 
 
 def test_the_later_of_two_is_the_duplicate_and_is_not_kept() -> None:
-    one, same, third = (_asked(n, text, fingerprint=chain) for n, (text, chain) in enumerate(
-        (("Which gene?", "c"), ("Which gene is it?", "c"), ("Which gene is it?", "d"))))
-    assert _of(one, same, third) == [None, "q-0", None], "the text of a question that was not kept is free"
+    one, same, third = (
+        _asked(n, text, fingerprint=chain)
+        for n, (text, chain) in enumerate(
+            (("Which gene?", "c"), ("Which gene is it?", "c"), ("Which gene is it?", "d"))
+        )
+    )
+    assert _of(one, same, third) == [None, "q-0", None], (
+        "the text of a question that was not kept is free"
+    )
 
 
 def test_a_harder_question_may_take_the_place_of_the_one_it_was_made_from() -> None:

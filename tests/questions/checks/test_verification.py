@@ -13,7 +13,13 @@ from medr_ray.questions.drafting.question_paths import Path
 from medr_ray.questions.wording.writers import Draft, EnglishRules
 
 
-def judge(graph: Graph, start: str, *relations: str, text: str = "", statements: tuple[Statement, ...] = ()) -> Verdict:
+def judge(
+    graph: Graph,
+    start: str,
+    *relations: str,
+    text: str = "",
+    statements: tuple[Statement, ...] = (),
+) -> Verdict:
     facts = facts_of(graph, statements)
     hops = walk(start, [graph.relations[one] for one in relations])
     assert hops is not None
@@ -24,12 +30,17 @@ def judge(graph: Graph, start: str, *relations: str, text: str = "", statements:
 
 def renamed(graph: Graph, entity_id: str, name: str, *aliases: str) -> Graph:
     one = graph.entities[entity_id]
-    return replace(graph, entities={**graph.entities, entity_id: replace(one, name=name, aliases=aliases)})
+    return replace(
+        graph, entities={**graph.entities, entity_id: replace(one, name=name, aliases=aliases)}
+    )
 
 
 def test_a_good_question_passes_everything() -> None:
-    for verdict in (judge(small_graph(), MARFAN, "inherit"), judge(small_graph(), "GENE:COL2A1", "col2a1", "detach"),
-                    judge(small_graph(), MARFAN, "fbn1", "fbn1-mass", "onset-mass")):
+    for verdict in (
+        judge(small_graph(), MARFAN, "inherit"),
+        judge(small_graph(), "GENE:COL2A1", "col2a1", "detach"),
+        judge(small_graph(), MARFAN, "fbn1", "fbn1-mass", "onset-mass"),
+    ):
         assert verdict == Verdict(Verification(True, True, True, True), ())
 
 
@@ -49,7 +60,9 @@ def test_the_same_finding_share_in_two_findings_is_ambiguous_but_another_share_i
 def test_facts_the_graph_left_out_count_for_uniqueness() -> None:
     left_out = (Statement("OMIM:999", "associated_gene", "GENE:COL2A1", ""),)
     assert judge(small_graph(), "GENE:COL2A1", "col2a1").verification.unique
-    assert not judge(small_graph(), "GENE:COL2A1", "col2a1", statements=left_out).verification.unique
+    assert not judge(
+        small_graph(), "GENE:COL2A1", "col2a1", statements=left_out
+    ).verification.unique
 
 
 def test_a_start_that_another_entity_is_called_too_is_ambiguous() -> None:
@@ -59,9 +72,19 @@ def test_a_start_that_another_entity_is_called_too_is_ambiguous() -> None:
 
 def test_the_answer_must_not_stand_in_the_text() -> None:
     leaks = [
-        judge(small_graph(), MARFAN, "lens", text="Is ectopia-lentis the finding in 3 of 7 with Marfan syndrome?"),
+        judge(
+            small_graph(),
+            MARFAN,
+            "lens",
+            text="Is ectopia-lentis the finding in 3 of 7 with Marfan syndrome?",
+        ),
         judge(small_graph(), MARFAN, "lens", text="Dislocated lens in Marfan syndrome?"),
-        judge(small_graph(), MARFAN, "inherit", text="Autosomal dominant Marfan syndrome: what inheritance?"),
+        judge(
+            small_graph(),
+            MARFAN,
+            "inherit",
+            text="Autosomal dominant Marfan syndrome: what inheritance?",
+        ),
         judge(renamed(small_graph(), MARFAN, "Lentis ectopia, isolated"), MARFAN, "lens"),
         judge(renamed(small_graph(), MASS, "Congenital MASS"), MASS, "onset-mass"),
     ]
@@ -77,7 +100,9 @@ def test_a_part_of_a_word_is_no_leak() -> None:
 def test_a_shortcut_between_start_and_answer_makes_hops_needless() -> None:
     direct = make_relation("x", MARFAN, "has_onset", "HP:0003577")
     verdict = judge(small_graph(extra=[direct]), MARFAN, "fbn1", "fbn1-mass", "onset-mass")
-    assert verdict.reasons == ("hops_needed: a fact connects entity 0 and entity 3 of the path directly",)
+    assert verdict.reasons == (
+        "hops_needed: a fact connects entity 0 and entity 3 of the path directly",
+    )
 
 
 def test_naming_a_hidden_entity_makes_hops_needless() -> None:
@@ -94,15 +119,26 @@ def test_a_hop_without_a_sentence_is_not_evidenced() -> None:
 
 
 def test_generic_and_long_answers_are_rejected_but_modes_of_inheritance_are_not() -> None:
-    assert judge(renamed(small_graph(), "HP:0001083", "Abnormality of the eye"), MARFAN, "lens").reasons
-    assert judge(renamed(small_graph(), "HP:0001083", "one two three four five six seven eight nine"), MARFAN,
-                 "lens").reasons == ("form: the answer is longer than 8 words",)
-    assert not judge(renamed(small_graph(), "HP:0000006", "X-linked inheritance"), STICKLER, "inherit-stickler").reasons
+    assert judge(
+        renamed(small_graph(), "HP:0001083", "Abnormality of the eye"), MARFAN, "lens"
+    ).reasons
+    assert judge(
+        renamed(small_graph(), "HP:0001083", "one two three four five six seven eight nine"),
+        MARFAN,
+        "lens",
+    ).reasons == ("form: the answer is longer than 8 words",)
+    assert not judge(
+        renamed(small_graph(), "HP:0000006", "X-linked inheritance"), STICKLER, "inherit-stickler"
+    ).reasons
 
 
 def test_every_reason_is_kept() -> None:
-    graph = small_graph(extra=[replace(make_relation("fbn1", MARFAN, "associated_gene", "GENE:FBN1"), evidence=())])
-    graph = replace(graph, entities={**graph.entities, "x": Entity("x", "FBN1", "gene", (), "", None, False)})
+    graph = small_graph(
+        extra=[replace(make_relation("fbn1", MARFAN, "associated_gene", "GENE:FBN1"), evidence=())]
+    )
+    graph = replace(
+        graph, entities={**graph.entities, "x": Entity("x", "FBN1", "gene", (), "", None, False)}
+    )
     checks = {reason.split(":")[0] for reason in judge(graph, "GENE:FBN1", "fbn1").reasons}
     assert checks == {"unique", "evidence"}
 
@@ -114,13 +150,19 @@ def test_evidence_counts_only_from_an_allowed_source() -> None:
     assert hops is not None
     draft = Draft(Path(MARFAN, "chain-m", hops, True))
     for sources, expected in ((("hpo",), True), (("pubmed",), False)):
-        verdict = Verifier(graph.entities, graph.relations, facts, sources).verify(draft, "What is it?")
+        verdict = Verifier(graph.entities, graph.relations, facts, sources).verify(
+            draft, "What is it?"
+        )
         assert verdict.verification.evidence is expected
 
 
 def test_two_records_of_what_may_be_one_disease_are_no_two_steps() -> None:
     graph = renamed(small_graph(), MASS, "Syndrome of Marfan, type 2")
     reasons = judge(graph, MARFAN, "fbn1", "fbn1-mass").reasons
-    assert reasons == ('form: "Marfan syndrome" and "Syndrome of Marfan, type 2" may be one disease',)
-    numbered = renamed(renamed(small_graph(), MARFAN, "Long QT syndrome 2"), MASS, "Long QT syndrome 3")
+    assert reasons == (
+        'form: "Marfan syndrome" and "Syndrome of Marfan, type 2" may be one disease',
+    )
+    numbered = renamed(
+        renamed(small_graph(), MARFAN, "Long QT syndrome 2"), MASS, "Long QT syndrome 3"
+    )
     assert not judge(numbered, MARFAN, "fbn1", "fbn1-mass").reasons

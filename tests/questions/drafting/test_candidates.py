@@ -18,17 +18,31 @@ _FINDING = "HP:0001083"
 
 
 def _all(
-    seed: str, lengths: range, graph: Graph | None = None, paradigms: tuple[Paradigm, ...] = _PLAIN,
-    levels: tuple[int, ...] = (0,), with_chain: bool = True, avoid: tuple[str, ...] = (),
+    seed: str,
+    lengths: range,
+    graph: Graph | None = None,
+    paradigms: tuple[Paradigm, ...] = _PLAIN,
+    levels: tuple[int, ...] = (0,),
+    with_chain: bool = True,
+    avoid: tuple[str, ...] = (),
 ) -> list[tuple[Path, int]]:
     graph = graph or small_graph()
     facts = facts_of(graph)
-    tellers = Tellers(Teller(graph.relations.values(), facts), Teller(graph.relations.values(), facts, compare=True))
+    tellers = Tellers(
+        Teller(graph.relations.values(), facts),
+        Teller(graph.relations.values(), facts, compare=True),
+    )
     relations = [graph.relations[one] for one in graph.seed_graphs[seed]]
     source = Source(seed, graph.chains[seed] if with_chain else None, relations, graph.relations)
     grower = Grower(graph.relations.values(), facts, hub_degree=200)
-    config = QuestionsConfig(min_hops=lengths[0], max_hops=lengths[-1], paradigms=paradigms, tries=0, avoid=avoid,
-                             obfuscation=dict.fromkeys(levels, 1.0))
+    config = QuestionsConfig(
+        min_hops=lengths[0],
+        max_hops=lengths[-1],
+        paradigms=paradigms,
+        tries=0,
+        avoid=avoid,
+        obfuscation=dict.fromkeys(levels, 1.0),
+    )
     return Candidates(facts, tellers, grower, config).of(source)
 
 
@@ -43,7 +57,9 @@ def _asked(paradigm: Paradigm, *extra: Relation) -> list[Path]:
 def test_chain_pieces_hold_the_seed_and_go_both_ways() -> None:
     walks = {path.relations for path in _candidates(STICKLER, range(1, 4)) if path.on_chain}
     assert walks == {("col2a1",), ("inherit-stickler",), ("col2a1", "inherit-stickler")}
-    starts = {path.start for path in _candidates(STICKLER, range(1, 4)) if path.relations == ("col2a1",)}
+    starts = {
+        path.start for path in _candidates(STICKLER, range(1, 4)) if path.relations == ("col2a1",)
+    }
     assert starts == {STICKLER, "GENE:COL2A1"}
 
 
@@ -54,20 +70,30 @@ def test_long_pieces_of_the_chain_are_candidates_up_to_the_bound() -> None:
 
 
 def test_branches_reach_what_the_chain_does_not() -> None:
-    branches = {tuple(hop.relation_id for hop in path.hops) for path in _candidates(MARFAN, range(1, 3))
-                if not path.on_chain}
+    branches = {
+        tuple(hop.relation_id for hop in path.hops)
+        for path in _candidates(MARFAN, range(1, 3))
+        if not path.on_chain
+    }
     assert ("inherit",) in branches
     assert ("fbn1", "inherit") in branches, "gene to seed to value"
 
 
 def test_what_is_to_be_avoided_is_not_walked() -> None:
-    backwards = {path.relations for path, _ in _all(MARFAN, range(1, 7)) if "inverse:associated_gene" in
-                 path.directed_predicates}
-    left = {path.relations for path, _ in _all(MARFAN, range(1, 7), avoid=("inverse:associated_gene",))}
+    backwards = {
+        path.relations
+        for path, _ in _all(MARFAN, range(1, 7))
+        if "inverse:associated_gene" in path.directed_predicates
+    }
+    left = {
+        path.relations for path, _ in _all(MARFAN, range(1, 7), avoid=("inverse:associated_gene",))
+    }
     assert backwards
     assert left
-    assert not any("inverse:associated_gene" in path.directed_predicates for path, _ in
-                   _all(MARFAN, range(1, 7), avoid=("inverse:associated_gene",)))
+    assert not any(
+        "inverse:associated_gene" in path.directed_predicates
+        for path, _ in _all(MARFAN, range(1, 7), avoid=("inverse:associated_gene",))
+    )
 
 
 def test_the_configuration_knows_every_predicate_that_can_be_avoided() -> None:
@@ -80,8 +106,12 @@ def test_the_configuration_knows_every_predicate_that_can_be_avoided() -> None:
 def test_vague_shares_and_directions_without_wording_are_not_asked() -> None:
     candidates = _candidates(MARFAN, range(1, 7))
     assert not any("myopia" in path.relations for path in candidates)
-    assert all(hop.forward for path in candidates for hop in path.hops
-               if hop.predicate in ("has_inheritance", "has_onset"))
+    assert all(
+        hop.forward
+        for path in candidates
+        for hop in path.hops
+        if hop.predicate in ("has_inheritance", "has_onset")
+    )
 
 
 def test_no_walk_comes_twice_and_every_one_holds_the_seed() -> None:
@@ -99,17 +129,24 @@ def test_a_seed_without_a_chain_still_has_branches() -> None:
 
 def test_a_hop_that_fits_several_tells_more_of_the_one_it_means() -> None:
     """Two diseases have the gene; one has an onset."""
-    (path,) = [one for one in _candidates(MARFAN, range(1, 7)) if one.relations[:2] == ("fbn1-mass", "fbn1")
-               and len(one.hops) == 2 and one.start == MASS]
+    (path,) = [
+        one
+        for one in _candidates(MARFAN, range(1, 7))
+        if one.relations[:2] == ("fbn1-mass", "fbn1") and len(one.hops) == 2 and one.start == MASS
+    ]
     assert path.hops[1].other, "from one disease to the gene and on, the other is meant"
     from_gene = [one for one in _candidates(MARFAN, range(1, 2)) if one.start == "GENE:FBN1"]
-    assert [one.predicate for one in from_gene[0].hops[0].also], "Marfan syndrome is told apart from MASS syndrome"
+    assert [one.predicate for one in from_gene[0].hops[0].also], (
+        "Marfan syndrome is told apart from MASS syndrome"
+    )
     assert "fbn1-mass" not in from_gene[0].relations
 
 
 def test_shares_are_told_as_comparisons_at_level_one_only() -> None:
     both = _all(MARFAN, range(1, 2), levels=(0, 1))
-    told = {(level, hop.clinical) for path, level in both for hop in path.hops if hop.target == _FINDING}
+    told = {
+        (level, hop.clinical) for path, level in both for hop in path.hops if hop.target == _FINDING
+    }
     assert told == {(0, "3 of 7 patients"), (1, "a quarter to a half of patients")}
     assert all(hop.clinical for path, level in both if level == 1 for hop in path.hops)
 
@@ -133,7 +170,9 @@ def test_a_share_is_asked_of_a_disease_that_is_walked_to() -> None:
 def test_the_latest_of_several_is_asked_where_two_onsets_are_known_and_differ() -> None:
     later = make_relation("onset-marfan", MARFAN, "has_onset", "HP:0003621")
     asked = _asked("temporal", later)
-    assert {(path.start, path.asked, path.answer) for path in asked} == {("GENE:FBN1", "latest", MARFAN)}
+    assert {(path.start, path.asked, path.answer) for path in asked} == {
+        ("GENE:FBN1", "latest", MARFAN)
+    }
     assert [one.relation_id for one in asked[0].about] == ["onset-marfan", "onset-mass"]
     assert not _asked("temporal"), "with one known onset there is nothing to compare"
 
@@ -141,9 +180,15 @@ def test_the_latest_of_several_is_asked_where_two_onsets_are_known_and_differ() 
 def test_no_share_is_asked_that_the_question_tells_as_a_comparison() -> None:
     graph = small_graph(without=("inherit",))  # then only its findings tell Marfan syndrome apart
     asked = [path for path, _ in _all(MARFAN, range(1, 7), graph, ("quantitative",), levels=(0, 1))]
-    told = [path for path in asked if any(one.predicate == "has_finding" for hop in path.hops for one in hop.also)]
+    told = [
+        path
+        for path in asked
+        if any(one.predicate == "has_finding" for hop in path.hops for one in hop.also)
+    ]
     assert told
-    assert not any(path.about[0].other == one.other for path in told for hop in path.hops for one in hop.also)
+    assert not any(
+        path.about[0].other == one.other for path in told for hop in path.hops for one in hop.also
+    )
 
 
 def test_the_largest_share_is_asked_where_shares_differ() -> None:
@@ -156,6 +201,15 @@ def test_the_largest_share_is_asked_where_shares_differ() -> None:
 
 def test_a_chain_of_another_seed_is_not_walked() -> None:
     graph = small_graph()
-    graph.chains[MARFAN] = Chain("chain-x", STICKLER, (STICKLER, "HP:0000006"), ("inherit-stickler",), 1, 1, True, 0.0,
-                                 "test")  # type: ignore[index]
+    graph.chains[MARFAN] = Chain(
+        "chain-x",
+        STICKLER,
+        (STICKLER, "HP:0000006"),
+        ("inherit-stickler",),
+        1,
+        1,
+        True,
+        0.0,
+        "test",
+    )  # type: ignore[index]
     assert not any(path.on_chain for path, _ in _all(MARFAN, range(1, 7), graph))

@@ -29,11 +29,15 @@ def facts(graph: Graph) -> FactIndex:
     return build_fact_index(graph.entities, graph.relations.values(), ontology_statements())
 
 
-def grown(graph: Graph, facts: FactIndex, tries: int = 60, hub: int = _HUB, dice: int = 0) -> dict[str, list[Walk]]:
+def grown(
+    graph: Graph, facts: FactIndex, tries: int = 60, hub: int = _HUB, dice: int = 0
+) -> dict[str, list[Walk]]:
     relations = list(graph.relations.values())
     grower, teller = Grower(relations, facts, hub), Teller(relations, facts)
-    return {seed: list(grower.grow(seed, teller, False, 6, tries, random.Random(dice)))
-            for seed in sorted(graph.seed_graphs)[:40]}
+    return {
+        seed: list(grower.grow(seed, teller, False, 6, tries, random.Random(dice)))
+        for seed in sorted(graph.seed_graphs)[:40]
+    }
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +61,10 @@ def test_walks_hold_their_seed_and_every_hop_is_needed_and_fits_its_target_alone
 
 def test_walks_keep_the_grammar_of_chains(walks: dict[str, list[Walk]]) -> None:
     for walk in itertools.chain.from_iterable(walks.values()):
-        turns = [turn_between(one.directed_predicate, other.directed_predicate)
-                 for one, other in itertools.pairwise(walk)]
+        turns = [
+            turn_between(one.directed_predicate, other.directed_predicate)
+            for one, other in itertools.pairwise(walk)
+        ]
         assert NEVER not in turns
         assert all(turns.count(number) <= turn.at_most for number, turn in enumerate(TURNS))
 
@@ -73,8 +79,17 @@ def test_two_walks_meet_where_neither_leads_alone_and_need_all_their_hops(
     graph: Graph, facts: FactIndex, walks: dict[str, list[Walk]]
 ) -> None:
     relations = list(graph.relations.values())
-    grower, teller, dice = Grower(relations, facts, _HUB), Teller(relations, facts), random.Random(0)
-    found = [pair for one in walks.values() for walk in one for pair in grower.meetings(walk, teller, False, dice)]
+    grower, teller, dice = (
+        Grower(relations, facts, _HUB),
+        Teller(relations, facts),
+        random.Random(0),
+    )
+    found = [
+        pair
+        for one in walks.values()
+        for walk in one
+        for pair in grower.meetings(walk, teller, False, dice)
+    ]
     assert len(found) > 5
     for first, second in found:
         path = Path("seed", "", first, False, second)
@@ -88,8 +103,10 @@ def test_hubs_end_walks(graph: Graph, facts: FactIndex) -> None:
     def through(walks: dict[str, list[Walk]]) -> set[str]:
         return {hop.known for found in walks.values() for walk in found for hop in walk[1:]}
 
-    degree = {one: sum(one in (r.subject, r.object) for r in graph.relations.values())
-              for one in through(grown(graph, facts))}
+    degree = {
+        one: sum(one in (r.subject, r.object) for r in graph.relations.values())
+        for one in through(grown(graph, facts))
+    }
     assert max(degree.values()) > 8
     assert all(degree[one] <= 8 for one in through(grown(graph, facts, hub=8)) if one in degree)
 

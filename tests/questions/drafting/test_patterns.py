@@ -2,7 +2,15 @@
 
 from dataclasses import replace
 
-from support.small_graph import MARFAN, MASS, STICKLER, facts_of, make_relation, reported_relation, small_graph
+from support.small_graph import (
+    MARFAN,
+    MASS,
+    STICKLER,
+    facts_of,
+    make_relation,
+    reported_relation,
+    small_graph,
+)
 
 from medr_ray.graph.facts.fact_index import Clause, Statement
 from medr_ray.graph.facts.hops import make_hop, mark_other, walk
@@ -32,30 +40,51 @@ def test_all_answers_of_the_pattern_are_found() -> None:
 
 
 def test_a_comparison_means_whatever_its_share_may_lie_inside() -> None:
-    graph = small_graph(extra=[make_relation("x", MARFAN, "has_finding", "HP:0000541", "30-79% of patients")])
+    graph = small_graph(
+        extra=[make_relation("x", MARFAN, "has_finding", "HP:0000541", "30-79% of patients")]
+    )
     lens = path(graph, MARFAN, "lens")
-    compared = replace(lens, hops=(replace(lens.hops[0], clinical="a quarter to a half of patients"),))
+    compared = replace(
+        lens, hops=(replace(lens.hops[0], clinical="a quarter to a half of patients"),)
+    )
     assert answers(lens, [{MARFAN}], facts_of(graph)) == {"HP:0001083"}
-    assert answers(compared, [{MARFAN}], facts_of(graph)) == {"HP:0001083", "HP:0000541", "HP:0000545"}
+    assert answers(compared, [{MARFAN}], facts_of(graph)) == {
+        "HP:0001083",
+        "HP:0000541",
+        "HP:0000545",
+    }
 
 
 def test_a_report_means_what_it_states_and_what_is_known_without_one() -> None:
     reports = [
-        reported_relation("losartan", MARFAN, "treated_with", "D:losartan", (1977, "American heart journal")),
-        reported_relation("atenolol", MARFAN, "treated_with", "D:atenolol", (1978, "American heart journal"))]
+        reported_relation(
+            "losartan", MARFAN, "treated_with", "D:losartan", (1977, "American heart journal")
+        ),
+        reported_relation(
+            "atenolol", MARFAN, "treated_with", "D:atenolol", (1978, "American heart journal")
+        ),
+    ]
     graph = small_graph(extra=reports)
     exact = path(graph, MARFAN, "losartan")
     assert answers(exact, [{MARFAN}], facts_of(graph)) == {"D:losartan"}
-    less = replace(exact, hops=(replace(exact.hops[0], clinical=with_years(exact.hops[0].clinical)),))
-    assert answers(less, [{MARFAN}], facts_of(graph)) == {"D:losartan", "D:atenolol"}, "both within five years"
-    field = replace(exact, hops=(replace(exact.hops[0], clinical=with_field(exact.hops[0].clinical)),))
+    less = replace(
+        exact, hops=(replace(exact.hops[0], clinical=with_years(exact.hops[0].clinical)),)
+    )
+    assert answers(less, [{MARFAN}], facts_of(graph)) == {"D:losartan", "D:atenolol"}, (
+        "both within five years"
+    )
+    field = replace(
+        exact, hops=(replace(exact.hops[0], clinical=with_field(exact.hops[0].clinical)),)
+    )
     assert answers(field, [{MARFAN}], facts_of(graph)) == {"D:losartan"}
     known = Statement(MARFAN, "treated_with", "D:atenolol", "")
     assert answers(exact, [{MARFAN}], facts_of(graph, [known])) == {"D:losartan", "D:atenolol"}
 
 
 def test_a_fact_of_several_reports_is_meant_by_each() -> None:
-    twice = reported_relation("losartan", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Nature"))
+    twice = reported_relation(
+        "losartan", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Nature")
+    )
     facts = facts_of(small_graph(extra=[twice]))
     assert facts.ends(MARFAN, "treated_with", True, "reported in 1990 in Chest") == {"D:losartan"}
     assert facts.ends(MARFAN, "treated_with", True, "reported in 2001 in Nature") == {"D:losartan"}
@@ -64,15 +93,26 @@ def test_a_fact_of_several_reports_is_meant_by_each() -> None:
 
 def test_only_what_reports_alone_state_is_asked_by_a_report() -> None:
     reported = reported_relation("losartan", MARFAN, "treated_with", "D:losartan", (1990, "Chest"))
-    undated = reported_relation("x", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (None, ""))
-    asked = [make_hop(one, MARFAN) for one in (reported, undated, make_relation("gene", MARFAN, "has_onset", "HP:1"))]
-    assert [one.clinical for one in asked if one is not None] == ["reported in 1990 in Chest", "", ""]
+    undated = reported_relation(
+        "x", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (None, "")
+    )
+    asked = [
+        make_hop(one, MARFAN)
+        for one in (reported, undated, make_relation("gene", MARFAN, "has_onset", "HP:1"))
+    ]
+    assert [one.clinical for one in asked if one is not None] == [
+        "reported in 1990 in Chest",
+        "",
+        "",
+    ]
 
 
 def test_a_hop_before_one_that_only_its_target_fits_is_needless() -> None:
     graph = small_graph()
     shown = path(graph, MASS, "fbn1-mass", "fbn1", "lens")
-    assert needless_hops(shown, facts_of(graph)) == [1, 2], "only one disease shows anything in 3 of 7 patients"
+    assert needless_hops(shown, facts_of(graph)) == [1, 2], (
+        "only one disease shows anything in 3 of 7 patients"
+    )
     another = Statement("OMIM:999", "has_finding", "HP:0000541", "3 of 7 patients")
     assert needless_hops(shown, facts_of(graph, [another])) == [1], "only one that has a gene"
     gene = Statement("OMIM:999", "associated_gene", "GENE:COL2A1", "")
@@ -92,9 +132,13 @@ def test_what_is_told_of_a_target_may_make_the_way_to_it_needless() -> None:
 def test_a_hop_is_needless_where_the_other_walk_decides_without_it() -> None:
     graph = small_graph()
     facts = facts_of(graph)
-    genes = replace(path(graph, "GENE:COL2A1", "col2a1"), second=path(graph, "HP:0000541", "detach").hops)
+    genes = replace(
+        path(graph, "GENE:COL2A1", "col2a1"), second=path(graph, "HP:0000541", "detach").hops
+    )
     assert needless_hops(genes, facts) == [1, 2], "each alone leads there"
-    both = replace(path(graph, "GENE:FBN1", "fbn1"), second=path(graph, "HP:0001166", "arachno").hops)
+    both = replace(
+        path(graph, "GENE:FBN1", "fbn1"), second=path(graph, "HP:0001166", "arachno").hops
+    )
     assert len(answers(both, [{"GENE:FBN1"}, {"HP:0001166"}], facts)) == 1
     assert needless_hops(both, facts) == [1], "only one disease shows it in all patients"
     other = Statement(STICKLER, "has_finding", "HP:0001166", "all patients")
@@ -102,7 +146,9 @@ def test_a_hop_is_needless_where_the_other_walk_decides_without_it() -> None:
 
 
 def test_the_last_of_a_group_is_not_decided_by_overlapping_ages() -> None:
-    later = make_relation("onset-marfan", MARFAN, "has_onset", "HP:0410280")  # pediatric: from birth on
+    later = make_relation(
+        "onset-marfan", MARFAN, "has_onset", "HP:0410280"
+    )  # pediatric: from birth on
     graph = small_graph(extra=[later])
     group = replace(path(graph, "GENE:FBN1", "fbn1-mass"), asked="earliest", about=(ONSET,))
     assert answers(group, [{"GENE:FBN1"}], facts_of(graph)) == {MASS, MARFAN}

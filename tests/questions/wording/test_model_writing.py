@@ -6,7 +6,17 @@ from pathlib import Path as Folder
 from typing import Any
 
 import pytest
-from support.misbehaving_endpoint import SHORT, Clock, Half, Hang, Line, broken, endpoint, fresh_governor, slow_down
+from support.misbehaving_endpoint import (
+    SHORT,
+    Clock,
+    Half,
+    Hang,
+    Line,
+    broken,
+    endpoint,
+    fresh_governor,
+    slow_down,
+)
 
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Entity
@@ -19,17 +29,20 @@ from medr_ray.questions.drafting.question_paths import Path
 from medr_ray.questions.wording.llm_writer import LLMWriter
 from medr_ray.questions.wording.writers import Draft, Written, rules_writer
 
-ENTITIES = {one.entity_id: one for one in (
-    Entity("D1", "Marfan syndrome", "disease", ("MFS1",), "", None, True),
-    Entity("D2", "Stickler syndrome", "disease", (), "", None, False),
-    Entity("D3", "MASS syndrome", "disease", (), "", None, False),
-    Entity("G1", "FBN1", "gene", (), "", None, False),
-    Entity("G2", "COL2A1", "gene", (), "", None, False),
-    Entity("G3", "WAS", "gene", (), "", None, False),
-    Entity("P1", "Ectopia lentis", "phenotype", (), "", None, False),
-    Entity("P2", "Retinal detachment", "phenotype", (), "", None, False),
-    Entity("V1", "Congenital onset", "value", (), "", None, False),
-)}
+ENTITIES = {
+    one.entity_id: one
+    for one in (
+        Entity("D1", "Marfan syndrome", "disease", ("MFS1",), "", None, True),
+        Entity("D2", "Stickler syndrome", "disease", (), "", None, False),
+        Entity("D3", "MASS syndrome", "disease", (), "", None, False),
+        Entity("G1", "FBN1", "gene", (), "", None, False),
+        Entity("G2", "COL2A1", "gene", (), "", None, False),
+        Entity("G3", "WAS", "gene", (), "", None, False),
+        Entity("P1", "Ectopia lentis", "phenotype", (), "", None, False),
+        Entity("P2", "Retinal detachment", "phenotype", (), "", None, False),
+        Entity("V1", "Congenital onset", "value", (), "", None, False),
+    )
+}
 GENE_OF = Hop("r1", "associated_gene", True, "", "D1", "G1")
 OTHER_OF = Hop("r2", "associated_gene", False, "", "G1", "D3", other=True)
 DISEASE_OF = Hop("r3", "associated_gene", False, "", "G2", "D2")
@@ -46,9 +59,18 @@ OTHER = draft(GENE_OF, OTHER_OF)
 TOLD = draft(Hop("r3", "associated_gene", False, "", "G2", "D2", also=(LENS,)))
 MEETING = draft(GENE_OF, second=(Hop("r6", "associated_gene", True, "", "D3", "G1"),))
 EARLIEST = draft(DISEASE_OF, asked="earliest")
-SHARE = draft(DISEASE_OF, asked="share", about=(Clause("r7", "has_finding", True, "5 of 9 patients", "P1"),))
-DESCRIBED = draft(GENE_OF, description=Description((
-    Statement("D1", "has_finding", "P1", "3 of 7 patients"), Statement("D1", "presents_with", "P2", ""))))
+SHARE = draft(
+    DISEASE_OF, asked="share", about=(Clause("r7", "has_finding", True, "5 of 9 patients", "P1"),)
+)
+DESCRIBED = draft(
+    GENE_OF,
+    description=Description(
+        (
+            Statement("D1", "has_finding", "P1", "3 of 7 patients"),
+            Statement("D1", "presents_with", "P2", ""),
+        )
+    ),
+)
 REPORTED = draft(Hop("r8", "complicated_by", True, "reported in 1977 in Chest", "D1", "D2"))
 ALL = [REPORTED, FINDING, OTHER, TOLD, MEETING, EARLIEST, SHARE, DESCRIBED]
 
@@ -76,7 +98,7 @@ def write(one: Draft, text: str, language: str = "en") -> Written:
         return writer(server.client(), language).write([one])[0]
 
 
-# --- what a text may say ----------------------------------------------------------------------------------------
+# --- what a text may say --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -86,23 +108,28 @@ def test_what_the_plain_wording_says_is_said_in_other_words(language: str) -> No
         assert write(one, text, language) == Written(text)
 
 
-@pytest.mark.parametrize(("one", "change", "problem"), [
-    (FINDING, ("COL2A1", "collagen"), "does not name the start"),
-    (FINDING, ("COL2A1", "COL2A11"), "does not name the start"),
-    (FINDING, ("45%", "most"), 'lacks the qualifier "45% of patients"'),
-    (FINDING, ("45%", "4 of 5"), 'lacks the qualifier "45% of patients"'),
-    (REPORTED, ("Chest", "a journal"), 'lacks the qualifier "reported in 1977 in Chest"'),
-    (REPORTED, ("1977", "the seventies"), 'lacks the qualifier "reported in 1977 in Chest"'),
-    (OTHER, ("other ", ""), 'does not say "the other"'),
-    (TOLD, ("Ectopia lentis", "an eye sign"), 'does not name "Ectopia lentis"'),
-    (TOLD, ("all patients", "patients"), 'lacks the qualifier "all patients"'),
-    (MEETING, ("MASS syndrome", "another disease"), 'does not name "MASS syndrome"'),
-    (EARLIEST, ("earliest", "latest"), "does not ask for the earliest"),
-    (SHARE, ("Ectopia lentis", "it"), 'does not name "Ectopia lentis"'),
-    (DESCRIBED, ("3 of 7 patients", "some"), 'lacks the qualifier "3 of 7 patients"'),
-    (DESCRIBED, ("Retinal detachment", "another sign"), 'does not name "Retinal detachment"'),
-])
-def test_what_makes_a_question_unique_may_not_be_lost(one: Draft, change: tuple[str, str], problem: str) -> None:
+@pytest.mark.parametrize(
+    ("one", "change", "problem"),
+    [
+        (FINDING, ("COL2A1", "collagen"), "does not name the start"),
+        (FINDING, ("COL2A1", "COL2A11"), "does not name the start"),
+        (FINDING, ("45%", "most"), 'lacks the qualifier "45% of patients"'),
+        (FINDING, ("45%", "4 of 5"), 'lacks the qualifier "45% of patients"'),
+        (REPORTED, ("Chest", "a journal"), 'lacks the qualifier "reported in 1977 in Chest"'),
+        (REPORTED, ("1977", "the seventies"), 'lacks the qualifier "reported in 1977 in Chest"'),
+        (OTHER, ("other ", ""), 'does not say "the other"'),
+        (TOLD, ("Ectopia lentis", "an eye sign"), 'does not name "Ectopia lentis"'),
+        (TOLD, ("all patients", "patients"), 'lacks the qualifier "all patients"'),
+        (MEETING, ("MASS syndrome", "another disease"), 'does not name "MASS syndrome"'),
+        (EARLIEST, ("earliest", "latest"), "does not ask for the earliest"),
+        (SHARE, ("Ectopia lentis", "it"), 'does not name "Ectopia lentis"'),
+        (DESCRIBED, ("3 of 7 patients", "some"), 'lacks the qualifier "3 of 7 patients"'),
+        (DESCRIBED, ("Retinal detachment", "another sign"), 'does not name "Retinal detachment"'),
+    ],
+)
+def test_what_makes_a_question_unique_may_not_be_lost(
+    one: Draft, change: tuple[str, str], problem: str
+) -> None:
     assert change[0] in plain(one)
     text = plain(one).replace(*change)
     written = write(one, text)
@@ -110,15 +137,22 @@ def test_what_makes_a_question_unique_may_not_be_lost(one: Draft, change: tuple[
     assert problem in written.problem
 
 
-@pytest.mark.parametrize(("one", "added", "problem"), [
-    (FINDING, "It was first described in 1965.", 'adds the number "1965"'),
-    (FINDING, "Think of Stickler Syndrome.", 'adds the name "Stickler syndrome"'),
-    (FINDING, "Hint: retinal detachments? No: retinal detachment.", 'adds the name "Retinal detachment"'),
-    (FINDING, "It is not FBN1.", 'adds the name "FBN1"'),
-    (OTHER, "It has congenital onset.", 'adds the name "Congenital onset"'),
-    (SHARE, "It is 5 of 9.", 'adds the number "5"'),
-    (DESCRIBED, "It is Marfan syndrome.", "names the start, which is to be described"),
-])
+@pytest.mark.parametrize(
+    ("one", "added", "problem"),
+    [
+        (FINDING, "It was first described in 1965.", 'adds the number "1965"'),
+        (FINDING, "Think of Stickler Syndrome.", 'adds the name "Stickler syndrome"'),
+        (
+            FINDING,
+            "Hint: retinal detachments? No: retinal detachment.",
+            'adds the name "Retinal detachment"',
+        ),
+        (FINDING, "It is not FBN1.", 'adds the name "FBN1"'),
+        (OTHER, "It has congenital onset.", 'adds the name "Congenital onset"'),
+        (SHARE, "It is 5 of 9.", 'adds the number "5"'),
+        (DESCRIBED, "It is Marfan syndrome.", "names the start, which is to be described"),
+    ],
+)
 def test_nothing_may_be_added(one: Draft, added: str, problem: str) -> None:
     assert problem in write(one, f"{plain(one)} {added}").problem
 
@@ -133,19 +167,36 @@ def test_the_model_is_shown_all_that_is_printed_and_nothing_hidden(language: str
     with endpoint({plain(one, language): [asked(plain(one, language))] for one in ALL}) as server:
         writer(server.client(), language).write(ALL)
         prompts = {word: messages[0][0]["content"] for word, messages in server.asked.items()}
-    hidden = {FINDING: ("Stickler", "Retinal"), OTHER: ("FBN1", "MASS"), TOLD: ("Stickler",), MEETING: ("FBN1",),
-              EARLIEST: ("Stickler",), SHARE: ("Stickler", "5 of 9"), DESCRIBED: ("Marfan", "FBN1")}
+    hidden = {
+        FINDING: ("Stickler", "Retinal"),
+        OTHER: ("FBN1", "MASS"),
+        TOLD: ("Stickler",),
+        MEETING: ("FBN1",),
+        EARLIEST: ("Stickler",),
+        SHARE: ("Stickler", "5 of 9"),
+        DESCRIBED: ("Marfan", "FBN1"),
+    }
     for one, names in hidden.items():
         assert not [name for name in names if name in prompts[plain(one, language)]]
     assert "Second start: MASS syndrome" in prompts[plain(MEETING, language)]
-    assert "told of it: has_finding in all patients -> Ectopia lentis" in prompts[plain(TOLD, language)]
+    assert (
+        "told of it: has_finding in all patients -> Ectopia lentis"
+        in prompts[plain(TOLD, language)]
+    )
 
 
-# --- what an endpoint may do ------------------------------------------------------------------------------------
+# --- what an endpoint may do ----------------------------------------------------------
 
 GOOD = plain(FINDING)
-BAD_REPLIES = ["no JSON", '{"question": ', '{"question": ""}', '{"answer": "FBN1"}', "null",
-               Half(asked(GOOD)[:-20]), Half("")]
+BAD_REPLIES = [
+    "no JSON",
+    '{"question": ',
+    '{"question": ""}',
+    '{"answer": "FBN1"}',
+    "null",
+    Half(asked(GOOD)[:-20]),
+    Half(""),
+]
 
 
 @pytest.mark.parametrize("bad", BAD_REPLIES)
@@ -165,7 +216,9 @@ def test_a_question_that_stays_unwritten_says_why_and_spoils_no_other(bad: Line)
         assert server.requests == 3
 
 
-@pytest.mark.parametrize("failing", [[broken()], [Hang()], [slow_down(0.01)], [broken(), slow_down(0), Hang()]])
+@pytest.mark.parametrize(
+    "failing", [[broken()], [Hang()], [slow_down(0.01)], [broken(), slow_down(0), Hang()]]
+)
 def test_an_endpoint_that_recovers_costs_nothing(failing: list[Line]) -> None:
     with endpoint({GOOD: [*failing, asked(GOOD)], plain(OTHER): [asked(plain(OTHER))]}) as server:
         written = writer(server.client(timeout_seconds=SHORT, retries=3)).write([FINDING, OTHER])
@@ -188,7 +241,10 @@ def test_an_endpoint_that_stays_down_ends_the_writing_and_what_was_written_is_no
     failing: Line, tmp_path: Folder
 ) -> None:
     run = Directory(str(tmp_path))
-    plan: dict[str, Sequence[Line]] = {GOOD: [asked(GOOD)], plain(OTHER): [failing, failing, asked(plain(OTHER))]}
+    plan: dict[str, Sequence[Line]] = {
+        GOOD: [asked(GOOD)],
+        plain(OTHER): [failing, failing, asked(plain(OTHER))],
+    }
     with endpoint(plan) as server:
         patient, hasty = server.client(run), server.client(run, timeout_seconds=SHORT, retries=0)
         assert writer(patient).write([FINDING]) == [Written(GOOD)]

@@ -24,75 +24,118 @@ def path(start: str, *relations: str) -> Path:
     return Path(MARFAN, "chain-m", mark_other(hops, facts_of(_GRAPH)), True)
 
 
-@pytest.mark.parametrize(("start", "relations", "text"), [
-    (MARFAN, ["inherit"], "What is the mode of inheritance of Marfan syndrome?"),
-    (MARFAN, ["fbn1"], "What is the gene associated with Marfan syndrome?"),
-    (MARFAN, ["lens"], "What is the finding in 3 of 7 patients with Marfan syndrome?"),
-    ("GENE:COL2A1", ["col2a1"], "What is the disease associated with the gene COL2A1?"),
-    ("GENE:COL2A1", ["col2a1", "detach"],
-     "What is the finding in 45% of patients with the disease associated with the gene COL2A1?"),
-    (MARFAN, ["fbn1", "fbn1-mass", "onset-mass"],
-     "Begin with the gene associated with Marfan syndrome. Next, take the other disease associated with that gene. "
-     "What is the age of onset of that disease?"),
-])
+@pytest.mark.parametrize(
+    ("start", "relations", "text"),
+    [
+        (MARFAN, ["inherit"], "What is the mode of inheritance of Marfan syndrome?"),
+        (MARFAN, ["fbn1"], "What is the gene associated with Marfan syndrome?"),
+        (MARFAN, ["lens"], "What is the finding in 3 of 7 patients with Marfan syndrome?"),
+        ("GENE:COL2A1", ["col2a1"], "What is the disease associated with the gene COL2A1?"),
+        (
+            "GENE:COL2A1",
+            ["col2a1", "detach"],
+            "What is the finding in 45% of patients with the disease associated with the gene COL2A1?",
+        ),
+        (
+            MARFAN,
+            ["fbn1", "fbn1-mass", "onset-mass"],
+            "Begin with the gene associated with Marfan syndrome. Next, take the other disease associated with that gene. "
+            "What is the age of onset of that disease?",
+        ),
+    ],
+)
 def test_english(start: str, relations: list[str], text: str) -> None:
     assert EnglishRules(_GRAPH.entities).write([Draft(path(start, *relations))])[0].text == text
 
 
-_TREATED = small_graph(extra=[
-    reported_relation("losartan", MASS, "treated_with", "D:losartan", (1977, "American heart journal")),
-    reported_relation("losartan-also", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Chest"))])
+_TREATED = small_graph(
+    extra=[
+        reported_relation(
+            "losartan", MASS, "treated_with", "D:losartan", (1977, "American heart journal")
+        ),
+        reported_relation(
+            "losartan-also", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Chest")
+        ),
+    ]
+)
 
 
-@pytest.mark.parametrize(("start", "relations", "text"), [
-    (MASS, ["losartan"],
-     "What is the drug used in the treatment of MASS syndrome, as reported in 1977 in American heart journal?"),
-    ("GENE:FBN1", ["fbn1-mass", "losartan"],
-     "Begin with the disease associated with the gene FBN1. What is the drug used in the treatment of that disease, as "
-     "reported in 1977 in American heart journal?"),
-    ("D:losartan", ["losartan", "onset-mass"],
-     "Begin with the disease treated with Losartan, as reported in 1977 in American heart journal. What is the age of "
-     "onset of that disease?"),
-])
-def test_what_abstracts_state_is_asked_with_the_report(start: str, relations: list[str], text: str) -> None:
+@pytest.mark.parametrize(
+    ("start", "relations", "text"),
+    [
+        (
+            MASS,
+            ["losartan"],
+            "What is the drug used in the treatment of MASS syndrome, as reported in 1977 in American heart journal?",
+        ),
+        (
+            "GENE:FBN1",
+            ["fbn1-mass", "losartan"],
+            "Begin with the disease associated with the gene FBN1. What is the drug used in the treatment of that disease, as "
+            "reported in 1977 in American heart journal?",
+        ),
+        (
+            "D:losartan",
+            ["losartan", "onset-mass"],
+            "Begin with the disease treated with Losartan, as reported in 1977 in American heart journal. What is the age of "
+            "onset of that disease?",
+        ),
+    ],
+)
+def test_what_abstracts_state_is_asked_with_the_report(
+    start: str, relations: list[str], text: str
+) -> None:
     hops = walk(start, [_TREATED.relations[one] for one in relations])
     assert hops is not None
-    assert EnglishRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == text
+    assert (
+        EnglishRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == text
+    )
 
 
 def test_a_report_in_chinese_stands_behind_its_step() -> None:
     hops = walk(MASS, [_TREATED.relations["losartan"]])
     assert hops is not None
     assert ChineseRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == (
-        "用于治疗MASS syndrome的药物（据1977年《American heart journal》报道）是什么？")
+        "用于治疗MASS syndrome的药物（据1977年《American heart journal》报道）是什么？"
+    )
 
 
 def test_the_sheet_says_who_reported() -> None:
     hops = walk(MASS, [_TREATED.relations["losartan"]])
     assert hops is not None
     assert "is Entity_B, as reported in 1977 in American heart journal." in cheat_sheet(
-        Path(MASS, "", hops, False), _TREATED.entities)
+        Path(MASS, "", hops, False), _TREATED.entities
+    )
 
 
 def test_chinese() -> None:
     drafts = [Draft(path("GENE:COL2A1", "col2a1", "detach")), Draft(path(MARFAN, "lens"))]
     assert [one.text for one in ChineseRules(_GRAPH.entities).write(drafts)] == [
-        "与基因COL2A1相关的疾病在45%的患者中出现的表现是什么？", "Marfan syndrome在7名患者中3名中出现的表现是什么？"]
+        "与基因COL2A1相关的疾病在45%的患者中出现的表现是什么？",
+        "Marfan syndrome在7名患者中3名中出现的表现是什么？",
+    ]
 
 
 def test_every_direction_that_can_be_asked_has_chinese_wording() -> None:
     wording = ChineseRules(_GRAPH.entities)._wording
     asked = {p.name for p in PREDICATES.values() if p.phrase} | {
-        f"inverse:{p.name}" for p in PREDICATES.values() if p.inverse_phrase}
+        f"inverse:{p.name}" for p in PREDICATES.values() if p.inverse_phrase
+    }
     told = {f"clause:{p.name}" for p in PREDICATES.values() if p.clause} | {
-        f"clause:inverse:{p.name}" for p in PREDICATES.values() if p.inverse_clause and not p.symmetric}
+        f"clause:inverse:{p.name}"
+        for p in PREDICATES.values()
+        if p.inverse_clause and not p.symmetric
+    }
     assert asked | told <= set(wording)
 
 
 @pytest.mark.parametrize("name", sorted(PREDICATES))
 def test_no_wording_has_a_hole_or_a_double_space(name: str) -> None:
     predicate = PREDICATES[name]
-    phrases = [predicate.name_object("X", "3 of 7 patients"), predicate.state("X", "Y", "3 of 7 patients")]
+    phrases = [
+        predicate.name_object("X", "3 of 7 patients"),
+        predicate.state("X", "Y", "3 of 7 patients"),
+    ]
     phrases += [predicate.name_subject("X", "3 of 7 patients")] if predicate.inverse_phrase else []
     phrases += [predicate.describe("X", forward, "3 of 7 patients") for forward in (True, False)]
     assert not any("  " in one or "{" in one or one != one.strip() for one in phrases)
@@ -126,8 +169,12 @@ class _Model:
 
 
 def test_a_model_is_never_shown_a_hidden_name() -> None:
-    model = _Model("Starting from COL2A1, which finding is seen in 45% of patients with its disease?")
-    (written,) = LLMWriter(model, _GRAPH.entities, "en", "m").write([Draft(path("GENE:COL2A1", "col2a1", "detach"))])
+    model = _Model(
+        "Starting from COL2A1, which finding is seen in 45% of patients with its disease?"
+    )
+    (written,) = LLMWriter(model, _GRAPH.entities, "en", "m").write(
+        [Draft(path("GENE:COL2A1", "col2a1", "detach"))]
+    )
     assert written.problem == ""
     assert "COL2A1" in model.prompts[0]
     assert "45% of patients" in model.prompts[0]
@@ -136,16 +183,27 @@ def test_a_model_is_never_shown_a_hidden_name() -> None:
 
 
 def test_what_a_model_gets_wrong_is_a_problem_of_that_question_alone() -> None:
-    model = _Model(ModelError("no JSON"), "What is the finding in most patients of COL2A1's disease?",
-                   "What is the finding in 45% of patients?", "Of what gene COL2A1 is 45% the finding?")
+    model = _Model(
+        ModelError("no JSON"),
+        "What is the finding in most patients of COL2A1's disease?",
+        "What is the finding in 45% of patients?",
+        "Of what gene COL2A1 is 45% the finding?",
+    )
     draft = Draft(path("GENE:COL2A1", "col2a1", "detach"))
-    problems = [one.problem for one in LLMWriter(model, _GRAPH.entities, "en", "m").write([draft] * 4)]
+    problems = [
+        one.problem for one in LLMWriter(model, _GRAPH.entities, "en", "m").write([draft] * 4)
+    ]
     assert problems == [
-        "writer: no JSON", 'writer: the text lacks the qualifier "45% of patients"',
-        "writer: the text does not name the start", ""]
+        "writer: no JSON",
+        'writer: the text lacks the qualifier "45% of patients"',
+        "writer: the text does not name the start",
+        "",
+    ]
 
 
 def test_mass_is_reached_only_as_the_other_disease() -> None:
     hops = path(MARFAN, "fbn1", "fbn1-mass").hops
     assert [(hop.directed_predicate, hop.target, hop.other) for hop in hops] == [
-        ("associated_gene", "GENE:FBN1", False), ("inverse:associated_gene", MASS, True)]
+        ("associated_gene", "GENE:FBN1", False),
+        ("inverse:associated_gene", MASS, True),
+    ]

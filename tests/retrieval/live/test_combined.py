@@ -16,8 +16,16 @@ from medr_ray.retrieval import Document, Hit, Retriever
 from medr_ray.retrieval.live import combine
 from medr_ray.retrieval.live.combined import Combined, merged
 
-OLD = Document("PMID:2", "pubmed", "A guideline", "A guideline\nTrametinib as the index has it.", 2019, ("D017065",),
-               False, "J")
+OLD = Document(
+    "PMID:2",
+    "pubmed",
+    "A guideline",
+    "A guideline\nTrametinib as the index has it.",
+    2019,
+    ("D017065",),
+    False,
+    "J",
+)
 
 
 def both(folder: Path, web: Services, results: int = 5) -> Combined:
@@ -33,7 +41,9 @@ def hit(key: str, score: float) -> Hit:
 
 
 def test_without_live_sources_the_index_is_all_there_is(tmp_path: Path) -> None:
-    local = Retriever.open(build_index(tmp_path, [KRABBE]), RetrievalConfig(mode="text"), ModelsConfig())
+    local = Retriever.open(
+        build_index(tmp_path, [KRABBE]), RetrievalConfig(mode="text"), ModelsConfig()
+    )
     assert combine(local, None, 3) is local
 
 
@@ -60,7 +70,9 @@ def test_live_sources_that_fail_leave_the_index(tmp_path: Path, web: Services) -
     web.on("esearch.fcgi", answers(500))
     hits = both(tmp_path, web).medical_search("Krabbe disease")
     assert hits[0].document_id == "HPO:OMIM:245200"
-    assert hits.notes == ("not every source answered: PubMed failed 1 times, at last: it answers 500",)
+    assert hits.notes == (
+        "not every source answered: PubMed failed 1 times, at last: it answers 500",
+    )
 
 
 def test_search_is_the_index_alone(tmp_path: Path, web: Services) -> None:

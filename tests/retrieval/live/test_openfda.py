@@ -26,17 +26,31 @@ IMATINIB = "openfda/drugsfda_imatinib_20260811.json"
 
 def config(web: Services) -> LiveConfig:
     return LiveConfig.model_validate(
-        {"retries": 1, "openfda": {"base_url": web.url, "api_key_env": "MEDR_TEST_KEY", "requests_per_minute": 1e6}})
+        {
+            "retries": 1,
+            "openfda": {
+                "base_url": web.url,
+                "api_key_env": "MEDR_TEST_KEY",
+                "requests_per_minute": 1e6,
+            },
+        }
+    )
 
 
-def found(one: FdaLabels | FdaApprovals, query: str = "imatinib", count: int = 20, **rest: Any) -> list[Document]:
+def found(
+    one: FdaLabels | FdaApprovals, query: str = "imatinib", count: int = 20, **rest: Any
+) -> list[Document]:
     return asyncio.run(one.documents(Inquiry(query, count, **rest)))
 
 
 def test_a_recorded_application_becomes_a_document(web: Services, record: Record) -> None:
     web.on(APPROVALS, record(IMATINIB))
     gleevec = found(FdaApprovals(config(web)))[0]
-    assert (gleevec.document_id, gleevec.source, gleevec.year) == ("FDA:NDA021588", "fda_approvals", 2003)
+    assert (gleevec.document_id, gleevec.source, gleevec.year) == (
+        "FDA:NDA021588",
+        "fda_approvals",
+        2003,
+    )
     assert gleevec.title == "GLEEVEC (IMATINIB MESYLATE): FDA approval NDA021588"
     assert gleevec.text.splitlines()[1:] == [
         "Sponsor: NOVARTIS",
@@ -50,14 +64,18 @@ def test_labels_become_documents(web: Services, shared_data: Path) -> None:
         labels = [json.loads(line) for line in itertools.islice(stream, 12)]
     path = web.on(LABELS, json.dumps({"results": labels}).encode())
     documents = found(FdaLabels(config(web)), "ibuprofen")
-    assert [one.document_id for one in documents] == [f"FDA-LABEL:{one['set_id']}" for one in labels[:10]]
+    assert [one.document_id for one in documents] == [
+        f"FDA-LABEL:{one['set_id']}" for one in labels[:10]
+    ]
     assert "Warnings: " in documents[0].text
     assert path.asked[0].args["limit"] == "10"
 
 
 def test_names_without_a_section_are_no_label(web: Services, record: Record) -> None:
     web.on(LABELS, record("openfda/label_keytruda_20260811.json"))
-    with pytest.raises(InfrastructureError, match="its answer cannot be read: a label without a section"):
+    with pytest.raises(
+        InfrastructureError, match="its answer cannot be read: a label without a section"
+    ):
         found(FdaLabels(config(web)))
 
 
@@ -84,9 +102,14 @@ def test_a_query_holds_no_syntax(web: Services) -> None:
 
 
 def test_the_cut_off_reaches_openfda_and_its_answers(web: Services, record: Record) -> None:
-    labels, approvals = web.on(LABELS, answers(404, NO_MATCHES)), web.on(APPROVALS, record(IMATINIB))
+    labels, approvals = (
+        web.on(LABELS, answers(404, NO_MATCHES)),
+        web.on(APPROVALS, record(IMATINIB)),
+    )
     found(FdaLabels(config(web)), before=datetime.date(2020, 1, 1), since=1999)
-    assert labels.asked[0].args["search"] == '("imatinib") AND effective_time:[19990101 TO 20191231]'
+    assert (
+        labels.asked[0].args["search"] == '("imatinib") AND effective_time:[19990101 TO 20191231]'
+    )
     assert found(FdaApprovals(config(web)), before=datetime.date(2003, 4, 18)) == []
     assert "submission_status_date:[18000101 TO 20030417]" in approvals.asked[0].args["search"]
     assert len(found(FdaApprovals(config(web)), before=datetime.date(2003, 4, 19))) == 1
@@ -94,10 +117,18 @@ def test_the_cut_off_reaches_openfda_and_its_answers(web: Services, record: Reco
 
 def test_later_supplements_make_a_later_record(web: Services, record: Record) -> None:
     answer = json.loads(record(IMATINIB))
-    supplement = {"submission_type": "SUPPL", "submission_status": "AP", "submission_status_date": "20240322",
-                  "submission_class_code_description": "Labeling"}
+    supplement = {
+        "submission_type": "SUPPL",
+        "submission_status": "AP",
+        "submission_status_date": "20240322",
+        "submission_class_code_description": "Labeling",
+    }
     pending = {**supplement, "submission_status": "TA", "submission_status_date": "20250101"}
-    answer["results"][0]["submissions"] += [supplement, pending, {**supplement, "submission_status_date": None}]
+    answer["results"][0]["submissions"] += [
+        supplement,
+        pending,
+        {**supplement, "submission_status_date": None},
+    ]
     web.on(APPROVALS, json.dumps(answer).encode())
     gleevec = found(FdaApprovals(config(web)))[0]
     assert gleevec.year == 2024

@@ -1,4 +1,5 @@
-"""PubMed by E-utilities: what is asked, and what is made of recorded, damaged and hostile answers."""
+"""PubMed by E-utilities: what is asked, and what is made of recorded, damaged and hostile
+answers."""
 
 import asyncio
 import datetime
@@ -28,7 +29,12 @@ def ids(*pmids: str) -> bytes:
 
 
 def source(web: Services, retries: int = 1, **own: Any) -> PubMed:
-    values = {"base_url": web.url, "api_key_env": "MEDR_TEST_KEY", "requests_per_second": 1e6, **own}
+    values = {
+        "base_url": web.url,
+        "api_key_env": "MEDR_TEST_KEY",
+        "requests_per_second": 1e6,
+        **own,
+    }
     return PubMed(LiveConfig.model_validate({"retries": retries, "pubmed": values}))
 
 
@@ -39,7 +45,7 @@ def found(one: PubMed, query: str = "BRAF melanoma", count: int = 5, **rest: Any
 def test_a_recorded_citation_becomes_a_document(web: Services, record: Record) -> None:
     web.on("esearch.fcgi", ids("22663011"))
     web.on("efetch.fcgi", record("pubmed/efetch_citation_22663011.xml"))
-    paper, = found(source(web))
+    (paper,) = found(source(web))
     assert (paper.document_id, paper.source, paper.year) == ("PMID:22663011", "pubmed", 2012)
     assert paper.title == "Improved survival with MEK inhibition in BRAF-mutated melanoma."
     assert "P<0.001" in paper.text
@@ -51,25 +57,45 @@ def test_the_ids_of_a_recorded_search_are_fetched(web: Services, record: Record)
     fetched = web.on("efetch.fcgi", document(ARTICLE))
     found(source(web))
     assert dict(fetched.asked[0].form) == {
-        "db": "pubmed", "tool": "medr_ray", "id": "32150788,29373119,17427195", "retmode": "xml"}
+        "db": "pubmed",
+        "tool": "medr_ray",
+        "id": "32150788,29373119,17427195",
+        "retmode": "xml",
+    }
 
 
 def test_what_pubmed_is_asked(web: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDR_TEST_KEY", KEY)
     searched = web.on("esearch.fcgi", ids())
-    assert found(source(web, email="library@example.org"), "Is it [Fabry]* AND \"GLA\"?") == []
+    assert found(source(web, email="library@example.org"), 'Is it [Fabry]* AND "GLA"?') == []
     first = searched.asked[0]
     assert (first.method, first.query_string) == ("POST", b"")
     assert dict(first.form) == {
-        "db": "pubmed", "tool": "medr_ray", "email": "library@example.org", "api_key": KEY, "retmode": "json",
-        "retmax": "5", "sort": "relevance", "term": "is it fabry and gla"}
+        "db": "pubmed",
+        "tool": "medr_ray",
+        "email": "library@example.org",
+        "api_key": KEY,
+        "retmode": "json",
+        "retmax": "5",
+        "sort": "relevance",
+        "term": "is it fabry and gla",
+    }
 
 
-@pytest.mark.parametrize(("key", "own", "rate"), [
-    ("", {}, 3.0), (KEY, {}, 10.0), (KEY, {"requests_per_second": 1}, 1.0),
-])
+@pytest.mark.parametrize(
+    ("key", "own", "rate"),
+    [
+        ("", {}, 3.0),
+        (KEY, {}, 10.0),
+        (KEY, {"requests_per_second": 1}, 1.0),
+    ],
+)
 def test_ncbi_is_asked_as_often_as_it_allows(
-    web: Services, monkeypatch: pytest.MonkeyPatch, key: str, own: dict[str, Any], rate: float,
+    web: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    own: dict[str, Any],
+    rate: float,
 ) -> None:
     made: list[Limits] = []
 
@@ -87,17 +113,32 @@ def test_ncbi_is_asked_as_often_as_it_allows(
 def test_a_question_of_many_words_is_asked_more_loosely(web: Services) -> None:
     searched = web.on("esearch.fcgi", ids(), ids(), ids("123"))
     web.on("efetch.fcgi", document(ARTICLE))
-    assert [one.document_id for one in found(source(web), "What is the cause of Fabry disease?")] == ["PMID:123"]
+    assert [
+        one.document_id for one in found(source(web), "What is the cause of Fabry disease?")
+    ] == ["PMID:123"]
     assert [one.form["term"] for one in searched.asked] == [
-        "what is the cause of fabry disease", "cause fabry disease", "cause OR fabry OR disease"]
+        "what is the cause of fabry disease",
+        "cause fabry disease",
+        "cause OR fabry OR disease",
+    ]
 
 
 def test_years_types_and_the_cut_off_reach_pubmed(web: Services) -> None:
     searched = web.on("esearch.fcgi", ids())
-    found(source(web), "fabry", since=2001, until=2019, types=("guideline", "preprint"),
-          before=datetime.date(2015, 3, 1))
+    found(
+        source(web),
+        "fabry",
+        since=2001,
+        until=2019,
+        types=("guideline", "preprint"),
+        before=datetime.date(2015, 3, 1),
+    )
     form = searched.asked[0].form
-    assert (form["datetype"], form["mindate"], form["maxdate"]) == ("pdat", "2001/01/01", "2015/02/28")
+    assert (form["datetype"], form["mindate"], form["maxdate"]) == (
+        "pdat",
+        "2001/01/01",
+        "2015/02/28",
+    )
     assert form["term"].startswith('(fabry) AND ("practice guideline"[pt] OR "guideline"[pt] OR ')
     assert form["term"].endswith('OR "preprint"[pt])')
 
@@ -110,7 +151,10 @@ def test_the_order_of_relevance_is_kept(web: Services) -> None:
 
 def test_a_record_in_disorder_does_not_hide_the_others(web: Services) -> None:
     web.on("esearch.fcgi", ids("7", "123"))
-    web.on("efetch.fcgi", document(b"<PubmedArticle><MedlineCitation><PMID>7</PMID></PubmedArticle>", ARTICLE))
+    web.on(
+        "efetch.fcgi",
+        document(b"<PubmedArticle><MedlineCitation><PMID>7</PMID></PubmedArticle>", ARTICLE),
+    )
     assert [one.document_id for one in found(source(web))] == ["PMID:123"]
 
 
@@ -127,23 +171,35 @@ def test_the_recorded_rate_limit_is_waited_for(web: Services, record: Record) ->
     assert len(searched.asked) == 2
 
 
-@pytest.mark.parametrize("body", [
-    b'{"esearchresult": {"idlist": ["12', b"[]", b"null", b"<html>busy</html>", b"\xff", b"[" * 100_000,
-    b'{"error": "API rate limit exceeded", "count": "4", "limit": "3"}',
-    b'{"esearchresult": {"ERROR": "Search Backend failed"}}',
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"esearchresult": {"idlist": ["12',
+        b"[]",
+        b"null",
+        b"<html>busy</html>",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"error": "API rate limit exceeded", "count": "4", "limit": "3"}',
+        b'{"esearchresult": {"ERROR": "Search Backend failed"}}',
+    ],
+)
 def test_a_search_that_cannot_be_read_is_a_failure(web: Services, body: bytes) -> None:
     searched = web.on("esearch.fcgi", body)
-    with pytest.raises(InfrastructureError, match="PubMed failed 2 times, at last: its answer cannot be read"):
+    with pytest.raises(
+        InfrastructureError, match="PubMed failed 2 times, at last: its answer cannot be read"
+    ):
         found(source(web))
     assert len(searched.asked) == 2
 
 
-BOMB = b"""<?xml version="1.0"?><!DOCTYPE PubmedArticleSet [<!ENTITY a "aaaaaaaaaa">""" + b"".join(
-    b'<!ENTITY %c "%s">' % (98 + i, b"&%c;" % (97 + i) * 10) for i in range(9)
-) + b"""<!ENTITY file SYSTEM "file:///etc/passwd">]><PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>123</PMID>
+BOMB = (
+    b"""<?xml version="1.0"?><!DOCTYPE PubmedArticleSet [<!ENTITY a "aaaaaaaaaa">"""
+    + b"".join(b'<!ENTITY %c "%s">' % (98 + i, b"&%c;" % (97 + i) * 10) for i in range(9))
+    + b"""<!ENTITY file SYSTEM "file:///etc/passwd">]><PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>123</PMID>
 <Article><ArticleTitle>T</ArticleTitle><Abstract><AbstractText>%s</AbstractText></Abstract></Article></MedlineCitation>
 </PubmedArticle></PubmedArticleSet>"""
+)
 
 
 @pytest.mark.parametrize("entity", [b"&j;", b"&file;"])
@@ -161,7 +217,9 @@ def test_citations_that_are_cut_off_are_asked_for_again(web: Services) -> None:
     assert len(fetched.asked) == 2
 
 
-def test_an_invalid_key_is_the_users_to_correct(web: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_key_is_the_users_to_correct(
+    web: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MEDR_TEST_KEY", KEY)
     web.on("esearch.fcgi", answers(400, json.dumps({"error": "API key invalid", "api-key": KEY})))
     with pytest.raises(ConfigError, match=r"PubMed refuses the key in \$MEDR_TEST_KEY") as caught:

@@ -9,8 +9,12 @@ from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.live.ranker import Ranker
 
 
-def paper(key: str, title: str, text: str = "", year: int | None = 2000, retracted: bool = False) -> Document:
-    return Document(f"PMID:{key}", "pubmed", title, f"{title}\n{text}", year, ("D016428",), retracted, "J")
+def paper(
+    key: str, title: str, text: str = "", year: int | None = 2000, retracted: bool = False
+) -> Document:
+    return Document(
+        f"PMID:{key}", "pubmed", title, f"{title}\n{text}", year, ("D016428",), retracted, "J"
+    )
 
 
 FABRY = [paper("1", "Fabry disease in men"), paper("2", "Fabry disease in women")]
@@ -25,7 +29,9 @@ def test_of_equals_the_one_that_the_service_puts_first_wins() -> None:
 
 def test_a_sentence_that_answers_wins_over_the_services_order() -> None:
     answer = paper("9", "Cohort", "Agalsidase beta is given at 1 mg/kg every two weeks.")
-    hits = Ranker(RetrievalConfig(), None).hits("dose of agalsidase beta mg/kg", [[*FABRY, answer]], 1.0)
+    hits = Ranker(RetrievalConfig(), None).hits(
+        "dose of agalsidase beta mg/kg", [[*FABRY, answer]], 1.0
+    )
     assert hits[0].document_id == "PMID:9"
     assert "1 mg/kg" in hits[0].snippet
 
@@ -38,7 +44,9 @@ def test_what_is_retracted_has_no_authority() -> None:
 
 
 @pytest.mark.parametrize(("before", "authority"), [(datetime.date(2010, 1, 1), 0.4), (None, 0.5)])
-def test_age_counts_from_the_cut_off_or_the_newest(before: datetime.date | None, authority: float) -> None:
+def test_age_counts_from_the_cut_off_or_the_newest(
+    before: datetime.date | None, authority: float
+) -> None:
     """As old as the half-life shifts nothing; new adds half of the weight."""
     ranker = Ranker(RetrievalConfig(recency_weight=0.2, recency_half_life=10), before)
     assert ranker.hits("Fabry disease", [FABRY], 0.4)[0].authority == pytest.approx(authority)

@@ -24,17 +24,26 @@ def text(reply: Reply) -> str:
 
 
 def service(url: str, retries: int = 2, **settings: Any) -> Service:
-    return Service("PubMed", url, LiveConfig(retries=retries, **settings), ANY, key_name="MEDR_TEST_KEY")
+    return Service(
+        "PubMed", url, LiveConfig(retries=retries, **settings), ANY, key_name="MEDR_TEST_KEY"
+    )
 
 
 def ask(one: Service, read: Callable[[Reply], str] = text, what: Ask = ASK) -> str:
     return asyncio.run(one.ask(what, read))
 
 
-@pytest.mark.parametrize("failure", [
-    answers(500), answers(502, "bad gateway"), answers(429), answers(429, Retry_After="0.05"), answers(503),
-    answers(408),
-])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        answers(500),
+        answers(502, "bad gateway"),
+        answers(429),
+        answers(429, Retry_After="0.05"),
+        answers(503),
+        answers(408),
+    ],
+)
 def test_what_may_pass_is_tried_again(web: Services, failure: Any) -> None:
     path = web.on("search", failure, b"found")
     assert ask(service(web.url)) == "found"
@@ -51,7 +60,9 @@ def test_it_is_not_tried_for_ever(web: Services, status: int, said: str) -> None
 
 def test_one_that_hangs_is_given_up(web: Services) -> None:
     path = web.on("search", Hang())
-    with pytest.raises(InfrastructureError, match=r"PubMed failed 2 times, at last: no answer within 0.5 s"):
+    with pytest.raises(
+        InfrastructureError, match=r"PubMed failed 2 times, at last: no answer within 0.5 s"
+    ):
         ask(service(web.url, retries=1, timeout_seconds=SHORT))
     assert len(path.asked) == 2
 
@@ -125,11 +136,19 @@ def test_a_refused_query_is_told_to_the_agent(web: Services) -> None:
     assert len(path.asked) == 1
 
 
-@pytest.mark.parametrize(("status", "body"), [
-    (403, "no"), (401, f"unknown key {KEY}"), (400, f"API key invalid: {KEY}"),
-])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, "no"),
+        (401, f"unknown key {KEY}"),
+        (400, f"API key invalid: {KEY}"),
+    ],
+)
 def test_a_refused_key_names_its_variable_and_is_not_shown(
-    web: Services, monkeypatch: pytest.MonkeyPatch, status: int, body: str,
+    web: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    body: str,
 ) -> None:
     monkeypatch.setenv("MEDR_TEST_KEY", KEY)
     web.on("search", answers(status, body))
@@ -138,18 +157,24 @@ def test_a_refused_key_names_its_variable_and_is_not_shown(
     assert KEY not in str(caught.value)
 
 
-def test_a_key_is_in_no_log(web: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_is_in_no_log(
+    web: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("MEDR_TEST_KEY", KEY)
     caplog.set_level(logging.DEBUG)
     path = web.on("search", b"found")
-    one = Service("PubMed", web.url, LiveConfig(), ANY, key_name="MEDR_TEST_KEY", headers={"X-API-KEY": KEY})
+    one = Service(
+        "PubMed", web.url, LiveConfig(), ANY, key_name="MEDR_TEST_KEY", headers={"X-API-KEY": KEY}
+    )
     ask(one, what=Ask("POST", "search", form={"api_key": KEY}))
     assert (path.asked[0].form["api_key"], path.asked[0].headers["X-API-KEY"]) == (KEY, KEY)
     assert caplog.text
     assert KEY not in caplog.text
 
 
-@pytest.mark.parametrize("url", ["ftp://example.org", "example.org", "", "http://a.example?x=1", "https://"])
+@pytest.mark.parametrize(
+    "url", ["ftp://example.org", "example.org", "", "http://a.example?x=1", "https://"]
+)
 def test_a_base_url_is_an_address(url: str) -> None:
     with pytest.raises(ConfigError, match="the base_url of PubMed"):
         service(url)

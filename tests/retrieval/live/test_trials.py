@@ -24,7 +24,9 @@ def source(web: Services) -> Trials:
     return Trials(LiveConfig.model_validate({"retries": 1, "trials": own}))
 
 
-def found(one: Trials, query: str = "Phelan-McDermid syndrome", count: int = 10, **rest: Any) -> list[Document]:
+def found(
+    one: Trials, query: str = "Phelan-McDermid syndrome", count: int = 10, **rest: Any
+) -> list[Document]:
     return asyncio.run(one.documents(Inquiry(query, count, **rest)))
 
 
@@ -45,8 +47,13 @@ def test_no_more_are_taken_than_asked_for(web: Services, record: Record) -> None
 
 def test_what_the_registry_is_asked(web: Services) -> None:
     path = web.on("studies", NONE)
-    found(source(web), "AREA[Phase]PHASE3 AND (lung) NOT \"x\"", since=2001, before=datetime.date(2020, 1, 1),
-          types=("trial",))
+    found(
+        source(web),
+        'AREA[Phase]PHASE3 AND (lung) NOT "x"',
+        since=2001,
+        before=datetime.date(2020, 1, 1),
+        types=("trial",),
+    )
     args = path.asked[0].args
     assert args["query.term"] == "area phase phase3 and lung not x"
     assert args["filter.advanced"] == "AREA[LastUpdatePostDate]RANGE[2001-01-01,2019-12-31]"
@@ -62,13 +69,22 @@ def test_without_years_nothing_is_filtered(web: Services) -> None:
 
 def test_a_question_of_many_words_is_asked_more_loosely(web: Services, record: Record) -> None:
     path = web.on("studies", NONE, NONE, record("clinicaltrials/search.json"))
-    assert [one.document_id for one in found(source(web), "Which is the drug for BRAF?")] == ["NCT:NCT41300001"]
-    assert [one.args["query.term"] for one in path.asked] == ["which is the drug for braf", "drug braf", "drug OR braf"]
+    assert [one.document_id for one in found(source(web), "Which is the drug for BRAF?")] == [
+        "NCT:NCT41300001"
+    ]
+    assert [one.args["query.term"] for one in path.asked] == [
+        "which is the drug for braf",
+        "drug braf",
+        "drug OR braf",
+    ]
 
 
 def test_a_study_in_disorder_does_not_hide_the_others(web: Services, record: Record) -> None:
     answer = json.loads(record("ctgov/search_phelan_limit5_20260811.json"))
-    answer["studies"][1:3] = [None, {"protocolSection": {"identificationModule": {"nctId": "../x"}}}]
+    answer["studies"][1:3] = [
+        None,
+        {"protocolSection": {"identificationModule": {"nctId": "../x"}}},
+    ]
     web.on("studies", json.dumps(answer).encode())
     assert len(found(source(web))) == 3
 
@@ -76,11 +92,16 @@ def test_a_study_in_disorder_does_not_hide_the_others(web: Services, record: Rec
 @pytest.mark.parametrize("cut", [1, 5000])
 def test_a_truncated_answer_is_a_failure(web: Services, record: Record, cut: int) -> None:
     web.on("studies", record("ctgov/search_phelan_limit5_20260811.json")[:cut])
-    with pytest.raises(InfrastructureError, match=r"ClinicalTrials\.gov failed 2 times, at last: its answer cannot"):
+    with pytest.raises(
+        InfrastructureError, match=r"ClinicalTrials\.gov failed 2 times, at last: its answer cannot"
+    ):
         found(source(web))
 
 
 def test_a_refused_query_is_the_agents_to_change(web: Services) -> None:
     web.on("studies", answers(400, "query.term: too complicated"))
-    with pytest.raises(ToolError, match=r"ClinicalTrials\.gov refuses the query \(400\): query\.term: too complicated"):
+    with pytest.raises(
+        ToolError,
+        match=r"ClinicalTrials\.gov refuses the query \(400\): query\.term: too complicated",
+    ):
         found(source(web))

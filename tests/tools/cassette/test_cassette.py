@@ -1,4 +1,5 @@
-"""Episodes kept and made again: the same words, without the index, the service or the clock they came from."""
+"""Episodes kept and made again: the same words, without the index, the service or the clock they
+came from."""
 
 import asyncio
 import json
@@ -29,7 +30,11 @@ class Oracle:
     """Answers differently each time, fails where it is told to, and counts."""
 
     name, description = "oracle", "knows"
-    parameters: Mapping[str, Any] = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
+    parameters: Mapping[str, Any] = {
+        "type": "object",
+        "properties": {"q": {"type": "string"}},
+        "required": ["q"],
+    }
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -42,7 +47,9 @@ class Oracle:
             await asyncio.Event().wait()
         if arguments["q"] == "flaky" and self.asked.count("flaky") == 1:
             raise ToolError("not now")
-        return ToolResult(f"{arguments['q']} {len(self.asked)}, p<0.05", (f"PMID:{len(self.asked)}",))
+        return ToolResult(
+            f"{arguments['q']} {len(self.asked)}, p<0.05", (f"PMID:{len(self.asked)}",)
+        )
 
 
 oracle = Oracle()
@@ -66,10 +73,14 @@ class Script:
 
 
 def config(path: Path | str, mode: str, *tools: str, **settings: Any) -> PipelineConfig:
-    return PipelineConfig.model_validate({
-        "retrieval": {"mode": "text"},
-        "agent": {"tools": tools or [ORACLE], "max_tool_calls": 8, **settings.pop("agent", {})},
-        "tools": {"cassette": {"mode": mode, "path": str(path)}, **settings.pop("tools", {})}, **settings})
+    return PipelineConfig.model_validate(
+        {
+            "retrieval": {"mode": "text"},
+            "agent": {"tools": tools or [ORACLE], "max_tool_calls": 8, **settings.pop("agent", {})},
+            "tools": {"cassette": {"mode": mode, "path": str(path)}, **settings.pop("tools", {})},
+            **settings,
+        }
+    )
 
 
 def tools_of(path: Path, mode: str, *names: str, **settings: Any) -> list[Tool]:
@@ -94,8 +105,9 @@ def ask(tool: Tool, *questions: str) -> list[str]:
 
 def episode(settings: PipelineConfig, index: Directory, *lines: str) -> Trajectory:
     tools = for_episode(open_tools(settings, index).tools)
-    return asyncio.run(run_episode(
-        worded_question(), Script(*lines), tools, settings.agent, mode="exploration"))
+    return asyncio.run(
+        run_episode(worded_question(), Script(*lines), tools, settings.agent, mode="exploration")
+    )
 
 
 def lines_of(*calls: tuple[str, dict[str, Any]]) -> list[str]:
@@ -107,8 +119,12 @@ def test_an_episode_is_made_again_word_for_word_when_its_index_is_gone(
 ) -> None:
     index, cassette = build_index(tmp_path / "index", [KRABBE]), tmp_path / "cassette"
     lines = lines_of(
-        ("search", {"query": "Krabbe disease"}), ("oracle", {"q": "flaky"}), ("oracle", {"q": "flaky"}),
-        ("search", {"querry": "x"}), ("oracle", {"q": "when"}))
+        ("search", {"query": "Krabbe disease"}),
+        ("oracle", {"q": "flaky"}),
+        ("oracle", {"q": "flaky"}),
+        ("search", {"querry": "x"}),
+        ("oracle", {"q": "when"}),
+    )
     first = episode(config(cassette, "record", "search", ORACLE), index, *lines)
     assert "GALC" in first.messages[3].content
     assert [event.status for event in first.tool_events] == ["ok", "error", "ok", "error", "ok"]
@@ -134,7 +150,12 @@ def test_calls_of_one_turn_are_made_again_in_their_order(tmp_path: Path) -> None
 def test_what_is_kept_is_given_while_recording_too(tmp_path: Path, fresh_oracle: Oracle) -> None:
     (tool,) = tools_of(tmp_path, "record")
     assert ask(tool, "a", "a", "b") == ["a 1, p<0.05", "a 2, p<0.05", "b 3, p<0.05"]
-    assert ask(tool, "b", "a", "a", "a") == ["b 3, p<0.05", "a 1, p<0.05", "a 2, p<0.05", "a 4, p<0.05"]
+    assert ask(tool, "b", "a", "a", "a") == [
+        "b 3, p<0.05",
+        "a 1, p<0.05",
+        "a 2, p<0.05",
+        "a 4, p<0.05",
+    ]
     (another_worker,) = tools_of(tmp_path, "record")
     assert ask(another_worker, "a") == ["a 1, p<0.05"]
     assert len(fresh_oracle.asked) == 4
@@ -168,8 +189,10 @@ def test_failures_and_late_answers_are_kept_as_what_the_agent_saw(tmp_path: Path
 def test_a_late_answer_is_told_as_the_agent_tells_it(tmp_path: Path) -> None:
     index = build_index(tmp_path / "index", [KRABBE])
     line = lines_of(("oracle", {"q": "hang"}))
-    told = [episode(config(tmp_path / "c", mode, agent={"tool_seconds": 0.2}), index, *line)
-            for mode in ("off", "record", "replay")]
+    told = [
+        episode(config(tmp_path / "c", mode, agent={"tool_seconds": 0.2}), index, *line)
+        for mode in ("off", "record", "replay")
+    ]
     assert len({one.trajectory_id for one in told}) == 1
 
 
@@ -191,7 +214,9 @@ def test_the_tool_behind_is_given_its_own_episode_and_is_prepared(
     monkeypatch.setitem(globals(), "oracle", careful)
     index = build_index(tmp_path / "index", [KRABBE])
     for question in ("a", "b"):
-        made = episode(config(tmp_path / "c", "record"), index, *lines_of(("oracle", {"q": question})))
+        made = episode(
+            config(tmp_path / "c", "record"), index, *lines_of(("oracle", {"q": question}))
+        )
         assert f"{question} 1, p<0.05" in made.messages[3].content
     assert careful.prepared == ["yes", "yes"]
     again = episode(config(tmp_path / "c", "replay"), index, *lines_of(("oracle", {"q": "b"})))
@@ -213,7 +238,9 @@ def test_a_failure_of_ours_is_never_kept(tmp_path: Path, fresh_oracle: Oracle) -
 def test_a_call_that_was_never_made_is_not_answered(tmp_path: Path, fresh_oracle: Oracle) -> None:
     ask(tools_of(tmp_path, "record")[0], "a")
     (tool,) = tools_of(tmp_path, "replay")
-    with pytest.raises(InfrastructureError, match=r'oracle: this call \({"q": "b"}\) is not on the cassette'):
+    with pytest.raises(
+        InfrastructureError, match=r'oracle: this call \({"q": "b"}\) is not on the cassette'
+    ):
         ask(tool, "b")
     with pytest.raises(InfrastructureError, match="not on the cassette"):
         ask(tool, "a", "a")
@@ -234,10 +261,14 @@ def test_a_cassette_says_when_and_how_it_was_recorded(tmp_path: Path) -> None:
     assert kept["recorded"] >= header["snapshot"]
 
 
-def test_other_settings_are_not_mixed_into_a_cassette(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_settings_are_not_mixed_into_a_cassette(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     tools_of(tmp_path, "record")
     other = {"before": "2020-01-31"}
-    with pytest.raises(ConfigError, match=r"recorded with other tools\.before: give tools\.cassette\.path a new"):
+    with pytest.raises(
+        ConfigError, match=r"recorded with other tools\.before: give tools\.cassette\.path a new"
+    ):
         tools_of(tmp_path, "record", tools=other)
     with caplog.at_level(logging.WARNING):
         tools_of(tmp_path, "replay", tools=other)
@@ -267,10 +298,19 @@ def test_what_is_no_cassette_is_told(tmp_path: Path) -> None:
         config("", "record")
 
 
-@pytest.mark.parametrize("foreign", [
-    {}, {"failed": False, "text": None, "documents": []}, {"failed": False, "text": "x", "documents": [1]},
-    {"failed": {}, "text": "x", "documents": []}, {"failed": False, "text": ["x"], "documents": "PMID:1"}])
-def test_an_answer_that_somebody_else_put_there_is_named(tmp_path: Path, foreign: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {},
+        {"failed": False, "text": None, "documents": []},
+        {"failed": False, "text": "x", "documents": [1]},
+        {"failed": {}, "text": "x", "documents": []},
+        {"failed": False, "text": ["x"], "documents": "PMID:1"},
+    ],
+)
+def test_an_answer_that_somebody_else_put_there_is_named(
+    tmp_path: Path, foreign: dict[str, Any]
+) -> None:
     ask(tools_of(tmp_path, "record")[0], "a")
     (file,) = (tmp_path / "answers").rglob("*.json")
     file.write_text(json.dumps(foreign))
@@ -278,10 +318,19 @@ def test_an_answer_that_somebody_else_put_there_is_named(tmp_path: Path, foreign
         ask(tools_of(tmp_path, "replay")[0], "a")
 
 
-@pytest.mark.parametrize("foreign", [
-    {}, {"tools": {}}, {"tools": [{"name": "x y", "description": "", "parameters": {}}]},
-    {"tools": [{"name": "x", "description": "", "parameters": "none"}]}, {"tools": [{"live": "os.system"}]}])
-def test_a_tool_that_somebody_else_put_there_is_named(tmp_path: Path, foreign: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {},
+        {"tools": {}},
+        {"tools": [{"name": "x y", "description": "", "parameters": {}}]},
+        {"tools": [{"name": "x", "description": "", "parameters": "none"}]},
+        {"tools": [{"live": "os.system"}]},
+    ],
+)
+def test_a_tool_that_somebody_else_put_there_is_named(
+    tmp_path: Path, foreign: dict[str, Any]
+) -> None:
     tools_of(tmp_path, "record")
     (file,) = (tmp_path / "tools").glob("*.json")
     file.write_text(json.dumps(foreign))
@@ -289,8 +338,12 @@ def test_a_tool_that_somebody_else_put_there_is_named(tmp_path: Path, foreign: d
         tools_of(tmp_path, "replay")
 
 
-@pytest.mark.parametrize("foreign", [{"format": 1}, {"format": 1, "snapshot": 2026, "settings": []}])
-def test_a_header_that_somebody_else_put_there_is_named(tmp_path: Path, foreign: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "foreign", [{"format": 1}, {"format": 1, "snapshot": 2026, "settings": []}]
+)
+def test_a_header_that_somebody_else_put_there_is_named(
+    tmp_path: Path, foreign: dict[str, Any]
+) -> None:
     (tmp_path / "cassette.json").write_text(json.dumps(foreign))
     with pytest.raises(DataError, match=r"cassette\.json is no file of a cassette"):
         tools_of(tmp_path, "replay")

@@ -18,7 +18,9 @@ from medr_ray.tools.cassette.write_once_store import Keepsakes, Referee
 def bucket(folder: Path) -> Directory:
     """A folder on a file system that does not say it is local, as object storage."""
     folder.mkdir(exist_ok=True)
-    return Directory("mock://bucket", pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem()), "cassette")
+    return Directory(
+        "mock://bucket", pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem()), "cassette"
+    )
 
 
 @pytest.fixture(params=["local", "bucket"])
@@ -29,14 +31,19 @@ def directory(request: pytest.FixtureRequest, tmp_path: Path) -> Directory:
 def test_the_first_value_stays_and_its_order_of_keys(directory: Directory) -> None:
     kept = Keepsakes(directory)
     assert kept.get("a/b.json") is None
-    assert kept.keep("a/b.json", {"z": "p<0.05 \ud800", "a": [1]}) == {"z": "p<0.05 \ud800", "a": [1]}
+    assert kept.keep("a/b.json", {"z": "p<0.05 \ud800", "a": [1]}) == {
+        "z": "p<0.05 \ud800",
+        "a": [1],
+    }
     assert kept.keep("a/b.json", {"z": 2}) == {"z": "p<0.05 \ud800", "a": [1]}
     assert list(Keepsakes(directory).get("a/b.json") or {}) == ["z", "a"]
     assert directory.names("a") == ["b.json"]
 
 
 @pytest.mark.parametrize("local", [True, False])
-def test_a_writer_that_found_nothing_may_still_not_be_the_first(tmp_path: Path, local: bool) -> None:
+def test_a_writer_that_found_nothing_may_still_not_be_the_first(
+    tmp_path: Path, local: bool
+) -> None:
     class Meeting(Directory):
         """Each writer looks before any has written."""
 
@@ -66,12 +73,18 @@ def test_writers_that_meet_are_all_given_the_same_value(directory: Directory) ->
 
 @pytest.mark.slow
 def test_processes_of_a_host_agree(tmp_path: Path) -> None:
-    script = ("import sys, json\nfrom medr_ray.core.run import Directory\n"
-              "from medr_ray.tools.cassette.write_once_store import Keepsakes\n"
-              f"kept = Keepsakes(Directory({str(tmp_path)!r}))\nsys.stdin.readline()\n"
-              "print(json.dumps([kept.keep(f'{i}.json', {'by': sys.argv[1]}) for i in range(200)]))\n")
-    writers = [subprocess.Popen([sys.executable, "-c", script, str(i)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-               for i in range(2)]
+    script = (
+        "import sys, json\nfrom medr_ray.core.run import Directory\n"
+        "from medr_ray.tools.cassette.write_once_store import Keepsakes\n"
+        f"kept = Keepsakes(Directory({str(tmp_path)!r}))\nsys.stdin.readline()\n"
+        "print(json.dumps([kept.keep(f'{i}.json', {'by': sys.argv[1]}) for i in range(200)]))\n"
+    )
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(i)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for i in range(2)
+    ]
     for writer in writers:
         assert writer.stdin is not None
         writer.stdin.write(b"go\n")
@@ -109,6 +122,9 @@ def test_workers_of_a_cluster_agree_over_object_storage(tmp_path: Path, ray_loca
 
     writers = [ray.remote(Keepsakes).options(num_cpus=1).remote(bucket(tmp_path)) for _ in range(3)]
     for name in "abc":
-        wanted = [writer._first.remote(name, str(number).encode()) for number, writer in enumerate(writers)]
+        wanted = [
+            writer._first.remote(name, str(number).encode())
+            for number, writer in enumerate(writers)
+        ]
         assert len(set(ray.get(wanted))) == 1
         assert ray.get(writers[0]._first.remote(name, b"late")) != b"late"

@@ -36,7 +36,12 @@ class _Searcher:
         raise AssertionError("evidence comes from the medical search")
 
     def medical_search(
-        self, query: str, *, sources: Sequence[str] | None = None, since: int | None = None, until: int | None = None,
+        self,
+        query: str,
+        *,
+        sources: Sequence[str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
         types: Sequence[str] | None = None,
     ) -> Sequence[_Hit]:
         self.asked.append((query, sources))
@@ -54,12 +59,19 @@ def _tool(searcher: _Searcher | None = None, chars: int = 3000) -> DiagnoseTool:
     return make(_config(chars), searcher or _Searcher())
 
 
-def _call(arguments: Mapping[str, Any], searcher: _Searcher | None = None, chars: int = 3000) -> ToolResult:
+def _call(
+    arguments: Mapping[str, Any], searcher: _Searcher | None = None, chars: int = 3000
+) -> ToolResult:
     return asyncio.run(_tool(searcher, chars).call(arguments))
 
 
 def test_diseases_come_with_probabilities_reasons_references_and_what_to_look_for() -> None:
-    arguments = {"findings": _ALPORT, "excluded": ["Intellectual disability"], "age": 20, "sex": "male"}
+    arguments = {
+        "findings": _ALPORT,
+        "excluded": ["Intellectual disability"],
+        "age": 20,
+        "sex": "male",
+    }
     lines = _call(arguments).text.split("\n")
     assert lines[0].startswith("1. ")
     assert "alport syndrome" in lines[0].lower()
@@ -83,7 +95,10 @@ def test_without_findings_the_answer_says_that_it_knows_nothing() -> None:
 
 
 def test_contradictions_are_told() -> None:
-    assert "counted as observed: Hematuria" in _call({"findings": _ALPORT, "excluded": ["Hematuria"]}).text
+    assert (
+        "counted as observed: Hematuria"
+        in _call({"findings": _ALPORT, "excluded": ["Hematuria"]}).text
+    )
 
 
 def test_candidates_are_all_that_is_compared() -> None:
@@ -92,12 +107,21 @@ def test_candidates_are_all_that_is_compared() -> None:
     assert "3. " not in text
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({}, "findings"), ({"findings": "fever"}, "findings"), ({"findings": ["Fever"], "age": -1}, "age"),
-    ({"findings": ["Fever"], "sex": "f"}, "sex"), ({"findings": ["Fever"], "symptoms": []}, "no argument"),
-    ({"findings": ["hypsarhythmia"]}, "Hypsarrhythmia"), ({"findings": ["Fever"], "candidates": ["qqq"]}, "'qqq'"),
-])
-def test_wrong_arguments_are_answered_with_what_would_be_right(arguments: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "findings"),
+        ({"findings": "fever"}, "findings"),
+        ({"findings": ["Fever"], "age": -1}, "age"),
+        ({"findings": ["Fever"], "sex": "f"}, "sex"),
+        ({"findings": ["Fever"], "symptoms": []}, "no argument"),
+        ({"findings": ["hypsarhythmia"]}, "Hypsarrhythmia"),
+        ({"findings": ["Fever"], "candidates": ["qqq"]}, "'qqq'"),
+    ],
+)
+def test_wrong_arguments_are_answered_with_what_would_be_right(
+    arguments: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ToolError, match=message):
         _call(arguments)
 
@@ -125,7 +149,9 @@ def test_evidence_moves_the_diagnosis_and_is_quoted() -> None:
 
 
 def _percent_of(name: str, text: str) -> float:
-    return next(float(line.split()[1].rstrip("%")) for line in text.split("\n") if f"% {name} (" in line)
+    return next(
+        float(line.split()[1].rstrip("%")) for line in text.split("\n") if f"% {name} (" in line
+    )
 
 
 def test_without_the_wish_for_evidence_nothing_is_searched() -> None:
@@ -140,6 +166,8 @@ def test_a_broken_index_is_our_failure() -> None:
 
 
 def test_a_missing_file_is_found_when_the_tool_is_made(tmp_path: Path) -> None:
-    config = PipelineConfig.model_validate({"tools": {"diagnosis": {"annotations": str(tmp_path / "none.hpoa")}}})
+    config = PipelineConfig.model_validate(
+        {"tools": {"diagnosis": {"annotations": str(tmp_path / "none.hpoa")}}}
+    )
     with pytest.raises(DataError, match=r"none\.hpoa"):
         make(config, _Searcher())

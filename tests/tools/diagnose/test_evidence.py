@@ -12,28 +12,44 @@ from medr_ray.tools.diagnose.patient_counts import Count, counts_in
 _NAMES = {"seizure": 1, "ataxia": 2, "focal seizure": 3}
 
 
-@pytest.mark.parametrize(("sentence", "counts"), [
-    ("Seizures occurred in 12 of 15 patients.", [(1, 12, 15)]),
-    ("Seizures (8/10 affected individuals) began early.", [(1, 8, 10)]),
-    ("Three of the four patients had ataxia.", [(2, 3, 4)]),
-    ("Ataxia was seen in 40% of 20 children.", [(2, 8, 20)]),
-    ("All 7 patients had ataxia and seizures.", [(1, 7, 7), (2, 7, 7)]),
-    ("None of six patients had seizures.", [(1, 0, 6)]),
-    ("Seizures were found in 5 of 9 patients and ataxia in 2 of 9 patients.", [(1, 5, 9), (2, 2, 9)]),
-    ("Focal seizures were present in 2 of 3 probands.", [(3, 2, 3)]),
-    ("Of 12/15 (80%) patients with ataxia, most walked.", [(2, 12, 15)]),
-])
+@pytest.mark.parametrize(
+    ("sentence", "counts"),
+    [
+        ("Seizures occurred in 12 of 15 patients.", [(1, 12, 15)]),
+        ("Seizures (8/10 affected individuals) began early.", [(1, 8, 10)]),
+        ("Three of the four patients had ataxia.", [(2, 3, 4)]),
+        ("Ataxia was seen in 40% of 20 children.", [(2, 8, 20)]),
+        ("All 7 patients had ataxia and seizures.", [(1, 7, 7), (2, 7, 7)]),
+        ("None of six patients had seizures.", [(1, 0, 6)]),
+        (
+            "Seizures were found in 5 of 9 patients and ataxia in 2 of 9 patients.",
+            [(1, 5, 9), (2, 2, 9)],
+        ),
+        ("Focal seizures were present in 2 of 3 probands.", [(3, 2, 3)]),
+        ("Of 12/15 (80%) patients with ataxia, most walked.", [(2, 12, 15)]),
+    ],
+)
 def test_a_count_belongs_to_the_findings_of_its_part_of_the_sentence(
     sentence: str, counts: list[tuple[int, int, int]]
 ) -> None:
-    assert sorted(counts_in(sentence, _NAMES), key=lambda one: one.term) == [Count(*one) for one in counts]
+    assert sorted(counts_in(sentence, _NAMES), key=lambda one: one.term) == [
+        Count(*one) for one in counts
+    ]
 
 
-@pytest.mark.parametrize("sentence", [
-    "Seizures were common.", "Seizures occurred in 15 of 12 patients.", "Seizures improved by 3 of 7 points.",
-    "Seizures occurred in 40% of patients.", "Ataxia was not seen in 3 of 4 patients.", "Seizures in 2024/5 patients.",
-    "Most of the patients had hypotonia in 3 of 4 patients.", "Seizures lasted 3/4 hours.",
-])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Seizures were common.",
+        "Seizures occurred in 15 of 12 patients.",
+        "Seizures improved by 3 of 7 points.",
+        "Seizures occurred in 40% of patients.",
+        "Ataxia was not seen in 3 of 4 patients.",
+        "Seizures in 2024/5 patients.",
+        "Most of the patients had hypotonia in 3 of 4 patients.",
+        "Seizures lasted 3/4 hours.",
+    ],
+)
 def test_what_is_no_plain_count_of_patients_is_left_alone(sentence: str) -> None:
     assert counts_in(sentence, _NAMES) == []
 
@@ -47,10 +63,15 @@ class _Passage:
 
 def _updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int, int, str]]:
     base = small_base()
-    names = {"seizure": base.terms.numbers[SEIZURE], "ataxia": base.terms.numbers[ATAXIA],
-             "ectopia lentis": base.terms.numbers[LENS]}
+    names = {
+        "seizure": base.terms.numbers[SEIZURE],
+        "ataxia": base.terms.numbers[ATAXIA],
+        "ectopia lentis": base.terms.numbers[LENS],
+    }
     _, updates = updates_of(base, disease, names, passages)
-    return [(base.terms.ids[one.term], one.affected, one.patients, one.document_id) for one in updates]
+    return [
+        (base.terms.ids[one.term], one.affected, one.patients, one.document_id) for one in updates
+    ]
 
 
 _SAID = "Ataxia was present in 1 of 40 patients."
@@ -58,7 +79,12 @@ _SAID = "Ataxia was present in 1 of 40 patients."
 
 def test_a_passage_counts_for_the_disease_it_names_and_says_where_it_came_from() -> None:
     assert _updates(_Passage("PMID:9", "Disease 1 in Norway", _SAID)) == [(ATAXIA, 1, 40, "PMID:9")]
-    assert _updates(_Passage("PMID:9", "A review", "In disease 1, ataxia was present in 1 of 40 patients.")) != []
+    assert (
+        _updates(
+            _Passage("PMID:9", "A review", "In disease 1, ataxia was present in 1 of 40 patients.")
+        )
+        != []
+    )
     assert _updates(_Passage("PMID:9", "Disease 2 in Norway", _SAID)) == []
 
 
@@ -76,7 +102,9 @@ def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -
     patient, _ = patient_of(base.terms, [ataxia])
     before = diagnosis.posterior(patient)
     for affected, rises in ((39, True), (1, False)):
-        passage = _Passage("PMID:9", "Disease 1", f"Ataxia was present in {affected} of 40 patients.")
+        passage = _Passage(
+            "PMID:9", "Disease 1", f"Ataxia was present in {affected} of 40 patients."
+        )
         findings, (update,) = updates_of(base, 0, {"ataxia": ataxia}, [passage])
         after = diagnosis.posterior(patient, moved={0: findings})
         assert bool(after.probabilities[0] > before.probabilities[0]) is rises
@@ -88,11 +116,15 @@ def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -
 
 def test_nothing_new_leaves_a_disease_as_it_was() -> None:
     diagnosis = small_diagnosis()
-    patient, _ = patient_of(diagnosis.base.terms, [diagnosis.base.terms.numbers[one] for one in (SEIZURE, LENS)],
-                            [diagnosis.base.terms.numbers[ATAXIA]])
+    patient, _ = patient_of(
+        diagnosis.base.terms,
+        [diagnosis.base.terms.numbers[one] for one in (SEIZURE, LENS)],
+        [diagnosis.base.terms.numbers[ATAXIA]],
+    )
     unmoved = {one: diagnosis.base.findings(one) for one in range(4)}
     assert diagnosis.posterior(patient, moved=unmoved).probabilities == pytest.approx(
-        diagnosis.posterior(patient).probabilities, rel=1e-4)
+        diagnosis.posterior(patient).probabilities, rel=1e-4
+    )
 
 
 def test_a_count_speaks_of_a_finding_in_whatever_form() -> None:
@@ -101,7 +133,9 @@ def test_a_count_speaks_of_a_finding_in_whatever_form() -> None:
     seizure = base.terms.numbers[SEIZURE]
     patient, _ = patient_of(base.terms, [seizure])
     passage = _Passage("PMID:9", "Disease 3", "Seizures were present in 2 of 80 patients.")
-    findings, (update,) = updates_of(base, 2, {"seizure": seizure}, [passage])  # focal seizures are annotated with 45 %
+    findings, (update,) = updates_of(
+        base, 2, {"seizure": seizure}, [passage]
+    )  # focal seizures are annotated with 45 %
     assert update.before == pytest.approx(0.45)
     assert update.after < 0.1
     after = diagnosis.posterior(patient, moved={2: findings}).probabilities[2]
@@ -109,4 +143,6 @@ def test_a_count_speaks_of_a_finding_in_whatever_form() -> None:
 
 
 def test_a_finding_nobody_annotated_is_learnt() -> None:
-    assert _updates(_Passage("PMID:9", "Disease 1", "Ectopia lentis in 6 of 7 patients.")) == [(LENS, 6, 7, "PMID:9")]
+    assert _updates(_Passage("PMID:9", "Disease 1", "Ectopia lentis in 6 of 7 patients.")) == [
+        (LENS, 6, 7, "PMID:9")
+    ]

@@ -6,11 +6,35 @@ from medr_ray.core.errors import ToolError
 from medr_ray.tools.reading.addresses import checked_url, is_allowed
 
 INWARD = [
-    "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1",  # noqa: S104
-    "255.255.255.255", "240.0.0.1", "192.0.2.1", "::1", "::", "fe80::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1",
-    "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1", "2002:7f00:1::", "2002:a9fe:a9fe::",
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "169.254.169.254",
+    "0.0.0.0",
+    "224.0.0.1",
+    "255.255.255.255",
+    "240.0.0.1",
+    "192.0.2.1",
+    "::1",
+    "::",
+    "fe80::1",
+    "fd00:ec2::254",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::",
+    "2002:a9fe:a9fe::",
     "2001:0:4136:e378:8000:63bf:5601:5601",  # Teredo to 169.254.169.254
-    "168.63.129.16", "100.100.100.200", "192.0.0.192", "::ffff:168.63.129.16", "fec0::1", "5f00::1",
+    "168.63.129.16",
+    "100.100.100.200",
+    "192.0.0.192",
+    "::ffff:168.63.129.16",
+    "fec0::1",
+    "5f00::1",
 ]
 
 
@@ -19,7 +43,9 @@ def test_an_address_that_leads_inward_is_refused(address: str) -> None:
     assert not is_allowed(ipaddress.ip_address(address), named=False)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "130.14.29.110", "2607:f220:41e:4290::110", "64:ff9b::825e:1d6e"])
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "130.14.29.110", "2607:f220:41e:4290::110", "64:ff9b::825e:1d6e"]
+)
 def test_the_public_internet_is_allowed(address: str) -> None:
     assert is_allowed(ipaddress.ip_address(address), named=False)
 
@@ -29,21 +55,41 @@ def test_a_named_host_may_be_private(address: str) -> None:
     assert is_allowed(ipaddress.ip_address(address), named=True)
 
 
-@pytest.mark.parametrize("address", [
-    "169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "168.63.129.16", "100.100.100.200",
-    "192.0.0.192", "fd00:ec2::254"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "fe80::1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
+        "fd00:ec2::254",
+    ],
+)
 def test_where_clouds_keep_credentials_is_never_allowed(address: str) -> None:
     assert not is_allowed(ipaddress.ip_address(address), named=True)
 
 
-@pytest.mark.parametrize(("url", "said"), [
-    ("file:///etc/passwd", "no http or https"), ("gopher://example.org/", "no http or https"),
-    ("http://user:secret@example.org/", "password"), ("http://@example.org/", "password"),
-    ("http://example.org/\u202egnp", "hidden"), ("http://example.org/\U000e0041", "hidden"),
-    ("http:///path", "no host"), ("http://example.org:22/", "port 22"),
-    ("http://example.org:99999/", "no address"), ("http://exam ple.org/", "spaces"), ("http://a\\@b.org/", "spaces"),
-    ("https://example.org/" + "a" * 3000, "too long"), ("http://[::1/", "no address"),
-])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("file:///etc/passwd", "no http or https"),
+        ("gopher://example.org/", "no http or https"),
+        ("http://user:secret@example.org/", "password"),
+        ("http://@example.org/", "password"),
+        ("http://example.org/\u202egnp", "hidden"),
+        ("http://example.org/\U000e0041", "hidden"),
+        ("http:///path", "no host"),
+        ("http://example.org:22/", "port 22"),
+        ("http://example.org:99999/", "no address"),
+        ("http://exam ple.org/", "spaces"),
+        ("http://a\\@b.org/", "spaces"),
+        ("https://example.org/" + "a" * 3000, "too long"),
+        ("http://[::1/", "no address"),
+    ],
+)
 def test_an_address_that_is_none_is_told_so(url: str, said: str) -> None:
     with pytest.raises(ToolError, match=said) as raised:
         checked_url(url)

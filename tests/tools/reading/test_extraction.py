@@ -23,7 +23,9 @@ is given every two weeks (p<0.05 against placebo).</p></article><footer>Cookies<
 
 
 def read(body: bytes, media_type: str = "text/html", charset: str = "utf-8", **limits: Any) -> Text:
-    return asyncio.run(to_text(Page("https://example.org/a", media_type, charset, body), ReadConfig(**limits)))
+    return asyncio.run(
+        to_text(Page("https://example.org/a", media_type, charset, body), ReadConfig(**limits))
+    )
 
 
 def pdf(content: bytes, pages: int = 1, packed: bool = False) -> bytes:
@@ -38,8 +40,10 @@ def pdf(content: bytes, pages: int = 1, packed: bool = False) -> bytes:
         4: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
         5: b"<< /Title (Dosing of agalsidase) /CreationDate (D:20190504120000Z) >>",
     }
-    page = (b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 3 0 R "
-            b"/Resources << /Font << /F1 4 0 R >> >> >>")
+    page = (
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 3 0 R "
+        b"/Resources << /Font << /F1 4 0 R >> >> >>"
+    )
     objects |= {10 + number: page for number in range(pages)}
     out, places = bytearray(b"%PDF-1.4\n"), {}
     for number, value in objects.items():
@@ -49,7 +53,9 @@ def pdf(content: bytes, pages: int = 1, packed: bool = False) -> bytes:
     out += b"xref\n0 1\n0000000000 65535 f \n"
     for number, place in places.items():
         out += b"%d 1\n%010d 00000 n \n" % (number, place)
-    return bytes(out + b"trailer << /Size 100 /Root 1 0 R /Info 5 0 R >>\nstartxref\n%d\n%%%%EOF\n" % start)
+    return bytes(
+        out + b"trailer << /Size 100 /Root 1 0 R /Info 5 0 R >>\nstartxref\n%d\n%%%%EOF\n" % start
+    )
 
 
 def shown(text: str) -> bytes:
@@ -66,7 +72,8 @@ def test_of_a_page_the_article_is_kept_with_title_and_date() -> None:
 
 def test_a_pdf_is_read_with_title_and_date() -> None:
     assert read(pdf(shown("1 mg/kg every two weeks")), "application/pdf") == Text(
-        "Dosing of agalsidase", "2019-05-04", "1 mg/kg every two weeks", "")
+        "Dosing of agalsidase", "2019-05-04", "1 mg/kg every two weeks", ""
+    )
 
 
 def test_of_a_long_pdf_the_first_pages_are_read_and_it_says_so() -> None:
@@ -85,9 +92,17 @@ def test_what_only_a_machine_would_read_is_gone() -> None:
     assert read(hidden.encode(), "text/plain").text == "dose[8m 5 mg"
 
 
-@pytest.mark.parametrize(("body", "media_type"), [
-    (b"%PDF-1.4 and nothing more", "application/pdf"), (b"", "application/pdf"), (b"", "text/html"),
-    (b"<html></html>", "text/html"), (b" \n ", "text/plain"), (bytes(range(256)), "application/pdf")])
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b"%PDF-1.4 and nothing more", "application/pdf"),
+        (b"", "application/pdf"),
+        (b"", "text/html"),
+        (b"<html></html>", "text/html"),
+        (b" \n ", "text/plain"),
+        (bytes(range(256)), "application/pdf"),
+    ],
+)
 def test_what_holds_no_text_is_told_so(body: bytes, media_type: str) -> None:
     with pytest.raises(ToolError, match=r"read: https://example\.org/a"):
         read(body, media_type)
@@ -122,7 +137,9 @@ def test_a_pdf_is_read_whatever_date_it_states(date: bytes) -> None:
 
 def test_a_year_in_the_footer_dates_no_page() -> None:
     """Behind a cut-off it would let in what is written today."""
-    page = ARTICLE.replace("Cookies", "Copyright 2012 Example").replace("article:published_time", "author")
+    page = ARTICLE.replace("Cookies", "Copyright 2012 Example").replace(
+        "article:published_time", "author"
+    )
     assert "2012" in page
     assert read(page.encode()).date == ""
 
@@ -130,6 +147,7 @@ def test_a_year_in_the_footer_dates_no_page() -> None:
 @pytest.fixture
 def python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
     """Has the parser's process begun by these lines of shell; $PYTHON is the interpreter."""
+
     def begun_by(lines: str) -> None:
         script = tmp_path / "python"
         script.write_text(f"#!/bin/sh\nPYTHON={sys.executable}\n{lines}\n")
@@ -139,18 +157,24 @@ def python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], N
     return begun_by
 
 
-def test_where_the_libraries_are_missing_it_is_not_the_page_that_is_blamed(python: Callable[[str], None]) -> None:
+def test_where_the_libraries_are_missing_it_is_not_the_page_that_is_blamed(
+    python: Callable[[str], None],
+) -> None:
     python('exec "$PYTHON" -S "$@"')
     with pytest.raises(ConfigError, match="No module named 'trafilatura'"):
         read(ARTICLE.encode())
 
 
-def test_on_a_machine_of_narrow_limits_pages_are_read_within_them(python: Callable[[str], None]) -> None:
+def test_on_a_machine_of_narrow_limits_pages_are_read_within_them(
+    python: Callable[[str], None],
+) -> None:
     python('ulimit -v 800000\nulimit -t 10\nexec "$PYTHON" "$@"')
     assert read(ARTICLE.encode()).title == "Fabry disease"
 
 
-def test_no_more_than_four_pages_are_parsed_at_once(python: Callable[[str], None], tmp_path: Path) -> None:
+def test_no_more_than_four_pages_are_parsed_at_once(
+    python: Callable[[str], None], tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     python(f'echo + >> {log}\n"$PYTHON" "$@"\necho - >> {log}')
 
@@ -169,7 +193,9 @@ def test_a_call_that_is_cancelled_ends_its_process() -> None:
 
     async def cancelled() -> list[psutil.Process]:
         others = set(psutil.Process().children())
-        reading = asyncio.ensure_future(to_text(Page("u", "application/pdf", "", endless), ReadConfig()))
+        reading = asyncio.ensure_future(
+            to_text(Page("u", "application/pdf", "", endless), ReadConfig())
+        )
         while not (begun := list(set(psutil.Process().children()) - others)):
             await asyncio.sleep(0.01)
         reading.cancel()

@@ -36,12 +36,15 @@ def get(server: HTTPServer, path: str = "/page", **changes: Any) -> Page:
 
 def serve(server: HTTPServer, body: bytes | str = "<p>text</p>", **answer: Any) -> None:
     server.expect_request("/page").respond_with_response(
-        Response(body, **{"content_type": "text/html; charset=utf-8", **answer}))
+        Response(body, **{"content_type": "text/html; charset=utf-8", **answer})
+    )
 
 
 def test_a_page_comes_with_its_address_type_and_charset(server: HTTPServer) -> None:
     serve(server, "<p>päge</p>")
-    assert get(server) == Page(server.url_for("/page"), "text/html", "utf-8", "<p>päge</p>".encode())
+    assert get(server) == Page(
+        server.url_for("/page"), "text/html", "utf-8", "<p>päge</p>".encode()
+    )
 
 
 def test_nothing_of_ours_is_sent_along(server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,9 +55,18 @@ def test_nothing_of_ours_is_sent_along(server: HTTPServer, monkeypatch: pytest.M
     assert {"Authorization", "Cookie", "Proxy-Authorization"}.isdisjoint(dict(request.headers))
 
 
-@pytest.mark.parametrize("target", [
-    "http://169.254.169.254/latest/meta-data/", "http://[::ffff:169.254.169.254]/", "http://2852039166/",
-    "http://10.0.0.1/", "http://127.0.0.1/", "//169.254.169.254/x", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://2852039166/",
+        "http://10.0.0.1/",
+        "http://127.0.0.1/",
+        "//169.254.169.254/x",
+        "file:///etc/passwd",
+    ],
+)
 def test_a_redirect_inward_is_not_followed(server: HTTPServer, target: str) -> None:
     serve(server, b"", status=302, headers={"Location": target})
     with pytest.raises(ToolError, match=r"public internet|no http or https"):
@@ -80,7 +92,9 @@ def test_the_connection_goes_to_the_address_that_was_checked(server: HTTPServer)
     serve(server)
     url = f"http://pages.example:{server.port}/page"
     assert asyncio.run(fetch(url, limits(server), resolver)).url == url
-    assert asked == ["pages.example"]  # a name that only this resolver knows: nobody resolved it again
+    assert asked == [
+        "pages.example"
+    ]  # a name that only this resolver knows: nobody resolved it again
     assert server.log[0][0].headers["Host"] == f"pages.example:{server.port}"
 
 
@@ -107,8 +121,12 @@ def test_a_page_of_50_mb_is_refused_before_it_has_come(server: HTTPServer, told:
 
     def answer(request: Request) -> Response:
         headers = {"Content-Length": "50000000"} if told else {}
-        return Response(endless(b"a" * 1_000_000, sent), content_type="text/html", headers=headers,
-                        direct_passthrough=True)
+        return Response(
+            endless(b"a" * 1_000_000, sent),
+            content_type="text/html",
+            headers=headers,
+            direct_passthrough=True,
+        )
 
     server.expect_request("/page").respond_with_handler(answer)
     with pytest.raises(ToolError, match="larger than 1 MB"):
@@ -129,10 +147,16 @@ def test_a_packed_page_is_unpacked(server: HTTPServer) -> None:
     assert get(server).body == b"<p>text</p>"
 
 
-@pytest.mark.parametrize(("answer", "said"), [
-    ({"content_type": "image/png"}, "image/png"), ({"status": 404}, "status 404"), ({"status": 500}, "status 500"),
-    ({"headers": {"Content-Encoding": "br"}}, "packed as br"), ({"headers": {"Content-Encoding": "gzip"}}, "could not"),
-])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"content_type": "image/png"}, "image/png"),
+        ({"status": 404}, "status 404"),
+        ({"status": 500}, "status 500"),
+        ({"headers": {"Content-Encoding": "br"}}, "packed as br"),
+        ({"headers": {"Content-Encoding": "gzip"}}, "could not"),
+    ],
+)
 def test_what_is_no_page_is_told_so(server: HTTPServer, answer: dict[str, Any], said: str) -> None:
     serve(server, b"no gzip at all", **answer)
     with pytest.raises(ToolError, match=said):
@@ -168,6 +192,7 @@ def test_an_unpacker_never_makes_more_than_it_is_allowed() -> None:
 
 async def _saying(said: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
     """What ``then`` returns, given the port of a server whose every answer is ``said``."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(said)
@@ -181,8 +206,11 @@ async def _saying(said: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
 
 def from_raw(said: bytes, host: str = "127.0.0.1", times: int = 1) -> list[Page | ToolError]:
     """What comes of asking ``host`` so often, whose every answer is ``said``."""
+
     async def asking(port: int) -> list[Page | ToolError]:
-        config = ReadConfig(private_hosts=(host,), requests_per_minute=1e6, seconds=5, max_redirects=1)
+        config = ReadConfig(
+            private_hosts=(host,), requests_per_minute=1e6, seconds=5, max_redirects=1
+        )
         came: list[Page | ToolError] = []
         for _ in range(times):
             try:
@@ -205,17 +233,27 @@ def headed(status: str, *headers: str) -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", *headers, "Content-Length: 0", "", ""]).encode()
 
 
-@pytest.mark.parametrize(("said", "told"), [
-    (headed("302 Found", "Location: http://["), "no address"),
-    (headed("302 Found", "Location: http://example.org:x/"), "could not be read|no address"),
-    (headed("302 Found", "Location: http://@127.0.0.1/"), "password"),
-    (headed("302 Found", "Location: /\u202egnp"), "hidden|could not be read"),
-    (headed("200 OK", f"Content-Type: text/html; charset*{'9' * 5000}=x"), "could not be read"),
-    (headed("200 OK", "Content-Type: text/html", "Content-Encoding: gzip, gzip"), "packed as"),
-    (headed("503 Busy", "Retry-After: Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"), "503|could not be read"),
-    (b"\x00\xff" * 1000, "could not be read"), (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 300_000, "could not be read"),
-    (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\nshort", "could not be read"),
-])
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (headed("302 Found", "Location: http://["), "no address"),
+        (headed("302 Found", "Location: http://example.org:x/"), "could not be read|no address"),
+        (headed("302 Found", "Location: http://@127.0.0.1/"), "password"),
+        (headed("302 Found", "Location: /\u202egnp"), "hidden|could not be read"),
+        (headed("200 OK", f"Content-Type: text/html; charset*{'9' * 5000}=x"), "could not be read"),
+        (headed("200 OK", "Content-Type: text/html", "Content-Encoding: gzip, gzip"), "packed as"),
+        (
+            headed("503 Busy", "Retry-After: Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"),
+            "503|could not be read",
+        ),
+        (b"\x00\xff" * 1000, "could not be read"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 300_000, "could not be read"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\nshort",
+            "could not be read",
+        ),
+    ],
+)
 def test_a_malformed_answer_is_the_pages_fault(said: bytes, told: str) -> None:
     (error,) = from_raw(said, next(_NAMES))
     assert isinstance(error, ToolError)
@@ -237,7 +275,9 @@ def test_who_asks_for_endless_patience_gets_none_of_ours(patience: str) -> None:
 
 
 def test_a_host_that_keeps_failing_is_never_the_rollouts_fault() -> None:
-    assert all(isinstance(one, ToolError) for one in from_raw(headed("500 Broken"), next(_NAMES), times=30))
+    assert all(
+        isinstance(one, ToolError) for one in from_raw(headed("500 Broken"), next(_NAMES), times=30)
+    )
 
 
 def test_a_name_in_another_script_is_asked_for_as_the_network_writes_it(server: HTTPServer) -> None:
@@ -248,7 +288,9 @@ def test_a_name_in_another_script_is_asked_for_as_the_network_writes_it(server: 
     assert server.log[0][0].headers["Host"] == f"xn--bcher-kva.example:{server.port}"
 
 
-def test_names_that_hang_keep_no_other_page_waiting(server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_hang_keep_no_other_page_waiting(
+    server: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     over, resolved = threading.Event(), socket.getaddrinfo
 
     def resolving(host: Any, *rest: Any, **named: Any) -> Any:
@@ -259,7 +301,9 @@ def test_names_that_hang_keep_no_other_page_waiting(server: HTTPServer, monkeypa
     async def scenario() -> Page:
         config = limits(server, seconds=0.05)
         hanging = (fetch(f"http://{number}.hangs.example/", config) for number in range(50))
-        assert {type(one) for one in await asyncio.gather(*hanging, return_exceptions=True)} == {ToolError}
+        assert {type(one) for one in await asyncio.gather(*hanging, return_exceptions=True)} == {
+            ToolError
+        }
         page = await fetch(server.url_for("/page"), limits(server, seconds=5))
         over.set()  # asyncio.run waits for the threads of the loop
         return page
@@ -274,12 +318,19 @@ def test_names_that_hang_keep_no_other_page_waiting(server: HTTPServer, monkeypa
 
 def test_a_page_in_many_pieces_leaves_the_event_loop_to_others() -> None:
     pieces = 3000
-    said = (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
-            + b"1\r\na\r\n" * pieces + b"0\r\n\r\n")
+    said = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"1\r\na\r\n" * pieces
+        + b"0\r\n\r\n"
+    )
 
     async def reading(port: int) -> int:
         page = asyncio.ensure_future(
-            fetch(f"http://127.0.0.1:{port}/", ReadConfig(private_hosts=("127.0.0.1",), requests_per_minute=1e6)))
+            fetch(
+                f"http://127.0.0.1:{port}/",
+                ReadConfig(private_hosts=("127.0.0.1",), requests_per_minute=1e6),
+            )
+        )
         turns = 0
         while not page.done():
             turns += 1

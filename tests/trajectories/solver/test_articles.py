@@ -1,4 +1,5 @@
-"""Questions that rest on a report: articles of its years are searched, and read as the graph was."""
+"""Questions that rest on a report: articles of its years are searched, and read as the graph
+was."""
 
 from pathlib import Path
 
@@ -16,39 +17,66 @@ TREATED = PREDICATES["treated_with"]
 
 def article(number: int, year: int, drug: str) -> Document:
     title = f"A trial in Marfan syndrome, number {number}"
-    return Document(f"PMID:{number}", "pubmed", title,
-                    f"{title}\nWe enrolled 9 patients. Marfan syndrome was successfully treated with {drug}.", year,
-                    (), False, "Chest")
+    return Document(
+        f"PMID:{number}",
+        "pubmed",
+        title,
+        f"{title}\nWe enrolled 9 patients. Marfan syndrome was successfully treated with {drug}.",
+        year,
+        (),
+        False,
+        "Chest",
+    )
 
 
 def test_the_report_decides_between_what_articles_of_other_years_say(tmp_path: Path) -> None:
     library = [*documents(TRUE_RECORDS), article(1, 1977, "atenolol"), article(2, 1999, "losartan")]
-    text = ("Begin with the disease in which 9 of 9 patients show Tall stature. What is the drug used in the treatment "
-            "of that disease, as reported in 1999 in Chest?")
+    text = (
+        "Begin with the disease in which 9 of 9 patients show Tall stature. What is the drug used in the treatment "
+        "of that disease, as reported in 1999 in Chest?"
+    )
     trajectory = teach_articles(tmp_path, library, text)
     assert trajectory.answer == "Losartan"
-    last = [call for one in trajectory.messages if one.role == "assistant"
-            for call in parse_reply(one.content).calls][-1]
+    last = [
+        call
+        for one in trajectory.messages
+        if one.role == "assistant"
+        for call in parse_reply(one.content).calls
+    ][-1]
     assert last.arguments["source"] == "pubmed"
     assert (last.arguments["since"], last.arguments["until"]) == (1999, 1999)
     assert "as reported in 1999 in Chest" in thoughts(trajectory)[-1]
 
 
-@pytest.mark.parametrize(("years", "asked", "holds"), [
-    ((1977, 1977), "reported in 1977 in Chest", True),
-    ((1975, 1979), "reported between 1975 and 1979 in a journal of cardiology", True),
-    ((1977, 1977), "reported in 1980 in Chest", False),
-    (None, "reported in 1977 in Chest", False),
-    (None, "", True),
-])
+@pytest.mark.parametrize(
+    ("years", "asked", "holds"),
+    [
+        ((1977, 1977), "reported in 1977 in Chest", True),
+        ((1975, 1979), "reported between 1975 and 1979 in a journal of cardiology", True),
+        ((1977, 1977), "reported in 1980 in Chest", False),
+        (None, "reported in 1977 in Chest", False),
+        (None, "", True),
+    ],
+)
 def test_a_report_counts_only_when_its_years_were_searched(
-    years: tuple[int, int] | None, asked: str, holds: bool,
+    years: tuple[int, int] | None,
+    asked: str,
+    holds: bool,
 ) -> None:
-    notes = Notes(lambda document, title, text: [Fact("treated_with", "Marfan syndrome", "Losartan", "some patients")])
+    notes = Notes(
+        lambda document, title, text: [
+            Fact("treated_with", "Marfan syndrome", "Losartan", "some patients")
+        ]
+    )
     notes.read(render_responses(["[1] A trial (PMID:7): It helped."]), years)
     assert notes.holds(Condition(TREATED, False, asked, "Marfan syndrome"), "Losartan") is holds
 
 
 def test_without_a_reader_articles_say_nothing() -> None:
     notes = Notes()
-    assert notes.read(render_responses(["[1] A trial (PMID:7): Marfan syndrome was treated with losartan."])) == 0
+    assert (
+        notes.read(
+            render_responses(["[1] A trial (PMID:7): Marfan syndrome was treated with losartan."])
+        )
+        == 0
+    )

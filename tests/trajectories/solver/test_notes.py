@@ -21,7 +21,8 @@ def test_every_sentence_is_read_whatever_the_name(name: str) -> None:
     for subject in ("Krabbe disease", HARD):
         stated = predicate.state(subject, "Blue (sclerae), type 2.1", clinical)
         assert list(facts_in(shown(stated, title=subject))) == [
-            Fact(name, subject, "Blue (sclerae), type 2.1", clinical)]
+            Fact(name, subject, "Blue (sclerae), type 2.1", clinical)
+        ]
 
 
 def test_a_sentence_that_was_cut_off_says_nothing() -> None:

@@ -17,9 +17,14 @@ from medr_ray.questions.wording.writers import ChineseRules, Draft, EnglishRules
 from medr_ray.trajectories.solver.plans import Condition, Hop, Plan, Walk
 from medr_ray.trajectories.solver.question_reader import read_question
 
-_GRAPH = small_graph(extra=[
-    reported_relation("losartan", MASS, "treated_with", "D:losartan", (1977, "American heart journal")),
-    reported_relation("atenolol", MARFAN, "treated_with", "D:atenolol", (1981, "Chest"))])
+_GRAPH = small_graph(
+    extra=[
+        reported_relation(
+            "losartan", MASS, "treated_with", "D:losartan", (1977, "American heart journal")
+        ),
+        reported_relation("atenolol", MARFAN, "treated_with", "D:atenolol", (1981, "Chest")),
+    ]
+)
 _FACTS = facts_of(_GRAPH)
 _ONSET = Clause("onset-mass", "has_onset", True, "", "HP:0003577")
 _GENE = Clause("col2a1", "associated_gene", True, "", "GENE:COL2A1")
@@ -47,7 +52,10 @@ def with_qualifier(made: Path, place: int, clinical: str) -> Path:
 SHORT = path("GENE:COL2A1", "col2a1", "detach")
 LONG = path(MARFAN, "fbn1", "fbn1-mass", "onset-mass")
 REPORT = path(MASS, "losartan")
-MEETING = replace(path(MARFAN, "fbn1", "fbn1-mass"), second=walk("D:losartan", [_GRAPH.relations["losartan"]]) or ())
+MEETING = replace(
+    path(MARFAN, "fbn1", "fbn1-mass"),
+    second=walk("D:losartan", [_GRAPH.relations["losartan"]]) or (),
+)
 DRAFTS = {
     "one hop": Draft(path(MARFAN, "inherit")),
     "two hops in one": Draft(SHORT),
@@ -56,18 +64,30 @@ DRAFTS = {
     "two clauses": Draft(told(LONG, 1, _ONSET, _GENE)),
     "a share in a clause": Draft(told(path("GENE:FBN1", "fbn1", "inherit"), 0, _LENS)),
     "a comparison": Draft(replace(SHORT, hops=compared(SHORT.hops) or ())),
-    "a described start": Draft(path(MARFAN, "inherit"), describe_start(path(MARFAN, "inherit"), _FACTS), 2),
+    "a described start": Draft(
+        path(MARFAN, "inherit"), describe_start(path(MARFAN, "inherit"), _FACTS), 2
+    ),
     "a described start and steps": Draft(LONG, describe_start(LONG, _FACTS), 2),
     "a report": Draft(REPORT),
     "a report by its years": Draft(with_qualifier(REPORT, 0, with_years(REPORT.hops[0].clinical))),
     "a report by its field": Draft(with_qualifier(REPORT, 0, with_field(REPORT.hops[0].clinical))),
     "a report on the way": Draft(path("D:losartan", "losartan", "onset-mass")),
-    "two walks": Draft(replace(path("GENE:FBN1", "fbn1"), second=walk("HP:0001083", [_GRAPH.relations["lens"]]) or ())),
+    "two walks": Draft(
+        replace(
+            path("GENE:FBN1", "fbn1"), second=walk("HP:0001083", [_GRAPH.relations["lens"]]) or ()
+        )
+    ),
     "two walks, one with steps": Draft(MEETING),
     "a share": Draft(replace(path("GENE:FBN1", "fbn1"), asked="share", about=(_LENS,))),
-    "a share after steps": Draft(replace(path(MASS, "fbn1-mass", "fbn1"), asked="share", about=(_LENS,))),
-    "the earliest": Draft(replace(path("GENE:FBN1", "fbn1-mass"), asked="earliest", about=(_ONSET,))),
-    "the latest, after steps": Draft(replace(path(MARFAN, "fbn1", "fbn1-mass"), asked="latest", about=(_ONSET,))),
+    "a share after steps": Draft(
+        replace(path(MASS, "fbn1-mass", "fbn1"), asked="share", about=(_LENS,))
+    ),
+    "the earliest": Draft(
+        replace(path("GENE:FBN1", "fbn1-mass"), asked="earliest", about=(_ONSET,))
+    ),
+    "the latest, after steps": Draft(
+        replace(path(MARFAN, "fbn1", "fbn1-mass"), asked="latest", about=(_ONSET,))
+    ),
     "the largest": Draft(replace(path("GENE:FBN1", "fbn1"), asked="largest", about=(_LENS,))),
     "the smallest": Draft(replace(path("GENE:FBN1", "fbn1"), asked="smallest", about=(_LENS,))),
 }
@@ -75,23 +95,45 @@ DRAFTS = {
 
 def named(made: Path) -> Plan:
     """The plan of a path, from the path itself."""
+
     def name(one: str) -> str:
         return _GRAPH.entities[one].name
 
     walks = tuple(
-        Walk(name(hops[0].known), tuple(
-            Hop(PREDICATES[hop.predicate], not hop.forward, hop.clinical, hop.other, tuple(
-                Condition(PREDICATES[one.predicate], one.forward, one.clinical, name(one.other)) for one in hop.also))
-            for hop in hops))
-        for hops in (made.hops, made.second) if hops)
+        Walk(
+            name(hops[0].known),
+            tuple(
+                Hop(
+                    PREDICATES[hop.predicate],
+                    not hop.forward,
+                    hop.clinical,
+                    hop.other,
+                    tuple(
+                        Condition(
+                            PREDICATES[one.predicate], one.forward, one.clinical, name(one.other)
+                        )
+                        for one in hop.also
+                    ),
+                )
+                for hop in hops
+            ),
+        )
+        for hops in (made.hops, made.second)
+        if hops
+    )
     compares = made.asked in ("share", "largest", "smallest")
     return Plan(walks, made.asked, name(made.about[0].other) if compares else "")  # type: ignore[arg-type]
 
 
 def without_other(plan: Plan | None) -> Plan | None:
     """Chinese does not say "the other" of genes and findings."""
-    return plan and replace(plan, walks=tuple(
-        replace(one, hops=tuple(replace(hop, other=False) for hop in one.hops)) for one in plan.walks))
+    return plan and replace(
+        plan,
+        walks=tuple(
+            replace(one, hops=tuple(replace(hop, other=False) for hop in one.hops))
+            for one in plan.walks
+        ),
+    )
 
 
 @pytest.mark.parametrize("kind", DRAFTS)
@@ -127,21 +169,29 @@ def test_every_wording_is_read_back(name: str, inverse: bool) -> None:
         return
     clinical = "45% of patients" if predicate.prints_clinical(not inverse) else ""
     hop, start = Hop(predicate, inverse, clinical), "HIV/AIDS (type 2), X-linked and with gout"
-    assert read_question(f"What is the {hop.condition(start).wanted()}?") == Plan((Walk(start, (hop,)),))
+    assert read_question(f"What is the {hop.condition(start).wanted()}?") == Plan(
+        (Walk(start, (hop,)),)
+    )
 
 
 def test_guidance_decides_where_the_wording_leaves_a_choice() -> None:
     text = "What is the gene associated with Ataxia and the disease associated with the gene A?"
     steps = (GuidanceStep(DISEASE, "associated_gene", GENE, ""),)
     plan = read_question(text, "en", steps)
-    assert plan == Plan((Walk("Ataxia and the disease associated with the gene A",
-                              (Hop(PREDICATES["associated_gene"], False, ""),)),))
+    assert plan == Plan(
+        (
+            Walk(
+                "Ataxia and the disease associated with the gene A",
+                (Hop(PREDICATES["associated_gene"], False, ""),),
+            ),
+        )
+    )
     assert read_question(text, "en", (GuidanceStep(DISEASE, "has_onset", "value", ""),)) is None
 
 
-@pytest.mark.parametrize("text", ["", "Who wrote this?", "What is the name of it?", "Begin with nothing. What is it?"])
+@pytest.mark.parametrize(
+    "text", ["", "Who wrote this?", "What is the name of it?", "Begin with nothing. What is it?"]
+)
 def test_other_words_are_not_read(text: str) -> None:
     assert read_question(text) is None
     assert read_question(text, "zh") is None
-
-
