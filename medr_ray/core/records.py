@@ -504,9 +504,8 @@ def arrow_schema(record: type) -> pa.Schema:
 def to_table(record: type[R], rows: Iterable[R]) -> pa.Table:
     """Records as an Arrow table with exactly ``arrow_schema(record)``; empty input gives an empty
     table."""
-    return pa.Table.from_pylist(
-        [dataclasses.asdict(row) for row in rows], schema=arrow_schema(record)
-    )  # type: ignore[call-overload, arg-type]
+    schema = arrow_schema(record)  # type: ignore[arg-type]
+    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=schema)  # type: ignore[call-overload]
 
 
 def from_table(record: type[R], table: pa.Table) -> list[R]:
