@@ -6,30 +6,32 @@ overrides). Secrets are never part of it: endpoints name the environment variabl
 key.
 """
 
-from medr_ray.core.config.agent import AgentConfig
-from medr_ray.core.config.corpus import CorpusConfig, EntitiesConfig, EntityType, LexiconSource
-from medr_ray.core.config.diagnosis import DiagnosisConfig
-from medr_ray.core.config.endpoint import EndpointConfig
+from medr_ray.core.config.agent import AgentConfig, RolloutsConfig
+from medr_ray.core.config.base import Backend, Section, ServiceConfig
+from medr_ray.core.config.corpus import CorpusConfig
+from medr_ray.core.config.entities import EntitiesConfig, EntityType, LexiconSource
+from medr_ray.core.config.evaluation import EvaluationConfig
 from medr_ray.core.config.graph import ChainsConfig, GraphConfig
-from medr_ray.core.config.live import LiveConfig
-from medr_ray.core.config.models import EngineConfig, ModelsConfig
-from medr_ray.core.config.pipeline import PipelineConfig
+from medr_ray.core.config.models import EndpointConfig, EngineConfig, ModelsConfig
+from medr_ray.core.config.pipeline import PipelineConfig, RayConfig, RunConfig
 from medr_ray.core.config.questions import DirectedPredicate, Paradigm, QuestionsConfig
-from medr_ray.core.config.read import ReadConfig
 from medr_ray.core.config.retrieval import (
     DocumentSource,
     EncodingConfig,
     IndexConfig,
+    LiveConfig,
     RetrievalConfig,
 )
-from medr_ray.core.config.rollouts import RolloutsConfig
-from medr_ray.core.config.run import RayConfig, RunConfig
-from medr_ray.core.config.section import Backend, Section
-from medr_ray.core.config.serving import EvaluationConfig, ServingConfig
-from medr_ray.core.config.tools import ToolsConfig
+from medr_ray.core.config.serving import ServingConfig
+from medr_ray.core.config.tools import (
+    DiagnosisConfig,
+    McpServerConfig,
+    ReadConfig,
+    ToolsConfig,
+    WebSearchConfig,
+)
 from medr_ray.core.config.training import GRPOConfig, OptimiserConfig, SFTConfig, TrainerConfig
 from medr_ray.core.config.trajectories import TrajectoriesConfig
-from medr_ray.core.config.web import WebSearchConfig
 
 __all__ = [
     "AgentConfig",
@@ -50,6 +52,7 @@ __all__ = [
     "IndexConfig",
     "LexiconSource",
     "LiveConfig",
+    "McpServerConfig",
     "ModelsConfig",
     "OptimiserConfig",
     "Paradigm",
@@ -62,6 +65,7 @@ __all__ = [
     "RunConfig",
     "SFTConfig",
     "Section",
+    "ServiceConfig",
     "ServingConfig",
     "ToolsConfig",
     "TrainerConfig",

@@ -1,10 +1,10 @@
-"""Local weights, and the engine that runs them."""
+"""Language models: local weights, the engine that runs them, and endpoints."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from medr_ray.core.config.section import Section
+from medr_ray.core.config.base import Section
 
 
 class ModelsConfig(Section):
@@ -26,3 +26,42 @@ class EngineConfig(Section):
         36, ge=1, description="sequences generated together; each keeps its keys and values"
     )
     threads: int = Field(2, ge=1, description="torch threads of an engine on CPU")
+
+
+class EndpointConfig(Section):
+    """An OpenAI-compatible endpoint. The key is read from ``api_key_env`` and never stored."""
+
+    base_url: str = "http://127.0.0.1:8000/v1"
+    model: str = ""
+    api_key_env: str = "MEDR_LLM_API_KEY"
+    requests_per_minute: float = Field(60.0, gt=0)
+    tokens_per_minute: float | None = Field(None, gt=0, description="input and output together")
+    input_tokens_per_minute: float | None = Field(None, gt=0)
+    output_tokens_per_minute: float | None = Field(None, gt=0)
+    concurrency: int = Field(8, ge=1)
+    timeout_seconds: float = Field(120.0, gt=0)
+    retries: int = Field(4, ge=0)
+    max_tokens: int = Field(1024, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    budget_tokens: int | None = Field(None, ge=1, description="hard stop over the whole run")
+    usd_per_million_input: float | None = Field(
+        None, ge=0, description="price of a million prompt tokens"
+    )
+    usd_per_million_output: float | None = Field(
+        None, ge=0, description="price of a million output tokens"
+    )
+    budget_usd: float | None = Field(
+        None, gt=0, description="hard stop over the whole run; needs the prices"
+    )
+    cache: bool = True
+
+    @model_validator(mode="after")
+    def _prices_are_known(self) -> Self:
+        prices = (self.usd_per_million_input, self.usd_per_million_output)
+        if (
+            self.budget_usd is not None or any(one is not None for one in prices)
+        ) and None in prices:
+            raise ValueError(
+                "set both usd_per_million_input and usd_per_million_output, or neither and no budget_usd"
+            )
+        return self

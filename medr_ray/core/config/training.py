@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from medr_ray.core.config.section import Backend, Section
+from medr_ray.core.config.base import Backend, Section
 
 
 class OptimiserConfig(Section):

@@ -27,7 +27,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from medr_ray.core.config.service import ServiceConfig
+from medr_ray.core.config import ServiceConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError, ToolError
 from medr_ray.governor.failures import LONGEST_PAUSE, retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit

@@ -23,7 +23,7 @@ from mcp.types import REQUEST_TIMEOUT, CallToolResult
 from mcp.types import Tool as Offer
 from pydantic import ValidationError
 
-from medr_ray.core.config.tools import McpServerConfig
+from medr_ray.core.config import McpServerConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ToolError
 from medr_ray.tools.mcp.schema_sanitizer import plain
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medr_ray.core.config.tools import McpServerConfig
+from medr_ray.core.config import McpServerConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
 from medr_ray.governor.gate import Gate, Limits
 from medr_ray.retrieval.query_text import visible

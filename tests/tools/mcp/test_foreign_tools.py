@@ -15,8 +15,7 @@ from pydantic import ValidationError
 from pytest_httpserver import HTTPServer
 from support import foreign_server, hostile_server
 
-from medr_ray.core.config import PipelineConfig
-from medr_ray.core.config.tools import McpServerConfig
+from medr_ray.core.config import McpServerConfig, PipelineConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
 from medr_ray.tools import build_tools
 from medr_ray.tools.base import Tool
@@ -162,7 +161,7 @@ def test_a_listed_tool_that_the_server_has_not_is_a_configuration_error() -> Non
 def test_a_server_that_does_not_listen_ends_with_a_worker_that_is_killed() -> None:
     script = (
         "import asyncio, sys\n"
-        "from medr_ray.core.config.tools import McpServerConfig\n"
+        "from medr_ray.core.config import McpServerConfig\n"
         "from medr_ray.tools.mcp import foreign_tools\n"
         f"command = ({sys.executable!r}, {SERVER!r}, 'stdio', 'deaf')\n"
         "(tool,) = foreign_tools('drugs', McpServerConfig(command=command, tools=('process',)))\n"

@@ -1,8 +1,16 @@
-"""How patient one is with a web service, and how much of its answers is taken."""
+"""What every section of the configuration shares."""
 
-from pydantic import Field
+from typing import Literal
 
-from medr_ray.core.config.section import Section
+from pydantic import BaseModel, ConfigDict, Field
+
+Backend = Literal["rules", "llm"]
+
+
+class Section(BaseModel):
+    """Frozen, and closed: a key that is not declared is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ServiceConfig(Section):

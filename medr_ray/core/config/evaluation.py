@@ -1,0 +1,21 @@
+"""Which weights answer the held-out questions, and how they are judged."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from medr_ray.core.config.base import Backend, Section
+
+
+class EvaluationConfig(Section):
+    """Which weights answer the held-out questions, over HTTP."""
+
+    weights: tuple[Literal["base", "sft", "grpo"], ...] = ("base", "sft", "grpo")
+    max_questions: int | None = Field(None, ge=1)
+    rollouts: int = Field(
+        1, ge=1, description="attempts per question; the first is compared, all give pass@k"
+    )
+    concurrency: int = Field(16, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    judge: Backend = "rules"
+    confidence: float = Field(0.95, gt=0, lt=1)
