@@ -23,7 +23,7 @@ from mcp.types import REQUEST_TIMEOUT, CallToolResult
 from mcp.types import Tool as Offer
 from pydantic import ValidationError
 
-from medr_ray.core.config import McpServerConfig
+from medr_ray.core.config.tools import McpServerConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ToolError
 from medr_ray.tools.mcp.schema_sanitizer import plain
 
@@ -207,7 +207,7 @@ class _Session:
             with self._scope:
                 async with AsyncExitStack() as stack:
                     self.client = await stack.enter_async_context(connect())
-                    setattr(self.client.session, "validate_tool_result", _unchecked)
+                    setattr(self.client.session, "validate_tool_result", _unchecked)  # noqa: B010 - for a type checker
                     self._scope.deadline = math.inf
                     self._opened.set()
                     await self._leave.wait()
