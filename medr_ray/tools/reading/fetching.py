@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urljoin
 
 import httpx
 
-from medr_ray.core.config import ReadConfig
+from medr_ray.core.config.tools import ReadConfig
 from medr_ray.core.errors import ToolError
 from medr_ray.governor.failures import CircuitOpen, retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit

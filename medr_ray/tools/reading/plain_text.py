@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from medr_ray.core.config import ReadConfig
+from medr_ray.core.config.tools import ReadConfig
 from medr_ray.core.errors import ConfigError, ToolError
 from medr_ray.retrieval.query_text import visible
 from medr_ray.tools.reading import parser
