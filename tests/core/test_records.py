@@ -22,11 +22,9 @@ from medr_ray.core.records import (
 )
 
 RECORDS = [
-    one
-    for one in vars(records).values()
-    if isinstance(one, type)
-    and dataclasses.is_dataclass(one)
-    and one.__module__ == records.__name__
+    record
+    for record in (getattr(records, name) for name in records.__all__)
+    if isinstance(record, type) and dataclasses.is_dataclass(record)
 ]
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(st.characters(codec="utf-8"), max_size=20),

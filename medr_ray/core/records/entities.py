@@ -1,0 +1,49 @@
+"""How often entities are named in the corpus, and which were judged to be seeds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EntityFrequency:
+    """How often a concept is named in the corpus.
+
+    ``documents`` (df) counts citations that name it at least once, ``mentions`` (tf) all
+    occurrences; ``frequency`` is df / N over the N citations counted, ``frequency_lower`` and
+    ``frequency_upper`` are the ends of its two-sided 95 % Clopper-Pearson interval.
+    """
+
+    concept_id: str
+    name: str
+    entity_type: str
+    documents: int
+    mentions: int
+    frequency: float
+    frequency_lower: float
+    frequency_upper: float
+
+
+@dataclass(frozen=True)
+class Significance:
+    """A significance judge's decision on a rare entity, with its reason and who decided (rules or a
+    model's name)."""
+
+    verdict: bool
+    reason: str
+    decided_by: str
+
+
+@dataclass(frozen=True)
+class SeedEntity:
+    """A rare entity that was judged: the frequency it was found rare by, the verdict and the
+    specialty.
+
+    ``prevalence`` is the share of people who have it (point prevalence where known, else at birth),
+    null when unknown; ``prevalence_source`` says whose figure, of what kind and where, "" when
+    unknown.
+    """
+
+    frequency: EntityFrequency
+    significance: Significance
+    specialty: str
+    prevalence: float | None = None
+    prevalence_source: str = ""

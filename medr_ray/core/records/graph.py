@@ -1,0 +1,101 @@
+"""The knowledge graph: entities, relations with their evidence, and what is sampled from it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A node. ``frequency`` is the document frequency in the corpus, null when it was not counted
+    there."""
+
+    entity_id: str
+    name: str
+    entity_type: str
+    aliases: tuple[str, ...]
+    description: str
+    frequency: float | None
+    is_seed: bool
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where a relation is stated: ``sentence`` of ``document_id`` (characters [start, end) of the
+    document's text).
+
+    ``reference`` holds what the document itself cites for the sentence, such as ``PMID:12345678``,
+    or "". ``year`` and ``journal`` are the document's, null and "" for what is none of a journal.
+    """
+
+    source: str
+    document_id: str
+    sentence: str
+    start: int
+    end: int
+    reference: str
+    year: int | None = None
+    journal: str = ""
+
+    @property
+    def origin(self) -> str:
+        """ "PMID:12345678, Chest 1977", and what it cites."""
+        report = " ".join(filter(None, (self.journal, str(self.year or ""))))
+        cited = f"citing {self.reference}" if self.reference else ""
+        return ", ".join(filter(None, (self.document_id, report, cited)))
+
+
+@dataclass(frozen=True)
+class Relation:
+    """An edge with its context (paper section 3.1.1): <subject, predicate, object, temporal,
+    spatial, clinical>.
+
+    ``subject`` and ``object`` are entity ids; ``confidence`` lies in [0, 1].
+    """
+
+    relation_id: str
+    subject: str
+    predicate: str
+    object: str
+    temporal: str
+    spatial: str
+    clinical: str
+    confidence: float
+    extractor: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The longest valid path found from a seed. ``relations`` and ``entities`` are ids in walking
+    order.
+
+    ``length`` is in hops, ``upper_bound`` a proven bound on it, ``seconds`` the search time.
+    """
+
+    chain_id: str
+    seed: str
+    entities: tuple[str, ...]
+    relations: tuple[str, ...]
+    length: int
+    upper_bound: int
+    proven_optimal: bool
+    seconds: float
+    strategy: str
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """A connected sample of the merged graph around ``seed`` (see
+    ``graph.paths.subgraph_sampling``).
+
+    ``strategy`` was asked for, ``used`` is what was done; ``entities`` and ``relations`` are sorted
+    ids, ``backbone`` the entities of a valid path in walking order; ``reason`` says what kept it
+    from the strategy or the size, or "".
+    """
+
+    seed: str
+    strategy: str
+    used: str
+    entities: tuple[str, ...]
+    relations: tuple[str, ...]
+    backbone: tuple[str, ...]
+    reason: str
