@@ -198,9 +198,9 @@ def years_of(temporal: str) -> Years | None:
 def degrees(relations: Iterable[Relation]) -> dict[str, int]:
     """Number of different neighbours of each entity."""
     neighbours: dict[str, set[str]] = defaultdict(set)
-    for one in relations:
-        neighbours[one.subject].add(one.object)
-        neighbours[one.object].add(one.subject)
+    for relation in relations:
+        neighbours[relation.subject].add(relation.object)
+        neighbours[relation.object].add(relation.subject)
     return {entity: len(others) for entity, others in neighbours.items()}
 
 

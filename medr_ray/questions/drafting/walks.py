@@ -34,8 +34,9 @@ Walk = tuple[Hop, ...]
 
 
 class Grower:
-    """Grows walks over the relations of a graph; entities with more than ``hub_degree`` neighbours
-    end them."""
+    """Grows walks over the relations of a graph.
+
+    A walk ends at an entity with more than ``hub_degree`` neighbours."""
 
     def __init__(self, relations: Iterable[Relation], facts: FactIndex, hub_degree: int) -> None:
         self._facts, self._hub_degree = facts, hub_degree

@@ -327,4 +327,6 @@ def chinese(clinical: str) -> str:
 
 def rules_writer(language: str, entities: Mapping[str, Entity]) -> EnglishRules | ChineseRules:
     """The rules writer of a language, "en" or "zh"."""
-    return ChineseRules(entities) if language == "zh" else EnglishRules(entities)
+    if language == "zh":
+        return ChineseRules(entities)
+    return EnglishRules(entities)
