@@ -28,19 +28,8 @@ from medr_ray.core.run import (
     run_stage,
 )
 from medr_ray.core.settings import dump_yaml
+from medr_ray.core.stages import STAGES
 
-STAGES = {
-    "corpus": "medr_ray.corpus.stage:CORPUS",
-    "entities": "medr_ray.entities.stage:ENTITIES",
-    "index": "medr_ray.retrieval.stage:INDEX",
-    "graph": "medr_ray.graph.stage:GRAPH",
-    "chains": "medr_ray.graph.paths.stage:CHAINS",
-    "questions": "medr_ray.questions.stage:QUESTIONS",
-    "trajectories": "medr_ray.trajectories.stage:TRAJECTORIES",
-    "sft": "medr_ray.training.stage:SFT",
-    "grpo": "medr_ray.training.stage:GRPO",
-    "evaluation": "medr_ray.evaluation.stage:EVALUATION",
-}
 CONFIG_FILE = "config.yaml"
 _SHOWN_COUNTS = 3  # on one line; `medr STAGE show` prints all
 
@@ -62,7 +51,7 @@ def load_stages(until: str | None = None) -> list[Stage]:
     """The stages in order up to and with ``until``, imported from their rooms."""
     names = list(STAGES)
     chosen = names[: names.index(known_stage(until, names)) + 1] if until else names
-    return [_load(STAGES[name]) for name in chosen]
+    return [_load(STAGES[name].reference) for name in chosen]
 
 
 def known_stage(name: str, names: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, MedrError
 from medr_ray.core.run import run_directory
 from medr_ray.core.settings import load_config
+from medr_ray.core.stages import STAGES
 
 TOY = Path(toy_pipeline.__file__)
 
@@ -185,7 +186,7 @@ def test_a_second_process_is_refused_and_a_dead_ones_lock_is_taken_over(tmp_path
 
 def test_every_stage_is_there_under_its_name_with_its_needs_before_it() -> None:
     stages = pipeline.load_stages()
-    assert [stage.name for stage in stages] == list(pipeline.STAGES)
+    assert [stage.name for stage in stages] == list(STAGES)
     for position, stage in enumerate(stages):
         assert set(stage.needs) <= {earlier.name for earlier in stages[:position]}
         assert set(stage.sections) <= set(PipelineConfig.model_fields)

@@ -9,22 +9,11 @@ import typer
 
 from medr_ray.cli import corpus, entities, graph, questions, trajectories
 from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.core.stages import STAGES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-SUMMARIES = {
-    "corpus": "PubMed files to citations: last version wins, deletions honoured.",
-    "entities": "How often each concept is named, and which rare ones are significant.",
-    "index": "The searchable documents: citations and HPO disease records.",
-    "graph": "A knowledge graph around each rare entity.",
-    "chains": "The longest valid path through each seed's graph.",
-    "questions": "Multi-hop questions, verified, split into train and held-out.",
-    "trajectories": "Agent dialogues that answer the train questions, filtered.",
-    "sft": "Supervised fine-tuning on the accepted dialogues.",
-    "grpo": "Group-relative policy optimisation on rollouts with real tools.",
-    "evaluation": "Held-out questions answered by the served models, judged.",
-}
 FURTHER: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "corpus": {"download": corpus.download},
     "entities": {"show": entities.show},
@@ -42,7 +31,7 @@ _COMMAND_NAMES = {"evaluation": "evaluate"}
 
 def groups() -> list[typer.Typer]:
     """A typer application for each stage, in pipeline order."""
-    return [_group(stage, summary) for stage, summary in SUMMARIES.items()]
+    return [_group(stage, entry.summary) for stage, entry in STAGES.items()]
 
 
 def _group(stage: str, summary: str) -> typer.Typer:

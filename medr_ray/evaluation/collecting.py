@@ -15,19 +15,8 @@ from typing import Any
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import EvaluationResult, Question
 from medr_ray.core.run import RunDirectory, StageDirectory
+from medr_ray.core.stages import STAGES
 
-STAGES = (
-    "corpus",
-    "entities",
-    "index",
-    "graph",
-    "chains",
-    "questions",
-    "trajectories",
-    "sft",
-    "grpo",
-    "evaluation",
-)
 SAMPLES = 4  # questions shown with every model's answer
 
 
