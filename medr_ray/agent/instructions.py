@@ -1,25 +1,18 @@
 """The agent's prompts: read from package data, filled with the tools at hand."""
 
-import functools
 import json
 from dataclasses import dataclass
-from importlib import resources
 
 from medr_ray.agent.foreign_text import defuse
 from medr_ray.agent.state import ANSWER, CANDIDATE, FOUND, NAMES, AgentState
 from medr_ray.core.config import AgentConfig
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Message, Question
 from medr_ray.tools.base import Tool
 
 
-@functools.cache
-def _text(name: str) -> str:
-    return (
-        resources.files("medr_ray.agent")
-        .joinpath("prompts", name)
-        .read_text(encoding="utf-8")
-        .strip()
-    )
+def _read_text(name: str, language: str) -> str:
+    return read_prompt("medr_ray.agent", name, language).strip()
 
 
 @dataclass(frozen=True)
@@ -39,11 +32,11 @@ class Briefing:
 
     def _system(self, native: bool) -> str:
         language = self.question.language
-        template = _text(f"system.{'native' if native else self.agent.prompt}.{language}.txt")
+        template = _read_text(f"system.{'native' if native else self.agent.prompt}", language)
         system = template.replace("{tools}", self._shown_tools())
         if self.prior is None:
             return system
-        line = _text(f"prior.{language}.txt").replace("{probability}", f"{self.prior:.2f}")
+        line = _read_text("prior", language).replace("{probability}", f"{self.prior:.2f}")
         return f"{system}\n{line}"
 
     def _shown_tools(self) -> str:
@@ -61,13 +54,13 @@ class Briefing:
 def wrap_up(language: str, state: AgentState | None = None) -> str:
     """The one request for an answer when the budget is nearly spent; with the state, what was
     gathered as well."""
-    request = _text(f"wrap_up.{language}.txt")
+    request = _read_text("wrap_up", language)
     return request if state is None else f"{_recap(language, state)}\n{request}"
 
 
 def repeat_note(language: str) -> str:
     """What is said before the response to a call that was made before."""
-    return _text(f"repeat.{language}.txt")
+    return _read_text("repeat", language)
 
 
 def _recap(language: str, state: AgentState) -> str:
@@ -83,7 +76,7 @@ def _recap(language: str, state: AgentState) -> str:
         for name in candidates
     }
     return (
-        _text(f"recap.{language}.txt")
+        _read_text("recap", language)
         .replace("{found}", _listed(found))
         .replace("{candidates}", _listed(support))
     )

@@ -14,8 +14,8 @@ from medr_ray.core.config import AgentConfig
 from medr_ray.core.records import Message, Turn
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
-from medr_ray.governor.failures import ContextLengthExceeded
 from medr_ray.llm.completions import ChatResult
+from medr_ray.llm.failures import ContextLengthExceeded
 
 EMPTY_TURN = Turn((), (), (), -1)
 _SHORTEST_TOKEN = (

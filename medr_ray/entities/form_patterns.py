@@ -7,13 +7,12 @@ found by its adjective ("hypertensive") where nothing else is called so.
 """
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 
 import pyarrow as pa
 
+from medr_ray.core.prompts import read_package_json
 from medr_ray.core.run import Directory
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE
@@ -114,7 +113,5 @@ def _adjectives(noun: str) -> list[str]:
 
 @functools.cache
 def _words() -> dict[str, frozenset[str]]:
-    lists = json.loads(
-        files("medr_ray.entities").joinpath("common_words.json").read_text(encoding="utf-8")
-    )
+    lists = read_package_json("medr_ray.entities", "common_words.json")
     return {name: frozenset(words) for name, words in lists.items()}

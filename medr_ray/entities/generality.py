@@ -9,11 +9,10 @@ any condition ("syndrome", "pain"), in the singular and in the plural where both
 
 import functools
 import importlib.util
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 
+from medr_ray.core.prompts import read_package_json
 from medr_ray.knowledge.dictionaries import disease_entries
 from medr_ray.knowledge.hpo import PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
 from medr_ray.knowledge.name_normalization import normalise
@@ -36,8 +35,7 @@ def too_general(concept_id: str, name: str) -> str:
 
 @functools.cache
 def _general_names() -> frozenset[str]:
-    text = files("medr_ray.entities").joinpath("general_names.json").read_text(encoding="utf-8")
-    return frozenset(json.loads(text)["names"])
+    return frozenset(read_package_json("medr_ray.entities", "general_names.json")["names"])
 
 
 @functools.cache

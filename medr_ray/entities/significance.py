@@ -10,22 +10,20 @@ verdict.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ModelError
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Significance
 from medr_ray.entities.form_patterns import is_common
 from medr_ray.entities.seed_candidates import Candidate, Judgement
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.specialty import SPECIALTIES
-
-if TYPE_CHECKING:  # its import takes a second, and only a model needs it
-    from medr_ray.llm.client import ChatClient
+from medr_ray.llm.roles import JsonClient
 
 RULES = "rules"
 _ABBREVIATION = (
@@ -178,15 +176,11 @@ class LLMJudge:
     out are asked about once more, in smaller requests. Requests run side by side; the client
     governs and caches them."""
 
-    def __init__(self, client: "ChatClient", endpoint: EndpointConfig, batch: int) -> None:
+    def __init__(self, client: JsonClient, endpoint: EndpointConfig, batch: int) -> None:
         self._client, self._model = client, endpoint.model
         self._batch = max(1, min(batch, endpoint.max_tokens // _VERDICT_TOKENS))
-        text = (
-            files("medr_ray.entities")
-            .joinpath("prompts/significance.txt")
-            .read_text(encoding="utf-8")
-        )
-        self._prompt = Template(text).substitute(
+        template = Template(read_prompt("medr_ray.entities", "significance"))
+        self._prompt = template.substitute(
             specialties="\n".join(f"- {name}: {one.covers}" for name, one in SPECIALTIES.items())
         )
 

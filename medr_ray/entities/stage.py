@@ -24,6 +24,7 @@ from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept, assemble_lexicon
 from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
 from medr_ray.knowledge.vocabulary_reading import file_digest
+from medr_ray.llm.roles import open_chat_client
 
 _PACKAGES = (
     "medr-ray",
@@ -37,7 +38,7 @@ _SKIPPED = "lexicon_skipped.jsonl"
 
 def _inputs(config: PipelineConfig) -> Any:
     """The vocabularies' versions and files, and the model where one judges."""
-    model = config.llm.model if config.entities.significance == "llm" else None
+    model = config.llm.identity() if config.entities.significance == "llm" else None
     prevalence = config.entities.prevalence
     return [_lexicon_inputs(config.entities), prevalence and file_digest(prevalence), model]
 
@@ -159,9 +160,8 @@ def _judge(context: StageContext, candidates: list[Candidate]) -> list[SeedEntit
 
 def _judge_of(config: PipelineConfig, cache: Directory) -> SignificanceJudge:
     if config.entities.significance == "llm":
-        from medr_ray.llm.client import ChatClient
-
-        return LLMJudge(ChatClient(config.llm, cache), config.llm, config.entities.judge_batch)
+        client = open_chat_client(config.llm, cache)
+        return LLMJudge(client, config.llm, config.entities.judge_batch)
     return RulesJudge(config.entities.min_documents)
 
 

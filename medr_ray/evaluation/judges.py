@@ -7,13 +7,14 @@ leaves the item unscored, never incorrect.
 import json
 import re
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any, Protocol
+from typing import Protocol
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Question
 from medr_ray.core.run import RunDirectory
+from medr_ray.llm.roles import ChatCompleter, open_chat_client
 from medr_ray.questions.answer_matching import answers_match
 
 CORRECT, INCORRECT, UNSCORED = "correct", "incorrect", "unscored"
@@ -50,9 +51,9 @@ class RulesAnswerJudge:
 
 
 class LLMAnswerJudge:
-    """A model behind an OpenAI-compatible endpoint; ``client`` is a ``llm.client.ChatClient``."""
+    """A language model called ``name`` decides."""
 
-    def __init__(self, client: Any, name: str) -> None:
+    def __init__(self, client: ChatCompleter, name: str) -> None:
         self._client, self._name = client, name
 
     async def judge(self, question: Question, prediction: str | None) -> Judgement:
@@ -80,11 +81,9 @@ def judge_prompt(question: Question, prediction: str) -> str:
         "prediction": prediction,
         "aliases": "; ".join(question.answer_aliases) or "-",
     }
-    file = resources.files("medr_ray.evaluation").joinpath(
-        "prompts", f"judge.{question.language}.txt"
-    )
+    template = read_prompt("medr_ray.evaluation", "judge", question.language)
     return re.sub(
-        r"\{(question|answer|aliases|prediction)\}", lambda m: values[m[1]], file.read_text("utf-8")
+        r"\{(question|answer|aliases|prediction)\}", lambda match: values[match[1]], template
     )
 
 
@@ -109,6 +108,4 @@ def build_judge(config: PipelineConfig, run: RunDirectory) -> AnswerJudge:
     """The judge ``evaluation.judge`` names."""
     if config.evaluation.judge == "rules":
         return RulesAnswerJudge()
-    from medr_ray.llm.client import ChatClient
-
-    return LLMAnswerJudge(ChatClient(config.llm, run), config.llm.model)
+    return LLMAnswerJudge(open_chat_client(config.llm, run), config.llm.model)

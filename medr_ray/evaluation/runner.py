@@ -17,8 +17,8 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Question, Trajectory, Usage, from_row
 from medr_ray.core.run import Directory, StageContext
 from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, Judgement
-from medr_ray.governor.failures import UnreadableReply, explained
-from medr_ray.llm.client import ChatResult, read_completion
+from medr_ray.llm.completions import ChatResult, read_completion
+from medr_ray.llm.failures import UnreadableReply, explain_failure
 from medr_ray.rollouts.worker import RolloutTask
 
 BENCHMARK = "heldout"
@@ -67,7 +67,7 @@ class ServedPolicies:
         try:
             return read_completion(await self._client.chat.completions.create(**payload), payload)
         except (openai.OpenAIError, UnreadableReply) as error:
-            raise explained(
+            raise explain_failure(
                 error, self._endpoint.base_url, "", self._endpoint.key, _CLIENT_RETRIES
             ) from None
 

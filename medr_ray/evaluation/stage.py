@@ -6,6 +6,7 @@ with its reason).
 """
 
 import secrets
+from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError
@@ -92,10 +93,16 @@ def _check(context: StageContext) -> None:
         )
 
 
+def _inputs(config: PipelineConfig) -> Any:
+    """The model, where it judges answers or reads pages for the agents."""
+    model_used = config.evaluation.judge == "llm" or config.tools.read.extract == "llm"
+    return config.llm.identity() if model_used else None
+
+
 EVALUATION = Stage(
     name="evaluation",
     needs=("index", "questions", "sft", "grpo"),
     sections=("evaluation", "agent", "tools", "retrieval", "engine", "models"),
     execute=execute,
-    inputs=lambda config: config.llm.model if config.evaluation.judge == "llm" else None,
+    inputs=_inputs,
 )

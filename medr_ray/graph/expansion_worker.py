@@ -23,6 +23,7 @@ from medr_ray.graph.extraction.llm_extractor import RELATION_TOKENS, LLMExtracto
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
+from medr_ray.llm.roles import open_chat_client
 from medr_ray.retrieval.documents import HPO, PUBMED, Document
 from medr_ray.retrieval.retriever import Retriever
 
@@ -119,13 +120,10 @@ def _extractor(
     rules = RulesExtractor(vocabulary, matcher, load_hpo(), config.graph.min_confidence)
     if config.graph.extractor == "rules":
         return RememberingExtractor(rules)
-    from medr_ray.llm.client import ChatClient
-
+    client = open_chat_client(config.llm, run)
     most = max(1, config.llm.max_tokens // RELATION_TOKENS)
     linker = _linker(config, vocabulary, matcher)
-    return LLMExtractor(
-        ChatClient(config.llm, run), config.llm.model, vocabulary, matcher, rules, linker, most
-    )
+    return LLMExtractor(client, config.llm.model, vocabulary, matcher, rules, linker, most)
 
 
 def _linker(config: PipelineConfig, vocabulary: Vocabulary, matcher: Matcher) -> Linker:

@@ -192,10 +192,7 @@ def _graph_inputs(config: PipelineConfig) -> Any:
     """The models, where one extracts: the one that reads, and the one that compares names."""
     if config.graph.extractor == "rules":
         return None
-    llm = config.llm.model_dump(
-        mode="json", include={"base_url", "model", "temperature", "max_tokens"}
-    )
-    return [llm, config.models.encoder]
+    return [config.llm.identity(), config.models.encoder]
 
 
 GRAPH = Stage(

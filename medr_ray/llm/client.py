@@ -12,35 +12,27 @@ import os
 import random
 import uuid
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import openai
 from openai import AsyncOpenAI
-from pydantic import BaseModel
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, ModelError
 from medr_ray.core.run import Directory
 from medr_ray.governor.budget import Budget, Charge, Spend
-from medr_ray.governor.failures import (
-    CircuitOpen,
-    UnreadableReply,
-    explained,
-    is_transient,
-    retry_after,
-)
+from medr_ray.governor.failures import CircuitOpen, retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.llm.cache import ResponseCache, request_key
 from medr_ray.llm.completions import ChatResult, estimated_tokens, read_completion, stored_result
+from medr_ray.llm.failures import UnreadableReply, explain_failure, is_transient
 from medr_ray.llm.replies import read_reply
+from medr_ray.llm.roles import Messages, ReplyModel, Tools
 
-M = TypeVar("M", bound=BaseModel)
-Messages = Sequence[Mapping[str, Any]]
-Tools = Sequence[Mapping[str, Any]]
 _OVERLOADED = frozenset({408, 503, 504, 529})
 _BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0  # seconds: full jitter below base * 2^attempt
 
@@ -109,7 +101,7 @@ class ChatClient:
             self._store.put(key, asdict(result))
         return result
 
-    async def complete_json(self, messages: Messages, model: type[M]) -> M:
+    async def complete_json(self, messages: Messages, model: type[ReplyModel]) -> ReplyModel:
         """A completion read as ``model``; asked once more with the error when it cannot be, then
         ModelError. Half an answer is none, though it may look like one."""
         first = await self.complete(messages)
@@ -161,7 +153,7 @@ class ChatClient:
         try:
             return await retrying(self._governed, payload)
         except (openai.APIError, UnreadableReply, json.JSONDecodeError, TimeoutError) as error:
-            raise explained(
+            raise explain_failure(
                 error, endpoint.base_url, endpoint.api_key_env, self._secret, attempts
             ) from None
 
@@ -234,7 +226,7 @@ class ChatClient:
         return client
 
 
-def _read_whole(result: ChatResult, model: type[M]) -> M:
+def _read_whole(result: ChatResult, model: type[ReplyModel]) -> ReplyModel:
     """The completion as ``model``. Raises ModelError where it cannot be read, or was cut off by the
     endpoint."""
     if result.finish_reason == "length":

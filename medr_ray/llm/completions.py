@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medr_ray.governor.failures import UnreadableReply
+from medr_ray.llm.failures import UnreadableReply
 
 _BYTES_PER_TOKEN, _PER_MESSAGE = (
     3,

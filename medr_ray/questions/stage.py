@@ -19,6 +19,7 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question, SeedEntity
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.knowledge.vocabulary_reading import file_digest
+from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.checks.calibration import Course, build_panel, calibrate
 from medr_ray.questions.checks.contamination import Contamination
 from medr_ray.questions.checks.duplicates import DuplicateFilter
@@ -154,12 +155,11 @@ class Harder:
 
 def model_writer(context: StageContext, graph: Graph) -> QuestionWriter:
     """The writer over the configured model."""
-    from medr_ray.llm.client import ChatClient
     from medr_ray.questions.wording.llm_writer import LLMWriter
 
     config = context.config
     return LLMWriter(
-        ChatClient(config.llm, context.run),
+        open_chat_client(config.llm, context.run),
         graph.entities,
         config.questions.language,
         config.llm.model,
@@ -289,9 +289,7 @@ def _inputs(config: PipelineConfig) -> Mapping[str, Any] | None:
     """The model that words and the benchmarks' content, where there are any."""
     inputs: dict[str, Any] = {}
     if config.questions.writer == "llm":
-        inputs["llm"] = config.llm.model_dump(
-            mode="json", include={"base_url", "model", "temperature", "max_tokens"}
-        )
+        inputs["llm"] = config.llm.identity()
     if config.questions.benchmarks:
         inputs["benchmarks"] = [file_digest(path) for path in config.questions.benchmarks]
     return inputs or None

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from medr_ray.core.config import PipelineConfig, ReadConfig
 from medr_ray.core.errors import ToolError
+from medr_ray.llm.roles import open_chat_client
 from medr_ray.retrieval.snippets import cut
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
@@ -151,7 +152,6 @@ def _quoter(config: PipelineConfig) -> Quoter:
     if limits.extract == "rules":
         return RulesQuoter(limits.quotes, limits.quote_chars)
     from medr_ray.core.run import run_directory
-    from medr_ray.llm.client import ChatClient
 
-    client = ChatClient(config.llm, run_directory(config))
+    client = open_chat_client(config.llm, run_directory(config))
     return ModelQuoter(client, limits.quotes, limits.quote_chars, limits.extract_chars)

@@ -22,6 +22,7 @@ from medr_ray.core.records import Question
 from medr_ray.core.run import Directory
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
+from medr_ray.llm.roles import open_chat_client
 from medr_ray.rollouts.groups import minimum_viable
 from medr_ray.rollouts.worker import RolloutTask
 from medr_ray.training.batches import Example, MicroBatch
@@ -278,6 +279,4 @@ def _rollout_figures(scored: Sequence[ScoredRollout]) -> dict[str, Any]:
 def _expert(config: PipelineConfig) -> ExpertPreference:
     if config.grpo.expert == "rules":
         return RulesPreference()
-    from medr_ray.llm.client import ChatClient
-
-    return ModelPreference(ChatClient(config.llm))
+    return ModelPreference(open_chat_client(config.llm))

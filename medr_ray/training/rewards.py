@@ -9,7 +9,6 @@ judge that is down never moves the gradient.
 
 import asyncio
 from collections.abc import Sequence
-from importlib import resources
 from typing import Protocol
 
 from pydantic import BaseModel, Field
@@ -17,7 +16,9 @@ from pydantic import BaseModel, Field
 from medr_ray.agent.protocol import parse_reply
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Question, Reward, Trajectory
+from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.answer_matching import answers_match
 from medr_ray.trajectories.filtering import is_supported, repeated_calls
 
@@ -64,10 +65,9 @@ class _Preference(BaseModel):
 class ModelPreference:
     """A language model's preference. Unreachable or unreadable: null."""
 
-    def __init__(self, client: object) -> None:
+    def __init__(self, client: JsonClient) -> None:
         self._client = client
-        prompt = resources.files("medr_ray.training").joinpath("prompts/preference.en.txt")
-        self._prompt = prompt.read_text(encoding="utf-8").strip()
+        self._prompt = read_prompt("medr_ray.training", "preference", "en").strip()
 
     def score(
         self, trajectories: Sequence[Trajectory], questions: Sequence[Question]
@@ -84,7 +84,7 @@ class ModelPreference:
             {"role": "user", "content": f"Reference answer: {question.answer}\n\n{shown}"},
         ]
         try:
-            verdict = await self._client.complete_json(messages, _Preference)  # type: ignore[attr-defined]
+            verdict = await self._client.complete_json(messages, _Preference)
         except (InfrastructureError, ModelError):
             return None
         return float(verdict.score)

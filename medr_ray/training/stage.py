@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medr_ray.core.config import TrainerConfig
+from medr_ray.core.config import PipelineConfig, TrainerConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question
 from medr_ray.core.run import Counts, Stage, StageContext
@@ -230,9 +230,18 @@ def _note(row: dict[str, Any]) -> str:
 
 
 SFT = Stage(name="sft", needs=("trajectories",), sections=("sft", "models"), execute=execute_sft)
+
+
+def _grpo_inputs(config: PipelineConfig) -> Any:
+    """The model, where it scores rollouts or reads pages for the agents."""
+    model_used = config.grpo.expert == "llm" or config.tools.read.extract == "llm"
+    return config.llm.identity() if model_used else None
+
+
 GRPO = Stage(
     name="grpo",
     needs=("sft", "questions", "index"),
-    sections=("grpo", "agent", "tools", "retrieval", "models", "engine", "llm"),
+    sections=("grpo", "agent", "tools", "retrieval", "models", "engine"),
     execute=execute_grpo,
+    inputs=_grpo_inputs,
 )

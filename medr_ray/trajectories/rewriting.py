@@ -13,9 +13,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from string import Template
-from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -24,13 +22,14 @@ from medr_ray.core.config.models import EndpointConfig
 from medr_ray.core.errors import ModelError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Question, Trajectory, to_table
 from medr_ray.core.run import Directory
-from medr_ray.governor.failures import ContextLengthExceeded
+from medr_ray.llm.failures import ContextLengthExceeded
+from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.answer_matching import occurs_in
 from medr_ray.trajectories.filtering import leak_in
 
-M = TypeVar("M", bound=BaseModel)
 REWRITTEN = "rewritten"
 FOLDER = "rewrites"
 _PART = 32  # dialogues
@@ -45,14 +44,6 @@ class Thoughts(BaseModel):
     """What the model is to reply."""
 
     thoughts: list[str]
-
-
-class JsonClient(Protocol):
-    """The part of ``llm.client.ChatClient`` that is used here."""
-
-    async def complete_json(self, messages: list[dict[str, str]], model: type[M]) -> M:
-        """The reply as ``model``; raises ModelError when it cannot be read as one."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -81,8 +72,10 @@ def rewrite_all(
         f"part-{start // _PART:05d}": dialogues[start : start + _PART]
         for start in range(0, len(dialogues), _PART)
     }
-    model = (endpoint.base_url, endpoint.model, endpoint.temperature, endpoint.max_tokens)
-    wanted = {name: digest(model, [prompt(*one) for one in batch]) for name, batch in named.items()}
+    wanted = {
+        name: digest(endpoint.identity(), [prompt(*one) for one in batch])
+        for name, batch in named.items()
+    }
     stale = parts.stale(wanted)
     bar.resume(len(dialogues) - sum(len(named[name]) for name in stale))
     for name in stale:
@@ -177,12 +170,8 @@ def with_thought(content: str, text: str) -> str:
 def prompt(trajectory: Trajectory, question: Question) -> str:
     """What the model is shown: the dialogue with its thoughts numbered. No guidance is part of
     it."""
-    template = resources.files("medr_ray.trajectories").joinpath(
-        f"prompts/rewrite.{question.language}.txt"
-    )
-    return Template(template.read_text(encoding="utf-8")).substitute(
-        dialogue="\n".join(_shown(trajectory))
-    )
+    template = Template(read_prompt("medr_ray.trajectories", "rewrite", question.language))
+    return template.substitute(dialogue="\n".join(_shown(trajectory)))
 
 
 def _shown(trajectory: Trajectory) -> Iterator[str]:

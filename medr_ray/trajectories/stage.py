@@ -14,6 +14,7 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.knowledge.published_reports import is_report
+from medr_ray.llm.roles import open_chat_client
 from medr_ray.rollouts.worker import PolicyFactory, RolloutTask
 from medr_ray.trajectories.dataset import SAMPLE, DialogueEncoder
 from medr_ray.trajectories.filtering import Reason, judge_trajectory, reason_counts
@@ -158,15 +159,13 @@ def _rewrite(
     settings = context.config.trajectories
     if settings.rewrite is None:
         return {}
-    from medr_ray.llm.client import ChatClient
-
     dialogues = [
         (one.trajectory, questions[one.trajectory.question_id]) for one in judged if one.accepted
     ]
     with Bar(context.console, "rewriting", len(dialogues), "dialogues") as bar:
         made = rewrite_all(
             dialogues,
-            ChatClient(settings.rewrite, context.run),
+            open_chat_client(settings.rewrite, context.run),
             settings.rewrite,
             context.directory,
             bar,
@@ -217,9 +216,16 @@ def _counts(
     }
 
 
+def _inputs(config: PipelineConfig) -> Any:
+    """The model, where it teaches or reads pages for the agents."""
+    model_used = config.trajectories.teacher == "llm" or config.tools.read.extract == "llm"
+    return config.llm.identity() if model_used else None
+
+
 TRAJECTORIES = Stage(
     name="trajectories",
     needs=("questions", "index"),
-    sections=("agent", "tools", "trajectories", "retrieval", "models", "llm"),
+    sections=("agent", "tools", "trajectories", "retrieval", "models"),
     execute=execute,
+    inputs=_inputs,
 )

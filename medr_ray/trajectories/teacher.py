@@ -10,13 +10,14 @@ not say. ``llm`` is any chat model; guided, it is shown the same masked triples 
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from medr_ray.agent.policies import ChatPolicy, Policy, PolicyTurn
 from medr_ray.agent.protocol import ToolCall, parse_responses, render_reply
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import GuidanceStep, Message, Question
 from medr_ray.core.run import Directory
+from medr_ray.llm.roles import open_chat_client
 from medr_ray.retrieval.documents import HPO, PUBMED
 from medr_ray.rollouts.worker import RolloutTask
 from medr_ray.trajectories.filtering import UNKNOWN
@@ -134,12 +135,8 @@ class ChatTeacherFactory:
     ``run``: where the response cache and the budget lie."""
 
     def __init__(self, config: PipelineConfig, run: Directory) -> None:
-        from medr_ray.llm.client import ChatClient
-
-        self._client = ChatClient(config.llm, run)
-        self._complete = functools.partial(
-            self._client.complete, max_tokens=config.agent.max_turn_tokens
-        )
+        client = open_chat_client(config.llm, run)
+        self._complete = functools.partial(client.complete, max_tokens=config.agent.max_turn_tokens)
 
     def __call__(self, task: RolloutTask) -> Policy:
         return ChatPolicy(
@@ -149,12 +146,10 @@ class ChatTeacherFactory:
 
 def guidance_hint(question: Question) -> str:
     """The masked triples (paper section 3.2.1) as directions; no entity of the path appears."""
-    template = resources.files("medr_ray.trajectories").joinpath(
-        f"prompts/guidance.{question.language}.txt"
-    )
+    template = read_prompt("medr_ray.trajectories", "guidance", question.language)
     steps = "\n".join(
         f"([MASK] {step.subject_type}, {step.predicate}{f', {step.clinical}' if step.clinical else ''}, "
         f"[MASK] {step.object_type}{'; told of it: ' + ', '.join(step.also) if step.also else ''})"
         for step in question.guidance
     )
-    return template.read_text(encoding="utf-8").strip().replace("{steps}", steps)
+    return template.strip().replace("{steps}", steps)

@@ -13,8 +13,8 @@ from support.agent_run import Echo, call, responses, run
 from medr_ray.agent.native import in_text
 from medr_ray.agent.policies import ChatPolicy
 from medr_ray.agent.protocol import parse_reply
-from medr_ray.governor.failures import ContextLengthExceeded
 from medr_ray.llm.completions import ChatResult, FunctionCall
+from medr_ray.llm.failures import ContextLengthExceeded
 
 
 class Endpoint:

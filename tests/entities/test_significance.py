@@ -18,10 +18,11 @@ from medr_ray.entities.seed_candidates import Candidate, Judgement
 from medr_ray.entities.significance import LLMJudge, Reply, RulesJudge, read_verdicts
 from medr_ray.governor import actor as governor_module
 from medr_ray.governor.actor import ProcessGovernor
+from medr_ray.governor.budget import BudgetExceeded
 from medr_ray.knowledge.prevalence import Prevalence
 from medr_ray.knowledge.specialty import SPECIALTIES
-from medr_ray.llm import BudgetExceeded, ChatClient
 from medr_ray.llm import client as client_module
+from medr_ray.llm.client import ChatClient
 
 
 def _candidate(

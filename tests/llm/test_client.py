@@ -15,9 +15,9 @@ from werkzeug import Request, Response
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
-from medr_ray.governor.budget import Spend
-from medr_ray.llm import BudgetExceeded, ChatClient
+from medr_ray.governor.budget import BudgetExceeded, Spend
 from medr_ray.llm.cache import ResponseCache
+from medr_ray.llm.client import ChatClient
 from medr_ray.llm.completions import FunctionCall
 
 from .conftest import SECRET, Make, Script, completion

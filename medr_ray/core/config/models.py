@@ -1,6 +1,6 @@
 """Language models: local weights, the engine that runs them, and endpoints."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -54,6 +54,19 @@ class EndpointConfig(Section):
         None, gt=0, description="hard stop over the whole run; needs the prices"
     )
     cache: bool = True
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide what the model answers.
+
+        A stage whose output a model decides has them in its fingerprint. Rates, time-outs, retries,
+        budgets and prices are not among them: changing those makes no result stale.
+        """
+        return {
+            "base_url": self.base_url,
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+        }
 
     @model_validator(mode="after")
     def _prices_are_known(self) -> Self:

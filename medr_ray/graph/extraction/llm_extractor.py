@@ -14,13 +14,13 @@ import asyncio
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from string import Template
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from medr_ray.core.errors import ModelError
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Relation
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.extractor import (
@@ -34,9 +34,9 @@ from medr_ray.graph.extraction.grounding import UNREADABLE, Failure, Page, State
 from medr_ray.graph.extraction.linking import Linker
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.llm.roles import JsonClient
 from medr_ray.retrieval.documents import HPO, Document
 
-M = TypeVar("M", bound=BaseModel)
 RELATION_TOKENS = 110  # of one relation in a reply, on the high side
 _KEPT = 4096  # documents whose reading is remembered: an expansion comes back to what it has read
 
@@ -79,14 +79,6 @@ def _misfit(item: Any) -> str:
     return ""
 
 
-class JsonClient(Protocol):
-    """The part of ``llm.client.ChatClient`` that is used here."""
-
-    async def complete_json(self, messages: list[dict[str, str]], model: type[M]) -> M:
-        """The reply as ``model``; raises ModelError when it cannot be read as one."""
-        ...
-
-
 @dataclass(frozen=True)
 class Reading:
     """All that came of one document."""
@@ -119,12 +111,7 @@ class LLMExtractor:
             records,
         )
         self._linker = linker or Linker(vocabulary, matcher)
-        text = (
-            resources.files("medr_ray.graph")
-            .joinpath("prompts", "extraction.txt")
-            .read_text("utf-8")
-        )
-        self._prompt = Template(text)
+        self._prompt = Template(read_prompt("medr_ray.graph", "extraction"))
         self._readings: dict[str, Reading] = {}
         self._used: dict[str, Reading] = {}
 

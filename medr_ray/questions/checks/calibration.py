@@ -18,6 +18,7 @@ from medr_ray.core.config.questions import QuestionsConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question
 from medr_ray.core.run import Directory
+from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.checks.closed_book import (
     ENOUGH_TOKENS,
     Examination,
@@ -208,15 +209,15 @@ def build_panel(
 ) -> Panel | None:
     """The panel that ``config`` names, None where it names no model. Responses are cached in the
     ``run`` directory, the ledger lies in the stage's ``directory``."""
-    from medr_ray.llm.client import ChatClient
-
     if config.closed_book is None and not config.calibration:
         return None
     closed = config.closed_book
     return Panel(
-        Examiner(closed, ChatClient(closed, run), config.closed_book_attempts) if closed else None,
+        Examiner(closed, open_chat_client(closed, run), config.closed_book_attempts)
+        if closed
+        else None,
         [
-            Examiner(one, ChatClient(one, run), config.calibration_attempts)
+            Examiner(one, open_chat_client(one, run), config.calibration_attempts)
             for one in config.calibration
         ],
         ExaminationLedger(directory.child(LEDGER)),

@@ -9,27 +9,24 @@ ledger and not asked again.
 """
 
 import asyncio
-import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from string import Template
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.parts import digest
 from medr_ray.core.progress import Bar
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Calibration, Question
 from medr_ray.core.run import Directory
 from medr_ray.entities.rarity import clopper_pearson
-from medr_ray.governor.failures import ContextLengthExceeded
+from medr_ray.llm.completions import ChatResult
+from medr_ray.llm.failures import ContextLengthExceeded
+from medr_ray.llm.roles import ChatCompleter
 from medr_ray.questions.answer_matching import answers_match
-
-if TYPE_CHECKING:  # its import takes a second, and only a model needs it
-    from medr_ray.llm.client import ChatClient, ChatResult
 
 TEMPERATURE = 0.7  # of several attempts where the endpoint says 0: attempts that cannot differ measure nothing
 ENOUGH_TOKENS = 4096  # room for a model that reasons at length; endpoints with less get it when a reply is cut off
@@ -75,13 +72,8 @@ def _bare(answer: str) -> str:
 
 def closed_book_prompt(text: str, language: str) -> str:
     """The message that asks ``text`` (in "en" or "zh")."""
-    return _template(language).substitute(question=text)
-
-
-@functools.cache
-def _template(language: str) -> Template:
-    file = resources.files("medr_ray.questions").joinpath("prompts", f"closed_book.{language}.txt")
-    return Template(file.read_text("utf-8"))
+    template = Template(read_prompt("medr_ray.questions", "closed_book", language))
+    return template.substitute(question=text)
 
 
 # --- one model ------------------------------------------------------------------------
@@ -129,7 +121,7 @@ class Examiner:
     """Puts questions to the model of ``endpoint`` through ``client``, ``attempts`` times each.
     Several attempts are sampled with the seeds 0, 1, ..., so that they differ and can be cached."""
 
-    def __init__(self, endpoint: EndpointConfig, client: "ChatClient", attempts: int) -> None:
+    def __init__(self, endpoint: EndpointConfig, client: ChatCompleter, attempts: int) -> None:
         self.model, self.concurrency, self.attempts = endpoint.model, endpoint.concurrency, attempts
         self._endpoint, self._client = endpoint, client
         self._temperature = (
@@ -138,15 +130,11 @@ class Examiner:
 
     def key(self, question: Question) -> str:
         """What an examination follows from: equal keys need no second one."""
-        endpoint = self._endpoint
         return digest(
             closed_book_prompt(question.text, question.language),
             question.answer,
             question.answer_aliases,
-            endpoint.base_url,
-            endpoint.model,
-            self._temperature,
-            endpoint.max_tokens,
+            self._endpoint.identity() | {"temperature": self._temperature},
             self.attempts,
         )
 
@@ -183,7 +171,7 @@ class Examiner:
         )
         return _Attempt(correct, answer is not None, tokens)
 
-    async def _ask(self, question: Question, seed: int, max_tokens: int) -> "ChatResult":
+    async def _ask(self, question: Question, seed: int, max_tokens: int) -> ChatResult:
         messages = [
             {"role": "user", "content": closed_book_prompt(question.text, question.language)}
         ]

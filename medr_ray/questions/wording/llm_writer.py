@@ -12,22 +12,21 @@ import asyncio
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from string import Template
-from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import ModelError
+from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Entity
 from medr_ray.graph.facts.fact_index import Clause, Statement
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge.predicates import GENE, PREDICATES, directed
 from medr_ray.knowledge.published_reports import is_report, journal_of
+from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.answer_matching import occurs_in, tokens
 from medr_ray.questions.wording.writers import Draft, Written, chinese, rules_writer
 
-M = TypeVar("M", bound=BaseModel)
 _QUOTED = re.compile("《(.+?)》")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _OTHER = re.compile(r"\b(?:an)?other\b|另|其他", re.IGNORECASE)
@@ -46,14 +45,6 @@ class QuestionReply(BaseModel):
     question: str = Field(min_length=8)
 
 
-class JsonClient(Protocol):
-    """The part of ``llm.client.ChatClient`` that is used here."""
-
-    async def complete_json(self, messages: list[dict[str, str]], model: type[M]) -> M:
-        """The reply as ``model``; raises ModelError when it cannot be read as one."""
-        ...
-
-
 class LLMWriter:
     """Questions in the model's words. ``client`` is shared by all questions of a batch."""
 
@@ -63,8 +54,7 @@ class LLMWriter:
         self.name = model
         self._client, self._entities, self._language = client, entities, language
         self._plain = rules_writer(language, entities)
-        folder = resources.files("medr_ray.questions").joinpath("prompts")
-        self._prompt = Template(folder.joinpath(f"{language}.txt").read_text("utf-8"))
+        self._prompt = Template(read_prompt("medr_ray.questions", "question", language))
 
     def write(self, drafts: Sequence[Draft]) -> list[Written]:
         return asyncio.run(self._write_all(drafts))

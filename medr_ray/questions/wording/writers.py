@@ -7,14 +7,13 @@ mode of inheritance of the disease associated with ...") and tells longer ones s
 Wording of the relations: ``knowledge.predicates`` for English, ``wording_zh.json`` for Chinese.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Protocol
 
 from medr_ray.core.errors import DataError
+from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Entity
 from medr_ray.graph.facts.fact_index import Clause
 from medr_ray.graph.facts.hops import Hop
@@ -195,9 +194,7 @@ class ChineseRules:
 
     def __init__(self, entities: Mapping[str, Entity]) -> None:
         self._entities = entities
-        self._wording = json.loads(
-            resources.files("medr_ray.questions").joinpath("wording_zh.json").read_text("utf-8")
-        )
+        self._wording: dict[str, str] = read_package_json("medr_ray.questions", "wording_zh.json")
 
     def write(self, drafts: Sequence[Draft]) -> list[Written]:
         return [Written(self._question(draft)) for draft in drafts]

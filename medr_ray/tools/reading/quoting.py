@@ -9,13 +9,14 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
-from importlib import resources
 from string import Template
 from typing import Protocol
 
 from pydantic import BaseModel
 
 from medr_ray.core.errors import ModelError, ToolError
+from medr_ray.core.prompts import read_prompt
+from medr_ray.llm.roles import JsonClient
 from medr_ray.retrieval.snippets import cut, sentence_spans, wanted, words
 from medr_ray.tools.threads import Threads
 
@@ -75,28 +76,16 @@ class QuotesReply(BaseModel):
     quotes: list[str]
 
 
-class JSONClient(Protocol):
-    """The part of ``llm.client.ChatClient`` that is used."""
-
-    async def complete_json(
-        self, messages: Sequence[dict[str, str]], model: type[QuotesReply]
-    ) -> QuotesReply:
-        """The model's reply; raises ModelError when it cannot be read."""
-        ...
-
-
 class ModelQuoter:
     """By a language model, which is shown ``shown`` characters of the page as data."""
 
-    def __init__(self, client: JSONClient, count: int, chars: int, shown: int) -> None:
+    def __init__(self, client: JsonClient, count: int, chars: int, shown: int) -> None:
         self._client, self._count, self._chars, self._shown = client, count, chars, shown
 
     async def quotes(self, goal: str, text: str) -> list[str]:
         """Raises ToolError when the model's reply cannot be read, InfrastructureError when it
         cannot be reached."""
-        template = Template(
-            resources.files("medr_ray.tools").joinpath("prompts/quotes.txt").read_text("utf-8")
-        )
+        template = Template(read_prompt("medr_ray.tools", "quotes"))
         system = template.substitute(count=self._count)
         asked = f"GOAL: {goal}\n\nPAGE:\n{text[: self._shown]}"
         try:

@@ -1,13 +1,12 @@
 """The wording of Chinese questions, as ``questions/wording_zh.json`` has it. Names stay as the
 documents print them."""
 
-import json
 import re
 from collections.abc import Iterator
-from functools import cache, cached_property
-from importlib import resources
+from functools import cached_property
 from typing import ClassVar
 
+from medr_ray.core.prompts import read_package_json
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES
 from medr_ray.knowledge.shares import COMPARISONS
 from medr_ray.questions.wording.writers import FIELDS_ZH, chinese
@@ -137,12 +136,6 @@ def _pattern(phrase: str, entity: str) -> re.Pattern[str]:
     )
 
 
-@cache
 def _wording() -> dict[str, str]:
-    text = (
-        resources.files("medr_ray.questions")
-        .joinpath("wording_zh.json")
-        .read_text(encoding="utf-8")
-    )
-    wording: dict[str, str] = json.loads(text)
+    wording: dict[str, str] = read_package_json("medr_ray.questions", "wording_zh.json")
     return wording

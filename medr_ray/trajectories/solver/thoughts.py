@@ -4,10 +4,7 @@ A thought restates ``what was asked = value`` before the next call; wording lies
 ``thoughts.<language>.json``.
 """
 
-import json
-from functools import cache
-from importlib import resources
-
+from medr_ray.core.prompts import read_package_json
 from medr_ray.knowledge.predicates import directed
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.questions.wording.writers import chinese
@@ -96,9 +93,6 @@ def _chinese_words() -> dict[str, str]:
     return _words("medr_ray.questions", "wording_zh.json")
 
 
-@cache
 def _words(package: str, name: str) -> dict[str, str]:
-    words: dict[str, str] = json.loads(
-        resources.files(package).joinpath(name).read_text(encoding="utf-8")
-    )
+    words: dict[str, str] = read_package_json(package, name)
     return words

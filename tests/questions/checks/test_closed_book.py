@@ -19,7 +19,8 @@ from medr_ray.core.errors import InfrastructureError, ModelError
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question
 from medr_ray.core.run import Directory
-from medr_ray.llm import BudgetExceeded, ChatClient
+from medr_ray.governor.budget import BudgetExceeded
+from medr_ray.llm.client import ChatClient
 from medr_ray.questions.checks.closed_book import (
     ENOUGH_TOKENS,
     TEMPERATURE,

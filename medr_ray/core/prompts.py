@@ -1,0 +1,39 @@
+"""Prompts and word lists that ship inside the package, read once per process.
+
+A room keeps its prompts in its own folder ``prompts/``, one text file each. A prompt that exists in
+several languages is a file per language, ``NAME.LANGUAGE.txt``.
+"""
+
+import functools
+import json
+from importlib import resources
+from typing import Any
+
+from medr_ray.core.errors import ConfigError
+
+
+@functools.cache
+def read_prompt(package: str, name: str, language: str | None = None) -> str:
+    """The text of ``prompts/NAME.txt`` in ``package``, or of ``prompts/NAME.LANGUAGE.txt``.
+
+    The text is returned exactly as it is stored, with its last line break: responses are cached
+    under the text that was sent. Raises ConfigError when the package has no such prompt.
+    """
+    file_name = f"{name}.txt" if language is None else f"{name}.{language}.txt"
+    folder = resources.files(package).joinpath("prompts")
+    try:
+        return folder.joinpath(file_name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        names = sorted(file.name for file in folder.iterdir())
+        raise ConfigError(
+            f"{package} has no prompt {file_name}; its prompts are {', '.join(names)}"
+        ) from None
+
+
+@functools.cache
+def read_package_json(package: str, file_name: str) -> Any:
+    """The content of a JSON file beside the modules of ``package``.
+
+    Every caller gets the same object, so nobody may change it.
+    """
+    return json.loads(resources.files(package).joinpath(file_name).read_text(encoding="utf-8"))
