@@ -28,7 +28,8 @@ def _fingerprint(stage_name: str, *settings: str) -> str:
 
 @pytest.mark.parametrize(("stage", "by_model"), ROLES)
 @pytest.mark.parametrize(
-    "setting", ["llm.model=other", "llm.base_url=http://x/v1", "llm.temperature=1", "llm.max_tokens=9"]
+    "setting",
+    ["llm.model=other", "llm.base_url=http://x/v1", "llm.temperature=1", "llm.max_tokens=9"],
 )
 def test_what_decides_an_answer_decides_the_stage(stage: str, by_model: str, setting: str) -> None:
     assert _fingerprint(stage, by_model, setting) != _fingerprint(stage, by_model)
