@@ -124,11 +124,11 @@ def _trajectory_node(run: RunDirectory, row: dict[str, Any], name: str) -> Trace
 
 
 def _question(run: RunDirectory, identifier: str) -> TraceNode | None:
-    row = _row(run, "questions/questions.parquet", ("question_id",), identifier)
+    row = _row(run, "questions/questions.parquet", ("task", "task_id"), identifier)
     if row is None:
         return None
     chain = _chain(run, row["chain_id"], row["relations"])
-    text = f"{row['text']} -> {row['answer']} ({row['split']})"
+    text = f"{row['task']['text']} -> {row['task']['answer']} ({row['split']})"
     return TraceNode("question", identifier, text, (chain,) if chain else ())
 
 

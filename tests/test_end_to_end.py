@@ -104,7 +104,7 @@ def ids(root: Path | str) -> tuple[list[str], list[str]]:
     trajectories = directory.stage("trajectories").read_records(
         "trajectories.parquet", FilteredTrajectory
     )
-    return [one.question_id for one in questions], [
+    return [one.task.task_id for one in questions], [
         one.trajectory.trajectory_id for one in trajectories
     ]
 
@@ -132,7 +132,7 @@ def test_every_stage_ends_in_the_report(finished: Path) -> None:
 def test_no_heldout_question_is_trained_on_or_judged_by_accident(finished: Path) -> None:
     directory = RunDirectory(str(finished / "small"))
     split = {
-        one.question_id: one.split
+        one.task.task_id: one.split
         for one in directory.stage("questions").read_records("questions.parquet", Question)
     }
     trained = directory.stage("trajectories").read_records(

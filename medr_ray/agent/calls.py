@@ -21,7 +21,7 @@ from medr_ray.agent.protocol import ToolCall
 from medr_ray.agent.transcript import Observed
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import InfrastructureError, MedrError, ModelError, ToolError
-from medr_ray.core.records import Question, ToolEvent, canonical_json
+from medr_ray.core.records import Task, ToolEvent, canonical_json
 from medr_ray.tools.base import Tool, ToolResult
 
 NO_CALLS_LEFT, NO_TIME_LEFT, CUT_OFF = (
@@ -37,7 +37,7 @@ _Key = tuple[str, str]
 class CallSettings:
     """What the calls of one episode are run under."""
 
-    question: Question
+    task: Task
     rollout: int
     agent: AgentConfig
     faults: FaultPlan
@@ -95,12 +95,12 @@ class Calls:
     def _again(self, before: Observed) -> Observed:
         self.repeats += 1
         event = replace(before.event, seconds=0.0, simulated_failure=False, repeated=True)
-        return Observed(event, f"{repeat_note(self._settings.question.language)}\n{before.text}")
+        return Observed(event, f"{repeat_note(self._settings.task.language)}\n{before.text}")
 
     async def _call(self, call: ToolCall, index: int) -> Observed:
         """One call, as it is answered."""
         settings, started = self._settings, time.monotonic()
-        simulated = settings.faults.fails(settings.question.question_id, settings.rollout, index)
+        simulated = settings.faults.fails(settings.task.task_id, settings.rollout, index)
         documents, status, abandoned = tuple[str, ...](), "error", False
         limit = settings.clock.for_tool()
         try:

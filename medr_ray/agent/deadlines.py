@@ -64,9 +64,9 @@ class Clock:
     moment it is made."""
 
     def __init__(
-        self, question_id: str, agent: AgentConfig, now: Callable[[], float] = time.monotonic
+        self, task_id: str, agent: AgentConfig, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._question_id, self._agent, self._now = question_id, agent, now
+        self._task_id, self._agent, self._now = task_id, agent, now
         self._started = now()
 
     def elapsed(self) -> float:
@@ -88,9 +88,9 @@ class Clock:
 
     async def _within(self, work: Coroutine[Any, Any, T], seconds: float, failing: str) -> T:
         left = self._agent.seconds - self.elapsed()
-        said = f"{self._question_id}: {failing} {seconds:g} s"
+        said = f"{self._task_id}: {failing} {seconds:g} s"
         if left < seconds:
-            seconds, said = left, f"{self._question_id}: not done within {self._agent.seconds:g} s"
+            seconds, said = left, f"{self._task_id}: not done within {self._agent.seconds:g} s"
         try:
             return await bounded(work, seconds)
         except DeadlinePassed as passed:

@@ -8,7 +8,7 @@ from medr_ray.agent.policies import PolicyTurn
 from medr_ray.agent.protocol import Reply, parse_reply, render_responses
 from medr_ray.agent.state import state_of
 from medr_ray.agent.transcript import Observed, Step
-from medr_ray.core.records import Message, Question, Trajectory, Turn, Usage, content_id
+from medr_ray.core.records import Message, Task, Trajectory, Turn, Usage, content_id
 
 
 @dataclass
@@ -52,15 +52,15 @@ class Episode:
         return self.steps[-1].observed
 
     def trajectory(
-        self, question: Question, mode: str, rollout: int, answer: str | None, stop: str
+        self, task: Task, mode: str, rollout: int, answer: str | None, stop: str
     ) -> Trajectory:
         """The finished record."""
         events = tuple(one.event for step in self.steps for one in step.observed)
         state = state_of(self.steps)
         dialogue = [[m.role, m.content] for m in self.messages]
         return Trajectory(
-            trajectory_id=content_id("traj", question.question_id, mode, rollout, dialogue),
-            question_id=question.question_id,
+            trajectory_id=content_id("traj", task.task_id, mode, rollout, dialogue),
+            question_id=task.task_id,
             mode=mode,
             rollout=rollout,
             messages=tuple(self.messages),

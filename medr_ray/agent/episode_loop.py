@@ -1,4 +1,4 @@
-"""The reason-act loop: one question, one policy, real tools, a budget; a Trajectory comes out.
+"""The reason-act loop: one task, one policy, real tools, a budget; a Trajectory comes out.
 
 What holds: every reply ends up in the dialogue as it was given; every call gets exactly one
 response, in call order; a tool's failure is an observation, a malformed call is answered with what
@@ -31,7 +31,7 @@ from medr_ray.agent.state import state_of
 from medr_ray.agent.tool_policy import prior_of
 from medr_ray.agent.transcript import Observed
 from medr_ray.core.config import AgentConfig
-from medr_ray.core.records import Question, Trajectory
+from medr_ray.core.records import Task, Trajectory
 from medr_ray.tools.base import Tool, for_episode
 
 __all__ = ["NO_FAULTS", "FaultPlan", "run_episode"]
@@ -39,7 +39,7 @@ _SHORT = 200  # bytes of each response that are shown again where the whole did 
 
 
 async def run_episode(
-    question: Question,
+    task: Task,
     policy: Policy,
     tools: Sequence[Tool],
     agent: AgentConfig,
@@ -56,15 +56,13 @@ async def run_episode(
     ``tool_features``). Raises InfrastructureError when a deadline of ``agent`` passes, the policy
     cannot be reached or a tool breaks.
     """
-    clock, tools = Clock(question.question_id, agent), for_episode(tools)
-    briefing = Briefing(
-        question, tuple(tools), agent, prior_of(agent, question.text, tools, rarity)
-    )
+    clock, tools = Clock(task.task_id, agent), for_episode(tools)
+    briefing = Briefing(task, tuple(tools), agent, prior_of(agent, task.text, tools, rarity))
     await _set_up(policy, briefing, clock)
     episode = Episode(briefing.opening(), tuple(getattr(policy, "control_tokens", ())))
-    calls = Calls(tools, CallSettings(question, rollout, agent, faults, clock))
+    calls = Calls(tools, CallSettings(task, rollout, agent, faults, clock))
     answer, stop_reason = await _Run(briefing, policy, clock, episode, calls).to_the_end()
-    return episode.trajectory(question, mode, rollout, answer, stop_reason)
+    return episode.trajectory(task, mode, rollout, answer, stop_reason)
 
 
 async def _set_up(policy: Policy, briefing: Briefing, clock: Clock) -> None:
@@ -85,7 +83,7 @@ class _Run:
     def __init__(
         self, briefing: Briefing, policy: Policy, clock: Clock, episode: Episode, calls: Calls
     ) -> None:
-        self._agent, self._language = briefing.agent, briefing.question.language
+        self._agent, self._language = briefing.agent, briefing.task.language
         self._policy, self._clock, self._episode, self._calls = policy, clock, episode, calls
 
     async def to_the_end(self) -> tuple[str | None, str]:

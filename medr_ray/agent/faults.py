@@ -14,8 +14,8 @@ class FaultPlan:
     rate: float = 0.0
     seed: int = 0
 
-    def fails(self, question_id: str, rollout: int, call: int) -> bool:
-        digest = hashlib.sha256(f"{self.seed}/{question_id}/{rollout}/{call}".encode()).digest()
+    def fails(self, task_id: str, rollout: int, call: int) -> bool:
+        digest = hashlib.sha256(f"{self.seed}/{task_id}/{rollout}/{call}".encode()).digest()
         return int.from_bytes(digest[:8], "big") / 2**64 < self.rate
 
 

@@ -7,7 +7,7 @@ from medr_ray.agent.foreign_text import defuse
 from medr_ray.agent.state import ANSWER, CANDIDATE, FOUND, NAMES, AgentState
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Message, Question
+from medr_ray.core.records import Message, Task
 from medr_ray.tools.base import Tool
 
 
@@ -20,7 +20,7 @@ class Briefing:
     """What an episode begins with. ``prior``: how likely the medical retriever is used first, null
     when no tool policy is configured."""
 
-    question: Question
+    task: Task
     tools: tuple[Tool, ...]
     agent: AgentConfig
     prior: float | None = None
@@ -28,10 +28,10 @@ class Briefing:
     def opening(self, native: bool = False) -> list[Message]:
         """The system message with the tools, and the question. ``native``: for an endpoint that is
         given the tools apart from the dialogue."""
-        return [Message("system", self._system(native)), Message("user", self.question.text)]
+        return [Message("system", self._system(native)), Message("user", self.task.text)]
 
     def _system(self, native: bool) -> str:
-        language = self.question.language
+        language = self.task.language
         template = _read_text(f"system.{'native' if native else self.agent.prompt}", language)
         system = template.replace("{tools}", self._shown_tools())
         if self.prior is None:

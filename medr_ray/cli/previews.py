@@ -40,7 +40,7 @@ PREVIEWS = {
         "chains.parquet", ("chain_id", "seed", "length", "upper_bound", "proven_optimal")
     ),
     "questions": Preview(
-        "questions.parquet", ("question_id", "split", "complexity", "text", "answer")
+        "questions.parquet", ("task.task_id", "split", "complexity", "task.text", "task.answer")
     ),
     "trajectories": Preview(
         "trajectories.parquet",

@@ -113,11 +113,11 @@ def print_itinerary(itinerary: "Itinerary", console: "Console") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    one = itinerary.question
-    console.print(Text.assemble((one.question_id, "cyan"), (f"  {_about(itinerary)}", "dim")))
-    console.print(Text(one.text, "bold"))
-    also = f" (also {'; '.join(one.answer_aliases[:4])})" if one.answer_aliases else ""
-    console.print(Text.assemble(("answer: ", "dim"), (one.answer, "bold green"), (also, "dim")))
+    task = itinerary.question.task
+    console.print(Text.assemble((task.task_id, "cyan"), (f"  {_about(itinerary)}", "dim")))
+    console.print(Text(task.text, "bold"))
+    also = f" (also {'; '.join(task.aliases[:4])})" if task.aliases else ""
+    console.print(Text.assemble(("answer: ", "dim"), (task.answer, "bold green"), (also, "dim")))
     console.print()
     told = False
     for leg in itinerary.legs:

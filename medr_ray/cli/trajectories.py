@@ -177,7 +177,7 @@ def _questions(run: "RunDirectory") -> "dict[str, Question]":
     from medr_ray.core.records import Question
 
     rows = run.stage("questions").read_records("questions.parquet", Question)
-    return {one.question_id: one for one in rows}
+    return {question.task.task_id: question for question in rows}
 
 
 # --- on a terminal --------------------------------------------------------------------

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import EvaluationResult, Question
+from medr_ray.core.records import EvaluationResult, Question, Task
 from medr_ray.core.run import RunDirectory, StageDirectory
 from medr_ray.core.stages import STAGES
 
@@ -82,24 +82,22 @@ def sample_answers(evaluation: StageDirectory, run: RunDirectory) -> list[dict[s
     """Held-out questions with each model's answer, spread evenly over the file (not chosen by
     outcome)."""
     results = evaluation.read_records("results.parquet", EvaluationResult)
-    questions = {
-        one.question_id: one
-        for one in run.stage("questions").read_records("questions.parquet", Question)
-    }
+    questions = run.stage("questions").read_records("questions.parquet", Question)
+    tasks = {question.task.task_id: question.task for question in questions}
     items = list(dict.fromkeys(one.item_id for one in results))
     shown = items[:: max(1, len(items) // SAMPLES)][:SAMPLES]
     return [
-        _sample(questions[item], [r for r in results if r.item_id == item and r.rollout == 0])
+        _sample(tasks[item], [r for r in results if r.item_id == item and r.rollout == 0])
         for item in shown
     ]
 
 
-def _sample(question: Question, results: Sequence[EvaluationResult]) -> dict[str, Any]:
+def _sample(task: Task, results: Sequence[EvaluationResult]) -> dict[str, Any]:
     return {
-        "question_id": question.question_id,
-        "question": question.text,
-        "answer": question.answer,
-        "hops": question.complexity,
+        "question_id": task.task_id,
+        "question": task.text,
+        "answer": task.answer,
+        "hops": task.hops,
         "models": {
             one.model: {
                 "prediction": one.prediction,

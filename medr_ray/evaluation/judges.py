@@ -12,7 +12,7 @@ from typing import Protocol
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Question
+from medr_ray.core.records import Task
 from medr_ray.core.run import RunDirectory
 from medr_ray.llm.roles import ChatCompleter, open_chat_client
 from medr_ray.questions.answer_matching import answers_match
@@ -35,7 +35,7 @@ class Judgement:
 class AnswerJudge(Protocol):
     """Judges one answer; never raises for a failing judge."""
 
-    async def judge(self, question: Question, prediction: str | None) -> Judgement:
+    async def judge(self, task: Task, prediction: str | None) -> Judgement:
         """The verdict on ``prediction``, None when the agent gave no answer."""
         ...
 
@@ -43,10 +43,10 @@ class AnswerJudge(Protocol):
 class RulesAnswerJudge:
     """Equality with the answer or an alias after normalisation (``questions.answer_matching``)."""
 
-    async def judge(self, question: Question, prediction: str | None) -> Judgement:
+    async def judge(self, task: Task, prediction: str | None) -> Judgement:
         if prediction is None:
             return Judgement(INCORRECT, "rules", "no answer")
-        same = answers_match(prediction, question.answer, question.answer_aliases)
+        same = answers_match(prediction, task.answer, task.aliases)
         return Judgement(CORRECT if same else INCORRECT, "rules")
 
 
@@ -56,10 +56,10 @@ class LLMAnswerJudge:
     def __init__(self, client: ChatCompleter, name: str) -> None:
         self._client, self._name = client, name
 
-    async def judge(self, question: Question, prediction: str | None) -> Judgement:
+    async def judge(self, task: Task, prediction: str | None) -> Judgement:
         if prediction is None:
             return Judgement(INCORRECT, self._name, "no answer")
-        messages = [{"role": "user", "content": judge_prompt(question, prediction)}]
+        messages = [{"role": "user", "content": judge_prompt(task, prediction)}]
         problem = ""
         for attempt in range(_ATTEMPTS):
             try:
@@ -73,15 +73,15 @@ class LLMAnswerJudge:
         return Judgement(UNSCORED, self._name, problem)
 
 
-def judge_prompt(question: Question, prediction: str) -> str:
-    """The instructions to the judging model, in the question's language."""
+def judge_prompt(task: Task, prediction: str) -> str:
+    """The instructions to the judging model, in the task's language."""
     values = {
-        "question": question.text,
-        "answer": question.answer,
+        "question": task.text,
+        "answer": task.answer,
         "prediction": prediction,
-        "aliases": "; ".join(question.answer_aliases) or "-",
+        "aliases": "; ".join(task.aliases) or "-",
     }
-    template = read_prompt("medr_ray.evaluation", "judge", question.language)
+    template = read_prompt("medr_ray.evaluation", "judge", task.language)
     return re.sub(
         r"\{(question|answer|aliases|prediction)\}", lambda match: values[match[1]], template
     )

@@ -14,7 +14,7 @@ from typing import Any
 from medr_ray.agent.policies import ChatPolicy, Policy
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import EvaluationResult, Question, Trajectory, Usage, from_row
+from medr_ray.core.records import EvaluationResult, Task, Trajectory, Usage, from_row
 from medr_ray.core.run import Directory, StageContext
 from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, Judgement
 from medr_ray.llm.completions import ChatResult, read_completion
@@ -74,15 +74,15 @@ class ServedPolicies:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One question put to one set of weights."""
+    """One task put to one set of weights."""
 
     weights: str
-    question: Question
+    task: Task
     rollout: int
 
     @property
     def file(self) -> str:
-        return f"{self.weights}/{self.question.question_id}-{self.rollout}.json"
+        return f"{self.weights}/{self.task.task_id}-{self.rollout}.json"
 
 
 class EvaluationRunner:
@@ -120,12 +120,12 @@ class EvaluationRunner:
         ):
             for name in dict.fromkeys(one.weights for one in pending):
                 tasks = {
-                    RolloutTask(a.question, a.weights, a.rollout).key: a
+                    RolloutTask(a.task, a.weights, a.rollout).key: a
                     for a in pending
                     if a.weights == name
                 }
                 for outcome in pool.run(
-                    RolloutTask(a.question, a.weights, a.rollout) for a in tasks.values()
+                    RolloutTask(a.task, a.weights, a.rollout) for a in tasks.values()
                 ):
                     attempt = tasks[outcome.task.key]
                     if outcome.trajectory is None:
@@ -180,7 +180,7 @@ class EvaluationRunner:
         result = EvaluationResult(
             benchmark=BENCHMARK,
             model=attempt.weights,
-            item_id=attempt.question.question_id,
+            item_id=attempt.task.task_id,
             rollout=attempt.rollout,
             prediction=trajectory.answer,
             verdict=judgement.verdict,
@@ -200,7 +200,7 @@ async def _kept_judgement(
 ) -> Judgement:
     if verdicts.exists(attempt.file):
         return Judgement(**verdicts.read_json(attempt.file))
-    judgement = await judge.judge(attempt.question, trajectory.answer)
+    judgement = await judge.judge(attempt.task, trajectory.answer)
     if judgement.verdict != UNSCORED:
         verdicts.write_json(attempt.file, asdict(judgement))
     return judgement
@@ -210,7 +210,7 @@ def _unanswered(attempt: Attempt) -> EvaluationResult:
     return EvaluationResult(
         benchmark=BENCHMARK,
         model=attempt.weights,
-        item_id=attempt.question.question_id,
+        item_id=attempt.task.task_id,
         rollout=attempt.rollout,
         prediction=None,
         verdict=UNSCORED,

@@ -10,7 +10,7 @@ from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError
-from medr_ray.core.records import EvaluationResult, Question, Trajectory
+from medr_ray.core.records import EvaluationResult, Question, Task, Trajectory
 from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.evaluation.judges import build_judge
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
@@ -18,10 +18,10 @@ from medr_ray.evaluation.summary import summarise
 from medr_ray.serving.app import free_port, serve_application, weights_directories
 
 
-def heldout_questions(context: StageContext) -> list[Question]:
-    """The questions to ask, in file order. Raises DataError when there are none."""
+def heldout_tasks(context: StageContext) -> list[Task]:
+    """The tasks of the held-out questions, in file order. Raises DataError when there are none."""
     questions = context.upstream("questions").read_records("questions.parquet", Question)
-    held = [one for one in questions if one.split == "heldout"]
+    held = [question.task for question in questions if question.split == "heldout"]
     if not held:
         raise DataError("no held-out questions: raise questions.heldout_fraction")
     return held[: context.config.evaluation.max_questions]
@@ -31,11 +31,11 @@ def execute(context: StageContext) -> Counts:
     """Run the evaluation and return its figures."""
     config = context.config
     _check(context)
-    questions = heldout_questions(context)
+    tasks = heldout_tasks(context)
     attempts = [
-        Attempt(weights, question, rollout)
+        Attempt(weights, task, rollout)
         for weights in config.evaluation.weights
-        for question in questions
+        for task in tasks
         for rollout in range(config.evaluation.rollouts)
     ]
     runner = EvaluationRunner(context, attempts)
@@ -53,7 +53,7 @@ def execute(context: StageContext) -> Counts:
             name: [one for one in trajectories if one.mode == name]
             for name in config.evaluation.weights
         },
-        questions,
+        tasks,
         config.evaluation.confidence,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
-from medr_ray.core.records import EvaluationResult, Question, Trajectory
+from medr_ray.core.records import EvaluationResult, Task, Trajectory
 from medr_ray.evaluation import statistics as metrics
 from medr_ray.evaluation.judges import CORRECT
 
@@ -13,16 +13,16 @@ from medr_ray.evaluation.judges import CORRECT
 def summarise(
     results: Mapping[str, Sequence[EvaluationResult]],
     trajectories: Mapping[str, Sequence[Trajectory]],
-    questions: Sequence[Question],
+    tasks: Sequence[Task],
     confidence: float,
 ) -> dict[str, Any]:
     """Figures by weights' name, and a paired test ``<later>_vs_<earlier>`` for neighbours in the
     order given.
 
-    The first rollout of each question is what is compared; more rollouts give pass@k.
+    The first rollout of each task is what is compared; more rollouts give pass@k.
     """
-    hops = {question.question_id: question.complexity for question in questions}
-    summary: dict[str, Any] = {"questions": len(questions)}
+    hops = {task.task_id: task.hops for task in tasks if task.hops is not None}
+    summary: dict[str, Any] = {"questions": len(tasks)}
     for name, rows in results.items():
         summary[name] = _figures(rows, trajectories.get(name, ()), hops, confidence)
     for earlier, later in pairwise(results):
@@ -68,8 +68,10 @@ def _by_hops(
     rows: Sequence[EvaluationResult], hops: Mapping[str, int], confidence: float
 ) -> dict[str, Any]:
     found = {}
-    for count in sorted({hops[row.item_id] for row in rows}):
-        match = metrics.exact_match([row for row in rows if hops[row.item_id] == count], confidence)
+    for count in sorted({hops[row.item_id] for row in rows if row.item_id in hops}):
+        match = metrics.exact_match(
+            [row for row in rows if hops.get(row.item_id) == count], confidence
+        )
         found[str(count)] = {
             "exact_match": match.value,
             "low": match.low,

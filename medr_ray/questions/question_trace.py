@@ -43,7 +43,7 @@ def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
     to draw it from."""
     questions, graph = run.stage("questions"), run.stage("graph")
     found = questions.read_records(
-        "questions.parquet", Question, pads.field("question_id") == question_id
+        "questions.parquet", Question, pads.field("task", "task_id") == question_id
     )
     if not found:
         raise DataError(

@@ -29,6 +29,9 @@ from medr_ray.questions.split import Candidate, Split, asked, balance, split_and
 from medr_ray.questions.wording.writers import QuestionWriter
 
 _BATCH = 8  # seeds per part: some seconds of work
+# Raised with every change of the columns of questions.parquet, so that a run whose questions were
+# written in another form makes them anew: 2, since the task is a column of its own.
+_FORMAT = 2
 _PARTS, _FAILED = "parts/accepted", "parts/rejected"
 
 
@@ -172,7 +175,9 @@ def given_up(courses: Sequence[Course]) -> list[Rejected]:
     rows = []
     for course in courses:
         rows += [
-            Rejected(one.question.seed, one.question.chain_id, one.question.text, (one.reason,))
+            Rejected(
+                one.question.seed, one.question.chain_id, one.question.task.text, (one.reason,)
+            )
             for one in course.replaced
         ]
         if course.state == "rejected":
@@ -180,7 +185,7 @@ def given_up(courses: Sequence[Course]) -> list[Rejected]:
                 Rejected(
                     course.question.seed,
                     course.question.chain_id,
-                    course.question.text,
+                    course.question.task.text,
                     (course.reason,),
                 )
             )
@@ -237,7 +242,7 @@ def write(
 ) -> Counts:
     """The stage's files and figures."""
     directory = context.directory
-    questions = sorted(questions, key=lambda question: question.question_id)
+    questions = sorted(questions, key=lambda question: question.task.task_id)
     directory.write_records("questions.parquet", Question, questions)
     directory.write_jsonl("questions.jsonl", questions)
     every = [*_drafts_rejected(context, parts), *rejected]
@@ -285,14 +290,15 @@ def _tally(values: Iterable[Any]) -> dict[str, int]:
     return {str(value): count for value, count in sorted(Counter(values).items())}
 
 
-def _inputs(config: PipelineConfig) -> Mapping[str, Any] | None:
-    """The model that words and the benchmarks' content, where there are any."""
-    inputs: dict[str, Any] = {}
+def _inputs(config: PipelineConfig) -> Mapping[str, Any]:
+    """The form of the questions, and the model that words and the benchmarks' content where there
+    are any."""
+    inputs: dict[str, Any] = {"format": _FORMAT}
     if config.questions.writer == "llm":
         inputs["llm"] = config.llm.identity()
     if config.questions.benchmarks:
         inputs["benchmarks"] = [file_digest(path) for path in config.questions.benchmarks]
-    return inputs or None
+    return inputs
 
 
 QUESTIONS = Stage(

@@ -107,7 +107,9 @@ class Ledger:
         for name in self._directory.names(FOLDER):
             if name not in self._read:
                 rows = self._directory.read_table(f"{FOLDER}/{name}", columns=_KEY).to_pylist()
-                self._kept |= {task_key(**row) for row in rows}
+                self._kept |= {
+                    task_key(row["question_id"], row["mode"], row["rollout"]) for row in rows
+                }
                 self._read.add(name)
 
     def _next_name(self, folder: str) -> str:
@@ -130,7 +132,7 @@ def _key(one: Trajectory | RolloutFailure) -> str:
 def _failure(outcome: RolloutOutcome) -> RolloutFailure:
     task = outcome.task
     return RolloutFailure(
-        task.question.question_id,
+        task.task.task_id,
         task.mode,
         task.rollout,
         outcome.kind,

@@ -17,7 +17,7 @@ from medr_ray.agent.episode_loop import FaultPlan, run_episode
 from medr_ray.agent.policies import Policy
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.core.records import Question, Trajectory
+from medr_ray.core.records import GuidanceStep, Task, Trajectory
 from medr_ray.core.run import Directory
 from medr_ray.rollouts.episode_monitor import Board, Progress, WatchedPolicy, WatchedTool
 from medr_ray.rollouts.failure_kinds import MODEL
@@ -28,23 +28,24 @@ from medr_ray.tools.registry import open_tools
 _TICK_SECONDS = 0.5
 
 
-def task_key(question_id: str, mode: str, rollout: int) -> str:
+def task_key(task_id: str, mode: str, rollout: int) -> str:
     """What the ledger knows a rollout by."""
-    return f"{question_id}/{mode}/{rollout}"
+    return f"{task_id}/{mode}/{rollout}"
 
 
 @dataclass(frozen=True)
 class RolloutTask:
-    """One rollout to make: a question, the mode (guided or exploration) and the rollout's number
-    within it."""
+    """One rollout to make: a task, the mode (guided or exploration) and the rollout's number
+    within it. ``guidance`` is what a guided teacher is shown, and empty otherwise."""
 
-    question: Question
+    task: Task
     mode: str = "exploration"
     rollout: int = 0
+    guidance: tuple[GuidanceStep, ...] = ()
 
     @property
     def key(self) -> str:
-        return task_key(self.question.question_id, self.mode, self.rollout)
+        return task_key(self.task.task_id, self.mode, self.rollout)
 
 
 class PolicyFactory(Protocol):
@@ -130,7 +131,7 @@ class RolloutWorker:
             policy = WatchedPolicy(self._environment.policies(task), progress)
         tools = [WatchedTool(tool, progress) for tool in for_episode(self._environment.tools)]
         return await run_episode(
-            task.question,
+            task.task,
             policy,
             tools,
             self._config.agent,

@@ -76,4 +76,4 @@ class Curriculum:
 
 def complexities(questions: Sequence[Any]) -> dict[str, int]:
     """Question id -> hops."""
-    return {one.question_id: one.complexity for one in questions}
+    return {question.task.task_id: question.complexity for question in questions}

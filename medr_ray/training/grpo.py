@@ -101,7 +101,7 @@ class RolloutSide:
         self._pool = RolloutPool(
             config, job.index_uri, lambda: factory, reports=Directory(job.directory_uri)
         )
-        self._questions = {one.question_id: one for one in job.questions}
+        self._tasks = {question.task.task_id: question.task for question in job.questions}
         self._expert = _expert(config)
         self.curriculum = Curriculum(
             complexities(job.questions), config.run.seed, config.grpo.raise_at
@@ -113,7 +113,7 @@ class RolloutSide:
         chosen = self.curriculum.choose(self._grpo.questions_per_update, update)
         size, share = self._grpo.group_size, self._grpo.min_group_fraction
         groups = [
-            [RolloutTask(self._questions[one], rollout=update * size + i) for i in range(size)]
+            [RolloutTask(self._tasks[one], rollout=update * size + i) for i in range(size)]
             for one in chosen
         ]
         finished = self._pool.run_groups(groups, share)
@@ -123,7 +123,7 @@ class RolloutSide:
         trajectories = [one.trajectory for one in outcomes if one.trajectory is not None]
         scored_by = rewards(
             trajectories,
-            [self._questions[one.question_id] for one in trajectories],
+            [self._tasks[one.question_id] for one in trajectories],
             self._grpo,
             self._expert,
         )

@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field
 
 from medr_ray.agent.protocol import parse_reply
 from medr_ray.core.config import GRPOConfig
-from medr_ray.core.errors import InfrastructureError, ModelError
+from medr_ray.core.errors import DataError, InfrastructureError, ModelError
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Question, Reward, Trajectory
+from medr_ray.core.records import Reward, Task, Trajectory
 from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.answer_matching import answers_match
 from medr_ray.trajectories.filtering import is_supported, repeated_calls
@@ -27,7 +27,7 @@ class ExpertPreference(Protocol):
     """Scores how well a question was worked out, beside being right."""
 
     def score(
-        self, trajectories: Sequence[Trajectory], questions: Sequence[Question]
+        self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
     ) -> list[float | None]:
         """One score in [0, 1] per trajectory, null where it could not be scored."""
         ...
@@ -38,19 +38,17 @@ class RulesPreference:
     every hop; every reply has a thought and is well-formed; an answer was given."""
 
     def score(
-        self, trajectories: Sequence[Trajectory], questions: Sequence[Question]
+        self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
     ) -> list[float | None]:
-        return [
-            _rubric(one, question) for one, question in zip(trajectories, questions, strict=True)
-        ]
+        return [_rubric(one, task) for one, task in zip(trajectories, tasks, strict=True)]
 
 
-def _rubric(trajectory: Trajectory, question: Question) -> float:
+def _rubric(trajectory: Trajectory, task: Task) -> float:
     replies = [parse_reply(m.content) for m in trajectory.messages if m.role == "assistant"]
     looked_up = sum(event.status == "ok" for event in trajectory.tool_events)
     checks = (
         is_supported(trajectory),
-        looked_up >= question.complexity,
+        looked_up >= _hops(task),
         all(reply.thought and not reply.problems for reply in replies),
         trajectory.answer is not None,
     )
@@ -70,18 +68,18 @@ class ModelPreference:
         self._prompt = read_prompt("medr_ray.training", "preference", "en").strip()
 
     def score(
-        self, trajectories: Sequence[Trajectory], questions: Sequence[Question]
+        self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
     ) -> list[float | None]:
         async def everything() -> list[float | None]:
-            return list(await asyncio.gather(*map(self._one, trajectories, questions)))
+            return list(await asyncio.gather(*map(self._one, trajectories, tasks)))
 
         return asyncio.run(everything())
 
-    async def _one(self, trajectory: Trajectory, question: Question) -> float | None:
+    async def _one(self, trajectory: Trajectory, task: Task) -> float | None:
         shown = "\n\n".join(f"[{m.role}]\n{m.content}" for m in trajectory.messages[1:])
         messages = [
             {"role": "system", "content": self._prompt},
-            {"role": "user", "content": f"Reference answer: {question.answer}\n\n{shown}"},
+            {"role": "user", "content": f"Reference answer: {task.answer}\n\n{shown}"},
         ]
         try:
             verdict = await self._client.complete_json(messages, _Preference)
@@ -92,39 +90,46 @@ class ModelPreference:
 
 def rewards(
     trajectories: Sequence[Trajectory],
-    questions: Sequence[Question],
+    tasks: Sequence[Task],
     config: GRPOConfig,
     expert: ExpertPreference,
 ) -> list[Reward]:
-    """The composite reward of each trajectory of its question."""
-    scores = expert.score(trajectories, questions)
-    return [_reward(*one, config) for one in zip(trajectories, questions, scores, strict=True)]
+    """The composite reward of each trajectory of its task. Raises DataError for a task that does
+    not say its number of hops."""
+    scores = expert.score(trajectories, tasks)
+    return [_reward(*one, config) for one in zip(trajectories, tasks, scores, strict=True)]
 
 
-def _reward(
-    trajectory: Trajectory, question: Question, expert: float | None, config: GRPOConfig
-) -> Reward:
+def _reward(trajectory: Trajectory, task: Task, expert: float | None, config: GRPOConfig) -> Reward:
     right = trajectory.answer is not None and answers_match(
-        trajectory.answer, question.answer, question.answer_aliases
+        trajectory.answer, task.answer, task.aliases
     )
-    task, waste = float(right), inefficiency(trajectory, question)
+    exact_match = float(right)
+    waste = inefficiency(trajectory, task)
     total = (
         None
         if expert is None
         else (
-            config.task_weight * task
+            config.task_weight * exact_match
             + config.expert_weight * expert
             - config.efficiency_weight * waste
         )
     )
-    return Reward(task, expert, waste, total)
+    return Reward(exact_match, expert, waste, total)
 
 
-def inefficiency(trajectory: Trajectory, question: Question) -> float:
+def inefficiency(trajectory: Trajectory, task: Task) -> float:
     """Superfluous calls per hop, at most 1: repeated and malformed ones, and those beyond one per
     hop that did not make up for a failed call."""
     events = trajectory.tool_events
     failed = sum(event.status == "error" for event in events)
     invalid = sum(event.status == "invalid" for event in events)
-    beyond = max(0, len(events) - invalid - failed - question.complexity)
-    return min(1.0, (invalid + max(beyond, repeated_calls(trajectory))) / question.complexity)
+    hops = _hops(task)
+    beyond = max(0, len(events) - invalid - failed - hops)
+    return min(1.0, (invalid + max(beyond, repeated_calls(trajectory))) / hops)
+
+
+def _hops(task: Task) -> int:
+    if task.hops is None:
+        raise DataError(f"task {task.task_id} does not say its number of hops: rewards need it")
+    return task.hops

@@ -49,7 +49,7 @@ def _about(trajectory: Trajectory, question: Question) -> dict[str, Any]:
         "question_id": trajectory.question_id,
         "mode": trajectory.mode,
         "answer": trajectory.answer,
-        "language": question.language,
+        "language": question.task.language,
         "paradigm": question.paradigm,
         "hops": question.complexity,
         "specialty": question.specialty,

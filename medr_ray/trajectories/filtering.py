@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from medr_ray.agent.protocol import parse_reply, parse_responses
-from medr_ray.core.records import FilteredTrajectory, Question, ToolEvent, Trajectory
+from medr_ray.core.records import FilteredTrajectory, Task, ToolEvent, Trajectory
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES
 from medr_ray.questions.answer_matching import answers_match, canonical
 
@@ -78,10 +78,10 @@ _PREDICATE = re.compile(rf"\b{INVERSE}(?:{'|'.join(PREDICATES)})\b|\b(?:{'|'.joi
 
 
 def judge_trajectory(
-    trajectory: Trajectory, question: Question, tokens: int, most_tokens: int
+    trajectory: Trajectory, task: Task, tokens: int, most_tokens: int
 ) -> FilteredTrajectory:
     """The filter's verdict; ``tokens`` is the dialogue's length as training counts it."""
-    reasons = [*_answer_reasons(trajectory, question)]
+    reasons = [*_answer_reasons(trajectory, task)]
     reasons += [Reason(code, detail) for code, check in _CHECKS for detail in check(trajectory)]
     if tokens > most_tokens:
         reasons.append(Reason(Code.TOO_LONG, f"{tokens} of {most_tokens} tokens"))
@@ -96,13 +96,13 @@ def reason_counts(judged: Sequence[FilteredTrajectory]) -> dict[str, int]:
     return {str(code): counts[code] for code in Code if counts[code]}
 
 
-def _answer_reasons(trajectory: Trajectory, question: Question) -> Iterator[Reason]:
+def _answer_reasons(trajectory: Trajectory, task: Task) -> Iterator[Reason]:
     if trajectory.answer is None:
         yield Reason(Code.NO_ANSWER, trajectory.stop_reason)
     elif canonical(trajectory.answer) == UNKNOWN:
         yield Reason(Code.GAVE_UP, f"after {len(trajectory.tool_events)} calls")
-    elif not answers_match(trajectory.answer, question.answer, question.answer_aliases):
-        yield Reason(Code.WRONG, f"{_cut(trajectory.answer)} in place of {_cut(question.answer)}")
+    elif not answers_match(trajectory.answer, task.answer, task.aliases):
+        yield Reason(Code.WRONG, f"{_cut(trajectory.answer)} in place of {_cut(task.answer)}")
     elif not is_supported(trajectory):
         yield Reason(Code.UNGROUNDED, _cut(trajectory.answer))
 

@@ -23,7 +23,7 @@ from medr_ray.core.errors import ModelError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Question, Trajectory, to_table
+from medr_ray.core.records import Task, Trajectory, to_table
 from medr_ray.core.run import Directory
 from medr_ray.llm.failures import ContextLengthExceeded
 from medr_ray.llm.roles import JsonClient
@@ -59,7 +59,7 @@ class Rewrite:
 
 
 def rewrite_all(
-    dialogues: Sequence[tuple[Trajectory, Question]],
+    dialogues: Sequence[tuple[Trajectory, Task]],
     client: JsonClient,
     endpoint: EndpointConfig,
     directory: Directory,
@@ -87,28 +87,28 @@ def rewrite_all(
 
 
 async def _rewrite_batch(
-    batch: Sequence[tuple[Trajectory, Question]],
+    batch: Sequence[tuple[Trajectory, Task]],
     client: JsonClient,
     concurrency: int,
     bar: Bar,
 ) -> list[Rewrite]:
     door = asyncio.Semaphore(concurrency)
 
-    async def one(trajectory: Trajectory, question: Question) -> list[Rewrite]:
+    async def one(trajectory: Trajectory, task: Task) -> list[Rewrite]:
         async with door:
-            made = await rewrite(trajectory, question, client)
+            made = await rewrite(trajectory, task, client)
         bar.advance()
         return made
 
     return [each for made in await asyncio.gather(*(one(*pair) for pair in batch)) for each in made]
 
 
-async def rewrite(trajectory: Trajectory, question: Question, client: JsonClient) -> list[Rewrite]:
+async def rewrite(trajectory: Trajectory, task: Task, client: JsonClient) -> list[Rewrite]:
     """What becomes of every thought of one dialogue."""
     spans = thought_spans(trajectory)
     try:
         reply = await client.complete_json(
-            [{"role": "user", "content": prompt(trajectory, question)}], Thoughts
+            [{"role": "user", "content": prompt(trajectory, task)}], Thoughts
         )
         texts = [" ".join(text.split()) for text in reply.thoughts]
         problem = "" if len(texts) == len(spans) else "another number of texts than of thoughts"
@@ -119,15 +119,13 @@ async def rewrite(trajectory: Trajectory, question: Question, client: JsonClient
     if problem:
         return [_kept(trajectory, number, old, problem) for number, old, _ in spans]
     return [
-        _decided(trajectory, question, number, old, new)
+        _decided(trajectory, task, number, old, new)
         for (number, old, _), new in zip(spans, texts, strict=True)
     ]
 
 
-def _decided(
-    trajectory: Trajectory, question: Question, number: int, old: str, new: str
-) -> Rewrite:
-    problem = next(_problems(trajectory, question, number, old, new), "")
+def _decided(trajectory: Trajectory, task: Task, number: int, old: str, new: str) -> Rewrite:
+    problem = next(_problems(trajectory, task, number, old, new), "")
     if problem:
         return _kept(trajectory, number, old, problem)
     return Rewrite(trajectory.trajectory_id, number, REWRITTEN, old, new)
@@ -167,10 +165,10 @@ def with_thought(content: str, text: str) -> str:
     return content if read is None else content[: read.start(1)] + text + content[read.end(1) :]
 
 
-def prompt(trajectory: Trajectory, question: Question) -> str:
+def prompt(trajectory: Trajectory, task: Task) -> str:
     """What the model is shown: the dialogue with its thoughts numbered. No guidance is part of
     it."""
-    template = Template(read_prompt("medr_ray.trajectories", "rewrite", question.language))
+    template = Template(read_prompt("medr_ray.trajectories", "rewrite", task.language))
     return template.substitute(dialogue="\n".join(_shown(trajectory)))
 
 
@@ -190,9 +188,7 @@ def _shown(trajectory: Trajectory) -> Iterator[str]:
 # --- what a new wording may not do ----------------------------------------------------
 
 
-def _problems(
-    trajectory: Trajectory, question: Question, number: int, old: str, new: str
-) -> Iterator[str]:
+def _problems(trajectory: Trajectory, task: Task, number: int, old: str, new: str) -> Iterator[str]:
     """Why a new wording of the thought in message ``number`` does not count."""
     content = trajectory.messages[number].content
     before = "\n".join(one.content for one in trajectory.messages[1:number])
@@ -212,7 +208,7 @@ def _problems(
         and not occurs_in(trajectory.answer, f"{before}\n{old}")
     ):
         yield "the text gives the answer away"
-    if (_HAN.search(new) is not None) != (question.language == "zh"):
+    if (_HAN.search(new) is not None) != (task.language == "zh"):
         yield "the text is in another language"
 
 

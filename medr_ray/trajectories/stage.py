@@ -31,8 +31,8 @@ def execute(context: StageContext) -> Counts:
     ``rejected.jsonl`` (ids and every reason) and ``sample.json`` (how often training takes each
     accepted one)."""
     questions = context.upstream("questions").read_records("questions.parquet", Question)
-    train = {one.question_id: one for one in questions if one.split == "train"}
-    _roll_out(context, plan_tasks(list(train.values()), context.config))
+    train = {one.task.task_id: one for one in questions if one.split == "train"}
+    _roll_out(context, list(train.values()))
     ledger = _ledger(context)
     judged, tokens = _judge(context, train, ledger.done())
     rewritten = _rewrite(context, train, judged, tokens)
@@ -66,11 +66,18 @@ def plan_tasks(questions: Sequence[Question], config: PipelineConfig) -> list[Ro
     for question in questions:
         for rollout in range(config.trajectories.rollouts_per_question):
             digest = hashlib.sha256(
-                f"{config.run.seed}/{question.question_id}/{rollout}".encode()
+                f"{config.run.seed}/{question.task.task_id}/{rollout}".encode()
             ).digest()
             guided = int.from_bytes(digest[:8], "big") / 2**64 < config.trajectories.guided_fraction
-            tasks.append(RolloutTask(question, GUIDED if guided else EXPLORATION, rollout))
+            tasks.append(rollout_task(question, GUIDED if guided else EXPLORATION, rollout))
     return tasks
+
+
+def rollout_task(question: Question, mode: str, rollout: int) -> RolloutTask:
+    """A rollout of a question's task. Only a guided one carries the guidance, so that nothing of
+    how a question was made reaches an exploring teacher."""
+    guidance = question.guidance if mode == GUIDED else ()
+    return RolloutTask(question.task, mode, rollout, guidance)
 
 
 def rejected_row(judged: FilteredTrajectory) -> dict[str, Any]:
@@ -113,17 +120,17 @@ def _factory(config: PipelineConfig, run: RunDirectory, articles: bool) -> Polic
     )
 
 
-def _roll_out(context: StageContext, tasks: Sequence[RolloutTask]) -> None:
+def _roll_out(context: StageContext, questions: Sequence[Question]) -> None:
     """Run what is not in the ledger yet; what cannot be run is kept there with its reason."""
     from medr_ray.rollouts.pool import RolloutPool
 
     config, ledger = context.config, _ledger(context)
-    waiting = ledger.open_tasks(tasks)
+    waiting = ledger.open_tasks(plan_tasks(questions, config))
     if not waiting:
         return
     faults = FaultPlan(config.trajectories.tool_failure_rate, config.run.seed)
     index_uri = context.upstream("index").uri
-    articles = _rest_on_reports(task.question for task in tasks)
+    articles = _rest_on_reports(questions)
     make_factory = functools.partial(_factory, config, context.run, articles)
     with (
         RolloutPool(config, index_uri, make_factory, faults) as pool,
@@ -143,7 +150,7 @@ def _judge(
     tokens = {one.trajectory_id: encoder.length(one.messages) for one in trajectories}
     most = context.config.trajectories.max_tokens
     return [
-        judge_trajectory(one, questions[one.question_id], tokens[one.trajectory_id], most)
+        judge_trajectory(one, questions[one.question_id].task, tokens[one.trajectory_id], most)
         for one in trajectories
     ], tokens
 
@@ -160,7 +167,9 @@ def _rewrite(
     if settings.rewrite is None:
         return {}
     dialogues = [
-        (one.trajectory, questions[one.trajectory.question_id]) for one in judged if one.accepted
+        (one.trajectory, questions[one.trajectory.question_id].task)
+        for one in judged
+        if one.accepted
     ]
     with Bar(context.console, "rewriting", len(dialogues), "dialogues") as bar:
         made = rewrite_all(
@@ -180,7 +189,7 @@ def _rewrite(
         changed = applied(one.trajectory, rewrites)
         length = encoder.length(changed.messages)
         verdict = judge_trajectory(
-            changed, questions[changed.question_id], length, settings.max_tokens
+            changed, questions[changed.question_id].task, length, settings.max_tokens
         )
         if one.accepted and verdict.accepted:
             judged[place], tokens[changed.trajectory_id] = verdict, length

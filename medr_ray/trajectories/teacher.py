@@ -15,7 +15,7 @@ from medr_ray.agent.policies import ChatPolicy, Policy, PolicyTurn
 from medr_ray.agent.protocol import ToolCall, parse_responses, render_reply
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import GuidanceStep, Message, Question
+from medr_ray.core.records import GuidanceStep, Message
 from medr_ray.core.run import Directory
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.retrieval.documents import HPO, PUBMED
@@ -117,14 +117,14 @@ class RulesTeacherFactory:
     read_article: ReadArticle | None = None
 
     def __call__(self, task: RolloutTask) -> Policy:
-        guided, question = task.mode == GUIDED, task.question
+        guided = task.mode == GUIDED
         tools = [name for name in self.tools if name in _SEARCHES]
         ordered = sorted(tools, key=lambda name: (name != MEDICAL) == guided)
         return RulesTeacher(
-            question.text,
-            question.guidance if guided else None,
+            task.task.text,
+            task.guidance if guided else None,
             ordered,
-            question.language,
+            task.task.language,
             self.most_calls,
             self.read_article,
         )
@@ -139,17 +139,17 @@ class ChatTeacherFactory:
         self._complete = functools.partial(client.complete, max_tokens=config.agent.max_turn_tokens)
 
     def __call__(self, task: RolloutTask) -> Policy:
-        return ChatPolicy(
-            self._complete, guidance_hint(task.question) if task.mode == GUIDED else ""
-        )
+        if task.mode != GUIDED:
+            return ChatPolicy(self._complete)
+        return ChatPolicy(self._complete, guidance_hint(task.guidance, task.task.language))
 
 
-def guidance_hint(question: Question) -> str:
+def guidance_hint(guidance: Sequence[GuidanceStep], language: str) -> str:
     """The masked triples (paper section 3.2.1) as directions; no entity of the path appears."""
-    template = read_prompt("medr_ray.trajectories", "guidance", question.language)
+    template = read_prompt("medr_ray.trajectories", "guidance", language)
     steps = "\n".join(
         f"([MASK] {step.subject_type}, {step.predicate}{f', {step.clinical}' if step.clinical else ''}, "
         f"[MASK] {step.object_type}{'; told of it: ' + ', '.join(step.also) if step.also else ''})"
-        for step in question.guidance
+        for step in guidance
     )
     return template.strip().replace("{steps}", steps)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.agent_run import Echo, Script, call, responses, run
-from support.questions import worded_question
+from support.questions import worded_task
 
 from medr_ray.agent.deadlines import Clock, DeadlinePassed, bounded
 from medr_ray.agent.episode_loop import run_episode
@@ -55,7 +55,7 @@ def test_a_tool_that_cannot_be_stopped_is_left_behind_and_counted() -> None:
         )
         deaf = Deaf()
         trajectory = await run_episode(
-            worded_question(),
+            worded_task(),
             Script(call("a")),
             [deaf],
             AgentConfig(tool_seconds=0.05),
@@ -207,7 +207,7 @@ def test_calls_beside_one_that_ended_the_rollout_are_stopped() -> None:
         tool = Watched()
         with pytest.raises(InfrastructureError, match="the index is gone"):
             await run_episode(
-                worded_question(),
+                worded_task(),
                 Script(call("hang", "break")),
                 [tool],
                 AgentConfig(),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.agent_run import Echo, Script, call, run
-from support.questions import worded_question
+from support.questions import worded_task
 
 from medr_ray.agent.foreign_text import defuse, well_formed
 from medr_ray.agent.instructions import Briefing
@@ -117,15 +117,15 @@ def test_a_page_that_gives_orders_is_an_observation_and_no_more() -> None:
 def test_the_full_prompt_says_that_tool_responses_are_data(
     language: str, said: str, native: bool
 ) -> None:
-    question = replace(worded_question(), language=language)
-    system, asked = Briefing(question, (Echo(),), AgentConfig()).opening(native)
+    task = replace(worded_task(), language=language)
+    system, asked = Briefing(task, (Echo(),), AgentConfig()).opening(native)
     assert said in system.content
-    assert asked.content == question.text
+    assert asked.content == task.text
 
 
 def test_the_short_prompt_is_the_one_that_small_models_were_taught() -> None:
     tools = Echo(), Echo("medical_search")
-    system = Briefing(worded_question(), tools, AgentConfig(prompt="short")).opening()[0]
+    system = Briefing(worded_task(), tools, AgentConfig(prompt="short")).opening()[0]
     assert system.content == (
         "You are a medical research agent. Think in <think></think>, then call a tool or answer in <answer></answer>. "
         'Tools: search, medical_search. Call: <tool_call>{"name": ..., "arguments": {"query": ...}}</tool_call>'

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.agent_run import Echo, Script, call, responses, run
-from support.questions import worded_question
+from support.questions import worded_task
 
 from medr_ray.agent.episode_loop import FaultPlan, run_episode
 from medr_ray.agent.policies import PolicyTurn
@@ -244,9 +244,7 @@ def test_what_can_be_prepared_is_prepared_before_the_first_message() -> None:
 
     class Prepared(Script):
         async def prepare(self, briefing: Any) -> None:
-            done.append(
-                f"policy for {briefing.question.question_id} with {len(briefing.tools)} tools"
-            )
+            done.append(f"policy for {briefing.task.task_id} with {len(briefing.tools)} tools")
 
         async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
             done.append("respond")
@@ -274,10 +272,10 @@ def test_every_episode_is_given_its_own_tools() -> None:
 def test_a_question_in_chinese_is_asked_for_its_answer_in_chinese() -> None:
     from dataclasses import replace
 
-    question = replace(worded_question("致病基因是什么?"), language="zh")
+    task = replace(worded_task("致病基因是什么?"), language="zh")
     trajectory = asyncio.run(
         run_episode(
-            question,
+            task,
             Script(call("a"), call("a")),
             [Echo()],
             AgentConfig(max_tool_calls=2),

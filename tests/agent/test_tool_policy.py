@@ -282,7 +282,7 @@ def test_a_policy_that_cannot_be_used_says_why(tmp_path: Path) -> None:
 def test_the_words_weights_reach_the_prior(tmp_path: Path) -> None:
     import asyncio
 
-    from support.questions import worded_question
+    from support.questions import worded_task
 
     from medr_ray.agent.episode_loop import run_episode
     from medr_ray.core.config import AgentConfig
@@ -294,7 +294,7 @@ def test_the_words_weights_reach_the_prior(tmp_path: Path) -> None:
         return (
             asyncio.run(
                 run_episode(
-                    worded_question(RARE),
+                    worded_task(RARE),
                     Script(),
                     TOOLS,
                     AgentConfig(tool_policy=str(tmp_path / "rare.json")),

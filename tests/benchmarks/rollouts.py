@@ -123,7 +123,7 @@ def _alone(tasks: Sequence[RolloutTask]) -> float:
         async def one(task: RolloutTask) -> None:
             async with slots:
                 await run_episode(
-                    task.question,
+                    task.task,
                     environment.policies(task),
                     for_episode(environment.tools),
                     agent,

@@ -48,7 +48,7 @@ def measure(quick: bool) -> Iterator[Row]:
     config = load_config(_CHECKOUT / "configs" / "questions.yaml")
     questions = run.stage("questions").read_records("questions.parquet", Question)
     train = [
-        one for one in sorted(questions, key=lambda one: one.question_id) if one.split == "train"
+        one for one in sorted(questions, key=lambda one: one.task.task_id) if one.split == "train"
     ]
     tasks = plan_tasks(train, config)[: _QUICK if quick else _DIALOGUES]
     started = time.perf_counter()
@@ -56,14 +56,17 @@ def measure(quick: bool) -> Iterator[Row]:
     seconds = time.perf_counter() - started
     encoder = DialogueEncoder.open(config)
     tokens = {one.trajectory_id: encoder.length(one.messages) for one in made}
-    known = {task.question.question_id: task.question for task in tasks}
+    by_id = {question.task.task_id: question for question in train}
     judged = [
         judge_trajectory(
-            one, known[one.question_id], tokens[one.trajectory_id], config.trajectories.max_tokens
+            one,
+            by_id[one.question_id].task,
+            tokens[one.trajectory_id],
+            config.trajectories.max_tokens,
         )
         for one in made
     ]
-    yield from _accepted(judged, known, seconds)
+    yield from _accepted(judged, by_id, seconds)
     yield from _figures([one.trajectory for one in judged if one.accepted], tokens)
 
 
@@ -76,7 +79,7 @@ async def _teach(
     tools = open_tools(config, run.stage("index")).tools
     return [
         await run_episode(
-            task.question,
+            task.task,
             factory(task),
             tools,
             config.agent,

@@ -27,14 +27,14 @@ LONG = "x" * 900
 def _judged(number: int, *reasons: str) -> FilteredTrajectory:
     messages = (
         Message("system", "s"),
-        Message("user", QUESTION.text),
+        Message("user", QUESTION.task.text),
         Message("assistant", render_reply("[bold]look", [ToolCall("search", {"query": "a"})])),
         Message("user", render_responses([LONG])),
         Message("assistant", render_reply("found", answer="GALC")),
     )
     one = Trajectory(
         f"traj-{number}",
-        QUESTION.question_id,
+        QUESTION.task.task_id,
         "guided",
         0,
         messages,
@@ -155,7 +155,7 @@ def test_the_choice_of_tools_is_fitted_and_saved_as_agents_read_it(
     shown = " ".join(capsys.readouterr().out.split())
     assert "24 calls, 50% of them to medical_search" in shown
     assert "area under the ROC curve 1.000" in shown, "the general search comes first, always"
-    fitted, told = load_tool_policy(str(file)), features_of(QUESTION.text, (), len)
+    fitted, told = load_tool_policy(str(file)), features_of(QUESTION.task.text, (), len)
     assert fitted.mean[0] == told[0], "words are weighed as the agent's tools weigh them"
     assert fitted.probabilities([told])[0] < 0.5
 
@@ -166,7 +166,7 @@ def write_choices(folder: Path, count: int) -> None:
         call("a"),
         call("b", name="medical_search"),
         tools=[Echo("search"), Echo("medical_search")],
-        text=QUESTION.text,
+        text=QUESTION.task.text,
         max_tool_calls=9,
     )
     rows = [

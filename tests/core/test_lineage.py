@@ -17,6 +17,7 @@ from medr_ray.core.records import (
     Relation,
     SeedEntity,
     Significance,
+    Task,
     Trajectory,
     Usage,
     Verification,
@@ -137,14 +138,10 @@ def run(tmp_path: Path) -> RunDirectory:
     run.stage("questions").write_records(
         "questions.parquet",
         Question,
+        Task,
         [
             Question(
-                "q-1",
-                "Which gene …?",
-                "en",
-                "FBN1",
-                (),
-                "gene",
+                Task("q-1", "Which gene …?", "en", "FBN1", (), "gene"),
                 "chain",
                 1,
                 "cardiology",

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medr_ray.core import records
+from medr_ray.core.errors import DataError
 from medr_ray.core.records import (
     arrow_schema,
     canonical_json,
@@ -81,7 +82,7 @@ def test_a_row_from_before_a_field_was_added_takes_its_default_and_nothing_else_
     assert from_row(records.Evidence, earlier) == records.Evidence(
         "pubmed", "PMID:1", "A sentence.", 0, 11, ""
     )
-    with pytest.raises(TypeError, match="sentence"):
+    with pytest.raises(DataError, match="Evidence has no sentence"):
         from_row(records.Evidence, {key: value for key, value in row.items() if key != "sentence"})
 
 
@@ -104,3 +105,17 @@ def test_an_id_depends_on_content_and_not_on_the_order_of_keys() -> None:
 def test_what_is_not_json_is_refused() -> None:
     with pytest.raises(TypeError, match="set"):
         canonical_json({1, 2})
+
+
+def test_questions_of_an_earlier_form_are_refused_and_never_misread() -> None:
+    row = {"question_id": "q-1", "text": "Which gene?", "answer": "FBN1", "split": "train"}
+    with pytest.raises(DataError, match="Question has no task, .*earlier form"):
+        from_table(records.Question, pa.Table.from_pylist([row]))
+
+
+def test_a_task_without_the_metadatum_says_so() -> None:
+    task = records.Task("t-1", "Which gene?", "en", "FBN1")
+    assert (task.value("hops"), task.hops) == (None, None)
+    described = dataclasses.replace(task, metadata=records.question_metadata("chain", 2, "", 0))
+    assert described.hops == 2
+    assert described.value(records.PARADIGM) == "chain"

@@ -17,7 +17,7 @@ from medr_ray.core.run import StageContext, run_directory
 from medr_ray.core.settings import load_config
 from medr_ray.evaluation.judges import UNSCORED, RulesAnswerJudge
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
-from medr_ray.evaluation.stage import EVALUATION, heldout_questions
+from medr_ray.evaluation.stage import EVALUATION, heldout_tasks
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.index import COMMON_WORDS, DIMENSIONS, build, to_batch
 
@@ -82,7 +82,7 @@ def test_every_heldout_question_is_answered_by_all_weights_and_only_what_is_miss
     counts = EVALUATION.execute(context)
     results = context.directory.read_records("results.parquet", EvaluationResult)
     asked = {(one.model, one.item_id) for one in results}
-    assert asked == {(model, q.question_id) for model in ("base", "sft") for q in QUESTIONS}
+    assert asked == {(model, q.task.task_id) for model in ("base", "sft") for q in QUESTIONS}
     assert [counts[name]["n"] for name in ("base", "sft")] == [3, 3]
     assert counts["sft_vs_base"]["p_value"] == 1.0
     trajectories = context.directory.read_records("trajectories.parquet", Trajectory)
@@ -127,20 +127,20 @@ def test_weights_that_do_not_exist_are_named(small: Path) -> None:
         EVALUATION.execute(make_context(small, "evaluation.weights=[base, grpo]"))
 
 
-def test_only_heldout_questions_are_asked(small: Path) -> None:
-    assert [one.question_id for one in heldout_questions(make_context(small))] == [
-        q.question_id for q in QUESTIONS
+def test_only_heldout_tasks_are_asked(small: Path) -> None:
+    assert [one.task_id for one in heldout_tasks(make_context(small))] == [
+        q.task.task_id for q in QUESTIONS
     ]
-    assert len(heldout_questions(make_context(small, "evaluation.max_questions=2"))) == 2
+    assert len(heldout_tasks(make_context(small, "evaluation.max_questions=2"))) == 2
 
 
-def test_a_run_without_heldout_questions_is_an_error(tmp_path: Path) -> None:
+def test_a_run_without_heldout_tasks_is_an_error(tmp_path: Path) -> None:
     context = make_context(tmp_path)
     context.run.stage("questions").write_records(
         "questions.parquet", Question, [make_question(1, split="train")]
     )
     with pytest.raises(DataError, match="heldout_fraction"):
-        heldout_questions(context)
+        heldout_tasks(context)
 
 
 def test_the_address_of_the_endpoint_does_not_decide_the_results() -> None:

@@ -25,7 +25,7 @@ from medr_ray.evaluation.judges import (
     parse_verdict,
 )
 
-QUESTION = make_question(1)
+TASK = make_question(1).task
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_verdicts_are_read_as_they_were_meant(reply: str, verdict: bool | None) 
     ],
 )
 def test_rules_match_answers_and_aliases(prediction: str | None, verdict: str) -> None:
-    assert asyncio.run(RulesAnswerJudge().judge(QUESTION, prediction)).verdict == verdict
+    assert asyncio.run(RulesAnswerJudge().judge(TASK, prediction)).verdict == verdict
 
 
 def test_an_answer_cannot_fill_in_the_prompt_s_fields() -> None:
-    prompt = judge_prompt(QUESTION, "{answer}")
+    prompt = judge_prompt(TASK, "{answer}")
     assert "Given answer: {answer}" in prompt
     assert "Correct answer: Hepatitis B" in prompt
 
@@ -101,7 +101,7 @@ def judged(
 
     server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(handle)
     judge = build_judge(_config(server.url_for("/v1")), RunDirectory(str(root)))
-    return asyncio.run(judge.judge(QUESTION, "Hepatitis B")), len(asked)
+    return asyncio.run(judge.judge(TASK, "Hepatitis B")), len(asked)
 
 
 def _config(url: str) -> PipelineConfig:

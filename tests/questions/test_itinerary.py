@@ -49,7 +49,7 @@ def written(tmp_path: Path, one: Question) -> RunDirectory:
 
 def test_legs_follow_the_walk_and_what_is_told_comes_after(tmp_path: Path) -> None:
     one = question(("GENE:FBN1", ("fbn1", "lens")))
-    found = read_itinerary(written(tmp_path, one), one.question_id)
+    found = read_itinerary(written(tmp_path, one), one.task.task_id)
     assert [
         (leg.known.name, leg.target.name, leg.walked, leg.begins) for leg in found.legs[:2]
     ] == [
@@ -62,7 +62,7 @@ def test_legs_follow_the_walk_and_what_is_told_comes_after(tmp_path: Path) -> No
 
 def test_a_second_walk_begins_anew(tmp_path: Path) -> None:
     one = question((MARFAN, ("fbn1",)), (MASS, ("fbn1-mass",)))
-    found = read_itinerary(written(tmp_path, one), one.question_id)
+    found = read_itinerary(written(tmp_path, one), one.task.task_id)
     assert [(leg.known.name, leg.target.name, leg.begins) for leg in found.legs] == [
         ("Marfan syndrome", "FBN1", True),
         ("MASS syndrome", "FBN1", True),
@@ -74,19 +74,19 @@ def test_the_command_prints_every_sentence_and_verdict(
 ) -> None:
     one = question(("GENE:FBN1", ("fbn1", "lens")))
     run = written(tmp_path, one)
-    show_question(run, one.question_id, as_json=False)
+    show_question(run, one.task.task_id, as_json=False)
     printed = " ".join(capsys.readouterr().out.split())
     for relation in one.relations:
         assert GRAPH.relations[relation].evidence[0].sentence in printed
     for words in (
-        one.text,
+        one.task.text,
         "Ectopia lentis",
         "unique yes",
         "not closed book not asked",
         "citing PMID:1",
     ):
         assert words in printed
-    show_question(run, one.question_id, as_json=True)
+    show_question(run, one.task.task_id, as_json=True)
     assert len(json.loads(capsys.readouterr().out)["legs"]) == len(one.relations)
 
 
@@ -97,4 +97,4 @@ def test_an_unknown_question_and_a_newer_graph_are_said_so(tmp_path: Path) -> No
         read_itinerary(run, "q-0")
     run.stage("graph").write_records("relations.parquet", Relation, [])
     with pytest.raises(DataError, match="the graph is newer"):
-        read_itinerary(run, one.question_id)
+        read_itinerary(run, one.task.task_id)

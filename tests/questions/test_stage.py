@@ -16,7 +16,15 @@ from support.hpo_graph import hpo_graph, seed_records
 from werkzeug import Request, Response
 
 from medr_ray.core.config import ChainsConfig, PipelineConfig, QuestionsConfig, RayConfig
-from medr_ray.core.records import Chain, Entity, Question, Relation, SeedEntity, Verification
+from medr_ray.core.records import (
+    Chain,
+    Entity,
+    Question,
+    Relation,
+    SeedEntity,
+    Verification,
+    question_metadata,
+)
 from medr_ray.core.run import Counts, RunDirectory, StageContext
 from medr_ray.core.session import ray_session
 from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, ontology_statements
@@ -208,9 +216,13 @@ def test_every_question_is_verified_and_points_at_real_records(
             for end in (graph.relations[key].subject, graph.relations[key].object)
         }
         assert mapped <= ends
-        if one.answer_type != "share":
-            assert one.answer in {graph.entities[entity].name for entity in mapped}
-        assert not any(occurs_in(name, one.text) for name in (one.answer, *one.answer_aliases))
+        if one.task.answer_type != "share":
+            assert one.task.answer in {graph.entities[entity].name for entity in mapped}
+        names = (one.task.answer, *one.task.aliases)
+        assert not any(occurs_in(name, one.task.text) for name in names)
+        assert one.task.metadata == question_metadata(
+            one.paradigm, one.complexity, one.specialty, one.obfuscation
+        )
         assert one.specialty == "genetics"
 
 
@@ -246,7 +258,7 @@ def test_shares_of_predicates_and_answers_are_bounded(
 ) -> None:
     for split in ("train", "heldout"):
         side = [one for one in result[0] if one.split == split]
-        answers = Counter(one.answer for one in side if one.answer_type != "share")
+        answers = Counter(one.task.answer for one in side if one.task.answer_type != "share")
         assert max(answers.values()) <= 0.1 * len(side)
     assert max(Counter(one.seed for one in result[0]).values()) <= 2
 
@@ -310,7 +322,7 @@ def test_a_models_wording_passes_the_same_checks_or_is_rejected_with_its_text(
     small = replace(graph, seed_graphs=dict(list(graph.seed_graphs.items())[:40]))
     questions, counts, context = _run(tmp_path, small, writer="llm", max_questions=20, llm=llm)
     assert 0 < len(questions) <= 10
-    assert all(one.text.startswith("Please tell: ") for one in questions)
+    assert all(one.task.text.startswith("Please tell: ") for one in questions)
     rows = [
         json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()
     ]
@@ -349,4 +361,4 @@ def test_what_a_model_knows_by_heart_is_not_asked(
     assert questions
     assert counts["reasons"]["not_closed_book"] > 0
     assert all(one.verification.not_closed_book for one in questions)
-    assert not any(one.answer == "Autosomal dominant inheritance" for one in questions)
+    assert not any(one.task.answer == "Autosomal dominant inheritance" for one in questions)

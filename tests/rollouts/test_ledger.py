@@ -109,7 +109,7 @@ def test_failures_are_kept_until_the_rollout_is_made(directory: Directory) -> No
     again = Ledger(directory, 2)
     assert again.open_tasks(TASKS) == TASKS[2:]
     list(again.record([*made(TASKS[2:4]), failed(TASKS[4], MODEL)]))
-    question = TASKS[0].question.question_id
+    question = TASKS[0].task.task_id
     assert Ledger(directory, 2).failures() == [
         RolloutFailure(question, "plain", 4, MODEL, "down", 6)
     ]

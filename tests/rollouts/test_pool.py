@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
-from support.questions import worded_question
+from support.questions import worded_task
 from support.small_index import KRABBE, build_index
 from support.waiting_environment import (
     ANSWER,
@@ -61,7 +61,7 @@ def by_key(outcomes: list[RolloutOutcome]) -> dict[str, RolloutOutcome]:
 
 def test_the_configured_tools_over_an_index_are_the_environment(tmp_path: Path) -> None:
     index = build_index(tmp_path / "index", [KRABBE])
-    tasks = [RolloutTask(worded_question(), "guided", rollout) for rollout in range(3)]
+    tasks = [RolloutTask(worded_task(), "guided", rollout) for rollout in range(3)]
     with RolloutPool(config(), index.uri, lambda: LookingUp) as pool:
         outcomes = by_key(list(pool.run(tasks)))
     assert [one.kind for one in outcomes.values()] == [""] * 3
@@ -159,11 +159,9 @@ def test_stragglers_are_cut_from_their_groups_and_are_no_answers(tmp_path: Path)
     ]
     settings = config("rollouts.straggler_seconds=1")
     with waiting_pool(settings, plain=Script(think=0.05), hanging=Script(happens="hang")) as pool:
-        found = {
-            one.outcomes[0].task.question.question_id: one for one in pool.run_groups(groups, 0.75)
-        }
+        found = {one.outcomes[0].task.task.task_id: one for one in pool.run_groups(groups, 0.75)}
         assert pool.figures()["failed_attempts"] == {STRAGGLER: 1}
-    cut, whole = found[groups[0][0].question.question_id], found[groups[1][0].question.question_id]
+    cut, whole = found[groups[0][0].task.task_id], found[groups[1][0].task.task_id]
     assert [one.kind for one in cut.outcomes] == ["", "", "", STRAGGLER]
     assert [one.task for one in cut.outcomes] == groups[0]
     assert (cut.viable, len(cut.trajectories), len(whole.trajectories)) == (True, 3, 4)

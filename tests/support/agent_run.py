@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from support.questions import worded_question
+from support.questions import worded_task
 
 from medr_ray.agent.episode_loop import FaultPlan, run_episode
 from medr_ray.agent.policies import Policy, PolicyTurn
@@ -75,7 +75,7 @@ def run(
     """One episode of a script, or of ``policy``, with one Echo for a tool where none are given."""
     return asyncio.run(
         run_episode(
-            worded_question(text),
+            worded_task(text),
             policy or Script(*lines),
             tools if tools is not None else [Echo()],
             AgentConfig(**agent),

@@ -37,7 +37,7 @@ def results(right: dict[str, int], unscored: int = 0) -> dict[str, list[Evaluati
         return EvaluationResult(
             "heldout",
             name,
-            QUESTIONS[number].question_id,
+            QUESTIONS[number].task.task_id,
             0,
             said,
             verdict,
@@ -76,7 +76,12 @@ def write_run(
     judged = results(right, unscored)
     rows = [row for one in judged.values() for row in one]
     run.stage("evaluation").write_records("results.parquet", EvaluationResult, rows)
-    write_manifest(run, "evaluation", summarise(judged, {}, QUESTIONS, 0.95), 20.0)
+    write_manifest(
+        run,
+        "evaluation",
+        summarise(judged, {}, [question.task for question in QUESTIONS], 0.95),
+        20.0,
+    )
     return config, run
 
 

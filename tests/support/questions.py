@@ -1,6 +1,9 @@
 """Questions made for tests, with every field a Question needs."""
 
-from medr_ray.core.records import GuidanceStep, Question, Verification
+from dataclasses import replace
+from typing import Any
+
+from medr_ray.core.records import GuidanceStep, Question, Task, Verification, question_metadata
 
 _INHERITANCE = (GuidanceStep("disease", "has_inheritance", "value", ""),)
 
@@ -9,12 +12,15 @@ def make_question(
     number: int, *, split: str = "heldout", hops: int = 1, answer: str = "Hepatitis B"
 ) -> Question:
     return Question(
-        question_id=f"q-{number:016x}",
-        text=f"What is the name of thing {number}?",
-        language="en",
-        answer=answer,
-        answer_aliases=("HBV infection",),
-        answer_type="disease",
+        task=Task(
+            task_id=f"q-{number:016x}",
+            text=f"What is the name of thing {number}?",
+            language="en",
+            answer=answer,
+            aliases=("HBV infection",),
+            answer_type="disease",
+            metadata=question_metadata("chain", hops, "hepatology", 0),
+        ),
         paradigm="chain",
         complexity=hops,
         specialty="hepatology",
@@ -38,12 +44,15 @@ def worded_question(
 ) -> Question:
     """A question as the rules writer words it, with its masked guidance."""
     return Question(
-        question_id="q-1",
-        text=text,
-        language="en",
-        answer=answer,
-        answer_aliases=aliases,
-        answer_type="value",
+        task=Task(
+            task_id="q-1",
+            text=text,
+            language="en",
+            answer=answer,
+            aliases=aliases,
+            answer_type="value",
+            metadata=question_metadata("lookup", len(guidance), "neurology", 0),
+        ),
         paradigm="lookup",
         complexity=len(guidance),
         specialty="neurology",
@@ -57,3 +66,17 @@ def worded_question(
         entity_mapping=(),
         verification=Verification(True, True, True, True),
     )
+
+
+def worded_task(
+    text: str = "What is the mode of inheritance of Krabbe disease?",
+    answer: str = "Autosomal recessive inheritance",
+    aliases: tuple[str, ...] = (),
+) -> Task:
+    """The task of a question as the rules writer words it."""
+    return worded_question(text, answer, aliases=aliases).task
+
+
+def with_task(question: Question, **changes: Any) -> Question:
+    """The question with some fields of its task changed."""
+    return replace(question, task=replace(question.task, **changes))

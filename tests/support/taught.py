@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from support.questions import worded_question
+from support.questions import with_task, worded_question
 from support.small_index import build_index
 
 from medr_ray.agent.episode_loop import run_episode
@@ -27,6 +27,7 @@ from medr_ray.rollouts.worker import RolloutTask
 from medr_ray.tools.base import Tool
 from medr_ray.tools.registry import build_tools
 from medr_ray.trajectories.solver.articles import ArticleReader
+from medr_ray.trajectories.stage import rollout_task
 from medr_ray.trajectories.teacher import GUIDED, RulesTeacherFactory
 
 Facts = Sequence[tuple[str, str, str]]  # predicate, object, qualifier
@@ -119,16 +120,19 @@ def teach(
     question = asked(text, answer, guidance or (), language)
     config, mode = config or settings_of(), "exploration" if guidance is None else GUIDED
     policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)(
-        RolloutTask(question, mode)
+        rollout_task(question, mode, 0)
     )
-    return asyncio.run(run_episode(question, policy, tools, config.agent, mode=mode, faults=faults))
+    return asyncio.run(
+        run_episode(question.task, policy, tools, config.agent, mode=mode, faults=faults)
+    )
 
 
 def asked(
     text: str, answer: str, guidance: tuple[GuidanceStep, ...] = (), language: str = "en"
 ) -> Question:
     question = worded_question(text, answer, guidance)
-    return replace(question, language=language, complexity=max(len(guidance), 1))
+    question = replace(question, complexity=max(len(guidance), 1))
+    return with_task(question, language=language)
 
 
 def teach_articles(folder: Path, library: Sequence[Document], text: str) -> Trajectory:
@@ -150,10 +154,10 @@ def teach_articles(folder: Path, library: Sequence[Document], text: str) -> Traj
     )
     question = asked(text, "")
     policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls, reader)(
-        RolloutTask(question)
+        RolloutTask(question.task)
     )
     tools = build_tools(config, found)
-    return asyncio.run(run_episode(question, policy, tools, config.agent, mode="exploration"))
+    return asyncio.run(run_episode(question.task, policy, tools, config.agent, mode="exploration"))
 
 
 def thoughts(trajectory: Trajectory) -> list[str]:

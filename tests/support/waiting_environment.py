@@ -65,7 +65,7 @@ class LookingUp:
     """A policy that searches for its question and answers with all it is told."""
 
     def __init__(self, task: RolloutTask) -> None:
-        self._question, self._asked = task.question.text, False
+        self._question, self._asked = task.task.text, False
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         if self._asked:
@@ -182,7 +182,7 @@ class WaitingEnvironment:
 
 def make_tasks(count: int, mode: str = "plain", question: int = 0) -> list[RolloutTask]:
     """So many rollouts of one question."""
-    return [RolloutTask(make_question(question), mode, rollout) for rollout in range(count)]
+    return [RolloutTask(make_question(question).task, mode, rollout) for rollout in range(count)]
 
 
 def trajectory_of(task: RolloutTask, told: str = "") -> Trajectory:
@@ -190,7 +190,7 @@ def trajectory_of(task: RolloutTask, told: str = "") -> Trajectory:
     ``told``."""
     return Trajectory(
         f"traj-{share(task.key, told)}",
-        task.question.question_id,
+        task.task.task_id,
         task.mode,
         task.rollout,
         (),

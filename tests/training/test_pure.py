@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.questions import worded_question
+from support.questions import worded_task
 
 from medr_ray.core.config import GRPOConfig
 from medr_ray.core.records import Reward, ToolEvent, Turn, Usage
@@ -152,12 +152,12 @@ def test_a_prompt_that_does_not_extend_the_last_starts_a_new_stretch() -> None:
 
 
 def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
-    question = worded_question(aliases=("Autosomal recessive",))
+    task = worded_task(aliases=("Autosomal recessive",))
     event = ToolEvent("search", '{"query": "a"}', "ok", 0.1, False)
     wasteful = _trajectory(events=(event, event, event))
     good, bad = rewards(
         [_trajectory(events=(event,)), wasteful],
-        [question, question],
+        [task, task],
         GRPOConfig(),
         RulesPreference(),
     )
@@ -167,10 +167,10 @@ def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
     assert good.total == pytest.approx(1.0 + 0.2 * good.expert)
 
     class Down:
-        def score(self, trajectories: object, questions: object) -> list[float | None]:
+        def score(self, trajectories: object, tasks: object) -> list[float | None]:
             return [None]
 
-    (unscored,) = rewards([_trajectory()], [question], GRPOConfig(), Down())
+    (unscored,) = rewards([_trajectory()], [task], GRPOConfig(), Down())
     assert unscored.total is None
     assert unscored.task == 1.0
 
@@ -179,7 +179,7 @@ def test_a_failed_tool_call_is_no_waste() -> None:
     failed = ToolEvent("search", '{"query": "a"}', "error", 0.1, True)
     again = ToolEvent("medical_search", '{"query": "a"}', "ok", 0.1, False)
     (reward,) = rewards(
-        [_trajectory(events=(failed, again))], [worded_question()], GRPOConfig(), RulesPreference()
+        [_trajectory(events=(failed, again))], [worded_task()], GRPOConfig(), RulesPreference()
     )
     assert reward.efficiency == 0.0
 

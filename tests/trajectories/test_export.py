@@ -12,7 +12,7 @@ from medr_ray.trajectories.export import chat_row, sharegpt_row
 QUESTION = worded_question("Which gene <is> it — 哪个基因?", "GALC")
 MESSAGES = (
     Message("system", "You are an agent."),
-    Message("user", QUESTION.text),
+    Message("user", QUESTION.task.text),
     Message(
         "assistant",
         render_reply("look\n", [ToolCall("search", {"query": next(iter(TRUE_RECORDS))})]),

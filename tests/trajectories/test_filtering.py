@@ -4,14 +4,14 @@ failed."""
 import json
 
 import pytest
-from support.questions import worded_question
+from support.questions import worded_task
 
 from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
 from medr_ray.core.records import FilteredTrajectory, Message, ToolEvent, Trajectory, Usage
 from medr_ray.trajectories.filtering import Code, Reason, judge_trajectory, reason_counts
 from medr_ray.trajectories.stage import rejected_row
 
-QUESTION = worded_question("Which colour?", "Blue", ())
+TASK = worded_task("Which colour?", "Blue")
 
 
 def dialogue(
@@ -19,7 +19,7 @@ def dialogue(
 ) -> Trajectory:
     """Turns as (query, response), a response "error: …" being a failure, or as a reply on its own;
     then the answer."""
-    messages, events = [Message("system", "s"), Message("user", QUESTION.text)], []
+    messages, events = [Message("system", "s"), Message("user", TASK.text)], []
     for turn in turns:
         if isinstance(turn, str):
             messages.append(Message("assistant", turn))
@@ -37,7 +37,7 @@ def dialogue(
         messages.append(Message("assistant", render_reply("found", answer=answer)))
     return Trajectory(
         "traj-1",
-        QUESTION.question_id,
+        TASK.task_id,
         "guided",
         0,
         tuple(messages),
@@ -52,7 +52,7 @@ def dialogue(
 
 
 def verdict(trajectory: Trajectory, tokens: int = 10) -> FilteredTrajectory:
-    return judge_trajectory(trajectory, QUESTION, tokens, 100)
+    return judge_trajectory(trajectory, TASK, tokens, 100)
 
 
 FOUND = ("a", "It is Blue.")

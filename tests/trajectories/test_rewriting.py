@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from support.misbehaving_endpoint import Half, Line, broken, endpoint, fresh_governor
-from support.questions import worded_question
+from support.questions import worded_task
 
 from medr_ray.agent.protocol import ToolCall, parse_reply, render_reply, render_responses
 from medr_ray.core.config import EndpointConfig, TrajectoriesConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import Message, Question, ToolEvent, Trajectory, Turn, Usage
+from medr_ray.core.records import Message, Task, ToolEvent, Trajectory, Turn, Usage
 from medr_ray.core.run import Directory
 from medr_ray.trajectories.rewriting import (
     REWRITTEN,
@@ -28,20 +28,18 @@ from medr_ray.trajectories.rewriting import (
     with_thought,
 )
 
-QUESTION = worded_question("Which gene is behind Krabbe disease, MARK?", "GALC", ())
+TASK = worded_task("Which gene is behind Krabbe disease, MARK?", "GALC")
 CALL = render_reply(
     "I need it. <b>p<0.05</b>", [ToolCall("search", {"query": "Krabbe <think>x</think> disease"})]
 )
 FOUND = "[1] Krabbe disease (HPO:OMIM:245200): The gene associated with Krabbe disease is GALC. In 3 of 7."
 
 
-def dialogue(number: int = 1, mark: str = "MARK") -> tuple[Trajectory, Question]:
-    question = replace(
-        QUESTION, text=QUESTION.text.replace("MARK", mark), question_id=f"q-{number}"
-    )
+def dialogue(number: int = 1, mark: str = "MARK") -> tuple[Trajectory, Task]:
+    task = replace(TASK, text=TASK.text.replace("MARK", mark), task_id=f"q-{number}")
     messages = (
         Message("system", "s"),
-        Message("user", question.text),
+        Message("user", task.text),
         Message("assistant", CALL),
         Message("user", render_responses([FOUND])),
         Message("assistant", render_reply("gene = GALC.", answer="GALC")),
@@ -50,7 +48,7 @@ def dialogue(number: int = 1, mark: str = "MARK") -> tuple[Trajectory, Question]
     turns = (Turn((1,), (2,), (0.0,), 0),)
     return Trajectory(
         f"traj-{number}",
-        question.question_id,
+        task.task_id,
         "guided",
         0,
         messages,
@@ -61,14 +59,14 @@ def dialogue(number: int = 1, mark: str = "MARK") -> tuple[Trajectory, Question]
         "answered",
         Usage(0, 0, 0),
         None,
-    ), question
+    ), task
 
 
 def reworded(
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
     plan: dict[str, Sequence[Line]],
-    dialogues: Sequence[tuple[Trajectory, Question]],
+    dialogues: Sequence[tuple[Trajectory, Task]],
     hold: int = 1,
 ) -> tuple[list[Rewrite], int]:
     """(what became of each thought, requests sent)."""

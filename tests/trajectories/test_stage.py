@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.misbehaving_endpoint import endpoint
+from support.questions import with_task
 from support.small_index import build_index
 from support.taught import SETTINGS, asked, documents
 from support.tiny_model import build_tiny_model
@@ -42,7 +43,9 @@ ASKED = {
 
 def questions() -> list[Question]:
     return [
-        replace(asked(text, answer), question_id=f"q-{number}", specialty=specialty, split="train")
+        with_task(
+            replace(asked(text, answer), specialty=specialty, split="train"), task_id=f"q-{number}"
+        )
         for number, (text, (answer, specialty)) in enumerate(ASKED.items())
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
-from support.questions import worded_question
+from support.questions import with_task, worded_question, worded_task
 from support.taught import asked, make_tools, settings_of, teach, thoughts
 from werkzeug import Request, Response
 
@@ -26,7 +26,7 @@ from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.worker import RolloutTask
 from medr_ray.tools.base import Tool
 from medr_ray.trajectories.filtering import UNKNOWN, judge_trajectory, leak_in
-from medr_ray.trajectories.stage import plan_tasks
+from medr_ray.trajectories.stage import plan_tasks, rollout_task
 from medr_ray.trajectories.teacher import (
     EXPLORATION,
     GUIDED,
@@ -199,7 +199,7 @@ def test_every_kind_of_question_is_worked_out_and_accepted(
     text, answer = QUESTIONS[kind]
     trajectory = teach(tools, text, _guidance(text) if guided else None)
     assert trajectory.answer == answer
-    judged = judge_trajectory(trajectory, asked(text, answer), 0, 1)
+    judged = judge_trajectory(trajectory, asked(text, answer).task, 0, 1)
     assert judged.reasons == ()
 
 
@@ -302,7 +302,7 @@ def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -
     assert {
         reason
         for one in right
-        for reason in judge_trajectory(one, asked(text, answer), 0, 1).reasons
+        for reason in judge_trajectory(one, asked(text, answer).task, 0, 1).reasons
     } == set()
 
 
@@ -311,10 +311,8 @@ def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -
 
 def test_guidance_never_names_an_entity() -> None:
     told = GuidanceStep("gene", "inverse:associated_gene", "disease", "", ("has_onset",))
-    assert "[MASK] disease; told of it: has_onset)" in guidance_hint(
-        worded_question(TEXT, "x", (told,))
-    )
-    hint = guidance_hint(worded_question(TEXT, "Tall stature", TWO_HOPS))
+    assert "[MASK] disease; told of it: has_onset)" in guidance_hint((told,), "en")
+    hint = guidance_hint(TWO_HOPS, "en")
     assert "[MASK] gene, inverse:associated_gene, [MASK] disease" in hint
     assert "FBN1" not in hint
     assert "Marfan" not in hint
@@ -323,15 +321,13 @@ def test_guidance_never_names_an_entity() -> None:
 @pytest.mark.parametrize("name", sorted(PREDICATES))
 def test_every_hint_is_something_the_filter_knows_as_guidance(name: str) -> None:
     step = GuidanceStep("disease", name, "gene", "")
-    assert leak_in(guidance_hint(worded_question(TEXT, "x", (step,))))
+    assert leak_in(guidance_hint((step,), "en"))
     assert leak_in(f"the {name} of it")
 
 
 def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> None:
-    questions = [asked(f"What is {number}?", "x") for number in range(400)]
     questions = [
-        type(one)(**{**one.__dict__, "question_id": f"q-{number}"})
-        for number, one in enumerate(questions)
+        with_task(asked(f"What is {number}?", "x"), task_id=f"q-{number}") for number in range(400)
     ]
     config = load_config(None, ["trajectories.rollouts_per_question=3"], environment={})
     tasks = plan_tasks(questions, config)
@@ -353,7 +349,7 @@ def test_no_saved_row_holds_any_guidance(tools: list[Tool], tmp_path: Path) -> N
     directory = Directory(str(tmp_path))
     list(
         Ledger(directory, 8).record(
-            RolloutOutcome(RolloutTask(asked(text, answer), one.mode, number), one)
+            RolloutOutcome(RolloutTask(asked(text, answer).task, one.mode, number), one)
             for number, one in enumerate(made)
         )
     )
@@ -408,11 +404,11 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
             "llm.requests_per_minute=100000",
         ],
     )
-    task = RolloutTask(worded_question(TEXT, "Tall stature", TWO_HOPS), GUIDED)
+    task = rollout_task(worded_question(TEXT, "Tall stature", TWO_HOPS), GUIDED, 0)
 
     def taught() -> Trajectory:
         factory = ChatTeacherFactory(config, Directory(str(tmp_path)))
-        return asyncio.run(run_episode(task.question, factory(task), [], config.agent, mode=GUIDED))
+        return asyncio.run(run_episode(task.task, factory(task), [], config.agent, mode=GUIDED))
 
     trajectory = taught()
     assert trajectory.answer == "Tall stature"
@@ -444,7 +440,7 @@ def test_a_dialogue_too_long_for_the_chat_model_ends_at_its_token_limit(
     }
     httpserver.expect_request("/v1/chat/completions").respond_with_json(refusal, status=400)
     config = load_config(None, [f"llm.base_url={httpserver.url_for('/v1')}", "llm.model=big"])
-    task = RolloutTask(worded_question(TEXT, "Tall stature", TWO_HOPS))
+    task = RolloutTask(worded_task(TEXT, "Tall stature"))
     policy = ChatTeacherFactory(config, Directory(str(tmp_path)))(task)
-    trajectory = asyncio.run(run_episode(task.question, policy, [], config.agent, mode=task.mode))
+    trajectory = asyncio.run(run_episode(task.task, policy, [], config.agent, mode=task.mode))
     assert (trajectory.answer, trajectory.stop_reason) == (None, "max_tokens")

@@ -39,11 +39,18 @@ from medr_ray.core.records.literature import (
     Term,
 )
 from medr_ray.core.records.tasks import (
+    HOPS,
+    OBFUSCATION,
+    PARADIGM,
+    SPECIALTY,
     Calibration,
     GuidanceStep,
+    Metadatum,
     Placeholder,
     Question,
+    Task,
     Verification,
+    question_metadata,
 )
 from medr_ray.core.records.trajectories import (
     EvidenceEdge,
@@ -57,6 +64,10 @@ from medr_ray.core.records.trajectories import (
 )
 
 __all__ = [
+    "HOPS",
+    "OBFUSCATION",
+    "PARADIGM",
+    "SPECIALTY",
     "Calibration",
     "Chain",
     "Citation",
@@ -71,6 +82,7 @@ __all__ = [
     "Hypothesis",
     "MeshHeading",
     "Message",
+    "Metadatum",
     "Placeholder",
     "Question",
     "Relation",
@@ -79,6 +91,7 @@ __all__ = [
     "SeedEntity",
     "Significance",
     "Subgraph",
+    "Task",
     "Term",
     "ToolEvent",
     "Trajectory",
@@ -90,5 +103,6 @@ __all__ = [
     "content_id",
     "from_row",
     "from_table",
+    "question_metadata",
     "to_table",
 ]

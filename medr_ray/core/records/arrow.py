@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from medr_ray.core.errors import DataError
+
 R = TypeVar("R")
 
 _SCALARS: dict[type, pa.DataType] = {
@@ -66,11 +68,31 @@ def from_table(record: type[R], table: pa.Table) -> list[R]:
 
 
 def from_row(record: type[R], row: dict[str, Any]) -> R:
-    """One record from plain Python values, as found in Arrow rows and JSON objects. A field that a
-    row written earlier does not have yet takes its default; TypeError where it has none."""
+    """One record from plain Python values, as found in Arrow rows and JSON objects.
+
+    A field that a row written earlier does not have yet takes its default. Raises DataError where
+    it has none.
+    """
     hints = _hints(record)  # type: ignore[arg-type]
+    missing = [name for name in _required(record) if name not in row]
+    if missing:
+        raise DataError(
+            f"this {record.__name__} has no {', '.join(missing)}: it was written in an earlier "
+            "form; run the stage that writes it again"
+        )
     return record(
         **{name: _value(annotation, row[name]) for name, annotation in hints.items() if name in row}
+    )
+
+
+@functools.cache
+def _required(record: Any) -> tuple[str, ...]:
+    """The fields without a default."""
+    fields = dataclasses.fields(record)
+    return tuple(
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     )
 
 

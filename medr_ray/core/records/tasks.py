@@ -1,6 +1,12 @@
-"""Multi-hop questions and how they were made."""
+"""Tasks that agents are given, and the multi-hop questions most of them come from."""
 
 from dataclasses import dataclass
+
+# Names of the metadata that a question gives its task.
+HOPS = "hops"
+PARADIGM = "paradigm"
+SPECIALTY = "specialty"
+OBFUSCATION = "obfuscation"
 
 
 @dataclass(frozen=True)
@@ -61,17 +67,67 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Question:
-    """A multi-hop question. ``complexity`` is its number of hops, ``obfuscation`` its level (see
-    ``questions.drafting.obfuscation``), ``split`` is "train" or "heldout"; ``calibration`` has a
-    row per calibration model."""
+class Metadatum:
+    """A property of a task by name, such as its number of hops; reports compare by it."""
 
-    question_id: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an agent is asked, and what its answer is judged by.
+
+    Agents, rollouts, judges, rewards and benchmarks see nothing else of a question. ``aliases``
+    are further names of the answer; ``answer_type`` is its entity type, or "share" for a number.
+    ``metadata`` holds each name once.
+    """
+
+    task_id: str
     text: str
     language: str
     answer: str
-    answer_aliases: tuple[str, ...]
-    answer_type: str
+    aliases: tuple[str, ...] = ()
+    answer_type: str = ""
+    metadata: tuple[Metadatum, ...] = ()
+
+    def value(self, name: str) -> str | None:
+        """The metadatum of that name; None where the task has none."""
+        for metadatum in self.metadata:
+            if metadatum.name == name:
+                return metadatum.value
+        return None
+
+    @property
+    def hops(self) -> int | None:
+        """How many facts in a row the answer needs; None where the source of the task does not
+        say."""
+        hops = self.value(HOPS)
+        return None if hops is None else int(hops)
+
+
+def question_metadata(
+    paradigm: str, complexity: int, specialty: str, obfuscation: int
+) -> tuple[Metadatum, ...]:
+    """What a question's task says of how the question was made."""
+    return (
+        Metadatum(HOPS, str(complexity)),
+        Metadatum(PARADIGM, paradigm),
+        Metadatum(SPECIALTY, specialty),
+        Metadatum(OBFUSCATION, str(obfuscation)),
+    )
+
+
+@dataclass(frozen=True)
+class Question:
+    """A multi-hop question: its task, and how it was made.
+
+    ``complexity`` is its number of hops, ``obfuscation`` its level (see
+    ``questions.drafting.obfuscation``), ``split`` is "train" or "heldout"; ``calibration`` has a
+    row per calibration model. The task's metadata is ``question_metadata`` of these fields.
+    """
+
+    task: Task
     paradigm: str
     complexity: int
     specialty: str

@@ -155,7 +155,7 @@ def calibrate(
     easy. A replacement that is in play already counts as none.
     """
     courses = [Course(one, one.complexity) for one in questions]
-    in_play = {one.question_id for one in questions}
+    in_play = {one.task.task_id for one in questions}
     while waiting := _in_state(courses, "open"):
         found = examine([courses[at].question for at in waiting])
         for at, findings in zip(waiting, found, strict=True):
@@ -163,8 +163,8 @@ def calibrate(
         easy = _in_state(courses, "too_easy")
         wanted = [(courses[at].question, courses[at].complexity + 1) for at in easy]
         for at, harder in zip(easy, regenerate(wanted) if wanted else (), strict=True):
-            new = harder if harder is not None and harder.question_id not in in_play else None
-            in_play |= {new.question_id} if new is not None else set()
+            new = harder if harder is not None and harder.task.task_id not in in_play else None
+            in_play |= {new.task.task_id} if new is not None else set()
             courses[at] = regenerated(courses[at], new)
     return courses
 
@@ -201,7 +201,7 @@ class Panel:
         self, label: str, questions: Sequence[Question], examiners: Sequence[Examiner]
     ) -> list[tuple[Examination, ...]]:
         with Bar(self._console, label, len(questions) * len(examiners), "examinations") as bar:
-            return examine_all(questions, examiners, self._ledger, bar)
+            return examine_all([one.task for one in questions], examiners, self._ledger, bar)
 
 
 def build_panel(

@@ -20,7 +20,7 @@ from medr_ray.core.config import EndpointConfig
 from medr_ray.core.parts import digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Calibration, Question
+from medr_ray.core.records import Calibration, Task
 from medr_ray.core.run import Directory
 from medr_ray.entities.rarity import clopper_pearson
 from medr_ray.llm.completions import ChatResult
@@ -128,26 +128,24 @@ class Examiner:
             (endpoint.temperature or TEMPERATURE) if attempts > 1 else endpoint.temperature
         )
 
-    def key(self, question: Question) -> str:
+    def key(self, task: Task) -> str:
         """What an examination follows from: equal keys need no second one."""
         return digest(
-            closed_book_prompt(question.text, question.language),
-            question.answer,
-            question.answer_aliases,
+            closed_book_prompt(task.text, task.language),
+            task.answer,
+            task.aliases,
             self._endpoint.identity() | {"temperature": self._temperature},
             self.attempts,
         )
 
-    async def examine(self, question: Question) -> Examination:
-        """The model's attempts at one question, judged.
+    async def examine(self, task: Task) -> Examination:
+        """The model's attempts at one task, judged.
 
         Raises what ``ChatClient.complete`` raises: InfrastructureError when the endpoint stays
         unreachable, ConfigError when it refuses the key or the model, BudgetExceeded when the
         budget is spent.
         """
-        made = await asyncio.gather(
-            *(self._attempt(question, seed) for seed in range(self.attempts))
-        )
+        made = await asyncio.gather(*(self._attempt(task, seed) for seed in range(self.attempts)))
         return Examination(
             self.model,
             self.attempts,
@@ -156,25 +154,21 @@ class Examiner:
             sum(one.tokens for one in made),
         )
 
-    async def _attempt(self, question: Question, seed: int) -> _Attempt:
-        result = await self._ask(question, seed, self._endpoint.max_tokens)
+    async def _attempt(self, task: Task, seed: int) -> _Attempt:
+        result = await self._ask(task, seed, self._endpoint.max_tokens)
         tokens = result.prompt_tokens + result.output_tokens
         if result.finish_reason == _CUT_OFF and self._endpoint.max_tokens < ENOUGH_TOKENS:
             try:
-                result = await self._ask(question, seed, ENOUGH_TOKENS)
+                result = await self._ask(task, seed, ENOUGH_TOKENS)
                 tokens += result.prompt_tokens + result.output_tokens
             except ContextLengthExceeded:  # the model takes no more: the reply stays cut off
                 return _Attempt(False, False, tokens)
         answer = None if result.finish_reason == _CUT_OFF else parse_answer(result.text)
-        correct = answer is not None and answers_match(
-            answer, question.answer, question.answer_aliases
-        )
+        correct = answer is not None and answers_match(answer, task.answer, task.aliases)
         return _Attempt(correct, answer is not None, tokens)
 
-    async def _ask(self, question: Question, seed: int, max_tokens: int) -> ChatResult:
-        messages = [
-            {"role": "user", "content": closed_book_prompt(question.text, question.language)}
-        ]
+    async def _ask(self, task: Task, seed: int, max_tokens: int) -> ChatResult:
+        messages = [{"role": "user", "content": closed_book_prompt(task.text, task.language)}]
         return await self._client.complete(
             messages, temperature=self._temperature, max_tokens=max_tokens, seed=seed
         )
@@ -227,17 +221,17 @@ class ExaminationLedger:
 
 
 def examine_all(
-    questions: Sequence[Question],
+    tasks: Sequence[Task],
     examiners: Sequence[Examiner],
     ledger: ExaminationLedger,
     bar: Bar,
 ) -> list[tuple[Examination, ...]]:
-    """For each question what each examiner found, in their order. All missing ones are asked at
+    """For each task what each examiner found, in their order. All missing ones are asked at
     once, as far as the endpoints' limits allow. What was finished before an error is kept in the
     ledger."""
-    keyed = [[(one, who, who.key(one)) for who in examiners] for one in questions]
+    keyed = [[(one, who, who.key(one)) for who in examiners] for one in tasks]
     missing = {key: (one, who) for row in keyed for one, who, key in row if key not in ledger}
-    bar.resume(len(questions) * len(examiners) - len(missing))
+    bar.resume(len(tasks) * len(examiners) - len(missing))
     try:
         asyncio.run(_examine(missing, ledger, bar))
     finally:
@@ -246,18 +240,18 @@ def examine_all(
 
 
 async def _examine(
-    missing: dict[str, tuple[Question, Examiner]], ledger: ExaminationLedger, bar: Bar
+    missing: dict[str, tuple[Task, Examiner]], ledger: ExaminationLedger, bar: Bar
 ) -> None:
-    """Questions enter as others leave: requests that only wait would hold tokens of the budget."""
+    """Tasks enter as others leave: requests that only wait would hold tokens of the budget."""
     doors = {id(who): asyncio.Semaphore(who.concurrency) for _, who in missing.values()}
     tokens = 0
 
-    async def one(key: str, question: Question, who: Examiner) -> None:
+    async def one(key: str, task: Task, who: Examiner) -> None:
         nonlocal tokens
         async with doors[id(who)]:
-            examination = await who.examine(question)
-        ledger.add(key, question.question_id, examination)
+            examination = await who.examine(task)
+        ledger.add(key, task.task_id, examination)
         tokens += examination.tokens
         bar.advance(note=f"{tokens:,} tokens")
 
-    await asyncio.gather(*(one(key, question, who) for key, (question, who) in missing.items()))
+    await asyncio.gather(*(one(key, task, who) for key, (task, who) in missing.items()))

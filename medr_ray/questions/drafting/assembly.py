@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from medr_ray.core.records import Entity, GuidanceStep, Placeholder, Question, content_id
+from medr_ray.core.records import (
+    Entity,
+    GuidanceStep,
+    Placeholder,
+    Question,
+    Task,
+    content_id,
+    question_metadata,
+)
 from medr_ray.knowledge.predicates import PREDICATES, directed
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.questions.drafting.answer_names import answer_of
@@ -90,16 +98,23 @@ def assemble(
     """The record of a chosen candidate. Its id follows from language, text and relations."""
     path = chosen.path
     answer = answer_of(path, entities)
-    return Question(
-        question_id=content_id("q", language, chosen.text, list(path.relations)),
+    paradigm = paradigm_of(path)
+    specialty = specialties.get(path.seed, "unclassified")
+    obfuscation = chosen.draft.obfuscation
+    task = Task(
+        task_id=content_id("q", language, chosen.text, list(path.relations)),
         text=chosen.text,
         language=language,
         answer=answer.name,
-        answer_aliases=answer.aliases,
+        aliases=answer.aliases,
         answer_type=answer.answer_type,
-        paradigm=paradigm_of(path),
+        metadata=question_metadata(paradigm, path.complexity, specialty, obfuscation),
+    )
+    return Question(
+        task=task,
+        paradigm=paradigm,
         complexity=path.complexity,
-        specialty=specialties.get(path.seed, "unclassified"),
+        specialty=specialty,
         chain_id=path.chain_id,
         seed=path.seed,
         split=split,
@@ -111,5 +126,5 @@ def assemble(
             Placeholder(placeholder(i), one) for i, one in enumerate(mapped(path))
         ),
         verification=chosen.verdict.verification,
-        obfuscation=chosen.draft.obfuscation,
+        obfuscation=obfuscation,
     )

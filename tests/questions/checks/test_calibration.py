@@ -11,7 +11,7 @@ from pytest_httpserver import HTTPServer
 from rich.console import Console
 from support.examinee import Examinee, prompt_of
 from support.misbehaving_endpoint import fresh_governor
-from support.questions import worded_question
+from support.questions import with_task, worded_question
 from werkzeug import Response
 
 from medr_ray.core.config import EndpointConfig, QuestionsConfig
@@ -32,19 +32,18 @@ _ATTEMPTS = 4
 
 
 def _question(name: str, complexity: int = 1) -> Question:
-    return replace(
-        worded_question(),
-        question_id=f"q-{name}",
+    return with_task(
+        replace(worded_question(), complexity=complexity),
+        task_id=f"q-{name}",
         text=f"What is {name}?",
         answer=f"the {name} itself",
-        complexity=complexity,
     )
 
 
 def _harder(question: Question, complexity: int) -> Question:
     """The next question of a family: a, a+, a++."""
     return replace(
-        _question(f"{question.question_id[2:]}+", complexity), chain_id=question.chain_id
+        _question(f"{question.task.task_id[2:]}+", complexity), chain_id=question.chain_id
     )
 
 
@@ -68,10 +67,10 @@ class _Bench:
         self.wanted: list[list[tuple[str, int]]] = []
 
     def examine(self, questions: Sequence[Question]) -> list[Findings]:
-        return [self._findings[one.question_id[2:]] for one in questions]
+        return [self._findings[one.task.task_id[2:]] for one in questions]
 
     def regenerate(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
-        self.wanted.append([(one.question_id[2:], complexity) for one, complexity in too_easy])
+        self.wanted.append([(one.task.task_id[2:], complexity) for one, complexity in too_easy])
         return [self._harder(one, complexity) for one, complexity in too_easy]
 
     def run(self, *names: str, rounds: int = 3) -> list[Course]:
@@ -107,14 +106,14 @@ def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
     bench = _Bench({"a": _found(0, 2), "a+": _found(1, 1)})
     (course,) = bench.run("a")
     assert bench.wanted == [[("a", 2)]]
-    assert (course.state, course.question.question_id, course.question.complexity) == (
+    assert (course.state, course.question.task.task_id, course.question.complexity) == (
         "kept",
         "q-a+",
         2,
     )
     assert [one.rounds for one in course.question.calibration] == [1, 1]
     (replaced,) = course.replaced
-    assert (replaced.question.question_id, replaced.reason) == (
+    assert (replaced.question.task.task_id, replaced.reason) == (
         "q-a",
         "calibration: answered by m1 with accuracy 0.50",
     )
@@ -125,7 +124,7 @@ def test_each_round_asks_for_one_more() -> None:
     bench = _Bench({"a": _found(4), "a+": _found(3), "a++": _found(2), "a+++": _found(1)})
     (course,) = bench.run("a", rounds=3)
     assert bench.wanted == [[("a", 2)], [("a+", 3)], [("a++", 4)]]
-    assert (course.state, course.rounds, course.question.question_id) == ("kept", 3, "q-a+++")
+    assert (course.state, course.rounds, course.question.task.task_id) == ("kept", 3, "q-a+++")
 
 
 def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> None:
@@ -200,7 +199,7 @@ def test_questions_keep_their_order_and_rounds_are_shared() -> None:
         }
     )
     courses = bench.run("a", "b", "c")
-    assert [one.question.question_id for one in courses] == ["q-a+", "q-b", "q-c++"]
+    assert [one.question.task.task_id for one in courses] == ["q-a+", "q-b", "q-c++"]
     assert bench.wanted == [[("a", 2), ("c", 2)], [("c+", 3)]]
 
 
@@ -252,7 +251,7 @@ def models(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_models_are_asked_as_often_as_configured(models: _Models) -> None:
     known, easy, hard = models.calibrate("known", "easy", "hard")
     assert [one.state for one in (known, easy, hard)] == ["rejected", "kept", "kept"]
-    assert easy.question.question_id == "q-easy++"
+    assert easy.question.task.task_id == "q-easy++"
     assert [(one.model, one.correct, one.rounds) for one in easy.question.calibration] == [
         ("m0", 0, 2),
         ("m1", 0, 2),

@@ -12,12 +12,12 @@ from pytest_httpserver import HTTPServer
 from rich.console import Console
 from support.examinee import OUTPUT_TOKENS, PROMPT_TOKENS, Examinee, completion, prompt_of
 from support.misbehaving_endpoint import fresh_governor
-from support.questions import worded_question
+from support.questions import worded_task
 from werkzeug import Response
 
 from medr_ray.core.errors import InfrastructureError, ModelError
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import Question
+from medr_ray.core.records import Task
 from medr_ray.core.run import Directory
 from medr_ray.governor.budget import BudgetExceeded
 from medr_ray.llm.client import ChatClient
@@ -33,7 +33,7 @@ from medr_ray.questions.checks.closed_book import (
 )
 
 _PER_REPLY = PROMPT_TOKENS + OUTPUT_TOKENS
-_ONE = worded_question(aliases=("AR",))
+_TASK = worded_task(aliases=("AR",))
 
 
 @pytest.fixture(autouse=True)
@@ -52,9 +52,9 @@ def _bar() -> Bar:
     return Bar(Console(quiet=True), "examining", None)
 
 
-def _numbered(count: int) -> list[Question]:
+def _numbered(count: int) -> list[Task]:
     return [
-        replace(_ONE, question_id=f"q-{n}", text=f"What is thing {n:03d}?", answer=f"answer {n}")
+        replace(_TASK, task_id=f"q-{n}", text=f"What is thing {n:03d}?", answer=f"answer {n}")
         for n in range(count)
     ]
 
@@ -70,14 +70,14 @@ class _Room:
         )
         self._folder, self._attempts, self._settings = folder, attempts, settings
 
-    def examine(self, *questions: Question, **changed: Any) -> list[Examination]:
+    def examine(self, *tasks: Task, **changed: Any) -> list[Examination]:
         """As a run that begins anew: with a client and a ledger of its own."""
         settings = {**self._settings, **changed}
         attempts = settings.pop("attempts", self._attempts)
         endpoint = self.examinee.endpoint(**settings)
         examiner = Examiner(endpoint, ChatClient(endpoint, Directory(str(self._folder))), attempts)
         ledger = ExaminationLedger(Directory(str(self._folder / "ledger")))
-        return [one for (one,) in examine_all(questions, [examiner], ledger, _bar())]
+        return [one for (one,) in examine_all(tasks, [examiner], ledger, _bar())]
 
 
 # --- reading a reply ------------------------------------------------------------------
@@ -132,10 +132,10 @@ def test_attempts_are_sampled_with_seeds_and_judged_with_aliases(
         "I do not know.\nSorry.",
     ]
     room = _Room(httpserver, tmp_path, lambda body: said[body["seed"]], attempts=4)
-    assert room.examine(_ONE) == [Examination("tiny", 4, 2, 1, 4 * _PER_REPLY)]
+    assert room.examine(_TASK) == [Examination("tiny", 4, 2, 1, 4 * _PER_REPLY)]
     assert sorted(body["seed"] for body in room.examinee.bodies) == [0, 1, 2, 3]
     assert {body["temperature"] for body in room.examinee.bodies} == {TEMPERATURE}
-    assert all(_ONE.text in prompt_of(body) for body in room.examinee.bodies)
+    assert all(_TASK.text in prompt_of(body) for body in room.examinee.bodies)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_temperature_that_was_configured_stands(
     httpserver: HTTPServer, tmp_path: Path, attempts: int, configured: float, sent: float
 ) -> None:
     room = _Room(httpserver, tmp_path, "Answer: AR", attempts, temperature=configured)
-    room.examine(_ONE)
+    room.examine(_TASK)
     assert {body["temperature"] for body in room.examinee.bodies} == {sent}
 
 
@@ -184,7 +184,7 @@ def test_a_reply_that_was_cut_off_is_asked_for_again_with_more_room(
         return completion("Answer: AR")
 
     room = _Room(httpserver, tmp_path, answer, max_tokens=64)
-    assert room.examine(_ONE) == [Examination("tiny", 1, 1, 0, 2 * _PER_REPLY)]
+    assert room.examine(_TASK) == [Examination("tiny", 1, 1, 0, 2 * _PER_REPLY)]
     assert [body["max_tokens"] for body in room.examinee.bodies] == [64, ENOUGH_TOKENS]
 
 
@@ -194,7 +194,7 @@ def test_half_an_answer_is_wrong_when_there_was_room_for_all_of_it(
     room = _Room(
         httpserver, tmp_path, lambda _: completion("Answer: AR", "length"), max_tokens=ENOUGH_TOKENS
     )
-    assert room.examine(_ONE) == [Examination("tiny", 1, 0, 1, _PER_REPLY)]
+    assert room.examine(_TASK) == [Examination("tiny", 1, 0, 1, _PER_REPLY)]
     assert len(room.examinee.bodies) == 1
 
 
@@ -214,14 +214,14 @@ def test_a_reply_is_wrong_when_the_model_takes_no_more(
         )
 
     room = _Room(httpserver, tmp_path, answer, max_tokens=1024)
-    assert room.examine(_ONE) == [Examination("tiny", 1, 0, 1, _PER_REPLY)]
+    assert room.examine(_TASK) == [Examination("tiny", 1, 0, 1, _PER_REPLY)]
 
 
 def test_a_model_that_takes_no_question_at_all_is_an_error(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="2048"):
-        _Room(httpserver, tmp_path, _TOO_LONG).examine(_ONE)
+        _Room(httpserver, tmp_path, _TOO_LONG).examine(_TASK)
 
 
 # --- an endpoint that fails -----------------------------------------------------------
@@ -240,7 +240,7 @@ def test_a_failure_that_passes_costs_nothing(
 ) -> None:
     said = [_FAILURES[failure], completion("Answer: AR")]
     room = _Room(httpserver, tmp_path, lambda _: said.pop(0))
-    assert room.examine(_ONE) == [Examination("tiny", 1, 1, 0, _PER_REPLY)]
+    assert room.examine(_TASK) == [Examination("tiny", 1, 1, 0, _PER_REPLY)]
 
 
 @pytest.mark.parametrize("failure", _FAILURES)
@@ -249,9 +249,9 @@ def test_a_failure_that_stays_is_an_error_and_no_wrong_answer(
 ) -> None:
     room = _Room(httpserver, tmp_path, _FAILURES[failure], cache=False)
     with pytest.raises(InfrastructureError, match="failed 2 times"):
-        room.examine(_ONE)
+        room.examine(_TASK)
     room.examinee.answer = lambda _: "Answer: AR"
-    assert room.examine(_ONE)[0].correct == 1, "the failure left nothing behind"
+    assert room.examine(_TASK)[0].correct == 1, "the failure left nothing behind"
 
 
 def test_an_endpoint_that_hangs_ends_at_its_deadline(threaded: HTTPServer, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_an_endpoint_that_hangs_ends_at_its_deadline(threaded: HTTPServer, tmp_p
 
     try:
         with pytest.raises(InfrastructureError):
-            _Room(threaded, tmp_path, hang, timeout_seconds=0.2, retries=0).examine(_ONE)
+            _Room(threaded, tmp_path, hang, timeout_seconds=0.2, retries=0).examine(_TASK)
     finally:
         over.set()
 
@@ -339,10 +339,10 @@ def test_an_examination_under_other_terms_is_another_one(
     httpserver: HTTPServer, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
     room = _Room(httpserver, tmp_path, "Answer: AR", cache=False, temperature=0.9)
-    room.examine(_ONE)
-    room.examine(_ONE, concurrency=3, requests_per_minute=7e5)
+    room.examine(_TASK)
+    room.examine(_TASK, concurrency=3, requests_per_minute=7e5)
     assert len(room.examinee.bodies) == 1
-    room.examine(_ONE, **changed)
+    room.examine(_TASK, **changed)
     assert len(room.examinee.bodies) > 1
 
 

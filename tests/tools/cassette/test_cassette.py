@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.questions import worded_question
+from support.questions import worded_task
 from support.small_index import KRABBE, build_index
 
 from medr_ray.agent.episode_loop import run_episode
@@ -106,7 +106,7 @@ def ask(tool: Tool, *questions: str) -> list[str]:
 def episode(settings: PipelineConfig, index: Directory, *lines: str) -> Trajectory:
     tools = for_episode(open_tools(settings, index).tools)
     return asyncio.run(
-        run_episode(worded_question(), Script(*lines), tools, settings.agent, mode="exploration")
+        run_episode(worded_task(), Script(*lines), tools, settings.agent, mode="exploration")
     )
 
 
