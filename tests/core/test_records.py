@@ -109,7 +109,7 @@ def test_what_is_not_json_is_refused() -> None:
 
 def test_questions_of_an_earlier_form_are_refused_and_never_misread() -> None:
     row = {"question_id": "q-1", "text": "Which gene?", "answer": "FBN1", "split": "train"}
-    with pytest.raises(DataError, match="Question has no task, .*earlier form"):
+    with pytest.raises(DataError, match=r"Question has no task, .*earlier form"):
         from_table(records.Question, pa.Table.from_pylist([row]))
 
 
