@@ -74,7 +74,7 @@ def from_row(record: type[R], row: dict[str, Any]) -> R:
     it has none.
     """
     hints = _hints(record)  # type: ignore[arg-type]
-    missing = [name for name in _required(record) if name not in row]
+    missing = [name for name in _required(record) if name not in row]  # type: ignore[arg-type]
     if missing:
         raise DataError(
             f"this {record.__name__} has no {', '.join(missing)}: it was written in an earlier "
