@@ -1,9 +1,9 @@
-"""How often a disease shows a finding, as a Beta distribution that counts of patients move.
+"""How often a disease shows a finding, as a Beta distribution that patient counts update.
 
-What holds: without any figure the mean is one half and weighs as much as one patient; a percentage
-or a class ("very frequent") weighs as much as five, for it stands for several patients nobody
-counted; a count weighs what it counts. The mean is never 1: a finding that all patients had may be
-missing in the next.
+Without any figure the mean is one half and weighs as much as one patient. A percentage or a class
+("very frequent") weighs as much as five, because it stands for several patients nobody counted. A
+count weighs what it counts. The mean is never 1: a finding that all patients had may be missing in
+the next one.
 """
 
 import functools
@@ -11,41 +11,46 @@ from dataclasses import dataclass
 
 from medr_ray.knowledge.annotations import Frequency
 
-_UNKNOWN_SHARE, _UNKNOWN_WEIGHT = 0.5, 1.0
-_CLASS_WEIGHT = 5.0
-CEILING = 0.98
+_UNKNOWN_SHARE = 0.5  # share of patients where no row gives a frequency
+_UNKNOWN_WEIGHT = 1.0  # patients that an unknown frequency stands for
+_CLASS_WEIGHT = 5.0  # patients that a percentage or a frequency class stands for
+MAX_SHARE = 0.98  # the largest share of patients that any finding is given
 
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """Patients with and without the finding, of whom some are only imagined (see above)."""
+    """Patients with and without the finding; some of them are only assumed (see above)."""
 
     affected: float
     unaffected: float
 
     @property
     def share(self) -> float:
-        """The expected share of patients with the finding, at most ``CEILING``."""
-        return min(self.affected / (self.affected + self.unaffected), CEILING)
+        """The expected share of patients with the finding, at most ``MAX_SHARE``."""
+        return min(self.affected / (self.affected + self.unaffected), MAX_SHARE)
 
     @property
     def weight(self) -> float:
-        """How many patients stand behind it."""
+        """How many patients the belief rests on."""
         return self.affected + self.unaffected
 
-    def moved(self, affected: float, patients: float) -> "Belief":
-        """The belief after ``affected`` of ``patients`` further ones were seen with the finding."""
+    def updated(self, affected: float, patients: float) -> "Belief":
+        """The belief after ``affected`` of ``patients`` further patients had the finding."""
         return Belief(self.affected + affected, self.unaffected + patients - affected)
 
 
 @functools.lru_cache(maxsize=100_000)
-def belief_of(frequencies: tuple[Frequency | None, ...]) -> Belief:
-    """All that several rows say of one finding of one disease."""
-    counted = [one for one in frequencies if one is not None and one.patients]
-    stated = [one.share for one in frequencies if one is not None and not one.patients]
-    share = sum(stated) / len(stated) if stated else _UNKNOWN_SHARE
-    weight = _CLASS_WEIGHT if stated else _UNKNOWN_WEIGHT
-    start = Belief(share * weight, (1 - share) * weight)
-    return start.moved(
-        sum(one.share * one.patients for one in counted), sum(one.patients for one in counted)
-    )
+def pool_frequencies(frequencies: tuple[Frequency | None, ...]) -> Belief:
+    """The belief that all rows on one finding of one disease support together."""
+    stated = [frequency for frequency in frequencies if frequency is not None]
+    counted = [frequency for frequency in stated if frequency.patients]
+    uncounted_shares = [frequency.share for frequency in stated if not frequency.patients]
+    if uncounted_shares:
+        share = sum(uncounted_shares) / len(uncounted_shares)
+        weight = _CLASS_WEIGHT
+    else:
+        share = _UNKNOWN_SHARE
+        weight = _UNKNOWN_WEIGHT
+    assumed = Belief(share * weight, (1 - share) * weight)
+    affected = sum(frequency.share * frequency.patients for frequency in counted)
+    return assumed.updated(affected, sum(frequency.patients for frequency in counted))

@@ -1,8 +1,8 @@
-"""What a caller calls a finding or a disease, and which one that is.
+"""Findings and diseases by the names and ids that a caller uses.
 
-What holds: an id counts as it stands, an old one as the current; a name counts in any case and with
-any kind of hyphen; a preferred name wins over a synonym, and a synonym of two terms names neither,
-but both are said. What is not known is answered with the nearest names, and never guessed.
+An id is taken as it stands, an obsolete one as its replacement. A name matches in any case and with
+any kind of hyphen. A preferred name wins over a synonym; a synonym that two terms share names
+neither, and both are suggested. A name that is not known is answered with the nearest names.
 """
 
 import difflib
@@ -11,108 +11,116 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medr_ray.diagnosis.knowledge_base import KnowledgeBase, Terms
+from medr_ray.diagnosis.knowledge_base import FindingTerms, KnowledgeBase
 from medr_ray.knowledge.hpo import Hpo
 from medr_ray.knowledge.name_normalization import normalise
 
-_NEAREST, _SIMILAR = 3, 0.6
-_SHORTLIST = 200  # names compared letter by letter
+_SUGGESTIONS = 3  # names suggested for one that is not known
+_MIN_SIMILARITY = 0.6  # difflib's ratio from which a name is similar
+_SHORTLIST = 200  # names compared letter by letter; difflib is slow over all of them
 _WORD = re.compile(r"\w+")
 _ID = re.compile(r"(?:HP|OMIM|ORPHA|DECIPHER):\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Unknown:
-    """What could not be understood, and the names that are most like it."""
+class UnresolvedName:
+    """A name that could not be resolved, and the names that are most like it."""
 
-    asked: str
+    text: str
     nearest: tuple[str, ...]
 
 
-class Names:
-    """Numbers by name and id, and how each number is called."""
+class NameResolver:
+    """Resolves names and ids to the numbers of terms or diseases."""
 
     def __init__(
-        self, ids: Mapping[str, int], forms: Iterable[tuple[str, int, bool]], called: Sequence[str]
+        self,
+        ids: Mapping[str, int],
+        forms: Iterable[tuple[str, int, bool]],
+        labels: Sequence[str],
     ) -> None:
-        """``forms`` are (name, number, whether it is the preferred one)."""
-        self._ids, self._called = ids, called
-        claims: dict[str, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
-        for name, number, preferred in forms:
-            claims[normalise(name)][0 if preferred else 1].add(number)
-        self._numbers = {
-            form: sorted(preferred or others) for form, (preferred, others) in claims.items()
+        """``forms`` are (name, number, whether it is the preferred name); ``labels`` are shown."""
+        self._ids = ids
+        self._labels = labels
+        preferred: dict[str, set[int]] = defaultdict(set)
+        synonyms: dict[str, set[int]] = defaultdict(set)
+        for name, number, is_preferred in forms:
+            form = normalise(name)
+            synonyms[form].add(number)
+            if is_preferred:
+                preferred[form].add(number)
+        self._numbers_by_form = {
+            form: sorted(preferred.get(form) or numbers) for form, numbers in synonyms.items()
         }
-        self._with: dict[str, set[str]] = defaultdict(set)
-        for form in self._numbers:
-            for piece in _pieces(form):
-                self._with[piece].add(form)
+        self._forms_by_trigram: dict[str, set[str]] = defaultdict(set)
+        for form in self._numbers_by_form:
+            for trigram in _trigrams(form):
+                self._forms_by_trigram[trigram].add(form)
 
-    def resolve(self, asked: Sequence[str]) -> tuple[list[int], list[Unknown]]:
-        """The numbers of those that are known, in order and each once, and the others."""
+    def resolve(self, names: Sequence[str]) -> tuple[list[int], list[UnresolvedName]]:
+        """The numbers of the names that are known, in order and each once, and the other names."""
         numbers: dict[int, None] = {}
-        unknown = []
-        for one in asked:
-            found = self._find(one)
-            if len(found) == 1:
-                numbers[found[0]] = None
-            else:
-                nearest = tuple(
-                    self._called[number] for number in found[:_NEAREST]
-                ) or self._nearest(normalise(one))
-                unknown.append(Unknown(one, nearest))
-        return list(numbers), unknown
+        unresolved = []
+        for name in names:
+            matches = self._match(name)
+            if len(matches) == 1:
+                numbers[matches[0]] = None
+                continue
+            nearest = tuple(self._labels[number] for number in matches[:_SUGGESTIONS])
+            unresolved.append(UnresolvedName(name, nearest or self._nearest(normalise(name))))
+        return list(numbers), unresolved
 
-    def forms(self) -> Mapping[str, int]:
-        """Every name of exactly one thing, normalised."""
-        return {form: numbers[0] for form, numbers in self._numbers.items() if len(numbers) == 1}
+    def unambiguous_forms(self) -> Mapping[str, int]:
+        """The normalised names that mean exactly one thing, with its number."""
+        return {
+            form: numbers[0] for form, numbers in self._numbers_by_form.items() if len(numbers) == 1
+        }
 
-    def _find(self, asked: str) -> Sequence[int]:
-        """Numbers of what an id or a name, or a name with its id behind it, may mean."""
-        by_id = {self._ids[one.upper()] for one in _ID.findall(asked) if one.upper() in self._ids}
-        return sorted(by_id) or self._numbers.get(normalise(asked), [])
+    def _match(self, name: str) -> Sequence[int]:
+        """Numbers that an id, a name, or a name followed by its id may mean."""
+        ids = [identifier.upper() for identifier in _ID.findall(name)]
+        numbers = {self._ids[identifier] for identifier in ids if identifier in self._ids}
+        return sorted(numbers) or self._numbers_by_form.get(normalise(name), [])
 
-    def _nearest(self, asked: str) -> tuple[str, ...]:
-        shared: dict[str, int] = defaultdict(int)
-        for piece in _pieces(asked):
-            for form in self._with.get(piece, ()):
-                shared[form] += 1
-        likely = sorted(shared, key=lambda form: (-shared[form] / (len(form) + len(asked)), form))[
-            :_SHORTLIST
-        ]
-        within = sorted(
-            (form for form in shared if asked in form), key=lambda form: (len(form), form)
-        )
-        near = [*within, *difflib.get_close_matches(asked, likely, _NEAREST, _SIMILAR)][
-            :_NEAREST
-        ] or likely[:_NEAREST]
-        return tuple(dict.fromkeys(self._called[self._numbers[form][0]] for form in near))
+    def _nearest(self, name: str) -> tuple[str, ...]:
+        """Labels of the names that are most like a normalised name."""
+        shared_trigrams: dict[str, int] = defaultdict(int)
+        for trigram in _trigrams(name):
+            for form in self._forms_by_trigram.get(trigram, ()):
+                shared_trigrams[form] += 1
+
+        def dissimilarity(form: str) -> tuple[float, str]:
+            return -shared_trigrams[form] / (len(form) + len(name)), form
+
+        likely = sorted(shared_trigrams, key=dissimilarity)[:_SHORTLIST]
+        containing = [form for form in shared_trigrams if name in form]
+        containing.sort(key=lambda form: (len(form), form))
+        similar = difflib.get_close_matches(name, likely, _SUGGESTIONS, _MIN_SIMILARITY)
+        nearest = [*containing, *similar][:_SUGGESTIONS] or likely[:_SUGGESTIONS]
+        labels = [self._labels[self._numbers_by_form[form][0]] for form in nearest]
+        return tuple(dict.fromkeys(labels))
 
 
-def _pieces(form: str) -> set[str]:
+def _trigrams(form: str) -> set[str]:
     """The runs of three letters of a name's words, by which similar names are looked up."""
-    padded = [f" {word} " for word in _WORD.findall(form)]
-    return {word[start : start + 3] for word in padded for start in range(len(word) - 2)}
+    padded_words = [f" {word} " for word in _WORD.findall(form)]
+    return {word[start : start + 3] for word in padded_words for start in range(len(word) - 2)}
 
 
-def finding_names(hpo: Hpo, terms: Terms) -> Names:
-    """Names and exact synonyms of the ontology's findings."""
-    forms = [
-        (name, number, name == hpo.terms[one].name)
-        for number, one in enumerate(terms.ids)
-        for name in (hpo.terms[one].name, *hpo.terms[one].synonyms)
-    ]
-    return Names(
-        terms.numbers,
-        forms,
-        [f"{name} ({one})" for one, name in zip(terms.ids, terms.names, strict=True)],
-    )
+def finding_resolver(hpo: Hpo, terms: FindingTerms) -> NameResolver:
+    """Resolves names and exact synonyms of the ontology's findings."""
+    forms = []
+    for number, term_id in enumerate(terms.ids):
+        term = hpo.terms[term_id]
+        forms += [(name, number, name == term.name) for name in (term.name, *term.synonyms)]
+    return NameResolver(terms.numbers, forms, _labels(terms.ids, terms.names))
 
 
-def disease_names(base: KnowledgeBase) -> Names:
-    """Names of the diseases of a knowledge base; ids of merged records name them too."""
-    return Names(
-        base.numbers,
-        [(name, number, True) for number, name in enumerate(base.names)],
-        [f"{name} ({one})" for one, name in zip(base.ids, base.names, strict=True)],
-    )
+def disease_resolver(base: KnowledgeBase) -> NameResolver:
+    """Resolves names of a knowledge base's diseases; ids of merged records name them too."""
+    forms = [(name, number, True) for number, name in enumerate(base.names)]
+    return NameResolver(base.numbers, forms, _labels(base.ids, base.names))
+
+
+def _labels(ids: Sequence[str], names: Sequence[str]) -> list[str]:
+    return [f"{name} ({identifier})" for identifier, name in zip(ids, names, strict=True)]

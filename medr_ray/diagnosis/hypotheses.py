@@ -1,13 +1,13 @@
-"""Which disease records are one diagnosis, and which are no diagnosis beside others because they
-contain or repeat one.
+"""Which disease records are one diagnosis, and which are none because they contain or repeat one.
 
-Bayes' rule wants hypotheses that exclude each other. What holds:
+Bayes' rule wants hypotheses that exclude each other:
 
 - every OMIM record is a hypothesis of its own;
-- another record is the same as an OMIM record that alone carries its name, or that Mondo alone equates with it, and
-  then lends its findings;
-- a record that Mondo puts above hypotheses ("Marfan syndrome" above its two types) is no hypothesis: it is ``broader``
-  than them; a record that Mondo puts below an OMIM record is a part of that and no hypothesis either;
+- another record is the same as an OMIM record that alone carries its name, or that Mondo alone
+  equates with it, and then lends its findings;
+- a record that Mondo puts above hypotheses ("Marfan syndrome" above its two types) is no
+  hypothesis: it is ``broader`` than them;
+- a record that Mondo puts below an OMIM record is a part of that and no hypothesis either;
 - any other record is a hypothesis.
 """
 
@@ -19,8 +19,8 @@ from medr_ray.knowledge.hpo import record_order
 from medr_ray.knowledge.mondo import Hierarchy
 from medr_ray.knowledge.name_normalization import normalise
 
-_LEADING = "OMIM:"
-_NOTHING = Hierarchy({}, {})
+_OMIM = "OMIM:"
+_EMPTY_HIERARCHY = Hierarchy({}, {})
 
 
 @dataclass(frozen=True)
@@ -28,94 +28,108 @@ class Hypotheses:
     """The hypothesis each record belongs to (records that belong to none are missing), and the
     records that are broader than a hypothesis."""
 
-    of_record: Mapping[str, str]
-    broader: Mapping[str, tuple[str, ...]]
+    hypothesis_of_record: Mapping[str, str]
+    broader_records: Mapping[str, tuple[str, ...]]
 
 
-def unite(names: Mapping[str, str], mondo: Hierarchy | None = None) -> Hypotheses:
+def group_records(names: Mapping[str, str], mondo: Hierarchy | None = None) -> Hypotheses:
     """The hypotheses of the records in ``names`` (their names by id)."""
-    relations = _Relations(mondo or _NOTHING)
-    same = _same(names, relations)
-    under: dict[str, set[str]] = {}
+    neighbours = _RecordHierarchy(mondo or _EMPTY_HIERARCHY)
+    same_as = _equate_records(names, neighbours)
+    narrower_by_record: dict[str, set[str]] = {}
     parts: set[str] = set()
     for record in sorted(names, key=record_order):
-        if same[record] == record and not record.startswith(_LEADING):
-            below = {same[one] for one in relations.below(record) if one in same} - {record}
-            if below:
-                under[record] = below
-            elif any(one.startswith(_LEADING) and one in names for one in relations.above(record)):
-                parts.add(record)
-    broader: dict[str, list[str]] = defaultdict(list)
-    for record, below in under.items():
-        for one in below - under.keys() - parts:
-            broader[one].append(record)
-    of_record = {
-        one: owner for one, owner in same.items() if owner not in under and owner not in parts
+        if same_as[record] != record or record.startswith(_OMIM):
+            continue
+        narrower = {same_as[other] for other in neighbours.narrower(record) if other in same_as}
+        narrower.discard(record)
+        if narrower:
+            narrower_by_record[record] = narrower
+        elif any(_is_known_omim(other, names) for other in neighbours.broader(record)):
+            parts.add(record)
+    broader_records: dict[str, list[str]] = defaultdict(list)
+    for record, narrower in narrower_by_record.items():
+        for hypothesis in narrower - narrower_by_record.keys() - parts:
+            broader_records[hypothesis].append(record)
+    hypothesis_of_record = {
+        record: hypothesis
+        for record, hypothesis in same_as.items()
+        if hypothesis not in narrower_by_record and hypothesis not in parts
     }
-    return Hypotheses(of_record, {one: tuple(records) for one, records in broader.items()})
+    return Hypotheses(
+        hypothesis_of_record,
+        {hypothesis: tuple(records) for hypothesis, records in broader_records.items()},
+    )
 
 
-def _same(names: Mapping[str, str], relations: "_Relations") -> dict[str, str]:
-    """The record that each is the same as, itself where there is none."""
-    called: dict[str, list[str]] = defaultdict(list)
+def _is_known_omim(record: str, names: Mapping[str, str]) -> bool:
+    return record.startswith(_OMIM) and record in names
+
+
+def _equate_records(names: Mapping[str, str], neighbours: "_RecordHierarchy") -> dict[str, str]:
+    """The OMIM record that each record is the same as, or the record itself."""
+    omim_by_name: dict[str, list[str]] = defaultdict(list)
     for record, name in names.items():
-        if record.startswith(_LEADING):
-            called[normalise(name)].append(record)
-    same = {}
+        if record.startswith(_OMIM):
+            omim_by_name[normalise(name)].append(record)
+    same_as = {}
     for record, name in names.items():
-        by_name = called.get(normalise(name), [])
+        by_name = omim_by_name.get(normalise(name), [])
         by_mondo = [
-            one for one in relations.equal(record) if one.startswith(_LEADING) and one in names
+            other for other in neighbours.equivalent(record) if _is_known_omim(other, names)
         ]
-        leaders = by_name if len(by_name) == 1 else by_mondo
-        same[record] = (
-            leaders[0] if len(leaders) == 1 and not record.startswith(_LEADING) else record
-        )
-    return same
+        candidates = by_name if len(by_name) == 1 else by_mondo
+        is_same = len(candidates) == 1 and not record.startswith(_OMIM)
+        same_as[record] = candidates[0] if is_same else record
+    return same_as
 
 
-class _Relations:
+class _RecordHierarchy:
     """Records above, below and beside a record, by way of the Mondo terms that refer to it."""
 
     def __init__(self, mondo: Hierarchy) -> None:
-        self._records = mondo.xrefs
-        self._terms: dict[str, list[str]] = defaultdict(list)
+        self._records_by_term = mondo.xrefs
+        self._parents = mondo.parents
+        self._terms_by_record: dict[str, list[str]] = defaultdict(list)
         for term, records in mondo.xrefs.items():
             for record in records:
-                self._terms[record].append(term)
-        self._parents = mondo.parents
+                self._terms_by_record[record].append(term)
         self._children: dict[str, list[str]] = defaultdict(list)
         for term, parents in mondo.parents.items():
             for parent in parents:
                 self._children[parent].append(term)
 
-    def equal(self, record: str) -> list[str]:
+    def equivalent(self, record: str) -> list[str]:
         """Other records of the same terms."""
-        return sorted(
-            {one for term in self._terms.get(record, ()) for one in self._records[term]} - {record}
-        )
+        records = {
+            other
+            for term in self._terms_by_record.get(record, ())
+            for other in self._records_by_term[term]
+        }
+        return sorted(records - {record})
 
-    def below(self, record: str) -> set[str]:
-        """Records of narrower terms, and those of its own (several that one term has are
-        narrower)."""
-        terms = self._terms.get(record, ())
-        return self._of(_reach(terms, self._children)) | set(self.equal(record))
+    def narrower(self, record: str) -> set[str]:
+        """Records of narrower terms, and those of its own: several that one term has are
+        narrower."""
+        terms = self._terms_by_record.get(record, ())
+        return self._records_of(_reachable(terms, self._children)) | set(self.equivalent(record))
 
-    def above(self, record: str) -> set[str]:
+    def broader(self, record: str) -> set[str]:
         """Records of broader terms."""
-        return self._of(_reach(self._terms.get(record, ()), self._parents))
+        terms = self._terms_by_record.get(record, ())
+        return self._records_of(_reachable(terms, self._parents))
 
-    def _of(self, terms: Iterable[str]) -> set[str]:
-        return {record for term in terms for record in self._records.get(term, ())}
+    def _records_of(self, terms: Iterable[str]) -> set[str]:
+        return {record for term in terms for record in self._records_by_term.get(term, ())}
 
 
-def _reach(terms: Iterable[str], step: Mapping[str, Iterable[str]]) -> set[str]:
-    """All that can be reached from the terms, without them."""
-    seen: set[str] = set()
-    waiting = [one for term in terms for one in step.get(term, ())]
-    while waiting:
-        term = waiting.pop()
-        if term not in seen:
-            seen.add(term)
-            waiting.extend(step.get(term, ()))
-    return seen
+def _reachable(terms: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
+    """All terms that can be reached along ``edges``, without the terms themselves."""
+    reached: set[str] = set()
+    pending = [target for term in terms for target in edges.get(term, ())]
+    while pending:
+        term = pending.pop()
+        if term not in reached:
+            reached.add(term)
+            pending.extend(edges.get(term, ()))
+    return reached

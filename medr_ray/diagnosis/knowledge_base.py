@@ -1,8 +1,8 @@
-"""What is known of diseases, laid out so that all of them are compared with a patient at once.
+"""What is annotated of diseases, laid out so that all of them are compared with a patient at once.
 
-Terms and diseases are numbered. What holds: obsolete and alternative term ids count as the current
-one; a finding that a source negates, or counts in no patient, is none; a disease without a finding
-is not there. Diseases are sorted by id.
+Terms and diseases are numbered. Obsolete and alternative term ids count as the current one. A
+finding that a source negates, or counts in no patient, is left out, and so is a disease without any
+finding. Diseases are sorted by id.
 """
 
 from collections import defaultdict
@@ -12,20 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from medr_ray.core.errors import DataError
-from medr_ray.diagnosis.belief import CEILING, Belief, belief_of
+from medr_ray.diagnosis.belief import MAX_SHARE, Belief, pool_frequencies
 from medr_ray.diagnosis.hypotheses import Hypotheses
-from medr_ray.diagnosis.probability_table import Columns, Floats, Ints, noisy_or
+from medr_ray.diagnosis.probability_table import Floats, Ints, ProbabilityTable, noisy_or
 from medr_ray.knowledge.annotations import FINDING, Annotation
 from medr_ray.knowledge.hpo import PHENOTYPIC_ABNORMALITY, Hpo, record_order
 
-_PER_DISEASE = 1  # what every disease has beside its annotated findings, in findings
+_UNANNOTATED_FINDINGS = 1  # findings that a patient is expected to have beside annotated ones
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What is known of one finding of one disease: the term's number, how often, and who says so.
+class AnnotatedFinding:
+    """One finding of one disease: the term's number, how often it occurs, and who says so.
+
     ``overall`` says that patients were counted with the finding in whatever form, so that more
-    specific findings add nothing to it."""
+    specific findings add nothing to it.
+    """
 
     term: int
     belief: Belief
@@ -34,44 +36,76 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Terms:
+class FindingTerms:
     """The findings of the ontology: ids and names by number, numbers by id (obsolete and
-    alternative ids too), and the numbers of each term's ancestors, itself first."""
+    alternative ids too), and the numbers of each term's ancestors, the term itself first."""
 
     ids: tuple[str, ...]
     names: tuple[str, ...]
     numbers: Mapping[str, int]
     ancestors: tuple[Ints, ...]
 
-    def above(self, term: int) -> frozenset[int]:
+    def with_ancestors(self, term: int) -> frozenset[int]:
         """The term and everything more general."""
         return frozenset(self.ancestors[term].tolist())
 
 
-def terms_of(hpo: Hpo) -> Terms:
+def build_finding_terms(hpo: Hpo) -> FindingTerms:
     """The phenotypic abnormalities, sorted by id, without their root."""
-    above = {one: hpo.ancestors(one) for one in hpo.terms}
+    ancestor_ids = {term_id: hpo.ancestors(term_id) for term_id in hpo.terms}
     ids = tuple(
         sorted(
-            one
-            for one, ancestors in above.items()
-            if PHENOTYPIC_ABNORMALITY in ancestors and one != PHENOTYPIC_ABNORMALITY
+            term_id
+            for term_id, above in ancestor_ids.items()
+            if PHENOTYPIC_ABNORMALITY in above and term_id != PHENOTYPIC_ABNORMALITY
         )
     )
-    numbers = {one: number for number, one in enumerate(ids)}
-    ancestors = tuple(
-        np.array(
-            [
-                number,
-                *sorted(numbers[each] for each in above[one] if each != one and each in numbers),
-            ]
+    numbers = {term_id: number for number, term_id in enumerate(ids)}
+    ancestors = []
+    for number, term_id in enumerate(ids):
+        others = ancestor_ids[term_id] - {term_id}
+        known = sorted(numbers[other] for other in others if other in numbers)
+        ancestors.append(np.array([number, *known]))
+    for obsolete, current in hpo.replaced.items():
+        if current in numbers:
+            numbers.setdefault(obsolete, numbers[current])
+    names = tuple(hpo.terms[term_id].name for term_id in ids)
+    return FindingTerms(ids, names, numbers, tuple(ancestors))
+
+
+@dataclass(frozen=True)
+class FindingTable:
+    """The annotated findings of all diseases, disease by disease.
+
+    ``starts`` [diseases + 1] bounds each disease's part of the other arrays [findings]. ``counted``
+    are patients who were examined for the finding; the beliefs assume a few more.
+    """
+
+    starts: Ints
+    terms: Ints
+    affected: Floats
+    unaffected: Floats
+    counted: Floats
+    references: tuple[tuple[str, ...], ...]
+
+    def expected_shares(self) -> Floats:
+        """[findings] the expected share of patients with each finding, as ``Belief.share``."""
+        return np.minimum(self.affected / (self.affected + self.unaffected), MAX_SHARE)
+
+    def max_patients(self) -> Floats:
+        """[diseases] the largest number of patients that one finding of each was counted in."""
+        return np.maximum.reduceat(self.counted, self.starts[:-1])
+
+    def findings_of(self, disease: int) -> tuple[AnnotatedFinding, ...]:
+        """The annotated findings of a disease, by the number of the term."""
+        return tuple(
+            AnnotatedFinding(
+                int(self.terms[row]),
+                Belief(float(self.affected[row]), float(self.unaffected[row])),
+                self.references[row],
+            )
+            for row in range(self.starts[disease], self.starts[disease + 1])
         )
-        for number, one in enumerate(ids)
-    )
-    for old, new in hpo.replaced.items():
-        if new in numbers:
-            numbers.setdefault(old, numbers[new])
-    return Terms(ids, tuple(hpo.terms[one].name for one in ids), numbers, ancestors)
 
 
 @dataclass(frozen=True)
@@ -79,120 +113,104 @@ class KnowledgeBase:
     """Diseases by number: ``ids``, ``names``, the ``records`` merged into each (its own id first),
     and what each has.
 
-    ``own`` has the share of patients with each annotated finding, ``closed`` the same with all
-    ancestors, ``broader`` the closed findings of broader records; ``background`` [terms] is the
-    mean of ``closed`` over diseases: how often a patient with some disease has the finding.
-    ``breadth`` [diseases] is the expected number of findings of a patient.
+    ``annotated_shares`` has the share of patients with each annotated finding,
+    ``propagated_shares`` the same with all ancestors, ``broader_shares`` the propagated findings of
+    broader records. ``background_shares`` [terms] is the mean of ``propagated_shares`` over
+    diseases: how often a patient with some disease has the finding. ``expected_findings``
+    [diseases] is the expected number of findings of a patient.
     """
 
-    terms: Terms
+    terms: FindingTerms
     ids: tuple[str, ...]
     names: tuple[str, ...]
     records: tuple[tuple[str, ...], ...]
     numbers: Mapping[str, int]
-    own: Columns
-    closed: Columns
-    broader: Columns
-    background: Floats
-    breadth: Floats
-    beliefs: "Beliefs"
+    annotated_shares: ProbabilityTable
+    propagated_shares: ProbabilityTable
+    broader_shares: ProbabilityTable
+    background_shares: Floats
+    expected_findings: Floats
+    finding_table: FindingTable
 
-    def findings(self, disease: int) -> tuple[Finding, ...]:
+    def findings_of(self, disease: int) -> tuple[AnnotatedFinding, ...]:
         """The annotated findings of a disease, by the number of the term."""
-        return self.beliefs.of(disease)
+        return self.finding_table.findings_of(disease)
 
 
-@dataclass(frozen=True)
-class Beliefs:
-    """The annotated findings of all diseases, by disease: ``starts`` bounds each one's part of the
-    other arrays. ``counted`` are patients that were looked at for the finding; the beliefs imagine
-    a few more."""
-
-    starts: Ints
-    terms: Ints
-    affected: Floats
-    unaffected: Floats
-    counted: Floats
-    cited: tuple[tuple[str, ...], ...]
-
-    def shares(self) -> Floats:
-        """[findings] as ``Belief.share`` has them."""
-        return np.minimum(self.affected / (self.affected + self.unaffected), CEILING)
-
-    def patients(self) -> Floats:
-        """[diseases] the most patients that one finding of each was counted in."""
-        return np.maximum.reduceat(self.counted, self.starts[:-1])
-
-    def of(self, disease: int) -> tuple[Finding, ...]:
-        return tuple(
-            Finding(
-                int(self.terms[one]),
-                Belief(float(self.affected[one]), float(self.unaffected[one])),
-                self.cited[one],
-            )
-            for one in range(self.starts[disease], self.starts[disease + 1])
-        )
+RowsByTerm = Mapping[int, Sequence[Annotation]]  # of one disease, by the number of the term
 
 
-Rows = Mapping[int, Sequence[Annotation]]  # of one disease, by the number of the term
-
-
-def build(
+def build_knowledge_base(
     hpo: Hpo, rows: Iterable[Annotation], names: Mapping[str, str], hypotheses: Hypotheses
 ) -> KnowledgeBase:
     """The knowledge base of the hypotheses that have a finding. DataError when none has."""
-    terms = terms_of(hpo)
-    by_record = _by_record(rows, terms)
-    by_disease: dict[str, dict[int, list[Annotation]]] = defaultdict(lambda: defaultdict(list))
-    records: dict[str, list[str]] = defaultdict(list)
-    for record in sorted(names, key=record_order):
-        if record in hypotheses.of_record:
-            records[hypotheses.of_record[record]].append(record)
-            for term, found in by_record.get(record, {}).items():
-                by_disease[hypotheses.of_record[record]][term] += found
-    ids = tuple(sorted((one for one, found in by_disease.items() if found), key=record_order))
+    terms = build_finding_terms(hpo)
+    rows_by_record = _group_finding_rows(rows, terms)
+    records, rows_by_disease = _group_by_hypothesis(names, hypotheses, rows_by_record)
+    annotated = [disease for disease, rows_by_term in rows_by_disease.items() if rows_by_term]
+    ids = tuple(sorted(annotated, key=record_order))
     if not ids:
         raise DataError(
             "the annotations have no finding that the ontology knows: they do not fit together"
         )
-    beliefs = _beliefs([by_disease[one] for one in ids])
-    own, closed = _columns(beliefs, terms)
-    wider = _beliefs(
-        [
-            _joined([by_record.get(each, {}) for each in hypotheses.broader.get(one, ())])
-            for one in ids
-        ]
+    finding_table = _build_finding_table([rows_by_disease[disease] for disease in ids])
+    annotated_shares, propagated_shares = _build_share_tables(finding_table, terms)
+    broader_rows = []
+    for disease in ids:
+        broader_records = hypotheses.broader_records.get(disease, ())
+        broader_rows.append(_join_rows(rows_by_record.get(each, {}) for each in broader_records))
+    _, broader_shares = _build_share_tables(_build_finding_table(broader_rows), terms)
+    merged_records = tuple(
+        (disease, *(record for record in records[disease] if record != disease)) for disease in ids
     )
-    _, broader = _columns(wider, terms)
-    disease_of = np.repeat(np.arange(len(ids)), np.diff(beliefs.starts))
-    expected = np.bincount(disease_of, weights=beliefs.shares(), minlength=len(ids))
-    merged = tuple((one, *(each for each in records[one] if each != one)) for one in ids)
+    numbers = {record: number for number, group in enumerate(merged_records) for record in group}
     return KnowledgeBase(
-        terms,
-        ids,
-        tuple(names[one] for one in ids),
-        merged,
-        {each: number for number, group in enumerate(merged) for each in group},
-        own,
-        closed,
-        broader,
-        closed.means(),
-        expected.astype(np.float64) + _PER_DISEASE,
-        beliefs,
+        terms=terms,
+        ids=ids,
+        names=tuple(names[disease] for disease in ids),
+        records=merged_records,
+        numbers=numbers,
+        annotated_shares=annotated_shares,
+        propagated_shares=propagated_shares,
+        broader_shares=broader_shares,
+        background_shares=propagated_shares.mean_shares(),
+        expected_findings=_expect_findings(finding_table),
+        finding_table=finding_table,
     )
 
 
-def _by_record(rows: Iterable[Annotation], terms: Terms) -> dict[str, dict[int, list[Annotation]]]:
-    """The rows that state a finding of the ontology."""
-    found: dict[str, dict[int, list[Annotation]]] = defaultdict(lambda: defaultdict(list))
-    for one in rows:
-        never = one.frequency is not None and one.frequency.share == 0
-        if one.aspect == FINDING and not one.negated and not never and one.term in terms.numbers:
-            found[one.disease][terms.numbers[one.term]].append(one)
-    return found
+def _group_finding_rows(
+    rows: Iterable[Annotation], terms: FindingTerms
+) -> dict[str, dict[int, list[Annotation]]]:
+    """The rows that state a finding of the ontology, by record and term."""
+    rows_by_record: dict[str, dict[int, list[Annotation]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        is_never_seen = row.frequency is not None and row.frequency.share == 0
+        is_finding = row.aspect == FINDING and row.term in terms.numbers
+        if is_finding and not row.negated and not is_never_seen:
+            rows_by_record[row.disease][terms.numbers[row.term]].append(row)
+    return rows_by_record
 
 
-def _joined(groups: Iterable[Rows]) -> Rows:
+def _group_by_hypothesis(
+    names: Mapping[str, str],
+    hypotheses: Hypotheses,
+    rows_by_record: Mapping[str, Mapping[int, list[Annotation]]],
+) -> tuple[dict[str, list[str]], dict[str, dict[int, list[Annotation]]]]:
+    """(records, rows by term) of each hypothesis; records in their fixed order."""
+    records: dict[str, list[str]] = defaultdict(list)
+    rows_by_disease: dict[str, dict[int, list[Annotation]]] = defaultdict(lambda: defaultdict(list))
+    for record in sorted(names, key=record_order):
+        disease = hypotheses.hypothesis_of_record.get(record)
+        if disease is None:
+            continue
+        records[disease].append(record)
+        for term, term_rows in rows_by_record.get(record, {}).items():
+            rows_by_disease[disease][term] += term_rows
+    return records, rows_by_disease
+
+
+def _join_rows(groups: Iterable[RowsByTerm]) -> RowsByTerm:
     joined: dict[int, list[Annotation]] = defaultdict(list)
     for group in groups:
         for term, rows in group.items():
@@ -200,49 +218,71 @@ def _joined(groups: Iterable[Rows]) -> Rows:
     return joined
 
 
-def _beliefs(diseases: Sequence[Rows]) -> Beliefs:
-    starts = np.cumsum([0, *(len(one) for one in diseases)], dtype=np.int64)
-    terms, affected, unaffected, counted, cited = [], [], [], [], []
-    shared: dict[
-        tuple[str, ...], tuple[str, ...]
-    ] = {}  # most findings cite what their neighbours do
-    for rows in diseases:
-        for term in sorted(rows):
-            frequencies = tuple(one.frequency for one in rows[term])
-            belief = belief_of(frequencies)
-            counted.append(sum(one.patients for one in frequencies if one is not None))
+def _build_finding_table(diseases: Sequence[RowsByTerm]) -> FindingTable:
+    starts = np.cumsum([0, *(len(rows_by_term) for rows_by_term in diseases)], dtype=np.int64)
+    terms = []
+    affected = []
+    unaffected = []
+    counted = []
+    references = []
+    # Most findings cite what their neighbours do: equal tuples are kept once.
+    shared_references: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for rows_by_term in diseases:
+        for term in sorted(rows_by_term):
+            frequencies = tuple(row.frequency for row in rows_by_term[term])
+            belief = pool_frequencies(frequencies)
             terms.append(term)
             affected.append(belief.affected)
             unaffected.append(belief.unaffected)
-            references = _cited(rows[term])
-            cited.append(shared.setdefault(references, references))
-    return Beliefs(
+            patients = [frequency.patients for frequency in frequencies if frequency is not None]
+            counted.append(sum(patients))
+            cited = _collect_references(rows_by_term[term])
+            references.append(shared_references.setdefault(cited, cited))
+    return FindingTable(
         starts,
         np.array(terms, dtype=np.int64),
         np.array(affected),
         np.array(unaffected),
         np.array(counted, dtype=np.float64),
-        tuple(cited),
+        tuple(references),
     )
 
 
-def _cited(rows: Sequence[Annotation]) -> tuple[str, ...]:
+def _collect_references(rows: Sequence[Annotation]) -> tuple[str, ...]:
     """Articles before records, each once."""
-    references = dict.fromkeys(reference for one in rows for reference in one.references)
-    return tuple(sorted(references, key=lambda one: not one.startswith("PMID:")))
+    references = dict.fromkeys(reference for row in rows for reference in row.references)
+    return tuple(sorted(references, key=lambda reference: not reference.startswith("PMID:")))
 
 
-def _columns(beliefs: Beliefs, terms: Terms) -> tuple[Columns, Columns]:
-    """The shares as they are annotated, and with every ancestor."""
-    count, shares = len(beliefs.starts) - 1, beliefs.shares()
-    diseases = np.repeat(np.arange(count), np.diff(beliefs.starts))
-    own = noisy_or(beliefs.terms, diseases, shares, len(terms.ids), count)
-    reach = np.array([len(terms.ancestors[term]) for term in beliefs.terms], dtype=np.int64)
-    above = (
-        np.concatenate([terms.ancestors[term] for term in beliefs.terms])
-        if len(reach)
-        else beliefs.terms
+def _build_share_tables(
+    table: FindingTable, terms: FindingTerms
+) -> tuple[ProbabilityTable, ProbabilityTable]:
+    """The shares as they are annotated, and propagated to every ancestor."""
+    disease_count = len(table.starts) - 1
+    term_count = len(terms.ids)
+    shares = table.expected_shares()
+    diseases = np.repeat(np.arange(disease_count), np.diff(table.starts))
+    annotated = noisy_or(table.terms, diseases, shares, term_count, disease_count)
+    ancestor_counts = np.array([len(terms.ancestors[term]) for term in table.terms], dtype=np.int64)
+    if len(ancestor_counts):
+        ancestors = np.concatenate([terms.ancestors[term] for term in table.terms])
+    else:  # concatenate refuses an empty list
+        ancestors = table.terms
+    propagated = noisy_or(
+        ancestors,
+        np.repeat(diseases, ancestor_counts),
+        np.repeat(shares, ancestor_counts),
+        term_count,
+        disease_count,
     )
-    return own, noisy_or(
-        above, np.repeat(diseases, reach), np.repeat(shares, reach), len(terms.ids), count
+    return annotated, propagated
+
+
+def _expect_findings(table: FindingTable) -> Floats:
+    """[diseases] the expected number of findings of a patient."""
+    disease_count = len(table.starts) - 1
+    disease_of_finding = np.repeat(np.arange(disease_count), np.diff(table.starts))
+    expected = np.bincount(
+        disease_of_finding, weights=table.expected_shares(), minlength=disease_count
     )
+    return expected.astype(np.float64) + _UNANNOTATED_FINDINGS

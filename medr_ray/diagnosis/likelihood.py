@@ -1,20 +1,22 @@
 """Likelihood ratios of a finding: how much likelier it is with each disease than with diseases at
 large.
 
-A disease explains a recorded finding in the best of five ways, each a share of the ideal ratio
-P(finding | disease) / P(finding). The shares were chosen near what published cases show (2,749
-patients whose disease is annotated: 0.55, 0.33, 0.13 and 0.06 for the first three and the last;
-less for the middle ones ranked better). They were chosen with all of those patients in view, so
-figures on the same patients flatter them:
+A disease explains a recorded finding in the best of five ways. Each way counts as a share of the
+ideal ratio P(finding | disease) / P(finding):
 
-- ``EXACT``: it, or something more specific, is annotated; several annotations explain it independently (noisy-OR);
+- ``EXACT``: the finding, or something more specific, is annotated; several annotations explain it
+  independently (noisy-OR);
 - ``GENERAL``: something more general is annotated, and the patient was described in more detail;
 - ``RELATED``: only a relative is annotated; the ratio is that of what the two have in common;
 - ``BROADER``: only a record that contains the disease has it;
 - ``LEAK``: nothing explains it; it is a coincidence, or the annotations are incomplete.
 
-What holds: where a disease has the finding exactly, its own figure counts, however small, and no
-other way does. An absent finding never raises a disease that has it.
+The shares were chosen near what published cases show (2,749 patients whose disease is annotated:
+0.55, 0.33, 0.13 and 0.06 for the first three and the last; less for the middle ones ranked better).
+They were chosen with all of those patients in view, so figures on the same patients flatter them.
+
+Where a disease has the finding exactly, its own figure counts, however small, and no other way
+does. An absent finding never raises a disease that has it.
 """
 
 import functools
@@ -25,33 +27,37 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medr_ray.diagnosis.belief import CEILING
-from medr_ray.diagnosis.knowledge_base import Finding, KnowledgeBase
+from medr_ray.diagnosis.belief import MAX_SHARE
+from medr_ray.diagnosis.knowledge_base import AnnotatedFinding, KnowledgeBase
 from medr_ray.diagnosis.probability_table import Floats
 
-EXACT, GENERAL, RELATED, BROADER, LEAK = 0.5, 0.25, 0.05, 0.05, 0.05
-# A finding recorded as absent was looked for, mostly because the disease was suspected: in
-# published cases it is one
-# that the patient's own disease has, in other patients, ten times as often as one of another
-# disease. So absence only
-# counts where it outweighs that; the slope keeps the order of diseases right below. (Measured on
-# the same cases as the
-# ways; counting absence at all costs some ranks on them, for what was asked there hints at the
-# disease.)
-_LOOKED_FOR, _SLOPE = 10.0, 0.05
-_KEPT = 512  # terms whose ratios are kept, float32 [diseases] each
+# Shares of the ideal ratio by kind of explanation; the module docstring says how they were chosen.
+EXACT = 0.5
+GENERAL = 0.25
+RELATED = 0.05
+BROADER = 0.05
+LEAK = 0.05
+# A finding recorded as absent was looked for, mostly because the disease was suspected. In
+# published cases it is one that the patient's own disease has, in other patients, ten times as
+# often as one of another disease. So absence only counts where it outweighs that factor; the slope
+# keeps the order of diseases right below it. Measured on the same cases as the kinds above.
+# Counting absence at all costs some ranks on them, because what was asked there hints at the
+# disease.
+_LOOKED_FOR_FACTOR = 10.0
+_ABSENCE_SLOPE = 0.05
+_CACHED_TERMS = 512  # terms whose ratios are kept, float32 [diseases] each
 
-Way = Literal["exact", "general", "related", "broader", "leak"]
+ExplanationKind = Literal["exact", "general", "related", "broader", "leak"]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """How a disease explains a finding: the likelihood ratio, the way, and the annotation that it
-    rests on."""
+    """How a disease explains a finding: the likelihood ratio, the kind of explanation, and the
+    annotation that it rests on."""
 
     ratio: float
-    way: Way
-    finding: Finding | None
+    kind: ExplanationKind
+    finding: AnnotatedFinding | None
 
 
 class Likelihood:
@@ -59,76 +65,104 @@ class Likelihood:
 
     def __init__(self, base: KnowledgeBase) -> None:
         self.base = base
-        self.present = functools.lru_cache(_KEPT)(self._present)
+        self.present_ratios = functools.lru_cache(_CACHED_TERMS)(self._compute_present_ratios)
 
-    def _present(self, term: int) -> NDArray[np.float32]:
+    def _compute_present_ratios(self, term: int) -> NDArray[np.float32]:
         """[diseases] ratio of a finding that a patient has."""
-        base, background = self.base, self.base.background
+        base = self.base
+        background = base.background_shares
         ratios = np.full(len(base.ids), LEAK)
-        diseases, shares = base.broader.of(term)
+        diseases, shares = base.broader_shares.entries(term)
         ratios[diseases] = np.maximum(ratios[diseases], BROADER * shares / background[term])
-        for above in base.terms.ancestors[term][1:]:
-            for columns, way in ((base.closed, RELATED), (base.own, GENERAL)):
-                diseases, shares = columns.of(above)
-                ratios[diseases] = np.maximum(ratios[diseases], way * shares / background[above])
-        diseases, shares = base.closed.of(term)
+        for ancestor in base.terms.ancestors[term][1:]:
+            for table, factor in (
+                (base.propagated_shares, RELATED),
+                (base.annotated_shares, GENERAL),
+            ):
+                diseases, shares = table.entries(ancestor)
+                explained = factor * shares / background[ancestor]
+                ratios[diseases] = np.maximum(ratios[diseases], explained)
+        # An exact explanation replaces all others, also where it is smaller.
+        diseases, shares = base.propagated_shares.entries(term)
         ratios[diseases] = EXACT * shares / background[term]
         return ratios.astype(np.float32)
 
-    def absent(self, term: int) -> tuple[NDArray[np.int32], Floats]:
-        """(diseases that have the finding or something more specific, their ratios) of a finding
-        that was excluded; the ratio of all others is 1."""
-        diseases, shares = self.base.closed.of(term)
-        return diseases, absent_ratio(shares)
+    def absent_ratios(self, term: int) -> tuple[NDArray[np.int32], Floats]:
+        """(diseases, ratios) of a finding that was excluded.
 
-    def explain(self, disease: int, findings: Sequence[Finding], term: int) -> Explanation:
-        """What ``present`` says of one disease, from its findings (which may be moved ones), with
-        the reason."""
-        base, background = self.base, self.base.background
-        above = base.terms.ancestors[term]
-        below = [one for one in findings if term in base.terms.above(one.term)]
-        if below:
-            best = max(below, key=lambda one: one.belief.share)
-            return Explanation(
-                EXACT * together(below, term) / float(background[term]), "exact", best
-            )
-        ways = [Explanation(LEAK, "leak", None)]
-        wider = base.broader.of(term)
-        ways += [
-            Explanation(BROADER * float(share) / float(background[term]), "broader", None)
-            for number, share in zip(*wider, strict=True)
-            if number == disease
-        ]
-        for ancestor in above[1:]:
-            sharing = [one for one in findings if ancestor in base.terms.above(one.term)]
-            if sharing:
-                best = max(sharing, key=lambda one: (one.term == ancestor, one.belief.share))
-                related = RELATED * together(sharing, ancestor) / float(background[ancestor])
-                ways.append(Explanation(related, "related", best))
-                if best.term == ancestor:
-                    general = GENERAL * best.belief.share / float(background[ancestor])
-                    ways.append(Explanation(general, "general", best))
-        return max(ways, key=lambda one: one.ratio)
+        The diseases are those that have the finding or something more specific; the ratio of all
+        others is 1.
+        """
+        diseases, shares = self.base.propagated_shares.entries(term)
+        return diseases, absence_ratio(shares)
 
-    def explain_absence(self, findings: Sequence[Finding], term: int) -> Explanation:
-        """What ``absent`` says of one disease, with the reason."""
-        below = [one for one in findings if term in self.base.terms.above(one.term)]
-        if not below:
+    def explain_presence(
+        self, disease: int, findings: Sequence[AnnotatedFinding], term: int
+    ) -> Explanation:
+        """What ``present_ratios`` says of one disease, with the reason.
+
+        ``findings`` are the disease's, which may have been updated by retrieved evidence.
+        """
+        background = self.base.background_shares
+        specific = self._at_or_below(findings, term)
+        if specific:
+            most_frequent = max(specific, key=lambda finding: finding.belief.share)
+            ratio = EXACT * combined_share(specific, term) / float(background[term])
+            return Explanation(ratio, "exact", most_frequent)
+        explanations = [Explanation(LEAK, "leak", None)]
+        broader_entries = self.base.broader_shares.entries(term)
+        for number, share in zip(*broader_entries, strict=True):
+            if number == disease:
+                ratio = BROADER * float(share) / float(background[term])
+                explanations.append(Explanation(ratio, "broader", None))
+        for ancestor in self.base.terms.ancestors[term][1:]:
+            explanations += self._explain_by_ancestor(findings, ancestor)
+        return max(explanations, key=lambda explanation: explanation.ratio)
+
+    def _explain_by_ancestor(
+        self, findings: Sequence[AnnotatedFinding], ancestor: int
+    ) -> list[Explanation]:
+        """Explanations of a finding by what a disease has of one of the finding's ancestors."""
+        background = float(self.base.background_shares[ancestor])
+        sharing = self._at_or_below(findings, ancestor)
+        if not sharing:
+            return []
+        best = max(sharing, key=lambda finding: (finding.term == ancestor, finding.belief.share))
+        ratio = RELATED * combined_share(sharing, ancestor) / background
+        explanations = [Explanation(ratio, "related", best)]
+        if best.term == ancestor:
+            ratio = GENERAL * best.belief.share / background
+            explanations.append(Explanation(ratio, "general", best))
+        return explanations
+
+    def explain_absence(self, findings: Sequence[AnnotatedFinding], term: int) -> Explanation:
+        """What ``absent_ratios`` says of one disease, with the reason."""
+        specific = self._at_or_below(findings, term)
+        if not specific:
             return Explanation(1.0, "leak", None)
-        best = max(below, key=lambda one: one.belief.share)
-        return Explanation(float(absent_ratio(np.array([together(below, term)]))[0]), "exact", best)
+        most_frequent = max(specific, key=lambda finding: finding.belief.share)
+        ratio = absence_ratio(np.array([combined_share(specific, term)]))[0]
+        return Explanation(float(ratio), "exact", most_frequent)
+
+    def _at_or_below(
+        self, findings: Sequence[AnnotatedFinding], term: int
+    ) -> list[AnnotatedFinding]:
+        """The findings that are the term or something more specific."""
+        with_ancestors = self.base.terms.with_ancestors
+        return [finding for finding in findings if term in with_ancestors(finding.term)]
 
 
-def absent_ratio(shares: NDArray[np.floating]) -> Floats:
+def absence_ratio(shares: NDArray[np.floating]) -> Floats:
     """The ratio of an excluded finding that these shares of patients have."""
-    missing = 1 - np.minimum(np.asarray(shares, dtype=np.float64), CEILING)
-    return np.minimum(1.0, _LOOKED_FOR * missing) * (1 - _SLOPE * (1 - missing))
+    missing = 1 - np.minimum(np.asarray(shares, dtype=np.float64), MAX_SHARE)
+    return np.minimum(1.0, _LOOKED_FOR_FACTOR * missing) * (1 - _ABSENCE_SLOPE * (1 - missing))
 
 
-def together(findings: Sequence[Finding], term: int) -> float:
-    """How often a disease shows a term of which it has these findings, itself or more specific
-    ones: what was counted overall, else the noisy-OR."""
-    counted = [one for one in findings if one.overall and one.term == term]
+def combined_share(findings: Sequence[AnnotatedFinding], term: int) -> float:
+    """How often a disease shows a term of which it has these findings, the term itself or more
+    specific ones: what was counted overall, else the noisy-OR."""
+    counted = [finding for finding in findings if finding.overall and finding.term == term]
     if counted:
         return counted[0].belief.share
-    return float(-np.expm1(np.log1p([-one.belief.share for one in findings]).sum()))
+    log_misses = np.log1p([-finding.belief.share for finding in findings])
+    return float(-np.expm1(log_misses.sum()))

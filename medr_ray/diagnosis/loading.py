@@ -1,15 +1,15 @@
-"""From the files the configuration names to a knowledge base that answers; read once per
-process."""
+"""Builds the diagnosis model from the files that the configuration names, once per process."""
 
 import functools
+from collections.abc import Mapping, Sequence
 
 from medr_ray.core.config import DiagnosisConfig
-from medr_ray.diagnosis.hypotheses import unite
-from medr_ray.diagnosis.knowledge_base import build
+from medr_ray.diagnosis.hypotheses import group_records
+from medr_ray.diagnosis.knowledge_base import build_knowledge_base
 from medr_ray.diagnosis.likelihood import Likelihood
-from medr_ray.diagnosis.posterior import Diagnosis
-from medr_ray.diagnosis.priors import priors_of
-from medr_ray.knowledge.annotations import FINDING, read_hpoa, read_product4
+from medr_ray.diagnosis.posterior import DiagnosisModel
+from medr_ray.diagnosis.priors import build_priors
+from medr_ray.knowledge.annotations import FINDING, Annotation, read_hpoa, read_product4
 from medr_ray.knowledge.hpo import data_folder, load_hpo
 from medr_ray.knowledge.lexicon import without_collections
 from medr_ray.knowledge.mondo import read_hierarchy
@@ -18,37 +18,39 @@ from medr_ray.knowledge.prevalence import read_prevalence
 
 
 @functools.lru_cache(maxsize=2)
-def load_diagnosis(config: DiagnosisConfig) -> Diagnosis:
-    """The knowledge base (some seconds; its arrays take about 60 MB). DataError names the file that
-    is missing or of another format.
+def load_diagnosis(config: DiagnosisConfig) -> DiagnosisModel:
+    """The diagnosis model (some seconds; its arrays take about 60 MB). DataError names the file
+    that is missing or of another format.
 
     Where both ``annotations`` and ``orphanet_phenotypes`` describe an Orphanet record, the latter's
     rows replace the former's: it is the source they were copied from.
     """
     with without_collections():
-        return _load(config)
+        return _load_diagnosis(config)
 
 
-def _load(config: DiagnosisConfig) -> Diagnosis:
-    table = read_hpoa(config.annotations or str(data_folder() / "phenotype.hpoa"))
-    rows, names = table.rows, dict(table.names)
-    if config.orphanet_phenotypes:
-        newer = read_product4(config.orphanet_phenotypes)
-        described = {one.disease for one in newer.rows}
-        rows = (
-            *(one for one in rows if one.disease not in described or one.aspect != FINDING),
-            *newer.rows,
-        )
-        names = {**newer.names, **names}
+def _load_diagnosis(config: DiagnosisConfig) -> DiagnosisModel:
+    rows, names = _read_annotations(config)
     mondo = read_hierarchy(config.mondo) if config.mondo else None
-    base = build(load_hpo(), rows, names, unite(names, mondo))
+    base = build_knowledge_base(load_hpo(), rows, names, group_records(names, mondo))
     prevalences = read_prevalence(config.prevalence).by_disorder if config.prevalence else {}
-    ages = read_onset_ages(config.onset_ages) if config.onset_ages else {}
-    priors = priors_of(base, rows, prevalences, ages)
-    return Diagnosis(
+    onset_ages = read_onset_ages(config.onset_ages) if config.onset_ages else {}
+    priors = build_priors(base, rows, prevalences, onset_ages)
+    return DiagnosisModel(
         Likelihood(base),
         priors,
         prevalence_weight=config.prevalence_weight,
         reports_weight=config.reports_weight,
         none_share=config.none_share,
     )
+
+
+def _read_annotations(config: DiagnosisConfig) -> tuple[Sequence[Annotation], Mapping[str, str]]:
+    """(annotation rows, names of the records by id)."""
+    table = read_hpoa(config.annotations or str(data_folder() / "phenotype.hpoa"))
+    if not config.orphanet_phenotypes:
+        return table.rows, dict(table.names)
+    newer = read_product4(config.orphanet_phenotypes)
+    replaced = {row.disease for row in newer.rows}
+    kept = [row for row in table.rows if row.disease not in replaced or row.aspect != FINDING]
+    return (*kept, *newer.rows), {**newer.names, **table.names}

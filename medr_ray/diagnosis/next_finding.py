@@ -1,12 +1,12 @@
 """Which finding to look for next: the one whose presence or absence is expected to tell most.
 
 The value of asking is the mutual information of answer and diagnosis, in bits: the entropy of the
-answer minus what is left of it once the diagnosis is known. Diagnoses are the likeliest ones, "none
-of these", and the rest together; an asked finding is present with its annotated share, and where a
-disease says nothing of it as often as by chance.
+answer minus what is left of it once the diagnosis is known. The diagnoses are the likeliest ones,
+"none of these", and all others together. An asked finding is present with its annotated share, and
+where a disease says nothing of it as often as by chance.
 
-What holds: what is known already, what an observed finding implies and what an excluded one rules
-out is not asked.
+What the patient's findings already answer is not asked: observed findings, what they imply, and
+what an excluded finding rules out.
 """
 
 from collections.abc import Sequence
@@ -14,74 +14,87 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medr_ray.diagnosis.belief import CEILING
+from medr_ray.diagnosis.belief import MAX_SHARE
 from medr_ray.diagnosis.knowledge_base import KnowledgeBase
 from medr_ray.diagnosis.likelihood import LEAK
 from medr_ray.diagnosis.posterior import Patient, Posterior
 from medr_ray.diagnosis.probability_table import Floats, Ints
 
-_COMPARED = 50  # diagnoses looked at one by one
-_SUGGESTING = 20  # diagnoses whose findings are asked for
+_COMPARED_DISEASES = 50  # diagnoses whose share of the answer is computed one by one
+_SUGGESTING_DISEASES = 20  # likeliest diagnoses whose findings are candidates
 
 
 @dataclass(frozen=True)
 class NextFinding:
-    """A ``term`` (number) to look for, the ``bits`` expected of it, the diagnosis that gains most
-    from a yes and the one that gains most from a no (numbers, None for "none of these")."""
+    """A ``term`` (number) to look for and the information in ``bits`` expected of it, with the
+    diagnoses that gain most if it is present or absent (numbers, None for "none of these")."""
 
     term: int
     bits: float
-    yes: int | None
-    no: int | None
+    gains_if_present: int | None
+    gains_if_absent: int | None
 
 
-def next_findings(
+def rank_next_findings(
     base: KnowledgeBase, patient: Patient, posterior: Posterior, count: int
 ) -> list[NextFinding]:
-    """The ``count`` most telling findings, best first; none when nothing is left to ask."""
-    diseases = posterior.best(_COMPARED)
-    terms = _askable(base, patient, diseases[:_SUGGESTING])
+    """The ``count`` most informative findings, best first; none when nothing is left to ask."""
+    diseases = posterior.most_likely(_COMPARED_DISEASES)
+    terms = _unanswered_terms(base, patient, diseases[:_SUGGESTING_DISEASES])
     if not len(terms):
         return []
-    listed = posterior.probabilities[diseases]
-    weights = np.array([*listed, posterior.none, max(0.0, 1.0 - posterior.none - listed.sum())])
-    weights /= weights.sum()
-    shares = np.array([_shares(base, term, diseases) for term in terms])
+    weights = _diagnosis_weights(posterior, diseases)
+    shares = np.array([_shares_by_diagnosis(base, term, diseases) for term in terms])
     present = shares @ weights
-    bits = _entropy(present) - _entropy(shares) @ weights
+    bits = _binary_entropy(present) - _binary_entropy(shares) @ weights
     order = np.argsort(-bits, kind="stable")[:count]
-    named: list[int | None] = [*diseases, None]
-    after_yes = shares[:, :-1] * weights[:-1]
-    after_no = (1 - shares[:, :-1]) * weights[:-1]
-    return [
-        NextFinding(
-            int(terms[one]),
-            float(bits[one]),
-            named[int(np.argmax(after_yes[one] / present[one] - weights[:-1]))],
-            named[int(np.argmax(after_no[one] / (1 - present[one]) - weights[:-1]))],
+    # The last column, all other diseases together, is no diagnosis that could be named.
+    diagnoses: list[int | None] = [*diseases, None]
+    joint_present = shares[:, :-1] * weights[:-1]
+    joint_absent = (1 - shares[:, :-1]) * weights[:-1]
+    ranked = []
+    for row in order:
+        if bits[row] <= 0:
+            continue
+        gain_if_present = joint_present[row] / present[row] - weights[:-1]
+        gain_if_absent = joint_absent[row] / (1 - present[row]) - weights[:-1]
+        ranked.append(
+            NextFinding(
+                int(terms[row]),
+                float(bits[row]),
+                diagnoses[int(np.argmax(gain_if_present))],
+                diagnoses[int(np.argmax(gain_if_absent))],
+            )
         )
-        for one in order
-        if bits[one] > 0
-    ]
+    return ranked
 
 
-def _askable(base: KnowledgeBase, patient: Patient, diseases: Sequence[int]) -> Ints:
-    """Annotated findings of the diseases that the patient's own do not answer."""
-    known = {above for term in patient.observed for above in base.terms.above(term)}
-    absent = set(patient.excluded)
-    asked = {one.term for disease in diseases for one in base.findings(disease)} - known
-    return np.array(
-        sorted(one for one in asked if not base.terms.above(one) & absent), dtype=np.int64
-    )
+def _diagnosis_weights(posterior: Posterior, diseases: Sequence[int]) -> Floats:
+    """[diseases + 2] probabilities of the diseases, "none of these" and all others together."""
+    listed = posterior.probabilities[list(diseases)]
+    others = max(0.0, 1.0 - posterior.none - listed.sum())
+    weights = np.array([*listed, posterior.none, others])
+    return weights / weights.sum()
 
 
-def _shares(base: KnowledgeBase, term: int, diseases: Sequence[int]) -> Floats:
-    """Of the diseases, "none of these" and the rest: how often each shows the finding."""
-    chance = float(base.background[term])
-    shares = base.closed.dense(term)[list(diseases)]
-    return np.minimum(np.array([*np.maximum(shares, LEAK * chance), chance, chance]), CEILING)
+def _unanswered_terms(base: KnowledgeBase, patient: Patient, diseases: Sequence[int]) -> Ints:
+    """Annotated findings of the diseases that the patient's own findings do not answer."""
+    with_ancestors = base.terms.with_ancestors
+    implied = {ancestor for term in patient.observed for ancestor in with_ancestors(term)}
+    excluded = set(patient.excluded)
+    annotated = {finding.term for disease in diseases for finding in base.findings_of(disease)}
+    unanswered = [term for term in annotated - implied if not with_ancestors(term) & excluded]
+    return np.array(sorted(unanswered), dtype=np.int64)
 
 
-def _entropy(share: Floats) -> Floats:
-    """Of a yes or no, in bits; shares are strictly between 0 and 1."""
+def _shares_by_diagnosis(base: KnowledgeBase, term: int, diseases: Sequence[int]) -> Floats:
+    """[diseases + 2] how often each disease, "none of these" and the others show the finding."""
+    by_chance = float(base.background_shares[term])
+    annotated = base.propagated_shares.dense_row(term)[list(diseases)]
+    shares = np.maximum(annotated, LEAK * by_chance)
+    return np.minimum(np.array([*shares, by_chance, by_chance]), MAX_SHARE)
+
+
+def _binary_entropy(share: Floats) -> Floats:
+    """Entropy of a yes or no in bits; shares lie strictly between 0 and 1."""
     return -(share * np.log2(share) + (1 - share) * np.log2(1 - share))

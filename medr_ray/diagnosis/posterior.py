@@ -2,27 +2,30 @@
 
 For disease D with the findings s_1 .. s_n and context c
 
-    ln P(D | s, c) = t(n) * (w ln prevalence + r ln (1 + reported) + ln context + sum ln ratio_i(D)) - constant
-    ratio_i(D) = P(s_i | D) / P(s_i) / (breadth of D / mean breadth) ** _BREADTH
+    ln P(D | s, c) = t(n) * (w ln prevalence + r ln (1 + reported) + ln context
+                             + sum ln ratio_i(D)) - constant
+    ratio_i(D) = P(s_i | D) / P(s_i) / (breadth of D / mean breadth) ** _BREADTH_EXPONENT
 
-Four things are not in the textbook's formula. Few prevalences are known, and a disease that many
-patients were reported with is met more often: ``reported`` is the most patients that one finding of
-it was counted in. Findings of one patient are no independent witnesses, so n of them count as t(n)
-= _TEMPER * n ** -_DEPENDENCE each. A disease of which much is annotated matches more by chance, so
-each match counts less. And a disease may be missing: "none of these" has a prior of its own, and a
-disease that is not listed has a finding s _UNLISTED * P(s) ** -_RARITY times as often as diseases
-at large: the rarer, the less it is a coincidence.
+Four things are not in the textbook's formula:
 
-``_BREADTH`` was chosen by its ranking of all the published cases of ``medr bench diagnosis``. The
-four other constants were fitted by maximum likelihood to those of half of the diseases (the SHA-1
-of their ids is even), a disease with n cases counting as the root of n, and those that the
-annotations of the time do not list as 30 %; that weighting was settled on after the calibration of
-both halves had been seen; ``reported`` came later, and left them as they were. So no part of these
-cases is untouched by the choices.
+- Few prevalences are known, and a disease that many patients were reported with is met more often:
+  ``reported`` is the largest number of patients that one finding of it was counted in.
+- Findings of one patient are no independent witnesses, so n of them count as
+  t(n) = _WEIGHT_SCALE * n ** -_WEIGHT_DECAY each.
+- A disease of which much is annotated matches more by chance, so each match counts less.
+- A disease may be missing: "none of these" has a prior of its own, and a disease that is not listed
+  has a finding s _UNLISTED_RATIO * P(s) ** -_UNLISTED_RARITY times as often as diseases at large:
+  the rarer the finding, the less it is a coincidence.
 
-What holds: probabilities sum to 1 with "none of these"; the order of findings does not matter; a
-finding that another one implies is counted once; a finding observed and excluded counts as
-observed.
+``_BREADTH_EXPONENT`` was chosen by its ranking of all the published cases of ``medr bench
+diagnosis``. The four other constants were fitted by maximum likelihood to the cases of half of the
+diseases (the SHA-1 of their ids is even), a disease with n cases counting as the root of n, and
+those that the annotations of the time do not list as 30 %. That weighting was settled on after the
+calibration of both halves had been seen; ``reported`` came later, and left them as they were. So no
+part of these cases is untouched by the choices.
+
+Probabilities sum to 1 with "none of these". The order of findings does not matter. A finding that
+another one implies is counted once. A finding observed and excluded counts as observed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,23 +33,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medr_ray.diagnosis.knowledge_base import Finding, KnowledgeBase, Terms
+from medr_ray.diagnosis.knowledge_base import AnnotatedFinding, FindingTerms, KnowledgeBase
 from medr_ray.diagnosis.likelihood import Likelihood
 from medr_ray.diagnosis.priors import Priors
 from medr_ray.diagnosis.probability_table import Floats
 
-_BREADTH = 0.6
-_TEMPER, _DEPENDENCE = 0.96, 0.47
-_UNLISTED, _RARITY = 0.122, 0.212
+# The module docstring says how these were chosen.
+_BREADTH_EXPONENT = 0.6
+_WEIGHT_SCALE = 0.96
+_WEIGHT_DECAY = 0.47
+_UNLISTED_RATIO = 0.122
+_UNLISTED_RARITY = 0.212
 
-Moved = Mapping[
-    int, Sequence[Finding]
-]  # the findings of a disease, by its number, as new evidence has them
+# The findings of diseases, by the disease's number, as retrieved evidence has updated them.
+UpdatedFindings = Mapping[int, Sequence[AnnotatedFinding]]
 
 
 @dataclass(frozen=True)
 class Patient:
-    """Term numbers, without what others imply and without contradictions (see ``patient_of``);
+    """Term numbers, without what others imply and without contradictions (see ``build_patient``);
     ``age`` in years and ``female`` are None where unknown."""
 
     observed: tuple[int, ...]
@@ -57,43 +62,46 @@ class Patient:
 
 @dataclass(frozen=True)
 class Posterior:
-    """``probabilities`` [diseases] and that of "none of these"; ``temper`` is what one finding
-    counts."""
+    """``probabilities`` [diseases] and that of "none of these"; ``finding_weight`` is what one
+    finding counts."""
 
     probabilities: Floats
     none: float
-    temper: float
+    finding_weight: float
 
-    def best(self, count: int) -> list[int]:
+    def most_likely(self, count: int) -> list[int]:
         """The likeliest diseases, best first; of equals the one with the smaller number. Impossible
         ones are left out."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [int(one) for one in order if self.probabilities[one] > 0]
+        return [int(disease) for disease in order if self.probabilities[disease] > 0]
 
 
-def patient_of(
-    terms: Terms,
+def build_patient(
+    terms: FindingTerms,
     observed: Sequence[int],
     excluded: Sequence[int] = (),
     age: float | None = None,
     female: bool | None = None,
 ) -> tuple[Patient, tuple[int, ...]]:
-    """The patient, and the excluded terms that are dropped since a finding that was observed
-    implies them."""
-    implied = {above for one in observed for above in terms.above(one) - {one}}
-    seen = {above for one in observed for above in terms.above(one)}
-    contradicted = tuple(sorted({one for one in excluded if one in seen}))
-    absent = {one for one in excluded if one not in seen}
-    narrower = {one for one in absent if terms.above(one) - {one} & absent - {one}}
-    return (
-        Patient(
-            tuple(sorted(set(observed) - implied)), tuple(sorted(absent - narrower)), age, female
-        ),
-        contradicted,
+    """The patient, and the excluded terms that are dropped because an observed finding implies
+    them."""
+    present: set[int] = set()
+    implied: set[int] = set()
+    for term in observed:
+        ancestors = terms.with_ancestors(term)
+        present |= ancestors
+        implied |= ancestors - {term}
+    contradicted = tuple(sorted(set(excluded) & present))
+    absent = set(excluded) - present
+    # Where a general finding is excluded, excluding a more specific one adds nothing.
+    redundant = {term for term in absent if terms.with_ancestors(term) & absent - {term}}
+    patient = Patient(
+        tuple(sorted(set(observed) - implied)), tuple(sorted(absent - redundant)), age, female
     )
+    return patient, contradicted
 
 
-class Diagnosis:
+class DiagnosisModel:
     """Posteriors over one knowledge base. ``prevalence_weight`` is w above, ``reports_weight`` r,
     ``none_share`` the prior of "none of these". Safe to share between threads."""
 
@@ -106,81 +114,84 @@ class Diagnosis:
         reports_weight: float,
         none_share: float,
     ) -> None:
-        self.likelihood, self.priors, self.none_share = likelihood, priors, none_share
-        self._common = prevalence_weight * np.log(priors.prevalence) + reports_weight * np.log1p(
-            priors.reported
-        )
-        breadth = likelihood.base.breadth
-        self._penalty = _BREADTH * (np.log(breadth) - np.log(breadth).mean())
+        self.likelihood = likelihood
+        self.priors = priors
+        self.none_share = none_share
+        log_prevalence = prevalence_weight * np.log(priors.prevalence)
+        self._log_prior = log_prevalence + reports_weight * np.log1p(priors.reported)
+        log_breadth = np.log(likelihood.base.expected_findings)
+        self._log_breadth_penalty = _BREADTH_EXPONENT * (log_breadth - log_breadth.mean())
 
     @property
     def base(self) -> KnowledgeBase:
         return self.likelihood.base
 
-    def posterior(
-        self, patient: Patient, candidates: Sequence[int] | None = None, moved: Moved | None = None
+    def compute_posterior(
+        self,
+        patient: Patient,
+        candidates: Sequence[int] | None = None,
+        updated_findings: UpdatedFindings | None = None,
     ) -> Posterior:
         """The posterior over all diseases, or over ``candidates`` alone, which then share the prior
         (the others get 0, and "none of these" speaks of the candidates)."""
-        temper = tempered(len(patient.observed))
-        prior = temper * self._common
+        weight = weight_per_finding(len(patient.observed))
+        log_prior = weight * self._log_prior
         if candidates is not None:
-            prior = np.where(np.isin(np.arange(len(prior)), candidates), prior, -np.inf)
-        logits = (
-            prior
-            - _log_sum(prior)
-            + np.log1p(-self.none_share)
-            + temper * self.support(patient, moved or {})
-        )
-        none = (
-            np.log(self.none_share) + temper * self._unlisted(patient)
-            if self.none_share
-            else -np.inf
-        )
-        whole = np.logaddexp(_log_sum(logits), none)
-        return Posterior(np.exp(logits - whole), float(np.exp(none - whole)), temper)
+            is_candidate = np.isin(np.arange(len(log_prior)), candidates)
+            log_prior = np.where(is_candidate, log_prior, -np.inf)
+        support = weight * self.log_support(patient, updated_findings or {})
+        logits = log_prior - _log_sum_exp(log_prior) + np.log1p(-self.none_share) + support
+        none_logit = -np.inf
+        if self.none_share:
+            none_logit = np.log(self.none_share) + weight * self._log_support_of_unlisted(patient)
+        log_total = np.logaddexp(_log_sum_exp(logits), none_logit)
+        return Posterior(np.exp(logits - log_total), float(np.exp(none_logit - log_total)), weight)
 
-    def _unlisted(self, patient: Patient) -> float:
-        """``support`` of a disease that is not listed."""
-        rarity = -np.log(self.base.background[list(patient.observed)]).sum()
-        return float(len(patient.observed) * np.log(_UNLISTED) + _RARITY * rarity)
+    def _log_support_of_unlisted(self, patient: Patient) -> float:
+        """``log_support`` of a disease that is not listed."""
+        rarity = -np.log(self.base.background_shares[list(patient.observed)]).sum()
+        return float(len(patient.observed) * np.log(_UNLISTED_RATIO) + _UNLISTED_RARITY * rarity)
 
-    def support(self, patient: Patient, moved: Moved) -> Floats:
+    def log_support(self, patient: Patient, updated_findings: UpdatedFindings) -> Floats:
         """[diseases] ln of what context and findings say of each."""
-        total = self.priors.context(patient.age, patient.female)
+        support = self.priors.log_context_factors(patient.age, patient.female)
         for term in patient.observed:
-            total += np.log(self.likelihood.present(term)) - self._penalty
+            support += np.log(self.likelihood.present_ratios(term)) - self._log_breadth_penalty
         for term in patient.excluded:
-            diseases, ratios = self.likelihood.absent(term)
-            total[diseases] += np.log(ratios)
-        for disease, findings in moved.items():
-            total[disease] = self._support_of(disease, findings, patient)
-        return total
+            diseases, ratios = self.likelihood.absent_ratios(term)
+            support[diseases] += np.log(ratios)
+        for disease, findings in updated_findings.items():
+            support[disease] = self._log_support_of(disease, findings, patient)
+        return support
 
-    def _support_of(self, disease: int, findings: Sequence[Finding], patient: Patient) -> float:
-        """``support`` of one disease with other findings than the knowledge base has."""
-        ratios = [
-            self.likelihood.explain(disease, findings, term).ratio for term in patient.observed
+    def _log_support_of(
+        self, disease: int, findings: Sequence[AnnotatedFinding], patient: Patient
+    ) -> float:
+        """``log_support`` of one disease with other findings than the knowledge base has."""
+        explanations = [
+            self.likelihood.explain_presence(disease, findings, term) for term in patient.observed
         ]
-        ratios += [
-            self.likelihood.explain_absence(findings, term).ratio for term in patient.excluded
+        explanations += [
+            self.likelihood.explain_absence(findings, term) for term in patient.excluded
         ]
-        context = self.priors.context(patient.age, patient.female)[disease]
-        return float(
-            context + np.log(ratios).sum() - len(patient.observed) * self._penalty[disease]
-        )
+        log_ratios = np.log([explanation.ratio for explanation in explanations])
+        context = self.priors.log_context_factors(patient.age, patient.female)[disease]
+        penalty = len(patient.observed) * self._log_breadth_penalty[disease]
+        return float(context + log_ratios.sum() - penalty)
 
     def breadth_factor(self, disease: int) -> float:
         """What every observed finding of a disease is divided by."""
-        return float(np.exp(self._penalty[disease]))
+        return float(np.exp(self._log_breadth_penalty[disease]))
 
 
-def tempered(count: int) -> float:
-    """What one of ``count`` observed findings counts."""
-    return _TEMPER * max(count, 1) ** -_DEPENDENCE
+def weight_per_finding(count: int) -> float:
+    """What one of ``count`` observed findings counts: t(n) above."""
+    return _WEIGHT_SCALE * max(count, 1) ** -_WEIGHT_DECAY
 
 
-def _log_sum(values: Floats) -> float:
-    """ln of the sum of exponentials; -inf when all are."""
-    top = float(values.max(initial=-np.inf))
-    return top + float(np.log(np.exp(values - top).sum())) if np.isfinite(top) else -np.inf
+def _log_sum_exp(values: Floats) -> float:
+    """ln of the sum of exponentials; -inf when all values are."""
+    largest = float(values.max(initial=-np.inf))
+    if not np.isfinite(largest):
+        return -np.inf
+    return largest + float(np.log(np.exp(values - largest).sum()))

@@ -1,6 +1,6 @@
 """A sparse table of probabilities, terms by diseases, stored by term.
 
-What holds: each (term, disease) stands once; the diseases of a term are sorted.
+Each (term, disease) pair appears once, and the diseases of a term are sorted.
 """
 
 from dataclasses import dataclass
@@ -13,51 +13,61 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Columns:
-    """``starts`` [terms + 1] bounds each term's part of ``diseases`` [entries, int32] and
-    ``values`` [entries, float32]; ``size`` is the number of diseases."""
+class ProbabilityTable:
+    """Shares of patients by term and disease, in compressed rows.
+
+    ``starts`` [terms + 1] bounds each term's part of ``diseases`` [entries, int32] and ``values``
+    [entries, float32].
+    """
 
     starts: Ints
     diseases: NDArray[np.int32]
     values: NDArray[np.float32]
-    size: int
+    disease_count: int
 
-    def of(self, term: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def entries(self, term: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """(diseases, values) of a term."""
         part = slice(self.starts[term], self.starts[term + 1])
         return self.diseases[part], self.values[part]
 
-    def dense(self, term: int) -> Floats:
+    def dense_row(self, term: int) -> Floats:
         """[diseases] values of a term, 0 where there is none."""
-        row = np.zeros(self.size)
-        diseases, values = self.of(term)
+        row = np.zeros(self.disease_count)
+        diseases, values = self.entries(term)
         row[diseases] = values
         return row
 
-    def means(self) -> Floats:
-        """[terms] the mean over all diseases, half a case added so that none is 0."""
+    def mean_shares(self) -> Floats:
+        """[terms] the mean over all diseases, smoothed by half a case so that none is 0."""
         totals = np.zeros(len(self.starts) - 1)
-        np.add.at(totals, np.repeat(np.arange(len(totals)), np.diff(self.starts)), self.values)
-        return (totals + 0.5) / (self.size + 1)
+        term_of_entry = np.repeat(np.arange(len(totals)), np.diff(self.starts))
+        np.add.at(totals, term_of_entry, self.values)
+        return (totals + 0.5) / (self.disease_count + 1)
 
 
 def noisy_or(
     terms: Ints, diseases: Ints, values: Floats, term_count: int, disease_count: int
-) -> Columns:
-    """The columns of entries that may repeat: several that explain one term of a disease do so
-    independently, 1 - prod(1 - value). ``values`` are below 1."""
+) -> ProbabilityTable:
+    """The table of entries that may repeat, combined by noisy-OR.
+
+    Several entries of one term and disease explain it independently: 1 - prod(1 - value). All
+    ``values`` [entries] are below 1.
+    """
     keys = terms * disease_count + diseases
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
-    first = np.flatnonzero(np.diff(keys, prepend=-1)) if len(keys) else np.zeros(0, dtype=np.int64)
-    together = (
-        -np.expm1(np.add.reduceat(np.log1p(-values[order]), first)) if len(keys) else np.zeros(0)
-    )
-    unique = keys[first]
-    starts = np.searchsorted(unique, np.arange(term_count + 1) * disease_count)
-    return Columns(
+    if len(keys):
+        first_of_key = np.flatnonzero(np.diff(keys, prepend=-1))
+        log_misses = np.add.reduceat(np.log1p(-values[order]), first_of_key)
+        combined = -np.expm1(log_misses)
+    else:  # reduceat refuses empty input
+        first_of_key = np.zeros(0, dtype=np.int64)
+        combined = np.zeros(0)
+    unique_keys = keys[first_of_key]
+    starts = np.searchsorted(unique_keys, np.arange(term_count + 1) * disease_count)
+    return ProbabilityTable(
         starts,
-        (unique % disease_count).astype(np.int32),
-        together.astype(np.float32),
+        (unique_keys % disease_count).astype(np.int32),
+        combined.astype(np.float32),
         disease_count,
     )

@@ -31,7 +31,7 @@ from support.naive_bayes import NaiveBayes
 
 from medr_ray.cli.bench import Row, row
 from medr_ray.diagnosis.loading import load_diagnosis
-from medr_ray.diagnosis.posterior import Diagnosis
+from medr_ray.diagnosis.posterior import DiagnosisModel
 from medr_ray.knowledge.annotations import read_hpoa
 from medr_ray.knowledge.hpo import load_hpo
 
@@ -83,8 +83,8 @@ def measure(quick: bool) -> Iterator[Row]:
     yield _speed(diagnosis, cases)
 
 
-def _outcome(diagnosis: Diagnosis, peer: NaiveBayes, case: Case, known_article: bool) -> Outcome:
-    posterior = diagnosis.posterior(case.patient(diagnosis.base.terms))
+def _outcome(diagnosis: DiagnosisModel, peer: NaiveBayes, case: Case, known_article: bool) -> Outcome:
+    posterior = diagnosis.compute_posterior(case.patient(diagnosis.base.terms))
     number = diagnosis.base.numbers.get(case.diagnosis)
     best = int(posterior.probabilities.argmax())
     top = float(posterior.probabilities[best])
@@ -207,11 +207,11 @@ def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Row]:
         )
 
 
-def _speed(diagnosis: Diagnosis, cases: Sequence[Case]) -> Row:
+def _speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Row:
     patients = [case.patient(diagnosis.base.terms) for case in cases[:500]]
     start = time.perf_counter()
     for one in patients:
-        diagnosis.posterior(one)
+        diagnosis.compute_posterior(one)
     return row(
         "posteriors",
         len(patients) / (time.perf_counter() - start),

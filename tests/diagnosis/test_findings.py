@@ -5,18 +5,18 @@ import functools
 import pytest
 from support.small_knowledge import small_base
 
-from medr_ray.diagnosis.findings import Names, disease_names, finding_names
-from medr_ray.diagnosis.knowledge_base import terms_of
+from medr_ray.diagnosis.findings import NameResolver, disease_resolver, finding_resolver
+from medr_ray.diagnosis.knowledge_base import build_finding_terms
 from medr_ray.knowledge.hpo import load_hpo
 
 
 @functools.cache
-def _names() -> Names:
-    return finding_names(load_hpo(), terms_of(load_hpo()))
+def _names() -> NameResolver:
+    return finding_resolver(load_hpo(), build_finding_terms(load_hpo()))
 
 
 def _found(*asked: str) -> list[str]:
-    terms = terms_of(load_hpo())
+    terms = build_finding_terms(load_hpo())
     return [terms.ids[one] for one in _names().resolve(asked)[0]]
 
 
@@ -44,24 +44,24 @@ def test_what_is_unknown_is_answered_with_what_is_nearest_and_stops_nothing() ->
     strange = ["hypsarhythmia", "qqqqqq", "HP:9999999", "Autosomal dominant inheritance"]
     numbers, unknown = _names().resolve(["Seizure", *strange])
     assert len(numbers) == 1
-    assert [one.asked for one in unknown] == strange
+    assert [one.text for one in unknown] == strange
     assert unknown[0].nearest[0] == "Hypsarrhythmia (HP:0002521)"
     assert unknown[1].nearest == ()
 
 
 def test_a_name_of_two_things_is_not_guessed() -> None:
-    names = Names({}, [("cold", 0, False), ("cold", 1, False)], ["Common cold", "Cold feeling"])
+    names = NameResolver({}, [("cold", 0, False), ("cold", 1, False)], ["Common cold", "Cold feeling"])
     numbers, (unknown,) = names.resolve(["Cold"])
     assert numbers == []
     assert unknown.nearest == ("Common cold", "Cold feeling")
 
 
 def test_a_preferred_name_wins_over_a_synonym() -> None:
-    names = Names({}, [("cold", 0, False), ("cold", 1, True)], ["Common cold", "Cold"])
+    names = NameResolver({}, [("cold", 0, False), ("cold", 1, True)], ["Common cold", "Cold"])
     assert names.resolve(["cold"])[0] == [1]
 
 
 def test_diseases_are_known_by_name_and_id() -> None:
-    numbers, unknown = disease_names(small_base()).resolve(["disease 2", "OMIM:3", "Disease"])
+    numbers, unknown = disease_resolver(small_base()).resolve(["disease 2", "OMIM:3", "Disease"])
     assert numbers == [1, 2]
     assert unknown[0].nearest[0].startswith("Disease ")

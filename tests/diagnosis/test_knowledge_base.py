@@ -8,9 +8,9 @@ from support.small_knowledge import ATAXIA, EYE, FOCAL, LENS, SEIZURE, rows, sma
 
 from medr_ray.core.config import DiagnosisConfig
 from medr_ray.core.errors import DataError
-from medr_ray.diagnosis.belief import CEILING, Belief, belief_of
-from medr_ray.diagnosis.hypotheses import Hypotheses, unite
-from medr_ray.diagnosis.knowledge_base import build
+from medr_ray.diagnosis.belief import MAX_SHARE, Belief, pool_frequencies
+from medr_ray.diagnosis.hypotheses import Hypotheses, group_records
+from medr_ray.diagnosis.knowledge_base import build_knowledge_base
 from medr_ray.diagnosis.likelihood import LEAK, Likelihood
 from medr_ray.diagnosis.loading import load_diagnosis
 from medr_ray.knowledge.annotations import FINDING, Annotation, Frequency
@@ -32,29 +32,29 @@ from medr_ray.knowledge.mondo import Hierarchy
 def test_counts_weigh_what_they_count_and_classes_as_five(
     frequencies: tuple[Frequency | None, ...], share: float, weight: float
 ) -> None:
-    belief = belief_of(frequencies)
+    belief = pool_frequencies(frequencies)
     assert belief.share == pytest.approx(share)
     assert belief.weight == pytest.approx(weight)
 
 
 def test_new_patients_move_a_belief_by_what_they_weigh() -> None:
-    assert Belief(1, 1).moved(8, 8).share == pytest.approx(0.9)
-    assert Belief(50, 50).moved(8, 8).share == pytest.approx(58 / 108)
-    assert Belief(0, 1).moved(1000, 1000).share == CEILING
+    assert Belief(1, 1).updated(8, 8).share == pytest.approx(0.9)
+    assert Belief(50, 50).updated(8, 8).share == pytest.approx(58 / 108)
+    assert Belief(0, 1).updated(1000, 1000).share == MAX_SHARE
 
 
 def test_a_finding_is_annotated_with_all_that_is_more_general() -> None:
     base = small_base()
     seizure, focal, eye = (base.terms.numbers[one] for one in (SEIZURE, FOCAL, EYE))
-    assert base.closed.dense(focal).tolist() == [0, 0, pytest.approx(0.45), 0]
-    assert base.closed.dense(seizure)[2] == pytest.approx(0.45)
-    assert base.own.dense(seizure)[2] == 0
-    assert base.closed.dense(eye)[1] > 0
+    assert base.propagated_shares.dense_row(focal).tolist() == [0, 0, pytest.approx(0.45), 0]
+    assert base.propagated_shares.dense_row(seizure)[2] == pytest.approx(0.45)
+    assert base.annotated_shares.dense_row(seizure)[2] == 0
+    assert base.propagated_shares.dense_row(eye)[1] > 0
 
 
 def test_several_annotations_explain_a_general_finding_independently() -> None:
     base = small_base({"OMIM:1": {FOCAL: "50%", "HP:0002197": "50%"}, "OMIM:2": {ATAXIA: ""}})
-    assert base.closed.dense(base.terms.numbers[SEIZURE])[0] == pytest.approx(0.75)
+    assert base.propagated_shares.dense_row(base.terms.numbers[SEIZURE])[0] == pytest.approx(0.75)
 
 
 def test_negated_and_never_seen_findings_are_none_and_old_ids_count_as_the_current() -> None:
@@ -64,8 +64,8 @@ def test_negated_and_never_seen_findings_are_none_and_old_ids_count_as_the_curre
         *rows({"OMIM:1": {old: "", ATAXIA: "0/7"}}),
         Annotation("OMIM:1", LENS, FINDING, True, None, ("PMID:1",)),
     ]
-    base = build(hpo, given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
-    assert [base.terms.ids[one.term] for one in base.findings(0)] == [SEIZURE]
+    base = build_knowledge_base(hpo, given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
+    assert [base.terms.ids[one.term] for one in base.findings_of(0)] == [SEIZURE]
 
 
 def test_articles_are_cited_before_records() -> None:
@@ -73,13 +73,13 @@ def test_articles_are_cited_before_records() -> None:
         Annotation("OMIM:1", ATAXIA, FINDING, False, None, (one,))
         for one in ("OMIM:1", "PMID:7", "OMIM:1")
     ]
-    base = build(load_hpo(), given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
-    assert base.findings(0)[0].references == ("PMID:7", "OMIM:1")
+    base = build_knowledge_base(load_hpo(), given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
+    assert base.findings_of(0)[0].references == ("PMID:7", "OMIM:1")
 
 
 def test_annotations_of_another_ontology_are_an_error() -> None:
     with pytest.raises(DataError, match="fit together"):
-        build(
+        build_knowledge_base(
             load_hpo(),
             rows({"OMIM:1": {"HP:9999999": ""}}),
             {"OMIM:1": "One"},
@@ -110,23 +110,23 @@ _MONDO = Hierarchy(
 
 
 def test_records_of_one_name_or_one_mondo_term_are_one_hypothesis() -> None:
-    united = unite(_NAMES, _MONDO)
-    assert united.of_record["ORPHA:1"] == "OMIM:1"
-    assert united.of_record["ORPHA:4"] == "OMIM:2"
-    assert united.of_record["ORPHA:5"] == "ORPHA:5"
+    united = group_records(_NAMES, _MONDO)
+    assert united.hypothesis_of_record["ORPHA:1"] == "OMIM:1"
+    assert united.hypothesis_of_record["ORPHA:4"] == "OMIM:2"
+    assert united.hypothesis_of_record["ORPHA:5"] == "ORPHA:5"
 
 
 def test_what_contains_hypotheses_or_is_part_of_one_is_none() -> None:
-    united = unite(_NAMES, _MONDO)
-    assert "ORPHA:2" not in united.of_record
-    assert united.broader == {"OMIM:2": ("ORPHA:2",), "OMIM:3": ("ORPHA:2",)}
-    assert "ORPHA:3" not in united.of_record
+    united = group_records(_NAMES, _MONDO)
+    assert "ORPHA:2" not in united.hypothesis_of_record
+    assert united.broader_records == {"OMIM:2": ("ORPHA:2",), "OMIM:3": ("ORPHA:2",)}
+    assert "ORPHA:3" not in united.hypothesis_of_record
 
 
 def test_without_mondo_only_names_unite() -> None:
-    united = unite(_NAMES)
-    assert united.of_record["ORPHA:1"] == "OMIM:1"
-    assert {one for one, owner in united.of_record.items() if one == owner} == _NAMES.keys() - {
+    united = group_records(_NAMES)
+    assert united.hypothesis_of_record["ORPHA:1"] == "OMIM:1"
+    assert {one for one, owner in united.hypothesis_of_record.items() if one == owner} == _NAMES.keys() - {
         "ORPHA:1"
     }
 
@@ -140,14 +140,14 @@ def test_a_broader_record_lends_a_little_of_its_findings() -> None:
     diseases = {one: {ATAXIA: ""} for one in names} | {"ORPHA:9": {LENS: "90%"}}
     of_record = {one: one for one in names}
     hypotheses = Hypotheses(of_record, {"OMIM:1": ("ORPHA:9",)})
-    base = build(load_hpo(), rows(diseases), names | {"ORPHA:9": "Group"}, hypotheses)
+    base = build_knowledge_base(load_hpo(), rows(diseases), names | {"ORPHA:9": "Group"}, hypotheses)
     lens = base.terms.numbers[LENS]
-    ratios = Likelihood(base).present(lens)
+    ratios = Likelihood(base).present_ratios(lens)
     assert ratios[base.numbers["OMIM:1"]] > ratios[base.numbers["OMIM:2"]] == pytest.approx(LEAK)
-    explanation = Likelihood(base).explain(
-        base.numbers["OMIM:1"], base.findings(base.numbers["OMIM:1"]), lens
+    explanation = Likelihood(base).explain_presence(
+        base.numbers["OMIM:1"], base.findings_of(base.numbers["OMIM:1"]), lens
     )
-    assert explanation.way == "broader"
+    assert explanation.kind == "broader"
     assert explanation.ratio == pytest.approx(float(ratios[base.numbers["OMIM:1"]]), rel=1e-5)
 
 
@@ -165,7 +165,7 @@ def test_every_file_adds_what_it_says(shared_data: Path) -> None:
     base, priors = diagnosis.base, diagnosis.priors
     cystic_fibrosis = base.numbers["OMIM:219700"]
     assert base.numbers["ORPHA:586"] == cystic_fibrosis
-    assert priors.known[cystic_fibrosis]
+    assert priors.is_known[cystic_fibrosis]
     assert priors.prevalence[cystic_fibrosis] > 1e-5
     assert priors.figures[cystic_fibrosis].disorder == "ORPHA:586"
     assert priors.earliest[cystic_fibrosis] < 1

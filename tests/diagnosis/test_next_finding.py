@@ -3,9 +3,9 @@
 import pytest
 from support.small_knowledge import ATAXIA, FOCAL, LENS, SCOLIOSIS, SEIZURE, small_diagnosis
 
-from medr_ray.diagnosis.next_finding import next_findings
-from medr_ray.diagnosis.posterior import patient_of
-from medr_ray.diagnosis.reasons import trace
+from medr_ray.diagnosis.next_finding import rank_next_findings
+from medr_ray.diagnosis.posterior import build_patient
+from medr_ray.diagnosis.reasons import explain_diagnosis
 
 _TWINS = {
     "OMIM:1": {SEIZURE: "HP:0040280", ATAXIA: "HP:0040281"},
@@ -16,12 +16,12 @@ _TWINS = {
 def _asked(observed: list[str], excluded: list[str] = [], count: int = 9) -> list[str]:  # noqa: B006  never changed
     diagnosis = small_diagnosis(_TWINS)
     base = diagnosis.base
-    patient, _ = patient_of(
+    patient, _ = build_patient(
         base.terms,
         [base.terms.numbers[one] for one in observed],
         [base.terms.numbers[one] for one in excluded],
     )
-    found = next_findings(base, patient, diagnosis.posterior(patient), count)
+    found = rank_next_findings(base, patient, diagnosis.compute_posterior(patient), count)
     assert all(one.bits > 0 for one in found)
     assert [one.bits for one in found] == sorted((one.bits for one in found), reverse=True)
     return [base.terms.ids[one.term] for one in found]
@@ -42,28 +42,28 @@ def test_what_is_known_is_not_asked() -> None:
 def test_an_answer_speaks_for_the_disease_it_makes_likelier() -> None:
     diagnosis = small_diagnosis(_TWINS, none_share=0.0)
     base = diagnosis.base
-    patient, _ = patient_of(base.terms, [base.terms.numbers[SEIZURE]])
-    first = next_findings(base, patient, diagnosis.posterior(patient), 1)[0]
-    assert (first.yes, first.no) == (0, 1)
+    patient, _ = build_patient(base.terms, [base.terms.numbers[SEIZURE]])
+    first = rank_next_findings(base, patient, diagnosis.compute_posterior(patient), 1)[0]
+    assert (first.gains_if_present, first.gains_if_absent) == (0, 1)
     assert 0 < first.bits < 1
 
 
 def test_the_factors_of_a_disease_multiply_to_what_its_odds_changed_by() -> None:
     diagnosis = small_diagnosis()
     base = diagnosis.base
-    patient, _ = patient_of(
+    patient, _ = build_patient(
         base.terms,
         [base.terms.numbers[one] for one in (SEIZURE, ATAXIA)],
         [base.terms.numbers[SCOLIOSIS]],
     )
-    posterior = diagnosis.posterior(patient)
+    posterior = diagnosis.compute_posterior(patient)
     product = []
     for disease in (0, 1):
-        factors = trace(diagnosis, patient, posterior.temper, disease)
+        factors = explain_diagnosis(diagnosis, patient, posterior.finding_weight, disease)
         assert {one.term for one in factors} == {*patient.observed, *patient.excluded}
         total = 1.0
         for one in factors:
-            total *= one.counts
+            total *= one.factor
         product.append(total)
     odds = posterior.probabilities[0] / posterior.probabilities[1]  # their prior is the same
     assert product[0] / product[1] == pytest.approx(odds, rel=1e-4)

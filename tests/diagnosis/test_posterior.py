@@ -22,7 +22,7 @@ from support.small_knowledge import (
 )
 
 from medr_ray.diagnosis.loading import load_diagnosis
-from medr_ray.diagnosis.posterior import Diagnosis, Posterior, patient_of, tempered
+from medr_ray.diagnosis.posterior import DiagnosisModel, Posterior, build_patient, weight_per_finding
 from medr_ray.knowledge.annotations import INHERITANCE, ONSET, Annotation, read_hpoa
 from medr_ray.knowledge.hpo import load_hpo
 
@@ -30,7 +30,7 @@ _TERMS = (SEIZURE, FOCAL, ATAXIA, LENS, SCOLIOSIS, EYE)
 _small = functools.cache(small_diagnosis)
 
 
-def _numbers(diagnosis: Diagnosis, ids: Sequence[str]) -> list[int]:
+def _numbers(diagnosis: DiagnosisModel, ids: Sequence[str]) -> list[int]:
     return [diagnosis.base.terms.numbers[one] for one in ids]
 
 
@@ -39,17 +39,17 @@ def _posterior(
     excluded: Sequence[str] = (),
     age: float | None = None,
     female: bool | None = None,
-    diagnosis: Diagnosis | None = None,
+    diagnosis: DiagnosisModel | None = None,
 ) -> Posterior:
     diagnosis = diagnosis or _small()
-    patient, _ = patient_of(
+    patient, _ = build_patient(
         diagnosis.base.terms,
         _numbers(diagnosis, observed),
         _numbers(diagnosis, excluded),
         age,
         female,
     )
-    return diagnosis.posterior(patient)
+    return diagnosis.compute_posterior(patient)
 
 
 def _odds(posterior: Posterior, disease: int) -> float:
@@ -122,7 +122,7 @@ def test_the_absence_of_a_constant_finding_counts_for_more_than_that_of_an_occas
 
 def test_what_is_more_specific_explains_what_is_more_general() -> None:
     general = _posterior([EYE])
-    assert general.best(1) == [1]  # lens dislocation is an abnormality of the eye
+    assert general.most_likely(1) == [1]  # lens dislocation is an abnormality of the eye
 
 
 def test_a_more_general_annotation_gives_part_of_the_credit() -> None:
@@ -143,7 +143,7 @@ def test_what_another_finding_implies_counts_once() -> None:
 def test_a_finding_observed_and_excluded_counts_as_observed_and_is_named() -> None:
     diagnosis = _small()
     seizure, focal, eye = _numbers(diagnosis, [SEIZURE, FOCAL, EYE])
-    patient, contradicted = patient_of(diagnosis.base.terms, [focal], [seizure, focal, eye])
+    patient, contradicted = build_patient(diagnosis.base.terms, [focal], [seizure, focal, eye])
     assert patient.observed == (focal,)
     assert patient.excluded == (eye,)
     assert contradicted == tuple(sorted((seizure, focal)))
@@ -164,8 +164,8 @@ def test_a_disease_that_was_counted_in_many_patients_is_likelier_before_any_find
     one, two, uncounted = _posterior(
         [], diagnosis=small_diagnosis(alike, reports_weight=0.5)
     ).probabilities
-    assert two / one == pytest.approx((21 / 11) ** (0.5 * tempered(0)))
-    assert one / uncounted == pytest.approx(11 ** (0.5 * tempered(0)))
+    assert two / one == pytest.approx((21 / 11) ** (0.5 * weight_per_finding(0)))
+    assert one / uncounted == pytest.approx(11 ** (0.5 * weight_per_finding(0)))
 
 
 def test_findings_that_nothing_explains_raise_none_of_these() -> None:
@@ -181,11 +181,11 @@ def test_without_a_prior_for_none_of_these_there_is_none() -> None:
 
 def test_candidates_share_the_prior_among_them() -> None:
     diagnosis = _small()
-    patient, _ = patient_of(diagnosis.base.terms, _numbers(diagnosis, [ATAXIA]))
-    posterior = diagnosis.posterior(patient, [0, 1])
+    patient, _ = build_patient(diagnosis.base.terms, _numbers(diagnosis, [ATAXIA]))
+    posterior = diagnosis.compute_posterior(patient, [0, 1])
     assert posterior.probabilities[[2, 3]] == pytest.approx(0)
     assert posterior.probabilities.sum() + posterior.none == pytest.approx(1)
-    assert posterior.best(5) == [0, 1]
+    assert posterior.most_likely(5) == [0, 1]
 
 
 def _row(disease: str, term: str, aspect: str) -> Annotation:
@@ -209,13 +209,13 @@ def test_one_disease_alone_is_scored_as_all_are_together() -> None:
     diagnosis = _small()
     numbers = _numbers(diagnosis, _TERMS)
     for disease in range(len(SMALL)):
-        findings = diagnosis.base.findings(disease)
+        findings = diagnosis.base.findings_of(disease)
         for term in numbers:
-            alone = diagnosis.likelihood.explain(disease, findings, term).ratio
+            alone = diagnosis.likelihood.explain_presence(disease, findings, term).ratio
             assert alone == pytest.approx(
-                float(diagnosis.likelihood.present(term)[disease]), rel=1e-5
+                float(diagnosis.likelihood.present_ratios(term)[disease]), rel=1e-5
             )
-            diseases, ratios = diagnosis.likelihood.absent(term)
+            diseases, ratios = diagnosis.likelihood.absent_ratios(term)
             together = dict(zip(diseases.tolist(), ratios.tolist(), strict=True)).get(disease, 1.0)
             assert diagnosis.likelihood.explain_absence(findings, term).ratio == pytest.approx(
                 together, rel=1e-5
@@ -232,14 +232,14 @@ def test_published_patients_are_diagnosed_better_than_by_naive_bayes(shared_data
         number = diagnosis.base.numbers.get(case.diagnosis)
         if number is not None:
             patient = case.patient(diagnosis.base.terms)
-            ours.append(middle_rank(diagnosis.posterior(patient).probabilities, number))
+            ours.append(middle_rank(diagnosis.compute_posterior(patient).probabilities, number))
             theirs.append(middle_rank(peer.score(case.observed), peer.diseases[case.diagnosis]))
             for term in patient.observed[:3]:  # the reason given is the number that counted
-                told = diagnosis.likelihood.explain(
-                    number, diagnosis.base.findings(number), term
+                told = diagnosis.likelihood.explain_presence(
+                    number, diagnosis.base.findings_of(number), term
                 ).ratio
                 assert told == pytest.approx(
-                    float(diagnosis.likelihood.present(term)[number]), rel=1e-3
+                    float(diagnosis.likelihood.present_ratios(term)[number]), rel=1e-3
                 )
     assert len(ours) > 500
     for top in (1, 10):

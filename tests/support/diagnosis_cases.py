@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from medr_ray.core.config import DiagnosisConfig
-from medr_ray.diagnosis.knowledge_base import Terms
-from medr_ray.diagnosis.posterior import Patient, patient_of
+from medr_ray.diagnosis.knowledge_base import FindingTerms
+from medr_ray.diagnosis.posterior import Patient, build_patient
 from medr_ray.knowledge.annotations import Annotation
 
 _DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T.*)?")  # ISO 8601
@@ -53,13 +53,13 @@ class Case:
             == 1
         )
 
-    def patient(self, terms: Terms) -> Patient:
+    def patient(self, terms: FindingTerms) -> Patient:
         """As the tool sees it; terms that today's ontology does not have are left out."""
         observed, excluded = (
             [terms.numbers[one] for one in group if one in terms.numbers]
             for group in (self.observed, self.excluded)
         )
-        return patient_of(terms, observed, excluded, self.age, self.female)[0]
+        return build_patient(terms, observed, excluded, self.age, self.female)[0]
 
 
 def read_cases(data: Path) -> Iterator[Case]:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from medr_ray.diagnosis.hypotheses import Hypotheses
-from medr_ray.diagnosis.knowledge_base import KnowledgeBase, build
+from medr_ray.diagnosis.knowledge_base import KnowledgeBase, build_knowledge_base
 from medr_ray.diagnosis.likelihood import Likelihood
-from medr_ray.diagnosis.posterior import Diagnosis
-from medr_ray.diagnosis.priors import priors_of
+from medr_ray.diagnosis.posterior import DiagnosisModel
+from medr_ray.diagnosis.priors import build_priors
 from medr_ray.knowledge.annotations import FINDING, Annotation, parse_frequency
 from medr_ray.knowledge.hpo import load_hpo
 
@@ -47,7 +47,7 @@ def small_base(
 ) -> KnowledgeBase:
     """The knowledge base of the diseases, called "Disease 1" and so on."""
     names = {one: f"Disease {one[5:]}" for one in diseases}
-    return build(
+    return build_knowledge_base(
         load_hpo(), [*rows(diseases), *extra], names, Hypotheses({one: one for one in names}, {})
     )
 
@@ -57,13 +57,13 @@ def small_diagnosis(
     extra: Iterable[Annotation] = (),
     none_share: float = 0.3,
     reports_weight: float = 0.0,
-) -> Diagnosis:
+) -> DiagnosisModel:
     """Over ``small_base``; ``extra`` rows may tell onset and inheritance."""
     extra = list(extra)
     base = small_base(diseases, extra)
-    return Diagnosis(
+    return DiagnosisModel(
         Likelihood(base),
-        priors_of(base, extra, {}, {}),
+        build_priors(base, extra, {}, {}),
         prevalence_weight=0.5,
         reports_weight=reports_weight,
         none_share=none_share,

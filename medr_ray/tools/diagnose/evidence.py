@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from medr_ray.diagnosis.belief import Belief
-from medr_ray.diagnosis.knowledge_base import Finding, KnowledgeBase
-from medr_ray.diagnosis.likelihood import together
+from medr_ray.diagnosis.knowledge_base import AnnotatedFinding, KnowledgeBase
+from medr_ray.diagnosis.likelihood import combined_share
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.retrieval.documents import HPO
 from medr_ray.retrieval.snippets import sentence_spans
@@ -44,10 +44,10 @@ class Update:
 
 def updates_of(
     base: KnowledgeBase, disease: int, names: Mapping[str, int], passages: Iterable[Found]
-) -> tuple[tuple[Finding, ...], list[Update]]:
+) -> tuple[tuple[AnnotatedFinding, ...], list[Update]]:
     """The findings of a disease after reading, and what changed them. ``names`` are the findings to
     read about: normalised names by term number."""
-    findings = {one.term: one for one in base.findings(disease)}
+    findings = {one.term: one for one in base.findings_of(disease)}
     updates: list[Update] = []
     seen: set[tuple[str, int, str]] = set()
     for passage in passages:
@@ -60,7 +60,7 @@ def updates_of(
                 if key in seen or passage.document_id in known.references:
                     continue
                 seen.add(key)
-                moved = known.belief.moved(count.affected, count.patients)
+                moved = known.belief.updated(count.affected, count.patients)
                 findings[count.term] = replace(known, belief=moved)
                 updates.append(
                     Update(
@@ -84,15 +84,15 @@ def updates_of(
     return tuple(moved_findings), updates
 
 
-def _known(base: KnowledgeBase, findings: Sequence[Finding], term: int) -> Finding:
+def _known(base: KnowledgeBase, findings: Sequence[AnnotatedFinding], term: int) -> AnnotatedFinding:
     """What is known of a finding in whatever form, by what is annotated of it and of more specific
     ones."""
-    below = [one for one in findings if term in base.terms.above(one.term)]
+    below = [one for one in findings if term in base.terms.with_ancestors(one.term)]
     if not below:
-        return Finding(term, _UNSAID, (), overall=True)
-    share, weight = together(below, term), max(one.belief.weight for one in below)
+        return AnnotatedFinding(term, _UNSAID, (), overall=True)
+    share, weight = combined_share(below, term), max(one.belief.weight for one in below)
     references = dict.fromkeys(reference for one in below for reference in one.references)
-    return Finding(
+    return AnnotatedFinding(
         term, Belief(share * weight, (1 - share) * weight), tuple(references), overall=True
     )
 

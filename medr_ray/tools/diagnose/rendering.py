@@ -8,11 +8,11 @@ reasons before results.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medr_ray.diagnosis.findings import Unknown
-from medr_ray.diagnosis.knowledge_base import Finding
+from medr_ray.diagnosis.findings import UnresolvedName
+from medr_ray.diagnosis.knowledge_base import AnnotatedFinding
 from medr_ray.diagnosis.next_finding import NextFinding
-from medr_ray.diagnosis.posterior import Diagnosis, Patient, Posterior
-from medr_ray.diagnosis.reasons import Factor, trace
+from medr_ray.diagnosis.posterior import DiagnosisModel, Patient, Posterior
+from medr_ray.diagnosis.reasons import FindingFactor, explain_diagnosis
 from medr_ray.retrieval.snippets import cut
 from medr_ray.tools.diagnose.evidence import Update
 
@@ -32,12 +32,12 @@ class Answer:
     best: Sequence[int]
     next: Sequence[NextFinding]
     updates: Sequence[Update]
-    moved: Mapping[int, Sequence[Finding]]
-    unknown: Sequence[Unknown]
+    moved: Mapping[int, Sequence[AnnotatedFinding]]
+    unknown: Sequence[UnresolvedName]
     contradicted: Sequence[int]
 
 
-def render(diagnosis: Diagnosis, answer: Answer, chars: int) -> str:
+def render(diagnosis: DiagnosisModel, answer: Answer, chars: int) -> str:
     """The answer in at most ``chars`` characters, whole lines only (the first is always there)."""
     lines: list[tuple[int, str]] = []  # what is left out first has the largest number
     lines += [(1, line) for line in _misunderstood(diagnosis, answer)]
@@ -63,8 +63,8 @@ def _fitted(lines: Sequence[tuple[int, str]], chars: int) -> str:
     return cut("\n".join(line for number, (_, line) in enumerate(lines) if number in kept), chars)
 
 
-def _misunderstood(diagnosis: Diagnosis, answer: Answer) -> list[str]:
-    lines = [f"Not understood: {one.asked!r}; {_nearest(one)}" for one in answer.unknown]
+def _misunderstood(diagnosis: DiagnosisModel, answer: Answer) -> list[str]:
+    lines = [f"Not understood: {one.text!r}; {_nearest(one)}" for one in answer.unknown]
     if answer.contradicted:
         terms = ", ".join(diagnosis.base.terms.names[one] for one in answer.contradicted)
         lines.append(f"Both observed and excluded, counted as observed: {terms}")
@@ -75,11 +75,11 @@ def _misunderstood(diagnosis: Diagnosis, answer: Answer) -> list[str]:
     return lines
 
 
-def _nearest(one: Unknown) -> str:
+def _nearest(one: UnresolvedName) -> str:
     return f"nearest: {', '.join(one.nearest)}" if one.nearest else "nothing is like it"
 
 
-def _headline(diagnosis: Diagnosis, answer: Answer, rank: int, disease: int) -> str:
+def _headline(diagnosis: DiagnosisModel, answer: Answer, rank: int, disease: int) -> str:
     base, figure = diagnosis.base, diagnosis.priors.figures.get(disease)
     common = (
         f"prevalence {figure.value:.0e} by {figure.disorder}" if figure else "prevalence unknown"
@@ -90,47 +90,47 @@ def _headline(diagnosis: Diagnosis, answer: Answer, rank: int, disease: int) -> 
     return f"{rank}. {share} {base.names[disease]} ({', '.join(base.records[disease][:2])}; {common}{counted})"
 
 
-def _reasons(diagnosis: Diagnosis, answer: Answer, disease: int) -> str:
-    factors = trace(
-        diagnosis, answer.patient, answer.posterior.temper, disease, answer.moved.get(disease)
+def _reasons(diagnosis: DiagnosisModel, answer: Answer, disease: int) -> str:
+    factors = explain_diagnosis(
+        diagnosis, answer.patient, answer.posterior.finding_weight, disease, answer.moved.get(disease)
     )
-    telling = [one for one in factors if max(one.counts, 1 / one.counts) >= _NEUTRAL][:_FACTORS]
+    telling = [one for one in factors if max(one.factor, 1 / one.factor) >= _NEUTRAL][:_FACTORS]
     return "; ".join(_reason(diagnosis, one) for one in telling)
 
 
-def _reason(diagnosis: Diagnosis, factor: Factor) -> str:
+def _reason(diagnosis: DiagnosisModel, factor: FindingFactor) -> str:
     """ "Ectopia lentis x45 [PMID:1]", "no Scoliosis x0.8 [OMIM:2]", "Fever x0.3 (not annotated)".
 
     "by" says what else is annotated that the finding follows from, "akin to" what it is only
     related to."""
     names, explanation = diagnosis.base.terms.names, factor.explanation
     called = names[factor.term] if factor.observed else f"no {names[factor.term]}"
-    said = f"{called} x{factor.counts:.2g}"
-    if explanation.way == "broader":
+    said = f"{called} x{factor.factor:.2g}"
+    if explanation.kind == "broader":
         return f"{said} (of the broader disease)"
-    if explanation.finding is None or (explanation.ratio < 1 and explanation.way != "exact"):
+    if explanation.finding is None or (explanation.ratio < 1 and explanation.kind != "exact"):
         return f"{said} (not annotated)"
     by = explanation.finding
-    word = "akin to" if explanation.way == "related" else "by"
+    word = "akin to" if explanation.kind == "related" else "by"
     via = "" if by.term == factor.term else f" {word} {names[by.term]}"
     how = f"{by.belief.share:.0%}" if by.belief.weight > 1 else "unquantified"
     return f"{said}{via}, {how} [{', '.join(by.references[:_REFERENCES])}]"
 
 
-def _to_ask(diagnosis: Diagnosis, findings: Sequence[NextFinding]) -> list[str]:
+def _to_ask(diagnosis: DiagnosisModel, findings: Sequence[NextFinding]) -> list[str]:
     return [
         f"Look for next: {diagnosis.base.terms.names[one.term]} ({diagnosis.base.terms.ids[one.term]}; "
-        f"{one.bits:.2f} bits expected): present for {_named(diagnosis, one.yes)}, absent for "
-        f"{_named(diagnosis, one.no)}"
+        f"{one.bits:.2f} bits expected): present for {_named(diagnosis, one.gains_if_present)}, absent for "
+        f"{_named(diagnosis, one.gains_if_absent)}"
         for one in findings
     ]
 
 
-def _named(diagnosis: Diagnosis, disease: int | None) -> str:
+def _named(diagnosis: DiagnosisModel, disease: int | None) -> str:
     return _NONE if disease is None else diagnosis.base.names[disease]
 
 
-def _update(diagnosis: Diagnosis, one: Update) -> str:
+def _update(diagnosis: DiagnosisModel, one: Update) -> str:
     base = diagnosis.base
     return (
         f"Evidence: {base.terms.names[one.term]} in {one.affected} of {one.patients} with "

@@ -7,11 +7,11 @@ from typing import Any
 
 from medr_ray.core.config import DiagnosisConfig, PipelineConfig
 from medr_ray.core.errors import ToolError
-from medr_ray.diagnosis.findings import Names, Unknown, disease_names, finding_names
-from medr_ray.diagnosis.knowledge_base import Finding
+from medr_ray.diagnosis.findings import NameResolver, UnresolvedName, disease_resolver, finding_resolver
+from medr_ray.diagnosis.knowledge_base import AnnotatedFinding
 from medr_ray.diagnosis.loading import load_diagnosis
-from medr_ray.diagnosis.next_finding import next_findings
-from medr_ray.diagnosis.posterior import Diagnosis, Patient, Posterior, patient_of
+from medr_ray.diagnosis.next_finding import rank_next_findings
+from medr_ray.diagnosis.posterior import DiagnosisModel, Patient, Posterior, build_patient
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.retrieval.documents import HPO
 from medr_ray.tools.arguments import check_arguments
@@ -98,24 +98,24 @@ class DiagnoseTool:
         if arguments.get("candidates") and not candidates:
             raise ToolError(_nothing_understood(unknown_diseases))
         sex = arguments.get("sex")
-        patient, contradicted = patient_of(
+        patient, contradicted = build_patient(
             diagnosis.base.terms,
             observed,
             excluded,
             arguments.get("age"),
             None if sex is None else sex == "female",
         )
-        posterior = diagnosis.posterior(patient, candidates or None)
-        moved: dict[int, Sequence[Finding]] = {}
+        posterior = diagnosis.compute_posterior(patient, candidates or None)
+        moved: dict[int, Sequence[AnnotatedFinding]] = {}
         updates: list[Update] = []
         if arguments.get("evidence"):
             moved, updates = self._read(diagnosis, findings, patient, posterior)
-            posterior = diagnosis.posterior(patient, candidates or None, moved)
+            posterior = diagnosis.compute_posterior(patient, candidates or None, moved)
         answer = Answer(
             patient,
             posterior,
-            posterior.best(arguments.get("results", self._config.results)),
-            next_findings(diagnosis.base, patient, posterior, 1),
+            posterior.most_likely(arguments.get("results", self._config.results)),
+            rank_next_findings(diagnosis.base, patient, posterior, 1),
             updates,
             moved,
             unknown,
@@ -125,14 +125,14 @@ class DiagnoseTool:
         return ToolResult(render(diagnosis, answer, self._chars), documents)
 
     def _read(
-        self, diagnosis: Diagnosis, findings: Names, patient: Patient, posterior: Posterior
-    ) -> tuple[dict[int, Sequence[Finding]], list[Update]]:
+        self, diagnosis: DiagnosisModel, findings: NameResolver, patient: Patient, posterior: Posterior
+    ) -> tuple[dict[int, Sequence[AnnotatedFinding]], list[Update]]:
         """The findings of the likeliest diseases as the literature moves them, and what did."""
         terms = (*patient.observed, *patient.excluded)
-        names = {form: number for form, number in findings.forms().items() if number in terms}
-        moved: dict[int, Sequence[Finding]] = {}
+        names = {form: number for form, number in findings.unambiguous_forms().items() if number in terms}
+        moved: dict[int, Sequence[AnnotatedFinding]] = {}
         updates: list[Update] = []
-        for disease in posterior.best(self._config.evidence_diseases):
+        for disease in posterior.most_likely(self._config.evidence_diseases):
             asked = " ".join(diagnosis.base.terms.names[one] for one in terms[:_ASKED])
             hits = self._search(f"{diagnosis.base.names[disease]} patients {asked}")
             after, changes = updates_of(diagnosis.base, disease, names, hits)
@@ -165,16 +165,16 @@ def make(config: PipelineConfig, searcher: Searcher) -> DiagnoseTool:
 
 
 @functools.lru_cache(maxsize=2)
-def load_named(config: DiagnosisConfig) -> tuple[Diagnosis, Names, Names]:
+def load_named(config: DiagnosisConfig) -> tuple[DiagnosisModel, NameResolver, NameResolver]:
     """The knowledge base with the names of its findings and of its diseases; read once per
     process."""
     diagnosis = load_diagnosis(config)
-    return diagnosis, finding_names(load_hpo(), diagnosis.base.terms), disease_names(diagnosis.base)
+    return diagnosis, finding_resolver(load_hpo(), diagnosis.base.terms), disease_resolver(diagnosis.base)
 
 
-def _nothing_understood(unknown: Sequence[Unknown]) -> str:
+def _nothing_understood(unknown: Sequence[UnresolvedName]) -> str:
     hints = [
-        f"{one.asked!r}" + (f" (nearest: {', '.join(one.nearest)})" if one.nearest else "")
+        f"{one.text!r}" + (f" (nearest: {', '.join(one.nearest)})" if one.nearest else "")
         for one in unknown
     ]
     return f"diagnose: none of these is known: {'; '.join(hints)}"

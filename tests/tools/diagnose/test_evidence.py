@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from support.small_knowledge import ATAXIA, LENS, SEIZURE, small_base, small_diagnosis
 
-from medr_ray.diagnosis.posterior import patient_of
+from medr_ray.diagnosis.posterior import build_patient
 from medr_ray.tools.diagnose.evidence import updates_of
 from medr_ray.tools.diagnose.patient_counts import Count, counts_in
 
@@ -99,31 +99,31 @@ def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -
     diagnosis = small_diagnosis()
     base = diagnosis.base
     ataxia = base.terms.numbers[ATAXIA]
-    patient, _ = patient_of(base.terms, [ataxia])
-    before = diagnosis.posterior(patient)
+    patient, _ = build_patient(base.terms, [ataxia])
+    before = diagnosis.compute_posterior(patient)
     for affected, rises in ((39, True), (1, False)):
         passage = _Passage(
             "PMID:9", "Disease 1", f"Ataxia was present in {affected} of 40 patients."
         )
         findings, (update,) = updates_of(base, 0, {"ataxia": ataxia}, [passage])
-        after = diagnosis.posterior(patient, moved={0: findings})
+        after = diagnosis.compute_posterior(patient, updated_findings={0: findings})
         assert bool(after.probabilities[0] > before.probabilities[0]) is rises
         assert (update.after > update.before) is rises
         assert update.sentence == passage.snippet
         assert next(one for one in findings if one.term == ataxia).references[0] == "PMID:9"
-    assert diagnosis.posterior(patient).probabilities == pytest.approx(before.probabilities)
+    assert diagnosis.compute_posterior(patient).probabilities == pytest.approx(before.probabilities)
 
 
 def test_nothing_new_leaves_a_disease_as_it_was() -> None:
     diagnosis = small_diagnosis()
-    patient, _ = patient_of(
+    patient, _ = build_patient(
         diagnosis.base.terms,
         [diagnosis.base.terms.numbers[one] for one in (SEIZURE, LENS)],
         [diagnosis.base.terms.numbers[ATAXIA]],
     )
-    unmoved = {one: diagnosis.base.findings(one) for one in range(4)}
-    assert diagnosis.posterior(patient, moved=unmoved).probabilities == pytest.approx(
-        diagnosis.posterior(patient).probabilities, rel=1e-4
+    unmoved = {one: diagnosis.base.findings_of(one) for one in range(4)}
+    assert diagnosis.compute_posterior(patient, updated_findings=unmoved).probabilities == pytest.approx(
+        diagnosis.compute_posterior(patient).probabilities, rel=1e-4
     )
 
 
@@ -131,15 +131,15 @@ def test_a_count_speaks_of_a_finding_in_whatever_form() -> None:
     diagnosis = small_diagnosis()
     base = diagnosis.base
     seizure = base.terms.numbers[SEIZURE]
-    patient, _ = patient_of(base.terms, [seizure])
+    patient, _ = build_patient(base.terms, [seizure])
     passage = _Passage("PMID:9", "Disease 3", "Seizures were present in 2 of 80 patients.")
     findings, (update,) = updates_of(
         base, 2, {"seizure": seizure}, [passage]
     )  # focal seizures are annotated with 45 %
     assert update.before == pytest.approx(0.45)
     assert update.after < 0.1
-    after = diagnosis.posterior(patient, moved={2: findings}).probabilities[2]
-    assert after < diagnosis.posterior(patient).probabilities[2]
+    after = diagnosis.compute_posterior(patient, updated_findings={2: findings}).probabilities[2]
+    assert after < diagnosis.compute_posterior(patient).probabilities[2]
 
 
 def test_a_finding_nobody_annotated_is_learnt() -> None:
