@@ -13,7 +13,7 @@ NO_RESULTS = "No results."
 _NOTES = 2  # shown at most, each within a quarter of the room
 
 
-class Found(Protocol):
+class SearchHit(Protocol):
     """The part of a retriever's hit that is shown."""
 
     @property
@@ -26,7 +26,7 @@ class Found(Protocol):
     def snippet(self) -> str: ...
 
 
-def render_hits(hits: Sequence[Found], chars: int, notes: Sequence[str] = ()) -> ToolResult:
+def render_hits(hits: Sequence[SearchHit], chars: int, notes: Sequence[str] = ()) -> ToolResult:
     """``[1] title (document id): snippet`` per hit, as many whole lines as fit into ``chars``
     beside the ``notes``.
 

@@ -9,7 +9,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, MedrError, ToolError
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
-from medr_ray.tools.observations import Found, render_hits
+from medr_ray.tools.observations import SearchHit, render_hits
 from medr_ray.tools.threads import Threads
 
 _MAX_QUERY = 1000  # characters; a longer query is a pasted text, not a search
@@ -27,7 +27,7 @@ class Searcher(Protocol):
     the web. The calls block; their results may carry ``notes`` on what is missing
     (``retrieval.live.annotated_results``)."""
 
-    def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[Found]:
+    def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[SearchHit]:
         """Hits by relevance."""
         ...
 
@@ -39,7 +39,7 @@ class Searcher(Protocol):
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
-    ) -> Sequence[Found]:
+    ) -> Sequence[SearchHit]:
         """Hits by relevance and clinical authority. ``since`` and ``until`` are years, inclusive;
         ``types`` kinds of evidence (``retrieval.authority.KINDS``)."""
         ...
@@ -86,7 +86,7 @@ def asked(tool: str, arguments: Mapping[str, Any]) -> str:
 
 
 async def blocking_search(
-    tool: str, search: Callable[[], Sequence[Found]], chars: int
+    tool: str, search: Callable[[], Sequence[SearchHit]], chars: int
 ) -> ToolResult:
     """The hits of a blocking search as text."""
     hits = await of_index(tool, search)

@@ -50,7 +50,9 @@ def test_what_is_unknown_is_answered_with_what_is_nearest_and_stops_nothing() ->
 
 
 def test_a_name_of_two_things_is_not_guessed() -> None:
-    names = NameResolver({}, [("cold", 0, False), ("cold", 1, False)], ["Common cold", "Cold feeling"])
+    names = NameResolver(
+        {}, [("cold", 0, False), ("cold", 1, False)], ["Common cold", "Cold feeling"]
+    )
     numbers, (unknown,) = names.resolve(["Cold"])
     assert numbers == []
     assert unknown.nearest == ("Common cold", "Cold feeling")

@@ -73,7 +73,9 @@ def test_articles_are_cited_before_records() -> None:
         Annotation("OMIM:1", ATAXIA, FINDING, False, None, (one,))
         for one in ("OMIM:1", "PMID:7", "OMIM:1")
     ]
-    base = build_knowledge_base(load_hpo(), given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
+    base = build_knowledge_base(
+        load_hpo(), given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {})
+    )
     assert base.findings_of(0)[0].references == ("PMID:7", "OMIM:1")
 
 
@@ -126,9 +128,9 @@ def test_what_contains_hypotheses_or_is_part_of_one_is_none() -> None:
 def test_without_mondo_only_names_unite() -> None:
     united = group_records(_NAMES)
     assert united.hypothesis_of_record["ORPHA:1"] == "OMIM:1"
-    assert {one for one, owner in united.hypothesis_of_record.items() if one == owner} == _NAMES.keys() - {
-        "ORPHA:1"
-    }
+    assert {
+        one for one, owner in united.hypothesis_of_record.items() if one == owner
+    } == _NAMES.keys() - {"ORPHA:1"}
 
 
 def test_a_broader_record_lends_a_little_of_its_findings() -> None:
@@ -140,7 +142,9 @@ def test_a_broader_record_lends_a_little_of_its_findings() -> None:
     diseases = {one: {ATAXIA: ""} for one in names} | {"ORPHA:9": {LENS: "90%"}}
     of_record = {one: one for one in names}
     hypotheses = Hypotheses(of_record, {"OMIM:1": ("ORPHA:9",)})
-    base = build_knowledge_base(load_hpo(), rows(diseases), names | {"ORPHA:9": "Group"}, hypotheses)
+    base = build_knowledge_base(
+        load_hpo(), rows(diseases), names | {"ORPHA:9": "Group"}, hypotheses
+    )
     lens = base.terms.numbers[LENS]
     ratios = Likelihood(base).present_ratios(lens)
     assert ratios[base.numbers["OMIM:1"]] > ratios[base.numbers["OMIM:2"]] == pytest.approx(LEAK)

@@ -22,7 +22,12 @@ from support.small_knowledge import (
 )
 
 from medr_ray.diagnosis.loading import load_diagnosis
-from medr_ray.diagnosis.posterior import DiagnosisModel, Posterior, build_patient, weight_per_finding
+from medr_ray.diagnosis.posterior import (
+    DiagnosisModel,
+    Posterior,
+    build_patient,
+    weight_per_finding,
+)
 from medr_ray.knowledge.annotations import INHERITANCE, ONSET, Annotation, read_hpoa
 from medr_ray.knowledge.hpo import load_hpo
 

@@ -1,9 +1,9 @@
 """Counts of patients in a sentence: "12 of 15 patients had seizures", "seizures (8/10 patients)",
 "none of 6 children".
 
-What holds: a count is only taken with a word for people right behind it, with plainly stated
-numbers, and from a clause that denies nothing; it belongs to the findings named in its own part of
-the sentence. A percentage counts only with the number it is of ("40% of 20 patients").
+A count is only taken with a word for people right behind it, with plainly stated numbers, and from
+a clause that denies nothing. It belongs to the findings named in its own part of the sentence. A
+percentage counts only with the number it is of ("40% of 20 patients").
 """
 
 import re
@@ -13,32 +13,17 @@ from dataclasses import dataclass
 from medr_ray.graph.extraction.assertion import may_deny
 from medr_ray.knowledge.name_normalization import normalise
 
-_WORDS = {
-    word: number
-    for number, word in enumerate(
-        [
-            "none",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-        ]
-    )
-}
-_NUMBER = rf"(?:\d{{1,5}}|{'|'.join(_WORDS)})"
-_PEOPLE = (
-    r"(?:\s+\w+){0,2}?\s+(?:patients?|individuals|children|cases|probands|subjects|people|persons|infants|"
-    r"adults|males?|females?|boys|girls|men|women|carriers|members|siblings|relatives)\b"
+_NUMBER_WORDS = (
+    *("none", "one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
 )
-_COUNTS = (
+_NUMBER_BY_WORD = {word: number for number, word in enumerate(_NUMBER_WORDS)}
+_NUMBER = rf"(?:\d{{1,5}}|{'|'.join(_NUMBER_WORDS)})"
+_PEOPLE = (
+    r"(?:\s+\w+){0,2}?\s+(?:patients?|individuals|children|cases|probands|subjects|people|persons|"
+    r"infants|adults|males?|females?|boys|girls|men|women|carriers|members|siblings|relatives)\b"
+)
+_COUNT_PATTERNS = (
     re.compile(
         rf"\b(?P<some>{_NUMBER})\s*(?:/|of|out of)\s*(?:the\s+|our\s+)?(?P<all>{_NUMBER})"
         rf"(?:\s*\(\d[\d.]*\s?%\))?(?:\s+affected)?{_PEOPLE}",
@@ -50,12 +35,12 @@ _COUNTS = (
     ),
     re.compile(rf"\ball\s+(?:the\s+)?(?P<all>{_NUMBER}){_PEOPLE}", re.IGNORECASE),
 )
-_PARTS = re.compile(r"[,;:]\s+|\s+(?:and|but|while|whereas|although)\s+", re.IGNORECASE)
-_MOST = 20_000  # patients; more is no clinical series but a register, or a misprint
+_PART_BREAK = re.compile(r"[,;:]\s+|\s+(?:and|but|while|whereas|although)\s+", re.IGNORECASE)
+_MAX_PATIENTS = 20_000  # more is no clinical series but a register, or a misprint
 
 
 @dataclass(frozen=True)
-class Count:
+class PatientCount:
     """``affected`` of ``patients`` patients have the finding with the number ``term``."""
 
     term: int
@@ -63,78 +48,86 @@ class Count:
     patients: int
 
 
-def counts_in(sentence: str, names: Mapping[str, int]) -> list[Count]:
+def find_patient_counts(sentence: str, names: Mapping[str, int]) -> list[PatientCount]:
     """What a sentence counts of the findings in ``names`` (normalised names by term number), each
     finding once."""
-    if may_deny(_without_counts(sentence)):
+    if may_deny(_remove_counts(sentence)):
         return []
-    found: dict[int, Count] = {}
-    for part in _parts(sentence):
-        numbers = [
-            one
-            for pattern in _COUNTS
-            for match in pattern.finditer(part)
-            if (one := _numbers(match))
-        ]
-        if len(set(numbers)) == 1:
-            for term in _named(part, names):
-                found.setdefault(term, Count(term, *numbers[0]))
-    return list(found.values())
+    counts: dict[int, PatientCount] = {}
+    for part in _split_by_counts(sentence):
+        parsed = [_parse_count(match) for match in _count_matches(part)]
+        numbers = {pair for pair in parsed if pair is not None}
+        if len(numbers) != 1:  # no count, or several that contradict each other
+            continue
+        affected, patients = numbers.pop()
+        for term in _named_findings(part, names):
+            counts.setdefault(term, PatientCount(term, affected, patients))
+    return list(counts.values())
 
 
-def _parts(sentence: str) -> list[str]:
+def _count_matches(text: str) -> Iterable[re.Match[str]]:
+    for pattern in _COUNT_PATTERNS:
+        yield from pattern.finditer(text)
+
+
+def _split_by_counts(sentence: str) -> list[str]:
     """The sentence itself where it counts once; else its parts, each with the count it holds and
     what follows without one."""
-    matches = sorted({match.start() for pattern in _COUNTS for match in pattern.finditer(sentence)})
-    if len(matches) <= 1:
+    count_starts = sorted({match.start() for match in _count_matches(sentence)})
+    if len(count_starts) <= 1:
         return [sentence]
     parts: list[str] = []
     start = 0
-    for cut in _PARTS.finditer(sentence):
-        inside = [one for one in matches if start <= one < cut.start()]
-        behind = [one for one in matches if one >= cut.end()]
-        nxt = _PARTS.search(sentence, cut.end())
-        counted_next = behind and behind[0] < (nxt.start() if nxt else len(sentence))
-        if inside and counted_next:
-            parts.append(sentence[start : cut.start()])
-            start = cut.end()
+    for part_break in _PART_BREAK.finditer(sentence):
+        next_break = _PART_BREAK.search(sentence, part_break.end())
+        next_start = next_break.start() if next_break else len(sentence)
+        has_count = any(start <= count < part_break.start() for count in count_starts)
+        following = [count for count in count_starts if count >= part_break.end()]
+        if has_count and following and following[0] < next_start:
+            parts.append(sentence[start : part_break.start()])
+            start = part_break.end()
     return [*parts, sentence[start:]]
 
 
-def _without_counts(sentence: str) -> str:
-    """ "None of 6 patients" counts and denies nothing else."""
-    for pattern in _COUNTS:
+def _remove_counts(sentence: str) -> str:
+    """The sentence without its counts: "none of 6 patients" counts and denies nothing else."""
+    for pattern in _COUNT_PATTERNS:
         sentence = pattern.sub("", sentence)
     return sentence
 
 
-def _numbers(match: re.Match[str]) -> tuple[int, int] | None:
+def _parse_count(match: re.Match[str]) -> tuple[int, int] | None:
     """(affected, patients); None when they make no sense."""
     groups = match.groupdict()
-    patients = _number(groups["all"])
+    patients = _parse_number(groups["all"])
     if groups.get("percent"):
         affected = round(float(groups["percent"]) / 100 * patients)
-    else:
-        affected = _number(groups["some"]) if groups.get("some") else patients
-    return (affected, patients) if 0 <= affected <= patients and 0 < patients <= _MOST else None
+    elif groups.get("some"):
+        affected = _parse_number(groups["some"])
+    else:  # "all 12 patients"
+        affected = patients
+    if not 0 <= affected <= patients or not 0 < patients <= _MAX_PATIENTS:
+        return None
+    return affected, patients
 
 
-def _number(text: str) -> int:
-    return _WORDS[text.lower()] if text.lower() in _WORDS else int(text)
+def _parse_number(text: str) -> int:
+    word = text.lower()
+    return _NUMBER_BY_WORD[word] if word in _NUMBER_BY_WORD else int(text)
 
 
-def _named(part: str, names: Mapping[str, int]) -> Iterable[int]:
+def _named_findings(part: str, names: Mapping[str, int]) -> Iterable[int]:
     """The findings a part of a sentence names, in the singular or the plural; the longest name
     where several begin at one place or lie within each other."""
     text = normalise(part)
-    spans = sorted(
-        (match.start(), -match.end(), term)
-        for form, term in names.items()
-        if form in text
-        for match in re.finditer(rf"\b{re.escape(form)}(?:e?s)?\b", text)
-    )
-    reached = -1
-    for _, minus_end, term in spans:
-        if -minus_end > reached:
-            reached = -minus_end
+    spans = []
+    for form, term in names.items():
+        if form not in text:
+            continue
+        for match in re.finditer(rf"\b{re.escape(form)}(?:e?s)?\b", text):
+            spans.append((match.start(), -match.end(), term))  # longer names first
+    covered_until = -1
+    for _, negative_end, term in sorted(spans):
+        if -negative_end > covered_until:
+            covered_until = -negative_end
             yield term

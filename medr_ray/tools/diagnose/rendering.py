@@ -1,8 +1,8 @@
 """A diagnosis in a few lines: the likeliest diseases with reasons and references, "none of these",
 what to look for.
 
-What holds: lines are whole; what matters most comes first, so that a limit on characters takes
-reasons before results.
+Lines are whole. What matters most is kept first, so that a limit on characters takes reasons before
+results.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,59 +14,63 @@ from medr_ray.diagnosis.next_finding import NextFinding
 from medr_ray.diagnosis.posterior import DiagnosisModel, Patient, Posterior
 from medr_ray.diagnosis.reasons import FindingFactor, explain_diagnosis
 from medr_ray.retrieval.snippets import cut
-from medr_ray.tools.diagnose.evidence import Update
+from medr_ray.tools.diagnose.evidence import EvidenceUpdate
 
-_FACTORS = 3  # reasons shown for each disease
-_REFERENCES = 2
-_QUOTED = 200  # characters of a sentence
-_NEUTRAL = 1.05  # a factor nearer to 1 says nothing
-_NONE = "a disease that is not listed"
+_SHOWN_FACTORS = 3  # reasons shown for each disease
+_SHOWN_REFERENCES = 2  # references of one reason
+_QUOTED_CHARS = 200  # of a sentence
+_NEUTRAL_FACTOR = 1.05  # a factor nearer to 1 says nothing
+_EXACT_PERCENT = 0.095  # below this share two digits are shown
+_UNLISTED_DISEASE = "a disease that is not listed"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """All that a call found out."""
+class DiagnosisAnswer:
+    """Everything that one call of the tool computed, by numbers of diseases and terms."""
 
     patient: Patient
     posterior: Posterior
-    best: Sequence[int]
-    next: Sequence[NextFinding]
-    updates: Sequence[Update]
-    moved: Mapping[int, Sequence[AnnotatedFinding]]
-    unknown: Sequence[UnresolvedName]
+    diseases: Sequence[int]
+    next_findings: Sequence[NextFinding]
+    updates: Sequence[EvidenceUpdate]
+    updated_findings: Mapping[int, Sequence[AnnotatedFinding]]
+    unresolved: Sequence[UnresolvedName]
     contradicted: Sequence[int]
 
 
-def render(diagnosis: DiagnosisModel, answer: Answer, chars: int) -> str:
+def render_diagnosis(diagnosis: DiagnosisModel, answer: DiagnosisAnswer, chars: int) -> str:
     """The answer in at most ``chars`` characters, whole lines only (the first is always there)."""
-    lines: list[tuple[int, str]] = []  # what is left out first has the largest number
-    lines += [(1, line) for line in _misunderstood(diagnosis, answer)]
-    for rank, disease in enumerate(answer.best, 1):
-        lines.append((rank, _headline(diagnosis, answer, rank, disease)))
-        reasons = _reasons(diagnosis, answer, disease)
+    lines: list[tuple[int, str]] = []  # (priority, line); the largest number is left out first
+    lines += [(1, line) for line in _render_problems(diagnosis, answer)]
+    for rank, disease in enumerate(answer.diseases, 1):
+        lines.append((rank, _render_disease(diagnosis, answer, rank, disease)))
+        reasons = _render_reasons(diagnosis, answer, disease)
         if reasons:
             lines.append((rank + 1, f"   {reasons}"))
-    lines.append((1, f"None of these: {_percent(answer.posterior.none)}"))
-    lines += [(2, line) for line in _to_ask(diagnosis, answer.next[:1])]
-    lines += [(2, _update(diagnosis, one)) for one in answer.updates]
-    return _fitted(lines, chars)
+    lines.append((1, f"None of these: {_format_percent(answer.posterior.none)}"))
+    lines += [(2, _render_next(diagnosis, finding)) for finding in answer.next_findings[:1]]
+    lines += [(2, _render_update(diagnosis, update)) for update in answer.updates]
+    return _fit_lines(lines, chars)
 
 
-def _fitted(lines: Sequence[tuple[int, str]], chars: int) -> str:
+def _fit_lines(lines: Sequence[tuple[int, str]], chars: int) -> str:
     room = chars
     kept: set[int] = set()
-    for number in sorted(range(len(lines)), key=lambda one: (lines[one][0], one)):
-        length = len(lines[number][1]) + 1
+    by_priority = sorted(range(len(lines)), key=lambda index: (lines[index][0], index))
+    for index in by_priority:
+        length = len(lines[index][1]) + 1
         if length <= room or not kept:
-            kept.add(number)
+            kept.add(index)
             room -= length
-    return cut("\n".join(line for number, (_, line) in enumerate(lines) if number in kept), chars)
+    return cut("\n".join(lines[index][1] for index in sorted(kept)), chars)
 
 
-def _misunderstood(diagnosis: DiagnosisModel, answer: Answer) -> list[str]:
-    lines = [f"Not understood: {one.text!r}; {_nearest(one)}" for one in answer.unknown]
+def _render_problems(diagnosis: DiagnosisModel, answer: DiagnosisAnswer) -> list[str]:
+    lines = [
+        f"Not understood: {name.text!r}; {_render_nearest(name)}" for name in answer.unresolved
+    ]
     if answer.contradicted:
-        terms = ", ".join(diagnosis.base.terms.names[one] for one in answer.contradicted)
+        terms = ", ".join(diagnosis.base.terms.names[term] for term in answer.contradicted)
         lines.append(f"Both observed and excluded, counted as observed: {terms}")
     if not answer.patient.observed and not answer.patient.excluded:
         lines.append(
@@ -75,69 +79,81 @@ def _misunderstood(diagnosis: DiagnosisModel, answer: Answer) -> list[str]:
     return lines
 
 
-def _nearest(one: UnresolvedName) -> str:
-    return f"nearest: {', '.join(one.nearest)}" if one.nearest else "nothing is like it"
+def _render_nearest(name: UnresolvedName) -> str:
+    return f"nearest: {', '.join(name.nearest)}" if name.nearest else "nothing is like it"
 
 
-def _headline(diagnosis: DiagnosisModel, answer: Answer, rank: int, disease: int) -> str:
-    base, figure = diagnosis.base, diagnosis.priors.figures.get(disease)
-    common = (
-        f"prevalence {figure.value:.0e} by {figure.disorder}" if figure else "prevalence unknown"
-    )
+def _render_disease(
+    diagnosis: DiagnosisModel, answer: DiagnosisAnswer, rank: int, disease: int
+) -> str:
+    base = diagnosis.base
+    figure = diagnosis.priors.figures.get(disease)
+    prevalence = "prevalence unknown"
+    if figure:
+        prevalence = f"prevalence {figure.value:.0e} by {figure.disorder}"
     reported = int(diagnosis.priors.reported[disease])
     counted = f", counted in {reported} patient{'s' * (reported != 1)}" if reported else ""
-    share = _percent(float(answer.posterior.probabilities[disease]))
-    return f"{rank}. {share} {base.names[disease]} ({', '.join(base.records[disease][:2])}; {common}{counted})"
+    share = _format_percent(float(answer.posterior.probabilities[disease]))
+    records = ", ".join(base.records[disease][:2])
+    return f"{rank}. {share} {base.names[disease]} ({records}; {prevalence}{counted})"
 
 
-def _reasons(diagnosis: DiagnosisModel, answer: Answer, disease: int) -> str:
+def _render_reasons(diagnosis: DiagnosisModel, answer: DiagnosisAnswer, disease: int) -> str:
     factors = explain_diagnosis(
-        diagnosis, answer.patient, answer.posterior.finding_weight, disease, answer.moved.get(disease)
+        diagnosis,
+        answer.patient,
+        answer.posterior.finding_weight,
+        disease,
+        answer.updated_findings.get(disease),
     )
-    telling = [one for one in factors if max(one.factor, 1 / one.factor) >= _NEUTRAL][:_FACTORS]
-    return "; ".join(_reason(diagnosis, one) for one in telling)
+    strong = [entry for entry in factors if max(entry.factor, 1 / entry.factor) >= _NEUTRAL_FACTOR]
+    return "; ".join(_render_factor(diagnosis, entry) for entry in strong[:_SHOWN_FACTORS])
 
 
-def _reason(diagnosis: DiagnosisModel, factor: FindingFactor) -> str:
+def _render_factor(diagnosis: DiagnosisModel, entry: FindingFactor) -> str:
     """ "Ectopia lentis x45 [PMID:1]", "no Scoliosis x0.8 [OMIM:2]", "Fever x0.3 (not annotated)".
 
     "by" says what else is annotated that the finding follows from, "akin to" what it is only
     related to."""
-    names, explanation = diagnosis.base.terms.names, factor.explanation
-    called = names[factor.term] if factor.observed else f"no {names[factor.term]}"
-    said = f"{called} x{factor.factor:.2g}"
+    names = diagnosis.base.terms.names
+    explanation = entry.explanation
+    finding_name = names[entry.term] if entry.observed else f"no {names[entry.term]}"
+    text = f"{finding_name} x{entry.factor:.2g}"
     if explanation.kind == "broader":
-        return f"{said} (of the broader disease)"
-    if explanation.finding is None or (explanation.ratio < 1 and explanation.kind != "exact"):
-        return f"{said} (not annotated)"
-    by = explanation.finding
-    word = "akin to" if explanation.kind == "related" else "by"
-    via = "" if by.term == factor.term else f" {word} {names[by.term]}"
-    how = f"{by.belief.share:.0%}" if by.belief.weight > 1 else "unquantified"
-    return f"{said}{via}, {how} [{', '.join(by.references[:_REFERENCES])}]"
+        return f"{text} (of the broader disease)"
+    is_by_chance = explanation.ratio < 1 and explanation.kind != "exact"
+    if explanation.finding is None or is_by_chance:
+        return f"{text} (not annotated)"
+    annotated = explanation.finding
+    if annotated.term != entry.term:
+        link = "akin to" if explanation.kind == "related" else "by"
+        text += f" {link} {names[annotated.term]}"
+    share = f"{annotated.belief.share:.0%}" if annotated.belief.weight > 1 else "unquantified"
+    return f"{text}, {share} [{', '.join(annotated.references[:_SHOWN_REFERENCES])}]"
 
 
-def _to_ask(diagnosis: DiagnosisModel, findings: Sequence[NextFinding]) -> list[str]:
-    return [
-        f"Look for next: {diagnosis.base.terms.names[one.term]} ({diagnosis.base.terms.ids[one.term]}; "
-        f"{one.bits:.2f} bits expected): present for {_named(diagnosis, one.gains_if_present)}, absent for "
-        f"{_named(diagnosis, one.gains_if_absent)}"
-        for one in findings
-    ]
-
-
-def _named(diagnosis: DiagnosisModel, disease: int | None) -> str:
-    return _NONE if disease is None else diagnosis.base.names[disease]
-
-
-def _update(diagnosis: DiagnosisModel, one: Update) -> str:
-    base = diagnosis.base
+def _render_next(diagnosis: DiagnosisModel, finding: NextFinding) -> str:
+    terms = diagnosis.base.terms
     return (
-        f"Evidence: {base.terms.names[one.term]} in {one.affected} of {one.patients} with "
-        f"{base.names[one.disease]}, {one.before:.0%} -> {one.after:.0%} ({one.document_id}: "
-        f'"{cut(one.sentence, _QUOTED)}")'
+        f"Look for next: {terms.names[finding.term]} ({terms.ids[finding.term]}; "
+        f"{finding.bits:.2f} bits expected): "
+        f"present for {_disease_name(diagnosis, finding.gains_if_present)}, "
+        f"absent for {_disease_name(diagnosis, finding.gains_if_absent)}"
     )
 
 
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.095 else f"{share * 100:.2g}%"
+def _disease_name(diagnosis: DiagnosisModel, disease: int | None) -> str:
+    return _UNLISTED_DISEASE if disease is None else diagnosis.base.names[disease]
+
+
+def _render_update(diagnosis: DiagnosisModel, update: EvidenceUpdate) -> str:
+    base = diagnosis.base
+    return (
+        f"Evidence: {base.terms.names[update.term]} in {update.affected} of {update.patients} with "
+        f"{base.names[update.disease]}, {update.before:.0%} -> {update.after:.0%} "
+        f'({update.document_id}: "{cut(update.sentence, _QUOTED_CHARS)}")'
+    )
+
+
+def _format_percent(share: float) -> str:
+    return f"{share:.0%}" if share >= _EXACT_PERCENT else f"{share * 100:.2g}%"

@@ -7,7 +7,12 @@ from typing import Any
 
 from medr_ray.core.config import DiagnosisConfig, PipelineConfig
 from medr_ray.core.errors import ToolError
-from medr_ray.diagnosis.findings import NameResolver, UnresolvedName, disease_resolver, finding_resolver
+from medr_ray.diagnosis.findings import (
+    NameResolver,
+    UnresolvedName,
+    disease_resolver,
+    finding_resolver,
+)
 from medr_ray.diagnosis.knowledge_base import AnnotatedFinding
 from medr_ray.diagnosis.loading import load_diagnosis
 from medr_ray.diagnosis.next_finding import rank_next_findings
@@ -16,43 +21,47 @@ from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.retrieval.documents import HPO
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
-from medr_ray.tools.diagnose.evidence import Update, updates_of
-from medr_ray.tools.diagnose.rendering import Answer, render
-from medr_ray.tools.observations import Found
+from medr_ray.tools.diagnose.evidence import EvidenceUpdate, read_evidence
+from medr_ray.tools.diagnose.rendering import DiagnosisAnswer, render_diagnosis
+from medr_ray.tools.observations import SearchHit
 from medr_ray.tools.search import Searcher, reading_index
 from medr_ray.tools.threads import Threads
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": 200}
-_FINDINGS = {"type": "array", "items": _NAME, "maxItems": 200}
-_OLDEST = 130  # years
+_NAMES = {"type": "array", "items": _NAME, "maxItems": 200}
+_MAX_AGE = 130  # years
+_QUERY_FINDINGS = 8  # findings named in the query for evidence
 _THREADS = Threads()
-_ASKED = 8  # findings in the query for evidence
 
 
 class DiagnoseTool:
-    """Bayes' rule over what is annotated of diseases (see ``diagnosis``). ``sources`` are those
-    that evidence is looked up in, ``observation_chars`` bounds what the agent is shown."""
+    """Differential diagnosis over annotated diseases (see ``medr_ray.diagnosis``).
+
+    ``sources`` are those that evidence is looked up in; ``observation_chars`` bounds what the agent
+    is shown.
+    """
 
     name = "diagnose"
     description = (
-        "Differential diagnosis of rare diseases by Bayes' rule: probabilities of diseases for findings that are "
-        "present or absent, the reasons with references, and the finding to look for next."
+        "Differential diagnosis of rare diseases by Bayes' rule: probabilities of diseases for "
+        "findings that are present or absent, the reasons with references, and the finding to "
+        "look for next."
     )
     parameters: Mapping[str, Any] = {
         "type": "object",
         "properties": {
             "findings": {
-                **_FINDINGS,
+                **_NAMES,
                 "description": "findings the patient has: names, or ids such as HP:0001250",
             },
             "excluded": {
-                **_FINDINGS,
+                **_NAMES,
                 "description": "findings that were looked for and are absent",
             },
-            "age": {"type": "number", "minimum": 0, "maximum": _OLDEST, "description": "years"},
+            "age": {"type": "number", "minimum": 0, "maximum": _MAX_AGE, "description": "years"},
             "sex": {"type": "string", "enum": ["female", "male"]},
             "candidates": {
-                **_FINDINGS,
+                **_NAMES,
                 "description": "diseases to choose from: names or ids; left out: all",
             },
             "results": {
@@ -77,104 +86,121 @@ class DiagnoseTool:
         sources: Sequence[str],
         observation_chars: int,
     ) -> None:
-        self._config, self._searcher = config, searcher
-        self._sources, self._chars = tuple(sources), observation_chars
+        self._config = config
+        self._searcher = searcher
+        self._sources = tuple(sources)
+        self._observation_chars = observation_chars
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """The diagnosis as text; ``documents`` are those whose counts moved it. Raises ToolError
-        for wrong arguments or when nothing in them is understood, InfrastructureError when the
-        index fails."""
+        """The diagnosis as text; ``documents`` are those whose counts updated it.
+
+        Raises ToolError for wrong arguments or when nothing in them is understood,
+        InfrastructureError when the index fails.
+        """
         check_arguments(self.name, self.parameters, arguments)
         return await _THREADS.run(lambda: self._diagnose(arguments))
 
     def _diagnose(self, arguments: Mapping[str, Any]) -> ToolResult:
-        diagnosis, findings, diseases = load_named(self._config)
-        observed, unknown = findings.resolve(arguments["findings"])
-        excluded, unknown_too = findings.resolve(arguments.get("excluded", ()))
-        candidates, unknown_diseases = diseases.resolve(arguments.get("candidates", ()))
-        unknown += unknown_too + unknown_diseases
-        if unknown and not (observed or excluded):
-            raise ToolError(_nothing_understood(unknown))
+        diagnosis, findings, diseases = load_diagnosis_resources(self._config)
+        observed, unresolved = findings.resolve(arguments["findings"])
+        excluded, unresolved_excluded = findings.resolve(arguments.get("excluded", ()))
+        candidates, unresolved_diseases = diseases.resolve(arguments.get("candidates", ()))
+        unresolved += unresolved_excluded + unresolved_diseases
+        if unresolved and not (observed or excluded):
+            raise ToolError(_describe_unresolved(unresolved))
         if arguments.get("candidates") and not candidates:
-            raise ToolError(_nothing_understood(unknown_diseases))
+            raise ToolError(_describe_unresolved(unresolved_diseases))
         sex = arguments.get("sex")
         patient, contradicted = build_patient(
             diagnosis.base.terms,
             observed,
             excluded,
-            arguments.get("age"),
-            None if sex is None else sex == "female",
+            age=arguments.get("age"),
+            female=None if sex is None else sex == "female",
         )
         posterior = diagnosis.compute_posterior(patient, candidates or None)
-        moved: dict[int, Sequence[AnnotatedFinding]] = {}
-        updates: list[Update] = []
+        updated_findings: dict[int, Sequence[AnnotatedFinding]] = {}
+        updates: list[EvidenceUpdate] = []
         if arguments.get("evidence"):
-            moved, updates = self._read(diagnosis, findings, patient, posterior)
-            posterior = diagnosis.compute_posterior(patient, candidates or None, moved)
-        answer = Answer(
-            patient,
-            posterior,
-            posterior.most_likely(arguments.get("results", self._config.results)),
-            rank_next_findings(diagnosis.base, patient, posterior, 1),
-            updates,
-            moved,
-            unknown,
-            contradicted,
+            updated_findings, updates = self._gather_evidence(
+                diagnosis, findings, patient, posterior
+            )
+            posterior = diagnosis.compute_posterior(patient, candidates or None, updated_findings)
+        answer = DiagnosisAnswer(
+            patient=patient,
+            posterior=posterior,
+            diseases=posterior.most_likely(arguments.get("results", self._config.results)),
+            next_findings=rank_next_findings(diagnosis.base, patient, posterior, 1),
+            updates=updates,
+            updated_findings=updated_findings,
+            unresolved=unresolved,
+            contradicted=contradicted,
         )
-        documents = tuple(dict.fromkeys(one.document_id for one in updates))
-        return ToolResult(render(diagnosis, answer, self._chars), documents)
+        documents = tuple(dict.fromkeys(update.document_id for update in updates))
+        text = render_diagnosis(diagnosis, answer, self._observation_chars)
+        return ToolResult(text, documents)
 
-    def _read(
-        self, diagnosis: DiagnosisModel, findings: NameResolver, patient: Patient, posterior: Posterior
-    ) -> tuple[dict[int, Sequence[AnnotatedFinding]], list[Update]]:
-        """The findings of the likeliest diseases as the literature moves them, and what did."""
+    def _gather_evidence(
+        self,
+        diagnosis: DiagnosisModel,
+        findings: NameResolver,
+        patient: Patient,
+        posterior: Posterior,
+    ) -> tuple[dict[int, Sequence[AnnotatedFinding]], list[EvidenceUpdate]]:
+        """The findings of the likeliest diseases as the literature updates them, and the
+        updates."""
         terms = (*patient.observed, *patient.excluded)
-        names = {form: number for form, number in findings.unambiguous_forms().items() if number in terms}
-        moved: dict[int, Sequence[AnnotatedFinding]] = {}
-        updates: list[Update] = []
+        forms = findings.unambiguous_forms()
+        names = {form: term for form, term in forms.items() if term in terms}
+        term_names = diagnosis.base.terms.names
+        queried = " ".join(term_names[term] for term in terms[:_QUERY_FINDINGS])
+        updated_findings: dict[int, Sequence[AnnotatedFinding]] = {}
+        updates: list[EvidenceUpdate] = []
         for disease in posterior.most_likely(self._config.evidence_diseases):
-            asked = " ".join(diagnosis.base.terms.names[one] for one in terms[:_ASKED])
-            hits = self._search(f"{diagnosis.base.names[disease]} patients {asked}")
-            after, changes = updates_of(diagnosis.base, disease, names, hits)
-            if changes:
-                moved[disease] = after
-                updates += changes
-        return moved, updates
+            hits = self._search(f"{diagnosis.base.names[disease]} patients {queried}")
+            disease_findings, disease_updates = read_evidence(diagnosis.base, disease, names, hits)
+            if disease_updates:
+                updated_findings[disease] = disease_findings
+                updates += disease_updates
+        return updated_findings, updates
 
-    def _search(self, query: str) -> Sequence[Found]:
+    def _search(self, query: str) -> Sequence[SearchHit]:
         if not self._sources:
             return ()
         with reading_index(self.name):
             return self._searcher.medical_search(query, sources=self._sources)
 
 
-def make(config: PipelineConfig, searcher: Searcher) -> DiagnoseTool:
-    """The tool over the knowledge base of ``diagnosis``, which is read here: a wrong file is a
-    DataError now and not in the middle of a rollout. Evidence comes from all sources of the
-    searcher but the disease records."""
-    load_named(config.tools.diagnosis)
-    sources = dict.fromkeys(
-        [*(one.source for one in config.index.sources), *config.tools.live.sources]
-    )
+def make_diagnose_tool(config: PipelineConfig, searcher: Searcher) -> DiagnoseTool:
+    """The tool over the knowledge base of ``medr_ray.diagnosis``.
+
+    The knowledge base is read here: a wrong file is a DataError now and not in the middle of a
+    rollout. Evidence comes from all sources of the searcher but the disease records.
+    """
+    load_diagnosis_resources(config.tools.diagnosis)
+    index_sources = [source.source for source in config.index.sources]
+    sources = dict.fromkeys([*index_sources, *config.tools.live.sources])
     return DiagnoseTool(
         config.tools.diagnosis,
         searcher,
-        [one for one in sources if one != HPO],
+        [source for source in sources if source != HPO],
         config.agent.observation_chars,
     )
 
 
 @functools.lru_cache(maxsize=2)
-def load_named(config: DiagnosisConfig) -> tuple[DiagnosisModel, NameResolver, NameResolver]:
-    """The knowledge base with the names of its findings and of its diseases; read once per
-    process."""
+def load_diagnosis_resources(
+    config: DiagnosisConfig,
+) -> tuple[DiagnosisModel, NameResolver, NameResolver]:
+    """(diagnosis model, resolver of findings, resolver of diseases); read once per process."""
     diagnosis = load_diagnosis(config)
-    return diagnosis, finding_resolver(load_hpo(), diagnosis.base.terms), disease_resolver(diagnosis.base)
+    findings = finding_resolver(load_hpo(), diagnosis.base.terms)
+    return diagnosis, findings, disease_resolver(diagnosis.base)
 
 
-def _nothing_understood(unknown: Sequence[UnresolvedName]) -> str:
-    hints = [
-        f"{one.text!r}" + (f" (nearest: {', '.join(one.nearest)})" if one.nearest else "")
-        for one in unknown
-    ]
+def _describe_unresolved(unresolved: Sequence[UnresolvedName]) -> str:
+    hints = []
+    for name in unresolved:
+        nearest = f" (nearest: {', '.join(name.nearest)})" if name.nearest else ""
+        hints.append(f"{name.text!r}{nearest}")
     return f"diagnose: none of these is known: {'; '.join(hints)}"

@@ -6,8 +6,8 @@ import pytest
 from support.small_knowledge import ATAXIA, LENS, SEIZURE, small_base, small_diagnosis
 
 from medr_ray.diagnosis.posterior import build_patient
-from medr_ray.tools.diagnose.evidence import updates_of
-from medr_ray.tools.diagnose.patient_counts import Count, counts_in
+from medr_ray.tools.diagnose.evidence import read_evidence
+from medr_ray.tools.diagnose.patient_counts import PatientCount, find_patient_counts
 
 _NAMES = {"seizure": 1, "ataxia": 2, "focal seizure": 3}
 
@@ -32,8 +32,8 @@ _NAMES = {"seizure": 1, "ataxia": 2, "focal seizure": 3}
 def test_a_count_belongs_to_the_findings_of_its_part_of_the_sentence(
     sentence: str, counts: list[tuple[int, int, int]]
 ) -> None:
-    assert sorted(counts_in(sentence, _NAMES), key=lambda one: one.term) == [
-        Count(*one) for one in counts
+    assert sorted(find_patient_counts(sentence, _NAMES), key=lambda one: one.term) == [
+        PatientCount(*one) for one in counts
     ]
 
 
@@ -51,7 +51,7 @@ def test_a_count_belongs_to_the_findings_of_its_part_of_the_sentence(
     ],
 )
 def test_what_is_no_plain_count_of_patients_is_left_alone(sentence: str) -> None:
-    assert counts_in(sentence, _NAMES) == []
+    assert find_patient_counts(sentence, _NAMES) == []
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int, int,
         "ataxia": base.terms.numbers[ATAXIA],
         "ectopia lentis": base.terms.numbers[LENS],
     }
-    _, updates = updates_of(base, disease, names, passages)
+    _, updates = read_evidence(base, disease, names, passages)
     return [
         (base.terms.ids[one.term], one.affected, one.patients, one.document_id) for one in updates
     ]
@@ -105,7 +105,7 @@ def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -
         passage = _Passage(
             "PMID:9", "Disease 1", f"Ataxia was present in {affected} of 40 patients."
         )
-        findings, (update,) = updates_of(base, 0, {"ataxia": ataxia}, [passage])
+        findings, (update,) = read_evidence(base, 0, {"ataxia": ataxia}, [passage])
         after = diagnosis.compute_posterior(patient, updated_findings={0: findings})
         assert bool(after.probabilities[0] > before.probabilities[0]) is rises
         assert (update.after > update.before) is rises
@@ -122,9 +122,9 @@ def test_nothing_new_leaves_a_disease_as_it_was() -> None:
         [diagnosis.base.terms.numbers[ATAXIA]],
     )
     unmoved = {one: diagnosis.base.findings_of(one) for one in range(4)}
-    assert diagnosis.compute_posterior(patient, updated_findings=unmoved).probabilities == pytest.approx(
-        diagnosis.compute_posterior(patient).probabilities, rel=1e-4
-    )
+    assert diagnosis.compute_posterior(
+        patient, updated_findings=unmoved
+    ).probabilities == pytest.approx(diagnosis.compute_posterior(patient).probabilities, rel=1e-4)
 
 
 def test_a_count_speaks_of_a_finding_in_whatever_form() -> None:
@@ -133,7 +133,7 @@ def test_a_count_speaks_of_a_finding_in_whatever_form() -> None:
     seizure = base.terms.numbers[SEIZURE]
     patient, _ = build_patient(base.terms, [seizure])
     passage = _Passage("PMID:9", "Disease 3", "Seizures were present in 2 of 80 patients.")
-    findings, (update,) = updates_of(
+    findings, (update,) = read_evidence(
         base, 2, {"seizure": seizure}, [passage]
     )  # focal seizures are annotated with 45 %
     assert update.before == pytest.approx(0.45)
