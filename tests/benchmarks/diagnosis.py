@@ -83,7 +83,9 @@ def measure(quick: bool) -> Iterator[Row]:
     yield _speed(diagnosis, cases)
 
 
-def _outcome(diagnosis: DiagnosisModel, peer: NaiveBayes, case: Case, known_article: bool) -> Outcome:
+def _outcome(
+    diagnosis: DiagnosisModel, peer: NaiveBayes, case: Case, known_article: bool
+) -> Outcome:
     posterior = diagnosis.compute_posterior(case.patient(diagnosis.base.terms))
     number = diagnosis.base.numbers.get(case.diagnosis)
     best = int(posterior.probabilities.argmax())

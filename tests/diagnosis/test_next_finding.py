@@ -13,7 +13,7 @@ _TWINS = {
 }
 
 
-def _asked(observed: list[str], excluded: list[str] = [], count: int = 9) -> list[str]:  # noqa: B006  never changed
+def _asked(observed: list[str], excluded: list[str] = [], count: int = 9) -> list[str]:
     diagnosis = small_diagnosis(_TWINS)
     base = diagnosis.base
     patient, _ = build_patient(
