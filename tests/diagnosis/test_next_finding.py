@@ -1,5 +1,7 @@
 """Which finding to look for next."""
 
+from collections.abc import Sequence
+
 import pytest
 from support.small_knowledge import ATAXIA, FOCAL, LENS, SCOLIOSIS, SEIZURE, small_diagnosis
 
@@ -13,7 +15,7 @@ _TWINS = {
 }
 
 
-def _asked(observed: list[str], excluded: list[str] = [], count: int = 9) -> list[str]:
+def _asked(observed: list[str], excluded: Sequence[str] = (), count: int = 9) -> list[str]:
     diagnosis = small_diagnosis(_TWINS)
     base = diagnosis.base
     patient, _ = build_patient(
