@@ -28,7 +28,7 @@ BUILT_IN = {
     "search": "medr_ray.tools.search:make",
     "medical_search": "medr_ray.tools.medical:make",
     "read": "medr_ray.tools.read:make",
-    "diagnose": "medr_ray.tools.diagnose.tool:make",
+    "diagnose": "medr_ray.tools.diagnose.tool:make_diagnose_tool",
 }
 _FOREIGN = "mcp:"
 _FACTORY = ["config", "searcher"]  # the arguments by which a factory is known
