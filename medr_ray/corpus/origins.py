@@ -34,7 +34,7 @@ from medr_ray.corpus.mirror import (
     parse_listing,
     year_and_number,
 )
-from medr_ray.governor.failures import LONGEST_PAUSE, retry_after
+from medr_ray.governor.failures import MAX_PAUSE_SECONDS, parse_retry_after
 
 T = TypeVar("T")
 _CHUNK = 2**20  # bytes read from a file at a time
@@ -254,8 +254,8 @@ def followed(url: str, location: str) -> str:
 def _check(response: httpx.Response) -> None:
     status = response.status_code
     if status in _TRANSIENT:
-        pause = retry_after(response.headers)
-        if (pause or 0) > LONGEST_PAUSE:
+        pause = parse_retry_after(response.headers)
+        if (pause or 0) > MAX_PAUSE_SECONDS:
             raise Refused(f"the source answers {status} and asks to come back in {pause:,.0f} s")
         raise Transient(f"the source answers {status}", pause)
     if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):

@@ -2,8 +2,8 @@
 it is not.
 
 The actor outlives the job that made it, so jobs of one cluster that share a service share its
-limits. It restarts when its process dies; processes tell the new one what they hold, and it hands
-nothing out before the slots of the old one have passed.
+limits. It restarts when its process dies; clients report to the new one what they hold, and it
+grants nothing before the slots of the old one have passed.
 """
 
 import os
@@ -12,28 +12,29 @@ import threading
 from typing import Any
 
 from medr_ray.governor.budget import Charge, Spend
-from medr_ray.governor.client import Desk, GovernorLost
-from medr_ray.governor.limits import Service
+from medr_ray.governor.client import GovernorClient, GovernorLost
+from medr_ray.governor.limits import GovernedService
 from medr_ray.governor.metrics import RayMetrics, ServiceState
-from medr_ray.governor.protocol import Message, Reply
-from medr_ray.governor.server import Office
+from medr_ray.governor.protocol import GovernorResponse, StateReport
+from medr_ray.governor.server import GovernorServer
 
-_ACTOR, _NAMESPACE = (
-    "medr_governor_2",
-    "medr",
-)  # the number counts the changes to what processes and actor tell
-_WAITING = 10_000  # messages whose answers may be waited for at once
-Session = tuple[int, str, str]
+# A detached actor outlives the code that made it. The number grows with every change of the
+# protocol, so that new clients never talk to an actor of older code.
+_ACTOR_NAME = "medr_governor_3"
+_NAMESPACE = "medr"
+_MAX_PENDING_CALLS = 10_000  # each long poll of each process and service occupies one
+
+RaySession = tuple[int, str, str]  # process id, node id, job id
 
 
-class ProcessGovernor(Desk):
-    """The governor of a process without Ray."""
+class LocalGovernorClient(GovernorClient):
+    """A client of a governor that serves this process alone."""
 
     def __init__(self) -> None:
-        super().__init__(Office())
+        super().__init__(GovernorServer())
 
 
-class GovernorActor(Office):
+class GovernorActor(GovernorServer):
     """The governor of a cluster."""
 
     def __init__(self) -> None:
@@ -43,20 +44,22 @@ class GovernorActor(Office):
         super().__init__(restarted, RayMetrics().publish)
 
 
-class _ActorPort:
-    """The way to the actor, which is made if there is none."""
+class _ActorConnection:
+    """The connection to the actor, which is made if there is none."""
 
     def __init__(self) -> None:
         self._actor: Any = None
 
-    async def exchange(self, client: str, service: Service, message: Message) -> Reply:
-        return await self._call("exchange", client, service, message)
+    async def exchange(
+        self, client_id: str, service: GovernedService, report: StateReport
+    ) -> GovernorResponse:
+        return await self._call("exchange", client_id, service, report)
 
-    async def reserve(self, client: str, charge: Charge, before: Spend) -> str:
-        return await self._call("reserve", client, charge, before)
+    async def reserve(self, client_id: str, charge: Charge, already_reserved: Spend) -> str:
+        return await self._call("reserve", client_id, charge, already_reserved)
 
-    async def settle(self, client: str, charge: Charge, used: Spend) -> None:
-        await self._call("settle", client, charge, used)
+    async def settle(self, client_id: str, charge: Charge, used: Spend) -> None:
+        await self._call("settle", client_id, charge, used)
 
     async def snapshot(self) -> tuple[ServiceState, ...]:
         return await self._call("snapshot")
@@ -64,54 +67,76 @@ class _ActorPort:
     async def _call(self, method: str, *arguments: Any) -> Any:
         import ray
 
-        if not ray.is_initialized():  # else Ray would start a cluster
+        # Without this check Ray would start a cluster of its own.
+        if not ray.is_initialized():
             raise GovernorLost("Ray was shut down")
         try:
             if self._actor is None:
-                self._actor = (
-                    ray.remote(GovernorActor)
-                    .options(
-                        name=_ACTOR,
-                        namespace=_NAMESPACE,
-                        get_if_exists=True,
-                        lifetime="detached",
-                        num_cpus=0,
-                        max_concurrency=_WAITING,
-                        max_restarts=-1,
-                    )
-                    .remote()
-                )
+                self._actor = _get_or_create_actor()
             return await getattr(self._actor, method).remote(*arguments)
+        # Ray raises ValueError where it cannot look the name up.
         except (ray.exceptions.RayActorError, ray.exceptions.RaySystemError, ValueError) as error:
             self._actor = None
             raise GovernorLost(str(error)) from error
 
 
+def _get_or_create_actor() -> Any:
+    import ray
+
+    options = {
+        "name": _ACTOR_NAME,
+        "namespace": _NAMESPACE,
+        "get_if_exists": True,
+        "lifetime": "detached",
+        "num_cpus": 0,  # it must start however busy the cluster is
+        "max_concurrency": _MAX_PENDING_CALLS,
+        "max_restarts": -1,
+    }
+    return ray.remote(GovernorActor).options(**options).remote()
+
+
 _lock = threading.Lock()
-_process_governor = ProcessGovernor()
-_process = os.getpid()
-_cluster: tuple[Session, Desk] | None = None
+_local_client = LocalGovernorClient()
+_local_client_pid = os.getpid()
+_cluster_client: tuple[RaySession, GovernorClient] | None = None
 
 
-def governor() -> Desk:
-    """The desk of this process at the governor that all callers of the cluster, or of the process,
+def get_governor_client() -> GovernorClient:
+    """This process's client of the governor that all callers of the cluster, or of the process,
     share."""
-    global _cluster, _process, _process_governor
-    session = _session()
+    session = _current_ray_session()
     with _lock:
         if session is None:
-            if _process != os.getpid():  # forked: the threads of the desk are gone
-                _process, _process_governor = os.getpid(), ProcessGovernor()
-            return _process_governor
-        if _cluster is None or _cluster[0] != session:
-            if _cluster is not None and _cluster[0][0] == session[0]:
-                _cluster[1].close()
-            _cluster = session, Desk(_ActorPort())
-        return _cluster[1]
+            return _get_local_client()
+        return _get_cluster_client(session)
 
 
-def _session() -> Session | None:
+def _get_local_client() -> GovernorClient:
+    global _local_client, _local_client_pid
+    if _local_client_pid != os.getpid():
+        # This process was forked: the client's thread exists only in its parent.
+        _local_client_pid = os.getpid()
+        _local_client = LocalGovernorClient()
+    return _local_client
+
+
+def _get_cluster_client(session: RaySession) -> GovernorClient:
+    global _cluster_client
+    if _cluster_client is not None:
+        known_session, client = _cluster_client
+        if known_session == session:
+            return client
+        # Only the process that made a client has its thread and may close it.
+        if known_session[0] == session[0]:
+            client.close()
+    client = GovernorClient(_ActorConnection())
+    _cluster_client = (session, client)
+    return client
+
+
+def _current_ray_session() -> RaySession | None:
     """The Ray session that this process belongs to, if any."""
+    # Ray is not imported here: a process that did not import it is in no session.
     ray = sys.modules.get("ray")
     if ray is None or not ray.is_initialized():
         return None

@@ -1,4 +1,4 @@
-"""Budgets as a hard stop: what is spent and what is in flight never exceed a limit by estimate."""
+"""Budgets as a hard stop: by estimate, what is spent and in flight never exceeds a limit."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 from medr_ray.core.errors import MedrError
 
+_REMEDY = "Raise the budget to go on; finished answers are kept."
+
 
 class BudgetExceeded(MedrError):
     """The run's budget does not cover the next request. Nothing more is sent."""
 
 
 class Spend(NamedTuple):
-    """Tokens, and US dollars."""
+    """An amount of tokens and US dollars."""
 
     tokens: int = 0
     usd: float = 0.0
@@ -21,74 +23,83 @@ class Spend(NamedTuple):
         return Spend(self.tokens + other.tokens, self.usd + other.usd)
 
     def minus(self, other: "Spend") -> "Spend":
-        """Never below nothing."""
+        """The difference, not below zero."""
         return Spend(max(0, self.tokens - other.tokens), max(0.0, self.usd - other.usd))
 
 
-_NOTHING = Spend()
-_REMEDY = "Raise the budget to go on; finished answers are kept."
+_ZERO = Spend()
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The budget called ``name``: limits for tokens and US dollars (None: none), and what earlier
-    runs ``spent``."""
+    """The budget called ``name``: limits for tokens and US dollars (None: unlimited), and what
+    earlier runs ``spent`` of it."""
 
     name: str
     tokens: int | None = None
     usd: float | None = None
-    spent: Spend = _NOTHING
+    spent: Spend = _ZERO
 
 
 class Charge(NamedTuple):
-    """The ``most`` that a request can take of a budget."""
+    """What a request will take of a budget at most."""
 
     budget: Budget
-    most: Spend
+    estimate: Spend
 
 
 @dataclass
-class Purse:
-    """What is ``spent`` of a budget by requests that are over, and ``reserved`` by client for those
-    in flight."""
+class BudgetLedger:
+    """What was ``spent`` of a budget by finished requests, and what is ``reserved`` by each client
+    for those in flight."""
 
     spent: Spend
     reserved: dict[str, Spend] = field(default_factory=dict)
 
-    def reserve(self, client: str, charge: Charge, before: Spend = _NOTHING) -> str:
-        """Set the estimate of a request aside. The reason why not, where its budget does not cover
-        it; else empty.
+    def reserve(self, client_id: str, charge: Charge, already_reserved: Spend = _ZERO) -> str:
+        """Set a request's estimate aside. Returns the reason why not if the budget does not cover
+        it, else an empty text.
 
-        ``before`` is what the client has in flight, for a purse that does not know it."""
-        budget, amount = charge
-        mine = self.reserved.get(client, before)
-        in_flight = _sum(one for other, one in self.reserved.items() if other != client).plus(mine)
-        after = self.spent.plus(in_flight).plus(amount)
-        if budget.tokens is not None and after.tokens > budget.tokens:
+        ``already_reserved`` is what the client has in flight. It counts if this ledger does not
+        know the client, because the governor was replaced.
+        """
+        budget, estimate = charge
+        own = self.reserved.get(client_id, already_reserved)
+        others = (spend for other, spend in self.reserved.items() if other != client_id)
+        in_flight = _sum_spends(others).plus(own)
+        refusal = self._explain_refusal(budget, in_flight, estimate)
+        if not refusal:
+            self.reserved[client_id] = own.plus(estimate)
+        return refusal
+
+    def _explain_refusal(self, budget: Budget, in_flight: Spend, estimate: Spend) -> str:
+        total = self.spent.plus(in_flight).plus(estimate)
+        if budget.tokens is not None and total.tokens > budget.tokens:
             return (
-                f"budget_tokens = {budget.tokens:,}: {self.spent.tokens:,} tokens are spent, {in_flight.tokens:,} "
-                f"in flight, and the next request needs up to {amount.tokens:,}. {_REMEDY}"
+                f"budget_tokens = {budget.tokens:,}: {self.spent.tokens:,} tokens are spent, "
+                f"{in_flight.tokens:,} in flight, and the next request needs up to "
+                f"{estimate.tokens:,}. {_REMEDY}"
             )
-        if budget.usd is not None and after.usd > budget.usd:
+        if budget.usd is not None and total.usd > budget.usd:
             return (
-                f"budget_usd = {budget.usd:g}: {self.spent.usd:.4f} US dollars are spent, {in_flight.usd:.4f} in "
-                f"flight, and the next request costs up to {amount.usd:.4f}. {_REMEDY}"
+                f"budget_usd = {budget.usd:g}: {self.spent.usd:.4f} US dollars are spent, "
+                f"{in_flight.usd:.4f} in flight, and the next request costs up to "
+                f"{estimate.usd:.4f}. {_REMEDY}"
             )
-        self.reserved[client] = mine.plus(amount)
         return ""
 
-    def settle(self, client: str, reserved: Spend, used: Spend) -> None:
+    def settle(self, client_id: str, reserved: Spend, used: Spend) -> None:
         """Replace a reservation by what was really used."""
-        self.reserved[client] = self.reserved.get(client, _NOTHING).minus(reserved)
+        self.reserved[client_id] = self.reserved.get(client_id, _ZERO).minus(reserved)
         self.spent = self.spent.plus(used)
 
-    def died(self, client: str) -> None:
-        """What a client that died had in flight counts as spent: it may have been."""
-        self.spent = self.spent.plus(self.reserved.pop(client, _NOTHING))
+    def write_off_client(self, client_id: str) -> None:
+        """Count as spent what a client that died had in flight, for it may have been."""
+        self.spent = self.spent.plus(self.reserved.pop(client_id, _ZERO))
 
 
-def _sum(parts: Iterable[Spend]) -> Spend:
-    total = _NOTHING
-    for one in parts:
-        total = total.plus(one)
+def _sum_spends(spends: Iterable[Spend]) -> Spend:
+    total = _ZERO
+    for spend in spends:
+        total = total.plus(spend)
     return total

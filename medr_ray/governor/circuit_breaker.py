@@ -1,48 +1,58 @@
 """A circuit breaker: a service that only fails is left alone for a while, then tried with a single
 request.
 
-Closed: everything passes. Open: nothing does until ``open_until``. Half-open after that: one client
-may try; its success closes the circuit, its failure opens it for twice as long.
+Closed: every request passes. Open: none does until ``open_until``. Half-open after that: one client
+may try; its success closes the circuit, its failure opens it again for twice as long.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-_FAILURES = 10  # in a row, of all clients together
-_FIRST, _LONGEST = 2.0, 30.0  # seconds open
+CircuitState = Literal["closed", "open", "half-open"]
+
+_FAILURES_TO_OPEN = 10  # in a row, of all clients together
+_FIRST_OPEN_SECONDS = 2.0
+_MAX_OPEN_SECONDS = 30.0
 
 
 @dataclass
-class Breaker:
+class CircuitBreaker:
     """The circuit of one service. ``probe`` is the client that tries a half-open one."""
 
     failures: int = 0
     open_until: float | None = None
     probe: str | None = None
-    _since: float = float("-inf")
-    _seconds: float = _FIRST
+    _counts_from: float = float("-inf")
+    _next_open_seconds: float = _FIRST_OPEN_SECONDS
 
-    def state(self, now: float) -> Literal["closed", "open", "half-open"]:
+    def state(self, now: float) -> CircuitState:
         if self.open_until is None:
             return "closed"
         return "open" if now < self.open_until else "half-open"
 
-    def succeeded(self, sent: float) -> None:
-        """A request of the time ``sent`` was answered; one sent before the circuit opened does not
-        close it."""
-        if sent >= self._since:
-            self.failures, self.open_until, self.probe, self._seconds = 0, None, None, _FIRST
+    def record_success(self, sent: float) -> None:
+        """Close the circuit: a request sent at ``sent`` was answered. One that was sent before the
+        circuit opened says nothing about the service now and changes nothing."""
+        if sent < self._counts_from:
+            return
+        self.failures = 0
+        self.open_until = None
+        self.probe = None
+        self._next_open_seconds = _FIRST_OPEN_SECONDS
 
-    def failed(self, sent: float, now: float) -> None:
-        """A request of the time ``sent`` failed."""
-        if sent < self._since:
+    def record_failure(self, sent: float, now: float) -> None:
+        """Count the failure of a request sent at ``sent``; open the circuit if it was one too many,
+        or if it was the probe's."""
+        if sent < self._counts_from:
             return
         self.failures += 1
-        if self.open_until is not None or self.failures >= _FAILURES:
-            self.open_until, self.probe = now + self._seconds, None
-            self._since, self._seconds = self.open_until, min(_LONGEST, 2 * self._seconds)
+        if self.open_until is not None or self.failures >= _FAILURES_TO_OPEN:
+            self.open_until = now + self._next_open_seconds
+            self.probe = None
+            self._counts_from = self.open_until
+            self._next_open_seconds = min(_MAX_OPEN_SECONDS, 2 * self._next_open_seconds)
 
-    def gone(self, client: str) -> None:
-        """A client died, or has nothing in flight: if it was to try, another one may."""
-        if self.probe == client:
+    def release_probe(self, client_id: str) -> None:
+        """Let another client try if this one, which died or has nothing in flight, was to."""
+        if self.probe == client_id:
             self.probe = None

@@ -1,10 +1,10 @@
 """A process's side of the governor: where its requests wait, whatever thread and event loop they
 run in.
 
-A thread of its own talks to the governor, so that leases are kept and outcomes told while the
-callers' loops are busy, and callers that find what they need at hand never wait for it. It ends
-when nobody uses the desk any more. A governor that is lost is looked for again for ``PATIENCE``
-seconds; what it had granted is void.
+A thread of its own talks to the governor, so leases are renewed and outcomes reported while the
+callers' loops are busy, and callers that find a slot at hand never wait for the governor. The
+thread ends when nobody uses the client any more. A governor that does not answer is tried again for
+``RECONNECT_SECONDS``; what it had granted is void.
 """
 
 import asyncio
@@ -18,281 +18,304 @@ from typing import Any, Protocol, TypeVar
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.governor import clock
 from medr_ray.governor.budget import BudgetExceeded, Charge, Spend
-from medr_ray.governor.client_state import Holding, Times, Waiter
-from medr_ray.governor.clock_offset import Offset
+from medr_ray.governor.client_state import ClientState, ClockReading, Waiter
+from medr_ray.governor.clock_offset import ClockOffset
 from medr_ray.governor.failures import CircuitOpen
-from medr_ray.governor.limits import Amounts, Service
+from medr_ray.governor.limits import Amounts, GovernedService
 from medr_ray.governor.metrics import ServiceState
-from medr_ray.governor.protocol import Message, Outcome, Reply, Slot
+from medr_ray.governor.protocol import GovernorResponse, Outcome, Slot, StateReport
 
 T = TypeVar("T")
-PATIENCE = 60.0  # seconds that a lost governor is looked for
-_AGAIN = 0.2  # seconds between two attempts to reach it
+RECONNECT_SECONDS = 60.0  # for which a governor that does not answer is tried again
+_RETRY_INTERVAL = 0.2  # seconds between two attempts to reach it
+
+SlotFuture = Future[Slot]  # what a waiting request waits for
 
 
 class GovernorLost(Exception):
     """The governor does not answer; another one may be found."""
 
 
-class Port(Protocol):
-    """The way to the governor (see ``Office``). Every method raises GovernorLost when it does not
-    answer."""
+class GovernorConnection(Protocol):
+    """The connection to the governor (see ``GovernorServer`` for the methods). Every method raises
+    GovernorLost when it does not answer."""
 
-    async def exchange(self, client: str, service: Service, message: Message) -> Reply: ...
+    async def exchange(
+        self, client_id: str, service: GovernedService, report: StateReport
+    ) -> GovernorResponse: ...
 
-    async def reserve(self, client: str, charge: Charge, before: Spend) -> str: ...
+    async def reserve(self, client_id: str, charge: Charge, already_reserved: Spend) -> str: ...
 
-    async def settle(self, client: str, charge: Charge, used: Spend) -> None: ...
+    async def settle(self, client_id: str, charge: Charge, used: Spend) -> None: ...
 
     async def snapshot(self) -> tuple[ServiceState, ...]: ...
 
 
-Who = Future[Slot]
+class _ServiceEntry:
+    """One service at this client. ``changed`` wakes its task in the client's loop; None while no
+    task runs."""
 
-
-class _Counter:
-    """One service at the desk."""
-
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: GovernedService) -> None:
         self.service = service
-        self.holding: Holding[Who] = Holding(service.limits)
-        self.offset = Offset()
-        self.changed: asyncio.Event | None = None  # of the desk's loop; None while nobody attends
+        self.state: ClientState[SlotFuture] = ClientState(service.limits)
+        self.offset = ClockOffset()
+        self.changed: asyncio.Event | None = None
         self.sleeps_until = float("-inf")
         self.lost_at: float | None = None
 
-    def times(self) -> Times:
+    def read_clock(self) -> ClockReading:
         now = clock.now()
         low, high = self.offset.bounds(now)
-        return Times(now, now + low, now + high)
+        return ClockReading(now, now + low, now + high)
+
+    def check_circuit(self, reading: ClockReading) -> None:
+        """Raises CircuitOpen while the service is left alone."""
+        seconds = self.state.circuit_open_seconds(reading)
+        if seconds > 0:
+            raise CircuitOpen(self.service.name, seconds)
+
+    def serve_waiters(self, reading: ClockReading) -> None:
+        """Let the requests go whose turn it is."""
+        for future, slot in self.state.serve_waiters(reading):
+            if future.set_running_or_notify_cancel():
+                future.set_result(slot)
+            else:
+                self.state.return_slot(slot, reading.now)
+
+    def fail_waiters(self, error: InfrastructureError) -> None:
+        """Raise an error in every request that waits."""
+        while self.state.waiting:
+            future = self.state.waiting.popleft().caller
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
 
 
-class Desk:
-    """The desk of a process, open to all of its threads and event loops."""
+class GovernorClient:
+    """The client of a process, for all of its threads and event loops."""
 
-    def __init__(self, port: Port) -> None:
-        self._port, self._client = port, uuid.uuid4().hex
-        self._lock = threading.Lock()
-        self._counters: dict[str, _Counter] = {}
-        self._reserved: dict[str, Spend] = {}  # by budget; touched in the desk's own loop only
+    def __init__(self, connection: GovernorConnection) -> None:
+        self._connection = connection
+        self._client_id = uuid.uuid4().hex
+        self._lock = threading.Lock()  # of the entries and the loop
+        self._entries: dict[str, _ServiceEntry] = {}  # by service key
+        self._reserved: dict[str, Spend] = {}  # by budget; used in the client's own loop only
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        # An event loop keeps only weak references to its tasks.
+        self._exchanges: set[asyncio.Task[None]] = set()
 
     # --- requests ---------------------------------------------------------------------
 
-    async def acquire(self, service: Service, amounts: Amounts) -> Slot:
-        """Wait for the turn of a request, to be ended by ``finish``. Raises CircuitOpen, or
+    async def acquire(self, service: GovernedService, amounts: Amounts) -> Slot:
+        """Wait for the turn of a request, which ``finish`` has to end. Raises CircuitOpen, or
         InfrastructureError when there is no governor."""
         with self._lock:
-            counter = self._counter(service)
-            times = counter.times()
-            self._check_circuit(counter, times)
-            if (
-                not counter.holding.waiting
-                and (slot := counter.holding.take(amounts, times)) is not None
-            ):
-                self._attend(counter)
+            entry = self._find_entry(service)
+            reading = entry.read_clock()
+            entry.check_circuit(reading)
+            # A new request takes a slot at once only if it overtakes nobody.
+            slot = None if entry.state.waiting else entry.state.take_slot(amounts, reading)
+            if slot is not None:
+                self._wake_service_task(entry)
                 return slot
-            waiter = Waiter[Who](Future(), amounts)
-            counter.holding.waiting.append(waiter)
-            self._attend(counter)
+            future: SlotFuture = Future()
+            waiter = Waiter(future, amounts)
+            entry.state.waiting.append(waiter)
+            self._wake_service_task(entry)
         try:
-            return await asyncio.wrap_future(waiter.who)
+            return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            self._abandon(counter, waiter)
+            self._abandon_request(entry, waiter)
             raise
 
-    def _counter(self, service: Service) -> _Counter:
-        counter = self._counters.get(service.key)
-        if counter is None:
-            counter = self._counters[service.key] = _Counter(service)
-        if counter.service != service:
-            counter.service = service
-            counter.holding.limits = service.limits
-        return counter
+    def _find_entry(self, service: GovernedService) -> _ServiceEntry:
+        entry = self._entries.get(service.key)
+        if entry is None:
+            entry = _ServiceEntry(service)
+            self._entries[service.key] = entry
+        if entry.service != service:
+            entry.service = service
+            entry.state.limits = service.limits
+        return entry
 
-    def _check_circuit(self, counter: _Counter, times: Times) -> None:
-        if (seconds := counter.holding.circuit_open(times)) > 0:
-            raise CircuitOpen(counter.service.name, seconds)
-
-    def _abandon(self, counter: _Counter, waiter: Waiter[Who]) -> None:
+    def _abandon_request(self, entry: _ServiceEntry, waiter: Waiter[SlotFuture]) -> None:
+        """The caller was cancelled: leave the queue, or return the slot that it got meanwhile."""
+        future = waiter.caller
         with self._lock:
-            if waiter in counter.holding.waiting:
-                counter.holding.waiting.remove(waiter)
-            elif (
-                waiter.who.done() and not waiter.who.cancelled() and waiter.who.exception() is None
-            ):
-                counter.holding.unspent(waiter.who.result(), clock.now())
-            self._attend(counter)
+            if waiter in entry.state.waiting:
+                entry.state.waiting.remove(waiter)
+            elif future.done() and not future.cancelled() and future.exception() is None:
+                entry.state.return_slot(future.result(), clock.now())
+            self._wake_service_task(entry)
 
-    def finish(self, service: Service, outcome: Outcome) -> None:
-        """A request is over."""
+    def finish(self, service: GovernedService, outcome: Outcome) -> None:
+        """End a request: its lease goes to the next one that waits."""
         with self._lock:
-            counter = self._counter(service)
-            times = counter.times()
-            counter.holding.finish(outcome, times.now)
-            _serve(counter, times)
-            self._attend(counter)
+            entry = self._find_entry(service)
+            reading = entry.read_clock()
+            entry.state.finish_request(outcome, reading.now)
+            entry.serve_waiters(reading)
+            self._wake_service_task(entry)
 
     # --- budgets ----------------------------------------------------------------------
 
     async def reserve(self, charge: Charge) -> None:
-        """Set a request's estimate aside, to be settled; raises BudgetExceeded when the budget does
-        not cover it."""
-        asked = self._submit(self._reserve(charge))
+        """Set a request's estimate aside, which ``settle`` has to end. Raises BudgetExceeded when
+        the budget does not cover it."""
+        reservation = self._submit(self._reserve_from_governor(charge))
         try:
-            refused = await asyncio.shield(asyncio.wrap_future(asked))
+            # Shielded: a reservation on its way cannot be taken back, only undone afterwards.
+            refusal = await asyncio.shield(asyncio.wrap_future(reservation))
         except asyncio.CancelledError:
-            asked.add_done_callback(lambda done: self._undo(done, charge))
+            reservation.add_done_callback(lambda done: self._undo_reservation(done, charge))
             raise
-        if refused:
-            raise BudgetExceeded(refused)
+        if refusal:
+            raise BudgetExceeded(refusal)
 
-    def _undo(self, done: "Future[str]", charge: Charge) -> None:
-        if done.exception() is None and not done.result():
+    def _undo_reservation(self, reservation: "Future[str]", charge: Charge) -> None:
+        was_granted = reservation.exception() is None and not reservation.result()
+        if was_granted:
             self.settle(charge, Spend())
 
-    async def _reserve(self, charge: Charge) -> str:
+    async def _reserve_from_governor(self, charge: Charge) -> str:
         name = charge.budget.name
-        refused = await self._patiently(
-            lambda: self._port.reserve(self._client, charge, self._reserved.get(name, Spend()))
+        refusal = await self._retry_while_lost(
+            lambda: self._connection.reserve(
+                self._client_id, charge, self._reserved.get(name, Spend())
+            )
         )
-        if not refused:
-            self._reserved[name] = self._reserved.get(name, Spend()).plus(charge.most)
-        return refused
+        if not refusal:
+            self._reserved[name] = self._reserved.get(name, Spend()).plus(charge.estimate)
+        return refusal
 
     def settle(self, charge: Charge, used: Spend) -> None:
-        """A request is over and took ``used``."""
-        self._submit(self._settle(charge, used))
+        """End a reservation: the request took ``used``. Does not wait for the governor."""
+        self._submit(self._settle_with_governor(charge, used))
 
-    async def _settle(self, charge: Charge, used: Spend) -> None:
+    async def _settle_with_governor(self, charge: Charge, used: Spend) -> None:
         name = charge.budget.name
-        self._reserved[name] = self._reserved.get(name, Spend()).minus(charge.most)
-        await self._patiently(lambda: self._port.settle(self._client, charge, used))
+        self._reserved[name] = self._reserved.get(name, Spend()).minus(charge.estimate)
+        await self._retry_while_lost(lambda: self._connection.settle(self._client_id, charge, used))
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        until = clock.now() + PATIENCE
+    async def _retry_while_lost(self, call: Callable[[], Awaitable[T]]) -> T:
+        give_up_at = clock.now() + RECONNECT_SECONDS
         while True:
             try:
                 return await call()
             except GovernorLost as error:
-                if clock.now() > until:
-                    raise _gone(error) from error
-            await asyncio.sleep(_AGAIN)
+                if clock.now() > give_up_at:
+                    raise _unreachable_error(error) from error
+            await asyncio.sleep(_RETRY_INTERVAL)
 
     async def snapshot(self) -> tuple[ServiceState, ...]:
         """Every service that the governor knows, as it stands."""
-        return await asyncio.wrap_future(self._submit(self._patiently(self._port.snapshot)))
+        states = self._submit(self._retry_while_lost(self._connection.snapshot))
+        return await asyncio.wrap_future(states)
 
-    # --- the desk's own thread --------------------------------------------------------
+    # --- the client's own thread ------------------------------------------------------
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Run something in the client's loop."""
         with self._lock:
-            return asyncio.run_coroutine_threadsafe(work, self._running())
+            return asyncio.run_coroutine_threadsafe(work, self._ensure_loop())
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        """The desk's loop, in its thread."""
+    def _ensure_loop(self) -> asyncio.AbstractEventLoop:
+        """The client's loop, started in its thread if it does not run yet. The lock is held."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(
-                target=_run, args=(self._loop,), name="medr-governor", daemon=True
-            ).start()
-            weakref.finalize(self, _stop, self._loop)
+            thread = threading.Thread(
+                target=_run_loop, args=(self._loop,), name="medr-governor", daemon=True
+            )
+            thread.start()
+            # The thread must not refer to the client, or the client would never be collected.
+            weakref.finalize(self, _stop_loop, self._loop)
         return self._loop
 
     def close(self) -> None:
-        """Leave the governor alone from now on; whoever waits gets an InfrastructureError."""
+        """Stop talking to the governor. Requests that wait raise InfrastructureError."""
         with self._lock:
-            for counter in self._counters.values():
-                _refuse(counter, InfrastructureError("the governor's session is over"))
+            for entry in self._entries.values():
+                entry.fail_waiters(InfrastructureError("the governor's session is over"))
             if self._loop is not None:
-                _stop(self._loop)
+                _stop_loop(self._loop)
 
-    def _attend(self, counter: _Counter) -> None:
-        """See to it that what has changed at a counter is noticed. The lock is held."""
-        if counter.changed is None:
-            counter.changed = asyncio.Event()
-            asyncio.run_coroutine_threadsafe(self._keep(counter, counter.changed), self._running())
-        elif counter.holding.next_event(counter.times()) < counter.sleeps_until:
-            counter.sleeps_until = float("-inf")
-            self._running().call_soon_threadsafe(counter.changed.set)
+    def _wake_service_task(self, entry: _ServiceEntry) -> None:
+        """Have the service's task notice what has changed; start it if none runs. The lock is
+        held."""
+        if entry.changed is None:
+            entry.changed = asyncio.Event()
+            task = self._run_service_task(entry, entry.changed)
+            asyncio.run_coroutine_threadsafe(task, self._ensure_loop())
+        elif entry.state.next_event_time(entry.read_clock()) < entry.sleeps_until:
+            # It is awake from now on: one signal is enough for any number of changes.
+            entry.sleeps_until = float("-inf")
+            self._ensure_loop().call_soon_threadsafe(entry.changed.set)
 
-    async def _keep(self, counter: _Counter, changed: asyncio.Event) -> None:
-        """Keep a counter until nothing is held, waited for or left to say."""
+    async def _run_service_task(self, entry: _ServiceEntry, changed: asyncio.Event) -> None:
+        """Serve requests and report to the governor, until nothing is held, waited for or left to
+        report."""
         while True:
             with self._lock:
-                message = self._advance(counter)
-                if message is None and counter.holding.idle:
-                    counter.changed = None
+                report = self._serve_and_build_report(entry)
+                if report is None and entry.state.is_idle:
+                    entry.changed = None
                     return
-                number, counter.sleeps_until = (
-                    counter.holding.last_message,
-                    counter.holding.next_event(counter.times()),
-                )
-            if message is not None:
+                report_number = entry.state.last_report_number
+                entry.sleeps_until = entry.state.next_event_time(entry.read_clock())
+            if report is not None:
+                # Its answer may take seconds, and slots come due meanwhile.
                 task = asyncio.get_running_loop().create_task(
-                    self._exchange(counter, message, number)
+                    self._send_report(entry, report, report_number)
                 )
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            await clock.signalled(changed, counter.sleeps_until)
+                self._exchanges.add(task)
+                task.add_done_callback(self._exchanges.discard)
+            await clock.wait_for_signal(changed, entry.sleeps_until)
 
-    def _advance(self, counter: _Counter) -> Message | None:
-        """Serve whom it is time to serve; what there is to say to the governor."""
-        times = counter.times()
+    def _serve_and_build_report(self, entry: _ServiceEntry) -> StateReport | None:
+        """Serve the requests whose time has come. Returns what there is to report, if anything."""
+        reading = entry.read_clock()
         try:
-            self._check_circuit(counter, times)
+            entry.check_circuit(reading)
         except CircuitOpen as error:
-            _refuse(counter, error)
-        _serve(counter, times)
-        return counter.holding.message(times)
+            entry.fail_waiters(error)
+        entry.serve_waiters(reading)
+        return entry.state.build_report(reading)
 
-    async def _exchange(self, counter: _Counter, message: Message, number: int) -> None:
-        sent = clock.now()
+    async def _send_report(self, entry: _ServiceEntry, report: StateReport, number: int) -> None:
+        sent_at = clock.now()
         try:
-            reply = await self._port.exchange(self._client, counter.service, message)
-        except Exception as error:  # whatever it is, nobody is to wait for ever
-            self._lose(counter, error)
+            response = await self._connection.exchange(self._client_id, entry.service, report)
+        # Whatever the error is, no request may wait for ever.
+        except Exception as error:
+            self._handle_connection_loss(entry, error)
         else:
             with self._lock:
-                received, counter.lost_at = clock.now(), None
-                counter.offset.observe(sent, reply.heard, reply.answered, received)
-                counter.holding.hear(reply.epoch, reply.grant, number, received)
-        if counter.changed is not None:
-            counter.changed.set()
+                received_at = clock.now()
+                entry.lost_at = None
+                entry.offset.observe(
+                    sent_at, response.received_at, response.answered_at, received_at
+                )
+                entry.state.apply_grant(response.epoch, response.grant, number, received_at)
+        if entry.changed is not None:
+            entry.changed.set()
 
-    def _lose(self, counter: _Counter, error: Exception) -> None:
+    def _handle_connection_loss(self, entry: _ServiceEntry, error: Exception) -> None:
         with self._lock:
             now = clock.now()
-            counter.lost_at, counter.offset = counter.lost_at or now, Offset()
-            counter.holding.lost(now + _AGAIN)
-            if now > counter.lost_at + PATIENCE:
-                _refuse(counter, _gone(error))
+            if entry.lost_at is None:
+                entry.lost_at = now
+            entry.offset = ClockOffset()  # another governor has another clock
+            entry.state.handle_connection_loss(silent_until=now + _RETRY_INTERVAL)
+            if now > entry.lost_at + RECONNECT_SECONDS:
+                entry.fail_waiters(_unreachable_error(error))
 
 
-def _gone(error: Exception) -> InfrastructureError:
-    said = f"{type(error).__name__}: {error}"
-    return InfrastructureError(f"the governor of the calls to services does not answer: {said}")
+def _unreachable_error(error: Exception) -> InfrastructureError:
+    reason = f"{type(error).__name__}: {error}"
+    return InfrastructureError(f"the governor of the calls to services does not answer: {reason}")
 
 
-def _serve(counter: _Counter, times: Times) -> None:
-    """Let those go whose turn it is."""
-    for who, slot in counter.holding.served(times):
-        if who.set_running_or_notify_cancel():
-            who.set_result(slot)
-        else:
-            counter.holding.unspent(slot, times.now)
-
-
-def _refuse(counter: _Counter, error: InfrastructureError) -> None:
-    """Tell everybody who waits."""
-    while counter.holding.waiting:
-        who = counter.holding.waiting.popleft().who
-        if who.set_running_or_notify_cancel():
-            who.set_exception(error)
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """The body of the client's thread: run the loop until it is stopped, then end its tasks."""
     asyncio.set_event_loop(loop)
     loop.run_forever()
     tasks = asyncio.all_tasks(loop)
@@ -302,6 +325,6 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-def _stop(loop: asyncio.AbstractEventLoop) -> None:
+def _stop_loop(loop: asyncio.AbstractEventLoop) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(loop.stop)

@@ -1,12 +1,11 @@
-"""What a process holds of one service: its side of the leases, as a pure state machine over given
-times.
+"""What a process holds of one service: the client's side, as a pure state machine over given times.
 
-What holds: a request is sent between the times of its slot, whatever the governor's clock may show
-by what is known of it; a process that comes too late for its slots asks for such as are good for
-longer; no slot is used twice, none during a pause or while the circuit is open, as soon as the
-process has heard of it; no more requests are in flight than seats are held; requests are served in
-the order in which they came. What is no longer needed goes back: slots that passed unused, seats at
-once where others wait for them.
+Guaranteed: a request is sent between the times of its slot, whatever the governor's clock may show
+within what is known of it; no slot is used twice, and none during a pause or while the circuit is
+open, as soon as the process knows; no more requests are in flight than leases are held; requests
+are served in the order in which they came. A process that misses its slots asks for longer ones.
+What is no longer needed goes back: slots that passed unused, and leases at once where others wait
+for them.
 """
 
 import itertools
@@ -15,343 +14,430 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
-from medr_ray.governor.failures import LONGEST_PAUSE
-from medr_ray.governor.limits import Amounts, Limits, slack
-from medr_ray.governor.protocol import LATEST, Grant, Message, News, Outcome, Slot
+from medr_ray.governor.failures import MAX_PAUSE_SECONDS
+from medr_ray.governor.limits import Amounts, Limits, min_slot_seconds
+from medr_ray.governor.protocol import (
+    MAX_SLOT_SECONDS,
+    Grant,
+    Notice,
+    Outcome,
+    Slot,
+    StateReport,
+)
 
-W = TypeVar("W")
-_BATCH = 512  # most requests that are told of at once
-_TELL = 0.05  # seconds that what makes room for others is gathered before it is told, and seats kept without news
-_GATHER = 0.5  # seconds that what makes none is
-_IDLE = 1.0  # seconds that a seat is kept for the next request
-_MEMORY = 0.5  # seconds over which the rate of requests is averaged
-_PATIENCE, _IMPATIENCE = (
-    1.25,
-    0.97,
-)  # how much longer slots are to be good for after one was missed, or was not
-_PINGS = 3  # times that a governor is asked for nothing but its time
+CallerT = TypeVar("CallerT")
+
+_MAX_REPORTED_WAITERS = 512  # bounds the size of a report and the work for it
+# Seconds for which changes are gathered before they are reported.
+_URGENT_REPORT_DELAY = 0.05  # changes that make room for others
+_REPORT_DELAY = 0.5  # changes that make none
+_IDLE_LEASE_SECONDS = 1.0  # for which a lease is kept for the next request
+_RATE_WINDOW = 0.5  # seconds over which the rate of requests is averaged
+# Slots are asked for longer by the one factor after a miss, and shorter by the other after a use.
+_SLOT_GROWTH = 1.25
+_SLOT_DECAY = 0.97
+_MAX_PINGS = 3  # reports that ask a governor for nothing but its time
 _NEVER = float("inf")
 
 
-class Times(NamedTuple):
-    """A moment: our time, and the governor's, which is at least ``low`` and at most ``high``."""
+class ClockReading(NamedTuple):
+    """A moment: ``now`` by our clock; by the governor's, at least ``earliest`` and at most
+    ``latest``."""
 
     now: float
-    low: float
-    high: float
+    earliest: float
+    latest: float
 
 
 @dataclass(frozen=True)
-class Waiter(Generic[W]):
-    """A request that waits; ``who`` is whatever the caller knows it by."""
+class Waiter(Generic[CallerT]):
+    """A request that waits; ``caller`` is whatever the caller is known by."""
 
-    who: W
+    caller: CallerT
     amounts: Amounts
 
 
 @dataclass
-class _Told:
-    """What the governor still knows us to need, and whether it will answer."""
+class _LastReport:
+    """What the governor still takes for our needs after the last report and its answers.
 
-    seats: int = 0
-    wants: int = 0
-    extra: int = 0
-    message: int = 0
-    listening: bool = False
-    pinged: bool = False
-    member: bool = False
+    ``is_awaited``: it will answer the report. ``is_ping``: that report asked for its time only.
+    ``is_registered``: it keeps a record of this process."""
+
+    number: int = 0
+    wanted_leases: int = 0
+    wanted_slots: int = 0
+    spare_slots: int = 0
+    is_awaited: bool = False
+    is_ping: bool = False
+    is_registered: bool = False
 
 
-class Holding(Generic[W]):
-    """Seats, slots and waiting requests of one service in one process."""
+class _Needs(NamedTuple):
+    """Leases with neither request nor slot, leases missing for requests that have all else, and
+    slots missing."""
+
+    idle_leases: int
+    missing_leases: int
+    missing_slots: tuple[Amounts, ...]
+
+
+class ClientState(Generic[CallerT]):
+    """Leases, slots and waiting requests of one service in one process."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.news = limits, News()
-        self.waiting: deque[Waiter[W]] = deque()
-        self._late = slack(limits.seconds)  # seconds that slots have to be good for
-        self._held = self._busy = 0
-        self._stock: list[Slot] = []
+        self.limits = limits
+        self.notice = Notice()
+        self.waiting: deque[Waiter[CallerT]] = deque()
+        self._held_leases = 0
+        self._in_flight = 0
+        self._slots: list[Slot] = []  # granted and not used yet, by time
+        self._slot_seconds = min_slot_seconds(limits.seconds)  # for which slots have to be valid
+        self._rate = 0.0  # requests per second, as of ``_last_sent_at``
+        self._last_sent_at = 0.0
+        # What the next report will contain.
+        self._acknowledged: list[int] = []
+        self._returned_slots: list[Slot] = []
         self._outcomes: list[Outcome] = []
-        self._returned: list[Slot] = []
-        self._acks: list[int] = []
-        self._epoch, self._told, self._pings = "", _Told(), 0
-        self._rate, self._spent_at = 0.0, 0.0
-        self._tell_at = _NEVER
-        self._poll_at = self._quiet_until = self._needed_at = self._spoke_at = self._rests_until = (
-            float("-inf")
-        )
+        # The governor, and what it was told.
+        self._epoch = ""
+        self._last_report = _LastReport()
+        self._ping_count = 0
+        # Times by our clock.
+        self._report_due_at = _NEVER
+        self._next_poll_at = float("-inf")
+        self._silent_until = float("-inf")
+        self._last_needed_at = float("-inf")
+        self._reported_at = float("-inf")
+        self._paused_until = float("-inf")
 
     # --- requests ---------------------------------------------------------------------
 
-    def take(self, amounts: Amounts, times: Times) -> Slot | None:
-        """The slot of a request that may be sent now; it holds a seat until it is finished."""
-        paused = times.low < self.news.paused_until or times.now < self._rests_until
-        if self._held <= self._busy or paused or times.high < self.news.open_until:
+    def take_slot(self, amounts: Amounts, reading: ClockReading) -> Slot | None:
+        """The slot of a request that may be sent now, else None. The request occupies a lease until
+        it is finished."""
+        if self._held_leases <= self._in_flight or self._is_blocked(reading):
             return None
-        slot = (
-            self._usable(amounts, times)
-            if self.limits.metered
-            else Slot(times.high, times.high, amounts)
-        )
-        if slot is not None:
-            self._busy += 1
-            self._rate = self._rate_at(times.now) + 1 / _MEMORY
-            self._spent_at = self._needed_at = times.now
-            self._late = max(slack(self.limits.seconds), self._late * _IMPATIENCE)
+        if self.limits.is_metered:
+            slot = self._pop_usable_slot(amounts, reading)
+            if slot is None:
+                return None
+        else:
+            slot = Slot(reading.latest, reading.latest, amounts)
+        self._in_flight += 1
+        self._rate = self._rate_at(reading.now) + 1 / _RATE_WINDOW
+        self._last_sent_at = reading.now
+        self._last_needed_at = reading.now
+        shortest = min_slot_seconds(self.limits.seconds)
+        self._slot_seconds = max(shortest, self._slot_seconds * _SLOT_DECAY)
         return slot
 
-    def _usable(self, amounts: Amounts, times: Times) -> Slot | None:
-        while self._stock and self._stock[0].until < times.high:
-            self._give_back([self._stock.pop(0)], times.now)
-        index = self._covering(amounts, self._stock)
-        if index is None or self._stock[index].time > times.low:
+    def _is_blocked(self, reading: ClockReading) -> bool:
+        """Whether the service is paused or its circuit open, as far as this process knows.
+
+        Times of the governor are compared with the bound of its clock that lets a pause end late.
+        An open circuit may end early: the governor then grants only one lease anyway."""
+        is_paused = reading.earliest < self.notice.paused_until or reading.now < self._paused_until
+        return is_paused or reading.latest < self.notice.circuit_open_until
+
+    def _pop_usable_slot(self, amounts: Amounts, reading: ClockReading) -> Slot | None:
+        while self._slots and self._slots[0].end < reading.latest:
+            missed = self._slots.pop(0)
+            self._return_slots([missed], reading.now)
+        index = self._find_fitting_slot(amounts, self._slots)
+        if index is None or self._slots[index].start > reading.earliest:
             return None
-        return self._stock.pop(index)
+        return self._slots.pop(index)
 
-    def _covering(self, amounts: Amounts, slots: list[Slot]) -> int | None:
-        """The first slot that is large enough."""
-        if not self.limits.sized:
+    def _find_fitting_slot(self, amounts: Amounts, slots: list[Slot]) -> int | None:
+        """The index of the first slot that is large enough."""
+        if not self.limits.is_sized:
             return 0 if slots else None
-        fitting = (
-            n
-            for n, slot in enumerate(slots)
-            if all(a <= b for a, b in zip(amounts, slot.amounts, strict=True))
-        )
-        return next(fitting, None)
+        for index, slot in enumerate(slots):
+            if all(need <= size for need, size in zip(amounts, slot.amounts, strict=True)):
+                return index
+        return None
 
-    def served(self, times: Times) -> list[tuple[W, Slot]]:
+    def serve_waiters(self, reading: ClockReading) -> list[tuple[CallerT, Slot]]:
         """The waiting requests that may be sent now, in order."""
-        found = []
-        if (
-            self.waiting
-            and self._held > self._busy
-            and self._stock
-            and self._stock[0].until < times.high
-        ):
-            self._late = min(LATEST, self._late * _PATIENCE)
-        while self.waiting and (slot := self.take(self.waiting[0].amounts, times)) is not None:
-            found.append((self.waiting.popleft().who, slot))
-        return found
+        has_lease = self._held_leases > self._in_flight
+        has_missed_slot = bool(self._slots) and self._slots[0].end < reading.latest
+        if self.waiting and has_lease and has_missed_slot:
+            # The process woke too late for its slot: it needs slots that are valid for longer.
+            self._slot_seconds = min(MAX_SLOT_SECONDS, self._slot_seconds * _SLOT_GROWTH)
+        served = []
+        while self.waiting:
+            slot = self.take_slot(self.waiting[0].amounts, reading)
+            if slot is None:
+                break
+            served.append((self.waiting.popleft().caller, slot))
+        return served
 
-    def finish(self, outcome: Outcome, now: float) -> None:
-        """A request is over. Its seat goes back where others wait for one."""
-        self._vacate(now)
+    def finish_request(self, outcome: Outcome, now: float) -> None:
+        """End a request. Its lease goes back where others wait for one."""
+        self._release_lease(now)
         pause = outcome.retry_after or 0.0
-        if (
-            outcome.result == "refused" and pause <= LONGEST_PAUSE
-        ):  # the others will be told, this process knows
-            self._rests_until = max(self._rests_until, now + pause)
+        if outcome.result == "refused" and pause <= MAX_PAUSE_SECONDS:
+            # The governor tells all others; this process must not send before it has heard back.
+            self._paused_until = max(self._paused_until, now + pause)
         self._outcomes.append(outcome)
-        waits = (
-            0.0
-            if outcome.result in ("refused", "failed")
-            else _TELL
-            if self.limits.sized
-            else _GATHER
-        )
-        self._tell_at = min(self._tell_at, now + waits)
+        if outcome.result in ("refused", "failed"):
+            delay = 0.0
+        elif self.limits.is_sized:
+            # What the request did not use of its estimate is room for others.
+            delay = _URGENT_REPORT_DELAY
+        else:
+            delay = _REPORT_DELAY
+        self._report_due_at = min(self._report_due_at, now + delay)
 
-    def unspent(self, slot: Slot, now: float) -> None:
-        """A request that had its slot was never sent."""
-        self._vacate(now)
-        self._give_back([slot], now)
+    def return_slot(self, slot: Slot, now: float) -> None:
+        """End a request that had its slot but was never sent."""
+        self._release_lease(now)
+        self._return_slots([slot], now)
 
-    def _vacate(self, now: float) -> None:
-        self._busy -= 1
-        if self.news.contended and self._held - self._busy > min(
-            len(self._stock), len(self.waiting)
-        ):
-            self._held, self._tell_at = self._held - 1, now
-        self._needed_at = now
+    def _release_lease(self, now: float) -> None:
+        self._in_flight -= 1
+        vacant = self._held_leases - self._in_flight
+        usable_here = min(len(self._slots), len(self.waiting))
+        if self.notice.contended and vacant > usable_here:
+            self._held_leases -= 1
+            self._report_due_at = now
+        self._last_needed_at = now
 
-    def _give_back(self, slots: list[Slot], now: float) -> None:
-        if self.limits.metered:
-            self._returned += slots
-            self._tell_at = min(self._tell_at, now + _TELL)
+    def _return_slots(self, slots: list[Slot], now: float) -> None:
+        if self.limits.is_metered:
+            self._returned_slots += slots
+            self._report_due_at = min(self._report_due_at, now + _URGENT_REPORT_DELAY)
 
-    def circuit_open(self, times: Times) -> float:
-        """Seconds for which nothing is sent because the service only fails; 0 when it is sent."""
-        return max(0.0, self.news.open_until - times.high) if self.news.open_until else 0.0
+    def circuit_open_seconds(self, reading: ClockReading) -> float:
+        """Seconds for which nothing is sent because the service only fails; 0 if it is not left
+        alone."""
+        # 0 stands for a closed circuit and is no time: a clock may show less.
+        if not self.notice.circuit_open_until:
+            return 0.0
+        return max(0.0, self.notice.circuit_open_until - reading.latest)
 
-    # --- talking to the governor ------------------------------------------------------
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is held, waited for or left to say."""
-        return not (self._active or self._told.member or self._outcomes or self._returned)
-
-    @property
-    def _idle_at(self) -> float:
-        """When seats that nobody uses go back."""
-        return (
-            self._needed_at + _IDLE
-            if self._held and not self._busy and not self.waiting
-            else _NEVER
-        )
+    # --- when something is to be done -------------------------------------------------
 
     @property
-    def _active(self) -> bool:
-        return bool(self._held or self._busy or self.waiting)
+    def is_idle(self) -> bool:
+        """Nothing is held, waited for or left to report."""
+        has_report = bool(self._outcomes or self._returned_slots)
+        return not (self._is_active or self._last_report.is_registered or has_report)
 
-    def next_event(self, times: Times) -> float:
-        """Our time when something is to be said or somebody can be served."""
-        return min(max(self._speak_at(times), self._quiet_until), self._due_at(times))
+    @property
+    def _is_active(self) -> bool:
+        return bool(self._held_leases or self._in_flight or self.waiting)
 
-    def _due_at(self, times: Times) -> float:
-        if not self.waiting or self._held <= self._busy:
+    @property
+    def _leases_idle_at(self) -> float:
+        """When leases that nobody uses go back."""
+        if self._held_leases and not self._in_flight and not self.waiting:
+            return self._last_needed_at + _IDLE_LEASE_SECONDS
+        return _NEVER
+
+    def next_event_time(self, reading: ClockReading) -> float:
+        """When, by our clock, something is to be reported or a request can be served."""
+        report_at = max(self._next_report_time(reading), self._silent_until)
+        return min(report_at, self._next_service_time(reading))
+
+    def _next_service_time(self, reading: ClockReading) -> float:
+        """When the first waiting request can be sent with what is at hand."""
+        if not self.waiting or self._held_leases <= self._in_flight:
             return _NEVER
-        moment = self.news.paused_until
-        if self.limits.metered:
-            index = self._covering(self.waiting[0].amounts, self._stock)
+        moment = self.notice.paused_until
+        if self.limits.is_metered:
+            index = self._find_fitting_slot(self.waiting[0].amounts, self._slots)
             if index is None:
                 return _NEVER
-            moment = max(moment, self._stock[index].time)
-        return max(times.now + max(0.0, moment - times.low), self._rests_until)
+            moment = max(moment, self._slots[index].start)
+        # Both are the governor's times; only their distance means something to our clock.
+        seconds_left = max(0.0, moment - reading.earliest)
+        return max(reading.now + seconds_left, self._paused_until)
 
-    def _speak_at(self, times: Times) -> float:
-        now, told = times.now, self._told
-        if told.pinged:
+    def _next_report_time(self, reading: ClockReading) -> float:
+        now = reading.now
+        last = self._last_report
+        if last.is_ping:
             return _NEVER
-        free, seats, wants = self._needs()
-        moments = [self._tell_at, self._idle_at]
-        if seats > told.seats or len(wants) > told.wants:
-            moments.append(self._ask_at(times))
-        if (self.news.contended and free > len(wants)) or (not told.extra and self._extra(now)):
+        needs = self._compute_needs()
+        has_leases_for_others = self.notice.contended and needs.idle_leases > len(
+            needs.missing_slots
+        )
+        wants_spare_slots = not last.spare_slots and self._count_missing_spare_slots(now) > 0
+        if has_leases_for_others or wants_spare_slots:
             return now
-        if self._active and not told.listening:
-            moments.append(now if self.waiting else self._poll_at)
-        elif not self._active and told.member:
-            return now
+        if not self._is_active and last.is_registered:
+            return now  # to be forgotten
+        moments = [self._report_due_at, self._leases_idle_at]
+        wants_more_leases = needs.missing_leases > last.wanted_leases
+        if wants_more_leases or len(needs.missing_slots) > last.wanted_slots:
+            moments.append(self._next_request_time(reading))
+        if self._is_active and not last.is_awaited:
+            moments.append(now if self.waiting else self._next_poll_at)
         return min(moments)
 
-    def _ask_at(self, times: Times) -> float:
-        """When to ask for more: at once by whoever has nothing, else when several requests may have
-        come together."""
-        if self._told.wants:
-            return self._spoke_at + _TELL
-        ahead = self._stock[-1].time - times.low if self._stock else 0.0
-        return self._spoke_at + min(_TELL, max(0.0, ahead / 2))
+    def _next_request_time(self, reading: ClockReading) -> float:
+        """When to ask for more. A process with nothing at hand asks at once; else it waits so that
+        several requests can be reported together."""
+        if self._last_report.wanted_slots:
+            return self._reported_at + _URGENT_REPORT_DELAY
+        seconds_covered = self._slots[-1].start - reading.earliest if self._slots else 0.0
+        return self._reported_at + min(_URGENT_REPORT_DELAY, max(0.0, seconds_covered / 2))
 
-    def _needs(self) -> tuple[int, int, tuple[Amounts, ...]]:
-        """(seats without request or slot, seats missing for all that else could go, slots
-        missing)."""
-        vacant = self._held - self._busy
-        missing, matched = self._without_slot() if self.limits.metered else ((), len(self.waiting))
-        return (
-            max(0, vacant - matched),
-            min(self.limits.concurrency, max(0, matched - vacant)),
-            missing,
-        )
+    # --- what is needed ---------------------------------------------------------------
 
-    def _without_slot(self) -> tuple[tuple[Amounts, ...], int]:
-        """(what waits and has no slot yet, how many have one), as far as it is told at once."""
-        if not self.limits.sized:
-            matched = min(len(self._stock), len(self.waiting))
-            return (Amounts(),) * min(_BATCH, len(self.waiting) - matched), matched
-        missing, slots = [], list(self._stock)
-        for waiter in itertools.islice(self.waiting, _BATCH):
-            index = self._covering(waiter.amounts, slots)
+    def _compute_needs(self) -> _Needs:
+        vacant = self._held_leases - self._in_flight
+        if self.limits.is_metered:
+            missing_slots, ready = self._match_slots()
+        else:
+            missing_slots = ()
+            ready = len(self.waiting)
+        idle_leases = max(0, vacant - ready)
+        missing_leases = min(self.limits.concurrency, max(0, ready - vacant))
+        return _Needs(idle_leases, missing_leases, missing_slots)
+
+    def _match_slots(self) -> tuple[tuple[Amounts, ...], int]:
+        """(the amounts of waiting requests without a slot, the number of those that have one). At
+        most ``_MAX_REPORTED_WAITERS`` are looked at."""
+        if not self.limits.is_sized:
+            matched = min(len(self._slots), len(self.waiting))
+            missing_count = min(_MAX_REPORTED_WAITERS, len(self.waiting) - matched)
+            return (Amounts(),) * missing_count, matched
+        missing = []
+        slots = list(self._slots)
+        for waiter in itertools.islice(self.waiting, _MAX_REPORTED_WAITERS):
+            index = self._find_fitting_slot(waiter.amounts, slots)
             if index is None:
                 missing.append(waiter.amounts)
             else:
                 slots.pop(index)
-        return tuple(missing), len(self._stock) - len(slots)
+        return tuple(missing), len(self._slots) - len(slots)
 
-    def _extra(self, now: float) -> int:
-        """Slots to be asked for while nobody waits: as many as requests are to be expected while a
-        slot can be used, less those at hand; none before half are gone."""
-        if self.waiting or not self.limits.metered or self.limits.sized:
+    def _count_missing_spare_slots(self, now: float) -> int:
+        """Slots to ask for while nobody waits, so that the next requests need not wait for the
+        governor: as many as requests are expected while a slot is valid, less those at hand. 0
+        until half of them are used."""
+        # Where requests differ in size nobody knows what to ask for.
+        if self.waiting or not self.limits.is_metered or self.limits.is_sized:
             return 0
-        expected = min(_BATCH, int(self._rate_at(now) * self._late))
-        missing = expected - len(self._stock)
+        expected = min(_MAX_REPORTED_WAITERS, int(self._rate_at(now) * self._slot_seconds))
+        missing = expected - len(self._slots)
         return missing if expected > 1 and 2 * missing > expected else 0
 
     def _rate_at(self, now: float) -> float:
-        return self._rate * math.exp(-max(0.0, now - self._spent_at) / _MEMORY)
+        """Requests per second lately, as an exponentially decaying average."""
+        return self._rate * math.exp(-max(0.0, now - self._last_sent_at) / _RATE_WINDOW)
 
-    def message(self, times: Times) -> Message | None:
-        """What is to be said now, if anything."""
-        now = times.now
-        if now < self._quiet_until or now < self._speak_at(times):
+    # --- talking to the governor ------------------------------------------------------
+
+    def build_report(self, reading: ClockReading) -> StateReport | None:
+        """The report that is due now, if any. It counts as sent."""
+        now = reading.now
+        if now < self._silent_until or now < self._next_report_time(reading):
             return None
+        clock_error = reading.latest - reading.earliest
         if (
-            self.limits.metered
-            and self._pings < _PINGS
-            and times.high - times.low > slack(self.limits.seconds)
+            self.limits.is_metered
+            and self._ping_count < _MAX_PINGS
+            and clock_error > min_slot_seconds(self.limits.seconds)
         ):
-            return self._ping()
-        free, seats, wants = self._needs()
-        if self.news.contended or now >= self._idle_at:
-            excess = max(0, free - len(wants))
-            self._held, free = self._held - excess, free - excess
-        extra = self._extra(now)
-        late = self._late + (times.high - times.low if self._epoch else 0.0)
-        message = Message(
-            self._told.message + 1,
-            self._epoch,
-            tuple(self._acks),
-            self._held,
-            free,
-            seats,
-            wants,
-            extra,
-            late,
-            tuple(self._returned),
-            tuple(self._outcomes),
-            self._active,
+            return self._build_ping()
+        needs = self._compute_needs()
+        idle_leases = needs.idle_leases
+        if self.notice.contended or now >= self._leases_idle_at:
+            # Leases for the missing slots are kept: the governor will grant those soon.
+            excess = max(0, idle_leases - len(needs.missing_slots))
+            self._held_leases -= excess
+            idle_leases -= excess
+        # A slot is of use only while it lies within the bounds of the clock, so it has to be valid
+        # for longer by their distance. Before the first answer that is infinite.
+        slot_seconds = self._slot_seconds + (clock_error if self._epoch else 0.0)
+        report = StateReport(
+            number=self._last_report.number + 1,
+            epoch=self._epoch,
+            acknowledged=tuple(self._acknowledged),
+            held_leases=self._held_leases,
+            idle_leases=idle_leases,
+            wanted_leases=needs.missing_leases,
+            wanted_slots=needs.missing_slots,
+            spare_slots=self._count_missing_spare_slots(now),
+            slot_seconds=slot_seconds,
+            returned_slots=tuple(self._returned_slots),
+            outcomes=tuple(self._outcomes),
+            awaits_grant=self._is_active,
         )
-        self._acks, self._returned, self._outcomes, self._tell_at = [], [], [], _NEVER
-        self._spoke_at = now
-        self._told = _Told(
-            seats,
-            len(wants),
-            extra,
-            self._told.message + 1,
-            listening=self._active,
-            member=self._active,
-        )
-        return message
+        self._mark_reported(report, now)
+        return report
 
-    def _ping(self) -> Message:
-        """Nothing but a question for the time: slots could not be used before the governor's clock
+    def _mark_reported(self, report: StateReport, now: float) -> None:
+        self._acknowledged = []
+        self._returned_slots = []
+        self._outcomes = []
+        self._report_due_at = _NEVER
+        self._reported_at = now
+        self._last_report = _LastReport(
+            number=report.number,
+            wanted_leases=report.wanted_leases,
+            wanted_slots=len(report.wanted_slots),
+            spare_slots=report.spare_slots,
+            is_awaited=report.awaits_grant,
+            is_registered=report.awaits_grant,
+        )
+
+    def _build_ping(self) -> StateReport:
+        """A report that only asks for the time: slots could not be used before the governor's clock
         is known."""
-        self._pings += 1
-        told = self._told = replace(self._told, message=self._told.message + 1, pinged=True)
-        return Message(told.message, self._epoch, (), self._held, 0, stay=False)
+        self._ping_count += 1
+        number = self._last_report.number + 1
+        self._last_report = replace(self._last_report, number=number, is_ping=True)
+        return StateReport(number, self._epoch, (), self._held_leases, 0, awaits_grant=False)
 
     @property
-    def last_message(self) -> int:
-        """The number of the last message; its answer is known by it."""
-        return self._told.message
+    def last_report_number(self) -> int:
+        """The number of the last report, by which its answer is recognised."""
+        return self._last_report.number
 
-    def hear(self, epoch: str, grant: Grant, answers: int, now: float) -> None:
-        """Take in the answer to the message numbered ``answers``, by the governor named
-        ``epoch``."""
+    def apply_grant(self, epoch: str, grant: Grant, report_number: int, now: float) -> None:
+        """Take in the answer to a report, by the governor named ``epoch``."""
         if self._epoch not in ("", epoch):
-            self._forget()
+            self._forget_governor()
         self._epoch = epoch
-        if answers == self._told.message:
-            self._told.listening = self._told.pinged = False
-            self._poll_at = now + _TELL
+        last = self._last_report
+        if report_number == last.number:
+            last.is_awaited = False
+            last.is_ping = False
+            self._next_poll_at = now + _URGENT_REPORT_DELAY
         if not grant.number:
             return
-        self._acks.append(grant.number)
-        self._held, self._needed_at = self._held + grant.seats, now
-        self._stock += grant.slots
-        self._told.seats = max(0, self._told.seats - grant.seats)
-        self._told.wants, self._told.extra = max(0, self._told.wants - len(grant.slots)), 0
-        self.news = grant.news
-        if (
-            self.news.open_until and self._held > self._busy
-        ):  # whoever is to try the service will be told
-            self._held, self._tell_at = self._busy, now
+        self._acknowledged.append(grant.number)
+        self._held_leases += grant.leases
+        self._last_needed_at = now
+        self._slots += grant.slots
+        last.wanted_leases = max(0, last.wanted_leases - grant.leases)
+        last.wanted_slots = max(0, last.wanted_slots - len(grant.slots))
+        last.spare_slots = 0
+        self.notice = grant.notice
+        if self.notice.circuit_open_until and self._held_leases > self._in_flight:
+            # All leases go back; the governor chooses who is to try the service.
+            self._held_leases = self._in_flight
+            self._report_due_at = now
 
-    def lost(self, until: float) -> None:
-        """The governor is gone: what it gave is void. Nothing is said before ``until``."""
-        self._forget()
-        self._quiet_until = until
+    def handle_connection_loss(self, silent_until: float) -> None:
+        """The governor is gone: what it granted is void. Nothing is reported before
+        ``silent_until``."""
+        self._forget_governor()
+        self._silent_until = silent_until
 
-    def _forget(self) -> None:
-        self._stock, self._acks, self._returned, self._outcomes = [], [], [], []
-        self.news, self._told = News(), _Told(message=self._told.message)
-        self._tell_at, self._pings = _NEVER, 0
+    def _forget_governor(self) -> None:
+        """Drop what only means something to the governor that is gone. Leases stay: requests are in
+        flight under them, and the next governor is told how many are held."""
+        self._slots = []
+        self._acknowledged = []
+        self._returned_slots = []
+        self._outcomes = []
+        self.notice = Notice()
+        self._last_report = _LastReport(number=self._last_report.number)
+        self._report_due_at = _NEVER
+        self._ping_count = 0

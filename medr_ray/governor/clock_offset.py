@@ -1,25 +1,44 @@
-"""The governor's clock as seen from another process: bounds, tightened by every answer."""
+"""Where the governor's clock stands relative to this process's clock.
 
-_DRIFT = 1e-4  # seconds that two clocks may part per second
+Processes may run on different hosts, and monotonic clocks of two hosts have unrelated zeros. The
+offset is therefore known only as an interval. Every answer of the governor tightens it.
+"""
+
+_DRIFT_PER_SECOND = 1e-4  # seconds by which two clocks may part in a second
 
 
-class Offset:
-    """Bounds of (the governor's time - ours). Nothing is known before the first answer."""
+class ClockOffset:
+    """Bounds of (the governor's time - our time). Unbounded before the first answer."""
 
     def __init__(self) -> None:
-        self._low, self._high, self._at = float("-inf"), float("inf"), 0.0
+        self._low = float("-inf")
+        self._high = float("inf")
+        self._observed_at = 0.0
 
-    def observe(self, sent: float, heard: float, answered: float, received: float) -> None:
-        """A message that we sent and whose answer we received at our times, heard and answered at
-        the governor's."""
-        low, high = self.bounds(received)
-        least, most = answered - received, heard - sent  # a message takes no negative time
-        low, high = max(low, least), min(high, most)
-        if low > high:  # a clock was stopped or set: what was known before is void
-            low, high = least, max(least, most)
-        self._low, self._high, self._at = low, high, received
+    def observe(
+        self,
+        sent_at: float,
+        server_received_at: float,
+        server_answered_at: float,
+        received_at: float,
+    ) -> None:
+        """Learn from one exchange: sent and received by our clock, in between received and answered
+        by the governor's."""
+        # A message takes no negative time, so each direction bounds the offset from one side.
+        new_low = server_answered_at - received_at
+        new_high = server_received_at - sent_at
+        old_low, old_high = self.bounds(received_at)
+        low = max(old_low, new_low)
+        high = min(old_high, new_high)
+        if low > high:
+            # A clock was stopped or set: the earlier bounds no longer apply.
+            low = new_low
+            high = max(new_low, new_high)
+        self._low = low
+        self._high = high
+        self._observed_at = received_at
 
     def bounds(self, now: float) -> tuple[float, float]:
-        """(least, most) at our time ``now``."""
-        drift = _DRIFT * max(0.0, now - self._at)
+        """(lowest, highest) offset at our time ``now``. The interval widens as the clocks drift."""
+        drift = _DRIFT_PER_SECOND * max(0.0, now - self._observed_at)
         return self._low - drift, self._high + drift

@@ -10,67 +10,81 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from medr_ray.governor.actor import governor
+from medr_ray.governor.actor import get_governor_client
 from medr_ray.governor.budget import Charge, Spend
-from medr_ray.governor.limits import Amounts, Limits, Service
-from medr_ray.governor.protocol import Outcome, Result, Slot
+from medr_ray.governor.limits import Amounts, GovernedService, Limits
+from medr_ray.governor.protocol import Outcome, RequestResult, Slot
 
 __all__ = ["Gate", "Limits", "Permit"]
 
+_KEY_CHARACTERS = 16  # of a SHA-256 digest in hexadecimal: 64 bits tell services apart
+
 
 class Permit:
-    """Permission for one request. Leaving its block without saying anything means that the request
-    succeeded and took what was estimated; leaving it by an exception, that nothing is known."""
+    """Permission for one request.
+
+    A block that records nothing counts as a request that succeeded and took what was estimated. A
+    block left by an exception without a record counts as one of unknown result.
+    """
 
     def __init__(self, slot: Slot, estimate: Amounts) -> None:
-        self._slot, self._used, self._usd = slot, estimate, 0.0
-        self._settled = False
-        self._result: Result = "succeeded"
+        self._slot = slot
+        self._used = estimate
+        self._usd = 0.0
+        self._is_usage_known = False
+        self._result: RequestResult = "succeeded"
         self._retry_after: float | None = None
         self._overloaded = False
 
-    def used(self, input_tokens: int, output_tokens: int, usd: float = 0.0) -> None:
-        """What the request really took."""
-        self._used, self._usd, self._settled = Amounts(input_tokens, output_tokens), usd, True
+    def record_usage(self, input_tokens: int, output_tokens: int, usd: float = 0.0) -> None:
+        """Replace the estimate by what the request really took."""
+        self._used = Amounts(input_tokens, output_tokens)
+        self._usd = usd
+        self._is_usage_known = True
 
-    def refused(self, retry_after: float | None) -> None:
+    def record_refusal(self, retry_after: float | None) -> None:
         """The service said 429 or 503 and took nothing: all callers wait for ``retry_after``
         seconds (None: one second), and fewer requests are sent at once."""
-        self.used(0, 0)
-        self._result, self._retry_after = "refused", retry_after
+        self.record_usage(0, 0)
+        self._result = "refused"
+        self._retry_after = retry_after
 
-    def failed(self, overloaded: bool = False) -> None:
-        """5xx, a time-out or no connection; ``overloaded`` where fewer requests at once may help (a
-        time-out)."""
-        self._result, self._overloaded = "failed", overloaded
+    def record_failure(self, overloaded: bool = False) -> None:
+        """The service said 5xx, timed out or did not accept the connection; ``overloaded`` where
+        fewer requests at once may help (a time-out)."""
+        self._result = "failed"
+        self._overloaded = overloaded
 
-    def broke(self) -> None:
+    def record_exception(self) -> None:
         """The block was left by an exception."""
-        if self._result == "succeeded" and not self._settled:
+        if self._result == "succeeded" and not self._is_usage_known:
             self._result = "unknown"
 
     @property
     def outcome(self) -> Outcome:
-        """What is known of the request."""
+        """What is known about the request."""
         return Outcome(
             self._slot, self._used, self._result, self._retry_after, self._overloaded, self._usd
         )
 
     @property
-    def spent(self) -> Spend:
+    def spend(self) -> Spend:
         """What the request took of a budget."""
         return Spend(sum(self._used), self._usd)
 
 
 class Gate:
     """The gate of one ``service`` (a host, or a host and a path) for one ``secret`` (an API key;
-    only its hash is kept). Metrics show it as ``shown``, which many services may share. Cheap, and
-    may be pickled."""
+    only its hash is kept). Metrics show it under ``display_name``, which several services may
+    share. Cheap to make, and may be pickled."""
 
-    def __init__(self, service: str, limits: Limits, *, secret: str = "", shown: str = "") -> None:
-        hidden = hashlib.sha256(secret.encode()).hexdigest()
-        key = hashlib.sha256(f"{service}\n{hidden}".encode()).hexdigest()[:16]
-        self._service = Service(key, shown or service, limits)
+    def __init__(
+        self, service: str, limits: Limits, *, secret: str = "", display_name: str = ""
+    ) -> None:
+        secret_hash = hashlib.sha256(secret.encode()).hexdigest()
+        digest = hashlib.sha256(f"{service}\n{secret_hash}".encode()).hexdigest()
+        key = digest[:_KEY_CHARACTERS]
+        self._service = GovernedService(key, display_name or service, limits)
 
     @asynccontextmanager
     async def permit(
@@ -85,20 +99,21 @@ class Gate:
 
         Raises InfrastructureError while the service is left alone because it only failed
         (``CircuitOpen``), and BudgetExceeded at once when the budget does not cover the request."""
-        desk = governor()
+        client = get_governor_client()
+        # The budget comes first: a request that it does not cover must not use up a slot.
         if charge is not None:
-            await desk.reserve(charge)
+            await client.reserve(charge)
         permit = None
         try:
             estimate = Amounts(input_tokens, output_tokens)
-            permit = Permit(await desk.acquire(self._service, estimate), estimate)
+            permit = Permit(await client.acquire(self._service, estimate), estimate)
             yield permit
         except BaseException:
             if permit is not None:
-                permit.broke()
+                permit.record_exception()
             raise
         finally:
             if permit is not None:
-                desk.finish(self._service, permit.outcome)
+                client.finish(self._service, permit.outcome)
             if charge is not None:
-                desk.settle(charge, permit.spent if permit is not None else Spend())
+                client.settle(charge, permit.spend if permit is not None else Spend())

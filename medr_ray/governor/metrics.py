@@ -1,19 +1,19 @@
 """What the governor counts, as a snapshot and as Ray metrics (the dashboard, Prometheus)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from medr_ray.governor.circuit_breaker import CircuitState
 from medr_ray.governor.protocol import Outcome
 
-_TAG = "service"
-_SUMMED, _LARGEST = ("waiting", "seats", "concurrency"), ("utilisation", "paused", "circuit_open")
+_SERVICE_TAG = "service"
 
 
 @dataclass
-class Counts:
-    """Totals since the governor started: requests ``granted`` and over, of which ``refused`` (429,
-    503) and ``failed``; tokens and US dollars used."""
+class RequestCounts:
+    """Totals since the governor started: requests ``granted`` that are over, of which ``refused``
+    (429, 503) and ``failed``; tokens and US dollars used. The field names are the metrics'."""
 
     granted: int = 0
     refused: int = 0
@@ -33,17 +33,17 @@ class Counts:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """A service now: requests ``waiting``, ``seats`` held of the ``concurrency`` allowed, the
-    circuit ``breaker`` (closed, open, half-open), seconds it is ``paused`` for, and the
+    """A service now: requests ``waiting``, ``leases`` held of the ``concurrency`` allowed, the
+    state of its circuit ``breaker``, seconds for which it is still ``paused``, and the
     ``utilisation`` of its tightest limit, 0 to 1."""
 
     name: str
     key: str
-    counts: Counts
+    counts: RequestCounts
     waiting: int
-    seats: int
+    leases: int
     concurrency: int
-    breaker: str
+    breaker: CircuitState
     paused: float
     utilisation: float
 
@@ -60,47 +60,54 @@ class RayMetrics:
 
     def __init__(self) -> None:
         self._metrics: dict[str, Any] = {}
-        self._before: dict[str, Counts] = {}
+        self._published: dict[str, RequestCounts] = {}  # by service key
 
     def publish(self, states: Iterable[ServiceState]) -> None:
         """Bring the metrics up to date."""
-        named: dict[str, list[ServiceState]] = {}
+        states_by_name: dict[str, list[ServiceState]] = {}
         for state in states:
-            named.setdefault(state.name, []).append(state)
-        before, self._before = (
-            self._before,
-            {one.key: one.counts for same in named.values() for one in same},
-        )
-        for name, same in named.items():
-            for one in same:
-                self._count(name, one.counts, before.get(one.key, Counts()))
-            for figure, value in _together(same).items():
-                self._metric(figure, False).set(value, {_TAG: name})
+            states_by_name.setdefault(state.name, []).append(state)
+        published = self._published
+        self._published = {}
+        for name, namesakes in states_by_name.items():
+            for state in namesakes:
+                self._published[state.key] = state.counts
+                # A service that was forgotten and is back starts from zero again.
+                before = published.get(state.key, RequestCounts())
+                self._publish_counters(name, state.counts, before)
+            for gauge, value in _combine_gauges(namesakes).items():
+                self._metric(gauge, False).set(value, {_SERVICE_TAG: name})
 
-    def _count(self, service: str, now: Counts, before: Counts) -> None:
+    def _publish_counters(self, service: str, now: RequestCounts, before: RequestCounts) -> None:
         for name, value in asdict(now).items():
-            if (gained := value - getattr(before, name)) > 0:
-                self._metric(name, True).inc(gained, {_TAG: service})
+            increase = value - getattr(before, name)
+            if increase > 0:
+                self._metric(name, True).inc(increase, {_SERVICE_TAG: service})
 
-    def _metric(self, name: str, counts: bool) -> Any:
+    def _metric(self, name: str, is_counter: bool) -> Any:
         from ray.util.metrics import Counter, Gauge
 
-        kind = Counter if counts else Gauge
         if name not in self._metrics:
-            self._metrics[name] = kind(
-                f"medr_governor_{name}", f"Calls to services: {name}", tag_keys=(_TAG,)
+            metric_class = Counter if is_counter else Gauge
+            self._metrics[name] = metric_class(
+                f"medr_governor_{name}", f"Calls to services: {name}", tag_keys=(_SERVICE_TAG,)
             )
         return self._metrics[name]
 
 
-def _together(states: list[ServiceState]) -> dict[str, float]:
-    """The gauges of services of one name."""
+def _combine_gauges(states: Sequence[ServiceState]) -> dict[str, float]:
+    """The gauges of the services of one name, by metric. Dashboards know the leases as
+    ``seats``."""
     return {
-        **{name: sum(getattr(one, name) for one in states) for name in _SUMMED},
-        **{name: max(getattr(one, name) for one in states) for name in _LARGEST},
+        "waiting": sum(state.waiting for state in states),
+        "seats": sum(state.leases for state in states),
+        "concurrency": sum(state.concurrency for state in states),
+        "utilisation": max(state.utilisation for state in states),
+        "paused": max(state.paused for state in states),
+        "circuit_open": max(state.circuit_open for state in states),
     }
 
 
-def frozen(states: Iterable[ServiceState]) -> tuple[ServiceState, ...]:
+def copy_states(states: Iterable[ServiceState]) -> tuple[ServiceState, ...]:
     """Copies that do not go on counting."""
     return tuple(replace(state, counts=replace(state.counts)) for state in states)

@@ -1,87 +1,101 @@
-"""What a process and the governor tell each other about one service. All times are the
-governor's."""
+"""What a process and the governor tell each other about one service. All times are by the
+governor's clock.
+
+A process may send a request while it holds a lease, one of the service's ``concurrency``, and,
+where rates are limited, within a slot of time.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from medr_ray.governor.limits import Amounts
 
-HORIZON = 1.0  # seconds that slots are handed out ahead of their time: what a dead process can take with it
-LEASE = 5.0  # seconds within which others use what a process that died had
-LATEST = 1.0  # seconds that a slot is good for at most
-RENEWAL = 1.5  # seconds that the governor keeps a process waiting for an answer
-Result = Literal["succeeded", "refused", "failed", "unknown"]
+SLOT_HORIZON = 1.0  # seconds that slots are granted ahead: all that a dead process can waste
+LEASE_SECONDS = 5.0  # within which others can use what a process that died had
+MAX_SLOT_SECONDS = 1.0  # for which a slot is valid at most
+POLL_SECONDS = 1.5  # that the governor delays an answer at most while it has nothing to grant
+
+RequestResult = Literal["succeeded", "refused", "failed", "unknown"]
 
 
 class Slot(NamedTuple):
-    """Leave to send one request of at most ``amounts`` from ``time`` to ``until``."""
+    """Permission to send one request of at most ``amounts`` between ``start`` and ``end``."""
 
-    time: float
-    until: float
+    start: float
+    end: float
     amounts: Amounts
 
 
 class Outcome(NamedTuple):
-    """What became of a request that was sent in ``slot``. ``overloaded``: it failed for taking too
-    long."""
+    """What became of a request that was sent in ``slot``. ``overloaded``: it failed because the
+    service took too long."""
 
     slot: Slot
     used: Amounts
-    result: Result
+    result: RequestResult
     retry_after: float | None = None
     overloaded: bool = False
     usd: float = 0.0
 
 
-class News(NamedTuple):
-    """What every process has to heed: a pause, an open circuit, and whether others wait for seats
-    that it holds."""
+class Notice(NamedTuple):
+    """What every process has to respect: a pause, an open circuit, and whether others wait for
+    leases that it holds (``contended``)."""
 
     paused_until: float = 0.0
-    open_until: float = 0.0
+    circuit_open_until: float = 0.0
     contended: bool = False
 
 
 @dataclass(frozen=True)
-class Message:
-    """A process's whole state, so that it can be told again to a governor that lost its own.
+class StateReport:
+    """A process's whole state, so that a governor that lost its own can rebuild it.
 
-    ``number`` counts the messages, for they may overtake each other; ``epoch`` names the governor
-    that was heard last, ``seen`` the grants that arrived since the last message. Of ``held`` seats
-    ``free`` have no request and no slot; ``seats`` more are needed for requests that have all else,
-    and slots, with seats, for ``wants``, in order, and ``extra`` ones if nobody waits for them,
-    each good for ``late`` seconds. Without ``stay`` the process has no more to do with the
-    service."""
+    Reports may overtake each other, so ``number`` counts them. ``epoch`` names the governor that
+    the process heard from last, ``acknowledged`` the grants that arrived since the last report.
+
+    Of ``held_leases``, ``idle_leases`` have neither request nor slot. ``wanted_leases`` are missing
+    for requests that have all else. ``wanted_slots`` are missing, in order, and with each a lease.
+    ``spare_slots`` are welcome if nobody else waits for them. Slots should be valid for
+    ``slot_seconds`` each. ``returned_slots`` were not used.
+
+    If not ``awaits_grant``, the governor answers at once, and forgets a process without leases.
+    """
 
     number: int
     epoch: str
-    seen: tuple[int, ...]
-    held: int
-    free: int
-    seats: int = 0
-    wants: tuple[Amounts, ...] = ()
-    extra: int = 0
-    late: float = 0.0
-    returned: tuple[Slot, ...] = ()
+    acknowledged: tuple[int, ...]
+    held_leases: int
+    idle_leases: int
+    wanted_leases: int = 0
+    wanted_slots: tuple[Amounts, ...] = ()
+    spare_slots: int = 0
+    slot_seconds: float = 0.0
+    returned_slots: tuple[Slot, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
-    stay: bool = True
+    awaits_grant: bool = True
 
 
 @dataclass(frozen=True)
 class Grant:
-    """What a process is given. ``number`` names the grant; 0 where there is none."""
+    """Leases and slots given to a process. ``number`` identifies the grant; 0 where there is
+    none."""
 
     number: int
-    seats: int
+    leases: int
     slots: tuple[Slot, ...]
-    news: News
+    notice: Notice
+
+
+NO_GRANT = Grant(0, 0, (), Notice())
 
 
 @dataclass(frozen=True)
-class Reply:
-    """A grant, by which governor, and when that one heard the message and answered it."""
+class GovernorResponse:
+    """A grant by the governor named ``epoch``, with the times at which it received the report and
+    answered it."""
 
     epoch: str
-    heard: float
-    answered: float
+    received_at: float
+    answered_at: float
     grant: Grant

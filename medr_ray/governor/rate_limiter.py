@@ -1,171 +1,197 @@
-"""How much of something may be taken when: the rate limits of a service as arithmetic over given
+"""When how much of something may be taken: the rate limits of a service as arithmetic over given
 times.
 
-What holds for a ``Bucket``, for times that do not run backwards: what is taken for the time from
-``at`` on may happen until ``until``, and however that turns out, in any window of its span it sums
-up to at most ``limit`` (one amount above it goes alone). Amounts are spread over the window but for
-a burst. What was taken can be corrected later without loosening the bound.
+Guaranteed by ``RateLimiter``, for times that do not run backwards: whatever is taken for the time
+from ``at`` on may happen at any moment until ``until``, and still the amounts in any window sum up
+to at most ``limit`` (a single amount above the limit goes alone). Amounts are spread over the
+window, except for a burst. What was taken can be corrected later without loosening the bound.
 """
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from medr_ray.governor.limits import Amounts, Limits, tolerance
+from medr_ray.governor.limits import Amounts, Limits, arrival_jitter
 
-_CELLS = (
-    1000  # parts of a window that are counted as one moment; times are rounded to the safe side
-)
-_EPSILON = 1e-9
-_REQUEST_BURST, _TOKEN_BURST = (
-    0.01,
-    0.1,
-)  # of the limit; requests differ in size by more than they do in number
+_CELLS_PER_WINDOW = 1000  # times are rounded up to a whole cell, which can only delay requests
+_EPSILON = 1e-9  # amounts and seconds below it are rounding errors
+
+# Size of a burst as a share of the limit. The tokens' share is larger because requests differ in
+# size more than they do in number.
+_REQUEST_BURST = 0.01
+_TOKEN_BURST = 0.1
 
 
-class Window:
-    """A log of what was taken, by the last moment when it may happen: exact over any window, open
-    to corrections."""
+class SlidingWindow:
+    """A log of the amounts taken, each under the last moment at which it may happen: exact over any
+    window, and open to corrections."""
 
     def __init__(self, limit: float, span: float) -> None:
-        self.limit, self.span, self._cell = limit, span, span / _CELLS
-        self._taken: dict[int, float] = {}
-        self._order: list[int] = []  # parts of time in which something was taken
+        self.limit = limit
+        self.span = span
+        self._cell_seconds = span / _CELLS_PER_WINDOW
+        self._taken: dict[int, float] = {}  # amount by cell, a part of time
+        self._cells: list[int] = []  # the keys of ``_taken``, ascending
         self._total = 0.0
 
-    def earliest(self, amount: float, at: float) -> float:
+    def earliest_time(self, amount: float, at: float) -> float:
         """The first time from ``at`` on when ``amount`` fits in."""
-        over = min(amount, self.limit) + self._total - self.limit
+        excess = min(amount, self.limit) + self._total - self.limit
         moment = at
-        for index in self._order:
-            leaves = self._leaves(index)
-            if leaves > at + _EPSILON:
-                if over <= _EPSILON:
+        for cell in self._cells:
+            expiry = self._expiry(cell)
+            if expiry > at + _EPSILON:
+                if excess <= _EPSILON:
                     break
-                moment = leaves
-            over -= self._taken[index]
+                moment = expiry
+            excess -= self._taken[cell]
         return moment
 
     def take(self, amount: float, at: float, until: float) -> None:
-        """Nothing is taken for a time before ``at`` from now on."""
-        while self._order and self._leaves(self._order[0]) <= at + _EPSILON:
-            self._total -= self._taken.pop(self._order.pop(0))
-        index = int(until // self._cell)
-        if index not in self._taken:
-            bisect.insort(self._order, index)
-        self._taken[index] = self._taken.get(index, 0.0) + amount
-        self._total = (
-            self._total + amount if len(self._order) > 1 else self._taken[index]
-        )  # fractions do not drift
+        """Log an amount taken for the time from ``at`` to ``until``. No later call may take for a
+        time before ``at``, so what has left the window by then is dropped."""
+        while self._cells and self._expiry(self._cells[0]) <= at + _EPSILON:
+            self._total -= self._taken.pop(self._cells.pop(0))
+        cell = self._cell_at(until)
+        if cell not in self._taken:
+            bisect.insort(self._cells, cell)
+        self._taken[cell] = self._taken.get(cell, 0.0) + amount
+        if len(self._cells) > 1:
+            self._total += amount
+        else:
+            # With one cell left the sum is known exactly: rounding errors do not add up for ever.
+            self._total = self._taken[cell]
 
     def correct(self, difference: float, until: float) -> None:
         """Change what was taken until then, if it still counts."""
-        index = int(until // self._cell)
-        if index in self._taken:
-            self._taken[index] += difference
+        cell = self._cell_at(until)
+        if cell in self._taken:
+            self._taken[cell] += difference
             self._total += difference
 
-    def used(self, at: float) -> float:
-        """What counts at ``at``."""
-        return sum(taken for index, taken in self._taken.items() if self._leaves(index) > at)
+    def usage(self, at: float) -> float:
+        """The amount in the window at ``at``."""
+        return sum(amount for cell, amount in self._taken.items() if self._expiry(cell) > at)
 
-    def moved(self, limit: float, span: float) -> "Window":
+    def with_limit(self, limit: float, span: float) -> "SlidingWindow":
         """The same log under another limit."""
-        other = Window(limit, span)
-        for index, taken in self._taken.items():
-            other.take(taken, float("-inf"), (index + 1) * self._cell)
-        return other
+        window = SlidingWindow(limit, span)
+        for cell, amount in self._taken.items():
+            cell_end = (cell + 1) * self._cell_seconds
+            window.take(amount, float("-inf"), cell_end)
+        return window
 
-    def _leaves(self, index: int) -> float:
-        return (index + 1) * self._cell + self.span
+    def _cell_at(self, moment: float) -> int:
+        return int(moment // self._cell_seconds)
+
+    def _expiry(self, cell: int) -> float:
+        """When what was taken in a cell leaves the window, counted from the cell's end."""
+        return (cell + 1) * self._cell_seconds + self.span
 
 
 @dataclass
-class Pace:
-    """Continuous refill, so that what a window allows is spread over it. ``level`` holds at the
-    time ``since``."""
+class TokenBucket:
+    """A bucket that refills continuously, so that what a window allows is spread over it.
+
+    ``rate`` is the refill per second. ``level`` is the content at the time ``since``; below zero it
+    is a debt. The unit is that of the limit: requests, or tokens of a language model.
+    """
 
     rate: float
     capacity: float
     level: float
     since: float
 
-    def earliest(self, amount: float, at: float) -> float:
-        """When ``amount`` is there; for one above the capacity, when all is. It leaves a debt."""
+    def earliest_time(self, amount: float, at: float) -> float:
+        """When ``amount`` is there. An amount above the capacity waits for a full bucket and leaves
+        a debt."""
         start = max(at, self.since)
-        missing = min(amount, self.capacity) - self._level(start)
+        missing = min(amount, self.capacity) - self._level_at(start)
         return start + missing / self.rate if missing > _EPSILON else start
 
     def take(self, amount: float, at: float) -> None:
         start = max(at, self.since)
-        self.level, self.since = self._level(start) - amount, start
+        self.level = self._level_at(start) - amount
+        self.since = start
 
-    def give(self, amount: float) -> None:
+    def give_back(self, amount: float) -> None:
+        """Add an amount that was not needed; a negative one was taken in addition."""
         self.level = min(self.capacity, self.level + amount)
 
-    def _level(self, at: float) -> float:
+    def _level_at(self, at: float) -> float:
         return min(self.capacity, self.level + (at - self.since) * self.rate)
 
 
 @dataclass
-class Bucket:
-    """A bound on one quantity: the window keeps it, the pace spreads it."""
+class RateLimiter:
+    """The limit of one quantity: the window enforces it, the bucket spreads it.
 
-    window: Window
-    pace: Pace
-    weights: tuple[int, int, int] = field(
-        default=(1, 0, 0)
-    )  # of a request, its input and its output tokens
+    ``weights`` are what a request, an input token and an output token count of the quantity.
+    """
 
-    def amount(self, amounts: Amounts, requests: int = 1) -> float:
-        """What a request takes of it."""
-        each, inputs, outputs = self.weights
-        return each * requests + inputs * amounts.input_tokens + outputs * amounts.output_tokens
+    window: SlidingWindow
+    bucket: TokenBucket
+    weights: tuple[int, int, int] = (1, 0, 0)
 
-    def earliest(self, amount: float, at: float) -> float:
-        return self.window.earliest(amount, self.pace.earliest(amount, at))
+    def cost(self, amounts: Amounts) -> float:
+        """What a request with these amounts takes of the quantity."""
+        per_request, per_input, per_output = self.weights
+        return per_request + per_input * amounts.input_tokens + per_output * amounts.output_tokens
+
+    def earliest_time(self, amount: float, at: float) -> float:
+        """The first time from ``at`` on when ``amount`` may be taken."""
+        return self.window.earliest_time(amount, self.bucket.earliest_time(amount, at))
 
     def take(self, amount: float, at: float, until: float) -> None:
+        """Take an amount that may be used at any moment from ``at`` to ``until``."""
         self.window.take(amount, at, until)
-        self.pace.take(amount, at)
+        self.bucket.take(amount, at)
 
     def correct(self, difference: float, until: float) -> None:
-        """Replace an estimate by what was used."""
+        """Add a difference to what was taken until then: what was used less the estimate."""
         self.window.correct(difference, until)
-        self.pace.give(-difference)
+        self.bucket.give_back(-difference)
 
-    def after(self, old: "Bucket | None") -> "Bucket":
-        """This bucket, in which counts what was taken from the one it replaces."""
-        if old is not None:
-            self.window = old.window.moved(self.window.limit, self.window.span)
-            self.pace.level = min(self.pace.level, old.pace.level)
-            self.pace.since = max(self.pace.since, old.pace.since)
+    def carry_over(self, previous: "RateLimiter | None") -> "RateLimiter":
+        """This limiter, in which counts what was taken from the one that it replaces."""
+        if previous is not None:
+            self.window = previous.window.with_limit(self.window.limit, self.window.span)
+            self.bucket.level = min(self.bucket.level, previous.bucket.level)
+            self.bucket.since = max(self.bucket.since, previous.bucket.since)
         return self
 
-    def drained(self, until: float) -> None:
-        """As if somebody had taken all that there was until then, at the pace, and bursts at both
-        ends of it."""
-        self.pace.level, self.pace.since = 0.0, until + 2 * self.pace.capacity / self.pace.rate
+    def drain(self, until: float) -> None:
+        """Leave nothing before ``until``, as if somebody had taken all that there was until then:
+        at the bucket's rate, with a burst at the beginning and at the end."""
+        two_bursts = 2 * self.bucket.capacity / self.bucket.rate
+        self.bucket.level = 0.0
+        self.bucket.since = until + two_bursts
 
 
-def buckets_of(limits: Limits, now: float) -> list[Bucket]:
-    """The buckets that ``limits`` ask for, full."""
-    most, seconds = limits.window
-    wanted = [
-        (None if limits.requests is None else float(most), seconds, _REQUEST_BURST, (1, 0, 0)),
-        (limits.input_tokens, limits.seconds, _TOKEN_BURST, (0, 1, 0)),
-        (limits.output_tokens, limits.seconds, _TOKEN_BURST, (0, 0, 1)),
-        (limits.tokens, limits.seconds, _TOKEN_BURST, (0, 1, 1)),
+def build_limiters(limits: Limits, now: float) -> list[RateLimiter]:
+    """A limiter with a full bucket for each quantity that ``limits`` bound."""
+    max_requests, request_seconds = limits.request_window
+    limiters = []
+    if limits.requests is not None:
+        limiters.append(
+            _build_limiter(float(max_requests), request_seconds, _REQUEST_BURST, (1, 0, 0), now)
+        )
+    token_limits = [
+        (limits.input_tokens, (0, 1, 0)),
+        (limits.output_tokens, (0, 0, 1)),
+        (limits.tokens, (0, 1, 1)),
     ]
-    return [
-        _bucket(limit, span, burst, weights, now)
-        for limit, span, burst, weights in wanted
-        if limit is not None
-    ]
+    for limit, weights in token_limits:
+        if limit is not None:
+            limiters.append(_build_limiter(limit, limits.seconds, _TOKEN_BURST, weights, now))
+    return limiters
 
 
-def _bucket(
+def _build_limiter(
     limit: float, seconds: float, burst: float, weights: tuple[int, int, int], now: float
-) -> Bucket:
+) -> RateLimiter:
+    # A single request has to fit in, unless the limit itself is below one.
     capacity = max(burst * limit, min(1.0, limit))
-    span = seconds + tolerance(seconds)
-    return Bucket(Window(limit, span), Pace(limit / span, capacity, capacity, now), weights)
+    # The window is longer than the limit's by the jitter with which requests arrive.
+    span = seconds + arrival_jitter(seconds)
+    bucket = TokenBucket(limit / span, capacity, level=capacity, since=now)
+    return RateLimiter(SlidingWindow(limit, span), bucket, weights)

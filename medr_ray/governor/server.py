@@ -1,7 +1,8 @@
-"""The governor without its place: hears messages and answers them when there is something to say.
+"""The governor's side of the conversation: receives reports and answers them when there is
+something to grant.
 
 It runs in one event loop, that of the cluster's actor or of a process without Ray. The decisions
-are ``Meter``'s.
+are ``LeaseAllocator``'s and ``BudgetLedger``'s.
 """
 
 import asyncio
@@ -10,136 +11,182 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from medr_ray.governor import clock
-from medr_ray.governor.allocator import Meter
-from medr_ray.governor.budget import Charge, Purse, Spend
-from medr_ray.governor.limits import Service
-from medr_ray.governor.metrics import ServiceState, frozen
-from medr_ray.governor.protocol import LEASE, RENEWAL, Grant, Message, News, Reply
+from medr_ray.governor.allocator import LeaseAllocator
+from medr_ray.governor.budget import BudgetLedger, Charge, Spend
+from medr_ray.governor.limits import GovernedService
+from medr_ray.governor.metrics import ServiceState, copy_states
+from medr_ray.governor.protocol import (
+    LEASE_SECONDS,
+    NO_GRANT,
+    POLL_SECONDS,
+    GovernorResponse,
+    Grant,
+    StateReport,
+)
 
-_NOTHING = Grant(0, 0, (), News())
-_PUBLISH = 1.0  # seconds between publications of the metrics
-Publish = Callable[[Iterable[ServiceState]], None]
+_PUBLISH_INTERVAL = 1.0  # seconds between two publications of the metrics
+PublishMetrics = Callable[[Iterable[ServiceState]], None]
 
 
 @dataclass
-class _Poll:
-    """A message whose answer is waited for."""
+class _LongPoll:
+    """A report that is not answered yet; it is at ``expires_at``, with or without a grant."""
 
-    answer: asyncio.Future[Reply]
-    heard: float
-    until: float
+    response: asyncio.Future[GovernorResponse]
+    received_at: float
+    expires_at: float
 
 
-class Office:
-    """All services and budgets. ``restarted``: another one may have handed out slots until this one
-    began."""
+class GovernorServer:
+    """All services and budgets. ``restarted``: another server may have granted slots until this one
+    began. ``publish`` is called with the state of all services, once a second while any client
+    waits."""
 
-    def __init__(self, restarted: bool = False, publish: Publish | None = None) -> None:
-        self._epoch, self._begun, self._publish = uuid.uuid4().hex, clock.now(), publish
+    def __init__(self, restarted: bool = False, publish: PublishMetrics | None = None) -> None:
+        self._epoch = uuid.uuid4().hex
+        self._started_at = clock.now()
         self._restarted = restarted
-        self._meters: dict[str, Meter] = {}
-        self._polls: dict[str, dict[str, _Poll]] = {}
-        self._purses: dict[str, Purse] = {}
-        self._heard: dict[str, float] = {}
-        self._due: dict[str, float] = {}
-        self._changed = asyncio.Event()
-        self._clockwork: asyncio.Task[None] | None = None
-        self._sleeps_until = self._published = float("-inf")
+        self._publish = publish
+        self._published_at = float("-inf")
+        self._allocators: dict[str, LeaseAllocator] = {}  # by service key, as the next two
+        self._polls: dict[str, dict[str, _LongPoll]] = {}  # then by client
+        self._wakeups: dict[str, float] = {}  # when to allocate again
+        self._ledgers: dict[str, BudgetLedger] = {}  # by budget name
+        self._last_contact: dict[str, float] = {}  # by client
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_signal = asyncio.Event()
+        self._timer_sleeps_until = float("-inf")
 
-    async def exchange(self, client: str, service: Service, message: Message) -> Reply:
-        """Hear a message; the answer comes when there is something to say, at the latest after
-        ``RENEWAL``."""
-        now = self._heard[client] = clock.now()
-        meter, polls = self._meter(service, message, now), self._polls.setdefault(service.key, {})
-        if not meter.hear(client, message, now):
-            return Reply(self._epoch, now, now, _NOTHING)
-        if (older := polls.pop(client, None)) is not None:
-            self._answer(older, _NOTHING, now)
-        poll = polls[client] = _Poll(
-            asyncio.get_running_loop().create_future(), now, now + RENEWAL if message.stay else now
-        )
-        self._deal(service.key, now)
-        self._wind()
-        return await poll.answer
+    async def exchange(
+        self, client_id: str, service: GovernedService, report: StateReport
+    ) -> GovernorResponse:
+        """Receive a report. The answer comes when there is something to grant, at the latest after
+        ``POLL_SECONDS``."""
+        now = clock.now()
+        self._last_contact[client_id] = now
+        allocator = self._find_allocator(service, report, now)
+        polls = self._polls.setdefault(service.key, {})
+        if not allocator.receive_report(client_id, report, now):
+            return GovernorResponse(self._epoch, now, now, NO_GRANT)
+        older = polls.pop(client_id, None)
+        if older is not None:
+            self._respond(older, NO_GRANT, now)
+        expires_at = now + POLL_SECONDS if report.awaits_grant else now
+        poll = _LongPoll(asyncio.get_running_loop().create_future(), now, expires_at)
+        polls[client_id] = poll
+        self._allocate(service.key, now)
+        self._schedule_timer()
+        return await poll.response
 
-    def _meter(self, service: Service, message: Message, now: float) -> Meter:
-        meter = self._meters.get(service.key)
-        if meter is None:
-            second = self._restarted or message.epoch not in ("", self._epoch)
-            meter = self._meters[service.key] = Meter(
-                service, self._epoch, now, self._begun if second else None
-            )
-        meter.adopt(service, now)
-        return meter
+    def _find_allocator(
+        self, service: GovernedService, report: StateReport, now: float
+    ) -> LeaseAllocator:
+        """The service's allocator, under the limits that the client knows."""
+        allocator = self._allocators.get(service.key)
+        if allocator is None:
+            # A client that knows another epoch shows that there was a server before, also where
+            # this one is not the same actor restarted but a new one.
+            has_predecessor = self._restarted or report.epoch not in ("", self._epoch)
+            predecessor_until = self._started_at if has_predecessor else None
+            allocator = LeaseAllocator(service, self._epoch, now, predecessor_until)
+            self._allocators[service.key] = allocator
+        allocator.update_service(service, now)
+        return allocator
 
-    def _deal(self, key: str, now: float) -> None:
-        meter, polls = self._meters[key], self._polls[key]
-        for client, grant in meter.deal(now).items():
-            self._answer(polls.pop(client), grant, now)
-        for client in [one for one, poll in polls.items() if poll.until <= now]:
-            meter.silence(client)
-            self._answer(polls.pop(client), _NOTHING, now)
-        self._due[key] = min([meter.wake(now), *(poll.until for poll in polls.values())])
+    def _allocate(self, key: str, now: float) -> None:
+        """Answer every client of a service that got something or waited long enough."""
+        allocator = self._allocators[key]
+        polls = self._polls[key]
+        for client_id, grant in allocator.allocate(now).items():
+            self._respond(polls.pop(client_id), grant, now)
+        expired = [client_id for client_id, poll in polls.items() if poll.expires_at <= now]
+        for client_id in expired:
+            allocator.stop_listening(client_id)
+            self._respond(polls.pop(client_id), NO_GRANT, now)
+        expiries = [poll.expires_at for poll in polls.values()]
+        self._wakeups[key] = min([allocator.next_wakeup(now), *expiries])
 
-    def _answer(self, poll: _Poll, grant: Grant, now: float) -> None:
-        if not poll.answer.done():
-            poll.answer.set_result(Reply(self._epoch, poll.heard, now, grant))
+    def _respond(self, poll: _LongPoll, grant: Grant, now: float) -> None:
+        # The future is done already if the caller was cancelled.
+        if not poll.response.done():
+            poll.response.set_result(GovernorResponse(self._epoch, poll.received_at, now, grant))
 
-    def _wind(self) -> None:
-        """Have the clockwork wake in time."""
-        if self._clockwork is None or self._clockwork.done():
-            self._changed = asyncio.Event()
-            self._clockwork = asyncio.get_running_loop().create_task(self._tick(self._changed))
-        elif self._next() < self._sleeps_until:
-            self._changed.set()
+    # --- what time alone changes ------------------------------------------------------
 
-    async def _tick(self, changed: asyncio.Event) -> None:
-        """Deal whenever time alone makes a difference."""
+    def _schedule_timer(self) -> None:
+        """Have the timer wake in time."""
+        if self._timer is None or self._timer.done():
+            self._timer_signal = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            self._timer = loop.create_task(self._run_timer(self._timer_signal))
+        elif self._next_event_time() < self._timer_sleeps_until:
+            self._timer_signal.set()
+
+    async def _run_timer(self, signal: asyncio.Event) -> None:
+        """Allocate, clean up and publish whenever their time has come."""
         while True:
             now = clock.now()
-            for key in [one for one, due in self._due.items() if due <= now]:
-                self._deal(key, now)
-            self._bury(now)
-            if self._publish is not None and now >= self._published + _PUBLISH:
-                self._published = now
-                self._publish(self._states())
-            self._sleeps_until = self._next()
-            await clock.signalled(changed, self._sleeps_until)
+            due = [key for key, wakeup in self._wakeups.items() if wakeup <= now]
+            for key in due:
+                self._allocate(key, now)
+            self._remove_dead_clients(now)
+            self._remove_forgettable_services(now)
+            if self._publish is not None and now >= self._published_at + _PUBLISH_INTERVAL:
+                self._published_at = now
+                self._publish(self._copy_states())
+            self._timer_sleeps_until = self._next_event_time()
+            await clock.wait_for_signal(signal, self._timer_sleeps_until)
 
-    def _next(self) -> float:
-        moments = [*self._due.values(), *(heard + LEASE for heard in self._heard.values())]
+    def _next_event_time(self) -> float:
+        lease_ends = [moment + LEASE_SECONDS for moment in self._last_contact.values()]
+        moments = [*self._wakeups.values(), *lease_ends]
+        # While nobody waits the figures stand still, and the timer may sleep.
         if self._publish is not None and any(self._polls.values()):
-            moments.append(self._published + _PUBLISH)
+            moments.append(self._published_at + _PUBLISH_INTERVAL)
         return min(moments, default=float("inf"))
 
-    def _bury(self, now: float) -> None:
-        for client in [one for one, heard in self._heard.items() if heard + LEASE <= now]:
-            del self._heard[client]
-            for purse in self._purses.values():
-                purse.died(client)
-        for key in [one for one, meter in self._meters.items() if meter.forgettable(now)]:
-            del self._meters[key], self._polls[key], self._due[key]
+    def _remove_dead_clients(self, now: float) -> None:
+        dead = [
+            client_id
+            for client_id, moment in self._last_contact.items()
+            if moment + LEASE_SECONDS <= now
+        ]
+        for client_id in dead:
+            del self._last_contact[client_id]
+            for ledger in self._ledgers.values():
+                ledger.write_off_client(client_id)
+
+    def _remove_forgettable_services(self, now: float) -> None:
+        forgettable = [
+            key for key, allocator in self._allocators.items() if allocator.is_forgettable(now)
+        ]
+        for key in forgettable:
+            del self._allocators[key]
+            del self._polls[key]
+            del self._wakeups[key]
 
     # --- budgets ----------------------------------------------------------------------
 
-    async def reserve(self, client: str, charge: Charge, before: Spend) -> str:
-        """Set an estimate aside; the reason why not, if the budget does not cover it (see
-        ``Purse``)."""
-        self._heard[client] = clock.now()
-        self._wind()
-        purse = self._purses.setdefault(charge.budget.name, Purse(charge.budget.spent))
-        return purse.reserve(client, charge, before)
+    async def reserve(self, client_id: str, charge: Charge, already_reserved: Spend) -> str:
+        """Set an estimate aside. Returns the reason why not if the budget does not cover it, else
+        an empty text (see ``BudgetLedger``)."""
+        self._last_contact[client_id] = clock.now()
+        self._schedule_timer()
+        budget = charge.budget
+        ledger = self._ledgers.setdefault(budget.name, BudgetLedger(budget.spent))
+        return ledger.reserve(client_id, charge, already_reserved)
 
-    async def settle(self, client: str, charge: Charge, used: Spend) -> None:
+    async def settle(self, client_id: str, charge: Charge, used: Spend) -> None:
         """Replace an estimate by what was used."""
-        if (
-            purse := self._purses.get(charge.budget.name)
-        ) is not None:  # else the next request says what is spent
-            purse.settle(client, charge.most, used)
+        ledger = self._ledgers.get(charge.budget.name)
+        # A server without the ledger was restarted; the next request says what is spent.
+        if ledger is not None:
+            ledger.settle(client_id, charge.estimate, used)
 
     async def snapshot(self) -> tuple[ServiceState, ...]:
         """Every service as it stands."""
-        return self._states()
+        return self._copy_states()
 
-    def _states(self) -> tuple[ServiceState, ...]:
-        return frozen(meter.state(clock.now()) for meter in self._meters.values())
+    def _copy_states(self) -> tuple[ServiceState, ...]:
+        now = clock.now()
+        return copy_states(allocator.snapshot(now) for allocator in self._allocators.values())

@@ -25,7 +25,7 @@ from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ConfigError, ModelError
 from medr_ray.core.run import Directory
 from medr_ray.governor.budget import Budget, Charge, Spend
-from medr_ray.governor.failures import CircuitOpen, retry_after
+from medr_ray.governor.failures import CircuitOpen, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.llm.cache import ResponseCache, request_key
 from medr_ray.llm.completions import ChatResult, estimated_tokens, read_completion, stored_result
@@ -164,22 +164,22 @@ class ChatClient:
         async with self._gate.permit(prompt, output, charge=self._charge(prompt, output)) as permit:
             try:
                 result = await self._send(payload)
-                permit.used(result.prompt_tokens, result.output_tokens, result.usd or 0.0)
+                permit.record_usage(result.prompt_tokens, result.output_tokens, result.usd or 0.0)
                 return result
             except openai.APIStatusError as error:
                 _tell(permit, error)
                 raise
             except (openai.APITimeoutError, TimeoutError):
-                permit.used(prompt, output, self._usd(prompt, output) or 0.0)
-                permit.failed(overloaded=True)
+                permit.record_usage(prompt, output, self._usd(prompt, output) or 0.0)
+                permit.record_failure(overloaded=True)
                 raise
             except (openai.APIConnectionError, UnreadableReply, json.JSONDecodeError) as error:
                 if isinstance(error, openai.APIConnectionError):
-                    permit.used(0, 0)
-                permit.failed()
+                    permit.record_usage(0, 0)
+                permit.record_failure()
                 raise
             finally:
-                self._note(permit.spent)
+                self._note(permit.spend)
 
     def _note(self, spent: Spend) -> None:
         self._spent = self._spent.plus(spent)
@@ -239,12 +239,12 @@ def _read_whole(result: ChatResult, model: type[ReplyModel]) -> ReplyModel:
 def _tell(permit: Permit, error: openai.APIStatusError) -> None:
     """What an error status says about the endpoint; one that is about the request says that the
     endpoint is well."""
-    status, pause = error.status_code, retry_after(error.response.headers)
-    permit.used(0, 0)
+    status, pause = error.status_code, parse_retry_after(error.response.headers)
+    permit.record_usage(0, 0)
     if status == 429 or (status == 503 and pause is not None):
-        permit.refused(pause)
+        permit.record_refusal(pause)
     elif status >= 500 or status == 408:
-        permit.failed(overloaded=status in _OVERLOADED)
+        permit.record_failure(overloaded=status in _OVERLOADED)
 
 
 def _full_jitter(state: RetryCallState) -> float:

@@ -9,7 +9,7 @@ import json
 import openai
 
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ModelError
-from medr_ray.governor.failures import LONGEST_PAUSE, CircuitOpen, retry_after
+from medr_ray.governor.failures import MAX_PAUSE_SECONDS, CircuitOpen, parse_retry_after
 
 # Statuses below 500 that may pass: time-out, conflict, too early, too many requests.
 _TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
@@ -40,8 +40,8 @@ def is_transient(error: BaseException) -> bool:
 
 def _is_transient_status(error: openai.APIStatusError) -> bool:
     # An endpoint that asks for a very long pause is as good as down: waiting would block the run.
-    pause = retry_after(error.response.headers)
-    if pause is not None and pause > LONGEST_PAUSE:
+    pause = parse_retry_after(error.response.headers)
+    if pause is not None and pause > MAX_PAUSE_SECONDS:
         return False
     return error.status_code in _TRANSIENT_STATUSES or error.status_code >= 500
 

@@ -21,16 +21,14 @@ from medr_ray.cli.bench import Row, row
 from medr_ray.core.config import RayConfig
 from medr_ray.core.session import ray_session
 from medr_ray.governor.gate import Gate, Limits
-from medr_ray.governor.protocol import LEASE
+from medr_ray.governor.protocol import LEASE_SECONDS
 
 _PROCESSES = 8
 _AT_ONCE = 4  # requests that wait in each process
 _SERVICE_SECONDS = 0.02
-_BEFORE, _GRID, _RECOVERY = (
-    2.0,
-    0.1,
-    2.0,
-)  # seconds before a kill; steps and length of what is looked at after
+_BEFORE = 2.0  # seconds of work before a kill
+_GRID = 0.1  # seconds between the moments after a kill at which the rate is looked at
+_RECOVERY = 2.0  # seconds over which the rate is measured at each of these moments
 _RATES = [Limits(20, 1.0, concurrency=64), Limits(100, 2.0, concurrency=64)]
 
 
@@ -110,12 +108,14 @@ def measure(quick: bool) -> Iterator[Row]:
             ray.remote(Caller).options(num_cpus=0.1, max_concurrency=100).remote()
             for _ in range(_PROCESSES)
         ]
-        ray.get([one.pid.remote() for one in callers])
+        ray.get([caller.pid.remote() for caller in callers])
         yield from _overhead(callers[0], service, 300 if quick else 3000)
         for limits in _RATES:
             yield from _rate(limits, service, port, callers, (4 if quick else 30) + limits.seconds)
-        yield _seats_after_kill(service, port, callers)
-        yield _rate_after_kill(_RATES[0], service, port, callers[2:], LEASE / 2 if quick else LEASE)
+        yield _leases_after_kill(service, port, callers)
+        yield _rate_after_kill(
+            _RATES[0], service, port, callers[2:], LEASE_SECONDS / 2 if quick else LEASE_SECONDS
+        )
 
 
 def _overhead(caller: Any, service: Any, trips: int) -> Iterator[Row]:
@@ -141,7 +141,7 @@ def _start(
     gate = Gate(f"{limits.requests:g} in {limits.seconds:g} s", limits)
     until = time.monotonic() + seconds
     return [
-        one.call.remote(gate, port, until, _AT_ONCE, _SERVICE_SECONDS) for one in callers
+        caller.call.remote(gate, port, until, _AT_ONCE, _SERVICE_SECONDS) for caller in callers
     ], until
 
 
@@ -152,7 +152,7 @@ def _rate(
     running, until = _start(limits, port, callers, seconds)
     ray.get(running)
     arrivals = sorted(ray.get(service.seen.remote())[0])
-    steady = [one for one in arrivals if arrivals[0] + limits.seconds <= one < until]
+    steady = [moment for moment in arrivals if arrivals[0] + limits.seconds <= moment < until]
     allowed = (limits.requests or 0) * (until - arrivals[0] - limits.seconds) / limits.seconds
     note = f"{_PROCESSES} processes with {_AT_ONCE} requests each, {len(arrivals)} arrivals"
     name = f"{limits.requests:g} requests in {limits.seconds:g} s"
@@ -179,9 +179,13 @@ def _most(arrivals: Sequence[float], seconds: float) -> int:
     return most
 
 
-def _seats_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Row:
-    """A process holds all seats and is killed; the next one waits."""
-    gate = Gate("seats", Limits(None, concurrency=8))
+def _count_between(arrivals: Sequence[float], begin: float, end: float) -> int:
+    return sum(begin <= moment < end for moment in arrivals)
+
+
+def _leases_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Row:
+    """A process holds all leases and is killed; the next one waits."""
+    gate = Gate("leases", Limits(None, concurrency=8))
     dead, alive = callers[:2]
     pid = ray.get(dead.pid.remote())
     dead.call.remote(gate, port, time.monotonic() + 60, 8, 60.0)
@@ -189,16 +193,16 @@ def _seats_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Row:
     ray.get(service.seen.remote())
     os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
-    ray.get(alive.call.remote(gate, port, killed + LEASE, 8, 0.5), timeout=60)
+    ray.get(alive.call.remote(gate, port, killed + LEASE_SECONDS, 8, 0.5), timeout=60)
     arrivals, _, most = ray.get(service.seen.remote())
     back = sorted(arrivals)[7] - killed
     return row(
-        "kill -9 of the holder of all 8 seats: all are used again after",
+        "kill -9 of the holder of all 8 leases: all are used again after",
         back,
-        goal=LEASE,
+        goal=LEASE_SECONDS,
         lower_is_better=True,
         unit="s",
-        note=f"the lease is {LEASE:g} s; most in flight {most}",
+        note=f"the lease is {LEASE_SECONDS:g} s; most in flight {most}",
     )
 
 
@@ -213,7 +217,7 @@ def _rate_after_kill(
     """Half of the processes are killed at work; the rate is looked at for ``within`` seconds."""
     ray.get(service.seen.remote())
     dead = callers[: len(callers) // 2]
-    pids = ray.get([one.pid.remote() for one in dead])
+    pids = ray.get([caller.pid.remote() for caller in dead])
     running, until = _start(limits, port, callers, _BEFORE + within + _RECOVERY)
     time.sleep(_BEFORE)
     for pid in pids:
@@ -226,16 +230,16 @@ def _rate_after_kill(
     full = [
         step
         for step in steps
-        if sum(killed + step <= one < killed + step + _RECOVERY for one in arrivals) >= expected
+        if _count_between(arrivals, killed + step, killed + step + _RECOVERY) >= expected
     ]
     note = (
-        f"{len(dead)} of {len(callers)} processes; 95 % of {limits.requests:g} in {limits.seconds:g} s over the "
-        f"{_RECOVERY:g} s after; most in any window {_most(arrivals, limits.seconds)}"
+        f"{len(dead)} of {len(callers)} processes; 95 % of {limits.requests:g} "
+        f"in {limits.seconds:g} s over the {_RECOVERY:g} s after; most in any window {_most(arrivals, limits.seconds)}"
     )
     return row(
         "kill -9 of processes at work: full rate again after",
         min(full, default=float("inf")),
-        goal=LEASE,
+        goal=LEASE_SECONDS,
         lower_is_better=True,
         unit="s",
         note=note,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from medr_ray.cli.main import app, main
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError
 from medr_ray.corpus.mirror_store import Shelf
-from medr_ray.corpus.origins import LONGEST_PAUSE
+from medr_ray.corpus.origins import MAX_PAUSE_SECONDS
 from medr_ray.corpus.sources import list_sources, open_source
 
 # --- what a good day looks like -------------------------------------------------------
@@ -203,7 +203,7 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(rig: Rig) -> None:
 
 
 def test_a_server_that_asks_for_too_long_a_pause_or_refuses_is_not_asked_again(rig: Rig) -> None:
-    rig.fault(FIRST, answers(503, Retry_After=str(LONGEST_PAUSE + 1)))
+    rig.fault(FIRST, answers(503, Retry_After=str(MAX_PAUSE_SECONDS + 1)))
     rig.fault(SECOND, answers(403))
     with pytest.raises(DataError, match="2 files of 3 failed"):
         rig.fetch()

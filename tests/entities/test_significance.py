@@ -16,8 +16,8 @@ from medr_ray.core.records import EntityFrequency
 from medr_ray.core.run import Directory
 from medr_ray.entities.seed_candidates import Candidate, Judgement
 from medr_ray.entities.significance import LLMJudge, Reply, RulesJudge, read_verdicts
-from medr_ray.governor import actor as governor_module
-from medr_ray.governor.actor import ProcessGovernor
+from medr_ray.governor import actor as governor_actor
+from medr_ray.governor.actor import LocalGovernorClient
 from medr_ray.governor.budget import BudgetExceeded
 from medr_ray.knowledge.prevalence import Prevalence
 from medr_ray.knowledge.specialty import SPECIALTIES
@@ -127,7 +127,7 @@ def _verdicts(ids: Sequence[str], significant: bool = True, **more: Any) -> str:
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(governor_module, "_process_governor", ProcessGovernor())
+    monkeypatch.setattr(governor_actor, "_local_client", LocalGovernorClient())
     monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
 
 

@@ -13,41 +13,41 @@ import pytest
 
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.governor import clock
-from medr_ray.governor.actor import ProcessGovernor, governor
+from medr_ray.governor.actor import LocalGovernorClient, get_governor_client
 from medr_ray.governor.budget import Budget, BudgetExceeded, Charge, Spend
-from medr_ray.governor.client import Desk, GovernorLost
+from medr_ray.governor.client import GovernorClient, GovernorLost
 from medr_ray.governor.failures import CircuitOpen
 from medr_ray.governor.gate import Gate, Limits
-from medr_ray.governor.limits import Amounts, Service
-from medr_ray.governor.metrics import Counts, ServiceState
-from medr_ray.governor.protocol import Message, Outcome, Reply, Slot
-from medr_ray.governor.server import Office
+from medr_ray.governor.limits import Amounts, GovernedService
+from medr_ray.governor.metrics import RequestCounts, ServiceState
+from medr_ray.governor.protocol import GovernorResponse, Outcome, Slot, StateReport
+from medr_ray.governor.server import GovernorServer
 
 _NONE = Amounts()
 
 
-def _service(concurrency: int = 2, requests: float | None = None) -> Service:
-    return Service("key", "service", Limits(requests, 1.0, concurrency=concurrency))
+def _service(concurrency: int = 2, requests: float | None = None) -> GovernedService:
+    return GovernedService("key", "service", Limits(requests, 1.0, concurrency=concurrency))
 
 
 def _done(slot: Slot, result: str = "succeeded") -> Outcome:
     return Outcome(slot, _NONE, result)  # type: ignore[arg-type]
 
 
-def test_callers_are_served_in_order_and_seats_come_back() -> None:
+def test_callers_are_served_in_order_and_leases_come_back() -> None:
     async def scenario() -> list[int]:
-        desk, served, service = ProcessGovernor(), [], _service(1)
-        held = await desk.acquire(service, _NONE)
+        client, served, service = LocalGovernorClient(), [], _service(1)
+        held = await client.acquire(service, _NONE)
 
         async def caller(number: int) -> None:
-            slot = await desk.acquire(service, _NONE)
+            slot = await client.acquire(service, _NONE)
             served.append(number)
-            desk.finish(service, _done(slot))
+            client.finish(service, _done(slot))
 
         waiting = [asyncio.create_task(caller(n)) for n in range(5)]
         await asyncio.sleep(0)
         assert served == []
-        desk.finish(service, _done(held))
+        client.finish(service, _done(held))
         await asyncio.gather(*waiting)
         return served
 
@@ -56,17 +56,17 @@ def test_callers_are_served_in_order_and_seats_come_back() -> None:
 
 def test_a_cancelled_caller_takes_nothing_with_it() -> None:
     async def scenario() -> None:
-        desk, service = ProcessGovernor(), _service(1)
-        held = await desk.acquire(service, _NONE)
-        waiting = [asyncio.create_task(desk.acquire(service, _NONE)) for _ in range(2)]
+        client, service = LocalGovernorClient(), _service(1)
+        held = await client.acquire(service, _NONE)
+        waiting = [asyncio.create_task(client.acquire(service, _NONE)) for _ in range(2)]
         await asyncio.sleep(0)
         waiting[0].cancel()
-        desk.finish(
+        client.finish(
             service, _done(held)
         )  # given to the second one, or to the first one just before it is cancelled
         await asyncio.gather(waiting[0], return_exceptions=True)
-        desk.finish(service, _done(await waiting[1]))
-        await desk.acquire(service, _NONE)
+        client.finish(service, _done(await waiting[1]))
+        await client.acquire(service, _NONE)
 
     asyncio.run(scenario())
 
@@ -83,9 +83,9 @@ def test_a_cancelled_caller_gives_its_budget_back() -> None:
                 await gate.permit(charge=charge).__aenter__()
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-            permit.used(0, 0)
+            permit.record_usage(0, 0)
         async with gate.permit(charge=Charge(charge.budget, Spend(20))) as permit:
-            permit.used(4, 5)
+            permit.record_usage(4, 5)
         with pytest.raises(BudgetExceeded, match="9 tokens are spent, 0 in flight"):
             await gate.permit(charge=Charge(charge.budget, Spend(12))).__aenter__()
 
@@ -101,19 +101,19 @@ def test_a_gate_travels_without_its_secret() -> None:
 
 
 def test_what_was_used_refused_and_failed_is_counted() -> None:
-    desk = ProcessGovernor()
+    client = LocalGovernorClient()
 
     async def scenario() -> ServiceState:
-        service = Service("key", "service", Limits(100, 1.0, tokens=1000))
+        service = GovernedService("key", "service", Limits(100, 1.0, tokens=1000))
         for used, result in ((Amounts(7, 3), "succeeded"), (_NONE, "refused"), (_NONE, "failed")):
-            slot = await desk.acquire(service, Amounts(10, 10))
-            desk.finish(service, Outcome(slot, used, result, 0.0, usd=0.5))  # type: ignore[arg-type]
-        while (state := (await desk.snapshot())[0]).counts.granted < 3:
+            slot = await client.acquire(service, Amounts(10, 10))
+            client.finish(service, Outcome(slot, used, result, 0.0, usd=0.5))  # type: ignore[arg-type]
+        while (state := (await client.snapshot())[0]).counts.granted < 3:
             await asyncio.sleep(0.01)
         return state
 
     state = asyncio.run(scenario())
-    assert state.counts == Counts(
+    assert state.counts == RequestCounts(
         granted=3, refused=1, failed=1, input_tokens=7, output_tokens=3, usd=1.5
     )
     assert (state.concurrency, state.waiting, state.circuit_open) == (4, 0, 0)
@@ -121,19 +121,25 @@ def test_what_was_used_refused_and_failed_is_counted() -> None:
 
 
 def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
-    desk, service, running, most, state = ProcessGovernor(), _service(2), 0, 0, threading.Lock()
+    client, service, running, most, state = (
+        LocalGovernorClient(),
+        _service(2),
+        0,
+        0,
+        threading.Lock(),
+    )
 
     async def calls() -> None:
         nonlocal running, most
         for _ in range(20):
-            slot = await desk.acquire(service, _NONE)
+            slot = await client.acquire(service, _NONE)
             with state:
                 running += 1
                 most = max(most, running)
             await asyncio.sleep(0)
             with state:
                 running -= 1
-            desk.finish(service, _done(slot))
+            client.finish(service, _done(slot))
 
     threads = [threading.Thread(target=lambda: asyncio.run(calls())) for _ in range(4)]
     for thread in threads:
@@ -145,9 +151,9 @@ def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
 
 def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:
     async def fail_for_ever() -> None:
-        desk, service = ProcessGovernor(), _service(1)
+        client, service = LocalGovernorClient(), _service(1)
         while True:
-            desk.finish(service, _done(await desk.acquire(service, _NONE), "failed"))
+            client.finish(service, _done(await client.acquire(service, _NONE), "failed"))
 
     with pytest.raises(
         CircuitOpen, match=r"service only failed lately.*tried again in [12]\.\d s"
@@ -156,43 +162,45 @@ def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:
     assert isinstance(caught.value, InfrastructureError)
 
 
-def test_a_desk_that_nobody_uses_any_more_ends_its_thread() -> None:
-    before, desk, service = set(threading.enumerate()), ProcessGovernor(), _service(1)
-    desk.finish(service, _done(asyncio.run(desk.acquire(service, _NONE))))
+def test_a_client_that_nobody_uses_any_more_ends_its_thread() -> None:
+    before, client, service = set(threading.enumerate()), LocalGovernorClient(), _service(1)
+    client.finish(service, _done(asyncio.run(client.acquire(service, _NONE))))
     (thread,) = set(threading.enumerate()) - before
-    del desk
+    del client
     while thread.is_alive():
         gc.collect()
         thread.join(0.1)
 
 
-def test_whoever_waits_at_a_desk_that_closes_is_told() -> None:
+def test_whoever_waits_at_a_client_that_closes_is_told() -> None:
     async def scenario() -> None:
-        desk, service = ProcessGovernor(), _service(1)
-        await desk.acquire(service, _NONE)
-        waiting = asyncio.create_task(desk.acquire(service, _NONE))
+        client, service = LocalGovernorClient(), _service(1)
+        await client.acquire(service, _NONE)
+        waiting = asyncio.create_task(client.acquire(service, _NONE))
         await asyncio.sleep(0)
-        desk.close()
+        client.close()
         with pytest.raises(InfrastructureError, match="session is over"):
             await waiting
 
     asyncio.run(scenario())
 
 
-class _Mortal:
-    """A governor that is gone when told, and then another one, as often as wished."""
+class _MortalGovernor:
+    """A connection to a governor that can die and be replaced, as often as needed."""
 
     def __init__(self) -> None:
-        self.office, self.gone, self.calls = Office(), asyncio.Event(), 0
+        self.server, self.gone, self.calls = GovernorServer(), asyncio.Event(), 0
 
     def die(self) -> None:
-        self.office = Office(restarted=True)
+        self.server = GovernorServer(restarted=True)
         self.gone.set()
         self.gone = asyncio.Event()
 
-    async def exchange(self, client: str, service: Service, message: Message) -> Reply:
+    async def exchange(
+        self, client_id: str, service: GovernedService, report: StateReport
+    ) -> GovernorResponse:
         self.calls += 1
-        answer = asyncio.ensure_future(self.office.exchange(client, service, message))
+        answer = asyncio.ensure_future(self.server.exchange(client_id, service, report))
         gone = asyncio.ensure_future(self.gone.wait())
         await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
         gone.cancel()
@@ -200,31 +208,31 @@ class _Mortal:
             raise GovernorLost("killed")
         return answer.result()
 
-    async def reserve(self, client: str, charge: Charge, before: Spend) -> str:
-        return await self.office.reserve(client, charge, before)
+    async def reserve(self, client_id: str, charge: Charge, already_reserved: Spend) -> str:
+        return await self.server.reserve(client_id, charge, already_reserved)
 
-    async def settle(self, client: str, charge: Charge, used: Spend) -> None:
-        await self.office.settle(client, charge, used)
+    async def settle(self, client_id: str, charge: Charge, used: Spend) -> None:
+        await self.server.settle(client_id, charge, used)
 
     async def snapshot(self) -> tuple[ServiceState, ...]:
-        return await self.office.snapshot()
+        return await self.server.snapshot()
 
 
-def test_callers_outlive_the_governor_and_keep_their_seats() -> None:
+def test_callers_outlive_the_governor_and_keep_their_leases() -> None:
     async def scenario() -> None:
-        port = _Mortal()
-        desk, service = Desk(port), _service(2)
-        first, second = [await desk.acquire(service, _NONE) for _ in range(2)]
-        waiting = asyncio.create_task(desk.acquire(service, _NONE))
+        connection = _MortalGovernor()
+        client, service = GovernorClient(connection), _service(2)
+        first, second = [await client.acquire(service, _NONE) for _ in range(2)]
+        waiting = asyncio.create_task(client.acquire(service, _NONE))
         await asyncio.sleep(0.05)
-        desk._submit(_as_coroutine(port.die))
+        client._submit(_as_coroutine(connection.die))
         await asyncio.sleep(0.5)
         assert not waiting.done(), "two are in flight, and the new governor was told"
-        (state,) = await desk.snapshot()
-        assert state.seats == 2
-        desk.finish(service, _done(first))
-        desk.finish(service, _done(await waiting))
-        desk.finish(service, _done(second))
+        (state,) = await client.snapshot()
+        assert state.leases == 2
+        client.finish(service, _done(first))
+        client.finish(service, _done(await waiting))
+        client.finish(service, _done(second))
 
     asyncio.run(scenario())
 
@@ -233,13 +241,13 @@ def test_only_the_first_seconds_after_a_restart_are_nobodys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario(seconds: float) -> float:
-        port, now = _Mortal(), clock.now
-        port.die()
+        connection, now = _MortalGovernor(), clock.now
+        connection.die()
         begun = now()
         monkeypatch.setattr(clock, "now", lambda: now() + seconds)
-        slot = await Desk(port).acquire(_service(requests=10), _NONE)
+        slot = await GovernorClient(connection).acquire(_service(requests=10), _NONE)
         monkeypatch.undo()
-        return slot.time - begun - seconds
+        return slot.start - begun - seconds
 
     assert asyncio.run(scenario(0.0)) > 4
     assert asyncio.run(scenario(60.0)) < 4
@@ -267,7 +275,7 @@ def workers(ray_local: None) -> list:  # type: ignore[type-arg]
 
         async def reserve(self, budget: Budget) -> str:
             try:
-                await governor().reserve(Charge(budget, Spend(10)))
+                await get_governor_client().reserve(Charge(budget, Spend(10)))
             except BudgetExceeded:
                 return "refused"
             return "granted"
@@ -275,11 +283,11 @@ def workers(ray_local: None) -> list:  # type: ignore[type-arg]
         async def pass_through(self, gate: Gate, count: int) -> list[float]:
             times = []
 
-            async def one() -> None:
+            async def call() -> None:
                 async with gate.permit():
                     times.append(time.monotonic())  # one clock for all processes of a host
 
-            await asyncio.gather(*(one() for _ in range(count)))
+            await asyncio.gather(*(call() for _ in range(count)))
             return times
 
         async def hold(self, gate: Gate, seconds: float) -> bool:
@@ -287,14 +295,14 @@ def workers(ray_local: None) -> list:  # type: ignore[type-arg]
                 await asyncio.sleep(seconds)
             return True
 
-    made = [Worker.remote() for _ in range(3)]  # type: ignore[attr-defined]
-    ray.get([one.pid.remote() for one in made])
-    return made
+    workers = [Worker.remote() for _ in range(3)]  # type: ignore[attr-defined]
+    ray.get([worker.pid.remote() for worker in workers])
+    return workers
 
 
 def _most_within(times: list[float], seconds: float) -> int:
     ordered = sorted(times)
-    return max(sum(first <= one < first + seconds for one in ordered) for first in ordered)
+    return max(sum(first <= moment < first + seconds for moment in ordered) for first in ordered)
 
 
 @pytest.mark.slow
@@ -315,25 +323,30 @@ def test_ray_workers_never_exceed_a_limit_together_even_when_the_actor_is_killed
     gate = Gate("shared limit", Limits(20, 1.0, concurrency=50))
     running = [worker.pass_through.remote(gate, 40) for worker in workers]
     ray.wait(running, timeout=2.0)
-    actor = ray.get_actor("medr_governor_2", namespace="medr")
+    actor = ray.get_actor("medr_governor_3", namespace="medr")
     ray.kill(actor, no_restart=False)
-    times = [one for part in ray.get(running) for one in part]
+    times = [moment for times in ray.get(running) for moment in times]
     assert len(times) == 120
     assert _most_within(times, 1.0) <= 20
-    state = next(one for one in asyncio.run(governor().snapshot()) if one.name == "shared limit")
+    state = next(
+        state
+        for state in asyncio.run(get_governor_client().snapshot())
+        if state.name == "shared limit"
+    )
     assert state.waiting == 0
 
 
 @pytest.mark.slow
-def test_the_seat_of_a_worker_that_was_killed_is_given_to_others(workers: list) -> None:  # type: ignore[type-arg]
+def test_the_lease_of_a_worker_that_was_killed_is_given_to_others(workers: list) -> None:  # type: ignore[type-arg]
     import ray
 
-    gate = Gate("one seat", Limits(None, concurrency=1))
+    gate = Gate("one lease", Limits(None, concurrency=1))
     dead, alive, _ = workers
     pid = ray.get(dead.pid.remote())
     dead.hold.remote(gate, 600)
     while not any(
-        one.name == "one seat" and one.seats for one in asyncio.run(governor().snapshot())
+        state.name == "one lease" and state.leases
+        for state in asyncio.run(get_governor_client().snapshot())
     ):
         time.sleep(0.05)
     os.kill(pid, signal.SIGKILL)

@@ -1,5 +1,5 @@
-"""What holds for all processes together: limits in any window, seats, fairness, whatever is late or
-dies."""
+"""What is guaranteed for all processes together: limits in any window, leases, fairness, whatever
+is late or dies."""
 
 import random
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.governed_world import World, most_within
 
 from medr_ray.governor.limits import Amounts, Limits
-from medr_ray.governor.protocol import HORIZON, LEASE
+from medr_ray.governor.protocol import LEASE_SECONDS, SLOT_HORIZON
 
 _RATES = [(20, 1.0), (3, 1.0), (0.5, 1.0), (100, 10.0), (600, 60.0)]
 
@@ -33,23 +33,21 @@ def test_no_window_ever_sees_more_than_allowed(
     concurrency: int,
     seconds: float,
 ) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     limits = Limits(rate[0], rate[1], concurrency=concurrency)
-    world = World(
-        limits, chance, delay, lag, unnoticed=delay, seconds=lambda: chance.uniform(0, seconds)
-    )
+    world = World(limits, rng, delay, lag, unnoticed=delay, seconds=lambda: rng.uniform(0, seconds))
     for _ in range(processes):
-        process = world.process(skew=chance.uniform(-1e3, 1e3))
-        begin = chance.uniform(0, 3 * rate[1])
-        world.after(begin, lambda one=process: one.want(chance.choice([1, 2, 30])))
-        later = begin + chance.expovariate(1 / (2 * rate[1]))
-        world.after(later, lambda one=process: one.want(chance.choice([0, 1, 9])))
-        if chance.random() < 0.3:
-            world.after(begin + chance.expovariate(1 / rate[1]), process.die)
-    if chance.random() < 0.3:
-        world.after(chance.uniform(0, 4 * rate[1]), world.start_governor)
-    world.run(5 * limits.window[1])
-    assert world.most_in_a_window() <= limits.window[0]
+        process = world.process(skew=rng.uniform(-1e3, 1e3))
+        begin = rng.uniform(0, 3 * rate[1])
+        world.after(begin, lambda process=process: process.want(rng.choice([1, 2, 30])))
+        later = begin + rng.expovariate(1 / (2 * rate[1]))
+        world.after(later, lambda process=process: process.want(rng.choice([0, 1, 9])))
+        if rng.random() < 0.3:
+            world.after(begin + rng.expovariate(1 / rate[1]), process.die)
+    if rng.random() < 0.3:
+        world.after(rng.uniform(0, 4 * rate[1]), world.start_governor)
+    world.run(5 * limits.request_window[1])
+    assert world.most_in_a_window() <= limits.request_window[0]
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [*_RATES, (1000, 1.0)])
@@ -61,13 +59,14 @@ def test_almost_all_that_is_allowed_is_used_by_those_that_have_use_for_it(
     world = World(limits, random.Random(1), lag=0.001)
     for number in range(processes):
         world.process(skew=100.0 * number).want(30)
-    world.run(8 * limits.window[1])
-    begin, length = limits.window[1], 7 * limits.window[1]
-    used = sum(begin <= one.time < begin + length for one in world.arrivals)
+    world.run(8 * limits.request_window[1])
+    begin, length = limits.request_window[1], 7 * limits.request_window[1]
+    used = sum(begin <= arrival.time < begin + length for arrival in world.arrivals)
     assert used >= 0.95 * rate * length / seconds - 1
-    assert world.most_in_a_window() <= limits.window[0]
+    assert world.most_in_a_window() <= limits.request_window[0]
     shares = [
-        sum(one.process == process.name for one in world.arrivals) for process in world.processes
+        sum(arrival.process == process.name for arrival in world.arrivals)
+        for process in world.processes
     ]
     assert min(shares) > 0.8 * max(shares) - 20, "the first one asked when it was alone"
 
@@ -87,16 +86,16 @@ def test_the_share_of_a_process_that_died_is_back_within_a_lease() -> None:
         process.want(50)
     world.run(5.0)
     dead.die()
-    world.run(5.0 + LEASE + 10)
-    begin = 5.0 + max(HORIZON, LEASE)
+    world.run(5.0 + LEASE_SECONDS + 10)
+    begin = 5.0 + max(SLOT_HORIZON, LEASE_SECONDS)
     assert (
-        sum(one.time >= begin for one in world.arrivals if one.process == alive.name)
+        sum(arrival.time >= begin for arrival in world.arrivals if arrival.process == alive.name)
         >= 0.95 * 20 * 10 - 1
     )
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_governor_that_takes_over_waits_for_what_the_old_one_handed_out(seed: int) -> None:
+def test_a_governor_that_takes_over_waits_for_what_the_old_one_granted(seed: int) -> None:
     world = World(Limits(20, 1.0, concurrency=100), random.Random(seed), unnoticed=2.0)
     for _ in range(4):
         world.process().want(30)
@@ -104,11 +103,11 @@ def test_a_governor_that_takes_over_waits_for_what_the_old_one_handed_out(seed: 
     world.start_governor()
     world.run(20.0)
     assert world.most_in_a_window() <= 20
-    assert sum(one.time > 15 for one in world.arrivals) >= 0.95 * 20 * 5 - 1
+    assert sum(arrival.time > 15 for arrival in world.arrivals) >= 0.95 * 20 * 5 - 1
 
 
 @pytest.mark.parametrize("processes", [1, 3, 8])
-def test_seats_bound_what_is_in_flight_and_go_round(processes: int) -> None:
+def test_leases_bound_what_is_in_flight_and_go_round(processes: int) -> None:
     world = World(Limits(None, 1.0, concurrency=4), random.Random(2), seconds=lambda: 0.2)
     for _ in range(processes):
         world.process().want(10)
@@ -116,12 +115,13 @@ def test_seats_bound_what_is_in_flight_and_go_round(processes: int) -> None:
     assert world.most_at_once() <= 4
     assert len(world.arrivals) >= 0.85 * 4 * 20 / 0.2
     shares = [
-        sum(one.process == process.name for one in world.arrivals) for process in world.processes
+        sum(arrival.process == process.name for arrival in world.arrivals)
+        for process in world.processes
     ]
     assert min(shares) > 0.8 * max(shares)
 
 
-def test_one_process_alone_keeps_its_seats() -> None:
+def test_one_process_alone_keeps_its_leases() -> None:
     world = World(Limits(None, 1.0, concurrency=4), random.Random(2), seconds=lambda: 0.01)
     world.process().want(10)
     world.run(10.0)
@@ -135,9 +135,9 @@ def test_tokens_are_bounded_by_what_was_used_not_by_what_was_feared() -> None:
     for _ in range(3):
         world.process().want(5, Amounts(50, 50)).used = lambda amounts: Amounts(30, 10)
     world.run(60.0)
-    total = sum(sum(one.amounts) for one in world.arrivals if one.time >= 20)
+    total = sum(sum(arrival.amounts) for arrival in world.arrivals if arrival.time >= 20)
     assert total >= 0.9 * 1000 * 4
-    assert world.most_in_a_window(lambda one: sum(one.amounts)) <= 1000
+    assert world.most_in_a_window(lambda arrival: sum(arrival.amounts)) <= 1000
 
 
 def test_input_and_output_tokens_have_limits_of_their_own() -> None:
@@ -146,7 +146,7 @@ def test_input_and_output_tokens_have_limits_of_their_own() -> None:
     )
     world.process().want(5, Amounts(10, 10))
     world.run(40.0)
-    assert most_within(world.arrivals, 10.0, lambda one: one.amounts.output_tokens) <= 100
+    assert most_within(world.arrivals, 10.0, lambda arrival: arrival.amounts.output_tokens) <= 100
     assert len(world.arrivals) >= 35
 
 
@@ -171,9 +171,13 @@ def test_a_pause_reaches_every_process_and_what_it_has_at_hand() -> None:
     for _ in range(4):
         world.process().want(20)
     world.run(12.0)
-    late = [one.time for one in world.arrivals if refused[0] + 0.03 < one.time < refused[0] + 5.0]
+    late = [
+        arrival.time
+        for arrival in world.arrivals
+        if refused[0] + 0.03 < arrival.time < refused[0] + 5.0
+    ]
     assert late == []
-    assert sum(one.time > refused[0] + 5.0 for one in world.arrivals) > 200
+    assert sum(arrival.time > refused[0] + 5.0 for arrival in world.arrivals) > 200
 
 
 def test_refusals_shrink_what_is_in_flight_and_successes_win_it_back() -> None:
@@ -183,10 +187,10 @@ def test_refusals_shrink_what_is_in_flight_and_successes_win_it_back() -> None:
     world.result = lambda now: "refused" if 5 < now < 6 else "succeeded"
     world.process().want(100)
     world.run(6.0)
-    assert world.meter.state(world.now).concurrency <= 4
+    assert world.allocator.snapshot(world.now).concurrency <= 4
     world.run(20.0)
-    assert world.meter.state(world.now).concurrency == 32
-    late = [one for one in world.arrivals if 6.3 < one.time < 6.4]
+    assert world.allocator.snapshot(world.now).concurrency == 32
+    late = [arrival for arrival in world.arrivals if 6.3 < arrival.time < 6.4]
     assert len(late) <= 8
 
 
@@ -195,11 +199,13 @@ def test_an_open_circuit_lets_one_request_try() -> None:
     world.result = lambda now: "failed" if now < 6 else "succeeded"
     processes = [world.process().want(10) for _ in range(3)]
     world.run(1.0)
-    assert world.meter.state(world.now).breaker == "open"
-    assert all(one.holding.circuit_open(one.times()) > 0 for one in processes)
+    assert world.allocator.snapshot(world.now).breaker == "open"
+    assert all(
+        process.state.circuit_open_seconds(process.read_clock()) > 0 for process in processes
+    )
     before = len(world.arrivals)
     world.run(5.9)  # tried after 2 s, and not before 4 more
     assert len(world.arrivals) == before + 1
     world.run(8.0)
-    assert world.meter.state(world.now).breaker == "closed"
+    assert world.allocator.snapshot(world.now).breaker == "closed"
     assert len(world.arrivals) > before + 100

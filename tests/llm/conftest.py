@@ -11,8 +11,8 @@ from werkzeug import Request, Response
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.core.run import Directory
-from medr_ray.governor import actor as governor_module
-from medr_ray.governor.actor import ProcessGovernor
+from medr_ray.governor import actor as governor_actor
+from medr_ray.governor.actor import LocalGovernorClient
 from medr_ray.llm import client as client_module
 from medr_ray.llm.client import ChatClient
 
@@ -23,9 +23,9 @@ Make = Callable[..., ChatClient]
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """A governor that no other test has spoken to, also where one has Ray up."""
-    monkeypatch.setattr(governor_module, "_process_governor", ProcessGovernor())
+    monkeypatch.setattr(governor_actor, "_local_client", LocalGovernorClient())
     if "ray_local" not in request.fixturenames:
-        monkeypatch.setattr(governor_module, "_session", lambda: None)
+        monkeypatch.setattr(governor_actor, "_current_ray_session", lambda: None)
     monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
     monkeypatch.setenv("MEDR_TEST_KEY", SECRET)
 

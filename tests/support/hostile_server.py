@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-HIDDEN = "dose" + "".join(chr(0xE0000 + ord(one)) for one in "obey") + "\u202e\x1b[8m 5 mg"
+HIDDEN = "dose" + "".join(chr(0xE0000 + ord(letter)) for letter in "obey") + "\u202e\x1b[8m 5 mg"
 _SCHEMA = {"type": "object", "properties": {"x": {"type": "string"}}}
 _PROMISE = {"type": "object", "properties": {"x": {"type": "string", "pattern": "^b+$"}}}
 _LIBRARY_CODE = -32000  # with which the client's library tells of a connection that was closed
@@ -49,8 +49,8 @@ def main(manner: str) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if "id" in request:
-            said = answer(manner, request["method"], request.get("params", {}))
-            print(json.dumps({"jsonrpc": "2.0", "id": request["id"], **said}), flush=True)
+            reply = answer(manner, request["method"], request.get("params", {}))
+            print(json.dumps({"jsonrpc": "2.0", "id": request["id"], **reply}), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from support.loopback import server
 from werkzeug import Request, Response
 
 from medr_ray.governor import gate as gate_module
-from medr_ray.governor.actor import ProcessGovernor
+from medr_ray.governor.actor import LocalGovernorClient
 from medr_ray.retrieval.live import service as service_module
 
 _ARCHIVE, _INSIDE = "api_fixtures/biomcp_sources.tar.gz", "testdata/sources"
@@ -31,8 +31,8 @@ def recorded(shared_data: Path, name: str) -> bytes:
 
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gates that nobody else has been through, and no waiting between tries."""
-    own = ProcessGovernor()
-    monkeypatch.setattr(gate_module, "governor", lambda: own)
+    own = LocalGovernorClient()
+    monkeypatch.setattr(gate_module, "get_governor_client", lambda: own)
     monkeypatch.setattr(service_module, "_BACKOFF", 0.0)
 
 
@@ -80,17 +80,17 @@ class Services:
 
     def on(self, path: str, *lines: Line) -> Endpoint:
         """What the path below the base address answers with."""
-        one = Endpoint(list(lines), self.over)
-        self._server.expect_request(f"{self._root}/{path}").respond_with_handler(one.answer)
-        return one
+        endpoint = Endpoint(list(lines), self.over)
+        self._server.expect_request(f"{self._root}/{path}").respond_with_handler(endpoint.answer)
+        return endpoint
 
 
 @contextmanager
 def services() -> Iterator[Services]:
     """The server while a test runs; whoever hangs lets go at its end."""
-    made = Services(server())
+    running = Services(server())
     try:
-        yield made
+        yield running
     finally:
-        made.over.set()
+        running.over.set()
         server().clear()

@@ -9,7 +9,7 @@ from pytest_httpserver import HTTPServer
 @functools.cache
 def server() -> HTTPServer:
     """The server, many requests at once. Whoever uses it clears it."""
-    one = HTTPServer(threaded=True)
-    one.start()
-    atexit.register(one.stop)
-    return one
+    server = HTTPServer(threaded=True)
+    server.start()
+    atexit.register(server.stop)
+    return server

@@ -26,9 +26,9 @@ from medr_ray.core.config import EndpointConfig
 from medr_ray.core.run import Directory
 from medr_ray.governor import clock
 from medr_ray.governor import gate as gate_module
-from medr_ray.governor.actor import ProcessGovernor
-from medr_ray.governor.client import Desk
-from medr_ray.governor.limits import Amounts, Service
+from medr_ray.governor.actor import LocalGovernorClient
+from medr_ray.governor.client import GovernorClient
+from medr_ray.governor.limits import Amounts, GovernedService
 from medr_ray.governor.protocol import Slot
 from medr_ray.llm import client as client_module
 from medr_ray.llm.client import ChatClient
@@ -45,7 +45,8 @@ class Hang:
     """No reply before the test is over."""
 
 
-SHORT = 2.0  # seconds to wait for an endpoint that hangs: long enough for one that answers, on a busy machine
+# Seconds to wait for an endpoint that hangs: long enough for one that answers, on a busy machine.
+SHORT = 2.0
 _SPEED = 10  # of a ``Clock``
 _NUMBERS = itertools.count()
 Line = str | Half | Hang | Response
@@ -90,7 +91,7 @@ class Endpoint:
     def _answer(self, request: Request) -> Response:
         messages = json.loads(request.data)["messages"]
         with self._lock:
-            (word,) = (one for one in self._plan if one in messages[0]["content"])
+            (word,) = (word for word in self._plan if word in messages[0]["content"])
             self.asked[word].append(messages)
             lines = self._plan[word]
             line = lines.pop(0) if len(lines) > 1 else lines[0]
@@ -100,12 +101,12 @@ class Endpoint:
         try:
             if early:
                 self._gather()
-            return self._said(line)
+            return self._respond(line)
         finally:
             with self._lock:
                 self._working -= 1
 
-    def _said(self, line: Line) -> Response:
+    def _respond(self, line: Line) -> Response:
         if isinstance(line, Hang):
             self.over.wait(30)
             return Response("too late", status=503)
@@ -126,19 +127,19 @@ class Endpoint:
 @contextmanager
 def endpoint(plan: dict[str, Sequence[Line]], hold: int = 1) -> Iterator[Endpoint]:
     """The endpoint while it is up; one that hangs lets go at the end."""
-    made = Endpoint(server(), plan, hold)
+    running = Endpoint(server(), plan, hold)
     try:
-        yield made
+        yield running
     finally:
-        made.over.set()
+        running.over.set()
         server().clear()
 
 
 def fresh_governor(monkeypatch: pytest.MonkeyPatch) -> None:
     """A governor of the test's own, also where other tests have Ray up, and no waiting between
     attempts."""
-    own = ProcessGovernor()
-    monkeypatch.setattr(gate_module, "governor", lambda: own)
+    own = LocalGovernorClient()
+    monkeypatch.setattr(gate_module, "get_governor_client", lambda: own)
     monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
 
 
@@ -147,21 +148,26 @@ class Clock:
     since the first one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.granted, times = list[float](), list[float]()
-        begun, acquire, signalled = time.monotonic(), Desk.acquire, clock.signalled
+        self.granted: list[float] = []
+        times: list[float] = []
+        begun = time.monotonic()
+        acquire = GovernorClient.acquire
+        wait_for_signal = clock.wait_for_signal
 
         def now() -> float:
             return _SPEED * (time.monotonic() - begun)
 
-        async def recorded(desk: Desk, service: Service, amounts: Amounts) -> Slot:
-            slot = await acquire(desk, service, amounts)
+        async def record_and_acquire(
+            client: GovernorClient, service: GovernedService, amounts: Amounts
+        ) -> Slot:
+            slot = await acquire(client, service, amounts)
             times.append(now())
             self.granted.append(times[-1] - times[0])
             return slot
 
-        async def hastened(event: asyncio.Event, until: float) -> None:
-            await signalled(event, now() + max(0.0, until - now()) / _SPEED)
+        async def wait_faster(event: asyncio.Event, until: float) -> None:
+            await wait_for_signal(event, now() + max(0.0, until - now()) / _SPEED)
 
-        monkeypatch.setattr(Desk, "acquire", recorded)
+        monkeypatch.setattr(GovernorClient, "acquire", record_and_acquire)
         monkeypatch.setattr(clock, "now", now)
-        monkeypatch.setattr(clock, "signalled", hastened)
+        monkeypatch.setattr(clock, "wait_for_signal", wait_faster)

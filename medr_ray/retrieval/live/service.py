@@ -29,7 +29,7 @@ from tenacity import (
 
 from medr_ray.core.config import ServiceConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError, ToolError
-from medr_ray.governor.failures import LONGEST_PAUSE, retry_after
+from medr_ray.governor.failures import MAX_PAUSE_SECONDS, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.retrieval.query_text import plain
 from medr_ray.retrieval.readers.plain_records import parsed
@@ -149,10 +149,10 @@ class Service:
             async with asyncio.timeout(self._config.timeout_seconds), self._sent(ask) as response:
                 body = await self._body(response)
         except TimeoutError:
-            permit.failed(overloaded=True)
+            permit.record_failure(overloaded=True)
             raise _MayPass(f"no answer within {self._config.timeout_seconds:g} s") from None
         except httpx.RequestError as error:
-            permit.failed()
+            permit.record_failure()
             raise _MayPass(self._blotted(f"{type(error).__name__}: {error}".rstrip(": "))) from None
         if response.status_code not in accepted:
             raise self._refusal(response, body, permit)
@@ -192,11 +192,11 @@ class Service:
 
     def _refusal(self, response: httpx.Response, body: bytes, permit: Permit) -> Exception:
         """What a status other than those hoped for means; the gate is told."""
-        status, pause = response.status_code, retry_after(response.headers)
-        if status in _BUSY and (pause or 0) <= LONGEST_PAUSE:
-            permit.refused(pause)
+        status, pause = response.status_code, parse_retry_after(response.headers)
+        if status in _BUSY and (pause or 0) <= MAX_PAUSE_SECONDS:
+            permit.record_refusal(pause)
         elif status >= 500 or status in _BUSY:
-            permit.failed()
+            permit.record_failure()
         if status in _BUSY and (pause or 0) > self._config.deadline_seconds:
             return InfrastructureError(
                 f"{self.name} answers {status} and asks to come back in {pause:,.0f} s"

@@ -93,7 +93,7 @@ class ForeignTool:
             try:
                 return await self._connection.call(self._called, arguments)
             except InfrastructureError:
-                permit.failed()
+                permit.record_failure()
                 raise
 
 

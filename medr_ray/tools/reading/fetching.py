@@ -23,7 +23,7 @@ import httpx
 
 from medr_ray.core.config.tools import ReadConfig
 from medr_ray.core.errors import ToolError
-from medr_ray.governor.failures import CircuitOpen, retry_after
+from medr_ray.governor.failures import CircuitOpen, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.retrieval.query_text import plain
 from medr_ray.tools.reading.addresses import Address, checked_url, is_allowed, is_named, port_of
@@ -117,7 +117,7 @@ async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page
     """The page, or where it is said to be instead."""
     allowed = Limits(limits.requests_per_minute, concurrency=limits.concurrency)
     gate = Gate(
-        f"read:{parts.hostname}", allowed, shown="read"
+        f"read:{parts.hostname}", allowed, display_name="read"
     )  # metrics do not grow with the hosts
     at = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
     url = parts._replace(netloc=f"{at}:{port_of(parts)}", fragment="").geturl()
@@ -139,7 +139,7 @@ async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page
             ValueError,
             OverflowError,
         ) as error:  # headers as well
-            permit.failed(overloaded=isinstance(error, httpx.TimeoutException))
+            permit.record_failure(overloaded=isinstance(error, httpx.TimeoutException))
             raise ToolError(
                 f"read: {parts.hostname} could not be read: {type(error).__name__}"
             ) from None
@@ -160,9 +160,9 @@ async def _read(
     if answer.has_redirect_location:
         return answer.headers["location"]
     if answer.status_code in _REFUSED:
-        permit.refused(retry_after(answer.headers))
+        permit.record_refusal(parse_retry_after(answer.headers))
     elif answer.status_code >= 500:
-        permit.failed()
+        permit.record_failure()
     if answer.status_code != 200:
         raise ToolError(f"read: {parts.hostname} answered with status {answer.status_code}")
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
