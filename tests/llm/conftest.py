@@ -35,7 +35,7 @@ def make(httpserver: HTTPServer, tmp_path: Path) -> Make:
     """A client of the test server; ``run=None`` for one without a run directory, other arguments as
     in the config."""
 
-    def build(run: Directory | None = Directory(str(tmp_path)), **settings: Any) -> ChatClient:  # noqa: B008
+    def build(run: Directory | None = Directory(str(tmp_path)), **settings: Any) -> ChatClient:
         defaults = {
             "model": "tiny",
             "api_key_env": "MEDR_TEST_KEY",

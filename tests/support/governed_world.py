@@ -188,7 +188,7 @@ class Process:
         self._planned = float("inf")
         self._offset = ClockOffset()
 
-    def want(self, demand: int, amounts: Amounts = Amounts()) -> "Process":  # noqa: B008
+    def want(self, demand: int, amounts: Amounts = Amounts()) -> "Process":
         self.demand, self.amounts = demand, amounts
         self.world.after(0.0, self._step)
         return self
