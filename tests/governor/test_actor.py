@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -94,9 +93,11 @@ def test_a_cancelled_caller_gives_its_budget_back() -> None:
 
 def test_a_gate_travels_without_its_secret() -> None:
     gate = Gate("https://service.example/v1", Limits(3, 1.0), secret="sk-very-secret")
-    sent = pickle.dumps(gate)
+    from ray import cloudpickle
+
+    sent = cloudpickle.dumps(gate)
     assert b"very-secret" not in sent
-    assert vars(pickle.loads(sent)) == vars(gate)
+    assert vars(cloudpickle.loads(sent)) == vars(gate)
     assert vars(Gate("https://service.example/v1", Limits(3, 1.0), secret="another")) != vars(gate)
 
 

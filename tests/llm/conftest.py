@@ -35,7 +35,9 @@ def make(httpserver: HTTPServer, tmp_path: Path) -> Make:
     """A client of the test server; ``run=None`` for one without a run directory, other arguments as
     in the config."""
 
-    def build(run: Directory | None = Directory(str(tmp_path)), **settings: Any) -> ChatClient:
+    default_run = Directory(str(tmp_path))
+
+    def build(run: Directory | None = default_run, **settings: Any) -> ChatClient:
         defaults = {
             "model": "tiny",
             "api_key_env": "MEDR_TEST_KEY",

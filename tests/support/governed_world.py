@@ -28,6 +28,9 @@ from medr_ray.governor.protocol import (
 )
 
 
+_NO_AMOUNTS = Amounts()
+
+
 @dataclass(frozen=True)
 class Arrival:
     """A request at the service: when it came and went, and what it took."""
@@ -188,7 +191,7 @@ class Process:
         self._planned = float("inf")
         self._offset = ClockOffset()
 
-    def want(self, demand: int, amounts: Amounts = Amounts()) -> "Process":
+    def want(self, demand: int, amounts: Amounts = _NO_AMOUNTS) -> "Process":
         self.demand, self.amounts = demand, amounts
         self.world.after(0.0, self._step)
         return self
