@@ -27,7 +27,6 @@ from medr_ray.governor.protocol import (
     StateReport,
 )
 
-
 _NO_AMOUNTS = Amounts()
 
 
