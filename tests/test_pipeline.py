@@ -17,7 +17,7 @@ from support import toy_pipeline
 from medr_ray import pipeline
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, MedrError
-from medr_ray.core.run import run_directory
+from medr_ray.core.run import compute_fingerprint, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.core.stages import STAGES
 
@@ -82,7 +82,7 @@ def test_from_makes_later_stages_anew_even_when_until_stops_before_them(tmp_path
     config = config_for(tmp_path)
     run_here(config)
     run_here(config, from_stage="numbers", until_stage="numbers")
-    assert run_directory(config).stage("total").manifest() is None
+    assert open_run(config).stage("total").manifest() is None
     assert "total: running" in run_here(config)
 
 
@@ -95,7 +95,7 @@ def test_until_stops_after_its_stage_and_prints_no_report(tmp_path: Path) -> Non
 def test_a_stage_runs_again_when_what_it_needs_runs_again(tmp_path: Path) -> None:
     config = config_for(tmp_path)
     run_here(config)
-    run_directory(config).stage("numbers").clear()
+    open_run(config).stage("numbers").clear()
     assert "total: running" in run_here(config)
 
 
@@ -190,6 +190,59 @@ def test_every_stage_is_there_under_its_name_with_its_needs_before_it() -> None:
     for position, stage in enumerate(stages):
         assert set(stage.needs) <= {earlier.name for earlier in stages[:position]}
         assert set(stage.sections) <= set(PipelineConfig.model_fields)
+
+
+def fingerprints(*overrides: str) -> dict[str, str]:
+    """The fingerprint of every medical stage under a configuration."""
+    config = load_config(None, overrides, environment={})
+    computed: dict[str, str] = {}
+    for stage in pipeline.load_stages():
+        computed[stage.name] = compute_fingerprint(stage, config, computed)
+    return computed
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "llm.timeout_seconds=7",
+        "llm.requests_per_minute=7",
+        "llm.api_key_env=OTHER",
+        "rollouts.workers=1",
+        "index.workers=3",
+        "graph.workers=3",
+        "questions.workers=3",
+        "tools.read.seconds=7",
+        "tools.web.retries=7",
+        "agent.tool_seconds=7",
+        "engine.threads=7",
+        "grpo.max_failures=7",
+        "sft.checkpoint_every=7",
+        "evaluation.concurrency=7",
+        "serving.port=9000",
+    ],
+)
+def test_what_decides_no_result_leaves_every_fingerprint_as_it_was(override: str) -> None:
+    assert fingerprints(override) == fingerprints()
+
+
+@pytest.mark.parametrize(
+    ("override", "stages"),
+    [
+        ("grpo.optimiser.learning_rate=0.1", {"grpo", "evaluation"}),
+        ("evaluation.temperature=0.5", {"evaluation"}),
+        ("tools.web.results=7", {"trajectories", "sft", "grpo", "evaluation"}),
+        ("sft.batch_size=7", {"sft", "grpo", "evaluation"}),
+        (
+            "chains.max_hops=3",
+            {"chains", "questions", "trajectories", "sft", "grpo", "evaluation"},
+        ),
+    ],
+)
+def test_what_decides_a_result_changes_that_stage_and_the_later_ones(
+    override: str, stages: set[str]
+) -> None:
+    before, after = fingerprints(), fingerprints(override)
+    assert {name for name in before if before[name] != after[name]} == stages
 
 
 def test_planning_imports_nothing_heavy() -> None:

@@ -1,12 +1,12 @@
-"""``medr entities show [NAME]``: the stage's counts, or the portrait of one concept."""
+"""``medr entities show [NAME]``: the stage's counts, or what is known of one concept."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.options import ConfigFile, Overrides
+from medr_ray.cli.showing import print_json, show_stage_or_item
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from medr_ray.core.run import RunDirectory
     from medr_ray.entities.concept_summary import Portrait, Sample
 
-_SENTENCES = 3
-_MOST_BARS = 40
+_SAMPLE_SENTENCES = 3
+# Bars of the histogram of years, so that a century fits one line of a terminal.
+_MAX_BARS = 40
 
 
 def show(
@@ -37,45 +38,41 @@ def show(
 ) -> None:
     """Show the entities stage's counts and a few of its rows; or all that is known of one
     concept."""
-    if name is None:
-        from medr_ray.cli.stages import show_stage
 
-        if as_json:
-            raise typer.BadParameter(
-                "--json goes with a NAME; the stage's figures are in its manifest.json"
-            )
-        show_stage("entities", config, overrides, rows)
-        return
-    from medr_ray.core.run import run_directory
+    def show_item(run: "RunDirectory", item: str) -> None:
+        show_concept(run, item, rows, as_json)
 
-    show_concept(run_directory(resolve(config, overrides)), name, rows, as_json)
+    json_error = "--json goes with a NAME; the stage's figures are in its manifest.json"
+    show_stage_or_item(
+        "entities", config, overrides, rows, name, show_item, json_error if as_json else ""
+    )
 
 
 def show_concept(run: "RunDirectory", name: str, rows: int, as_json: bool) -> None:
-    """Print the portrait of the concept that ``name`` means, or the concepts it may mean. DataError
-    when it means none, with the nearest names."""
+    """Print the concept that ``name`` stands for, or the concepts it may stand for. Raises
+    DataError, with the nearest names, when it stands for none."""
     from rich.console import Console
 
-    from medr_ray.cli.name_resolution import meaning_of
+    from medr_ray.cli.name_resolution import resolve_name
     from medr_ray.entities.concept_summary import draw, read_names, rule_applied
     from medr_ray.retrieval.snippets import sentence_spans
 
     entities = run.stage("entities")
-    rule_applied(entities)
+    rule_applied(entities)  # raises DataError when the stage is not finished
     names = read_names(entities)
-    columns = {one: one for one in ("concept_id", "name", "entity_type", "specialty")}
-    concept = meaning_of(name, names, columns, "concepts", entities.uri, as_json)
+    columns = {column: column for column in ("concept_id", "name", "entity_type", "specialty")}
+    concept = resolve_name(name, names, columns, "concepts", entities.uri, as_json)
     if concept is None:
         return
-    portrait = draw(run, names, concept, sentence_spans, rows, _SENTENCES)
+    portrait = draw(run, names, concept, sentence_spans, rows, _SAMPLE_SENTENCES)
     if as_json:
-        typer.echo(json.dumps(as_object(portrait), ensure_ascii=False))
+        print_json(to_json_object(portrait))
     else:
         print_portrait(portrait, Console(), rows)
 
 
-def as_object(portrait: "Portrait") -> dict[str, Any]:
-    """The portrait as plain values, ready for JSON; what its frequency says stands first."""
+def to_json_object(portrait: "Portrait") -> dict[str, Any]:
+    """The summary as plain values, with the fields of its frequency first and on the top level."""
     values = asdict(portrait)
     return {**values.pop("frequency"), **values}
 
@@ -84,102 +81,114 @@ def as_object(portrait: "Portrait") -> dict[str, Any]:
 
 
 def print_portrait(portrait: "Portrait", console: "Console", rows: int) -> None:
-    """The portrait, at most ``rows`` of each list."""
+    """The summary, at most ``rows`` of each list."""
     from rich.table import Table
     from rich.text import Text
 
-    one = portrait.frequency
-    console.print(Text.assemble((one.name, "bold"), "  ", (one.concept_id, "cyan")))
+    concept = portrait.frequency
+    console.print(Text.assemble((concept.name, "bold"), "  ", (concept.concept_id, "cyan")))
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, value in _lines(portrait, rows):
+    for label, value in _describe_lines(portrait, rows):
         table.add_row(label, Text(value))
     console.print(table)
     for sample in portrait.samples:
-        console.print(_quoted(sample))
+        console.print(_format_sample(sample))
 
 
-def _lines(portrait: "Portrait", rows: int) -> list[tuple[str, str]]:
-    """(label, value) of each line."""
-    one = portrait.frequency
-    interval = f"{one.frequency:.2g} (95 % interval {one.frequency_lower:.2g} to {one.frequency_upper:.2g})"
-    lines = [
-        ("type", f"{one.entity_type}{f', {portrait.specialty}' if portrait.specialty else ''}"),
-        ("citations", f"{one.documents:,} of {portrait.citations:,}, {one.mentions:,} mentions"),
-        ("frequency", interval),
-        ("rare", f"{'yes' if portrait.rare else 'no'}; rare is what is {portrait.rule}"),
-        ("seed", _verdict(portrait)),
-    ]
-    if portrait.prevalence is not None:
-        lines.append(
-            ("prevalence", f"{portrait.prevalence:.2g} of people; {portrait.prevalence_source}")
-        )
+def _describe_lines(portrait: "Portrait", rows: int) -> list[tuple[str, str]]:
+    """(label, value) of each line that has a value."""
+    concept = portrait.frequency
+    specialty = f", {portrait.specialty}" if portrait.specialty else ""
+    bounds = f"{concept.frequency_lower:.2g} to {concept.frequency_upper:.2g}"
+    is_rare = "yes" if portrait.rare else "no"
     forms = [f"{form.form} ({form.documents:,} | {form.mentions:,})" for form in portrait.forms]
-    lines.append(("found as", f"{_some(forms, rows)} (citations | mentions)" if forms else ""))
-    lines.append(("also called", _some(list(portrait.aliases), rows)))
-    lines.append(("years", histogram([(year.year, year.documents) for year in portrait.years])))
-    together = [f"{other.name} ({other.documents:,})" for other in portrait.companions]
-    lines.append(("named with", _some(together, rows)))
+    companions = [
+        f"{companion.name} ({companion.documents:,})" for companion in portrait.companions
+    ]
+    years = [(year.year, year.documents) for year in portrait.years]
+    counts = f"{concept.documents:,} of {portrait.citations:,}, {concept.mentions:,} mentions"
+    lines = [
+        ("type", f"{concept.entity_type}{specialty}"),
+        ("citations", counts),
+        ("frequency", f"{concept.frequency:.2g} (95 % interval {bounds})"),
+        ("rare", f"{is_rare}; rare is what is {portrait.rule}"),
+        ("seed", _describe_verdict(portrait)),
+        ("prevalence", _describe_prevalence(portrait)),
+        ("found as", f"{_join_first(forms, rows)} (citations | mentions)" if forms else ""),
+        ("also called", _join_first(list(portrait.aliases), rows)),
+        ("years", draw_histogram(years)),
+        ("named with", _join_first(companions, rows)),
+    ]
     return [(label, value) for label, value in lines if value]
 
 
-def _verdict(portrait: "Portrait") -> str:
-    judged = portrait.significance
-    if judged is None:
+def _describe_verdict(portrait: "Portrait") -> str:
+    significance = portrait.significance
+    if significance is None:
         return "no candidate"
-    state = "accepted" if judged.verdict else "rejected"
-    return f"{state} by {judged.decided_by}, rank {portrait.rank:,} of {portrait.candidates:,}: {judged.reason}"
+    state = "accepted" if significance.verdict else "rejected"
+    rank = f"rank {portrait.rank:,} of {portrait.candidates:,}"
+    return f"{state} by {significance.decided_by}, {rank}: {significance.reason}"
 
 
-def _some(items: list[str], most: int) -> str:
-    """The first of a list, and how many more there are."""
-    rest = f"; and {len(items) - most:,} more" if len(items) > most else ""
-    return "; ".join(items[:most]) + rest
+def _describe_prevalence(portrait: "Portrait") -> str:
+    if portrait.prevalence is None:
+        return ""
+    return f"{portrait.prevalence:.2g} of people; {portrait.prevalence_source}"
 
 
-def histogram(years: list[tuple[int | None, int]]) -> str:
-    """Citations per year as one line: first year, bars whose height counts from none, last year,
-    the peak."""
-    known = {year: documents for year, documents in years if year is not None and documents}
+def _join_first(items: list[str], limit: int) -> str:
+    """The first items of a list, and how many more there are."""
+    more = f"; and {len(items) - limit:,} more" if len(items) > limit else ""
+    return "; ".join(items[:limit]) + more
+
+
+def draw_histogram(years: list[tuple[int | None, int]]) -> str:
+    """(year, citations) as one line: first year, a bar a year, last year, the peak. Bar heights
+    start at zero."""
+    by_year = {year: documents for year, documents in years if year is not None and documents}
     parts = []
-    if known:
-        first, last = min(known), max(known)
-        peak = max(known, key=lambda year: (known[year], year))
-        bars, step = _bars(known)
-        together = f" ({step} years a bar)" if step > 1 else ""
-        parts.append(
-            f"{first} {bars} {last}{together}, most in {peak} ({known[peak]:,})"
-            if first < last
-            else f"{first} ({known[first]:,})"
-        )
-    parts += [
-        f"{documents:,} without a year" for year, documents in years if year is None and documents
-    ]
+    if by_year:
+        first = min(by_year)
+        last = max(by_year)
+        peak = max(by_year, key=lambda year: (by_year[year], year))
+        if first < last:
+            bars, step = _draw_bars(by_year)
+            width = f" ({step} years a bar)" if step > 1 else ""
+            parts.append(f"{first} {bars} {last}{width}, most in {peak} ({by_year[peak]:,})")
+        else:
+            parts.append(f"{first} ({by_year[first]:,})")
+    without_year = [documents for year, documents in years if year is None and documents]
+    parts += [f"{documents:,} without a year" for documents in without_year]
     return "; ".join(parts)
 
 
-def _bars(known: dict[int, int]) -> tuple[str, int]:
-    """A bar for each year of the span, or for so many years together that all fit a line; and how
-    many those are."""
+def _draw_bars(by_year: dict[int, int]) -> tuple[str, int]:
+    """The bars, and how many years each stands for: as few as let all bars fit one line."""
     from medr_ray.evaluation.layout import sparkline
 
-    first, last = min(known), max(known)
-    step = -(-(last - first + 1) // _MOST_BARS)
-    heights = [
-        float(sum(known.get(year, 0) for year in range(start, start + step)))
-        for start in range(first, last + 1, step)
-    ]
-    return sparkline([0.0, *heights], len(heights) + 1)[1:], step  # the zero sets the scale's foot
+    first = min(by_year)
+    last = max(by_year)
+    years_per_bar = -(-(last - first + 1) // _MAX_BARS)
+    heights = []
+    for start in range(first, last + 1, years_per_bar):
+        years = range(start, start + years_per_bar)
+        heights.append(float(sum(by_year.get(year, 0) for year in years)))
+    # A leading zero sets the foot of the scale; its own bar is cut off.
+    bars = sparkline([0.0, *heights], len(heights) + 1)[1:]
+    return bars, years_per_bar
 
 
-def _quoted(sample: "Sample") -> "Text":
+def _format_sample(sample: "Sample") -> "Text":
     """The sentence with its mention set off, and where it stands."""
     from rich.text import Text
 
-    quoted: Any = Text("  ")
-    quoted.append(sample.sentence[: sample.start])
-    quoted.append(sample.sentence[sample.start : sample.end], "bold yellow")
-    quoted.append(sample.sentence[sample.end :])
-    quoted.append(f"  PMID:{sample.pmid}{f', {sample.year}' if sample.year else ''}", "dim")
-    return quoted
+    year = f", {sample.year}" if sample.year else ""
+    text: Any = Text("  ")
+    text.append(sample.sentence[: sample.start])
+    text.append(sample.sentence[sample.start : sample.end], "bold yellow")
+    text.append(sample.sentence[sample.end :])
+    text.append(f"  PMID:{sample.pmid}{year}", "dim")
+    return text

@@ -1,7 +1,6 @@
 """``medr graph show [ENTITY]``: the stage's counts, or one entity with its relations and their
-evidence; and ``medr graph export``: the graph for other tools."""
+evidence; ``medr graph export``: the graph for other tools."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.showing import print_json, show_stage_or_item
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from medr_ray.core.run import StageDirectory
+    from medr_ray.core.run import RunDirectory, StageDirectory
     from medr_ray.graph.neighbourhood import Group, Link, Neighbourhood
 
 
@@ -38,23 +38,19 @@ def show(
 ) -> None:
     """Show the graph stage's counts and a few of its rows; or an entity's relations with their
     evidence."""
-    if name is None:
-        from medr_ray.cli.stages import show_stage
 
-        if as_json:
-            raise typer.BadParameter(
-                "--json goes with an ENTITY; the stage's figures are in its manifest.json"
-            )
-        show_stage("graph", config, overrides, rows)
-        return
-    from medr_ray.core.run import run_directory
+    def show_item(run: "RunDirectory", item: str) -> None:
+        show_entity(run.stage("graph"), item, rows, as_json)
 
-    show_entity(run_directory(resolve(config, overrides)).stage("graph"), name, rows, as_json)
+    json_error = "--json goes with an ENTITY; the stage's figures are in its manifest.json"
+    show_stage_or_item(
+        "graph", config, overrides, rows, name, show_item, json_error if as_json else ""
+    )
 
 
 def export(
     config: ConfigFile,
-    wanted: Annotated[
+    format_name: Annotated[
         Literal["graphml", "json", "parquet", "neo4j-csv"],
         typer.Option(
             "--format",
@@ -70,44 +66,46 @@ def export(
     """Write the graph, with its evidence, in a format that other tools read."""
     from rich.console import Console
 
-    from medr_ray.core.run import run_directory
+    from medr_ray.core.run import open_run
     from medr_ray.graph.graph_export import export_graph, neo4j_command
 
+    graph = open_run(resolve(config, overrides)).stage("graph")
+    lines = [
+        f"{path}: {path.stat().st_size:,} bytes"
+        for path in export_graph(graph, format_name, out, force)
+    ]
+    if format_name == "neo4j-csv":
+        lines.append(neo4j_command(out))
     console = Console()
-    for path in export_graph(
-        run_directory(resolve(config, overrides)).stage("graph"), wanted, out, force
-    ):
-        console.print(
-            f"{path}: {path.stat().st_size:,} bytes", highlight=False, markup=False, soft_wrap=True
-        )
-    if wanted == "neo4j-csv":
-        console.print(neo4j_command(out), highlight=False, markup=False, soft_wrap=True)
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def show_entity(graph: "StageDirectory", name: str, rows: int, as_json: bool) -> None:
-    """Print the neighbourhood of the entity that ``name`` means, or the entities it may mean.
-    DataError when it means none, with the nearest names, or when there is no finished graph."""
+    """Print the neighbourhood of the entity that ``name`` stands for, or the entities it may stand
+    for. Raises DataError, with the nearest names, when it stands for none, and when there is no
+    finished graph."""
     from rich.console import Console
 
-    from medr_ray.cli.name_resolution import meaning_of
+    from medr_ray.cli.name_resolution import resolve_name
     from medr_ray.graph.graph_export import check_finished
     from medr_ray.graph.neighbourhood import read_names, read_neighbourhood
 
     check_finished(graph)
     columns = {"concept_id": "entity_id", "name": "name", "entity_type": "entity_type"}
-    entity = meaning_of(name, read_names(graph), columns, "entities", graph.uri, as_json)
+    entity = resolve_name(name, read_names(graph), columns, "entities", graph.uri, as_json)
     if entity is None:
         return
     neighbourhood = read_neighbourhood(graph, entity)
     if as_json:
-        typer.echo(json.dumps(as_object(neighbourhood), ensure_ascii=False))
+        print_json(to_json_object(neighbourhood))
     else:
         print_neighbourhood(neighbourhood, Console(), rows)
 
 
-def as_object(neighbourhood: "Neighbourhood") -> dict[str, Any]:
-    """The neighbourhood as plain values, ready for JSON: the entity's own first, then each relation
-    as stored with the direction it has from here and the entity at its other end."""
+def to_json_object(neighbourhood: "Neighbourhood") -> dict[str, Any]:
+    """The entity's own fields, its degree, and each relation as stored with its direction from here
+    and the entity at its other end."""
     relations = [
         {
             "direction": "out" if group.forward else "in",
@@ -132,33 +130,36 @@ def print_neighbourhood(neighbourhood: "Neighbourhood", console: "Console", rows
     from rich.padding import Padding
     from rich.text import Text
 
-    one = neighbourhood.entity
-    console.print(Text.assemble((one.name, "bold"), "  ", (one.entity_id, "cyan")))
-    console.print(Text(_about(neighbourhood), "dim"))
+    entity = neighbourhood.entity
+    console.print(Text.assemble((entity.name, "bold"), "  ", (entity.entity_id, "cyan")))
+    console.print(Text(_describe_entity(neighbourhood), "dim"))
     for group in neighbourhood.groups:
         console.print()
-        console.print(_heading(group))
+        console.print(_format_heading(group))
         for link in group.links[:rows]:
-            console.print(Padding(_line(link), (0, 0, 0, 2)))
-            for text in _evidence(link):
-                console.print(Padding(text, (0, 0, 0, 4)))
+            console.print(Padding(_format_link(link), (0, 0, 0, 2)))
+            for sentence in _format_evidence(link):
+                console.print(Padding(sentence, (0, 0, 0, 4)))
         if len(group.links) > rows:
             console.print(Text(f"  and {len(group.links) - rows:,} more", "dim"))
 
 
-def _about(neighbourhood: "Neighbourhood") -> str:
-    one, count = neighbourhood.entity, sum(len(group.links) for group in neighbourhood.groups)
+def _describe_entity(neighbourhood: "Neighbourhood") -> str:
+    entity = neighbourhood.entity
+    relations = sum(len(group.links) for group in neighbourhood.groups)
     parts = [
-        one.entity_type + (", seed" if one.is_seed else ""),
+        entity.entity_type + (", seed" if entity.is_seed else ""),
         f"neighbours: {neighbourhood.degree:,}",
-        f"relations: {count:,}",
-        f"in {one.frequency:.2g} of the citations" if one.frequency is not None else "",
-        f"also called {'; '.join(one.aliases)}" if one.aliases else "",
+        f"relations: {relations:,}",
     ]
-    return " · ".join(filter(None, parts))
+    if entity.frequency is not None:
+        parts.append(f"in {entity.frequency:.2g} of the citations")
+    if entity.aliases:
+        parts.append(f"also called {'; '.join(entity.aliases)}")
+    return " · ".join(parts)
 
 
-def _heading(group: "Group") -> "Text":
+def _format_heading(group: "Group") -> "Text":
     """The predicate with an arrow: from this entity to others, or from others to this one."""
     from rich.text import Text
 
@@ -166,26 +167,28 @@ def _heading(group: "Group") -> "Text":
     return Text.assemble((f"{arrow} {group.predicate}", "bold magenta"), f" ({len(group.links):,})")
 
 
-def _line(link: "Link") -> "Text":
+def _format_link(link: "Link") -> "Text":
+    """The entity at the other end, the confidence, and the qualifiers of the relation."""
     from rich.text import Text
 
-    one = link.relation
-    context = "; ".join(filter(None, (one.clinical, one.temporal, one.spatial)))
+    relation = link.relation
+    qualifiers = (relation.clinical, relation.temporal, relation.spatial)
+    context = "; ".join(qualifier for qualifier in qualifiers if qualifier)
     return Text.assemble(
         link.other.name,
         "  ",
         (link.other.entity_id, "cyan"),
         "  ",
-        f"{one.confidence:.2f}",
+        f"{relation.confidence:.2f}",
         (f"  {context}" if context else "", "yellow"),
     )
 
 
-def _evidence(link: "Link") -> "list[Text]":
+def _format_evidence(link: "Link") -> "list[Text]":
     """Each sentence that states the relation, and where."""
     from rich.text import Text
 
     return [
-        Text.assemble((f"“{one.sentence}”", "italic"), "  ", (one.origin, "dim"))
-        for one in link.relation.evidence
+        Text.assemble((f"“{evidence.sentence}”", "italic"), "  ", (evidence.origin, "dim"))
+        for evidence in link.relation.evidence
     ]

@@ -22,8 +22,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
-for _group in stages.groups():
-    app.add_typer(_group)
+for _stage_group in stages.build_stage_groups():
+    app.add_typer(_stage_group)
 app.command("report")(report.report)
 app.command("serve")(serve.serve)
 app.command("trace")(trace.trace)

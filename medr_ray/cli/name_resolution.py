@@ -1,16 +1,15 @@
 """What a name given on the command line means: one id, several to choose from, or none."""
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import typer
+from medr_ray.cli.showing import print_json
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def meaning_of(
+def resolve_name(
     name: str,
     names: "pl.DataFrame",
     columns: Mapping[str, str],
@@ -18,27 +17,32 @@ def meaning_of(
     where: str,
     as_json: bool,
 ) -> str | None:
-    """The id of what ``name`` means among ``names`` (see
-    ``entities.concept_summary.find_concepts``); None where it may mean several, which are printed
-    with ``columns`` under the names these map to, the id first. ``kind`` is what they are called.
-    DataError when it means none, with the nearest names."""
+    """The id that ``name`` stands for among ``names`` (see
+    ``entities.concept_summary.find_concepts``), or None when it may stand for several.
+
+    Several are printed with ``columns``, each renamed to the name it maps to, the id first.
+    ``kind`` is the plural that messages use, ``where`` the place that was searched. Raises
+    DataError, with the nearest names, when it stands for none.
+    """
     from rich.console import Console
 
     from medr_ray.core.errors import DataError
     from medr_ray.entities.concept_summary import find_concepts, nearest_names
 
-    found = find_concepts(names, name)
-    if found.is_empty():
+    matches = find_concepts(names, name)
+    if matches.is_empty():
         near = nearest_names(names, name)
         hint = f"the nearest are {', '.join(near)}" if near else "nothing is written like it"
         raise DataError(f"{name!r} names none of the {kind} of {where}; {hint}")
-    if found.height == 1:
-        return str(found["concept_id"][0])
-    rows = found.sort("concept_id").select(list(columns)).rename(dict(columns)).to_dicts()
+    if matches.height == 1:
+        return str(matches["concept_id"][0])
+    rows = matches.sort("concept_id").select(list(columns)).rename(dict(columns)).to_dicts()
     if as_json:
-        typer.echo(json.dumps({"asked": name, "matches": rows}, ensure_ascii=False))
+        print_json({"asked": name, "matches": rows})
         return None
-    lines = [f"  {next(iter(one.values()))}  {one['name']} ({one['entity_type']})" for one in rows]
-    lines.insert(0, f"{name!r} may mean {len(rows)} {kind}; ask for one by its id:")
+    lines = [f"{name!r} may mean {len(rows)} {kind}; ask for one by its id:"]
+    for row in rows:
+        identifier = next(iter(row.values()))
+        lines.append(f"  {identifier}  {row['name']} ({row['entity_type']})")
     Console().print("\n".join(lines), highlight=False, markup=False)
     return None

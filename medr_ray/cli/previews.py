@@ -5,26 +5,33 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.dataset as pads
-
+from medr_ray.core.artifacts import StageFile
 from medr_ray.core.run import StageDirectory
+from medr_ray.corpus.artifacts import CITATIONS
+from medr_ray.entities.artifacts import SEEDS
+from medr_ray.evaluation.artifacts import RESULTS
+from medr_ray.graph.artifacts import CHAINS, RELATIONS
+from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.training.artifacts import GRPO_METRICS, SFT_METRICS
+from medr_ray.trajectories.artifacts import TRAJECTORIES
 
-_MOST_COLUMNS = 8
+# Columns of a metrics file that fit a terminal.
+_MAX_METRIC_COLUMNS = 8
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A Parquet file, a folder of them, or a JSON-lines file, and the columns shown (dots enter
-    nested fields)."""
+    """A table or a JSON-lines file, and the columns of a table to show (dots enter nested
+    fields)."""
 
-    file: str
-    columns: tuple[str, ...]
+    file: StageFile
+    columns: tuple[str, ...] = ()
 
 
-PREVIEWS = {
-    "corpus": Preview("citations", ("pmid", "year", "journal", "title")),
-    "entities": Preview(
-        "seeds.parquet",
+_PREVIEWS = (
+    Preview(CITATIONS, ("pmid", "year", "journal", "title")),
+    Preview(
+        SEEDS,
         (
             "frequency.concept_id",
             "frequency.name",
@@ -33,53 +40,44 @@ PREVIEWS = {
             "significance.reason",
         ),
     ),
-    "graph": Preview(
-        "relations.parquet", ("relation_id", "subject", "predicate", "object", "clinical")
-    ),
-    "chains": Preview(
-        "chains.parquet", ("chain_id", "seed", "length", "upper_bound", "proven_optimal")
-    ),
-    "questions": Preview(
-        "questions.parquet", ("task.task_id", "split", "complexity", "task.text", "task.answer")
-    ),
-    "trajectories": Preview(
-        "trajectories.parquet",
+    Preview(RELATIONS, ("relation_id", "subject", "predicate", "object", "clinical")),
+    Preview(CHAINS, ("chain_id", "seed", "length", "upper_bound", "proven_optimal")),
+    Preview(QUESTIONS, ("task.task_id", "split", "complexity", "task.text", "task.answer")),
+    Preview(
+        TRAJECTORIES,
         ("trajectory.trajectory_id", "trajectory.mode", "accepted", "trajectory.answer", "reasons"),
     ),
-    "sft": Preview("metrics.jsonl", ()),
-    "grpo": Preview("metrics.jsonl", ()),
-    "evaluation": Preview("results.parquet", ("item_id", "model", "prediction", "verdict")),
-}
+    Preview(SFT_METRICS),
+    Preview(GRPO_METRICS),
+    Preview(RESULTS, ("item_id", "model", "prediction", "verdict")),
+)
+PREVIEWS = {preview.file.stage: preview for preview in _PREVIEWS}
 
 
-def preview_rows(directory: StageDirectory, preview: Preview, count: int) -> list[dict[str, Any]]:
-    """The first ``count`` rows of a table, or the last of a metrics file; empty where the file does
+def read_preview(directory: StageDirectory, preview: Preview, count: int) -> list[dict[str, Any]]:
+    """The first ``count`` rows of a table, or the last of a metrics file; empty when the file does
     not exist."""
-    if not directory.exists(preview.file):
+    if not directory.has(preview.file):
         return []
-    if preview.file.endswith(".jsonl"):
-        lines = directory.read_bytes(preview.file).decode().splitlines()[-count:]
-        return [_flat(json.loads(line)) for line in lines]
-    data = pads.dataset(
-        f"{directory.path}/{preview.file}", filesystem=directory.fs, format="parquet"
-    )
-    return [
-        {name: _field(row, name) for name in preview.columns}
-        for row in data.head(count).to_pylist()
-    ]
+    if preview.file.name.endswith(".jsonl"):
+        lines = directory.read_bytes(preview.file.name).decode().splitlines()
+        return [_select_scalars(json.loads(line)) for line in lines[-count:]]
+    rows = directory.open_dataset(preview.file).head(count).to_pylist()
+    return [{column: _read_field(row, column) for column in preview.columns} for row in rows]
 
 
-def _field(row: dict[str, Any], dotted: str) -> Any:
+def _read_field(row: dict[str, Any], dotted_name: str) -> Any:
     value: Any = row
-    for name in dotted.split("."):
+    for name in dotted_name.split("."):
         value = value[name]
     return value
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A metrics line's scalars, as many as fit a terminal."""
+def _select_scalars(row: dict[str, Any]) -> dict[str, Any]:
+    """The first scalars of a metrics line, as many as fit a terminal."""
     scalars = [(name, value) for name, value in row.items() if not isinstance(value, (list, dict))]
-    return {
-        name: round(value, 4) if isinstance(value, float) else value
-        for name, value in scalars[:_MOST_COLUMNS]
-    }
+    return {name: _round_float(value) for name, value in scalars[:_MAX_METRIC_COLUMNS]}
+
+
+def _round_float(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value

@@ -2,13 +2,13 @@
 show [ID]``: the stage's counts, or one question with its chain drawn and the evidence for every
 fact."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.showing import print_json, show_stage_or_item
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from medr_ray.core.run import RunDirectory
     from medr_ray.questions.question_trace import Itinerary, Leg
 
-_SENTENCE = 220  # characters of evidence on a terminal
+# Characters of an evidence sentence on a terminal: two to three lines.
+_MAX_SENTENCE_CHARS = 220
+# Aliases of the answer on a terminal.
+_MAX_ALIASES = 4
 
 
 def generate(
@@ -35,29 +38,31 @@ def generate(
     from medr_ray.pipeline import run_pipeline
 
     resolved = resolve(config, overrides)
-    run_pipeline(resolved, "questions" if again else None, "questions", dry_run)
+    from_stage = "questions" if again else None
+    run_pipeline(resolved, from_stage, "questions", dry_run)
     if dry_run:
         from rich.console import Console
 
-        for line in expected(resolved):
+        for line in describe_estimate(resolved):
             Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def expected(config: "PipelineConfig") -> list[str]:
+def describe_estimate(config: "PipelineConfig") -> list[str]:
     """What the questions stage may give and what its models may take, a line each."""
-    from medr_ray.core.run import run_directory
+    from medr_ray.core.run import open_run
     from medr_ray.questions.checks.calibration import estimate
     from medr_ray.questions.stage import most_questions
 
-    most = most_questions(config, run_directory(config))
-    if most is None:
+    limit = most_questions(config, open_run(config))
+    if limit is None:
         return [
-            "no seeds are counted yet: run `medr entities run` first for an estimate of questions and cost"
+            "no seeds are counted yet: run `medr entities run` first for an estimate of questions "
+            "and cost"
         ]
-    lines = [f"at most {most:,} questions ({config.questions.per_seed} of each seed)"]
+    lines = [f"at most {limit:,} questions ({config.questions.per_seed} of each seed)"]
     if config.questions.writer == "llm":
-        lines.append(f"writer {config.llm.model}: {most:,} to {2 * most:,} requests")
-    return lines + [one.describe() for one in estimate(config.questions, most)]
+        lines.append(f"writer {config.llm.model}: {limit:,} to {2 * limit:,} requests")
+    return lines + [cost.describe() for cost in estimate(config.questions, limit)]
 
 
 def show(
@@ -74,34 +79,32 @@ def show(
 ) -> None:
     """Show the questions stage's counts and a few of its rows; or one question with its chain and
     evidence."""
-    if question_id is None:
-        from medr_ray.cli.stages import show_stage
 
-        if as_json:
-            raise typer.BadParameter("--json goes with an ID; all questions are in questions.jsonl")
-        show_stage("questions", config, overrides, rows)
-        return
-    from medr_ray.core.run import run_directory
+    def show_item(run: "RunDirectory", item: str) -> None:
+        show_question(run, item, as_json)
 
-    show_question(run_directory(resolve(config, overrides)), question_id, as_json)
+    json_error = "--json goes with an ID; all questions are in questions.jsonl"
+    show_stage_or_item(
+        "questions", config, overrides, rows, question_id, show_item, json_error if as_json else ""
+    )
 
 
 def show_question(run: "RunDirectory", question_id: str, as_json: bool) -> None:
-    """Print a question with its itinerary. DataError when there is none of that id."""
+    """Print a question with its trace. Raises DataError when there is none of that id."""
     from rich.console import Console
 
     from medr_ray.questions.question_trace import read_itinerary
 
     itinerary = read_itinerary(run, question_id)
     if as_json:
-        typer.echo(json.dumps(as_object(itinerary), ensure_ascii=False))
+        print_json(to_json_object(itinerary))
     else:
         print_itinerary(itinerary, Console())
 
 
-def as_object(itinerary: "Itinerary") -> dict[str, Any]:
+def to_json_object(itinerary: "Itinerary") -> dict[str, Any]:
     """The question's own fields, and its legs as plain values."""
-    return {**asdict(itinerary.question), "legs": [asdict(one) for one in itinerary.legs]}
+    return {**asdict(itinerary.question), "legs": [asdict(leg) for leg in itinerary.legs]}
 
 
 # --- on a terminal --------------------------------------------------------------------
@@ -113,71 +116,79 @@ def print_itinerary(itinerary: "Itinerary", console: "Console") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    task = itinerary.question.task
-    console.print(Text.assemble((task.task_id, "cyan"), (f"  {_about(itinerary)}", "dim")))
-    console.print(Text(task.text, "bold"))
-    also = f" (also {'; '.join(task.aliases[:4])})" if task.aliases else ""
-    console.print(Text.assemble(("answer: ", "dim"), (task.answer, "bold green"), (also, "dim")))
-    console.print()
-    told = False
+    _print_question(itinerary, console)
+    # Legs that are walked come first; the others are facts told or asked beside the chain.
+    is_beside_chain = False
     for leg in itinerary.legs:
         if leg.begins:
-            console.print(_node(leg, leg.known.name, leg.known.entity_type))
-        if not leg.walked and not told:
+            console.print(_format_entity(leg.known.name, leg.known.entity_type))
+        if not leg.walked and not is_beside_chain:
             console.print(Text("told or asked on the way", "dim"))
-            told = True
-        for line in _drawn(leg):
+            is_beside_chain = True
+        for line in _format_leg(leg):
             console.print(Padding(line, (0, 0, 0, 2)))
         if leg.walked:
-            console.print(_node(leg, leg.target.name, leg.target.entity_type))
+            console.print(_format_entity(leg.target.name, leg.target.entity_type))
     console.print()
-    console.print(Text(_verdicts(itinerary), "dim"))
+    console.print(Text(_describe_verdicts(itinerary), "dim"))
 
 
-def _about(itinerary: "Itinerary") -> str:
-    one = itinerary.question
-    return f"{one.paradigm}, {one.complexity} hops, obfuscation {one.obfuscation}, {one.split}, {one.specialty}"
-
-
-def _node(leg: "Leg", name: str, kind: str) -> "Text":
+def _print_question(itinerary: "Itinerary", console: "Console") -> None:
     from rich.text import Text
 
-    return Text.assemble("● ", (name, "bold"), (f"  {kind}", "dim"))
-
-
-def _drawn(leg: "Leg") -> "list[Text]":
-    """The relation with an arrow in its own direction, and the sentence that states it."""
-    from rich.text import Text
-
-    relation, evidence = leg.relation, leg.evidence
-    forward = leg.known.entity_id == relation.subject
-    qualifier = f" ({relation.clinical})" if relation.clinical else ""
-    sentence = " ".join(evidence.sentence.split())
-    cut = f"{sentence[:_SENTENCE]}…" if len(sentence) > _SENTENCE else sentence
-    ends = "" if leg.walked else f"{leg.known.name} → {leg.target.name}: "
-    arrow = "│ ↓ " if forward else "│ ↑ "
-    return [
-        Text.assemble(
-            arrow if leg.walked else "· ",
-            ends,
-            (relation.predicate, "yellow"),
-            qualifier,
-            (f"  confidence {relation.confidence:.2f}", "dim"),
-        ),
-        Text.assemble("│   " if leg.walked else "  ", f'"{cut}"', (f"  {evidence.origin}", "cyan")),
-    ]
-
-
-def _verdicts(itinerary: "Itinerary") -> str:
-    """Each check with its verdict, and what models made of the question."""
-    one = itinerary.question
-    words = {True: "yes", False: "no", None: "not asked"}
-    checks = "; ".join(
-        f"{name.replace('_', ' ')} {words[value]}"
-        for name, value in asdict(one.verification).items()
+    question = itinerary.question
+    task = question.task
+    about = (
+        f"{question.paradigm}, {question.complexity} hops, obfuscation {question.obfuscation}, "
+        f"{question.split}, {question.specialty}"
     )
-    models = [
-        f"{row.model} {row.correct} of {row.attempts} right (95 % interval {row.lower:.2f} to {row.upper:.2f})"
-        for row in one.calibration
+    aliases = "; ".join(task.aliases[:_MAX_ALIASES])
+    also = f" (also {aliases})" if aliases else ""
+    console.print(Text.assemble((task.task_id, "cyan"), (f"  {about}", "dim")))
+    console.print(Text(task.text, "bold"))
+    answer = (task.answer, "bold green")
+    console.print(Text.assemble(("answer: ", "dim"), answer, (also, "dim")))
+    console.print()
+
+
+def _format_entity(name: str, entity_type: str) -> "Text":
+    from rich.text import Text
+
+    return Text.assemble("● ", (name, "bold"), (f"  {entity_type}", "dim"))
+
+
+def _format_leg(leg: "Leg") -> "list[Text]":
+    """The relation, with an arrow in its own direction where the chain walks it, and the sentence
+    that states it."""
+    from rich.text import Text
+
+    relation = leg.relation
+    qualifier = f" ({relation.clinical})" if relation.clinical else ""
+    confidence = (f"  confidence {relation.confidence:.2f}", "dim")
+    sentence = " ".join(leg.evidence.sentence.split())
+    if len(sentence) > _MAX_SENTENCE_CHARS:
+        sentence = f"{sentence[:_MAX_SENTENCE_CHARS]}…"
+    origin = (f"  {leg.evidence.origin}", "cyan")
+    if leg.walked:
+        is_forward = leg.known.entity_id == relation.subject
+        start = "│ ↓ " if is_forward else "│ ↑ "
+        indent = "│   "
+    else:
+        start = f"· {leg.known.name} → {leg.target.name}: "
+        indent = "  "
+    return [
+        Text.assemble(start, (relation.predicate, "yellow"), qualifier, confidence),
+        Text.assemble(indent, f'"{sentence}"', origin),
     ]
-    return "\n".join([f"verified: {checks}", *(f"calibrated: {line}" for line in models)])
+
+
+def _describe_verdicts(itinerary: "Itinerary") -> str:
+    """Each check with its verdict, and how each model fared with the question."""
+    words = {True: "yes", False: "no", None: "not asked"}
+    checks = asdict(itinerary.question.verification)
+    verdicts = [f"{name.replace('_', ' ')} {words[value]}" for name, value in checks.items()]
+    lines = [f"verified: {'; '.join(verdicts)}"]
+    for row in itinerary.question.calibration:
+        interval = f"95 % interval {row.lower:.2f} to {row.upper:.2f}"
+        lines.append(f"calibrated: {row.model} {row.correct} of {row.attempts} right ({interval})")
+    return "\n".join(lines)

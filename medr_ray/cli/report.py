@@ -7,10 +7,10 @@ def report(config: ConfigFile, overrides: Overrides = None) -> None:
     """Write report.json and report.md of the run, and print the report."""
     from rich.console import Console
 
-    from medr_ray.core.run import run_directory
+    from medr_ray.core.run import open_run
     from medr_ray.evaluation.report import print_report, write_report
 
     resolved = resolve(config, overrides)
-    run = run_directory(resolved)
+    run = open_run(resolved)
     write_report(resolved, run)
     print_report(run, Console())

@@ -27,16 +27,14 @@ def trace(
     from rich.console import Console
 
     from medr_ray.core.errors import ConfigError
-    from medr_ray.core.run import RunDirectory, run_directory
+    from medr_ray.core.run import RunDirectory, open_run
     from medr_ray.lineage import trace as trace_id
 
     if (config is None) == (run is None):
         raise ConfigError(
             "medr trace: give the run by -c FILE or by --run DIRECTORY, one of the two"
         )
-    directory = (
-        RunDirectory(str(run)) if run is not None else run_directory(resolve(config, overrides))
-    )
+    directory = RunDirectory(str(run)) if run is not None else open_run(resolve(config, overrides))
     Console().print(_tree(trace_id(directory, identifier)))
 
 

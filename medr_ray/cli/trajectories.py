@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.showing import read_finished_manifest, show_stage_or_item
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from medr_ray.core.run import RunDirectory
     from medr_ray.trajectories.export import Format
 
-_RESPONSE = 600  # characters of a tool response on a terminal
-_COLOURS = {"system": "dim", "user": "cyan", "assistant": "default"}
+# Characters of a tool response on a terminal.
+_MAX_RESPONSE_CHARS = 600
+_ROLE_STYLES = {"system": "dim", "user": "cyan", "assistant": "default"}
 
 
 def show(
@@ -40,18 +42,13 @@ def show(
 ) -> None:
     """Show the trajectories stage's counts and a few of its rows; or one dialogue with its
     verdict."""
-    if trajectory_id is None:
-        from medr_ray.cli.stages import show_stage
 
-        show_stage("trajectories", config, overrides, rows)
-        return
-    from rich.console import Console
+    def show_item(run: "RunDirectory", item: str) -> None:
+        from rich.console import Console
 
-    from medr_ray.core.run import run_directory
+        print_dialogue(read_trajectory(run, item), whole, Console())
 
-    print_dialogue(
-        read_one(run_directory(resolve(config, overrides)), trajectory_id), whole, Console()
-    )
+    show_stage_or_item("trajectories", config, overrides, rows, trajectory_id, show_item)
 
 
 def stats(config: ConfigFile, overrides: Overrides = None) -> None:
@@ -59,13 +56,10 @@ def stats(config: ConfigFile, overrides: Overrides = None) -> None:
     kind."""
     from rich.console import Console
 
-    from medr_ray.core.errors import DataError
-    from medr_ray.core.run import run_directory
+    from medr_ray.core.run import open_run
 
-    stage = run_directory(resolve(config, overrides)).stage("trajectories")
-    manifest = stage.manifest()
-    if manifest is None:
-        raise DataError(f"{stage.uri} has no finished results: run `medr trajectories run`")
+    directory = open_run(resolve(config, overrides)).stage("trajectories")
+    manifest = read_finished_manifest(directory, "trajectories")
     print_statistics(manifest["counts"], Console())
 
 
@@ -86,13 +80,15 @@ def policy(
 
     from medr_ray.agent.tool_features import choices_of
     from medr_ray.agent.tool_fitting import fit_tool_policy, held_out_fit
-    from medr_ray.core.run import run_directory
+    from medr_ray.core.run import open_run
     from medr_ray.tools.registry import open_tools
 
     settings = resolve(config, overrides)
-    run = run_directory(settings)
+    run = open_run(settings)
     rarity = open_tools(settings, run.stage("index")).rarity
-    choices = [choice for one in read_accepted(run) for choice in choices_of(one, rarity)]
+    choices = [
+        choice for trajectory in read_accepted(run) for choice in choices_of(trajectory, rarity)
+    ]
     fitted = fit_tool_policy(choices, l2)
     print_policy(fitted, held_out_fit(choices, l2), Console())
     if output is not None:
@@ -102,7 +98,7 @@ def policy(
 def export(
     config: ConfigFile,
     overrides: Overrides = None,
-    form: Annotated[
+    format_name: Annotated[
         str,
         typer.Option("--format", help="chat: messages with loss spans; sharegpt: conversations."),
     ] = "chat",
@@ -117,12 +113,14 @@ def export(
     ] = False,
 ) -> None:
     """Print the accepted trajectories, a JSON object a line."""
-    from medr_ray.core.run import run_directory
+    from medr_ray.core.run import open_run
     from medr_ray.trajectories.export import ROWS
 
-    if form not in ROWS:
-        raise typer.BadParameter(f"{form} is none of {', '.join(ROWS)}", param_hint="--format")
-    lines = rows_of(run_directory(resolve(config, overrides)), form, sampled)  # type: ignore[arg-type]
+    if format_name not in ROWS:
+        known_formats = ", ".join(ROWS)
+        raise typer.BadParameter(f"{format_name} is none of {known_formats}", param_hint="--format")
+    run = open_run(resolve(config, overrides))
+    lines = export_lines(run, format_name, sampled)  # type: ignore[arg-type]
     if output is None:
         for line in lines:
             typer.echo(line)
@@ -130,80 +128,77 @@ def export(
         output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def rows_of(run: "RunDirectory", form: "Format", sampled: bool) -> list[str]:
-    """The accepted trajectories of a run as JSON lines, in the order of their ids."""
+def export_lines(run: "RunDirectory", format_name: "Format", sampled: bool) -> list[str]:
+    """The accepted trajectories of a run as JSON lines, in the order of their ids: each once, or as
+    often as training takes it."""
     from medr_ray.trajectories.dataset import read_copies
     from medr_ray.trajectories.export import ROWS
 
-    questions = _questions(run)
+    questions = _read_questions(run)
     copies = read_copies(run.stage("trajectories")) if sampled else {}
-    return [
-        json.dumps(ROWS[form](one, questions[one.question_id]), ensure_ascii=False)
-        for one in read_accepted(run)
-        for _ in range(copies.get(one.trajectory_id, 0) if sampled else 1)
-    ]
+    lines = []
+    for trajectory in read_accepted(run):
+        row = ROWS[format_name](trajectory, questions[trajectory.question_id])
+        count = copies.get(trajectory.trajectory_id, 0) if sampled else 1
+        lines += [json.dumps(row, ensure_ascii=False)] * count
+    return lines
 
 
 def read_accepted(run: "RunDirectory") -> "list[Trajectory]":
     """The accepted trajectories of a run, in the order of their ids."""
-    from medr_ray.core.records import FilteredTrajectory
-    from medr_ray.trajectories.stage import TABLE
+    from medr_ray.trajectories.artifacts import TRAJECTORIES
 
-    judged = run.stage("trajectories").read_records(TABLE, FilteredTrajectory)
-    return sorted(
-        (one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id
-    )
+    judged = run.read(TRAJECTORIES)
+    accepted = [row.trajectory for row in judged if row.accepted]
+    return sorted(accepted, key=lambda trajectory: trajectory.trajectory_id)
 
 
-def read_one(run: "RunDirectory", trajectory_id: str) -> "FilteredTrajectory":
-    """A trajectory with its verdict; DataError when the run has none of that id."""
+def read_trajectory(run: "RunDirectory", trajectory_id: str) -> "FilteredTrajectory":
+    """A trajectory with its verdict. Raises DataError when the run has none of that id."""
     import pyarrow.dataset as pads
 
     from medr_ray.core.errors import DataError
-    from medr_ray.core.records import FilteredTrajectory
-    from medr_ray.trajectories.stage import TABLE
+    from medr_ray.trajectories.artifacts import TRAJECTORIES
 
-    stage = run.stage("trajectories")
-    wanted = pads.field("trajectory", "trajectory_id") == trajectory_id
-    found = stage.read_records(TABLE, FilteredTrajectory, wanted)
-    if not found:
+    matches = run.read(TRAJECTORIES, pads.field("trajectory", "trajectory_id") == trajectory_id)
+    if not matches:
         raise DataError(
-            f"{stage.uri} has no trajectory {trajectory_id}: `medr trajectories show` lists some it has"
+            f"{run.stage('trajectories').uri} has no trajectory {trajectory_id}: "
+            "`medr trajectories show` lists some it has"
         )
-    return found[0]
+    return matches[0]
 
 
-def _questions(run: "RunDirectory") -> "dict[str, Question]":
-    from medr_ray.core.records import Question
+def _read_questions(run: "RunDirectory") -> "dict[str, Question]":
+    from medr_ray.questions.artifacts import QUESTIONS
 
-    rows = run.stage("questions").read_records("questions.parquet", Question)
-    return {question.task.task_id: question for question in rows}
+    return {question.task.task_id: question for question in run.read(QUESTIONS)}
 
 
 # --- on a terminal --------------------------------------------------------------------
 
 
 def print_dialogue(judged: "FilteredTrajectory", whole: bool, console: "Console") -> None:
-    """The verdict with its reasons, and the dialogue."""
+    """The verdict with its reasons, and the dialogue; tool responses in full when ``whole``."""
     from rich.text import Text
 
-    one = judged.trajectory
+    trajectory = judged.trajectory
     about = (
-        f"  {one.mode}, {len(one.tool_events)} calls, {one.stop_reason}, question {one.question_id}"
+        f"  {trajectory.mode}, {len(trajectory.tool_events)} calls, {trajectory.stop_reason}, "
+        f"question {trajectory.question_id}"
     )
-    console.print(Text.assemble((one.trajectory_id, "cyan"), (about, "dim")))
-    verdict = (
-        Text("accepted", "green")
-        if judged.accepted
-        else Text("rejected: " + "; ".join(judged.reasons), "red")
-    )
-    console.print(verdict)
-    for message in one.messages:
-        shown = message.content
-        if message.role == "user" and len(shown) > _RESPONSE and not whole:
-            shown = f"{shown[:_RESPONSE]}… ({len(shown):,} characters)"
+    console.print(Text.assemble((trajectory.trajectory_id, "cyan"), (about, "dim")))
+    if judged.accepted:
+        console.print(Text("accepted", "green"))
+    else:
+        console.print(Text("rejected: " + "; ".join(judged.reasons), "red"))
+    for message in trajectory.messages:
+        content = message.content
+        # Tool responses are messages of the user.
+        if message.role == "user" and len(content) > _MAX_RESPONSE_CHARS and not whole:
+            content = f"{content[:_MAX_RESPONSE_CHARS]}… ({len(content):,} characters)"
         console.print(Text(f"[{message.role}]", "bold"))
-        console.print(Text(shown, _COLOURS.get(message.role, "")))
+        console.print(Text(content, _ROLE_STYLES.get(message.role, "")))
 
 
 def print_statistics(counts: "dict[str, Any]", console: "Console") -> None:
@@ -215,13 +210,14 @@ def print_statistics(counts: "dict[str, Any]", console: "Console") -> None:
     figures = Table("accepted trajectories", "here", "paper", box=None, pad_edge=False)
     for name, value in counts["statistics"].items():
         paper = PAPER.get(name)
-        figures.add_row(name, _figure(value, paper), _figure(paper, paper))
+        figures.add_row(name, _format_figure(value, paper), _format_figure(paper, paper))
     console.print(figures)
-    passed = Table("", "kind", "accepted", "of", "share", box=None, pad_edge=False)
+    shares = Table("", "kind", "accepted", "of", "share", box=None, pad_edge=False)
     for group, kinds in counts["passed"].items():
-        for kind, (accepted, every) in kinds.items():
-            passed.add_row(group, kind, str(accepted), str(every), f"{accepted / every:.0%}")
-    console.print(passed)
+        for kind, (accepted, total) in kinds.items():
+            share = f"{accepted / total:.0%}"
+            shares.add_row(group, kind, str(accepted), str(total), share)
+    console.print(shares)
     for title in ("reasons", "rewritten"):
         if counts[title]:
             table = Table(title, "", box=None, pad_edge=False)
@@ -230,31 +226,32 @@ def print_statistics(counts: "dict[str, Any]", console: "Console") -> None:
             console.print(table)
 
 
-def _figure(value: float | None, paper: float | None) -> str:
-    """A share as the paper prints it, anything else as a number."""
+def _format_figure(value: float | None, paper: float | None) -> str:
+    """A share as a percentage, as the paper prints it; anything else as a number."""
     if value is None:
         return ""
-    return f"{value:.0%}" if paper is not None and paper < 1 else f"{value:,.1f}"
+    is_share = paper is not None and paper < 1
+    return f"{value:.0%}" if is_share else f"{value:,.1f}"
 
 
-def print_policy(fitted: "ToolPolicy", held_out: "ChoiceFit | None", console: "Console") -> None:
-    """What a tool policy was fitted on, its weights, and how well it foretells choices."""
+def print_policy(policy: "ToolPolicy", held_out: "ChoiceFit | None", console: "Console") -> None:
+    """What a tool policy was fitted on, its weights, and how well it predicts held-out choices."""
     from rich.table import Table
 
-    console.print(f"{fitted.calls:,} calls, {fitted.share:.0%} of them to medical_search")
-    weights = Table("feature", "weight", "mean", "spread", box=None, pad_edge=False)
-    for row in zip(fitted.features, fitted.weights, fitted.mean, fitted.scale, strict=True):
-        weights.add_row(row[0], *(f"{one:.3f}" for one in row[1:]))
-    weights.add_row("(bias)", f"{fitted.bias:.3f}", "", "")
-    console.print(weights)
+    console.print(f"{policy.calls:,} calls, {policy.share:.0%} of them to medical_search")
+    table = Table("feature", "weight", "mean", "spread", box=None, pad_edge=False)
+    columns = (policy.features, policy.weights, policy.mean, policy.scale)
+    for feature, *figures in zip(*columns, strict=True):
+        table.add_row(str(feature), *(f"{figure:.3f}" for figure in figures))
+    table.add_row("(bias)", f"{policy.bias:.3f}", "", "")
+    console.print(table)
     if held_out is None:
         console.print("too few questions to hold any out")
         return
-    area = (
-        "undefined: all calls went to one tool"
-        if held_out.auc is None
-        else f"{held_out.auc:.3f} (0.5 is chance)"
-    )
+    if held_out.auc is None:
+        area = "undefined: all calls went to one tool"
+    else:
+        area = f"{held_out.auc:.3f} (0.5 is chance)"
     console.print(
         f"on questions it was not fitted on: log-likelihood {held_out.log_likelihood:.3f} a call "
         f"(constant share: {held_out.baseline:.3f}), area under the ROC curve {area}"

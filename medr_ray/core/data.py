@@ -13,8 +13,8 @@ import pyarrow as pa
 Row = dict[str, Any]
 
 
-def one_per_task(
-    rows: Sequence[Mapping[str, Any]], work: Callable[[Row], Row], at_once: int | None = None
+def map_in_tasks(
+    rows: Sequence[Mapping[str, Any]], work: Callable[[Row], Row], max_tasks: int | None = None
 ) -> Iterator[Row]:
     """``work`` on each row in a Ray task of its own, at most ``at_once`` of them together (else as
     many as there are CPUs); results as they come, in no particular order."""
@@ -23,11 +23,11 @@ def one_per_task(
     import ray.data
 
     return iter(
-        _dataset(rows).map(work, compute=ray.data.TaskPoolStrategy(size=at_once)).iter_rows()
+        _dataset(rows).map(work, compute=ray.data.TaskPoolStrategy(size=max_tasks)).iter_rows()
     )
 
 
-def one_per_call(
+def map_in_actors(
     rows: Sequence[Mapping[str, Any]], worker: type, actors: int, **arguments: Any
 ) -> Iterator[Row]:
     """Each row through a pool of at most ``actors`` actors of the class ``worker``, built once per

@@ -22,11 +22,11 @@ class Parts:
     def __init__(self, directory: Directory, folder: str) -> None:
         self._directory, self.folder = directory, folder
 
-    def stale(self, wanted: Mapping[str, str]) -> list[str]:
+    def discard_stale(self, wanted: Mapping[str, str]) -> list[str]:
         """The names that must be made, in the order of ``wanted`` (name -> what it is to be made
         from). Parts that are not wanted, or made from something else, are removed."""
-        self._directory.sweep(self.folder)
-        made = self.made()
+        self._directory.delete_partial_files(self.folder)
+        made = self.read_markers()
         for name in made.keys() | self._tables():
             if made.get(name, {}).get("made_from") != wanted.get(name, ""):
                 self._remove(name)
@@ -34,14 +34,16 @@ class Parts:
             name for name, source in wanted.items() if made.get(name, {}).get("made_from") != source
         ]
 
-    def made(self) -> dict[str, dict[str, Any]]:
+    def read_markers(self) -> dict[str, dict[str, Any]]:
         """The markers by name, sorted: ``made_from`` and the report each part was finished with."""
-        return {name: self.marker(name) for name in self._directory.markers(self.folder)}
+        return {
+            name: self.read_marker(name) for name in self._directory.list_marked_parts(self.folder)
+        }
 
-    def is_made(self, name: str) -> bool:
+    def is_finished(self, name: str) -> bool:
         return self._directory.exists(f"{self.folder}/_{name}.json")
 
-    def marker(self, name: str) -> dict[str, Any]:
+    def read_marker(self, name: str) -> dict[str, Any]:
         return self._directory.read_json(f"{self.folder}/_{name}.json")
 
     def write(
@@ -62,7 +64,7 @@ class Parts:
         )
 
     def _tables(self) -> set[str]:
-        names = self._directory.names(self.folder)
+        names = self._directory.list_files(self.folder)
         return {one.removesuffix(".parquet") for one in names if one.endswith(".parquet")}
 
     def _remove(self, name: str) -> None:

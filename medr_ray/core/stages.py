@@ -17,43 +17,43 @@ class StageEntry:
 
 STAGES = {
     "corpus": StageEntry(
-        "medr_ray.corpus.stage:CORPUS",
+        "medr_ray.corpus.stage:CORPUS_STAGE",
         "PubMed files to citations: last version wins, deletions honoured.",
     ),
     "entities": StageEntry(
-        "medr_ray.entities.stage:ENTITIES",
+        "medr_ray.entities.stage:ENTITIES_STAGE",
         "How often each concept is named, and which rare ones are significant.",
     ),
     "index": StageEntry(
-        "medr_ray.retrieval.stage:INDEX",
+        "medr_ray.retrieval.stage:INDEX_STAGE",
         "The searchable documents: citations and HPO disease records.",
     ),
     "graph": StageEntry(
-        "medr_ray.graph.stage:GRAPH",
+        "medr_ray.graph.stage:GRAPH_STAGE",
         "A knowledge graph around each rare entity.",
     ),
     "chains": StageEntry(
-        "medr_ray.graph.paths.stage:CHAINS",
+        "medr_ray.graph.paths.stage:CHAINS_STAGE",
         "The longest valid path through each seed's graph.",
     ),
     "questions": StageEntry(
-        "medr_ray.questions.stage:QUESTIONS",
+        "medr_ray.questions.stage:QUESTIONS_STAGE",
         "Multi-hop questions, verified, split into train and held-out.",
     ),
     "trajectories": StageEntry(
-        "medr_ray.trajectories.stage:TRAJECTORIES",
+        "medr_ray.trajectories.stage:TRAJECTORIES_STAGE",
         "Agent dialogues that answer the train questions, filtered.",
     ),
     "sft": StageEntry(
-        "medr_ray.training.stage:SFT",
+        "medr_ray.training.stage:SFT_STAGE",
         "Supervised fine-tuning on the accepted dialogues.",
     ),
     "grpo": StageEntry(
-        "medr_ray.training.stage:GRPO",
+        "medr_ray.training.stage:GRPO_STAGE",
         "Group-relative policy optimisation on rollouts with real tools.",
     ),
     "evaluation": StageEntry(
-        "medr_ray.evaluation.stage:EVALUATION",
+        "medr_ray.evaluation.stage:EVALUATION_STAGE",
         "Benchmarks answered by the served models, judged.",
     ),
 }

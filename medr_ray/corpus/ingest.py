@@ -30,10 +30,11 @@ from medr_ray.core.files import BROKEN_GZIP
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.records import Citation, arrow_schema
 from medr_ray.core.run import Directory
+from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.corpus.record_stream import read_citations
 from medr_ray.corpus.sources import SourceFile, open_source
 
-READ, CITATIONS = "parts", "citations"  # the folders of the two passes
+READ = "parts"  # the folder of the first pass; the second writes CITATIONS
 _BROKEN = (DataError, OSError, *BROKEN_GZIP)  # what a damaged file or stream raises
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
 _KEYS = {"file": pl.Int32, "pmid": pl.Int64, "version": pl.Int32, "position": pl.Int32}
@@ -134,7 +135,7 @@ class _Reading:
 
 def read_reports(directory: Directory, sources: Iterable[SourceFile]) -> list[FileReport]:
     """The reports of finished parts, in the order of the files."""
-    made = Parts(directory, READ).made()
+    made = Parts(directory, READ).read_markers()
     fields = FileReport.__dataclass_fields__
     return [
         FileReport(**{name: made[part_name(source)][name] for name in fields}) for source in sources
@@ -204,7 +205,7 @@ def _last_deletions(reports: Iterable[FileReport]) -> pl.DataFrame:
 def second_pass(name: str, losers: list[int], directory: Directory, source: str) -> int:
     """Write the winners of the part ``name`` into ``citations``, made from ``source``; returns how
     many of them have an abstract. A part that loses nothing is the same file."""
-    parts = Parts(directory, CITATIONS)
+    parts = Parts(directory, CITATIONS.name)
     if losers:
         table = directory.read_table(f"{READ}/{name}.parquet")
         kept = table.filter(
@@ -213,8 +214,8 @@ def second_pass(name: str, losers: list[int], directory: Directory, source: str)
         abstracts = with_abstract(kept)
         parts.write(name, source, kept, {"citations": kept.num_rows, "with_abstract": abstracts})
         return abstracts
-    report = Parts(directory, READ).marker(name)
-    directory.share(f"{READ}/{name}.parquet", f"{CITATIONS}/{name}.parquet")
+    report = Parts(directory, READ).read_marker(name)
+    directory.link_or_copy(f"{READ}/{name}.parquet", f"{CITATIONS.name}/{name}.parquet")
     parts.finish(name, source, {one: report[one] for one in ("citations", "with_abstract")})
     return int(report["with_abstract"])
 

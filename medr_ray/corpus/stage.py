@@ -4,13 +4,13 @@ from dataclasses import asdict
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.data import one_per_task
+from medr_ray.core.data import map_in_tasks
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.run import Counts, Stage, StageContext
+from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.corpus.ingest import (
-    CITATIONS,
     READ,
     FileReport,
     Losers,
@@ -61,7 +61,9 @@ def _first_passes(context: StageContext, sources: list[SourceFile]) -> int:
     """Read the files that were not read before; returns how many those are."""
     directory, limit = context.directory, context.config.corpus.limit_per_file
     stale = set(
-        Parts(directory, READ).stale({part_name(one): made_from(one, limit) for one in sources})
+        Parts(directory, READ).discard_stale(
+            {part_name(one): made_from(one, limit) for one in sources}
+        )
     )
     waiting = [one for one in sources if part_name(one) in stale]
 
@@ -72,7 +74,7 @@ def _first_passes(context: StageContext, sources: list[SourceFile]) -> int:
     records = 0
     with Bar(context.console, "reading", len(sources), "files") as bar:
         bar.resume(len(sources) - len(waiting))
-        for row in one_per_task([asdict(one) for one in waiting], work):
+        for row in map_in_tasks([asdict(one) for one in waiting], work):
             records += row["records"]
             bar.advance(1, f"{records:,} records")
     return len(waiting)
@@ -85,7 +87,7 @@ def _second_passes(context: StageContext, sources: list[SourceFile], losers: Los
     wanted = {
         part_name(one): digest(made_from(one, limit), lost[part_name(one)]) for one in sources
     }
-    stale = Parts(directory, CITATIONS).stale(wanted)
+    stale = Parts(directory, CITATIONS.name).discard_stale(wanted)
 
     def work(row: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -95,13 +97,13 @@ def _second_passes(context: StageContext, sources: list[SourceFile], losers: Los
     tasks = [{"name": name, "lost": lost[name], "made_from": wanted[name]} for name in stale]
     with Bar(context.console, "choosing", len(sources), "files") as bar:
         bar.resume(len(sources) - len(stale))
-        for _ in one_per_task(tasks, work):
+        for _ in map_in_tasks(tasks, work):
             bar.advance()
     return len(stale)
 
 
 def _counts(context: StageContext, reports: list[FileReport], losers: Losers) -> Counts:
-    markers = Parts(context.directory, CITATIONS).made().values()
+    markers = Parts(context.directory, CITATIONS.name).read_markers().values()
     unreadable = sum(not report.readable for report in reports)
     return {
         "files": len(reports),
@@ -117,4 +119,4 @@ def _counts(context: StageContext, reports: list[FileReport], losers: Losers) ->
     }
 
 
-CORPUS = Stage("corpus", (), ("corpus",), _execute, inputs=_inputs, incremental=True)
+CORPUS_STAGE = Stage("corpus", (), ("corpus",), _execute, inputs=_inputs, incremental=True)

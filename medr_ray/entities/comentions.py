@@ -24,7 +24,7 @@ _FEW_ROWS = 1_000_000  # pairs held unmerged before they are summed: some 100 MB
 def read_postings(directory: Directory) -> Iterator[pa.Table]:
     """Each file of ``postings/`` of an ``entities`` directory, in name order, with only the column
     needed here."""
-    for name in directory.names(POSTINGS):
+    for name in directory.list_files(POSTINGS):
         if name.endswith(".parquet"):
             yield directory.read_table(f"{POSTINGS}/{name}", ["concept_ids"])
 

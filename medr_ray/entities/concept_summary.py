@@ -18,6 +18,8 @@ import pyarrow.dataset as pads
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import EntityFrequency, SeedEntity, Significance, from_row
 from medr_ray.core.run import Directory, RunDirectory, StageDirectory
+from medr_ray.corpus.artifacts import CITATIONS
+from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.counting import COUNTS, POSTINGS
 from medr_ray.entities.form_patterns import LEXICON
 from medr_ray.entities.matching import Matcher
@@ -205,7 +207,7 @@ def _counts(entities: Directory, concept_id: str) -> pl.DataFrame:
 
 def _frequency(entities: Directory, row: dict[str, Any], citations: int) -> EntityFrequency:
     """As counted, or zero of N."""
-    stored = _row(entities, "frequencies.parquet", pads.field("concept_id") == row["concept_id"])
+    stored = _row(entities, FREQUENCIES.name, pads.field("concept_id") == row["concept_id"])
     if stored is not None:
         return from_row(EntityFrequency, stored)
     lower, upper = clopper_pearson(np.array([0]), citations)
@@ -224,8 +226,8 @@ def _frequency(entities: Directory, row: dict[str, Any], citations: int) -> Enti
 def _seed(entities: Directory, concept_id: str) -> tuple[SeedEntity | None, int | None, int]:
     """The concept as a candidate, its rank (the file is in the order of ranks), and the number of
     candidates."""
-    stored = _row(entities, "seeds.parquet", pads.field("frequency", "concept_id") == concept_id)
-    column = entities.read_table("seeds.parquet", ["frequency.concept_id"]).flatten().column(0)
+    stored = _row(entities, SEEDS.name, pads.field("frequency", "concept_id") == concept_id)
+    column = entities.read_columns(SEEDS, ["frequency.concept_id"]).flatten().column(0)
     if stored is None:
         return None, None, len(column)
     return from_row(SeedEntity, stored), column.to_pylist().index(concept_id) + 1, len(column)
@@ -294,13 +296,13 @@ def _citation(corpus: Directory, file: str, pmid: str) -> dict[str, Any]:
     """(pmid, title, abstract, year) of a citation."""
     stored = _row(
         corpus,
-        f"citations/{file}",
+        f"{CITATIONS.name}/{file}",
         pads.field("pmid") == pmid,
         ["pmid", "title", "abstract", "year"],
     )
     if stored is None:
         raise DataError(
-            f"{corpus.uri}/citations/{file} has no PMID {pmid}, which {POSTINGS}/{file} of the entities "
+            f"{corpus.uri}/{CITATIONS.name}/{file} has no PMID {pmid}, which {POSTINGS}/{file} of the entities "
             "stage names: run `medr entities run`"
         )
     return stored

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from medr_ray.core.parts import Parts
 from medr_ray.core.run import Directory
+from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.entities.matching import Matcher
 
 COUNTS, POSTINGS = "counts", "postings"
@@ -128,7 +129,7 @@ class CountingWorker:
         """Count the citations ``row["name"]`` into ``counts`` and ``postings``; the marker of
         ``counts`` ends it."""
         name = row["name"]
-        table = self._corpus.read_table(f"citations/{name}.parquet", list(COLUMNS))
+        table = self._corpus.read_table(f"{CITATIONS.name}/{name}.parquet", list(COLUMNS))
         counted = count_citations(self._matcher, table)
         Parts(self._entities, POSTINGS).write(name, row["made_from"], counted.postings)
         Parts(self._entities, COUNTS).write(
@@ -141,7 +142,7 @@ def sum_counts(directory: Directory) -> pl.DataFrame:
     """All of ``counts/`` as one frame (concept_id, form, year, documents, mentions), sorted. A few
     files at a time are in memory beside their sum."""
     total, waiting, rows = pl.DataFrame(COUNTS_SCHEMA.empty_table()), [], 0
-    for name in directory.names(COUNTS):
+    for name in directory.list_files(COUNTS):
         waiting.append(pl.DataFrame(directory.read_table(f"{COUNTS}/{name}")))
         rows += waiting[-1].height
         if rows > _FEW_ROWS:

@@ -6,13 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from medr_ray.core.config import EntitiesConfig, PipelineConfig
-from medr_ray.core.data import one_per_call
+from medr_ray.core.data import map_in_actors
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import EntityFrequency, SeedEntity
 from medr_ray.core.run import Counts, Directory, Stage, StageContext
-from medr_ray.corpus.ingest import CITATIONS
+from medr_ray.corpus.artifacts import CITATIONS
+from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.comentions import COMENTIONS, count_comentions, read_postings
 from medr_ray.entities.counting import COUNTS, POSTINGS, CountingWorker, sum_counts
 from medr_ray.entities.form_patterns import read_lexicon, write_lexicon
@@ -53,18 +54,18 @@ def _lexicon_inputs(config: EntitiesConfig) -> list[Any]:
 def _execute(context: StageContext) -> Counts:
     directory, config = context.directory, context.config.entities
     lexicon = _compile_lexicon(context)
-    parts = Parts(context.upstream("corpus"), CITATIONS).made()
+    parts = Parts(context.upstream("corpus"), CITATIONS.name).read_markers()
     rule = rarity_rule(config, _citations(parts))
     _count(context, parts, lexicon)
     concepts, counts = read_lexicon(directory), sum_counts(directory)
     found = frequencies(counts, concepts, rule.citations)
-    directory.write_records("frequencies.parquet", EntityFrequency, found)
+    directory.write(FREQUENCIES, found)
     rare = rare_candidates(found, rule, config.seed_types)
     candidates = build_candidates(
         rare, concepts, counts, load_hpo().diseases, _prevalences(context, concepts)
     )
     seeds = _judge(context, candidates)
-    directory.write_records("seeds.parquet", SeedEntity, seeds)
+    directory.write(SEEDS, seeds)
     directory.write_jsonl("seeds.jsonl", seeds)
     directory.write_table(
         COMENTIONS,
@@ -127,14 +128,18 @@ def _count(context: StageContext, parts: Mapping[str, Mapping[str, Any]], lexico
     corpus, directory = context.upstream("corpus"), context.directory
     wanted = {name: digest(marker["made_from"], lexicon) for name, marker in parts.items()}
     stale = {
-        name for folder in (POSTINGS, COUNTS) for name in Parts(directory, folder).stale(wanted)
+        name
+        for folder in (POSTINGS, COUNTS)
+        for name in Parts(directory, folder).discard_stale(wanted)
     }
     waiting = [{"name": name, "made_from": wanted[name]} for name in wanted if name in stale]
     actors = max(1, int(ray.cluster_resources()["CPU"]) - 1)
     total = _citations(parts)
     with Bar(context.console, "counting", total, "citations") as bar:
         bar.resume(total - sum(parts[one["name"]]["citations"] for one in waiting))
-        for row in one_per_call(waiting, CountingWorker, actors, corpus=corpus, entities=directory):
+        for row in map_in_actors(
+            waiting, CountingWorker, actors, corpus=corpus, entities=directory
+        ):
             bar.advance(row["citations"])
 
 
@@ -191,4 +196,6 @@ def _summary(
     }
 
 
-ENTITIES = Stage("entities", ("corpus",), ("entities",), _execute, inputs=_inputs, incremental=True)
+ENTITIES_STAGE = Stage(
+    "entities", ("corpus",), ("entities",), _execute, inputs=_inputs, incremental=True
+)

@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import EvaluationResult, Question, Task
+from medr_ray.core.records import EvaluationResult, Task
 from medr_ray.core.run import RunDirectory, StageDirectory
 from medr_ray.core.stages import STAGES
+from medr_ray.evaluation.artifacts import RESULTS
+from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS, SFT_METRICS
 
 SAMPLES = 4  # questions shown with every model's answer
 
@@ -46,15 +50,19 @@ def collect(config: PipelineConfig, run: RunDirectory) -> dict[str, Any]:
 
 def _extra(name: str, directory: StageDirectory, run: RunDirectory) -> dict[str, Any]:
     if name == "sft":
-        steps = read_metrics(directory)
+        steps = read_metrics(run, SFT_METRICS)
         return {
             "loss_curve": _curve(steps, "loss"),
             "learning_rate_curve": _curve(steps, "learning_rate"),
         }
     if name == "grpo":
-        updates = read_metrics(directory)
+        updates = read_metrics(run, GRPO_METRICS)
         curves = {f"{one}_curve": _curve(updates, one) for one in _GRPO_CURVES}
-        return {"updates_log": updates, **curves, "rollout_files": directory.names("rollouts")}
+        return {
+            "updates_log": updates,
+            **curves,
+            "rollout_files": directory.list_files(GRPO_ROLLOUTS.name),
+        }
     if name == "evaluation":
         return {"samples": sample_answers(directory, run)}
     return {}
@@ -63,15 +71,11 @@ def _extra(name: str, directory: StageDirectory, run: RunDirectory) -> dict[str,
 _GRPO_CURVES = ("reward_mean", "exact_match", "entropy", "mismatch_kl", "loss")
 
 
-def read_metrics(directory: StageDirectory) -> list[dict[str, Any]]:
-    """The lines of a training stage's ``metrics.jsonl``; none where it wrote none."""
-    if not directory.exists("metrics.jsonl"):
+def read_metrics(run: RunDirectory, metrics: StageFile) -> list[dict[str, Any]]:
+    """The lines of a training stage's ``metrics.jsonl``; empty when the stage wrote none."""
+    if not run.has(metrics):
         return []
-    return [
-        json.loads(line)
-        for line in directory.read_bytes("metrics.jsonl").decode().splitlines()
-        if line
-    ]
+    return [json.loads(line) for line in run.read_bytes(metrics.path).decode().splitlines() if line]
 
 
 def _curve(lines: Sequence[dict[str, Any]], field: str) -> list[float | None]:
@@ -81,9 +85,8 @@ def _curve(lines: Sequence[dict[str, Any]], field: str) -> list[float | None]:
 def sample_answers(evaluation: StageDirectory, run: RunDirectory) -> list[dict[str, Any]]:
     """Held-out questions with each model's answer, spread evenly over the file (not chosen by
     outcome)."""
-    results = evaluation.read_records("results.parquet", EvaluationResult)
-    questions = run.stage("questions").read_records("questions.parquet", Question)
-    tasks = {question.task.task_id: question.task for question in questions}
+    results = evaluation.read(RESULTS)
+    tasks = {question.task.task_id: question.task for question in run.read(QUESTIONS)}
     items = list(dict.fromkeys(one.item_id for one in results))
     shown = items[:: max(1, len(items) // SAMPLES)][:SAMPLES]
     return [

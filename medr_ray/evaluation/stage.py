@@ -10,17 +10,19 @@ from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError
-from medr_ray.core.records import EvaluationResult, Question, Task, Trajectory
+from medr_ray.core.records import Task
 from medr_ray.core.run import Counts, Stage, StageContext
+from medr_ray.evaluation.artifacts import EVALUATION_TRAJECTORIES, RESULTS
 from medr_ray.evaluation.judges import build_judge
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
 from medr_ray.evaluation.summary import summarise
+from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.serving.app import free_port, serve_application, weights_directories
 
 
 def heldout_tasks(context: StageContext) -> list[Task]:
     """The tasks of the held-out questions, in file order. Raises DataError when there are none."""
-    questions = context.upstream("questions").read_records("questions.parquet", Question)
+    questions = context.run.read(QUESTIONS)
     held = [question.task for question in questions if question.split == "heldout"]
     if not held:
         raise DataError("no held-out questions: raise questions.heldout_fraction")
@@ -44,8 +46,8 @@ def execute(context: StageContext) -> Counts:
         with serve_application(serving, context.run, key=key) as served:
             runner.answer(Endpoint(served.base_url, key))
     results, trajectories, unscored = runner.judge(build_judge(config, context.run))
-    context.directory.write_records("results.parquet", EvaluationResult, results)
-    context.directory.write_records("trajectories.parquet", Trajectory, trajectories)
+    context.directory.write(RESULTS, results)
+    context.directory.write(EVALUATION_TRAJECTORIES, trajectories)
     context.directory.write_jsonl("unscored.jsonl", unscored)
     return summarise(
         {name: [one for one in results if one.model == name] for name in config.evaluation.weights},
@@ -99,7 +101,7 @@ def _inputs(config: PipelineConfig) -> Any:
     return config.llm.identity() if model_used else None
 
 
-EVALUATION = Stage(
+EVALUATION_STAGE = Stage(
     name="evaluation",
     needs=("index", "questions", "sft", "grpo"),
     sections=("evaluation", "agent", "tools", "retrieval", "engine", "models"),

@@ -102,9 +102,9 @@ class ExpansionWorker:
 
     def _earlier(self, part: str, index: str) -> dict[str, GrownSeed]:
         """What the part holds that is still so, by seed."""
-        if not self._parts.is_made(part):
+        if not self._parts.is_finished(part):
             return {}
-        marker = self._parts.marker(part)
+        marker = self._parts.read_marker(part)
         grown = self._directory.read_records(f"{self._parts.folder}/{part}.parquet", GrownSeed)
         return {
             one.seed: one

@@ -23,7 +23,7 @@ import networkx as nx
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.records import Entity, Relation
 from medr_ray.core.run import Directory, StageDirectory
-from medr_ray.graph.storage import ENTITIES, RELATIONS
+from medr_ray.graph.artifacts import ENTITIES, RELATIONS
 
 NODES_CSV, RELATIONSHIPS_CSV = "nodes.csv", "relationships.csv"
 ARRAY_DELIMITER = "\t"
@@ -79,7 +79,7 @@ def export_graph(
 
 def read_graph(graph: Directory) -> tuple[list[Entity], list[Relation]]:
     """Entities and relations, sorted by id."""
-    return graph.read_records(ENTITIES, Entity), graph.read_records(RELATIONS, Relation)
+    return graph.read(ENTITIES), graph.read(RELATIONS)
 
 
 def check_finished(graph: StageDirectory) -> None:
@@ -225,7 +225,7 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 def _parquet(graph: Directory) -> Files:
     """The store's own tables, byte for byte."""
-    return {name: graph.read_bytes(name) for name in (ENTITIES, RELATIONS)}
+    return {table.name: graph.read_bytes(table.name) for table in (ENTITIES, RELATIONS)}
 
 
 FORMATS: Mapping[str, Callable[[Directory], Files]] = {

@@ -14,7 +14,7 @@ import pyarrow.dataset as pads
 
 from medr_ray.core.records import Entity, Relation
 from medr_ray.core.run import Directory
-from medr_ray.graph.storage import ENTITIES, RELATIONS
+from medr_ray.graph.artifacts import ENTITIES, RELATIONS
 from medr_ray.knowledge.predicates import PREDICATE_ORDER
 
 
@@ -48,7 +48,7 @@ def read_names(graph: Directory) -> pl.DataFrame:
     """The entities' names in the columns that ``entities.concept_summary.find_concepts`` looks them
     up in."""
     table = pl.DataFrame(
-        graph.read_table(ENTITIES, ["entity_id", "name", "entity_type", "aliases"])
+        graph.read_columns(ENTITIES, ["entity_id", "name", "entity_type", "aliases"])
     )
     return table.rename({"entity_id": "concept_id", "aliases": "forms"})
 
@@ -56,11 +56,9 @@ def read_names(graph: Directory) -> pl.DataFrame:
 def read_neighbourhood(graph: Directory, entity_id: str) -> Neighbourhood:
     """The neighbourhood of an entity of the graph."""
     ends = pads.field("subject"), pads.field("object")
-    relations = graph.read_records(
-        RELATIONS, Relation, (ends[0] == entity_id) | (ends[1] == entity_id)
-    )
+    relations = graph.read(RELATIONS, (ends[0] == entity_id) | (ends[1] == entity_id))
     ids = {entity_id, *(end for one in relations for end in (one.subject, one.object))}
-    named = graph.read_records(ENTITIES, Entity, pads.field("entity_id").isin(sorted(ids)))
+    named = graph.read(ENTITIES, pads.field("entity_id").isin(sorted(ids)))
     entities = {one.entity_id: one for one in named}
     return Neighbourhood(
         entities[entity_id], len(ids) - 1, tuple(_groups(entity_id, entities, relations))

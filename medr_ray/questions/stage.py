@@ -14,12 +14,14 @@ from dataclasses import replace
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig, QuestionsConfig
-from medr_ray.core.data import one_per_call
+from medr_ray.core.data import map_in_actors
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import Question, SeedEntity
+from medr_ray.core.records import Question
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
+from medr_ray.entities.artifacts import SEEDS
 from medr_ray.knowledge.vocabulary_reading import file_digest
 from medr_ray.llm.roles import open_chat_client
+from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.checks.calibration import Course, build_panel, calibrate
 from medr_ray.questions.checks.contamination import Contamination
 from medr_ray.questions.checks.duplicates import DuplicateFilter
@@ -37,12 +39,9 @@ _PARTS, _FAILED = "parts/accepted", "parts/rejected"
 
 def most_questions(config: PipelineConfig, run: RunDirectory) -> int | None:
     """How many questions there can be at most; None where no seeds are known yet."""
-    seeds = run.stage("entities")
-    if not seeds.exists("seeds.parquet"):
+    if not run.has(SEEDS):
         return None
-    accepted = sum(
-        one.significance.verdict for one in seeds.read_records("seeds.parquet", SeedEntity)
-    )
+    accepted = sum(one.significance.verdict for one in run.read(SEEDS))
     limits = [
         config.questions.per_seed * min(accepted, config.graph.max_seeds or accepted),
         config.questions.max_questions,
@@ -56,13 +55,13 @@ def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
         f"seeds-{start:06d}.parquet": list(seeds[start : start + _BATCH])
         for start in range(0, len(seeds), _BATCH)
     }
-    done = set(context.directory.names(_PARTS))
+    done = set(context.directory.list_files(_PARTS))
     waiting = [
         {"part": name, "seeds": batch} for name, batch in batches.items() if name not in done
     ]
     with Bar(context.console, "questions", len(seeds), "seeds") as bar:
         bar.resume(sum(len(batch) for name, batch in batches.items() if name in done))
-        results = one_per_call(
+        results = map_in_actors(
             waiting,
             DraftingWorker,
             context.config.questions.workers,
@@ -243,7 +242,7 @@ def write(
     """The stage's files and figures."""
     directory = context.directory
     questions = sorted(questions, key=lambda question: question.task.task_id)
-    directory.write_records("questions.parquet", Question, questions)
+    directory.write(QUESTIONS, questions)
     directory.write_jsonl("questions.jsonl", questions)
     every = [*_drafts_rejected(context, parts), *rejected]
     directory.write_jsonl("rejected.jsonl", every)
@@ -301,7 +300,7 @@ def _inputs(config: PipelineConfig) -> Mapping[str, Any]:
     return inputs
 
 
-QUESTIONS = Stage(
+QUESTIONS_STAGE = Stage(
     name="questions",
     needs=("entities", "graph", "chains"),
     sections=("questions",),

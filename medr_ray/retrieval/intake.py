@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from medr_ray.core.config import DocumentSource
-from medr_ray.core.data import one_per_task
+from medr_ray.core.data import map_in_tasks
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
@@ -91,7 +91,7 @@ def read_batches(context: StageContext, wanted: Sequence[Batch]) -> None:
     """Bring the parts up to date, one Ray task a batch, and list what was set aside."""
     directory = context.directory
     stale = set(
-        Parts(directory, FOLDER).stale(
+        Parts(directory, FOLDER).discard_stale(
             {name: one.made_from for one in wanted for name in one.names}
         )
     )
@@ -103,7 +103,7 @@ def read_batches(context: StageContext, wanted: Sequence[Batch]) -> None:
     if wanted:
         with Bar(context.console, "reading", len(wanted), "files") as bar:
             bar.resume(len(wanted) - len(waiting))
-            for row in one_per_task([asdict(one) for one in waiting], work):
+            for row in map_in_tasks([asdict(one) for one in waiting], work):
                 bar.advance(1, f"{row['documents']:,} documents in the last one")
     aside = [
         line

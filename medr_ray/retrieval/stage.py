@@ -23,12 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.data import one_per_call
+from medr_ray.core.data import map_in_actors
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Citation, from_table
 from medr_ray.core.run import Counts, Directory, Stage, StageContext
+from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.retrieval import index, intake
 from medr_ray.retrieval.disease_records import from_disease
@@ -38,7 +39,6 @@ from medr_ray.retrieval.word_rarity import common_words, count_words
 
 _UNIT_RECORDS = 2000  # a few seconds of embedding: little to lose, enough to batch by length
 _PARTS, _WORDS = "parts/documents", "parts/words"
-_CITATIONS = "citations"
 _TOLD = {PUBMED: "citations", HPO: "disease records"}
 
 
@@ -75,7 +75,7 @@ def plan_units(context: StageContext) -> list[Unit]:
         else:
             made = Parts(context.directory, intake.FOLDER)
             units += [
-                Unit(one.source, name, 0, made.marker(name)["content"])
+                Unit(one.source, name, 0, made.read_marker(name)["content"])
                 for batch in intake.batches([one])
                 for name in batch.names
             ]
@@ -84,14 +84,14 @@ def plan_units(context: StageContext) -> list[Unit]:
 
 def _citation_units(corpus: Directory) -> list[Unit]:
     """By position in the file, which stays when citations before it are withdrawn."""
-    units, parts = [], Parts(corpus, _CITATIONS)
-    for file in corpus.names(_CITATIONS):
+    units, parts = [], Parts(corpus, CITATIONS.name)
+    for file in corpus.list_files(CITATIONS.name):
         if not file.endswith(".parquet"):
             continue
-        name, path = file.removesuffix(".parquet"), f"{_CITATIONS}/{file}"
+        name, path = file.removesuffix(".parquet"), f"{CITATIONS.name}/{file}"
         mark = (
-            str(parts.marker(name)["made_from"])
-            if parts.is_made(name)
+            str(parts.read_marker(name)["made_from"])
+            if parts.is_finished(name)
             else hashlib.sha256(corpus.read_bytes(path)).hexdigest()
         )
         positions = corpus.read_table(path, ["position"])["position"].to_numpy()
@@ -128,7 +128,7 @@ class Worker:
             "content": intake.content_of(documents),
             "documents": len(documents),
         }
-        earlier = self._parts.marker(unit.part) if self._parts.is_made(unit.part) else {}
+        earlier = self._parts.read_marker(unit.part) if self._parts.is_finished(unit.part) else {}
         if is_new := earlier.get("content") != report["content"]:
             self._make(
                 unit,
@@ -192,7 +192,7 @@ class Worker:
         if unit.source != PUBMED:
             return intake.read_part(self._directory, unit.file)
         if self._read is None or self._read[0] != unit.file:
-            self._read = unit.file, self._corpus.read_table(f"{_CITATIONS}/{unit.file}")
+            self._read = unit.file, self._corpus.read_table(f"{CITATIONS.name}/{unit.file}")
         table, stop = self._read[1], unit.start + _UNIT_RECORDS
         within = pc.and_(
             pc.greater_equal(table["position"], unit.start), pc.less(table["position"], stop)
@@ -209,16 +209,16 @@ def make_parts(context: StageContext, units: Sequence[Unit]) -> int:
     """Bring the units' parts up to date through Ray Data; returns how many were made."""
     parts = Parts(context.directory, _PARTS)
     wanted = {unit.part: _made_from(context.config, unit) for unit in units}
-    stale = set(parts.stale(wanted))
+    stale = set(parts.discard_stale(wanted))
     waiting = [
         unit
         for unit in units
-        if unit.part in stale or parts.marker(unit.part)["input"] != unit.input
+        if unit.part in stale or parts.read_marker(unit.part)["input"] != unit.input
     ]
     made = 0
     with Bar(context.console, "index", len(units), "parts") as bar:
         bar.resume(len(units) - len(waiting))
-        results = one_per_call(
+        results = map_in_actors(
             [{"unit": asdict(unit), "made_from": wanted[unit.part]} for unit in waiting],
             Worker,
             context.config.index.workers,
@@ -287,7 +287,7 @@ def write_index(context: StageContext, units: Sequence[Unit]) -> dict[str, int]:
     filled = {
         marker["mark"]: unit.part
         for unit in units
-        if (marker := parts.marker(unit.part))["documents"]
+        if (marker := parts.read_marker(unit.part))["documents"]
     }
     if not filled:
         raise DataError("index.sources: there is no document to index: no citation has an abstract")
@@ -322,7 +322,7 @@ def _inputs(config: PipelineConfig) -> Any:
     }
 
 
-INDEX = Stage(
+INDEX_STAGE = Stage(
     name="index",
     needs=("corpus",),
     sections=("index",),

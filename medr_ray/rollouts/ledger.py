@@ -104,7 +104,7 @@ class Ledger:
 
     def _look(self) -> None:
         """Learn the keys of parts that were written since."""
-        for name in self._directory.names(FOLDER):
+        for name in self._directory.list_files(FOLDER):
             if name not in self._read:
                 rows = self._directory.read_table(f"{FOLDER}/{name}", columns=_KEY).to_pylist()
                 self._kept |= {
@@ -116,12 +116,12 @@ class Ledger:
         """Behind all that are there: the first part that has a key is the one that counts."""
         numbers = [
             int(name.split("-")[1].removesuffix(".parquet"))
-            for name in self._directory.names(folder)
+            for name in self._directory.list_files(folder)
         ]
         return f"part-{max(numbers, default=-1) + 1:05d}-{self._writer}.parquet"
 
     def _records(self, folder: str, record: type[R]) -> Iterator[R]:
-        for name in self._directory.names(folder):
+        for name in self._directory.list_files(folder):
             yield from self._directory.read_records(f"{folder}/{name}", record)
 
 

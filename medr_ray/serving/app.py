@@ -19,7 +19,7 @@ from rich.console import Console
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import MedrError
-from medr_ray.core.run import RunDirectory, run_directory
+from medr_ray.core.run import RunDirectory, open_run
 from medr_ray.engines.weights import model_path
 from medr_ray.serving.keys import KeyGate
 
@@ -187,7 +187,7 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
     console, done = console or Console(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
-    with ray_session(config.ray), serve_application(config, run_directory(config)) as served:
+    with ray_session(config.ray), serve_application(config, open_run(config)) as served:
         variable = config.serving.api_key_env
         locked = (
             f"with the key in {variable}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from medr_ray.core.errors import ConfigError
-from medr_ray.core.run import run_directory
+from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
 from medr_ray.serving.app import application, served_directories
 from medr_ray.serving.keys import KeyGate
@@ -27,7 +27,7 @@ def build(arguments: Mapping[str, str]) -> "Application":
         raise ConfigError(
             f"{variable} is not set: a served model that others can reach needs a key"
         )
-    run = run_directory(config)
+    run = open_run(config)
     return application(
         config, run, served_directories(config, run), KeyGate.from_environment(variable)
     )

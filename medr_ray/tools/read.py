@@ -151,7 +151,7 @@ def _quoter(config: PipelineConfig) -> Quoter:
     limits = config.tools.read
     if limits.extract == "rules":
         return RulesQuoter(limits.quotes, limits.quote_chars)
-    from medr_ray.core.run import run_directory
+    from medr_ray.core.run import open_run
 
-    client = open_chat_client(config.llm, run_directory(config))
+    client = open_chat_client(config.llm, open_run(config))
     return ModelQuoter(client, limits.quotes, limits.quote_chars, limits.extract_chars)

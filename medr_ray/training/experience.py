@@ -6,23 +6,11 @@ environment carry no loss.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from medr_ray.core.records import Reward, Trajectory
 from medr_ray.training.advantages import group_advantages, has_spread
+from medr_ray.training.artifacts import ScoredRollout
 from medr_ray.training.batches import Example
-
-
-@dataclass(frozen=True)
-class ScoredRollout:
-    """A rollout of one update with its reward; ``advantage`` is null where it teaches nothing
-    (unscored, or its group had no spread or too few rollouts)."""
-
-    update: int
-    group: str
-    trajectory: Trajectory
-    reward: Reward
-    advantage: float | None
 
 
 def score_groups(

@@ -25,9 +25,10 @@ from medr_ray.engines.chat import ChatRenderer
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.rollouts.groups import minimum_viable
 from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS, ScoredRollout
 from medr_ray.training.batches import Example, MicroBatch
 from medr_ray.training.curriculum import Curriculum, complexities
-from medr_ray.training.experience import ScoredRollout, score_groups, to_examples
+from medr_ray.training.experience import score_groups, to_examples
 from medr_ray.training.losses import grpo_loss
 from medr_ray.training.rewards import ExpertPreference, ModelPreference, RulesPreference, rewards
 from medr_ray.training.workers import (
@@ -172,7 +173,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
         weights, started = backend.export_weights(), time.monotonic()
         if side:
             side.serve(weights, update + 1)
-            directory.write_records(f"rollouts/update-{update:05d}.parquet", ScoredRollout, scored)
+            directory.write_part(GRPO_ROLLOUTS, f"update-{update:05d}", scored)
         row = {
             "update": update + 1,
             **figures,
@@ -192,7 +193,7 @@ def grpo_worker(settings: dict[str, Any]) -> None:
         side.close()
     save_model(backend, Path(job.model_dir), Path(job.output), trust)
     if rank == 0:
-        directory.write_jsonl("metrics.jsonl", state["history"])
+        directory.write_jsonl(GRPO_METRICS.name, state["history"])
 
 
 def _share(own: Any) -> Any:

@@ -10,6 +10,7 @@ import torch
 
 from medr_ray.core.config import SFTConfig
 from medr_ray.core.run import Directory
+from medr_ray.training.artifacts import SFT_EXAMPLES, SFT_METRICS
 from medr_ray.training.batches import Example, MicroBatch, plan_steps
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.workers import (
@@ -41,7 +42,7 @@ class SFTJob:
 
 def read_examples(directory: Directory) -> list[Example]:
     """Training sequences: the positions where the mask is true carry the loss."""
-    table = directory.read_table("examples.parquet", columns=["ids", "mask"])
+    table = directory.read_table(SFT_EXAMPLES.name, columns=["ids", "mask"])
     return [
         Example(tuple(row["ids"]), tuple(i for i, on in enumerate(row["mask"]) if on and i > 0))
         for row in table.to_pylist()
@@ -92,4 +93,4 @@ def sft_worker(settings: dict[str, Any]) -> None:
             save_checkpoint(backend, state, row)
     save_model(backend, Path(job.model_dir), Path(job.output), job.trust_remote_code)
     if rank == 0:
-        directory.write_jsonl("metrics.jsonl", state["history"])
+        directory.write_jsonl(SFT_METRICS.name, state["history"])

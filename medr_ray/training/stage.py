@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medr_ray.core.artifacts import StageFile
 from medr_ray.core.config import PipelineConfig, TrainerConfig
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import FilteredTrajectory, Question
 from medr_ray.core.run import Counts, Stage, StageContext
+from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.training.artifacts import GRPO_METRICS, SFT_EXAMPLES, SFT_METRICS
+from medr_ray.trajectories.artifacts import TRAJECTORIES
 
 _POLL_SECONDS = 1.0
 
@@ -54,7 +57,7 @@ def execute_sft(context: StageContext) -> Counts:
             config.models.trust_remote_code,
         )
 
-    history = _train(context, "sft", config.sft, sft_worker, job, planned, "steps")
+    history = _train(context, "sft", config.sft, sft_worker, job, planned, "steps", SFT_METRICS)
     counts = {
         "examples": count,
         "steps": len(history),
@@ -75,7 +78,7 @@ def execute_grpo(context: StageContext) -> Counts:
     from medr_ray.training.grpo import GRPOJob, grpo_worker
 
     config, local = context.config, context.directory.local
-    questions = context.upstream("questions").read_records("questions.parquet", Question)
+    questions = context.run.read(QUESTIONS)
     train = tuple(one for one in questions if one.split == "train")
     model_dir = context.upstream("sft").local / "model"
     pad_id = _tokenizer(str(model_dir), config.models.trust_remote_code).eos_token_id
@@ -92,7 +95,9 @@ def execute_grpo(context: StageContext) -> Counts:
             log,
         )
 
-    history = _train(context, "grpo", config.grpo, grpo_worker, job, config.grpo.updates, "updates")
+    history = _train(
+        context, "grpo", config.grpo, grpo_worker, job, config.grpo.updates, "updates", GRPO_METRICS
+    )
     first, last = history[:3], history[-3:]
     counts = {
         "updates": len(history),
@@ -129,9 +134,7 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
     from medr_ray.trajectories.dataset import DialogueEncoder, read_copies, training_examples
 
     config = context.config
-    judged = context.upstream("trajectories").read_records(
-        "trajectories.parquet", FilteredTrajectory
-    )
+    judged = context.run.read(TRAJECTORIES)
     tokenizer = _tokenizer(str(model_path(config.models.policy)), config.models.trust_remote_code)
     examples = training_examples(
         judged,
@@ -146,7 +149,7 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
             "mask": pa.array([list(one.mask) for one in examples], pa.list_(pa.bool_())),
         }
     )
-    context.directory.write_table("examples.parquet", table)
+    context.directory.write_table(SFT_EXAMPLES.name, table)
     return len(examples), tokenizer.eos_token_id
 
 
@@ -158,6 +161,7 @@ def _train(
     make_job: Callable[[Any], Any],
     total: int,
     unit: str,
+    metrics: StageFile,
 ) -> list[dict[str, Any]]:
     """Run Ray Train to its end (resuming under the same name) and return the metric history that
     rank 0 wrote."""
@@ -191,7 +195,7 @@ def _train(
     shutil.rmtree(
         local / "train", ignore_errors=True
     )  # optimiser state: gigabytes nobody needs once it is done
-    return [json.loads(line) for line in context.directory.read_bytes("metrics.jsonl").splitlines()]
+    return [json.loads(line) for line in context.directory.read_bytes(metrics.name).splitlines()]
 
 
 def _fit(trainer: Any, log: Any, bar: Bar) -> None:
@@ -229,7 +233,9 @@ def _note(row: dict[str, Any]) -> str:
     return f"loss {row['loss']:.3f}"
 
 
-SFT = Stage(name="sft", needs=("trajectories",), sections=("sft", "models"), execute=execute_sft)
+SFT_STAGE = Stage(
+    name="sft", needs=("trajectories",), sections=("sft", "models"), execute=execute_sft
+)
 
 
 def _grpo_inputs(config: PipelineConfig) -> Any:
@@ -238,7 +244,7 @@ def _grpo_inputs(config: PipelineConfig) -> Any:
     return config.llm.identity() if model_used else None
 
 
-GRPO = Stage(
+GRPO_STAGE = Stage(
     name="grpo",
     needs=("sft", "questions", "index"),
     sections=("grpo", "agent", "tools", "retrieval", "models", "engine"),

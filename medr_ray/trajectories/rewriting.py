@@ -76,7 +76,7 @@ def rewrite_all(
         name: digest(endpoint.identity(), [prompt(*one) for one in batch])
         for name, batch in named.items()
     }
-    stale = parts.stale(wanted)
+    stale = parts.discard_stale(wanted)
     bar.resume(len(dialogues) - sum(len(named[name]) for name in stale))
     for name in stale:
         made = asyncio.run(_rewrite_batch(named[name], client, endpoint.concurrency, bar))

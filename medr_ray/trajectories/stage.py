@@ -15,7 +15,9 @@ from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.llm.roles import open_chat_client
+from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.rollouts.worker import PolicyFactory, RolloutTask
+from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import SAMPLE, DialogueEncoder
 from medr_ray.trajectories.filtering import Reason, judge_trajectory, reason_counts
 from medr_ray.trajectories.rewriting import Rewrite, applied, rewrite_all
@@ -23,14 +25,12 @@ from medr_ray.trajectories.specialty_sampling import copies
 from medr_ray.trajectories.statistics import passed, statistics
 from medr_ray.trajectories.teacher import EXPLORATION, GUIDED
 
-TABLE = "trajectories.parquet"
-
 
 def execute(context: StageContext) -> Counts:
     """Roll out, filter, rewrite; write ``trajectories.parquet`` (all), ``accepted.jsonl``,
     ``rejected.jsonl`` (ids and every reason) and ``sample.json`` (how often training takes each
     accepted one)."""
-    questions = context.upstream("questions").read_records("questions.parquet", Question)
+    questions = context.run.read(QUESTIONS)
     train = {one.task.task_id: one for one in questions if one.split == "train"}
     _roll_out(context, list(train.values()))
     ledger = _ledger(context)
@@ -38,7 +38,7 @@ def execute(context: StageContext) -> Counts:
     rewritten = _rewrite(context, train, judged, tokens)
     accepted = [one.trajectory for one in judged if one.accepted]
     directory, settings = context.directory, context.config.trajectories
-    directory.write_records(TABLE, FilteredTrajectory, judged)
+    directory.write(TRAJECTORIES, judged)
     directory.write_jsonl("accepted.jsonl", accepted)
     directory.write_jsonl(
         "rejected.jsonl", [rejected_row(one) for one in judged if not one.accepted]
@@ -231,7 +231,7 @@ def _inputs(config: PipelineConfig) -> Any:
     return config.llm.identity() if model_used else None
 
 
-TRAJECTORIES = Stage(
+TRAJECTORIES_STAGE = Stage(
     name="trajectories",
     needs=("questions", "index"),
     sections=("agent", "tools", "trajectories", "retrieval", "models"),

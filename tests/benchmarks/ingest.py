@@ -28,14 +28,14 @@ from support import ingest_work
 
 from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import CorpusConfig, PipelineConfig, RayConfig, RunConfig
-from medr_ray.core.data import one_per_task
-from medr_ray.core.run import Directory, StageContext, run_directory
+from medr_ray.core.data import map_in_tasks
+from medr_ray.core.run import Directory, StageContext, open_run
 from medr_ray.core.session import ray_session
 from medr_ray.corpus.ingest import first_pass
 from medr_ray.corpus.medline import read_records
 from medr_ray.corpus.record_stream import read_citations
 from medr_ray.corpus.sources import SourceFile, list_sources, open_source
-from medr_ray.corpus.stage import CORPUS
+from medr_ray.corpus.stage import CORPUS_STAGE
 from medr_ray.entities.counting import count_citations
 from medr_ray.entities.matching import Matcher
 from medr_ray.entities.tokens import folding, keys
@@ -388,7 +388,7 @@ def _against_a_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator
                     lambda out=out: _ray_pass(sources[: len(sources) // 4], out / "one", at_once=1)
                 )
             )
-            for part in Directory(str(out / "pool" / "parts")).names():
+            for part in Directory(str(out / "pool" / "parts")).list_files():
                 if (out / "pool" / "parts" / part).read_bytes() != (
                     out / "ray" / "parts" / part
                 ).read_bytes():
@@ -443,7 +443,7 @@ def _ray_pass(sources: list[SourceFile], out: Path, at_once: int | None = None) 
     def work(task: dict[str, Any]) -> dict[str, Any]:
         return {"records": first_pass(SourceFile(**task), directory, None).records}
 
-    for _ in one_per_task([asdict(one) for one in sources], work, at_once=at_once):
+    for _ in map_in_tasks([asdict(one) for one in sources], work, max_tasks=at_once):
         pass
 
 
@@ -459,9 +459,9 @@ def _projection(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row
         run=RunConfig(name="many", root=str(folder / "runs")),
         corpus=CorpusConfig(sources=(str(folder / "many"),)),
     )
-    run = run_directory(config)
+    run = open_run(config)
     seconds = _wall(
-        lambda: CORPUS.execute(
+        lambda: CORPUS_STAGE.execute(
             StageContext(config, run, run.stage("corpus"), Console(file=io.StringIO()))
         )
     )

@@ -23,6 +23,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.core.run import RunDirectory
 from medr_ray.core.settings import load_config
+from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.rollouts.worker import RolloutTask
 from medr_ray.tools.registry import open_tools
 from medr_ray.trajectories.dataset import DialogueEncoder
@@ -46,7 +47,7 @@ def measure(quick: bool) -> Iterator[Row]:
         )
         return
     config = load_config(_CHECKOUT / "configs" / "questions.yaml")
-    questions = run.stage("questions").read_records("questions.parquet", Question)
+    questions = run.read(QUESTIONS)
     train = [
         one for one in sorted(questions, key=lambda one: one.task.task_id) if one.split == "train"
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.named_run import write_named_run
 
-from medr_ray.cli.entities import histogram
+from medr_ray.cli.entities import draw_histogram
 from medr_ray.cli.main import main
 
 
@@ -109,4 +109,4 @@ def test_a_run_without_the_stage_says_which_command_makes_it(
     ],
 )
 def test_a_histogram_runs_over_every_year(years: list[tuple[int | None, int]], shown: str) -> None:
-    assert histogram(years) == shown
+    assert draw_histogram(years) == shown

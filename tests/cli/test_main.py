@@ -18,6 +18,7 @@ from medr_ray.core.errors import MedrError
 from medr_ray.core.records import Entity, Relation
 from medr_ray.core.run import RunDirectory
 from medr_ray.core.stages import STAGES
+from medr_ray.graph.artifacts import ENTITIES, RELATIONS
 
 runner = CliRunner()
 
@@ -176,14 +177,12 @@ def test_config_validate_accepts_and_refuses(config_file: Path) -> None:
 
 def finished_graph(root: Path) -> None:
     graph = RunDirectory(str(root / "runs" / "toy")).stage("graph")
-    graph.write_records(
-        "relations.parquet",
-        Relation,
+    graph.write(
+        RELATIONS,
         [Relation("rel-1", "OMIM:1", "has_onset", "HP:1", "", "", "", 1.0, "rules", ())],
     )
-    graph.write_records(
-        "entities.parquet",
-        Entity,
+    graph.write(
+        ENTITIES,
         [Entity("OMIM:1", "A disease [rare]", "disease", (), "", None, True)],
     )
     graph.write_json(

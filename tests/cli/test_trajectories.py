@@ -13,12 +13,13 @@ from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
 from medr_ray.agent.tool_features import features_of
 from medr_ray.agent.tool_policy import load_tool_policy
 from medr_ray.cli.main import main
-from medr_ray.core.records import FilteredTrajectory, Message, Question, Trajectory, Usage
+from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
 from medr_ray.core.run import RunDirectory
+from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.tools import registry
 from medr_ray.tools.registry import Toolbox
+from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import SAMPLE
-from medr_ray.trajectories.stage import TABLE
 
 QUESTION = worded_question()
 LONG = "x" * 900
@@ -53,10 +54,10 @@ def _judged(number: int, *reasons: str) -> FilteredTrajectory:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     run = RunDirectory(str(folder / "test"))
-    run.stage("questions").write_records("questions.parquet", Question, [QUESTION])
+    run.write(QUESTIONS, [QUESTION])
     stage = run.stage("trajectories")
     judged = [_judged(1), _judged(2), _judged(3, "wrong answer: A in place of B")]
-    stage.write_records(TABLE, FilteredTrajectory, judged)
+    stage.write(TRAJECTORIES, judged)
     stage.write_json(SAMPLE, {"traj-1": 2, "traj-2": 0})
     write_manifest(
         run,
@@ -173,6 +174,4 @@ def write_choices(folder: Path, count: int) -> None:
         FilteredTrajectory(replace(made, trajectory_id=f"traj-{n}", question_id=f"q-{n}"), True, ())
         for n in range(count)
     ] or [_judged(1)]
-    RunDirectory(str(folder / "test")).stage("trajectories").write_records(
-        TABLE, FilteredTrajectory, rows
-    )
+    RunDirectory(str(folder / "test")).write(TRAJECTORIES, rows)

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pytest
 from rich.console import Console
 
+from medr_ray.core.artifacts import Artifact
 from medr_ray.core.errors import DataError, MedrError
 from medr_ray.core.records import Chain
 from medr_ray.core.run import (
@@ -19,13 +21,14 @@ from medr_ray.core.run import (
     RunDirectory,
     Stage,
     StageContext,
-    fingerprint,
-    run_directory,
+    compute_fingerprint,
+    open_run,
     run_stage,
 )
 from medr_ray.core.settings import load_config
 
 CHAIN = Chain("chain-1", "S", ("S", "T"), ("rel-1",), 1, 1, True, 0.5, "solver")
+CHAINS = Artifact("chains", "chains.parquet", Chain)
 
 # Writes one file over and over until it is killed; says so first.
 ENDLESS_WRITER = """
@@ -56,8 +59,19 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert directory.read_json("a/b.json") == {"é": 1}
     assert directory.read_records("chains.parquet", Chain) == [CHAIN]
     assert directory.read_bytes("chains.jsonl").count(b"\n") == 1
-    assert directory.names() == ["chains.jsonl", "chains.parquet"]
+    assert directory.list_files() == ["chains.jsonl", "chains.parquet"]
     assert directory.local == tmp_path / "stage"
+
+
+def test_an_artifact_is_found_from_its_stage_and_from_the_run(tmp_path: Path) -> None:
+    run = RunDirectory(str(tmp_path))
+    assert not run.has(CHAINS)
+    run.stage("chains").write(CHAINS, [CHAIN])
+    assert run.has(CHAINS)
+    assert run.read(CHAINS) == run.stage("chains").read(CHAINS) == [CHAIN]
+    assert run.read(CHAINS, pads.field("chain_id") == "other") == []
+    assert run.read_columns(CHAINS, ["seed"]).to_pylist() == [{"seed": "S"}]
+    assert (tmp_path / "chains" / "chains.parquet").is_file()
 
 
 def test_a_folder_of_parts_reads_as_one_table_in_name_order(tmp_path: Path) -> None:
@@ -80,9 +94,9 @@ def test_reading_what_no_stage_wrote_says_so(tmp_path: Path) -> None:
 def test_a_directory_on_another_filesystem_works_the_same_but_is_not_local(tmp_path: Path) -> None:
     inner = pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
     directory = RunDirectory("mock://bucket/run", inner, "bucket/run").stage("graph")
-    assert directory.begin("mark") is False
+    assert directory.prepare("mark") is False
     directory.write_json("part.json", 1)
-    assert directory.begin("mark") is True
+    assert directory.prepare("mark") is True
     assert directory.read_json("part.json") == 1
     with pytest.raises(MedrError, match="not local"):
         _ = directory.local
@@ -99,16 +113,16 @@ def test_a_process_killed_while_writing_leaves_no_half_file(tmp_path: Path) -> N
     data = (tmp_path / "part.bin").read_bytes()
     assert len(data) == 2_000_000
     assert len(set(data)) == 1
-    assert Directory(str(tmp_path)).names() == ["part.bin"]
+    assert Directory(str(tmp_path)).list_files() == ["part.bin"]
 
 
 def test_parts_survive_a_restart_and_go_when_the_fingerprint_changes(tmp_path: Path) -> None:
     directory = RunDirectory(str(tmp_path)).stage("graph")
-    assert directory.begin("one") is False
+    assert directory.prepare("one") is False
     directory.write_json("part.json", 1)
-    assert directory.begin("one") is True
+    assert directory.prepare("one") is True
     assert directory.exists("part.json")
-    assert directory.begin("two") is False
+    assert directory.prepare("two") is False
     assert not directory.exists("part.json")
 
 
@@ -116,7 +130,7 @@ def test_clearing_removes_the_manifest_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = RunDirectory(str(tmp_path)).stage("graph")
-    directory.begin("one")
+    directory.prepare("one")
     directory.write_json("manifest.json", {"fingerprint": "one"})
 
     def killed(self: Directory) -> None:
@@ -125,17 +139,17 @@ def test_clearing_removes_the_manifest_first(
     monkeypatch.setattr(Directory, "clear", killed)
     with pytest.raises(KeyboardInterrupt):
         directory.clear()
-    assert not directory.finished("one")
+    assert not directory.is_finished("one")
 
 
 def test_a_finished_stage_has_a_manifest_with_counts_inputs_and_versions(tmp_path: Path) -> None:
     config = load_config(None, [f"run.root={tmp_path}"], {})
-    run = run_directory(config)
+    run = open_run(config)
     context = StageContext(config, run, run.stage("graph"), Console(file=io.StringIO()))
     manifest = run_stage(STAGE, context, "mark", {"index": "up"})
     assert context.directory.manifest() == manifest
-    assert context.directory.finished("mark")
-    assert not context.directory.finished("other")
+    assert context.directory.is_finished("mark")
+    assert not context.directory.is_finished("other")
     assert manifest["counts"] == {"rows": 7}
     assert manifest["inputs"] == {"index": "up"}
     assert {"ray", "medr-ray"} <= set(manifest["versions"])
@@ -143,7 +157,7 @@ def test_a_finished_stage_has_a_manifest_with_counts_inputs_and_versions(tmp_pat
 
 def test_the_fingerprint_follows_what_decides_the_output_and_nothing_else() -> None:
     def mark(*overrides: str, upstream: str = "a", stage: Stage = STAGE) -> str:
-        return fingerprint(
+        return compute_fingerprint(
             stage, load_config(None, overrides, {}), {"index": upstream, "corpus": "never read"}
         )
 
@@ -165,6 +179,6 @@ def test_a_relative_root_is_taken_from_the_current_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run = run_directory(load_config(None, ["run.root=runs", "run.name=x"], {}))
+    run = open_run(load_config(None, ["run.root=runs", "run.name=x"], {}))
     run.stage("corpus").write_json("a.json", 1)
     assert os.path.exists(tmp_path / "runs" / "x" / "corpus" / "a.json")

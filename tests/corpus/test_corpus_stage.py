@@ -10,10 +10,10 @@ from rich.console import Console
 
 from medr_ray.core.config import CorpusConfig, PipelineConfig, RunConfig
 from medr_ray.core.errors import DataError
-from medr_ray.core.run import StageContext, StageDirectory, run_directory
+from medr_ray.core.run import StageContext, StageDirectory, open_run
 from medr_ray.corpus.ingest import first_pass
 from medr_ray.corpus.sources import list_sources
-from medr_ray.corpus.stage import CORPUS
+from medr_ray.corpus.stage import CORPUS_STAGE
 from medr_ray.pipeline import run_pipeline
 
 pytestmark = pytest.mark.slow
@@ -31,14 +31,14 @@ def _config(root: Path, *sources: str, limit: int | None = None) -> PipelineConf
 
 def _context(root: Path, *sources: str, limit: int | None = None) -> StageContext:
     config = _config(root, *sources, limit=limit)
-    run = run_directory(config)
+    run = open_run(config)
     return StageContext(config, run, run.stage("corpus"), Console(file=io.StringIO()))
 
 
 @pytest.mark.usefixtures("ray_local")
 def test_embedded_files_are_50_783_citations(tmp_path: Path) -> None:
     context = _context(tmp_path, "embedded")
-    assert CORPUS.execute(context) == {
+    assert CORPUS_STAGE.execute(context) == {
         "files": 2,
         "records": 50_788,
         "citations": 50_783,
@@ -64,7 +64,8 @@ def _marker(part: Path) -> Path:
 
 def _tables(directory: StageDirectory) -> dict[str, bytes]:
     return {
-        name: directory.read_bytes(f"citations/{name}") for name in directory.names("citations")
+        name: directory.read_bytes(f"citations/{name}")
+        for name in directory.list_files("citations")
     }
 
 
@@ -74,8 +75,8 @@ def test_a_stage_resumes_from_its_parts_with_the_same_bytes(
 ) -> None:
     source = str(shared_data / "pubmed" / "pubmed21n*.xml.gz")
     whole, killed = _context(tmp_path / "a", source), _context(tmp_path / "b", source)
-    counts = CORPUS.execute(whole)
-    CORPUS.execute(killed)
+    counts = CORPUS_STAGE.execute(whole)
+    CORPUS_STAGE.execute(killed)
     broken = _file(killed.directory, "parts", 2)
     _marker(broken).unlink()
     broken.unlink()
@@ -83,7 +84,7 @@ def test_a_stage_resumes_from_its_parts_with_the_same_bytes(
     _marker(_file(killed.directory, "citations", 4)).unlink()
     (killed.directory.local / "parts" / ".x.parquet.0a1b2c3d.partial").write_bytes(b"cut off")
     kept = _file(killed.directory, "parts", 1).stat().st_mtime_ns
-    assert CORPUS.execute(killed) == counts
+    assert CORPUS_STAGE.execute(killed) == counts
     assert _file(killed.directory, "parts", 1).stat().st_mtime_ns == kept
     assert _tables(killed.directory) == _tables(whole.directory)
     assert not list((killed.directory.local / "parts").glob("*.partial"))
@@ -100,7 +101,7 @@ def test_an_update_over_a_finished_baseline_equals_a_rebuild_and_reads_only_what
     for name in ("pubmed21n1000_netsynergy", "pubmed26n1334_pmparser_baseline"):
         shutil.copy(shared_data / "pubmed" / f"{name}.xml.gz", folder)
     run_pipeline(_config(tmp_path / "grown", str(folder)), None, "corpus", console=_QUIET)
-    grown = run_directory(_config(tmp_path / "grown", str(folder))).stage("corpus")
+    grown = open_run(_config(tmp_path / "grown", str(folder))).stage("corpus")
     before = {path: path.stat() for path in grown.local.glob("*/*.parquet")}
     shutil.copy(shared_data / "pubmed" / "pubmed26n1335_pmparser_update.xml.gz", folder)
     pmid = grown.read_table("citations", ["pmid"])["pmid"][-1].as_py()
@@ -108,7 +109,7 @@ def test_an_update_over_a_finished_baseline_equals_a_rebuild_and_reads_only_what
         f'<PubmedArticleSet><DeleteCitation><PMID Version="1">{pmid}</PMID></DeleteCitation></PubmedArticleSet>'
     )
     run_pipeline(_config(tmp_path / "grown", str(folder)), None, "corpus", console=_QUIET)
-    rebuilt = run_directory(_config(tmp_path / "rebuilt", str(folder))).stage("corpus")
+    rebuilt = open_run(_config(tmp_path / "rebuilt", str(folder))).stage("corpus")
     run_pipeline(_config(tmp_path / "rebuilt", str(folder)), None, "corpus", console=_QUIET)
     assert _tables(grown) == _tables(rebuilt)
     assert pmid not in grown.read_table("citations", ["pmid"])["pmid"].to_pylist()
@@ -119,9 +120,9 @@ def test_an_update_over_a_finished_baseline_equals_a_rebuild_and_reads_only_what
     for update in ("pubmed26n1335_pmparser_update.xml.gz", "pubmed26n1336.xml"):  # and back again
         (folder / update).unlink()
     run_pipeline(_config(tmp_path / "grown", str(folder)), None, "corpus", console=_QUIET)
-    assert sorted(path.name for path in before if path.parent.name == "citations") == grown.names(
-        "citations"
-    )
+    assert sorted(
+        path.name for path in before if path.parent.name == "citations"
+    ) == grown.list_files("citations")
 
 
 @pytest.mark.usefixtures("ray_local")
@@ -131,11 +132,11 @@ def test_the_citations_do_not_depend_on_the_order_in_which_tasks_end(
     """One task at a time, and as many as there are CPUs: the same bytes."""
     source = str(shared_data / "pubmed" / "pubmed2*.xml.gz")
     whole = _context(tmp_path / "a", source)
-    CORPUS.execute(whole)
+    CORPUS_STAGE.execute(whole)
     alone = _context(tmp_path / "b", source)
     for one in reversed(list_sources([source])):
         first_pass(one, alone.directory, None)
-    CORPUS.execute(alone)
+    CORPUS_STAGE.execute(alone)
     assert _tables(alone.directory) == _tables(whole.directory)
 
 
@@ -148,10 +149,10 @@ def test_one_bad_file_is_quarantined_and_all_bad_is_an_error(
     good = (shared_data / "pubmed" / "pubmed21n1000_netsynergy.xml.gz").read_bytes()
     (folder / "a.xml.gz").write_bytes(good[: len(good) // 2])
     with pytest.raises(DataError, match=r"a\.xml\.gz"):
-        CORPUS.execute(_context(tmp_path / "bad", str(folder)))
+        CORPUS_STAGE.execute(_context(tmp_path / "bad", str(folder)))
     (folder / "b.xml.gz").write_bytes(good)
     context = _context(tmp_path / "mixed", str(folder))
-    counts = CORPUS.execute(context)
+    counts = CORPUS_STAGE.execute(context)
     assert (counts["files"], counts["quarantined_files"]) == (2, 1)
     assert counts["citations"] > 0
     quarantine = context.directory.read_bytes("quarantine.jsonl")

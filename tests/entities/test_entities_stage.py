@@ -16,14 +16,15 @@ from medr_ray.core.config import (
     PipelineConfig,
     RunConfig,
 )
-from medr_ray.core.data import one_per_call
+from medr_ray.core.data import map_in_actors
 from medr_ray.core.parts import Parts
-from medr_ray.core.records import Citation, EntityFrequency, SeedEntity
-from medr_ray.core.run import StageContext, StageDirectory, run_directory
-from medr_ray.corpus.stage import CORPUS
+from medr_ray.core.records import Citation
+from medr_ray.core.run import StageContext, StageDirectory, open_run
+from medr_ray.corpus.stage import CORPUS_STAGE
+from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.counting import CountingWorker, sum_counts
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.stage import ENTITIES
+from medr_ray.entities.stage import ENTITIES_STAGE
 from medr_ray.pipeline import run_pipeline
 
 pytestmark = pytest.mark.slow
@@ -42,8 +43,8 @@ def _config(root: Path, source: str, **entities: object) -> PipelineConfig:
 def _run(root: Path, source: Path, **entities: object) -> StageContext:
     """Both stages over the small real shards; context of the second."""
     config = _config(root, str(source), **entities)
-    run = run_directory(config)
-    CORPUS.execute(StageContext(config, run, run.stage("corpus"), _QUIET))
+    run = open_run(config)
+    CORPUS_STAGE.execute(StageContext(config, run, run.stage("corpus"), _QUIET))
     return StageContext(config, run, run.stage("entities"), _QUIET)
 
 
@@ -53,20 +54,20 @@ def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(
 ) -> None:
     context = _run(tmp_path, shared_data / "pubmed" / "pubmed21n*.xml.gz")
     directory, corpus = context.directory, context.upstream("corpus")
-    counts = ENTITIES.execute(context)
+    counts = ENTITIES_STAGE.execute(context)
     frequencies = directory.read_bytes("frequencies.parquet")
-    made = Parts(directory, "counts").made()
+    made = Parts(directory, "counts").read_markers()
     tables = {name: directory.read_bytes(f"counts/{name}.parquet") for name in made}
     for actors in (1, 2):
         shutil.rmtree(directory.local / "counts")
         rows = [{"name": name, "made_from": marker["made_from"]} for name, marker in made.items()]
-        done = list(one_per_call(rows, CountingWorker, actors, corpus=corpus, entities=directory))
+        done = list(map_in_actors(rows, CountingWorker, actors, corpus=corpus, entities=directory))
         assert sum(row["citations"] for row in done) == counts["citations"] == 319
         assert {name: directory.read_bytes(f"counts/{name}.parquet") for name in made} == tables
     (directory.local / "counts" / f"_{list(made)[3]}.json").unlink()
-    assert ENTITIES.execute(context) == counts
+    assert ENTITIES_STAGE.execute(context) == counts
     assert directory.read_bytes("frequencies.parquet") == frequencies
-    found = directory.read_records("frequencies.parquet", EntityFrequency)
+    found = directory.read(FREQUENCIES)
     assert [one.concept_id for one in found] == sorted(one.concept_id for one in found)
     assert len(found) == counts["concepts_found"] > 100
 
@@ -75,7 +76,7 @@ def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(
 def test_counts_agree_with_the_mentions_in_each_citation(shared_data: Path, tmp_path: Path) -> None:
     """Frequencies, counts per year and postings against ``Matcher.find``, citation by citation."""
     context = _run(tmp_path, shared_data / "pubmed" / "export_*.xml.gz")
-    ENTITIES.execute(context)
+    ENTITIES_STAGE.execute(context)
     matcher = Matcher.load(context.directory)
     rows = []
     for one in context.upstream("corpus").read_records("citations", Citation):
@@ -113,14 +114,14 @@ def test_an_update_counts_only_what_changed_and_equals_a_rebuild(
         shutil.copy(path, folder)
     grown, rebuilt = (_config(tmp_path / name, str(folder)) for name in ("grown", "rebuilt"))
     run_pipeline(grown, until_stage="entities", console=_QUIET)
-    stage = run_directory(grown).stage("entities")
+    stage = open_run(grown).stage("entities")
     before = {path: path.stat().st_mtime_ns for path in (stage.local / "counts").glob("*.parquet")}
     shutil.copy(shared_data / "pubmed" / "pubmed21n1004_netsynergy.xml.gz", folder)
     run_pipeline(grown, until_stage="entities", console=_QUIET)
     run_pipeline(rebuilt, until_stage="entities", console=_QUIET)
     assert len(before) == 4
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert _tables(stage) == _tables(run_directory(rebuilt).stage("entities"))
+    assert _tables(stage) == _tables(open_run(rebuilt).stage("entities"))
 
 
 def _tables(stage: StageDirectory) -> dict[str, bytes]:
@@ -134,8 +135,8 @@ def test_every_rare_candidate_is_kept_with_its_verdict(shared_data: Path, tmp_pa
     context = _run(
         tmp_path, shared_data / "pubmed" / "export_filipe.xml.gz", prevalence=str(prevalence)
     )
-    counts = ENTITIES.execute(context)
-    seeds = context.directory.read_records("seeds.parquet", SeedEntity)
+    counts = ENTITIES_STAGE.execute(context)
+    seeds = context.directory.read(SEEDS)
     assert len(seeds) == counts["rare"] + counts["rejected"] > 0
     assert all(
         seed.significance.reason and seed.significance.decided_by == "rules" for seed in seeds
@@ -156,6 +157,6 @@ def test_a_foreign_lexicon_is_counted_and_its_bad_rows_are_reported(
     context = _run(
         tmp_path, shared_data / "pubmed" / "export_qi29.xml.gz", vocabularies=(), lexicons=[source]
     )
-    counts = ENTITIES.execute(context)
+    counts = ENTITIES_STAGE.execute(context)
     assert counts["concepts"] == 1
     assert b"line 3" in context.directory.read_bytes("lexicon_skipped.jsonl")

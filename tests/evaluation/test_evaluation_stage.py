@@ -12,12 +12,13 @@ from support.tiny_model import build_tiny_model
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError
-from medr_ray.core.records import EvaluationResult, Question, Trajectory
-from medr_ray.core.run import StageContext, run_directory
+from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
+from medr_ray.evaluation.artifacts import EVALUATION_TRAJECTORIES, RESULTS
 from medr_ray.evaluation.judges import UNSCORED, RulesAnswerJudge
 from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
-from medr_ray.evaluation.stage import EVALUATION, heldout_tasks
+from medr_ray.evaluation.stage import EVALUATION_STAGE, heldout_tasks
+from medr_ray.questions import artifacts
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.index import COMMON_WORDS, DIMENSIONS, build, to_batch
 
@@ -47,16 +48,14 @@ def make_context(root: Path, *more: str) -> StageContext:
             *more,
         ],
     )
-    run = run_directory(config)
+    run = open_run(config)
     return StageContext(config, run, run.stage("evaluation"), Console(file=io.StringIO()))
 
 
 def fill(context: StageContext) -> None:
     run = context.run
     build_tiny_model(run.local / "sft" / "model", context=2048, seed=1)
-    run.stage("questions").write_records(
-        "questions.parquet", Question, [*QUESTIONS, make_question(9, split="train")]
-    )
+    run.write(artifacts.QUESTIONS, [*QUESTIONS, make_question(9, split="train")])
     document = Document(
         "HPO:OMIM:1", "hpo", "Thing 1", "Thing 1 is hepatitis B.", None, (), False, ""
     )
@@ -79,23 +78,23 @@ def test_every_heldout_question_is_answered_by_all_weights_and_only_what_is_miss
     small: Path,
 ) -> None:
     context = make_context(small)
-    counts = EVALUATION.execute(context)
-    results = context.directory.read_records("results.parquet", EvaluationResult)
+    counts = EVALUATION_STAGE.execute(context)
+    results = context.directory.read(RESULTS)
     asked = {(one.model, one.item_id) for one in results}
     assert asked == {(model, q.task.task_id) for model in ("base", "sft") for q in QUESTIONS}
     assert [counts[name]["n"] for name in ("base", "sft")] == [3, 3]
     assert counts["sft_vs_base"]["p_value"] == 1.0
-    trajectories = context.directory.read_records("trajectories.parquet", Trajectory)
+    trajectories = context.directory.read(EVALUATION_TRAJECTORIES)
     assert len({one.trajectory_id for one in trajectories}) == 6
     assert all(one.usage.output_tokens > 0 for one in trajectories)
 
     kept = {path: path.read_bytes() for path in sorted((small / "small").rglob("answers/*/*.json"))}
     lost = next(iter(kept))
     lost.unlink()
-    EVALUATION.execute(context)
+    EVALUATION_STAGE.execute(context)
     assert lost.exists()
     assert all(path.read_bytes() == text for path, text in kept.items() if path != lost)
-    rows = context.directory.read_records("results.parquet", EvaluationResult)
+    rows = context.directory.read(RESULTS)
     assert [(row.model, row.item_id, row.prediction, row.verdict) for row in rows] == [
         (row.model, row.item_id, row.prediction, row.verdict) for row in results
     ]
@@ -109,7 +108,7 @@ def test_an_unreachable_model_leaves_answers_unscored_and_no_part(
     context = StageContext(
         context.config,
         context.run,
-        run_directory(load_config(None, [f"run.root={tmp_path}"])).stage("evaluation"),
+        open_run(load_config(None, [f"run.root={tmp_path}"])).stage("evaluation"),
         context.console,
     )
     runner = EvaluationRunner(context, [Attempt("base", question, 0) for question in QUESTIONS])
@@ -124,7 +123,7 @@ def test_an_unreachable_model_leaves_answers_unscored_and_no_part(
 
 def test_weights_that_do_not_exist_are_named(small: Path) -> None:
     with pytest.raises(ConfigError, match="grpo"):
-        EVALUATION.execute(make_context(small, "evaluation.weights=[base, grpo]"))
+        EVALUATION_STAGE.execute(make_context(small, "evaluation.weights=[base, grpo]"))
 
 
 def test_only_heldout_tasks_are_asked(small: Path) -> None:
@@ -136,19 +135,23 @@ def test_only_heldout_tasks_are_asked(small: Path) -> None:
 
 def test_a_run_without_heldout_tasks_is_an_error(tmp_path: Path) -> None:
     context = make_context(tmp_path)
-    context.run.stage("questions").write_records(
-        "questions.parquet", Question, [make_question(1, split="train")]
-    )
+    context.run.write(artifacts.QUESTIONS, [make_question(1, split="train")])
     with pytest.raises(DataError, match="heldout_fraction"):
         heldout_tasks(context)
 
 
 def test_the_address_of_the_endpoint_does_not_decide_the_results() -> None:
-    from medr_ray.core.run import fingerprint
+    from medr_ray.core.run import compute_fingerprint
 
-    upstream = dict.fromkeys(EVALUATION.needs, "x")
-    plain = fingerprint(EVALUATION, PipelineConfig(), upstream)
-    assert fingerprint(EVALUATION, load_config(None, ["serving.port=9000"]), upstream) == plain
+    upstream = dict.fromkeys(EVALUATION_STAGE.needs, "x")
+    plain = compute_fingerprint(EVALUATION_STAGE, PipelineConfig(), upstream)
     assert (
-        fingerprint(EVALUATION, load_config(None, ["evaluation.temperature=1"]), upstream) != plain
+        compute_fingerprint(EVALUATION_STAGE, load_config(None, ["serving.port=9000"]), upstream)
+        == plain
+    )
+    assert (
+        compute_fingerprint(
+            EVALUATION_STAGE, load_config(None, ["evaluation.temperature=1"]), upstream
+        )
+        != plain
     )

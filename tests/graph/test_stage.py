@@ -12,24 +12,24 @@ from support.graph_run import paper, record, write_index, write_inputs, write_se
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import (
-    Chain,
     Citation,
-    Entity,
     EntityFrequency,
-    Relation,
     SeedEntity,
     Significance,
     Term,
 )
 from medr_ray.core.run import RunDirectory, StageContext, run_stage
+from medr_ray.entities import artifacts
+from medr_ray.entities.artifacts import FREQUENCIES
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.graph.paths.stage import CHAINS
-from medr_ray.graph.stage import GRAPH, _made_from, chosen_seeds, grouped
+from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
+from medr_ray.graph.paths.stage import CHAINS_STAGE
+from medr_ray.graph.stage import GRAPH_STAGE, _made_from, chosen_seeds, grouped
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.retrieval.retriever import Retriever
-from medr_ray.retrieval.stage import INDEX
+from medr_ray.retrieval.stage import INDEX_STAGE
 
 SEEDS = ("OMIM:154700", "OMIM:245200", "ORPHA:284979", "OMIM:182212")
 
@@ -81,12 +81,8 @@ def prepare(root: Path, **graph: int) -> tuple[RunDirectory, PipelineConfig]:
     lexicon = build_lexicon(("hpo", "hpo_diseases", "genes", "drugs"))
     write_lexicon(run.stage("entities"), lexicon)
     Matcher.build(lexicon, 4).save(run.stage("entities"))
-    run.stage("entities").write_records(
-        "seeds.parquet", SeedEntity, [*map(seed, SEEDS), seed("OMIM:2", False)]
-    )
-    run.stage("entities").write_records(
-        "frequencies.parquet", EntityFrequency, [seed(SEEDS[0]).frequency]
-    )
+    run.write(artifacts.SEEDS, [*map(seed, SEEDS), seed("OMIM:2", False)])
+    run.write(FREQUENCIES, [seed(SEEDS[0]).frequency])
     return run, config
 
 
@@ -97,7 +93,9 @@ def context(run: RunDirectory, config: PipelineConfig, stage: str) -> StageConte
 @pytest.mark.slow
 def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
     run, config = prepare(tmp_path, workers=1)
-    counts = run_stage(INDEX, context(run, config, "index"), "an index", {"corpus": "f"})["counts"]
+    counts = run_stage(INDEX_STAGE, context(run, config, "index"), "an index", {"corpus": "f"})[
+        "counts"
+    ]
     assert (counts["pubmed"], counts["embedded"]) == (2, 0)
     assert counts["hpo"] > 10_000
     assert (
@@ -105,13 +103,10 @@ def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
         is None
     )
 
-    counts = GRAPH.execute(context(run, config, "graph"))
+    counts = GRAPH_STAGE.execute(context(run, config, "graph"))
     assert counts["seeds"] == 4
     assert counts["by_predicate"]["treated_with"] == 1  # the retracted paper states nothing
-    relations = {
-        one.relation_id: one
-        for one in run.stage("graph").read_records("relations.parquet", Relation)
-    }
+    relations = {one.relation_id: one for one in run.read(RELATIONS)}
     evidence = [one for relation in relations.values() for one in relation.evidence]
     retriever = Retriever.open(run.stage("index"), config.retrieval, config.models)
     for one in evidence:
@@ -120,8 +115,8 @@ def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
         assert document.text[one.start : one.end] == one.sentence
     assert any(one.reference.startswith("PMID:") for one in evidence)
 
-    CHAINS.execute(context(run, config, "chains"))
-    for chain in run.stage("chains").read_records("chains.parquet", Chain):
+    CHAINS_STAGE.execute(context(run, config, "chains"))
+    for chain in run.read(CHAINS):
         assert chain.entities[0] == chain.seed
         assert chain.length == len(chain.relations) == len(set(chain.entities)) - 1
         for i, key in enumerate(chain.relations):
@@ -135,7 +130,7 @@ ALL = sorted(graph_run.HARD_NAMES)
 def run_graph(run: RunDirectory, config: PipelineConfig, mark: str = "graph") -> dict[str, Any]:
     """The stage as the pipeline runs it; returns its counts."""
     upstream = {"entities": "f", "index": "f"}
-    counts: dict[str, Any] = run_stage(GRAPH, graph_run.context(run, config), mark, upstream)[
+    counts: dict[str, Any] = run_stage(GRAPH_STAGE, graph_run.context(run, config), mark, upstream)[
         "counts"
     ]
     return counts
@@ -149,7 +144,7 @@ def grown(run: RunDirectory) -> dict[str, GrownSeed]:
     graph = run.stage("graph")
     return {
         one.seed: one
-        for part in graph.names("parts")
+        for part in graph.list_files("parts")
         for one in graph.read_records(f"parts/{part}", GrownSeed)
     }
 
@@ -173,12 +168,12 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
     )
     assert run_graph(run, config)["seeds_expanded"] == len(ALL)
     before, graph = tables(run), run.stage("graph")
-    assert len(graph.read_records("relations.parquet", Relation)) == 11
-    stored = {one.entity_id: one.name for one in graph.read_records("entities.parquet", Entity)}
+    assert len(graph.read(RELATIONS)) == 11
+    stored = {one.entity_id: one.name for one in graph.read(ENTITIES)}
     assert stored == {one.concept_id: one.name for one in graph_run.concepts()}
     for name in (*TABLES, "manifest.json"):
         (graph.local / name).unlink()
-    lost = graph.markers("parts")[2:]
+    lost = graph.list_marked_parts("parts")[2:]
     for name in lost:
         (
             graph.local / "parts" / f"_{name}.json"
@@ -200,10 +195,7 @@ def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_
     write_index(run, documents, "first")
     run_graph(run, config, "first")
     before = grown(run)
-    relations = {
-        one.relation_id: one
-        for one in run.stage("graph").read_records("relations.parquet", Relation)
-    }
+    relations = {one.relation_id: one for one in run.read(RELATIONS)}
     assert all(one.predicate != "treated_with" for one in relations.values())
 
     write_index(run, [*documents, paper("3", losartan)], "second")
@@ -211,10 +203,7 @@ def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_
     after = grown(run)
     assert after["D:3"] == before["D:3"]
     assert after["D:5"] != before["D:5"]
-    extended = {
-        one.relation_id: one
-        for one in run.stage("graph").read_records("relations.parquet", Relation)
-    }
+    extended = {one.relation_id: one for one in run.read(RELATIONS)}
     assert {key: extended[key] for key in relations} == relations
     (new,) = (one for key, one in extended.items() if key not in relations)
     assert (new.subject, new.predicate, new.object) == ("D:5", "treated_with", "DRUG:1")
@@ -224,7 +213,7 @@ def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_
     write_seeds(run, ALL)
     write_index(run, withdrawn, "third")
     assert run_graph(run, config, "third")["seeds_expanded"] == 4
-    last = run.stage("graph").read_records("relations.parquet", Relation)
+    last = run.read(RELATIONS)
     assert new.relation_id not in {one.relation_id for one in last}
     rebuilt, _ = write_inputs(tmp_path / "rebuilt", ALL, steps=1)
     write_index(rebuilt, withdrawn, "third")

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from medr_ray.core.records import Entity, EntityFrequency, Evidence, Relation
+from medr_ray.core.records import EntityFrequency, Evidence, Relation
 from medr_ray.core.run import Directory
 from medr_ray.graph import storage
+from medr_ray.graph.artifacts import ENTITIES, RELATIONS
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 
@@ -43,8 +44,8 @@ def test_the_graph_comes_back_from_its_files(tmp_path: Path, vocabulary: Vocabul
     entities = storage.nodes(relations, seeds, vocabulary, {"OMIM:1": frequency})
     directory = Directory(str(tmp_path))
     storage.write_graph(directory, entities, relations, seeds)
-    assert directory.read_records(storage.ENTITIES, Entity) == entities
-    assert directory.read_records(storage.RELATIONS, Relation) == relations
+    assert directory.read(ENTITIES) == entities
+    assert directory.read(RELATIONS) == relations
     assert storage.read_seed_graphs(directory) == seeds
     by_id = {one.entity_id: one for one in entities}
     assert (by_id["OMIM:1"].is_seed, by_id["OMIM:1"].frequency) == (True, 0.3)

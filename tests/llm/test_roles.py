@@ -2,7 +2,7 @@
 
 import pytest
 
-from medr_ray.core.run import fingerprint
+from medr_ray.core.run import compute_fingerprint
 from medr_ray.core.settings import load_config
 from medr_ray.pipeline import load_stages
 
@@ -23,7 +23,7 @@ ROLES = [
 def _fingerprint(stage_name: str, *settings: str) -> str:
     stage = next(stage for stage in load_stages() if stage.name == stage_name)
     config = load_config(None, ["llm.model=m", *settings])
-    return fingerprint(stage, config, dict.fromkeys(stage.needs, "upstream"))
+    return compute_fingerprint(stage, config, dict.fromkeys(stage.needs, "upstream"))
 
 
 @pytest.mark.parametrize(("stage", "by_model"), ROLES)

@@ -8,10 +8,12 @@ from support.small_graph import MARFAN, MASS, facts_of, small_graph
 
 from medr_ray.cli.questions import show_question
 from medr_ray.core.errors import DataError
-from medr_ray.core.records import Entity, Question, Relation
+from medr_ray.core.records import Question
 from medr_ray.core.run import RunDirectory
+from medr_ray.graph.artifacts import ENTITIES, RELATIONS
 from medr_ray.graph.facts.disambiguation import Teller
 from medr_ray.graph.facts.hops import mark_other, walk
+from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.checks.question_verification import Verifier
 from medr_ray.questions.drafting.assembly import assemble
 from medr_ray.questions.drafting.question_paths import Path as Walk
@@ -41,9 +43,9 @@ def question(*walks: tuple[str, tuple[str, ...]]) -> Question:
 
 def written(tmp_path: Path, one: Question) -> RunDirectory:
     run = RunDirectory(str(tmp_path))
-    run.stage("questions").write_records("questions.parquet", Question, [one])
-    run.stage("graph").write_records("relations.parquet", Relation, GRAPH.relations.values())
-    run.stage("graph").write_records("entities.parquet", Entity, GRAPH.entities.values())
+    run.write(QUESTIONS, [one])
+    run.write(RELATIONS, GRAPH.relations.values())
+    run.write(ENTITIES, GRAPH.entities.values())
     return run
 
 
@@ -95,6 +97,6 @@ def test_an_unknown_question_and_a_newer_graph_are_said_so(tmp_path: Path) -> No
     run = written(tmp_path, one)
     with pytest.raises(DataError, match="has no question q-0"):
         read_itinerary(run, "q-0")
-    run.stage("graph").write_records("relations.parquet", Relation, [])
+    run.write(RELATIONS, [])
     with pytest.raises(DataError, match="the graph is newer"):
         read_itinerary(run, one.task.task_id)

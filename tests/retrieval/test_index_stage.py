@@ -12,9 +12,9 @@ from rich.console import Console
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation, Term
-from medr_ray.core.run import RunDirectory, StageContext, fingerprint, run_stage
+from medr_ray.core.run import RunDirectory, StageContext, compute_fingerprint, run_stage
 from medr_ray.retrieval.retriever import Hit, Retriever
-from medr_ray.retrieval.stage import INDEX
+from medr_ray.retrieval.stage import INDEX_STAGE
 
 ARTICLE = (Term("D016428", "Journal Article"),)
 QUERIES = (
@@ -83,7 +83,7 @@ class Work:
 
     def corpus(self, **files: Sequence[Citation]) -> None:
         corpus = self.run.stage("corpus")
-        for name in corpus.names("citations"):
+        for name in corpus.list_files("citations"):
             corpus.remove(f"citations/{name}")
         for name, citations in files.items():
             corpus.write_records(f"citations/{name}.parquet", Citation, citations)
@@ -96,10 +96,10 @@ class Work:
     def make(self, config: PipelineConfig | None = None) -> dict[str, Any]:
         config = config or self.config
         context = StageContext(config, self.run, self.run.stage("index"), Console(quiet=True))
-        mark = fingerprint(
-            INDEX, config, {"corpus": str(self.run.stage("corpus").names("citations"))}
+        mark = compute_fingerprint(
+            INDEX_STAGE, config, {"corpus": str(self.run.stage("corpus").list_files("citations"))}
         )
-        counts: dict[str, Any] = run_stage(INDEX, context, mark, {"corpus": "f"})["counts"]
+        counts: dict[str, Any] = run_stage(INDEX_STAGE, context, mark, {"corpus": "f"})["counts"]
         return counts
 
     def found(self) -> list[Hit]:
@@ -184,7 +184,7 @@ def test_an_empty_corpus_is_an_error_that_says_so(ray_local: None, tmp_path: Pat
 def test_another_edition_of_a_file_is_another_index(tmp_path: Path) -> None:
     work = Work(tmp_path)
     work.trials(study(1))
-    before = fingerprint(INDEX, work.config, {"corpus": "f"})
-    assert fingerprint(INDEX, work.config, {"corpus": "f"}) == before
+    before = compute_fingerprint(INDEX_STAGE, work.config, {"corpus": "f"})
+    assert compute_fingerprint(INDEX_STAGE, work.config, {"corpus": "f"}) == before
     work.trials(study(2))
-    assert fingerprint(INDEX, work.config, {"corpus": "f"}) != before
+    assert compute_fingerprint(INDEX_STAGE, work.config, {"corpus": "f"}) != before

@@ -30,7 +30,7 @@ def write(path: Path, pages: list[dict[str, Any]]) -> intake.Batch:
 
 def contents(directory: Directory, batch: intake.Batch) -> dict[str, str]:
     parts = Parts(directory, intake.FOLDER)
-    return {name: parts.marker(name)["content"] for name in batch.names}
+    return {name: parts.read_marker(name)["content"] for name in batch.names}
 
 
 def test_a_part_changes_only_with_its_documents(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_what_was_recorded_is_done_in_the_order_of_ids(directory: Directory) -> 
     ids = [one.trajectory_id for one in ledger.done()]
     assert (len(ids), ids) == (5, sorted(ids))
     assert ledger.open_tasks(TASKS) == TASKS[5:]
-    assert len(directory.names("parts")) == 2
+    assert len(directory.list_files("parts")) == 2
 
 
 def test_a_consumer_that_stops_or_a_pool_that_fails_loses_nothing(directory: Directory) -> None:

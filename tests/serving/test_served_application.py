@@ -14,7 +14,7 @@ from support.tiny_model import build_tiny_model
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import MedrError
-from medr_ray.core.run import run_directory
+from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
 from medr_ray.serving.app import (
     ServedApplication,
@@ -53,7 +53,7 @@ def served(
     root = tmp_path_factory.mktemp("runs")
     build_tiny_model(root / "served" / "grpo" / "model", seed=1)
     config = configured(root, tiny_model)
-    with serve_application(config, run_directory(config), key=KEY) as application:
+    with serve_application(config, open_run(config), key=KEY) as application:
         yield application
 
 
@@ -178,7 +178,7 @@ def test_without_an_index_search_says_so(served: ServedApplication) -> None:
 def test_missing_weights_are_named_before_anything_starts(tiny_model: Path, tmp_path: Path) -> None:
     config = configured(tmp_path, tiny_model, "serving.weights=sft")
     with pytest.raises(MedrError, match="no sft model yet"):
-        served_directories(config, run_directory(config))
+        served_directories(config, open_run(config))
 
 
 def test_a_taken_port_is_named() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medr_ray.core.errors import MedrError
-from medr_ray.core.run import run_directory
+from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
 from medr_ray.serving.app import free_port, serve_application
 
@@ -27,7 +27,7 @@ def test_a_replica_that_cannot_start_says_why_and_leaves_nothing_running(
             f"serving.port={free_port()}",
         ],
     )
-    run = run_directory(config)
+    run = open_run(config)
     run.stage("index").write_json("manifest.json", {})  # claims an index that is not there
     with (
         pytest.raises(MedrError, match=r"(?s)search: .*no index here"),

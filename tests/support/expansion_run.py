@@ -8,8 +8,8 @@ from support.graph_run import write_seeds
 from support.small_index import build_index
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import EntityFrequency
-from medr_ray.core.run import MANIFEST, RunDirectory, fingerprint, run_directory
+from medr_ray.core.run import MANIFEST, RunDirectory, compute_fingerprint, open_run
+from medr_ray.entities.artifacts import FREQUENCIES
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.hpo import load_hpo
@@ -34,7 +34,7 @@ def write_run(root: Path, seeds: int, diseases: int) -> Path:
     file = root / "config.yaml"
     file.write_text(yaml.safe_dump(settings))
     config = PipelineConfig.model_validate(settings)
-    run = run_directory(config)
+    run = open_run(config)
     records = [
         one
         for one in load_hpo().diseases.values()
@@ -45,7 +45,7 @@ def write_run(root: Path, seeds: int, diseases: int) -> Path:
     write_lexicon(run.stage("entities"), lexicon)
     Matcher.build(lexicon, 4).save(run.stage("entities"))
     write_seeds(run, [one.entity_id for one in records[:seeds]])
-    run.stage("entities").write_records("frequencies.parquet", EntityFrequency, [])
+    run.write(FREQUENCIES, [])
     _finish(run, config)
     return file
 
@@ -53,7 +53,7 @@ def write_run(root: Path, seeds: int, diseases: int) -> Path:
 def _finish(run: RunDirectory, config: PipelineConfig) -> None:
     marks: dict[str, str] = {}
     for stage in load_stages(_BEFORE[-1]):
-        marks[stage.name] = fingerprint(stage, config, marks)
+        marks[stage.name] = compute_fingerprint(stage, config, marks)
         run.stage(stage.name).write_json(
             MANIFEST, {"fingerprint": marks[stage.name], "counts": {}, "seconds": 0.0}
         )

@@ -9,7 +9,8 @@ from support.small_index import build_index
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.records import EntityFrequency, Evidence, Relation, SeedEntity, Significance
-from medr_ray.core.run import MANIFEST, RunDirectory, StageContext, run_directory
+from medr_ray.core.run import MANIFEST, RunDirectory, StageContext, open_run
+from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph import storage
@@ -77,20 +78,18 @@ def write_inputs(
             "graph": {"workers": 1, **graph},
         }
     )
-    run = run_directory(config)
+    run = open_run(config)
     entities = run.stage("entities")
     write_lexicon(entities, concepts())
     Matcher.build(concepts(), 4).save(entities)
     write_seeds(run, seeds)
-    entities.write_records(
-        "frequencies.parquet", EntityFrequency, [_frequency(one) for one in HARD_NAMES]
-    )
+    entities.write(FREQUENCIES, [_frequency(one) for one in HARD_NAMES])
     return run, config
 
 
 def write_seeds(run: RunDirectory, seeds: Iterable[str]) -> None:
     rows = [SeedEntity(_frequency(one), Significance(True, "", "rules"), "") for one in seeds]
-    run.stage("entities").write_records("seeds.parquet", SeedEntity, rows)
+    run.write(SEEDS, rows)
 
 
 def _frequency(concept_id: str) -> EntityFrequency:

@@ -6,10 +6,12 @@ from pathlib import Path
 from support.questions import make_question
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import EvaluationResult, Question, Usage
-from medr_ray.core.run import Counts, RunDirectory, run_directory
+from medr_ray.core.records import EvaluationResult, Usage
+from medr_ray.core.run import Counts, RunDirectory, open_run
 from medr_ray.core.settings import load_config
+from medr_ray.evaluation.artifacts import RESULTS
 from medr_ray.evaluation.summary import summarise
+from medr_ray.questions import artifacts
 
 QUESTIONS = [make_question(number, hops=1 + number % 2) for number in range(40)]
 COUNTS: dict[str, Counts] = {
@@ -54,10 +56,10 @@ def write_run(
     root: Path, right: dict[str, int], unscored: int = 0
 ) -> tuple[PipelineConfig, RunDirectory]:
     config = load_config(None, [f"run.root={root}", "run.name=handmade"])
-    run = run_directory(config)
+    run = open_run(config)
     for name, counts in COUNTS.items():
         write_manifest(run, name, counts, 10.5)
-    run.stage("questions").write_records("questions.parquet", Question, QUESTIONS)
+    run.write(artifacts.QUESTIONS, QUESTIONS)
     run.stage("sft").write_jsonl("metrics.jsonl", [{"step": i, "loss": 3.0 - i} for i in range(3)])
     run.stage("grpo").write_jsonl(
         "metrics.jsonl",
@@ -75,13 +77,9 @@ def write_run(
     run.stage("grpo").write_bytes("rollouts/update-00000.parquet", b"")
     judged = results(right, unscored)
     rows = [row for one in judged.values() for row in one]
-    run.stage("evaluation").write_records("results.parquet", EvaluationResult, rows)
-    write_manifest(
-        run,
-        "evaluation",
-        summarise(judged, {}, [question.task for question in QUESTIONS], 0.95),
-        20.0,
-    )
+    run.write(RESULTS, rows)
+    tasks = [question.task for question in QUESTIONS]
+    write_manifest(run, "evaluation", summarise(judged, {}, tasks, 0.95), 20.0)
     return config, run
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import ChainsConfig, GraphConfig
-from medr_ray.core.records import Relation
 from medr_ray.core.run import RunDirectory
 from medr_ray.graph import storage
+from medr_ray.graph.artifacts import RELATIONS
 from medr_ray.graph.paths.chains import LongestPath, longest_path, longest_path_anywhere
 from medr_ray.graph.paths.validity import FREE, NEVER, Step, degrees, steps_between, turn_between
 
@@ -158,7 +158,7 @@ def _real() -> Iterator[Row]:
         how = "medr run -c configs/quickstart.yaml --until graph, or MEDR_BENCH_RUN"
         yield skipped("longest chains of real graphs", PEER, how)
         return
-    relations = {one.relation_id: one for one in graph.read_records(storage.RELATIONS, Relation)}
+    relations = {one.relation_id: one for one in graph.read(RELATIONS)}
     degree = degrees(relations.values())
 
     def steps_of(ids: Sequence[str], seed: str) -> Steps:

@@ -14,7 +14,7 @@ from typing import Any
 
 from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import PipelineConfig, RayConfig
-from medr_ray.core.data import one_per_call
+from medr_ray.core.data import map_in_actors
 from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.core.session import ray_session
 from medr_ray.graph.expansion_worker import ExpansionWorker
@@ -75,7 +75,7 @@ def _grow(
     ]
     started = time.perf_counter()
     done: list[dict[str, Any]] = list(
-        one_per_call(
+        map_in_actors(
             waiting,
             ExpansionWorker,
             workers,
@@ -89,8 +89,8 @@ def _grow(
 
 
 def _compare(one: Directory, other: Directory) -> None:
-    names = one.names("parts")
-    if names != other.names("parts"):
+    names = one.list_files("parts")
+    if names != other.list_files("parts"):
         raise AssertionError("1 and 2 workers wrote different parts")
     for name in names:
         if one.read_bytes(f"parts/{name}") != other.read_bytes(f"parts/{name}"):

@@ -8,8 +8,9 @@ import polars as pl
 import pyarrow as pa
 
 from medr_ray.core.config import EntitiesConfig
-from medr_ray.core.records import Citation, EntityFrequency, SeedEntity, arrow_schema
+from medr_ray.core.records import Citation, arrow_schema
 from medr_ray.core.run import RunDirectory
+from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.counting import count_citations
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
@@ -92,9 +93,9 @@ def _judge(run: RunDirectory, counts: pl.DataFrame, citations: int) -> None:
     found, rule = frequencies(counts, concepts, citations), rarity_rule(config, citations)
     rare = rare_candidates(found, rule, config.seed_types)
     candidates = build_candidates(rare, concepts, counts, {}, {"OMIM:154700": PREVALENCE})
-    entities.write_records("frequencies.parquet", EntityFrequency, found)
+    entities.write(FREQUENCIES, found)
     seeds = seed_entities(candidates, RulesJudge(1).judge(candidates))
-    entities.write_records("seeds.parquet", SeedEntity, seeds)
+    entities.write(SEEDS, seeds)
     entities.write_json(
         "manifest.json",
         {

@@ -51,7 +51,7 @@ def add_up(context: StageContext) -> Counts:
     numbers = context.upstream("numbers")
     _die_at("total:0")
     _log("total")
-    total = sum(numbers.read_json(f"parts/{name}") for name in numbers.names("parts"))
+    total = sum(numbers.read_json(f"parts/{name}") for name in numbers.list_files("parts"))
     context.directory.write_json("total.json", total + context.config.chains.max_hops)
     return {"total": total}
 

@@ -10,9 +10,10 @@ from rich.console import Console
 from support.tiny_model import build_tiny_model
 
 from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
-from medr_ray.core.run import StageContext, run_directory
+from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.training.stage import execute_sft
+from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import SAMPLE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
@@ -74,9 +75,9 @@ def losses(root: Path, model: Path, **sft: object) -> list[float]:
             *(f"{key}={value}" for key, value in overrides.items()),
         ],
     )
-    run = run_directory(config)
+    run = open_run(config)
     rows = [accepted(n) for n in range(8)]
-    run.stage("trajectories").write_records("trajectories.parquet", FilteredTrajectory, rows)
+    run.write(TRAJECTORIES, rows)
     run.stage("trajectories").write_json(SAMPLE, {one.trajectory.trajectory_id: 1 for one in rows})
     context = StageContext(config, run, run.stage("sft"), Console(file=io.StringIO()))
     counts = execute_sft(context)

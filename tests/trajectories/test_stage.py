@@ -15,13 +15,15 @@ from support.taught import SETTINGS, asked, documents
 from support.tiny_model import build_tiny_model
 
 from medr_ray.agent.protocol import parse_reply
-from medr_ray.core.records import FilteredTrajectory, Question
-from medr_ray.core.run import StageContext, run_directory
+from medr_ray.core.records import Question
+from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
+from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import DialogueEncoder, read_copies, training_examples
 from medr_ray.trajectories.filtering import leak_in
 from medr_ray.trajectories.rewriting import FOLDER
-from medr_ray.trajectories.stage import TABLE, execute
+from medr_ray.trajectories.stage import execute
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
@@ -77,8 +79,8 @@ def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> N
             ],
             environment={},
         )
-        run = run_directory(config)
-        run.stage("questions").write_records("questions.parquet", Question, questions())
+        run = open_run(config)
+        run.write(QUESTIONS, questions())
         build_index(tmp_path / config.run.name / "index", documents())
         context = StageContext(config, run, run.stage("trajectories"), Console(file=io.StringIO()))
         counts = dict(execute(context))
@@ -105,7 +107,7 @@ def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> N
         row["trajectory_id"].startswith("traj-") and row["reasons"][0]["detail"] for row in rejected
     )
 
-    judged = context.directory.read_records(TABLE, FilteredTrajectory)
+    judged = context.directory.read(TRAJECTORIES)
     kept = {one.trajectory.question_id: one.trajectory for one in judged if one.accepted}
     assert [
         parse_reply(m.content).thought for m in kept["q-0"].messages if m.role == "assistant"
@@ -114,7 +116,7 @@ def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> N
     assert [
         leak_in(m.content) for one in judged for m in one.trajectory.messages if leak_in(m.content)
     ] == []
-    assert context.directory.names(FOLDER) == ["part-00000.parquet"]
+    assert context.directory.list_files(FOLDER) == ["part-00000.parquet"]
 
     copies = read_copies(context.directory)
     examples = training_examples(judged, DialogueEncoder.open(config), 4096, copies)

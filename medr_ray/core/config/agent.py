@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from medr_ray.core.config.base import Section
+from medr_ray.core.config.base import Operational, Section
 
 
 class AgentConfig(Section):
@@ -20,15 +20,17 @@ class AgentConfig(Section):
     ask_after_cut: bool = Field(
         False, description="a reply cut off at max_turn_tokens is asked once for its answer"
     )
-    seconds: float = Field(300.0, gt=0, description="deadline of one rollout")
-    answer_reserve: float = Field(
+    seconds: Operational[float] = Field(300.0, gt=0, description="deadline of one rollout")
+    answer_reserve: Operational[float] = Field(
         0.1, ge=0, lt=1, description="share of the seconds kept for the last answer"
     )
-    setup_seconds: float = Field(
+    setup_seconds: Operational[float] = Field(
         60.0, gt=0, description="deadline for the policy and the tools to get ready"
     )
-    turn_seconds: float = Field(240.0, gt=0, description="deadline of one reply of the model")
-    tool_seconds: float = Field(30.0, gt=0, description="deadline of one tool call")
+    turn_seconds: Operational[float] = Field(
+        240.0, gt=0, description="deadline of one reply of the model"
+    )
+    tool_seconds: Operational[float] = Field(30.0, gt=0, description="deadline of one tool call")
     observation_chars: int = Field(900, ge=100)
     prompt: Literal["short", "full"] = "full"
     recap: bool = Field(
@@ -45,19 +47,21 @@ class AgentConfig(Section):
 class RolloutsConfig(Section):
     """How many agents run at once, and what happens when one dies or stands still."""
 
-    workers: int = Field(
+    workers: Operational[int] = Field(
         2, ge=0, description="worker actors kept even while there is nothing to do"
     )
-    max_workers: int = Field(
+    max_workers: Operational[int] = Field(
         2, ge=1, description="worker actors the pool grows to while tasks queue up"
     )
-    idle_seconds: float = Field(
+    idle_seconds: Operational[float] = Field(
         60.0, ge=0, description="a worker beyond `workers` idle for so long is given back"
     )
-    concurrency: int = Field(16, ge=1, description="rollouts in flight per worker")
-    worker_cpus: float = Field(0.5, gt=0)
-    retries: int = Field(2, ge=0, description="fresh attempts after an infrastructure failure")
-    retry_failed: bool = Field(
+    concurrency: Operational[int] = Field(16, ge=1, description="rollouts in flight per worker")
+    worker_cpus: Operational[float] = Field(0.5, gt=0)
+    retries: Operational[int] = Field(
+        2, ge=0, description="fresh attempts after an infrastructure failure"
+    )
+    retry_failed: Operational[bool] = Field(
         True, description="a resumed run tries afresh what an earlier one gave up"
     )
     straggler_factor: float | None = Field(
@@ -69,13 +73,13 @@ class RolloutsConfig(Section):
     straggler_seconds: float = Field(
         30.0, ge=0, description="no rollout is cut that has taken less"
     )
-    stall_seconds: float = Field(
+    stall_seconds: Operational[float] = Field(
         120.0,
         ge=1,
         description="a worker on which nothing moves for so long is reported with its stacks, and "
         "replaced if its event loop is blocked",
     )
-    part_size: int = Field(32, ge=1, description="trajectories per finished part")
+    part_size: Operational[int] = Field(32, ge=1, description="trajectories per finished part")
 
     @model_validator(mode="after")
     def _keeps_no_more_than_it_may_have(self) -> "RolloutsConfig":

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from medr_ray.core.config.base import Backend, Section
+from medr_ray.core.config.base import Backend, Operational, Section
 
 
 class EvaluationConfig(Section):
@@ -15,7 +15,7 @@ class EvaluationConfig(Section):
     rollouts: int = Field(
         1, ge=1, description="attempts per question; the first is compared, all give pass@k"
     )
-    concurrency: int = Field(16, ge=1)
+    concurrency: Operational[int] = Field(16, ge=1)
     temperature: float = Field(0.0, ge=0)
     judge: Backend = "rules"
     confidence: float = Field(0.95, gt=0, lt=1)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from medr_ray.core.config.base import Backend, Section
+from medr_ray.core.config.base import Backend, Operational, Section
 
 
 class GraphConfig(Section):
@@ -30,7 +30,7 @@ class GraphConfig(Section):
         description="names a model writes are the same from this cosine on; null or 1: lexicon alone",
     )
     min_confidence: float = Field(0.5, ge=0, le=1)
-    workers: int = Field(2, ge=1, description="expansion actors")
+    workers: Operational[int] = Field(2, ge=1, description="expansion actors")
 
 
 class ChainsConfig(Section):

@@ -1,10 +1,10 @@
 """Language models: local weights, the engine that runs them, and endpoints."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from medr_ray.core.config.base import Section
+from medr_ray.core.config.base import Operational, Section
 
 
 class ModelsConfig(Section):
@@ -20,12 +20,12 @@ class EngineConfig(Section):
     """How language models are run."""
 
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    gpu_share: float = Field(1, gt=0, description="of a GPU, where there is one")
-    max_batch: int = Field(
+    device: Operational[Literal["auto", "cpu", "cuda"]] = "auto"
+    gpu_share: Operational[float] = Field(1, gt=0, description="of a GPU, where there is one")
+    max_batch: Operational[int] = Field(
         36, ge=1, description="sequences generated together; each keeps its keys and values"
     )
-    threads: int = Field(2, ge=1, description="torch threads of an engine on CPU")
+    threads: Operational[int] = Field(2, ge=1, description="torch threads of an engine on CPU")
 
 
 class EndpointConfig(Section):
@@ -33,40 +33,31 @@ class EndpointConfig(Section):
 
     base_url: str = "http://127.0.0.1:8000/v1"
     model: str = ""
-    api_key_env: str = "MEDR_LLM_API_KEY"
-    requests_per_minute: float = Field(60.0, gt=0)
-    tokens_per_minute: float | None = Field(None, gt=0, description="input and output together")
-    input_tokens_per_minute: float | None = Field(None, gt=0)
-    output_tokens_per_minute: float | None = Field(None, gt=0)
-    concurrency: int = Field(8, ge=1)
-    timeout_seconds: float = Field(120.0, gt=0)
-    retries: int = Field(4, ge=0)
+    api_key_env: Operational[str] = "MEDR_LLM_API_KEY"
+    requests_per_minute: Operational[float] = Field(60.0, gt=0)
+    tokens_per_minute: Operational[float | None] = Field(
+        None, gt=0, description="input and output together"
+    )
+    input_tokens_per_minute: Operational[float | None] = Field(None, gt=0)
+    output_tokens_per_minute: Operational[float | None] = Field(None, gt=0)
+    concurrency: Operational[int] = Field(8, ge=1)
+    timeout_seconds: Operational[float] = Field(120.0, gt=0)
+    retries: Operational[int] = Field(4, ge=0)
     max_tokens: int = Field(1024, ge=1)
     temperature: float = Field(0.0, ge=0)
-    budget_tokens: int | None = Field(None, ge=1, description="hard stop over the whole run")
-    usd_per_million_input: float | None = Field(
+    budget_tokens: Operational[int | None] = Field(
+        None, ge=1, description="hard stop over the whole run"
+    )
+    usd_per_million_input: Operational[float | None] = Field(
         None, ge=0, description="price of a million prompt tokens"
     )
-    usd_per_million_output: float | None = Field(
+    usd_per_million_output: Operational[float | None] = Field(
         None, ge=0, description="price of a million output tokens"
     )
-    budget_usd: float | None = Field(
+    budget_usd: Operational[float | None] = Field(
         None, gt=0, description="hard stop over the whole run; needs the prices"
     )
-    cache: bool = True
-
-    def identity(self) -> dict[str, Any]:
-        """The settings that decide what the model answers.
-
-        A stage whose output a model decides has them in its fingerprint. Rates, time-outs, retries,
-        budgets and prices are not among them: changing those makes no result stale.
-        """
-        return {
-            "base_url": self.base_url,
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-        }
+    cache: Operational[bool] = True
 
     @model_validator(mode="after")
     def _prices_are_known(self) -> Self:

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from medr_ray.core.config.agent import AgentConfig, RolloutsConfig
-from medr_ray.core.config.base import Section
+from medr_ray.core.config.base import Operational, Section
 from medr_ray.core.config.corpus import CorpusConfig
 from medr_ray.core.config.entities import EntitiesConfig
 from medr_ray.core.config.evaluation import EvaluationConfig
@@ -28,14 +28,14 @@ class RunConfig(Section):
 class RayConfig(Section):
     """How to reach Ray. Without an address a private local instance is started."""
 
-    address: str | None = Field(
+    address: Operational[str | None] = Field(
         None, description="an existing cluster; RAY_ADDRESS is honoured too"
     )
-    num_cpus: int = Field(
+    num_cpus: Operational[int] = Field(
         4, ge=2, description="logical CPUs of the private instance; below 4 small pools starve"
     )
-    dashboard: bool = False
-    object_store_mb: int = Field(1024, ge=128)
+    dashboard: Operational[bool] = False
+    object_store_mb: Operational[int] = Field(1024, ge=128)
 
 
 class PipelineConfig(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from medr_ray.core.config.base import Backend, Section
+from medr_ray.core.config.base import Backend, Operational, Section
 from medr_ray.core.config.models import EndpointConfig
 
 DirectedPredicate = Annotated[
@@ -78,7 +78,7 @@ class QuestionsConfig(Section):
         0.3, ge=0, lt=1, description="share of seeds kept for evaluation"
     )
     max_questions: int | None = Field(None, ge=1)
-    workers: int = Field(2, ge=1, description="actors that draft and verify")
+    workers: Operational[int] = Field(2, ge=1, description="actors that draft and verify")
     benchmarks: tuple[str, ...] = Field(
         (),
         description="benchmark files that no question may repeat: paths or URIs (see questions.contamination)",

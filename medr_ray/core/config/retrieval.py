@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from medr_ray.core.config.base import Section, ServiceConfig
+from medr_ray.core.config.base import Operational, Section, ServiceConfig
 
 SourceName = Literal["pubmed", "hpo", "fda_labels", "fda_approvals", "trials", "livertox"]
 _WITHOUT_FILES = ("pubmed", "hpo")
@@ -72,7 +72,7 @@ class IndexConfig(Section):
     )
     encoding: EncodingConfig = EncodingConfig()
     batch_size: int = Field(64, ge=1, description="texts embedded together")
-    workers: int = Field(1, ge=1, description="embedding actors")
+    workers: Operational[int] = Field(1, ge=1, description="embedding actors")
     remove_stop_words: bool = Field(
         True, description="leave English stop words out of the full-text index"
     )
@@ -128,12 +128,12 @@ class PubmedConfig(Section):
     """NCBI E-utilities. The key is optional, read from ``api_key_env`` and never stored."""
 
     base_url: str = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
-    api_key_env: str = "MEDR_NCBI_API_KEY"
-    tool: str = Field("medr_ray", description="what NCBI is told to be asked by")
-    email: str = Field(
+    api_key_env: Operational[str] = "MEDR_NCBI_API_KEY"
+    tool: Operational[str] = Field("medr_ray", description="what NCBI is told to be asked by")
+    email: Operational[str] = Field(
         "", description="whom NCBI writes to before it blocks a user; it asks everyone to give it"
     )
-    requests_per_second: float | None = Field(
+    requests_per_second: Operational[float | None] = Field(
         None, gt=0, description="unset: 3, or 10 with a key, as NCBI allows"
     )
 
@@ -142,7 +142,7 @@ class TrialsConfig(Section):
     """ClinicalTrials.gov, version 2 of its API, which knows no keys."""
 
     base_url: str = "https://clinicaltrials.gov/api/v2"
-    requests_per_minute: float = Field(50.0, gt=0)
+    requests_per_minute: Operational[float] = Field(50.0, gt=0)
 
 
 class OpenfdaConfig(Section):
@@ -150,8 +150,8 @@ class OpenfdaConfig(Section):
     never stored."""
 
     base_url: str = "https://api.fda.gov"
-    api_key_env: str = "MEDR_OPENFDA_API_KEY"
-    requests_per_minute: float = Field(240.0, gt=0)
+    api_key_env: Operational[str] = "MEDR_OPENFDA_API_KEY"
+    requests_per_minute: Operational[float] = Field(240.0, gt=0)
 
 
 class LiveConfig(ServiceConfig):

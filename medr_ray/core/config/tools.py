@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
-from medr_ray.core.config.base import Backend, Section, ServiceConfig
+from medr_ray.core.config.base import Backend, Operational, Section, ServiceConfig
 from medr_ray.core.config.retrieval import LiveConfig
 
 
@@ -24,15 +24,19 @@ class ReadConfig(Section):
     )
     max_redirects: int = Field(5, ge=0, description="each is checked as the first address was")
     max_pages: int = Field(60, ge=1, description="pages of a PDF that are read")
-    seconds: float = Field(20.0, gt=0, description="deadline of a fetch, all redirects together")
-    parse_seconds: float = Field(15.0, gt=0, description="processor time to turn a page into text")
-    parse_memory_mb: int = Field(
+    seconds: Operational[float] = Field(
+        20.0, gt=0, description="deadline of a fetch, all redirects together"
+    )
+    parse_seconds: Operational[float] = Field(
+        15.0, gt=0, description="processor time to turn a page into text"
+    )
+    parse_memory_mb: Operational[int] = Field(
         1024, ge=128, description="address space of the process that does so"
     )
-    requests_per_minute: float = Field(
+    requests_per_minute: Operational[float] = Field(
         30.0, gt=0, description="to one host, by all agents of the cluster together"
     )
-    concurrency: int = Field(4, ge=1, description="requests under way to one host")
+    concurrency: Operational[int] = Field(4, ge=1, description="requests under way to one host")
     quotes: int = Field(6, ge=1, description="passages quoted for a goal")
     quote_chars: int = Field(400, ge=80, description="longest passage")
     extract: Backend = Field(
@@ -53,8 +57,8 @@ class WebSearchConfig(ServiceConfig):
         description="empty: the provider's own, https://google.serper.dev or "
         "https://api.tavily.com",
     )
-    api_key_env: str = "MEDR_WEB_SEARCH_API_KEY"
-    requests_per_minute: float = Field(60.0, gt=0)
+    api_key_env: Operational[str] = "MEDR_WEB_SEARCH_API_KEY"
+    requests_per_minute: Operational[float] = Field(60.0, gt=0)
     results: int = Field(5, ge=1, le=20, description="pages shown to the agent per call")
     snippet_chars: int = Field(300, ge=40)
 
@@ -105,15 +109,19 @@ class McpServerConfig(Section):
     command: tuple[str, ...] = ()
     env_names: tuple[str, ...] = ()
     url: str = ""
-    api_key_env: str = Field("", description="variable that holds the bearer token of a url")
+    api_key_env: Operational[str] = Field(
+        "", description="variable that holds the bearer token of a url"
+    )
     tools: tuple[str, ...] = Field(
         (), description="names of the tools to use, as the server calls them; empty: all"
     )
-    start_seconds: float = Field(30.0, gt=0, description="until the server has named its tools")
-    seconds: float = Field(20.0, gt=0, description="deadline of one call")
+    start_seconds: Operational[float] = Field(
+        30.0, gt=0, description="until the server has named its tools"
+    )
+    seconds: Operational[float] = Field(20.0, gt=0, description="deadline of one call")
     result_chars: int = Field(20_000, ge=100, description="longest result; the rest is cut off")
-    requests_per_minute: float | None = Field(None, gt=0)
-    concurrency: int = Field(8, ge=1)
+    requests_per_minute: Operational[float | None] = Field(None, gt=0)
+    concurrency: Operational[int] = Field(8, ge=1)
 
     @model_validator(mode="after")
     def _one_way_to_reach_it(self) -> "McpServerConfig":

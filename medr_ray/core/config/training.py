@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from medr_ray.core.config.base import Backend, Section
+from medr_ray.core.config.base import Backend, Operational, Section
 
 
 class OptimiserConfig(Section):
@@ -24,17 +24,17 @@ class TrainerConfig(Section):
 
     backend: Literal["torch", "deepspeed"] = "torch"
     workers: int = Field(1, ge=1)
-    use_gpu: bool = False
-    cpus_per_worker: int = Field(1, ge=1)
-    gpus_per_worker: float = Field(
+    use_gpu: Operational[bool] = False
+    cpus_per_worker: Operational[int] = Field(1, ge=1)
+    gpus_per_worker: Operational[float] = Field(
         1, gt=0, description="with use_gpu; below 1 to share the GPU with the engine"
     )
-    threads: int = Field(2, ge=1, description="torch threads of a worker on CPU")
-    micro_tokens: int = Field(
+    threads: Operational[int] = Field(2, ge=1, description="torch threads of a worker on CPU")
+    micro_tokens: Operational[int] = Field(
         4096, ge=256, description="padded tokens per forward and backward pass"
     )
-    zero_stage: int = Field(2, ge=0, le=3, description="DeepSpeed ZeRO stage")
-    max_failures: int = Field(1, ge=0)
+    zero_stage: Operational[int] = Field(2, ge=0, le=3, description="DeepSpeed ZeRO stage")
+    max_failures: Operational[int] = Field(1, ge=0)
 
 
 class SFTConfig(TrainerConfig):
@@ -44,7 +44,7 @@ class SFTConfig(TrainerConfig):
     max_steps: int | None = Field(None, ge=1)
     batch_size: int = Field(4, ge=1, description="dialogues per worker and step")
     max_tokens: int = Field(1024, ge=64)
-    checkpoint_every: int = Field(10, ge=1, description="steps")
+    checkpoint_every: Operational[int] = Field(10, ge=1, description="steps")
     optimiser: OptimiserConfig = OptimiserConfig(learning_rate=3e-4)
 
 
@@ -70,5 +70,5 @@ class GRPOConfig(TrainerConfig):
     expert_weight: float = 0.2
     efficiency_weight: float = 0.1
     expert: Backend = "rules"
-    checkpoint_every: int = Field(2, ge=1, description="updates")
+    checkpoint_every: Operational[int] = Field(2, ge=1, description="updates")
     optimiser: OptimiserConfig = OptimiserConfig(learning_rate=1e-5)

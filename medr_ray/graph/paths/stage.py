@@ -10,17 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import Chain, Entity, Relation, Subgraph
+from medr_ray.core.records import Chain, Relation, Subgraph
 from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.graph import storage
+from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS, SUBGRAPHS
 from medr_ray.graph.expansion import seeded_random
 from medr_ray.graph.facts.disambiguation import askable_steps
 from medr_ray.graph.facts.fact_index import build_fact_index, is_stated_in, ontology_statements
 from medr_ray.graph.paths.chains import longest_chain, longest_chain_over
 from medr_ray.graph.paths.subgraph_sampling import SampleSpace, sample
 from medr_ray.graph.paths.validity import Rules, degrees, steps_between
-
-CHAINS_FILE, SUBGRAPHS_FILE = "chains.parquet", "subgraphs.parquet"
 
 
 def find_chains(
@@ -29,7 +28,7 @@ def find_chains(
     """The chain of each seed, in seed order, None for a seed without any; and the sample that it
     lies in, if any."""
     config, chains = context.config, context.config.chains
-    everything = context.upstream("graph").read_records(storage.RELATIONS, Relation)
+    everything = context.run.read(RELATIONS)
     relations = {
         one.relation_id: one for one in everything if is_stated_in(one, config.questions.sources)
     }
@@ -63,10 +62,7 @@ def _askable(
 ) -> frozenset[tuple[str, str]]:
     """The steps over ``relations`` that single out where they lead, among the facts of the whole
     graph and all that is annotated."""
-    entities = {
-        one.entity_id: one
-        for one in context.upstream("graph").read_records(storage.ENTITIES, Entity)
-    }
+    entities = {one.entity_id: one for one in context.run.read(ENTITIES)}
     return askable_steps(relations, build_fact_index(entities, everything, ontology_statements()))
 
 
@@ -80,9 +76,9 @@ def execute_chains(context: StageContext) -> Counts:
             chains += [chain] if chain else []
             subgraphs += [subgraph] if subgraph else []
             bar.advance()
-    context.directory.write_records(CHAINS_FILE, Chain, chains)
+    context.directory.write(CHAINS, chains)
     if subgraphs:
-        context.directory.write_records(SUBGRAPHS_FILE, Subgraph, subgraphs)
+        context.directory.write(SUBGRAPHS, subgraphs)
     counts = chain_counts(chains, len(seed_graphs), subgraphs)
     context.console.print(
         f"chains: {len(chains):,} of {len(seed_graphs):,} seeds, {counts['mean_length']} hops on average, the longest "
@@ -115,7 +111,7 @@ def chain_counts(
     return counts
 
 
-CHAINS = Stage(
+CHAINS_STAGE = Stage(
     name="chains",
     needs=("graph",),
     sections=("chains",),

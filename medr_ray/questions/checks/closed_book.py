@@ -191,11 +191,11 @@ class ExaminationLedger:
 
     def __init__(self, directory: Directory, part_size: int = PART_SIZE) -> None:
         self._directory, self._part_size = directory, part_size
-        self._parts = len(directory.names())
+        self._parts = len(directory.list_files())
         self._open: list[LedgerRow] = []
         self._found = {
             row.key: row.examination
-            for name in directory.names()
+            for name in directory.list_files()
             for row in directory.read_records(name, LedgerRow)
         }
 

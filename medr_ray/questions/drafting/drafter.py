@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig, QuestionsConfig
-from medr_ray.core.records import Chain, Entity, Relation, SeedEntity
+from medr_ray.core.records import Chain, Entity, Relation
 from medr_ray.core.run import Directory, RunDirectory
+from medr_ray.entities.artifacts import SEEDS
 from medr_ray.graph import storage
+from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
 from medr_ray.graph.facts.disambiguation import Teller
 from medr_ray.graph.facts.fact_index import (
     FactIndex,
@@ -19,7 +21,6 @@ from medr_ray.graph.facts.fact_index import (
     is_stated_in,
     ontology_statements,
 )
-from medr_ray.graph.paths.stage import CHAINS_FILE
 from medr_ray.questions.checks.question_verification import Verifier
 from medr_ray.questions.drafting.obfuscation import describe_start, describes
 from medr_ray.questions.drafting.plan_candidates import Candidates, Source, Tellers
@@ -52,13 +53,12 @@ class Rejected:
 
 def read_graph(run: RunDirectory) -> Graph:
     """The merged graph, the seed graphs, the chains and the seeds' specialties."""
-    graph = run.stage("graph")
-    seeds = run.stage("entities").read_records("seeds.parquet", SeedEntity)
+    seeds = run.read(SEEDS)
     return Graph(
-        entities={one.entity_id: one for one in graph.read_records(storage.ENTITIES, Entity)},
-        relations={one.relation_id: one for one in graph.read_records(storage.RELATIONS, Relation)},
-        seed_graphs=storage.read_seed_graphs(graph),
-        chains={one.seed: one for one in run.stage("chains").read_records(CHAINS_FILE, Chain)},
+        entities={one.entity_id: one for one in run.read(ENTITIES)},
+        relations={one.relation_id: one for one in run.read(RELATIONS)},
+        seed_graphs=storage.read_seed_graphs(run.stage("graph")),
+        chains={one.seed: one for one in run.read(CHAINS)},
         specialties={one.frequency.concept_id: one.specialty for one in seeds},
     )
 

@@ -415,7 +415,7 @@ def test_nothing_is_written_of_seeds_that_could_not_be_read_about(
         worker, row = expansion(tmp_path, server.url, [document("A"), document("B")], SHORT)
         with pytest.raises(InfrastructureError):
             worker(row)
-        assert Directory(str(tmp_path / "graph")).names("parts") == []
+        assert Directory(str(tmp_path / "graph")).list_files("parts") == []
         again, row = expansion(tmp_path, server.url, [document("A"), document("B")])
         again(row)
         assert len(server.asked["Case B"]) == 2

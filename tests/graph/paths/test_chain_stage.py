@@ -8,11 +8,12 @@ from rich.console import Console
 from support.hpo_graph import hpo_graph
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import Chain, Relation, Subgraph
+from medr_ray.core.records import Relation, Subgraph
 from medr_ray.core.run import Counts, RunDirectory, StageContext
 from medr_ray.graph import storage
+from medr_ray.graph.artifacts import CHAINS, SUBGRAPHS
 from medr_ray.graph.paths.chains import longest_chain_over
-from medr_ray.graph.paths.stage import CHAINS, CHAINS_FILE, SUBGRAPHS_FILE
+from medr_ray.graph.paths.stage import CHAINS_STAGE
 from medr_ray.graph.paths.validity import Step
 
 SEEDS = 25
@@ -70,7 +71,9 @@ def chains_of(
         run.stage("graph"), list(graph.entities.values()), list(relations.values()), own
     )
     config = PipelineConfig.model_validate({"run": {"seed": run_seed}, "chains": options})
-    return run, CHAINS.execute(StageContext(config, run, run.stage("chains"), Console(quiet=True)))
+    return run, CHAINS_STAGE.execute(
+        StageContext(config, run, run.stage("chains"), Console(quiet=True))
+    )
 
 
 def test_without_sampling_chains_stay_in_the_seed_graph(
@@ -79,7 +82,7 @@ def test_without_sampling_chains_stay_in_the_seed_graph(
     run, counts = chains_of(tmp_path, relations)
     assert counts["max_length"] == 1
     assert "subgraphs" not in counts
-    assert not run.stage("chains").exists(SUBGRAPHS_FILE)
+    assert not run.has(SUBGRAPHS)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +94,8 @@ def test_chains_of_samples(
     run, counts = chains_of(
         tmp_path, relations, subgraph=strategy, subgraph_size=20, max_hops=6, askable=askable
     )
-    chains = {one.seed: one for one in run.stage("chains").read_records(CHAINS_FILE, Chain)}
-    samples = run.stage("chains").read_records(SUBGRAPHS_FILE, Subgraph)
+    chains = {one.seed: one for one in run.read(CHAINS)}
+    samples = run.read(SUBGRAPHS)
     assert [one.seed for one in samples] == sorted(one.seed for one in samples)
     assert len(samples) == SEEDS
     assert counts["max_length"] > 3
@@ -121,6 +124,6 @@ def test_the_runs_seed_decides_the_samples(tmp_path: Path, relations: dict[str, 
         run, _ = chains_of(
             tmp_path / name, relations, run_seed, subgraph="augmented_chain", subgraph_size=10
         )
-        return run.stage("chains").read_records(SUBGRAPHS_FILE, Subgraph)
+        return run.read(SUBGRAPHS)
 
     assert drawn("one", 0) == drawn("two", 0) != drawn("three", 1)

@@ -277,7 +277,7 @@ def test_a_run_that_died_goes_on_and_ends_the_same(models: _Models, tmp_path: Pa
     assert [models.asked("m0", one) for one in ("easy", "hard")] == [4, 4], (
         "finished questions were not asked again"
     )
-    for name in (ledger := Directory(str(tmp_path / "questions")).child(LEDGER)).names():
+    for name in (ledger := Directory(str(tmp_path / "questions")).child(LEDGER)).list_files():
         ledger.remove(name)
     assert models.calibrate("easy", "hard") == resumed
 

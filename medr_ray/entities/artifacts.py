@@ -1,0 +1,7 @@
+"""What the entities stage writes for others."""
+
+from medr_ray.core.artifacts import Artifact
+from medr_ray.core.records import EntityFrequency, SeedEntity
+
+FREQUENCIES = Artifact("entities", "frequencies.parquet", EntityFrequency)
+SEEDS = Artifact("entities", "seeds.parquet", SeedEntity)

@@ -1,0 +1,24 @@
+"""What the SFT and GRPO stages write for others."""
+
+from dataclasses import dataclass
+
+from medr_ray.core.artifacts import Artifact, StageFile
+from medr_ray.core.records import Reward, Trajectory
+
+
+@dataclass(frozen=True)
+class ScoredRollout:
+    """A rollout of one update with its reward; ``advantage`` is null where it teaches nothing
+    (unscored, or its group had no spread or too few rollouts)."""
+
+    update: int
+    group: str
+    trajectory: Trajectory
+    reward: Reward
+    advantage: float | None
+
+
+SFT_EXAMPLES = StageFile("sft", "examples.parquet")  # trajectory_id, ids, mask
+SFT_METRICS = StageFile("sft", "metrics.jsonl")  # one line a step
+GRPO_METRICS = StageFile("grpo", "metrics.jsonl")  # one line an update
+GRPO_ROLLOUTS = Artifact("grpo", "rollouts", ScoredRollout)  # one part an update

@@ -1,0 +1,6 @@
+"""What the trajectories stage writes for others."""
+
+from medr_ray.core.artifacts import Artifact
+from medr_ray.core.records import FilteredTrajectory
+
+TRAJECTORIES = Artifact("trajectories", "trajectories.parquet", FilteredTrajectory)
