@@ -56,7 +56,7 @@ def download(
     killed resumes."""
     from rich.console import Console
 
-    from medr_ray.corpus.download import Order, fetch, prepare
+    from medr_ray.corpus.download import DownloadRequest, fetch_mirror, preview_download
     from medr_ray.corpus.mirror_verification import verify_mirror
 
     console = Console()
@@ -75,10 +75,10 @@ def download(
             )
         verify_mirror(destination, console)
         return
-    order = Order(
+    request = DownloadRequest(
         source, destination, baseline, updates, files or "*", limit, connections or 3, prune
     )
     if dry_run:
-        prepare(order).show(console)
+        preview_download(request).print_to(console)
     else:
-        fetch(order, console)
+        fetch_mirror(request, console)

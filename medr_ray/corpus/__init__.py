@@ -1,12 +1,14 @@
-"""PubMed in, citations out.
+"""PubMed files in, citations out.
 
-The room promises: a downloaded file has the MD5 that its publisher gives it; every record of the
-files is a citation or quarantined with its reason and place; revised records and deletions are
-applied in file order; the citations depend neither on the number of workers nor on whether the
-files were read at once or as they came.
+Guarantees of this room:
+
+- A downloaded file has the MD5 that its publisher names.
+- Every record of the files becomes a citation or is quarantined with its reason and place.
+- Revisions and deletions are applied in file order.
+- The citations depend neither on the number of workers nor on how many runs read the files.
 """
 
+from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
 from medr_ray.corpus.medline import parse_citation, read_records
-from medr_ray.corpus.sources import SourceFile, list_sources
 
-__all__ = ["SourceFile", "list_sources", "parse_citation", "read_records"]
+__all__ = ["CorpusFile", "list_corpus_files", "parse_citation", "read_records"]

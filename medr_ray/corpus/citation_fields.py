@@ -1,8 +1,7 @@
-"""What is read of a PubMed citation, in one table: where each field stands (NLM PubMed DTD), and
-what becomes of it.
+"""Which fields of a PubMed citation are read, in one table.
 
-The compiled passes are given these tables as arguments, so what is said here is not compiled into
-them.
+The table says where each field stands (NLM PubMed DTD) and how it is stored. The compiled passes
+take the tables built from it as arguments, so a change here needs no other compiled code.
 """
 
 from typing import NamedTuple
@@ -12,10 +11,13 @@ import numpy as np
 from medr_ray.core.compiled import Array
 
 
-class Field(NamedTuple):
-    """An element that is read: what becomes of it (``columns.ACTIONS``), the columns that its text
-    and its attributes go to, and those attributes. Where there is an ``inner`` child its text
-    counts, and its attributes when named."""
+class CitationField(NamedTuple):
+    """An element that is read.
+
+    ``action`` says how it is stored (``column_copy.ACTIONS``). ``columns`` are the columns of its
+    text and then of each of its ``attributes``. Where there is an ``inner`` element, its first
+    entry names the child whose text counts, and the rest the attributes of that child.
+    """
 
     action: str
     columns: tuple[str, ...] = ()
@@ -23,81 +25,98 @@ class Field(NamedTuple):
     inner: tuple[str, ...] = ()
 
 
-FIELDS: dict[
-    str, Field
-] = {  # by path; of those that share a column the first one that has text counts
-    "MedlineCitation": Field("alone"),
-    "MedlineCitation/Article": Field("alone"),
-    "MedlineCitation/PMID": Field("key", ("pmid",), ("Version",)),
-    "MedlineCitation/Article/ArticleTitle": Field("once", ("title",)),
-    "MedlineCitation/Article/Journal/Title": Field("once", ("journal",)),
-    "MedlineCitation/MedlineJournalInfo/MedlineTA": Field("once", ("journal",)),
-    "MedlineCitation/Article/Journal/ISSN": Field("once", ("issn",)),
-    "MedlineCitation/MedlineJournalInfo/ISSNLinking": Field("once", ("issn",)),
-    "MedlineCitation/Article/Journal/JournalIssue/PubDate/Year": Field("year", ("abstract",)),
-    "MedlineCitation/Article/Journal/JournalIssue/PubDate/MedlineDate": Field(
-        "year", ("abstract",)
-    ),
-    "MedlineCitation/Article/ArticleDate/Year": Field("year", ("abstract",)),
-    "MedlineCitation/Article/Language": Field("joined", ("language",)),
-    "MedlineCitation/Article/Abstract/AbstractText": Field(
+_ISSUE = "MedlineCitation/Article/Journal/JournalIssue"
+
+# By path below PubmedArticle. Of the fields that share a column, the first one with text counts.
+# The year fields name the abstract's column because their text passes through its free memory.
+CITATION_FIELDS: dict[str, CitationField] = {
+    "MedlineCitation": CitationField("alone"),
+    "MedlineCitation/Article": CitationField("alone"),
+    "MedlineCitation/PMID": CitationField("key", ("pmid",), ("Version",)),
+    "MedlineCitation/Article/ArticleTitle": CitationField("once", ("title",)),
+    "MedlineCitation/Article/Journal/Title": CitationField("once", ("journal",)),
+    "MedlineCitation/MedlineJournalInfo/MedlineTA": CitationField("once", ("journal",)),
+    "MedlineCitation/Article/Journal/ISSN": CitationField("once", ("issn",)),
+    "MedlineCitation/MedlineJournalInfo/ISSNLinking": CitationField("once", ("issn",)),
+    f"{_ISSUE}/PubDate/Year": CitationField("year", ("abstract",)),
+    f"{_ISSUE}/PubDate/MedlineDate": CitationField("year", ("abstract",)),
+    "MedlineCitation/Article/ArticleDate/Year": CitationField("year", ("abstract",)),
+    "MedlineCitation/Article/Language": CitationField("joined", ("language",)),
+    "MedlineCitation/Article/Abstract/AbstractText": CitationField(
         "section",
         ("sections.text", "sections.label", "sections.category"),
         ("Label", "NlmCategory"),
     ),
-    "MedlineCitation/Article/PublicationTypeList/PublicationType": Field(
+    "MedlineCitation/Article/PublicationTypeList/PublicationType": CitationField(
         "type", ("publication_types.name", "publication_types.ui"), ("UI",)
     ),
-    "MedlineCitation/MeshHeadingList/MeshHeading": Field(
+    "MedlineCitation/MeshHeadingList/MeshHeading": CitationField(
         "heading", ("mesh.name", "mesh.ui"), inner=("DescriptorName", "UI")
     ),
-    "MedlineCitation/SupplMeshList/SupplMeshName": Field(
+    "MedlineCitation/SupplMeshList/SupplMeshName": CitationField(
         "item", ("supplementary.name", "supplementary.ui"), ("UI",)
     ),
-    "MedlineCitation/ChemicalList/Chemical/NameOfSubstance": Field(
+    "MedlineCitation/ChemicalList/Chemical/NameOfSubstance": CitationField(
         "item", ("chemicals.name", "chemicals.ui"), ("UI",)
     ),
-    "MedlineCitation/KeywordList/Keyword": Field("word", ("keywords",)),
-    "MedlineCitation/CommentsCorrectionsList/CommentsCorrections": Field(
+    "MedlineCitation/KeywordList/Keyword": CitationField("word", ("keywords",)),
+    "MedlineCitation/CommentsCorrectionsList/CommentsCorrections": CitationField(
         "item", ("corrections.pmid", "corrections.kind"), ("RefType",), inner=("PMID",)
     ),
 }
 
-# A record: its kind, row (-1 for a deletion), the bytes it lies between, where its fields begin,
-# whether it was read.
-RECORD = np.dtype([(name, np.int32) for name in ("kind", "row", "begin", "end", "fields", "read")])
-# A field: its number, the places of two attributes (-1: absent) and of the text, a heading's mark
-# as a major topic.
-FIELD = np.dtype(
+# A record of a file: its kind (see ``scan``), its row among citations and books (-1 for a
+# deletion), the bytes it lies between, the row of its first field, whether the pass has read it.
+RECORD = np.dtype(
     [
-        (name, np.int32)
-        for name in (
-            "number",
-            "first",
-            "first_end",
-            "second",
-            "second_end",
-            "text",
-            "text_end",
-            "major",
-        )
+        ("kind", np.int32),
+        ("row", np.int32),
+        ("begin", np.int32),
+        ("end", np.int32),
+        ("first_field", np.int32),
+        ("is_read", np.int32),
     ]
 )
 
-DEAD, ROOT = 0, 1  # states of the walk: where nothing is wanted; outside the record
-NAME_START, NAME_PART, WHITE = (
-    1,
-    2,
-    4,
-)  # classes of ASCII characters; NLM uses no other letters in names
+# A field of a record: its number in CITATION_FIELDS, the bytes that two attributes (begin -1 where
+# absent) and the text lie between, and whether a heading is marked as a major topic.
+FIELD = np.dtype(
+    [
+        ("number", np.int32),
+        ("first_begin", np.int32),
+        ("first_end", np.int32),
+        ("second_begin", np.int32),
+        ("second_end", np.int32),
+        ("text_begin", np.int32),
+        ("text_end", np.int32),
+        ("is_major", np.int32),
+    ]
+)
+
+# States of the walk through a record; the paths that are read follow.
+STATE_IGNORED = 0  # inside an element below which nothing is read
+STATE_ROOT = 1  # outside the record
+
+# Entries of Grammar.meaning that are no number of a field.
+NO_FIELD = -1
+INNER_FIELD = -2  # the inner child of the field around it
+
+# Classes of ASCII characters, as bits; NLM uses no other letters in names.
+NAME_START = 1
+NAME_PART = 2
+WHITE_SPACE = 4
+
+# Children that one element can have in the table; MedlineCitation and Article have the most.
+_MOST_CHILDREN = 10
 
 
 class Grammar(NamedTuple):
-    """The paths as states of a walk.
+    """The paths of ``CITATION_FIELDS`` as states of a walk.
 
-    ``edges[state]`` are pairs (name, state inside that child) up to a name of -1.
-    ``meaning[state]`` is (field, -2 inside its inner child, -1 elsewhere; two wanted attributes or
-    -1; 1 where children may be marked as major). Names are rows of bytes with their lengths.
+    ``edges[state]`` are pairs (name, state inside the child of that name), up to a name of -1.
+    ``meaning[state]`` is (number of the field, ``NO_FIELD`` or ``INNER_FIELD``; the names of two
+    attributes that are read, or -1; 1 where children may be marked as major topics). Names are
+    rows of bytes with their lengths.
     """
 
     edges: Array  # int64[states, 10, 2]
@@ -106,8 +125,19 @@ class Grammar(NamedTuple):
     sizes: Array  # int64[names]
 
 
-def name_table(names: list[str]) -> tuple[Array, Array]:
-    """Names as rows of bytes, and their lengths."""
+class _Element(NamedTuple):
+    """An element that is read: its number (or ``INNER_FIELD``) and which attributes count."""
+
+    number: int
+    has_marked_children: bool
+    attributes: tuple[str, ...]
+
+
+_UNREAD = _Element(NO_FIELD, False, ())
+
+
+def build_name_table(names: list[str]) -> tuple[Array, Array]:
+    """Names as rows of bytes (uint8[names, longest]), and their lengths."""
     sizes = np.array([len(name) for name in names])
     table = np.zeros((len(names), sizes.max()), np.uint8)
     for row, name in zip(table, names, strict=True):
@@ -115,45 +145,64 @@ def name_table(names: list[str]) -> tuple[Array, Array]:
     return table, sizes
 
 
-def _elements() -> dict[str, tuple[int, bool, tuple[str, ...]]]:
-    """Path of each element that is read: (field or -2, whether children may be marked, wanted
-    attributes)."""
+def build_grammar() -> Grammar:
+    """The tables of ``CITATION_FIELDS``."""
+    elements = _list_elements()
+    paths = _list_paths(elements)
+    names = _list_names(paths, elements)
+    edges = np.full((len(paths) + 1, _MOST_CHILDREN, 2), -1)
+    meaning = np.full((len(paths) + 1, 4), -1)
+    for state, path in enumerate(paths, STATE_ROOT):
+        children = [child for child in paths if child and child.rpartition("/")[0] == path]
+        for place, child in enumerate(children):
+            name = child.rpartition("/")[2]
+            edges[state, place] = names.index(name), paths.index(child) + STATE_ROOT
+        element = elements.get(path, _UNREAD)
+        meaning[state, 0] = element.number
+        attributes = [names.index(attribute) for attribute in element.attributes]
+        meaning[state, 1 : 1 + len(attributes)] = attributes
+        meaning[state, 3] = element.has_marked_children
+    return Grammar(edges, meaning, *build_name_table(names))
+
+
+def _list_elements() -> dict[str, _Element]:
+    """Each element that is read, by its path."""
     elements = {}
-    for number, (path, field) in enumerate(FIELDS.items()):
-        elements[f"PubmedArticle/{path}"] = (number, field.action == "heading", field.attributes)
+    for number, (path, field) in enumerate(CITATION_FIELDS.items()):
+        is_heading = field.action == "heading"
+        elements[f"PubmedArticle/{path}"] = _Element(number, is_heading, field.attributes)
         if field.inner:
-            elements[f"PubmedArticle/{path}/{field.inner[0]}"] = (-2, False, field.inner[1:])
+            child, *attributes = field.inner
+            inner = _Element(INNER_FIELD, False, tuple(attributes))
+            elements[f"PubmedArticle/{path}/{child}"] = inner
     return elements
 
 
-def build() -> Grammar:
-    """The tables of ``FIELDS``."""
-    elements = _elements()
-    paths = ["", "PubmedArticle"]
+def _list_paths(elements: dict[str, _Element]) -> list[str]:
+    """The paths of the elements and of all that they lie in, each once; the root's is empty."""
+    paths = {"": None, "PubmedArticle": None}
     for path in elements:
         steps = path.split("/")
-        paths += [
-            one for depth in range(len(steps)) if (one := "/".join(steps[: depth + 1])) not in paths
-        ]
-    wanted = {name for _, _, attributes in elements.values() for name in attributes}
-    names = sorted({step for path in paths for step in path.split("/")} | wanted)
-    edges, meaning = np.full((len(paths) + 1, 10, 2), -1), np.full((len(paths) + 1, 4), -1)
-    for state, path in enumerate(paths, ROOT):
-        children = [one for one in paths if one and one.rpartition("/")[0] == path]
-        for place, child in enumerate(children):
-            edges[state, place] = names.index(child.rpartition("/")[2]), paths.index(child) + ROOT
-        field, marks, attributes = elements.get(path, (-1, False, ()))
-        meaning[state, 0], meaning[state, 3] = field, marks
-        meaning[state, 1 : 1 + len(attributes)] = [names.index(one) for one in attributes]
-    return Grammar(edges, meaning, *name_table(names))
+        for depth in range(1, len(steps) + 1):
+            paths["/".join(steps[:depth])] = None
+    return list(paths)
 
 
-def classes() -> Array:
+def _list_names(paths: list[str], elements: dict[str, _Element]) -> list[str]:
+    """The names of all elements on the paths and of the attributes that are read, sorted."""
+    names: set[str] = set()
+    for path in paths:
+        names.update(path.split("/"))
+    for element in elements.values():
+        names.update(element.attributes)
+    return sorted(names)
+
+
+def classify_bytes() -> Array:
     """uint8[256]: what each byte can be in a name or between attributes."""
     table = np.zeros(256, np.uint8)
-    table[[*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1), ord("_")]] = (
-        NAME_START | NAME_PART
-    )
+    letters = [*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1), ord("_")]
+    table[letters] = NAME_START | NAME_PART
     table[list(b"0123456789.-")] = NAME_PART
-    table[list(b" \t\r\n")] = WHITE
+    table[list(b" \t\r\n")] = WHITE_SPACE
     return table

@@ -1,10 +1,12 @@
-"""The compiled pass that copies the fields of a scan into columns: text without markup, entities
-read, white space collapsed as ``" ".join(text.split())`` does; and works out the fields that are
-made of others.
+"""The compiled pass that copies the fields of a scan into columns.
 
-What holds: what is written is valid UTF-8, and no more bytes of a column than were read. A scan has
-made sure that the records are well formed; a citation without PMID and Article, or with two, is
-marked and gets a blank row.
+Text is stored without markup, with references decoded and with white space collapsed as
+``" ".join(text.split())`` does. The pass also derives the fields that are made of others: the
+printed abstract, the year, the retraction flag.
+
+Guarantees: what is written is valid UTF-8, and no more bytes go to a column than were read. The
+scan has made sure that the records are well formed. A citation without PMID or Article, or with
+two, is marked as not read and gets a blank row.
 """
 
 from typing import Any, NamedTuple
@@ -12,12 +14,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from medr_ray.core.compiled import Array, entry, inner
-from medr_ray.corpus.byte_words import EIGHT, HIGH, LAST, NONE, control, equal, first, repeat
-from medr_ray.corpus.characters import decode, encode, is_space
-from medr_ray.corpus.citation_fields import FIELDS
+from medr_ray.corpus.byte_words import (
+    BYTE_SHIFT,
+    HIGH_BITS,
+    LAST_HIGH_BIT,
+    NO_MARKS,
+    first_marked,
+    mark_control,
+    mark_equal,
+    repeat_byte,
+)
+from medr_ray.corpus.characters import decode_character, encode_character, is_white_space
+from medr_ray.corpus.citation_fields import CITATION_FIELDS
 
-# Columns of text: the first have one value a record, the others one an item of a list.
-TEXTS = (
+# Columns of text: those up to the sections have one value a record, the others one an item.
+TEXT_COLUMNS = (
     "pmid",
     "title",
     "abstract",
@@ -39,8 +50,10 @@ TEXTS = (
     "corrections.pmid",
     "corrections.kind",
 )
-_PER_RECORD, _ABSTRACT = TEXTS.index("sections.text"), TEXTS.index("abstract")
-LISTS = (
+_PER_RECORD = TEXT_COLUMNS.index("sections.text")
+_ABSTRACT = TEXT_COLUMNS.index("abstract")
+
+LIST_COLUMNS = (
     "sections",
     "publication_types",
     "mesh",
@@ -50,28 +63,58 @@ LISTS = (
     "corrections",
 )
 
-# What becomes of a field: it must stand once; the first counts; it may tell the year; values are
-# joined; an item.
-ACTIONS = ("alone", "key", "once", "year", "joined", "section", "type", "heading", "item", "word")
-_ALONE, _KEY, _ONCE, _YEAR, _JOINED, _SECTION, _TYPE, _HEADING, _ITEM, _WORD = range(len(ACTIONS))
+# How a field is stored. Those before "joined" count once in a record.
+ACTIONS = (
+    "alone",  # nothing is stored; the element must be there exactly once
+    "key",  # the PMID: must be there, its first occurrence counts
+    "once",  # the first field with text counts
+    "year",  # the first field with a year in it counts
+    "joined",  # all values, with commas between
+    "section",  # a section of the abstract
+    "type",  # a publication type
+    "heading",  # a MeSH heading
+    "item",  # an item of a list
+    "word",  # an item of a list, unless it is empty
+)
+(
+    _ALONE,
+    _KEY,
+    _ONCE,
+    _YEAR,
+    _JOINED,
+    _SECTION,
+    _TYPE,
+    _HEADING,
+    _ITEM,
+    _WORD,
+) = range(len(ACTIONS))
 
-_LT, _GT, _SPACE, _COMMA, _COLON, _UNDERSCORE, _ZERO, _NINE, _LOWER_A, _LOWER_Z = b"<> ,:_09az"
-_AMPS, _LTS, _SPACES = (repeat(one) for one in b"&< ")
-_RETRACTED = np.uint64(int.from_bytes(b"\0D016441", "little"))  # MeSH UI of "Retracted Publication"
+# Columns of a table of rules.
+_R_ACTION, _R_TEXT, _R_FIRST, _R_SECOND, _R_LIST = range(5)
+
+_LESS, _GREATER, _SPACE, _COMMA, _COLON, _UNDERSCORE, _ZERO, _NINE = b"<> ,:_09"
+_LOWER_A, _LOWER_Z = b"az"
+_AMPERSANDS = repeat_byte(ord("&"))
+_LESS_SIGNS = repeat_byte(ord("<"))
+_SPACES = repeat_byte(ord(" "))
+
+_RETRACTED_SIZE = 7  # bytes of "D016441", the MeSH UI of "Retracted Publication"
+# The UI in the upper seven bytes of a word, so that the byte behind it can be shifted out.
+_RETRACTED = np.uint64(int.from_bytes(b"\0D016441", "little"))
 
 
-class Columns(NamedTuple):
-    """What is filled in, for at most I items of a list and R records; column c has ``stride`` bytes
-    from c * stride.
+class ColumnBuffers(NamedTuple):
+    """The memory that is filled in, for at most I items of a list and R records.
 
-    ``ends[c, i + 1]`` is where value i ends in its column, ``lists[list, row + 1]`` where the items
-    of a row end. Every record but a deletion has a row.
+    Column c has the ``stride`` bytes of ``text`` from c * stride. ``ends[c, i + 1]`` is where
+    value i ends within its column; ``lists[list, row + 1]`` counts the items up to the end of a
+    row. Every record but a deletion has a row.
     """
 
     text: Array  # uint8
     words: Array  # uint64: the word that begins at each byte of text
     at: Array  # int64[columns], where the column ends in text
-    items: Array  # int64[lists]
+    items: Array  # int64[lists], items so far
     ends: Array  # int32[columns, I + 1]
     lists: Array  # int32[lists, R + 1]
     version: Array  # int64[R]
@@ -81,95 +124,159 @@ class Columns(NamedTuple):
     stride: int
 
 
-def rules() -> Array:
-    """int64[fields, 5]: of each field the action, the columns of its text and its attributes, the
-    list; -1 for none."""
-    table = np.full((len(FIELDS), 5), -1)
-    for row, field in zip(table, FIELDS.values(), strict=True):
-        row[0] = ACTIONS.index(field.action)
-        row[1 : 1 + len(field.columns)] = [TEXTS.index(one) for one in field.columns]
-        kind = field.columns[0].partition(".")[0] if field.columns else ""
-        row[4] = LISTS.index(kind) if kind in LISTS else -1
+def build_rules() -> Array:
+    """int64[fields, 5]: how each field is stored.
+
+    Its action, the columns of its text and of two attributes, its list; -1 for none.
+    """
+    table = np.full((len(CITATION_FIELDS), 5), -1)
+    for row, field in zip(table, CITATION_FIELDS.values(), strict=True):
+        row[_R_ACTION] = ACTIONS.index(field.action)
+        columns = [TEXT_COLUMNS.index(column) for column in field.columns]
+        row[_R_TEXT : _R_TEXT + len(columns)] = columns
+        list_name = field.columns[0].partition(".")[0] if field.columns else ""
+        if list_name in LIST_COLUMNS:
+            row[_R_LIST] = LIST_COLUMNS.index(list_name)
     return table
 
 
-def once(table: Array) -> int:
-    """How many fields, the first ones of the rules, count once in a record."""
-    return int((table[:, 0] < _JOINED).sum())
+def count_single_fields(rules: Array) -> int:
+    """How many fields count once in a record; they are the first ones of the rules."""
+    return int((rules[:, _R_ACTION] < _JOINED).sum())
+
+
+# --- copying --------------------------------------------------------------------------
 
 
 @inner()
-def _special(word: Any) -> Any:
-    """High bits for the bytes that cannot be copied as they are: markup, references, white space
-    other than one space before a letter, and whatever is not ASCII."""
-    special = control(word) | equal(word, _AMPS) | equal(word, _LTS) | word
-    spaces = equal(word, _SPACES)
-    return (special | (spaces & (((special | spaces) >> EIGHT) | LAST))) & HIGH
+def _mark_special(word: Any) -> Any:
+    """High bits for the bytes that cannot be copied as they are.
+
+    These are markup, references, whatever is not ASCII, and white space other than one space
+    before a letter.
+    """
+    special = mark_control(word) | mark_equal(word, _AMPERSANDS)
+    special = special | mark_equal(word, _LESS_SIGNS) | word
+    spaces = mark_equal(word, _SPACES)
+    # What follows the last byte is not in the word, so a space there counts as special.
+    before_special = ((special | spaces) >> BYTE_SHIFT) | LAST_HIGH_BIT
+    return (special | (spaces & before_special)) & HIGH_BITS
 
 
 @inner()
-def _clean(
+def _copy_text(
     text: Array, words: Array, at: int, end: int, out: Array, out_words: Array, to: int
 ) -> int:
-    """Copy the text of an element without its markup, white space collapsed; returns where the copy
-    ends."""
-    begin, gap = to, False
+    """Copy the text of an element without markup, white space collapsed; returns its end.
+
+    Runs of ordinary bytes are copied a word at a time. A whole word is written even where fewer
+    bytes count; the next write covers the rest.
+    """
+    begin = to
+    has_gap = False  # white space that is written only when more text follows
     while at < end:
-        marks = _special(words[at])
-        run = 8 if marks == NONE else first(marks)
-        if run == 0 or (text[at] == _SPACE and (gap or to == begin)):
+        marks = _mark_special(words[at])
+        run = 8 if marks == NO_MARKS else first_marked(marks)
+        if run == 0 or (text[at] == _SPACE and (has_gap or to == begin)):
             run = 0
-            if text[at] == _LT:
-                while text[at] != _GT:
+            if text[at] == _LESS:
+                while text[at] != _GREATER:
                     at += 1
                 at += 1
                 continue
-            point, size = decode(text, at)
+            point, size = decode_character(text, at)
             at += size
-            if is_space(point):
-                gap = to > begin
+            if is_white_space(point):
+                has_gap = to > begin
                 continue
-        if gap:
+        if has_gap:
             out[to] = _SPACE
-            to, gap = to + 1, False
+            to += 1
+            has_gap = False
         if run:
             out_words[to] = words[at]
-            at, to = at + run, to + run
+            at += run
+            to += run
         else:
-            to = encode(point, out, to)
+            to = encode_character(point, out, to)
     return to
 
 
 @inner()
-def _copy(words: Array, begin: int, end: int, out_words: Array, to: int) -> int:
+def _copy_bytes(words: Array, begin: int, end: int, out_words: Array, to: int) -> int:
     """Copy bytes as they are; returns where the copy ends."""
     for at in range(0, end - begin, 8):
         out_words[to + at] = words[begin + at]
     return to + end - begin
 
 
+@inner(forceinline=True)
+def _copy_attribute(words: Array, begin: int, end: int, out: ColumnBuffers, column: int) -> None:
+    """Append the value of an attribute to its column; nothing for a column of -1."""
+    if column >= 0:
+        out.at[column] = _copy_bytes(words, begin, end, out.words, out.at[column])
+
+
+@inner(forceinline=True)
+def _append_section(
+    out: ColumnBuffers, label: int, label_end: int, content: int, end: int, is_first: bool
+) -> None:
+    """Add a section that is not empty to the abstract as PubMed prints it: its label in front."""
+    to = out.at[_ABSTRACT]
+    if not is_first:
+        out.text[to] = _SPACE
+        to += 1
+    if label_end > label:
+        to = _copy_bytes(out.words, label, label_end, out.words, to)
+        out.text[to] = _COLON
+        out.text[to + 1] = _SPACE
+        to += 2
+    out.at[_ABSTRACT] = _copy_bytes(out.words, content, end, out.words, to)
+
+
 @inner()
-def _year(text: Array, at: int, end: int) -> int:
-    """The year 1500 to 2099 that stands there as a word of its own, -1 when none does."""
-    value = digits = 0
+def _end_item(
+    out: ColumnBuffers, kind: int, column: int, first_column: int, second_column: int
+) -> None:
+    """Close an item of a list where its columns end now."""
+    out.items[kind] += 1
+    item = out.items[kind]
+    out.ends[column, item] = out.at[column] - column * out.stride
+    if first_column >= 0:
+        out.ends[first_column, item] = out.at[first_column] - first_column * out.stride
+    if second_column >= 0:
+        out.ends[second_column, item] = out.at[second_column] - second_column * out.stride
+
+
+# --- numbers --------------------------------------------------------------------------
+
+
+@inner()
+def _parse_year(text: Array, at: int, end: int) -> int:
+    """The first year from 1500 to 2099 that is a word of its own; -1 when there is none."""
+    value = 0
+    digits = 0  # of the word so far; -1 inside a word that is no year
     while at <= end:
         byte = int(text[at]) if at < end else _SPACE
-        letter = _LOWER_A <= byte | 0x20 <= _LOWER_Z or byte == _UNDERSCORE
-        if _ZERO <= byte <= _NINE and 0 <= digits < 5:
-            value, digits = value * 10 + byte - _ZERO, digits + 1
-        elif letter or _ZERO <= byte <= _NINE:
+        is_digit = _ZERO <= byte <= _NINE
+        is_letter = _LOWER_A <= byte | 0x20 <= _LOWER_Z or byte == _UNDERSCORE
+        if is_digit and 0 <= digits < 5:
+            value = value * 10 + byte - _ZERO
+            digits += 1
+        elif is_letter or is_digit:
             digits = -1
         elif digits == 4 and 1500 <= value < 2100:
             return value
         else:
-            value = digits = 0
+            value = 0
+            digits = 0
         at += 1
     return -1
 
 
 @inner()
-def _number(text: Array, begin: int, end: int) -> int:
-    """The number that one to nine digits make, -1 when that is not what stands there."""
+def _parse_number(text: Array, begin: int, end: int) -> int:
+    """The number of one to nine digits (it fits 32 bits); -1 when anything else stands there."""
     value = 0 if 0 < end - begin < 10 else -1
     for at in range(begin, end):
         if value < 0 or not _ZERO <= text[at] <= _NINE:
@@ -178,60 +285,40 @@ def _number(text: Array, begin: int, end: int) -> int:
     return value
 
 
+# --- rows -----------------------------------------------------------------------------
+
+
 @inner()
-def _version(text: Array, fields: Array, begin: int, end: int, rules: Array, places: Array) -> int:
-    """Find the ``places`` of the fields that count once (-1: nowhere); returns the version of the
-    PMID, -1 when the record is not for this pass: something is missing, stands twice, or is no
-    number."""
+def _locate_single_fields(
+    text: Array, fields: Array, begin: int, end: int, rules: Array, places: Array
+) -> int:
+    """Set ``places`` to the rows of the fields that count once (-1: absent).
+
+    Returns the version of the PMID, or -1 when the record is not for this pass: something is
+    missing, stands twice, or is no number.
+    """
     for number in range(len(places)):
         places[number] = -1
     for row in range(begin, end):
         number = fields[row].number
-        action = rules[number, 0]
-        if (action == _ALONE and places[number] >= 0) or (
-            action == _HEADING and fields[row].text < 0
-        ):
+        action = rules[number, _R_ACTION]
+        is_second = action == _ALONE and places[number] >= 0
+        has_no_descriptor = action == _HEADING and fields[row].text_begin < 0
+        if is_second or has_no_descriptor:
             return -1
         if action < _JOINED and places[number] < 0:
             places[number] = row
     version = 1
     for number in range(len(places)):
-        row, action = places[number], rules[number, 0]
+        row = places[number]
+        action = rules[number, _R_ACTION]
         if action <= _KEY and row < 0:
             return -1
-        if action == _KEY and fields[row].first >= 0:
-            version = _number(text, fields[row].first, fields[row].first_end)
-        if action == _KEY and _number(text, fields[row].text, fields[row].text_end) < 0:
+        if action == _KEY and fields[row].first_begin >= 0:
+            version = _parse_number(text, fields[row].first_begin, fields[row].first_end)
+        if action == _KEY and _parse_number(text, fields[row].text_begin, fields[row].text_end) < 0:
             return -1
     return version
-
-
-@inner(forceinline=True)
-def _print_section(
-    out: Columns, label: int, label_end: int, content: int, end: int, is_first: bool
-) -> None:
-    """Add a section that is not empty to the abstract as PubMed prints it: its label in front."""
-    to = out.at[_ABSTRACT]
-    if not is_first:
-        out.text[to] = _SPACE
-        to += 1
-    if label_end > label:
-        to = _copy(out.words, label, label_end, out.words, to)
-        out.text[to], out.text[to + 1] = _COLON, _SPACE
-        to += 2
-    out.at[_ABSTRACT] = _copy(out.words, content, end, out.words, to)
-
-
-@inner()
-def _end_item(out: Columns, kind: int, column: int, first_column: int, second_column: int) -> None:
-    """An item of a list ends where its columns end now."""
-    out.items[kind] += 1
-    item = out.items[kind]
-    out.ends[column, item] = out.at[column] - column * out.stride
-    if first_column >= 0:
-        out.ends[first_column, item] = out.at[first_column] - first_column * out.stride
-    if second_column >= 0:
-        out.ends[second_column, item] = out.at[second_column] - second_column * out.stride
 
 
 @inner(forceinline=True)
@@ -244,63 +331,71 @@ def _fill_row(
     rules: Array,
     places: Array,
     row: int,
-    out: Columns,
+    out: ColumnBuffers,
 ) -> bool:
-    """Fill in the columns of a record whose fields are rows ``begin`` to ``end``; False when it is
-    not for this pass.
+    """Fill in the columns of a record whose fields are rows ``begin`` to ``end``.
 
-    All fields go through one loop, the ones that count once before the lists: text is copied at one
-    place, so that the compiler makes one copy of the code.
+    False when the record is not for this pass. All fields go through one loop, the ones that count
+    once before the lists. The loop has one call that copies text, because the compiler would make
+    a copy of that code for every call.
     """
-    version, year = _version(text, fields, begin, end, rules, places), -1
+    version = _locate_single_fields(text, fields, begin, end, rules, places)
     if version < 0:
         return False
-    abstract, spoken, retracted = out.at[_ABSTRACT], False, False
+    year = -1
+    abstract = out.at[_ABSTRACT]
+    has_language = False
+    retracted = False
     for step in range(-len(places), end - begin):
+        # Steps below zero are the fields that count once, in the order of the rules.
         i = begin + step if step >= 0 else places[step + len(places)]
-        number = fields[i].number if i >= 0 else 0
-        action, column, kind = rules[number, 0], rules[number, 1], rules[number, 4]
-        if action == _ALONE or (step >= 0 and action < _JOINED) or (action == _YEAR and year >= 0):
+        number = fields[i].number if i >= 0 else 0  # 0 is an "alone" field: it is passed over
+        action = rules[number, _R_ACTION]
+        column = rules[number, _R_TEXT]
+        kind = rules[number, _R_LIST]
+        is_done = step >= 0 and action < _JOINED
+        if action == _ALONE or is_done or (action == _YEAR and year >= 0):
             continue
         to = out.at[column]
         if action == _ONCE and to > out.ends[column, row] + column * out.stride:
             continue  # an earlier field had text
         if action == _JOINED:
+            # The comma is written always, and kept (by moving on) only behind another language.
             out.text[to] = _COMMA
-            to, spoken = to + spoken, True
-        stop = _clean(text, words, fields[i].text, fields[i].text_end, out.text, out.words, to)
-        if action == _YEAR:  # written where the abstract will be
-            year = _year(out.text, to, stop)
+            to += has_language
+            has_language = True
+        stop = _copy_text(
+            text, words, fields[i].text_begin, fields[i].text_end, out.text, out.words, to
+        )
+        if action == _YEAR:
+            # The text was written where the abstract will be, and is not kept.
+            year = _parse_year(out.text, to, stop)
             continue
         if action == _WORD and stop == to:
             continue
         out.at[column] = stop
-        first_column, second_column = rules[number, 2], rules[number, 3]
-        if first_column >= 0:
-            label = out.at[first_column]
-            out.at[first_column] = _copy(
-                words, fields[i].first, fields[i].first_end, out.words, label
-            )
-        if second_column >= 0:
-            out.at[second_column] = _copy(
-                words, fields[i].second, fields[i].second_end, out.words, out.at[second_column]
-            )
+        first_column = rules[number, _R_FIRST]
+        second_column = rules[number, _R_SECOND]
+        label = out.at[first_column] if first_column >= 0 else 0
+        _copy_attribute(words, fields[i].first_begin, fields[i].first_end, out, first_column)
+        _copy_attribute(words, fields[i].second_begin, fields[i].second_end, out, second_column)
         if action == _SECTION and stop > to:
-            _print_section(
-                out, label, out.at[first_column], to, stop, out.at[_ABSTRACT] == abstract
-            )
-        elif action == _TYPE and fields[i].first_end - fields[i].first == 7:
-            retracted |= words[fields[i].first] << EIGHT == _RETRACTED
+            is_first = out.at[_ABSTRACT] == abstract
+            _append_section(out, label, out.at[first_column], to, stop, is_first)
+        elif action == _TYPE and fields[i].first_end - fields[i].first_begin == _RETRACTED_SIZE:
+            retracted |= words[fields[i].first_begin] << BYTE_SHIFT == _RETRACTED
         elif action == _HEADING:
-            out.major[out.items[kind]] = fields[i].major
+            out.major[out.items[kind]] = fields[i].is_major
         if kind >= 0:
             _end_item(out, kind, column, first_column, second_column)
-    out.version[row], out.year[row], out.retracted[row] = version, year, retracted
+    out.version[row] = version
+    out.year[row] = year
+    out.retracted[row] = retracted
     return True
 
 
 @entry
-def fill(
+def fill_columns(
     text: Array,
     words: Array,
     records: Array,
@@ -308,25 +403,24 @@ def fill(
     fields: Array,
     rules: Array,
     places: Array,
-    out: Columns,
+    out: ColumnBuffers,
 ) -> int:
-    """Fill in the columns of the ``count`` records of a scan (see ``scan.scan``); returns the
-    number of rows.
+    """Fill in the columns of the ``count`` records of a scan (``scan.scan_records``).
 
-    A record without a field that it must have becomes one that is not read, with a blank row.
-    ``places`` is int64 of ``once(rules)``.
+    Returns the number of rows. A record without a field that it must have becomes one that is not
+    read, with a blank row. ``places`` is scratch memory, int64 of ``count_single_fields(rules)``.
     """
     rows = 0
     for record in range(count):
         if records[record].row < 0:
             continue
-        if records[record].read:
-            records[record].read = _fill_row(
+        if records[record].is_read:
+            records[record].is_read = _fill_row(
                 text,
                 words,
                 fields,
-                records[record].fields,
-                records[record + 1].fields,
+                records[record].first_field,
+                records[record + 1].first_field,
                 rules,
                 places,
                 rows,

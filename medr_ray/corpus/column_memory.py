@@ -1,6 +1,8 @@
-"""The memory that the compiled passes work in, and the Arrow table made of what they leave there:
-each column copied once, no Python object for a row (and none of Arrow's converters, the first use
-of which loads all of pandas)."""
+"""The memory that the compiled passes work in, and the Arrow table made from it.
+
+Each column is copied once, and no row becomes a Python object. Arrow's own converters are avoided:
+the first use of one loads all of pandas.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +13,25 @@ import pyarrow as pa
 
 from medr_ray.core.compiled import Array
 from medr_ray.core.records import Citation, arrow_schema
-from medr_ray.corpus import citation_fields as grammar
-from medr_ray.corpus import column_copy as columns
-from medr_ray.corpus import scan
-from medr_ray.corpus.byte_words import SLACK, words_of
+from medr_ray.corpus import citation_fields, column_copy, scan
+from medr_ray.corpus.byte_words import SLACK, view_words
 
-_GRAMMAR, _RULES = grammar.build(), columns.rules()
+_GRAMMAR = citation_fields.build_grammar()
+_RULES = column_copy.build_rules()
+
+# The shortest elements there can be. They bound the items of a list and the records of a file.
+_SHORTEST_ITEM = len("<PMID/>")
+_SHORTEST_RECORD = len("<PubmedArticle></PubmedArticle>")
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a scan found: the records (``grammar.RECORD``), their rows, the end of the last record,
-    and where one begins that is not complete (-1: none)."""
+class ScanResult:
+    """What a scan found.
+
+    ``records`` has the dtype ``citation_fields.RECORD``; ``rows`` counts the citations and books
+    among them; ``end`` is where the last record ends; ``cut`` is where a record begins that is not
+    complete (-1: none).
+    """
 
     records: Array
     rows: int
@@ -31,140 +40,161 @@ class Found:
 
 
 class Workspace:
-    """Room to read up to ``size`` bytes of XML at a time; pages that nothing is written to cost no
-    memory.
+    """Memory to read up to ``size`` bytes of XML at a time.
 
-    A list has at most as many items as ``<PMID/>`` fit, a file as many records as
-    ``<PubmedArticle></PubmedArticle>``.
+    It is allocated for the worst case. Pages that nothing is written to cost no memory.
     """
 
     def __init__(self, size: int) -> None:
-        items, records = (
-            size // len("<PMID/>") + 2,
-            size // len("<PubmedArticle></PubmedArticle>") + 2,
-        )
+        items = size // _SHORTEST_ITEM + 2
+        records = size // _SHORTEST_RECORD + 2
         self.size = size
         self.text = np.zeros(size + SLACK, np.uint8)
-        self._words = words_of(self.text)
-        self._records, self._fields = (
-            np.empty(records, grammar.RECORD),
-            np.empty(items, grammar.FIELD),
-        )
-        self._open, self._attributes = scan.scratch()
-        self._places = np.empty(columns.once(_RULES), np.int64)
-        stride = size + SLACK
-        text = np.empty(len(columns.TEXTS) * stride, np.uint8)
-        self._out = columns.Columns(
-            text=text,
-            words=words_of(text),
-            stride=stride,
-            at=np.empty(len(columns.TEXTS), np.int64),
-            items=np.empty(len(columns.LISTS), np.int64),
-            ends=np.zeros((len(columns.TEXTS), items), np.int32),
-            lists=np.zeros((len(columns.LISTS), records), np.int32),
-            version=np.empty(records, np.int64),
-            year=np.empty(records, np.int64),
-            retracted=np.empty(records, np.uint8),
-            major=np.empty(items, np.uint8),
-        )
+        self._words = view_words(self.text)
+        self._records = np.empty(records, citation_fields.RECORD)
+        self._fields = np.empty(items, citation_fields.FIELD)
+        self._open_elements, self._attributes = scan.allocate_scratch()
+        self._places = np.empty(column_copy.count_single_fields(_RULES), np.int64)
+        self._columns = _allocate_columns(size + SLACK, items, records)
 
-    def read(self, stop: int, most: int, certain: bool) -> Found:
-        """Read ``text[:stop]``, which zeros must follow: at most ``most`` citations and books, into
-        columns only when the encoding is ``certain`` to be UTF-8."""
-        out = self._out
-        out.at[:] = np.arange(len(out.at)) * out.stride
-        out.items[:] = 0
-        count, end, cut = scan.scan(
+    def read(self, stop: int, limit: int, is_utf8: bool) -> ScanResult:
+        """Read ``text[:stop]``, which zeros must follow: at most ``limit`` citations and books.
+
+        Citations go into the columns only when ``is_utf8``; else all are left to the plain reader.
+        """
+        columns = self._columns
+        columns.at[:] = np.arange(len(columns.at)) * columns.stride
+        columns.items[:] = 0
+        count, end, cut = scan.scan_records(
             self.text,
             self._words,
             stop,
-            most,
-            certain,
+            limit,
+            is_utf8,
             _GRAMMAR,
-            self._open,
+            self._open_elements,
             self._attributes,
             self._records,
             self._fields,
         )
-        rows = columns.fill(
-            self.text, self._words, self._records, count, self._fields, _RULES, self._places, out
+        rows = column_copy.fill_columns(
+            self.text,
+            self._words,
+            self._records,
+            count,
+            self._fields,
+            _RULES,
+            self._places,
+            columns,
         )
-        return Found(self._records[:count], rows, end, cut)
+        return ScanResult(self._records[:count], rows, end, cut)
 
-    def table(self, rows: int, source_file: str, position: int) -> pa.Table:
-        """The rows read last with exactly ``arrow_schema(Citation)``; ``position`` is that of the
-        first."""
-        schema, out = arrow_schema(Citation), self._out
-        made: dict[str, pa.Array] = {
-            "version": _numbers(out.version[:rows]),
-            "year": _numbers(out.year[:rows]),
-            "retracted": _flags(out.retracted[:rows]),
-            "source_file": _repeated(source_file, rows),
-            "position": _numbers(np.arange(position, position + rows)),
+    def build_table(self, rows: int, source_file: str, position: int) -> pa.Table:
+        """The rows read last, with exactly ``arrow_schema(Citation)``.
+
+        ``position`` is that of the first row.
+        """
+        schema = arrow_schema(Citation)
+        columns = self._columns
+        arrays: dict[str, pa.Array] = {
+            "version": _build_numbers(columns.version[:rows]),
+            "year": _build_numbers(columns.year[:rows]),
+            "retracted": _build_flags(columns.retracted[:rows]),
+            "source_file": _repeat_string(source_file, rows),
+            "position": _build_numbers(np.arange(position, position + rows)),
         }
-        for kind, name in enumerate(columns.LISTS):
-            offsets, type_ = out.lists[kind, : rows + 1], schema.field(name).type
-            items = self._items(name, type_.value_type, int(offsets[-1]))
-            made[name] = pa.Array.from_buffers(
-                type_, rows, [None, _copied(offsets)], children=[items]
-            )
-        arrays = [
-            made[one.name] if one.name in made else self._strings(one.name, rows) for one in schema
-        ]
-        return pa.Table.from_arrays(arrays, schema=schema)
+        for kind, name in enumerate(column_copy.LIST_COLUMNS):
+            offsets = columns.lists[kind, : rows + 1]
+            list_type = schema.field(name).type
+            items = self._build_items(name, list_type.value_type, int(offsets[-1]))
+            buffers = [None, _copy_buffer(offsets)]
+            arrays[name] = pa.Array.from_buffers(list_type, rows, buffers, children=[items])
+        for name in schema.names:
+            if name not in arrays:
+                arrays[name] = self._build_strings(name, rows)
+        return pa.Table.from_arrays([arrays[name] for name in schema.names], schema=schema)
 
-    def _items(self, name: str, type_: pa.DataType, count: int) -> pa.Array:
-        if not pa.types.is_struct(type_):
-            return self._strings(name, count)
-        children = [
-            _flags(self._out.major[:count])
-            if pa.types.is_boolean(one.type)
-            else self._strings(f"{name}.{one.name}", count)
-            for one in type_
-        ]
-        return pa.Array.from_buffers(type_, count, [None], children=children)
+    def _build_items(self, name: str, item_type: pa.DataType, count: int) -> pa.Array:
+        """The items of a list column: strings, or structs of strings and one flag."""
+        if not pa.types.is_struct(item_type):
+            return self._build_strings(name, count)
+        children = []
+        for field in item_type:
+            if pa.types.is_boolean(field.type):
+                children.append(_build_flags(self._columns.major[:count]))
+            else:
+                children.append(self._build_strings(f"{name}.{field.name}", count))
+        return pa.Array.from_buffers(item_type, count, [None], children=children)
 
-    def _strings(self, name: str, count: int) -> pa.Array:
-        column = columns.TEXTS.index(name)
-        ends, begin = self._out.ends[column, : count + 1], column * self._out.stride
-        return pa.StringArray.from_buffers(
-            count, _copied(ends), _copied(self._out.text[begin : begin + int(ends[-1])])
-        )
+    def _build_strings(self, name: str, count: int) -> pa.Array:
+        column = column_copy.TEXT_COLUMNS.index(name)
+        begin = column * self._columns.stride
+        ends = self._columns.ends[column, : count + 1]
+        text = self._columns.text[begin : begin + int(ends[-1])]
+        return pa.StringArray.from_buffers(count, _copy_buffer(ends), _copy_buffer(text))
 
 
-def splice(table: pa.Table, replaced: Sequence[tuple[int, dict[str, Any] | None]]) -> pa.Table:
-    """The table with these rows, in ascending order, replaced or (None) left out."""
-    if not replaced:
-        return table
-    fresh = pa.Table.from_pylist(
-        [new for _, new in replaced if new is not None], schema=table.schema
+def _allocate_columns(stride: int, items: int, records: int) -> column_copy.ColumnBuffers:
+    """Columns of ``stride`` bytes each, for so many items of a list and so many records."""
+    text_columns = len(column_copy.TEXT_COLUMNS)
+    list_columns = len(column_copy.LIST_COLUMNS)
+    text = np.empty(text_columns * stride, np.uint8)
+    return column_copy.ColumnBuffers(
+        text=text,
+        words=view_words(text),
+        stride=stride,
+        at=np.empty(text_columns, np.int64),
+        items=np.empty(list_columns, np.int64),
+        # Zeros, because the first offset of each column is read and never written.
+        ends=np.zeros((text_columns, items), np.int32),
+        lists=np.zeros((list_columns, records), np.int32),
+        version=np.empty(records, np.int64),
+        year=np.empty(records, np.int64),
+        retracted=np.empty(records, np.uint8),
+        major=np.empty(items, np.uint8),
     )
-    parts, at, used = [], 0, 0
-    for row, new in replaced:
-        parts += [table.slice(at, row - at), fresh.slice(used, new is not None)]
-        at, used = row + 1, used + (new is not None)
-    return pa.concat_tables([*parts, table.slice(at)]).combine_chunks()
 
 
-def _numbers(values: Array) -> pa.Array:
+def replace_rows(
+    table: pa.Table, replacements: Sequence[tuple[int, dict[str, Any] | None]]
+) -> pa.Table:
+    """The table with these rows, in ascending order, replaced or (None) left out."""
+    if not replacements:
+        return table
+    new_rows = [row for _, row in replacements if row is not None]
+    new_table = pa.Table.from_pylist(new_rows, schema=table.schema)
+    pieces = []
+    begin = 0  # of the old rows that are not copied yet
+    used = 0  # new rows so far
+    for position, row in replacements:
+        pieces.append(table.slice(begin, position - begin))
+        begin = position + 1
+        if row is not None:
+            pieces.append(new_table.slice(used, 1))
+            used += 1
+    return pa.concat_tables([*pieces, table.slice(begin)]).combine_chunks()
+
+
+def _build_numbers(values: Array) -> pa.Array:
     """int64 values, null where negative."""
-    return pa.Array.from_buffers(pa.int64(), len(values), [_bits(values >= 0), _copied(values)])
+    buffers = [_pack_bits(values >= 0), _copy_buffer(values)]
+    return pa.Array.from_buffers(pa.int64(), len(values), buffers)
 
 
-def _repeated(text: str, count: int) -> pa.Array:
+def _repeat_string(text: str, count: int) -> pa.Array:
     data = text.encode()
     ends = np.arange(count + 1, dtype=np.int32) * len(data)
-    return pa.StringArray.from_buffers(count, _copied(ends), pa.py_buffer(data * count))
+    return pa.StringArray.from_buffers(count, _copy_buffer(ends), pa.py_buffer(data * count))
 
 
-def _flags(values: Array) -> pa.Array:
-    return pa.Array.from_buffers(pa.bool_(), len(values), [None, _bits(values)])
+def _build_flags(values: Array) -> pa.Array:
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, _pack_bits(values)])
 
 
-def _bits(values: Array) -> pa.Buffer:
-    return _copied(np.packbits(values, bitorder="little"))
+def _pack_bits(values: Array) -> pa.Buffer:
+    return _copy_buffer(np.packbits(values, bitorder="little"))
 
 
-def _copied(values: Array) -> pa.Buffer:
-    """A copy, for the memory is used again."""
+def _copy_buffer(values: Array) -> pa.Buffer:
+    """A copy, because the workspace is used again for the next piece."""
     return pa.py_buffer(values.tobytes())

@@ -1,10 +1,10 @@
-"""Filling a mirror of PubMed: what is missing is fetched, a few files at a time, each checked
-against its MD5.
+"""Fills a mirror of PubMed: fetches what is missing, a few files at a time, and checks the MD5 of
+each.
 
-What holds: a file gets its name only with the MD5 its sidecar names; a killed download continues
-where it was; a file that cannot be had is recorded with its reason and the others go on, but the
-download as a whole then fails; files of two years are never mixed; never more than three
-connections, as NLM asks.
+Guarantees: a file gets its name only with the MD5 that its sidecar names. A killed download
+continues where it was. A file that cannot be had is recorded with its reason and the others go on,
+but the download as a whole then fails. Files of two years are never mixed. There are never more
+than three connections, as NLM asks.
 """
 
 import asyncio
@@ -18,41 +18,41 @@ from rich.console import Console
 
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError
 from medr_ray.core.progress import Bar
-from medr_ray.corpus.checksum import SIDECAR, file_md5, sidecar_md5
+from medr_ray.corpus.checksum import SIDECAR, compute_file_md5, parse_sidecar_md5
 from medr_ray.corpus.mirror import (
     BASELINE,
     UPDATES,
-    Listed,
-    Plan,
+    ListedFile,
+    MirrorPlan,
+    format_bytes,
+    format_keys,
     make_plan,
-    named,
-    select,
-    shown_bytes,
+    select_files,
 )
-from medr_ray.corpus.mirror_store import Partial, Shelf
-from medr_ray.corpus.origins import (
-    Origin,
-    Patience,
-    Refused,
-    SourceFailure,
-    Transient,
-    open_origin,
-    survey,
+from medr_ray.corpus.mirror_sources import (
+    MirrorSource,
+    MirrorSourceError,
+    RefusedError,
+    RetryPolicy,
+    TransientError,
+    list_mirror_files,
+    open_mirror_source,
 )
+from medr_ray.corpus.mirror_store import MirrorStore, PartialFile
 
-MOST_CONNECTIONS = 3
-_FETCHES = (
-    3  # of a file whose MD5 is wrong: a cache on the way may be, the second or third copy seldom is
-)
-_PROGRESS = 2**20  # bytes; tries that brought as much do not count
-_LARGEST = 2**31  # bytes; NLM's files stay below 2**27, so more is not PubMed
-_LARGEST_SIDECAR = 2**12
-_HOPELESS = 10  # failures in a row, after which the source is taken to be down
-_LISTED = 20  # files a dry run names
+MOST_CONNECTIONS = 3  # at a time; NLM's request
+# Downloads of a file whose MD5 is wrong. A cache on the way may hold a bad copy; the second or
+# third copy seldom is bad too.
+_MD5_ATTEMPTS = 3
+_PROGRESS_BYTES = 2**20  # an attempt that brought as much does not count against the retries
+_LARGEST_FILE = 2**31  # bytes; NLM's files stay below 2**27, so more is not PubMed
+_LARGEST_SIDECAR = 2**12  # bytes; NLM's have about 60
+_HOPELESS_FAILURES = 10  # in a row, after which the source is taken to be down
+_MOST_LISTED = 20  # files that a dry run or an error names
 
 
 @dataclass(frozen=True)
-class Order:
+class DownloadRequest:
     """What the user asks for. ``source`` is a URL or a folder, ``files`` a glob over names."""
 
     source: str
@@ -65,251 +65,299 @@ class Order:
     prune: bool = False
 
     def folders(self) -> list[str]:
-        """The folders asked for. ConfigError when there is none, or for more connections than NLM
-        allows."""
+        """The folders asked for.
+
+        ConfigError when there is none, or for more connections than NLM allows.
+        """
         if not 1 <= self.connections <= MOST_CONNECTIONS:
             raise ConfigError(
-                f"--connections {self.connections}: NLM asks for at most {MOST_CONNECTIONS} at a time"
+                f"--connections {self.connections}: NLM asks for at most {MOST_CONNECTIONS} at a "
+                "time"
             )
-        folders = [
-            name for name, wanted in ((BASELINE, self.baseline), (UPDATES, self.updates)) if wanted
-        ]
+        folders = []
+        if self.baseline:
+            folders.append(BASELINE)
+        if self.updates:
+            folders.append(UPDATES)
         if not folders:
             raise ConfigError("--no-baseline and --no-updates together leave nothing to download")
         return folders
 
 
 @dataclass(frozen=True)
-class Prospect:
-    """What a download would do: its plan, the bytes to come as far as listings tell, and the bytes
-    free on disk."""
+class DownloadPreview:
+    """What a download would do.
 
-    plan: Plan
+    Its plan, the bytes to come as far as listings tell, and the bytes free on disk.
+    """
+
+    plan: MirrorPlan
     needed: int
     free: int
 
-    def show(self, console: Console) -> None:
+    def print_to(self, console: Console) -> None:
         plan = self.plan
+        needed = format_bytes(self.needed)
+        free = format_bytes(self.free)
         lines = [
-            f"would fetch {_files(len(plan.wanted))}, {shown_bytes(self.needed)} ({shown_bytes(self.free)} free); "
+            f"would fetch {_count_files(len(plan.missing))}, {needed} ({free} free); "
             f"{len(plan.complete):,} complete"
         ]
-        for file in plan.wanted[:_LISTED]:
-            lines.append(
-                f"  {file.key}" + (f"  {shown_bytes(file.size)}" if file.size is not None else "")
-            )
-        if len(plan.wanted) > _LISTED:
-            lines.append(f"  and {len(plan.wanted) - _LISTED:,} more")
+        for file in plan.missing[:_MOST_LISTED]:
+            size = f"  {format_bytes(file.size)}" if file.size is not None else ""
+            lines.append(f"  {file.key}{size}")
+        if len(plan.missing) > _MOST_LISTED:
+            lines.append(f"  and {len(plan.missing) - _MOST_LISTED:,} more")
         if plan.stale:
-            lines.append(_stale(plan))
+            lines.append(_describe_stale_files(plan))
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def prepare(order: Order, patience: Patience | None = None) -> Prospect:
-    """What ``fetch`` would do; nothing is written."""
-    return asyncio.run(_prepare(order, patience or Patience()))
+def preview_download(
+    request: DownloadRequest, retry_policy: RetryPolicy | None = None
+) -> DownloadPreview:
+    """What ``fetch_mirror`` would do; nothing is written. It raises the same errors."""
+    return asyncio.run(_preview_download(request, retry_policy or RetryPolicy()))
 
 
-def fetch(order: Order, console: Console, patience: Patience | None = None) -> None:
-    """Fetch what is missing. DataError naming the files that could not be had, after all others are
-    there; for files of an earlier year, unless they are to be pruned; for a disk that is too small.
+def fetch_mirror(
+    request: DownloadRequest, console: Console, retry_policy: RetryPolicy | None = None
+) -> None:
+    """Fetch what is missing.
+
+    DataError naming the files that could not be had, after all others are there; also for files of
+    an earlier year, unless they are to be pruned, and for a disk that is too small.
     InfrastructureError when the source does not answer. MedrError when another process fills the
-    mirror."""
-    order.folders()
-    shelf = Shelf(order.destination)
+    mirror.
+    """
+    request.folders()
+    store = MirrorStore(request.destination)
     try:
-        with shelf.locked():
-            asyncio.run(_fetch(order, shelf, console, patience or Patience()))
-    except OSError as error:  # the source's own are SourceFailure
-        raise DataError(f"{shelf.root} cannot be written: {error}") from error
+        with store.locked():
+            asyncio.run(_fetch_mirror(request, store, console, retry_policy or RetryPolicy()))
+    except OSError as error:  # of the mirror; those of the source are MirrorSourceError
+        raise DataError(f"{store.root} cannot be written: {error}") from error
 
 
-async def _prepare(order: Order, patience: Patience) -> Prospect:
-    order.folders()
-    async with open_origin(order.source, patience, order.connections) as origin:
-        return await _look(order, Shelf(order.destination), origin, patience)
+async def _preview_download(request: DownloadRequest, retry_policy: RetryPolicy) -> DownloadPreview:
+    request.folders()
+    async with open_mirror_source(request.source, retry_policy, request.connections) as source:
+        return await _plan_download(request, MirrorStore(request.destination), source, retry_policy)
 
 
-async def _look(order: Order, shelf: Shelf, origin: Origin, patience: Patience) -> Prospect:
-    if origin.root == str(shelf.root):
+async def _plan_download(
+    request: DownloadRequest, store: MirrorStore, source: MirrorSource, retry_policy: RetryPolicy
+) -> DownloadPreview:
+    if source.root == str(store.root):
         raise ConfigError(
-            f"--source and DEST are the same folder, {origin.root}; --verify checks it"
+            f"--source and DEST are the same folder, {source.root}; --verify checks it"
         )
     try:
-        listed = await survey(origin, order.folders(), patience)
-    except SourceFailure as error:
-        raise InfrastructureError(f"{origin.root} cannot be listed: {error}") from error
-    plan = make_plan(select(listed, order.files, order.limit), shelf.states, shelf.present())
-    needed = sum(max(0, (file.size or 0) - shelf.partial(file.key).size) for file in plan.wanted)
-    return Prospect(plan, needed, shutil.disk_usage(_existing(shelf.root)).free)
+        listed = await list_mirror_files(source, request.folders(), retry_policy)
+    except MirrorSourceError as error:
+        raise InfrastructureError(f"{source.root} cannot be listed: {error}") from error
+    selected = select_files(listed, request.files, request.limit)
+    plan = make_plan(selected, store.states, store.list_files())
+    needed = 0
+    for file in plan.missing:
+        needed += max(0, (file.size or 0) - store.partial(file.key).size)
+    free = shutil.disk_usage(_find_existing(store.root)).free
+    return DownloadPreview(plan, needed, free)
 
 
-def _existing(path: Path) -> Path:
-    return next(one for one in (path, *path.parents) if one.exists())
+def _find_existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
-async def _fetch(order: Order, shelf: Shelf, console: Console, patience: Patience) -> None:
-    async with open_origin(order.source, patience, order.connections) as origin:
-        prospect = await _look(order, shelf, origin, patience)
-        plan, free = prospect.plan, prospect.free
-        if plan.stale:
-            if not order.prune:
-                raise DataError(_stale(plan))
-            free += sum(shelf.path(key).stat().st_size for key in plan.stale)
-        if prospect.needed > free:
+async def _fetch_mirror(
+    request: DownloadRequest, store: MirrorStore, console: Console, retry_policy: RetryPolicy
+) -> None:
+    async with open_mirror_source(request.source, retry_policy, request.connections) as source:
+        preview = await _plan_download(request, store, source, retry_policy)
+        plan = preview.plan
+        if plan.stale and not request.prune:
+            raise DataError(_describe_stale_files(plan))
+        free = preview.free + sum(store.path(key).stat().st_size for key in plan.stale)
+        if preview.needed > free:
             raise DataError(
-                f"{shelf.root}: {_files(len(plan.wanted))} need {shown_bytes(prospect.needed)} and "
-                f"{shown_bytes(free)} are free: make room, or choose with --files or --limit"
+                f"{store.root}: {_count_files(len(plan.missing))} need "
+                f"{format_bytes(preview.needed)} and {format_bytes(free)} are free: make room, or "
+                "choose with --files or --limit"
             )
-        shelf.remove(plan.stale)
-        with Bar(console, "download", len(plan.wanted) + len(plan.complete), "files") as bar:
+        store.remove(plan.stale)
+        total = len(plan.missing) + len(plan.complete)
+        with Bar(console, "download", total, "files") as bar:
             bar.resume(len(plan.complete))
-            courier = Courier(shelf, origin, patience, bar)
-            await courier.fetch_all(plan.wanted, order.connections)
-    _conclude(courier, plan, console)
+            downloader = Downloader(store, source, retry_policy, bar)
+            await downloader.fetch_all(plan.missing, request.connections)
+    _report(downloader, plan, console)
 
 
-def _stale(plan: Plan) -> str:
+def _describe_stale_files(plan: MirrorPlan) -> str:
     return (
-        f"the new baseline replaces {_files(len(plan.stale))} of earlier years, {named(plan.stale)}: "
-        "--prune removes them, or use another folder"
+        f"the new baseline replaces {_count_files(len(plan.stale))} of earlier years, "
+        f"{format_keys(plan.stale)}: --prune removes them, or use another folder"
     )
 
 
-def _conclude(courier: "Courier", plan: Plan, console: Console) -> None:
-    kept = len(plan.complete) + courier.kept
-    pruned = f", {_files(len(plan.stale))} of earlier years removed" if plan.stale else ""
+def _report(downloader: "Downloader", plan: MirrorPlan, console: Console) -> None:
+    """Print the summary. DataError when files failed."""
+    kept = len(plan.complete) + downloader.kept
+    pruned = f", {_count_files(len(plan.stale))} of earlier years removed" if plan.stale else ""
+    failures = downloader.failures
     console.print(
-        f"download: {_files(courier.fetched)} fetched ({courier.traffic()}), {kept:,} there already, "
-        f"{len(courier.failures):,} failed{pruned}",
+        f"download: {_count_files(downloader.fetched)} fetched ({downloader.format_traffic()}), "
+        f"{kept:,} there already, {len(failures):,} failed{pruned}",
         highlight=False,
         soft_wrap=True,
     )
-    if courier.failures:
-        reasons = "; ".join(
-            f"{key}: {courier.failures[key]}" for key in list(courier.failures)[:_LISTED]
-        )
+    if failures:
+        total = len(plan.missing) + len(plan.complete)
+        reasons = [f"{key}: {reason}" for key, reason in failures.items()]
         raise DataError(
-            f"{_files(len(courier.failures))} of {len(plan.wanted) + len(plan.complete):,} failed "
-            f"({reasons}): the same command tries them again"
+            f"{_count_files(len(failures))} of {total:,} failed "
+            f"({'; '.join(reasons[:_MOST_LISTED])}): the same command tries them again"
         )
 
 
-def _files(count: int) -> str:
+def _count_files(count: int) -> str:
     return f"{count:,} file{'' if count == 1 else 's'}"
 
 
-class Courier:
-    """Brings files from an origin to a shelf and counts: ``fetched``, ``kept`` as they were,
-    ``failures`` by key."""
+class Downloader:
+    """Brings files from a source to a mirror.
 
-    def __init__(self, shelf: Shelf, origin: Origin, patience: Patience, bar: Bar) -> None:
-        self._shelf, self._origin, self._patience, self._bar = shelf, origin, patience, bar
-        self.fetched, self.kept, self.failures = 0, 0, dict[str, str]()
-        self._bytes, self._failed_in_row, self._began = 0, 0, time.monotonic()
+    It counts the files that were ``fetched`` and those ``kept`` as they were, and has the
+    ``failures`` by key.
+    """
 
-    async def fetch_all(self, files: tuple[Listed, ...], connections: int) -> None:
-        """Every file, by ``connections`` workers that each do one after the other."""
+    def __init__(
+        self, store: MirrorStore, source: MirrorSource, retry_policy: RetryPolicy, bar: Bar
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._retry_policy = retry_policy
+        self._bar = bar
+        self.fetched = 0
+        self.kept = 0
+        self.failures: dict[str, str] = {}
+        self._received_bytes = 0
+        self._failures_in_row = 0
+        self._started = time.monotonic()
+
+    async def fetch_all(self, files: tuple[ListedFile, ...], connections: int) -> None:
+        """Fetch every file, by ``connections`` workers that each take one after the other."""
         waiting = iter(files)
         try:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(min(connections, len(files))):
-                    workers.create_task(self._work(waiting))
+                    workers.create_task(self._run_worker(waiting))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
 
-    async def _work(self, waiting: Iterator[Listed]) -> None:
+    async def _run_worker(self, waiting: Iterator[ListedFile]) -> None:
         for file in waiting:
             try:
-                await self._bring(file)
-                self._failed_in_row = 0
-            except SourceFailure as error:
-                self._fail(file, str(error))
-            self._bar.advance(1, self.traffic())
+                await self._fetch_file(file)
+                self._failures_in_row = 0
+            except MirrorSourceError as error:
+                self._record_failure(file, str(error))
+            self._bar.advance(1, self.format_traffic())
 
-    def _fail(self, file: Listed, reason: str) -> None:
+    def _record_failure(self, file: ListedFile, reason: str) -> None:
         self.failures[file.key] = reason
-        self._shelf.record([self._shelf.failed(file.key, reason)])
-        self._failed_in_row += 1
-        if self._failed_in_row >= _HOPELESS:
+        self._store.record([self._store.failed_state(file.key, reason)])
+        self._failures_in_row += 1
+        if self._failures_in_row >= _HOPELESS_FAILURES:
             raise InfrastructureError(
-                f"{self._origin.root}: {_HOPELESS} files in a row failed, the last, {file.key}, "
-                f"with {reason}: the same command continues here when the source is well"
+                f"{self._source.root}: {_HOPELESS_FAILURES} files in a row failed, the last, "
+                f"{file.key}, with {reason}: the same command continues here when the source is "
+                "well"
             )
 
-    async def _bring(self, file: Listed) -> None:
-        """The file and its sidecar onto the shelf; anew a few times while its MD5 is wrong."""
-        partial = self._shelf.partial(file.key)
-        for attempt in range(_FETCHES):
-            sidecar = await self._patience.through(
-                self._origin.small, file.path + SIDECAR, _LARGEST_SIDECAR
+    async def _fetch_file(self, file: ListedFile) -> None:
+        """Bring the file and its sidecar into the mirror, again a few times while its MD5 is wrong.
+
+        The sidecar is read anew each time: NLM may be replacing the file just now.
+        """
+        partial = self._store.partial(file.key)
+        for attempt in range(_MD5_ATTEMPTS):
+            sidecar = await self._retry_policy.call(
+                self._source.read_small_file, file.path + SIDECAR, _LARGEST_SIDECAR
             )
-            md5 = sidecar_md5(sidecar)
-            if md5 is None:
-                raise Refused(f"its {SIDECAR} holds no MD5 checksum")
-            if attempt == 0 and await self._is_there(file, md5):
+            expected = parse_sidecar_md5(sidecar)
+            if expected is None:
+                raise RefusedError(f"its {SIDECAR} holds no MD5 checksum")
+            # The file may be there without an entry in the manifest, which could not tell.
+            if attempt == 0 and await _hash_if_exists(self._store.path(file.key)) == expected:
                 self.kept += 1
-                return self._settle(file, sidecar, md5)
-            if (
-                await _md5(partial.path) != md5
-            ):  # else a run was killed between the last byte and the name
+                self._record_complete(file, sidecar, expected)
+                return
+            # The part is whole already when a run was killed between the last byte and the name.
+            if await _hash_if_exists(partial.path) != expected:
                 await self._transfer(file, partial)
-            if (found := await _md5(partial.path)) == md5:
+            actual = await _hash_if_exists(partial.path)
+            if actual == expected:
                 partial.finish()
                 self.fetched += 1
-                return self._settle(file, sidecar, md5)
+                self._record_complete(file, sidecar, expected)
+                return
             partial.discard()
-        raise Refused(f"its MD5 is {found}, its {SIDECAR} says {md5}, {_FETCHES} times over")
+        raise RefusedError(
+            f"its MD5 is {actual}, its {SIDECAR} says {expected}, {_MD5_ATTEMPTS} times over"
+        )
 
-    async def _is_there(self, file: Listed, md5: str) -> bool:
-        """Whether the file on disk is this one; hashed, as the manifest could not tell."""
-        return await _md5(self._shelf.path(file.key)) == md5
+    def _record_complete(self, file: ListedFile, sidecar: bytes, md5: str) -> None:
+        self._store.write_sidecar(file.key, sidecar)
+        self._store.record([self._store.complete_state(file.key, file.stamp, md5)])
 
-    def _settle(self, file: Listed, sidecar: bytes, md5: str) -> None:
-        self._shelf.keep_sidecar(file.key, sidecar)
-        self._shelf.record([self._shelf.complete(file.key, file.stamp, md5)])
+    async def _transfer(self, file: ListedFile, partial: PartialFile) -> None:
+        """Receive the rest of a file.
 
-    async def _transfer(self, file: Listed, partial: Partial) -> None:
-        """All the bytes there are. A flaky connection may break as often as it likes while it
-        brings something."""
+        A connection may break as often as it likes while each round of attempts brings something.
+        """
         while True:
-            before = partial.size
+            size_before = partial.size
             try:
-                return await self._patience.through(self._append, file, partial)
-            except Transient:
-                if partial.size - before < _PROGRESS:
+                return await self._retry_policy.call(self._append_rest, file, partial)
+            except TransientError:
+                if partial.size - size_before < _PROGRESS_BYTES:
                     raise
 
-    async def _append(self, file: Listed, partial: Partial) -> None:
-        offset = partial.size
+    async def _append_rest(self, file: ListedFile, partial: PartialFile) -> None:
+        """One attempt to receive the rest of a file."""
         try:
-            async with self._origin.body(file.path, offset, partial.validator) as body:
+            async with self._source.open_body(file.path, partial.size, partial.validator) as body:
                 if body.offset == 0:
                     partial.restart(body.validator)
                 with open(partial.path, "ab") as out:
                     async for chunk in body.chunks:
                         out.write(chunk)
-                        self._count(len(chunk))
-                        if out.tell() > _LARGEST:
-                            raise Refused(
-                                f"it has more than {shown_bytes(_LARGEST)}, which no PubMed file has"
+                        self._count_bytes(len(chunk))
+                        if out.tell() > _LARGEST_FILE:
+                            raise RefusedError(
+                                f"it has more than {format_bytes(_LARGEST_FILE)}, which no PubMed "
+                                "file has"
                             )
-        except Transient as error:
+        except TransientError as error:
             if error.restart:
                 partial.discard()
             raise
 
-    def _count(self, size: int) -> None:
-        before, self._bytes = self._bytes, self._bytes + size
-        if before // _PROGRESS != self._bytes // _PROGRESS:
-            self._bar.advance(0, self.traffic())
+    def _count_bytes(self, size: int) -> None:
+        before = self._received_bytes
+        self._received_bytes += size
+        if before // _PROGRESS_BYTES != self._received_bytes // _PROGRESS_BYTES:
+            self._bar.advance(0, self.format_traffic())
 
-    def traffic(self) -> str:
+    def format_traffic(self) -> str:
         """What came so far, and how fast."""
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        return f"{shown_bytes(self._bytes)} at {shown_bytes(self._bytes / seconds)}/s"
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        rate = format_bytes(self._received_bytes / seconds)
+        return f"{format_bytes(self._received_bytes)} at {rate}/s"
 
 
-async def _md5(path: Path) -> str | None:
-    """The file's MD5; None without a file."""
-    return await asyncio.to_thread(file_md5, path) if path.is_file() else None
+async def _hash_if_exists(path: Path) -> str | None:
+    """The file's MD5, computed in a thread; None without a file."""
+    return await asyncio.to_thread(compute_file_md5, path) if path.is_file() else None

@@ -1,13 +1,13 @@
-"""Reading PubMed XML (NLM PubMed DTD) record by record: a byte stream into records, a record into a
+"""Reads PubMed XML (NLM PubMed DTD) record by record: a stream into records, a record into a
 citation.
 
-What holds: records are split from the stream without parsing it whole, so memory stays at one
-record; text keeps what stands inside markup (``10<sup>-3</sup>`` is ``10-3``) and reads entities;
-abstracts in other languages, vernacular titles and copyright lines are never mixed in; a stream
-that ends before its closing tag is truncated, and says so.
+Guarantees: the stream is split into records without being parsed as a whole, so memory stays at
+one record. Text keeps what stands inside markup (``10<sup>-3</sup>`` is ``10-3``), with references
+decoded. Abstracts in other languages, vernacular titles and copyright lines are left out. A stream
+that ends before its closing tag is an error.
 
-This is the plain way, and what the fields mean is said here; ``reading`` does the same for whole
-files at many times the speed and comes back to this for single records.
+This is the plain reader, and it defines what the fields mean. ``record_stream`` does the same for
+whole files at many times the speed, and comes back to this one for single records.
 """
 
 import functools
@@ -21,25 +21,34 @@ from lxml import etree
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation, from_row
 
-CITATION, BOOK, DELETION = "PubmedArticle", "PubmedBookArticle", "DeleteCitation"
+# Tags of the three kinds of record.
+CITATION = "PubmedArticle"
+BOOK = "PubmedBookArticle"
+DELETION = "DeleteCitation"
+
 SET_END = b"</PubmedArticleSet>"
-LONGEST_TAG = (
-    32  # bytes; a tag that matters is shorter, so one that a read cut in two lies within as many
-)
-HEAD = 2**16  # bytes in which the first element must begin
+# Bytes. Every tag that matters here is shorter, so one that a read cuts in two begins within the
+# last as many bytes.
+LONGEST_TAG = 32
+HEADER_BYTES = 2**16  # within which the first element must begin
 _CHUNK = 4 * 2**20  # bytes per read
+
 _OPENING = re.compile(rb"<(PubmedArticle|PubmedBookArticle|DeleteCitation)(?=[\s>])")
 _ROOT = re.compile(rb"<(PubmedArticleSet|PubmedArticle|PubmedBookArticle)[\s>]")
 _ENCODING = re.compile(rb"<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)")
 _RETRACTED = "D016441"  # MeSH UI of the publication type "Retracted Publication"
 _YEAR = re.compile(r"\b(1[5-9]\d\d|20\d\d)\b", re.ASCII)
-_PMID, _VERSION = re.compile(r"[0-9]{1,18}"), re.compile(r"[0-9]{1,9}")  # what fits 64 and 32 bits
+_PMID = re.compile(r"[0-9]{1,18}")  # what fits 64 bits
+_VERSION = re.compile(r"[0-9]{1,9}")  # what fits 32 bits
 
 
 @dataclass(frozen=True)
-class Record:
-    """One element of a file: its tag, its position among the file's citations and books (from 0),
-    the byte of the stream it begins at, its bytes."""
+class PubmedRecord:
+    """One element of a file.
+
+    ``kind`` is its tag, ``position`` its place among the file's citations and books (from 0),
+    ``offset`` the byte of the stream where it begins, ``data`` its bytes.
+    """
 
     kind: str
     position: int
@@ -49,8 +58,8 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a file says of itself: whether it is a set, which must be closed, and its encoding."""
+class FileHeader:
+    """What a file declares: whether it is a set, which must be closed, and its encoding."""
 
     is_set: bool
     encoding: str
@@ -60,84 +69,100 @@ class Header:
         return self.encoding.lower() == "utf-8"
 
 
-def read_header(beginning: bytes) -> Header | None:
-    """The header of a file from its first bytes, None while they hold no root element of PubMed."""
-    root = _ROOT.search(beginning, 0, HEAD)
-    declared = _ENCODING.match(beginning)
-    return root and Header(
-        root.group(1) == b"PubmedArticleSet", declared.group(1).decode() if declared else "utf-8"
-    )
+def read_header(beginning: bytes) -> FileHeader | None:
+    """The header of a file from its first bytes; None when they have no root element of PubMed."""
+    root = _ROOT.search(beginning, 0, HEADER_BYTES)
+    if root is None:
+        return None
+    declaration = _ENCODING.match(beginning)
+    encoding = declaration.group(1).decode() if declaration else "utf-8"
+    return FileHeader(root.group(1) == b"PubmedArticleSet", encoding)
 
 
-def no_pubmed() -> DataError:
+def build_format_error() -> DataError:
+    """The error of a file that is no PubMed XML."""
     return DataError(
         "not PubMed XML: no PubmedArticleSet, PubmedArticle or PubmedBookArticle at its beginning"
     )
 
 
-def truncated(offset: int, inside: bool) -> DataError:
-    """Of a file that ends at byte ``offset`` or, inside a record, in the one that begins there."""
-    where = (
-        f"in the record that begins at byte {offset}"
-        if inside
-        else f"at byte {offset}, before </PubmedArticleSet>"
-    )
-    return DataError(f"truncated: the file ends {where}; download it again")
+def build_truncation_error(offset: int, is_inside_record: bool) -> DataError:
+    """The error of a file that ends too early.
+
+    ``offset`` is the byte at which the file ends or, inside a record, at which that record begins.
+    """
+    if is_inside_record:
+        place = f"in the record that begins at byte {offset}"
+    else:
+        place = f"at byte {offset}, before </PubmedArticleSet>"
+    return DataError(f"truncated: the file ends {place}; download it again")
 
 
-def read_records(stream: BinaryIO) -> Iterator[Record]:
-    """Every citation, book and list of deletions, in file order. DataError when the stream is no
-    PubMed XML or ends early; errors of the stream itself (a broken gzip) pass through."""
-    buffer, header = _beginning(stream)
-    at = offset = position = 0  # offset: the place of the buffer's first byte in the stream
-    closed = False  # whether the set's end stands after the last record so far
+def read_records(stream: BinaryIO) -> Iterator[PubmedRecord]:
+    """Every citation, book and list of deletions, in file order.
+
+    DataError when the stream is no PubMed XML or ends early; errors of the stream itself (a broken
+    gzip) pass through.
+    """
+    buffer, header = _read_beginning(stream)
+    at = 0  # in the buffer
+    offset = 0  # of the buffer's first byte in the stream
+    position = 0
+    is_closed = False  # whether the end of the set stands after the last record so far
     while True:
         opening = _OPENING.search(buffer, at)
         closing = b"" if opening is None else b"</" + opening.group(1) + b">"
         end = -1 if opening is None else buffer.find(closing, opening.end())
         if opening is not None and end >= 0:
-            at, closed = end + len(closing), False
+            begin = opening.start()
+            at = end + len(closing)
+            is_closed = False
             kind = opening.group(1).decode()
-            yield Record(
-                kind,
-                position,
-                offset + opening.start(),
-                buffer[opening.start() : at],
-                header.encoding,
-            )
+            yield PubmedRecord(kind, position, offset + begin, buffer[begin:at], header.encoding)
             position += kind != DELETION
             continue
-        closed = opening is None and (closed or SET_END in buffer[at:])
+        is_closed = opening is None and (is_closed or SET_END in buffer[at:])
+        # The buffer may end within a tag, so its last bytes are looked at again.
         keep = opening.start() if opening else max(at, len(buffer) - LONGEST_TAG)
         more = stream.read(_CHUNK)
         if not more:
             break
-        buffer, at, offset = buffer[keep:] + more, 0, offset + keep
-    if opening is not None or (header.is_set and not closed):
-        raise truncated(offset + (keep if opening else len(buffer)), opening is not None)
+        buffer = buffer[keep:] + more
+        offset += keep
+        at = 0
+    if opening is not None:
+        raise build_truncation_error(offset + keep, is_inside_record=True)
+    if header.is_set and not is_closed:
+        raise build_truncation_error(offset + len(buffer), is_inside_record=False)
 
 
-def _beginning(stream: BinaryIO) -> tuple[bytes, Header]:
+def _read_beginning(stream: BinaryIO) -> tuple[bytes, FileHeader]:
+    """The first bytes of a stream, as many as its header needs. DataError when there is none."""
     buffer = b""
-    while len(buffer) < HEAD and (more := stream.read(_CHUNK)):
+    while len(buffer) < HEADER_BYTES:
+        more = stream.read(_CHUNK)
+        if not more:
+            break
         buffer += more
         header = read_header(buffer)
         if header is not None:
             return buffer, header
-    raise no_pubmed()
+    raise build_format_error()
 
 
-def parse_element(record: Record) -> etree._Element:
-    """The record as an element. DataError when it is not well formed; entities are never fetched or
-    expanded."""
+def parse_element(record: PubmedRecord) -> etree._Element:
+    """The record as an element. DataError when it is not well formed.
+
+    External entities are neither fetched nor expanded.
+    """
     try:
-        return etree.fromstring(record.data, _parser(record.encoding))
-    except (etree.XMLSyntaxError, LookupError) as error:
+        return etree.fromstring(record.data, _build_parser(record.encoding))
+    except (etree.XMLSyntaxError, LookupError) as error:  # LookupError: an unknown encoding
         raise DataError(f"not well formed: {error}") from None
 
 
 @functools.cache
-def _parser(encoding: str) -> etree.XMLParser:
+def _build_parser(encoding: str) -> etree.XMLParser:
     return etree.XMLParser(
         encoding=encoding,
         resolve_entities=False,
@@ -147,167 +172,180 @@ def _parser(encoding: str) -> etree.XMLParser:
     )
 
 
-def parse_citation(record: Record, source_file: str) -> Citation:
+def parse_citation(record: PubmedRecord, source_file: str) -> Citation:
     """The record as a Citation. DataError when it is malformed or has no PMID."""
-    return from_row(Citation, citation_row(parse_element(record), source_file, record.position))
+    row = build_citation_row(parse_element(record), source_file, record.position)
+    return from_row(Citation, row)
 
 
-def deleted(record: Record) -> list[tuple[str, int]]:
+def parse_deletions(record: PubmedRecord) -> list[tuple[str, int]]:
     """(PMID, version) pairs of a ``DeleteCitation`` list."""
-    return [(_text(one), _version(one)) for one in parse_element(record).iterfind("PMID")]
+    elements = parse_element(record).iterfind("PMID")
+    return [(_read_text(element), _read_version(element)) for element in elements]
 
 
-def citation_row(article: etree._Element, source_file: str, position: int) -> dict[str, Any]:
-    """A ``PubmedArticle`` or ``PubmedBookArticle`` element as a plain row of ``Citation``: what
-    Arrow is built from, without objects between. DataError when it has no PMID."""
-    fields = _book(article) if article.tag == BOOK else _citation(article)
+def build_citation_row(article: etree._Element, source_file: str, position: int) -> dict[str, Any]:
+    """A ``PubmedArticle`` or ``PubmedBookArticle`` element as a row of ``Citation``.
+
+    Plain dictionaries are what Arrow is built from, so no record objects are made on the way.
+    DataError when the element has no PMID.
+    """
+    fields = _read_book(article) if article.tag == BOOK else _read_article(article)
     return {**fields, "source_file": source_file, "position": position}
 
 
-def _citation(article: etree._Element) -> dict[str, Any]:
+def _read_article(article: etree._Element) -> dict[str, Any]:
     medline = article.find("MedlineCitation")
     if medline is None:
         raise DataError("no MedlineCitation/PMID with a number in it")
-    pmid = _pmid(medline, "MedlineCitation")
+    pmid = _read_pmid(medline, "MedlineCitation")
     body = medline.find("Article")
     if body is None:
         raise DataError(f"PMID {pmid} has no Article")
+    journal = _read_text(body.find("Journal/Title"))
+    issn = _read_text(body.find("Journal/ISSN"))
     return {
         "pmid": pmid,
-        "version": _version(medline.find("PMID")),
-        "title": _text(body.find("ArticleTitle")),
-        **_abstract(body),
-        "journal": _text(body.find("Journal/Title"))
-        or _text(medline.find("MedlineJournalInfo/MedlineTA")),
-        "issn": _text(body.find("Journal/ISSN"))
-        or _text(medline.find("MedlineJournalInfo/ISSNLinking")),
-        "year": _year(
+        "version": _read_version(medline.find("PMID")),
+        "title": _read_text(body.find("ArticleTitle")),
+        **_read_abstract(body),
+        "journal": journal or _read_text(medline.find("MedlineJournalInfo/MedlineTA")),
+        "issn": issn or _read_text(medline.find("MedlineJournalInfo/ISSNLinking")),
+        "year": _read_year(
             body,
             "Journal/JournalIssue/PubDate/Year",
             "Journal/JournalIssue/PubDate/MedlineDate",
             "ArticleDate/Year",
         ),
-        "language": ",".join(_text(one) for one in body.iterfind("Language")),
-        **_types(body, "PublicationTypeList/PublicationType"),
-        **_index_terms(medline),
+        "language": _read_languages(body),
+        **_read_publication_types(body, "PublicationTypeList/PublicationType"),
+        **_read_index_terms(medline),
     }
 
 
-def _book(article: etree._Element) -> dict[str, Any]:
-    """A book or a chapter of one: the chapter's title where it has one, the book in place of the
-    journal."""
+def _read_book(article: etree._Element) -> dict[str, Any]:
+    """A book or a chapter of one.
+
+    The title is the chapter's where there is one; the book stands in place of the journal.
+    """
     document = article.find("BookDocument")
     if document is None:
         raise DataError("no BookDocument/PMID with a number in it")
-    pmid, book = _pmid(document, "BookDocument"), _text(document.find("Book/BookTitle"))
+    pmid = _read_pmid(document, "BookDocument")
+    book_title = _read_text(document.find("Book/BookTitle"))
     return {
         "pmid": pmid,
-        "version": _version(document.find("PMID")),
-        "title": _text(document.find("ArticleTitle")) or book,
-        **_abstract(document),
-        "journal": book,
+        "version": _read_version(document.find("PMID")),
+        "title": _read_text(document.find("ArticleTitle")) or book_title,
+        **_read_abstract(document),
+        "journal": book_title,
         "issn": "",
-        "year": _year(
+        "year": _read_year(
             document,
             "Book/PubDate/Year",
             "Book/PubDate/MedlineDate",
             "ContributionDate/Year",
             "Book/BeginningDate/Year",
         ),
-        "language": ",".join(_text(one) for one in document.iterfind("Language")),
-        **_types(document, "PublicationType"),
-        **_index_terms(document),
+        "language": _read_languages(document),
+        **_read_publication_types(document, "PublicationType"),
+        **_read_index_terms(document),
     }
 
 
-def _abstract(parent: etree._Element) -> dict[str, Any]:
-    sections = [_section(one) for one in parent.iterfind("Abstract/AbstractText")]
-    return {"sections": sections, "abstract": " ".join(filter(None, map(_printed, sections)))}
+def _read_languages(parent: etree._Element) -> str:
+    return ",".join(_read_text(element) for element in parent.iterfind("Language"))
 
 
-def _types(parent: etree._Element, path: str) -> dict[str, Any]:
-    types = _terms(parent, path)
-    return {"publication_types": types, "retracted": any(one["ui"] == _RETRACTED for one in types)}
+def _read_abstract(parent: etree._Element) -> dict[str, Any]:
+    sections = [_read_section(element) for element in parent.iterfind("Abstract/AbstractText")]
+    abstract = " ".join(filter(None, map(_format_section, sections)))
+    return {"sections": sections, "abstract": abstract}
 
 
-def _index_terms(parent: etree._Element) -> dict[str, Any]:
+def _read_publication_types(parent: etree._Element, path: str) -> dict[str, Any]:
+    types = _read_terms(parent, path)
+    is_retracted = any(term["ui"] == _RETRACTED for term in types)
+    return {"publication_types": types, "retracted": is_retracted}
+
+
+def _read_index_terms(parent: etree._Element) -> dict[str, Any]:
     """What indexers and authors add to a citation; books have only keywords."""
+    headings = parent.iterfind("MeshHeadingList/MeshHeading")
+    keywords = [_read_text(element) for element in parent.iterfind("KeywordList/Keyword")]
+    corrections = parent.iterfind("CommentsCorrectionsList/CommentsCorrections")
     return {
-        "mesh": [_heading(one) for one in parent.iterfind("MeshHeadingList/MeshHeading")],
-        "supplementary": _terms(parent, "SupplMeshList/SupplMeshName"),
-        "chemicals": _terms(parent, "ChemicalList/Chemical/NameOfSubstance"),
-        "keywords": [
-            word for one in parent.iterfind("KeywordList/Keyword") if (word := _text(one))
-        ],
-        "corrections": [
-            _correction(one)
-            for one in parent.iterfind("CommentsCorrectionsList/CommentsCorrections")
-        ],
+        "mesh": [_read_heading(element) for element in headings],
+        "supplementary": _read_terms(parent, "SupplMeshList/SupplMeshName"),
+        "chemicals": _read_terms(parent, "ChemicalList/Chemical/NameOfSubstance"),
+        "keywords": [keyword for keyword in keywords if keyword],
+        "corrections": [_read_correction(element) for element in corrections],
     }
 
 
-def _text(element: etree._Element | None) -> str:
-    """All text inside an element, markup or not, white space collapsed."""
+def _read_text(element: etree._Element | None) -> str:
+    """All text inside an element, within markup too, white space collapsed."""
     if element is None:
         return ""
     text = "".join(element.itertext()) if len(element) else element.text or ""
     return " ".join(text.split())
 
 
-def _pmid(parent: etree._Element, name: str) -> str:
-    pmid = _text(parent.find("PMID"))
+def _read_pmid(parent: etree._Element, name: str) -> str:
+    pmid = _read_text(parent.find("PMID"))
     if not _PMID.fullmatch(pmid):
         raise DataError(f"no {name}/PMID with a number in it")
     return pmid
 
 
-def _version(pmid: etree._Element | None) -> int:
+def _read_version(pmid: etree._Element | None) -> int:
     version = "1" if pmid is None else pmid.get("Version", "1")
     if not _VERSION.fullmatch(version):
-        raise DataError(f"PMID {_text(pmid)} has Version {version!r}")
+        raise DataError(f"PMID {_read_text(pmid)} has Version {version!r}")
     return int(version)
 
 
-def _section(element: etree._Element) -> dict[str, str]:
+def _read_section(element: etree._Element) -> dict[str, str]:
     return {
         "label": element.get("Label", ""),
         "category": element.get("NlmCategory", ""),
-        "text": _text(element),
+        "text": _read_text(element),
     }
 
 
-def _printed(section: dict[str, str]) -> str:
+def _format_section(section: dict[str, str]) -> str:
     """A section as PubMed prints it, its label in front."""
-    return (
-        f"{section['label']}: {section['text']}"
-        if section["label"] and section["text"]
-        else section["text"]
-    )
+    if section["label"] and section["text"]:
+        return f"{section['label']}: {section['text']}"
+    return section["text"]
 
 
-def _terms(parent: etree._Element, path: str) -> list[dict[str, str]]:
-    return [{"ui": one.get("UI", ""), "name": _text(one)} for one in parent.iterfind(path)]
+def _read_terms(parent: etree._Element, path: str) -> list[dict[str, str]]:
+    elements = parent.iterfind(path)
+    return [{"ui": element.get("UI", ""), "name": _read_text(element)} for element in elements]
 
 
-def _heading(element: etree._Element) -> dict[str, Any]:
-    """A descriptor; major when it or a qualifier is marked so (NLM marks only the qualifier where
-    there is one)."""
+def _read_heading(element: etree._Element) -> dict[str, Any]:
+    """A descriptor.
+
+    It is major when the descriptor or a qualifier is marked so: NLM marks only the qualifier where
+    there is one.
+    """
     descriptor = element.find("DescriptorName")
     if descriptor is None:
         raise DataError("a MeshHeading without DescriptorName")
-    major = any(one.get("MajorTopicYN") == "Y" for one in element)
-    return {"ui": descriptor.get("UI", ""), "name": _text(descriptor), "major": major}
+    is_major = any(child.get("MajorTopicYN") == "Y" for child in element)
+    return {"ui": descriptor.get("UI", ""), "name": _read_text(descriptor), "major": is_major}
 
 
-def _correction(element: etree._Element) -> dict[str, str]:
-    return {"kind": element.get("RefType", ""), "pmid": _text(element.find("PMID"))}
+def _read_correction(element: etree._Element) -> dict[str, str]:
+    return {"kind": element.get("RefType", ""), "pmid": _read_text(element.find("PMID"))}
 
 
-def _year(parent: etree._Element, *paths: str) -> int | None:
-    """The first year in the first element that has one: of the issue before that of the electronic
-    article."""
+def _read_year(parent: etree._Element, *paths: str) -> int | None:
+    """The first year in the first element that has one; None when none has."""
     for path in paths:
-        found = _YEAR.search(_text(parent.find(path)))
-        if found:
-            return int(found.group())
+        match = _YEAR.search(_read_text(parent.find(path)))
+        if match:
+            return int(match.group())
     return None

@@ -1,35 +1,46 @@
-"""Which files a mirror of PubMed has and which of them are to be fetched: pure decisions, no file
-and no network.
+"""Which files a mirror of PubMed has and which of them are to be fetched.
 
-The layout is NLM's, ``baseline/`` and ``updatefiles/`` with ``pubmedYYnNNNN.xml.gz`` and
-``.xml.gz.md5`` in each. What holds: a name is NLM's pattern and nothing else, so no listing can
-lead out of the folder it is fetched into; files are in the order in which they are applied; a
-mirror holds files of one year, as each December's baseline replaces all.
+These are pure decisions, without files and network. The layout is NLM's: ``baseline/`` and
+``updatefiles/`` with ``pubmedYYnNNNN.xml.gz`` and ``.xml.gz.md5`` in each.
+
+Guarantees: only names of NLM's pattern are accepted, so no listing can lead out of the folder it is
+fetched into. Files are in the order in which they are applied. A mirror holds files of one year, as
+each December's baseline replaces all.
 """
 
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from lxml import etree
 
 from medr_ray.core.errors import DataError
 
-FOLDERS = BASELINE, UPDATES = ("baseline", "updatefiles")
-COMPLETE, FAILED = "complete", "failed"
+BASELINE = "baseline"
+UPDATES = "updatefiles"
+FOLDERS = (BASELINE, UPDATES)  # in the order in which they are applied
+
+DownloadState = Literal["complete", "failed"]
+COMPLETE: DownloadState = "complete"
+FAILED: DownloadState = "failed"
+
 _NAME = re.compile(r"pubmed([0-9]{2})n([0-9]{4,6})\.xml\.gz")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)i?B?", re.IGNORECASE)
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_NAMED = 10  # files a message names before it only counts
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}  # bytes; listings use powers of 2
+_UNIT_WORDS = frozenset({"B", "KB", "MB", "GB", "KIB", "MIB", "GIB"})
+_MOST_NAMED = 10  # files that a message names; the rest are only counted
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A file of the source. ``path`` is where the source has it, below its root; ``size`` in bytes
-    is what the listing says, rounded as it may be, or None; ``stamp`` is all the listing says of
-    the file: it changes when NLM replaces it.
+class ListedFile:
+    """A file of a mirror's source.
+
+    ``path`` is where the source has it, below its root. ``size`` is in bytes, as the listing has it
+    (perhaps rounded), or None. ``stamp`` is all that the listing has about the file: it changes
+    when NLM replaces the file.
     """
 
     folder: str
@@ -45,15 +56,17 @@ class Listed:
 
 @dataclass(frozen=True)
 class FileState:
-    """A file in the manifest of the mirror: ``state`` complete or failed (then with the
-    ``reason``), ``size`` in bytes, ``checked`` when it was last hashed (UTC), ``stamp`` as the
-    source's listing had it."""
+    """A file in the manifest of the mirror.
+
+    ``size`` is in bytes, ``reason`` is of a failure, ``checked`` is when the file was last hashed
+    (UTC), ``stamp`` is the one of the source's listing.
+    """
 
     name: str
     folder: str
     size: int | None
     md5: str | None
-    state: str
+    state: DownloadState
     reason: str
     checked: str
     stamp: str
@@ -64,7 +77,7 @@ class FileState:
 
 
 @dataclass(frozen=True)
-class Present:
+class StoredFile:
     """A file on disk: its size in bytes and the MD5 of its sidecar, None without one."""
 
     size: int
@@ -72,24 +85,25 @@ class Present:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a run does: ``wanted`` is fetched, ``complete`` left alone, ``stale`` (keys) is of
-    earlier years."""
+class MirrorPlan:
+    """What a download does with each file.
 
-    wanted: tuple[Listed, ...]
-    complete: tuple[Listed, ...]
+    ``missing`` is fetched, ``complete`` left alone, ``stale`` (keys) is of earlier years.
+    """
+
+    missing: tuple[ListedFile, ...]
+    complete: tuple[ListedFile, ...]
     stale: tuple[str, ...]
 
 
 def year_and_number(name: str) -> tuple[int, int] | None:
     """(26, 1) of ``pubmed26n0001.xml.gz``; None for every other kind of name."""
-    found = _NAME.fullmatch(name)
-    return (int(found[1]), int(found[2])) if found else None
+    match = _NAME.fullmatch(name)
+    return (int(match[1]), int(match[2])) if match else None
 
 
-def order_of(key: str) -> tuple[int, tuple[int, int]]:
-    """Sorts keys (``folder/name``) as they are applied: the baseline before the updates, each by
-    number."""
+def application_order(key: str) -> tuple[int, tuple[int, int]]:
+    """Sorts keys (``folder/name``) as they are applied: the baseline first, each by number."""
     folder, _, name = key.partition("/")
     return FOLDERS.index(folder), year_and_number(name) or (0, 0)
 
@@ -97,122 +111,137 @@ def order_of(key: str) -> tuple[int, tuple[int, int]]:
 # --- listings -------------------------------------------------------------------------
 
 
-def parse_listing(page: bytes, folder: str, prefix: str) -> list[Listed]:
-    """The PubMed files that the HTML directory listing of ``prefix`` links to, sorted by number;
-    other links are passed over. They belong into ``folder`` of the mirror.
+def parse_listing(page: bytes, folder: str, prefix: str) -> list[ListedFile]:
+    """The PubMed files that the HTML directory listing of ``prefix`` links to, sorted by number.
 
-    Apache's, nginx's and S3 browsers' pages differ, so only the link's last path segment counts,
-    and what stands behind the link (or in the cells behind its own) is read for a date and size
-    where there is one.
+    Other links are passed over. The files belong into ``folder`` of the mirror. The pages of
+    Apache, nginx and S3 browsers differ, so only the last path segment of a link counts, and the
+    text behind the link (or in the table cells behind its own) is searched for a size. DataError
+    when the page is not HTML.
     """
     try:
         root = etree.HTML(page)
     except etree.XMLSyntaxError as error:
         raise DataError(f"the listing of {prefix or folder} is not HTML: {error}") from None
-    found: dict[str, Listed] = {}
+    files: dict[str, ListedFile] = {}
     for anchor in root.iter("a") if root is not None else ():
-        name = _linked_name(anchor.get("href") or "")
-        if name is not None and name not in found:
-            size, stamp = _described(anchor, name)
-            found[name] = Listed(folder, name, prefix + name, size, stamp)
-    return sorted(found.values(), key=lambda one: order_of(one.key))
+        name = _parse_link(anchor.get("href") or "")
+        if name is not None and name not in files:
+            size, stamp = _parse_description(anchor, name)
+            files[name] = ListedFile(folder, name, prefix + name, size, stamp)
+    return sorted(files.values(), key=lambda file: application_order(file.key))
 
 
-def _linked_name(href: str) -> str | None:
+def _parse_link(href: str) -> str | None:
+    """The name of the PubMed file that a link leads to; None for every other link."""
     try:
         segments = unquote(urlsplit(href.strip()).path).split("/")
     except ValueError:  # such as an unclosed bracket in the host
         return None
-    return segments[-1] if ".." not in segments and year_and_number(segments[-1]) else None
+    name = segments[-1]
+    return name if ".." not in segments and year_and_number(name) else None
 
 
-def _described(anchor: etree._Element, name: str) -> tuple[int | None, str]:
-    """(Size in bytes, all the text) of what the listing says beside the link."""
-    said = anchor.tail or ""
+def _parse_description(anchor: etree._Element, name: str) -> tuple[int | None, str]:
+    """(Size in bytes, all the text) that the listing has beside the link."""
+    text = anchor.tail or ""
     cell = next(anchor.iterancestors("td"), None)
-    if cell is not None and not said.strip():
-        said = " ".join(text for other in cell.itersiblings() for text in other.itertext())
-    words = said.replace(name, " ").split()
-    if len(words) > 1 and words[-1].upper() in (
-        "B",
-        "KB",
-        "MB",
-        "GB",
-        "KIB",
-        "MIB",
-        "GIB",
-    ):  # "19.5 MiB"
+    if cell is not None and not text.strip():
+        siblings = cell.itersiblings()
+        text = " ".join(part for sibling in siblings for part in sibling.itertext())
+    words = text.replace(name, " ").split()
+    if len(words) > 1 and words[-1].upper() in _UNIT_WORDS:  # "19.5 MiB"
         words[-2:] = [words[-2] + words[-1]]
-    sizes = [found for word in words if (found := _SIZE.fullmatch(word))]
-    size = round(float(sizes[-1][1]) * _UNITS[sizes[-1][2].upper()]) if sizes else None
-    return size, " ".join(words)
+    sizes = [match for match in map(_SIZE.fullmatch, words) if match]
+    if not sizes:
+        return None, " ".join(words)
+    # The last number, as a date may stand before the size.
+    number, unit = sizes[-1].groups()
+    return round(float(number) * _UNITS[unit.upper()]), " ".join(words)
 
 
 # --- decisions ------------------------------------------------------------------------
 
 
-def select(listed: Iterable[Listed], pattern: str, limit: int | None) -> list[Listed]:
-    """The first ``limit`` files whose name matches the glob. DataError when none does, or they are
-    of two years."""
-    chosen = [one for one in listed if fnmatch.fnmatchcase(one.name, pattern)][:limit]
-    if not chosen:
+def select_files(listed: Iterable[ListedFile], pattern: str, limit: int | None) -> list[ListedFile]:
+    """The first ``limit`` files whose name matches the glob.
+
+    DataError when none does, or they are of two years.
+    """
+    selected = [file for file in listed if fnmatch.fnmatchcase(file.name, pattern)][:limit]
+    if not selected:
         raise DataError(f"the source lists no file pubmedYYnNNNN.xml.gz that matches {pattern!r}")
-    if len(years := years_of(one.key for one in chosen)) > 1:
+    years = list_years(file.key for file in selected)
+    if len(years) > 1:
         raise DataError(
-            f"the source lists files of {' and '.join(years)}, and a baseline replaces the year before it: "
-            f"choose one year, such as --files '{years[-1]}*'"
+            f"the source lists files of {' and '.join(years)}, and a baseline replaces the year "
+            f"before it: choose one year, such as --files '{years[-1]}*'"
         )
-    return chosen
+    return selected
 
 
-def years_of(keys: Iterable[str]) -> list[str]:
+def list_years(keys: Iterable[str]) -> list[str]:
     """The years that files are of, as their names begin: ``["pubmed25", "pubmed26"]``."""
-    return sorted({key.partition("/")[2][: len("pubmedYY")] for key in keys})
+    return sorted({_year_of(key) for key in keys})
+
+
+def _year_of(key: str) -> str:
+    return key.partition("/")[2][: len("pubmedYY")]
 
 
 def make_plan(
-    chosen: Iterable[Listed], states: Mapping[str, FileState], present: Mapping[str, Present]
-) -> Plan:
-    """What to fetch of ``chosen`` (one year's), given the manifest and the disk, both by key.
+    selected: Iterable[ListedFile],
+    states: Mapping[str, FileState],
+    stored: Mapping[str, StoredFile],
+) -> MirrorPlan:
+    """What to fetch of ``selected`` (one year's), given the manifest and the disk, both by key.
 
-    A file is complete when the manifest says so, its size and sidecar agree with the manifest, and
-    the source's listing says of it what it said then. DataError when the disk holds files of a
+    A file is complete when the manifest has it as complete, its size and sidecar agree with the
+    manifest, and the source lists it as it did then. DataError when the disk holds files of a
     later year than the source.
     """
-    chosen = list(chosen)
-    year = years_of(one.key for one in chosen)[0]
-    if later := [key for key in present if years_of([key])[0] > year]:
+    selected = list(selected)
+    year = _year_of(selected[0].key)
+    later = [key for key in stored if _year_of(key) > year]
+    if later:
         raise DataError(
-            f"the source has {year}, and the folder already holds later files, {named(later)}: "
-            "use a newer source, or another folder"
+            f"the source has {year}, and the folder already holds later files, "
+            f"{format_keys(later)}: use a newer source, or another folder"
         )
-    done = {
-        one.key for one in chosen if _is_complete(one, states.get(one.key), present.get(one.key))
-    }
-    return Plan(
-        tuple(one for one in chosen if one.key not in done),
-        tuple(one for one in chosen if one.key in done),
-        tuple(sorted((key for key in present if years_of([key])[0] < year), key=order_of)),
-    )
+    missing = []
+    complete = []
+    for file in selected:
+        if _is_complete(file, states.get(file.key), stored.get(file.key)):
+            complete.append(file)
+        else:
+            missing.append(file)
+    stale = sorted((key for key in stored if _year_of(key) < year), key=application_order)
+    return MirrorPlan(tuple(missing), tuple(complete), tuple(stale))
 
 
-def _is_complete(file: Listed, state: FileState | None, present: Present | None) -> bool:
-    if state is None or present is None or state.state != COMPLETE or state.stamp != file.stamp:
+def _is_complete(file: ListedFile, state: FileState | None, stored: StoredFile | None) -> bool:
+    if state is None or stored is None or state.state != COMPLETE or state.stamp != file.stamp:
         return False
-    return state.md5 is not None and (present.size, present.md5) == (state.size, state.md5)
+    return state.md5 is not None and (stored.size, stored.md5) == (state.size, state.md5)
 
 
-def named(keys: Iterable[str]) -> str:
+# --- texts ----------------------------------------------------------------------------
+
+
+def format_keys(keys: Iterable[str]) -> str:
     """The first keys in order, and how many more there are."""
-    ordered = sorted(keys, key=order_of)
-    more = f" and {len(ordered) - _NAMED:,} more" if len(ordered) > _NAMED else ""
-    return ", ".join(ordered[:_NAMED]) + more
+    ordered = sorted(keys, key=application_order)
+    text = ", ".join(ordered[:_MOST_NAMED])
+    more = len(ordered) - _MOST_NAMED
+    return f"{text} and {more:,} more" if more > 0 else text
 
 
-def shown_bytes(count: float) -> str:
+def format_bytes(count: float) -> str:
     """A count of bytes for people: ``44.9 GB``, in powers of ten."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+    if count < 1000:
+        return f"{count:,.0f} B"
+    for unit in ("kB", "MB", "GB"):
         count /= 1000
-    return f"{count:,.1f} TB"
+        if count < 1000:
+            return f"{count:,.1f} {unit}"
+    return f"{count / 1000:,.1f} TB"

@@ -1,8 +1,8 @@
 """A mirror of PubMed on disk: its files, their sidecars and the manifest.
 
-What holds: a ``.xml.gz`` is whole and had the MD5 of its ``.md5`` when it appeared; what is half
-downloaded ends in ``.part``; ``manifest.json`` is replaced whole, so it can be read whenever a
-download was killed.
+Guarantees: a ``.xml.gz`` was whole and had the MD5 of its ``.md5`` when it got its name. A file
+that is half downloaded ends in ``.part``. ``manifest.json`` is replaced as a whole, so it can be
+read whenever a download was killed.
 """
 
 import contextlib
@@ -16,23 +16,28 @@ from pathlib import Path
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.lock import run_lock
 from medr_ray.core.run import MANIFEST, Directory
-from medr_ray.corpus.checksum import SIDECAR, sidecar_md5
+from medr_ray.corpus.checksum import SIDECAR, parse_sidecar_md5
 from medr_ray.corpus.mirror import (
     COMPLETE,
     FAILED,
     FOLDERS,
     FileState,
-    Present,
-    order_of,
+    StoredFile,
+    application_order,
     year_and_number,
 )
 
-_PART, _VALIDATOR = ".part", ".part.validator"
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib folds the second slash of a URI away
+_PART = ".part"
+_VALIDATOR = ".part.validator"
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib drops the second slash of a URI
 
 
-class Shelf:
-    """The mirror at ``root``, a local folder that need not exist yet."""
+class MirrorStore:
+    """The mirror at ``root``, a local folder that need not exist yet.
+
+    Files are named by key, ``folder/name``. ``states`` is the manifest by key. ConfigError when
+    the root is a URI, DataError when its manifest cannot be read.
+    """
 
     def __init__(self, root: Path) -> None:
         if _URI.match(str(root)):
@@ -41,20 +46,23 @@ class Shelf:
             )
         self.root = root.resolve()
         self._directory = Directory(str(self.root))
-        self.states = self._read()
+        self.states = self._read_manifest()
 
-    def _read(self) -> dict[str, FileState]:
+    def _read_manifest(self) -> dict[str, FileState]:
         if not self._directory.exists(MANIFEST):
             return {}
         try:
             states = [FileState(**row) for row in self._directory.read_json(MANIFEST)["files"]]
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(
-                f"{self.root / MANIFEST} is no manifest of a mirror ({error}): remove it, the files are "
-                "hashed and kept, or use another folder"
+                f"{self.root / MANIFEST} is no manifest of a mirror ({error}): remove it, the "
+                "files are hashed and kept, or use another folder"
             ) from None
+        # Keys become paths, so a manifest edited by hand must not lead out of the mirror.
         return {
-            one.key: one for one in states if one.folder in FOLDERS and year_and_number(one.name)
+            state.key: state
+            for state in states
+            if state.folder in FOLDERS and year_and_number(state.name)
         }
 
     @contextlib.contextmanager
@@ -66,63 +74,64 @@ class Shelf:
     def path(self, key: str) -> Path:
         return self.root / key
 
-    def partial(self, key: str) -> "Partial":
-        return Partial(self.path(key))
+    def partial(self, key: str) -> "PartialFile":
+        return PartialFile(self.path(key))
 
-    def present(self) -> dict[str, Present]:
+    def list_files(self) -> dict[str, StoredFile]:
         """Every PubMed file on disk, by key and in order."""
         keys = [
             f"{folder}/{name}"
             for folder in FOLDERS
-            for name in self._names(folder)
+            for name in self._list_names(folder)
             if year_and_number(name)
         ]
         return {
-            key: Present(self.path(key).stat().st_size, self.sidecar(key))
-            for key in sorted(keys, key=order_of)
+            key: StoredFile(self.path(key).stat().st_size, self._read_sidecar(key))
+            for key in sorted(keys, key=application_order)
         }
 
-    def sidecar(self, key: str) -> str | None:
+    def _read_sidecar(self, key: str) -> str | None:
         """The MD5 that the file's sidecar on disk names."""
         path = self.root / (key + SIDECAR)
-        return sidecar_md5(path.read_bytes()) if path.is_file() else None
+        return parse_sidecar_md5(path.read_bytes()) if path.is_file() else None
 
-    def strays(self) -> list[str]:
+    def list_partial_files(self) -> list[str]:
         """Half-downloaded files, by key with its ending."""
         return [
             f"{folder}/{name}"
             for folder in FOLDERS
-            for name in self._names(folder)
+            for name in self._list_names(folder)
             if name.endswith(_PART)
         ]
 
-    def _names(self, folder: str) -> list[str]:
+    def _list_names(self, folder: str) -> list[str]:
         path = self.root / folder
-        return (
-            sorted(entry.name for entry in os.scandir(path) if entry.is_file())
-            if path.is_dir()
-            else []
-        )
+        if not path.is_dir():
+            return []
+        return sorted(entry.name for entry in os.scandir(path) if entry.is_file())
 
-    def keep_sidecar(self, key: str, content: bytes) -> None:
+    def write_sidecar(self, key: str, content: bytes) -> None:
         self._directory.write_bytes(key + SIDECAR, content)
 
     def record(self, states: Iterable[FileState]) -> None:
-        """Put the states into the manifest, in place of what it said of these files."""
-        self.states |= {one.key: one for one in states}
-        rows = [asdict(self.states[key]) for key in sorted(self.states, key=order_of)]
+        """Put the states into the manifest, in place of those it had of these files."""
+        self.states |= {state.key: state for state in states}
+        rows = [asdict(self.states[key]) for key in sorted(self.states, key=application_order)]
         self._directory.write_json(MANIFEST, {"files": rows})
 
-    def complete(self, key: str, stamp: str, md5: str) -> FileState:
+    def complete_state(self, key: str, stamp: str, md5: str) -> FileState:
+        """The manifest entry of a file on disk that has this MD5."""
         folder, _, name = key.partition("/")
-        return FileState(
-            name, folder, self.path(key).stat().st_size, md5, COMPLETE, "", _now(), stamp
-        )
+        size = self.path(key).stat().st_size
+        return FileState(name, folder, size, md5, COMPLETE, "", _utc_now(), stamp)
 
-    def failed(self, key: str, reason: str) -> FileState:
-        """Without a stamp: whatever the source lists then, it is looked at again."""
+    def failed_state(self, key: str, reason: str) -> FileState:
+        """The manifest entry of a file that is not there or not right.
+
+        It has no stamp, so the next download looks at the file whatever the source lists.
+        """
         folder, _, name = key.partition("/")
-        return FileState(name, folder, None, None, FAILED, reason, _now(), "")
+        return FileState(name, folder, None, None, FAILED, reason, _utc_now(), "")
 
     def remove(self, keys: Iterable[str]) -> None:
         """Remove files with all that belongs to them, and from the manifest."""
@@ -133,38 +142,47 @@ class Shelf:
         self.record(())
 
 
-class Partial:
-    """The half of a file that is here: its bytes, and the ETag or date by which the server knows
-    the rest of it."""
+class PartialFile:
+    """A file that is half downloaded.
+
+    Beside its bytes lies its validator, the ETag or date by which the server recognises the
+    version that the rest must come from.
+    """
 
     def __init__(self, target: Path) -> None:
         self._target = target
         self.path = target.with_name(target.name + _PART)
-        self._kept = target.with_name(target.name + _VALIDATOR)
+        self._validator_path = target.with_name(target.name + _VALIDATOR)
 
     @property
     def size(self) -> int:
+        """Bytes so far."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     @property
     def validator(self) -> str:
-        return self._kept.read_text(encoding="utf-8") if self._kept.is_file() else ""
+        path = self._validator_path
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def restart(self, validator: str) -> None:
-        """Begin anew; the validator is on disk before the first byte it speaks for."""
+        """Begin anew.
+
+        The validator is written before the first byte, so a killed download never leaves bytes
+        with the validator of another version.
+        """
         self.discard()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._kept.write_text(validator, encoding="utf-8")
+        self._validator_path.write_text(validator, encoding="utf-8")
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)
-        self._kept.unlink(missing_ok=True)
+        self._validator_path.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """The partial file becomes the file."""
+        """Give the file its final name."""
         os.replace(self.path, self._target)
-        self._kept.unlink(missing_ok=True)
+        self._validator_path.unlink(missing_ok=True)
 
 
-def _now() -> str:
+def _utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,7 +1,7 @@
-"""Checking a mirror of PubMed offline: every file against its sidecar and the manifest.
+"""Checks a mirror of PubMed offline: every file against its sidecar and the manifest.
 
-What holds: nothing is fetched and no file of NLM's is touched; what is found wrong is written into
-the manifest, so that the next download mends it.
+Guarantees: nothing is fetched, and no file of NLM's is touched. What is wrong is written into the
+manifest, so that the next download repairs it.
 """
 
 import os
@@ -13,86 +13,110 @@ from rich.console import Console
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.progress import Bar
-from medr_ray.corpus.checksum import SIDECAR, file_md5
-from medr_ray.corpus.mirror import COMPLETE, FileState, Present, order_of, shown_bytes, years_of
-from medr_ray.corpus.mirror_store import Shelf
+from medr_ray.corpus.checksum import SIDECAR, compute_file_md5
+from medr_ray.corpus.mirror import (
+    COMPLETE,
+    FileState,
+    StoredFile,
+    application_order,
+    format_bytes,
+    list_years,
+)
+from medr_ray.corpus.mirror_store import MirrorStore
 
-_HASHERS = 4  # MD5 runs at several hundred MB/s a core, and a disk seldom feeds more
+_HASHERS = 4  # threads; MD5 runs at several hundred MB/s a core, and a disk seldom feeds more
 
 
 def verify_mirror(root: Path, console: Console) -> None:
-    """Hash every file, print what is wrong with which and one summary line. DataError when anything
-    is wrong, or there is nothing to verify."""
-    shelf = Shelf(root)
-    present = shelf.present()
-    if not present and not shelf.states:
+    """Hash every file; print what is wrong with which, and a summary line.
+
+    DataError when anything is wrong, or there is nothing to verify.
+    """
+    store = MirrorStore(root)
+    stored = store.list_files()
+    if not stored and not store.states:
         raise DataError(
-            f"{shelf.root} holds no file of PubMed in baseline/ or updatefiles/: nothing to verify"
+            f"{store.root} holds no file of PubMed in baseline/ or updatefiles/: nothing to verify"
         )
-    if not os.access(shelf.root, os.W_OK):
-        _verify(shelf, present, console)
+    if not os.access(store.root, os.W_OK):
+        # A mirror that is mounted read-only can be verified too; it takes no lock and no record.
+        _verify(store, stored, console)
         return
-    with shelf.locked():
-        _verify(shelf, present, console)
+    with store.locked():
+        _verify(store, stored, console)
 
 
-def _verify(shelf: Shelf, present: dict[str, Present], console: Console) -> None:
-    hashed = _hashes(shelf, present, console)
-    wrong = {
-        key: reason
-        for key in sorted({*present, *shelf.states}, key=order_of)
-        if (reason := problem(present.get(key), hashed.get(key), shelf.states.get(key)))
-    }
-    if os.access(shelf.root, os.W_OK):
-        shelf.record(_states(shelf, hashed, wrong))
-    found = [f"{key}: {reason}" for key, reason in wrong.items()]
-    found += [f"{key}: half downloaded; the next download continues it" for key in shelf.strays()]
-    if len(years := years_of(present)) > 1:
-        found.append(
+def _verify(store: MirrorStore, stored: dict[str, StoredFile], console: Console) -> None:
+    hashes = _hash_files(store, stored, console)
+    problems: dict[str, str] = {}
+    for key in sorted({*stored, *store.states}, key=application_order):
+        problem = find_problem(stored.get(key), hashes.get(key), store.states.get(key))
+        if problem:
+            problems[key] = problem
+    if os.access(store.root, os.W_OK):
+        store.record(_update_states(store, hashes, problems))
+    messages = [f"{key}: {problem}" for key, problem in problems.items()]
+    for key in store.list_partial_files():
+        messages.append(f"{key}: half downloaded; the next download continues it")
+    years = list_years(stored)
+    if len(years) > 1:
+        messages.append(
             f"files of several years, {', '.join(years)}: a baseline replaces the year before it"
         )
-    size = shown_bytes(sum(one.size for one in present.values()))
-    lines = [*found, f"verify: {len(present):,} files, {size}, {len(found):,} wrong"]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    if found:
+    size = format_bytes(sum(file.size for file in stored.values()))
+    summary = f"verify: {len(stored):,} files, {size}, {len(messages):,} wrong"
+    console.print("\n".join([*messages, summary]), highlight=False, markup=False, soft_wrap=True)
+    if messages:
         raise DataError(
-            f"{shelf.root}: {len(found):,} wrong; `medr corpus download` mends what is bad or missing"
+            f"{store.root}: {len(messages):,} wrong; `medr corpus download` mends what is bad or "
+            "missing"
         )
 
 
-def _hashes(shelf: Shelf, present: Iterable[str], console: Console) -> dict[str, str]:
+def _hash_files(store: MirrorStore, keys: Iterable[str], console: Console) -> dict[str, str]:
     """The MD5 of every file, by key."""
-    keys = list(present)
-    hashed = {}
-    with Bar(console, "verify", len(keys), "files") as bar, ThreadPoolExecutor(_HASHERS) as hashers:
-        for key, md5 in zip(keys, hashers.map(file_md5, map(shelf.path, keys)), strict=True):
-            hashed[key] = md5
+    keys = list(keys)
+    hashes = {}
+    with Bar(console, "verify", len(keys), "files") as bar, ThreadPoolExecutor(_HASHERS) as pool:
+        results = pool.map(compute_file_md5, map(store.path, keys))
+        for key, md5 in zip(keys, results, strict=True):
+            hashes[key] = md5
             bar.advance()
-    return hashed
+    return hashes
 
 
-def problem(present: Present | None, md5: str | None, state: FileState | None) -> str:
-    """What is wrong with a file whose content has this MD5, given its manifest entry; empty when
-    nothing is."""
+def find_problem(stored: StoredFile | None, md5: str | None, state: FileState | None) -> str:
+    """What is wrong with a file whose content has this MD5; empty when nothing is.
+
+    ``stored`` is None for a file that is not on disk, ``state`` for one not in the manifest.
+    """
     if state is not None and state.state != COMPLETE:
         return f"was wrong before, and not fetched since: {state.reason}"
-    if present is None:
+    if stored is None:
         return "missing"
-    if present.md5 is None:
+    if stored.md5 is None:
         return f"has no {SIDECAR}, so nothing says that it is whole"
-    if md5 != present.md5:
-        return f"corrupt: its MD5 is {md5}, its {SIDECAR} says {present.md5}"
+    if md5 != stored.md5:
+        return f"corrupt: its MD5 is {md5}, its {SIDECAR} says {stored.md5}"
     if state is not None and state.md5 != md5:
         return f"its {SIDECAR} says {md5}, the manifest {state.md5}"
     return ""
 
 
-def _states(shelf: Shelf, hashed: dict[str, str], wrong: dict[str, str]) -> list[FileState]:
-    """The manifest after the check: what was wrong already keeps its first reason."""
-    good = [
-        shelf.complete(key, shelf.states[key].stamp if key in shelf.states else "", md5)
-        for key, md5 in hashed.items()
-        if key not in wrong
-    ]
-    known = {key for key, state in shelf.states.items() if state.state != COMPLETE}
-    return good + [shelf.failed(key, reason) for key, reason in wrong.items() if key not in known]
+def _update_states(
+    store: MirrorStore, hashes: dict[str, str], problems: dict[str, str]
+) -> list[FileState]:
+    """The entries of the manifest that the check changes.
+
+    A file that was wrong already keeps its first reason.
+    """
+    states = []
+    for key, md5 in hashes.items():
+        if key not in problems:
+            stamp = store.states[key].stamp if key in store.states else ""
+            states.append(store.complete_state(key, stamp, md5))
+    failed_before = {key for key, state in store.states.items() if state.state != COMPLETE}
+    for key, problem in problems.items():
+        if key not in failed_before:
+            states.append(store.failed_state(key, problem))
+    return states

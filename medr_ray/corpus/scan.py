@@ -1,404 +1,492 @@
-"""The compiled pass over PubMed XML that finds the records and, in every citation it is certain of,
-the fields.
+"""The compiled pass over PubMed XML that finds the records and the fields of its citations.
 
-What holds: a citation counts as read only when an XML parser would take it and every field is
+Guarantees: a citation counts as read only when an XML parser would accept it and every field is
 certain. Anything out of the ordinary (a comment, a CDATA section, a prefix other than MathML's, an
 unknown entity, a character XML forbids, an entity in a label) leaves it unread, for
-``medline.citation_row`` to read or to refuse. No attribute value with ``<`` or ``>`` is let
+``medline.build_citation_row`` to read or to reject. No attribute value with ``<`` or ``>`` is let
 through, so in a citation that was read a tag runs from ``<`` to the next ``>``.
+
+Throughout, a place of -1 says that the record is not certain; the caller gives it up. The text is
+followed by zeros, which end every loop, so no loop over tags needs to know where the text ends.
 """
 
 import numpy as np
 
 from medr_ray.core.compiled import Array, entry, inner
-from medr_ray.corpus.byte_words import repeat, same, seek
-from medr_ray.corpus.characters import is_sound, spells
+from medr_ray.corpus.byte_words import equal_bytes, find_byte, repeat_byte
+from medr_ray.corpus.characters import has_valid_characters, spells
 from medr_ray.corpus.citation_fields import (
-    DEAD,
+    INNER_FIELD,
     NAME_PART,
     NAME_START,
-    ROOT,
-    WHITE,
+    NO_FIELD,
+    STATE_IGNORED,
+    STATE_ROOT,
+    WHITE_SPACE,
     Grammar,
-    classes,
-    name_table,
+    build_name_table,
+    classify_bytes,
 )
 
 CITATION, BOOK, DELETION = range(3)  # kinds of record
-EVERY = 2**62  # records, when none are to be left out
-# Beyond these a record is not certain (the parser has limits too): elements in one another,
-# attributes of an element,
-# bytes of a name, bytes of a record.
-_DEEPEST, _MOST_ATTRIBUTES, _LONGEST_NAME, _LONGEST = 64, 8, 256, 8 * 2**20
-_S_NAME, _S_SIZE, _S_STATE, _S_FIELD = range(4)  # of an open element
-_A_NAME, _A_SIZE, _A_VALUE, _A_END = range(4)  # of an attribute
+NO_LIMIT = 2**62  # of records, more than there can be
 
-_CLASS = classes()
-_KINDS, _KIND_SIZES = name_table(["PubmedArticle", "PubmedBookArticle", "DeleteCitation"])
-_NAMES, _NAME_SIZES = name_table(
+# Beyond these a record is left to the plain reader; the XML parser has limits of its own.
+_MOST_OPEN = 64  # elements in one another
+_MOST_ATTRIBUTES = 8  # of one element
+_LONGEST_NAME = 256  # bytes
+_LONGEST_RECORD = 8 * 2**20  # bytes
+
+_O_NAME, _O_SIZE, _O_STATE, _O_FIELD = range(4)  # columns of the open elements
+_A_NAME, _A_SIZE, _A_VALUE, _A_END = range(4)  # columns of the attributes of a tag
+_ABSENT = -1  # begin of an attribute's value that is not there
+_NOT_PLAIN = -2  # begin of an attribute's value with references or control characters
+_UNCERTAIN = -2  # row of a field that is not certain
+
+_BYTE_CLASS = classify_bytes()
+_KINDS, _KIND_SIZES = build_name_table(["PubmedArticle", "PubmedBookArticle", "DeleteCitation"])
+_NAMES, _NAME_SIZES = build_name_table(
     ["MajorTopicYN", "xmlns", "mml", "http://www.w3.org/1998/Math/MathML"]
 )
-_MAJOR, _XMLNS, _MML, _MATHML = range(4)
-_LT, _GT, _SLASH, _AMP, _EQUALS, _COLON, _QUERY, _SPACE, _QUOTE, _APOSTROPHE = b"<>/&=:? \"'"
-_LOWER_X, _LOWER_M, _LOWER_L, _Y = b"xmlY"
-_LTS = repeat(_LT)
+_MAJOR, _XMLNS, _MML, _MATHML = range(4)  # rows of _NAMES
+_LESS, _GREATER, _SLASH, _AMPERSAND, _EQUALS, _COLON, _QUERY, _SPACE = b"<>/&=:? "
+_QUOTE, _APOSTROPHE = b"\"'"
+_LOWER_X, _LOWER_M, _LOWER_L, _UPPER_Y = b"xmlY"
+_LESS_SIGNS = repeat_byte(_LESS)
 
 
-def scratch() -> tuple[Array, Array]:
-    """The memory that a scan needs besides its results: for open elements and for the attributes of
-    a tag."""
-    return np.empty((_DEEPEST, 4), np.int64), np.empty((_MOST_ATTRIBUTES, 4), np.int64)
+def allocate_scratch() -> tuple[Array, Array]:
+    """The memory a scan needs besides its results: open elements, and the attributes of a tag."""
+    return np.empty((_MOST_OPEN, 4), np.int64), np.empty((_MOST_ATTRIBUTES, 4), np.int64)
 
 
 # --- tags -----------------------------------------------------------------------------
 
 
 @inner()
-def _end_of(text: Array, at: int, kind: int) -> int:
+def _skip_class(text: Array, at: int, byte_class: int) -> int:
     """Where characters of that class end."""
-    while _CLASS[text[at]] & kind:
+    while _BYTE_CLASS[text[at]] & byte_class:
         at += 1
     return at
 
 
 @inner()
-def _attributes(text: Array, words: Array, at: int, attributes: Array) -> tuple[int, int, bool]:
-    """(where ``>`` or ``/>`` is, attributes found, whether MathML's prefix is declared), place -1
-    when uncertain."""
-    found, declares = 0, False
+def _find_value_end(text: Array, at: int) -> int:
+    """Where the closing quote is of the value that begins behind the quote at ``at``; else -1."""
+    quote = text[at]
+    if quote != _QUOTE and quote != _APOSTROPHE:
+        return -1
+    at += 1
+    while text[at] != quote:
+        if text[at] == _LESS or text[at] == _GREATER or text[at] == 0:
+            return -1
+        at += 1
+    return at
+
+
+@inner()
+def _has_attribute(
+    text: Array, words: Array, attributes: Array, count: int, name: int, size: int
+) -> bool:
+    """Whether an attribute of that name was parsed before."""
+    for i in range(count):
+        has_size = attributes[i, _A_SIZE] == size
+        if has_size and equal_bytes(words, attributes[i, _A_NAME], name, size):
+            return True
+    return False
+
+
+@inner()
+def _parse_attributes(
+    text: Array, words: Array, at: int, attributes: Array
+) -> tuple[int, int, bool]:
+    """(place of ``>`` or ``/>``, number of attributes, whether MathML's prefix is declared)."""
+    count = 0
+    declares = False
     while True:
-        name = _end_of(text, at, WHITE)
-        if text[name] == _GT or (text[name] == _SLASH and text[name + 1] == _GT):
-            return name, found, declares
-        if name == at or found == _MOST_ATTRIBUTES or not _CLASS[text[name]] & NAME_START:
+        name = _skip_class(text, at, WHITE_SPACE)
+        if text[name] == _GREATER or (text[name] == _SLASH and text[name + 1] == _GREATER):
+            return name, count, declares
+        is_full = count == _MOST_ATTRIBUTES
+        if name == at or is_full or not _BYTE_CLASS[text[name]] & NAME_START:
             return -1, 0, False
-        at = _end_of(text, name, NAME_PART)
+        at = _skip_class(text, name, NAME_PART)
         is_xmlns = at - name == 5 and spells(text, name, _NAMES, _XMLNS, 5)
         is_prefix = is_xmlns and text[at] == _COLON and spells(text, at + 1, _NAMES, _MML, 3)
-        at += 4 * is_prefix
+        at += 4 * is_prefix  # over ":mml"
         size = at - name
-        at = _end_of(text, at, WHITE)
+        at = _skip_class(text, at, WHITE_SPACE)
         if is_xmlns != is_prefix or text[at] != _EQUALS or size > _LONGEST_NAME:
             return -1, 0, False
-        at = _end_of(text, at + 1, WHITE)
-        quote = text[at]
-        if quote != _QUOTE and quote != _APOSTROPHE:
+        value = _skip_class(text, at + 1, WHITE_SPACE) + 1  # behind the opening quote
+        end = _find_value_end(text, value - 1)
+        if end < 0 or _has_attribute(text, words, attributes, count, name, size):
             return -1, 0, False
-        value = at = at + 1
-        while text[at] != quote:
-            if text[at] == _LT or text[at] == _GT or text[at] == 0:
-                return -1, 0, False
-            at += 1
-        if is_prefix and (
-            at - value != _NAME_SIZES[_MATHML]
-            or not spells(text, value, _NAMES, _MATHML, at - value)
-        ):
+        is_mathml = end - value == _NAME_SIZES[_MATHML] and spells(
+            text, value, _NAMES, _MATHML, end - value
+        )
+        if is_prefix and not is_mathml:
             return -1, 0, False
-        for i in range(found):
-            if attributes[i, _A_SIZE] == size and same(words, attributes[i, _A_NAME], name, size):
-                return -1, 0, False
-        attributes[found, _A_NAME], attributes[found, _A_SIZE] = name, size
-        attributes[found, _A_VALUE], attributes[found, _A_END] = value, at
+        attributes[count, _A_NAME] = name
+        attributes[count, _A_SIZE] = size
+        attributes[count, _A_VALUE] = value
+        attributes[count, _A_END] = end
         declares |= is_prefix
-        found, at = found + 1, at + 1
+        count += 1
+        at = end + 1
 
 
 @inner()
-def _value(
-    text: Array, attributes: Array, found: int, names: Array, wanted: int, size: int
+def _find_value(
+    text: Array, attributes: Array, count: int, names: Array, name: int, size: int
 ) -> tuple[int, int]:
-    """(begin, end) of the value of an attribute, begin -1 when it is absent, -2 when it is not
-    plain text."""
-    for i in range(found):
-        begin, end = attributes[i, _A_VALUE], attributes[i, _A_END]
-        if attributes[i, _A_SIZE] == size and spells(
-            text, attributes[i, _A_NAME], names, wanted, size
-        ):
+    """(begin, end) of the value of an attribute; begin may be ``_ABSENT`` or ``_NOT_PLAIN``."""
+    for i in range(count):
+        begin = attributes[i, _A_VALUE]
+        end = attributes[i, _A_END]
+        has_size = attributes[i, _A_SIZE] == size
+        if has_size and spells(text, attributes[i, _A_NAME], names, name, size):
             for at in range(begin, end):
-                if text[at] == _AMP or text[at] < _SPACE:
-                    return -2, -2
+                if text[at] == _AMPERSAND or text[at] < _SPACE:
+                    return _NOT_PLAIN, _NOT_PLAIN
             return begin, end
-    return -1, -1
+    return _ABSENT, _ABSENT
 
 
 @inner()
-def _child(text: Array, name: int, size: int, state: int, grammar: Grammar) -> int:
+def _enter_child(text: Array, name: int, size: int, state: int, grammar: Grammar) -> int:
     """The state inside a child of that name."""
     for place in range(grammar.edges.shape[1]):
-        wanted = grammar.edges[state, place, 0]
-        if wanted < 0:
+        child = grammar.edges[state, place, 0]
+        if child < 0:
             break
-        if grammar.sizes[wanted] == size and spells(text, name, grammar.names, wanted, size):
+        if grammar.sizes[child] == size and spells(text, name, grammar.names, child, size):
             return grammar.edges[state, place, 1]
-    return DEAD
+    return STATE_IGNORED
 
 
 @inner()
-def _instruction_end(text: Array, at: int) -> int:
-    """Where the ``>`` of a processing instruction is, -1 when it is not certainly one."""
+def _parse_instruction(text: Array, at: int) -> int:
+    """Place of the ``>`` of a processing instruction."""
     name = at + 2
-    at = _end_of(text, name, NAME_PART)
-    reserved = (
+    at = _skip_class(text, name, NAME_PART)
+    is_reserved = (
         text[name] | 0x20 == _LOWER_X
         and text[name + 1] | 0x20 == _LOWER_M
         and text[name + 2] | 0x20 == _LOWER_L
     )
-    if (
-        not _CLASS[text[name]] & NAME_START
-        or reserved
-        or not (_CLASS[text[at]] & WHITE or text[at] == _QUERY)
-    ):
+    is_delimited = _BYTE_CLASS[text[at]] & WHITE_SPACE or text[at] == _QUERY
+    if not _BYTE_CLASS[text[name]] & NAME_START or is_reserved or not is_delimited:
         return -1
-    while not (text[at] == _QUERY and text[at + 1] == _GT):
-        if (
-            text[at] == _LT
-            or text[at] == 0
-            or (text[at] == _QUERY and not _CLASS[text[at - 1]] & WHITE)
-        ):
+    while not (text[at] == _QUERY and text[at + 1] == _GREATER):
+        # XML allows a question mark within a word too; such records go to the plain reader.
+        is_odd_query = text[at] == _QUERY and not _BYTE_CLASS[text[at - 1]] & WHITE_SPACE
+        if text[at] == _LESS or text[at] == 0 or is_odd_query:
             return -1
         at += 1
     return at + 1
 
 
-# --- the walk -------------------------------------------------------------------------
+@inner()
+def _parse_open_tag(
+    text: Array, words: Array, at: int, attributes: Array
+) -> tuple[int, int, int, bool, bool]:
+    """(place of ``>`` or ``/>``, length of the name, number of attributes, whether the name has
+    MathML's prefix, whether the tag declares it)."""
+    name = at + 1
+    at = _skip_class(text, name, NAME_PART)
+    initial = text[name]
+    is_prefixed = False
+    if text[at] == _COLON:
+        is_prefixed = at - name == 3 and spells(text, name, _NAMES, _MML, 3)
+        initial = text[at + 1] if is_prefixed else np.uint8(0)
+        at = _skip_class(text, at + 1, NAME_PART)
+    size = at - name
+    count = 0
+    declares = False
+    if not _BYTE_CLASS[initial] & NAME_START or size > _LONGEST_NAME:
+        return -1, 0, 0, False, False
+    if text[at] != _GREATER:
+        at, count, declares = _parse_attributes(text, words, at, attributes)
+    return at, size, count, is_prefixed, declares
 
 
 @inner()
-def _note(
+def _parse_close_tag(
+    text: Array, words: Array, at: int, name: int, size: int, is_outermost: bool
+) -> int:
+    """Place of the ``>`` of the tag that closes the element of that name."""
+    end = at + 2 + size
+    if not equal_bytes(words, name, at + 2, size):
+        return -1
+    # The end of a record has no white space in it: the plain reader finds it by its exact bytes.
+    if not is_outermost:
+        end = _skip_class(text, end, WHITE_SPACE)
+    return end if text[end] == _GREATER else -1
+
+
+# --- the walk through a citation ------------------------------------------------------
+
+
+@inner()
+def _begin_field(
     text: Array,
     attributes: Array,
-    given: int,
-    outer: int,
+    attribute_count: int,
+    parent_row: int,
     state: int,
-    found: int,
+    field_count: int,
     grammar: Grammar,
     fields: Array,
 ) -> int:
-    """Note down the field that an element is, or belongs to (``outer``), with its attributes: the
-    field's row, -1 when there is none, -2 when it is uncertain."""
-    number, row = grammar.meaning[state, 0], found
-    if number == -1:
+    """Record the field that an element is, or belongs to (``parent_row``), with its attributes.
+
+    Returns the field's row, -1 when there is none, ``_UNCERTAIN`` when it is not certain.
+    """
+    number = grammar.meaning[state, 0]
+    row = field_count
+    if number == NO_FIELD:
         return -1
-    if number == -2:
-        row = outer
-        if fields[row].text >= 0:
-            return -1
+    if number == INNER_FIELD:
+        row = parent_row
+        if fields[row].text_begin >= 0:
+            return -1  # only the first inner child counts
     else:
-        fields[row].number, fields[row].major = number, 0
-        fields[row].first = fields[row].first_end = fields[row].second = fields[row].second_end = -1
-        fields[row].text = fields[row].text_end = -1
-    first, second = grammar.meaning[state, 1], grammar.meaning[state, 2]
+        fields[row].number = number
+        fields[row].is_major = 0
+        fields[row].first_begin = fields[row].first_end = _ABSENT
+        fields[row].second_begin = fields[row].second_end = _ABSENT
+        fields[row].text_begin = fields[row].text_end = _ABSENT
+    first = grammar.meaning[state, 1]
+    second = grammar.meaning[state, 2]
     if first >= 0:
-        fields[row].first, fields[row].first_end = _value(
-            text, attributes, given, grammar.names, first, grammar.sizes[first]
+        fields[row].first_begin, fields[row].first_end = _find_value(
+            text, attributes, attribute_count, grammar.names, first, grammar.sizes[first]
         )
     if second >= 0:
-        fields[row].second, fields[row].second_end = _value(
-            text, attributes, given, grammar.names, second, grammar.sizes[second]
+        fields[row].second_begin, fields[row].second_end = _find_value(
+            text, attributes, attribute_count, grammar.names, second, grammar.sizes[second]
         )
-    return -2 if fields[row].first == -2 or fields[row].second == -2 else row
-
-
-@inner()
-def _open_tag(
-    text: Array, words: Array, at: int, attributes: Array
-) -> tuple[int, int, int, bool, bool]:
-    """(where ``>`` or ``/>`` is, length of the name, attributes found, whether it has MathML's
-    prefix, whether it declares it), place -1 when uncertain."""
-    name = at + 1
-    at = _end_of(text, name, NAME_PART)
-    first, prefixed = text[name], False
-    if text[at] == _COLON:
-        prefixed = at - name == 3 and spells(text, name, _NAMES, _MML, 3)
-        first = text[at + 1] if prefixed else np.uint8(0)
-        at = _end_of(text, at + 1, NAME_PART)
-    size, given, declares = at - name, 0, False
-    if not _CLASS[first] & NAME_START or size > _LONGEST_NAME:
-        return -1, 0, 0, False, False
-    if text[at] != _GT:
-        at, given, declares = _attributes(text, words, at, attributes)
-    return at, size, given, prefixed, declares
-
-
-@inner()
-def _close_tag(text: Array, words: Array, at: int, name: int, size: int, is_outermost: bool) -> int:
-    """Where the ``>`` is of the tag that closes the element of that name, -1 when this is
-    another."""
-    end = at + 2 + size
-    if not same(words, name, at + 2, size):
-        return -1
-    if not is_outermost:
-        end = _end_of(text, end, WHITE)
-    return end if text[end] == _GT else -1
+    if fields[row].first_begin == _NOT_PLAIN or fields[row].second_begin == _NOT_PLAIN:
+        return _UNCERTAIN
+    return row
 
 
 @inner(forceinline=True)
-def _enter(
+def _enter_element(
     text: Array,
     words: Array,
     at: int,
     depth: int,
-    found: int,
+    field_count: int,
     mathml: int,
-    open_: Array,
+    open_elements: Array,
     attributes: Array,
     grammar: Grammar,
     fields: Array,
 ) -> tuple[int, int, int, bool]:
-    """Take in an opening tag below the element at ``depth``: (where ``>`` or ``/>`` is, fields
-    found, ``mathml``, whether the text inside is wanted), place -1 when uncertain."""
-    close, size, given, prefixed, declares = _open_tag(text, words, at, attributes)
-    mathml = depth + 1 if declares and mathml == 0 else mathml
-    if close < 0 or (prefixed and mathml == 0) or depth + 1 == _DEEPEST:
-        return -1, found, mathml, False
-    outside, outer, state, row = open_[depth, _S_STATE], open_[depth, _S_FIELD], DEAD, -1
-    if outside != DEAD:
-        if grammar.meaning[outside, 3] == 1:
-            mark, mark_end = _value(text, attributes, given, _NAMES, _MAJOR, _NAME_SIZES[_MAJOR])
-            if mark == -2:
-                return -1, found, mathml, False
-            fields[outer].major |= mark_end - mark == 1 and text[mark] == _Y
-        state = DEAD if prefixed else _child(text, at + 1, size, outside, grammar)
-        row = _note(text, attributes, given, outer, state, found, grammar, fields)
-        if row == -2:
-            return -1, found, mathml, False
-        found += row == found
-    open_[depth + 1, _S_NAME], open_[depth + 1, _S_SIZE] = at + 1, size
-    open_[depth + 1, _S_STATE], open_[depth + 1, _S_FIELD] = state, row
+    """Process an opening tag below the element at ``depth``.
+
+    Returns (place of ``>`` or ``/>``, number of fields, ``mathml``, whether the text inside is
+    read); see ``_walk_citation`` for ``mathml``.
+    """
+    close, size, attribute_count, is_prefixed, declares = _parse_open_tag(
+        text, words, at, attributes
+    )
+    if declares and mathml == 0:
+        mathml = depth + 1
+    if close < 0 or (is_prefixed and mathml == 0) or depth + 1 == _MOST_OPEN:
+        return -1, field_count, mathml, False
+    parent_state = open_elements[depth, _O_STATE]
+    parent_row = open_elements[depth, _O_FIELD]
+    state = STATE_IGNORED
+    row = -1
+    if parent_state != STATE_IGNORED:
+        if grammar.meaning[parent_state, 3] == 1:
+            mark, mark_end = _find_value(
+                text, attributes, attribute_count, _NAMES, _MAJOR, _NAME_SIZES[_MAJOR]
+            )
+            if mark == _NOT_PLAIN:
+                return -1, field_count, mathml, False
+            fields[parent_row].is_major |= mark_end - mark == 1 and text[mark] == _UPPER_Y
+        if not is_prefixed:
+            state = _enter_child(text, at + 1, size, parent_state, grammar)
+        row = _begin_field(
+            text, attributes, attribute_count, parent_row, state, field_count, grammar, fields
+        )
+        if row == _UNCERTAIN:
+            return -1, field_count, mathml, False
+        field_count += row == field_count
+    open_elements[depth + 1, _O_NAME] = at + 1
+    open_elements[depth + 1, _O_SIZE] = size
+    open_elements[depth + 1, _O_STATE] = state
+    open_elements[depth + 1, _O_FIELD] = row
+    # An element of the table that has children in the table has no text of its own.
     is_leaf = row >= 0 and grammar.edges[state, 0, 0] < 0
     if is_leaf:
-        fields[row].text = fields[row].text_end = close + 1
-    return close, found, mathml, is_leaf
+        fields[row].text_begin = fields[row].text_end = close + 1
+    return close, field_count, mathml, is_leaf
 
 
 @inner()
-def _walk(
+def _walk_citation(
     text: Array,
     words: Array,
     at: int,
     stop: int,
-    open_: Array,
+    open_elements: Array,
     attributes: Array,
     grammar: Grammar,
     fields: Array,
-    found: int,
+    field_count: int,
 ) -> tuple[int, int]:
-    """(end of the citation that begins here, fields found), end -1 when it is not certain or not
-    complete.
+    """(end of the citation that begins here, number of fields); end -1 when the citation is not
+    certain or not complete.
 
-    ``open_`` holds the elements that are open, the outermost in row 1; ``leaf`` and ``mathml`` are
-    the depths of the element whose text is wanted and of the one that declares MathML's prefix, 0
-    when there is none.
+    ``open_elements`` holds the elements that are open, the outermost in row 1. ``leaf`` is the
+    depth of the element whose text is read, ``mathml`` that of the one that declares MathML's
+    prefix; 0 when there is none.
     """
-    depth = leaf = mathml = 0
-    open_[0, _S_STATE], open_[0, _S_FIELD] = ROOT, -1
+    depth = 0
+    leaf = 0
+    mathml = 0
+    open_elements[0, _O_STATE] = STATE_ROOT
+    open_elements[0, _O_FIELD] = -1
     while at < stop:
         if text[at + 1] == _SLASH:
-            name, size = open_[depth, _S_NAME], open_[depth, _S_SIZE]
-            close = _close_tag(text, words, at, name, size, depth == 1)
-            if close < 0 or depth == 1:
-                return (-1 if close < 0 else close + 1), found
-            if size == open_[1, _S_SIZE] and same(words, name, open_[1, _S_NAME], size):
-                return -1, found  # a citation within a citation
+            name = open_elements[depth, _O_NAME]
+            size = open_elements[depth, _O_SIZE]
+            close = _parse_close_tag(text, words, at, name, size, depth == 1)
+            if close < 0:
+                return -1, field_count
+            if depth == 1:
+                return close + 1, field_count
+            has_root_size = size == open_elements[1, _O_SIZE]
+            if has_root_size and equal_bytes(words, name, open_elements[1, _O_NAME], size):
+                return -1, field_count  # a citation within a citation
             if depth == leaf:
-                fields[open_[depth, _S_FIELD]].text_end = at
+                fields[open_elements[depth, _O_FIELD]].text_end = at
                 leaf = 0
-            mathml = 0 if depth == mathml else mathml
+            if depth == mathml:
+                mathml = 0
             depth -= 1
         elif text[at + 1] == _QUERY and leaf == 0:
-            close = _instruction_end(text, at)
+            close = _parse_instruction(text, at)
             if close < 0:
-                return -1, found
+                return -1, field_count
         else:
-            close, found, mathml, is_leaf = _enter(
-                text, words, at, depth, found, mathml, open_, attributes, grammar, fields
+            close, field_count, mathml, is_leaf = _enter_element(
+                text,
+                words,
+                at,
+                depth,
+                field_count,
+                mathml,
+                open_elements,
+                attributes,
+                grammar,
+                fields,
             )
-            empty = text[close] == _SLASH
-            if close < 0 or (empty and depth == 0):
-                return -1, found
-            if empty:
-                mathml = 0 if depth + 1 == mathml else mathml
+            is_empty = text[close] == _SLASH
+            if close < 0 or (is_empty and depth == 0):
+                return -1, field_count
+            if is_empty:
+                if depth + 1 == mathml:
+                    mathml = 0
                 close += 1
             else:
                 depth += 1
-                leaf = depth if is_leaf else leaf
-        at = seek(words, close + 1, stop, _LTS)
-    return -1, found
+                if is_leaf:
+                    leaf = depth
+        at = find_byte(words, close + 1, stop, _LESS_SIGNS)
+    return -1, field_count
 
 
 # --- records --------------------------------------------------------------------------
 
 
 @inner()
-def _opening(text: Array, words: Array, at: int, stop: int) -> tuple[int, int]:
-    """(where the next record begins, its kind), place -1 when there is none."""
-    at = seek(words, at, stop, _LTS)
+def _find_record(text: Array, words: Array, at: int, stop: int) -> tuple[int, int]:
+    """(where the next record begins, its kind); place -1 when there is none."""
+    at = find_byte(words, at, stop, _LESS_SIGNS)
     while at < stop:
         for kind in range(len(_KIND_SIZES)):
-            after = text[at + 1 + _KIND_SIZES[kind]]
-            delimited = after in (_GT, _SPACE) or 9 <= after <= 13
-            if delimited and spells(text, at + 1, _KINDS, kind, _KIND_SIZES[kind]):
+            following = text[at + 1 + _KIND_SIZES[kind]]
+            # The white space of the plain reader's pattern, bytes 9 to 13 and the space.
+            is_delimited = following in (_GREATER, _SPACE) or 9 <= following <= 13
+            if is_delimited and spells(text, at + 1, _KINDS, kind, _KIND_SIZES[kind]):
                 return at, kind
-        at = seek(words, at + 1, stop, _LTS)
+        at = find_byte(words, at + 1, stop, _LESS_SIGNS)
     return -1, 0
 
 
 @inner()
-def _closing(text: Array, words: Array, at: int, stop: int, kind: int) -> int:
-    """Where a record of that kind ends, -1 when it is not complete."""
+def _find_record_end(text: Array, words: Array, at: int, stop: int, kind: int) -> int:
+    """Where a record of that kind ends; -1 when it is not complete."""
     size = _KIND_SIZES[kind]
-    at = seek(words, at, stop, _LTS)
+    at = find_byte(words, at, stop, _LESS_SIGNS)
     while at < stop:
-        if (
-            text[at + 1] == _SLASH
-            and text[at + 2 + size] == _GT
-            and spells(text, at + 2, _KINDS, kind, size)
-        ):
+        is_closed = text[at + 1] == _SLASH and text[at + 2 + size] == _GREATER
+        if is_closed and spells(text, at + 2, _KINDS, kind, size):
             return at + 3 + size
-        at = seek(words, at + 1, stop, _LTS)
+        at = find_byte(words, at + 1, stop, _LESS_SIGNS)
     return -1
 
 
 @entry
-def scan(
+def scan_records(
     text: Array,
     words: Array,
     stop: int,
-    most: int,
-    certain: bool,
+    limit: int,
+    is_utf8: bool,
     grammar: Grammar,
-    open_: Array,
+    open_elements: Array,
     attributes: Array,
     records: Array,
     fields: Array,
 ) -> tuple[int, int, int]:
     """Find the records of ``text[:stop]`` and the fields of its citations.
 
-    ``text`` is uint8, ``words.SLACK`` zeros following, and ``words`` the uint64 that begins at each
-    of its bytes. At most ``most`` citations and books are taken; only when ``certain`` (of the
-    encoding, UTF-8) are citations read. ``records`` and ``fields`` (``grammar.RECORD``,
-    ``grammar.FIELD``) are filled in, with one record more for where the fields end. Returns
-    (records found, end of the last one, begin of one that is not complete or -1).
+    ``text`` is uint8, followed by ``byte_words.SLACK`` zeros; ``words`` are the uint64 that begin
+    at each of its bytes. At most ``limit`` citations and books are taken. Citations are read only
+    when the encoding ``is_utf8``. ``records`` and ``fields`` (``citation_fields.RECORD``,
+    ``citation_fields.FIELD``) are filled in, with one record more for where the fields end.
+    Returns (number of records, end of the last one, begin of one that is not complete or -1).
     """
-    count = taken = at = found = 0
+    count = 0
+    rows = 0
+    at = 0
+    field_count = 0
     cut = -1
-    while taken < most:
-        begin, kind = _opening(text, words, at, stop)
+    while rows < limit:
+        begin, kind = _find_record(text, words, at, stop)
         if begin < 0:
             break
-        end, more = -1, found
-        if kind == CITATION and certain:
-            end, more = _walk(text, words, begin, stop, open_, attributes, grammar, fields, found)
-        read = 0 <= end <= begin + _LONGEST and is_sound(text, words, begin, end)
+        end = -1
+        next_field = field_count
+        if kind == CITATION and is_utf8:
+            end, next_field = _walk_citation(
+                text, words, begin, stop, open_elements, attributes, grammar, fields, field_count
+            )
+        is_short = 0 <= end <= begin + _LONGEST_RECORD
+        is_read = is_short and has_valid_characters(text, words, begin, end)
         if end < 0:
-            end = _closing(text, words, begin + 1 + _KIND_SIZES[kind], stop, kind)
+            end = _find_record_end(text, words, begin + 1 + _KIND_SIZES[kind], stop, kind)
         if end < 0:
             cut = begin
             break
-        records[count].kind, records[count].begin, records[count].end = kind, begin, end
-        records[count].fields, records[count].read = found, read
-        records[count].row = -1 if kind == DELETION else taken
-        taken += kind != DELETION
-        count, at, found = count + 1, end, more if read else found
-    records[count].fields = found
+        records[count].kind = kind
+        records[count].row = -1 if kind == DELETION else rows
+        records[count].begin = begin
+        records[count].end = end
+        records[count].first_field = field_count
+        records[count].is_read = is_read
+        rows += kind != DELETION
+        count += 1
+        at = end
+        if is_read:  # else the fields of the walk are overwritten by the next record's
+            field_count = next_field
+    records[count].first_field = field_count
     return count, at, cut

@@ -10,113 +10,124 @@ from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.corpus.artifacts import CITATIONS
+from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
 from medr_ray.corpus.ingest import (
     READ,
+    DroppedRecords,
     FileReport,
-    Losers,
-    choose_losers,
+    choose_dropped_records,
     first_pass,
-    made_from,
+    part_fingerprint,
     part_name,
-    read_keys,
+    read_record_keys,
     read_reports,
     second_pass,
 )
-from medr_ray.corpus.sources import SourceFile, list_sources
 
 
-def _inputs(config: PipelineConfig) -> list[list[Any]]:
-    return [one.content for one in list_sources(config.corpus.sources)]
+def _list_inputs(config: PipelineConfig) -> list[list[Any]]:
+    return [file.content for file in list_corpus_files(config.corpus.sources)]
 
 
 def _execute(context: StageContext) -> Counts:
-    directory, sources = context.directory, list_sources(context.config.corpus.sources)
-    new = _first_passes(context, sources)
-    reports = read_reports(directory, sources)
+    directory = context.directory
+    files = list_corpus_files(context.config.corpus.sources)
+    new_files = _run_first_passes(context, files)
+    reports = read_reports(directory, files)
     if not any(report.readable for report in reports):
         reason = reports[0].quarantined[0]["reason"]
         raise DataError(
             f"no file of corpus.sources ({len(reports)}) could be read; {reports[0].name}: {reason}"
         )
-    losers = choose_losers(read_keys(directory, sources), reports)
-    changed = _second_passes(context, sources, losers)
-    directory.write_jsonl(
-        "quarantine.jsonl", (one for report in reports for one in report.quarantined)
-    )
-    counts = _counts(context, reports, losers)
-    kept = (
-        f", {len(reports) - new:,} read before, {changed:,} changed" if new < len(reports) else ""
-    )
-    aside = counts["quarantined_records"] + counts["quarantined_files"]
-    context.console.print(
-        f"corpus: {counts['citations']:,} citations ({counts['with_abstract']:,} with abstract) "
-        f"of {counts['records']:,} records in {counts['files']:,} files{kept}"
-        + (f"; {aside:,} set aside, see {directory.uri}/quarantine.jsonl" if aside else ""),
-        highlight=False,
-    )
+    dropped = choose_dropped_records(read_record_keys(directory, files), reports)
+    changed_parts = _run_second_passes(context, files, dropped)
+    quarantined = (record for report in reports for record in report.quarantined)
+    directory.write_jsonl("quarantine.jsonl", quarantined)
+    counts = _count(context, reports, dropped)
+    _print_summary(context, counts, new_files, changed_parts)
     return counts
 
 
-def _first_passes(context: StageContext, sources: list[SourceFile]) -> int:
+def _run_first_passes(context: StageContext, files: list[CorpusFile]) -> int:
     """Read the files that were not read before; returns how many those are."""
-    directory, limit = context.directory, context.config.corpus.limit_per_file
-    stale = set(
-        Parts(directory, READ).discard_stale(
-            {part_name(one): made_from(one, limit) for one in sources}
-        )
-    )
-    waiting = [one for one in sources if part_name(one) in stale]
+    directory = context.directory
+    limit = context.config.corpus.limit_per_file
+    fingerprints = {part_name(file): part_fingerprint(file, limit) for file in files}
+    stale = set(Parts(directory, READ).discard_stale(fingerprints))
+    waiting = [file for file in files if part_name(file) in stale]
 
-    def work(row: dict[str, Any]) -> dict[str, Any]:
-        report = first_pass(SourceFile(**row), directory, limit)
+    def read_file(row: dict[str, Any]) -> dict[str, Any]:
+        report = first_pass(CorpusFile(**row), directory, limit)
         return {"records": report.records}
 
     records = 0
-    with Bar(context.console, "reading", len(sources), "files") as bar:
-        bar.resume(len(sources) - len(waiting))
-        for row in map_in_tasks([asdict(one) for one in waiting], work):
+    with Bar(context.console, "reading", len(files), "files") as bar:
+        bar.resume(len(files) - len(waiting))
+        for row in map_in_tasks([asdict(file) for file in waiting], read_file):
             records += row["records"]
             bar.advance(1, f"{records:,} records")
     return len(waiting)
 
 
-def _second_passes(context: StageContext, sources: list[SourceFile], losers: Losers) -> int:
-    """Write the citations of the parts whose winners changed; returns how many those are."""
-    directory, limit = context.directory, context.config.corpus.limit_per_file
-    lost = {part_name(one): losers.positions.get(number, []) for number, one in enumerate(sources)}
-    wanted = {
-        part_name(one): digest(made_from(one, limit), lost[part_name(one)]) for one in sources
-    }
-    stale = Parts(directory, CITATIONS.name).discard_stale(wanted)
+def _run_second_passes(
+    context: StageContext, files: list[CorpusFile], dropped: DroppedRecords
+) -> int:
+    """Write the citations of the parts whose kept records changed; returns how many those are."""
+    directory = context.directory
+    limit = context.config.corpus.limit_per_file
+    positions: dict[str, list[int]] = {}
+    fingerprints: dict[str, str] = {}
+    for number, file in enumerate(files):
+        name = part_name(file)
+        positions[name] = dropped.positions.get(number, [])
+        fingerprints[name] = digest(part_fingerprint(file, limit), positions[name])
+    stale = Parts(directory, CITATIONS.name).discard_stale(fingerprints)
 
-    def work(row: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "abstracts": second_pass(row["name"], list(row["lost"]), directory, row["made_from"])
-        }
+    def write_part(row: dict[str, Any]) -> dict[str, Any]:
+        abstracts = second_pass(row["name"], list(row["dropped"]), directory, row["fingerprint"])
+        return {"abstracts": abstracts}
 
-    tasks = [{"name": name, "lost": lost[name], "made_from": wanted[name]} for name in stale]
-    with Bar(context.console, "choosing", len(sources), "files") as bar:
-        bar.resume(len(sources) - len(stale))
-        for _ in map_in_tasks(tasks, work):
+    tasks = [
+        {"name": name, "dropped": positions[name], "fingerprint": fingerprints[name]}
+        for name in stale
+    ]
+    with Bar(context.console, "choosing", len(files), "files") as bar:
+        bar.resume(len(files) - len(stale))
+        for _ in map_in_tasks(tasks, write_part):
             bar.advance()
     return len(stale)
 
 
-def _counts(context: StageContext, reports: list[FileReport], losers: Losers) -> Counts:
+def _count(context: StageContext, reports: list[FileReport], dropped: DroppedRecords) -> Counts:
     markers = Parts(context.directory, CITATIONS.name).read_markers().values()
     unreadable = sum(not report.readable for report in reports)
+    quarantined = sum(len(report.quarantined) for report in reports)
     return {
         "files": len(reports),
         "records": sum(report.records for report in reports),
-        "citations": sum(one["citations"] for one in markers),
-        "revised": losers.revised,
+        "citations": sum(marker["citations"] for marker in markers),
+        "revised": dropped.revised,
         "deletions": sum(len(report.deletions) for report in reports),
-        "deletions_hit": losers.deletions_hit,
+        "deletions_hit": dropped.deletions_hit,
         "books": sum(report.books for report in reports),
-        "quarantined_records": sum(len(report.quarantined) for report in reports) - unreadable,
+        "quarantined_records": quarantined - unreadable,
         "quarantined_files": unreadable,
-        "with_abstract": sum(one["with_abstract"] for one in markers),
+        "with_abstract": sum(marker["with_abstract"] for marker in markers),
     }
 
 
-CORPUS_STAGE = Stage("corpus", (), ("corpus",), _execute, inputs=_inputs, incremental=True)
+def _print_summary(context: StageContext, counts: Counts, new_files: int, changed: int) -> None:
+    files = counts["files"]
+    line = (
+        f"corpus: {counts['citations']:,} citations ({counts['with_abstract']:,} with abstract) "
+        f"of {counts['records']:,} records in {files:,} files"
+    )
+    if new_files < files:
+        line += f", {files - new_files:,} read before, {changed:,} changed"
+    quarantined = counts["quarantined_records"] + counts["quarantined_files"]
+    if quarantined:
+        line += f"; {quarantined:,} set aside, see {context.directory.uri}/quarantine.jsonl"
+    context.console.print(line, highlight=False)
+
+
+CORPUS_STAGE = Stage("corpus", (), ("corpus",), _execute, inputs=_list_inputs, incremental=True)

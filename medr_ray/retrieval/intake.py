@@ -25,7 +25,7 @@ from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import arrow_schema, from_table, to_table
 from medr_ray.core.run import Directory, StageContext
-from medr_ray.corpus.sources import SourceFile, list_sources
+from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.readers import READ_TOGETHER, READERS, Aside
 
@@ -63,22 +63,22 @@ def batches(sources: Sequence[DocumentSource]) -> list[Batch]:
     ]
 
 
-def source_files(source: DocumentSource) -> list[SourceFile]:
+def source_files(source: DocumentSource) -> list[CorpusFile]:
     """The files of a source, in the order of its paths. DataError for a path that names none."""
-    found: list[SourceFile] = []
+    found: list[CorpusFile] = []
     for path in source.paths:
         try:
-            found += list_sources([path])
+            found += list_corpus_files([path])
         except DataError:
             raise DataError(f"index.sources: {source.source}: {path!r} names no file") from None
     return list({one.uri: one for one in found}.values())
 
 
-def _together(source: str, files: list[SourceFile]) -> list[list[SourceFile]]:
+def _together(source: str, files: list[CorpusFile]) -> list[list[CorpusFile]]:
     return [files] if files and source in READ_TOGETHER else [[one] for one in files]
 
 
-def _batch(source: str, number: int, files: list[SourceFile]) -> Batch:
+def _batch(source: str, number: int, files: list[CorpusFile]) -> Batch:
     size = sum(one.size for one in files)
     parts = min(_MOST_PARTS, 1 << max(0, (size - 1) // _PART_BYTES).bit_length())
     made_from = digest(_VERSION, source, parts, [one.content for one in files])

@@ -31,21 +31,20 @@ from medr_ray.core.config import CorpusConfig, PipelineConfig, RayConfig, RunCon
 from medr_ray.core.data import map_in_tasks
 from medr_ray.core.run import Directory, StageContext, open_run
 from medr_ray.core.session import ray_session
+from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files, open_corpus_file
 from medr_ray.corpus.ingest import first_pass
 from medr_ray.corpus.medline import read_records
 from medr_ray.corpus.record_stream import read_citations
-from medr_ray.corpus.sources import SourceFile, list_sources, open_source
 from medr_ray.corpus.stage import CORPUS_STAGE
 from medr_ray.entities.counting import count_citations
 from medr_ray.entities.matching import Matcher
 from medr_ray.entities.tokens import folding, keys
 from medr_ray.knowledge.lexicon import Concept, build_lexicon
 
-_BASELINE_FILES, _BASELINE_RECORDS, _BASELINE_GB = (
-    1_300,
-    38_000_000,
-    350,
-)  # PubMed 2026: files, citations, GB of XML
+# PubMed 2026.
+_BASELINE_FILES = 1_300
+_BASELINE_RECORDS = 38_000_000  # citations
+_BASELINE_GB = 350  # of XML
 _ROUNDS = 3
 _FORMS = 1_000_000
 _WORK_SECONDS = 24  # of one core, at least, for Ray Data and for the pool each
@@ -56,66 +55,72 @@ _TAIL = b"</PubmedArticleSet>\n"
 def measure(quick: bool) -> Iterable[Row]:
     with tempfile.TemporaryDirectory(prefix="medr-bench-") as name:
         folder = Path(name)
-        records = _records()
-        yield from _one_core(_write(folder / "whole.xml.gz", records), 1 if quick else _ROUNDS)
-        yield from _lexicon(folder / "lexicon")
-        yield from _memory(folder, records)
-        yield from _on_ray(folder, records, quick)
+        records = _read_records()
+        yield from _measure_one_core(
+            _write_file(folder / "whole.xml.gz", records), 1 if quick else _ROUNDS
+        )
+        yield from _measure_lexicon(folder / "lexicon")
+        yield from _measure_memory(folder, records)
+        yield from _measure_ray(folder, records, quick)
 
 
-def _records() -> list[bytes]:
+def _read_records() -> list[bytes]:
     """The XML of the records of both files."""
-    found: list[bytes] = []
-    for source in list_sources(["embedded"]):
-        with open_source(source) as stream:
-            found += [one.data for one in read_records(stream) if one.kind == "PubmedArticle"]
-    return found
+    records: list[bytes] = []
+    for source in list_corpus_files(["embedded"]):
+        with open_corpus_file(source) as stream:
+            records += [
+                record.data for record in read_records(stream) if record.kind == "PubmedArticle"
+            ]
+    return records
 
 
-def _write(path: Path, records: Iterable[bytes]) -> Path:
+def _write_file(path: Path, records: Iterable[bytes]) -> Path:
     path.parent.mkdir(exist_ok=True)
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(_HEAD)
-        file.writelines(one + b"\n" for one in records)
+        file.writelines(record + b"\n" for record in records)
         file.write(_TAIL)
     return path
 
 
-def _source(path: Path) -> SourceFile:
-    return list_sources([str(path)])[0]
+def _corpus_file(path: Path) -> CorpusFile:
+    return list_corpus_files([str(path)])[0]
 
 
 # --- one core -------------------------------------------------------------------------
 
 
-def _one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
+def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
     try:
         import ahocorasick
         import pubmed_parser
     except ImportError as error:
         yield skipped("parse, records/s", "pubmed_parser", f"pip install {error.name}")
         return
-    lexicon = _folded_lexicon()
+    lexicon = _build_folded_lexicon()
     matcher = Matcher.build(lexicon, min_form_length=4, abbreviations=False)  # as the peer has it
     abbreviating = Matcher.build(lexicon, min_form_length=4)
-    parse = _parse(
+    parse = _parse_file(
         whole
     )  # the first time of each compiles kernels and reads files: it is not timed
     counts = count_citations(matcher, parse).counts
     count_citations(abbreviating, parse)
-    automaton = _automaton(ahocorasick, lexicon)
+    automaton = _build_automaton(ahocorasick, lexicon)
     texts = [keys(parse[field], folding()).to_pylist() for field in ("title", "abstract")]
     seconds: dict[str, list[float]] = defaultdict(list)
     for number in range(_ROUNDS):
-        seconds["parse"].append(_cpu(lambda: _parse(whole))[0])
-        seconds["count"].append(_cpu(lambda: count_citations(matcher, parse))[0])
-        seconds["abbreviations"].append(_cpu(lambda: count_citations(abbreviating, parse))[0])
+        seconds["parse"].append(_cpu_seconds(lambda: _parse_file(whole))[0])
+        seconds["count"].append(_cpu_seconds(lambda: count_citations(matcher, parse))[0])
+        seconds["abbreviations"].append(
+            _cpu_seconds(lambda: count_citations(abbreviating, parse))[0]
+        )
         if number < peer_rounds:
-            taken, theirs = _cpu(lambda: list(pubmed_parser.parse_medline_xml(str(whole))))
+            taken, theirs = _cpu_seconds(lambda: list(pubmed_parser.parse_medline_xml(str(whole))))
             seconds["peer parse"].append(taken)
-            note = _compare(parse, theirs)
+            note = _compare_tables(parse, theirs)
             del theirs  # a list of dictionaries slows what comes after it
-            taken, their_counts = _cpu(lambda: _peer_counts(automaton, texts))
+            taken, their_counts = _cpu_seconds(lambda: _count_by_peer(automaton, texts))
             seconds["peer count"].append(taken)
             _compare_counts(counts, their_counts)
     median = {name: statistics.median(times) for name, times in seconds.items()}
@@ -154,19 +159,19 @@ def _one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
     )
 
 
-def _cpu(work: Callable[[], Any]) -> tuple[float, Any]:
+def _cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     started = time.process_time()
     result = work()
     return time.process_time() - started, result
 
 
-def _parse(path: Path) -> pa.Table:
-    source = _source(path)
-    with open_source(source) as stream:
+def _parse_file(path: Path) -> pa.Table:
+    source = _corpus_file(path)
+    with open_corpus_file(source) as stream:
         return pa.concat_tables([chunk.table for chunk in read_citations(stream, source.name)])
 
 
-def _compare(ours: pa.Table, theirs: list[dict[str, Any]]) -> str:
+def _compare_tables(ours: pa.Table, theirs: list[dict[str, Any]]) -> str:
     """Raises unless ids, headings, chemicals and types are equal; says how many texts pubmed_parser
     has otherwise (it drops what stands inside some markup)."""
     rows = ours.select(
@@ -176,9 +181,9 @@ def _compare(ours: pa.Table, theirs: list[dict[str, Any]]) -> str:
     for mine, other in zip(rows, theirs, strict=True):
         same = {
             "pmid": mine["pmid"],
-            "mesh_terms": _listed(mine["mesh"]),
-            "chemical_list": _listed(mine["chemicals"]),
-            "publication_types": _listed(mine["publication_types"]),
+            "mesh_terms": _join_terms(mine["mesh"]),
+            "chemical_list": _join_terms(mine["chemicals"]),
+            "publication_types": _join_terms(mine["publication_types"]),
         }
         wrong = [name for name, value in same.items() if other[name] != value]
         if wrong:
@@ -187,24 +192,27 @@ def _compare(ours: pa.Table, theirs: list[dict[str, Any]]) -> str:
                 f"{other[wrong[0]]!r}"
             )
         text = "".join(
-            (one["label"] if one["label"] != "UNLABELLED" else "") + one["text"]
-            for one in mine["sections"]
+            (section["label"] if section["label"] != "UNLABELLED" else "") + section["text"]
+            for section in mine["sections"]
         )
-        otherwise += _squeezed(mine["title"] + text) != _squeezed(
+        otherwise += _without_space(mine["title"] + text) != _without_space(
             other["title"] + other["abstract"]
         )
-    return f"equal ids, MeSH, chemicals and types; text equal in all but {otherwise:,} of {len(rows):,}"
+    return (
+        "equal ids, MeSH, chemicals and types; text equal in all but "
+        f"{otherwise:,} of {len(rows):,}"
+    )
 
 
-def _listed(terms: list[dict[str, str]]) -> str:
-    return "; ".join(f"{one['ui']}:{one['name']}" for one in terms)
+def _join_terms(terms: list[dict[str, str]]) -> str:
+    return "; ".join(f"{term['ui']}:{term['name']}" for term in terms)
 
 
-def _squeezed(text: str) -> str:
+def _without_space(text: str) -> str:
     return "".join(text.split())
 
 
-def _folded_lexicon() -> list[Concept]:
+def _build_folded_lexicon() -> list[Concept]:
     """The embedded lexicon without what is matched in capitals only: one automaton can do the same
     work."""
     from medr_ray.entities.form_patterns import choose_patterns
@@ -212,13 +220,19 @@ def _folded_lexicon() -> list[Concept]:
     lexicon = build_lexicon(("hpo_diseases", "hpo", "diseases", "drugs"))
     chosen = choose_patterns(lexicon, min_form_length=4)
     return [
-        Concept(one.concept_id, one.name, one.entity_type, patterns.folded, one.specialty)
-        for one, patterns in zip(lexicon, chosen, strict=True)
+        Concept(
+            concept.concept_id,
+            concept.name,
+            concept.entity_type,
+            patterns.folded,
+            concept.specialty,
+        )
+        for concept, patterns in zip(lexicon, chosen, strict=True)
         if patterns.folded
     ]
 
 
-def _automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
+def _build_automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
     """Of our own compiled forms, so that both sides look for the same; a key is padded so that it
     cuts no word."""
     matcher = Matcher.build(lexicon, min_form_length=4)
@@ -226,35 +240,35 @@ def _automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
     for key, concept in zip(
         keys(matcher.forms, folding()).to_pylist(), matcher.concepts.tolist(), strict=True
     ):
-        padded = _padded(key)
+        padded = _pad_key(key)
         automaton.add_word(padded, (concept, len(padded)))
     automaton.make_automaton()
     return automaton
 
 
-def _padded(key: str) -> str:
+def _pad_key(key: str) -> str:
     """Two spaces between tokens and one at either end: the next match may begin where this one
     ended."""
     return f" {key.replace(' ', '  ')} "
 
 
-def _peer_counts(automaton: Any, texts: list[list[str]]) -> dict[int, tuple[int, int]]:
+def _count_by_peer(automaton: Any, texts: list[list[str]]) -> dict[int, tuple[int, int]]:
     """concept number -> (documents, mentions). Every match is taken and the leftmost longest chosen
     here: the automaton's own ``iter_long`` misses some after a longer form has broken off."""
     documents: Counter[int] = Counter()
     mentions: Counter[int] = Counter()
     for fields in zip(*texts, strict=True):
-        found = [
+        concepts = [
             concept
             for text in fields
-            for concept in _leftmost_longest(automaton.iter(_padded(text)))
+            for concept in _choose_leftmost_longest(automaton.iter(_pad_key(text)))
         ]
-        mentions.update(found)
-        documents.update(set(found))
-    return {one: (documents[one], mentions[one]) for one in mentions}
+        mentions.update(concepts)
+        documents.update(set(concepts))
+    return {concept: (documents[concept], mentions[concept]) for concept in mentions}
 
 
-def _leftmost_longest(matches: Iterable[tuple[int, tuple[int, int]]]) -> Iterator[int]:
+def _choose_leftmost_longest(matches: Iterable[tuple[int, tuple[int, int]]]) -> Iterator[int]:
     free = 0
     for start, longest, concept in sorted(
         (end - size + 1, -size, concept) for end, (concept, size) in matches
@@ -279,7 +293,7 @@ def _compare_counts(counts: pa.Table, theirs: dict[int, tuple[int, int]]) -> Non
 # --- a large lexicon ------------------------------------------------------------------
 
 
-def _lexicon(folder: Path) -> Iterator[Row]:
+def _measure_lexicon(folder: Path) -> Iterator[Row]:
     """A million forms of one to six words, four to a concept, as MeSH with its supplementary
     concepts has."""
     rng = random.Random(0)
@@ -297,7 +311,7 @@ def _lexicon(folder: Path) -> Iterator[Row]:
         for number in range(_FORMS // 4)
     ]
     directory, matchers = Directory(str(folder)), []
-    seconds = _wall(lambda: matchers.append(Matcher.build(lexicon, min_form_length=4)))
+    seconds = _wall_seconds(lambda: matchers.append(Matcher.build(lexicon, min_form_length=4)))
     matchers[0].save(directory)
     forms = len(matchers.pop().forms)
     yield row(
@@ -309,30 +323,31 @@ def _lexicon(folder: Path) -> Iterator[Row]:
         note=f"{forms:,} keys",
     )
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        own, shared = pool.submit(ingest_work.memory_of_matching, str(folder)).result()
+        own, shared = pool.submit(ingest_work.measure_matching_memory, str(folder)).result()
     yield row(
         "memory of a worker that matches them",
         own,
         goal=500,
         lower_is_better=True,
         unit="MB",
-        note=f"its own, interpreter and libraries included; and {shared:.0f} MB mapped that workers share",
+        note=f"its own, interpreter and libraries included; and {shared:.0f} MB mapped that "
+        "workers share",
     )
 
 
 # --- memory ---------------------------------------------------------------------------
 
 
-def _memory(folder: Path, records: list[bytes]) -> Iterator[Row]:
+def _measure_memory(folder: Path, records: list[bytes]) -> Iterator[Row]:
     """A file of 200 MB of XML, read and counted in a process of its own."""
     size = sum(map(len, records))
-    path = _write(
+    path = _write_file(
         folder / "large" / "large.xml.gz",
         itertools.islice(itertools.cycle(records), int(len(records) * 200e6 / size) + 1),
     )
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         before, after = pool.submit(
-            ingest_work.peak_of_reading, str(path), str(folder / "large")
+            ingest_work.measure_peak_memory, str(path), str(folder / "large")
         ).result()
     yield row(
         "peak RSS of a worker, 200 MB XML file",
@@ -348,44 +363,46 @@ def _memory(folder: Path, records: list[bytes]) -> Iterator[Row]:
 # --- Ray Data -------------------------------------------------------------------------
 
 
-def _on_ray(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
+def _measure_ray(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
     """The first pass over many files: Ray Data, a process pool of two, and Ray Data with one task
     at a time."""
     with ray_session(RayConfig()):
-        yield from _against_a_pool(folder, records, quick)
-        yield from _projection(folder, records, quick)
+        yield from _compare_with_pool(folder, records, quick)
+        yield from _project_baseline(folder, records, quick)
 
 
-def _against_a_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
-    rate = _rate(folder, records)
+def _compare_with_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
+    rate = _measure_rate(folder, records)
     size = sum(map(len, records)) / 1e6 / _PIECES
-    paths = _tiles(folder / "tiles", records, copies=2 * math.ceil(_WORK_SECONDS * rate / size / 2))
-    sources = list_sources([str(path) for path in paths])
+    paths = _write_tiles(
+        folder / "tiles", records, copies=2 * math.ceil(_WORK_SECONDS * rate / size / 2)
+    )
+    files = list_corpus_files([str(path) for path in paths])
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         list(
             pool.map(
-                ingest_work.read_one, [(asdict(one), str(folder / "warm")) for one in sources[:4]]
+                ingest_work.read_file, [(asdict(file), str(folder / "warm")) for file in files[:4]]
             )
         )
-        _ray_pass(sources[:4], folder / "warm-ray")
+        _run_ray_pass(files[:4], folder / "warm-ray")
         seconds: dict[str, list[float]] = {"pool": [], "ray": [], "one": []}
         for turn in range(1 if quick else 2):
             out = folder / f"turn{turn}"
             seconds["pool"].append(
-                _wall(
+                _wall_seconds(
                     lambda out=out: list(
                         pool.map(
-                            ingest_work.read_one,
-                            [(asdict(one), str(out / "pool")) for one in sources],
+                            ingest_work.read_file,
+                            [(asdict(file), str(out / "pool")) for file in files],
                         )
                     )
                 )
             )
-            seconds["ray"].append(_wall(lambda out=out: _ray_pass(sources, out / "ray")))
+            seconds["ray"].append(_wall_seconds(lambda out=out: _run_ray_pass(files, out / "ray")))
             seconds["one"].append(
                 4
-                * _wall(
-                    lambda out=out: _ray_pass(sources[: len(sources) // 4], out / "one", at_once=1)
+                * _wall_seconds(
+                    lambda out=out: _run_ray_pass(files[: len(files) // 4], out / "one", at_once=1)
                 )
             )
             for part in Directory(str(out / "pool" / "parts")).list_files():
@@ -393,7 +410,7 @@ def _against_a_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator
                     out / "ray" / "parts" / part
                 ).read_bytes():
                     raise AssertionError(f"{part} differs between the pool and Ray Data")
-    total = len(records) * len(sources) // _PIECES
+    total = len(records) * len(files) // _PIECES
     best = {name: min(times) for name, times in seconds.items()}
     yield row(
         "first pass, Ray Data on 2 cores",
@@ -402,8 +419,9 @@ def _against_a_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator
         "process pool of 2",
         least_ratio=1 / 1.15,
         unit="records/s",
-        note=f"{len(sources)} files, {best['pool']:.0f} s for the pool; equal bytes. Ray has twice as many task "
-        "slots as cores (ray.num_cpus), as everywhere here: the next task waits beside the running one",
+        note=f"{len(files)} files, {best['pool']:.0f} s for the pool; equal bytes. Ray has twice "
+        "as many task slots as cores (ray.num_cpus), as everywhere here: the next task waits "
+        "beside the running one",
     )
     yield row(
         "first pass, Ray Data, 2 cores against one task at a time",
@@ -417,50 +435,50 @@ def _against_a_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator
 _PIECES = 2  # a tile is half of the records, 25,000: nearly as many as a file of the baseline has
 
 
-def _tiles(folder: Path, records: list[bytes], copies: int) -> list[Path]:
+def _write_tiles(folder: Path, records: list[bytes], copies: int) -> list[Path]:
     """Files of half of the records each, hard links of two."""
     size = -(-len(records) // _PIECES)
     paths = []
     for number in range(copies):
         path = folder / f"tile{number:04d}.xml.gz"
         if number < _PIECES:
-            _write(path, records[number * size : (number + 1) * size])
+            _write_file(path, records[number * size : (number + 1) * size])
         else:
             path.hardlink_to(paths[number % _PIECES])
         paths.append(path)
     return paths
 
 
-def _wall(work: Callable[[], object]) -> float:
+def _wall_seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
-def _ray_pass(sources: list[SourceFile], out: Path, at_once: int | None = None) -> None:
+def _run_ray_pass(files: list[CorpusFile], out: Path, at_once: int | None = None) -> None:
     directory = Directory(str(out))
 
     def work(task: dict[str, Any]) -> dict[str, Any]:
-        return {"records": first_pass(SourceFile(**task), directory, None).records}
+        return {"records": first_pass(CorpusFile(**task), directory, None).records}
 
-    for _ in map_in_tasks([asdict(one) for one in sources], work, max_tasks=at_once):
+    for _ in map_in_tasks([asdict(file) for file in files], work, max_tasks=at_once):
         pass
 
 
-def _projection(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
+def _project_baseline(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
     """As many files as the baseline has, of a few records each, through the stages: what a file
     costs beside its records. With the rates above that is the baseline's time."""
     files = _BASELINE_FILES // (10 if quick else 1)
     each = max(1, min(len(records), 6_500) // files)
     for number in range(files):
         chosen = [records[(number * each + i) % len(records)] for i in range(each)]
-        _write(folder / "many" / f"pubmed26n{number:04d}.xml.gz", chosen)
+        _write_file(folder / "many" / f"pubmed26n{number:04d}.xml.gz", chosen)
     config = PipelineConfig(
         run=RunConfig(name="many", root=str(folder / "runs")),
         corpus=CorpusConfig(sources=(str(folder / "many"),)),
     )
     run = open_run(config)
-    seconds = _wall(
+    seconds = _wall_seconds(
         lambda: CORPUS_STAGE.execute(
             StageContext(config, run, run.stage("corpus"), Console(file=io.StringIO()))
         )
@@ -473,20 +491,22 @@ def _projection(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row
         unit="ms/file",
         note="the cost of a file beside its records, 2 cores shared by all tasks",
     )
-    rate = _rate(folder, records)
+    rate = _measure_rate(folder, records)
     hours = (1000 * _BASELINE_GB / (2 * rate) + _BASELINE_FILES * per_file) / 3600
     yield row(
         "the whole baseline on 2 cores, projected",
         hours,
         lower_is_better=True,
         unit="hours",
-        note=f"{_BASELINE_RECORDS:,} records in {_BASELINE_FILES:,} files, {_BASELINE_GB} GB of XML, at "
-        f"{rate:.0f} MB/s a core; disks at least as fast",
+        note=f"{_BASELINE_RECORDS:,} records in {_BASELINE_FILES:,} files, {_BASELINE_GB} GB of "
+        f"XML, at {rate:.0f} MB/s a core; disks at least as fast",
     )
 
 
-def _rate(folder: Path, records: list[bytes]) -> float:
+def _measure_rate(folder: Path, records: list[bytes]) -> float:
     """MB of XML a second of one core through the first pass, gunzip and Parquet included."""
-    path = _write(folder / "rate" / "rate.xml.gz", records)
-    seconds, _ = _cpu(lambda: first_pass(_source(path), Directory(str(folder / "rate")), None))
+    path = _write_file(folder / "rate" / "rate.xml.gz", records)
+    seconds, _ = _cpu_seconds(
+        lambda: first_pass(_corpus_file(path), Directory(str(folder / "rate")), None)
+    )
     return sum(map(len, records)) / 1e6 / seconds

@@ -11,8 +11,8 @@ from rich.console import Console
 from medr_ray.core.config import CorpusConfig, PipelineConfig, RunConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.run import StageContext, StageDirectory, open_run
+from medr_ray.corpus.corpus_files import list_corpus_files
 from medr_ray.corpus.ingest import first_pass
-from medr_ray.corpus.sources import list_sources
 from medr_ray.corpus.stage import CORPUS_STAGE
 from medr_ray.pipeline import run_pipeline
 
@@ -64,8 +64,7 @@ def _marker(part: Path) -> Path:
 
 def _tables(directory: StageDirectory) -> dict[str, bytes]:
     return {
-        name: directory.read_bytes(f"citations/{name}")
-        for name in directory.list_files("citations")
+        name: directory.read_bytes(f"citations/{name}") for name in directory.list_files("citations")
     }
 
 
@@ -106,7 +105,8 @@ def test_an_update_over_a_finished_baseline_equals_a_rebuild_and_reads_only_what
     shutil.copy(shared_data / "pubmed" / "pubmed26n1335_pmparser_update.xml.gz", folder)
     pmid = grown.read_table("citations", ["pmid"])["pmid"][-1].as_py()
     (folder / "pubmed26n1336.xml").write_text(
-        f'<PubmedArticleSet><DeleteCitation><PMID Version="1">{pmid}</PMID></DeleteCitation></PubmedArticleSet>'
+        f'<PubmedArticleSet><DeleteCitation><PMID Version="1">{pmid}</PMID></DeleteCitation>'
+        "</PubmedArticleSet>"
     )
     run_pipeline(_config(tmp_path / "grown", str(folder)), None, "corpus", console=_QUIET)
     rebuilt = open_run(_config(tmp_path / "rebuilt", str(folder))).stage("corpus")
@@ -116,13 +116,15 @@ def test_an_update_over_a_finished_baseline_equals_a_rebuild_and_reads_only_what
     assert grown.manifest()["counts"] == rebuilt.manifest()["counts"]  # type: ignore[index]
     after = {path: path.stat() for path in before}
     changed = [path for path in before if before[path].st_ino != after[path].st_ino]
-    assert [(one.parent.name, one.name[:11]) for one in changed] == [("citations", "pubmed26n13")]
+    assert [(path.parent.name, path.name[:11]) for path in changed] == [
+        ("citations", "pubmed26n13")
+    ]
     for update in ("pubmed26n1335_pmparser_update.xml.gz", "pubmed26n1336.xml"):  # and back again
         (folder / update).unlink()
     run_pipeline(_config(tmp_path / "grown", str(folder)), None, "corpus", console=_QUIET)
-    assert sorted(
-        path.name for path in before if path.parent.name == "citations"
-    ) == grown.list_files("citations")
+    assert sorted(path.name for path in before if path.parent.name == "citations") == grown.list_files(
+        "citations"
+    )
 
 
 @pytest.mark.usefixtures("ray_local")
@@ -134,8 +136,8 @@ def test_the_citations_do_not_depend_on_the_order_in_which_tasks_end(
     whole = _context(tmp_path / "a", source)
     CORPUS_STAGE.execute(whole)
     alone = _context(tmp_path / "b", source)
-    for one in reversed(list_sources([source])):
-        first_pass(one, alone.directory, None)
+    for file in reversed(list_corpus_files([source])):
+        first_pass(file, alone.directory, None)
     CORPUS_STAGE.execute(alone)
     assert _tables(alone.directory) == _tables(whole.directory)
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from medr_ray.cli.main import app, main
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError
-from medr_ray.corpus.mirror_store import Shelf
-from medr_ray.corpus.origins import MAX_PAUSE_SECONDS
-from medr_ray.corpus.sources import list_sources, open_source
+from medr_ray.corpus.corpus_files import list_corpus_files, open_corpus_file
+from medr_ray.corpus.mirror_sources import MAX_PAUSE_SECONDS
+from medr_ray.corpus.mirror_store import MirrorStore
 
 # --- what a good day looks like -------------------------------------------------------
 
@@ -31,8 +31,8 @@ def test_everything_is_fetched_and_the_ingest_reads_it(rig: Rig) -> None:
         "complete",
     )
     assert "download: 3 files fetched" in rig.printed.getvalue()
-    sources = list_sources([str(rig.root / "baseline"), str(rig.root / "updatefiles")])
-    assert [one.md5 for one in sources] == [md5(content) for content in CONTENT.values()]
+    sources = list_corpus_files([str(rig.root / "baseline"), str(rig.root / "updatefiles")])
+    assert [file.md5 for file in sources] == [md5(content) for content in CONTENT.values()]
 
 
 def test_a_second_run_asks_for_listings_only(rig: Rig) -> None:
@@ -64,7 +64,7 @@ def test_files_fetched_by_other_means_are_hashed_and_kept(rig: Rig) -> None:
     (rig.root / FIRST).write_bytes(CONTENT[FIRST])
     rig.fetch()
     rig.assert_whole()
-    assert rig.server.asked(FIRST) == []
+    assert rig.server.list_requests(FIRST) == []
 
 
 def test_glob_limit_and_folders_choose(rig: Rig) -> None:
@@ -84,7 +84,7 @@ def test_a_root_whose_listing_has_the_files_is_a_source_too(rig: Rig) -> None:
 
 
 def test_a_source_without_one_of_the_folders_says_so(rig: Rig) -> None:
-    for path in [one for one in rig.server.files if "updatefiles" in one]:
+    for path in [path for path in rig.server.files if "updatefiles" in path]:
         del rig.server.files[path]
     with pytest.raises(DataError, match="has no updatefiles/: give --no-updates"):
         rig.fetch()
@@ -100,7 +100,7 @@ def test_a_folder_is_a_source_with_the_same_checks(rig: Rig, tmp_path: Path) -> 
         (folder / f"{key}.md5").write_text(
             f"MD5({key})= {md5(content if key != SECOND else b'other')}\n"
         )
-    rig.order = replace(rig.order, source=str(folder))
+    rig.request = replace(rig.request, source=str(folder))
     with pytest.raises(DataError, match=f"1 file of 3 failed .{SECOND}: its MD5 is"):
         rig.fetch()
     rig.assert_whole(FIRST, UPDATE)
@@ -124,8 +124,8 @@ def test_real_files_pass_from_a_folder_to_the_ingest(
         shutil.copyfile(shared_data / "pubmed" / name, target)
         Path(f"{target}.md5").write_text(f"MD5 ({target.name})= {md5(target.read_bytes())}\n")
     rig.fetch(source=str(tmp_path / "mounted"))
-    for source in list_sources([str(rig.root / "baseline"), str(rig.root / "updatefiles")]):
-        with open_source(source) as stream:
+    for source in list_corpus_files([str(rig.root / "baseline"), str(rig.root / "updatefiles")]):
+        with open_corpus_file(source) as stream:
             assert b"<PubmedArticleSet>" in stream.read()
 
 
@@ -139,7 +139,7 @@ def test_a_body_cut_short_is_resumed_where_it_ended(rig: Rig, fault: Fault) -> N
     rig.fault(FIRST, fault)
     rig.fetch(connections=1)
     rig.assert_whole()
-    first, second = rig.server.asked(FIRST)
+    first, second = rig.server.list_requests(FIRST)
     assert "range" not in first
     begun = int(second["range"].removeprefix("bytes=").removesuffix("-"))
     assert 0 <= begun <= 50_000
@@ -147,11 +147,11 @@ def test_a_body_cut_short_is_resumed_where_it_ended(rig: Rig, fault: Fault) -> N
 
 
 def test_a_stalled_body_is_noticed_and_resumed(rig: Rig) -> None:
-    rig.patience = replace(rig.patience, read_seconds=0.3)
+    rig.retry_policy = replace(rig.retry_policy, read_seconds=0.3)
     rig.fault(FIRST, stalled(50_000))
     rig.fetch()
     rig.assert_whole()
-    assert rig.server.asked(FIRST)[1]["range"] == "bytes=50000-"
+    assert rig.server.list_requests(FIRST)[1]["range"] == "bytes=50000-"
 
 
 def test_a_connection_that_breaks_often_wins_while_it_brings_something(rig: Rig) -> None:
@@ -160,7 +160,7 @@ def test_a_connection_that_breaks_often_wins_while_it_brings_something(rig: Rig)
     rig.fault(
         FIRST, *[truncated(700_000)] * 8
     )  # more than two tries' worth, and every two of them bring over 1 MiB
-    rig.patience = replace(rig.patience, attempts=2)
+    rig.retry_policy = replace(rig.retry_policy, attempts=2)
     rig.fetch()
     assert (rig.root / FIRST).read_bytes() == content
 
@@ -170,17 +170,17 @@ def test_a_connection_that_always_breaks_fails_the_file_and_keeps_its_half(rig: 
     with pytest.raises(DataError, match=f"1 file of 3 failed .{FIRST}: RemoteProtocolError"):
         rig.fetch()
     assert rig.states()[FIRST][0] == "failed"
-    assert Shelf(rig.root).strays() == [f"{FIRST}.part"]
+    assert MirrorStore(rig.root).list_partial_files() == [f"{FIRST}.part"]
     rig.fetch()
     rig.assert_whole()
-    assert rig.server.asked(FIRST)[-1]["range"] == "bytes=300-"
+    assert rig.server.list_requests(FIRST)[-1]["range"] == "bytes=300-"
 
 
 def test_a_wrong_copy_is_thrown_away_and_fetched_again(rig: Rig) -> None:
     rig.fault(FIRST, instead(b"a stale cache"))
     rig.fetch()
     rig.assert_whole()
-    assert "range" not in rig.server.asked(FIRST)[1]
+    assert "range" not in rig.server.list_requests(FIRST)[1]
 
 
 def test_a_file_that_is_always_wrong_fails_alone_and_never_gets_its_name(rig: Rig) -> None:
@@ -247,7 +247,7 @@ def test_a_source_that_cannot_be_listed_says_why(rig: Rig) -> None:
 
 def begun(rig: Rig, half: bytes, validator: str) -> None:
     """What a killed download leaves of the first file."""
-    partial = Shelf(rig.root).partial(FIRST)
+    partial = MirrorStore(rig.root).partial(FIRST)
     partial.restart(validator)
     partial.path.write_bytes(half)
 
@@ -256,15 +256,18 @@ def test_a_killed_download_continues_with_the_rest(rig: Rig) -> None:
     begun(rig, CONTENT[FIRST][:70_000], f'"{md5(CONTENT[FIRST])}"')
     rig.fetch()
     rig.assert_whole()
-    (asked,) = rig.server.asked(FIRST)
-    assert (asked["range"], asked["if-range"]) == ("bytes=70000-", f'"{md5(CONTENT[FIRST])}"')
+    (list_requests,) = rig.server.list_requests(FIRST)
+    assert (list_requests["range"], list_requests["if-range"]) == (
+        "bytes=70000-",
+        f'"{md5(CONTENT[FIRST])}"',
+    )
 
 
 def test_the_half_of_another_version_is_not_continued(rig: Rig) -> None:
     begun(rig, b"x" * 70_000, '"another"')
     rig.fetch()
     rig.assert_whole()
-    assert len(rig.server.asked(FIRST)) == 1
+    assert len(rig.server.list_requests(FIRST)) == 1
 
 
 def test_a_server_without_range_starts_over(rig: Rig) -> None:
@@ -278,14 +281,17 @@ def test_a_half_that_is_longer_than_the_file_starts_over(rig: Rig) -> None:
     begun(rig, b"x" * 130_000, f'"{md5(CONTENT[FIRST])}"')
     rig.fetch()
     rig.assert_whole()
-    assert [one.get("range") for one in rig.server.asked(FIRST)] == ["bytes=130000-", None]
+    assert [headers.get("range") for headers in rig.server.list_requests(FIRST)] == [
+        "bytes=130000-",
+        None,
+    ]
 
 
 def test_a_file_that_lacked_only_its_name_is_not_asked_for(rig: Rig) -> None:
     begun(rig, CONTENT[FIRST], "")
     rig.fetch()
     rig.assert_whole()
-    assert rig.server.asked(FIRST) == []
+    assert rig.server.list_requests(FIRST) == []
 
 
 # --- restraint and safety -------------------------------------------------------------
@@ -308,11 +314,11 @@ def test_a_hostile_listing_writes_nothing_outside_the_mirror(rig: Rig, tmp_path:
         "/etc/passwd",
         "..%2f..%2fpubmed26n0009.xml.gz",
     ]
-    page = "".join(f'<a href="{one}">x</a>' for one in [*links, "pubmed26n0001.xml.gz"])
+    page = "".join(f'<a href="{link}">x</a>' for link in [*links, "pubmed26n0001.xml.gz"])
     rig.server.listing = lambda folder: page.encode()  # type: ignore[method-assign]
     rig.fetch(updates=False)
     rig.assert_whole(FIRST)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["pubmed"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pubmed"]
     assert {path for path, _ in rig.server.requests} == {
         "/pubmed/baseline/",
         f"/pubmed/{FIRST}",
@@ -320,7 +326,7 @@ def test_a_hostile_listing_writes_nothing_outside_the_mirror(rig: Rig, tmp_path:
     }
 
 
-def test_redirects_within_the_host_arefollowed_and_others_fail_the_file(rig: Rig) -> None:
+def test_redirects_within_the_host_are_followed_and_others_fail_the_file(rig: Rig) -> None:
     rig.fault(FIRST, answers(302, Location=f"/pubmed/{FIRST}"))
     rig.fault(SECOND, answers(302, Location="http://localhost:9/x"))
     rig.fault(UPDATE, *[answers(302, Location=f"/pubmed/{UPDATE}")] * 9)
@@ -338,7 +344,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_the_first_byte(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100_000))
     with pytest.raises(DataError, match=r"3 files need 129.0 kB and 100.0 kB are free"):
         rig.fetch()
-    assert rig.server.asked(".gz") == []
+    assert rig.server.list_requests(".gz") == []
 
 
 def test_a_mirror_that_cannot_be_written_is_one_clear_error(rig: Rig) -> None:
@@ -349,7 +355,10 @@ def test_a_mirror_that_cannot_be_written_is_one_clear_error(rig: Rig) -> None:
 
 
 def test_two_downloads_do_not_share_a_mirror(rig: Rig) -> None:
-    with Shelf(rig.root).locked(), pytest.raises(MedrError, match="is being written by process"):
+    with (
+        MirrorStore(rig.root).locked(),
+        pytest.raises(MedrError, match="is being written by process"),
+    ):
         rig.fetch()
 
 
@@ -376,14 +385,14 @@ def test_last_years_files_stop_the_download_and_are_named(rig: Rig) -> None:
     ):
         rig.fetch()
     assert old.exists()
-    assert rig.server.asked(".gz") == []
+    assert rig.server.list_requests(".gz") == []
 
 
 def test_prune_removes_last_years_files_with_their_sidecars(rig: Rig) -> None:
     old = last_year(rig)
     rig.fetch(prune=True)
     rig.assert_whole()
-    assert [one.name for one in old.parent.glob("*25*")] == []
+    assert [path.name for path in old.parent.glob("*25*")] == []
     assert "1 file of earlier years removed" in rig.printed.getvalue()
 
 

@@ -11,17 +11,17 @@ import pytest
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation
 from medr_ray.core.run import Directory
+from medr_ray.corpus.corpus_files import list_corpus_files, open_corpus_file
 from medr_ray.corpus.ingest import (
+    DroppedRecords,
     FileReport,
-    Losers,
-    choose_losers,
+    choose_dropped_records,
     first_pass,
     part_name,
-    read_keys,
+    read_record_keys,
     read_reports,
     second_pass,
 )
-from medr_ray.corpus.sources import list_sources, open_source
 
 
 def _article(pmid: int, version: int = 1, title: str = "t") -> str:
@@ -39,19 +39,22 @@ def _write(path: Path, *elements: str) -> None:
 
 def _ingest(
     folder: Path, directory: Directory, limit: int | None = None
-) -> tuple[Losers, list[FileReport]]:
-    sources = list_sources([str(folder)])
+) -> tuple[DroppedRecords, list[FileReport]]:
+    sources = list_corpus_files([str(folder)])
     for source in sources:
         first_pass(source, directory, limit)
     reports = read_reports(directory, sources)
-    losers = choose_losers(read_keys(directory, sources), reports)
+    dropped = choose_dropped_records(read_record_keys(directory, sources), reports)
     for number, source in enumerate(sources):
-        second_pass(part_name(source), losers.positions.get(number, []), directory, "")
-    return losers, reports
+        second_pass(part_name(source), dropped.positions.get(number, []), directory, "")
+    return dropped, reports
 
 
 def _kept(directory: Directory) -> list[tuple[str, str]]:
-    return [(one.pmid, one.title) for one in directory.read_records("citations", Citation)]
+    return [
+        (citation.pmid, citation.title)
+        for citation in directory.read_records("citations", Citation)
+    ]
 
 
 def test_the_last_record_of_the_highest_version_wins_and_order_is_kept(tmp_path: Path) -> None:
@@ -65,24 +68,25 @@ def test_the_last_record_of_the_highest_version_wins_and_order_is_kept(tmp_path:
         _article(3, title="again"),
     )
     _write(folder / "a2.xml.gz", _article(2, 1, "late v1"), _article(1, title="new"))
-    losers, _ = _ingest(folder, directory)
+    dropped, _ = _ingest(folder, directory)
     assert _kept(directory) == [("2", "v2"), ("3", "again"), ("1", "new")]
-    assert losers.revised == 3
+    assert dropped.revised == 3
 
 
 def test_a_deletion_removes_what_came_before_and_not_what_comes_after(tmp_path: Path) -> None:
     folder, directory = tmp_path / "in", Directory(str(tmp_path / "out"))
     folder.mkdir()
     deletion = (
-        '<DeleteCitation><PMID Version="1">1</PMID><PMID Version="1">2</PMID><PMID Version="1">99</PMID>'
+        '<DeleteCitation><PMID Version="1">1</PMID><PMID Version="1">2</PMID>'
+        '<PMID Version="1">99</PMID>'
         "</DeleteCitation>"
     )
     _write(folder / "a1.xml.gz", _article(1), _article(2), _article(3))
     _write(folder / "a2.xml.gz", _article(4), deletion)
     _write(folder / "a3.xml.gz", _article(2, title="back"))
-    losers, reports = _ingest(folder, directory)
+    dropped, reports = _ingest(folder, directory)
     assert _kept(directory) == [("3", "t"), ("4", "t"), ("2", "back")]
-    assert (losers.deletions_hit, sum(len(one.deletions) for one in reports)) == (1, 3)
+    assert (dropped.deletions_hit, sum(len(report.deletions) for report in reports)) == (1, 3)
 
 
 def _gzipped(path: Path, data: bytes) -> None:
@@ -96,7 +100,8 @@ def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_c
     folder.mkdir()
     good, unclosed = _article(1), _article(2).replace("</Article>", "")
     no_pmid, latin = _article(3).replace(">3</PMID>", "></PMID>"), _article(4, title="Sj?gren")
-    document = f"<PubmedArticleSet>{good}{unclosed}{no_pmid}{latin}{_article(5)}</PubmedArticleSet>".encode()
+    records = f"{good}{unclosed}{no_pmid}{latin}{_article(5)}"
+    document = f"<PubmedArticleSet>{records}</PubmedArticleSet>".encode()
     document = document.replace(b"Sj?gren", "Sjögren".encode("latin-1"))
     _gzipped(folder / "a.xml.gz", document)
     _write(folder / "b.xml.gz", _article(6))
@@ -110,7 +115,9 @@ def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_c
     _write(folder / "f.xml.gz", _article(7))
     _, reports = _ingest(folder, directory)
     assert _kept(directory) == [("1", "t"), ("5", "t"), ("7", "t")]
-    aside = [(one["file"], one["position"]) for report in reports for one in report.quarantined]
+    aside = [
+        (record["file"], record["position"]) for report in reports for record in report.quarantined
+    ]
     assert aside == [
         ("a.xml.gz", 1),
         ("a.xml.gz", 2),
@@ -120,7 +127,7 @@ def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_c
         ("d.xml.gz", None),
         ("e.xml.gz", None),
     ]
-    reasons = [one["reason"] for report in reports for one in report.quarantined]
+    reasons = [record["reason"] for report in reports for record in report.quarantined]
     for reason, expected in zip(
         reasons,
         (
@@ -135,9 +142,9 @@ def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_c
         strict=True,
     ):
         assert expected in reason
-    for one in reports[0].quarantined:
-        assert document[one["offset"] :].startswith(b"<PubmedArticle>")
-    assert [one.readable for one in reports] == [True, False, False, False, False, True]
+    for record in reports[0].quarantined:
+        assert document[record["offset"] :].startswith(b"<PubmedArticle>")
+    assert [report.readable for report in reports] == [True, False, False, False, False, True]
 
 
 def test_a_file_that_differs_from_its_checksum_contributes_nothing(tmp_path: Path) -> None:
@@ -164,17 +171,19 @@ def test_the_limit_takes_the_first_records(tmp_path: Path) -> None:
 def test_sources_are_listed_once_in_order_and_a_missing_one_is_named(tmp_path: Path) -> None:
     for name in ("n2.xml.gz", "n1.xml", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
-    listed = list_sources([str(tmp_path / "n2.xml.gz"), str(tmp_path), str(tmp_path / "*.xml")])
-    assert [one.name for one in listed] == ["n2.xml.gz", "n1.xml"]
-    assert [one.number for one in listed] == [0, 1]
+    listed = list_corpus_files(
+        [str(tmp_path / "n2.xml.gz"), str(tmp_path), str(tmp_path / "*.xml")]
+    )
+    assert [file.name for file in listed] == ["n2.xml.gz", "n1.xml"]
+    assert [file.number for file in listed] == [0, 1]
     with pytest.raises(DataError, match="nowhere"):
-        list_sources([str(tmp_path / "nowhere")])
+        list_corpus_files([str(tmp_path / "nowhere")])
 
 
 def test_the_embedded_files_are_the_two_of_nlm() -> None:
-    listed = list_sources(["embedded"])
-    assert [one.name for one in listed] == ["pubmed20n0014.xml.gz", "pubmed21n1298.xml.gz"]
-    with open_source(listed[0]) as stream:
+    listed = list_corpus_files(["embedded"])
+    assert [file.name for file in listed] == ["pubmed20n0014.xml.gz", "pubmed21n1298.xml.gz"]
+    with open_corpus_file(listed[0]) as stream:
         assert stream.read(5) == b"<?xml"
 
 
@@ -183,13 +192,13 @@ def test_baseline_and_update_of_nlm(shared_data: Path, tmp_path: Path) -> None:
     folder.mkdir()
     for path in (shared_data / "pubmed").glob("pubmed26n*.xml.gz"):
         (folder / path.name).write_bytes(path.read_bytes())
-    losers, reports = _ingest(folder, directory)
+    dropped, reports = _ingest(folder, directory)
     citations = directory.read_records("citations", Citation)
-    assert [one.records for one in reports] == [30, 30]
+    assert [report.records for report in reports] == [30, 30]
     assert (
-        len({one.pmid for one in citations})
+        len({citation.pmid for citation in citations})
         == len(citations)
-        == 60 - losers.revised - losers.deletions_hit
+        == 60 - dropped.revised - dropped.deletions_hit
     )
     baseline, update = (
         pl.Series([c.pmid for c in citations if c.source_file.startswith(f"pubmed26n{n}")])
@@ -203,15 +212,15 @@ def test_baseline_and_update_of_nlm(shared_data: Path, tmp_path: Path) -> None:
 def test_every_small_real_file_is_ingested(shared_data: Path, tmp_path: Path) -> None:
     directory = Directory(str(tmp_path / "out"))
     _, reports = _ingest(shared_data / "pubmed", directory)
-    assert [one.quarantined for one in reports] == [[]] * len(reports)
-    assert sum(one.books for one in reports) == 1
-    assert sum(one.hard for one in reports) < 0.02 * sum(one.records for one in reports)
+    assert [report.quarantined for report in reports] == [[]] * len(reports)
+    assert sum(report.books for report in reports) == 1
+    assert sum(report.hard for report in reports) < 0.02 * sum(report.records for report in reports)
     citations = directory.read_records("citations", Citation)
-    assert len(citations) == len({one.pmid for one in citations}) > 700
-    assert [one.pmid for one in citations if not one.title] == [
+    assert len(citations) == len({citation.pmid for citation in citations}) > 700
+    assert [citation.pmid for citation in citations if not citation.title] == [
         "41605226"
     ]  # has a vernacular title only
-    assert all(len(one.pmid) <= 8 and one.pmid.isdigit() for one in citations)
+    assert all(len(citation.pmid) <= 8 and citation.pmid.isdigit() for citation in citations)
 
 
 def test_the_deletions_of_a_real_update_are_gone(shared_data: Path, tmp_path: Path) -> None:
@@ -230,9 +239,9 @@ def test_the_deletions_of_a_real_update_are_gone(shared_data: Path, tmp_path: Pa
     )
     (folder / "pubmed20n1016.xml.gz").write_bytes(update)
     _write(folder / "pubmed20n1017.xml.gz", _article(int(pmids[7]), title="back"))
-    losers, _ = _ingest(folder, directory)
+    dropped, _ = _ingest(folder, directory)
     kept = dict(_kept(directory))
-    assert (losers.deletions_hit, losers.revised) == (
+    assert (dropped.deletions_hit, dropped.revised) == (
         261,
         1,
     )  # the one that is back was written anew

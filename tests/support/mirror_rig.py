@@ -8,15 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from support.pubmed_server import Fault, PubmedServer, md5
 
-from medr_ray.corpus.download import Order, fetch
-from medr_ray.corpus.mirror_store import Shelf
-from medr_ray.corpus.origins import Patience
+from medr_ray.corpus.download import DownloadRequest, fetch_mirror
+from medr_ray.corpus.mirror_sources import RetryPolicy
+from medr_ray.corpus.mirror_store import MirrorStore
 
-FIRST, SECOND, UPDATE = (
-    "baseline/pubmed26n0001.xml.gz",
-    "baseline/pubmed26n0002.xml.gz",
-    "updatefiles/pubmed26n0003.xml.gz",
-)
+FIRST = "baseline/pubmed26n0001.xml.gz"
+SECOND = "baseline/pubmed26n0002.xml.gz"
+UPDATE = "updatefiles/pubmed26n0003.xml.gz"
 CONTENT = {FIRST: b"first " * 20_000, SECOND: b"second", UPDATE: b"update " * 1_000}
 
 
@@ -25,21 +23,22 @@ class Rig:
     instead of slept."""
 
     def __init__(self, server: PubmedServer, root: Path) -> None:
-        self.server, self.root, self.pauses, self.printed = (
-            server,
-            root,
-            list[float](),
-            io.StringIO(),
-        )
+        self.server = server
+        self.root = root
+        self.pauses: list[float] = []
+        self.printed = io.StringIO()
         self.console = Console(file=self.printed, width=200)
-        self.order = Order(server.url, root)
-        self.patience = Patience(connect_seconds=10, read_seconds=10, attempts=3, sleep=self._sleep)
+        self.request = DownloadRequest(server.url, root)
+        self.retry_policy = RetryPolicy(
+            connect_seconds=10, read_seconds=10, attempts=3, sleep=self._sleep
+        )
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
     def fetch(self, **changes: object) -> None:
-        fetch(replace(self.order, **changes), self.console, self.patience)  # type: ignore[arg-type]
+        request = replace(self.request, **changes)  # type: ignore[arg-type]
+        fetch_mirror(request, self.console, self.retry_policy)
 
     def states(self) -> dict[str, tuple[str, str]]:
         """(State, reason) by key, from the manifest on disk."""
@@ -54,4 +53,4 @@ class Rig:
             assert (self.root / key).read_bytes() == CONTENT[key]
             assert md5(CONTENT[key]) in (self.root / f"{key}.md5").read_text()
             assert self.states()[key] == ("complete", "")
-        assert Shelf(self.root).strays() == []
+        assert MirrorStore(self.root).list_partial_files() == []

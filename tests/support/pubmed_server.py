@@ -42,18 +42,18 @@ class PubmedServer:
         self.files[f"/pubmed/{key}"] = content
         self.files[f"/pubmed/{key}.md5"] = f"MD5 ({name})= {md5(content)}\n".encode()
 
-    def asked(self, ending: str) -> list[dict[str, str]]:
+    def list_requests(self, ending: str) -> list[dict[str, str]]:
         """The headers of the requests for paths with this ending."""
         return [headers for path, headers in self.requests if path.endswith(ending)]
 
     def listing(self, folder: str) -> bytes | None:
         """Apache's page of a folder; None when no file lies in it."""
         names = sorted(path.removeprefix(folder) for path in self.files if path.startswith(folder))
-        rows = [
-            f'<a href="{one}">{one}</a>  {self.stamp}  {len(self.files[folder + one]) // 1024 + 1}K\n'
-            for one in names
-            if "/" not in one
-        ]
+        rows = []
+        for name in names:
+            if "/" not in name:
+                size = len(self.files[folder + name]) // 1024 + 1
+                rows.append(f'<a href="{name}">{name}</a>  {self.stamp}  {size}K\n')
         return (
             f"<html><pre><a href='../'>Parent</a>\n{''.join(rows)}</pre></html>".encode()
             if rows
@@ -118,10 +118,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send(self, content: bytes) -> None:
         """The file, or the part of it that Range asks for."""
-        asked, etag = self.headers["Range"], f'"{md5(content)}"'
-        if not (asked and self.pubmed.ranges and self.headers.get("If-Range", etag) == etag):
+        requested_range, etag = self.headers["Range"], f'"{md5(content)}"'
+        if not (
+            requested_range and self.pubmed.ranges and self.headers.get("If-Range", etag) == etag
+        ):
             return self.answer(200, content, {"ETag": etag})
-        start = int(asked.removeprefix("bytes=").rstrip("-"))
+        start = int(requested_range.removeprefix("bytes=").rstrip("-"))
         if start >= len(content):
             return self.answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
         span = f"bytes {start}-{len(content) - 1}/{len(content)}"
@@ -140,13 +142,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def part(self, content: bytes, count: int) -> bytes:
         """Promise all that was asked for, and send ``count`` bytes of it."""
-        asked = self.headers["Range"]
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        requested_range = self.headers["Range"]
+        start = int(requested_range.removeprefix("bytes=").rstrip("-")) if requested_range else 0
         span = (
-            {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if asked else {}
+            {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+            if requested_range
+            else {}
         )
         self.head(
-            206 if asked else 200, len(content) - start, {"ETag": f'"{md5(content)}"', **span}
+            206 if requested_range else 200,
+            len(content) - start,
+            {"ETag": f'"{md5(content)}"', **span},
         )
         self.wfile.write(content[start : start + count])
         self.wfile.flush()

@@ -9,8 +9,8 @@ from medr_ray.core.errors import DataError
 from medr_ray.corpus.medline import (
     BOOK,
     DELETION,
-    citation_row,
-    deleted,
+    build_citation_row,
+    parse_deletions,
     parse_element,
     read_records,
 )
@@ -76,10 +76,10 @@ def plain_account(data: bytes, source_file: str = "file.xml") -> Account:
             account.books += record.kind == BOOK
             try:
                 if record.kind == DELETION:
-                    account.deletions += deleted(record)
+                    account.deletions += parse_deletions(record)
                 else:
                     account.rows.append(
-                        citation_row(parse_element(record), source_file, record.position)
+                        build_citation_row(parse_element(record), source_file, record.position)
                     )
             except DataError as error:
                 account.rejected.append((record.position, record.offset, str(error)))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from medr_ray.core.errors import ConfigError
-from medr_ray.corpus.download import Order, prepare
-from medr_ray.corpus.origins import FolderOrigin, Refused, followed
+from medr_ray.corpus.download import DownloadRequest, preview_download
+from medr_ray.corpus.mirror_sources import FolderMirrorSource, RefusedError, resolve_redirect
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ from medr_ray.corpus.origins import FolderOrigin, Refused, followed
     ],
 )
 def test_a_redirect_to_another_host_or_a_weaker_scheme_is_refused(url: str, location: str) -> None:
-    with pytest.raises(Refused, match="redirect"):
-        followed(url, location)
+    with pytest.raises(RefusedError, match="redirect"):
+        resolve_redirect(url, location)
 
 
 @pytest.mark.parametrize(
-    ("source", "says"),
+    ("source", "message"),
     [
         ("ftp://ftp.ncbi.nlm.nih.gov/pubmed", "http"),
         ("https://me:secret@mirror/pubmed", "credentials"),
@@ -36,9 +36,9 @@ def test_a_redirect_to_another_host_or_a_weaker_scheme_is_refused(url: str, loca
         ("http://[", "Invalid IPv6"),
     ],
 )
-def test_sources_that_cannot_be_used_are_named(tmp_path: Path, source: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says) as raised:
-        prepare(Order(source, tmp_path))
+def test_sources_that_cannot_be_used_are_named(tmp_path: Path, source: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        preview_download(DownloadRequest(source, tmp_path))
     assert "secret" not in str(raised.value)
 
 
@@ -46,7 +46,7 @@ def test_a_folder_goes_on_in_the_middle_of_a_file_that_has_not_changed(tmp_path:
     (tmp_path / "file").write_bytes(b"0123456789")
 
     async def read(offset: int, validator: str) -> tuple[int, str, bytes]:
-        async with FolderOrigin(tmp_path).body("file", offset, validator) as body:
+        async with FolderMirrorSource(tmp_path).open_body("file", offset, validator) as body:
             return body.offset, body.validator, b"".join([chunk async for chunk in body.chunks])
 
     offset, validator, content = asyncio.run(read(0, ""))
