@@ -64,7 +64,8 @@ def _marker(part: Path) -> Path:
 
 def _tables(directory: StageDirectory) -> dict[str, bytes]:
     return {
-        name: directory.read_bytes(f"citations/{name}") for name in directory.list_files("citations")
+        name: directory.read_bytes(f"citations/{name}")
+        for name in directory.list_files("citations")
     }
 
 
@@ -122,9 +123,9 @@ def test_an_update_over_a_finished_baseline_equals_a_rebuild_and_reads_only_what
     for update in ("pubmed26n1335_pmparser_update.xml.gz", "pubmed26n1336.xml"):  # and back again
         (folder / update).unlink()
     run_pipeline(_config(tmp_path / "grown", str(folder)), None, "corpus", console=_QUIET)
-    assert sorted(path.name for path in before if path.parent.name == "citations") == grown.list_files(
-        "citations"
-    )
+    assert sorted(
+        path.name for path in before if path.parent.name == "citations"
+    ) == grown.list_files("citations")
 
 
 @pytest.mark.usefixtures("ray_local")
