@@ -1,5 +1,5 @@
 # make demo   the whole pipeline on real PubMed records, then its report
-# make test   every test
+# make test   every test: the slow ones and the others beside each other, on two cores
 # make check  lint, types and the fast tests
 # make clean  remove the demo run and the caches; other runs, .venv and the fetched weights stay
 
@@ -7,7 +7,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test test-fast test-slow check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medr_ray needs Python 3.11 or newer; set PYTHON=")'
@@ -19,9 +19,17 @@ demo: .venv/.installed
 	$(BIN)/medr models fetch
 	$(BIN)/medr run -c configs/quickstart.yaml
 
+# Slow tests mostly wait: for Ray, for processes, for deadlines. The fast ones compute meanwhile.
+# --keep-going: a failure in one half does not hide what the other half finds.
 test: .venv/.installed
 	$(BIN)/medr models fetch
-	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-slow test-fast
+
+test-slow: .venv/.installed
+	$(BIN)/python -m pytest -m slow --durations=60 -o cache_dir=.pytest_cache/slow
+
+test-fast: .venv/.installed
+	$(BIN)/python -m pytest -m 'not slow' --durations=60 -o cache_dir=.pytest_cache/fast
 
 check: .venv/.installed
 	$(BIN)/ruff check medr_ray jobs tests

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault(
-    "RAY_AUTH_MODE", "disabled"
-)  # tests only: nothing here listens beyond loopback
+# For tests only: nothing here listens beyond loopback.
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+# More threads than cores make the small models of the tests slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parents[1]
 

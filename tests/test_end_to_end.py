@@ -1,6 +1,7 @@
 """The whole road on a slice of real records with a tiny random model; and the same data after every
 kill -9."""
 
+import functools
 import json
 import os
 import shutil
@@ -105,9 +106,8 @@ def ids(root: Path | str) -> tuple[list[str], list[str]]:
     directory = RunDirectory(f"{root}/small")
     questions = directory.read(QUESTIONS)
     trajectories = directory.read(TRAJECTORIES)
-    return [one.task.task_id for one in questions], [
-        one.trajectory.trajectory_id for one in trajectories
-    ]
+    question_ids = [question.task.task_id for question in questions]
+    return question_ids, [row.trajectory.trajectory_id for row in trajectories]
 
 
 def test_every_stage_ends_in_the_report(finished: Path) -> None:
@@ -132,24 +132,24 @@ def test_every_stage_ends_in_the_report(finished: Path) -> None:
 
 def test_no_heldout_question_is_trained_on_or_judged_by_accident(finished: Path) -> None:
     directory = RunDirectory(str(finished / "small"))
-    split = {one.task.task_id: one.split for one in directory.read(QUESTIONS)}
+    split = {question.task.task_id: question.split for question in directory.read(QUESTIONS)}
     trained = directory.read(TRAJECTORIES)
     results = directory.read(RESULTS)
-    assert {split[one.trajectory.question_id] for one in trained} == {"train"}
-    assert {split[one.item_id] for one in results} == {"heldout"}
+    assert {split[row.trajectory.question_id] for row in trained} == {"train"}
+    assert {split[result.item_id] for result in results} == {"heldout"}
 
 
 def test_a_trajectory_is_traced_down_to_its_sentence(finished: Path, model: Path) -> None:
     trajectory = ids(finished)[1][0]
     medr = str(Path(sys.executable).with_name("medr"))
-    shown = subprocess.run(
+    traced = subprocess.run(
         [medr, "trace", trajectory, "--run", str(finished / "small")],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
     for kind in ("traj-", "q-", "chain-", "rel-", "HPO:"):
-        assert kind in shown
+        assert kind in traced
 
 
 def test_a_second_run_makes_nothing_anew(finished: Path, model: Path) -> None:
@@ -165,44 +165,48 @@ def test_object_storage_holds_the_same_data(finished: Path, model: Path) -> None
         assert "running" not in run(root, model, "--until", "trajectories")
 
 
-def has_files(folder: Path, pattern: str) -> Callable[[], bool]:
-    return lambda: any(not one.name.startswith(".") for one in folder.glob(pattern))
+def has_files(folder: Path, pattern: str) -> bool:
+    return any(not path.name.startswith(".") for path in folder.glob(pattern))
 
 
-@pytest.mark.parametrize(
-    ("stage", "pattern"),
-    [
-        ("graph", "parts/*.parquet"),
-        ("trajectories", "parts/*.parquet"),
-        ("sft", "train/checkpoint_*"),
-    ],
-)
-def test_after_kill_9_the_run_resumes_and_ends_with_the_same_data(
-    stage: str,
-    pattern: str,
-    finished: Path,
-    model: Path,
-    tmp_path: Path,
-) -> None:
-    for name in STAGES[: STAGES.index(stage)]:
-        shutil.copytree(finished / "small" / name, tmp_path / "small" / name)
-    folder = tmp_path / "small" / stage
+def kill_when(reached: Callable[[], bool], root: Path, model: Path, *more: str) -> None:
+    """Start the run in a process of its own and kill it as soon as ``reached()``."""
     process = subprocess.Popen(
-        command(tmp_path, model, "--until", "sft"),
+        command(root, model, *more),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    reached = has_files(folder, pattern)
     while process.poll() is None and not reached():
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (folder / "manifest.json").exists(), f"{stage} was done before it could be killed"
+
+
+def test_after_kill_9_in_three_stages_the_run_resumes_and_ends_with_the_same_data(
+    finished: Path, model: Path, tmp_path: Path
+) -> None:
+    """One run is killed in the graph, in the trajectories and in training, and goes on each time."""
+    killed_in = {
+        "graph": "parts/*.parquet",
+        "trajectories": "parts/*.parquet",
+        "sft": "train/checkpoint_*",
+    }
+    run_folder = tmp_path / "small"
+    for stage in STAGES[: STAGES.index("graph")]:
+        shutil.copytree(finished / "small" / stage, run_folder / stage)
+    for stage, pattern in killed_in.items():
+        folder = run_folder / stage
+        kill_when(functools.partial(has_files, folder, pattern), tmp_path, model, "--until", "sft")
+        assert has_files(folder, pattern), f"{stage} was not reached"
+        assert not (folder / "manifest.json").exists(), f"{stage} was done before the kill"
     printed = run(tmp_path, model, "--until", "sft")
     assert "resumed" in printed
+    for stage in killed_in:
+        manifest = json.loads((run_folder / stage / "manifest.json").read_text(encoding="utf-8"))
+        assert manifest["resumed"], stage
     assert ids(tmp_path) == ids(finished)
-    assert (tmp_path / "small" / "sft" / "model" / "config.json").is_file()
+    assert (run_folder / "sft" / "model" / "config.json").is_file()
 
 
 def test_content_ids_do_not_depend_on_key_order() -> None:

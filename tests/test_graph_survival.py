@@ -1,20 +1,22 @@
-"""What a night can bring to the growing of graphs and the drafting of questions: killed workers, a
-killed driver. Graph and questions are the same afterwards, with one worker and with four, and what
-was finished is not made again."""
+"""The growing of graphs and the drafting of questions survive killed drivers and killed workers:
+graph and questions are the same afterwards, with one worker and with four, and what was finished
+is not made again."""
 
-import os
+import json
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
-from support.disturbing import finish, start, wait_for_parts, workers
+from support.disturbing import finish, kill_busy_workers, kill_driver, start, wait_for_parts
 from support.expansion_run import write_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-_SEEDS, _DISEASES = 100, 1500
-_TABLES = ("relations.parquet", "entities.parquet", "seed_graphs.parquet")
+_SEEDS = 100
+_DISEASES = 1500
+_GRAPH_TABLES = ("relations.parquet", "entities.parquet", "seed_graphs.parquet")
+_QUESTION_FILES = ("questions.parquet", "questions.jsonl", "rejected.jsonl")
+_ACCEPTED = "seeds-*.parquet"  # the parts of accepted questions, one a batch of seeds
 
 
 @pytest.fixture(scope="module")
@@ -27,119 +29,85 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def grown(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run whose graph four workers made that nothing happened to."""
+def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run whose graph and questions four workers made; nothing happened to it."""
     root = tmp_path_factory.mktemp("undisturbed")
-    finish(start(root, *_command(prepared, root, 4)), root)
+    shutil.copytree(prepared / "default", root / "default")
+    command = _command(prepared, root, 4, "questions", "generate")
+    finish(start(root, *command), root)
     return root
 
 
-@pytest.fixture(scope="module")
-def undisturbed(grown: Path) -> dict[str, bytes]:
-    return _tables(grown)
+def _command(prepared: Path, root: Path, workers: int, *command: str) -> list[str]:
+    """The ``medr`` command on the run in ``root``, with so many workers."""
+    settings = (f"run.root={root}", f"graph.workers={workers}", f"questions.workers={workers}")
+    overrides = [argument for setting in settings for argument in ("--set", setting)]
+    return [*command, "-c", str(prepared / "config.yaml"), *overrides]
 
 
-def _command(prepared: Path, root: Path, actors: int) -> list[str]:
-    """``medr graph run`` on a copy of the prepared run."""
-    if not (root / "default").exists():
-        shutil.copytree(prepared / "default", root / "default")
-    return [
-        "graph",
-        "run",
-        "-c",
-        str(prepared / "config.yaml"),
-        "--set",
-        f"run.root={root}",
-        "--set",
-        f"graph.workers={actors}",
-    ]
+def _files(root: Path) -> dict[str, bytes]:
+    """The tables of the graph and the files of questions."""
+    run = root / "default"
+    paths = [run / "graph" / name for name in _GRAPH_TABLES]
+    paths += [run / "questions" / name for name in _QUESTION_FILES]
+    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
 
 
-def _questions(prepared: Path, grown: Path, root: Path, actors: int) -> list[str]:
-    """``medr questions generate`` on a copy of the run with the graph."""
-    if not (root / "default").exists():
-        shutil.copytree(grown / "default", root / "default")
-    return [
-        "questions",
-        "generate",
-        "-c",
-        str(prepared / "config.yaml"),
-        "--set",
-        f"run.root={root}",
-        "--set",
-        "graph.workers=4",
-        "--set",
-        f"questions.workers={actors}",
-    ]
-
-
-def _graph(root: Path) -> Path:
-    return root / "default" / "graph"
-
-
-def _tables(root: Path) -> dict[str, bytes]:
-    return {name: (_graph(root) / name).read_bytes() for name in _TABLES}
-
-
-def _made(root: Path) -> dict[str, int]:
-    """When each finished part was written."""
-    parts = _graph(root) / "parts"
+def _graph_parts(root: Path) -> dict[str, int]:
+    """When each finished part of the graph was written."""
+    parts = root / "default" / "graph" / "parts"
     return {
         path.name: (parts / f"{path.stem[1:]}.parquet").stat().st_mtime_ns
         for path in parts.glob("_*.json")
     }
 
 
-def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(
-    prepared: Path, undisturbed: dict[str, bytes], tmp_path: Path
+def _question_parts(root: Path) -> dict[str, int]:
+    """When each finished part of the questions was written."""
+    parts = root / "default" / "questions" / "parts" / "accepted"
+    return {path.name: path.stat().st_mtime_ns for path in parts.glob(_ACCEPTED)}
+
+
+def _was_resumed(root: Path, stage: str) -> bool:
+    manifest = json.loads((root / "default" / stage / "manifest.json").read_text())
+    return bool(manifest["resumed"])
+
+
+def test_killed_drivers_and_workers_change_nothing_and_cost_nothing_that_was_finished(
+    prepared: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    process = start(tmp_path, *_command(prepared, tmp_path, 1))
-    wait_for_parts(process, _graph(tmp_path) / "parts", 5)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    made = _made(tmp_path)
-    assert "resumed" in finish(start(tmp_path, *_command(prepared, tmp_path, 1)), tmp_path)
-    again = _made(tmp_path)
-    assert 5 <= len(made) < len(again)
-    assert {name: again[name] for name in made} == made
-    assert _tables(tmp_path) == undisturbed
+    """One run with one worker: its driver is killed in the graph and in the questions, and after
+    each restart the worker of that stage is killed too."""
+    shutil.copytree(prepared / "default", tmp_path / "default")
+    grow = _command(prepared, tmp_path, 1, "graph", "run")
+    generate = _command(prepared, tmp_path, 1, "questions", "generate")
+    graph = tmp_path / "default" / "graph" / "parts"
+    questions = tmp_path / "default" / "questions" / "parts" / "accepted"
 
+    process = start(tmp_path, *grow)
+    wait_for_parts(process, graph, 5)
+    kill_driver(process)
+    grown = _graph_parts(tmp_path)
 
-def test_killed_workers_are_replaced_and_nothing_is_lost(
-    prepared: Path, undisturbed: dict[str, bytes], tmp_path: Path
-) -> None:
-    process = start(tmp_path, *_command(prepared, tmp_path, 2))
-    wait_for_parts(process, _graph(tmp_path) / "parts", 1)
-    while not (busy := workers(process, "ExpansionWorker")):
-        assert process.poll() is None, "nobody was caught at work"
-    for one in busy:
-        one.kill()
-    finish(process, tmp_path)
-    assert _tables(tmp_path) == undisturbed
+    process = start(tmp_path, *generate)
+    wait_for_parts(process, graph, len(grown) + 1)
+    kill_busy_workers(process, "ExpansionWorker")
+    wait_for_parts(process, questions, 2, _ACCEPTED)
+    kill_driver(process)
+    drafted = _question_parts(tmp_path)
+    all_grown = _graph_parts(tmp_path)
+    assert _was_resumed(tmp_path, "graph")
+    assert 5 <= len(grown) < len(all_grown)
+    assert {name: all_grown[name] for name in grown} == grown
 
-
-def test_questions_are_the_same_after_a_killed_driver_and_killed_workers(
-    prepared: Path, grown: Path, tmp_path: Path
-) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    whole.mkdir()
-    killed.mkdir()
-    finish(start(whole, *_questions(prepared, grown, whole, 4)), whole)
-    folder = killed / "default" / "questions"
-    process = start(killed, *_questions(prepared, grown, killed, 1))
-    wait_for_parts(process, folder / "parts" / "accepted", 2, "seeds-*.parquet")
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    made = {
-        path: path.stat().st_mtime_ns
-        for path in (folder / "parts" / "accepted").glob("seeds-*.parquet")
-    }
-    process = start(killed, *_questions(prepared, grown, killed, 1))
-    wait_for_parts(process, folder / "parts" / "accepted", len(made) + 1, "seeds-*.parquet")
-    for one in workers(process, "DraftingWorker"):
-        one.kill()
-    assert "resumed" in finish(process, killed)
-    assert {path: path.stat().st_mtime_ns for path in made} == made
-    for name in ("questions.parquet", "questions.jsonl", "rejected.jsonl"):
-        assert (folder / name).read_bytes() == (whole / "default" / "questions" / name).read_bytes()
-    assert (folder / "questions.jsonl").stat().st_size > 0
+    process = start(tmp_path, *generate)
+    wait_for_parts(process, questions, len(drafted) + 1, _ACCEPTED)
+    kill_busy_workers(process, "DraftingWorker")
+    assert "resumed" in finish(process, tmp_path)
+    assert _was_resumed(tmp_path, "questions")
+    all_drafted = _question_parts(tmp_path)
+    assert len(drafted) < len(all_drafted)
+    assert {name: all_drafted[name] for name in drafted} == drafted
+    assert _graph_parts(tmp_path) == all_grown
+    assert _files(tmp_path) == _files(undisturbed)
+    assert _files(tmp_path)["questions/questions.jsonl"]

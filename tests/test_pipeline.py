@@ -153,14 +153,15 @@ def test_the_saved_configuration_loads_back_and_holds_no_secret(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", ["numbers:0", "numbers:3", "total:0"])
-def test_a_killed_run_resumes_to_the_same_data_without_redoing_parts(
-    tmp_path: Path, point: str
+def test_a_run_killed_at_three_points_resumes_to_the_same_data_without_redoing_parts(
+    tmp_path: Path,
 ) -> None:
-    assert run_process(tmp_path / "whole").returncode == 0
+    """One run is killed before its first part, in the middle of a stage and in the next stage."""
+    run_here(config_for(tmp_path / "whole"))
     log = tmp_path / "log"
-    killed = run_process(tmp_path / "killed", TOY_KILL=point, TOY_LOG=str(log))
-    assert killed.returncode == -signal.SIGKILL
+    for point in ("numbers:0", "numbers:3", "total:0"):
+        killed = run_process(tmp_path / "killed", TOY_KILL=point, TOY_LOG=str(log))
+        assert killed.returncode == -signal.SIGKILL, point
     resumed = run_process(tmp_path / "killed", TOY_LOG=str(log))
     assert resumed.returncode == 0, resumed.stderr
     assert data_files(tmp_path / "killed") == data_files(tmp_path / "whole")

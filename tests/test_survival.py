@@ -1,20 +1,25 @@
-"""What a night can bring to ingest and counting: killed workers, a killed driver, a lost node. The
-tables are the same afterwards, and what was finished is not made again."""
+"""Ingest and counting survive killed drivers, killed workers and a lost node: the tables are the
+same afterwards, and what was finished is not made again."""
 
+import io
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from support.disturbing import finish, start, wait_for_parts, workers
+from rich.console import Console
+from support.disturbing import finish, kill_busy_workers, kill_driver, start, wait_for_parts
 from support.many_files import cut
+
+from medr_ray.core.settings import load_config
+from medr_ray.pipeline import run_pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-_FILES, _EACH = 40, 700
+_FILES = 40
+_RECORDS_PER_FILE = 700
 _TABLES = ("corpus/citations", "corpus/parts", "entities/counts", "entities/postings")
 
 
@@ -27,7 +32,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text(
         yaml.safe_dump(
             {
-                "corpus": {"sources": [str(cut(root / "pubmed", _FILES, _EACH))]},
+                "corpus": {"sources": [str(cut(root / "pubmed", _FILES, _RECORDS_PER_FILE))]},
                 "entities": {"vocabularies": ["hpo_diseases", "genes"], "rare_documents": 20},
             }
         )
@@ -36,11 +41,14 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run directory of an undisturbed run."""
+def undisturbed(
+    ray_local: None, config: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    """The tables of a run to which nothing happened, made in this process."""
     root = tmp_path_factory.mktemp("undisturbed")
-    finish(start(root, *_command(config, root)), root)
-    return root / "default"
+    settings = load_config(config, [f"run.root={root}"])
+    run_pipeline(settings, None, "entities", console=Console(file=io.StringIO()))
+    return _tables(root / "default")
 
 
 def _command(config: Path, root: Path) -> list[str]:
@@ -48,12 +56,12 @@ def _command(config: Path, root: Path) -> list[str]:
 
 
 def _tables(run: Path) -> dict[str, bytes]:
-    names = [path for folder in _TABLES for path in sorted((run / folder).glob("*.parquet"))]
-    names += [run / "entities" / "frequencies.parquet", run / "entities" / "seeds.parquet"]
-    return {str(path.relative_to(run)): path.read_bytes() for path in names}
+    paths = [path for folder in _TABLES for path in sorted((run / folder).glob("*.parquet"))]
+    paths += [run / "entities" / "frequencies.parquet", run / "entities" / "seeds.parquet"]
+    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
 
 
-def _made(run: Path) -> dict[Path, int]:
+def _finished_parts(run: Path) -> dict[Path, int]:
     """When each finished part was written."""
     return {
         path: path.with_name(f"{path.stem[1:]}.parquet").stat().st_mtime_ns
@@ -62,42 +70,38 @@ def _made(run: Path) -> dict[Path, int]:
     }
 
 
-@pytest.mark.parametrize("folder", ["corpus/parts", "entities/counts"])
-def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(
-    folder: str, config: Path, finished: Path, tmp_path: Path
-) -> None:
-    process = start(tmp_path, *_command(config, tmp_path))
-    wait_for_parts(process, tmp_path / "default" / folder, 3)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    made = _made(tmp_path / "default")
-    assert 3 <= sum(1 for path in made if str(path).find(folder) >= 0) < _FILES
-    assert "resumed" in finish(start(tmp_path, *_command(config, tmp_path)), tmp_path)
-    again = _made(tmp_path / "default")
-    assert {path: again[path] for path in made} == made
-    assert _tables(tmp_path / "default") == _tables(finished)
+def _count_parts(run: Path, folder: str) -> int:
+    return len(list((run / folder).glob("_*.json")))
 
 
-@pytest.mark.parametrize(
-    ("folder", "busy_with"), [("corpus/parts", "Map"), ("entities/counts", "MapWorker")]
-)
-def test_killed_workers_are_replaced_and_nothing_is_lost(
-    folder: str, busy_with: str, config: Path, finished: Path, tmp_path: Path
+def test_killed_drivers_and_workers_cost_nothing_that_was_finished(
+    config: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
+    """One run: its driver is killed in ingest and in counting, and after each restart the workers
+    of that stage are killed too."""
+    run = tmp_path / "default"
+    finished: dict[Path, int] = {}
     process = start(tmp_path, *_command(config, tmp_path))
-    wait_for_parts(process, tmp_path / "default" / folder, 1)
-    while not (busy := workers(process, busy_with)):  # between two files a worker has no name
-        assert len(list((tmp_path / "default" / folder).glob("_*.json"))) < _FILES, (
-            "nobody was caught at work"
-        )
-    for one in busy:
-        one.kill()
-    finish(process, tmp_path)
-    assert _tables(tmp_path / "default") == _tables(finished)
+    for folder, work in (("corpus/parts", "Map"), ("entities/counts", "MapWorker")):
+        wait_for_parts(process, run / folder, 3)
+        kill_driver(process)
+        before = _finished_parts(run)
+        assert 3 <= _count_parts(run, folder) < _FILES
+        assert {path: before[path] for path in finished} == finished
+        finished = before
+
+        process = start(tmp_path, *_command(config, tmp_path))
+        wait_for_parts(process, run / folder, _count_parts(run, folder) + 1)
+        kill_busy_workers(process, work)
+        assert _count_parts(run, folder) < _FILES, "the workers were killed too late"
+    assert "resumed" in finish(process, tmp_path)
+    after = _finished_parts(run)
+    assert {path: after[path] for path in finished} == finished
+    assert _tables(run) == undisturbed
 
 
 def test_a_node_lost_on_the_way_changes_nothing(
-    config: Path, finished: Path, tmp_path: Path
+    config: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     """Three nodes; one is killed after the first files are read."""
     script = Path(__file__).parent / "support" / "three_nodes.py"
@@ -111,4 +115,4 @@ def test_a_node_lost_on_the_way_changes_nothing(
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "lost a node while reading" in done.stdout
-    assert _tables(tmp_path / "default") == _tables(finished)
+    assert _tables(tmp_path / "default") == undisturbed

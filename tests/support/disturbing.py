@@ -1,5 +1,7 @@
 """``medr`` in a process of its own, and what it takes to disturb it at work."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -7,10 +9,14 @@ from pathlib import Path
 
 import psutil
 
+_POLL_SECONDS = 0.005  # parts are written every few hundredths of a second
+
 
 def start(root: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """``medr`` with these arguments, printing into ``root/log.txt``: what a killed driver leaves
-    behind would keep a pipe open."""
+    """Start ``medr`` with these arguments; it prints into ``root/log.txt``.
+
+    A file, because what a killed driver leaves behind would keep a pipe open.
+    """
     medr = Path(sys.executable).with_name("medr")
     with open(root / "log.txt", "wb") as log:
         return subprocess.Popen(
@@ -26,23 +32,38 @@ def finish(process: subprocess.Popen[bytes], root: Path) -> str:
     return printed
 
 
+def kill_driver(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process as a lost machine would: it has no chance to clean up."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def wait_for_parts(
     process: subprocess.Popen[bytes], folder: Path, count: int, finished: str = "_*.json"
 ) -> None:
     """Until so many parts of ``folder`` are ``finished``; fails when the run ends first."""
     while sum(1 for _ in folder.glob(finished)) < count:
         assert process.poll() is None, f"{folder} was done before it could be disturbed"
-        time.sleep(0.005)
+        time.sleep(_POLL_SECONDS)
 
 
-def workers(process: subprocess.Popen[bytes], busy_with: str) -> list[psutil.Process]:
-    """The run's Ray workers that do something named ``busy_with``."""
-    found = []
-    for one in psutil.Process(process.pid).children(recursive=True):
+def busy_workers(process: subprocess.Popen[bytes], work: str) -> list[psutil.Process]:
+    """The run's Ray workers whose title names this ``work``. A worker has no title between two
+    pieces of work."""
+    busy = []
+    for child in psutil.Process(process.pid).children(recursive=True):
         try:
-            title = " ".join(one.cmdline())
+            title = " ".join(child.cmdline())
         except psutil.NoSuchProcess:
             continue
-        if title.startswith("ray::") and busy_with in title:
-            found.append(one)
-    return found
+        if title.startswith("ray::") and work in title:
+            busy.append(child)
+    return busy
+
+
+def kill_busy_workers(process: subprocess.Popen[bytes], work: str) -> None:
+    """Kill all workers that are at this ``work``; fails when the run ends before one is caught."""
+    while not (busy := busy_workers(process, work)):
+        assert process.poll() is None, f"nobody was caught at {work}"
+    for worker in busy:
+        worker.kill()
