@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # For tests only: nothing here listens beyond loopback.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 # More threads than cores make the small models of the tests slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No time limit for one example: on a busy machine 200 ms (the default) say nothing about our code.
+settings.register_profile("medr", deadline=None)
+settings.load_profile("medr")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
