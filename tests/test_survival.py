@@ -11,7 +11,7 @@ import pytest
 import yaml
 from rich.console import Console
 from support.disturbing import finish, kill_busy_workers, kill_driver, start, wait_for_parts
-from support.many_files import cut
+from support.many_files import write_many_files
 
 from medr_ray.core.settings import load_config
 from medr_ray.pipeline import run_pipeline
@@ -32,7 +32,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text(
         yaml.safe_dump(
             {
-                "corpus": {"sources": [str(cut(root / "pubmed", _FILES, _RECORDS_PER_FILE))]},
+                "corpus": {
+                    "sources": [str(write_many_files(root / "pubmed", _FILES, _RECORDS_PER_FILE))]
+                },
                 "entities": {"vocabularies": ["hpo_diseases", "genes"], "rare_documents": 20},
             }
         )

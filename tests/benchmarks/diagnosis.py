@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from support.diagnosis_cases import Case, cited, config_of_2021, middle_rank, read_cases
+from support.diagnosis_cases import Case, cited_pmids, config_of_2021, middle_rank, read_cases
 from support.full_lexicon import shared_data
 from support.naive_bayes import NaiveBayes
 
@@ -71,7 +71,7 @@ def measure(quick: bool) -> Iterator[Row]:
     config = config_of_2021(data)
     diagnosis = load_diagnosis(config)
     table = read_hpoa(str(config.annotations))
-    peer, articles = NaiveBayes(load_hpo(), table.rows), cited(table.rows)
+    peer, articles = NaiveBayes(load_hpo(), table.rows), cited_pmids(table.rows)
     cases = list(read_cases(data))[:: _QUICK if quick else 1]
     outcomes = [
         _outcome(diagnosis, peer, case, bool(articles[case.diagnosis] & set(case.articles)))

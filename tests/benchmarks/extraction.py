@@ -21,7 +21,7 @@ from support.full_lexicon import annotators_ids, full_lexicon, shared_data
 from support.gold import GoldDocument, read_bioc, read_brat
 from support.gold_ids import GoldIds
 from support.plain_dictionary import PlainDictionary
-from support.scoring import Found, Score, attainable, concept_score, mention_score
+from support.scoring import FoundMention, Score, attainable_recall, concept_score, mention_score
 
 from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import EntitiesConfig
@@ -43,7 +43,7 @@ _KINDS = {
     GENE: GENE,
 }  # the corpora tell no sign from a disease
 
-Finder = Callable[[str], list[Found]]
+Finder = Callable[[str], list[FoundMention]]
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ def raredis(data: Path) -> Corpus:
 def finder(matcher: Matcher | PlainDictionary, concepts: Sequence[Concept], ids: GoldIds) -> Finder:
     """What is found in a text, in the annotators' kinds and ids."""
     known = {
-        one.concept_id: (_KINDS.get(one.entity_type, one.entity_type), ids.of(one))
+        one.concept_id: (_KINDS.get(one.entity_type, one.entity_type), ids.ids_of(one))
         for one in concepts
     }
     return lambda text: [
-        Found(one.start, one.end, *known[one.concept_id]) for one in matcher.find(text)
+        FoundMention(one.start, one.end, *known[one.concept_id]) for one in matcher.find(text)
     ]
 
 
@@ -131,7 +131,7 @@ def _measure_corpus(
         compare = partial(_compare, f"{corpus.name}, {kind} %s F1 ({lexicon})")
         goal = goals.get(kind) if corpus.has_ids else None  # made for corpora like these two
         if corpus.has_ids:
-            most = attainable(corpus.documents, gold_kinds, ids.known)
+            most = attainable_recall(corpus.documents, gold_kinds, ids.known_ids)
             yield compare(
                 "concept",
                 concept_score(found, kind, gold_kinds),

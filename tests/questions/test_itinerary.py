@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.small_graph import MARFAN, MASS, facts_of, small_graph
+from support.small_graph import MARFAN, MASS, fact_index_of, small_graph
 
 from medr_ray.cli.questions import show_question
 from medr_ray.core.errors import DataError
@@ -25,7 +25,7 @@ GRAPH = small_graph()
 
 
 def question(*walks: tuple[str, tuple[str, ...]]) -> Question:
-    facts = facts_of(GRAPH)
+    facts = fact_index_of(GRAPH)
     teller = Teller(GRAPH.relations.values(), facts)
     hops = []
     for start, relations in walks:

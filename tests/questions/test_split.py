@@ -1,6 +1,6 @@
 """What may be trained on beside given held-out questions, and how choices are balanced."""
 
-from support.small_graph import MARFAN, MASS, STICKLER, facts_of, small_graph
+from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, small_graph
 
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Verification
@@ -23,7 +23,7 @@ _OPEN = QuestionsConfig(max_predicate_share=1, max_answer_share=1, heldout_fract
 def candidate(seed: str, start: str, *relations: str) -> Candidate:
     hops = walk(start, [_GRAPH.relations[one] for one in relations])
     assert hops is not None
-    path = Path(seed, "chain", mark_other(hops, facts_of(_GRAPH)), True)
+    path = Path(seed, "chain", mark_other(hops, fact_index_of(_GRAPH)), True)
     return Candidate(
         Draft(path), f"{start} {relations}?", Verdict(Verification(True, True, True, True), ())
     )

@@ -89,7 +89,7 @@ def config_of_2021(data: Path) -> DiagnosisConfig:
     )
 
 
-def cited(rows: Iterable[Annotation]) -> dict[str, set[str]]:
+def cited_pmids(rows: Iterable[Annotation]) -> dict[str, set[str]]:
     """The articles that each disease's annotations name."""
     articles: dict[str, set[str]] = defaultdict(set)
     for one in rows:

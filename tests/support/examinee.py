@@ -37,7 +37,7 @@ class Examinee:
             **{"requests_per_minute": 1e6, "retries": 1, **settings},
         )
 
-    def asked(self, text: str, model: str = "tiny") -> int:
+    def count_requests(self, text: str, model: str = "tiny") -> int:
         """How many requests asked ``model`` for this text."""
         return sum(text in prompt_of(body) and body["model"] == model for body in self.bodies)
 

@@ -17,7 +17,13 @@ import numpy as np
 from scipy.optimize import minimize
 from support.full_lexicon import annotators_ids, full_lexicon
 from support.gold import read_bioc
-from support.gold_relations import DISEASE_DRUG, RELATED_KINDS, PairDocument, found_instead, of_bioc
+from support.gold_relations import (
+    DISEASE_DRUG,
+    RELATED_KINDS,
+    PairDocument,
+    pairs_from_bioc,
+    replace_entities,
+)
 from support.measured_relations import entity_finder
 
 from medr_ray.graph.extraction.abstracts import read_statements
@@ -50,12 +56,14 @@ class Examples:
 
 def related_examples(data: Path) -> Examples:
     documents = read_bioc(data / "biored" / "Train.BioC.XML.gz")
-    return examples([of_bioc(one, RELATED_KINDS) for one in documents], RELATED_KINDS, ())
+    return examples([pairs_from_bioc(one, RELATED_KINDS) for one in documents], RELATED_KINDS, ())
 
 
 def induced_examples(data: Path) -> Examples:
     documents = read_bioc(data / "bc5cdr" / "CDR_TrainingSet.BioC.xml.gz")
-    return examples([of_bioc(one, [DISEASE_DRUG]) for one in documents], [DISEASE_DRUG], INDUCED_BY)
+    return examples(
+        [pairs_from_bioc(one, [DISEASE_DRUG]) for one in documents], [DISEASE_DRUG], INDUCED_BY
+    )
 
 
 def examples(
@@ -122,9 +130,12 @@ def best_found(data: Path) -> tuple[float, float]:
     lexicon = full_lexicon(data)
     find = entity_finder(lexicon, annotators_ids(data, lexicon))
     documents = [
-        of_bioc(one, RELATED_KINDS) for one in read_bioc(data / "biored" / "Train.BioC.XML.gz")
+        pairs_from_bioc(one, RELATED_KINDS)
+        for one in read_bioc(data / "biored" / "Train.BioC.XML.gz")
     ]
-    found = examples([found_instead(one, *find(one.text)) for one in documents], RELATED_KINDS, ())
+    found = examples(
+        [replace_entities(one, *find(one.text)) for one in documents], RELATED_KINDS, ()
+    )
     weights = np.array([astuple(RELATED[kinds]) for kinds in found.kinds])
     strength = 1 / (1 + np.exp(-np.sum(found.rows * weights, axis=1)))
     return best_least(strength, found.related, sum(len(one.related) for one in documents))

@@ -47,7 +47,9 @@ class GoldIds:
         self, full: Iterable[Concept], parents: Parents, mesh_terms: Mapping[str, str]
     ) -> None:
         concepts = list(full)
-        direct = {one.concept_id: _direct(one) or _listed(one, mesh_terms) for one in concepts}
+        direct = {
+            one.concept_id: _own_ids(one) or _ids_by_name(one, mesh_terms) for one in concepts
+        }
         nodes = {
             ref: ids
             for one in concepts
@@ -57,14 +59,14 @@ class GoldIds:
         }
         self._by_id = {
             one.concept_id: direct[one.concept_id]
-            or _broader(one, nodes, parents)
+            or _nearest_broader_ids(one, nodes, parents)
             or frozenset({one.concept_id})
             for one in concepts
         }
         self._concepts = concepts
-        self.known = frozenset().union(*direct.values())
+        self.known_ids = frozenset().union(*direct.values())
 
-    def of(self, concept: Concept) -> frozenset[str]:
+    def ids_of(self, concept: Concept) -> frozenset[str]:
         return self._by_id.get(concept.concept_id) or self._by_name.get(
             normalise(concept.name), frozenset({concept.concept_id})
         )
@@ -93,7 +95,7 @@ def mesh_terms(paths: Iterable[Path]) -> dict[str, str]:
     return terms | names
 
 
-def _listed(concept: Concept, mesh_terms: Mapping[str, str]) -> frozenset[str]:
+def _ids_by_name(concept: Concept, mesh_terms: Mapping[str, str]) -> frozenset[str]:
     """The record that lists the name of a disease, a finding or a chemical."""
     ui = (
         mesh_terms.get(normalise(concept.name))
@@ -103,12 +105,12 @@ def _listed(concept: Concept, mesh_terms: Mapping[str, str]) -> frozenset[str]:
     return frozenset({ui} if ui else ())
 
 
-def _direct(concept: Concept) -> frozenset[str]:
+def _own_ids(concept: Concept) -> frozenset[str]:
     matches = map(_GOLD.fullmatch, (concept.concept_id, *concept.xrefs))
     return frozenset(match[1] for match in matches if match)
 
 
-def _broader(
+def _nearest_broader_ids(
     concept: Concept, known: Mapping[str, frozenset[str]], parents: Parents
 ) -> frozenset[str]:
     """The ids of the nearest broader diseases that have any; all of them where several are equally

@@ -44,7 +44,7 @@ RELATED_KINDS: tuple[Kinds, ...] = (
 _DISEASES = frozenset({"RAREDISEASE", "SKINRAREDISEASE", "DISEASE"})
 _SIGNS = frozenset({"SIGN", "SYMPTOM"})
 _SUBJECTS = _DISEASES | {"ANAPHOR"}
-_SAME = ("Is_acron", "Is_synon")
+_SAME_CONCEPT = ("Is_acron", "Is_synon")
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class PairDocument:
     gold_types: Mapping[str, str] | None = None
 
     def kinds(self, pair: Pair) -> Kinds:
-        return _kinds(pair, self.types)
+        return _sorted_kinds(pair, self.types)
 
     def gold_kinds(self, pair: Pair) -> Kinds:
-        return _kinds(pair, self.gold_types or self.types)
+        return _sorted_kinds(pair, self.gold_types or self.types)
 
     def meanings(self, pair: Pair) -> set[Pair]:
         """The pairs of the annotators' concepts that a pair of entities may stand for."""
@@ -77,12 +77,12 @@ class PairDocument:
         )
 
 
-def _kinds(pair: Pair, types: Mapping[str, str]) -> Kinds:
+def _sorted_kinds(pair: Pair, types: Mapping[str, str]) -> Kinds:
     first, second = sorted(types[one] for one in pair)
     return first, second
 
 
-def of_bioc(document: GoldDocument, kinds: Collection[Kinds]) -> PairDocument:
+def pairs_from_bioc(document: GoldDocument, kinds: Collection[Kinds]) -> PairDocument:
     """Of BioRED or BC5CDR, with the annotated entities; pairs of other ``kinds`` are left out."""
     mentions = [
         (one, concept)
@@ -108,12 +108,12 @@ def of_bioc(document: GoldDocument, kinds: Collection[Kinds]) -> PairDocument:
     )
 
 
-def of_raredis(document: GoldDocument) -> PairDocument | None:
+def pairs_from_raredis(document: GoldDocument) -> PairDocument | None:
     """With the annotated entities; None where its relations do not fit its mentions."""
     known = {one.mention_id: one for one in document.mentions}
-    if not all(_fits(one, known) for one in document.relations):
+    if not all(_fits_its_mentions(one, known) for one in document.relations):
         return None
-    concepts = _concepts(document, known)
+    concepts = _concepts_of_mentions(document, known)
     types = dict(concepts.values())
     mentions = [
         Place(one.start, one.end, concepts[one.mention_id][0])
@@ -126,13 +126,13 @@ def of_raredis(document: GoldDocument) -> PairDocument | None:
         for one in document.relations
     )
     found = PairDocument(document.text, spans, mentions, types, frozenset())
-    near = in_one_sentence(found, [DISEASE_SIGN])
+    near = pairs_in_sentences(found, [DISEASE_SIGN])
     return PairDocument(
         document.text, spans, mentions, types, frozenset(one for one in pairs if one in near)
     )
 
 
-def found_instead(
+def replace_entities(
     document: PairDocument,
     mentions: Sequence[Place],
     known: Mapping[str, tuple[str, frozenset[str]]],
@@ -150,7 +150,7 @@ def found_instead(
     )
 
 
-def _fits(relation: GoldRelation, known: Mapping[str, GoldMention]) -> bool:
+def _fits_its_mentions(relation: GoldRelation, known: Mapping[str, GoldMention]) -> bool:
     """Whether the relation points to mentions of kinds it allows."""
     kinds = [known[value].kind if value in known else "" for _, value in relation.arguments]
     if len(kinds) != 2 or "" in kinds:
@@ -160,10 +160,10 @@ def _fits(relation: GoldRelation, known: Mapping[str, GoldMention]) -> bool:
         return first in _SUBJECTS and second in _SIGNS
     if relation.kind == "Anaphora":
         return second == "ANAPHOR"
-    return (first in _SIGNS) == (second in _SIGNS) or relation.kind not in _SAME
+    return (first in _SIGNS) == (second in _SIGNS) or relation.kind not in _SAME_CONCEPT
 
 
-def _concepts(
+def _concepts_of_mentions(
     document: GoldDocument, known: Mapping[str, GoldMention]
 ) -> dict[str, tuple[str, str]]:
     """Concept and type of each mention of a disease or sign."""
@@ -174,27 +174,27 @@ def _concepts(
     }
     meant = {name: name for name in names.values()}
     for one in document.relations:
-        if one.kind in _SAME and all(value in names for _, value in one.arguments):
+        if one.kind in _SAME_CONCEPT and all(value in names for _, value in one.arguments):
             old, new = sorted(meant[names[value]] for _, value in one.arguments)
             meant = {name: new if other == old else other for name, other in meant.items()}
     return {mention: (":".join(meant[name]), name[0]) for mention, name in names.items()}
 
 
-def in_one_document(document: PairDocument, kinds: Collection[Kinds]) -> set[Pair]:
+def pairs_in_documents(document: PairDocument, kinds: Collection[Kinds]) -> set[Pair]:
     """Every pair of those kinds that the document names."""
-    return _pairs(document, [list(document.mentions)], kinds)
+    return _pairs_within(document, [list(document.mentions)], kinds)
 
 
-def in_one_sentence(document: PairDocument, kinds: Collection[Kinds]) -> set[Pair]:
+def pairs_in_sentences(document: PairDocument, kinds: Collection[Kinds]) -> set[Pair]:
     """Every pair of those kinds that one of its sentences names side by side."""
     sentences = [
         [one for one in document.mentions if start <= one.start < end]
         for start, end in document.spans
     ]
-    return _pairs(document, sentences, kinds)
+    return _pairs_within(document, sentences, kinds)
 
 
-def _pairs(
+def _pairs_within(
     document: PairDocument, groups: Iterable[Sequence[Place]], kinds: Collection[Kinds]
 ) -> set[Pair]:
     return {

@@ -8,7 +8,7 @@ from medr_ray.corpus.corpus_files import list_corpus_files, open_corpus_file
 from medr_ray.corpus.medline import read_records
 
 
-def cut(folder: Path, files: int, each: int) -> Path:
+def write_many_files(folder: Path, files: int, each: int) -> Path:
     """``files`` files of ``each`` records in ``folder``, from the embedded NLM files, in their
     order."""
     folder.mkdir(parents=True)

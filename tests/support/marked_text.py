@@ -13,7 +13,7 @@ from medr_ray.retrieval.snippets import sentence_spans
 _MARK = re.compile(r"\{([^:{}]+):(\w+)\}")
 
 
-def marked(text: str) -> tuple[str, list[Place], dict[str, str]]:
+def parse_marked_text(text: str) -> tuple[str, list[Place], dict[str, str]]:
     """The plain text, its mentions, and the type of each concept."""
     plain, mentions, types, last = "", [], {}, 0
     for mark in _MARK.finditer(text):
@@ -25,16 +25,16 @@ def marked(text: str) -> tuple[str, list[Place], dict[str, str]]:
     return plain + text[last:], mentions, types
 
 
-def abstract_of(text: str) -> Abstract:
+def read_marked_abstract(text: str) -> Abstract:
     """A marked text, read."""
-    plain, mentions, types = marked(text)
+    plain, mentions, types = parse_marked_text(text)
     return Abstract.of(plain, sentence_spans(plain), mentions, types)
 
 
-def said(text: str, least: float = 0.5) -> set[tuple[str, str, str]]:
+def stated_relations(text: str, least: float = 0.5) -> set[tuple[str, str, str]]:
     """(subject, predicate, object) of what a marked text states at least that surely."""
     return {
         (one.subject, one.predicate, one.object)
-        for one in abstract_of(text).statements
+        for one in read_marked_abstract(text).statements
         if one.confidence >= least
     }

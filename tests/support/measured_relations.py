@@ -24,11 +24,11 @@ from support.gold_relations import (
     RELATED_KINDS,
     Pair,
     PairDocument,
-    found_instead,
-    in_one_document,
-    in_one_sentence,
-    of_bioc,
-    of_raredis,
+    pairs_from_bioc,
+    pairs_from_raredis,
+    pairs_in_documents,
+    pairs_in_sentences,
+    replace_entities,
 )
 from support.scoring import Score
 
@@ -51,7 +51,7 @@ _IN_WORDS = {DRUG: "chemical"}
 
 
 @dataclass(frozen=True)
-class Sides:
+class PairSides:
     """The pairs of one document that each side takes."""
 
     document: PairDocument
@@ -60,12 +60,12 @@ class Sides:
     by_sentence: set[Pair]
 
 
-def rows(quick: bool) -> Iterator[Row]:
+def measure_relations(quick: bool) -> Iterator[Row]:
     data = shared_data()
     biored = read_bioc(data / "biored" / "Dev.BioC.XML.gz")
     bc5cdr = read_bioc(data / "bc5cdr" / "CDR_DevelopmentSet.BioC.xml.gz")
-    related = [of_bioc(one, RELATED_KINDS) for one in biored]
-    induced = [of_bioc(one, [DISEASE_DRUG]) for one in bc5cdr]
+    related = [pairs_from_bioc(one, RELATED_KINDS) for one in biored]
+    induced = [pairs_from_bioc(one, [DISEASE_DRUG]) for one in bc5cdr]
     yield from _by_kind("BioRED dev, gold entities", related, is_related)
     yield _row(
         "BC5CDR dev, chemical induces disease, gold entities", induced, [DISEASE_DRUG], is_induced
@@ -77,12 +77,12 @@ def rows(quick: bool) -> Iterator[Row]:
     find = entity_finder(lexicon, annotators_ids(data, lexicon))
     yield from _by_kind(
         "BioRED dev, found entities",
-        [found_instead(one, *find(one.text)) for one in related],
+        [replace_entities(one, *find(one.text)) for one in related],
         is_found_related,
     )
     yield _row(
         "BC5CDR dev, chemical induces disease, found entities",
-        [found_instead(one, *find(one.text)) for one in induced],
+        [replace_entities(one, *find(one.text)) for one in induced],
         [DISEASE_DRUG],
         is_induced,
     )
@@ -104,20 +104,22 @@ def is_related_in_a_sentence(tie: Tie) -> bool:
     return is_related(tie) and bool(tie.sentences)
 
 
-def sides(document: PairDocument, kinds: Collection[Kinds], choose: Chooser) -> Sides:
+def pair_sides(document: PairDocument, kinds: Collection[Kinds], choose: Chooser) -> PairSides:
     """What ours and the peer take out of a document, among pairs of ``kinds``."""
     read = Abstract.of(document.text, document.spans, document.mentions, document.types)
     ours = {frozenset((one.first, one.second)) for one in read.ties() if choose(one)}
-    return Sides(
+    return PairSides(
         document,
         {one for one in ours if document.kinds(one) in kinds},
-        in_one_document(document, kinds),
-        in_one_sentence(document, kinds),
+        pairs_in_documents(document, kinds),
+        pairs_in_sentences(document, kinds),
     )
 
 
 def score(
-    documents: Sequence[Sides], taken: Callable[[Sides], set[Pair]], kinds: Collection[Kinds]
+    documents: Sequence[PairSides],
+    taken: Callable[[PairSides], set[Pair]],
+    kinds: Collection[Kinds],
 ) -> Score:
     """Of the pairs of ``kinds`` that one side takes. A found entity may stand for several ids and
     is right by any."""
@@ -141,7 +143,7 @@ def score(
 
 def _by_kind(name: str, documents: Sequence[PairDocument], choose: Chooser) -> Iterator[Row]:
     """All pairs, then those of each pair of kinds."""
-    read = [sides(one, RELATED_KINDS, choose) for one in documents]
+    read = [pair_sides(one, RELATED_KINDS, choose) for one in documents]
     yield _compared(f"{name}, pairs", read, RELATED_KINDS)
     for kinds in RELATED_KINDS:
         yield _compared(
@@ -156,10 +158,12 @@ def _row(
     choose: Chooser,
     note: str = "",
 ) -> Row:
-    return _compared(name, [sides(one, kinds, choose) for one in documents], kinds, note)
+    return _compared(name, [pair_sides(one, kinds, choose) for one in documents], kinds, note)
 
 
-def _compared(name: str, read: Sequence[Sides], kinds: Collection[Kinds], note: str = "") -> Row:
+def _compared(
+    name: str, read: Sequence[PairSides], kinds: Collection[Kinds], note: str = ""
+) -> Row:
     ours = score(read, lambda one: one.ours, kinds)
     peers = {
         "document": score(read, lambda one: one.by_document, kinds),
@@ -192,7 +196,7 @@ def _figures(score: Score) -> str:
 
 def _raredis(data: Path) -> Row:
     published = read_brat(data / "raredis" / "corpus_train.zip")
-    documents = [one for one in map(of_raredis, published) if one is not None]
+    documents = [one for one in map(pairs_from_raredis, published) if one is not None]
     note = f"{len(documents)} of {len(published)} documents, whose relations fit their mentions"
     return _row(
         "RareDis train, disease and sign of one sentence, gold entities",
@@ -206,7 +210,7 @@ def _raredis(data: Path) -> Row:
 def entity_finder(lexicon: Sequence[Concept], ids: GoldIds) -> Finder:
     """Finds mentions by a matcher; concepts of the same annotators' ids are one."""
     matcher = Matcher.build(lexicon, EntitiesConfig().min_form_length)
-    known = {one.concept_id: (one.entity_type, ids.of(one)) for one in lexicon}
+    known = {one.concept_id: (one.entity_type, ids.ids_of(one)) for one in lexicon}
 
     def find(text: str) -> tuple[list[Place], Known]:
         mentions = matcher.find(text)

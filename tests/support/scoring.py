@@ -15,7 +15,7 @@ from support.gold import GoldDocument, GoldMention
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundMention:
     """A mention found: characters [start, end), its kind, and the annotators' ids of its concept. A
     concept may have several (a broader vocabulary split what ours holds as one); it is right if any
     of them is annotated."""
@@ -58,7 +58,7 @@ class Score:
         )
 
 
-Scored = Iterable[tuple[GoldDocument, Sequence[Found]]]
+Scored = Iterable[tuple[GoldDocument, Sequence[FoundMention]]]
 
 
 def concept_score(documents: Scored, kind: str, gold_kinds: Collection[str]) -> Score:
@@ -93,7 +93,7 @@ def whole_mentions(document: GoldDocument) -> list[GoldMention]:
     return [one for one in document.mentions if not one.inside_composite]
 
 
-def attainable(
+def attainable_recall(
     documents: Iterable[GoldDocument], gold_kinds: Collection[str], known: Collection[str]
 ) -> float:
     """The recall of concepts that is possible: the share of annotated ids that are among ``known``.

@@ -105,7 +105,7 @@ def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> 
     )
 
 
-def facts_of(graph: Graph, statements: Iterable[Statement] = ()) -> FactIndex:
+def fact_index_of(graph: Graph, statements: Iterable[Statement] = ()) -> FactIndex:
     """The fact index of a graph, with facts that the graph left out: so an onset or a share alone
     tells no disease."""
     left_out = [

@@ -71,7 +71,7 @@ TRUE_RECORDS: Mapping[str, Facts] = {
 }
 
 
-def documents(records: Mapping[str, Facts] = TRUE_RECORDS) -> list[Document]:
+def record_documents(records: Mapping[str, Facts] = TRUE_RECORDS) -> list[Document]:
     """The records as the index holds them."""
     return [
         Document(
@@ -95,18 +95,20 @@ def make_tools(
     folder: Path, records: Mapping[str, Facts] = TRUE_RECORDS, *settings: str
 ) -> list[Tool]:
     """The agent's tools over an index of the records."""
-    config = settings_of(*settings)
+    config = load_settings(*settings)
     return build_tools(
         config,
-        Retriever.open(build_index(folder, documents(records)), config.retrieval, config.models),
+        Retriever.open(
+            build_index(folder, record_documents(records)), config.retrieval, config.models
+        ),
     )
 
 
-def settings_of(*settings: str) -> PipelineConfig:
+def load_settings(*settings: str) -> PipelineConfig:
     return load_config(None, [*SETTINGS, *settings], environment={})
 
 
-def teach(
+def run_teacher(
     tools: Sequence[Tool],
     text: str,
     guidance: tuple[GuidanceStep, ...] | None = None,
@@ -117,8 +119,8 @@ def teach(
     config: PipelineConfig | None = None,
 ) -> Trajectory:
     """The rules teacher's episode: guided where guidance is given, else exploring."""
-    question = asked(text, answer, guidance or (), language)
-    config, mode = config or settings_of(), "exploration" if guidance is None else GUIDED
+    question = question_with(text, answer, guidance or (), language)
+    config, mode = config or load_settings(), "exploration" if guidance is None else GUIDED
     policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)(
         rollout_task(question, mode, 0)
     )
@@ -127,7 +129,7 @@ def teach(
     )
 
 
-def asked(
+def question_with(
     text: str, answer: str, guidance: tuple[GuidanceStep, ...] = (), language: str = "en"
 ) -> Question:
     question = worded_question(text, answer, guidance)
@@ -135,10 +137,10 @@ def asked(
     return with_task(question, language=language)
 
 
-def teach_articles(folder: Path, library: Sequence[Document], text: str) -> Trajectory:
+def run_teacher_on_articles(folder: Path, library: Sequence[Document], text: str) -> Trajectory:
     """Exploring, with articles read by the cues over a vocabulary of the records' names and two
     drugs."""
-    config = settings_of()
+    config = load_settings()
     found = Retriever.open(build_index(folder, list(library)), config.retrieval, config.models)
     names = [(name, "disease") for name in TRUE_RECORDS] + [
         ("Losartan", "drug"),
@@ -152,7 +154,7 @@ def teach_articles(folder: Path, library: Sequence[Document], text: str) -> Traj
     reader = ArticleReader(
         RulesExtractor(vocabulary, Matcher.build(lexicon, 4), load_hpo(), 0.5), vocabulary
     )
-    question = asked(text, "")
+    question = question_with(text, "")
     policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls, reader)(
         RolloutTask(question.task)
     )
@@ -160,7 +162,7 @@ def teach_articles(folder: Path, library: Sequence[Document], text: str) -> Traj
     return asyncio.run(run_episode(question.task, policy, tools, config.agent, mode="exploration"))
 
 
-def thoughts(trajectory: Trajectory) -> list[str]:
+def thoughts_of(trajectory: Trajectory) -> list[str]:
     return [
         parse_reply(one.content).thought for one in trajectory.messages if one.role == "assistant"
     ]

@@ -8,13 +8,13 @@ from support.gold_relations import (
     DISEASE_DRUG,
     DISEASE_SIGN,
     RELATED_KINDS,
-    found_instead,
-    in_one_document,
-    in_one_sentence,
-    of_bioc,
-    of_raredis,
+    pairs_from_bioc,
+    pairs_from_raredis,
+    pairs_in_documents,
+    pairs_in_sentences,
+    replace_entities,
 )
-from support.measured_relations import is_related, rows, score, sides
+from support.measured_relations import is_related, measure_relations, pair_sides, score
 from support.scoring import Score
 
 from medr_ray.graph.extraction.sentences import Place
@@ -45,21 +45,21 @@ def pair(one: str, other: str) -> frozenset[str]:
 
 
 def test_pairs_with_variants_and_between_diseases_are_left_out() -> None:
-    document = of_bioc(DOCUMENT, RELATED_KINDS)
+    document = pairs_from_bioc(DOCUMENT, RELATED_KINDS)
     assert document.related == {pair("C1", "D1"), pair("G1", "D1")}
-    assert of_bioc(DOCUMENT, [DISEASE_DRUG]).related == {pair("C1", "D1")}
+    assert pairs_from_bioc(DOCUMENT, [DISEASE_DRUG]).related == {pair("C1", "D1")}
 
 
 def test_co_occurrence_in_a_document_and_in_a_sentence() -> None:
-    document = of_bioc(DOCUMENT, RELATED_KINDS)
-    assert in_one_document(document, RELATED_KINDS) == {
+    document = pairs_from_bioc(DOCUMENT, RELATED_KINDS)
+    assert pairs_in_documents(document, RELATED_KINDS) == {
         pair("C1", "D1"),
         pair("C1", "D2"),
         pair("G1", "D1"),
         pair("G1", "D2"),
         pair("C1", "G1"),
     }
-    assert in_one_sentence(document, RELATED_KINDS) == {
+    assert pairs_in_sentences(document, RELATED_KINDS) == {
         pair("C1", "D1"),
         pair("C1", "D2"),
         pair("G1", "D1"),
@@ -73,9 +73,9 @@ def test_a_found_entity_is_right_by_any_of_its_ids_and_reaches_each() -> None:
         "z": ("value", frozenset({"?"})),
     }
     places = [Place(0, 7, "x"), Place(11, 15, "y"), Place(0, 2, "z")]
-    found = found_instead(of_bioc(DOCUMENT, RELATED_KINDS), places, known)
+    found = replace_entities(pairs_from_bioc(DOCUMENT, RELATED_KINDS), places, known)
     assert found.types == {"x": "drug", "y": "disease"}
-    read = [sides(found, RELATED_KINDS, is_related)]
+    read = [pair_sides(found, RELATED_KINDS, is_related)]
     assert score(read, lambda one: one.by_sentence, RELATED_KINDS) == Score(1, 1, 1, 2)
     assert score(read, lambda one: one.by_sentence, [DISEASE_DRUG]) == Score(1, 1, 1, 1)
 
@@ -102,14 +102,14 @@ def raredis(*relations: tuple[str, str, str]) -> GoldDocument:
 
 def test_raredis_folds_acronyms_and_keeps_pairs_of_one_sentence() -> None:
     relations = ("Is_acron", "T2", "T1"), ("Produces", "T1", "T3"), ("Produces", "T5", "T4")
-    document = of_raredis(raredis(*relations))
+    document = pairs_from_raredis(raredis(*relations))
     assert document is not None
     gout, pain = (
         next(one.concept_id for one in document.mentions if one.start == start) for start in (0, 17)
     )
     assert len(document.types) == 4
     assert document.related == {pair(gout, pain)}
-    assert len(in_one_sentence(document, [DISEASE_SIGN])) == 2
+    assert len(pairs_in_sentences(document, [DISEASE_SIGN])) == 2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_raredis_folds_acronyms_and_keeps_pairs_of_one_sentence() -> None:
 def test_raredis_relations_that_do_not_fit_rule_out_their_document(
     relation: tuple[str, str, str],
 ) -> None:
-    assert of_raredis(raredis(("Produces", "T1", "T3"), relation)) is None
+    assert pairs_from_raredis(raredis(("Produces", "T1", "T3"), relation)) is None
 
 
 @pytest.mark.slow
@@ -132,13 +132,15 @@ def test_rules_beat_co_occurrence_on_every_annotated_set(
     shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEDR_SHARED_DATA", str(shared_data))
-    measured = list(rows(quick=True))
+    measured = list(measure_relations(quick=True))
     assert len(measured) == 8
     assert [one.measure for one in measured if not one.met] == []
     assert all(
         "precision" in one.note and "co-occurrence in a document" in one.note for one in measured
     )
     fitting = [
-        one for one in read_brat(shared_data / "raredis" / "corpus_train.zip") if of_raredis(one)
+        one
+        for one in read_brat(shared_data / "raredis" / "corpus_train.zip")
+        if pairs_from_raredis(one)
     ]
     assert f"{len(fitting)} of 729 documents" in measured[-1].note

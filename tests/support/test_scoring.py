@@ -5,7 +5,7 @@ import pytest
 from support.gold import GoldDocument, GoldMention
 from support.gold_ids import GoldIds
 from support.plain_dictionary import PlainDictionary
-from support.scoring import Found, Score, attainable, concept_score, mention_score
+from support.scoring import FoundMention, Score, attainable_recall, concept_score, mention_score
 
 from medr_ray.knowledge.lexicon import Concept
 
@@ -24,8 +24,8 @@ DOCUMENT = GoldDocument(
 )
 
 
-def _found(start: int, end: int, *ids: str, kind: str = "disease") -> Found:
-    return Found(start, end, kind, frozenset(ids))
+def _found(start: int, end: int, *ids: str, kind: str = "disease") -> FoundMention:
+    return FoundMention(start, end, kind, frozenset(ids))
 
 
 def test_a_concept_counts_once_a_document_and_each_id_of_a_composite_counts() -> None:
@@ -57,7 +57,7 @@ def test_scores_add_up_and_nothing_is_zero() -> None:
 
 
 def test_what_no_vocabulary_has_cannot_be_found() -> None:
-    assert attainable([DOCUMENT], ("Disease",), {"D1"}) == 0.5
+    assert attainable_recall([DOCUMENT], ("Disease",), {"D1"}) == 0.5
 
 
 def test_ids_come_from_references_from_broader_diseases_or_stay_our_own() -> None:
@@ -70,14 +70,14 @@ def test_ids_come_from_references_from_broader_diseases_or_stay_our_own() -> Non
         {"MONDO:1": [], "MONDO:2": ["MONDO:1"], "MONDO:3": ["MONDO:2"]},
         {},
     )
-    found = [next(iter(ids.of(one))) for one in (known, narrow, gene, alone)]
+    found = [next(iter(ids.ids_of(one))) for one in (known, narrow, gene, alone)]
     assert found == ["D005198", "D005198", "2200", "ORPHA:7"]
-    assert ids.known == {"D005198", "2200"}
+    assert ids.known_ids == {"D005198", "2200"}
 
 
 def test_a_concept_of_the_embedded_lexicon_is_known_by_its_name() -> None:
     ids = GoldIds([Concept("MESH:D012640", "Seizures", "disease", (), "")], {}, {})
-    assert ids.of(Concept("MESH:seizures", "Seizures", "disease", (), "")) == {"D012640"}
+    assert ids.ids_of(Concept("MESH:seizures", "Seizures", "disease", (), "")) == {"D012640"}
 
 
 def test_the_plain_dictionary_has_no_guards_but_finds_whole_words() -> None:

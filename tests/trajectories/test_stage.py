@@ -11,7 +11,7 @@ from rich.console import Console
 from support.misbehaving_endpoint import endpoint
 from support.questions import with_task
 from support.small_index import build_index
-from support.taught import SETTINGS, asked, documents
+from support.taught import SETTINGS, question_with, record_documents
 from support.tiny_model import build_tiny_model
 
 from medr_ray.agent.protocol import parse_reply
@@ -46,7 +46,7 @@ ASKED = {
 def questions() -> list[Question]:
     return [
         with_task(
-            replace(asked(text, answer), specialty=specialty, split="train"), task_id=f"q-{number}"
+            replace(question_with(text, answer), specialty=specialty, split="train"), task_id=f"q-{number}"
         )
         for number, (text, (answer, specialty)) in enumerate(ASKED.items())
     ]
@@ -81,7 +81,7 @@ def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> N
         )
         run = open_run(config)
         run.write(QUESTIONS, questions())
-        build_index(tmp_path / config.run.name / "index", documents())
+        build_index(tmp_path / config.run.name / "index", record_documents())
         context = StageContext(config, run, run.stage("trajectories"), Console(file=io.StringIO()))
         counts = dict(execute(context))
         asked_first = up.requests

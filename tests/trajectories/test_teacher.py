@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 from support.questions import with_task, worded_question, worded_task
-from support.taught import asked, make_tools, settings_of, teach, thoughts
+from support.taught import load_settings, make_tools, question_with, run_teacher, thoughts_of
 from werkzeug import Request, Response
 
 from medr_ray.agent.episode_loop import run_episode
@@ -197,9 +197,9 @@ def test_every_kind_of_question_is_worked_out_and_accepted(
     tools: list[Tool], kind: str, guided: bool
 ) -> None:
     text, answer = QUESTIONS[kind]
-    trajectory = teach(tools, text, _guidance(text) if guided else None)
+    trajectory = run_teacher(tools, text, _guidance(text) if guided else None)
     assert trajectory.answer == answer
-    judged = judge_trajectory(trajectory, asked(text, answer).task, 0, 1)
+    judged = judge_trajectory(trajectory, question_with(text, answer).task, 0, 1)
     assert judged.reasons == ()
 
 
@@ -223,10 +223,10 @@ def _guidance(text: str) -> tuple[GuidanceStep, ...]:
 
 def test_chinese_is_worked_out_in_chinese(tools: list[Tool]) -> None:
     text = "从基因FBN1出发。取与基因FBN1相关的疾病（其发病年龄为Adult onset）。该疾病在80-99%的患者中出现的表现是什么？"
-    trajectory = teach(tools, text, language="zh")
+    trajectory = run_teacher(tools, text, language="zh")
     assert trajectory.answer == "Striae"
-    assert thoughts(trajectory)[0] == "我需要查与基因FBN1相关的疾病（其发病年龄为Adult onset）。"
-    assert "= MASS syndrome。" in " ".join(thoughts(trajectory))
+    assert thoughts_of(trajectory)[0] == "我需要查与基因FBN1相关的疾病（其发病年龄为Adult onset）。"
+    assert "= MASS syndrome。" in " ".join(thoughts_of(trajectory))
 
 
 def test_candidates_are_checked_one_after_another_where_several_fit() -> None:
@@ -264,13 +264,13 @@ def test_a_candidate_that_leads_nowhere_gives_way_to_the_next(tmp_path: Path) ->
         "Alpha": [("associated_gene", "ABC1", "")],
         "Beta": [("associated_gene", "ABC1", ""), ("has_onset", "Adult onset", "")],
     }
-    trajectory = teach(
+    trajectory = run_teacher(
         make_tools(tmp_path, records),
         "What is the age of onset of the disease associated with the gene ABC1?",
     )
     assert trajectory.answer == "Adult onset"
-    assert "gene ABC1 = Alpha" in " ".join(thoughts(trajectory))
-    assert "gene ABC1 = Beta" in " ".join(thoughts(trajectory))
+    assert "gene ABC1 = Alpha" in " ".join(thoughts_of(trajectory))
+    assert "gene ABC1 = Beta" in " ".join(thoughts_of(trajectory))
 
 
 def test_a_sign_may_go_by_the_name_of_its_disease(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_sign_may_go_by_the_name_of_its_disease(tmp_path: Path) -> None:
         "Tricuspid atresia": [("has_finding", "Tricuspid atresia", "all patients")],
         "Valvular defect": [("has_finding", "Tricuspid atresia", "2 of 6 patients")],
     }
-    trajectory = teach(
+    trajectory = run_teacher(
         make_tools(tmp_path, records),
         "Begin with the finding in all patients with Tricuspid atresia. "
         "What is the disease in which 2 of 6 patients show that finding?",
@@ -290,8 +290,8 @@ def test_a_sign_may_go_by_the_name_of_its_disease(tmp_path: Path) -> None:
 def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -> None:
     text, answer = QUESTIONS["a clause tells two diseases apart"]
     made = [
-        teach(
-            tools, text, faults=FaultPlan(rate, seed), config=settings_of("agent.max_tool_calls=24")
+        run_teacher(
+            tools, text, faults=FaultPlan(rate, seed), config=load_settings("agent.max_tool_calls=24")
         )
         for seed in range(12)
     ]
@@ -302,7 +302,7 @@ def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -
     assert {
         reason
         for one in right
-        for reason in judge_trajectory(one, asked(text, answer).task, 0, 1).reasons
+        for reason in judge_trajectory(one, question_with(text, answer).task, 0, 1).reasons
     } == set()
 
 
@@ -327,7 +327,7 @@ def test_every_hint_is_something_the_filter_knows_as_guidance(name: str) -> None
 
 def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> None:
     questions = [
-        with_task(asked(f"What is {number}?", "x"), task_id=f"q-{number}") for number in range(400)
+        with_task(question_with(f"What is {number}?", "x"), task_id=f"q-{number}") for number in range(400)
     ]
     config = load_config(None, ["trajectories.rollouts_per_question=3"], environment={})
     tasks = plan_tasks(questions, config)
@@ -345,11 +345,11 @@ def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> N
 
 def test_no_saved_row_holds_any_guidance(tools: list[Tool], tmp_path: Path) -> None:
     text, answer = QUESTIONS["a clause tells two diseases apart"]
-    made = [teach(tools, text, _guidance(text), answer=answer), teach(tools, text, answer=answer)]
+    made = [run_teacher(tools, text, _guidance(text), answer=answer), run_teacher(tools, text, answer=answer)]
     directory = Directory(str(tmp_path))
     list(
         Ledger(directory, 8).record(
-            RolloutOutcome(RolloutTask(asked(text, answer).task, one.mode, number), one)
+            RolloutOutcome(RolloutTask(question_with(text, answer).task, one.mode, number), one)
             for number, one in enumerate(made)
         )
     )

@@ -1,7 +1,7 @@
 """What an abstract says beyond one sentence: references to the subject of its title."""
 
 import pytest
-from support.marked_text import abstract_of, said
+from support.marked_text import read_marked_abstract, stated_relations
 
 TITLE = "A family with {Wolfram syndrome:disease}.\n"
 
@@ -14,7 +14,9 @@ TITLE = "A family with {Wolfram syndrome:disease}.\n"
     ],
 )
 def test_this_disorder_is_the_one_of_the_title(sentence: str) -> None:
-    assert said(TITLE + sentence) == {("wolfram syndrome", "presents_with", "optic atrophy")}
+    assert stated_relations(TITLE + sentence) == {
+        ("wolfram syndrome", "presents_with", "optic atrophy")
+    }
 
 
 @pytest.mark.parametrize(
@@ -26,12 +28,14 @@ def test_this_disorder_is_the_one_of_the_title(sentence: str) -> None:
     ],
 )
 def test_a_reference_that_is_not_clear_is_not_read(text: str) -> None:
-    assert not [one for one in said(text, least=0) if "wolfram syndrome" in one]
+    assert not [one for one in stated_relations(text, least=0) if "wolfram syndrome" in one]
 
 
 def test_a_reference_is_less_sure_than_a_name() -> None:
-    (named,) = abstract_of("{Gout:disease} is characterized by {pain:phenotype}.").statements
-    (referred,) = abstract_of(
+    (named,) = read_marked_abstract(
+        "{Gout:disease} is characterized by {pain:phenotype}."
+    ).statements
+    (referred,) = read_marked_abstract(
         "On {gout:disease}.\nThis disease is characterized by {pain:phenotype}."
     ).statements
     assert referred.confidence < named.confidence
@@ -39,15 +43,15 @@ def test_a_reference_is_less_sure_than_a_name() -> None:
 
 
 def test_this_drug_and_the_gene_are_read_too() -> None:
-    assert said("On {aspirin:drug}.\nThis drug induced {pain:phenotype}.") == {
+    assert stated_relations("On {aspirin:drug}.\nThis drug induced {pain:phenotype}.") == {
         ("pain", "sign_induced_by", "aspirin")
     }
-    assert said("On {RET:gene}.\nThe gene is mutated in {gout:disease}.") == {
+    assert stated_relations("On {RET:gene}.\nThe gene is mutated in {gout:disease}.") == {
         ("gout", "associated_gene", "ret")
     }
 
 
 def test_an_abstract_without_entities_says_nothing() -> None:
     for text in ("", "Nothing is named here."):
-        abstract = abstract_of(text)
+        abstract = read_marked_abstract(text)
         assert (abstract.statements, abstract.ties()) == ((), [])

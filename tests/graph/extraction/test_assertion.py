@@ -1,7 +1,7 @@
 """Negation and speculation by clause, and the sections of structured abstracts."""
 
 import pytest
-from support.marked_text import abstract_of, said
+from support.marked_text import read_marked_abstract, stated_relations
 
 from medr_ray.graph.extraction.assertion import section_factors
 from medr_ray.retrieval.snippets import sentence_spans
@@ -21,7 +21,7 @@ CAUSED = ("anemia", "induced_by", "aspirin")
     ],
 )
 def test_a_denial_silences_a_relation(sentence: str) -> None:
-    assert said(sentence, least=0) == set()
+    assert stated_relations(sentence, least=0) == set()
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,17 @@ def test_a_denial_silences_a_relation(sentence: str) -> None:
     ],
 )
 def test_a_denial_or_doubt_of_something_else_does_not(sentence: str) -> None:
-    assert said(sentence) == {CAUSED}
+    assert stated_relations(sentence) == {CAUSED}
 
 
 def test_nitric_oxide_is_no_negation() -> None:
-    assert said("NO levels fell and {anemia:disease} was caused by {aspirin:drug}.") == {CAUSED}
-    assert said("No drug is known and {anemia:disease} caused by {aspirin:drug} is rare.") == set()
+    assert stated_relations(
+        "NO levels fell and {anemia:disease} was caused by {aspirin:drug}."
+    ) == {CAUSED}
+    assert (
+        stated_relations("No drug is known and {anemia:disease} caused by {aspirin:drug} is rare.")
+        == set()
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,13 +63,15 @@ def test_nitric_oxide_is_no_negation() -> None:
     ],
 )
 def test_doubt_takes_a_relation_below_what_a_graph_keeps(sentence: str) -> None:
-    assert said(sentence) == set()
-    assert said(sentence, least=0.2) == {CAUSED}
+    assert stated_relations(sentence) == set()
+    assert stated_relations(sentence, least=0.2) == {CAUSED}
 
 
 def test_a_hedge_costs_less_than_doubt_and_more_than_nothing() -> None:
     read = [
-        abstract_of("{Anemia:disease} " + words + " caused by {aspirin:drug}.").statements[0]
+        read_marked_abstract("{Anemia:disease} " + words + " caused by {aspirin:drug}.").statements[
+            0
+        ]
         for words in ("was", "may be", "was possibly")
     ]
     sure, hedged, doubted = (one.confidence for one in read)
@@ -72,7 +79,7 @@ def test_a_hedge_costs_less_than_doubt_and_more_than_nothing() -> None:
 
 
 def test_a_doubtful_sentence_is_no_evidence_beside_a_sure_one() -> None:
-    found = abstract_of(
+    found = read_marked_abstract(
         "{Anemia:disease} may possibly be caused by {aspirin:drug}. "
         "{Anemia:disease} was caused by {aspirin:drug}."
     ).statements
@@ -88,7 +95,7 @@ def test_sections_raise_and_lower_confidence() -> None:
     assert factors == [1.0, 0.9, 0.9, 0.9, 1.05, 1.05, 1.05, 1.0]
     stated = "{Anemia:disease} was caused by {aspirin:drug}."
     background, plain, result = (
-        abstract_of(f"A study.\n{label}{stated}").statements[0].confidence
+        read_marked_abstract(f"A study.\n{label}{stated}").statements[0].confidence
         for label in ("BACKGROUND: ", "", "RESULTS: ")
     )
     assert background < plain < result

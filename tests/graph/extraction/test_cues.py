@@ -1,7 +1,7 @@
 """Which wordings state which relation, and in which direction."""
 
 import pytest
-from support.marked_text import abstract_of, said
+from support.marked_text import read_marked_abstract, stated_relations
 
 from medr_ray.graph.extraction.cue_tables import PATTERNS
 from medr_ray.knowledge.predicates import PREDICATES
@@ -138,7 +138,7 @@ STATED = [
 
 @pytest.mark.parametrize(("sentence", "expected"), STATED)
 def test_a_wording_states_its_relation(sentence: str, expected: tuple[str, str, str]) -> None:
-    assert said(sentence) == {expected}
+    assert stated_relations(sentence) == {expected}
 
 
 def test_every_predicate_that_text_can_state_has_cues() -> None:
@@ -162,18 +162,18 @@ def test_every_predicate_that_text_can_state_has_cues() -> None:
     ],
 )
 def test_what_only_looks_like_a_relation_is_none(sentence: str) -> None:
-    assert said(sentence) == set()
+    assert stated_relations(sentence) == set()
 
 
 def test_a_treated_group_with_a_finding_is_not_treated_for_it() -> None:
-    found = said(
+    found = stated_relations(
         "{Eosinophilia:phenotype} was seen in patients treated with {cefoxitin:drug}.", least=0
     )
     assert {predicate for _, predicate, _ in found} == {"sign_induced_by"}
 
 
 def test_all_items_of_a_list_are_meant_on_either_side() -> None:
-    found = said(
+    found = stated_relations(
         "{Lidocaine:drug} or {tricaine:drug} induced {seizures:phenotype} and {ataxia:phenotype}."
     )
     assert found == {
@@ -184,7 +184,7 @@ def test_all_items_of_a_list_are_meant_on_either_side() -> None:
 
 
 def test_what_is_said_of_a_class_is_said_of_its_member() -> None:
-    found = said(
+    found = stated_relations(
         "{Apraxia:disease} is a {neurological disorder:disease} characterized by {clumsiness:phenotype}."
     )
     assert found == {
@@ -194,15 +194,15 @@ def test_what_is_said_of_a_class_is_said_of_its_member() -> None:
 
 
 def test_a_class_in_a_list_is_of_one_item_alone() -> None:
-    found = said(
+    found = stated_relations(
         "We saw {open fractures:disease} and other severe {soft tissue injuries:disease}, {shock:disease}."
     )
     assert found == {("open fractures", "subtype_of", "soft tissue injuries")}
 
 
 def test_other_words_around_a_cue_lower_confidence() -> None:
-    (near,) = abstract_of("{A:disease} characterized by {B:phenotype}.").statements
-    (far,) = abstract_of(
+    (near,) = read_marked_abstract("{A:disease} characterized by {B:phenotype}.").statements
+    (far,) = read_marked_abstract(
         "{A:disease} characterized by low bone density, fragility and {B:phenotype}."
     ).statements
     assert 0.5 < far.confidence < near.confidence
@@ -210,5 +210,5 @@ def test_other_words_around_a_cue_lower_confidence() -> None:
 
 def test_the_context_of_the_sentence_is_kept() -> None:
     text = "{Cholera:disease} was complicated by {shock:disease} in children in Peru in 1998."
-    (one,) = abstract_of(text).statements
+    (one,) = read_marked_abstract(text).statements
     assert (one.temporal, one.spatial, one.clinical) == ("in 1998", "Peru", "children")

@@ -1,19 +1,19 @@
 """Lists, other names in brackets and classes, as a sentence's grammar groups them."""
 
-from support.marked_text import marked
+from support.marked_text import parse_marked_text
 
 from medr_ray.graph.extraction.sentences import Item, sentences_of
 
 
 def items_of(text: str) -> dict[str, Item]:
     """The items of a marked sentence by concept; of one named twice the last."""
-    plain, mentions, types = marked(text)
+    plain, mentions, types = parse_marked_text(text)
     (sentence,) = sentences_of(plain, [(0, len(plain))], mentions, types)
     return {one.concept_id: one for one in sentence.items}
 
 
 def reach(text: str, name: str) -> str:
-    plain, _, _ = marked(text)
+    plain, _, _ = parse_marked_text(text)
     item = items_of(text)[name]
     return plain[item.start : item.end]
 
@@ -45,7 +45,7 @@ def test_a_name_and_its_abbreviation_are_one() -> None:
 
 def test_a_name_that_comes_again_begins_a_clause() -> None:
     text = "{RET:gene} binds {TSH:gene}, and {TSH:gene} and {RB1:gene} form a complex."
-    plain, mentions, types = marked(text)
+    plain, mentions, types = parse_marked_text(text)
     (sentence,) = sentences_of(plain, [(0, len(plain))], mentions, types)
     assert [plain[one.start : one.end] for one in sentence.items] == [
         "RET",
@@ -70,7 +70,7 @@ def test_a_class_of_something_unnamed_is_a_class_but_no_list_of_causes_is() -> N
 
 
 def test_mentions_are_of_the_sentence_they_begin_in_and_unknown_ones_are_left_out() -> None:
-    plain, mentions, types = marked(
+    plain, mentions, types = parse_marked_text(
         "A {fever:phenotype} was seen. Then {gout:disease} and {zinc:drug}."
     )
     first, second = sentences_of(plain, [(0, 17), (18, len(plain))], reversed(mentions), types)

@@ -11,7 +11,7 @@ from support.fit_strength import (
     induced_examples,
     related_examples,
 )
-from support.marked_text import abstract_of
+from support.marked_text import read_marked_abstract
 
 from medr_ray.graph.extraction.abstracts import WEAK, weak_statements
 from medr_ray.graph.extraction.strength import FOUND_LEAST, INDUCED, RELATED, Tie
@@ -19,7 +19,9 @@ from medr_ray.knowledge.predicates import PREDICATES
 
 
 def tie(text: str, *names: str) -> Tie:
-    return next(one for one in abstract_of(text).ties() if {one.first, one.second} == set(names))
+    return next(
+        one for one in read_marked_abstract(text).ties() if {one.first, one.second} == set(names)
+    )
 
 
 def related(text: str, *names: str) -> float:
@@ -79,7 +81,7 @@ WEAKLY_TIED = (
 
 
 def test_a_strong_tie_without_a_cue_is_a_weak_relation() -> None:
-    abstract = abstract_of(WEAKLY_TIED)
+    abstract = read_marked_abstract(WEAKLY_TIED)
     assert abstract.statements == ()
     (weak,) = weak_statements(abstract)
     assert (weak.subject, weak.predicate, weak.object) == ("goitre", "associated_gene", "ret")
@@ -89,12 +91,12 @@ def test_a_strong_tie_without_a_cue_is_a_weak_relation() -> None:
 
 def test_a_pair_with_a_cue_gets_no_weak_relation_beside_it() -> None:
     text = "{RET:gene} mutations cause {goitre:disease}. {RET:gene} was found in {goitre:disease}."
-    assert list(weak_statements(abstract_of(text))) == []
+    assert list(weak_statements(read_marked_abstract(text))) == []
 
 
 def test_weak_relations_have_the_types_of_their_predicate() -> None:
     sentence = "{RET:gene}, {goitre:disease}, {iodine:drug}, {fever:phenotype}, {MTC:disease} {TSH:gene} {zinc:drug}."
-    abstract = abstract_of(" ".join([sentence] * 4))
+    abstract = read_marked_abstract(" ".join([sentence] * 4))
     found = list(weak_statements(abstract))
     assert len({one.predicate for one in found}) > 2
     for one in found:

@@ -237,7 +237,7 @@ class _Models:
         )
 
     def asked(self, model: str, name: str) -> int:
-        return self.examinee.asked(f"What is {name}?", model)
+        return self.examinee.count_requests(f"What is {name}?", model)
 
 
 @pytest.fixture

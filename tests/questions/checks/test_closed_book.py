@@ -317,10 +317,10 @@ def test_a_run_that_died_goes_on_with_the_missing_questions(
     )  # only the ledger remembers
     with pytest.raises(InfrastructureError):
         room.examine(*questions)
-    assert room.examinee.asked("thing 006") == 1
+    assert room.examinee.count_requests("thing 006") == 1
     room.examinee.answer = _right
     assert [one.correct for one in room.examine(*questions)] == [1, 0] * 5
-    assert [room.examinee.asked(f"thing {n:03d}") for n in range(7)] == [1] * 7
+    assert [room.examinee.count_requests(f"thing {n:03d}") for n in range(7)] == [1] * 7
     before = len(room.examinee.bodies)
     room.examine(*questions)
     assert len(room.examinee.bodies) == before

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from support.small_graph import MARFAN, MASS, STICKLER, facts_of, make_relation, small_graph
+from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, make_relation, small_graph
 
 from medr_ray.core.records import Entity, Verification
 from medr_ray.graph.facts.fact_index import Statement
@@ -20,7 +20,7 @@ def judge(
     text: str = "",
     statements: tuple[Statement, ...] = (),
 ) -> Verdict:
-    facts = facts_of(graph, statements)
+    facts = fact_index_of(graph, statements)
     hops = walk(start, [graph.relations[one] for one in relations])
     assert hops is not None
     draft = Draft(Path(MARFAN, "chain-m", mark_other(hops, facts), True))
@@ -145,7 +145,7 @@ def test_every_reason_is_kept() -> None:
 
 def test_evidence_counts_only_from_an_allowed_source() -> None:
     graph = small_graph()
-    facts = facts_of(graph)
+    facts = fact_index_of(graph)
     hops = walk(MARFAN, [graph.relations["inherit"]])
     assert hops is not None
     draft = Draft(Path(MARFAN, "chain-m", hops, True))

@@ -2,7 +2,7 @@
 
 import pytest
 from pydantic import ValidationError
-from support.small_graph import MARFAN, MASS, STICKLER, facts_of, make_relation, small_graph
+from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, make_relation, small_graph
 
 from medr_ray.core.config import Paradigm, QuestionsConfig
 from medr_ray.core.records import Chain, Relation
@@ -27,7 +27,7 @@ def _all(
     avoid: tuple[str, ...] = (),
 ) -> list[tuple[Path, int]]:
     graph = graph or small_graph()
-    facts = facts_of(graph)
+    facts = fact_index_of(graph)
     tellers = Tellers(
         Teller(graph.relations.values(), facts),
         Teller(graph.relations.values(), facts, compare=True),

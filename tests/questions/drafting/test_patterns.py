@@ -6,7 +6,7 @@ from support.small_graph import (
     MARFAN,
     MASS,
     STICKLER,
-    facts_of,
+    fact_index_of,
     make_relation,
     reported_relation,
     small_graph,
@@ -23,7 +23,7 @@ ONSET = Clause("onset-mass", "has_onset", True, "", "HP:0003577")
 
 
 def path(graph: Graph, start: str, *relations: str) -> Path:
-    facts = facts_of(graph)
+    facts = fact_index_of(graph)
     hops = walk(start, [graph.relations[one] for one in relations])
     assert hops is not None
     return Path(MARFAN, "chain", mark_other(hops, facts), True)
@@ -32,11 +32,11 @@ def path(graph: Graph, start: str, *relations: str) -> Path:
 def test_all_answers_of_the_pattern_are_found() -> None:
     graph = small_graph()
     gene = path(graph, "GENE:FBN1", "fbn1")
-    assert answers(gene, [{"GENE:FBN1"}], facts_of(graph)) == {MARFAN, MASS}
+    assert answers(gene, [{"GENE:FBN1"}], fact_index_of(graph)) == {MARFAN, MASS}
     told = replace(gene, hops=(replace(gene.hops[0], also=(ONSET,)),))
-    assert answers(told, [{"GENE:FBN1"}], facts_of(graph)) == {MASS}
+    assert answers(told, [{"GENE:FBN1"}], fact_index_of(graph)) == {MASS}
     other = path(graph, MARFAN, "fbn1", "fbn1-mass")
-    assert answers(other, [{MARFAN}], facts_of(graph)) == {MASS}
+    assert answers(other, [{MARFAN}], fact_index_of(graph)) == {MASS}
 
 
 def test_a_comparison_means_whatever_its_share_may_lie_inside() -> None:
@@ -47,8 +47,8 @@ def test_a_comparison_means_whatever_its_share_may_lie_inside() -> None:
     compared = replace(
         lens, hops=(replace(lens.hops[0], clinical="a quarter to a half of patients"),)
     )
-    assert answers(lens, [{MARFAN}], facts_of(graph)) == {"HP:0001083"}
-    assert answers(compared, [{MARFAN}], facts_of(graph)) == {
+    assert answers(lens, [{MARFAN}], fact_index_of(graph)) == {"HP:0001083"}
+    assert answers(compared, [{MARFAN}], fact_index_of(graph)) == {
         "HP:0001083",
         "HP:0000541",
         "HP:0000545",
@@ -66,26 +66,26 @@ def test_a_report_means_what_it_states_and_what_is_known_without_one() -> None:
     ]
     graph = small_graph(extra=reports)
     exact = path(graph, MARFAN, "losartan")
-    assert answers(exact, [{MARFAN}], facts_of(graph)) == {"D:losartan"}
+    assert answers(exact, [{MARFAN}], fact_index_of(graph)) == {"D:losartan"}
     less = replace(
         exact, hops=(replace(exact.hops[0], clinical=with_years(exact.hops[0].clinical)),)
     )
-    assert answers(less, [{MARFAN}], facts_of(graph)) == {"D:losartan", "D:atenolol"}, (
+    assert answers(less, [{MARFAN}], fact_index_of(graph)) == {"D:losartan", "D:atenolol"}, (
         "both within five years"
     )
     field = replace(
         exact, hops=(replace(exact.hops[0], clinical=with_field(exact.hops[0].clinical)),)
     )
-    assert answers(field, [{MARFAN}], facts_of(graph)) == {"D:losartan"}
+    assert answers(field, [{MARFAN}], fact_index_of(graph)) == {"D:losartan"}
     known = Statement(MARFAN, "treated_with", "D:atenolol", "")
-    assert answers(exact, [{MARFAN}], facts_of(graph, [known])) == {"D:losartan", "D:atenolol"}
+    assert answers(exact, [{MARFAN}], fact_index_of(graph, [known])) == {"D:losartan", "D:atenolol"}
 
 
 def test_a_fact_of_several_reports_is_meant_by_each() -> None:
     twice = reported_relation(
         "losartan", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Nature")
     )
-    facts = facts_of(small_graph(extra=[twice]))
+    facts = fact_index_of(small_graph(extra=[twice]))
     assert facts.ends(MARFAN, "treated_with", True, "reported in 1990 in Chest") == {"D:losartan"}
     assert facts.ends(MARFAN, "treated_with", True, "reported in 2001 in Nature") == {"D:losartan"}
     assert facts.ends(MARFAN, "treated_with", True, "reported in 2001 in Chest") == set()
@@ -110,28 +110,28 @@ def test_only_what_reports_alone_state_is_asked_by_a_report() -> None:
 def test_a_hop_before_one_that_only_its_target_fits_is_needless() -> None:
     graph = small_graph()
     shown = path(graph, MASS, "fbn1-mass", "fbn1", "lens")
-    assert needless_hops(shown, facts_of(graph)) == [1, 2], (
+    assert needless_hops(shown, fact_index_of(graph)) == [1, 2], (
         "only one disease shows anything in 3 of 7 patients"
     )
     another = Statement("OMIM:999", "has_finding", "HP:0000541", "3 of 7 patients")
-    assert needless_hops(shown, facts_of(graph, [another])) == [1], "only one that has a gene"
+    assert needless_hops(shown, fact_index_of(graph, [another])) == [1], "only one that has a gene"
     gene = Statement("OMIM:999", "associated_gene", "GENE:COL2A1", "")
-    assert needless_hops(shown, facts_of(graph, [another, gene])) == []
+    assert needless_hops(shown, fact_index_of(graph, [another, gene])) == []
 
 
 def test_what_is_told_of_a_target_may_make_the_way_to_it_needless() -> None:
     graph = small_graph()
     plain = path(graph, MARFAN, "fbn1", "fbn1-mass")
     told = replace(plain, hops=(plain.hops[0], replace(plain.hops[1], other=False, also=(ONSET,))))
-    assert needless_hops(told, facts_of(graph)) == [1, 2], "no other disease has that onset"
+    assert needless_hops(told, fact_index_of(graph)) == [1, 2], "no other disease has that onset"
     same = Statement(STICKLER, "has_onset", "HP:0003577", "")
-    assert needless_hops(told, facts_of(graph, [same])) == []
-    assert needless_hops(plain, facts_of(graph)) == []
+    assert needless_hops(told, fact_index_of(graph, [same])) == []
+    assert needless_hops(plain, fact_index_of(graph)) == []
 
 
 def test_a_hop_is_needless_where_the_other_walk_decides_without_it() -> None:
     graph = small_graph()
-    facts = facts_of(graph)
+    facts = fact_index_of(graph)
     genes = replace(
         path(graph, "GENE:COL2A1", "col2a1"), second=path(graph, "HP:0000541", "detach").hops
     )
@@ -142,7 +142,7 @@ def test_a_hop_is_needless_where_the_other_walk_decides_without_it() -> None:
     assert len(answers(both, [{"GENE:FBN1"}, {"HP:0001166"}], facts)) == 1
     assert needless_hops(both, facts) == [1], "only one disease shows it in all patients"
     other = Statement(STICKLER, "has_finding", "HP:0001166", "all patients")
-    assert needless_hops(both, facts_of(graph, [other])) == []
+    assert needless_hops(both, fact_index_of(graph, [other])) == []
 
 
 def test_the_last_of_a_group_is_not_decided_by_overlapping_ages() -> None:
@@ -151,6 +151,6 @@ def test_the_last_of_a_group_is_not_decided_by_overlapping_ages() -> None:
     )  # pediatric: from birth on
     graph = small_graph(extra=[later])
     group = replace(path(graph, "GENE:FBN1", "fbn1-mass"), asked="earliest", about=(ONSET,))
-    assert answers(group, [{"GENE:FBN1"}], facts_of(graph)) == {MASS, MARFAN}
+    assert answers(group, [{"GENE:FBN1"}], fact_index_of(graph)) == {MASS, MARFAN}
     childhood = make_relation("onset-marfan", MARFAN, "has_onset", "HP:0011463")
-    assert answers(group, [{"GENE:FBN1"}], facts_of(small_graph(extra=[childhood]))) == {MASS}
+    assert answers(group, [{"GENE:FBN1"}], fact_index_of(small_graph(extra=[childhood]))) == {MASS}

@@ -4,7 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.small_graph import MARFAN, MASS, STICKLER, facts_of, reported_relation, small_graph
+from support.small_graph import (
+    MARFAN,
+    MASS,
+    STICKLER,
+    fact_index_of,
+    reported_relation,
+    small_graph,
+)
 
 from medr_ray.core.errors import ModelError
 from medr_ray.graph.facts.hops import mark_other, walk
@@ -21,7 +28,7 @@ _GRAPH = small_graph()
 def path(start: str, *relations: str) -> Path:
     hops = walk(start, [_GRAPH.relations[one] for one in relations])
     assert hops is not None
-    return Path(MARFAN, "chain-m", mark_other(hops, facts_of(_GRAPH)), True)
+    return Path(MARFAN, "chain-m", mark_other(hops, fact_index_of(_GRAPH)), True)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +149,7 @@ def test_no_wording_has_a_hole_or_a_double_space(name: str) -> None:
 
 
 def test_a_described_start_is_not_named_and_fits_nothing_else() -> None:
-    facts = facts_of(_GRAPH)
+    facts = fact_index_of(_GRAPH)
     asked = path(MARFAN, "inherit")
     description = describe_start(asked, facts)
     assert description is not None

@@ -4,7 +4,7 @@ was."""
 from pathlib import Path
 
 import pytest
-from support.taught import TRUE_RECORDS, documents, teach_articles, thoughts
+from support.taught import TRUE_RECORDS, record_documents, run_teacher_on_articles, thoughts_of
 
 from medr_ray.agent.protocol import parse_reply, render_responses
 from medr_ray.knowledge.predicates import PREDICATES
@@ -30,12 +30,16 @@ def article(number: int, year: int, drug: str) -> Document:
 
 
 def test_the_report_decides_between_what_articles_of_other_years_say(tmp_path: Path) -> None:
-    library = [*documents(TRUE_RECORDS), article(1, 1977, "atenolol"), article(2, 1999, "losartan")]
+    library = [
+        *record_documents(TRUE_RECORDS),
+        article(1, 1977, "atenolol"),
+        article(2, 1999, "losartan"),
+    ]
     text = (
         "Begin with the disease in which 9 of 9 patients show Tall stature. What is the drug used in the treatment "
         "of that disease, as reported in 1999 in Chest?"
     )
-    trajectory = teach_articles(tmp_path, library, text)
+    trajectory = run_teacher_on_articles(tmp_path, library, text)
     assert trajectory.answer == "Losartan"
     last = [
         call
@@ -45,7 +49,7 @@ def test_the_report_decides_between_what_articles_of_other_years_say(tmp_path: P
     ][-1]
     assert last.arguments["source"] == "pubmed"
     assert (last.arguments["since"], last.arguments["until"]) == (1999, 1999)
-    assert "as reported in 1999 in Chest" in thoughts(trajectory)[-1]
+    assert "as reported in 1999 in Chest" in thoughts_of(trajectory)[-1]
 
 
 @pytest.mark.parametrize(

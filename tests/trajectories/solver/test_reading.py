@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.small_graph import MARFAN, MASS, facts_of, reported_relation, small_graph
+from support.small_graph import MARFAN, MASS, fact_index_of, reported_relation, small_graph
 
 from medr_ray.core.records import GuidanceStep
 from medr_ray.graph.facts.fact_index import Clause
@@ -25,7 +25,7 @@ _GRAPH = small_graph(
         reported_relation("atenolol", MARFAN, "treated_with", "D:atenolol", (1981, "Chest")),
     ]
 )
-_FACTS = facts_of(_GRAPH)
+_FACTS = fact_index_of(_GRAPH)
 _ONSET = Clause("onset-mass", "has_onset", True, "", "HP:0003577")
 _GENE = Clause("col2a1", "associated_gene", True, "", "GENE:COL2A1")
 _LENS = Clause("lens", "has_finding", True, "3 of 7 patients", "HP:0001083")
