@@ -1,5 +1,6 @@
 # make demo   the whole pipeline on real PubMed records, then its report
 # make test   every test: the slow ones and the others beside each other, on two cores
+# make soak   campaigns of kills, faults and random examples, larger than those of the tests
 # make check  lint, types and the fast tests
 # make clean  remove the demo run and the caches; other runs, .venv and the fetched weights stay
 
@@ -7,7 +8,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: demo test test-fast test-slow check clean
+.PHONY: demo test test-fast test-slow soak check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medr_ray needs Python 3.11 or newer; set PYTHON=")'
@@ -30,6 +31,9 @@ test-slow: .venv/.installed
 
 test-fast: .venv/.installed
 	$(BIN)/python -m pytest -m 'not slow' --durations=60 -o cache_dir=.pytest_cache/fast
+
+soak: .venv/.installed
+	$(BIN)/python -m pytest -m soak --durations=0
 
 check: .venv/.installed
 	$(BIN)/ruff check medr_ray jobs tests

@@ -17,6 +17,15 @@ settings.load_profile("medr")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the soak tests out unless ``-m`` names them."""
+    if "soak" in config.option.markexpr:
+        return
+    campaigns = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=campaigns)
+    items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY

@@ -76,16 +76,18 @@ def _count_parts(run: Path, folder: str) -> int:
     return len(list((run / folder).glob("_*.json")))
 
 
+@pytest.mark.parametrize("rounds", [1, pytest.param(4, marks=pytest.mark.soak)])
 def test_killed_drivers_and_workers_cost_nothing_that_was_finished(
-    config: Path, undisturbed: dict[str, bytes], tmp_path: Path
+    rounds: int, config: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """One run: its driver is killed in ingest and in counting, and after each restart the workers
-    of that stage are killed too."""
+    """One run: its driver is killed in ingest and in counting, so many times each, and after each
+    restart the workers of that stage are killed too."""
     run = tmp_path / "default"
     finished: dict[Path, int] = {}
     process = start(tmp_path, *_command(config, tmp_path))
-    for folder, work in (("corpus/parts", "Map"), ("entities/counts", "MapWorker")):
-        wait_for_parts(process, run / folder, 3)
+    victims = [("corpus/parts", "Map"), ("entities/counts", "MapWorker")]
+    for folder, work in (victim for victim in victims for _ in range(rounds)):
+        wait_for_parts(process, run / folder, _count_parts(run, folder) + 3)
         kill_driver(process)
         before = _finished_parts(run)
         assert 3 <= _count_parts(run, folder) < _FILES

@@ -34,7 +34,15 @@ _ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled"}
 
 
 @pytest.mark.usefixtures("ray_local")
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.6])
+@pytest.mark.parametrize(
+    "rate",
+    [
+        0.0,
+        pytest.param(0.1, marks=pytest.mark.soak),
+        0.3,
+        pytest.param(0.6, marks=pytest.mark.soak),
+    ],
+)
 def test_failing_tools_lose_no_rollout_and_make_no_answer(rate: float, tmp_path: Path) -> None:
     """Calls fail at this rate and the agent sees it; besides, their service breaks at this rate."""
     config = load_config(

@@ -150,21 +150,21 @@ def test_a_bound_holds_where_time_ran_out(task: Task) -> None:
     check_cut_short(task)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @settings(max_examples=2_000, deadline=None)
 @given(tasks())
 def test_search_is_exact_on_thousands(task: Task) -> None:
     check_search(task)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @settings(max_examples=1_000, deadline=None)
 @given(tasks())
 def test_solver_is_exact_on_a_thousand(task: Task) -> None:
     check_solver(task)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @settings(max_examples=500, deadline=None)
 @given(tasks())
 def test_bounds_hold_on_hundreds(task: Task) -> None:
