@@ -186,7 +186,7 @@ def kill_when(reached: Callable[[], bool], root: Path, model: Path, *more: str) 
 def test_after_kill_9_in_three_stages_the_run_resumes_and_ends_with_the_same_data(
     finished: Path, model: Path, tmp_path: Path
 ) -> None:
-    """One run is killed in the graph, in the trajectories and in training, and goes on each time."""
+    """One run is killed in the graph, in the trajectories and in training; it resumes each time."""
     killed_in = {
         "graph": "parts/*.parquet",
         "trajectories": "parts/*.parquet",

@@ -4,11 +4,14 @@ template: it talks nonsense, in a second, through exactly the code paths of a re
 from pathlib import Path
 
 _TEXT = [
-    'system user assistant <think> the answer is </think> <tool_call> {"name": "search", "arguments": '
-    '{"query": "Marfan syndrome inheritance"}} </tool_call> <answer> Autosomal dominant inheritance </answer>',
+    "system user assistant <think> the answer is </think> "
+    '<tool_call> {"name": "search", "arguments": {"query": "Marfan syndrome inheritance"}} '
+    "</tool_call> <answer> Autosomal dominant inheritance </answer>",
 ]
 _TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% for message in messages %}"
+    "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
