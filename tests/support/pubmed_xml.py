@@ -1,8 +1,6 @@
 """PubMed records written to hold every trap at once, and the plain reader's account of a whole
 document."""
 
-# ruff: noqa: E501 - each element stands on one line, as PubMed prints it
-
 import io
 from dataclasses import dataclass, field
 from typing import Any

@@ -46,7 +46,8 @@ ASKED = {
 def questions() -> list[Question]:
     return [
         with_task(
-            replace(question_with(text, answer), specialty=specialty, split="train"), task_id=f"q-{number}"
+            replace(question_with(text, answer), specialty=specialty, split="train"),
+            task_id=f"q-{number}",
         )
         for number, (text, (answer, specialty)) in enumerate(ASKED.items())
     ]

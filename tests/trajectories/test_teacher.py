@@ -291,7 +291,10 @@ def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -
     text, answer = QUESTIONS["a clause tells two diseases apart"]
     made = [
         run_teacher(
-            tools, text, faults=FaultPlan(rate, seed), config=load_settings("agent.max_tool_calls=24")
+            tools,
+            text,
+            faults=FaultPlan(rate, seed),
+            config=load_settings("agent.max_tool_calls=24"),
         )
         for seed in range(12)
     ]
@@ -327,7 +330,8 @@ def test_every_hint_is_something_the_filter_knows_as_guidance(name: str) -> None
 
 def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> None:
     questions = [
-        with_task(question_with(f"What is {number}?", "x"), task_id=f"q-{number}") for number in range(400)
+        with_task(question_with(f"What is {number}?", "x"), task_id=f"q-{number}")
+        for number in range(400)
     ]
     config = load_config(None, ["trajectories.rollouts_per_question=3"], environment={})
     tasks = plan_tasks(questions, config)
@@ -345,7 +349,10 @@ def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> N
 
 def test_no_saved_row_holds_any_guidance(tools: list[Tool], tmp_path: Path) -> None:
     text, answer = QUESTIONS["a clause tells two diseases apart"]
-    made = [run_teacher(tools, text, _guidance(text), answer=answer), run_teacher(tools, text, answer=answer)]
+    made = [
+        run_teacher(tools, text, _guidance(text), answer=answer),
+        run_teacher(tools, text, answer=answer),
+    ]
     directory = Directory(str(tmp_path))
     list(
         Ledger(directory, 8).record(
