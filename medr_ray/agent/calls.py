@@ -21,7 +21,7 @@ from medr_ray.agent.protocol import ToolCall
 from medr_ray.agent.transcript import Observed
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import InfrastructureError, MedrError, ModelError, ToolError
-from medr_ray.core.records import Task, ToolEvent, canonical_json
+from medr_ray.core.records import Task, ToolEvent, ToolStatus, canonical_json
 from medr_ray.tools.base import Tool, ToolResult
 
 NO_CALLS_LEFT, NO_TIME_LEFT, CUT_OFF = (
@@ -101,7 +101,9 @@ class Calls:
         """One call, as it is answered."""
         settings, started = self._settings, time.monotonic()
         simulated = settings.faults.fails(settings.task.task_id, settings.rollout, index)
-        documents, status, abandoned = tuple[str, ...](), "error", False
+        status: ToolStatus = "error"
+        documents: tuple[str, ...] = ()
+        abandoned = False
         limit = settings.clock.for_tool()
         try:
             result = await self._run_tool(call, simulated, limit)

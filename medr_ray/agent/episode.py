@@ -2,13 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from medr_ray.agent.foreign_text import well_formed
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.agent.protocol import Reply, parse_reply, render_responses
 from medr_ray.agent.state import state_of
 from medr_ray.agent.transcript import Observed, Step
-from medr_ray.core.records import Message, Task, Trajectory, Turn, Usage, content_id
+from medr_ray.core.records import (
+    Budget,
+    Message,
+    StopReason,
+    Task,
+    Trajectory,
+    Turn,
+    Usage,
+    content_id,
+)
 
 
 @dataclass
@@ -21,7 +31,7 @@ class Episode:
     turns: list[Turn] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     context: int = 0
-    asked: str = ""
+    asked: Budget | Literal[""] = ""
     _prompt_tokens: int = 0
     _output_tokens: int = 0
     _cost: float | None = 0.0
@@ -52,7 +62,7 @@ class Episode:
         return self.steps[-1].observed
 
     def trajectory(
-        self, task: Task, mode: str, rollout: int, answer: str | None, stop: str
+        self, task: Task, mode: str, rollout: int, answer: str | None, stop: StopReason
     ) -> Trajectory:
         """The finished record."""
         events = tuple(one.event for step in self.steps for one in step.observed)

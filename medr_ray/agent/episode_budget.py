@@ -6,11 +6,21 @@ answer fits behind it, as far as tokens can be estimated.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from medr_ray.core.config import AgentConfig
+from medr_ray.core.records import Budget, StopReason
 
-CALLS, REPEATS, TOKENS, SECONDS = "calls", "repeats", "tokens", "seconds"
-STOP_REASON = {CALLS: "max_turns", REPEATS: "loop", TOKENS: "max_tokens", SECONDS: "max_seconds"}
+CALLS: Final = "calls"
+REPEATS: Final = "repeats"
+TOKENS: Final = "tokens"
+SECONDS: Final = "seconds"
+STOP_REASON: dict[Budget, StopReason] = {
+    CALLS: "max_turns",
+    REPEATS: "loop",
+    TOKENS: "max_tokens",
+    SECONDS: "max_seconds",
+}
 _BYTES_PER_TOKEN = 3  # fewer than English has, about what Chinese has: an estimate on the high side
 _MORE = "…"
 _FEWEST = 60  # bytes of an observation that are always shown
@@ -27,7 +37,7 @@ class Spent:
     seconds: float
 
 
-def nearly_spent(agent: AgentConfig, spent: Spent) -> str:
+def nearly_spent(agent: AgentConfig, spent: Spent) -> Budget | Literal[""]:
     """What is nearly spent, or "". Tokens are when two more replies of full length would not
     fit."""
     if spent.calls >= agent.max_tool_calls:

@@ -31,7 +31,7 @@ from medr_ray.agent.state import state_of
 from medr_ray.agent.tool_policy import prior_of
 from medr_ray.agent.transcript import Observed
 from medr_ray.core.config import AgentConfig
-from medr_ray.core.records import Task, Trajectory
+from medr_ray.core.records import Budget, StopReason, Task, Trajectory
 from medr_ray.tools.base import Tool, for_episode
 
 __all__ = ["NO_FAULTS", "FaultPlan", "run_episode"]
@@ -86,7 +86,7 @@ class _Run:
         self._agent, self._language = briefing.agent, briefing.task.language
         self._policy, self._clock, self._episode, self._calls = policy, clock, episode, calls
 
-    async def to_the_end(self) -> tuple[str | None, str]:
+    async def to_the_end(self) -> tuple[str | None, StopReason]:
         """(answer, stop reason)."""
         while True:
             turn = await self._turn()
@@ -138,7 +138,7 @@ class _Run:
         else:
             self._episode.observe(observed)
 
-    def _ask(self, reason: str, observed: Sequence[Observed]) -> None:
+    def _ask(self, reason: Budget, observed: Sequence[Observed]) -> None:
         """The last observations, as far as they leave room, and the request for an answer."""
         episode, agent = self._episode, self._agent
         episode.asked = reason

@@ -7,11 +7,11 @@ from medr_ray.agent.foreign_text import defuse
 from medr_ray.agent.state import ANSWER, CANDIDATE, FOUND, NAMES, AgentState
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Message, Task
+from medr_ray.core.records import Language, Message, Task
 from medr_ray.tools.base import Tool
 
 
-def _read_text(name: str, language: str) -> str:
+def _read_text(name: str, language: Language) -> str:
     return read_prompt("medr_ray.agent", name, language).strip()
 
 
@@ -51,19 +51,19 @@ class Briefing:
         )
 
 
-def wrap_up(language: str, state: AgentState | None = None) -> str:
+def wrap_up(language: Language, state: AgentState | None = None) -> str:
     """The one request for an answer when the budget is nearly spent; with the state, what was
     gathered as well."""
     request = _read_text("wrap_up", language)
     return request if state is None else f"{_recap(language, state)}\n{request}"
 
 
-def repeat_note(language: str) -> str:
+def repeat_note(language: Language) -> str:
     """What is said before the response to a call that was made before."""
     return _read_text("repeat", language)
 
 
-def _recap(language: str, state: AgentState) -> str:
+def _recap(language: Language, state: AgentState) -> str:
     found: dict[str, list[str]] = {}
     for edge in state.evidence:
         if edge.kind == FOUND:

@@ -11,13 +11,17 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from medr_ray.agent.transcript import Observed, Step
 from medr_ray.agent.wording import names_in
-from medr_ray.core.records import EvidenceEdge, Hypothesis
+from medr_ray.core.records import EvidenceEdge, Hypothesis, HypothesisKind
 
-FINDING, CANDIDATE, ANSWER = "finding", "candidate", "answer"
-FOUND, NAMES = "found", "names"
+FINDING: Final = "finding"
+CANDIDATE: Final = "candidate"
+ANSWER: Final = "answer"
+FOUND: Final = "found"
+NAMES: Final = "names"
 _LONGEST = 120  # characters; longer is an explanation, not a name
 _END = r"(?=[.;,](?:\s|$)|[。;,\n]|\s(?:because|since|but|and I|so I)\b|$)"
 _FORMS = (
@@ -65,7 +69,7 @@ def state_of(steps: Sequence[Step]) -> AgentState:
     return AgentState(tuple(dict.fromkeys(evidence)), hypotheses)
 
 
-def named_in(thought: str) -> list[tuple[str, str]]:
+def named_in(thought: str) -> list[tuple[HypothesisKind, str]]:
     """(kind, text) of the hypotheses a thought states, in order of place."""
     found = [
         (match.start(1), kind, _name(match.group(1)))

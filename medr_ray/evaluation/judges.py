@@ -7,17 +7,19 @@ leaves the item unscored, never incorrect.
 import json
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Task
+from medr_ray.core.records import Task, Verdict
 from medr_ray.core.run import RunDirectory
 from medr_ray.llm.roles import ChatCompleter, open_chat_client
 from medr_ray.questions.answer_matching import answers_match
 
-CORRECT, INCORRECT, UNSCORED = "correct", "incorrect", "unscored"
+CORRECT: Final = "correct"
+INCORRECT: Final = "incorrect"
+UNSCORED: Final = "unscored"
 _ATTEMPTS = 2  # a judge that was not understood is asked once more
 _VERDICT = re.compile(r"\bcorrect\b[\"'*\s]*[:=][\"'*\s]*(yes|no|true|false)\b", re.I)
 _WORDS = {"yes": True, "true": True, "no": False, "false": False}
@@ -25,9 +27,9 @@ _WORDS = {"yes": True, "true": True, "no": False, "false": False}
 
 @dataclass(frozen=True)
 class Judgement:
-    """``verdict`` is correct, incorrect or unscored; ``judge`` is rules or the model's name."""
+    """A verdict; ``judge`` is "rules" or the model's name."""
 
-    verdict: str
+    verdict: Verdict
     judge: str
     reason: str = ""
 

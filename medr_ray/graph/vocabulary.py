@@ -7,7 +7,7 @@ into its own or made obsolete, lead to it (``canonical``).
 
 from collections.abc import Iterable, Mapping
 
-from medr_ray.core.records import Entity, EntityFrequency
+from medr_ray.core.records import Entity, EntityFrequency, EntityType
 from medr_ray.core.run import Directory
 from medr_ray.entities.form_patterns import read_lexicon
 from medr_ray.knowledge.lexicon import Concept, normalise
@@ -52,13 +52,13 @@ class Vocabulary:
     def __contains__(self, concept_id: object) -> bool:
         return concept_id in self.concepts
 
-    def type_of(self, concept_id: str) -> str:
+    def type_of(self, concept_id: str) -> EntityType:
         return self.concepts[concept_id].entity_type
 
     def name_of(self, concept_id: str) -> str:
         return self.concepts[concept_id].name
 
-    def named(self, entity_type: str, name: str) -> str | None:
+    def named(self, entity_type: EntityType, name: str) -> str | None:
         """The concept of that type with that preferred name."""
         return self._by_name.get((entity_type, normalise(name)))
 

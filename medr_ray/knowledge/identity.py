@@ -21,6 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from medr_ray.core.records import EntityType
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
 from medr_ray.knowledge.vocabulary_reading import Entry
@@ -58,7 +59,7 @@ class Draft:
 
     concept_id: str
     name: str
-    entity_type: str
+    entity_type: EntityType
     members: int
     claims: dict[str, int]
     names: tuple[str, ...]
@@ -323,7 +324,7 @@ def _enter(index: dict[str, int], found: dict[str, set[int]]) -> None:
         index.setdefault(key, min(numbers) if len(numbers) == 1 else _SHARED)
 
 
-def _kinds(draft: Draft) -> tuple[str, ...]:
+def _kinds(draft: Draft) -> tuple[EntityType, ...]:
     """The types a concept may have that an entry is found to be."""
     if draft.entity_type == DISEASE:
         return DISEASE, PHENOTYPE

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from medr_ray.core.config import LexiconSource
+from medr_ray.core.records import EntityType
 from medr_ray.knowledge.dictionaries import DictionaryEntry, disease_entries, drug_entries
 from medr_ray.knowledge.hpo import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
 from medr_ray.knowledge.identity import SYNONYM, Draft, Registry, is_narrower
@@ -49,7 +50,7 @@ class Concept:
 
     concept_id: str
     name: str
-    entity_type: str
+    entity_type: EntityType
     forms: tuple[str, ...]
     specialty: str
     symbols: tuple[str, ...] = ()
@@ -173,7 +174,7 @@ def _draft(
     vocabulary: str,
     concept_id: str,
     name: str,
-    kind: str,
+    kind: EntityType,
     preferred: str,
     synonyms: Iterable[str] = (),
     symbols: tuple[str, ...] = (),
@@ -234,7 +235,7 @@ def _hpo_terms(hpo: Hpo) -> list[Draft]:
     return drafts
 
 
-def _from_entry(entry: DictionaryEntry, kind: str, vocabulary: str) -> Draft:
+def _from_entry(entry: DictionaryEntry, kind: EntityType, vocabulary: str) -> Draft:
     codes = entry.trees if kind == DISEASE else ()
     return _draft(
         vocabulary,

@@ -17,10 +17,11 @@ disease if any of them is one; its headings lend it their tree numbers.
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from lxml import etree
 
+from medr_ray.core.records import EntityType
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.knowledge.vocabulary_reading import (
@@ -77,7 +78,7 @@ def read_mesh(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
         yield from _read_rows(stream, reading)
 
 
-def mesh_type(trees: Iterable[str]) -> str:
+def mesh_type(trees: Iterable[str]) -> EntityType | Literal[""]:
     """What a record with these tree numbers is: a disease if any says so, else a drug or a gene
     product, else ""."""
     numbers = tuple(trees)
@@ -201,7 +202,12 @@ def _is_sound(where: str, ui: str, name: str, reading: Reading) -> bool:
 
 
 def _entry(
-    ui: str, name: str, kind: str, terms: tuple[str, ...], trees: tuple[str, ...], reading: Reading
+    ui: str,
+    name: str,
+    kind: EntityType | Literal[""],
+    terms: tuple[str, ...],
+    trees: tuple[str, ...],
+    reading: Reading,
 ) -> Entry | None:
     if kind != DRUG:
         reading.mesh.others.update(dict.fromkeys(map(normalise, (name, *terms)), kind))

@@ -6,8 +6,13 @@ looks for. So what a question asks is what a document says, whichever room write
 """
 
 from dataclasses import dataclass
+from typing import Final
 
-DISEASE, PHENOTYPE, GENE, DRUG, VALUE = "disease", "phenotype", "gene", "drug", "value"
+DISEASE: Final = "disease"
+PHENOTYPE: Final = "phenotype"
+GENE: Final = "gene"
+DRUG: Final = "drug"
+VALUE: Final = "value"
 
 
 @dataclass(frozen=True)

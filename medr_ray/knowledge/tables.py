@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+from medr_ray.core.records import EntityType
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
 from medr_ray.knowledge.specialty import SPECIALTIES
 from medr_ray.knowledge.vocabulary_reading import Entry, Reading, read_table, xref
@@ -140,7 +141,7 @@ def read_csv(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
         yield Entry(
             row["id"],
             row["name"],
-            kind,
+            cast(EntityType, kind),  # what is none of them was skipped
             tuple(one for one in synonyms if one not in symbols),
             symbols,
             _listed(row.get("xrefs", "")),

@@ -21,6 +21,7 @@ from lxml import etree
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.files import BROKEN_GZIP, locate, unpacked
+from medr_ray.core.records import EntityType
 
 _KEPT = 50  # bad records named in a report; all are counted
 _CHUNK = 2**20  # characters read at a time
@@ -52,7 +53,7 @@ class Entry:
 
     concept_id: str
     name: str
-    entity_type: str
+    entity_type: EntityType
     synonyms: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
     xrefs: tuple[str, ...] = ()
@@ -85,7 +86,7 @@ class Reading:
     ``mesh`` is what the MeSH files say, this one and those before it."""
 
     path: str
-    entity_type: str | None = None
+    entity_type: EntityType | None = None
     mesh: MeshRecords = field(default_factory=MeshRecords)
     entries: int = 0
     joined: int = 0

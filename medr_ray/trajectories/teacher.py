@@ -10,12 +10,13 @@ not say. ``llm`` is any chat model; guided, it is shown the same masked triples 
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from medr_ray.agent.policies import ChatPolicy, Policy, PolicyTurn
 from medr_ray.agent.protocol import ToolCall, parse_responses, render_reply
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import GuidanceStep, Message
+from medr_ray.core.records import GuidanceStep, Language, Message
 from medr_ray.core.run import Directory
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.retrieval.documents import HPO, PUBMED
@@ -27,7 +28,8 @@ from medr_ray.trajectories.solver.question_reader import read_question
 from medr_ray.trajectories.solver.solver import Call, Log, Move, Solver, Step
 from medr_ray.trajectories.solver.thoughts import Speaker
 
-GUIDED, EXPLORATION = "guided", "exploration"
+GUIDED: Final = "guided"
+EXPLORATION: Final = "exploration"
 MEDICAL = "medical_search"
 _SEARCHES = ("search", MEDICAL)
 
@@ -44,7 +46,7 @@ class RulesTeacher:
         text: str,
         guidance: Sequence[GuidanceStep] | None,
         tools: Sequence[str],
-        language: str = "en",
+        language: Language = "en",
         most_calls: int | None = None,
         read_article: ReadArticle | None = None,
     ) -> None:
@@ -144,7 +146,7 @@ class ChatTeacherFactory:
         return ChatPolicy(self._complete, guidance_hint(task.guidance, task.task.language))
 
 
-def guidance_hint(guidance: Sequence[GuidanceStep], language: str) -> str:
+def guidance_hint(guidance: Sequence[GuidanceStep], language: Language) -> str:
     """The masked triples (paper section 3.2.1) as directions; no entity of the path appears."""
     template = read_prompt("medr_ray.trajectories", "guidance", language)
     steps = "\n".join(

@@ -5,8 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from medr_ray.core.config.base import Backend, Section
-
-EntityType = Literal["disease", "phenotype", "gene", "drug", "value"]
+from medr_ray.core.records import EntityType
 
 
 class LexiconSource(Section):

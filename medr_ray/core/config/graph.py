@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from medr_ray.core.config.base import Backend, Operational, Section
+from medr_ray.core.records import SampleRequest, SampleStrategy
 
 
 class GraphConfig(Section):
@@ -37,18 +38,9 @@ class ChainsConfig(Section):
     """Longest valid path per seed, in its own graph or in a sample of the merged one (see
     ``graph.paths.subgraph_sampling``)."""
 
-    subgraph: Literal[
-        "seed_graph",
-        "augmented_chain",
-        "community_core_path",
-        "dual_core_bridge",
-        "max_chain",
-        "mixed",
-    ] = "seed_graph"
+    subgraph: Literal["seed_graph"] | SampleRequest = "seed_graph"
     subgraph_size: int = Field(40, ge=2, description="entities of a sample")
-    mixed_weights: dict[
-        Literal["augmented_chain", "community_core_path", "dual_core_bridge", "max_chain"], float
-    ] = Field(
+    mixed_weights: dict[SampleStrategy, float] = Field(
         {"augmented_chain": 1, "community_core_path": 1, "dual_core_bridge": 1, "max_chain": 1},
         description="how often subgraph: mixed takes each",
     )

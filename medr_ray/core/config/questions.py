@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from medr_ray.core.config.base import Backend, Operational, Section
 from medr_ray.core.config.models import EndpointConfig
+from medr_ray.core.records import Language, Paradigm
 
 DirectedPredicate = Annotated[
     str,
@@ -17,16 +18,13 @@ DirectedPredicate = Annotated[
         )
     ),
 ]
-Paradigm = Literal[
-    "lookup", "multi_hop", "causal", "intersection", "temporal", "comparative", "quantitative"
-]
 
 
 class QuestionsConfig(Section):
     """Composing chains into questions."""
 
     writer: Backend = "rules"
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
     min_hops: int = Field(1, ge=1)
     max_hops: int = Field(6, ge=1)
     per_seed: int = Field(2, ge=1, description="questions written per seed at most")

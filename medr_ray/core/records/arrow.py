@@ -1,6 +1,7 @@
 """The Arrow schema of a record class, and records to and from Arrow tables.
 
-An optional field is ``X | None`` and nullable in Arrow, every other field is not.
+An optional field is ``X | None`` and nullable in Arrow, every other field is not. A ``Literal`` of
+strings is a string in Arrow; a row with a value outside of it is refused when it is read.
 """
 
 import dataclasses
@@ -8,45 +9,69 @@ import functools
 import types
 import typing
 from collections.abc import Iterable
-from typing import Any, TypeVar
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from medr_ray.core.errors import DataError
 
-R = TypeVar("R")
+if TYPE_CHECKING:
+    # The configuration imports records for their closed sets, and pyarrow takes half a second to
+    # import: it is loaded when the first schema is made.
+    import pyarrow as pa
 
-_SCALARS: dict[type, pa.DataType] = {
-    str: pa.string(),
-    int: pa.int64(),
-    float: pa.float64(),
-    bool: pa.bool_(),
-}
+R = TypeVar("R")
+_SCALARS = (str, int, float, bool)
+
+
+@functools.cache
+def _scalar_types() -> "dict[type, pa.DataType]":
+    import pyarrow as pa
+
+    return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def _optional(annotation: Any) -> tuple[Any, bool]:
-    """(inner type, nullable) of an annotation; only ``X | None`` unions exist in records."""
-    if isinstance(annotation, types.UnionType):
-        inner = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
-        return inner[0], True
-    return annotation, False
+    """(inner type, nullable) of an annotation; a union is of closed sets, or with None."""
+    if not isinstance(annotation, types.UnionType) and (
+        typing.get_origin(annotation) is not typing.Union
+    ):
+        return annotation, False
+    inner = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
+    nullable = len(inner) < len(typing.get_args(annotation))
+    return inner[0], nullable
 
 
-def _arrow_type(annotation: Any) -> pa.DataType:
-    if annotation in _SCALARS:
-        return _SCALARS[annotation]
-    if typing.get_origin(annotation) is tuple:
-        return pa.list_(
-            pa.field("item", _arrow_type(typing.get_args(annotation)[0]), nullable=False)
+@functools.cache
+def closed_set(annotation: Any) -> tuple[str, ...]:
+    """The values of a ``Literal`` of strings, or of a union of such; empty for other types."""
+    if typing.get_origin(annotation) is Literal:
+        return typing.get_args(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return tuple(
+            value for member in typing.get_args(annotation) for value in closed_set(member)
         )
+    return ()
+
+
+def _arrow_type(annotation: Any) -> "pa.DataType":
+    import pyarrow as pa
+
+    if annotation in _SCALARS:
+        return _scalar_types()[annotation]
+    if closed_set(annotation):
+        return pa.string()
+    if typing.get_origin(annotation) is tuple:
+        item = _arrow_type(typing.get_args(annotation)[0])
+        return pa.list_(pa.field("item", item, nullable=False))
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         return pa.struct(list(arrow_schema(annotation)))
     raise TypeError(f"no Arrow type for {annotation!r}")
 
 
 @functools.cache
-def arrow_schema(record: type) -> pa.Schema:
+def arrow_schema(record: type) -> "pa.Schema":
     """The Arrow schema of a record class, field for field."""
+    import pyarrow as pa
+
     hints = typing.get_type_hints(record)
     fields = []
     for field in dataclasses.fields(record):
@@ -55,15 +80,17 @@ def arrow_schema(record: type) -> pa.Schema:
     return pa.schema(fields)
 
 
-def to_table(record: type[R], rows: Iterable[R]) -> pa.Table:
+def to_table(record: type[R], rows: Iterable[R]) -> "pa.Table":
     """Records as an Arrow table with exactly ``arrow_schema(record)``; empty input gives an empty
     table."""
+    import pyarrow as pa
+
     schema = arrow_schema(record)  # type: ignore[arg-type]
     return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=schema)  # type: ignore[call-overload]
 
 
-def from_table(record: type[R], table: pa.Table) -> list[R]:
-    """The records of a table written by ``to_table``."""
+def from_table(record: type[R], table: "pa.Table") -> list[R]:
+    """The records of a table written by ``to_table``. Raises DataError as ``from_row`` does."""
     return [from_row(record, row) for row in table.to_pylist()]
 
 
@@ -71,27 +98,27 @@ def from_row(record: type[R], row: dict[str, Any]) -> R:
     """One record from plain Python values, as found in Arrow rows and JSON objects.
 
     A field that a row written earlier does not have yet takes its default. Raises DataError where
-    it has none.
+    it has none, and for a value outside its field's closed set.
     """
-    hints = _hints(record)  # type: ignore[arg-type]
     missing = [name for name in _required(record) if name not in row]  # type: ignore[arg-type]
     if missing:
         raise DataError(
             f"this {record.__name__} has no {', '.join(missing)}: it was written in an earlier "
             "form; run the stage that writes it again"
         )
-    return record(
-        **{name: _value(annotation, row[name]) for name, annotation in hints.items() if name in row}
-    )
+    values = {}
+    for name, annotation in _hints(record).items():  # type: ignore[arg-type]
+        if name in row:
+            values[name] = _value(record, name, annotation, row[name])
+    return record(**values)
 
 
 @functools.cache
 def _required(record: Any) -> tuple[str, ...]:
     """The fields without a default."""
-    fields = dataclasses.fields(record)
     return tuple(
         field.name
-        for field in fields
+        for field in dataclasses.fields(record)
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     )
 
@@ -101,13 +128,23 @@ def _hints(record: Any) -> dict[str, Any]:
     return typing.get_type_hints(record)
 
 
-def _value(annotation: Any, value: Any) -> Any:
+def _value(record: type, name: str, annotation: Any, value: Any) -> Any:
+    """A field's value of the annotated type; ``record`` and ``name`` are for the error."""
+    if value is None or annotation in _SCALARS:
+        return value
+    allowed = closed_set(annotation)
+    if allowed:
+        if value not in allowed:
+            raise DataError(
+                f"{record.__name__}.{name} is {value!r}, which is none of {', '.join(allowed)}"
+            )
+        return value
     inner, _ = _optional(annotation)
-    if value is None:
-        return None
     if typing.get_origin(inner) is tuple:
         item = typing.get_args(inner)[0]
-        return tuple(value) if item in _SCALARS else tuple(_value(item, one) for one in value)
+        if item in _SCALARS:
+            return tuple(value)
+        return tuple(_value(record, name, item, member) for member in value)
     if dataclasses.is_dataclass(inner) and isinstance(inner, type):
         return from_row(inner, value)
     return value

@@ -1,6 +1,9 @@
 """How often entities are named in the corpus, and which were judged to be seeds."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+EntityType = Literal["disease", "phenotype", "gene", "drug", "value"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class EntityFrequency:
 
     concept_id: str
     name: str
-    entity_type: str
+    entity_type: EntityType
     documents: int
     mentions: int
     frequency: float

@@ -1,8 +1,12 @@
 """What an answer was worth: rewards in training, verdicts in an evaluation."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from medr_ray.core.records.trajectories import Usage
+from medr_ray.core.records.trajectories import StopReason, Usage
+
+# "unscored": an infrastructure failure, never counted.
+Verdict = Literal["correct", "incorrect", "unscored"]
 
 
 @dataclass(frozen=True)
@@ -18,16 +22,15 @@ class Reward:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """One judged answer. ``verdict`` is correct, incorrect or unscored (infrastructure failures,
-    never counted)."""
+    """One judged answer."""
 
     benchmark: str
     model: str
     item_id: str
     rollout: int
     prediction: str | None
-    verdict: str
+    verdict: Verdict
     judge: str
-    stop_reason: str
+    stop_reason: StopReason
     usage: Usage
     seconds: float

@@ -1,6 +1,17 @@
 """The knowledge graph: entities, relations with their evidence, and what is sampled from it."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+from medr_ray.core.records.entities import EntityType
+
+# How a longest path was found: by depth-first search, or by the CP-SAT solver behind it.
+SearchStrategy = Literal["dfs", "cp-sat"]
+# How the merged graph is sampled around a seed; "mixed" draws one of the four for each seed.
+SampleStrategy = Literal["augmented_chain", "community_core_path", "dual_core_bridge", "max_chain"]
+SampleRequest = SampleStrategy | Literal["mixed"]
+# "neighbourhood" is what is taken where a strategy finds no backbone.
+SampleUsed = SampleStrategy | Literal["neighbourhood"]
 
 
 @dataclass(frozen=True)
@@ -10,7 +21,7 @@ class Entity:
 
     entity_id: str
     name: str
-    entity_type: str
+    entity_type: EntityType
     aliases: tuple[str, ...]
     description: str
     frequency: float | None
@@ -79,7 +90,7 @@ class Chain:
     upper_bound: int
     proven_optimal: bool
     seconds: float
-    strategy: str
+    strategy: SearchStrategy
 
 
 @dataclass(frozen=True)
@@ -93,8 +104,8 @@ class Subgraph:
     """
 
     seed: str
-    strategy: str
-    used: str
+    strategy: SampleRequest
+    used: SampleUsed
     entities: tuple[str, ...]
     relations: tuple[str, ...]
     backbone: tuple[str, ...]

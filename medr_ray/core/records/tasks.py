@@ -1,6 +1,15 @@
 """Tasks that agents are given, and the multi-hop questions most of them come from."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+from medr_ray.core.records.entities import EntityType
+
+Language = Literal["en", "zh"]
+Split = Literal["train", "heldout"]
+Paradigm = Literal[
+    "lookup", "multi_hop", "causal", "intersection", "temporal", "comparative", "quantitative"
+]
 
 # Names of the metadata that a question gives its task.
 HOPS = "hops"
@@ -19,9 +28,9 @@ class GuidanceStep:
     ``inverse:`` in front where it is their object.
     """
 
-    subject_type: str
+    subject_type: EntityType
     predicate: str
-    object_type: str
+    object_type: EntityType
     clinical: str
     also: tuple[str, ...] = ()
 
@@ -85,7 +94,7 @@ class Task:
 
     task_id: str
     text: str
-    language: str
+    language: Language
     answer: str
     aliases: tuple[str, ...] = ()
     answer_type: str = ""
@@ -107,7 +116,7 @@ class Task:
 
 
 def question_metadata(
-    paradigm: str, complexity: int, specialty: str, obfuscation: int
+    paradigm: Paradigm, complexity: int, specialty: str, obfuscation: int
 ) -> tuple[Metadatum, ...]:
     """What a question's task says of how the question was made."""
     return (
@@ -123,17 +132,17 @@ class Question:
     """A multi-hop question: its task, and how it was made.
 
     ``complexity`` is its number of hops, ``obfuscation`` its level (see
-    ``questions.drafting.obfuscation``), ``split`` is "train" or "heldout"; ``calibration`` has a
-    row per calibration model. The task's metadata is ``question_metadata`` of these fields.
+    ``questions.drafting.obfuscation``), ``calibration`` has a row per
+    calibration model. The task's metadata is ``question_metadata`` of these fields.
     """
 
     task: Task
-    paradigm: str
+    paradigm: Paradigm
     complexity: int
     specialty: str
     chain_id: str
     seed: str
-    split: str
+    split: Split
     start: str
     relations: tuple[str, ...]
     guidance: tuple[GuidanceStep, ...]

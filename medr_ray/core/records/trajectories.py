@@ -1,13 +1,26 @@
 """Runs of agents on tasks: their messages, tokens, tool calls, evidence and verdicts."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+# "invalid": no well-formed call; "skipped": beyond the budget, not run.
+ToolStatus = Literal["ok", "error", "invalid", "skipped"]
+HypothesisKind = Literal["finding", "candidate", "answer"]
+EvidenceKind = Literal["found", "names"]
+# What runs out in an episode before it is asked for its answer.
+Budget = Literal["calls", "repeats", "tokens", "seconds"]
+# "loop": too many identical calls; "infrastructure": an evaluation's attempt that never ended.
+StopReason = Literal[
+    "answered", "max_turns", "max_tokens", "max_seconds", "loop", "malformed", "infrastructure"
+]
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message of the dialogue; ``role`` is system, user or assistant."""
+    """One message of the dialogue."""
 
-    role: str
+    role: Role
     content: str
 
 
@@ -25,18 +38,17 @@ class Turn:
 
 @dataclass(frozen=True)
 class ToolEvent:
-    """One tool call, in the order of the responses: ``arguments`` as JSON text, ``status`` ok,
-    error, invalid (no well-formed call) or skipped (beyond the budget, not run), ``seconds`` of
-    wall clock.
+    """One tool call, in the order of the responses. ``arguments`` is JSON text, ``seconds`` is
+    wall-clock time.
 
-    ``repeated``: answered from what an identical call returned before, without running;
-    ``abandoned``: its deadline passed and the tool did not stop. ``documents`` are the ids of what
-    was shown.
+    A ``repeated`` call was answered from what an identical call returned before, without running.
+    An ``abandoned`` one passed its deadline and the tool did not stop. ``documents`` are the ids
+    of the documents that were shown.
     """
 
     tool: str
     arguments: str
-    status: str
+    status: ToolStatus
     seconds: float
     simulated_failure: bool
     repeated: bool = False
@@ -55,21 +67,23 @@ class Usage:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What the agent held to be so, in reply number ``reply`` (from 0): ``kind`` is finding
-    ("relation = value", a step on the way), candidate (of the answer) or answer."""
+    """What the agent claimed in reply number ``reply`` (from 0): a finding ("relation = value", a
+    step on the way), a candidate for the answer, or the answer."""
 
     text: str
-    kind: str
+    kind: HypothesisKind
     reply: int
 
 
 @dataclass(frozen=True)
 class EvidenceEdge:
-    """An edge of what an agent gathered, from tool event number ``call``: ``kind`` found (a query
-    to a document it returned) or names (a document to a hypothesis whose words stand in what was
-    shown of it)."""
+    """An edge of what an agent gathered in tool event number ``call`` (from 0).
 
-    kind: str
+    "found" leads from a query to a document it returned, "names" from a document to a hypothesis
+    whose words stand in what was shown of the document.
+    """
+
+    kind: EvidenceKind
     source: str
     target: str
     call: int
@@ -77,12 +91,14 @@ class EvidenceEdge:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One agent run on one question. ``mode`` is guided or exploration, in an evaluation the
-    weights' name; ``stop_reason`` is answered, max_turns, max_tokens, max_seconds, loop (too many
-    identical calls) or malformed; ``answer`` is null when none was given; ``cost`` in USD, null
-    when unknown. ``asked`` says what was nearly spent when the agent was asked for its answer:
-    calls, tokens, seconds or repeats, "" when it was not asked. ``evidence`` and ``hypotheses`` are
-    the agent's state at the end."""
+    """One agent run on one task.
+
+    ``question_id`` is the task's id. ``mode`` is "guided" or "exploration"; in an evaluation it
+    names the weights, so it is no closed set. ``answer`` is null when none was given; ``cost`` is
+    in USD, null when unknown. ``asked`` says what was nearly spent when the agent was asked for
+    its answer, "" when it was not asked. ``evidence`` and ``hypotheses`` are the agent's state at
+    the end.
+    """
 
     trajectory_id: str
     question_id: str
@@ -93,10 +109,10 @@ class Trajectory:
     tool_events: tuple[ToolEvent, ...]
     documents: tuple[str, ...]
     answer: str | None
-    stop_reason: str
+    stop_reason: StopReason
     usage: Usage
     cost: float | None
-    asked: str = ""
+    asked: Budget | Literal[""] = ""
     evidence: tuple[EvidenceEdge, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, field_validator
 
+from medr_ray.core.records import EntityType
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.assertion import DENIED, certainty
 from medr_ray.graph.extraction.linking import Linker
@@ -144,7 +145,7 @@ class Page:
             raise _Dropped("instruction", "the sentence speaks to its reader")
         return start, end
 
-    def _end(self, name: str, entity_type: str, quote: Span) -> _End:
+    def _end(self, name: str, entity_type: EntityType, quote: Span) -> _End:
         """The concept that ``name`` means in the quote."""
         worded = tuple(self._wordings(name, quote))
         concept_id = self._linker.known(name, self.entities, entity_type)

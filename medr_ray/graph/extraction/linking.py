@@ -18,6 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
+from medr_ray.core.records import EntityType
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept, normalise
@@ -129,7 +130,7 @@ class Linker:
         self._near: dict[str, NearNames] = {}
 
     def known(
-        self, name: str, among: Collection[str], entity_type: str | None = None
+        self, name: str, among: Collection[str], entity_type: EntityType | None = None
     ) -> str | None:
         """The concept with that name or form, of that type where one is asked for: of those
         ``among`` the document's concepts first, then as the matcher reads the name, then by
@@ -149,10 +150,10 @@ class Linker:
         named = self._vocabulary.named(entity_type, name) if entity_type else None
         return next((one for ids in (by_name, by_form, read) for one in ids), named)
 
-    def _is(self, concept_id: str, entity_type: str | None) -> bool:
+    def _is(self, concept_id: str, entity_type: EntityType | None) -> bool:
         return entity_type is None or self._vocabulary.type_of(concept_id) == entity_type
 
-    def similar(self, name: str, among: Collection[str], entity_type: str) -> str | None:
+    def similar(self, name: str, among: Collection[str], entity_type: EntityType) -> str | None:
         """The concept of that type with the name most like ``name``; None where none is alike
         enough, or two are."""
         if (
@@ -171,7 +172,7 @@ class Linker:
         return _clear_winner(nearest, self._similarity)
 
     def _candidates(
-        self, name: str, among: Collection[str], entity_type: str
+        self, name: str, among: Collection[str], entity_type: EntityType
     ) -> list[tuple[str, str]]:
         """(form, concept) of the document's concepts, and of the names nearest by their words."""
         telling = telling_words(name)
@@ -188,7 +189,7 @@ class Linker:
             if telling_words(form) == telling
         ]
 
-    def _index(self, entity_type: str) -> "NearNames":
+    def _index(self, entity_type: EntityType) -> "NearNames":
         """All names of a type, read once (half a second for the embedded diseases)."""
         if entity_type not in self._near:
             self._near[entity_type] = NearNames(

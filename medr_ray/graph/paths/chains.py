@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from medr_ray.core.records import Chain, content_id
+from medr_ray.core.records import Chain, SearchStrategy, content_id
 from medr_ray.graph.paths.branch_and_bound import DepthFirst, Problem, Steps
 from medr_ray.graph.paths.validity import NO_RULES, Rules, Step
 
@@ -24,7 +24,7 @@ class LongestPath:
 
     steps: tuple[Step, ...]
     upper_bound: int
-    strategy: str
+    strategy: SearchStrategy
     start: str
 
     @property
@@ -120,13 +120,14 @@ def _longest(
     problem = Problem(steps, starts, max_hops, rules, over)
     search = DepthFirst(problem, max_effort)
     found = search.run()
-    bound, strategy = len(found) if search.proven else problem.bound, "dfs"
+    bound = len(found) if search.proven else problem.bound
+    strategy: SearchStrategy = "dfs"
     if len(found) < bound:
-        from medr_ray.graph.paths.circuit import (
-            solve,
-        )  # ortools takes its time to load, and few graphs need it
+        # ortools takes its time to load, and few graphs need it
+        from medr_ray.graph.paths.circuit import solve
 
         found, proven = solve(problem, solver_seconds, found)
-        bound, strategy = max(min(bound, proven), len(found)), "cp-sat"
+        bound = max(min(bound, proven), len(found))
+        strategy = "cp-sat"
     start = problem.names[found[0].start if found else problem.starts[0]] if problem.starts else ""
     return LongestPath(tuple(arc.step for arc in found), bound, strategy, start)

@@ -19,10 +19,11 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, zip_longest
+from typing import Final
 
 from medr_ray.core.config import ChainsConfig
 from medr_ray.core.errors import ConfigError, DataError
-from medr_ray.core.records import Relation, Subgraph
+from medr_ray.core.records import Relation, SampleRequest, SampleStrategy, SampleUsed, Subgraph
 from medr_ray.graph.paths.chains import longest_path_anywhere, longest_path_over
 from medr_ray.graph.paths.communities import (
     Centralities,
@@ -34,8 +35,8 @@ from medr_ray.graph.paths.communities import (
 from medr_ray.graph.paths.path_growth import Trail, Ways, long_trail, seen_from_targets, trails_from
 from medr_ray.graph.paths.validity import Rules, Step, degrees, steps_between
 
-MIXED = "mixed"
-NEIGHBOURHOOD = "neighbourhood"  # of the seed, where a strategy finds no backbone
+MIXED: Final = "mixed"
+NEIGHBOURHOOD: Final = "neighbourhood"  # of the seed, where a strategy finds no backbone
 _HORIZON = 2_000  # entities looked at around a seed, of graphs too large to be looked at whole
 _SEARCHED = 500  # entities that a search for the longest path is given
 _CORE_HOPS = 3  # how far from the seed a core may lie
@@ -243,7 +244,7 @@ class Draw:
 
 
 def sample(
-    space: SampleSpace, strategy: str, size: int, seed: str | None, dice: random.Random
+    space: SampleSpace, strategy: SampleRequest, size: int, seed: str | None, dice: random.Random
 ) -> Subgraph:
     """A sample of at most ``size`` entities; without a ``seed`` one is drawn. See the module's
     docstring.
@@ -260,15 +261,14 @@ def sample(
         if not space.entities:
             raise DataError("no relation reaches graph.min_confidence: there is nothing to sample")
         seed = dice.choice(space.entities)
-    used = _drawn(space.config, dice) if strategy == MIXED else strategy
+    drawn = _drawn(space.config, dice) if strategy == MIXED else strategy
+    used: SampleUsed = drawn
     draw = Draw(space, size, seed, dice)
-    found = STRATEGIES[used](draw)
+    found = STRATEGIES[drawn](draw)
     if not found.backbone:
         nearest = next(iter(draw.both_ways(min(draw.max_hops, 1))), draw.here)
-        found, used = (
-            Found(draw.grown(nearest.entities), nearest.entities, found.reason),
-            NEIGHBOURHOOD,
-        )
+        found = Found(draw.grown(nearest.entities), nearest.entities, found.reason)
+        used = NEIGHBOURHOOD
     size_reason = (
         f"component of {len(found.entities)} entities is smaller than {size}: taken whole"
         if len(found.entities) < size
@@ -286,7 +286,7 @@ def sample(
     )
 
 
-def _drawn(config: ChainsConfig, dice: random.Random) -> str:
+def _drawn(config: ChainsConfig, dice: random.Random) -> SampleStrategy:
     names = sorted(config.mixed_weights)
     return dice.choices(names, [config.mixed_weights[one] for one in names])[0]
 
@@ -389,7 +389,7 @@ def _cores(draw: Draw, entities: Iterable[str]) -> list[str]:
     return sorted(best, key=lambda one: draw.dice.expovariate(1 + central.betweenness[one]))
 
 
-STRATEGIES: dict[str, Callable[[Draw], Found]] = {
+STRATEGIES: dict[SampleStrategy, Callable[[Draw], Found]] = {
     "augmented_chain": _augmented_chain,
     "community_core_path": _community_core_path,
     "dual_core_bridge": _dual_core_bridge,

@@ -16,7 +16,7 @@ from rich.console import Console
 from medr_ray.core.config.models import EndpointConfig
 from medr_ray.core.config.questions import QuestionsConfig
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import Question
+from medr_ray.core.records import Language, Question
 from medr_ray.core.run import Directory
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.checks.closed_book import (
@@ -264,7 +264,7 @@ def estimate(config: QuestionsConfig, questions: int) -> list[Estimate]:
 
 
 def _estimate(
-    role: Role, endpoint: EndpointConfig, language: str, attempts: int, rounds: int
+    role: Role, endpoint: EndpointConfig, language: Language, attempts: int, rounds: int
 ) -> Estimate:
     prompt = len(closed_book_prompt("", language).encode()) // _BYTES_PER_TOKEN + _QUESTION_TOKENS
     again = endpoint.max_tokens < ENOUGH_TOKENS

@@ -20,7 +20,7 @@ from medr_ray.core.config import EndpointConfig
 from medr_ray.core.parts import digest
 from medr_ray.core.progress import Bar
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Calibration, Task
+from medr_ray.core.records import Calibration, Language, Task
 from medr_ray.core.run import Directory
 from medr_ray.entities.rarity import clopper_pearson
 from medr_ray.llm.completions import ChatResult
@@ -70,7 +70,7 @@ def _bare(answer: str) -> str:
     )
 
 
-def closed_book_prompt(text: str, language: str) -> str:
+def closed_book_prompt(text: str, language: Language) -> str:
     """The message that asks ``text`` (in "en" or "zh")."""
     template = Template(read_prompt("medr_ray.questions", "closed_book", language))
     return template.substitute(question=text)

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from medr_ray.core.records import (
     Entity,
     GuidanceStep,
+    Language,
     Placeholder,
     Question,
+    Split,
     Task,
     content_id,
     question_metadata,
@@ -90,10 +92,10 @@ def _asked(path: Path, named: Mapping[str, str]) -> str:
 
 def assemble(
     chosen: Candidate,
-    split: str,
+    split: Split,
     entities: Mapping[str, Entity],
     specialties: Mapping[str, str],
-    language: str,
+    language: Language,
 ) -> Question:
     """The record of a chosen candidate. Its id follows from language, text and relations."""
     path = chosen.path

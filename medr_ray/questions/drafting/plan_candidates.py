@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from medr_ray.core.config import Paradigm, QuestionsConfig
-from medr_ray.core.records import Chain, Relation
+from medr_ray.core.config import QuestionsConfig
+from medr_ray.core.records import Chain, Paradigm, Relation
 from medr_ray.graph.expansion import seeded_random
 from medr_ray.graph.facts.disambiguation import Teller
 from medr_ray.graph.facts.fact_index import Clause, FactIndex

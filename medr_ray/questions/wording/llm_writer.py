@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import ModelError
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Entity
+from medr_ray.core.records import Entity, Language
 from medr_ray.graph.facts.fact_index import Clause, Statement
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge.predicates import GENE, PREDICATES, directed
@@ -49,7 +49,7 @@ class LLMWriter:
     """Questions in the model's words. ``client`` is shared by all questions of a batch."""
 
     def __init__(
-        self, client: JsonClient, entities: Mapping[str, Entity], language: str, model: str
+        self, client: JsonClient, entities: Mapping[str, Entity], language: Language, model: str
     ) -> None:
         self.name = model
         self._client, self._entities, self._language = client, entities, language

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.prompts import read_package_json
-from medr_ray.core.records import Entity
+from medr_ray.core.records import Entity, Language
 from medr_ray.graph.facts.fact_index import Clause
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, PREDICATES, directed
@@ -322,7 +322,7 @@ def chinese(clinical: str) -> str:
     return _CHINESE_COMPARISONS.get(clinical) or clinical.replace("% of patients", "%的患者")
 
 
-def rules_writer(language: str, entities: Mapping[str, Entity]) -> EnglishRules | ChineseRules:
+def rules_writer(language: Language, entities: Mapping[str, Entity]) -> EnglishRules | ChineseRules:
     """The rules writer of a language, "en" or "zh"."""
     if language == "zh":
         return ChineseRules(entities)

@@ -9,6 +9,7 @@ task: find what all the conditions hold of.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from medr_ray.core.records import Language
 from medr_ray.knowledge.predicates import GENE, Predicate, directed
 
 Asked = Literal["entity", "share", "earliest", "latest", "largest", "smallest"]
@@ -119,7 +120,7 @@ class Plan:
     walks: tuple[Walk, ...]
     asked: Asked = "entity"
     finding: str = ""
-    language: str = "en"
+    language: Language = "en"
 
     @property
     def hops(self) -> tuple[Hop, ...]:

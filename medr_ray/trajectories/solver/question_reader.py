@@ -8,7 +8,7 @@ question in words of another kind, such as a model's, is not read.
 
 from collections.abc import Mapping, Sequence
 
-from medr_ray.core.records import GuidanceStep
+from medr_ray.core.records import GuidanceStep, Language
 from medr_ray.knowledge.predicates import directed
 from medr_ray.trajectories.solver.chinese import Chinese
 from medr_ray.trajectories.solver.english import English
@@ -19,7 +19,7 @@ _GRAMMARS: Mapping[str, Grammar] = {"en": English(), "zh": Chinese()}
 
 
 def read_question(
-    text: str, language: str = "en", guidance: Sequence[GuidanceStep] | None = None
+    text: str, language: Language = "en", guidance: Sequence[GuidanceStep] | None = None
 ) -> Plan | None:
     """The plan of a question; None when its wording is unknown, or says something else than the
     guidance."""

@@ -5,6 +5,7 @@ A thought restates ``what was asked = value`` before the next call; wording lies
 """
 
 from medr_ray.core.prompts import read_package_json
+from medr_ray.core.records import Language
 from medr_ray.knowledge.predicates import directed
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.questions.wording.writers import chinese
@@ -16,7 +17,7 @@ from medr_ray.trajectories.solver.solver import Step, Unknown
 class Speaker:
     """Words a plan's moves in a language, "en" or "zh"; names stay as documents print them."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: Language) -> None:
         self._chinese = language == "zh"
         self._words = _words("medr_ray.trajectories.solver", f"thoughts.{language}.json")
 
