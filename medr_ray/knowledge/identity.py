@@ -281,7 +281,7 @@ class Registry:
 
     def _get(self, number: int) -> Draft:
         draft = self._drafts[number]
-        assert draft is not None  # noqa: S101  what was found has not moved
+        assert draft is not None
         return draft
 
     def _add(self, draft: Draft) -> int:

@@ -204,7 +204,7 @@ class Linker:
         """Vectors of names; each name is embedded once."""
         new = [one for one in dict.fromkeys(texts) if one not in self._vectors]
         if new:
-            assert self._make_encoder is not None  # noqa: S101 - ``similar`` has looked
+            assert self._make_encoder is not None
             self._encoder = self._encoder or self._make_encoder()
             self._vectors |= zip(new, self._encoder.encode(new), strict=True)
         return [self._vectors[one] for one in texts]
