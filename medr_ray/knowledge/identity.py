@@ -281,7 +281,8 @@ class Registry:
 
     def _get(self, number: int) -> Draft:
         draft = self._drafts[number]
-        assert draft is not None
+        if draft is None:
+            raise KeyError(f"concept {number} was united with another")
         return draft
 
     def _add(self, draft: Draft) -> int:

@@ -204,7 +204,8 @@ class Linker:
         """Vectors of names; each name is embedded once."""
         new = [one for one in dict.fromkeys(texts) if one not in self._vectors]
         if new:
-            assert self._make_encoder is not None
+            if self._make_encoder is None:
+                raise RuntimeError("names are embedded only where there is an encoder")
             self._encoder = self._encoder or self._make_encoder()
             self._vectors |= zip(new, self._encoder.encode(new), strict=True)
         return [self._vectors[one] for one in texts]
