@@ -24,7 +24,7 @@ FOUND: Final = "found"
 NAMES: Final = "names"
 _LONGEST = 120  # characters; longer is an explanation, not a name
 _END = r"(?=[.;,](?:\s|$)|[。;,\n]|\s(?:because|since|but|and I|so I)\b|$)"
-_FORMS = (
+_FORMS: tuple[tuple[HypothesisKind, re.Pattern[str]], ...] = (
     (CANDIDATE, re.compile(r"\bcandidate(?: answer)?s?\s*:\s*(.+?)(?=\.(?:\s|$)|[;\n]|$)", re.I)),
     (CANDIDATE, re.compile(r"(?:候选答案|候选|假设)\s*[::]\s*(.+?)(?=[。;;\n]|$)")),
     (
@@ -71,7 +71,7 @@ def state_of(steps: Sequence[Step]) -> AgentState:
 
 def named_in(thought: str) -> list[tuple[HypothesisKind, str]]:
     """(kind, text) of the hypotheses a thought states, in order of place."""
-    found = [
+    found: list[tuple[int, HypothesisKind, str]] = [
         (match.start(1), kind, _name(match.group(1)))
         for kind, form in _FORMS
         for match in form.finditer(thought)

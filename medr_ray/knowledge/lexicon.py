@@ -213,6 +213,7 @@ def _hpo_terms(hpo: Hpo) -> list[Draft]:
     """Phenotypes, and the values of inheritance and onset; the ontology's other branches name no
     finding."""
     drafts = []
+    kind: EntityType
     for term in hpo.terms.values():
         ancestors = hpo.ancestors(term.term_id)
         if PHENOTYPIC_ABNORMALITY in ancestors and term.term_id != PHENOTYPIC_ABNORMALITY:

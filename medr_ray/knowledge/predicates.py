@@ -8,6 +8,8 @@ looks for. So what a question asks is what a document says, whichever room write
 from dataclasses import dataclass
 from typing import Final
 
+from medr_ray.core.records import EntityType
+
 DISEASE: Final = "disease"
 PHENOTYPE: Final = "phenotype"
 GENE: Final = "gene"
@@ -29,8 +31,8 @@ class Predicate:
     """
 
     name: str
-    subject_type: str
-    object_type: str
+    subject_type: EntityType
+    object_type: EntityType
     phrase: str
     sentence: str
     of: str = "of"

@@ -17,6 +17,7 @@ from medr_ray.core.config import PipelineConfig, QuestionsConfig
 from medr_ray.core.data import map_in_actors
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question
+from medr_ray.core.records import Split as SplitName
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.entities.artifacts import SEEDS
 from medr_ray.knowledge.vocabulary_reading import file_digest
@@ -124,7 +125,7 @@ class Harder:
     side, with a longer path, else with a more obfuscated one; never one that repeats what is
     already asked."""
 
-    def __init__(self, split: Split, assembled: Callable[[Candidate, str], Question]) -> None:
+    def __init__(self, split: Split, assembled: Callable[[Candidate, SplitName], Question]) -> None:
         self._assembled, self._duplicates = assembled, DuplicateFilter()
         self._waiting: dict[str, list[Candidate]] = {}
         for one in (*split.heldout, *split.train):
@@ -209,14 +210,11 @@ def execute(context: StageContext) -> Counts:
         split, lost = reworded(split, drafter, model_writer(context, graph), config, run_seed)
         rejected += lost
 
-    def assembled(one: Candidate, side: str) -> Question:
+    def assembled(one: Candidate, side: SplitName) -> Question:
         return assemble(one, side, graph.entities, graph.specialties, config.language)
 
-    questions = [
-        assembled(one, side)
-        for side, chosen in (("train", split.train), ("heldout", split.heldout))
-        for one in chosen
-    ]
+    questions = [assembled(candidate, "train") for candidate in split.train]
+    questions += [assembled(candidate, "heldout") for candidate in split.heldout]
     panel = build_panel(config, context.run, context.directory, context.console)
     if panel is not None:
         courses = calibrate(
