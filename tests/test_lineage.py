@@ -132,7 +132,7 @@ def run(tmp_path: Path) -> RunDirectory:
                 2,
                 True,
                 0.1,
-                "solver",
+                "dfs",
             )
         ],
     )
@@ -141,7 +141,7 @@ def run(tmp_path: Path) -> RunDirectory:
         [
             Question(
                 Task("q-1", "Which gene …?", "en", "FBN1", (), "gene"),
-                "chain",
+                "multi_hop",
                 1,
                 "cardiology",
                 "chain-1",

@@ -16,6 +16,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.records import (
     arrow_schema,
     canonical_json,
+    closed_set,
     content_id,
     from_row,
     from_table,
@@ -38,6 +39,8 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
 def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if annotation in SCALARS:
         return SCALARS[annotation]
+    if closed_set(annotation):
+        return st.sampled_from(closed_set(annotation))
     if isinstance(annotation, types.UnionType):
         return st.none() | values_of(
             next(one for one in typing.get_args(annotation) if one is not type(None))
@@ -116,6 +119,18 @@ def test_questions_of_an_earlier_form_are_refused_and_never_misread() -> None:
 def test_a_task_without_the_metadatum_says_so() -> None:
     task = records.Task("t-1", "Which gene?", "en", "FBN1")
     assert (task.value("hops"), task.hops) == (None, None)
-    described = dataclasses.replace(task, metadata=records.question_metadata("chain", 2, "", 0))
+    described = dataclasses.replace(task, metadata=records.question_metadata("causal", 2, "", 0))
     assert described.hops == 2
-    assert described.value(records.PARADIGM) == "chain"
+    assert described.value(records.PARADIGM) == "causal"
+
+
+def test_a_value_outside_its_closed_set_is_refused_by_record_and_field() -> None:
+    row = {"role": "tool", "content": "found"}
+    with pytest.raises(DataError, match=r"Message\.role is 'tool', which is none of system, user"):
+        from_row(records.Message, row)
+
+
+def test_a_closed_set_is_a_string_in_arrow() -> None:
+    assert arrow_schema(records.Question).field("split").type == pa.string()
+    assert arrow_schema(records.Trajectory).field("asked").type == pa.string()
+    assert closed_set(records.SampleRequest)[-1] == "mixed"

@@ -27,7 +27,7 @@ from medr_ray.core.run import (
 )
 from medr_ray.core.settings import load_config
 
-CHAIN = Chain("chain-1", "S", ("S", "T"), ("rel-1",), 1, 1, True, 0.5, "solver")
+CHAIN = Chain("chain-1", "S", ("S", "T"), ("rel-1",), 1, 1, True, 0.5, "dfs")
 CHAINS = Artifact("chains", "chains.parquet", Chain)
 
 # Writes one file over and over until it is killed; says so first.

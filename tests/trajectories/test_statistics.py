@@ -116,7 +116,7 @@ def test_what_passed_is_counted_by_mode_paradigm_hops_and_specialty() -> None:
     ]
     assert passed(judged, questions) == {
         "mode": {"exploration": (0, 1), "guided": (2, 3)},
-        "paradigm": {"chain": (2, 4)},
+        "paradigm": {"multi_hop": (2, 4)},
         "hops": {"1": (1, 2), "2": (1, 2)},
         "specialty": {"hepatology": (2, 4)},
     }

@@ -44,8 +44,9 @@ _WEAK_PREDICATES = (
     "gene_interaction",
     "combined_with",
 )
-_BY_TYPES = {
-    (PREDICATES[one].subject_type, PREDICATES[one].object_type): one for one in _WEAK_PREDICATES
+_BY_TYPES: dict[tuple[str, str], str] = {
+    (PREDICATES[name].subject_type, PREDICATES[name].object_type): name
+    for name in _WEAK_PREDICATES
 }
 _INDUCED = {"treated_with": "induced_by", "sign_treated_with": "sign_induced_by"}
 
