@@ -45,8 +45,7 @@ _WEAK_PREDICATES = (
     "combined_with",
 )
 _BY_TYPES: dict[tuple[str, str], str] = {
-    (PREDICATES[name].subject_type, PREDICATES[name].object_type): name
-    for name in _WEAK_PREDICATES
+    (PREDICATES[name].subject_type, PREDICATES[name].object_type): name for name in _WEAK_PREDICATES
 }
 _INDUCED = {"treated_with": "induced_by", "sign_treated_with": "sign_induced_by"}
 
