@@ -1,5 +1,5 @@
 # make demo   the whole pipeline on real PubMed records, then its report
-# make test   every test: the slow ones and the others beside each other, on two cores
+# make test   every test, in three parts of which two run beside each other, on two cores
 # make soak   campaigns of kills, faults and random examples, larger than those of the tests
 # make check  lint, types and the fast tests
 # make clean  remove the demo run and the caches; other runs, .venv and the fetched weights stay
@@ -8,7 +8,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: demo test test-fast test-slow soak check clean
+.PHONY: demo test test-processes test-ray test-fast soak check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medr_ray needs Python 3.11 or newer; set PYTHON=")'
@@ -20,14 +20,19 @@ demo: .venv/.installed
 	$(BIN)/medr models fetch
 	$(BIN)/medr run -c configs/quickstart.yaml
 
-# Slow tests mostly wait: for Ray, for processes, for deadlines. The fast ones compute meanwhile.
-# --keep-going: a failure in one half does not hide what the other half finds.
+# Two parts at a time, the longest first: tests on Ray wait half of the time, for workers that start
+# and for deadlines. --keep-going: a failure in one part does not hide what the others find.
 test: .venv/.installed
 	$(BIN)/medr models fetch
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-slow test-fast
+	@echo 'Three parts, two at a time; each prints its tests when it is done.'
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
+		test-processes test-ray test-fast
 
-test-slow: .venv/.installed
-	$(BIN)/python -m pytest -m slow --durations=60 -o cache_dir=.pytest_cache/slow
+test-processes: .venv/.installed
+	$(BIN)/python -m pytest -m processes --durations=60 -o cache_dir=.pytest_cache/processes
+
+test-ray: .venv/.installed
+	$(BIN)/python -m pytest -m 'slow and not processes' --durations=60 -o cache_dir=.pytest_cache/ray
 
 test-fast: .venv/.installed
 	$(BIN)/python -m pytest -m 'not slow' --durations=60 -o cache_dir=.pytest_cache/fast

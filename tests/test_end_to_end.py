@@ -22,7 +22,7 @@ from medr_ray.evaluation.artifacts import RESULTS
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(1500)]
 
 STAGES = [
     "corpus",

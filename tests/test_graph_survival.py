@@ -10,7 +10,7 @@ import pytest
 from support.disturbing import finish, kill_busy_workers, kill_driver, start, wait_for_parts
 from support.expansion_run import write_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]
 
 _SEEDS = 100
 _DISEASES = 1500

@@ -16,7 +16,7 @@ from support.many_files import write_many_files
 from medr_ray.core.settings import load_config
 from medr_ray.pipeline import run_pipeline
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]
 
 _FILES = 40
 _RECORDS_PER_FILE = 700

@@ -10,7 +10,7 @@ from support.jobs_cluster import Cluster, start_cluster
 from medr_ray.core.records import Citation
 from medr_ray.core.run import RunDirectory
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
 FILES = ("pubmed26n1334_pmparser_baseline.xml.gz", "pubmed26n1335_pmparser_update.xml.gz")
 
 

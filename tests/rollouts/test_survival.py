@@ -108,6 +108,7 @@ def _every_rollout_once(root: Path) -> None:
     assert {one.answer for one in Ledger(Directory(str(root)), 8).done()} == {ANSWER}
 
 
+@pytest.mark.processes
 def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     with _started(log, "rollout_driver.py", str(tmp_path)) as process:
@@ -124,6 +125,7 @@ def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(tmp_path: 
     _every_rollout_once(tmp_path)
 
 
+@pytest.mark.processes
 def test_a_lost_node_costs_no_rollout(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     printed = _finish(log, "rollout_driver.py", str(tmp_path), "nodes")
@@ -225,6 +227,7 @@ def _cluster_of(address: str) -> dict[str, object]:
     }
 
 
+@pytest.mark.processes
 def test_a_cluster_grows_with_the_rollouts_and_shrinks_after_them(
     growing_cluster: str, tmp_path: Path
 ) -> None:
