@@ -92,9 +92,9 @@ class EnginePolicy:
             if m.role != "assistant"
         ]
         if not self._seen:
-            return self._renderer.start(new)
+            return self._renderer.encode_prompt(new)
         end = [] if self._ids[-1] == self._renderer.end_id else [self._renderer.end_id]
-        return [*self._ids, *end, *self._renderer.bridge(new)]
+        return [*self._ids, *end, *self._renderer.encode_bridge(new)]
 
 
 Complete = Callable[..., Awaitable[ChatResult]]

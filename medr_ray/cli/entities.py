@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from medr_ray.core.run import RunDirectory
-    from medr_ray.entities.concept_summary import Portrait, Sample
+    from medr_ray.entities.concept_summary import ConceptSummary, SampleSentence
 
 _SAMPLE_SENTENCES = 3
 # Bars of the histogram of years, so that a century fits one line of a terminal.
@@ -54,24 +54,24 @@ def show_concept(run: "RunDirectory", name: str, rows: int, as_json: bool) -> No
     from rich.console import Console
 
     from medr_ray.cli.name_resolution import resolve_name
-    from medr_ray.entities.concept_summary import draw, read_names, rule_applied
+    from medr_ray.entities.concept_summary import summarise_concept, read_names, read_applied_rule
     from medr_ray.retrieval.snippets import sentence_spans
 
     entities = run.stage("entities")
-    rule_applied(entities)  # raises DataError when the stage is not finished
+    read_applied_rule(entities)  # raises DataError when the stage is not finished
     names = read_names(entities)
     columns = {column: column for column in ("concept_id", "name", "entity_type", "specialty")}
     concept = resolve_name(name, names, columns, "concepts", entities.uri, as_json)
     if concept is None:
         return
-    portrait = draw(run, names, concept, sentence_spans, rows, _SAMPLE_SENTENCES)
+    portrait = summarise_concept(run, names, concept, sentence_spans, rows, _SAMPLE_SENTENCES)
     if as_json:
         print_json(to_json_object(portrait))
     else:
         print_portrait(portrait, Console(), rows)
 
 
-def to_json_object(portrait: "Portrait") -> dict[str, Any]:
+def to_json_object(portrait: "ConceptSummary") -> dict[str, Any]:
     """The summary as plain values, with the fields of its frequency first and on the top level."""
     values = asdict(portrait)
     return {**values.pop("frequency"), **values}
@@ -80,7 +80,7 @@ def to_json_object(portrait: "Portrait") -> dict[str, Any]:
 # --- on a terminal --------------------------------------------------------------------
 
 
-def print_portrait(portrait: "Portrait", console: "Console", rows: int) -> None:
+def print_portrait(portrait: "ConceptSummary", console: "Console", rows: int) -> None:
     """The summary, at most ``rows`` of each list."""
     from rich.table import Table
     from rich.text import Text
@@ -97,7 +97,7 @@ def print_portrait(portrait: "Portrait", console: "Console", rows: int) -> None:
         console.print(_format_sample(sample))
 
 
-def _describe_lines(portrait: "Portrait", rows: int) -> list[tuple[str, str]]:
+def _describe_lines(portrait: "ConceptSummary", rows: int) -> list[tuple[str, str]]:
     """(label, value) of each line that has a value."""
     concept = portrait.frequency
     specialty = f", {portrait.specialty}" if portrait.specialty else ""
@@ -124,7 +124,7 @@ def _describe_lines(portrait: "Portrait", rows: int) -> list[tuple[str, str]]:
     return [(label, value) for label, value in lines if value]
 
 
-def _describe_verdict(portrait: "Portrait") -> str:
+def _describe_verdict(portrait: "ConceptSummary") -> str:
     significance = portrait.significance
     if significance is None:
         return "no candidate"
@@ -133,7 +133,7 @@ def _describe_verdict(portrait: "Portrait") -> str:
     return f"{state} by {significance.decided_by}, {rank}: {significance.reason}"
 
 
-def _describe_prevalence(portrait: "Portrait") -> str:
+def _describe_prevalence(portrait: "ConceptSummary") -> str:
     if portrait.prevalence is None:
         return ""
     return f"{portrait.prevalence:.2g} of people; {portrait.prevalence_source}"
@@ -181,7 +181,7 @@ def _draw_bars(by_year: dict[int, int]) -> tuple[str, int]:
     return bars, years_per_bar
 
 
-def _format_sample(sample: "Sample") -> "Text":
+def _format_sample(sample: "SampleSentence") -> "Text":
     """The sentence with its mention set off, and where it stands."""
     from rich.text import Text
 

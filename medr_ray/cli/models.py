@@ -17,12 +17,12 @@ def fetch(
     from medr_ray.core.errors import ConfigError
     from medr_ray.engines import weights
 
-    for name in names or sorted(weights.EMBEDDED):
-        if name not in weights.EMBEDDED:
+    for name in names or sorted(weights.EMBEDDED_MODELS):
+        if name not in weights.EMBEDDED_MODELS:
             raise ConfigError(
-                f"unknown model {name}: known are {', '.join(sorted(weights.EMBEDDED))}"
+                f"unknown model {name}: known are {', '.join(sorted(weights.EMBEDDED_MODELS))}"
             )
-        typer.echo(f"{name}: {weights.fetch(name)}")
+        typer.echo(f"{name}: {weights.fetch_model(name)}")
 
 
 @app.command("list")
@@ -30,7 +30,7 @@ def list_models() -> None:
     """List the embedded models and where they are."""
     from medr_ray.engines import weights
 
-    for name, model in sorted(weights.EMBEDDED.items()):
+    for name, model in sorted(weights.EMBEDDED_MODELS.items()):
         path = weights.cache_directory() / "models" / name
         typer.echo(
             f"embedded:{name}  {path if path.is_dir() else 'not fetched'}  (from {model.requirement})"

@@ -63,7 +63,7 @@ class EngineLoop:
         finally:
             _let_go(watched)
 
-    async def exclusively(self, action: Callable[[], Any]) -> Any:
+    async def run_exclusively(self, action: Callable[[], Any]) -> Any:
         """Run ``action`` in the engine's thread while no request is being answered; what it returns
         or raises."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

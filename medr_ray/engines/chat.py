@@ -23,22 +23,22 @@ class ChatRenderer:
         self.tokenizer = tokenizer
         self.end_id: int = tokenizer.eos_token_id
 
-    def start(self, messages: ChatMessages) -> list[int]:
+    def encode_prompt(self, messages: ChatMessages) -> list[int]:
         """The prompt of the first assistant turn."""
         return self._encode(self._render(messages, generation=True))
 
-    def bridge(self, replies: ChatMessages) -> list[int]:
+    def encode_bridge(self, replies: ChatMessages) -> list[int]:
         """What stands between an assistant turn's end-of-turn token and the next assistant turn.
 
         ``replies`` are the messages in between (tool results).
         """
         return self._encode(self._after_probe([{"role": "user", "content": "q"}], replies))
 
-    def dialogue(self, messages: ChatMessages) -> tuple[list[int], list[bool]]:
+    def encode_dialogue(self, messages: ChatMessages) -> tuple[list[int], list[bool]]:
         """(ids, loss mask) of a whole dialogue: the mask is true on the assistant's tokens and
         their end of turn."""
         first = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
-        ids = self.start(messages[:first])
+        ids = self.encode_prompt(messages[:first])
         mask = [False] * len(ids)
         index = first
         while index < len(messages):
@@ -47,7 +47,7 @@ class ChatRenderer:
             while following < len(messages) and messages[following]["role"] != "assistant":
                 following += 1
             between = (
-                self.bridge(messages[index + 1 : following]) if following < len(messages) else []
+                self.encode_bridge(messages[index + 1 : following]) if following < len(messages) else []
             )
             ids += own + between
             mask += [True] * len(own) + [False] * len(between)

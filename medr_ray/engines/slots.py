@@ -15,7 +15,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 _GROW = 256  # tokens a slot has room for at first; it grows by at least half
 
 
-class Window:
+class CacheWindow:
     """The rows and places one forward pass writes to, shared by all layers.
 
     Rows ``first`` .. ``first + len(starts) - 1``; row i writes ``width`` tokens from place
@@ -50,7 +50,7 @@ class _SlotLayer(CacheLayerMixin):
     def __init__(self, slots: int) -> None:
         super().__init__()
         self._slots = slots
-        self.window: Window | None = None
+        self.window: CacheWindow | None = None
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         self.keys, self.values = (
@@ -102,40 +102,40 @@ class SlotCache(Cache):
         self._used = [0] * slots
         self._clock = 0
 
-    def look_at(self, window: Window) -> None:
+    def set_window(self, window: CacheWindow) -> None:
         """Direct the next forward pass."""
         for layer in self.layers:
             layer.window = window  # type: ignore[union-attr]
 
-    def forget(self) -> None:
+    def clear_tokens(self) -> None:
         """Drop what idle slots hold (after the weights changed)."""
         self.tokens = [[] for _ in self.tokens]
 
-    def touch(self, row: int) -> None:
+    def mark_used(self, row: int) -> None:
         self._clock += 1
         self._used[row] = self._clock
 
-    def prefix_source(self, prompt: Sequence[int]) -> tuple[int, int]:
+    def find_prefix_source(self, prompt: Sequence[int]) -> tuple[int, int]:
         """(row, tokens it shares with the prompt's beginning) of the best row."""
         shared = [_common_prefix(tokens, prompt) for tokens in self.tokens]
         best = max(range(len(shared)), key=shared.__getitem__)
         return best, shared[best]
 
-    def oldest(self, first: int) -> int:
+    def find_oldest_row(self, first: int) -> int:
         """The row from ``first`` on that was used longest ago, empty ones before all."""
         return min(
             range(first, len(self.tokens)),
             key=lambda row: (bool(self.tokens[row]), self._used[row]),
         )
 
-    def copy(self, source: int, target: int, count: int) -> None:
+    def copy_prefix(self, source: int, target: int, count: int) -> None:
         """Give a row the first ``count`` tokens of another."""
         for layer in self.layers:
             for tensor in _tensors(layer):
                 tensor[target, :count] = tensor[source, :count]
         self.tokens[target] = self.tokens[source][:count]
 
-    def swap(self, one: int, two: int) -> None:
+    def swap_rows(self, one: int, two: int) -> None:
         """Exchange two rows."""
         if one == two:
             return

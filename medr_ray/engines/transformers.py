@@ -21,7 +21,7 @@ from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
-from medr_ray.engines.slots import SlotCache, Window
+from medr_ray.engines.slots import SlotCache, CacheWindow
 
 _ADMIT_EVERY = 4  # steps; reading two prompts together costs little more than one
 _PREFILL_TOKENS = 4096  # padded tokens of prompts read in one forward pass
@@ -32,7 +32,7 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 @dataclass(eq=False)
-class Request:
+class EngineRequest:
     """A continuation being made; ``generation`` is set when it is done. ``cancelled`` ends it at
     the next token."""
 
@@ -66,17 +66,17 @@ class TransformersEngine:
         self.renderer = ChatRenderer(self.tokenizer)
         self.version = 0
         self._cache = SlotCache(self.model.config.num_hidden_layers, config.max_batch)
-        self._waiting: deque[Request] = deque()
-        self._open: list[Request] = []  # row i of the cache is the i-th open request's
+        self._waiting: deque[EngineRequest] = deque()
+        self._open: list[EngineRequest] = []  # row i of the cache is the i-th open request's
         self._steps = 0
 
-    def submit(self, prompt: Sequence[int], sampling: Sampling) -> Request:
+    def submit(self, prompt: Sequence[int], sampling: Sampling) -> EngineRequest:
         """Queue a request; ``step`` advances it."""
         random = torch.Generator()
         random.manual_seed(
             sampling.seed if sampling.seed is not None else int(torch.randint(2**62, ()).item())
         )
-        request = Request(tuple(prompt), sampling, random)
+        request = EngineRequest(tuple(prompt), sampling, random)
         self._waiting.append(request)
         return request
 
@@ -98,9 +98,9 @@ class TransformersEngine:
         """Forget all requests, whatever state a failed step left them in."""
         self._open.clear()
         self._waiting.clear()
-        self._cache.forget()
+        self._cache.clear_tokens()
 
-    def text_so_far(self, request: Request) -> str:
+    def text_so_far(self, request: EngineRequest) -> str:
         """What may be shown of a request: never half a character, nor what may become a stop
         text."""
         if request.generation is not None:
@@ -122,7 +122,7 @@ class TransformersEngine:
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(torch.as_tensor(weights[name]))
-        self._cache.forget()
+        self._cache.clear_tokens()
         self.version = version
 
     @torch.inference_mode()
@@ -135,10 +135,10 @@ class TransformersEngine:
             self._decode()
         self._steps += 1
 
-    def _admit(self) -> list[Request]:
+    def _admit(self) -> list[EngineRequest]:
         """The next requests to read together, each with its row. Equal prompts wait for the first
         one's reading."""
-        wave: list[Request] = []
+        wave: list[EngineRequest] = []
         longest, put_off = 0, []
         first = len(self._open)
         while self._waiting and first + len(wave) < len(self._cache.tokens):
@@ -159,27 +159,27 @@ class TransformersEngine:
         self._waiting.extendleft(reversed(put_off))
         return wave
 
-    def _known(self, request: Request) -> bool:
-        return self._cache.prefix_source(request.prompt)[1] >= len(request.prompt) - 1
+    def _known(self, request: EngineRequest) -> bool:
+        return self._cache.find_prefix_source(request.prompt)[1] >= len(request.prompt) - 1
 
-    def _place(self, request: Request, row: int) -> None:
+    def _place(self, request: EngineRequest, row: int) -> None:
         """Bring what is known of the prompt's beginning into ``row``; at least its last token is
         read again."""
         cache = self._cache
-        source, shared = cache.prefix_source(request.prompt)
+        source, shared = cache.find_prefix_source(request.prompt)
         shared = min(shared, len(request.prompt) - 1)
         continues = (
             source >= row and 0 < len(cache.tokens[source]) == shared
         )  # the dialogue's own last turn
-        given_up = source if continues else cache.oldest(row)
-        cache.swap(given_up, row)
+        given_up = source if continues else cache.find_oldest_row(row)
+        cache.swap_rows(given_up, row)
         source = {given_up: row, row: given_up}.get(source, source)
         if source != row and shared >= _WORTH_COPYING:
-            cache.copy(source, row, shared)
+            cache.copy_prefix(source, row, shared)
         own = cache.tokens[row]
         cache.tokens[row] = own[:shared] if own[:shared] == list(request.prompt[:shared]) else []
 
-    def _prefill(self, wave: list[Request]) -> None:
+    def _prefill(self, wave: list[EngineRequest]) -> None:
         first = len(self._open)
         starts = [len(self._cache.tokens[first + i]) for i in range(len(wave))]
         fresh = [list(one.prompt[start:]) for one, start in zip(wave, starts, strict=True)]
@@ -200,8 +200,8 @@ class TransformersEngine:
         ``fresh`` tokens."""
         width = max(len(one) for one in fresh)
         pad = self.renderer.end_id
-        window = Window(first, starts, width, self._device)
-        self._cache.look_at(window)
+        window = CacheWindow(first, starts, width, self._device)
+        self._cache.set_window(window)
         ids = torch.tensor([one + [pad] * (width - len(one)) for one in fresh], device=self._device)
         hidden = self.model.get_decoder()(
             input_ids=ids,
@@ -226,7 +226,7 @@ class TransformersEngine:
             if self._ended(self._open[row]):
                 self._close(row)
 
-    def _ended(self, request: Request) -> bool:
+    def _ended(self, request: EngineRequest) -> bool:
         sampling = request.sampling
         if (
             request.cancelled
@@ -243,18 +243,18 @@ class TransformersEngine:
         tokens."""
         self._finish(self._open[row])
         last = len(self._open) - 1
-        self._cache.touch(row)
-        self._cache.swap(row, last)
+        self._cache.mark_used(row)
+        self._cache.swap_rows(row, last)
         self._open[row] = self._open[last]
         self._open.pop()
 
-    def _finish(self, request: Request) -> None:
+    def _finish(self, request: EngineRequest) -> None:
         request.generation = self._read(request)
 
     def _decode_ids(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
-    def _read(self, request: Request) -> Generation:
+    def _read(self, request: EngineRequest) -> Generation:
         ids, end = request.ids, self.renderer.end_id
         ended = bool(ids) and ids[-1] == end
         text = self._decode_ids(ids[:-1] if ended else ids)
@@ -268,7 +268,7 @@ class TransformersEngine:
         )
 
 
-def _draw(logits: torch.Tensor, requests: Sequence[Request]) -> tuple[list[int], list[float]]:
+def _draw(logits: torch.Tensor, requests: Sequence[EngineRequest]) -> tuple[list[int], list[float]]:
     """Tokens and their log-probabilities, by inversion of each row's distribution; greedy at
     temperature 0."""
     device = logits.device

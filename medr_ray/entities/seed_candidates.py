@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from medr_ray.core.records import EntityFrequency, SeedEntity, Significance
-from medr_ray.entities.generality import too_general
+from medr_ray.entities.generality import find_generality_reason
 from medr_ray.entities.typos import likely_typos
 from medr_ray.knowledge.hpo import DiseaseRecord
 from medr_ray.knowledge.lexicon import Concept
@@ -70,7 +70,7 @@ def build_candidates(
                 found,
                 len(record.facts) if record else 0,
                 tuple((form, typos[form]) for form, _ in found if form in typos),
-                too_general(one.concept_id, one.name),
+                find_generality_reason(one.concept_id, one.name),
                 prevalences.get(one.concept_id),
             )
         )

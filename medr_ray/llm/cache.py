@@ -16,7 +16,7 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.records import canonical_json
 from medr_ray.governor.budget import Spend
 
-FILE = "responses.sqlite"
+CACHE_FILE = "responses.sqlite"
 _LOCK_SECONDS = 30.0  # how long a writer waits for another process
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
@@ -39,7 +39,7 @@ class ResponseCache:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._path = directory / FILE
+        self._path = directory / CACHE_FILE
         self._lock = threading.Lock()
         try:
             self._db = sqlite3.connect(
@@ -69,12 +69,12 @@ class ResponseCache:
                 "INSERT OR IGNORE INTO responses VALUES (?, ?)", (key, canonical_json(response))
             )
 
-    def spend(self, spend: Spend) -> None:
+    def add_spend(self, spend: Spend) -> None:
         """Add to what is spent."""
         with self._lock:
             self._db.execute("UPDATE usage SET tokens = tokens + ?, usd = usd + ?", spend)
 
-    def spent(self) -> Spend:
+    def total_spend(self) -> Spend:
         """What every run over this file has spent."""
         with self._lock:
             return Spend(*self._db.execute("SELECT tokens, usd FROM usage").fetchone())

@@ -28,7 +28,7 @@ from medr_ray.governor.budget import Budget, Charge, Spend
 from medr_ray.governor.failures import CircuitOpen, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.llm.cache import ResponseCache, request_key
-from medr_ray.llm.completions import ChatResult, estimated_tokens, read_completion, stored_result
+from medr_ray.llm.completions import ChatResult, estimate_prompt_tokens, read_completion, restore_result
 from medr_ray.llm.failures import UnreadableReply, explain_failure, is_transient
 from medr_ray.llm.replies import read_reply
 from medr_ray.llm.roles import Messages, ReplyModel, Tools
@@ -95,7 +95,7 @@ class ChatClient:
             and self._store is not None
             and (stored := self._store.get(key)) is not None
         ):
-            return stored_result(stored)
+            return restore_result(stored)
         result = await self._with_retries(payload)
         if key is not None and self._store is not None:
             self._store.put(key, asdict(result))
@@ -160,7 +160,7 @@ class ChatClient:
     async def _governed(self, payload: dict[str, Any]) -> ChatResult:
         """One attempt that passes the gate. A refused request took nothing; one that timed out may
         have taken all."""
-        prompt, output = estimated_tokens(payload), payload["max_tokens"]
+        prompt, output = estimate_prompt_tokens(payload), payload["max_tokens"]
         async with self._gate.permit(prompt, output, charge=self._charge(prompt, output)) as permit:
             try:
                 result = await self._send(payload)
@@ -184,13 +184,13 @@ class ChatClient:
     def _note(self, spent: Spend) -> None:
         self._spent = self._spent.plus(spent)
         if self._store is not None:
-            self._store.spend(spent)
+            self._store.add_spend(spent)
 
     def _charge(self, prompt: int, output: int) -> Charge | None:
         endpoint = self._endpoint
         if endpoint.budget_tokens is None and endpoint.budget_usd is None:
             return None
-        before = self._store.spent() if self._store is not None else self._spent
+        before = self._store.total_spend() if self._store is not None else self._spent
         budget = Budget(self._budget, endpoint.budget_tokens, endpoint.budget_usd, before)
         return Charge(budget, Spend(prompt + output, self._usd(prompt, output) or 0.0))
 

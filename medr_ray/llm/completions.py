@@ -37,7 +37,7 @@ class ChatResult:
     usd: float | None = None
 
 
-def stored_result(stored: Mapping[str, Any]) -> ChatResult:
+def restore_result(stored: Mapping[str, Any]) -> ChatResult:
     """A completion out of the response cache."""
     calls = tuple(FunctionCall(**one) for one in stored.get("tool_calls", ()))
     return ChatResult(**{**stored, "tool_calls": calls})
@@ -57,7 +57,7 @@ def read_completion(completion: Any, payload: Mapping[str, Any]) -> ChatResult:
     written = text + "".join(one.name + one.arguments for one in calls)
     return ChatResult(
         text,
-        estimated_tokens(payload) if prompt is None else prompt,
+        estimate_prompt_tokens(payload) if prompt is None else prompt,
         _tokens(written) if output is None else output,
         choices[0].finish_reason or "",
         calls,
@@ -76,7 +76,7 @@ def _calls(message: Any) -> tuple[FunctionCall, ...]:
     )
 
 
-def estimated_tokens(payload: Mapping[str, Any]) -> int:
+def estimate_prompt_tokens(payload: Mapping[str, Any]) -> int:
     """The most prompt tokens that the messages and tools of ``payload`` should take."""
     messages: Sequence[Mapping[str, Any]] = payload["messages"]
     return sum(_PER_MESSAGE + _message_tokens(message) for message in messages) + _json_tokens(

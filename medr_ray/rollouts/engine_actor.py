@@ -28,7 +28,7 @@ class EngineServer:
 
     async def load_weights(self, weights: Mapping[str, Any], version: int) -> int:
         """Swap the weights once the running requests are done; returns the version now served."""
-        await self._loop.exclusively(lambda: self._engine.load_weights(weights, version))
+        await self._loop.run_exclusively(lambda: self._engine.load_weights(weights, version))
         return self._engine.version
 
     def load_model(self) -> int:

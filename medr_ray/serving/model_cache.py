@@ -32,7 +32,7 @@ class Prompter:
     def encode(self, messages: Sequence[tuple[str, str]]) -> list[int]:
         """The prompt's token ids, ending where the assistant speaks. Raises what the chat template
         raises."""
-        return self._renderer.start(
+        return self._renderer.encode_prompt(
             [{"role": role, "content": content} for role, content in messages]
         )
 

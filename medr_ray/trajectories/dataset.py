@@ -43,7 +43,7 @@ class DialogueEncoder:
         )
 
     def encode(self, trajectory_id: str, messages: Sequence[Message]) -> Example:
-        ids, mask = self._renderer.dialogue(
+        ids, mask = self._renderer.encode_dialogue(
             [{"role": m.role, "content": m.content} for m in messages]
         )
         return Example(trajectory_id, tuple(ids), tuple(mask))

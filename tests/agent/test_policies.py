@@ -109,7 +109,7 @@ def test_every_prompt_extends_what_was_seen_and_sampled_before() -> None:
 
 def test_the_sampled_spelling_is_kept_where_encoding_the_text_would_give_another() -> None:
     trajectory, _, tokenizer = episode(call("Krabbe"), ANSWER)
-    encoded, _ = ChatRenderer(tokenizer).dialogue(
+    encoded, _ = ChatRenderer(tokenizer).encode_dialogue(
         [{"role": m.role, "content": m.content} for m in trajectory.messages]
     )
     last = trajectory.turns[-1]

@@ -62,13 +62,13 @@ def _two_turns(engine: TransformersEngine, generate: Generate, dialogues: int) -
         for i in range(dialogues)
     ]
     prompts = [
-        engine.renderer.start(
+        engine.renderer.encode_prompt(
             [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": one}]
         )
         for one in questions
     ]
     first = generate(prompts)
-    bridge = engine.renderer.bridge([{"role": "user", "content": _OBSERVATION}])
+    bridge = engine.renderer.encode_bridge([{"role": "user", "content": _OBSERVATION}])
     end = engine.renderer.end_id
     longer = [
         prompt + said + ([] if said[-1] == end else [end]) + bridge

@@ -78,7 +78,7 @@ def test_an_action_runs_between_the_requests_before_it_and_those_after_it() -> N
         loop = EngineLoop(engine)
         before = asyncio.create_task(loop.generate([], tokens(40)))
         await asyncio.sleep(0.01)
-        action = asyncio.create_task(loop.exclusively(lambda: engine.rename("b")))
+        action = asyncio.create_task(loop.run_exclusively(lambda: engine.rename("b")))
         await asyncio.sleep(0)
         after = asyncio.create_task(loop.generate([], tokens(5)))
         assert await action == "b"
@@ -95,7 +95,7 @@ def test_an_action_that_fails_is_its_callers_error_and_the_loop_goes_on() -> Non
             raise ValueError("no such weights")
 
         with pytest.raises(ValueError, match="no such weights"):
-            await loop.exclusively(broken)
+            await loop.run_exclusively(broken)
         return (await loop.generate([], tokens(2))).text
 
     assert asyncio.run(scenario()) == "aa"
@@ -107,7 +107,7 @@ def test_a_request_nobody_awaits_any_more_leaves_the_batch() -> None:
         loop = EngineLoop(engine)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(loop.generate([], tokens(10**9)), 0.05)
-        await loop.exclusively(lambda: None)  # its turn comes only when the batch is empty
+        await loop.run_exclusively(lambda: None)  # its turn comes only when the batch is empty
         return len(engine.open)
 
     assert asyncio.run(scenario()) == 0

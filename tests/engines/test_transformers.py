@@ -40,7 +40,7 @@ def prompts(engine: TransformersEngine) -> list[list[int]]:
         "x",
         "a much longer question than the others are",
     ]
-    return [engine.renderer.start([{"role": "user", "content": text}]) for text in texts]
+    return [engine.renderer.encode_prompt([{"role": "user", "content": text}]) for text in texts]
 
 
 def test_logprobs_are_those_of_the_sampled_tokens(engine: TransformersEngine) -> None:
@@ -96,7 +96,7 @@ def test_a_dialogue_continued_in_its_slot_is_answered_as_if_read_afresh(
             assert (
                 answer.output_ids == fresh.generate([prompt], Sampling(8 + turn, 0.0))[0].output_ids
             )
-        bridge = engine.renderer.bridge([{"role": "user", "content": f"observation {turn}"}])
+        bridge = engine.renderer.encode_bridge([{"role": "user", "content": f"observation {turn}"}])
         dialogues = [
             [*prompt, *answer.output_ids, *bridge]
             for prompt, answer in zip(dialogues, answers, strict=True)
@@ -118,7 +118,7 @@ def test_a_continued_dialogue_reads_only_what_is_new(engine: TransformersEngine)
     engine.reset()
     first = prompts(engine)[4]
     (answer,) = engine.generate([first], Sampling(12, 0.0))
-    bridge = engine.renderer.bridge([{"role": "user", "content": "more"}])
+    bridge = engine.renderer.encode_bridge([{"role": "user", "content": "more"}])
     # the last sampled token was never read
     assert tokens_read(engine, [[*first, *answer.output_ids, *bridge]]) == [(1, len(bridge) + 1)]
 
@@ -195,7 +195,7 @@ def test_new_weights_are_served_whole_or_not_at_all(
 def test_a_dialogue_is_the_templates_text_and_only_the_assistant_is_learnt(
     engine: TransformersEngine,
 ) -> None:
-    ids, mask = engine.renderer.dialogue(DIALOGUE)
+    ids, mask = engine.renderer.encode_dialogue(DIALOGUE)
     template = engine.tokenizer.apply_chat_template(DIALOGUE, tokenize=False)
     assert engine.tokenizer.decode(ids) == template.rstrip("\n")
     learnt = engine.tokenizer.decode([i for i, on in zip(ids, mask, strict=True) if on])
@@ -206,7 +206,7 @@ def test_a_dialogue_is_the_templates_text_and_only_the_assistant_is_learnt(
 
 
 def test_turn_by_turn_ids_equal_the_dialogues_ids(engine: TransformersEngine) -> None:
-    first = engine.renderer.start(DIALOGUE[:2])
+    first = engine.renderer.encode_prompt(DIALOGUE[:2])
     said = [
         *engine.tokenizer(DIALOGUE[2]["content"], add_special_tokens=False)["input_ids"],
         engine.renderer.end_id,
@@ -216,6 +216,6 @@ def test_turn_by_turn_ids_equal_the_dialogues_ids(engine: TransformersEngine) ->
         engine.renderer.end_id,
     ]
     assert (
-        first + said + engine.renderer.bridge(DIALOGUE[3:4]) + last
-        == engine.renderer.dialogue(DIALOGUE)[0]
+        first + said + engine.renderer.encode_bridge(DIALOGUE[3:4]) + last
+        == engine.renderer.encode_dialogue(DIALOGUE)[0]
     )

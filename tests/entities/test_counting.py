@@ -12,7 +12,7 @@ from support import naive_matching as naive
 from medr_ray.core.parts import Parts
 from medr_ray.core.run import Directory
 from medr_ray.entities import counting
-from medr_ray.entities.counting import COUNTS, COUNTS_SCHEMA, Counted, count_citations, sum_counts
+from medr_ray.entities.counting import COUNTS, COUNTS_SCHEMA, CitationCounts, count_citations, sum_counts
 from medr_ray.entities.form_patterns import common_words
 from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.lexicon import Concept
@@ -96,7 +96,7 @@ def _table(documents: list[tuple[str, str, int | None]]) -> pa.Table:
     )
 
 
-def _by_concept(counted: Counted) -> dict[str, tuple[int, int, dict[int | None, int]]]:
+def _by_concept(counted: CitationCounts) -> dict[str, tuple[int, int, dict[int | None, int]]]:
     rows = counted.counts.to_pylist()
     found = {}
     for concept in {row["concept_id"] for row in rows}:

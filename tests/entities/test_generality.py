@@ -2,7 +2,7 @@
 
 import pytest
 
-from medr_ray.entities.generality import mesh_reasons, too_general, tree_reasons
+from medr_ray.entities.generality import mesh_reasons, find_generality_reason, tree_reasons
 
 
 def test_a_heading_near_the_root_with_many_below_it_is_general() -> None:
@@ -41,6 +41,6 @@ def test_of_real_vocabularies_the_shelves_are_general_and_the_books_are_not(
 ) -> None:
     if concept_id.startswith("MESH") and reason and not mesh_reasons():
         pytest.skip("needs the extra [embedded]")
-    why = too_general(concept_id, name)
+    why = find_generality_reason(concept_id, name)
     assert reason in why
     assert bool(why) == bool(reason)

@@ -10,9 +10,9 @@ from medr_ray.core.run import RunDirectory
 from medr_ray.entities.concept_summary import (
     Companion,
     FormCount,
-    Portrait,
+    ConceptSummary,
     YearCount,
-    draw,
+    summarise_concept,
     find_concepts,
     nearest_names,
     read_names,
@@ -27,8 +27,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return write_named_run(tmp_path_factory.mktemp("runs"))
 
 
-def _draw(run: RunDirectory, concept_id: str, companions: int = 9, samples: int = 3) -> Portrait:
-    return draw(
+def _draw(run: RunDirectory, concept_id: str, companions: int = 9, samples: int = 3) -> ConceptSummary:
+    return summarise_concept(
         run, read_names(run.stage("entities")), concept_id, sentence_spans, companions, samples
     )
 

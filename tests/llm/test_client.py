@@ -235,8 +235,8 @@ def test_a_file_of_answers_that_knows_no_prices_is_read_on(tmp_path: Path) -> No
     )
     db.close()
     store = ResponseCache(tmp_path)
-    store.spend(Spend(5, 0.25))
-    assert (store.spent(), store.budget_name()) == (Spend(75, 0.25), "b")
+    store.add_spend(Spend(5, 0.25))
+    assert (store.total_spend(), store.budget_name()) == (Spend(75, 0.25), "b")
 
 
 @pytest.mark.parametrize("settings", [{"budget_usd": 1.0}, {"usd_per_million_input": 1.0}])
