@@ -16,15 +16,17 @@ the first a letter or digit, one a capital, and at most one space.
 import numpy as np
 
 from medr_ray.core.compiled import allocating_entry, allocating_inner, inner
-from medr_ray.entities.tokens import WORD, Bytes, Folding, Offsets, code_point
-from medr_ray.entities.trie import Spans, is_same, widened
+from medr_ray.entities.tokens import WORD, Bytes, FoldingTables, Offsets, read_code_point
+from medr_ray.entities.trie import Spans, bytes_equal, widen_table
 
 _ASIDE = 60  # bytes of a parenthesis, at most
 _SHORT = 10  # characters of a short form, at most
 _OPEN, _CLOSE, _OPEN_SQUARE, _CLOSE_SQUARE, _COMMA, _SEMICOLON = (ord(one) for one in "()[],;")
 
 
-def resolve_abbreviations(spans: Spans, tables: Folding, data: Bytes, offsets: Offsets) -> Spans:
+def resolve_abbreviations(
+    spans: Spans, tables: FoldingTables, data: Bytes, offsets: Offsets
+) -> Spans:
     """``spans``, in order, of the texts (see ``tokens.text_buffers``) with the abbreviations that
     these define."""
     return Spans(*_resolve(data, offsets, tables.classes, *spans))
@@ -106,7 +108,7 @@ def _in_word(text: np.ndarray, at: int, classes: np.ndarray) -> bool:
     """Whether a letter or digit begins at byte ``at``."""
     if at < 0 or at >= len(text):
         return False
-    point, _ = code_point(text, at)
+    point, _ = read_code_point(text, at)
     return point >= len(classes) or classes[point] == WORD
 
 
@@ -127,7 +129,7 @@ def _use(text: np.ndarray, start: int, stop: int, at: int, classes: np.ndarray) 
     end = at + size
     if (
         end > len(text)
-        or not is_same(text, at, size, text, start, size)
+        or not bytes_equal(text, at, size, text, start, size)
         or _in_word(text, _before(text, at), classes)
     ):
         return 0
@@ -153,7 +155,7 @@ def _sorted_in(uses: np.ndarray, count: int, start: int, end: int, form: int) ->
 def _is_defined(text: np.ndarray, start: int, stop: int, shorts: np.ndarray, defined: int) -> bool:
     """Whether the short form ``text[start:stop]`` is among the first ``defined`` of ``shorts``."""
     for i in range(defined):
-        if is_same(text, shorts[0, i], shorts[1, i] - shorts[0, i], text, start, stop - start):
+        if bytes_equal(text, shorts[0, i], shorts[1, i] - shorts[0, i], text, start, stop - start):
             return True
     return False
 
@@ -180,7 +182,7 @@ def _definitions(
         ):
             continue
         if defined == shorts.shape[1]:
-            shorts = widened(shorts, 2 * defined)
+            shorts = widen_table(shorts, 2 * defined)
         shorts[0, defined], shorts[1, defined], shorts[2, defined] = start, stop, forms[i]
         defined += 1
     return shorts, defined
@@ -199,7 +201,7 @@ def _uses(
             if not end:
                 continue
             if used == uses.shape[1]:
-                uses = widened(uses, 2 * used)
+                uses = widen_table(uses, 2 * used)
             _sorted_in(uses, used, at, end, shorts[2, i])
             used += 1
     return uses, used
@@ -227,7 +229,7 @@ def _resolve(
         uses, used = _uses(text, classes, shorts, defined, uses)
         room = size + last - first + used
         if room > out.shape[1]:
-            out = widened(out, 2 * room)
+            out = widen_table(out, 2 * room)
         size = _merge(out, size, number, uses, used, forms, starts, ends, first, last)
         first = last
     return out[0, :size].copy(), out[1, :size].copy(), out[2, :size].copy(), out[3, :size].copy()

@@ -26,7 +26,7 @@ from medr_ray.entities.matching import Matcher
 from medr_ray.entities.rarity import RarityRule, clopper_pearson
 from medr_ray.knowledge.name_normalization import normalise
 
-Split = Callable[[str], Sequence[tuple[int, int]]]
+SentenceSplitter = Callable[[str], Sequence[tuple[int, int]]]
 _LEXICON_COLUMNS = ["concept_id", "name", "entity_type", "forms", "specialty"]
 _FILE = "__filename"  # pyarrow's name for the file a row comes from
 _SUGGESTED, _SHORTLIST = (
@@ -54,7 +54,7 @@ class YearCount:
 
 
 @dataclass(frozen=True)
-class Companion:
+class CompanionConcept:
     """Another concept, and the number of citations that name both."""
 
     concept_id: str
@@ -63,7 +63,7 @@ class Companion:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleSentence:
     """A sentence of a citation; characters [start, end) of it are the mention."""
 
     pmid: str
@@ -93,11 +93,11 @@ class ConceptSummary:
     forms: tuple[FormCount, ...]
     aliases: tuple[str, ...]
     years: tuple[YearCount, ...]
-    companions: tuple[Companion, ...]
-    samples: tuple[Sample, ...]
+    companions: tuple[CompanionConcept, ...]
+    samples: tuple[SampleSentence, ...]
 
 
-def rule_applied(entities: StageDirectory) -> RarityRule:
+def read_applied_rule(entities: StageDirectory) -> RarityRule:
     """The rule of rarity in the stage's manifest. DataError when the stage is not finished, or of
     an older kind."""
     manifest = entities.manifest()
@@ -156,14 +156,14 @@ def summarise_concept(
     run: RunDirectory,
     names: pl.DataFrame,
     concept_id: str,
-    split: Split,
+    split: SentenceSplitter,
     companions: int,
     samples: int,
 ) -> ConceptSummary:
     """The portrait of ``concept_id``, a row of ``names``, with so many companions and sample
     sentences at most. ``split`` gives the [start, end) of a text's sentences."""
     entities = run.stage("entities")
-    rule = rule_applied(entities)
+    rule = read_applied_rule(entities)
     row = names.row(by_predicate=pl.col("concept_id") == concept_id, named=True)
     counts = _counts(entities, concept_id)
     named = _citations(entities, concept_id, sorted(set(counts[_FILE])), samples)
@@ -271,17 +271,22 @@ def _citations(entities: Directory, concept_id: str, files: Sequence[str], most:
     return _Citations(together, best)
 
 
-def _companions(together: Counter[str], names: pl.DataFrame, most: int) -> tuple[Companion, ...]:
+def _companions(
+    together: Counter[str], names: pl.DataFrame, most: int
+) -> tuple[CompanionConcept, ...]:
     """The concepts named in most of the same citations; of equals the first by id."""
     best = sorted(together.items(), key=lambda one: (-one[1], one[0]))[:most]
     chosen = names.filter(pl.col("concept_id").is_in([concept_id for concept_id, _ in best]))
     called = dict(chosen.select("concept_id", "name").iter_rows())
-    return tuple(Companion(one, called.get(one, one), documents) for one, documents in best)
+    return tuple(CompanionConcept(one, called.get(one, one), documents) for one, documents in best)
 
 
 def _samples(
-    run: RunDirectory, concept_id: str, best: Sequence[tuple[int, str, str]], split: Split
-) -> list[Sample]:
+    run: RunDirectory,
+    concept_id: str,
+    best: Sequence[tuple[int, str, str]],
+    split: SentenceSplitter,
+) -> list[SampleSentence]:
     """A sentence from each of the ``best`` citations."""
     if not best:
         return []
@@ -308,13 +313,15 @@ def _citation(corpus: Directory, file: str, pmid: str) -> dict[str, Any]:
     return stored
 
 
-def _sample(citation: dict[str, Any], concept_id: str, matcher: Matcher, split: Split) -> Sample:
+def _sample(
+    citation: dict[str, Any], concept_id: str, matcher: Matcher, split: SentenceSplitter
+) -> SampleSentence:
     """The first sentence of the abstract that names the concept, or the title."""
     for text in (citation["abstract"], citation["title"]):
         for mention in matcher.find(text):
             if mention.concept_id == concept_id:
                 start, end = next(one for one in split(text) if one[0] <= mention.start < one[1])
-                return Sample(
+                return SampleSentence(
                     citation["pmid"],
                     citation["year"],
                     text[start:end],

@@ -44,7 +44,7 @@ class Matcher:
     def __init__(
         self,
         compiled: trie.Trie,
-        tables: tokens.Folding,
+        tables: tokens.FoldingTables,
         forms: pa.Array,
         concepts: np.ndarray,
         concept_ids: pa.Array,
@@ -58,11 +58,11 @@ class Matcher:
         cls, lexicon: Sequence[Concept], min_form_length: int, abbreviations: bool = True
     ) -> "Matcher":
         """A matcher straight from concepts, without a file."""
-        tables = tokens.folding()
+        tables = tokens.folding_tables()
         owned = _owned(lexicon, min_form_length, tables)
         split = owned["exact"].sum()
         keys = owned["key"].to_arrow().cast(pa.large_string())
-        compiled = trie.build(keys[: len(keys) - split], keys[len(keys) - split :])
+        compiled = trie.build_trie(keys[: len(keys) - split], keys[len(keys) - split :])
         return cls(
             compiled,
             tables,
@@ -128,19 +128,23 @@ class Matcher:
     def spans(self, texts: pa.Array | pa.ChunkedArray) -> trie.Spans:
         """Every mention in many texts: numbers of text and form, and bytes of the text."""
         data, offsets = tokens.text_buffers(texts)
-        spans = trie.find(self._trie, self._tables, data, offsets)
-        return resolve_abbreviations(spans, self._tables, data, offsets) if self._abbreviations else spans
+        spans = trie.find_spans(self._trie, self._tables, data, offsets)
+        return (
+            resolve_abbreviations(spans, self._tables, data, offsets)
+            if self._abbreviations
+            else spans
+        )
 
 
 def _owned(
-    lexicon: Sequence[Concept], min_form_length: int, tables: tokens.Folding
+    lexicon: Sequence[Concept], min_form_length: int, tables: tokens.FoldingTables
 ) -> pl.DataFrame:
     """(key, exact, form, concept), folded ones first, each key once. A key that several concepts
     claim goes to the one whose name it is; where that is none or several, to the one with a form
     written like the key ("amphetamine" before "amphetamines"); else it is ambiguous and goes to
     nobody, as is an exact key of two."""
     patterns = choose_patterns(lexicon, min_form_length)
-    names = tokens.keys(pa.array([one.name for one in lexicon], pa.large_string()), tables)
+    names = tokens.match_keys(pa.array([one.name for one in lexicon], pa.large_string()), tables)
     kinds = []
     for exact in (False, True):
         pairs = [
@@ -151,7 +155,7 @@ def _owned(
         forms = pa.array([form for form, _ in pairs], pa.large_string())
         claims = pl.DataFrame(
             {
-                "key": pl.Series(values=tokens.keys(forms, tables, exact), dtype=pl.String),
+                "key": pl.Series(values=tokens.match_keys(forms, tables, exact), dtype=pl.String),
                 "form": pl.Series([form for form, _ in pairs], dtype=pl.String),
                 "concept": pl.Series([i for _, i in pairs], dtype=pl.Int64),
             }

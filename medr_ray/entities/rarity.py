@@ -33,7 +33,7 @@ def clopper_pearson(successes: np.ndarray, trials: int) -> tuple[np.ndarray, np.
     return np.where(successes <= 0, 0.0, lower), np.where(failures <= 0, 1.0, upper)
 
 
-def frequencies(
+def compute_frequencies(
     counts: pl.DataFrame, concepts: Mapping[str, Concept], citations: int
 ) -> list[EntityFrequency]:
     """One EntityFrequency per concept found, sorted by id. ``counts`` as of ``sum_counts``
@@ -86,7 +86,7 @@ class RarityRule:
         return f"{most} (too few for an upper bound of df/N below {self.rare_frequency:g})"
 
 
-def rarity_rule(config: EntitiesConfig, citations: int) -> RarityRule:
+def choose_rarity_rule(config: EntitiesConfig, citations: int) -> RarityRule:
     """The rule for a corpus of so many citations.
 
     Raises ConfigError when the corpus is too small for ``entities.rare_frequency`` and
@@ -116,7 +116,7 @@ def rarity_rule(config: EntitiesConfig, citations: int) -> RarityRule:
     return RarityRule("documents", citations, threshold, fewest, config.rare_documents)
 
 
-def rare_candidates(
+def select_rare(
     found: Iterable[EntityFrequency], rule: RarityRule, seed_types: Iterable[str]
 ) -> list[EntityFrequency]:
     """Those that are rare and of a type that may be a seed, in the order given."""

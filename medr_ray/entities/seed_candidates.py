@@ -13,14 +13,14 @@ import polars as pl
 
 from medr_ray.core.records import EntityFrequency, SeedEntity, Significance
 from medr_ray.entities.generality import find_generality_reason
-from medr_ray.entities.typos import likely_typos
+from medr_ray.entities.typos import find_likely_typos
 from medr_ray.knowledge.hpo import DiseaseRecord
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SeedCandidate:
     """A rare entity to be judged. ``forms`` are those it was found by, with their mentions, the
     commonest first; ``facts`` counts what the HPO annotations say of it; ``typo_of`` names, for
     forms that look like a slip of the pen, the form meant; ``general`` says why it is too general,
@@ -40,7 +40,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class SeedJudgement:
     """What a judge decided: the significance, and the specialty (corrected, or as it was)."""
 
     significance: Significance
@@ -53,18 +53,18 @@ def build_candidates(
     counts: pl.DataFrame,
     diseases: Mapping[str, DiseaseRecord],
     prevalences: Mapping[str, Prevalence],
-) -> list[Candidate]:
+) -> list[SeedCandidate]:
     """The candidates of ``rare`` in the order of their rank. ``counts`` as of ``sum_counts``,
     ``diseases`` the HPO records and ``prevalences`` the figures (see ``match_prevalence``), both by
     concept id."""
     ids = [one.concept_id for one in rare]
-    forms, typos = _forms(counts, ids), likely_typos(counts, ids)
+    forms, typos = _forms(counts, ids), find_likely_typos(counts, ids)
     candidates = []
     for one in rare:
         concept, record = concepts[one.concept_id], diseases.get(one.concept_id)
         found = tuple(forms[one.concept_id])
         candidates.append(
-            Candidate(
+            SeedCandidate(
                 one,
                 concept.specialty,
                 found,
@@ -74,10 +74,10 @@ def build_candidates(
                 prevalences.get(one.concept_id),
             )
         )
-    return sorted(candidates, key=rank)
+    return sorted(candidates, key=rank_key)
 
 
-def rank(candidate: Candidate) -> tuple[float, bool, float, int, int, str]:
+def rank_key(candidate: SeedCandidate) -> tuple[float, bool, float, int, int, str]:
     """The key that candidates are ordered by; see the module's docstring."""
     one, known = candidate.frequency, candidate.prevalence
     return (
@@ -90,8 +90,8 @@ def rank(candidate: Candidate) -> tuple[float, bool, float, int, int, str]:
     )
 
 
-def seed_entities(
-    candidates: Iterable[Candidate], judgements: Iterable[Judgement]
+def build_seed_entities(
+    candidates: Iterable[SeedCandidate], judgements: Iterable[SeedJudgement]
 ) -> list[SeedEntity]:
     """The records of judged candidates, in their order."""
     return [

@@ -20,7 +20,7 @@ from medr_ray.core.errors import ModelError
 from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Significance
 from medr_ray.entities.form_patterns import is_common
-from medr_ray.entities.seed_candidates import Candidate, Judgement
+from medr_ray.entities.seed_candidates import SeedCandidate, SeedJudgement
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.specialty import SPECIALTIES
 from medr_ray.llm.roles import JsonClient
@@ -45,7 +45,7 @@ _SOURCES = {
     "HGNC": "HGNC",
 }
 
-Advance = Callable[[int], object]
+ProgressCallback = Callable[[int], object]
 
 
 def _unseen(count: int) -> None:
@@ -57,27 +57,29 @@ class SignificanceJudge(Protocol):
     decided."""
 
     def judge(
-        self, candidates: Sequence[Candidate], advance: Advance = _unseen
-    ) -> list[Judgement]: ...
+        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _unseen
+    ) -> list[SeedJudgement]: ...
 
 
-class RulesJudge:
+class RulesSignificanceJudge:
     """In a vocabulary; named often enough; neither too general nor found only by forms that are
     ambiguous or likely typos."""
 
     def __init__(self, min_documents: int) -> None:
         self._min_documents = min_documents
 
-    def judge(self, candidates: Sequence[Candidate], advance: Advance = _unseen) -> list[Judgement]:
-        judged = [Judgement(self._judge_one(one), one.specialty) for one in candidates]
+    def judge(
+        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _unseen
+    ) -> list[SeedJudgement]:
+        judged = [SeedJudgement(self._judge_one(one), one.specialty) for one in candidates]
         advance(len(judged))
         return judged
 
-    def _judge_one(self, candidate: Candidate) -> Significance:
+    def _judge_one(self, candidate: SeedCandidate) -> Significance:
         problem = self._problem(candidate)
         return Significance(not problem, problem or _support(candidate), RULES)
 
-    def _problem(self, candidate: Candidate) -> str:
+    def _problem(self, candidate: SeedCandidate) -> str:
         if not _vocabulary(candidate):
             return f"in no vocabulary: {candidate.concept_id}"
         if candidate.frequency.documents < self._min_documents:
@@ -99,13 +101,13 @@ def is_ambiguous(form: str) -> bool:
     return is_common(form) or (len(form) <= _ABBREVIATION and " " not in form)
 
 
-def _vocabulary(candidate: Candidate) -> str:
+def _vocabulary(candidate: SeedCandidate) -> str:
     """Where the concept comes from, by the prefix of its id; "" for an id without one."""
     prefix, colon, _ = candidate.concept_id.partition(":")
     return _SOURCES.get(prefix, prefix) if colon else ""
 
 
-def _support(candidate: Candidate) -> str:
+def _support(candidate: SeedCandidate) -> str:
     one = candidate.frequency
     record = (
         f"an HPO record with {_number(candidate.facts, 'fact')}"
@@ -129,7 +131,7 @@ def _quoted(forms: Iterable[str]) -> str:
 # --- by a language model --------------------------------------------------------------
 
 
-class Verdict(BaseModel):
+class EntityVerdict(BaseModel):
     """What the model is asked to answer with for one entity."""
 
     id: str
@@ -138,7 +140,7 @@ class Verdict(BaseModel):
     specialty: str | None = None
 
 
-class Reply(BaseModel):
+class VerdictsReply(BaseModel):
     """A reply. Its verdicts are read one by one, so that a bad one spoils no other; a bare list is
     taken as well."""
 
@@ -150,10 +152,10 @@ class Reply(BaseModel):
         return {"verdicts": value} if isinstance(value, list) else value
 
 
-def read_verdicts(reply: Reply, asked: Collection[str]) -> dict[str, Verdict]:
+def read_verdicts(reply: VerdictsReply, asked: Collection[str]) -> dict[str, EntityVerdict]:
     """The usable verdicts by id: of an entity that was asked about, complete, and not contradicted
     in the reply."""
-    found: dict[str, list[Verdict]] = defaultdict(list)
+    found: dict[str, list[EntityVerdict]] = defaultdict(list)
     for item in reply.verdicts:
         verdict = _verdict(item)
         if verdict is not None and verdict.id.strip() in asked:
@@ -163,14 +165,14 @@ def read_verdicts(reply: Reply, asked: Collection[str]) -> dict[str, Verdict]:
     }
 
 
-def _verdict(item: Any) -> Verdict | None:
+def _verdict(item: Any) -> EntityVerdict | None:
     try:
-        return Verdict.model_validate(item)
+        return EntityVerdict.model_validate(item)
     except ValidationError:
         return None
 
 
-class LLMJudge:
+class LLMSignificanceJudge:
     """A language model behind ``client`` (of ``endpoint``) decides, ``batch`` candidates to a
     request, or as many as ``endpoint.max_tokens`` holds verdicts of. Candidates that a reply leaves
     out are asked about once more, in smaller requests. Requests run side by side; the client
@@ -184,20 +186,24 @@ class LLMJudge:
             specialties="\n".join(f"- {name}: {one.covers}" for name, one in SPECIALTIES.items())
         )
 
-    def judge(self, candidates: Sequence[Candidate], advance: Advance = _unseen) -> list[Judgement]:
+    def judge(
+        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _unseen
+    ) -> list[SeedJudgement]:
         """Raises InfrastructureError when the endpoint stays unreachable, BudgetExceeded when the
         budget is spent."""
         return asyncio.run(self._judge_all(candidates, advance))
 
     async def _judge_all(
-        self, candidates: Sequence[Candidate], advance: Advance
-    ) -> list[Judgement]:
+        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback
+    ) -> list[SeedJudgement]:
         batches = await asyncio.gather(
             *(self._judge_batch(batch, advance) for batch in _slices(candidates, self._batch))
         )
         return [judgement for batch in batches for judgement in batch]
 
-    async def _judge_batch(self, batch: Sequence[Candidate], advance: Advance) -> list[Judgement]:
+    async def _judge_batch(
+        self, batch: Sequence[SeedCandidate], advance: ProgressCallback
+    ) -> list[SeedJudgement]:
         verdicts, _ = await self._ask(batch, "")
         missing = [one for one in batch if one.concept_id not in verdicts]
         problems: dict[str, str] = {}
@@ -209,37 +215,37 @@ class LLMJudge:
         return [self._judgement(one, verdicts.get(one.concept_id), problems) for one in batch]
 
     async def _ask(
-        self, batch: Sequence[Candidate], preface: str
-    ) -> tuple[dict[str, Verdict], str]:
+        self, batch: Sequence[SeedCandidate], preface: str
+    ) -> tuple[dict[str, EntityVerdict], str]:
         """The usable verdicts of one request, and why there may be too few."""
         messages = [
             {"role": "system", "content": self._prompt},
-            {"role": "user", "content": preface + "\n\n".join(map(describe, batch))},
+            {"role": "user", "content": preface + "\n\n".join(map(describe_candidate, batch))},
         ]
         try:
-            reply = await self._client.complete_json(messages, Reply)
+            reply = await self._client.complete_json(messages, VerdictsReply)
         except ModelError as error:
             return {}, str(error)
         return read_verdicts(reply, {one.concept_id for one in batch}), "the replies left it out"
 
     def _judgement(
-        self, candidate: Candidate, verdict: Verdict | None, problems: Mapping[str, str]
-    ) -> Judgement:
+        self, candidate: SeedCandidate, verdict: EntityVerdict | None, problems: Mapping[str, str]
+    ) -> SeedJudgement:
         if verdict is None:
             reason = f"no usable verdict: {problems[candidate.concept_id]}"
-            return Judgement(Significance(False, reason, self._model), candidate.specialty)
+            return SeedJudgement(Significance(False, reason, self._model), candidate.specialty)
         specialty = (verdict.specialty or "").strip().lower()
-        return Judgement(
+        return SeedJudgement(
             Significance(verdict.significant, verdict.reason, self._model),
             specialty if specialty in SPECIALTIES else candidate.specialty,
         )
 
 
-def _slices(candidates: Sequence[Candidate], size: int) -> Iterator[Sequence[Candidate]]:
+def _slices(candidates: Sequence[SeedCandidate], size: int) -> Iterator[Sequence[SeedCandidate]]:
     return (candidates[start : start + size] for start in range(0, len(candidates), size))
 
 
-def describe(candidate: Candidate) -> str:
+def describe_candidate(candidate: SeedCandidate) -> str:
     """The candidate as the model is shown it."""
     one = candidate.frequency
     forms = "; ".join(f"{form} ({count})" for form, count in candidate.forms[:_SHOWN_FORMS])

@@ -18,9 +18,9 @@ from medr_ray.entities.comentions import COMENTIONS, count_comentions, read_post
 from medr_ray.entities.counting import COUNTS, POSTINGS, CountingWorker, sum_counts
 from medr_ray.entities.form_patterns import read_lexicon, write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.rarity import RarityRule, frequencies, rare_candidates, rarity_rule
-from medr_ray.entities.seed_candidates import Candidate, build_candidates, seed_entities
-from medr_ray.entities.significance import LLMJudge, RulesJudge, SignificanceJudge
+from medr_ray.entities.rarity import RarityRule, compute_frequencies, select_rare, choose_rarity_rule
+from medr_ray.entities.seed_candidates import SeedCandidate, build_candidates, build_seed_entities
+from medr_ray.entities.significance import LLMSignificanceJudge, RulesSignificanceJudge, SignificanceJudge
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept, assemble_lexicon
 from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
@@ -55,12 +55,12 @@ def _execute(context: StageContext) -> Counts:
     directory, config = context.directory, context.config.entities
     lexicon = _compile_lexicon(context)
     parts = Parts(context.upstream("corpus"), CITATIONS.name).read_markers()
-    rule = rarity_rule(config, _citations(parts))
+    rule = choose_rarity_rule(config, _citations(parts))
     _count(context, parts, lexicon)
     concepts, counts = read_lexicon(directory), sum_counts(directory)
-    found = frequencies(counts, concepts, rule.citations)
+    found = compute_frequencies(counts, concepts, rule.citations)
     directory.write(FREQUENCIES, found)
-    rare = rare_candidates(found, rule, config.seed_types)
+    rare = select_rare(found, rule, config.seed_types)
     candidates = build_candidates(
         rare, concepts, counts, load_hpo().diseases, _prevalences(context, concepts)
     )
@@ -157,17 +157,17 @@ def _prevalences(context: StageContext, concepts: Mapping[str, Concept]) -> Mapp
     return matched
 
 
-def _judge(context: StageContext, candidates: list[Candidate]) -> list[SeedEntity]:
+def _judge(context: StageContext, candidates: list[SeedCandidate]) -> list[SeedEntity]:
     judge = _judge_of(context.config, context.run)
     with Bar(context.console, "judging", len(candidates), "candidates") as bar:
-        return seed_entities(candidates, judge.judge(candidates, bar.advance))
+        return build_seed_entities(candidates, judge.judge(candidates, bar.advance))
 
 
 def _judge_of(config: PipelineConfig, cache: Directory) -> SignificanceJudge:
     if config.entities.significance == "llm":
         client = open_chat_client(config.llm, cache)
-        return LLMJudge(client, config.llm, config.entities.judge_batch)
-    return RulesJudge(config.entities.min_documents)
+        return LLMSignificanceJudge(client, config.llm, config.entities.judge_batch)
+    return RulesSignificanceJudge(config.entities.min_documents)
 
 
 def _summary(

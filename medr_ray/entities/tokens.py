@@ -3,7 +3,7 @@
 What holds: a token is a run of letters and digits, or a single punctuation mark; white space and
 hyphens separate, so "Bernard-Soulier" and "Bernard Soulier" are the same tokens. A token is folded
 character by character: compatibility decomposed, without accents, case folded, Greek letters by
-name; an English plural reads as its singular; a possessive 's is left out. Folding one character
+name; an English plural reads as its singular; a possessive 's is left out. FoldingTables one character
 never depends on its neighbours, so a text folds like the sum of its parts.
 
 The rules are in tables, made once from Python's Unicode data and kept beside the compiled lexicon:
@@ -63,7 +63,7 @@ Bytes = np.ndarray
 Offsets = np.ndarray
 
 
-class Folding(NamedTuple):
+class FoldingTables(NamedTuple):
     """The tables: class of each code point, and its folded UTF-8 as ``data[starts[c]:starts[c +
     1]]``; a folded text is at most ``growth`` times as long."""
 
@@ -74,7 +74,7 @@ class Folding(NamedTuple):
 
 
 @functools.cache
-def folding() -> Folding:
+def folding_tables() -> FoldingTables:
     """The tables of this Python's Unicode version (about 0.3 s once)."""
     classes = np.zeros(_CODE_POINTS, np.uint8)
     starts = np.zeros(_CODE_POINTS + 1, np.int32)
@@ -88,7 +88,9 @@ def folding() -> Folding:
         if text:
             growth = max(growth, len(text.encode("utf-8")) / len(character.encode("utf-8")))
     data = np.frombuffer(bytes(folded), np.uint8)
-    return Folding(read_only(classes), read_only(starts), read_only(data), int(np.ceil(growth)))
+    return FoldingTables(
+        read_only(classes), read_only(starts), read_only(data), int(np.ceil(growth))
+    )
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -116,7 +118,7 @@ def _fold(character: str) -> tuple[int, str]:
 
 
 @inner
-def code_point(data: Bytes, at: int) -> tuple[Any, int]:
+def read_code_point(data: Bytes, at: int) -> tuple[Any, int]:
     """The character whose UTF-8 begins at byte ``at``, and how many bytes it has."""
     first = np.int64(data[at])
     if first < 0x80:
@@ -174,7 +176,7 @@ def tokenise(
                 count, open_word = count + 1, False
             at += 1
             continue
-        point, size = code_point(data, at)
+        point, size = read_code_point(data, at)
         known = point < len(classes)
         kind = classes[point] if known else WORD
         possessive = (
@@ -329,7 +331,7 @@ def text_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return read_only(np.frombuffer(data or b"", np.uint8)), read_only(bounds)
 
 
-def keys(texts: pa.Array, tables: Folding, exact: bool = False) -> pa.Array:
+def match_keys(texts: pa.Array, tables: FoldingTables, exact: bool = False) -> pa.Array:
     """What each text is matched by: its folded tokens (or, ``exact``, its tokens as written) with
     single spaces between; two texts with the same key cannot be told apart."""
     data, offsets = text_buffers(texts)

@@ -18,7 +18,14 @@ import pyarrow as pa
 
 from medr_ray.core.compiled import allocating_entry, allocating_inner, inner
 from medr_ray.core.errors import DataError
-from medr_ray.entities.tokens import Bytes, Folding, Offsets, read_only, text_buffers, tokenise
+from medr_ray.entities.tokens import (
+    Bytes,
+    FoldingTables,
+    Offsets,
+    read_only,
+    text_buffers,
+    tokenise,
+)
 
 _FOLDED, _EXACT = (
     np.uint64(0x9E3779B97F4A7C15),
@@ -51,8 +58,8 @@ class Spans(NamedTuple):
     end: np.ndarray
 
 
-def build(folded: pa.Array, exact: pa.Array) -> Trie:
-    """The trie of two arrays of keys (see ``tokens.keys``), each without repetitions or empty
+def build_trie(folded: pa.Array, exact: pa.Array) -> Trie:
+    """The trie of two arrays of keys (see ``tokens.match_keys``), each without repetitions or empty
     keys."""
     array = pa.concat_arrays([folded.cast(pa.large_string()), exact.cast(pa.large_string())])
     data, offsets = text_buffers(array)
@@ -73,14 +80,14 @@ def build(folded: pa.Array, exact: pa.Array) -> Trie:
     return Trie(*(read_only(one) for one in arrays))
 
 
-def find(trie: Trie, tables: Folding, data: Bytes, offsets: Offsets) -> Spans:
+def find_spans(trie: Trie, tables: FoldingTables, data: Bytes, offsets: Offsets) -> Spans:
     """Every match in the texts (see ``tokens.text_buffers``)."""
     return Spans(
         *_scan(data, offsets, tables.classes, tables.starts, tables.data, tables.growth, *trie)
     )
 
 
-def to_columns(trie: Trie, tables: Folding) -> dict[str, np.ndarray]:
+def to_columns(trie: Trie, tables: FoldingTables) -> dict[str, np.ndarray]:
     """All arrays by name; ``from_columns`` reads them back, also from a memory map."""
     return {
         **{f"trie_{name}": array for name, array in trie._asdict().items()},
@@ -91,10 +98,10 @@ def to_columns(trie: Trie, tables: Folding) -> dict[str, np.ndarray]:
     }
 
 
-def from_columns(columns: dict[str, np.ndarray]) -> tuple[Trie, Folding]:
+def from_columns(columns: dict[str, np.ndarray]) -> tuple[Trie, FoldingTables]:
     """What ``to_columns`` took apart; the arrays are read-only."""
     trie = Trie(**{name: columns[f"trie_{name}"] for name in Trie._fields})
-    return trie, Folding(
+    return trie, FoldingTables(
         columns["folding_classes"],
         columns["folding_starts"],
         columns["folding_data"],
@@ -270,7 +277,7 @@ def _longest(
 
 
 @inner
-def is_same(
+def bytes_equal(
     one: np.ndarray, begin: int, size: int, other: np.ndarray, place: int, other_size: int
 ) -> bool:
     """Whether ``size`` bytes of ``one`` from ``begin`` on are those of ``other`` from ``place``
@@ -284,7 +291,7 @@ def is_same(
 
 
 @allocating_inner
-def widened(table: np.ndarray, columns: int) -> np.ndarray:
+def widen_table(table: np.ndarray, columns: int) -> np.ndarray:
     """A copy of int64[rows, N] with room for ``columns``, the new ones not yet set."""
     wider = np.empty((len(table), columns), np.int64)
     wider[:, : table.shape[1]] = table
@@ -338,7 +345,7 @@ def _scan(
         for i in range(found):
             lengths[i] = stops[i] - starts[i]
             as_folded[i] = _hash(folded_words, places[i] >> 3, sizes[i])
-            same = is_same(text, starts[i], lengths[i], folded, places[i], sizes[i])
+            same = bytes_equal(text, starts[i], lengths[i], folded, places[i], sizes[i])
             as_written[i] = (
                 as_folded[i] if same else _hash_bytes(text, starts[i], stops[i], room, words)
             )
@@ -381,7 +388,7 @@ def _scan(
                 continue
             if size == capacity:
                 capacity *= 2
-                out = widened(out, capacity)
+                out = widen_table(out, capacity)
             out[0, size], out[1, size] = number, form
             out[2, size], out[3, size] = starts[token], stops[token + count - 1]
             size += 1

@@ -14,7 +14,7 @@ _MIN_LENGTH = 5  # shorter words are one edit from anything
 _TIMES_COMMONER = 1000  # about one printed word in a thousand is misspelt; what slips alone explain is rarer than that
 
 
-def likely_typos(
+def find_likely_typos(
     counts: pl.DataFrame, concepts: Collection[str] | None = None
 ) -> Mapping[str, str]:
     """Forms of one word that are one edit away from a form of another concept with at least a

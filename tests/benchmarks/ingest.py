@@ -38,7 +38,7 @@ from medr_ray.corpus.record_stream import read_citations
 from medr_ray.corpus.stage import CORPUS_STAGE
 from medr_ray.entities.counting import count_citations
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.tokens import folding, keys
+from medr_ray.entities.tokens import folding_tables, match_keys
 from medr_ray.knowledge.lexicon import Concept, build_lexicon
 
 # PubMed 2026.
@@ -107,7 +107,7 @@ def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
     counts = count_citations(matcher, parse).counts
     count_citations(abbreviating, parse)
     automaton = _build_automaton(ahocorasick, lexicon)
-    texts = [keys(parse[field], folding()).to_pylist() for field in ("title", "abstract")]
+    texts = [match_keys(parse[field], folding_tables()).to_pylist() for field in ("title", "abstract")]
     seconds: dict[str, list[float]] = defaultdict(list)
     for number in range(_ROUNDS):
         seconds["parse"].append(_cpu_seconds(lambda: _parse_file(whole))[0])
@@ -238,7 +238,7 @@ def _build_automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
     matcher = Matcher.build(lexicon, min_form_length=4)
     automaton = ahocorasick.Automaton()
     for key, concept in zip(
-        keys(matcher.forms, folding()).to_pylist(), matcher.concepts.tolist(), strict=True
+        match_keys(matcher.forms, folding_tables()).to_pylist(), matcher.concepts.tolist(), strict=True
     ):
         padded = _pad_key(key)
         automaton.add_word(padded, (concept, len(padded)))

@@ -6,11 +6,11 @@ import polars as pl
 
 from medr_ray.core.records import EntityFrequency, Significance
 from medr_ray.entities.seed_candidates import (
-    Candidate,
-    Judgement,
+    SeedCandidate,
+    SeedJudgement,
     build_candidates,
-    rank,
-    seed_entities,
+    build_seed_entities,
+    rank_key,
 )
 from medr_ray.knowledge.hpo import DiseaseRecord, Fact
 from medr_ray.knowledge.lexicon import Concept
@@ -31,17 +31,17 @@ def _frequency(concept_id: str, upper: float = 0.1, mentions: int = 1) -> Entity
 
 def test_the_rarer_the_less_prevalent_and_the_better_supported_come_first() -> None:
     ranked = [
-        Candidate(_frequency("D:9", upper=0.1), "", (), 0),
-        Candidate(_frequency("D:8", upper=0.2), "", (), 0, prevalence=_prevalence(1e-7)),
-        Candidate(_frequency("D:7", upper=0.2), "", (), 0, prevalence=_prevalence(1e-6)),
-        Candidate(_frequency("D:6", upper=0.2, mentions=1), "", (), 50),
-        Candidate(_frequency("D:5", upper=0.2, mentions=9), "", (), 3),
-        Candidate(_frequency("D:4", upper=0.2, mentions=8), "", (), 3),
-        Candidate(_frequency("D:2", upper=0.2, mentions=8), "", (), 0),
-        Candidate(_frequency("D:3", upper=0.2, mentions=8), "", (), 0),
+        SeedCandidate(_frequency("D:9", upper=0.1), "", (), 0),
+        SeedCandidate(_frequency("D:8", upper=0.2), "", (), 0, prevalence=_prevalence(1e-7)),
+        SeedCandidate(_frequency("D:7", upper=0.2), "", (), 0, prevalence=_prevalence(1e-6)),
+        SeedCandidate(_frequency("D:6", upper=0.2, mentions=1), "", (), 50),
+        SeedCandidate(_frequency("D:5", upper=0.2, mentions=9), "", (), 3),
+        SeedCandidate(_frequency("D:4", upper=0.2, mentions=8), "", (), 3),
+        SeedCandidate(_frequency("D:2", upper=0.2, mentions=8), "", (), 0),
+        SeedCandidate(_frequency("D:3", upper=0.2, mentions=8), "", (), 0),
     ]
     shuffled = random.Random(0).sample(ranked, len(ranked))
-    assert sorted(shuffled, key=rank) == ranked
+    assert sorted(shuffled, key=rank_key) == ranked
 
 
 def test_a_candidate_knows_its_forms_facts_typos_prevalence_and_whether_it_is_general() -> None:
@@ -66,7 +66,7 @@ def test_a_candidate_knows_its_forms_facts_typos_prevalence_and_whether_it_is_ge
         {"D:1": DiseaseRecord("D:1", "Kuru", (), facts)},
         {"D:1": _prevalence(1e-6)},
     )
-    assert first == Candidate(
+    assert first == SeedCandidate(
         _frequency("D:1"),
         "neurology",
         (("kuru disease", 3), ("kuruu", 2)),
@@ -80,10 +80,11 @@ def test_a_candidate_knows_its_forms_facts_typos_prevalence_and_whether_it_is_ge
 
 def test_seeds_carry_the_verdict_the_judges_specialty_and_the_prevalence_with_its_source() -> None:
     verdict = Significance(True, "a real disease", "m")
-    known = Candidate(_frequency("D:1"), "neurology", (), 0, prevalence=_prevalence(1e-6))
-    unknown = Candidate(_frequency("D:2"), "neurology", (), 0)
-    first, second = seed_entities(
-        [known, unknown], [Judgement(verdict, "cardiology"), Judgement(verdict, "neurology")]
+    known = SeedCandidate(_frequency("D:1"), "neurology", (), 0, prevalence=_prevalence(1e-6))
+    unknown = SeedCandidate(_frequency("D:2"), "neurology", (), 0)
+    first, second = build_seed_entities(
+        [known, unknown],
+        [SeedJudgement(verdict, "cardiology"), SeedJudgement(verdict, "neurology")],
     )
     assert (first.frequency, first.significance, first.specialty) == (
         known.frequency,

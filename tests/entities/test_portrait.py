@@ -8,14 +8,14 @@ from support.named_run import PREVALENCE, write_named_run
 from medr_ray.core.errors import DataError
 from medr_ray.core.run import RunDirectory
 from medr_ray.entities.concept_summary import (
-    Companion,
-    FormCount,
+    CompanionConcept,
     ConceptSummary,
+    FormCount,
     YearCount,
-    summarise_concept,
     find_concepts,
     nearest_names,
     read_names,
+    summarise_concept,
 )
 from medr_ray.retrieval.snippets import sentence_spans
 
@@ -27,7 +27,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return write_named_run(tmp_path_factory.mktemp("runs"))
 
 
-def _draw(run: RunDirectory, concept_id: str, companions: int = 9, samples: int = 3) -> ConceptSummary:
+def _draw(
+    run: RunDirectory, concept_id: str, companions: int = 9, samples: int = 3
+) -> ConceptSummary:
     return summarise_concept(
         run, read_names(run.stage("entities")), concept_id, sentence_spans, companions, samples
     )
@@ -71,10 +73,10 @@ def test_counts_forms_years_and_companions_are_those_of_the_corpus(run: RunDirec
     assert marfan.aliases == ("mfs1",)
     assert marfan.years == (YearCount(1999, 1), YearCount(2003, 1), YearCount(None, 1))
     assert marfan.companions == (
-        Companion("GENE:FBN1", "FBN1", 2),
-        Companion("HP:0012531", "Pain", 1),
-        Companion("HP:1", "Long fingers", 1),
-        Companion("MESH:kuru", "Kuru", 1),
+        CompanionConcept("GENE:FBN1", "FBN1", 2),
+        CompanionConcept("HP:0012531", "Pain", 1),
+        CompanionConcept("HP:1", "Long fingers", 1),
+        CompanionConcept("MESH:kuru", "Kuru", 1),
     )
     assert len(_draw(run, MARFAN, companions=2).companions) == 2
 

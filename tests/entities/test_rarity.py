@@ -10,7 +10,12 @@ from scipy.stats import binomtest
 from medr_ray.core.config import EntitiesConfig
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.records import EntityFrequency
-from medr_ray.entities.rarity import clopper_pearson, frequencies, rare_candidates, rarity_rule
+from medr_ray.entities.rarity import (
+    choose_rarity_rule,
+    clopper_pearson,
+    compute_frequencies,
+    select_rare,
+)
 from medr_ray.knowledge.lexicon import Concept
 
 trials_and_successes = st.integers(1, 40_000_000).flatmap(
@@ -71,7 +76,7 @@ def test_frequencies_sum_over_forms_and_years() -> None:
         schema_overrides={"year": pl.Int32},
     )
     concepts = {one: Concept(one, one.lower(), "disease", (), "") for one in ("D:1", "D:2")}
-    first, second = frequencies(counts, concepts, 8)
+    first, second = compute_frequencies(counts, concepts, 8)
     assert (first.concept_id, first.name, first.documents, first.mentions) == ("D:1", "d:1", 2, 6)
     assert first.frequency == 0.25
     assert (first.frequency_lower, first.frequency_upper) == pytest.approx(_interval(2, 8))
@@ -86,9 +91,9 @@ def test_rare_is_whatever_has_its_upper_bound_below_the_threshold(
     config = EntitiesConfig(rare_frequency=threshold, min_documents=fewest)
     if _interval(min(fewest, citations), citations)[1] >= threshold:
         with pytest.raises(ConfigError, match=r"entities\.rare_documents"):
-            rarity_rule(config, citations)
+            choose_rarity_rule(config, citations)
         return
-    rule = rarity_rule(config, citations)
+    rule = choose_rarity_rule(config, citations)
     assert rule.rule == "frequency"
     for documents in {fewest, rule.most_documents, rule.most_documents + 1, citations}:
         below = _interval(documents, citations)[1] < threshold
@@ -96,7 +101,7 @@ def test_rare_is_whatever_has_its_upper_bound_below_the_threshold(
 
 
 def test_the_papers_threshold_over_all_of_pubmed() -> None:
-    rule = rarity_rule(EntitiesConfig(rare_documents=20), 36_000_000)
+    rule = choose_rarity_rule(EntitiesConfig(rare_documents=20), 36_000_000)
     assert (rule.rule, rule.most_documents) == ("frequency", 24)
     assert (
         rule.describe()
@@ -105,7 +110,7 @@ def test_the_papers_threshold_over_all_of_pubmed() -> None:
 
 
 def test_a_small_corpus_is_judged_by_the_number_of_documents_and_says_so() -> None:
-    rule = rarity_rule(EntitiesConfig(rare_documents=20, min_documents=2), 50_783)
+    rule = choose_rarity_rule(EntitiesConfig(rare_documents=20, min_documents=2), 50_783)
     assert rule.rule == "documents"
     assert [rule.is_rare(_frequency(documents)) for documents in (1, 2, 20, 21)] == [
         False,
@@ -120,16 +125,16 @@ def test_a_small_corpus_is_judged_by_the_number_of_documents_and_says_so() -> No
 
 def test_a_small_corpus_without_a_rule_says_what_to_set_and_how_much_would_be_enough() -> None:
     with pytest.raises(ConfigError) as raised:
-        rarity_rule(EntitiesConfig(), 50_783)
+        choose_rarity_rule(EntitiesConfig(), 50_783)
     assert "single citation have an upper bound of 0.00011" in str(raised.value)
     enough = int(str(raised.value).split("some ")[1].split(" ")[0].replace(",", ""))
-    assert rarity_rule(EntitiesConfig(), enough + 10).most_documents == 1
+    assert choose_rarity_rule(EntitiesConfig(), enough + 10).most_documents == 1
     with pytest.raises(ConfigError, match="nothing could be rare"):
-        rarity_rule(EntitiesConfig(rare_documents=2, min_documents=3), 50_783)
+        choose_rarity_rule(EntitiesConfig(rare_documents=2, min_documents=3), 50_783)
 
 
 def test_candidates_are_rare_and_of_a_type_that_may_be_a_seed() -> None:
-    rule = rarity_rule(EntitiesConfig(rare_documents=5), 1000)
+    rule = choose_rarity_rule(EntitiesConfig(rare_documents=5), 1000)
     found = [_frequency(6), _frequency(5), _frequency(4, "phenotype"), _frequency(1)]
-    assert rare_candidates(found, rule, ("disease",)) == [found[1], found[3]]
-    assert rare_candidates(found, rule, ("phenotype", "disease")) == found[1:]
+    assert select_rare(found, rule, ("disease",)) == [found[1], found[3]]
+    assert select_rare(found, rule, ("phenotype", "disease")) == found[1:]

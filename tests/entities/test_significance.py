@@ -14,8 +14,8 @@ from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import EntityFrequency
 from medr_ray.core.run import Directory
-from medr_ray.entities.seed_candidates import Candidate, Judgement
-from medr_ray.entities.significance import LLMJudge, Reply, RulesJudge, read_verdicts
+from medr_ray.entities.seed_candidates import SeedCandidate, SeedJudgement
+from medr_ray.entities.significance import LLMSignificanceJudge, VerdictsReply, RulesSignificanceJudge, read_verdicts
 from medr_ray.governor import actor as governor_actor
 from medr_ray.governor.actor import LocalGovernorClient
 from medr_ray.governor.budget import BudgetExceeded
@@ -32,11 +32,11 @@ def _candidate(
     documents: int = 2,
     typo_of: tuple[tuple[str, str], ...] = (),
     general: str = "",
-) -> Candidate:
+) -> SeedCandidate:
     frequency = EntityFrequency(
         concept_id, name, "disease", documents, 3, documents / 1000, 0.001, 0.01
     )
-    return Candidate(
+    return SeedCandidate(
         frequency, "neurology", tuple((form, 1) for form in forms), 12, typo_of, general
     )
 
@@ -72,9 +72,9 @@ def _candidate(
         ),
     ],
 )
-def test_rules_say_why(candidate: Candidate, verdict: bool, reason: str) -> None:
+def test_rules_say_why(candidate: SeedCandidate, verdict: bool, reason: str) -> None:
     told: list[int] = []
-    (judged,) = RulesJudge(min_documents=2).judge([candidate], told.append)
+    (judged,) = RulesSignificanceJudge(min_documents=2).judge([candidate], told.append)
     assert (judged.significance.verdict, judged.significance.decided_by) == (verdict, "rules")
     assert reason in judged.significance.reason
     assert (judged.specialty, told) == ("neurology", [1])
@@ -133,17 +133,17 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _judge(
     server: HTTPServer, batch: int = 20, run: Directory | None = None, **settings: Any
-) -> LLMJudge:
+) -> LLMSignificanceJudge:
     chosen = {"max_tokens": 4096, "retries": 0, "requests_per_minute": 1e6, **settings}
     endpoint = EndpointConfig(base_url=server.url_for("/v1"), model="m", **chosen)
-    return LLMJudge(ChatClient(endpoint, run), endpoint, batch)
+    return LLMSignificanceJudge(ChatClient(endpoint, run), endpoint, batch)
 
 
-def _many(count: int) -> list[Candidate]:
+def _many(count: int) -> list[SeedCandidate]:
     return [_candidate(f"form {i}", concept_id=f"OMIM:{i}") for i in range(count)]
 
 
-def _decided(judged: Sequence[Judgement]) -> list[tuple[bool, str]]:
+def _decided(judged: Sequence[SeedJudgement]) -> list[tuple[bool, str]]:
     return [(one.significance.verdict, one.significance.reason) for one in judged]
 
 
@@ -163,7 +163,7 @@ def test_the_model_is_shown_what_is_known_and_the_specialties(httpserver: HTTPSe
     known = Prevalence("ORPHA:1", "Kuru", 3.2e-7, "Point prevalence", "Worldwide", True, False, "")
     plain = _candidate("kuru", name="Kuru", typo_of=(("kuru", "guru"),))
     _judge(httpserver).judge(
-        [Candidate(plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", known)]
+        [SeedCandidate(plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", known)]
     )
     system, user = (message["content"] for message in model.bodies[0]["messages"])
     for line in (
@@ -222,7 +222,7 @@ def test_an_unusable_reply_is_followed_by_smaller_requests_and_then_is_a_no(
 
 def test_bad_contradictory_and_foreign_verdicts_spoil_no_other() -> None:
     good = {"id": " A ", "significant": True, "reason": "real", "specialty": None}
-    reply = Reply.model_validate(
+    reply = VerdictsReply.model_validate(
         [
             good,
             {**good, "id": "B", "reason": ""},

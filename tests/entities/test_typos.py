@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medr_ray.entities.typos import is_one_edit, likely_typos
+from medr_ray.entities.typos import find_likely_typos, is_one_edit
 
 letters = st.text("abcé", min_size=1, max_size=8)
 
@@ -35,12 +35,12 @@ def test_a_word_a_thousand_times_rarer_than_another_concepts_word_one_letter_awa
 ):
     """Mentions are summed over years; "stroko" is too frequent, "stroks" is of the same concept,
     "aphakia" a word."""
-    assert likely_typos(COUNTS) == {"stroka": "stroke"}
+    assert find_likely_typos(COUNTS) == {"stroka": "stroke"}
 
 
 def test_only_the_forms_of_the_concepts_asked_about_are_looked_at() -> None:
-    assert likely_typos(COUNTS, ["G", "B"]) == {"stroka": "stroke"}
-    assert likely_typos(COUNTS, ["G"]) == {}
+    assert find_likely_typos(COUNTS, ["G", "B"]) == {"stroka": "stroke"}
+    assert find_likely_typos(COUNTS, ["G"]) == {}
 
 
 @settings(deadline=None)
@@ -60,7 +60,7 @@ def test_the_same_typos_as_by_comparing_every_pair(mentions: dict[str, int]) -> 
             for other, other_count in mentions.items()
         )
     }
-    assert likely_typos(counts) == expected
+    assert find_likely_typos(counts) == expected
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.counting import count_citations
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.rarity import frequencies, rare_candidates, rarity_rule
-from medr_ray.entities.seed_candidates import build_candidates, seed_entities
-from medr_ray.entities.significance import RulesJudge
+from medr_ray.entities.rarity import compute_frequencies, select_rare, choose_rarity_rule
+from medr_ray.entities.seed_candidates import build_candidates, build_seed_entities
+from medr_ray.entities.significance import RulesSignificanceJudge
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence
 
@@ -90,11 +90,11 @@ def _judge(run: RunDirectory, counts: pl.DataFrame, citations: int) -> None:
         EntitiesConfig(rare_documents=4, seed_types=("disease", "phenotype")),
     )
     concepts = {one.concept_id: one for one in CONCEPTS}
-    found, rule = frequencies(counts, concepts, citations), rarity_rule(config, citations)
-    rare = rare_candidates(found, rule, config.seed_types)
+    found, rule = compute_frequencies(counts, concepts, citations), choose_rarity_rule(config, citations)
+    rare = select_rare(found, rule, config.seed_types)
     candidates = build_candidates(rare, concepts, counts, {}, {"OMIM:154700": PREVALENCE})
     entities.write(FREQUENCIES, found)
-    seeds = seed_entities(candidates, RulesJudge(1).judge(candidates))
+    seeds = build_seed_entities(candidates, RulesSignificanceJudge(1).judge(candidates))
     entities.write(SEEDS, seeds)
     entities.write_json(
         "manifest.json",
