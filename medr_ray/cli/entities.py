@@ -54,7 +54,7 @@ def show_concept(run: "RunDirectory", name: str, rows: int, as_json: bool) -> No
     from rich.console import Console
 
     from medr_ray.cli.name_resolution import resolve_name
-    from medr_ray.entities.concept_summary import summarise_concept, read_names, read_applied_rule
+    from medr_ray.entities.concept_summary import read_applied_rule, read_names, summarise_concept
     from medr_ray.retrieval.snippets import sentence_spans
 
     entities = run.stage("entities")

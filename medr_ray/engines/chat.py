@@ -47,7 +47,9 @@ class ChatRenderer:
             while following < len(messages) and messages[following]["role"] != "assistant":
                 following += 1
             between = (
-                self.encode_bridge(messages[index + 1 : following]) if following < len(messages) else []
+                self.encode_bridge(messages[index + 1 : following])
+                if following < len(messages)
+                else []
             )
             ids += own + between
             mask += [True] * len(own) + [False] * len(between)

@@ -21,7 +21,7 @@ from medr_ray.core.config import EngineConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
-from medr_ray.engines.slots import SlotCache, CacheWindow
+from medr_ray.engines.slots import CacheWindow, SlotCache
 
 _ADMIT_EVERY = 4  # steps; reading two prompts together costs little more than one
 _PREFILL_TOKENS = 4096  # padded tokens of prompts read in one forward pass

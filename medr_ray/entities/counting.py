@@ -75,7 +75,9 @@ def count_citations(matcher: Matcher, citations: pa.Table) -> CitationCounts:
         pl.col("documents").fill_null(0),
         "mentions",
     ).sort("concept_id", "form", "year")
-    return CitationCounts(counts.to_arrow().cast(COUNTS_SCHEMA), _postings(matcher, citations, by_concept))
+    return CitationCounts(
+        counts.to_arrow().cast(COUNTS_SCHEMA), _postings(matcher, citations, by_concept)
+    )
 
 
 def _mentions(matcher: Matcher, citations: pa.Table, field: str, order: int) -> pl.DataFrame:

@@ -18,9 +18,18 @@ from medr_ray.entities.comentions import COMENTIONS, count_comentions, read_post
 from medr_ray.entities.counting import COUNTS, POSTINGS, CountingWorker, sum_counts
 from medr_ray.entities.form_patterns import read_lexicon, write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.rarity import RarityRule, compute_frequencies, select_rare, choose_rarity_rule
+from medr_ray.entities.rarity import (
+    RarityRule,
+    choose_rarity_rule,
+    compute_frequencies,
+    select_rare,
+)
 from medr_ray.entities.seed_candidates import SeedCandidate, build_candidates, build_seed_entities
-from medr_ray.entities.significance import LLMSignificanceJudge, RulesSignificanceJudge, SignificanceJudge
+from medr_ray.entities.significance import (
+    LLMSignificanceJudge,
+    RulesSignificanceJudge,
+    SignificanceJudge,
+)
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import Concept, assemble_lexicon
 from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence

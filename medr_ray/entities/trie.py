@@ -284,7 +284,7 @@ def bytes_equal(
     on."""
     if size != other_size:
         return False
-    for i in range(size):  # noqa: SIM110 - a compiled loop
+    for i in range(size):
         if one[begin + i] != other[place + i]:
             return False
     return True

@@ -28,7 +28,12 @@ from medr_ray.governor.budget import Budget, Charge, Spend
 from medr_ray.governor.failures import CircuitOpen, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.llm.cache import ResponseCache, request_key
-from medr_ray.llm.completions import ChatResult, estimate_prompt_tokens, read_completion, restore_result
+from medr_ray.llm.completions import (
+    ChatResult,
+    estimate_prompt_tokens,
+    read_completion,
+    restore_result,
+)
 from medr_ray.llm.failures import UnreadableReply, explain_failure, is_transient
 from medr_ray.llm.replies import read_reply
 from medr_ray.llm.roles import Messages, ReplyModel, Tools

@@ -107,7 +107,9 @@ def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
     counts = count_citations(matcher, parse).counts
     count_citations(abbreviating, parse)
     automaton = _build_automaton(ahocorasick, lexicon)
-    texts = [match_keys(parse[field], folding_tables()).to_pylist() for field in ("title", "abstract")]
+    texts = [
+        match_keys(parse[field], folding_tables()).to_pylist() for field in ("title", "abstract")
+    ]
     seconds: dict[str, list[float]] = defaultdict(list)
     for number in range(_ROUNDS):
         seconds["parse"].append(_cpu_seconds(lambda: _parse_file(whole))[0])
@@ -238,7 +240,9 @@ def _build_automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
     matcher = Matcher.build(lexicon, min_form_length=4)
     automaton = ahocorasick.Automaton()
     for key, concept in zip(
-        match_keys(matcher.forms, folding_tables()).to_pylist(), matcher.concepts.tolist(), strict=True
+        match_keys(matcher.forms, folding_tables()).to_pylist(),
+        matcher.concepts.tolist(),
+        strict=True,
     ):
         padded = _pad_key(key)
         automaton.add_word(padded, (concept, len(padded)))

@@ -12,7 +12,13 @@ from support import naive_matching as naive
 from medr_ray.core.parts import Parts
 from medr_ray.core.run import Directory
 from medr_ray.entities import counting
-from medr_ray.entities.counting import COUNTS, COUNTS_SCHEMA, CitationCounts, count_citations, sum_counts
+from medr_ray.entities.counting import (
+    COUNTS,
+    COUNTS_SCHEMA,
+    CitationCounts,
+    count_citations,
+    sum_counts,
+)
 from medr_ray.entities.form_patterns import common_words
 from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.lexicon import Concept

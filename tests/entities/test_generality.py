@@ -2,7 +2,7 @@
 
 import pytest
 
-from medr_ray.entities.generality import mesh_reasons, find_generality_reason, tree_reasons
+from medr_ray.entities.generality import find_generality_reason, mesh_reasons, tree_reasons
 
 
 def test_a_heading_near_the_root_with_many_below_it_is_general() -> None:

@@ -15,7 +15,12 @@ from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import EntityFrequency
 from medr_ray.core.run import Directory
 from medr_ray.entities.seed_candidates import SeedCandidate, SeedJudgement
-from medr_ray.entities.significance import LLMSignificanceJudge, VerdictsReply, RulesSignificanceJudge, read_verdicts
+from medr_ray.entities.significance import (
+    LLMSignificanceJudge,
+    RulesSignificanceJudge,
+    VerdictsReply,
+    read_verdicts,
+)
 from medr_ray.governor import actor as governor_actor
 from medr_ray.governor.actor import LocalGovernorClient
 from medr_ray.governor.budget import BudgetExceeded

@@ -14,7 +14,7 @@ from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.counting import count_citations
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.rarity import compute_frequencies, select_rare, choose_rarity_rule
+from medr_ray.entities.rarity import choose_rarity_rule, compute_frequencies, select_rare
 from medr_ray.entities.seed_candidates import build_candidates, build_seed_entities
 from medr_ray.entities.significance import RulesSignificanceJudge
 from medr_ray.knowledge.lexicon import Concept
@@ -90,7 +90,10 @@ def _judge(run: RunDirectory, counts: pl.DataFrame, citations: int) -> None:
         EntitiesConfig(rare_documents=4, seed_types=("disease", "phenotype")),
     )
     concepts = {one.concept_id: one for one in CONCEPTS}
-    found, rule = compute_frequencies(counts, concepts, citations), choose_rarity_rule(config, citations)
+    found, rule = (
+        compute_frequencies(counts, concepts, citations),
+        choose_rarity_rule(config, citations),
+    )
     rare = select_rare(found, rule, config.seed_types)
     candidates = build_candidates(rare, concepts, counts, {}, {"OMIM:154700": PREVALENCE})
     entities.write(FREQUENCIES, found)
