@@ -284,10 +284,10 @@ def bytes_equal(
     on."""
     if size != other_size:
         return False
-    for i in range(size):
-        if one[begin + i] != other[place + i]:
-            return False
-    return True
+    same = 0
+    while same < size and one[begin + same] == other[place + same]:
+        same += 1
+    return same == size
 
 
 @allocating_inner
