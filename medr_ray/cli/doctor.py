@@ -4,7 +4,7 @@ import typer
 
 from medr_ray.cli.options import OptionalConfigFile, Overrides, resolve
 
-_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_STATUS_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def doctor(config: OptionalConfigFile = None, overrides: Overrides = None) -> None:
@@ -12,16 +12,14 @@ def doctor(config: OptionalConfigFile = None, overrides: Overrides = None) -> No
     from rich.console import Console
     from rich.text import Text
 
-    from medr_ray.cli.checks import examine
+    from medr_ray.cli.checks import run_checks
 
     console = Console()
-    findings = examine(resolve(config, overrides))
-    for one in findings:
-        line = Text.assemble(
-            (f"{one.status:<5}", _STYLES[one.status]), f"{one.subject:<18}", one.detail
-        )
-        console.print(line, soft_wrap=True)
-        if one.status != "ok":
-            console.print(Text(f"     -> {one.remedy}"), soft_wrap=True)
-    if any(one.status == "fail" for one in findings):
+    results = run_checks(resolve(config, overrides))
+    for result in results:
+        status = (f"{result.status:<5}", _STATUS_STYLES[result.status])
+        console.print(Text.assemble(status, f"{result.subject:<18}", result.detail), soft_wrap=True)
+        if result.status != "ok":
+            console.print(Text(f"     -> {result.remedy}"), soft_wrap=True)
+    if any(result.status == "fail" for result in results):
         raise typer.Exit(1)

@@ -17,5 +17,7 @@ def serve(
     """Serve /v1/chat/completions and /v1/search until Ctrl-C."""
     from medr_ray.serving import serve_forever
 
-    chosen = [f"serving.port={port}"] if port is not None else []
-    serve_forever(resolve(config, [*(overrides or []), *chosen]))
+    settings = list(overrides or [])
+    if port is not None:
+        settings.append(f"serving.port={port}")
+    serve_forever(resolve(config, settings))

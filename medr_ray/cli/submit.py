@@ -18,6 +18,7 @@ from medr_ray.core.errors import ConfigError, InfrastructureError
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
+# What does not travel with the job, in the patterns of .gitignore.
 _EXCLUDES = ["/runs/", "/.venv/", "/.git/", "/.cache/", "**/__pycache__/"]
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -44,18 +45,19 @@ def submit(
 
     Example: medr submit --address http://127.0.0.1:8265 -c configs/quickstart.yaml --wait
     """
-    command = entrypoint(config, stage, _rooted(config, overrides or [], address))
-    client = _client(address)
+    settings = _make_root_absolute(config, overrides or [], address)
+    command = build_entrypoint(config, stage, settings)
+    client = _open_client(address)
     environment = {"working_dir": ".", "excludes": _EXCLUDES}
     job = client.submit_job(entrypoint=command, runtime_env=environment)
     typer.echo(f"submitted {job}: {command}")
     if wait:
-        _follow(client, job)
+        _follow_job(client, job)
 
 
-def entrypoint(config: Path, stage: str | None, overrides: list[str]) -> str:
-    """The shell command of the job. Raises ConfigError for what the job's copy of this directory
-    would not hold."""
+def build_entrypoint(config: Path, stage: str | None, overrides: list[str]) -> str:
+    """The shell command of the job. Raises ConfigError for a file that is not in the current
+    directory, whose copy the job runs in."""
     script = Path("jobs") / f"{stage or 'run_pipeline'}.py"
     for path in (script, config):
         if path.is_absolute() or not path.is_file():
@@ -63,12 +65,14 @@ def entrypoint(config: Path, stage: str | None, overrides: list[str]) -> str:
                 f"{path}: not a file under the current directory; submit from the repository's root"
             )
     words = ["python", str(script), "-c", str(config)]
-    return shlex.join(words + [word for one in overrides for word in ("--set", one)])
+    for override in overrides:
+        words += ["--set", override]
+    return shlex.join(words)
 
 
-def _rooted(config: Path, overrides: list[str], address: str) -> list[str]:
-    """The overrides, with a relative ``run.root`` made absolute where the cluster is this
-    machine."""
+def _make_root_absolute(config: Path, overrides: list[str], address: str) -> list[str]:
+    """The overrides, with a relative ``run.root`` made absolute when the cluster is this machine.
+    Raises ConfigError for a relative root on another machine."""
     root = resolve(config, overrides).run.root
     if "://" in root or Path(root).is_absolute():
         return overrides
@@ -80,13 +84,13 @@ def _rooted(config: Path, overrides: list[str], address: str) -> list[str]:
     )
 
 
-def _client(address: str) -> "JobSubmissionClient":
+def _open_client(address: str) -> "JobSubmissionClient":
+    """A client of the cluster. Raises InfrastructureError when the cluster does not answer."""
     from medr_ray.cli.checks import ray_token_exists
 
     if ray_token_exists():
-        os.environ.setdefault(
-            "RAY_AUTH_MODE", "token"
-        )  # Ray's client reads it once, when it is imported
+        # Before the import: Ray's client reads the variable once, when it is imported.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     from ray.exceptions import RayError
     from ray.job_submission import JobSubmissionClient
 
@@ -96,7 +100,8 @@ def _client(address: str) -> "JobSubmissionClient":
         raise InfrastructureError(f"{address}: {error}") from None
 
 
-def _follow(client: "JobSubmissionClient", job: str) -> None:
+def _follow_job(client: "JobSubmissionClient", job: str) -> None:
+    """Print the job's log until it ends. Raises InfrastructureError when it fails."""
     import asyncio
 
     from ray.job_submission import JobStatus

@@ -30,22 +30,23 @@ def trace(
     from medr_ray.core.run import RunDirectory, open_run
     from medr_ray.lineage import trace as trace_id
 
-    if (config is None) == (run is None):
+    is_given_once = (config is None) != (run is None)
+    if not is_given_once:
         raise ConfigError(
             "medr trace: give the run by -c FILE or by --run DIRECTORY, one of the two"
         )
     directory = RunDirectory(str(run)) if run is not None else open_run(resolve(config, overrides))
-    Console().print(_tree(trace_id(directory, identifier)))
+    Console().print(_build_tree(trace_id(directory, identifier)))
 
 
-def _tree(node: "TraceNode", parent: "Tree | None" = None) -> "Tree":
+def _build_tree(node: "TraceNode", parent: "Tree | None" = None) -> "Tree":
+    """The node and all below it as a branch of ``parent``, or as a tree of its own."""
     from rich.text import Text
     from rich.tree import Tree
 
-    label = Text.assemble(
-        (node.kind, "bold"), " ", (node.id, "cyan"), f"  {node.text}" if node.text else ""
-    )
+    text = f"  {node.text}" if node.text else ""
+    label = Text.assemble((node.kind, "bold"), " ", (node.id, "cyan"), text)
     branch = parent.add(label) if parent is not None else Tree(label)
     for child in node.children:
-        _tree(child, branch)
+        _build_tree(child, branch)
     return branch

@@ -1,9 +1,9 @@
-"""A folder of part files, each with a marker that says what it was made from.
+"""A folder of part files, each with a marker that names what it was made from.
 
-What holds: a part whose marker names what is wanted is whole and is not made again, whoever made it
-and whenever; a part that is half written, out of date or no longer wanted is never taken for a
-finished one. So a killed stage goes on where it was, and a stage whose inputs grew makes only what
-changed.
+Guarantees: a part whose marker names the wanted source is whole and is not made again, whoever made
+it and whenever. A part that is half written, out of date or no longer wanted is never taken for a
+finished one. So a killed stage goes on where it stopped, and a stage whose inputs grew makes only
+the parts that changed.
 """
 
 import hashlib
@@ -20,59 +20,65 @@ class Parts:
     """``folder`` of ``directory``: ``NAME.parquet`` and its marker ``_NAME.json`` for each part."""
 
     def __init__(self, directory: Directory, folder: str) -> None:
-        self._directory, self.folder = directory, folder
+        self._directory = directory
+        self.folder = folder
 
-    def discard_stale(self, wanted: Mapping[str, str]) -> list[str]:
-        """The names that must be made, in the order of ``wanted`` (name -> what it is to be made
-        from). Parts that are not wanted, or made from something else, are removed."""
+    def discard_stale(self, required: Mapping[str, str]) -> list[str]:
+        """Remove the parts that are not required or were made from something else, and return the
+        names that must be made, in the order of ``required`` (name -> what it is to be made from)."""
         self._directory.delete_partial_files(self.folder)
-        made = self.read_markers()
-        for name in made.keys() | self._tables():
-            if made.get(name, {}).get("made_from") != wanted.get(name, ""):
+        markers = self.read_markers()
+        sources = {name: marker.get("made_from") for name, marker in markers.items()}
+        for name in markers.keys() | self._list_tables():
+            if sources.get(name) != required.get(name, ""):
                 self._remove(name)
-        return [
-            name for name, source in wanted.items() if made.get(name, {}).get("made_from") != source
-        ]
+        return [name for name, source in required.items() if sources.get(name) != source]
 
     def read_markers(self) -> dict[str, dict[str, Any]]:
-        """The markers by name, sorted: ``made_from`` and the report each part was finished with."""
-        return {
-            name: self.read_marker(name) for name in self._directory.list_marked_parts(self.folder)
-        }
+        """The markers by part name, sorted: ``made_from``, and the report each part was finished
+        with."""
+        names = self._directory.list_marked_parts(self.folder)
+        return {name: self.read_marker(name) for name in names}
 
     def is_finished(self, name: str) -> bool:
-        return self._directory.exists(f"{self.folder}/_{name}.json")
+        return self._directory.exists(self._marker_file(name))
 
     def read_marker(self, name: str) -> dict[str, Any]:
-        return self._directory.read_json(f"{self.folder}/_{name}.json")
+        return self._directory.read_json(self._marker_file(name))
 
     def write(
         self, name: str, made_from: str, table: pa.Table, report: Mapping[str, Any] | None = None
     ) -> None:
-        """Write a part that is at hand as one table."""
-        self._directory.write_table(f"{self.folder}/{name}.parquet", table)
+        """Write a part from one table, and finish it."""
+        self._directory.write_table(self._table_file(name), table)
         self.finish(name, made_from, report)
 
     def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.Table]) -> None:
-        """Write a part piece by piece, holding one piece at a time; ``finish`` must follow."""
-        self._directory.write_batches(f"{self.folder}/{name}.parquet", schema, batches)
+        """Write a part from many tables, with one in memory at a time. ``finish`` must follow."""
+        self._directory.write_batches(self._table_file(name), schema, batches)
 
     def finish(self, name: str, made_from: str, report: Mapping[str, Any] | None = None) -> None:
-        """Mark a part as whole. ``report`` comes back from ``made``."""
-        self._directory.write_json(
-            f"{self.folder}/_{name}.json", {"made_from": made_from, **(report or {})}
-        )
+        """Mark a part as whole. ``read_marker`` returns the report."""
+        marker = {"made_from": made_from, **(report or {})}
+        self._directory.write_json(self._marker_file(name), marker)
 
-    def _tables(self) -> set[str]:
-        names = self._directory.list_files(self.folder)
-        return {one.removesuffix(".parquet") for one in names if one.endswith(".parquet")}
+    def _marker_file(self, name: str) -> str:
+        return f"{self.folder}/_{name}.json"
+
+    def _table_file(self, name: str) -> str:
+        return f"{self.folder}/{name}.parquet"
+
+    def _list_tables(self) -> set[str]:
+        """The parts that have a table, with or without a marker."""
+        files = self._directory.list_files(self.folder)
+        return {file.removesuffix(".parquet") for file in files if file.endswith(".parquet")}
 
     def _remove(self, name: str) -> None:
-        """The marker first: a part without one is not finished."""
-        for file in (f"_{name}.json", f"{name}.parquet"):
-            self._directory.remove(f"{self.folder}/{file}")
+        # The marker first: a part without one is not finished.
+        self._directory.remove(self._marker_file(name))
+        self._directory.remove(self._table_file(name))
 
 
 def digest(*parts: Any) -> str:
-    """What something is made from, as 32 hexadecimal digits."""
+    """A hash of what something is made from, as 32 hexadecimal digits."""
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:32]

@@ -29,7 +29,7 @@ from support.diagnosis_cases import Case, cited_pmids, config_of_2021, middle_ra
 from support.full_lexicon import shared_data
 from support.naive_bayes import NaiveBayes
 
-from medr_ray.cli.bench import Row, row
+from medr_ray.core.measurement import Measurement, build_measurement
 from medr_ray.diagnosis.loading import load_diagnosis
 from medr_ray.diagnosis.posterior import DiagnosisModel
 from medr_ray.knowledge.annotations import read_hpoa
@@ -66,7 +66,7 @@ class Outcome:
         return bool(np.isfinite(self.rank))
 
 
-def measure(quick: bool) -> Iterator[Row]:
+def measure(quick: bool) -> Iterator[Measurement]:
     data = shared_data()
     config = config_of_2021(data)
     diagnosis = load_diagnosis(config)
@@ -104,7 +104,7 @@ def _outcome(
     )
 
 
-def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Row]:
+def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     listed = [one for one in outcomes if one.listed]
     note = f"{len(listed)} patients with {len({one.case.diagnosis for one in listed})} diseases; {_IN_VIEW}"
     groups = (
@@ -122,7 +122,7 @@ def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Row]:
             ours, theirs = (
                 float(np.mean([rank(one) <= top for one in group])) for rank in (_ours, _theirs)
             )
-            yield row(
+            yield build_measurement(
                 f"top-{top}{named}",
                 ours,
                 theirs,
@@ -136,7 +136,7 @@ def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Row]:
             float(np.average([rank(one) <= top for one in listed], weights=weights))
             for rank in (_ours, _theirs)
         )
-        yield row(f"top-{top}, each disease once", ours, theirs, _PEER)
+        yield build_measurement(f"top-{top}, each disease once", ours, theirs, _PEER)
 
 
 def _ours(one: Outcome) -> float:
@@ -154,7 +154,7 @@ def _one_per_disease(outcomes: Sequence[Outcome]) -> np.ndarray:
     return 1 / counts[which]
 
 
-def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Row]:
+def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     """Expected calibration error over ten bins of equal width."""
     for named, group in (
         ("", outcomes),
@@ -163,7 +163,7 @@ def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Row]:
         confidence, right = (
             np.array([getattr(one, what) for one in group]) for what in ("confidence", "right")
         )
-        yield row(
+        yield build_measurement(
             f"calibration error of the first answer{named}",
             _error(confidence, right),
             note=f"mean confidence {confidence.mean():.3f}, right {right.mean():.3f}; none of these is an answer",
@@ -173,7 +173,7 @@ def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Row]:
             np.array([one.share for one in listed]),
             np.array([one.rank <= 1 for one in listed]),
         )
-        yield row(
+        yield build_measurement(
             f"calibration error of the first disease{named}",
             _error(share, first),
             note=f"listed diseases only: mean share {share.mean():.3f}, right {first.mean():.3f}",
@@ -189,7 +189,7 @@ def _error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(sum(gaps))
 
 
-def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Row]:
+def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     for named, group in (
         ("", outcomes),
         (_OTHER_HALF, [one for one in outcomes if one.case.calibrated_on_others]),
@@ -199,22 +199,26 @@ def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Row]:
         about = (
             f"P(none of these) > {_ALARM}; {len(others)} of {len(group)} patients are not listed"
         )
-        yield row(f"unlisted diseases caught{named}", float((others > _ALARM).mean()), note=about)
-        yield row(f"false alarms{named}", float((listed > _ALARM).mean()), lower_is_better=True)
+        yield build_measurement(
+            f"unlisted diseases caught{named}", float((others > _ALARM).mean()), note=about
+        )
+        yield build_measurement(
+            f"false alarms{named}", float((listed > _ALARM).mean()), lower_is_better=True
+        )
         above = (others[:, None] > listed[None]).mean() + (
             others[:, None] == listed[None]
         ).mean() / 2
-        yield row(
+        yield build_measurement(
             f"unlisted told from listed{named}", float(above), unit="AUROC", note="0.5 is chance"
         )
 
 
-def _speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Row:
+def _speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Measurement:
     patients = [case.patient(diagnosis.base.terms) for case in cases[:500]]
     start = time.perf_counter()
     for one in patients:
         diagnosis.compute_posterior(one)
-    return row(
+    return build_measurement(
         "posteriors",
         len(patients) / (time.perf_counter() - start),
         unit="patients/s",

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from medr_ray.cli.bench import Row, row
 from medr_ray.core.config import EngineConfig
+from medr_ray.core.measurement import Measurement, build_measurement
 from medr_ray.engines.base import Sampling
 from medr_ray.engines.transformers import TransformersEngine
 from medr_ray.engines.weights import model_path
@@ -25,7 +25,7 @@ _SYSTEM = "You are a medical research agent. Think, then call a tool or answer. 
 Generate = Callable[[list[list[int]]], list[list[int]]]
 
 
-def measure(quick: bool) -> Iterator[Row]:
+def measure(quick: bool) -> Iterator[Measurement]:
     config = EngineConfig(dtype="float32", device="cpu")
     engine = TransformersEngine(model_path("embedded:smollm2-135m-instruct"), config)
     dialogues, rounds = (_QUICK_DIALOGUES, _QUICK_ROUNDS) if quick else (_DIALOGUES, _ROUNDS)
@@ -49,10 +49,12 @@ def measure(quick: bool) -> Iterator[Row]:
     same = sum(a == b for a, b in zip(tokens["ours"], tokens["library"], strict=True))
     count = sum(len(one) for one in tokens["ours"])
     rates = {name: count / statistics.median(times) for name, times in seconds.items()}
-    yield row(
+    yield build_measurement(
         "sampled tokens/s", rates["ours"], rates["library"], _PEER, least_ratio=1.0, unit="tokens/s"
     )
-    yield row("dialogues with the library's tokens", same, goal=dialogues, unit=f"of {dialogues}")
+    yield build_measurement(
+        "dialogues with the library's tokens", same, goal=dialogues, unit=f"of {dialogues}"
+    )
 
 
 def _two_turns(engine: TransformersEngine, generate: Generate, dialogues: int) -> list[list[int]]:

@@ -23,8 +23,8 @@ from support.gold_ids import GoldIds
 from support.plain_dictionary import PlainDictionary
 from support.scoring import FoundMention, Score, attainable_recall, concept_score, mention_score
 
-from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import EntitiesConfig
+from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.lexicon import Concept, build_lexicon
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
@@ -56,7 +56,7 @@ class Corpus:
     has_ids: bool = True
 
 
-def measure(quick: bool) -> Iterator[Row]:
+def measure(quick: bool) -> Iterator[Measurement]:
     data = shared_data()
     corpora = [bc5cdr(data, "Development"), biored(data, "Dev"), raredis(data)]
     full = full_lexicon(data)
@@ -110,21 +110,23 @@ def finder(matcher: Matcher | PlainDictionary, concepts: Sequence[Concept], ids:
 
 def _measure_lexicon(
     lexicon: str, concepts: Sequence[Concept], ids: GoldIds, corpora: Sequence[Corpus], goals: Goals
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     ours = finder(Matcher.build(concepts, EntitiesConfig().min_form_length), concepts, ids)
     texts = [document.text for corpus in corpora for document in corpus.documents]
     if importlib.util.find_spec(PEER_PACKAGE):
         plain = finder(PlainDictionary(concepts, texts), concepts, ids)
     else:
         plain = None
-        yield skipped(f"{lexicon}: the same without guards", PEER, f"pip install {PEER_PACKAGE}")
+        yield skip_measurement(
+            f"{lexicon}: the same without guards", PEER, f"pip install {PEER_PACKAGE}"
+        )
     for corpus in corpora:
         yield from _measure_corpus(lexicon, corpus, ours, plain, ids, goals)
 
 
 def _measure_corpus(
     lexicon: str, corpus: Corpus, ours: Finder, plain: Finder | None, ids: GoldIds, goals: Goals
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     found = [(document, ours(document.text)) for document in corpus.documents]
     floor = [(document, plain(document.text)) for document in corpus.documents] if plain else None
     for kind, gold_kinds in corpus.kinds.items():
@@ -154,11 +156,11 @@ def _compare(
     floor: Score | None,
     goal: float | None = None,
     more: str = "",
-) -> Row:
+) -> Measurement:
     note = f"precision {ours.precision:.3f}, recall {ours.recall:.3f}{more}"
     if floor:
         note += f"; {PEER}: {floor.precision:.3f}, {floor.recall:.3f}"
-    return row(
+    return build_measurement(
         measure % level,
         ours.f1,
         floor.f1 if floor else None,

@@ -17,8 +17,8 @@ from typing import Any
 
 import ray
 
-from medr_ray.cli.bench import Row, row
 from medr_ray.core.config import RayConfig
+from medr_ray.core.measurement import Measurement, build_measurement
 from medr_ray.core.session import ray_session
 from medr_ray.governor.gate import Gate, Limits
 from medr_ray.governor.protocol import LEASE_SECONDS
@@ -97,7 +97,7 @@ class Caller:
         return (time.perf_counter() - begun) / count
 
 
-def measure(quick: bool) -> Iterator[Row]:
+def measure(quick: bool) -> Iterator[Measurement]:
     ray.cloudpickle.register_pickle_by_value(
         sys.modules[__name__]
     )  # workers do not import the benchmarks
@@ -118,13 +118,13 @@ def measure(quick: bool) -> Iterator[Row]:
         )
 
 
-def _overhead(caller: Any, service: Any, trips: int) -> Iterator[Row]:
+def _overhead(caller: Any, service: Any, trips: int) -> Iterator[Measurement]:
     for name, limits in (("limits on requests", Limits(1e6)), ("concurrency alone", Limits(None))):
         gate = Gate(f"overhead, {name}", limits)
         ray.get(caller.permits.remote(gate, trips))
         ours = ray.get(caller.permits.remote(gate, 20 * trips))
         peer = ray.get(caller.round_trips.remote(service, trips))
-        yield row(
+        yield build_measurement(
             f"overhead per permit, {name}",
             1e3 * ours,
             1e3 * peer,
@@ -147,7 +147,7 @@ def _start(
 
 def _rate(
     limits: Limits, service: Any, port: int, callers: Sequence[Any], seconds: float
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     ray.get(service.seen.remote())
     running, until = _start(limits, port, callers, seconds)
     ray.get(running)
@@ -156,7 +156,7 @@ def _rate(
     allowed = (limits.requests or 0) * (until - arrivals[0] - limits.seconds) / limits.seconds
     note = f"{_PROCESSES} processes with {_AT_ONCE} requests each, {len(arrivals)} arrivals"
     name = f"{limits.requests:g} requests in {limits.seconds:g} s"
-    yield row(
+    yield build_measurement(
         f"{name}: most in any window",
         _most(arrivals, limits.seconds),
         goal=limits.requests,
@@ -164,7 +164,7 @@ def _rate(
         unit="requests",
         note=note,
     )
-    yield row(
+    yield build_measurement(
         f"{name}: share used", len(steady) / allowed, goal=0.95, note="after the first window"
     )
 
@@ -183,7 +183,7 @@ def _count_between(arrivals: Sequence[float], begin: float, end: float) -> int:
     return sum(begin <= moment < end for moment in arrivals)
 
 
-def _leases_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Row:
+def _leases_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Measurement:
     """A process holds all leases and is killed; the next one waits."""
     gate = Gate("leases", Limits(None, concurrency=8))
     dead, alive = callers[:2]
@@ -196,7 +196,7 @@ def _leases_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Row:
     ray.get(alive.call.remote(gate, port, killed + LEASE_SECONDS, 8, 0.5), timeout=60)
     arrivals, _, most = ray.get(service.seen.remote())
     back = sorted(arrivals)[7] - killed
-    return row(
+    return build_measurement(
         "kill -9 of the holder of all 8 leases: all are used again after",
         back,
         goal=LEASE_SECONDS,
@@ -213,7 +213,7 @@ def _wait_for(service: Any, running: int) -> None:
 
 def _rate_after_kill(
     limits: Limits, service: Any, port: int, callers: Sequence[Any], within: float
-) -> Row:
+) -> Measurement:
     """Half of the processes are killed at work; the rate is looked at for ``within`` seconds."""
     ray.get(service.seen.remote())
     dead = callers[: len(callers) // 2]
@@ -236,7 +236,7 @@ def _rate_after_kill(
         f"{len(dead)} of {len(callers)} processes; 95 % of {limits.requests:g} "
         f"in {limits.seconds:g} s over the {_RECOVERY:g} s after; most in any window {_most(arrivals, limits.seconds)}"
     )
-    return row(
+    return build_measurement(
         "kill -9 of processes at work: full rate again after",
         min(full, default=float("inf")),
         goal=LEASE_SECONDS,

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 from support import measured_chains, measured_expansion, measured_questions, measured_relations
 
-from medr_ray.cli.bench import Row
+from medr_ray.core.measurement import Measurement
 
 
-def measure(quick: bool) -> Iterator[Row]:
+def measure(quick: bool) -> Iterator[Measurement]:
     for part in (measured_relations, measured_questions, measured_expansion, measured_chains):
         yield from part.rows(quick)

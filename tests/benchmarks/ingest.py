@@ -26,9 +26,9 @@ import pyarrow as pa
 from rich.console import Console
 from support import ingest_work
 
-from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import CorpusConfig, PipelineConfig, RayConfig, RunConfig
 from medr_ray.core.data import map_in_tasks
+from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.core.run import Directory, StageContext, open_run
 from medr_ray.core.session import ray_session
 from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files, open_corpus_file
@@ -52,7 +52,7 @@ _HEAD = b'<?xml version="1.0" encoding="utf-8"?>\n<PubmedArticleSet>\n'
 _TAIL = b"</PubmedArticleSet>\n"
 
 
-def measure(quick: bool) -> Iterable[Row]:
+def measure(quick: bool) -> Iterable[Measurement]:
     with tempfile.TemporaryDirectory(prefix="medr-bench-") as name:
         folder = Path(name)
         records = _read_records()
@@ -91,12 +91,12 @@ def _corpus_file(path: Path) -> CorpusFile:
 # --- one core -------------------------------------------------------------------------
 
 
-def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
+def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Measurement]:
     try:
         import ahocorasick
         import pubmed_parser
     except ImportError as error:
-        yield skipped("parse, records/s", "pubmed_parser", f"pip install {error.name}")
+        yield skip_measurement("parse, records/s", "pubmed_parser", f"pip install {error.name}")
         return
     lexicon = _build_folded_lexicon()
     matcher = Matcher.build(lexicon, min_form_length=4, abbreviations=False)  # as the peer has it
@@ -127,7 +127,7 @@ def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
             _compare_counts(counts, their_counts)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     total = parse.num_rows
-    yield row(
+    yield build_measurement(
         "parse gz to Arrow, one core",
         total / median["parse"],
         total / median["peer parse"],
@@ -136,7 +136,7 @@ def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
         unit="records/s",
         note=note,
     )
-    yield row(
+    yield build_measurement(
         "gz to counts, one core",
         total / (median["parse"] + median["count"]),
         total / (median["peer parse"] + median["peer count"]),
@@ -145,14 +145,14 @@ def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Row]:
         unit="records/s",
         note=f"{len(matcher.forms):,} forms; equal counts; the peer is given folded text free",
     )
-    yield row(
+    yield build_measurement(
         "count alone, one core",
         total / median["count"],
         total / median["peer count"],
         "pyahocorasick",
         unit="records/s",
     )
-    yield row(
+    yield build_measurement(
         "count with abbreviations resolved, one core",
         total / median["abbreviations"],
         total / median["count"],
@@ -297,7 +297,7 @@ def _compare_counts(counts: pa.Table, theirs: dict[int, tuple[int, int]]) -> Non
 # --- a large lexicon ------------------------------------------------------------------
 
 
-def _measure_lexicon(folder: Path) -> Iterator[Row]:
+def _measure_lexicon(folder: Path) -> Iterator[Measurement]:
     """A million forms of one to six words, four to a concept, as MeSH with its supplementary
     concepts has."""
     rng = random.Random(0)
@@ -318,7 +318,7 @@ def _measure_lexicon(folder: Path) -> Iterator[Row]:
     seconds = _wall_seconds(lambda: matchers.append(Matcher.build(lexicon, min_form_length=4)))
     matchers[0].save(directory)
     forms = len(matchers.pop().forms)
-    yield row(
+    yield build_measurement(
         "compile a lexicon of a million forms",
         seconds,
         goal=60,
@@ -328,7 +328,7 @@ def _measure_lexicon(folder: Path) -> Iterator[Row]:
     )
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         own, shared = pool.submit(ingest_work.measure_matching_memory, str(folder)).result()
-    yield row(
+    yield build_measurement(
         "memory of a worker that matches them",
         own,
         goal=500,
@@ -342,7 +342,7 @@ def _measure_lexicon(folder: Path) -> Iterator[Row]:
 # --- memory ---------------------------------------------------------------------------
 
 
-def _measure_memory(folder: Path, records: list[bytes]) -> Iterator[Row]:
+def _measure_memory(folder: Path, records: list[bytes]) -> Iterator[Measurement]:
     """A file of 200 MB of XML, read and counted in a process of its own."""
     size = sum(map(len, records))
     path = _write_file(
@@ -353,7 +353,7 @@ def _measure_memory(folder: Path, records: list[bytes]) -> Iterator[Row]:
         before, after = pool.submit(
             ingest_work.measure_peak_memory, str(path), str(folder / "large")
         ).result()
-    yield row(
+    yield build_measurement(
         "peak RSS of a worker, 200 MB XML file",
         after,
         goal=1500,
@@ -367,7 +367,7 @@ def _measure_memory(folder: Path, records: list[bytes]) -> Iterator[Row]:
 # --- Ray Data -------------------------------------------------------------------------
 
 
-def _measure_ray(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
+def _measure_ray(folder: Path, records: list[bytes], quick: bool) -> Iterator[Measurement]:
     """The first pass over many files: Ray Data, a process pool of two, and Ray Data with one task
     at a time."""
     with ray_session(RayConfig()):
@@ -375,7 +375,7 @@ def _measure_ray(folder: Path, records: list[bytes], quick: bool) -> Iterator[Ro
         yield from _project_baseline(folder, records, quick)
 
 
-def _compare_with_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
+def _compare_with_pool(folder: Path, records: list[bytes], quick: bool) -> Iterator[Measurement]:
     rate = _measure_rate(folder, records)
     size = sum(map(len, records)) / 1e6 / _PIECES
     paths = _write_tiles(
@@ -416,7 +416,7 @@ def _compare_with_pool(folder: Path, records: list[bytes], quick: bool) -> Itera
                     raise AssertionError(f"{part} differs between the pool and Ray Data")
     total = len(records) * len(files) // _PIECES
     best = {name: min(times) for name, times in seconds.items()}
-    yield row(
+    yield build_measurement(
         "first pass, Ray Data on 2 cores",
         total / best["ray"],
         total / best["pool"],
@@ -427,7 +427,7 @@ def _compare_with_pool(folder: Path, records: list[bytes], quick: bool) -> Itera
         "as many task slots as cores (ray.num_cpus), as everywhere here: the next task waits "
         "beside the running one",
     )
-    yield row(
+    yield build_measurement(
         "first pass, Ray Data, 2 cores against one task at a time",
         total / best["ray"],
         total / best["one"],
@@ -469,7 +469,7 @@ def _run_ray_pass(files: list[CorpusFile], out: Path, at_once: int | None = None
         pass
 
 
-def _project_baseline(folder: Path, records: list[bytes], quick: bool) -> Iterator[Row]:
+def _project_baseline(folder: Path, records: list[bytes], quick: bool) -> Iterator[Measurement]:
     """As many files as the baseline has, of a few records each, through the stages: what a file
     costs beside its records. With the rates above that is the baseline's time."""
     files = _BASELINE_FILES // (10 if quick else 1)
@@ -488,7 +488,7 @@ def _project_baseline(folder: Path, records: list[bytes], quick: bool) -> Iterat
         )
     )
     per_file = seconds / files
-    yield row(
+    yield build_measurement(
         f"both passes over {files:,} files of {each} records",
         1000 * per_file,
         lower_is_better=True,
@@ -497,7 +497,7 @@ def _project_baseline(folder: Path, records: list[bytes], quick: bool) -> Iterat
     )
     rate = _measure_rate(folder, records)
     hours = (1000 * _BASELINE_GB / (2 * rate) + _BASELINE_FILES * per_file) / 3600
-    yield row(
+    yield build_measurement(
         "the whole baseline on 2 cores, projected",
         hours,
         lower_is_better=True,

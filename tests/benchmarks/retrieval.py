@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 from support.full_lexicon import shared_data
 
-from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import IndexConfig, ModelsConfig, RetrievalConfig
+from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.core.run import Directory
 from medr_ray.engines.encoder import Encoder
 from medr_ray.retrieval import index, ranking
@@ -55,7 +55,7 @@ class Asked:
     gold: frozenset[str]
 
 
-def measure(quick: bool) -> Iterator[Row]:
+def measure(quick: bool) -> Iterator[Measurement]:
     documents, asked = read_bioasq(shared_data() / "benchmarks" / "bioasq", QUICK if quick else ())
     with tempfile.TemporaryDirectory() as folder:
         directory = _build(Path(folder), documents)
@@ -118,10 +118,10 @@ def _build(folder: Path, documents: Sequence[Document]) -> Directory:
 
 def _rows(
     documents: Sequence[Document], asked: Sequence[Asked], retriever: Retriever, peer: Search | None
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     theirs, their_seconds = _ranked(asked, peer) if peer else ([], 0.0)
     if not peer:
-        yield skipped("full text, vectors and hybrid beside BM25", PEER, INSTALL)
+        yield skip_measurement("full text, vectors and hybrid beside BM25", PEER, INSTALL)
     searches: Mapping[str, Callable[[str], Sequence[Hit]]] = {
         "full text": lambda query: retriever.search(query, mode="text"),
         "vectors": lambda query: retriever.search(query, mode="vector"),
@@ -142,7 +142,7 @@ def _rows(
         for measure_name, score in (("nDCG@10", ndcg), ("recall@100", recall)):
             yield _compared(f"{name}: {measure_name}", score, asked, ours, theirs, least, note)
         if name in ("full text", "hybrid"):
-            yield row(
+            yield build_measurement(
                 f"{name}: queries/s",
                 len(asked) / seconds,
                 len(asked) / their_seconds if theirs else None,
@@ -163,15 +163,15 @@ def _compared(
     theirs: Sequence[Ranking],
     least: float | None,
     note: str,
-) -> Row:
+) -> Measurement:
     figures = [
         float(np.mean([score(found, one.gold) for found, one in zip(rankings, asked, strict=True)]))
         for rankings in (ours, theirs)
         if rankings
     ]
     if len(figures) == 1:
-        return row(name, figures[0], note=note)
-    return row(name, figures[0], figures[1], PEER, least_ratio=least, note=note)
+        return build_measurement(name, figures[0], note=note)
+    return build_measurement(name, figures[0], figures[1], PEER, least_ratio=least, note=note)
 
 
 def _ranked(asked: Sequence[Asked], search: Search) -> tuple[list[Ranking], float]:
@@ -204,7 +204,7 @@ def _peer(documents: Sequence[Document], directory: Directory) -> Search | None:
     return search
 
 
-def _floor_row(asked: Sequence[Asked], retriever: Retriever) -> Row:
+def _floor_row(asked: Sequence[Asked], retriever: Retriever) -> Measurement:
     """Authority at random, with the floor and without: nDCG@10."""
     chance = random.Random(0)
     levels, weight = sorted(LEVELS.values()), RetrievalConfig().relevance_weight
@@ -223,7 +223,7 @@ def _floor_row(asked: Sequence[Asked], retriever: Retriever) -> Row:
                 hits[i].document_id for i in sorted(range(len(hits)), key=lambda i: -scores[i])
             ]
             figures.append(ndcg(found, one.gold))
-    return row(
+    return build_measurement(
         "authority at random: nDCG@10",
         float(np.mean(with_floor)),
         float(np.mean(without)),

@@ -13,8 +13,8 @@ import ray
 from support.waiting_environment import ANSWER, Script, WaitingEnvironment, make_tasks
 
 from medr_ray.agent.episode_loop import run_episode
-from medr_ray.cli.bench import Row, row
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.measurement import Measurement, build_measurement
 from medr_ray.core.settings import load_config
 from medr_ray.rollouts.pool import RolloutPool
 from medr_ray.rollouts.worker import RolloutTask
@@ -30,7 +30,7 @@ _SCRIPTS = {
 }
 
 
-def measure(quick: bool) -> Iterator[Row]:
+def measure(quick: bool) -> Iterator[Measurement]:
     started = not ray.is_initialized()
     if started:
         ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False)
@@ -41,12 +41,12 @@ def measure(quick: bool) -> Iterator[Row]:
             ray.shutdown()
 
 
-def _rows(quick: bool) -> Iterator[Row]:
+def _rows(quick: bool) -> Iterator[Measurement]:
     serial = 64 * 3 * 0.5
     with _pool(_SLOTS // _WORKERS) as pool:
         _run(pool, make_tasks(_SLOTS, "turns"))  # until both workers are warm
         for mode, name in (("turns", "one after another"), ("calls", "after one thought")):
-            yield row(
+            yield build_measurement(
                 f"64 rollouts x 3 tool calls of 0.5 s, {name}",
                 _run(pool, make_tasks(64, mode)),
                 serial,
@@ -58,14 +58,14 @@ def _rows(quick: bool) -> Iterator[Row]:
         mode = "hasty" if quick else "mixed"
         tasks = make_tasks(_ROLLOUTS, mode)
         took, ideal = _run(pool, tasks), _ideal(tasks)
-        yield row(
+        yield build_measurement(
             f"1,000 rollouts of mixed latency, share of the ideal on {_SLOTS} slots",
             ideal / took,
             goal=0.9,
             note=f"{took:.1f} s; the ideal is {ideal:.1f} s, the greater of all work / slots and the longest",
         )
         tasks = make_tasks(_ROLLOUTS, "idle")
-        yield row(
+        yield build_measurement(
             "a rollout of 3 calls that waits for nothing",
             1000 * _run(pool, tasks) / len(tasks),
             1000 * _alone(tasks) / len(tasks),

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from medr_ray.agent.episode_loop import run_episode
 from medr_ray.agent.faults import FaultPlan
-from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.core.run import RunDirectory
 from medr_ray.core.settings import load_config
@@ -37,10 +37,10 @@ _DIALOGUES, _QUICK = 500, 45
 _GOAL = 0.7  # accepted, and each of them is right and read in a tool response
 
 
-def measure(quick: bool) -> Iterator[Row]:
+def measure(quick: bool) -> Iterator[Measurement]:
     run = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_CHECKOUT / "runs" / "questions"))
     if run.stage("questions").manifest() is None or run.stage("index").manifest() is None:
-        yield skipped(
+        yield skip_measurement(
             "trajectories accepted",
             "",
             "medr questions generate -c configs/questions.yaml, or MEDR_BENCH_RUN",
@@ -96,9 +96,9 @@ def _accepted(
     judged: Sequence[FilteredTrajectory],
     questions: Mapping[str, Question],
     seconds: float,
-) -> Iterator[Row]:
+) -> Iterator[Measurement]:
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in reason_counts(judged).items())
-    yield row(
+    yield build_measurement(
         "trajectories accepted",
         sum(one.accepted for one in judged) / len(judged),
         goal=_GOAL,
@@ -108,22 +108,22 @@ def _accepted(
     for group in ("mode", "paradigm", "hops"):
         for kind, (accepted, every) in groups[group].items():
             name = f"{kind} hops" if group == "hops" else kind
-            yield row(f"  of {name}", accepted / every, note=f"{accepted} of {every}")
+            yield build_measurement(f"  of {name}", accepted / every, note=f"{accepted} of {every}")
     covered = [kind for kind, (accepted, _) in groups["specialty"].items() if accepted]
-    yield row(
+    yield build_measurement(
         "specialties with an accepted one",
         len(covered),
         note=", ".join(
             f"{kind} {accepted}/{every}" for kind, (accepted, every) in groups["specialty"].items()
         ),
     )
-    yield row("dialogues", len(judged) / seconds, unit="/s", note="one process")
+    yield build_measurement("dialogues", len(judged) / seconds, unit="/s", note="one process")
 
 
-def _figures(accepted: Sequence[Trajectory], tokens: Mapping[str, int]) -> Iterator[Row]:
+def _figures(accepted: Sequence[Trajectory], tokens: Mapping[str, int]) -> Iterator[Measurement]:
     for name, value in statistics(accepted, tokens).items():
         paper = PAPER.get(name)
-        yield row(
+        yield build_measurement(
             f"share that {name}" if paper is not None and paper < 1 else f"{name}, mean",
             value,
             note="" if paper is None else f"the paper has {paper:g}",

@@ -9,21 +9,24 @@ from pathlib import Path
 import pytest
 
 from medr_ray.cli import bench
-from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.cli.main import main
 from medr_ray.core.errors import ConfigError
+from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 
 SPEED = '''"""Speed: ours against a slow peer.
 
 More about it.
 """
 from support.counting_fake import COUNT
-from medr_ray.cli.bench import row, skipped
+from medr_ray.core.measurement import build_measurement, skip_measurement
 
 def measure(quick):
     print("a library prints this")
-    yield row("records/s", COUNT if quick else 200.0, 100.0, "slow", least_ratio=1.5, unit="records/s")
-    yield skipped("records/s", "fast", "pip install fast-peer")
+    ours = COUNT if quick else 200.0
+    yield build_measurement(
+        "records/s", ours, 100.0, "slow", least_ratio=1.5, unit="records/s"
+    )
+    yield skip_measurement("records/s", "fast", "pip install fast-peer")
 '''
 
 
@@ -151,29 +154,35 @@ def test_every_measurement_of_this_checkout_says_what_it_is(
 
 
 def test_above_one_is_good_whichever_way_a_measure_points() -> None:
-    assert row("MB/s", 30.0, 10.0, "peer").ratio == 3.0
-    assert row("seconds", 10.0, 30.0, "peer", lower_is_better=True).ratio == 3.0
-    assert row("seconds", 10.0, 30.0, "peer", lower_is_better=True, least_ratio=3.5).met is False
-    assert row("MB/s", 30.0, 0.0, "peer", least_ratio=1.0) == Row(
+    assert build_measurement("MB/s", 30.0, 10.0, "peer").ratio == 3.0
+    assert build_measurement("seconds", 10.0, 30.0, "peer", lower_is_better=True).ratio == 3.0
+    assert (
+        build_measurement("seconds", 10.0, 30.0, "peer", lower_is_better=True, least_ratio=3.5).met
+        is False
+    )
+    assert build_measurement("MB/s", 30.0, 0.0, "peer", least_ratio=1.0) == Measurement(
         "MB/s", 30.0, 0.0, "peer", None, 1.0, False, "ratio"
     )
 
 
 def test_a_goal_is_for_the_ratio_or_for_our_own_figure() -> None:
-    assert row("F1", 0.7, 0.5, "plain", goal=0.693) == Row(
+    assert build_measurement("F1", 0.7, 0.5, "plain", goal=0.693) == Measurement(
         "F1", 0.7, 0.5, "plain", 1.4, 0.693, True, "ours"
     )
-    assert row("seconds", 12.0, goal=10.0, lower_is_better=True).met is False
-    assert row("F1", 0.7).met is None
+    assert build_measurement("seconds", 12.0, goal=10.0, lower_is_better=True).met is False
+    assert build_measurement("F1", 0.7).met is None
     with pytest.raises(ValueError, match="least_ratio with a peer"):
-        row("MB/s", 30.0, least_ratio=1.0)
+        build_measurement("MB/s", 30.0, least_ratio=1.0)
 
 
 def test_a_skipped_peer_is_never_a_pass() -> None:
-    assert skipped("MB/s", "peer", "pip install peer", ours=30.0).met is False
+    assert skip_measurement("MB/s", "peer", "pip install peer", ours=30.0).met is False
 
 
 def test_json_has_no_nan() -> None:
     assert (
-        json.loads(bench.render_json("x", [row("loss", float("nan"))]))["rows"][0]["ours"] is None
+        json.loads(bench.render_json("x", [build_measurement("loss", float("nan"))]))["rows"][0][
+            "ours"
+        ]
+        is None
     )

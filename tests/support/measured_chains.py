@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import ChainsConfig, GraphConfig
+from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.core.run import RunDirectory
 from medr_ray.graph import storage
 from medr_ray.graph.artifacts import RELATIONS
@@ -42,7 +42,7 @@ class Solved:
         return len(self.path.steps)
 
 
-def rows(quick: bool) -> Iterator[Row]:
+def rows(quick: bool) -> Iterator[Measurement]:
     """Random graphs, fewer when ``quick``, then real ones."""
     kinds = [(directed, nodes) for directed in (True, False) for nodes in (50, 100, 200, 500)]
     for directed, nodes in [(True, 500), (False, 100)] if quick else kinds:
@@ -114,13 +114,13 @@ def _solve(steps: Steps, max_hops: int, start: str | None = None) -> Solved:
     )
 
 
-def _length(name: str, solved: Sequence[Solved]) -> Row:
+def _length(name: str, solved: Sequence[Solved]) -> Measurement:
     """The graph where we are least ahead; the note tells of all."""
     worst = min(solved, key=lambda one: one.hops / max(one.usual, 1))
     each = ", ".join(
         f"{one.hops} (bound {one.path.upper_bound}, peer {one.usual})" for one in solved
     )
-    return row(
+    return build_measurement(
         name,
         worst.hops,
         worst.usual,
@@ -131,7 +131,7 @@ def _length(name: str, solved: Sequence[Solved]) -> Row:
     )
 
 
-def _proof(name: str, solved: Sequence[Solved], goal: float | None) -> Row:
+def _proof(name: str, solved: Sequence[Solved], goal: float | None) -> Measurement:
     """Seconds of the slowest graph to its proof; endless where one is not proven."""
     proven = all(one.path.proven_optimal for one in solved)
     slowest = max(one.seconds for one in solved)
@@ -140,7 +140,7 @@ def _proof(name: str, solved: Sequence[Solved], goal: float | None) -> Row:
         if proven
         else f"not all proven; given up after {slowest:.1f} s"
     )
-    return row(
+    return build_measurement(
         f"{name}: time",
         slowest if proven else math.inf,
         goal=goal,
@@ -150,13 +150,13 @@ def _proof(name: str, solved: Sequence[Solved], goal: float | None) -> Row:
     )
 
 
-def _real() -> Iterator[Row]:
+def _real() -> Iterator[Measurement]:
     """The seed graphs and the merged graph of a run, by the rules a default configuration has;
     every valid step taken, those that no question can ask by included."""
     graph = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN)).stage("graph")
     if graph.manifest() is None:
         how = "medr run -c configs/quickstart.yaml --until graph, or MEDR_BENCH_RUN"
-        yield skipped("longest chains of real graphs", PEER, how)
+        yield skip_measurement("longest chains of real graphs", PEER, how)
         return
     relations = {one.relation_id: one for one in graph.read(RELATIONS)}
     degree = degrees(relations.values())
@@ -175,7 +175,7 @@ def _real() -> Iterator[Row]:
     yield _length(f"longest path of {len(degree):,} merged entities, {hops} hops at most", [merged])
 
 
-def _seed_graphs(solved: Sequence[Solved]) -> Row:
+def _seed_graphs(solved: Sequence[Solved]) -> Measurement:
     behind = sum(one.hops < one.usual for one in solved)
     proven = sum(one.path.proven_optimal for one in solved)
     note = (
@@ -186,7 +186,7 @@ def _seed_graphs(solved: Sequence[Solved]) -> Row:
         sum(lengths) / len(solved)
         for lengths in ([one.hops for one in solved], [one.usual for one in solved])
     )
-    return row(
+    return build_measurement(
         "longest chain of seed graphs, mean",
         ours,
         usual,

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from medr_ray.cli.bench import Row, row, skipped
 from medr_ray.core.config import PipelineConfig, RayConfig
 from medr_ray.core.data import map_in_actors
+from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.core.session import ray_session
 from medr_ray.graph.expansion_worker import ExpansionWorker
@@ -25,12 +25,12 @@ _RUN = Path(__file__).resolve().parents[2] / "runs" / "quickstart"
 _MEASURE = "expansion"
 
 
-def rows(quick: bool) -> Iterator[Row]:
+def rows(quick: bool) -> Iterator[Measurement]:
     """One row a number of workers, and their ratio; AssertionError where they grow different
     graphs."""
     run = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN))
     if any(run.stage(stage).manifest() is None for stage in ("entities", "index")):
-        yield skipped(
+        yield skip_measurement(
             _MEASURE,
             "1 worker",
             "medr run -c configs/quickstart.yaml --until index, or MEDR_BENCH_RUN",
@@ -42,7 +42,7 @@ def rows(quick: bool) -> Iterator[Row]:
         two, _ = _grow(run, seeds, 2, Directory(f"{folder}/two"))
         _compare(Directory(f"{folder}/one"), Directory(f"{folder}/two"))
     note = f"{len(seeds)} seeds, {relations:,} relations, {one:.0f} s on one worker; equal parts"
-    yield row(
+    yield build_measurement(
         "expansion, 2 workers",
         relations / two,
         relations / one,

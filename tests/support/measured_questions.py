@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from medr_ray.cli.bench import Row, row, skipped
+from medr_ray.core.measurement import Measurement, build_measurement, skip_measurement
 from medr_ray.core.run import RunDirectory
 from medr_ray.knowledge.specialty import SPECIALTIES
 
@@ -18,13 +18,13 @@ _MEASURE = "questions accepted"
 _LEAST, _MEAN_HOPS = 1_000, 4.2  # the paper's mean number of hops, section 3.1.2
 
 
-def rows(quick: bool) -> Iterator[Row]:
+def rows(quick: bool) -> Iterator[Measurement]:
     """Questions, specialties, mean hops and yield; the same whether ``quick`` or not."""
     manifest = (
         RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN)).stage("questions").manifest()
     )
     if manifest is None:
-        yield skipped(
+        yield skip_measurement(
             _MEASURE, "", "medr questions generate -c configs/questions.yaml, or MEDR_BENCH_RUN"
         )
         return
@@ -34,20 +34,22 @@ def rows(quick: bool) -> Iterator[Row]:
     reasons = ", ".join(f"{name} {count:,}" for name, count in counts["reasons"].items())
     covered = sorted(set(counts["by_specialty"]) & set(SPECIALTIES))
     candidates = counts["candidates_verified"] + counts["rejected"]
-    yield row(
+    yield build_measurement(
         _MEASURE,
         counts["accepted"],
         goal=_LEAST,
         note=f"{paradigms}; in {manifest['seconds']:,.0f} s",
     )
-    yield row(
+    yield build_measurement(
         "specialties with questions",
         len(covered),
         goal=len(SPECIALTIES),
         note=", ".join(f"{name} {count:,}" for name, count in counts["by_specialty"].items()),
     )
-    yield row("mean hops", counts["mean_hops"], goal=_MEAN_HOPS, note=f"by hops {hops}")
-    yield row(
+    yield build_measurement(
+        "mean hops", counts["mean_hops"], goal=_MEAN_HOPS, note=f"by hops {hops}"
+    )
+    yield build_measurement(
         "candidates that pass every check",
         counts["candidates_verified"] / max(candidates, 1),
         note=f"of {candidates:,}; the others fail {reasons}",

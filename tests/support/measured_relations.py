@@ -32,8 +32,8 @@ from support.gold_relations import (
 )
 from support.scoring import Score
 
-from medr_ray.cli.bench import Row, row
 from medr_ray.core.config import EntitiesConfig
+from medr_ray.core.measurement import Measurement, build_measurement
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.abstracts import Abstract
 from medr_ray.graph.extraction.sentences import Place
@@ -60,7 +60,7 @@ class PairSides:
     by_sentence: set[Pair]
 
 
-def measure_relations(quick: bool) -> Iterator[Row]:
+def measure_relations(quick: bool) -> Iterator[Measurement]:
     data = shared_data()
     biored = read_bioc(data / "biored" / "Dev.BioC.XML.gz")
     bc5cdr = read_bioc(data / "bc5cdr" / "CDR_DevelopmentSet.BioC.xml.gz")
@@ -141,7 +141,9 @@ def score(
     return total
 
 
-def _by_kind(name: str, documents: Sequence[PairDocument], choose: Chooser) -> Iterator[Row]:
+def _by_kind(
+    name: str, documents: Sequence[PairDocument], choose: Chooser
+) -> Iterator[Measurement]:
     """All pairs, then those of each pair of kinds."""
     read = [pair_sides(one, RELATED_KINDS, choose) for one in documents]
     yield _compared(f"{name}, pairs", read, RELATED_KINDS)
@@ -157,13 +159,13 @@ def _row(
     kinds: Collection[Kinds],
     choose: Chooser,
     note: str = "",
-) -> Row:
+) -> Measurement:
     return _compared(name, [pair_sides(one, kinds, choose) for one in documents], kinds, note)
 
 
 def _compared(
     name: str, read: Sequence[PairSides], kinds: Collection[Kinds], note: str = ""
-) -> Row:
+) -> Measurement:
     ours = score(read, lambda one: one.ours, kinds)
     peers = {
         "document": score(read, lambda one: one.by_document, kinds),
@@ -180,7 +182,7 @@ def _compared(
             ),
         )
     )
-    return row(
+    return build_measurement(
         f"{name} F1",
         ours.f1,
         peers[unit].f1,
@@ -194,7 +196,7 @@ def _figures(score: Score) -> str:
     return f"precision {score.precision:.3f}, recall {score.recall:.3f}, F1 {score.f1:.3f}"
 
 
-def _raredis(data: Path) -> Row:
+def _raredis(data: Path) -> Measurement:
     published = read_brat(data / "raredis" / "corpus_train.zip")
     documents = [one for one in map(pairs_from_raredis, published) if one is not None]
     note = f"{len(documents)} of {len(published)} documents, whose relations fit their mentions"
