@@ -49,11 +49,11 @@ def test_an_entity_is_shown_with_its_relations_both_ways_and_their_evidence(
         "Kuru <p&q>; x,y D:4",
         "disease, seed",
         "neighbours: 3 · relations: 3 · in 1e-05 of the citations",
-        "→ associated_gene (1) GALC GENE:GALC 1.00 “The gene associated with Kuru <p&q>; x,y is GALC.” HPO:D:4, citing "
-        "PMID:7",
+        "→ associated_gene (1) GALC GENE:GALC 1.00 “The gene associated with "
+        "Kuru <p&q>; x,y is GALC.” HPO:D:4, citing PMID:7",
         "Seizure HP:1 1.00 3 of 7 patients",
-        '→ treated_with (1) Losartan DRUG:1 0.65 “Kuru <p&q>; x,y (p<0.05, 5 mg/kg/day, CD4+) was "treated" with '
-        "losartan.” PMID:9, citing PMID:7",
+        "→ treated_with (1) Losartan DRUG:1 0.65 “Kuru <p&q>; x,y (p<0.05, 5 mg/kg/day, CD4+) was "
+        '"treated" with losartan.” PMID:9, citing PMID:7',
     ):
         assert part in shown
     assert shown.index("associated_gene") < shown.index("has_finding") < shown.index("treated_with")
