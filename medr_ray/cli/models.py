@@ -32,6 +32,5 @@ def list_models() -> None:
 
     for name, model in sorted(weights.EMBEDDED_MODELS.items()):
         path = weights.cache_directory() / "models" / name
-        typer.echo(
-            f"embedded:{name}  {path if path.is_dir() else 'not fetched'}  (from {model.requirement})"
-        )
+        place = str(path) if path.is_dir() else "not fetched"
+        typer.echo(f"embedded:{name}  {place}  (from {model.requirement})")
