@@ -37,7 +37,7 @@ _DATA_PACKAGES = (
     "drug-named-entity-recognition",
 )
 # Ray writes the address of the last started cluster there, and leaves it when the cluster dies.
-_CLUSTER_FILE = Path("/tmp/ray/ray_current_cluster")
+_CLUSTER_FILE = Path("/", "tmp", "ray", "ray_current_cluster")
 _CONNECT_SECONDS = 1.0
 
 
