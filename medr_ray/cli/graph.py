@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from medr_ray.core.run import RunDirectory, StageDirectory
-    from medr_ray.graph.neighbourhood import Group, Link, Neighbourhood
+    from medr_ray.graph.neighbourhood import PredicateGroup, RelationLink, Neighbourhood
 
 
 def show(
@@ -159,7 +159,7 @@ def _describe_entity(neighbourhood: "Neighbourhood") -> str:
     return " · ".join(parts)
 
 
-def _format_heading(group: "Group") -> "Text":
+def _format_heading(group: "PredicateGroup") -> "Text":
     """The predicate with an arrow: from this entity to others, or from others to this one."""
     from rich.text import Text
 
@@ -167,7 +167,7 @@ def _format_heading(group: "Group") -> "Text":
     return Text.assemble((f"{arrow} {group.predicate}", "bold magenta"), f" ({len(group.links):,})")
 
 
-def _format_link(link: "Link") -> "Text":
+def _format_link(link: "RelationLink") -> "Text":
     """The entity at the other end, the confidence, and the qualifiers of the relation."""
     from rich.text import Text
 
@@ -184,7 +184,7 @@ def _format_link(link: "Link") -> "Text":
     )
 
 
-def _format_evidence(link: "Link") -> "list[Text]":
+def _format_evidence(link: "RelationLink") -> "list[Text]":
     """Each sentence that states the relation, and where."""
     from rich.text import Text
 

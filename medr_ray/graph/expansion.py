@@ -2,12 +2,12 @@
 
 At each step the current entity is read about and its relations join the graph; the next entity is,
 with probability ``neighbour_probability``, drawn from its neighbours not read about yet, else newly
-discovered through the medical retriever. What holds: the graph is connected and holds the seed;
+discovered through the medical retriever. Guaranteed: the graph is connected and contains the seed;
 every relation has evidence; an entity has one id, whatever records it was merged from; no bound of
 the configuration is passed, whichever step a relation comes from; the outcome depends only on the
 index, the configuration, the run's seed and the seed entity.
 
-A grown seed remembers whom it read about and what there was to read, so ``Expander.still_holds``
+A grown seed remembers whom it read about and what there was to read, so ``Expander.is_up_to_date``
 can tell whether another index would make a difference, without reading anything again.
 """
 
@@ -22,7 +22,7 @@ from typing import Protocol
 from medr_ray.core.config import GraphConfig
 from medr_ray.core.parts import digest
 from medr_ray.core.records import Relation
-from medr_ray.graph.extraction.disease_records import record_of
+from medr_ray.graph.extraction.disease_records import get_record_id
 from medr_ray.graph.extraction.extractor import (
     RelationExtractor,
     is_well_typed,
@@ -30,12 +30,12 @@ from medr_ray.graph.extraction.extractor import (
     relation_id,
 )
 from medr_ray.graph.paths.validity import is_walkable, vagueness
-from medr_ray.graph.storage import GrownSeed, Reading
+from medr_ray.graph.storage import EntityReading, GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.predicates import DISEASE, PREDICATES
 from medr_ray.retrieval.documents import HPO, Document
 
-_REMEMBERED = 1024  # entities with the documents about them: some tens of MB
+_MAX_CACHED_ENTITIES = 1024  # with the documents about them: some tens of MB
 _RANK = {
     name: rank
     for rank, name in enumerate(
@@ -60,24 +60,24 @@ _RANK = {
 }
 
 
-class Library(Protocol):
+class DocumentLibrary(Protocol):
     """Where documents about an entity come from."""
 
-    def record(self, entity: str) -> Document | None:
+    def find_record(self, entity: str) -> Document | None:
         """The curated record of a disease."""
         ...
 
-    def about(self, query: str, count: int) -> list[Document]:
+    def search(self, query: str, count: int) -> list[Document]:
         """The best documents for a query, in the order of the medical retriever."""
         ...
 
 
 @dataclass
-class SeedGraph:
+class GrowingGraph:
     """The graph so far: relations by id, and the digest of what was read about each entity, in the
     order of reading.
 
-    It holds at most ``max_entities``, the seed among them, and at most ``max_relations`` of each.
+    It has at most ``max_entities``, the seed among them, and at most ``max_relations`` of each.
     """
 
     seed: str
@@ -104,30 +104,30 @@ class SeedGraph:
         )
 
     def add(self, relation: Relation) -> None:
-        """Add a relation where there is room for it, or its evidence to the one that is known."""
-        known = self.relations.get(relation.relation_id)
-        if known is not None:
-            self.relations[relation.relation_id] = merge_relations(known, relation)
+        """Add a relation where there is room for it, or its evidence to the one of its id."""
+        existing = self.relations.get(relation.relation_id)
+        if existing is not None:
+            self.relations[relation.relation_id] = merge_relations(existing, relation)
         elif self.has_room_for(relation):
             self.relations[relation.relation_id] = relation
             self._degrees.update({relation.subject, relation.object})
 
     def unread_neighbours(self, entity: str) -> list[str]:
         """Neighbours a walk can go through and that were not read about yet, sorted."""
-        found = set()
-        for one in self.relations.values():
-            other = other_end(one, entity)
-            if other is not None and other not in self.readings and _is_passable(one):
-                found.add(other)
-        return sorted(found)
+        neighbours = set()
+        for relation in self.relations.values():
+            other = other_end(relation, entity)
+            if other is not None and other not in self.readings and _is_passable(relation):
+                neighbours.add(other)
+        return sorted(neighbours)
 
-    def grown(self) -> GrownSeed:
+    def to_grown_seed(self) -> GrownSeed:
         """The graph as it is stored."""
-        return GrownSeed(
-            self.seed,
-            tuple(self.relations[key] for key in sorted(self.relations)),
-            tuple(Reading(entity, documents) for entity, documents in self.readings.items()),
+        relations = tuple(self.relations[key] for key in sorted(self.relations))
+        readings = tuple(
+            EntityReading(entity, documents) for entity, documents in self.readings.items()
         )
+        return GrownSeed(self.seed, relations, readings)
 
 
 def other_end(relation: Relation, entity: str) -> str | None:
@@ -144,159 +144,190 @@ def _is_passable(relation: Relation) -> bool:
 
 class Expander:
     """Expands seeds, one after another; what it remembers of one changes no other's graph.
-    ``prepare`` is told of all documents that are about to be read together."""
+    ``prepare`` is called with all documents that are about to be read together."""
 
     def __init__(
         self,
-        library: Library,
+        library: DocumentLibrary,
         extractor: RelationExtractor,
         vocabulary: Vocabulary,
         config: GraphConfig,
         run_seed: int,
         prepare: Callable[[Sequence[Document]], None] | None = None,
     ) -> None:
-        self._library, self._extractor, self._vocabulary = library, extractor, vocabulary
-        self._config, self._run_seed, self._prepare = config, run_seed, prepare
-        self._documents = functools.lru_cache(_REMEMBERED)(self._find_documents)
+        self._library = library
+        self._extractor = extractor
+        self._vocabulary = vocabulary
+        self._config = config
+        self._run_seed = run_seed
+        self._prepare = prepare
+        self._documents = functools.lru_cache(_MAX_CACHED_ENTITIES)(self._find_documents)
 
-    def expand(self, seed: str) -> SeedGraph:
+    def expand(self, seed: str) -> GrowingGraph:
         """The graph around one seed."""
-        graph = SeedGraph(seed, self._config.max_entities, self._config.max_relations_per_entity)
-        dice = seeded_random(self._run_seed, seed)
+        graph = GrowingGraph(seed, self._config.max_entities, self._config.max_relations_per_entity)
+        rng = make_rng(self._run_seed, seed)
         self._read_about(graph, seed)
         current = seed
         for _ in range(self._config.steps - 1):
-            following = None if graph.is_full else self._next(graph, current, dice)
-            if following is None:
+            if graph.is_full:
                 break
-            self._read_about(graph, following)
-            current = following
+            next_entity = self._choose_next(graph, current, rng)
+            if next_entity is None:
+                break
+            self._read_about(graph, next_entity)
+            current = next_entity
         return graph
 
-    def still_holds(self, grown: GrownSeed) -> bool:
+    def is_up_to_date(self, grown: GrownSeed) -> bool:
         """Whether there is still the same to read, and so the seed would grow as it did."""
-        return all(digest(*self._documents(one.entity)) == one.documents for one in grown.readings)
+        return all(
+            digest(*self._documents(reading.entity)) == reading.documents
+            for reading in grown.readings
+        )
 
-    def _read_about(self, graph: SeedGraph, entity: str) -> None:
-        """Read the documents about an entity; the relations it takes part in join the graph, the
-        best first."""
+    def _read_about(self, graph: GrowingGraph, entity: str) -> None:
+        """Read the documents about an entity; the relations it takes part in join the graph."""
         documents = self._documents(entity)
         graph.readings[entity] = digest(*documents)
         if self._prepare is not None:
             self._prepare(documents)
-        for relation in ranked(self._relations(documents, entity), entity):
+        # The best first: a full graph takes no more.
+        for relation in rank_relations(self._read_relations(documents, entity), entity):
             graph.add(relation)
 
     def _find_documents(self, entity: str) -> tuple[Document, ...]:
         """The entity's own record, then what the retriever finds by name."""
-        found = self._library.about(
-            query_about(entity, self._vocabulary), self._config.documents_per_step
+        query = build_query(entity, self._vocabulary)
+        documents = self._library.search(query, self._config.documents_per_step)
+        own_records = (
+            document
+            for document in documents
+            if document.source == HPO and get_record_id(document) == entity
         )
-        own = next((one for one in found if one.source == HPO and record_of(one) == entity), None)
-        if own is None and self._vocabulary.type_of(entity) == DISEASE:
-            own = self._record(entity)
-        return (*([own] if own else []), *(one for one in found if one != own))
+        record = next(own_records, None)
+        if record is None and self._vocabulary.type_of(entity) == DISEASE:
+            record = self._find_record(entity)
+        if record is None:
+            return tuple(documents)
+        return (record, *(document for document in documents if document != record))
 
-    def _record(self, entity: str) -> Document | None:
+    def _find_record(self, entity: str) -> Document | None:
         """The record under the entity's id, or under another id it has."""
-        records = map(self._library.record, (entity, *self._vocabulary.concepts[entity].xrefs))
-        return next((one for one in records if one is not None), None)
+        for entity_id in (entity, *self._vocabulary.concepts[entity].xrefs):
+            record = self._library.find_record(entity_id)
+            if record is not None:
+                return record
+        return None
 
     def _extract(self, document: Document) -> Iterator[Relation]:
         """The relations of a document that are sure enough, between ids that are current."""
-        for one in self._extractor.extract(document).relations:
-            current = (
-                folded(one, self._vocabulary)
-                if one.confidence >= self._config.min_confidence
-                else None
-            )
+        for relation in self._extractor.extract(document).relations:
+            if relation.confidence < self._config.min_confidence:
+                continue
+            current = resolve_ids(relation, self._vocabulary)
             if current is not None:
                 yield current
 
-    def _relations(
+    def _read_relations(
         self, documents: Iterable[Document], entity: str | None = None
     ) -> list[Relation]:
         """The relations of the documents, only those of ``entity`` where it is given, one of each
         id, sorted by id."""
-        found: dict[str, Relation] = {}
+        relations: dict[str, Relation] = {}
         for document in documents:
-            for one in self._extract(document):
-                if entity is None or entity in (one.subject, one.object):
-                    known = found.get(one.relation_id)
-                    found[one.relation_id] = merge_relations(known, one) if known else one
-        return [found[key] for key in sorted(found)]
+            for relation in self._extract(document):
+                if entity is not None and entity not in (relation.subject, relation.object):
+                    continue
+                key = relation.relation_id
+                if key in relations:
+                    relation = merge_relations(relations[key], relation)
+                relations[key] = relation
+        return [relations[key] for key in sorted(relations)]
 
-    def _next(self, graph: SeedGraph, current: str, dice: random.Random) -> str | None:
-        """The paper's mixture: a neighbour, else a discovery; where the chosen way offers none, the
-        other one."""
-        ways = [self._neighbour, self._discover]
-        if dice.random() >= self._config.neighbour_probability:
-            ways.reverse()
-        return ways[0](graph, current, dice) or ways[1](graph, current, dice)
+    def _choose_next(self, graph: GrowingGraph, current: str, rng: random.Random) -> str | None:
+        """The paper's mixture: a neighbour, else a discovery; where the one that was drawn offers
+        none, the other one."""
+        choices = [self._choose_neighbour, self._discover]
+        if rng.random() >= self._config.neighbour_probability:
+            choices.reverse()
+        first_choice, second_choice = choices
+        return first_choice(graph, current, rng) or second_choice(graph, current, rng)
 
-    def _neighbour(self, graph: SeedGraph, current: str, dice: random.Random) -> str | None:
+    def _choose_neighbour(
+        self, graph: GrowingGraph, current: str, rng: random.Random
+    ) -> str | None:
         neighbours = graph.unread_neighbours(current)
-        return dice.choice(neighbours) if neighbours else None
+        return rng.choice(neighbours) if neighbours else None
 
-    def _discover(self, graph: SeedGraph, current: str, dice: random.Random) -> str | None:
-        """A new entity of the documents found, with a relation that ties it to the graph."""
+    def _discover(self, graph: GrowingGraph, current: str, rng: random.Random) -> str | None:
+        """A new entity of the documents about the current one, with a relation that ties it to the
+        graph."""
         inside = graph.entities
         ties: dict[str, list[Relation]] = defaultdict(list)
-        for one in self._relations(self._documents(current)):
-            new = {one.subject, one.object} - inside
-            if len(new) == 1 and _is_passable(one) and graph.has_room_for(one):
-                ties[next(iter(new))].append(one)
+        for relation in self._read_relations(self._documents(current)):
+            outside = {relation.subject, relation.object} - inside
+            if len(outside) != 1:
+                continue
+            if _is_passable(relation) and graph.has_room_for(relation):
+                ties[next(iter(outside))].append(relation)
         if not ties:
             return None
-        entity = dice.choice(sorted(ties))
+        entity = rng.choice(sorted(ties))
         graph.add(ties[entity][0])
         return entity
 
 
-def seeded_random(run_seed: int, entity: str) -> random.Random:
+def make_rng(run_seed: int, entity: str) -> random.Random:
     """A generator that depends on the run's seed and the entity alone."""
     return random.Random(hashlib.sha256(f"{run_seed}\n{entity}".encode()).digest())
 
 
-def query_about(entity: str, vocabulary: Vocabulary) -> str:
+def build_query(entity: str, vocabulary: Vocabulary) -> str:
     """What to search for: a disease by its name, any other entity as what a disease has to do with
     it."""
-    name, kind = vocabulary.name_of(entity), vocabulary.type_of(entity)
-    if kind == DISEASE:
+    name = vocabulary.name_of(entity)
+    entity_type = vocabulary.type_of(entity)
+    if entity_type == DISEASE:
         return name
-    phrases = (
-        one.name_subject(name)
-        for one in PREDICATES.values()
-        if one.object_type == kind and one.inverse_phrase and not one.prints_clinical(forward=False)
-    )
-    return next(phrases, name)
+    for predicate in PREDICATES.values():
+        if predicate.object_type != entity_type or not predicate.inverse_phrase:
+            continue
+        # A phrase with a qualifier cannot be filled in without a relation.
+        if not predicate.prints_clinical(forward=False):
+            return predicate.name_subject(name)
+    return name
 
 
-def folded(relation: Relation, vocabulary: Vocabulary) -> Relation | None:
+def resolve_ids(relation: Relation, vocabulary: Vocabulary) -> Relation | None:
     """The relation between the ids its ends go by now; None where that leaves no relation of its
     predicate."""
-    ends = [vocabulary.canonical(relation.subject), vocabulary.canonical(relation.object)]
-    if ends == [relation.subject, relation.object]:
+    subject = vocabulary.canonical_id(relation.subject)
+    obj = vocabulary.canonical_id(relation.object)
+    if (subject, obj) == (relation.subject, relation.object):
         return relation
-    subject, obj = sorted(ends) if PREDICATES[relation.predicate].symmetric else ends
+    if subject == obj:
+        return None
+    if PREDICATES[relation.predicate].symmetric:
+        subject, obj = sorted((subject, obj))
     key = relation_id(subject, relation.predicate, obj, relation.clinical)
-    moved = replace(relation, relation_id=key, subject=subject, object=obj)
-    return moved if subject != obj and is_well_typed(moved, vocabulary) else None
+    resolved = replace(relation, relation_id=key, subject=subject, object=obj)
+    return resolved if is_well_typed(resolved, vocabulary) else None
 
 
-def ranked(relations: Sequence[Relation], entity: str) -> list[Relation]:
+def rank_relations(relations: Sequence[Relation], entity: str) -> list[Relation]:
     """The relations of an entity, those first that say most: that are alone in their predicate and
     qualifier (only they single out their object), then by predicate, then exact counts before
     shares before words."""
-    groups = Counter(_group(one, entity) for one in relations)
+    group_sizes = Counter(_group(relation, entity) for relation in relations)
     return sorted(
         relations,
-        key=lambda one: (
-            groups[_group(one, entity)] > 1,
-            _RANK[one.predicate],
-            vagueness(one.clinical),
-            -one.confidence,
-            one.relation_id,
+        key=lambda relation: (
+            group_sizes[_group(relation, entity)] > 1,
+            _RANK[relation.predicate],
+            vagueness(relation.clinical),
+            -relation.confidence,
+            relation.relation_id,
         ),
     )
 

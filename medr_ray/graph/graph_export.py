@@ -1,7 +1,7 @@
 """The graph in the formats of other tools: GraphML, node-link JSON, Parquet, and CSV for
 neo4j-admin's import.
 
-What holds: an export tells all that the store does, evidence included, in the store's order, and
+Guaranteed: an export says all that the store does, evidence included, in the store's order, and
 equal graphs give equal files; every name comes back as it was, but for characters that XML cannot
 hold, which become U+FFFD in GraphML, and for tabs in aliases, which become spaces in CSV, where
 tabs part them. A file appears whole or not at all, and none is overwritten unless that is asked
@@ -25,7 +25,8 @@ from medr_ray.core.records import Entity, Relation
 from medr_ray.core.run import Directory, StageDirectory
 from medr_ray.graph.artifacts import ENTITIES, RELATIONS
 
-NODES_CSV, RELATIONSHIPS_CSV = "nodes.csv", "relationships.csv"
+NODES_CSV = "nodes.csv"
+RELATIONSHIPS_CSV = "relationships.csv"
 ARRAY_DELIMITER = "\t"
 NODE_HEADER = (
     "entity_id:ID",
@@ -49,28 +50,28 @@ RELATIONSHIP_HEADER = (
     "documents:string[]",
     "evidence:string",
 )
-_NOT_XML = re.compile(
-    "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)  # XML 1.0, production 2
+# Everything but the characters of XML 1.0, production 2.
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Files = Mapping[str, bytes]  # by name in the target folder; "" is the target itself
 
 
 def export_graph(
-    graph: StageDirectory, wanted: str, target: Path, force: bool = False
+    graph: StageDirectory, format_name: str, target: Path, force: bool = False
 ) -> list[Path]:
-    """Write the finished graph in the format ``wanted``, a key of ``FORMATS``; returns the files
-    written. ``target`` is the file, or for a format of several files the folder of them.
+    """Write the finished graph in the format ``format_name``, a key of ``FORMATS``; returns the
+    files written. ``target`` is the file, or for a format of several files the folder of them.
 
     Raises DataError where the graph is not finished, ConfigError where a file is in the way and not
     ``force``.
     """
     check_finished(graph)
-    files = FORMATS[wanted](graph)
+    files = FORMATS[format_name](graph)
     paths = {target / name if name else target: data for name, data in files.items()}
-    _check(target, list(paths), force)
+    _check_target(target, list(paths), force)
     for path, data in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Renamed when complete, so that no reader ever sees half a file.
         partial = path.with_name(f".{path.name}.partial")
         partial.write_bytes(data)
         os.replace(partial, path)
@@ -88,18 +89,18 @@ def check_finished(graph: StageDirectory) -> None:
         raise DataError(f"{graph.uri} has no finished results: run `medr graph run`")
 
 
-def _check(target: Path, paths: Sequence[Path], force: bool) -> None:
+def _check_target(target: Path, paths: Sequence[Path], force: bool) -> None:
     """Raises ConfigError for what is in the way."""
     is_folder = paths != [target]
     if target.exists() and target.is_dir() != is_folder:
+        existing, written = ("file", "folder") if is_folder else ("folder", "file")
         raise ConfigError(
-            f"{target} is a {'file' if is_folder else 'folder'}, and this format writes a "
-            f"{'folder' if is_folder else 'file'}: give another --out"
+            f"{target} is a {existing}, and this format writes a {written}: give another --out"
         )
-    there = [str(one) for one in paths if one.exists()]
-    if there and not force:
+    in_the_way = [str(path) for path in paths if path.exists()]
+    if in_the_way and not force:
         raise ConfigError(
-            f"{', '.join(there)} exists already: give --force to overwrite, or another --out"
+            f"{', '.join(in_the_way)} exists already: give --force to overwrite, or another --out"
         )
 
 
@@ -109,62 +110,66 @@ def _check(target: Path, paths: Sequence[Path], force: bool) -> None:
 def node_link(entities: Iterable[Entity], relations: Iterable[Relation]) -> dict[str, Any]:
     """A directed multigraph as ``networkx.node_link_graph`` reads it; the edge key is the
     relation's id."""
-    nodes = [_renamed(asdict(one), entity_id="id") for one in entities]
+    nodes = [_rename_keys(asdict(entity), entity_id="id") for entity in entities]
     edges = [
-        _renamed(asdict(one), subject="source", object="target", relation_id="key")
-        for one in relations
+        _rename_keys(asdict(relation), subject="source", object="target", relation_id="key")
+        for relation in relations
     ]
     return {"directed": True, "multigraph": True, "graph": {}, "nodes": nodes, "edges": edges}
 
 
-def _renamed(values: dict[str, Any], **names: str) -> dict[str, Any]:
+def _rename_keys(values: dict[str, Any], **names: str) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in values.items()}
 
 
-def _json(graph: Directory) -> Files:
+def _export_json(graph: Directory) -> Files:
     text = json.dumps(node_link(*read_graph(graph)), ensure_ascii=False, indent=1)
     return {"": f"{text}\n".encode()}
 
 
-def _graphml(directory: Directory) -> Files:
-    """GraphML knows no lists: aliases and evidence are JSON texts. What is null is left out."""
+def _export_graphml(directory: Directory) -> Files:
+    """GraphML has no lists: aliases and evidence are JSON texts. What is null is left out."""
     data = node_link(*read_graph(directory))
     graph = nx.MultiDiGraph()
     for node in data["nodes"]:
-        graph.add_node(_xml_text(node.pop("id")), **_scalars(node))
+        graph.add_node(_to_xml_text(node.pop("id")), **_to_scalars(node))
     for edge in data["edges"]:
-        documents = ";".join(_documents(edge["evidence"]))
-        source, target, key = (_xml_text(edge.pop(name)) for name in ("source", "target", "key"))
-        graph.add_edge(source, target, key=key, **_scalars({**edge, "documents": documents}))
+        edge["documents"] = ";".join(_list_documents(edge["evidence"]))
+        source = _to_xml_text(edge.pop("source"))
+        target = _to_xml_text(edge.pop("target"))
+        key = _to_xml_text(edge.pop("key"))
+        graph.add_edge(source, target, key=key, **_to_scalars(edge))
     buffer = io.BytesIO()
     nx.write_graphml(graph, buffer)
     return {"": buffer.getvalue()}
 
 
-def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _scalar(value) for name, value in values.items() if value is not None}
+def _to_scalars(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _to_scalar(value) for name, value in values.items() if value is not None}
 
 
-def _scalar(value: Any) -> Any:
+def _to_scalar(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         value = json.dumps(value, ensure_ascii=False)
-    return _xml_text(value) if isinstance(value, str) else value
+    return _to_xml_text(value) if isinstance(value, str) else value
 
 
-def _xml_text(text: str) -> str:
+def _to_xml_text(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
 # --- tables ---------------------------------------------------------------------------
 
 
-def _neo4j(graph: Directory) -> Files:
+def _export_neo4j(graph: Directory) -> Files:
     """Headers as neo4j-admin's import reads them. Labels are types, relationship types predicates,
     in Neo4j's style."""
     entities, relations = read_graph(graph)
     return {
-        NODES_CSV: _csv(NODE_HEADER, map(_node_row, entities)),
-        RELATIONSHIPS_CSV: _csv(RELATIONSHIP_HEADER, map(_relationship_row, relations)),
+        NODES_CSV: _format_csv(NODE_HEADER, map(_build_node_row, entities)),
+        RELATIONSHIPS_CSV: _format_csv(
+            RELATIONSHIP_HEADER, map(_build_relationship_row, relations)
+        ),
     }
 
 
@@ -172,49 +177,50 @@ def neo4j_command(folder: Path) -> str:
     """The command that imports the CSV files of ``folder`` into an empty database."""
     return (
         f"neo4j-admin database import full --nodes={folder / NODES_CSV} "
-        f"--relationships={folder / RELATIONSHIPS_CSV} --array-delimiter=TAB --multiline-fields=true"
+        f"--relationships={folder / RELATIONSHIPS_CSV} "
+        "--array-delimiter=TAB --multiline-fields=true"
     )
 
 
-def _node_row(one: Entity) -> list[object]:
-    frequency = "" if one.frequency is None else one.frequency
+def _build_node_row(entity: Entity) -> list[object]:
+    frequency = "" if entity.frequency is None else entity.frequency
     return [
-        one.entity_id,
-        one.name,
-        _array(one.aliases),
-        one.description,
+        entity.entity_id,
+        entity.name,
+        _format_array(entity.aliases),
+        entity.description,
         frequency,
-        str(one.is_seed).lower(),
-        one.entity_type.capitalize(),
+        str(entity.is_seed).lower(),
+        entity.entity_type.capitalize(),
     ]
 
 
-def _relationship_row(one: Relation) -> list[object]:
-    evidence = [asdict(each) for each in one.evidence]
+def _build_relationship_row(relation: Relation) -> list[object]:
+    evidence = [asdict(item) for item in relation.evidence]
     return [
-        one.subject,
-        one.object,
-        one.predicate.upper(),
-        one.relation_id,
-        one.temporal,
-        one.spatial,
-        one.clinical,
-        one.confidence,
-        one.extractor,
-        _array(_documents(evidence)),
+        relation.subject,
+        relation.object,
+        relation.predicate.upper(),
+        relation.relation_id,
+        relation.temporal,
+        relation.spatial,
+        relation.clinical,
+        relation.confidence,
+        relation.extractor,
+        _format_array(_list_documents(evidence)),
         json.dumps(evidence, ensure_ascii=False),
     ]
 
 
-def _documents(evidence: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted({one["document_id"] for one in evidence})
+def _list_documents(evidence: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({item["document_id"] for item in evidence})
 
 
-def _array(values: Iterable[str]) -> str:
-    return ARRAY_DELIMITER.join(one.replace(ARRAY_DELIMITER, " ") for one in values)
+def _format_array(values: Iterable[str]) -> str:
+    return ARRAY_DELIMITER.join(value.replace(ARRAY_DELIMITER, " ") for value in values)
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+def _format_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """UTF-8, every field quoted (so that "" stays an empty text), quotes doubled."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -223,14 +229,14 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _parquet(graph: Directory) -> Files:
+def _export_parquet(graph: Directory) -> Files:
     """The store's own tables, byte for byte."""
     return {table.name: graph.read_bytes(table.name) for table in (ENTITIES, RELATIONS)}
 
 
 FORMATS: Mapping[str, Callable[[Directory], Files]] = {
-    "graphml": _graphml,
-    "json": _json,
-    "parquet": _parquet,
-    "neo4j-csv": _neo4j,
+    "graphml": _export_graphml,
+    "json": _export_json,
+    "parquet": _export_parquet,
+    "neo4j-csv": _export_neo4j,
 }

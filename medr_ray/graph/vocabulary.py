@@ -2,7 +2,7 @@
 type.
 
 An entity has one id: the ids it has in other vocabularies, and those of records that were merged
-into its own or made obsolete, lead to it (``canonical``).
+into its own or made obsolete, lead to it (``canonical_id``).
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,29 +24,32 @@ class Vocabulary:
     def __init__(
         self, concepts: Iterable[Concept], replaced: Mapping[str, str] | None = None
     ) -> None:
-        self.concepts = {one.concept_id: one for one in concepts}
+        self.concepts = {concept.concept_id: concept for concept in concepts}
         self._replaced = replaced or {}
         self._by_name: dict[tuple[str, str], str] = {}
-        self._known_as: dict[str, set[str]] = {}
+        self._by_other_id: dict[str, set[str]] = {}
+        # Sorted, so that the smallest id gets a name that several concepts have.
         for concept_id in sorted(self.concepts):
-            one = self.concepts[concept_id]
-            self._by_name.setdefault((one.entity_type, normalise(one.name)), concept_id)
-            for other in one.xrefs:
-                self._known_as.setdefault(other, set()).add(concept_id)
+            concept = self.concepts[concept_id]
+            name_key = (concept.entity_type, normalise(concept.name))
+            self._by_name.setdefault(name_key, concept_id)
+            for other_id in concept.xrefs:
+                self._by_other_id.setdefault(other_id, set()).add(concept_id)
 
     @classmethod
     def load(cls, entities: Directory, replaced: Mapping[str, str] | None = None) -> "Vocabulary":
         """The vocabulary of an ``entities`` directory."""
         return cls(read_lexicon(entities).values(), replaced)
 
-    def canonical(self, entity_id: str) -> str:
+    def canonical_id(self, entity_id: str) -> str:
         """The id that the entity goes by here; ``entity_id`` itself where nothing, or more than one
         thing, is known by it."""
-        for one in (entity_id, self._replaced.get(entity_id, entity_id)):
-            if one in self.concepts:
-                return one
-            if len(known := self._known_as.get(one, ())) == 1:
-                return next(iter(known))
+        for candidate in (entity_id, self._replaced.get(entity_id, entity_id)):
+            if candidate in self.concepts:
+                return candidate
+            concept_ids = self._by_other_id.get(candidate, set())
+            if len(concept_ids) == 1:
+                return next(iter(concept_ids))
         return entity_id
 
     def __contains__(self, concept_id: object) -> bool:
@@ -58,21 +61,23 @@ class Vocabulary:
     def name_of(self, concept_id: str) -> str:
         return self.concepts[concept_id].name
 
-    def named(self, entity_type: EntityType, name: str) -> str | None:
+    def find_by_name(self, entity_type: EntityType, name: str) -> str | None:
         """The concept of that type with that preferred name."""
         return self._by_name.get((entity_type, normalise(name)))
 
-    def entity(self, concept_id: str, frequency: EntityFrequency | None, is_seed: bool) -> Entity:
+    def build_entity(
+        self, concept_id: str, frequency: EntityFrequency | None, is_seed: bool
+    ) -> Entity:
         """The graph's node for a concept; its aliases are its other forms."""
-        one = self.concepts[concept_id]
-        own = {one.name, normalise(one.name)}
-        aliases = tuple(form for form in one.forms if form not in own)
+        concept = self.concepts[concept_id]
+        own_names = {concept.name, normalise(concept.name)}
+        aliases = tuple(form for form in concept.forms if form not in own_names)
         return Entity(
             concept_id,
-            one.name,
-            one.entity_type,
+            concept.name,
+            concept.entity_type,
             aliases,
-            one.specialty,
+            concept.specialty,
             frequency.frequency if frequency else None,
             is_seed,
         )

@@ -11,13 +11,13 @@ from medr_ray.core.records import Evidence, Relation
 from medr_ray.graph.expansion import (
     _RANK,
     Expander,
-    SeedGraph,
-    folded,
-    query_about,
-    ranked,
-    seeded_random,
+    GrowingGraph,
+    build_query,
+    make_rng,
+    rank_relations,
+    resolve_ids,
 )
-from medr_ray.graph.expansion_worker import RememberingExtractor
+from medr_ray.graph.expansion_worker import CachingExtractor
 from medr_ray.graph.extraction.extractor import Extraction, relation_id
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept
@@ -70,10 +70,10 @@ class Facts:
 class Shelf:
     """Answers a query with the diseases whose number it names, and the one after."""
 
-    def record(self, entity: str) -> Document | None:
+    def find_record(self, entity: str) -> Document | None:
         return document(int(entity[1:])) if entity.startswith("D") else None
 
-    def about(self, query: str, count: int) -> list[Document]:
+    def search(self, query: str, count: int) -> list[Document]:
         number = int("".join(filter(str.isdigit, query)) or 0)
         return [document(i) for i in (number, number + 1) if i < DISEASES][:count]
 
@@ -91,7 +91,7 @@ def shared_genes() -> Vocabulary:
     return Vocabulary(concepts)
 
 
-def grow(vocabulary: Vocabulary, seed: str, run_seed: int = 0, **settings: float) -> SeedGraph:
+def grow(vocabulary: Vocabulary, seed: str, run_seed: int = 0, **settings: float) -> GrowingGraph:
     return Expander(
         Shelf(), Facts(), vocabulary, GraphConfig.model_validate(settings), run_seed
     ).expand(seed)
@@ -123,14 +123,10 @@ def test_the_seed_of_the_run_and_the_entity_decide_and_nothing_else(
     for other in ("D1", "D2"):
         expander.expand(other)
     assert expander.expand("D5").relations == first.relations
-    assert (
-        seeded_random(7, "D5").random()
-        != seeded_random(8, "D5").random()
-        != seeded_random(7, "D6").random()
-    )
+    assert make_rng(7, "D5").random() != make_rng(8, "D5").random() != make_rng(7, "D6").random()
 
 
-def degrees(graph: SeedGraph) -> Counter[str]:
+def degrees(graph: GrowingGraph) -> Counter[str]:
     return Counter(end for one in graph.relations.values() for end in (one.subject, one.object))
 
 
@@ -222,21 +218,21 @@ def test_folding_keeps_relations_well_typed_and_symmetric_ones_in_order() -> Non
             Concept("D", "disease", "disease", (), "", (), ("OMIM:7",)),
         ]
     )
-    moved = folded(relation("HGNC:1", "gene_interaction", "G2"), genes)
+    moved = resolve_ids(relation("HGNC:1", "gene_interaction", "G2"), genes)
     assert moved is not None
     assert (moved.subject, moved.object) == ("G2", "G5")
     assert moved.relation_id == relation_id("G2", "gene_interaction", "G5", "")
-    assert folded(relation("G5", "gene_interaction", "HGNC:1"), genes) is None
-    assert folded(relation("D", "associated_gene", "OMIM:7"), genes) is None
+    assert resolve_ids(relation("G5", "gene_interaction", "HGNC:1"), genes) is None
+    assert resolve_ids(relation("D", "associated_gene", "OMIM:7"), genes) is None
     shared = Vocabulary([Concept(one, one, "disease", (), "", (), ("X:1",)) for one in ("A", "B")])
-    assert shared.canonical("X:1") == "X:1"  # two are known by it
+    assert shared.canonical_id("X:1") == "X:1"  # two are known by it
 
 
 def test_a_record_is_found_under_another_id_of_the_disease(shared_genes: Vocabulary) -> None:
     known = Vocabulary([Concept("MONDO:1", "disease 99", "disease", (), "", (), ("ORPHA:1", "D3"))])
 
     class Empty(Shelf):
-        def about(self, query: str, count: int) -> list[Document]:
+        def search(self, query: str, count: int) -> list[Document]:
             return []
 
     assert [
@@ -252,8 +248,8 @@ def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: 
         def __init__(self, about: str, text: str) -> None:
             self.wanted, self.text = about, text
 
-        def about(self, query: str, count: int) -> list[Document]:
-            found = super().about(query, count)
+        def search(self, query: str, count: int) -> list[Document]:
+            found = super().search(query, count)
             return [
                 replace(one, text=self.text) if one.title == self.wanted else one for one in found
             ]
@@ -262,13 +258,13 @@ def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: 
         return Expander(library, Facts(), shared_genes, GraphConfig(), 0)
 
     graph = expander(Shelf()).expand("D3")
-    grown = graph.grown()
+    grown = graph.to_grown_seed()
     assert [one.entity for one in grown.readings] == list(graph.readings)
-    assert expander(Shelf()).still_holds(grown)
+    assert expander(Shelf()).is_up_to_date(grown)
     read, unread = "disease 3", "disease 9"
     assert "D9" not in graph.readings
-    assert expander(Later(unread, "news")).still_holds(grown)
-    assert not expander(Later(read, "news")).still_holds(grown)
+    assert expander(Later(unread, "news")).is_up_to_date(grown)
+    assert not expander(Later(read, "news")).is_up_to_date(grown)
 
 
 def test_all_documents_of_a_step_are_announced_together(shared_genes: Vocabulary) -> None:
@@ -304,7 +300,7 @@ def test_a_document_is_read_once_whatever_is_asked_of_it() -> None:
             read.append(found.document_id)
             return super().extract(found, focus)
 
-    remembering = RememberingExtractor(Counting())
+    remembering = CachingExtractor(Counting())
     for focus in (None, {"G2"}, {"P"}):
         assert (
             remembering.extract(document(3), focus).relations
@@ -319,8 +315,12 @@ def test_what_singles_out_its_object_is_chosen_first() -> None:
     alone = relation("D", "has_finding", "P1", "3 of 7 patients")
     shared = [relation("D", "has_finding", name, "30-79% of patients") for name in ("P2", "P3")]
     vague = relation("D", "has_finding", "P4", "some patients")
-    assert ranked([vague, *shared, alone, inheritance], "D")[:3] == [inheritance, alone, vague]
-    assert ranked([vague, *shared, alone], "D")[-2:] == sorted(
+    assert rank_relations([vague, *shared, alone, inheritance], "D")[:3] == [
+        inheritance,
+        alone,
+        vague,
+    ]
+    assert rank_relations([vague, *shared, alone], "D")[-2:] == sorted(
         shared, key=lambda one: one.relation_id
     )
     assert _RANK.keys() == PREDICATES.keys()
@@ -329,7 +329,7 @@ def test_what_singles_out_its_object_is_chosen_first() -> None:
 def test_entities_are_looked_up_as_what_a_disease_has_to_do_with_them(
     shared_genes: Vocabulary,
 ) -> None:
-    assert query_about("D1", shared_genes) == "disease 1"
-    assert query_about("G1", shared_genes) == "disease associated with gene 1"
-    assert query_about("P", shared_genes) == "disease that presents with Seizure"
-    assert query_about("V", shared_genes) == "X-linked"
+    assert build_query("D1", shared_genes) == "disease 1"
+    assert build_query("G1", shared_genes) == "disease associated with gene 1"
+    assert build_query("P", shared_genes) == "disease that presents with Seizure"
+    assert build_query("V", shared_genes) == "X-linked"

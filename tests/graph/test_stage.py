@@ -25,7 +25,7 @@ from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
 from medr_ray.graph.paths.stage import CHAINS_STAGE
-from medr_ray.graph.stage import GRAPH_STAGE, _made_from, chosen_seeds, grouped
+from medr_ray.graph.stage import GRAPH_STAGE, _growth_digest, group_seeds, select_seeds
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.retrieval.retriever import Retriever
@@ -232,7 +232,7 @@ def test_parts_are_kept_while_what_decides_them_is_the_same(tmp_path: Path) -> N
 
     def made_from(section: str, **changed: object) -> str:
         other = getattr(config, section).model_copy(update=changed)
-        return _made_from(graph_run.context(run, config.model_copy(update={section: other})))
+        return _growth_digest(graph_run.context(run, config.model_copy(update={section: other})))
 
     as_it_is = made_from("run")
     assert made_from("graph", workers=7, max_seeds=3) == as_it_is
@@ -256,15 +256,15 @@ def test_without_an_index_the_error_says_which_command_makes_it(tmp_path: Path) 
 
 def test_the_group_of_a_seed_depends_on_nothing_else() -> None:
     many = [f"OMIM:{i}" for i in range(3000)]
-    groups = grouped(many)
+    groups = group_seeds(many)
     assert len(groups) == 256
     assert sorted(one for group in groups.values() for one in group) == sorted(many)
-    fewer = grouped(many[::7])
+    fewer = group_seeds(many[::7])
     assert all(set(group) <= set(groups[name]) for name, group in fewer.items())
 
 
 def test_seeds_with_a_record_come_first_when_there_is_a_limit() -> None:
     seeds = [seed(one) for one in ("A", "B", "C", "D")] + [seed("E", False)]
-    assert chosen_seeds(seeds, None, 0, ()) == ["A", "B", "C", "D"]
-    assert set(chosen_seeds(seeds, 2, 0, {"B", "D", "E"})) == {"B", "D"}
-    assert len({tuple(chosen_seeds(seeds, 2, run_seed, ())) for run_seed in range(20)}) > 1
+    assert select_seeds(seeds, None, 0, ()) == ["A", "B", "C", "D"]
+    assert set(select_seeds(seeds, 2, 0, {"B", "D", "E"})) == {"B", "D"}
+    assert len({tuple(select_seeds(seeds, 2, run_seed, ())) for run_seed in range(20)}) > 1

@@ -30,18 +30,18 @@ def test_seeds_that_found_the_same_relation_share_it() -> None:
         GrownSeed("OMIM:2", (relation("PMID:2"), relation("PMID:3", "OMIM:2"))),
         GrownSeed("OMIM:1", (relation("PMID:1"),)),
     ]
-    relations, seeds = storage.merge(grown)
-    assert storage.merge(reversed(grown)) == (relations, seeds)
+    relations, seeds = storage.merge_seed_graphs(grown)
+    assert storage.merge_seed_graphs(reversed(grown)) == (relations, seeds)
     assert [one.document_id for one in relations[0].evidence] == ["PMID:1", "PMID:2"]
     assert seeds == {"OMIM:1": ["rel-OMIM:1"], "OMIM:2": ["rel-OMIM:1", "rel-OMIM:2"]}
 
 
 def test_the_graph_comes_back_from_its_files(tmp_path: Path, vocabulary: Vocabulary) -> None:
-    relations, seeds = storage.merge(
+    relations, seeds = storage.merge_seed_graphs(
         [GrownSeed("OMIM:1", (relation("PMID:1"),)), GrownSeed("MESH:1", ())]
     )
     frequency = EntityFrequency("OMIM:1", "Marfan syndrome", "disease", 3, 4, 0.3, 0.1, 0.5)
-    entities = storage.nodes(relations, seeds, vocabulary, {"OMIM:1": frequency})
+    entities = storage.build_entities(relations, seeds, vocabulary, {"OMIM:1": frequency})
     directory = Directory(str(tmp_path))
     storage.write_graph(directory, entities, relations, seeds)
     assert directory.read(ENTITIES) == entities

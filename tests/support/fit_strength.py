@@ -27,9 +27,15 @@ from support.gold_relations import (
 from support.measured_relations import entity_finder
 
 from medr_ray.graph.extraction.abstracts import read_statements
-from medr_ray.graph.extraction.assertion import section_factors
-from medr_ray.graph.extraction.sentences import sentences_of
-from medr_ray.graph.extraction.strength import INDUCED_BY, RELATED, Kinds, features, values
+from medr_ray.graph.extraction.assertion import compute_section_factors
+from medr_ray.graph.extraction.sentences import build_sentences
+from medr_ray.graph.extraction.strength import (
+    INDUCED_PREDICATES,
+    RELATED_WEIGHTS,
+    Kinds,
+    compute_feature_values,
+    compute_features,
+)
 
 FOLDS = 5
 _RIDGE = 1.0  # penalty on each weight but the base
@@ -62,7 +68,9 @@ def related_examples(data: Path) -> Examples:
 def induced_examples(data: Path) -> Examples:
     documents = read_bioc(data / "bc5cdr" / "CDR_TrainingSet.BioC.xml.gz")
     return examples(
-        [pairs_from_bioc(one, [DISEASE_DRUG]) for one in documents], [DISEASE_DRUG], INDUCED_BY
+        [pairs_from_bioc(one, [DISEASE_DRUG]) for one in documents],
+        [DISEASE_DRUG],
+        INDUCED_PREDICATES,
     )
 
 
@@ -71,13 +79,13 @@ def examples(
 ) -> Examples:
     rows, related, numbers, all_kinds = [], [], [], []
     for number, one in enumerate(documents):
-        sentences = sentences_of(one.text, one.spans, one.mentions, one.types)
+        sentences = build_sentences(one.text, one.spans, one.mentions, one.types)
         statements = list(
-            read_statements(sentences, section_factors(one.text, one.spans), one.types)
+            read_statements(sentences, compute_section_factors(one.text, one.spans), one.types)
         )
-        for pair in features(sentences, statements):
+        for pair in compute_features(sentences, statements):
             if pair.kinds in kinds:
-                rows.append(values(pair, predicates))
+                rows.append(compute_feature_values(pair, predicates))
                 related.append(
                     not one.related.isdisjoint(one.meanings(frozenset((pair.first, pair.second))))
                 )
@@ -136,7 +144,7 @@ def best_found(data: Path) -> tuple[float, float]:
     found = examples(
         [replace_entities(one, *find(one.text)) for one in documents], RELATED_KINDS, ()
     )
-    weights = np.array([astuple(RELATED[kinds]) for kinds in found.kinds])
+    weights = np.array([astuple(RELATED_WEIGHTS[kinds]) for kinds in found.kinds])
     strength = 1 / (1 + np.exp(-np.sum(found.rows * weights, axis=1)))
     return best_least(strength, found.related, sum(len(one.related) for one in documents))
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from support.gold import GoldDocument, GoldMention, GoldRelation
 
-from medr_ray.graph.extraction.sentences import Place
+from medr_ray.graph.extraction.sentences import SentenceMention
 from medr_ray.graph.extraction.strength import Kinds
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
 from medr_ray.retrieval.snippets import Span, sentence_spans
@@ -55,7 +55,7 @@ class PairDocument:
 
     text: str
     spans: Sequence[Span]
-    mentions: Sequence[Place]
+    mentions: Sequence[SentenceMention]
     types: Mapping[str, str]
     related: frozenset[Pair]
     ids: Mapping[str, frozenset[str]] | None = None
@@ -102,7 +102,7 @@ def pairs_from_bioc(document: GoldDocument, kinds: Collection[Kinds]) -> PairDoc
     return PairDocument(
         document.text,
         sentence_spans(document.text),
-        [Place(one.start, one.end, concept) for one, concept in mentions],
+        [SentenceMention(one.start, one.end, concept) for one, concept in mentions],
         types,
         related,
     )
@@ -116,7 +116,7 @@ def pairs_from_raredis(document: GoldDocument) -> PairDocument | None:
     concepts = _concepts_of_mentions(document, known)
     types = dict(concepts.values())
     mentions = [
-        Place(one.start, one.end, concepts[one.mention_id][0])
+        SentenceMention(one.start, one.end, concepts[one.mention_id][0])
         for one in document.mentions
         if one.mention_id in concepts
     ]
@@ -134,7 +134,7 @@ def pairs_from_raredis(document: GoldDocument) -> PairDocument | None:
 
 def replace_entities(
     document: PairDocument,
-    mentions: Sequence[Place],
+    mentions: Sequence[SentenceMention],
     known: Mapping[str, tuple[str, frozenset[str]]],
 ) -> PairDocument:
     """The document with other entities: ``known`` holds the type of each and the annotators' ids it
@@ -195,7 +195,7 @@ def pairs_in_sentences(document: PairDocument, kinds: Collection[Kinds]) -> set[
 
 
 def _pairs_within(
-    document: PairDocument, groups: Iterable[Sequence[Place]], kinds: Collection[Kinds]
+    document: PairDocument, groups: Iterable[Sequence[SentenceMention]], kinds: Collection[Kinds]
 ) -> set[Pair]:
     return {
         pair

@@ -150,10 +150,10 @@ def write_graph(root: Path) -> RunDirectory:
         relations.append(
             relation(disease, "has_finding", "HP:1", record(disease), 1, 1.0, "3 of 7 patients")
         )
-    merged, seeds = storage.merge(
+    merged, seeds = storage.merge_seed_graphs(
         [storage.GrownSeed("D:4", tuple(relations)), storage.GrownSeed("D:5", ())]
     )
-    entities = storage.nodes(merged, seeds, Vocabulary(concepts()), {"D:4": _frequency("D:4")})
+    entities = storage.build_entities(merged, seeds, Vocabulary(concepts()), {"D:4": _frequency("D:4")})
     storage.write_graph(run.stage("graph"), entities, merged, seeds)
     run.stage("graph").write_json(
         MANIFEST, {"fingerprint": "f", "seconds": 1.0, "counts": {"entities": len(entities)}}

@@ -7,19 +7,19 @@ A concept's id is its name as marked, in lower case.
 import re
 
 from medr_ray.graph.extraction.abstracts import Abstract
-from medr_ray.graph.extraction.sentences import Place
+from medr_ray.graph.extraction.sentences import SentenceMention
 from medr_ray.retrieval.snippets import sentence_spans
 
 _MARK = re.compile(r"\{([^:{}]+):(\w+)\}")
 
 
-def parse_marked_text(text: str) -> tuple[str, list[Place], dict[str, str]]:
+def parse_marked_text(text: str) -> tuple[str, list[SentenceMention], dict[str, str]]:
     """The plain text, its mentions, and the type of each concept."""
     plain, mentions, types, last = "", [], {}, 0
     for mark in _MARK.finditer(text):
         plain += text[last : mark.start()]
         concept = mark[1].lower()
-        mentions.append(Place(len(plain), len(plain) + len(mark[1]), concept))
+        mentions.append(SentenceMention(len(plain), len(plain) + len(mark[1]), concept))
         types[concept] = mark[2]
         plain, last = plain + mark[1], mark.end()
     return plain + text[last:], mentions, types
@@ -28,7 +28,7 @@ def parse_marked_text(text: str) -> tuple[str, list[Place], dict[str, str]]:
 def read_marked_abstract(text: str) -> Abstract:
     """A marked text, read."""
     plain, mentions, types = parse_marked_text(text)
-    return Abstract.of(plain, sentence_spans(plain), mentions, types)
+    return Abstract.from_mentions(plain, sentence_spans(plain), mentions, types)
 
 
 def stated_relations(text: str, least: float = 0.5) -> set[tuple[str, str, str]]:

@@ -18,7 +18,7 @@ from medr_ray.core.measurement import Measurement, build_measurement, skip_measu
 from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.core.session import ray_session
 from medr_ray.graph.expansion_worker import ExpansionWorker
-from medr_ray.graph.stage import grouped
+from medr_ray.graph.stage import group_seeds
 from medr_ray.knowledge.hpo import load_hpo
 
 _RUN = Path(__file__).resolve().parents[2] / "runs" / "quickstart"
@@ -71,7 +71,7 @@ def _grow(
     config = PipelineConfig.model_validate({"retrieval": {"mode": "text"}})
     waiting = [
         {"part": name, "seeds": group, "made_from": "bench", "index": "bench"}
-        for name, group in grouped(seeds).items()
+        for name, group in group_seeds(seeds).items()
     ]
     started = time.perf_counter()
     done: list[dict[str, Any]] = list(

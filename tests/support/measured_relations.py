@@ -36,8 +36,14 @@ from medr_ray.core.config import EntitiesConfig
 from medr_ray.core.measurement import Measurement, build_measurement
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.abstracts import Abstract
-from medr_ray.graph.extraction.sentences import Place
-from medr_ray.graph.extraction.strength import FOUND_LEAST, INDUCED_LEAST, RELATED_LEAST, Kinds, Tie
+from medr_ray.graph.extraction.sentences import SentenceMention
+from medr_ray.graph.extraction.strength import (
+    MIN_INDUCED,
+    MIN_RELATED,
+    MIN_RELATED_IF_MATCHED,
+    Kinds,
+    Tie,
+)
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import DRUG
 
@@ -45,7 +51,7 @@ Chooser = Callable[[Tie], bool]
 Known = Mapping[
     str, tuple[str, frozenset[str]]
 ]  # the type of each concept found, and the annotators' ids of it
-Finder = Callable[[str], tuple[list[Place], Known]]
+Finder = Callable[[str], tuple[list[SentenceMention], Known]]
 
 _IN_WORDS = {DRUG: "chemical"}
 
@@ -89,15 +95,15 @@ def measure_relations(quick: bool) -> Iterator[Measurement]:
 
 
 def is_related(tie: Tie) -> bool:
-    return tie.related >= RELATED_LEAST
+    return tie.related >= MIN_RELATED
 
 
 def is_induced(tie: Tie) -> bool:
-    return tie.induced is not None and tie.induced >= INDUCED_LEAST
+    return tie.induced is not None and tie.induced >= MIN_INDUCED
 
 
 def is_found_related(tie: Tie) -> bool:
-    return tie.related >= FOUND_LEAST
+    return tie.related >= MIN_RELATED_IF_MATCHED
 
 
 def is_related_in_a_sentence(tie: Tie) -> bool:
@@ -106,8 +112,8 @@ def is_related_in_a_sentence(tie: Tie) -> bool:
 
 def pair_sides(document: PairDocument, kinds: Collection[Kinds], choose: Chooser) -> PairSides:
     """What ours and the peer take out of a document, among pairs of ``kinds``."""
-    read = Abstract.of(document.text, document.spans, document.mentions, document.types)
-    ours = {frozenset((one.first, one.second)) for one in read.ties() if choose(one)}
+    read = Abstract.from_mentions(document.text, document.spans, document.mentions, document.types)
+    ours = {frozenset((one.first, one.second)) for one in read.compute_ties() if choose(one)}
     return PairSides(
         document,
         {one for one in ours if document.kinds(one) in kinds},
@@ -214,10 +220,10 @@ def entity_finder(lexicon: Sequence[Concept], ids: GoldIds) -> Finder:
     matcher = Matcher.build(lexicon, EntitiesConfig().min_form_length)
     known = {one.concept_id: (one.entity_type, ids.ids_of(one)) for one in lexicon}
 
-    def find(text: str) -> tuple[list[Place], Known]:
+    def find(text: str) -> tuple[list[SentenceMention], Known]:
         mentions = matcher.find(text)
         keys = {one.concept_id: "|".join(sorted(known[one.concept_id][1])) for one in mentions}
-        places = [Place(one.start, one.end, keys[one.concept_id]) for one in mentions]
+        places = [SentenceMention(one.start, one.end, keys[one.concept_id]) for one in mentions]
         return places, {keys[one]: known[one] for one in keys}
 
     return find

@@ -17,7 +17,7 @@ from support.gold_relations import (
 from support.measured_relations import is_related, measure_relations, pair_sides, score
 from support.scoring import Score
 
-from medr_ray.graph.extraction.sentences import Place
+from medr_ray.graph.extraction.sentences import SentenceMention
 
 TEXT = "Aspirin in gout. RET and the c.1A>T variant were seen. Gout and RET."
 DOCUMENT = GoldDocument(
@@ -72,7 +72,7 @@ def test_a_found_entity_is_right_by_any_of_its_ids_and_reaches_each() -> None:
         "y": ("phenotype", frozenset({"D1"})),
         "z": ("value", frozenset({"?"})),
     }
-    places = [Place(0, 7, "x"), Place(11, 15, "y"), Place(0, 2, "z")]
+    places = [SentenceMention(0, 7, "x"), SentenceMention(11, 15, "y"), SentenceMention(0, 2, "z")]
     found = replace_entities(pairs_from_bioc(DOCUMENT, RELATED_KINDS), places, known)
     assert found.types == {"x": "drug", "y": "disease"}
     read = [pair_sides(found, RELATED_KINDS, is_related)]

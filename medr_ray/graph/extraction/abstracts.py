@@ -10,13 +10,29 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from medr_ray.graph.extraction.assertion import section_factors
-from medr_ray.graph.extraction.cues import read_sentence, stated
-from medr_ray.graph.extraction.sentences import Named, Place, Sentence, items, sentences_of
-from medr_ray.graph.extraction.statements import Statement
-from medr_ray.graph.extraction.strength import FOUND_LEAST, INDUCED_LEAST, Tie, ties
+from medr_ray.graph.extraction.assertion import compute_section_factors
+from medr_ray.graph.extraction.cues import build_statement, read_sentence
+from medr_ray.graph.extraction.sentences import (
+    ConceptMention,
+    Sentence,
+    SentenceMention,
+    build_sentences,
+    group_mentions,
+)
+from medr_ray.graph.extraction.statements import RelationStatement
+from medr_ray.graph.extraction.strength import (
+    MIN_INDUCED,
+    MIN_RELATED_IF_MATCHED,
+    Tie,
+    compute_ties,
+)
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PREDICATES
 from medr_ray.retrieval.snippets import Span
+
+# Of the strength of a tie: a pair without a cue stays below what a graph keeps by default.
+WEAK_CONFIDENCE = 0.49
+_REFERENCE_FACTOR = 0.8  # on what is said of "this disorder" in place of a name
+_STATED_CONFIDENCE = 0.5  # from which a sentence states a relation, and does not only doubt it
 
 _NOUNS = {
     DISEASE: "disease|disorder|syndrome|condition|illness",
@@ -25,15 +41,11 @@ _NOUNS = {
 }
 _REFERENCES = {
     kind: re.compile(
-        rf"(?:[A-Z][A-Z ]+: )?(?P<noun>(?:This|The) (?:(?:rare|genetic|inherited) )?(?:{nouns}))\b(?! of\b)"
+        r"(?:[A-Z][A-Z ]+: )?(?P<noun>(?:This|The) (?:(?:rare|genetic|inherited) )?"
+        rf"(?:{nouns}))\b(?! of\b)"
     )
     for kind, nouns in _NOUNS.items()
 }
-_REFERRED = 0.8  # factor on what is said of "this disorder" in place of a name
-WEAK = (
-    0.49  # of the strength of a tie: a pair without a cue stays below what a graph keeps by default
-)
-_SURE = 0.5  # confidence from which a sentence states a relation
 _WEAK_PREDICATES = (
     "associated_gene",
     "sign_associated_gene",
@@ -44,10 +56,10 @@ _WEAK_PREDICATES = (
     "gene_interaction",
     "combined_with",
 )
-_BY_TYPES: dict[tuple[str, str], str] = {
+_WEAK_PREDICATE_BY_TYPES: dict[tuple[str, str], str] = {
     (PREDICATES[name].subject_type, PREDICATES[name].object_type): name for name in _WEAK_PREDICATES
 }
-_INDUCED = {"treated_with": "induced_by", "sign_treated_with": "sign_induced_by"}
+_INDUCED_PREDICATE = {"treated_with": "induced_by", "sign_treated_with": "sign_induced_by"}
 
 
 @dataclass(frozen=True)
@@ -56,95 +68,119 @@ class Abstract:
 
     sentences: tuple[Sentence, ...]
     types: Mapping[str, str]
-    statements: tuple[Statement, ...]
+    statements: tuple[RelationStatement, ...]
 
     @classmethod
-    def of(
-        cls, text: str, spans: Sequence[Span], mentions: Iterable[Named], types: Mapping[str, str]
+    def from_mentions(
+        cls,
+        text: str,
+        spans: Sequence[Span],
+        mentions: Iterable[ConceptMention],
+        types: Mapping[str, str],
     ) -> "Abstract":
         """Read a text by its sentences [start, end) and its mentions of entities, both counted in
-        characters of the text. ``types`` holds the type of each concept, in the terms of
+        characters of the text. ``types`` has the type of each concept, in the terms of
         ``knowledge.predicates``; mentions of others are left out."""
-        sentences = sentences_of(text, spans, mentions, types)
-        read = read_statements(sentences, section_factors(text, spans), types)
-        return cls(tuple(sentences), types, tuple(_without_doubtful(read)))
+        sentences = build_sentences(text, spans, mentions, types)
+        factors = compute_section_factors(text, spans)
+        statements = _drop_doubtful(read_statements(sentences, factors, types))
+        return cls(tuple(sentences), types, tuple(statements))
 
-    def ties(self) -> list[Tie]:
+    def compute_ties(self) -> list[Tie]:
         """The ties between any two of its concepts, related or not."""
-        return ties(self.sentences, self.statements)
+        return compute_ties(self.sentences, self.statements)
 
 
 def read_statements(
-    sentences: Sequence[Sentence], sections: Sequence[float], types: Mapping[str, str]
-) -> Iterator[Statement]:
-    """What the cues read in each sentence; ``sections`` are the factors of the sections they stand
-    in."""
-    subjects = _subjects(sentences)
-    for sentence, section in zip(sentences, sections, strict=True):
-        yield from read_sentence(sentence, section)
-        for kind, subject in subjects.items():
-            yield from _said_of_subject(sentence, section * _REFERRED, kind, subject, types)
+    sentences: Sequence[Sentence], section_factors: Sequence[float], types: Mapping[str, str]
+) -> Iterator[RelationStatement]:
+    """What the cues read in each sentence; ``section_factors`` are those of the sections that the
+    sentences stand in."""
+    title_subjects = _find_title_subjects(sentences)
+    for sentence, factor in zip(sentences, section_factors, strict=True):
+        yield from read_sentence(sentence, factor)
+        for kind, subject in title_subjects.items():
+            yield from _read_reference(sentence, factor * _REFERENCE_FACTOR, kind, subject, types)
 
 
-def _without_doubtful(statements: Iterable[Statement]) -> list[Statement]:
-    """A sentence that doubts a relation is no evidence for it beside one that states it."""
-    read = list(statements)
-    stated_by = {_triple(one) for one in read if one.confidence >= _SURE}
-    return [one for one in read if one.confidence >= _SURE or _triple(one) not in stated_by]
+def _drop_doubtful(statements: Iterable[RelationStatement]) -> list[RelationStatement]:
+    """Drop what a sentence doubts where another one states it: the doubt is no evidence then."""
+    all_statements = list(statements)
+    stated_triples = {
+        _triple(statement)
+        for statement in all_statements
+        if statement.confidence >= _STATED_CONFIDENCE
+    }
+    return [
+        statement
+        for statement in all_statements
+        if statement.confidence >= _STATED_CONFIDENCE or _triple(statement) not in stated_triples
+    ]
 
 
-def _triple(one: Statement) -> tuple[str, str, str]:
-    return one.subject, one.predicate, one.object
+def _triple(statement: RelationStatement) -> tuple[str, str, str]:
+    return statement.subject, statement.predicate, statement.object
 
 
-def _subjects(sentences: Sequence[Sentence]) -> dict[str, str]:
+def _find_title_subjects(sentences: Sequence[Sentence]) -> dict[str, str]:
     """The concept of each type that the first sentence names, where it is one."""
-    title = sentences[0].items if sentences else ()
-    named = {kind: {one.concept_id for one in title if one.kind == kind} for kind in _NOUNS}
-    return {kind: next(iter(ids)) for kind, ids in named.items() if len(ids) == 1}
+    title_items = sentences[0].items if sentences else ()
+    subjects = {}
+    for kind in _NOUNS:
+        concept_ids = {item.concept_id for item in title_items if item.kind == kind}
+        if len(concept_ids) == 1:
+            subjects[kind] = next(iter(concept_ids))
+    return subjects
 
 
-def _said_of_subject(
+def _read_reference(
     sentence: Sentence, factor: float, kind: str, subject: str, types: Mapping[str, str]
-) -> list[Statement]:
+) -> list[RelationStatement]:
     """Statements of a sentence that begins by referring to the subject without its name."""
     reference = _REFERENCES[kind].match(sentence.text)
-    if reference is None or any(one.concept_id == subject for one in sentence.items):
+    if reference is None or any(item.concept_id == subject for item in sentence.items):
         return []
     start, end = reference.span("noun")
-    places = [one.mention for one in sentence.items if one.mention.start >= end]
-    named = Sentence(
-        sentence.text,
-        sentence.offset,
-        items(sentence.text, [Place(start, end, subject), *places], types),
-    )
-    return [one for one in read_sentence(named, factor) if subject in (one.subject, one.object)]
+    mentions = [item.mention for item in sentence.items if item.mention.start >= end]
+    # The sentence is read as if the noun were the subject's name.
+    items = group_mentions(sentence.text, [SentenceMention(start, end, subject), *mentions], types)
+    named_sentence = Sentence(sentence.text, sentence.offset, items)
+    return [
+        statement
+        for statement in read_sentence(named_sentence, factor)
+        if subject in (statement.subject, statement.object)
+    ]
 
 
-def weak_statements(abstract: Abstract) -> Iterator[Statement]:
+def infer_weak_statements(abstract: Abstract) -> Iterator[RelationStatement]:
     """The likeliest relation of each pair that is strongly tied without a cue, in the first
-    sentence that names both; its confidence is ``WEAK`` times the strength of the tie."""
-    said = {frozenset((one.subject, one.object)) for one in abstract.statements}
-    for tie in abstract.ties():
-        likeliest = _likeliest(tie, abstract.types)
-        if (
-            likeliest is not None
-            and tie.sentences
-            and frozenset((tie.first, tie.second)) not in said
-        ):
-            subject, predicate, obj, strength = likeliest
-            yield stated(
-                abstract.sentences[tie.sentences[0]], subject, predicate, obj, strength * WEAK
-            )
+    sentence that names both; its confidence is ``WEAK_CONFIDENCE`` times the strength of the
+    tie."""
+    stated_pairs = {
+        frozenset((statement.subject, statement.object)) for statement in abstract.statements
+    }
+    for tie in abstract.compute_ties():
+        likeliest = _find_likeliest_relation(tie, abstract.types)
+        is_stated = frozenset((tie.first, tie.second)) in stated_pairs
+        if likeliest is None or is_stated or not tie.sentences:
+            continue
+        subject, predicate, obj, strength = likeliest
+        sentence = abstract.sentences[tie.sentences[0]]
+        yield build_statement(sentence, subject, predicate, obj, strength * WEAK_CONFIDENCE)
 
 
-def _likeliest(tie: Tie, types: Mapping[str, str]) -> tuple[str, str, str, float] | None:
+def _find_likeliest_relation(
+    tie: Tie, types: Mapping[str, str]
+) -> tuple[str, str, str, float] | None:
     """Subject, predicate, object and strength of what the tie most likely means; None for a loose
     one."""
     for subject, obj in ((tie.first, tie.second), (tie.second, tie.first)):
-        predicate = _BY_TYPES.get((types[subject], types[obj]))
-        if predicate in _INDUCED and tie.induced is not None and tie.induced >= INDUCED_LEAST:
-            return subject, _INDUCED[predicate], obj, tie.induced
-        if predicate is not None and tie.related >= FOUND_LEAST:
+        predicate = _WEAK_PREDICATE_BY_TYPES.get((types[subject], types[obj]))
+        if predicate is None:
+            continue
+        induced_predicate = _INDUCED_PREDICATE.get(predicate)
+        if induced_predicate and tie.induced is not None and tie.induced >= MIN_INDUCED:
+            return subject, induced_predicate, obj, tie.induced
+        if tie.related >= MIN_RELATED_IF_MATCHED:
             return subject, predicate, obj, tie.related
     return None

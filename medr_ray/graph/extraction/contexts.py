@@ -1,9 +1,9 @@
-"""What a sentence says around a relation: when, where and in whom."""
+"""The context in which a sentence states a relation: when, where and in whom."""
 
 import re
 
 _YEAR = r"(?:1[89]|20)\d\d"
-_TEMPORAL = re.compile(
+_TIME = re.compile(
     rf"\b(?:between|from) {_YEAR} (?:and|to) {_YEAR}|"
     rf"\b(?:in|since|during|by|before|after) {_YEAR}(?:\s?[-–]\s?{_YEAR})?\b"
 )
@@ -91,32 +91,37 @@ _COUNTRIES = (
     "Latin America",
     "North America",
 )
-_SPATIAL = re.compile(
+# The longest first, so that "South Korea" is not read as "Korea".
+_PLACE_NAMES = "|".join(sorted(_COUNTRIES, key=len, reverse=True))
+_PLACE = re.compile(
     rf"\b(?:in|from|across|within) (?:the )?((?:northern |southern |eastern |western |central )?"
-    rf"(?:{'|'.join(sorted(_COUNTRIES, key=len, reverse=True))}))\b"
+    rf"(?:{_PLACE_NAMES}))\b"
 )
-_WHO = re.compile(
-    r"\bin (?:(?:\d+|most|many|some|all) )?((?:(?:elderly|adult|pediatric|paediatric|pregnant|newborn|premature|young|"
-    r"postmenopausal|immunocompromised|critically ill|hospitali[sz]ed) )?"
+_POPULATION = re.compile(
+    r"\bin (?:(?:\d+|most|many|some|all) )?((?:(?:elderly|adult|pediatric|paediatric|pregnant|"
+    r"newborn|premature|young|postmenopausal|immunocompromised|critically ill|hospitali[sz]ed) )?"
     r"(?:children|adults|infants|neonates|newborns|adolescents|women|men|patients|girls|boys))\b",
     re.IGNORECASE,
 )
-_ANYONE = "patients"  # says nothing about whom
+_UNSPECIFIC_POPULATION = "patients"
 
 
-def temporal(sentence: str) -> str:
+def find_time(sentence: str) -> str:
     """The first date or span of years, such as "between 1990 and 1995", or ""."""
-    match = _TEMPORAL.search(sentence)
+    match = _TIME.search(sentence)
     return match.group() if match else ""
 
 
-def spatial(sentence: str) -> str:
+def find_place(sentence: str) -> str:
     """The first country or region, or ""."""
-    match = _SPATIAL.search(sentence)
+    match = _PLACE.search(sentence)
     return match.group(1) if match else ""
 
 
-def clinical(sentence: str) -> str:
+def find_population(sentence: str) -> str:
     """The first group of people who are more than "patients", such as "pregnant women", or ""."""
-    groups = (match.group(1).lower() for match in _WHO.finditer(sentence))
-    return next((group for group in groups if group != _ANYONE), "")
+    for match in _POPULATION.finditer(sentence):
+        group = match.group(1).lower()
+        if group != _UNSPECIFIC_POPULATION:
+            return group
+    return ""

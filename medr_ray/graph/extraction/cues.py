@@ -1,6 +1,6 @@
 """Cue patterns: what the words between two named entities of one sentence say about them.
 
-Precision before recall: the words between must hold a cue, the pair must have the predicate's
+Precision before recall: the words between must contain a cue, the pair must have the predicate's
 types, and a negation in their clause silences it. What is said of one item of a list
 ("characterised by A, B and C") is said of all. A cue with other words around it counts for less,
 and a hedge lowers the confidence below what a graph usually keeps.
@@ -10,170 +10,197 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from medr_ray.graph.extraction.assertion import certainty
-from medr_ray.graph.extraction.contexts import clinical, spatial, temporal
+from medr_ray.graph.extraction.assertion import assertion_factor
+from medr_ray.graph.extraction.contexts import find_place, find_population, find_time
 from medr_ray.graph.extraction.cue_tables import PATTERNS, Pattern
-from medr_ray.graph.extraction.sentences import Item, Sentence
-from medr_ray.graph.extraction.statements import Statement
+from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
+from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.knowledge.predicates import DRUG, PREDICATES
 
-_WIDEST_GAP = (
-    90  # characters between the two mentions; further apart the cue rarely belongs to both
-)
-_COMPOUND = re.compile(  # no longer about the entity
+# Characters between the two mentions; further apart the cue rarely belongs to both.
+_MAX_GAP = 90
+_LOOSE_FACTOR = 0.75  # on the confidence, where other words surround the cue
+_MAX_CONFIDENCE = 0.98  # what a curator wrote is surer than any wording
+_CONFIDENCE_DIGITS = 3
+
+# With these words behind it a mention is part of the name of something else.
+_COMPOUND = re.compile(
     r"\+ |[- ](?:resistan|sensitiv|tolera|naive|free\b|(?:corona)?virus|vaccin|cells?\b|target)",
     re.IGNORECASE,
 )
-_LACKED = re.compile(
+# With these words behind it a drug is lacked, not given.
+_LACK = re.compile(
     r"(?:[- ][\w-]+){0,3}?[- ](?:deficien|restrict|deplet|withdraw|depriv|lesion)", re.IGNORECASE
 )
-_LOOSE = 0.75  # factor on the confidence where other words surround the cue
-_STOPS = r"but|however|although|whereas|while|and (?:was|were|is|are|had|has)"
-_LEADING = re.compile(  # what may stand before a cue: a verb phrase or two words, no other clause, finding or target
+_CLAUSE_STARTS = r"but|however|although|whereas|while|and (?:was|were|is|are|had|has)"
+# What may stand before a cue: a verb phrase or two words, no other clause, finding or target.
+_LEADING_WORDS = re.compile(
     rf"(?=\W*(?:(?:is|was|are|were|has|have|had|can|may)\b|(?:\W*[\w-]+){{0,2}}\W*$))"
-    rf"(?:(?!\b(?:{_STOPS}|in|among|by|observed|seen|reported|targets?|targeting)\b)[^.;:()\[\]])*"
+    rf"(?:(?!\b(?:{_CLAUSE_STARTS}|in|among|by|observed|seen|reported|targets?|targeting)\b)"
+    rf"[^.;:()\[\]])*"
 )
-_TRAILING = re.compile(  # and behind it
-    rf"(?:(?!\b(?:{_STOPS}|among|from|treatment|therapy|management)\b)[^.;:()\[\]])*"
+# And what may stand behind it.
+_TRAILING_WORDS = re.compile(
+    rf"(?:(?!\b(?:{_CLAUSE_STARTS}|among|from|treatment|therapy|management)\b)[^.;:()\[\]])*"
 )
-_ASIDE = re.compile(r"\s*\([^()]*\)|\s*\[[^\[\]]*\]|^[^()]*\)")  # in brackets, or the end of such
-_MOST = 0.98  # what a curator wrote is surer than any wording
+# What stands in brackets, or the end of such.
+_ASIDE = re.compile(r"\s*\([^()]*\)|\s*\[[^\[\]]*\]|^[^()]*\)")
 
 
-def read_sentence(sentence: Sentence, section: float = 1.0) -> list[Statement]:
-    """Statements of a sentence between its items; ``section`` is a factor on their confidence."""
-    found = []
-    for left, right, others in _pairs(sentence):
-        matched = _matching(sentence.text, left, right, others)
-        if matched is None:
+def read_sentence(sentence: Sentence, section_factor: float = 1.0) -> list[RelationStatement]:
+    """The statements of a sentence between its items; ``section_factor`` is a factor on their
+    confidence."""
+    statements = []
+    for left, right, kinds_between in _pairs(sentence):
+        match = _find_best_cue(sentence.text, left, right, kinds_between)
+        if match is None:
             continue
-        wording = matched.start, left.mention.end
-        sure = certainty(sentence.text, wording, right.mention.span, matched.pattern.cue.named)
-        if sure > 0:
-            confidence = min(matched.confidence * sure * section, _MOST)
-            found.append(_statement(sentence, matched.pattern, confidence, left, right))
-    return found
+        wording = (match.start, left.mention.end)
+        names_relation = match.pattern.cue.named
+        factor = assertion_factor(sentence.text, wording, right.mention.span, names_relation)
+        if factor <= 0:
+            continue
+        confidence = min(match.confidence * factor * section_factor, _MAX_CONFIDENCE)
+        is_left_subject = match.pattern.cue.subject_first
+        subject, obj = (left, right) if is_left_subject else (right, left)
+        statements.append(
+            build_statement(
+                sentence, subject.concept_id, match.pattern.predicate, obj.concept_id, confidence
+            )
+        )
+    return statements
 
 
 @dataclass(frozen=True)
-class _Match:
-    """A cue found around a pair: how sure it is, and the character where its wording begins."""
+class _CueMatch:
+    """A cue that matches around a pair: how sure it is, and the character where its wording
+    begins."""
 
     pattern: Pattern
     confidence: float
     start: int
 
 
-def _pairs(sentence: Sentence) -> Iterator[tuple[Item, Item, set[str]]]:
+def _pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem, set[str]]]:
     """Items of two concepts that are not too far apart, with the kinds of what stands between their
     lists."""
     items = sentence.items
     for i, left in enumerate(items):
         for j in range(i + 1, len(items)):
             right = items[j]
-            if right.start - left.end > _WIDEST_GAP:
+            if right.start - left.end > _MAX_GAP:
                 break
-            if (
-                _may_be_related(left, right)
-                and _is_meant(sentence.text, left)
-                and _is_meant(sentence.text, right)
-            ):
-                between = (
-                    one
-                    for one in items[i + 1 : j]
-                    if left.end <= one.start and one.end <= right.start
-                )
-                yield left, right, {one.kind for one in between}
+            if not _may_be_related(left, right):
+                continue
+            if _is_meant(sentence.text, left) and _is_meant(sentence.text, right):
+                kinds_between = {
+                    item.kind
+                    for item in items[i + 1 : j]
+                    if left.end <= item.start and item.end <= right.start
+                }
+                yield left, right, kinds_between
 
 
-def _may_be_related(left: Item, right: Item) -> bool:
+def _may_be_related(left: SentenceItem, right: SentenceItem) -> bool:
     """A class is related to its members alone."""
-    apart = left.concept_id != right.concept_id and left.mention.end <= right.mention.start
-    return apart and not left.is_class and (not right.is_class or right.mention.end == left.end)
+    if left.concept_id == right.concept_id or left.mention.end > right.mention.start:
+        return False
+    return not left.is_class and (not right.is_class or right.mention.end == left.end)
 
 
-def _is_meant(sentence: str, item: Item) -> bool:
+def _is_meant(sentence: str, item: SentenceItem) -> bool:
     """Whether a mention is not the beginning of a name for something else, such as the lack of a
     drug."""
     end = item.mention.end
-    return not _COMPOUND.match(sentence, end) and not (
-        item.kind == DRUG and _LACKED.match(sentence, end)
-    )
+    if _COMPOUND.match(sentence, end):
+        return False
+    return item.kind != DRUG or not _LACK.match(sentence, end)
 
 
-def _matching(sentence: str, left: Item, right: Item, others: set[str]) -> _Match | None:
-    """The best cue for the pair; of equals the first of the table."""
-    within = right.start < left.end  # of one list, or member and class
-    first, last = (left.mention, right.mention) if within else (left, right)
-    between = _ASIDE.sub("", sentence[first.end : last.start])
-    best: _Match | None = None
-    for one in PATTERNS.get((left.kind, right.kind), ()):
-        confidence = _confidence(one, between, others, right.kind)
-        if confidence <= (best.confidence if best else 0.0) or not _fits(
-            one, sentence, left, right
-        ):
+def _are_of_one_list(left: SentenceItem, right: SentenceItem) -> bool:
+    """Whether the two stand in one list, or are member and class."""
+    return right.start < left.end
+
+
+def _find_best_cue(
+    sentence: str, left: SentenceItem, right: SentenceItem, kinds_between: set[str]
+) -> _CueMatch | None:
+    """The surest cue for the pair; of equals the first of the table."""
+    if _are_of_one_list(left, right):
+        start, end = left.mention.end, right.mention.start
+        first_start = left.mention.start
+    else:
+        start, end = left.end, right.start
+        first_start = left.start
+    between = _ASIDE.sub("", sentence[start:end])
+    best: _CueMatch | None = None
+    for pattern in PATTERNS.get((left.kind, right.kind), ()):
+        confidence = _match_between(pattern, between, kinds_between, right.kind)
+        least = best.confidence if best else 0.0
+        if confidence <= least or not _fits(pattern, sentence, left, right):
             continue
-        before = one.before.search(sentence[: first.start]) if one.before else None
-        if before or not one.before:
-            best = _Match(one, confidence, before.start() if before else left.mention.start)
+        if pattern.before is None:
+            best = _CueMatch(pattern, confidence, left.mention.start)
+            continue
+        before = pattern.before.search(sentence[:first_start])
+        if before:
+            best = _CueMatch(pattern, confidence, before.start())
     return best
 
 
-def _fits(pattern: Pattern, sentence: str, left: Item, right: Item) -> bool:
+def _fits(pattern: Pattern, sentence: str, left: SentenceItem, right: SentenceItem) -> bool:
     """Whether the left mention itself, its list and that of the right one, and what follows are as
-    the cue wants."""
+    the cue requires."""
     cue = pattern.cue
-    if right.start < left.end:  # of one list, or member and class
+    if _are_of_one_list(left, right):
         end = right.mention.end
-    elif (not cue.left_list and left.mention.end != left.end) or (
-        not cue.right_list and right.mention.start != right.start
-    ):
-        return False
     else:
+        is_left_listed = left.mention.end != left.end
+        is_right_listed = right.mention.start != right.start
+        if (is_left_listed and not cue.left_list) or (is_right_listed and not cue.right_list):
+            return False
         end = right.end
-    return (
-        pattern.left is None or pattern.left.search(sentence, *left.mention.span) is not None
-    ) and (pattern.after is None or pattern.after.match(sentence, end) is not None)
+    if pattern.left is not None and not pattern.left.search(sentence, *left.mention.span):
+        return False
+    return pattern.after is None or pattern.after.match(sentence, end) is not None
 
 
-def _confidence(pattern: Pattern, between: str, others: set[str], right_kind: str) -> float:
-    """What the words between say by this cue; 0 when they do not hold it."""
-    cue = pattern.cue
-    if not others and pattern.whole.fullmatch(between):
-        return cue.confidence
-    core = pattern.core.search(between) if pattern.core and others <= {right_kind} else None
-    around = (
-        core
-        and _LEADING.fullmatch(between, 0, core.start())
-        and _TRAILING.fullmatch(between, core.end())
-    )
-    return cue.confidence * _LOOSE if around else 0.0
+def _match_between(
+    pattern: Pattern, between: str, kinds_between: set[str], right_kind: str
+) -> float:
+    """How sure the words between are of this cue; 0 when they do not contain it."""
+    confidence = pattern.cue.confidence
+    if not kinds_between and pattern.whole.fullmatch(between):
+        return confidence
+    # Names of the right one's kind may stand between: the cue reaches over them.
+    if pattern.core is None or not kinds_between <= {right_kind}:
+        return 0.0
+    core = pattern.core.search(between)
+    if core is None:
+        return 0.0
+    is_surrounded_loosely = _LEADING_WORDS.fullmatch(
+        between, 0, core.start()
+    ) and _TRAILING_WORDS.fullmatch(between, core.end())
+    return confidence * _LOOSE_FACTOR if is_surrounded_loosely else 0.0
 
 
-def _statement(
-    sentence: Sentence, pattern: Pattern, confidence: float, left: Item, right: Item
-) -> Statement:
-    subject, obj = (left, right) if pattern.cue.subject_first else (right, left)
-    return stated(sentence, subject.concept_id, pattern.predicate, obj.concept_id, confidence)
-
-
-def stated(
+def build_statement(
     sentence: Sentence, subject: str, predicate: str, obj: str, confidence: float
-) -> Statement:
+) -> RelationStatement:
     """What a sentence says of two entities, with its context; of a symmetric relation the smaller
     id is the subject."""
     if PREDICATES[predicate].symmetric:
         subject, obj = sorted((subject, obj))
     text = sentence.text
-    return Statement(
-        subject,
-        predicate,
-        obj,
-        temporal(text),
-        spatial(text),
-        clinical(text),
-        round(confidence, 3),
-        sentence.offset,
-        sentence.offset + len(text),
-        "",
+    return RelationStatement(
+        subject=subject,
+        predicate=predicate,
+        object=obj,
+        temporal=find_time(text),
+        spatial=find_place(text),
+        clinical=find_population(text),
+        confidence=round(confidence, _CONFIDENCE_DIGITS),
+        start=sentence.offset,
+        end=sentence.offset + len(text),
+        reference="",
     )

@@ -1,51 +1,58 @@
 """Reading a disease record back: each line is a sentence in the wording of
 ``knowledge.predicates``.
 
-The relation comes from the document's text alone; the annotations are asked only for what each line
-cites.
+The relation comes from the document's text alone; the annotations are consulted only for what each
+line cites.
 """
 
 import functools
 import re
 
-from medr_ray.graph.extraction.statements import Statement
+from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.retrieval.documents import Document
 
-_CURATED = 1.0  # read by a curator, not guessed from wording
+_CURATED_CONFIDENCE = 1.0  # read by a curator, not guessed from wording
 _RECORD_PREDICATES = ("has_inheritance", "has_onset", "associated_gene", "has_finding")
 
 
-def read_record(document: Document, vocabulary: Vocabulary, hpo: Hpo) -> list[Statement]:
+def read_record(document: Document, vocabulary: Vocabulary, hpo: Hpo) -> list[RelationStatement]:
     """The statements of a disease record; lines about objects outside the vocabulary are passed
     over."""
-    record_id = record_of(document)
-    subject, record = vocabulary.canonical(record_id), hpo.diseases.get(record_id)
-    references = (
-        {(fact.predicate, fact.object_id): fact.reference for fact in record.facts}
-        if record
-        else {}
-    )
-    found = []
+    record_id = get_record_id(document)
+    subject = vocabulary.canonical_id(record_id)
+    record = hpo.diseases.get(record_id)
+    facts = record.facts if record else ()
+    references = {(fact.predicate, fact.object_id): fact.reference for fact in facts}
+    statements = []
     for start, end in document.spans:
-        read = read_line(document.text[start:end], document.title)
-        if read is None:
+        line = read_line(document.text[start:end], document.title)
+        if line is None:
             continue
-        predicate, object_name, clinical = read
-        entity = vocabulary.named(PREDICATES[predicate].object_type, object_name)
-        if entity is not None:
-            reference = references.get((predicate, entity), "")
-            found.append(
-                Statement(
-                    subject, predicate, entity, "", "", clinical, _CURATED, start, end, reference
-                )
+        predicate, object_name, clinical = line
+        entity = vocabulary.find_by_name(PREDICATES[predicate].object_type, object_name)
+        if entity is None:
+            continue
+        statements.append(
+            RelationStatement(
+                subject=subject,
+                predicate=predicate,
+                object=entity,
+                temporal="",
+                spatial="",
+                clinical=clinical,
+                confidence=_CURATED_CONFIDENCE,
+                start=start,
+                end=end,
+                reference=references.get((predicate, entity), ""),
             )
-    return found
+        )
+    return statements
 
 
-def record_of(document: Document) -> str:
+def get_record_id(document: Document) -> str:
     """The id of the disease whose record the document is."""
     return document.document_id.partition(":")[2]
 
@@ -53,17 +60,19 @@ def record_of(document: Document) -> str:
 def read_line(line: str, disease: str) -> tuple[str, str, str] | None:
     """(predicate, object name, clinical qualifier) of a line about the disease; None when it states
     none."""
-    for name in _RECORD_PREDICATES:
-        before, after = _around_subject(name)
-        head, found, rest = line.partition(f"{disease} is ")
-        matched = before.fullmatch(head) if found else None
-        if matched and rest.endswith(after):
-            return name, rest.removesuffix(after), matched.groupdict().get("clinical") or ""
+    head, separator, rest = line.partition(f"{disease} is ")
+    if not separator:
+        return None
+    for predicate in _RECORD_PREDICATES:
+        head_pattern, tail = _compile_line_pattern(predicate)
+        match = head_pattern.fullmatch(head)
+        if match and rest.endswith(tail):
+            return predicate, rest.removesuffix(tail), match.groupdict().get("clinical") or ""
     return None
 
 
 @functools.cache
-def _around_subject(predicate: str) -> tuple[re.Pattern[str], str]:
+def _compile_line_pattern(predicate: str) -> tuple[re.Pattern[str], str]:
     """A pattern for what stands before the subject, and the text after the object."""
     head, _, tail = PREDICATES[predicate].sentence.partition("{subject} is {object}")
     return re.compile(re.escape(head).replace(r"\{clinical\}", "(?P<clinical>.+)")), tail

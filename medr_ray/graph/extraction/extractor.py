@@ -1,6 +1,6 @@
 """Relations out of documents: the protocol, and the backend made of rules.
 
-What holds for every extractor: both ends are concepts of the vocabulary and have the types the
+Guaranteed by every extractor: both ends are concepts of the vocabulary and have the types that the
 predicate asks for; every relation quotes a sentence of the document with its offsets; a retracted
 document yields nothing.
 """
@@ -11,9 +11,13 @@ from typing import Protocol
 
 from medr_ray.core.records import Evidence, Relation, content_id
 from medr_ray.entities.matching import Matcher
-from medr_ray.graph.extraction.abstracts import WEAK, Abstract, weak_statements
+from medr_ray.graph.extraction.abstracts import (
+    WEAK_CONFIDENCE,
+    Abstract,
+    infer_weak_statements,
+)
 from medr_ray.graph.extraction.disease_records import read_record
-from medr_ray.graph.extraction.statements import Statement
+from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo
 from medr_ray.knowledge.predicates import PREDICATES
@@ -52,7 +56,9 @@ class RulesExtractor:
     def __init__(
         self, vocabulary: Vocabulary, matcher: Matcher, hpo: Hpo, min_confidence: float = 0.0
     ) -> None:
-        self._vocabulary, self._matcher, self._hpo = vocabulary, matcher, hpo
+        self._vocabulary = vocabulary
+        self._matcher = matcher
+        self._hpo = hpo
         self._min_confidence = min_confidence
 
     def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
@@ -60,29 +66,31 @@ class RulesExtractor:
             return Extraction((), ())
         if document.source == HPO:
             statements = read_record(document, self._vocabulary, self._hpo)
-            entities = {end for one in statements for end in (one.subject, one.object)}
+            entities = {statement.subject for statement in statements}
+            entities |= {statement.object for statement in statements}
         else:
             entities, statements = self._read_abstract(document)
         relations = [
-            one
-            for one in relations_of(document, statements, self._vocabulary, self.name)
-            if one.confidence >= self._min_confidence
+            relation
+            for relation in build_relations(document, statements, self._vocabulary, self.name)
+            if relation.confidence >= self._min_confidence
         ]
-        return Extraction(tuple(sorted(entities)), focused(relations, focus))
+        return Extraction(tuple(sorted(entities)), filter_by_focus(relations, focus))
 
-    def _read_abstract(self, document: Document) -> tuple[set[str], list[Statement]]:
+    def _read_abstract(self, document: Document) -> tuple[set[str], list[RelationStatement]]:
         """The known entities that an abstract names, and what it says of them."""
-        found = self._matcher.find(
-            document.text
-        )  # at once: an abbreviation is defined in one sentence for all
+        # The whole text at once: an abbreviation is defined in one sentence for all.
+        mentions = self._matcher.find(document.text)
         types = {
-            one.concept_id: self._vocabulary.type_of(one.concept_id)
-            for one in found
-            if one.concept_id in self._vocabulary
+            mention.concept_id: self._vocabulary.type_of(mention.concept_id)
+            for mention in mentions
+            if mention.concept_id in self._vocabulary
         }
-        abstract = Abstract.of(document.text, document.spans, found, types)
-        weak = weak_statements(abstract) if self._min_confidence < WEAK else ()
-        return set(types), [*abstract.statements, *weak]
+        abstract = Abstract.from_mentions(document.text, document.spans, mentions, types)
+        statements = list(abstract.statements)
+        if self._min_confidence < WEAK_CONFIDENCE:
+            statements += infer_weak_statements(abstract)
+        return set(types), statements
 
 
 def is_withdrawn(document: Document) -> bool:
@@ -90,67 +98,92 @@ def is_withdrawn(document: Document) -> bool:
     return authority(document.source, document.publication_types, document.retracted) == 0.0
 
 
-def focused(relations: Iterable[Relation], focus: Collection[str] | None) -> tuple[Relation, ...]:
+def filter_by_focus(
+    relations: Iterable[Relation], focus: Collection[str] | None
+) -> tuple[Relation, ...]:
+    """The relations that touch an entity of ``focus``; all of them where it is None."""
+    if focus is None:
+        return tuple(relations)
     return tuple(
-        one for one in relations if focus is None or one.subject in focus or one.object in focus
+        relation for relation in relations if relation.subject in focus or relation.object in focus
     )
 
 
 def relation_id(subject: str, predicate: str, obj: str, clinical: str) -> str:
-    """Findings with different qualifiers are different relations."""
+    """The id of a relation. Findings with different qualifiers are different relations."""
     return content_id("rel", subject, predicate, obj, clinical)
 
 
-def relations_of(
-    document: Document, statements: Iterable[Statement], vocabulary: Vocabulary, extractor: str
+def build_relations(
+    document: Document,
+    statements: Iterable[RelationStatement],
+    vocabulary: Vocabulary,
+    extractor: str,
 ) -> list[Relation]:
     """Well-typed relations with the document as evidence, one per id, sorted by id."""
-    found: dict[str, Relation] = {}
-    for one in statements:
-        if one.subject == one.object or not is_well_typed(one, vocabulary):
+    relations: dict[str, Relation] = {}
+    for statement in statements:
+        if statement.subject == statement.object or not is_well_typed(statement, vocabulary):
             continue
-        evidence = Evidence(
-            document.source,
-            document.document_id,
-            document.text[one.start : one.end],
-            one.start,
-            one.end,
-            one.reference,
-            document.year,
-            "" if document.source == HPO else document.journal,
-        )
-        key = relation_id(one.subject, one.predicate, one.object, one.clinical)
-        relation = Relation(
-            key,
-            one.subject,
-            one.predicate,
-            one.object,
-            one.temporal,
-            one.spatial,
-            one.clinical,
-            one.confidence,
-            extractor,
-            (evidence,),
-        )
-        found[key] = merge_relations(found[key], relation) if key in found else relation
-    return [found[key] for key in sorted(found)]
+        relation = _build_relation(document, statement, extractor)
+        key = relation.relation_id
+        if key in relations:
+            relation = merge_relations(relations[key], relation)
+        relations[key] = relation
+    return [relations[key] for key in sorted(relations)]
 
 
-def is_well_typed(one: Statement | Relation, vocabulary: Vocabulary) -> bool:
-    """Whether both ends are known and have the predicate's types."""
-    predicate = PREDICATES[one.predicate]
-    return (
-        one.subject in vocabulary
-        and one.object in vocabulary
-        and vocabulary.type_of(one.subject) == predicate.subject_type
-        and vocabulary.type_of(one.object) == predicate.object_type
+def _build_relation(document: Document, statement: RelationStatement, extractor: str) -> Relation:
+    evidence = Evidence(
+        document.source,
+        document.document_id,
+        document.text[statement.start : statement.end],
+        statement.start,
+        statement.end,
+        statement.reference,
+        document.year,
+        "" if document.source == HPO else document.journal,
+    )
+    key = relation_id(statement.subject, statement.predicate, statement.object, statement.clinical)
+    return Relation(
+        key,
+        statement.subject,
+        statement.predicate,
+        statement.object,
+        statement.temporal,
+        statement.spatial,
+        statement.clinical,
+        statement.confidence,
+        extractor,
+        (evidence,),
     )
 
 
-def merge_relations(one: Relation, other: Relation) -> Relation:
+def is_well_typed(relation: RelationStatement | Relation, vocabulary: Vocabulary) -> bool:
+    """Whether both ends are known and have the predicate's types."""
+    predicate = PREDICATES[relation.predicate]
+    return (
+        relation.subject in vocabulary
+        and relation.object in vocabulary
+        and vocabulary.type_of(relation.subject) == predicate.subject_type
+        and vocabulary.type_of(relation.object) == predicate.object_type
+    )
+
+
+def merge_relations(first: Relation, second: Relation) -> Relation:
     """The same relation from two places: the more confident one, with the evidence of both."""
-    best = min(one, other, key=lambda r: (-r.confidence, r.extractor, r.temporal, r.spatial))
+    best = min(
+        first,
+        second,
+        key=lambda relation: (
+            -relation.confidence,
+            relation.extractor,
+            relation.temporal,
+            relation.spatial,
+        ),
+    )
     evidence = sorted(
-        {*one.evidence, *other.evidence}, key=lambda e: (e.document_id, e.start, e.end, e.reference)
+        {*first.evidence, *second.evidence},
+        key=lambda item: (item.document_id, item.start, item.end, item.reference),
     )
     return replace(best, evidence=tuple(evidence))

@@ -1,6 +1,6 @@
 """Checking what a model says a document states against the document itself.
 
-What holds: a statement that passes quotes the document word for word, whole sentences that name
+Guaranteed: a statement that passes quotes the document word for word, whole sentences that name
 both of its ends and deny nothing between them; its qualifiers are words of the document. Every
 statement that does not pass, and every qualifier that is left out, comes with a kind and what
 exactly was wrong.
@@ -11,30 +11,45 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, field_validator
 
 from medr_ray.core.records import EntityType
 from medr_ray.entities.matching import Matcher
-from medr_ray.graph.extraction.assertion import DENIED, certainty
+from medr_ray.graph.extraction.assertion import DENIED, assertion_factor
 from medr_ray.graph.extraction.linking import Linker
-from medr_ray.graph.extraction.statements import Statement
+from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.predicates import PREDICATES, Predicate
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.snippets import Span
 
-FAILURES, UNREADABLE = (
-    "failures",
-    "unreadable",
-)  # the name of the stage's list, and the kind for a whole document
-_SENTENCES = 2  # a quote may span: the statement and the sentence it leans on
-_CONTEXTS = ("temporal", "spatial", "clinical")
+FailureKind = Literal[
+    "unreadable",  # the whole reply
+    "malformed",  # an item that is not a relation
+    # dropped relations
+    "predicate",
+    "confidence",
+    "quote",
+    "instruction",
+    "name",
+    "type",
+    "unnamed",
+    "denied",
+    "context",  # a dropped qualifier, or a relation dropped for lack of it
+]
+
+FAILURES = "failures"  # the name of the stage's list
+_MAX_QUOTED_SENTENCES = 2  # the statement and the sentence it leans on
+_CONFIDENCE_DIGITS = 3
+_CONTEXT_FIELDS = ("temporal", "spatial", "clinical")
 _INSTRUCTION = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b[^.]{0,40}\b(?:instructions?|prompts?|rules|above|previous)\b"
+    r"\b(?:ignore|disregard|forget|override)\b[^.]{0,40}"
+    r"\b(?:instructions?|prompts?|rules|above|previous)\b"
     r"|\byou are (?:now )?an? (?:\w+ )?(?:ai|assistant|language model|chatbot)\b|\bsystem prompt\b"
-    r"|\b(?:reply|respond|answer) (?:only )?with\b|[\"'](?:relations|subject|predicate|object|sentence)[\"']\s*:",
+    r"|\b(?:reply|respond|answer) (?:only )?with\b"
+    r"|[\"'](?:relations|subject|predicate|object|sentence)[\"']\s*:",
     re.IGNORECASE,
 )
 
@@ -51,188 +66,211 @@ class StatedRelation(BaseModel):
     confidence: float
     sentence: str
 
-    @field_validator(*_CONTEXTS, mode="before")
+    @field_validator(*_CONTEXT_FIELDS, mode="before")
     @classmethod
-    def _nothing_said(cls, value: Any) -> Any:
+    def _read_null_as_empty(cls, value: Any) -> Any:
         return "" if value is None else value
 
 
 @dataclass(frozen=True, order=True)
-class Failure:
-    """Something of a document that did not become a relation. ``kind``: "unreadable" (the whole
-    reply), "malformed" (an item that is no relation), "predicate", "confidence", "quote",
-    "instruction", "name", "type", "unnamed", "denied" (a dropped relation) or "context" (a dropped
-    qualifier). ``detail`` says what was wrong, and with what."""
+class ExtractionFailure:
+    """Something of a document that did not become a relation. ``detail`` says what was wrong, and
+    with what."""
 
     document_id: str
-    kind: str
+    kind: str  # FailureKind; stored as text
     detail: str
 
 
-class _Dropped(Exception):
-    """The statement does not hold: a kind and a detail."""
+class _StatementDropped(Exception):
+    """The document does not support the statement."""
 
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(self, kind: FailureKind, detail: str) -> None:
         super().__init__(kind, detail)
-        self.kind, self.detail = kind, detail
+        self.kind = kind
+        self.detail = detail
 
 
 @dataclass(frozen=True)
-class _End:
+class _StatementEnd:
     """An end of a statement, and where the quote names it."""
 
     concept_id: str
     spans: tuple[Span, ...]
 
 
-class Page:
-    """A document with what the vocabulary knows of it."""
+class DocumentChecker:
+    """Checks statements against one document."""
 
     def __init__(
         self, document: Document, vocabulary: Vocabulary, matcher: Matcher, linker: Linker
     ) -> None:
         self.document = document
-        self._vocabulary, self._linker = vocabulary, linker
+        self._vocabulary = vocabulary
+        self._linker = linker
         self._mentions = [
-            one for one in matcher.find(document.text) if one.concept_id in vocabulary
+            mention for mention in matcher.find(document.text) if mention.concept_id in vocabulary
         ]
 
     @functools.cached_property
     def entities(self) -> frozenset[str]:
         """Ids of the concepts the document mentions."""
-        return frozenset(one.concept_id for one in self._mentions)
+        return frozenset(mention.concept_id for mention in self._mentions)
 
-    def check(self, stated: StatedRelation) -> tuple[Statement | None, list[Failure]]:
-        """The statement, less sure where the sentence hedges it, or None where it does not hold;
-        and what is wrong."""
+    def check(
+        self, stated: StatedRelation
+    ) -> tuple[RelationStatement | None, list[ExtractionFailure]]:
+        """The statement, less sure where the sentence hedges it, or None where the document does
+        not support it; and what is wrong."""
         try:
-            predicate = _well_formed(stated)
-            quote = self._quote(stated.sentence)
-            subject = self._end(stated.subject, predicate.subject_type, quote)
-            obj = self._end(stated.object, predicate.object_type, quote)
-            confidence = round(stated.confidence * self._certainty(subject, obj, quote), 3)
-            contexts, missing = self._contexts(stated, predicate)
-        except _Dropped as problem:
+            predicate = _check_form(stated)
+            start, end = quote = self._find_sentences(stated.sentence)
+            subject = self._find_end(stated.subject, predicate.subject_type, quote)
+            obj = self._find_end(stated.object, predicate.object_type, quote)
+            factor = self._assertion_factor(subject, obj, quote)
+            contexts, missing = self._check_contexts(stated, predicate)
+        except _StatementDropped as problem:
             return None, [self._failure(problem.kind, problem.detail, stated)]
-        first, second = subject.concept_id, obj.concept_id
+        subject_id = subject.concept_id
+        object_id = obj.concept_id
         if predicate.symmetric:
-            first, second = sorted((first, second))
-        statement = Statement(
-            first,
+            subject_id, object_id = sorted((subject_id, object_id))
+        statement = RelationStatement(
+            subject_id,
             predicate.name,
-            second,
+            object_id,
             **contexts,
-            confidence=confidence,
-            start=quote[0],
-            end=quote[1],
+            confidence=round(stated.confidence * factor, _CONFIDENCE_DIGITS),
+            start=start,
+            end=end,
             reference="",
         )
-        return statement, [self._failure("context", one, stated) for one in missing]
+        return statement, [self._failure("context", detail, stated) for detail in missing]
 
-    def _failure(self, kind: str, detail: str, stated: StatedRelation) -> Failure:
-        return Failure(self.document.document_id, kind, f"{detail}; in {stated.model_dump_json()}")
+    def _failure(self, kind: FailureKind, detail: str, stated: StatedRelation) -> ExtractionFailure:
+        text = f"{detail}; in {stated.model_dump_json()}"
+        return ExtractionFailure(self.document.document_id, kind, text)
 
-    def _quote(self, sentence: str) -> Span:
-        """The whole sentences that hold the quote."""
-        found = find_quote(self.document.text, sentence)
-        if found is None:
-            raise _Dropped("quote", "the document holds no such sentence")
-        held = [span for span in self.document.spans if span[1] > found[0] and span[0] < found[1]]
-        if len(held) > _SENTENCES:
-            raise _Dropped("quote", f"the quote runs over {len(held)} sentences")
-        start, end = held[0][0], held[-1][1]
+    def _find_sentences(self, quote: str) -> Span:
+        """The whole sentences in which the quote stands."""
+        span = find_quote(self.document.text, quote)
+        if span is None:
+            raise _StatementDropped("quote", "the document holds no such sentence")
+        sentences = [
+            (start, end) for start, end in self.document.spans if end > span[0] and start < span[1]
+        ]
+        if len(sentences) > _MAX_QUOTED_SENTENCES:
+            raise _StatementDropped("quote", f"the quote runs over {len(sentences)} sentences")
+        start = sentences[0][0]
+        end = sentences[-1][1]
         if is_instruction(self.document.text[start:end]):
-            raise _Dropped("instruction", "the sentence speaks to its reader")
+            raise _StatementDropped("instruction", "the sentence speaks to its reader")
         return start, end
 
-    def _end(self, name: str, entity_type: EntityType, quote: Span) -> _End:
+    def _find_end(self, name: str, entity_type: EntityType, quote: Span) -> _StatementEnd:
         """The concept that ``name`` means in the quote."""
-        worded = tuple(self._wordings(name, quote))
-        concept_id = self._linker.known(name, self.entities, entity_type)
-        if concept_id is None and (other := self._linker.known(name, self.entities)) is not None:
-            raise _Dropped(
-                "type", f'"{name}" is a {self._vocabulary.type_of(other)}, not a {entity_type}'
-            )
-        if concept_id is None and worded:
-            concept_id = self._linker.similar(name, self.entities, entity_type)
-        if concept_id is None:
-            raise _Dropped("name", f'"{name}" is no {entity_type} of the vocabulary')
-        mentioned = tuple(
-            (one.start, one.end)
-            for one in self._mentions
-            if one.concept_id == concept_id and quote[0] <= one.start and one.end <= quote[1]
+        wordings = tuple(self._find_wordings(name, quote))
+        concept_id = self._link(name, entity_type, is_worded=bool(wordings))
+        mentions = tuple(
+            (mention.start, mention.end)
+            for mention in self._mentions
+            if mention.concept_id == concept_id
+            and quote[0] <= mention.start
+            and mention.end <= quote[1]
         )
-        if not (mentioned or worded):
-            raise _Dropped("unnamed", f'the sentence does not name "{name}"')
-        return _End(concept_id, mentioned or worded)
+        if not (mentions or wordings):
+            raise _StatementDropped("unnamed", f'the sentence does not name "{name}"')
+        return _StatementEnd(concept_id, mentions or wordings)
 
-    def _wordings(self, name: str, quote: Span) -> Iterator[Span]:
-        """Where the quote holds the words of ``name`` and they are no piece of a longer name of
-        something."""
-        for start, end in occurrences(self.document.text, name, *quote):
-            longer = (one for one in self._mentions if one.start <= start and end <= one.end)
-            if all((one.start, one.end) == (start, end) for one in longer):
+    def _link(self, name: str, entity_type: EntityType, is_worded: bool) -> str:
+        """The concept of that type that is called ``name``. A name that is only similar has to
+        stand in the quote (``is_worded``), for nothing else ties it to the document."""
+        concept_id = self._linker.find_by_name(name, self.entities, entity_type)
+        if concept_id is not None:
+            return concept_id
+        other = self._linker.find_by_name(name, self.entities)
+        if other is not None:
+            other_type = self._vocabulary.type_of(other)
+            raise _StatementDropped("type", f'"{name}" is a {other_type}, not a {entity_type}')
+        if is_worded:
+            concept_id = self._linker.find_similar(name, self.entities, entity_type)
+        if concept_id is None:
+            raise _StatementDropped("name", f'"{name}" is no {entity_type} of the vocabulary')
+        return concept_id
+
+    def _find_wordings(self, name: str, quote: Span) -> Iterator[Span]:
+        """Where the quote contains the words of ``name``, unless they are a piece of a longer name
+        of something."""
+        for start, end in find_occurrences(self.document.text, name, *quote):
+            around = (
+                mention
+                for mention in self._mentions
+                if mention.start <= start and end <= mention.end
+            )
+            if all((mention.start, mention.end) == (start, end) for mention in around):
                 yield start, end
 
-    def _certainty(self, subject: _End, obj: _End, quote: Span) -> float:
+    def _assertion_factor(self, subject: _StatementEnd, obj: _StatementEnd, quote: Span) -> float:
         """How sure the words around the two nearest namings are of what is said of them."""
         if subject.concept_id == obj.concept_id:
-            raise _Dropped("name", "both ends are the same concept")
+            raise _StatementDropped("name", "both ends are the same concept")
         pairs = [sorted(pair) for pair in itertools.product(subject.spans, obj.spans)]
         left, right = min(pairs, key=lambda pair: (pair[1][1] - pair[0][0], pair))
         start, end = quote
-        factor = certainty(
+        factor = assertion_factor(
             self.document.text[start:end],
             (left[0] - start, left[1] - start),
             (right[0] - start, right[1] - start),
-            named=False,
+            names_relation=False,
         )
         if factor == DENIED:
-            raise _Dropped("denied", "the sentence denies it")
+            raise _StatementDropped("denied", "the sentence denies it")
         return factor
 
-    def _contexts(
+    def _check_contexts(
         self, stated: StatedRelation, predicate: Predicate
     ) -> tuple[dict[str, str], list[str]]:
         """The qualifiers that are words of the document, others as "", and what was left out."""
-        said = {name: " ".join(getattr(stated, name).split()) for name in _CONTEXTS}
-        held = {
-            name: value if find_quote(self.document.text, value) else ""
-            for name, value in said.items()
-        }
-        missing = [
-            f'the document does not say {name} "{value}"'
-            for name, value in said.items()
-            if value != held[name]
-        ]
-        if predicate.prints_clinical(forward=True) and not held["clinical"]:
-            raise _Dropped("context", f"{predicate.name} must say in how many of whom")
-        return held, missing
+        contexts = {}
+        missing = []
+        for name in _CONTEXT_FIELDS:
+            value = " ".join(getattr(stated, name).split())
+            if value and not find_quote(self.document.text, value):
+                missing.append(f'the document does not say {name} "{value}"')
+                value = ""
+            contexts[name] = value
+        if predicate.prints_clinical(forward=True) and not contexts["clinical"]:
+            raise _StatementDropped("context", f"{predicate.name} must say in how many of whom")
+        return contexts, missing
 
 
-def _well_formed(stated: StatedRelation) -> Predicate:
+def _check_form(stated: StatedRelation) -> Predicate:
     if stated.predicate not in PREDICATES:
-        raise _Dropped("predicate", f'there is no predicate "{stated.predicate}"')
-    if not 0 <= stated.confidence <= 1:  # neither is "not a number"
-        raise _Dropped("confidence", f"{stated.confidence} is no confidence")
+        raise _StatementDropped("predicate", f'there is no predicate "{stated.predicate}"')
+    # Written so that NaN fails as well.
+    if not 0 <= stated.confidence <= 1:
+        raise _StatementDropped("confidence", f"{stated.confidence} is no confidence")
     return PREDICATES[stated.predicate]
 
 
 def find_quote(text: str, quote: str) -> Span | None:
     """Where ``quote`` stands in ``text``, white space aside; None when it does not or is empty."""
     words = quote.split()
-    match = re.search(r"\s+".join(map(re.escape, words)), text) if words else None
+    if not words:
+        return None
+    match = re.search(r"\s+".join(map(re.escape, words)), text)
     return match.span() if match else None
 
 
-def occurrences(text: str, name: str, start: int, end: int) -> Iterator[Span]:
+def find_occurrences(text: str, name: str, start: int, end: int) -> Iterator[Span]:
     """Where ``name`` stands in ``text[start:end]`` as whole words, white space and case aside."""
     words = name.split()
-    if words:
-        pattern = re.compile(
-            r"(?<!\w)" + r"\s+".join(map(re.escape, words)) + r"(?!\w)", re.IGNORECASE
-        )
-        yield from (match.span() for match in pattern.finditer(text, start, end))
+    if not words:
+        return
+    joined_words = r"\s+".join(map(re.escape, words))
+    pattern = re.compile(rf"(?<!\w){joined_words}(?!\w)", re.IGNORECASE)
+    for match in pattern.finditer(text, start, end):
+        yield match.span()
 
 
 def is_instruction(sentence: str) -> bool:

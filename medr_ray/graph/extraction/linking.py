@@ -1,8 +1,8 @@
 """From the name a model writes to the concept it means: first by the lexicon, then by similarity of
 names.
 
-What holds: a name the lexicon has is never read as anything else. Similarity decides about
-diseases, of which all are compared whose names share a word's beginning with the one asked about,
+Guaranteed: a name the lexicon has is never read as anything else. Similarity decides about
+diseases, of which all are compared whose names share a word's beginning with the name in question,
 and about signs, of which only the document's own are (signs differ by one word in ten thousand
 names); never about drugs and genes, where one letter makes another. It does not decide across words
 that tell siblings apart ("type 2", "hypo-", "dominant"), below the threshold, or where a second
@@ -24,17 +24,18 @@ from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept, normalise
 from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE
 
-_EVERYWHERE, _IN_DOCUMENT = (
-    frozenset({DISEASE}),
-    frozenset({DISEASE, PHENOTYPE}),
-)  # types compared by similarity
-_LEAD = 0.05  # of cosine by which the nearest concept must be nearer than the next
-_PREFIX = 4  # letters two words must share at their beginning to be looked at as the same
+# Types compared by similarity: with all concepts of the vocabulary, or with those of the document.
+_TYPES_COMPARED_WITH_ALL = frozenset({DISEASE})
+_TYPES_COMPARED = frozenset({DISEASE, PHENOTYPE})
+_MIN_LEAD = 0.05  # of cosine by which the nearest concept must be nearer than the next
+_PREFIX_LETTERS = 4  # two words with the same beginning of this length may be the same word
 _SHORTLIST = 32  # names compared by similarity: a tenth of a second of one core
-_COMMON = 3000  # names; a beginning that more of them share singles out nothing
+_MAX_NAMES_OF_PREFIX = 3000  # a beginning that more names share singles out nothing
 _WORD = re.compile(r"[^\W_]+")
-_OPPOSED = re.compile(r"(hyper|hypo|macro|micro|brady|tachy|poly|oligo|pre|post|anti|non|pseudo)")
-_TELLING = frozenset(
+_DISTINGUISHING_PREFIX = re.compile(
+    r"(hyper|hypo|macro|micro|brady|tachy|poly|oligo|pre|post|anti|non|pseudo)"
+)
+_DISTINGUISHING_WORDS = frozenset(
     (
         "i",
         "ii",
@@ -102,6 +103,8 @@ _TELLING = frozenset(
     )
 )
 
+NamedConcept = tuple[str, str]  # a normalised name or form, and the id of its concept
+
 
 class NameEncoder(Protocol):
     """The part of ``engines.encoder.Encoder`` that is used here."""
@@ -112,9 +115,10 @@ class NameEncoder(Protocol):
 
 
 class Linker:
-    """Links names to concepts of the vocabulary. Names at least ``similarity`` alike (cosine) are
-    the same; None or 1 for names of the lexicon alone, and so without an ``encoder``, which is
-    called once, when it is first needed."""
+    """Links names to concepts of the vocabulary.
+
+    Names at least ``similarity`` alike (cosine) are the same. With None or 1, only names of the
+    lexicon are linked, and no ``encoder`` is needed; it is called once, when it is first needed."""
 
     def __init__(
         self,
@@ -123,166 +127,195 @@ class Linker:
         similarity: float | None = None,
         encoder: Callable[[], NameEncoder] | None = None,
     ) -> None:
-        self._vocabulary, self._matcher, self._similarity = vocabulary, matcher, similarity
-        self._make_encoder = encoder if is_by_similarity(similarity) else None
+        self._vocabulary = vocabulary
+        self._matcher = matcher
+        self._similarity = similarity
+        self._make_encoder = encoder if uses_similarity(similarity) else None
         self._encoder: NameEncoder | None = None
-        self._vectors: dict[str, np.ndarray] = {}
-        self._near: dict[str, NearNames] = {}
+        self._vectors: dict[str, np.ndarray] = {}  # by normalised name
+        self._indexes: dict[str, NameIndex] = {}  # by entity type
 
-    def known(
+    def find_by_name(
         self, name: str, among: Collection[str], entity_type: EntityType | None = None
     ) -> str | None:
-        """The concept with that name or form, of that type where one is asked for: of those
-        ``among`` the document's concepts first, then as the matcher reads the name, then by
-        preferred name."""
-        wanted = normalise(name)
-        fitting = [one for one in sorted(among) if self._is(one, entity_type)]
-        by_name = (one for one in fitting if normalise(self._vocabulary.name_of(one)) == wanted)
-        by_form = (
-            one for one in fitting if wanted in map(normalise, self._vocabulary.concepts[one].forms)
-        )
-        whole = (
-            one.concept_id
-            for one in self._matcher.find(name)
-            if (one.start, one.end) == (0, len(name))
-        )
-        read = (one for one in whole if one in self._vocabulary and self._is(one, entity_type))
-        named = self._vocabulary.named(entity_type, name) if entity_type else None
-        return next((one for ids in (by_name, by_form, read) for one in ids), named)
+        """The concept with that name or form, of that type where one is given: first of the
+        document's concepts (``among``), then as the matcher reads the name, then by preferred
+        name."""
+        concept_id = self._find_among(name, among, entity_type)
+        if concept_id is None:
+            concept_id = self._find_by_matcher(name, entity_type)
+        if concept_id is None and entity_type:
+            concept_id = self._vocabulary.find_by_name(entity_type, name)
+        return concept_id
 
-    def _is(self, concept_id: str, entity_type: EntityType | None) -> bool:
+    def _find_among(
+        self, name: str, among: Collection[str], entity_type: EntityType | None
+    ) -> str | None:
+        """One of the document's concepts, by its preferred name before any by another form."""
+        key = normalise(name)
+        concept_ids = [
+            concept_id for concept_id in sorted(among) if self._has_type(concept_id, entity_type)
+        ]
+        for concept_id in concept_ids:
+            if normalise(self._vocabulary.name_of(concept_id)) == key:
+                return concept_id
+        for concept_id in concept_ids:
+            forms = self._vocabulary.concepts[concept_id].forms
+            if key in map(normalise, forms):
+                return concept_id
+        return None
+
+    def _find_by_matcher(self, name: str, entity_type: EntityType | None) -> str | None:
+        """The concept that the matcher reads in the whole name."""
+        for mention in self._matcher.find(name):
+            is_whole = (mention.start, mention.end) == (0, len(name))
+            if not is_whole or mention.concept_id not in self._vocabulary:
+                continue
+            if self._has_type(mention.concept_id, entity_type):
+                return mention.concept_id
+        return None
+
+    def _has_type(self, concept_id: str, entity_type: EntityType | None) -> bool:
         return entity_type is None or self._vocabulary.type_of(concept_id) == entity_type
 
-    def similar(self, name: str, among: Collection[str], entity_type: EntityType) -> str | None:
+    def find_similar(
+        self, name: str, among: Collection[str], entity_type: EntityType
+    ) -> str | None:
         """The concept of that type with the name most like ``name``; None where none is alike
         enough, or two are."""
-        if (
-            self._make_encoder is None
-            or self._similarity is None
-            or entity_type not in _IN_DOCUMENT
-        ):
+        if self._make_encoder is None or self._similarity is None:
             return None
-        names = self._candidates(name, among, entity_type)
-        if not names:
+        if entity_type not in _TYPES_COMPARED:
             return None
-        query, *vectors = self._embed([normalise(name), *(form for form, _ in names)])
-        nearest: dict[str, float] = {}
-        for vector, (_, concept_id) in zip(vectors, names, strict=True):
-            nearest[concept_id] = max(nearest.get(concept_id, -1.0), float(query @ vector))
-        return _clear_winner(nearest, self._similarity)
+        candidates = self._find_candidates(name, among, entity_type)
+        if not candidates:
+            return None
+        forms = [form for form, _ in candidates]
+        query, *vectors = self._embed([normalise(name), *forms], self._make_encoder)
+        similarities: dict[str, float] = {}  # the best of each concept's names
+        for vector, (_, concept_id) in zip(vectors, candidates, strict=True):
+            similarity = float(query @ vector)
+            similarities[concept_id] = max(similarities.get(concept_id, -1.0), similarity)
+        return _find_clear_winner(similarities, self._similarity)
 
-    def _candidates(
+    def _find_candidates(
         self, name: str, among: Collection[str], entity_type: EntityType
-    ) -> list[tuple[str, str]]:
-        """(form, concept) of the document's concepts, and of the names nearest by their words."""
-        telling = telling_words(name)
-        own = [
-            (form, one)
-            for one in sorted(among)
-            if self._is(one, entity_type)
-            for form in _names(self._vocabulary.concepts[one])
+    ) -> list[NamedConcept]:
+        """Names of the document's concepts, and the names nearest by their words."""
+        candidates = [
+            (form, concept_id)
+            for concept_id in sorted(among)
+            if self._has_type(concept_id, entity_type)
+            for form in _comparable_names(self._vocabulary.concepts[concept_id])
         ]
-        others = self._index(entity_type).near(name) if entity_type in _EVERYWHERE else []
+        if entity_type in _TYPES_COMPARED_WITH_ALL:
+            candidates += self._get_index(entity_type).find_nearest(name)
+        words = distinguishing_words(name)
         return [
-            (form, one)
-            for form, one in dict.fromkeys([*own, *others])
-            if telling_words(form) == telling
+            (form, concept_id)
+            for form, concept_id in dict.fromkeys(candidates)
+            if distinguishing_words(form) == words
         ]
 
-    def _index(self, entity_type: EntityType) -> "NearNames":
+    def _get_index(self, entity_type: EntityType) -> "NameIndex":
         """All names of a type, read once (half a second for the embedded diseases)."""
-        if entity_type not in self._near:
-            self._near[entity_type] = NearNames(
-                (form, one.concept_id)
-                for one in self._vocabulary.concepts.values()
-                if one.entity_type == entity_type
-                for form in _names(one)
+        if entity_type not in self._indexes:
+            self._indexes[entity_type] = NameIndex(
+                (form, concept.concept_id)
+                for concept in self._vocabulary.concepts.values()
+                if concept.entity_type == entity_type
+                for form in _comparable_names(concept)
             )
-        return self._near[entity_type]
+        return self._indexes[entity_type]
 
-    def _embed(self, texts: Sequence[str]) -> list[np.ndarray]:
+    def _embed(
+        self, names: Sequence[str], make_encoder: Callable[[], NameEncoder]
+    ) -> list[np.ndarray]:
         """Vectors of names; each name is embedded once."""
-        new = [one for one in dict.fromkeys(texts) if one not in self._vectors]
-        if new:
-            if self._make_encoder is None:
-                raise RuntimeError("names are embedded only where there is an encoder")
-            self._encoder = self._encoder or self._make_encoder()
-            self._vectors |= zip(new, self._encoder.encode(new), strict=True)
-        return [self._vectors[one] for one in texts]
+        new_names = [name for name in dict.fromkeys(names) if name not in self._vectors]
+        if new_names:
+            if self._encoder is None:
+                self._encoder = make_encoder()
+            self._vectors |= zip(new_names, self._encoder.encode(new_names), strict=True)
+        return [self._vectors[name] for name in names]
 
 
-class NearNames:
-    """An index of names by the beginnings of their words, for the few that a name may be another
-    wording of."""
+class NameIndex:
+    """An index of names by the beginnings of their words, to find the few names that may be another
+    wording of a given one."""
 
-    def __init__(self, names: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, names: Iterable[NamedConcept]) -> None:
         self._names = list(names)
-        self._keys = [frozenset(_beginnings(form)) for form, _ in self._names]
-        self._holding: dict[str, list[int]] = defaultdict(list)
-        for number, keys in enumerate(self._keys):
-            for key in keys:
-                self._holding[key].append(number)
+        self._prefixes = [frozenset(_word_prefixes(form)) for form, _ in self._names]
+        self._numbers_by_prefix: dict[str, list[int]] = defaultdict(list)
+        for number, prefixes in enumerate(self._prefixes):
+            for prefix in prefixes:
+                self._numbers_by_prefix[prefix].append(number)
 
-    def near(self, name: str) -> list[tuple[str, str]]:
-        """At most 32 (form, concept), those that share the largest part of their telling words with
-        ``name`` first."""
-        keys = _beginnings(name)
-        numbers = {
-            number
-            for key in keys
-            if len(self._holding.get(key, ())) <= _COMMON
-            for number in self._holding.get(key, ())
-        }
-        ranked = sorted(
-            numbers,
-            key=lambda number: (-self._shared(keys, self._keys[number]), self._names[number]),
-        )
-        return [self._names[number] for number in ranked[:_SHORTLIST]]
+    def find_nearest(self, name: str) -> list[NamedConcept]:
+        """At most ``_SHORTLIST`` names, best first: those that share the largest part of their
+        telling words with ``name``."""
+        prefixes = _word_prefixes(name)
+        numbers: set[int] = set()
+        for prefix in prefixes:
+            with_prefix = self._numbers_by_prefix.get(prefix, [])
+            if len(with_prefix) <= _MAX_NAMES_OF_PREFIX:
+                numbers.update(with_prefix)
 
-    def _shared(self, keys: Collection[str], others: Collection[str]) -> float:
+        def rank(number: int) -> tuple[float, NamedConcept]:
+            return -self._overlap(prefixes, self._prefixes[number]), self._names[number]
+
+        return [self._names[number] for number in sorted(numbers, key=rank)[:_SHORTLIST]]
+
+    def _overlap(self, prefixes: Collection[str], others: Collection[str]) -> float:
         """Weight of the shared beginnings in that of all (0 to 1); a rare beginning weighs more."""
-        both = math.fsum(self._weight(one) for one in keys if one in others)
-        return both / math.fsum(self._weight(one) for one in {*keys, *others})
+        shared = math.fsum(self._weight(prefix) for prefix in prefixes if prefix in others)
+        return shared / math.fsum(self._weight(prefix) for prefix in {*prefixes, *others})
 
-    def _weight(self, key: str) -> float:
-        return math.log(1 + len(self._names) / (1 + len(self._holding.get(key, ()))))
+    def _weight(self, prefix: str) -> float:
+        """As an inverse document frequency: the logarithm of the share of names without it."""
+        frequency = len(self._numbers_by_prefix.get(prefix, ()))
+        return math.log(1 + len(self._names) / (1 + frequency))
 
 
-def is_by_similarity(similarity: float | None) -> bool:
+def uses_similarity(similarity: float | None) -> bool:
     """Whether names are compared by their vectors at all (``graph.link_similarity``)."""
     return similarity is not None and similarity < 1
 
 
-def telling_words(name: str) -> frozenset[str]:
+def distinguishing_words(name: str) -> frozenset[str]:
     """What must be the same in two names of one thing: numbers, single letters, opposites and their
     prefixes."""
-    words = [word for word in _words(name) if word != "s"]
-    telling = {
-        word for word in words if word in _TELLING or len(word) == 1 or any(map(str.isdigit, word))
-    }
-    return frozenset(telling | {match.group() for word in words if (match := _OPPOSED.match(word))})
+    distinguishing = set()
+    for word in _words(name):
+        if word == "s":
+            continue  # of a genitive, "Marfan's"
+        has_digit = any(map(str.isdigit, word))
+        if has_digit or len(word) == 1 or word in _DISTINGUISHING_WORDS:
+            distinguishing.add(word)
+        prefix = _DISTINGUISHING_PREFIX.match(word)
+        if prefix:
+            distinguishing.add(prefix.group())
+    return frozenset(distinguishing)
 
 
 def _words(name: str) -> list[str]:
     return _WORD.findall(normalise(name))
 
 
-def _beginnings(name: str) -> set[str]:
-    return {word[:_PREFIX] for word in _words(name) if len(word) >= _PREFIX}
+def _word_prefixes(name: str) -> set[str]:
+    return {word[:_PREFIX_LETTERS] for word in _words(name) if len(word) >= _PREFIX_LETTERS}
 
 
-def _names(concept: Concept) -> list[str]:
+def _comparable_names(concept: Concept) -> list[str]:
     """The names of a concept as they are compared."""
     return sorted({normalise(concept.name), *map(normalise, concept.forms)})
 
 
-def _clear_winner(nearest: Mapping[str, float], least: float) -> str | None:
+def _find_clear_winner(similarities: Mapping[str, float], least: float) -> str | None:
     """The concept that is nearest by a lead, where it is near enough."""
-    ranked = sorted((-similarity, concept_id) for concept_id, similarity in nearest.items())
-    if (
-        not ranked
-        or -ranked[0][0] < least
-        or (len(ranked) > 1 and ranked[1][0] - ranked[0][0] < _LEAD)
-    ):
+    ranked = sorted((-similarity, concept_id) for concept_id, similarity in similarities.items())
+    if not ranked or -ranked[0][0] < least:
         return None
-    return ranked[0][1]
+    has_rival = len(ranked) > 1 and ranked[1][0] - ranked[0][0] < _MIN_LEAD
+    return None if has_rival else ranked[0][1]

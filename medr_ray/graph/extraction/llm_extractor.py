@@ -1,12 +1,12 @@
 """The relation extractor over a language model: it proposes, the document and the vocabulary
 decide.
 
-What holds: a relation is kept only if the document has the quoted sentence word for word, the
+Guaranteed: a relation is kept only if the document has the quoted sentence word for word, the
 sentence names both ends (as the vocabulary does, or in the model's own wording), the ends have the
-types the predicate asks for, and nothing between them denies it. Whatever is not kept is a
-``Failure`` with its reason, and so is a document whose reply cannot be read even after it was asked
-for again. Text of a document never becomes an instruction. Disease records are read by their
-wording, which needs no model. An endpoint that cannot be reached ends the stage
+types the predicate asks for, and nothing between them denies it. Whatever is not kept is an
+``ExtractionFailure`` with its reason, and so is a document whose reply cannot be read even after
+the model was asked again. Text of a document never becomes an instruction. Disease records are read
+by their wording, which needs no model. An endpoint that cannot be reached ends the stage
 (InfrastructureError).
 """
 
@@ -26,19 +26,25 @@ from medr_ray.entities.matching import Matcher
 from medr_ray.graph.extraction.extractor import (
     Extraction,
     RulesExtractor,
-    focused,
+    build_relations,
+    filter_by_focus,
     is_withdrawn,
-    relations_of,
 )
-from medr_ray.graph.extraction.grounding import UNREADABLE, Failure, Page, StatedRelation
+from medr_ray.graph.extraction.grounding import (
+    DocumentChecker,
+    ExtractionFailure,
+    StatedRelation,
+)
 from medr_ray.graph.extraction.linking import Linker
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.llm.roles import JsonClient
 from medr_ray.retrieval.documents import HPO, Document
 
-RELATION_TOKENS = 110  # of one relation in a reply, on the high side
-_KEPT = 4096  # documents whose reading is remembered: an expansion comes back to what it has read
+TOKENS_PER_RELATION = 110  # in a reply, on the high side
+# Readings that are remembered: an expansion comes back to documents that it has read.
+_MAX_READINGS = 4096
+_FENCE_CHARACTERS = 12  # of the digest around a document's text in the prompt
 
 
 class ExtractionReply(BaseModel):
@@ -50,48 +56,50 @@ class ExtractionReply(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_by_one(cls, value: Any) -> Any:
+    def _separate_malformed(cls, value: Any) -> Any:
         items = value.get("relations") if isinstance(value, dict) else None
         if not isinstance(items, list):
             return value
-        problems = {
-            number: problem for number, one in enumerate(items) if (problem := _misfit(one))
-        }
-        if items and len(problems) == len(items):
+        relations = []
+        malformed = []
+        for item in items:
+            problem = _explain_misfit(item)
+            if problem:
+                malformed.append(f"{problem} in {item!r}")
+            else:
+                relations.append(item)
+        # With no relation at all, the errors of the items make the model be asked again.
+        if items and not relations:
             return value
-        return {
-            "relations": [one for number, one in enumerate(items) if number not in problems],
-            "malformed": [
-                f"{problem} in {items[number]!r}" for number, problem in problems.items()
-            ],
-        }
+        return {"relations": relations, "malformed": malformed}
 
 
-def _misfit(item: Any) -> str:
+def _explain_misfit(item: Any) -> str:
     """Why an item is no relation, or ""."""
     try:
         StatedRelation.model_validate(item)
     except ValidationError as error:
-        return "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or 'relation'}: {one['msg']}"
-            for one in error.errors()
-        )
+        problems = []
+        for detail in error.errors():
+            place = ".".join(map(str, detail["loc"])) or "relation"
+            problems.append(f"{place}: {detail['msg']}")
+        return "; ".join(problems)
     return ""
 
 
 @dataclass(frozen=True)
-class Reading:
+class DocumentReading:
     """All that came of one document."""
 
     entities: tuple[str, ...]
     relations: tuple[Relation, ...] = ()
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[ExtractionFailure, ...] = ()
 
 
 class LLMExtractor:
-    """Relations of documents in the reading of ``model`` behind ``client``, at most ``most`` of
-    each. A document is asked about once, however often it is extracted from; those of one
-    ``prepare`` are asked about side by side."""
+    """Relations of documents in the reading of ``model`` behind ``client``, at most
+    ``max_relations`` of each. A document is asked about once, however often it is extracted from;
+    those of one ``prepare`` are asked about concurrently."""
 
     def __init__(
         self,
@@ -101,19 +109,18 @@ class LLMExtractor:
         matcher: Matcher,
         records: RulesExtractor,
         linker: Linker | None = None,
-        most: int = 8,
+        max_relations: int = 8,
     ) -> None:
-        self.name, self._most = model, most
-        self._client, self._vocabulary, self._matcher, self._records = (
-            client,
-            vocabulary,
-            matcher,
-            records,
-        )
+        self.name = model
+        self._client = client
+        self._vocabulary = vocabulary
+        self._matcher = matcher
+        self._records = records
         self._linker = linker or Linker(vocabulary, matcher)
+        self._max_relations = max_relations
         self._prompt = Template(read_prompt("medr_ray.graph", "extraction"))
-        self._readings: dict[str, Reading] = {}
-        self._used: dict[str, Reading] = {}
+        self._readings: dict[str, DocumentReading] = {}
+        self._used: dict[str, DocumentReading] = {}  # since failures were taken last
 
     def prepare(self, documents: Iterable[Document]) -> None:
         """Read those of the documents that were not read yet, all at once under the governor.
@@ -121,14 +128,14 @@ class LLMExtractor:
         Raises InfrastructureError when the endpoint stays unreachable, BudgetExceeded when the
         budget is spent.
         """
-        waiting = {
-            one.document_id: one
-            for one in documents
-            if one.source != HPO and one.document_id not in self._readings
+        unread = {
+            document.document_id: document
+            for document in documents
+            if document.source != HPO and document.document_id not in self._readings
         }
-        if waiting:
-            readings = asyncio.run(self._read_all(list(waiting.values())))
-            self._readings |= zip(waiting, readings, strict=True)
+        if unread:
+            readings = asyncio.run(self._read_all(list(unread.values())))
+            self._readings |= zip(unread, readings, strict=True)
 
     def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
         """The document's relations, only those that touch an entity of ``focus`` where it is
@@ -137,54 +144,75 @@ class LLMExtractor:
             return self._records.extract(document, focus)
         if document.document_id not in self._readings:
             self.prepare([document])
-        reading = self._used[document.document_id] = self._readings[document.document_id]
-        return Extraction(reading.entities, focused(reading.relations, focus))
+        reading = self._readings[document.document_id]
+        self._used[document.document_id] = reading
+        return Extraction(reading.entities, filter_by_focus(reading.relations, focus))
 
-    def take_failures(self) -> list[Failure]:
+    def take_failures(self) -> list[ExtractionFailure]:
         """What was lost of the documents extracted from since the last call, sorted, each once; and
         forget all but the latest readings."""
-        failures = sorted(
-            {failure for reading in self._used.values() for failure in reading.failures}
-        )
+        failures: set[ExtractionFailure] = set()
+        for reading in self._used.values():
+            failures.update(reading.failures)
         self._used = {}
-        self._readings = dict(list(self._readings.items())[-_KEPT:])
-        return failures
+        self._readings = dict(list(self._readings.items())[-_MAX_READINGS:])
+        return sorted(failures)
 
-    async def _read_all(self, documents: Sequence[Document]) -> list[Reading]:
+    async def _read_all(self, documents: Sequence[Document]) -> list[DocumentReading]:
         return list(await asyncio.gather(*map(self._read, documents)))
 
-    async def _read(self, document: Document) -> Reading:
-        page = Page(document, self._vocabulary, self._matcher, self._linker)
-        entities = () if is_withdrawn(document) else tuple(sorted(page.entities))
+    async def _read(self, document: Document) -> DocumentReading:
+        checker = DocumentChecker(document, self._vocabulary, self._matcher, self._linker)
+        entities = () if is_withdrawn(document) else tuple(sorted(checker.entities))
+        # A relation has two ends: without two entities there is nothing to ask.
         if len(entities) < 2:
-            return Reading(entities)
+            return DocumentReading(entities)
+        prompt = self.build_prompt(document, entities)
         try:
             reply = await self._client.complete_json(
-                [{"role": "user", "content": self.prompt(document, entities)}], ExtractionReply
+                [{"role": "user", "content": prompt}], ExtractionReply
             )
         except ModelError as error:
-            return Reading(entities, (), (Failure(document.document_id, UNREADABLE, str(error)),))
-        checked = [page.check(one) for one in reply.relations]
-        failures = [Failure(document.document_id, "malformed", one) for one in reply.malformed]
-        failures += [failure for _, problems in checked for failure in problems]
-        statements = [statement for statement, _ in checked if statement is not None]
-        relations = relations_of(document, statements, self._vocabulary, self.name)
-        return Reading(entities, tuple(relations), tuple(failures))
+            failure = ExtractionFailure(document.document_id, "unreadable", str(error))
+            return DocumentReading(entities, failures=(failure,))
+        return self._check_reply(document, checker, entities, reply)
 
-    def prompt(self, document: Document, entities: Collection[str]) -> str:
+    def _check_reply(
+        self,
+        document: Document,
+        checker: DocumentChecker,
+        entities: tuple[str, ...],
+        reply: ExtractionReply,
+    ) -> DocumentReading:
+        failures = [
+            ExtractionFailure(document.document_id, "malformed", detail)
+            for detail in reply.malformed
+        ]
+        statements = []
+        for stated_relation in reply.relations:
+            statement, problems = checker.check(stated_relation)
+            failures += problems
+            if statement is not None:
+                statements.append(statement)
+        relations = build_relations(document, statements, self._vocabulary, self.name)
+        return DocumentReading(entities, tuple(relations), tuple(failures))
+
+    def build_prompt(self, document: Document, entities: Collection[str]) -> str:
         """The message sent for one document that names ``entities``."""
-        predicates = "\n".join(
-            f"- {one.name}: {one.subject_type} -> {one.object_type}" for one in PREDICATES.values()
+        predicate_lines = [
+            f"- {predicate.name}: {predicate.subject_type} -> {predicate.object_type}"
+            for predicate in PREDICATES.values()
+        ]
+        name_lines = sorted(
+            f"- {self._vocabulary.name_of(entity)} ({self._vocabulary.type_of(entity)})"
+            for entity in entities
         )
-        listed = sorted(
-            f"- {self._vocabulary.name_of(one)} ({self._vocabulary.type_of(one)})"
-            for one in entities
-        )
-        fence = f"===== {hashlib.sha256(document.text.encode()).hexdigest()[:12]} ====="  # no text can hold its own
+        # No text can contain its own digest, so none can close the fence and speak as the prompt.
+        digest = hashlib.sha256(document.text.encode()).hexdigest()[:_FENCE_CHARACTERS]
         return self._prompt.substitute(
-            predicates=predicates,
-            names="\n".join(listed),
+            predicates="\n".join(predicate_lines),
+            names="\n".join(name_lines),
             text=document.text,
-            most=self._most,
-            fence=fence,
+            most=self._max_relations,
+            fence=f"===== {digest} =====",
         )

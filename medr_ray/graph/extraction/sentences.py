@@ -17,22 +17,31 @@ from typing import NamedTuple, Protocol
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.retrieval.snippets import Span
 
-_LIST = re.compile(
+# What stands between two items of a list: "A, B", "A and the B", "A (x), or B".
+_LIST_JOINT = re.compile(
     r"(?:'s)?\s*(?:\([^()]*\))?\s*(?:,? ?(?:and/or|and|or|as well as)\s+(?:(?:an?|the) )?|"
     r"[,;&]\s*(?:(?:and/or|and|or)\s+)?|/)(?:[\w-]+ )?"
 )
-_ALIAS = re.compile(r"\s?\((?:or |also (?:known as|called) )?|,? or |,? also (?:known as|called) ")
-_CLASS = re.compile(
-    r"\s*(?:\([^()]*\)|\))?(?:,? (?:is|are) (?:an?|one of the|the)|, (?:an?|the)) (?:[\w,-]+ ){0,6}",
+# What stands between a name and another name of the same thing: "A (also known as B".
+_ALIAS_JOINT = re.compile(
+    r"\s?\((?:or |also (?:known as|called) )?|,? or |,? also (?:known as|called) "
+)
+# What stands between a member and its class: "A is a rare B", "A, one of the B".
+_CLASS_JOINT = re.compile(
+    r"\s*(?:\([^()]*\)|\))?(?:,? (?:is|are) (?:an?|one of the|the)|, (?:an?|the)) "
+    r"(?:[\w,-]+ ){0,6}",
     re.IGNORECASE,
 )
-_PREDICATE = re.compile(  # a class whose member is no entity here: "IIM are rare autoimmune diseases that ..."
-    r"\b(?:is|are) (?:an?|one of the|some|rare) (?:(?!(?:of|for|in|to|with|by|from|and|or)\b)[\w,-]+ ){0,6}$"
+# What stands before a class whose member is no entity here: "IIM are rare autoimmune diseases ...".
+_BEFORE_CLASS = re.compile(
+    r"\b(?:is|are) (?:an?|one of the|some|rare) "
+    r"(?:(?!(?:of|for|in|to|with|by|from|and|or)\b)[\w,-]+ ){0,6}$"
 )
-_ENUMERATION = 3  # items; two joined by "and" may be what an association is between
+# Two names joined by "and" may be what an association is between; three are an enumeration.
+_MIN_ENUMERATION = 3
 
 
-class Named(Protocol):
+class ConceptMention(Protocol):
     """The part of ``entities.matching.Mention`` that is read here."""
 
     @property
@@ -45,8 +54,8 @@ class Named(Protocol):
     def concept_id(self) -> str: ...
 
 
-class Place(NamedTuple):
-    """A mention, counted within its sentence."""
+class SentenceMention(NamedTuple):
+    """A mention, counted in characters of its sentence."""
 
     start: int
     end: int
@@ -58,13 +67,14 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Item:
-    """A mention in its sentence. [start, end) are the characters from the first item of its list to
-    the last, and to the end of their class; ``enumeration`` is the number of the enumeration it
-    stands in, among items of any kind, -1 for none; ``is_class`` marks a class whose member the
-    sentence names."""
+class SentenceItem:
+    """A mention in its sentence.
 
-    mention: Place
+    [start, end) are the characters from the first item of its list to the last, and to the end of
+    their class. ``enumeration`` is the number of the enumeration it stands in, among items of any
+    kind, -1 for none. ``is_class`` marks a class whose member the sentence names."""
+
+    mention: SentenceMention
     kind: str
     start: int
     end: int
@@ -82,87 +92,111 @@ class Sentence:
 
     text: str
     offset: int
-    items: Sequence[Item]
+    items: Sequence[SentenceItem]
 
 
-def sentences_of(
-    text: str, spans: Sequence[Span], mentions: Iterable[Named], types: Mapping[str, str]
+def build_sentences(
+    text: str,
+    spans: Sequence[Span],
+    mentions: Iterable[ConceptMention],
+    types: Mapping[str, str],
 ) -> list[Sentence]:
-    """The sentences [start, end) of a text. ``mentions`` count within the text, in any order; one
-    is of the sentence it begins in, and concepts without a type in ``types`` are left out."""
+    """The sentences [start, end) of a text with their mentions.
+
+    ``mentions`` count in characters of the text and come in any order. A mention belongs to the
+    sentence that it begins in. Concepts without a type in ``types`` are left out."""
     starts = [start for start, _ in spans]
-    placed: list[list[Place]] = [[] for _ in spans]
-    for one in sorted(mentions, key=lambda one: (one.start, one.end, one.concept_id)):
-        number = bisect.bisect_right(starts, one.start) - 1
-        if number >= 0 and one.concept_id in types:
-            placed[number].append(
-                Place(one.start - starts[number], one.end - starts[number], one.concept_id)
-            )
-    return [
-        Sentence(text[start:end], start, items(text[start:end], places, types))
-        for (start, end), places in zip(spans, placed, strict=True)
-    ]
-
-
-def items(sentence: str, mentions: Sequence[Place], types: Mapping[str, str]) -> list[Item]:
-    """The mentions of a sentence, which count within it and stand in order."""
-
-    def listed(last: Place, one: Place) -> bool:
-        again = last.concept_id == one.concept_id  # "A, and A ...": another clause
-        return not again and _LIST.fullmatch(sentence, last.end, one.start) is not None
-
-    def of_a_kind(last: Place, one: Place) -> bool:
-        alias = (
-            last.concept_id == one.concept_id
-            and _ALIAS.fullmatch(sentence, last.end, one.start) is not None
+    mentions_by_sentence: list[list[SentenceMention]] = [[] for _ in spans]
+    in_order = sorted(
+        mentions, key=lambda mention: (mention.start, mention.end, mention.concept_id)
+    )
+    for mention in in_order:
+        number = bisect.bisect_right(starts, mention.start) - 1
+        if number < 0 or mention.concept_id not in types:
+            continue
+        offset = starts[number]
+        mentions_by_sentence[number].append(
+            SentenceMention(mention.start - offset, mention.end - offset, mention.concept_id)
         )
-        return types[last.concept_id] == types[one.concept_id] and (
-            alias or (last.start, last.end) == (one.start, one.end) or listed(last, one)
+    sentences = []
+    for (start, end), sentence_mentions in zip(spans, mentions_by_sentence, strict=True):
+        sentence = text[start:end]
+        items = group_mentions(sentence, sentence_mentions, types)
+        sentences.append(Sentence(sentence, start, items))
+    return sentences
+
+
+def group_mentions(
+    sentence: str, mentions: Sequence[SentenceMention], types: Mapping[str, str]
+) -> list[SentenceItem]:
+    """The items of a sentence; its mentions come in order."""
+
+    def is_enumerated(last: SentenceMention, mention: SentenceMention) -> bool:
+        if last.concept_id == mention.concept_id:
+            return False  # "A, and A ...": another clause
+        return _LIST_JOINT.fullmatch(sentence, last.end, mention.start) is not None
+
+    def is_of_one_list(last: SentenceMention, mention: SentenceMention) -> bool:
+        if types[last.concept_id] != types[mention.concept_id]:
+            return False
+        is_alias = (
+            last.concept_id == mention.concept_id
+            and _ALIAS_JOINT.fullmatch(sentence, last.end, mention.start) is not None
         )
+        is_same_place = last.span == mention.span
+        return is_alias or is_same_place or is_enumerated(last, mention)
 
-    found = [
-        Item(one, types[one.concept_id], group[0].start, group[-1].end)
-        for group in _runs(mentions, of_a_kind)
-        for one in group
+    items = [
+        SentenceItem(mention, types[mention.concept_id], run[0].start, run[-1].end)
+        for run in _split_runs(mentions, is_of_one_list)
+        for mention in run
     ]
-    enumerations = [
-        number if len(group) >= _ENUMERATION else -1
-        for number, group in enumerate(_runs(mentions, listed))
-        for _ in group
+    enumerations: list[int] = []
+    for number, run in enumerate(_split_runs(mentions, is_enumerated)):
+        enumeration = number if len(run) >= _MIN_ENUMERATION else -1
+        enumerations += [enumeration] * len(run)
+    numbered_items = [
+        replace(item, enumeration=number) for item, number in zip(items, enumerations, strict=True)
     ]
-    numbered = [
-        replace(one, enumeration=number) for one, number in zip(found, enumerations, strict=True)
-    ]
-    return _with_classes(sentence, numbered)
+    return _mark_classes(sentence, numbered_items)
 
 
-def _runs(mentions: Sequence[Place], joined: Callable[[Place, Place], bool]) -> list[list[Place]]:
-    runs: list[list[Place]] = []
-    for one in mentions:
-        if runs and joined(runs[-1][-1], one):
-            runs[-1].append(one)
+def _split_runs(
+    mentions: Sequence[SentenceMention],
+    is_joined: Callable[[SentenceMention, SentenceMention], bool],
+) -> list[list[SentenceMention]]:
+    """The mentions in runs, in which each is joined to the one before."""
+    runs: list[list[SentenceMention]] = []
+    for mention in mentions:
+        if runs and is_joined(runs[-1][-1], mention):
+            runs[-1].append(mention)
         else:
-            runs.append([one])
+            runs.append([mention])
     return runs
 
 
-def _with_classes(sentence: str, found: Sequence[Item]) -> list[Item]:
+def _mark_classes(sentence: str, items: Sequence[SentenceItem]) -> list[SentenceItem]:
     """Members reach to the end of their class, and the class is marked."""
-    reach: dict[tuple[int, int], int] = {}
-    classes = {
-        i
-        for i, one in enumerate(found)
-        if one.kind == DISEASE and _PREDICATE.search(sentence, 0, one.mention.start)
+    class_ends: dict[Span, int] = {}  # by the extent of the member's list
+    class_numbers = {
+        number
+        for number, item in enumerate(items)
+        if item.kind == DISEASE and _BEFORE_CLASS.search(sentence, 0, item.mention.start)
     }
-    for i, (last, one) in enumerate(itertools.pairwise(found)):
-        if (
-            last.kind == one.kind
-            and last.end <= one.start
-            and _CLASS.fullmatch(sentence, last.end, one.start)
-        ):
-            reach[last.start, last.end] = one.mention.end
-            classes.add(i + 1)
+    for number, (last, item) in enumerate(itertools.pairwise(items)):
+        is_member_of_class = (
+            last.kind == item.kind
+            and last.end <= item.start
+            and _CLASS_JOINT.fullmatch(sentence, last.end, item.start)
+        )
+        if is_member_of_class:
+            class_ends[last.start, last.end] = item.mention.end
+            class_numbers.add(number + 1)
     return [
-        replace(one, end=reach.get((one.start, one.end), one.end), is_class=i in classes)
-        for i, one in enumerate(found)
+        replace(
+            item,
+            end=class_ends.get((item.start, item.end), item.end),
+            is_class=number in class_numbers,
+        )
+        for number, item in enumerate(items)
     ]

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Statement:
-    """``start`` and ``end`` delimit the sentence in the document's text; ``reference`` is what it
-    cites, or ""."""
+class RelationStatement:
+    """``subject`` and ``object`` are concept ids; ``start`` and ``end`` delimit the sentence in the
+    document's text; ``reference`` is what it cites, or ""."""
 
     subject: str
     predicate: str

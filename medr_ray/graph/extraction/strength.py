@@ -3,7 +3,7 @@ of plain counts.
 
 A cue says what two entities have to do with each other, and many documents say it in words no cue
 knows. What is left are signals that the two are meant together: one sentence, again and again, in
-the title, both what the document is about. They add up to log odds. What holds: entities in one
+the title, both what the document is about. They add up to log odds. Guaranteed: entities in one
 enumeration ("cardiac arrest, seizures and ataxia") are not tied by it where their types differ, nor
 a class ("is a rare disorder") to what is said of its member, nor a name to one that overlaps it,
 nor two of which a sentence denies what it says.
@@ -16,67 +16,63 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
-from medr_ray.graph.extraction.assertion import DENIED, certainty, may_deny
-from medr_ray.graph.extraction.sentences import Item, Sentence
-from medr_ray.graph.extraction.statements import Statement
+from medr_ray.graph.extraction.assertion import DENIED, assertion_factor, may_deny
+from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
+from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
 
 Kinds = tuple[str, str]
 
-_KINDS = {
-    DISEASE: DISEASE,
-    PHENOTYPE: DISEASE,
-    DRUG: DRUG,
-    GENE: GENE,
-}  # the corpora tell no sign from a disease
-_WORDS: Mapping[Kinds, re.Pattern[str]] = {
-    kinds: re.compile(words, re.IGNORECASE)
-    for kinds, words in {
-        (
-            DISEASE,
-            DRUG,
-        ): r"induc|treat|therap|caus|effect|toxic|associat|reduc|prevent|protect|attenuat|increas|adverse|"
-        r"risk|develop|after|following|receiv|dose|administ|level",
-        (
-            DISEASE,
-            GENE,
-        ): r"mutat|polymorphi|varia|allele|genotyp|associat|gene\b|locus|loci|caus|risk|suscept|express|"
-        r"deficien|role|involv|pathogen|promot|inhibit|marker|deletion|carrier|patients? with",
-        (
-            GENE,
-            GENE,
-        ): r"interact|bind|complex|phosphorylat|activat|inhibit|regulat|express|induc|suppress|target|pathway|"
-        r"signal|associat|mediat",
-        (
-            DRUG,
-            GENE,
-        ): r"inhibit|activat|express|induc|bind|block|level|agonist|antagonist|receptor|regulat|increas|"
-        r"decreas|reduc|phosphorylat|signal|suppress|release",
-        (
-            DRUG,
-            DRUG,
-        ): r"combin|plus|\+|interact|with|antagon|potentiat|enhanc|reduc|compar|versus|induc|block|increas|"
-        r"attenuat",
-        (
-            DISEASE,
-            DISEASE,
-        ): r"caus|characteri|present|symptom|sign|feature|manifest|includ|result|lead|with|associat|"
-        r"due to|occur|develop|affect",
-    }.items()
-}  # stems of what is said of two of these kinds
-_PATIENTS = re.compile(
-    r"(?:patients?|children|women|men|adults|subjects|people|individuals|cases?|rats|mice|infants|volunteers) (?:\w+ )?"
-    r"(?:with|suffering from|having) (?:[\w-]+ ){0,3}$|(?:treatment|therapy|management|history|prevention|prophylaxis|"
-    r"diagnosis) of (?:[\w-]+ ){0,3}$|\b(?:treated|treatment|therapy|given|used|indicated) for (?:[\w-]+ ){0,2}$",
+# The corpora that the weights are fitted on do not tell a sign from a disease.
+_KIND_OF_TYPE = {DISEASE: DISEASE, PHENOTYPE: DISEASE, DRUG: DRUG, GENE: GENE}
+
+# Stems of the words with which a text speaks of two of these kinds.
+_STEMS: Mapping[Kinds, str] = {
+    (DISEASE, DRUG): (
+        r"induc|treat|therap|caus|effect|toxic|associat|reduc|prevent|protect|attenuat|increas|"
+        r"adverse|risk|develop|after|following|receiv|dose|administ|level"
+    ),
+    (DISEASE, GENE): (
+        r"mutat|polymorphi|varia|allele|genotyp|associat|gene\b|locus|loci|caus|risk|suscept|"
+        r"express|deficien|role|involv|pathogen|promot|inhibit|marker|deletion|carrier|"
+        r"patients? with"
+    ),
+    (GENE, GENE): (
+        r"interact|bind|complex|phosphorylat|activat|inhibit|regulat|express|induc|suppress|"
+        r"target|pathway|signal|associat|mediat"
+    ),
+    (DRUG, GENE): (
+        r"inhibit|activat|express|induc|bind|block|level|agonist|antagonist|receptor|regulat|"
+        r"increas|decreas|reduc|phosphorylat|signal|suppress|release"
+    ),
+    (DRUG, DRUG): (
+        r"combin|plus|\+|interact|with|antagon|potentiat|enhanc|reduc|compar|versus|induc|block|"
+        r"increas|attenuat"
+    ),
+    (DISEASE, DISEASE): (
+        r"caus|characteri|present|symptom|sign|feature|manifest|includ|result|lead|with|associat|"
+        r"due to|occur|develop|affect"
+    ),
+}
+_RELATION_WORDS: Mapping[Kinds, re.Pattern[str]] = {
+    kinds: re.compile(stems, re.IGNORECASE) for kinds, stems in _STEMS.items()
+}
+# What stands before a disease that says whom the document is about.
+_BEFORE_PATIENTS_DISEASE = re.compile(
+    r"(?:patients?|children|women|men|adults|subjects|people|individuals|cases?|rats|mice|infants|"
+    r"volunteers) (?:\w+ )?(?:with|suffering from|having) (?:[\w-]+ ){0,3}$|"
+    r"(?:treatment|therapy|management|history|prevention|prophylaxis|diagnosis) of "
+    r"(?:[\w-]+ ){0,3}$|"
+    r"\b(?:treated|treatment|therapy|given|used|indicated) for (?:[\w-]+ ){0,2}$",
     re.IGNORECASE,
 )
-_LOOK_BACK = 60  # characters before a disease that may say whose it is
+_LOOK_BACK = 60  # characters before a disease in which that is looked for
 
 
 @dataclass(frozen=True)
-class Features:
+class PairFeatures:
     """What ties two concepts of a document. ``first`` is of the kind that sorts first; of one kind,
-    the more named.
+    the one that is named more often.
 
     ``sentences`` are the numbers of those that name both, ``listed`` whether they only do so in one
     enumeration; ``direct`` whether one of them names nothing else between the two, ``worded``
@@ -103,9 +99,9 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Weights:
+class StrengthWeights:
     """What each feature adds to the log odds; ``cue`` and ``other_cue`` per unit of confidence of a
-    statement that names the relation asked for or another one."""
+    statement that names the relation in question or another one."""
 
     base: float
     sentences: float  # per ln(1 + how many)
@@ -121,22 +117,24 @@ class Weights:
     cue: float
     other_cue: float
 
-    def probability(self, pair: Features, predicates: Collection[str] = ()) -> float:
+    def probability(self, pair: PairFeatures, predicates: Collection[str] = ()) -> float:
         """That the two are related by one of ``predicates``, by any where none is given."""
-        terms = zip(astuple(self), values(pair, predicates), strict=True)
-        return 1 / (1 + math.exp(-math.fsum(weight * value for weight, value in terms)))
+        values = compute_feature_values(pair, predicates)
+        terms = [weight * value for weight, value in zip(astuple(self), values, strict=True)]
+        return 1 / (1 + math.exp(-math.fsum(terms)))
 
 
-def values(pair: Features, predicates: Collection[str] = ()) -> tuple[float, ...]:
-    """The numbers that ``Weights`` weighs, in its order."""
-    meant = [
-        confidence for name, confidence in pair.cues.items() if not predicates or name in predicates
-    ]
-    other = [
-        confidence
-        for name, confidence in pair.cues.items()
-        if predicates and name not in predicates
-    ]
+def compute_feature_values(
+    pair: PairFeatures, predicates: Collection[str] = ()
+) -> tuple[float, ...]:
+    """The numbers that ``StrengthWeights`` weighs, in its order."""
+    cue = 0.0
+    other_cue = 0.0
+    for predicate, confidence in pair.cues.items():
+        if not predicates or predicate in predicates:
+            cue = max(cue, confidence)
+        else:
+            other_cue = max(other_cue, confidence)
     return (
         1.0,
         math.log1p(len(pair.sentences)),
@@ -149,37 +147,43 @@ def values(pair: Features, predicates: Collection[str] = ()) -> tuple[float, ...
         pair.main_second,
         pair.opening,
         pair.patients,
-        max(meant, default=0.0),
-        max(other, default=0.0),
+        cue,
+        other_cue,
     )
 
 
-# Fitted by tests/support/fit_strength.py: RELATED on the training set of BioRED (Luo et al.,
-# Briefings in
-# Bioinformatics 2022, bbac282), INDUCED on that of BC5CDR (Li et al., Database 2016, baw068).
-# *_LEAST are where F1 was
-# best there in five-fold cross-validation.
-RELATED: Mapping[Kinds, Weights] = {
-    (DISEASE, DRUG): Weights(
+# Fitted by tests/support/fit_strength.py: RELATED_WEIGHTS on the training set of BioRED (Luo et
+# al., Briefings in Bioinformatics 2022, bbac282), INDUCED_WEIGHTS on that of BC5CDR (Li et al.,
+# Database 2016, baw068).
+RELATED_WEIGHTS: Mapping[Kinds, StrengthWeights] = {
+    (DISEASE, DRUG): StrengthWeights(
         -2.82, 2.32, 0.0, 0.67, 0.81, -0.15, 0.79, 0.51, 0.47, -0.8, -0.42, 2.07, 0.0
     ),
-    (DISEASE, GENE): Weights(
+    (DISEASE, GENE): StrengthWeights(
         -3.79, 3.33, 0.0, 0.61, -0.25, 0.84, 0.94, 0.7, 0.73, 0.53, -1.02, 1.7, 0.0
     ),
-    (GENE, GENE): Weights(
+    (GENE, GENE): StrengthWeights(
         -4.21, 1.23, -1.71, 0.29, 2.06, 1.08, -0.55, 1.21, -1.13, -2.04, 0.0, 2.82, 0.0
     ),
-    (DRUG, GENE): Weights(
+    (DRUG, GENE): StrengthWeights(
         -3.39, 2.54, 0.0, 0.8, 0.72, 0.55, 0.34, 0.88, 0.15, -0.75, 0.0, 3.23, 0.0
     ),
-    (DRUG, DRUG): Weights(
+    (DRUG, DRUG): StrengthWeights(
         -3.42, 1.95, -0.39, 0.5, 0.98, 0.41, -0.05, 0.41, -0.68, -1.12, 0.0, 0.69, 0.0
     ),
 }
-INDUCED = Weights(-3.48, 0.32, 0.0, 0.54, 0.25, 0.05, 0.45, 0.69, 1.22, 0.86, -1.68, 1.76, -2.06)
-RELATED_LEAST, INDUCED_LEAST = 0.23, 0.23
-FOUND_LEAST = 0.35  # between the mentions a matcher finds there: the F1 of 0.3 to 0.45 is within 0.002 of the best
-INDUCED_BY = ("induced_by", "sign_induced_by")
+INDUCED_WEIGHTS = StrengthWeights(
+    -3.48, 0.32, 0.0, 0.54, 0.25, 0.05, 0.45, 0.69, 1.22, 0.86, -1.68, 1.76, -2.06
+)
+INDUCED_PREDICATES = ("induced_by", "sign_induced_by")
+
+# Probabilities from which two concepts count as related, and as induced by the other: where F1 was
+# best on those training sets in five-fold cross-validation.
+MIN_RELATED = 0.23
+MIN_INDUCED = 0.23
+# The same between the mentions that a matcher finds there; the F1 of 0.3 to 0.45 is within 0.002 of
+# the best.
+MIN_RELATED_IF_MATCHED = 0.35
 
 
 @dataclass(frozen=True)
@@ -195,19 +199,20 @@ class Tie:
     sentences: tuple[int, ...]
 
 
-def ties(sentences: Sequence[Sentence], statements: Iterable[Statement]) -> list[Tie]:
-    """The ties between any two concepts of a document, the loosest too. Disease and finding, which
-    no training set relates, weigh like disease and drug."""
-    return [
-        Tie(
-            one.first,
-            one.second,
-            RELATED.get(one.kinds, RELATED[DISEASE, DRUG]).probability(one),
-            INDUCED.probability(one, INDUCED_BY) if one.kinds == (DISEASE, DRUG) else None,
-            one.sentences,
-        )
-        for one in features(sentences, statements)
-    ]
+def compute_ties(
+    sentences: Sequence[Sentence], statements: Iterable[RelationStatement]
+) -> list[Tie]:
+    """The ties between any two concepts of a document, the loosest too."""
+    ties = []
+    for pair in compute_features(sentences, statements):
+        # No training set relates two diseases: they weigh like disease and drug.
+        weights = RELATED_WEIGHTS.get(pair.kinds, RELATED_WEIGHTS[DISEASE, DRUG])
+        induced = None
+        if pair.kinds == (DISEASE, DRUG):
+            induced = INDUCED_WEIGHTS.probability(pair, INDUCED_PREDICATES)
+        related = weights.probability(pair)
+        ties.append(Tie(pair.first, pair.second, related, induced, pair.sentences))
+    return ties
 
 
 @dataclass(frozen=True)
@@ -217,131 +222,151 @@ class _Concept:
 
     concept_id: str
     kind: str
-    items: Mapping[int, Sequence[Item]]
+    items: Mapping[int, Sequence[SentenceItem]]
     mentions: int
 
 
-def features(sentences: Sequence[Sentence], statements: Iterable[Statement]) -> Iterator[Features]:
-    """Of each pair of concepts in a document, out of its sentences and what the cues read there."""
-    concepts = _concepts(sentences)
-    most: dict[str, int] = defaultdict(int)
-    for one in concepts:
-        most[one.kind] = max(most[one.kind], one.mentions)
-    denies = [may_deny(one.text) for one in sentences]
-    patients = {
-        one.concept_id: _share_of_patients(sentences, one)
-        for one in concepts
-        if one.kind == DISEASE
+def compute_features(
+    sentences: Sequence[Sentence], statements: Iterable[RelationStatement]
+) -> Iterator[PairFeatures]:
+    """The features of each pair of concepts in a document, out of its sentences and what the cues
+    read there."""
+    concepts = _collect_concepts(sentences)
+    most_mentions: dict[str, int] = defaultdict(int)  # by kind
+    for concept in concepts:
+        most_mentions[concept.kind] = max(most_mentions[concept.kind], concept.mentions)
+    denies = [may_deny(sentence.text) for sentence in sentences]
+    patient_shares = {
+        concept.concept_id: _compute_patient_share(sentences, concept)
+        for concept in concepts
+        if concept.kind == DISEASE
     }
-    cues = _cues(statements)
+    cues = _collect_cues(statements)
     for pair in itertools.combinations(concepts, 2):
-        first, second = sorted(pair, key=lambda one: (one.kind, -one.mentions, one.concept_id))
-        shared = _meetings(sentences, denies, first, second)
-        yield Features(
-            first.concept_id,
-            second.concept_id,
-            (first.kind, second.kind),
-            tuple(one.sentence for one in shared),
-            bool(shared) and all(one.listed for one in shared),
-            any(one.direct for one in shared),
-            any(one.worded for one in shared),
-            0 in first.items,
-            0 in second.items,
-            first.mentions == most[first.kind],
-            second.mentions == most[second.kind],
-            min(first.items) / len(sentences),
-            patients.get(first.concept_id, 0.0),
-            cues.get(frozenset((first.concept_id, second.concept_id)), {}),
+        first, second = sorted(pair, key=_order_in_pair)
+        shared = _find_shared_sentences(sentences, denies, first, second)
+        yield PairFeatures(
+            first=first.concept_id,
+            second=second.concept_id,
+            kinds=(first.kind, second.kind),
+            sentences=tuple(sentence.number for sentence in shared),
+            listed=bool(shared) and all(sentence.listed for sentence in shared),
+            direct=any(sentence.direct for sentence in shared),
+            worded=any(sentence.worded for sentence in shared),
+            title_first=0 in first.items,
+            title_second=0 in second.items,
+            main_first=first.mentions == most_mentions[first.kind],
+            main_second=second.mentions == most_mentions[second.kind],
+            opening=min(first.items) / len(sentences),
+            patients=patient_shares.get(first.concept_id, 0.0),
+            cues=cues.get(frozenset((first.concept_id, second.concept_id)), {}),
         )
 
 
-def _concepts(sentences: Sequence[Sentence]) -> list[_Concept]:
-    found: dict[tuple[str, str], dict[int, list[Item]]] = defaultdict(lambda: defaultdict(list))
+def _order_in_pair(concept: _Concept) -> tuple[str, int, str]:
+    return concept.kind, -concept.mentions, concept.concept_id
+
+
+def _collect_concepts(sentences: Sequence[Sentence]) -> list[_Concept]:
+    """The concepts of a document, sorted by id and kind."""
+    items_by_concept: dict[tuple[str, str], dict[int, list[SentenceItem]]] = {}
     for number, sentence in enumerate(sentences):
         for item in sentence.items:
-            if item.kind in _KINDS:
-                found[item.concept_id, _KINDS[item.kind]][number].append(item)
+            if item.kind in _KIND_OF_TYPE:
+                key = (item.concept_id, _KIND_OF_TYPE[item.kind])
+                items_by_concept.setdefault(key, {}).setdefault(number, []).append(item)
     return [
-        _Concept(*key, dict(items), sum(map(len, items.values())))
-        for key, items in sorted(found.items())
+        _Concept(concept_id, kind, items, sum(map(len, items.values())))
+        for (concept_id, kind), items in sorted(items_by_concept.items())
     ]
 
 
-def _cues(statements: Iterable[Statement]) -> dict[frozenset[str], dict[str, float]]:
-    found: dict[frozenset[str], dict[str, float]] = defaultdict(dict)
-    for one in statements:
-        best = found[frozenset((one.subject, one.object))]
-        best[one.predicate] = max(best.get(one.predicate, 0.0), one.confidence)
-    return found
+def _collect_cues(
+    statements: Iterable[RelationStatement],
+) -> dict[frozenset[str], dict[str, float]]:
+    """The best confidence by predicate, for each pair of concepts."""
+    cues: dict[frozenset[str], dict[str, float]] = defaultdict(dict)
+    for statement in statements:
+        best = cues[frozenset((statement.subject, statement.object))]
+        earlier = best.get(statement.predicate, 0.0)
+        best[statement.predicate] = max(earlier, statement.confidence)
+    return cues
 
 
 @dataclass(frozen=True)
-class _Meeting:
-    """A sentence, by its number, that ties two concepts; what it is like is said in
-    ``Features``."""
+class _SharedSentence:
+    """A sentence, by its number, that ties two concepts; see ``PairFeatures`` for the rest."""
 
-    sentence: int
+    number: int
     listed: bool
     direct: bool
     worded: bool
 
 
-def _meetings(
-    sentences: Sequence[Sentence], denies: Sequence[bool], one: _Concept, other: _Concept
-) -> list[_Meeting]:
-    words = _WORDS[one.kind, other.kind]
-    found = []
-    for number in sorted(one.items.keys() & other.items.keys()):
+def _find_shared_sentences(
+    sentences: Sequence[Sentence], denies: Sequence[bool], first: _Concept, second: _Concept
+) -> list[_SharedSentence]:
+    words = _RELATION_WORDS[first.kind, second.kind]
+    shared = []
+    for number in sorted(first.items.keys() & second.items.keys()):
         sentence = sentences[number]
-        pairs = [
-            (left, right)
-            for left, right in _side_by_side(one.items[number], other.items[number])
-            if not denies[number] or _is_said(sentence.text, left, right)
-        ]
-        if pairs:
-            found.append(
-                _Meeting(
-                    number,
-                    all(_is_listed(*pair) for pair in pairs),
-                    any(_is_direct(sentence, *pair) for pair in pairs),
-                    any(
-                        words.search(sentence.text, left.mention.end, right.mention.start)
-                        for left, right in pairs
-                    ),
-                )
+        pairs = list(_pair_items(first.items[number], second.items[number]))
+        if denies[number]:
+            pairs = [pair for pair in pairs if _is_asserted(sentence.text, *pair)]
+        if not pairs:
+            continue
+        shared.append(
+            _SharedSentence(
+                number,
+                listed=all(_are_enumerated_together(*pair) for pair in pairs),
+                direct=any(_is_direct(sentence, *pair) for pair in pairs),
+                worded=any(
+                    words.search(sentence.text, left.mention.end, right.mention.start)
+                    for left, right in pairs
+                ),
             )
-    return found
+        )
+    return shared
 
 
-def _side_by_side(some: Iterable[Item], others: Iterable[Item]) -> Iterator[tuple[Item, Item]]:
-    for one, other in itertools.product(some, others):
-        left, right = (one, other) if one.mention.start <= other.mention.start else (other, one)
-        listed = left.kind != right.kind and _is_listed(left, right)
-        if left.mention.end <= right.mention.start and not (
-            left.is_class or right.is_class or listed
-        ):
-            yield left, right
+def _pair_items(
+    first_items: Iterable[SentenceItem], second_items: Iterable[SentenceItem]
+) -> Iterator[tuple[SentenceItem, SentenceItem]]:
+    """The pairs (left, right) of items that a sentence may tie."""
+    for first, second in itertools.product(first_items, second_items):
+        is_in_order = first.mention.start <= second.mention.start
+        left, right = (first, second) if is_in_order else (second, first)
+        if left.mention.end > right.mention.start or left.is_class or right.is_class:
+            continue
+        if left.kind != right.kind and _are_enumerated_together(left, right):
+            continue
+        yield left, right
 
 
-def _is_said(text: str, left: Item, right: Item) -> bool:
-    return certainty(text, left.mention.span, right.mention.span, named=False) != DENIED
+def _is_asserted(text: str, left: SentenceItem, right: SentenceItem) -> bool:
+    factor = assertion_factor(text, left.mention.span, right.mention.span, names_relation=False)
+    return factor != DENIED
 
 
-def _is_direct(sentence: Sentence, left: Item, right: Item) -> bool:
+def _is_direct(sentence: Sentence, left: SentenceItem, right: SentenceItem) -> bool:
     """Whether nothing else is named between the lists of the two."""
     return not any(
-        left.end <= one.mention.start and one.mention.end <= right.start for one in sentence.items
+        left.end <= item.mention.start and item.mention.end <= right.start
+        for item in sentence.items
     )
 
 
-def _is_listed(left: Item, right: Item) -> bool:
+def _are_enumerated_together(left: SentenceItem, right: SentenceItem) -> bool:
     return left.enumeration == right.enumeration >= 0
 
 
-def _share_of_patients(sentences: Sequence[Sentence], disease: _Concept) -> float:
-    before = [
-        sentences[number].text[max(0, item.mention.start - _LOOK_BACK) : item.mention.start]
-        for number, items in disease.items.items()
-        for item in items
-    ]
-    return sum(_PATIENTS.search(one) is not None for one in before) / len(before)
+def _compute_patient_share(sentences: Sequence[Sentence], disease: _Concept) -> float:
+    """The share of a disease's mentions that say whom the document is about."""
+    patient_mentions = 0
+    for number, items in disease.items.items():
+        for item in items:
+            start = item.mention.start
+            before = sentences[number].text[max(0, start - _LOOK_BACK) : start]
+            if _BEFORE_PATIENTS_DISEASE.search(before):
+                patient_mentions += 1
+    return patient_mentions / disease.mentions

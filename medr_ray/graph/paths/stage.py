@@ -14,7 +14,7 @@ from medr_ray.core.records import Chain, Relation, Subgraph
 from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.graph import storage
 from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS, SUBGRAPHS
-from medr_ray.graph.expansion import seeded_random
+from medr_ray.graph.expansion import make_rng
 from medr_ray.graph.facts.disambiguation import askable_steps
 from medr_ray.graph.facts.fact_index import build_fact_index, is_stated_in, ontology_statements
 from medr_ray.graph.paths.chains import longest_chain, longest_chain_over
@@ -48,7 +48,7 @@ def find_chains(
     )
     for seed in sorted(seed_graphs):
         found = sample(
-            space, chains.subgraph, chains.subgraph_size, seed, seeded_random(config.run.seed, seed)
+            space, chains.subgraph, chains.subgraph_size, seed, make_rng(config.run.seed, seed)
         )
         inside = space.steps(seed, found.entities)
         yield (

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Chain, Paradigm, Relation
-from medr_ray.graph.expansion import seeded_random
+from medr_ray.graph.expansion import make_rng
 from medr_ray.graph.facts.disambiguation import Teller
 from medr_ray.graph.facts.fact_index import Clause, FactIndex
 from medr_ray.graph.facts.hops import mark_other
@@ -108,7 +108,7 @@ class Candidates:
         kinds = sorted({compares(level) for level in self._levels})
         for compare in kinds:
             same = [level for level in self._levels if compares(level) == compare]
-            dice = seeded_random(source.run_seed, f"{source.seed} {compare}")
+            dice = make_rng(source.run_seed, f"{source.seed} {compare}")
             walks = self._walks(
                 source.seed, self._tellers.at(same[0]), compare, self._tries // len(kinds), dice
             )

@@ -54,4 +54,4 @@ def test_this_drug_and_the_gene_are_read_too() -> None:
 def test_an_abstract_without_entities_says_nothing() -> None:
     for text in ("", "Nothing is named here."):
         abstract = read_marked_abstract(text)
-        assert (abstract.statements, abstract.ties()) == ((), [])
+        assert (abstract.statements, abstract.compute_ties()) == ((), [])

@@ -3,7 +3,7 @@
 import pytest
 from support.marked_text import read_marked_abstract, stated_relations
 
-from medr_ray.graph.extraction.assertion import section_factors
+from medr_ray.graph.extraction.assertion import compute_section_factors
 from medr_ray.retrieval.snippets import sentence_spans
 
 CAUSED = ("anemia", "induced_by", "aspirin")
@@ -91,7 +91,7 @@ def test_sections_raise_and_lower_confidence() -> None:
         "Aspirin and anemia\nBACKGROUND: One was. Two were. METHODS: Three had. RESULTS: Four ran. Five hid. "
         "CONCLUSIONS: Six won. FUNDING: Seven gave."
     )
-    factors = section_factors(text, sentence_spans(text))
+    factors = compute_section_factors(text, sentence_spans(text))
     assert factors == [1.0, 0.9, 0.9, 0.9, 1.05, 1.05, 1.05, 1.0]
     stated = "{Anemia:disease} was caused by {aspirin:drug}."
     background, plain, result = (
@@ -103,4 +103,4 @@ def test_sections_raise_and_lower_confidence() -> None:
 
 def test_a_gene_before_a_colon_is_no_section() -> None:
     text = "BRCA1: a gene. RESULTS: Found."
-    assert section_factors(text, sentence_spans(text)) == [1.0, 1.05]
+    assert compute_section_factors(text, sentence_spans(text)) == [1.0, 1.05]

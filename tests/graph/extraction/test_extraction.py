@@ -7,7 +7,7 @@ from pytest_httpserver import HTTPServer
 
 from medr_ray.core.config import EndpointConfig
 from medr_ray.entities.matching import Matcher
-from medr_ray.graph.extraction.contexts import clinical, spatial, temporal
+from medr_ray.graph.extraction.contexts import find_place, find_population, find_time
 from medr_ray.graph.extraction.disease_records import read_line
 from medr_ray.graph.extraction.extractor import RulesExtractor, merge_relations
 from medr_ray.graph.extraction.llm_extractor import LLMExtractor
@@ -172,11 +172,11 @@ def test_a_symmetric_relation_has_one_id_whichever_comes_first(rules: RulesExtra
 
 
 def test_contexts() -> None:
-    assert temporal("Cases seen between 1990 and 1995 in London") == "between 1990 and 1995"
-    assert temporal("Given 1990 mg") == ""
-    assert spatial("patients from the United Kingdom and Japan") == "United Kingdom"
-    assert clinical("in patients and in pregnant women") == "pregnant women"
-    assert clinical("in 12 patients") == ""
+    assert find_time("Cases seen between 1990 and 1995 in London") == "between 1990 and 1995"
+    assert find_time("Given 1990 mg") == ""
+    assert find_place("patients from the United Kingdom and Japan") == "United Kingdom"
+    assert find_population("in patients and in pregnant women") == "pregnant women"
+    assert find_population("in 12 patients") == ""
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from medr_ray.engines.weights import model_path
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph import expansion_worker as worker
 from medr_ray.graph.extraction.extractor import RulesExtractor
-from medr_ray.graph.extraction.linking import Linker, NameEncoder, NearNames, telling_words
+from medr_ray.graph.extraction.linking import Linker, NameEncoder, NameIndex, distinguishing_words
 from medr_ray.graph.extraction.llm_extractor import LLMExtractor
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo
@@ -101,7 +101,7 @@ def test_the_lexicon_knows(
     expected: str | None,
 ) -> None:
     linker = Linker(*kindred, 0.85, never)
-    assert linker.known(name, among, entity_type) == expected
+    assert linker.find_by_name(name, among, entity_type) == expected
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_similar_names_are_linked_where_one_alone_is_near(
     among: set[str],
     expected: str | None,
 ) -> None:
-    assert Linker(*kindred, 0.8, Wordy).similar(name, among, entity_type) == expected
+    assert Linker(*kindred, 0.8, Wordy).find_similar(name, among, entity_type) == expected
 
 
 def test_two_concepts_that_are_as_near_are_none() -> None:
@@ -151,7 +151,7 @@ def test_two_concepts_that_are_as_near_are_none() -> None:
         for name in ("Marfan", "Marfans")
     ]
     linker = Linker(Vocabulary(twins), Matcher.build(twins, 4), 0.8, Wordy)
-    assert linker.similar("Marfan's disease", (), "disease") is None
+    assert linker.find_similar("Marfan's disease", (), "disease") is None
 
 
 @pytest.mark.parametrize("similarity", [None, 1.0])
@@ -159,7 +159,7 @@ def test_without_similarity_no_encoder_is_made(
     kindred: tuple[Vocabulary, Matcher], similarity: float | None
 ) -> None:
     assert (
-        Linker(*kindred, similarity, never).similar("Marfan's disease", {"OMIM:1"}, "disease")
+        Linker(*kindred, similarity, never).find_similar("Marfan's disease", {"OMIM:1"}, "disease")
         is None
     )
 
@@ -174,17 +174,17 @@ def test_a_name_is_embedded_once_and_by_one_encoder(kindred: tuple[Vocabulary, M
     linker = Linker(*kindred, 0.8, make)
     assert made == []
     for _ in range(2):
-        assert linker.similar("Marfan's disease", (), "disease") == "OMIM:1"
+        assert linker.find_similar("Marfan's disease", (), "disease") == "OMIM:1"
     (encoder,) = made
     assert len(encoder.encoded) == len(set(encoder.encoded))
 
 
 def test_near_names_share_the_beginning_of_a_word_and_the_nearest_come_first() -> None:
     names = [(f"disease number {i}", f"D{i}") for i in range(50)]
-    near = NearNames([*names, ("marfan syndrome", "A"), ("marfanoid habitus syndrome", "B")])
-    assert [one for _, one in near.near("Marfan's syndrome")] == ["A", "B"]
-    assert near.near("Kawasaki") == []
-    assert len(near.near("a disease")) == 32
+    index = NameIndex([*names, ("marfan syndrome", "A"), ("marfanoid habitus syndrome", "B")])
+    assert [one for _, one in index.find_nearest("Marfan's syndrome")] == ["A", "B"]
+    assert index.find_nearest("Kawasaki") == []
+    assert len(index.find_nearest("a disease")) == 32
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_near_names_share_the_beginning_of_a_word_and_the_nearest_come_first() -
     ],
 )
 def test_words_that_tell_siblings_apart(one: str, other: str, same: bool) -> None:
-    assert (telling_words(one) == telling_words(other)) is same
+    assert (distinguishing_words(one) == distinguishing_words(other)) is same
 
 
 # --- in a reading ---------------------------------------------------------------------
@@ -273,11 +273,14 @@ def test_a_worker_says_at_once_that_the_encoder_is_missing(
 ) -> None:
     config = PipelineConfig.model_validate({"models": {"encoder": str(tmp_path)}})
     with pytest.raises(MedrError, match=str(tmp_path)):
-        worker._linker(config, *kindred)
+        worker._build_linker(config, *kindred)
     lexical = PipelineConfig.model_validate(
         {"models": {"encoder": str(tmp_path)}, "graph": {"link_similarity": None}}
     )
-    assert worker._linker(lexical, *kindred).similar("Marfan's disease", (), "disease") is None
+    assert (
+        worker._build_linker(lexical, *kindred).find_similar("Marfan's disease", (), "disease")
+        is None
+    )
 
 
 @pytest.mark.slow
@@ -291,7 +294,7 @@ def test_the_embedded_encoder_links_names_the_embedded_lexicon_lacks() -> None:
     vocabulary = Vocabulary(concepts)
     linker = Linker(vocabulary, Matcher.build(concepts, 4), 0.85, lambda: Encoder(MODEL))
     linked = {
-        name: linker.similar(name, (), "disease")
+        name: linker.find_similar(name, (), "disease")
         for name in (
             "Marfan's disease",
             "Niemann-Pick's disease type C3",

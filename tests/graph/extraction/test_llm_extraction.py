@@ -28,7 +28,7 @@ from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph.expansion_worker import ExpansionWorker
 from medr_ray.graph.extraction.extractor import RulesExtractor
-from medr_ray.graph.extraction.grounding import Failure
+from medr_ray.graph.extraction.grounding import ExtractionFailure
 from medr_ray.graph.extraction.llm_extractor import LLMExtractor
 from medr_ray.graph.storage import GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
@@ -77,7 +77,9 @@ class Reader:
         rules = RulesExtractor(self._vocabulary, self._matcher, Hpo({}, {}, (), {}))
         return LLMExtractor(client, "m", self._vocabulary, self._matcher, rules)
 
-    def read(self, text: str, *relations: dict[str, Any]) -> tuple[list[Any], list[Failure]]:
+    def read(
+        self, text: str, *relations: dict[str, Any]
+    ) -> tuple[list[Any], list[ExtractionFailure]]:
         """(relations, failures) of a text for which a well-behaved model states ``relations``."""
         with endpoint({"Predicates": [reply(*relations)]}) as server:
             extractor = self.over(server.client())
@@ -95,7 +97,7 @@ def triples(relations: Sequence[Any]) -> list[tuple[str, str, str]]:
     return [(one.subject, one.predicate, one.object) for one in relations]
 
 
-def kinds(failures: Sequence[Failure]) -> list[str]:
+def kinds(failures: Sequence[ExtractionFailure]) -> list[str]:
     return [one.kind for one in failures]
 
 

@@ -2,13 +2,13 @@
 
 from support.marked_text import parse_marked_text
 
-from medr_ray.graph.extraction.sentences import Item, sentences_of
+from medr_ray.graph.extraction.sentences import SentenceItem, build_sentences
 
 
-def items_of(text: str) -> dict[str, Item]:
+def items_of(text: str) -> dict[str, SentenceItem]:
     """The items of a marked sentence by concept; of one named twice the last."""
     plain, mentions, types = parse_marked_text(text)
-    (sentence,) = sentences_of(plain, [(0, len(plain))], mentions, types)
+    (sentence,) = build_sentences(plain, [(0, len(plain))], mentions, types)
     return {one.concept_id: one for one in sentence.items}
 
 
@@ -46,7 +46,7 @@ def test_a_name_and_its_abbreviation_are_one() -> None:
 def test_a_name_that_comes_again_begins_a_clause() -> None:
     text = "{RET:gene} binds {TSH:gene}, and {TSH:gene} and {RB1:gene} form a complex."
     plain, mentions, types = parse_marked_text(text)
-    (sentence,) = sentences_of(plain, [(0, len(plain))], mentions, types)
+    (sentence,) = build_sentences(plain, [(0, len(plain))], mentions, types)
     assert [plain[one.start : one.end] for one in sentence.items] == [
         "RET",
         "TSH",
@@ -73,7 +73,7 @@ def test_mentions_are_of_the_sentence_they_begin_in_and_unknown_ones_are_left_ou
     plain, mentions, types = parse_marked_text(
         "A {fever:phenotype} was seen. Then {gout:disease} and {zinc:drug}."
     )
-    first, second = sentences_of(plain, [(0, 17), (18, len(plain))], reversed(mentions), types)
+    first, second = build_sentences(plain, [(0, 17), (18, len(plain))], reversed(mentions), types)
     assert [[one.concept_id for one in sentence.items] for sentence in (first, second)] == [
         ["fever"],
         ["gout", "zinc"],
@@ -81,5 +81,6 @@ def test_mentions_are_of_the_sentence_they_begin_in_and_unknown_ones_are_left_ou
     assert second.text[second.items[0].mention.start : second.items[0].mention.end] == "gout"
     del types["zinc"]
     assert [
-        one.concept_id for one in sentences_of(plain, [(18, len(plain))], mentions, types)[0].items
+        one.concept_id
+        for one in build_sentences(plain, [(18, len(plain))], mentions, types)[0].items
     ] == ["gout"]

@@ -13,14 +13,21 @@ from support.fit_strength import (
 )
 from support.marked_text import read_marked_abstract
 
-from medr_ray.graph.extraction.abstracts import WEAK, weak_statements
-from medr_ray.graph.extraction.strength import FOUND_LEAST, INDUCED, RELATED, Tie
+from medr_ray.graph.extraction.abstracts import WEAK_CONFIDENCE, infer_weak_statements
+from medr_ray.graph.extraction.strength import (
+    INDUCED_WEIGHTS,
+    MIN_RELATED_IF_MATCHED,
+    RELATED_WEIGHTS,
+    Tie,
+)
 from medr_ray.knowledge.predicates import PREDICATES
 
 
 def tie(text: str, *names: str) -> Tie:
     return next(
-        one for one in read_marked_abstract(text).ties() if {one.first, one.second} == set(names)
+        one
+        for one in read_marked_abstract(text).compute_ties()
+        if {one.first, one.second} == set(names)
     )
 
 
@@ -83,21 +90,21 @@ WEAKLY_TIED = (
 def test_a_strong_tie_without_a_cue_is_a_weak_relation() -> None:
     abstract = read_marked_abstract(WEAKLY_TIED)
     assert abstract.statements == ()
-    (weak,) = weak_statements(abstract)
+    (weak,) = infer_weak_statements(abstract)
     assert (weak.subject, weak.predicate, weak.object) == ("goitre", "associated_gene", "ret")
     assert (weak.start, weak.end) == (0, len("RET and goitre."))
-    assert FOUND_LEAST * WEAK <= weak.confidence < 0.5
+    assert MIN_RELATED_IF_MATCHED * WEAK_CONFIDENCE <= weak.confidence < 0.5
 
 
 def test_a_pair_with_a_cue_gets_no_weak_relation_beside_it() -> None:
     text = "{RET:gene} mutations cause {goitre:disease}. {RET:gene} was found in {goitre:disease}."
-    assert list(weak_statements(read_marked_abstract(text))) == []
+    assert list(infer_weak_statements(read_marked_abstract(text))) == []
 
 
 def test_weak_relations_have_the_types_of_their_predicate() -> None:
     sentence = "{RET:gene}, {goitre:disease}, {iodine:drug}, {fever:phenotype}, {MTC:disease} {TSH:gene} {zinc:drug}."
     abstract = read_marked_abstract(" ".join([sentence] * 4))
-    found = list(weak_statements(abstract))
+    found = list(infer_weak_statements(abstract))
     assert len({one.predicate for one in found}) > 2
     for one in found:
         predicate = PREDICATES[one.predicate]
@@ -110,13 +117,13 @@ def test_the_weights_are_those_of_the_training_sets(shared_data: Path) -> None:
     """A change of the cues calls for new weights where they move by more: run
     ``support.fit_strength``."""
     examples = related_examples(shared_data)
-    for kinds, weights in RELATED.items():
+    for kinds, weights in RELATED_WEIGHTS.items():
         part = examples.of(kinds)
         assert fit(part.rows, part.related) == pytest.approx(
             np.array(list(vars(weights).values())), abs=0.3
         ), kinds
     induced = induced_examples(shared_data)
     assert fit(induced.rows, induced.related) == pytest.approx(
-        np.array(list(vars(INDUCED).values())), abs=0.3
+        np.array(list(vars(INDUCED_WEIGHTS).values())), abs=0.3
     )
     assert best_least(cross_validated(induced), induced.related)[1] > 0.55

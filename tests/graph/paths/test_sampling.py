@@ -22,7 +22,7 @@ from support.hpo_graph import hpo_graph
 from medr_ray.core.config import ChainsConfig
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.records import Relation, Subgraph
-from medr_ray.graph.expansion import seeded_random
+from medr_ray.graph.expansion import make_rng
 from medr_ray.graph.paths import subgraph_sampling as sampling
 from medr_ray.graph.paths.path_growth import long_trail
 from medr_ray.graph.paths.subgraph_sampling import (
@@ -395,7 +395,7 @@ def real_samples(strategy: str) -> list[Subgraph]:
     graph = hpo_graph(40)
     space = space_of(graph.relations.values(), max_hops=6)
     seeds = sorted(one.entity_id for one in graph.entities.values() if one.is_seed)
-    return [sample(space, strategy, 25, seed, seeded_random(0, seed)) for seed in seeds]
+    return [sample(space, strategy, 25, seed, make_rng(0, seed)) for seed in seeds]
 
 
 @pytest.mark.parametrize("strategy", ALL)
