@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from medr_ray.core.run import RunDirectory, StageDirectory
-    from medr_ray.graph.neighbourhood import PredicateGroup, RelationLink, Neighbourhood
+    from medr_ray.graph.neighbourhood import Neighbourhood, PredicateGroup, RelationLink
 
 
 def show(

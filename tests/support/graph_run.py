@@ -153,7 +153,9 @@ def write_graph(root: Path) -> RunDirectory:
     merged, seeds = storage.merge_seed_graphs(
         [storage.GrownSeed("D:4", tuple(relations)), storage.GrownSeed("D:5", ())]
     )
-    entities = storage.build_entities(merged, seeds, Vocabulary(concepts()), {"D:4": _frequency("D:4")})
+    entities = storage.build_entities(
+        merged, seeds, Vocabulary(concepts()), {"D:4": _frequency("D:4")}
+    )
     storage.write_graph(run.stage("graph"), entities, merged, seeds)
     run.stage("graph").write_json(
         MANIFEST, {"fingerprint": "f", "seconds": 1.0, "counts": {"entities": len(entities)}}
