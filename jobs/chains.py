@@ -1,5 +1,4 @@
-"""Ray job: the chains stage, after what is missing before it. Arguments as for `medr chains
-run`."""
+"""Ray job: the chains stage and what it needs. Arguments as for `medr chains run`."""
 
 import sys
 

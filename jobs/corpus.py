@@ -1,5 +1,4 @@
-"""Ray job: the corpus stage, after what is missing before it. Arguments as for `medr corpus
-run`."""
+"""Ray job: the corpus stage and what it needs. Arguments as for `medr corpus run`."""
 
 import sys
 

@@ -1,5 +1,4 @@
-"""Ray job: the entities stage, after what is missing before it. Arguments as for `medr entities
-run`."""
+"""Ray job: the entities stage and what it needs. Arguments as for `medr entities run`."""
 
 import sys
 

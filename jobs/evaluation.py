@@ -1,5 +1,4 @@
-"""Ray job: the evaluation stage, after what is missing before it. Arguments as for `medr evaluate
-run`."""
+"""Ray job: the evaluation stage and what it needs. Arguments as for `medr evaluate run`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Ray job: the graph stage, after what is missing before it. Arguments as for `medr graph run`."""
+"""Ray job: the graph stage and what it needs. Arguments as for `medr graph run`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Ray job: the grpo stage, after what is missing before it. Arguments as for `medr grpo run`."""
+"""Ray job: the grpo stage and what it needs. Arguments as for `medr grpo run`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Ray job: the index stage, after what is missing before it. Arguments as for `medr index run`."""
+"""Ray job: the index stage and what it needs. Arguments as for `medr index run`."""
 
 import sys
 

@@ -1,5 +1,4 @@
-"""Ray job: the questions stage, after what is missing before it. Arguments as for `medr questions
-run`."""
+"""Ray job: the questions stage and what it needs. Arguments as for `medr questions run`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Ray job: the sft stage, after what is missing before it. Arguments as for `medr sft run`."""
+"""Ray job: the sft stage and what it needs. Arguments as for `medr sft run`."""
 
 import sys
 

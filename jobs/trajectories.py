@@ -1,5 +1,4 @@
-"""Ray job: the trajectories stage, after what is missing before it. Arguments as for `medr
-trajectories run`."""
+"""Ray job: the trajectories stage and what it needs. Arguments as for `medr trajectories run`."""
 
 import sys
 

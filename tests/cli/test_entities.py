@@ -54,16 +54,16 @@ def test_a_name_gives_the_portrait(root: Path, capsys: pytest.CaptureFixture[str
 
 def test_json_is_one_object_with_everything(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show(root, "OMIM:154700", "--json") == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert (shown["concept_id"], shown["documents"], shown["specialty"], shown["rare"]) == (
+    result = json.loads(capsys.readouterr().out)
+    assert (result["concept_id"], result["documents"], result["specialty"], result["rare"]) == (
         "OMIM:154700",
         3,
         "cardiology",
         True,
     )
-    assert shown["significance"]["verdict"] is True
-    assert shown["years"][0] == {"year": 1999, "documents": 1}
-    sample = shown["samples"][0]
+    assert result["significance"]["verdict"] is True
+    assert result["years"][0] == {"year": 1999, "documents": 1}
+    sample = result["samples"][0]
     assert sample["sentence"][sample["start"] : sample["end"]] == "Marfan’s disease"
 
 
@@ -73,8 +73,8 @@ def test_several_matches_are_listed(root: Path, capsys: pytest.CaptureFixture[st
     assert "may mean 2 concepts" in printed
     assert "OMIM:1  Twin disease (disease)" in printed
     assert show(root, "Twin disease", "--json") == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert [one["concept_id"] for one in shown["matches"]] == ["OMIM:1", "OMIM:2"]
+    result = json.loads(capsys.readouterr().out)
+    assert [match["concept_id"] for match in result["matches"]] == ["OMIM:1", "OMIM:2"]
 
 
 def test_an_unknown_name_is_one_line_that_names_the_nearest(
@@ -94,7 +94,7 @@ def test_a_run_without_the_stage_says_which_command_makes_it(
 
 
 @pytest.mark.parametrize(
-    ("years", "shown"),
+    ("years", "expected"),
     [
         ([], ""),
         ([(2000, 3)], "2000 (3)"),
@@ -108,5 +108,7 @@ def test_a_run_without_the_stage_says_which_command_makes_it(
         ),
     ],
 )
-def test_a_histogram_runs_over_every_year(years: list[tuple[int | None, int]], shown: str) -> None:
-    assert draw_histogram(years) == shown
+def test_a_histogram_runs_over_every_year(
+    years: list[tuple[int | None, int]], expected: str
+) -> None:
+    assert draw_histogram(years) == expected

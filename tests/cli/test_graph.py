@@ -27,7 +27,7 @@ def medr(root: Path, command: str, *arguments: str) -> int | str | None:
     return exited.value.code
 
 
-def printed(capsys: pytest.CaptureFixture[str]) -> str:
+def read_output(capsys: pytest.CaptureFixture[str]) -> str:
     """What was printed, however its lines were broken."""
     return " ".join(capsys.readouterr().out.split())
 
@@ -36,7 +36,7 @@ def test_without_an_entity_the_stage_is_shown(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert medr(root, "show", "--rows", "2") == 0
-    assert "graph in 1.0 s" in printed(capsys)
+    assert "graph in 1.0 s" in read_output(capsys)
     assert medr(root, "show", "--json") == 2
 
 
@@ -44,7 +44,7 @@ def test_an_entity_is_shown_with_its_relations_both_ways_and_their_evidence(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert medr(root, "show", "kuru <p&q>; X,Y") == 0
-    shown = printed(capsys)
+    output = read_output(capsys)
     for part in (
         "Kuru <p&q>; x,y D:4",
         "disease, seed",
@@ -55,23 +55,27 @@ def test_an_entity_is_shown_with_its_relations_both_ways_and_their_evidence(
         "→ treated_with (1) Losartan DRUG:1 0.65 “Kuru <p&q>; x,y (p<0.05, 5 mg/kg/day, CD4+) was "
         '"treated" with losartan.” PMID:9, citing PMID:7',
     ):
-        assert part in shown
-    assert shown.index("associated_gene") < shown.index("has_finding") < shown.index("treated_with")
+        assert part in output
+    assert (
+        output.index("associated_gene") < output.index("has_finding") < output.index("treated_with")
+    )
     assert medr(root, "show", "gene:galc", "--rows", "2") == 0
-    shown = printed(capsys)
-    assert '← associated_gene (5) Alpha/beta "mixed" syndrome D:1' in shown
-    assert "and 3 more" in shown
+    output = read_output(capsys)
+    assert '← associated_gene (5) Alpha/beta "mixed" syndrome D:1' in output
+    assert "and 3 more" in output
 
 
 def test_json_is_one_object_with_every_relation(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert medr(root, "show", "GALC", "--json", "--rows", "1") == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert (shown["entity_id"], shown["degree"], len(shown["relations"])) == ("GENE:GALC", 5, 5)
-    assert {one["direction"] for one in shown["relations"]} == {"in"}
-    assert {one["other"]["name"] for one in shown["relations"]} == set(HARD_NAMES.values())
-    first = shown["relations"][0]
+    result = json.loads(capsys.readouterr().out)
+    assert (result["entity_id"], result["degree"], len(result["relations"])) == ("GENE:GALC", 5, 5)
+    assert {relation["direction"] for relation in result["relations"]} == {"in"}
+    assert {relation["other"]["name"] for relation in result["relations"]} == set(
+        HARD_NAMES.values()
+    )
+    first = result["relations"][0]
     assert first["evidence"][0]["document_id"] == f"HPO:{first['other']['entity_id']}"
     assert first["subject"] == first["other"]["entity_id"]
 
@@ -81,7 +85,7 @@ def test_names_of_every_kind_are_found_and_printed_whole(
     root: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     assert medr(root, "show", name) == 0
-    assert " ".join(HARD_NAMES.get(name.upper(), name).split()) in printed(capsys)
+    assert " ".join(HARD_NAMES.get(name.upper(), name).split()) in read_output(capsys)
 
 
 def test_an_unknown_name_is_one_line_that_names_the_nearest(
@@ -97,25 +101,25 @@ def test_several_meanings_are_listed(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     twins = [
-        Entity(one, "Twin [bold]disease", "disease", ("twins",), "", None, False)
-        for one in ("D:1", "D:2")
+        Entity(entity_id, "Twin [bold]disease", "disease", ("twins",), "", None, False)
+        for entity_id in ("D:1", "D:2")
     ]
     graph = RunDirectory(str(tmp_path / "default")).stage("graph")
     storage.write_graph(graph, twins, [], {})
     graph.write_json("manifest.json", {})
     assert medr(tmp_path, "show", "Twins") == 0
-    shown = printed(capsys)
-    assert "'Twins' may mean 2 entities" in shown
-    assert "D:1 Twin [bold]disease (disease) D:2" in shown
+    output = read_output(capsys)
+    assert "'Twins' may mean 2 entities" in output
+    assert "D:1 Twin [bold]disease (disease) D:2" in output
     assert medr(tmp_path, "show", "Twins", "--json") == 0
-    assert [one["entity_id"] for one in json.loads(capsys.readouterr().out)["matches"]] == [
+    assert [match["entity_id"] for match in json.loads(capsys.readouterr().out)["matches"]] == [
         "D:1",
         "D:2",
     ]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "files"),
+    ("format_name", "files"),
     [
         ("graphml", ["out"]),
         ("json", ["out"]),
@@ -124,20 +128,24 @@ def test_several_meanings_are_listed(
     ],
 )
 def test_export_writes_each_format_and_says_what(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wanted: str, files: list[str]
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    format_name: str,
+    files: list[str],
 ) -> None:
     out = tmp_path / "out"
-    assert medr(root, "export", "--format", wanted, "--out", str(out)) == 0
-    said = capsys.readouterr().out
+    assert medr(root, "export", "--format", format_name, "--out", str(out)) == 0
+    output = capsys.readouterr().out
     written = [out] if files == ["out"] else [out / name for name in files]
-    assert [line.split(": ")[0] for line in said.splitlines()[: len(written)]] == list(
+    assert [line.split(": ")[0] for line in output.splitlines()[: len(written)]] == list(
         map(str, written)
     )
     assert all(path.stat().st_size for path in written)
-    assert ("neo4j-admin database import full" in said) == (wanted == "neo4j-csv")
-    assert medr(root, "export", "--format", wanted, "--out", str(out)) == 1
+    assert ("neo4j-admin database import full" in output) == (format_name == "neo4j-csv")
+    assert medr(root, "export", "--format", format_name, "--out", str(out)) == 1
     assert "--force" in capsys.readouterr().err
-    assert medr(root, "export", "--format", wanted, "--out", str(out), "--force") == 0
+    assert medr(root, "export", "--format", format_name, "--out", str(out), "--force") == 0
 
 
 def test_a_format_that_is_none_is_a_usage_error(root: Path, tmp_path: Path) -> None:

@@ -165,9 +165,9 @@ def test_config_show_prints_what_the_run_would_use(
     config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code("config", "show", "-c", str(config_file), "--set", "graph.steps=9") == 0
-    shown = yaml.safe_load(capsys.readouterr().out)
-    assert shown["graph"]["steps"] == 9
-    assert shown["run"]["name"] == "toy"
+    resolved = yaml.safe_load(capsys.readouterr().out)
+    assert resolved["graph"]["steps"] == 9
+    assert resolved["run"]["name"] == "toy"
 
 
 def test_config_validate_accepts_and_refuses(config_file: Path) -> None:

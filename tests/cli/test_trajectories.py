@@ -33,7 +33,7 @@ def _judged(number: int, *reasons: str) -> FilteredTrajectory:
         Message("user", render_responses([LONG])),
         Message("assistant", render_reply("found", answer="GALC")),
     )
-    one = Trajectory(
+    trajectory = Trajectory(
         f"traj-{number}",
         QUESTION.task.task_id,
         "guided",
@@ -47,7 +47,7 @@ def _judged(number: int, *reasons: str) -> FilteredTrajectory:
         Usage(0, 0, 0),
         None,
     )
-    return FilteredTrajectory(one, not reasons, reasons)
+    return FilteredTrajectory(trajectory, not reasons, reasons)
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +95,14 @@ def test_one_dialogue_is_shown_with_its_verdict(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert medr(root, "show", "traj-3") == 0
-    shown = capsys.readouterr().out
-    assert "rejected: wrong answer: A in place of B" in shown
-    assert "<think>[bold]look</think>" in shown
-    assert LONG not in shown.replace("\n", "")
+    output = capsys.readouterr().out
+    assert "rejected: wrong answer: A in place of B" in output
+    assert "<think>[bold]look</think>" in output
+    assert LONG not in output.replace("\n", "")
     assert medr(root, "show", "traj-1", "--whole") == 0
-    shown = capsys.readouterr().out
-    assert "accepted" in shown
-    assert LONG in shown.replace("\n", "")
+    output = capsys.readouterr().out
+    assert "accepted" in output
+    assert LONG in output.replace("\n", "")
 
 
 def test_an_unknown_dialogue_is_an_error_and_the_stage_is_shown_without_an_id(
@@ -118,14 +118,14 @@ def test_the_figures_stand_beside_the_papers(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert medr(root, "stats") == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    output = " ".join(capsys.readouterr().out.split())
     for part in (
         "switches tools 50% 42%",
         "calls 3.2 4.2",
         "paradigm lookup 2 3 67%",
         "wrong answer 1",
     ):
-        assert part in shown
+        assert part in output
 
 
 def test_accepted_dialogues_are_exported_in_either_form_and_as_sampled(
@@ -133,12 +133,12 @@ def test_accepted_dialogues_are_exported_in_either_form_and_as_sampled(
 ) -> None:
     assert medr(root, "export") == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["trajectory_id"] for one in rows] == ["traj-1", "traj-2"]
+    assert [row["trajectory_id"] for row in rows] == ["traj-1", "traj-2"]
     assert rows[0]["messages"][2]["role"] == "assistant"
     file = tmp_path / "out.jsonl"
     assert medr(root, "export", "--format", "sharegpt", "--sampled", "-o", str(file)) == 0
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    assert [one["trajectory_id"] for one in rows] == ["traj-1", "traj-1"]
+    assert [row["trajectory_id"] for row in rows] == ["traj-1", "traj-1"]
     assert rows[0]["conversations"][0]["from"] == "human"
     assert medr(root, "export", "--format", "csv") == 2
 
@@ -153,17 +153,18 @@ def test_the_choice_of_tools_is_fitted_and_saved_as_agents_read_it(
     assert "no call to medical_search or search" in capsys.readouterr().err
     write_choices(tmp_path, 12)
     assert medr(root, "policy", *empty, "-o", str(file)) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "24 calls, 50% of them to medical_search" in shown
-    assert "area under the ROC curve 1.000" in shown, "the general search comes first, always"
-    fitted, told = load_tool_policy(str(file)), features_of(QUESTION.task.text, (), len)
-    assert fitted.mean[0] == told[0], "words are weighed as the agent's tools weigh them"
-    assert fitted.probabilities([told])[0] < 0.5
+    output = " ".join(capsys.readouterr().out.split())
+    assert "24 calls, 50% of them to medical_search" in output
+    assert "area under the ROC curve 1.000" in output, "the general search comes first, always"
+    fitted = load_tool_policy(str(file))
+    features = features_of(QUESTION.task.text, (), len)
+    assert fitted.mean[0] == features[0], "words are weighed as the agent's tools weigh them"
+    assert fitted.probabilities([features])[0] < 0.5
 
 
 def write_choices(folder: Path, count: int) -> None:
     """A run with trajectories that call ``search``, then ``medical_search``."""
-    made = run(
+    trajectory = run(
         call("a"),
         call("b", name="medical_search"),
         tools=[Echo("search"), Echo("medical_search")],
@@ -171,7 +172,9 @@ def write_choices(folder: Path, count: int) -> None:
         max_tool_calls=9,
     )
     rows = [
-        FilteredTrajectory(replace(made, trajectory_id=f"traj-{n}", question_id=f"q-{n}"), True, ())
+        FilteredTrajectory(
+            replace(trajectory, trajectory_id=f"traj-{n}", question_id=f"q-{n}"), True, ()
+        )
         for n in range(count)
     ] or [_judged(1)]
     RunDirectory(str(folder / "test")).write(TRAJECTORIES, rows)

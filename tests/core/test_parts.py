@@ -15,10 +15,10 @@ TABLE = pa.table({"x": [1, 2]})
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
     """``a`` made from 1, ``b`` from 1."""
-    found = Parts(Directory(str(tmp_path)), "numbers")
+    parts = Parts(Directory(str(tmp_path)), "numbers")
     for name in ("a", "b"):
-        found.write(name, "1", TABLE, {"rows": 2})
-    return found
+        parts.write(name, "1", TABLE, {"rows": 2})
+    return parts
 
 
 def test_what_is_wanted_and_made_is_kept_and_everything_else_is_made_or_removed(

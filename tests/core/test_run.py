@@ -94,9 +94,9 @@ def test_reading_what_no_stage_wrote_says_so(tmp_path: Path) -> None:
 def test_a_directory_on_another_filesystem_works_the_same_but_is_not_local(tmp_path: Path) -> None:
     inner = pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
     directory = RunDirectory("mock://bucket/run", inner, "bucket/run").stage("graph")
-    assert directory.prepare("mark") is False
+    assert directory.prepare("fingerprint") is False
     directory.write_json("part.json", 1)
-    assert directory.prepare("mark") is True
+    assert directory.prepare("fingerprint") is True
     assert directory.read_json("part.json") == 1
     with pytest.raises(MedrError, match="not local"):
         _ = directory.local
@@ -118,11 +118,11 @@ def test_a_process_killed_while_writing_leaves_no_half_file(tmp_path: Path) -> N
 
 def test_parts_survive_a_restart_and_go_when_the_fingerprint_changes(tmp_path: Path) -> None:
     directory = RunDirectory(str(tmp_path)).stage("graph")
-    assert directory.prepare("one") is False
+    assert directory.prepare("first") is False
     directory.write_json("part.json", 1)
-    assert directory.prepare("one") is True
+    assert directory.prepare("first") is True
     assert directory.exists("part.json")
-    assert directory.prepare("two") is False
+    assert directory.prepare("second") is False
     assert not directory.exists("part.json")
 
 
@@ -130,8 +130,8 @@ def test_clearing_removes_the_manifest_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = RunDirectory(str(tmp_path)).stage("graph")
-    directory.prepare("one")
-    directory.write_json("manifest.json", {"fingerprint": "one"})
+    directory.prepare("first")
+    directory.write_json("manifest.json", {"fingerprint": "first"})
 
     def killed(self: Directory) -> None:
         raise KeyboardInterrupt
@@ -139,16 +139,16 @@ def test_clearing_removes_the_manifest_first(
     monkeypatch.setattr(Directory, "clear", killed)
     with pytest.raises(KeyboardInterrupt):
         directory.clear()
-    assert not directory.is_finished("one")
+    assert not directory.is_finished("first")
 
 
 def test_a_finished_stage_has_a_manifest_with_counts_inputs_and_versions(tmp_path: Path) -> None:
     config = load_config(None, [f"run.root={tmp_path}"], {})
     run = open_run(config)
     context = StageContext(config, run, run.stage("graph"), Console(file=io.StringIO()))
-    manifest = run_stage(STAGE, context, "mark", {"index": "up"})
+    manifest = run_stage(STAGE, context, "fingerprint", {"index": "up"})
     assert context.directory.manifest() == manifest
-    assert context.directory.is_finished("mark")
+    assert context.directory.is_finished("fingerprint")
     assert not context.directory.is_finished("other")
     assert manifest["counts"] == {"rows": 7}
     assert manifest["inputs"] == {"index": "up"}
@@ -156,21 +156,22 @@ def test_a_finished_stage_has_a_manifest_with_counts_inputs_and_versions(tmp_pat
 
 
 def test_the_fingerprint_follows_what_decides_the_output_and_nothing_else() -> None:
-    def mark(*overrides: str, upstream: str = "a", stage: Stage = STAGE) -> str:
+    def fingerprint(*overrides: str, upstream: str = "a", stage: Stage = STAGE) -> str:
         return compute_fingerprint(
             stage, load_config(None, overrides, {}), {"index": upstream, "corpus": "never read"}
         )
 
-    base = mark()
+    base = fingerprint()
     assert (
-        mark("chains.max_hops=3", "run.name=other", "run.root=/elsewhere", "ray.num_cpus=8") == base
+        fingerprint("chains.max_hops=3", "run.name=other", "run.root=/elsewhere", "ray.num_cpus=8")
+        == base
     )
     with_input = Stage("graph", ("index",), ("graph",), do_nothing, inputs=lambda config: ["sha-1"])
     changed = [
-        mark("graph.steps=2"),
-        mark("run.seed=1"),
-        mark(upstream="b"),
-        mark(stage=with_input),
+        fingerprint("graph.steps=2"),
+        fingerprint("run.seed=1"),
+        fingerprint(upstream="b"),
+        fingerprint(stage=with_input),
     ]
     assert len({base, *changed}) == 5
 
