@@ -2,6 +2,7 @@
 modules say what they are."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,7 +104,9 @@ def test_imports_are_absolute() -> None:
 
 
 def swallows(handler: ast.ExceptHandler) -> bool:
-    return handler.type is None or all(isinstance(one, ast.Pass) for one in handler.body)
+    return handler.type is None or all(
+        isinstance(statement, ast.Pass) for statement in handler.body
+    )
 
 
 def test_no_exception_is_swallowed() -> None:
@@ -135,3 +138,27 @@ def test_every_module_says_what_it_guarantees() -> None:
     assert [
         str(path.relative_to(PACKAGE)) for path in SOURCES if not ast.get_docstring(parsed(path))
     ] == []
+
+
+def table_names(tree: ast.AST) -> list[str]:
+    """The Parquet file names that a module writes out."""
+    literals = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return [
+        literal
+        for literal in literals
+        if isinstance(literal, str) and re.fullmatch(r"\w+\.parquet", literal)
+    ]
+
+
+def test_a_table_that_others_read_is_named_where_it_is_declared_and_nowhere_else() -> None:
+    declared: set[str] = set()
+    elsewhere: list[str] = []
+    for path in SOURCES:
+        names = table_names(parsed(path))
+        if path.name == "artifacts.py":
+            declared.update(names)
+        else:
+            elsewhere += names
+    assert "questions.parquet" in declared
+    assert declared & set(elsewhere) == set()
+    assert [name for name in elsewhere if elsewhere.count(name) > 1] == []
