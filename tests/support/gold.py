@@ -21,11 +21,8 @@ from medr_ray.core.errors import DataError
 _ID_KEYS = ("MESH", "identifier")  # BC5CDR, BioRED
 _SEPARATORS = re.compile(r"[|,]")  # BC5CDR joins ids by a bar, BioRED by a comma
 _NO_ID = ("", "-", "-1")
-_NOT_ARGUMENTS = (
-    "relation",
-    "type",
-    "novel",
-)  # every other infon of a relation is an argument by its role
+# Every other infon of a relation is an argument by its role.
+_NOT_ARGUMENTS = ("relation", "type", "novel")
 
 
 @dataclass(frozen=True)
@@ -115,21 +112,23 @@ def _bioc_document(element: etree._Element) -> GoldDocument:
     text, mentions = "", []
     for passage in element.iter("passage"):
         text = text.ljust(int(passage.findtext("offset", ""))) + passage.findtext("text", "")
-        mentions += [_bioc_mention(one) for one in passage.iter("annotation")]
-    relations = tuple(_bioc_relation(one) for one in element.iter("relation"))
+        mentions += [_bioc_mention(annotation) for annotation in passage.iter("annotation")]
+    relations = tuple(_bioc_relation(relation) for relation in element.iter("relation"))
     return GoldDocument(element.findtext("id", ""), text, tuple(mentions), relations)
 
 
 def _infons(element: etree._Element) -> dict[str, str]:
-    return {one.attrib["key"]: (one.text or "").strip() for one in element.iterchildren("infon")}
+    return {
+        infon.attrib["key"]: (infon.text or "").strip() for infon in element.iterchildren("infon")
+    }
 
 
 def _bioc_mention(element: etree._Element) -> GoldMention:
     infons = _infons(element)
     ids = next((infons[key] for key in _ID_KEYS if key in infons), "")
     spans = sorted(
-        (int(one.attrib["offset"]), int(one.attrib["offset"]) + int(one.attrib["length"]))
-        for one in element.iter("location")
+        (int(place.attrib["offset"]), int(place.attrib["offset"]) + int(place.attrib["length"]))
+        for place in element.iter("location")
     )
     kind, text = infons["type"], element.findtext("text", "")
     inside = infons.get("CompositeRole") == "IndividualMention"
@@ -157,8 +156,8 @@ def _brat_document(name: str, archive: zipfile.ZipFile) -> GoldDocument:
     return GoldDocument(
         Path(name).stem,
         text,
-        tuple(_brat_mention(one) for one in lines if one.startswith("T")),
-        tuple(_brat_relation(one) for one in lines if one.startswith("R")),
+        tuple(_brat_mention(line) for line in lines if line.startswith("T")),
+        tuple(_brat_relation(line) for line in lines if line.startswith("R")),
     )
 
 
@@ -176,5 +175,7 @@ def _brat_relation(line: str) -> GoldRelation:
     """``R1<tab>Kind Arg1:T1 Arg2:T2``"""
     relation_id, annotation = line.split("\t")[:2]
     kind, *arguments = annotation.split()
-    pairs = tuple((role, mention) for role, _, mention in (one.partition(":") for one in arguments))
+    pairs = tuple(
+        (role, mention) for role, mention in (argument.split(":", 1) for argument in arguments)
+    )
     return GoldRelation(relation_id, kind, pairs)

@@ -29,14 +29,16 @@ def mondo_parents(path: Path) -> Parents:
     ``MONDO:…``."""
     terms = json.loads(gzip.decompress(path.read_bytes()))
     return {
-        f"MONDO:{term['id']}": [f"MONDO:{one}" for one in term.get("relations", {}).get("is_a", ())]
+        f"MONDO:{term['id']}": [
+            f"MONDO:{parent}" for parent in term.get("relations", {}).get("is_a", ())
+        ]
         for term in terms
     }
 
 
 def hpo_parents() -> Parents:
     """``is_a`` of the Human Phenotype Ontology: the direct parents of each term, ``HP:…``."""
-    return {one.term_id: one.parents for one in load_hpo().terms.values()}
+    return {term.term_id: term.parents for term in load_hpo().terms.values()}
 
 
 class GoldIds:
@@ -48,20 +50,21 @@ class GoldIds:
     ) -> None:
         concepts = list(full)
         direct = {
-            one.concept_id: _own_ids(one) or _ids_by_name(one, mesh_terms) for one in concepts
+            concept.concept_id: _own_ids(concept) or _ids_by_name(concept, mesh_terms)
+            for concept in concepts
         }
         nodes = {
-            ref: ids
-            for one in concepts
-            if (ids := direct[one.concept_id])
-            for ref in (one.concept_id, *one.xrefs)
-            if ref in parents
+            reference: direct[concept.concept_id]
+            for concept in concepts
+            if direct[concept.concept_id]
+            for reference in (concept.concept_id, *concept.xrefs)
+            if reference in parents
         }
         self._by_id = {
-            one.concept_id: direct[one.concept_id]
-            or _nearest_broader_ids(one, nodes, parents)
-            or frozenset({one.concept_id})
-            for one in concepts
+            concept.concept_id: direct[concept.concept_id]
+            or _nearest_broader_ids(concept, nodes, parents)
+            or frozenset({concept.concept_id})
+            for concept in concepts
         }
         self._concepts = concepts
         self.known_ids = frozenset().union(*direct.values())
@@ -73,7 +76,9 @@ class GoldIds:
 
     @functools.cached_property
     def _by_name(self) -> dict[str, frozenset[str]]:
-        return {normalise(one.name): self._by_id[one.concept_id] for one in self._concepts}
+        return {
+            normalise(concept.name): self._by_id[concept.concept_id] for concept in self._concepts
+        }
 
 
 def mesh_terms(paths: Iterable[Path]) -> dict[str, str]:
@@ -111,16 +116,16 @@ def _own_ids(concept: Concept) -> frozenset[str]:
 
 
 def _nearest_broader_ids(
-    concept: Concept, known: Mapping[str, frozenset[str]], parents: Parents
+    concept: Concept, nodes: Mapping[str, frozenset[str]], parents: Parents
 ) -> frozenset[str]:
     """The ids of the nearest broader diseases that have any; all of them where several are equally
     near."""
-    layer = [ref for ref in (concept.concept_id, *concept.xrefs) if ref in parents]
+    layer = [node for node in (concept.concept_id, *concept.xrefs) if node in parents]
     seen = set(layer)
     while layer:
-        layer = [one for each in layer for one in parents.get(each, ()) if one not in seen]
+        layer = [parent for node in layer for parent in parents.get(node, ()) if parent not in seen]
         seen.update(layer)
-        ids = frozenset().union(*(known.get(one, frozenset()) for one in layer))
+        ids = frozenset().union(*(nodes.get(node, frozenset()) for node in layer))
         if ids:
             return ids
     return frozenset()

@@ -69,40 +69,33 @@ class PairDocument:
 
     def meanings(self, pair: Pair) -> set[Pair]:
         """The pairs of the annotators' concepts that a pair of entities may stand for."""
-        ids = self.ids
-        return (
-            {pair}
-            if ids is None
-            else {frozenset(each) for each in itertools.product(*(ids[one] for one in pair))}
-        )
+        if self.ids is None:
+            return {pair}
+        ids_of_both = [self.ids[entity] for entity in pair]
+        return {frozenset(ids) for ids in itertools.product(*ids_of_both)}
 
 
 def _sorted_kinds(pair: Pair, types: Mapping[str, str]) -> Kinds:
-    first, second = sorted(types[one] for one in pair)
+    first, second = sorted(types[entity] for entity in pair)
     return first, second
 
 
 def pairs_from_bioc(document: GoldDocument, kinds: Collection[Kinds]) -> PairDocument:
     """Of BioRED or BC5CDR, with the annotated entities; pairs of other ``kinds`` are left out."""
     mentions = [
-        (one, concept)
-        for one in document.mentions
-        if one.kind in KINDS and not one.inside_composite
-        for concept in one.concept_ids
+        (mention, concept)
+        for mention in document.mentions
+        if mention.kind in KINDS and not mention.inside_composite
+        for concept in mention.concept_ids
     ]
-    types = {concept: KINDS[one.kind] for one, concept in mentions}
-    pairs = (frozenset(concept for _, concept in one.arguments) for one in document.relations)
-    related = frozenset(
-        one
-        for one in pairs
-        if len(one) == 2
-        and one <= types.keys()
-        and tuple(sorted(types[concept] for concept in one)) in kinds
-    )
+    types = {concept: KINDS[mention.kind] for mention, concept in mentions}
+    pairs = [frozenset(_arguments(relation)) for relation in document.relations]
+    known_pairs = [pair for pair in pairs if len(pair) == 2 and pair <= types.keys()]
+    related = frozenset(pair for pair in known_pairs if _sorted_kinds(pair, types) in kinds)
     return PairDocument(
         document.text,
         sentence_spans(document.text),
-        [SentenceMention(one.start, one.end, concept) for one, concept in mentions],
+        [SentenceMention(mention.start, mention.end, concept) for mention, concept in mentions],
         types,
         related,
     )
@@ -110,49 +103,53 @@ def pairs_from_bioc(document: GoldDocument, kinds: Collection[Kinds]) -> PairDoc
 
 def pairs_from_raredis(document: GoldDocument) -> PairDocument | None:
     """With the annotated entities; None where its relations do not fit its mentions."""
-    known = {one.mention_id: one for one in document.mentions}
-    if not all(_fits_its_mentions(one, known) for one in document.relations):
+    by_id = {mention.mention_id: mention for mention in document.mentions}
+    if not all(_fits_its_mentions(relation, by_id) for relation in document.relations):
         return None
-    concepts = _concepts_of_mentions(document, known)
+    concepts = _concepts_of_mentions(document)
     types = dict(concepts.values())
     mentions = [
-        SentenceMention(one.start, one.end, concepts[one.mention_id][0])
-        for one in document.mentions
-        if one.mention_id in concepts
+        SentenceMention(mention.start, mention.end, concepts[mention.mention_id][0])
+        for mention in document.mentions
+        if mention.mention_id in concepts
     ]
     spans = sentence_spans(document.text)
-    pairs = (
-        frozenset(concepts[value][0] for _, value in one.arguments if value in concepts)
-        for one in document.relations
-    )
-    found = PairDocument(document.text, spans, mentions, types, frozenset())
-    near = pairs_in_sentences(found, [DISEASE_SIGN])
-    return PairDocument(
-        document.text, spans, mentions, types, frozenset(one for one in pairs if one in near)
-    )
+    concept_of = {mention_id: concept for mention_id, (concept, _) in concepts.items()}
+    pairs = {
+        frozenset(map(concept_of.get, concept_of.keys() & _arguments(relation)))
+        for relation in document.relations
+    }
+    unrelated = PairDocument(document.text, spans, mentions, types, frozenset())
+    near = pairs_in_sentences(unrelated, [DISEASE_SIGN])
+    return replace(unrelated, related=frozenset(pairs & near))
 
 
 def replace_entities(
     document: PairDocument,
     mentions: Sequence[SentenceMention],
-    known: Mapping[str, tuple[str, frozenset[str]]],
+    entities: Mapping[str, tuple[str, frozenset[str]]],
 ) -> PairDocument:
-    """The document with other entities: ``known`` holds the type of each and the annotators' ids it
-    stands for. A finding counts as a disease, as with the annotators; types they do not relate are
-    left out."""
-    types = {one: _COARSE[kind] for one, (kind, _) in known.items() if kind in _COARSE}
+    """The document with other entities: ``entities`` maps each to its type and to the annotators'
+    ids that it stands for. A finding counts as a disease, as with the annotators; types that they
+    do not relate are left out."""
+    types = {entity: _COARSE[kind] for entity, (kind, _) in entities.items() if kind in _COARSE}
     return replace(
         document,
-        mentions=[one for one in mentions if one.concept_id in types],
+        mentions=[place for place in mentions if place.concept_id in types],
         types=types,
-        ids={one: known[one][1] for one in types},
+        ids={entity: entities[entity][1] for entity in types},
         gold_types=document.types,
     )
 
 
-def _fits_its_mentions(relation: GoldRelation, known: Mapping[str, GoldMention]) -> bool:
+def _arguments(relation: GoldRelation) -> list[str]:
+    """The concepts (BioC) or mentions (brat) that the relation is about, without their roles."""
+    return [value for _, value in relation.arguments]
+
+
+def _fits_its_mentions(relation: GoldRelation, by_id: Mapping[str, GoldMention]) -> bool:
     """Whether the relation points to mentions of kinds it allows."""
-    kinds = [known[value].kind if value in known else "" for _, value in relation.arguments]
+    kinds = [by_id[value].kind if value in by_id else "" for _, value in relation.arguments]
     if len(kinds) != 2 or "" in kinds:
         return False
     first, second = kinds
@@ -163,21 +160,24 @@ def _fits_its_mentions(relation: GoldRelation, known: Mapping[str, GoldMention])
     return (first in _SIGNS) == (second in _SIGNS) or relation.kind not in _SAME_CONCEPT
 
 
-def _concepts_of_mentions(
-    document: GoldDocument, known: Mapping[str, GoldMention]
-) -> dict[str, tuple[str, str]]:
+def _concepts_of_mentions(document: GoldDocument) -> dict[str, tuple[str, str]]:
     """Concept and type of each mention of a disease or sign."""
     names = {
-        one.mention_id: (PHENOTYPE if one.kind in _SIGNS else DISEASE, one.text.casefold())
-        for one in document.mentions
-        if one.kind in _DISEASES | _SIGNS
+        mention.mention_id: (_type_of(mention), mention.text.casefold())
+        for mention in document.mentions
+        if mention.kind in _DISEASES | _SIGNS
     }
     meant = {name: name for name in names.values()}
-    for one in document.relations:
-        if one.kind in _SAME_CONCEPT and all(value in names for _, value in one.arguments):
-            old, new = sorted(meant[names[value]] for _, value in one.arguments)
+    for relation in document.relations:
+        values = _arguments(relation)
+        if relation.kind in _SAME_CONCEPT and all(value in names for value in values):
+            old, new = sorted(meant[names[value]] for value in values)
             meant = {name: new if other == old else other for name, other in meant.items()}
     return {mention: (":".join(meant[name]), name[0]) for mention, name in names.items()}
+
+
+def _type_of(mention: GoldMention) -> str:
+    return PHENOTYPE if mention.kind in _SIGNS else DISEASE
 
 
 def pairs_in_documents(document: PairDocument, kinds: Collection[Kinds]) -> set[Pair]:
@@ -188,7 +188,7 @@ def pairs_in_documents(document: PairDocument, kinds: Collection[Kinds]) -> set[
 def pairs_in_sentences(document: PairDocument, kinds: Collection[Kinds]) -> set[Pair]:
     """Every pair of those kinds that one of its sentences names side by side."""
     sentences = [
-        [one for one in document.mentions if start <= one.start < end]
+        [mention for mention in document.mentions if start <= mention.start < end]
         for start, end in document.spans
     ]
     return _pairs_within(document, sentences, kinds)
@@ -197,12 +197,11 @@ def pairs_in_sentences(document: PairDocument, kinds: Collection[Kinds]) -> set[
 def _pairs_within(
     document: PairDocument, groups: Iterable[Sequence[SentenceMention]], kinds: Collection[Kinds]
 ) -> set[Pair]:
-    return {
-        pair
+    pairs = {
+        frozenset((earlier.concept_id, later.concept_id))
         for group in groups
-        for one in group
-        for other in group
-        if one.end <= other.start
-        and len(pair := frozenset((one.concept_id, other.concept_id))) == 2
-        and document.kinds(pair) in kinds
+        for earlier in group
+        for later in group
+        if earlier.end <= later.start
     }
+    return {pair for pair in pairs if len(pair) == 2 and document.kinds(pair) in kinds}

@@ -15,13 +15,17 @@ _MARK = re.compile(r"\{([^:{}]+):(\w+)\}")
 
 def parse_marked_text(text: str) -> tuple[str, list[SentenceMention], dict[str, str]]:
     """The plain text, its mentions, and the type of each concept."""
-    plain, mentions, types, last = "", [], {}, 0
+    plain = ""
+    last = 0
+    mentions: list[Place] = []
+    types: dict[str, str] = {}
     for mark in _MARK.finditer(text):
         plain += text[last : mark.start()]
         concept = mark[1].lower()
         mentions.append(SentenceMention(len(plain), len(plain) + len(mark[1]), concept))
         types[concept] = mark[2]
-        plain, last = plain + mark[1], mark.end()
+        plain += mark[1]
+        last = mark.end()
     return plain + text[last:], mentions, types
 
 
@@ -34,7 +38,7 @@ def read_marked_abstract(text: str) -> Abstract:
 def stated_relations(text: str, least: float = 0.5) -> set[tuple[str, str, str]]:
     """(subject, predicate, object) of what a marked text states at least that surely."""
     return {
-        (one.subject, one.predicate, one.object)
-        for one in read_marked_abstract(text).statements
-        if one.confidence >= least
+        (statement.subject, statement.predicate, statement.object)
+        for statement in read_marked_abstract(text).statements
+        if statement.confidence >= least
     }

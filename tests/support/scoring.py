@@ -65,9 +65,9 @@ def concept_score(documents: Scored, kind: str, gold_kinds: Collection[str]) -> 
     """Of concepts in documents: what was found as ``kind`` against what is annotated as one of
     ``gold_kinds``."""
     total = Score()
-    for document, found in documents:
+    for document, mentions in documents:
         gold = _gold_ids(document, gold_kinds)
-        concepts = {one.ids for one in found if one.kind == kind}
+        concepts = {mention.ids for mention in mentions if mention.kind == kind}
         reached = gold & frozenset().union(*concepts)
         total += Score(
             sum(not gold.isdisjoint(ids) for ids in concepts),
@@ -81,16 +81,20 @@ def concept_score(documents: Scored, kind: str, gold_kinds: Collection[str]) -> 
 def mention_score(documents: Scored, kind: str, gold_kinds: Collection[str]) -> Score:
     """Of mentions, strict."""
     total = Score()
-    for document, found in documents:
-        gold = {(one.start, one.end) for one in whole_mentions(document) if one.kind in gold_kinds}
-        spans = {(one.start, one.end) for one in found if one.kind == kind}
+    for document, mentions in documents:
+        gold = {
+            (mention.start, mention.end)
+            for mention in whole_mentions(document)
+            if mention.kind in gold_kinds
+        }
+        spans = {(mention.start, mention.end) for mention in mentions if mention.kind == kind}
         right = len(gold & spans)
         total += Score(right, len(spans), right, len(gold))
     return total
 
 
 def whole_mentions(document: GoldDocument) -> list[GoldMention]:
-    return [one for one in document.mentions if not one.inside_composite]
+    return [mention for mention in document.mentions if not mention.inside_composite]
 
 
 def attainable_recall(
@@ -98,14 +102,14 @@ def attainable_recall(
 ) -> float:
     """The recall of concepts that is possible: the share of annotated ids that are among ``known``.
     Identifiers are retired, and some belong to vocabularies that were not loaded."""
-    ids = [one for document in documents for one in _gold_ids(document, gold_kinds)]
-    return sum(one in known for one in ids) / len(ids) if ids else 0.0
+    ids = [gold_id for document in documents for gold_id in _gold_ids(document, gold_kinds)]
+    return sum(gold_id in known for gold_id in ids) / len(ids) if ids else 0.0
 
 
 def _gold_ids(document: GoldDocument, gold_kinds: Collection[str]) -> set[str]:
     return {
-        one
+        concept_id
         for mention in document.mentions
         if mention.kind in gold_kinds
-        for one in mention.concept_ids
+        for concept_id in mention.concept_ids
     }
