@@ -48,10 +48,9 @@ from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import DRUG
 
 Chooser = Callable[[Tie], bool]
-Known = Mapping[
-    str, tuple[str, frozenset[str]]
-]  # the type of each concept found, and the annotators' ids of it
-Finder = Callable[[str], tuple[list[SentenceMention], Known]]
+# The type of each concept found, and the annotators' ids of it.
+FoundEntities = Mapping[str, tuple[str, frozenset[str]]]
+Finder = Callable[[str], tuple[list[SentenceMention], FoundEntities]]
 
 _IN_WORDS = {DRUG: "chemical"}
 
@@ -67,13 +66,14 @@ class PairSides:
 
 
 def measure_relations(quick: bool) -> Iterator[Measurement]:
+    """One row for each annotated set, and one for each pair of kinds in BioRED."""
     data = shared_data()
     biored = read_bioc(data / "biored" / "Dev.BioC.XML.gz")
     bc5cdr = read_bioc(data / "bc5cdr" / "CDR_DevelopmentSet.BioC.xml.gz")
-    related = [pairs_from_bioc(one, RELATED_KINDS) for one in biored]
-    induced = [pairs_from_bioc(one, [DISEASE_DRUG]) for one in bc5cdr]
+    related = [pairs_from_bioc(document, RELATED_KINDS) for document in biored]
+    induced = [pairs_from_bioc(document, [DISEASE_DRUG]) for document in bc5cdr]
     yield from _by_kind("BioRED dev, gold entities", related, is_related)
-    yield _row(
+    yield _measure_set(
         "BC5CDR dev, chemical induces disease, gold entities", induced, [DISEASE_DRUG], is_induced
     )
     yield _raredis(data)
@@ -83,12 +83,12 @@ def measure_relations(quick: bool) -> Iterator[Measurement]:
     find = entity_finder(lexicon, annotators_ids(data, lexicon))
     yield from _by_kind(
         "BioRED dev, found entities",
-        [replace_entities(one, *find(one.text)) for one in related],
+        [replace_entities(document, *find(document.text)) for document in related],
         is_found_related,
     )
-    yield _row(
+    yield _measure_set(
         "BC5CDR dev, chemical induces disease, found entities",
-        [replace_entities(one, *find(one.text)) for one in induced],
+        [replace_entities(document, *find(document.text)) for document in induced],
         [DISEASE_DRUG],
         is_induced,
     )
@@ -112,11 +112,11 @@ def is_related_in_a_sentence(tie: Tie) -> bool:
 
 def pair_sides(document: PairDocument, kinds: Collection[Kinds], choose: Chooser) -> PairSides:
     """What ours and the peer take out of a document, among pairs of ``kinds``."""
-    read = Abstract.from_mentions(document.text, document.spans, document.mentions, document.types)
-    ours = {frozenset((one.first, one.second)) for one in read.compute_ties() if choose(one)}
+    abstract = Abstract.of(document.text, document.spans, document.mentions, document.types)
+    ours = {frozenset((tie.first, tie.second)) for tie in abstract.ties() if choose(tie)}
     return PairSides(
         document,
-        {one for one in ours if document.kinds(one) in kinds},
+        {pair for pair in ours if document.kinds(pair) in kinds},
         pairs_in_documents(document, kinds),
         pairs_in_sentences(document, kinds),
     )
@@ -130,16 +130,15 @@ def score(
     """Of the pairs of ``kinds`` that one side takes. A found entity may stand for several ids and
     is right by any."""
     total = Score()
-    for one in documents:
-        gold = {pair for pair in one.document.related if one.document.gold_kinds(pair) in kinds}
+    for sides in documents:
+        document = sides.document
+        gold = {pair for pair in document.related if document.gold_kinds(pair) in kinds}
         chosen = {
-            pair: one.document.meanings(pair)
-            for pair in taken(one)
-            if one.document.kinds(pair) in kinds
+            pair: document.meanings(pair) for pair in taken(sides) if document.kinds(pair) in kinds
         }
         reached = gold & set().union(*chosen.values())
         total += Score(
-            sum(not gold.isdisjoint(each) for each in chosen.values()),
+            sum(not gold.isdisjoint(meanings) for meanings in chosen.values()),
             len(chosen),
             len(reached),
             len(gold),
@@ -151,50 +150,43 @@ def _by_kind(
     name: str, documents: Sequence[PairDocument], choose: Chooser
 ) -> Iterator[Measurement]:
     """All pairs, then those of each pair of kinds."""
-    read = [pair_sides(one, RELATED_KINDS, choose) for one in documents]
-    yield _compared(f"{name}, pairs", read, RELATED_KINDS)
+    sides = [pair_sides(document, RELATED_KINDS, choose) for document in documents]
+    yield _compared(f"{name}, pairs", sides, RELATED_KINDS)
     for kinds in RELATED_KINDS:
-        yield _compared(
-            f"{name}, {'-'.join(_IN_WORDS.get(one, one) for one in kinds)} pairs", read, [kinds]
-        )
+        in_words = "-".join(_IN_WORDS.get(kind, kind) for kind in kinds)
+        yield _compared(f"{name}, {in_words} pairs", sides, [kinds])
 
 
-def _row(
+def _measure_set(
     name: str,
     documents: Sequence[PairDocument],
     kinds: Collection[Kinds],
     choose: Chooser,
     note: str = "",
 ) -> Measurement:
-    return _compared(name, [pair_sides(one, kinds, choose) for one in documents], kinds, note)
+    sides = [pair_sides(document, kinds, choose) for document in documents]
+    return _compared(name, sides, kinds, note)
 
 
 def _compared(
-    name: str, read: Sequence[PairSides], kinds: Collection[Kinds], note: str = ""
+    name: str, documents: Sequence[PairSides], kinds: Collection[Kinds], note: str = ""
 ) -> Measurement:
-    ours = score(read, lambda one: one.ours, kinds)
+    ours = score(documents, lambda sides: sides.ours, kinds)
     peers = {
-        "document": score(read, lambda one: one.by_document, kinds),
-        "sentence": score(read, lambda one: one.by_sentence, kinds),
+        "document": score(documents, lambda sides: sides.by_document, kinds),
+        "sentence": score(documents, lambda sides: sides.by_sentence, kinds),
     }
-    unit = max(peers, key=lambda one: peers[one].f1)
-    note = "; ".join(
-        filter(
-            None,
-            (
-                f"ours {_figures(ours)}",
-                *(f"co-occurrence in a {one}: {_figures(peer)}" for one, peer in peers.items()),
-                note,
-            ),
-        )
-    )
+    best_unit = max(peers, key=lambda unit: peers[unit].f1)
+    notes = [f"ours {_figures(ours)}"]
+    notes += [f"co-occurrence in a {unit}: {_figures(peer)}" for unit, peer in peers.items()]
+    notes += [note] if note else []
     return build_measurement(
         f"{name} F1",
         ours.f1,
-        peers[unit].f1,
-        f"co-occurrence in a {unit}",
+        peers[best_unit].f1,
+        f"co-occurrence in a {best_unit}",
         least_ratio=1.0,
-        note=note,
+        note="; ".join(notes),
     )
 
 
@@ -204,9 +196,11 @@ def _figures(score: Score) -> str:
 
 def _raredis(data: Path) -> Measurement:
     published = read_brat(data / "raredis" / "corpus_train.zip")
-    documents = [one for one in map(pairs_from_raredis, published) if one is not None]
+    documents = [
+        document for document in map(pairs_from_raredis, published) if document is not None
+    ]
     note = f"{len(documents)} of {len(published)} documents, whose relations fit their mentions"
-    return _row(
+    return _measure_set(
         "RareDis train, disease and sign of one sentence, gold entities",
         documents,
         [DISEASE_SIGN],
@@ -218,12 +212,17 @@ def _raredis(data: Path) -> Measurement:
 def entity_finder(lexicon: Sequence[Concept], ids: GoldIds) -> Finder:
     """Finds mentions by a matcher; concepts of the same annotators' ids are one."""
     matcher = Matcher.build(lexicon, EntitiesConfig().min_form_length)
-    known = {one.concept_id: (one.entity_type, ids.ids_of(one)) for one in lexicon}
+    entities = {
+        concept.concept_id: (concept.entity_type, ids.ids_of(concept)) for concept in lexicon
+    }
 
-    def find(text: str) -> tuple[list[SentenceMention], Known]:
+    def find(text: str) -> tuple[list[SentenceMention], FoundEntities]:
         mentions = matcher.find(text)
-        keys = {one.concept_id: "|".join(sorted(known[one.concept_id][1])) for one in mentions}
-        places = [SentenceMention(one.start, one.end, keys[one.concept_id]) for one in mentions]
-        return places, {keys[one]: known[one] for one in keys}
+        named = dict.fromkeys(mention.concept_id for mention in mentions)
+        keys = {concept_id: "|".join(sorted(entities[concept_id][1])) for concept_id in named}
+        places = [
+            SentenceMention(mention.start, mention.end, keys[mention.concept_id]) for mention in mentions
+        ]
+        return places, {keys[concept_id]: entities[concept_id] for concept_id in named}
 
     return find
