@@ -40,8 +40,8 @@ DOCUMENT = GoldDocument(
 )
 
 
-def pair(one: str, other: str) -> frozenset[str]:
-    return frozenset((one, other))
+def pair(first: str, second: str) -> frozenset[str]:
+    return frozenset((first, second))
 
 
 def test_pairs_with_variants_and_between_diseases_are_left_out() -> None:
@@ -67,17 +67,17 @@ def test_co_occurrence_in_a_document_and_in_a_sentence() -> None:
 
 
 def test_a_found_entity_is_right_by_any_of_its_ids_and_reaches_each() -> None:
-    known = {
+    entities = {
         "x": ("drug", frozenset({"C1", "C9"})),
         "y": ("phenotype", frozenset({"D1"})),
         "z": ("value", frozenset({"?"})),
     }
     places = [SentenceMention(0, 7, "x"), SentenceMention(11, 15, "y"), SentenceMention(0, 2, "z")]
-    found = replace_entities(pairs_from_bioc(DOCUMENT, RELATED_KINDS), places, known)
-    assert found.types == {"x": "drug", "y": "disease"}
-    read = [pair_sides(found, RELATED_KINDS, is_related)]
-    assert score(read, lambda one: one.by_sentence, RELATED_KINDS) == Score(1, 1, 1, 2)
-    assert score(read, lambda one: one.by_sentence, [DISEASE_DRUG]) == Score(1, 1, 1, 1)
+    document = replace_entities(pairs_from_bioc(DOCUMENT, RELATED_KINDS), places, entities)
+    assert document.types == {"x": "drug", "y": "disease"}
+    both = [pair_sides(document, RELATED_KINDS, is_related)]
+    assert score(both, lambda sides: sides.by_sentence, RELATED_KINDS) == Score(1, 1, 1, 2)
+    assert score(both, lambda sides: sides.by_sentence, [DISEASE_DRUG]) == Score(1, 1, 1, 1)
 
 
 def raredis(*relations: tuple[str, str, str]) -> GoldDocument:
@@ -94,8 +94,8 @@ def raredis(*relations: tuple[str, str, str]) -> GoldDocument:
         text,
         mentions,
         tuple(
-            GoldRelation("R1", kind, (("Arg1", one), ("Arg2", other)))
-            for kind, one, other in relations
+            GoldRelation("R1", kind, (("Arg1", first), ("Arg2", second)))
+            for kind, first, second in relations
         ),
     )
 
@@ -105,7 +105,8 @@ def test_raredis_folds_acronyms_and_keeps_pairs_of_one_sentence() -> None:
     document = pairs_from_raredis(raredis(*relations))
     assert document is not None
     gout, pain = (
-        next(one.concept_id for one in document.mentions if one.start == start) for start in (0, 17)
+        next(place.concept_id for place in document.mentions if place.start == start)
+        for start in (0, 17)
     )
     assert len(document.types) == 4
     assert document.related == {pair(gout, pain)}
@@ -134,9 +135,9 @@ def test_rules_beat_co_occurrence_on_every_annotated_set(
     monkeypatch.setenv("MEDR_SHARED_DATA", str(shared_data))
     measured = list(measure_relations(quick=True))
     assert len(measured) == 8
-    assert [one.measure for one in measured if not one.met] == []
+    assert [row.measure for row in measured if not row.met] == []
     assert all(
-        "precision" in one.note and "co-occurrence in a document" in one.note for one in measured
+        "precision" in row.note and "co-occurrence in a document" in row.note for row in measured
     )
     fitting = [
         one

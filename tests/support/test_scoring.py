@@ -61,17 +61,17 @@ def test_what_no_vocabulary_has_cannot_be_found() -> None:
 
 
 def test_ids_come_from_references_from_broader_diseases_or_stay_our_own() -> None:
-    known = Concept("MESH:D005198", "Fanconi Syndrome", "disease", (), "", xrefs=("MONDO:1",))
+    broad = Concept("MESH:D005198", "Fanconi Syndrome", "disease", (), "", xrefs=("MONDO:1",))
     narrow = Concept("OMIM:1", "Fanconi syndrome 9", "disease", (), "", xrefs=("MONDO:3",))
     gene = Concept("GENE:FBN1", "FBN1", "gene", (), "", xrefs=("HGNC:3603", "NCBIGENE:2200"))
     alone = Concept("ORPHA:7", "Rare thing", "disease", (), "")
     ids = GoldIds(
-        [known, narrow, gene, alone],
+        [broad, narrow, gene, alone],
         {"MONDO:1": [], "MONDO:2": ["MONDO:1"], "MONDO:3": ["MONDO:2"]},
         {},
     )
-    found = [next(iter(ids.ids_of(one))) for one in (known, narrow, gene, alone)]
-    assert found == ["D005198", "D005198", "2200", "ORPHA:7"]
+    first_ids = [next(iter(ids.ids_of(concept))) for concept in (broad, narrow, gene, alone)]
+    assert first_ids == ["D005198", "D005198", "2200", "ORPHA:7"]
     assert ids.known_ids == {"D005198", "2200"}
 
 
@@ -88,7 +88,7 @@ def test_the_plain_dictionary_has_no_guards_but_finds_whole_words() -> None:
     ]
     text = "A cat with Ataxia telangiectasia, ataxias; İ ATAXIA"
     found = [
-        (text[one.start : one.end], one.concept_id)
-        for one in PlainDictionary(forms, [text]).find(text)
+        (text[mention.start : mention.end], mention.concept_id)
+        for mention in PlainDictionary(forms, [text]).find(text)
     ]
     assert found == [("cat", "B"), ("Ataxia telangiectasia", "C"), ("ATAXIA", "A")]
