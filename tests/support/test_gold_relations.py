@@ -140,8 +140,8 @@ def test_rules_beat_co_occurrence_on_every_annotated_set(
         "precision" in row.note and "co-occurrence in a document" in row.note for row in measured
     )
     fitting = [
-        one
-        for one in read_brat(shared_data / "raredis" / "corpus_train.zip")
-        if pairs_from_raredis(one)
+        document
+        for document in read_brat(shared_data / "raredis" / "corpus_train.zip")
+        if pairs_from_raredis(document)
     ]
     assert f"{len(fitting)} of 729 documents" in measured[-1].note
