@@ -221,7 +221,8 @@ def entity_finder(lexicon: Sequence[Concept], ids: GoldIds) -> Finder:
         named = dict.fromkeys(mention.concept_id for mention in mentions)
         keys = {concept_id: "|".join(sorted(entities[concept_id][1])) for concept_id in named}
         places = [
-            SentenceMention(mention.start, mention.end, keys[mention.concept_id]) for mention in mentions
+            SentenceMention(mention.start, mention.end, keys[mention.concept_id])
+            for mention in mentions
         ]
         return places, {keys[concept_id]: entities[concept_id] for concept_id in named}
 
