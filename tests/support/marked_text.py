@@ -17,7 +17,7 @@ def parse_marked_text(text: str) -> tuple[str, list[SentenceMention], dict[str, 
     """The plain text, its mentions, and the type of each concept."""
     plain = ""
     last = 0
-    mentions: list[Place] = []
+    mentions: list[SentenceMention] = []
     types: dict[str, str] = {}
     for mark in _MARK.finditer(text):
         plain += text[last : mark.start()]
