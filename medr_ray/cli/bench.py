@@ -58,7 +58,7 @@ def bench(
         return
     # What libraries print must not get into the JSON.
     with contextlib.redirect_stdout(sys.stderr):
-        rows = _measure(load(folder, name), quick, Console(stderr=True))
+        rows = _collect_rows(load_benchmark(folder, name), quick, Console(stderr=True))
     if as_json:
         typer.echo(render_json(name, rows))
     else:
@@ -81,12 +81,14 @@ def find_folder(start: Path) -> Path:
     )
 
 
-def load(folder: Path, name: str) -> ModuleType:
+def load_benchmark(folder: Path, name: str) -> ModuleType:
     """The benchmark ``name`` of ``folder``, loaded by its path. Raises ConfigError for an unknown
     one, with the nearest name."""
     names = _list_benchmarks(folder)
     if name not in names:
-        raise ConfigError(f"medr bench: no measurement {name} in {folder}; {_hint(name, names)}")
+        raise ConfigError(
+            f"medr bench: no measurement {name} in {folder}; {_suggest_name(name, names)}"
+        )
     # For ``support``, and first, as under pytest.
     if str(folder.parent) not in sys.path:
         sys.path.insert(0, str(folder.parent))
@@ -105,7 +107,8 @@ def load(folder: Path, name: str) -> ModuleType:
     return module
 
 
-def _hint(name: str, names: Sequence[str]) -> str:
+def _suggest_name(name: str, names: Sequence[str]) -> str:
+    """A hint at the nearest name, or at all names when none is near."""
     near = difflib.get_close_matches(name, names, 1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(names) or 'none'}"
 
@@ -132,7 +135,7 @@ def _is_own_checkout(root: Path) -> bool:
 # --- measuring ------------------------------------------------------------------------
 
 
-def _measure(module: ModuleType, quick: bool, console: "Console") -> list[Measurement]:
+def _collect_rows(module: ModuleType, quick: bool, console: "Console") -> list[Measurement]:
     """The rows; each is announced when it is there, because a benchmark may take minutes."""
     rows: list[Measurement] = []
     with console.status("measuring ...") as status:

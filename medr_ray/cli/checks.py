@@ -126,7 +126,8 @@ def _check_cores(config: PipelineConfig) -> CheckResult:
     return CheckResult("cores", "ok" if cores >= _GOOD_CORES else "warn", str(cores), remedy)
 
 
-def _grade(gib: float, least: float, good: float) -> Status:
+def _grade_size(gib: float, least: float, good: float) -> Status:
+    """The status of a machine that has ``gib``; ``least`` is needed, ``good`` is enough."""
     if gib >= good:
         return "ok"
     return "warn" if gib >= least else "fail"
@@ -138,7 +139,7 @@ def _check_memory(config: PipelineConfig) -> CheckResult:
         f"{_GOOD_MEMORY_GIB} GiB are comfortable: lower rollouts.concurrency and "
         "engine.max_batch, or add memory"
     )
-    status = _grade(gib, _LEAST_MEMORY_GIB, _GOOD_MEMORY_GIB)
+    status = _grade_size(gib, _LEAST_MEMORY_GIB, _GOOD_MEMORY_GIB)
     return CheckResult("memory", status, f"{gib:.1f} GiB", remedy)
 
 
@@ -154,7 +155,7 @@ def _check_disk(config: PipelineConfig) -> CheckResult:
         return CheckResult("disk", "fail", f"{folder} is not writable", remedy)
     gib = shutil.disk_usage(folder).free / _GIB
     remedy = "free some space, or set run.root to another disk"
-    status = _grade(gib, _LEAST_DISK_GIB, _GOOD_DISK_GIB)
+    status = _grade_size(gib, _LEAST_DISK_GIB, _GOOD_DISK_GIB)
     return CheckResult("disk", status, f"{gib:.1f} GiB free at {folder}", remedy)
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from medr_ray.cli.options import OptionalConfigFile, Overrides, resolve
+from medr_ray.cli.options import OptionalConfigFile, Overrides, resolve_config
 
 _STATUS_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -15,7 +15,7 @@ def doctor(config: OptionalConfigFile = None, overrides: Overrides = None) -> No
     from medr_ray.cli.checks import run_checks
 
     console = Console()
-    results = run_checks(resolve(config, overrides))
+    results = run_checks(resolve_config(config, overrides))
     for result in results:
         status = (f"{result.status:<5}", _STATUS_STYLES[result.status])
         console.print(Text.assemble(status, f"{result.subject:<18}", result.detail), soft_wrap=True)

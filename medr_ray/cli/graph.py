@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
 from medr_ray.cli.showing import print_json, show_stage_or_item
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def export(
     from medr_ray.core.run import open_run
     from medr_ray.graph.graph_export import export_graph, neo4j_command
 
-    graph = open_run(resolve(config, overrides)).stage("graph")
+    graph = open_run(resolve_config(config, overrides)).stage("graph")
     lines = [
         f"{path}: {path.stat().st_size:,} bytes"
         for path in export_graph(graph, format_name, out, force)

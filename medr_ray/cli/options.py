@@ -20,7 +20,7 @@ Overrides = Annotated[
 ]
 
 
-def resolve(config: Path | None, overrides: list[str] | None) -> "PipelineConfig":
+def resolve_config(config: Path | None, overrides: list[str] | None) -> "PipelineConfig":
     """YAML < environment < ``--set``. Raises ConfigError."""
     from medr_ray.core.settings import load_config
 

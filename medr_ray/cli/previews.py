@@ -63,7 +63,11 @@ def read_preview(directory: StageDirectory, preview: Preview, count: int) -> lis
         lines = directory.read_bytes(preview.file.name).decode().splitlines()
         return [_select_scalars(json.loads(line)) for line in lines[-count:]]
     rows = directory.open_dataset(preview.file).head(count).to_pylist()
-    return [{column: _read_field(row, column) for column in preview.columns} for row in rows]
+    return [_select_columns(row, preview.columns) for row in rows]
+
+
+def _select_columns(row: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    return {column: _read_field(row, column) for column in columns}
 
 
 def _read_field(row: dict[str, Any], dotted_name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
 from medr_ray.cli.showing import print_json, show_stage_or_item
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def generate(
     """Write verified questions, after whatever before them is not finished."""
     from medr_ray.pipeline import run_pipeline
 
-    resolved = resolve(config, overrides)
+    resolved = resolve_config(config, overrides)
     from_stage = "questions" if again else None
     run_pipeline(resolved, from_stage, "questions", dry_run)
     if dry_run:

@@ -1,6 +1,6 @@
 """``medr report``: what the run has reached, from its manifests and results."""
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
 
 
 def report(config: ConfigFile, overrides: Overrides = None) -> None:
@@ -10,7 +10,7 @@ def report(config: ConfigFile, overrides: Overrides = None) -> None:
     from medr_ray.core.run import open_run
     from medr_ray.evaluation.report import print_report, write_report
 
-    resolved = resolve(config, overrides)
+    resolved = resolve_config(config, overrides)
     run = open_run(resolved)
     write_report(resolved, run)
     print_report(run, Console())

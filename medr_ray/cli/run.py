@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
 
 
 def run(
@@ -27,4 +27,4 @@ def run(
     """
     from medr_ray.pipeline import run_pipeline
 
-    run_pipeline(resolve(config, overrides), from_stage, until_stage, dry_run)
+    run_pipeline(resolve_config(config, overrides), from_stage, until_stage, dry_run)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
 
 
 def serve(
@@ -20,4 +20,4 @@ def serve(
     settings = list(overrides or [])
     if port is not None:
         settings.append(f"serving.port={port}")
-    serve_forever(resolve(config, settings))
+    serve_forever(resolve_config(config, settings))

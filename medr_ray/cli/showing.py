@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medr_ray.cli.options import resolve
+from medr_ray.cli.options import resolve_config
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +40,7 @@ def show_stage_or_item(
     from medr_ray.core.run import open_run
 
     if item is not None:
-        show_item(open_run(resolve(config, overrides)), item)
+        show_item(open_run(resolve_config(config, overrides)), item)
         return
     if json_error:
         raise typer.BadParameter(json_error)
@@ -55,7 +55,7 @@ def show_stage(stage: str, config: Path, overrides: list[str] | None, rows: int)
     from medr_ray.cli.previews import PREVIEWS, read_preview
     from medr_ray.core.run import open_run
 
-    directory = open_run(resolve(config, overrides)).stage(stage)
+    directory = open_run(resolve_config(config, overrides)).stage(stage)
     console = Console()
     _print_counts(console, stage, read_finished_manifest(directory, stage))
     if stage in PREVIEWS:

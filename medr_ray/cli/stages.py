@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from medr_ray.cli import corpus, entities, graph, questions, trajectories
-from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
 from medr_ray.cli.showing import command_name, show_stage
 from medr_ray.core.stages import STAGES
 
@@ -53,7 +53,7 @@ def _build_run_command(stage: str) -> Callable[..., None]:
         from medr_ray.pipeline import run_pipeline
 
         from_stage = stage if again else None
-        run_pipeline(resolve(config, overrides), from_stage, stage)
+        run_pipeline(resolve_config(config, overrides), from_stage, stage)
 
     run.__doc__ = f"Run the {stage} stage, after whatever before it is not finished."
     return run

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
 from medr_ray.core.errors import ConfigError, InfrastructureError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def build_entrypoint(config: Path, stage: str | None, overrides: list[str]) -> s
 def _make_root_absolute(config: Path, overrides: list[str], address: str) -> list[str]:
     """The overrides, with a relative ``run.root`` made absolute when the cluster is this machine.
     Raises ConfigError for a relative root on another machine."""
-    root = resolve(config, overrides).run.root
+    root = resolve_config(config, overrides).run.root
     if "://" in root or Path(root).is_absolute():
         return overrides
     if urlsplit(address).hostname in _LOOPBACK:

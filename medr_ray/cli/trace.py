@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medr_ray.cli.options import OptionalConfigFile, Overrides, resolve
+from medr_ray.cli.options import OptionalConfigFile, Overrides, resolve_config
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -35,7 +35,9 @@ def trace(
         raise ConfigError(
             "medr trace: give the run by -c FILE or by --run DIRECTORY, one of the two"
         )
-    directory = RunDirectory(str(run)) if run is not None else open_run(resolve(config, overrides))
+    directory = (
+        RunDirectory(str(run)) if run is not None else open_run(resolve_config(config, overrides))
+    )
     Console().print(_build_tree(trace_id(directory, identifier)))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medr_ray.cli.options import ConfigFile, Overrides, resolve
+from medr_ray.cli.options import ConfigFile, Overrides, resolve_config
 from medr_ray.cli.showing import read_finished_manifest, show_stage_or_item
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def stats(config: ConfigFile, overrides: Overrides = None) -> None:
 
     from medr_ray.core.run import open_run
 
-    directory = open_run(resolve(config, overrides)).stage("trajectories")
+    directory = open_run(resolve_config(config, overrides)).stage("trajectories")
     manifest = read_finished_manifest(directory, "trajectories")
     print_statistics(manifest["counts"], Console())
 
@@ -83,7 +83,7 @@ def policy(
     from medr_ray.core.run import open_run
     from medr_ray.tools.registry import open_tools
 
-    settings = resolve(config, overrides)
+    settings = resolve_config(config, overrides)
     run = open_run(settings)
     rarity = open_tools(settings, run.stage("index")).rarity
     choices = [
@@ -119,7 +119,7 @@ def export(
     if format_name not in ROWS:
         known_formats = ", ".join(ROWS)
         raise typer.BadParameter(f"{format_name} is none of {known_formats}", param_hint="--format")
-    run = open_run(resolve(config, overrides))
+    run = open_run(resolve_config(config, overrides))
     lines = export_lines(run, format_name, sampled)  # type: ignore[arg-type]
     if output is None:
         for line in lines:

@@ -31,7 +31,7 @@ class Parts:
         sources = {name: marker.get("made_from") for name, marker in markers.items()}
         for name in markers.keys() | self._list_tables():
             if sources.get(name) != required.get(name, ""):
-                self._remove(name)
+                self._remove_part(name)
         return [name for name, source in required.items() if sources.get(name) != source]
 
     def read_markers(self) -> dict[str, dict[str, Any]]:
@@ -73,7 +73,7 @@ class Parts:
         files = self._directory.list_files(self.folder)
         return {file.removesuffix(".parquet") for file in files if file.endswith(".parquet")}
 
-    def _remove(self, name: str) -> None:
+    def _remove_part(self, name: str) -> None:
         # The marker first: a part without one is not finished.
         self._directory.remove(self._marker_file(name))
         self._directory.remove(self._table_file(name))

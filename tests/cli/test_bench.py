@@ -128,7 +128,7 @@ def test_a_file_without_measure_is_refused(checkout: Path) -> None:
     folder = checkout / "tests" / "benchmarks"
     (folder / "empty.py").write_text('"""Nothing."""\n')
     with pytest.raises(ConfigError, match=r"empty\.py: a measurement needs a function measure"):
-        bench.load(folder, "empty")
+        bench.load_benchmark(folder, "empty")
 
 
 def test_outside_a_checkout_the_error_says_where_measurements_live(
