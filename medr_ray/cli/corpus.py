@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-_NLM = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
+_NLM_URL = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
+# NLM asks for no more at a time.
+_DEFAULT_CONNECTIONS = 3
 
 
 def download(
@@ -20,7 +22,7 @@ def download(
             metavar="URL_OR_FOLDER",
             help="NLM's layout over http(s), or a folder of it.",
         ),
-    ] = _NLM,
+    ] = _NLM_URL,
     baseline: Annotated[
         bool, typer.Option("--baseline/--no-baseline", help="The yearly baseline.")
     ] = True,
@@ -62,14 +64,21 @@ def download(
     console = Console()
     if verify:
         is_narrowed = files or limit or connections or prune or not (baseline and updates)
-        if is_narrowed or dry_run or source != _NLM:
+        if is_narrowed or dry_run or source != _NLM_URL:
             raise typer.BadParameter(
                 "--verify looks at all of DEST and nowhere else: it goes with no other option"
             )
         verify_mirror(destination, console)
         return
     request = DownloadRequest(
-        source, destination, baseline, updates, files or "*", limit, connections or 3, prune
+        source,
+        destination,
+        baseline,
+        updates,
+        files or "*",
+        limit,
+        connections or _DEFAULT_CONNECTIONS,
+        prune,
     )
     if dry_run:
         preview_download(request).print_to(console)
