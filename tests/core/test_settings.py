@@ -94,3 +94,25 @@ def test_the_paper_configuration_has_the_papers_numbers(repository: Path) -> Non
         0.2,
         0.1,
     )
+
+
+def test_an_identity_leaves_operational_fields_out_at_every_depth() -> None:
+    config = load_config(
+        None,
+        [
+            'questions.calibration=[{"model": "m", "timeout_seconds": 7}]',
+            'tools.mcp={"files": {"command": ["serve"], "seconds": 7}}',
+        ],
+        {},
+    )
+    (endpoint,) = config.questions.identity()["calibration"]
+    assert endpoint == {
+        "base_url": "http://127.0.0.1:8000/v1",
+        "model": "m",
+        "max_tokens": 1024,
+        "temperature": 0.0,
+    }
+    server = config.tools.identity()["mcp"]["files"]
+    assert server["command"] == ["serve"]
+    assert "seconds" not in server
+    assert config.tools.read.identity()["max_pages"] == config.tools.read.max_pages
