@@ -121,7 +121,7 @@ def _chain(seed: str, relations: list[Relation]) -> Chain:
         len(edges),
         True,
         0.0,
-        "test",
+        "dfs",
     )
 
 

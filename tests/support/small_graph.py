@@ -80,7 +80,7 @@ def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> 
             4,
             True,
             0.0,
-            "test",
+            "dfs",
         ),
         STICKLER: Chain(
             "chain-s",
@@ -91,7 +91,7 @@ def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> 
             2,
             True,
             0.0,
-            "test",
+            "dfs",
         ),
     }
     graphs = {

@@ -210,6 +210,6 @@ def test_a_chain_of_another_seed_is_not_walked() -> None:
         1,
         True,
         0.0,
-        "test",
+        "dfs",
     )  # type: ignore[index]
     assert not any(path.on_chain for path, _ in _all(MARFAN, range(1, 7), graph))
