@@ -1,3 +1,6 @@
-"""Many agents at once: worker actors with their own tools, a pool that grows and shrinks with its
-tasks, replaces workers that die or stand still and cuts stragglers from groups, an engine actor
-that batches the tokens of all of them, and a ledger that keeps every rollout exactly once."""
+"""Many agents at once: a pool of worker actors that run episodes, and a ledger of what they finish.
+
+The pool grows and shrinks with its tasks, replaces workers that die or stall, and cuts stragglers
+from groups. One engine actor batches the tokens of all episodes. The ledger keeps every rollout
+exactly once.
+"""

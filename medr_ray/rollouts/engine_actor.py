@@ -1,5 +1,5 @@
-"""The engine as a Ray actor: rollouts of all workers share one running batch, under one weights
-version at a time."""
+"""The engine as a Ray actor: the rollouts of all workers share one running batch and one version of
+the weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +11,12 @@ from medr_ray.core.config import EngineConfig
 from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.batching_loop import EngineLoop
 
+# Calls in flight; Ray queues what comes beyond. The engine itself decides how many run together.
+_MAX_CALLS = 1024
+
 
 class EngineServer:
-    """Holds one engine; ``generate`` is called concurrently by many agents."""
+    """Holds one engine; many agents call ``generate`` concurrently."""
 
     def __init__(
         self, model_dir: str, config: EngineConfig, trust_remote_code: bool = False
@@ -24,6 +27,7 @@ class EngineServer:
         self._loop = EngineLoop(self._engine)
 
     async def generate(self, prompt: list[int], sampling: Sampling) -> Generation:
+        """Token ids after ``prompt``, with their log-probabilities."""
         return await self._loop.generate(prompt, sampling)
 
     async def load_weights(self, weights: Mapping[str, Any], version: int) -> int:
@@ -32,24 +36,20 @@ class EngineServer:
         return self._engine.version
 
     def load_model(self) -> int:
-        """The version served; answers once the model is loaded."""
+        """The version served; returns once the model is loaded."""
         return self._engine.version
 
 
 def start_engine(model_dir: Path, config: EngineConfig, trust_remote_code: bool = False) -> Any:
-    """An engine actor with the model loaded; the caller owns it and ends it with ``ray.kill``."""
-    gpus = (
-        config.gpu_share if config.device != "cpu" and ray.cluster_resources().get("GPU", 0) else 0
+    """An engine actor with the model loaded. The caller owns it and ends it with ``ray.kill``."""
+    has_gpu = config.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
+    engine_class = ray.remote(EngineServer).options(
+        num_cpus=1,
+        num_gpus=config.gpu_share if has_gpu else 0,
+        max_concurrency=_MAX_CALLS,
+        # Not in the placement group of a trainer that starts the engine: its bundles are taken.
+        scheduling_strategy="DEFAULT",
     )
-    actor = (
-        ray.remote(EngineServer)
-        .options(
-            num_cpus=1,
-            num_gpus=gpus,
-            max_concurrency=1024,
-            scheduling_strategy="DEFAULT",  # outside a trainer's group
-        )
-        .remote(str(model_dir), config, trust_remote_code)
-    )
+    actor = engine_class.remote(str(model_dir), config, trust_remote_code)
     ray.get(actor.load_model.remote())  # type: ignore[attr-defined]
     return actor

@@ -1,9 +1,9 @@
-"""What a worker's episodes are doing, kept so that another thread can tell while the event loop is
-busy or blocked.
+"""What a worker's episodes are doing, readable from another thread while the event loop is busy or
+blocked.
 
-What holds: an episode is on the board from its start to its end; every reply of a model and every
-answer of a tool counts as a step; which side broke is known when an episode ends with an
-InfrastructureError.
+An episode is listed from its start to its end. Every reply of a model and every result of a tool
+counts as activity. When an episode ends with an InfrastructureError, the monitor knows which side
+failed.
 """
 
 import contextlib
@@ -15,13 +15,16 @@ from typing import Any
 from medr_ray.agent.policies import Policy, PolicyTurn
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Message
-from medr_ray.rollouts.failure_kinds import DEADLINE, MODEL, TOOL
+from medr_ray.rollouts.failure_kinds import DEADLINE, MODEL, TOOL, FailureKind
 from medr_ray.tools.base import Tool, ToolResult
+
+SETUP = "set-up"
 
 
 @dataclass(frozen=True)
 class OpenEpisode:
-    """An episode under way: seconds since it began, what it waits for, and for how many seconds."""
+    """An episode in flight: its ``age`` in seconds, the ``step`` it waits for, and for how many
+    seconds it has ``waited``."""
 
     key: str
     age: float
@@ -30,115 +33,139 @@ class OpenEpisode:
 
 
 @dataclass
-class Progress:
-    """One episode. ``failure`` is the kind an InfrastructureError that ends it counts as."""
+class EpisodeProgress:
+    """The progress of one episode. ``failure`` is the kind that an InfrastructureError which ends
+    the episode counts as: a deadline, unless a step failed."""
 
     key: str
-    board: "Board"
+    monitor: "EpisodeMonitor"
     started: float = field(default_factory=time.monotonic)
-    since: float = field(default_factory=time.monotonic)
-    step: str = "set-up"
+    step_started: float = field(default_factory=time.monotonic)
+    step: str = SETUP
     turns: int = 0
-    failure: str = DEADLINE
+    failure: FailureKind = DEADLINE
 
     @contextlib.contextmanager
-    def at(self, step: str, kind: str) -> Iterator[None]:
-        """The episode waits for ``step``; should that break, the failure is of this ``kind``."""
-        self.step, self.since = step, time.monotonic()
+    def waiting_for(self, step: str, failure: FailureKind) -> Iterator[None]:
+        """The episode waits for ``step``; should that break, it failed in this way."""
+        self._enter(step)
         try:
             yield
         except InfrastructureError:
-            self.failure = kind
+            self.failure = failure
             raise
         finally:
-            self.board.moves()
-            self.step, self.since = f"after {step}", time.monotonic()
+            self.monitor.note_activity()
+            self._enter(f"after {step}")
 
-    def preparing(
-        self, prepare: Callable[..., Awaitable[None]], kind: str
+    def _enter(self, step: str) -> None:
+        self.step = step
+        self.step_started = time.monotonic()
+
+    def watch_setup(
+        self, prepare: Callable[..., Awaitable[None]], failure: FailureKind
     ) -> Callable[..., Awaitable[None]]:
-        """The same set-up, seen on the board."""
+        """The same set-up, seen by the monitor."""
 
         async def watched(*arguments: Any) -> None:
-            with self.at("set-up", kind):
+            with self.waiting_for(SETUP, failure):
                 await prepare(*arguments)
 
         return watched
 
 
-class Board:
-    """The open episodes of a worker. Written by the event loop, read by any thread."""
+class EpisodeMonitor:
+    """The open episodes of a worker. The event loop writes, any thread reads."""
 
     def __init__(self) -> None:
-        self._open: dict[int, Progress] = {}
-        self._moved = self._ticked = time.monotonic()
+        now = time.monotonic()
+        self._open: dict[int, EpisodeProgress] = {}
+        self._last_activity = now
+        self._last_loop_tick = now
 
-    def moves(self) -> None:
-        self._moved = time.monotonic()
+    def note_activity(self) -> None:
+        """A step of some episode began or ended."""
+        self._last_activity = time.monotonic()
 
-    def ticks(self) -> None:
+    def note_loop_tick(self) -> None:
         """The event loop is alive."""
-        self._ticked = time.monotonic()
+        self._last_loop_tick = time.monotonic()
 
     @contextlib.contextmanager
-    def episode(self, key: str) -> Iterator[Progress]:
-        progress = Progress(key, self)
+    def track_episode(self, key: str) -> Iterator[EpisodeProgress]:
+        """List an episode while the context is open."""
+        progress = EpisodeProgress(key, self)
+        # By identity: another attempt at the same task may still be ending.
         self._open[id(progress)] = progress
-        self.moves()
+        self.note_activity()
         try:
             yield progress
         finally:
             del self._open[id(progress)]
-            self.moves()
+            self.note_activity()
 
-    def quiet(self) -> float:
-        """Seconds since anything moved; 0 where nothing is open."""
-        return time.monotonic() - self._moved if self._open else 0.0
+    def quiet_seconds(self) -> float:
+        """Seconds since the last activity; 0 where no episode is open."""
+        return time.monotonic() - self._last_activity if self._open else 0.0
 
-    def lag(self) -> float:
-        """Seconds since the event loop last came round."""
-        return time.monotonic() - self._ticked
+    def loop_lag(self) -> float:
+        """Seconds since the event loop last ticked."""
+        return time.monotonic() - self._last_loop_tick
 
-    def open(self) -> list[OpenEpisode]:
-        """The episodes under way, the oldest first."""
+    def open_episodes(self) -> list[OpenEpisode]:
+        """The episodes in flight, the oldest first."""
         now = time.monotonic()
+        # A copy: the event loop may add and remove episodes meanwhile.
+        episodes = list(self._open.values())
         return [
-            OpenEpisode(one.key, now - one.started, one.step, now - one.since)
-            for one in list(self._open.values())
+            OpenEpisode(
+                episode.key, now - episode.started, episode.step, now - episode.step_started
+            )
+            for episode in episodes
         ]
 
 
 class WatchedPolicy:
-    """A policy whose replies are seen on the board; in all else it is the policy it watches."""
+    """A policy whose replies the monitor sees. Every other attribute is the policy's own."""
 
-    def __init__(self, policy: Policy, progress: Progress) -> None:
-        self._policy, self._progress = policy, progress
+    def __init__(self, policy: Policy, progress: EpisodeProgress) -> None:
+        self._policy = policy
+        self._progress = progress
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._policy, name)
-        return self._progress.preparing(found, MODEL) if name == "prepare" else found
+        attribute = getattr(self._policy, name)
+        if name == "prepare":
+            return self._progress.watch_setup(attribute, MODEL)
+        return attribute
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
+        """The policy's next turn."""
         self._progress.turns += 1
-        with self._progress.at(f"model, turn {self._progress.turns}", MODEL):
+        with self._progress.waiting_for(f"model, turn {self._progress.turns}", MODEL):
             return await self._policy.respond(messages)
 
 
 class WatchedTool:
-    """A tool whose calls are seen on the board; in all else it is the tool it watches."""
+    """A tool whose calls the monitor sees. Every other attribute is the tool's own."""
 
-    def __init__(self, tool: Tool, progress: Progress) -> None:
-        self._tool, self._progress = tool, progress
-        self.name, self.description, self.parameters = tool.name, tool.description, tool.parameters
+    def __init__(self, tool: Tool, progress: EpisodeProgress) -> None:
+        self._tool = tool
+        self._progress = progress
+        self.name = tool.name
+        self.description = tool.description
+        self.parameters = tool.parameters
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._tool, name)
-        return self._progress.preparing(found, TOOL) if name == "prepare" else found
+        attribute = getattr(self._tool, name)
+        if name == "prepare":
+            return self._progress.watch_setup(attribute, TOOL)
+        return attribute
 
     def for_episode(self) -> "WatchedTool":
-        """It is one episode's already."""
+        """Itself: it belongs to one episode already."""
         return self
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        with self._progress.at(f"{self.name}, turn {self._progress.turns}", TOOL):
+        """The tool's result."""
+        with self._progress.waiting_for(f"{self.name}, turn {self._progress.turns}", TOOL):
             return await self._tool.call(arguments)

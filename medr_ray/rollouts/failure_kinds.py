@@ -1,25 +1,28 @@
-"""Why a rollout has no trajectory, by kind. None of these is ever an answer, a reward or a training
-row."""
+"""Why a rollout has no trajectory.
+
+A failure of any of these kinds is never an answer, a reward or a training row.
+"""
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
-TOOL = "tool"  # a tool's own service broke
-MODEL = "model"  # the model could not be reached
-WORKER_DIED = "worker_died"
-DEADLINE = "deadline"  # the rollout took longer than ``agent.seconds``
-STALLED = "stalled"  # its worker's event loop was blocked, or it ignored the deadline
-STRAGGLER = "straggler"  # cut, for its group was large enough without it
-KINDS = (TOOL, MODEL, WORKER_DIED, DEADLINE, STALLED, STRAGGLER)
+FailureKind = Literal["tool", "model", "worker_died", "deadline", "stalled", "straggler"]
+
+TOOL: Final = "tool"  # a tool's own service broke
+MODEL: Final = "model"  # the model could not be reached
+WORKER_DIED: Final = "worker_died"
+DEADLINE: Final = "deadline"  # the rollout took longer than ``agent.seconds``
+STALLED: Final = "stalled"  # its worker's event loop was blocked, or it ignored the deadline
+STRAGGLER: Final = "straggler"  # cut, because its group was large enough without it
 
 
 @dataclass(frozen=True)
 class RolloutFailure:
-    """A task that was given up: ``kind`` is one of ``KINDS``, ``attempts`` how often it was
-    tried."""
+    """A rollout that was given up after ``attempts`` attempts."""
 
     question_id: str
     mode: str
     rollout: int
-    kind: str
+    kind: FailureKind
     reason: str
     attempts: int

@@ -1,8 +1,8 @@
-"""Groups of rollouts of one question: when one is whole, when it is viable, and whom it need not
-wait for.
+"""Groups of rollouts of one question: when a group is complete, when it is viable, and which of its
+rollouts it need not wait for.
 
-What holds: a group comes out once, when each of its tasks has an outcome; a straggler is cut only
-from a group that is viable without it, so that no cut ever costs a group.
+A group is returned once, when each of its tasks has an outcome. A straggler is cut only from a
+group that is viable without it, so no cut ever costs a group.
 """
 
 import statistics
@@ -11,17 +11,23 @@ from collections.abc import Mapping, Sequence
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
 from medr_ray.rollouts.worker import RolloutTask
 
+# Advantages compare a rollout with the others of its group: a group of one teaches nothing.
+_FEWEST_TRAJECTORIES = 2
+
 
 def minimum_viable(size: int, share: float) -> int:
-    """Trajectories that a group of ``size`` needs: this share of it, but two, for one has nothing
-    to be compared to."""
-    return min(size, max(2, round(share * size)))
+    """How many trajectories a group of ``size`` needs: ``share`` of it, and at least two."""
+    needed = max(_FEWEST_TRAJECTORIES, round(share * size))
+    return min(size, needed)
 
 
 class GroupBook:
-    """Groups under way. ``share``: see ``minimum_viable``; a rollout longer than ``factor`` times
-    the median of its group's finished ones (None: never) and than ``least`` seconds is a straggler.
-    A position counts through the tasks of all groups."""
+    """The groups of one run and their outcomes so far.
+
+    ``share`` is that of ``minimum_viable``. A rollout is a straggler when it has taken longer than
+    ``factor`` times the median of its group's finished rollouts, and longer than ``least`` seconds;
+    with a ``factor`` of None there are none. A task's position counts through all groups.
+    """
 
     def __init__(
         self,
@@ -34,32 +40,35 @@ class GroupBook:
         self._group_of = [number for number, group in enumerate(groups) for _ in group]
         self._sizes = [len(group) for group in groups]
         self._needed = [minimum_viable(size, share) for size in self._sizes]
-        self._factor, self._least = factor, least
+        self._factor = factor
+        self._least = least
         self._outcomes: list[dict[int, RolloutOutcome]] = [{} for _ in groups]
-        self._limits: dict[int, float] = {}
+        self._limits: dict[int, float] = {}  # seconds by group, once it is viable
 
     def add(self, position: int, outcome: RolloutOutcome) -> GroupOutcome | None:
-        """Note an outcome; the group, when it was the last one."""
+        """Record an outcome. Returns the group when this was its last one."""
         group = self._group_of[position]
         outcomes = self._outcomes[group]
         outcomes[position] = outcome
-        self._set_limit(group)
+        self._update_limit(group)
         if len(outcomes) < self._sizes[group]:
             return None
-        return GroupOutcome(tuple(outcomes[one] for one in sorted(outcomes)), self._needed[group])
+        ordered = tuple(outcomes[position] for position in sorted(outcomes))
+        return GroupOutcome(ordered, self._needed[group])
 
-    def stragglers(self, elapsed: Mapping[int, float]) -> list[int]:
-        """Positions to cut, of those under way for so many seconds."""
-        never = float("inf")
-        return [
-            one
-            for one, seconds in elapsed.items()
-            if seconds > self._limits.get(self._group_of[one], never)
-        ]
+    def find_stragglers(self, elapsed: Mapping[int, float]) -> list[int]:
+        """The positions to cut, among those in flight for ``elapsed`` seconds."""
+        stragglers = []
+        for position, seconds in elapsed.items():
+            limit = self._limits.get(self._group_of[position])
+            if limit is not None and seconds > limit:
+                stragglers.append(position)
+        return stragglers
 
-    def _set_limit(self, group: int) -> None:
-        times = [
-            one.seconds for one in self._outcomes[group].values() if one.trajectory is not None
-        ]
-        if self._factor is not None and len(times) >= self._needed[group]:
-            self._limits[group] = max(self._least, self._factor * statistics.median(times))
+    def _update_limit(self, group: int) -> None:
+        if self._factor is None:
+            return
+        outcomes = self._outcomes[group].values()
+        seconds = [outcome.seconds for outcome in outcomes if outcome.trajectory is not None]
+        if len(seconds) >= self._needed[group]:
+            self._limits[group] = max(self._least, self._factor * statistics.median(seconds))

@@ -1,10 +1,9 @@
-"""The ledger of a stage's rollouts: what is finished is kept in parts, each rollout once, so a
-killed stage goes on.
+"""The ledger of a stage's rollouts: what is finished is kept in parts, each rollout once, so that a
+killed stage goes on where it ended.
 
-What holds: a part appears whole or not at all; a task is done when its key stands in a part, and a
-key counts once, from the first part that has it, however many drivers wrote; a duplicate that comes
-to record is dropped and counted. What was given up stands beside, with its kind, reason and
-attempts.
+A part appears whole or not at all. A task is done when its key is in a part, and a key counts once,
+from the first part that has it, however many drivers wrote. A duplicate that is recorded again is
+dropped and counted. What was given up is kept beside the parts, with its kind, reason and attempts.
 """
 
 import uuid
@@ -17,8 +16,9 @@ from medr_ray.rollouts.failure_kinds import RolloutFailure
 from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.worker import RolloutTask, task_key
 
-FOLDER, FAILURES = "parts", "failures"
-_KEY = ["question_id", "mode", "rollout"]
+FOLDER = "parts"
+FAILURES = "failures"
+_KEY_COLUMNS = ["question_id", "mode", "rollout"]
 R = TypeVar("R", Trajectory, RolloutFailure)
 
 
@@ -26,111 +26,127 @@ class Ledger:
     """Parts of ``part_size`` trajectories under ``<directory>/parts``, failures under
     ``<directory>/failures``.
 
-    ``retry_failed``: what an earlier driver gave up is open again. ``duplicates``: rollouts that
-    were dropped here."""
+    With ``retry_failed`` a task that an earlier driver gave up is open again. ``duplicates`` counts
+    the rollouts that were dropped here.
+    """
 
     def __init__(self, directory: Directory, part_size: int, retry_failed: bool = True) -> None:
-        self._directory, self._part_size, self._retry_failed = directory, part_size, retry_failed
-        self._writer = uuid.uuid4().hex[:8]  # two drivers never write the same file
-        self._read: set[str] = set()
+        self._directory = directory
+        self._part_size = part_size
+        self._retry_failed = retry_failed
+        self._writer = uuid.uuid4().hex[:8]  # so that two drivers never write the same file
+        self._parts_read: set[str] = set()
         self._kept: set[str] = set()
         self.duplicates = 0
 
     def done(self) -> list[Trajectory]:
-        """Trajectories finished so far, in the order of their ids."""
-        found: dict[str, Trajectory] = {}
-        for one in self._records(FOLDER, Trajectory):
-            found.setdefault(_key(one), one)
-        return sorted(found.values(), key=lambda one: one.trajectory_id)
+        """The trajectories finished so far, in the order of their ids."""
+        by_key: dict[str, Trajectory] = {}
+        for trajectory in self._read_parts(FOLDER, Trajectory):
+            by_key.setdefault(_rollout_key(trajectory), trajectory)
+        return sorted(by_key.values(), key=lambda trajectory: trajectory.trajectory_id)
 
     def failures(self) -> list[RolloutFailure]:
-        """What was given up and not made later, by key, as it failed last; ``attempts`` of all
-        drivers together."""
-        self._look()
-        found: dict[str, RolloutFailure] = {}
-        for one in self._records(FAILURES, RolloutFailure):
-            before = found.get(_key(one))
-            attempts = one.attempts + (before.attempts if before else 0)
-            found[_key(one)] = RolloutFailure(
-                one.question_id, one.mode, one.rollout, one.kind, one.reason, attempts
+        """What was given up and not finished later, by key, with the last failure's kind and
+        reason; ``attempts`` are those of all drivers together."""
+        self._read_new_keys()
+        by_key: dict[str, RolloutFailure] = {}
+        for failure in self._read_parts(FAILURES, RolloutFailure):
+            key = _rollout_key(failure)
+            earlier = by_key.get(key)
+            attempts = failure.attempts + (earlier.attempts if earlier else 0)
+            by_key[key] = RolloutFailure(
+                failure.question_id,
+                failure.mode,
+                failure.rollout,
+                failure.kind,
+                failure.reason,
+                attempts,
             )
-        return [one for key, one in sorted(found.items()) if key not in self._kept]
+        return [failure for key, failure in sorted(by_key.items()) if key not in self._kept]
 
     def open_tasks(self, tasks: Iterable[RolloutTask]) -> list[RolloutTask]:
         """The tasks without a finished trajectory, each once."""
-        self._look()
-        closed = (
-            set(self._kept)
-            if self._retry_failed
-            else self._kept | {_key(one) for one in self.failures()}
-        )
+        self._read_new_keys()
+        closed = set(self._kept)
+        if not self._retry_failed:
+            closed |= {_rollout_key(failure) for failure in self.failures()}
         return list({task.key: task for task in tasks if task.key not in closed}.values())
 
     def record(self, outcomes: Iterable[RolloutOutcome]) -> Iterator[RolloutOutcome]:
-        """Pass outcomes through, keeping them part by part; what has come already is dropped.
-        However the stage ends, short of a kill, what came before is kept."""
-        self._look()
-        taken, made, failed = set(self._kept), [], []
+        """Pass outcomes through and keep them part by part; duplicates are dropped.
+
+        However the stage ends, short of a kill, the outcomes that came before are kept.
+        """
+        self._read_new_keys()
+        recorded = set(self._kept)
+        trajectories: list[Trajectory] = []
+        failures: list[RolloutFailure] = []
         try:
             for outcome in outcomes:
-                if outcome.task.key in taken:
+                if outcome.task.key in recorded:
                     self.duplicates += 1
                     continue
                 if outcome.trajectory is None:
-                    failed.append(_failure(outcome))
+                    failures.append(_failure_record(outcome))
                 else:
-                    taken.add(outcome.task.key)
-                    made.append(outcome.trajectory)
-                if len(made) + len(failed) >= self._part_size:
-                    self._write(made, failed)
-                    made, failed = [], []
+                    recorded.add(outcome.task.key)
+                    trajectories.append(outcome.trajectory)
+                if len(trajectories) + len(failures) >= self._part_size:
+                    self._write_part(trajectories, failures)
+                    trajectories = []
+                    failures = []
                 yield outcome
         finally:
-            self._write(made, failed)
+            self._write_part(trajectories, failures)
 
-    def _write(self, made: list[Trajectory], failed: list[RolloutFailure]) -> None:
-        self._look()  # another driver may have been quicker
-        new = [one for one in made if _key(one) not in self._kept]
-        self.duplicates += len(made) - len(new)
+    def _write_part(self, trajectories: list[Trajectory], failures: list[RolloutFailure]) -> None:
+        self._read_new_keys()  # another driver may have finished some of them meanwhile
+        new = [
+            trajectory for trajectory in trajectories if _rollout_key(trajectory) not in self._kept
+        ]
+        self.duplicates += len(trajectories) - len(new)
         if new:
-            name = self._next_name(FOLDER)
+            name = self._next_part_name(FOLDER)
             self._directory.write_records(f"{FOLDER}/{name}", Trajectory, new)
-            self._read.add(name)
-            self._kept |= {_key(one) for one in new}
-        if failed:
-            self._directory.write_records(
-                f"{FAILURES}/{self._next_name(FAILURES)}", RolloutFailure, failed
-            )
+            self._parts_read.add(name)
+            self._kept |= {_rollout_key(trajectory) for trajectory in new}
+        if failures:
+            name = self._next_part_name(FAILURES)
+            self._directory.write_records(f"{FAILURES}/{name}", RolloutFailure, failures)
 
-    def _look(self) -> None:
-        """Learn the keys of parts that were written since."""
+    def _read_new_keys(self) -> None:
+        """Learn the keys of the parts that were written since."""
         for name in self._directory.list_files(FOLDER):
-            if name not in self._read:
-                rows = self._directory.read_table(f"{FOLDER}/{name}", columns=_KEY).to_pylist()
-                self._kept |= {
-                    task_key(row["question_id"], row["mode"], row["rollout"]) for row in rows
-                }
-                self._read.add(name)
+            if name in self._parts_read:
+                continue
+            table = self._directory.read_table(f"{FOLDER}/{name}", columns=_KEY_COLUMNS)
+            for row in table.to_pylist():
+                self._kept.add(task_key(row["question_id"], row["mode"], row["rollout"]))
+            self._parts_read.add(name)
 
-    def _next_name(self, folder: str) -> str:
-        """Behind all that are there: the first part that has a key is the one that counts."""
+    def _next_part_name(self, folder: str) -> str:
+        """A name behind all that exist, because the first part that has a key is the one that
+        counts."""
         numbers = [
             int(name.split("-")[1].removesuffix(".parquet"))
             for name in self._directory.list_files(folder)
         ]
         return f"part-{max(numbers, default=-1) + 1:05d}-{self._writer}.parquet"
 
-    def _records(self, folder: str, record: type[R]) -> Iterator[R]:
+    def _read_parts(self, folder: str, record: type[R]) -> Iterator[R]:
         for name in self._directory.list_files(folder):
             yield from self._directory.read_records(f"{folder}/{name}", record)
 
 
-def _key(one: Trajectory | RolloutFailure) -> str:
-    return task_key(one.question_id, one.mode, one.rollout)
+def _rollout_key(row: Trajectory | RolloutFailure) -> str:
+    return task_key(row.question_id, row.mode, row.rollout)
 
 
-def _failure(outcome: RolloutOutcome) -> RolloutFailure:
+def _failure_record(outcome: RolloutOutcome) -> RolloutFailure:
     task = outcome.task
+    if not outcome.kind:
+        raise ValueError(f"{task.key} has neither a trajectory nor a kind of failure")
     return RolloutFailure(
         task.task.task_id,
         task.mode,

@@ -1,36 +1,41 @@
-"""What comes of rollouts: one outcome for each task, one for each group."""
+"""What a pool returns: one outcome for each rollout, one for each group."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from medr_ray.core.records import Trajectory
+from medr_ray.rollouts.failure_kinds import FailureKind
 from medr_ray.rollouts.worker import RolloutTask
 
 
 @dataclass(frozen=True)
 class RolloutOutcome:
-    """A finished task: its trajectory, or the infrastructure failure that excluded it, in words and
-    by ``kind`` (see ``rollouts.failure_kinds``; empty with a trajectory). ``seconds`` from the
-    dispatch of the last of ``attempts``."""
+    """A finished rollout: its trajectory, or the infrastructure failure that excluded it.
+
+    ``failure`` is the reason in words; it and ``kind`` are empty where there is a trajectory.
+    ``seconds`` counts from the dispatch of the last attempt.
+    """
 
     task: RolloutTask
     trajectory: Trajectory | None
     failure: str = ""
     seconds: float = 0.0
-    kind: str = ""
+    kind: FailureKind | Literal[""] = ""
     attempts: int = 1
 
 
 @dataclass(frozen=True)
 class GroupOutcome:
-    """A finished group, its outcomes in the order of its tasks. ``needed``: trajectories that make
-    it viable."""
+    """A finished group, its outcomes in the order of its tasks. With ``needed`` trajectories it is
+    viable."""
 
     outcomes: tuple[RolloutOutcome, ...]
     needed: int
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:
-        return tuple(one.trajectory for one in self.outcomes if one.trajectory is not None)
+        found = (outcome.trajectory for outcome in self.outcomes)
+        return tuple(trajectory for trajectory in found if trajectory is not None)
 
     @property
     def viable(self) -> bool:

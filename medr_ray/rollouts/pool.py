@@ -1,10 +1,11 @@
 """A pool of worker actors that grows and shrinks with what there is to do.
 
-What holds: every task given to ``run`` comes back exactly once, as a trajectory or as a failure
-with its kind; an answer that comes after its task was given up is dropped and counted; a worker
-that died, or stands still with its event loop blocked, is replaced and its tasks are tried afresh,
-on another worker where there is one; a task that keeps failing is given up after
-``rollouts.retries`` fresh attempts; errors of ours (bugs) are raised, not retried.
+- Every task given to ``run`` comes back exactly once: as a trajectory, or as a failure of a kind.
+- A result that arrives after its task was given up is dropped and counted.
+- A worker that died, or whose event loop is blocked, is replaced. Its tasks are tried afresh, on
+  another worker where there is one.
+- A task that keeps failing is given up after ``rollouts.retries`` fresh attempts.
+- Bugs (any exception that is no infrastructure failure) are raised, not retried.
 """
 
 import itertools
@@ -14,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
@@ -22,37 +23,46 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from medr_ray.agent.episode_loop import NO_FAULTS, FaultPlan
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, MedrError
+from medr_ray.core.records import Trajectory
 from medr_ray.core.run import Directory
-from medr_ray.rollouts.failure_kinds import STALLED, STRAGGLER, WORKER_DIED
+from medr_ray.rollouts.failure_kinds import STALLED, STRAGGLER, WORKER_DIED, FailureKind
 from medr_ray.rollouts.groups import GroupBook
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
-from medr_ray.rollouts.schedule import Item, Schedule
+from medr_ray.rollouts.schedule import Schedule, ScheduledTask
 from medr_ray.rollouts.worker import (
-    Beat,
+    EnvironmentFactory,
+    EpisodeReport,
+    Heartbeat,
     IndexEnvironment,
-    MakeEnvironment,
     PolicyFactory,
-    Report,
     RolloutTask,
 )
-from medr_ray.rollouts.worker_group import Crew, Event
+from medr_ray.rollouts.worker_group import WorkerEvent, WorkerGroup
 
-REPORTS = "stalls"  # the folder of reports on workers that stood still
-_TICK_SECONDS = 0.25  # how often to look at the clock while nothing arrives
-_BEAT_SECONDS = 10.0  # between two questions to a worker; less where ``stall_seconds`` is short
-_STILLBORN = 3  # workers in a row that die before they are ready: the next would too
+REPORTS = "stalls"  # the folder of reports on workers that stalled
+_TICK_SECONDS = 0.25  # how often the clock is looked at while no event arrives
+# Between two health checks; a quarter of ``rollouts.stall_seconds`` where that is shorter.
+_HEALTH_CHECK_SECONDS = 10.0
+# Workers in a row that die before they are ready. Then the cause is common to all (memory, mostly),
+# and the next would die as well.
+_MAX_DEATHS_AT_START = 3
 _LOG = logging.getLogger(__name__)
+
+FindStragglers = Callable[[Mapping[int, float]], list[int]]
 
 
 @dataclass(eq=False)
-class _Flight:
-    """A rollout under way. After ``until`` its worker no longer keeps deadlines; ``settled``: its
-    outcome was given or its task waits again, and what it answers is late."""
+class _InFlightRollout:
+    """A rollout in flight.
 
-    item: Item
+    After ``deadline`` (monotonic seconds) its worker no longer keeps its own deadlines. When it is
+    ``settled``, its outcome was given or its task waits again, so what it returns is late.
+    """
+
+    scheduled: ScheduledTask
     worker: int
     cancel: Callable[[], None]
-    until: float
+    deadline: float
     started: float = field(default_factory=time.monotonic)
     settled: bool = False
 
@@ -60,9 +70,8 @@ class _Flight:
 class RolloutPool:
     """Keeps ``rollouts.workers`` actors and grows to ``rollouts.max_workers`` while tasks queue up.
 
-    ``environment`` is what workers run episodes with, instead of the configured tools over
-    ``index_uri`` and the policies of ``make_factory``. ``reports``: a directory for accounts of
-    workers that stood still.
+    Workers run episodes in ``environment``, or else with the configured tools over ``index_uri``
+    and the policies of ``make_factory``. Reports on workers that stalled go to ``reports``.
     """
 
     def __init__(
@@ -72,68 +81,72 @@ class RolloutPool:
         make_factory: Callable[[], PolicyFactory] | None = None,
         faults: FaultPlan = NO_FAULTS,
         *,
-        environment: MakeEnvironment | None = None,
+        environment: EnvironmentFactory | None = None,
         reports: Directory | None = None,
     ) -> None:
         if environment is None:
             if make_factory is None:
                 raise TypeError("RolloutPool needs index_uri and make_factory, or environment")
             environment = IndexEnvironment(config, index_uri, make_factory)
-        self._rollouts, self._deadline, self._reports = (
-            config.rollouts,
-            config.agent.seconds,
-            reports,
-        )
-        self._crew, self._schedule = Crew(config, environment, faults), Schedule(config.rollouts)
-        self._flights: dict[int, _Flight] = {}
-        self._numbers = itertools.count()
-        self._done: list[tuple[Item, RolloutOutcome]] = []
-        self._asked: dict[int, float] = {}
-        self._look_at = self._unstaffed_since = time.monotonic()
-        self._stillborn = 0
+        self._config = config.rollouts
+        self._episode_seconds = config.agent.seconds
+        self._reports = reports
+        self._workers = WorkerGroup(config, environment, faults)
+        self._schedule = Schedule(config.rollouts)
+        self._in_flight: dict[int, _InFlightRollout] = {}
+        self._rollout_numbers = itertools.count()
+        self._finished: list[tuple[ScheduledTask, RolloutOutcome]] = []
+        self._heartbeat_requested: dict[int, float] = {}  # when, by worker, until it answers
+        self._next_health_check = time.monotonic()
+        self._unstaffed_since = time.monotonic()
+        self._deaths_at_start = 0
         self._counts: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
-        self._running, self._lock, self._timer = (
-            False,
-            threading.Lock(),
-            threading.Timer(0, self._shrink),
-        )
-        self._staff()
+        # The lock is between a run and the timer's thread, which gives idle workers back.
+        self._running = False
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(0, self._shrink)
+        self._adjust_workers()
 
     def run(self, tasks: Iterable[RolloutTask]) -> Iterator[RolloutOutcome]:
         """Outcomes as they finish, in no particular order."""
-        for _, outcome in self._outcomes(tasks, None):
+        for _, outcome in self._run_tasks(tasks, None):
             yield outcome
 
     def run_groups(
         self, groups: Sequence[Sequence[RolloutTask]], share: float
     ) -> Iterator[GroupOutcome]:
-        """Groups as they finish, in no particular order. A group is viable with ``share`` of its
-        rollouts, and from then on waits for no straggler (``rollouts.straggler_factor``,
-        ``straggler_seconds``)."""
-        book = GroupBook(
-            groups, share, self._rollouts.straggler_factor, self._rollouts.straggler_seconds
-        )
-        for position, outcome in self._outcomes(book.tasks, book.stragglers):
+        """Groups as they finish, in no particular order.
+
+        A group is viable with ``share`` of its rollouts, and from then on waits for no straggler
+        (``rollouts.straggler_factor``, ``straggler_seconds``).
+        """
+        factor = self._config.straggler_factor
+        book = GroupBook(groups, share, factor, self._config.straggler_seconds)
+        for position, outcome in self._run_tasks(book.tasks, book.find_stragglers):
             group = book.add(position, outcome)
             if group is not None:
                 yield group
 
     def figures(self) -> dict[str, Any]:
-        """Since the pool began: ``failed_attempts`` by kind (also those that went well later),
-        ``late`` answers that were dropped, workers ``started``, ``lost`` and ``returned``, and
-        ``accounts`` of what stood still."""
+        """Counts since the pool began.
+
+        ``failed_attempts`` by kind (also those of tasks that succeeded later), ``late`` results
+        that were dropped, workers ``started``, ``lost`` and ``returned``, and ``accounts``: reports
+        on what stalled.
+        """
         return {
             "failed_attempts": dict(sorted(self._failures.items())),
-            "started": self._crew.started,
+            "started": self._workers.started,
             **{name: self._counts[name] for name in ("lost", "returned", "late", "accounts")},
         }
 
     def close(self) -> None:
+        """End all workers."""
         self._timer.cancel()
         with self._lock:
-            self._crew.end_all()
-            self._schedule.seats.clear()
+            self._workers.end_all()
+            self._schedule.slots.clear()
 
     def __enter__(self) -> "RolloutPool":
         return self
@@ -143,245 +156,274 @@ class RolloutPool:
 
     # --- one run ---
 
-    def _outcomes(
-        self,
-        tasks: Iterable[RolloutTask],
-        stragglers: Callable[[Mapping[int, float]], list[int]] | None,
+    def _run_tasks(
+        self, tasks: Iterable[RolloutTask], find_stragglers: FindStragglers | None
     ) -> Iterator[tuple[int, RolloutOutcome]]:
         """(position of the task, its outcome)."""
-        items = [Item(number, task) for number, task in enumerate(tasks)]
-        self._begin(items)
+        scheduled = [ScheduledTask(number, task) for number, task in enumerate(tasks)]
+        self._begin_run(scheduled)
         try:
-            left = len(items)
-            while left:
-                self._staff()
+            remaining = len(scheduled)
+            while remaining:
+                self._adjust_workers()
                 self._dispatch()
-                for event in self._crew.events(_TICK_SECONDS):
-                    self._handle(event)
-                if stragglers is not None:
-                    self._cut(stragglers)
-                self._look_around()
-                done, self._done = self._done, []
-                left -= len(done)
-                yield from ((item.number, outcome) for item, outcome in done)
+                for event in self._workers.events(_TICK_SECONDS):
+                    self._handle_event(event)
+                if find_stragglers is not None:
+                    self._cut_stragglers(find_stragglers)
+                self._check_health()
+                finished = self._finished
+                self._finished = []
+                remaining -= len(finished)
+                yield from ((task.number, outcome) for task, outcome in finished)
         finally:
-            self._end()
+            self._end_run()
 
-    def _begin(self, items: Sequence[Item]) -> None:
+    def _begin_run(self, tasks: Sequence[ScheduledTask]) -> None:
         self._timer.cancel()
         with self._lock:
             if self._running:
                 raise MedrError(
-                    "this pool is running tasks already: take all its outcomes first, or use another pool"
+                    "this pool is running tasks already: take all its outcomes first, or use "
+                    "another pool"
                 )
             self._running = True
-        self._done.clear()
-        self._schedule.add(items)
+        self._finished.clear()
+        self._schedule.add(tasks)
         self._unstaffed_since = time.monotonic()
 
-    def _end(self) -> None:
-        """Cancel what nobody waits for, and give workers back once they were idle for long
-        enough."""
+    def _end_run(self) -> None:
+        """Cancel what nobody waits for, and set the timer that gives idle workers back."""
         self._schedule.clear()
-        for flight in self._open_flights():
-            self._settle(flight)
-            flight.cancel()
+        for rollout in self._open_rollouts():
+            self._settle(rollout)
+            rollout.cancel()
         self._running = False
-        self._timer = threading.Timer(self._rollouts.idle_seconds, self._shrink)
+        self._timer = threading.Timer(self._config.idle_seconds, self._shrink)
         self._timer.daemon = True
         self._timer.start()
 
     def _dispatch(self) -> None:
-        for worker, item in self._schedule.assign():
-            number = next(self._numbers)
-            cancel = self._crew.run(worker, number, item.task)
-            self._flights[number] = _Flight(
-                item,
-                worker,
-                cancel,
-                time.monotonic() + self._deadline + self._rollouts.stall_seconds,
-            )
+        # A worker ends its episodes itself after ``agent.seconds``; only one that fails to do so
+        # for ``stall_seconds`` more is ended from here.
+        allowed = self._episode_seconds + self._config.stall_seconds
+        for worker, scheduled in self._schedule.assign():
+            number = next(self._rollout_numbers)
+            cancel = self._workers.start_rollout(worker, number, scheduled.task)
+            deadline = time.monotonic() + allowed
+            self._in_flight[number] = _InFlightRollout(scheduled, worker, cancel, deadline)
 
-    def _handle(self, event: Event) -> None:
-        if event.kind == "landed":
-            self._land(self._flights.pop(event.number), event.answer)
-        elif event.number not in self._crew:
-            return  # it was ended meanwhile
-        elif isinstance(error := event.answer.exception(), RayError):
-            self._mourn(event.number, error)
+    def _handle_event(self, event: WorkerEvent) -> None:
+        if event.kind == "finished":
+            self._handle_finished(self._in_flight.pop(event.number), event.answer)
+            return
+        if event.number not in self._workers:
+            return  # the worker was ended meanwhile
+        error = event.answer.exception()
+        if isinstance(error, RayError):
+            self._handle_worker_death(event.number, error)
         elif event.kind == "ready":
-            self._stillborn = 0
-            self._schedule.ready(event.number, time.monotonic())
+            self._deaths_at_start = 0
+            self._schedule.mark_ready(event.number, time.monotonic())
         else:
-            self._heard(event.number, event.answer.result())
+            self._handle_heartbeat(event.number, event.answer.result())
 
-    def _land(self, flight: _Flight, answer: Any) -> None:
-        self._schedule.left(flight.worker, time.monotonic())
+    def _handle_finished(self, rollout: _InFlightRollout, answer: Any) -> None:
+        self._schedule.release(rollout.worker, time.monotonic())
         error = answer.exception()
-        if flight.settled:
-            self._counts["late"] += error is None and answer.result().trajectory is not None
+        if rollout.settled:
+            if error is None and answer.result().trajectory is not None:
+                self._counts["late"] += 1
         elif error is None:
-            report: Report = answer.result()
-            if report.trajectory is None:
-                self._fail(flight, report.kind, report.failure)
-            else:
-                self._finish(flight, report.trajectory)
+            self._take_report(rollout, answer.result())
         elif isinstance(error, RayError) and not isinstance(error, RayTaskError):
-            self._lose(flight.worker)
-            self._fail(flight, WORKER_DIED, f"worker died: {type(error).__name__}", died=True)
+            # A RayTaskError is an exception of our own code; all else is the worker's end.
+            self._lose_worker(rollout.worker)
+            reason = f"worker died: {type(error).__name__}"
+            self._fail(rollout, WORKER_DIED, reason, died=True)
         else:
             raise error
 
-    def _fail(self, flight: _Flight, kind: str, reason: str, died: bool = False) -> None:
+    def _take_report(self, rollout: _InFlightRollout, report: EpisodeReport) -> None:
+        if report.trajectory is not None:
+            self._finish(rollout, report.trajectory)
+        elif report.kind:
+            self._fail(rollout, report.kind, report.failure)
+        else:
+            raise RuntimeError("a worker reported neither a trajectory nor a kind of failure")
+
+    def _fail(
+        self, rollout: _InFlightRollout, kind: FailureKind, reason: str, died: bool = False
+    ) -> None:
+        """Try the task again, or give it up where its attempts are used up."""
         self._failures[kind] += 1
-        if not self._schedule.retry(flight.item, flight.worker, died):
-            self._finish(flight, None, reason, kind)
+        if not self._schedule.retry(rollout.scheduled, rollout.worker, died):
+            self._finish(rollout, None, reason, kind)
 
-    def _finish(self, flight: _Flight, trajectory: Any, failure: str = "", kind: str = "") -> None:
-        item, seconds = flight.item, time.monotonic() - flight.started
-        self._done.append(
-            (item, RolloutOutcome(item.task, trajectory, failure, seconds, kind, item.attempts))
+    def _finish(
+        self,
+        rollout: _InFlightRollout,
+        trajectory: Trajectory | None,
+        failure: str = "",
+        kind: FailureKind | Literal[""] = "",
+    ) -> None:
+        scheduled = rollout.scheduled
+        seconds = time.monotonic() - rollout.started
+        outcome = RolloutOutcome(
+            scheduled.task, trajectory, failure, seconds, kind, scheduled.attempts
         )
+        self._finished.append((scheduled, outcome))
 
-    def _cut(self, stragglers: Callable[[Mapping[int, float]], list[int]]) -> None:
+    def _cut_stragglers(self, find_stragglers: FindStragglers) -> None:
         now = time.monotonic()
-        under_way = {flight.item.number: flight for flight in self._open_flights()}
-        for number in stragglers(
-            {number: now - flight.started for number, flight in under_way.items()}
-        ):
-            flight = under_way[number]
-            self._settle(flight)
-            flight.cancel()
+        by_number = {rollout.scheduled.number: rollout for rollout in self._open_rollouts()}
+        elapsed = {number: now - rollout.started for number, rollout in by_number.items()}
+        for number in find_stragglers(elapsed):
+            rollout = by_number[number]
+            self._settle(rollout)
+            rollout.cancel()
             self._failures[STRAGGLER] += 1
-            reason = f"cut after {now - flight.started:.0f} s: its group was large enough and took much less"
-            self._finish(flight, None, reason, STRAGGLER)
+            reason = (
+                f"cut after {elapsed[number]:.0f} s: its group was large enough and took much less"
+            )
+            self._finish(rollout, None, reason, STRAGGLER)
 
-    def _open_flights(self) -> list[_Flight]:
-        return [flight for flight in self._flights.values() if not flight.settled]
+    def _open_rollouts(self) -> list[_InFlightRollout]:
+        return [rollout for rollout in self._in_flight.values() if not rollout.settled]
 
-    def _settle(self, flight: _Flight) -> None:
-        """From now on its answer is late; should none come at all, its worker is no good."""
-        flight.settled, flight.until = True, time.monotonic() + self._rollouts.stall_seconds
+    def _settle(self, rollout: _InFlightRollout) -> None:
+        """From now on its result is late. If none comes at all, its worker is ended."""
+        rollout.settled = True
+        rollout.deadline = time.monotonic() + self._config.stall_seconds
 
     # --- workers ---
 
-    def _staff(self) -> None:
+    def _adjust_workers(self) -> None:
         """Start and give back workers, as many as the schedule asks for."""
-        for _ in range(self._schedule.missing()):
-            self._schedule.started(self._crew.start())
-        self._give_back()
+        for _ in range(self._schedule.missing_workers()):
+            self._schedule.add_worker(self._workers.start())
+        self._return_surplus()
 
-    def _give_back(self) -> None:
-        for worker in self._schedule.surplus(time.monotonic()):
+    def _return_surplus(self) -> None:
+        for worker in self._schedule.surplus_workers(time.monotonic()):
             self._counts["returned"] += 1
-            self._forget(worker)
+            self._end_worker(worker)
 
     def _shrink(self) -> None:
-        """Between two runs, from the timer's thread."""
+        """Give idle workers back between two runs; called from the timer's thread."""
         with self._lock:
             if not self._running and ray.is_initialized():
-                self._give_back()
+                self._return_surplus()
 
-    def _forget(self, worker: int) -> None:
-        self._schedule.gone(worker)
-        self._asked.pop(worker, None)
-        self._crew.end(worker)
+    def _end_worker(self, worker: int) -> None:
+        self._schedule.remove_worker(worker)
+        self._heartbeat_requested.pop(worker, None)
+        self._workers.end(worker)
 
-    def _lose(self, worker: int) -> None:
-        """A worker that died or is no good; all its tasks report it, the first report counts."""
-        if worker in self._crew:
+    def _lose_worker(self, worker: int) -> None:
+        """End a worker that died or stalled. All its rollouts report it; the first counts."""
+        if worker in self._workers:
             self._counts["lost"] += 1
-            self._forget(worker)
+            self._end_worker(worker)
 
-    def _mourn(self, worker: int, error: RayError) -> None:
-        """A worker died without having run anything, or before it could give a sign of life."""
-        seat = self._schedule.seats.get(worker)
-        if isinstance(error, RayTaskError) or (
-            isinstance(error, RayActorError) and error.actor_init_failed
-        ):
-            raise error  # a bug, or it could not even start: another one would not either
-        if seat is not None and not seat.ready:
-            self._stillborn += 1
-            if self._stillborn >= _STILLBORN:
+    def _handle_worker_death(self, worker: int, error: RayError) -> None:
+        """A worker died before it was ready, or before it answered a heartbeat."""
+        slot = self._schedule.slots.get(worker)
+        is_bug = isinstance(error, RayTaskError)
+        failed_to_start = isinstance(error, RayActorError) and error.actor_init_failed
+        if is_bug or failed_to_start:
+            raise error  # another worker would fail in the same way
+        if slot is not None and not slot.ready:
+            self._deaths_at_start += 1
+            if self._deaths_at_start >= _MAX_DEATHS_AT_START:
                 raise InfrastructureError(
-                    f"{_STILLBORN} rollout workers in a row died while they started: {error}. See the worker logs of "
-                    "the cluster; too little memory is the usual cause"
+                    f"{_MAX_DEATHS_AT_START} rollout workers in a row died while they started: "
+                    f"{error}. See the worker logs of the cluster; too little memory is the usual "
+                    "cause"
                 ) from error
-        self._lose(worker)
+        self._lose_worker(worker)
 
-    # --- standing still ---
+    # --- health ---
 
-    def _look_around(self) -> None:
-        """Every few seconds: ask busy workers for a sign of life, give up those that no longer keep
-        deadlines."""
-        now, stall = time.monotonic(), self._rollouts.stall_seconds
-        if now < self._look_at:
+    def _check_health(self) -> None:
+        """Every few seconds: ask busy workers for a heartbeat, and replace those that gave none or
+        no longer keep deadlines."""
+        now = time.monotonic()
+        if now < self._next_health_check:
             return
-        self._look_at = now + min(_BEAT_SECONDS, stall / 4)
-        for worker, seat in list(self._schedule.seats.items()):
-            asked = self._asked.get(worker)
-            if asked is None and seat.ready and seat.load:
-                self._asked[worker] = now
-                self._crew.ask(worker)
-            elif asked is not None and now - asked > stall:
-                self._tell(worker, f"worker {worker} gave no sign of life for {now - asked:.0f} s")
-                self._give_up(worker, "its worker gave no sign of life")
-        self._end_overdue(now)
-        self._miss_workers(now)
+        stall_seconds = self._config.stall_seconds
+        self._next_health_check = now + min(_HEALTH_CHECK_SECONDS, stall_seconds / 4)
+        for worker, slot in list(self._schedule.slots.items()):
+            requested = self._heartbeat_requested.get(worker)
+            if requested is None:
+                if slot.ready and slot.load:
+                    self._heartbeat_requested[worker] = now
+                    self._workers.request_heartbeat(worker)
+            elif now - requested > stall_seconds:
+                silent = f"gave no sign of life for {now - requested:.0f} s"
+                self._report(worker, f"worker {worker} {silent}")
+                self._replace_worker(worker, "its worker gave no sign of life")
+        self._replace_overdue_workers(now)
+        self._warn_if_unstaffed(now)
 
-    def _heard(self, worker: int, beat: Beat) -> None:
-        self._asked.pop(worker, None)
-        if beat.standstill:
-            self._tell(worker, beat.standstill)
-        if beat.blocked:
-            self._give_up(worker, "its worker's event loop was blocked")
+    def _handle_heartbeat(self, worker: int, heartbeat: Heartbeat) -> None:
+        self._heartbeat_requested.pop(worker, None)
+        if heartbeat.stall_report:
+            self._report(worker, heartbeat.stall_report)
+        if heartbeat.blocked:
+            self._replace_worker(worker, "its worker's event loop was blocked")
 
-    def _end_overdue(self, now: float) -> None:
-        overdue: dict[int, list[_Flight]] = {}
-        for flight in self._flights.values():
-            if now > flight.until and flight.worker in self._crew:
-                overdue.setdefault(flight.worker, []).append(flight)
-        for worker, flights in overdue.items():
-            keys = ", ".join(flight.item.task.key for flight in flights)
-            self._tell(
+    def _replace_overdue_workers(self, now: float) -> None:
+        overdue: dict[int, list[_InFlightRollout]] = {}
+        for rollout in self._in_flight.values():
+            if now > rollout.deadline and rollout.worker in self._workers:
+                overdue.setdefault(rollout.worker, []).append(rollout)
+        for worker, rollouts in overdue.items():
+            keys = ", ".join(rollout.scheduled.task.key for rollout in rollouts)
+            self._report(
                 worker,
-                f"worker {worker} is replaced: it goes on with {keys} after its deadline or its end",
+                f"worker {worker} is replaced: it goes on with {keys} after its deadline or its "
+                "end",
             )
-            self._give_up(worker, "it went on after its deadline", flights)
+            self._replace_worker(worker, "it went on after its deadline", rollouts)
 
-    def _give_up(self, worker: int, reason: str, guilty: Container[_Flight] | None = None) -> None:
-        """End a worker. Its tasks are tried afresh; where the guilty are known, the others'
-        attempts do not count."""
-        for flight in self._open_flights():
-            if flight.worker == worker:
-                self._settle(flight)
-                if guilty is None or flight in guilty:
-                    self._fail(flight, STALLED, reason, died=guilty is None)
-                else:
-                    self._schedule.put_back(flight.item)
-        self._lose(worker)
+    def _replace_worker(
+        self, worker: int, reason: str, guilty: Container[_InFlightRollout] | None = None
+    ) -> None:
+        """End a worker and try its tasks afresh. Where the guilty rollouts are known, the attempts
+        of the others do not count."""
+        for rollout in self._open_rollouts():
+            if rollout.worker != worker:
+                continue
+            self._settle(rollout)
+            if guilty is None or rollout in guilty:
+                self._fail(rollout, STALLED, reason, died=guilty is None)
+            else:
+                self._schedule.put_back(rollout.scheduled)
+        self._lose_worker(worker)
 
-    def _miss_workers(self, now: float) -> None:
-        """Tell once when tasks wait and no worker gets ready."""
-        if not self._schedule.waits() or any(seat.ready for seat in self._schedule.seats.values()):
+    def _warn_if_unstaffed(self, now: float) -> None:
+        """Report once when tasks wait and no worker becomes ready."""
+        is_staffed = any(slot.ready for slot in self._schedule.slots.values())
+        if is_staffed or not self._schedule.has_waiting_tasks():
             self._unstaffed_since = now
-        elif now - self._unstaffed_since > self._rollouts.stall_seconds:
-            self._unstaffed_since = float("inf")
-            self._tell(
+        elif now - self._unstaffed_since > self._config.stall_seconds:
+            self._unstaffed_since = float("inf")  # once is enough
+            requested = f"{len(self._schedule.slots)} of {self._config.worker_cpus:g} CPUs each"
+            total = ray.cluster_resources().get("CPU", 0)
+            free = ray.available_resources().get("CPU", 0)
+            self._report(
                 None,
-                (
-                    f"no rollout worker is ready; {len(self._schedule.seats)} of {self._rollouts.worker_cpus:g} CPUs each "
-                    f"are asked for. The cluster has {ray.cluster_resources().get('CPU', 0):g} CPUs, of which "
-                    f"{ray.available_resources().get('CPU', 0):g} are free: add nodes, or lower rollouts.worker_cpus"
-                ),
+                f"no rollout worker is ready; {requested} are asked for. The cluster has {total:g} "
+                f"CPUs, of which {free:g} are free: add nodes, or lower rollouts.worker_cpus",
             )
 
-    def _tell(self, worker: int | None, account: str) -> None:
-        """Log the first line, and keep the account as a file."""
+    def _report(self, worker: int | None, text: str) -> None:
+        """Log the first line, and keep the whole text as a file."""
         self._counts["accounts"] += 1
-        _LOG.warning("%s", account.splitlines()[0])
+        _LOG.warning("%s", text.splitlines()[0])
         if self._reports is not None:
             moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            what = "pool" if worker is None else f"worker-{worker}"
-            name = f"{REPORTS}/{moment}-{self._counts['accounts']:03d}-{what}.txt"
-            self._reports.write_bytes(name, f"{account}\n".encode())
+            subject = "pool" if worker is None else f"worker-{worker}"
+            name = f"{REPORTS}/{moment}-{self._counts['accounts']:03d}-{subject}.txt"
+            self._reports.write_bytes(name, f"{text}\n".encode())

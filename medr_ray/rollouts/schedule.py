@@ -1,12 +1,14 @@
-"""Which task goes to which worker, and how many workers there should be: decisions only, no clock,
-no process.
+"""Which task goes to which worker, and how many workers there should be.
 
-What holds:
-- a task goes to a worker that is ready and has room; workers that are still starting are not counted on;
-- after a failure a task goes to another worker, where another is ready;
-- a task that has one attempt left, and under which a worker died before, runs on a worker alone: one that brings its
-  worker down is given up without taking others with it;
-- workers are wanted for what waits and runs, between the number kept and the number allowed.
+Decisions only: the caller gives the time and owns the processes.
+
+- A task goes to a worker that is ready and has room. Workers that are still starting are not
+  counted on.
+- After a failure a task goes to another worker, where another is ready.
+- A task that has one attempt left, and under which a worker died before, runs on a worker alone. A
+  task that kills its worker is then given up without taking others with it.
+- The number of workers follows what waits and runs, between ``rollouts.workers`` and
+  ``rollouts.max_workers``.
 """
 
 import math
@@ -19,9 +21,9 @@ from medr_ray.rollouts.worker import RolloutTask
 
 
 @dataclass
-class Item:
-    """A task on its way to its outcome. ``attempts`` begun; ``failed_on``: the worker of the last
-    failure; ``deaths``: workers that died under it."""
+class ScheduledTask:
+    """A task on its way to its outcome. ``attempts`` were begun, the last failure was on the worker
+    ``failed_on``, and ``deaths`` workers died under it."""
 
     number: int
     task: RolloutTask
@@ -31,8 +33,9 @@ class Item:
 
 
 @dataclass
-class Seat:
-    """A worker as the schedule sees it. ``idle_since`` is on the caller's clock."""
+class WorkerSlot:
+    """A worker as the schedule sees it. ``load`` counts its rollouts; ``idle_since`` is on the
+    caller's clock, in seconds."""
 
     load: int = 0
     ready: bool = False
@@ -42,122 +45,135 @@ class Seat:
 
 @dataclass
 class Schedule:
-    """Tasks that wait and workers with their load."""
+    """The tasks that wait, and the workers with their load.
+
+    ``fresh`` tasks were never tried; ``retries`` failed or lost their worker before.
+    """
 
     config: RolloutsConfig
-    seats: dict[int, Seat] = field(default_factory=dict)
-    fresh: deque[Item] = field(default_factory=deque)
-    again: list[Item] = field(default_factory=list)
+    slots: dict[int, WorkerSlot] = field(default_factory=dict)
+    fresh: deque[ScheduledTask] = field(default_factory=deque)
+    retries: list[ScheduledTask] = field(default_factory=list)
 
     # --- tasks ---
 
-    def add(self, items: Iterable[Item]) -> None:
-        self.fresh.extend(items)
+    def add(self, tasks: Iterable[ScheduledTask]) -> None:
+        """Queue tasks that were never tried."""
+        self.fresh.extend(tasks)
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Drop all waiting tasks."""
         self.fresh.clear()
-        self.again.clear()
+        self.retries.clear()
 
-    def waits(self) -> bool:
-        return bool(self.fresh or self.again)
+    def has_waiting_tasks(self) -> bool:
+        return bool(self.fresh or self.retries)
 
-    def retry(self, item: Item, worker: int, died: bool) -> bool:
-        """Whether the task, which failed on this worker, is tried again; it waits then."""
-        item.failed_on, item.deaths = worker, item.deaths + died
-        if item.attempts > self.config.retries:
+    def retry(self, task: ScheduledTask, worker: int, died: bool) -> bool:
+        """Queue a task that failed on ``worker`` again. False, and it is not queued, when its
+        attempts are used up."""
+        task.failed_on = worker
+        task.deaths += died
+        if task.attempts > self.config.retries:
             return False
-        self.again.append(item)
+        self.retries.append(task)
         return True
 
-    def put_back(self, item: Item) -> None:
-        """A task that lost its worker through no fault of its own waits again, and the attempt is
-        not counted."""
-        item.attempts -= 1
-        self.again.append(item)
+    def put_back(self, task: ScheduledTask) -> None:
+        """Queue a task that lost its worker through no fault of its own. The attempt is not
+        counted."""
+        task.attempts -= 1
+        self.retries.append(task)
 
-    def assign(self) -> Iterator[tuple[int, Item]]:
-        """Give out what can be given out, what failed before first."""
-        for item in list(self.again):
-            worker = self._place(item)
+    def assign(self) -> Iterator[tuple[int, ScheduledTask]]:
+        """(worker, task) for every waiting task that a worker has room for, retries first."""
+        for task in list(self.retries):
+            worker = self._choose_worker(task)
             if worker is not None:
-                self.again.remove(item)
-                yield self._seat(worker, item)
+                self.retries.remove(task)
+                yield self._assign_to(worker, task)
         while self.fresh:
-            worker = self._least(self._with_room())
+            worker = self._least_loaded(self._workers_with_room())
             if worker is None:
                 return
-            yield self._seat(worker, self.fresh.popleft())
+            yield self._assign_to(worker, self.fresh.popleft())
 
-    def _seat(self, worker: int, item: Item) -> tuple[int, Item]:
-        seat = self.seats[worker]
-        seat.load, seat.alone = seat.load + 1, self._suspect(item)
-        item.attempts += 1
-        return worker, item
+    def _assign_to(self, worker: int, task: ScheduledTask) -> tuple[int, ScheduledTask]:
+        slot = self.slots[worker]
+        slot.load += 1
+        slot.alone = self._is_suspect(task)
+        task.attempts += 1
+        return worker, task
 
-    def _place(self, item: Item) -> int | None:
-        others = any(seat.ready and one != item.failed_on for one, seat in self.seats.items())
-        fitting = [one for one in self._with_room() if not (others and one == item.failed_on)]
-        if self._suspect(item):
-            fitting = [one for one in fitting if not self.seats[one].load]
-        return self._least(fitting)
+    def _choose_worker(self, task: ScheduledTask) -> int | None:
+        candidates = self._workers_with_room()
+        if self._is_ready_elsewhere(task.failed_on):
+            # Better to wait for room on another worker than to fail on the same one again.
+            candidates = [worker for worker in candidates if worker != task.failed_on]
+        if self._is_suspect(task):
+            candidates = [worker for worker in candidates if not self.slots[worker].load]
+        return self._least_loaded(candidates)
 
-    def _suspect(self, item: Item) -> bool:
-        return item.deaths > 0 and item.attempts >= self.config.retries
+    def _is_ready_elsewhere(self, failed_on: int | None) -> bool:
+        return any(slot.ready and worker != failed_on for worker, slot in self.slots.items())
 
-    def _with_room(self) -> list[int]:
-        return [
-            one
-            for one, seat in self.seats.items()
-            if seat.ready and not seat.alone and seat.load < self.config.concurrency
-        ]
+    def _is_suspect(self, task: ScheduledTask) -> bool:
+        """Whether a worker died under the task and one attempt is left."""
+        return task.deaths > 0 and task.attempts >= self.config.retries
 
-    def _least(self, workers: list[int]) -> int | None:
-        return min(workers, key=lambda one: (self.seats[one].load, one), default=None)
+    def _workers_with_room(self) -> list[int]:
+        return [worker for worker, slot in self.slots.items() if self._has_room(slot)]
+
+    def _has_room(self, slot: WorkerSlot) -> bool:
+        return slot.ready and not slot.alone and slot.load < self.config.concurrency
+
+    def _least_loaded(self, workers: list[int]) -> int | None:
+        # Equal loads go by number, so that the same events give the same schedule.
+        return min(workers, key=lambda worker: (self.slots[worker].load, worker), default=None)
 
     # --- workers ---
 
-    def started(self, worker: int) -> None:
-        self.seats[worker] = Seat()
+    def add_worker(self, worker: int) -> None:
+        """A worker was started; it is given tasks after ``mark_ready``."""
+        self.slots[worker] = WorkerSlot()
 
-    def ready(self, worker: int, now: float) -> None:
-        self.seats[worker].ready, self.seats[worker].idle_since = True, now
+    def mark_ready(self, worker: int, now: float) -> None:
+        slot = self.slots[worker]
+        slot.ready = True
+        slot.idle_since = now
 
-    def gone(self, worker: int) -> None:
-        self.seats.pop(worker, None)
+    def remove_worker(self, worker: int) -> None:
+        self.slots.pop(worker, None)
 
-    def left(self, worker: int, now: float) -> None:
-        """A rollout ended on a worker, which may be gone."""
-        seat = self.seats.get(worker)
-        if seat is not None:
-            seat.load, seat.alone, seat.idle_since = seat.load - 1, False, now
+    def release(self, worker: int, now: float) -> None:
+        """A rollout ended on a worker, which may have been removed before."""
+        slot = self.slots.get(worker)
+        if slot is not None:
+            slot.load -= 1
+            slot.alone = False
+            slot.idle_since = now
 
-    def wanted(self) -> int:
-        """Workers there should be for what waits and runs now."""
-        room = self.config.concurrency
-        suspects = sum(self._suspect(one) for one in self.again)
-        demand = (
-            len(self.fresh)
-            + len(self.again)
-            - suspects
-            + sum(seat.load for seat in self.seats.values())
-        )
-        return min(
-            self.config.max_workers, max(self.config.workers, math.ceil(demand / room) + suspects)
-        )
+    def wanted_workers(self) -> int:
+        """How many workers there should be for what waits and runs now."""
+        suspects = sum(self._is_suspect(task) for task in self.retries)
+        running = sum(slot.load for slot in self.slots.values())
+        # Suspects are counted apart: each takes a whole worker.
+        sharing = len(self.fresh) + len(self.retries) - suspects + running
+        wanted = math.ceil(sharing / self.config.concurrency) + suspects
+        return min(self.config.max_workers, max(self.config.workers, wanted))
 
-    def missing(self) -> int:
-        """Workers to start; those still starting count as there."""
-        return max(0, self.wanted() - len(self.seats))
+    def missing_workers(self) -> int:
+        """How many workers to start. Those that are starting count as present."""
+        return max(0, self.wanted_workers() - len(self.slots))
 
-    def surplus(self, now: float) -> list[int]:
-        """Workers to give back: first those that are still starting, then those without a rollout
-        for so long."""
-        spare = len(self.seats) - self.wanted()
-        starting = [one for one, seat in self.seats.items() if not seat.ready]
-        idle = [
-            one
-            for one, seat in self.seats.items()
-            if seat.ready and not seat.load and now - seat.idle_since >= self.config.idle_seconds
-        ]
+    def surplus_workers(self, now: float) -> list[int]:
+        """The workers to give back: first those that are still starting, then those that have been
+        idle for ``rollouts.idle_seconds``; the newest first."""
+        spare = len(self.slots) - self.wanted_workers()
+        starting = [worker for worker, slot in self.slots.items() if not slot.ready]
+        idle = [worker for worker, slot in self.slots.items() if self._is_idle(slot, now)]
         return [*reversed(starting), *reversed(idle)][: max(0, spare)]
+
+    def _is_idle(self, slot: WorkerSlot, now: float) -> bool:
+        seconds = now - slot.idle_since
+        return slot.ready and not slot.load and seconds >= self.config.idle_seconds

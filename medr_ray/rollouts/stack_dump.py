@@ -1,5 +1,7 @@
-"""Where a process stands: the stacks of its threads and of an event loop's tasks, without any
-values of variables."""
+"""Where a process stands: the stacks of its threads and of an event loop's tasks.
+
+Stacks name places in the code and hold no values of variables, so that they can be logged.
+"""
 
 import asyncio
 import sys
@@ -9,38 +11,44 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+# What coroutines, generators and asynchronous generators call their frame: cr_frame, gi_frame ...
+_FRAME_PREFIXES = ("cr", "gi", "ag")
+
 
 def thread_stacks() -> str:
     """The stack of every thread, the innermost call last."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    return "\n".join(
-        f"thread {names.get(ident, ident)}\n{''.join(traceback.format_stack(frame))}"
-        for ident, frame in sys._current_frames().items()
-    )
+    parts = []
+    for ident, frame in sys._current_frames().items():
+        stack = "".join(traceback.format_stack(frame))
+        parts.append(f"thread {names.get(ident, ident)}\n{stack}")
+    return "\n".join(parts)
 
 
 def task_stacks(loop: asyncio.AbstractEventLoop) -> str:
-    """The await chain of every task of ``loop``, the innermost call last; may be asked from another
-    thread."""
-    return "\n".join(
-        f"task {task.get_name()}\n{''.join(_format(_awaited_frames(task.get_coro())))}"
-        for task in asyncio.all_tasks(loop)
-    )
+    """The await chain of every task of ``loop``, the innermost call last. May be called from
+    another thread."""
+    parts = []
+    for task in asyncio.all_tasks(loop):
+        stack = "".join(_format_frames(_awaited_frames(task.get_coro())))
+        parts.append(f"task {task.get_name()}\n{stack}")
+    return "\n".join(parts)
 
 
-def _awaited_frames(awaited: Any) -> Iterator[FrameType]:
-    """The frames of a coroutine and of what it waits for: a suspended one tells only its own."""
-    while awaited is not None:
-        for prefix in ("cr", "gi", "ag"):
-            frame = getattr(awaited, f"{prefix}_frame", None)
+def _awaited_frames(awaitable: Any) -> Iterator[FrameType]:
+    """The frames of a coroutine and of all it awaits. A suspended coroutine's own stack is one
+    frame, so the chain is followed here."""
+    while awaitable is not None:
+        for prefix in _FRAME_PREFIXES:
+            frame = getattr(awaitable, f"{prefix}_frame", None)
             if frame is not None:
                 yield frame
-        awaited = (
-            getattr(awaited, "cr_await", None)
-            or getattr(awaited, "gi_yieldfrom", None)
-            or getattr(awaited, "ag_await", None)
+        awaitable = (
+            getattr(awaitable, "cr_await", None)
+            or getattr(awaitable, "gi_yieldfrom", None)
+            or getattr(awaitable, "ag_await", None)
         )
 
 
-def _format(frames: Iterator[FrameType]) -> list[str]:
+def _format_frames(frames: Iterator[FrameType]) -> list[str]:
     return traceback.StackSummary.extract((frame, frame.f_lineno) for frame in frames).format()

@@ -1,9 +1,9 @@
 """A worker actor: makes its environment once, then runs many episodes concurrently on its event
 loop.
 
-What holds: whatever the event loop does, ``beat`` answers, for it is called in a thread of its own;
-an infrastructure failure comes back as a report with its kind, everything else that is raised is a
-bug.
+``heartbeat`` answers whatever the event loop does, because it is called in a thread of its own. An
+infrastructure failure is returned as a report with its kind; any other exception is a bug and is
+raised.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from medr_ray.agent.episode_loop import FaultPlan, run_episode
 from medr_ray.agent.policies import Policy
@@ -19,24 +19,34 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import GuidanceStep, Task, Trajectory
 from medr_ray.core.run import Directory
-from medr_ray.rollouts.episode_monitor import Board, Progress, WatchedPolicy, WatchedTool
-from medr_ray.rollouts.failure_kinds import MODEL
+from medr_ray.rollouts.episode_monitor import (
+    SETUP,
+    EpisodeMonitor,
+    EpisodeProgress,
+    WatchedPolicy,
+    WatchedTool,
+)
+from medr_ray.rollouts.failure_kinds import MODEL, FailureKind
 from medr_ray.rollouts.stack_dump import task_stacks, thread_stacks
 from medr_ray.tools.base import Tool, for_episode
 from medr_ray.tools.registry import open_tools
 
+# Seconds between two ticks of the event loop: short beside ``rollouts.stall_seconds`` (at least 1).
 _TICK_SECONDS = 0.5
 
 
 def task_key(task_id: str, mode: str, rollout: int) -> str:
-    """What the ledger knows a rollout by."""
+    """What identifies a rollout in the ledger."""
     return f"{task_id}/{mode}/{rollout}"
 
 
 @dataclass(frozen=True)
 class RolloutTask:
-    """One rollout to make: a task, the mode (guided or exploration) and the rollout's number
-    within it. ``guidance`` is what a guided teacher is shown, and empty otherwise."""
+    """One rollout to make: a task, the mode and the rollout's number within it.
+
+    ``mode`` is "guided" or "exploration"; in an evaluation it names the weights. ``guidance`` is
+    what a guided teacher is shown, and empty otherwise.
+    """
 
     task: Task
     mode: str = "exploration"
@@ -66,68 +76,75 @@ class Environment:
     rarity: Callable[[str], float] | None = None
 
 
-MakeEnvironment = Callable[[], Environment]  # called inside the worker; must be picklable
+# Called inside the worker; must be picklable.
+EnvironmentFactory = Callable[[], Environment]
 
 
 @dataclass(frozen=True)
 class IndexEnvironment:
-    """The configured tools over an index. ``index_uri`` is the index stage's directory."""
+    """Makes an environment of the configured tools over an index. ``index_uri`` is the index
+    stage's directory."""
 
     config: PipelineConfig
     index_uri: str
     make_factory: Callable[[], PolicyFactory]
 
     def __call__(self) -> Environment:
-        box = open_tools(self.config, Directory(self.index_uri))
-        return Environment(box.tools, self.make_factory(), box.rarity)
+        toolbox = open_tools(self.config, Directory(self.index_uri))
+        return Environment(toolbox.tools, self.make_factory(), toolbox.rarity)
 
 
 @dataclass(frozen=True)
-class Report:
-    """How an episode ended: with a trajectory, or with an infrastructure failure of a kind
-    (``rollouts.failure_kinds``)."""
+class EpisodeReport:
+    """How an episode ended: with a trajectory, or with an infrastructure failure of a kind. The
+    reason and the kind are empty where there is a trajectory."""
 
     trajectory: Trajectory | None
-    kind: str = ""
+    kind: FailureKind | Literal[""] = ""
     failure: str = ""
 
 
 @dataclass(frozen=True)
-class Beat:
-    """A sign of life. ``blocked``: the event loop has not come round for too long. ``standstill``
-    is the account of a worker on which nothing moves, with its stacks; empty otherwise, and told
-    once per standstill."""
+class Heartbeat:
+    """A sign of life.
+
+    ``blocked``: the event loop has not ticked for ``rollouts.stall_seconds``. ``stall_report``
+    describes a worker on which nothing moves, with its stacks; it is empty otherwise, and sent once
+    per stall.
+    """
 
     blocked: bool
-    standstill: str = ""
+    stall_report: str = ""
 
 
 class RolloutWorker:
     """Runs episodes under a configuration in an environment."""
 
     def __init__(
-        self, config: PipelineConfig, make_environment: MakeEnvironment, faults: FaultPlan
+        self, config: PipelineConfig, make_environment: EnvironmentFactory, faults: FaultPlan
     ) -> None:
-        self._config, self._faults = config, faults
+        self._config = config
+        self._faults = faults
         self._environment = make_environment()
-        self._board = Board()
-        self._told = False
+        self._monitor = EpisodeMonitor()
+        self._stall_reported = False
 
     async def ready(self) -> None:
-        """Answers once the environment is made; from then on the event loop is watched."""
+        """Returns once the environment is made; from then on the event loop is watched."""
         self._loop = asyncio.get_running_loop()
-        self._ticker = asyncio.create_task(self._tick(), name="ticker")
+        # Kept: the event loop itself holds tasks only weakly.
+        self._ticker = asyncio.create_task(self._tick_forever(), name="ticker")
 
-    async def run(self, task: RolloutTask) -> Report:
+    async def run(self, task: RolloutTask) -> EpisodeReport:
         """One episode."""
-        with self._board.episode(task.key) as progress:
+        with self._monitor.track_episode(task.key) as progress:
             try:
-                return Report(await self._run(task, progress))
+                return EpisodeReport(await self._run_episode(task, progress))
             except InfrastructureError as error:
-                return Report(None, progress.failure, str(error))
+                return EpisodeReport(None, progress.failure, str(error))
 
-    async def _run(self, task: RolloutTask, progress: Progress) -> Trajectory:
-        with progress.at("set-up", MODEL):
+    async def _run_episode(self, task: RolloutTask, progress: EpisodeProgress) -> Trajectory:
+        with progress.waiting_for(SETUP, MODEL):
             policy = WatchedPolicy(self._environment.policies(task), progress)
         tools = [WatchedTool(tool, progress) for tool in for_episode(self._environment.tools)]
         return await run_episode(
@@ -141,30 +158,34 @@ class RolloutWorker:
             rarity=self._environment.rarity,
         )
 
-    def beat(self) -> Beat:
-        """Look whether anything moves."""
+    def heartbeat(self) -> Heartbeat:
+        """Whether anything moves. Called from another thread than the event loop's."""
         limit = self._config.rollouts.stall_seconds
-        blocked = self._board.lag() > limit
-        standing = blocked or self._board.quiet() > limit
-        first, self._told = standing and not self._told, standing
-        return Beat(blocked, self._account(blocked) if first else "")
+        is_blocked = self._monitor.loop_lag() > limit
+        is_stalled = is_blocked or self._monitor.quiet_seconds() > limit
+        is_new = is_stalled and not self._stall_reported
+        self._stall_reported = is_stalled
+        return Heartbeat(is_blocked, self._describe_stall(is_blocked) if is_new else "")
 
-    def _account(self, blocked: bool) -> str:
-        """Open episodes and stacks; names of places in code, never values."""
-        state = "blocked" if blocked else "waiting"
+    def _describe_stall(self, is_blocked: bool) -> str:
+        """Open episodes and stacks: names of places in the code, never values."""
+        state = "blocked" if is_blocked else "waiting"
         lines = [
-            f"worker process {os.getpid()} on {platform.node()}: nothing moved for {self._board.quiet():.0f} s; its "
-            f"event loop is {state}, it came round {self._board.lag():.1f} s ago",
+            f"worker process {os.getpid()} on {platform.node()}: nothing moved for "
+            f"{self._monitor.quiet_seconds():.0f} s; its event loop is {state}, it came round "
+            f"{self._monitor.loop_lag():.1f} s ago",
             "",
             "open rollouts:",
         ]
-        lines += [
-            f"  {one.key}: {one.age:.0f} s old, for {one.waited:.0f} s at: {one.step}"
-            for one in self._board.open()
-        ]
-        return "\n".join([*lines, "", thread_stacks(), "", task_stacks(self._loop)])
+        for episode in self._monitor.open_episodes():
+            lines.append(
+                f"  {episode.key}: {episode.age:.0f} s old, for {episode.waited:.0f} s at: "
+                f"{episode.step}"
+            )
+        lines += ["", thread_stacks(), "", task_stacks(self._loop)]
+        return "\n".join(lines)
 
-    async def _tick(self) -> None:
+    async def _tick_forever(self) -> None:
         while True:
-            self._board.ticks()
+            self._monitor.note_loop_tick()
             await asyncio.sleep(_TICK_SECONDS)

@@ -1,8 +1,8 @@
-"""The worker actors of a pool: they are started, asked and ended here, and what they answer arrives
-in one queue.
+"""The worker actors of a pool: they are started, called and ended here, and what they return
+arrives in one queue.
 
-What holds: nothing here waits for an actor; one that cannot be placed yet stays pending, and that
-is what the cluster's autoscaler sees.
+Nothing here waits for an actor. An actor that cannot be placed yet stays pending, and that is what
+the cluster's autoscaler sees.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,70 +15,83 @@ import ray
 
 from medr_ray.agent.episode_loop import FaultPlan
 from medr_ray.core.config import PipelineConfig
-from medr_ray.rollouts.worker import MakeEnvironment, RolloutTask, RolloutWorker
+from medr_ray.rollouts.worker import EnvironmentFactory, RolloutTask, RolloutWorker
 
-_WATCH = "watch"  # the concurrency group of what must answer while the event loop is busy
+# Methods of this Ray concurrency group run in threads of their own: they must answer while the
+# event loop is busy. Two threads, so that one that is stuck does not silence the other.
+_WATCH_GROUP = "watch"
 _WATCH_THREADS = 2
+
+EventKind = Literal["ready", "finished", "heartbeat"]
 
 
 @dataclass(frozen=True)
-class Event:
-    """An answer: a worker is ready, a rollout ended, or a worker gave a sign of life. ``number`` is
-    the worker's or the flight's; ``answer`` is done."""
+class WorkerEvent:
+    """A worker is ready, a rollout finished, or a worker sent a heartbeat.
 
-    kind: Literal["ready", "landed", "beat"]
+    ``number`` is the rollout's for "finished", and the worker's otherwise. ``answer`` is done.
+    """
+
+    kind: EventKind
     number: int
     answer: "Future[Any]"
 
 
-class Crew:
-    """Actors by number. Numbers are never used twice."""
+class WorkerGroup:
+    """Actors by number. No number is used twice."""
 
     def __init__(
-        self, config: PipelineConfig, make_environment: MakeEnvironment, faults: FaultPlan
+        self, config: PipelineConfig, make_environment: EnvironmentFactory, faults: FaultPlan
     ) -> None:
         self._arguments = (config, make_environment, faults)
-        watched: Any = ray.remote(concurrency_groups={_WATCH: _WATCH_THREADS})  # type: ignore[call-overload]
-        self._actor: Any = watched(RolloutWorker).options(
+        actor_class: Any = ray.remote(concurrency_groups={_WATCH_GROUP: _WATCH_THREADS})  # type: ignore[call-overload]
+        self._actor_class: Any = actor_class(RolloutWorker).options(
             num_cpus=config.rollouts.worker_cpus,
-            max_concurrency=config.rollouts.concurrency + 1,  # and ``ready``
-            scheduling_strategy="DEFAULT",  # outside a trainer's placement group
+            max_concurrency=config.rollouts.concurrency + 1,  # one more for ``ready``
+            # Not in the placement group of a trainer that starts the pool: its bundles are taken.
+            scheduling_strategy="DEFAULT",
         )
         self._workers: dict[int, Any] = {}
-        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._events: SimpleQueue[WorkerEvent] = SimpleQueue()
         self.started = 0
 
     def __contains__(self, worker: int) -> bool:
         return worker in self._workers
 
     def start(self) -> int:
-        """A new worker; it may be used after its ``ready`` event."""
-        worker, self.started = self.started, self.started + 1
-        self._workers[worker] = self._actor.remote(*self._arguments)
+        """Start a worker and return its number. It may be used after its "ready" event."""
+        worker = self.started
+        self.started += 1
+        self._workers[worker] = self._actor_class.remote(*self._arguments)
         self._listen("ready", worker, self._workers[worker].ready.remote())
         return worker
 
-    def run(self, worker: int, flight: int, task: RolloutTask) -> Callable[[], None]:
-        """Begin a rollout; returns what cancels it."""
+    def start_rollout(self, worker: int, rollout: int, task: RolloutTask) -> Callable[[], None]:
+        """Begin a rollout; returns a function that cancels it."""
         reference = self._workers[worker].run.remote(task)
-        self._listen("landed", flight, reference)
-        return lambda: ray.cancel(reference) if ray.is_initialized() else None
+        self._listen("finished", rollout, reference)
 
-    def ask(self, worker: int) -> None:
-        """Ask for a sign of life."""
-        self._listen(
-            "beat", worker, self._workers[worker].beat.options(concurrency_group=_WATCH).remote()
-        )
+        def cancel() -> None:
+            if ray.is_initialized():
+                ray.cancel(reference)
+
+        return cancel
+
+    def request_heartbeat(self, worker: int) -> None:
+        """Ask a worker for a sign of life."""
+        method = self._workers[worker].heartbeat.options(concurrency_group=_WATCH_GROUP)
+        self._listen("heartbeat", worker, method.remote())
 
     def end(self, worker: int) -> None:
+        """Kill a worker. Its rollouts finish with an error."""
         ray.kill(self._workers.pop(worker))
 
     def end_all(self) -> None:
         for worker in list(self._workers):
             self.end(worker)
 
-    def events(self, seconds: float) -> Iterator[Event]:
-        """What arrived, waiting for the first so long at most."""
+    def events(self, seconds: float) -> Iterator[WorkerEvent]:
+        """The events that have arrived; waits for the first for at most ``seconds``."""
         try:
             yield self._events.get(timeout=seconds)
             while True:
@@ -86,9 +99,9 @@ class Crew:
         except Empty:
             return
 
-    def _listen(
-        self, kind: Literal["ready", "landed", "beat"], number: int, reference: Any
-    ) -> None:
-        reference.future().add_done_callback(
-            lambda answer: self._events.put(Event(kind, number, answer))
-        )
+    def _listen(self, kind: EventKind, number: int, reference: Any) -> None:
+        # Called by a thread of Ray's when the answer is there; the queue hands it to the driver's.
+        def put(answer: "Future[Any]") -> None:
+            self._events.put(WorkerEvent(kind, number, answer))
+
+        reference.future().add_done_callback(put)

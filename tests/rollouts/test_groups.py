@@ -10,7 +10,7 @@ from medr_ray.rollouts.outcomes import RolloutOutcome
 GROUPS = [make_tasks(4, question=1), make_tasks(4, question=2)]
 
 
-def book(factor: float | None = 3.0, least: float = 0.0) -> GroupBook:
+def make_book(factor: float | None = 3.0, least: float = 0.0) -> GroupBook:
     return GroupBook(GROUPS, 0.5, factor, least)
 
 
@@ -22,9 +22,9 @@ def outcome(number: int, seconds: float, failure: str = "") -> RolloutOutcome:
 
 
 def test_a_group_comes_out_once_in_the_order_of_its_tasks() -> None:
-    made = book()
-    assert [made.add(number, outcome(number, 1.0)) for number in (6, 3, 1, 0)] == [None] * 4
-    whole = made.add(2, outcome(2, 1.0, "down"))
+    book = make_book()
+    assert [book.add(number, outcome(number, 1.0)) for number in (6, 3, 1, 0)] == [None] * 4
+    whole = book.add(2, outcome(2, 1.0, "down"))
     assert whole is not None
     assert [one.task for one in whole.outcomes] == GROUPS[0]
     assert whole.viable
@@ -32,10 +32,10 @@ def test_a_group_comes_out_once_in_the_order_of_its_tasks() -> None:
 
 
 def test_too_few_make_no_group() -> None:
-    made = book()
+    book = make_book()
     for number in (0, 1, 2):
-        made.add(number, outcome(number, 1.0, "down"))
-    whole = made.add(3, outcome(3, 1.0))
+        book.add(number, outcome(number, 1.0, "down"))
+    whole = book.add(3, outcome(3, 1.0))
     assert whole is not None
     assert not whole.viable
 
@@ -48,28 +48,28 @@ def test_minimum_viable(size: int, share: float, needed: int) -> None:
 
 
 def test_stragglers_are_cut_from_groups_that_are_viable_without_them() -> None:
-    made = book()
+    book = make_book()
     running = {2: 10.0, 3: 5.9, 6: 1000.0}
-    made.add(0, outcome(0, 1.0))
-    assert made.stragglers(running) == []  # one of four is no group
-    made.add(1, outcome(1, 3.0))
-    assert made.stragglers(running) == [
+    book.add(0, outcome(0, 1.0))
+    assert book.find_stragglers(running) == []  # one of four is no group
+    book.add(1, outcome(1, 3.0))
+    assert book.find_stragglers(running) == [
         2
     ]  # 3 x the median of 1 and 3 is 6; the other group has nothing yet
-    made.add(4, outcome(4, 1.0, "down"))
-    made.add(5, outcome(5, 1.0, "down"))
-    assert made.stragglers({6: 1000.0, 7: 1000.0}) == []  # failures make no group viable
+    book.add(4, outcome(4, 1.0, "down"))
+    book.add(5, outcome(5, 1.0, "down"))
+    assert book.find_stragglers({6: 1000.0, 7: 1000.0}) == []  # failures make no group viable
 
 
 def test_without_a_factor_nobody_is_cut() -> None:
-    made = book(None)
-    made.add(0, outcome(0, 1.0))
-    made.add(1, outcome(1, 1.0))
-    assert made.stragglers({2: 1e9}) == []
+    book = make_book(None)
+    book.add(0, outcome(0, 1.0))
+    book.add(1, outcome(1, 1.0))
+    assert book.find_stragglers({2: 1e9}) == []
 
 
 def test_what_is_quick_anyhow_is_not_cut() -> None:
-    made = book(least=30.0)
-    made.add(0, outcome(0, 0.1))
-    made.add(1, outcome(1, 0.1))
-    assert made.stragglers({2: 29.0, 3: 31.0}) == [3]
+    book = make_book(least=30.0)
+    book.add(0, outcome(0, 0.1))
+    book.add(1, outcome(1, 0.1))
+    assert book.find_stragglers({2: 29.0, 3: 31.0}) == [3]

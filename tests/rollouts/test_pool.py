@@ -24,10 +24,10 @@ from medr_ray.core.run import Directory
 from medr_ray.core.settings import load_config
 from medr_ray.rollouts.failure_kinds import DEADLINE, MODEL, STALLED, STRAGGLER, WORKER_DIED
 from medr_ray.rollouts.outcomes import RolloutOutcome
-from medr_ray.rollouts.pool import RolloutPool, _Flight
-from medr_ray.rollouts.schedule import Item
-from medr_ray.rollouts.worker import Report, RolloutTask
-from medr_ray.rollouts.worker_group import Event
+from medr_ray.rollouts.pool import RolloutPool, _InFlightRollout
+from medr_ray.rollouts.schedule import ScheduledTask
+from medr_ray.rollouts.worker import EpisodeReport, RolloutTask
+from medr_ray.rollouts.worker_group import WorkerEvent
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
@@ -219,9 +219,11 @@ def test_an_environment_that_cannot_be_made_is_an_error() -> None:
 def test_an_answer_that_comes_after_its_task_was_given_up_is_dropped_and_counted() -> None:
     with waiting_pool(config("rollouts.workers=0")) as pool:
         [task] = make_tasks(1)
-        answer: Future[Report] = Future()
-        pool._flights[0] = _Flight(Item(0, task), 7, lambda: None, 0.0, settled=True)
-        answer.set_result(Report(trajectory_of(task)))
-        pool._handle(Event("landed", 0, answer))
+        answer: Future[EpisodeReport] = Future()
+        pool._in_flight[0] = _InFlightRollout(
+            ScheduledTask(0, task), 7, lambda: None, 0.0, settled=True
+        )
+        answer.set_result(EpisodeReport(trajectory_of(task)))
+        pool._handle_event(WorkerEvent("finished", 0, answer))
         assert pool.figures()["late"] == 1
-        assert pool._done == []
+        assert pool._finished == []

@@ -1,4 +1,4 @@
-"""What a worker tells about its episodes, and who is to blame when one breaks."""
+"""What a worker reports on its episodes, and who is to blame when one breaks."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import pytest
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Message
-from medr_ray.rollouts.episode_monitor import Board, WatchedPolicy, WatchedTool
+from medr_ray.rollouts.episode_monitor import EpisodeMonitor, WatchedPolicy, WatchedTool
 from medr_ray.rollouts.failure_kinds import DEADLINE, MODEL, TOOL
 from medr_ray.rollouts.stack_dump import task_stacks, thread_stacks
 from medr_ray.tools.base import ToolResult
@@ -39,18 +39,19 @@ class Service:
 
 def test_an_open_episode_tells_its_step_and_a_closed_one_nothing() -> None:
     async def play() -> None:
-        board, service = Board(), Service()
-        with board.episode("q/plain/0") as progress:
+        monitor = EpisodeMonitor()
+        service = Service()
+        with monitor.track_episode("q/plain/0") as progress:
             turn = asyncio.create_task(WatchedPolicy(service, progress).respond([]))
             await asyncio.sleep(0)
-            [one] = board.open()
-            assert (one.key, one.step) == ("q/plain/0", "model, turn 1")
-            assert board.quiet() > 0
+            [episode] = monitor.open_episodes()
+            assert (episode.key, episode.step) == ("q/plain/0", "model, turn 1")
+            assert monitor.quiet_seconds() > 0
             service.answer.set_result(True)
             await turn
-            assert board.open()[0].step == "after model, turn 1"
-        assert board.open() == []
-        assert board.quiet() == 0
+            assert monitor.open_episodes()[0].step == "after model, turn 1"
+        assert monitor.open_episodes() == []
+        assert monitor.quiet_seconds() == 0
 
     asyncio.run(play())
 
@@ -67,9 +68,10 @@ def test_an_open_episode_tells_its_step_and_a_closed_one_nothing() -> None:
 )
 def test_who_broke_is_known(breaks: str, kind: str) -> None:
     async def play() -> str:
-        board, service = Board(), Service()
+        monitor = EpisodeMonitor()
+        service = Service()
         service.answer.set_result(False)
-        with board.episode("q/plain/0") as progress:
+        with monitor.track_episode("q/plain/0") as progress:
             policy: Any = WatchedPolicy(service, progress)
             tool: Any = WatchedTool(service, progress)
             if breaks != "nothing":
@@ -88,7 +90,7 @@ def test_who_broke_is_known(breaks: str, kind: str) -> None:
 
 def test_a_watched_tool_is_else_the_tool_it_watches() -> None:
     async def play() -> None:
-        with Board().episode("q/plain/0") as progress:
+        with EpisodeMonitor().track_episode("q/plain/0") as progress:
             tool: Any = WatchedTool(Service(), progress)
             assert (tool.name, tool.limit, tool.for_episode()) == ("service", 7, tool)
 
@@ -109,15 +111,15 @@ def test_stacks_name_every_call_and_no_value() -> None:
         gate = asyncio.Event()
         task = asyncio.create_task(outer(gate), name="episode")
         await asyncio.sleep(0)
-        told = await asyncio.to_thread(lambda: task_stacks(loop) + thread_stacks())
+        stacks = await asyncio.to_thread(lambda: task_stacks(loop) + thread_stacks())
         gate.set()
         await task
-        return told
+        return stacks
 
     loop = asyncio.new_event_loop()
-    told = loop.run_until_complete(play())
+    stacks = loop.run_until_complete(play())
     loop.close()
-    episode = told[told.index("task episode") :]
+    episode = stacks[stacks.index("task episode") :]
     assert episode.index("in outer") < episode.index("in inner") < episode.index("in wait")
-    assert "thread MainThread" in told
-    assert "hunter2" not in told
+    assert "thread MainThread" in stacks
+    assert "hunter2" not in stacks
