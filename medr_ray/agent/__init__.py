@@ -1,4 +1,5 @@
-"""The reason-act loop of one agent: its text protocol, its policies, its budget and deadlines, its
-failures by name; its state and what can be said of it (rounds of verification, choice of tools), as
-pure functions of the dialogue.
+"""The reason-act loop of one agent: its text protocol, its policies, its budget and its deadlines.
+
+Failures have names. The agent's state, its rounds of verification and its choice of tools are pure
+functions of the dialogue.
 """

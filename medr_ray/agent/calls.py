@@ -1,10 +1,11 @@
-"""Running what a reply calls for.
+"""Running the tool calls of a reply.
 
-What holds: every attempt gets exactly one response, in order; calls of one reply run concurrently
-and one's failure does not touch the others; a tool's failure, its deadline included, is an
-observation, a tool that breaks ends the rollout as InfrastructureError; a call that was made before
-with the same arguments and succeeded is answered from what it returned, without running again,
-while one that failed may be tried again.
+- Every attempt gets exactly one response, in order.
+- Calls of one reply run concurrently, and the failure of one does not touch the others.
+- A tool's failure, its deadline included, is an observation. A tool that breaks ends the rollout
+  with an InfrastructureError.
+- A call that was made before with the same arguments and succeeded is answered from what it
+  returned, without running again. One that failed may be tried again.
 """
 
 import asyncio
@@ -14,23 +15,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medr_ray.agent.deadlines import Clock, DeadlinePassed, bounded
+from medr_ray.agent.deadlines import DeadlinePassed, EpisodeClock, run_with_deadline
 from medr_ray.agent.faults import SIMULATED, FaultPlan
 from medr_ray.agent.instructions import repeat_note
 from medr_ray.agent.protocol import ToolCall
-from medr_ray.agent.transcript import Observed
+from medr_ray.agent.transcript import ToolObservation
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import InfrastructureError, MedrError, ModelError, ToolError
 from medr_ray.core.records import Task, ToolEvent, ToolStatus, canonical_json
 from medr_ray.tools.base import Tool, ToolResult
 
-NO_CALLS_LEFT, NO_TIME_LEFT, CUT_OFF = (
-    "no tool calls are left",
-    "the time is nearly spent",
-    "the reply was cut off",
-)
-Attempt = ToolCall | str
-_Key = tuple[str, str]
+# Why an attempt is not run, in the words the agent is told.
+NO_CALLS_LEFT = "no tool calls are left"
+NO_TIME_LEFT = "the time is nearly spent"
+CUT_OFF = "the reply was cut off"
+
+Attempt = ToolCall | str  # a malformed call is the text that says what is wrong with it
+_CallKey = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -41,90 +42,99 @@ class CallSettings:
     rollout: int
     agent: AgentConfig
     faults: FaultPlan
-    clock: Clock
+    clock: EpisodeClock
 
 
-class Calls:
-    """The calls of one episode."""
+class EpisodeCalls:
+    """The calls of one episode: how many were ``made``, and how many of them were ``repeats``."""
 
     def __init__(self, tools: Sequence[Tool], settings: CallSettings) -> None:
-        self._tools, self._settings = {tool.name: tool for tool in tools}, settings
-        self._returned: dict[_Key, Observed] = {}
+        self._tools = {tool.name: tool for tool in tools}
+        self._settings = settings
+        self._succeeded: dict[_CallKey, ToolObservation] = {}
         self.made = 0
         self.repeats = 0
 
-    async def answer(self, attempts: Sequence[Attempt]) -> list[Observed]:
-        """Run the attempts that fit the budget; one response each, in order. Raises
+    async def run_attempts(self, attempts: Sequence[Attempt]) -> list[ToolObservation]:
+        """Run the attempts that fit the budget; one observation each, in order. Raises
         InfrastructureError."""
         settings = self._settings
-        room = max(0, settings.agent.max_tool_calls - self.made)
-        why = NO_CALLS_LEFT
-        if settings.clock.for_tool() <= 0:
-            room, why = 0, NO_TIME_LEFT
-        results = await self._run_new(attempts[:room])
-        answered = [self._answered(one, results) for one in attempts[:room]]
-        self.made += len(answered)
-        return answered + [skipped(one, why) for one in attempts[room:]]
+        allowed = max(0, settings.agent.max_tool_calls - self.made)
+        skip_reason = NO_CALLS_LEFT
+        if settings.clock.tool_seconds() <= 0:
+            allowed = 0
+            skip_reason = NO_TIME_LEFT
+        results = await self._run_new_calls(attempts[:allowed])
+        observations = [self._observe_attempt(attempt, results) for attempt in attempts[:allowed]]
+        self.made += len(observations)
+        skipped = [skip_attempt(attempt, skip_reason) for attempt in attempts[allowed:]]
+        return observations + skipped
 
-    async def _run_new(self, attempts: Sequence[Attempt]) -> dict[_Key, Observed]:
-        """Those that were not answered before, each once, all at the same time."""
-        new: dict[_Key, asyncio.Task[Observed]] = {}
-        for index, one in enumerate(attempts):
-            if (
-                isinstance(one, ToolCall)
-                and (key := call_key(one)) not in self._returned
-                and key not in new
-            ):
-                new[key] = asyncio.create_task(self._call(one, self.made + index))
+    async def _run_new_calls(self, attempts: Sequence[Attempt]) -> dict[_CallKey, ToolObservation]:
+        """The calls that did not succeed before, each once, all at the same time."""
+        new: dict[_CallKey, asyncio.Task[ToolObservation]] = {}
+        for index, attempt in enumerate(attempts):
+            if isinstance(attempt, str):
+                continue
+            key = call_key(attempt)
+            if key not in self._succeeded and key not in new:
+                new[key] = asyncio.create_task(self._run_call(attempt, self.made + index))
         try:
-            return dict(zip(new, await asyncio.gather(*new.values()), strict=True))
+            observations = await asyncio.gather(*new.values())
+            return dict(zip(new, observations, strict=True))
         finally:
+            # One that broke ends the rollout, and the others with it; no effect on finished tasks.
             for task in new.values():
-                task.cancel()  # when one ended the rollout; nothing to those that are done
+                task.cancel()
 
-    def _answered(self, attempt: Attempt, results: dict[_Key, Observed]) -> Observed:
+    def _observe_attempt(
+        self, attempt: Attempt, results: dict[_CallKey, ToolObservation]
+    ) -> ToolObservation:
         if isinstance(attempt, str):
-            return Observed(ToolEvent("", "", "invalid", 0.0, False), f"error: {attempt}")
+            event = ToolEvent("", "", "invalid", 0.0, False)
+            return ToolObservation(event, f"error: {attempt}")
         key = call_key(attempt)
-        if key in self._returned:
-            return self._again(self._returned[key])
+        if key in self._succeeded:
+            return self._repeat_observation(self._succeeded[key])
         if results[key].event.status == "ok":
-            self._returned[key] = results[key]
+            self._succeeded[key] = results[key]
         return results[key]
 
-    def _again(self, before: Observed) -> Observed:
+    def _repeat_observation(self, earlier: ToolObservation) -> ToolObservation:
         self.repeats += 1
-        event = replace(before.event, seconds=0.0, simulated_failure=False, repeated=True)
-        return Observed(event, f"{repeat_note(self._settings.task.language)}\n{before.text}")
+        event = replace(earlier.event, seconds=0.0, simulated_failure=False, repeated=True)
+        note = repeat_note(self._settings.task.language)
+        return ToolObservation(event, f"{note}\n{earlier.text}")
 
-    async def _call(self, call: ToolCall, index: int) -> Observed:
-        """One call, as it is answered."""
-        settings, started = self._settings, time.monotonic()
-        simulated = settings.faults.fails(settings.task.task_id, settings.rollout, index)
+    async def _run_call(self, call: ToolCall, index: int) -> ToolObservation:
+        """One call, and what the agent is shown for it. ``index`` counts the episode's calls."""
+        settings = self._settings
+        started = time.monotonic()
+        simulated = settings.faults.should_fail(settings.task.task_id, settings.rollout, index)
+        limit = settings.clock.tool_seconds()
         status: ToolStatus = "error"
         documents: tuple[str, ...] = ()
         abandoned = False
-        limit = settings.clock.for_tool()
         try:
             result = await self._run_tool(call, simulated, limit)
-            text, documents, status = result.text, tuple(result.documents), "ok"
+            text = result.text
+            documents = tuple(result.documents)
+            status = "ok"
         except DeadlinePassed as passed:
-            text, abandoned = (
-                f"error: {call.name} did not answer within {limit:.3g} s",
-                passed.abandoned,
-            )
+            text = f"error: {call.name} did not answer within {limit:.3g} s"
+            abandoned = passed.abandoned
         except (ToolError, ModelError) as error:
             text = f"error: {error}"
         event = ToolEvent(
             call.name,
-            _written(call.arguments),
+            _arguments_text(call.arguments),
             status,
             round(time.monotonic() - started, 4),
             simulated,
             abandoned=abandoned,
             documents=documents,
         )
-        return Observed(event, text[: settings.agent.observation_chars])
+        return ToolObservation(event, text[: settings.agent.observation_chars])
 
     async def _run_tool(self, call: ToolCall, simulated: bool, limit: float) -> ToolResult:
         tool = self._tools.get(call.name)
@@ -133,40 +143,44 @@ class Calls:
         if tool is None:
             raise ToolError(f"no tool named {call.name!r}; there are {', '.join(self._tools)}")
         try:
-            return await bounded(tool.call(call.arguments), limit)
+            return await run_with_deadline(tool.call(call.arguments), limit)
         except TimeoutError:
             raise ToolError(f"{call.name} timed out") from None
         except (MedrError, DeadlinePassed):
             raise
-        except (
-            Exception
-        ) as error:  # a tool may be anybody's code; what breaks in it is never the agent's doing
+        except Exception as error:
+            # A tool may be anybody's code. What breaks in it is never the agent's doing.
             raise InfrastructureError(
                 f"the tool {call.name} broke: {type(error).__name__}: {error}"
             ) from error
 
 
-def skipped(attempt: Attempt, why: str) -> Observed:
-    """An attempt that is not run."""
-    name, arguments = (
-        (attempt.name, _written(attempt.arguments)) if isinstance(attempt, ToolCall) else ("", "")
-    )
-    return Observed(ToolEvent(name, arguments, "skipped", 0.0, False), f"error: not run: {why}")
+def skip_attempt(attempt: Attempt, reason: str) -> ToolObservation:
+    """The observation of an attempt that is not run."""
+    name = ""
+    arguments = ""
+    if isinstance(attempt, ToolCall):
+        name = attempt.name
+        arguments = _arguments_text(attempt.arguments)
+    event = ToolEvent(name, arguments, "skipped", 0.0, False)
+    return ToolObservation(event, f"error: not run: {reason}")
 
 
-def call_key(call: ToolCall) -> _Key:
+def call_key(call: ToolCall) -> _CallKey:
     """What makes two calls identical: the tool and its arguments, whatever their order and
     spacing."""
-    return call.name, canonical_json(_spaced(call.arguments))
+    return call.name, canonical_json(_normalise_spaces(call.arguments))
 
 
-def _spaced(value: Any) -> Any:
+def _normalise_spaces(value: Any) -> Any:
     if isinstance(value, str):
         return " ".join(value.split())
     if isinstance(value, dict):
-        return {name: _spaced(one) for name, one in value.items()}
-    return [_spaced(one) for one in value] if isinstance(value, list) else value
+        return {name: _normalise_spaces(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_normalise_spaces(member) for member in value]
+    return value
 
 
-def _written(arguments: dict[str, Any]) -> str:
+def _arguments_text(arguments: dict[str, Any]) -> str:
     return json.dumps(arguments, ensure_ascii=False, sort_keys=True)

@@ -1,8 +1,8 @@
-"""Waiting with a deadline that holds even for what ignores its cancellation.
+"""Waiting with a deadline that holds even for work that ignores its cancellation.
 
-What holds: ``bounded`` returns or raises within the given seconds and a moment; what does not stop
-when cancelled is left behind, watched so that its late failure is no noise, and reported as
-abandoned.
+``run_with_deadline`` returns or raises within the given seconds and a moment. Work that does not
+stop when it is cancelled is left behind and reported as abandoned; its late failure is taken up, so
+that asyncio does not log it.
 """
 
 import asyncio
@@ -14,21 +14,25 @@ from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import InfrastructureError
 
 T = TypeVar("T")
-_GRACE = 0.05  # seconds for a cancelled task to clean up before it is left behind
-_left_behind: set[asyncio.Task[Any]] = set()  # the event loop itself holds tasks only weakly
+_GRACE_SECONDS = 0.05  # for a cancelled task to clean up before it is left behind
+# References to abandoned tasks: the event loop itself holds tasks only weakly.
+_abandoned: set[asyncio.Task[Any]] = set()
 
 
 class DeadlinePassed(Exception):
-    """The deadline passed; ``abandoned`` when the work goes on all the same."""
+    """The deadline passed. ``abandoned``: the work goes on all the same."""
 
     def __init__(self, abandoned: bool) -> None:
         super().__init__()
         self.abandoned = abandoned
 
 
-async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
-    """What ``work`` returns or raises; DeadlinePassed after ``seconds``, at once where there are
-    none. Cancelling this cancels the work."""
+async def run_with_deadline(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """What ``work`` returns or raises.
+
+    Raises DeadlinePassed after ``seconds``, at once where there are none. Cancelling this cancels
+    the work.
+    """
     if seconds <= 0:
         work.close()
         raise DeadlinePassed(abandoned=False)
@@ -38,61 +42,67 @@ async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
         if done:
             return task.result()
         task.cancel()
-        await asyncio.wait((task,), timeout=_GRACE)
+        await asyncio.wait((task,), timeout=_GRACE_SECONDS)
         if task.done() and not task.cancelled() and task.exception() is None:
-            return task.result()  # it came in at the last moment
+            return task.result()  # it finished at the last moment
         raise DeadlinePassed(abandoned=not task.done())
     finally:
         if not task.done():
             task.cancel()
-            _leave(task)
+            _abandon(task)
 
 
-def _leave(task: "asyncio.Future[Any]") -> None:
-    _left_behind.add(task)  # type: ignore[arg-type]
-    task.add_done_callback(_forget)
+def _abandon(task: "asyncio.Future[Any]") -> None:
+    _abandoned.add(task)  # type: ignore[arg-type]
+    task.add_done_callback(_forget_abandoned)
 
 
-def _forget(task: "asyncio.Future[Any]") -> None:
-    _left_behind.discard(task)  # type: ignore[arg-type]
+def _forget_abandoned(task: "asyncio.Future[Any]") -> None:
+    _abandoned.discard(task)  # type: ignore[arg-type]
     if not task.cancelled():
-        task.exception()  # seen, so that asyncio does not report it as never retrieved
+        task.exception()  # taken up, so that asyncio does not report it as never retrieved
 
 
-class Clock:
-    """The seconds of one episode (``agent.seconds`` and the deadlines of its parts), from the
-    moment it is made."""
+class EpisodeClock:
+    """The seconds of one episode: ``agent.seconds`` and the deadlines of its parts, counted from
+    the moment the clock is made."""
 
     def __init__(
         self, task_id: str, agent: AgentConfig, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._task_id, self._agent, self._now = task_id, agent, now
+        self._task_id = task_id
+        self._agent = agent
+        self._now = now
         self._started = now()
 
-    def elapsed(self) -> float:
+    def elapsed_seconds(self) -> float:
         """Seconds since the start."""
         return self._now() - self._started
 
-    def for_tool(self) -> float:
-        """What a tool call may take: never the seconds that are kept for the last answer."""
+    def tool_seconds(self) -> float:
+        """How long a tool call may take. The share ``agent.answer_reserve`` of the episode is kept
+        for the last answer."""
         agent = self._agent
-        return min(agent.tool_seconds, agent.seconds * (1 - agent.answer_reserve) - self.elapsed())
+        left = agent.seconds * (1 - agent.answer_reserve) - self.elapsed_seconds()
+        return min(agent.tool_seconds, left)
 
-    async def set_up(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run_setup(self, work: Coroutine[Any, Any, T]) -> T:
         """``work`` within ``agent.setup_seconds``. Raises InfrastructureError."""
-        return await self._within(work, self._agent.setup_seconds, "not set up within")
+        return await self._run_within(work, self._agent.setup_seconds, "not set up within")
 
-    async def turn(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run_turn(self, work: Coroutine[Any, Any, T]) -> T:
         """``work`` within ``agent.turn_seconds``. Raises InfrastructureError."""
-        return await self._within(work, self._agent.turn_seconds, "no reply within")
+        return await self._run_within(work, self._agent.turn_seconds, "no reply within")
 
-    async def _within(self, work: Coroutine[Any, Any, T], seconds: float, failing: str) -> T:
-        left = self._agent.seconds - self.elapsed()
-        said = f"{self._task_id}: {failing} {seconds:g} s"
+    async def _run_within(self, work: Coroutine[Any, Any, T], seconds: float, problem: str) -> T:
+        message = f"{self._task_id}: {problem} {seconds:g} s"
+        left = self._agent.seconds - self.elapsed_seconds()
         if left < seconds:
-            seconds, said = left, f"{self._task_id}: not done within {self._agent.seconds:g} s"
+            seconds = left
+            message = f"{self._task_id}: not done within {self._agent.seconds:g} s"
         try:
-            return await bounded(work, seconds)
+            return await run_with_deadline(work, seconds)
         except DeadlinePassed as passed:
-            more = " (and did not stop when cancelled)" if passed.abandoned else ""
-            raise InfrastructureError(f"{said}{more}") from None
+            if passed.abandoned:
+                message += " (and did not stop when cancelled)"
+            raise InfrastructureError(message) from None

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from medr_ray.agent.foreign_text import well_formed
+from medr_ray.agent.foreign_text import replace_surrogates
 from medr_ray.agent.policies import PolicyTurn
-from medr_ray.agent.protocol import Reply, parse_reply, render_responses
-from medr_ray.agent.state import state_of
-from medr_ray.agent.transcript import Observed, Step
+from medr_ray.agent.protocol import ParsedReply, parse_reply, render_responses
+from medr_ray.agent.state import build_state
+from medr_ray.agent.transcript import ReplyTurn, ToolObservation
 from medr_ray.core.records import (
     Budget,
     Message,
@@ -23,65 +23,81 @@ from medr_ray.core.records import (
 
 @dataclass
 class Episode:
-    """What was said so far. ``context``: tokens of the dialogue after the last reply, 0 where the
-    policy counts none; ``asked``: what was nearly spent when the answer was asked for."""
+    """The dialogue so far.
+
+    ``context_tokens`` counts the dialogue's tokens after the last reply, 0 where the policy counts
+    none. ``spent_budget`` is what was nearly spent when the agent was asked for its answer, ""
+    until then.
+    """
 
     messages: list[Message]
     control_tokens: tuple[str, ...] = ()
-    turns: list[Turn] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    context: int = 0
-    asked: Budget | Literal[""] = ""
+    token_turns: list[Turn] = field(default_factory=list)
+    turns: list[ReplyTurn] = field(default_factory=list)
+    context_tokens: int = 0
+    spent_budget: Budget | Literal[""] = ""
     _prompt_tokens: int = 0
     _output_tokens: int = 0
-    _cost: float | None = 0.0
+    _usd: float | None = 0.0
 
-    def reply(self, turn: PolicyTurn) -> Reply:
-        """Take down a reply as it was given."""
-        text = well_formed(turn.text)
+    def add_reply(self, turn: PolicyTurn) -> ParsedReply:
+        """Record a reply as it was given, and parse it."""
+        text = replace_surrogates(turn.text)
         self.messages.append(Message("assistant", text))
         if turn.turn.output_ids:
-            self.turns.append(turn.turn)
-        self._prompt_tokens += turn.prompt_tokens
-        self._output_tokens += turn.output_tokens
-        self._cost = None if self._cost is None or turn.usd is None else self._cost + turn.usd
-        self.context = turn.prompt_tokens + turn.output_tokens
+            self.token_turns.append(turn.turn)
+        self._add_usage(turn)
         reply = parse_reply(text)
-        self.steps.append(Step(reply.thought, reply.answer))
+        self.turns.append(ReplyTurn(reply.thought, reply.answer))
         return reply
 
-    def observe(self, observed: Sequence[Observed], tail: str = "") -> None:
-        """The responses to the last reply, and what is said behind them."""
-        self.steps[-1] = replace(self.steps[-1], observed=tuple(observed))
-        parts = [render_responses([one.text for one in observed], self.control_tokens), tail]
+    def _add_usage(self, turn: PolicyTurn) -> None:
+        self._prompt_tokens += turn.prompt_tokens
+        self._output_tokens += turn.output_tokens
+        self.context_tokens = turn.prompt_tokens + turn.output_tokens
+        # One reply of unknown cost makes the episode's cost unknown.
+        if self._usd is None or turn.usd is None:
+            self._usd = None
+        else:
+            self._usd += turn.usd
+
+    def add_observations(self, observations: Sequence[ToolObservation], tail: str = "") -> None:
+        """Add the responses to the last reply, and ``tail`` behind them."""
+        self.turns[-1] = replace(self.turns[-1], observations=tuple(observations))
+        texts = [observation.text for observation in observations]
+        parts = [render_responses(texts, self.control_tokens), tail]
         self.messages.append(Message("user", "\n".join(filter(None, parts))))
 
-    def take_back(self) -> tuple[Observed, ...]:
-        """The last responses, which nobody has replied to, back from the dialogue."""
+    def take_back_observations(self) -> tuple[ToolObservation, ...]:
+        """Remove the last responses, which nobody has replied to, and return them."""
         self.messages.pop()
-        return self.steps[-1].observed
+        return self.turns[-1].observations
 
-    def trajectory(
+    def build_trajectory(
         self, task: Task, mode: str, rollout: int, answer: str | None, stop: StopReason
     ) -> Trajectory:
-        """The finished record."""
-        events = tuple(one.event for step in self.steps for one in step.observed)
-        state = state_of(self.steps)
-        dialogue = [[m.role, m.content] for m in self.messages]
+        """The finished record. Its id follows from the task, the mode, the rollout's number and the
+        dialogue."""
+        events = tuple(
+            observation.event for turn in self.turns for observation in turn.observations
+        )
+        documents = dict.fromkeys(document for event in events for document in event.documents)
+        state = build_state(self.turns)
+        dialogue = [[message.role, message.content] for message in self.messages]
         return Trajectory(
             trajectory_id=content_id("traj", task.task_id, mode, rollout, dialogue),
             question_id=task.task_id,
             mode=mode,
             rollout=rollout,
             messages=tuple(self.messages),
-            turns=tuple(self.turns),
+            turns=tuple(self.token_turns),
             tool_events=events,
-            documents=tuple(dict.fromkeys(one for event in events for one in event.documents)),
+            documents=tuple(documents),
             answer=answer,
             stop_reason=stop,
-            usage=Usage(self._prompt_tokens, self._output_tokens, len(self.steps)),
-            cost=self._cost if self.steps else None,
-            asked=self.asked,
+            usage=Usage(self._prompt_tokens, self._output_tokens, len(self.turns)),
+            cost=self._usd if self.turns else None,
+            asked=self.spent_budget,
             evidence=state.evidence,
             hypotheses=state.hypotheses,
         )

@@ -1,7 +1,7 @@
-"""When the agent is asked for its answer: pure decisions over what was spent.
+"""When the agent is asked for its answer: pure decisions over what an episode has used.
 
-What holds: the agent is asked while it can still answer. What it is shown last is cut so that an
-answer fits behind it, as far as tokens can be estimated.
+The agent is asked while it can still answer. What it is shown last is cut so that an answer fits
+behind it, as far as tokens can be estimated.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,14 @@ STOP_REASON: dict[Budget, StopReason] = {
     TOKENS: "max_tokens",
     SECONDS: "max_seconds",
 }
-_BYTES_PER_TOKEN = 3  # fewer than English has, about what Chinese has: an estimate on the high side
-_MORE = "…"
-_FEWEST = 60  # bytes of an observation that are always shown
+# Fewer than English has and about what Chinese has: an estimate of tokens on the high side.
+_BYTES_PER_TOKEN = 3
+_ELLIPSIS = "…"
+_FEWEST_BYTES = 60  # of an observation that are always shown
 
 
 @dataclass(frozen=True)
-class Spent:
+class EpisodeUsage:
     """What an episode has used: calls, identical calls among them, tokens of context (0 where the
     policy counts none), seconds."""
 
@@ -37,40 +38,45 @@ class Spent:
     seconds: float
 
 
-def nearly_spent(agent: AgentConfig, spent: Spent) -> Budget | Literal[""]:
-    """What is nearly spent, or "". Tokens are when two more replies of full length would not
-    fit."""
-    if spent.calls >= agent.max_tool_calls:
+def find_spent_budget(agent: AgentConfig, usage: EpisodeUsage) -> Budget | Literal[""]:
+    """Which budget is nearly spent, "" for none. Tokens are nearly spent when two more replies of
+    full length would not fit: one more turn, and the answer."""
+    if usage.calls >= agent.max_tool_calls:
         return CALLS
-    if spent.repeats > agent.max_repeats:
+    if usage.repeats > agent.max_repeats:
         return REPEATS
-    if spent.context and spent.context + 2 * agent.max_turn_tokens > agent.max_tokens:
+    if usage.context and usage.context + 2 * agent.max_turn_tokens > agent.max_tokens:
         return TOKENS
-    if spent.seconds >= agent.seconds * (1 - agent.answer_reserve):
+    if usage.seconds >= agent.seconds * (1 - agent.answer_reserve):
         return SECONDS
     return ""
 
 
-def estimated_tokens(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """About how many tokens a text is, rather too many than too few."""
     return len(text.encode()) // _BYTES_PER_TOKEN + 1
 
 
-def shown_last(texts: Sequence[str], agent: AgentConfig, context: int, frame: str) -> list[str]:
-    """The last observations, cut evenly so that with the rest of their message, ``frame``, they
-    leave room for a full reply; as they are where the context is not known (0)."""
+def cut_observations(
+    texts: Sequence[str], agent: AgentConfig, context: int, frame: str
+) -> list[str]:
+    """The last observations, cut evenly so that they leave room for a full reply.
+
+    ``frame`` is the rest of their message. They stay whole where the context's tokens are not known
+    (0).
+    """
     if not context or not texts:
         return list(texts)
-    room = agent.max_tokens - context - agent.max_turn_tokens - estimated_tokens(frame)
-    each = max(room * _BYTES_PER_TOKEN // len(texts), _FEWEST)
-    return [cut_bytes(one, each) for one in texts]
+    room = agent.max_tokens - context - agent.max_turn_tokens - estimate_tokens(frame)
+    limit = max(room * _BYTES_PER_TOKEN // len(texts), _FEWEST_BYTES)
+    return [cut_bytes(text, limit) for text in texts]
 
 
 def cut_bytes(text: str, limit: int) -> str:
     """The text in at most ``limit`` bytes of UTF-8, with an ellipsis where it was longer."""
     data = text.encode()
-    return (
-        text
-        if len(data) <= limit
-        else data[: limit - len(_MORE.encode())].decode(errors="ignore").rstrip() + _MORE
-    )
+    if len(data) <= limit:
+        return text
+    kept = data[: limit - len(_ELLIPSIS.encode())]
+    # The cut may split a character; what remains of it is ignored.
+    return kept.decode(errors="ignore").rstrip() + _ELLIPSIS

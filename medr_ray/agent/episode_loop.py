@@ -1,41 +1,43 @@
-"""The reason-act loop: one task, one policy, real tools, a budget; a Trajectory comes out.
+"""The reason-act loop: one task, one policy, real tools and a budget give a Trajectory.
 
-What holds: every reply ends up in the dialogue as it was given; every call gets exactly one
-response, in call order; a tool's failure is an observation, a malformed call is answered with what
-is wrong; when calls, tokens or seconds are nearly spent, or the agent goes in circles, it is asked
-once for its answer. Infrastructure failures leave as InfrastructureError and never as a trajectory;
-nothing that hangs holds the rollout beyond its deadline.
+- Every reply enters the dialogue as it was given.
+- Every call gets exactly one response, in call order. A tool's failure is an observation, and a
+  malformed call is answered with what is wrong with it.
+- When calls, tokens or seconds are nearly spent, or the agent repeats itself, it is asked once for
+  its answer.
+- Infrastructure failures are raised as InfrastructureError and never become a trajectory.
+- Nothing that hangs holds the rollout beyond its deadline.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from medr_ray.agent.calls import CUT_OFF, Calls, CallSettings, skipped
-from medr_ray.agent.deadlines import Clock
+from medr_ray.agent.calls import CUT_OFF, CallSettings, EpisodeCalls, skip_attempt
+from medr_ray.agent.deadlines import EpisodeClock
 from medr_ray.agent.episode import Episode
 from medr_ray.agent.episode_budget import (
     STOP_REASON,
     TOKENS,
-    Spent,
+    EpisodeUsage,
     cut_bytes,
-    estimated_tokens,
-    nearly_spent,
-    shown_last,
+    cut_observations,
+    estimate_tokens,
+    find_spent_budget,
 )
 from medr_ray.agent.faults import NO_FAULTS, FaultPlan
-from medr_ray.agent.instructions import Briefing, wrap_up
+from medr_ray.agent.instructions import EpisodePrompt, answer_request
 from medr_ray.agent.policies import Policy, PolicyTurn
-from medr_ray.agent.protocol import NO_ATTEMPT, Reply, render_responses
-from medr_ray.agent.state import state_of
-from medr_ray.agent.tool_policy import prior_of
-from medr_ray.agent.transcript import Observed
+from medr_ray.agent.protocol import NO_ATTEMPT, ParsedReply, render_responses
+from medr_ray.agent.state import build_state
+from medr_ray.agent.tool_policy import medical_prior
+from medr_ray.agent.transcript import ToolObservation
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.records import Budget, StopReason, Task, Trajectory
 from medr_ray.tools.base import Tool, for_episode
 
 __all__ = ["NO_FAULTS", "FaultPlan", "run_episode"]
-_SHORT = 200  # bytes of each response that are shown again where the whole did not fit
+_SHORT_BYTES = 200  # of each response that are shown again where the whole did not fit
 
 
 async def run_episode(
@@ -56,96 +58,119 @@ async def run_episode(
     ``tool_features``). Raises InfrastructureError when a deadline of ``agent`` passes, the policy
     cannot be reached or a tool breaks.
     """
-    clock, tools = Clock(task.task_id, agent), for_episode(tools)
-    briefing = Briefing(task, tuple(tools), agent, prior_of(agent, task.text, tools, rarity))
-    await _set_up(policy, briefing, clock)
-    episode = Episode(briefing.opening(), tuple(getattr(policy, "control_tokens", ())))
-    calls = Calls(tools, CallSettings(task, rollout, agent, faults, clock))
-    answer, stop_reason = await _Run(briefing, policy, clock, episode, calls).to_the_end()
-    return episode.trajectory(task, mode, rollout, answer, stop_reason)
+    clock = EpisodeClock(task.task_id, agent)
+    tools = for_episode(tools)
+    prior = medical_prior(agent, task.text, tools, rarity)
+    prompt = EpisodePrompt(task, tuple(tools), agent, prior)
+    await _prepare(policy, prompt, clock)
+    episode = Episode(prompt.opening_messages(), tuple(getattr(policy, "control_tokens", ())))
+    calls = EpisodeCalls(tools, CallSettings(task, rollout, agent, faults, clock))
+    loop = _EpisodeLoop(prompt, policy, clock, episode, calls)
+    answer, stop_reason = await loop.run_to_end()
+    return episode.build_trajectory(task, mode, rollout, answer, stop_reason)
 
 
-async def _set_up(policy: Policy, briefing: Briefing, clock: Clock) -> None:
-    """Prepare what asks for it. Wrappers may hand the attribute on, so it is looked up and not
-    checked for by type."""
-    waiting = [one.prepare() for one in briefing.tools if hasattr(one, "prepare")]
+async def _prepare(policy: Policy, prompt: EpisodePrompt, clock: EpisodeClock) -> None:
+    """Prepare the policy and the tools that offer it, all at once."""
+    # Looked up by name and not checked by type, because wrappers hand the attribute on.
+    preparations = [tool.prepare() for tool in prompt.tools if hasattr(tool, "prepare")]
     if hasattr(policy, "prepare"):
-        waiting.append(policy.prepare(briefing))
+        preparations.append(policy.prepare(prompt))
 
-    async def everything() -> None:
-        await asyncio.gather(*waiting)
+    async def prepare_all() -> None:
+        await asyncio.gather(*preparations)
 
-    if waiting:
-        await clock.set_up(everything())
+    if preparations:
+        await clock.run_setup(prepare_all())
 
 
-class _Run:
+class _EpisodeLoop:
     def __init__(
-        self, briefing: Briefing, policy: Policy, clock: Clock, episode: Episode, calls: Calls
+        self,
+        prompt: EpisodePrompt,
+        policy: Policy,
+        clock: EpisodeClock,
+        episode: Episode,
+        calls: EpisodeCalls,
     ) -> None:
-        self._agent, self._language = briefing.agent, briefing.task.language
-        self._policy, self._clock, self._episode, self._calls = policy, clock, episode, calls
+        self._agent = prompt.agent
+        self._language = prompt.task.language
+        self._policy = policy
+        self._clock = clock
+        self._episode = episode
+        self._calls = calls
 
-    async def to_the_end(self) -> tuple[str | None, StopReason]:
+    async def run_to_end(self) -> tuple[str | None, StopReason]:
         """(answer, stop reason)."""
         while True:
-            turn = await self._turn()
+            turn = await self._next_turn()
             if turn is None:
                 return None, STOP_REASON[TOKENS]
-            asked = self._episode.asked
-            reply = self._episode.reply(turn)
+            requested = self._episode.spent_budget  # before this reply
+            reply = self._episode.add_reply(turn)
             if reply.answer is not None:
                 return reply.answer, "answered"
             if not turn.finished:
-                if asked or not self._agent.ask_after_cut:
+                if requested or not self._agent.ask_after_cut:
                     return None, STOP_REASON[TOKENS]
-                self._ask(
-                    TOKENS, [skipped(one, CUT_OFF) for one in reply.attempts if one != NO_ATTEMPT]
-                )
-            elif asked:
-                return None, STOP_REASON[asked] if reply.calls else "malformed"
+                self._request_answer(TOKENS, _skip_cut_attempts(reply))
+            elif requested:
+                # It was asked for its answer and went on calling, or wrote neither.
+                return None, STOP_REASON[requested] if reply.calls else "malformed"
             else:
-                await self._observe(reply)
+                await self._run_calls(reply)
 
-    async def _turn(self) -> PolicyTurn | None:
-        """The next reply; None when not even a short form of the last observation leaves room for
+    async def _next_turn(self) -> PolicyTurn | None:
+        """The next reply. None when not even a short form of the last observations leaves room for
         one."""
         episode = self._episode
-        turn = await self._clock.turn(self._policy.respond(episode.messages))
-        if turn is not None or not episode.steps:
+        turn = await self._clock.run_turn(self._policy.respond(episode.messages))
+        if turn is not None or not episode.turns:
             return turn
-        observed = [replace(one, text=cut_bytes(one.text, _SHORT)) for one in episode.take_back()]
-        self._ask(TOKENS, observed)
-        return await self._clock.turn(self._policy.respond(episode.messages))
+        shortened = [
+            replace(observation, text=cut_bytes(observation.text, _SHORT_BYTES))
+            for observation in episode.take_back_observations()
+        ]
+        self._request_answer(TOKENS, shortened)
+        return await self._clock.run_turn(self._policy.respond(episode.messages))
 
-    async def _observe(self, reply: Reply) -> None:
-        """Answer the calls of a reply; where that uses up the budget, ask for the answer as
-        well."""
-        observed = await self._calls.answer(reply.attempts)
-        shown = estimated_tokens(render_responses([one.text for one in observed]))
-        context = self._episode.context
-        reason = nearly_spent(
-            self._agent,
-            Spent(
-                self._calls.made,
-                self._calls.repeats,
-                context and context + shown,
-                self._clock.elapsed(),
-            ),
-        )
-        if reason:
-            self._ask(reason, observed)
+    async def _run_calls(self, reply: ParsedReply) -> None:
+        """Run the calls of a reply. Where that uses up a budget, ask for the answer as well."""
+        observations = await self._calls.run_attempts(reply.attempts)
+        budget = find_spent_budget(self._agent, self._usage_with(observations))
+        if budget:
+            self._request_answer(budget, observations)
         else:
-            self._episode.observe(observed)
+            self._episode.add_observations(observations)
 
-    def _ask(self, reason: Budget, observed: Sequence[Observed]) -> None:
-        """The last observations, as far as they leave room, and the request for an answer."""
-        episode, agent = self._episode, self._agent
-        episode.asked = reason
-        episode.steps[-1] = replace(episode.steps[-1], observed=tuple(observed))
-        tail = wrap_up(self._language, state_of(episode.steps) if agent.recap else None)
-        frame = render_responses([""] * len(observed)) + tail
-        texts = shown_last([one.text for one in observed], agent, episode.context, frame)
-        episode.observe(
-            [replace(one, text=text) for one, text in zip(observed, texts, strict=True)], tail
+    def _usage_with(self, observations: Sequence[ToolObservation]) -> EpisodeUsage:
+        """The usage once these observations are part of the dialogue."""
+        context = self._episode.context_tokens
+        if context:  # 0: the policy counts no tokens
+            texts = [observation.text for observation in observations]
+            context += estimate_tokens(render_responses(texts))
+        return EpisodeUsage(
+            self._calls.made, self._calls.repeats, context, self._clock.elapsed_seconds()
         )
+
+    def _request_answer(self, budget: Budget, observations: Sequence[ToolObservation]) -> None:
+        """Show the last observations, as far as they leave room, and ask for the answer."""
+        episode = self._episode
+        episode.spent_budget = budget
+        # Before the recap is written: it tells of these observations as well.
+        episode.turns[-1] = replace(episode.turns[-1], observations=tuple(observations))
+        state = build_state(episode.turns) if self._agent.recap else None
+        tail = answer_request(self._language, state)
+        frame = render_responses([""] * len(observations)) + tail
+        texts = [observation.text for observation in observations]
+        texts = cut_observations(texts, self._agent, episode.context_tokens, frame)
+        shortened = [
+            replace(observation, text=text)
+            for observation, text in zip(observations, texts, strict=True)
+        ]
+        episode.add_observations(shortened, tail)
+
+
+def _skip_cut_attempts(reply: ParsedReply) -> list[ToolObservation]:
+    """The calls of a reply that was cut off are not run: the last may be incomplete."""
+    return [skip_attempt(attempt, CUT_OFF) for attempt in reply.attempts if attempt != NO_ATTEMPT]

@@ -1,4 +1,4 @@
-"""Tool failures on purpose, so that trajectories show how to recover (paper section 4.1)."""
+"""Simulated tool failures, so that trajectories show how to recover (paper section 4.1)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,13 +8,17 @@ SIMULATED = "the service is temporarily unavailable, try again or use another to
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """Which tool calls fail: a pure function of seed, question, rollout and the call's number in
-    the episode."""
+    """Which tool calls fail: ``rate`` of them, in [0, 1].
+
+    A pure function of the seed, the task, the rollout and the call's number in the episode, so that
+    an episode that is run again fails at the same calls.
+    """
 
     rate: float = 0.0
     seed: int = 0
 
-    def fails(self, task_id: str, rollout: int, call: int) -> bool:
+    def should_fail(self, task_id: str, rollout: int, call: int) -> bool:
+        """Whether call number ``call`` (from 0) of this episode fails."""
         digest = hashlib.sha256(f"{self.seed}/{task_id}/{rollout}/{call}".encode()).digest()
         return int.from_bytes(digest[:8], "big") / 2**64 < self.rate
 

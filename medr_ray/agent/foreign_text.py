@@ -1,8 +1,8 @@
-"""Text from outside (pages, abstracts, other services' messages) is data.
+"""Text from outside (pages, abstracts, other services' messages) is data, not part of the dialogue.
 
-What holds: after ``defuse`` it cannot speak as the agent, end a tool response, or be read as a
-control token of a chat template; nothing is left out and no figure changes ("p<0.05" stays), only
-the brackets of such tokens become look-alikes. After ``well_formed`` it can be written as UTF-8.
+After ``defuse`` it cannot speak as the agent, end a tool response, or be read as a control token of
+a chat template. Nothing is left out and no figure changes ("p<0.05" stays): only the brackets of
+such tokens become look-alikes. After ``replace_surrogates`` it can be written as UTF-8.
 """
 
 import re
@@ -10,15 +10,20 @@ from collections.abc import Sequence
 
 TAGS = ("tool_call", "tool_response", "answer", "think")
 _LOOK_ALIKE = str.maketrans({"<": "‹", ">": "›", "[": "⟦", "]": "⟧", "|": "¦", "｜": "¦"})
-_MARKUP = re.compile(
+_CONTROL_TOKENS = re.compile(
     "|".join(
         (
-            rf"<\s{{0,3}}/?\s{{0,3}}(?:{'|'.join(TAGS)})\b[^<>]{{0,40}}>",  # this protocol, however loosely written
-            r"<[|｜][^<>\n]{0,60}[|｜]>",  # <|im_start|>, <|eot_id|>, <｜User｜>
+            # The tags of this agent's protocol, however loosely written.
+            rf"<\s{{0,3}}/?\s{{0,3}}(?:{'|'.join(TAGS)})\b[^<>]{{0,40}}>",
+            # <|im_start|>, <|eot_id|>, <｜User｜>
+            r"<[|｜][^<>\n]{0,60}[|｜]>",
+            # Llama 2 and Mistral
             r"<</?SYS>>",
-            r"</?s>",  # Llama 2, Mistral
-            r"</?(?:bos|eos|pad|unk|start_of_turn|end_of_turn|start_of_image|tools)>",  # Gemma, T5, Hermes
-            r"\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|THINK)\]",  # Mistral
+            r"</?s>",
+            # Gemma, T5 and Hermes
+            r"</?(?:bos|eos|pad|unk|start_of_turn|end_of_turn|start_of_image|tools)>",
+            # Mistral
+            r"\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|THINK)\]",
         )
     ),
     re.IGNORECASE,
@@ -27,23 +32,29 @@ _MARKUP = re.compile(
 
 def defuse(text: str, control_tokens: Sequence[str] = ()) -> str:
     """Fetched text with protocol tags and chat-template control tokens broken up.
-    ``control_tokens`` are those of the tokenizer in use, beside the common ones that are known
-    here."""
-    text = _MARKUP.sub(lambda match: match.group().translate(_LOOK_ALIKE), well_formed(text))
+
+    ``control_tokens`` are those of the tokenizer in use, beside the common ones that are listed
+    here.
+    """
+    text = replace_surrogates(text)
+    text = _CONTROL_TOKENS.sub(lambda match: match.group().translate(_LOOK_ALIKE), text)
     for token in control_tokens:
         if token in text:
-            text = text.replace(token, _broken(token))
+            text = text.replace(token, _break_token(token))
     return text
 
 
-def _broken(token: str) -> str:
+def _break_token(token: str) -> str:
+    """The token with look-alike brackets, or with a space in it where it has none."""
     changed = token.translate(_LOOK_ALIKE)
-    return changed if changed != token else f"{token[:1]} {token[1:]}"
+    if changed != token:
+        return changed
+    return f"{token[:1]} {token[1:]}"
 
 
-def well_formed(text: str) -> str:
-    """Without lone surrogates, which JSON can spell ("\\ud800") and no file can hold; pairs become
-    their character."""
+def replace_surrogates(text: str) -> str:
+    """The text without lone surrogates, which JSON can spell ("\\ud800") and no file can hold.
+    Pairs become their character."""
     try:
         text.encode()
     except UnicodeEncodeError:

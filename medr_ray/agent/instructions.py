@@ -1,4 +1,4 @@
-"""The agent's prompts: read from package data, filled with the tools at hand."""
+"""The agent's prompts: read from package data and filled with the tools at hand."""
 
 import json
 from dataclasses import dataclass
@@ -16,46 +16,51 @@ def _read_text(name: str, language: Language) -> str:
 
 
 @dataclass(frozen=True)
-class Briefing:
-    """What an episode begins with. ``prior``: how likely the medical retriever is used first, null
-    when no tool policy is configured."""
+class EpisodePrompt:
+    """What an episode begins with. ``prior`` is the probability that the medical retriever is used
+    first, null when no tool policy is configured."""
 
     task: Task
     tools: tuple[Tool, ...]
     agent: AgentConfig
     prior: float | None = None
 
-    def opening(self, native: bool = False) -> list[Message]:
+    def opening_messages(self, native: bool = False) -> list[Message]:
         """The system message with the tools, and the question. ``native``: for an endpoint that is
         given the tools apart from the dialogue."""
-        return [Message("system", self._system(native)), Message("user", self.task.text)]
+        return [Message("system", self._system_text(native)), Message("user", self.task.text)]
 
-    def _system(self, native: bool) -> str:
+    def _system_text(self, native: bool) -> str:
         language = self.task.language
-        template = _read_text(f"system.{'native' if native else self.agent.prompt}", language)
-        system = template.replace("{tools}", self._shown_tools())
+        variant = "native" if native else self.agent.prompt
+        template = _read_text(f"system.{variant}", language)
+        system = template.replace("{tools}", self._describe_tools())
         if self.prior is None:
             return system
         line = _read_text("prior", language).replace("{probability}", f"{self.prior:.2f}")
         return f"{system}\n{line}"
 
-    def _shown_tools(self) -> str:
+    def _describe_tools(self) -> str:
         if self.agent.prompt == "short":
             return ", ".join(tool.name for tool in self.tools)
-        return "\n".join(
-            json.dumps(
-                {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-                ensure_ascii=False,
-            )
-            for tool in self.tools
-        )
+        lines = []
+        for tool in self.tools:
+            schema = {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.parameters,
+            }
+            lines.append(json.dumps(schema, ensure_ascii=False))
+        return "\n".join(lines)
 
 
-def wrap_up(language: Language, state: AgentState | None = None) -> str:
-    """The one request for an answer when the budget is nearly spent; with the state, what was
+def answer_request(language: Language, state: AgentState | None = None) -> str:
+    """The one request for an answer when a budget is nearly spent; with the state, what was
     gathered as well."""
     request = _read_text("wrap_up", language)
-    return request if state is None else f"{_recap(language, state)}\n{request}"
+    if state is None:
+        return request
+    return f"{_recap(language, state)}\n{request}"
 
 
 def repeat_note(language: Language) -> str:
@@ -64,28 +69,29 @@ def repeat_note(language: Language) -> str:
 
 
 def _recap(language: Language, state: AgentState) -> str:
-    found: dict[str, list[str]] = {}
+    """Documents by query, and the documents that name each candidate."""
+    documents_by_query: dict[str, list[str]] = {}
     for edge in state.evidence:
         if edge.kind == FOUND:
-            found.setdefault(edge.source, []).append(edge.target)
-    candidates = dict.fromkeys(
-        one.text for one in state.hypotheses if one.kind in (CANDIDATE, ANSWER)
-    )
-    support = {
-        name: [edge.source for edge in state.evidence if (edge.kind, edge.target) == (NAMES, name)]
-        for name in candidates
-    }
+            documents_by_query.setdefault(edge.source, []).append(edge.target)
+    support: dict[str, list[str]] = {}
+    for hypothesis in state.hypotheses:
+        if hypothesis.kind in (CANDIDATE, ANSWER):
+            support[hypothesis.text] = []
+    for edge in state.evidence:
+        if edge.kind == NAMES and edge.target in support:
+            support[edge.target].append(edge.source)
     return (
         _read_text("recap", language)
-        .replace("{found}", _listed(found))
-        .replace("{candidates}", _listed(support))
+        .replace("{found}", _list_documents(documents_by_query))
+        .replace("{candidates}", _list_documents(support))
     )
 
 
-def _listed(items: dict[str, list[str]]) -> str:
-    """One line each; ids are others' words, so they are defused as all of theirs."""
-    lines = [
-        f"- {name}: {', '.join(dict.fromkeys(documents)) or '-'}"
-        for name, documents in items.items()
-    ]
-    return "\n".join(defuse(" ".join(line.split())) for line in lines) or "-"
+def _list_documents(documents_by_name: dict[str, list[str]]) -> str:
+    """One line for each name. Names and ids are text from outside, so they are defused."""
+    lines = []
+    for name, documents in documents_by_name.items():
+        line = f"- {name}: {', '.join(dict.fromkeys(documents)) or '-'}"
+        lines.append(defuse(" ".join(line.split())))
+    return "\n".join(lines) or "-"

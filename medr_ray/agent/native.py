@@ -1,8 +1,8 @@
 """The dialogue as an endpoint with native tool calls sees it, and its replies in the text protocol.
 
-What holds: what is recorded is the text protocol whichever way the endpoint was asked, so all
-dialogues train alike; every native call becomes exactly one ``<tool_call>``, arguments that cannot
-be read included, and gets its response back under its own id.
+What is recorded is the text protocol whichever way the endpoint was called, so all dialogues train
+alike. Every native call becomes exactly one ``<tool_call>``, even one whose arguments cannot be
+read, and gets its response back under its own id.
 """
 
 import json
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medr_ray.agent.foreign_text import well_formed
-from medr_ray.agent.instructions import Briefing
+from medr_ray.agent.foreign_text import replace_surrogates
+from medr_ray.agent.instructions import EpisodePrompt
 from medr_ray.agent.protocol import parse_responses, render_call
 from medr_ray.core.records import Message
 from medr_ray.llm.completions import ChatResult, FunctionCall
@@ -22,7 +22,7 @@ _CALL_TAG = re.compile(r"<(/?tool_(?:call|response))>")
 
 
 @dataclass(frozen=True)
-class _Said:
+class _NativeReply:
     """A reply as the endpoint gave it, every call with an id."""
 
     content: str
@@ -33,9 +33,9 @@ class NativeDialogue:
     """One episode's dialogue with an endpoint that is given the tools as ``schemas`` (OpenAI's
     ``tools``)."""
 
-    def __init__(self, briefing: Briefing) -> None:
-        self._system = briefing.opening(native=True)[0].content
-        self._said: list[_Said] = []
+    def __init__(self, prompt: EpisodePrompt) -> None:
+        self._system = prompt.opening_messages(native=True)[0].content
+        self._replies: list[_NativeReply] = []
         self.schemas: list[dict[str, Any]] = [
             {
                 "type": "function",
@@ -45,76 +45,83 @@ class NativeDialogue:
                     "parameters": dict(tool.parameters),
                 },
             }
-            for tool in briefing.tools
+            for tool in prompt.tools
         ]
 
-    def sent(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    def render_messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """The recorded dialogue as the endpoint is to see it."""
-        sent: list[dict[str, Any]] = [{"role": "system", "content": self._system}]
-        replies = iter(self._said)
+        rendered: list[dict[str, Any]] = [{"role": "system", "content": self._system}]
+        replies = iter(self._replies)
         calls: Sequence[FunctionCall] = ()
         for message in messages[1:]:
             if message.role == "assistant":
-                said = next(replies)
-                calls = said.calls
-                sent.append(_assistant(said))
+                reply = next(replies)
+                calls = reply.calls
+                rendered.append(_render_assistant(reply))
             else:
-                sent += _responses(message.content, calls)
-        return sent
+                rendered += _render_responses(message.content, calls)
+        return rendered
 
-    def received(self, result: ChatResult) -> str:
-        """The reply in the text protocol; remembered as it was given."""
-        turn = len(self._said)
+    def record_reply(self, result: ChatResult) -> str:
+        """The reply in the text protocol. It is kept as the endpoint gave it."""
+        turn = len(self._replies)
         calls = tuple(
-            replace(one, id=one.id or f"call-{turn}-{number}", arguments=one.arguments or "{}")
-            for number, one in enumerate(result.tool_calls)
+            # Some endpoints leave out ids, or the arguments of a call that has none.
+            replace(call, id=call.id or f"call-{turn}-{number}", arguments=call.arguments or "{}")
+            for number, call in enumerate(result.tool_calls)
         )
-        self._said.append(_Said(result.text, calls))
-        return in_text(result.text, calls)
+        self._replies.append(_NativeReply(result.text, calls))
+        return render_native_reply(result.text, calls)
 
 
-def in_text(content: str, calls: Sequence[FunctionCall]) -> str:
-    """A native reply in the text protocol: what is said beside calls is the thought."""
+def render_native_reply(content: str, calls: Sequence[FunctionCall]) -> str:
+    """A native reply in the text protocol. What is said beside calls is the thought."""
     if not calls:
         return content
-    said = _CALL_TAG.sub(r"‹\1›", well_formed(content)).strip()
-    thought = said if not said or any(tag in said for tag in _TAGS) else f"<think>{said}</think>"
-    return "\n".join(filter(None, [thought, *(render_call(_call_in_json(one)) for one in calls)]))
+    thought = _CALL_TAG.sub(r"‹\1›", replace_surrogates(content)).strip()
+    if thought and not any(tag in thought for tag in _TAGS):
+        thought = f"<think>{thought}</think>"
+    rendered = [render_call(_call_json(call)) for call in calls]
+    return "\n".join(filter(None, [thought, *rendered]))
 
 
-def _call_in_json(call: FunctionCall) -> str:
-    """Arguments that are no JSON stay the text they are, which the protocol then names as the
-    fault."""
+def _call_json(call: FunctionCall) -> str:
+    """The call as JSON. Arguments that are no JSON stay the text they are, which the protocol then
+    names as the problem."""
     try:
         arguments = json.loads(call.arguments)
     except (ValueError, RecursionError):
         arguments = call.arguments
     value = {"name": call.name, "arguments": arguments}
-    readable = json.dumps(value, ensure_ascii=False)
-    return readable if readable == well_formed(readable) else json.dumps(value)
+    unescaped = json.dumps(value, ensure_ascii=False)
+    if unescaped == replace_surrogates(unescaped):
+        return unescaped
+    return json.dumps(value)  # lone surrogates stay escaped
 
 
-def _assistant(said: _Said) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": said.content}
-    if said.calls:
+def _render_assistant(reply: _NativeReply) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": reply.content}
+    if reply.calls:
         message["tool_calls"] = [
             {
-                "id": one.id,
+                "id": call.id,
                 "type": "function",
-                "function": {"name": one.name, "arguments": one.arguments},
+                "function": {"name": call.name, "arguments": call.arguments},
             }
-            for one in said.calls
+            for call in reply.calls
         ]
     return message
 
 
-def _responses(content: str, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
+def _render_responses(content: str, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
     """A recorded user message: a tool message for each call, and what follows as the user's."""
     if not calls:
         return [{"role": "user", "content": content}]
     texts, rest = parse_responses(content)
-    answered = [
-        {"role": "tool", "tool_call_id": one.id, "content": text}
-        for one, text in zip(calls, texts, strict=True)
+    rendered = [
+        {"role": "tool", "tool_call_id": call.id, "content": text}
+        for call, text in zip(calls, texts, strict=True)
     ]
-    return answered + ([{"role": "user", "content": rest}] if rest else [])
+    if rest:
+        rendered.append({"role": "user", "content": rest})
+    return rendered

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from medr_ray.agent.instructions import Briefing
+from medr_ray.agent.instructions import EpisodePrompt
 from medr_ray.agent.native import NativeDialogue
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.records import Message, Turn
@@ -18,16 +18,17 @@ from medr_ray.llm.completions import ChatResult
 from medr_ray.llm.failures import ContextLengthExceeded
 
 EMPTY_TURN = Turn((), (), (), -1)
-_SHORTEST_TOKEN = (
-    3  # characters; a control token that could be a word or a sign is left in fetched text
-)
+# Characters. A shorter control token could be a word or a sign, and stays in fetched text.
+_SHORTEST_CONTROL_TOKEN = 3
 
 
 @dataclass(frozen=True)
 class PolicyTurn:
     """One reply: its text, the tokens behind it where they are known, and what it used.
-    ``finished`` is false when the reply was cut off by a token limit; ``usd`` is what it cost, null
-    when unknown."""
+
+    ``finished`` is false when the reply was cut off by a token limit. ``usd`` is what it cost, null
+    when unknown.
+    """
 
     text: str
     turn: Turn = EMPTY_TURN
@@ -40,13 +41,13 @@ class PolicyTurn:
 class Policy(Protocol):
     """Decides the next assistant message. Raises InfrastructureError when it cannot be reached.
 
-    A policy may also offer ``async prepare(briefing: Briefing) -> None``, awaited once before the
-    first message, and ``control_tokens``, texts that tool responses must not hold as they are.
+    A policy may also offer ``async prepare(prompt: EpisodePrompt) -> None``, awaited once before
+    the first message, and ``control_tokens``, texts that tool responses must not hold as they are.
     """
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         """The next reply to a dialogue that grew since the last call, or None when no token budget
-        is left; it may then be asked again, with the last message shortened."""
+        is left; it may then be called again, with the last message shortened."""
         ...
 
 
@@ -54,46 +55,54 @@ Generate = Callable[[list[int], Sampling], Awaitable[Generation]]
 
 
 class EnginePolicy:
-    """Token in, token out: each prompt extends the tokens the engine saw and sampled before, never
-    re-encoded."""
+    """Token in, token out: each prompt extends the tokens the engine saw and sampled before.
+
+    Sampled tokens are never encoded again: their text may have another tokenisation, and training
+    needs the log-probabilities of the tokens that were sampled.
+    """
 
     def __init__(
         self, generate: Generate, renderer: ChatRenderer, agent: AgentConfig, temperature: float
     ) -> None:
-        self._generate, self._renderer, self._agent, self._temperature = (
-            generate,
-            renderer,
-            agent,
-            temperature,
-        )
-        self._ids: list[int] = []
-        self._seen = 0
+        self._generate = generate
+        self._renderer = renderer
+        self._agent = agent
+        self._temperature = temperature
+        self._ids: list[int] = []  # the dialogue up to the last reply
+        self._messages_encoded = 0
         special = getattr(renderer.tokenizer, "all_special_tokens", ())
-        self.control_tokens = tuple(one for one in special if len(one) >= _SHORTEST_TOKEN)
+        self.control_tokens = tuple(
+            token for token in special if len(token) >= _SHORTEST_CONTROL_TOKEN
+        )
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
-        prompt = self._prompt(messages)
+        """The engine's next reply; None when the prompt leaves no room for a token."""
+        prompt = self._encode_prompt(messages)
         room = min(self._agent.max_turn_tokens, self._agent.max_tokens - len(prompt))
         if room < 1:
             return None
-        out = await self._generate(prompt, Sampling(max_tokens=room, temperature=self._temperature))
-        self._ids, self._seen = [*prompt, *out.output_ids], len(messages)
-        turn = Turn(tuple(prompt), out.output_ids, out.logprobs, out.version)
-        return PolicyTurn(
-            out.text, turn, len(prompt), len(out.output_ids), out.finish_reason == "stop"
-        )
+        sampling = Sampling(max_tokens=room, temperature=self._temperature)
+        generation = await self._generate(prompt, sampling)
+        output_ids = generation.output_ids
+        self._ids = [*prompt, *output_ids]
+        self._messages_encoded = len(messages)
+        turn = Turn(tuple(prompt), output_ids, generation.logprobs, generation.version)
+        is_finished = generation.finish_reason == "stop"
+        return PolicyTurn(generation.text, turn, len(prompt), len(output_ids), is_finished)
 
-    def _prompt(self, messages: Sequence[Message]) -> list[int]:
-        """The tokens so far and those of the new messages; nothing is kept until it was replied
-        to."""
+    def _encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+        """The tokens so far and those of the new messages. Nothing is kept until there is a reply,
+        because the last message may come again in a shorter form."""
         new = [
-            {"role": m.role, "content": m.content}
-            for m in messages[self._seen :]
-            if m.role != "assistant"
+            {"role": message.role, "content": message.content}
+            for message in messages[self._messages_encoded :]
+            if message.role != "assistant"
         ]
-        if not self._seen:
+        if not self._messages_encoded:
             return self._renderer.encode_prompt(new)
-        end = [] if self._ids[-1] == self._renderer.end_id else [self._renderer.end_id]
+        # A reply that was cut off lacks the token that ends a message.
+        is_ended = self._ids[-1] == self._renderer.end_id
+        end = [] if is_ended else [self._renderer.end_id]
         return [*self._ids, *end, *self._renderer.encode_bridge(new)]
 
 
@@ -101,40 +110,46 @@ Complete = Callable[..., Awaitable[ChatResult]]
 
 
 class ChatPolicy:
-    """An OpenAI-compatible chat endpoint behind ``complete(messages)``, which raises
-    ContextLengthExceeded when the dialogue no longer fits and InfrastructureError when the endpoint
-    stays out of reach. Under ``agent.tool_calls: native`` it is called as ``complete(messages,
-    tools=...)``. ``hint`` is shown to the model behind the question but is no part of the recorded
-    dialogue."""
+    """An OpenAI-compatible chat endpoint.
+
+    It is called as ``complete(messages)``, under ``agent.tool_calls: native`` as
+    ``complete(messages, tools=...)``. That raises ContextLengthExceeded when the dialogue no longer
+    fits and InfrastructureError when the endpoint stays out of reach. ``hint`` is shown to the
+    model behind the question and is no part of the recorded dialogue.
+    """
 
     def __init__(self, complete: Complete, hint: str = "") -> None:
-        self._complete, self._hint = complete, hint
+        self._complete = complete
+        self._hint = hint
         self._native: NativeDialogue | None = None
 
-    async def prepare(self, briefing: Briefing) -> None:
-        """Take the tools along where the endpoint is to be given them apart from the dialogue."""
-        if briefing.agent.tool_calls == "native":
-            self._native = NativeDialogue(briefing)
+    async def prepare(self, prompt: EpisodePrompt) -> None:
+        """Keep the tools, where the endpoint is to be given them apart from the dialogue."""
+        if prompt.agent.tool_calls == "native":
+            self._native = NativeDialogue(prompt)
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
-        sent = (
-            self._native.sent(messages)
-            if self._native
-            else [{"role": m.role, "content": m.content} for m in messages]
-        )
+        """The endpoint's next reply; None when the dialogue no longer fits its context."""
+        payload = self._render_messages(messages)
         if self._hint:
-            sent[1] = {"role": "user", "content": f"{sent[1]['content']}\n\n{self._hint}"}
+            question = payload[1]["content"]
+            payload[1] = {"role": "user", "content": f"{question}\n\n{self._hint}"}
         tools: dict[str, Any] = {"tools": self._native.schemas} if self._native else {}
         try:
-            done = await self._complete(sent, **tools)
+            result = await self._complete(payload, **tools)
         except ContextLengthExceeded:
             return None
-        text = self._native.received(done) if self._native else done.text
+        text = self._native.record_reply(result) if self._native else result.text
         return PolicyTurn(
             text,
             EMPTY_TURN,
-            done.prompt_tokens,
-            done.output_tokens,
-            done.finish_reason != "length",
-            done.usd,
+            result.prompt_tokens,
+            result.output_tokens,
+            result.finish_reason != "length",
+            result.usd,
         )
+
+    def _render_messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        if self._native:
+            return self._native.render_messages(messages)
+        return [{"role": message.role, "content": message.content} for message in messages]

@@ -3,9 +3,10 @@
 Assistant: ``<think>…</think>`` then ``<tool_call>{"name": …, "arguments": {…}}</tool_call>``
 (several calls may follow one thought), or ``<think>…</think><answer>…</answer>``. Tool results come
 back as one user message with a ``<tool_response>…</tool_response>`` per call, in call order.
-Parsing never raises: what is malformed is named in ``Reply.problems`` and goes back to the agent as
-a tool response. A missing ``</answer>`` does not lose the answer. What a reply says after a
-``<tool_response>`` of its own making is not read: nobody returned it.
+
+Parsing never raises. What is malformed is named in ``ParsedReply.problems`` and goes back to the
+agent as a tool response. A missing ``</answer>`` does not lose the answer. Whatever follows a
+``<tool_response>`` that the agent wrote itself is not read, because no tool returned it.
 """
 
 import json
@@ -14,15 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medr_ray.agent.foreign_text import TAGS, defuse, well_formed
+from medr_ray.agent.foreign_text import TAGS, defuse, replace_surrogates
 
 _THINK = re.compile(r"<think>(.*?)(?:</think>|(?=<tool_call>|<answer>)|\Z)", re.S)
 _CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|\Z)", re.S)
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.S)
 _RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.S)
-_DEEPEST = 32  # levels of a call; what walks through arguments may recurse
-NO_ATTEMPT = "no <tool_call> and no <answer>: call a tool or give the answer"
 _TAG_IN_JSON = re.compile(rf"<(?=/?(?:{'|'.join(TAGS)})>)")
+_MAX_DEPTH = 32  # levels of a call: code that walks through arguments may recurse
+NO_ATTEMPT = "no <tool_call> and no <answer>: call a tool or give the answer"
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,12 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """A parsed assistant message. ``attempts`` are its calls in order, a malformed one as the text
-    that says what is wrong with it; an answer ends the episode, and calls beside an answer are not
-    run."""
+class ParsedReply:
+    """A parsed assistant message.
+
+    ``attempts`` are its calls in order, a malformed one as the text that says what is wrong with
+    it. An answer ends the episode, and calls beside an answer are not run.
+    """
 
     thought: str
     attempts: tuple[ToolCall | str, ...]
@@ -46,31 +49,32 @@ class Reply:
     @property
     def calls(self) -> tuple[ToolCall, ...]:
         """The well-formed calls."""
-        return tuple(one for one in self.attempts if isinstance(one, ToolCall))
+        return tuple(attempt for attempt in self.attempts if isinstance(attempt, ToolCall))
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the others."""
-        return tuple(one for one in self.attempts if isinstance(one, str))
+        """What is wrong with the malformed calls."""
+        return tuple(attempt for attempt in self.attempts if isinstance(attempt, str))
 
 
-def parse_reply(text: str) -> Reply:
+def parse_reply(text: str) -> ParsedReply:
     """Read an assistant message."""
     thought = _THINK.search(text)
     body = text[thought.end() :] if thought else text
     body = body.partition("<tool_response>")[0]
     answer = _ANSWER.search(body)
-    attempts: list[ToolCall | str] = [_attempt(match.group(1)) for match in _CALL.finditer(body)]
+    attempts = [_parse_attempt(match.group(1)) for match in _CALL.finditer(body)]
     if answer is None and not attempts:
         attempts = [NO_ATTEMPT]
-    return Reply(
+    return ParsedReply(
         thought=thought.group(1).strip() if thought else "",
         attempts=tuple(attempts),
         answer=answer.group(1).strip() if answer else None,
     )
 
 
-def _attempt(text: str) -> ToolCall | str:
+def _parse_attempt(text: str) -> ToolCall | str:
+    """The call, or what is wrong with it."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -79,31 +83,40 @@ def _attempt(text: str) -> ToolCall | str:
         return "the tool call is not JSON that anyone can read"
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return 'the tool call must be {"name": ..., "arguments": {...}}'
-    if "\\u" in text and (spelt := json.dumps(value, ensure_ascii=False)) != well_formed(spelt):
+    if "\\u" in text and _has_lone_surrogate(value):
         return "the tool call holds half a character (a lone surrogate)"
-    if not isinstance(value.get("arguments"), dict):
-        return f"the arguments of {value['name']} {_no_object(value.get('arguments'))}"
-    if _depth(value) > _DEEPEST:
-        return f"the arguments of {value['name']} are nested more than {_DEEPEST} deep"
-    return ToolCall(value["name"], value["arguments"])
+    arguments = value.get("arguments")
+    if not isinstance(arguments, dict):
+        return f"the arguments of {value['name']} {_describe_non_object(arguments)}"
+    if _nesting_depth(value) > _MAX_DEPTH:
+        return f"the arguments of {value['name']} are nested more than {_MAX_DEPTH} deep"
+    return ToolCall(value["name"], arguments)
 
 
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
+def _has_lone_surrogate(value: Any) -> bool:
+    unescaped = json.dumps(value, ensure_ascii=False)
+    return unescaped != replace_surrogates(unescaped)
+
+
+def _nesting_depth(value: Any) -> int:
+    """Levels of lists and objects, counted level by level: recursion would overflow on what this
+    is to refuse."""
+    depth = 0
+    level = [value]
     while level:
         depth += 1
-        level = [
-            inner
-            for one in level
-            for inner in (
-                one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-            )
-        ]
+        level = [member for container in level for member in _members(container)]
     return depth
 
 
-def _no_object(arguments: Any) -> str:
-    """What is wrong with arguments that are no object; a text is what an endpoint could not read
+def _members(value: Any) -> Sequence[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else ()
+
+
+def _describe_non_object(arguments: Any) -> str:
+    """What is wrong with arguments that are no object. A text is what an endpoint could not read
     itself."""
     if isinstance(arguments, str):
         try:
@@ -119,18 +132,15 @@ def render_reply(thought: str, calls: Sequence[ToolCall] = (), answer: str | Non
     """An assistant message: the thought once, then the calls or the answer."""
     parts = [f"<think>{thought}</think>"]
     for call in calls:
-        parts.append(
-            render_call(
-                json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
-            )
-        )
+        value = {"name": call.name, "arguments": call.arguments}
+        parts.append(render_call(json.dumps(value, ensure_ascii=False)))
     if answer is not None:
         parts.append(f"<answer>{answer}</answer>")
     return "\n".join(parts)
 
 
 def render_call(value: str) -> str:
-    """A call given as JSON text; a protocol tag in one of its strings is escaped as JSON allows."""
+    """A call given as JSON text. A protocol tag in one of its strings is escaped as JSON allows."""
     return "<tool_call>" + _TAG_IN_JSON.sub(r"\\u003c", value) + "</tool_call>"
 
 
@@ -138,11 +148,14 @@ def render_responses(responses: Sequence[str], control_tokens: Sequence[str] = (
     """The user message that carries tool results, in call order. ``control_tokens``: see
     ``defuse``."""
     return "\n".join(
-        f"<tool_response>{defuse(one, control_tokens)}</tool_response>" for one in responses
+        f"<tool_response>{defuse(response, control_tokens)}</tool_response>"
+        for response in responses
     )
 
 
 def parse_responses(content: str) -> tuple[list[str], str]:
     """(tool results in call order, what follows them) of a user message."""
-    found = list(_RESPONSE.finditer(content))
-    return [one.group(1) for one in found], content[found[-1].end() :].strip() if found else content
+    matches = list(_RESPONSE.finditer(content))
+    if not matches:
+        return [], content
+    return [match.group(1) for match in matches], content[matches[-1].end() :].strip()

@@ -1,7 +1,7 @@
-"""Fitting the tool-selection policy from trajectories, and how well it foretells what agents do.
+"""Fitting the tool-selection policy from trajectories, and how well it predicts what agents do.
 
-Logistic regression with an L2 penalty over standardised features: convex, from one start, so the
-same runs always give the same weights.
+Logistic regression with an L2 penalty over standardised features. The problem is convex and is
+solved from one start, so the same runs always give the same weights.
 """
 
 import hashlib
@@ -13,18 +13,24 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from medr_ray.agent.tool_features import FEATURES, GENERAL, MEDICAL, Choice
-from medr_ray.agent.tool_policy import ToolPolicy, standardised
+from medr_ray.agent.tool_features import FEATURES, GENERAL, MEDICAL, ToolChoice
+from medr_ray.agent.tool_policy import ToolPolicy, standardise
 from medr_ray.core.errors import DataError
 
-_FLOOR = 1e-12  # of a probability in a logarithm
+_PROBABILITY_FLOOR = 1e-12  # of a probability in a logarithm
 _BIAS_PENALTY = 1e-6  # keeps the bias finite where all calls went to one tool
+_SMALLEST_SPREAD = 1e-9  # relative to the mean; below it a feature does not vary
+_MAX_ITERATIONS = 1000
 
 
 @dataclass(frozen=True)
 class ChoiceFit:
-    """How well ``calls`` choices are foretold: ``log_likelihood`` of a call (mean, nats) beside
-    ``baseline``, that of a constant share; ``auc`` is null where all calls went to one tool."""
+    """How well ``calls`` choices are predicted.
+
+    ``share`` is the share that went to the medical retriever. ``log_likelihood`` is that of a call
+    (mean, nats), beside ``baseline``, that of a constant share. ``auc`` is null where all calls
+    went to one tool.
+    """
 
     calls: int
     share: float
@@ -33,17 +39,18 @@ class ChoiceFit:
     auc: float | None
 
 
-def fit_tool_policy(choices: Sequence[Choice], l2: float = 1.0) -> ToolPolicy:
+def fit_tool_policy(choices: Sequence[ToolChoice], l2: float = 1.0) -> ToolPolicy:
     """The w that maximises the penalised likelihood. Raises DataError when there is nothing to
     learn from."""
     if not choices:
         raise DataError(
             f"no call to {MEDICAL} or {GENERAL}: the tool policy has nothing to be fitted on"
         )
-    medical = np.array([one.medical for one in choices])
-    features = np.array([one.features for one in choices], float)
-    mean, scale = _moments(features)
-    weights = _maximised(standardised(features, mean, scale), np.where(medical, 1.0, -1.0), l2)
+    medical = np.array([choice.medical for choice in choices])
+    features = np.array([choice.features for choice in choices], float)
+    mean, scale = _mean_and_scale(features)
+    standardised = standardise(features, mean, scale)
+    weights = _maximise_likelihood(standardised, np.where(medical, 1.0, -1.0), l2)
     return ToolPolicy(
         FEATURES,
         tuple(mean.tolist()),
@@ -56,80 +63,95 @@ def fit_tool_policy(choices: Sequence[Choice], l2: float = 1.0) -> ToolPolicy:
     )
 
 
-def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of what is known of each feature; 0 and 1 where nothing is, or
-    nothing varies."""
-    known = ~np.isnan(features)
-    counts = np.maximum(known.sum(0), 1)
-    mean = np.where(known, features, 0.0).sum(0) / counts
-    spread = np.sqrt((np.where(known, features - mean, 0.0) ** 2).sum(0) / counts)
-    return mean, np.where(spread > 1e-9 * np.maximum(np.abs(mean), 1.0), spread, 1.0)
+def _mean_and_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column over the rows that have it; 0 and 1 where none
+    has, a scale of 1 where nothing varies."""
+    present = ~np.isnan(features)
+    counts = np.maximum(present.sum(0), 1)
+    mean = np.where(present, features, 0.0).sum(0) / counts
+    deviations = np.where(present, features - mean, 0.0)
+    spread = np.sqrt((deviations**2).sum(0) / counts)
+    varies = spread > _SMALLEST_SPREAD * np.maximum(np.abs(mean), 1.0)
+    return mean, np.where(varies, spread, 1.0)
 
 
-def _maximised(z: np.ndarray, sign: np.ndarray, l2: float) -> np.ndarray:
-    """Weights and, last, the bias."""
+def _maximise_likelihood(z: np.ndarray, sign: np.ndarray, l2: float) -> np.ndarray:
+    """The weights and, last, the bias. ``z`` is (n, features), ``sign`` +1 or -1 for each row."""
     design = np.hstack([z, np.ones((len(z), 1))])
     penalty = np.array([l2] * z.shape[1] + [_BIAS_PENALTY])
 
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss_and_gradient(w: np.ndarray) -> tuple[float, np.ndarray]:
         margin = sign * (design @ w)
-        value = np.logaddexp(0.0, -margin).sum() + 0.5 * (penalty * w * w).sum()
-        return float(value), -design.T @ (sign * expit(-margin)) + penalty * w
+        loss = np.logaddexp(0.0, -margin).sum() + 0.5 * (penalty * w * w).sum()
+        gradient = -design.T @ (sign * expit(-margin)) + penalty * w
+        return float(loss), gradient
 
-    found = minimize(
-        loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 1000}
+    result = minimize(
+        loss_and_gradient,
+        np.zeros(design.shape[1]),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _MAX_ITERATIONS},
     )
-    return np.asarray(found.x)
+    return np.asarray(result.x)
 
 
 Probabilities = Sequence[float] | np.ndarray
 
 
-def measure(
+def measure_fit(
     probabilities: Probabilities, medical: Sequence[bool], constant: float | Probabilities
 ) -> ChoiceFit:
-    """How well probabilities foretell which calls went to the medical retriever, beside
+    """How well probabilities predict which calls went to the medical retriever, beside
     ``constant``."""
-    p, taken = np.asarray(probabilities, float), np.asarray(medical, bool)
-    baseline = np.broadcast_to(np.asarray(constant, float), p.shape)
+    predicted = np.asarray(probabilities, float)
+    taken = np.asarray(medical, bool)
+    baseline = np.broadcast_to(np.asarray(constant, float), predicted.shape)
     return ChoiceFit(
         len(taken),
         float(taken.mean()),
-        _likelihood(p, taken),
-        _likelihood(baseline, taken),
-        _auc(p, taken),
+        _mean_log_likelihood(predicted, taken),
+        _mean_log_likelihood(baseline, taken),
+        _auc(predicted, taken),
     )
 
 
-def _likelihood(p: np.ndarray, taken: np.ndarray) -> float:
-    return float(np.log(np.maximum(np.where(taken, p, 1 - p), _FLOOR)).mean())
+def _mean_log_likelihood(predicted: np.ndarray, taken: np.ndarray) -> float:
+    of_outcome = np.where(taken, predicted, 1 - predicted)
+    return float(np.log(np.maximum(of_outcome, _PROBABILITY_FLOOR)).mean())
 
 
-def _auc(p: np.ndarray, taken: np.ndarray) -> float | None:
-    """The probability that a call to the medical retriever was given the higher p than one to the
-    general search (Mann-Whitney; ties count half)."""
-    yes, no = int(taken.sum()), int((~taken).sum())
-    if not yes or not no:
+def _auc(predicted: np.ndarray, taken: np.ndarray) -> float | None:
+    """The probability that a call to the medical retriever was given the higher value than one to
+    the general search (Mann-Whitney; ties count half)."""
+    medical_calls = int(taken.sum())
+    general_calls = int((~taken).sum())
+    if not medical_calls or not general_calls:
         return None
-    return float((rankdata(p)[taken].sum() - yes * (yes + 1) / 2) / (yes * no))
+    ranks = rankdata(predicted)[taken].sum()
+    wins = ranks - medical_calls * (medical_calls + 1) / 2
+    return float(wins / (medical_calls * general_calls))
 
 
-def held_out_fit(choices: Sequence[Choice], l2: float = 1.0, folds: int = 5) -> ChoiceFit | None:
-    """How well a policy fitted on the choices of other questions foretells each question's
-    (cross-validated by question); null where the choices fall into one fold."""
-    fold = [
-        int(hashlib.sha256(one.question_id.encode()).hexdigest()[:8], 16) % folds for one in choices
-    ]
-    if len(set(fold)) < 2:
+def cross_validate(
+    choices: Sequence[ToolChoice], l2: float = 1.0, folds: int = 5
+) -> ChoiceFit | None:
+    """How well a policy fitted on the choices of other questions predicts each question's. Null
+    where all choices fall into one fold."""
+    # By question: calls about one question are alike, and must not be in both sets.
+    fold_of = [_fold_number(choice.question_id, folds) for choice in choices]
+    if len(set(fold_of)) < 2:
         return None
-    p, share = np.zeros(len(choices)), np.zeros(len(choices))
-    for held in sorted(set(fold)):
-        policy = fit_tool_policy(
-            [one for one, own in zip(choices, fold, strict=True) if own != held], l2
-        )
-        rows = [index for index, own in enumerate(fold) if own == held]
-        p[rows], share[rows] = (
-            policy.probabilities([choices[row].features for row in rows]),
-            policy.share,
-        )
-    return measure(p, [one.medical for one in choices], share)
+    predicted = np.zeros(len(choices))
+    share = np.zeros(len(choices))
+    for fold in sorted(set(fold_of)):
+        training = [choice for choice, own in zip(choices, fold_of, strict=True) if own != fold]
+        policy = fit_tool_policy(training, l2)
+        rows = [row for row, own in enumerate(fold_of) if own == fold]
+        predicted[rows] = policy.medical_probabilities([choices[row].features for row in rows])
+        share[rows] = policy.share
+    return measure_fit(predicted, [choice.medical for choice in choices], share)
+
+
+def _fold_number(question_id: str, folds: int) -> int:
+    return int(hashlib.sha256(question_id.encode()).hexdigest()[:8], 16) % folds

@@ -2,8 +2,8 @@
 JSON.
 
 With two tools the paper's two sigmoids say the same thing twice, so there is one. A feature that is
-missing (NaN) counts as its mean. It is fitted from what agents did (``tool_fitting``), and the
-prompt says it as a prior: it never overrides the agent.
+missing (NaN) counts as its mean. The policy is fitted from what agents did (``tool_fitting``). The
+prompt states it as a prior; it never overrides the agent.
 """
 
 import functools
@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from medr_ray.agent.tool_features import FEATURES, GENERAL, MEDICAL, Rarity, features_of
+from medr_ray.agent.tool_features import FEATURES, GENERAL, MEDICAL, Rarity, extract_features
 from medr_ray.core.config import AgentConfig
-from medr_ray.core.errors import ConfigError
+from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.files import locate
 from medr_ray.core.records import from_row
 from medr_ray.tools.base import Tool
@@ -23,8 +23,11 @@ from medr_ray.tools.base import Tool
 
 @dataclass(frozen=True)
 class ToolPolicy:
-    """w, in units of the standardised features; ``calls`` is how many choices it was fitted on,
-    ``share`` the share of them that went to the medical retriever."""
+    """The weights w, in units of the standardised features.
+
+    ``calls`` is how many choices it was fitted on, ``share`` the share of them that went to the
+    medical retriever.
+    """
 
     features: tuple[str, ...]
     mean: tuple[float, ...]
@@ -35,14 +38,12 @@ class ToolPolicy:
     calls: int
     share: float
 
-    def probabilities(self, features: Sequence[Sequence[float]]) -> np.ndarray:
-        """Of the next call going to the medical retriever, one for each row of (n, features)."""
-        margin = (
-            standardised(np.asarray(features, float), self.mean, self.scale)
-            @ np.array(self.weights)
-            + self.bias
-        )
-        return 0.5 * (1 + np.tanh(0.5 * margin))  # σ, which overflows nowhere when written so
+    def medical_probabilities(self, features: Sequence[Sequence[float]]) -> np.ndarray:
+        """The probability that the next call goes to the medical retriever, one for each row of
+        (n, features)."""
+        z = standardise(np.asarray(features, float), self.mean, self.scale)
+        margin = z @ np.array(self.weights) + self.bias
+        return 0.5 * (1 + np.tanh(0.5 * margin))  # σ in a form that does not overflow
 
     def save(self, uri: str) -> None:
         """Write it as JSON to a path or URI."""
@@ -51,7 +52,7 @@ class ToolPolicy:
             stream.write(f"{json.dumps(asdict(self), indent=1)}\n".encode())
 
 
-def standardised(
+def standardise(
     features: np.ndarray,
     mean: Sequence[float] | np.ndarray,
     scale: Sequence[float] | np.ndarray,
@@ -69,29 +70,30 @@ def load_tool_policy(uri: str) -> ToolPolicy:
     try:
         with fs.open_input_stream(path) as stream:
             policy = from_row(ToolPolicy, json.loads(stream.read()))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, DataError) as error:
         raise ConfigError(f"agent.tool_policy: {uri} is no fitted tool policy: {error}") from error
     if policy.features != FEATURES:
         raise ConfigError(
-            f"agent.tool_policy: {uri} was fitted on other features ({', '.join(policy.features)}): "
-            f"fit it again, on {', '.join(FEATURES)}"
+            f"agent.tool_policy: {uri} was fitted on other features "
+            f"({', '.join(policy.features)}): fit it again, on {', '.join(FEATURES)}"
         )
     return policy
 
 
-def prior_of(
+def medical_prior(
     agent: AgentConfig, question: str, tools: Sequence[Tool], rarity: Rarity | None
 ) -> float | None:
-    """How likely the first call goes to the medical retriever; null when no policy is configured.
-    Raises ConfigError when the agent has not both tools."""
+    """The probability that the first call goes to the medical retriever; null when no policy is
+    configured. Raises ConfigError when the agent has not both tools."""
     if agent.tool_policy is None:
         return None
-    missing = [one for one in (MEDICAL, GENERAL) if one not in {tool.name for tool in tools}]
+    available = {tool.name for tool in tools}
+    missing = [name for name in (MEDICAL, GENERAL) if name not in available]
     if missing:
         raise ConfigError(
-            f"agent.tool_policy chooses between {MEDICAL} and {GENERAL}: add {', '.join(missing)} to "
-            "agent.tools, or leave agent.tool_policy out"
+            f"agent.tool_policy chooses between {MEDICAL} and {GENERAL}: add {', '.join(missing)} "
+            "to agent.tools, or leave agent.tool_policy out"
         )
-    return float(
-        load_tool_policy(agent.tool_policy).probabilities([features_of(question, (), rarity)])[0]
-    )
+    policy = load_tool_policy(agent.tool_policy)
+    features = extract_features(question, (), rarity)
+    return float(policy.medical_probabilities([features])[0])

@@ -1,9 +1,7 @@
-"""A dialogue as steps: what the agent thought, what it called, and what each call was answered
-with.
+"""A dialogue as turns: what the agent thought, what it called, and what each call returned.
 
-What holds: an observation is paired with the event of its call, in call order; a dialogue in which
-the numbers of both differ (rows of an earlier form, where calls beyond the budget had no response)
-pairs as many as there are.
+An observation is paired with the event of its call, in call order. In rows of an earlier form calls
+beyond the budget had no response; there as many are paired as there are.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,37 +12,44 @@ from medr_ray.core.records import Message, ToolEvent, Trajectory
 
 
 @dataclass(frozen=True)
-class Observed:
-    """A call as it was answered: its event and the text that was shown."""
+class ToolObservation:
+    """A call's event, and the text that the agent was shown for it."""
 
     event: ToolEvent
     text: str
 
 
 @dataclass(frozen=True)
-class Step:
-    """One reply: its thought, its answer if it gave one, and its calls with what they were answered
-    with."""
+class ReplyTurn:
+    """One reply: its thought, its answer if it gave one, and the observations of its calls."""
 
     thought: str
     answer: str | None = None
-    observed: tuple[Observed, ...] = field(default=())
+    observations: tuple[ToolObservation, ...] = field(default=())
 
 
-def steps_of(trajectory: Trajectory) -> list[Step]:
-    """The steps of a finished run."""
-    return list(_steps(trajectory.messages, trajectory.tool_events))
+def read_turns(trajectory: Trajectory) -> list[ReplyTurn]:
+    """The turns of a finished run."""
+    return list(_pair_turns(trajectory.messages, trajectory.tool_events))
 
 
-def _steps(messages: Sequence[Message], events: Sequence[ToolEvent]) -> Iterable[Step]:
-    waiting = list(events)
+def _pair_turns(messages: Sequence[Message], events: Sequence[ToolEvent]) -> Iterable[ReplyTurn]:
+    remaining = list(events)
     for index, message in enumerate(messages):
         if message.role != "assistant":
             continue
         reply = parse_reply(message.content)
-        following = messages[index + 1] if index + 1 < len(messages) else None
-        texts = (
-            parse_responses(following.content)[0] if following and following.role == "user" else []
-        )
-        own, waiting = waiting[: len(texts)], waiting[len(texts) :]
-        yield Step(reply.thought, reply.answer, tuple(map(Observed, own, texts)))
+        texts = _responses_after(messages, index)
+        own = remaining[: len(texts)]
+        remaining = remaining[len(texts) :]
+        # Not strict: the last events of an earlier form have no response.
+        observations = tuple(map(ToolObservation, own, texts))
+        yield ReplyTurn(reply.thought, reply.answer, observations)
+
+
+def _responses_after(messages: Sequence[Message], index: int) -> list[str]:
+    """The tool responses in the message behind number ``index``; none where it has none."""
+    if index + 1 >= len(messages) or messages[index + 1].role != "user":
+        return []
+    responses, _ = parse_responses(messages[index + 1].content)
+    return responses

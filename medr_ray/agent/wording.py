@@ -1,4 +1,4 @@
-"""Names and telling words in running text, in English and Chinese."""
+"""Names and content words in running text, in English and Chinese."""
 
 import functools
 import re
@@ -8,83 +8,37 @@ from medr_ray.knowledge.name_normalization import normalise
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9'.+-]*[a-z0-9+]")
 _HAN = re.compile(r"[\u3400-\u9fff]{2,}")
-_STOP = frozenset(
-    (
-        "the",
-        "a",
-        "an",
-        "and",
-        "or",
-        "of",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "from",
-        "with",
-        "to",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "has",
-        "have",
-        "had",
-        "that",
-        "this",
-        "these",
-        "those",
-        "it",
-        "its",
-        "as",
-        "which",
-        "what",
-        "who",
-        "whose",
-        "when",
-        "where",
-        "how",
-        "does",
-        "do",
-        "did",
-        "can",
-        "name",
-        "following",
-        "both",
-        "also",
-        "than",
-        "their",
-        "there",
-        "into",
-        "not",
-        "no",
-    )
-)
+_STOP_WORDS_TEXT = """
+the a an and or of in on at by for from with to is are was were be been has have had that this
+these those it its as which what who whose when where how does do did can name following both also
+than their there into not no
+"""
+_STOP_WORDS = frozenset(_STOP_WORDS_TEXT.split())
+_CACHED_PATTERNS = 4096  # names of the dialogues at hand; a pattern is compiled once each
 
 
-def names_in(text: str, names: Iterable[str]) -> list[str]:
+def find_names(text: str, names: Iterable[str]) -> list[str]:
     """Those of ``names`` whose words stand in ``text``, whatever their case and spacing; never
     within a longer word."""
-    inside = normalise(text)
-    return [name for name in names if _stands_in(normalise(name), inside)]
+    normalised = normalise(text)
+    return [name for name in names if _contains_name(normalised, normalise(name))]
 
 
-def _stands_in(wanted: str, inside: str) -> bool:
-    return bool(wanted) and wanted in inside and _whole(wanted).search(inside) is not None
+def _contains_name(text: str, name: str) -> bool:
+    # The plain search is much quicker than the pattern, and decides most cases.
+    return bool(name) and name in text and _name_pattern(name).search(text) is not None
 
 
-@functools.lru_cache(maxsize=4096)
-def _whole(wanted: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![a-z0-9]){re.escape(wanted)}(?![a-z0-9])")
+@functools.lru_cache(maxsize=_CACHED_PATTERNS)
+def _name_pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])")
 
 
-def telling_words(text: str) -> frozenset[str]:
-    """The words of a text that say what it is about; of Chinese, which has no spaces, the pairs of
-    characters."""
-    plain = normalise(text)
-    words = {word for word in _WORD.findall(plain) if word not in _STOP}
-    pairs = {run[i : i + 2] for run in _HAN.findall(plain) for i in range(len(run) - 1)}
-    return frozenset(words | pairs)
+def content_words(text: str) -> frozenset[str]:
+    """The words of a text that say what it is about. Chinese has no spaces: of it, the pairs of
+    neighbouring characters."""
+    normalised = normalise(text)
+    words = {word for word in _WORD.findall(normalised) if word not in _STOP_WORDS}
+    for run in _HAN.findall(normalised):
+        words.update(run[start : start + 2] for start in range(len(run) - 1))
+    return frozenset(words)

@@ -78,8 +78,8 @@ def policy(
     weights and how well it foretells the choices of questions it was not fitted on."""
     from rich.console import Console
 
-    from medr_ray.agent.tool_features import choices_of
-    from medr_ray.agent.tool_fitting import fit_tool_policy, held_out_fit
+    from medr_ray.agent.tool_features import read_choices
+    from medr_ray.agent.tool_fitting import cross_validate, fit_tool_policy
     from medr_ray.core.run import open_run
     from medr_ray.tools.registry import open_tools
 
@@ -87,10 +87,10 @@ def policy(
     run = open_run(settings)
     rarity = open_tools(settings, run.stage("index")).rarity
     choices = [
-        choice for trajectory in read_accepted(run) for choice in choices_of(trajectory, rarity)
+        choice for trajectory in read_accepted(run) for choice in read_choices(trajectory, rarity)
     ]
     fitted = fit_tool_policy(choices, l2)
-    print_policy(fitted, held_out_fit(choices, l2), Console())
+    print_policy(fitted, cross_validate(choices, l2), Console())
     if output is not None:
         fitted.save(output)
 

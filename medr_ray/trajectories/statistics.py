@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from medr_ray.agent.answer_checks import verification
-from medr_ray.agent.state import asked
-from medr_ray.agent.transcript import Observed, steps_of
-from medr_ray.agent.wording import telling_words
+from medr_ray.agent.answer_checks import count_verification
+from medr_ray.agent.state import query_text
+from medr_ray.agent.transcript import ToolObservation, read_turns
+from medr_ray.agent.wording import content_words
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.trajectories.teacher import MEDICAL
 
@@ -37,7 +37,7 @@ def statistics(trajectories: Sequence[Trajectory], tokens: Mapping[str, int]) ->
         "switches tools": switches_tools,
         "recovers by another tool": recovers,
         "calls": lambda one: len(one.tool_events),
-        "verification rounds": lambda one: verification(one).rounds,
+        "verification rounds": lambda one: count_verification(one).rounds,
         "simulated failures": lambda one: sum(event.simulated_failure for event in one.tool_events),
         "tokens": lambda one: tokens[one.trajectory_id],
     }
@@ -78,16 +78,16 @@ def switches_tools(trajectory: Trajectory) -> bool:
 def recovers(trajectory: Trajectory) -> bool:
     """Whether a call by another tool made up for one that failed or did not bring it up."""
     calls = [
-        observed
-        for step in steps_of(trajectory)
-        for observed in step.observed
-        if observed.event.tool
+        observation
+        for turn in read_turns(trajectory)
+        for observation in turn.observations
+        if observation.event.tool
     ]
     return any(_makes_up(one, later) for one, later in pairwise(calls))
 
 
-def _makes_up(one: Observed, later: Observed) -> bool:
+def _makes_up(one: ToolObservation, later: ToolObservation) -> bool:
     if later.event.tool == one.event.tool or later.event.status != "ok":
         return False
-    before, again = telling_words(asked(one)), telling_words(asked(later))
+    before, again = content_words(query_text(one)), content_words(query_text(later))
     return len(before & again) >= _SAME_NEED * len(again) > 0

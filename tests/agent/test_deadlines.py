@@ -9,7 +9,7 @@ import pytest
 from support.agent_run import Echo, Script, call, responses, run
 from support.questions import worded_task
 
-from medr_ray.agent.deadlines import Clock, DeadlinePassed, bounded
+from medr_ray.agent.deadlines import DeadlinePassed, EpisodeClock, run_with_deadline
 from medr_ray.agent.episode_loop import run_episode
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.core.config import AgentConfig
@@ -90,7 +90,7 @@ def test_a_model_that_does_not_reply_in_time_is_an_infrastructure_failure(
 
 def test_a_policy_or_a_tool_that_does_not_get_ready_is_an_infrastructure_failure() -> None:
     class Slow(Script):
-        async def prepare(self, briefing: Any) -> None:
+        async def prepare(self, prompt: Any) -> None:
             await asyncio.Event().wait()
 
     class Unreachable(Echo):
@@ -128,14 +128,14 @@ def test_calls_that_come_in_the_last_seconds_are_not_run() -> None:
 
 def test_a_tool_is_never_given_the_seconds_kept_for_the_answer() -> None:
     now = [100.0]
-    clock = Clock(
+    clock = EpisodeClock(
         "q", AgentConfig(seconds=100, tool_seconds=30, answer_reserve=0.1), lambda: now[0]
     )
-    assert clock.for_tool() == 30
+    assert clock.tool_seconds() == 30
     now[0] = 175.0
-    assert clock.for_tool() == 15
+    assert clock.tool_seconds() == 15
     now[0] = 195.0
-    assert clock.for_tool() < 0
+    assert clock.tool_seconds() < 0
 
 
 def test_work_that_ends_in_time_is_handed_on_with_what_it_raised() -> None:
@@ -145,9 +145,9 @@ def test_work_that_ends_in_time_is_handed_on_with_what_it_raised() -> None:
     async def wrong() -> int:
         raise KeyError("x")
 
-    assert asyncio.run(bounded(fine(), 5)) == 7
+    assert asyncio.run(run_with_deadline(fine(), 5)) == 7
     with pytest.raises(KeyError):
-        asyncio.run(bounded(wrong(), 5))
+        asyncio.run(run_with_deadline(wrong(), 5))
 
 
 def test_stopping_the_waiting_stops_the_work() -> None:
@@ -162,7 +162,7 @@ def test_stopping_the_waiting_stops_the_work() -> None:
             raise
 
     async def waiting() -> None:
-        task = asyncio.create_task(bounded(work(), 60))
+        task = asyncio.create_task(run_with_deadline(work(), 60))
         await started.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -177,7 +177,7 @@ def test_a_deadline_says_whether_the_work_goes_on() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(DeadlinePassed) as passed:
-        asyncio.run(bounded(stops(), 0.01))
+        asyncio.run(run_with_deadline(stops(), 0.01))
     assert not passed.value.abandoned
 
 
@@ -190,7 +190,7 @@ def test_what_cleans_up_before_it_stops_is_not_left_behind() -> None:
                 await asyncio.sleep(0)
 
     with pytest.raises(DeadlinePassed) as passed:
-        asyncio.run(bounded(tidy(), 0.01))
+        asyncio.run(run_with_deadline(tidy(), 0.01))
     assert not passed.value.abandoned
 
 

@@ -243,8 +243,8 @@ def test_what_can_be_prepared_is_prepared_before_the_first_message() -> None:
     done: list[str] = []
 
     class Prepared(Script):
-        async def prepare(self, briefing: Any) -> None:
-            done.append(f"policy for {briefing.task.task_id} with {len(briefing.tools)} tools")
+        async def prepare(self, prompt: Any) -> None:
+            done.append(f"policy for {prompt.task.task_id} with {len(prompt.tools)} tools")
 
         async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
             done.append("respond")

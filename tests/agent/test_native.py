@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.agent_run import Echo, call, responses, run
 
-from medr_ray.agent.native import in_text
+from medr_ray.agent.native import render_native_reply
 from medr_ray.agent.policies import ChatPolicy
 from medr_ray.agent.protocol import parse_reply
 from medr_ray.llm.completions import ChatResult, FunctionCall
@@ -170,6 +170,8 @@ def test_whatever_an_endpoint_says_every_native_call_is_one_attempt(
     calls: list[tuple[str, str]],
 ) -> None:
     reply = parse_reply(
-        in_text(content, [FunctionCall("c", name, arguments) for name, arguments in calls])
+        render_native_reply(
+            content, [FunctionCall("c", name, arguments) for name, arguments in calls]
+        )
     )
     assert len(reply.attempts) == len(calls)

@@ -94,7 +94,8 @@ def test_fetched_text_cannot_speak_as_the_agent() -> None:
 def test_what_a_reply_answers_itself_is_not_read() -> None:
     reply = parse_reply(
         '<think>x</think><tool_call>{"name": "search", "arguments": {"query": "a"}}</tool_call>\n'
-        "<tool_response>it is Marfan syndrome</tool_response><think>so</think><answer>Marfan syndrome</answer>"
+        "<tool_response>it is Marfan syndrome</tool_response><think>so</think>"
+        "<answer>Marfan syndrome</answer>"
     )
     assert [call.name for call in reply.calls] == ["search"]
     assert reply.answer is None

@@ -4,9 +4,16 @@ was shown."""
 import pytest
 from support.agent_run import Echo, call, run
 
-from medr_ray.agent.state import ANSWER, CANDIDATE, FINDING, named_in, passages, state_of
-from medr_ray.agent.transcript import Observed, Step, steps_of
-from medr_ray.agent.wording import names_in, telling_words
+from medr_ray.agent.state import (
+    ANSWER,
+    CANDIDATE,
+    FINDING,
+    build_state,
+    document_passages,
+    find_hypotheses,
+)
+from medr_ray.agent.transcript import ReplyTurn, ToolObservation, read_turns
+from medr_ray.agent.wording import content_words, find_names
 from medr_ray.core.records import EvidenceEdge, Hypothesis, ToolEvent
 from medr_ray.tools.base import ToolResult
 
@@ -37,15 +44,15 @@ from medr_ray.tools.base import ToolResult
 def test_hypotheses_are_read_from_plain_statements_only(
     thought: str, named: list[tuple[str, str]]
 ) -> None:
-    assert named_in(thought) == named
+    assert find_hypotheses(thought) == named
 
 
 def test_reading_a_long_thought_takes_no_time_to_speak_of() -> None:
-    assert named_in("word " * 20_000 + "= " * 2000 + "a = b" * 500)
+    assert find_hypotheses("word " * 20_000 + "= " * 2000 + "a = b" * 500)
 
 
-def observed(text: str, *documents: str, query: str = "q") -> Observed:
-    return Observed(
+def observed(text: str, *documents: str, query: str = "q") -> ToolObservation:
+    return ToolObservation(
         ToolEvent("search", f'{{"query": "{query}"}}', "ok", 0.1, False, documents=documents), text
     )
 
@@ -58,11 +65,11 @@ def test_the_graph_joins_queries_documents_and_what_they_name() -> None:
         query="gene of Krabbe",
     )
     second = observed("nothing new", "PMID:123", query="GALC")
-    state = state_of(
+    state = build_state(
         [
-            Step("find it", observed=(first,)),
-            Step("gene of it = GALC. go on", observed=(second,)),
-            Step("done", answer="Krabbe disease"),
+            ReplyTurn("find it", observed=(first,)),
+            ReplyTurn("gene of it = GALC. go on", observed=(second,)),
+            ReplyTurn("done", answer="Krabbe disease"),
         ]
     )
     assert state.hypotheses == (
@@ -80,12 +87,14 @@ def test_the_graph_joins_queries_documents_and_what_they_name() -> None:
 
 def test_a_passage_belongs_to_the_document_whose_line_opens_it() -> None:
     text = "preface\n[1] a (PMID:12): x\nmore of it\n[2] b (PMID:123): y"
-    assert passages(observed(text, "PMID:12", "PMID:123")) == [
+    assert document_passages(observed(text, "PMID:12", "PMID:123")) == [
         ("PMID:12", "[1] a (PMID:12): x\nmore of it"),
         ("PMID:123", "[2] b (PMID:123): y"),
     ]
-    assert passages(observed("whole page", "https://x/y")) == [("https://x/y", "whole page")]
-    assert passages(observed("No results.")) == []
+    assert document_passages(observed("whole page", "https://x/y")) == [
+        ("https://x/y", "whole page")
+    ]
+    assert document_passages(observed("No results.")) == []
 
 
 def test_a_run_records_its_state() -> None:
@@ -103,18 +112,18 @@ def test_a_run_records_its_state() -> None:
         EvidenceEdge("found", "the gene", "HPO:1", 0),
         EvidenceEdge("names", "HPO:1", "GALC", 0),
     )
-    assert state_of(steps_of(trajectory)).evidence == trajectory.evidence
+    assert build_state(read_turns(trajectory)).evidence == trajectory.evidence
 
 
 def test_a_finished_run_reads_back_as_the_steps_it_was_made_of() -> None:
-    steps = steps_of(run(call("a", "fail"), call("b", "c", "d"), max_tool_calls=4))
-    assert [[one.event.status for one in step.observed] for step in steps] == [
+    turns = read_turns(run(call("a", "fail"), call("b", "c", "d"), max_tool_calls=4))
+    assert [[one.event.status for one in turn.observations] for turn in turns] == [
         ["ok", "error"],
         ["ok", "ok", "skipped"],
         [],
     ]
-    assert [one.text for one in steps[1].observed[:2]] == ["found b", "found c"]
-    assert (steps[0].thought, steps[-1].answer) == ("look", "x")
+    assert [one.text for one in turns[1].observations[:2]] == ["found b", "found c"]
+    assert (turns[0].thought, turns[-1].answer) == ("look", "x")
 
 
 @pytest.mark.parametrize(
@@ -130,14 +139,14 @@ def test_a_finished_run_reads_back_as_the_steps_it_was_made_of() -> None:
     ],
 )
 def test_a_name_is_found_as_a_whole_name(text: str, name: str, there: bool) -> None:
-    assert bool(names_in(text, [name])) is there
+    assert bool(find_names(text, [name])) is there
 
 
 def test_telling_words_are_those_a_text_is_about() -> None:
-    assert telling_words("What is the age of onset of Krabbe disease?") == {
+    assert content_words("What is the age of onset of Krabbe disease?") == {
         "age",
         "onset",
         "krabbe",
         "disease",
     }
-    assert telling_words("克拉伯病") == {"克拉", "拉伯", "伯病"}
+    assert content_words("克拉伯病") == {"克拉", "拉伯", "伯病"}

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.agent_run import Echo, Script, call, run
 
-from medr_ray.agent.tool_features import FEATURES, Choice, choices_of, features_of
-from medr_ray.agent.tool_fitting import fit_tool_policy, held_out_fit, measure
+from medr_ray.agent.tool_features import FEATURES, ToolChoice, extract_features, read_choices
+from medr_ray.agent.tool_fitting import cross_validate, fit_tool_policy, measure_fit
 from medr_ray.agent.tool_policy import ToolPolicy, load_tool_policy
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.records import ToolEvent, Trajectory
@@ -32,18 +32,18 @@ def event(tool: str, status: str = "ok", documents: tuple[str, ...] = ("PMID:1",
 
 
 def test_features_say_what_can_be_known_before_the_call() -> None:
-    first = features_of(RARE, (), lambda word: 6.5)
+    first = extract_features(RARE, (), lambda word: 6.5)
     assert len(first) == len(FEATURES)
-    assert value("terminology", first) > value("terminology", features_of(COMMON, ()))
-    assert math.isnan(value("rarity", features_of(RARE, ())))
+    assert value("terminology", first) > value("terminology", extract_features(COMMON, ()))
+    assert math.isnan(value("rarity", extract_features(RARE, ())))
     nested = "What is the onset of the disease that is caused by the gene whose product is lipase?"
-    assert value("hops", features_of(nested, ())) > value("hops", first)
-    assert [value(name, features_of(RARE, ())) for name in FEATURES[3:]] == [0, 0, 0, 0]
+    assert value("hops", extract_features(nested, ())) > value("hops", first)
+    assert [value(name, extract_features(RARE, ())) for name in FEATURES[3:]] == [0, 0, 0, 0]
 
 
 def test_the_rarest_word_counts() -> None:
     weights = {"wolman": 6.5, "age": 0.5, "onset": 2.0, "disease": 0.1}
-    assert value("rarity", features_of(RARE, (), weights.__getitem__)) == 6.5
+    assert value("rarity", extract_features(RARE, (), weights.__getitem__)) == 6.5
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_rarest_word_counts() -> None:
 def test_history_is_what_the_last_call_was_and_how_it_ended(
     last: ToolEvent, expected: tuple[int, ...]
 ) -> None:
-    found = features_of(RARE, [event("search"), last])
+    found = extract_features(RARE, [event("search"), last])
     assert (
         tuple(value(name, found) for name in ("last_medical", "last_failed", "last_empty"))
         == expected
@@ -81,27 +81,28 @@ def trajectory(*calls: str, question: str = RARE, number: int = 0) -> Trajectory
     [
         (RARE, 1),
         (
-            "What is the finding in 3 of 8 patients with the disease associated with the gene ASXL3?",
+            "What is the finding in 3 of 8 patients with the disease associated with the gene "
+            "ASXL3?",
             3,
         ),
         (
-            "Begin with the gene associated with Glaucoma 3. Then take the other disease associated with that gene. In what "
-            "share of patients with that disease is Peters anomaly found?",
+            "Begin with the gene associated with Glaucoma 3. Then take the other disease "
+            "associated with that gene. In what share of patients with that disease is Peters anomaly found?",
             5,
         ),
         ("克拉伯病的致病基因的产物是什么?", 3),
     ],
 )
 def test_hops_are_counted_by_the_joints_of_the_question(question: str, hops: int) -> None:
-    assert value("hops", features_of(question, ())) == hops
+    assert value("hops", extract_features(question, ())) == hops
 
 
 def test_runs_that_did_not_keep_their_documents_leave_unknown_whether_a_call_found_any() -> None:
     made = trajectory(call("a"), call("b"))
     events = tuple(replace(one, documents=()) for one in made.tool_events)
-    assert value("last_empty", choices_of(made)[1].features) == 0
+    assert value("last_empty", read_choices(made)[1].features) == 0
     assert math.isnan(
-        value("last_empty", choices_of(replace(made, tool_events=events))[1].features)
+        value("last_empty", read_choices(replace(made, tool_events=events))[1].features)
     )
 
 
@@ -109,7 +110,7 @@ def test_choices_are_the_calls_to_either_tool_with_what_was_known_then() -> None
     made = trajectory(
         call("a", name="medical_search"), call("b", "c", name="search"), call("d", name="read")
     )
-    choices = choices_of(made)
+    choices = read_choices(made)
     assert [one.medical for one in choices] == [True, False, False]
     assert choices[1].features == choices[2].features  # decided on in one thought
     assert value("last_medical", choices[1].features) == 1
@@ -118,16 +119,16 @@ def test_choices_are_the_calls_to_either_tool_with_what_was_known_then() -> None
 
 def test_calls_that_were_not_run_are_no_choices() -> None:
     made = trajectory(call("a"), "<think>x</think><tool_call>oops</tool_call>", call(*"bcdefghi"))
-    assert len(choices_of(made)) == 8  # nine attempts fit the budget, one of them malformed
+    assert len(read_choices(made)) == 8  # nine attempts fit the budget, one of them malformed
 
 
-def planted(count: int, weights: np.ndarray, seed: int = 0) -> list[Choice]:
+def planted(count: int, weights: np.ndarray, seed: int = 0) -> list[ToolChoice]:
     """Choices drawn from a known w over standard normal features."""
     random = np.random.default_rng(seed)
     x = random.normal(size=(count, len(FEATURES)))
     taken = random.random(count) < 1 / (1 + np.exp(-(x @ weights)))
     return [
-        Choice(f"q-{i}", tuple(row), bool(one))
+        ToolChoice(f"q-{i}", tuple(row), bool(one))
         for i, (row, one) in enumerate(zip(x.tolist(), taken, strict=True))
     ]
 
@@ -140,7 +141,7 @@ def test_it_finds_the_weights_that_choices_were_drawn_with() -> None:
 
 
 def test_the_penalty_keeps_weights_small_where_choices_can_be_told_apart() -> None:
-    apart = [Choice(f"q-{i}", (float(i % 2),) * len(FEATURES), bool(i % 2)) for i in range(40)]
+    apart = [ToolChoice(f"q-{i}", (float(i % 2),) * len(FEATURES), bool(i % 2)) for i in range(40)]
     loose, tight = fit_tool_policy(apart, l2=0.01), fit_tool_policy(apart, l2=10.0)
     assert 0 < tight.weights[0] < loose.weights[0] < 10
     with pytest.raises(DataError, match="nothing to be fitted on"):
@@ -164,8 +165,10 @@ _ROWS = st.lists(
 def test_whatever_was_done_the_probabilities_are_probabilities(
     rows: list[tuple[list[float], bool]],
 ) -> None:
-    policy = fit_tool_policy([Choice("q", tuple(features), medical) for features, medical in rows])
-    p = policy.probabilities([features for features, _ in rows])
+    policy = fit_tool_policy(
+        [ToolChoice("q", tuple(features), medical) for features, medical in rows]
+    )
+    p = policy.medical_probabilities([features for features, _ in rows])
     assert np.all((p >= 0) & (p <= 1))
     assert policy.share == pytest.approx(sum(medical for _, medical in rows) / len(rows))
     assert p.mean() == pytest.approx(policy.share, abs=0.02)  # the bias is not penalised
@@ -174,8 +177,8 @@ def test_whatever_was_done_the_probabilities_are_probabilities(
 def test_a_missing_feature_counts_as_its_mean() -> None:
     policy = fit_tool_policy(planted(200, np.full(len(FEATURES), 0.7)))
     known = list(policy.mean)
-    assert policy.probabilities([[math.nan, *known[1:]]]) == pytest.approx(
-        policy.probabilities([known])
+    assert policy.medical_probabilities([[math.nan, *known[1:]]]) == pytest.approx(
+        policy.medical_probabilities([known])
     )
 
 
@@ -191,7 +194,7 @@ def test_a_missing_feature_counts_as_its_mean() -> None:
 def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(
     p: list[float], auc: float
 ) -> None:
-    fit = measure(p, [False, False, True, True], 0.5)
+    fit = measure_fit(p, [False, False, True, True], 0.5)
     assert fit.auc == pytest.approx(auc)
     assert fit.baseline == pytest.approx(math.log(0.5))
     assert fit.log_likelihood == pytest.approx(
@@ -200,11 +203,13 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(
 
 
 def test_where_all_went_to_one_tool_there_is_no_curve() -> None:
-    assert measure([0.9, 0.8], [True, True], 1.0).auc is None
-    assert measure([0.0], [True], 0.5).log_likelihood < -20  # sure and wrong, and still a number
+    assert measure_fit([0.9, 0.8], [True, True], 1.0).auc is None
+    assert (
+        measure_fit([0.0], [True], 0.5).log_likelihood < -20
+    )  # sure and wrong, and still a number
 
 
-def runs(count: int) -> list[Choice]:
+def runs(count: int) -> list[ToolChoice]:
     """Rare diseases are looked up in the medical retriever, all else in the general search."""
     made = [
         trajectory(
@@ -214,16 +219,16 @@ def runs(count: int) -> list[Choice]:
         )
         for i in range(count)
     ]
-    return [choice for one in made for choice in choices_of(one)]
+    return [choice for one in made for choice in read_choices(one)]
 
 
 def test_held_out_runs_are_foretold_better_than_by_the_share_alone() -> None:
-    fit = held_out_fit(runs(40))
+    fit = cross_validate(runs(40))
     assert fit is not None
     assert (fit.calls, fit.share, fit.auc) == (40, 0.5, 1.0)
     assert fit.log_likelihood > fit.baseline + 0.3
-    assert held_out_fit(runs(1)) is None
-    assert held_out_fit([]) is None
+    assert cross_validate(runs(1)) is None
+    assert cross_validate([]) is None
 
 
 def test_choices_that_follow_nothing_are_not_foretold() -> None:
@@ -233,14 +238,14 @@ def test_choices_that_follow_nothing_are_not_foretold() -> None:
             call("a", name=tool), question=f"{'x of the y ' * (i % 5)}?", number=i * 7
         )
 
-    noise = [choice for i in range(40) for choice in choices_of(made(i))]
-    fit = held_out_fit(noise)
+    noise = [choice for i in range(40) for choice in read_choices(made(i))]
+    fit = cross_validate(noise)
     assert fit is not None
     assert fit.log_likelihood < fit.baseline  # on the runs it was fitted on it would be above
 
 
 def test_the_weights_of_words_are_part_of_a_choice() -> None:
-    assert value("rarity", choices_of(trajectory(call("a")), lambda word: 2.5)[0].features) == 2.5
+    assert value("rarity", read_choices(trajectory(call("a")), lambda word: 2.5)[0].features) == 2.5
 
 
 def test_a_saved_policy_reads_back(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from support.agent_run import Echo, call, run
 
-from medr_ray.agent.answer_checks import VerificationCount, verification
+from medr_ray.agent.answer_checks import VerificationCount, count_verification
 from medr_ray.core.records import Trajectory
 from medr_ray.tools.base import ToolResult
 
@@ -29,7 +29,7 @@ def test_asking_for_the_candidate_with_the_questions_words_is_a_round() -> None:
         call("disease of GALC"),
         call("infantile onset Krabbe disease", thought="Candidate: Krabbe disease"),
     )
-    assert verification(trajectory) == VerificationCount(rounds=1, checks=1, documents=1)
+    assert count_verification(trajectory) == VerificationCount(rounds=1, checks=1, documents=1)
 
 
 def test_calls_side_by_side_are_one_round() -> None:
@@ -42,21 +42,21 @@ def test_calls_side_by_side_are_one_round() -> None:
         ),
         call("mutations in Krabbe disease", thought="once more"),
     )
-    assert verification(trajectory) == VerificationCount(rounds=2, checks=3, documents=3)
+    assert count_verification(trajectory) == VerificationCount(rounds=2, checks=3, documents=3)
 
 
 def test_a_thought_that_names_what_becomes_the_answer_has_stated_it() -> None:
     trajectory = answered(
         call("a"), call("onset of Krabbe disease", thought="It looks like Krabbe disease to me.")
     )
-    assert verification(trajectory).rounds == 1
+    assert count_verification(trajectory).rounds == 1
 
 
 def test_a_candidate_that_was_dropped_was_checked_too() -> None:
     trajectory = answered(
         call("infantile onset Tay-Sachs disease", thought="Candidate: Tay-Sachs disease")
     )
-    assert verification(trajectory).rounds == 1
+    assert count_verification(trajectory).rounds == 1
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_candidate_that_was_dropped_was_checked_too() -> None:
     ],
 )
 def test_what_is_no_check(lines: list[str]) -> None:
-    assert verification(answered(*lines)) == VerificationCount(0, 0, 0)
+    assert count_verification(answered(*lines)) == VerificationCount(0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_query_that_finds_nothing_checks_only_what_it_asks_of_the_candidate(
     trajectory = run(
         call(query, thought="Candidate: Krabbe disease"), tools=[Empty()], text=QUESTION
     )
-    assert verification(trajectory) == VerificationCount(rounds, rounds, 0)
+    assert count_verification(trajectory) == VerificationCount(rounds, rounds, 0)
 
 
 def test_another_document_that_names_the_candidate_confirms_it() -> None:
@@ -101,14 +101,14 @@ def test_another_document_that_names_the_candidate_confirms_it() -> None:
 
     lines = call("1"), call("2", thought="Candidate: Krabbe disease"), call("1", thought="again")
     trajectory = run(*lines, tools=[Unasked()], text=QUESTION)
-    assert verification(trajectory) == VerificationCount(rounds=1, checks=1, documents=1)
+    assert count_verification(trajectory) == VerificationCount(rounds=1, checks=1, documents=1)
 
 
 def test_an_identical_call_verifies_nothing() -> None:
     query = "infantile onset Krabbe disease"
     trajectory = answered(call(query), call(query, thought="Candidate: Krabbe disease"))
     assert trajectory.tool_events[1].repeated
-    assert verification(trajectory).rounds == 0
+    assert count_verification(trajectory).rounds == 0
 
 
 def test_the_next_hop_of_a_question_is_no_verification() -> None:
@@ -117,12 +117,12 @@ def test_the_next_hop_of_a_question_is_no_verification() -> None:
         call("infantile onset of GALC", thought="gene of it = GALC. I need its disease."),
         "<think>disease of GALC = Krabbe disease.</think><answer>Krabbe disease</answer>",
     )
-    assert verification(trajectory).rounds == 0
+    assert count_verification(trajectory).rounds == 0
 
 
 def test_an_answer_that_stands_in_the_question_is_not_stated_by_naming_it() -> None:
     trajectory = answered(call("mutations of GALC", thought="I look at GALC."), answer="GALC")
-    assert verification(trajectory).rounds == 0
+    assert count_verification(trajectory).rounds == 0
 
 
 def test_a_name_that_holds_the_answer_as_a_part_does_not_name_it() -> None:
@@ -132,4 +132,4 @@ def test_a_name_that_holds_the_answer_as_a_part_does_not_name_it() -> None:
         call(f"mutations of {longer}", thought=f"disease of GALC = {longer}. Go on."),
         answer="Neonatal thrombocytopenia",
     )
-    assert verification(trajectory).rounds == 0
+    assert count_verification(trajectory).rounds == 0

@@ -10,7 +10,7 @@ from support.handmade_run import write_manifest
 from support.questions import worded_question
 
 from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
-from medr_ray.agent.tool_features import features_of
+from medr_ray.agent.tool_features import extract_features
 from medr_ray.agent.tool_policy import load_tool_policy
 from medr_ray.cli.main import main
 from medr_ray.core.records import FilteredTrajectory, Message, Trajectory, Usage
@@ -157,9 +157,9 @@ def test_the_choice_of_tools_is_fitted_and_saved_as_agents_read_it(
     assert "24 calls, 50% of them to medical_search" in output
     assert "area under the ROC curve 1.000" in output, "the general search comes first, always"
     fitted = load_tool_policy(str(file))
-    features = features_of(QUESTION.task.text, (), len)
+    features = extract_features(QUESTION.task.text, (), len)
     assert fitted.mean[0] == features[0], "words are weighed as the agent's tools weigh them"
-    assert fitted.probabilities([features])[0] < 0.5
+    assert fitted.medical_probabilities([features])[0] < 0.5
 
 
 def write_choices(folder: Path, count: int) -> None:
