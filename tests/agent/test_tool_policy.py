@@ -87,7 +87,8 @@ def trajectory(*calls: str, question: str = RARE, number: int = 0) -> Trajectory
         ),
         (
             "Begin with the gene associated with Glaucoma 3. Then take the other disease "
-            "associated with that gene. In what share of patients with that disease is Peters anomaly found?",
+            "associated with that gene. In what share of patients with that disease is Peters "
+            "anomaly found?",
             5,
         ),
         ("克拉伯病的致病基因的产物是什么?", 3),
