@@ -34,8 +34,8 @@ class GroupOutcome:
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:
-        found = (outcome.trajectory for outcome in self.outcomes)
-        return tuple(trajectory for trajectory in found if trajectory is not None)
+        trajectories = (outcome.trajectory for outcome in self.outcomes)
+        return tuple(trajectory for trajectory in trajectories if trajectory is not None)
 
     @property
     def viable(self) -> bool:
