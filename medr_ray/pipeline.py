@@ -249,5 +249,4 @@ def _print_plan(planned: Sequence[PlannedStage], console: Console) -> None:
 def _write_medical_report(config: PipelineConfig, run: RunDirectory, console: Console) -> None:
     from medr_ray.evaluation.report import print_report, write_report
 
-    write_report(config, run)
-    print_report(run, console)
+    print_report(write_report(config, run), console)

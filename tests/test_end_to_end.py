@@ -18,7 +18,7 @@ from support.tiny_model import build_tiny_model
 
 from medr_ray.core.records import content_id
 from medr_ray.core.run import RunDirectory
-from medr_ray.evaluation.artifacts import RESULTS
+from medr_ray.evaluation.artifacts import EVALUATION_RESULTS
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 
@@ -134,9 +134,9 @@ def test_no_heldout_question_is_trained_on_or_judged_by_accident(finished: Path)
     directory = RunDirectory(str(finished / "small"))
     split = {question.task.task_id: question.split for question in directory.read(QUESTIONS)}
     trained = directory.read(TRAJECTORIES)
-    results = directory.read(RESULTS)
+    results = directory.read(EVALUATION_RESULTS)
     assert {split[row.trajectory.question_id] for row in trained} == {"train"}
-    assert {split[result.item_id] for result in results} == {"heldout"}
+    assert {split[result.task_id] for result in results} == {"heldout"}
 
 
 def test_a_trajectory_is_traced_down_to_its_sentence(finished: Path, model: Path) -> None:

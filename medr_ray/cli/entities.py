@@ -167,7 +167,7 @@ def draw_histogram(years: list[tuple[int | None, int]]) -> str:
 
 def _draw_bars(by_year: dict[int, int]) -> tuple[str, int]:
     """The bars, and how many years each stands for: as few as let all bars fit one line."""
-    from medr_ray.evaluation.layout import sparkline
+    from medr_ray.evaluation.report.formatting import draw_sparkline
 
     first = min(by_year)
     last = max(by_year)
@@ -177,7 +177,7 @@ def _draw_bars(by_year: dict[int, int]) -> tuple[str, int]:
         years = range(start, start + years_per_bar)
         heights.append(float(sum(by_year.get(year, 0) for year in years)))
     # A leading zero sets the foot of the scale; its own bar is cut off.
-    bars = sparkline([0.0, *heights], len(heights) + 1)[1:]
+    bars = draw_sparkline([0.0, *heights], len(heights) + 1)[1:]
     return bars, years_per_bar
 
 

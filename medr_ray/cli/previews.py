@@ -9,7 +9,7 @@ from medr_ray.core.artifacts import StageFile
 from medr_ray.core.run import StageDirectory
 from medr_ray.corpus.artifacts import CITATIONS
 from medr_ray.entities.artifacts import SEEDS
-from medr_ray.evaluation.artifacts import RESULTS
+from medr_ray.evaluation.artifacts import EVALUATION_RESULTS
 from medr_ray.graph.artifacts import CHAINS, RELATIONS
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.training.artifacts import GRPO_METRICS, SFT_METRICS
@@ -49,7 +49,7 @@ _PREVIEWS = (
     ),
     Preview(SFT_METRICS),
     Preview(GRPO_METRICS),
-    Preview(RESULTS, ("item_id", "model", "prediction", "verdict")),
+    Preview(EVALUATION_RESULTS, ("task_id", "model", "prediction", "verdict")),
 )
 PREVIEWS = {preview.file.stage: preview for preview in _PREVIEWS}
 

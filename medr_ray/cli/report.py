@@ -12,5 +12,4 @@ def report(config: ConfigFile, overrides: Overrides = None) -> None:
 
     resolved = resolve_config(config, overrides)
     run = open_run(resolved)
-    write_report(resolved, run)
-    print_report(run, Console())
+    print_report(write_report(resolved, run), Console())

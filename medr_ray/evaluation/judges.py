@@ -1,7 +1,7 @@
 """Deciding whether an answer is right: by rules, or by a language model.
 
-What holds: no answer is incorrect (the model's doing); a judge that cannot be reached or understood
-leaves the item unscored, never incorrect.
+No answer is incorrect, because that is the model's doing. A judge that cannot be reached or
+understood leaves the answer unscored, never incorrect.
 """
 
 import json
@@ -20,9 +20,14 @@ from medr_ray.questions.answer_matching import answers_match
 CORRECT: Final = "correct"
 INCORRECT: Final = "incorrect"
 UNSCORED: Final = "unscored"
-_ATTEMPTS = 2  # a judge that was not understood is asked once more
+
+# A judge whose reply has no verdict is asked once more, with another seed.
+_JUDGE_ATTEMPTS = 2
+# Characters of a reply without a verdict that the reason quotes.
+_QUOTED_REPLY_CHARS = 200
 _VERDICT = re.compile(r"\bcorrect\b[\"'*\s]*[:=][\"'*\s]*(yes|no|true|false)\b", re.I)
-_WORDS = {"yes": True, "true": True, "no": False, "false": False}
+_VERDICT_WORDS = {"yes": True, "true": True, "no": False, "false": False}
+_PROMPT_FIELD = re.compile(r"\{(question|answer|aliases|prediction)\}")
 
 
 @dataclass(frozen=True)
@@ -48,34 +53,36 @@ class RulesAnswerJudge:
     async def judge(self, task: Task, prediction: str | None) -> Judgement:
         if prediction is None:
             return Judgement(INCORRECT, "rules", "no answer")
-        same = answers_match(prediction, task.answer, task.aliases)
-        return Judgement(CORRECT if same else INCORRECT, "rules")
+        is_correct = answers_match(prediction, task.answer, task.aliases)
+        return Judgement(CORRECT if is_correct else INCORRECT, "rules")
 
 
 class LLMAnswerJudge:
     """A language model called ``name`` decides."""
 
     def __init__(self, client: ChatCompleter, name: str) -> None:
-        self._client, self._name = client, name
+        self._client = client
+        self._name = name
 
     async def judge(self, task: Task, prediction: str | None) -> Judgement:
         if prediction is None:
             return Judgement(INCORRECT, self._name, "no answer")
-        messages = [{"role": "user", "content": judge_prompt(task, prediction)}]
-        problem = ""
-        for attempt in range(_ATTEMPTS):
+        messages = [{"role": "user", "content": build_judge_prompt(task, prediction)}]
+        reason = ""
+        for seed in range(_JUDGE_ATTEMPTS):
             try:
-                reply = (await self._client.complete(messages, temperature=0.0, seed=attempt)).text
+                completion = await self._client.complete(messages, temperature=0.0, seed=seed)
             except (InfrastructureError, ModelError) as error:
                 return Judgement(UNSCORED, self._name, str(error))
-            verdict = parse_verdict(reply)
-            if verdict is not None:
-                return Judgement(CORRECT if verdict else INCORRECT, self._name, reply)
-            problem = f"the judge's reply has no verdict: {reply[:200]!r}"
-        return Judgement(UNSCORED, self._name, problem)
+            reply = completion.text
+            is_correct = parse_verdict(reply)
+            if is_correct is not None:
+                return Judgement(CORRECT if is_correct else INCORRECT, self._name, reply)
+            reason = f"the judge's reply has no verdict: {reply[:_QUOTED_REPLY_CHARS]!r}"
+        return Judgement(UNSCORED, self._name, reason)
 
 
-def judge_prompt(task: Task, prediction: str) -> str:
+def build_judge_prompt(task: Task, prediction: str) -> str:
     """The instructions to the judging model, in the task's language."""
     values = {
         "question": task.text,
@@ -84,30 +91,40 @@ def judge_prompt(task: Task, prediction: str) -> str:
         "aliases": "; ".join(task.aliases) or "-",
     }
     template = read_prompt("medr_ray.evaluation", "judge", task.language)
-    return re.sub(
-        r"\{(question|answer|aliases|prediction)\}", lambda match: values[match[1]], template
-    )
+    # One pass over the template: str.format or repeated replacement would also fill in fields
+    # that the answer itself contains.
+    return _PROMPT_FIELD.sub(lambda match: values[match[1]], template)
 
 
 def parse_verdict(reply: str) -> bool | None:
     """The verdict in a judge's reply: its JSON field ``correct``, else its last ``correct:
     yes|no``, else None."""
-    start, end = reply.find("{"), reply.rfind("}")
-    if 0 <= start < end:
-        try:
-            value = json.loads(reply[start : end + 1]).get("correct")
-        except (json.JSONDecodeError, AttributeError):
-            value = None
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, str) and value.strip().lower() in _WORDS:
-            return _WORDS[value.strip().lower()]
-    found = _VERDICT.findall(reply)
-    return _WORDS[found[-1].lower()] if found else None
+    verdict = _parse_json_verdict(reply)
+    if verdict is not None:
+        return verdict
+    words = _VERDICT.findall(reply)
+    return _VERDICT_WORDS[words[-1].lower()] if words else None
 
 
-def build_judge(config: PipelineConfig, run: RunDirectory) -> AnswerJudge:
-    """The judge ``evaluation.judge`` names."""
+def _parse_json_verdict(reply: str) -> bool | None:
+    """The field ``correct`` of the reply's JSON object; None without one."""
+    start = reply.find("{")
+    end = reply.rfind("}")
+    if not 0 <= start < end:
+        return None
+    try:
+        value = json.loads(reply[start : end + 1]).get("correct")
+    except (json.JSONDecodeError, AttributeError):
+        return None
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _VERDICT_WORDS.get(value.strip().lower())
+    return None
+
+
+def build_configured_judge(config: PipelineConfig, run: RunDirectory) -> AnswerJudge:
+    """The judge that ``evaluation.judge`` names."""
     if config.evaluation.judge == "rules":
         return RulesAnswerJudge()
     return LLMAnswerJudge(open_chat_client(config.llm, run), config.llm.model)

@@ -1,13 +1,12 @@
-"""Answering and judging: every held-out question by every set of weights, over HTTP, each finished
-part kept.
+"""Answering and judging: every task by every set of weights, over HTTP, each finished part kept.
 
-What holds: an episode that ended is never run again, a judged one never judged again; what failed
-for reasons of infrastructure leaves no part, so a resumed run tries it afresh.
+An episode that ended is never run again, and a judged answer is never judged again. What failed for
+reasons of infrastructure leaves no part, so a resumed run tries it afresh.
 """
 
 import asyncio
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,17 +14,16 @@ from medr_ray.agent.policies import ChatPolicy, Policy
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Task, Trajectory, Usage, from_row
-from medr_ray.core.run import Directory, StageContext
+from medr_ray.core.run import StageContext
 from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, Judgement
 from medr_ray.llm.completions import ChatResult, read_completion
 from medr_ray.llm.failures import UnreadableReply, explain_failure
+from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.worker import RolloutTask
 
-BENCHMARK = "heldout"
-_NOTHING_USED = Usage(0, 0, 0)
-_CLIENT_RETRIES = (
-    4  # the served queue refuses with Retry-After when full; the client waits and asks again
-)
+_NO_USAGE = Usage(0, 0, 0)
+# A full queue refuses with Retry-After; the client waits so long and asks again.
+_CLIENT_RETRIES = 4
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,17 @@ class Endpoint:
 
 
 class ServedPolicies:
-    """Policies over the served models; a task's mode names the weights. One HTTP client for all of
-    a worker's."""
+    """Policies over the served models; a rollout's mode names the weights.
+
+    All policies of a worker share one HTTP client.
+    """
 
     def __init__(self, endpoint: Endpoint, config: PipelineConfig) -> None:
         import openai
 
         self._endpoint = endpoint
-        self._agent, self._temperature = config.agent, config.evaluation.temperature
+        self._agent = config.agent
+        self._temperature = config.evaluation.temperature
         self._client: Any = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
             api_key=endpoint.key,
@@ -52,8 +53,8 @@ class ServedPolicies:
             timeout=config.agent.seconds,
         )
 
-    def __call__(self, task: RolloutTask) -> Policy:
-        return ChatPolicy(functools.partial(self._complete, task.mode))
+    def __call__(self, rollout_task: RolloutTask) -> Policy:
+        return ChatPolicy(functools.partial(self._complete, rollout_task.mode))
 
     async def _complete(self, model: str, messages: list[dict[str, str]]) -> ChatResult:
         import openai
@@ -65,7 +66,8 @@ class ServedPolicies:
             "max_tokens": self._agent.max_turn_tokens,
         }
         try:
-            return read_completion(await self._client.chat.completions.create(**payload), payload)
+            response = await self._client.chat.completions.create(**payload)
+            return read_completion(response, payload)
         except (openai.OpenAIError, UnreadableReply) as error:
             raise explain_failure(
                 error, self._endpoint.base_url, "", self._endpoint.key, _CLIENT_RETRIES
@@ -74,113 +76,109 @@ class ServedPolicies:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One task put to one set of weights."""
+    """One task of a benchmark, given to one set of weights."""
 
+    benchmark: str
     weights: str
     task: Task
     rollout: int
 
     @property
     def file(self) -> str:
-        return f"{self.weights}/{self.task.task_id}-{self.rollout}.json"
+        """The name of its part among the answers, and among the verdicts."""
+        return f"{self.benchmark}/{self.weights}/{self.task.task_id}-{self.rollout}.json"
+
+    @property
+    def rollout_task(self) -> RolloutTask:
+        """What the rollout pool runs."""
+        return RolloutTask(self.task, self.weights, self.rollout)
+
+
+@dataclass(frozen=True)
+class JudgedAnswer:
+    """What came of an attempt.
+
+    ``trajectory`` is None when infrastructure failed it. ``reason`` is the judge's, or what failed.
+    """
+
+    result: EvaluationResult
+    trajectory: Trajectory | None
+    reason: str = ""
 
 
 class EvaluationRunner:
-    """Runs and judges attempts into ``context.directory``; ``failures`` tells why an attempt has no
-    trajectory."""
+    """Runs and judges attempts, and keeps the parts in ``context.directory``.
+
+    ``failures`` says, by the attempt's file, why it has no trajectory.
+    """
 
     def __init__(self, context: StageContext, attempts: Sequence[Attempt]) -> None:
-        self._context, self._attempts = context, attempts
-        self._answers, self._verdicts = (
-            context.directory.child("answers"),
-            context.directory.child("verdicts"),
-        )
+        self._context = context
+        self._attempts = attempts
+        self._answers = context.directory.child("answers")
+        self._verdicts = context.directory.child("verdicts")
         self.failures: dict[str, str] = {}
 
-    def pending(self) -> list[Attempt]:
-        """Attempts without a finished episode, weights by weights."""
-        return [one for one in self._attempts if not self._answers.exists(one.file)]
+    def list_pending(self) -> list[Attempt]:
+        """Attempts without a finished episode."""
+        return [attempt for attempt in self._attempts if not self._answers.exists(attempt.file)]
 
     def answer(self, endpoint: Endpoint) -> None:
-        """Run the pending episodes with ``evaluation.concurrency`` of them in flight; weights take
-        turns."""
+        """Run the pending episodes with ``evaluation.concurrency`` of them in flight.
+
+        One set of weights finishes before the next starts, so that a server that keeps few models
+        loaded does not change them all the time.
+        """
+        # The pool imports Ray, which planning does not need.
         from medr_ray.rollouts.pool import RolloutPool
 
-        pending = self.pending()
-        config = _pool_config(self._context.config)
+        pending = self.list_pending()
+        config = _limit_to_one_worker(self._context.config)
         factory = functools.partial(ServedPolicies, endpoint, config)
+        index_uri = self._context.upstream("index").uri
         with (
-            RolloutPool(
-                config,
-                self._context.upstream("index").uri,
-                factory,
-                reports=self._context.directory,
-            ) as pool,
+            RolloutPool(config, index_uri, factory, reports=self._context.directory) as pool,
             Bar(self._context.console, "evaluation", len(pending), "answers") as bar,
         ):
-            for name in dict.fromkeys(one.weights for one in pending):
-                tasks = {
-                    RolloutTask(a.task, a.weights, a.rollout).key: a
-                    for a in pending
-                    if a.weights == name
-                }
-                for outcome in pool.run(
-                    RolloutTask(a.task, a.weights, a.rollout) for a in tasks.values()
-                ):
-                    attempt = tasks[outcome.task.key]
-                    if outcome.trajectory is None:
-                        self.failures[attempt.file] = f"{outcome.kind}: {outcome.failure}"
-                    else:
-                        part = {
-                            "trajectory": asdict(outcome.trajectory),
-                            "seconds": round(outcome.seconds, 3),
-                        }
-                        self._answers.write_json(attempt.file, part)
-                    bar.advance(note=name)
+            for (_, weights), attempts in _group_by_weights(pending).items():
+                # Task ids are unique within a benchmark only, hence one call of run for each.
+                attempt_by_key = {attempt.rollout_task.key: attempt for attempt in attempts}
+                for outcome in pool.run(attempt.rollout_task for attempt in attempts):
+                    self._keep_outcome(attempt_by_key[outcome.task.key], outcome)
+                    bar.advance(note=weights)
 
-    def judge(
-        self, judge: AnswerJudge
-    ) -> tuple[list[EvaluationResult], list[Trajectory], list[dict[str, Any]]]:
-        """Judge what was answered: (results, trajectories, unscored attempts with their reasons),
-        in given order."""
-        return asyncio.run(self._judge(judge))
+    def _keep_outcome(self, attempt: Attempt, outcome: RolloutOutcome) -> None:
+        if outcome.trajectory is None:
+            self.failures[attempt.file] = f"{outcome.kind}: {outcome.failure}"
+            return
+        part = {"trajectory": asdict(outcome.trajectory), "seconds": round(outcome.seconds, 3)}
+        self._answers.write_json(attempt.file, part)
 
-    async def _judge(
-        self,
-        judge: AnswerJudge,
-    ) -> tuple[list[EvaluationResult], list[Trajectory], list[dict[str, Any]]]:
+    def judge(self, judges: Mapping[str, AnswerJudge]) -> list[JudgedAnswer]:
+        """Judge all answers, in the order of the attempts. ``judges`` are by benchmark."""
+        return asyncio.run(self._judge_all(judges))
+
+    async def _judge_all(self, judges: Mapping[str, AnswerJudge]) -> list[JudgedAnswer]:
         limit = asyncio.Semaphore(self._context.config.llm.concurrency)
 
-        async def one(attempt: Attempt) -> tuple[EvaluationResult, Trajectory | None, str]:
+        async def judge_within_limit(attempt: Attempt) -> JudgedAnswer:
             async with limit:
-                return await self._judged(judge, attempt)
+                return await self._judge_attempt(judges[attempt.benchmark], attempt)
 
-        rows = await asyncio.gather(*(one(attempt) for attempt in self._attempts))
-        unscored = [
-            {
-                "model": result.model,
-                "item_id": result.item_id,
-                "rollout": result.rollout,
-                "reason": reason,
-            }
-            for result, _, reason in rows
-            if result.verdict == UNSCORED
-        ]
-        return [row[0] for row in rows], [row[1] for row in rows if row[1] is not None], unscored
+        judgements = (judge_within_limit(attempt) for attempt in self._attempts)
+        return list(await asyncio.gather(*judgements))
 
-    async def _judged(
-        self, judge: AnswerJudge, attempt: Attempt
-    ) -> tuple[EvaluationResult, Trajectory | None, str]:
+    async def _judge_attempt(self, judge: AnswerJudge, attempt: Attempt) -> JudgedAnswer:
         if not self._answers.exists(attempt.file):
             reason = self.failures.get(attempt.file, "not answered")
-            return _unanswered(attempt), None, reason
+            return JudgedAnswer(_build_unanswered_result(attempt), None, reason)
         part = self._answers.read_json(attempt.file)
         trajectory = from_row(Trajectory, part["trajectory"])
-        judgement = await _kept_judgement(self._verdicts, attempt, trajectory, judge)
+        judgement = await self._judge_once(judge, attempt, trajectory.answer)
         result = EvaluationResult(
-            benchmark=BENCHMARK,
+            benchmark=attempt.benchmark,
             model=attempt.weights,
-            item_id=attempt.task.task_id,
+            task_id=attempt.task.task_id,
             rollout=attempt.rollout,
             prediction=trajectory.answer,
             verdict=judgement.verdict,
@@ -189,41 +187,47 @@ class EvaluationRunner:
             usage=trajectory.usage,
             seconds=part["seconds"],
         )
-        return result, trajectory, judgement.reason
+        return JudgedAnswer(result, trajectory, judgement.reason)
+
+    async def _judge_once(
+        self, judge: AnswerJudge, attempt: Attempt, prediction: str | None
+    ) -> Judgement:
+        """The kept verdict, or a new one, which is kept unless the judge failed."""
+        if self._verdicts.exists(attempt.file):
+            return Judgement(**self._verdicts.read_json(attempt.file))
+        judgement = await judge.judge(attempt.task, prediction)
+        if judgement.verdict != UNSCORED:
+            self._verdicts.write_json(attempt.file, asdict(judgement))
+        return judgement
 
 
-async def _kept_judgement(
-    verdicts: Directory,
-    attempt: Attempt,
-    trajectory: Trajectory,
-    judge: AnswerJudge,
-) -> Judgement:
-    if verdicts.exists(attempt.file):
-        return Judgement(**verdicts.read_json(attempt.file))
-    judgement = await judge.judge(attempt.task, trajectory.answer)
-    if judgement.verdict != UNSCORED:
-        verdicts.write_json(attempt.file, asdict(judgement))
-    return judgement
+def _group_by_weights(attempts: Sequence[Attempt]) -> dict[tuple[str, str], list[Attempt]]:
+    """Attempts by (benchmark, weights), in the order in which each first occurs."""
+    groups: dict[tuple[str, str], list[Attempt]] = {}
+    for attempt in attempts:
+        groups.setdefault((attempt.benchmark, attempt.weights), []).append(attempt)
+    return groups
 
 
-def _unanswered(attempt: Attempt) -> EvaluationResult:
+def _build_unanswered_result(attempt: Attempt) -> EvaluationResult:
     return EvaluationResult(
-        benchmark=BENCHMARK,
+        benchmark=attempt.benchmark,
         model=attempt.weights,
-        item_id=attempt.task.task_id,
+        task_id=attempt.task.task_id,
         rollout=attempt.rollout,
         prediction=None,
         verdict=UNSCORED,
         judge="",
         stop_reason="infrastructure",
-        usage=_NOTHING_USED,
+        usage=_NO_USAGE,
         seconds=0.0,
     )
 
 
-def _pool_config(config: PipelineConfig) -> PipelineConfig:
-    """One worker with all episodes in flight: episodes wait for the model, not for the worker's
-    CPU. The served models were trained on calls in the text."""
+def _limit_to_one_worker(config: PipelineConfig) -> PipelineConfig:
+    """The configuration with one worker that has all episodes in flight, because episodes wait for
+    the model and not for the worker's CPU. Tools are called in the text, as the served models were
+    trained to."""
     rollouts = config.rollouts.model_copy(
         update={"workers": 1, "max_workers": 1, "concurrency": config.evaluation.concurrency}
     )

@@ -1,104 +1,192 @@
-"""The evaluation stage: serve the run's weights, put the held-out questions to them over HTTP,
-judge, count.
+"""The evaluation stage: serve the run's weights, have agents answer the benchmarks over HTTP, judge
+the answers, count the verdicts.
 
-Writes ``results.parquet``, ``trajectories.parquet`` and ``unscored.jsonl`` (each unscored attempt
-with its reason).
+What it writes is declared in ``artifacts``; its counts are the figures as report.json has them.
 """
 
+import re
 import secrets
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.records import Task
-from medr_ray.core.run import Counts, Stage, StageContext
-from medr_ray.evaluation.artifacts import EVALUATION_TRAJECTORIES, RESULTS
-from medr_ray.evaluation.judges import build_judge
-from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
-from medr_ray.evaluation.summary import summarise
-from medr_ray.questions.artifacts import QUESTIONS
-from medr_ray.serving.app import free_port, serve_application, weights_directories
+from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
+from medr_ray.evaluation.artifacts import (
+    EVALUATION_RESULTS,
+    EVALUATION_TASKS,
+    EVALUATION_TRAJECTORIES,
+    UNSCORED_ANSWERS,
+)
+from medr_ray.evaluation.benchmarks import Benchmark, BenchmarkTask, select_benchmarks
+from medr_ray.evaluation.figures import BenchmarkFigures, compute_figures, write_figures
+from medr_ray.evaluation.judges import UNSCORED
+from medr_ray.evaluation.report.json_layout import layout_evaluation
+from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner, JudgedAnswer
+from medr_ray.serving.app import find_free_port, find_weights_directories, serve_application
 
-
-def heldout_tasks(context: StageContext) -> list[Task]:
-    """The tasks of the held-out questions, in file order. Raises DataError when there are none."""
-    questions = context.run.read(QUESTIONS)
-    held = [question.task for question in questions if question.split == "heldout"]
-    if not held:
-        raise DataError("no held-out questions: raise questions.heldout_fraction")
-    return held[: context.config.evaluation.max_questions]
+# Task ids name files, also on object storage.
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+# Requests that may wait for the served model, for each episode in flight.
+_QUEUED_PER_EPISODE = 2
 
 
 def execute(context: StageContext) -> Counts:
     """Run the evaluation and return its figures."""
     config = context.config
-    _check(context)
-    tasks = heldout_tasks(context)
-    attempts = [
-        Attempt(weights, task, rollout)
+    _check_weights(config, context.run)
+    benchmarks = select_benchmarks(config.evaluation.benchmarks)
+    tasks = {
+        benchmark.name: load_benchmark_tasks(benchmark, config, context.run)
+        for benchmark in benchmarks
+    }
+    runner = EvaluationRunner(context, plan_attempts(config, tasks))
+    if runner.list_pending():
+        _answer_over_http(context, runner)
+    judges = {
+        benchmark.name: benchmark.build_judge(config, context.run) for benchmark in benchmarks
+    }
+    return write_results(context, benchmarks, tasks, runner.judge(judges))
+
+
+def load_benchmark_tasks(
+    benchmark: Benchmark, config: PipelineConfig, run: RunDirectory
+) -> list[Task]:
+    """The tasks to answer: the first ``evaluation.max_questions`` of the benchmark's.
+
+    Raises DataError when there are none, or their ids cannot be told apart or name a file.
+    """
+    tasks = list(benchmark.load_tasks(config, run))
+    if not tasks:
+        raise DataError(f"benchmark {benchmark.name}: it has no tasks")
+    for task_id, count in Counter(task.task_id for task in tasks).items():
+        if count > 1:
+            raise DataError(f"benchmark {benchmark.name}: {count} tasks have the id {task_id}")
+        if not _TASK_ID.fullmatch(task_id):
+            raise DataError(
+                f"benchmark {benchmark.name}: the task id {task_id!r} cannot name a file: "
+                "use letters, digits and . _ : -"
+            )
+    return tasks[: config.evaluation.max_questions]
+
+
+def plan_attempts(config: PipelineConfig, tasks: dict[str, list[Task]]) -> list[Attempt]:
+    """Every rollout of every task by every set of weights. ``tasks`` are by benchmark."""
+    return [
+        Attempt(benchmark, weights, task, rollout)
+        for benchmark, benchmark_tasks in tasks.items()
         for weights in config.evaluation.weights
-        for task in tasks
+        for task in benchmark_tasks
         for rollout in range(config.evaluation.rollouts)
     ]
-    runner = EvaluationRunner(context, attempts)
-    if runner.pending():
-        serving, key = evaluation_serving(config), secrets.token_urlsafe(32)
-        with serve_application(serving, context.run, key=key) as served:
-            runner.answer(Endpoint(served.base_url, key))
-    results, trajectories, unscored = runner.judge(build_judge(config, context.run))
-    context.directory.write(RESULTS, results)
-    context.directory.write(EVALUATION_TRAJECTORIES, trajectories)
-    context.directory.write_jsonl("unscored.jsonl", unscored)
-    return summarise(
-        {name: [one for one in results if one.model == name] for name in config.evaluation.weights},
-        {
-            name: [one for one in trajectories if one.mode == name]
-            for name in config.evaluation.weights
-        },
-        tasks,
-        config.evaluation.confidence,
-    )
 
 
-def evaluation_serving(config: PipelineConfig) -> PipelineConfig:
+def _answer_over_http(context: StageContext, runner: EvaluationRunner) -> None:
+    """Serve the run's models for as long as the runner needs them."""
+    # A key of this run only: nobody else on the network can use the endpoint.
+    key = secrets.token_urlsafe(32)
+    serving_config = configure_serving(context.config)
+    with serve_application(serving_config, context.run, key=key) as served:
+        runner.answer(Endpoint(served.base_url, key))
+
+
+def write_results(
+    context: StageContext,
+    benchmarks: Sequence[Benchmark],
+    tasks: dict[str, list[Task]],
+    answers: Sequence[JudgedAnswer],
+) -> dict[str, Any]:
+    """Write everything the stage leaves behind, and return the figures as report.json has them."""
+    directory = context.directory
+    rows = [BenchmarkTask(name, task) for name in tasks for task in tasks[name]]
+    directory.write(EVALUATION_TASKS, rows)
+    directory.write(EVALUATION_RESULTS, [answer.result for answer in answers])
+    trajectories = [answer.trajectory for answer in answers if answer.trajectory is not None]
+    directory.write(EVALUATION_TRAJECTORIES, trajectories)
+    unscored = [
+        _describe_unscored(answer) for answer in answers if answer.result.verdict == UNSCORED
+    ]
+    directory.write_jsonl(UNSCORED_ANSWERS.name, unscored)
+    figures = [
+        _count_benchmark(context.config, benchmark, tasks[benchmark.name], answers)
+        for benchmark in benchmarks
+    ]
+    write_figures(directory, figures)
+    return layout_evaluation(figures)
+
+
+def _count_benchmark(
+    config: PipelineConfig,
+    benchmark: Benchmark,
+    tasks: Sequence[Task],
+    answers: Sequence[JudgedAnswer],
+) -> BenchmarkFigures:
+    own_answers = [answer for answer in answers if answer.result.benchmark == benchmark.name]
+    evaluation = config.evaluation
+    return compute_figures(benchmark, tasks, own_answers, evaluation.weights, evaluation.confidence)
+
+
+def _describe_unscored(answer: JudgedAnswer) -> dict[str, Any]:
+    result = answer.result
+    return {
+        "benchmark": result.benchmark,
+        "model": result.model,
+        "task_id": result.task_id,
+        "rollout": result.rollout,
+        "reason": answer.reason,
+    }
+
+
+def configure_serving(config: PipelineConfig) -> PipelineConfig:
     """The configuration to serve the evaluation with: a free port, and room for every agent in the
     queue."""
-    serving, concurrency = config.serving, config.evaluation.concurrency
+    serving = config.serving
+    queued = _QUEUED_PER_EPISODE * config.evaluation.concurrency
     update = {
-        "host": _proxy_host(),
-        "port": free_port(),
+        "host": _find_proxy_host(),
+        "port": find_free_port(),
         "weights": config.evaluation.weights[0],
-        "max_queued": max(serving.max_queued, 2 * concurrency),
+        "max_queued": max(serving.max_queued, queued),
         "max_tokens": max(serving.max_tokens, config.agent.max_turn_tokens),
     }
     return config.model_copy(update={"serving": serving.model_copy(update=update)})
 
 
-def _proxy_host() -> str:
+def _find_proxy_host() -> str:
     """Loopback on one node; on a cluster the head's address, so that workers elsewhere reach it
     (with the key)."""
     import ray
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
+    if len(nodes) == 1:
+        return "127.0.0.1"
     head = next((node for node in nodes if "node:__internal_head__" in node["Resources"]), nodes[0])
-    return "127.0.0.1" if len(nodes) == 1 else str(head["NodeManagerAddress"])
+    return str(head["NodeManagerAddress"])
 
 
-def _check(context: StageContext) -> None:
-    missing = set(context.config.evaluation.weights) - set(
-        weights_directories(context.config, context.run)
-    )
+def _check_weights(config: PipelineConfig, run: RunDirectory) -> None:
+    """Raises ConfigError when ``evaluation.weights`` names a model that the run does not have."""
+    missing = set(config.evaluation.weights) - set(find_weights_directories(config, run))
     if missing:
         raise ConfigError(
-            f"evaluation.weights names {', '.join(sorted(missing))}, but the run has no such model: "
-            "run that stage, or take it out of evaluation.weights"
+            f"evaluation.weights names {', '.join(sorted(missing))}, but the run has no such "
+            "model: run that stage, or take it out of evaluation.weights"
         )
 
 
-def _inputs(config: PipelineConfig) -> Any:
-    """The model, where it judges answers or reads pages for the agents."""
-    model_used = config.evaluation.judge == "llm" or config.tools.read.extract == "llm"
-    return config.llm.identity() if model_used else None
+def _describe_inputs(config: PipelineConfig) -> Any:
+    """What decides the results beside the stage's sections: the tasks of benchmarks outside the
+    run, and the model that judges answers or reads pages for the agents."""
+    sources = {
+        benchmark.name: source
+        for benchmark in select_benchmarks(config.evaluation.benchmarks)
+        if (source := benchmark.describe_source()) is not None
+    }
+    uses_model = config.evaluation.judge == "llm" or config.tools.read.extract == "llm"
+    model = config.llm.identity() if uses_model else None
+    return {"benchmarks": sources, "model": model} if sources else model
 
 
 EVALUATION_STAGE = Stage(
@@ -106,5 +194,5 @@ EVALUATION_STAGE = Stage(
     needs=("index", "questions", "sft", "grpo"),
     sections=("evaluation", "agent", "tools", "retrieval", "engine", "models"),
     execute=execute,
-    inputs=_inputs,
+    inputs=_describe_inputs,
 )

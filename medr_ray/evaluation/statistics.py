@@ -22,8 +22,11 @@ class Proportion:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Exact McNemar test of two models on the same items. ``b``: only the first was right; ``c``:
-    only the second; ``n`` pairs were scored for both."""
+    """Exact McNemar test of two models on the same tasks.
+
+    ``b`` counts tasks that only the first model got right, ``c`` those that only the second did;
+    ``n`` tasks were scored for both.
+    """
 
     b: int
     c: int
@@ -31,31 +34,33 @@ class PairedTest:
     p_value: float
 
 
-def wilson(correct: int, n: int, confidence: float = 0.95) -> Proportion:
+def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Proportion:
     """Wilson score interval of a proportion (Wilson 1927), without continuity correction."""
     if n == 0:
         return Proportion(None, None, None, 0)
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     p = correct / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Proportion(p, max(0.0, centre - half), min(1.0, centre + half), n)
+    shrinkage = 1 + z * z / n
+    centre = (p + z * z / (2 * n)) / shrinkage
+    half_width = z / shrinkage * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Proportion(p, max(0.0, centre - half_width), min(1.0, centre + half_width), n)
 
 
-def mcnemar(b: int, c: int) -> float:
-    """Two-sided exact p-value: discordant pairs as a fair coin (binomial test with p = 1/2); 1
-    without any."""
+def mcnemar_p_value(b: int, c: int) -> float:
+    """Two-sided exact p-value: the discordant pairs are tosses of a fair coin (binomial test with
+    p = 1/2). It is 1 without discordant pairs."""
     n = b + c
     tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n
+    # Doubling the tail exceeds 1 when b equals c.
     return min(1.0, 2 * tail)
 
 
-def paired_test(first: Mapping[str, bool], second: Mapping[str, bool]) -> PairedTest:
-    """The test over the items (id -> right or not) that both models were scored on."""
+def compare_outcomes(first: Mapping[str, bool], second: Mapping[str, bool]) -> PairedTest:
+    """The test over the tasks (task id -> right or not) that both models were scored on."""
     shared = first.keys() & second.keys()
-    b = sum(first[item] and not second[item] for item in shared)
-    c = sum(second[item] and not first[item] for item in shared)
-    return PairedTest(b, c, len(shared), mcnemar(b, c))
+    b = sum(first[task_id] and not second[task_id] for task_id in shared)
+    c = sum(second[task_id] and not first[task_id] for task_id in shared)
+    return PairedTest(b, c, len(shared), mcnemar_p_value(b, c))
 
 
 def pass_at_k(n: int, correct: int, k: int) -> float:
@@ -67,24 +72,31 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
     return 1.0 - math.comb(n - correct, k) / math.comb(n, k)
 
 
-def mean_pass_at_k(attempts: Mapping[str, Sequence[bool]], k: int) -> float | None:
-    """pass@k averaged over the items with at least ``k`` scored attempts; None without any."""
-    values = [pass_at_k(len(one), sum(one), k) for one in attempts.values() if len(one) >= k]
-    return sum(values) / len(values) if values else None
+def mean_pass_at_k(outcomes: Mapping[str, Sequence[bool]], k: int) -> float | None:
+    """pass@k averaged over the tasks with at least ``k`` scored attempts; None without any."""
+    estimates = [
+        pass_at_k(len(attempts), sum(attempts), k)
+        for attempts in outcomes.values()
+        if len(attempts) >= k
+    ]
+    return sum(estimates) / len(estimates) if estimates else None
 
 
-def scored(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
-    """The results that count."""
-    return [one for one in results if one.verdict != UNSCORED]
+def select_scored(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
+    """The results that have a verdict."""
+    return [result for result in results if result.verdict != UNSCORED]
 
 
 def exact_match(results: Sequence[EvaluationResult], confidence: float) -> Proportion:
     """correct / (correct + incorrect)."""
-    counted = scored(results)
-    return wilson(sum(one.verdict == CORRECT for one in counted), len(counted), confidence)
+    scored = select_scored(results)
+    correct = sum(result.verdict == CORRECT for result in scored)
+    return wilson_interval(correct, len(scored), confidence)
 
 
 def answer_rate(results: Sequence[EvaluationResult]) -> float | None:
-    """Share of scored items with an answer at all."""
-    counted = scored(results)
-    return sum(one.prediction is not None for one in counted) / len(counted) if counted else None
+    """Share of the scored results with an answer at all; None without any."""
+    scored = select_scored(results)
+    if not scored:
+        return None
+    return sum(result.prediction is not None for result in scored) / len(scored)

@@ -41,7 +41,7 @@ class ServedApplication:
     models: tuple[str, ...]
 
 
-def weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
+def find_weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
     """Model directories of a run by name: base, and sft and grpo where those stages have written
     theirs."""
     found = {"base": str(model_path(config.models.policy))}
@@ -54,7 +54,7 @@ def weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, 
 def served_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
     """Model directories by served name, ``serving.model_name`` first. Raises MedrError when its
     weights are absent."""
-    found = weights_directories(config, run)
+    found = find_weights_directories(config, run)
     wanted = config.serving.weights
     if wanted not in found:
         raise MedrError(
@@ -64,7 +64,7 @@ def served_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, s
     return {config.serving.model_name: found[wanted], **found}
 
 
-def free_port(host: str = "127.0.0.1") -> int:
+def find_free_port(host: str = "127.0.0.1") -> int:
     """A port nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind((host, 0))

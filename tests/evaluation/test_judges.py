@@ -20,8 +20,8 @@ from medr_ray.evaluation.judges import (
     UNSCORED,
     Judgement,
     RulesAnswerJudge,
-    build_judge,
-    judge_prompt,
+    build_configured_judge,
+    build_judge_prompt,
     parse_verdict,
 )
 
@@ -67,7 +67,7 @@ def test_rules_match_answers_and_aliases(prediction: str | None, verdict: str) -
 
 
 def test_an_answer_cannot_fill_in_the_prompt_s_fields() -> None:
-    prompt = judge_prompt(TASK, "{answer}")
+    prompt = build_judge_prompt(TASK, "{answer}")
     assert "Given answer: {answer}" in prompt
     assert "Correct answer: Hepatitis B" in prompt
 
@@ -100,7 +100,7 @@ def judged(
         return Response(json.dumps(body), content_type="application/json")
 
     server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(handle)
-    judge = build_judge(_config(server.url_for("/v1")), RunDirectory(str(root)))
+    judge = build_configured_judge(_config(server.url_for("/v1")), RunDirectory(str(root)))
     return asyncio.run(judge.judge(TASK, "Hepatitis B")), len(asked)
 
 

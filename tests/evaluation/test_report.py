@@ -11,16 +11,18 @@ from support.handmade_run import write_run
 
 from medr_ray.core.errors import DataError
 from medr_ray.core.run import RunDirectory
-from medr_ray.evaluation.layout import number, sparkline
 from medr_ray.evaluation.report import print_report, write_report
+from medr_ray.evaluation.report.formatting import draw_sparkline, format_number
+from medr_ray.evaluation.report.json_layout import layout_report
 
 GOOD = {"base": 0, "sft": 15, "grpo": 30}
 
 
 def test_report_json_has_the_figures_of_every_stage(tmp_path: Path) -> None:
     config, run = write_run(tmp_path, GOOD)
-    write_report(config, run)
+    returned = write_report(config, run)
     report = json.loads((run.local / "report.json").read_text())
+    assert report == layout_report(returned)
     assert report["corpus"]["citations"] == 50783
     assert report["entities"]["rare"] == 900
     assert report["graph"]["relations"] == 4000
@@ -35,7 +37,7 @@ def test_report_json_has_the_figures_of_every_stage(tmp_path: Path) -> None:
 
 def test_exact_match_intervals_and_the_paired_test_are_in_the_report(tmp_path: Path) -> None:
     config, run = write_run(tmp_path, GOOD, unscored=2)
-    evaluation = write_report(config, run)["evaluation"]
+    evaluation = layout_report(write_report(config, run))["evaluation"]
     sft = evaluation["sft"]
     interval = binomtest(15, 38).proportion_ci(0.95, method="wilson")
     assert (sft["exact_match"], sft["n"], sft["unscored"]) == (pytest.approx(15 / 38), 38, 2)
@@ -57,7 +59,7 @@ def test_exact_match_intervals_and_the_paired_test_are_in_the_report(tmp_path: P
 )
 def test_the_conclusion_follows_the_figures(tmp_path: Path, grpo: int, sentence: str) -> None:
     config, run = write_run(tmp_path, {"base": 0, "sft": 15, "grpo": grpo})
-    conclusions = write_report(config, run)["conclusions"]
+    conclusions = write_report(config, run).conclusions
     assert conclusions[0].startswith("sft beats base")
     assert conclusions[1].startswith(sentence)
     assert "n = 40" in conclusions[1]
@@ -65,7 +67,7 @@ def test_the_conclusion_follows_the_figures(tmp_path: Path, grpo: int, sentence:
 
 def test_unscored_answers_are_mentioned(tmp_path: Path) -> None:
     config, run = write_run(tmp_path, GOOD, unscored=3)
-    assert "base 3, sft 3, grpo 3" in write_report(config, run)["conclusions"][-1]
+    assert "base 3, sft 3, grpo 3" in write_report(config, run).conclusions[-1]
 
 
 def test_markdown_keeps_a_model_s_words_inside_their_cell(tmp_path: Path) -> None:
@@ -83,15 +85,15 @@ def test_markdown_keeps_a_model_s_words_inside_their_cell(tmp_path: Path) -> Non
 
 def test_the_terminal_shows_figures_curves_and_samples(tmp_path: Path) -> None:
     config, run = write_run(tmp_path, GOOD)
-    write_report(config, run)
-    out = io.StringIO()
-    print_report(run, Console(file=out, width=160))
-    shown = out.getvalue()
-    assert "75.0 %" in shown
-    assert "█▅▁" in shown or "█▄▁" in shown
-    assert "grpo beats sft" in shown
-    assert "What is the name of thing 0?" in shown
-    assert "report.json" in shown
+    report = write_report(config, run)
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=160))
+    printed = stream.getvalue()
+    assert "75.0 %" in printed
+    assert "█▅▁" in printed or "█▄▁" in printed
+    assert "grpo beats sft" in printed
+    assert "What is the name of thing 0?" in printed
+    assert "report.json" in printed
 
 
 def test_a_run_that_got_half_way_is_reported_half(tmp_path: Path) -> None:
@@ -99,29 +101,28 @@ def test_a_run_that_got_half_way_is_reported_half(tmp_path: Path) -> None:
     for name in ("sft", "grpo", "evaluation"):
         run.stage(name).clear()
     report = write_report(config, run)
-    assert "evaluation" not in report
-    assert list(report["stages"])[-1] == "trajectories"
-    print_report(run, Console(file=io.StringIO()))
+    layout = layout_report(report)
+    assert "evaluation" not in layout
+    assert list(layout["stages"])[-1] == "trajectories"
+    print_report(report, Console(file=io.StringIO()))
 
 
-def test_nothing_to_report_is_said(tmp_path: Path) -> None:
+def test_a_run_without_a_finished_stage_has_no_report(tmp_path: Path) -> None:
     config, _ = write_run(tmp_path / "other", GOOD)
     empty = RunDirectory(str(tmp_path / "empty"))
     with pytest.raises(DataError, match="no finished stage"):
         write_report(config, empty)
-    with pytest.raises(DataError, match=r"report\.json"):
-        print_report(empty, Console(file=io.StringIO()))
 
 
 def test_sparklines() -> None:
-    assert sparkline([0.0, None, 1.0]) == "▁ █"
-    assert sparkline([2.0, 2.0]) == "▁▁"
-    assert sparkline([]) == ""
-    assert len(sparkline([float(i) for i in range(1000)])) == 40
+    assert draw_sparkline([0.0, None, 1.0]) == "▁ █"
+    assert draw_sparkline([2.0, 2.0]) == "▁▁"
+    assert draw_sparkline([]) == ""
+    assert len(draw_sparkline([float(i) for i in range(1000)])) == 40
 
 
 def test_numbers_are_readable() -> None:
-    assert [number(one) for one in (50783, 0.123456, 12345.67, None)] == [
+    assert [format_number(value) for value in (50783, 0.123456, 12345.67, None)] == [
         "50,783",
         "0.1235",
         "12,345.7",

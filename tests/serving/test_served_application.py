@@ -19,7 +19,7 @@ from medr_ray.core.settings import load_config
 from medr_ray.serving.app import (
     ServedApplication,
     check_port,
-    free_port,
+    find_free_port,
     serve_application,
     served_directories,
 )
@@ -37,7 +37,7 @@ def configured(root: Path, model: Path, *more: str) -> PipelineConfig:
             f"models.policy={model}",
             "engine.dtype=float32",
             "engine.threads=1",
-            f"serving.port={free_port()}",
+            f"serving.port={find_free_port()}",
             "serving.max_tokens=48",
             *more,
         ],

@@ -7,7 +7,7 @@ import pytest
 from medr_ray.core.errors import MedrError
 from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
-from medr_ray.serving.app import free_port, serve_application
+from medr_ray.serving.app import find_free_port, serve_application
 
 
 @pytest.mark.slow
@@ -24,7 +24,7 @@ def test_a_replica_that_cannot_start_says_why_and_leaves_nothing_running(
             f"run.root={tmp_path}",
             f"models.policy={tiny_model}",
             "serving.weights=base",
-            f"serving.port={free_port()}",
+            f"serving.port={find_free_port()}",
         ],
     )
     run = open_run(config)

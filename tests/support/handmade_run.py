@@ -3,15 +3,17 @@ weights."""
 
 from pathlib import Path
 
+from rich.console import Console
 from support.questions import make_question
 
 from medr_ray.core.config import PipelineConfig
-from medr_ray.core.records import EvaluationResult, Usage
-from medr_ray.core.run import Counts, RunDirectory, open_run
+from medr_ray.core.records import EvaluationResult, Usage, Verdict
+from medr_ray.core.run import Counts, RunDirectory, StageContext, open_run
 from medr_ray.core.settings import load_config
-from medr_ray.evaluation.artifacts import RESULTS
-from medr_ray.evaluation.summary import summarise
-from medr_ray.questions import artifacts
+from medr_ray.evaluation.benchmarks.heldout import BENCHMARK as HELDOUT
+from medr_ray.evaluation.runner import JudgedAnswer
+from medr_ray.evaluation.stage import write_results
+from medr_ray.questions.artifacts import QUESTIONS as QUESTIONS_FILE
 
 QUESTIONS = [make_question(number, hops=1 + number % 2) for number in range(40)]
 COUNTS: dict[str, Counts] = {
@@ -25,31 +27,45 @@ COUNTS: dict[str, Counts] = {
     "sft": {"steps": 3},
     "grpo": {"updates": 2},
 }
+# One line for each of two updates.
+_UPDATE_LINES = [
+    {
+        "update": update,
+        "reward_mean": 0.3 + update / 10,
+        "entropy": 0.5,
+        "mismatch_kl": 0.001,
+        "rollouts": 36,
+    }
+    for update in range(2)
+]
 
 
-def results(right: dict[str, int], unscored: int = 0) -> dict[str, list[EvaluationResult]]:
+def judge_answers(right: dict[str, int], unscored: int = 0) -> list[JudgedAnswer]:
     """The first ``right[name]`` of the questions answered correctly, the last ``unscored`` not
     scored."""
+    return [
+        JudgedAnswer(_build_result(model, number, right[model], unscored), None)
+        for model in right
+        for number in range(len(QUESTIONS))
+    ]
 
-    def one(name: str, number: int) -> EvaluationResult:
-        verdict = "correct" if number < right[name] else "incorrect"
-        if number >= len(QUESTIONS) - unscored:
-            verdict = "unscored"
-        said = "Hepatitis B" if verdict == "correct" else "<b>no|thing</b>"
-        return EvaluationResult(
-            "heldout",
-            name,
-            QUESTIONS[number].task.task_id,
-            0,
-            said,
-            verdict,
-            "rules",
-            "answered",
-            Usage(100, 50, 2),
-            1.5,
-        )
 
-    return {name: [one(name, number) for number in range(len(QUESTIONS))] for name in right}
+def _build_result(model: str, number: int, right: int, unscored: int) -> EvaluationResult:
+    verdict: Verdict = "correct" if number < right else "incorrect"
+    if number >= len(QUESTIONS) - unscored:
+        verdict = "unscored"
+    return EvaluationResult(
+        benchmark=HELDOUT.name,
+        model=model,
+        task_id=QUESTIONS[number].task.task_id,
+        rollout=0,
+        prediction="Hepatitis B" if verdict == "correct" else "<b>no|thing</b>",
+        verdict=verdict,
+        judge="rules",
+        stop_reason="answered",
+        usage=Usage(100, 50, 2),
+        seconds=1.5,
+    )
 
 
 def write_run(
@@ -59,27 +75,14 @@ def write_run(
     run = open_run(config)
     for name, counts in COUNTS.items():
         write_manifest(run, name, counts, 10.5)
-    run.write(artifacts.QUESTIONS, QUESTIONS)
+    run.stage("questions").write(QUESTIONS_FILE, QUESTIONS)
     run.stage("sft").write_jsonl("metrics.jsonl", [{"step": i, "loss": 3.0 - i} for i in range(3)])
-    run.stage("grpo").write_jsonl(
-        "metrics.jsonl",
-        [
-            {
-                "update": i,
-                "reward_mean": 0.3 + i / 10,
-                "entropy": 0.5,
-                "mismatch_kl": 0.001,
-                "rollouts": 36,
-            }
-            for i in range(2)
-        ],
-    )
+    run.stage("grpo").write_jsonl("metrics.jsonl", _UPDATE_LINES)
     run.stage("grpo").write_bytes("rollouts/update-00000.parquet", b"")
-    judged = results(right, unscored)
-    rows = [row for one in judged.values() for row in one]
-    run.write(RESULTS, rows)
-    tasks = [question.task for question in QUESTIONS]
-    write_manifest(run, "evaluation", summarise(judged, {}, tasks, 0.95), 20.0)
+    context = StageContext(config, run, run.stage("evaluation"), Console(quiet=True))
+    tasks = {HELDOUT.name: [question.task for question in QUESTIONS]}
+    counts = write_results(context, [HELDOUT], tasks, judge_answers(right, unscored))
+    write_manifest(run, "evaluation", counts, 20.0)
     return config, run
 
 

@@ -1,4 +1,4 @@
-"""Which weights answer the held-out questions, and how they are judged."""
+"""Which weights answer which benchmarks, and how they are judged."""
 
 from typing import Literal
 
@@ -8,8 +8,14 @@ from medr_ray.core.config.base import Backend, Operational, Section
 
 
 class EvaluationConfig(Section):
-    """Which weights answer the held-out questions, over HTTP."""
+    """Which weights answer which benchmarks, over HTTP."""
 
+    benchmarks: tuple[str, ...] = Field(
+        ("heldout",),
+        min_length=1,
+        description="names of benchmarks in medr_ray/evaluation/benchmarks, or "
+        "package.module:attribute",
+    )
     weights: tuple[Literal["base", "sft", "grpo"], ...] = ("base", "sft", "grpo")
     max_questions: int | None = Field(None, ge=1)
     rollouts: int = Field(

@@ -22,11 +22,11 @@ class Reward:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """One judged answer."""
+    """One judged answer, keyed by (benchmark, model, task_id, rollout)."""
 
     benchmark: str
     model: str
-    item_id: str
+    task_id: str
     rollout: int
     prediction: str | None
     verdict: Verdict

@@ -1,0 +1,225 @@
+"""The report as titled tables and paragraphs, so that terminal and Markdown say the same thing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medr_ray.evaluation.figures import BenchmarkFigures, ModelFigures, order_slice_values
+from medr_ray.evaluation.report.formatting import draw_sparkline, format_number, format_percent
+from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask, StageSummary
+from medr_ray.evaluation.statistics import Proportion
+
+# Figures of a stage on its line; report.json has all.
+_FIGURES_PER_STAGE = 4
+# Characters of an answer in a table.
+_PREDICTION_WIDTH = 120
+_MODEL_COLUMNS = (
+    "weights",
+    "correct",
+    "interval",
+    "n",
+    "answered",
+    "unscored",
+    "calls",
+    "tokens",
+)
+# Fields of a line of GRPO's metrics, and their headings.
+_UPDATE_COLUMNS = {
+    "update": "#",
+    "reward_mean": "reward",
+    "exact_match": "correct",
+    "entropy": "entropy",
+    "mismatch_kl": "KL",
+    "groups_used": "groups",
+    "excluded": "lost",
+    "rollout_seconds": "roll s",
+    "learn_seconds": "learn s",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A heading, an optional table (``columns``, ``rows``) and ``notes`` below it."""
+
+    title: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def build_blocks(report: Report) -> list[Block]:
+    """The report's parts in reading order; parts without data are left out."""
+    blocks: list[Block] = []
+    for benchmark in report.benchmarks:
+        blocks.append(_build_benchmark_block(benchmark))
+        blocks += _build_slice_blocks(benchmark.figures)
+    blocks.append(_build_stages_block(report))
+    curves = _build_curves_block(report)
+    if curves is not None:
+        blocks.append(curves)
+    if report.grpo_updates.lines:
+        blocks.append(_build_updates_block(report))
+    for benchmark in report.benchmarks:
+        blocks += [_build_sample_block(sample) for sample in benchmark.samples]
+    return blocks
+
+
+def _build_benchmark_block(benchmark: BenchmarkReport) -> Block:
+    figures = benchmark.figures
+    rows = tuple(_build_model_row(model) for model in figures.models)
+    pass_at_k = [_describe_pass_at_k(model) for model in figures.models if model.pass_at_k]
+    notes = (*benchmark.conclusions, *pass_at_k)
+    return Block(f"{figures.title}, over HTTP", _MODEL_COLUMNS, rows, notes)
+
+
+def _build_model_row(model: ModelFigures) -> tuple[str, ...]:
+    match = model.exact_match
+    low = format_percent(match.low).removesuffix(" %")
+    return (
+        model.model,
+        format_percent(match.value),
+        f"{low} to {format_percent(match.high)}",
+        str(match.n),
+        format_percent(model.answer_rate),
+        str(model.unscored),
+        format_number(model.tool_calls, 3),
+        format_number(model.output_tokens, 3),
+    )
+
+
+def _describe_pass_at_k(model: ModelFigures) -> str:
+    estimates = [
+        f"pass@{estimate.k} {format_percent(estimate.value)}" for estimate in model.pass_at_k
+    ]
+    return f"{model.model}: {', '.join(estimates)}"
+
+
+def _build_slice_blocks(figures: BenchmarkFigures) -> list[Block]:
+    """A table for each slice of the benchmark: models by values."""
+    names = dict.fromkeys(part.name for model in figures.models for part in model.slices)
+    blocks = [_build_slice_block(figures, name) for name in names]
+    return [block for block in blocks if block is not None]
+
+
+def _build_slice_block(figures: BenchmarkFigures, name: str) -> Block | None:
+    matches: dict[str, dict[str, Proportion]] = {}
+    for model in figures.models:
+        parts = [part for each in model.slices if each.name == name for part in each.parts]
+        matches[model.model] = {part.value: part.exact_match for part in parts}
+    values = {value for by_value in matches.values() for value in by_value}
+    if not values:
+        return None
+    ordered = sorted(values, key=order_slice_values)
+    rows = tuple(
+        (model, *(_format_match(by_value.get(value)) for value in ordered))
+        for model, by_value in matches.items()
+    )
+    columns = ("weights", *(_label_slice_value(name, value) for value in ordered))
+    return Block(f"{figures.title}: exact match by {name}", columns, rows)
+
+
+def _format_match(match: Proportion | None) -> str:
+    return f"{format_percent(match.value)} of {match.n}" if match is not None else "-"
+
+
+def _label_slice_value(name: str, value: str) -> str:
+    """The heading of a column: "1 hop" and "2 hops" for numbers of hops, else the value itself."""
+    if not (value.isdecimal() and name.endswith("s")):
+        return value
+    return f"{value} {name.removesuffix('s')}" if value == "1" else f"{value} {name}"
+
+
+def _build_stages_block(report: Report) -> Block:
+    rows = tuple(_build_stage_row(stage) for stage in report.stages)
+    machine = report.machine
+    note = (
+        f"{report.seconds:,.0f} s in all, "
+        f"on {machine.cpus} CPUs with {machine.memory_gib:g} GiB. "
+        f"Policy {report.policy}, seed {report.seed}, run {report.directory}."
+    )
+    return Block("Stages", ("stage", "seconds", "figures"), rows, (note,))
+
+
+def _build_stage_row(stage: StageSummary) -> tuple[str, ...]:
+    figures = [
+        f"{name.replace('_', ' ')} {format_number(value)}"
+        for name, value in stage.counts.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    suffix = " (resumed)" if stage.resumed else ""
+    shown_figures = ", ".join(figures[:_FIGURES_PER_STAGE])
+    return (stage.name + suffix, f"{stage.seconds:,.1f}", shown_figures)
+
+
+def _build_curves_block(report: Report) -> Block | None:
+    curves = {
+        "SFT loss": report.sft_steps.curve("loss"),
+        "GRPO reward": report.grpo_updates.curve("reward_mean"),
+        "GRPO exact match": report.grpo_updates.curve("exact_match"),
+        "GRPO entropy": report.grpo_updates.curve("entropy"),
+        "GRPO engine-trainer KL": report.grpo_updates.curve("mismatch_kl"),
+    }
+    rows = [_build_curve_row(label, curve) for label, curve in curves.items() if _has_points(curve)]
+    if not rows:
+        return None
+    return Block("Training", ("curve", "course", "first", "last", "range", "points"), tuple(rows))
+
+
+def _has_points(curve: Sequence[float | None]) -> bool:
+    """Whether a curve has a point at all."""
+    return any(value is not None for value in curve)
+
+
+def _build_curve_row(label: str, curve: Sequence[float | None]) -> tuple[str, ...]:
+    values = [value for value in curve if value is not None]
+    return (
+        label,
+        draw_sparkline(curve),
+        format_number(values[0]),
+        format_number(values[-1]),
+        f"{format_number(min(values))} to {format_number(max(values))}",
+        str(len(values)),
+    )
+
+
+def _build_updates_block(report: Report) -> Block:
+    rows = tuple(
+        tuple(format_number(line.get(field), 2) for field in _UPDATE_COLUMNS)
+        for line in report.grpo_updates.lines
+    )
+    legend = (
+        "groups: those whose rewards differ, which teach. KL: between the engine's and the "
+        "trainer's probabilities of the same tokens. lost: rollouts that infrastructure failed."
+    )
+    files = len(report.rollout_files)
+    note = (
+        f"Every rollout with its messages, tokens and rewards: {report.directory}/grpo/rollouts "
+        f"({_count_noun(files, 'file')})."
+    )
+    return Block("GRPO update by update", tuple(_UPDATE_COLUMNS.values()), rows, (legend, note))
+
+
+def _build_sample_block(sample: SampleTask) -> Block:
+    task = sample.task
+    rows = tuple(
+        (
+            answer.model,
+            _shorten_prediction(answer.prediction),
+            answer.verdict,
+            answer.stop_reason,
+        )
+        for answer in sample.answers
+    )
+    hops = f" ({_count_noun(task.hops, 'hop')})" if task.hops is not None else ""
+    note = f"Answer: {task.answer}{hops}"
+    return Block(f"Sample: {task.text}", ("weights", "said", "verdict", "ended"), rows, (note,))
+
+
+def _shorten_prediction(prediction: str | None) -> str:
+    if prediction is None:
+        return "(no answer)"
+    text = " ".join(prediction.split())
+    return text if len(text) <= _PREDICTION_WIDTH else text[: _PREDICTION_WIDTH - 1] + "…"
+
+
+def _count_noun(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,86 @@
+"""Writing a report as ``report.json`` and ``report.md``, and printing it."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from medr_ray.core.config import PipelineConfig
+from medr_ray.core.errors import DataError
+from medr_ray.core.run import RunDirectory
+from medr_ray.evaluation.report.blocks import Block, build_blocks
+from medr_ray.evaluation.report.collect import collect_report
+from medr_ray.evaluation.report.json_layout import layout_report
+from medr_ray.evaluation.report.records import Report
+
+JSON_FILE = "report.json"
+MARKDOWN_FILE = "report.md"
+
+
+def write_report(config: PipelineConfig, run: RunDirectory) -> Report:
+    """Write both files at the run's top level and return the report. Raises DataError when no stage
+    is finished."""
+    report = collect_report(config, run)
+    if not report.stages:
+        raise DataError(f"{run.uri}: no finished stage to report on; run `medr run` first")
+    run.write_json(JSON_FILE, layout_report(report))
+    run.write_bytes(MARKDOWN_FILE, render_markdown(report).encode())
+    return report
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print a report that ``write_report`` wrote, and where its files are."""
+    console.rule(f"[bold]{escape(report.run)}")
+    for block in build_blocks(report):
+        _print_block(block, console)
+    directory = report.directory
+    console.print(f"{directory}/{MARKDOWN_FILE}, {directory}/{JSON_FILE}", highlight=False)
+
+
+def _print_block(block: Block, console: Console) -> None:
+    console.print(f"\n[bold]{escape(block.title)}", highlight=False)
+    if block.rows:
+        table = Table(show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
+        for index, column in enumerate(block.columns):
+            is_left = index == 0 or _holds_words(block, index)
+            table.add_column(column, justify="left" if is_left else "right")
+        for row in block.rows:
+            table.add_row(*(escape(cell) for cell in row))
+        console.print(table)
+    for note in block.notes:
+        console.print(escape(note), highlight=False)
+
+
+def _holds_words(block: Block, index: int) -> bool:
+    """Whether a column holds words: numbers are aligned to the right."""
+    first_characters = [row[index][:1] for row in block.rows]
+    return any(
+        not character.isdigit() and character not in ("-", "") for character in first_characters
+    )
+
+
+def render_markdown(report: Report) -> str:
+    """The report as Markdown."""
+    parts = [f"# {report.run}"]
+    for block in build_blocks(report):
+        parts.append(f"## {_escape_inline(block.title)}")
+        if block.rows:
+            parts.append(_render_table(block.columns, block.rows))
+        parts += [_escape_inline(note) for note in block.notes]
+    return "\n\n".join(parts) + "\n"
+
+
+def _render_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(_render_row(line) for line in lines)
+
+
+def _render_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_escape_inline(cell) for cell in cells) + " |"
+
+
+def _escape_inline(text: str) -> str:
+    """Text that cannot break out of its line or cell."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
