@@ -36,7 +36,7 @@ CAPITALS = [
         "continent": "Africa",
     },
 ]
-MODULE = '''
+MODULE = """
 from pathlib import Path
 
 from medr_ray.evaluation.benchmarks.jsonl import JsonlBenchmark
@@ -44,7 +44,7 @@ from medr_ray.evaluation.benchmarks.jsonl import JsonlBenchmark
 BENCHMARK = JsonlBenchmark(
     "capitals", "Capitals", Path(__file__).with_name("capitals.jsonl"), slices=("continent",)
 )
-'''
+"""
 SELECTED = "evaluation.benchmarks=[heldout, 'capitals_benchmark:BENCHMARK']"
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
+from support.questions import make_question
+from support.tiny_model import build_tiny_model
 
 from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.questions.artifacts import QUESTIONS as QUESTIONS_FILE
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.index import COMMON_WORDS, DIMENSIONS, build, to_batch
-from support.questions import make_question
-from support.tiny_model import build_tiny_model
 
 QUESTIONS = [make_question(number, hops=1 + number % 2) for number in range(3)]
 
