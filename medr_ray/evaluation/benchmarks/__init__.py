@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from types import ModuleType
+from typing import TypeGuard
 
 from medr_ray.core.errors import ConfigError
 from medr_ray.evaluation.benchmarks.base import Benchmark, BenchmarkTask
@@ -82,8 +83,7 @@ def _import_benchmark(reference: str) -> Benchmark:
             f"evaluation.benchmarks: {reference}: {module_name} has no benchmark {attribute!r}: "
             "give an object with the attributes of evaluation.benchmarks.Benchmark"
         )
-    declared: Benchmark = benchmark
-    return declared
+    return benchmark
 
 
 def _import_module(module_name: str, reference: str) -> ModuleType:
@@ -96,6 +96,6 @@ def _import_module(module_name: str, reference: str) -> ModuleType:
         ) from error
 
 
-def _is_benchmark(value: object) -> bool:
+def _is_benchmark(value: object) -> TypeGuard[Benchmark]:
     members = ("name", "title", "slices", "load_tasks", "build_judge", "describe_source")
     return all(hasattr(value, member) for member in members)
