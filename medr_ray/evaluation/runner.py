@@ -53,8 +53,8 @@ class ServedPolicies:
             timeout=config.agent.seconds,
         )
 
-    def __call__(self, rollout_task: RolloutTask) -> Policy:
-        return ChatPolicy(functools.partial(self._complete, rollout_task.mode))
+    def __call__(self, task: RolloutTask) -> Policy:
+        return ChatPolicy(functools.partial(self._complete, task.mode))
 
     async def _complete(self, model: str, messages: list[dict[str, str]]) -> ChatResult:
         import openai
