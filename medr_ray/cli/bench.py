@@ -54,7 +54,7 @@ def bench(
     folder = find_folder(Path.cwd())
     if name is None:
         for benchmark in _list_benchmarks(folder):
-            typer.echo(f"{benchmark:<14}{_read_first_line(folder / f'{benchmark}.py')}")
+            typer.echo(f"{benchmark:<14}{_read_summary(folder / f'{benchmark}.py')}")
         return
     # What libraries print must not get into the JSON.
     with contextlib.redirect_stdout(sys.stderr):
@@ -117,10 +117,12 @@ def _list_benchmarks(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
-def _read_first_line(path: Path) -> str:
-    """The docstring's first line, read without importing: a benchmark may import torch."""
+def _read_summary(path: Path) -> str:
+    """The docstring's first sentence, read without importing: a benchmark may import torch."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "(no docstring)"
-    return text.splitlines()[0]
+    paragraph = " ".join(text.split("\n\n")[0].split())
+    sentence, separator, _ = paragraph.partition(". ")
+    return sentence + separator.rstrip()
 
 
 def _is_own_checkout(root: Path) -> bool:
