@@ -24,8 +24,11 @@ class Parts:
         self.folder = folder
 
     def discard_stale(self, required: Mapping[str, str]) -> list[str]:
-        """Remove the parts that are not required or were made from something else, and return the
-        names that must be made, in the order of ``required`` (name -> what it is to be made from)."""
+        """Remove the parts that are not required or were made from something else.
+
+        ``required`` maps names to what each is to be made from. Returns the names that must be
+        made, in that order.
+        """
         self._directory.delete_partial_files(self.folder)
         markers = self.read_markers()
         sources = {name: marker.get("made_from") for name, marker in markers.items()}
