@@ -1,14 +1,15 @@
 """Growing a graph around a seed (paper section 3.1.1).
 
-At each step the current entity is read about and its relations join the graph; the next entity is,
-with probability ``neighbour_probability``, drawn from its neighbours not read about yet, else newly
-discovered through the medical retriever. Guaranteed: the graph is connected and contains the seed;
+At each step the documents about the current entity are read and its relations join the graph. With
+probability ``neighbour_probability`` the next entity is drawn from its neighbours that were not read
+about yet; else it is newly discovered through the medical retriever. Guaranteed: the graph is connected and contains the seed;
 every relation has evidence; an entity has one id, whatever records it was merged from; no bound of
 the configuration is passed, whichever step a relation comes from; the outcome depends only on the
 index, the configuration, the run's seed and the seed entity.
 
-A grown seed remembers whom it read about and what there was to read, so ``Expander.is_up_to_date``
-can tell whether another index would make a difference, without reading anything again.
+A grown seed records which entities it read about and a digest of the documents there were, so
+``Expander.is_up_to_date`` can tell whether another index would make a difference, without reading
+anything again.
 """
 
 import functools
@@ -143,7 +144,7 @@ def _is_passable(relation: Relation) -> bool:
 
 
 class Expander:
-    """Expands seeds, one after another; what it remembers of one changes no other's graph.
+    """Expands seeds, one after another; what it caches for one changes no other's graph.
     ``prepare`` is called with all documents that are about to be read together."""
 
     def __init__(
@@ -316,9 +317,9 @@ def resolve_ids(relation: Relation, vocabulary: Vocabulary) -> Relation | None:
 
 
 def rank_relations(relations: Sequence[Relation], entity: str) -> list[Relation]:
-    """The relations of an entity, those first that say most: that are alone in their predicate and
-    qualifier (only they single out their object), then by predicate, then exact counts before
-    shares before words."""
+    """The relations of an entity, the most informative first: those that are alone in their
+    predicate and qualifier (only they single out their object), then by predicate, then exact
+    counts before shares before words."""
     group_sizes = Counter(_group(relation, entity) for relation in relations)
     return sorted(
         relations,

@@ -6,12 +6,12 @@ a language model, whose replies are cached one by one). Which group a seed is in
 alone and every seed has its own random generator, so the merged graph is the same whatever the
 number of workers.
 
-New abstracts extend the graph without a rebuild: each grown seed remembers whom it read about and a
-digest of the documents there were. Over another index every seed asks for these documents again,
-which needs neither extraction nor a model; only the seeds for which another document, or another
-text, now comes up are grown again, and new seeds are added. So the extended graph is, byte for
-byte, the one that would be built anew over the new index: retracted and deleted papers are gone
-from it, and what rests on other documents is as it was.
+New abstracts extend the graph without a rebuild: each grown seed records which entities it read
+about and a digest of the documents there were. Over another index every seed looks these documents
+up again, which needs neither extraction nor a model. Only seeds for which another document, or
+another text, now comes up are grown again, and new seeds are added. So the extended graph is, byte
+for byte, the one that would be built anew over the new index: retracted and deleted papers are gone
+from it, and what rests on other documents is unchanged.
 """
 
 import hashlib

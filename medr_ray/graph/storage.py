@@ -25,8 +25,8 @@ class EntityReading:
 
 @dataclass(frozen=True)
 class GrownSeed:
-    """What expansion found around one seed, what it read for that, in its order, and what was lost
-    of that; a row of a part."""
+    """What expansion found around one seed: its relations, the entities it read about in order, and
+    what the extractor could not use. A row of a part."""
 
     seed: str
     relations: tuple[Relation, ...]

@@ -53,17 +53,24 @@ class Facts:
     """Disease i shares the gene Gi with disease i + 1, and a finding and the mode of inheritance
     with all."""
 
-    def extract(self, found: Document, focus: Collection[str] | None = None) -> Extraction:
-        i = int(found.document_id.removeprefix("HPO:D"))
+    def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
+        i = int(document.document_id.removeprefix("HPO:D"))
         stated = [relation(f"D{i}", "associated_gene", f"G{i}")]
         stated += [relation(f"D{i}", "has_finding", "P", "3 of 7 patients")]
         stated += [relation(f"D{i}", "has_inheritance", "V")]
         stated += [relation(f"D{i}", "associated_gene", f"G{i - 1}")] if i else []
         kept = [
-            one for one in stated if focus is None or one.subject in focus or one.object in focus
+            relation
+            for relation in stated
+            if focus is None or relation.subject in focus or relation.object in focus
         ]
         return Extraction(
-            tuple(sorted({one.subject for one in kept} | {one.object for one in kept})), tuple(kept)
+            tuple(
+                sorted(
+                    {relation.subject for relation in kept} | {relation.object for relation in kept}
+                )
+            ),
+            tuple(kept),
         )
 
 
@@ -105,14 +112,14 @@ def test_the_graph_is_connected_and_every_relation_evidenced(
     reached, waiting = {"D3"}, ["D3"]
     while waiting:
         current = waiting.pop()
-        for one in graph.relations.values():
-            ends = {one.subject, one.object}
+        for relation in graph.relations.values():
+            ends = {relation.subject, relation.object}
             if current in ends and not ends <= reached:
                 waiting += ends - reached
                 reached |= ends
     assert reached == graph.entities
     assert len(graph.readings) > 3
-    assert all(one.evidence for one in graph.relations.values())
+    assert all(relation.evidence for relation in graph.relations.values())
 
 
 def test_the_seed_of_the_run_and_the_entity_decide_and_nothing_else(
@@ -127,7 +134,9 @@ def test_the_seed_of_the_run_and_the_entity_decide_and_nothing_else(
 
 
 def degrees(graph: GrowingGraph) -> Counter[str]:
-    return Counter(end for one in graph.relations.values() for end in (one.subject, one.object))
+    return Counter(
+        end for relation in graph.relations.values() for end in (relation.subject, relation.object)
+    )
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
@@ -157,7 +166,9 @@ def test_the_last_step_adds_nothing_that_is_not_read_about(shared_genes: Vocabul
     for probability in (0, 1):
         alone = grow(shared_genes, "D3", steps=1, neighbour_probability=probability)
         assert list(alone.readings) == ["D3"]
-        assert all("D3" in (one.subject, one.object) for one in alone.relations.values())
+        assert all(
+            "D3" in (relation.subject, relation.object) for relation in alone.relations.values()
+        )
 
 
 def test_a_sign_or_a_gene_leads_to_other_diseases(shared_genes: Vocabulary) -> None:
@@ -166,8 +177,9 @@ def test_a_sign_or_a_gene_leads_to_other_diseases(shared_genes: Vocabulary) -> N
         following = list(graph.readings)[1]
         assert following.startswith("D")
         assert any(
-            following in (one.subject, one.object) and seed in (one.subject, one.object)
-            for one in graph.relations.values()
+            following in (relation.subject, relation.object)
+            and seed in (relation.subject, relation.object)
+            for relation in graph.relations.values()
         )
     walked = [
         grow(shared_genes, "D3", steps=6, run_seed=i, neighbour_probability=1).readings
@@ -185,23 +197,23 @@ def test_what_leads_nowhere_is_not_walked_to(shared_genes: Vocabulary) -> None:
 def test_duplicates_are_folded_into_the_kept_id(shared_genes: Vocabulary) -> None:
     merged = Vocabulary(
         [
-            replace(one, xrefs=("ORPHA:3",) if one.concept_id == "D3" else ())
-            for one in shared_genes.concepts.values()
+            replace(concept, xrefs=("ORPHA:3",) if concept.concept_id == "D3" else ())
+            for concept in shared_genes.concepts.values()
         ],
         {"HP:old": "P"},
     )
 
     class Outdated(Facts):
-        def extract(self, found: Document, focus: Collection[str] | None = None) -> Extraction:
+        def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
             old = {"D3": "ORPHA:3", "P": "HP:old"}
             stated = [
                 relation(
-                    old.get(one.subject, one.subject),
-                    one.predicate,
-                    old.get(one.object, one.object),
-                    one.clinical,
+                    old.get(item.subject, item.subject),
+                    item.predicate,
+                    old.get(item.object, item.object),
+                    item.clinical,
                 )
-                for one in super().extract(found).relations
+                for item in super().extract(document).relations
             ]
             return Extraction((), tuple(stated))
 
@@ -236,8 +248,8 @@ def test_a_record_is_found_under_another_id_of_the_disease(shared_genes: Vocabul
             return []
 
     assert [
-        one.document_id
-        for one in Expander(Empty(), Facts(), known, GraphConfig(), 0)._documents("MONDO:1")
+        document.document_id
+        for document in Expander(Empty(), Facts(), known, GraphConfig(), 0)._documents("MONDO:1")
     ] == ["HPO:D3"]
 
 
@@ -249,9 +261,10 @@ def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: 
             self.wanted, self.text = about, text
 
         def search(self, query: str, count: int) -> list[Document]:
-            found = super().search(query, count)
+            documents = super().search(query, count)
             return [
-                replace(one, text=self.text) if one.title == self.wanted else one for one in found
+                replace(document, text=self.text) if document.title == self.wanted else document
+                for document in documents
             ]
 
     def expander(library: Shelf) -> Expander:
@@ -259,7 +272,7 @@ def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: 
 
     graph = expander(Shelf()).expand("D3")
     grown = graph.to_grown_seed()
-    assert [one.entity for one in grown.readings] == list(graph.readings)
+    assert [reading.entity for reading in grown.readings] == list(graph.readings)
     assert expander(Shelf()).is_up_to_date(grown)
     read, unread = "disease 3", "disease 9"
     assert "D9" not in graph.readings
@@ -275,7 +288,7 @@ def test_all_documents_of_a_step_are_announced_together(shared_genes: Vocabulary
         shared_genes,
         GraphConfig(steps=2),
         0,
-        lambda documents: told.append([one.document_id for one in documents]),
+        lambda documents: told.append([document.document_id for document in documents]),
     )
     expander.expand("D3")
     assert told[0] == ["HPO:D3", "HPO:D4"]
@@ -286,7 +299,7 @@ def test_doubtful_relations_stay_out(shared_genes: Vocabulary) -> None:
     assert grow(shared_genes, "D3", min_confidence=1.0).relations
 
     class Doubtful(Facts):
-        def extract(self, found: Document, focus: Collection[str] | None = None) -> Extraction:
+        def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
             return Extraction((), (relation("D3", "treated_with", "R", confidence=0.3),))
 
     assert not Expander(Shelf(), Doubtful(), shared_genes, GraphConfig(), 0).expand("D3").relations
@@ -296,9 +309,9 @@ def test_a_document_is_read_once_whatever_is_asked_of_it() -> None:
     read: list[str] = []
 
     class Counting(Facts):
-        def extract(self, found: Document, focus: Collection[str] | None = None) -> Extraction:
-            read.append(found.document_id)
-            return super().extract(found, focus)
+        def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
+            read.append(document.document_id)
+            return super().extract(document, focus)
 
     remembering = CachingExtractor(Counting())
     for focus in (None, {"G2"}, {"P"}):
@@ -321,7 +334,7 @@ def test_what_singles_out_its_object_is_chosen_first() -> None:
         vague,
     ]
     assert rank_relations([vague, *shared, alone], "D")[-2:] == sorted(
-        shared, key=lambda one: one.relation_id
+        shared, key=lambda relation: relation.relation_id
     )
     assert _RANK.keys() == PREDICATES.keys()
 

@@ -38,7 +38,7 @@ def graphs(draw: st.DrawFn) -> tuple[list[Entity], list[Relation]]:
     ids = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     entities = [
         Entity(
-            one,
+            entity_id,
             draw(NAMES),
             draw(st.sampled_from(["disease", "gene"])),
             tuple(draw(st.lists(NAMES, max_size=3))),
@@ -46,7 +46,7 @@ def graphs(draw: st.DrawFn) -> tuple[list[Entity], list[Relation]]:
             draw(st.one_of(st.none(), st.floats(0, 1))),
             draw(st.booleans()),
         )
-        for one in sorted(ids)
+        for entity_id in sorted(ids)
     ]
     ends = st.sampled_from(ids)
     relations = [
@@ -80,7 +80,7 @@ def stored(root: Path, entities: list[Entity], relations: list[Relation]) -> Sta
 
 
 def evidence_of(rows: list[dict[str, object]]) -> tuple[Evidence, ...]:
-    return tuple(Evidence(**one) for one in rows)  # type: ignore[arg-type]
+    return tuple(Evidence(**row) for row in rows)  # type: ignore[arg-type]
 
 
 def from_networkx(graph: nx.MultiDiGraph, unpack: bool) -> tuple[list[Entity], list[Relation]]:
@@ -93,32 +93,32 @@ def from_networkx(graph: nx.MultiDiGraph, unpack: bool) -> tuple[list[Entity], l
     entities = [
         Entity(
             key,
-            one["name"],
-            one["entity_type"],
-            tuple(map(str, lists(one["aliases"]))),
-            one.get("description", ""),
-            one.get("frequency"),
-            one["is_seed"],
+            node["name"],
+            node["entity_type"],
+            tuple(map(str, lists(node["aliases"]))),
+            node.get("description", ""),
+            node.get("frequency"),
+            node["is_seed"],
         )
-        for key, one in graph.nodes(data=True)
+        for key, node in graph.nodes(data=True)
     ]
     relations = [
         Relation(
             key,
             start,
-            one["predicate"],
+            edge["predicate"],
             end,
-            one.get("temporal", ""),
-            one.get("spatial", ""),
-            one.get("clinical", ""),
-            one["confidence"],
-            one["extractor"],
-            evidence_of(lists(one["evidence"])),
+            edge.get("temporal", ""),
+            edge.get("spatial", ""),
+            edge.get("clinical", ""),
+            edge["confidence"],
+            edge["extractor"],
+            evidence_of(lists(edge["evidence"])),
         )
-        for start, end, key, one in graph.edges(keys=True, data=True)
+        for start, end, key, edge in graph.edges(keys=True, data=True)
     ]
-    return sorted(entities, key=lambda one: one.entity_id), sorted(
-        relations, key=lambda one: one.relation_id
+    return sorted(entities, key=lambda entity: entity.entity_id), sorted(
+        relations, key=lambda relation: relation.relation_id
     )
 
 
@@ -149,33 +149,33 @@ def read_csv(files: dict[str, bytes]) -> tuple[list[Entity], list[Relation]]:
     """By the rules of neo4j-admin: typed columns, arrays parted as the import command says."""
     entities = [
         Entity(
-            one["entity_id:ID"],
-            one["name:string"],
-            one[":LABEL"].lower(),
-            array(one["aliases:string[]"]),
-            one["description:string"],
-            float(one["frequency:double"]) if one["frequency:double"] else None,
-            {"true": True, "false": False}[one["is_seed:boolean"]],
+            row["entity_id:ID"],
+            row["name:string"],
+            row[":LABEL"].lower(),
+            array(row["aliases:string[]"]),
+            row["description:string"],
+            float(row["frequency:double"]) if row["frequency:double"] else None,
+            {"true": True, "false": False}[row["is_seed:boolean"]],
         )
-        for one in rows_of(files["nodes.csv"])
+        for row in rows_of(files["nodes.csv"])
     ]
     relations = []
-    for one in rows_of(files["relationships.csv"]):
-        evidence = evidence_of(json.loads(one["evidence:string"]))
-        assert array(one["documents:string[]"]) == tuple(
+    for row in rows_of(files["relationships.csv"]):
+        evidence = evidence_of(json.loads(row["evidence:string"]))
+        assert array(row["documents:string[]"]) == tuple(
             sorted({each.document_id for each in evidence})
         )
         relations.append(
             Relation(
-                one["relation_id:string"],
-                one[":START_ID"],
-                one[":TYPE"].lower(),
-                one[":END_ID"],
-                one["temporal:string"],
-                one["spatial:string"],
-                one["clinical:string"],
-                float(one["confidence:double"]),
-                one["extractor:string"],
+                row["relation_id:string"],
+                row[":START_ID"],
+                row[":TYPE"].lower(),
+                row[":END_ID"],
+                row["temporal:string"],
+                row["spatial:string"],
+                row["clinical:string"],
+                float(row["confidence:double"]),
+                row["extractor:string"],
                 evidence,
             )
         )
@@ -192,12 +192,14 @@ READERS = {
 
 @pytest.mark.parametrize("wanted", sorted(FORMATS))
 @settings(max_examples=40, deadline=None)
-@given(made=graphs())
+@given(tables=graphs())
 def test_whatever_is_exported_comes_back(
-    wanted: str, made: tuple[list[Entity], list[Relation]], tmp_path_factory: pytest.TempPathFactory
+    wanted: str,
+    tables: tuple[list[Entity], list[Relation]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    directory = stored(tmp_path_factory.mktemp("graph"), *made)
-    assert READERS[wanted](dict(FORMATS[wanted](directory))) == made
+    directory = stored(tmp_path_factory.mktemp("graph"), *tables)
+    assert READERS[wanted](dict(FORMATS[wanted](directory))) == tables
 
 
 @pytest.mark.parametrize("wanted", sorted(FORMATS))
@@ -206,21 +208,21 @@ def test_hard_names_and_evidence_come_back_from_the_files(
 ) -> None:
     target = tmp_path / "new folder" / "out"
     paths = export_graph(graph, wanted, target)
-    files = {"" if one == target else one.name: one.read_bytes() for one in paths}
+    files = {"" if path == target else path.name: path.read_bytes() for path in paths}
     entities, relations = READERS[wanted](files)
     assert (entities, relations) == read_graph(graph)
-    assert {one.entity_id: one.name for one in entities}.items() >= HARD_NAMES.items()
-    assert any("CD4+" in one.sentence for relation in relations for one in relation.evidence)
-    assert sorted(one.name for one in target.parent.iterdir()) == ["out"]
+    assert {entity.entity_id: entity.name for entity in entities}.items() >= HARD_NAMES.items()
+    assert any("CD4+" in item.sentence for relation in relations for item in relation.evidence)
+    assert sorted(path.name for path in target.parent.iterdir()) == ["out"]
 
 
 def test_the_header_is_what_the_import_tool_asks_for(graph: StageDirectory, tmp_path: Path) -> None:
     export_graph(graph, "neo4j-csv", tmp_path / "csv")
     nodes = rows_of((tmp_path / "csv" / "nodes.csv").read_bytes())
-    assert {one[":LABEL"] for one in nodes} == {"Disease", "Drug", "Gene", "Phenotype"}
+    assert {node[":LABEL"] for node in nodes} == {"Disease", "Drug", "Gene", "Phenotype"}
     relationships = rows_of((tmp_path / "csv" / "relationships.csv").read_bytes())
     assert list(relationships[0])[:3] == [":START_ID", ":END_ID", ":TYPE"]
-    assert {one[":TYPE"] for one in relationships} == {
+    assert {relationship[":TYPE"] for relationship in relationships} == {
         "ASSOCIATED_GENE",
         "HAS_FINDING",
         "TREATED_WITH",
@@ -231,8 +233,8 @@ def test_the_header_is_what_the_import_tool_asks_for(graph: StageDirectory, tmp_
 
 
 def test_what_xml_cannot_hold_is_marked_and_nothing_else(tmp_path: Path) -> None:
-    one = Entity("A\x01", "tab\tand\x00 \ud7ff", "gene", ("\x1f",), "", None, False)
-    directory = stored(tmp_path, [one], [])
+    entity = Entity("A\x01", "tab\tand\x00 \ud7ff", "gene", ("\x1f",), "", None, False)
+    directory = stored(tmp_path, [entity], [])
     (entity,), _ = read_graphml(dict(FORMATS["graphml"](directory)))
     assert (entity.entity_id, entity.name) == ("A\ufffd", "tab\tand\ufffd \ud7ff")
     assert entity.aliases == ("\x1f",)  # JSON escapes it
@@ -245,7 +247,7 @@ def test_nothing_is_overwritten_unasked(graph: StageDirectory, tmp_path: Path) -
     file.write_text("mine")
     with pytest.raises(ConfigError, match=r"nodes\.csv exists already: give --force"):
         export_graph(graph, "neo4j-csv", folder)
-    assert [one.name for one in folder.iterdir()] == ["nodes.csv"]
+    assert [path.name for path in folder.iterdir()] == ["nodes.csv"]
     with pytest.raises(ConfigError, match=r"graph\.json exists already"):
         export_graph(graph, "json", file)
     with pytest.raises(ConfigError, match="is a file, and this format writes a folder"):
@@ -255,7 +257,7 @@ def test_nothing_is_overwritten_unasked(graph: StageDirectory, tmp_path: Path) -
     assert (file.read_text(), (folder / "nodes.csv").read_text()) == ("mine", "mine")
     (folder / "notes.txt").write_text("mine")
     export_graph(graph, "neo4j-csv", folder, force=True)
-    assert sorted(one.name for one in folder.iterdir()) == [
+    assert sorted(path.name for path in folder.iterdir()) == [
         "nodes.csv",
         "notes.txt",
         "relationships.csv",

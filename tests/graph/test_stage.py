@@ -106,14 +106,14 @@ def test_from_citations_to_chains(ray_local: None, tmp_path: Path) -> None:
     counts = GRAPH_STAGE.execute(context(run, config, "graph"))
     assert counts["seeds"] == 4
     assert counts["by_predicate"]["treated_with"] == 1  # the retracted paper states nothing
-    relations = {one.relation_id: one for one in run.read(RELATIONS)}
-    evidence = [one for relation in relations.values() for one in relation.evidence]
+    relations = {relation.relation_id: relation for relation in run.read(RELATIONS)}
+    evidence = [item for relation in relations.values() for item in relation.evidence]
     retriever = Retriever.open(run.stage("index"), config.retrieval, config.models)
-    for one in evidence:
-        document = retriever.document(one.document_id)
+    for item in evidence:
+        document = retriever.document(item.document_id)
         assert document is not None
-        assert document.text[one.start : one.end] == one.sentence
-    assert any(one.reference.startswith("PMID:") for one in evidence)
+        assert document.text[item.start : item.end] == item.sentence
+    assert any(item.reference.startswith("PMID:") for item in evidence)
 
     CHAINS_STAGE.execute(context(run, config, "chains"))
     for chain in run.read(CHAINS):
@@ -143,9 +143,9 @@ def tables(run: RunDirectory) -> dict[str, bytes]:
 def grown(run: RunDirectory) -> dict[str, GrownSeed]:
     graph = run.stage("graph")
     return {
-        one.seed: one
+        read_record.seed: read_record
         for part in graph.list_files("parts")
-        for one in graph.read_records(f"parts/{part}", GrownSeed)
+        for read_record in graph.read_records(f"parts/{part}", GrownSeed)
     }
 
 
@@ -169,8 +169,8 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
     assert run_graph(run, config)["seeds_expanded"] == len(ALL)
     before, graph = tables(run), run.stage("graph")
     assert len(graph.read(RELATIONS)) == 11
-    stored = {one.entity_id: one.name for one in graph.read(ENTITIES)}
-    assert stored == {one.concept_id: one.name for one in graph_run.concepts()}
+    stored = {entity.entity_id: entity.name for entity in graph.read(ENTITIES)}
+    assert stored == {concept.concept_id: concept.name for concept in graph_run.concepts()}
     for name in (*TABLES, "manifest.json"):
         (graph.local / name).unlink()
     lost = graph.list_marked_parts("parts")[2:]
@@ -195,26 +195,26 @@ def test_new_abstracts_extend_the_graph_as_a_rebuild_would(ray_local: None, tmp_
     write_index(run, documents, "first")
     run_graph(run, config, "first")
     before = grown(run)
-    relations = {one.relation_id: one for one in run.read(RELATIONS)}
-    assert all(one.predicate != "treated_with" for one in relations.values())
+    relations = {relation.relation_id: relation for relation in run.read(RELATIONS)}
+    assert all(relation.predicate != "treated_with" for relation in relations.values())
 
     write_index(run, [*documents, paper("3", losartan)], "second")
     assert run_graph(run, config, "second")["seeds_expanded"] == 1
     after = grown(run)
     assert after["D:3"] == before["D:3"]
     assert after["D:5"] != before["D:5"]
-    extended = {one.relation_id: one for one in run.read(RELATIONS)}
+    extended = {relation.relation_id: relation for relation in run.read(RELATIONS)}
     assert {key: extended[key] for key in relations} == relations
-    (new,) = (one for key, one in extended.items() if key not in relations)
+    (new,) = (relation for key, relation in extended.items() if key not in relations)
     assert (new.subject, new.predicate, new.object) == ("D:5", "treated_with", "DRUG:1")
-    assert [(one.document_id, one.sentence) for one in new.evidence] == [("PMID:3", losartan)]
+    assert [(item.document_id, item.sentence) for item in new.evidence] == [("PMID:3", losartan)]
 
     withdrawn = [*documents, paper("3", losartan, retracted=True)]
     write_seeds(run, ALL)
     write_index(run, withdrawn, "third")
     assert run_graph(run, config, "third")["seeds_expanded"] == 4
     last = run.read(RELATIONS)
-    assert new.relation_id not in {one.relation_id for one in last}
+    assert new.relation_id not in {relation.relation_id for relation in last}
     rebuilt, _ = write_inputs(tmp_path / "rebuilt", ALL, steps=1)
     write_index(rebuilt, withdrawn, "third")
     run_graph(
@@ -258,13 +258,13 @@ def test_the_group_of_a_seed_depends_on_nothing_else() -> None:
     many = [f"OMIM:{i}" for i in range(3000)]
     groups = group_seeds(many)
     assert len(groups) == 256
-    assert sorted(one for group in groups.values() for one in group) == sorted(many)
+    assert sorted(member for group in groups.values() for member in group) == sorted(many)
     fewer = group_seeds(many[::7])
     assert all(set(group) <= set(groups[name]) for name, group in fewer.items())
 
 
 def test_seeds_with_a_record_come_first_when_there_is_a_limit() -> None:
-    seeds = [seed(one) for one in ("A", "B", "C", "D")] + [seed("E", False)]
+    seeds = [seed(name) for name in ("A", "B", "C", "D")] + [seed("E", False)]
     assert select_seeds(seeds, None, 0, ()) == ["A", "B", "C", "D"]
     assert set(select_seeds(seeds, 2, 0, {"B", "D", "E"})) == {"B", "D"}
     assert len({tuple(select_seeds(seeds, 2, run_seed, ())) for run_seed in range(20)}) > 1

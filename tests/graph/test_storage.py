@@ -32,7 +32,7 @@ def test_seeds_that_found_the_same_relation_share_it() -> None:
     ]
     relations, seeds = storage.merge_seed_graphs(grown)
     assert storage.merge_seed_graphs(reversed(grown)) == (relations, seeds)
-    assert [one.document_id for one in relations[0].evidence] == ["PMID:1", "PMID:2"]
+    assert [item.document_id for item in relations[0].evidence] == ["PMID:1", "PMID:2"]
     assert seeds == {"OMIM:1": ["rel-OMIM:1"], "OMIM:2": ["rel-OMIM:1", "rel-OMIM:2"]}
 
 
@@ -47,7 +47,7 @@ def test_the_graph_comes_back_from_its_files(tmp_path: Path, vocabulary: Vocabul
     assert directory.read(ENTITIES) == entities
     assert directory.read(RELATIONS) == relations
     assert storage.read_seed_graphs(directory) == seeds
-    by_id = {one.entity_id: one for one in entities}
+    by_id = {entity.entity_id: entity for entity in entities}
     assert (by_id["OMIM:1"].is_seed, by_id["OMIM:1"].frequency) == (True, 0.3)
     assert (by_id["GENE:FBN1"].is_seed, by_id["GENE:FBN1"].frequency) == (False, None)
     assert by_id["MESH:1"].aliases == ("aplastic anaemia",)

@@ -36,15 +36,15 @@ def write_run(root: Path, seeds: int, diseases: int) -> Path:
     config = PipelineConfig.model_validate(settings)
     run = open_run(config)
     records = [
-        one
-        for one in load_hpo().diseases.values()
-        if any(fact.predicate == "associated_gene" for fact in one.facts)
+        disease
+        for disease in load_hpo().diseases.values()
+        if any(fact.predicate == "associated_gene" for fact in disease.facts)
     ][:diseases]
-    build_index(run.stage("index").local, [from_disease(one) for one in records])
+    build_index(run.stage("index").local, [from_disease(record) for record in records])
     lexicon = build_lexicon(("hpo", "hpo_diseases", "genes"))
     write_lexicon(run.stage("entities"), lexicon)
     Matcher.build(lexicon, 4).save(run.stage("entities"))
-    write_seeds(run, [one.entity_id for one in records[:seeds]])
+    write_seeds(run, [record.entity_id for record in records[:seeds]])
     run.write(FREQUENCIES, [])
     _finish(run, config)
     return file

@@ -51,7 +51,7 @@ class Examples:
     kinds: Sequence[Kinds]
 
     def of(self, kinds: Kinds) -> "Examples":
-        chosen = np.array([one == kinds for one in self.kinds])
+        chosen = np.array([kind == kinds for kind in self.kinds])
         return Examples(
             self.rows[chosen],
             self.related[chosen],
@@ -62,13 +62,15 @@ class Examples:
 
 def related_examples(data: Path) -> Examples:
     documents = read_bioc(data / "biored" / "Train.BioC.XML.gz")
-    return examples([pairs_from_bioc(one, RELATED_KINDS) for one in documents], RELATED_KINDS, ())
+    return examples(
+        [pairs_from_bioc(document, RELATED_KINDS) for document in documents], RELATED_KINDS, ()
+    )
 
 
 def induced_examples(data: Path) -> Examples:
     documents = read_bioc(data / "bc5cdr" / "CDR_TrainingSet.BioC.xml.gz")
     return examples(
-        [pairs_from_bioc(one, [DISEASE_DRUG]) for one in documents],
+        [pairs_from_bioc(document, [DISEASE_DRUG]) for document in documents],
         [DISEASE_DRUG],
         INDUCED_PREDICATES,
     )
@@ -142,11 +144,13 @@ def best_found(data: Path) -> tuple[float, float]:
         for one in read_bioc(data / "biored" / "Train.BioC.XML.gz")
     ]
     found = examples(
-        [replace_entities(one, *find(one.text)) for one in documents], RELATED_KINDS, ()
+        [replace_entities(document, *find(document.text)) for document in documents],
+        RELATED_KINDS,
+        (),
     )
     weights = np.array([astuple(RELATED_WEIGHTS[kinds]) for kinds in found.kinds])
     strength = 1 / (1 + np.exp(-np.sum(found.rows * weights, axis=1)))
-    return best_least(strength, found.related, sum(len(one.related) for one in documents))
+    return best_least(strength, found.related, sum(len(document.related) for document in documents))
 
 
 def main(data: Path) -> None:

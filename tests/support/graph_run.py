@@ -88,7 +88,7 @@ def write_inputs(
 
 
 def write_seeds(run: RunDirectory, seeds: Iterable[str]) -> None:
-    rows = [SeedEntity(_frequency(one), Significance(True, "", "rules"), "") for one in seeds]
+    rows = [SeedEntity(_frequency(seed), Significance(True, "", "rules"), "") for seed in seeds]
     run.write(SEEDS, rows)
 
 

@@ -19,8 +19,8 @@ _RECORD_PREDICATES = ("has_inheritance", "has_onset", "associated_gene", "has_fi
 
 
 def read_record(document: Document, vocabulary: Vocabulary, hpo: Hpo) -> list[RelationStatement]:
-    """The statements of a disease record; lines about objects outside the vocabulary are passed
-    over."""
+    """The statements of a disease record; lines about objects outside the vocabulary are
+    skipped."""
     record_id = get_record_id(document)
     subject = vocabulary.canonical_id(record_id)
     record = hpo.diseases.get(record_id)

@@ -1,10 +1,10 @@
 """The named entities of one sentence as its grammar groups them: lists, other names in brackets,
 members of a class.
 
-What is said of one item of a list ("treated with A, B or C") is said of all of its kind, so an item
-reaches from the first of its list to the last. A name followed by its class ("Apraxia is a
-neurological disorder characterised by ...") reaches to the end of the class, and the class itself,
-where it is an entity too, is not what the sentence is about.
+What a sentence says of one item of a list ("treated with A, B or C") it says of all items of that
+kind, so an item extends from the first of its list to the last. A name followed by its class
+("Apraxia is a neurological disorder characterised by ...") extends to the end of the class. The
+class itself may be an entity too, but the sentence is not about it.
 """
 
 import bisect

@@ -1,12 +1,12 @@
 """How strongly a document ties two entities together, whatever it says of them: a probability out
 of plain counts.
 
-A cue says what two entities have to do with each other, and many documents say it in words no cue
-knows. What is left are signals that the two are meant together: one sentence, again and again, in
-the title, both what the document is about. They add up to log odds. Guaranteed: entities in one
-enumeration ("cardiac arrest, seizures and ataxia") are not tied by it where their types differ, nor
-a class ("is a rare disorder") to what is said of its member, nor a name to one that overlaps it,
-nor two of which a sentence denies what it says.
+A cue says what two entities have to do with each other, but many documents say it in words that no
+cue covers. Other signals show that the two belong together: they stand in one sentence, do so again
+and again, stand in the title, or are both what the document is about. These signals add up to log
+odds. Not tied by a sentence are: entities of different types in one enumeration ("cardiac arrest,
+seizures and ataxia"); a class ("is a rare disorder") and what is said of its member; a name and
+another that overlaps it; two entities whose relation the sentence denies.
 """
 
 import itertools

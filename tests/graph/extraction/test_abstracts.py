@@ -22,13 +22,20 @@ def test_this_disorder_is_the_one_of_the_title(sentence: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "On {Wolfram syndrome:disease} and {gout:disease}.\nThis disorder is characterized by {tremor:phenotype}.",
+        (
+            "On {Wolfram syndrome:disease} and {gout:disease}.\nThis disorder is characterized "
+            "by {tremor:phenotype}."
+        ),
         TITLE + "The syndrome of {tremor:phenotype} presents with {ataxia:phenotype}.",
         TITLE + "This gene causes {tremor:phenotype}.",
     ],
 )
 def test_a_reference_that_is_not_clear_is_not_read(text: str) -> None:
-    assert not [one for one in stated_relations(text, least=0) if "wolfram syndrome" in one]
+    assert not [
+        stated_relation
+        for stated_relation in stated_relations(text, least=0)
+        if "wolfram syndrome" in stated_relation
+    ]
 
 
 def test_a_reference_is_less_sure_than_a_name() -> None:

@@ -74,21 +74,24 @@ def test_a_hedge_costs_less_than_doubt_and_more_than_nothing() -> None:
         ]
         for words in ("was", "may be", "was possibly")
     ]
-    sure, hedged, doubted = (one.confidence for one in read)
+    sure, hedged, doubted = (statement.confidence for statement in read)
     assert doubted < 0.5 < hedged < sure
 
 
 def test_a_doubtful_sentence_is_no_evidence_beside_a_sure_one() -> None:
-    found = read_marked_abstract(
+    statements = read_marked_abstract(
         "{Anemia:disease} may possibly be caused by {aspirin:drug}. "
         "{Anemia:disease} was caused by {aspirin:drug}."
     ).statements
-    assert [(one.start > 0, one.confidence > 0.5) for one in found] == [(True, True)]
+    assert [(statement.start > 0, statement.confidence > 0.5) for statement in statements] == [
+        (True, True)
+    ]
 
 
 def test_sections_raise_and_lower_confidence() -> None:
     text = (
-        "Aspirin and anemia\nBACKGROUND: One was. Two were. METHODS: Three had. RESULTS: Four ran. Five hid. "
+        "Aspirin and anemia\nBACKGROUND: One was. Two were. METHODS: Three had. RESULTS: "
+        "Four ran. Five hid. "
         "CONCLUSIONS: Six won. FUNDING: Seven gave."
     )
     factors = compute_section_factors(text, sentence_spans(text))

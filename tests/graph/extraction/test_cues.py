@@ -9,7 +9,10 @@ from medr_ray.knowledge.predicates import PREDICATES
 STATED = [
     # treated_with
     (
-        "Comparison of {amikacin:drug} and tobramycin in the treatment of {infection:disease} in patients with cancer.",
+        (
+            "Comparison of {amikacin:drug} and tobramycin in the treatment of "
+            "{infection:disease} in patients with cancer."
+        ),
         ("infection", "treated_with", "amikacin"),
     ),
     (
@@ -17,7 +20,10 @@ STATED = [
         ("marfan syndrome", "treated_with", "losartan"),
     ),
     (
-        "Further experience in the treatment of {hirsutism:phenotype} with {cyproterone acetate:drug}.",
+        (
+            "Further experience in the treatment of {hirsutism:phenotype} with {cyproterone "
+            "acetate:drug}."
+        ),
         ("hirsutism", "sign_treated_with", "cyproterone acetate"),
     ),
     (
@@ -55,7 +61,10 @@ STATED = [
         ("marfan syndrome", "associated_gene", "fbn1"),
     ),
     (
-        "{Spinocerebellar ataxia type 12:disease} (SCA12) is caused by a CAG expansion mutation in {PPP2R2B:gene}.",
+        (
+            "{Spinocerebellar ataxia type 12:disease} (SCA12) is caused by a CAG expansion "
+            "mutation in {PPP2R2B:gene}."
+        ),
         ("spinocerebellar ataxia type 12", "associated_gene", "ppp2r2b"),
     ),
     (
@@ -76,7 +85,10 @@ STATED = [
     ),
     # presents_with
     (
-        "{Familial Mediterranean fever:disease} (FMF) is a disease characterized by fever and {serositis:phenotype}.",
+        (
+            "{Familial Mediterranean fever:disease} (FMF) is a disease characterized by fever "
+            "and {serositis:phenotype}."
+        ),
         ("familial mediterranean fever", "presents_with", "serositis"),
     ),
     (
@@ -102,7 +114,10 @@ STATED = [
         ("achondroplasia", "subtype_of", "dwarfism"),
     ),
     (
-        "{Fanconi anemia:disease} (FA) is a rare {genetic disease:disease} characterized by bone marrow failure.",
+        (
+            "{Fanconi anemia:disease} (FA) is a rare {genetic disease:disease} characterized by "
+            "bone marrow failure."
+        ),
         ("fanconi anemia", "subtype_of", "genetic disease"),
     ),
     (
@@ -150,7 +165,10 @@ def test_every_predicate_that_text_can_state_has_cues() -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        "{COVID-19:disease} is caused by {severe acute respiratory syndrome:disease} coronavirus 2.",
+        (
+            "{COVID-19:disease} is caused by {severe acute respiratory syndrome:disease} "
+            "coronavirus 2."
+        ),
         "{Pneumonia:disease} caused by {chloramphenicol:drug}-resistant strains.",
         "{Tumour:disease} cells in vitro responded to prolonged treatment with {colchicine:drug}.",
         "{Toxemia:disease} treated by dietary {sodium:drug} restriction.",
@@ -166,17 +184,17 @@ def test_what_only_looks_like_a_relation_is_none(sentence: str) -> None:
 
 
 def test_a_treated_group_with_a_finding_is_not_treated_for_it() -> None:
-    found = stated_relations(
+    relations = stated_relations(
         "{Eosinophilia:phenotype} was seen in patients treated with {cefoxitin:drug}.", least=0
     )
-    assert {predicate for _, predicate, _ in found} == {"sign_induced_by"}
+    assert {predicate for _, predicate, _ in relations} == {"sign_induced_by"}
 
 
 def test_all_items_of_a_list_are_meant_on_either_side() -> None:
-    found = stated_relations(
+    relations = stated_relations(
         "{Lidocaine:drug} or {tricaine:drug} induced {seizures:phenotype} and {ataxia:phenotype}."
     )
-    assert found == {
+    assert relations == {
         (sign, "sign_induced_by", drug)
         for sign in ("seizures", "ataxia")
         for drug in ("lidocaine", "tricaine")
@@ -184,20 +202,22 @@ def test_all_items_of_a_list_are_meant_on_either_side() -> None:
 
 
 def test_what_is_said_of_a_class_is_said_of_its_member() -> None:
-    found = stated_relations(
-        "{Apraxia:disease} is a {neurological disorder:disease} characterized by {clumsiness:phenotype}."
+    relations = stated_relations(
+        "{Apraxia:disease} is a {neurological disorder:disease} characterized by "
+        "{clumsiness:phenotype}."
     )
-    assert found == {
+    assert relations == {
         ("apraxia", "presents_with", "clumsiness"),
         ("apraxia", "subtype_of", "neurological disorder"),
     }
 
 
 def test_a_class_in_a_list_is_of_one_item_alone() -> None:
-    found = stated_relations(
-        "We saw {open fractures:disease} and other severe {soft tissue injuries:disease}, {shock:disease}."
+    relations = stated_relations(
+        "We saw {open fractures:disease} and other severe {soft tissue injuries:disease}, "
+        "{shock:disease}."
     )
-    assert found == {("open fractures", "subtype_of", "soft tissue injuries")}
+    assert relations == {("open fractures", "subtype_of", "soft tissue injuries")}
 
 
 def test_other_words_around_a_cue_lower_confidence() -> None:
@@ -210,5 +230,9 @@ def test_other_words_around_a_cue_lower_confidence() -> None:
 
 def test_the_context_of_the_sentence_is_kept() -> None:
     text = "{Cholera:disease} was complicated by {shock:disease} in children in Peru in 1998."
-    (one,) = read_marked_abstract(text).statements
-    assert (one.temporal, one.spatial, one.clinical) == ("in 1998", "Peru", "children")
+    (statement,) = read_marked_abstract(text).statements
+    assert (statement.temporal, statement.spatial, statement.clinical) == (
+        "in 1998",
+        "Peru",
+        "children",
+    )

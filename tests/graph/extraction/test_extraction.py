@@ -63,9 +63,11 @@ def rules(vocabulary: Vocabulary, matcher: Matcher) -> RulesExtractor:
 def test_cues_state_relations(
     rules: RulesExtractor, sentence: str, expected: tuple[str, str, str]
 ) -> None:
-    found = rules.extract(abstract("A title.", sentence)).relations
-    assert [(one.subject, one.predicate, one.object) for one in found] == [expected]
-    assert found[0].confidence >= 0.5
+    relations = rules.extract(abstract("A title.", sentence)).relations
+    assert [(relation.subject, relation.predicate, relation.object) for relation in relations] == [
+        expected
+    ]
+    assert relations[0].confidence >= 0.5
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,9 @@ def test_cues_state_relations(
 )
 def test_what_is_denied_or_merely_near_is_no_relation(rules: RulesExtractor, sentence: str) -> None:
     assert [
-        one for one in rules.extract(abstract(sentence)).relations if one.confidence >= 0.5
+        relation
+        for relation in rules.extract(abstract(sentence)).relations
+        if relation.confidence >= 0.5
     ] == []
 
 
@@ -94,19 +98,19 @@ def test_a_hedge_lowers_confidence(rules: RulesExtractor) -> None:
 
 
 def test_an_abbreviation_defined_in_another_sentence_is_read(rules: RulesExtractor) -> None:
-    found = rules.extract(
+    relations = rules.extract(
         abstract("Marfan syndrome (MFS) in a family.", "MFS was treated with losartan.")
     ).relations
-    assert [(one.subject, one.predicate, one.object) for one in found] == [
+    assert [(relation.subject, relation.predicate, relation.object) for relation in relations] == [
         ("OMIM:1", "treated_with", "DRUG:1")
     ]
 
 
 def test_a_list_is_read_to_its_end(rules: RulesExtractor) -> None:
-    found = rules.extract(
+    relations = rules.extract(
         abstract("Marfan syndrome is characterized by ectopia lentis and seizures.")
     ).relations
-    assert {one.object for one in found} == {"HP:1", "HP:2"}
+    assert {relation.object for relation in relations} == {"HP:1", "HP:2"}
 
 
 def test_evidence_is_the_sentence_where_it_stands(rules: RulesExtractor) -> None:
@@ -123,7 +127,8 @@ def test_evidence_is_the_sentence_where_it_stands(rules: RulesExtractor) -> None
 
 NUMBERS = (
     "CD4+ counts in Marfan syndrome: a case.",
-    "RESULTS: With p<0.05 (95% CI 0.9-1.4) Marfan syndrome was treated with losartan 5 mg/kg/day  and  β-blockers. "
+    "RESULTS: With p<0.05 (95% CI 0.9-1.4) Marfan syndrome was treated with losartan 5 "
+    "mg/kg/day  and  β-blockers. "
     "Aplastic anaemia was caused by chloramphenicol at 1.5 × 10-3 M in CD4+ and CD8- cells (n<10). "
     "Seizures were seen in 3/7 patients with pneumonia, e.g. at -20 °C; 50 % died.",
 )
@@ -131,16 +136,28 @@ NUMBERS = (
 
 def test_numbers_symbols_and_spaces_stay_as_they_are(rules: RulesExtractor) -> None:
     document = abstract(*NUMBERS)
-    stated = [one for one in rules.extract(document).relations if one.confidence >= 0.5]
-    assert {one.predicate for one in stated} == {"treated_with", "induced_by", "presents_with"}
-    sentences = {evidence.sentence for one in stated for evidence in one.evidence}
+    stated = [
+        relation for relation in rules.extract(document).relations if relation.confidence >= 0.5
+    ]
+    assert {relation.predicate for relation in stated} == {
+        "treated_with",
+        "induced_by",
+        "presents_with",
+    }
+    sentences = {evidence.sentence for relation in stated for evidence in relation.evidence}
     assert sentences == {
-        "RESULTS: With p<0.05 (95% CI 0.9-1.4) Marfan syndrome was treated with losartan 5 mg/kg/day  and  β-blockers.",
-        "Aplastic anaemia was caused by chloramphenicol at 1.5 × 10-3 M in CD4+ and CD8- cells (n<10).",
+        (
+            "RESULTS: With p<0.05 (95% CI 0.9-1.4) Marfan syndrome was treated with losartan 5 "
+            "mg/kg/day  and  β-blockers."
+        ),
+        (
+            "Aplastic anaemia was caused by chloramphenicol at 1.5 × 10-3 M in CD4+ and CD8- "
+            "cells (n<10)."
+        ),
         "Seizures were seen in 3/7 patients with pneumonia, e.g. at -20 °C; 50 % died.",
     }
-    for one in stated:
-        for evidence in one.evidence:
+    for relation in stated:
+        for evidence in relation.evidence:
             assert document.text[evidence.start : evidence.end] == evidence.sentence
 
 
@@ -165,10 +182,10 @@ def test_entities_tied_without_a_cue_are_weak_relations_unless_they_are_not_want
 
 
 def test_a_symmetric_relation_has_one_id_whichever_comes_first(rules: RulesExtractor) -> None:
-    (one,) = rules.extract(abstract("Losartan in combination with chloramphenicol.")).relations
-    (other,) = rules.extract(abstract("Chloramphenicol in combination with losartan.")).relations
-    assert one.relation_id == other.relation_id
-    assert (one.subject, one.predicate, one.object) == ("DRUG:1", "combined_with", "DRUG:2")
+    (first,) = rules.extract(abstract("Losartan in combination with chloramphenicol.")).relations
+    (second,) = rules.extract(abstract("Chloramphenicol in combination with losartan.")).relations
+    assert first.relation_id == second.relation_id
+    assert (first.subject, first.predicate, first.object) == ("DRUG:1", "combined_with", "DRUG:2")
 
 
 def test_contexts() -> None:
@@ -201,14 +218,14 @@ def test_focus_keeps_what_touches_it(rules: RulesExtractor) -> None:
 
 
 def test_the_same_relation_from_two_papers_keeps_both_sentences(rules: RulesExtractor) -> None:
-    (one,) = rules.extract(abstract("Aplastic anemia was caused by chloramphenicol.")).relations
+    (first,) = rules.extract(abstract("Aplastic anemia was caused by chloramphenicol.")).relations
     document = Document(
         "PMID:2", "pubmed", "", "Chloramphenicol-induced aplastic anemia.", None, (), False, ""
     )
-    (other,) = rules.extract(document).relations
-    assert one.relation_id == other.relation_id
-    merged = merge_relations(one, other)
-    assert merged == merge_relations(other, one)
+    (second,) = rules.extract(document).relations
+    assert first.relation_id == second.relation_id
+    merged = merge_relations(first, second)
+    assert merged == merge_relations(second, first)
     assert [evidence.document_id for evidence in merged.evidence] == ["PMID:1", "PMID:2"]
 
 
@@ -235,7 +252,7 @@ def test_real_records_are_read_back_fact_for_fact() -> None:
     hpo = load_hpo()
     vocabulary = Vocabulary(build_lexicon(("hpo", "hpo_diseases", "genes")))
     extractor = RulesExtractor(vocabulary, Matcher.build([], 4), hpo)
-    diseases = [one for _, one in sorted(hpo.diseases.items()) if one.facts][::40]
+    diseases = [disease for _, disease in sorted(hpo.diseases.items()) if disease.facts][::40]
     stated = read = 0
     for disease in diseases:
         facts = {
@@ -244,15 +261,15 @@ def test_real_records_are_read_back_fact_for_fact() -> None:
             if fact.object_id in vocabulary
         }
         relations = extractor.extract(from_disease(disease)).relations
-        assert all((e.year, e.journal) == (None, "") for one in relations for e in one.evidence), (
-            "no journal's report"
-        )
-        found = {
-            (one.predicate, one.object, one.clinical, one.evidence[0].reference)
-            for one in relations
+        assert all(
+            (e.year, e.journal) == (None, "") for relation in relations for e in relation.evidence
+        ), "no journal's report"
+        extracted = {
+            (relation.predicate, relation.object, relation.clinical, relation.evidence[0].reference)
+            for relation in relations
         }
-        stated, read = stated + len(facts), read + len(facts & found)
-        assert found <= facts
+        stated, read = stated + len(facts), read + len(facts & extracted)
+        assert extracted <= facts
     assert stated > 3000
     assert read == stated
 

@@ -165,30 +165,30 @@ def test_without_similarity_no_encoder_is_made(
 
 
 def test_a_name_is_embedded_once_and_by_one_encoder(kindred: tuple[Vocabulary, Matcher]) -> None:
-    made: list[Wordy] = []
+    encoders: list[Wordy] = []
 
     def make() -> Wordy:
-        made.append(Wordy())
-        return made[-1]
+        encoders.append(Wordy())
+        return encoders[-1]
 
     linker = Linker(*kindred, 0.8, make)
-    assert made == []
+    assert encoders == []
     for _ in range(2):
         assert linker.find_similar("Marfan's disease", (), "disease") == "OMIM:1"
-    (encoder,) = made
+    (encoder,) = encoders
     assert len(encoder.encoded) == len(set(encoder.encoded))
 
 
 def test_near_names_share_the_beginning_of_a_word_and_the_nearest_come_first() -> None:
     names = [(f"disease number {i}", f"D{i}") for i in range(50)]
     index = NameIndex([*names, ("marfan syndrome", "A"), ("marfanoid habitus syndrome", "B")])
-    assert [one for _, one in index.find_nearest("Marfan's syndrome")] == ["A", "B"]
+    assert [concept_id for _, concept_id in index.find_nearest("Marfan's syndrome")] == ["A", "B"]
     assert index.find_nearest("Kawasaki") == []
     assert len(index.find_nearest("a disease")) == 32
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "second", "same"),
     [
         ("Usher syndrome type 1", "Usher's syndrome, type 1", True),
         ("Usher syndrome type 1", "Usher syndrome type 2", False),
@@ -200,8 +200,8 @@ def test_near_names_share_the_beginning_of_a_word_and_the_nearest_come_first() -
         ("Marfan's disease", "Marfan syndrome", True),
     ],
 )
-def test_words_that_tell_siblings_apart(one: str, other: str, same: bool) -> None:
-    assert (distinguishing_words(one) == distinguishing_words(other)) is same
+def test_words_that_tell_siblings_apart(first: str, second: str, same: bool) -> None:
+    assert (distinguishing_words(first) == distinguishing_words(second)) is same
 
 
 # --- in a reading ---------------------------------------------------------------------
@@ -211,7 +211,8 @@ QUOTE = "Marfan's disease improved on losartan."
 
 def stated(subject: str, sentence: str = QUOTE) -> str:
     return (
-        f'{{"relations": [{{"subject": "{subject}", "predicate": "treated_with", "object": "Losartan", '
+        f'{{"relations": [{{"subject": "{subject}", "predicate": "treated_with", "object": '
+        f'"Losartan", '
         f'"confidence": 0.9, "sentence": "{sentence}"}}]}}'
     )
 
@@ -225,9 +226,11 @@ def read(
         extractor = LLMExtractor(
             server.client(), "m", *kindred, rules, Linker(*kindred, 0.8, encoder)
         )
-        found = extractor.extract(Document("PMID:1", "pubmed", "T", text, 2000, (), False, "J"))
-        return [one.subject for one in found.relations], [
-            one.kind for one in extractor.take_failures()
+        extraction = extractor.extract(
+            Document("PMID:1", "pubmed", "T", text, 2000, (), False, "J")
+        )
+        return [relation.subject for relation in extraction.relations], [
+            take_failure.kind for take_failure in extractor.take_failures()
         ]
 
 

@@ -9,7 +9,7 @@ def items_of(text: str) -> dict[str, SentenceItem]:
     """The items of a marked sentence by concept; of one named twice the last."""
     plain, mentions, types = parse_marked_text(text)
     (sentence,) = build_sentences(plain, [(0, len(plain))], mentions, types)
-    return {one.concept_id: one for one in sentence.items}
+    return {item.concept_id: item for item in sentence.items}
 
 
 def reach(text: str, name: str) -> str:
@@ -19,23 +19,29 @@ def reach(text: str, name: str) -> str:
 
 
 def test_an_item_reaches_over_its_list() -> None:
-    text = "Treated with {aspirin:drug} (oral), intravenous {heparin:drug} and/or {zinc:drug} for {stroke:disease}."
+    text = (
+        "Treated with {aspirin:drug} (oral), intravenous {heparin:drug} and/or {zinc:drug} "
+        "for {stroke:disease}."
+    )
     for name in ("aspirin", "heparin", "zinc"):
         assert reach(text, name) == "aspirin (oral), intravenous heparin and/or zinc"
     assert reach(text, "stroke") == "stroke"
 
 
 def test_a_list_is_of_one_kind_and_an_enumeration_of_any() -> None:
-    text = "{Fever:phenotype}, {stroke:disease}, and {ataxia:phenotype} in {gout:disease} and {zinc:drug}."
-    found = items_of(text)
+    text = (
+        "{Fever:phenotype}, {stroke:disease}, and {ataxia:phenotype} in {gout:disease} and "
+        "{zinc:drug}."
+    )
+    items = items_of(text)
     assert reach(text, "stroke") == "stroke"
     assert (
-        found["fever"].enumeration
-        == found["stroke"].enumeration
-        == found["ataxia"].enumeration
+        items["fever"].enumeration
+        == items["stroke"].enumeration
+        == items["ataxia"].enumeration
         >= 0
     )
-    assert found["gout"].enumeration == found["zinc"].enumeration == -1
+    assert items["gout"].enumeration == items["zinc"].enumeration == -1
 
 
 def test_a_name_and_its_abbreviation_are_one() -> None:
@@ -47,7 +53,7 @@ def test_a_name_that_comes_again_begins_a_clause() -> None:
     text = "{RET:gene} binds {TSH:gene}, and {TSH:gene} and {RB1:gene} form a complex."
     plain, mentions, types = parse_marked_text(text)
     (sentence,) = build_sentences(plain, [(0, len(plain))], mentions, types)
-    assert [plain[one.start : one.end] for one in sentence.items] == [
+    assert [plain[item.start : item.end] for item in sentence.items] == [
         "RET",
         "TSH",
         "TSH and RB1",
@@ -56,10 +62,13 @@ def test_a_name_that_comes_again_begins_a_clause() -> None:
 
 
 def test_a_member_reaches_over_its_class() -> None:
-    text = "{Apraxia:disease} (rare) is a progressive {brain disorder:disease} with {tremor:phenotype}."
-    found = items_of(text)
+    text = (
+        "{Apraxia:disease} (rare) is a progressive {brain disorder:disease} with "
+        "{tremor:phenotype}."
+    )
+    items = items_of(text)
     assert reach(text, "apraxia") == "Apraxia (rare) is a progressive brain disorder"
-    assert [name for name, one in found.items() if one.is_class] == ["brain disorder"]
+    assert [name for name, item in items.items() if item.is_class] == ["brain disorder"]
 
 
 def test_a_class_of_something_unnamed_is_a_class_but_no_list_of_causes_is() -> None:
@@ -74,13 +83,13 @@ def test_mentions_are_of_the_sentence_they_begin_in_and_unknown_ones_are_left_ou
         "A {fever:phenotype} was seen. Then {gout:disease} and {zinc:drug}."
     )
     first, second = build_sentences(plain, [(0, 17), (18, len(plain))], reversed(mentions), types)
-    assert [[one.concept_id for one in sentence.items] for sentence in (first, second)] == [
+    assert [[item.concept_id for item in sentence.items] for sentence in (first, second)] == [
         ["fever"],
         ["gout", "zinc"],
     ]
     assert second.text[second.items[0].mention.start : second.items[0].mention.end] == "gout"
     del types["zinc"]
     assert [
-        one.concept_id
-        for one in build_sentences(plain, [(18, len(plain))], mentions, types)[0].items
+        item.concept_id
+        for item in build_sentences(plain, [(18, len(plain))], mentions, types)[0].items
     ] == ["gout"]

@@ -25,9 +25,9 @@ from medr_ray.knowledge.predicates import PREDICATES
 
 def tie(text: str, *names: str) -> Tie:
     return next(
-        one
-        for one in read_marked_abstract(text).compute_ties()
-        if {one.first, one.second} == set(names)
+        tie
+        for tie in read_marked_abstract(text).compute_ties()
+        if {tie.first, tie.second} == set(names)
     )
 
 
@@ -66,7 +66,8 @@ def test_a_denied_pair_is_not_tied_by_the_sentence() -> None:
 
 def test_items_of_an_enumeration_and_classes_are_not_tied() -> None:
     text = (
-        "{Apraxia:disease} is a {brain disorder:disease} with {tremor:phenotype}, {stroke:disease} and "
+        "{Apraxia:disease} is a {brain disorder:disease} with {tremor:phenotype}, "
+        "{stroke:disease} and "
         "{ataxia:phenotype}."
     )
     assert tie(text, "apraxia", "tremor").sentences == (0,)
@@ -102,13 +103,16 @@ def test_a_pair_with_a_cue_gets_no_weak_relation_beside_it() -> None:
 
 
 def test_weak_relations_have_the_types_of_their_predicate() -> None:
-    sentence = "{RET:gene}, {goitre:disease}, {iodine:drug}, {fever:phenotype}, {MTC:disease} {TSH:gene} {zinc:drug}."
+    sentence = (
+        "{RET:gene}, {goitre:disease}, {iodine:drug}, {fever:phenotype}, {MTC:disease} "
+        "{TSH:gene} {zinc:drug}."
+    )
     abstract = read_marked_abstract(" ".join([sentence] * 4))
-    found = list(infer_weak_statements(abstract))
-    assert len({one.predicate for one in found}) > 2
-    for one in found:
-        predicate = PREDICATES[one.predicate]
-        types = abstract.types[one.subject], abstract.types[one.object]
+    statements = list(infer_weak_statements(abstract))
+    assert len({statement.predicate for statement in statements}) > 2
+    for statement in statements:
+        predicate = PREDICATES[statement.predicate]
+        types = abstract.types[statement.subject], abstract.types[statement.object]
         assert types == (predicate.subject_type, predicate.object_type)
 
 
