@@ -1,11 +1,13 @@
 """Growing a graph around a seed (paper section 3.1.1).
 
 At each step the documents about the current entity are read and its relations join the graph. With
-probability ``neighbour_probability`` the next entity is drawn from its neighbours that were not read
-about yet; else it is newly discovered through the medical retriever. Guaranteed: the graph is connected and contains the seed;
-every relation has evidence; an entity has one id, whatever records it was merged from; no bound of
-the configuration is passed, whichever step a relation comes from; the outcome depends only on the
-index, the configuration, the run's seed and the seed entity.
+probability ``neighbour_probability`` the next entity is drawn from its neighbours that were not
+read about yet; else it is newly discovered through the medical retriever.
+
+Guaranteed: the graph is connected and contains the seed; every relation has evidence; an entity has
+one id, whatever records it was merged from; no bound of the configuration is passed, whichever step
+a relation comes from; the outcome depends only on the index, the configuration, the run's seed and
+the seed entity.
 
 A grown seed records which entities it read about and a digest of the documents there were, so
 ``Expander.is_up_to_date`` can tell whether another index would make a difference, without reading

@@ -91,8 +91,8 @@ def assertion_factor(sentence: str, left: Span, right: Span, names_relation: boo
     """The factor for what a sentence says about two entities, from ``DENIED`` to ``ASSERTED``.
 
     ``left`` is the [start, end) of the left entity, or of the wording that leads up to it;
-    ``right`` that of the right one. ``names_relation``: the wording is a name of the relation, as in
-    "chloramphenicol-induced anaemia"."""
+    ``right`` that of the right one. ``names_relation``: the wording is a name of the
+    relation, as in "chloramphenicol-induced anaemia"."""
     # Masked with as many characters, so that the offsets stay.
     readable = _NOT_A_NEGATION.sub(lambda match: "_" * len(match.group()), sentence)
     before, behind = _split_clause(readable, left[0], right[1])
