@@ -112,7 +112,9 @@ def is_related_in_a_sentence(tie: Tie) -> bool:
 
 def pair_sides(document: PairDocument, kinds: Collection[Kinds], choose: Chooser) -> PairSides:
     """What ours and the peer take out of a document, among pairs of ``kinds``."""
-    abstract = Abstract.from_mentions(document.text, document.spans, document.mentions, document.types)
+    abstract = Abstract.from_mentions(
+        document.text, document.spans, document.mentions, document.types
+    )
     ours = {frozenset((tie.first, tie.second)) for tie in abstract.compute_ties() if choose(tie)}
     return PairSides(
         document,
