@@ -1,8 +1,8 @@
 """Starting and stopping the Serve application of a run: gateway, model and retriever on one
 address.
 
-What holds: the address answers when ``serve_application`` yields it; everything it started is gone
-afterwards; a taken port or a missing model is said before anything starts.
+The address answers when ``serve_application`` yields it, and everything it started is gone
+afterwards. A taken port or a missing model is reported before anything starts.
 """
 
 import contextlib
@@ -21,16 +21,18 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import MedrError
 from medr_ray.core.run import RunDirectory, open_run
 from medr_ray.engines.weights import model_path
-from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.keys import ApiKeyVerifier
 
 if TYPE_CHECKING:
     from ray.serve import Application
 
-_NAME = "medr"
-_SEARCH_CPUS = (
-    0.5  # a query is milliseconds of work; leaves room for a model and an agent worker on 2 CPUs
-)
-_GATEWAY_REQUESTS = 10_000  # the gateway only waits; the model's queue is what refuses
+_APPLICATION_NAME = "medr"
+# A query is milliseconds of work; this leaves room for a model and an agent worker on 2 CPUs.
+_SEARCH_CPUS = 0.5
+# The gateway only waits for replies; the model's queue is what refuses.
+_GATEWAY_REQUESTS = 10_000
+# Requests a replica holds for each place in its batch, so that the next ones wait in it.
+_REQUESTS_PER_BATCH_PLACE = 2
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,25 @@ class ServedApplication:
 def find_weights_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
     """Model directories of a run by name: base, and sft and grpo where those stages have written
     theirs."""
-    found = {"base": str(model_path(config.models.policy))}
-    for name in ("sft", "grpo"):
-        if run.stage(name).exists("model/config.json"):
-            found[name] = str(run.stage(name).local / "model")
-    return found
+    directories = {"base": str(model_path(config.models.policy))}
+    for stage in ("sft", "grpo"):
+        if run.stage(stage).exists("model/config.json"):
+            directories[stage] = str(run.stage(stage).local / "model")
+    return directories
 
 
-def served_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
+def find_served_directories(config: PipelineConfig, run: RunDirectory) -> dict[str, str]:
     """Model directories by served name, ``serving.model_name`` first. Raises MedrError when its
     weights are absent."""
-    found = find_weights_directories(config, run)
-    wanted = config.serving.weights
-    if wanted not in found:
+    directories = find_weights_directories(config, run)
+    weights = config.serving.weights
+    if weights not in directories:
+        latest = list(directories)[-1]
         raise MedrError(
-            f"{run.uri} has no {wanted} model yet: run `medr run --until {wanted}`, "
-            f"or serve others with --set serving.weights={max(found, key=list(found).index)}"
+            f"{run.uri} has no {weights} model yet: run `medr run --until {weights}`, "
+            f"or serve others with --set serving.weights={latest}"
         )
-    return {config.serving.model_name: found[wanted], **found}
+    return {config.serving.model_name: directories[weights], **directories}
 
 
 def find_free_port(host: str = "127.0.0.1") -> int:
@@ -74,6 +77,7 @@ def find_free_port(host: str = "127.0.0.1") -> int:
 def check_port(host: str, port: int) -> None:
     """Raises MedrError when something already listens there."""
     with socket.socket() as probe:
+        # A port whose last connections are still closing down counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -100,51 +104,65 @@ def serve_application(
     from ray import serve
     from ray.serve.config import HTTPOptions
 
-    host, port = config.serving.host, config.serving.port
-    directories = served_directories(config, run)
+    host = config.serving.host
+    port = config.serving.port
+    directories = find_served_directories(config, run)
     check_port(host, port)
+    # serve.start ignores other HTTP options when Serve is already up, so ours would be lost.
     if serve.status().proxies:
         raise MedrError(
             "Ray Serve already runs on this cluster with an address of its own: "
             "`serve shutdown` ends it, or use another cluster"
         )
-    gate = KeyGate.for_key(key or os.environ.get(config.serving.api_key_env))
+    verifier = ApiKeyVerifier.for_key(key or os.environ.get(config.serving.api_key_env))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    quiet: dict[str, object] = {"log_level": "WARNING", "enable_access_log": False}
+    logging_config: dict[str, object] = {"log_level": "WARNING", "enable_access_log": False}
     serve.start(
         proxy_location="HeadOnly",
         http_options=HTTPOptions(host=host, port=port),
-        logging_config=quiet,
+        logging_config=logging_config,
     )
     try:
-        _deploy(application(config, run, directories, gate), quiet)
-        shown = f"[{host}]" if ":" in host else host
-        yield ServedApplication(f"http://{shown}:{port}/v1", tuple(directories))
+        _deploy(bind_application(config, run, directories, verifier), logging_config)
+        # An IPv6 address stands in brackets in a URL.
+        url_host = f"[{host}]" if ":" in host else host
+        yield ServedApplication(f"http://{url_host}:{port}/v1", tuple(directories))
     finally:
         serve.shutdown()
 
 
 def _deploy(application: "Application", logging_config: dict[str, object]) -> None:
-    """Run the application; raises MedrError with what the replicas said when one cannot start."""
+    """Run the application. Raises MedrError with the replicas' messages when one cannot start."""
     from ray import serve
 
     try:
-        serve.run(application, name=_NAME, route_prefix="/", logging_config=logging_config)
-    except RuntimeError as error:
-        failed = serve.status().applications.get(_NAME)
-        said = (
-            [f"{name}: {one.message}" for name, one in failed.deployments.items() if one.message]
-            if failed
-            else []
+        serve.run(
+            application, name=_APPLICATION_NAME, route_prefix="/", logging_config=logging_config
         )
-        raise MedrError(f"the application did not start: {error} {' '.join(said)}") from error
+    except RuntimeError as error:
+        messages = " ".join(_read_deployment_messages())
+        raise MedrError(f"the application did not start: {error} {messages}") from error
 
 
-def application(
+def _read_deployment_messages() -> list[str]:
+    """What Serve says of each deployment that has a problem."""
+    from ray import serve
+
+    application = serve.status().applications.get(_APPLICATION_NAME)
+    if application is None:
+        return []
+    return [
+        f"{name}: {deployment.message}"
+        for name, deployment in application.deployments.items()
+        if deployment.message
+    ]
+
+
+def bind_application(
     config: PipelineConfig,
     run: RunDirectory,
     directories: dict[str, str],
-    gate: KeyGate,
+    verifier: ApiKeyVerifier,
 ) -> "Application":
     """Gateway, model and retriever, bound but not running. ``directories`` are model directories by
     served name."""
@@ -158,17 +176,17 @@ def application(
         name="model",
         num_replicas=serving.replicas,
         max_queued_requests=serving.max_queued,
-        max_ongoing_requests=2 * serving.max_batch,
+        max_ongoing_requests=_REQUESTS_PER_BATCH_PLACE * serving.max_batch,
         ray_actor_options={"num_cpus": serving.num_cpus, "num_gpus": serving.num_gpus},
     )(ModelReplica).bind(directories, config.engine, serving, config.models.trust_remote_code)
     gateway = serve.deployment(
         name="gateway", max_ongoing_requests=_GATEWAY_REQUESTS, ray_actor_options={"num_cpus": 0}
     )(Gateway)
-    return gateway.bind(model, _search(config, run), gate, tuple(directories))
+    return gateway.bind(model, _bind_search(config, run), verifier, tuple(directories))
 
 
-def _search(config: PipelineConfig, run: RunDirectory) -> "Application | None":
-    """The bound retriever, None where the run has no finished index."""
+def _bind_search(config: PipelineConfig, run: RunDirectory) -> "Application | None":
+    """The bound retriever; None when the run has no finished index."""
     from ray import serve
 
     from medr_ray.serving.retriever import SearchReplica
@@ -184,18 +202,18 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
     """Serve the configured run until SIGINT or SIGTERM, on Ray as configured."""
     from medr_ray.core.session import ray_session
 
-    console, done = console or Console(), threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
+    console = console or Console()
+    stop_requested = threading.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: stop_requested.set())
     with ray_session(config.ray), serve_application(config, open_run(config)) as served:
         variable = config.serving.api_key_env
-        locked = (
-            f"with the key in {variable}"
-            if os.environ.get(variable)
-            else f"without a key ({variable} is unset)"
-        )
+        if os.environ.get(variable):
+            access = f"with the key in {variable}"
+        else:
+            access = f"without a key ({variable} is unset)"
+        models = ", ".join(served.models)
         console.print(
-            f"serving {', '.join(served.models)} at {served.base_url} {locked}; end with Ctrl-C",
-            highlight=False,
+            f"serving {models} at {served.base_url} {access}; end with Ctrl-C", highlight=False
         )
-        done.wait()
+        stop_requested.wait()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.run import open_run
 from medr_ray.core.settings import load_config
-from medr_ray.serving.app import application, served_directories
-from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.app import bind_application, find_served_directories
+from medr_ray.serving.keys import ApiKeyVerifier
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -28,6 +28,5 @@ def build(arguments: Mapping[str, str]) -> "Application":
             f"{variable} is not set: a served model that others can reach needs a key"
         )
     run = open_run(config)
-    return application(
-        config, run, served_directories(config, run), KeyGate.from_environment(variable)
-    )
+    directories = find_served_directories(config, run)
+    return bind_application(config, run, directories, ApiKeyVerifier.from_environment(variable))

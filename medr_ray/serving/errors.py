@@ -6,7 +6,8 @@ from typing import Any
 from medr_ray.core.errors import MedrError
 from medr_ray.serving.messages import Refusal
 
-_TYPES = {
+# OpenAI's names; every other status is an invalid request.
+_ERROR_TYPES = {
     401: "authentication_error",
     429: "rate_limit_error",
     500: "server_error",
@@ -14,12 +15,12 @@ _TYPES = {
 }
 
 
-def envelope(
+def build_error_body(
     status: int, message: str, code: str | None = None, param: str | None = None
 ) -> dict[str, Any]:
     """The body of an error response."""
-    kind = _TYPES.get(status, "invalid_request_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    error_type = _ERROR_TYPES.get(status, "invalid_request_error")
+    return {"error": {"message": message, "type": error_type, "param": param, "code": code}}
 
 
 class HttpRefusal(MedrError):
@@ -34,11 +35,13 @@ class HttpRefusal(MedrError):
         retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.retry_after = status, retry_after
-        self.body = envelope(status, message, code, param)
+        self.status = status
+        self.retry_after = retry_after
+        self.body = build_error_body(status, message, code, param)
 
     @classmethod
-    def of(cls, refusal: Refusal) -> "HttpRefusal":
+    def from_refusal(cls, refusal: Refusal) -> "HttpRefusal":
+        """The HTTP side of a replica's refusal."""
         return cls(refusal.status, refusal.message, refusal.code, refusal.param)
 
 

@@ -11,12 +11,12 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
 from medr_ray.serving.errors import Overloaded
 from medr_ray.serving.http import build_http
-from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.keys import ApiKeyVerifier
 from medr_ray.serving.messages import ChatJob, Completion, Refusal, StreamItem
 from medr_ray.serving.schemas import SearchRequest
 
 
-class _Chat:
+class _HandleChat:
     """ChatBackend over a handle. Raises Overloaded when the handle's queue is full."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
@@ -24,29 +24,29 @@ class _Chat:
 
     async def complete(self, job: ChatJob) -> Completion | Refusal:
         try:
-            done: Completion | Refusal = await self._handle.complete.remote(job)
+            reply: Completion | Refusal = await self._handle.complete.remote(job)
         except BackPressureError as error:
             raise Overloaded(str(error)) from error
-        return done
+        return reply
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
-        items: DeploymentResponseGenerator[StreamItem] = self._handle.options(
-            stream=True
-        ).stream.remote(job)  # type: ignore[assignment]
+        handle = self._handle.options(stream=True)
+        items: DeploymentResponseGenerator[StreamItem] = handle.stream.remote(job)  # type: ignore[assignment]
         try:
             async for item in items:
                 yield item
         except BackPressureError as error:
             raise Overloaded(str(error)) from error
         finally:
-            items.cancel()  # ends generation when the client is gone; nothing happens after the last item
+            # Ends generation when the client is gone; after the last item it does nothing.
+            items.cancel()
 
     async def statistics(self) -> dict[str, int]:
         counters: dict[str, int] = await self._handle.statistics.remote()
         return counters
 
 
-class _Search:
+class _HandleSearch:
     """SearchBackend over a handle."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
@@ -57,24 +57,27 @@ class _Search:
         return hits
 
     async def document(self, document_id: str) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = await self._handle.document.remote(document_id)
-        return found
+        document: dict[str, Any] | None = await self._handle.document.remote(document_id)
+        return document
 
 
 @serve.ingress()
 class Gateway:
-    """Holds the digest of the key, never the key."""
+    """Answers HTTP. Holds the digest of the key, never the key."""
 
     def __init__(
         self,
         model: DeploymentHandle,
         search: DeploymentHandle | None,
-        gate: KeyGate,
+        verifier: ApiKeyVerifier,
         names: Sequence[str],
     ) -> None:
-        self._model, self._search, self._gate, self._names = model, search, gate, names
+        self._model = model
+        self._search = search
+        self._verifier = verifier
+        self._names = names
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Ray Serve once the replica is constructed."""
-        search = _Search(self._search) if self._search is not None else None
-        return build_http(_Chat(self._model), search, self._gate, self._names)
+        search = _HandleSearch(self._search) if self._search is not None else None
+        return build_http(_HandleChat(self._model), search, self._verifier, self._names)

@@ -1,8 +1,8 @@
 """The HTTP side as a FastAPI application over a chat backend and a search backend.
 
-What holds: every error has OpenAI's envelope; without the key nothing but ``/healthz`` answers; a
-stream that was refused is an ordinary error response, because the status is decided by the stream's
-first item.
+Every error has the form that OpenAI clients read. Without the key nothing but ``/healthz`` answers.
+A stream that was refused is an ordinary error response, because the status is decided by the
+stream's first item.
 """
 
 import json
@@ -19,19 +19,20 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from medr_ray.core.errors import MedrError
-from medr_ray.serving.errors import HttpRefusal, Overloaded, envelope
-from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.errors import HttpRefusal, Overloaded, build_error_body
+from medr_ray.serving.keys import ApiKeyVerifier
 from medr_ray.serving.messages import ChatBackend, Completion, Delta, Refusal, StreamItem
 from medr_ray.serving.schemas import (
     ChatRequest,
     SearchRequest,
-    chunk_body,
-    completion_body,
-    model_list,
-    usage_chunk,
+    build_chunk,
+    build_completion,
+    build_model_list,
+    build_usage_chunk,
 )
 
-RETRY_AFTER_SECONDS = 1  # about one batch of a small model: soon enough, and not a stampede
+# About one batch of a small model: soon enough, and clients do not all come back at once.
+RETRY_AFTER_SECONDS = 1
 
 
 class SearchBackend(Protocol):
@@ -47,82 +48,94 @@ class SearchBackend(Protocol):
 
 
 def build_http(
-    chat: ChatBackend, search: SearchBackend | None, gate: KeyGate, models: Sequence[str]
+    chat: ChatBackend,
+    search: SearchBackend | None,
+    verifier: ApiKeyVerifier,
+    models: Sequence[str],
 ) -> FastAPI:
-    """The application. ``models`` are the names that ``/v1/models`` lists."""
+    """The application. ``models`` are the names that ``/v1/models`` lists; without ``search`` the
+    search paths answer 404."""
     app = FastAPI(title="medr_ray", docs_url="/docs", redoc_url=None)
-    app.add_middleware(_Authorised, gate=gate)
+    app.add_middleware(_ApiKeyMiddleware, verifier=verifier)
     _add_error_handlers(app)
     _add_chat(app, chat, models)
     _add_search(app, search)
     return app
 
 
-class _Authorised:
+class _ApiKeyMiddleware:
     """Asks for the key before anything of the request is read."""
 
-    def __init__(self, app: ASGIApp, gate: KeyGate) -> None:
-        self._app, self._gate = app, gate
+    def __init__(self, app: ASGIApp, verifier: ApiKeyVerifier) -> None:
+        self._app = app
+        self._verifier = verifier
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] != "/healthz":
             headers = dict(scope["headers"])
-            if not self._gate.admits(headers.get(b"authorization", b"").decode("latin-1")):
-                body = envelope(
-                    401,
-                    "missing or wrong API key: send Authorization: Bearer KEY",
-                    "invalid_api_key",
-                )
-                response = JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})
-                await response(scope, receive, send)
+            # ASGI headers are bytes, and HTTP allows latin-1 in them.
+            authorization = headers.get(b"authorization", b"").decode("latin-1")
+            if not self._verifier.accepts(authorization):
+                await _build_missing_key_response()(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
+def _build_missing_key_response() -> JSONResponse:
+    message = "missing or wrong API key: send Authorization: Bearer KEY"
+    body = build_error_body(401, message, "invalid_api_key")
+    return JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})
+
+
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HttpRefusal)
-    async def refused(request: Request, error: HttpRefusal) -> Response:
+    async def answer_refusal(request: Request, error: HttpRefusal) -> Response:
         headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
         return JSONResponse(error.body, error.status, headers)
 
     @app.exception_handler(Overloaded)
-    async def overloaded(request: Request, error: Overloaded) -> Response:
-        body = envelope(429, "the model's queue is full: try again shortly", "overloaded")
+    async def answer_overload(request: Request, error: Overloaded) -> Response:
+        body = build_error_body(429, "the model's queue is full: try again shortly", "overloaded")
         return JSONResponse(body, 429, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     @app.exception_handler(MedrError)
-    async def cannot(request: Request, error: MedrError) -> Response:
-        return JSONResponse(envelope(400, str(error)), 400)
+    async def answer_medr_error(request: Request, error: MedrError) -> Response:
+        return JSONResponse(build_error_body(400, str(error)), 400)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return _invalid(error.errors())
+    async def answer_invalid_request(request: Request, error: RequestValidationError) -> Response:
+        return _build_invalid_response(error.errors())
 
     @app.exception_handler(ValidationError)
-    async def invalid_query(request: Request, error: ValidationError) -> Response:
-        return _invalid(error.errors())
+    async def answer_invalid_query(request: Request, error: ValidationError) -> Response:
+        return _build_invalid_response(error.errors())
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
-        return JSONResponse(envelope(error.status_code, str(error.detail)), error.status_code)
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> Response:
+    async def answer_http_error(request: Request, error: HTTPException) -> Response:
         return JSONResponse(
-            envelope(500, f"the request failed: {type(error).__name__}", "internal_error"), 500
+            build_error_body(error.status_code, str(error.detail)), error.status_code
         )
 
+    @app.exception_handler(Exception)
+    async def answer_failure(request: Request, error: Exception) -> Response:
+        # Only the type: the message may hold paths or texts that are nobody else's business.
+        message = f"the request failed: {type(error).__name__}"
+        return JSONResponse(build_error_body(500, message, "internal_error"), 500)
 
-def _invalid(problems: Sequence[Any]) -> Response:
-    first = problems[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
-    problem = first["msg"].removeprefix("Value error, ")
-    message = f"{where}: {problem}" if where else problem
-    return JSONResponse(envelope(422, message, "invalid_value", where or None), 422)
+
+def _build_invalid_response(problems: Sequence[Any]) -> Response:
+    """The response that names the first problem pydantic has with a request."""
+    problem = problems[0]
+    # FastAPI puts the place of a parameter in front of its name.
+    path = [str(part) for part in problem["loc"] if part not in ("body", "query")]
+    field = ".".join(path)
+    reason = problem["msg"].removeprefix("Value error, ")
+    message = f"{field}: {reason}" if field else reason
+    return JSONResponse(build_error_body(422, message, "invalid_value", field or None), 422)
 
 
 def _add_chat(app: FastAPI, chat: ChatBackend, models: Sequence[str]) -> None:
-    started = int(time.time())
+    started_at = int(time.time())
 
     @app.get("/healthz")
     async def healthz() -> dict[str, Any]:
@@ -130,76 +143,85 @@ def _add_chat(app: FastAPI, chat: ChatBackend, models: Sequence[str]) -> None:
 
     @app.get("/v1/models")
     async def list_models() -> dict[str, Any]:
-        return model_list(models, started)
+        return build_model_list(models, started_at)
 
     @app.get("/v1/models/{name}")
-    async def one_model(name: str) -> dict[str, Any]:
+    async def show_model(name: str) -> dict[str, Any]:
         if name not in models:
             raise HttpRefusal(404, f"no model {name!r} is served", "model_not_found", "model")
-        return dict(model_list([name], started)["data"][0])
+        return dict(build_model_list([name], started_at)["data"][0])
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: ChatRequest) -> Response:
-        identity, created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
+        completion_id = f"chatcmpl-{uuid.uuid4().hex}"
+        created = int(time.time())
         if request.stream:
-            return await _streamed(chat, request, identity, created)
-        done = await chat.complete(request.job())
-        if isinstance(done, Refusal):
-            raise HttpRefusal.of(done)
-        return JSONResponse(completion_body(identity, created, request.model, done))
+            return await _open_stream(chat, request, completion_id, created)
+        reply = await chat.complete(request.to_job())
+        if isinstance(reply, Refusal):
+            raise HttpRefusal.from_refusal(reply)
+        return JSONResponse(build_completion(completion_id, created, request.model, reply))
 
 
-async def _streamed(
-    chat: ChatBackend, request: ChatRequest, identity: str, created: int
+async def _open_stream(
+    chat: ChatBackend, request: ChatRequest, completion_id: str, created: int
 ) -> Response:
-    items = chat.stream(request.job())
+    """The streamed response. Raises HttpRefusal when the first item is a refusal."""
+    items = chat.stream(request.to_job())
+    # Nothing is sent before the first item, so a refusal can still decide the status.
     first = await anext(items)
     if isinstance(first, Refusal):
-        raise HttpRefusal.of(first)
-    events = _events(items, request, identity, created)
+        raise HttpRefusal.from_refusal(first)
+    events = _generate_events(items, request, completion_id, created)
     return StreamingResponse(
         events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
     )
 
 
-async def _events(
+async def _generate_events(
     items: AsyncIterator[StreamItem],
     request: ChatRequest,
-    identity: str,
+    completion_id: str,
     created: int,
 ) -> AsyncIterator[str]:
     """Server-sent events. A failure after the start is an error event: the status is long sent."""
-    yield _event(chunk_body(identity, created, request.model, {"role": "assistant", "content": ""}))
+    model = request.model
+    includes_usage = request.stream_options is not None and request.stream_options.include_usage
+    opening = {"role": "assistant", "content": ""}
+    yield _format_event(build_chunk(completion_id, created, model, opening))
     try:
         async for item in items:
             if isinstance(item, Delta):
-                yield _event(chunk_body(identity, created, request.model, {"content": item.text}))
+                delta = {"content": item.text}
+                yield _format_event(build_chunk(completion_id, created, model, delta))
             elif isinstance(item, Completion):
-                yield _event(chunk_body(identity, created, request.model, {}, item.finish_reason))
-                if request.stream_options is not None and request.stream_options.include_usage:
-                    yield _event(usage_chunk(identity, created, request.model, item))
+                chunk = build_chunk(completion_id, created, model, {}, item.finish_reason)
+                yield _format_event(chunk)
+                if includes_usage:
+                    yield _format_event(build_usage_chunk(completion_id, created, model, item))
     except Exception as error:
-        yield _event(envelope(500, f"the stream failed: {type(error).__name__}", "internal_error"))
+        message = f"the stream failed: {type(error).__name__}"
+        yield _format_event(build_error_body(500, message, "internal_error"))
     yield "data: [DONE]\n\n"
 
 
-def _event(body: dict[str, Any]) -> str:
+def _format_event(body: dict[str, Any]) -> str:
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
 
 
 def _add_search(app: FastAPI, search: SearchBackend | None) -> None:
-    def backend() -> SearchBackend:
+    def require_search() -> SearchBackend:
         if search is None:
             raise HttpRefusal(404, "this run has no index: run the index stage first", "no_index")
         return search
 
-    async def answer(request: SearchRequest) -> dict[str, Any]:
-        hits = await backend().search(request)
+    async def run_search(request: SearchRequest) -> dict[str, Any]:
+        hits = await require_search().search(request)
         return {"object": "list", "query": request.query, "hits": hits}
 
     @app.post("/v1/search")
     async def search_post(request: SearchRequest) -> dict[str, Any]:
-        return await answer(request)
+        return await run_search(request)
 
     @app.get("/v1/search")
     async def search_get(
@@ -220,16 +242,16 @@ def _add_search(app: FastAPI, search: SearchBackend | None) -> None:
             "until": until,
             "types": types,
         }
-        return await answer(SearchRequest.model_validate(values))
+        return await run_search(SearchRequest.model_validate(values))
 
     @app.get("/v1/documents/{document_id:path}")
-    async def document(document_id: str) -> dict[str, Any]:
-        found = await backend().document(document_id)
-        if found is None:
+    async def show_document(document_id: str) -> dict[str, Any]:
+        document = await require_search().document(document_id)
+        if document is None:
             raise HttpRefusal(
                 404,
                 f"no document {document_id!r} in the index",
                 "document_not_found",
                 "document_id",
             )
-        return found
+        return document

@@ -1,7 +1,7 @@
 """The API key: required when the environment names one, held as a digest only, compared in constant
 time.
 
-What holds: the key itself leaves this process in no argument, log line or file.
+The key itself leaves this process in no argument, log line or file.
 """
 
 import hashlib
@@ -13,32 +13,37 @@ from dataclasses import dataclass
 _SCHEME = "bearer "
 
 
-def _digest(key: str) -> str:
+def _hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class KeyGate:
-    """Lets requests in. ``digest`` is the SHA-256 of the key, None when no key is asked for."""
+class ApiKeyVerifier:
+    """Tells requests that carry the key. ``digest`` is the SHA-256 of the key, None when no key is
+    asked for."""
 
     digest: str | None
 
     @classmethod
-    def for_key(cls, key: str | None) -> "KeyGate":
-        return cls(_digest(key) if key else None)
+    def for_key(cls, key: str | None) -> "ApiKeyVerifier":
+        """The verifier for a key; it accepts everything when the key is None or empty."""
+        return cls(_hash_key(key) if key else None)
 
     @classmethod
     def from_environment(
         cls, variable: str, environment: Mapping[str, str] | None = None
-    ) -> "KeyGate":
-        """The gate for ``$variable``; open when it is unset or empty."""
-        return cls.for_key((os.environ if environment is None else environment).get(variable))
+    ) -> "ApiKeyVerifier":
+        """The verifier for ``$variable``; it accepts everything when that is unset or empty."""
+        variables = os.environ if environment is None else environment
+        return cls.for_key(variables.get(variable))
 
-    def admits(self, authorization: str | None) -> bool:
+    def accepts(self, authorization: str | None) -> bool:
         """Whether an ``Authorization`` header carries the key."""
         if self.digest is None:
             return True
         header = authorization or ""
         if not header.lower().startswith(_SCHEME):
             return False
-        return hmac.compare_digest(_digest(header[len(_SCHEME) :].strip()), self.digest)
+        key = header[len(_SCHEME) :].strip()
+        # The time must not tell how much of the key was right.
+        return hmac.compare_digest(_hash_key(key), self.digest)

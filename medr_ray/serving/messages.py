@@ -1,7 +1,7 @@
-"""What the gateway and a model replica say to each other: a chat job there, a completion or a
-refusal back.
+"""What the gateway sends to a model replica, and what comes back: a chat job, and a completion or a
+refusal.
 
-Refusals travel as values, so that a wrong request never counts as a failing replica.
+Refusals are values, not exceptions, so that a wrong request never counts as a failing replica.
 """
 
 from collections.abc import AsyncIterator

@@ -1,8 +1,8 @@
 """A replica of the model: checks and tokenises requests, answers them whole or as streams.
 
-What holds: the engine runs in a thread beside the event loop, so the replica always answers;
-requests that arrive together are generated together, streamed or not, and each leaves when it is
-done; what nobody reads any more stops at the next token.
+The engine runs in a thread beside the event loop, so the replica always answers. Requests that
+arrive together are generated together, streamed or not, and each leaves when it is finished. A
+stream that nobody reads any more stops at the next token.
 """
 
 import contextlib
@@ -13,11 +13,11 @@ from pathlib import Path
 from medr_ray.core.config import EngineConfig, ServingConfig
 from medr_ray.engines.base import BatchEngine, Generation, Sampling
 from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
-from medr_ray.serving.model_cache import ModelShelf
+from medr_ray.serving.model_cache import ModelCache
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class _PreparedJob:
     """A job that was checked and tokenised."""
 
     directory: str
@@ -26,21 +26,25 @@ class _Prepared:
 
 
 class ModelServer:
-    """Answers chat jobs with the models of a shelf."""
+    """Answers chat jobs with the models of a cache; ``max_tokens`` is the most a job may ask
+    for."""
 
-    def __init__(self, shelf: ModelShelf, max_tokens: int) -> None:
-        self._shelf, self._max_tokens = shelf, max_tokens
-        self._requests = self._running = self._most_running = 0
+    def __init__(self, models: ModelCache, max_tokens: int) -> None:
+        self._models = models
+        self._max_tokens = max_tokens
+        self._requests = 0
+        self._running = 0
+        self._most_running = 0
 
     async def complete(self, job: ChatJob) -> Completion | Refusal:
         """The whole answer."""
         prepared = self._prepare(job)
         if isinstance(prepared, Refusal):
             return prepared
-        async with self._shelf.engine(prepared.directory) as engine:
-            with self._counted():
-                done = await engine.generate(prepared.prompt, prepared.sampling)
-        return _completion(prepared, done, done.text)
+        async with self._models.engine(prepared.directory) as engine:
+            with self._count_running():
+                generation = await engine.generate(prepared.prompt, prepared.sampling)
+        return _build_completion(prepared, generation, generation.text)
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
         """A Refusal, or an Opening, Deltas and a Completion without text."""
@@ -49,17 +53,17 @@ class ModelServer:
             yield prepared
             return
         yield Opening(len(prepared.prompt))
-        async with self._shelf.engine(prepared.directory) as engine:
-            with self._counted():
-                async with contextlib.aclosing(
-                    engine.stream(prepared.prompt, prepared.sampling)
-                ) as items:
+        async with self._models.engine(prepared.directory) as engine:
+            with self._count_running():
+                items = engine.stream(prepared.prompt, prepared.sampling)
+                # aclosing stops the generation at once when the reader leaves; without it the
+                # engine would generate until the garbage collector comes.
+                async with contextlib.aclosing(items):
                     async for item in items:
-                        yield (
-                            Delta(item)
-                            if isinstance(item, str)
-                            else _completion(prepared, item, "")
-                        )
+                        if isinstance(item, str):
+                            yield Delta(item)
+                        else:
+                            yield _build_completion(prepared, item, "")
 
     def statistics(self) -> dict[str, int]:
         """Counters since the start; ``most_running`` is the largest number of requests answered at
@@ -68,11 +72,11 @@ class ModelServer:
             "requests": self._requests,
             "running": self._running,
             "most_running": self._most_running,
-            "models_loaded": self._shelf.loaded,
+            "models_loaded": self._models.loaded,
         }
 
     @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _count_running(self) -> Iterator[None]:
         self._running += 1
         self._most_running = max(self._most_running, self._running)
         try:
@@ -80,15 +84,43 @@ class ModelServer:
         finally:
             self._running -= 1
 
-    def _prepare(self, job: ChatJob) -> _Prepared | Refusal:
+    def _prepare(self, job: ChatJob) -> _PreparedJob | Refusal:
         """Check a job against its model; tokenise it."""
         self._requests += 1
-        if job.model not in self._shelf:
-            known = ", ".join(self._shelf.names)
+        refusal = self._check_limits(job)
+        if refusal is not None:
+            return refusal
+        encoder = self._models.encoder(job.model)
+        try:
+            prompt = encoder.encode(job.messages)
+        except Exception as error:  # templates raise jinja2 errors of their own making
+            return Refusal(
+                400,
+                "invalid_messages",
+                f"the model's chat template refuses these messages: {error}",
+                "messages",
+            )
+        available = encoder.context - len(prompt)
+        if available < (job.max_tokens or 1):
+            return Refusal(
+                400,
+                "context_length_exceeded",
+                f"the model reads {encoder.context} tokens; this request has {len(prompt)} "
+                f"tokens of messages and {job.max_tokens or 1} to generate",
+                "messages",
+            )
+        max_tokens = job.max_tokens or min(self._max_tokens, available)
+        sampling = Sampling(max_tokens, job.temperature, job.stop, job.seed)
+        return _PreparedJob(self._models.directory(job.model), tuple(prompt), sampling)
+
+    def _check_limits(self, job: ChatJob) -> Refusal | None:
+        """The refusal of a job for an unknown model or for too many tokens."""
+        if job.model not in self._models:
+            names = ", ".join(self._models.names)
             return Refusal(
                 404,
                 "model_not_found",
-                f"no model {job.model!r} is served; there are {known}",
+                f"no model {job.model!r} is served; there are {names}",
                 "model",
             )
         if job.max_tokens is not None and job.max_tokens > self._max_tokens:
@@ -98,33 +130,13 @@ class ModelServer:
                 f"at most {self._max_tokens} tokens a request",
                 "max_tokens",
             )
-        prompter = self._shelf.prompter(job.model)
-        try:
-            prompt = prompter.encode(job.messages)
-        except Exception as error:  # templates raise jinja2 errors of their own making
-            return Refusal(
-                400,
-                "invalid_messages",
-                f"the model's chat template refuses these messages: {error}",
-                "messages",
-            )
-        room = prompter.context - len(prompt)
-        if room < (job.max_tokens or 1):
-            wanted = f"{len(prompt)} tokens of messages and {job.max_tokens or 1} to generate"
-            return Refusal(
-                400,
-                "context_length_exceeded",
-                f"the model reads {prompter.context} tokens; this request has {wanted}",
-                "messages",
-            )
-        sampling = Sampling(
-            job.max_tokens or min(self._max_tokens, room), job.temperature, job.stop, job.seed
-        )
-        return _Prepared(self._shelf.directory(job.model), tuple(prompt), sampling)
+        return None
 
 
-def _completion(prepared: _Prepared, done: Generation, text: str) -> Completion:
-    return Completion(text, len(prepared.prompt), len(done.output_ids), done.finish_reason)
+def _build_completion(prepared: _PreparedJob, generation: Generation, text: str) -> Completion:
+    return Completion(
+        text, len(prepared.prompt), len(generation.output_ids), generation.finish_reason
+    )
 
 
 class ModelReplica(ModelServer):
@@ -138,13 +150,13 @@ class ModelReplica(ModelServer):
         serving: ServingConfig,
         trust_remote_code: bool = False,
     ) -> None:
-        settings = engine.model_copy(update={"max_batch": serving.max_batch})
+        engine_config = engine.model_copy(update={"max_batch": serving.max_batch})
 
-        def load(directory: Path) -> BatchEngine:
+        def load_engine(directory: Path) -> BatchEngine:
             from medr_ray.engines.transformers import TransformersEngine
 
-            return TransformersEngine(directory, settings, trust_remote_code)
+            return TransformersEngine(directory, engine_config, trust_remote_code)
 
-        shelf = ModelShelf(directories, load, serving.loaded_models, trust_remote_code)
-        shelf.warm(next(iter(directories)))
-        super().__init__(shelf, serving.max_tokens)
+        models = ModelCache(directories, load_engine, serving.loaded_models, trust_remote_code)
+        models.preload(next(iter(directories)))
+        super().__init__(models, serving.max_tokens)

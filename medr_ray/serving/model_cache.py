@@ -1,8 +1,8 @@
-"""The models a replica may answer with: prompts rendered for each, engines loaded on first use, few
-kept.
+"""The models a replica may answer with: prompts are rendered for each, engines are loaded on first
+use, and only a few are kept.
 
-What holds: an engine is never put away while a request uses it; those who need a model that must
-first make room wait in the order they came, so a busy model cannot keep the others out.
+An engine is never closed while a request uses it. Requests for a model that must first make room
+wait in the order they came, so a busy model cannot keep the others out.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from medr_ray.engines.batching_loop import EngineLoop
 from medr_ray.engines.chat import ChatRenderer
 
 
-class Prompter:
+class PromptEncoder:
     """A model directory's tokenizer, chat template and context length (tokens)."""
 
     def __init__(self, directory: Path, trust_remote_code: bool = False) -> None:
@@ -26,8 +26,9 @@ class Prompter:
 
         tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
         self._renderer = ChatRenderer(tokenizer)
-        settings = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        self.context = int(settings.get("max_position_embeddings") or tokenizer.model_max_length)
+        model_config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        context = model_config.get("max_position_embeddings") or tokenizer.model_max_length
+        self.context = int(context)
 
     def encode(self, messages: Sequence[tuple[str, str]]) -> list[int]:
         """The prompt's token ids, ending where the assistant speaks. Raises what the chat template
@@ -37,23 +38,33 @@ class Prompter:
         )
 
 
-class ModelShelf:
-    """``directories`` maps served names to model directories; several names may share one."""
+class ModelCache:
+    """Models by served name, of which at most ``capacity`` are loaded.
+
+    ``directories`` maps served names to model directories; several names may share one, and then
+    share its engine. ``load`` makes the engine of a directory.
+    """
 
     def __init__(
         self,
         directories: Mapping[str, str],
         load: Callable[[Path], BatchEngine],
-        keep: int,
+        capacity: int,
         trust_remote_code: bool = False,
     ) -> None:
         self._directories = dict(directories)
-        self._load, self._keep = load, keep
-        self._loaded: OrderedDict[str, EngineLoop] = OrderedDict()
+        self._load = load
+        self._capacity = capacity
+        # By directory, the least recently used first.
+        self._engines: OrderedDict[str, EngineLoop] = OrderedDict()
         self._users: Counter[str] = Counter()
-        self._door, self._free = asyncio.Lock(), asyncio.Event()
-        self._prompters = {
-            one: Prompter(Path(one), trust_remote_code) for one in set(self._directories.values())
+        # Held from the moment room is needed until the engine is loaded. asyncio.Lock is fair, so
+        # requests get their engines in the order they came.
+        self._load_lock = asyncio.Lock()
+        self._engine_released = asyncio.Event()
+        self._encoders = {
+            directory: PromptEncoder(Path(directory), trust_remote_code)
+            for directory in set(self._directories.values())
         }
 
     def __contains__(self, name: str) -> bool:
@@ -61,48 +72,55 @@ class ModelShelf:
 
     @property
     def names(self) -> list[str]:
+        """The served names."""
         return list(self._directories)
 
     @property
     def loaded(self) -> int:
-        return len(self._loaded)
+        """How many engines are loaded."""
+        return len(self._engines)
 
     def directory(self, name: str) -> str:
+        """The model directory of a served name."""
         return self._directories[name]
 
-    def prompter(self, name: str) -> Prompter:
-        return self._prompters[self._directories[name]]
+    def encoder(self, name: str) -> PromptEncoder:
+        """The prompt encoder of a served name."""
+        return self._encoders[self._directories[name]]
 
-    def warm(self, name: str) -> None:
+    def preload(self, name: str) -> None:
         """Load a model before the first request asks for it; raises what loading raises."""
         directory = self._directories[name]
-        self._loaded[directory] = EngineLoop(self._load(Path(directory)))
+        self._engines[directory] = EngineLoop(self._load(Path(directory)))
 
     @contextlib.asynccontextmanager
     async def engine(self, directory: str) -> AsyncIterator[EngineLoop]:
         """The engine of a model directory, loaded if it is not; it stays while it is used."""
-        async with self._door:
-            if directory not in self._loaded:
+        async with self._load_lock:
+            if directory not in self._engines:
                 await self._make_room()
+                # In a thread, so that requests to loaded models go on.
                 engine = await asyncio.to_thread(self._load, Path(directory))
-                self._loaded[directory] = EngineLoop(engine)
-            self._loaded.move_to_end(directory)
-            loop = self._loaded[directory]
+                self._engines[directory] = EngineLoop(engine)
+            self._engines.move_to_end(directory)
+            engine_loop = self._engines[directory]
             self._users[directory] += 1
         try:
-            yield loop
+            yield engine_loop
         finally:
             self._users[directory] -= 1
-            self._free.set()
+            self._engine_released.set()
 
     async def _make_room(self) -> None:
-        """Put away the least recently used engine nobody uses, until there is room; waits for one
-        to be free."""
-        while len(self._loaded) >= self._keep:
-            idle = next((one for one in self._loaded if not self._users[one]), None)
+        """Close the least recently used engine nobody uses, until there is room; waits for one to
+        be released."""
+        while len(self._engines) >= self._capacity:
+            idle = next(
+                (directory for directory in self._engines if not self._users[directory]), None
+            )
             if idle is None:
-                self._free.clear()
-                await self._free.wait()
+                self._engine_released.clear()
+                await self._engine_released.wait()
             else:
-                self._loaded.pop(idle).close()
+                self._engines.pop(idle).close()
                 gc.collect()  # its weights must be gone before the next ones come

@@ -13,26 +13,24 @@ from medr_ray.serving.schemas import SearchRequest
 
 
 class SearchReplica:
-    """Opens the index once; searches run one at a time in a thread, so that the replica always
-    answers."""
+    """Opens the index once. Searches run one at a time in a thread, so that the event loop, and
+    with it the replica's health check, always answers."""
 
     def __init__(self, index: Directory, retrieval: RetrievalConfig, models: ModelsConfig) -> None:
         from medr_ray.retrieval.retriever import Retriever
 
         self._retriever = Retriever.open(index, retrieval, models)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="retriever")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="retriever")
 
     async def search(self, request: SearchRequest) -> list[dict[str, Any]]:
-        """Hits in rank order: the fields of ``retrieval.retriever.Hit``, how the score came about
-        included."""
+        """Hits in rank order: the fields of the retriever's hit, with how its score came about."""
         loop = asyncio.get_running_loop()
-        find = functools.partial(self._retriever.search, **dict(request))
-        hits = await loop.run_in_executor(self._thread, find)
+        search = functools.partial(self._retriever.search, **dict(request))
+        hits = await loop.run_in_executor(self._executor, search)
         return [asdict(hit) for hit in hits]
 
     async def document(self, document_id: str) -> dict[str, Any] | None:
-        """A document with its text, None where the index has no such id."""
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._retriever.document, document_id
-        )
-        return None if found is None else asdict(found)
+        """A document with its text; None when the index has no such id."""
+        loop = asyncio.get_running_loop()
+        document = await loop.run_in_executor(self._executor, self._retriever.document, document_id)
+        return None if document is None else asdict(document)

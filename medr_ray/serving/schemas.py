@@ -1,7 +1,7 @@
 """Requests and responses of the HTTP side, in OpenAI's shapes for chat and in our own for search.
 
-What holds: a parameter that is accepted has its effect; one that would be ignored is refused
-(unless its value asks for what happens anyway, as SDKs send ``top_p: 1``).
+A parameter that is accepted has its effect. One that would be ignored is refused, unless its value
+asks for what happens anyway (SDKs send ``top_p: 1``).
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from medr_ray.retrieval.authority import KINDS
 from medr_ray.serving.messages import ChatJob, Completion
 
-_NEUTRAL: dict[str, tuple[Any, ...]] = {  # values that ask for nothing
+# Values that ask for what happens anyway. The first is named in the refusal of another.
+_NEUTRAL_VALUES: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "top_p": (1,),
     "presence_penalty": (0,),
@@ -25,7 +26,10 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {  # values that ask for nothing
     "parallel_tool_calls": (True, False),
     "store": (False,),
 }
-_LABELS = ("user", "metadata")  # name the caller, and change no answer
+# They name the caller and change no answer.
+_LABELS = ("user", "metadata")
+# As many as OpenAI's own API takes.
+_MAX_STOP_TEXTS = 4
 SearchMode = Literal["text", "vector", "hybrid"]
 
 
@@ -45,12 +49,11 @@ class ChatMessage(BaseModel):
     content: str | list[TextPart]
 
     def as_pair(self) -> tuple[str, str]:
-        text = (
-            self.content
-            if isinstance(self.content, str)
-            else "".join(part.text for part in self.content)
-        )
-        return ("system" if self.role == "developer" else self.role), text
+        """(role, content), with the parts of the content joined."""
+        role = "system" if self.role == "developer" else self.role
+        if isinstance(self.content, str):
+            return role, self.content
+        return role, "".join(part.text for part in self.content)
 
 
 class StreamOptions(BaseModel):
@@ -76,35 +79,41 @@ class ChatRequest(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _only_what_has_effect(cls, values: Any) -> Any:
+    def _refuse_without_effect(cls, values: Any) -> Any:
+        """Drop neutral parameters and labels; refuse others that this server does not heed."""
         if not isinstance(values, dict):
             return values
         kept = {}
         for name, value in values.items():
-            if name in _NEUTRAL:
-                if value is not None and value not in _NEUTRAL[name]:
-                    raise ValueError(f"{name} is not supported, only {_NEUTRAL[name][0]!r}")
+            if name in _NEUTRAL_VALUES:
+                neutral = _NEUTRAL_VALUES[name]
+                if value is not None and value not in neutral:
+                    raise ValueError(f"{name} is not supported, only {neutral[0]!r}")
             elif name not in _LABELS:
                 kept[name] = value
         return kept
 
     @field_validator("stop")
     @classmethod
-    def _stop_texts(cls, value: str | list[str] | None) -> list[str]:
+    def _check_stop_texts(cls, value: str | list[str] | None) -> list[str]:
         texts = [value] if isinstance(value, str) else value or []
-        if len(texts) > 4 or any(not text for text in texts):
-            raise ValueError("at most 4 stop sequences, none of them empty")
+        if len(texts) > _MAX_STOP_TEXTS or any(not text for text in texts):
+            raise ValueError(f"at most {_MAX_STOP_TEXTS} stop sequences, none of them empty")
         return texts
 
-    def job(self) -> ChatJob:
-        limit = (
-            self.max_completion_tokens
-            if self.max_completion_tokens is not None
-            else self.max_tokens
-        )
-        messages = tuple(message.as_pair() for message in self.messages)
+    def to_job(self) -> ChatJob:
+        """What the model replica is asked for."""
+        # The newer name wins where a client sends both.
+        max_tokens = self.max_completion_tokens
+        if max_tokens is None:
+            max_tokens = self.max_tokens
         return ChatJob(
-            self.model, messages, limit, self.temperature, tuple(self.stop or ()), self.seed
+            model=self.model,
+            messages=tuple(message.as_pair() for message in self.messages),
+            max_tokens=max_tokens,
+            temperature=self.temperature,
+            stop=tuple(self.stop or ()),
+            seed=self.seed,
         )
 
 
@@ -123,47 +132,54 @@ class SearchRequest(BaseModel):
 
     @field_validator("types")
     @classmethod
-    def _types_are_known(cls, types: list[str] | None) -> list[str] | None:
-        unknown = [one for one in types or () if one not in KINDS]
+    def _check_types(cls, types: list[str] | None) -> list[str] | None:
+        unknown = [kind for kind in types or () if kind not in KINDS]
         if unknown:
             raise ValueError(f"no kind of evidence: {unknown[0]!r}; there are {', '.join(KINDS)}")
         return types
 
 
-def usage_of(done: Completion) -> dict[str, int]:
-    total = done.prompt_tokens + done.output_tokens
+def build_usage(completion: Completion) -> dict[str, int]:
+    """Token counts under OpenAI's names."""
     return {
-        "prompt_tokens": done.prompt_tokens,
-        "completion_tokens": done.output_tokens,
-        "total_tokens": total,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.output_tokens,
+        "total_tokens": completion.prompt_tokens + completion.output_tokens,
     }
 
 
-def completion_body(identity: str, created: int, model: str, done: Completion) -> dict[str, Any]:
+def build_completion(
+    completion_id: str, created: int, model: str, completion: Completion
+) -> dict[str, Any]:
     """The response of a request that does not stream."""
-    message = {"role": "assistant", "content": done.text, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": done.finish_reason}
+    message = {"role": "assistant", "content": completion.text, "refusal": None}
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": completion.finish_reason,
+    }
     return {
-        "id": identity,
+        "id": completion_id,
         "object": "chat.completion",
         "created": created,
         "model": model,
         "choices": [choice],
-        "usage": usage_of(done),
+        "usage": build_usage(completion),
     }
 
 
-def chunk_body(
-    identity: str,
+def build_chunk(
+    completion_id: str,
     created: int,
     model: str,
     delta: dict[str, Any],
-    finish: str | None = None,
+    finish_reason: str | None = None,
 ) -> dict[str, Any]:
     """One server-sent event of a stream."""
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
     return {
-        "id": identity,
+        "id": completion_id,
         "object": "chat.completion.chunk",
         "created": created,
         "model": model,
@@ -171,19 +187,21 @@ def chunk_body(
     }
 
 
-def usage_chunk(identity: str, created: int, model: str, done: Completion) -> dict[str, Any]:
+def build_usage_chunk(
+    completion_id: str, created: int, model: str, completion: Completion
+) -> dict[str, Any]:
     """The last event of a stream that asked for its usage."""
     return {
-        "id": identity,
+        "id": completion_id,
         "object": "chat.completion.chunk",
         "created": created,
         "model": model,
         "choices": [],
-        "usage": usage_of(done),
+        "usage": build_usage(completion),
     }
 
 
-def model_list(names: Sequence[str], created: int) -> dict[str, Any]:
+def build_model_list(names: Sequence[str], created: int) -> dict[str, Any]:
     """The response of ``GET /v1/models``."""
     models = [
         {"id": name, "object": "model", "created": created, "owned_by": "medr_ray"}

@@ -32,11 +32,13 @@ TASK = make_question(1).task
     ("reply", "verdict"),
     [
         (
-            "extracted_final_answer: Hepatitis B\nreasoning: the same disease\ncorrect: yes\nconfidence: 95",
+            "extracted_final_answer: Hepatitis B\nreasoning: the same disease\n"
+            "correct: yes\nconfidence: 95",
             True,
         ),
         (
-            "extracted_final_answer: Hepatitis B reasoning: it matches the correct answer correct: yes",
+            "extracted_final_answer: Hepatitis B reasoning: it matches the correct answer "
+            "correct: yes",
             True,
         ),
         ("**Correct**: No", False),
@@ -72,15 +74,15 @@ def test_an_answer_cannot_fill_in_the_prompt_s_fields() -> None:
     assert "Correct answer: Hepatitis B" in prompt
 
 
-def judged(
+def judge_over_http(
     server: HTTPServer, root: Path, answer: Callable[[int], Response | str]
 ) -> tuple[Judgement, int]:
     """The llm judge's verdict against a loopback endpoint, and how often it was asked."""
-    asked: list[Request] = []
+    requests: list[Request] = []
 
     def handle(request: Request) -> Response:
-        asked.append(request)
-        reply = answer(len(asked))
+        requests.append(request)
+        reply = answer(len(requests))
         if isinstance(reply, Response):
             return reply
         body = {
@@ -100,11 +102,11 @@ def judged(
         return Response(json.dumps(body), content_type="application/json")
 
     server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(handle)
-    judge = build_configured_judge(_config(server.url_for("/v1")), RunDirectory(str(root)))
-    return asyncio.run(judge.judge(TASK, "Hepatitis B")), len(asked)
+    judge = build_configured_judge(_make_config(server.url_for("/v1")), RunDirectory(str(root)))
+    return asyncio.run(judge.judge(TASK, "Hepatitis B")), len(requests)
 
 
-def _config(url: str) -> PipelineConfig:
+def _make_config(url: str) -> PipelineConfig:
     return load_config(
         None,
         [
@@ -122,10 +124,10 @@ def _config(url: str) -> PipelineConfig:
 def test_an_llm_s_yes_makes_the_answer_correct(
     ray_local: None, httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    judgement, asked = judged(
+    judgement, calls = judge_over_http(
         httpserver, tmp_path, lambda _: "extracted: Hepatitis B … correct: yes"
     )
-    assert (judgement.verdict, judgement.judge, asked) == (CORRECT, "judge", 1)
+    assert (judgement.verdict, judgement.judge, calls) == (CORRECT, "judge", 1)
 
 
 @pytest.mark.slow
@@ -134,10 +136,10 @@ def test_a_judge_that_was_not_understood_is_asked_again(
     httpserver: HTTPServer,
     tmp_path: Path,
 ) -> None:
-    judgement, asked = judged(
+    judgement, calls = judge_over_http(
         httpserver, tmp_path, lambda n: "hm" if n == 1 else '{"correct": false}'
     )
-    assert (judgement.verdict, asked) == (INCORRECT, 2)
+    assert (judgement.verdict, calls) == (INCORRECT, 2)
 
 
 @pytest.mark.slow
@@ -148,6 +150,6 @@ def test_a_judge_that_fails_leaves_the_answer_unscored(
     tmp_path: Path,
     reply: Response | str,
 ) -> None:
-    judgement, _ = judged(httpserver, tmp_path, lambda _: reply)
+    judgement, _ = judge_over_http(httpserver, tmp_path, lambda _: reply)
     assert judgement.verdict == UNSCORED
     assert judgement.reason

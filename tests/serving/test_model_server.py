@@ -11,7 +11,7 @@ from support.scripted_engine import ScriptedEngine
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.model import ModelServer
-from medr_ray.serving.model_cache import ModelShelf
+from medr_ray.serving.model_cache import ModelCache
 
 ASK = (("user", "what is it"),)
 
@@ -19,7 +19,7 @@ ASK = (("user", "what is it"),)
 def make_server(
     model: Path,
     text: str = "the answer is search",
-    keep: int = 1,
+    capacity: int = 1,
 ) -> tuple[ModelServer, list[ScriptedEngine]]:
     from transformers import AutoTokenizer
 
@@ -34,21 +34,24 @@ def make_server(
     copy = model.parent / "copy"
     if not copy.exists():
         copy.symlink_to(model)
-    shelf = ModelShelf({"agent": str(model), "base": str(model), "other": str(copy)}, load, keep)
-    return ModelServer(shelf, max_tokens=64), engines
+    cache = ModelCache(
+        {"agent": str(model), "base": str(model), "other": str(copy)}, load, capacity
+    )
+    return ModelServer(cache, max_tokens=64), engines
 
 
-async def completed(server: ModelServer, *jobs: ChatJob) -> list[Completion]:
-    done = await asyncio.wait_for(asyncio.gather(*(server.complete(job) for job in jobs)), 60)
-    assert all(isinstance(one, Completion) for one in done)
-    return done  # type: ignore[return-value]
+async def complete_all(server: ModelServer, *jobs: ChatJob) -> list[Completion]:
+    replies = asyncio.gather(*(server.complete(job) for job in jobs))
+    completions = await asyncio.wait_for(replies, 60)
+    assert all(isinstance(completion, Completion) for completion in completions)
+    return completions  # type: ignore[return-value]
 
 
-async def collected(server: ModelServer, job: ChatJob) -> list[StreamItem]:
+async def collect_stream(server: ModelServer, job: ChatJob) -> list[StreamItem]:
     return [item async for item in server.stream(job)]
 
 
-def text_of(items: Sequence[StreamItem]) -> str:
+def join_text(items: Sequence[StreamItem]) -> str:
     return "".join(item.text for item in items if isinstance(item, Delta))
 
 
@@ -60,11 +63,15 @@ def test_jobs_that_arrive_together_are_generated_together_however_they_sample(
     async def both() -> tuple[list[Completion], list[StreamItem]]:
         jobs = (ChatJob("agent", ASK, 20 + i, i / 5, seed=i) for i in range(5))
         return await asyncio.gather(
-            completed(server, *jobs), collected(server, ChatJob("agent", ASK))
+            complete_all(server, *jobs), collect_stream(server, ChatJob("agent", ASK))
         )
 
-    done, streamed = asyncio.run(both())
-    assert {one.text for one in done} == {"the answer is search"} == {text_of(streamed)}
+    completions, streamed = asyncio.run(both())
+    assert (
+        {completion.text for completion in completions}
+        == {"the answer is search"}
+        == {join_text(streamed)}
+    )
     assert max(engines[0].together) == 6
     assert server.statistics()["most_running"] == 6
     assert server.statistics()["running"] == 0
@@ -73,7 +80,7 @@ def test_jobs_that_arrive_together_are_generated_together_however_they_sample(
 def test_a_short_request_beside_a_long_one_gets_what_it_asked_for(tiny_model: Path) -> None:
     server, _ = make_server(tiny_model)
     short, long = asyncio.run(
-        completed(server, ChatJob("agent", ASK, 2, 0.0), ChatJob("agent", ASK, 40, 0.0))
+        complete_all(server, ChatJob("agent", ASK, 2, 0.0), ChatJob("agent", ASK, 40, 0.0))
     )
     assert (short.output_tokens, short.finish_reason) == (2, "length")
     assert long.text.startswith(short.text)
@@ -83,13 +90,13 @@ def test_a_short_request_beside_a_long_one_gets_what_it_asked_for(tiny_model: Pa
 def test_names_of_one_directory_share_an_engine_and_the_least_used_one_makes_room(
     tiny_model: Path,
 ) -> None:
-    server, engines = make_server(tiny_model, keep=1)
+    server, engines = make_server(tiny_model, capacity=1)
 
     async def ask_in_turn() -> None:
-        await completed(server, ChatJob("agent", ASK), ChatJob("base", ASK))
+        await complete_all(server, ChatJob("agent", ASK), ChatJob("base", ASK))
         assert len(engines) == 1
-        await completed(server, ChatJob("other", ASK))
-        await completed(server, ChatJob("agent", ASK))
+        await complete_all(server, ChatJob("other", ASK))
+        await complete_all(server, ChatJob("agent", ASK))
 
     asyncio.run(ask_in_turn())
     assert len(engines) == 3
@@ -99,9 +106,9 @@ def test_names_of_one_directory_share_an_engine_and_the_least_used_one_makes_roo
 def test_a_model_that_must_make_room_waits_for_the_running_one_and_is_not_kept_out(
     tiny_model: Path,
 ) -> None:
-    server, engines = make_server(tiny_model, keep=1)
+    server, engines = make_server(tiny_model, capacity=1)
     jobs = [ChatJob(name, ASK) for name in ("agent", "other", "agent", "other", "agent")]
-    assert len(asyncio.run(completed(server, *jobs))) == 5
+    assert len(asyncio.run(complete_all(server, *jobs))) == 5
     assert len(engines) == 5  # in the order they came: none overtakes one that waits for room
 
 
@@ -128,17 +135,17 @@ def test_wrong_requests_are_refused_with_their_reason(
     refused = asyncio.run(server.complete(job))
     assert isinstance(refused, Refusal)
     assert (refused.status, refused.code) == (status, code)
-    assert asyncio.run(collected(server, job)) == [refused]
+    assert asyncio.run(collect_stream(server, job)) == [refused]
     assert not engines
 
 
 def test_a_stream_opens_with_its_prompt_and_closes_with_its_usage(tiny_model: Path) -> None:
     server, _ = make_server(tiny_model)
-    items = asyncio.run(collected(server, ChatJob("agent", ASK)))
-    (whole,) = asyncio.run(completed(server, ChatJob("agent", ASK)))
+    items = asyncio.run(collect_stream(server, ChatJob("agent", ASK)))
+    (whole,) = asyncio.run(complete_all(server, ChatJob("agent", ASK)))
     assert isinstance(items[0], Opening)
     assert len([item for item in items if isinstance(item, Delta)]) > 1
-    assert text_of(items) == whole.text
+    assert join_text(items) == whole.text
     closing = items[-1]
     assert isinstance(closing, Completion)
     assert (closing.prompt_tokens, closing.output_tokens) == (
@@ -155,7 +162,7 @@ def test_a_stream_nobody_reads_any_more_stops_generating(tiny_model: Path) -> No
         for _ in range(2):
             await anext(items)
         await items.aclose()  # type: ignore[attr-defined]
-        await completed(server, ChatJob("agent", ASK, 2, 0.0))
+        await complete_all(server, ChatJob("agent", ASK, 2, 0.0))
 
     asyncio.run(read_two_and_leave())
     assert len(engines[0].together) < 20  # of the 50 steps the whole stream would have taken
@@ -165,11 +172,11 @@ def test_a_failing_engine_fails_its_requests_and_takes_new_ones(tiny_model: Path
     server, engines = make_server(tiny_model)
 
     async def fail_and_go_on() -> None:
-        await completed(server, ChatJob("agent", ASK))
+        await complete_all(server, ChatJob("agent", ASK))
         engines[0].failing = RuntimeError("out of memory")
         with pytest.raises(InfrastructureError, match="out of memory"):
-            await collected(server, ChatJob("agent", ASK))
-        (done,) = await completed(server, ChatJob("agent", ASK))
+            await collect_stream(server, ChatJob("agent", ASK))
+        (done,) = await complete_all(server, ChatJob("agent", ASK))
         assert done.text == "the answer is search"
 
     asyncio.run(fail_and_go_on())

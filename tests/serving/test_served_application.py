@@ -20,15 +20,15 @@ from medr_ray.serving.app import (
     ServedApplication,
     check_port,
     find_free_port,
+    find_served_directories,
     serve_application,
-    served_directories,
 )
 
 KEY = "a-key-for-this-test"
 ASK = [{"role": "user", "content": "what is the inheritance of Marfan syndrome"}]
 
 
-def configured(root: Path, model: Path, *more: str) -> PipelineConfig:
+def make_config(root: Path, model: Path, *more: str) -> PipelineConfig:
     return load_config(
         None,
         [
@@ -52,7 +52,7 @@ def served(
 ) -> Iterator[ServedApplication]:
     root = tmp_path_factory.mktemp("runs")
     build_tiny_model(root / "served" / "grpo" / "model", seed=1)
-    config = configured(root, tiny_model)
+    config = make_config(root, tiny_model)
     with serve_application(config, open_run(config), key=KEY) as application:
         yield application
 
@@ -64,13 +64,14 @@ def client(served: ServedApplication) -> openai.OpenAI:
 
 @pytest.mark.slow
 def test_the_openai_client_gets_the_same_answer_streamed_and_not(client: openai.OpenAI) -> None:
-    asked = {"model": "medr-agent", "messages": ASK, "temperature": 0.0, "max_tokens": 24}
-    whole = client.chat.completions.create(**asked)  # type: ignore[call-overload]
+    request = {"model": "medr-agent", "messages": ASK, "temperature": 0.0, "max_tokens": 24}
+    whole = client.chat.completions.create(**request)  # type: ignore[call-overload]
     assert whole.usage.prompt_tokens > 10
     assert whole.usage.completion_tokens <= 24
-    pieces, usage = "", None
+    pieces = ""
+    usage = None
     for chunk in client.chat.completions.create(  # type: ignore[call-overload]
-        **asked, stream=True, stream_options={"include_usage": True}
+        **request, stream=True, stream_options={"include_usage": True}
     ):
         usage = chunk.usage or usage
         pieces += "".join(choice.delta.content or "" for choice in chunk.choices)
@@ -83,29 +84,27 @@ def test_the_openai_client_gets_the_same_answer_streamed_and_not(client: openai.
 def test_base_and_trained_weights_are_different_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["medr-agent", "base", "grpo"]
 
-    def said(model: str) -> str | None:
-        done = client.chat.completions.create(
+    def ask(model: str) -> str | None:
+        completion = client.chat.completions.create(
             model=model, messages=ASK, temperature=0, max_tokens=24
         )  # type: ignore[arg-type]
-        return done.choices[0].message.content
+        return completion.choices[0].message.content
 
-    assert said("medr-agent") == said("grpo") != said("base")
+    assert ask("medr-agent") == ask("grpo") != ask("base")
 
 
 @pytest.mark.slow
 def test_concurrent_requests_are_generated_together(
     served: ServedApplication, client: openai.OpenAI
 ) -> None:
-    with ThreadPoolExecutor(12) as pool:
-        done = list(
-            pool.map(
-                lambda _: client.chat.completions.create(
-                    model="grpo", messages=ASK, temperature=0, max_tokens=16
-                ),
-                range(12),
-            )
+    def ask(_: int) -> object:
+        return client.chat.completions.create(
+            model="grpo", messages=ASK, temperature=0, max_tokens=16
         )  # type: ignore[arg-type]
-    assert len(done) == 12
+
+    with ThreadPoolExecutor(12) as pool:
+        completions = list(pool.map(ask, range(12)))
+    assert len(completions) == 12
     health = httpx.get(served.base_url.replace("/v1", "/healthz")).json()
     assert health["model"]["most_running"] > 1
 
@@ -176,9 +175,9 @@ def test_without_an_index_search_says_so(served: ServedApplication) -> None:
 
 
 def test_missing_weights_are_named_before_anything_starts(tiny_model: Path, tmp_path: Path) -> None:
-    config = configured(tmp_path, tiny_model, "serving.weights=sft")
+    config = make_config(tmp_path, tiny_model, "serving.weights=sft")
     with pytest.raises(MedrError, match="no sft model yet"):
-        served_directories(config, open_run(config))
+        find_served_directories(config, open_run(config))
 
 
 def test_a_taken_port_is_named() -> None:

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from medr_ray.serving.errors import Overloaded
 from medr_ray.serving.http import build_http
-from medr_ray.serving.keys import KeyGate
+from medr_ray.serving.keys import ApiKeyVerifier
 from medr_ray.serving.messages import ChatJob, Completion, Delta, Opening, Refusal, StreamItem
 from medr_ray.serving.schemas import SearchRequest
 
@@ -34,9 +34,9 @@ class Backend:
         return Completion("hello", 3, 2, "stop")
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
-        done = await self.complete(job)
-        if isinstance(done, Refusal):
-            yield done
+        reply = await self.complete(job)
+        if isinstance(reply, Refusal):
+            yield reply
             return
         yield Opening(3)
         for text in ("hel", "lo"):
@@ -47,8 +47,8 @@ class Backend:
         return {"requests": len(self.jobs)}
 
     async def search(self, request: SearchRequest) -> list[dict[str, Any]]:
-        asked = request.model_dump(exclude={"query"}, exclude_none=True)
-        return [{"document_id": "PMID:1", "snippet": request.query, "seen": asked}]
+        options = request.model_dump(exclude={"query"}, exclude_none=True)
+        return [{"document_id": "PMID:1", "snippet": request.query, "options": options}]
 
     async def document(self, document_id: str) -> dict[str, Any] | None:
         return {"document_id": document_id, "text": "t"} if document_id == "PMID:1" else None
@@ -57,11 +57,12 @@ class Backend:
 @pytest.fixture
 def client() -> TestClient:
     backend = Backend()
-    app = build_http(backend, backend, KeyGate.for_key("k"), ["agent", "base"])  # type: ignore[arg-type]
+    verifier = ApiKeyVerifier.for_key("k")
+    app = build_http(backend, backend, verifier, ["agent", "base"])  # type: ignore[arg-type]
     return TestClient(app, headers=KEY, raise_server_exceptions=False)
 
 
-def error_of(response: Any) -> dict[str, Any]:
+def read_error(response: Any) -> dict[str, Any]:
     error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     return dict(error)
@@ -75,7 +76,7 @@ def test_without_the_key_nothing_is_answered_and_nothing_is_read(
 ) -> None:
     response = client.post(path, content=b"{not json", headers={"Authorization": "Bearer wrong"})
     assert response.status_code == 401
-    assert error_of(response)["code"] == "invalid_api_key"
+    assert read_error(response)["code"] == "invalid_api_key"
 
 
 def test_health_needs_no_key(client: TestClient) -> None:
@@ -94,14 +95,14 @@ def test_an_answer_has_openais_shape(client: TestClient) -> None:
     assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
-def events(client: TestClient, **more: Any) -> list[str]:
+def read_events(client: TestClient, **more: Any) -> list[str]:
     response = client.post("/v1/chat/completions", json={**BODY, "stream": True, **more})
     assert response.headers["content-type"].startswith("text/event-stream")
     return [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
 
 
 def test_a_stream_is_chunks_then_done(client: TestClient) -> None:
-    *chunks, last = events(client)
+    *chunks, last = read_events(client)
     assert last == "[DONE]"
     parsed = [json.loads(chunk) for chunk in chunks]
     assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in parsed) == "hello"
@@ -110,7 +111,7 @@ def test_a_stream_is_chunks_then_done(client: TestClient) -> None:
 
 
 def test_usage_is_streamed_when_asked_for(client: TestClient) -> None:
-    usage = json.loads(events(client, stream_options={"include_usage": True})[-2])
+    usage = json.loads(read_events(client, stream_options={"include_usage": True})[-2])
     assert usage["choices"] == []
     assert usage["usage"]["total_tokens"] == 5
 
@@ -133,7 +134,7 @@ def test_failures_have_their_status_and_envelope(
 ) -> None:
     response = client.post("/v1/chat/completions", json={**BODY, "model": model, "stream": stream})
     assert response.status_code == status
-    assert error_of(response)["code"] == code
+    assert read_error(response)["code"] == code
     assert "secret detail" not in response.text
     assert (response.headers.get("retry-after") == "1") == (status == 429)
 
@@ -156,7 +157,7 @@ def test_failures_have_their_status_and_envelope(
 def test_what_would_be_ignored_is_refused(client: TestClient, wrong: dict[str, Any]) -> None:
     response = client.post("/v1/chat/completions", json={**BODY, **wrong})
     assert response.status_code == 422
-    assert next(iter(wrong)) in error_of(response)["message"]
+    assert next(iter(wrong)) in read_error(response)["message"]
 
 
 def test_what_asks_for_nothing_is_accepted(client: TestClient) -> None:
@@ -172,7 +173,7 @@ def test_what_asks_for_nothing_is_accepted(client: TestClient) -> None:
 
 def test_parameters_reach_the_model() -> None:
     backend = Backend()
-    app = build_http(backend, None, KeyGate(None), ["agent"])  # type: ignore[arg-type]
+    app = build_http(backend, None, ApiKeyVerifier(None), ["agent"])  # type: ignore[arg-type]
     parts = [
         {"role": "developer", "content": "be brief"},
         {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
@@ -193,7 +194,7 @@ def test_parameters_reach_the_model() -> None:
 
 
 def test_search_by_get_and_post_is_the_same(client: TestClient) -> None:
-    seen = {
+    options = {
         "results": 2,
         "sources": ["pubmed"],
         "mode": "text",
@@ -201,9 +202,9 @@ def test_search_by_get_and_post_is_the_same(client: TestClient) -> None:
         "until": 2020,
         "types": ["review"],
     }
-    got = client.get("/v1/search", params={"query": "marfan", **seen})
-    assert got.json() == client.post("/v1/search", json={"query": "marfan", **seen}).json()
-    assert got.json()["hits"][0]["seen"] == seen
+    response = client.get("/v1/search", params={"query": "marfan", **options})
+    assert response.json() == client.post("/v1/search", json={"query": "marfan", **options}).json()
+    assert response.json()["hits"][0]["options"] == options
 
 
 @pytest.mark.parametrize(
@@ -212,19 +213,19 @@ def test_search_by_get_and_post_is_the_same(client: TestClient) -> None:
 def test_wrong_searches_are_refused(client: TestClient, query: str) -> None:
     response = client.get(f"/v1/search?{query}")
     assert response.status_code == 422
-    error_of(response)
+    read_error(response)
 
 
 def test_documents_by_id(client: TestClient) -> None:
     assert client.get("/v1/documents/PMID:1").json()["text"] == "t"
     missing = client.get("/v1/documents/PMID:2")
     assert missing.status_code == 404
-    assert error_of(missing)["code"] == "document_not_found"
+    assert read_error(missing)["code"] == "document_not_found"
 
 
 def test_models_are_listed_and_unknown_paths_have_the_envelope(client: TestClient) -> None:
-    assert [one["id"] for one in client.get("/v1/models").json()["data"]] == ["agent", "base"]
+    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["agent", "base"]
     assert client.get("/v1/models/base").json()["object"] == "model"
-    assert error_of(client.get("/v1/models/none"))["code"] == "model_not_found"
+    assert read_error(client.get("/v1/models/none"))["code"] == "model_not_found"
     assert client.get("/v2/nothing").status_code == 404
-    error_of(client.get("/v2/nothing"))
+    read_error(client.get("/v2/nothing"))

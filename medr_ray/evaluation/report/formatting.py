@@ -6,7 +6,7 @@ from typing import Any
 
 # Eighth blocks, lowest to highest.
 _BARS = "▁▂▃▄▅▆▇█"
-# Characters; with its label and four figures a curve fits a terminal of 100 columns.
+# Characters of a curve in the report.
 _CURVE_WIDTH = 40
 # Below it a p-value would print as 0.0000.
 _SMALLEST_DECIMAL_P_VALUE = 1e-4
