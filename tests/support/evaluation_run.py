@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
+from support.handmade_run import write_manifest
 from support.questions import make_question
 from support.tiny_model import build_tiny_model
 
@@ -55,4 +56,4 @@ def fill_run(context: StageContext) -> None:
     build(run.stage("index"), [to_batch([document], None, DIMENSIONS)], context.config.index)
     words = pa.table({"word": pa.array([], pa.string()), "documents": pa.array([], pa.int64())})
     run.stage("index").write_table(COMMON_WORDS, words)
-    run.stage("index").write_json("manifest.json", {})
+    write_manifest(run, "index", {"documents": 1}, 1.0)
