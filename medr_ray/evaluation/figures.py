@@ -12,8 +12,7 @@ from medr_ray.core.records import EvaluationResult, Task, from_row
 from medr_ray.core.run import Directory
 from medr_ray.evaluation.artifacts import EVALUATION_FIGURES
 from medr_ray.evaluation.benchmarks.base import Benchmark
-from medr_ray.evaluation.judges import CORRECT
-from medr_ray.evaluation.runner import JudgedAnswer
+from medr_ray.evaluation.judges import CORRECT, JudgedAnswer
 from medr_ray.evaluation.statistics import (
     PairedTest,
     Proportion,

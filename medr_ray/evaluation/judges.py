@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ModelError
 from medr_ray.core.prompts import read_prompt
-from medr_ray.core.records import Task, Verdict
+from medr_ray.core.records import EvaluationResult, Task, Trajectory, Verdict
 from medr_ray.core.run import RunDirectory
 from medr_ray.llm.roles import ChatCompleter, open_chat_client
 from medr_ray.questions.answer_matching import answers_match
@@ -36,6 +36,18 @@ class Judgement:
 
     verdict: Verdict
     judge: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class JudgedAnswer:
+    """What came of an attempt.
+
+    ``trajectory`` is None when infrastructure failed it. ``reason`` is the judge's, or what failed.
+    """
+
+    result: EvaluationResult
+    trajectory: Trajectory | None
     reason: str = ""
 
 

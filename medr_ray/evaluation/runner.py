@@ -15,7 +15,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import EvaluationResult, Task, Trajectory, Usage, from_row
 from medr_ray.core.run import StageContext
-from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, Judgement
+from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, JudgedAnswer, Judgement
 from medr_ray.llm.completions import ChatResult, read_completion
 from medr_ray.llm.failures import UnreadableReply, explain_failure
 from medr_ray.rollouts.outcomes import RolloutOutcome
@@ -92,18 +92,6 @@ class Attempt:
     def rollout_task(self) -> RolloutTask:
         """What the rollout pool runs."""
         return RolloutTask(self.task, self.weights, self.rollout)
-
-
-@dataclass(frozen=True)
-class JudgedAnswer:
-    """What came of an attempt.
-
-    ``trajectory`` is None when infrastructure failed it. ``reason`` is the judge's, or what failed.
-    """
-
-    result: EvaluationResult
-    trajectory: Trajectory | None
-    reason: str = ""
 
 
 class EvaluationRunner:

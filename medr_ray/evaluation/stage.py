@@ -22,9 +22,9 @@ from medr_ray.evaluation.artifacts import (
 )
 from medr_ray.evaluation.benchmarks import Benchmark, BenchmarkTask, select_benchmarks
 from medr_ray.evaluation.figures import BenchmarkFigures, compute_figures, write_figures
-from medr_ray.evaluation.judges import UNSCORED
+from medr_ray.evaluation.judges import UNSCORED, JudgedAnswer
 from medr_ray.evaluation.report.json_layout import layout_evaluation
-from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner, JudgedAnswer
+from medr_ray.evaluation.runner import Attempt, Endpoint, EvaluationRunner
 from medr_ray.serving.app import find_free_port, find_weights_directories, serve_application
 
 # Task ids name files, also on object storage.
