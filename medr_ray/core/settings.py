@@ -1,12 +1,15 @@
 """Loading the configuration: YAML < environment (``MEDR_SECTION__KEY``) < ``--set
 section.key=value``.
 
-An unknown key is a ConfigError that names the nearest known one; so is a value of the wrong type.
+An unknown key is a ConfigError that names the nearest known key. So is a value of the wrong type,
+and a name that the room which owns it does not know.
 """
 
 import difflib
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,17 @@ from pydantic import BaseModel, ValidationError
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError
 
-_PREFIX = "MEDR_"
+_ENVIRONMENT_PREFIX = "MEDR_"
+_PYDANTIC_PREFIX = "Value error, "  # before the message of every ValueError from a validator
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key of a resolved configuration, with its value as JSON."""
+
+    key: str
+    value: str
+    description: str
 
 
 def load_config(
@@ -26,26 +39,41 @@ def load_config(
 ) -> PipelineConfig:
     """The resolved configuration. ``overrides`` are ``a.b=c`` texts, their values read as YAML.
 
-    Raises ConfigError for an unreadable file, an unknown key or a bad value.
+    Raises ConfigError for an unreadable file, an unknown key or name, or a bad value.
     """
     values = _read_yaml(Path(path)) if path else {}
-    for dotted, text in _environment_values(os.environ if environment is None else environment):
-        _assign(values, dotted, text)
+    variables = os.environ if environment is None else environment
+    for key, text in _environment_values(variables):
+        _assign(values, key, text)
     for override in overrides:
-        dotted, equals, text = override.partition("=")
+        key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f"--set {override!r}: write section.key=value")
-        _assign(values, dotted.strip(), text)
+        _assign(values, key.strip(), text)
     _check_keys(PipelineConfig, values, "")
     try:
         return PipelineConfig.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(_describe_problem(problem) for problem in error.errors())
         raise ConfigError(f"{path or 'configuration'}: {problems}") from None
 
 
 def dump_yaml(config: PipelineConfig) -> str:
+    """The configuration as YAML that ``load_config`` reads back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def list_settings(section: BaseModel, prefix: str = "") -> Iterator[Setting]:
+    """Every key of a configuration in the order of its declaration, sections inside sections
+    included."""
+    values = section.model_dump(mode="json")
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from list_settings(value, f"{prefix}{name}.")
+        else:
+            value_text = json.dumps(values[name], ensure_ascii=False)
+            yield Setting(f"{prefix}{name}", value_text, field.description or "")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -65,37 +93,44 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _environment_values(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Variables with a double underscore address a section's key; other MEDR_ variables are not
-    configuration."""
+    """(key, text) of the variables that set a key. A double underscore marks them; other ``MEDR_``
+    variables, such as keys of services, are not configuration."""
     return [
-        (name[len(_PREFIX) :].lower().replace("__", "."), text)
+        (name.removeprefix(_ENVIRONMENT_PREFIX).lower().replace("__", "."), text)
         for name, text in sorted(environment.items())
-        if name.startswith(_PREFIX) and "__" in name
+        if name.startswith(_ENVIRONMENT_PREFIX) and "__" in name
     ]
 
 
-def _assign(values: dict[str, Any], dotted: str, text: str) -> None:
-    *parents, last = dotted.split(".")
-    target = values
-    for name in parents:
-        child = target.get(name)
+def _assign(values: dict[str, Any], key: str, text: str) -> None:
+    """Set a dotted key in nested mappings; an empty text is null."""
+    *section_names, last_name = key.split(".")
+    section = values
+    for name in section_names:
+        child = section.get(name)
         if child is None:
-            child = target[name] = {}
+            child = {}
+            section[name] = child
         if not isinstance(child, dict):
-            raise ConfigError(f"{dotted}: {name} is a value, not a section")
-        target = child
-    target[last] = yaml.safe_load(text) if text else None
+            raise ConfigError(f"{key}: {name} is a value, not a section")
+        section = child
+    section[last_name] = yaml.safe_load(text) if text else None
 
 
-def _check_keys(model: type[BaseModel], values: Mapping[str, Any], where: str) -> None:
+def _check_keys(model: type[BaseModel], values: Mapping[str, Any], prefix: str) -> None:
+    """Pydantic refuses unknown keys too, but does not name the nearest known one."""
     for key, value in values.items():
         if key not in model.model_fields:
-            near = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.0)
-            raise ConfigError(f"unknown key {where}{key}: did you mean {where}{near[0]}?")
+            nearest = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.0)
+            raise ConfigError(f"unknown key {prefix}{key}: did you mean {prefix}{nearest[0]}?")
         annotation = model.model_fields[key].annotation
-        if (
-            isinstance(value, dict)
-            and isinstance(annotation, type)
-            and issubclass(annotation, BaseModel)
-        ):
-            _check_keys(annotation, value, f"{where}{key}.")
+        is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        if is_section and isinstance(value, dict):
+            _check_keys(annotation, value, f"{prefix}{key}.")
+
+
+def _describe_problem(problem: Mapping[str, Any]) -> str:
+    """``key: message``; a check over several sections names its keys in the message."""
+    key = ".".join(str(part) for part in problem["loc"])
+    message = str(problem["msg"]).removeprefix(_PYDANTIC_PREFIX)
+    return f"{key}: {message}" if key else message

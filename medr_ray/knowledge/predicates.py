@@ -247,6 +247,7 @@ PREDICATES: dict[str, Predicate] = {one.name: one for one in _ALL}
 PREDICATE_ORDER = {name: rank for rank, name in enumerate(PREDICATES)}  # in which facts are told
 
 INVERSE = "inverse:"  # in front of a predicate's name: walked from object to subject
+DIRECTED_NAMES = (*PREDICATES, *(f"{INVERSE}{name}" for name in PREDICATES))
 
 
 def directed(predicate: str, forward: bool) -> str:

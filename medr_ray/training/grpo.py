@@ -29,7 +29,7 @@ from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS, ScoredRollo
 from medr_ray.training.batches import Example, MicroBatch
 from medr_ray.training.curriculum import Curriculum, complexities
 from medr_ray.training.experience import score_groups, to_examples
-from medr_ray.training.losses import grpo_loss
+from medr_ray.training.losses import POLICY_LOSSES
 from medr_ray.training.rewards import ExpertPreference, ModelPreference, RulesPreference, rewards
 from medr_ray.training.workers import (
     accumulate,
@@ -226,11 +226,10 @@ def _learn(
             "learn_seconds": 0.0,
         }
     sums = torch.zeros(4, dtype=torch.float64)
+    policy_loss = POLICY_LOSSES[grpo.loss]
 
     def loss_of(batch: MicroBatch, logprobs: torch.Tensor, entropies: torch.Tensor) -> torch.Tensor:
-        result = grpo_loss(
-            logprobs, batch.logprobs, batch.advantages, grpo.clip_low, grpo.clip_high
-        )
+        result = policy_loss(logprobs, batch.logprobs, batch.advantages, grpo)
         sums.add_(
             torch.stack([entropies.sum(), result.divergence, result.ratio, result.clipped])
             .double()

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medr_ray.agent.faults import FaultPlan
 from medr_ray.core.config import PipelineConfig
@@ -24,6 +24,9 @@ from medr_ray.trajectories.rewriting import Rewrite, applied, rewrite_all
 from medr_ray.trajectories.specialty_sampling import copies
 from medr_ray.trajectories.statistics import passed, statistics
 from medr_ray.trajectories.teacher import EXPLORATION, GUIDED
+
+if TYPE_CHECKING:
+    from medr_ray.rollouts.ledger import Ledger
 
 
 def execute(context: StageContext) -> Counts:
@@ -94,10 +97,11 @@ def rejected_row(judged: FilteredTrajectory) -> dict[str, Any]:
     }
 
 
-def _ledger(context: StageContext):  # type: ignore[no-untyped-def]
+def _ledger(context: StageContext) -> "Ledger":
     from medr_ray.rollouts.ledger import Ledger
 
-    return Ledger(context.directory, context.config.rollouts.part_size)
+    rollouts = context.config.rollouts
+    return Ledger(context.directory, rollouts.part_size, rollouts.retry_failed)
 
 
 def _rest_on_reports(questions: Iterable[Question]) -> bool:

@@ -81,12 +81,6 @@ def test_a_users_tool_may_be_made_from_the_configuration_and_the_searcher(users:
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
-        ("serach", "there is no tool 'serach': did you mean 'search'?"),
-        (
-            "browse",
-            "there is no tool 'browse': there are search, medical_search, read, diagnose, mcp:<server>",
-        ),
-        ("mcp:drugs", "tools.mcp has no server 'drugs': it is empty"),
         ("{users}:raedy", "has no 'raedy': did you mean 'ready'?"),
         ("{users}:CONSTANT", "neither a function nor a tool, but int"),
         ("{users}:make_nothing", "made no tool, but NoneType"),

@@ -15,7 +15,7 @@ from medr_ray.training.advantages import group_advantages, has_spread
 from medr_ray.training.batches import Example, collate, micro_batches, plan_steps
 from medr_ray.training.curriculum import Curriculum
 from medr_ray.training.experience import score_groups, to_examples
-from medr_ray.training.losses import grpo_loss, sft_loss
+from medr_ray.training.losses import clipped_loss, sft_loss
 from medr_ray.training.rewards import RulesPreference, rewards
 
 _REWARD = st.none() | st.floats(-1, 2)
@@ -44,7 +44,9 @@ def test_groups_that_are_too_small_or_all_alike_teach_nothing() -> None:
 def test_grpo_gradient_at_ratio_one_is_the_weighted_log_likelihood() -> None:
     logprobs = torch.tensor([-1.0, -2.0, -0.5], requires_grad=True)
     advantages = torch.tensor([0.5, -0.25, 0.0])
-    result = grpo_loss(logprobs, logprobs.detach().clone(), advantages, 0.2, 0.28)
+    result = clipped_loss(
+        logprobs, logprobs.detach().clone(), advantages, GRPOConfig(clip_low=0.2, clip_high=0.28)
+    )
     result.loss.backward()
     assert torch.allclose(logprobs.grad, -advantages)
     assert result.clipped == 0
@@ -55,7 +57,7 @@ def test_grpo_clips_only_where_it_would_go_further() -> None:
     sampled = torch.zeros(4)
     logprobs = torch.tensor([1.0, -1.0, 1.0, -1.0], requires_grad=True)  # ratios e and 1/e
     advantages = torch.tensor([1.0, 1.0, -1.0, -1.0])
-    result = grpo_loss(logprobs, sampled, advantages, 0.2, 0.28)
+    result = clipped_loss(logprobs, sampled, advantages, GRPOConfig(clip_low=0.2, clip_high=0.28))
     result.loss.backward()
     assert logprobs.grad[0] == 0  # raised far enough already
     assert logprobs.grad[3] == 0  # lowered far enough already

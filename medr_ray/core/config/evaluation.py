@@ -16,12 +16,16 @@ class EvaluationConfig(Section):
         description="names of benchmarks in medr_ray/evaluation/benchmarks, or "
         "package.module:attribute",
     )
-    weights: tuple[Literal["base", "sft", "grpo"], ...] = ("base", "sft", "grpo")
-    max_questions: int | None = Field(None, ge=1)
+    weights: tuple[Literal["base", "sft", "grpo"], ...] = Field(
+        ("base", "sft", "grpo"), description="weights to compare, in training order"
+    )
+    max_questions: int | None = Field(
+        None, ge=1, description="questions to ask of each benchmark; null: all"
+    )
     rollouts: int = Field(
         1, ge=1, description="attempts per question; the first is compared, all give pass@k"
     )
-    concurrency: Operational[int] = Field(16, ge=1)
-    temperature: float = Field(0.0, ge=0)
-    judge: Backend = "rules"
-    confidence: float = Field(0.95, gt=0, lt=1)
+    concurrency: Operational[int] = Field(16, ge=1, description="open requests to the served model")
+    temperature: float = Field(0.0, ge=0, description="sampling temperature; 0: greedy")
+    judge: Backend = Field("rules", description="who judges the answers")
+    confidence: float = Field(0.95, gt=0, lt=1, description="confidence level of the intervals")

@@ -11,17 +11,29 @@ class ModelsConfig(Section):
     """Local weights: ``embedded:NAME`` (see ``medr models fetch``) or a directory in Hugging Face
     format."""
 
-    policy: str = "embedded:smollm2-135m-instruct"
-    encoder: str = "embedded:all-minilm-l6-v2"
-    trust_remote_code: bool = False
+    policy: str = Field(
+        "embedded:smollm2-135m-instruct", description="the language model that is trained"
+    )
+    encoder: str = Field(
+        "embedded:all-minilm-l6-v2", description="the model that embeds documents and queries"
+    )
+    trust_remote_code: bool = Field(
+        False, description="run Python code that comes with the weights"
+    )
 
 
 class EngineConfig(Section):
-    """How language models are run."""
+    """How the engine runs a language model."""
 
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    device: Operational[Literal["auto", "cpu", "cuda"]] = "auto"
-    gpu_share: Operational[float] = Field(1, gt=0, description="of a GPU, where there is one")
+    dtype: Literal["bfloat16", "float32"] = Field(
+        "bfloat16", description="number format of the weights"
+    )
+    device: Operational[Literal["auto", "cpu", "cuda"]] = Field(
+        "auto", description="where the engine runs; auto takes a GPU where there is one"
+    )
+    gpu_share: Operational[float] = Field(
+        1, gt=0, description="GPUs that the engine reserves, where there are any"
+    )
     max_batch: Operational[int] = Field(
         36, ge=1, description="sequences generated together; each keeps its keys and values"
     )
@@ -29,43 +41,60 @@ class EngineConfig(Section):
 
 
 class EndpointConfig(Section):
-    """An OpenAI-compatible endpoint. The key is read from ``api_key_env`` and never stored."""
+    """A language model behind an OpenAI-compatible endpoint. Its key is read from ``api_key_env``
+    and never stored."""
 
-    base_url: str = "http://127.0.0.1:8000/v1"
-    model: str = ""
-    api_key_env: Operational[str] = "MEDR_LLM_API_KEY"
-    requests_per_minute: Operational[float] = Field(60.0, gt=0)
-    tokens_per_minute: Operational[float | None] = Field(
-        None, gt=0, description="input and output together"
+    base_url: str = Field(
+        "http://127.0.0.1:8000/v1", description="address of the endpoint, up to and with /v1"
     )
-    input_tokens_per_minute: Operational[float | None] = Field(None, gt=0)
-    output_tokens_per_minute: Operational[float | None] = Field(None, gt=0)
-    concurrency: Operational[int] = Field(8, ge=1)
-    timeout_seconds: Operational[float] = Field(120.0, gt=0)
-    retries: Operational[int] = Field(4, ge=0)
-    max_tokens: int = Field(1024, ge=1)
-    temperature: float = Field(0.0, ge=0)
+    model: str = Field("", description="name of the model at the endpoint")
+    api_key_env: Operational[str] = Field(
+        "MEDR_LLM_API_KEY", description="environment variable that holds the key"
+    )
+    requests_per_minute: Operational[float] = Field(60.0, gt=0, description="requests per minute")
+    tokens_per_minute: Operational[float | None] = Field(
+        None, gt=0, description="input and output tokens together per minute; null: no limit"
+    )
+    input_tokens_per_minute: Operational[float | None] = Field(
+        None, gt=0, description="input tokens per minute; null: no limit"
+    )
+    output_tokens_per_minute: Operational[float | None] = Field(
+        None, gt=0, description="output tokens per minute; null: no limit"
+    )
+    concurrency: Operational[int] = Field(
+        8, ge=1, description="open requests over the whole cluster"
+    )
+    timeout_seconds: Operational[float] = Field(120.0, gt=0, description="seconds for one request")
+    retries: Operational[int] = Field(
+        4, ge=0, description="retries after a failure that may be temporary"
+    )
+    max_tokens: int = Field(1024, ge=1, description="output tokens of one reply")
+    temperature: float = Field(0.0, ge=0, description="sampling temperature; 0: greedy")
     budget_tokens: Operational[int | None] = Field(
-        None, ge=1, description="hard stop over the whole run"
+        None, ge=1, description="tokens of the whole run, after which requests stop; null: no limit"
     )
     usd_per_million_input: Operational[float | None] = Field(
-        None, ge=0, description="price of a million prompt tokens"
+        None, ge=0, description="price of a million input tokens in USD"
     )
     usd_per_million_output: Operational[float | None] = Field(
-        None, ge=0, description="price of a million output tokens"
+        None, ge=0, description="price of a million output tokens in USD"
     )
     budget_usd: Operational[float | None] = Field(
-        None, gt=0, description="hard stop over the whole run; needs the prices"
+        None,
+        gt=0,
+        description="USD of the whole run, after which requests stop; needs both prices",
     )
-    cache: Operational[bool] = True
+    cache: Operational[bool] = Field(
+        True, description="answer a repeated request from the run's cache"
+    )
 
     @model_validator(mode="after")
-    def _prices_are_known(self) -> Self:
+    def _check_prices(self) -> Self:
         prices = (self.usd_per_million_input, self.usd_per_million_output)
-        if (
-            self.budget_usd is not None or any(one is not None for one in prices)
-        ) and None in prices:
+        needs_prices = self.budget_usd is not None or any(price is not None for price in prices)
+        if needs_prices and None in prices:
             raise ValueError(
-                "set both usd_per_million_input and usd_per_million_output, or neither and no budget_usd"
+                "set both usd_per_million_input and usd_per_million_output, or neither and no "
+                "budget_usd"
             )
         return self

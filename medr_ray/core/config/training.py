@@ -1,62 +1,80 @@
-"""Supervised fine-tuning and reinforcement."""
+"""Supervised fine-tuning and reinforcement learning."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from medr_ray.core.config.base import Backend, Operational, Section
+from medr_ray.core.config.names import registered_in
+
+PolicyLossName = Annotated[str, registered_in("medr_ray.training.losses:POLICY_LOSSES")]
 
 
 class OptimiserConfig(Section):
     """AdamW."""
 
-    learning_rate: float = Field(..., gt=0)
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.99, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
-    clip_norm: float = Field(1.0, gt=0)
-    warmup_steps: int = Field(0, ge=0)
-    schedule: Literal["constant", "cosine"] = "constant"
+    learning_rate: float = Field(..., gt=0, description="learning rate after the warm-up")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the mean of the gradient")
+    beta2: float = Field(0.99, ge=0, lt=1, description="decay of the mean of its square")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of the whole gradient")
+    warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="course of the learning rate after the warm-up"
+    )
 
 
 class TrainerConfig(Section):
-    """The workers a training stage runs on; shared by SFT and GRPO."""
+    """The workers of a training stage; shared by SFT and GRPO."""
 
-    backend: Literal["torch", "deepspeed"] = "torch"
-    workers: int = Field(1, ge=1)
-    use_gpu: Operational[bool] = False
-    cpus_per_worker: Operational[int] = Field(1, ge=1)
+    backend: Literal["torch", "deepspeed"] = Field(
+        "torch", description="library that spreads the model over workers"
+    )
+    workers: int = Field(1, ge=1, description="Ray Train workers")
+    use_gpu: Operational[bool] = Field(False, description="train on GPUs")
+    cpus_per_worker: Operational[int] = Field(
+        1, ge=1, description="logical CPUs that a worker reserves"
+    )
     gpus_per_worker: Operational[float] = Field(
-        1, gt=0, description="with use_gpu; below 1 to share the GPU with the engine"
+        1, gt=0, description="GPUs that a worker reserves; below 1 to share one with the engine"
     )
     threads: Operational[int] = Field(2, ge=1, description="torch threads of a worker on CPU")
     micro_tokens: Operational[int] = Field(
         4096, ge=256, description="padded tokens per forward and backward pass"
     )
     zero_stage: Operational[int] = Field(2, ge=0, le=3, description="DeepSpeed ZeRO stage")
-    max_failures: Operational[int] = Field(1, ge=0)
+    max_failures: Operational[int] = Field(
+        1, ge=0, description="restarts of the training after a failure"
+    )
 
 
 class SFTConfig(TrainerConfig):
     """Supervised fine-tuning: loss on the assistant's tokens only."""
 
-    epochs: int = Field(3, ge=1)
-    max_steps: int | None = Field(None, ge=1)
+    epochs: int = Field(3, ge=1, description="passes over the dialogues")
+    max_steps: int | None = Field(None, ge=1, description="optimiser steps; null: no limit")
     batch_size: int = Field(4, ge=1, description="dialogues per worker and step")
-    max_tokens: int = Field(1024, ge=64)
-    checkpoint_every: Operational[int] = Field(10, ge=1, description="steps")
-    optimiser: OptimiserConfig = OptimiserConfig(learning_rate=3e-4)
+    max_tokens: int = Field(1024, ge=64, description="tokens of a dialogue")
+    checkpoint_every: Operational[int] = Field(10, ge=1, description="steps between checkpoints")
+    optimiser: OptimiserConfig = Field(
+        OptimiserConfig(learning_rate=3e-4), description="settings of AdamW"
+    )
 
 
 class GRPOConfig(TrainerConfig):
     """Group-relative policy optimisation (paper section 4.2)."""
 
-    updates: int = Field(14, ge=1)
-    questions_per_update: int = Field(6, ge=1)
-    group_size: int = Field(6, ge=2)
-    temperature: float = Field(1.0, gt=0)
-    clip_low: float = Field(0.2, gt=0)
-    clip_high: float = Field(0.28, gt=0)
+    updates: int = Field(14, ge=1, description="updates of the policy")
+    questions_per_update: int = Field(6, ge=1, description="questions, and so groups, per update")
+    group_size: int = Field(6, ge=2, description="rollouts of each question")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature of the rollouts")
+    loss: PolicyLossName = Field("clipped", description="the policy loss")
+    clip_low: float = Field(
+        0.2, gt=0, description="the probability ratio is clipped below 1 minus this"
+    )
+    clip_high: float = Field(
+        0.28, gt=0, description="the probability ratio is clipped above 1 plus this"
+    )
     raise_at: float = Field(
         0.5,
         gt=0,
@@ -64,11 +82,15 @@ class GRPOConfig(TrainerConfig):
         description="pass rate of the recent groups at which questions of one more hop join",
     )
     min_group_fraction: float = Field(
-        0.75, gt=0, le=1, description="rollouts a group needs to be used"
+        0.75, gt=0, le=1, description="share of its rollouts that a group needs to be used"
     )
-    task_weight: float = 1.0
-    expert_weight: float = 0.2
-    efficiency_weight: float = 0.1
-    expert: Backend = "rules"
-    checkpoint_every: Operational[int] = Field(2, ge=1, description="updates")
-    optimiser: OptimiserConfig = OptimiserConfig(learning_rate=1e-5)
+    task_weight: float = Field(1.0, description="weight of the exact match in the reward")
+    expert_weight: float = Field(0.2, description="weight of the expert preference in the reward")
+    efficiency_weight: float = Field(
+        0.1, description="weight of superfluous tool calls, which lower the reward"
+    )
+    expert: Backend = Field("rules", description="who scores the expert preference")
+    checkpoint_every: Operational[int] = Field(2, ge=1, description="updates between checkpoints")
+    optimiser: OptimiserConfig = Field(
+        OptimiserConfig(learning_rate=1e-5), description="settings of AdamW"
+    )

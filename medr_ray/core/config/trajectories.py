@@ -1,4 +1,4 @@
-"""What becomes of finished rollouts: training dialogues."""
+"""How training dialogues are made from finished rollouts."""
 
 from pydantic import Field, model_validator
 
@@ -9,23 +9,25 @@ from medr_ray.core.config.models import EndpointConfig
 class TrajectoriesConfig(Section):
     """Synthesis of training dialogues (paper section 3.2)."""
 
-    teacher: Backend = "rules"
-    guided_fraction: float = Field(0.7, ge=0, le=1, description="the paper's alpha")
-    rollouts_per_question: int = Field(1, ge=1)
-    tool_failure_rate: float = Field(
-        0.05, ge=0, le=1, description="simulated tool failures shown to the teacher"
+    teacher: Backend = Field("rules", description="who plays the agent")
+    guided_fraction: float = Field(
+        0.7, ge=0, le=1, description="share of rollouts with guidance, the paper's alpha"
     )
-    max_tokens: int = Field(1024, ge=64, description="longest dialogue kept for training")
+    rollouts_per_question: int = Field(1, ge=1, description="rollouts of each training question")
+    tool_failure_rate: float = Field(
+        0.05, ge=0, le=1, description="share of tool calls that fail on purpose"
+    )
+    max_tokens: int = Field(1024, ge=64, description="tokens of a dialogue that training keeps")
     rewrite: EndpointConfig | None = Field(
-        None, description="the chat model that words the thoughts anew"
+        None, description="chat model that rewords the thoughts; null: they stay"
     )
     balance: float = Field(
-        0.0, ge=0, le=1, description="over specialties: 0 takes all as they are, 1 all alike"
+        0.0, ge=0, le=1, description="balance over specialties: 0 as they are, 1 all alike"
     )
-    most_copies: int = Field(2, ge=1, description="how often balancing may take one dialogue")
+    most_copies: int = Field(2, ge=1, description="times that balancing may take the same dialogue")
 
     @model_validator(mode="after")
-    def _rewriter_is_named(self) -> "TrajectoriesConfig":
+    def _check_rewriter(self) -> "TrajectoriesConfig":
         if self.rewrite is not None and not self.rewrite.model:
             raise ValueError("rewrite.model is empty: name the model that the endpoint is to run")
         return self

@@ -32,7 +32,7 @@ from medr_ray.retrieval.retriever import Hit
 _REMEMBERED = 1024  # inquiries to a source
 _KEPT = 10_000  # documents that can still be read by their ids
 
-_SOURCES: dict[str, Callable[[LiveConfig], Source]] = {
+LIVE_SOURCES: dict[str, Callable[[LiveConfig], Source]] = {
     "pubmed": PubMed,
     "trials": Trials,
     "fda_labels": FdaLabels,
@@ -49,7 +49,7 @@ def open_live(
     if not config.sources:
         return None
     return Live(
-        [_SOURCES[name](config) for name in dict.fromkeys(config.sources)],
+        [LIVE_SOURCES[name](config) for name in dict.fromkeys(config.sources)],
         config,
         retrieval,
         before,
