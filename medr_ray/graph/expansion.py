@@ -39,28 +39,6 @@ from medr_ray.knowledge.predicates import DISEASE, PREDICATES
 from medr_ray.retrieval.documents import HPO, Document
 
 _MAX_CACHED_ENTITIES = 1024  # with the documents about them: some tens of MB
-_RANK = {
-    name: rank
-    for rank, name in enumerate(
-        (
-            "has_inheritance",
-            "has_onset",
-            "associated_gene",
-            "subtype_of",
-            "treated_with",
-            "induced_by",
-            "complicated_by",
-            "presents_with",
-            "sign_induced_by",
-            "sign_treated_with",
-            "sign_associated_gene",
-            "acts_on",
-            "gene_interaction",
-            "combined_with",
-            "has_finding",
-        )
-    )
-}
 
 
 class DocumentLibrary(Protocol):
@@ -327,7 +305,7 @@ def rank_relations(relations: Sequence[Relation], entity: str) -> list[Relation]
         relations,
         key=lambda relation: (
             group_sizes[_group(relation, entity)] > 1,
-            _RANK[relation.predicate],
+            PREDICATES[relation.predicate].expansion_rank,
             vagueness(relation.clinical),
             -relation.confidence,
             relation.relation_id,

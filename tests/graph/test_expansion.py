@@ -9,7 +9,6 @@ import pytest
 from medr_ray.core.config import GraphConfig
 from medr_ray.core.records import Evidence, Relation
 from medr_ray.graph.expansion import (
-    _RANK,
     Expander,
     GrowingGraph,
     build_query,
@@ -336,7 +335,8 @@ def test_what_singles_out_its_object_is_chosen_first() -> None:
     assert rank_relations([vague, *shared, alone], "D")[-2:] == sorted(
         shared, key=lambda relation: relation.relation_id
     )
-    assert _RANK.keys() == PREDICATES.keys()
+    ranks = [predicate.expansion_rank for predicate in PREDICATES.values()]
+    assert sorted(ranks) == list(range(len(PREDICATES)))
 
 
 def test_entities_are_looked_up_as_what_a_disease_has_to_do_with_them(

@@ -46,18 +46,10 @@ _REFERENCES = {
     )
     for kind, nouns in _NOUNS.items()
 }
-_WEAK_PREDICATES = (
-    "associated_gene",
-    "sign_associated_gene",
-    "treated_with",
-    "sign_treated_with",
-    "presents_with",
-    "acts_on",
-    "gene_interaction",
-    "combined_with",
-)
 _WEAK_PREDICATE_BY_TYPES: dict[tuple[str, str], str] = {
-    (PREDICATES[name].subject_type, PREDICATES[name].object_type): name for name in _WEAK_PREDICATES
+    (predicate.subject_type, predicate.object_type): predicate.name
+    for predicate in PREDICATES.values()
+    if predicate.assumed_when_tied
 }
 _INDUCED_PREDICATE = {"treated_with": "induced_by", "sign_treated_with": "sign_induced_by"}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from medr_ray.graph.extraction.assertion import assertion_factor
 from medr_ray.graph.extraction.contexts import find_place, find_population, find_time
-from medr_ray.graph.extraction.cue_tables import PATTERNS, Pattern
+from medr_ray.graph.extraction.cue_patterns import PATTERNS, Pattern
 from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
 from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.knowledge.predicates import DRUG, PREDICATES

@@ -19,10 +19,9 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from medr_ray.core.records import Relation
-from medr_ray.knowledge.predicates import INVERSE, PREDICATES, VALUE, directed
+from medr_ray.knowledge.predicates import INVERSE, PREDICATES, TURNS, VALUE, directed
 
 _ALWAYS = 9999  # no year is later
 Years = tuple[int, int]
@@ -65,66 +64,6 @@ class Rules:
 NO_RULES = Rules()
 
 
-@dataclass(frozen=True)
-class Turn:
-    """How often a chain may come to an entity by a step of ``into`` and leave it by one of ``out``,
-    and why so."""
-
-    into: tuple[str, ...]
-    out: tuple[str, ...]
-    at_most: Literal[0, 1]
-    reason: str
-
-
-def _back(*predicates: str) -> tuple[str, ...]:
-    return tuple(f"{INVERSE}{one}" for one in predicates)
-
-
-_FINDS = ("has_finding", "presents_with")
-_TREATED = ("treated_with", "sign_treated_with")
-_INDUCED = ("induced_by", "sign_induced_by")
-_UP, _WORSE = ("subtype_of",), ("complicated_by",)
-
-TURNS = (
-    #    coming by       leaving by        at most
-    Turn(
-        _FINDS,
-        _back(*_FINDS),
-        1,
-        "two diseases share a sign: one such link is a lead, a row is noise",
-    ),
-    Turn(
-        _TREATED,
-        _back(*_TREATED),
-        1,
-        "two diseases share a drug: steroids are given in most of them",
-    ),
-    Turn(
-        _INDUCED,
-        _back(*_INDUCED),
-        1,
-        "one drug can bring on both: most have dozens of adverse effects",
-    ),
-    Turn(
-        _WORSE,
-        _back(*_WORSE),
-        1,
-        "two diseases share a complication: pneumonia complicates very many",
-    ),
-    Turn(
-        _back(*_WORSE),
-        _WORSE,
-        1,
-        "two complications of one disease may have no more than it in common",
-    ),
-    Turn(_UP, _UP, 1, "two classes up, little is left that is true of the first alone"),
-    Turn(
-        _UP, _back(*_UP), 0, "up and down again: two kinds of one class share no more than its name"
-    ),
-    Turn(
-        _back(*_UP), _UP, 0, "down and up again: a disease is in several classes for many reasons"
-    ),
-)
 NEVER = -1
 FREE = len(TURNS)
 _TURN_NUMBER = {

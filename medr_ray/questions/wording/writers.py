@@ -4,7 +4,7 @@ to it.
 Both writers are given whole batches and answer in order. The rules writer nests short paths ("the
 mode of inheritance of the disease associated with ...") and tells longer ones step by step; the
 ``llm`` writer (``model_writing``) may word them freely, and its text passes the same verification.
-Wording of the relations: ``knowledge.predicates`` for English, ``wording_zh.json`` for Chinese.
+Wording of the relations: ``knowledge.predicates``.
 """
 
 import re
@@ -13,11 +13,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from medr_ray.core.errors import DataError
-from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Entity, Language
 from medr_ray.graph.facts.fact_index import Clause
 from medr_ray.graph.facts.hops import Hop
-from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, PREDICATES, directed
+from medr_ray.knowledge.predicates import (
+    CHINESE_WORDING,
+    DISEASE,
+    DRUG,
+    GENE,
+    PHENOTYPE,
+    PREDICATES,
+    directed,
+)
 from medr_ray.knowledge.published_reports import field_told, is_report, journal_of, years_of_report
 from medr_ray.questions.drafting.obfuscation import Description
 from medr_ray.questions.drafting.question_paths import Path
@@ -194,7 +201,6 @@ class ChineseRules:
 
     def __init__(self, entities: Mapping[str, Entity]) -> None:
         self._entities = entities
-        self._wording: dict[str, str] = read_package_json("medr_ray.questions", "wording_zh.json")
 
     def write(self, drafts: Sequence[Draft]) -> list[Written]:
         return [Written(self._question(draft)) for draft in drafts]
@@ -265,10 +271,10 @@ class ChineseRules:
         return f"基因{entity.name}" if entity.entity_type == GENE else entity.name
 
     def _phrase(self, key: str) -> str:
-        phrase = self._wording.get(key)
+        phrase = CHINESE_WORDING.get(key)
         if phrase is None:
-            raise DataError(f"wording_zh.json has no phrase for {key}: add one")
-        return str(phrase)
+            raise DataError(f"knowledge.predicates has no Chinese wording for {key}: add one")
+        return phrase
 
 
 FIELDS_ZH = {

@@ -1,4 +1,4 @@
-"""The wording of Chinese questions, as ``questions/wording_zh.json`` has it. Names stay as the
+"""The wording of Chinese questions, as ``knowledge.predicates`` has it. Names stay as the
 documents print them."""
 
 import re
@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar
 
-from medr_ray.core.prompts import read_package_json
-from medr_ray.knowledge.predicates import INVERSE, PREDICATES
+from medr_ray.knowledge.predicates import CHINESE_WORDING, INVERSE, PREDICATES
 from medr_ray.knowledge.shares import COMPARISONS
 from medr_ray.questions.wording.writers import FIELDS_ZH, chinese
 from medr_ray.trajectories.solver.plans import Hop, Plan, Walk
@@ -77,7 +76,7 @@ class Chinese(Grammar):
     def _hop_patterns(self) -> Wording:
         return [
             (PREDICATES[name], inverse, _pattern(phrase, "known"))
-            for key, phrase in _wording().items()
+            for key, phrase in CHINESE_WORDING.items()
             if not key.startswith(_CLAUSE)
             for name, inverse in [_directed(key)]
             if not (inverse and PREDICATES[name].symmetric)
@@ -87,7 +86,7 @@ class Chinese(Grammar):
     def _clause_patterns(self) -> Wording:
         return [
             (PREDICATES[name], not inverse, _pattern(phrase, "other"))
-            for key, phrase in _wording().items()
+            for key, phrase in CHINESE_WORDING.items()
             if key.startswith(_CLAUSE)
             for name, inverse in [_directed(key.removeprefix(_CLAUSE))]
         ]
@@ -134,8 +133,3 @@ def _pattern(phrase: str, entity: str) -> re.Pattern[str]:
     return re.compile(
         "".join(holes.get(part, re.escape(part)) for part in re.split(r"(\{\w+\})", phrase))
     )
-
-
-def _wording() -> dict[str, str]:
-    wording: dict[str, str] = read_package_json("medr_ray.questions", "wording_zh.json")
-    return wording

@@ -6,7 +6,7 @@ A thought restates ``what was asked = value`` before the next call; wording lies
 
 from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Language
-from medr_ray.knowledge.predicates import directed
+from medr_ray.knowledge.predicates import CHINESE_WORDING, directed
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.questions.wording.writers import chinese
 from medr_ray.trajectories.solver.plans import Condition
@@ -61,7 +61,7 @@ class Speaker:
     def _wanted(self, one: Condition) -> str:
         if self._chinese:
             key = directed(one.predicate.name, not one.forward)
-            wanted = _chinese_words()[key].format(
+            wanted = CHINESE_WORDING[key].format(
                 known=self._named(one), clinical=chinese(one.clinical), other=""
             )
         else:
@@ -77,7 +77,7 @@ class Speaker:
     def _told(self, one: Condition) -> str:
         if not self._chinese:
             return one.told()
-        phrase = _chinese_words()[f"clause:{directed(one.predicate.name, one.forward)}"]
+        phrase = CHINESE_WORDING[f"clause:{directed(one.predicate.name, one.forward)}"]
         return phrase.format(other=self._named(one), clinical=chinese(one.clinical))
 
     def _stated(self, one: Condition, entity: str) -> str:
@@ -88,10 +88,6 @@ class Speaker:
 
     def _say(self, key: str, **words: str) -> str:
         return self._words[key].format(**words)
-
-
-def _chinese_words() -> dict[str, str]:
-    return _words("medr_ray.questions", "wording_zh.json")
 
 
 def _words(package: str, name: str) -> dict[str, str]:

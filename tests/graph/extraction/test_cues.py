@@ -3,7 +3,7 @@
 import pytest
 from support.marked_text import read_marked_abstract, stated_relations
 
-from medr_ray.graph.extraction.cue_tables import PATTERNS
+from medr_ray.graph.extraction.cue_patterns import PATTERNS
 from medr_ray.knowledge.predicates import PREDICATES
 
 STATED = [

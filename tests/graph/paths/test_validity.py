@@ -8,14 +8,13 @@ from medr_ray.core.records import Relation
 from medr_ray.graph.paths.validity import (
     FREE,
     NEVER,
-    TURNS,
     Years,
     degrees,
     steps_between,
     turn_between,
     years_of,
 )
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates import PREDICATES, TURNS
 
 
 def relation(

@@ -9,7 +9,8 @@ from support.hpo_graph import hpo_graph
 from medr_ray.graph.facts.disambiguation import Teller
 from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, ontology_statements
 from medr_ray.graph.facts.hops import Hop
-from medr_ray.graph.paths.validity import NEVER, TURNS, turn_between
+from medr_ray.graph.paths.validity import NEVER, turn_between
+from medr_ray.knowledge.predicates import TURNS
 from medr_ray.questions.drafting.drafter import Graph
 from medr_ray.questions.drafting.question_paths import Path
 from medr_ray.questions.drafting.question_patterns import answers, needless, needless_hops, walked

@@ -1,0 +1,204 @@
+"""Genes: which disease or sign goes with changes of which gene, and which genes interact."""
+
+from medr_ray.knowledge.predicates.cue_words import (
+    ADVERB,
+    BE,
+    DETERMINER,
+    GENE_CHANGE,
+    LEADS_TO,
+    RAISES_OR_LOWERS,
+    UP_TO_TWO_WORDS,
+)
+from medr_ray.knowledge.predicates.declaration import (
+    DISEASE,
+    GENE,
+    PHENOTYPE,
+    ChineseWording,
+    Cue,
+    Predicate,
+)
+
+_UNDERLIES = (
+    rf"(?:causes?|caused|causing|{LEADS_TO}|underl(?:y|ies|ie|ying)|{BE} (?:\w+ "
+    ")?responsible for|"
+    "account(?:s|ed)? for|predispose[sd]? to|contribute[sd]? to|"
+    r"confer(?:s|red)? (?:\w+ )?(?:susceptibility|risk)(?: to)?)"
+)
+_RELATED_TO = "(?:associated with|linked (?:to|with)|related to|implicated in|involved in)"
+_CHANGED = (
+    "(?:over-?|under-?|up-?|down-?)?(?:expressed|regulated|amplified|mutated|"
+    "elevated|increased|methylated)"
+)
+_INTERACTS_WITH = (
+    "(?:interact(?:s|ed|ing)? with|bind(?:s|ing)?(?: to)?|bound to|phosphorylate[sd]?|"
+    "activate[sd]?|inhibit(?:s|ed)?|(?:up-?|down-?|co-?)?regulate[sd]?|repress(?:es|"
+    "ed)?|suppress(?:es|ed)?|stimulate[sd]?|cleave[sd]?|ubiquitinate[sd]?|"
+    "stabili[sz]e[sd]?|recruit(?:s|ed)?|associate[sd]? (?:directly )?with|"
+    "cooperate[sd]? with|target(?:s|ed)?|form(?:s|ed)? a complex with|compete[sd]? "
+    "with|coloca(?:lize|lise)[sd]? with|trans-?activate[sd]?)"
+)
+_PARTNER = (
+    "(?:targets?|substrates?|ligands?|receptors?|inhibitors?|activators?|regulators?|"
+    "partners?|repressors?)"
+)
+_REGULATION = "(?:phosphorylation|activation|inhibition|regulation|repression|expression|cleavage)"
+
+_ASSOCIATION_CUES = (
+    Cue(rf",? (?:that |which )?(?:\w+ )?{_UNDERLIES}", 0.8, subject_first=False, loose=True),
+    Cue(rf",? (?:{BE} )?(?:\w+ ){{0,2}}{_RELATED_TO}", 0.75, subject_first=False),
+    Cue(
+        rf",? (?:{BE} )?(?:a |an |the )?(?:\w+ ){{0,2}}(?:candidate|susceptibility|risk|"
+        "causative|"
+        "disease) (?:gene|locus|factor)s? (?:for|of|in)",
+        0.85,
+        subject_first=False,
+        loose=True,
+    ),
+    Cue(
+        ",? (?:the |a )?gene (?:responsible|mutated|defective|causing|involved)(?: for| in)?",
+        0.9,
+        subject_first=False,
+        loose=True,
+    ),
+    Cue(
+        rf",? (?:{BE} )?(?:\w+ )?(?:caused by|due to|resulting from|results from|"
+        "associated with|"
+        "linked to|attributed to)",
+        0.8,
+        subject_first=True,
+        loose=True,
+    ),
+    Cue(
+        r"[- ](?:\w+ )?(?:susceptibility |candidate |causative |causing |associated |"
+        "disease )?genes?,?",
+        0.75,
+        subject_first=True,
+        named=True,
+    ),
+    Cue(
+        " (?:in|and|for)",
+        0.7,
+        subject_first=False,
+        before=f"{GENE_CHANGE} (?:in|of|within|at) {DETERMINER}{UP_TO_TWO_WORDS}",
+        named=True,
+    ),
+    Cue(f" (?:gene )?{GENE_CHANGE} (?:in|and|for|on|with)", 0.7, subject_first=False, named=True),
+    Cue(
+        "[- ](?:related|associated|linked|mutated|mutant|positive|deficient|driven|negative)",
+        0.65,
+        subject_first=False,
+        named=True,
+    ),
+    Cue(
+        " in",
+        0.65,
+        subject_first=False,
+        before=f"(?:role|involvement|association|importance) of {DETERMINER}{UP_TO_TWO_WORDS}",
+    ),
+    Cue(f" {BE} {ADVERB}{_CHANGED} in", 0.7, subject_first=False),
+    Cue(
+        " (?:promotes?|promoted|drives?|drove|suppresses|suppressed|inhibits|inhibited)",
+        0.6,
+        subject_first=False,
+    ),
+    Cue(
+        f" (?:{BE}|as) {DETERMINER}{UP_TO_TWO_WORDS}(?:bio)?(?:marker|target)s? (?:of|for|in)",
+        0.65,
+        subject_first=False,
+    ),
+)
+_INTERACTION_CUES = (
+    Cue(f",? (?:that |which )?{ADVERB}{_INTERACTS_WITH}", 0.8, subject_first=True),
+    Cue(f" {ADVERB}{RAISES_OR_LOWERS}", 0.6, subject_first=True),
+    Cue(
+        rf",? (?:{BE} )?(?:an?|the) (?:[\w-]+ ){{0,3}}{_PARTNER} (?:of|for)",
+        0.8,
+        subject_first=True,
+        loose=True,
+    ),
+    Cue(
+        " (?:and|with|to)",
+        0.8,
+        subject_first=True,
+        before="(?:interactions?|binding|association|complex|crosstalk) (?:between|of) "
+        f"{DETERMINER}{UP_TO_TWO_WORDS}",
+    ),
+    Cue("(?:[-/:]| and )", 0.75, subject_first=True, after=" (?:complex|interaction|heterodimer)"),
+    Cue(
+        " and",
+        0.75,
+        subject_first=True,
+        after=rf" {ADVERB}(?:interact|form an?|bind|cooperate|associate)\b",
+    ),
+    Cue(" by", 0.75, subject_first=True, before=f"{_REGULATION} of {DETERMINER}{UP_TO_TWO_WORDS}"),
+    Cue("[- ](?:induced|mediated|dependent|stimulated)", 0.65, subject_first=True),
+)
+
+PREDICATES = (
+    Predicate(
+        name="associated_gene",
+        subject_type=DISEASE,
+        object_type=GENE,
+        phrase="gene associated",
+        sentence="The gene associated with {subject} is {object}.",
+        of="with",
+        inverse_phrase="disease associated",
+        inverse_of="with",
+        clause="that is associated with {other}",
+        inverse_clause="that is associated with {other}",
+        chinese=ChineseWording(
+            phrase="与{known}相关的基因",
+            inverse_phrase="与{known}相关的{other}疾病",
+            clause="与{other}相关",
+            inverse_clause="与{other}相关",
+        ),
+        record_rank=2,
+        expansion_rank=2,
+        assumed_when_tied=True,
+        cues=_ASSOCIATION_CUES,
+    ),
+    Predicate(
+        name="sign_associated_gene",
+        subject_type=PHENOTYPE,
+        object_type=GENE,
+        phrase="gene linked",
+        sentence="The gene linked to {subject} is {object}.",
+        of="to",
+        inverse_phrase="sign linked",
+        inverse_of="to",
+        clause="that is linked to {other}",
+        inverse_clause="that is linked to {other}",
+        chinese=ChineseWording(
+            phrase="与{known}有关的基因",
+            inverse_phrase="与{known}有关的{other}体征",
+            clause="与{other}有关",
+            inverse_clause="与{other}有关",
+        ),
+        record_rank=11,
+        expansion_rank=10,
+        assumed_when_tied=True,
+        cues=_ASSOCIATION_CUES,
+    ),
+    Predicate(
+        name="gene_interaction",
+        subject_type=GENE,
+        object_type=GENE,
+        phrase="gene reported to interact",
+        sentence="The gene reported to interact with {subject} is {object}.",
+        of="with",
+        inverse_phrase="gene reported to interact",
+        inverse_of="with",
+        clause="that is reported to interact with {other}",
+        inverse_clause="that is reported to interact with {other}",
+        symmetric=True,
+        chinese=ChineseWording(
+            phrase="据报道与{known}相互作用的基因",
+            inverse_phrase="据报道与{known}相互作用的{other}基因",
+            clause="据报道与{other}相互作用",
+        ),
+        record_rank=13,
+        expansion_rank=12,
+        assumed_when_tied=True,
+        cues=_INTERACTION_CUES,
+    ),
+)

@@ -1,0 +1,105 @@
+"""Which drug can bring on which disease or sign."""
+
+from medr_ray.knowledge.predicates.cue_words import ADVERB, BE, DETERMINER, LEADS_TO, PATIENTS
+from medr_ray.knowledge.predicates.declaration import (
+    DISEASE,
+    DRUG,
+    PHENOTYPE,
+    ChineseWording,
+    Cue,
+    Predicate,
+    Turn,
+    inverses,
+)
+
+_BRINGS_ON = (
+    "(?:induce[sd]?|cause[sd]?|causing|produce[sd]?|provoke[sd]?|"
+    "precipitate[sd]?|trigger(?:s|ed)?|elicit(?:s|ed)?)"
+)
+_BROUGHT_ON = "(?:induced|caused|provoked|precipitated|triggered|elicited|evoked)"
+_ADVERSE_EFFECT = (
+    "(?:complications?|side[- ]effects?|adverse (?:effects?|reactions?|events?)|toxicit(?:y|ies))"
+)
+_OBSERVED = "(?:seen|observed|noted|occurred|occurring|developed|reported)"
+
+_INDUCTION_CUES = (
+    Cue("[- ]induced", 0.9, subject_first=False, named=True),
+    Cue("[- ](?:related|associated)", 0.7, subject_first=False, named=True),
+    Cue(f",? (?:{BE} )?{ADVERB}{_BROUGHT_ON} by", 0.9, subject_first=True),
+    Cue(",? (?:secondary|due|attributed|attributable) to", 0.8, subject_first=True),
+    Cue(
+        "(?<!patient)(?<!patients)(?<!cases) (?:associated with|following|after|during)",
+        0.6,
+        subject_first=True,
+    ),
+    Cue(
+        rf",? (?:{BE} )?(?:\w+ )?{_OBSERVED} in (?:[\w%.-]+ ){{0,3}}{PATIENTS} (?:\w+ )?"
+        "(?:treated with|receiving|taking|given|exposed to)",
+        0.6,
+        subject_first=True,
+    ),
+    Cue(f" (?:may |can |could )?(?:also )?(?:{_BRINGS_ON}|{LEADS_TO})", 0.75, subject_first=False),
+    Cue(
+        rf",? (?:{BE}|as) {DETERMINER}(?:\w+ ){{0,3}}{_ADVERSE_EFFECT} (?:of|to|associated "
+        "with)",
+        0.85,
+        subject_first=True,
+        loose=True,
+    ),
+)
+
+PREDICATES = (
+    Predicate(
+        name="induced_by",
+        subject_type=DISEASE,
+        object_type=DRUG,
+        phrase="drug that can induce",
+        sentence="The drug that can induce {subject} is {object}.",
+        of="",
+        inverse_phrase="disease induced",
+        inverse_of="by",
+        clause="that {other} can induce",
+        inverse_clause="that can induce {other}",
+        chinese=ChineseWording(
+            phrase="可诱发{known}的药物",
+            inverse_phrase="由{known}诱发的{other}疾病",
+            clause="可由{other}诱发",
+            inverse_clause="可诱发{other}",
+        ),
+        record_rank=5,
+        expansion_rank=5,
+        cues=_INDUCTION_CUES,
+    ),
+    Predicate(
+        name="sign_induced_by",
+        subject_type=PHENOTYPE,
+        object_type=DRUG,
+        phrase="drug that can bring on",
+        sentence="The drug that can bring on {subject} is {object}.",
+        of="",
+        inverse_phrase="sign brought on",
+        inverse_of="by",
+        clause="that {other} can bring on",
+        inverse_clause="that can bring on {other}",
+        chinese=ChineseWording(
+            phrase="可引起{known}的药物",
+            inverse_phrase="由{known}引起的{other}体征",
+            clause="可由{other}引起",
+            inverse_clause="可引起{other}",
+        ),
+        record_rank=10,
+        expansion_rank=8,
+        cues=_INDUCTION_CUES,
+    ),
+)
+
+_INDUCED = ("induced_by", "sign_induced_by")
+
+TURNS = (
+    Turn(
+        into=_INDUCED,
+        out=inverses(*_INDUCED),
+        at_most=1,
+        reason="one drug can bring on both: most have dozens of adverse effects",
+    ),
+)

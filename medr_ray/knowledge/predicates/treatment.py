@@ -1,0 +1,144 @@
+"""Which drug is used against which disease or sign."""
+
+from medr_ray.knowledge.predicates.cue_words import ADVERB, BE, DETERMINER, UP_TO_TWO_WORDS
+from medr_ray.knowledge.predicates.declaration import (
+    DISEASE,
+    DRUG,
+    PHENOTYPE,
+    ChineseWording,
+    Cue,
+    Predicate,
+    Turn,
+    inverses,
+)
+
+_TREATMENT = "(?:treatment|management|therapy|prophylaxis|prevention|control)"
+_EASES = (
+    "(?:treats?|improve[sd]?|relieve[sd]?|attenuate[sd]?|"
+    "ameliorate[sd]?|alleviate[sd]?|prevent(?:s|ed)?|reverse[sd]?|"
+    "abolish(?:es|ed)?|protect(?:s|ed)? against|reduce[sd]?)"
+)
+_EASED_BY = (
+    r"(?:respond(?:s|ed|ing)? (?:\w+ )?to|responsive to|improved (?:\w+ "
+    r")?(?:with|on|after|by)|resolved (?:\w+ )?(?:with|on|after)|(?:relieved|"
+    "reversed|prevented|ameliorated|alleviated|abolished) by)"
+)
+
+_TREATMENT_CUES = (
+    Cue(
+        rf" (?:for|in) {DETERMINER}(?:\w+ )?{_TREATMENT} of",
+        0.9,
+        subject_first=False,
+        named=True,
+        loose=True,
+    ),
+    Cue(" (?:treatment|therapy) (?:of|for)", 0.85, subject_first=False, named=True, loose=True),
+    Cue(
+        rf",? (?:{BE} )?{ADVERB}(?:treated|managed|controlled) (?:\w+ )?(?:with|by|using)",
+        0.9,
+        subject_first=True,
+        named=True,
+        loose=True,
+        left_list=False,
+    ),
+    Cue(
+        " (?:with|by|using)",
+        0.85,
+        subject_first=True,
+        before=f"{_TREATMENT} of {DETERMINER}{UP_TO_TWO_WORDS}",
+        named=True,
+    ),
+    Cue(f",? {_EASED_BY}", 0.8, subject_first=True, loose=True),
+    Cue(
+        rf" {BE} (?:\w+ )?(?:effective|useful|successful|beneficial|efficacious|helpful|"
+        f"active) (?:in|for|against)(?: the {_TREATMENT} of| treating)?",
+        0.8,
+        subject_first=False,
+        loose=True,
+    ),
+    Cue(
+        f" {BE} {ADVERB}(?:used|indicated|approved|given|administered|"
+        "prescribed|recommended) (?:for|in|to treat|to prevent)(?: "
+        f"{DETERMINER}{_TREATMENT} of| treating)?",
+        0.8,
+        subject_first=False,
+        named=True,
+        loose=True,
+    ),
+    Cue(
+        f" (?:significantly |markedly |effectively |partially |completely )?{_EASES}",
+        0.7,
+        subject_first=False,
+    ),
+    Cue(
+        " (?:for|against)",
+        0.65,
+        subject_first=False,
+        left="(?<!antibody)(?<!antibodies)",
+        named=True,
+    ),
+    Cue(
+        " in",
+        0.65,
+        subject_first=False,
+        before=r"(?:efficacy|effectiveness|benefits?|trial|use|usefulness) (?:and \w+ )?of "
+        r"(?:[\w-]+ ){0,3}",
+    ),
+)
+
+PREDICATES = (
+    Predicate(
+        name="treated_with",
+        subject_type=DISEASE,
+        object_type=DRUG,
+        phrase="drug used in the treatment",
+        sentence="The drug used in the treatment of {subject} is {object}.",
+        inverse_phrase="disease treated",
+        inverse_of="with",
+        clause="that is treated with {other}",
+        inverse_clause="that is used in the treatment of {other}",
+        chinese=ChineseWording(
+            phrase="用于治疗{known}的药物",
+            inverse_phrase="用{known}治疗的{other}疾病",
+            clause="可用{other}治疗",
+            inverse_clause="可用于治疗{other}",
+        ),
+        record_rank=4,
+        expansion_rank=4,
+        assumed_when_tied=True,
+        cues=_TREATMENT_CUES,
+    ),
+    Predicate(
+        name="sign_treated_with",
+        subject_type=PHENOTYPE,
+        object_type=DRUG,
+        phrase="drug used against",
+        sentence="The drug used against {subject} is {object}.",
+        of="",
+        inverse_phrase="sign treated",
+        inverse_of="with",
+        clause="that is treated with {other}",
+        inverse_clause="that is used against {other}",
+        chinese=ChineseWording(
+            phrase="用于缓解{known}的药物",
+            inverse_phrase="用{known}治疗的{other}体征",
+            clause="可用{other}治疗",
+            inverse_clause="可用于缓解{other}",
+        ),
+        record_rank=9,
+        expansion_rank=9,
+        assumed_when_tied=True,
+        cues=_TREATMENT_CUES,
+    ),
+)
+
+_TREATED = ("treated_with", "sign_treated_with")
+
+TURNS = (
+    Turn(
+        into=_TREATED,
+        out=inverses(*_TREATED),
+        at_most=1,
+        reason="two diseases share a drug: steroids are given in most of them",
+    ),
+)
