@@ -15,7 +15,7 @@ from support.small_graph import (
 
 from medr_ray.core.errors import ModelError
 from medr_ray.graph.facts.hops import mark_other, walk
-from medr_ray.knowledge.predicates import PREDICATES
+from medr_ray.knowledge.predicates import CHINESE_WORDING, PREDICATES
 from medr_ray.questions.drafting.assembly import cheat_sheet
 from medr_ray.questions.drafting.obfuscation import describe_start
 from medr_ray.questions.drafting.question_paths import Path
@@ -124,7 +124,7 @@ def test_chinese() -> None:
 
 
 def test_every_direction_that_can_be_asked_has_chinese_wording() -> None:
-    wording = ChineseRules(_GRAPH.entities)._wording
+    wording = CHINESE_WORDING
     asked = {p.name for p in PREDICATES.values() if p.phrase} | {
         f"inverse:{p.name}" for p in PREDICATES.values() if p.inverse_phrase
     }
