@@ -124,8 +124,9 @@ def _check_keys(model: type[BaseModel], values: Mapping[str, Any], prefix: str) 
             nearest = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.0)
             raise ConfigError(f"unknown key {prefix}{key}: did you mean {prefix}{nearest[0]}?")
         annotation = model.model_fields[key].annotation
-        is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-        if is_section and isinstance(value, dict):
+        if not isinstance(value, dict):
+            continue
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             _check_keys(annotation, value, f"{prefix}{key}.")
 
 
