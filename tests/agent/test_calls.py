@@ -97,8 +97,8 @@ def test_the_key_of_a_call_does_not_depend_on_the_order_of_its_arguments(
 
 
 @given(st.text("ab ", max_size=6), st.text("ab ", max_size=6))
-def test_queries_of_other_words_are_other_calls(one: str, other: str) -> None:
-    same = call_key(ToolCall("search", {"query": one})) == call_key(
-        ToolCall("search", {"query": other})
+def test_queries_of_other_words_are_other_calls(first: str, second: str) -> None:
+    same = call_key(ToolCall("search", {"query": first})) == call_key(
+        ToolCall("search", {"query": second})
     )
-    assert same == (one.split() == other.split())
+    assert same == (first.split() == second.split())

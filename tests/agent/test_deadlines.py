@@ -74,7 +74,7 @@ def test_a_tool_that_cannot_be_stopped_is_left_behind_and_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deadline", "said"),
+    ("deadline", "message"),
     [
         ({"turn_seconds": 0.05}, "no reply within 0.05 s"),
         ({"seconds": 0.05}, "not done within 0.05 s"),
@@ -82,9 +82,9 @@ def test_a_tool_that_cannot_be_stopped_is_left_behind_and_counted() -> None:
 )
 def test_a_model_that_does_not_reply_in_time_is_an_infrastructure_failure(
     deadline: dict[str, float],
-    said: str,
+    message: str,
 ) -> None:
-    with pytest.raises(InfrastructureError, match=f"q-1: {said}"):
+    with pytest.raises(InfrastructureError, match=f"q-1: {message}"):
         run(policy=Silent(), **deadline)
 
 

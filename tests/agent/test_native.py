@@ -24,14 +24,14 @@ class Endpoint:
         self.replies, self.asked = list(replies), list[dict[str, Any]]()
 
     async def __call__(self, messages: Sequence[Any], **more: Any) -> ChatResult:
-        self.asked.append({"messages": [dict(one) for one in messages], **more})
+        self.asked.append({"messages": [dict(message) for message in messages], **more})
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
         return reply
 
 
-def said(text: str, *calls: FunctionCall) -> ChatResult:
+def chat_result(text: str, *calls: FunctionCall) -> ChatResult:
     return ChatResult(text, 10, 5, "tool_calls" if calls else "stop", calls)
 
 
@@ -39,16 +39,18 @@ def query(number: str, *words: str) -> FunctionCall:
     return FunctionCall(number, "search", json.dumps({"query": " ".join(words)}))
 
 
-ANSWER = said("<think>done</think><answer>Krabbe disease</answer>")
+ANSWER = chat_result("<think>done</think><answer>Krabbe disease</answer>")
 
 
 def test_calls_are_recorded_as_text_and_answered_under_their_ids() -> None:
-    endpoint = Endpoint(said("I look for two things.", query("c1", "a"), query("c2", "b")), ANSWER)
+    endpoint = Endpoint(
+        chat_result("I look for two things.", query("c1", "a"), query("c2", "b")), ANSWER
+    )
     trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
     assert trajectory.messages[2].content == call("a", "b", thought="I look for two things.")
     assert (trajectory.answer, trajectory.stop_reason) == ("Krabbe disease", "answered")
     assistant, *tools = endpoint.asked[1]["messages"][2:]
-    assert [one["id"] for one in assistant["tool_calls"]] == ["c1", "c2"]
+    assert [tool_call["id"] for tool_call in assistant["tool_calls"]] == ["c1", "c2"]
     assert assistant["content"] == "I look for two things."
     assert tools == [
         {"role": "tool", "tool_call_id": "c1", "content": "found a"},
@@ -77,16 +79,16 @@ def test_the_tools_go_as_schemas_and_the_system_prompt_speaks_of_no_tags_for_cal
 
 
 def test_without_native_calls_the_endpoint_sees_the_text_protocol_and_no_tools() -> None:
-    endpoint = Endpoint(said(call("a")), ANSWER)
+    endpoint = Endpoint(chat_result(call("a")), ANSWER)
     trajectory = run(policy=ChatPolicy(endpoint))
-    assert [list(one) for one in endpoint.asked] == [["messages"], ["messages"]]
+    assert [list(payload) for payload in endpoint.asked] == [["messages"], ["messages"]]
     assert endpoint.asked[1]["messages"] == [
         {"role": m.role, "content": m.content} for m in trajectory.messages[:4]
     ]
 
 
 def test_what_an_endpoint_used_and_cost_is_kept() -> None:
-    endpoint = Endpoint(replace(said(call("a")), usd=0.25), replace(ANSWER, usd=0.5))
+    endpoint = Endpoint(replace(chat_result(call("a")), usd=0.25), replace(ANSWER, usd=0.5))
     trajectory = run(policy=ChatPolicy(endpoint))
     assert trajectory.cost == 0.75
     assert (
@@ -99,7 +101,7 @@ def test_what_an_endpoint_used_and_cost_is_kept() -> None:
 def test_arguments_that_cannot_be_read_are_answered_with_what_is_wrong() -> None:
     bad = FunctionCall("c1", "search", '{"query": "a"')
     endpoint = Endpoint(
-        said("", bad, FunctionCall("c2", "search", '["a"]'), query("", "b")), ANSWER
+        chat_result("", bad, FunctionCall("c2", "search", '["a"]'), query("", "b")), ANSWER
     )
     trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
     *_, first, second, third = endpoint.asked[1]["messages"]
@@ -114,7 +116,7 @@ def test_arguments_that_cannot_be_read_are_answered_with_what_is_wrong() -> None
 
 
 def test_the_last_request_reaches_the_endpoint_behind_the_tool_messages() -> None:
-    endpoint = Endpoint(said("look", query("c1", "a")), ANSWER)
+    endpoint = Endpoint(chat_result("look", query("c1", "a")), ANSWER)
     run(policy=ChatPolicy(endpoint), tool_calls="native", max_tool_calls=1)
     tool, asked = endpoint.asked[1]["messages"][-2:]
     assert (tool["role"], asked["role"]) == ("tool", "user")
@@ -122,7 +124,7 @@ def test_the_last_request_reaches_the_endpoint_behind_the_tool_messages() -> Non
 
 
 def test_a_reply_in_text_tags_is_understood_all_the_same() -> None:
-    endpoint = Endpoint(said(call("a")), said("just words"), ANSWER)
+    endpoint = Endpoint(chat_result(call("a")), chat_result("just words"), ANSWER)
     trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
     assert responses(trajectory)[0] == "<tool_response>found a</tool_response>"
     assert endpoint.asked[1]["messages"][-1] == {
@@ -134,7 +136,7 @@ def test_a_reply_in_text_tags_is_understood_all_the_same() -> None:
 
 def test_a_dialogue_too_long_for_the_endpoint_is_shortened_once() -> None:
     endpoint = Endpoint(
-        said("look", query("c1", "a " * 300)), ContextLengthExceeded("too long"), ANSWER
+        chat_result("look", query("c1", "a " * 300)), ContextLengthExceeded("too long"), ANSWER
     )
     trajectory = run(policy=ChatPolicy(endpoint), tools=[Echo()], tool_calls="native")
     assert (trajectory.answer, trajectory.asked) == ("Krabbe disease", "tokens")

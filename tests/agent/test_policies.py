@@ -62,7 +62,7 @@ class Spelling:
 
     def decode(self, ids: Sequence[int]) -> str:
         names = list(self.vocabulary)
-        return "".join(names[one] for one in ids)
+        return "".join(names[token_id] for token_id in ids)
 
 
 class Engine:
@@ -148,10 +148,10 @@ def test_a_turn_that_was_cut_off_gets_its_end_before_the_next_message() -> None:
 def test_the_control_tokens_of_the_tokenizer_in_use_are_defused_in_tool_responses() -> None:
     trajectory, _, tokenizer = episode(call("<secret> 5!"), ANSWER)
     assert "found ‹secret› 5!" in trajectory.messages[3].content  # a sign alone stays as it is
-    shown = trajectory.turns[1].prompt_ids[
+    new_ids = trajectory.turns[1].prompt_ids[
         len(trajectory.turns[0].prompt_ids) + len(trajectory.turns[0].output_ids) :
     ]
-    assert tokenizer.vocabulary["<secret>"] not in shown
+    assert tokenizer.vocabulary["<secret>"] not in new_ids
 
 
 def test_where_the_context_has_no_room_left_the_same_policy_is_asked_again_with_less() -> None:

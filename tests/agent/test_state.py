@@ -117,12 +117,12 @@ def test_a_run_records_its_state() -> None:
 
 def test_a_finished_run_reads_back_as_the_steps_it_was_made_of() -> None:
     turns = read_turns(run(call("a", "fail"), call("b", "c", "d"), max_tool_calls=4))
-    assert [[one.event.status for one in turn.observations] for turn in turns] == [
+    assert [[observation.event.status for observation in turn.observations] for turn in turns] == [
         ["ok", "error"],
         ["ok", "ok", "skipped"],
         [],
     ]
-    assert [one.text for one in turns[1].observations[:2]] == ["found b", "found c"]
+    assert [observation.text for observation in turns[1].observations[:2]] == ["found b", "found c"]
     assert (turns[0].thought, turns[-1].answer) == ("look", "x")
 
 

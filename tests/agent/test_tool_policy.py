@@ -58,22 +58,22 @@ def test_the_rarest_word_counts() -> None:
 def test_history_is_what_the_last_call_was_and_how_it_ended(
     last: ToolEvent, expected: tuple[int, ...]
 ) -> None:
-    found = extract_features(RARE, [event("search"), last])
+    features = extract_features(RARE, [event("search"), last])
     assert (
-        tuple(value(name, found) for name in ("last_medical", "last_failed", "last_empty"))
+        tuple(value(name, features) for name in ("last_medical", "last_failed", "last_empty"))
         == expected
     )
-    assert value("calls", found) == math.log1p(2)
+    assert value("calls", features) == math.log1p(2)
 
 
 def trajectory(*calls: str, question: str = RARE, number: int = 0) -> Trajectory:
-    made = run(
+    finished = run(
         *calls,
         tools=[Echo("search"), Echo("medical_search"), Echo("read")],
         text=question,
         max_tool_calls=9,
     )
-    return replace(made, question_id=f"q-{number}")
+    return replace(finished, question_id=f"q-{number}")
 
 
 @pytest.mark.parametrize(
@@ -99,28 +99,30 @@ def test_hops_are_counted_by_the_joints_of_the_question(question: str, hops: int
 
 
 def test_runs_that_did_not_keep_their_documents_leave_unknown_whether_a_call_found_any() -> None:
-    made = trajectory(call("a"), call("b"))
-    events = tuple(replace(one, documents=()) for one in made.tool_events)
-    assert value("last_empty", read_choices(made)[1].features) == 0
+    finished = trajectory(call("a"), call("b"))
+    events = tuple(replace(call_event, documents=()) for call_event in finished.tool_events)
+    assert value("last_empty", read_choices(finished)[1].features) == 0
     assert math.isnan(
-        value("last_empty", read_choices(replace(made, tool_events=events))[1].features)
+        value("last_empty", read_choices(replace(finished, tool_events=events))[1].features)
     )
 
 
 def test_choices_are_the_calls_to_either_tool_with_what_was_known_then() -> None:
-    made = trajectory(
+    finished = trajectory(
         call("a", name="medical_search"), call("b", "c", name="search"), call("d", name="read")
     )
-    choices = read_choices(made)
-    assert [one.medical for one in choices] == [True, False, False]
+    choices = read_choices(finished)
+    assert [choice.medical for choice in choices] == [True, False, False]
     assert choices[1].features == choices[2].features  # decided on in one thought
     assert value("last_medical", choices[1].features) == 1
     assert value("calls", choices[2].features) == math.log1p(1)
 
 
 def test_calls_that_were_not_run_are_no_choices() -> None:
-    made = trajectory(call("a"), "<think>x</think><tool_call>oops</tool_call>", call(*"bcdefghi"))
-    assert len(read_choices(made)) == 8  # nine attempts fit the budget, one of them malformed
+    finished = trajectory(
+        call("a"), "<think>x</think><tool_call>oops</tool_call>", call(*"bcdefghi")
+    )
+    assert len(read_choices(finished)) == 8  # nine attempts fit the budget, one of them malformed
 
 
 def planted(count: int, weights: np.ndarray, seed: int = 0) -> list[ToolChoice]:
@@ -129,8 +131,8 @@ def planted(count: int, weights: np.ndarray, seed: int = 0) -> list[ToolChoice]:
     x = random.normal(size=(count, len(FEATURES)))
     taken = random.random(count) < 1 / (1 + np.exp(-(x @ weights)))
     return [
-        ToolChoice(f"q-{i}", tuple(row), bool(one))
-        for i, (row, one) in enumerate(zip(x.tolist(), taken, strict=True))
+        ToolChoice(f"q-{i}", tuple(row), bool(medical))
+        for i, (row, medical) in enumerate(zip(x.tolist(), taken, strict=True))
     ]
 
 
@@ -177,9 +179,9 @@ def test_whatever_was_done_the_probabilities_are_probabilities(
 
 def test_a_missing_feature_counts_as_its_mean() -> None:
     policy = fit_tool_policy(planted(200, np.full(len(FEATURES), 0.7)))
-    known = list(policy.mean)
-    assert policy.medical_probabilities([[math.nan, *known[1:]]]) == pytest.approx(
-        policy.medical_probabilities([known])
+    means = list(policy.mean)
+    assert policy.medical_probabilities([[math.nan, *means[1:]]]) == pytest.approx(
+        policy.medical_probabilities([means])
     )
 
 
@@ -212,7 +214,7 @@ def test_where_all_went_to_one_tool_there_is_no_curve() -> None:
 
 def runs(count: int) -> list[ToolChoice]:
     """Rare diseases are looked up in the medical retriever, all else in the general search."""
-    made = [
+    trajectories = [
         trajectory(
             call(f"a{i}", name="medical_search" if i % 2 else "search"),
             question=(RARE if i % 2 else COMMON).replace("?", f" ({i})?"),
@@ -220,7 +222,7 @@ def runs(count: int) -> list[ToolChoice]:
         )
         for i in range(count)
     ]
-    return [choice for one in made for choice in read_choices(one)]
+    return [choice for finished in trajectories for choice in read_choices(finished)]
 
 
 def test_held_out_runs_are_foretold_better_than_by_the_share_alone() -> None:
@@ -233,13 +235,13 @@ def test_held_out_runs_are_foretold_better_than_by_the_share_alone() -> None:
 
 
 def test_choices_that_follow_nothing_are_not_foretold() -> None:
-    def made(i: int) -> Trajectory:
+    def make_noise(i: int) -> Trajectory:
         tool = "medical_search" if (i * i // 3) % 2 else "search"
         return trajectory(
             call("a", name=tool), question=f"{'x of the y ' * (i % 5)}?", number=i * 7
         )
 
-    noise = [choice for i in range(40) for choice in read_choices(made(i))]
+    noise = [choice for i in range(40) for choice in read_choices(make_noise(i))]
     fit = cross_validate(noise)
     assert fit is not None
     assert fit.log_likelihood < fit.baseline  # on the runs it was fitted on it would be above
@@ -268,7 +270,7 @@ def test_the_prompt_says_how_likely_the_medical_retriever_is_used_first(tmp_path
         run(tools=TOOLS, text=text, tool_policy=path).messages[0].content for text in (RARE, COMMON)
     )
     line = "the medical retriever (medical_search) is used first with probability "
-    likely, unlikely = (float(one.partition(line)[2].rstrip(".")) for one in (rare, common))
+    likely, unlikely = (float(prompt.partition(line)[2].rstrip(".")) for prompt in (rare, common))
     assert likely > 0.6 > 0.4 > unlikely
     assert line not in run(tools=TOOLS, text=RARE).messages[0].content
 

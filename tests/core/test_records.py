@@ -43,7 +43,7 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(closed_set(annotation))
     if isinstance(annotation, types.UnionType):
         return st.none() | values_of(
-            next(one for one in typing.get_args(annotation) if one is not type(None))
+            next(argument for argument in typing.get_args(annotation) if argument is not type(None))
         )
     if typing.get_origin(annotation) is tuple:
         return st.lists(values_of(typing.get_args(annotation)[0]), max_size=3).map(tuple)
@@ -57,7 +57,7 @@ def instances_of(record: type) -> st.SearchStrategy[Any]:
     )
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_record_survives_parquet_and_json(record: type, data: st.DataObject) -> None:

@@ -26,9 +26,9 @@ def test_a_group_comes_out_once_in_the_order_of_its_tasks() -> None:
     assert [book.add(number, outcome(number, 1.0)) for number in (6, 3, 1, 0)] == [None] * 4
     whole = book.add(2, outcome(2, 1.0, "down"))
     assert whole is not None
-    assert [one.task for one in whole.outcomes] == GROUPS[0]
+    assert [finished.task for finished in whole.outcomes] == GROUPS[0]
     assert whole.viable
-    assert [one.rollout for one in whole.trajectories] == [0, 1, 3]
+    assert [trajectory.rollout for trajectory in whole.trajectories] == [0, 1, 3]
 
 
 def test_too_few_make_no_group() -> None:

@@ -21,8 +21,8 @@ def directory(tmp_path: Path) -> Directory:
     return Directory(str(tmp_path))
 
 
-def made(tasks: Sequence[RolloutTask], told: str = "") -> list[RolloutOutcome]:
-    return [RolloutOutcome(task, trajectory_of(task, told)) for task in tasks]
+def finished(tasks: Sequence[RolloutTask], mark: str = "") -> list[RolloutOutcome]:
+    return [RolloutOutcome(task, trajectory_of(task, mark)) for task in tasks]
 
 
 def failed(task: RolloutTask, kind: str = TOOL) -> RolloutOutcome:
@@ -30,13 +30,13 @@ def failed(task: RolloutTask, kind: str = TOOL) -> RolloutOutcome:
 
 
 def rollouts(ledger: Ledger) -> list[int]:
-    return sorted(one.rollout for one in ledger.done())
+    return sorted(trajectory.rollout for trajectory in ledger.done())
 
 
 def test_what_was_recorded_is_done_in_the_order_of_ids(directory: Directory) -> None:
-    assert list(Ledger(directory, 3).record(made(TASKS[:5]))) == made(TASKS[:5])
+    assert list(Ledger(directory, 3).record(finished(TASKS[:5]))) == finished(TASKS[:5])
     ledger = Ledger(directory, 3)
-    ids = [one.trajectory_id for one in ledger.done()]
+    ids = [trajectory.trajectory_id for trajectory in ledger.done()]
     assert (len(ids), ids) == (5, sorted(ids))
     assert ledger.open_tasks(TASKS) == TASKS[5:]
     assert len(directory.list_files("parts")) == 2
@@ -44,11 +44,11 @@ def test_what_was_recorded_is_done_in_the_order_of_ids(directory: Directory) -> 
 
 def test_a_consumer_that_stops_or_a_pool_that_fails_loses_nothing(directory: Directory) -> None:
     def breaking() -> Iterator[RolloutOutcome]:
-        yield from made(TASKS[2:4])
+        yield from finished(TASKS[2:4])
         raise RuntimeError("bug")
 
-    stopping = Ledger(directory, 10).record(made(TASKS))
-    assert [next(stopping), next(stopping)] == made(TASKS[:2])
+    stopping = Ledger(directory, 10).record(finished(TASKS))
+    assert [next(stopping), next(stopping)] == finished(TASKS[:2])
     stopping.close()  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match="bug"):
         list(Ledger(directory, 10).record(breaking()))
@@ -57,17 +57,20 @@ def test_a_consumer_that_stops_or_a_pool_that_fails_loses_nothing(directory: Dir
 
 def test_a_duplicate_is_dropped_and_counted(directory: Directory) -> None:
     ledger = Ledger(directory, 2)
-    outcomes = [*made(TASKS[:2]), *made(TASKS[1:4], "late")]
-    assert [one.task.rollout for one in ledger.record(outcomes)] == [0, 1, 2, 3]
+    outcomes = [*finished(TASKS[:2]), *finished(TASKS[1:4], "late")]
+    assert [outcome.task.rollout for outcome in ledger.record(outcomes)] == [0, 1, 2, 3]
     assert ledger.duplicates == 1
-    assert {one.trajectory_id for one in ledger.done() if one.rollout == 1} == {
-        trajectory_of(TASKS[1]).trajectory_id
-    }
+    assert {
+        trajectory.trajectory_id for trajectory in ledger.done() if trajectory.rollout == 1
+    } == {trajectory_of(TASKS[1]).trajectory_id}
 
 
 def test_two_drivers_write_every_rollout_once(directory: Directory) -> None:
-    one, other = Ledger(directory, 2), Ledger(directory, 2)
-    first, second = one.record(made(TASKS[:4])), other.record(made(TASKS, "other"))
+    first_ledger, second_ledger = Ledger(directory, 2), Ledger(directory, 2)
+    first, second = (
+        first_ledger.record(finished(TASKS[:4])),
+        second_ledger.record(finished(TASKS, "other")),
+    )
     for stream in (
         first,
         second,
@@ -84,31 +87,31 @@ def test_two_drivers_write_every_rollout_once(directory: Directory) -> None:
         next(stream)
     assert list(first) == list(second) == []
     assert rollouts(Ledger(directory, 2)) == list(range(7))
-    assert one.duplicates + other.duplicates == 4
-    assert one.done() == other.done()
+    assert first_ledger.duplicates + second_ledger.duplicates == 4
+    assert first_ledger.done() == second_ledger.done()
 
 
 def test_two_drivers_that_wrote_at_the_same_time_agree_on_what_counts(directory: Directory) -> None:
-    one, other = Ledger(directory, 9), Ledger(directory, 9)
-    for told, ledger in (("a", one), ("b", other)):
+    first_ledger, second_ledger = Ledger(directory, 9), Ledger(directory, 9)
+    for mark, ledger in (("a", first_ledger), ("b", second_ledger)):
         directory.write_records(
             f"parts/part-00000-{ledger._writer}.parquet",
             type(trajectory_of(TASKS[0])),
-            [trajectory_of(task, told) for task in TASKS],
+            [trajectory_of(task, mark) for task in TASKS],
         )
-    assert rollouts(one) == list(range(7))
-    assert one.done() == other.done()
+    assert rollouts(first_ledger) == list(range(7))
+    assert first_ledger.done() == second_ledger.done()
 
 
 def test_failures_are_kept_until_the_rollout_is_made(directory: Directory) -> None:
     list(
         Ledger(directory, 2).record(
-            [*made(TASKS[:2]), failed(TASKS[2]), failed(TASKS[3]), failed(TASKS[4])]
+            [*finished(TASKS[:2]), failed(TASKS[2]), failed(TASKS[3]), failed(TASKS[4])]
         )
     )
     again = Ledger(directory, 2)
     assert again.open_tasks(TASKS) == TASKS[2:]
-    list(again.record([*made(TASKS[2:4]), failed(TASKS[4], MODEL)]))
+    list(again.record([*finished(TASKS[2:4]), failed(TASKS[4], MODEL)]))
     question = TASKS[0].task.task_id
     assert Ledger(directory, 2).failures() == [
         RolloutFailure(question, "plain", 4, MODEL, "down", 6)
@@ -116,7 +119,7 @@ def test_failures_are_kept_until_the_rollout_is_made(directory: Directory) -> No
 
 
 def test_failures_may_be_kept_as_they_are(directory: Directory) -> None:
-    list(Ledger(directory, 9).record([*made(TASKS[:2]), failed(TASKS[2])]))
+    list(Ledger(directory, 9).record([*finished(TASKS[:2]), failed(TASKS[2])]))
     assert Ledger(directory, 9, retry_failed=False).open_tasks(TASKS) == TASKS[3:]
 
 

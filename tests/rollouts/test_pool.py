@@ -54,9 +54,9 @@ def waiting_pool(
 
 def by_key(outcomes: list[RolloutOutcome]) -> dict[str, RolloutOutcome]:
     """Outcomes by mode and rollout, of which none may be there twice."""
-    found = {f"{one.task.mode}/{one.task.rollout}": one for one in outcomes}
-    assert len(found) == len(outcomes)
-    return found
+    keyed = {f"{outcome.task.mode}/{outcome.task.rollout}": outcome for outcome in outcomes}
+    assert len(keyed) == len(outcomes)
+    return keyed
 
 
 def test_the_configured_tools_over_an_index_are_the_environment(tmp_path: Path) -> None:
@@ -64,9 +64,11 @@ def test_the_configured_tools_over_an_index_are_the_environment(tmp_path: Path) 
     tasks = [RolloutTask(worded_task(), "guided", rollout) for rollout in range(3)]
     with RolloutPool(config(), index.uri, lambda: LookingUp) as pool:
         outcomes = by_key(list(pool.run(tasks)))
-    assert [one.kind for one in outcomes.values()] == [""] * 3
-    answers = {str(one.trajectory.answer) for one in outcomes.values() if one.trajectory}
-    assert [one for one in answers if "Autosomal recessive" not in one] == []
+    assert [outcome.kind for outcome in outcomes.values()] == [""] * 3
+    answers = {
+        str(outcome.trajectory.answer) for outcome in outcomes.values() if outcome.trajectory
+    }
+    assert [answer for answer in answers if "Autosomal recessive" not in answer] == []
 
 
 def test_a_killed_worker_costs_nothing_and_a_lost_cause_is_named(tmp_path: Path) -> None:
@@ -89,9 +91,9 @@ def test_a_killed_worker_costs_nothing_and_a_lost_cause_is_named(tmp_path: Path)
         3,
     )
     assert len(outcomes) == 7
-    assert {one.trajectory.answer if one.trajectory else None for one in outcomes.values()} == {
-        ANSWER
-    }
+    assert {
+        outcome.trajectory.answer if outcome.trajectory else None for outcome in outcomes.values()
+    } == {ANSWER}
     assert outcomes["once/0"].attempts == 2
 
 
@@ -103,7 +105,7 @@ def test_one_that_brings_every_worker_down_takes_no_other_with_it() -> None:
         assert pool.figures()["lost"] == 3
     deadly = outcomes.pop("deadly/0")
     assert (deadly.trajectory, deadly.kind, deadly.attempts) == (None, WORKER_DIED, 3)
-    assert [one.kind for one in outcomes.values()] == [""] * 3
+    assert [outcome.kind for outcome in outcomes.values()] == [""] * 3
 
 
 def test_deadlines_hold(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_deadlines_hold(tmp_path: Path) -> None:
         outcomes = by_key(list(pool.run([*make_tasks(1, "hanging"), *make_tasks(2)])))
         assert pool.figures()["lost"] == 0  # it waits, it is not blocked
     assert (outcomes["hanging/0"].trajectory, outcomes["hanging/0"].kind) == (None, DEADLINE)
-    assert {one.kind for key, one in outcomes.items() if key != "hanging/0"} == {""}
+    assert {outcome.kind for key, outcome in outcomes.items() if key != "hanging/0"} == {""}
     account = next((tmp_path / "stalls").glob("*-worker-*.txt")).read_text()
     assert "at: model, turn 1" in account
     assert "in _hang" in account
@@ -143,13 +145,13 @@ def test_a_worker_that_stands_still_is_reported_and_replaced(
     for frozen in psutil.Process().children(recursive=True):
         if frozen.status() == psutil.STATUS_STOPPED:
             frozen.kill()
-    assert {one.trajectory.answer if one.trajectory else None for one in outcomes.values()} == {
-        ANSWER
-    }
+    assert {
+        outcome.trajectory.answer if outcome.trajectory else None for outcome in outcomes.values()
+    } == {ANSWER}
     assert figures["lost"] == 1
     assert figures["failed_attempts"][STALLED] >= 1
     [report] = (tmp_path / "stalls").glob("*-worker-*.txt")
-    assert [one for one in account if one not in report.read_text()] == []
+    assert [line for line in account if line not in report.read_text()] == []
 
 
 def test_stragglers_are_cut_from_their_groups_and_are_no_answers(tmp_path: Path) -> None:
@@ -159,11 +161,13 @@ def test_stragglers_are_cut_from_their_groups_and_are_no_answers(tmp_path: Path)
     ]
     settings = config("rollouts.straggler_seconds=1")
     with waiting_pool(settings, plain=Script(think=0.05), hanging=Script(happens="hang")) as pool:
-        found = {one.outcomes[0].task.task.task_id: one for one in pool.run_groups(groups, 0.75)}
+        by_task = {
+            group.outcomes[0].task.task.task_id: group for group in pool.run_groups(groups, 0.75)
+        }
         assert pool.figures()["failed_attempts"] == {STRAGGLER: 1}
-    cut, whole = found[groups[0][0].task.task_id], found[groups[1][0].task.task_id]
-    assert [one.kind for one in cut.outcomes] == ["", "", "", STRAGGLER]
-    assert [one.task for one in cut.outcomes] == groups[0]
+    cut, whole = by_task[groups[0][0].task.task_id], by_task[groups[1][0].task.task_id]
+    assert [outcome.kind for outcome in cut.outcomes] == ["", "", "", STRAGGLER]
+    assert [outcome.task for outcome in cut.outcomes] == groups[0]
     assert (cut.viable, len(cut.trajectories), len(whole.trajectories)) == (True, 3, 4)
 
 

@@ -59,15 +59,15 @@ def test_failing_tools_lose_no_rollout_and_make_no_answer(rate: float, tmp_path:
     ledger = Ledger(Directory(str(tmp_path)), 8)
     with RolloutPool(config, faults=FaultPlan(rate), environment=environment) as pool:
         outcomes = list(ledger.record(pool.run(make_tasks(60))))
-    made, failed = ledger.done(), ledger.failures()
-    assert sorted([one.rollout for one in made] + [one.rollout for one in failed]) == list(
-        range(60)
-    )
-    assert {one.answer for one in made} == {ANSWER}
-    assert {(one.kind, one.attempts) for one in failed} <= {(TOOL, 3)}
-    assert sorted(one.task.rollout for one in outcomes) == list(range(60))
+    finished, failed = ledger.done(), ledger.failures()
+    assert sorted(
+        [trajectory.rollout for trajectory in finished] + [failure.rollout for failure in failed]
+    ) == list(range(60))
+    assert {trajectory.answer for trajectory in finished} == {ANSWER}
+    assert {(failure.kind, failure.attempts) for failure in failed} <= {(TOOL, 3)}
+    assert sorted(outcome.task.rollout for outcome in outcomes) == list(range(60))
     assert bool(pool.figures()["failed_attempts"].get(TOOL)) is (rate > 0)
-    events = [event for one in made for event in one.tool_events]
+    events = [event for trajectory in finished for event in trajectory.tool_events]
     assert any(event.simulated_failure for event in events) is (rate > 0)
 
 
@@ -105,7 +105,7 @@ def _parts(root: Path) -> dict[str, bytes]:
 def _every_rollout_once(root: Path) -> None:
     rows = Directory(str(root)).read_table("parts", columns=["rollout"]).to_pydict()["rollout"]
     assert Counter(rows) == Counter(range(len(TASKS)))
-    assert {one.answer for one in Ledger(Directory(str(root)), 8).done()} == {ANSWER}
+    assert {trajectory.answer for trajectory in Ledger(Directory(str(root)), 8).done()} == {ANSWER}
 
 
 @pytest.mark.processes
@@ -235,6 +235,6 @@ def test_a_cluster_grows_with_the_rollouts_and_shrinks_after_them(
     assert "0 nodes at first" in printed
     assert "3 nodes under demand" in printed
     assert "0 nodes when idle" in printed
-    [line] = [one for one in printed.splitlines() if "under demand" in one]
-    came, made = (int(word) for word in line.split() if word.isdigit() and word != "3")
-    assert came == made > 0
+    [line] = [line for line in printed.splitlines() if "under demand" in line]
+    arrived, finished = (int(word) for word in line.split() if word.isdigit() and word != "3")
+    assert arrived == finished > 0

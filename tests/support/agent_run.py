@@ -87,7 +87,7 @@ def run(
 
 def call(*queries: str, name: str = "search", thought: str = "look") -> str:
     """A reply with a call per query."""
-    return render_reply(thought, [ToolCall(name, {"query": one}) for one in queries])
+    return render_reply(thought, [ToolCall(name, {"query": query}) for query in queries])
 
 
 def responses(trajectory: Trajectory) -> list[str]:

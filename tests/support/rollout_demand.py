@@ -19,7 +19,7 @@ NODES = 3
 
 def nodes() -> int:
     """Nodes with CPUs; the head has none."""
-    return sum(one["Alive"] and one["Resources"].get("CPU", 0) > 0 for one in ray.nodes())
+    return sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
 
 
 def main(address: str) -> None:
@@ -48,15 +48,16 @@ def main(address: str) -> None:
     watcher.start()
     environment = WaitingEnvironment({"plain": Script(turns=4, wait=0.5)})
     with RolloutPool(settings, environment=environment) as pool:
-        came = made = 0
+        arrived = finished = 0
         while not grown.is_set():  # demand lasts until all nodes are there
             outcomes = list(pool.run(make_tasks(2 * NODES)))
-            came, made = (
-                came + len(outcomes),
-                made + sum(one.trajectory is not None for one in outcomes),
+            arrived, finished = (
+                arrived + len(outcomes),
+                finished + sum(outcome.trajectory is not None for outcome in outcomes),
             )
         print(
-            f"{nodes()} nodes under demand; {came} rollouts came, {made} trajectories", flush=True
+            f"{nodes()} nodes under demand; {arrived} rollouts arrived, {finished} trajectories",
+            flush=True,
         )
         watcher.join()
         pause = threading.Event()

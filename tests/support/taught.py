@@ -141,7 +141,7 @@ def run_teacher_on_articles(folder: Path, library: Sequence[Document], text: str
     """Exploring, with articles read by the cues over a vocabulary of the records' names and two
     drugs."""
     config = load_settings()
-    found = Retriever.open(build_index(folder, list(library)), config.retrieval, config.models)
+    retriever = Retriever.open(build_index(folder, list(library)), config.retrieval, config.models)
     names = [(name, "disease") for name in TRUE_RECORDS] + [
         ("Losartan", "drug"),
         ("Atenolol", "drug"),
@@ -158,11 +158,13 @@ def run_teacher_on_articles(folder: Path, library: Sequence[Document], text: str
     policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls, reader)(
         RolloutTask(question.task)
     )
-    tools = build_tools(config, found)
+    tools = build_tools(config, retriever)
     return asyncio.run(run_episode(question.task, policy, tools, config.agent, mode="exploration"))
 
 
 def thoughts_of(trajectory: Trajectory) -> list[str]:
     return [
-        parse_reply(one.content).thought for one in trajectory.messages if one.role == "assistant"
+        parse_reply(message.content).thought
+        for message in trajectory.messages
+        if message.role == "assistant"
     ]

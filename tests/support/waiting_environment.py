@@ -185,11 +185,11 @@ def make_tasks(count: int, mode: str = "plain", question: int = 0) -> list[Rollo
     return [RolloutTask(make_question(question).task, mode, rollout) for rollout in range(count)]
 
 
-def trajectory_of(task: RolloutTask, told: str = "") -> Trajectory:
+def trajectory_of(task: RolloutTask, mark: str = "") -> Trajectory:
     """What an episode of the task might have come to, with an id of its own for whatever is
-    ``told``."""
+    ``mark``."""
     return Trajectory(
-        f"traj-{share(task.key, told)}",
+        f"traj-{share(task.key, mark)}",
         task.task.task_id,
         task.mode,
         task.rollout,
