@@ -75,9 +75,7 @@ def test_optional_fields_alone_are_nullable() -> None:
     assert schema.field("mesh").type.value_type.field("major").type == pa.bool_()
 
 
-def test_a_row_from_before_a_field_was_added_takes_its_default_and_nothing_else_may_be_missing() -> (
-    None
-):
+def test_a_row_without_a_later_field_takes_its_default_and_no_other_may_be_missing() -> None:
     row = dataclasses.asdict(
         records.Evidence("pubmed", "PMID:1", "A sentence.", 0, 11, "", 1977, "Chest")
     )

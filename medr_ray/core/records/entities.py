@@ -27,8 +27,8 @@ class EntityFrequency:
 
 @dataclass(frozen=True)
 class Significance:
-    """A significance judge's decision on a rare entity, with its reason and who decided (rules or a
-    model's name)."""
+    """A judge's decision whether a rare entity is worth asking about, with its reason.
+    ``decided_by`` is "rules" or the model's name."""
 
     verdict: bool
     reason: str
@@ -37,12 +37,11 @@ class Significance:
 
 @dataclass(frozen=True)
 class SeedEntity:
-    """A rare entity that was judged: the frequency it was found rare by, the verdict and the
-    specialty.
+    """A rare entity that was judged: its frequency, the verdict and the specialty.
 
-    ``prevalence`` is the share of people who have it (point prevalence where known, else at birth),
-    null when unknown; ``prevalence_source`` says whose figure, of what kind and where, "" when
-    unknown.
+    ``prevalence`` is the share of people who have it, in [0, 1]: point prevalence where known, else
+    prevalence at birth, null when neither is. ``prevalence_source`` says whose figure it is, of
+    what kind and where, "" when there is none.
     """
 
     frequency: EntityFrequency

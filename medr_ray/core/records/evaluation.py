@@ -11,8 +11,10 @@ Verdict = Literal["correct", "incorrect", "unscored"]
 
 @dataclass(frozen=True)
 class Reward:
-    """Composite reward r = 1.0 task + 0.2 expert - 0.1 efficiency (paper section 4.2); null, never
-    0, where a component could not be scored, and then ``total`` is null as well."""
+    """Composite reward r = 1.0 task + 0.2 expert - 0.1 efficiency (paper section 4.2).
+
+    A component that could not be scored is null, never 0, and then ``total`` is null as well.
+    """
 
     task: float | None
     expert: float | None

@@ -16,8 +16,8 @@ SampleUsed = SampleStrategy | Literal["neighbourhood"]
 
 @dataclass(frozen=True)
 class Entity:
-    """A node. ``frequency`` is the document frequency in the corpus, null when it was not counted
-    there."""
+    """A node of the graph. ``frequency`` is the document frequency in the corpus, null when the
+    entity was not counted there."""
 
     entity_id: str
     name: str
@@ -30,11 +30,11 @@ class Entity:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where a relation is stated: ``sentence`` of ``document_id`` (characters [start, end) of the
-    document's text).
+    """Where a relation is stated: ``sentence`` stands at characters [start, end) of the text of
+    ``document_id``.
 
-    ``reference`` holds what the document itself cites for the sentence, such as ``PMID:12345678``,
-    or "". ``year`` and ``journal`` are the document's, null and "" for what is none of a journal.
+    ``reference`` is what the document itself cites for the sentence, such as ``PMID:12345678``, or
+    "". ``year`` and ``journal`` are the document's, null and "" for documents that are no articles.
     """
 
     source: str
@@ -48,10 +48,10 @@ class Evidence:
 
     @property
     def origin(self) -> str:
-        """ "PMID:12345678, Chest 1977", and what it cites."""
-        report = " ".join(filter(None, (self.journal, str(self.year or ""))))
-        cited = f"citing {self.reference}" if self.reference else ""
-        return ", ".join(filter(None, (self.document_id, report, cited)))
+        """The document in one line: "PMID:12345678, Chest 1977", and what it cites."""
+        article = " ".join(filter(None, (self.journal, str(self.year or ""))))
+        citing = f"citing {self.reference}" if self.reference else ""
+        return ", ".join(filter(None, (self.document_id, article, citing)))
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ class Relation:
 
 @dataclass(frozen=True)
 class Chain:
-    """The longest valid path found from a seed. ``relations`` and ``entities`` are ids in walking
-    order.
+    """The longest valid path found from a seed.
 
-    ``length`` is in hops, ``upper_bound`` a proven bound on it, ``seconds`` the search time.
+    ``relations`` and ``entities`` are ids in walking order, ``length`` is in hops, ``upper_bound``
+    a proven bound on it, ``seconds`` the search time.
     """
 
     chain_id: str
@@ -98,9 +98,9 @@ class Subgraph:
     """A connected sample of the merged graph around ``seed`` (see
     ``graph.paths.subgraph_sampling``).
 
-    ``strategy`` was asked for, ``used`` is what was done; ``entities`` and ``relations`` are sorted
-    ids, ``backbone`` the entities of a valid path in walking order; ``reason`` says what kept it
-    from the strategy or the size, or "".
+    ``strategy`` was requested and ``used`` is what was done; ``reason`` says why they differ or why
+    the sample is smaller than requested, "" otherwise. ``entities`` and ``relations`` are sorted
+    ids, ``backbone`` is the entities of a valid path in walking order.
     """
 
     seed: str

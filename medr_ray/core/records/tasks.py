@@ -23,9 +23,9 @@ class GuidanceStep:
     """One masked triple (paper section 3.2.1): ([MASK], predicate, [MASK]), with the types of both
     ends.
 
-    ``clinical`` is the qualifier the question itself prints (such as "3 of 7 patients"), or "".
-    ``also`` names the predicates of further facts that the question tells of the object,
-    ``inverse:`` in front where it is their object.
+    ``clinical`` is the qualifier that the question's text has (such as "3 of 7 patients"), or "".
+    ``also`` holds the predicates of further facts that the question states of the object, with
+    ``inverse:`` in front where the object of the triple is theirs as well.
     """
 
     subject_type: EntityType
@@ -45,10 +45,12 @@ class Placeholder:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was checked: one answer in the graph, no leak of it in the text, every hop needed, every
-    hop evidenced, no other question like it, no benchmark item like it, not answered without a
-    search by the configured model. The last two are null where nothing to check against is
-    configured."""
+    """The checks of a question, one field each.
+
+    One answer in the graph; the text does not leak it; every hop is needed; every hop has evidence;
+    no other question is like it; no benchmark item is like it; the configured model does not answer
+    it without a search. The last two are null where nothing to check against is configured.
+    """
 
     unique: bool
     no_leak: bool
@@ -61,9 +63,11 @@ class Verification:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Difficulty as measured: ``model`` answered ``correct`` of ``attempts`` right. ``accuracy`` in
-    [0, 1] with the Clopper-Pearson 95 % interval [``lower``, ``upper``]; ``rounds`` of regeneration
-    came before; ``tokens`` used."""
+    """Measured difficulty: ``model`` answered ``correct`` of ``attempts`` right.
+
+    ``accuracy`` is in [0, 1], with the Clopper-Pearson 95 % interval [``lower``, ``upper``].
+    ``rounds`` of regeneration came before; ``tokens`` were used.
+    """
 
     model: str
     attempts: int

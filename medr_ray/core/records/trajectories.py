@@ -26,9 +26,11 @@ class Message:
 
 @dataclass(frozen=True)
 class Turn:
-    """What the engine saw and sampled in one turn: token ids, the sampled tokens' log-probabilities
-    (natural logarithm, at temperature 1), and the version of the weights. Empty for policies that
-    are not token models."""
+    """What the engine saw and sampled in one turn; empty for policies that are not token models.
+
+    ``logprobs`` are the log-probabilities of the sampled tokens (natural logarithm, at temperature
+    1), ``policy_version`` is the version of the weights.
+    """
 
     prompt_ids: tuple[int, ...]
     output_ids: tuple[int, ...]
