@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from medr_ray.agent.faults import FaultPlan
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.progress import Bar
-from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
+from medr_ray.core.records import FilteredTrajectory, Question, TeachingMode, Trajectory
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.llm.roles import open_chat_client
@@ -76,7 +76,7 @@ def plan_tasks(questions: Sequence[Question], config: PipelineConfig) -> list[Ro
     return tasks
 
 
-def rollout_task(question: Question, mode: str, rollout: int) -> RolloutTask:
+def rollout_task(question: Question, mode: TeachingMode, rollout: int) -> RolloutTask:
     """A rollout of a question's task. Only a guided one carries the guidance, so that nothing of
     how a question was made reaches an exploring teacher."""
     guidance = question.guidance if mode == GUIDED else ()

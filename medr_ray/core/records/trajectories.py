@@ -6,6 +6,8 @@ from typing import Literal
 Role = Literal["system", "user", "assistant"]
 # "invalid": no well-formed call; "skipped": beyond the budget, not run.
 ToolStatus = Literal["ok", "error", "invalid", "skipped"]
+# How a teacher works: shown the masked triples of the question's path, or from its text alone.
+TeachingMode = Literal["guided", "exploration"]
 HypothesisKind = Literal["finding", "candidate", "answer"]
 EvidenceKind = Literal["found", "names"]
 # What runs out in an episode before it is asked for its answer.
