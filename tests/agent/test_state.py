@@ -67,8 +67,8 @@ def test_the_graph_joins_queries_documents_and_what_they_name() -> None:
     second = observed("nothing new", "PMID:123", query="GALC")
     state = build_state(
         [
-            ReplyTurn("find it", observed=(first,)),
-            ReplyTurn("gene of it = GALC. go on", observed=(second,)),
+            ReplyTurn("find it", observations=(first,)),
+            ReplyTurn("gene of it = GALC. go on", observations=(second,)),
             ReplyTurn("done", answer="Krabbe disease"),
         ]
     )
