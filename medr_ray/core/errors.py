@@ -1,4 +1,4 @@
-"""The names failures go by. Each message says what was wrong, where, and what to do about it."""
+"""The kinds of failures. Each message says what was wrong, where, and what to do about it."""
 
 
 class MedrError(Exception):
@@ -7,15 +7,15 @@ class MedrError(Exception):
 
 
 class ConfigError(MedrError):
-    """The configuration is wrong: names the key and the nearest known one."""
+    """The configuration is wrong. The message names the key and the nearest known one."""
 
 
 class DataError(MedrError):
-    """A record or file cannot be read: names the file, the field and the remedy."""
+    """A record or file cannot be read. The message names the file, the field and the remedy."""
 
 
 class ModelError(MedrError):
-    """The model did something wrong (malformed call, no answer). It is scored as such."""
+    """The model did something wrong (malformed call, no answer). It is scored as a mistake."""
 
 
 class ToolError(MedrError):
@@ -23,7 +23,8 @@ class ToolError(MedrError):
 
 
 class InfrastructureError(MedrError):
-    """A worker died, a deadline passed, a judge was unreachable: retried afresh, then excluded.
+    """A worker died, a deadline passed or a judge was unreachable. The work is retried, then
+    excluded.
 
     It never becomes a reward, a wrong answer or a training row.
     """

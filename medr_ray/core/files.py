@@ -1,4 +1,4 @@
-"""Files that others publish: found at a path or a URI, gzip or plain by their first bytes."""
+"""Files of other publishers, at a path or a URI. The first bytes tell whether a file is gzip."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,13 +10,15 @@ import pyarrow.fs as pafs
 from isal import igzip
 from isal.igzip_lib import IsalError
 
-# What reading a damaged gzip raises: cut off, wrong checksum, broken content (whose stubs take the
-# class for a value).
+# What a damaged gzip raises: cut off, wrong checksum, broken content. The type stubs of isal
+# declare the last class as a value, so it is cast.
 BROKEN_GZIP = (EOFError, igzip.BadGzipFile, cast(type[Exception], IsalError))
+
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def locate(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The file system of a path or URI, and the path as it names it."""
+    """The file system of a path or URI, and the path on that file system."""
     if "://" in uri:
         return pafs.FileSystem.from_uri(uri)
     return pafs.LocalFileSystem(), str(Path(uri).absolute())
@@ -24,8 +26,8 @@ def locate(uri: str) -> tuple[pafs.FileSystem, str]:
 
 @contextlib.contextmanager
 def unpacked(file: pa.NativeFile) -> Iterator[BinaryIO]:
-    """The content of a file that stands at its beginning."""
-    is_gzip = file.read(2) == b"\x1f\x8b"
+    """The content of a file, decompressed if it is gzip. The file must be at its beginning."""
+    is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
     if not is_gzip:
         yield cast(BinaryIO, file)

@@ -1,9 +1,9 @@
 """One writer per run directory.
 
 The lock is the kernel's (``flock``), so it ends with the process that holds it, however that
-process ends: a lock file left by a dead process is simply taken over. The file names the holder,
-for the message only. A run on object storage cannot be locked this way; there, starting one job per
-run is up to whoever starts it.
+process ends. A lock file that a dead process left behind can be locked again. The file names the
+holder, for the error message only. A run on object storage cannot be locked this way; there, the
+user must start only one job per run.
 """
 
 import contextlib
@@ -17,18 +17,18 @@ import pyarrow.fs as pafs
 from medr_ray.core.errors import MedrError
 from medr_ray.core.run import Directory
 
-_NAME = ".lock"
+_LOCK_FILE = ".lock"
 
 
 @contextlib.contextmanager
 def run_lock(run: Directory) -> Iterator[None]:
-    """Hold the run for the block. Raises MedrError, naming the holder, when another process has
-    it."""
+    """Hold the lock of a run inside the block. Raises MedrError, which names the holder, when
+    another process has it."""
     if not isinstance(run.fs, pafs.LocalFileSystem):
         yield
         return
     run.local.mkdir(parents=True, exist_ok=True)
-    with open(run.local / _NAME, "a+", encoding="utf-8") as handle:
+    with open(run.local / _LOCK_FILE, "a+", encoding="utf-8") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with rate and remaining time on a terminal, a line now and then
+"""Progress of long work: a bar with rate and remaining time on a terminal, an occasional line
 elsewhere."""
 
 import time
@@ -11,14 +11,21 @@ _LINE_SECONDS = 20.0  # often enough to see that a log is alive, rare enough to 
 
 
 class Bar:
-    """``with Bar(console, "graph", total) as bar: bar.advance()``. ``note`` is shown behind the
-    bar, and what an earlier run had finished is given to ``resume``, so that the rate is this
-    run's."""
+    """``with Bar(console, "graph", total) as bar: bar.advance()``.
+
+    A ``note`` is printed behind the bar. ``resume`` adds what an earlier run finished; it does not
+    count in the rate."""
 
     def __init__(self, console: Console, label: str, total: int | None, unit: str = "") -> None:
-        self._console, self._label, self._total, self._unit = console, label, total, unit
-        self._done, self._earlier, self._note = 0, 0, ""
-        self._started = self._last_line = time.monotonic()
+        self._console = console
+        self._label = label
+        self._total = total
+        self._unit = unit or label
+        self._done = 0
+        self._done_earlier = 0
+        self._note = ""
+        self._started = time.monotonic()
+        self._last_line = self._started
         self._progress: Progress | None = None
 
     def __enter__(self) -> "Bar":
@@ -38,38 +45,45 @@ class Bar:
         return self
 
     def resume(self, count: int) -> None:
-        """What was done before."""
-        self._earlier += count
+        """Count work of an earlier run as done."""
+        self._done_earlier += count
         self._done += count
         if self._progress is not None:
             self._progress.update(self._task, completed=self._done)
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        """Count finished work, and print the progress."""
         self._done += count
         self._note = note or self._note
         if self._progress is not None:
             self._progress.update(
-                self._task, completed=self._done, rate=self._rate(), note=self._note
+                self._task, completed=self._done, rate=self._format_rate(), note=self._note
             )
         elif time.monotonic() - self._last_line > _LINE_SECONDS:
             self._last_line = time.monotonic()
-            of = f"/{self._total}" if self._total is not None else ""
-            line = (
-                f"  {self._label}: {self._done}{of} {self._rate()}{self._remaining()} {self._note}"
-            )
-            self._console.print(line.rstrip(), highlight=False)
+            self._console.print(self._format_line().rstrip(), highlight=False)
 
-    def _rate(self) -> str:
-        rate = self._per_second()
-        unit = self._unit or self._label
-        return f"{rate:,.1f} {unit}/s" if rate >= 1 or not rate else f"{60 * rate:,.1f} {unit}/min"
+    def _format_line(self) -> str:
+        total = f"/{self._total}" if self._total is not None else ""
+        speed = f"{self._format_rate()}{self._format_remaining()}"
+        return f"  {self._label}: {self._done}{total} {speed} {self._note}"
 
-    def _per_second(self) -> float:
-        return (self._done - self._earlier) / max(time.monotonic() - self._started, 1e-9)
+    def _format_rate(self) -> str:
+        rate = self._rate()
+        if 0 < rate < 1:
+            return f"{60 * rate:,.1f} {self._unit}/min"
+        return f"{rate:,.1f} {self._unit}/s"
 
-    def _remaining(self) -> str:
-        rate = self._per_second()
-        return f", {(self._total - self._done) / rate:,.0f} s left" if self._total and rate else ""
+    def _format_remaining(self) -> str:
+        rate = self._rate()
+        if not self._total or not rate:
+            return ""
+        return f", {(self._total - self._done) / rate:,.0f} s left"
+
+    def _rate(self) -> float:
+        """Steps of this run per second."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        return (self._done - self._done_earlier) / seconds
 
     def __exit__(
         self,

@@ -1,5 +1,5 @@
-"""The Ray session: join the cluster a job runs on, or own a private local one and end exactly that
-one."""
+"""The Ray session: join the cluster that a job runs on, or start a private local instance and shut
+down exactly that one."""
 
 import contextlib
 import logging
@@ -10,27 +10,27 @@ import ray
 
 from medr_ray.core.config import RayConfig
 
-# Read when a process starts, so they must be in the environment that a private instance's workers
-# inherit.
+# Read when a process starts, so they must be in the environment that the workers of a private
+# instance inherit.
 _WORKER_ENVIRONMENT = {
     # Torch threads that spin for as long as they wait (the default) slow every other busy process
-    # tenfold on few cores;
-    # threads that never spin are a quarter slower at learning. This is about half a millisecond.
+    # tenfold on few cores; threads that never spin are a quarter slower at learning. This count is
+    # about half a millisecond.
     "GOMP_SPINCOUNT": "20000",
-    # Large tensors are kept in the process instead of being mapped and unmapped at every step (page
-    # faults cost more
-    # than the arithmetic of a small model).
+    # Keep large tensors in the process instead of mapping and unmapping them at every step: the
+    # page faults cost more than the arithmetic of a small model.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
     "MALLOC_ARENA_MAX": "1",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # the default of 2 s is most of a short training run's overhead
+    # The default of 2 s is most of the overhead of a short training run.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
 }
 
 
 @contextlib.contextmanager
 def ray_session(config: RayConfig) -> Iterator[None]:
-    """Ray is up inside the block. A session that was up already, or a cluster joined by address, is
-    left running."""
+    """Ray is up inside the block. A session that was up before, or a cluster joined by address,
+    stays up afterwards."""
     if ray.is_initialized():
         yield
         return
