@@ -1,3 +1,6 @@
-"""Running language models: the engine protocol, the transformers engine and the loop that lets many
-callers share its batch, chat rendering, embedded weights and the text encoder. Token ids in, token
-ids with log-probabilities out; nothing here knows what an agent is."""
+"""Running language models in this process.
+
+The room has the engine protocol, the transformers engine, the loop that lets many callers share its
+batch, chat rendering, embedded weights and the text encoder. Guaranteed: token ids go in, token ids
+with their log-probabilities come out. Nothing here knows what an agent is.
+"""

@@ -1,15 +1,20 @@
-"""The engine protocol: token ids in, sampled token ids with their log-probabilities out, under a
-weights version."""
+"""The engine protocol: token ids in, sampled token ids and their log-probabilities out, with the
+version of the weights that sampled them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample. ``temperature`` 0 is greedy. No top-p or top-k: truncation would bias the
-    importance ratio."""
+    """How to sample; ``temperature`` 0 is greedy.
+
+    There is no top-p and no top-k: training compares log-probabilities of the full distribution,
+    and a truncated one would bias the importance ratio.
+    """
 
     max_tokens: int
     temperature: float = 1.0
@@ -19,19 +24,22 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Generation:
-    """``output_ids`` includes the end-of-turn token when it was sampled; ``logprobs`` are natural
-    logarithms at the sampling temperature (at temperature 1 when greedy), one per output id.
-    ``finish_reason`` is stop or length."""
+    """What an engine sampled for one prompt.
+
+    ``output_ids`` includes the end-of-turn token when it was sampled. ``logprobs`` has one natural
+    logarithm per output id, at the sampling temperature (at temperature 1 when greedy). ``version``
+    is that of the weights.
+    """
 
     output_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     text: str
-    finish_reason: str
+    finish_reason: FinishReason
     version: int
 
 
 class BatchRequest(Protocol):
-    """What a batching engine hands out for a prompt."""
+    """A prompt that a batching engine is working on; ``generation`` is set when it is done."""
 
     generation: Generation | None
     cancelled: bool
@@ -45,7 +53,7 @@ class BatchEngine(Protocol):
         ...
 
     def step(self) -> None:
-        """One more token for every request the engine has room for."""
+        """Sample one more token for every request the engine has room for."""
         ...
 
     def reset(self) -> None:
@@ -53,5 +61,5 @@ class BatchEngine(Protocol):
         ...
 
     def text_so_far(self, request: Any) -> str:
-        """What may be shown of a request; grows by appending."""
+        """The part of a request's text that is final; later calls only append to it."""
         ...

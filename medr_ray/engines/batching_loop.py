@@ -1,9 +1,10 @@
-"""One engine shared by many coroutines: each request joins the running batch and waits for its own
-end only.
+"""One engine shared by many coroutines: each request joins the running batch and waits only for
+its own end.
 
-What holds: the engine is touched by one thread; a request that is no longer awaited ends at its
-next token; an engine that fails fails the requests it had and takes new ones; an action such as a
-change of weights runs alone, after the requests before it and before those after it.
+Guaranteed: only one thread touches the engine. A request that nobody awaits any more ends at its
+next token. When the engine fails, the requests it was working on fail, and it takes new ones. An
+action such as a change of weights runs alone: after the requests that were there before it, and
+before those that come later.
 """
 
 import asyncio
@@ -18,9 +19,12 @@ from medr_ray.engines.base import BatchEngine, BatchRequest, Generation, Samplin
 
 
 @dataclass(eq=False)
-class _Watched:
-    """A request and who waits for it; ``texts`` gets the text so far at each step when it is
-    streamed, None at the end."""
+class _PendingRequest:
+    """A request and the coroutine that waits for it.
+
+    ``texts`` is there when the request is streamed: it gets the text so far after each step, and
+    None at the end.
+    """
 
     prompt: Sequence[int]
     sampling: Sampling
@@ -30,78 +34,92 @@ class _Watched:
 
 
 class EngineLoop:
-    """Runs ``engine`` for the coroutines of one event loop."""
+    """Runs ``engine`` for the coroutines of one event loop.
+
+    A task steps the engine while there are requests or actions, and ends when there are none.
+    """
 
     def __init__(self, engine: BatchEngine) -> None:
         self.engine = engine
-        self._new: list[_Watched] = []
+        self._queued: list[_PendingRequest] = []
         self._actions: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
     async def generate(self, prompt: Sequence[int], sampling: Sampling) -> Generation:
         """One continuation. Raises InfrastructureError when the engine fails."""
-        watched = self._watch(prompt, sampling)
+        pending = self._queue_request(prompt, sampling)
         try:
-            return await watched.done
+            return await pending.done
         finally:
-            _let_go(watched)
+            _abandon(pending)
 
     async def stream(
         self, prompt: Sequence[int], sampling: Sampling
     ) -> AsyncGenerator[str | Generation, None]:
-        """Text deltas as they come, at last the whole Generation. Raises InfrastructureError when
-        the engine fails."""
+        """Pieces of text as they come, then the whole Generation.
+
+        Raises InfrastructureError when the engine fails.
+        """
         texts: asyncio.Queue[str | None] = asyncio.Queue()
-        watched, shown = self._watch(prompt, sampling, texts), 0
+        pending = self._queue_request(prompt, sampling, texts)
+        sent_length = 0
         try:
             while (text := await texts.get()) is not None:
-                if len(text) > shown:
-                    yield text[shown:]
-                    shown = len(text)
-            yield await watched.done
+                if len(text) > sent_length:
+                    yield text[sent_length:]
+                    sent_length = len(text)
+            yield await pending.done
         finally:
-            _let_go(watched)
+            _abandon(pending)
 
     async def run_exclusively(self, action: Callable[[], Any]) -> Any:
-        """Run ``action`` in the engine's thread while no request is being answered; what it returns
-        or raises."""
+        """Run ``action`` in the engine's thread while the engine works on no request.
+
+        Returns what the action returns and raises what it raises.
+        """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._actions.append((action, future))
-        self._wake()
+        self._ensure_running()
         return await future
 
     def close(self) -> None:
-        """End the engine's thread; nothing may be running."""
+        """End the engine's thread. No request may be running."""
         self._thread.shutdown(wait=False)
 
-    def _watch(
+    def _queue_request(
         self,
         prompt: Sequence[int],
         sampling: Sampling,
         texts: "asyncio.Queue[str | None] | None" = None,
-    ) -> _Watched:
-        watched = _Watched(prompt, sampling, asyncio.get_running_loop().create_future(), texts)
-        self._new.append(watched)
-        self._wake()
-        return watched
+    ) -> _PendingRequest:
+        pending = _PendingRequest(
+            prompt, sampling, asyncio.get_running_loop().create_future(), texts
+        )
+        self._queued.append(pending)
+        self._ensure_running()
+        return pending
 
-    def _wake(self) -> None:
+    def _ensure_running(self) -> None:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        """Until nobody waits. A waiting action keeps new requests out, so that its turn comes."""
-        running: list[_Watched] = []
-        while running or self._new or self._actions:
+        """Step the engine until there is nothing to do.
+
+        An action that waits keeps new requests out: the batch runs empty and the action gets its
+        turn.
+        """
+        running: list[_PendingRequest] = []
+        while running or self._queued or self._actions:
             if self._actions and not running:
-                await self._act(*self._actions.popleft())
+                await self._run_action(*self._actions.popleft())
                 continue
             if not self._actions:
-                running += self._take()
+                running += self._submit_queued()
             running = await self._step(running)
 
-    async def _act(self, action: Callable[[], Any], future: "asyncio.Future[Any]") -> None:
+    async def _run_action(self, action: Callable[[], Any], future: "asyncio.Future[Any]") -> None:
         try:
             result = await self._in_thread(action)
         except Exception as error:
@@ -111,51 +129,53 @@ class EngineLoop:
             if not future.cancelled():
                 future.set_result(result)
 
-    def _take(self) -> list[_Watched]:
-        new, self._new = [one for one in self._new if not one.done.done()], []
-        for one in new:
-            one.request = self.engine.submit(one.prompt, one.sampling)
-        return new
+    def _submit_queued(self) -> list[_PendingRequest]:
+        """Give the queued requests to the engine, except those that nobody awaits any more."""
+        submitted = [pending for pending in self._queued if not pending.done.done()]
+        self._queued = []
+        for pending in submitted:
+            pending.request = self.engine.submit(pending.prompt, pending.sampling)
+        return submitted
 
-    async def _step(self, running: list[_Watched]) -> list[_Watched]:
-        """Advance the batch; the requests that are not done."""
+    async def _step(self, running: list[_PendingRequest]) -> list[_PendingRequest]:
+        """Advance the batch by one token and return the requests that are not done."""
         try:
             await self._in_thread(self.engine.step)
         except Exception as error:
             await self._in_thread(self.engine.reset)
-            for one in running:
-                _fail(one, error)
+            for pending in running:
+                _fail_request(pending, error)
             return []
-        return [one for one in running if not self._deliver(one)]
+        return [pending for pending in running if not self._deliver_progress(pending)]
 
-    def _deliver(self, watched: _Watched) -> bool:
-        """Pass on what is there; whether that was the end."""
-        generation = watched.request.generation if watched.request is not None else None
-        if watched.texts is not None:
-            watched.texts.put_nowait(self.engine.text_so_far(watched.request))
+    def _deliver_progress(self, pending: _PendingRequest) -> bool:
+        """Pass the text and the result on to who waits; True when the request is done."""
+        generation = pending.request.generation if pending.request is not None else None
+        if pending.texts is not None:
+            pending.texts.put_nowait(self.engine.text_so_far(pending.request))
         if generation is None:
             return False
-        if not watched.done.done():
-            watched.done.set_result(generation)
-        if watched.texts is not None:
-            watched.texts.put_nowait(None)
+        if not pending.done.done():
+            pending.done.set_result(generation)
+        if pending.texts is not None:
+            pending.texts.put_nowait(None)
         return True
 
     async def _in_thread(self, action: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, action)
 
 
-def _fail(watched: _Watched, error: Exception) -> None:
-    if not watched.done.done():
-        watched.done.set_exception(
+def _fail_request(pending: _PendingRequest, error: Exception) -> None:
+    if not pending.done.done():
+        pending.done.set_exception(
             InfrastructureError(f"the engine failed: {type(error).__name__}: {error}")
         )
-    if watched.texts is not None:
-        watched.texts.put_nowait(None)
+    if pending.texts is not None:
+        pending.texts.put_nowait(None)
 
 
-def _let_go(watched: _Watched) -> None:
-    """Nobody waits any more."""
-    watched.done.cancel()
-    if watched.request is not None:
-        watched.request.cancelled = True
+def _abandon(pending: _PendingRequest) -> None:
+    """Let the engine drop a request that nobody awaits any more; no effect on a finished one."""
+    pending.done.cancel()
+    if pending.request is not None:
+        pending.request.cancelled = True

@@ -1,13 +1,14 @@
-"""Dialogues as token ids, one way for rollouts and for training.
+"""Dialogues as token ids, in the same way for rollouts and for training.
 
-What holds: a dialogue's ids are the ids of its first prompt, then for each assistant turn the
-sampled (or encoded) ids followed by the bridge to the next turn. So the tokens a model is trained
-on are the tokens it saw and sampled, whatever the chat template would make of the decoded text.
+Guaranteed: the ids of a dialogue are the ids of its first prompt, then for each assistant turn the
+sampled (or encoded) ids and the ids of the bridge to the next turn. The tokens a model is trained
+on are therefore the tokens it saw and sampled. Rendering the decoded text again could give others.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# Stands for an assistant turn when a bridge is rendered; no template changes such a text.
 _PROBE = "assistant-probe"
 ChatMessages = Sequence[Mapping[str, str]]
 
@@ -28,15 +29,17 @@ class ChatRenderer:
         return self._encode(self._render(messages, generation=True))
 
     def encode_bridge(self, replies: ChatMessages) -> list[int]:
-        """What stands between an assistant turn's end-of-turn token and the next assistant turn.
+        """The ids between an assistant turn's end-of-turn token and the next assistant turn.
 
         ``replies`` are the messages in between (tool results).
         """
         return self._encode(self._after_probe([{"role": "user", "content": "q"}], replies))
 
     def encode_dialogue(self, messages: ChatMessages) -> tuple[list[int], list[bool]]:
-        """(ids, loss mask) of a whole dialogue: the mask is true on the assistant's tokens and
-        their end of turn."""
+        """(ids, loss mask) of a whole dialogue, of equal length.
+
+        The mask is true on the assistant's tokens and on their end-of-turn tokens.
+        """
         first = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
         ids = self.encode_prompt(messages[:first])
         mask = [False] * len(ids)
@@ -46,11 +49,8 @@ class ChatRenderer:
             following = index + 1
             while following < len(messages) and messages[following]["role"] != "assistant":
                 following += 1
-            between = (
-                self.encode_bridge(messages[index + 1 : following])
-                if following < len(messages)
-                else []
-            )
+            is_last = following == len(messages)
+            between = [] if is_last else self.encode_bridge(messages[index + 1 : following])
             ids += own + between
             mask += [True] * len(own) + [False] * len(between)
             index = following
@@ -65,8 +65,8 @@ class ChatRenderer:
             raise ValueError(
                 "the chat template drops earlier assistant turns: it cannot be used for training"
             )
-        end = self.tokenizer.eos_token
-        return tail.removeprefix(end)
+        # The end-of-turn token belongs to the assistant's turn: it is sampled, not rendered.
+        return tail.removeprefix(self.tokenizer.eos_token)
 
     def _render(self, messages: ChatMessages, generation: bool) -> str:
         return self.tokenizer.apply_chat_template(

@@ -1,10 +1,10 @@
-"""Embeddings of texts by any transformers encoder, in bfloat16 on CPU, normalised to unit length.
+"""Embeddings of texts by a transformers encoder, in bfloat16, normalised to unit length.
 
-Texts are encoded shortest first, so that a batch pads little; the answer is in the order of the
-input. The same list of texts with the same batch size gives the same vectors. How token states
-become one vector is the model's own convention: their mean (sentence-transformers), the first
-(BERT's [CLS]; MedCPT), or the last, an end-of-text token put behind the text (decoders such as
-BMRetriever).
+Texts are encoded in the order of their length, so that batches need little padding; the vectors are
+returned in the order of the input. The same list of texts with the same batch size gives the same
+vectors. How the token states become one vector is the model's own convention: their mean
+(sentence-transformers), the first one (BERT's [CLS]; MedCPT), or the last one, which is that of an
+end-of-text token behind the text (decoders such as BMRetriever).
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,15 @@ from medr_ray.core.errors import MedrError
 from medr_ray.engines.weights import model_path
 
 Pooling = Literal["mean", "cls", "last"]
-MAX_TOKENS = 256  # what MiniLM was trained on; longer texts are cut
+MAX_TOKENS = 256  # the length MiniLM was trained with; longer texts are cut
 
 
 class Encoder:
-    """``model`` is a model reference (see ``engines.weights.model_path``) or the name of a model on
-    a hub, ``threads`` the torch threads on CPU, ``prefix`` what stands in front of every text.
+    """An encoder with its tokenizer, on the GPU where there is one.
 
-    Raises MedrError where the model is not there.
+    ``model`` is a model reference (see ``engines.weights.model_path``) or the name of a model on a
+    hub. ``threads`` is the number of torch threads on CPU. ``prefix`` is put in front of every
+    text, as some models ask for. Raises MedrError where the model is not there.
     """
 
     def __init__(
@@ -43,16 +44,14 @@ class Encoder:
 
         logging.disable_progress_bar()
         self._torch = torch
-        self._batch, self._pooling, self._max_tokens, self._prefix = (
-            batch,
-            pooling,
-            max_tokens,
-            prefix,
-        )
+        self._batch = batch
+        self._pooling = pooling
+        self._max_tokens = max_tokens
+        self._prefix = prefix
         torch.set_num_threads(threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            path = _located(model)
+            path = _resolve_model(model)
             self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
             self._model: Any = (
                 AutoModel.from_pretrained(path, dtype=torch.bfloat16).to(self._device).eval()
@@ -60,6 +59,7 @@ class Encoder:
         except (OSError, ValueError) as error:
             raise MedrError(f"the encoder {model} cannot be loaded: {error}") from error
         if self._tokenizer.pad_token is None:
+            # Decoders have no padding token; padding is masked, so that any token will do.
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self.dimensions: int = self._model.config.hidden_size
 
@@ -74,14 +74,16 @@ class Encoder:
         return vectors
 
     def _embed(self, texts: list[str]) -> np.ndarray:
-        inputs = self._tokens(texts).to(self._device)
+        inputs = self._tokenize(texts).to(self._device)
         hidden = self._model(**inputs).last_hidden_state.float()
-        pooled = self._pooled(hidden, inputs["attention_mask"])
+        pooled = self._pool(hidden, inputs["attention_mask"])
         return self._torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
 
-    def _tokens(self, texts: list[str]) -> Any:
-        """A padded batch. Where the last state counts, every text ends with the end-of-text
-        token."""
+    def _tokenize(self, texts: list[str]) -> Any:
+        """A padded batch of the texts' ids and their attention mask.
+
+        With "last" pooling every text ends with the end-of-text token, also one that is cut.
+        """
         if self._pooling != "last" or self._tokenizer.eos_token_id is None:
             return self._tokenizer(
                 texts,
@@ -95,19 +97,25 @@ class Encoder:
         ended = [row if row[-1:] == [end] else [*row, end] for row in rows]
         return self._tokenizer.pad({"input_ids": ended}, return_tensors="pt")
 
-    def _pooled(self, hidden: Any, mask: Any) -> Any:
-        """(batch, tokens, size) to (batch, size); padding counts for nothing on either side of the
-        text."""
+    def _pool(self, hidden: Any, mask: Any) -> Any:
+        """States of shape (batch, tokens, size) to vectors of shape (batch, size).
+
+        Padding is left out, on whichever side of the text the tokenizer puts it.
+        """
         if self._pooling == "mean":
             weights = mask.unsqueeze(-1).float()
             return (hidden * weights).sum(1) / weights.sum(1)
-        places = self._torch.arange(mask.shape[1], device=mask.device)
-        chosen = mask.argmax(1) if self._pooling == "cls" else (mask * places).argmax(1)
-        return hidden[self._torch.arange(len(hidden), device=mask.device), chosen]
+        positions = self._torch.arange(mask.shape[1], device=mask.device)
+        first_or_last = mask.argmax(1) if self._pooling == "cls" else (mask * positions).argmax(1)
+        return hidden[self._torch.arange(len(hidden), device=mask.device), first_or_last]
 
 
-def _located(model: str) -> str:
-    """The folder of a model reference; a name with one slash that is no folder here is one on a
-    hub."""
-    on_hub = model.count("/") == 1 and not model.startswith((".", "/")) and not Path(model).exists()
-    return model if on_hub else str(model_path(model))
+def _resolve_model(model: str) -> str:
+    """The folder of a model reference, or the name itself where it is one on a hub.
+
+    "owner/name" is a name on a hub, unless there is such a folder.
+    """
+    looks_like_hub_name = model.count("/") == 1 and not model.startswith((".", "/"))
+    if looks_like_hub_name and not Path(model).exists():
+        return model
+    return str(model_path(model))

@@ -1,9 +1,9 @@
-"""Keys and values of many sequences in memory that outlives a request.
+"""The key-value cache of many sequences; it is kept when a request ends.
 
-A slot is one row of preallocated tensors; what a finished request left there is kept until another
-request needs the row, so that the next turn of a dialogue, or another sample of the same prompt,
-reads only what is new. Rows in use are always the first ones: a forward pass works on views of
-them, never on copies.
+A slot is one row of preallocated tensors. What a finished request left in its row stays there until
+another request needs the row. The next turn of a dialogue, or another sample of the same prompt,
+then reads only its new tokens. The rows in use are always the first ones, so that a forward pass
+works on views of the tensors and never copies them.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-_GROW = 256  # tokens a slot has room for at first; it grows by at least half
+_INITIAL_CAPACITY = 256  # tokens a slot has room for at first; capacities are multiples of it
 
 
 class CacheWindow:
-    """The rows and places one forward pass writes to, shared by all layers.
+    """The rows and positions that one forward pass writes to, the same for all layers.
 
-    Rows ``first`` .. ``first + len(starts) - 1``; row i writes ``width`` tokens from place
-    ``starts[i]`` on, and reads ``length`` places (the longest row's, what lies behind a row's own
-    tokens is masked).
+    The rows are ``first`` to ``first + len(starts) - 1``. Row i writes ``width`` tokens from
+    position ``starts[i]`` on. All rows read ``length`` positions, as many as the longest has; the
+    mask hides those behind a row's own tokens.
     """
 
     def __init__(self, first: int, starts: Sequence[int], width: int, device: str) -> None:
@@ -32,17 +32,21 @@ class CacheWindow:
         self.length = max(starts) + width
 
     def mask(self, dtype: torch.dtype) -> torch.Tensor:
-        """Additive attention mask (rows, 1, width, length): a token sees its own place and those
-        before it."""
-        places = torch.arange(self.length, device=self.positions.device)
-        hidden = places > self.positions[:, None, :, None]
+        """Additive attention mask of shape (rows, 1, width, length): a token sees its own position
+        and those before it."""
+        columns = torch.arange(self.length, device=self.positions.device)
+        hidden = columns > self.positions[:, None, :, None]
         return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(
             hidden, float("-inf")
         )
 
 
 class _SlotLayer(CacheLayerMixin):
-    """One layer's keys and values, each (slots, capacity, heads, head size)."""
+    """One layer's keys and values, each of shape (slots, capacity, heads, head size).
+
+    Positions come before heads, unlike in transformers' own caches: a row's first positions are
+    then one block of memory. The methods are those that transformers calls.
+    """
 
     keys: Any
     values: Any
@@ -53,11 +57,14 @@ class _SlotLayer(CacheLayerMixin):
         self.window: CacheWindow | None = None
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        self.keys, self.values = (
-            one.new_zeros(self._slots, _GROW, one.shape[1], one.shape[3])
-            for one in (key_states, value_states)
-        )
+        self.keys = self._allocate(key_states)
+        self.values = self._allocate(value_states)
         self.is_initialized = True
+
+    def _allocate(self, states: torch.Tensor) -> torch.Tensor:
+        """Room for states of shape (rows, heads, tokens, head size)."""
+        _, heads, _, head_size = states.shape
+        return states.new_zeros(self._slots, _INITIAL_CAPACITY, heads, head_size)
 
     def update(
         self,
@@ -68,14 +75,12 @@ class _SlotLayer(CacheLayerMixin):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         window = self.window
         if window is None:
-            raise RuntimeError("look_at says where to write before the forward pass does")
+            raise RuntimeError("set_window has to come before the forward pass")
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         if window.length > self.keys.shape[1]:
-            self.keys, self.values = (
-                _grown(self.keys, window.length),
-                _grown(self.values, window.length),
-            )
+            self.keys = _grow_tensor(self.keys, window.length)
+            self.values = _grow_tensor(self.values, window.length)
         self.keys[window.index, window.positions] = key_states.transpose(1, 2)
         self.values[window.index, window.positions] = value_states.transpose(1, 2)
         return (
@@ -90,82 +95,88 @@ class _SlotLayer(CacheLayerMixin):
         return self.window.length - self.window.positions.shape[1] if self.window else 0
 
     def get_max_length(self) -> int:
-        return -1
+        return -1  # no limit
 
 
 class SlotCache(Cache):
-    """The cache a model writes through, with the tokens each slot holds."""
+    """The cache a model writes to; ``tokens[row]`` are the token ids whose states a row holds."""
 
     def __init__(self, layers: int, slots: int) -> None:
         super().__init__(layers=[_SlotLayer(slots) for _ in range(layers)])
         self.tokens: list[list[int]] = [[] for _ in range(slots)]
-        self._used = [0] * slots
-        self._clock = 0
+        self._last_used = [0] * slots
+        self._uses = 0
 
     def set_window(self, window: CacheWindow) -> None:
-        """Direct the next forward pass."""
+        """Say which rows and positions the next forward pass writes."""
         for layer in self.layers:
             layer.window = window  # type: ignore[union-attr]
 
     def clear_tokens(self) -> None:
-        """Drop what idle slots hold (after the weights changed)."""
+        """Forget what all rows hold, for after the weights changed it is no longer right."""
         self.tokens = [[] for _ in self.tokens]
 
     def mark_used(self, row: int) -> None:
-        self._clock += 1
-        self._used[row] = self._clock
+        """Make the row the one used last."""
+        self._uses += 1
+        self._last_used[row] = self._uses
 
     def find_prefix_source(self, prompt: Sequence[int]) -> tuple[int, int]:
-        """(row, tokens it shares with the prompt's beginning) of the best row."""
-        shared = [_common_prefix(tokens, prompt) for tokens in self.tokens]
-        best = max(range(len(shared)), key=shared.__getitem__)
-        return best, shared[best]
+        """(row, length) of the longest beginning that the prompt has in common with a row."""
+        lengths = [_common_prefix_length(tokens, prompt) for tokens in self.tokens]
+        best_row = max(range(len(lengths)), key=lengths.__getitem__)
+        return best_row, lengths[best_row]
 
     def find_oldest_row(self, first: int) -> int:
-        """The row from ``first`` on that was used longest ago, empty ones before all."""
+        """The row from ``first`` on that was used longest ago; an empty row before any other."""
         return min(
             range(first, len(self.tokens)),
-            key=lambda row: (bool(self.tokens[row]), self._used[row]),
+            key=lambda row: (bool(self.tokens[row]), self._last_used[row]),
         )
 
     def copy_prefix(self, source: int, target: int, count: int) -> None:
-        """Give a row the first ``count`` tokens of another."""
+        """Copy the first ``count`` tokens of row ``source`` to row ``target``."""
         for layer in self.layers:
-            for tensor in _tensors(layer):
+            for tensor in _layer_tensors(layer):
                 tensor[target, :count] = tensor[source, :count]
         self.tokens[target] = self.tokens[source][:count]
 
-    def swap_rows(self, one: int, two: int) -> None:
-        """Exchange two rows."""
-        if one == two:
+    def swap_rows(self, first: int, second: int) -> None:
+        """Exchange the content of two rows."""
+        if first == second:
             return
-        length = max(len(self.tokens[one]), len(self.tokens[two]))
+        length = max(len(self.tokens[first]), len(self.tokens[second]))
         for layer in self.layers:
-            for tensor in _tensors(layer):
-                kept = tensor[one, :length].clone()
-                tensor[one, :length] = tensor[two, :length]
-                tensor[two, :length] = kept
-        self.tokens[one], self.tokens[two] = self.tokens[two], self.tokens[one]
-        self._used[one], self._used[two] = self._used[two], self._used[one]
+            for tensor in _layer_tensors(layer):
+                saved = tensor[first, :length].clone()
+                tensor[first, :length] = tensor[second, :length]
+                tensor[second, :length] = saved
+        self.tokens[first], self.tokens[second] = self.tokens[second], self.tokens[first]
+        self._last_used[first], self._last_used[second] = (
+            self._last_used[second],
+            self._last_used[first],
+        )
 
 
-def _tensors(layer: Any) -> tuple[torch.Tensor, ...]:
+def _layer_tensors(layer: Any) -> tuple[torch.Tensor, ...]:
     return (layer.keys, layer.values) if layer.is_initialized else ()
 
 
-def _grown(tensor: torch.Tensor, length: int) -> torch.Tensor:
-    """A copy with at least ``length`` places; new ones are zero, because a masked place must still
-    be finite."""
-    slots, capacity, heads, size = tensor.shape
-    larger = tensor.new_zeros(
-        slots, max(-(-length // _GROW) * _GROW, capacity + capacity // 2), heads, size
-    )
+def _grow_tensor(tensor: torch.Tensor, length: int) -> torch.Tensor:
+    """A copy with room for at least ``length`` positions, and at least half more than before.
+
+    New positions are zero: a masked position must still be finite, or the sum becomes NaN.
+    """
+    slots, capacity, heads, head_size = tensor.shape
+    needed = -(-length // _INITIAL_CAPACITY) * _INITIAL_CAPACITY
+    new_capacity = max(needed, capacity + capacity // 2)
+    larger = tensor.new_zeros(slots, new_capacity, heads, head_size)
     larger[:, :capacity] = tensor
     return larger
 
 
-def _common_prefix(one: Sequence[int], two: Sequence[int]) -> int:
-    for place, (a, b) in enumerate(zip(one, two, strict=False)):
-        if a != b:
-            return place
-    return min(len(one), len(two))
+def _common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
+    for position, (first_id, second_id) in enumerate(zip(first, second, strict=False)):
+        if first_id != second_id:
+            return position
+    return min(len(first), len(second))

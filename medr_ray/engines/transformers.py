@@ -1,10 +1,11 @@
-"""The transformers engine: continuous batching with the sampled tokens' log-probabilities, on CPU
-or one GPU.
+"""The transformers engine: continuous batching with the log-probabilities of the sampled tokens, on
+CPU or one GPU.
 
-What holds: a request joins the running batch at the next token and leaves it at its last; the
-log-probabilities belong to the distribution sampled from (temperature applied, nothing truncated);
-a seeded request draws from its own random numbers, whoever shares the batch; ``load_weights``
-replaces every parameter or raises, and only between batches, so no answer mixes two versions.
+Guaranteed: a request joins the running batch between two tokens and leaves it after its last one.
+The log-probabilities are those of the distribution that was sampled from (temperature applied,
+nothing truncated). A seeded request draws from random numbers of its own, whatever else is in the
+batch. ``load_weights`` replaces every parameter or raises, and works only while no request is
+running, so that no answer mixes two versions.
 """
 
 import itertools
@@ -23,22 +24,26 @@ from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
 from medr_ray.engines.slots import CacheWindow, SlotCache
 
-_ADMIT_EVERY = 4  # steps; reading two prompts together costs little more than one
-_PREFILL_TOKENS = 4096  # padded tokens of prompts read in one forward pass
-_WORTH_COPYING = (
-    16  # shared tokens below which another row's beginning is read again rather than copied
-)
+# New requests wait up to this many steps, because reading two prompts together costs little more
+# than reading one.
+_ADMIT_EVERY_STEPS = 4
+_PREFILL_TOKENS = 4096  # prompt tokens, with padding, that one forward pass reads at most
+# A beginning that a prompt shares with another row is copied from there if it is this long; a
+# shorter one is read again.
+_MIN_COPIED_TOKENS = 16
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 @dataclass(eq=False)
 class EngineRequest:
-    """A continuation being made; ``generation`` is set when it is done. ``cancelled`` ends it at
-    the next token."""
+    """A prompt to continue and what is sampled so far.
+
+    ``generation`` is set when it is done. Setting ``cancelled`` ends it at the next token.
+    """
 
     prompt: tuple[int, ...]
     sampling: Sampling
-    random: torch.Generator
+    rng: torch.Generator
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     cancelled: bool = False
@@ -46,13 +51,15 @@ class EngineRequest:
 
 
 class TransformersEngine:
-    """A causal language model in a Hugging Face directory. ``submit`` may be called from any
-    thread, the rest from one at a time."""
+    """A causal language model in a Hugging Face directory.
+
+    ``submit`` may be called from any thread; all other methods from one thread at a time.
+    """
 
     def __init__(
         self, model_dir: Path, config: EngineConfig, trust_remote_code: bool = False
     ) -> None:
-        self._device = _device(config)
+        self._device = _select_device(config)
         if self._device == "cpu":
             torch.set_num_threads(config.threads)
         self.tokenizer = AutoTokenizer.from_pretrained(
@@ -67,22 +74,25 @@ class TransformersEngine:
         self.version = 0
         self._cache = SlotCache(self.model.config.num_hidden_layers, config.max_batch)
         self._waiting: deque[EngineRequest] = deque()
-        self._open: list[EngineRequest] = []  # row i of the cache is the i-th open request's
+        self._running: list[EngineRequest] = []  # the i-th running request has row i of the cache
         self._steps = 0
 
     def submit(self, prompt: Sequence[int], sampling: Sampling) -> EngineRequest:
         """Queue a request; ``step`` advances it."""
-        random = torch.Generator()
-        random.manual_seed(
-            sampling.seed if sampling.seed is not None else int(torch.randint(2**62, ()).item())
-        )
-        request = EngineRequest(tuple(prompt), sampling, random)
+        seed = sampling.seed
+        if seed is None:
+            seed = int(torch.randint(2**62, ()).item())
+        rng = torch.Generator()
+        rng.manual_seed(seed)
+        request = EngineRequest(tuple(prompt), sampling, rng)
         self._waiting.append(request)
         return request
 
     def generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Generation]:
-        """Sample one continuation per prompt, in order. With a seed, each prompt gets its own
-        random numbers."""
+        """Sample one continuation per prompt, in order.
+
+        With a seed, the i-th prompt is sampled with ``seed + i``: equal prompts still differ.
+        """
         seeds = itertools.repeat(None) if sampling.seed is None else itertools.count(sampling.seed)
         requests = [
             self.submit(
@@ -90,34 +100,38 @@ class TransformersEngine:
             )
             for prompt, seed in zip(prompts, seeds, strict=False)
         ]
-        while any(one.generation is None for one in requests):
+        while any(request.generation is None for request in requests):
             self.step()
-        return [one.generation for one in requests if one.generation is not None]
+        return [request.generation for request in requests if request.generation is not None]
 
     def reset(self) -> None:
         """Forget all requests, whatever state a failed step left them in."""
-        self._open.clear()
+        self._running.clear()
         self._waiting.clear()
         self._cache.clear_tokens()
 
     def text_so_far(self, request: EngineRequest) -> str:
-        """What may be shown of a request: never half a character, nor what may become a stop
-        text."""
+        """The part of a request's text that is final.
+
+        It leaves out an incomplete character at the end, and an end that may become a stop text.
+        """
         if request.generation is not None:
             return request.generation.text
         text = self._decode_ids(request.ids).rstrip("\ufffd")
-        return text[: len(text) - _begun(text, request.sampling.stop)]
+        return text[: len(text) - _stop_prefix_length(text, request.sampling.stop)]
 
     def load_weights(self, weights: Mapping[str, Any], version: int) -> None:
-        """Replace all parameters; raises InfrastructureError when names or shapes do not match, or
-        while requests are being answered."""
+        """Replace all parameters.
+
+        Raises InfrastructureError when names or shapes do not match, or while requests are running.
+        """
         own = dict(self.model.named_parameters())
         if own.keys() != weights.keys():
-            odd = sorted(own.keys() ^ weights.keys())[:3]
-            raise InfrastructureError(f"weights do not match the model: {odd} ...")
-        if self._open:
+            unmatched = sorted(own.keys() ^ weights.keys())[:3]
+            raise InfrastructureError(f"weights do not match the model: {unmatched} ...")
+        if self._running:
             raise InfrastructureError(
-                f"weights cannot change under {len(self._open)} running requests"
+                f"weights cannot change under {len(self._running)} running requests"
             )
         with torch.no_grad():
             for name, parameter in own.items():
@@ -127,106 +141,129 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def step(self) -> None:
-        """Admit what waits, then one more token for every open request."""
-        if not self._open or self._steps % _ADMIT_EVERY == 0:
-            while wave := self._admit():
+        """Admit waiting requests, then sample one more token for every running request."""
+        if not self._running or self._steps % _ADMIT_EVERY_STEPS == 0:
+            while wave := self._admit_requests():
                 self._prefill(wave)
-        if self._open:
-            self._decode()
+        if self._running:
+            self._decode_step()
         self._steps += 1
 
-    def _admit(self) -> list[EngineRequest]:
-        """The next requests to read together, each with its row. Equal prompts wait for the first
-        one's reading."""
+    def _admit_requests(self) -> list[EngineRequest]:
+        """The next requests to read together; each gets the row behind the one before it.
+
+        A request whose prompt is read in the same pass already waits for the next one: then it can
+        copy what was read.
+        """
         wave: list[EngineRequest] = []
-        longest, put_off = 0, []
-        first = len(self._open)
-        while self._waiting and first + len(wave) < len(self._cache.tokens):
+        postponed: list[EngineRequest] = []
+        longest = 0  # new tokens of the longest prompt in the wave
+        first_row = len(self._running)
+        while self._waiting and first_row + len(wave) < len(self._cache.tokens):
             request = self._waiting.popleft()
             if request.cancelled:
                 self._finish(request)
-            elif any(request.prompt == one.prompt for one in wave) and not self._known(request):
-                put_off.append(request)
+            elif self._is_read_in_wave(request, wave):
+                postponed.append(request)
             else:
-                row = first + len(wave)
-                self._place(request, row)
-                new = len(request.prompt) - len(self._cache.tokens[row])
-                if wave and max(longest, new) * (len(wave) + 1) > _PREFILL_TOKENS:
-                    put_off.append(request)
+                row = first_row + len(wave)
+                self._assign_row(request, row)
+                new_tokens = len(request.prompt) - len(self._cache.tokens[row])
+                if wave and max(longest, new_tokens) * (len(wave) + 1) > _PREFILL_TOKENS:
+                    postponed.append(request)
                     break
-                longest = max(longest, new)
+                longest = max(longest, new_tokens)
                 wave.append(request)
-        self._waiting.extendleft(reversed(put_off))
+        self._waiting.extendleft(reversed(postponed))
         return wave
 
-    def _known(self, request: EngineRequest) -> bool:
-        return self._cache.find_prefix_source(request.prompt)[1] >= len(request.prompt) - 1
+    def _is_read_in_wave(self, request: EngineRequest, wave: Sequence[EngineRequest]) -> bool:
+        is_in_wave = any(request.prompt == other.prompt for other in wave)
+        return is_in_wave and not self._is_prefix_cached(request)
 
-    def _place(self, request: EngineRequest, row: int) -> None:
-        """Bring what is known of the prompt's beginning into ``row``; at least its last token is
-        read again."""
+    def _is_prefix_cached(self, request: EngineRequest) -> bool:
+        """Whether all of the prompt but its last token is in the cache."""
+        _, length = self._cache.find_prefix_source(request.prompt)
+        return length >= len(request.prompt) - 1
+
+    def _assign_row(self, request: EngineRequest, row: int) -> None:
+        """Give the request ``row``, with as much of the prompt's beginning as the cache has.
+
+        At least the prompt's last token is left to read: sampling needs its output.
+        """
         cache = self._cache
         source, shared = cache.find_prefix_source(request.prompt)
         shared = min(shared, len(request.prompt) - 1)
-        continues = (
-            source >= row and 0 < len(cache.tokens[source]) == shared
-        )  # the dialogue's own last turn
-        given_up = source if continues else cache.find_oldest_row(row)
-        cache.swap_rows(given_up, row)
-        source = {given_up: row, row: given_up}.get(source, source)
-        if source != row and shared >= _WORTH_COPYING:
+        # An idle row whose tokens all begin the prompt holds the last turn of the same dialogue.
+        is_own_last_turn = source >= row and 0 < len(cache.tokens[source]) == shared
+        replaced = source if is_own_last_turn else cache.find_oldest_row(row)
+        cache.swap_rows(replaced, row)
+        # The swap may have moved the source.
+        source = {replaced: row, row: replaced}.get(source, source)
+        if source != row and shared >= _MIN_COPIED_TOKENS:
             cache.copy_prefix(source, row, shared)
-        own = cache.tokens[row]
-        cache.tokens[row] = own[:shared] if own[:shared] == list(request.prompt[:shared]) else []
+        row_tokens = cache.tokens[row]
+        is_usable = row_tokens[:shared] == list(request.prompt[:shared])
+        cache.tokens[row] = row_tokens[:shared] if is_usable else []
 
     def _prefill(self, wave: list[EngineRequest]) -> None:
-        first = len(self._open)
-        starts = [len(self._cache.tokens[first + i]) for i in range(len(wave))]
-        fresh = [list(one.prompt[start:]) for one, start in zip(wave, starts, strict=True)]
-        for i, one in enumerate(wave):
-            self._cache.tokens[first + i] = list(one.prompt)
-        self._open += wave
-        self._sample(self._logits(first, starts, fresh), first)
+        """Read the new tokens of the admitted prompts and sample the first token of each."""
+        first_row = len(self._running)
+        starts = [len(self._cache.tokens[first_row + i]) for i in range(len(wave))]
+        new_ids = [
+            list(request.prompt[start:]) for request, start in zip(wave, starts, strict=True)
+        ]
+        for row, request in enumerate(wave, first_row):
+            self._cache.tokens[row] = list(request.prompt)
+        self._running += wave
+        self._sample_tokens(self._compute_logits(first_row, starts, new_ids), first_row)
 
-    def _decode(self) -> None:
-        starts = [len(self._cache.tokens[row]) for row in range(len(self._open))]
-        fresh = [[one.ids[-1]] for one in self._open]
-        for row, one in enumerate(self._open):
-            self._cache.tokens[row].append(one.ids[-1])
-        self._sample(self._logits(0, starts, fresh), 0)
+    def _decode_step(self) -> None:
+        """Read the last token of every running request and sample the next one."""
+        starts = [len(self._cache.tokens[row]) for row in range(len(self._running))]
+        new_ids = [[request.ids[-1]] for request in self._running]
+        for row, request in enumerate(self._running):
+            self._cache.tokens[row].append(request.ids[-1])
+        self._sample_tokens(self._compute_logits(0, starts, new_ids), 0)
 
-    def _logits(self, first: int, starts: list[int], fresh: list[list[int]]) -> torch.Tensor:
-        """(rows, vocabulary) after each row's last token; rows from ``first`` on read their
-        ``fresh`` tokens."""
-        width = max(len(one) for one in fresh)
-        pad = self.renderer.end_id
-        window = CacheWindow(first, starts, width, self._device)
+    def _compute_logits(
+        self, first_row: int, starts: list[int], new_ids: list[list[int]]
+    ) -> torch.Tensor:
+        """Logits of shape (rows, vocabulary) after each row's last new token.
+
+        The rows from ``first_row`` on read their ``new_ids``, from position ``starts[i]`` on.
+        """
+        width = max(map(len, new_ids))
+        pad_id = self.renderer.end_id  # any id will do: what is read of it is overwritten later
+        window = CacheWindow(first_row, starts, width, self._device)
         self._cache.set_window(window)
-        ids = torch.tensor([one + [pad] * (width - len(one)) for one in fresh], device=self._device)
+        padded = [ids + [pad_id] * (width - len(ids)) for ids in new_ids]
         hidden = self.model.get_decoder()(
-            input_ids=ids,
+            input_ids=torch.tensor(padded, device=self._device),
             attention_mask=window.mask(self.model.dtype),
             position_ids=window.positions,
             past_key_values=self._cache,
             use_cache=True,
         ).last_hidden_state
-        last = torch.tensor([len(one) - 1 for one in fresh], device=self._device)
-        return self.model.get_output_embeddings()(
-            hidden[torch.arange(len(fresh), device=self._device), last]
-        )
+        # The output layer is the largest of a small model: apply it to one position a row.
+        last = torch.tensor([len(ids) - 1 for ids in new_ids], device=self._device)
+        rows = torch.arange(len(new_ids), device=self._device)
+        return self.model.get_output_embeddings()(hidden[rows, last])
 
-    def _sample(self, logits: torch.Tensor, first: int) -> None:
-        """Give every open request from row ``first`` on its next token; close those that end."""
-        requests = self._open[first:]
-        tokens, logprobs = _draw(logits, requests)
+    def _sample_tokens(self, logits: torch.Tensor, first_row: int) -> None:
+        """Append the next token of every request from ``first_row`` on, and take out of the batch
+        those that end."""
+        requests = self._running[first_row:]
+        tokens, logprobs = _draw_tokens(logits, requests)
         for request, token, logprob in zip(requests, tokens, logprobs, strict=True):
             request.ids.append(token)
             request.logprobs.append(logprob)
-        for row in reversed(range(first, len(self._open))):
-            if self._ended(self._open[row]):
-                self._close(row)
+        # From the last row on, because taking one out moves the last request into its row.
+        for row in reversed(range(first_row, len(self._running))):
+            if self._has_ended(self._running[row]):
+                self._remove_from_batch(row)
 
-    def _ended(self, request: EngineRequest) -> bool:
+    def _has_ended(self, request: EngineRequest) -> bool:
         sampling = request.sampling
         if (
             request.cancelled
@@ -234,78 +271,93 @@ class TransformersEngine:
             or len(request.ids) >= sampling.max_tokens
         ):
             return True
-        return bool(sampling.stop) and any(
-            text in self._decode_ids(request.ids) for text in sampling.stop
-        )
+        if not sampling.stop:
+            return False
+        text = self._decode_ids(request.ids)
+        return any(stop in text for stop in sampling.stop)
 
-    def _close(self, row: int) -> None:
-        """Take a request out of the batch; its row becomes the first idle one and keeps its
-        tokens."""
-        self._finish(self._open[row])
-        last = len(self._open) - 1
+    def _remove_from_batch(self, row: int) -> None:
+        """Take a request out of the batch. Its row becomes the first idle row, with its tokens."""
+        self._finish(self._running[row])
+        last = len(self._running) - 1
         self._cache.mark_used(row)
         self._cache.swap_rows(row, last)
-        self._open[row] = self._open[last]
-        self._open.pop()
+        self._running[row] = self._running[last]
+        self._running.pop()
 
     def _finish(self, request: EngineRequest) -> None:
-        request.generation = self._read(request)
+        request.generation = self._build_generation(request)
 
     def _decode_ids(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
-    def _read(self, request: EngineRequest) -> Generation:
-        ids, end = request.ids, self.renderer.end_id
-        ended = bool(ids) and ids[-1] == end
-        text = self._decode_ids(ids[:-1] if ended else ids)
-        cuts = [text.index(stop) for stop in request.sampling.stop if stop in text]
+    def _build_generation(self, request: EngineRequest) -> Generation:
+        ids = request.ids
+        has_end_token = bool(ids) and ids[-1] == self.renderer.end_id
+        text = self._decode_ids(ids[:-1] if has_end_token else ids)
+        stop_positions = [text.index(stop) for stop in request.sampling.stop if stop in text]
         return Generation(
             output_ids=tuple(ids),
             logprobs=tuple(request.logprobs),
-            text=text[: min(cuts)] if cuts else text,
-            finish_reason="stop" if ended or cuts else "length",
+            text=text[: min(stop_positions, default=len(text))],
+            finish_reason="stop" if has_end_token or stop_positions else "length",
             version=self.version,
         )
 
 
-def _draw(logits: torch.Tensor, requests: Sequence[EngineRequest]) -> tuple[list[int], list[float]]:
-    """Tokens and their log-probabilities, by inversion of each row's distribution; greedy at
-    temperature 0."""
+def _draw_tokens(
+    logits: torch.Tensor, requests: Sequence[EngineRequest]
+) -> tuple[list[int], list[float]]:
+    """Each row's token and its log-probability; ``logits`` have shape (rows, vocabulary).
+
+    A token is drawn by inversion of the row's cumulative distribution, with one number of the
+    request's own generator: the draw does not depend on the other rows. At temperature 0 it is the
+    most likely token.
+    """
     device = logits.device
-    heat = torch.tensor([one.sampling.temperature for one in requests], device=device)
-    distribution = (logits.float() / torch.where(heat > 0, heat, 1.0)[:, None]).log_softmax(-1)
-    tokens = distribution.argmax(-1)
-    if bool((heat > 0).any()):
-        uniform = torch.cat([torch.rand(1, generator=one.random) for one in requests]).to(device)
-        cumulative = distribution.exp().cumsum(-1)
-        places = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)[
-            :, 0
-        ]
-        tokens = torch.where(heat > 0, places.clamp(max=logits.shape[1] - 1), tokens)
-    return tokens.tolist(), distribution.gather(1, tokens[:, None])[:, 0].tolist()
-
-
-def _begun(text: str, stops: Sequence[str]) -> int:
-    """Length of the longest end of the text that begins a stop text."""
-    sizes = (
-        size
-        for stop in stops
-        for size in range(min(len(stop) - 1, len(text)), 0, -1)
-        if text.endswith(stop[:size])
+    temperature = torch.tensor(
+        [request.sampling.temperature for request in requests], device=device
     )
-    return max(sizes, default=0)
+    is_sampled = temperature > 0
+    scaled = logits.float() / torch.where(is_sampled, temperature, 1.0)[:, None]
+    logprobs = scaled.log_softmax(-1)
+    tokens = logprobs.argmax(-1)
+    if bool(is_sampled.any()):
+        numbers = [torch.rand(1, generator=request.rng) for request in requests]
+        uniform = torch.cat(numbers).to(device)
+        cumulative = logprobs.exp().cumsum(-1)
+        # Rounding lets the sum end a little off 1: scale by it, so that a draw never falls outside.
+        target = uniform[:, None] * cumulative[:, -1:]
+        drawn = torch.searchsorted(cumulative, target, right=True)[:, 0]
+        tokens = torch.where(is_sampled, drawn.clamp(max=logits.shape[1] - 1), tokens)
+    return tokens.tolist(), logprobs.gather(1, tokens[:, None])[:, 0].tolist()
+
+
+def _stop_prefix_length(text: str, stops: Sequence[str]) -> int:
+    """The length of the longest end of ``text`` that is the beginning of a stop text."""
+    longest = 0
+    for stop in stops:
+        for length in range(min(len(stop) - 1, len(text)), longest, -1):
+            if text.endswith(stop[:length]):
+                longest = length
+                break
+    return longest
 
 
 def _check_attention(config: Any, model_dir: Path) -> None:
-    odd = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
-    if odd:
+    """Raise ConfigError for a model with other layers than full attention: the cache keeps every
+    position, which a sliding window or a state-space layer does not expect."""
+    layer_types = set(getattr(config, "layer_types", None) or ())
+    unsupported = layer_types - {"full_attention"}
+    if unsupported:
         raise ConfigError(
-            f"{model_dir}: layers of type {', '.join(sorted(odd))} are not supported by the transformers "
-            "engine; serve this model with an OpenAI-compatible server and use it as an llm endpoint"
+            f"{model_dir}: layers of type {', '.join(sorted(unsupported))} are not supported by "
+            "the transformers engine; serve this model with an OpenAI-compatible server and use it "
+            "as an llm endpoint"
         )
 
 
-def _device(config: EngineConfig) -> str:
+def _select_device(config: EngineConfig) -> str:
     if config.device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return config.device

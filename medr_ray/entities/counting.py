@@ -1,8 +1,8 @@
-"""Counting mentions: one file of citations per task, two small tables out, summed at the end.
+"""Counting mentions: every file of citations gives two small tables, which are summed at the end.
 
-What holds: a citation counts once towards a concept's document frequency however often and by
-whatever forms it names it; titles and abstracts are both read, and no mention spans the two; the
-sums do not depend on who counted what.
+Guaranteed: a citation counts once towards a concept's document frequency, however often and by
+however many forms it names the concept. Titles and abstracts are both read, and no mention spans
+the two. The sums do not depend on which worker counted which file.
 """
 
 from typing import Any, NamedTuple
@@ -32,57 +32,45 @@ POSTINGS_SCHEMA = pa.schema(
         ("mentions", pa.list_(pa.int32())),
     ]
 )
-_KEYS = ["concept_id", "form", "year"]
-_FEW_ROWS = 2_000_000  # rows of counts held before they are summed: some 200 MB
-CITATION_COLUMNS = ("pmid", "title", "abstract", "year")  # of the citations
+_KEY_COLUMNS = ["concept_id", "form", "year"]
+_MAX_UNMERGED_ROWS = 2_000_000  # rows in memory before equal ones are summed: some 200 MB
+CITATION_COLUMNS = ("pmid", "title", "abstract", "year")  # that are read of a file of citations
 
 
 class CitationCounts(NamedTuple):
-    """``counts``: (concept_id, form, year, documents, mentions), sorted; a citation is credited to
-    the first form that names a concept in it, so that the documents of a concept's forms and years
-    add up to its document frequency. ``postings``: for each citation that names any concept, its
-    concepts, sorted, and how often it names each."""
+    """The counts of one file of citations.
+
+    ``counts`` has the columns concept_id, form, year, documents and mentions, sorted. A citation is
+    credited to the first form that names a concept in it, so that the documents of a concept's
+    forms and years add up to its document frequency. ``postings`` has a row for each citation that
+    names any concept: its concepts, sorted, and how often it names each.
+    """
 
     counts: pa.Table
     postings: pa.Table
 
 
 def count_citations(matcher: Matcher, citations: pa.Table) -> CitationCounts:
-    """Count ``citations`` (pmid, title, abstract, year)."""
-    named = pl.concat(
-        [_mentions(matcher, citations, "title", 0), _mentions(matcher, citations, "abstract", 1)]
-    )
+    """Count the mentions in ``citations`` (pmid, title, abstract, year)."""
+    titles = _find_mentions(matcher, citations, "title", 0)
+    abstracts = _find_mentions(matcher, citations, "abstract", 1)
+    mentions = pl.concat([titles, abstracts])
     by_concept = (
-        named.sort("document", "field", "start")
+        mentions.sort("document", "field", "start")
         .group_by("document", "concept", maintain_order=True)
         .agg(pl.first("form"), pl.len().alias("mentions"))
     )
     years = pl.Series("year", citations["year"].cast(pa.int32()), dtype=pl.Int32)
-    documents = by_concept.group_by("form", year=years.gather(by_concept["document"])).agg(
-        pl.len().cast(pl.Int64).alias("documents")
-    )
-    mentions = named.group_by("form", year=years.gather(named["document"])).agg(
-        pl.len().cast(pl.Int64).alias("mentions")
-    )
-    joined = mentions.join(documents, on=["form", "year"], how="left", nulls_equal=True)
-    forms = pl.Series(
-        values=matcher.forms.take(pa.array(joined["form"].to_numpy())), dtype=pl.String
-    )
-    counts = joined.select(
-        _concept_ids(matcher, matcher.concepts[joined["form"].to_numpy()]).alias("concept_id"),
-        forms.alias("form"),
-        "year",
-        pl.col("documents").fill_null(0),
-        "mentions",
-    ).sort("concept_id", "form", "year")
-    return CitationCounts(
-        counts.to_arrow().cast(COUNTS_SCHEMA), _postings(matcher, citations, by_concept)
-    )
+    counts = _count_forms(matcher, mentions, by_concept, years)
+    postings = _build_postings(matcher, citations, by_concept)
+    return CitationCounts(counts, postings)
 
 
-def _mentions(matcher: Matcher, citations: pa.Table, field: str, order: int) -> pl.DataFrame:
-    """(document, field, start, form, concept): numbers of rows of ``citations``, of forms and of
-    concepts."""
+def _find_mentions(
+    matcher: Matcher, citations: pa.Table, field: str, field_order: int
+) -> pl.DataFrame:
+    """(document, start, form, concept, field): ``document`` is a row of ``citations``, ``form`` and
+    ``concept`` are the matcher's numbers."""
     spans = matcher.spans(citations[field])
     return pl.DataFrame(
         {
@@ -91,48 +79,71 @@ def _mentions(matcher: Matcher, citations: pa.Table, field: str, order: int) -> 
             "form": spans.form,
             "concept": matcher.concepts[spans.form],
         }
-    ).with_columns(field=pl.lit(order))
+    ).with_columns(field=pl.lit(field_order))
 
 
-def _concept_ids(matcher: Matcher, numbers: Any) -> pl.Series:
+def _count_forms(
+    matcher: Matcher, mentions: pl.DataFrame, by_concept: pl.DataFrame, years: pl.Series
+) -> pa.Table:
+    """``counts`` of CitationCounts; ``years`` are those of the documents."""
+    documents = by_concept.group_by("form", year=years.gather(by_concept["document"])).agg(
+        pl.len().cast(pl.Int64).alias("documents")
+    )
+    totals = mentions.group_by("form", year=years.gather(mentions["document"])).agg(
+        pl.len().cast(pl.Int64).alias("mentions")
+    )
+    # A left join: a form may be mentioned in citations that are all credited to other forms. Years
+    # may be null, and those rows belong together as well.
+    rows = totals.join(documents, on=["form", "year"], how="left", nulls_equal=True)
+    form_numbers = rows["form"].to_numpy()
+    form_texts = matcher.forms.take(pa.array(form_numbers))
+    counts = rows.select(
+        _to_concept_ids(matcher, matcher.concepts[form_numbers]).alias("concept_id"),
+        pl.Series("form", values=form_texts, dtype=pl.String),
+        "year",
+        pl.col("documents").fill_null(0),
+        "mentions",
+    )
+    return counts.sort(_KEY_COLUMNS).to_arrow().cast(COUNTS_SCHEMA)
+
+
+def _to_concept_ids(matcher: Matcher, numbers: Any) -> pl.Series:
     return pl.Series(values=matcher.concept_ids.take(pa.array(numbers)), dtype=pl.String)
 
 
-def _postings(matcher: Matcher, citations: pa.Table, by_concept: pl.DataFrame) -> pa.Table:
-    rows = by_concept.with_columns(
-        _concept_ids(matcher, by_concept["concept"].to_numpy()).alias("concept_id"),
-        pl.col("mentions").cast(pl.Int32),
-    )
-    rows = (
-        rows.sort("document", "concept_id")
+def _build_postings(matcher: Matcher, citations: pa.Table, by_concept: pl.DataFrame) -> pa.Table:
+    concept_ids = _to_concept_ids(matcher, by_concept["concept"].to_numpy())
+    by_document = (
+        by_concept.with_columns(concept_ids.alias("concept_id"), pl.col("mentions").cast(pl.Int32))
+        .sort("document", "concept_id")
         .group_by("document", maintain_order=True)
         .agg("concept_id", "mentions")
     )
     pmids = pl.Series("pmid", citations["pmid"], dtype=pl.String)
-    return (
-        rows.select(
-            pmids.gather(rows["document"]).alias("pmid"),
-            pl.col("concept_id").alias("concept_ids"),
-            "mentions",
-        )
-        .to_arrow()
-        .cast(POSTINGS_SCHEMA)
+    postings = by_document.select(
+        pmids.gather(by_document["document"]).alias("pmid"),
+        pl.col("concept_id").alias("concept_ids"),
+        "mentions",
     )
+    return postings.to_arrow().cast(POSTINGS_SCHEMA)
 
 
 class CountingWorker:
-    """A Ray actor: maps the compiled matcher of ``entities`` once, then counts file by file."""
+    """A Ray actor that maps the compiled matcher of ``entities`` into memory once, then counts file
+    by file."""
 
     def __init__(self, corpus: Directory, entities: Directory) -> None:
-        self._corpus, self._entities = corpus, entities
+        self._corpus = corpus
+        self._entities = entities
         self._matcher = Matcher.load(entities)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Count the citations ``row["name"]`` into ``counts`` and ``postings``; the marker of
-        ``counts`` ends it."""
+        """Count the file of citations ``row["name"]`` into a part of ``counts`` and of
+        ``postings``."""
         name = row["name"]
         table = self._corpus.read_table(f"{CITATIONS.name}/{name}.parquet", list(CITATION_COLUMNS))
         counted = count_citations(self._matcher, table)
+        # Counts last: a part whose counts have a marker is then known to have its postings too.
         Parts(self._entities, POSTINGS).write(name, row["made_from"], counted.postings)
         Parts(self._entities, COUNTS).write(
             name, row["made_from"], counted.counts, {"citations": table.num_rows}
@@ -141,16 +152,19 @@ class CountingWorker:
 
 
 def sum_counts(directory: Directory) -> pl.DataFrame:
-    """All of ``counts/`` as one frame (concept_id, form, year, documents, mentions), sorted. A few
-    files at a time are in memory beside their sum."""
-    total, waiting, rows = pl.DataFrame(COUNTS_SCHEMA.empty_table()), [], 0
+    """All files of ``counts/`` as one frame (concept_id, form, year, documents, mentions), sorted.
+
+    Only a few files are in memory at a time, beside their sum.
+    """
+    total = pl.DataFrame(COUNTS_SCHEMA.empty_table())
+    unmerged: list[pl.DataFrame] = []
     for name in directory.list_files(COUNTS):
-        waiting.append(pl.DataFrame(directory.read_table(f"{COUNTS}/{name}")))
-        rows += waiting[-1].height
-        if rows > _FEW_ROWS:
-            total, waiting, rows = _summed([total, *waiting]), [], 0
-    return _summed([total, *waiting]).sort(_KEYS)
+        unmerged.append(pl.DataFrame(directory.read_table(f"{COUNTS}/{name}")))
+        if sum(frame.height for frame in unmerged) > _MAX_UNMERGED_ROWS:
+            total = _sum_frames([total, *unmerged])
+            unmerged = []
+    return _sum_frames([total, *unmerged]).sort(_KEY_COLUMNS)
 
 
-def _summed(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(frames).group_by(_KEYS).agg(pl.sum("documents"), pl.sum("mentions"))
+def _sum_frames(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(frames).group_by(_KEY_COLUMNS).agg(pl.sum("documents"), pl.sum("mentions"))

@@ -1,9 +1,10 @@
-"""Which forms of the lexicon are looked for in text, and how: case folded, or exactly as written.
+"""Which forms of the lexicon are searched for in text, and how: case folded, or exactly as written.
 
-Names are matched case folded. Gene symbols are matched as written, and forms too short to be told
-from other words in capitals only (short by letters: "at 10" is no name). Words of everyday English,
-and letters that mean something else to every physician, are not matched at all. A disease is also
-found by its adjective ("hypertensive") where nothing else is called so.
+Names are matched case folded. Gene symbols are matched as written. Forms with too few letters to be
+distinguished from other words are matched in capitals only (letters count, for "at 10" is no name).
+Words of everyday English, and abbreviations that mean something else to every physician, are not
+matched at all. A disease is also matched by its adjective ("hypertensive"), unless that is a form
+of another concept.
 """
 
 import functools
@@ -18,15 +19,16 @@ from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import DISEASE, PHENOTYPE
 
 LEXICON = "lexicon.parquet"
-_ADJECTIVES = (
+# Endings of nouns and of the adjectives that belong to them.
+_ADJECTIVE_ENDINGS = (
     ("tension", "tensive"),
     ("epsy", "eptic"),
     ("phrenia", "phrenic"),
     ("toxicity", "toxic"),
     ("olism", "olic"),
 )
-_MIN_EXACT = 3  # characters; two capitals stand for too many things
-_SCHEMA = pa.schema(
+_MIN_EXACT_LENGTH = 3  # characters; two capitals are an abbreviation of too many things
+_LEXICON_SCHEMA = pa.schema(
     [
         ("concept_id", pa.string()),
         ("name", pa.string()),
@@ -41,24 +43,26 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class FormPatterns:
-    """What is looked for on behalf of one concept: ``folded`` in any case, ``exact`` as written."""
+    """The forms of one concept to search for: ``folded`` in any case, ``exact`` as written."""
 
     folded: tuple[str, ...]
     exact: tuple[str, ...]
 
 
 def choose_patterns(concepts: Sequence[Concept], min_form_length: int) -> list[FormPatterns]:
-    """Patterns for each concept; ``Matcher.build`` decides who owns a pattern that two concepts
-    share."""
+    """The patterns of each concept, in order.
+
+    Several concepts may have the same pattern: ``Matcher.build`` decides which of them gets it.
+    """
     taken = frozenset(form for concept in concepts for form in concept.forms)
-    return [_patterns(concept, min_form_length, taken) for concept in concepts]
+    return [_choose_concept_patterns(concept, min_form_length, taken) for concept in concepts]
 
 
 @functools.cache
 def common_words() -> frozenset[str]:
     """Everyday words and abbreviations with another, far more usual meaning, in lower case."""
-    words = _words()
-    return words["english"] | words["abbreviations"]
+    word_lists = _read_word_lists()
+    return word_lists["english"] | word_lists["abbreviations"]
 
 
 def is_common(form: str) -> bool:
@@ -68,9 +72,8 @@ def is_common(form: str) -> bool:
 
 def write_lexicon(directory: Directory, concepts: Sequence[Concept]) -> None:
     """``lexicon.parquet``: one row per concept."""
-    directory.write_table(
-        LEXICON, pa.Table.from_pylist([asdict(one) for one in concepts], schema=_SCHEMA)
-    )
+    rows = [asdict(concept) for concept in concepts]
+    directory.write_table(LEXICON, pa.Table.from_pylist(rows, schema=_LEXICON_SCHEMA))
 
 
 def read_lexicon(directory: Directory) -> dict[str, Concept]:
@@ -78,17 +81,18 @@ def read_lexicon(directory: Directory) -> dict[str, Concept]:
     columns = directory.read_table(LEXICON).to_pydict()
     for name in ("forms", "symbols", "xrefs"):
         columns[name] = map(tuple, columns[name])
-    return {
-        row[0]: Concept(*row)
-        for row in zip(*(columns[name] for name in _SCHEMA.names), strict=True)
-    }
+    # Concept declares its fields in the order of the schema.
+    concepts = map(Concept, *(columns[name] for name in _LEXICON_SCHEMA.names))
+    return {concept.concept_id: concept for concept in concepts}
 
 
-def _patterns(concept: Concept, min_form_length: int, taken: frozenset[str]) -> FormPatterns:
+def _choose_concept_patterns(
+    concept: Concept, min_form_length: int, taken: frozenset[str]
+) -> FormPatterns:
     folded: list[str] = []
     exact: list[str] = []
     for form in concept.forms:
-        if form in _words()["capitals_only"]:
+        if form in _read_word_lists()["capitals_only"]:
             exact.append(form.upper())
         elif is_common(form) or not any(character.isalpha() for character in form):
             continue
@@ -99,19 +103,21 @@ def _patterns(concept: Concept, min_form_length: int, taken: frozenset[str]) -> 
         else:
             folded.append(form)
             if concept.entity_type in (DISEASE, PHENOTYPE) and " " not in form:
-                folded += [adjective for adjective in _adjectives(form) if adjective not in taken]
-    return FormPatterns(tuple(folded), tuple(text for text in exact if len(text) >= _MIN_EXACT))
+                adjectives = _derive_adjectives(form)
+                folded += [adjective for adjective in adjectives if adjective not in taken]
+    long_enough = [form for form in exact if len(form) >= _MIN_EXACT_LENGTH]
+    return FormPatterns(tuple(folded), tuple(long_enough))
 
 
-def _adjectives(noun: str) -> list[str]:
+def _derive_adjectives(noun: str) -> list[str]:
     return [
         noun.removesuffix(ending) + adjective
-        for ending, adjective in _ADJECTIVES
+        for ending, adjective in _ADJECTIVE_ENDINGS
         if noun.endswith(ending)
     ]
 
 
 @functools.cache
-def _words() -> dict[str, frozenset[str]]:
+def _read_word_lists() -> dict[str, frozenset[str]]:
     lists = read_package_json("medr_ray.entities", "common_words.json")
     return {name: frozenset(words) for name, words in lists.items()}

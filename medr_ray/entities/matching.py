@@ -1,13 +1,13 @@
 """Finding the lexicon's forms in text.
 
-What holds: a mention starts and ends at a word boundary; of overlapping mentions the leftmost wins,
-of those the longest, and of equals the one written exactly as the form (a gene symbol) over the
-folded one. What counts as the same word is said in ``tokens``; offsets are characters of the text
-as given. An abbreviation that the text itself defines behind a mention is a mention too (see
-``abbreviations``), by the form it stands for.
+Guaranteed: a mention starts and ends at a word boundary. Of overlapping mentions the leftmost wins,
+of those the longest, and of equal ones the one that is written exactly as its form (a gene symbol)
+over the case-folded one. ``tokens`` defines which words count as the same. Offsets are characters
+of the text as given. An abbreviation that the text itself defines behind a mention is a mention of
+the same concept (see ``abbreviations``).
 
-A matcher is compiled once from the lexicon and saved beside it; workers map the same file into
-memory.
+A matcher is compiled once from the lexicon and saved beside it. All workers of a node map the same
+file into memory.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,7 @@ COMPILED = "matcher.arrow"
 
 
 class Mention(NamedTuple):
-    """Characters [start, end) of a text name ``concept_id``, by ``form`` (as the lexicon writes
-    it)."""
+    """Characters [start, end) of a text name ``concept_id`` by ``form``, a form of the lexicon."""
 
     start: int
     end: int
@@ -38,8 +37,11 @@ class Mention(NamedTuple):
 
 
 class Matcher:
-    """Finds mentions. Form i is ``forms[i]`` and names ``concept_ids[concepts[i]]``;
-    ``abbreviations`` says whether those that a text defines are resolved."""
+    """Finds mentions of concepts in texts.
+
+    Form i is ``forms[i]`` and names the concept ``concept_ids[concepts[i]]``. ``abbreviations``
+    says whether abbreviations that a text defines are resolved.
+    """
 
     def __init__(
         self,
@@ -50,25 +52,29 @@ class Matcher:
         concept_ids: pa.Array,
         abbreviations: bool,
     ) -> None:
-        self._trie, self._tables, self._abbreviations = compiled, tables, abbreviations
-        self.forms, self.concepts, self.concept_ids = forms, concepts, concept_ids
+        self._trie = compiled
+        self._tables = tables
+        self._abbreviations = abbreviations
+        self.forms = forms
+        self.concepts = concepts
+        self.concept_ids = concept_ids
 
     @classmethod
     def build(
         cls, lexicon: Sequence[Concept], min_form_length: int, abbreviations: bool = True
     ) -> "Matcher":
-        """A matcher straight from concepts, without a file."""
+        """A matcher compiled from concepts."""
         tables = tokens.folding_tables()
-        owned = _owned(lexicon, min_form_length, tables)
-        split = owned["exact"].sum()
+        owned = _assign_patterns(lexicon, min_form_length, tables)
         keys = owned["key"].to_arrow().cast(pa.large_string())
-        compiled = trie.build_trie(keys[: len(keys) - split], keys[len(keys) - split :])
+        folded_count = len(keys) - owned["exact"].sum()
+        compiled = trie.build_trie(keys[:folded_count], keys[folded_count:])
         return cls(
             compiled,
             tables,
             owned["form"].to_arrow().cast(pa.large_string()),
             owned["concept"].cast(pl.Int32).to_numpy(),
-            pa.array([one.concept_id for one in lexicon], pa.large_string()),
+            pa.array([concept.concept_id for concept in lexicon], pa.large_string()),
             abbreviations,
         )
 
@@ -82,7 +88,7 @@ class Matcher:
             columns[f"{name}_data"], columns[f"{name}_offsets"] = tokens.text_buffers(
                 getattr(self, name)
             )
-        batch = pa.record_batch({name: _one_list(array) for name, array in columns.items()})
+        batch = pa.record_batch({name: _wrap_as_row(array) for name, array in columns.items()})
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, batch.schema) as writer:
             writer.write_batch(batch)
@@ -90,8 +96,10 @@ class Matcher:
 
     @classmethod
     def load(cls, directory: Directory) -> "Matcher":
-        """The matcher of an ``entities`` directory: mapped where the directory is local, else read
-        into memory."""
+        """The matcher of an ``entities`` directory.
+
+        Its file is mapped into memory where the directory is local, and read otherwise.
+        """
         if isinstance(directory.fs, pafs.LocalFileSystem):
             source: pa.NativeFile = pa.memory_map(f"{directory.path}/{COMPILED}")
         else:
@@ -102,31 +110,34 @@ class Matcher:
         return cls(
             compiled,
             tables,
-            _strings(arrays, "forms"),
+            _read_strings(arrays, "forms"),
             arrays["concepts"],
-            _strings(arrays, "concept_ids"),
+            _read_strings(arrays, "concept_ids"),
             bool(arrays["abbreviations"][0]),
         )
 
     def find(self, text: str) -> list[Mention]:
         """The mentions of ``text``, in order, not overlapping."""
-        found = self.spans(pa.array([text], pa.large_string()))
-        starts, ends = found.start, found.end
+        spans = self.spans(pa.array([text], pa.large_string()))
+        starts = spans.start
+        ends = spans.end
         if len(starts) and not text.isascii():
+            # From bytes to characters: every byte but UTF-8's continuation bytes begins one.
             data = np.frombuffer(text.encode("utf-8"), np.uint8)
             characters = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])
-            starts, ends = characters[starts], characters[ends]
+            starts = characters[starts]
+            ends = characters[ends]
         return [
             Mention(
                 start, end, self.concept_ids[self.concepts[form]].as_py(), self.forms[form].as_py()
             )
             for start, end, form in zip(
-                starts.tolist(), ends.tolist(), found.form.tolist(), strict=True
+                starts.tolist(), ends.tolist(), spans.form.tolist(), strict=True
             )
         ]
 
     def spans(self, texts: pa.Array | pa.ChunkedArray) -> trie.Spans:
-        """Every mention in many texts: numbers of text and form, and bytes of the text."""
+        """The mentions in many texts: the number of the text, that of the form, and bytes."""
         data, offsets = tokens.text_buffers(texts)
         spans = trie.find_spans(self._trie, self._tables, data, offsets)
         return (
@@ -136,65 +147,76 @@ class Matcher:
         )
 
 
-def _owned(
+def _assign_patterns(
     lexicon: Sequence[Concept], min_form_length: int, tables: tokens.FoldingTables
 ) -> pl.DataFrame:
-    """(key, exact, form, concept), folded ones first, each key once. A key that several concepts
-    claim goes to the one whose name it is; where that is none or several, to the one with a form
-    written like the key ("amphetamine" before "amphetamines"); else it is ambiguous and goes to
-    nobody, as is an exact key of two."""
+    """(key, form, concept, exact), the case-folded keys first, each key once.
+
+    A key that several concepts claim goes to the one whose name it is. Where that is none or
+    several, it goes to the one with a form written like the key ("amphetamine" before
+    "amphetamines"). Otherwise the key is ambiguous and nobody gets it. An exact key that two
+    concepts claim is ambiguous in the same way.
+    """
     patterns = choose_patterns(lexicon, min_form_length)
-    names = tokens.match_keys(pa.array([one.name for one in lexicon], pa.large_string()), tables)
-    kinds = []
-    for exact in (False, True):
-        pairs = [
-            (form, i)
-            for i, one in enumerate(patterns)
-            for form in (one.exact if exact else one.folded)
-        ]
-        forms = pa.array([form for form, _ in pairs], pa.large_string())
-        claims = pl.DataFrame(
-            {
-                "key": pl.Series(values=tokens.match_keys(forms, tables, exact), dtype=pl.String),
-                "form": pl.Series([form for form, _ in pairs], dtype=pl.String),
-                "concept": pl.Series([i for _, i in pairs], dtype=pl.Int64),
-            }
-        ).filter(pl.col("key") != "")
-        if not exact:  # "emergencies" too
-            claims = claims.filter(~pl.col("key").is_in(list(common_words())))
-        kinds.append(
-            _settle(claims, pl.Series(values=names, dtype=pl.String)).with_columns(
-                exact=pl.lit(exact)
-            )
-        )
-    return pl.concat(kinds)
+    concept_names = pa.array([concept.name for concept in lexicon], pa.large_string())
+    names = pl.Series(values=tokens.match_keys(concept_names, tables), dtype=pl.String)
+    folded_claims = _list_claims([pattern.folded for pattern in patterns], tables, exact=False)
+    # A form may become a common word by folding only ("emergencies").
+    folded_claims = folded_claims.filter(~pl.col("key").is_in(list(common_words())))
+    exact_claims = _list_claims([pattern.exact for pattern in patterns], tables, exact=True)
+    folded = _settle_claims(folded_claims, names).with_columns(exact=pl.lit(False))
+    exact = _settle_claims(exact_claims, names).with_columns(exact=pl.lit(True))
+    return pl.concat([folded, exact])
 
 
-def _settle(claims: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
-    """One row (key, form, concept) for each key that has an owner, sorted; of its forms the
-    shortest."""
-    by_name = pl.DataFrame(
+def _list_claims(
+    forms_by_concept: Sequence[tuple[str, ...]], tables: tokens.FoldingTables, exact: bool
+) -> pl.DataFrame:
+    """(key, form, concept) of every form that has a key; ``concept`` is a place in the sequence."""
+    forms: list[str] = []
+    concepts: list[int] = []
+    for concept, concept_forms in enumerate(forms_by_concept):
+        forms += concept_forms
+        concepts += [concept] * len(concept_forms)
+    keys = tokens.match_keys(pa.array(forms, pa.large_string()), tables, exact)
+    claims = pl.DataFrame(
+        {
+            "key": pl.Series(values=keys, dtype=pl.String),
+            "form": pl.Series(forms, dtype=pl.String),
+            "concept": pl.Series(concepts, dtype=pl.Int64),
+        }
+    )
+    return claims.filter(pl.col("key") != "")
+
+
+def _settle_claims(claims: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
+    """(key, form, concept), one row for each key that has an owner, sorted by key.
+
+    ``names`` are the keys of the concepts' names. Of several forms of the owner the shortest is
+    taken.
+    """
+    key_by_name = pl.DataFrame(
         {"key": names, "concept": range(len(names))}, schema_overrides={"concept": pl.Int64}
     )
-    named = claims.join(by_name, on=["key", "concept"], how="semi")
-    written = claims.filter(
-        pl.col("form").str.to_lowercase().str.replace_all("-", " ") == pl.col("key")
-    )
-    owners = _single(claims)
-    for surer in (named, written):
-        owners = pl.concat([owners, _single(surer).join(owners, on="key", how="anti")])
-    chosen = claims.join(owners, on=["key", "concept"]).with_columns(
-        length=pl.col("form").str.len_chars()
-    )
+    claims_by_name = claims.join(key_by_name, on=["key", "concept"], how="semi")
+    plain_form = pl.col("form").str.to_lowercase().str.replace_all("-", " ")
+    claims_as_written = claims.filter(plain_form == pl.col("key"))
+    owners = _select_sole_claims(claims)
+    # Each better reason adds owners of keys that have none yet.
+    for better_claims in (claims_by_name, claims_as_written):
+        new_owners = _select_sole_claims(better_claims).join(owners, on="key", how="anti")
+        owners = pl.concat([owners, new_owners])
+    owned = claims.join(owners, on=["key", "concept"])
     return (
-        chosen.sort("key", "length", "form")
+        owned.with_columns(length=pl.col("form").str.len_chars())
+        .sort("key", "length", "form")
         .unique("key", keep="first", maintain_order=True)
         .select("key", "form", "concept")
     )
 
 
-def _single(claims: pl.DataFrame) -> pl.DataFrame:
-    """(key, concept) of the keys that one concept alone claims."""
+def _select_sole_claims(claims: pl.DataFrame) -> pl.DataFrame:
+    """(key, concept) of the keys that only one concept claims."""
     pairs = claims.select("key", "concept").unique()
     return (
         pairs.group_by("key")
@@ -204,13 +226,13 @@ def _single(claims: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _one_list(array: np.ndarray) -> pa.Array:
+def _wrap_as_row(array: np.ndarray) -> pa.Array:
     """The array as the only row of a column."""
     values = pa.array(np.ascontiguousarray(array))
     return pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values)
 
 
-def _strings(arrays: dict[str, np.ndarray], name: str) -> pa.Array:
+def _read_strings(arrays: dict[str, np.ndarray], name: str) -> pa.Array:
     offsets, data = arrays[f"{name}_offsets"], arrays[f"{name}_data"]
     return pa.Array.from_buffers(
         pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]

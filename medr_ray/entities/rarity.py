@@ -1,10 +1,11 @@
-"""How rare is rare: document frequencies with their 95 % interval, and the rule that decides.
+"""Which concepts are rare: document frequencies with 95 % intervals, and the rule that decides.
 
-What holds: in a corpus large enough, rare means that the upper end of the Clopper-Pearson interval
-of df / N lies below ``entities.rare_frequency``, so that chance alone makes nothing rare. A corpus
-is too small for that when even a concept named in ``entities.min_documents`` citations has an upper
-bound above the threshold; there, and only there, ``entities.rare_documents`` decides. Which of the
-two was applied is part of the manifest.
+df is the number of citations that name a concept, N the number of all citations. In a corpus that
+is large enough, a concept is rare when the upper end of the Clopper-Pearson interval of df / N lies
+below ``entities.rare_frequency``, so that chance alone makes nothing rare. A corpus is too small
+for that when even a concept named in ``entities.min_documents`` citations has an upper bound above
+the threshold. Only then ``entities.rare_documents`` decides. The manifest says which of the two
+rules was applied.
 """
 
 from bisect import bisect_left
@@ -21,23 +22,29 @@ from medr_ray.core.errors import ConfigError
 from medr_ray.core.records import EntityFrequency
 from medr_ray.knowledge.lexicon import Concept
 
-_TAIL = 0.025  # of a two-sided 95 % interval
+_TAIL_PROBABILITY = 0.025  # of a two-sided 95 % interval
 
 
 def clopper_pearson(successes: np.ndarray, trials: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper ends of the two-sided 95 % Clopper-Pearson intervals of ``successes /
-    trials`` (Biometrika 26:404, 1934), as beta quantiles."""
+    """Lower and upper ends of the two-sided 95 % intervals of ``successes / trials``.
+
+    Both have the shape of ``successes``. The intervals are those of Clopper and Pearson (Biometrika
+    26:404, 1934), computed as quantiles of the beta distribution.
+    """
     failures = trials - successes
-    lower = beta.ppf(_TAIL, np.maximum(successes, 1), failures + 1)
-    upper = beta.ppf(1 - _TAIL, successes + 1, np.maximum(failures, 1))
+    # Beta needs positive parameters; the ends that they would give are replaced below.
+    lower = beta.ppf(_TAIL_PROBABILITY, np.maximum(successes, 1), failures + 1)
+    upper = beta.ppf(1 - _TAIL_PROBABILITY, successes + 1, np.maximum(failures, 1))
     return np.where(successes <= 0, 0.0, lower), np.where(failures <= 0, 1.0, upper)
 
 
 def compute_frequencies(
     counts: pl.DataFrame, concepts: Mapping[str, Concept], citations: int
 ) -> list[EntityFrequency]:
-    """One EntityFrequency per concept found, sorted by id. ``counts`` as of ``sum_counts``
-    (concept_id, documents, mentions and whatever they are split by); N = ``citations``."""
+    """One record per concept that was found, sorted by id; N is ``citations``.
+
+    ``counts`` is as ``sum_counts`` returns it; only concept_id, documents and mentions are used.
+    """
     totals = (
         counts.group_by("concept_id")
         .agg(pl.sum("documents"), pl.sum("mentions"))
@@ -63,10 +70,12 @@ def compute_frequencies(
 
 @dataclass(frozen=True)
 class RarityRule:
-    """The rule that a corpus of ``citations`` is judged by: rare is a concept named in
-    ``min_documents`` to ``most_documents`` citations. Under ``frequency`` the latter is the largest
-    number whose upper bound lies below ``rare_frequency``, under ``documents`` it is
-    ``entities.rare_documents``."""
+    """The rule for a corpus of ``citations``: a concept named in ``min_documents`` to
+    ``most_documents`` of them is rare.
+
+    Under the rule "frequency", ``most_documents`` is the largest number whose upper bound lies
+    below ``rare_frequency``. Under the rule "documents" it is ``entities.rare_documents``.
+    """
 
     rule: Literal["frequency", "documents"]
     citations: int
@@ -74,16 +83,17 @@ class RarityRule:
     min_documents: int
     most_documents: int
 
-    def is_rare(self, one: EntityFrequency) -> bool:
-        """Rare, and named often enough to be more than a typo."""
-        return self.min_documents <= one.documents <= self.most_documents
+    def is_rare(self, frequency: EntityFrequency) -> bool:
+        """Whether the concept is rare, yet named often enough to be more than a typo."""
+        return self.min_documents <= frequency.documents <= self.most_documents
 
     def describe(self) -> str:
         """The rule in words, for the stage's line and for ``medr entities show``."""
-        most = f"named in at most {self.most_documents:,} of {self.citations:,} citations"
+        limit = f"named in at most {self.most_documents:,} of {self.citations:,} citations"
+        bound = f"upper bound of df/N below {self.rare_frequency:g}"
         if self.rule == "frequency":
-            return f"{most} (upper bound of df/N below {self.rare_frequency:g})"
-        return f"{most} (too few for an upper bound of df/N below {self.rare_frequency:g})"
+            return f"{limit} ({bound})"
+        return f"{limit} (too few for an {bound})"
 
 
 def choose_rarity_rule(config: EntitiesConfig, citations: int) -> RarityRule:
@@ -92,45 +102,56 @@ def choose_rarity_rule(config: EntitiesConfig, citations: int) -> RarityRule:
     Raises ConfigError when the corpus is too small for ``entities.rare_frequency`` and
     ``entities.rare_documents`` is not set, or is below ``entities.min_documents``.
     """
-    fewest, threshold = config.min_documents, config.rare_frequency
-    if _upper(fewest, citations) < threshold:
-        most = (
-            bisect_left(
-                range(citations + 1), True, key=lambda df: _upper(df, citations) >= threshold
-            )
-            - 1
-        )
-        return RarityRule("frequency", citations, threshold, fewest, most)
+    fewest = config.min_documents
+    threshold = config.rare_frequency
+    if _upper_bound(fewest, citations) < threshold:
+        most_documents = _largest_rare_count(citations, threshold)
+        return RarityRule("frequency", citations, threshold, fewest, most_documents)
     if config.rare_documents is None:
+        bound = _upper_bound(fewest, citations)
+        # The upper bound of a small df is nearly a quantile of the gamma distribution over N.
+        needed = gamma.ppf(1 - _TAIL_PROBABILITY, fewest + 1) / threshold
         raise ConfigError(
-            f"entities.rare_frequency = {threshold:g} is below what {citations:,} citations can show: even "
-            f"{_named(fewest)} have an upper bound of {_upper(fewest, citations):.2g}. Read more of PubMed (some "
-            f"{gamma.ppf(1 - _TAIL, fewest + 1) / threshold:,.0f} citations), or say what is rare in so small a corpus "
-            "by entities.rare_documents, such as 20 citations"
+            f"entities.rare_frequency = {threshold:g} is below what {citations:,} citations can "
+            f"show: even {_describe_documents(fewest)} have an upper bound of {bound:.2g}. Read "
+            f"more of PubMed (some {needed:,.0f} citations), or say what is rare in so small a "
+            "corpus by entities.rare_documents, such as 20 citations"
         )
     if config.rare_documents < fewest:
         raise ConfigError(
-            f"entities.rare_documents = {config.rare_documents} is below entities.min_documents = {fewest}: nothing "
-            "could be rare"
+            f"entities.rare_documents = {config.rare_documents} is below entities.min_documents = "
+            f"{fewest}: nothing could be rare"
         )
     return RarityRule("documents", citations, threshold, fewest, config.rare_documents)
 
 
 def select_rare(
-    found: Iterable[EntityFrequency], rule: RarityRule, seed_types: Iterable[str]
+    frequencies: Iterable[EntityFrequency], rule: RarityRule, seed_types: Iterable[str]
 ) -> list[EntityFrequency]:
-    """Those that are rare and of a type that may be a seed, in the order given."""
+    """Those that are rare and of a type that may be a seed, in the given order."""
     types = frozenset(seed_types)
-    return [one for one in found if one.entity_type in types and rule.is_rare(one)]
+    return [
+        frequency
+        for frequency in frequencies
+        if frequency.entity_type in types and rule.is_rare(frequency)
+    ]
 
 
-def _upper(documents: int, citations: int) -> float:
-    return float(clopper_pearson(np.array([documents]), citations)[1][0])
-
-
-def _named(documents: int) -> str:
-    return (
-        "concepts named in a single citation"
-        if documents == 1
-        else f"concepts named in {documents} citations"
+def _largest_rare_count(citations: int, threshold: float) -> int:
+    """The largest df whose upper bound lies below the threshold, which that of 0 must do."""
+    # The upper bound grows with df, so that the first df at or above the threshold can be bisected.
+    first_common = bisect_left(
+        range(citations + 1), True, key=lambda df: _upper_bound(df, citations) >= threshold
     )
+    return first_common - 1
+
+
+def _upper_bound(documents: int, citations: int) -> float:
+    _, upper = clopper_pearson(np.array([documents]), citations)
+    return float(upper[0])
+
+
+def _describe_documents(documents: int) -> str:
+    if documents == 1:
+        return "concepts named in a single citation"
+    return f"concepts named in {documents} citations"

@@ -1,8 +1,9 @@
-"""Rare entities made ready to be judged: what is known of each, in the order of their rank.
+"""Candidates for seeds: rare entities with what is known of each, in the order of their rank.
 
-The rank of a candidate: the rarer first (by the upper bound of its frequency), among those the ones
-whose prevalence is known, the least prevalent first, then the better supported (more HPO facts,
-then more mentions), then by id. Seeds keep that order, so a reader of the first N has the N rarest.
+Candidates are ranked by the upper bound of their frequency, the rarest first. Equal ones are ranked
+by prevalence (a known one first, the least prevalent before others), then by support (more HPO
+facts, then more mentions), then by id. Seeds keep that order, so that the first N of them are the N
+rarest.
 """
 
 from collections import defaultdict
@@ -21,10 +22,12 @@ from medr_ray.knowledge.prevalence import Prevalence
 
 @dataclass(frozen=True)
 class SeedCandidate:
-    """A rare entity to be judged. ``forms`` are those it was found by, with their mentions, the
-    commonest first; ``facts`` counts what the HPO annotations say of it; ``typo_of`` names, for
-    forms that look like a slip of the pen, the form meant; ``general`` says why it is too general,
-    "" when it is not."""
+    """A rare entity to be judged.
+
+    ``forms`` are (form, mentions) of the forms it was found by, the commonest first. ``facts`` is
+    the number of HPO annotations about it. ``typo_of`` has (form, intended form) for forms that
+    look like misspellings. ``general`` says why the entity is too general, "" when it is not.
+    """
 
     frequency: EntityFrequency
     specialty: str
@@ -41,7 +44,8 @@ class SeedCandidate:
 
 @dataclass(frozen=True)
 class SeedJudgement:
-    """What a judge decided: the significance, and the specialty (corrected, or as it was)."""
+    """A judge's decision on one candidate: its significance, and its specialty, which the judge may
+    have corrected."""
 
     significance: Significance
     specialty: str
@@ -54,39 +58,43 @@ def build_candidates(
     diseases: Mapping[str, DiseaseRecord],
     prevalences: Mapping[str, Prevalence],
 ) -> list[SeedCandidate]:
-    """The candidates of ``rare`` in the order of their rank. ``counts`` as of ``sum_counts``,
-    ``diseases`` the HPO records and ``prevalences`` the figures (see ``match_prevalence``), both by
-    concept id."""
-    ids = [one.concept_id for one in rare]
-    forms, typos = _forms(counts, ids), find_likely_typos(counts, ids)
+    """The candidates of ``rare`` in the order of their rank.
+
+    ``counts`` is as ``sum_counts`` returns it. ``diseases`` are the HPO records and ``prevalences``
+    the figures of ``match_prevalence``, both by concept id.
+    """
+    concept_ids = [frequency.concept_id for frequency in rare]
+    forms_by_concept = _collect_forms(counts, concept_ids)
+    typos = find_likely_typos(counts, concept_ids)
     candidates = []
-    for one in rare:
-        concept, record = concepts[one.concept_id], diseases.get(one.concept_id)
-        found = tuple(forms[one.concept_id])
-        candidates.append(
-            SeedCandidate(
-                one,
-                concept.specialty,
-                found,
-                len(record.facts) if record else 0,
-                tuple((form, typos[form]) for form, _ in found if form in typos),
-                find_generality_reason(one.concept_id, one.name),
-                prevalences.get(one.concept_id),
-            )
+    for frequency in rare:
+        concept_id = frequency.concept_id
+        record = diseases.get(concept_id)
+        forms = tuple(forms_by_concept[concept_id])
+        candidate = SeedCandidate(
+            frequency,
+            concepts[concept_id].specialty,
+            forms,
+            len(record.facts) if record else 0,
+            tuple((form, typos[form]) for form, _ in forms if form in typos),
+            find_generality_reason(concept_id, frequency.name),
+            prevalences.get(concept_id),
         )
+        candidates.append(candidate)
     return sorted(candidates, key=rank_key)
 
 
 def rank_key(candidate: SeedCandidate) -> tuple[float, bool, float, int, int, str]:
-    """The key that candidates are ordered by; see the module's docstring."""
-    one, known = candidate.frequency, candidate.prevalence
+    """The sort key of the rank; see the module's docstring."""
+    frequency = candidate.frequency
+    prevalence = candidate.prevalence
     return (
-        one.frequency_upper,
-        known is None,
-        known.value if known else 0.0,
+        frequency.frequency_upper,
+        prevalence is None,
+        prevalence.value if prevalence else 0.0,
         -candidate.facts,
-        -one.mentions,
-        one.concept_id,
+        -frequency.mentions,
+        frequency.concept_id,
     )
 
 
@@ -106,16 +114,17 @@ def build_seed_entities(
     ]
 
 
-def _forms(counts: pl.DataFrame, ids: Sequence[str]) -> Mapping[str, list[tuple[str, int]]]:
-    """The forms of each of ``ids`` with their mentions, the commonest first."""
-    own = (
-        counts.filter(pl.col("concept_id").is_in(ids))
+def _collect_forms(
+    counts: pl.DataFrame, concept_ids: Sequence[str]
+) -> Mapping[str, list[tuple[str, int]]]:
+    """(form, mentions) of each concept, the commonest form first."""
+    totals = (
+        counts.filter(pl.col("concept_id").is_in(concept_ids))
         .group_by("concept_id", "form")
         .agg(pl.sum("mentions"))
+        .sort(["mentions", "form"], descending=[True, False])
     )
     forms: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for concept_id, form, mentions in own.sort(
-        ["mentions", "form"], descending=[True, False]
-    ).iter_rows():
+    for concept_id, form, mentions in totals.iter_rows():
         forms[concept_id].append((form, mentions))
     return forms

@@ -1,10 +1,9 @@
-"""Judging whether a rare entity is clinically significant, by rules or by a language model; always
-with a reason.
+"""Judging whether a rare entity is clinically significant, by rules or by a language model.
 
-What holds: every candidate gets exactly one judgement, in the order of the candidates; a specialty
-is only ever replaced by another of the twelve; a reply that stays unusable is a verdict of no that
-says so, while an endpoint that cannot be reached, or a spent budget, is an error and never a
-verdict.
+Guaranteed: every candidate gets exactly one judgement with a reason, in the order of the
+candidates. A specialty is only replaced by another of the twelve. A candidate whose reply stays
+unusable is judged not significant, and the reason says so. An endpoint that cannot be reached, or a
+spent budget, is an error and never a verdict.
 """
 
 import asyncio
@@ -26,13 +25,12 @@ from medr_ray.knowledge.specialty import SPECIALTIES
 from medr_ray.llm.roles import JsonClient
 
 RULES = "rules"
-_ABBREVIATION = (
-    5  # characters; a single word at most this long and found in no other form may mean anything
-)
-_VERDICT_TOKENS = 60  # of one verdict in a reply, on the high side
-_SHOWN_FORMS = 12  # in a prompt; the commonest
-_AGAIN = "An earlier reply held no usable verdict on these. Judge every one of them.\n\n"
-_SOURCES = {
+_MAX_AMBIGUOUS_LENGTH = 5  # characters; a single word that short may be an abbreviation of anything
+_VERDICT_TOKENS = 60  # tokens of one verdict in a reply, on the high side
+_MAX_PROMPT_FORMS = 12  # forms of a candidate that the model sees, the commonest ones
+_RETRY_PREFACE = "An earlier reply held no usable verdict on these. Judge every one of them.\n\n"
+# The vocabulary that a prefix of a concept id stands for, as a reason names it.
+_VOCABULARY_NAMES = {
     "OMIM": "OMIM",
     "ORPHA": "Orphanet",
     "DECIPHER": "DECIPHER",
@@ -48,83 +46,95 @@ _SOURCES = {
 ProgressCallback = Callable[[int], object]
 
 
-def _unseen(count: int) -> None:
-    """Progress that nobody watches."""
+def _ignore_progress(count: int) -> None:
+    """The default callback: progress is not shown."""
 
 
 class SignificanceJudge(Protocol):
-    """Decides on candidates; answers in their order. ``advance`` is told how many more are
-    decided."""
+    """The role that decides which candidates become seeds."""
 
     def judge(
-        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _unseen
-    ) -> list[SeedJudgement]: ...
+        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _ignore_progress
+    ) -> list[SeedJudgement]:
+        """One judgement per candidate, in order. ``advance`` is called with the number of
+        candidates that have just been decided."""
+        ...
 
 
 class RulesSignificanceJudge:
-    """In a vocabulary; named often enough; neither too general nor found only by forms that are
-    ambiguous or likely typos."""
+    """Significant is a candidate that is in a vocabulary and is named in at least ``min_documents``
+    citations, that is not too general, and that was found by a form which is neither ambiguous nor
+    a likely typo."""
 
     def __init__(self, min_documents: int) -> None:
         self._min_documents = min_documents
 
     def judge(
-        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _unseen
+        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _ignore_progress
     ) -> list[SeedJudgement]:
-        judged = [SeedJudgement(self._judge_one(one), one.specialty) for one in candidates]
-        advance(len(judged))
-        return judged
+        judgements = [
+            SeedJudgement(self._judge_candidate(candidate), candidate.specialty)
+            for candidate in candidates
+        ]
+        advance(len(judgements))
+        return judgements
 
-    def _judge_one(self, candidate: SeedCandidate) -> Significance:
-        problem = self._problem(candidate)
-        return Significance(not problem, problem or _support(candidate), RULES)
+    def _judge_candidate(self, candidate: SeedCandidate) -> Significance:
+        problem = self._find_problem(candidate)
+        return Significance(not problem, problem or _describe_support(candidate), RULES)
 
-    def _problem(self, candidate: SeedCandidate) -> str:
-        if not _vocabulary(candidate):
+    def _find_problem(self, candidate: SeedCandidate) -> str:
+        """Why the candidate is not significant, "" when it is."""
+        documents = candidate.frequency.documents
+        if not _source_vocabulary(candidate):
             return f"in no vocabulary: {candidate.concept_id}"
-        if candidate.frequency.documents < self._min_documents:
-            return f"named in {_number(candidate.frequency.documents, 'citation')}, fewer than {self._min_documents}"
+        if documents < self._min_documents:
+            named = _format_count(documents, "citation")
+            return f"named in {named}, fewer than {self._min_documents}"
         if candidate.general:
             return f"too general: {candidate.general}"
         typos = dict(candidate.typo_of)
         name = normalise(candidate.frequency.name)
         clear = [form for form, _ in candidate.forms if form == name or not is_ambiguous(form)]
         if not clear:
-            return f"ambiguous: found only as {_quoted(form for form, _ in candidate.forms)}"
+            return f"ambiguous: found only as {_format_forms(form for form, _ in candidate.forms)}"
         if all(form in typos for form in clear):
-            return f"likely a typo: {clear[0]!r} is one letter from the far commoner {typos[clear[0]]!r}"
+            form = clear[0]
+            return f"likely a typo: {form!r} is one letter from the far commoner {typos[form]!r}"
         return ""
 
 
 def is_ambiguous(form: str) -> bool:
-    """A common word, or one short word that could stand for several things."""
-    return is_common(form) or (len(form) <= _ABBREVIATION and " " not in form)
+    """Whether a form is a common word, or one short word that could stand for several things."""
+    return is_common(form) or (len(form) <= _MAX_AMBIGUOUS_LENGTH and " " not in form)
 
 
-def _vocabulary(candidate: SeedCandidate) -> str:
+def _source_vocabulary(candidate: SeedCandidate) -> str:
     """Where the concept comes from, by the prefix of its id; "" for an id without one."""
     prefix, colon, _ = candidate.concept_id.partition(":")
-    return _SOURCES.get(prefix, prefix) if colon else ""
+    return _VOCABULARY_NAMES.get(prefix, prefix) if colon else ""
 
 
-def _support(candidate: SeedCandidate) -> str:
-    one = candidate.frequency
-    record = (
-        f"an HPO record with {_number(candidate.facts, 'fact')}"
-        if candidate.facts
-        else "no HPO record"
-    )
+def _describe_support(candidate: SeedCandidate) -> str:
+    """What speaks for the candidate, as the reason of a verdict."""
+    frequency = candidate.frequency
+    record = "no HPO record"
+    if candidate.facts:
+        record = f"an HPO record with {_format_count(candidate.facts, 'fact')}"
+    citations = _format_count(frequency.documents, "citation")
+    mentions = _format_count(frequency.mentions, "mention")
+    commonest_form, _ = candidate.forms[0]
     return (
-        f"in {_vocabulary(candidate)}, {record}; named in {_number(one.documents, 'citation')} "
-        f"({_number(one.mentions, 'mention')}), mostly as {candidate.forms[0][0]!r}"
+        f"in {_source_vocabulary(candidate)}, {record}; named in {citations} ({mentions}), "
+        f"mostly as {commonest_form!r}"
     )
 
 
-def _number(count: int, noun: str) -> str:
+def _format_count(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _quoted(forms: Iterable[str]) -> str:
+def _format_forms(forms: Iterable[str]) -> str:
     return ", ".join(repr(form) for form in forms)
 
 
@@ -132,7 +142,7 @@ def _quoted(forms: Iterable[str]) -> str:
 
 
 class EntityVerdict(BaseModel):
-    """What the model is asked to answer with for one entity."""
+    """The model's verdict on one entity, as the prompt asks for it."""
 
     id: str
     significant: bool
@@ -141,31 +151,36 @@ class EntityVerdict(BaseModel):
 
 
 class VerdictsReply(BaseModel):
-    """A reply. Its verdicts are read one by one, so that a bad one spoils no other; a bare list is
-    taken as well."""
+    """A reply of the model; a bare list of verdicts is accepted too."""
 
+    # Parsed one by one in read_verdicts: one bad verdict must not make the others unusable.
     verdicts: list[Any]
 
     @model_validator(mode="before")
     @classmethod
-    def _bare_list(cls, value: Any) -> Any:
+    def _accept_bare_list(cls, value: Any) -> Any:
         return {"verdicts": value} if isinstance(value, list) else value
 
 
-def read_verdicts(reply: VerdictsReply, asked: Collection[str]) -> dict[str, EntityVerdict]:
-    """The usable verdicts by id: of an entity that was asked about, complete, and not contradicted
-    in the reply."""
-    found: dict[str, list[EntityVerdict]] = defaultdict(list)
+def read_verdicts(reply: VerdictsReply, concept_ids: Collection[str]) -> dict[str, EntityVerdict]:
+    """The usable verdicts of a reply, by concept id.
+
+    Usable is a complete verdict on one of ``concept_ids`` that no other verdict of the same reply
+    contradicts.
+    """
+    by_concept: dict[str, list[EntityVerdict]] = defaultdict(list)
     for item in reply.verdicts:
-        verdict = _verdict(item)
-        if verdict is not None and verdict.id.strip() in asked:
-            found[verdict.id.strip()].append(verdict)
+        verdict = _parse_verdict(item)
+        if verdict is not None and verdict.id.strip() in concept_ids:
+            by_concept[verdict.id.strip()].append(verdict)
     return {
-        name: ones[0] for name, ones in found.items() if len({one.significant for one in ones}) == 1
+        concept_id: verdicts[0]
+        for concept_id, verdicts in by_concept.items()
+        if len({verdict.significant for verdict in verdicts}) == 1
     }
 
 
-def _verdict(item: Any) -> EntityVerdict | None:
+def _parse_verdict(item: Any) -> EntityVerdict | None:
     try:
         return EntityVerdict.model_validate(item)
     except ValidationError:
@@ -173,95 +188,112 @@ def _verdict(item: Any) -> EntityVerdict | None:
 
 
 class LLMSignificanceJudge:
-    """A language model behind ``client`` (of ``endpoint``) decides, ``batch`` candidates to a
-    request, or as many as ``endpoint.max_tokens`` holds verdicts of. Candidates that a reply leaves
-    out are asked about once more, in smaller requests. Requests run side by side; the client
-    governs and caches them."""
+    """The model of ``endpoint``, behind ``client``, decides.
+
+    A request holds ``batch`` candidates, or as many as ``endpoint.max_tokens`` has room for
+    verdicts on. Requests run side by side; the client limits and caches them. Candidates
+    without a usable verdict are asked about once more, in requests of half the size.
+    """
 
     def __init__(self, client: JsonClient, endpoint: EndpointConfig, batch: int) -> None:
-        self._client, self._model = client, endpoint.model
+        self._client = client
+        self._model = endpoint.model
         self._batch = max(1, min(batch, endpoint.max_tokens // _VERDICT_TOKENS))
         template = Template(read_prompt("medr_ray.entities", "significance"))
-        self._prompt = template.substitute(
-            specialties="\n".join(f"- {name}: {one.covers}" for name, one in SPECIALTIES.items())
+        specialties = "\n".join(
+            f"- {name}: {specialty.covers}" for name, specialty in SPECIALTIES.items()
         )
+        self._prompt = template.substitute(specialties=specialties)
 
     def judge(
-        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _unseen
+        self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _ignore_progress
     ) -> list[SeedJudgement]:
-        """Raises InfrastructureError when the endpoint stays unreachable, BudgetExceeded when the
-        budget is spent."""
+        """One judgement per candidate, in order.
+
+        Raises InfrastructureError when the endpoint stays unreachable, BudgetExceeded when the
+        budget is spent.
+        """
         return asyncio.run(self._judge_all(candidates, advance))
 
     async def _judge_all(
         self, candidates: Sequence[SeedCandidate], advance: ProgressCallback
     ) -> list[SeedJudgement]:
-        batches = await asyncio.gather(
-            *(self._judge_batch(batch, advance) for batch in _slices(candidates, self._batch))
-        )
-        return [judgement for batch in batches for judgement in batch]
+        batches = _split_batches(candidates, self._batch)
+        judged = await asyncio.gather(*(self._judge_batch(batch, advance) for batch in batches))
+        return [judgement for judgements in judged for judgement in judgements]
 
     async def _judge_batch(
         self, batch: Sequence[SeedCandidate], advance: ProgressCallback
     ) -> list[SeedJudgement]:
-        verdicts, _ = await self._ask(batch, "")
-        missing = [one for one in batch if one.concept_id not in verdicts]
+        verdicts, _ = await self._request_verdicts(batch, "")
+        missing = [candidate for candidate in batch if candidate.concept_id not in verdicts]
         problems: dict[str, str] = {}
-        for part in _slices(missing, (len(batch) + 1) // 2):
-            again, problem = await self._ask(part, _AGAIN)
-            verdicts |= again
-            problems |= dict.fromkeys((one.concept_id for one in part), problem)
+        half = (len(batch) + 1) // 2
+        for part in _split_batches(missing, half):
+            more_verdicts, problem = await self._request_verdicts(part, _RETRY_PREFACE)
+            verdicts |= more_verdicts
+            problems |= dict.fromkeys((candidate.concept_id for candidate in part), problem)
         advance(len(batch))
-        return [self._judgement(one, verdicts.get(one.concept_id), problems) for one in batch]
+        return [
+            self._build_judgement(candidate, verdicts.get(candidate.concept_id), problems)
+            for candidate in batch
+        ]
 
-    async def _ask(
+    async def _request_verdicts(
         self, batch: Sequence[SeedCandidate], preface: str
     ) -> tuple[dict[str, EntityVerdict], str]:
-        """The usable verdicts of one request, and why there may be too few."""
+        """The usable verdicts of one request, and why some may be missing."""
+        described = "\n\n".join(map(describe_candidate, batch))
         messages = [
             {"role": "system", "content": self._prompt},
-            {"role": "user", "content": preface + "\n\n".join(map(describe_candidate, batch))},
+            {"role": "user", "content": preface + described},
         ]
         try:
             reply = await self._client.complete_json(messages, VerdictsReply)
         except ModelError as error:
             return {}, str(error)
-        return read_verdicts(reply, {one.concept_id for one in batch}), "the replies left it out"
+        concept_ids = {candidate.concept_id for candidate in batch}
+        return read_verdicts(reply, concept_ids), "the replies left it out"
 
-    def _judgement(
-        self, candidate: SeedCandidate, verdict: EntityVerdict | None, problems: Mapping[str, str]
+    def _build_judgement(
+        self,
+        candidate: SeedCandidate,
+        verdict: EntityVerdict | None,
+        problems: Mapping[str, str],
     ) -> SeedJudgement:
         if verdict is None:
             reason = f"no usable verdict: {problems[candidate.concept_id]}"
             return SeedJudgement(Significance(False, reason, self._model), candidate.specialty)
         specialty = (verdict.specialty or "").strip().lower()
-        return SeedJudgement(
-            Significance(verdict.significant, verdict.reason, self._model),
-            specialty if specialty in SPECIALTIES else candidate.specialty,
-        )
+        if specialty not in SPECIALTIES:
+            specialty = candidate.specialty
+        significance = Significance(verdict.significant, verdict.reason, self._model)
+        return SeedJudgement(significance, specialty)
 
 
-def _slices(candidates: Sequence[SeedCandidate], size: int) -> Iterator[Sequence[SeedCandidate]]:
+def _split_batches(
+    candidates: Sequence[SeedCandidate], size: int
+) -> Iterator[Sequence[SeedCandidate]]:
     return (candidates[start : start + size] for start in range(0, len(candidates), size))
 
 
 def describe_candidate(candidate: SeedCandidate) -> str:
-    """The candidate as the model is shown it."""
-    one = candidate.frequency
-    forms = "; ".join(f"{form} ({count})" for form, count in candidate.forms[:_SHOWN_FORMS])
+    """The candidate as the model sees it, one property a line."""
+    frequency = candidate.frequency
+    shown_forms = candidate.forms[:_MAX_PROMPT_FORMS]
+    forms = "; ".join(f"{form} ({count})" for form, count in shown_forms)
     lines = [
-        f"id: {one.concept_id}",
-        f"Name: {one.name}",
-        f"Type: {one.entity_type}",
+        f"id: {frequency.concept_id}",
+        f"Name: {frequency.name}",
+        f"Type: {frequency.entity_type}",
         f"Specialty: {candidate.specialty}",
-        f"Citations: {one.documents}",
+        f"Citations: {frequency.documents}",
         f"Mentions by form: {forms}",
         f"HPO facts: {candidate.facts}",
     ]
-    if candidate.prevalence is not None:
-        lines.append(
-            f"Prevalence: {candidate.prevalence.value:.2g} ({candidate.prevalence.kind.lower()})"
-        )
+    prevalence = candidate.prevalence
+    if prevalence is not None:
+        lines.append(f"Prevalence: {prevalence.value:.2g} ({prevalence.kind.lower()})")
     lines += [
         f"One letter from a far commoner form: {form} / {other}"
         for form, other in candidate.typo_of

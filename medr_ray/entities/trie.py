@@ -1,14 +1,14 @@
 """The lexicon's forms as a hashed trie of tokens, and the scan that finds them in text.
 
-What holds: a match is whole tokens; of overlapping matches the leftmost wins, of those the longest,
-and of equals the one written exactly as the form over the folded one. Every match is compared byte
-by byte with its form, so a hash collision can never make one up.
+Guaranteed: a match is whole tokens. Of overlapping matches the leftmost wins, of those the longest,
+and of equal ones the one that is written exactly as its form over the case-folded one. Every match
+is compared with its form byte by byte, so that a hash collision never leads to a wrong match.
 
-How: a text is scanned by walking from each token as long as its tokens may be the beginning of a
-form. Bloom filters (Communications of the ACM 13:422, 1970), small enough for the processor's
-cache, say whether they may be one, and whether a form may end here; only then is the form looked up
-in an open-addressing table. The arrays are plain, so they are saved as one Arrow file and
-memory-mapped: workers of a node share one copy. A million forms take some 100 MB.
+From each token of a text the scan walks on while the tokens may be the beginning of a form. Two
+Bloom filters (Communications of the ACM 13:422, 1970), small enough for the processor's cache,
+answer whether they may be one, and whether a form may end here. Only then the form is looked up in
+an open-addressing table. The arrays are plain, so that they are saved as one Arrow file and mapped
+into memory: the workers of a node share one copy. A million forms take some 100 MB.
 """
 
 from typing import NamedTuple
@@ -27,18 +27,22 @@ from medr_ray.entities.tokens import (
     tokenise,
 )
 
-_FOLDED, _EXACT = (
-    np.uint64(0x9E3779B97F4A7C15),
-    np.uint64(0xC2B2AE3D27D4EB4F),
-)  # where the two kinds of walk start
-_FILTER_LOAD = 8  # bits for each entry of a filter, at least: one in eight is passed on in vain
-_LOAD = 1.6  # slots for each entry, at least
+# The hashes that walks start from, one for case-folded forms and one for forms as written: any two
+# different numbers would do.
+_FOLDED_ROOT = np.uint64(0x9E3779B97F4A7C15)
+_EXACT_ROOT = np.uint64(0xC2B2AE3D27D4EB4F)
+# At least; a filter then passes on one in eight of the prefixes that begin no form.
+_FILTER_BITS_PER_ENTRY = 8
+_SLOTS_PER_ENTRY = 1.6  # of the table, at least
 
 
 class Trie(NamedTuple):
-    """``hashes`` and ``numbers`` are the table of the forms; ``prefixes`` and ``whole`` the filters
-    of their beginnings and of the forms themselves; form i is ``data[offsets[i]:offsets[i + 1]]``,
-    its tokens joined by spaces."""
+    """The compiled forms.
+
+    ``hashes`` and ``numbers`` are the table of the forms. ``prefixes`` is the filter of their
+    beginnings, ``whole`` that of the forms themselves. Form i is
+    ``data[offsets[i]:offsets[i + 1]]`` in UTF-8, its tokens joined by spaces.
+    """
 
     hashes: np.ndarray
     numbers: np.ndarray
@@ -49,8 +53,8 @@ class Trie(NamedTuple):
 
 
 class Spans(NamedTuple):
-    """Matches in text order: the text's number, the form's, and the bytes [start, end) of the
-    text."""
+    """Matches in the order of the texts, an array per column: the number of the text, the number of
+    the form, and the match's bytes [start, end) in the text."""
 
     text: np.ndarray
     form: np.ndarray
@@ -59,31 +63,36 @@ class Spans(NamedTuple):
 
 
 def build_trie(folded: pa.Array, exact: pa.Array) -> Trie:
-    """The trie of two arrays of keys (see ``tokens.match_keys``), each without repetitions or empty
-    keys."""
+    """The trie of two arrays of keys (see ``tokens.match_keys``).
+
+    Keys may not be empty. Raises DataError when an array has a key twice.
+    """
     array = pa.concat_arrays([folded.cast(pa.large_string()), exact.cast(pa.large_string())])
     data, offsets = text_buffers(array)
-    tokens = int(np.count_nonzero(data == 32)) + len(
-        array
-    )  # there are no more prefixes than tokens
-    hashes, numbers = (
-        np.zeros(_power(_LOAD * len(array)), np.uint64),
-        np.full(_power(_LOAD * len(array)), -1, np.int32),
-    )
-    prefixes, whole = (
-        np.zeros(_power(_FILTER_LOAD * one) // 8, np.uint8) for one in (tokens, len(array))
-    )
-    clash = _insert(data, offsets, len(folded), hashes, numbers, prefixes, whole)
-    if clash >= 0:
-        raise DataError(f"the lexicon holds the key {array[clash].as_py()!r} twice")
+    # A form of n tokens has n - 1 spaces and n beginnings.
+    prefix_count = int(np.count_nonzero(data == 32)) + len(array)
+    slots = _next_power_of_two(_SLOTS_PER_ENTRY * len(array))
+    hashes = np.zeros(slots, np.uint64)
+    numbers = np.full(slots, -1, np.int32)
+    prefixes = _allocate_filter(prefix_count)
+    whole = _allocate_filter(len(array))
+    repeated = _insert_forms(data, offsets, len(folded), hashes, numbers, prefixes, whole)
+    if repeated >= 0:
+        raise DataError(f"the lexicon holds the key {array[repeated].as_py()!r} twice")
     arrays = (hashes, numbers, prefixes, whole, data.copy(), offsets.copy())
-    return Trie(*(read_only(one) for one in arrays))
+    return Trie(*map(read_only, arrays))
+
+
+def _allocate_filter(entries: int) -> np.ndarray:
+    return np.zeros(_next_power_of_two(_FILTER_BITS_PER_ENTRY * entries) // 8, np.uint8)
 
 
 def find_spans(trie: Trie, tables: FoldingTables, data: Bytes, offsets: Offsets) -> Spans:
     """Every match in the texts (see ``tokens.text_buffers``)."""
     return Spans(
-        *_scan(data, offsets, tables.classes, tables.starts, tables.data, tables.growth, *trie)
+        *_scan_texts(
+            data, offsets, tables.classes, tables.starts, tables.data, tables.growth, *trie
+        )
     )
 
 
@@ -99,7 +108,7 @@ def to_columns(trie: Trie, tables: FoldingTables) -> dict[str, np.ndarray]:
 
 
 def from_columns(columns: dict[str, np.ndarray]) -> tuple[Trie, FoldingTables]:
-    """What ``to_columns`` took apart; the arrays are read-only."""
+    """The trie and the tables from the arrays of ``to_columns``."""
     trie = Trie(**{name: columns[f"trie_{name}"] for name in Trie._fields})
     return trie, FoldingTables(
         columns["folding_classes"],
@@ -109,14 +118,14 @@ def from_columns(columns: dict[str, np.ndarray]) -> tuple[Trie, FoldingTables]:
     )
 
 
-def _power(least: float) -> int:
-    """The next power of two."""
-    return 1 << int(np.ceil(np.log2(max(64, least))))
+def _next_power_of_two(minimum: float) -> int:
+    """The smallest power of two that is at least ``minimum``, and at least 64."""
+    return 1 << int(np.ceil(np.log2(max(64, minimum))))
 
 
 @inner
-def _mix(value: np.uint64) -> np.uint64:
-    """The finaliser of MurmurHash3 (Appleby, 2011): every input bit moves every output bit."""
+def _mix_bits(value: np.uint64) -> np.uint64:
+    """The finaliser of MurmurHash3 (Appleby, 2011): every input bit affects every output bit."""
     value ^= value >> np.uint64(33)
     value *= np.uint64(0xFF51AFD7ED558CCD)
     value ^= value >> np.uint64(33)
@@ -125,62 +134,63 @@ def _mix(value: np.uint64) -> np.uint64:
 
 
 @inner
-def _hash(words: np.ndarray, first: int, size: int) -> np.uint64:
-    """Of ``size`` bytes that begin at word ``first`` and are followed by zeros to the end of their
-    last word."""
+def _hash_words(words: np.ndarray, first: int, size: int) -> np.uint64:
+    """The hash of ``size`` bytes from word ``first`` on; zeros have to follow them up to the end of
+    their last word."""
     value = np.uint64(size) * np.uint64(0x9E3779B97F4A7C15)
     for at in range(first, first + ((size + 7) >> 3)):
         value = (value ^ words[at]) * np.uint64(0xFF51AFD7ED558CCD)
         value ^= value >> np.uint64(32)
-    return _mix(value)
+    return _mix_bits(value)
 
 
 @inner
 def _hash_bytes(
-    data: np.ndarray, begin: int, end: int, room: np.ndarray, words: np.ndarray
+    data: np.ndarray, begin: int, end: int, word_bytes: np.ndarray, words: np.ndarray
 ) -> np.uint64:
-    """The same of ``data[begin:end]``, through ``room``, which is ``words`` as bytes."""
+    """The same hash of ``data[begin:end]``, which need not be aligned: the bytes are copied to
+    ``words`` first. ``word_bytes`` is the same memory as bytes."""
     size = end - begin
     words[(size >> 3)] = 0
     for at in range(size):
-        room[at] = data[begin + at]
+        word_bytes[at] = data[begin + at]
     for at in range(size, (size + 7) & ~7):
-        room[at] = 0
-    return _hash(words, 0, size)
+        word_bytes[at] = 0
+    return _hash_words(words, 0, size)
 
 
 @inner
-def _step(prefix: np.uint64, token: np.uint64) -> np.uint64:
-    """The hash of a prefix and one more token; never 0, which marks a free slot."""
-    return _mix(prefix * np.uint64(31) + token) | np.uint64(1)
+def _extend_prefix(prefix: np.uint64, token: np.uint64) -> np.uint64:
+    """The hash of a prefix with one more token; never 0, for that marks a free slot."""
+    return _mix_bits(prefix * np.uint64(31) + token) | np.uint64(1)
 
 
 @inner
-def _slot(hashes: np.ndarray, wanted: np.uint64) -> np.int64:
-    """Where a hash is, or the free slot where it would be."""
+def _find_slot(hashes: np.ndarray, value: np.uint64) -> np.int64:
+    """The slot of a hash, or the free slot where it would be."""
     last = np.uint64(len(hashes) - 1)
-    at = (wanted >> np.uint64(1)) & last
-    while hashes[at] != 0 and hashes[at] != wanted:
+    at = (value >> np.uint64(1)) & last
+    while hashes[at] != 0 and hashes[at] != value:
         at = (at + np.uint64(1)) & last
     return np.int64(at)
 
 
 @inner
-def _mark(bits: np.ndarray, value: np.uint64) -> None:
-    """Add to a filter."""
+def _add_to_filter(bits: np.ndarray, value: np.uint64) -> None:
+    """Add a value to a filter."""
     bit = (value >> np.uint64(3)) & np.uint64(8 * len(bits) - 1)
     bits[bit >> np.uint64(3)] |= np.uint8(1 << (bit & np.uint64(7)))
 
 
 @inner
-def _may_hold(bits: np.ndarray, value: np.uint64) -> bool:
-    """Whether a value may have been added to a filter."""
+def _may_contain(bits: np.ndarray, value: np.uint64) -> bool:
+    """Whether a value may have been added to a filter; surely not where this is false."""
     bit = (value >> np.uint64(3)) & np.uint64(8 * len(bits) - 1)
     return (bits[bit >> np.uint64(3)] >> (bit & np.uint64(7))) & 1 != 0
 
 
 @allocating_entry
-def _insert(
+def _insert_forms(
     data: np.ndarray,
     offsets: np.ndarray,
     folded: int,
@@ -189,27 +199,28 @@ def _insert(
     prefixes: np.ndarray,
     whole: np.ndarray,
 ) -> int:
-    """Fill the table and the filters; returns the first form that was there already, or -1."""
-    words = np.empty(_longest_text(offsets) // 8 + 2, np.uint64)
-    room = words.view(np.uint8)
+    """Fill the table and the filters. Returns the first form that was there already, or -1."""
+    words = np.empty(_longest_text_length(offsets) // 8 + 2, np.uint64)
+    word_bytes = words.view(np.uint8)
     for form in range(len(offsets) - 1):
-        prefix = _FOLDED if form < folded else _EXACT
+        prefix = _FOLDED_ROOT if form < folded else _EXACT_ROOT
         begin = offsets[form]
         for at in range(offsets[form], offsets[form + 1] + 1):
             if at == offsets[form + 1] or data[at] == 32:
-                prefix = _step(prefix, _hash_bytes(data, begin, at, room, words))
-                _mark(prefixes, prefix)
+                prefix = _extend_prefix(prefix, _hash_bytes(data, begin, at, word_bytes, words))
+                _add_to_filter(prefixes, prefix)
                 begin = at + 1
-        _mark(whole, prefix)
-        slot = _slot(hashes, prefix)
+        _add_to_filter(whole, prefix)
+        slot = _find_slot(hashes, prefix)
         if hashes[slot] != 0:
             return form
-        hashes[slot], numbers[slot] = prefix, form
+        hashes[slot] = prefix
+        numbers[slot] = form
     return -1
 
 
 @inner
-def _longest_text(offsets: np.ndarray) -> int:
+def _longest_text_length(offsets: np.ndarray) -> int:
     longest = 1
     for i in range(len(offsets) - 1):
         longest = max(longest, offsets[i + 1] - offsets[i])
@@ -227,9 +238,12 @@ def _is_form(
     form_data: np.ndarray,
     form_offsets: np.ndarray,
 ) -> bool:
-    """Whether ``count`` tokens from ``token`` on, ``sizes`` bytes of ``data`` from ``places`` on
-    each, are the form byte by byte."""
-    at, stop = form_offsets[form], form_offsets[form + 1]
+    """Whether ``count`` tokens from ``token`` on are the form, byte by byte.
+
+    Token i is ``sizes[i]`` bytes of ``data`` from ``places[i]`` on.
+    """
+    at = form_offsets[form]
+    stop = form_offsets[form + 1]
     for i in range(token, token + count):
         if i > token:
             if at >= stop or form_data[at] != 32:
@@ -243,10 +257,10 @@ def _is_form(
 
 
 @inner
-def _longest(
+def _find_longest_form(
     prefix: np.uint64,
     token: int,
-    found: int,
+    token_count: int,
     token_hashes: np.ndarray,
     data: np.ndarray,
     places: np.ndarray,
@@ -258,48 +272,53 @@ def _longest(
     form_data: np.ndarray,
     form_offsets: np.ndarray,
 ) -> tuple[int, int]:
-    """(tokens, form) of the longest form that starts at ``token``; ``prefix`` is its first step.
-    (0, -1) if none."""
-    best, form, at = 0, -1, token
-    while _may_hold(prefixes, prefix):
+    """(number of tokens, form) of the longest form that starts at ``token``; (0, -1) if none does.
+
+    ``prefix`` is the hash of the first token alone. The other arguments are as for ``_is_form``.
+    """
+    best_count = 0
+    best_form = -1
+    at = token
+    while _may_contain(prefixes, prefix):
         count = at - token + 1
-        if _may_hold(whole, prefix):
-            number = numbers[_slot(hashes, prefix)]
+        if _may_contain(whole, prefix):
+            number = numbers[_find_slot(hashes, prefix)]
             if number >= 0 and _is_form(
                 number, token, count, data, places, sizes, form_data, form_offsets
             ):
-                best, form = count, number
+                best_count = count
+                best_form = number
         at += 1
-        if at == found:
+        if at == token_count:
             break
-        prefix = _step(prefix, token_hashes[at])
-    return best, form
+        prefix = _extend_prefix(prefix, token_hashes[at])
+    return best_count, best_form
 
 
 @inner
 def bytes_equal(
-    one: np.ndarray, begin: int, size: int, other: np.ndarray, place: int, other_size: int
+    data: np.ndarray, begin: int, size: int, other: np.ndarray, other_begin: int, other_size: int
 ) -> bool:
-    """Whether ``size`` bytes of ``one`` from ``begin`` on are those of ``other`` from ``place``
-    on."""
+    """Whether ``size`` bytes of ``data`` from ``begin`` on equal ``other_size`` bytes of ``other``
+    from ``other_begin`` on."""
     if size != other_size:
         return False
     same = 0
-    while same < size and one[begin + same] == other[place + same]:
+    while same < size and data[begin + same] == other[other_begin + same]:
         same += 1
     return same == size
 
 
 @allocating_inner
 def widen_table(table: np.ndarray, columns: int) -> np.ndarray:
-    """A copy of int64[rows, N] with room for ``columns``, the new ones not yet set."""
+    """A copy of an int64 table with ``columns`` columns; the new ones are not set."""
     wider = np.empty((len(table), columns), np.int64)
     wider[:, : table.shape[1]] = table
     return wider
 
 
 @allocating_entry
-def _scan(
+def _scan_texts(
     data: np.ndarray,
     offsets: np.ndarray,
     classes: np.ndarray,
@@ -313,23 +332,25 @@ def _scan(
     form_data: np.ndarray,
     form_offsets: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    longest = _longest_text(offsets)
-    starts, stops = np.empty(longest, np.int32), np.empty(longest, np.int32)
-    places, sizes, lengths = (
-        np.empty(longest, np.int32),
-        np.empty(longest, np.int32),
-        np.empty(longest, np.int32),
-    )
+    longest = _longest_text_length(offsets)
+    # One set of buffers for all texts, as large as the longest needs.
+    starts = np.empty(longest, np.int32)
+    stops = np.empty(longest, np.int32)
+    places = np.empty(longest, np.int32)
+    sizes = np.empty(longest, np.int32)
+    lengths = np.empty(longest, np.int32)
     folded_words = np.empty(longest * (growth + 8) // 8 + 2, np.uint64)
     folded = folded_words.view(np.uint8)
     words = np.empty(longest // 8 + 2, np.uint64)
-    room = words.view(np.uint8)
-    as_folded, as_written = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
-    size, capacity = 0, 1024
+    word_bytes = words.view(np.uint8)
+    folded_hashes = np.empty(longest, np.uint64)
+    exact_hashes = np.empty(longest, np.uint64)
+    size = 0
+    capacity = 1024
     out = np.empty((4, capacity), np.int64)
     for number in range(len(offsets) - 1):
         text = data[offsets[number] : offsets[number + 1]]
-        found = tokenise(
+        token_count = tokenise(
             text,
             0,
             len(text),
@@ -342,20 +363,22 @@ def _scan(
             places,
             sizes,
         )
-        for i in range(found):
+        for i in range(token_count):
             lengths[i] = stops[i] - starts[i]
-            as_folded[i] = _hash(folded_words, places[i] >> 3, sizes[i])
+            folded_hashes[i] = _hash_words(folded_words, places[i] >> 3, sizes[i])
             same = bytes_equal(text, starts[i], lengths[i], folded, places[i], sizes[i])
-            as_written[i] = (
-                as_folded[i] if same else _hash_bytes(text, starts[i], stops[i], room, words)
+            exact_hashes[i] = (
+                folded_hashes[i]
+                if same
+                else _hash_bytes(text, starts[i], stops[i], word_bytes, words)
             )
         token = 0
-        while token < found:
-            count, form = _longest(
-                _step(_FOLDED, as_folded[token]),
+        while token < token_count:
+            count, form = _find_longest_form(
+                _extend_prefix(_FOLDED_ROOT, folded_hashes[token]),
                 token,
-                found,
-                as_folded,
+                token_count,
+                folded_hashes,
                 folded,
                 places,
                 sizes,
@@ -366,11 +389,11 @@ def _scan(
                 form_data,
                 form_offsets,
             )
-            exact_count, exact_form = _longest(
-                _step(_EXACT, as_written[token]),
+            exact_count, exact_form = _find_longest_form(
+                _extend_prefix(_EXACT_ROOT, exact_hashes[token]),
                 token,
-                found,
-                as_written,
+                token_count,
+                exact_hashes,
                 text,
                 starts,
                 lengths,
@@ -382,15 +405,18 @@ def _scan(
                 form_offsets,
             )
             if exact_count and exact_count >= count:
-                count, form = exact_count, exact_form
+                count = exact_count
+                form = exact_form
             if not count:
                 token += 1
                 continue
             if size == capacity:
                 capacity *= 2
                 out = widen_table(out, capacity)
-            out[0, size], out[1, size] = number, form
-            out[2, size], out[3, size] = starts[token], stops[token + count - 1]
+            out[0, size] = number
+            out[1, size] = form
+            out[2, size] = starts[token]
+            out[3, size] = stops[token + count - 1]
             size += 1
             token += count
     return out[0, :size].copy(), out[1, :size].copy(), out[2, :size].copy(), out[3, :size].copy()

@@ -1,8 +1,8 @@
-"""Rare forms that look like a slip of the pen for a common one.
+"""Rare forms that look like misspellings of a common one.
 
-Two words one edit apart become equal when each loses at most one letter. So the common forms are
-filed under all they become by losing one, and a rare form is looked up under all that it becomes:
-time and memory grow with the number of letters, not with the number of pairs.
+Two words that are one edit apart become equal when each loses at most one letter. Common forms are
+therefore indexed under everything they become by losing one, and a rare form is looked up under
+everything it becomes. Time and memory grow with the number of letters, not of pairs of words.
 """
 
 from collections import defaultdict
@@ -10,60 +10,66 @@ from collections.abc import Collection, Mapping
 
 import polars as pl
 
-_MIN_LENGTH = 5  # shorter words are one edit from anything
-_TIMES_COMMONER = 1000  # about one printed word in a thousand is misspelt; what slips alone explain is rarer than that
+_MIN_LENGTH = 5  # letters; almost any shorter word is one edit from another
+# How many times as common the intended form must be: about one printed word in a thousand is
+# misspelt, so that a form which misspelling alone explains is rarer than that.
+_MIN_RATIO = 1000
 
 
 def find_likely_typos(
     counts: pl.DataFrame, concepts: Collection[str] | None = None
 ) -> Mapping[str, str]:
-    """Forms of one word that are one edit away from a form of another concept with at least a
-    thousand times as many mentions, mapped to that form (the commonest of several). ``counts`` as
-    of ``sum_counts``; with ``concepts``, only their forms are looked at."""
-    words = _words(counts)
+    """Misspelt forms with the form that was likely meant, the commonest where there are several.
+
+    A form counts as misspelt when it is one word, one edit away from a form of another concept that
+    has at least a thousand times as many mentions. ``counts`` is as ``sum_counts`` returns it. With
+    ``concepts`` only their forms are examined.
+    """
+    words = _single_words(counts)
+    # By what a common form becomes: (mentions, form, concept).
     common: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
-    for form, concept_id, mentions in words.filter(
-        pl.col("mentions") >= _TIMES_COMMONER
-    ).iter_rows():
-        for key in _deletions(form):
+    common_rows = words.filter(pl.col("mentions") >= _MIN_RATIO).iter_rows()
+    for form, concept_id, mentions in common_rows:
+        for key in _delete_one_letter(form):
             common[key].append((mentions, form, concept_id))
-    asked = words if concepts is None else words.filter(pl.col("concept_id").is_in(list(concepts)))
+    examined = words
+    if concepts is not None:
+        examined = words.filter(pl.col("concept_id").is_in(list(concepts)))
     typos: dict[str, str] = {}
-    for form, concept_id, mentions in asked.iter_rows():
-        near = {one for key in _deletions(form) for one in common.get(key, ())}
+    for form, concept_id, mentions in examined.iter_rows():
+        near = {entry for key in _delete_one_letter(form) for entry in common.get(key, ())}
         commoner = [
             (count, other)
             for count, other, owner in near
-            if owner != concept_id
-            and count >= _TIMES_COMMONER * mentions
-            and is_one_edit(form, other)
+            if owner != concept_id and count >= _MIN_RATIO * mentions and is_one_edit(form, other)
         ]
         if commoner:
-            typos[form] = max(commoner)[1]
+            _, typos[form] = max(commoner)
     return typos
 
 
-def _words(counts: pl.DataFrame) -> pl.DataFrame:
-    """(form, concept_id, mentions) of the forms that are one word of letters, long enough;
-    sorted."""
-    single = counts.filter(
-        pl.col("form").str.len_chars() >= _MIN_LENGTH, pl.col("form").str.contains(r"^\p{L}+$")
-    )
+def _single_words(counts: pl.DataFrame) -> pl.DataFrame:
+    """(form, concept_id, mentions) of the forms that are one word of enough letters, sorted."""
+    is_long = pl.col("form").str.len_chars() >= _MIN_LENGTH
+    is_word = pl.col("form").str.contains(r"^\p{L}+$")
+    single = counts.filter(is_long, is_word)
     return single.group_by("form", "concept_id").agg(pl.sum("mentions")).sort("form", "concept_id")
 
 
-def _deletions(form: str) -> set[str]:
-    """The form and all it becomes by losing one character: two forms one edit apart share one of
-    these."""
+def _delete_one_letter(form: str) -> set[str]:
+    """The form itself and everything it becomes by losing one letter. Two forms that are one edit
+    apart have one of these in common."""
     return {form, *(form[:i] + form[i + 1 :] for i in range(len(form)))}
 
 
 def is_one_edit(first: str, second: str) -> bool:
-    """True when one insertion, deletion or substitution turns ``first`` into ``second``."""
+    """Whether one insertion, deletion or substitution turns ``first`` into ``second``."""
     if abs(len(first) - len(second)) > 1 or first == second:
         return False
-    short, long = sorted((first, second), key=len)
-    same = next(
-        (i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short)
-    )
-    return short[same + (len(short) == len(long)) :] == long[same + 1 :]
+    shorter, longer = sorted((first, second), key=len)
+    common = 0  # letters at the beginning that are equal
+    while common < len(shorter) and shorter[common] == longer[common]:
+        common += 1
+    # Behind the edit the rest must be equal; a substitution takes a letter of both.
+    skipped = 1 if len(shorter) == len(longer) else 0
+    return shorter[common + skipped :] == longer[common + 1 :]

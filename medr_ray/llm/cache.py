@@ -1,8 +1,8 @@
-"""Answered requests in a SQLite file: looked up by content, never sent twice.
+"""Answered requests in a SQLite file, looked up by their content, so that none is sent twice.
 
-The key is a hash of everything that decides the answer; neither keys nor headers are part of it.
-Several processes of a host may share the file (write-ahead log). It also remembers the tokens and
-US dollars spent, so that a budget outlives a restart.
+A request is stored under a hash of everything that decides its answer; API keys and headers are not
+part of it. Several processes of a host may share the file, which has a write-ahead log. It also
+stores the tokens and US dollars spent, so that a budget still counts after a restart.
 """
 
 import hashlib
@@ -17,20 +17,19 @@ from medr_ray.core.records import canonical_json
 from medr_ray.governor.budget import Spend
 
 CACHE_FILE = "responses.sqlite"
-_LOCK_SECONDS = 30.0  # how long a writer waits for another process
+_LOCK_SECONDS = 30.0  # a writer waits this long for another process to finish
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (key TEXT PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens INTEGER NOT NULL, budget TEXT NOT NULL,
-    usd REAL NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS usage (id INTEGER PRIMARY KEY CHECK (id = 0), tokens INTEGER NOT NULL,
+    budget TEXT NOT NULL, usd REAL NOT NULL DEFAULT 0);
 INSERT OR IGNORE INTO usage (id, tokens, budget) VALUES (0, 0, lower(hex(randomblob(8))));
 """
-_OLDER = (
-    "ALTER TABLE usage ADD COLUMN usd REAL NOT NULL DEFAULT 0"  # for a file that knows no prices
-)
+# Files written before prices were counted have no column for them.
+_ADD_USD_COLUMN = "ALTER TABLE usage ADD COLUMN usd REAL NOT NULL DEFAULT 0"
 
 
 def request_key(request: dict[str, Any]) -> str:
-    """The content address of a request."""
+    """The key of a request: a hash of its content."""
     return hashlib.sha256(canonical_json(request).encode()).hexdigest()
 
 
@@ -47,8 +46,9 @@ class ResponseCache:
             )
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.executescript(_SCHEMA)
-            if "usd" not in [column[1] for column in self._db.execute("PRAGMA table_info(usage)")]:
-                self._db.execute(_OLDER)
+            columns = [row[1] for row in self._db.execute("PRAGMA table_info(usage)")]
+            if "usd" not in columns:
+                self._db.execute(_ADD_USD_COLUMN)
         except sqlite3.DatabaseError as error:
             raise DataError(
                 f"{self._path} is no response cache ({error}): remove it and run again"
@@ -63,24 +63,24 @@ class ResponseCache:
         return json.loads(row[0]) if row else None
 
     def put(self, key: str, response: dict[str, Any]) -> None:
-        """Store a response; the first one for a key stays."""
+        """Store a response. Where the key has one already, that one stays."""
         with self._lock:
             self._db.execute(
                 "INSERT OR IGNORE INTO responses VALUES (?, ?)", (key, canonical_json(response))
             )
 
     def add_spend(self, spend: Spend) -> None:
-        """Add to what is spent."""
+        """Add to the tokens and US dollars spent."""
         with self._lock:
             self._db.execute("UPDATE usage SET tokens = tokens + ?, usd = usd + ?", spend)
 
     def total_spend(self) -> Spend:
-        """What every run over this file has spent."""
+        """The tokens and US dollars that all runs over this file have spent."""
         with self._lock:
             return Spend(*self._db.execute("SELECT tokens, usd FROM usage").fetchone())
 
     def budget_name(self) -> str:
-        """A name for the budget of this file, that no other file has."""
+        """A name of the budget of this file; no other file has the same."""
         with self._lock:
             return str(self._db.execute("SELECT budget FROM usage").fetchone()[0])
 

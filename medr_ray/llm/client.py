@@ -1,9 +1,9 @@
-"""The chat client: one request, as often as needed and as rarely as possible.
+"""The chat client: sends a request as often as needed, and never twice once it is answered.
 
-A request is looked up in the cache, passes the gate, is sent, and is settled with what it used.
-429, 5xx, time-outs and unreadable replies are tried again with full jitter, and so is an endpoint
-that is left alone because it only failed, when its time has come; a Retry-After pauses every caller
-for that long.
+A request is looked up in the cache. If it is not there, it passes the governor's gate, is sent, and
+what it used is reported to the governor. Status 429 and 5xx, time-outs and unreadable replies are
+tried again after a random pause. So is a request that the circuit breaker refused, once the breaker
+closes again. A Retry-After header pauses every caller of the service for that long.
 """
 
 import asyncio
@@ -38,14 +38,18 @@ from medr_ray.llm.failures import UnreadableReply, explain_failure, is_transient
 from medr_ray.llm.replies import read_reply
 from medr_ray.llm.roles import Messages, ReplyModel, Tools
 
-_OVERLOADED = frozenset({408, 503, 504, 529})
-_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0  # seconds: full jitter below base * 2^attempt
+# Statuses that say the service has too much to do, so that fewer requests at once would help.
+_OVERLOADED_STATUSES = frozenset({408, 503, 504, 529})
+_BACKOFF_SECONDS = 0.5  # the first pause is at most twice this; each further one twice the last
+_MAX_BACKOFF_SECONDS = 30.0
 
 
 class ChatClient:
-    """An OpenAI-compatible endpoint. The response cache and the tokens spent lie in ``llm/`` of the
-    ``run`` directory (local); without one nothing is cached and a budget covers this client only.
-    Usable from any event loops."""
+    """A client of one OpenAI-compatible endpoint, usable from any event loop.
+
+    The response cache and the tokens spent are kept in ``llm/`` of the ``run`` directory, which has
+    to be local. Without ``run`` nothing is cached and a budget covers this client only.
+    """
 
     def __init__(self, endpoint: EndpointConfig, run: Directory | None = None) -> None:
         if urlsplit(endpoint.base_url).username:
@@ -56,11 +60,8 @@ class ChatClient:
             raise ConfigError("llm.model is empty: name the model that the endpoint is to run")
         self._endpoint = endpoint
         self._secret = os.environ.get(endpoint.api_key_env, "")
-        keeps = (
-            endpoint.cache or endpoint.budget_tokens is not None or endpoint.budget_usd is not None
-        )
-        self._store = ResponseCache(run.child("llm").local) if run is not None and keeps else None
-        self._budget = self._store.budget_name() if self._store else uuid.uuid4().hex
+        self._store = _open_store(endpoint, run)
+        self._budget_id = self._store.budget_name() if self._store else uuid.uuid4().hex
         self._spent = Spend()
         limits = Limits(
             endpoint.requests_per_minute,
@@ -71,6 +72,7 @@ class ChatClient:
             endpoint.tokens_per_minute,
         )
         self._gate = Gate(f"{endpoint.base_url} {endpoint.model}", limits, secret=self._secret)
+        # A connection pool belongs to one event loop; weak keys drop it together with its loop.
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = (
             weakref.WeakKeyDictionary()
         )
@@ -85,41 +87,43 @@ class ChatClient:
         seed: int | None = None,
         tools: Tools | None = None,
     ) -> ChatResult:
-        """One completion. Answers are cached unless they are sampled without a seed, where each
-        call is to differ. ``tools`` are functions in OpenAI's format that the model may call
-        natively (``ChatResult.tool_calls``).
+        """One completion; what is None is as the endpoint's configuration says.
+
+        ``tools`` are functions in OpenAI's format that the model may call natively (see
+        ``ChatResult.tool_calls``). The answer is cached, unless it is sampled without a seed: such
+        calls are meant to differ.
 
         Raises InfrastructureError when the endpoint stays unreachable, ConfigError when it refuses
-        the key or the model, ContextLengthExceeded when the messages are too long for it,
+        the key or the model, ContextLengthExceeded when the messages are too long for it, and
         BudgetExceeded when the budget is spent.
         """
-        payload = self._payload(messages, temperature, max_tokens, stop, seed, tools)
+        payload = self._build_payload(messages, temperature, max_tokens, stop, seed, tools)
         key = self._cache_key(payload)
-        if (
-            key is not None
-            and self._store is not None
-            and (stored := self._store.get(key)) is not None
-        ):
+        if key is None or self._store is None:
+            return await self._send_with_retries(payload)
+        stored = self._store.get(key)
+        if stored is not None:
             return restore_result(stored)
-        result = await self._with_retries(payload)
-        if key is not None and self._store is not None:
-            self._store.put(key, asdict(result))
+        result = await self._send_with_retries(payload)
+        self._store.put(key, asdict(result))
         return result
 
     async def complete_json(self, messages: Messages, model: type[ReplyModel]) -> ReplyModel:
-        """A completion read as ``model``; asked once more with the error when it cannot be, then
-        ModelError. Half an answer is none, though it may look like one."""
+        """A completion read as ``model``.
+
+        A reply that cannot be read is sent back once with the error. Raises ModelError when the
+        second reply cannot be read either.
+        """
         first = await self.complete(messages)
         try:
-            return _read_whole(first, model)
+            return _read_complete_reply(first, model)
         except ModelError as error:
             complaint = {"role": "user", "content": f"{error}. Reply with the JSON object only."}
-        second = await self.complete(
-            [*messages, {"role": "assistant", "content": first.text}, complaint]
-        )
-        return _read_whole(second, model)
+        answered = [*messages, {"role": "assistant", "content": first.text}]
+        second = await self.complete([*answered, complaint])
+        return _read_complete_reply(second, model)
 
-    def _payload(
+    def _build_payload(
         self,
         messages: Messages,
         temperature: float | None,
@@ -135,20 +139,27 @@ class ChatClient:
             "temperature": endpoint.temperature if temperature is None else temperature,
             "max_tokens": max_tokens or endpoint.max_tokens,
         }
-        functions = [dict(one) for one in tools] if tools else None
-        optional = {"stop": list(stop) if stop else None, "seed": seed, "tools": functions}
-        return payload | {name: value for name, value in optional.items() if value is not None}
+        # What is not set is left out: it is then the endpoint's default, and not in the cache key.
+        if stop:
+            payload["stop"] = list(stop)
+        if seed is not None:
+            payload["seed"] = seed
+        if tools:
+            payload["tools"] = [dict(tool) for tool in tools]
+        return payload
 
     def _cache_key(self, payload: dict[str, Any]) -> str | None:
-        sampled = payload["temperature"] > 0 and "seed" not in payload
-        if not self._endpoint.cache or sampled:
+        """The key of the request in the cache, None where its answer is not to be cached."""
+        is_sampled_unseeded = payload["temperature"] > 0 and "seed" not in payload
+        if not self._endpoint.cache or is_sampled_unseeded:
             return None
         return request_key({"base_url": self._endpoint.base_url, **payload})
 
     # --- sending ----------------------------------------------------------------------
 
-    async def _with_retries(self, payload: dict[str, Any]) -> ChatResult:
-        endpoint, attempts = self._endpoint, self._endpoint.retries + 1
+    async def _send_with_retries(self, payload: dict[str, Any]) -> ChatResult:
+        endpoint = self._endpoint
+        attempts = endpoint.retries + 1
         retrying = AsyncRetrying(
             stop=stop_after_attempt(attempts),
             wait=_full_jitter,
@@ -156,26 +167,30 @@ class ChatClient:
             reraise=True,
         )
         try:
-            return await retrying(self._governed, payload)
+            return await retrying(self._send_through_gate, payload)
         except (openai.APIError, UnreadableReply, json.JSONDecodeError, TimeoutError) as error:
+            # "from None": the original error may quote the key.
             raise explain_failure(
                 error, endpoint.base_url, endpoint.api_key_env, self._secret, attempts
             ) from None
 
-    async def _governed(self, payload: dict[str, Any]) -> ChatResult:
-        """One attempt that passes the gate. A refused request took nothing; one that timed out may
-        have taken all."""
-        prompt, output = estimate_prompt_tokens(payload), payload["max_tokens"]
-        async with self._gate.permit(prompt, output, charge=self._charge(prompt, output)) as permit:
+    async def _send_through_gate(self, payload: dict[str, Any]) -> ChatResult:
+        """One attempt, with what it used and how it ended reported to the governor."""
+        prompt_tokens = estimate_prompt_tokens(payload)
+        output_tokens = payload["max_tokens"]
+        charge = self._build_charge(prompt_tokens, output_tokens)
+        async with self._gate.permit(prompt_tokens, output_tokens, charge=charge) as permit:
             try:
                 result = await self._send(payload)
                 permit.record_usage(result.prompt_tokens, result.output_tokens, result.usd or 0.0)
                 return result
             except openai.APIStatusError as error:
-                _tell(permit, error)
+                _record_status(permit, error)
                 raise
             except (openai.APITimeoutError, TimeoutError):
-                permit.record_usage(prompt, output, self._usd(prompt, output) or 0.0)
+                # The endpoint may have done all the work before the deadline: count it as used.
+                usd = self._price(prompt_tokens, output_tokens) or 0.0
+                permit.record_usage(prompt_tokens, output_tokens, usd)
                 permit.record_failure(overloaded=True)
                 raise
             except (openai.APIConnectionError, UnreadableReply, json.JSONDecodeError) as error:
@@ -184,77 +199,92 @@ class ChatClient:
                 permit.record_failure()
                 raise
             finally:
-                self._note(permit.spend)
+                self._record_spend(permit.spend)
 
-    def _note(self, spent: Spend) -> None:
+    def _record_spend(self, spent: Spend) -> None:
         self._spent = self._spent.plus(spent)
         if self._store is not None:
             self._store.add_spend(spent)
 
-    def _charge(self, prompt: int, output: int) -> Charge | None:
+    def _build_charge(self, prompt_tokens: int, output_tokens: int) -> Charge | None:
+        """What a request may cost, against the budget; None where there is no budget."""
         endpoint = self._endpoint
         if endpoint.budget_tokens is None and endpoint.budget_usd is None:
             return None
         before = self._store.total_spend() if self._store is not None else self._spent
-        budget = Budget(self._budget, endpoint.budget_tokens, endpoint.budget_usd, before)
-        return Charge(budget, Spend(prompt + output, self._usd(prompt, output) or 0.0))
+        budget = Budget(self._budget_id, endpoint.budget_tokens, endpoint.budget_usd, before)
+        usd = self._price(prompt_tokens, output_tokens) or 0.0
+        return Charge(budget, Spend(prompt_tokens + output_tokens, usd))
 
-    def _usd(self, prompt: int, output: int) -> float | None:
-        """What so many tokens cost, where the prices are configured."""
-        inputs, outputs = (
-            self._endpoint.usd_per_million_input,
-            self._endpoint.usd_per_million_output,
-        )
-        return (
-            None
-            if inputs is None or outputs is None
-            else (prompt * inputs + output * outputs) / 1e6
-        )
+    def _price(self, prompt_tokens: int, output_tokens: int) -> float | None:
+        """US dollars for so many tokens, None where the prices are not configured."""
+        input_price = self._endpoint.usd_per_million_input
+        output_price = self._endpoint.usd_per_million_output
+        if input_price is None or output_price is None:
+            return None
+        return (prompt_tokens * input_price + output_tokens * output_price) / 1e6
 
     async def _send(self, payload: dict[str, Any]) -> ChatResult:
+        # The client's own time-out covers each read; this one covers the whole answer.
         async with asyncio.timeout(self._endpoint.timeout_seconds):
-            completion = await self._client().chat.completions.create(**payload)
+            completion = await self._loop_client().chat.completions.create(**payload)
         result = read_completion(completion, payload)
-        return replace(result, usd=self._usd(result.prompt_tokens, result.output_tokens))
+        return replace(result, usd=self._price(result.prompt_tokens, result.output_tokens))
 
-    def _client(self) -> AsyncOpenAI:
+    def _loop_client(self) -> AsyncOpenAI:
         """The connection pool of the running event loop."""
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            client = self._clients[loop] = AsyncOpenAI(
+            client = AsyncOpenAI(
                 base_url=self._endpoint.base_url,
-                api_key=self._secret or "none",
-                max_retries=0,
+                api_key=self._secret or "none",  # the library wants a key, local servers want none
+                max_retries=0,  # retries have to pass the gate
                 timeout=self._endpoint.timeout_seconds,
             )
+            self._clients[loop] = client
         return client
 
 
-def _read_whole(result: ChatResult, model: type[ReplyModel]) -> ReplyModel:
-    """The completion as ``model``. Raises ModelError where it cannot be read, or was cut off by the
-    endpoint."""
+def _open_store(endpoint: EndpointConfig, run: Directory | None) -> ResponseCache | None:
+    """The file of responses and of spending, where there is a run and something to keep in it."""
+    has_budget = endpoint.budget_tokens is not None or endpoint.budget_usd is not None
+    if run is None or not (endpoint.cache or has_budget):
+        return None
+    return ResponseCache(run.child("llm").local)
+
+
+def _read_complete_reply(result: ChatResult, model: type[ReplyModel]) -> ReplyModel:
+    """The completion as ``model``.
+
+    Raises ModelError where it cannot be read, or was cut off by the endpoint: a part of an answer
+    may look like a whole one.
+    """
     if result.finish_reason == "length":
         raise ModelError(
-            f"the reply was cut off after {result.output_tokens} tokens (max_tokens of the endpoint)"
+            f"the reply was cut off after {result.output_tokens} tokens "
+            "(max_tokens of the endpoint)"
         )
     return read_reply(result.text, model)
 
 
-def _tell(permit: Permit, error: openai.APIStatusError) -> None:
-    """What an error status says about the endpoint; one that is about the request says that the
-    endpoint is well."""
-    status, pause = error.status_code, parse_retry_after(error.response.headers)
+def _record_status(permit: Permit, error: openai.APIStatusError) -> None:
+    """Report an error status to the governor. A status about the request alone is no failure: it
+    shows that the endpoint works."""
+    status = error.status_code
+    pause = parse_retry_after(error.response.headers)
     permit.record_usage(0, 0)
     if status == 429 or (status == 503 and pause is not None):
         permit.record_refusal(pause)
     elif status >= 500 or status == 408:
-        permit.record_failure(overloaded=status in _OVERLOADED)
+        permit.record_failure(overloaded=status in _OVERLOADED_STATUSES)
 
 
 def _full_jitter(state: RetryCallState) -> float:
-    """Anything up to the exponential back-off, so that callers that failed together do not return
-    together; an endpoint that is left alone is not asked before its time."""
+    """Seconds until the next attempt: any number up to the exponential back-off, so that callers
+    that failed together do not return together. After a refusal by the circuit breaker it is added
+    to the time until the breaker lets a request through."""
     error = state.outcome.exception() if state.outcome is not None else None
-    least = error.seconds if isinstance(error, CircuitOpen) else 0.0
-    return least + random.uniform(0, min(_LONGEST_BACKOFF, _BACKOFF * 2**state.attempt_number))
+    breaker_seconds = error.seconds if isinstance(error, CircuitOpen) else 0.0
+    longest = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2**state.attempt_number)
+    return breaker_seconds + random.uniform(0, longest)

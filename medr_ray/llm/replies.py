@@ -1,32 +1,38 @@
-"""JSON out of a model's reply: thoughts and code fences around it are tolerated, anything else is
-not guessed at."""
+"""JSON read from a model's reply.
+
+Thoughts and code fences around the JSON are skipped. Anything else is refused, never guessed.
+"""
 
 import json
 import re
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from medr_ray.core.errors import ModelError
+from medr_ray.llm.roles import ReplyModel
 
-M = TypeVar("M", bound=BaseModel)
 _THOUGHT = re.compile(r"<think>.*?</think>", re.S)
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.S)
-_SHOWN = 200  # characters of a bad reply quoted in an error
+_QUOTED_CHARACTERS = 200  # of a bad reply, in an error
 
 
-def read_reply(text: str, model: type[M]) -> M:
-    """The reply as ``model``. Raises ModelError that says what is wrong."""
+def read_reply(text: str, model: type[ReplyModel]) -> ReplyModel:
+    """The reply as ``model``. Raises ModelError that says what is wrong with it."""
     try:
-        return model.model_validate(_json_value(text))
+        return model.model_validate(_find_json(text))
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'reply'}: {e['msg']}" for e in error.errors()
-        )
-        raise ModelError(f"the reply does not fit {model.__name__}: {problems}") from None
+        problems = [
+            f"{'.'.join(map(str, problem['loc'])) or 'reply'}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise ModelError(
+            f"the reply does not fit {model.__name__}: {'; '.join(problems)}"
+        ) from None
 
 
-def _json_value(text: str) -> Any:
+def _find_json(text: str) -> Any:
+    """The whole reply, else the content of a code fence, else the first object or list in it."""
     body = _THOUGHT.sub("", text)
     for candidate in (body, *_FENCED.findall(body)):
         try:
@@ -36,7 +42,8 @@ def _json_value(text: str) -> Any:
     decoder = json.JSONDecoder()
     for match in re.finditer(r"[{\[]", body):
         try:
-            return decoder.raw_decode(body, match.start())[0]
+            value, _ = decoder.raw_decode(body, match.start())
         except json.JSONDecodeError:
             continue
-    raise ModelError(f"the reply holds no JSON: {text[:_SHOWN]!r}")
+        return value
+    raise ModelError(f"the reply holds no JSON: {text[:_QUOTED_CHARACTERS]!r}")

@@ -133,7 +133,7 @@ def _verdicts(ids: Sequence[str], significant: bool = True, **more: Any) -> str:
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(governor_actor, "_local_client", LocalGovernorClient())
-    monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
+    monkeypatch.setattr(client_module, "_BACKOFF_SECONDS", 0.0)
 
 
 def _judge(

@@ -26,7 +26,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
     monkeypatch.setattr(governor_actor, "_local_client", LocalGovernorClient())
     if "ray_local" not in request.fixturenames:
         monkeypatch.setattr(governor_actor, "_current_ray_session", lambda: None)
-    monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
+    monkeypatch.setattr(client_module, "_BACKOFF_SECONDS", 0.0)
     monkeypatch.setenv("MEDR_TEST_KEY", SECRET)
 
 

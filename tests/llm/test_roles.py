@@ -1,4 +1,4 @@
-"""The parts of the pipeline that use a language model: one protocol, one part of the fingerprint."""
+"""Parts of the pipeline that use a language model: its identity is in their fingerprints."""
 
 import pytest
 

@@ -140,7 +140,7 @@ def fresh_governor(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts."""
     own = LocalGovernorClient()
     monkeypatch.setattr(gate_module, "get_governor_client", lambda: own)
-    monkeypatch.setattr(client_module, "_BACKOFF", 0.0)
+    monkeypatch.setattr(client_module, "_BACKOFF_SECONDS", 0.0)
 
 
 class Clock:
