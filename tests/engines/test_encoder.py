@@ -120,8 +120,8 @@ def state_of(encoder: Encoder, text: str, pooling: str) -> np.ndarray:
 def test_padding_is_passed_by_on_either_side(foreign: Path, pooling: Pooling, side: str) -> None:
     encoder = Encoder(str(foreign), batch=3, pooling=pooling)
     encoder._tokenizer.padding_side = side
-    batch = encoder._tokens(FOREIGN)
-    taken = encoder._pooled(batch["input_ids"].unsqueeze(-1), batch["attention_mask"])[
+    batch = encoder._tokenize(FOREIGN)
+    taken = encoder._pool(batch["input_ids"].unsqueeze(-1), batch["attention_mask"])[
         :, 0
     ].tolist()
     wanted = (

@@ -50,7 +50,7 @@ def test_as_many_as_a_naive_count_finds(files: list[list[list[str]]], concepts: 
 
 def test_summing_early_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     files = [[["A", "B"], ["A", "C"]], [["B", "A"]], [["A"], []], [["C", "A", "B"]]]
-    monkeypatch.setattr(comentions, "_FEW_ROWS", 1)
+    monkeypatch.setattr(comentions, "_MAX_UNMERGED_PAIRS", 1)
     assert count_comentions(map(_postings, files), {"A"}).to_pylist() == [
         {"concept_id": "A", "other_id": "B", "documents": 3},
         {"concept_id": "A", "other_id": "C", "documents": 2},

@@ -197,7 +197,7 @@ def test_the_sum_does_not_depend_on_how_many_files_are_in_memory(
             f"p{number}", "x", pa.Table.from_pylist(rows, schema=COUNTS_SCHEMA)
         )
     at_once = sum_counts(directory)
-    monkeypatch.setattr(counting, "_FEW_ROWS", 3)
+    monkeypatch.setattr(counting, "_MAX_UNMERGED_ROWS", 3)
     assert sum_counts(directory).equals(at_once)
     assert at_once.rows() == [
         ("A", "f", None, 5, 10),
