@@ -121,9 +121,7 @@ def test_padding_is_passed_by_on_either_side(foreign: Path, pooling: Pooling, si
     encoder = Encoder(str(foreign), batch=3, pooling=pooling)
     encoder._tokenizer.padding_side = side
     batch = encoder._tokenize(FOREIGN)
-    taken = encoder._pool(batch["input_ids"].unsqueeze(-1), batch["attention_mask"])[
-        :, 0
-    ].tolist()
+    taken = encoder._pool(batch["input_ids"].unsqueeze(-1), batch["attention_mask"])[:, 0].tolist()
     wanted = (
         encoder._tokenizer.cls_token_id if pooling == "cls" else encoder._tokenizer.eos_token_id
     )
