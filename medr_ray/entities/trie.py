@@ -80,7 +80,7 @@ def build_trie(folded: pa.Array, exact: pa.Array) -> Trie:
     if repeated >= 0:
         raise DataError(f"the lexicon holds the key {array[repeated].as_py()!r} twice")
     arrays = (hashes, numbers, prefixes, whole, data.copy(), offsets.copy())
-    return Trie(*map(read_only, arrays))
+    return Trie(*(read_only(array) for array in arrays))
 
 
 def _allocate_filter(entries: int) -> np.ndarray:
