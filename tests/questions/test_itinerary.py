@@ -11,8 +11,8 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.records import Question
 from medr_ray.core.run import RunDirectory
 from medr_ray.graph.artifacts import ENTITIES, RELATIONS
-from medr_ray.graph.facts.disambiguation import Teller
-from medr_ray.graph.facts.hops import mark_other, walk
+from medr_ray.graph.facts.disambiguation import Disambiguator
+from medr_ray.graph.facts.hops import mark_other_hops, make_walk
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.checks.question_verification import Verifier
 from medr_ray.questions.drafting.assembly import assemble
@@ -26,12 +26,12 @@ GRAPH = small_graph()
 
 def question(*walks: tuple[str, tuple[str, ...]]) -> Question:
     facts = fact_index_of(GRAPH)
-    teller = Teller(GRAPH.relations.values(), facts)
+    teller = Disambiguator(GRAPH.relations.values(), facts)
     hops = []
     for start, relations in walks:
-        found = walk(start, [GRAPH.relations[one] for one in relations])
+        found = make_walk(start, [GRAPH.relations[one] for one in relations])
         assert found is not None
-        hops.append(teller.determine(mark_other(found, facts), {start}))
+        hops.append(teller.disambiguate_walk(mark_other_hops(found, facts), {start}))
     path = Walk(MARFAN, "chain-m", hops[0], True, hops[1] if len(hops) > 1 else ())
     draft = Draft(path)
     text = EnglishRules(GRAPH.entities).write([draft])[0].text

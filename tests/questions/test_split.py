@@ -4,7 +4,7 @@ from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, small_gra
 
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Verification
-from medr_ray.graph.facts.hops import mark_other, walk
+from medr_ray.graph.facts.hops import mark_other_hops, make_walk
 from medr_ray.questions.checks.question_verification import Verdict
 from medr_ray.questions.drafting.question_paths import Path
 from medr_ray.questions.split import (
@@ -21,9 +21,9 @@ _OPEN = QuestionsConfig(max_predicate_share=1, max_answer_share=1, heldout_fract
 
 
 def candidate(seed: str, start: str, *relations: str) -> Candidate:
-    hops = walk(start, [_GRAPH.relations[one] for one in relations])
+    hops = make_walk(start, [_GRAPH.relations[one] for one in relations])
     assert hops is not None
-    path = Path(seed, "chain", mark_other(hops, fact_index_of(_GRAPH)), True)
+    path = Path(seed, "chain", mark_other_hops(hops, fact_index_of(_GRAPH)), True)
     return Candidate(
         Draft(path), f"{start} {relations}?", Verdict(Verification(True, True, True, True), ())
     )

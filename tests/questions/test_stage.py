@@ -21,7 +21,7 @@ from medr_ray.core.run import Counts, RunDirectory, StageContext
 from medr_ray.core.session import ray_session
 from medr_ray.entities.artifacts import SEEDS
 from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
-from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, ontology_statements
+from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, read_ontology_facts
 from medr_ray.questions.answer_matching import occurs_in
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.drafting.drafter import Drafter, Graph, Rejected
@@ -39,7 +39,7 @@ def graph() -> Graph:
 
 @pytest.fixture(scope="module")
 def facts(graph: Graph) -> FactIndex:
-    return build_fact_index(graph.entities, graph.relations.values(), ontology_statements())
+    return build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
 
 
 def drafted(

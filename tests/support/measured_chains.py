@@ -19,8 +19,8 @@ from medr_ray.core.measurement import Measurement, build_measurement, skip_measu
 from medr_ray.core.run import RunDirectory
 from medr_ray.graph import storage
 from medr_ray.graph.artifacts import RELATIONS
-from medr_ray.graph.paths.chains import LongestPath, longest_path, longest_path_anywhere
-from medr_ray.graph.paths.validity import FREE, NEVER, Step, degrees, steps_between, turn_between
+from medr_ray.graph.paths.chains import LongestPath, find_longest_path, find_longest_path_anywhere
+from medr_ray.graph.paths.validity import FREE, NEVER, Step, count_neighbours, build_steps, turn_between
 
 PEER, CUT = "all paths, depth first, cut after 10 s", 10.0
 _GOAL = 2.0  # seconds to the proof for a directed graph of 500 entities
@@ -105,9 +105,9 @@ def _solve(steps: Steps, max_hops: int, start: str | None = None) -> Solved:
     """From ``start``, or from anywhere."""
     seconds, begun = _CONFIG.solver_seconds, time.perf_counter()
     if start is None:
-        path = longest_path_anywhere(steps, max_hops, seconds)
+        path = find_longest_path_anywhere(steps, max_hops, seconds)
     else:
-        path = longest_path(start, steps, max_hops, seconds)
+        path = find_longest_path(start, steps, max_hops, seconds)
     took = time.perf_counter() - begun
     return Solved(
         path, took, usual_method(sorted(steps) if start is None else [start], steps, max_hops)
@@ -159,11 +159,11 @@ def _real() -> Iterator[Measurement]:
         yield skip_measurement("longest chains of real graphs", PEER, how)
         return
     relations = {one.relation_id: one for one in graph.read(RELATIONS)}
-    degree = degrees(relations.values())
+    degree = count_neighbours(relations.values())
 
     def steps_of(ids: Sequence[str], seed: str) -> Steps:
         given = [relations[one] for one in ids]
-        return steps_between(given, degree, seed, _CONFIG.hub_degree, GraphConfig().min_confidence)
+        return build_steps(given, degree, seed, _CONFIG.hub_degree, GraphConfig().min_confidence)
 
     hops = _CONFIG.max_hops
     seeds = [

@@ -4,7 +4,7 @@ each."""
 from collections.abc import Iterable
 
 from medr_ray.core.records import Chain, Entity, Evidence, Relation
-from medr_ray.graph.facts.fact_index import FactIndex, Statement, build_fact_index
+from medr_ray.graph.facts.fact_index import FactIndex, IndexedFact, build_fact_index
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.drafting.drafter import Graph
 
@@ -105,11 +105,11 @@ def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> 
     )
 
 
-def fact_index_of(graph: Graph, statements: Iterable[Statement] = ()) -> FactIndex:
+def fact_index_of(graph: Graph, statements: Iterable[IndexedFact] = ()) -> FactIndex:
     """The fact index of a graph, with facts that the graph left out: so an onset or a share alone
     tells no disease."""
     left_out = [
-        Statement(STICKLER, "has_onset", "HP:0003593", ""),
-        Statement(MASS, "has_finding", "HP:0001166", "45% of patients"),
+        IndexedFact(STICKLER, "has_onset", "HP:0003593", ""),
+        IndexedFact(MASS, "has_finding", "HP:0001166", "45% of patients"),
     ]
     return build_fact_index(graph.entities, graph.relations.values(), [*left_out, *statements])

@@ -1,9 +1,8 @@
-"""Telling entities apart: the further facts a question gives where a hop alone fits several
-entities.
+"""Disambiguation: the further facts a question states where a hop alone fits several entities.
 
 A gene may belong to three diseases; "the disease associated with it whose age of onset is
-congenital" is one. Facts are taken from relations of the graph, so each has evidence. Of those that
-leave only the entity meant, the one that fits most entities elsewhere is told: it decides between
+congenital" is one. Facts come from relations of the graph, so each has evidence. Of the facts that
+leave only the entity meant, the one that fits most entities elsewhere is stated: it decides between
 these few and gives no way around the hop.
 """
 
@@ -17,110 +16,131 @@ from medr_ray.graph.facts.hops import Hop, make_hop
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.shares import comparison, is_exact
 
-MOST_CLAUSES = 2  # more is a list, not a clue
-_MOST_ENDS = 60  # a hop that fits more is no hop to ask by
+MAX_CLAUSES = 2  # more is a list, not a clue
+_MAX_TARGETS = 60  # a hop that fits more entities is no hop to ask by
 
 
-class Teller:
-    """What can be told of each entity of a graph, at most ``most`` facts at once; with ``compare``
-    shares are told as comparisons."""
+class Disambiguator:
+    """The clauses that can be stated of each entity of a graph.
+
+    At most ``max_clauses`` are stated at once. With ``compare`` shares are stated as comparisons.
+    """
 
     def __init__(
         self,
         relations: Iterable[Relation],
         facts: FactIndex,
         compare: bool = False,
-        most: int = MOST_CLAUSES,
+        max_clauses: int = MAX_CLAUSES,
     ) -> None:
-        self._facts, self._most = facts, most
+        self._facts = facts
+        self._max_clauses = max_clauses
         self._clauses: dict[str, list[Clause]] = defaultdict(list)
         for relation in relations:
             for forward in (True, False):
                 clause = make_clause(relation, forward, compare)
                 if clause is not None:
-                    self._clauses[relation.subject if forward else relation.object].append(clause)
+                    entity = relation.subject if forward else relation.object
+                    self._clauses[entity].append(clause)
 
-    def about(self, entity: str) -> Sequence[Clause]:
-        """Everything that can be told of the entity."""
+    def clauses_about(self, entity: str) -> Sequence[Clause]:
+        """Everything that can be stated of the entity."""
         return self._clauses.get(entity, ())
 
-    def determine(
+    def disambiguate_walk(
         self, hops: Sequence[Hop], taken: Collection[str], spare_last: bool = False
     ) -> tuple[Hop, ...]:
-        """The hops with what must be told for each to fit one entity alone, as far as that can be
-        done; nothing told names an entity of ``taken``. With ``spare_last`` the last hop is left as
-        it is."""
-        told: list[Hop] = []
+        """The hops with the clauses that make each fit one entity alone, as far as that can be
+        done.
+
+        No clause names an entity of ``taken``. With ``spare_last`` the last hop is left as it is.
+        """
+        disambiguated: list[Hop] = []
         before = ""
         for number, hop in enumerate(hops):
-            last = spare_last and number == len(hops) - 1
-            named = {one.other for earlier in told for one in earlier.also}
-            told.append(hop if last else self.tell_apart(hop, before, {*taken, *named}))
+            if spare_last and number == len(hops) - 1:
+                disambiguated.append(hop)
+                break
+            named = {clause.other for earlier in disambiguated for clause in earlier.also}
+            disambiguated.append(self.disambiguate_hop(hop, before, {*taken, *named}))
             before = hop.known
-        return tuple(told)
+        return tuple(disambiguated)
 
-    def tell_apart(self, hop: Hop, before: str, taken: Collection[str]) -> Hop:
-        """The hop, asked after the entity ``before``, with what must be told of its target; as it
-        is where nothing must or can be."""
-        ends = hop.ends(hop.known, before, self._facts) - {hop.target}
-        if not 0 < len(ends) <= _MOST_ENDS:
+    def disambiguate_hop(self, hop: Hop, before: str, taken: Collection[str]) -> Hop:
+        """The hop, asked after the entity ``before``, with the clauses that its target needs; as it
+        is where none are needed or none suffice."""
+        rivals = hop.possible_targets(hop.known, before, self._facts) - {hop.target}
+        if not 0 < len(rivals) <= _MAX_TARGETS:
             return hop
+        excluded = {*taken, hop.known}
         usable = [
-            one
-            for one in self.about(hop.target)
-            if one.other not in taken
-            and one.other != hop.known
-            and one.relation_id != hop.relation_id
+            clause
+            for clause in self.clauses_about(hop.target)
+            if clause.other not in excluded and clause.relation_id != hop.relation_id
         ]
         chosen: list[Clause] = []
-        while ends and len(chosen) < self._most:
-            left = {
-                one: {end for end in ends if one.holds(end, self._facts)}
-                for one in usable
-                if one not in chosen
-            }
-            best = min(
-                left,
-                key=lambda one: (len(left[one]), -self._commonness(one), one.relation_id),
-                default=None,
+        while rivals and len(chosen) < self._max_clauses:
+            best = self._most_selective(
+                [clause for clause in usable if clause not in chosen], rivals
             )
-            if best is None or len(left[best]) == len(ends):
+            if best is None:
+                return hop
+            remaining = self._matching(best, rivals)
+            if len(remaining) == len(rivals):
                 return hop
             chosen.append(best)
-            ends = frozenset(left[best])
-        return hop if ends else replace(hop, also=tuple(chosen))
+            rivals = remaining
+        return hop if rivals else replace(hop, also=tuple(chosen))
 
-    def _commonness(self, clause: Clause) -> int:
-        """How many entities the clause may hold of."""
-        return len(
-            self._facts.ends(clause.other, clause.predicate, not clause.forward, clause.clinical)
+    def _most_selective(self, clauses: Sequence[Clause], rivals: Collection[str]) -> Clause | None:
+        """The clause that fewest rivals match; of equals the one that fits most entities at all."""
+
+        def cost(clause: Clause) -> tuple[int, int, str]:
+            matching = len(self._matching(clause, rivals))
+            return matching, -self._count_matching(clause), clause.relation_id
+
+        return min(clauses, key=cost, default=None)
+
+    def _matching(self, clause: Clause, entities: Collection[str]) -> frozenset[str]:
+        """The entities that the clause may hold of."""
+        return frozenset(entity for entity in entities if clause.may_hold_of(entity, self._facts))
+
+    def _count_matching(self, clause: Clause) -> int:
+        """How many entities of the whole index the clause may hold of."""
+        targets = self._facts.targets(
+            clause.other, clause.predicate, not clause.forward, clause.clinical
         )
+        return len(targets)
 
 
-def askable_steps(relations: Sequence[Relation], facts: FactIndex) -> frozenset[tuple[str, str]]:
-    """(entity, relation id) of every step whose words, with what can be told of its target, fit
-    that target alone among all facts known. Where a step comes from is not looked at; "the other
-    ..." may single out more."""
-    teller = Teller(relations, facts)
-    found = set()
+def find_askable_steps(
+    relations: Sequence[Relation], facts: FactIndex
+) -> frozenset[tuple[str, str]]:
+    """(entity, relation id) of every step whose words, with the clauses its target needs, fit that
+    target alone among all known facts.
+
+    Where a step comes from is not considered; "the other ..." may single out more.
+    """
+    disambiguator = Disambiguator(relations, facts)
+    askable = set()
     for relation in relations:
         for known in (relation.subject, relation.object):
             hop = make_hop(relation, known)
-            if hop is not None:
-                (told,) = teller.determine([hop], (known,))
-                if told.ends(known, "", facts) == {told.target}:
-                    found.add((known, relation.relation_id))
-    return frozenset(found)
+            if hop is None:
+                continue
+            (hop,) = disambiguator.disambiguate_walk([hop], (known,))
+            if hop.possible_targets(known, "", facts) == {hop.target}:
+                askable.add((known, relation.relation_id))
+    return frozenset(askable)
 
 
 def make_clause(relation: Relation, forward: bool, compare: bool = False) -> Clause | None:
-    """What a relation tells of its subject (``forward``) or object; None where it has no such
+    """What a relation states of its subject (``forward``) or object; None where it has no such
     wording or is vague."""
-    wording = (
-        PREDICATES[relation.predicate].clause
-        if forward
-        else PREDICATES[relation.predicate].inverse_clause
-    )
+    predicate = PREDICATES[relation.predicate]
+    wording = predicate.clause if forward else predicate.inverse_clause
+    if not wording:
+        return None
     qualifier = ""
     if "{clinical}" in wording:
         words = comparison(relation.clinical) if compare else relation.clinical
@@ -128,6 +148,4 @@ def make_clause(relation: Relation, forward: bool, compare: bool = False) -> Cla
             return None
         qualifier = words
     other = relation.object if forward else relation.subject
-    if not wording:
-        return None
     return Clause(relation.relation_id, relation.predicate, forward, qualifier, other)

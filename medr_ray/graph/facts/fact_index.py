@@ -1,14 +1,14 @@
 """Everything known about the entities of a run, indexed by what a hop asks.
 
-A hop is asked by (known entity, predicate, direction, qualifier); ``ends`` gives every entity that
-answers it. Facts come from the merged graph and, for entities it holds, from the whole disease
+A hop is asked by (known entity, predicate, direction, qualifier); ``targets`` gives every entity
+that answers it. Facts come from the merged graph and, for entities it holds, from the whole disease
 records: a graph keeps only some relations of a disease, and a question that is unique in that part
 alone would have other right answers in the index.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from medr_ray.core.records import Entity, Relation
@@ -17,13 +17,12 @@ from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.published_reports import is_report, reported
 from medr_ray.knowledge.qualifiers import may_mean
 
-_REMEMBERED = (
-    200_000  # hops with their ends: the same few are asked again and again, some hundred bytes each
-)
+# Hops whose targets are kept: the same few are asked again and again, some hundred bytes each.
+_CACHED_HOPS = 200_000
 
 
 @dataclass(frozen=True)
-class Statement:
+class IndexedFact:
     """A fact without its evidence: <subject, predicate, object> and a qualifier, clinical or of a
     report."""
 
@@ -35,7 +34,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Clause:
-    """A further fact told of an entity, by a relation of the graph: with ``forward`` the entity is
+    """A further fact stated of an entity, by a relation of the graph: with ``forward`` the entity is
     its subject and ``other`` its object. ``clinical`` is the qualifier that is printed, or ""."""
 
     relation_id: str
@@ -44,163 +43,167 @@ class Clause:
     clinical: str
     other: str
 
-    def holds(self, entity: str, facts: "FactIndex") -> bool:
+    def may_hold_of(self, entity: str, facts: "FactIndex") -> bool:
         """Whether the fact may hold of ``entity`` as well."""
         subject, obj = (entity, self.other) if self.forward else (self.other, entity)
-        return facts.states(subject, self.predicate, obj, self.clinical)
+        return facts.may_state(subject, self.predicate, obj, self.clinical)
 
 
-Asked = tuple[str, bool, str]  # predicate, direction, known entity
+HopKey = tuple[str, bool, str]  # predicate, direction, known entity
 
 
-@dataclass
 class FactIndex:
     """The facts that touch an entity of ``entities``."""
 
-    entities: Mapping[str, Entity]
-    _ends: dict[Asked, dict[str, list[str]]] = field(default_factory=dict)  # by qualifier
-    _stated: dict[tuple[str, str, str], tuple[str, ...]] = field(
-        default_factory=dict
-    )  # subject, predicate, object
-    _linked: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _about: dict[str, set[Statement]] = field(default_factory=lambda: defaultdict(set))
-    _answers: dict[Any, frozenset[str]] = field(
-        default_factory=dict
-    )  # those of the last hops asked
-    _known: dict[tuple[str, bool], dict[str, dict[str, None]]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
+    def __init__(self, entities: Mapping[str, Entity]) -> None:
+        self.entities = entities
+        self._targets: dict[HopKey, dict[str, list[str]]] = {}  # by qualifier
+        # Qualifiers by (subject, predicate, object).
+        self._qualifiers: dict[tuple[str, str, str], tuple[str, ...]] = {}
+        self._neighbours: dict[str, set[str]] = defaultdict(set)
+        self._facts_by_subject: dict[str, set[IndexedFact]] = defaultdict(set)
+        self._cached_targets: dict[Any, frozenset[str]] = {}
+        # Entities that a hop can be asked of, by (predicate, direction) and qualifier. The inner
+        # dictionaries are sets that keep the order of insertion.
+        self._askable: dict[tuple[str, bool], dict[str, dict[str, None]]] = defaultdict(dict)
 
-    def add(self, one: Statement) -> None:
+    def add(self, fact: IndexedFact) -> None:
         """Add a fact; facts that touch no entity of the run are of no use and are passed over."""
-        if one.subject not in self.entities and one.object not in self.entities:
+        if fact.subject not in self.entities and fact.object not in self.entities:
             return
-        if one in self._about[one.subject]:
+        if fact in self._facts_by_subject[fact.subject]:
             return
-        for forward, known, other in (
-            (True, one.subject, one.object),
-            (False, one.object, one.subject),
+        symmetric = PREDICATES[fact.predicate].symmetric
+        for forward, known, target in (
+            (True, fact.subject, fact.object),
+            (False, fact.object, fact.subject),
         ):
-            key = (known, one.predicate, other)
-            if forward or PREDICATES[one.predicate].symmetric:
-                self._stated[key] = (*self._stated.get(key, ()), one.clinical)
-            for direction in (True, False) if PREDICATES[one.predicate].symmetric else (forward,):
-                self._add_end((one.predicate, direction, known), one.clinical, other)
-            self._linked[known].add(other)
-        self._about[one.subject].add(one)
-        self._answers.clear()
+            if forward or symmetric:
+                key = (known, fact.predicate, target)
+                self._qualifiers[key] = (*self._qualifiers.get(key, ()), fact.clinical)
+            for direction in (True, False) if symmetric else (forward,):
+                self._add_target((fact.predicate, direction, known), fact.clinical, target)
+            self._neighbours[known].add(target)
+        self._facts_by_subject[fact.subject].add(fact)
+        self._cached_targets.clear()
 
-    def _add_end(self, asked: Asked, clinical: str, other: str) -> None:
-        self._ends.setdefault(asked, {}).setdefault(clinical, []).append(other)
-        predicate, forward, known = asked
-        self._known[predicate, forward].setdefault(clinical, {})[known] = None
+    def _add_target(self, key: HopKey, qualifier: str, target: str) -> None:
+        self._targets.setdefault(key, {}).setdefault(qualifier, []).append(target)
+        predicate, forward, known = key
+        self._askable[predicate, forward].setdefault(qualifier, {})[known] = None
 
-    def ends(
+    def targets(
         self,
         known: str,
         predicate: str,
         forward: bool,
         qualifier: str,
-        told: tuple[Clause, ...] = (),
+        clauses: tuple[Clause, ...] = (),
     ) -> frozenset[str]:
-        """Every entity at the other end of such a hop; with a qualifier, only where it may be
-        meant, and of these only such as all that is ``told`` may hold of."""
-        asked = (known, predicate, forward, qualifier, told)
-        found = self._answers.get(asked)
-        if found is None:
-            if len(self._answers) >= _REMEMBERED:
-                self._answers.clear()
-            found = self._answers[asked] = frozenset(
-                self._find(known, predicate, forward, qualifier, told)
-            )
-        return found
+        """Every entity at the other end of such a hop.
 
-    def _find(
-        self, known: str, predicate: str, forward: bool, qualifier: str, told: tuple[Clause, ...]
+        With a qualifier, only where it may be meant; with ``clauses``, only those that all of them
+        may hold of.
+        """
+        key = (known, predicate, forward, qualifier, clauses)
+        targets = self._cached_targets.get(key)
+        if targets is None:
+            if len(self._cached_targets) >= _CACHED_HOPS:
+                self._cached_targets.clear()
+            targets = frozenset(self._find_targets(known, predicate, forward, qualifier, clauses))
+            self._cached_targets[key] = targets
+        return targets
+
+    def _find_targets(
+        self, known: str, predicate: str, forward: bool, qualifier: str, clauses: tuple[Clause, ...]
     ) -> Iterable[str]:
-        if told:
+        if clauses:
             return (
-                end
-                for end in self.ends(known, predicate, forward, qualifier)
-                if all(clause.holds(end, self) for clause in told)
+                target
+                for target in self.targets(known, predicate, forward, qualifier)
+                if all(clause.may_hold_of(target, self) for clause in clauses)
             )
-        found = self._ends.get((predicate, forward, known), {})
-        if qualifier in found and not is_report(
-            qualifier
-        ):  # the same words; else a comparison or no qualifier
-            return found[qualifier]
+        by_qualifier = self._targets.get((predicate, forward, known), {})
+        # The same words mean the same; only other words are compared for what they may mean.
+        if qualifier in by_qualifier and not is_report(qualifier):
+            return by_qualifier[qualifier]
         return (
-            end for clinical, ends in found.items() if may_mean(qualifier, clinical) for end in ends
+            target
+            for clinical, targets in by_qualifier.items()
+            if may_mean(qualifier, clinical)
+            for target in targets
         )
 
-    def states(self, subject: str, predicate: str, obj: str, qualifier: str) -> bool:
-        """Whether a fact says so, or may, by the qualifier."""
-        stated = self._stated.get((subject, predicate, obj), ())
-        return qualifier in stated or any(may_mean(qualifier, clinical) for clinical in stated)
+    def may_state(self, subject: str, predicate: str, obj: str, qualifier: str) -> bool:
+        """Whether a fact states the triple with this qualifier, or may mean it."""
+        qualifiers = self._qualifiers.get((subject, predicate, obj), ())
+        if qualifier in qualifiers:
+            return True
+        return any(may_mean(qualifier, clinical) for clinical in qualifiers)
 
     def qualifiers(self, known: str, predicate: str, forward: bool, end: str) -> list[str]:
-        """The qualifiers of the facts that say so of ``known`` and ``end``, sorted."""
-        return sorted(
-            self._stated.get((known, predicate, end) if forward else (end, predicate, known), ())
-        )
+        """The qualifiers of the facts that connect ``known`` and ``end`` so, sorted."""
+        key = (known, predicate, end) if forward else (end, predicate, known)
+        return sorted(self._qualifiers.get(key, ()))
 
-    def askable(self, predicate: str, forward: bool, qualifier: str) -> Iterator[str]:
+    def askable_entities(self, predicate: str, forward: bool, qualifier: str) -> Iterator[str]:
         """Every entity such a hop can be asked of, some more than once, in the order they were
         added."""
-        by_qualifier = self._known.get((predicate, forward), {})
+        by_qualifier = self._askable.get((predicate, forward), {})
         exact = by_qualifier.get(qualifier)
         if exact is not None and not is_report(qualifier):
             yield from exact
             return
-        for clinical, known in by_qualifier.items():
+        for clinical, entities in by_qualifier.items():
             if may_mean(qualifier, clinical):
-                yield from known
+                yield from entities
 
-    def linked(self, one: str, other: str) -> bool:
+    def are_linked(self, entity: str, other: str) -> bool:
         """Whether any fact connects the two, in whichever direction."""
-        return other in self._linked.get(one, ())
+        return other in self._neighbours.get(entity, ())
 
-    def about(self, subject: str) -> list[Statement]:
+    def facts_about(self, subject: str) -> list[IndexedFact]:
         """The facts that have ``subject`` as their subject, in a fixed order."""
-        return sorted(
-            self._about.get(subject, ()), key=lambda s: (s.predicate, s.object, s.clinical)
-        )
+        facts = self._facts_by_subject.get(subject, ())
+        return sorted(facts, key=lambda fact: (fact.predicate, fact.object, fact.clinical))
 
 
 def qualifiers_of(relation: Relation) -> list[str]:
     """What the relation is stated with, sorted: the reports that abstracts are, its clinical
     qualifier elsewhere."""
-    return sorted(
-        {reported(one.year, one.journal) or relation.clinical for one in relation.evidence}
-        or {relation.clinical}
-    )
+    qualifiers = {
+        reported(evidence.year, evidence.journal) or relation.clinical
+        for evidence in relation.evidence
+    }
+    return sorted(qualifiers or {relation.clinical})
 
 
 def is_stated_in(relation: Relation, sources: Collection[str]) -> bool:
     """Whether one of ``sources`` has a sentence that states the relation."""
     return any(
-        one.sentence and one.document_id and one.source in sources for one in relation.evidence
+        evidence.sentence and evidence.document_id and evidence.source in sources
+        for evidence in relation.evidence
     )
 
 
 def build_fact_index(
     entities: Mapping[str, Entity],
     relations: Iterable[Relation],
-    statements: Iterable[Statement] = (),
+    facts: Iterable[IndexedFact] = (),
 ) -> FactIndex:
     """An index over the merged graph and further statements."""
     index = FactIndex(entities)
     for relation in relations:
         for qualifier in qualifiers_of(relation):
-            index.add(Statement(relation.subject, relation.predicate, relation.object, qualifier))
-    for statement in statements:
+            index.add(IndexedFact(relation.subject, relation.predicate, relation.object, qualifier))
+    for statement in facts:
         index.add(statement)
     return index
 
 
-def ontology_statements() -> Iterable[Statement]:
+def read_ontology_facts() -> Iterable[IndexedFact]:
     """Every fact of the HPO annotations, so that uniqueness holds in the disease records and not
     only in the graph."""
     for disease in load_hpo().diseases.values():
         for fact in disease.facts:
-            yield Statement(disease.entity_id, fact.predicate, fact.object_id, fact.clinical)
+            yield IndexedFact(disease.entity_id, fact.predicate, fact.object_id, fact.clinical)

@@ -1,9 +1,8 @@
-"""Hops: relations of the graph as steps that can be asked, and further facts that can be told of
-where they lead.
+"""Hops: relations of the graph as steps that can be asked, with further facts on where they lead.
 
 A hop is asked in words: from a known entity along a relation that has wording in that direction,
 with the qualifier it prints, or the report it is known from where only abstracts state it. Whatever
-else those words fit is one of its ``ends``.
+else those words fit is one of its ``possible_targets``.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ class Hop:
 
     ``clinical`` is the qualifier or report that the question prints, or ""; ``other`` says that the
     entity before ``known`` fits as well and is excluded in words ("the other disease associated
-    with ..."); ``also`` is told of the target.
+    with ..."); ``also`` is stated of the target.
     """
 
     relation_id: str
@@ -45,10 +44,10 @@ class Hop:
         predicate = PREDICATES[self.predicate]
         return predicate.object_type if self.forward else predicate.subject_type
 
-    def ends(self, known: str, before: str, facts: FactIndex) -> frozenset[str]:
+    def possible_targets(self, known: str, before: str, facts: FactIndex) -> frozenset[str]:
         """Every entity that the hop's words fit, asked of ``known`` after ``before``."""
-        found = facts.ends(known, self.predicate, self.forward, self.clinical, self.also)
-        return found - {before} if self.other else found
+        targets = facts.targets(known, self.predicate, self.forward, self.clinical, self.also)
+        return targets - {before} if self.other else targets
 
 
 def make_hop(relation: Relation, known: str) -> Hop | None:
@@ -58,31 +57,32 @@ def make_hop(relation: Relation, known: str) -> Hop | None:
     forward = relation.subject == known
     if not (predicate.phrase if forward else predicate.inverse_phrase):
         return None
-    printed = predicate.prints_clinical(forward)
-    if printed and not is_exact(relation.clinical):
+    prints_clinical = predicate.prints_clinical(forward)
+    if prints_clinical and not is_exact(relation.clinical):
         return None
     target = relation.object if forward else relation.subject
     return Hop(
         relation.relation_id,
         relation.predicate,
         forward or predicate.symmetric,
-        relation.clinical if printed else _report(relation),
+        relation.clinical if prints_clinical else _first_report(relation),
         known,
         target,
     )
 
 
-def _report(relation: Relation) -> str:
+def _first_report(relation: Relation) -> str:
     """The first report of a relation that is known from reports alone, else ""."""
     qualifiers = qualifiers_of(relation)
     return qualifiers[0] if all(map(is_report, qualifiers)) else ""
 
 
-def walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | None:
+def make_walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | None:
     """The hops of a walk over ``relations`` in order; None when one cannot be asked or an entity
     comes twice."""
     hops: list[Hop] = []
-    known, seen = start, {start}
+    known = start
+    seen = {start}
     for relation in relations:
         hop = make_hop(relation, known)
         if hop is None or hop.target in seen:
@@ -93,14 +93,15 @@ def walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | None:
     return tuple(hops)
 
 
-def mark_other(hops: tuple[Hop, ...], facts: FactIndex) -> tuple[Hop, ...]:
+def mark_other_hops(hops: tuple[Hop, ...], facts: FactIndex) -> tuple[Hop, ...]:
     """Mark the hops that would lead back to the entity before them as "other"."""
-    before = ("", *(hop.known for hop in hops))
-    return tuple(marked(hop, one, facts) for one, hop in zip(before, hops, strict=False))
+    entities_before = ("", *(hop.known for hop in hops))
+    pairs = zip(entities_before, hops, strict=False)
+    return tuple(mark_other_hop(hop, before, facts) for before, hop in pairs)
 
 
-def marked(hop: Hop, before: str, facts: FactIndex) -> Hop:
+def mark_other_hop(hop: Hop, before: str, facts: FactIndex) -> Hop:
     """The hop after the entity ``before`` ("" for none), as "other" where it would lead back
     there."""
-    ends = facts.ends(hop.known, hop.predicate, hop.forward, hop.clinical)
-    return replace(hop, other=before in ends)
+    targets = facts.targets(hop.known, hop.predicate, hop.forward, hop.clinical)
+    return replace(hop, other=before in targets)

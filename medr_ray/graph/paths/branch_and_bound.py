@@ -36,7 +36,7 @@ class Arc(NamedTuple):
     step: Step
 
 
-class Problem:
+class LongestPathProblem:
     """The longest valid path from any of ``starts``, at most ``max_hops`` steps long, and ``over``
     an entity if told.
 
@@ -51,15 +51,15 @@ class Problem:
         starts: Iterable[str],
         max_hops: int,
         rules: Rules,
-        over: str | None = None,
+        required: str | None = None,
     ) -> None:
-        wanted = list(dict.fromkeys(starts if over is None else (over, *starts)))
+        wanted = list(dict.fromkeys(starts if required is None else (required, *starts)))
         self.names = sorted(
             {*wanted, *steps, *(one.target for chosen in steps.values() for one in chosen)}
         )
         number = {name: i for i, name in enumerate(self.names)}
         self.starts = [number[one] for one in wanted]
-        self.over = None if over is None else number[over]
+        self.required = None if required is None else number[required]
         kinds = [
             "",
             *sorted({one.directed_predicate for chosen in steps.values() for one in chosen}),
@@ -134,7 +134,7 @@ class Problem:
         }
 
     @property
-    def bound(self) -> int:
+    def upper_bound(self) -> int:
         """No valid path takes more steps."""
         return min(
             self.max_hops,
@@ -185,7 +185,7 @@ class _Frame(NamedTuple):
     since: int
 
 
-class DepthFirst:
+class DepthFirstSearch:
     """The search. ``proven`` says whether it saw everything that mattered.
 
     ``max_effort`` is the number of entities it may look at, those that its bounds look at included;
@@ -193,11 +193,11 @@ class DepthFirst:
     the whole graph first.
     """
 
-    def __init__(self, problem: Problem, max_effort: int, easy: int = 1_000) -> None:
+    def __init__(self, problem: LongestPathProblem, max_effort: int, easy: int = 1_000) -> None:
         self._problem, self._left, self._easy = problem, max_effort, easy
         self._onward = [_mask(arc.target for arc in arcs) for arcs in problem.arcs]
         self._passable = _mask(i for i, arcs in enumerate(problem.arcs) if arcs)
-        self._over = 0 if problem.over is None else 1 << problem.over
+        self._over = 0 if problem.required is None else 1 << problem.required
         self._leading_there = _leading_to(problem) if self._over else 0
         self._best: tuple[Arc, ...] = ()
         self._states = 0
@@ -278,13 +278,13 @@ class DepthFirst:
         return False
 
 
-def _leading_to(problem: Problem) -> int:
+def _leading_to(problem: LongestPathProblem) -> int:
     """The entities from which some walk leads to the one that paths have to lead over, as a
     mask."""
     graph = igraph.Graph(
         len(problem.names), [arc[:2] for arcs in problem.arcs for arc in arcs], directed=True
     )
-    return _mask(graph.subcomponent(problem.over, mode="in"))
+    return _mask(graph.subcomponent(problem.required, mode="in"))
 
 
 def _mask(numbers: Iterable[int]) -> int:

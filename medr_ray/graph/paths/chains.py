@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medr_ray.core.records import Chain, SearchStrategy, content_id
-from medr_ray.graph.paths.branch_and_bound import DepthFirst, Problem, Steps
+from medr_ray.graph.paths.branch_and_bound import DepthFirstSearch, LongestPathProblem, Steps
 from medr_ray.graph.paths.validity import NO_RULES, Rules, Step
 
 MAX_EFFORT = 200_000  # entities looked at: a tenth of a second
@@ -37,21 +37,23 @@ class LongestPath:
         return (self.start, *(step.target for step in self.steps))
 
 
-def longest_chain(
+def find_longest_chain(
     seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES
 ) -> Chain | None:
     """The seed's chain; None when no step leads out of the seed."""
     started = time.monotonic()
-    return _as_chain(seed, longest_path(seed, steps, max_hops, solver_seconds, rules), started)
+    return _as_chain(seed, find_longest_path(seed, steps, max_hops, solver_seconds, rules), started)
 
 
-def longest_chain_over(
+def find_longest_chain_through(
     seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES
 ) -> Chain | None:
     """The longest chain that the seed lies on, wherever it starts; None where no step leads from
     the seed or to it."""
     started = time.monotonic()
-    return _as_chain(seed, longest_path_over(seed, steps, max_hops, solver_seconds, rules), started)
+    return _as_chain(
+        seed, find_longest_path_through(seed, steps, max_hops, solver_seconds, rules), started
+    )
 
 
 def _as_chain(seed: str, path: LongestPath, started: float) -> Chain | None:
@@ -71,7 +73,7 @@ def _as_chain(seed: str, path: LongestPath, started: float) -> Chain | None:
     )
 
 
-def longest_path(
+def find_longest_path(
     seed: str,
     steps: Steps,
     max_hops: int,
@@ -80,10 +82,10 @@ def longest_path(
     max_effort: int = MAX_EFFORT,
 ) -> LongestPath:
     """The longest valid path that starts at the seed."""
-    return _longest([seed], steps, max_hops, solver_seconds, rules, max_effort)
+    return _search_longest([seed], steps, max_hops, solver_seconds, rules, max_effort)
 
 
-def longest_path_over(
+def find_longest_path_through(
     seed: str,
     steps: Steps,
     max_hops: int,
@@ -92,10 +94,10 @@ def longest_path_over(
     max_effort: int = MAX_EFFORT,
 ) -> LongestPath:
     """The longest valid path that the seed lies on, wherever it starts."""
-    return _longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort, seed)
+    return _search_longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort, seed)
 
 
-def longest_path_anywhere(
+def find_longest_path_anywhere(
     steps: Steps,
     max_hops: int,
     solver_seconds: float,
@@ -104,30 +106,32 @@ def longest_path_anywhere(
 ) -> LongestPath:
     """The longest valid path whatever its start; without any steps, one of no steps that starts at
     ""."""
-    return _longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort)
+    return _search_longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort)
 
 
-def _longest(
+def _search_search_longest(
     starts: Iterable[str],
     steps: Steps,
     max_hops: int,
     solver_seconds: float,
     rules: Rules,
     max_effort: int,
-    over: str | None = None,
+    required: str | None = None,
 ) -> LongestPath:
     """Depth-first search, then CP-SAT where the search was cut short."""
-    problem = Problem(steps, starts, max_hops, rules, over)
-    search = DepthFirst(problem, max_effort)
-    found = search.run()
-    bound = len(found) if search.proven else problem.bound
+    problem = LongestPathProblem(steps, starts, max_hops, rules, required)
+    search = DepthFirstSearch(problem, max_effort)
+    arcs = search.run()
+    upper_bound = len(arcs) if search.proven else problem.upper_bound
     strategy: SearchStrategy = "dfs"
-    if len(found) < bound:
-        # ortools takes its time to load, and few graphs need it
-        from medr_ray.graph.paths.circuit import solve
+    if len(arcs) < upper_bound:
+        # ortools takes its time to load, and few graphs need it.
+        from medr_ray.graph.paths.circuit import solve_longest_path
 
-        found, proven = solve(problem, solver_seconds, found)
-        bound = max(min(bound, proven), len(found))
+        arcs, solver_bound = solve_longest_path(problem, solver_seconds, arcs)
+        upper_bound = max(min(upper_bound, solver_bound), len(arcs))
         strategy = "cp-sat"
-    start = problem.names[found[0].start if found else problem.starts[0]] if problem.starts else ""
-    return LongestPath(tuple(arc.step for arc in found), bound, strategy, start)
+    start = ""
+    if problem.starts:
+        start = problem.names[arcs[0].start if arcs else problem.starts[0]]
+    return LongestPath(tuple(arc.step for arc in arcs), upper_bound, strategy, start)

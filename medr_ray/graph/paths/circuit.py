@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from ortools.sat.python import cp_model
 
-from medr_ray.graph.paths.branch_and_bound import ANY_YEAR, Arc, Problem
+from medr_ray.graph.paths.branch_and_bound import ANY_YEAR, Arc, LongestPathProblem
 from medr_ray.graph.paths.validity import NEVER
 
 _VIRTUAL = 0  # entities count from 1
@@ -26,7 +26,9 @@ Walked = Mapping[Arc, cp_model.IntVar]
 Skipped = Mapping[int, cp_model.IntVar]
 
 
-def solve(problem: Problem, seconds: float, known: Sequence[Arc]) -> tuple[tuple[Arc, ...], int]:
+def solve_longest_path(
+    problem: LongestPathProblem, seconds: float, known: Sequence[Arc]
+) -> tuple[tuple[Arc, ...], int]:
     """(a path at least as long as ``known``, a proven upper bound on any). ``seconds`` are
     deterministic ones."""
     model = cp_model.CpModel()
@@ -38,14 +40,14 @@ def solve(problem: Problem, seconds: float, known: Sequence[Arc]) -> tuple[tuple
     _limit_predicates(model, walked)
     _order_years(model, walked, known)
     length = cp_model.LinearExpr.sum(list(walked.values()))
-    model.add(length <= problem.bound)
+    model.add(length <= problem.upper_bound)
     model.maximize(length)
     solver = _solver(seconds)
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return tuple(
             known
-        ), problem.bound  # without a solution the solver's own bound is 0, not a bound
-    bound = min(problem.bound, math.floor(solver.best_objective_bound + 1e-6))
+        ), problem.upper_bound  # without a solution the solver's own bound is 0, not a bound
+    bound = min(problem.upper_bound, math.floor(solver.best_objective_bound + 1e-6))
     found = _follow(
         problem.starts,
         {arc.start: arc for arc, variable in walked.items() if solver.value(variable)},
@@ -73,7 +75,7 @@ def _hinted(model: cp_model.CpModel, value: bool) -> cp_model.IntVar:
 
 
 def _add_circuit(
-    model: cp_model.CpModel, problem: Problem, walked: Walked, known: Sequence[Arc]
+    model: cp_model.CpModel, problem: LongestPathProblem, walked: Walked, known: Sequence[Arc]
 ) -> dict[int, cp_model.IntVar]:
     """The circuit, with ``known`` as the solution to start from. Returns what says that an entity
     is not on the path; there is nothing that says it of the one that all paths start at or lead
@@ -83,7 +85,7 @@ def _add_circuit(
     entities = sorted(
         {*problem.starts, *(end for arc in walked for end in (arc.start, arc.target))}
     )
-    fixed = problem.starts[0] if len(problem.starts) == 1 else problem.over
+    fixed = problem.starts[0] if len(problem.starts) == 1 else problem.required
     begun = {one: _hinted(model, one == first) for one in problem.starts}
     ended = {one: _hinted(model, one == last) for one in entities}
     skipped = {one: _hinted(model, one not in passed) for one in entities if one != fixed}
@@ -112,7 +114,7 @@ def _never_straight_back(model: cp_model.CpModel, walked: Walked, skipped: Skipp
 
 def _limit_turns(
     model: cp_model.CpModel,
-    problem: Problem,
+    problem: LongestPathProblem,
     walked: Walked,
     skipped: Skipped,
     known: Sequence[Arc],

@@ -1,8 +1,8 @@
 """Communities and centralities of a graph of entities, by igraph.
 
-What holds: the same entities, links and seed give the same result in whatever order they come;
-every entity is in one community, every community holds together; links are directed, and one that
-goes both ways ties twice as much.
+The same entities, links and seed give the same result in whatever order they come. Every entity is
+in one community, and every community is connected. Links are directed, and one that goes both ways
+counts twice.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import igraph
 
-EXACT_BETWEENNESS = 1_000  # entities; beyond that only shortest paths of CUTOFF links count
-CUTOFF = 3
+MAX_EXACT_ENTITIES = 1_000  # beyond that only shortest paths of at most CUTOFF links count
+CUTOFF = 3  # links
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Communities:
     number_of: Mapping[str, int]
     modularity: float
 
-    def around(self, entity: str) -> tuple[str, ...]:
+    def community_of(self, entity: str) -> tuple[str, ...]:
         """The community of an entity; itself alone where it is not in the graph."""
         number = self.number_of.get(entity)
         return (entity,) if number is None else self.members[number]
@@ -43,50 +43,48 @@ class Centralities:
     betweenness: Mapping[str, float]
     pagerank: Mapping[str, float]
 
-    def rank(self, entity: str) -> tuple[float, float, str]:
+    def sort_key(self, entity: str) -> tuple[float, float, str]:
         """Sorts entities, the most central first: by betweenness, then PageRank, then id."""
         return -self.betweenness.get(entity, 0.0), -self.pagerank.get(entity, 0.0), entity
 
 
-def link_graph(entities: Iterable[str], links: Iterable[tuple[str, str]]) -> "igraph.Graph":
+def build_link_graph(entities: Iterable[str], links: Iterable[tuple[str, str]]) -> "igraph.Graph":
     """A simple directed graph with the vertex attribute ``name``; ends of links need not be listed
     as entities."""
     import igraph
 
     pairs = sorted({link for link in links if link[0] != link[1]})
     names = sorted({*entities, *(end for pair in pairs for end in pair)})
-    number = {name: i for i, name in enumerate(names)}
-    graph = igraph.Graph(
-        n=len(names), edges=[(number[a], number[b]) for a, b in pairs], directed=True
-    )
+    number_of = {name: number for number, name in enumerate(names)}
+    edges = [(number_of[start], number_of[target]) for start, target in pairs]
+    graph = igraph.Graph(n=len(names), edges=edges, directed=True)
     graph.vs["name"] = names
     return graph
 
 
 def find_communities(graph: "igraph.Graph", seed: int) -> Communities:
     """Leiden's communities (Traag et al. 2019) by modularity, run until nothing improves."""
-    ties = graph.as_undirected(mode="each")
-    ties.es["weight"] = 1
-    ties.simplify(combine_edges={"weight": "sum"})
-    with _seeded(seed):
-        found = ties.community_leiden(
+    undirected = graph.as_undirected(mode="each")
+    undirected.es["weight"] = 1
+    undirected.simplify(combine_edges={"weight": "sum"})
+    with _seed_igraph(seed):
+        partition = undirected.community_leiden(
             objective_function="modularity", weights="weight", n_iterations=-1
         )
     names = graph.vs["name"]
-    groups = sorted(
-        (tuple(sorted(names[i] for i in group)) for group in found),
-        key=lambda one: (-len(one), one),
-    )
-    number_of = {entity: number for number, group in enumerate(groups) for entity in group}
-    return Communities(
-        tuple(groups), number_of, ties.modularity(found, weights="weight") if ties.ecount() else 0.0
-    )
+    members = [tuple(sorted(names[vertex] for vertex in group)) for group in partition]
+    members.sort(key=lambda group: (-len(group), group))
+    number_of = {entity: number for number, group in enumerate(members) for entity in group}
+    modularity = 0.0
+    if undirected.ecount():
+        modularity = undirected.modularity(partition, weights="weight")
+    return Communities(tuple(members), number_of, modularity)
 
 
 def find_centralities(graph: "igraph.Graph") -> Centralities:
     """The centralities of every entity."""
     names = graph.vs["name"]
-    cutoff = None if len(names) <= EXACT_BETWEENNESS else CUTOFF
+    cutoff = None if len(names) <= MAX_EXACT_ENTITIES else CUTOFF
     neighbours = graph.as_undirected(mode="collapse")
     return Centralities(
         dict(zip(names, neighbours.degree(), strict=True)),
@@ -96,9 +94,9 @@ def find_centralities(graph: "igraph.Graph") -> Centralities:
 
 
 @contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """igraph draws from a generator of its own, and afterwards from Python's again, as it does by
-    default."""
+def _seed_igraph(seed: int) -> Iterator[None]:
+    """Have igraph draw from a generator of its own, and afterwards from Python's again, as it does
+    by default."""
     import igraph
 
     igraph.set_random_number_generator(random.Random(seed))

@@ -1,8 +1,8 @@
-"""Valid paths walked step by step, at either end: to everything around an entity, the nearest
-first, and long ones at random.
+"""Valid paths grown step by step at either end: to everything around an entity, the nearest first,
+and long ones at random.
 
-What holds: every trail is a valid simple path (see ``graph.paths.validity``), its turns, predicates
-and years included.
+Every path is a valid simple path (see ``graph.paths.validity``), its turns, predicates and years
+included.
 """
 
 import random
@@ -14,10 +14,13 @@ from typing import NamedTuple
 from medr_ray.graph.paths.validity import FREE, NEVER, Rules, Step, turn_between
 
 
-class Trail(NamedTuple):
-    """A valid path under way: ``entities`` so far, and what the next step is checked against: the
-    directed predicates of its first and last step, what was used up, the latest first and the
-    earliest last year."""
+class PartialPath(NamedTuple):
+    """A valid path that is still growing.
+
+    ``entities`` so far, and what the next step is checked against: the directed predicates of the
+    first and last step, the turns and predicates that are used up, the latest first year
+    (``since``) and the earliest last year (``until``) of its relations.
+    """
 
     entities: tuple[str, ...]
     first: str = ""
@@ -31,117 +34,121 @@ class Trail(NamedTuple):
     def hops(self) -> int:
         return len(self.entities) - 1
 
-    def tip(self, back: bool = False) -> str:
-        """The entity that it ends in; the one that it starts from when seen ``back``."""
+    def end(self, back: bool = False) -> str:
+        """The entity that it ends in; with ``back`` the one that it starts from."""
         return self.entities[0 if back else -1]
 
-    def extended(self, step: Step, rules: Rules, back: bool = False) -> "Trail | None":
-        """The trail with one step more, None where it would not be valid. A step ``back`` is put in
-        front: it leads from its ``target`` to where the trail starts."""
+    def extend(self, step: Step, rules: Rules, back: bool = False) -> "PartialPath | None":
+        """The path with one step more, None where it would not be valid.
+
+        With ``back`` the step is put in front: it leads from its ``target`` to where the path
+        starts.
+        """
         kind = step.directed_predicate
         turn = turn_between(kind, self.first) if back else turn_between(self.last, kind)
         if turn == NEVER or turn in self.turns or step.target in self.entities:
             return None
-        since, until, predicates = self.since, self.until, self.predicates
+        since = self.since
+        until = self.until
         if rules.temporal_order and step.years is not None:
-            begun, over = step.years
-            if begun > until if back else over < since:
+            first_year, last_year = step.years
+            is_out_of_order = first_year > until if back else last_year < since
+            if is_out_of_order:
                 return None
-            since, until = max(since, begun), min(until, over)
+            since = max(since, first_year)
+            until = min(until, last_year)
+        predicates = self.predicates
         if rules.unique_predicates:
             if step.predicate in predicates:
                 return None
             predicates |= {step.predicate}
         turns = self.turns if turn == FREE else self.turns | {turn}
         if back:
-            return Trail(
-                (step.target, *self.entities),
-                kind,
-                self.last or kind,
-                turns,
-                predicates,
-                since,
-                until,
-            )
-        return Trail(
-            (*self.entities, step.target), self.first or kind, kind, turns, predicates, since, until
-        )
+            entities = (step.target, *self.entities)
+            return PartialPath(entities, kind, self.last or kind, turns, predicates, since, until)
+        entities = (*self.entities, step.target)
+        return PartialPath(entities, self.first or kind, kind, turns, predicates, since, until)
 
 
-class Ways(NamedTuple):
-    """The steps that can be taken: those out of each entity, and those into each, seen from
-    there."""
+class StepIndex(NamedTuple):
+    """The steps that can be taken out of each entity, and those into each, seen from there."""
 
     out: Mapping[str, Sequence[Step]]
     into: Mapping[str, Sequence[Step]]
     rules: Rules
 
-    def extensions(self, trail: Trail, back: bool = False) -> list[Trail]:
-        """The trails that are one step longer at the end, or at the start."""
-        steps = (self.into if back else self.out).get(trail.tip(back), ())
-        return [longer for step in steps if (longer := trail.extended(step, self.rules, back))]
+    def extensions(self, path: PartialPath, back: bool = False) -> list[PartialPath]:
+        """The paths that are one step longer at the end, or at the start."""
+        steps = (self.into if back else self.out).get(path.end(back), ())
+        longer_paths = (path.extend(step, self.rules, back) for step in steps)
+        return [longer for longer in longer_paths if longer is not None]
 
 
-def seen_from_targets(steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Step]]:
+def reverse_steps(steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Step]]:
     """The steps into each entity; their ``target`` is where they come from."""
     into: dict[str, list[Step]] = defaultdict(list)
-    for start, chosen in sorted(steps.items()):
-        for step in chosen:
+    for start, outgoing in sorted(steps.items()):
+        for step in outgoing:
             into[step.target].append(replace(step, target=start))
     return dict(into)
 
 
-def trails_from(
-    start: Trail, ways: Ways, max_hops: int, most: int, back: bool = False
-) -> Iterator[Trail]:
-    """A trail to each entity (``back``: from each) that ``start`` can be extended to, by
-    ``max_hops`` steps and to ``most`` entities at most, the nearest first.
+def nearest_paths(
+    start: PartialPath, index: StepIndex, max_hops: int, max_entities: int, back: bool = False
+) -> Iterator[PartialPath]:
+    """A path to each entity (``back``: from each) that ``start`` can be extended to, the nearest
+    first.
 
-    It is the shortest of those seen by a search that keeps one for each entity, step there and
+    At most ``max_hops`` steps are added and ``max_entities`` entities reached. Each path is the
+    shortest of those seen by a breadth-first search that keeps one for each entity, step there and
     turns made.
     """
-    reached, seen, layer = set(start.entities), set(), [start]
-    enough = len(reached) + most
+    reached = set(start.entities)
+    seen_states = set()
+    layer = [start]
+    enough = len(reached) + max_entities
     for _ in range(max_hops):
-        longer = (one for trail in layer for one in ways.extensions(trail, back))
+        longer_paths = (longer for path in layer for longer in index.extensions(path, back))
         layer = []
-        for trail in longer:
-            tip = trail.tip(back)
-            state = (tip, trail.first if back else trail.last, trail.turns, trail.predicates)
-            if state in seen:
+        for path in longer_paths:
+            end = path.end(back)
+            state = (end, path.first if back else path.last, path.turns, path.predicates)
+            if state in seen_states:
                 continue
-            seen.add(state)
-            layer.append(trail)
-            if tip not in reached:
-                reached.add(tip)
-                yield trail
+            seen_states.add(state)
+            layer.append(path)
+            if end not in reached:
+                reached.add(end)
+                yield path
                 if len(reached) >= enough:
                     return
 
 
-def long_trail(
-    start: Trail,
-    ways: Ways,
+def search_longest_path(
+    start: PartialPath,
+    index: StepIndex,
     max_hops: int,
-    dice: random.Random,
-    dives: int = 10,
-    states: int = 2_000,
-) -> tuple[Trail, bool]:
-    """A longest extension of ``start`` found by depth-first searches in random order, and whether
-    none is longer, of ``max_hops`` steps more at most. A search that looked at so many ``states``
-    is begun anew, up to ``dives`` times: better than to try every way out of a corner."""
+    rng: random.Random,
+    restarts: int = 10,
+    max_states: int = 2_000,
+) -> tuple[PartialPath, bool]:
+    """(a longest extension of ``start``, whether none is longer), by at most ``max_hops`` steps.
+
+    Depth-first searches in random order. A search that has looked at ``max_states`` paths begins
+    anew, up to ``restarts`` times: better than to try every way out of a corner.
+    """
     best = start
-    for _ in range(dives):
-        waiting = [(start, False)]
-        for _ in range(states):
-            trail, back = waiting.pop()
-            best = max(best, trail, key=lambda one: one.hops)
+    for _ in range(restarts):
+        stack = [(start, False)]
+        for _ in range(max_states):
+            path, back = stack.pop()
+            best = max(best, path, key=lambda candidate: candidate.hops)
             if best.hops - start.hops >= max_hops:
                 return best, True
-            onward = [(one, True) for one in ways.extensions(trail, back=True)]
+            onward = [(longer, True) for longer in index.extensions(path, back=True)]
             if not back:  # first the end, then the start: every path comes up once
-                onward += [(one, False) for one in ways.extensions(trail)]
-            waiting += dice.sample(onward, len(onward))
-            if not waiting:
+                onward += [(longer, False) for longer in index.extensions(path)]
+            stack += rng.sample(onward, len(onward))
+            if not stack:
                 return best, True
     return best, False

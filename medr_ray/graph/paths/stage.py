@@ -15,55 +15,79 @@ from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.graph import storage
 from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS, SUBGRAPHS
 from medr_ray.graph.expansion import make_rng
-from medr_ray.graph.facts.disambiguation import askable_steps
-from medr_ray.graph.facts.fact_index import build_fact_index, is_stated_in, ontology_statements
-from medr_ray.graph.paths.chains import longest_chain, longest_chain_over
-from medr_ray.graph.paths.subgraph_sampling import SampleSpace, sample
-from medr_ray.graph.paths.validity import Rules, degrees, steps_between
+from medr_ray.graph.facts.disambiguation import find_askable_steps
+from medr_ray.graph.facts.fact_index import build_fact_index, is_stated_in, read_ontology_facts
+from medr_ray.graph.paths.chains import find_longest_chain, find_longest_chain_through
+from medr_ray.graph.paths.subgraph_sampling import SampleSpace, sample_subgraph
+from medr_ray.graph.paths.validity import Rules, build_steps, count_neighbours
 
 
 def find_chains(
     context: StageContext, seed_graphs: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[Chain | None, Subgraph | None]]:
-    """The chain of each seed, in seed order, None for a seed without any; and the sample that it
-    lies in, if any."""
-    config, chains = context.config, context.config.chains
-    everything = context.run.read(RELATIONS)
+    """(chain, sample) of each seed, in seed order.
+
+    The chain is None for a seed without any; the sample is the one that the chain lies in, None
+    where chains are sought in the seed's own graph.
+    """
+    chains = context.config.chains
+    sources = context.config.questions.sources
+    all_relations = context.run.read(RELATIONS)
     relations = {
-        one.relation_id: one for one in everything if is_stated_in(one, config.questions.sources)
+        relation.relation_id: relation
+        for relation in all_relations
+        if is_stated_in(relation, sources)
     }
-    askable = _askable(context, everything, list(relations.values())) if chains.askable else None
+    askable = None
+    if chains.askable:
+        askable = _find_askable_steps(context, all_relations, list(relations.values()))
     if chains.subgraph == "seed_graph":
-        degree = degrees(relations.values())
-        rules = Rules(chains.unique_predicates, chains.temporal_order)
-        for seed, ids in sorted(seed_graphs.items()):
-            own = [relations[one] for one in ids if one in relations]
-            steps = steps_between(
-                own, degree, seed, chains.hub_degree, config.graph.min_confidence, askable
-            )
-            yield longest_chain(seed, steps, chains.max_hops, chains.solver_seconds, rules), None
+        for chain in _find_seed_chains(context, seed_graphs, relations, askable):
+            yield chain, None
         return
     space = SampleSpace(
-        relations.values(), chains, config.graph.min_confidence, config.run.seed, askable
+        relations.values(),
+        chains,
+        context.config.graph.min_confidence,
+        context.config.run.seed,
+        askable,
     )
     for seed in sorted(seed_graphs):
-        found = sample(
-            space, chains.subgraph, chains.subgraph_size, seed, make_rng(config.run.seed, seed)
+        rng = make_rng(context.config.run.seed, seed)
+        sampled = sample_subgraph(space, chains.subgraph, chains.subgraph_size, seed, rng)
+        steps = space.steps_for(seed, sampled.entities)
+        chain = find_longest_chain_through(
+            seed, steps, chains.max_hops, chains.solver_seconds, space.rules
         )
-        inside = space.steps(seed, found.entities)
-        yield (
-            longest_chain_over(seed, inside, chains.max_hops, chains.solver_seconds, space.rules),
-            found,
-        )
+        yield chain, sampled
 
 
-def _askable(
-    context: StageContext, everything: Sequence[Relation], relations: Sequence[Relation]
+def _find_seed_chains(
+    context: StageContext,
+    seed_graphs: Mapping[str, Sequence[str]],
+    relations: Mapping[str, Relation],
+    askable: frozenset[tuple[str, str]] | None,
+) -> Iterator[Chain | None]:
+    """The longest chain that starts at each seed, in the seed's own graph."""
+    chains = context.config.chains
+    degree = count_neighbours(relations.values())
+    rules = Rules(chains.unique_predicates, chains.temporal_order)
+    for seed, relation_ids in sorted(seed_graphs.items()):
+        own = [relations[relation_id] for relation_id in relation_ids if relation_id in relations]
+        steps = build_steps(
+            own, degree, seed, chains.hub_degree, context.config.graph.min_confidence, askable
+        )
+        yield find_longest_chain(seed, steps, chains.max_hops, chains.solver_seconds, rules)
+
+
+def _find_askable_steps(
+    context: StageContext, all_relations: Sequence[Relation], relations: Sequence[Relation]
 ) -> frozenset[tuple[str, str]]:
     """The steps over ``relations`` that single out where they lead, among the facts of the whole
-    graph and all that is annotated."""
-    entities = {one.entity_id: one for one in context.run.read(ENTITIES)}
-    return askable_steps(relations, build_fact_index(entities, everything, ontology_statements()))
+    graph and everything that is annotated."""
+    entities = {entity.entity_id: entity for entity in context.run.read(ENTITIES)}
+    facts = build_fact_index(entities, all_relations, read_ontology_facts())
+    return find_askable_steps(relations, facts)
 
 
 def execute_chains(context: StageContext) -> Counts:
@@ -73,40 +97,45 @@ def execute_chains(context: StageContext) -> Counts:
     seed_graphs = storage.read_seed_graphs(context.upstream("graph"))
     with Bar(context.console, "chains", len(seed_graphs), "seeds") as bar:
         for chain, subgraph in find_chains(context, seed_graphs):
-            chains += [chain] if chain else []
-            subgraphs += [subgraph] if subgraph else []
+            if chain is not None:
+                chains.append(chain)
+            if subgraph is not None:
+                subgraphs.append(subgraph)
             bar.advance()
     context.directory.write(CHAINS, chains)
     if subgraphs:
         context.directory.write(SUBGRAPHS, subgraphs)
-    counts = chain_counts(chains, len(seed_graphs), subgraphs)
+    counts = summarize_chains(chains, len(seed_graphs), subgraphs)
     context.console.print(
-        f"chains: {len(chains):,} of {len(seed_graphs):,} seeds, {counts['mean_length']} hops on average, the longest "
-        f"{counts['max_length']}, {counts['proven_optimal']:,} proven longest",
+        f"chains: {len(chains):,} of {len(seed_graphs):,} seeds, {counts['mean_length']} hops on "
+        f"average, the longest {counts['max_length']}, {counts['proven_optimal']:,} proven longest",
         highlight=False,
     )
     return counts
 
 
-def chain_counts(
-    chains: Sequence[Chain], seeds: int, subgraphs: Sequence[Subgraph]
+def summarize_chains(
+    chains: Sequence[Chain], seed_count: int, subgraphs: Sequence[Subgraph]
 ) -> dict[str, Any]:
     """The figures of the report; those of the samples where there are any."""
-    lengths = Counter(one.length for one in chains)
+    lengths = Counter(chain.length for chain in chains)
+    strategies = Counter(chain.strategy for chain in chains)
     counts: dict[str, Any] = {
         "chains": len(chains),
-        "seeds_without": seeds - len(chains),
-        "mean_length": round(sum(one.length for one in chains) / max(len(chains), 1), 2),
+        "seeds_without": seed_count - len(chains),
+        "mean_length": round(sum(chain.length for chain in chains) / max(len(chains), 1), 2),
         "max_length": max(lengths, default=0),
         "by_length": {str(length): count for length, count in sorted(lengths.items())},
-        "proven_optimal": sum(one.proven_optimal for one in chains),
-        "by_strategy": dict(sorted(Counter(one.strategy for one in chains).items())),
+        "proven_optimal": sum(chain.proven_optimal for chain in chains),
+        "by_strategy": dict(sorted(strategies.items())),
     }
     if subgraphs:
+        sizes = [len(subgraph.entities) for subgraph in subgraphs]
+        used_strategies = Counter(subgraph.used for subgraph in subgraphs)
         counts["subgraphs"] = {
-            "by_strategy": dict(sorted(Counter(one.used for one in subgraphs).items())),
-            "mean_entities": round(sum(len(one.entities) for one in subgraphs) / len(subgraphs), 2),
-            "with_reason": sum(bool(one.reason) for one in subgraphs),
+            "by_strategy": dict(sorted(used_strategies.items())),
+            "mean_entities": round(sum(sizes) / len(subgraphs), 2),
+            "with_reason": sum(bool(subgraph.reason) for subgraph in subgraphs),
         }
     return counts
 

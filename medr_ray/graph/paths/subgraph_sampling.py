@@ -6,11 +6,11 @@ entity nearby, and the longest path inside. ``dual_core_bridge``: a path over th
 central entities far apart, then neighbours of both. ``max_chain``: the longest path over the seed,
 then neighbours of its entities. ``mixed``: one of these by ``chains.mixed_weights``.
 
-What holds: a sample hangs together, holds the seed, has exactly the size asked for where that many
-entities hang together with the seed, and never more; it has every relation between its entities, in
-its direction; its backbone is a valid path (see ``graph.paths.validity``). It depends on the
-relations, whatever their order, the configuration and the dice alone. Where a strategy finds
-nothing to build on, the seed's neighbourhood is taken, and ``reason`` says so.
+A sample is connected and contains the seed. It has exactly the size asked for where that many
+entities are connected with the seed, and never more. It has every relation between its entities, in
+its direction, and its backbone is a valid path (see ``graph.paths.validity``). It depends on the
+relations, whatever their order, the configuration and the random generator alone. Where a strategy
+finds nothing to build on, the seed's neighbourhood is taken, and ``reason`` says so.
 """
 
 import random
@@ -24,28 +24,34 @@ from typing import Final
 from medr_ray.core.config import ChainsConfig
 from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.records import Relation, SampleRequest, SampleStrategy, SampleUsed, Subgraph
-from medr_ray.graph.paths.chains import longest_path_anywhere, longest_path_over
+from medr_ray.graph.paths.chains import find_longest_path_anywhere, find_longest_path_through
 from medr_ray.graph.paths.communities import (
     Centralities,
     Communities,
+    build_link_graph,
     find_centralities,
     find_communities,
-    link_graph,
 )
-from medr_ray.graph.paths.path_growth import Trail, Ways, long_trail, seen_from_targets, trails_from
-from medr_ray.graph.paths.validity import Rules, Step, degrees, steps_between
+from medr_ray.graph.paths.path_growth import (
+    PartialPath,
+    StepIndex,
+    nearest_paths,
+    reverse_steps,
+    search_longest_path,
+)
+from medr_ray.graph.paths.validity import Rules, Step, build_steps, count_neighbours
 
 MIXED: Final = "mixed"
 NEIGHBOURHOOD: Final = "neighbourhood"  # of the seed, where a strategy finds no backbone
-_HORIZON = 2_000  # entities looked at around a seed, of graphs too large to be looked at whole
-_SEARCHED = 500  # entities that a search for the longest path is given
+_MAX_NEARBY = 2_000  # entities considered around a seed, of graphs too large for a whole search
+_MAX_SEARCHED = 500  # entities that an exact search for the longest path is given
 _CORE_HOPS = 3  # how far from the seed a core may lie
-_CORES = 5  # the most central entities, of which one is drawn
+_CORE_CANDIDATES = 5  # the most central entities, of which one is drawn
 Steps = Mapping[str, Sequence[Step]]
 
 
 class SampleSpace:
-    """The merged graph made ready; built once, sampled from as often as wanted.
+    """The merged graph prepared for sampling; built once, sampled from as often as needed.
 
     ``degree`` counts neighbours in the whole graph, ``relations`` are those at or above the
     confidence floor, by id.
@@ -59,71 +65,73 @@ class SampleSpace:
         run_seed: int,
         askable: Container[tuple[str, str]] | None = None,
     ) -> None:
-        given = list(relations)
-        self.config, self._min_confidence, self._run_seed = config, min_confidence, run_seed
-        self._askable = askable
+        all_relations = list(relations)
+        self.config = config
         self.rules = Rules(config.unique_predicates, config.temporal_order)
-        self.degree = degrees(given)
-        self.relations = {one.relation_id: one for one in given if one.confidence >= min_confidence}
-        self._touching: dict[str, dict[str, str]] = defaultdict(dict)
-        for one in self.relations.values():
-            self._touching[one.subject][one.relation_id] = one.object
-            self._touching[one.object][one.relation_id] = one.subject
-        self._steps = self._steps_over(self.relations, "")
-        self._ways = Ways(self._steps, seen_from_targets(self._steps), self.rules)
+        self.degree = count_neighbours(all_relations)
+        self.relations = {
+            relation.relation_id: relation
+            for relation in all_relations
+            if relation.confidence >= min_confidence
+        }
+        self._min_confidence = min_confidence
+        self._run_seed = run_seed
+        self._askable = askable
+        # The other end of each relation of an entity, by relation id.
+        self._other_ends: dict[str, dict[str, str]] = defaultdict(dict)
+        for relation in self.relations.values():
+            self._other_ends[relation.subject][relation.relation_id] = relation.object
+            self._other_ends[relation.object][relation.relation_id] = relation.subject
+        self._steps = self._build_steps(self.relations, "")
+        self._step_index = StepIndex(self._steps, reverse_steps(self._steps), self.rules)
 
     @cached_property
     def entities(self) -> list[str]:
         """Those with a relation, sorted."""
-        return sorted(self._touching)
+        return sorted(self._other_ends)
 
     def neighbours(self, entity: str) -> set[str]:
         """The other ends of the entity's relations, in either direction."""
-        return set(self._touching.get(entity, {}).values()) - {entity}
+        return set(self._other_ends.get(entity, {}).values()) - {entity}
 
-    def inside(self, entities: Collection[str]) -> list[str]:
+    def relations_between(self, entities: Collection[str]) -> list[str]:
         """Ids of the relations between entities, sorted."""
-        return sorted(
-            {
-                key
-                for entity in entities
-                for key, other in self._touching.get(entity, {}).items()
-                if other in entities
-            }
-        )
+        relation_ids = {
+            relation_id
+            for entity in entities
+            for relation_id, other in self._other_ends.get(entity, {}).items()
+            if other in entities
+        }
+        return sorted(relation_ids)
 
-    def steps(self, seed: str, within: Collection[str] | None = None) -> Steps:
+    def steps_for(self, seed: str, within: Collection[str] | None = None) -> Steps:
         """The valid steps for paths of a seed, which is never a hub; only those between entities
         ``within``."""
-        steps = (
-            self._steps
-            if self._is_passable(seed)
-            else {**self._steps, **self._steps_over(self._touching.get(seed, {}), seed)}
-        )
+        steps: Steps = self._steps
+        if not self._is_passable(seed):
+            steps = {**steps, **self._build_steps(self._other_ends.get(seed, {}), seed)}
         if within is None:
             return steps
-        known = set(within)
-        inside = {
-            start: [step for step in steps.get(start, ()) if step.target in known]
-            for start in within
-        }
-        return {start: chosen for start, chosen in inside.items() if chosen}
+        allowed = set(within)
+        inside = {}
+        for start in within:
+            onward = [step for step in steps.get(start, ()) if step.target in allowed]
+            if onward:
+                inside[start] = onward
+        return inside
 
-    def ways(self, seed: str) -> Ways:
+    def step_index_for(self, seed: str) -> StepIndex:
         """The valid steps and rules for paths of a seed, seen from both ends of a step."""
-        return (
-            self._ways
-            if self._is_passable(seed)
-            else Ways(self.steps(seed), self._ways.into, self.rules)
-        )
+        if self._is_passable(seed):
+            return self._step_index
+        return StepIndex(self.steps_for(seed), self._step_index.into, self.rules)
 
     def _is_passable(self, entity: str) -> bool:
         return self.degree.get(entity, 0) <= self.config.hub_degree
 
-    def _steps_over(self, ids: Iterable[str], seed: str) -> dict[str, list[Step]]:
-        relations = (self.relations[one] for one in ids)
-        return steps_between(
-            relations,
+    def _build_steps(self, relation_ids: Iterable[str], seed: str) -> dict[str, list[Step]]:
+        return build_steps(
+            (self.relations[relation_id] for relation_id in relation_ids),
             self.degree,
             seed,
             self.config.hub_degree,
@@ -135,21 +143,23 @@ class SampleSpace:
     def centralities(self) -> Centralities:
         """Of every entity, over the valid steps: a hub that no path goes through is central to
         nothing."""
-        return find_centralities(link_graph(self.entities, self._links()))
+        return find_centralities(build_link_graph(self.entities, self._links()))
 
     @cached_property
     def communities(self) -> Communities:
         """Of every entity, over the valid steps."""
-        return find_communities(link_graph(self.entities, self._links()), self._run_seed)
+        return find_communities(build_link_graph(self.entities, self._links()), self._run_seed)
 
     def _links(self) -> Iterator[tuple[str, str]]:
         return ((start, step.target) for start, steps in self._steps.items() for step in steps)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a strategy came to: connected entities, the seed among them, and the backbone. Without a
-    backbone it found nothing to build on, and ``reason`` says why."""
+class SampledEntities:
+    """What a strategy chose: connected entities, the seed among them, and the backbone.
+
+    Without a backbone the strategy found nothing to build on, and ``reason`` says why.
+    """
 
     entities: list[str]
     backbone: tuple[str, ...]
@@ -157,94 +167,110 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Draw:
-    """One sample under way."""
+class SampleDraw:
+    """What one sample is drawn from, and the ways to choose entities from it."""
 
     space: SampleSpace
     size: int
     seed: str
-    dice: random.Random
+    rng: random.Random
 
     @property
     def max_hops(self) -> int:
-        """Of a backbone, which has to fit in."""
+        """Of a backbone, which has to fit into the sample."""
         return min(self.space.config.max_hops, self.size - 1)
 
     @cached_property
-    def ways(self) -> Ways:
-        return self.space.ways(self.seed)
+    def step_index(self) -> StepIndex:
+        return self.space.step_index_for(self.seed)
 
     @property
-    def here(self) -> Trail:
+    def seed_path(self) -> PartialPath:
         """The path of no steps at the seed."""
-        return Trail((self.seed,))
+        return PartialPath((self.seed,))
 
-    def trails(self, start: Trail, max_hops: int, back: bool = False) -> Iterator[Trail]:
-        """Valid paths to what lies around, see ``trails_from``."""
-        return trails_from(start, self.ways, max_hops, max(_HORIZON, 2 * self.size), back)
+    def paths_from(
+        self, start: PartialPath, max_hops: int, back: bool = False
+    ) -> Iterator[PartialPath]:
+        """Valid paths to what lies around, see ``nearest_paths``."""
+        max_entities = max(_MAX_NEARBY, 2 * self.size)
+        return nearest_paths(start, self.step_index, max_hops, max_entities, back)
 
-    def both_ways(self, max_hops: int) -> list[Trail]:
+    def paths_both_ways(self, max_hops: int) -> list[PartialPath]:
         """Valid paths from the seed and to it, those that end nearest to it first."""
-        found = [one for back in (False, True) for one in self.trails(self.here, max_hops, back)]
-        return sorted(found, key=lambda one: one.hops)
+        paths = [
+            path
+            for back in (False, True)
+            for path in self.paths_from(self.seed_path, max_hops, back)
+        ]
+        return sorted(paths, key=lambda path: path.hops)
 
-    def nearest(self, most: int) -> list[str]:
+    def nearest_entities(self, count: int) -> list[str]:
         """The seed and the entities nearest to it along valid steps, whatever may follow what."""
         reached = {self.seed: None}
-        waiting = deque(reached)
-        while waiting and len(reached) < most:
-            fresh = sorted(self._linked(waiting.popleft()) - reached.keys())
+        queue = deque(reached)
+        while queue and len(reached) < count:
+            fresh = sorted(self._step_neighbours(queue.popleft()) - reached.keys())
             reached.update(dict.fromkeys(fresh))
-            waiting.extend(fresh)
-        return list(reached)[:most]
+            queue.extend(fresh)
+        return list(reached)[:count]
 
-    def flanked(self, kept: Sequence[str], beside: Sequence[str]) -> list[str]:
+    def add_neighbours(self, kept: Sequence[str], beside: Sequence[str]) -> list[str]:
         """``kept``, one neighbour of each entity of ``beside``, then another of each, and at last
         what lies around."""
-        around = [self.shuffled(self.space.neighbours(one)) for one in beside]
-        in_turn = (one for turn in zip_longest(*around) for one in turn if one is not None)
-        return self.grown(list(islice(dict.fromkeys([*kept, *in_turn]), self.size)))
+        neighbours = [self.shuffle(self.space.neighbours(entity)) for entity in beside]
+        in_turn = [
+            entity
+            for entities in zip_longest(*neighbours)
+            for entity in entities
+            if entity is not None
+        ]
+        chosen = islice(dict.fromkeys([*kept, *in_turn]), self.size)
+        return self.fill_up(list(chosen))
 
-    def grown(self, start: Sequence[str], within: Collection[str] | None = None) -> list[str]:
+    def fill_up(self, start: Sequence[str], within: Collection[str] | None = None) -> list[str]:
         """The start and what lies around it, layer by layer, until the size is reached or nothing
-        is left: along valid steps where there are any, as dead ends and hubs tie together what has
-        little in common."""
+        is left.
+
+        Along valid steps where there are any, because dead ends and hubs connect what has little in
+        common.
+        """
         entities = list(start)
         while len(entities) < self.size:
-            fresh = self._around(entities, within, self._linked) or self._around(
-                entities, within, self.space.neighbours
-            )
+            fresh = self._around(entities, within, self._step_neighbours)
+            if not fresh:
+                fresh = self._around(entities, within, self.space.neighbours)
             if not fresh:
                 break
-            entities += self.shuffled(fresh)[: self.size - len(entities)]
+            entities += self.shuffle(fresh)[: self.size - len(entities)]
         return entities
 
     def _around(
         self,
         entities: Sequence[str],
         within: Collection[str] | None,
-        ways: Callable[[str], set[str]],
+        neighbours_of: Callable[[str], set[str]],
     ) -> set[str]:
-        fresh = {other for one in entities for other in ways(one)}.difference(entities)
+        """Neighbours of the entities that are not among them."""
+        neighbours = {other for entity in entities for other in neighbours_of(entity)}
+        fresh = neighbours.difference(entities)
         return fresh if within is None else fresh.intersection(within)
 
-    def _linked(self, entity: str) -> set[str]:
-        """What a valid step joins the entity with."""
-        return {
-            step.target
-            for steps in (self.ways.out, self.ways.into)
-            for step in steps.get(entity, ())
-        }
+    def _step_neighbours(self, entity: str) -> set[str]:
+        """The entities that a valid step joins the entity with."""
+        index = self.step_index
+        steps = (*index.out.get(entity, ()), *index.into.get(entity, ()))
+        return {step.target for step in steps}
 
-    def shuffled(self, entities: Iterable[str]) -> list[str]:
-        """In an order that the dice decide, not the order given."""
+    def shuffle(self, entities: Iterable[str]) -> list[str]:
+        """In an order that the generator decides, not the order given."""
         ordered = sorted(entities)
-        self.dice.shuffle(ordered)
+        self.rng.shuffle(ordered)
         return ordered
 
 
-def sample(
-    space: SampleSpace, strategy: SampleRequest, size: int, seed: str | None, dice: random.Random
+def sample_subgraph(
+    space: SampleSpace, strategy: SampleRequest, size: int, seed: str | None, rng: random.Random
 ) -> Subgraph:
     """A sample of at most ``size`` entities; without a ``seed`` one is drawn. See the module's
     docstring.
@@ -254,142 +280,168 @@ def sample(
     """
     if size < 1 or strategy not in (*STRATEGIES, MIXED):
         raise ConfigError(
-            f"no sample of {size} entities by {strategy!r}: chains.subgraph_size must be at least 1, "
-            f"chains.subgraph one of {', '.join((*STRATEGIES, MIXED))}"
+            f"no sample of {size} entities by {strategy!r}: chains.subgraph_size must be at least "
+            f"1, chains.subgraph one of {', '.join((*STRATEGIES, MIXED))}"
         )
     if seed is None:
         if not space.entities:
             raise DataError("no relation reaches graph.min_confidence: there is nothing to sample")
-        seed = dice.choice(space.entities)
-    drawn = _drawn(space.config, dice) if strategy == MIXED else strategy
+        seed = rng.choice(space.entities)
+    drawn = _draw_strategy(space.config, rng) if strategy == MIXED else strategy
     used: SampleUsed = drawn
-    draw = Draw(space, size, seed, dice)
-    found = STRATEGIES[drawn](draw)
-    if not found.backbone:
-        nearest = next(iter(draw.both_ways(min(draw.max_hops, 1))), draw.here)
-        found = Found(draw.grown(nearest.entities), nearest.entities, found.reason)
+    draw = SampleDraw(space, size, seed, rng)
+    sampled = STRATEGIES[drawn](draw)
+    if not sampled.backbone:
+        sampled = _sample_neighbourhood(draw, sampled.reason)
         used = NEIGHBOURHOOD
-    size_reason = (
-        f"component of {len(found.entities)} entities is smaller than {size}: taken whole"
-        if len(found.entities) < size
-        else ""
-    )
-    entities = set(found.entities)
+    reasons = []
+    if len(sampled.entities) < size:
+        reasons.append(
+            f"component of {len(sampled.entities)} entities is smaller than {size}: taken whole"
+        )
+    if sampled.reason:
+        reasons.append(sampled.reason)
+    entities = set(sampled.entities)
     return Subgraph(
-        seed,
-        strategy,
-        used,
-        tuple(sorted(entities)),
-        tuple(space.inside(entities)),
-        found.backbone,
-        "; ".join(one for one in (size_reason, found.reason) if one),
+        seed=seed,
+        strategy=strategy,
+        used=used,
+        entities=tuple(sorted(entities)),
+        relations=tuple(space.relations_between(entities)),
+        backbone=sampled.backbone,
+        reason="; ".join(reasons),
     )
 
 
-def _drawn(config: ChainsConfig, dice: random.Random) -> SampleStrategy:
+def _draw_strategy(config: ChainsConfig, rng: random.Random) -> SampleStrategy:
     names = sorted(config.mixed_weights)
-    return dice.choices(names, [config.mixed_weights[one] for one in names])[0]
+    return rng.choices(names, [config.mixed_weights[name] for name in names])[0]
 
 
-def _augmented_chain(draw: Draw) -> Found:
-    ends = (draw.trails(draw.here, draw.max_hops, back) for back in (False, True))
-    far = next(
-        filter(None, (sorted(one.entities for one in trails if one.hops > 1) for trails in ends)),
-        [],
-    )
-    if not far:
-        return Found([], (), "no valid path of two steps leads from the seed or to it")
-    backbone = draw.dice.choice(far)
-    return Found(draw.flanked(backbone, backbone), backbone)
+def _sample_neighbourhood(draw: SampleDraw, reason: str) -> SampledEntities:
+    """The seed with one neighbour as backbone, where there is one, and what lies around."""
+    paths = draw.paths_both_ways(min(draw.max_hops, 1))
+    backbone = next(iter(paths), draw.seed_path).entities
+    return SampledEntities(draw.fill_up(backbone), backbone, reason)
 
 
-def _max_chain(draw: Draw) -> Found:
-    backbone, proven = _longest_chain(draw)
+def _augmented_chain(draw: SampleDraw) -> SampledEntities:
+    for back in (False, True):
+        paths = draw.paths_from(draw.seed_path, draw.max_hops, back)
+        backbones = sorted(path.entities for path in paths if path.hops > 1)
+        if backbones:
+            backbone = draw.rng.choice(backbones)
+            return SampledEntities(draw.add_neighbours(backbone, backbone), backbone)
+    return SampledEntities([], (), "no valid path of two steps leads from the seed or to it")
+
+
+def _max_chain(draw: SampleDraw) -> SampledEntities:
+    backbone, proven = _longest_backbone(draw)
     if len(backbone) == 1:
-        return Found([], (), "no valid step leads from the seed or to it")
+        return SampledEntities([], (), "no valid step leads from the seed or to it")
     reason = "" if proven else "the search was cut short: there may be a longer chain"
-    return Found(draw.flanked(backbone, backbone), backbone, reason)
+    return SampledEntities(draw.add_neighbours(backbone, backbone), backbone, reason)
 
 
-def _longest_chain(draw: Draw) -> tuple[tuple[str, ...], bool]:
-    """The longest path over the seed in the whole graph, and whether that is proven: by chance
-    where there are many, else by a search of what is near."""
+def _longest_backbone(draw: SampleDraw) -> tuple[tuple[str, ...], bool]:
+    """The longest path through the seed in the whole graph, and whether that is proven: by chance
+    where there are many, else by an exact search of what is near."""
     space = draw.space
-    trail, proven = long_trail(draw.here, draw.ways, draw.max_hops, draw.dice)
+    random_path, proven = search_longest_path(
+        draw.seed_path, draw.step_index, draw.max_hops, draw.rng
+    )
     if proven:
-        return trail.entities, True
-    around = draw.nearest(_SEARCHED + 1)
-    path = longest_path_over(
+        return random_path.entities, True
+    nearby = draw.nearest_entities(_MAX_SEARCHED + 1)
+    exact_path = find_longest_path_through(
         draw.seed,
-        space.steps(draw.seed, around[:_SEARCHED]),
+        space.steps_for(draw.seed, nearby[:_MAX_SEARCHED]),
         draw.max_hops,
         space.config.solver_seconds,
         space.rules,
     )
-    proven = path.proven_optimal and len(around) <= _SEARCHED
-    return max(path.entities, trail.entities, key=len), proven
+    proven = exact_path.proven_optimal and len(nearby) <= _MAX_SEARCHED
+    return max(exact_path.entities, random_path.entities, key=len), proven
 
 
-def _community_core_path(draw: Draw) -> Found:
-    community = set(draw.space.communities.around(draw.seed))
-    trails = [draw.here, *draw.both_ways(min(_CORE_HOPS, draw.max_hops))]
-    inside = (one.entities for one in trails if community.issuperset(one.entities))
-    to_core = min(inside, key=lambda way: min(map(draw.space.centralities.rank, way)))
-    members = draw.grown(to_core, community)
-    entities = draw.grown(members)
-    config = draw.space.config
-    path = longest_path_anywhere(
-        draw.space.steps(draw.seed, entities),
+def _community_core_path(draw: SampleDraw) -> SampledEntities:
+    space = draw.space
+    community = set(space.communities.community_of(draw.seed))
+    paths = [draw.seed_path, *draw.paths_both_ways(min(_CORE_HOPS, draw.max_hops))]
+    inside = [path.entities for path in paths if community.issuperset(path.entities)]
+
+    def centrality_of_core(entities: tuple[str, ...]) -> tuple[float, float, str]:
+        return min(map(space.centralities.sort_key, entities))
+
+    to_core = min(inside, key=centrality_of_core)
+    members = draw.fill_up(to_core, community)
+    entities = draw.fill_up(members)
+    path = find_longest_path_anywhere(
+        space.steps_for(draw.seed, entities),
         draw.max_hops,
-        config.solver_seconds,
-        draw.space.rules,
+        space.config.solver_seconds,
+        space.rules,
     )
     if not path.steps:
-        return Found([], (), "no valid step lies inside the community")
-    small = f"community of {len(members)} entities is smaller than {draw.size}: what lies around it joins"
-    return Found(entities, path.entities, small if len(members) < len(entities) else "")
+        return SampledEntities([], (), "no valid step lies inside the community")
+    reason = ""
+    if len(members) < len(entities):
+        reason = (
+            f"community of {len(members)} entities is smaller than {draw.size}: "
+            "what lies around it joins"
+        )
+    return SampledEntities(entities, path.entities, reason)
 
 
-def _dual_core_bridge(draw: Draw) -> Found:
-    near = {
-        one.tip(back=True): one
-        for one in draw.trails(draw.here, min(_CORE_HOPS, draw.max_hops // 2), back=True)
+def _dual_core_bridge(draw: SampleDraw) -> SampledEntities:
+    core_hops = min(_CORE_HOPS, draw.max_hops // 2)
+    paths_from_cores = {
+        path.end(back=True): path for path in draw.paths_from(draw.seed_path, core_hops, back=True)
     }
-    begun = [(near[core], False) for core in _cores(draw, near)]
-    for trail, back in [*begun, (draw.here, False), (draw.here, True)]:
-        bridge = _bridge(draw, trail, back)
+    cores = _draw_cores(draw, paths_from_cores)
+    starts = [(paths_from_cores[core], False) for core in cores]
+    starts += [(draw.seed_path, False), (draw.seed_path, True)]
+    for start, back in starts:
+        bridge = _build_bridge(draw, start, back)
         if bridge:
-            reason = (
-                "" if trail.hops else "no path over the seed joins two cores: it is one of them"
-            )
-            return Found(draw.flanked(bridge, (bridge[0], bridge[-1])), bridge, reason)
-    return Found([], (), "no valid path joins the seed and an entity that is no neighbour of it")
+            reason = ""
+            if not start.hops:
+                reason = "no path over the seed joins two cores: it is one of them"
+            ends = (bridge[0], bridge[-1])
+            return SampledEntities(draw.add_neighbours(bridge, ends), bridge, reason)
+    return SampledEntities(
+        [], (), "no valid path joins the seed and an entity that is no neighbour of it"
+    )
 
 
-def _bridge(draw: Draw, begun: Trail, back: bool) -> tuple[str, ...]:
-    """A trail led on (``back``: begun earlier) to a central entity that is no neighbour of the core
-    it starts from, one of another community where there is any; empty where there is no way."""
-    core, number_of = begun.tip(not back), draw.space.communities.number_of
-    beside = draw.space.neighbours(core)
-    far = {
-        one.tip(back): one.entities
-        for one in draw.trails(begun, draw.max_hops - begun.hops, back)
-        if one.tip(back) not in beside
+def _build_bridge(draw: SampleDraw, start: PartialPath, back: bool) -> tuple[str, ...]:
+    """The path led on (``back``: begun earlier) to a central entity that is no neighbour of the
+    core it starts from, one of another community where there is any; empty where there is none."""
+    core = start.end(not back)
+    community_of = draw.space.communities.number_of
+    neighbours = draw.space.neighbours(core)
+    far_paths = {
+        path.end(back): path.entities
+        for path in draw.paths_from(start, draw.max_hops - start.hops, back)
+        if path.end(back) not in neighbours
     }
-    elsewhere = [one for one in far if number_of[one] != number_of[core]]
-    cores = _cores(draw, elsewhere or far)
-    return far[cores[0]] if cores else ()
+    elsewhere = [entity for entity in far_paths if community_of[entity] != community_of[core]]
+    cores = _draw_cores(draw, elsewhere or far_paths)
+    return far_paths[cores[0]] if cores else ()
 
 
-def _cores(draw: Draw, entities: Iterable[str]) -> list[str]:
-    """The most central of the entities; each is the first as often as its share of their
-    betweenness says."""
-    central = draw.space.centralities
-    best = sorted(entities, key=central.rank)[:_CORES]
-    return sorted(best, key=lambda one: draw.dice.expovariate(1 + central.betweenness[one]))
+def _draw_cores(draw: SampleDraw, entities: Iterable[str]) -> list[str]:
+    """The most central of the entities, in random order; each comes first as often as its share of
+    their betweenness says."""
+    centralities = draw.space.centralities
+    most_central = sorted(entities, key=centralities.sort_key)[:_CORE_CANDIDATES]
+    return sorted(
+        most_central,
+        key=lambda entity: draw.rng.expovariate(1 + centralities.betweenness[entity]),
+    )
 
 
-STRATEGIES: dict[SampleStrategy, Callable[[Draw], Found]] = {
+STRATEGIES: dict[SampleStrategy, Callable[[SampleDraw], SampledEntities]] = {
     "augmented_chain": _augmented_chain,
     "community_core_path": _community_core_path,
     "dual_core_bridge": _dual_core_bridge,

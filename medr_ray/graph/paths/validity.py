@@ -118,7 +118,7 @@ _OPEN_END = re.compile(r"\b(?:since|after|from)\b", re.IGNORECASE)
 _OPEN_START = re.compile(r"\b(?:before|by|until|till|up to)\b", re.IGNORECASE)
 
 
-def years_of(temporal: str) -> Years | None:
+def parse_years(temporal: str) -> Years | None:
     """First and last year of words such as "in 1987", "between 1990 and 1995", "since 2001",
     "1990-95", "in the 1990s"; None where they name no year."""
     named = [int(year) for year, _, _ in _YEAR.findall(temporal)]
@@ -134,7 +134,7 @@ def years_of(temporal: str) -> Years | None:
     return first, last_year
 
 
-def degrees(relations: Iterable[Relation]) -> dict[str, int]:
+def count_neighbours(relations: Iterable[Relation]) -> dict[str, int]:
     """Number of different neighbours of each entity."""
     neighbours: dict[str, set[str]] = defaultdict(set)
     for relation in relations:
@@ -143,7 +143,7 @@ def degrees(relations: Iterable[Relation]) -> dict[str, int]:
     return {entity: len(others) for entity, others in neighbours.items()}
 
 
-def steps_between(
+def build_steps(
     relations: Iterable[Relation],
     degree: Mapping[str, int],
     seed: str,
@@ -170,7 +170,13 @@ def steps_between(
                 and start != target
                 and is_walkable(one, start)
             ):
-                kind = (start, target, one.predicate, start == one.subject, years_of(one.temporal))
+                kind = (
+                    start,
+                    target,
+                    one.predicate,
+                    start == one.subject,
+                    parse_years(one.temporal),
+                )
                 rank = (_vagueness_of_step(one, start), one.relation_id)
                 best[kind] = min(best.get(kind, rank), rank)
     steps: dict[str, list[Step]] = defaultdict(list)

@@ -129,7 +129,7 @@ class Verifier:
         reasons = []
         before = ""
         for number, hop in enumerate(hops[:-1] if spare_last else hops, 1):
-            ends = hop.ends(hop.known, before, self._facts)
+            ends = hop.possible_targets(hop.known, before, self._facts)
             if ends != {hop.target}:
                 reasons.append(
                     f"unique: hop {number} ({hop.directed_predicate}) has {len(ends)} possible ends"
@@ -172,7 +172,7 @@ class Verifier:
             f"hops_needed: a fact connects entity {i} and entity {j} of the path directly"
             for i in range(len(nodes))
             for j in range(i + 2, len(nodes))
-            if self._facts.linked(nodes[i], nodes[j])
+            if self._facts.are_linked(nodes[i], nodes[j])
         ]
 
     def _missing_evidence(self, path: Path) -> list[str]:

@@ -14,12 +14,12 @@ from medr_ray.core.run import Directory, RunDirectory
 from medr_ray.entities.artifacts import SEEDS
 from medr_ray.graph import storage
 from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
-from medr_ray.graph.facts.disambiguation import Teller
+from medr_ray.graph.facts.disambiguation import Disambiguator
 from medr_ray.graph.facts.fact_index import (
     FactIndex,
     build_fact_index,
     is_stated_in,
-    ontology_statements,
+    read_ontology_facts,
 )
 from medr_ray.questions.checks.question_verification import Verifier
 from medr_ray.questions.drafting.obfuscation import describe_start, describes
@@ -78,7 +78,7 @@ class Drafter:
         self._graph, self._facts, self._config, self._run_seed = graph, facts, config, run_seed
         relations = [one for one in graph.relations.values() if is_stated_in(one, config.sources)]
         tellers = Tellers(
-            *(Teller(relations, facts, compare, config.clauses) for compare in (False, True))
+            *(Disambiguator(relations, facts, compare, config.clauses) for compare in (False, True))
         )
         self._candidates = Candidates(facts, tellers, Grower(relations, facts, hub_degree), config)
         self._writer = rules_writer(config.language, graph.entities)
@@ -87,7 +87,7 @@ class Drafter:
     @classmethod
     def over(cls, graph: Graph, config: PipelineConfig) -> "Drafter":
         """A drafter that knows the graph and every annotated fact about its entities."""
-        facts = build_fact_index(graph.entities, graph.relations.values(), ontology_statements())
+        facts = build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
         return cls(graph, facts, config.questions, config.run.seed, config.chains.hub_degree)
 
     def draft(self, seed: str) -> tuple[list[Candidate], list[Rejected]]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from medr_ray.core.records import Entity
-from medr_ray.graph.facts.fact_index import FactIndex, Statement
+from medr_ray.graph.facts.fact_index import FactIndex, IndexedFact
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge import qualifiers
 from medr_ray.knowledge.published_reports import is_report, with_field
@@ -45,7 +45,7 @@ _CONSIDERED = (
 class Description:
     """A set of facts with one common subject."""
 
-    statements: tuple[Statement, ...]
+    statements: tuple[IndexedFact, ...]
 
     def english(self, entities: Mapping[str, Entity]) -> str:
         """ "the disease with A in 3 of 7 patients and associated with the gene B"."""
@@ -71,8 +71,8 @@ class Description:
         sets = [
             {
                 end
-                for end in facts.ends(s.object, s.predicate, False, "")
-                if s.object in facts.ends(end, s.predicate, True, s.clinical)
+                for end in facts.targets(s.object, s.predicate, False, "")
+                if s.object in facts.targets(end, s.predicate, True, s.clinical)
             }
             for s in self.statements
         ]
@@ -116,7 +116,7 @@ def describe_start(path: Path, facts: FactIndex) -> Description | None:
     taken = {*path.entities, *(clause.other for clause in path.clauses)} - {path.start}
     usable = [
         s
-        for s in facts.about(path.start)
+        for s in facts.facts_about(path.start)
         if s.predicate in _ENGLISH
         and s.object in facts.entities
         and s.object not in taken

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Chain, Paradigm, Relation
 from medr_ray.graph.expansion import make_rng
-from medr_ray.graph.facts.disambiguation import Teller
+from medr_ray.graph.facts.disambiguation import Disambiguator
 from medr_ray.graph.facts.fact_index import Clause, FactIndex
-from medr_ray.graph.facts.hops import mark_other
+from medr_ray.graph.facts.hops import mark_other_hops
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.questions.drafting.obfuscation import compared, compares, describes, with_fields
@@ -44,10 +44,10 @@ _SHARES = (
 class Tellers:
     """What can be told of entities, exactly and as comparisons."""
 
-    exact: Teller
-    compared: Teller
+    exact: Disambiguator
+    compared: Disambiguator
 
-    def at(self, level: int) -> Teller:
+    def at(self, level: int) -> Disambiguator:
         """The one an obfuscation level speaks with."""
         return self.compared if compares(level) else self.exact
 
@@ -117,7 +117,7 @@ class Candidates:
                 yield from ((one, level) for one in (disguised, *self._shares(disguised)))
 
     def _walks(
-        self, seed: str, teller: Teller, compare: bool, tries: int, dice: random.Random
+        self, seed: str, teller: Disambiguator, compare: bool, tries: int, dice: random.Random
     ) -> Iterator[Path]:
         """The walks that ``tries`` give and those that meet, of each complexity the first
         ``_KEPT``."""
@@ -164,15 +164,15 @@ class Candidates:
                     (one, level) for one in self._asked(told, self._tellers.at(level), more)
                 )
 
-    def _asked(self, told: Path, teller: Teller, more: bool) -> Iterator[Path]:
+    def _asked(self, told: Path, teller: Disambiguator, more: bool) -> Iterator[Path]:
         if told.second:
             yield replace(
                 told,
-                hops=teller.determine(told.hops, told.entities, spare_last=True),
-                second=teller.determine(told.second, told.entities, spare_last=True),
+                hops=teller.disambiguate_walk(told.hops, told.entities, spare_last=True),
+                second=teller.disambiguate_walk(told.second, told.entities, spare_last=True),
             )
             return
-        determined = replace(told, hops=teller.determine(told.hops, told.entities))
+        determined = replace(told, hops=teller.disambiguate_walk(told.hops, told.entities))
         yield determined
         if more:
             yield from self._shares(determined)
@@ -190,8 +190,8 @@ class Candidates:
         path = _disguised(replace(path, hops=hops, second=second), level)
         return replace(
             path,
-            hops=mark_other(path.hops, self._facts),
-            second=mark_other(path.second, self._facts),
+            hops=mark_other_hops(path.hops, self._facts),
+            second=mark_other_hops(path.second, self._facts),
         )
 
     def _shares(self, path: Path) -> Iterator[Path]:
@@ -205,13 +205,13 @@ class Candidates:
         named = {*path.entities, *(clause.other for clause in path.clauses)}
         asked = [
             one
-            for one in self._tellers.exact.about(path.answer)
+            for one in self._tellers.exact.clauses_about(path.answer)
             if one.predicate == "has_finding" and one.forward and one.other not in named
         ]
         for clause in sorted(asked, key=lambda one: one.relation_id)[:_SHARES]:
             yield replace(path, asked="share", about=(clause,))
 
-    def _choices(self, path: Path, teller: Teller) -> Iterator[Path]:
+    def _choices(self, path: Path, teller: Disambiguator) -> Iterator[Path]:
         """Which of all the ends of the last hop comes first, where the path leads to that one."""
         last = path.hops[-1]
         if last.target_type != DISEASE or self._paradigms.isdisjoint({"temporal", "comparative"}):
@@ -219,10 +219,10 @@ class Candidates:
         if is_report(last.clinical):  # of all that one report names, the first: a choice of one
             return
         before = path.hops[-2].known if len(path.hops) > 1 else ""
-        ends = last.ends(last.known, before, self._facts)
+        ends = last.possible_targets(last.known, before, self._facts)
         if len(ends) not in _GROUP:
             return
-        steps = teller.determine(path.hops, path.entities, spare_last=True)
+        steps = teller.disambiguate_walk(path.hops, path.entities, spare_last=True)
         for asked in CHOICES:
             for about in self._compared_facts(asked, path.answer):
                 choice = replace(path, hops=steps, asked=asked, about=about)
@@ -234,7 +234,7 @@ class Candidates:
 
     def _compared_facts(self, asked: str, winner: str) -> Iterator[tuple[Clause, ...]]:
         wanted = "has_onset" if asked in ("earliest", "latest") else "has_finding"
-        for clause in self._tellers.exact.about(winner):
+        for clause in self._tellers.exact.clauses_about(winner):
             if clause.predicate == wanted and clause.forward:
                 yield (clause,)
 
@@ -245,7 +245,7 @@ class Candidates:
         for entity in sorted(others):
             same = [
                 one
-                for one in self._tellers.exact.about(entity)
+                for one in self._tellers.exact.clauses_about(entity)
                 if one.predicate == first.predicate
                 and one.forward
                 and (first.predicate == "has_onset" or one.other == first.other)

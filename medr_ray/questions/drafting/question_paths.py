@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from medr_ray.core.records import Chain, Relation, content_id
 from medr_ray.graph.facts.fact_index import Clause
-from medr_ray.graph.facts.hops import Hop, make_hop, walk
+from medr_ray.graph.facts.hops import Hop, make_hop, make_walk
 
 _BRANCH_HOPS = 2  # branches off the chain are a supplement: long questions come from chains
 
@@ -114,7 +114,7 @@ def chain_walks(
                 (chain.entities[first], piece),
                 (chain.entities[last], piece[::-1]),
             ):
-                hops = walk(start, steps)
+                hops = make_walk(start, steps)
                 if hops is not None:
                     yield hops
 
@@ -130,10 +130,10 @@ def meeting_walks(
             if last - first not in lengths:
                 continue
             for middle in range(first + 1, last):
-                left = walk(
+                left = make_walk(
                     chain.entities[first], [relations[one] for one in chain.relations[first:middle]]
                 )
-                right = walk(
+                right = make_walk(
                     chain.entities[last],
                     [relations[one] for one in chain.relations[middle:last]][::-1],
                 )

@@ -23,7 +23,7 @@ def walked(hops: Sequence[Hop], starts: Iterable[str], facts: FactIndex) -> set[
     frontier = {("", start) for start in starts}
     for hop in hops:
         frontier = {
-            (known, end) for before, known in frontier for end in hop.ends(known, before, facts)
+            (known, end) for before, known in frontier for end in hop.possible_targets(known, before, facts)
         }
     return {end for _, end in frontier}
 
@@ -69,7 +69,7 @@ def _span(path: Path, entity: str, facts: FactIndex) -> tuple[float, float] | No
     if path.asked in ("earliest", "latest"):
         known = [
             span
-            for one in facts.ends(entity, "has_onset", True, "")
+            for one in facts.targets(entity, "has_onset", True, "")
             if (span := onset_years(one)) is not None
         ]
     else:
@@ -112,13 +112,13 @@ def is_needed(
         fitting = sorted(
             frozenset.intersection(
                 *(
-                    facts.ends(one.other, one.predicate, not one.forward, one.clinical)
+                    facts.targets(one.other, one.predicate, not one.forward, one.clinical)
                     for one in dropped.also
                 )
             )
         )
     elif rest:
-        fitting = facts.askable(rest[0].predicate, rest[0].forward, rest[0].clinical)
+        fitting = facts.askable_entities(rest[0].predicate, rest[0].forward, rest[0].clinical)
     else:
         return ends is None or len(ends) > 1
     seen: set[tuple[int, str, str]] = set()
@@ -150,5 +150,5 @@ def _misses(
     seen.add(state)
     return any(
         _misses(hops, place + 1, end, known, target, facts, seen, ends)
-        for end in sorted(hop.ends(known, before, facts))
+        for end in sorted(hop.possible_targets(known, before, facts))
     )

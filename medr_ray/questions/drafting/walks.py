@@ -16,9 +16,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Set
 
 from medr_ray.core.records import Relation
-from medr_ray.graph.facts.disambiguation import Teller
+from medr_ray.graph.facts.disambiguation import Disambiguator
 from medr_ray.graph.facts.fact_index import FactIndex
-from medr_ray.graph.facts.hops import Hop, make_hop, marked
+from medr_ray.graph.facts.hops import Hop, make_hop, mark_other_hop
 from medr_ray.graph.paths.validity import is_grammatical
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.questions.drafting.obfuscation import compared_hop
@@ -48,7 +48,7 @@ class Grower:
     def grow(
         self,
         seed: str,
-        teller: Teller,
+        teller: Disambiguator,
         compare: bool,
         most_hops: int,
         tries: int,
@@ -92,15 +92,15 @@ class Grower:
                     waiting.append((longer, itertools.islice(either, _BRANCHES)))
 
     def meetings(
-        self, walk: Walk, teller: Teller, compare: bool, dice: random.Random
+        self, walk: Walk, teller: Disambiguator, compare: bool, dice: random.Random
     ) -> Iterator[tuple[Walk, Walk]]:
         """The walk with one hop more, which fits several, and a second walk that leaves one of
         these; every hop of both is needed. At most ``_MEETINGS`` of them."""
         known = walk[-1].target
         found = 0
         for hop in self._some(self._onward(walk, compare), dice):
-            last = marked(hop, walk[-1].known, self._facts)
-            ends = last.ends(known, walk[-1].known, self._facts)
+            last = mark_other_hop(hop, walk[-1].known, self._facts)
+            ends = last.possible_targets(known, walk[-1].known, self._facts)
             if len(ends) < 2 or last.target_type not in _MEET:
                 continue
             first = (*walk, last)
@@ -116,18 +116,18 @@ class Grower:
                         return
 
     def _seconds(
-        self, end: str, named: Set[str], teller: Teller, compare: bool, dice: random.Random
+        self, end: str, named: Set[str], teller: Disambiguator, compare: bool, dice: random.Random
     ) -> Iterator[Walk]:
         """Walks of one or two hops to ``end`` that start and pass by nothing that another walk has
         ``named``."""
         for last in self._some(self._into(end, named, compare), dice):
-            yield (marked(last, "", self._facts),)
+            yield (mark_other_hop(last, "", self._facts),)
             for hop in self._some(self._into(last.known, named, compare), dice):
                 first = self._told(hop, "", named | {hop.known, end}, teller)
                 if first is not None and is_grammatical(
                     [hop.directed_predicate, last.directed_predicate]
                 ):
-                    yield first, marked(last, hop.known, self._facts)
+                    yield first, mark_other_hop(last, hop.known, self._facts)
 
     def _onward(self, walk: Walk, compare: bool) -> list[Hop]:
         """The hops out of the walk's end to what is not named and nothing on the walk is connected
@@ -142,7 +142,7 @@ class Grower:
             for hop in self._from(walk[-1].target, compare)
             if hop.target not in named
             and is_grammatical([*steps, hop.directed_predicate])
-            and not any(self._facts.linked(one, hop.target) for one in far)
+            and not any(self._facts.are_linked(one, hop.target) for one in far)
         ]
 
     def _before(self, walk: Walk, compare: bool) -> list[Hop]:
@@ -156,7 +156,7 @@ class Grower:
             hop
             for hop in self._into(walk[0].known, named, compare)
             if is_grammatical([hop.directed_predicate, *steps])
-            and not any(self._facts.linked(one, hop.known) for one in far)
+            and not any(self._facts.are_linked(one, hop.known) for one in far)
         ]
 
     def _from(self, known: str, compare: bool) -> Iterator[Hop]:
@@ -183,19 +183,19 @@ class Grower:
     def _some(self, hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
         return itertools.islice(_drawn(hops, dice), _TURNS)
 
-    def _told_along(self, walk: Walk, hop: Hop, teller: Teller) -> Walk | None:
+    def _told_along(self, walk: Walk, hop: Hop, teller: Disambiguator) -> Walk | None:
         """The walk with what must be told of where its new first or last ``hop`` leads; None when
         the words of that hop fit others as well."""
         if hop is walk[-1]:
             told = self._told(hop, walk[-2].known if len(walk) > 1 else "", _named(walk), teller)
             return None if told is None else (*walk[:-1], told)
         told = self._told(hop, "", _named(walk), teller)
-        return None if told is None else (told, marked(walk[1], hop.known, self._facts), *walk[2:])
+        return None if told is None else (told, mark_other_hop(walk[1], hop.known, self._facts), *walk[2:])
 
-    def _told(self, hop: Hop, before: str, named: Set[str], teller: Teller) -> Hop | None:
+    def _told(self, hop: Hop, before: str, named: Set[str], teller: Disambiguator) -> Hop | None:
         """The hop with what must be told of its target."""
-        told = teller.tell_apart(marked(hop, before, self._facts), before, named)
-        return told if told.ends(told.known, before, self._facts) == {told.target} else None
+        told = teller.disambiguate_hop(mark_other_hop(hop, before, self._facts), before, named)
+        return told if told.possible_targets(told.known, before, self._facts) == {told.target} else None
 
 
 def _named(walk: Walk) -> set[str]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from medr_ray.core.errors import ModelError
 from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Entity, Language
-from medr_ray.graph.facts.fact_index import Clause, Statement
+from medr_ray.graph.facts.fact_index import Clause, IndexedFact
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge.predicates import GENE, PREDICATES, directed
 from medr_ray.knowledge.published_reports import is_report, journal_of
@@ -109,7 +109,7 @@ class LLMWriter:
         none of them."""
         hops = (*draft.path.hops, *draft.path.second)
         described = draft.description.statements if draft.description is not None else ()
-        printed: list[Hop | Clause | Statement] = [
+        printed: list[Hop | Clause | IndexedFact] = [
             *hops,
             *(clause for hop in hops for clause in hop.also),
             *described,

@@ -12,7 +12,7 @@ from medr_ray.core.records import Relation, Subgraph
 from medr_ray.core.run import Counts, RunDirectory, StageContext
 from medr_ray.graph import storage
 from medr_ray.graph.artifacts import CHAINS, SUBGRAPHS
-from medr_ray.graph.paths.chains import longest_chain_over
+from medr_ray.graph.paths.chains import find_longest_chain_through
 from medr_ray.graph.paths.stage import CHAINS_STAGE
 from medr_ray.graph.paths.validity import Step
 
@@ -28,7 +28,7 @@ def steps_of(*links: str) -> dict[str, list[Step]]:
 
 
 def test_a_chain_leads_over_the_seed() -> None:
-    chain = longest_chain_over("s", steps_of("ab", "bs", "sc", "cd", "de"), 12, 5.0)
+    chain = find_longest_chain_through("s", steps_of("ab", "bs", "sc", "cd", "de"), 12, 5.0)
     assert chain is not None
     assert chain.entities in (tuple("abscde"), tuple("edcsba"))
     assert (chain.seed, chain.length, chain.proven_optimal) == ("s", 5, True)
@@ -36,15 +36,15 @@ def test_a_chain_leads_over_the_seed() -> None:
 
 def test_a_longer_path_that_leaves_the_seed_out_is_none_of_its_chains() -> None:
     steps = steps_of("ab", "bc", "cd", "de", "cs")
-    chain = longest_chain_over("s", steps, 12, 5.0)
+    chain = find_longest_chain_through("s", steps, 12, 5.0)
     assert chain is not None
     assert "s" in (chain.entities[0], chain.entities[-1])
     assert (chain.length, chain.proven_optimal) == (3, True)
-    assert longest_chain_over("q", steps, 12, 5.0) is None
+    assert find_longest_chain_through("q", steps, 12, 5.0) is None
 
 
 def test_a_chain_may_end_at_a_seed_that_no_step_leaves() -> None:
-    chain = longest_chain_over(
+    chain = find_longest_chain_through(
         "s", {"a": [Step("b", "ab")], "b": [Step("s", "bs"), Step("c", "bc")]}, 12, 5.0
     )
     assert chain is not None

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from support.brute_chains import is_valid_path, longest_by_brute_force
 
 from medr_ray.core.records import Relation
-from medr_ray.graph.paths.branch_and_bound import DepthFirst, Problem
+from medr_ray.graph.paths.branch_and_bound import DepthFirstSearch, LongestPathProblem
 from medr_ray.graph.paths.chains import (
     MAX_EFFORT,
     LongestPath,
-    longest_chain,
-    longest_path,
-    longest_path_anywhere,
+    find_longest_chain,
+    find_longest_path,
+    find_longest_path_anywhere,
 )
-from medr_ray.graph.paths.validity import NO_RULES, Rules, Step, degrees, steps_between
+from medr_ray.graph.paths.validity import NO_RULES, Rules, Step, count_neighbours, build_steps
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, PREDICATES, VALUE
 
 Graph = dict[str, list[Step]]
@@ -36,8 +36,8 @@ class Task:
 
     def solve(self, seconds: float = 5.0, max_effort: int = MAX_EFFORT) -> LongestPath:
         if self.start is None:
-            return longest_path_anywhere(self.steps, self.max_hops, seconds, self.rules, max_effort)
-        return longest_path(self.start, self.steps, self.max_hops, seconds, self.rules, max_effort)
+            return find_longest_path_anywhere(self.steps, self.max_hops, seconds, self.rules, max_effort)
+        return find_longest_path(self.start, self.steps, self.max_hops, seconds, self.rules, max_effort)
 
     @property
     def starts(self) -> list[str]:
@@ -115,9 +115,9 @@ def check_search(task: Task) -> None:
         "dfs",
     )
     assert task.allows(found)
-    problem = Problem(task.steps, task.starts, task.max_hops, task.rules)
-    assert problem.bound >= task.longest
-    assert len(DepthFirst(problem, MAX_EFFORT, easy=0).run()) == task.longest
+    problem = LongestPathProblem(task.steps, task.starts, task.max_hops, task.rules)
+    assert problem.upper_bound >= task.longest
+    assert len(DepthFirstSearch(problem, MAX_EFFORT, easy=0).run()) == task.longest
 
 
 def check_solver(task: Task) -> None:
@@ -188,7 +188,7 @@ def test_greed_would_take_the_short_way() -> None:
     graph = graph_of(
         "ab", "ac", "bd", "be", "bf", "cg", "gh", "hi"
     )  # b has most ways out, all of them dead ends
-    assert longest_path("a", graph, 12, 5.0).entities == tuple("acghi")
+    assert find_longest_path("a", graph, 12, 5.0).entities == tuple("acghi")
 
 
 def test_a_large_graph_is_solved_and_its_bound_reported() -> None:
@@ -196,7 +196,7 @@ def test_a_large_graph_is_solved_and_its_bound_reported() -> None:
     graph = graph_of_pairs(
         (one, names[(i * k + k) % 60]) for i, one in enumerate(names) for k in (7, 11)
     )
-    found = longest_path(names[0], graph, 40, 5.0, max_effort=20)
+    found = find_longest_path(names[0], graph, 40, 5.0, max_effort=20)
     assert found.strategy == "cp-sat"
     assert is_valid_path(names[0], found.steps, graph, NO_RULES)
     assert len(found.steps) <= found.upper_bound <= 40
@@ -204,26 +204,26 @@ def test_a_large_graph_is_solved_and_its_bound_reported() -> None:
 
 def test_a_path_of_thousands_of_steps_is_no_matter_of_recursion() -> None:
     names = [f"n{i:04d}" for i in range(3_000)]
-    path = longest_path_anywhere(graph_of_pairs(pairwise(names)), 9_999, 5.0)
+    path = find_longest_path_anywhere(graph_of_pairs(pairwise(names)), 9_999, 5.0)
     assert (path.start, len(path.steps), path.proven_optimal) == ("n0000", 2_999, True)
 
 
 def test_parts_that_are_left_for_good_bound_the_path() -> None:
     cliques = [(f"{part}{i}", f"{part}{j}") for part in "ab" for i in range(5) for j in range(5)]
     one_way = [("a0", "b0"), *((f"b{i}", f"c{j}") for i in range(5) for j in range(5))]
-    problem = Problem(graph_of_pairs([*cliques, *one_way]), ["b1"], 99, NO_RULES)
-    assert problem.bound == 5  # the rest of part b and one of part c; part a cannot be reached
+    problem = LongestPathProblem(graph_of_pairs([*cliques, *one_way]), ["b1"], 99, NO_RULES)
+    assert problem.upper_bound == 5  # the rest of part b and one of part c; part a cannot be reached
 
 
 def test_a_start_anywhere_is_the_best_start() -> None:
-    path = longest_path_anywhere(graph_of("ab", "bc", "cd", "ec"), 12, 5.0)
+    path = find_longest_path_anywhere(graph_of("ab", "bc", "cd", "ec"), 12, 5.0)
     assert (path.start, path.entities) == ("a", tuple("abcd"))
-    assert longest_path_anywhere({}, 12, 5.0) == LongestPath((), 0, "dfs", "")
+    assert find_longest_path_anywhere({}, 12, 5.0) == LongestPath((), 0, "dfs", "")
 
 
 def test_the_same_graph_gives_the_same_chain() -> None:
     graph = graph_of("ab", "ac", "bd", "cd", "de", "df")
-    chains = [longest_chain("a", graph, 12, 5.0) for _ in range(3)]
+    chains = [find_longest_chain("a", graph, 12, 5.0) for _ in range(3)]
     assert {chain.chain_id for chain in chains if chain} == {
         chains[0].chain_id if chains[0] else ""
     }
@@ -234,7 +234,7 @@ def test_the_same_graph_gives_the_same_chain() -> None:
 
 
 def test_a_seed_without_relations_has_no_chain() -> None:
-    assert longest_chain("a", graph_of("bc"), 12, 5.0) is None
+    assert find_longest_chain("a", graph_of("bc"), 12, 5.0) is None
 
 
 def relation(subject: str, predicate: str, obj: str, temporal: str = "") -> Relation:
@@ -245,10 +245,10 @@ def relation(subject: str, predicate: str, obj: str, temporal: str = "") -> Rela
 
 def entities_of_chain(relations: list[Relation], rules: Rules = NO_RULES) -> tuple[str, ...]:
     """The chain of D1, which the solver finds as long as the search does."""
-    steps = steps_between(relations, degrees(relations), "D1", 200, 0.5)
-    chain = longest_chain("D1", steps, 12, 5.0, rules)
+    steps = build_steps(relations, count_neighbours(relations), "D1", 200, 0.5)
+    chain = find_longest_chain("D1", steps, 12, 5.0, rules)
     assert chain is not None
-    assert len(longest_path("D1", steps, 12, 5.0, rules, max_effort=0).steps) == chain.length
+    assert len(find_longest_path("D1", steps, 12, 5.0, rules, max_effort=0).steps) == chain.length
     return chain.entities
 
 
@@ -296,9 +296,9 @@ def test_two_shared_signs_are_too_many_wherever_they_stand() -> None:
 
 def test_the_bound_knows_that_signs_link_once() -> None:
     relations = [relation(f"D{i}", "has_finding", f"P{j}") for i in range(5) for j in (i, i + 1)]
-    steps = steps_between(relations, {}, "D0", 200, 0.5)
+    steps = build_steps(relations, {}, "D0", 200, 0.5)
     assert (
-        Problem(steps, ["D0"], 99, NO_RULES).bound == 3
+        LongestPathProblem(steps, ["D0"], 99, NO_RULES).upper_bound == 3
     )  # the sign, the other disease, its other sign
 
 

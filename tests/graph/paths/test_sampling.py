@@ -24,15 +24,15 @@ from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.records import Relation, Subgraph
 from medr_ray.graph.expansion import make_rng
 from medr_ray.graph.paths import subgraph_sampling as sampling
-from medr_ray.graph.paths.path_growth import long_trail
+from medr_ray.graph.paths.path_growth import search_longest_path
 from medr_ray.graph.paths.subgraph_sampling import (
     MIXED,
     NEIGHBOURHOOD,
     STRATEGIES,
     SampleSpace,
-    sample,
+    sample_subgraph,
 )
-from medr_ray.graph.paths.validity import Rules, degrees, steps_between
+from medr_ray.graph.paths.validity import Rules, count_neighbours, build_steps
 from medr_ray.knowledge.predicates import PREDICATES
 
 ALL = (*STRATEGIES, MIXED)
@@ -61,7 +61,7 @@ def space_of(relations: Iterable[Relation], **options: object) -> SampleSpace:
 def drawn(
     space: SampleSpace, strategy: str, size: int, seed: str | None, draw: int = 0
 ) -> Subgraph:
-    return sample(space, strategy, size, seed, random.Random(draw))
+    return sample_subgraph(space, strategy, size, seed, random.Random(draw))
 
 
 def hangs_together(subgraph: Subgraph, relations: Iterable[Relation]) -> bool:
@@ -86,7 +86,7 @@ def is_valid_backbone(
     subgraph: Subgraph, relations: Sequence[Relation], config: ChainsConfig
 ) -> bool:
     """Whether some relations between its entities, in this order, make a valid path."""
-    steps = steps_between(relations, degrees(relations), subgraph.seed, config.hub_degree, FLOOR)
+    steps = build_steps(relations, count_neighbours(relations), subgraph.seed, config.hub_degree, FLOOR)
     rules = Rules(config.unique_predicates, config.temporal_order)
     ways = [
         [step for step in steps.get(start, ()) if step.target == target]
@@ -281,23 +281,23 @@ def test_max_chain_is_the_longest(relations: list[Relation], size: int, draw: in
     """By chance and by search alike."""
     space = space_of(relations)
     seed = next(one for one in ("disease0", *space.entities))
-    steps = steps_between(
-        [one for one in relations if one.confidence >= FLOOR], degrees(relations), seed, 200, FLOOR
+    steps = build_steps(
+        [one for one in relations if one.confidence >= FLOOR], count_neighbours(relations), seed, 200, FLOOR
     )
     longest = longest_by_brute_force(
         sorted({seed, *steps}), steps, min(size - 1, 12), Rules(), seed
     )
     assert len(drawn(space, "max_chain", size, seed, draw).backbone) == longest + 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "long_trail", functools.partial(long_trail, dives=1, states=2))
+        patch.setattr(sampling, "search_longest_path", functools.partial(search_longest_path, restarts=1, max_states=2))
         found = drawn(space, "max_chain", size, seed, draw)
     assert len(found.backbone) == longest + 1
     assert "cut short" not in found.reason
 
 
 def test_a_search_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "long_trail", functools.partial(long_trail, dives=1, states=2))
-    monkeypatch.setattr(sampling, "_SEARCHED", 4)
+    monkeypatch.setattr(sampling, "search_longest_path", functools.partial(search_longest_path, restarts=1, max_states=2))
+    monkeypatch.setattr(sampling, "_MAX_SEARCHED", 4)
     found = drawn(space_of(LINE + SIGNS), "max_chain", 10, "D1")
     assert found.reason == "the search was cut short: there may be a longer chain"
     assert found.used == "max_chain"
@@ -395,7 +395,7 @@ def real_samples(strategy: str) -> list[Subgraph]:
     graph = hpo_graph(40)
     space = space_of(graph.relations.values(), max_hops=6)
     seeds = sorted(one.entity_id for one in graph.entities.values() if one.is_seed)
-    return [sample(space, strategy, 25, seed, make_rng(0, seed)) for seed in seeds]
+    return [sample_subgraph(space, strategy, 25, seed, make_rng(0, seed)) for seed in seeds]
 
 
 @pytest.mark.parametrize("strategy", ALL)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.brute_chains import is_valid_path, longest_by_brute_force
 
-from medr_ray.graph.paths.chains import longest_path_over
-from medr_ray.graph.paths.path_growth import Trail, Ways, long_trail, seen_from_targets, trails_from
+from medr_ray.graph.paths.chains import find_longest_path_through
+from medr_ray.graph.paths.path_growth import PartialPath, StepIndex, search_longest_path, reverse_steps, nearest_paths
 from medr_ray.graph.paths.validity import Rules, Step
 from medr_ray.knowledge.predicates import PREDICATES
 
@@ -39,7 +39,7 @@ def typed_steps(draw: st.DrawFn) -> Steps:
     return steps
 
 
-def steps_of(trail: Trail, steps: Steps, rules: Rules) -> bool:
+def steps_of(trail: PartialPath, steps: Steps, rules: Rules) -> bool:
     """Whether some choice among parallel steps makes the trail a valid path."""
 
     def choices(index: int, chosen: tuple[Step, ...]) -> bool:
@@ -59,11 +59,11 @@ def longest_over(entity: str, steps: Steps, max_hops: int, rules: Rules) -> int:
     return longest_by_brute_force(sorted({entity, *steps}), steps, max_hops, rules, entity)
 
 
-def ways_of(steps: Steps, rules: Rules) -> Ways:
-    return Ways(steps, seen_from_targets(steps), rules)
+def ways_of(steps: Steps, rules: Rules) -> StepIndex:
+    return StepIndex(steps, reverse_steps(steps), rules)
 
 
-HERE = Trail(("disease0",))
+HERE = PartialPath(("disease0",))
 
 
 @settings(max_examples=200, deadline=None)
@@ -71,11 +71,11 @@ HERE = Trail(("disease0",))
 def test_trails_are_valid_and_nearest_first(
     steps: Steps, rules: Rules, max_hops: int, back: bool
 ) -> None:
-    found = list(trails_from(HERE, ways_of(steps, rules), max_hops, 99, back))
+    found = list(nearest_paths(HERE, ways_of(steps, rules), max_hops, 99, back))
     assert all(steps_of(one, steps, rules) for one in found)
-    assert all(one.tip(not back) == "disease0" for one in found)
+    assert all(one.end(not back) == "disease0" for one in found)
     assert [one.hops for one in found] == sorted(one.hops for one in found)
-    assert len({one.tip(back) for one in found}) == len(found)
+    assert len({one.end(back) for one in found}) == len(found)
     assert all(1 <= one.hops <= max_hops for one in found)
     into = {
         start
@@ -83,7 +83,7 @@ def test_trails_are_valid_and_nearest_first(
         if any(step.target == "disease0" for step in chosen)
     }
     direct = (into if back else {step.target for step in steps.get("disease0", ())}) - {"disease0"}
-    assert {one.tip(back) for one in found if one.hops == 1} == direct
+    assert {one.end(back) for one in found if one.hops == 1} == direct
 
 
 @settings(max_examples=200, deadline=None)
@@ -91,7 +91,7 @@ def test_trails_are_valid_and_nearest_first(
 def test_a_long_trail_is_the_longest_over_its_start(
     steps: Steps, rules: Rules, max_hops: int, draw: int
 ) -> None:
-    found, proven = long_trail(HERE, ways_of(steps, rules), max_hops, random.Random(draw))
+    found, proven = search_longest_path(HERE, ways_of(steps, rules), max_hops, random.Random(draw))
     assert steps_of(found, steps, rules)
     assert "disease0" in found.entities
     assert proven
@@ -104,7 +104,7 @@ def test_a_long_trail_is_the_longest_over_its_start(
 )
 def test_the_search_agrees(steps: Steps, rules: Rules, max_hops: int, effort: int) -> None:
     """Depth-first and, where that has to give up, by the solver."""
-    path = longest_path_over("disease0", steps, max_hops, 5.0, rules, effort)
+    path = find_longest_path_through("disease0", steps, max_hops, 5.0, rules, effort)
     assert len(path.steps) == longest_over("disease0", steps, max_hops, rules)
     assert "disease0" in path.entities
     assert path.proven_optimal
@@ -121,12 +121,12 @@ def gene_steps(*links: str) -> Steps:
 
 def test_a_trail_goes_on_from_where_it_stands() -> None:
     ways = ways_of(gene_steps("D1 G1", "D2 G1", "D2 G2"), Rules())
-    here = next(one for one in trails_from(Trail(("G2",)), ways, 9, 99) if one.tip() == "G1")
-    assert [one.entities for one in trails_from(here, ways, 9, 99)] == [("G2", "D2", "G1", "D1")]
-    assert [one.entities for one in trails_from(Trail(("D2", "G1")), ways, 9, 99, back=True)] == [
+    here = next(one for one in nearest_paths(PartialPath(("G2",)), ways, 9, 99) if one.end() == "G1")
+    assert [one.entities for one in nearest_paths(here, ways, 9, 99)] == [("G2", "D2", "G1", "D1")]
+    assert [one.entities for one in nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)] == [
         ("G2", "D2", "G1")
     ]
-    assert len(list(trails_from(Trail(("G1",)), ways, 9, 2))) == 2
+    assert len(list(nearest_paths(PartialPath(("G1",)), ways, 9, 2))) == 2
 
 
 def ends(*years: tuple[int, int]) -> tuple[set[str], set[str]]:
@@ -140,8 +140,8 @@ def ends(*years: tuple[int, int]) -> tuple[set[str], set[str]]:
     ways = ways_of(steps, Rules(temporal_order=True))
     last = names[len(years)]
     return (
-        {one.tip() for one in trails_from(Trail(("GENE0",)), ways, 9, 99)},
-        {one.tip(back=True) for one in trails_from(Trail((last,)), ways, 9, 99, back=True)},
+        {one.end() for one in nearest_paths(PartialPath(("GENE0",)), ways, 9, 99)},
+        {one.end(back=True) for one in nearest_paths(PartialPath((last,)), ways, 9, 99, back=True)},
     )
 
 
@@ -159,5 +159,5 @@ def test_time_does_not_run_back() -> None:
 
 def test_a_search_that_gave_up_does_not_claim_a_proof() -> None:
     ways = ways_of(gene_steps(*(f"D{i} G{j}" for i in range(6) for j in range(6))), Rules())
-    assert not long_trail(Trail(("D0",)), ways, 20, random.Random(0), dives=2, states=4)[1]
-    assert long_trail(Trail(("D0",)), ways, 3, random.Random(0), dives=2, states=20)[1]
+    assert not search_longest_path(PartialPath(("D0",)), ways, 20, random.Random(0), restarts=2, max_states=4)[1]
+    assert search_longest_path(PartialPath(("D0",)), ways, 3, random.Random(0), restarts=2, max_states=20)[1]

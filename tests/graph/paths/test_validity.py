@@ -9,10 +9,10 @@ from medr_ray.graph.paths.validity import (
     FREE,
     NEVER,
     Years,
-    degrees,
-    steps_between,
+    count_neighbours,
+    build_steps,
     turn_between,
-    years_of,
+    parse_years,
 )
 from medr_ray.knowledge.predicates import PREDICATES, TURNS
 
@@ -40,15 +40,15 @@ def test_hubs_and_doubtful_relations_are_not_walked_through() -> None:
         relation("D2", "associated_gene", "G"),
         relation("D1", "treated_with", "R", 0.4),
     ]
-    assert set(steps_between(relations, {"G": 3}, "D1", 2, 0.5)) == {"D1", "D2"}
-    doubtful = steps_between(relations, {}, "D1", 2, 0.5)
+    assert set(build_steps(relations, {"G": 3}, "D1", 2, 0.5)) == {"D1", "D2"}
+    doubtful = build_steps(relations, {}, "D1", 2, 0.5)
     assert [step.target for step in doubtful["D1"]] == ["G"]
-    assert steps_between(relations, {"D1": 99}, "D1", 2, 0.5)["D1"]
-    assert "D1" not in steps_between(relations, {"D1": 99}, "", 2, 0.5)
+    assert build_steps(relations, {"D1": 99}, "D1", 2, 0.5)["D1"]
+    assert "D1" not in build_steps(relations, {"D1": 99}, "", 2, 0.5)
 
 
 def test_a_relation_is_walked_back_only_where_that_can_be_said() -> None:
-    steps = steps_between(
+    steps = build_steps(
         [relation("D1", "subtype_of", "D2"), relation("D1", "complicated_by", "D3")], {}, "D1", 9, 0
     )
     assert [(one.target, one.directed_predicate) for one in steps["D1"]] == [
@@ -68,7 +68,7 @@ def test_the_exact_one_of_parallel_steps_is_kept_and_the_exact_come_first() -> N
         relation("D1", "has_finding", "P2", clinical="3 of 7 patients"),
         relation("D1", "presents_with", "P2"),
     ]
-    steps = steps_between(relations, degrees(relations), "D1", 9, 0.5)["D1"]
+    steps = build_steps(relations, count_neighbours(relations), "D1", 9, 0.5)["D1"]
     assert [(one.target, one.predicate) for one in steps] == [
         ("P2", "has_finding"),
         ("P2", "presents_with"),
@@ -80,7 +80,7 @@ def test_the_exact_one_of_parallel_steps_is_kept_and_the_exact_come_first() -> N
 def test_relations_of_other_years_are_other_steps() -> None:
     old = replace(relation("D1", "treated_with", "R"), temporal="in 1987")
     new = replace(old, relation_id="new", temporal="since 2001")
-    steps = steps_between([old, new], {}, "D1", 9, 0.5)["D1"]
+    steps = build_steps([old, new], {}, "D1", 9, 0.5)["D1"]
     assert {one.years for one in steps} == {(1987, 1987), (2001, 9999)}
 
 
@@ -105,7 +105,7 @@ def test_relations_of_other_years_are_other_steps() -> None:
     ],
 )
 def test_years_are_read(temporal: str, years: Years | None) -> None:
-    assert years_of(temporal) == years
+    assert parse_years(temporal) == years
 
 
 @pytest.mark.parametrize(

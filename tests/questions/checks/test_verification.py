@@ -5,8 +5,8 @@ from dataclasses import replace
 from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, make_relation, small_graph
 
 from medr_ray.core.records import Entity, Verification
-from medr_ray.graph.facts.fact_index import Statement
-from medr_ray.graph.facts.hops import mark_other, walk
+from medr_ray.graph.facts.fact_index import IndexedFact
+from medr_ray.graph.facts.hops import mark_other_hops, make_walk
 from medr_ray.questions.checks.question_verification import Verdict, Verifier
 from medr_ray.questions.drafting.drafter import Graph
 from medr_ray.questions.drafting.question_paths import Path
@@ -18,12 +18,12 @@ def judge(
     start: str,
     *relations: str,
     text: str = "",
-    statements: tuple[Statement, ...] = (),
+    statements: tuple[IndexedFact, ...] = (),
 ) -> Verdict:
     facts = fact_index_of(graph, statements)
-    hops = walk(start, [graph.relations[one] for one in relations])
+    hops = make_walk(start, [graph.relations[one] for one in relations])
     assert hops is not None
-    draft = Draft(Path(MARFAN, "chain-m", mark_other(hops, facts), True))
+    draft = Draft(Path(MARFAN, "chain-m", mark_other_hops(hops, facts), True))
     written = text or EnglishRules(graph.entities).write([draft])[0].text
     return Verifier(graph.entities, graph.relations, facts).verify(draft, written)
 
@@ -58,7 +58,7 @@ def test_the_same_finding_share_in_two_findings_is_ambiguous_but_another_share_i
 
 
 def test_facts_the_graph_left_out_count_for_uniqueness() -> None:
-    left_out = (Statement("OMIM:999", "associated_gene", "GENE:COL2A1", ""),)
+    left_out = (IndexedFact("OMIM:999", "associated_gene", "GENE:COL2A1", ""),)
     assert judge(small_graph(), "GENE:COL2A1", "col2a1").verification.unique
     assert not judge(
         small_graph(), "GENE:COL2A1", "col2a1", statements=left_out
@@ -146,7 +146,7 @@ def test_every_reason_is_kept() -> None:
 def test_evidence_counts_only_from_an_allowed_source() -> None:
     graph = small_graph()
     facts = fact_index_of(graph)
-    hops = walk(MARFAN, [graph.relations["inherit"]])
+    hops = make_walk(MARFAN, [graph.relations["inherit"]])
     assert hops is not None
     draft = Draft(Path(MARFAN, "chain-m", hops, True))
     for sources, expected in ((("hpo",), True), (("pubmed",), False)):

@@ -6,7 +6,7 @@ from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, make_rela
 
 from medr_ray.core.config import Paradigm, QuestionsConfig
 from medr_ray.core.records import Chain, Relation
-from medr_ray.graph.facts.disambiguation import Teller
+from medr_ray.graph.facts.disambiguation import Disambiguator
 from medr_ray.knowledge.predicates import PREDICATES, directed
 from medr_ray.questions.drafting.drafter import Graph
 from medr_ray.questions.drafting.plan_candidates import Candidates, Source, Tellers, paradigm_of
@@ -29,8 +29,8 @@ def _all(
     graph = graph or small_graph()
     facts = fact_index_of(graph)
     tellers = Tellers(
-        Teller(graph.relations.values(), facts),
-        Teller(graph.relations.values(), facts, compare=True),
+        Disambiguator(graph.relations.values(), facts),
+        Disambiguator(graph.relations.values(), facts, compare=True),
     )
     relations = [graph.relations[one] for one in graph.seed_graphs[seed]]
     source = Source(seed, graph.chains[seed] if with_chain else None, relations, graph.relations)

@@ -6,8 +6,8 @@ import random
 import pytest
 from support.hpo_graph import hpo_graph
 
-from medr_ray.graph.facts.disambiguation import Teller
-from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, ontology_statements
+from medr_ray.graph.facts.disambiguation import Disambiguator
+from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, read_ontology_facts
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.graph.paths.validity import NEVER, turn_between
 from medr_ray.knowledge.predicates import TURNS
@@ -27,14 +27,14 @@ def graph() -> Graph:
 
 @pytest.fixture(scope="module")
 def facts(graph: Graph) -> FactIndex:
-    return build_fact_index(graph.entities, graph.relations.values(), ontology_statements())
+    return build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
 
 
 def grown(
     graph: Graph, facts: FactIndex, tries: int = 60, hub: int = _HUB, dice: int = 0
 ) -> dict[str, list[Walk]]:
     relations = list(graph.relations.values())
-    grower, teller = Grower(relations, facts, hub), Teller(relations, facts)
+    grower, teller = Grower(relations, facts, hub), Disambiguator(relations, facts)
     return {
         seed: list(grower.grow(seed, teller, False, 6, tries, random.Random(dice)))
         for seed in sorted(graph.seed_graphs)[:40]
@@ -56,7 +56,7 @@ def test_walks_hold_their_seed_and_every_hop_is_needed_and_fits_its_target_alone
             assert not list(needless(walk, facts))
             before = ""
             for hop in walk:
-                assert hop.ends(hop.known, before, facts) == {hop.target}
+                assert hop.possible_targets(hop.known, before, facts) == {hop.target}
                 before = hop.known
 
 
@@ -82,7 +82,7 @@ def test_two_walks_meet_where_neither_leads_alone_and_need_all_their_hops(
     relations = list(graph.relations.values())
     grower, teller, dice = (
         Grower(relations, facts, _HUB),
-        Teller(relations, facts),
+        Disambiguator(relations, facts),
         random.Random(0),
     )
     found = [

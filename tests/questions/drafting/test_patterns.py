@@ -12,8 +12,8 @@ from support.small_graph import (
     small_graph,
 )
 
-from medr_ray.graph.facts.fact_index import Clause, Statement
-from medr_ray.graph.facts.hops import make_hop, mark_other, walk
+from medr_ray.graph.facts.fact_index import Clause, IndexedFact
+from medr_ray.graph.facts.hops import make_hop, mark_other_hops, make_walk
 from medr_ray.knowledge.published_reports import with_field, with_years
 from medr_ray.questions.drafting.drafter import Graph
 from medr_ray.questions.drafting.question_paths import Path
@@ -24,9 +24,9 @@ ONSET = Clause("onset-mass", "has_onset", True, "", "HP:0003577")
 
 def path(graph: Graph, start: str, *relations: str) -> Path:
     facts = fact_index_of(graph)
-    hops = walk(start, [graph.relations[one] for one in relations])
+    hops = make_walk(start, [graph.relations[one] for one in relations])
     assert hops is not None
-    return Path(MARFAN, "chain", mark_other(hops, facts), True)
+    return Path(MARFAN, "chain", mark_other_hops(hops, facts), True)
 
 
 def test_all_answers_of_the_pattern_are_found() -> None:
@@ -77,7 +77,7 @@ def test_a_report_means_what_it_states_and_what_is_known_without_one() -> None:
         exact, hops=(replace(exact.hops[0], clinical=with_field(exact.hops[0].clinical)),)
     )
     assert answers(field, [{MARFAN}], fact_index_of(graph)) == {"D:losartan"}
-    known = Statement(MARFAN, "treated_with", "D:atenolol", "")
+    known = IndexedFact(MARFAN, "treated_with", "D:atenolol", "")
     assert answers(exact, [{MARFAN}], fact_index_of(graph, [known])) == {"D:losartan", "D:atenolol"}
 
 
@@ -86,9 +86,9 @@ def test_a_fact_of_several_reports_is_meant_by_each() -> None:
         "losartan", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Nature")
     )
     facts = fact_index_of(small_graph(extra=[twice]))
-    assert facts.ends(MARFAN, "treated_with", True, "reported in 1990 in Chest") == {"D:losartan"}
-    assert facts.ends(MARFAN, "treated_with", True, "reported in 2001 in Nature") == {"D:losartan"}
-    assert facts.ends(MARFAN, "treated_with", True, "reported in 2001 in Chest") == set()
+    assert facts.targets(MARFAN, "treated_with", True, "reported in 1990 in Chest") == {"D:losartan"}
+    assert facts.targets(MARFAN, "treated_with", True, "reported in 2001 in Nature") == {"D:losartan"}
+    assert facts.targets(MARFAN, "treated_with", True, "reported in 2001 in Chest") == set()
 
 
 def test_only_what_reports_alone_state_is_asked_by_a_report() -> None:
@@ -113,9 +113,9 @@ def test_a_hop_before_one_that_only_its_target_fits_is_needless() -> None:
     assert needless_hops(shown, fact_index_of(graph)) == [1, 2], (
         "only one disease shows anything in 3 of 7 patients"
     )
-    another = Statement("OMIM:999", "has_finding", "HP:0000541", "3 of 7 patients")
+    another = IndexedFact("OMIM:999", "has_finding", "HP:0000541", "3 of 7 patients")
     assert needless_hops(shown, fact_index_of(graph, [another])) == [1], "only one that has a gene"
-    gene = Statement("OMIM:999", "associated_gene", "GENE:COL2A1", "")
+    gene = IndexedFact("OMIM:999", "associated_gene", "GENE:COL2A1", "")
     assert needless_hops(shown, fact_index_of(graph, [another, gene])) == []
 
 
@@ -124,7 +124,7 @@ def test_what_is_told_of_a_target_may_make_the_way_to_it_needless() -> None:
     plain = path(graph, MARFAN, "fbn1", "fbn1-mass")
     told = replace(plain, hops=(plain.hops[0], replace(plain.hops[1], other=False, also=(ONSET,))))
     assert needless_hops(told, fact_index_of(graph)) == [1, 2], "no other disease has that onset"
-    same = Statement(STICKLER, "has_onset", "HP:0003577", "")
+    same = IndexedFact(STICKLER, "has_onset", "HP:0003577", "")
     assert needless_hops(told, fact_index_of(graph, [same])) == []
     assert needless_hops(plain, fact_index_of(graph)) == []
 
@@ -141,7 +141,7 @@ def test_a_hop_is_needless_where_the_other_walk_decides_without_it() -> None:
     )
     assert len(answers(both, [{"GENE:FBN1"}, {"HP:0001166"}], facts)) == 1
     assert needless_hops(both, facts) == [1], "only one disease shows it in all patients"
-    other = Statement(STICKLER, "has_finding", "HP:0001166", "all patients")
+    other = IndexedFact(STICKLER, "has_finding", "HP:0001166", "all patients")
     assert needless_hops(both, fact_index_of(graph, [other])) == []
 
 

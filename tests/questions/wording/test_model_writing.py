@@ -21,7 +21,7 @@ from support.misbehaving_endpoint import (
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Entity
 from medr_ray.core.run import Directory
-from medr_ray.graph.facts.fact_index import Clause, Statement
+from medr_ray.graph.facts.fact_index import Clause, IndexedFact
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.llm.client import ChatClient
 from medr_ray.questions.drafting.obfuscation import Description
@@ -66,8 +66,8 @@ DESCRIBED = draft(
     GENE_OF,
     description=Description(
         (
-            Statement("D1", "has_finding", "P1", "3 of 7 patients"),
-            Statement("D1", "presents_with", "P2", ""),
+            IndexedFact("D1", "has_finding", "P1", "3 of 7 patients"),
+            IndexedFact("D1", "presents_with", "P2", ""),
         )
     ),
 )

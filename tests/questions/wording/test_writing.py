@@ -14,7 +14,7 @@ from support.small_graph import (
 )
 
 from medr_ray.core.errors import ModelError
-from medr_ray.graph.facts.hops import mark_other, walk
+from medr_ray.graph.facts.hops import mark_other_hops, make_walk
 from medr_ray.knowledge.predicates import CHINESE_WORDING, PREDICATES
 from medr_ray.questions.drafting.assembly import cheat_sheet
 from medr_ray.questions.drafting.obfuscation import describe_start
@@ -26,9 +26,9 @@ _GRAPH = small_graph()
 
 
 def path(start: str, *relations: str) -> Path:
-    hops = walk(start, [_GRAPH.relations[one] for one in relations])
+    hops = make_walk(start, [_GRAPH.relations[one] for one in relations])
     assert hops is not None
-    return Path(MARFAN, "chain-m", mark_other(hops, fact_index_of(_GRAPH)), True)
+    return Path(MARFAN, "chain-m", mark_other_hops(hops, fact_index_of(_GRAPH)), True)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ _TREATED = small_graph(
 def test_what_abstracts_state_is_asked_with_the_report(
     start: str, relations: list[str], text: str
 ) -> None:
-    hops = walk(start, [_TREATED.relations[one] for one in relations])
+    hops = make_walk(start, [_TREATED.relations[one] for one in relations])
     assert hops is not None
     assert (
         EnglishRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == text
@@ -100,7 +100,7 @@ def test_what_abstracts_state_is_asked_with_the_report(
 
 
 def test_a_report_in_chinese_stands_behind_its_step() -> None:
-    hops = walk(MASS, [_TREATED.relations["losartan"]])
+    hops = make_walk(MASS, [_TREATED.relations["losartan"]])
     assert hops is not None
     assert ChineseRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == (
         "用于治疗MASS syndrome的药物（据1977年《American heart journal》报道）是什么？"
@@ -108,7 +108,7 @@ def test_a_report_in_chinese_stands_behind_its_step() -> None:
 
 
 def test_the_sheet_says_who_reported() -> None:
-    hops = walk(MASS, [_TREATED.relations["losartan"]])
+    hops = make_walk(MASS, [_TREATED.relations["losartan"]])
     assert hops is not None
     assert "is Entity_B, as reported in 1977 in American heart journal." in cheat_sheet(
         Path(MASS, "", hops, False), _TREATED.entities

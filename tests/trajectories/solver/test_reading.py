@@ -7,7 +7,7 @@ from support.small_graph import MARFAN, MASS, fact_index_of, reported_relation, 
 
 from medr_ray.core.records import GuidanceStep
 from medr_ray.graph.facts.fact_index import Clause
-from medr_ray.graph.facts.hops import mark_other, walk
+from medr_ray.graph.facts.hops import mark_other_hops, make_walk
 from medr_ray.knowledge.predicates import DISEASE, GENE, PREDICATES
 from medr_ray.knowledge.published_reports import with_field, with_years
 from medr_ray.questions.drafting.assembly import guidance
@@ -32,9 +32,9 @@ _LENS = Clause("lens", "has_finding", True, "3 of 7 patients", "HP:0001083")
 
 
 def path(start: str, *relations: str) -> Path:
-    hops = walk(start, [_GRAPH.relations[one] for one in relations])
+    hops = make_walk(start, [_GRAPH.relations[one] for one in relations])
     assert hops is not None
-    return Path(MARFAN, "", mark_other(hops, _FACTS), False)
+    return Path(MARFAN, "", mark_other_hops(hops, _FACTS), False)
 
 
 def told(made: Path, place: int, *clauses: Clause) -> Path:
@@ -54,7 +54,7 @@ LONG = path(MARFAN, "fbn1", "fbn1-mass", "onset-mass")
 REPORT = path(MASS, "losartan")
 MEETING = replace(
     path(MARFAN, "fbn1", "fbn1-mass"),
-    second=walk("D:losartan", [_GRAPH.relations["losartan"]]) or (),
+    second=make_walk("D:losartan", [_GRAPH.relations["losartan"]]) or (),
 )
 DRAFTS = {
     "one hop": Draft(path(MARFAN, "inherit")),
@@ -74,7 +74,7 @@ DRAFTS = {
     "a report on the way": Draft(path("D:losartan", "losartan", "onset-mass")),
     "two walks": Draft(
         replace(
-            path("GENE:FBN1", "fbn1"), second=walk("HP:0001083", [_GRAPH.relations["lens"]]) or ()
+            path("GENE:FBN1", "fbn1"), second=make_walk("HP:0001083", [_GRAPH.relations["lens"]]) or ()
         )
     ),
     "two walks, one with steps": Draft(MEETING),
