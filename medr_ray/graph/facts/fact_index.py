@@ -34,8 +34,11 @@ class IndexedFact:
 
 @dataclass(frozen=True)
 class Clause:
-    """A further fact stated of an entity, by a relation of the graph: with ``forward`` the entity is
-    its subject and ``other`` its object. ``clinical`` is the qualifier that is printed, or ""."""
+    """A further fact stated of an entity, by a relation of the graph.
+
+    With ``forward`` the entity is its subject and ``other`` its object. ``clinical`` is the
+    qualifier that is printed, or "".
+    """
 
     relation_id: str
     predicate: str

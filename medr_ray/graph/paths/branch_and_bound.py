@@ -14,9 +14,8 @@ import igraph
 from medr_ray.graph.paths.validity import FREE, NEVER, Rules, Step, Years, turn_between
 
 Steps = Mapping[str, Sequence[Step]]
-State = tuple[
-    int, int, int
-]  # an entity, the kind of the step it was reached by, and the turns used up by then
+# (entity, kind of the step it was reached by, bits of the turns used up by then)
+State = tuple[int, int, int]
 _NO_STEP = 0  # the kind at a start; every other kind is a directed predicate
 ANY_YEAR: Years = (0, 9999)
 _TURNS = (1 << FREE) - 1  # the bits of the turns; those of the predicates are higher
@@ -37,8 +36,8 @@ class Arc(NamedTuple):
 
 
 class LongestPathProblem:
-    """The longest valid path from any of ``starts``, at most ``max_hops`` steps long, and ``over``
-    an entity if told.
+    """The longest valid path from any of ``starts``, at most ``max_hops`` steps long, and through
+    ``required`` if one is given.
 
     ``arcs[i]`` leave entity i, in the order of the steps given; ``names[i]`` is its id.
     ``turns[kind][other]`` is the bit that a step of kind ``other`` uses up after one of ``kind``, 0
@@ -53,131 +52,130 @@ class LongestPathProblem:
         rules: Rules,
         required: str | None = None,
     ) -> None:
-        wanted = list(dict.fromkeys(starts if required is None else (required, *starts)))
-        self.names = sorted(
-            {*wanted, *steps, *(one.target for chosen in steps.values() for one in chosen)}
-        )
-        number = {name: i for i, name in enumerate(self.names)}
-        self.starts = [number[one] for one in wanted]
-        self.required = None if required is None else number[required]
-        kinds = [
-            "",
-            *sorted({one.directed_predicate for chosen in steps.values() for one in chosen}),
-        ]
-        self.turns = [[_bit(turn_between(into, out)) for out in kinds] for into in kinds]
-        self.arcs = _compile(steps, number, {kind: i for i, kind in enumerate(kinds[1:], 1)}, rules)
+        all_steps = [step for outgoing in steps.values() for step in outgoing]
+        ordered_starts = list(dict.fromkeys(starts if required is None else (required, *starts)))
+        targets = {step.target for step in all_steps}
+        self.names = sorted({*ordered_starts, *steps, *targets})
+        number_of = {name: number for number, name in enumerate(self.names)}
+        self.starts = [number_of[start] for start in ordered_starts]
+        self.required = None if required is None else number_of[required]
+        kinds = ["", *sorted({step.directed_predicate for step in all_steps})]
+        self.turns = [[_turn_bit(turn_between(into, out)) for out in kinds] for into in kinds]
+        kind_of = {kind: number for number, kind in enumerate(kinds[1:], 1)}
+        self.arcs = _compile_arcs(steps, number_of, kind_of, rules)
         if len(self.starts) == 1:
-            self.arcs = [
-                [arc for arc in chosen if arc.target != self.starts[0]] for chosen in self.arcs
-            ]
-        self.max_hops = min(max_hops, max(len(self.names) - 1, 0), self._most_uses(rules))
+            # A path that must begin at the one start never returns to it.
+            (start,) = self.starts
+            self.arcs = [[arc for arc in outgoing if arc.target != start] for outgoing in self.arcs]
+        most_entities = max(len(self.names) - 1, 0)
+        self.max_hops = min(max_hops, most_entities, self._max_steps_by_predicates(rules))
 
-    def _most_uses(self, rules: Rules) -> int:
+    def _max_steps_by_predicates(self, rules: Rules) -> int:
         """Steps there can be before every predicate is used up."""
-        uses = {arc.uses for chosen in self.arcs for arc in chosen}
-        return len(uses) if rules.unique_predicates and 0 not in uses else len(self.names)
+        uses = {arc.uses for outgoing in self.arcs for arc in outgoing}
+        if rules.unique_predicates and 0 not in uses:
+            return len(uses)
+        return len(self.names)
 
     @cached_property
-    def _after(self) -> dict[State, list[Arc]]:
+    def _arcs_after(self) -> dict[State, list[Arc]]:
         """Every state that some walk from a start reaches, and the arcs that may follow."""
-        after: dict[State, list[Arc]] = {}
-        waiting: list[State] = [(start, _NO_STEP, 0) for start in self.starts]
-        while waiting:
-            state = waiting.pop()
-            if state not in after:
-                turns, spent = self.turns[state[1]], state[2]
-                after[state] = [
-                    arc
-                    for arc in self.arcs[state[0]]
-                    if turns[arc.kind] != NEVER and not turns[arc.kind] & spent
-                ]
-                waiting.extend(self._state_after(state, arc) for arc in after[state])
-        return after
+        arcs_after: dict[State, list[Arc]] = {}
+        pending: list[State] = [(start, _NO_STEP, 0) for start in self.starts]
+        while pending:
+            state = pending.pop()
+            if state in arcs_after:
+                continue
+            entity, kind, used_turns = state
+            turns = self.turns[kind]
+            arcs_after[state] = [
+                arc
+                for arc in self.arcs[entity]
+                if turns[arc.kind] != NEVER and not turns[arc.kind] & used_turns
+            ]
+            pending.extend(self._state_after(state, arc) for arc in arcs_after[state])
+        return arcs_after
 
     def _state_after(self, state: State, arc: Arc) -> State:
-        return arc.target, arc.kind, state[2] | self.turns[state[1]][arc.kind]
+        _, kind, used_turns = state
+        return arc.target, arc.kind, used_turns | self.turns[kind][arc.kind]
 
     def useful_arcs(self) -> list[Arc]:
         """The arcs that some walk from a start takes, by the entity they leave."""
-        useful = {arc for arcs in self._after.values() for arc in arcs}
-        return [arc for chosen in self.arcs for arc in chosen if arc in useful]
+        useful = {arc for arcs in self._arcs_after.values() for arc in arcs}
+        return [arc for outgoing in self.arcs for arc in outgoing if arc in useful]
 
     @cached_property
     def potential(self) -> dict[State, int]:
         """An upper bound on the steps after each state: a path leaves a strongly connected part for
         good, and passes each of its entities at most once."""
-        number = {state: i for i, state in enumerate(self._after)}
-        graph = igraph.Graph(
-            len(number),
-            [
-                (i, number[other])
-                for state, i in number.items()
-                for other in dict.fromkeys(
-                    self._state_after(state, arc) for arc in self._after[state]
-                )
-            ],
-            directed=True,
-        )
-        parts = graph.connected_components("strong")
-        entities: list[set[int]] = [set() for _ in parts]
-        for state, part in zip(number, parts.membership, strict=True):
-            entities[part].add(state[0])
-        graph.contract_vertices(parts.membership)
+        vertex_of = {state: vertex for vertex, state in enumerate(self._arcs_after)}
+        edges = []
+        for state, vertex in vertex_of.items():
+            following = (self._state_after(state, arc) for arc in self._arcs_after[state])
+            edges += [(vertex, vertex_of[other]) for other in dict.fromkeys(following)]
+        graph = igraph.Graph(len(vertex_of), edges, directed=True)
+        components = graph.connected_components("strong")
+        entities: list[set[int]] = [set() for _ in components]
+        for state, component in zip(vertex_of, components.membership, strict=True):
+            entities[component].add(state[0])
+        graph.contract_vertices(components.membership)
         graph.simplify()
         longest = [0] * len(entities)
-        for part in graph.topological_sorting("in"):
-            longest[part] = len(entities[part]) + max(
-                (longest[one] for one in graph.successors(part)), default=0
-            )
+        for component in graph.topological_sorting("in"):
+            onward = max((longest[other] for other in graph.successors(component)), default=0)
+            longest[component] = len(entities[component]) + onward
         return {
-            state: longest[part] - 1 for state, part in zip(number, parts.membership, strict=True)
+            state: longest[component] - 1
+            for state, component in zip(vertex_of, components.membership, strict=True)
         }
 
     @property
     def upper_bound(self) -> int:
         """No valid path takes more steps."""
-        return min(
-            self.max_hops,
-            max((self.potential[start, _NO_STEP, 0] for start in self.starts), default=0),
-        )
+        potentials = (self.potential[start, _NO_STEP, 0] for start in self.starts)
+        return min(self.max_hops, max(potentials, default=0))
 
 
-def _bit(turn: int) -> int:
-    """What the turn uses up; see ``Problem.turns``."""
-    return NEVER if turn == NEVER else 0 if turn == FREE else 1 << turn
+def _turn_bit(turn: int) -> int:
+    """What the turn uses up; see ``LongestPathProblem.turns``."""
+    if turn == NEVER:
+        return NEVER
+    return 0 if turn == FREE else 1 << turn
 
 
-def _compile(
-    steps: Steps, number: Mapping[str, int], kinds: Mapping[str, int], rules: Rules
+def _compile_arcs(
+    steps: Steps, number_of: Mapping[str, int], kind_of: Mapping[str, int], rules: Rules
 ) -> list[list[Arc]]:
     """The steps by the number of their entity; of several that the rules cannot tell apart, the
     first."""
-    predicates = sorted({one.predicate for chosen in steps.values() for one in chosen} - {""})
-    bits = (
-        {one: 1 << i for i, one in enumerate(predicates, FREE)} if rules.unique_predicates else {}
-    )
-    arcs: list[list[Arc]] = [[] for _ in number]
-    for name, chosen in steps.items():
+    predicates = sorted({step.predicate for outgoing in steps.values() for step in outgoing} - {""})
+    predicate_bits: dict[str, int] = {}
+    if rules.unique_predicates:
+        # The bits of predicates lie above those of the turns, so that one mask holds both.
+        predicate_bits = {name: 1 << bit for bit, name in enumerate(predicates, FREE)}
+    arcs: list[list[Arc]] = [[] for _ in number_of]
+    for name, outgoing in steps.items():
         distinct: dict[tuple[int, int, Years], Arc] = {}
-        for one in chosen:
-            years = one.years if one.years and rules.temporal_order else ANY_YEAR
+        for step in outgoing:
+            years = step.years if step.years and rules.temporal_order else ANY_YEAR
             arc = Arc(
-                number[name],
-                number[one.target],
-                kinds[one.directed_predicate],
-                bits.get(one.predicate, 0),
+                number_of[name],
+                number_of[step.target],
+                kind_of[step.directed_predicate],
+                predicate_bits.get(step.predicate, 0),
                 *years,
-                one,
+                step,
             )
             if arc.target != arc.start:
                 distinct.setdefault((arc.target, arc.kind, years), arc)
-        arcs[number[name]] = list(distinct.values())
+        arcs[number_of[name]] = list(distinct.values())
     return arcs
 
 
 class _Frame(NamedTuple):
-    """An entity on the path under way: the arcs left to try, the kind of the step it was reached
-    by, what is used up, and the latest year known so far."""
+    """An entity on the current path: the arcs left to try, the kind of the step it was reached by,
+    the bits of what is used up, and the latest first year so far."""
 
     arcs: Iterator[Arc]
     kind: int
@@ -186,109 +184,121 @@ class _Frame(NamedTuple):
 
 
 class DepthFirstSearch:
-    """The search. ``proven`` says whether it saw everything that mattered.
+    """Depth-first branch and bound. ``proven`` says whether it saw everything that mattered.
 
-    ``max_effort`` is the number of entities it may look at, those that its bounds look at included;
-    a search that has ended after ``easy`` states does without the bound that has to be computed for
-    the whole graph first.
+    ``max_effort`` is the number of entities it may look at, those that its bounds look at included.
+    A search that ends within ``easy_states`` states does without the bound that has to be computed
+    for the whole graph first.
     """
 
-    def __init__(self, problem: LongestPathProblem, max_effort: int, easy: int = 1_000) -> None:
-        self._problem, self._left, self._easy = problem, max_effort, easy
-        self._onward = [_mask(arc.target for arc in arcs) for arcs in problem.arcs]
-        self._passable = _mask(i for i, arcs in enumerate(problem.arcs) if arcs)
-        self._over = 0 if problem.required is None else 1 << problem.required
-        self._leading_there = _leading_to(problem) if self._over else 0
+    def __init__(
+        self, problem: LongestPathProblem, max_effort: int, easy_states: int = 1_000
+    ) -> None:
+        self._problem = problem
+        self._remaining_effort = max_effort
+        self._easy_states = easy_states
+        # Sets of entities are bit masks: the bounds below are computed for every state.
+        self._onward = [_to_mask(arc.target for arc in arcs) for arcs in problem.arcs]
+        self._passable = _to_mask(entity for entity, arcs in enumerate(problem.arcs) if arcs)
+        self._required = 0 if problem.required is None else 1 << problem.required
+        self._leading_to_required = _leading_to_required(problem) if self._required else 0
         self._best: tuple[Arc, ...] = ()
         self._states = 0
 
     @property
     def proven(self) -> bool:
-        return self._left >= 0
+        return self._remaining_effort >= 0
 
     def run(self) -> tuple[Arc, ...]:
         """The longest path found; of several the first in the order of starts and steps."""
         for start in self._problem.starts:
-            self._search(start)
+            self._search_from(start)
         return self._best
 
-    def _search(self, start: int) -> None:
+    def _search_from(self, start: int) -> None:
         path: list[Arc] = []
         visited = 1 << start
-        frames = [_Frame(self._worth_trying((start, _NO_STEP, 0), visited, 0), _NO_STEP, 0, 0)]
+        first_arcs = self._arcs_worth_trying((start, _NO_STEP, 0), visited, 0)
+        frames = [_Frame(first_arcs, _NO_STEP, 0, 0)]
         while frames:
-            arc = next(frames[-1].arcs, None)
-            if arc is None or self._is_over():
+            frame = frames[-1]
+            arc = next(frame.arcs, None)
+            if arc is None or self._is_finished():
                 frames.pop()
                 if path:
                     visited ^= 1 << path.pop().target
-            elif (
-                not visited >> arc.target & 1
-                and (used := self._allowed(frames[-1], arc)) is not None
-            ):
-                path.append(arc)
-                visited |= 1 << arc.target
-                if len(path) > len(self._best) and visited & self._over == self._over:
-                    self._best = tuple(path)
-                onward = self._worth_trying(
-                    (arc.target, arc.kind, used & _TURNS), visited, len(path)
-                )
-                frames.append(_Frame(onward, arc.kind, used, max(frames[-1].since, arc.first)))
+                continue
+            if visited >> arc.target & 1:
+                continue
+            used = self._used_after(frame, arc)
+            if used is None:
+                continue
+            path.append(arc)
+            visited |= 1 << arc.target
+            if len(path) > len(self._best) and visited & self._required == self._required:
+                self._best = tuple(path)
+            state = (arc.target, arc.kind, used & _TURNS)
+            onward = self._arcs_worth_trying(state, visited, len(path))
+            frames.append(_Frame(onward, arc.kind, used, max(frame.since, arc.first)))
 
-    def _is_over(self) -> bool:
-        return self._left < 0 or len(self._best) >= self._problem.max_hops
+    def _is_finished(self) -> bool:
+        return self._remaining_effort < 0 or len(self._best) >= self._problem.max_hops
 
-    def _allowed(self, frame: _Frame, arc: Arc) -> int | None:
-        """What is used up after the arc; None where the rules forbid it."""
+    def _used_after(self, frame: _Frame, arc: Arc) -> int | None:
+        """The bits of what is used up after the arc; None where the rules forbid it."""
         turn = self._problem.turns[frame.kind][arc.kind]
         if turn == NEVER or (turn | arc.uses) & frame.used or arc.last < frame.since:
             return None
         return frame.used | turn | arc.uses
 
-    def _worth_trying(self, state: State, visited: int, length: int) -> Iterator[Arc]:
+    def _arcs_worth_trying(self, state: State, visited: int, length: int) -> Iterator[Arc]:
         """The arcs onward, none where no path that goes on from here can beat the best."""
-        self._left -= 1
+        self._remaining_effort -= 1
         self._states += 1
-        wanted = len(self._best) + 1 - length
-        missed = self._over and not visited & self._over and not self._leading_there >> state[0] & 1
-        left = self._problem.max_hops - length
-        hopeless = (
-            missed
-            or left < max(wanted, 1)
-            or not self._reaches(state[0], visited, wanted)
-            or (self._states > self._easy and self._problem.potential[state] < wanted)
-        )
-        return iter(() if hopeless else self._problem.arcs[state[0]])
+        if self._is_hopeless(state, visited, length):
+            return iter(())
+        return iter(self._problem.arcs[state[0]])
 
-    def _reaches(self, entity: int, visited: int, wanted: int) -> bool:
-        """Whether so many steps more are conceivable: every entity left that can be passed through,
-        and one end."""
+    def _is_hopeless(self, state: State, visited: int, length: int) -> bool:
+        """Whether no path on from here can beat the best; cheap checks come first."""
+        entity = state[0]
+        needed = len(self._best) + 1 - length
+        if self._problem.max_hops - length < max(needed, 1):
+            return True
+        is_required_missing = self._required and not visited & self._required
+        if is_required_missing and not self._leading_to_required >> entity & 1:
+            return True
+        if not self._can_reach(entity, visited, needed):
+            return True
+        return self._states > self._easy_states and self._problem.potential[state] < needed
+
+    def _can_reach(self, entity: int, visited: int, needed: int) -> bool:
+        """Whether so many further steps are conceivable: through every entity that is left and can
+        be passed through, and to one end."""
         free = ~visited
-        waiting = self._onward[entity] & free
+        pending = self._onward[entity] & free
         seen = 0
-        while waiting:
-            lowest = waiting & -waiting
+        while pending:
+            lowest = pending & -pending
             seen |= lowest
-            self._left -= 1
-            if (seen & self._passable).bit_count() + bool(
-                (seen | waiting) & ~self._passable
-            ) >= wanted:
+            self._remaining_effort -= 1
+            passable_count = (seen & self._passable).bit_count()
+            has_end = bool((seen | pending) & ~self._passable)
+            if passable_count + has_end >= needed:
                 return True
-            waiting = (waiting | self._onward[lowest.bit_length() - 1]) & free & ~seen
+            pending = (pending | self._onward[lowest.bit_length() - 1]) & free & ~seen
         return False
 
 
-def _leading_to(problem: LongestPathProblem) -> int:
-    """The entities from which some walk leads to the one that paths have to lead over, as a
-    mask."""
-    graph = igraph.Graph(
-        len(problem.names), [arc[:2] for arcs in problem.arcs for arc in arcs], directed=True
-    )
-    return _mask(graph.subcomponent(problem.required, mode="in"))
+def _leading_to_required(problem: LongestPathProblem) -> int:
+    """The entities from which some walk leads to the required one, as a mask."""
+    edges = [arc[:2] for arcs in problem.arcs for arc in arcs]
+    graph = igraph.Graph(len(problem.names), edges, directed=True)
+    return _to_mask(graph.subcomponent(problem.required, mode="in"))
 
 
-def _mask(numbers: Iterable[int]) -> int:
+def _to_mask(numbers: Iterable[int]) -> int:
     mask = 0
-    for one in numbers:
-        mask |= 1 << one
+    for number in numbers:
+        mask |= 1 << number
     return mask

@@ -109,7 +109,7 @@ def find_longest_path_anywhere(
     return _search_longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort)
 
 
-def _search_search_longest(
+def _search_longest(
     starts: Iterable[str],
     steps: Steps,
     max_hops: int,

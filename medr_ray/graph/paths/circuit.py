@@ -32,30 +32,27 @@ def solve_longest_path(
     """(a path at least as long as ``known``, a proven upper bound on any). ``seconds`` are
     deterministic ones."""
     model = cp_model.CpModel()
-    chosen = set(known)
-    walked = {arc: _hinted(model, arc in chosen) for arc in problem.useful_arcs()}
+    known_arcs = set(known)
+    walked = {arc: _new_hinted_bool(model, arc in known_arcs) for arc in problem.useful_arcs()}
     skipped = _add_circuit(model, problem, walked, known)
-    _never_straight_back(model, walked, skipped)
+    _forbid_two_cycles(model, walked, skipped)
     _limit_turns(model, problem, walked, skipped, known)
     _limit_predicates(model, walked)
     _order_years(model, walked, known)
     length = cp_model.LinearExpr.sum(list(walked.values()))
     model.add(length <= problem.upper_bound)
     model.maximize(length)
-    solver = _solver(seconds)
+    solver = _configure_solver(seconds)
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return tuple(
-            known
-        ), problem.upper_bound  # without a solution the solver's own bound is 0, not a bound
+        # Without a solution the solver's own bound is 0, which bounds nothing.
+        return tuple(known), problem.upper_bound
     bound = min(problem.upper_bound, math.floor(solver.best_objective_bound + 1e-6))
-    found = _follow(
-        problem.starts,
-        {arc.start: arc for arc, variable in walked.items() if solver.value(variable)},
-    )
-    return max(tuple(known), found, key=len), bound  # a path of equal length that is known stays
+    chosen = {arc.start: arc for arc, variable in walked.items() if solver.value(variable)}
+    path = _follow_arcs(problem.starts, chosen)
+    return max(tuple(known), path, key=len), bound  # a known path of equal length stays
 
 
-def _solver(seconds: float) -> cp_model.CpSolver:
+def _configure_solver(seconds: float) -> cp_model.CpSolver:
     """Cuts that keep the path in one piece, from a relaxation solved to its end, prove most of the
     bound; probing only delays them."""
     solver = cp_model.CpSolver()
@@ -68,7 +65,7 @@ def _solver(seconds: float) -> cp_model.CpSolver:
     return solver
 
 
-def _hinted(model: cp_model.CpModel, value: bool) -> cp_model.IntVar:
+def _new_hinted_bool(model: cp_model.CpModel, value: bool) -> cp_model.IntVar:
     variable = model.new_bool_var("")
     model.add_hint(variable, value)
     return variable
@@ -80,36 +77,40 @@ def _add_circuit(
     """The circuit, with ``known`` as the solution to start from. Returns what says that an entity
     is not on the path; there is nothing that says it of the one that all paths start at or lead
     over."""
-    first, last = (known[0].start, known[-1].target) if known else (problem.starts[0],) * 2
-    passed = {first, *(arc.target for arc in known)}
-    entities = sorted(
-        {*problem.starts, *(end for arc in walked for end in (arc.start, arc.target))}
-    )
+    first = known[0].start if known else problem.starts[0]
+    last = known[-1].target if known else problem.starts[0]
+    on_known_path = {first, *(arc.target for arc in known)}
+    ends = {end for arc in walked for end in (arc.start, arc.target)}
+    entities = sorted({*problem.starts, *ends})
     fixed = problem.starts[0] if len(problem.starts) == 1 else problem.required
-    begun = {one: _hinted(model, one == first) for one in problem.starts}
-    ended = {one: _hinted(model, one == last) for one in entities}
-    skipped = {one: _hinted(model, one not in passed) for one in entities if one != fixed}
+    is_start = {entity: _new_hinted_bool(model, entity == first) for entity in problem.starts}
+    is_end = {entity: _new_hinted_bool(model, entity == last) for entity in entities}
+    skipped = {
+        entity: _new_hinted_bool(model, entity not in on_known_path)
+        for entity in entities
+        if entity != fixed
+    }
     model.add_circuit(
         [
             *((arc.start + 1, arc.target + 1, variable) for arc, variable in walked.items()),
-            *((_VIRTUAL, one + 1, variable) for one, variable in begun.items()),
-            *((one + 1, _VIRTUAL, variable) for one, variable in ended.items()),
-            *((one + 1, one + 1, variable) for one, variable in skipped.items()),
+            *((_VIRTUAL, entity + 1, variable) for entity, variable in is_start.items()),
+            *((entity + 1, _VIRTUAL, variable) for entity, variable in is_end.items()),
+            *((entity + 1, entity + 1, variable) for entity, variable in skipped.items()),
         ]
     )
     return skipped
 
 
-def _never_straight_back(model: cp_model.CpModel, walked: Walked, skipped: Skipped) -> None:
+def _forbid_two_cycles(model: cp_model.CpModel, walked: Walked, skipped: Skipped) -> None:
     """Of the arcs between two entities one at most is walked, and none where one of the two is not
     on the path. The circuit implies it, its relaxation does not."""
     between: dict[tuple[int, int], list[cp_model.IntVar]] = defaultdict(list)
     for arc, variable in walked.items():
         between[min(arc[:2]), max(arc[:2])].append(variable)
     for ends, variables in between.items():
-        for one in ends:
-            if len(variables) > 1 and one in skipped:
-                model.add_at_most_one([*variables, skipped[one]])
+        for entity in ends:
+            if len(variables) > 1 and entity in skipped:
+                model.add_at_most_one([*variables, skipped[entity]])
 
 
 def _limit_turns(
@@ -124,40 +125,37 @@ def _limit_turns(
     Of an entity's arcs in by one kind, its arcs out that may not follow them, and it not being on
     the path, one is true at most; one more where a turn is used up.
     """
-    into, out = _by_end(walked)
-    made = {
+    into, out = _group_by_end(walked)
+    known_turns = {
         (before.target, before.kind, problem.turns[before.kind][after.kind])
         for before, after in pairwise(known)
     }
-    taken: dict[int, list[cp_model.IntVar]] = defaultdict(list)
+    turn_variables: dict[int, list[cp_model.IntVar]] = defaultdict(list)
     for entity, arriving in into.items():
         for kind in sorted({arc.kind for arc in arriving}):
             turns = problem.turns[kind]
             limited = [arc for arc in out[entity] if turns[arc.kind]]
             if not limited:
                 continue
-            turned = {
-                bit: _hinted(model, (entity, kind, bit) in made)
+            is_turn_used = {
+                bit: _new_hinted_bool(model, (entity, kind, bit) in known_turns)
                 for bit in sorted({turns[arc.kind] for arc in limited} - {NEVER})
             }
-            for bit, variable in turned.items():
-                taken[bit].append(variable)
-            coming = [arc for arc in arriving if arc.kind == kind]
-            either = [walked[arc] for arc in (*coming, *limited)]
-            either += [skipped[entity]] if entity in skipped else []
-            model.add(
-                cp_model.LinearExpr.sum(either)
-                <= 1 + cp_model.LinearExpr.sum(list(turned.values()))
-            )
-            for bit, variable in turned.items():
-                model.add_bool_or(
-                    ~variable, *(walked[arc] for arc in limited if turns[arc.kind] == bit)
-                )
-    for variables in taken.values():
+            arriving_of_kind = [arc for arc in arriving if arc.kind == kind]
+            exclusive = [walked[arc] for arc in (*arriving_of_kind, *limited)]
+            if entity in skipped:
+                exclusive.append(skipped[entity])
+            used_turns = cp_model.LinearExpr.sum(list(is_turn_used.values()))
+            model.add(cp_model.LinearExpr.sum(exclusive) <= 1 + used_turns)
+            for bit, variable in is_turn_used.items():
+                turn_variables[bit].append(variable)
+                taking_turn = [walked[arc] for arc in limited if turns[arc.kind] == bit]
+                model.add_bool_or(~variable, *taking_turn)
+    for variables in turn_variables.values():
         model.add_at_most_one(variables)
 
 
-def _by_end(walked: Walked) -> tuple[dict[int, list[Arc]], dict[int, list[Arc]]]:
+def _group_by_end(walked: Walked) -> tuple[dict[int, list[Arc]], dict[int, list[Arc]]]:
     """The arcs that enter each entity, and those that leave it."""
     into: dict[int, list[Arc]] = defaultdict(list)
     out: dict[int, list[Arc]] = defaultdict(list)
@@ -179,10 +177,11 @@ def _order_years(model: cp_model.CpModel, walked: Walked, known: Sequence[Arc]) 
     if not dated:
         return
     years = cp_model.Domain.from_values([0, *(arc.first for arc in dated)])
+    # The latest first year of any relation on the path, up to each entity.
     since = {
-        one: model.new_int_var_from_domain(years, "")
+        entity: model.new_int_var_from_domain(years, "")
         for arc in walked
-        for one in (arc.start, arc.target)
+        for entity in (arc.start, arc.target)
     }
     for arc, variable in walked.items():
         model.add(since[arc.target] >= since[arc.start]).only_enforce_if(variable)
@@ -191,19 +190,19 @@ def _order_years(model: cp_model.CpModel, walked: Walked, known: Sequence[Arc]) 
     latest = 0
     hints = dict.fromkeys(since, 0)
     for arc in known:
-        hints[arc.target] = latest = max(latest, arc.first)
+        latest = max(latest, arc.first)
+        hints[arc.target] = latest
     for entity, year in hints.items():
         model.add_hint(since[entity], year)
 
 
-def _follow(starts: Sequence[int], onward: Mapping[int, Arc]) -> tuple[Arc, ...]:
+def _follow_arcs(starts: Sequence[int], onward: Mapping[int, Arc]) -> tuple[Arc, ...]:
     """The path that the chosen arcs make; it begins at the start that none of them enters."""
     entered = {arc.target for arc in onward.values()}
-    current = next(
-        (one for one in starts if one in onward and one not in entered), -1
-    )  # -1 is no entity
+    begins = [start for start in starts if start in onward and start not in entered]
     path: list[Arc] = []
-    while current in onward:
-        path.append(onward[current])
-        current = onward[current].target
+    entity = begins[0] if begins else None
+    while entity in onward:
+        path.append(onward[entity])
+        entity = onward[entity].target
     return tuple(path)

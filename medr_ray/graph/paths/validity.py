@@ -19,11 +19,12 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from medr_ray.core.records import Relation
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES, TURNS, VALUE, directed
 
-_ALWAYS = 9999  # no year is later
+_OPEN_YEAR = 9999  # no year is later
 Years = tuple[int, int]
 
 
@@ -92,9 +93,10 @@ def is_grammatical(walked: Sequence[str]) -> bool:
     """Whether the grammar lets the steps of a walk follow one another, by their directed
     predicates."""
     turns = [turn_between(*pair) for pair in itertools.pairwise(walked)]
-    return NEVER not in turns and all(
-        turns.count(one) <= TURNS[one].at_most for one in set(turns) if one != FREE
-    )
+    if NEVER in turns:
+        return False
+    limited = set(turns) - {FREE}
+    return all(turns.count(turn) <= TURNS[turn].at_most for turn in limited)
 
 
 def _end_type(directed: str, arriving: bool) -> str:
@@ -121,17 +123,22 @@ _OPEN_START = re.compile(r"\b(?:before|by|until|till|up to)\b", re.IGNORECASE)
 def parse_years(temporal: str) -> Years | None:
     """First and last year of words such as "in 1987", "between 1990 and 1995", "since 2001",
     "1990-95", "in the 1990s"; None where they name no year."""
-    named = [int(year) for year, _, _ in _YEAR.findall(temporal)]
-    if not named:
+    years = []
+    for year, decade, last_two_digits in _YEAR.findall(temporal):
+        years.append(int(year))
+        if decade:
+            years.append(int(year) + 9)
+        elif last_two_digits:
+            years.append(int(year[:2] + last_two_digits))
+    if not years:
         return None
-    for year, decade, last in _YEAR.findall(temporal):
-        named += [int(year) + 9] if decade else [int(year[:2] + last)] if last else []
-    first, last_year = min(named), max(named)
-    if first == last_year and _OPEN_END.search(temporal):
-        return first, _ALWAYS
-    if first == last_year and _OPEN_START.search(temporal):
-        return 0, last_year
-    return first, last_year
+    first = min(years)
+    last = max(years)
+    if first == last and _OPEN_END.search(temporal):
+        return first, _OPEN_YEAR
+    if first == last and _OPEN_START.search(temporal):
+        return 0, last
+    return first, last
 
 
 def count_neighbours(relations: Iterable[Relation]) -> dict[str, int]:
@@ -159,30 +166,29 @@ def build_steps(
     holds (see ``graph.facts.disambiguation``).
     """
     best: dict[tuple[str, str, str, bool, Years | None], tuple[int, str]] = {}
-    for one in relations:
-        for start, target in ((one.subject, one.object), (one.object, one.subject)):
-            passable = start == seed or degree.get(start, 0) <= hub_degree
-            asked = askable is None or (start, one.relation_id) in askable
-            if (
-                asked
-                and one.confidence >= min_confidence
-                and passable
-                and start != target
-                and is_walkable(one, start)
-            ):
-                kind = (
-                    start,
-                    target,
-                    one.predicate,
-                    start == one.subject,
-                    parse_years(one.temporal),
-                )
-                rank = (_vagueness_of_step(one, start), one.relation_id)
-                best[kind] = min(best.get(kind, rank), rank)
+    for relation in relations:
+        if relation.confidence < min_confidence or relation.subject == relation.object:
+            continue
+        years = parse_years(relation.temporal)
+        for start, target in (
+            (relation.subject, relation.object),
+            (relation.object, relation.subject),
+        ):
+            is_hub = start != seed and degree.get(start, 0) > hub_degree
+            is_askable = askable is None or (start, relation.relation_id) in askable
+            if is_hub or not is_askable or not is_walkable(relation, start):
+                continue
+            key = (start, target, relation.predicate, start == relation.subject, years)
+            rank = (_vagueness_of_step(relation, start), relation.relation_id)
+            best[key] = min(best.get(key, rank), rank)
+
+    def by_exactness_and_target(item: tuple[Any, tuple[int, str]]) -> tuple[int, Any, str]:
+        (start, target, *_), (step_vagueness, relation_id) = item
+        return step_vagueness, (start, target), relation_id
+
     steps: dict[str, list[Step]] = defaultdict(list)
-    for (start, target, predicate, forward, years), (_, relation_id) in sorted(
-        best.items(), key=lambda item: (item[1][0], item[0][:2], item[1][1])
-    ):
+    for key, (_, relation_id) in sorted(best.items(), key=by_exactness_and_target):
+        start, target, predicate, forward, years = key
         steps[start].append(Step(target, relation_id, predicate, forward, years))
     return dict(steps)
 
@@ -200,5 +206,5 @@ def vagueness(clinical: str) -> int:
 
 def _vagueness_of_step(relation: Relation, start: str) -> int:
     """A step whose wording needs no qualifier is as exact as can be."""
-    printed = PREDICATES[relation.predicate].prints_clinical(relation.subject == start)
-    return vagueness(relation.clinical) if printed else 0
+    is_printed = PREDICATES[relation.predicate].prints_clinical(relation.subject == start)
+    return vagueness(relation.clinical) if is_printed else 0
