@@ -12,7 +12,7 @@ from medr_ray.core.records import Question
 from medr_ray.core.run import RunDirectory
 from medr_ray.graph.artifacts import ENTITIES, RELATIONS
 from medr_ray.graph.facts.disambiguation import Disambiguator
-from medr_ray.graph.facts.hops import mark_other_hops, make_walk
+from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.questions.checks.question_verification import Verifier
 from medr_ray.questions.drafting.assembly import assemble

@@ -4,7 +4,7 @@ from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, small_gra
 
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Verification
-from medr_ray.graph.facts.hops import mark_other_hops, make_walk
+from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.questions.checks.question_verification import Verdict
 from medr_ray.questions.drafting.question_paths import Path
 from medr_ray.questions.split import (

@@ -20,7 +20,14 @@ from medr_ray.core.run import RunDirectory
 from medr_ray.graph import storage
 from medr_ray.graph.artifacts import RELATIONS
 from medr_ray.graph.paths.chains import LongestPath, find_longest_path, find_longest_path_anywhere
-from medr_ray.graph.paths.validity import FREE, NEVER, Step, count_neighbours, build_steps, turn_between
+from medr_ray.graph.paths.validity import (
+    FREE,
+    NEVER,
+    Step,
+    build_steps,
+    count_neighbours,
+    turn_between,
+)
 
 PEER, CUT = "all paths, depth first, cut after 10 s", 10.0
 _GOAL = 2.0  # seconds to the proof for a directed graph of 500 entities

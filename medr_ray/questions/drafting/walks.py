@@ -190,12 +190,20 @@ class Grower:
             told = self._told(hop, walk[-2].known if len(walk) > 1 else "", _named(walk), teller)
             return None if told is None else (*walk[:-1], told)
         told = self._told(hop, "", _named(walk), teller)
-        return None if told is None else (told, mark_other_hop(walk[1], hop.known, self._facts), *walk[2:])
+        return (
+            None
+            if told is None
+            else (told, mark_other_hop(walk[1], hop.known, self._facts), *walk[2:])
+        )
 
     def _told(self, hop: Hop, before: str, named: Set[str], teller: Disambiguator) -> Hop | None:
         """The hop with what must be told of its target."""
         told = teller.disambiguate_hop(mark_other_hop(hop, before, self._facts), before, named)
-        return told if told.possible_targets(told.known, before, self._facts) == {told.target} else None
+        return (
+            told
+            if told.possible_targets(told.known, before, self._facts) == {told.target}
+            else None
+        )
 
 
 def _named(walk: Walk) -> set[str]:

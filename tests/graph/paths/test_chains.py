@@ -19,7 +19,7 @@ from medr_ray.graph.paths.chains import (
     find_longest_path,
     find_longest_path_anywhere,
 )
-from medr_ray.graph.paths.validity import NO_RULES, Rules, Step, count_neighbours, build_steps
+from medr_ray.graph.paths.validity import NO_RULES, Rules, Step, build_steps, count_neighbours
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, PREDICATES, VALUE
 
 Graph = dict[str, list[Step]]
@@ -36,8 +36,12 @@ class Task:
 
     def solve(self, seconds: float = 5.0, max_effort: int = MAX_EFFORT) -> LongestPath:
         if self.start is None:
-            return find_longest_path_anywhere(self.steps, self.max_hops, seconds, self.rules, max_effort)
-        return find_longest_path(self.start, self.steps, self.max_hops, seconds, self.rules, max_effort)
+            return find_longest_path_anywhere(
+                self.steps, self.max_hops, seconds, self.rules, max_effort
+            )
+        return find_longest_path(
+            self.start, self.steps, self.max_hops, seconds, self.rules, max_effort
+        )
 
     @property
     def starts(self) -> list[str]:
@@ -212,7 +216,9 @@ def test_parts_that_are_left_for_good_bound_the_path() -> None:
     cliques = [(f"{part}{i}", f"{part}{j}") for part in "ab" for i in range(5) for j in range(5)]
     one_way = [("a0", "b0"), *((f"b{i}", f"c{j}") for i in range(5) for j in range(5))]
     problem = LongestPathProblem(graph_of_pairs([*cliques, *one_way]), ["b1"], 99, NO_RULES)
-    assert problem.upper_bound == 5  # the rest of part b and one of part c; part a cannot be reached
+    assert (
+        problem.upper_bound == 5
+    )  # the rest of part b and one of part c; part a cannot be reached
 
 
 def test_a_start_anywhere_is_the_best_start() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medr_ray.graph.paths import communities
-from medr_ray.graph.paths.communities import find_centralities, find_communities, build_link_graph
+from medr_ray.graph.paths.communities import build_link_graph, find_centralities, find_communities
 
 Links = list[tuple[str, str]]
 

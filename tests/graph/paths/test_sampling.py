@@ -32,7 +32,7 @@ from medr_ray.graph.paths.subgraph_sampling import (
     SampleSpace,
     sample_subgraph,
 )
-from medr_ray.graph.paths.validity import Rules, count_neighbours, build_steps
+from medr_ray.graph.paths.validity import Rules, build_steps, count_neighbours
 from medr_ray.knowledge.predicates import PREDICATES
 
 ALL = (*STRATEGIES, MIXED)
@@ -86,7 +86,9 @@ def is_valid_backbone(
     subgraph: Subgraph, relations: Sequence[Relation], config: ChainsConfig
 ) -> bool:
     """Whether some relations between its entities, in this order, make a valid path."""
-    steps = build_steps(relations, count_neighbours(relations), subgraph.seed, config.hub_degree, FLOOR)
+    steps = build_steps(
+        relations, count_neighbours(relations), subgraph.seed, config.hub_degree, FLOOR
+    )
     rules = Rules(config.unique_predicates, config.temporal_order)
     ways = [
         [step for step in steps.get(start, ()) if step.target == target]
@@ -282,21 +284,33 @@ def test_max_chain_is_the_longest(relations: list[Relation], size: int, draw: in
     space = space_of(relations)
     seed = next(one for one in ("disease0", *space.entities))
     steps = build_steps(
-        [one for one in relations if one.confidence >= FLOOR], count_neighbours(relations), seed, 200, FLOOR
+        [one for one in relations if one.confidence >= FLOOR],
+        count_neighbours(relations),
+        seed,
+        200,
+        FLOOR,
     )
     longest = longest_by_brute_force(
         sorted({seed, *steps}), steps, min(size - 1, 12), Rules(), seed
     )
     assert len(drawn(space, "max_chain", size, seed, draw).backbone) == longest + 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "search_longest_path", functools.partial(search_longest_path, restarts=1, max_states=2))
+        patch.setattr(
+            sampling,
+            "search_longest_path",
+            functools.partial(search_longest_path, restarts=1, max_states=2),
+        )
         found = drawn(space, "max_chain", size, seed, draw)
     assert len(found.backbone) == longest + 1
     assert "cut short" not in found.reason
 
 
 def test_a_search_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "search_longest_path", functools.partial(search_longest_path, restarts=1, max_states=2))
+    monkeypatch.setattr(
+        sampling,
+        "search_longest_path",
+        functools.partial(search_longest_path, restarts=1, max_states=2),
+    )
     monkeypatch.setattr(sampling, "_MAX_SEARCHED", 4)
     found = drawn(space_of(LINE + SIGNS), "max_chain", 10, "D1")
     assert found.reason == "the search was cut short: there may be a longer chain"

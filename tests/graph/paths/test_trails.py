@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from support.brute_chains import is_valid_path, longest_by_brute_force
 
 from medr_ray.graph.paths.chains import find_longest_path_through
-from medr_ray.graph.paths.path_growth import PartialPath, StepIndex, search_longest_path, reverse_steps, nearest_paths
+from medr_ray.graph.paths.path_growth import (
+    PartialPath,
+    StepIndex,
+    nearest_paths,
+    reverse_steps,
+    search_longest_path,
+)
 from medr_ray.graph.paths.validity import Rules, Step
 from medr_ray.knowledge.predicates import PREDICATES
 
@@ -121,11 +127,13 @@ def gene_steps(*links: str) -> Steps:
 
 def test_a_trail_goes_on_from_where_it_stands() -> None:
     ways = ways_of(gene_steps("D1 G1", "D2 G1", "D2 G2"), Rules())
-    here = next(one for one in nearest_paths(PartialPath(("G2",)), ways, 9, 99) if one.end() == "G1")
+    here = next(
+        one for one in nearest_paths(PartialPath(("G2",)), ways, 9, 99) if one.end() == "G1"
+    )
     assert [one.entities for one in nearest_paths(here, ways, 9, 99)] == [("G2", "D2", "G1", "D1")]
-    assert [one.entities for one in nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)] == [
-        ("G2", "D2", "G1")
-    ]
+    assert [
+        one.entities for one in nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)
+    ] == [("G2", "D2", "G1")]
     assert len(list(nearest_paths(PartialPath(("G1",)), ways, 9, 2))) == 2
 
 
@@ -159,5 +167,9 @@ def test_time_does_not_run_back() -> None:
 
 def test_a_search_that_gave_up_does_not_claim_a_proof() -> None:
     ways = ways_of(gene_steps(*(f"D{i} G{j}" for i in range(6) for j in range(6))), Rules())
-    assert not search_longest_path(PartialPath(("D0",)), ways, 20, random.Random(0), restarts=2, max_states=4)[1]
-    assert search_longest_path(PartialPath(("D0",)), ways, 3, random.Random(0), restarts=2, max_states=20)[1]
+    assert not search_longest_path(
+        PartialPath(("D0",)), ways, 20, random.Random(0), restarts=2, max_states=4
+    )[1]
+    assert search_longest_path(
+        PartialPath(("D0",)), ways, 3, random.Random(0), restarts=2, max_states=20
+    )[1]

@@ -9,10 +9,10 @@ from medr_ray.graph.paths.validity import (
     FREE,
     NEVER,
     Years,
-    count_neighbours,
     build_steps,
-    turn_between,
+    count_neighbours,
     parse_years,
+    turn_between,
 )
 from medr_ray.knowledge.predicates import PREDICATES, TURNS
 

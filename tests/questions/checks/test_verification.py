@@ -6,7 +6,7 @@ from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, make_rela
 
 from medr_ray.core.records import Entity, Verification
 from medr_ray.graph.facts.fact_index import IndexedFact
-from medr_ray.graph.facts.hops import mark_other_hops, make_walk
+from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.questions.checks.question_verification import Verdict, Verifier
 from medr_ray.questions.drafting.drafter import Graph
 from medr_ray.questions.drafting.question_paths import Path

@@ -13,7 +13,7 @@ from support.small_graph import (
 )
 
 from medr_ray.graph.facts.fact_index import Clause, IndexedFact
-from medr_ray.graph.facts.hops import make_hop, mark_other_hops, make_walk
+from medr_ray.graph.facts.hops import make_hop, make_walk, mark_other_hops
 from medr_ray.knowledge.published_reports import with_field, with_years
 from medr_ray.questions.drafting.drafter import Graph
 from medr_ray.questions.drafting.question_paths import Path
@@ -86,8 +86,12 @@ def test_a_fact_of_several_reports_is_meant_by_each() -> None:
         "losartan", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Nature")
     )
     facts = fact_index_of(small_graph(extra=[twice]))
-    assert facts.targets(MARFAN, "treated_with", True, "reported in 1990 in Chest") == {"D:losartan"}
-    assert facts.targets(MARFAN, "treated_with", True, "reported in 2001 in Nature") == {"D:losartan"}
+    assert facts.targets(MARFAN, "treated_with", True, "reported in 1990 in Chest") == {
+        "D:losartan"
+    }
+    assert facts.targets(MARFAN, "treated_with", True, "reported in 2001 in Nature") == {
+        "D:losartan"
+    }
     assert facts.targets(MARFAN, "treated_with", True, "reported in 2001 in Chest") == set()
 
 

@@ -14,7 +14,7 @@ from support.small_graph import (
 )
 
 from medr_ray.core.errors import ModelError
-from medr_ray.graph.facts.hops import mark_other_hops, make_walk
+from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.knowledge.predicates import CHINESE_WORDING, PREDICATES
 from medr_ray.questions.drafting.assembly import cheat_sheet
 from medr_ray.questions.drafting.obfuscation import describe_start

@@ -7,7 +7,7 @@ from support.small_graph import MARFAN, MASS, fact_index_of, reported_relation, 
 
 from medr_ray.core.records import GuidanceStep
 from medr_ray.graph.facts.fact_index import Clause
-from medr_ray.graph.facts.hops import mark_other_hops, make_walk
+from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.knowledge.predicates import DISEASE, GENE, PREDICATES
 from medr_ray.knowledge.published_reports import with_field, with_years
 from medr_ray.questions.drafting.assembly import guidance
@@ -74,7 +74,8 @@ DRAFTS = {
     "a report on the way": Draft(path("D:losartan", "losartan", "onset-mass")),
     "two walks": Draft(
         replace(
-            path("GENE:FBN1", "fbn1"), second=make_walk("HP:0001083", [_GRAPH.relations["lens"]]) or ()
+            path("GENE:FBN1", "fbn1"),
+            second=make_walk("HP:0001083", [_GRAPH.relations["lens"]]) or (),
         )
     ),
     "two walks, one with steps": Draft(MEETING),
