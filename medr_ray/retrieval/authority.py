@@ -1,21 +1,21 @@
 """Clinical authority of a document, in [0, 1]: how much its evidence counts (Auth of the paper's
 section 2.2).
 
-The level follows from the kind of evidence: for citations from the MeSH publication types (unique
-identifiers), the highest that applies; other sources state their kind.
+The level follows from the kind of evidence. For citations the kind is the highest that their MeSH
+publication types (unique identifiers) allow; other sources state their kind.
 
 | level | kind | what it covers |
 | --- | --- | --- |
 | 1.00 | guideline | practice guideline, guideline, consensus conference |
-| 0.95 | record | curated record: ontology annotations (HPO), a regulator's decision (FDA approval) |
+| 0.95 | record | curated: ontology annotations (HPO), a regulator's decision (FDA approval) |
 | 0.90 | systematic_review | systematic review, meta-analysis |
 | 0.90 | label | prescribing information that a regulator approved |
 | 0.85 | monograph | an editors' review of one drug (LiverTox) |
-| 0.80 | randomised_trial | randomised controlled trial, phase III or IV trial; a registered one with results |
+| 0.80 | randomised_trial | randomised or phase III/IV trial; a registered one with results |
 | 0.65 | trial | controlled or other clinical trial; a registered one with results |
-| 0.55 | observational | observational (cohort), multicentre, comparative or evaluation study |
+| 0.55 | observational | observational (cohort), multicentre, comparative, evaluation study |
 | 0.40 | review, article | review, journal article of no further type |
-| 0.40 | registration | a registered study without results: what is being tried, not whether it works |
+| 0.40 | registration | a registered study without results: what is being tried, no evidence yet |
 | 0.25 | case_report | case report |
 | 0.15 | preprint | preprint; historical articles, of kind article, share the level |
 | 0.10 | opinion | editorial, letter, comment, news, interview, lecture, biography |
@@ -24,14 +24,14 @@ identifiers), the highest that applies; other sources state their kind.
 A lower kind caps a plain article: a letter that is also a "Journal Article" stays at opinion. The
 order is the usual hierarchy of evidence (OCEBM 2011); the numbers only space it out.
 
-On top of the level come the journal's rank and the year, each as a small shift around what is
-ordinary: the median journal and a document as old as the half-life shift nothing, and nothing is
-shifted where rank or year are unknown. Without ranks, and with a recency weight of 0, authority is
-the level. What is retracted has none, whatever else it is.
+The journal's rank and the year shift the level a little. The median journal and a document as old
+as the half-life shift nothing; neither does an unknown rank or year. Without ranks, and with a
+recency weight of 0, authority is the level. A retracted document has none, whatever else it is.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, HPO, LIVERTOX, Document
 from medr_ray.retrieval.explanation import Factor
@@ -55,63 +55,77 @@ LEVELS = {
 }
 KINDS = tuple(LEVELS)
 CURATED_SOURCES = frozenset({HPO})
-_GUIDELINE, _ARTICLE = "guideline", "article"
-_OF_SOURCE = {HPO: "record", FDA_APPROVALS: "record", FDA_LABELS: "label", LIVERTOX: "monograph"}
+_GUIDELINE = "guideline"
+_ARTICLE = "article"
+# Sources all of whose documents are of one kind. Trials state their kind record by record.
+_KIND_OF_SOURCE = {
+    HPO: "record",
+    FDA_APPROVALS: "record",
+    FDA_LABELS: "label",
+    LIVERTOX: "monograph",
+}
 
-_Rows = tuple[tuple[str, float, frozenset[str]], ...]
-_GUIDELINES = frozenset({"D017065", "D016431", "D016446", "D016447"})
-_STRONG: _Rows = (
-    ("systematic_review", 0.90, frozenset({"D000078182", "D017418"})),
-    ("randomised_trial", 0.80, frozenset({"D016449", "D017428", "D017429"})),
-    ("trial", 0.65, frozenset({"D018848", "D016430", "D017426", "D017427"})),
-    ("observational", 0.55, frozenset({"D064888", "D016448", "D003160", "D023362"})),
+
+class _TypeRule(NamedTuple):
+    """The kind and level of a citation with one of these publication types (MeSH UIs)."""
+
+    kind: str
+    level: float
+    types: frozenset[str]
+
+
+_GUIDELINE_TYPES = frozenset({"D017065", "D016431", "D016446", "D016447"})
+_OPINION_TYPES = frozenset(
+    {"D016421", "D016422", "D016420", "D016433", "D017203", "D019531", "D019215"}
 )
-_WEAK: _Rows = (
-    (
-        "opinion",
-        0.10,
-        frozenset({"D016421", "D016422", "D016420", "D016433", "D017203", "D019531", "D019215"}),
-    ),
-    ("preprint", 0.15, frozenset({"D000076942"})),
-    (_ARTICLE, 0.15, frozenset({"D016456"})),
-    ("case_report", 0.25, frozenset({"D002363"})),
-    ("review", 0.40, frozenset({"D016454"})),
+# The first rule that applies counts. Strong kinds come first, the strongest at the top; then the
+# weak ones, the weakest at the top, so that a letter that is also a review is an opinion.
+_TYPE_RULES = (
+    _TypeRule("systematic_review", 0.90, frozenset({"D000078182", "D017418"})),
+    _TypeRule("randomised_trial", 0.80, frozenset({"D016449", "D017428", "D017429"})),
+    _TypeRule("trial", 0.65, frozenset({"D018848", "D016430", "D017426", "D017427"})),
+    _TypeRule("observational", 0.55, frozenset({"D064888", "D016448", "D003160", "D023362"})),
+    _TypeRule("opinion", 0.10, _OPINION_TYPES),
+    _TypeRule("preprint", 0.15, frozenset({"D000076942"})),
+    _TypeRule(_ARTICLE, 0.15, frozenset({"D016456"})),  # historical article
+    _TypeRule("case_report", 0.25, frozenset({"D002363"})),
+    _TypeRule("review", 0.40, frozenset({"D016454"})),
 )
-_WITHDRAWN = frozenset({"D016441", "D016440", "D000075742"})
+# Retracted publication, retraction of publication, expression of concern.
+_WITHDRAWN_TYPES = frozenset({"D016441", "D016440", "D000075742"})
+_RETRACTION_AMOUNT = -2.0  # more than any sum of the other factors, which is then cut at 0
 
 
-def kind_of(document: Document) -> str:
+def evidence_kind(document: Document) -> str:
     """The kind of evidence: one of ``KINDS``."""
-    return document.evidence or _kind(document.source, frozenset(document.publication_types))
+    if document.evidence:
+        return document.evidence
+    types = frozenset(document.publication_types)
+    if _is_guideline(document.source, types):
+        return _GUIDELINE
+    return _classify(document.source, types)[0]
 
 
-def authority(source: str, publication_types: Collection[str], retracted: bool) -> float:
+def authority_level(source: str, publication_types: Collection[str], retracted: bool) -> float:
     """The level of a document of ``source`` with these publication type UIs."""
     types = frozenset(publication_types)
-    if retracted or types & _WITHDRAWN:
+    if retracted or types & _WITHDRAWN_TYPES:
         return 0.0
-    return 1.0 if _is_guideline(source, types) else _level(source, types)
+    return 1.0 if _is_guideline(source, types) else _classify(source, types)[1]
 
 
 def _is_guideline(source: str, types: frozenset[str]) -> bool:
-    return source not in _OF_SOURCE and bool(types & _GUIDELINES)
+    return source not in _KIND_OF_SOURCE and bool(types & _GUIDELINE_TYPES)
 
 
-def _kind(source: str, types: frozenset[str]) -> str:
-    return _GUIDELINE if _is_guideline(source, types) else _evidence(source, types)[0]
-
-
-def _level(source: str, types: frozenset[str]) -> float:
-    return _evidence(source, types)[1]
-
-
-def _evidence(source: str, types: frozenset[str]) -> tuple[str, float]:
+def _classify(source: str, types: frozenset[str]) -> tuple[str, float]:
     """Kind and level, guideline status aside."""
-    if source in _OF_SOURCE:
-        return _OF_SOURCE[source], LEVELS[_OF_SOURCE[source]]
-    for kind, level, uis in (*_STRONG, *_WEAK):
-        if types & uis:
-            return kind, level
+    if source in _KIND_OF_SOURCE:
+        kind = _KIND_OF_SOURCE[source]
+        return kind, LEVELS[kind]
+    for rule in _TYPE_RULES:
+        if types & rule.types:
+            return rule.kind, rule.level
     return _ARTICLE, LEVELS[_ARTICLE]
 
 
@@ -125,8 +139,11 @@ class Authority:
 
 @dataclass(frozen=True)
 class Appraiser:
-    """Judges documents. ``journal_weight`` and ``recency_weight`` are how far the best and the
-    worst lie apart; ``half_life`` is in years, ``now`` the year that age is counted from."""
+    """Judges documents.
+
+    ``journal_weight`` and ``recency_weight`` are the distance between the best and the worst
+    journal and year; ``half_life`` is in years, ``now`` the year that age is counted from.
+    """
 
     journals: JournalRanks | None = None
     journal_weight: float = 0.0
@@ -136,40 +153,40 @@ class Appraiser:
 
     def appraise(self, document: Document) -> Authority:
         """Authority in [0, 1], explained."""
-        total, factors = 0.0, []
-        for name, found, amount in self._amounts(document):
-            bounded = min(1.0, max(0.0, total + amount))
-            factors.append(Factor(name, found, bounded - total))
+        total = 0.0
+        factors = []
+        for amount in self._list_amounts(document):
+            # Bounded step by step, so that the factors add up to the level.
+            bounded = min(1.0, max(0.0, total + amount.contribution))
+            factors.append(Factor(amount.name, amount.value, bounded - total))
             total = bounded
         return Authority(total, tuple(factors))
 
-    def _amounts(self, document: Document) -> list[tuple[str, str, float]]:
+    def _list_amounts(self, document: Document) -> list[Factor]:
+        """The factors before they are bounded."""
         types = frozenset(document.publication_types)
-        kind, level = _evidence(document.source, types)
+        kind, level = _classify(document.source, types)
         if document.evidence:
-            kind, level = document.evidence, LEVELS[document.evidence]
-        amounts = [("evidence", kind, level)]
+            kind = document.evidence
+            level = LEVELS[kind]
+        amounts = [Factor("evidence", kind, level)]
         if _is_guideline(document.source, types):
-            amounts.append((_GUIDELINE, "flagged as a guideline", 1.0 - level))
-        amounts += [*self._journal(document), *self._recency(document)]
-        if document.retracted or types & _WITHDRAWN:
-            amounts.append(("retraction", "retracted, or a notice of it", -2.0))
+            amounts.append(Factor(_GUIDELINE, "flagged as a guideline", 1.0 - level))
+        amounts += [*self._judge_journal(document), *self._judge_recency(document)]
+        if document.retracted or types & _WITHDRAWN_TYPES:
+            amounts.append(Factor("retraction", "retracted, or a notice of it", _RETRACTION_AMOUNT))
         return amounts
 
-    def _journal(self, document: Document) -> list[tuple[str, str, float]]:
+    def _judge_journal(self, document: Document) -> list[Factor]:
         share = self.journals.share(document.issn, document.journal) if self.journals else None
         if share is None:
             return []
-        return [
-            (
-                "journal",
-                f"{document.journal}: above {share:.0%} of the ranked journals",
-                self.journal_weight * (share - 0.5),
-            )
-        ]
+        value = f"{document.journal}: above {share:.0%} of the ranked journals"
+        return [Factor("journal", value, self.journal_weight * (share - 0.5))]
 
-    def _recency(self, document: Document) -> list[tuple[str, str, float]]:
+    def _judge_recency(self, document: Document) -> list[Factor]:
         if not self.recency_weight or document.year is None:
             return []
         freshness = 0.5 ** (max(0, self.now - document.year) / self.half_life)
-        return [("recency", str(document.year), self.recency_weight * (freshness - 0.5))]
+        amount = self.recency_weight * (freshness - 0.5)
+        return [Factor("recency", str(document.year), amount)]

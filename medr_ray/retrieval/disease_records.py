@@ -1,5 +1,7 @@
-"""Disease records of the HPO annotations as documents: every source a relation may cite can be
-found by an agent."""
+"""Disease records of the HPO annotations as documents.
+
+With them in the index, an agent can find every source that a relation may cite.
+"""
 
 from medr_ray.knowledge.hpo import DiseaseRecord
 from medr_ray.retrieval.documents import HPO, Document
@@ -7,10 +9,19 @@ from medr_ray.retrieval.documents import HPO, Document
 _PUBLISHED_IN = "Human Phenotype Ontology annotations"
 
 
-def from_disease(record: DiseaseRecord) -> Document:
-    """The document ``HPO:<entity id>``: one sentence a line, inheritance, onset and genes before
-    the findings."""
+def document_from_disease(record: DiseaseRecord) -> Document:
+    """The document ``HPO:<entity id>``.
+
+    It has one sentence a line; inheritance, onset and genes come before the findings.
+    """
     text = "\n".join(sentence for _, sentence in record.sentences())
     return Document(
-        f"HPO:{record.entity_id}", HPO, record.name, text, None, (), False, _PUBLISHED_IN
+        document_id=f"HPO:{record.entity_id}",
+        source=HPO,
+        title=record.name,
+        text=text,
+        year=None,
+        publication_types=(),
+        retracted=False,
+        journal=_PUBLISHED_IN,
     )

@@ -1,11 +1,10 @@
 """What is searched: citations with an abstract, disease records, drug labels and approvals, trials,
 monographs.
 
-A document's ``text`` is what evidence offsets count in. Citations hold their title and abstract in
-it, on lines of their own; a disease record holds one sentence a line, each stating one annotation
-in the wording of ``knowledge.predicates``; what has sections holds one a line, headed by its name
-("Boxed warning: ..."). So the text alone says everything a reader, a searcher or an extractor
-needs.
+Evidence offsets count in a document's ``text``. A citation has its title and its abstract in it, on
+lines of their own. A disease record has one sentence a line, each of which states one annotation in
+the wording of ``knowledge.predicates``. What has sections has one a line, headed by its name
+("Boxed warning: ..."). So a reader, a searcher or an extractor needs nothing but the text.
 """
 
 import functools
@@ -16,30 +15,39 @@ from dataclasses import dataclass
 from medr_ray.core.records import Citation
 from medr_ray.retrieval.snippets import Span, sentence_spans
 
-PUBMED, HPO = "pubmed", "hpo"
-FDA_LABELS, FDA_APPROVALS, TRIALS, LIVERTOX = "fda_labels", "fda_approvals", "trials", "livertox"
+PUBMED = "pubmed"
+HPO = "hpo"
+FDA_LABELS = "fda_labels"
+FDA_APPROVALS = "fda_approvals"
+TRIALS = "trials"
+LIVERTOX = "livertox"
 SOURCES = (PUBMED, HPO, FDA_LABELS, FDA_APPROVALS, TRIALS, LIVERTOX)
+
+# Sources whose text has one sentence a line: it is split nowhere else.
 _LINE_SOURCES = frozenset({HPO})
-_KEY_WORD = re.compile(r"\w+")
-_PAGES = {  # where a document can be read, by what its id begins with
+_TITLE_WORD = re.compile(r"\w+")
+
+_FDA_PAGE = "https://www.accessdata.fda.gov/scripts/cder/daf/index.cfm"
+_PAGES = {  # where a document can be read, by the first part of its id
     "PMID": "https://pubmed.ncbi.nlm.nih.gov/{}/",
     "HPO": "https://hpo.jax.org/browse/disease/{}",
     "FDA-LABEL": "https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={}",
-    "FDA": "https://www.accessdata.fda.gov/scripts/cder/daf/index.cfm?event=overview.process&ApplNo={}",
+    "FDA": f"{_FDA_PAGE}?event=overview.process&ApplNo={{}}",
     "NCT": "https://clinicaltrials.gov/study/{}",
-    "LIVERTOX": "https://www.ncbi.nlm.nih.gov/books/NBK547852/",  # the book: its monographs are named, not numbered
+    # The whole book: its monographs are identified here by name, and their pages by number.
+    "LIVERTOX": "https://www.ncbi.nlm.nih.gov/books/NBK547852/",
 }
 
 
 @dataclass(frozen=True)
 class Document:
-    """``document_id`` is ``PMID:<pmid>``, ``HPO:<disease entity id>``, ``FDA-LABEL:<set id>``,
-    ``FDA:<application number>``, ``NCT:<nct id>`` or ``LIVERTOX:<name>``; ``publication_types`` are
-    MeSH UIs.
+    """One document.
 
-    ``evidence`` is the kind of evidence (see ``retrieval.authority``) as the source states it, ""
-    where the publication types decide; ``references`` are the ids of what the document cites, as
-    far as it says so by id.
+    ``document_id`` is ``PMID:<pmid>``, ``HPO:<disease entity id>``, ``FDA-LABEL:<set id>``,
+    ``FDA:<application number>``, ``NCT:<nct id>`` or ``LIVERTOX:<name>``. ``publication_types`` are
+    MeSH UIs. ``evidence`` is the kind of evidence (see ``retrieval.authority``) as the source
+    states it, "" where the publication types decide. ``references`` are the ids of the documents
+    that it cites by id.
     """
 
     document_id: str
@@ -66,42 +74,41 @@ class Document:
     @property
     def url(self) -> str:
         """A page that shows the document, "" where none is known."""
-        return page_of(self.document_id)
+        return document_url(self.document_id)
 
 
-def page_of(document_id: str) -> str:
+def document_url(document_id: str) -> str:
     """The address of a document's page at its publisher, "" for an id of another kind."""
     kind, _, name = document_id.partition(":")
-    return _PAGES.get(kind, "").format(
-        name.lstrip("ABDLN") if kind == "FDA" else name
-    )  # ANDA, BLA, NDA
+    if kind == "FDA":
+        name = name.lstrip("ABDLN")  # the page takes the number without NDA, ANDA or BLA
+    return _PAGES.get(kind, "").format(name)
 
 
-def from_citation(citation: Citation) -> Document:
+def document_from_citation(citation: Citation) -> Document:
     """The document of a citation; its abstract may not be empty."""
     return Document(
-        f"PMID:{citation.pmid}",
-        PUBMED,
-        citation.title,
-        f"{citation.title}\n{citation.abstract}",
-        citation.year,
-        tuple(one.ui for one in citation.publication_types),
-        citation.retracted,
-        citation.journal,
-        citation.issn,
+        document_id=f"PMID:{citation.pmid}",
+        source=PUBMED,
+        title=citation.title,
+        text=f"{citation.title}\n{citation.abstract}",
+        year=citation.year,
+        publication_types=tuple(term.ui for term in citation.publication_types),
+        retracted=citation.retracted,
+        journal=citation.journal,
+        issn=citation.issn,
     )
 
 
+def documents_with_abstract(citations: Iterable[Citation]) -> list[Document]:
+    """Documents of the citations that have an abstract."""
+    return [document_from_citation(citation) for citation in citations if citation.abstract.strip()]
+
+
 def title_key(text: str) -> str:
-    """Words of a title, lower-cased and joined by single spaces: what "the whole title" is compared
-    by."""
+    """Words of a title, lower-cased and joined by single spaces: the key that titles share."""
     return " ".join(title_words(text))
 
 
 def title_words(text: str) -> list[str]:
-    return _KEY_WORD.findall(text.casefold())
-
-
-def with_abstract(citations: Iterable[Citation]) -> list[Document]:
-    """Documents of the citations that have an abstract."""
-    return [from_citation(one) for one in citations if one.abstract.strip()]
+    return _TITLE_WORD.findall(text.casefold())

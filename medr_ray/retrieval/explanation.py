@@ -1,4 +1,4 @@
-"""Why a hit stands where it stands: what each factor added to its score."""
+"""Why a hit has its score: what each factor added to it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Factor:
-    """``name`` of the factor (words, meaning, evidence, guideline, journal, recency, retraction),
-    what it was found to be, and what it added."""
+    """One part of a score.
+
+    ``name`` is words, meaning, evidence, guideline, journal, recency or retraction; ``value`` is
+    what the document has of it, for people; ``contribution`` is what it added.
+    """
 
     name: str
-    found: str
+    value: str
     contribution: float
 
 
@@ -22,12 +25,14 @@ class Explanation:
 
     @property
     def total(self) -> float:
-        return sum(one.contribution for one in self.factors)
+        return sum(factor.contribution for factor in self.factors)
 
 
 UNEXPLAINED = Explanation()
 
 
-def scaled(factors: Iterable[Factor], weight: float) -> tuple[Factor, ...]:
-    """The factors as they count in a sum they enter with this weight."""
-    return tuple(Factor(one.name, one.found, weight * one.contribution) for one in factors)
+def scale_factors(factors: Iterable[Factor], weight: float) -> tuple[Factor, ...]:
+    """The factors as they count in a sum that they enter with this weight."""
+    return tuple(
+        Factor(factor.name, factor.value, weight * factor.contribution) for factor in factors
+    )

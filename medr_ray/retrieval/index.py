@@ -1,10 +1,11 @@
 """The LanceDB table ``documents``: full text, look-up by id, and vectors.
 
-Columns: those of ``Document``, ``kind`` (of evidence, for filters), ``part`` (what the row was made
-as) and ``vector`` (fixed_size_list float32[dimensions], null where the document was not embedded).
-The full-text index covers ``text``, which holds the title as well (a disease record names its
-disease in every sentence). LanceDB is embedded and reads and writes a local folder or an object
-store by URI. The same batches in the same order give the same ranking.
+Columns: those of ``Document``, ``kind`` (of evidence, for filters), ``part`` (the mark of the part
+that the row belongs to, see ``retrieval.index_update``) and ``vector`` (fixed_size_list
+float32[dimensions], null where the document was not embedded). The full-text index covers ``text``,
+which has the title in it as well (a disease record names its disease in every sentence). LanceDB is
+embedded and reads and writes a local folder or an object store by URI. The same batches in the same
+order give the same ranking.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,24 +19,25 @@ import pyarrow.compute as pc
 from medr_ray.core.config import EncodingConfig, IndexConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.run import Directory
-from medr_ray.retrieval.authority import kind_of
+from medr_ray.retrieval.authority import evidence_kind
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.ranking import (
     TEXT_VECTOR_WEIGHT,
     TITLE_VECTOR_WEIGHT,
     UNRELATED_COSINE,
-    Calibration,
+    CosineCalibration,
 )
 
 TABLE = "documents"
 DATABASE = "lancedb"
 COMMON_WORDS = "common_words.parquet"
-MADE_WITH = "made_with.json"
-DIMENSIONS = 384
-COLUMNS = tuple(one.name for one in fields(Document))
+SETTINGS_FILE = "made_with.json"
+DIMENSIONS = 384  # of the vector column where nothing is embedded: those of MiniLM
+COLUMNS = tuple(column.name for column in fields(Document))
 
 
 def table_schema(dimensions: int) -> pa.Schema:
+    """The schema of the table, for vectors of so many numbers."""
     return pa.schema(
         [
             pa.field("document_id", pa.string(), nullable=False),
@@ -56,28 +58,26 @@ def table_schema(dimensions: int) -> pa.Schema:
     )
 
 
-def to_batch(
+def build_batch(
     documents: Sequence[Document], vectors: np.ndarray | None, dimensions: int, part: str = ""
 ) -> pa.Table:
-    """Documents and their vectors, shape (len(documents), dimensions), as rows of the table; None:
-    not embedded. ``part`` names what they were made as (see ``retrieval.index_update``)."""
+    """Documents and their vectors as rows of the table.
+
+    ``vectors`` has the shape (len(documents), dimensions); None where they are not embedded.
+    ``part`` is the mark of the part (see ``retrieval.index_update``).
+    """
     schema = table_schema(dimensions)
-    columns: list[Any] = [
-        pa.array([getattr(one, name) for one in documents], schema.field(name).type)
-        for name in COLUMNS
-    ]
-    columns += [
-        pa.array(map(kind_of, documents), pa.string()),
-        pa.array([part] * len(documents), pa.string()),
-    ]
+    columns: list[Any] = []
+    for name in COLUMNS:
+        values = [getattr(document, name) for document in documents]
+        columns.append(pa.array(values, schema.field(name).type))
+    columns.append(pa.array(map(evidence_kind, documents), pa.string()))
+    columns.append(pa.array([part] * len(documents), pa.string()))
     if vectors is None:
         columns.append(pa.nulls(len(documents), schema.field("vector").type))
     else:
-        columns.append(
-            pa.FixedSizeListArray.from_arrays(
-                pa.array(vectors.reshape(-1), pa.float32()), dimensions
-            )
-        )
+        numbers = pa.array(vectors.reshape(-1), pa.float32())
+        columns.append(pa.FixedSizeListArray.from_arrays(numbers, dimensions))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -89,7 +89,7 @@ def connect(directory: Directory) -> Any:
     return lancedb.connect(f"{uri.rstrip('/')}/{DATABASE}")
 
 
-def build(
+def build_table(
     directory: Directory,
     batches: Iterable[pa.Table],
     config: IndexConfig,
@@ -103,30 +103,30 @@ def build(
         pa.RecordBatchReader.from_batches(schema, rows),
         schema=schema,
         mode="overwrite",
-        on_bad_vectors="null",
-    )  # a null vector counts as a bad one
-    make_searchable(table, config)
+        on_bad_vectors="null",  # LanceDB counts a null vector as a bad one
+    )
+    build_indices(table, config)
     return int(table.count_rows())
 
 
-def make_searchable(table: Any, config: IndexConfig) -> None:
-    """(Re)make the indices over all rows. One worker, and nothing kept of an earlier index: how
-    documents are divided into its partitions decides the scores."""
+def build_indices(table: Any, config: IndexConfig) -> None:
+    """(Re)make the indices over all rows."""
     from lancedb.index import FTS, BTree
 
-    table.create_index(
-        "text", config=FTS(stem=True, remove_stop_words=config.remove_stop_words, num_workers=1)
-    )
+    # One worker, and nothing kept of an earlier index: the scores depend on how the documents are
+    # divided into the partitions of the full-text index.
+    full_text = FTS(stem=True, remove_stop_words=config.remove_stop_words, num_workers=1)
+    table.create_index("text", config=full_text)
     table.create_index("document_id", config=BTree())
 
 
-def is_there(directory: Directory) -> bool:
-    """Whether there is a table."""
+def has_table(directory: Directory) -> bool:
+    """Whether the directory has an index."""
     return TABLE in connect(directory).list_tables().tables
 
 
 def open_table(directory: Directory) -> Any:
-    """The finished table. Raises DataError where there is none."""
+    """The finished table. DataError where there is none."""
     connection = connect(directory)
     if TABLE not in connection.list_tables().tables:
         raise DataError(
@@ -136,11 +136,12 @@ def open_table(directory: Directory) -> Any:
 
 
 @dataclass(frozen=True)
-class MadeWith:
-    """How an index was made, kept in it: what queries and scores have to match.
+class IndexSettings:
+    """How an index was made; it is stored with the index, and queries and scores must match it.
 
     ``unrelated_cosine`` is the mean cosine of its documents' vectors, None where nothing is
-    embedded."""
+    embedded.
+    """
 
     embed: str = "titles"
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
@@ -148,40 +149,44 @@ class MadeWith:
     unrelated_cosine: float | None = None
 
     @classmethod
-    def of(cls, config: IndexConfig, unrelated_cosine: float | None) -> "MadeWith":
+    def from_config(cls, config: IndexConfig, unrelated_cosine: float | None) -> "IndexSettings":
         return cls(config.embed, config.encoding, config.remove_stop_words, unrelated_cosine)
 
     @property
-    def calibration(self) -> Calibration:
+    def calibration(self) -> CosineCalibration:
         """How the cosines of queries with these vectors are read."""
         unrelated = UNRELATED_COSINE if self.unrelated_cosine is None else self.unrelated_cosine
-        return Calibration(
-            unrelated, TITLE_VECTOR_WEIGHT if self.embed == "titles" else TEXT_VECTOR_WEIGHT
-        )
+        weight = TITLE_VECTOR_WEIGHT if self.embed == "titles" else TEXT_VECTOR_WEIGHT
+        return CosineCalibration(unrelated, weight)
 
     def write(self, directory: Directory) -> None:
-        directory.write_json(
-            MADE_WITH, {**asdict(self), "encoding": self.encoding.model_dump(mode="json")}
-        )
+        encoding = self.encoding.model_dump(mode="json")
+        directory.write_json(SETTINGS_FILE, {**asdict(self), "encoding": encoding})
 
 
-def made_with(directory: Directory) -> MadeWith | None:
-    """How the index was made; None where it does not say, for it is not finished or older than the
-    question."""
-    if not directory.exists(MADE_WITH):
+def read_index_settings(directory: Directory) -> IndexSettings | None:
+    """How the index was made.
+
+    None where that is not stored: the index is not finished, or older than the file.
+    """
+    if not directory.exists(SETTINGS_FILE):
         return None
-    said = directory.read_json(MADE_WITH)
-    return MadeWith(**{**said, "encoding": EncodingConfig(**said["encoding"])})
+    stored = directory.read_json(SETTINGS_FILE)
+    return IndexSettings(**{**stored, "encoding": EncodingConfig(**stored["encoding"])})
 
 
-def mean_cosine(vectors: np.ndarray) -> float:
-    """Over all pairs of different rows, which are unit vectors, shape (n, dimensions), n at least
-    2."""
-    count, total = len(vectors), vectors.sum(axis=0, dtype=np.float64)
+def compute_mean_cosine(vectors: np.ndarray) -> float:
+    """The mean over all pairs of different rows.
+
+    The rows are unit vectors, shape (n, dimensions), n at least 2.
+    """
+    count = len(vectors)
+    # The square of the sum of all rows has every pair twice, and each row with itself once (1).
+    total = vectors.sum(axis=0, dtype=np.float64)
     return float((total @ total - count) / (count * (count - 1)))
 
 
-def newest_year(table: Any) -> int:
+def find_newest_year(table: Any) -> int:
     """The latest year of a document, 0 where none has one."""
     years = table.search().select(["year"]).limit(table.count_rows()).to_arrow()["year"]
     return int(pc.max(years).as_py() or 0)

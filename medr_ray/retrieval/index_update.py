@@ -1,11 +1,10 @@
-"""The table brought up to date from its parts: what changed is merged in, the rest stays where it
-is.
+"""Brings the table up to date from its parts: changed parts are merged in, the rest stays in place.
 
-Every row carries the mark of the part it was made as, which names the part and its content. So the
-table itself says what it holds, whatever happened to the process that wrote it, and only parts
-under new marks are merged into it (``merge_insert`` by document id) and rows under marks of the
-past deleted. The full-text index is then made anew, which takes seconds where making vectors takes
-hours: scores depend on all documents together, and so the refreshed table gives the hits of one
+Every row has the mark of the part it belongs to, which names the part and its content. So the table
+itself shows what is in it, whatever happened to the process that wrote it. Only parts under new
+marks are merged in (``merge_insert`` by document id), and rows under old marks are deleted. The
+full-text index is then made anew, which takes seconds where making vectors takes hours. It has to
+be, because scores depend on all documents together; so the refreshed table gives the hits of one
 that is built from nothing.
 """
 
@@ -18,72 +17,83 @@ import pyarrow as pa
 from medr_ray.core.config import IndexConfig
 from medr_ray.core.run import Directory
 from medr_ray.retrieval import index
-from medr_ray.retrieval.filters import among
+from medr_ray.retrieval.filters import sql_in
 
-_AT_ONCE = 200  # marks in a condition
-_MOST_CHANGED = 0.5  # of the parts; beyond, a new table is less work than merging
+_MARKS_PER_DELETE = 200  # in one condition
+_LARGEST_MERGE = 0.5  # share of the parts; beyond, a new table is less work than merging
+# Vectors that show what cosine is usual under the encoder.
+_SAMPLED_PARTS = 50
+_SAMPLED_ROWS = 40  # of each part
 
-_SAMPLED_PARTS, _SAMPLED_ROWS = 50, 40  # vectors that show what is usual under the encoder
-
-Read = Callable[[str], pa.Table]
+ReadPart = Callable[[str], pa.Table]
 
 
-def refresh(
-    directory: Directory, marks: Sequence[str], read: Read, config: IndexConfig, dimensions: int
+def refresh_table(
+    directory: Directory,
+    marks: Sequence[str],
+    read_part: ReadPart,
+    config: IndexConfig,
+    dimensions: int,
 ) -> int:
-    """Make the table hold the parts ``marks``, each of which ``read`` gives; returns how many were
-    written."""
-    made_with = index.MadeWith.of(config, _unrelated_cosine(marks, read))
-    is_finished = index.made_with(directory) == made_with
-    table = _existing(directory, dimensions)
-    held = _marks_in(table) if table is not None else set()
-    new = [one for one in marks if one not in held]
-    if table is not None and not new and held == set(marks) and is_finished:
+    """Make the table hold exactly the parts under ``marks``; returns how many were written.
+
+    ``read_part`` gives the rows of a part by its mark.
+    """
+    settings = index.IndexSettings.from_config(config, _sample_cosine(marks, read_part))
+    is_finished = index.read_index_settings(directory) == settings
+    table = _open_existing(directory, dimensions)
+    stored = _list_marks(table) if table is not None else set()
+    new = [mark for mark in marks if mark not in stored]
+    if table is not None and not new and stored == set(marks) and is_finished:
         return 0
-    directory.remove(
-        index.MADE_WITH
-    )  # until it is written again, the indices may be behind the rows
-    if table is None or len(new) > _MOST_CHANGED * len(marks):
-        index.build(directory, map(read, marks), config, dimensions)
+    # Until the file is written again, the indices may be behind the rows.
+    directory.remove(index.SETTINGS_FILE)
+    if table is None or len(new) > _LARGEST_MERGE * len(marks):
+        index.build_table(directory, map(read_part, marks), config, dimensions)
         new = list(marks)
     else:
-        _merge(table, new, sorted(held - set(marks)), read, dimensions)
-        index.make_searchable(table, config)
-    made_with.write(directory)
+        outdated = sorted(stored - set(marks))
+        _merge_parts(table, new, outdated, read_part, dimensions)
+        index.build_indices(table, config)
+    settings.write(directory)
     return len(new)
 
 
-def _unrelated_cosine(marks: Sequence[str], read: Read) -> float | None:
-    """The mean cosine over a sample that depends on the parts alone, None without two vectors."""
-    step, vectors = max(1, len(marks) // _SAMPLED_PARTS), []
+def _sample_cosine(marks: Sequence[str], read_part: ReadPart) -> float | None:
+    """The mean cosine over a sample that depends on the parts alone; None without two vectors."""
+    step = max(1, len(marks) // _SAMPLED_PARTS)
+    vectors: list[np.ndarray] = []
     for mark in marks[::step]:
-        column = read(mark).column("vector").drop_null().slice(0, _SAMPLED_ROWS)
-        vectors += [np.asarray(one, dtype=np.float32) for one in column.to_pylist()]
-    return index.mean_cosine(np.stack(vectors)) if len(vectors) > 1 else None
+        column = read_part(mark).column("vector").drop_null().slice(0, _SAMPLED_ROWS)
+        vectors += [np.asarray(vector, dtype=np.float32) for vector in column.to_pylist()]
+    return index.compute_mean_cosine(np.stack(vectors)) if len(vectors) > 1 else None
 
 
-def _existing(directory: Directory, dimensions: int) -> Any:
-    """The table there is, None where there is none that rows of today fit in."""
-    if not index.is_there(directory):
+def _open_existing(directory: Directory, dimensions: int) -> Any:
+    """The table; None where there is none, or one with another schema."""
+    if not index.has_table(directory):
         return None
     table = index.open_table(directory)
     return table if table.schema.equals(index.table_schema(dimensions)) else None
 
 
-def _marks_in(table: Any) -> set[str]:
+def _list_marks(table: Any) -> set[str]:
     batches = table.search().select(["part"]).limit(table.count_rows()).to_batches()
     return {mark for batch in batches for mark in batch.column("part").unique().to_pylist()}
 
 
-def _merge(
-    table: Any, new: Sequence[str], past: Sequence[str], read: Read, dimensions: int
+def _merge_parts(
+    table: Any,
+    new: Sequence[str],
+    outdated: Sequence[str],
+    read_part: ReadPart,
+    dimensions: int,
 ) -> None:
-    """Rows of the new parts in, those that are left of the past ones out; then the files are
-    compacted."""
+    """Put in the rows of the new parts, delete what is left of the outdated ones, compact."""
     if new:
         schema = index.table_schema(dimensions)
         rows: Iterator[pa.RecordBatch] = (
-            batch for mark in new for batch in read(mark).to_batches()
+            batch for mark in new for batch in read_part(mark).to_batches()
         )
         merge = (
             table.merge_insert("document_id")
@@ -91,6 +101,6 @@ def _merge(
             .when_not_matched_insert_all()
         )
         merge.execute(pa.RecordBatchReader.from_batches(schema, rows), on_bad_vectors="null")
-    for start in range(0, len(past), _AT_ONCE):
-        table.delete(among("part", past[start : start + _AT_ONCE]))
+    for start in range(0, len(outdated), _MARKS_PER_DELETE):
+        table.delete(sql_in("part", outdated[start : start + _MARKS_PER_DELETE]))
     table.optimize()

@@ -3,8 +3,8 @@ https://www.scimagojr.com/journalrank.php.
 
 The file is a table separated by ``;`` with decimal commas, plain or gzip, a row per journal with
 the columns ``Title``, ``Issn`` (eight characters each, without the hyphen, joined by commas) and
-``SJR``. What counts is a journal's place among the ranked ones, for SJR itself has a long tail. Use
-asks for attribution to SCImago.
+``SJR``. What counts is a journal's place among the ranked ones, because SJR itself has a long tail.
+Use asks for attribution to SCImago.
 """
 
 import bisect
@@ -30,37 +30,38 @@ class JournalRanks:
 
     @classmethod
     def load(cls, path: str) -> "JournalRanks":
-        """Raises DataError for a file that is not there or has not the columns of the format."""
+        """DataError for a file that is missing or lacks the columns of the format."""
         with open_vocabulary(path) as stream:
             rows = csv.DictReader(as_text(stream), delimiter=";")
             missing = {"Title", "Issn", "SJR"} - set(rows.fieldnames or ())
             if missing:
                 raise DataError(
-                    f"{path}: no column {', '.join(sorted(missing))}: retrieval.journal_ranks is a SCImago "
-                    "Journal Rank table, separated by ';'"
+                    f"{path}: no column {', '.join(sorted(missing))}: retrieval.journal_ranks is "
+                    "a SCImago Journal Rank table, separated by ';'"
                 )
-            return cls._ranked((row["Title"], row["Issn"], row["SJR"]) for row in rows)
+            return cls._from_rows((row["Title"], row["Issn"], row["SJR"]) for row in rows)
 
     @classmethod
-    def _ranked(cls, rows: Iterable[tuple[str, str, str]]) -> "JournalRanks":
-        scored = [
-            (title, issns, float(sjr.replace(",", ".")))
-            for title, issns, sjr in rows
-            if _SJR.fullmatch(sjr)
-        ]
-        scores = sorted(sjr for _, _, sjr in scored)
+    def _from_rows(cls, rows: Iterable[tuple[str, str, str]]) -> "JournalRanks":
+        """From (title, ISSNs, SJR) of each journal."""
+        ranked = []
+        for title, issns, sjr in rows:
+            if _SJR.fullmatch(sjr):
+                ranked.append((title, issns, float(sjr.replace(",", "."))))
+        scores = sorted(score for _, _, score in ranked)
         by_issn: dict[str, float] = {}
         by_title: dict[str, float] = {}
-        for title, issns, sjr in scored:
-            share = bisect.bisect_left(scores, sjr) / len(scores)
+        for title, issns, score in ranked:
+            share = bisect.bisect_left(scores, score) / len(scores)
             by_issn.update(dict.fromkeys(_ISSN.findall(issns), share))
-            by_title.setdefault(_title(title), share)
+            by_title.setdefault(_normalize_title(title), share)
         return cls(by_issn, by_title)
 
     def share(self, issn: str, title: str) -> float | None:
         """A journal's place by its ISSN, else by its title; None for one that is not ranked."""
-        return self._by_issn.get(issn.replace("-", "").upper(), self._by_title.get(_title(title)))
+        by_title = self._by_title.get(_normalize_title(title))
+        return self._by_issn.get(issn.replace("-", "").upper(), by_title)
 
 
-def _title(text: str) -> str:
+def _normalize_title(text: str) -> str:
     return " ".join(_TITLE_WORD.findall(text.casefold()))

@@ -1,54 +1,65 @@
 """Text from the network as plain text, and queries as words.
 
-What holds: what passes ``plain`` has no control or invisible formatting characters, so it can
-neither move a cursor nor hide; what ``query_words`` gives holds no character that means something
-to a search service, so a query cannot be malformed or reach another field than was meant.
+Guarantees: what ``plain_line`` returns has no control or invisible formatting characters, so it can
+neither move a cursor nor hide anything. What ``split_query`` returns has no character with a
+meaning to a search service, so a query can neither be malformed nor reach a field it was not meant
+for.
 """
 
 import re
 import unicodedata
 
-from medr_ray.retrieval.snippets import wanted
+from medr_ray.retrieval.snippets import extract_terms
 
-_HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs"})  # Unicode categories
+# Unicode categories: control, format, private use, surrogate.
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
 _WORD = re.compile(r"[^\W_]+(?:[-'.][^\W_]+)*")
-_MOST = 48  # words; the rest of a longer query adds nothing
+_MOST_WORDS = 48  # of a query; the rest of a longer one adds nothing
 
 
-def plain(text: str) -> str:
-    """On one line: white space collapsed, hidden characters gone."""
-    return " ".join(visible(text).split())
+def plain_line(text: str) -> str:
+    """The text on one line: white space collapsed, hidden characters removed."""
+    return " ".join(remove_hidden(text).split())
 
 
 def plain_lines(text: str) -> str:
-    """Line by line as ``plain``, empty lines left out."""
-    lines = (" ".join(line.split()) for line in visible(text).split("\n"))
+    """Each line as by ``plain_line``, empty lines left out."""
+    lines = (" ".join(line.split()) for line in remove_hidden(text).split("\n"))
     return "\n".join(filter(None, lines))
 
 
-def visible(text: str) -> str:
+def remove_hidden(text: str) -> str:
     """The characters that a person sees, and white space."""
     hidden = [
-        one for one in set(text) if not one.isspace() and unicodedata.category(one) in _HIDDEN
+        character
+        for character in set(text)
+        if not character.isspace() and unicodedata.category(character) in _HIDDEN_CATEGORIES
     ]
     return text.translate(dict.fromkeys(map(ord, hidden))) if hidden else text
 
 
-def query_words(query: str) -> list[str]:
-    """The words of a query in lower case (in capitals AND, OR and NOT would be operators), in
-    order."""
-    return _WORD.findall(query.lower())[:_MOST]
+def split_query(query: str) -> list[str]:
+    """The words of a query, in order.
+
+    They are in lower case, because AND, OR and NOT in capitals would be operators.
+    """
+    return _WORD.findall(query.lower())[:_MOST_WORDS]
 
 
-def loosened(query: str) -> tuple[str, ...]:
-    """A query as searches that ask for less and less: all of its words, all that are no stop words
-    (which "vitamin A" needs and "what is" does not), any of those."""
-    telling = telling_words(query)
-    return " ".join(query_words(query)), " ".join(telling), " OR ".join(telling)
+def loosen_query(query: str) -> tuple[str, ...]:
+    """A query as searches that ask for less and less.
+
+    First all of its words ("vitamin A" needs its stop word), then all that are no stop words, then
+    any of those.
+    """
+    informative = informative_words(query)
+    return " ".join(split_query(query)), " ".join(informative), " OR ".join(informative)
 
 
-def telling_words(query: str) -> list[str]:
-    """Those of ``query_words`` that are no stop words; all of them where nothing else is left."""
-    words = query_words(query)
-    kept = wanted(" ".join(words)).words
-    return [one for one in dict.fromkeys(words) if one in kept or not one.isascii()] or words
+def informative_words(query: str) -> list[str]:
+    """The words of the query that are no stop words, each once; all words where nothing is left."""
+    words = split_query(query)
+    terms = extract_terms(" ".join(words)).words
+    # The terms know only ASCII words; words of other scripts are no stop words.
+    kept = [word for word in dict.fromkeys(words) if word in terms or not word.isascii()]
+    return kept or words

@@ -1,14 +1,19 @@
 """How candidates are ranked: pure arithmetic over scores, apart from where the scores come from.
 
-Relevance lies in [0, 1] within one query. Lexical relevance blends BM25, divided by the query's
-best, with the share of the query (words and pairs of words, weighed by rarity) that the title and
-the best single sentence repeat: one sentence that answers beats a long document that mentions every
-word somewhere. The calibrated cosine joins it: 0 is what unrelated texts have under this encoder, 1
-an equal text, whatever else was found for the query. Measured on BioASQ, that beats stretching the
-cosines over the candidates. How much it weighs depends on what was embedded: a title's vector knows
-nothing of what the text says. Clinical ranking is the paper's Score(d, q) = lambda Rel(d, q) + (1 -
-lambda) Auth(d) (section 2.2), where Auth counts only for documents whose relevance reaches a floor,
-so that authority cannot lift what is off the topic.
+Relevance lies in [0, 1] within one query.
+
+Lexical relevance blends two parts: BM25, divided by the query's best, and the share of the query
+(words and pairs of words, weighed by rarity) that the title and the best single sentence repeat. So
+one sentence that answers beats a long document that mentions every word somewhere.
+
+The calibrated cosine joins it. It is 0 for unrelated texts under this encoder and 1 for an equal
+text, whatever else was retrieved for the query; measured on BioASQ, that beats stretching the
+cosines over the candidates. Its weight depends on what was embedded: a title's vector knows nothing
+of the text.
+
+Clinical ranking is the paper's Score(d, q) = lambda Rel(d, q) + (1 - lambda) Auth(d) (section 2.2).
+Auth counts only for documents whose relevance reaches a floor, so authority cannot lift what is off
+the topic.
 """
 
 from collections.abc import Sequence
@@ -16,22 +21,23 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.snippets import Wanted, words
+from medr_ray.retrieval.snippets import QueryTerms, split_words
 
-PASSAGE_WEIGHT = (
-    0.7  # of the best sentence against BM25, which long records with a repeated word win too easily
-)
-TEXT_VECTOR_WEIGHT = 0.6  # of cosine against words
-TITLE_VECTOR_WEIGHT = 0.3  # where titles alone are embedded, while the words of the text were read
+# Of the best sentence against BM25, which long records with a repeated word win too easily.
+PASSAGE_WEIGHT = 0.7
+TEXT_VECTOR_WEIGHT = 0.6  # of the cosine against words, where the text is embedded
+TITLE_VECTOR_WEIGHT = 0.3  # where only the title is, while the words are those of the text
 UNRELATED_COSINE = 0.12  # of two texts that have nothing to do with each other, under MiniLM
 RELEVANCE_FLOOR = 0.6  # of the best relevance among the candidates
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A document with what is known of its match: BM25 score or 0, cosine or None where it has no
-    vector, and how many words of the query its whole title covers (0 unless the whole title occurs
-    in the query)."""
+    """A document and how it matches the query.
+
+    ``bm25`` is 0 where full text did not find it, ``cosine`` None where it has no vector.
+    ``title_words`` counts the words of its title where the whole title occurs in the query, else 0.
+    """
 
     document: Document
     bm25: float
@@ -39,28 +45,34 @@ class Candidate:
     title_words: int
 
 
-def passage_share(wanted: Wanted, document: Document) -> float:
+def passage_share(terms: QueryTerms, document: Document) -> float:
     """Share in [0, 1] of the query's weight that the title and the best single sentence repeat."""
-    total = wanted.weight()
+    total = terms.total_weight()
     if not total:
         return 0.0
-    rest = wanted.without(words(document.title))
-    best = max((rest.shared(words(sentence)) for sentence in document.sentences), default=0.0)
-    return (total - rest.weight() + best) / total
+    rest = terms.without(split_words(document.title))
+    shared = (rest.shared_weight(split_words(sentence)) for sentence in document.sentences)
+    best = max(shared, default=0.0)
+    return (total - rest.total_weight() + best) / total
 
 
-def lexical_relevance(wanted: Wanted, candidates: Sequence[Candidate]) -> list[float]:
-    top = max((one.bm25 for one in candidates), default=0.0) or 1.0
-    return [
-        (1 - PASSAGE_WEIGHT) * one.bm25 / top + PASSAGE_WEIGHT * passage_share(wanted, one.document)
-        for one in candidates
-    ]
+def lexical_relevance(terms: QueryTerms, candidates: Sequence[Candidate]) -> list[float]:
+    """Relevance by words alone, in [0, 1]."""
+    best = max((candidate.bm25 for candidate in candidates), default=0.0) or 1.0
+    relevance = []
+    for candidate in candidates:
+        passage = passage_share(terms, candidate.document)
+        relevance.append((1 - PASSAGE_WEIGHT) * candidate.bm25 / best + PASSAGE_WEIGHT * passage)
+    return relevance
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What cosines mean under an encoder: ``unrelated`` is that of texts that have nothing to do
-    with each other, ``weight`` what the calibrated cosine weighs against words."""
+class CosineCalibration:
+    """What cosines mean under an encoder.
+
+    ``unrelated`` is the cosine of texts that have nothing to do with each other, ``weight`` that of
+    the calibrated cosine against words.
+    """
 
     unrelated: float = UNRELATED_COSINE
     weight: float = TITLE_VECTOR_WEIGHT
@@ -70,7 +82,7 @@ class Calibration:
         return min(1.0, max(0.0, (cosine - self.unrelated) / (1 - self.unrelated)))
 
 
-MINILM_TITLES = Calibration()
+MINILM_TITLES = CosineCalibration()
 
 
 class Relevance(NamedTuple):
@@ -85,56 +97,65 @@ class Relevance(NamedTuple):
 
 
 def semantic_relevance(
-    wanted: Wanted, candidates: Sequence[Candidate], calibration: Calibration = MINILM_TITLES
+    terms: QueryTerms,
+    candidates: Sequence[Candidate],
+    calibration: CosineCalibration = MINILM_TITLES,
 ) -> list[Relevance]:
-    """The calibrated cosine blended with the lexical relevance; the latter alone where there is no
-    vector."""
+    """The calibrated cosine blended with the lexical relevance.
+
+    The lexical relevance alone where there is no vector.
+    """
     weight = calibration.weight
-    return [
-        Relevance(text, 0.0)
-        if one.cosine is None
-        else Relevance((1 - weight) * text, weight * calibration.relevance(one.cosine))
-        for text, one in zip(lexical_relevance(wanted, candidates), candidates, strict=True)
-    ]
+    relevance = []
+    for text, candidate in zip(lexical_relevance(terms, candidates), candidates, strict=True):
+        if candidate.cosine is None:
+            relevance.append(Relevance(text, 0.0))
+        else:
+            meaning = calibration.relevance(candidate.cosine)
+            relevance.append(Relevance((1 - weight) * text, weight * meaning))
+    return relevance
 
 
-def vector_relevance(candidates: Sequence[Candidate], calibration: Calibration) -> list[Relevance]:
+def vector_relevance(
+    candidates: Sequence[Candidate], calibration: CosineCalibration
+) -> list[Relevance]:
     """The calibrated cosine alone."""
-    return [
-        Relevance(0.0, 0.0 if one.cosine is None else calibration.relevance(one.cosine))
-        for one in candidates
-    ]
+    relevance = []
+    for candidate in candidates:
+        cosine = candidate.cosine
+        relevance.append(Relevance(0.0, 0.0 if cosine is None else calibration.relevance(cosine)))
+    return relevance
 
 
-def on_topic(relevance: Sequence[float]) -> list[bool]:
+def find_on_topic(relevance: Sequence[float]) -> list[bool]:
     """Whether each document's relevance reaches the floor, below which authority does not count."""
     floor = RELEVANCE_FLOOR * max(relevance, default=0.0)
-    return [one >= floor for one in relevance]
+    return [value >= floor for value in relevance]
 
 
 def clinical_scores(
     relevance: Sequence[float], authority: Sequence[float], weight: float
 ) -> list[float]:
     """Score = weight * Rel + (1 - weight) * Auth, with Auth 0 below the relevance floor."""
-    return [
-        weight * rel + (1 - weight) * (auth if counts else 0.0)
-        for rel, auth, counts in zip(relevance, authority, on_topic(relevance), strict=True)
-    ]
+    scores = []
+    on_topic = find_on_topic(relevance)
+    for rel, auth, counts in zip(relevance, authority, on_topic, strict=True):
+        scores.append(weight * rel + (1 - weight) * (auth if counts else 0.0))
+    return scores
 
 
-def order(
+def rank_positions(
     candidates: Sequence[Candidate], scores: Sequence[float], authority: Sequence[float]
 ) -> list[int]:
-    """Positions, best first: documents whose whole title the query names, the longest title first
-    and of equal titles the more authoritative; then by score; ties by document id."""
+    """Positions of the candidates, best first.
 
-    def key(i: int) -> tuple[float, float, float, str]:
-        named = candidates[i].title_words
-        return (
-            -named,
-            -authority[i] if named else 0.0,
-            -scores[i],
-            candidates[i].document.document_id,
-        )
+    Documents whose whole title the query names come first: the longest title before shorter ones,
+    and of equally long ones the more authoritative. Then by score; ties by document id.
+    """
 
-    return sorted(range(len(candidates)), key=key)
+    def sort_key(i: int) -> tuple[float, float, float, str]:
+        title_words = candidates[i].title_words
+        title_authority = -authority[i] if title_words else 0.0
+        return -title_words, title_authority, -scores[i], candidates[i].document.document_id
+
+    return sorted(range(len(candidates)), key=sort_key)

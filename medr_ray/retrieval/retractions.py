@@ -1,8 +1,8 @@
-"""Papers known to be retracted from elsewhere: PubMed flags a retraction only when its notice is
-indexed.
+"""Papers that another list has as retracted.
 
-The list is a text file with one PMID a line, plain or gzip, such as the PubMed search "Retracted
-Publication"[pt] gives when it is saved in the format PMID.
+PubMed flags a retraction only once its notice is indexed. The list is a text file with one PMID a
+line, plain or gzip, such as the PubMed search "Retracted Publication"[pt] gives when it is saved in
+the format PMID.
 """
 
 import functools
@@ -12,15 +12,17 @@ from medr_ray.knowledge.vocabulary_reading import as_text, open_vocabulary
 
 
 @functools.lru_cache(2)
-def retracted_ids(path: str) -> frozenset[str]:
-    """The document ids, ``PMID:<pmid>``. DataError for a file that is missing or a line that is no
-    PMID."""
+def load_retracted_ids(path: str) -> frozenset[str]:
+    """The document ids, ``PMID:<pmid>``.
+
+    DataError for a file that is missing or a line that is no PMID.
+    """
     with open_vocabulary(path) as stream:
         pmids = [line.strip() for line in as_text(stream) if line.strip()]
-    wrong = next((number for number, one in enumerate(pmids, 1) if not one.isdecimal()), 0)
-    if wrong:
-        raise DataError(
-            f"{path}: entry {wrong} is no PMID: {pmids[wrong - 1][:40]!r}; retrieval.retracted_pmids is a "
-            "list of numbers, one a line"
-        )
-    return frozenset(f"PMID:{one}" for one in pmids)
+    for number, pmid in enumerate(pmids, 1):
+        if not pmid.isdecimal():
+            raise DataError(
+                f"{path}: entry {number} is no PMID: {pmid[:40]!r}; retrieval.retracted_pmids is a "
+                "list of numbers, one a line"
+            )
+    return frozenset(f"PMID:{pmid}" for pmid in pmids)

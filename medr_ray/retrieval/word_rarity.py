@@ -1,8 +1,8 @@
-"""How much a word says: its inverse document frequency in the index, from a table of the common
-words only.
+"""How informative a word is: its inverse document frequency in the index.
 
-A word that is in fewer than one of ``_FLOOR`` documents is simply rare, so the table stays at some
-thousand words however many documents there are.
+Only the frequencies of common words are stored. A word in fewer than one of ``_FLOOR`` documents
+counts as rare without further distinction, so the table stays at some thousand words however many
+documents there are.
 """
 
 import math
@@ -13,47 +13,41 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.snippets import words
+from medr_ray.retrieval.snippets import split_words
 
-_FLOOR = 1000
+_FLOOR = 1000  # documents for each one that a common word must be in
 _SCHEMA = pa.schema([("word", pa.string()), ("documents", pa.int64())])
 
 
 def count_words(documents: Iterable[Document]) -> pa.Table:
-    """Columns ``word``, ``documents``: in how many of the documents each word occurs; sorted by
+    """In how many of the documents each word occurs: columns ``word`` and ``documents``, sorted by
     word."""
     counts: Counter[str] = Counter()
     for document in documents:
-        counts.update(set(words(document.text)))
-    return (
-        pa.Table.from_arrays(
-            [pa.array(column) for column in zip(*sorted(counts.items()), strict=True)],
-            schema=_SCHEMA,
-        )
-        if counts
-        else _SCHEMA.empty_table()
-    )
+        counts.update(set(split_words(document.text)))
+    if not counts:
+        return _SCHEMA.empty_table()
+    columns = zip(*sorted(counts.items()), strict=True)
+    return pa.Table.from_arrays([pa.array(column) for column in columns], schema=_SCHEMA)
 
 
-def common_words(counts: Iterable[pa.Table], documents: int) -> pa.Table:
-    """The sum of ``count_words`` tables, without the words too rare to tell apart."""
-    total = (
-        pa.concat_tables([_SCHEMA.empty_table(), *counts])
-        .group_by("word")
-        .aggregate([("documents", "sum")])
-    )
+def select_common_words(counts: Iterable[pa.Table], documents: int) -> pa.Table:
+    """The sum of ``count_words`` tables, without the rare words."""
+    # The empty table keeps the schema where there are no counts.
+    tables = pa.concat_tables([_SCHEMA.empty_table(), *counts])
+    total = tables.group_by("word").aggregate([("documents", "sum")])
     total = total.rename_columns({"word": "word", "documents_sum": "documents"}).sort_by("word")
     return total.filter(pc.greater(total["documents"], documents // _FLOOR))
 
 
-class Rarity:
-    """Weights of words over ``documents`` documents, given the frequencies of the common ones."""
+class WordRarity:
+    """Weights of words over ``documents`` documents, from the frequencies of the common ones."""
 
     def __init__(self, documents: int, common: Mapping[str, int]) -> None:
-        self._documents, self._common = documents, common
+        self._documents = documents
+        self._common = common
 
     def weight(self, word: str) -> float:
-        """log((N + 1) / (df + 1))."""
-        return math.log(
-            (self._documents + 1) / (self._common.get(word, self._documents // _FLOOR) + 1)
-        )
+        """log((N + 1) / (df + 1)); a word that is not common has the highest df of a rare one."""
+        frequency = self._common.get(word, self._documents // _FLOOR)
+        return math.log((self._documents + 1) / (frequency + 1))

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from medr_ray.core.config import PipelineConfig, ReadConfig
 from medr_ray.core.errors import ToolError
 from medr_ray.llm.roles import open_chat_client
-from medr_ray.retrieval.snippets import cut
+from medr_ray.retrieval.snippets import truncate
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
 from medr_ray.tools.reading.fetching import fetch
@@ -121,11 +121,11 @@ class ReadTool:
         return await self._quoted(document_id, f"{found.title} ({document_id})", goal, found.text)
 
     async def _quoted(self, document_id: str, heading: str, goal: str, text: str) -> ToolResult:
-        heading = cut(heading, self._chars // 2)  # an address alone can have 2,048 characters
+        heading = truncate(heading, self._chars // 2)  # an address alone can have 2,048 characters
         quotes = await self._quoter.quotes(goal, text)
         if not quotes:
             said = f"{heading}\nNo word of the goal is in it. It begins:"
-            opening = cut(
+            opening = truncate(
                 " ".join(text[: self._chars].split()), max(self._chars - len(said), _LEAST)
             )
             return ToolResult(f'{said} "{opening}"', (document_id,))

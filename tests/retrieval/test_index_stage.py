@@ -13,7 +13,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation, Term
 from medr_ray.core.run import RunDirectory, StageContext, compute_fingerprint, run_stage
-from medr_ray.retrieval.retriever import Hit, Retriever
+from medr_ray.retrieval.retriever import RetrievalHit, Retriever
 from medr_ray.retrieval.stage import INDEX_STAGE
 
 ARTICLE = (Term("D016428", "Journal Article"),)
@@ -90,7 +90,7 @@ class Work:
 
     def trials(self, *lines: dict[str, Any] | str) -> None:
         self.studies.write_text(
-            "".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in lines)
+            "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
         )
 
     def make(self, config: PipelineConfig | None = None) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Work:
         counts: dict[str, Any] = run_stage(INDEX_STAGE, context, mark, {"corpus": "f"})["counts"]
         return counts
 
-    def found(self) -> list[Hit]:
+    def search_all(self) -> list[RetrievalHit]:
         retriever = Retriever.open(
             self.run.stage("index"), self.config.retrieval, self.config.models
         )
@@ -128,7 +128,7 @@ def test_a_later_run_makes_only_what_changed(ray_local: None, tmp_path: Path) ->
     assert (counts["parts"], counts["parts_made"], counts["parts_written"]) == (5, 2, 2)
     assert counts["documents"] == 4120
     assert anew.make()["parts_made"] == 5
-    assert ours.found() == anew.found()
+    assert ours.search_all() == anew.search_all()
 
     ours.corpus(b=new)
     counts = ours.make()
@@ -166,7 +166,7 @@ def test_a_source_that_is_no_longer_wanted_is_gone(ray_local: None, tmp_path: Pa
     index = work.config.index.model_copy(update={"sources": work.config.index.sources[:1]})
     counts = work.make(work.config.model_copy(update={"index": index}))
     assert (counts["documents"], counts["parts_made"]) == (10, 0)
-    assert {hit.source for hit in work.found()} == {"pubmed"}
+    assert {hit.source for hit in work.search_all()} == {"pubmed"}
 
 
 @pytest.mark.slow

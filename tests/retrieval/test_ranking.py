@@ -2,18 +2,18 @@
 
 import pytest
 
-from medr_ray.retrieval.authority import authority
+from medr_ray.retrieval.authority import authority_level
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.ranking import (
-    Calibration,
     Candidate,
+    CosineCalibration,
     clinical_scores,
     lexical_relevance,
-    order,
+    rank_positions,
     semantic_relevance,
     vector_relevance,
 )
-from medr_ray.retrieval.snippets import Wanted
+from medr_ray.retrieval.snippets import QueryTerms
 
 GUIDELINE, META, TRIAL, CASE, LETTER, ARTICLE = (
     "D017065",
@@ -31,17 +31,17 @@ def document(key: str, text: str = "", title: str = "") -> Document:
 
 def test_evidence_levels_keep_their_order() -> None:
     levels = [
-        authority("pubmed", [kind, ARTICLE], False)
+        authority_level("pubmed", [kind, ARTICLE], False)
         for kind in (GUIDELINE, META, TRIAL, CASE, LETTER)
     ]
     assert levels == sorted(levels, reverse=True)
     assert len(set(levels)) == 5
-    assert authority("hpo", [], False) > authority("pubmed", [META], False)
+    assert authority_level("hpo", [], False) > authority_level("pubmed", [META], False)
 
 
 @pytest.mark.parametrize(("types", "retracted"), [([GUIDELINE], True), ([TRIAL, "D016441"], False)])
 def test_what_was_retracted_has_no_authority(types: list[str], retracted: bool) -> None:
-    assert authority("pubmed", types, retracted) == 0.0
+    assert authority_level("pubmed", types, retracted) == 0.0
 
 
 def test_the_papers_score() -> None:
@@ -56,9 +56,9 @@ def test_authority_cannot_lift_what_is_off_the_topic() -> None:
 def test_one_sentence_that_answers_beats_scattered_words() -> None:
     answers = document("A", "The gene of Foo is FBN1.\nOther things.")
     scattered = document("B", "A gene was sought.\nFoo occurs.\nFBN1 is long.")
-    wanted = Wanted({"gene": 1.0, "foo": 3.0, "fbn1": 6.0}, {})
+    terms = QueryTerms({"gene": 1.0, "foo": 3.0, "fbn1": 6.0}, {})
     first, second = lexical_relevance(
-        wanted, [Candidate(one, 5.0, None, 0) for one in (answers, scattered)]
+        terms, [Candidate(answer, 5.0, None, 0) for answer in (answers, scattered)]
     )
     assert first > second
 
@@ -69,27 +69,30 @@ def test_agreement_of_words_and_vectors_comes_first() -> None:
         Candidate(document("B"), 8.0, 0.1, 0),
         Candidate(document("C"), 0.0, 0.8, 0),
     )
-    scores = [one.total for one in semantic_relevance(Wanted({}, {}), [vector, text, both])]
+    scores = [
+        relevance.total
+        for relevance in semantic_relevance(QueryTerms({}, {}), [vector, text, both])
+    ]
     assert scores[2] > max(scores[0], scores[1])
 
 
 def test_a_rare_word_outweighs_a_title_that_sounds_alike() -> None:
     names_it = Candidate(document("A", "The gene associated with Foo is SLC6A2."), 9.0, 0.2, 0)
     sounds_like_it = Candidate(document("B", "The gene associated with Bar is ABCD1."), 4.0, 0.8, 0)
-    wanted = Wanted({"gene": 1.0, "associated": 1.0, "slc6a2": 8.0}, {})
-    first, second = semantic_relevance(wanted, [names_it, sounds_like_it])
+    terms = QueryTerms({"gene": 1.0, "associated": 1.0, "slc6a2": 8.0}, {})
+    first, second = semantic_relevance(terms, [names_it, sounds_like_it])
     assert first.total > second.total
 
 
 def test_vector_mode_ranks_by_meaning_alone() -> None:
     near, far = Candidate(document("B"), 0.0, 0.9, 0), Candidate(document("A", "fbn1"), 9.0, 0.1, 0)
-    first, second = vector_relevance([far, near], Calibration())
+    first, second = vector_relevance([far, near], CosineCalibration())
     assert first.total < second.total
 
 
 def test_a_cosine_means_the_same_whatever_else_was_found() -> None:
-    encoder = Calibration(unrelated=0.6)
-    assert [encoder.relevance(one) for one in (0.3, 0.6, 0.8, 1.0)] == pytest.approx(
+    encoder = CosineCalibration(unrelated=0.6)
+    assert [encoder.relevance(cosine) for cosine in (0.3, 0.6, 0.8, 1.0)] == pytest.approx(
         [0.0, 0.0, 0.5, 1.0]
     )
 
@@ -98,9 +101,9 @@ def test_the_longest_named_title_comes_first_whatever_the_scores() -> None:
     long, short, none = (
         Candidate(document(key), 0.0, None, words) for key, words in (("C", 4), ("B", 2), ("A", 0))
     )
-    assert order([none, short, long], [1.0, 0.5, 0.1], [1.0, 0.2, 0.9]) == [2, 1, 0]
+    assert rank_positions([none, short, long], [1.0, 0.5, 0.1], [1.0, 0.2, 0.9]) == [2, 1, 0]
 
 
 def test_ties_are_broken_by_id() -> None:
     same = [Candidate(document(key), 0.0, None, 0) for key in ("PMID:2", "PMID:10", "PMID:1")]
-    assert order(same, [0.5] * 3, [0.4] * 3) == [2, 1, 0]
+    assert rank_positions(same, [0.5] * 3, [0.4] * 3) == [2, 1, 0]

@@ -10,18 +10,17 @@ from typing import Any
 import pytest
 
 from medr_ray.core.errors import DataError
-from medr_ray.retrieval.authority import LEVELS, kind_of
+from medr_ray.retrieval.authority import LEVELS, evidence_kind
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.readers import READERS, Aside
-from medr_ray.retrieval.readers.labels import from_label
-from medr_ray.retrieval.readers.trials import from_study
+from medr_ray.retrieval.readers import READERS, UnusableRecords
+from medr_ray.retrieval.readers.labels import document_from_label
+from medr_ray.retrieval.readers.trials import document_from_study
 
 
-def read(source: str, *paths: Path) -> tuple[dict[str, Document], Aside]:
-    aside = Aside()
-    return {
-        one.document_id: one for one in READERS[source]([str(one) for one in paths], aside)
-    }, aside
+def read(source: str, *paths: Path) -> tuple[dict[str, Document], UnusableRecords]:
+    unusable = UnusableRecords()
+    documents = READERS[source]([str(path) for path in paths], unusable)
+    return {document.document_id: document for document in documents}, unusable
 
 
 def write_lines(path: Path, *rows: Any) -> Path:
@@ -74,13 +73,13 @@ MEASURED = {
 
 
 def test_a_study_without_results_is_a_registration() -> None:
-    document = from_study(study())
+    document = document_from_study(study())
     assert (document.document_id, document.year, document.title) == (
         "NCT:NCT00000001",
         2019,
         "Losartan in Marfan syndrome",
     )
-    assert kind_of(document) == "registration"
+    assert evidence_kind(document) == "registration"
     assert document.references == ("PMID:19339721",)
     assert document.url == "https://clinicaltrials.gov/study/NCT00000001"
     assert "Design: interventional\n" in f"{document.text}\n"  # phase NA is none
@@ -95,11 +94,13 @@ def test_a_study_without_results_is_a_registration() -> None:
     ],
 )
 def test_results_make_a_study_evidence_of_its_design(design: dict[str, Any], kind: str) -> None:
-    document = from_study({**study(**design), "hasResults": True, "resultsSection": MEASURED})
-    assert kind_of(document) == kind
+    document = document_from_study(
+        {**study(**design), "hasResults": True, "resultsSection": MEASURED}
+    )
+    assert evidence_kind(document) == kind
     assert document.text.endswith(
-        "\nResult, primary outcome: Aortic root z score (3 years), in z score per year: Atenolol -0.139 (± 0.013); "
-        "Losartan -0.107; p 0.08"
+        "\nResult, primary outcome: Aortic root z score (3 years), in z score per year: "
+        "Atenolol -0.139 (± 0.013); Losartan -0.107; p 0.08"
     )
 
 
@@ -116,24 +117,30 @@ def test_a_bad_record_is_named_and_hides_no_other(tmp_path: Path) -> None:
         study("NCT00000003", designInfo={"allocation": "\ud800"}),
         study("NCT00000002"),
     )
-    found, aside = read("trials", path)
-    assert list(found) == ["NCT:NCT00000001", "NCT:NCT00000002"]
-    assert [one.where for one in aside] == ["line 2", "line 3", "line 4", "line 6", "line 7"]
-    assert {one.file for one in aside} == {str(path)}
-    assert "protocolSection.identificationModule.nctId" in aside[2].reason
+    documents, unusable = read("trials", path)
+    assert list(documents) == ["NCT:NCT00000001", "NCT:NCT00000002"]
+    assert [record.where for record in unusable] == [
+        "line 2",
+        "line 3",
+        "line 4",
+        "line 6",
+        "line 7",
+    ]
+    assert {record.file for record in unusable} == {str(path)}
+    assert "protocolSection.identificationModule.nctId" in unusable[2].reason
 
 
 def test_a_file_that_breaks_off_gives_what_came_before(tmp_path: Path) -> None:
     rows = "".join(json.dumps(study(f"NCT{number:08d}")) + "\n" for number in range(5000)).encode()
     path = tmp_path / "studies.jsonl.gz"
     path.write_bytes(gzip.compress(rows)[:-2000])
-    found, aside = read("trials", path)
-    assert 0 < len(found) < 5000
-    assert "broken gzip" in aside[-1].reason
+    documents, unusable = read("trials", path)
+    assert 0 < len(documents) < 5000
+    assert "broken gzip" in unusable[-1].reason
 
 
 def test_sections_of_a_label_are_lines_with_the_boxed_warning_first() -> None:
-    document = from_label(
+    document = document_from_label(
         {
             "set_id": "s1",
             "effective_time": "20190703",
@@ -157,7 +164,7 @@ def test_sections_of_a_label_are_lines_with_the_boxed_warning_first() -> None:
         "Adverse reactions: Nausea.",
         "Zinc: Not in the rule.",
     ]
-    assert (document.year, document.references, kind_of(document)) == (
+    assert (document.year, document.references, evidence_kind(document)) == (
         2019,
         ("FDA:NDA020386",),
         "label",
@@ -183,7 +190,7 @@ def test_sections_of_a_label_are_lines_with_the_boxed_warning_first() -> None:
 )
 def test_what_is_no_label_for_people_is_refused(label: dict[str, Any], reason: str) -> None:
     with pytest.raises(DataError, match=reason):
-        from_label(label)
+        document_from_label(label)
 
 
 def test_a_monograph_keeps_its_citations_and_drops_the_page_around_it(tmp_path: Path) -> None:
@@ -198,24 +205,28 @@ def test_a_monograph_keeps_its_citations_and_drops_the_page_around_it(tmp_path: 
         },
     }
     refused = {"drug": "Statins", "sections": {"Access denied": "Your access was blocked."}}
-    found, aside = read("livertox", write_lines(tmp_path / "pages.jsonl", page, refused))
-    document = found["LIVERTOX:Calcium_Channel_Blockers"]
+    documents, unusable = read("livertox", write_lines(tmp_path / "pages.jsonl", page, refused))
+    document = documents["LIVERTOX:Calcium_Channel_Blockers"]
     assert document.text == "Calcium Channel Blockers (LiverTox)\nHepatotoxicity: ALT rises in 6%."
     assert (document.year, document.references) == (2016, ("PMID:1", "PMID:2"))
-    assert [(one.where, "refused" in one.reason) for one in aside] == [("line 2", True)]
+    assert [(record.where, "refused" in record.reason) for record in unusable] == [("line 2", True)]
 
 
 DRUGS = {
-    "Applications.txt": "ApplNo\tApplType\tApplPublicNotes\tSponsorName\n020386\tNDA\t\tMERCK\n000001\tNDA\t\tX\n",
-    "Products.txt": "ApplNo\tProductNo\tForm\tStrength\tReferenceDrug\tDrugName\tActiveIngredient\tReferenceStandard\n"
+    "Applications.txt": "ApplNo\tApplType\tApplPublicNotes\tSponsorName\n"
+    "020386\tNDA\t\tMERCK\n000001\tNDA\t\tX\n",
+    "Products.txt": "ApplNo\tProductNo\tForm\tStrength\tReferenceDrug\tDrugName\tActiveIngredient\t"
+    "ReferenceStandard\n"
     "020386\t001\tTABLET;ORAL\t25MG\t1\tCOZAAR\tLOSARTAN POTASSIUM\t0\n020386\t002\ttoo short\n"
     "x\t1\t\t\t\t\t\t\n",
     "MarketingStatus.txt": "MarketingStatusID\tApplNo\tProductNo\n1\t020386\t001\n",
-    "MarketingStatus_Lookup.txt": "MarketingStatusID\tMarketingStatusDescription\n1\tPrescription\n",
-    "SubmissionClass_Lookup.txt": "SubmissionClassCodeID\tSubmissionClassCode\tSubmissionClassCodeDescription\n"
+    "MarketingStatus_Lookup.txt": "MarketingStatusID\tMarketingStatusDescription\n"
+    "1\tPrescription\n",
+    "SubmissionClass_Lookup.txt": "SubmissionClassCodeID\tSubmissionClassCode\t"
+    "SubmissionClassCodeDescription\n"
     "7\tN\tType 1 - New Molecular Entity\n2\tEFFICACY\tEfficacy\n",
-    "Submissions.txt": "ApplNo\tSubmissionClassCodeID\tSubmissionType\tSubmissionNo\tSubmissionStatus\t"
-    "SubmissionStatusDate\tSubmissionsPublicNotes\tReviewPriority\n"
+    "Submissions.txt": "ApplNo\tSubmissionClassCodeID\tSubmissionType\tSubmissionNo\t"
+    "SubmissionStatus\tSubmissionStatusDate\tSubmissionsPublicNotes\tReviewPriority\n"
     "020386\t2\tSUPPL\t32\tAP\t2005-10-18 00:00:00\t\t\n"
     "020386\t7\tORIG\t1\tAP\t1995-04-14 00:00:00\tcaf\xe9\tPRIORITY\n",
 }
@@ -226,59 +237,67 @@ def approvals(folder: Path) -> list[Path]:
         for name, text in DRUGS.items():
             archive.writestr(name, text.replace("\n", "\r\n").encode("cp1252"))
     (folder / "patent.txt").write_text(
-        "Appl_Type~Appl_No~Product_No~Patent_No~Patent_Expire_Date_Text~Drug_Substance_Flag~Drug_Product_Flag~"
-        "Patent_Use_Code~Delist_Flag~Submission_Date\nN~020386~001~5138069~Aug 11, 2009~Y~~U-3~~\n"
+        "Appl_Type~Appl_No~Product_No~Patent_No~Patent_Expire_Date_Text~Drug_Substance_Flag~"
+        "Drug_Product_Flag~Patent_Use_Code~Delist_Flag~Submission_Date\n"
+        "N~020386~001~5138069~Aug 11, 2009~Y~~U-3~~\n"
         "N~020386~001~1~someday~~~~~\nA~077777~001~9~Jan 1, 2030~~Y~~~\n"
     )
     (folder / "exclusivity.txt").write_text(
-        "Appl_Type~Appl_No~Product_No~Exclusivity_Code~Exclusivity_Date\nN~020386~001~PED~Feb 11, 2010\n"
+        "Appl_Type~Appl_No~Product_No~Exclusivity_Code~Exclusivity_Date\n"
+        "N~020386~001~PED~Feb 11, 2010\n"
     )
     return [folder / "drugs.zip", folder / "patent.txt", folder / "exclusivity.txt"]
 
 
-def test_an_application_is_told_from_all_its_files(tmp_path: Path) -> None:
-    found, aside = read("fda_approvals", *approvals(tmp_path))
-    document = found["FDA:NDA020386"]
+def test_an_application_is_read_from_all_its_files(tmp_path: Path) -> None:
+    documents, unusable = read("fda_approvals", *approvals(tmp_path))
+    document = documents["FDA:NDA020386"]
     assert document.text.split("\n") == [
         "COZAAR (LOSARTAN POTASSIUM): FDA approval NDA020386",
         "Sponsor: MERCK",
-        "Approval: NDA approved on 1995-04-14, Type 1 - New Molecular Entity, café, priority review",
+        "Approval: NDA approved on 1995-04-14, Type 1 - New Molecular Entity, café, "
+        "priority review",
         "Products: 001 COZAAR, tablet, oral, 25MG, prescription",
         "Supplements: 2005-10-18 Efficacy",
         "Patents: product 001 patent 5138069 expires 2009-08-11, drug substance, use U-3",
         "Exclusivity: product 001 PED until 2010-02-11",
     ]
-    assert (document.year, kind_of(document)) == (2005, "record")
+    assert (document.year, evidence_kind(document)) == (2005, "record")
     assert document.url.endswith("ApplNo=020386")
-    assert "patent 9 expires 2030-01-01" in found["FDA:ANDA077777"].text  # newer than the zip
-    assert [(Path(one.file).name, one.where) for one in aside] == [
+    assert "patent 9 expires 2030-01-01" in documents["FDA:ANDA077777"].text  # newer than the zip
+    assert [(Path(record.file).name, record.where) for record in unusable] == [
         ("Products.txt", "line 3"),
         ("Products.txt", "line 4"),
         ("patent.txt", "line 3"),
-        (", ".join(Path(one.file).name for one in aside[-1:]), "application 000001"),
+        (", ".join(Path(record.file).name for record in unusable[-1:]), "application 000001"),
     ]
 
 
 def test_a_file_of_another_kind_is_set_aside_whole(tmp_path: Path) -> None:
     (tmp_path / "not.zip").write_bytes(b"PK\x03\x04 and nothing more")
-    found, aside = read("fda_approvals", tmp_path / "not.zip")
-    assert not found
-    assert [one.where for one in aside] == ["the rest of the file"]
+    documents, unusable = read("fda_approvals", tmp_path / "not.zip")
+    assert not documents
+    assert [record.where for record in unusable] == ["the rest of the file"]
 
 
 def test_real_files_give_what_they_hold(shared_data: Path) -> None:
     fda = shared_data / "fda"
-    trials, aside = read("trials", shared_data / "trials" / "ctgov_v2_all.jsonl.gz")
-    assert (len(trials), len(aside)) == (1656, 0)
-    assert sum(kind_of(one) != "registration" for one in trials.values()) == 172
-    labels, aside = read("fda_labels", fda / "drug_labels.jsonl.gz")
-    assert len(labels) + len(aside) == 300
-    assert sum("\nIndications and usage: " in one.text for one in labels.values()) > 290
-    monographs, aside = read("livertox", fda / "livertox_pages.jsonl.gz")
-    assert (len(monographs), len(aside)) == (910, 185)
-    assert all(one.year and kind_of(one) in LEVELS for one in monographs.values())
-    products, aside = read(
+    trials, unusable = read("trials", shared_data / "trials" / "ctgov_v2_all.jsonl.gz")
+    assert (len(trials), len(unusable)) == (1656, 0)
+    assert sum(evidence_kind(document) != "registration" for document in trials.values()) == 172
+    labels, unusable = read("fda_labels", fda / "drug_labels.jsonl.gz")
+    assert len(labels) + len(unusable) == 300
+    assert sum("\nIndications and usage: " in document.text for document in labels.values()) > 290
+    monographs, unusable = read("livertox", fda / "livertox_pages.jsonl.gz")
+    assert (len(monographs), len(unusable)) == (910, 185)
+    assert all(
+        document.year and evidence_kind(document) in LEVELS for document in monographs.values()
+    )
+    products, unusable = read(
         "fda_approvals", fda / "drugsatfda.zip", fda / "patent.txt.gz", fda / "exclusivity.txt.gz"
     )
     assert len(products) > 20_000
-    assert Counter(one.reason.partition(" ")[0] for one in aside) == {"neither": 1467, "9": 3}
+    assert Counter(record.reason.partition(" ")[0] for record in unusable) == {
+        "neither": 1467,
+        "9": 3,
+    }

@@ -11,9 +11,9 @@ from medr_ray.core.config import IndexConfig, ModelsConfig, RetrievalConfig
 from medr_ray.core.run import Directory
 from medr_ray.retrieval import index
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.index_update import refresh
+from medr_ray.retrieval.index_update import refresh_table
 from medr_ray.retrieval.retriever import Retriever
-from medr_ray.retrieval.word_rarity import common_words, count_words
+from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
 WORDS = (
     "aorta",
@@ -39,39 +39,39 @@ class Corpus:
         self.is_embedded = True
 
     def put(self, name: str, ids: range, edition: int = 0) -> None:
-        for mark in [one for one in self.parts if one.startswith(f"{name}@")]:
+        for mark in [mark for mark in self.parts if mark.startswith(f"{name}@")]:
             del self.parts[mark]
         if ids:
-            self.parts[f"{name}@{edition}"] = [paper(one, edition) for one in ids]
+            self.parts[f"{name}@{edition}"] = [paper(number, edition) for number in ids]
 
     def read(self, mark: str) -> pa.Table:
         documents = self.parts[mark]
-        vectors = np.stack([vector(one) for one in documents]) if self.is_embedded else None
-        return index.to_batch(documents, vectors, 8, mark)
+        vectors = (
+            np.stack([vector(document) for document in documents]) if self.is_embedded else None
+        )
+        return index.build_batch(documents, vectors, 8, mark)
 
     def refresh(self, directory: Directory, config: IndexConfig | None = None) -> int:
-        written = refresh(directory, list(self.parts), self.read, config or IndexConfig(), 8)
-        documents = [one for part in self.parts.values() for one in part]
+        written = refresh_table(directory, list(self.parts), self.read, config or IndexConfig(), 8)
+        documents = [document for part in self.parts.values() for document in part]
         directory.write_table(
-            index.COMMON_WORDS, common_words([count_words(documents)], len(documents))
+            index.COMMON_WORDS, select_common_words([count_words(documents)], len(documents))
         )
         return written
 
 
 def paper(number: int, edition: int) -> Document:
-    chance = random.Random(
-        f"{number}-{edition if number % 10 == 0 else 0}"
-    )  # one in ten is revised
-    text = " ".join(chance.choices(WORDS, k=chance.randint(4, 30)))
+    rng = random.Random(f"{number}-{edition if number % 10 == 0 else 0}")  # one in ten is revised
+    text = " ".join(rng.choices(WORDS, k=rng.randint(4, 30)))
     return Document(f"PMID:{number}", "pubmed", text[:20], text, 2000, (), False, "J")
 
 
 def vector(document: Document) -> np.ndarray:
-    made = np.random.default_rng(list(document.text.encode())).normal(size=8).astype(np.float32)
-    return made / np.linalg.norm(made)
+    numbers = np.random.default_rng(list(document.text.encode())).normal(size=8).astype(np.float32)
+    return numbers / np.linalg.norm(numbers)
 
 
-def found(directory: Directory) -> list[object]:
+def search_all(directory: Directory) -> list[object]:
     retriever = Retriever.open(
         directory, RetrievalConfig(mode="text", candidates=40), ModelsConfig()
     )
@@ -80,10 +80,10 @@ def found(directory: Directory) -> list[object]:
 
 @pytest.fixture
 def corpus() -> Corpus:
-    made = Corpus()
+    corpus_parts = Corpus()
     for number in range(10):
-        made.put(f"file-{number}", range(100 * number, 100 * number + 100))
-    return made
+        corpus_parts.put(f"file-{number}", range(100 * number, 100 * number + 100))
+    return corpus_parts
 
 
 def test_changed_added_and_removed_parts_are_merged_in(corpus: Corpus, tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_changed_added_and_removed_parts_are_merged_in(corpus: Corpus, tmp_path:
     corpus.put("file-10", range(1000, 1060))
     assert corpus.refresh(directory) == 2
     corpus.refresh(Directory(str(tmp_path / "anew")))
-    assert found(directory) == found(Directory(str(tmp_path / "anew")))
+    assert search_all(directory) == search_all(Directory(str(tmp_path / "anew")))
     table = index.open_table(directory)
     assert table.count_rows() == 950
     assert sorted(row["document_id"] for row in table.search().limit(2000).to_list()) == sorted(
-        one.document_id for part in corpus.parts.values() for one in part
+        document.document_id for part in corpus.parts.values() for document in part
     )
 
 
@@ -133,14 +133,14 @@ def test_what_a_kill_left_behind_is_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(index, "make_searchable", killed)
+        patched.setattr(index, "build_indices", killed)
         with pytest.raises(KeyboardInterrupt):
             corpus.refresh(directory)
     assert (
         corpus.refresh(directory) == 0
     )  # the rows were in already, the full-text index was behind
     corpus.refresh(Directory(str(tmp_path / "anew")))
-    assert found(directory) == found(Directory(str(tmp_path / "anew")))
+    assert search_all(directory) == search_all(Directory(str(tmp_path / "anew")))
 
 
 def test_other_settings_of_the_full_text_index_make_it_anew(corpus: Corpus, tmp_path: Path) -> None:
@@ -150,12 +150,12 @@ def test_other_settings_of_the_full_text_index_make_it_anew(corpus: Corpus, tmp_
         Document("PMID:0", "pubmed", "", "it was then", 2000, (), False, "J")
     ]
     corpus.refresh(directory)
-    assert not found_then(directory)
+    assert not search_then(directory)
     corpus.refresh(directory, IndexConfig(remove_stop_words=False))
-    assert found_then(directory) == ["PMID:0"]
+    assert search_then(directory) == ["PMID:0"]
 
 
-def found_then(directory: Directory) -> list[str]:
+def search_then(directory: Directory) -> list[str]:
     hits = Retriever.open(directory, RetrievalConfig(mode="text"), ModelsConfig()).search(
         "then", results=50
     )
@@ -168,18 +168,18 @@ def test_an_index_by_uri_is_refreshed_and_searched(corpus: Corpus, tmp_path: Pat
     corpus.put("file-3", range(0))
     corpus.refresh(directory)
     assert index.open_table(directory).count_rows() == 900
-    assert found(directory)
+    assert search_all(directory)
 
 
 def test_the_index_says_what_cosine_unrelated_texts_have(corpus: Corpus, tmp_path: Path) -> None:
     corpus.refresh(Directory(str(tmp_path)))
-    made_with = index.made_with(Directory(str(tmp_path)))
-    assert made_with is not None
-    assert made_with.unrelated_cosine == pytest.approx(0.0, abs=0.02)
+    index_settings = index.read_index_settings(Directory(str(tmp_path)))
+    assert index_settings is not None
+    assert index_settings.unrelated_cosine == pytest.approx(0.0, abs=0.02)
 
 
 def test_the_mean_cosine_is_that_of_all_pairs() -> None:
     vectors = np.random.default_rng(0).normal(0.5, 1, (20, 5))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     pairs = [a @ b for i, a in enumerate(vectors) for b in vectors[:i]]
-    assert index.mean_cosine(vectors) == pytest.approx(np.mean(pairs))
+    assert index.compute_mean_cosine(vectors) == pytest.approx(np.mean(pairs))

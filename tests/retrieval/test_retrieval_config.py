@@ -10,11 +10,11 @@ from medr_ray.core.settings import load_config
 
 
 def test_a_name_stands_for_a_source_without_files() -> None:
-    assert [one.source for one in IndexConfig().sources] == ["pubmed", "hpo"]
+    assert [source.source for source in IndexConfig().sources] == ["pubmed", "hpo"]
     named = IndexConfig.model_validate(
         {"sources": ["hpo", {"source": "trials", "paths": ["studies.jsonl.gz"]}]}
     )
-    assert [(one.source, one.paths) for one in named.sources] == [
+    assert [(source.source, source.paths) for source in named.sources] == [
         ("hpo", ()),
         ("trials", ("studies.jsonl.gz",)),
     ]
@@ -24,7 +24,7 @@ def test_sources_can_be_set_on_the_command_line() -> None:
     config = load_config(
         None, ['index.sources=["hpo", {"source": "livertox", "paths": ["pages.jsonl"]}]'], {}
     )
-    assert [one.source for one in config.index.sources] == ["hpo", "livertox"]
+    assert [source.source for source in config.index.sources] == ["hpo", "livertox"]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from medr_ray.core.run import Directory
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.retrieval import index
-from medr_ray.retrieval.disease_records import from_disease
+from medr_ray.retrieval.disease_records import document_from_disease
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.retriever import Retriever
-from medr_ray.retrieval.word_rarity import common_words, count_words
+from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
 GUIDELINE = Document(
     "PMID:1",
@@ -57,8 +57,10 @@ ARTICLES = [GUIDELINE, CASE, RETRACTED, HIV]
 
 def build(folder: Path, documents: list[Document], vectors: np.ndarray | None = None) -> Directory:
     directory = Directory(str(folder))
-    rows = index.build(directory, [index.to_batch(documents, vectors, 384)], IndexConfig(), 384)
-    directory.write_table(index.COMMON_WORDS, common_words([count_words(documents)], rows))
+    rows = index.build_table(
+        directory, [index.build_batch(documents, vectors, 384)], IndexConfig(), 384
+    )
+    directory.write_table(index.COMMON_WORDS, select_common_words([count_words(documents)], rows))
     return directory
 
 
@@ -71,12 +73,12 @@ def open_retriever(directory: Directory, **settings: object) -> Retriever:
 @pytest.fixture(scope="module")
 def records() -> list[Document]:
     """Every fifth disease, and the relatives of Marfan syndrome."""
-    diseases = sorted(load_hpo().diseases.values(), key=lambda one: one.entity_id)
+    diseases = sorted(load_hpo().diseases.values(), key=lambda record: record.entity_id)
     chosen = {
-        one.entity_id: one
-        for one in [*diseases[::5], *(one for one in diseases if "Marfan" in one.name)]
+        record.entity_id: record
+        for record in [*diseases[::5], *(record for record in diseases if "Marfan" in record.name)]
     }
-    return [from_disease(one) for one in chosen.values() if one.facts]
+    return [document_from_disease(record) for record in chosen.values() if record.facts]
 
 
 @pytest.fixture(scope="module")
@@ -99,30 +101,30 @@ def test_facts_are_found_where_they_are_stated(
     """The goal is 90 % of the facts that their wording singles out; 200 of them are asked, from all
     over."""
     diseases = load_hpo().diseases
-    asked = []
+    questions = []
     for record in records:
         facts = diseases[record.document_id.removeprefix("HPO:")].facts
         keys = [
             (
-                one.predicate,
-                one.clinical if "{clinical}" in PREDICATES[one.predicate].phrase else "",
+                fact.predicate,
+                fact.clinical if "{clinical}" in PREDICATES[fact.predicate].phrase else "",
             )
-            for one in facts
+            for fact in facts
         ]
-        asked += [
+        questions += [
             (record, fact) for fact, key in zip(facts, keys, strict=True) if keys.count(key) == 1
         ]
-    asked = asked[:: len(asked) // 200][:200]
-    first = shown = 0
-    for record, fact in asked:
+    questions = questions[:: len(questions) // 200][:200]
+    first = shown_count = 0
+    for record, fact in questions:
         hit = getattr(retriever, method)(
             PREDICATES[fact.predicate].name_object(record.title, fact.clinical)
         )[0]
         first += hit.document_id == record.document_id
-        shown += hit.document_id == record.document_id and fact.object_name in hit.snippet
-    assert len(asked) == 200
+        shown_count += hit.document_id == record.document_id and fact.object_name in hit.snippet
+    assert len(questions) == 200
     assert first >= 190
-    assert shown >= 190
+    assert shown_count >= 190
 
 
 def test_a_gene_leads_to_a_disease_it_is_associated_with(retriever: Retriever) -> None:
@@ -166,7 +168,7 @@ def test_sources_and_results_are_honoured(retriever: Retriever) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "found"),
+    ("kept", "expected"),
     [
         ({"since": 2019}, {"PMID:1", "PMID:2"}),
         ({"until": 2019}, {"PMID:2", "PMID:3"}),
@@ -179,12 +181,12 @@ def test_sources_and_results_are_honoured(retriever: Retriever) -> None:
 )
 @pytest.mark.parametrize("method", ["search", "medical_search"])
 def test_a_search_keeps_to_its_years_and_kinds_of_evidence(
-    retriever: Retriever, kept: dict[str, Any], found: set[str], method: str
+    retriever: Retriever, kept: dict[str, Any], expected: set[str], method: str
 ) -> None:
     hits = getattr(retriever, method)(
         "aortic surgery Marfan syndrome", results=30, **{"sources": ["pubmed"], **kept}
     )
-    assert {hit.document_id for hit in hits} == found
+    assert {hit.document_id for hit in hits} == expected
 
 
 def test_records_are_a_kind_of_evidence(retriever: Retriever) -> None:
@@ -200,17 +202,19 @@ def test_what_is_later_than_the_cut_off_is_not_there(
     settings = RetrievalConfig(mode="text")
     then = Retriever.open(directory, settings, ModelsConfig(), before=datetime.date(2019, 3, 1))
     for method in (then.search, then.medical_search):
-        found = {
+        ids = {
             hit.document_id
             for query in ("aortic surgery Marfan", "HIV/AIDS")
             for hit in method(query, 40)
         }
-        assert {one for one in found if one.startswith("PMID")} == {
+        assert {document_id for document_id in ids if document_id.startswith("PMID")} == {
             "PMID:2",
             "PMID:3",
         }  # PMID:4 has no year
     assert then.document("PMID:1") is None
-    assert "PMID:1" not in {one.document_id for one in then.medical_documents("aortic surgery", 30)}
+    assert "PMID:1" not in {
+        document.document_id for document in then.medical_documents("aortic surgery", 30)
+    }
     assert then.search("Marfan syndrome mode of inheritance")[0].document_id == "HPO:OMIM:154700"
 
 
@@ -222,7 +226,7 @@ def test_the_explanation_adds_up_to_the_score(retriever: Retriever) -> None:
         "aortic surgery in Marfan syndrome", results=30, sources=["pubmed"]
     )
     factors = {
-        hit.document_id: {one.name: one.contribution for one in hit.explanation.factors}
+        hit.document_id: {factor.name: factor.contribution for factor in hit.explanation.factors}
         for hit in ranked
     }
     assert factors["PMID:1"]["guideline"] == pytest.approx(0.6 * 0.6)
@@ -314,13 +318,14 @@ def test_vectors_find_what_shares_no_word(tmp_path: Path) -> None:
         encoder = Encoder(ModelsConfig().encoder)
     except MedrError as error:
         pytest.skip(str(error))
-    found = open_retriever(
-        build(tmp_path, ARTICLES, encoder.encode([one.title for one in ARTICLES])), mode="hybrid"
+    retriever = open_retriever(
+        build(tmp_path, ARTICLES, encoder.encode([article.title for article in ARTICLES])),
+        mode="hybrid",
     )
-    assert found.search("cardiac operations", mode="text") == []
-    assert found.search("cardiac operations")[0].document_id in {"PMID:1", "PMID:3"}
-    assert found.medical_search("cardiac operations")[0].document_id == "PMID:1"
-    assert found.search("cardiac operations", mode="vector") == found.search(
+    assert retriever.search("cardiac operations", mode="text") == []
+    assert retriever.search("cardiac operations")[0].document_id in {"PMID:1", "PMID:3"}
+    assert retriever.medical_search("cardiac operations")[0].document_id == "PMID:1"
+    assert retriever.search("cardiac operations", mode="vector") == retriever.search(
         "cardiac operations", mode="vector"
     )
-    assert found.search("HIV/AIDS", mode="vector")[0].document_id == "PMID:4"
+    assert retriever.search("HIV/AIDS", mode="vector")[0].document_id == "PMID:4"

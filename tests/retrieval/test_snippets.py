@@ -2,7 +2,7 @@
 
 import pytest
 
-from medr_ray.retrieval.snippets import best_sentences, cut, sentence_spans, snippet
+from medr_ray.retrieval.snippets import make_snippet, select_sentences, sentence_spans, truncate
 
 
 def sentences(text: str, lines_only: bool = False) -> list[str]:
@@ -52,8 +52,8 @@ def test_the_exact_qualifier_wins() -> None:
             ("some patients", "E"),
         ]
     ]
-    assert best_sentences("Krabbe disease finding in 3 of 7 patients", lines, 1) == [lines[2]]
-    assert best_sentences(
+    assert select_sentences("Krabbe disease finding in 3 of 7 patients", lines, 1) == [lines[2]]
+    assert select_sentences(
         "finding in all patients with Krabbe disease",
         [*lines, lines[0].replace("7 of 13 patients", "all patients")],
         1,
@@ -61,10 +61,10 @@ def test_the_exact_qualifier_wins() -> None:
 
 
 def test_of_equal_sentences_the_earlier_is_shown() -> None:
-    assert best_sentences("fever", ["Fever once.", "Fever twice."], 1) == ["Fever once."]
+    assert select_sentences("fever", ["Fever once.", "Fever twice."], 1) == ["Fever once."]
 
 
 def test_a_snippet_ends_at_a_word() -> None:
-    assert cut("alpha beta gamma", 12) == "alpha beta…"
-    assert cut("alpha", 12) == "alpha"
-    assert len(snippet("beta", ["alpha beta " * 40], 2, 60)) <= 60
+    assert truncate("alpha beta gamma", 12) == "alpha beta…"
+    assert truncate("alpha", 12) == "alpha"
+    assert len(make_snippet("beta", ["alpha beta " * 40], 2, 60)) <= 60

@@ -2,11 +2,17 @@
 
 import pytest
 
-from medr_ray.retrieval.query_text import loosened, plain, plain_lines, query_words, telling_words
+from medr_ray.retrieval.query_text import (
+    informative_words,
+    loosen_query,
+    plain_line,
+    plain_lines,
+    split_query,
+)
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("a\x1b[2Jb\x00", "a[2Jb"),
         ("safe\u202eevil\u200b", "safeevil"),
@@ -18,8 +24,8 @@ from medr_ray.retrieval.query_text import loosened, plain, plain_lines, query_wo
         ("\ue000y", "y"),
     ],
 )
-def test_what_is_hidden_goes_and_what_is_read_stays(text: str, shown: str) -> None:
-    assert plain(text) == shown
+def test_what_is_hidden_goes_and_what_is_read_stays(text: str, expected: str) -> None:
+    assert plain_line(text) == expected
 
 
 def test_lines_are_kept_where_they_mean_something() -> None:
@@ -38,17 +44,17 @@ def test_lines_are_kept_where_they_mean_something() -> None:
     ],
 )
 def test_a_query_is_words(query: str, words: list[str]) -> None:
-    assert query_words(query) == words
+    assert split_query(query) == words
 
 
 def test_stop_words_do_not_tell_unless_there_are_no_others() -> None:
-    assert telling_words("What is the gene of Fabry, the gene?") == ["gene", "fabry"]
-    assert telling_words("to be of the") == ["to", "be", "of", "the"]
-    assert telling_words("法布里病 is") == ["法布里病"]
+    assert informative_words("What is the gene of Fabry, the gene?") == ["gene", "fabry"]
+    assert informative_words("to be of the") == ["to", "be", "of", "the"]
+    assert informative_words("法布里病 is") == ["法布里病"]
 
 
 def test_a_query_is_loosened_step_by_step() -> None:
-    assert loosened("Sources of vitamin A") == (
+    assert loosen_query("Sources of vitamin A") == (
         "sources of vitamin a",
         "sources vitamin",
         "sources OR vitamin",

@@ -13,7 +13,7 @@ from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.questions.artifacts import QUESTIONS as QUESTIONS_FILE
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.index import COMMON_WORDS, DIMENSIONS, build, to_batch
+from medr_ray.retrieval.index import COMMON_WORDS, DIMENSIONS, build_batch, build_table
 
 QUESTIONS = [make_question(number, hops=1 + number % 2) for number in range(3)]
 
@@ -53,7 +53,7 @@ def fill_run(context: StageContext) -> None:
     document = Document(
         "HPO:OMIM:1", "hpo", "Thing 1", "Thing 1 is hepatitis B.", None, (), False, ""
     )
-    build(run.stage("index"), [to_batch([document], None, DIMENSIONS)], context.config.index)
+    build_table(run.stage("index"), [build_batch([document], None, DIMENSIONS)], context.config.index)
     words = pa.table({"word": pa.array([], pa.string()), "documents": pa.array([], pa.int64())})
     run.stage("index").write_table(COMMON_WORDS, words)
     write_manifest(run, "index", {"documents": 1}, 1.0)

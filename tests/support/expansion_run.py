@@ -15,7 +15,7 @@ from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.pipeline import load_stages
-from medr_ray.retrieval.disease_records import from_disease
+from medr_ray.retrieval.disease_records import document_from_disease
 
 _BEFORE = ("corpus", "entities", "index")
 
@@ -40,7 +40,7 @@ def write_run(root: Path, seeds: int, diseases: int) -> Path:
         for disease in load_hpo().diseases.values()
         if any(fact.predicate == "associated_gene" for fact in disease.facts)
     ][:diseases]
-    build_index(run.stage("index").local, [from_disease(record) for record in records])
+    build_index(run.stage("index").local, [document_from_disease(record) for record in records])
     lexicon = build_lexicon(("hpo", "hpo_diseases", "genes"))
     write_lexicon(run.stage("entities"), lexicon)
     Matcher.build(lexicon, 4).save(run.stage("entities"))

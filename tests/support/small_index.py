@@ -6,7 +6,7 @@ from medr_ray.core.config import IndexConfig
 from medr_ray.core.run import Directory
 from medr_ray.retrieval import index
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.word_rarity import common_words, count_words
+from medr_ray.retrieval.word_rarity import count_words, select_common_words
 
 KRABBE = Document(
     "HPO:OMIM:245200",
@@ -23,6 +23,8 @@ KRABBE = Document(
 
 def build_index(folder: Path, documents: list[Document]) -> Directory:
     directory = Directory(str(folder))
-    rows = index.build(directory, [index.to_batch(documents, None, 384)], IndexConfig(), 384)
-    directory.write_table(index.COMMON_WORDS, common_words([count_words(documents)], rows))
+    rows = index.build_table(
+        directory, [index.build_batch(documents, None, 384)], IndexConfig(), 384
+    )
+    directory.write_table(index.COMMON_WORDS, select_common_words([count_words(documents)], rows))
     return directory

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from medr_ray.core.config import AgentConfig, PipelineConfig
 from medr_ray.core.errors import InfrastructureError, ToolError
-from medr_ray.retrieval.live.annotated_results import Noted
+from medr_ray.retrieval.live.annotated_results import AnnotatedResults
 from medr_ray.tools import ToolResult, build_tools
 from medr_ray.tools.observations import render_hits
 
@@ -162,9 +162,11 @@ def test_notes_on_what_is_missing_leave_room_for_hits(notes: list[str], chars: i
 
 def test_a_source_that_did_not_answer_is_told() -> None:
     result = _call(
-        "search", {"query": "Marfan"}, _Searcher(hits=Noted(_HITS[:1], ["pubmed is down"]))
+        "search",
+        {"query": "Marfan"},
+        _Searcher(hits=AnnotatedResults(_HITS[:1], ["pubmed is down"])),
     )
     assert result.text.splitlines()[1:] == ["Note: pubmed is down"]
-    assert _call("search", {"query": "x"}, _Searcher(hits=Noted((), ["all\nare down"]))).text == (
-        "No results.\nNote: all are down"
-    )
+    assert _call(
+        "search", {"query": "x"}, _Searcher(hits=AnnotatedResults((), ["all\nare down"]))
+    ).text == ("No results.\nNote: all are down")

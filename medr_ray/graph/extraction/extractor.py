@@ -21,7 +21,7 @@ from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.retrieval.authority import authority
+from medr_ray.retrieval.authority import authority_level
 from medr_ray.retrieval.documents import HPO, Document
 
 
@@ -95,7 +95,7 @@ class RulesExtractor:
 
 def is_withdrawn(document: Document) -> bool:
     """Retracted, or a notice about a retraction: no evidence either way."""
-    return authority(document.source, document.publication_types, document.retracted) == 0.0
+    return authority_level(document.source, document.publication_types, document.retracted) == 0.0
 
 
 def filter_by_focus(

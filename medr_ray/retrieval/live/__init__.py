@@ -1,13 +1,15 @@
-"""Live sources behind the medical retriever: PubMed, ClinicalTrials.gov and openFDA, asked over the
-network.
+"""Live sources behind the medical retriever: PubMed, ClinicalTrials.gov and openFDA.
 
-Promises: a searcher over the configured services, alone or beside the index, whose hits are ranked
-as the index's are; limits and manners that hold for the whole cluster; failures of a service that
-are told and take nothing else along.
+Guarantees of this folder:
+
+- A searcher over the configured services, alone or beside the index, whose hits are ranked as the
+  index's are.
+- Rate limits that hold for the whole cluster.
+- A service that fails is named in the result, and the others still answer.
 """
 
-from medr_ray.retrieval.live.annotated_results import Noted
-from medr_ray.retrieval.live.combined import Combined, combine
-from medr_ray.retrieval.live.searcher import Live, open_live
+from medr_ray.retrieval.live.annotated_results import AnnotatedResults
+from medr_ray.retrieval.live.combined import CombinedSearcher, combine_searchers
+from medr_ray.retrieval.live.searcher import LiveSearcher, open_live
 
-__all__ = ["Combined", "Live", "Noted", "combine", "open_live"]
+__all__ = ["AnnotatedResults", "CombinedSearcher", "LiveSearcher", "combine_searchers", "open_live"]

@@ -1,6 +1,6 @@
 """One event loop of the process, in a thread of its own, for calls that block.
 
-Searches are called from many threads; on one loop they share connections, and equal ones are asked
+Searches are called from many threads. On one loop they share connections, and equal ones are asked
 once.
 """
 
@@ -15,25 +15,28 @@ _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 
 
-def started(work: Coroutine[Any, Any, T]) -> Future[T]:
-    """``work`` under way on the loop."""
-    return asyncio.run_coroutine_threadsafe(work, _running())
+def start_in_background(work: Coroutine[Any, Any, T]) -> Future[T]:
+    """Start ``work`` on the loop; the future has its result."""
+    return asyncio.run_coroutine_threadsafe(work, _get_loop())
 
 
-def result_of(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` on the loop and wait for it; whoever is interrupted while waiting takes it
-    back."""
-    future = started(work)
+def run_and_wait(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` on the loop and wait for its result.
+
+    When the caller is interrupted while it waits, the work is cancelled.
+    """
+    future = start_in_background(work)
     try:
         return future.result()
     finally:
         future.cancel()
 
 
-def _running() -> asyncio.AbstractEventLoop:
+def _get_loop() -> asyncio.AbstractEventLoop:
     global _loop
     with _lock:
         if _loop is None:
             _loop = asyncio.new_event_loop()
+            # A daemon: requests under way must not keep the process from ending.
             threading.Thread(target=_loop.run_forever, name="live sources", daemon=True).start()
         return _loop

@@ -1,7 +1,6 @@
-"""ClinicalTrials.gov by version 2 of its API: one search, whose answer holds the studies
-themselves.
+"""ClinicalTrials.gov by version 2 of its API: one search, whose answer has the studies themselves.
 
-What holds: a query is words, never Essie syntax. The service gives the latest version of a record,
+Guarantees: a query is words, never Essie syntax. The service gives the latest version of a record,
 so years and the cut-off count from its last update, as in the index. Tables of results, which are
 long, are left to the study's page.
 
@@ -15,13 +14,19 @@ from pydantic import BaseModel
 from medr_ray.core.config import LiveConfig
 from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.documents import TRIALS, Document
-from medr_ray.retrieval.live.service import Ask, Reply, Service, read_json, read_rows
-from medr_ray.retrieval.live.source import Inquiry, widening
-from medr_ray.retrieval.query_text import loosened
-from medr_ray.retrieval.readers.trials import from_study
+from medr_ray.retrieval.live.service import (
+    ServiceRequest,
+    ServiceResponse,
+    WebService,
+    parse_json_body,
+    parse_rows,
+)
+from medr_ray.retrieval.live.source import LiveQuery, search_widening
+from medr_ray.retrieval.query_text import loosen_query
+from medr_ray.retrieval.readers.trials import document_from_study
 
-_REGISTRATION = "registration"
-_MODULES = (
+_REGISTRATION = "registration"  # the kind of evidence of a study without results
+_FIELDS = (
     "IdentificationModule",
     "StatusModule",
     "SponsorCollaboratorsModule",
@@ -36,11 +41,11 @@ _MODULES = (
 )
 
 
-class _Search(BaseModel):
+class _SearchBody(BaseModel):
     studies: list[Any]
 
 
-class Trials:
+class ClinicalTrialsSource:
     """ClinicalTrials.gov as a source."""
 
     name = TRIALS
@@ -48,35 +53,41 @@ class Trials:
 
     def __init__(self, config: LiveConfig) -> None:
         limits = Limits(config.trials.requests_per_minute, concurrency=config.concurrency)
-        self._service = Service("ClinicalTrials.gov", config.trials.base_url, config, limits)
+        self._service = WebService("ClinicalTrials.gov", config.trials.base_url, config, limits)
 
-    async def documents(self, inquiry: Inquiry) -> list[Document]:
-        """See ``live.source.Source``. A question whose words no study holds all of is asked more
-        loosely."""
-        return await widening(lambda words: self._search(words, inquiry), loosened(inquiry.query))
+    async def find_documents(self, query: LiveQuery) -> list[Document]:
+        """See ``live.source.LiveSource``.
 
-    async def _search(self, words: str, inquiry: Inquiry) -> list[Document]:
+        Where no study has all the words of a question, the search is loosened.
+        """
+        return await search_widening(
+            lambda words: self._search(words, query), loosen_query(query.query)
+        )
+
+    async def _search(self, words: str, query: LiveQuery) -> list[Document]:
         params = {
             "query.term": words,
-            "pageSize": str(inquiry.count),
+            "pageSize": str(query.count),
             "sort": "@relevance",
-            "fields": ",".join(_MODULES),
-            **_narrowed(inquiry),
+            "fields": ",".join(_FIELDS),
+            **_build_filters(query),
         }
-        return (await self._service.ask(Ask("GET", "studies", params), _studies))[: inquiry.count]
+        request = ServiceRequest("GET", "studies", params)
+        documents = await self._service.request(request, _parse_studies)
+        return documents[: query.count]
 
 
-def _narrowed(inquiry: Inquiry) -> dict[str, str]:
-    """The filters of a search."""
+def _build_filters(query: LiveQuery) -> dict[str, str]:
+    """The parameters that narrow a search."""
     filters = {}
-    if inquiry.is_dated:
-        filters["filter.advanced"] = (
-            f"AREA[LastUpdatePostDate]RANGE[{inquiry.first_day},{inquiry.last_day}]"
-        )
-    if inquiry.types and _REGISTRATION not in inquiry.types:
+    if query.is_dated:
+        span = f"[{query.first_day},{query.last_day}]"
+        filters["filter.advanced"] = f"AREA[LastUpdatePostDate]RANGE{span}"
+    if query.types and _REGISTRATION not in query.types:
         filters["aggFilters"] = "results:with"
     return filters
 
 
-def _studies(reply: Reply) -> list[Document]:
-    return read_rows(read_json(reply.body, _Search).studies, from_study)
+def _parse_studies(response: ServiceResponse) -> list[Document]:
+    studies = parse_json_body(response.body, _SearchBody).studies
+    return parse_rows(studies, document_from_study)

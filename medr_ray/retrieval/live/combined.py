@@ -1,8 +1,8 @@
 """The index and the live sources as one searcher.
 
-What holds: ``search`` is the index's alone, ``medical_search`` asks both at the same time; a
-document that both have is there once; the order within each is kept, and between them the better
-score goes first; live sources that fail leave the index's hits, with a note.
+Guarantees: ``search`` uses the index alone, ``medical_search`` asks both at the same time. A
+document that both have is there once. The order within each is kept, and between them the better
+score goes first. When the live sources fail, the index's hits are returned with a note.
 """
 
 import itertools
@@ -11,15 +11,15 @@ from typing import Protocol
 
 from medr_ray.core.errors import InfrastructureError, ToolError
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.live.annotated_results import Noted
-from medr_ray.retrieval.live.searcher import Live, incomplete
-from medr_ray.retrieval.retriever import Hit
+from medr_ray.retrieval.live.annotated_results import AnnotatedResults
+from medr_ray.retrieval.live.searcher import LiveSearcher, describe_missing
+from medr_ray.retrieval.retriever import RetrievalHit
 
 
-class Local(Protocol):
+class IndexSearcher(Protocol):
     """The part of ``retrieval.Retriever`` that is used."""
 
-    def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[Hit]:
+    def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[RetrievalHit]:
         """Hits by relevance."""
         ...
 
@@ -31,7 +31,7 @@ class Local(Protocol):
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
-    ) -> Sequence[Hit]:
+    ) -> Sequence[RetrievalHit]:
         """Hits by relevance and clinical authority."""
         ...
 
@@ -40,21 +40,24 @@ class Local(Protocol):
         ...
 
 
-def combine(local: Local, live: Live | None, results: int) -> "Local | Combined":
-    """One searcher over both, which gives ``results`` hits; the local one where there are no live
-    sources."""
-    return local if live is None else Combined(local, live, results)
+def combine_searchers(
+    index: IndexSearcher, live: LiveSearcher | None, results: int
+) -> "IndexSearcher | CombinedSearcher":
+    """One searcher over both, which gives ``results`` hits; the index's without live sources."""
+    return index if live is None else CombinedSearcher(index, live, results)
 
 
-class Combined:
+class CombinedSearcher:
     """A searcher over an index and live sources. Calls block."""
 
-    def __init__(self, local: Local, live: Live, results: int) -> None:
-        self._local, self._live, self._results = local, live, results
+    def __init__(self, index: IndexSearcher, live: LiveSearcher, results: int) -> None:
+        self._index = index
+        self._live = live
+        self._results = results
 
-    def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[Hit]:
+    def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[RetrievalHit]:
         """The index's hits by relevance."""
-        return self._local.search(query, sources=sources)
+        return self._index.search(query, sources=sources)
 
     def medical_search(
         self,
@@ -64,32 +67,41 @@ class Combined:
         since: int | None = None,
         until: int | None = None,
         types: Sequence[str] | None = None,
-    ) -> Noted[Hit]:
+    ) -> AnnotatedResults[RetrievalHit]:
         """Hits of both by relevance and clinical authority. Raises what the index raises."""
-        answer = self._live.begun(query, sources=sources, since=since, until=until, types=types)
-        here = self._local.medical_search(
+        # The live sources are slow, so they search while the index does.
+        wait_for_live_hits = self._live.start_medical_search(
+            query, sources=sources, since=since, until=until, types=types
+        )
+        index_hits = self._index.medical_search(
             query, sources=sources, since=since, until=until, types=types
         )
         try:
-            there = answer()
+            live_hits = wait_for_live_hits()
         except (ToolError, InfrastructureError) as error:
-            return Noted(here, [incomplete(error)])
-        return Noted(merged(here, there)[: self._results], there.notes)
+            return AnnotatedResults(index_hits, [describe_missing(error)])
+        merged = merge_hits(index_hits, live_hits)
+        return AnnotatedResults(merged[: self._results], live_hits.notes)
 
     def document(self, document_id: str) -> Document | None:
-        """The index's document of that id, else one that was found live."""
-        return self._local.document(document_id) or self._live.document(document_id)
+        """The index's document of that id, else one that a live search returned."""
+        return self._index.document(document_id) or self._live.document(document_id)
 
 
-def merged(here: Sequence[Hit], there: Sequence[Hit]) -> list[Hit]:
-    """Both lists in one, a hit of both as it is in the first. A hit stands as high as the best
-    score from it to the end of its list, so that neither list is reordered (a title that the query
-    names goes before better scores)."""
-    known = {one.document_id for one in here}
-    rows = [*_heights(here), *_heights([one for one in there if one.document_id not in known])]
-    return [hit for _, hit in sorted(rows, key=lambda row: -row[0])]
+def merge_hits(first: Sequence[RetrievalHit], second: Sequence[RetrievalHit]) -> list[RetrievalHit]:
+    """Both lists in one; a hit of both is taken from the first.
+
+    A hit is placed by the best score from it to the end of its list, so that neither list is
+    reordered: a title that the query names goes before better scores.
+    """
+    first_ids = {hit.document_id for hit in first}
+    only_second = [hit for hit in second if hit.document_id not in first_ids]
+    placed = [*_pair_with_best_score(first), *_pair_with_best_score(only_second)]
+    return [hit for _, hit in sorted(placed, key=lambda pair: -pair[0])]
 
 
-def _heights(hits: Sequence[Hit]) -> list[tuple[float, Hit]]:
-    best = list(itertools.accumulate((one.score for one in reversed(hits)), max))
+def _pair_with_best_score(hits: Sequence[RetrievalHit]) -> list[tuple[float, RetrievalHit]]:
+    """Each hit with the best score from it to the end of the list."""
+    scores = (hit.score for hit in reversed(hits))
+    best = list(itertools.accumulate(scores, max))
     return list(zip(reversed(best), hits, strict=True))

@@ -1,8 +1,8 @@
 """openFDA: drug labels and the approvals of Drugs@FDA, two endpoints of one service.
 
-What holds: each word of a query is quoted, so none is read as search syntax; 404 with NOT_FOUND is
-an answer, there are no matches; the key travels as the user name of basic authentication. The
-service gives the latest version of a label and all submissions of an application: years and the
+Guarantees: each word of a query is quoted, so none is read as search syntax. 404 with NOT_FOUND is
+an answer: there are no matches. The key is sent as the user name of basic authentication. The
+service gives the latest version of a label and all submissions of an application, so years and the
 cut-off count from the label's version and the latest submission, as in the index.
 
 Format: https://open.fda.gov/apis/ (query syntax, drug/label, drug/drugsfda).
@@ -18,39 +18,51 @@ from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import DataError
 from medr_ray.governor.gate import Limits
 from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, Document
-from medr_ray.retrieval.live.service import Ask, Reply, Service, Words, key_in, read_json, read_rows
-from medr_ray.retrieval.live.source import Inquiry, widening
-from medr_ray.retrieval.query_text import telling_words
-from medr_ray.retrieval.readers.approvals import Application, from_application
-from medr_ray.retrieval.readers.labels import from_label
-from medr_ray.retrieval.readers.plain_records import parsed
+from medr_ray.retrieval.live.service import (
+    NullableText,
+    ServiceRequest,
+    ServiceResponse,
+    WebService,
+    parse_json_body,
+    parse_rows,
+    read_api_key,
+)
+from medr_ray.retrieval.live.source import LiveQuery, search_widening
+from medr_ray.retrieval.query_text import informative_words
+from medr_ray.retrieval.readers.approvals import Application, document_from_application
+from medr_ray.retrieval.readers.labels import document_from_label
+from medr_ray.retrieval.readers.plain_records import validate_record
 
 T = TypeVar("T")
-_FOUND, _NOT_FOUND = 200, 404
-_ORIGINAL, _APPROVED = "ORIG", "AP"
+_OK = 200
+_NOT_FOUND = 404
+_ORIGINAL = "ORIG"  # submission_type; the others are supplements
+_APPROVED = "AP"  # submission_status
+_REVIEWS = ("PRIORITY", "STANDARD")  # review_priority, where one is stated
+_MOST_LABELS = 10  # of one search: a label has a hundred kilobytes and more
 
 
-class FdaLabels:
+class FdaLabelsSource:
     """Drug labels as a source."""
 
     name = FDA_LABELS
     kinds = frozenset({"label"})
-    _most = 10  # at once: a label has a hundred kilobytes and more
 
     def __init__(self, config: LiveConfig) -> None:
         self._labels = _Endpoint(
             config,
             "drug/label.json",
-            ("openfda.brand_name", "openfda.generic_name", "openfda.substance_name"),
-            "effective_time",
+            name_fields=("openfda.brand_name", "openfda.generic_name", "openfda.substance_name"),
+            date_field="effective_time",
         )
 
-    async def documents(self, inquiry: Inquiry) -> list[Document]:
-        """See ``live.source.Source``."""
-        return await self._labels.found(inquiry, from_label, min(inquiry.count, self._most))
+    async def find_documents(self, query: LiveQuery) -> list[Document]:
+        """See ``live.source.LiveSource``."""
+        count = min(query.count, _MOST_LABELS)
+        return await self._labels.search(query, document_from_label, count)
 
 
-class FdaApprovals:
+class FdaApprovalsSource:
     """Applications to the FDA as a source."""
 
     name = FDA_APPROVALS
@@ -60,95 +72,120 @@ class FdaApprovals:
         self._applications = _Endpoint(
             config,
             "drug/drugsfda.json",
-            ("products.brand_name", "products.active_ingredients.name", "openfda.generic_name"),
-            "submissions.submission_status_date",
+            name_fields=(
+                "products.brand_name",
+                "products.active_ingredients.name",
+                "openfda.generic_name",
+            ),
+            date_field="submissions.submission_status_date",
         )
 
-    async def documents(self, inquiry: Inquiry) -> list[Document]:
-        """See ``live.source.Source``. openFDA finds an application by any of its submissions, the
-        latest counts."""
-        found = await self._applications.found(inquiry, application, inquiry.count)
-        span = f"{inquiry.first_day}", f"{inquiry.last_day}"
-        return [
-            from_application(one)
-            for one in found
-            if not inquiry.is_dated or span[0] <= one.last <= span[1]
-        ]
+    async def find_documents(self, query: LiveQuery) -> list[Document]:
+        """See ``live.source.LiveSource``."""
+        applications = await self._applications.search(query, parse_application, query.count)
+        if query.is_dated:
+            # openFDA finds an application by the date of any submission; the latest one counts.
+            first_day = str(query.first_day)
+            last_day = str(query.last_day)
+            applications = [
+                application
+                for application in applications
+                if first_day <= application.last <= last_day
+            ]
+        return [document_from_application(application) for application in applications]
 
 
 class _Endpoint:
-    """An endpoint by its path; ``names`` are the fields that hold names of drugs, ``dates`` the
-    field of the dates that count."""
+    """An endpoint by its path.
 
-    def __init__(self, config: LiveConfig, path: str, names: tuple[str, ...], dates: str) -> None:
-        own, self._path, self._names, self._dates = config.openfda, path, names, dates
-        key = key_in(own.api_key_env)
-        headers = (
-            {"Authorization": f"Basic {base64.b64encode(f'{key}:'.encode()).decode()}"}
-            if key
-            else {}
-        )
-        limits = Limits(own.requests_per_minute, concurrency=config.concurrency)
-        self._service = Service(
-            "openFDA", own.base_url, config, limits, key_name=own.api_key_env, headers=headers
-        )
+    ``name_fields`` are the fields with names of drugs, ``date_field`` that of the dates that count.
+    """
 
-    async def found(self, inquiry: Inquiry, read: Callable[[Any], T], count: int) -> list[T]:
-        """Records that say all of the query's words; where there are none, those of drugs named by
-        any of them."""
-        words = [f'"{word}"' for word in telling_words(inquiry.query)]
-        named = " OR ".join(f"{name}:({' OR '.join(words)})" for name in self._names)
-        return await widening(
-            lambda search: self._ask(search, inquiry, read, count), (" AND ".join(words), named)
+    def __init__(
+        self, config: LiveConfig, path: str, name_fields: tuple[str, ...], date_field: str
+    ) -> None:
+        self._path = path
+        self._name_fields = name_fields
+        self._date_field = date_field
+        service = config.openfda
+        limits = Limits(service.requests_per_minute, concurrency=config.concurrency)
+        self._service = WebService(
+            "openFDA",
+            service.base_url,
+            config,
+            limits,
+            key_name=service.api_key_env,
+            headers=_build_headers(read_api_key(service.api_key_env)),
         )
 
-    async def _ask(
-        self, search: str, inquiry: Inquiry, read: Callable[[Any], T], count: int
+    async def search(self, query: LiveQuery, parse: Callable[[Any], T], count: int) -> list[T]:
+        """Records with all of the query's words, else those of drugs named by any of them."""
+        words = [f'"{word}"' for word in informative_words(query.query)]
+        any_word = " OR ".join(words)
+        named = " OR ".join(f"{field}:({any_word})" for field in self._name_fields)
+        return await search_widening(
+            lambda expression: self._search(expression, query, parse, count),
+            (" AND ".join(words), named),
+        )
+
+    async def _search(
+        self, expression: str, query: LiveQuery, parse: Callable[[Any], T], count: int
     ) -> list[T]:
-        if inquiry.is_dated:
-            search = f"({search}) AND {self._dates}:[{inquiry.first_day:%Y%m%d} TO {inquiry.last_day:%Y%m%d}]"
-        ask = Ask("GET", self._path, {"search": search, "limit": str(count)})
-        return await self._service.ask(
-            ask,
-            lambda reply: read_rows(_results(reply)[:count], read),
-            accepted=(_FOUND, _NOT_FOUND),
+        if query.is_dated:
+            span = f"[{query.first_day:%Y%m%d} TO {query.last_day:%Y%m%d}]"
+            expression = f"({expression}) AND {self._date_field}:{span}"
+        request = ServiceRequest("GET", self._path, {"search": expression, "limit": str(count)})
+        return await self._service.request(
+            request,
+            lambda response: parse_rows(_parse_results(response)[:count], parse),
+            accepted=(_OK, _NOT_FOUND),
         )
 
 
-class _Answer(BaseModel):
+def _build_headers(key: str) -> dict[str, str]:
+    if not key:
+        return {}
+    credentials = base64.b64encode(f"{key}:".encode()).decode()
+    return {"Authorization": f"Basic {credentials}"}
+
+
+# --- the format: only what is read, in the service's own names -----------------------
+
+
+class _ResultsBody(BaseModel):
     results: list[Any] = []
     error: dict[str, Any] = {}
 
 
-def _results(reply: Reply) -> list[Any]:
-    answer = read_json(reply.body, _Answer)
-    if reply.status == _NOT_FOUND and answer.error.get("code") != "NOT_FOUND":
+def _parse_results(response: ServiceResponse) -> list[Any]:
+    body = parse_json_body(response.body, _ResultsBody)
+    if response.status == _NOT_FOUND and body.error.get("code") != "NOT_FOUND":
         raise DataError(
             "a 404 that does not say that there are no matches: see tools.live.openfda.base_url"
         )
-    return answer.results
+    return body.results
 
 
 class _Ingredient(BaseModel):
-    name: Words = ""
-    strength: Words = ""
+    name: NullableText = ""
+    strength: NullableText = ""
 
 
 class _Product(BaseModel):
-    product_number: Words = ""
-    brand_name: Words = ""
+    product_number: NullableText = ""
+    brand_name: NullableText = ""
     active_ingredients: list[_Ingredient] = []
-    dosage_form: Words = ""
-    route: Words = ""
-    marketing_status: Words = ""
+    dosage_form: NullableText = ""
+    route: NullableText = ""
+    marketing_status: NullableText = ""
 
 
 class _Submission(BaseModel):
-    submission_type: Words = ""
-    submission_status: Words = ""
-    submission_status_date: Words = ""
-    review_priority: Words = ""
-    submission_class_code_description: Words = ""
+    submission_type: NullableText = ""
+    submission_status: NullableText = ""
+    submission_status_date: NullableText = ""
+    review_priority: NullableText = ""
+    submission_class_code_description: NullableText = ""
 
     @property
     def is_dated(self) -> bool:
@@ -161,34 +198,40 @@ class _Submission(BaseModel):
         return f"{day[:4]}-{day[4:6]}-{day[6:8]}"
 
 
-class _Record(BaseModel):
+class _ApplicationBody(BaseModel):
     application_number: str = Field(pattern=r"^[A-Z]+[0-9]+$")
-    sponsor_name: Words = ""
+    sponsor_name: NullableText = ""
     products: list[_Product] = []
     submissions: list[_Submission] = []
 
 
-def application(row: Any) -> Application:
-    """An application as ``readers.approvals`` knows it and in its wording. DataError for a record
-    that is none."""
-    record = parsed(_Record, row)
+def parse_application(row: Any) -> Application:
+    """An application as ``readers.approvals`` has it, in the same wording.
+
+    DataError for a record that is none.
+    """
+    record = validate_record(_ApplicationBody, row)
     number = record.application_number.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    one = Application(number, record.application_number.removesuffix(number), record.sponsor_name)
+    kind = record.application_number.removesuffix(number)
+    application = Application(number, kind, record.sponsor_name)
     for product in record.products:
-        one.names[product.brand_name] = None
-        one.ingredients["; ".join(part.name for part in product.active_ingredients)] = None
-        one.products.append(_told(product))
+        ingredients = "; ".join(ingredient.name for ingredient in product.active_ingredients)
+        application.names[product.brand_name] = None
+        application.ingredients[ingredients] = None
+        application.products.append(_format_product(product))
     approved = [
-        sent for sent in record.submissions if sent.submission_status == _APPROVED and sent.is_dated
+        submission
+        for submission in record.submissions
+        if submission.submission_status == _APPROVED and submission.is_dated
     ]
-    for sent in sorted(approved, key=lambda sent: sent.submission_status_date):
-        _add(one, sent)
-    return one
+    for submission in sorted(approved, key=lambda submission: submission.submission_status_date):
+        _add_submission(application, submission)
+    return application
 
 
-def _told(product: _Product) -> str:
-    strengths = ", ".join(part.strength for part in product.active_ingredients)
-    return _joined(
+def _format_product(product: _Product) -> str:
+    strengths = ", ".join(ingredient.strength for ingredient in product.active_ingredients)
+    return _join_with_commas(
         f"{product.product_number} {product.brand_name}",
         product.dosage_form.lower(),
         product.route.lower(),
@@ -197,21 +240,19 @@ def _told(product: _Product) -> str:
     )
 
 
-def _add(one: Application, sent: _Submission) -> None:
+def _add_submission(application: Application, submission: _Submission) -> None:
     """The original approval, or a supplement."""
-    if sent.submission_type == _ORIGINAL and not one.approval:
-        review = (
-            f"{sent.review_priority.lower()} review"
-            if sent.review_priority in ("PRIORITY", "STANDARD")
-            else ""
-        )
-        one.approval = _joined(
-            f"{one.kind} approved on {sent.date}", sent.submission_class_code_description, review
-        )
+    date = submission.date
+    description = submission.submission_class_code_description
+    if submission.submission_type == _ORIGINAL and not application.approval:
+        priority = submission.review_priority
+        review = f"{priority.lower()} review" if priority in _REVIEWS else ""
+        approved = f"{application.kind} approved on {date}"
+        application.approval = _join_with_commas(approved, description, review)
     else:
-        one.supplements.append(f"{sent.date} {sent.submission_class_code_description}".strip())
-    one.last = max(one.last, sent.date)
+        application.supplements.append(f"{date} {description}".strip())
+    application.last = max(application.last, date)
 
 
-def _joined(*parts: str) -> str:
+def _join_with_commas(*parts: str) -> str:
     return ", ".join(filter(None, map(str.strip, parts)))

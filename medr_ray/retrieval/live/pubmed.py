@@ -1,9 +1,9 @@
 """PubMed by E-utilities: esearch finds PMIDs, efetch gives the citations.
 
-What holds: at most 3 requests a second, 10 with a key, whoever asks in the cluster; requests are
-POST, so that the key stands in no address; citations without an abstract are left out, as in the
-index; XML is read by ``corpus.medline``, which fetches and expands no entity, and a record that it
-cannot read does not hide the others.
+Guarantees: at most 3 requests a second, 10 with a key, over the whole cluster. Requests are POST,
+so that the key is in no address. Citations without an abstract are left out, as in the index. XML
+is read by ``corpus.medline``, which fetches and expands no entity, and a record that it cannot
+read does not hide the others.
 
 Format: NCBI, Entrez Programming Utilities Help (NBK25499).
 """
@@ -17,13 +17,23 @@ from medr_ray.core.errors import DataError
 from medr_ray.core.records import Citation
 from medr_ray.corpus import medline
 from medr_ray.governor.gate import Limits
-from medr_ray.retrieval.documents import PUBMED, Document, with_abstract
-from medr_ray.retrieval.live.service import Ask, Reply, Service, key_in, read_json, read_rows
-from medr_ray.retrieval.live.source import Inquiry, widening
-from medr_ray.retrieval.query_text import loosened
+from medr_ray.retrieval.documents import PUBMED, Document, documents_with_abstract
+from medr_ray.retrieval.live.service import (
+    ServiceRequest,
+    ServiceResponse,
+    WebService,
+    parse_json_body,
+    parse_rows,
+    read_api_key,
+)
+from medr_ray.retrieval.live.source import LiveQuery, search_widening
+from medr_ray.retrieval.query_text import loosen_query
 
-_WITHOUT_KEY, _WITH_KEY = 3.0, 10.0  # requests a second that NCBI allows
-_NAMES = {  # of publication types, by the kind of evidence they make
+# Requests a second that NCBI allows.
+_RATE_WITHOUT_KEY = 3.0
+_RATE_WITH_KEY = 10.0
+# Names of publication types, by the kind of evidence (``retrieval.authority``) they make.
+_TYPE_NAMES = {
     "guideline": (
         "practice guideline",
         "guideline",
@@ -56,83 +66,84 @@ _NAMES = {  # of publication types, by the kind of evidence they make
 }
 
 
-class _Result(BaseModel):
+class _SearchResult(BaseModel):
     idlist: list[str] = []
     ERROR: str = ""
 
 
-class _Search(BaseModel):
-    esearchresult: _Result
+class _SearchBody(BaseModel):
+    esearchresult: _SearchResult
 
 
-class PubMed:
+class PubMedSource:
     """PubMed as a source."""
 
     name = PUBMED
-    kinds = frozenset(_NAMES)
+    kinds = frozenset(_TYPE_NAMES)
 
     def __init__(self, config: LiveConfig) -> None:
-        own = config.pubmed
-        self._key = key_in(own.api_key_env)
-        rate = own.requests_per_second or (_WITH_KEY if self._key else _WITHOUT_KEY)
-        self._service = Service(
-            "PubMed",
-            own.base_url,
-            config,
-            Limits(rate, 1.0, concurrency=config.concurrency),
-            key_name=own.api_key_env,
+        service = config.pubmed
+        key = read_api_key(service.api_key_env)
+        rate = service.requests_per_second or (_RATE_WITH_KEY if key else _RATE_WITHOUT_KEY)
+        limits = Limits(rate, 1.0, concurrency=config.concurrency)
+        self._service = WebService(
+            "PubMed", service.base_url, config, limits, key_name=service.api_key_env
         )
-        said = {"db": "pubmed", "tool": own.tool, "email": own.email, "api_key": self._key}
-        self._said = {name: value for name, value in said.items() if value}
+        # NCBI asks callers to identify themselves with every request.
+        form = {"db": "pubmed", "tool": service.tool, "email": service.email, "api_key": key}
+        self._common_form = {name: value for name, value in form.items() if value}
 
-    async def documents(self, inquiry: Inquiry) -> list[Document]:
-        """See ``live.source.Source``. A question whose words no citation holds all of is asked more
-        loosely."""
-        pmids = await widening(lambda words: self._search(words, inquiry), loosened(inquiry.query))
+    async def find_documents(self, query: LiveQuery) -> list[Document]:
+        """See ``live.source.LiveSource``.
+
+        Where no citation has all the words of a question, the search is loosened.
+        """
+        pmids = await search_widening(
+            lambda words: self._search(words, query), loosen_query(query.query)
+        )
         return await self._fetch(pmids) if pmids else []
 
-    async def _search(self, words: str, inquiry: Inquiry) -> list[str]:
+    async def _search(self, words: str, query: LiveQuery) -> list[str]:
         form = {
-            "term": _term(words, inquiry.types),
+            **self._common_form,
+            "term": _build_term(words, query.types),
             "retmode": "json",
-            "retmax": str(inquiry.count),
+            "retmax": str(query.count),
             "sort": "relevance",
         }
-        if inquiry.is_dated:
-            form |= {
-                "datetype": "pdat",
-                "mindate": f"{inquiry.first_day:%Y/%m/%d}",
-                "maxdate": f"{inquiry.last_day:%Y/%m/%d}",
-            }
-        pmids = await self._service.ask(
-            Ask("POST", "esearch.fcgi", form={**self._said, **form}), _pmids
-        )
-        return pmids[: inquiry.count]
+        if query.is_dated:
+            form["datetype"] = "pdat"
+            form["mindate"] = f"{query.first_day:%Y/%m/%d}"
+            form["maxdate"] = f"{query.last_day:%Y/%m/%d}"
+        request = ServiceRequest("POST", "esearch.fcgi", form=form)
+        pmids = await self._service.request(request, _parse_pmids)
+        return pmids[: query.count]
 
     async def _fetch(self, pmids: list[str]) -> list[Document]:
-        form = {"id": ",".join(pmids), "retmode": "xml"}
-        citations = await self._service.ask(
-            Ask("POST", "efetch.fcgi", form={**self._said, **form}), _citations
-        )
-        place = {pmid: number for number, pmid in enumerate(pmids)}
-        known = [one for one in citations if one.pmid in place]
-        return with_abstract(sorted(known, key=lambda one: place[one.pmid]))
+        form = {**self._common_form, "id": ",".join(pmids), "retmode": "xml"}
+        request = ServiceRequest("POST", "efetch.fcgi", form=form)
+        citations = await self._service.request(request, _parse_citations)
+        # efetch has an order of its own; that of esearch is by relevance.
+        places = {pmid: place for place, pmid in enumerate(pmids)}
+        requested = [citation for citation in citations if citation.pmid in places]
+        requested.sort(key=lambda citation: places[citation.pmid])
+        return documents_with_abstract(requested)
 
 
-def _term(words: str, types: tuple[str, ...]) -> str:
+def _build_term(words: str, types: tuple[str, ...]) -> str:
     """The query, narrowed to publication types."""
-    names = [f'"{name}"[pt]' for kind in types for name in _NAMES.get(kind, ())]
+    names = [f'"{name}"[pt]' for kind in types for name in _TYPE_NAMES.get(kind, ())]
     return f"({words}) AND ({' OR '.join(names)})" if names else words
 
 
-def _pmids(reply: Reply) -> list[str]:
-    result = read_json(reply.body, _Search).esearchresult
+def _parse_pmids(response: ServiceResponse) -> list[str]:
+    result = parse_json_body(response.body, _SearchBody).esearchresult
     if result.ERROR:
         raise DataError("esearch found itself unable to search")
-    return [one for one in result.idlist if one.isascii() and one.isdigit()]
+    return [pmid for pmid in result.idlist if pmid.isascii() and pmid.isdigit()]
 
 
-def _citations(reply: Reply) -> list[Citation]:
-    """Raises DataError when the answer is cut off or holds no citation that can be read."""
-    records = list(medline.read_records(io.BytesIO(reply.body)))
-    return read_rows(records, lambda record: medline.parse_citation(record, PUBMED))
+def _parse_citations(response: ServiceResponse) -> list[Citation]:
+    """DataError when the answer is cut off or has no citation that can be read."""
+    records = list(medline.read_records(io.BytesIO(response.body)))
+    return parse_rows(records, lambda record: medline.parse_citation(record, PUBMED))

@@ -1,9 +1,9 @@
-"""Ranking what services found as the index's own hits are ranked: the same relevance, authority and
-score.
+"""Ranks the documents of live services as the index's own hits are ranked: the same relevance,
+authority and score.
 
-A service tells its order and no scores, so the place in that order stands where BM25 stands for the
-index; words weigh alike, as nothing is known of how rare they are. Scores of one query compare with
-those of the index for the same query.
+A service has an order and no scores, so the place in that order stands where BM25 stands for the
+index. All words weigh alike, as their rarity is not known. The scores of a query compare with those
+of the index for the same query.
 """
 
 import dataclasses
@@ -12,88 +12,105 @@ from collections.abc import Sequence
 
 from medr_ray.core.config import RetrievalConfig
 from medr_ray.retrieval import ranking
-from medr_ray.retrieval.authority import Appraiser, Authority, kind_of
+from medr_ray.retrieval.authority import Appraiser, Authority, evidence_kind
 from medr_ray.retrieval.documents import Document, title_key
-from medr_ray.retrieval.explanation import Explanation, Factor, scaled
+from medr_ray.retrieval.explanation import Explanation, Factor, scale_factors
 from medr_ray.retrieval.journals import JournalRanks
 from medr_ray.retrieval.ranking import Candidate
-from medr_ray.retrieval.retriever import Hit
-from medr_ray.retrieval.snippets import snippet, wanted
+from medr_ray.retrieval.retriever import RetrievalHit
+from medr_ray.retrieval.snippets import extract_terms, make_snippet
 
-_PAIR_WEIGHT = 0.5  # a pair repeats two words that count already
+_PAIR_WEIGHT = 0.5  # of a pair of words against its words, which count already
 
 
-class Ranker:
-    """Makes hits of documents. ``before`` is what age is counted from, else the newest document
-    is."""
+class LiveRanker:
+    """Makes hits of documents.
+
+    Age is counted from ``before``, else from the newest document of the search.
+    """
 
     def __init__(self, config: RetrievalConfig, before: datetime.date | None) -> None:
-        self._config, self._now = config, before.year if before else None
+        self._config = config
+        self._now = before.year if before else None
         journals = JournalRanks.load(config.journal_ranks) if config.journal_ranks else None
         self._appraiser = Appraiser(
             journals, config.journal_weight, config.recency_weight, config.recency_half_life
         )
 
-    def hits(self, query: str, found: Sequence[Sequence[Document]], weight: float) -> list[Hit]:
-        """The documents of each source in its order as hits, best first; ``weight`` is that of
-        relevance."""
-        candidates = [
-            _candidate(query, document, place)
-            for documents in found
-            for place, document in enumerate(documents)
-        ]
-        relevance = ranking.lexical_relevance(wanted(query, pair_weight=_PAIR_WEIGHT), candidates)
-        authority = self._authority(candidates)
-        levels = [one.level for one in authority]
+    def rank(
+        self, query: str, documents_by_source: Sequence[Sequence[Document]], weight: float
+    ) -> list[RetrievalHit]:
+        """The documents of each source, which are in its order, as hits, best first.
+
+        ``weight`` is that of relevance against authority.
+        """
+        candidates = []
+        for documents in documents_by_source:
+            for place, document in enumerate(documents):
+                candidates.append(_build_candidate(query, document, place))
+        terms = extract_terms(query, pair_weight=_PAIR_WEIGHT)
+        relevance = ranking.lexical_relevance(terms, candidates)
+        on_topic = ranking.find_on_topic(relevance)
+        authority = self._appraise(candidates)
+        levels = [value.level for value in authority]
         scores = ranking.clinical_scores(relevance, levels, weight)
-        counts = [(1 - weight) if on_topic else 0.0 for on_topic in ranking.on_topic(relevance)]
-        return [
-            self._hit(
-                query,
-                candidates[i].document,
-                relevance[i],
-                authority[i],
-                scores[i],
-                (weight, counts[i]),
+        hits = []
+        for i in ranking.rank_positions(candidates, scores, levels):
+            authority_weight = (1 - weight) if on_topic[i] else 0.0
+            words = Factor("words", f"{relevance[i]:.2f} of 1", relevance[i])
+            explanation = Explanation(
+                (
+                    *scale_factors([words], weight),
+                    *scale_factors(authority[i].factors, authority_weight),
+                )
             )
-            for i in ranking.order(candidates, scores, levels)
-        ]
+            hits.append(
+                self._build_hit(
+                    query,
+                    candidates[i].document,
+                    relevance[i],
+                    levels[i],
+                    scores[i],
+                    explanation,
+                )
+            )
+        return hits
 
-    def _authority(self, candidates: Sequence[Candidate]) -> list[Authority]:
-        newest = max((one.document.year or 0 for one in candidates), default=0)
+    def _appraise(self, candidates: Sequence[Candidate]) -> list[Authority]:
+        newest = max((candidate.document.year or 0 for candidate in candidates), default=0)
         appraiser = dataclasses.replace(self._appraiser, now=self._now or newest)
-        return [appraiser.appraise(one.document) for one in candidates]
+        return [appraiser.appraise(candidate.document) for candidate in candidates]
 
-    def _hit(
+    def _build_hit(
         self,
         query: str,
         document: Document,
         relevance: float,
-        authority: Authority,
+        authority: float,
         score: float,
-        weights: tuple[float, float],
-    ) -> Hit:
-        text = snippet(
+        explanation: Explanation,
+    ) -> RetrievalHit:
+        snippet = make_snippet(
             query, document.sentences, self._config.snippet_sentences, self._config.snippet_chars
         )
-        words = Factor("words", f"{relevance:.2f} of 1", relevance)
-        factors = (*scaled([words], weights[0]), *scaled(authority.factors, weights[1]))
-        return Hit(
-            document.document_id,
-            document.source,
-            document.title,
-            text,
-            relevance,
-            authority.level,
-            score,
-            document.year,
-            kind_of(document),
-            document.url,
-            Explanation(factors),
+        return RetrievalHit(
+            document_id=document.document_id,
+            source=document.source,
+            title=document.title,
+            snippet=snippet,
+            relevance=relevance,
+            authority=authority,
+            score=score,
+            year=document.year,
+            kind=evidence_kind(document),
+            url=document.url,
+            explanation=explanation,
         )
 
 
-def _candidate(query: str, document: Document, place: int) -> Candidate:
+def _build_candidate(query: str, document: Document, place: int) -> Candidate:
+    """The document at a place (from 0) of its service's order."""
     title = title_key(document.title)
     is_named = bool(title) and f" {title} " in f" {title_key(query)} "
-    return Candidate(document, 1 / (1 + place), None, len(title.split()) if is_named else 0)
+    title_words = len(title.split()) if is_named else 0
+    return Candidate(document, bm25=1 / (1 + place), cosine=None, title_words=title_words)

@@ -1,11 +1,10 @@
-"""One web service asked politely: through the gate, with a limit on everything, and its failures
-under their names.
+"""One web service, asked through the gate, with a limit on everything and typed failures.
 
-What holds: every try waits for the service's gate, which the whole cluster shares; 429, 5xx,
+Guarantees: every attempt waits for the service's gate, which the whole cluster shares. 429, 5xx,
 time-outs, broken connections and unreadable answers are tried again with full jitter, and a
-Retry-After pauses every caller; an answer is read up to a number of bytes and is never unpacked;
-redirects are not followed; the key travels in a header or in the body, never in an address, and is
-blotted out of whatever the service says.
+Retry-After pauses every caller. An answer is read up to a number of bytes and is never
+decompressed. Redirects are not followed. The key is sent in a header or in the body, never in an
+address, and is removed from every message of the service.
 """
 
 import asyncio
@@ -31,26 +30,27 @@ from medr_ray.core.config import ServiceConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, MedrError, ToolError
 from medr_ray.governor.failures import MAX_PAUSE_SECONDS, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
-from medr_ray.retrieval.query_text import plain
-from medr_ray.retrieval.readers.plain_records import parsed
+from medr_ray.retrieval.query_text import plain_line
+from medr_ray.retrieval.readers.plain_records import validate_record
 
 T = TypeVar("T")
 R = TypeVar("R")
 M = TypeVar("M", bound=BaseModel)
-Words = Annotated[
-    str, BeforeValidator(lambda value: "" if value is None else value)
-]  # text that may be null
+# Text of a service's JSON that may be null.
+NullableText = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 
-_BACKOFF, _LONGEST_BACKOFF = 0.5, 10.0  # seconds: full jitter below base * 2^try
-_BUSY = frozenset({429, 503})
-_TRANSIENT = frozenset({408, 425})
-_KEY_REFUSED = frozenset({401, 403})
-_QUERY_REFUSED = frozenset({400, 413, 414, 422})
-_SHOWN = 200  # characters of a service's message quoted in an error
+_BACKOFF = 0.5  # seconds: the wait is random below this times 2^attempt
+_LONGEST_BACKOFF = 10.0  # seconds
+_BUSY_STATUSES = frozenset({429, 503})
+_TRANSIENT_STATUSES = frozenset({408, 425})
+_KEY_STATUSES = frozenset({401, 403})  # the key is refused
+_QUERY_STATUSES = frozenset({400, 413, 414, 422})  # the query is refused
+_SERVER_ERROR = 500  # the first status of those that are the server's fault
+_QUOTED_CHARS = 200  # of a service's message in an error
 
 
 @dataclass(frozen=True)
-class Reply:
+class ServiceResponse:
     """A service's answer."""
 
     status: int
@@ -58,8 +58,8 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A request: its path below the base address, and what goes into the query, a form, or a JSON
+class ServiceRequest:
+    """A request: its path below the base address, and what goes into the address, a form, or a JSON
     body."""
 
     method: str
@@ -69,19 +69,21 @@ class Ask:
     content: Mapping[str, Any] | None = None
 
 
-class _MayPass(Exception):
-    """The try failed, the next one may not."""
+class _TransientError(Exception):
+    """The attempt failed; another may succeed."""
 
 
-def key_in(variable: str) -> str:
+def read_api_key(variable: str) -> str:
     """The key in an environment variable, "" where there is none."""
     return os.environ.get(variable, "").strip()
 
 
-class Service:
-    """The service ``name`` at ``base_url``. ``key_name`` is the environment variable of its key,
-    ``headers`` are sent with each request. Raises ConfigError for an address that is none or holds
-    credentials."""
+class WebService:
+    """The service ``name`` at ``base_url``.
+
+    ``key_name`` is the environment variable of its key; ``headers`` are sent with each request.
+    ConfigError for an address that is none or has credentials in it.
+    """
 
     def __init__(
         self,
@@ -93,141 +95,165 @@ class Service:
         key_name: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.username or parts.password:
-            raise ConfigError(
-                f"the base_url of {name} holds credentials: put the key into ${key_name} instead"
-            )
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.query
-            or parts.fragment
-        ):
-            raise ConfigError(
-                f"the base_url of {name}, {base_url!r}: give an http(s) address without a query"
-            )
-        self.name, self._root, self._config = name, base_url.rstrip("/"), config
-        self._key_name, self._secret = key_name, key_in(key_name)
+        _check_url(name, base_url, key_name)
+        self.name = name
+        self._root = base_url.rstrip("/")
+        self._config = config
+        self._key_name = key_name
+        self._secret = read_api_key(key_name)
         agent = f"medr-ray/{importlib.metadata.version('medr-ray')}"
         self._headers = {"User-Agent": agent, "Accept-Encoding": "identity", **(headers or {})}
         self._gate = Gate(self._root, limits, secret=self._secret)
+        # Made at the first request, on the event loop that uses it.
         self._client: httpx.AsyncClient | None = None
 
-    async def ask(
-        self, ask: Ask, read: Callable[[Reply], T], accepted: Collection[int] = (200,)
+    async def request(
+        self,
+        request: ServiceRequest,
+        parse: Callable[[ServiceResponse], T],
+        accepted: Collection[int] = (httpx.codes.OK,),
     ) -> T:
-        """What ``read`` makes of the answer; it raises DataError for one that it cannot read.
+        """What ``parse`` makes of the answer; it raises DataError for one that it cannot read.
 
-        Raises ToolError when the service refuses the query, ConfigError when it refuses the key,
-        InfrastructureError when it cannot be reached, gives no readable answer, or asks for more
-        patience than there is.
+        ToolError when the service refuses the query, ConfigError when it refuses the key,
+        InfrastructureError when it cannot be reached, gives no readable answer, or asks for a
+        longer pause than the deadline allows.
         """
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._config.retries + 1),
-            retry=retry_if_exception_type(_MayPass),
+            retry=retry_if_exception_type(_TransientError),
             reraise=True,
             wait=wait_random_exponential(multiplier=_BACKOFF, max=_LONGEST_BACKOFF),
         )
         try:
-            return await retrying(self._try, ask, read, accepted)
-        except _MayPass as error:
+            return await retrying(self._attempt, request, parse, accepted)
+        except _TransientError as error:
             raise InfrastructureError(
                 f"{self.name} failed {self._config.retries + 1} times, at last: {error}"
             ) from None
 
-    async def _try(self, ask: Ask, read: Callable[[Reply], T], accepted: Collection[int]) -> T:
+    async def _attempt(
+        self,
+        request: ServiceRequest,
+        parse: Callable[[ServiceResponse], T],
+        accepted: Collection[int],
+    ) -> T:
         async with self._gate.permit() as permit:
-            reply = await self._reply(ask, permit, accepted)
+            response = await self._send(request, permit, accepted)
+        # Parsed without the permit, which others wait for.
         try:
-            return read(reply)
+            return parse(response)
         except DataError as error:
-            raise _MayPass(f"its answer cannot be read: {error}") from None
+            raise _TransientError(f"its answer cannot be read: {error}") from None
 
-    async def _reply(self, ask: Ask, permit: Permit, accepted: Collection[int]) -> Reply:
+    async def _send(
+        self, request: ServiceRequest, permit: Permit, accepted: Collection[int]
+    ) -> ServiceResponse:
+        seconds = self._config.timeout_seconds
         try:
-            async with asyncio.timeout(self._config.timeout_seconds), self._sent(ask) as response:
-                body = await self._body(response)
+            async with asyncio.timeout(seconds), self._open_stream(request) as response:
+                body = await self._read_body(response)
         except TimeoutError:
             permit.record_failure(overloaded=True)
-            raise _MayPass(f"no answer within {self._config.timeout_seconds:g} s") from None
+            raise _TransientError(f"no answer within {seconds:g} s") from None
         except httpx.RequestError as error:
             permit.record_failure()
-            raise _MayPass(self._blotted(f"{type(error).__name__}: {error}".rstrip(": "))) from None
+            # Some of httpx's errors have no text of their own.
+            message = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise _TransientError(self._hide_key(message)) from None
         if response.status_code not in accepted:
-            raise self._refusal(response, body, permit)
-        return Reply(response.status_code, body)
+            raise self._classify_refusal(response, body, permit)
+        return ServiceResponse(response.status_code, body)
 
     @contextlib.asynccontextmanager
-    async def _sent(self, ask: Ask) -> AsyncIterator[httpx.Response]:
+    async def _open_stream(self, request: ServiceRequest) -> AsyncIterator[httpx.Response]:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 headers=self._headers, timeout=self._config.timeout_seconds
             )
         async with self._client.stream(
-            ask.method,
-            f"{self._root}/{ask.path}",
-            params=dict(ask.params) or None,
-            data=ask.form,
-            json=ask.content,
+            request.method,
+            f"{self._root}/{request.path}",
+            params=dict(request.params) or None,
+            data=request.form,
+            json=request.content,
         ) as response:
             yield response
 
-    async def _body(self, response: httpx.Response) -> bytes:
-        """The bytes as they came; what is packed although nobody asked for it could be of any
-        size."""
-        packed = response.headers.get("content-encoding", "identity")
-        if packed.lower() != "identity":
+    async def _read_body(self, response: httpx.Response) -> bytes:
+        """The bytes as they came.
+
+        A body that is compressed although nobody asked for it is refused: it could unpack to any
+        size.
+        """
+        encoding = response.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
             raise InfrastructureError(
-                f"{self.name} packs its answers as {plain(packed)[:20]}, unasked"
+                f"{self.name} packs its answers as {plain_line(encoding)[:20]}, unasked"
             )
-        most, body = self._config.max_bytes, bytearray()
-        async for piece in response.aiter_raw():
-            body += piece
-            if len(body) > most:
+        max_bytes = self._config.max_bytes
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > max_bytes:
                 raise InfrastructureError(
-                    f"{self.name} answers with more than {most:,} bytes (max_bytes)"
+                    f"{self.name} answers with more than {max_bytes:,} bytes (max_bytes)"
                 )
         return bytes(body)
 
-    def _refusal(self, response: httpx.Response, body: bytes, permit: Permit) -> Exception:
-        """What a status other than those hoped for means; the gate is told."""
-        status, pause = response.status_code, parse_retry_after(response.headers)
-        if status in _BUSY and (pause or 0) <= MAX_PAUSE_SECONDS:
+    def _classify_refusal(self, response: httpx.Response, body: bytes, permit: Permit) -> Exception:
+        """The error of a status that was not accepted; the gate learns of it."""
+        status = response.status_code
+        is_busy = status in _BUSY_STATUSES
+        pause = parse_retry_after(response.headers)
+        if is_busy and (pause or 0) <= MAX_PAUSE_SECONDS:
             permit.record_refusal(pause)
-        elif status >= 500 or status in _BUSY:
+        elif is_busy or status >= _SERVER_ERROR:
             permit.record_failure()
-        if status in _BUSY and (pause or 0) > self._config.deadline_seconds:
+        if is_busy and (pause or 0) > self._config.deadline_seconds:
             return InfrastructureError(
                 f"{self.name} answers {status} and asks to come back in {pause:,.0f} s"
             )
-        if status in _BUSY or status in _TRANSIENT or status >= 500:
-            return _MayPass(f"it answers {status}")
-        return self._denial(status, body)
+        if is_busy or status in _TRANSIENT_STATUSES or status >= _SERVER_ERROR:
+            return _TransientError(f"it answers {status}")
+        return self._classify_denial(status, body)
 
-    def _denial(self, status: int, body: bytes) -> MedrError:
-        """Of an answer that another try would not change."""
-        said = self._blotted(plain(body[: 4 * _SHOWN].decode(errors="replace")))[:_SHOWN]
-        about_key = status in _KEY_REFUSED or (
-            status in _QUERY_REFUSED and "api key" in said.lower()
-        )
-        if about_key and self._secret:
+    def _classify_denial(self, status: int, body: bytes) -> MedrError:
+        """The error of an answer that another attempt would not change."""
+        # Four bytes are the longest character, so this much has all that is quoted.
+        beginning = body[: 4 * _QUOTED_CHARS].decode(errors="replace")
+        message = self._hide_key(plain_line(beginning))[:_QUOTED_CHARS]
+        mentions_key = status in _QUERY_STATUSES and "api key" in message.lower()
+        if self._secret and (status in _KEY_STATUSES or mentions_key):
             return ConfigError(
-                f"{self.name} refuses the key in ${self._key_name} ({status}): {said}"
+                f"{self.name} refuses the key in ${self._key_name} ({status}): {message}"
             )
-        if status in _QUERY_REFUSED:
-            return ToolError(f"{self.name} refuses the query ({status}): {said}")
+        if status in _QUERY_STATUSES:
+            return ToolError(f"{self.name} refuses the query ({status}): {message}")
         if status == httpx.codes.NOT_FOUND or 300 <= status < 400:
             return InfrastructureError(
                 f"{self.name} is not at {self._root} ({status}): see its base_url"
             )
-        return InfrastructureError(f"{self.name} refuses to answer ({status}): {said}")
+        return InfrastructureError(f"{self.name} refuses to answer ({status}): {message}")
 
-    def _blotted(self, text: str) -> str:
+    def _hide_key(self, text: str) -> str:
         return text.replace(self._secret, "[key]") if self._secret else text
 
 
-async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
+def _check_url(name: str, base_url: str, key_name: str) -> None:
+    parts = urlsplit(base_url)
+    if parts.username or parts.password:
+        raise ConfigError(
+            f"the base_url of {name} holds credentials: put the key into ${key_name} instead"
+        )
+    is_http = parts.scheme in ("http", "https") and parts.hostname
+    if not is_http or parts.query or parts.fragment:
+        raise ConfigError(
+            f"the base_url of {name}, {base_url!r}: give an http(s) address without a query"
+        )
+
+
+async def with_deadline(seconds: float, name: str, work: Awaitable[T]) -> T:
     """The result of ``work``; InfrastructureError when it is not there in time."""
     try:
         async with asyncio.timeout(seconds):
@@ -238,25 +264,27 @@ async def within(seconds: float, name: str, work: Awaitable[T]) -> T:
         ) from None
 
 
-def read_json(body: bytes, model: type[M]) -> M:
-    """The body as ``model``; DataError when it is no such JSON."""
+def parse_json_body(body: bytes, model: type[M]) -> M:
+    """The body as an object of the model; DataError when it is no such JSON."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise DataError(f"no JSON: {error}") from None
-    return parsed(model, value)
+    return validate_record(model, value)
 
 
-def read_rows(rows: Collection[R], read: Callable[[R], T]) -> list[T]:
-    """What ``read`` makes of the rows; one that it cannot read (DataError) does not hide the
-    others. DataError when it can read none."""
-    made: list[T] = []
-    problems: list[DataError] = []
+def parse_rows(rows: Collection[R], parse: Callable[[R], T]) -> list[T]:
+    """What ``parse`` makes of the rows.
+
+    A row that it cannot read (DataError) does not hide the others. DataError when it can read none.
+    """
+    results: list[T] = []
+    errors: list[DataError] = []
     for row in rows:
         try:
-            made.append(read(row))
+            results.append(parse(row))
         except DataError as error:
-            problems.append(error)
-    if problems and not made:
-        raise problems[0]
-    return made
+            errors.append(error)
+    if errors and not results:
+        raise errors[0]
+    return results

@@ -1,4 +1,4 @@
-"""What a live source is asked, and what it promises."""
+"""What a live source is asked, and what it guarantees."""
 
 import datetime
 from collections.abc import Awaitable, Callable, Iterable
@@ -9,17 +9,18 @@ from medr_ray.retrieval.documents import Document
 
 T = TypeVar("T")
 
-_FIRST, _LAST = (
-    datetime.date(1800, 1, 1),
-    datetime.date(2999, 12, 31),
-)  # as good as none, to services that want both
+# As good as no limit, for services that want both ends of a span.
+_FIRST_DAY = datetime.date(1800, 1, 1)
+_LAST_DAY = datetime.date(2999, 12, 31)
 
 
 @dataclass(frozen=True)
-class Inquiry:
-    """A search. ``since`` and ``until`` are years, inclusive; ``types`` names kinds of evidence, ()
-    for all; what was published on the day ``before`` or later does not exist; ``count`` documents
-    are enough."""
+class LiveQuery:
+    """A search of a live source.
+
+    ``count`` documents are enough. ``since`` and ``until`` are years, inclusive; ``types`` names
+    kinds of evidence, () for all. What was published on the day ``before`` or later does not exist.
+    """
 
     query: str
     count: int
@@ -30,42 +31,58 @@ class Inquiry:
 
     @property
     def first_day(self) -> datetime.date:
-        return _FIRST if self.since is None else datetime.date(max(self.since, _FIRST.year), 1, 1)
+        if self.since is None:
+            return _FIRST_DAY
+        return datetime.date(max(self.since, _FIRST_DAY.year), 1, 1)
 
     @property
     def last_day(self) -> datetime.date:
-        last = _LAST if self.until is None else datetime.date(min(self.until, _LAST.year), 12, 31)
-        return last if self.before is None else min(last, self.before - datetime.timedelta(days=1))
+        last_day = _LAST_DAY
+        if self.until is not None:
+            last_day = datetime.date(min(self.until, _LAST_DAY.year), 12, 31)
+        if self.before is not None:
+            last_day = min(last_day, self.before - datetime.timedelta(days=1))
+        return last_day
 
     @property
     def is_dated(self) -> bool:
+        """Whether there is any limit on dates."""
         return self.since is not None or self.until is not None or self.before is not None
 
     @property
     def is_possible(self) -> bool:
+        """Whether a document can satisfy the dates."""
         return self.first_day <= self.last_day
 
 
-class Source(Protocol):
-    """A service that is searched. ``name`` is the ``Document.source`` of what it gives, ``kinds``
-    are the kinds of evidence (``retrieval.authority.KINDS``) that it holds."""
+class LiveSource(Protocol):
+    """A service that is searched.
+
+    ``name`` is the ``Document.source`` of its documents, ``kinds`` are the kinds of evidence
+    (``retrieval.authority.KINDS``) that it has.
+    """
 
     name: str
     kinds: frozenset[str]
 
-    async def documents(self, inquiry: Inquiry) -> list[Document]:
-        """Documents in the service's own order, best first, published from ``first_day`` to
-        ``last_day`` as far as the service knows. Raises ToolError when it refuses the query,
-        InfrastructureError when it cannot be had."""
+    async def find_documents(self, query: LiveQuery) -> list[Document]:
+        """Documents in the service's own order, best first.
+
+        They are published from ``first_day`` to ``last_day``, as far as the service knows.
+        ToolError when the service refuses the query, InfrastructureError when it cannot be reached.
+        """
         ...
 
 
-async def widening(
-    found: Callable[[str], Awaitable[list[T]]], expressions: Iterable[str]
+async def search_widening(
+    search: Callable[[str], Awaitable[list[T]]], expressions: Iterable[str]
 ) -> list[T]:
-    """What the first expression finds that finds anything: services want every word, questions have
-    many."""
+    """The results of the first expression that has any.
+
+    Services want every word of an expression, and questions have many words.
+    """
     for expression in dict.fromkeys(expressions):
-        if rows := await found(expression):
-            return rows
+        results = await search(expression)
+        if results:
+            return results
     return []

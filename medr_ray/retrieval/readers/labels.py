@@ -1,9 +1,9 @@
 """Drug labels, one JSON object a line: the structured product labelling that DailyMed publishes, as
 openFDA has it.
 
-Format: https://open.fda.gov/apis/drug/label/searchable-fields/ (names and numbers may stand in
-``openfda``, as in the API and its downloads, or beside the sections). Every field that holds a list
-of texts and is no name or number is a section. Labels of animal drugs are set aside.
+Format: https://open.fda.gov/apis/drug/label/searchable-fields/. Names and numbers may stand in
+``openfda``, as in the API and its downloads, or beside the sections. Every field with a list of
+texts that is no name or number is a section. Labels of animal drugs are unusable.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,16 +14,18 @@ from pydantic import BaseModel, Field
 from medr_ray.core.errors import DataError
 from medr_ray.retrieval.documents import FDA_LABELS, Document
 from medr_ray.retrieval.readers.plain_records import (
-    Aside,
-    json_lines,
-    lines,
-    parsed,
-    single,
-    year_in,
+    UnusableRecords,
+    format_text,
+    parse_year,
+    read_json_lines,
+    to_single_line,
+    validate_record,
 )
 
 _PUBLISHED_IN = "FDA drug label"
-_FIRST = (  # what a reader looks for first, in the order of the labelling rule (21 CFR 201.56); the rest by name
+# What a reader looks for first, in the order of the labelling rule (21 CFR 201.56). Other sections
+# follow by name.
+_FIRST_SECTIONS = (
     "boxed_warning",
     "indications_and_usage",
     "dosage_and_administration",
@@ -74,69 +76,74 @@ class _Label(_Names):
     openfda: _Names = _Names()
 
 
-def read_labels(paths: Sequence[str], aside: Aside) -> Iterator[Document]:
+def read_labels(paths: Sequence[str], unusable: UnusableRecords) -> Iterator[Document]:
     """``FDA-LABEL:<set id>`` for every label of the files that is for people."""
     for path in paths:
-        for where, record in json_lines(path, aside):
+        for where, record in read_json_lines(path, unusable):
             try:
-                yield from_label(record)
+                yield document_from_label(record)
             except DataError as error:
-                aside.put(path, where, str(error))
+                unusable.add(path, where, str(error))
 
 
-def from_label(record: Mapping[str, Any]) -> Document:
-    """The document of one label. DataError says what keeps it from being one."""
-    label = parsed(_Label, record)
-    if (
-        "animal"
-        in " ".join((label.document_type, *label.product_type, *label.openfda.product_type)).lower()
-    ):
+def document_from_label(record: Mapping[str, Any]) -> Document:
+    """The document of one label. DataError with the reason where it makes none."""
+    label = validate_record(_Label, record)
+    if _is_for_animals(label):
         raise DataError("the label of an animal drug")
     brands = label.brand_name or label.openfda.brand_name
     generics = label.generic_name or label.openfda.generic_name
-    title = single(label.title) or _title(brands, generics)
-    sections = _sections(record)
-    if not title or not sections:
-        raise DataError("a label without a name" if not title else "a label without a section")
+    title = to_single_line(label.title) or _build_title(brands, generics)
+    sections = _list_sections(record)
+    if not title:
+        raise DataError("a label without a name")
+    if not sections:
+        raise DataError("a label without a section")
     numbers = label.application_number or label.openfda.application_number
     makers = label.manufacturer_name or label.openfda.manufacturer_name
-    told = [
+    names = [
         ("Brand name", ", ".join(brands)),
         ("Generic name", ", ".join(generics)),
         ("Manufacturer", makers if isinstance(makers, str) else ", ".join(makers)),
         ("Application", ", ".join(numbers)),
-        *sections,
     ]
     return Document(
-        f"FDA-LABEL:{label.set_id}",
-        FDA_LABELS,
-        title,
-        lines(title, told),
-        year_in(label.effective_time),
-        (),
-        False,
-        _PUBLISHED_IN,
-        references=tuple(f"FDA:{one}" for one in dict.fromkeys(numbers)),
+        document_id=f"FDA-LABEL:{label.set_id}",
+        source=FDA_LABELS,
+        title=title,
+        text=format_text(title, [*names, *sections]),
+        year=parse_year(label.effective_time),
+        publication_types=(),
+        retracted=False,
+        journal=_PUBLISHED_IN,
+        references=tuple(f"FDA:{number}" for number in dict.fromkeys(numbers)),
     )
 
 
-def _title(brands: Sequence[str], generics: Sequence[str]) -> str:
+def _is_for_animals(label: _Label) -> bool:
+    types = (label.document_type, *label.product_type, *label.openfda.product_type)
+    return "animal" in " ".join(types).lower()
+
+
+def _build_title(brands: Sequence[str], generics: Sequence[str]) -> str:
+    """A title from the drug's names; "" where there are none."""
     names = ", ".join(brands or generics)
-    return (
-        f"{names} ({', '.join(generics)}): drug label"
-        if brands and generics
-        else names and f"{names}: drug label"
-    )
+    if brands and generics:
+        return f"{names} ({', '.join(generics)}): drug label"
+    return f"{names}: drug label" if names else ""
 
 
-def _sections(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(heading, text) of the sections that have one; tables (HTML) repeat what the text says."""
-    names = [*_FIRST, *sorted(set(record) - {*_FIRST} - _NO_SECTIONS)]
-    found = []
-    for name in names:
+def _list_sections(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(heading, text) of the sections that have text.
+
+    Tables (HTML) are left out, because they repeat the text.
+    """
+    others = sorted(set(record) - {*_FIRST_SECTIONS} - _NO_SECTIONS)
+    sections = []
+    for name in (*_FIRST_SECTIONS, *others):
         texts = record.get(name)
         if isinstance(texts, list) and not name.endswith("_table"):
-            content = " ".join(one for one in texts if isinstance(one, str))
+            content = " ".join(text for text in texts if isinstance(text, str))
             if content.strip():
-                found.append((name.replace("_", " ").capitalize(), content))
-    return found
+                sections.append((name.replace("_", " ").capitalize(), content))
+    return sections

@@ -2,8 +2,8 @@
 
 Format: ``drug`` (its name), ``sections`` (heading to text, in order) and ``pmids`` (what it cites),
 as read from the pages of LiverTox (https://www.ncbi.nlm.nih.gov/books/NBK547852/). The boilerplate
-of the page and the bibliography, whose PMIDs are kept, are no part of the text. Pages that were
-refused ("Access denied") are set aside.
+of the page is left out; so is the bibliography, whose PMIDs are kept. Pages that were refused
+("Access denied") are unusable.
 """
 
 import re
@@ -14,14 +14,19 @@ from pydantic import BaseModel, Field
 
 from medr_ray.core.errors import DataError
 from medr_ray.retrieval.documents import LIVERTOX, Document
-from medr_ray.retrieval.readers.plain_records import Aside, json_lines, lines, parsed
+from medr_ray.retrieval.readers.plain_records import (
+    UnusableRecords,
+    format_text,
+    read_json_lines,
+    validate_record,
+)
 
 _BOOK = "LiverTox"
 _UPDATED = re.compile(r"Last Update:\s*\w+ \d{1,2}, (\d{4})")
-_NO_CONTENT = re.compile(
+_BOILERPLATE = re.compile(
     r"intro$|LiverTox: |.*\bBIBLIOGRAPHY$|(?:SELECTED )?REFERENCES$|CHEMICAL FORMULAS? AND STRUC"
 )
-_REFUSED = "Access denied"
+_REFUSED = "Access denied"  # a heading of the page that the book's server shows instead
 
 
 class _Monograph(BaseModel):
@@ -30,38 +35,37 @@ class _Monograph(BaseModel):
     pmids: list[str] = []
 
 
-def read_monographs(paths: Sequence[str], aside: Aside) -> Iterator[Document]:
+def read_monographs(paths: Sequence[str], unusable: UnusableRecords) -> Iterator[Document]:
     """``LIVERTOX:<drug>``, spaces as underscores, for every monograph of the files."""
     for path in paths:
-        for where, record in json_lines(path, aside):
+        for where, record in read_json_lines(path, unusable):
             try:
-                yield from_monograph(record)
+                yield document_from_monograph(record)
             except DataError as error:
-                aside.put(path, where, str(error))
+                unusable.add(path, where, str(error))
 
 
-def from_monograph(record: Mapping[str, Any]) -> Document:
-    """The document of one monograph. DataError says what keeps it from being one."""
-    page = parsed(_Monograph, record)
+def document_from_monograph(record: Mapping[str, Any]) -> Document:
+    """The document of one monograph. DataError with the reason where it makes none."""
+    page = validate_record(_Monograph, record)
     if _REFUSED in page.sections:
         raise DataError("a page that was refused, no monograph")
-    told = [
-        (heading, text)
-        for heading, text in page.sections.items()
-        if not _NO_CONTENT.match(heading) and not _UPDATED.match(text)
-    ]
-    if not told:
+    sections = []
+    for heading, text in page.sections.items():
+        if not _BOILERPLATE.match(heading) and not _UPDATED.match(text):
+            sections.append((heading, text))
+    if not sections:
         raise DataError("a monograph without a section")
     updated = _UPDATED.search(" ".join(page.sections.values()))
     title = f"{page.drug} ({_BOOK})"
     return Document(
-        f"LIVERTOX:{'_'.join(page.drug.split())}",
-        LIVERTOX,
-        title,
-        lines(title, told),
-        int(updated[1]) if updated else None,
-        (),
-        False,
-        _BOOK,
-        references=tuple(f"PMID:{one}" for one in dict.fromkeys(page.pmids)),
+        document_id=f"LIVERTOX:{'_'.join(page.drug.split())}",
+        source=LIVERTOX,
+        title=title,
+        text=format_text(title, sections),
+        year=int(updated[1]) if updated else None,
+        publication_types=(),
+        retracted=False,
+        journal=_BOOK,
+        references=tuple(f"PMID:{pmid}" for pmid in dict.fromkeys(page.pmids)),
     )

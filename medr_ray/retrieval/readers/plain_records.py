@@ -1,4 +1,5 @@
-"""Records of a file one by one, what is set aside, and lines of a document's text."""
+"""What the readers share: records of a file one by one, the list of those that cannot be used, and
+the lines of a document's text."""
 
 import io
 import json
@@ -15,51 +16,56 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """A record that makes no document: its file, where it stands there ("line 17") and why."""
+class UnusableRecord:
+    """A record that makes no document: its file, its place there ("line 17") and the reason."""
 
     file: str
     where: str
     reason: str
 
 
-class Aside(list[SetAside]):
-    """What was set aside while reading."""
+class UnusableRecords(list[UnusableRecord]):
+    """The records of a reading that could not be used."""
 
-    def put(self, file: str, where: str, reason: str) -> None:
-        self.append(SetAside(file, where, reason))
+    def add(self, file: str, where: str, reason: str) -> None:
+        self.append(UnusableRecord(file, where, reason))
 
 
-def json_lines(path: str, aside: Aside) -> Iterator[tuple[str, dict[str, Any]]]:
-    """("line N", object) of every line that holds a JSON object; empty lines count for nothing."""
+def read_json_lines(path: str, unusable: UnusableRecords) -> Iterator[tuple[str, dict[str, Any]]]:
+    """("line N", object) of every line that is a JSON object; empty lines are passed over."""
     try:
         with open_vocabulary(path) as stream:
-            for number, line in enumerate(buffered(stream), 1):
+            for number, line in enumerate(buffer_lines(stream), 1):
                 where = f"line {number}"
                 try:
-                    value = json.loads(line) if line.strip() else None
-                    if b"\\ud" in line:
-                        json.dumps(
-                            value, ensure_ascii=False
-                        ).encode()  # half a surrogate pair is no text
+                    value = _parse_json(line)
                 except (ValueError, RecursionError) as error:
-                    aside.put(path, where, f"no JSON: {error}")
+                    unusable.add(path, where, f"no JSON: {error}")
                     continue
                 if isinstance(value, dict):
                     yield where, value
                 elif value is not None:
-                    aside.put(path, where, f"no JSON object, but {type(value).__name__}")
+                    unusable.add(path, where, f"no JSON object, but {type(value).__name__}")
     except DataError as error:
-        aside.put(path, "the rest of the file", str(error))
+        unusable.add(path, "the rest of the file", str(error))
 
 
-def buffered(stream: BinaryIO) -> BinaryIO:
-    """The stream with lines to go through."""
+def _parse_json(line: bytes) -> Any:
+    """The value of a line, None for an empty one. ValueError for what is no JSON or no text."""
+    value = json.loads(line) if line.strip() else None
+    # JSON can escape half a surrogate pair, which cannot be encoded as text again.
+    if b"\\ud" in line:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def buffer_lines(stream: BinaryIO) -> BinaryIO:
+    """The stream as one that can be read line by line."""
     return io.BufferedReader(cast(io.RawIOBase, stream))
 
 
-def parsed(model: type[M], value: Any) -> M:
-    """The record as the model has it; DataError names the first field that is wrong."""
+def validate_record(model: type[M], value: Any) -> M:
+    """The record as an object of the model. DataError names the first field that is wrong."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -67,18 +73,21 @@ def parsed(model: type[M], value: Any) -> M:
         raise DataError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def single(text: str) -> str:
-    """On one line, for a line break ends a sentence."""
+def to_single_line(text: str) -> str:
+    """The text on one line, because a line break ends a sentence."""
     return " ".join(text.split())
 
 
-def lines(title: str, parts: Iterable[tuple[str, str]]) -> str:
-    """The text of a document: its title, then ``heading: content`` a line for what has content."""
-    told = (f"{heading}: {single(content)}" for heading, content in parts if content.strip())
-    return "\n".join((title, *told))
+def format_text(title: str, sections: Iterable[tuple[str, str]]) -> str:
+    """The text of a document: its title, then ``heading: content`` for each section that has
+    content, a line each."""
+    lines = [title]
+    for heading, content in sections:
+        if content.strip():
+            lines.append(f"{heading}: {to_single_line(content)}")
+    return "\n".join(lines)
 
 
-def year_in(date: str) -> int | None:
-    """The year of a date that begins with it ("2009-08-25", "20200331"), None for any other
-    text."""
+def parse_year(date: str) -> int | None:
+    """The year of a date that begins with it ("2009-08-25", "20200331"); None for other text."""
     return int(date[:4]) if date[:4].isdecimal() and len(date) >= 4 else None

@@ -1,9 +1,9 @@
 """Study records of ClinicalTrials.gov, one JSON object a line.
 
 Format: the study of the ClinicalTrials.gov API, version 2
-(https://clinicaltrials.gov/data-api/about-api/study-data- structure), as its downloads and ``GET
-/studies`` give it. A record's year is that of its latest version, which may tell of anything up to
-then. A registered study is evidence once it has results; before, it says what is being tried.
+(https://clinicaltrials.gov/data-api/about-api/study-data-structure), as its downloads and ``GET
+/studies`` give it. A record's year is that of its latest version, which may report anything up to
+then. A registered study is evidence once it has results; before, it only shows what is being tried.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,16 +14,18 @@ from pydantic import BaseModel, Field
 from medr_ray.core.errors import DataError
 from medr_ray.retrieval.documents import TRIALS, Document
 from medr_ray.retrieval.readers.plain_records import (
-    Aside,
-    json_lines,
-    lines,
-    parsed,
-    single,
-    year_in,
+    UnusableRecords,
+    format_text,
+    parse_year,
+    read_json_lines,
+    to_single_line,
+    validate_record,
 )
 
 _REGISTRY = "ClinicalTrials.gov"
 _RANDOMISED = "RANDOMIZED"
+
+# --- the format: only what is read, in the registry's own names -----------------------
 
 
 class _Identification(BaseModel):
@@ -179,46 +181,45 @@ class _Study(BaseModel):
     hasResults: bool = False
 
 
-def read_trials(paths: Sequence[str], aside: Aside) -> Iterator[Document]:
+# --- documents ------------------------------------------------------------------------
+
+
+def read_trials(paths: Sequence[str], unusable: UnusableRecords) -> Iterator[Document]:
     """``NCT:<nct id>`` for every study of the files."""
     for path in paths:
-        for where, record in json_lines(path, aside):
+        for where, record in read_json_lines(path, unusable):
             try:
-                yield from_study(record)
+                yield document_from_study(record)
             except DataError as error:
-                aside.put(path, where, str(error))
+                unusable.add(path, where, str(error))
 
 
-def from_study(record: Mapping[str, Any]) -> Document:
-    """The document of one study. DataError names the field that keeps it from being one."""
-    study = parsed(_Study, record)
+def document_from_study(record: Mapping[str, Any]) -> Document:
+    """The document of one study. DataError names the field that prevents it."""
+    study = validate_record(_Study, record)
     protocol = study.protocolSection
     identity = protocol.identificationModule
-    title = single(identity.briefTitle)
-    cited = tuple(
-        dict.fromkeys(
-            f"PMID:{one.pmid}" for one in protocol.referencesModule.references if one.pmid
-        )
-    )
+    design = protocol.designModule
+    title = to_single_line(identity.briefTitle)
+    sections = [*_list_sections(protocol), *_list_results(study.resultsSection)]
+    references = protocol.referencesModule.references
+    cited = [f"PMID:{reference.pmid}" for reference in references if reference.pmid]
+    evidence = classify_study(design.studyType, design.designInfo.allocation, study.hasResults)
     return Document(
-        f"NCT:{identity.nctId}",
-        TRIALS,
-        title,
-        lines(title, [*_told(protocol), *_results(study.resultsSection)]),
-        year_in(protocol.statusModule.lastUpdatePostDateStruct.date),
-        (),
-        False,
-        _REGISTRY,
-        evidence=evidence_of(
-            protocol.designModule.studyType,
-            protocol.designModule.designInfo.allocation,
-            study.hasResults,
-        ),
-        references=cited,
+        document_id=f"NCT:{identity.nctId}",
+        source=TRIALS,
+        title=title,
+        text=format_text(title, sections),
+        year=parse_year(protocol.statusModule.lastUpdatePostDateStruct.date),
+        publication_types=(),
+        retracted=False,
+        journal=_REGISTRY,
+        evidence=evidence,
+        references=tuple(dict.fromkeys(cited)),
     )
 
 
-def evidence_of(study_type: str, allocation: str, has_results: bool) -> str:
+def classify_study(study_type: str, allocation: str, has_results: bool) -> str:
     """The kind of evidence (``retrieval.authority``) that a registered study is."""
     if not has_results:
         return "registration"
@@ -227,117 +228,117 @@ def evidence_of(study_type: str, allocation: str, has_results: bool) -> str:
     return "randomised_trial" if allocation == _RANDOMISED else "trial"
 
 
-def _told(protocol: _Protocol) -> list[tuple[str, str]]:
-    identity, status, outcomes = (
-        protocol.identificationModule,
-        protocol.statusModule,
-        protocol.outcomesModule,
-    )
-    sponsors = protocol.sponsorCollaboratorsModule
+def _list_sections(protocol: _Protocol) -> list[tuple[str, str]]:
+    """(heading, text) of what was registered; the text may be empty."""
+    identity = protocol.identificationModule
+    outcomes = protocol.outcomesModule
+    description = protocol.descriptionModule
+    conditions = protocol.conditionsModule
+    interventions = protocol.armsInterventionsModule.interventions
     return [
         ("Official title", identity.officialTitle),
         ("Registered as", " ".join(filter(None, (identity.nctId, identity.acronym)))),
-        (
-            "Status",
-            _joined(
-                _words(status.overallStatus),
-                _dated("started", status.startDateStruct),
-                _dated("completed", status.completionDateStruct),
-            ),
-        ),
-        ("Why stopped", status.whyStopped),
-        ("Design", _design(protocol.designModule)),
-        ("Conditions", "; ".join(protocol.conditionsModule.conditions)),
-        ("Keywords", "; ".join(protocol.conditionsModule.keywords)),
-        (
-            "Interventions",
-            "; ".join(_intervention(one) for one in protocol.armsInterventionsModule.interventions),
-        ),
-        ("Summary", protocol.descriptionModule.briefSummary),
-        ("Description", protocol.descriptionModule.detailedDescription),
-        ("Primary outcomes", "; ".join(map(_outcome, outcomes.primaryOutcomes))),
-        ("Secondary outcomes", "; ".join(map(_outcome, outcomes.secondaryOutcomes))),
-        ("Participants", _participants(protocol.eligibilityModule)),
+        ("Status", _format_status(protocol.statusModule)),
+        ("Why stopped", protocol.statusModule.whyStopped),
+        ("Design", _format_design(protocol.designModule)),
+        ("Conditions", "; ".join(conditions.conditions)),
+        ("Keywords", "; ".join(conditions.keywords)),
+        ("Interventions", "; ".join(map(_format_intervention, interventions))),
+        ("Summary", description.briefSummary),
+        ("Description", description.detailedDescription),
+        ("Primary outcomes", "; ".join(map(_format_outcome, outcomes.primaryOutcomes))),
+        ("Secondary outcomes", "; ".join(map(_format_outcome, outcomes.secondaryOutcomes))),
+        ("Participants", _format_participants(protocol.eligibilityModule)),
         ("Eligibility", protocol.eligibilityModule.eligibilityCriteria),
-        (
-            "Sponsor",
-            "; ".join(
-                filter(
-                    None, (sponsors.leadSponsor.name, *(one.name for one in sponsors.collaborators))
-                )
-            ),
-        ),
+        ("Sponsor", _format_sponsors(protocol.sponsorCollaboratorsModule)),
     ]
 
 
-def _design(design: _Design) -> str:
-    info, count = design.designInfo, design.enrollmentInfo.count
-    models = (info.allocation, info.interventionModel, info.observationalModel, info.primaryPurpose)
-    return _joined(
-        *map(_words, (design.studyType, *design.phases, *models)),
-        f"{count} participants" if count is not None else "",
+def _format_status(status: _Status) -> str:
+    return _join_with_commas(
+        _format_constant(status.overallStatus),
+        _format_date("started", status.startDateStruct),
+        _format_date("completed", status.completionDateStruct),
     )
 
 
-def _intervention(one: _Intervention) -> str:
-    told = f"{one.name} ({_words(one.type)})"
-    return f"{told}, {one.description}" if one.description else told
-
-
-def _outcome(one: _Outcome) -> str:
-    return f"{one.measure} ({one.timeFrame})" if one.timeFrame else one.measure
-
-
-def _participants(who: _Eligibility) -> str:
-    return _joined(
-        f"sex {who.sex.lower()}" if who.sex else "",
-        f"from {who.minimumAge}" if who.minimumAge else "",
-        f"to {who.maximumAge}" if who.maximumAge else "",
+def _format_design(design: _Design) -> str:
+    info = design.designInfo
+    count = design.enrollmentInfo.count
+    constants = (
+        design.studyType,
+        *design.phases,
+        info.allocation,
+        info.interventionModel,
+        info.observationalModel,
+        info.primaryPurpose,
     )
+    participants = f"{count} participants" if count is not None else ""
+    return _join_with_commas(*map(_format_constant, constants), participants)
 
 
-def _results(results: _Results) -> list[tuple[str, str]]:
-    """A line per outcome that was measured: the values of each group, and the p-values."""
-    return [
-        (f"Result, {_words(one.type)} outcome", _measured(one))
-        for one in results.outcomeMeasuresModule.outcomeMeasures
-        if one.classes
-    ]
+def _format_intervention(intervention: _Intervention) -> str:
+    name = f"{intervention.name} ({_format_constant(intervention.type)})"
+    return f"{name}, {intervention.description}" if intervention.description else name
 
 
-def _measured(outcome: _OutcomeMeasure) -> str:
-    groups = {one.id: one.title for one in outcome.groups}
-    values = [
-        " ".join(
-            filter(
-                None,
-                (
-                    one.title,
-                    category.title,
-                    groups.get(value.groupId, ""),
-                    value.value,
-                    f"(± {value.spread})" if value.spread else "",
-                ),
-            )
-        )
-        for one in outcome.classes
-        for category in one.categories
-        for value in category.measurements
-    ]
-    tests = [f"p {one.pValue}" for one in outcome.analyses if one.pValue]
-    measure = _outcome(_Outcome(measure=outcome.title, timeFrame=outcome.timeFrame))
+def _format_outcome(outcome: _Outcome) -> str:
+    return f"{outcome.measure} ({outcome.timeFrame})" if outcome.timeFrame else outcome.measure
+
+
+def _format_participants(eligibility: _Eligibility) -> str:
+    parts = []
+    if eligibility.sex:
+        parts.append(f"sex {eligibility.sex.lower()}")
+    if eligibility.minimumAge:
+        parts.append(f"from {eligibility.minimumAge}")
+    if eligibility.maximumAge:
+        parts.append(f"to {eligibility.maximumAge}")
+    return _join_with_commas(*parts)
+
+
+def _format_sponsors(sponsors: _Sponsors) -> str:
+    names = [sponsors.leadSponsor.name]
+    names += [collaborator.name for collaborator in sponsors.collaborators]
+    return "; ".join(filter(None, names))
+
+
+def _list_results(results: _Results) -> list[tuple[str, str]]:
+    """A section for each outcome that was measured: the values of each group, and the p-values."""
+    sections = []
+    for outcome in results.outcomeMeasuresModule.outcomeMeasures:
+        if outcome.classes:
+            heading = f"Result, {_format_constant(outcome.type)} outcome"
+            sections.append((heading, _format_result(outcome)))
+    return sections
+
+
+def _format_result(outcome: _OutcomeMeasure) -> str:
+    groups = {group.id: group.title for group in outcome.groups}
+    values = []
+    for outcome_class in outcome.classes:
+        for category in outcome_class.categories:
+            for measurement in category.measurements:
+                spread = f"(± {measurement.spread})" if measurement.spread else ""
+                group = groups.get(measurement.groupId, "")
+                words = (outcome_class.title, category.title, group, measurement.value, spread)
+                values.append(" ".join(filter(None, words)))
+    tests = [f"p {analysis.pValue}" for analysis in outcome.analyses if analysis.pValue]
+    measure = _format_outcome(_Outcome(measure=outcome.title, timeFrame=outcome.timeFrame))
     return f"{measure}, in {outcome.unitOfMeasure}: {'; '.join([*values, *tests])}"
 
 
-def _words(constant: str) -> str:
-    """A constant of the registry, such as ACTIVE_NOT_RECRUITING, in plain words; "" for what does
-    not apply."""
+def _format_constant(constant: str) -> str:
+    """A constant of the registry, such as ACTIVE_NOT_RECRUITING, in plain words.
+
+    "" for what does not apply.
+    """
     return "" if constant == "NA" else constant.replace("_", " ").lower()
 
 
-def _dated(what: str, date: _Date) -> str:
-    return f"{what} {date.date}" if date.date else ""
+def _format_date(event: str, date: _Date) -> str:
+    return f"{event} {date.date}" if date.date else ""
 
 
-def _joined(*parts: str) -> str:
+def _join_with_commas(*parts: str) -> str:
     return ", ".join(filter(None, parts))

@@ -38,7 +38,7 @@ from pydantic import BaseModel, Field
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, ToolError
 from medr_ray.core.run import Directory, installed_versions
-from medr_ray.retrieval.readers.plain_records import parsed
+from medr_ray.retrieval.readers.plain_records import validate_record
 from medr_ray.tools.base import TOOL_NAME, Tool, ToolResult, for_episode
 from medr_ray.tools.cassette.write_once_store import Keepsakes
 from medr_ray.tools.threads import Threads
@@ -104,7 +104,7 @@ class _Kept(BaseModel):
 def _checked(model: type[M], value: dict[str, Any], file: str) -> M:
     """What a file of the folder holds, whoever wrote it. Raises DataError."""
     try:
-        return parsed(model, value)
+        return validate_record(model, value)
     except DataError as error:
         raise DataError(f"{file} is no file of a cassette ({error}): remove it") from None
 

@@ -13,7 +13,7 @@ from medr_ray.diagnosis.knowledge_base import AnnotatedFinding
 from medr_ray.diagnosis.next_finding import NextFinding
 from medr_ray.diagnosis.posterior import DiagnosisModel, Patient, Posterior
 from medr_ray.diagnosis.reasons import FindingFactor, explain_diagnosis
-from medr_ray.retrieval.snippets import cut
+from medr_ray.retrieval.snippets import truncate
 from medr_ray.tools.diagnose.evidence import EvidenceUpdate
 
 _SHOWN_FACTORS = 3  # reasons shown for each disease
@@ -62,7 +62,7 @@ def _fit_lines(lines: Sequence[tuple[int, str]], chars: int) -> str:
         if length <= room or not kept:
             kept.add(index)
             room -= length
-    return cut("\n".join(lines[index][1] for index in sorted(kept)), chars)
+    return truncate("\n".join(lines[index][1] for index in sorted(kept)), chars)
 
 
 def _render_problems(diagnosis: DiagnosisModel, answer: DiagnosisAnswer) -> list[str]:
@@ -151,7 +151,7 @@ def _render_update(diagnosis: DiagnosisModel, update: EvidenceUpdate) -> str:
     return (
         f"Evidence: {base.terms.names[update.term]} in {update.affected} of {update.patients} with "
         f"{base.names[update.disease]}, {update.before:.0%} -> {update.after:.0%} "
-        f'({update.document_id}: "{cut(update.sentence, _QUOTED_CHARS)}")'
+        f'({update.document_id}: "{truncate(update.sentence, _QUOTED_CHARS)}")'
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from medr_ray.core.config import McpServerConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
 from medr_ray.governor.gate import Gate, Limits
-from medr_ray.retrieval.query_text import visible
+from medr_ray.retrieval.query_text import remove_hidden
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import Tool, ToolResult
 from medr_ray.tools.mcp.schema_sanitizer import (
@@ -83,7 +83,7 @@ class ForeignTool:
             said = plain(text[: 4 * _LONGEST_ERROR], _LONGEST_ERROR)
             raise ToolError(f"{self.name}: {said or 'it failed and does not say why'}")
         return ToolResult(
-            visible(text if len(text) <= self._chars else text[: self._chars - 1] + "…")
+            remove_hidden(text if len(text) <= self._chars else text[: self._chars - 1] + "…")
         )
 
     async def _answer(self, arguments: dict[str, Any]) -> "CallToolResult":

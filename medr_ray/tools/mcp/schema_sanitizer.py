@@ -60,7 +60,7 @@ def shown_name(server: str, tool: str) -> str:
 def plain(text: str, chars: int) -> str:
     """The text on one line, at most so long, with nothing in it that looks like a tag or cannot be
     seen."""
-    line = _TAG.sub(lambda found: {"<": "‹", "[": "⟦"}[found.group()], texts.plain(text))
+    line = _TAG.sub(lambda found: {"<": "‹", "[": "⟦"}[found.group()], texts.plain_line(text))
     return line if len(line) <= chars else line[: chars - 1].rstrip() + "…"
 
 

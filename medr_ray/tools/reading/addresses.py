@@ -12,7 +12,7 @@ from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
 
 from medr_ray.core.errors import ToolError
-from medr_ray.retrieval.query_text import plain
+from medr_ray.retrieval.query_text import plain_line
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -37,7 +37,7 @@ def checked_url(url: str, private_hosts: Collection[str] = ()) -> SplitResult:
     """The parts of an address that may be asked for. Raises ToolError for another scheme,
     credentials, no host, or a port other than the scheme's own on a host that ``private_hosts``
     does not name."""
-    if len(url) > _LONGEST or "\\" in url or "".join(plain(url).split()) != url:
+    if len(url) > _LONGEST or "\\" in url or "".join(plain_line(url).split()) != url:
         raise ToolError("read: the address is too long or holds spaces or hidden characters")
     try:
         parts = urlsplit(url)

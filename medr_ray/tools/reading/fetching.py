@@ -25,7 +25,7 @@ from medr_ray.core.config.tools import ReadConfig
 from medr_ray.core.errors import ToolError
 from medr_ray.governor.failures import CircuitOpen, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
-from medr_ray.retrieval.query_text import plain
+from medr_ray.retrieval.query_text import plain_line
 from medr_ray.tools.reading.addresses import Address, checked_url, is_allowed, is_named, port_of
 from medr_ray.tools.threads import Threads
 
@@ -167,7 +167,7 @@ async def _read(
         raise ToolError(f"read: {parts.hostname} answered with status {answer.status_code}")
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in HTML | PDF | PLAIN:
-        stated = plain(media_type)[:_SHOWN] or "of no stated type"
+        stated = plain_line(media_type)[:_SHOWN] or "of no stated type"
         raise ToolError(f"read: the page is {stated}; HTML, PDF and plain text are read")
     body = await _body(answer, limits.max_bytes)
     return Page(parts.geturl(), media_type, answer.charset_encoding or "", body)
@@ -195,7 +195,7 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
     if encoding in ("gzip", "x-gzip"):
         return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
     raise ToolError(
-        f"read: the page is packed as {plain(encoding)[:_SHOWN]}, which was not asked for"
+        f"read: the page is packed as {plain_line(encoding)[:_SHOWN]}, which was not asked for"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medr_ray.core.config.tools import ReadConfig
 from medr_ray.core.errors import ConfigError, ToolError
-from medr_ray.retrieval.query_text import visible
+from medr_ray.retrieval.query_text import remove_hidden
 from medr_ray.tools.reading import parser
 from medr_ray.tools.reading.fetching import Page
 from medr_ray.tools.threads import Places, Threads
@@ -85,11 +85,11 @@ def _read(page: Page, out: bytes) -> Text:
         )
     if "error" in result:
         raise ToolError(f"read: {page.url[:200]}: {result['error']}")
-    text = visible(result["text"])
+    text = remove_hidden(result["text"])
     if not text.strip():
         raise ToolError(f"read: {page.url[:200]} holds no text")
     return Text(
-        " ".join(visible(result["title"]).split())[:_TITLE_CHARS],
+        " ".join(remove_hidden(result["title"]).split())[:_TITLE_CHARS],
         result["date"],
         text,
         result["note"],

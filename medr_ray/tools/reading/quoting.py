@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from medr_ray.core.errors import ModelError, ToolError
 from medr_ray.core.prompts import read_prompt
 from medr_ray.llm.roles import JsonClient
-from medr_ray.retrieval.snippets import cut, sentence_spans, wanted, words
+from medr_ray.retrieval.snippets import extract_terms, sentence_spans, split_words, truncate
 from medr_ray.tools.threads import Threads
 
 _PAIR_WEIGHT = 0.5  # a pair repeats two words that count already
@@ -41,17 +41,19 @@ class RulesQuoter:
     async def quotes(self, goal: str, text: str) -> list[str]:
         """The event loop goes on meanwhile: a long text takes seconds."""
         passages = await _THREADS.run(lambda: best_passages(goal, text, self._count))
-        return [cut(one, self._chars) for one in passages]
+        return [truncate(one, self._chars) for one in passages]
 
 
 def best_passages(goal: str, text: str, count: int) -> list[str]:
     """The ``count`` sentences that share most with the goal, neighbours joined, in the order of the
     text."""
     spans = sentence_spans(text)
-    tokens = [words(text[start:end]) for start, end in spans]
+    tokens = [split_words(text[start:end]) for start, end in spans]
     holding = Counter(itertools.chain.from_iterable(map(set, tokens)))
-    asked = wanted(goal, lambda word: math.log(1 + len(spans) / (1 + holding[word])), _PAIR_WEIGHT)
-    shares = [asked.shared(one) for one in tokens]
+    asked = extract_terms(
+        goal, lambda word: math.log(1 + len(spans) / (1 + holding[word])), _PAIR_WEIGHT
+    )
+    shares = [asked.shared_weight(one) for one in tokens]
     ranked = sorted((i for i in range(len(spans)) if shares[i] > 0), key=lambda i: (-shares[i], i))
     return [
         " ".join(text[spans[run[0]][0] : spans[run[-1]][1]].split())
@@ -104,4 +106,4 @@ class ModelQuoter:
             if quote
         }
         there = sorted((at, quote) for quote, at in found.items() if at >= 0)
-        return [cut(quote, self._chars) for _, quote in there[: self._count]]
+        return [truncate(quote, self._chars) for _, quote in there[: self._count]]

@@ -16,7 +16,7 @@ from medr_ray.knowledge.hpo import Fact, Hpo, load_hpo
 from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.llm.client import ChatClient
-from medr_ray.retrieval.disease_records import from_disease
+from medr_ray.retrieval.disease_records import document_from_disease
 from medr_ray.retrieval.documents import Document
 
 NO_HPO = Hpo({}, {}, (), {})
@@ -260,7 +260,7 @@ def test_real_records_are_read_back_fact_for_fact() -> None:
             for fact in disease.facts
             if fact.object_id in vocabulary
         }
-        relations = extractor.extract(from_disease(disease)).relations
+        relations = extractor.extract(document_from_disease(disease)).relations
         assert all(
             (e.year, e.journal) == (None, "") for relation in relations for e in relation.evidence
         ), "no journal's report"

@@ -16,8 +16,8 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def web() -> Iterator[Services]:
-    with services() as made:
-        yield made
+    with services() as web_services:
+        yield web_services
 
 
 @pytest.fixture

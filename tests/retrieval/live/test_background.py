@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from medr_ray.core.errors import ToolError
-from medr_ray.retrieval.live.background import result_of, started
+from medr_ray.retrieval.live.background import run_and_wait, start_in_background
 
 
 async def _loop() -> asyncio.AbstractEventLoop:
@@ -15,11 +15,13 @@ async def _loop() -> asyncio.AbstractEventLoop:
 
 def test_all_threads_share_a_loop() -> None:
     loops: list[asyncio.AbstractEventLoop] = []
-    threads = [threading.Thread(target=lambda: loops.append(result_of(_loop()))) for _ in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    threads = [
+        threading.Thread(target=lambda: loops.append(run_and_wait(_loop()))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(loops) == 4
     assert len(set(loops)) == 1
 
@@ -29,7 +31,7 @@ def test_what_is_raised_arrives() -> None:
         raise ToolError("no")
 
     with pytest.raises(ToolError, match="no"):
-        result_of(refuse())
+        run_and_wait(refuse())
 
 
 def test_work_goes_on_while_nobody_waits() -> None:
@@ -39,6 +41,6 @@ def test_work_goes_on_while_nobody_waits() -> None:
         done.set()
         return "result"
 
-    answer = started(work())
+    answer = start_in_background(work())
     assert done.wait(10)
     assert answer.result(10) == "result"

@@ -12,9 +12,9 @@ from support.small_index import KRABBE, build_index
 
 from medr_ray.core.config import ModelsConfig, RetrievalConfig
 from medr_ray.core.errors import DataError
-from medr_ray.retrieval import Document, Hit, Retriever
-from medr_ray.retrieval.live import combine
-from medr_ray.retrieval.live.combined import Combined, merged
+from medr_ray.retrieval import Document, RetrievalHit, Retriever
+from medr_ray.retrieval.live import combine_searchers
+from medr_ray.retrieval.live.combined import CombinedSearcher, merge_hits
 
 OLD = Document(
     "PMID:2",
@@ -28,31 +28,31 @@ OLD = Document(
 )
 
 
-def both(folder: Path, web: Services, results: int = 5) -> Combined:
+def both(folder: Path, web: Services, results: int = 5) -> CombinedSearcher:
     index = build_index(folder, [KRABBE, OLD])
     local = Retriever.open(index, RetrievalConfig(mode="text", results=results), ModelsConfig())
-    made = combine(local, live(web, "pubmed", results=results), results)
-    assert isinstance(made, Combined)
-    return made
+    searcher = combine_searchers(local, live(web, "pubmed", results=results), results)
+    assert isinstance(searcher, CombinedSearcher)
+    return searcher
 
 
-def hit(key: str, score: float) -> Hit:
-    return Hit(key, "pubmed", "", "", 0.0, 0.0, score)
+def hit(key: str, score: float) -> RetrievalHit:
+    return RetrievalHit(key, "pubmed", "", "", 0.0, 0.0, score)
 
 
 def test_without_live_sources_the_index_is_all_there_is(tmp_path: Path) -> None:
     local = Retriever.open(
         build_index(tmp_path, [KRABBE]), RetrievalConfig(mode="text"), ModelsConfig()
     )
-    assert combine(local, None, 3) is local
+    assert combine_searchers(local, None, 3) is local
 
 
 def test_what_both_have_is_there_once(tmp_path: Path, web: Services) -> None:
     serve_pubmed(web, *PAPERS)
     hits = both(tmp_path, web).medical_search("trametinib melanoma")
-    ids = [one.document_id for one in hits]
+    ids = [hit.document_id for hit in hits]
     assert sorted(ids) == ["PMID:1", "PMID:2", "PMID:3"]
-    assert "as the index has it" in next(one.snippet for one in hits if one.document_id == "PMID:2")
+    assert "as the index has it" in next(hit.snippet for hit in hits if hit.document_id == "PMID:2")
 
 
 def test_no_more_than_results(tmp_path: Path, web: Services) -> None:
@@ -76,9 +76,9 @@ def test_live_sources_that_fail_leave_the_index(tmp_path: Path, web: Services) -
 
 
 def test_search_is_the_index_alone(tmp_path: Path, web: Services) -> None:
-    asked = web.on("esearch.fcgi", answers(500))
+    endpoint = web.on("esearch.fcgi", answers(500))
     assert both(tmp_path, web).search("Krabbe disease")[0].document_id == "HPO:OMIM:245200"
-    assert asked.asked == []
+    assert endpoint.asked == []
 
 
 def test_what_was_found_can_be_read(tmp_path: Path, web: Services) -> None:
@@ -101,10 +101,16 @@ def test_an_index_that_fails_is_not_hidden(web: Services) -> None:
     web.on("esearch.fcgi", json.dumps({"esearchresult": {"idlist": ["1"]}}).encode())
     web.on("efetch.fcgi", document(PAPERS[0]))
     with pytest.raises(DataError, match="no index here"):
-        Combined(Broken(), live(web, "pubmed"), 3).medical_search("trametinib")
+        CombinedSearcher(Broken(), live(web, "pubmed"), 3).medical_search("trametinib")
 
 
 def test_neither_list_is_reordered() -> None:
     named_first = [hit("named", 0.2), hit("b", 0.7), hit("c", 0.1)]
     other = [hit("x", 0.9), hit("y", 0.5), hit("b", 0.4)]
-    assert [one.document_id for one in merged(named_first, other)] == ["x", "named", "b", "y", "c"]
+    assert [hit.document_id for hit in merge_hits(named_first, other)] == [
+        "x",
+        "named",
+        "b",
+        "y",
+        "c",
+    ]

@@ -6,7 +6,7 @@ import pytest
 
 from medr_ray.core.config import RetrievalConfig
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.live.ranker import Ranker
+from medr_ray.retrieval.live.ranker import LiveRanker
 
 
 def paper(
@@ -21,15 +21,15 @@ FABRY = [paper("1", "Fabry disease in men"), paper("2", "Fabry disease in women"
 
 
 def test_of_equals_the_one_that_the_service_puts_first_wins() -> None:
-    ranker = Ranker(RetrievalConfig(), None)
-    for found in (FABRY, FABRY[::-1]):
-        hits = ranker.hits("Fabry disease", [found], 1.0)
-        assert [one.document_id for one in hits] == [one.document_id for one in found]
+    ranker = LiveRanker(RetrievalConfig(), None)
+    for documents in (FABRY, FABRY[::-1]):
+        hits = ranker.rank("Fabry disease", [documents], 1.0)
+        assert [one.document_id for one in hits] == [one.document_id for one in documents]
 
 
 def test_a_sentence_that_answers_wins_over_the_services_order() -> None:
     answer = paper("9", "Cohort", "Agalsidase beta is given at 1 mg/kg every two weeks.")
-    hits = Ranker(RetrievalConfig(), None).hits(
+    hits = LiveRanker(RetrievalConfig(), None).rank(
         "dose of agalsidase beta mg/kg", [[*FABRY, answer]], 1.0
     )
     assert hits[0].document_id == "PMID:9"
@@ -38,8 +38,8 @@ def test_a_sentence_that_answers_wins_over_the_services_order() -> None:
 
 def test_what_is_retracted_has_no_authority() -> None:
     good, bad = paper("1", "Fabry disease"), paper("2", "Fabry disease", retracted=True)
-    hits = Ranker(RetrievalConfig(), None).hits("Fabry disease therapy", [[bad], [good]], 0.4)
-    assert [one.document_id for one in hits] == ["PMID:1", "PMID:2"]
+    hits = LiveRanker(RetrievalConfig(), None).rank("Fabry disease therapy", [[bad], [good]], 0.4)
+    assert [hit.document_id for hit in hits] == ["PMID:1", "PMID:2"]
     assert hits[1].authority == 0.0
 
 
@@ -48,14 +48,14 @@ def test_age_counts_from_the_cut_off_or_the_newest(
     before: datetime.date | None, authority: float
 ) -> None:
     """As old as the half-life shifts nothing; new adds half of the weight."""
-    ranker = Ranker(RetrievalConfig(recency_weight=0.2, recency_half_life=10), before)
-    assert ranker.hits("Fabry disease", [FABRY], 0.4)[0].authority == pytest.approx(authority)
+    ranker = LiveRanker(RetrievalConfig(recency_weight=0.2, recency_half_life=10), before)
+    assert ranker.rank("Fabry disease", [FABRY], 0.4)[0].authority == pytest.approx(authority)
 
 
 def test_a_score_is_what_its_explanation_adds_up_to() -> None:
-    for hit in Ranker(RetrievalConfig(), None).hits("Fabry disease women", [FABRY], 0.4):
+    for hit in LiveRanker(RetrievalConfig(), None).rank("Fabry disease women", [FABRY], 0.4):
         assert hit.explanation.total == pytest.approx(hit.score)
 
 
 def test_nothing_found_is_nothing() -> None:
-    assert Ranker(RetrievalConfig(), None).hits("Fabry", [[], []], 0.4) == []
+    assert LiveRanker(RetrievalConfig(), None).rank("Fabry", [[], []], 0.4) == []

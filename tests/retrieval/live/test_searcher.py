@@ -12,17 +12,18 @@ from support.pubmed_xml import document
 
 from medr_ray.core.config import LiveConfig, RetrievalConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
-from medr_ray.retrieval.live import Live, open_live
+from medr_ray.retrieval.live import LiveSearcher, open_live
 
 Record = Callable[[str], bytes]
 MELANOMA = "ctgov/search_melanoma_recruiting_limit3_20260811.json"
 
 
 def paper(pmid: int, title: str, abstract: str, kind: str = "D016428", year: int = 2012) -> bytes:
-    return f"""<PubmedArticle><MedlineCitation><PMID>{pmid}</PMID><Article><Journal><JournalIssue><PubDate>
-<Year>{year}</Year></PubDate></JournalIssue><Title>J</Title></Journal><ArticleTitle>{title}</ArticleTitle><Abstract>
-<AbstractText>{abstract}</AbstractText></Abstract><PublicationTypeList><PublicationType UI="{kind}">x</PublicationType>
-</PublicationTypeList></Article></MedlineCitation></PubmedArticle>""".encode()
+    return f"""<PubmedArticle><MedlineCitation><PMID>{pmid}</PMID><Article><Journal><JournalIssue>
+<PubDate><Year>{year}</Year></PubDate></JournalIssue><Title>J</Title></Journal>
+<ArticleTitle>{title}</ArticleTitle><Abstract><AbstractText>{abstract}</AbstractText></Abstract>
+<PublicationTypeList><PublicationType UI="{kind}">x</PublicationType></PublicationTypeList>
+</Article></MedlineCitation></PubmedArticle>""".encode()
 
 
 PAPERS = [
@@ -38,7 +39,7 @@ def live(
     results: int = 5,
     before: datetime.date | None = None,
     **settings: Any,
-) -> Live:
+) -> LiveSearcher:
     config = LiveConfig.model_validate(
         {
             "sources": sources,
@@ -53,9 +54,9 @@ def live(
             **settings,
         }
     )
-    made = open_live(config, RetrievalConfig(results=results), before)
-    assert made is not None
-    return made
+    searcher = open_live(config, RetrievalConfig(results=results), before)
+    assert searcher is not None
+    return searcher
 
 
 def serve_pubmed(web: Services, *papers: bytes) -> None:
@@ -84,10 +85,10 @@ def test_hits_of_all_sources_are_ranked_as_those_of_the_index(
     assert best.url == "https://pubmed.ncbi.nlm.nih.gov/2/"
     assert best.snippet.startswith("Trametinib is recommended")
     assert best.score == pytest.approx(best.explanation.total)
-    assert {one.source for one in hits} == {"pubmed", "trials"}
-    assert [one.score for one in hits] == sorted((one.score for one in hits), reverse=True)
+    assert {hit.source for hit in hits} == {"pubmed", "trials"}
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     assert "PMID:3" not in [
-        one.document_id for one in hits[:2]
+        hit.document_id for hit in hits[:2]
     ]  # authority cannot lift what is off the topic
 
 
@@ -109,7 +110,7 @@ def test_one_source_down_takes_nothing_from_the_others(web: Services) -> None:
     serve_pubmed(web, *PAPERS)
     web.on("studies", answers(500))
     hits = live(web, "pubmed", "trials").medical_search("trametinib")
-    assert "PMID:2" in [one.document_id for one in hits]
+    assert "PMID:2" in [hit.document_id for hit in hits]
     (note,) = hits.notes
     assert note.startswith(
         "not every source answered: ClinicalTrials.gov failed 1 times, at last: it answers 500"
@@ -120,7 +121,7 @@ def test_one_source_that_hangs_keeps_nobody_waiting(web: Services) -> None:
     serve_pubmed(web, *PAPERS)
     web.on("studies", Hang())
     hits = live(web, "pubmed", "trials", deadline_seconds=SHORT).medical_search("trametinib")
-    assert "PMID:2" in [one.document_id for one in hits]
+    assert "PMID:2" in [hit.document_id for hit in hits]
     assert hits.notes == (
         "not every source answered: trials did not answer within 0.5 s (deadline_seconds)",
     )
@@ -157,9 +158,9 @@ def test_only_the_sources_asked_for_are_asked(web: Services) -> None:
     studies = web.on("studies", b'{"studies": []}')
     searcher = live(web, "pubmed", "trials")
     assert {
-        one.source for one in searcher.medical_search("trametinib", sources=["pubmed", "hpo"])
+        hit.source for hit in searcher.medical_search("trametinib", sources=["pubmed", "hpo"])
     } == {"pubmed"}
-    assert {one.source for one in searcher.medical_search("trametinib", types=["guideline"])} == {
+    assert {hit.source for hit in searcher.medical_search("trametinib", types=["guideline"])} == {
         "pubmed"
     }
     assert searcher.medical_search("trametinib", sources=["hpo"]) == []
@@ -170,9 +171,9 @@ def test_services_that_are_not_strict_are_corrected(web: Services) -> None:
     serve_pubmed(web, *PAPERS)
     searcher = live(web, "pubmed")
     assert [
-        one.document_id for one in searcher.medical_search("trametinib", types=["case_report"])
+        hit.document_id for hit in searcher.medical_search("trametinib", types=["case_report"])
     ] == ["PMID:1"]
-    assert [one.document_id for one in searcher.medical_search("trametinib", since=2013)] == [
+    assert [hit.document_id for hit in searcher.medical_search("trametinib", since=2013)] == [
         "PMID:2"
     ]
     assert searcher.medical_search("trametinib", until=2011) == []
@@ -183,7 +184,7 @@ def test_behind_the_cut_off_there_is_nothing(web: Services) -> None:
     serve_pubmed(web, *PAPERS)
     searcher = live(web, "pubmed", before=datetime.date(2016, 7, 1))
     assert "PMID:2" not in [
-        one.document_id for one in searcher.medical_search("trametinib melanoma")
+        hit.document_id for hit in searcher.medical_search("trametinib melanoma")
     ]
     assert searcher.document("PMID:2") is None
     assert searcher.document("PMID:1") is not None
@@ -198,11 +199,11 @@ def test_rollouts_that_ask_the_same_ask_once(web: Services) -> None:
         threading.Thread(target=lambda: results.append(searcher.medical_search("trametinib")))
         for _ in range(8)
     ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert [len(one) for one in results] == [1] * 8
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(hits) for hits in results] == [1] * 8
     assert len(searched.asked) == 1
 
 

@@ -13,24 +13,33 @@ from support.live_services import KEY, SHORT, Hang, Services, answers
 from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, ToolError
 from medr_ray.governor.gate import Limits
-from medr_ray.retrieval.live.service import Ask, Reply, Service, within
+from medr_ray.retrieval.live.service import (
+    ServiceRequest,
+    ServiceResponse,
+    WebService,
+    with_deadline,
+)
 
 ANY = Limits(None)
-ASK = Ask("POST", "search", form={"q": "fabry"})
+ASK = ServiceRequest("POST", "search", form={"q": "fabry"})
 
 
-def text(reply: Reply) -> str:
+def text(reply: ServiceResponse) -> str:
     return reply.body.decode()
 
 
-def service(url: str, retries: int = 2, **settings: Any) -> Service:
-    return Service(
+def service(url: str, retries: int = 2, **settings: Any) -> WebService:
+    return WebService(
         "PubMed", url, LiveConfig(retries=retries, **settings), ANY, key_name="MEDR_TEST_KEY"
     )
 
 
-def ask(one: Service, read: Callable[[Reply], str] = text, what: Ask = ASK) -> str:
-    return asyncio.run(one.ask(what, read))
+def ask(
+    web_service: WebService,
+    read: Callable[[ServiceResponse], str] = text,
+    what: ServiceRequest = ASK,
+) -> str:
+    return asyncio.run(web_service.request(what, read))
 
 
 @pytest.mark.parametrize(
@@ -50,10 +59,10 @@ def test_what_may_pass_is_tried_again(web: Services, failure: Any) -> None:
     assert len(path.asked) == 2
 
 
-@pytest.mark.parametrize(("status", "said"), [(500, "it answers 500"), (429, "it answers 429")])
-def test_it_is_not_tried_for_ever(web: Services, status: int, said: str) -> None:
+@pytest.mark.parametrize(("status", "message"), [(500, "it answers 500"), (429, "it answers 429")])
+def test_it_is_not_tried_for_ever(web: Services, status: int, message: str) -> None:
     path = web.on("search", answers(status))
-    with pytest.raises(InfrastructureError, match=f"PubMed failed 3 times, at last: {said}"):
+    with pytest.raises(InfrastructureError, match=f"PubMed failed 3 times, at last: {message}"):
         ask(service(web.url))
     assert len(path.asked) == 3
 
@@ -89,7 +98,7 @@ def test_a_retry_after_holds_for_every_caller(web: Services) -> None:
         ask(service(web.url))
     other = service(web.url, deadline_seconds=SHORT)
     with pytest.raises(InfrastructureError, match="did not answer within"):
-        asyncio.run(within(SHORT, "PubMed", other.ask(ASK, text)))
+        asyncio.run(with_deadline(SHORT, "PubMed", other.request(ASK, text)))
     assert len(path.asked) == 1
 
 
@@ -117,7 +126,7 @@ def test_a_redirect_is_not_followed(web: Services) -> None:
 
 
 def test_an_unreadable_answer_is_asked_for_again(web: Services) -> None:
-    def read(reply: Reply) -> str:
+    def read(reply: ServiceResponse) -> str:
         if reply.body != b"whole":
             raise DataError("cut off")
         return "whole"
@@ -126,7 +135,7 @@ def test_an_unreadable_answer_is_asked_for_again(web: Services) -> None:
     assert ask(service(web.url), read) == "whole"
     web.on("broken", b"who")
     with pytest.raises(InfrastructureError, match="its answer cannot be read: cut off"):
-        ask(service(web.url), read, Ask("POST", "broken"))
+        ask(service(web.url), read, ServiceRequest("POST", "broken"))
 
 
 def test_a_refused_query_is_told_to_the_agent(web: Services) -> None:
@@ -163,10 +172,10 @@ def test_a_key_is_in_no_log(
     monkeypatch.setenv("MEDR_TEST_KEY", KEY)
     caplog.set_level(logging.DEBUG)
     path = web.on("search", b"found")
-    one = Service(
+    web_service = WebService(
         "PubMed", web.url, LiveConfig(), ANY, key_name="MEDR_TEST_KEY", headers={"X-API-KEY": KEY}
     )
-    ask(one, what=Ask("POST", "search", form={"api_key": KEY}))
+    ask(web_service, what=ServiceRequest("POST", "search", form={"api_key": KEY}))
     assert (path.asked[0].form["api_key"], path.asked[0].headers["X-API-KEY"]) == (KEY, KEY)
     assert caplog.text
     assert KEY not in caplog.text

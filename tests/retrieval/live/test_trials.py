@@ -12,27 +12,30 @@ from support.live_services import Services, answers
 from medr_ray.core.config import LiveConfig
 from medr_ray.core.errors import InfrastructureError, ToolError
 from medr_ray.retrieval.documents import Document
-from medr_ray.retrieval.live.clinical_trials import Trials
-from medr_ray.retrieval.live.source import Inquiry
+from medr_ray.retrieval.live.clinical_trials import ClinicalTrialsSource
+from medr_ray.retrieval.live.source import LiveQuery
 
 Record = Callable[[str], bytes]
 NONE = b'{"studies": []}'
 
 
-def source(web: Services) -> Trials:
+def source(web: Services) -> ClinicalTrialsSource:
     own = {"base_url": web.url, "requests_per_minute": 1e6}
-    return Trials(LiveConfig.model_validate({"retries": 1, "trials": own}))
+    return ClinicalTrialsSource(LiveConfig.model_validate({"retries": 1, "trials": own}))
 
 
-def found(
-    one: Trials, query: str = "Phelan-McDermid syndrome", count: int = 10, **rest: Any
+def search(
+    trials: ClinicalTrialsSource,
+    query: str = "Phelan-McDermid syndrome",
+    count: int = 10,
+    **rest: Any,
 ) -> list[Document]:
-    return asyncio.run(one.documents(Inquiry(query, count, **rest)))
+    return asyncio.run(trials.find_documents(LiveQuery(query, count, **rest)))
 
 
 def test_recorded_studies_become_documents(web: Services, record: Record) -> None:
     web.on("studies", record("ctgov/search_phelan_limit5_20260811.json"))
-    studies = found(source(web))
+    studies = search(source(web))
     assert len(studies) == 5
     assert studies[0].document_id == "NCT:NCT02710084"
     assert studies[0].evidence == "registration"
@@ -41,13 +44,13 @@ def test_recorded_studies_become_documents(web: Services, record: Record) -> Non
 
 def test_no_more_are_taken_than_asked_for(web: Services, record: Record) -> None:
     path = web.on("studies", record("ctgov/search_phelan_limit5_20260811.json"))
-    assert len(found(source(web), count=2)) == 2
+    assert len(search(source(web), count=2)) == 2
     assert path.asked[0].args["pageSize"] == "2"
 
 
 def test_what_the_registry_is_asked(web: Services) -> None:
     path = web.on("studies", NONE)
-    found(
+    search(
         source(web),
         'AREA[Phase]PHASE3 AND (lung) NOT "x"',
         since=2001,
@@ -63,16 +66,16 @@ def test_what_the_registry_is_asked(web: Services) -> None:
 
 def test_without_years_nothing_is_filtered(web: Services) -> None:
     path = web.on("studies", NONE)
-    found(source(web), types=("trial", "registration"))
+    search(source(web), types=("trial", "registration"))
     assert {"filter.advanced", "aggFilters"}.isdisjoint(path.asked[0].args)
 
 
 def test_a_question_of_many_words_is_asked_more_loosely(web: Services, record: Record) -> None:
     path = web.on("studies", NONE, NONE, record("clinicaltrials/search.json"))
-    assert [one.document_id for one in found(source(web), "Which is the drug for BRAF?")] == [
-        "NCT:NCT41300001"
-    ]
-    assert [one.args["query.term"] for one in path.asked] == [
+    assert [
+        document.document_id for document in search(source(web), "Which is the drug for BRAF?")
+    ] == ["NCT:NCT41300001"]
+    assert [request.args["query.term"] for request in path.asked] == [
         "which is the drug for braf",
         "drug braf",
         "drug OR braf",
@@ -86,7 +89,7 @@ def test_a_study_in_disorder_does_not_hide_the_others(web: Services, record: Rec
         {"protocolSection": {"identificationModule": {"nctId": "../x"}}},
     ]
     web.on("studies", json.dumps(answer).encode())
-    assert len(found(source(web))) == 3
+    assert len(search(source(web))) == 3
 
 
 @pytest.mark.parametrize("cut", [1, 5000])
@@ -95,7 +98,7 @@ def test_a_truncated_answer_is_a_failure(web: Services, record: Record, cut: int
     with pytest.raises(
         InfrastructureError, match=r"ClinicalTrials\.gov failed 2 times, at last: its answer cannot"
     ):
-        found(source(web))
+        search(source(web))
 
 
 def test_a_refused_query_is_the_agents_to_change(web: Services) -> None:
@@ -104,4 +107,4 @@ def test_a_refused_query_is_the_agents_to_change(web: Services) -> None:
         ToolError,
         match=r"ClinicalTrials\.gov refuses the query \(400\): query\.term: too complicated",
     ):
-        found(source(web))
+        search(source(web))

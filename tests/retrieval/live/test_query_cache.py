@@ -6,40 +6,40 @@ from collections import Counter
 import pytest
 
 from medr_ray.core.errors import InfrastructureError
-from medr_ray.retrieval.live.query_cache import Memory
+from medr_ray.retrieval.live.query_cache import QueryCache
 
 
 def test_those_who_ask_at_once_share_an_answer() -> None:
-    asked = Counter[str]()
+    calls = Counter[str]()
 
     async def ask(question: str) -> str:
-        asked[question] += 1
+        calls[question] += 1
         await asyncio.sleep(0)
         return question.upper()
 
     async def everyone() -> list[str]:
-        memory = Memory[str, str](2)
-        answers = await asyncio.gather(*(memory.get(one, ask) for one in "aab"))
-        return [*answers, await memory.get("a", ask)]
+        cache = QueryCache[str, str](2)
+        answers = await asyncio.gather(*(cache.get(question, ask) for question in "aab"))
+        return [*answers, await cache.get("a", ask)]
 
     assert asyncio.run(everyone()) == ["A", "A", "B", "A"]
-    assert asked == {"a": 1, "b": 1}
+    assert calls == {"a": 1, "b": 1}
 
 
 def test_the_oldest_is_forgotten_first() -> None:
-    asked: list[int] = []
+    calls: list[int] = []
 
     async def ask(question: int) -> int:
-        asked.append(question)
+        calls.append(question)
         return question
 
     async def one_by_one() -> None:
-        memory = Memory[int, int](2)
+        cache = QueryCache[int, int](2)
         for question in (1, 2, 3, 3, 2, 1):
-            await memory.get(question, ask)
+            await cache.get(question, ask)
 
     asyncio.run(one_by_one())
-    assert asked == [1, 2, 3, 1]
+    assert calls == [1, 2, 3, 1]
 
 
 def test_a_failure_is_told_and_forgotten() -> None:
@@ -52,24 +52,24 @@ def test_a_failure_is_told_and_forgotten() -> None:
         return answer
 
     async def twice() -> str:
-        memory = Memory[str, str](2)
+        cache = QueryCache[str, str](2)
         with pytest.raises(InfrastructureError, match="down"):
-            await memory.get("q", ask)
-        return await memory.get("q", ask)
+            await cache.get("q", ask)
+        return await cache.get("q", ask)
 
     assert asyncio.run(twice()) == "up"
 
 
 def test_who_gives_up_does_not_end_it_for_others() -> None:
     async def impatient() -> str:
-        memory, ready = Memory[str, str](2), asyncio.Event()
+        cache, ready = QueryCache[str, str](2), asyncio.Event()
 
         async def ask(question: str) -> str:
             await ready.wait()
             return "answer"
 
-        patient = asyncio.ensure_future(memory.get("q", ask))
-        hasty = asyncio.ensure_future(memory.get("q", ask))
+        patient = asyncio.ensure_future(cache.get("q", ask))
+        hasty = asyncio.ensure_future(cache.get("q", ask))
         await asyncio.sleep(0)
         hasty.cancel()
         await asyncio.wait([hasty])
