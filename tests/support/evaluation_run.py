@@ -53,7 +53,9 @@ def fill_run(context: StageContext) -> None:
     document = Document(
         "HPO:OMIM:1", "hpo", "Thing 1", "Thing 1 is hepatitis B.", None, (), False, ""
     )
-    build_table(run.stage("index"), [build_batch([document], None, DIMENSIONS)], context.config.index)
+    build_table(
+        run.stage("index"), [build_batch([document], None, DIMENSIONS)], context.config.index
+    )
     words = pa.table({"word": pa.array([], pa.string()), "documents": pa.array([], pa.int64())})
     run.stage("index").write_table(COMMON_WORDS, words)
     write_manifest(run, "index", {"documents": 1}, 1.0)
