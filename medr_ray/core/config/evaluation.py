@@ -1,16 +1,21 @@
 """Which weights answer which benchmarks, and how they are judged."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from medr_ray.core.config.base import Backend, Operational, Section
+from medr_ray.core.config.names import registered_in
+
+BenchmarkName = Annotated[
+    str, registered_in("medr_ray.evaluation.benchmarks:BENCHMARKS", unless=":")
+]
 
 
 class EvaluationConfig(Section):
     """Which weights answer which benchmarks, over HTTP."""
 
-    benchmarks: tuple[str, ...] = Field(
+    benchmarks: tuple[BenchmarkName, ...] = Field(
         ("heldout",),
         min_length=1,
         description="names of benchmarks in medr_ray/evaluation/benchmarks, or "
