@@ -106,7 +106,10 @@ def _outcome(
 
 def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     listed = [one for one in outcomes if one.listed]
-    note = f"{len(listed)} patients with {len({one.case.diagnosis for one in listed})} diseases; {_IN_VIEW}"
+    note = (
+        f"{len(listed)} patients with {len({one.case.diagnosis for one in listed})} "
+        f"diseases; {_IN_VIEW}"
+    )
     groups = (
         ("", listed, note, True),
         (_OTHER_HALF, [one for one in listed if one.case.calibrated_on_others], "", False),
@@ -166,7 +169,10 @@ def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
         yield build_measurement(
             f"calibration error of the first answer{named}",
             _error(confidence, right),
-            note=f"mean confidence {confidence.mean():.3f}, right {right.mean():.3f}; none of these is an answer",
+            note=(
+                f"mean confidence {confidence.mean():.3f}, right {right.mean():.3f}; none "
+                f"of these is an answer"
+            ),
         )
         listed = [one for one in group if one.listed]
         share, first = (

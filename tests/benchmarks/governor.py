@@ -234,7 +234,8 @@ def _rate_after_kill(
     ]
     note = (
         f"{len(dead)} of {len(callers)} processes; 95 % of {limits.requests:g} "
-        f"in {limits.seconds:g} s over the {_RECOVERY:g} s after; most in any window {_most(arrivals, limits.seconds)}"
+        f"in {limits.seconds:g} s over the {_RECOVERY:g} s after; most in any window "
+        f"{_most(arrivals, limits.seconds)}"
     )
     return build_measurement(
         "kill -9 of processes at work: full rate again after",

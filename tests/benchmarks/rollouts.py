@@ -62,7 +62,10 @@ def _rows(quick: bool) -> Iterator[Measurement]:
             f"1,000 rollouts of mixed latency, share of the ideal on {_SLOTS} slots",
             ideal / took,
             goal=0.9,
-            note=f"{took:.1f} s; the ideal is {ideal:.1f} s, the greater of all work / slots and the longest",
+            note=(
+                f"{took:.1f} s; the ideal is {ideal:.1f} s, the greater of all work / "
+                f"slots and the longest"
+            ),
         )
         tasks = make_tasks(_ROLLOUTS, "idle")
         yield build_measurement(

@@ -67,7 +67,8 @@ def test_plurals_hyphens_accents_greek_letters_and_possessives_are_the_same_name
     ]
     matcher = Matcher.build([Concept(name, name, "disease", (name,), "") for name in names], 4)
     text = (
-        "Bernard Soulier syndromes; alpha-synuclein; Meniere's disease; Cardiomyopathies; Parkinson disease; "
+        "Bernard Soulier syndromes; alpha-synuclein; Meniere's disease; "
+        "Cardiomyopathies; Parkinson disease; "
         "Parkinson’s disease"
     )
     assert [one for one, _ in _found(matcher, text)] == [*names, names[-1]]

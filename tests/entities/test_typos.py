@@ -30,9 +30,7 @@ COUNTS = _counts(
 )
 
 
-def test_a_word_a_thousand_times_rarer_than_another_concepts_word_one_letter_away_is_a_likely_typo() -> (
-    None
-):
+def test_a_word_a_thousand_times_rarer_than_one_a_letter_away_is_a_likely_typo() -> None:
     """Mentions are summed over years; "stroko" is too frequent, "stroks" is of the same concept,
     "aphakia" a word."""
     assert find_likely_typos(COUNTS) == {"stroka": "stroke"}

@@ -56,7 +56,8 @@ SUPPLEMENTARY = """<?xml version="1.0"?>
 </SupplementalRecordSet>"""
 
 DESCRIPTOR_ROWS = (
-    "D008382\tMarfan Syndrome\tMarfan Syndrome|Syndrome, Marfan|Marfan's Syndrome\tC05.116.099.674|C16.320.540\t\n"
+    "D008382\tMarfan Syndrome\tMarfan Syndrome|Syndrome, Marfan|Marfan's "
+    "Syndrome\tC05.116.099.674|C16.320.540\t\n"
     "D000005\tAbdomen\t\tA01.923.047\t\n"
     "D001561\tBenzilates\t\tD02.241.223.100.120\t\n"
 )

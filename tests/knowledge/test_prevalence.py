@@ -44,7 +44,10 @@ def _file(folder: Path, *disorders: tuple[str, str, list[str]], gz: bool = False
         f"{''.join(figures)}</PrevalenceList></Disorder>"
         for code, name, figures in disorders
     )
-    text = f'<?xml version="1.0" encoding="ISO-8859-1"?><JDBOR><DisorderList>{body}</DisorderList></JDBOR>'
+    text = (
+        f'<?xml version="1.0" '
+        f'encoding="ISO-8859-1"?><JDBOR><DisorderList>{body}</DisorderList></JDBOR>'
+    )
     path = folder / ("product9.xml.gz" if gz else "product9.xml")
     data = text.encode("latin-1")
     path.write_bytes(gzip.compress(data) if gz else data)

@@ -52,15 +52,24 @@ def test_every_disease_has_one_of_them_and_nothing_else_has_another(
     [
         (
             CARDIOLOGY,
-            "heart failure; long QT syndrome; tetralogy of Fallot; Brugada syndrome; atrial fibrillation",
+            (
+                "heart failure; long QT syndrome; tetralogy of Fallot; Brugada syndrome; "
+                "atrial fibrillation"
+            ),
         ),
         (
             DERMATOLOGY,
-            "psoriasis; epidermolysis bullosa; atopic dermatitis; vitiligo; albinism, oculocutaneous",
+            (
+                "psoriasis; epidermolysis bullosa; atopic dermatitis; vitiligo; albinism, "
+                "oculocutaneous"
+            ),
         ),
         (
             ENDOCRINOLOGY,
-            "diabetes mellitus, type 1; Graves disease; Addison disease; phenylketonuria; Gaucher disease",
+            (
+                "diabetes mellitus, type 1; Graves disease; Addison disease; "
+                "phenylketonuria; Gaucher disease"
+            ),
         ),
         (
             GASTROENTEROLOGY,
@@ -69,7 +78,10 @@ def test_every_disease_has_one_of_them_and_nothing_else_has_another(
         (GENERAL, "Down syndrome; Turner syndrome; burns; poisoning; wounds and injuries"),
         (
             ONCOLOGY,
-            "breast neoplasms; Hodgkin disease; hemophilia A; sickle cell anemia; glioblastoma; retinoblastoma",
+            (
+                "breast neoplasms; Hodgkin disease; hemophilia A; sickle cell anemia; "
+                "glioblastoma; retinoblastoma"
+            ),
         ),
         (
             INFECTIONS,
@@ -77,15 +89,24 @@ def test_every_disease_has_one_of_them_and_nothing_else_has_another(
         ),
         (
             NEPHROLOGY,
-            "polycystic kidney diseases; Alport syndrome; pre-eclampsia; endometriosis; prostatic hyperplasia",
+            (
+                "polycystic kidney diseases; Alport syndrome; pre-eclampsia; "
+                "endometriosis; prostatic hyperplasia"
+            ),
         ),
         (
             NEUROLOGY,
-            "Alzheimer disease; multiple sclerosis; schizophrenia; Huntington disease; myasthenia gravis; stroke",
+            (
+                "Alzheimer disease; multiple sclerosis; schizophrenia; Huntington disease; "
+                "myasthenia gravis; stroke"
+            ),
         ),
         (
             EYES_EARS,
-            "retinitis pigmentosa; glaucoma; otitis media; Usher syndrome; Leber congenital amaurosis",
+            (
+                "retinitis pigmentosa; glaucoma; otitis media; Usher syndrome; Leber "
+                "congenital amaurosis"
+            ),
         ),
         (
             PULMONOLOGY,
@@ -93,7 +114,8 @@ def test_every_disease_has_one_of_them_and_nothing_else_has_another(
         ),
         (
             RHEUMATOLOGY,
-            "arthritis, rheumatoid; lupus erythematosus, systemic; osteogenesis imperfecta; achondroplasia; "
+            "arthritis, rheumatoid; lupus erythematosus, systemic; osteogenesis "
+            "imperfecta; achondroplasia; "
             "scleroderma, systemic; giant cell arteritis",
         ),
     ],

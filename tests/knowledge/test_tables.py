@@ -13,22 +13,28 @@ from medr_ray.knowledge.vocabulary_reading import Entry, Reading
 COMPLETE = (
     "hgnc_id\tsymbol\tname\tlocus_group\tlocus_type\tstatus\talias_symbol\talias_name\tprev_symbol\tprev_name\tentrez_id"
     "\tmane_select\n"
-    'HGNC:3603\tFBN1\tfibrillin 1\tprotein-coding gene\tgene with protein product\tApproved\t"MASS|OCTD"\t'
+    "HGNC:3603\tFBN1\tfibrillin 1\tprotein-coding gene\tgene with protein "
+    'product\tApproved\t"MASS|OCTD"\t'
     'fibrillin 15\t"FBN|MFS1"\t"fibrillin 1 (Marfan syndrome)"\t2200\t"ENST1|NM_1"\n'
-    "HGNC:5\tA1BG\talpha-1-B glycoprotein\tprotein-coding gene\tgene with protein product\tApproved\t\t\t\t\t1\t\n"
+    "HGNC:5\tA1BG\talpha-1-B glycoprotein\tprotein-coding gene\tgene with protein "
+    "product\tApproved\t\t\t\t\t1\t\n"
     "HGNC:6\tA1S9T\tsymbol withdrawn\twithdrawn\tunknown\tSymbol Withdrawn\t\t\t\t\t\t\n"
-    "HGNC:9\tALS3\tamyotrophic lateral sclerosis 3\tphenotype\tphenotype only\tApproved\t\t\t\t\t\t\n"
+    "HGNC:9\tALS3\tamyotrophic lateral sclerosis 3\tphenotype\tphenotype "
+    "only\tApproved\t\t\t\t\t\t\n"
     "3603\tFBN9\tno id\tother\tunknown\tApproved\t\t\t\t\t\t\n"
 )
 CUSTOM = (
-    "HGNC ID\tApproved symbol\tApproved name\tStatus\tAlias symbols\tNCBI Gene ID(supplied by NCBI)\tPrevious symbols\n"
+    "HGNC ID\tApproved symbol\tApproved name\tStatus\tAlias symbols\tNCBI Gene "
+    "ID(supplied by NCBI)\tPrevious symbols\n"
     "HGNC:3603\tFBN1\tfibrillin 1\tApproved\tMASS, OCTD\t2200\tFBN, MFS1\n"
     "HGNC:6\tA1S9T\tsymbol withdrawn\tSymbol Withdrawn\t\t\t\n"
 )
 DRUGBANK = (
     "DrugBank ID,Accession Numbers,Common name,CAS,UNII,Synonyms,Standard InChI Key\n"
-    "DB00006,BIOD00076 | BTD00076 | DB02351 | EXPT03302,Bivalirudin,128270-60-0,TN9,Bivalirudina | Bivalirudinum,OIR\n"
-    'DB00001,BIOD00024,"Lepirudin, recombinant",138068-37-8,Y43,"[Leu1, Thr2]-63-desulfohirudin | Hirudin variant-1",\n'
+    "DB00006,BIOD00076 | BTD00076 | DB02351 | "
+    "EXPT03302,Bivalirudin,128270-60-0,TN9,Bivalirudina | Bivalirudinum,OIR\n"
+    'DB00001,BIOD00024,"Lepirudin, recombinant",138068-37-8,Y43,"[Leu1, '
+    'Thr2]-63-desulfohirudin | Hirudin variant-1",\n'
     "DB1,,Too short,,,,\n"
     "DB00002,,too few\n"
 )

@@ -88,7 +88,10 @@ def test_an_agent_is_offered_what_is_indexed_and_what_is_asked_live() -> None:
     tool = make(config, Asked())
     assert tool.parameters["properties"]["source"]["enum"] == ["pubmed", "livertox", "trials"]
     assert tool.description.endswith(
-        "The source is pubmed (articles) or livertox (liver toxicity of drugs) or trials (registered trials)."
+        (
+            "The source is pubmed (articles) or livertox (liver toxicity of drugs) or "
+            "trials (registered trials)."
+        )
     )
 
 

@@ -70,7 +70,10 @@ def _call(
 def test_a_hit_is_one_line_with_its_document_id() -> None:
     result = _call("search", {"query": "Marfan syndrome"})
     assert result.text.splitlines() == [
-        "[1] Marfan syndrome (HPO:OMIM:154700): The mode of inheritance of Marfan syndrome is Autosomal dominant.",
+        (
+            "[1] Marfan syndrome (HPO:OMIM:154700): The mode of inheritance of Marfan "
+            "syndrome is Autosomal dominant."
+        ),
         "[2] Aortic root dilatation (PMID:1): In 45% of patients (p<0.05).",
         "[3] Ectopia lentis (PMID:2): A case.",
     ]

@@ -108,7 +108,8 @@ CASES = {
     "a call that cannot be read": (
         dialogue(FOUND, "<think>x</think><tool_call>{</tool_call>"),
         [
-            "malformed reply: message 4: the tool call is not JSON: Expecting property name enclosed in double quotes at "
+            "malformed reply: message 4: the tool call is not JSON: Expecting property "
+            "name enclosed in double quotes at "
             "…",
             "calls and responses differ: message 4: 1 calls, 0 responses",
         ],

@@ -32,7 +32,10 @@ TASK = worded_task("Which gene is behind Krabbe disease, MARK?", "GALC")
 CALL = render_reply(
     "I need it. <b>p<0.05</b>", [ToolCall("search", {"query": "Krabbe <think>x</think> disease"})]
 )
-FOUND = "[1] Krabbe disease (HPO:OMIM:245200): The gene associated with Krabbe disease is GALC. In 3 of 7."
+FOUND = (
+    "[1] Krabbe disease (HPO:OMIM:245200): The gene associated with Krabbe disease is "
+    "GALC. In 3 of 7."
+)
 
 
 def dialogue(number: int = 1, mark: str = "MARK") -> tuple[Trajectory, Task]:

@@ -74,7 +74,10 @@ def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> N
                 "trajectories.tool_failure_rate=0",
                 "trajectories.max_tokens=4096",
                 "trajectories.balance=1",
-                f"trajectories.rewrite={{base_url: '{up.url}', model: m, requests_per_minute: 100000, concurrency: 1}}",
+                (
+                    f"trajectories.rewrite={{base_url: '{up.url}', model: m, "
+                    f"requests_per_minute: 100000, concurrency: 1}}"
+                ),
                 "rollouts.workers=1",
                 "rollouts.max_workers=1",
             ],

@@ -41,7 +41,10 @@ TWO_HOPS = (
 )
 TEXT = "What is the finding in 3 of 7 patients with the disease associated with the gene FBN1?"
 RECORD = "[1] Marfan syndrome (HPO:OMIM:154700): The gene associated with Marfan syndrome is FBN1."
-FINDING = "[1] Marfan syndrome (HPO:OMIM:154700): The finding in 3 of 7 patients with Marfan syndrome is Tall stature."
+FINDING = (
+    "[1] Marfan syndrome (HPO:OMIM:154700): The finding in 3 of 7 patients with Marfan "
+    "syndrome is Tall stature."
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +86,8 @@ def test_it_walks_the_masked_path_and_answers_from_what_it_read() -> None:
     ]
     assert [parse_reply(turn.text).thought for turn in turns] == [
         "I need the disease associated with the gene FBN1.",
-        "disease associated with the gene FBN1 = Marfan syndrome. I need the finding in 3 of 7 patients with Marfan "
+        "disease associated with the gene FBN1 = Marfan syndrome. I need the finding "
+        "in 3 of 7 patients with Marfan "
         "syndrome.",
         "finding in 3 of 7 patients with Marfan syndrome = Tall stature.",
     ]
@@ -147,7 +151,8 @@ def test_a_question_in_other_words_is_not_guessed_at() -> None:
 
 QUESTIONS = {
     "a clause tells two diseases apart": (
-        "Begin with the disease associated with the gene FBN1 (the one whose age of onset is Adult onset). What is the "
+        "Begin with the disease associated with the gene FBN1 (the one whose age of "
+        "onset is Adult onset). What is the "
         "finding in 80-99% of patients with that disease?",
         "Striae",
     ),
@@ -156,36 +161,48 @@ QUESTIONS = {
         "Marfan syndrome",
     ),
     "a described start": (
-        "What is the mode of inheritance of the disease with Ectopia lentis in 3 of 7 patients and with Scoliosis in 6 "
+        "What is the mode of inheritance of the disease with Ectopia lentis in 3 of 7 "
+        "patients and with Scoliosis in 6 "
         "of 9 patients?",
         "Autosomal dominant inheritance",
     ),
     "two walks that meet": (
-        "What is both the disease associated with the gene FBN1 and the disease in which 10 of 10 patients show Short "
+        "What is both the disease associated with the gene FBN1 and the disease in "
+        "which 10 of 10 patients show Short "
         "stature?",
         "Weill-Marchesani syndrome 2",
     ),
     "two walks, one with a step": (
-        "Begin with the gene associated with MASS syndrome: this is gene A. What is both the other disease associated "
+        "Begin with the gene associated with MASS syndrome: this is gene A. What is "
+        "both the other disease associated "
         "with gene A and the disease in which 9 of 9 patients show Tall stature?",
         "Marfan syndrome",
     ),
     "a share": (
-        "In what share of patients with the disease associated with the gene CBS is Tall stature found?",
+        (
+            "In what share of patients with the disease associated with the gene CBS is "
+            "Tall stature found?"
+        ),
         "2 of 9 patients",
     ),
     "the earliest onset": (
-        "Of the diseases associated with the gene FBN1 whose age of onset is stated, which begins earliest in life?",
+        (
+            "Of the diseases associated with the gene FBN1 whose age of onset is stated, "
+            "which begins earliest in life?"
+        ),
         "Weill-Marchesani syndrome 2",
     ),
     "the largest share": (
-        "Of the diseases associated with the gene FBN1 for which the share of patients with Ectopia lentis is stated, "
+        "Of the diseases associated with the gene FBN1 for which the share of patients "
+        "with Ectopia lentis is stated, "
         "which shows it in the largest share of patients?",
         "Weill-Marchesani syndrome 2",
     ),
     "a finding that another disease shows as well": (
-        "Begin with the finding in 9 of 9 patients with Marfan syndrome (the one that fewer than a quarter of patients "
-        "with Homocystinuria show). What is the disease in which 2 of 9 patients show that finding?",
+        "Begin with the finding in 9 of 9 patients with Marfan syndrome (the one that "
+        "fewer than a quarter of patients "
+        "with Homocystinuria show). What is the disease in which 2 of 9 patients show "
+        "that finding?",
         "Homocystinuria",
     ),
 }
@@ -222,7 +239,10 @@ def _guidance(text: str) -> tuple[GuidanceStep, ...]:
 
 
 def test_chinese_is_worked_out_in_chinese(tools: list[Tool]) -> None:
-    text = "从基因FBN1出发。取与基因FBN1相关的疾病（其发病年龄为Adult onset）。该疾病在80-99%的患者中出现的表现是什么？"
+    text = (
+        "从基因FBN1出发。取与基因FBN1相关的疾病（其发病年龄为Adult onset）。"
+        "该疾病在80-99%的患者中出现的表现是什么？"
+    )
     trajectory = run_teacher(tools, text, language="zh")
     assert trajectory.answer == "Striae"
     assert thoughts_of(trajectory)[0] == "我需要查与基因FBN1相关的疾病（其发病年龄为Adult onset）。"
@@ -231,7 +251,8 @@ def test_chinese_is_worked_out_in_chinese(tools: list[Tool]) -> None:
 
 def test_candidates_are_checked_one_after_another_where_several_fit() -> None:
     text = (
-        "Begin with the disease associated with the gene ABC1 (the one whose age of onset is Adult onset). What is "
+        "Begin with the disease associated with the gene ABC1 (the one whose age of "
+        "onset is Adult onset). What is "
         "the mode of inheritance of that disease?"
     )
     hits = "\n".join(

@@ -199,7 +199,10 @@ def test_half_an_answer_is_wrong_when_there_was_room_for_all_of_it(
 
 
 _TOO_LONG = Response(
-    '{"error": {"message": "the maximum context length is 2048", "code": "context_length_exceeded"}}',
+    (
+        '{"error": {"message": "the maximum context length is 2048", "code": '
+        '"context_length_exceeded"}}'
+    ),
     status=400,
     content_type="application/json",
 )

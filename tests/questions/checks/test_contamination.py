@@ -14,7 +14,8 @@ from medr_ray.core.errors import DataError
 from medr_ray.questions.checks.contamination import BenchmarkItem, Contamination, read_benchmark
 
 _LONG = (
-    "For the trial of enzalutamide after docetaxel in men with prostate cancer, which ingredient of the more "
+    "For the trial of enzalutamide after docetaxel in men with prostate cancer, which "
+    "ingredient of the more "
     "effective regimen was approved first by the regulator?"
 )
 _SHORT = "Which gene is mutated in Krabbe disease?"
@@ -150,8 +151,10 @@ def known() -> Contamination:
         (_LONG, 7),
         (_LONG.upper().replace(",", " -"), 7),
         (
-            "In which year did Smith report on the trial of enzalutamide after docetaxel in men with prostate cancer, which "
-            "ingredient was named by two other groups and later withdrawn from the European market?",
+            "In which year did Smith report on the trial of enzalutamide after "
+            "docetaxel in men with prostate cancer, which "
+            "ingredient was named by two other groups and later withdrawn from the "
+            "European market?",
             7,
         ),
         (_SHORT, 8),
@@ -159,7 +162,8 @@ def known() -> Contamination:
         (_CHINESE, 9),
         ("某种罕见病由GALC基因突变引起，该病最常见的发病年龄是几岁？", 9),
         (
-            "A colleague of mine, who has read little, would like to know in what year which drug was first approved for "
+            "A colleague of mine, who has read little, would like to know in what year "
+            "which drug was first approved for "
             "Fabry disease, and by whom.",
             10,
         ),
@@ -189,7 +193,10 @@ def test_an_honest_question_is_not(known: Contamination, text: str) -> None:
 
 def test_thirteen_words_in_a_row_are_too_many_and_twelve_are_not() -> None:
     words = [f"word{letter}" for letter in "abcdefghijklmn"]
-    rest = " and some twenty more words that nobody else would ever write in this very order here today"
+    rest = (
+        " and some twenty more words that nobody else would ever write in this very order "
+        "here today"
+    )
     known = Contamination({"bench": [BenchmarkItem(1, " ".join(words) + "?")]})
     assert known.found(" ".join(words[:13]) + rest) is not None
     assert known.found(" ".join(words[:12]) + rest) is None

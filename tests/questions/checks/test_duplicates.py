@@ -104,7 +104,8 @@ def test_windows_of_a_short_text_are_the_text() -> None:
 # --- questions ------------------------------------------------------------------------
 
 _TEMPLATE = (
-    "What is the mode of inheritance of the disease that is associated with the gene that is associated with "
+    "What is the mode of inheritance of the disease that is associated with the gene "
+    "that is associated with "
     "the disease whose drug is {}?"
 )
 

@@ -41,12 +41,16 @@ def path(start: str, *relations: str) -> Path:
         (
             "GENE:COL2A1",
             ["col2a1", "detach"],
-            "What is the finding in 45% of patients with the disease associated with the gene COL2A1?",
+            (
+                "What is the finding in 45% of patients with the disease associated with "
+                "the gene COL2A1?"
+            ),
         ),
         (
             MARFAN,
             ["fbn1", "fbn1-mass", "onset-mass"],
-            "Begin with the gene associated with Marfan syndrome. Next, take the other disease associated with that gene. "
+            "Begin with the gene associated with Marfan syndrome. Next, take the other "
+            "disease associated with that gene. "
             "What is the age of onset of that disease?",
         ),
     ],
@@ -73,18 +77,23 @@ _TREATED = small_graph(
         (
             MASS,
             ["losartan"],
-            "What is the drug used in the treatment of MASS syndrome, as reported in 1977 in American heart journal?",
+            (
+                "What is the drug used in the treatment of MASS syndrome, as reported in "
+                "1977 in American heart journal?"
+            ),
         ),
         (
             "GENE:FBN1",
             ["fbn1-mass", "losartan"],
-            "Begin with the disease associated with the gene FBN1. What is the drug used in the treatment of that disease, as "
+            "Begin with the disease associated with the gene FBN1. What is the drug "
+            "used in the treatment of that disease, as "
             "reported in 1977 in American heart journal?",
         ),
         (
             "D:losartan",
             ["losartan", "onset-mass"],
-            "Begin with the disease treated with Losartan, as reported in 1977 in American heart journal. What is the age of "
+            "Begin with the disease treated with Losartan, as reported in 1977 in "
+            "American heart journal. What is the age of "
             "onset of that disease?",
         ),
     ],

@@ -36,7 +36,8 @@ def test_the_report_decides_between_what_articles_of_other_years_say(tmp_path: P
         article(2, 1999, "losartan"),
     ]
     text = (
-        "Begin with the disease in which 9 of 9 patients show Tall stature. What is the drug used in the treatment "
+        "Begin with the disease in which 9 of 9 patients show Tall stature. What is "
+        "the drug used in the treatment "
         "of that disease, as reported in 1999 in Chest?"
     )
     trajectory = run_teacher_on_articles(tmp_path, library, text)
