@@ -8,7 +8,7 @@ from medr_ray.core.config.base import Operational, Section, ServiceConfig
 from medr_ray.core.config.names import registered_in
 
 SourceName = Annotated[str, registered_in("medr_ray.retrieval.documents:SOURCES")]
-LiveSource = Annotated[str, registered_in("medr_ray.retrieval.live.searcher:LIVE_SOURCES")]
+LiveSourceName = Annotated[str, registered_in("medr_ray.retrieval.live.searcher:LIVE_SOURCES")]
 _WITHOUT_FILES = ("pubmed", "hpo")  # made from the corpus and from an installed package
 
 
@@ -176,7 +176,7 @@ class OpenfdaConfig(Section):
 class LiveConfig(ServiceConfig):
     """The services that ``medical_search`` asks beside the index."""
 
-    sources: tuple[LiveSource, ...] = Field(
+    sources: tuple[LiveSourceName, ...] = Field(
         (), description="services to ask: pubmed, trials, fda_labels, fda_approvals; empty: none"
     )
     candidates: int = Field(
