@@ -96,8 +96,10 @@ def _entries(
             owned[canonical].append(variant)
     entries = []
     for concept_id, canonicals in sorted(by_id.items()):
-        main = min(canonicals, key=lambda one: (len(one), one))
-        names = sorted({form for one in canonicals for form in (one, *owned[one])})
+        main = min(canonicals, key=lambda canonical: (len(canonical), canonical))
+        names = sorted(
+            {form for canonical in canonicals for form in (canonical, *owned[canonical])}
+        )
         name, trees = data[main].get("name", main), tuple(data[main].get("mesh_tree", ()))
         entries.append(DictionaryEntry(concept_id, name, tuple(names), trees))
     return entries

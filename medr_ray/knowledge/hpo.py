@@ -147,8 +147,8 @@ def _read_terms(path: Path) -> tuple[dict[str, HpoTerm], dict[str, str]]:
             if fields["replaced_by"]:
                 replaced[term_id] = fields["replaced_by"][0]
             continue
-        synonyms = tuple(one.split('"')[1] for one in fields["synonym"] if '" EXACT' in one)
-        parents = tuple(one.split(" ")[0] for one in fields["is_a"])
+        synonyms = tuple(field.split('"')[1] for field in fields["synonym"] if '" EXACT' in field)
+        parents = tuple(field.split(" ")[0] for field in fields["is_a"])
         terms[term_id] = HpoTerm(term_id, fields["name"][0], synonyms, parents)
     return terms, replaced
 
@@ -234,7 +234,10 @@ def _predicate(aspect: str, term_id: str, onset: set[str], inheritance: set[str]
 
 def _reference(text: str, disease: str) -> str:
     references = [one.strip() for one in text.split(";") if one.strip()]
-    return ";".join(sorted(references, key=lambda one: not one.startswith("PMID:"))) or disease
+    return (
+        ";".join(sorted(references, key=lambda reference: not reference.startswith("PMID:")))
+        or disease
+    )
 
 
 def _read_genes(path: Path, facts: dict[str, list[Fact]]) -> tuple[str, ...]:
@@ -265,7 +268,7 @@ def _merge(
         groups[normalise(names[record_id])].append(record_id)
     diseases, merged = {}, {}
     for entity_id, *others in groups.values():
-        everything = [fact for one in (entity_id, *others) for fact in facts.get(one, ())]
+        everything = [fact for other in (entity_id, *others) for fact in facts.get(other, ())]
         diseases[entity_id] = DiseaseRecord(
             entity_id, names[entity_id], tuple(others), _distinct(everything)
         )

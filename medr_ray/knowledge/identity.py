@@ -100,7 +100,9 @@ class Draft:
         self.members |= other.members
         self.names = tuple(dict.fromkeys((*self.names, *other.names)))
         self.symbols = tuple(dict.fromkeys((*self.symbols, *other.symbols)))
-        self.xrefs = tuple(one for one in dict.fromkeys(others) if one != self.concept_id)
+        self.xrefs = tuple(
+            xref for xref in dict.fromkeys(others) if xref != self.concept_id
+        )
         self.codes += other.codes
         self.specialty = self.specialty or other.specialty
 
@@ -117,7 +119,7 @@ def _identities(entry: Entry) -> tuple[str, ...]:
         return entry.xrefs
     counts = Counter(map(_authority, entry.xrefs))
     counts[_authority(entry.concept_id)] = 1
-    return tuple(one for one in entry.xrefs if counts[_authority(one)] == 1)
+    return tuple(xref for xref in entry.xrefs if counts[_authority(xref)] == 1)
 
 
 def _authority(concept_id: str) -> str:
@@ -147,10 +149,12 @@ class Registry:
         self._ids: dict[str, int] = {}
         self._references: dict[str, int] = {}
         self._names: dict[str, dict[str, int]] = defaultdict(dict)
-        for _, vocabulary in itertools.groupby(drafts, key=lambda one: min(one.claims.values())):
+        for _, vocabulary in itertools.groupby(
+            drafts, key=lambda draft: min(draft.claims.values())
+        ):
             placed = [(draft, self._add(draft)) for draft in vocabulary]
             self._index(placed)
-            self._ids.update((one, number) for draft, number in placed for one in draft.xrefs)
+            self._ids.update((xref, number) for draft, number in placed for xref in draft.xrefs)
 
     def drafts(self) -> Iterator[Draft]:
         """The concepts, those of earlier vocabularies first."""
@@ -173,7 +177,7 @@ class Registry:
             }
             found.update(
                 self._decide(
-                    proposals, drafts, {one for targets in found.values() for one in targets}
+                    proposals, drafts, {target for targets in found.values() for target in targets}
                 )
             )
         self._index(
@@ -200,7 +204,7 @@ class Registry:
         }
         accepted = {}
         for number, targets in proposals.items():
-            kept = [one for one in targets if number in winners.get(one, ())]
+            kept = [target for target in targets if number in winners.get(target, ())]
             if kept[:1] == targets[:1]:
                 accepted[number] = kept
         return accepted
@@ -212,15 +216,18 @@ class Registry:
         one whose name is."""
         if len(rivals) == 1:
             return rivals
-        own = [one for one in rivals if self._own(drafts[one]) == target]
-        named = [one for one in rivals if drafts[one].names[0] in self._get(target).names]
+        own = [rival for rival in rivals if self._own(drafts[rival]) == target]
+        named = [rival for rival in rivals if drafts[rival].names[0] in self._get(target).names]
         return own or (named if len(named) == 1 else [])
 
     def _by_reference(self, draft: Draft) -> list[int]:
         """Every concept that an entry's id and references lead to, the most telling first."""
         own = self._own(draft)
         ids = (draft.concept_id, *sorted(draft.xrefs, key=_authority_order))
-        known = (self._find(self._ids.get(one, self._references.get(one, _SHARED))) for one in ids)
+        known = (
+            self._find(self._ids.get(identifier, self._references.get(identifier, _SHARED)))
+            for identifier in ids
+        )
         fitting = (one for one in known if one == own or self._fits(draft, one))
         return list(dict.fromkeys(one for one in fitting if one != _SHARED))
 
@@ -311,8 +318,8 @@ class Registry:
         for draft, number in placed:
             number = self._find(number)
             self._ids.setdefault(draft.concept_id, number)
-            for one in draft.xrefs:
-                references[one].add(number)
+            for xref in draft.xrefs:
+                references[xref].add(number)
             for name in draft.names:
                 names[draft.entity_type][name].add(number)
         _enter(self._references, references)

@@ -123,14 +123,14 @@ def _as_mesh_has_it(drafts: Iterable[Draft], others: Mapping[str, str]) -> Itera
     DrugBank numbers may be a protein). A gene product that no vocabulary of genes knows is a family
     or a class of enzymes, and left out."""
     for draft in drafts:
-        from_mesh = any(one.startswith("MESH:") for one in (draft.concept_id, *draft.xrefs))
+        from_mesh = any(xref.startswith("MESH:") for xref in (draft.concept_id, *draft.xrefs))
         if draft.entity_type == GENE and from_mesh and not draft.symbols:
             continue
         if draft.entity_type == DRUG and not from_mesh:
             lost = {
-                one
-                for one in draft.claims
-                if others.get(one, GENE) != GENE or (draft.made_up and one in others)
+                claim
+                for claim in draft.claims
+                if others.get(claim, GENE) != GENE or (draft.made_up and claim in others)
             }
             if draft.names[0] in lost:
                 continue
@@ -200,11 +200,16 @@ def _draft(
 
 def _hpo_diseases(hpo: Hpo) -> list[Draft]:
     drafts = []
-    for one in hpo.diseases.values():
+    for disease in hpo.diseases.values():
         draft = _draft(
-            "hpo_diseases", one.entity_id, one.name, DISEASE, normalise(one.name), xrefs=one.xrefs
+            "hpo_diseases",
+            disease.entity_id,
+            disease.name,
+            DISEASE,
+            normalise(disease.name),
+            xrefs=disease.xrefs,
         )
-        draft.findings = finding_votes(hpo, one)
+        draft.findings = finding_votes(hpo, disease)
         drafts.append(draft)
     return drafts
 
@@ -295,9 +300,9 @@ def _lend(draft: Draft, same: Draft) -> None:
 
 def _settle(draft: Draft, number: int, owner: Mapping[str, int]) -> Concept:
     forms = sorted(
-        one for one in draft.claims if owner.get(one) == number and len(one) >= _MIN_FORM
+        claim for claim in draft.claims if owner.get(claim) == number and len(claim) >= _MIN_FORM
     )
-    symbols = tuple(one for one in forms if one in draft.symbols)
+    symbols = tuple(form for form in forms if form in draft.symbols)
     specialty = draft.specialty
     if draft.entity_type == DISEASE and not specialty:
         specialty = decide_specialty(draft.name, draft.codes, draft.findings)

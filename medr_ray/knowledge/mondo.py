@@ -88,7 +88,7 @@ def read_hierarchy(path: str) -> Hierarchy:
         terms = _read_terms(stream, reading, parents)
     if not terms:
         raise reading.wrong(_EXPECTED, "no term")
-    return Hierarchy({one.concept_id: one.xrefs for one in terms}, parents)
+    return Hierarchy({term.concept_id: term.xrefs for term in terms}, parents)
 
 
 def _read_terms(stream: BinaryIO, reading: Reading, parents: dict[str, list[str]]) -> list[_Term]:

@@ -44,10 +44,10 @@ def read_onset_ages(path: str) -> dict[str, tuple[float, float]]:
                 for one in texts_of(disorder, "AverageAgeOfOnsetList/AverageAgeOfOnset/Name")
                 if one not in _NO_PERIOD
             ]
-            if unknown := [one for one in labels if one not in _PERIODS]:
+            if unknown := [label for label in labels if label not in _PERIODS]:
                 raise reading.wrong(_EXPECTED, f"{where}: AverageAgeOfOnset {unknown[0]!r}")
             if labels:
-                spans = [_PERIODS[one] for one in labels]
+                spans = [_PERIODS[label] for label in labels]
                 ages[f"ORPHA:{text_of(disorder, 'OrphaCode')}"] = (
                     min(low for low, _ in spans),
                     max(high for _, high in spans),

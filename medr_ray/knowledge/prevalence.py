@@ -160,7 +160,7 @@ def _of_class(label: str) -> float | None:
 def _best(figures: Iterable[Prevalence]) -> Prevalence:
     """The one to keep; of equally good figures (several regions, several studies) the lower
     median."""
-    ranked = sorted(figures, key=lambda one: (_rank(one), one.value, one.references))
+    ranked = sorted(figures, key=lambda figure: (_rank(figure), figure.value, figure.references))
     equals = [one for one in ranked if _rank(one) == _rank(ranked[0])]
     return equals[(len(equals) - 1) // 2]
 
@@ -178,14 +178,14 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
     share leads to the first by id.
     """
     known = sorted(
-        concepts, key=lambda one: one.concept_id, reverse=True
+        concepts, key=lambda concept: concept.concept_id, reverse=True
     )  # so that the first by id is written last
     diseases = [one for one in known if one.entity_type == DISEASE]
     ways = (
         {one.concept_id: one.concept_id for one in known},
         {xref: one.concept_id for one in known for xref in one.xrefs},
-        {form: one.concept_id for one in diseases for form in one.forms}
-        | {normalise(one.name): one.concept_id for one in diseases},
+        {form: disease.concept_id for disease in diseases for form in disease.forms}
+        | {normalise(disease.name): disease.concept_id for disease in diseases},
     )
     claims: dict[str, tuple[int, tuple[int, int, str], Prevalence]] = {}
     for disorder, figure in table.by_disorder.items():
@@ -194,5 +194,5 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
         surest = next((way for way, owner in enumerate(owners) if owner), None)
         if surest is not None and (owner := owners[surest]):
             claim = (surest, record_order(disorder), figure)
-            claims[owner] = min(claims.get(owner, claim), claim, key=lambda one: one[:2])
+            claims[owner] = min(claims.get(owner, claim), claim, key=lambda claim: claim[:2])
     return {concept_id: claim[2] for concept_id, claim in sorted(claims.items())}

@@ -136,13 +136,15 @@ def read_csv(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
         kind = row.get("type") or reading.entity_type or ""
         synonyms = _listed(row["synonyms"])
         symbols = (
-            tuple(one for one in (row["name"], *synonyms) if " " not in one) if kind == GENE else ()
+            tuple(synonym for synonym in (row["name"], *synonyms) if " " not in synonym)
+            if kind == GENE
+            else ()
         )
         yield Entry(
             row["id"],
             row["name"],
             cast(EntityType, kind),  # what is none of them was skipped
-            tuple(one for one in synonyms if one not in symbols),
+            tuple(synonym for synonym in synonyms if synonym not in symbols),
             symbols,
             _listed(row.get("xrefs", "")),
             specialty=row.get("specialty", ""),

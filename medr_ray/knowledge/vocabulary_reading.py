@@ -205,9 +205,9 @@ def _free(element: etree._Element) -> None:
     """Empties an element and drops all that stands before it, so that memory stays at one
     record."""
     element.clear(keep_tail=False)
-    for one in (element, *element.iterancestors()):
-        parent = one.getparent()
-        while parent is not None and one.getprevious() is not None:
+    for ancestor in (element, *element.iterancestors()):
+        parent = ancestor.getparent()
+        while parent is not None and ancestor.getprevious() is not None:
             del parent[0]
 
 

@@ -39,7 +39,7 @@ class MedicalSearchTool:
     ) -> None:
         self._searcher, self._chars = searcher, observation_chars
         self.description = _DESCRIPTION.format(
-            " or ".join(f"{one} ({_HELD[one]})" for one in sources)
+            " or ".join(f"{source} ({_HELD[source]})" for source in sources)
         )
         self.parameters: Mapping[str, Any] = _parameters(sources)
 
@@ -55,7 +55,7 @@ class MedicalSearchTool:
 
 def make(config: PipelineConfig, searcher: Searcher) -> MedicalSearchTool:
     """The tool over the sources of the index and the live ones."""
-    indexed = [one.source for one in config.index.sources]
+    indexed = [source.source for source in config.index.sources]
     sources = tuple(dict.fromkeys([*indexed, *config.tools.live.sources]))
     return MedicalSearchTool(searcher, config.agent.observation_chars, sources)
 

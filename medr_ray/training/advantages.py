@@ -23,5 +23,5 @@ def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[floa
 
 def has_spread(advantages: Sequence[float | None]) -> bool:
     """Whether a group has anything to teach."""
-    known = [one for one in advantages if one is not None]
+    known = [advantage for advantage in advantages if advantage is not None]
     return bool(known) and max(known) - min(known) > _EQUAL

@@ -53,25 +53,29 @@ def micro_batches(sequences: Sequence[Example], budget: int) -> list[list[Exampl
     """Groups of similar length whose padded size stays within ``budget`` tokens; a longer sequence
     stands alone."""
     groups: list[list[Example]] = []
-    for one in sorted(sequences, key=lambda s: len(s.ids)):
-        if groups and (len(groups[-1]) + 1) * len(one.ids) <= budget:
-            groups[-1].append(one)
+    for sequence in sorted(sequences, key=lambda s: len(s.ids)):
+        if groups and (len(groups[-1]) + 1) * len(sequence.ids) <= budget:
+            groups[-1].append(sequence)
         else:
-            groups.append([one])
+            groups.append([sequence])
     return groups
 
 
 def collate(sequences: Sequence[Example], pad_id: int, device: str | torch.device) -> MicroBatch:
     """Tensors of a micro-batch."""
-    longest = max(len(one.ids) for one in sequences)
+    longest = max(len(sequence.ids) for sequence in sequences)
     rows = [row for row, one in enumerate(sequences) for _ in one.targets]
-    positions = [position for one in sequences for position in one.targets]
+    positions = [position for sequence in sequences for position in sequence.targets]
     return MicroBatch(
         input_ids=torch.tensor(
-            [[*one.ids, *[pad_id] * (longest - len(one.ids))] for one in sequences], device=device
+            [[*sequence.ids, *[pad_id] * (longest - len(sequence.ids))] for sequence in sequences],
+            device=device,
         ),
         attention_mask=torch.tensor(
-            [[1] * len(one.ids) + [0] * (longest - len(one.ids)) for one in sequences],
+            [
+                [1] * len(sequence.ids) + [0] * (longest - len(sequence.ids))
+                for sequence in sequences
+            ],
             device=device,
         ),
         rows=torch.tensor(rows, device=device),
@@ -79,8 +83,10 @@ def collate(sequences: Sequence[Example], pad_id: int, device: str | torch.devic
         tokens=torch.tensor(
             [sequences[r].ids[p] for r, p in zip(rows, positions, strict=True)], device=device
         ),
-        logprobs=torch.tensor([lp for one in sequences for lp in one.logprobs], device=device),
+        logprobs=torch.tensor(
+            [lp for sequence in sequences for lp in sequence.logprobs], device=device
+        ),
         advantages=torch.tensor(
-            [one.advantage for one in sequences for _ in one.targets], device=device
+            [sequence.advantage for sequence in sequences for _ in sequence.targets], device=device
         ),
     )

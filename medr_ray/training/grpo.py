@@ -119,12 +119,15 @@ class RolloutSide:
         ]
         finished = self._pool.run_groups(groups, share)
         outcomes = sorted(
-            (one for group in finished for one in group.outcomes), key=lambda one: one.task.key
+            (outcome for group in finished for outcome in group.outcomes),
+            key=lambda one: one.task.key,
         )
-        trajectories = [one.trajectory for one in outcomes if one.trajectory is not None]
+        trajectories = [
+            outcome.trajectory for outcome in outcomes if outcome.trajectory is not None
+        ]
         scored_by = rewards(
             trajectories,
-            [self._tasks[one.question_id] for one in trajectories],
+            [self._tasks[trajectory.question_id] for trajectory in trajectories],
             self._grpo,
             self._expert,
         )
@@ -132,7 +135,9 @@ class RolloutSide:
         self.curriculum.observe(_pass_rates(scored))
         figures = _rollout_figures(scored) | {
             "excluded": len(outcomes) - len(trajectories),
-            "excluded_by": dict(sorted(Counter(one.kind for one in outcomes if one.kind).items())),
+            "excluded_by": dict(
+                sorted(Counter(outcome.kind for outcome in outcomes if outcome.kind).items())
+            ),
             "level": self.curriculum.level,
             "rollout_seconds": round(time.monotonic() - started, 2),
         }
@@ -213,7 +218,7 @@ def _learn(
     grpo, started = job.config.grpo, time.monotonic()
     rank, world = rank_and_world()
     examples = [example for rollout in scored for example in to_examples(rollout)]
-    tokens = sum(len(one.targets) for one in examples)
+    tokens = sum(len(example.targets) for example in examples)
     if len(examples) < world:
         return {
             "loss": 0.0,

@@ -79,7 +79,7 @@ def execute_grpo(context: StageContext) -> Counts:
 
     config, local = context.config, context.directory.local
     questions = context.run.read(QUESTIONS)
-    train = tuple(one for one in questions if one.split == "train")
+    train = tuple(question for question in questions if question.split == "train")
     model_dir = context.upstream("sft").local / "model"
     pad_id = _tokenizer(str(model_dir), config.models.trust_remote_code).eos_token_id
 
@@ -144,9 +144,9 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
     )
     table = pa.table(
         {
-            "trajectory_id": [one.trajectory_id for one in examples],
-            "ids": pa.array([list(one.ids) for one in examples], pa.list_(pa.int32())),
-            "mask": pa.array([list(one.mask) for one in examples], pa.list_(pa.bool_())),
+            "trajectory_id": [example.trajectory_id for example in examples],
+            "ids": pa.array([list(example.ids) for example in examples], pa.list_(pa.int32())),
+            "mask": pa.array([list(example.mask) for example in examples], pa.list_(pa.bool_())),
         }
     )
     context.directory.write_table(SFT_EXAMPLES.name, table)

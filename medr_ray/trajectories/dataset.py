@@ -67,10 +67,10 @@ def training_examples(
     )
     examples = [encoder.encode(one.trajectory_id, one.messages) for one in accepted]
     return [
-        one
-        for one in examples
-        if len(one.ids) <= limit
-        for _ in range(1 if copies is None else copies.get(one.trajectory_id, 0))
+        example
+        for example in examples
+        if len(example.ids) <= limit
+        for _ in range(1 if copies is None else copies.get(example.trajectory_id, 0))
     ]
 
 

@@ -17,7 +17,9 @@ def chat_row(trajectory: Trajectory, question: Question) -> dict[str, Any]:
     """A row of messages; ``loss_spans`` are [message, first, end) in characters of that message's
     content."""
     return _about(trajectory, question) | {
-        "messages": [{"role": one.role, "content": one.content} for one in trajectory.messages],
+        "messages": [
+            {"role": message.role, "content": message.content} for message in trajectory.messages
+        ],
         "loss_spans": [
             [number, 0, len(one.content)]
             for number, one in enumerate(trajectory.messages)

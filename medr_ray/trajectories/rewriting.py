@@ -82,7 +82,9 @@ def rewrite_all(
         made = asyncio.run(_rewrite_batch(named[name], client, endpoint.concurrency, bar))
         parts.write(name, wanted[name], to_table(Rewrite, made))
     return [
-        one for name in named for one in directory.read_records(f"{FOLDER}/{name}.parquet", Rewrite)
+        record
+        for name in named
+        for record in directory.read_records(f"{FOLDER}/{name}.parquet", Rewrite)
     ]
 
 
@@ -139,10 +141,11 @@ def applied(trajectory: Trajectory, rewrites: Sequence[Rewrite]) -> Trajectory:
     """The dialogue with its new thoughts; token ids no longer fit and are dropped. It keeps its id:
     its actions are those of that run."""
     messages = list(trajectory.messages)
-    for one in rewrites:
-        if one.outcome == REWRITTEN:
-            messages[one.message] = replace(
-                messages[one.message], content=with_thought(messages[one.message].content, one.text)
+    for rewrite in rewrites:
+        if rewrite.outcome == REWRITTEN:
+            messages[rewrite.message] = replace(
+                messages[rewrite.message],
+                content=with_thought(messages[rewrite.message].content, rewrite.text),
             )
     changed = tuple(messages) != trajectory.messages
     return replace(trajectory, messages=tuple(messages), turns=()) if changed else trajectory
@@ -191,7 +194,7 @@ def _shown(trajectory: Trajectory) -> Iterator[str]:
 def _problems(trajectory: Trajectory, task: Task, number: int, old: str, new: str) -> Iterator[str]:
     """Why a new wording of the thought in message ``number`` does not count."""
     content = trajectory.messages[number].content
-    before = "\n".join(one.content for one in trajectory.messages[1:number])
+    before = "\n".join(message.content for message in trajectory.messages[1:number])
     if not new:
         yield "the text is empty"
     if len(new) > max(_LONGER * len(old), _LONG):

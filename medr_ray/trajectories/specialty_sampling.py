@@ -20,7 +20,7 @@ def copies(
     if balance == 0:
         return dict.fromkeys(sorted(domains), 1)
     members: dict[str, list[str]] = defaultdict(list)
-    for one in sorted(domains, key=lambda one: (_drawn(seed, one), one)):
+    for one in sorted(domains, key=lambda domain: (_drawn(seed, domain), domain)):
         members[domains[one]].append(one)
     taken = quotas({domain: len(ids) for domain, ids in members.items()}, balance, most_copies)
     return {

@@ -34,7 +34,7 @@ def execute(context: StageContext) -> Counts:
     ``rejected.jsonl`` (ids and every reason) and ``sample.json`` (how often training takes each
     accepted one)."""
     questions = context.run.read(QUESTIONS)
-    train = {one.task.task_id: one for one in questions if one.split == "train"}
+    train = {question.task.task_id: question for question in questions if question.split == "train"}
     _roll_out(context, list(train.values()))
     ledger = _ledger(context)
     judged, tokens = _judge(context, train, ledger.done())
@@ -106,7 +106,7 @@ def _ledger(context: StageContext) -> "Ledger":
 
 def _rest_on_reports(questions: Iterable[Question]) -> bool:
     """Whether an article has to be read for any of the questions."""
-    return any(is_report(step.clinical) for one in questions for step in one.guidance)
+    return any(is_report(step.clinical) for question in questions for step in question.guidance)
 
 
 def _factory(config: PipelineConfig, run: RunDirectory, articles: bool) -> PolicyFactory:
@@ -151,11 +151,18 @@ def _judge(
 ) -> tuple[list[FilteredTrajectory], dict[str, int]]:
     """(the verdicts, tokens of each dialogue by trajectory id)."""
     encoder = DialogueEncoder.open(context.config)
-    tokens = {one.trajectory_id: encoder.length(one.messages) for one in trajectories}
+    tokens = {
+        trajectory.trajectory_id: encoder.length(trajectory.messages) for trajectory in trajectories
+    }
     most = context.config.trajectories.max_tokens
     return [
-        judge_trajectory(one, questions[one.question_id].task, tokens[one.trajectory_id], most)
-        for one in trajectories
+        judge_trajectory(
+            trajectory,
+            questions[trajectory.question_id].task,
+            tokens[trajectory.trajectory_id],
+            most,
+        )
+        for trajectory in trajectories
     ], tokens
 
 

@@ -66,7 +66,7 @@ class RulesTeacher:
             return render_reply(self._speaker.unread(), answer=UNKNOWN)
         if self._sent is not None and self._sent.query is not None:
             results, _ = parse_responses(messages[-1].content)
-            self._log.note(self._sent.query, all(one.startswith("error:") for one in results))
+            self._log.note(self._sent.query, all(result.startswith("error:") for result in results))
             for one in results:
                 self._notes.read(one, self._searched)
         return self._act(Solver(self._plan, self._notes, self._log).move())

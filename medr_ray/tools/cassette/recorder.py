@@ -152,7 +152,8 @@ class Cassette:
                 )
             faces = _checked(_Faces, group, f"{self._kept.place}/{_face(name)}").tools
             tools += [
-                CassetteTool(self, one.name, one.description, one.parameters, None) for one in faces
+                CassetteTool(self, face.name, face.description, face.parameters, None)
+                for face in faces
             ]
         return tools
 

@@ -104,12 +104,12 @@ def _gate(config: McpServerConfig) -> Gate:
 
 def _allowed(name: str, server: McpServerConfig, offers: list["Offer"]) -> list["Offer"]:
     offered = {offer.name: offer for offer in offers}
-    if missing := [one for one in server.tools if one not in offered]:
+    if missing := [tool for tool in server.tools if tool not in offered]:
         raise ConfigError(
             f"tools.mcp.{name}.tools: the server has no tool {missing[0]!r}; it has "
             + ", ".join(plain(one, 64) for one in sorted(offered))
         )
-    return [offered[one] for one in server.tools or offered]
+    return [offered[tool] for tool in server.tools or offered]
 
 
 def _text(result: "CallToolResult") -> str:

@@ -108,7 +108,7 @@ async def _checked_address(parts: SplitResult, limits: ReadConfig, resolver: Res
     except (OSError, UnicodeError, ValueError):
         raise ToolError(f"read: there is no host {host[:100]}") from None
     named = is_named(parts, limits.private_hosts)
-    if not addresses or not all(is_allowed(one, named) for one in addresses):
+    if not addresses or not all(is_allowed(address, named) for address in addresses):
         raise ToolError(f"read: {host[:100]} is not on the public internet")
     return addresses[0]
 

@@ -41,7 +41,7 @@ class RulesQuoter:
     async def quotes(self, goal: str, text: str) -> list[str]:
         """The event loop goes on meanwhile: a long text takes seconds."""
         passages = await _THREADS.run(lambda: best_passages(goal, text, self._count))
-        return [truncate(one, self._chars) for one in passages]
+        return [truncate(passage, self._chars) for passage in passages]
 
 
 def best_passages(goal: str, text: str, count: int) -> list[str]:
@@ -53,7 +53,7 @@ def best_passages(goal: str, text: str, count: int) -> list[str]:
     asked = extract_terms(
         goal, lambda word: math.log(1 + len(spans) / (1 + holding[word])), _PAIR_WEIGHT
     )
-    shares = [asked.shared_weight(one) for one in tokens]
+    shares = [asked.shared_weight(token) for token in tokens]
     ranked = sorted((i for i in range(len(spans)) if shares[i] > 0), key=lambda i: (-shares[i], i))
     return [
         " ".join(text[spans[run[0]][0] : spans[run[-1]][1]].split())
@@ -102,7 +102,7 @@ class ModelQuoter:
         plain = " ".join(text.split())
         found = {
             quote: plain.find(quote)
-            for quote in (" ".join(one.split()) for one in reply.quotes)
+            for quote in (" ".join(quote.split()) for quote in reply.quotes)
             if quote
         }
         there = sorted((at, quote) for quote, at in found.items() if at >= 0)

@@ -34,10 +34,10 @@ class ArticleReader:
     def __call__(self, document_id: str, title: str, text: str) -> Iterator[Fact]:
         """The facts that the title and the sentences shown state."""
         shown = Document(document_id, PUBMED, title, f"{title}\n{text}", None, (), False, "")
-        for one in self._extractor.extract(shown).relations:
+        for relation in self._extractor.extract(shown).relations:
             yield Fact(
-                one.predicate,
-                self._vocabulary.name_of(one.subject),
-                self._vocabulary.name_of(one.object),
-                one.clinical,
+                relation.predicate,
+                self._vocabulary.name_of(relation.subject),
+                self._vocabulary.name_of(relation.object),
+                relation.clinical,
             )

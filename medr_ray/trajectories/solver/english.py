@@ -74,7 +74,7 @@ class English(Grammar):
         label = read["label"] or ""
         for hop, known in self._hops(read["phrase"]):
             if read["begins"]:
-                yield from ((*walks, one.onward(hop, label)) for one in self._starts(known))
+                yield from ((*walks, start.onward(hop, label)) for start in self._starts(known))
             elif walks and not walks[-1].label and self._is_where(walks[-1], known):
                 yield (*walks[:-1], walks[-1].onward(hop, label))
 

@@ -56,7 +56,7 @@ class Notes:
         """Note what a tool response states; how many facts were new. ``years`` are those the search
         was kept to."""
         found = [*facts_in(response), *self._reported(response, years)]
-        new = [one for one in dict.fromkeys(found) if one not in self._facts]
+        new = [fact for fact in dict.fromkeys(found) if fact not in self._facts]
         for one in new:
             self._facts[one] = None
             for forward, known, end in (

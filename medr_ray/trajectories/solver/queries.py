@@ -60,7 +60,11 @@ def discover(conditions: Sequence[Condition], notes: Notes) -> Iterator[Query]:
         yield from (Query(text, "records") for text in _spelled(conditions, place, notes))
     yield Query(" ".join(map(_stated, conditions)), "records")
     if len(conditions) > 1:
-        yield from (Query(_plain(one).wanted(), "records") for one in conditions if leads(one))
+        yield from (
+            Query(_plain(condition).wanted(), "records")
+            for condition in conditions
+            if leads(condition)
+        )
 
 
 def together(conditions: Sequence[Condition], place: int = 0, spelled: str = "") -> str:

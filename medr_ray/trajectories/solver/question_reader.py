@@ -24,7 +24,7 @@ def read_question(
     """The plan of a question; None when its wording is unknown, or says something else than the
     guidance."""
     plans = _GRAMMARS[language].read(text)
-    return next((one for one in plans if guidance is None or is_guided_by(one, guidance)), None)
+    return next((plan for plan in plans if guidance is None or is_guided_by(plan, guidance)), None)
 
 
 def is_guided_by(plan: Plan, guidance: Sequence[GuidanceStep]) -> bool:

@@ -31,16 +31,21 @@ class Unknown:
 
     def found(self, notes: Notes) -> list[str]:
         """The entities of which everything was read."""
-        return [one for one in self.candidates(notes) if not self.missing(one, notes)]
+        return [
+            candidate for candidate in self.candidates(notes) if not self.missing(candidate, notes)
+        ]
 
     def missing(self, entity: str, notes: Notes) -> list[Condition]:
         """What was not read of an entity."""
-        return [one for one in self.conditions if not notes.holds(one, entity)]
+        return [condition for condition in self.conditions if not notes.holds(condition, entity)]
 
     def candidates(self, notes: Notes) -> list[str]:
         """The entities of which something was read, those of which most was first."""
         known = dict.fromkeys(
-            end for one in self.conditions if asking.leads(one) for end in notes.fitting(one)
+            end
+            for condition in self.conditions
+            if asking.leads(condition)
+            for end in notes.fitting(condition)
         )
         return sorted(
             (one for one in known if one not in self.excluded),
@@ -221,9 +226,9 @@ class Solver:
             if query is not None:
                 return Move(place.chain, self._unknown_of(one), query)
         spans = {
-            one: span
-            for one in ends
-            if (span := comparing.span_of(self._compared(one), self._plan.asked))
+            end: span
+            for end in ends
+            if (span := comparing.span_of(self._compared(end), self._plan.asked))
         }
         winner = comparing.first_of(spans, self._plan.asked)
         chain = place.chain if winner is None else (*place.chain, Step(group, winner))
@@ -263,10 +268,10 @@ class Solver:
     def _next_check(self, unknown: Unknown) -> Query | None:
         """What decides on the candidates of which most was read."""
         lacking = {
-            one: missing
-            for one in unknown.candidates(self._notes)
-            if (missing := unknown.missing(one, self._notes))
-            and self._log.checked.isdisjoint((each, one) for each in missing)
+            candidate: missing
+            for candidate in unknown.candidates(self._notes)
+            if (missing := unknown.missing(candidate, self._notes))
+            and self._log.checked.isdisjoint((each, candidate) for each in missing)
         }
         for missing in lacking.values():
             alike = [other for other, lacks in lacking.items() if missing[0] in lacks]
@@ -276,4 +281,4 @@ class Solver:
         return None
 
     def _first_open(self, queries: Iterable[Query]) -> Query | None:
-        return next((one for one in queries if self._log.is_open(one)), None)
+        return next((query for query in queries if self._log.is_open(query)), None)
