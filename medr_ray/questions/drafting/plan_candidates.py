@@ -273,9 +273,9 @@ class Candidates:
         if len(ends) not in _COMPARABLE_ENDS:
             return
         hops = teller.disambiguate_walk(path.hops, path.entities, spare_last=True)
-        for asked in CHOICES:
-            for about in self._compared_facts(asked, path.answer):
-                choice = replace(path, hops=hops, asked=asked, about=about)
+        for criterion in CHOICES:
+            for about in self._compared_facts(criterion, path.answer):
+                choice = replace(path, hops=hops, asked=criterion, about=about)
                 comparable_ends = stated(choice, ends, self._facts)
                 if len(comparable_ends) > 1 and winners(choice, ends, self._facts) == {path.answer}:
                     rest = self._find_evidence(choice, comparable_ends - {path.answer})

@@ -26,9 +26,9 @@ def walked(hops: Sequence[Hop], starts: Iterable[str], facts: FactIndex) -> set[
     frontier = {("", start) for start in starts}
     for hop in hops:
         frontier = {
-            (known, end)
-            for before, known in frontier
-            for end in hop.possible_targets(known, before, facts)
+            (entity, end)
+            for before, entity in frontier
+            for end in hop.possible_targets(entity, before, facts)
         }
     return {end for _, end in frontier}
 

@@ -70,8 +70,8 @@ class Grower:
         first_hops = [
             hop
             for relation in self._relations_of_entity[seed]
-            for known in (relation.subject, relation.object)
-            if (hop := _make_worded_hop(relation, known, compare)) is not None
+            for start in (relation.subject, relation.object)
+            if (hop := _make_worded_hop(relation, start, compare)) is not None
         ]
         # A stack: the search is depth first, so that long walks come up before the tries run out.
         stack: list[tuple[Walk, Iterator[Hop]]] = [((), _draw_hops(first_hops, dice))]
@@ -196,10 +196,10 @@ class Grower:
         return [
             hop
             for relation in self._relations_of_entity[end]
-            for known in (relation.subject, relation.object)
-            if known not in named
-            and known != end
-            and (hop := _make_worded_hop(relation, known, compare)) is not None
+            for start in (relation.subject, relation.object)
+            if start not in named
+            and start != end
+            and (hop := _make_worded_hop(relation, start, compare)) is not None
         ]
 
     def _draw_some_hops(self, hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
