@@ -1,5 +1,8 @@
-"""A question's path as its record tells it: from each start over each hop to the answer, with what
-is told on the way and the sentence that states each fact."""
+"""Reads the path of a question from its record and the graph.
+
+The trace leads from each start over each hop to the answer. It includes the other facts that the
+question states or asks about, and the sentence that states each fact.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +19,11 @@ from medr_ray.questions.artifacts import QUESTIONS
 
 @dataclass(frozen=True)
 class Leg:
-    """One relation: walked from ``known`` to ``target`` (a hop), or told or asked of an entity
-    (``walked`` is False). ``begins`` when a walk starts at ``known``."""
+    """One relation of a question.
+
+    A hop leads from ``known`` to ``target``. A fact that is only stated or asked about has
+    ``walked`` False. ``begins`` is true when a walk starts at ``known``.
+    """
 
     relation: Relation
     known: Entity
@@ -33,33 +39,42 @@ class Leg:
 
 @dataclass(frozen=True)
 class Itinerary:
-    """A question with its legs: the hops in walking order, then what is told."""
+    """A question with its legs: the hops in walking order, then the facts beside them."""
 
     question: Question
     legs: tuple[Leg, ...]
 
 
 def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
-    """The itinerary of a question. DataError when there is no such question, or no graph any more
-    to draw it from."""
-    questions, graph = run.stage("questions"), run.stage("graph")
-    found = questions.read(QUESTIONS, pads.field("task", "task_id") == question_id)
-    if not found:
+    """The path of a question, read from the run.
+
+    Raises DataError when the run has no such question, or when its graph lacks a relation of the
+    question.
+    """
+    questions = run.stage("questions")
+    graph = run.stage("graph")
+    # Filtered while reading: a question needs a few rows of tables that may be large.
+    matches = questions.read(QUESTIONS, pads.field("task", "task_id") == question_id)
+    if not matches:
         raise DataError(
-            f"{questions.uri} has no question {question_id}: `medr questions show` lists some that it has"
+            f"{questions.uri} has no question {question_id}: "
+            "`medr questions show` lists some that it has"
         )
-    question = found[0]
-    stated = graph.read(RELATIONS, pads.field("relation_id").isin(list(question.relations)))
-    relations = {one.relation_id: one for one in stated}
+    question = matches[0]
+    relation_rows = graph.read(RELATIONS, pads.field("relation_id").isin(list(question.relations)))
+    relations = {relation.relation_id: relation for relation in relation_rows}
     missing = set(question.relations) - set(relations)
+    # The graph may have been built again since the questions were generated.
     if missing:
         raise DataError(
-            f"{graph.uri} has no relation {min(missing)}, which {question_id} is made of: the graph is "
-            "newer than the questions; run `medr questions generate` again"
+            f"{graph.uri} has no relation {min(missing)}, which {question_id} is made of: "
+            "the graph is newer than the questions; run `medr questions generate` again"
         )
-    ends = sorted({end for one in stated for end in (one.subject, one.object)})
-    named = graph.read(ENTITIES, pads.field("entity_id").isin(ends))
-    entities = {one.entity_id: one for one in named}
+    ends = sorted(
+        {end for relation in relation_rows for end in (relation.subject, relation.object)}
+    )
+    entity_rows = graph.read(ENTITIES, pads.field("entity_id").isin(ends))
+    entities = {entity.entity_id: entity for entity in entity_rows}
     return Itinerary(question, tuple(legs(question, relations, entities)))
 
 
@@ -68,15 +83,19 @@ def legs(
 ) -> Iterator[Leg]:
     """The legs of a question, hops first."""
     reached = ""
+    # The relations of the hops come first, one for each step of the guidance; hence strict=False.
     for relation_id, step in zip(question.relations, question.guidance, strict=False):
         relation = relations[relation_id]
-        known, target = relation.subject, relation.object
-        symmetric = PREDICATES[relation.predicate].symmetric
+        start = relation.subject
+        target = relation.object
+        # A symmetric predicate has no inverse mark: its direction follows from where the walk is.
+        is_symmetric = PREDICATES[relation.predicate].symmetric
         if step.predicate.startswith(INVERSE) or (
-            symmetric and target == (reached or question.start)
+            is_symmetric and target == (reached or question.start)
         ):
-            known, target = target, known
-        yield Leg(relation, entities[known], entities[target], True, known != reached)
+            start, target = target, start
+        # A hop that does not start where the last one ended begins a walk.
+        yield Leg(relation, entities[start], entities[target], True, start != reached)
         reached = target
     for relation_id in question.relations[len(question.guidance) :]:
         relation = relations[relation_id]

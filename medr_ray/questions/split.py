@@ -1,12 +1,13 @@
-"""Which accepted candidates become questions, and on which side of the split.
+"""Chooses which accepted candidates become questions, and on which side of the split.
 
-Seeds are split first, by a seeded hash. Held-out questions are chosen before train ones; then no
-candidate may train that shares a relation, a disease, gene or drug of its path, or a seed with a
-held-out question. Within a side, nothing ends or decides more than its share of the questions, no
-answer is given more than its share and no number of hops is more frequent than its share; below
-that hop counts are evened out, and obfuscation levels taken by their weights, as far as the
-candidates allow. A question that would repeat one already chosen, on either side, is passed over.
-All choices follow from ids and the run's seed.
+Seeds are split first, by a seeded hash. Held-out questions are chosen before train questions. A
+candidate that shares a relation, a seed, or a disease, gene or drug of its path with a held-out
+question may not train.
+
+Within a side, no final predicate, no answer and no number of hops takes more than its share of the
+questions. Below these caps, hop counts are evened out and obfuscation levels are taken by their
+weights, as far as the candidates allow. A question that would repeat a chosen one, on either side,
+is passed over. All choices depend only on ids and the run's seed.
 """
 
 import functools
@@ -40,9 +41,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Split:
-    """The questions of both sides, how many train candidates were dropped for what they share with
-    held-out, the candidates that repeat a chosen one, with the reason, and all that could have been
-    chosen."""
+    """The questions of both sides, and what was not chosen.
+
+    ``overlapping`` counts the train candidates that were dropped for what they share with held-out
+    questions. ``repeats`` are the candidates that repeat a chosen one, with the reason.
+    ``eligible`` are all candidates that could have been chosen.
+    """
 
     train: tuple[Candidate, ...]
     heldout: tuple[Candidate, ...]
@@ -52,21 +56,24 @@ class Split:
 
 
 def rank(run_seed: int, *parts: str) -> str:
-    """A fixed pseudo-random order: sort by this."""
+    """A sort key that gives a fixed pseudo-random order."""
     return hashlib.sha256("\x1f".join((str(run_seed), *parts)).encode()).hexdigest()
 
 
 def split_seeds(seeds: Iterable[str], fraction: float, run_seed: int) -> tuple[set[str], set[str]]:
     """(train, held-out) seeds; ``fraction`` of them, rounded to the nearest, are held out."""
     ordered = sorted(set(seeds), key=lambda seed: rank(run_seed, "split", seed))
-    held = round(fraction * len(ordered))
-    return set(ordered[held:]), set(ordered[:held])
+    heldout_count = round(fraction * len(ordered))
+    return set(ordered[heldout_count:]), set(ordered[:heldout_count])
 
 
 @dataclass(frozen=True)
 class HeldoutContent:
-    """What held-out questions are made of: their seeds, relations, the entities that lead to their
-    answers (values such as a mode of inheritance aside), and those together with the answers."""
+    """What held-out questions are made of.
+
+    ``leading`` are the entities that lead to the answers, and ``walked`` these together with the
+    answers. Neither contains values such as a mode of inheritance, which many questions share.
+    """
 
     seeds: frozenset[str]
     relations: frozenset[str]
@@ -76,17 +83,22 @@ class HeldoutContent:
     def overlaps(self, path: Path, entities: Mapping[str, Entity]) -> bool:
         """Whether training on ``path`` would show more of a held-out question than a common
         answer."""
+        # Two questions may have the same answer: only an answer that leads on in the other
+        # question counts as overlap.
         return bool(
             self.seeds & set(path.entities)
             or self.relations & set(path.relations)
-            or self.walked & _leading(path, entities)
+            or self.walked & _select_leading_entities(path, entities)
             or path.answer in self.leading
         )
 
 
-def _leading(path: Path, entities: Mapping[str, Entity]) -> set[str]:
+def _select_leading_entities(path: Path, entities: Mapping[str, Entity]) -> set[str]:
+    """The entities of the path before its answer, without values."""
     return {
-        one for one in path.entities if one != path.answer and entities[one].entity_type != VALUE
+        entity_id
+        for entity_id in path.entities
+        if entity_id != path.answer and entities[entity_id].entity_type != VALUE
     }
 
 
@@ -94,9 +106,17 @@ def heldout_content(
     heldout: Sequence[Candidate], seeds: set[str], entities: Mapping[str, Entity]
 ) -> HeldoutContent:
     """The content of the chosen held-out questions and of all held-out seeds."""
-    leading = {one for candidate in heldout for one in _leading(candidate.path, entities)}
-    answers = {c.path.answer for c in heldout if entities[c.path.answer].entity_type != VALUE}
-    relations = {one for candidate in heldout for one in candidate.path.relations}
+    leading = {
+        entity_id
+        for candidate in heldout
+        for entity_id in _select_leading_entities(candidate.path, entities)
+    }
+    answers = {
+        candidate.path.answer
+        for candidate in heldout
+        if entities[candidate.path.answer].entity_type != VALUE
+    }
+    relations = {relation_id for candidate in heldout for relation_id in candidate.path.relations}
     return HeldoutContent(
         frozenset(seeds), frozenset(relations), frozenset(leading), frozenset(leading | answers)
     )
@@ -104,8 +124,8 @@ def heldout_content(
 
 @dataclass(frozen=True)
 class _Caps:
-    """The most questions that may end with one predicate, with one answer, and of one number of
-    hops."""
+    """Upper bounds for the questions with the same final predicate, with the same answer, and with
+    the same number of hops."""
 
     predicate: int
     answer: int
@@ -123,91 +143,107 @@ class _Picker:
         earlier: Iterable[Candidate],
         weights: Mapping[int, float],
     ) -> None:
-        self._candidates, self._caps, self._limit = candidates, caps, limit
-        self._weights, self._levels = weights, Counter[int]()
+        self._candidates_by_seed = candidates
+        self._caps = caps
+        self._limit = limit
+        self._level_weights = weights
+        self._level_counts = Counter[int]()
         self.picked: list[Candidate] = []
         self.repeats: dict[str, tuple[Candidate, str]] = {}
         self._duplicates = DuplicateFilter()
-        for one in earlier:
-            self._duplicates.add(asked(one))
-        self._hops: Counter[int] = Counter()
-        self._predicates: Counter[str] = Counter()
-        self._answers: Counter[str] = Counter()
-        self._keys: set[str] = set()
-        self._asked: set[tuple[str, str]] = (
-            set()
-        )  # (seed, final relation): a seed asks for a fact once
+        for candidate in earlier:
+            self._duplicates.add(asked(candidate))
+        self._hop_counts: Counter[int] = Counter()
+        self._predicate_counts: Counter[str] = Counter()
+        self._answer_counts: Counter[str] = Counter()
+        self._picked_keys: set[str] = set()
+        # (seed, final relation): a seed asks for a fact once.
+        self._picked_facts: set[tuple[str, str]] = set()
 
     def run(self, per_seed: int) -> list[Candidate]:
+        """Pick at most ``per_seed`` candidates of each seed."""
+        # One candidate of each seed per round, so that the limit is spread over the seeds.
         for _ in range(per_seed):
-            for seed, candidates in self._candidates.items():
+            for seed, candidates in self._candidates_by_seed.items():
                 if len(self.picked) >= self._limit:
                     return self.picked
-                open_ones = (one for one in candidates if self._admissible(seed, one))
-                chosen = next(filter(self._is_new, sorted(open_ones, key=self._order)), None)
+                # Sorted anew for every pick, because each pick changes the counts in the order.
+                open_candidates = (
+                    candidate for candidate in candidates if self._is_admissible(seed, candidate)
+                )
+                chosen = next(
+                    filter(self._is_new, sorted(open_candidates, key=self._sort_key)), None
+                )
                 if chosen is not None:
-                    self._take(seed, chosen)
+                    self._pick_candidate(seed, chosen)
         return self.picked
 
     def _is_new(self, one: Candidate) -> bool:
+        """Whether the candidate repeats no chosen one. A new candidate enters the filter here, so
+        the caller has to pick it."""
         repeated = self._duplicates.add(asked(one))
         if repeated is not None:
             self.repeats[one.path.key] = one, repeated.reason
         return repeated is None
 
-    def _admissible(self, seed: str, one: Candidate) -> bool:
+    def _is_admissible(self, seed: str, one: Candidate) -> bool:
         last = one.path.hops[-1]
         return (
-            one.path.key not in self._keys
+            one.path.key not in self._picked_keys
             and one.path.key not in self.repeats
-            and (seed, last.relation_id) not in self._asked
-            and self._predicates[one.path.final] < self._caps.predicate
-            and self._answers[one.path.answer] < self._caps.answer
-            and self._hops[one.path.complexity] < self._caps.hops
+            and (seed, last.relation_id) not in self._picked_facts
+            and self._predicate_counts[one.path.final] < self._caps.predicate
+            and self._answer_counts[one.path.answer] < self._caps.answer
+            and self._hop_counts[one.path.complexity] < self._caps.hops
         )
 
-    def _order(self, one: Candidate) -> tuple[int, float, int, int, bool, str]:
+    def _sort_key(self, one: Candidate) -> tuple[int, float, int, int, bool, str]:
+        """The rarest kinds first: number of hops, obfuscation level, final predicate, answer."""
         path = one.path
         level = one.draft.obfuscation
         return (
-            self._hops[path.complexity],
-            self._levels[level] / self._weights[level],
-            self._predicates[path.final],
-            self._answers[path.answer],
+            self._hop_counts[path.complexity],
+            self._level_counts[level] / self._level_weights[level],
+            self._predicate_counts[path.final],
+            self._answer_counts[path.answer],
             not path.on_chain,
-            path.key,
+            path.key,  # a fixed order where all else is equal
         )
 
-    def _take(self, seed: str, one: Candidate) -> None:
+    def _pick_candidate(self, seed: str, one: Candidate) -> None:
         last = one.path.hops[-1]
         self.picked.append(one)
-        self._keys.add(one.path.key)
-        self._asked.add((seed, last.relation_id))
-        self._hops[one.path.complexity] += 1
-        self._predicates[one.path.final] += 1
-        self._answers[one.path.answer] += 1
-        self._levels[one.draft.obfuscation] += 1
+        self._picked_keys.add(one.path.key)
+        self._picked_facts.add((seed, last.relation_id))
+        self._hop_counts[one.path.complexity] += 1
+        self._predicate_counts[one.path.final] += 1
+        self._answer_counts[one.path.answer] += 1
+        self._level_counts[one.draft.obfuscation] += 1
 
 
 @functools.lru_cache(maxsize=100_000)
 def asked(one: Candidate) -> Asked:
-    """What makes the candidate another question than others."""
+    """What the duplicate filter compares: the candidate's key, graph, text, starts and answer."""
     path = one.path
     edges = []
     for hop in (*path.hops, *path.second):
-        edges.append(_edge(hop.predicate, hop.forward, hop.known, hop.target))
+        edges.append(_make_edge(hop.predicate, hop.forward, hop.known, hop.target))
         edges += [
-            _edge(clause.predicate, clause.forward, hop.target, clause.other) for clause in hop.also
+            _make_edge(clause.predicate, clause.forward, hop.target, clause.other)
+            for clause in hop.also
         ]
     edges += [
-        _edge(clause.predicate, clause.forward, path.answer, clause.other) for clause in path.about
+        _make_edge(clause.predicate, clause.forward, path.answer, clause.other)
+        for clause in path.about
     ]
+    # A dict and not a set: the nodes keep the order in which the edges name them.
     nodes = dict.fromkeys(end for subject, _, obj in edges for end in (subject, obj))
+    # Where a share is asked, the answer is the share and not the entity that has it.
     answer = path.about[0].clinical if path.asked == "share" else path.answer
     return Asked(path.key, chain_fingerprint(tuple(nodes), edges), one.text, path.starts, answer)
 
 
-def _edge(predicate: str, forward: bool, known: str, other: str) -> tuple[str, str, str]:
+def _make_edge(predicate: str, forward: bool, known: str, other: str) -> tuple[str, str, str]:
     return (known, predicate, other) if forward else (other, predicate, known)
 
 
@@ -218,48 +254,65 @@ def balance(
     limit: int | None,
     earlier: Sequence[Candidate] = (),
 ) -> list[Candidate]:
-    """As many candidates as the caps allow, at most ``limit`` and ``per_seed`` of each seed, that
-    repeat neither one another nor ``earlier`` ones."""
-    return _pick(candidates, config, run_seed, limit, earlier).picked
+    """Choose as many candidates as the caps allow, at most ``limit`` and at most ``per_seed`` of
+    each seed. They repeat neither each other nor a candidate of ``earlier``."""
+    return _pick_balanced(candidates, config, run_seed, limit, earlier).picked
 
 
-def _pick(
+def _pick_balanced(
     candidates: Sequence[Candidate],
     config: QuestionsConfig,
     run_seed: int,
     limit: int | None,
     earlier: Sequence[Candidate],
 ) -> _Picker:
-    """The pass that stands.
+    """The first pass that picks as many candidates as its caps assume.
 
-    The caps are shares of the result's own size, so passes are repeated with the size of the last
-    until it stands. With fewer final predicates (answers) than the share asks for, the share is
-    that of an even distribution.
+    The caps are shares of the size of the result, which is only known after a pass. So passes are
+    repeated, each with the size of the last one, until the size no longer changes. Where there are
+    too few final predicates, answers or hop counts for a share, the share is that of an even
+    distribution.
     """
     by_seed: dict[str, list[Candidate]] = {}
-    for one in sorted(candidates, key=lambda one: rank(run_seed, "order", one.path.seed)):
-        by_seed.setdefault(one.path.seed, []).append(one)
-    predicate_share = _feasible(config.max_predicate_share, {c.path.final for c in candidates})
-    answer_share = _feasible(config.max_answer_share, {c.path.answer for c in candidates})
-    hop_share = _feasible(config.max_hop_share, {c.path.complexity for c in candidates})
+    for candidate in sorted(
+        candidates, key=lambda candidate: rank(run_seed, "order", candidate.path.seed)
+    ):
+        by_seed.setdefault(candidate.path.seed, []).append(candidate)
+    predicate_share = _raise_to_even_share(
+        config.max_predicate_share, {candidate.path.final for candidate in candidates}
+    )
+    answer_share = _raise_to_even_share(
+        config.max_answer_share, {candidate.path.answer for candidate in candidates}
+    )
+    hop_share = _raise_to_even_share(
+        config.max_hop_share, {candidate.path.complexity for candidate in candidates}
+    )
     size = min(
         len(candidates),
         len(by_seed) * config.per_seed,
         limit if limit is not None else len(candidates),
     )
     while True:
-        caps = _Caps(_cap(predicate_share, size), _cap(answer_share, size), _cap(hop_share, size))
+        caps = _Caps(
+            _count_share(predicate_share, size),
+            _count_share(answer_share, size),
+            _count_share(hop_share, size),
+        )
         picker = _Picker(by_seed, caps, size, earlier, config.obfuscation)
         if len(picker.run(config.per_seed)) == size:
             return picker
+        # A pass never picks more than its limit, so the size shrinks and the loop ends.
         size = len(picker.picked)
 
 
-def _feasible(share: float, kinds: Set[object]) -> float:
+def _raise_to_even_share(share: float, kinds: Set[object]) -> float:
+    """The share, or that of an even distribution over ``kinds`` where this is larger."""
     return max(share, 1 / max(1, len(kinds)))
 
 
-def _cap(share: float, size: int) -> int:
+def _count_share(share: float, size: int) -> int:
+    """How many of ``size`` questions a share is; at least one."""
+    # The small addend makes up for rounding: 0.29 * 100 is a little less than 29.
     return max(1, math.floor(share * size + 1e-9))
 
 
@@ -270,21 +323,26 @@ def split_and_balance(
     run_seed: int,
 ) -> Split:
     """Choose both sides from the accepted candidates."""
-    _, held = split_seeds((one.path.seed for one in accepted), config.heldout_fraction, run_seed)
+    _, heldout_seeds = split_seeds(
+        (candidate.path.seed for candidate in accepted), config.heldout_fraction, run_seed
+    )
     limit = config.max_questions
-    held_limit = None if limit is None else round(limit * config.heldout_fraction)
-    holdable = [one for one in accepted if one.path.seed in held]
-    heldout = _pick(holdable, config, run_seed, held_limit, ())
-    others = [one for one in accepted if one.path.seed not in held]
-    shown = heldout_content(heldout.picked, held, entities)
-    trainable = [one for one in others if not shown.overlaps(one.path, entities)]
-    train_limit = None if limit is None or held_limit is None else limit - held_limit
-    train = _pick(trainable, config, run_seed, train_limit, heldout.picked)
+    heldout_limit = None if limit is None else round(limit * config.heldout_fraction)
+    heldout_eligible = [candidate for candidate in accepted if candidate.path.seed in heldout_seeds]
+    # Held-out first: what it picks decides which candidates may train.
+    heldout = _pick_balanced(heldout_eligible, config, run_seed, heldout_limit, ())
+    others = [candidate for candidate in accepted if candidate.path.seed not in heldout_seeds]
+    content = heldout_content(heldout.picked, heldout_seeds, entities)
+    train_eligible = [
+        candidate for candidate in others if not content.overlaps(candidate.path, entities)
+    ]
+    train_limit = None if limit is None or heldout_limit is None else limit - heldout_limit
+    train = _pick_balanced(train_eligible, config, run_seed, train_limit, heldout.picked)
     repeats = (*heldout.repeats.values(), *train.repeats.values())
     return Split(
         tuple(train.picked),
         tuple(heldout.picked),
-        len(others) - len(trainable),
+        len(others) - len(train_eligible),
         repeats,
-        (*holdable, *trainable),
+        (*heldout_eligible, *train_eligible),
     )

@@ -1,11 +1,13 @@
-"""The questions stage: drafts of every seed, worded, verified, balanced, split, examined by models.
+"""The questions stage: drafts questions for every seed, then words, verifies and chooses them.
 
 Ray Data hands batches of seeds to actors that know the graph and every annotated fact
-(``drafting``); each batch is a part, so a killed run goes on with the missing ones. Choosing is one
-deterministic pass over all that was accepted. What a language model words comes from the response
-cache the second time, what it was examined on from the ledger. ``questions.parquet`` (and
-``.jsonl``) holds the chosen questions, ``rejected.jsonl`` every candidate that failed a check and
-every question that was given up, with all reasons.
+(``drafting``). Each batch is written as a part, so a killed run goes on with the missing parts.
+The choice is one deterministic pass over all accepted candidates, which also splits and balances
+them. Where models examine the questions, too easy ones are replaced. On a second run, a language
+model's wording comes from the response cache and its examination from the ledger.
+
+``questions.parquet`` (and ``.jsonl``) contains the chosen questions. ``rejected.jsonl`` contains
+every candidate that failed a check and every question that was given up, with all reasons.
 """
 
 from collections import Counter
@@ -31,46 +33,50 @@ from medr_ray.questions.drafting.drafter import Drafter, DraftingWorker, Graph, 
 from medr_ray.questions.split import Candidate, Split, asked, balance, split_and_balance
 from medr_ray.questions.wording.writers import QuestionWriter
 
-_BATCH = 8  # seeds per part: some seconds of work
-# Raised with every change of the columns of questions.parquet, so that a run whose questions were
-# written in another form makes them anew: 2, since the task is a column of its own.
-_FORMAT = 2
-_PARTS, _FAILED = "parts/accepted", "parts/rejected"
+# Seeds per part: some seconds of work, which is all that a killed run loses.
+_SEEDS_PER_PART = 8
+# Raise this with every change of the columns of questions.parquet, so that a run whose questions
+# have another format generates them again. It is 2 since the task is a column of its own.
+_QUESTIONS_FORMAT = 2
+_ACCEPTED_PARTS = "parts/accepted"
+_REJECTED_PARTS = "parts/rejected"
 
 
 def most_questions(config: PipelineConfig, run: RunDirectory) -> int | None:
-    """How many questions there can be at most; None where no seeds are known yet."""
+    """An upper bound for the number of questions; None while the run has no seeds."""
     if not run.has(SEEDS):
         return None
-    accepted = sum(one.significance.verdict for one in run.read(SEEDS))
+    accepted = sum(seed.significance.verdict for seed in run.read(SEEDS))
     limits = [
         config.questions.per_seed * min(accepted, config.graph.max_seeds or accepted),
         config.questions.max_questions,
     ]
-    return min(one for one in limits if one is not None)
+    return min(limit for limit in limits if limit is not None)
 
 
 def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
-    """Draft the seeds that no part holds yet; the parts' names in order."""
+    """Draft the seeds that are in no part yet. Returns the names of all parts, in order."""
     batches = {
-        f"seeds-{start:06d}.parquet": list(seeds[start : start + _BATCH])
-        for start in range(0, len(seeds), _BATCH)
+        f"seeds-{start:06d}.parquet": list(seeds[start : start + _SEEDS_PER_PART])
+        for start in range(0, len(seeds), _SEEDS_PER_PART)
     }
-    done = set(context.directory.list_files(_PARTS))
-    waiting = [
+    # Only the accepted parts are listed: a worker writes them after the rejected ones, so a name
+    # in this list means that the whole batch is done.
+    done = set(context.directory.list_files(_ACCEPTED_PARTS))
+    pending = [
         {"part": name, "seeds": batch} for name, batch in batches.items() if name not in done
     ]
     with Bar(context.console, "questions", len(seeds), "seeds") as bar:
         bar.resume(sum(len(batch) for name, batch in batches.items() if name in done))
         results = map_in_actors(
-            waiting,
+            pending,
             DraftingWorker,
             context.config.questions.workers,
             config=context.config,
             run=context.run,
             directory=context.directory,
-            parts=_PARTS,
-            failed=_FAILED,
+            parts=_ACCEPTED_PARTS,
+            failed=_REJECTED_PARTS,
         )
         accepted = 0
         for row in results:
@@ -82,38 +88,55 @@ def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
 def clean(
     accepted: Sequence[Candidate], benchmarks: Sequence[str]
 ) -> tuple[list[Candidate], list[Rejected]]:
-    """(candidates that repeat no benchmark item, the others); without benchmarks nothing is
-    checked."""
+    """Separate the candidates that repeat a benchmark item.
+
+    Returns (clean candidates, rejected ones). Without benchmarks all candidates are returned
+    unchecked, and their verification does not claim that they are uncontaminated.
+    """
     if not benchmarks:
         return list(accepted), []
-    known, kept, rejected = Contamination.load(benchmarks), [], []
-    for one in accepted:
-        reason = known.found(one.text)
+    contamination = Contamination.load(benchmarks)
+    kept = []
+    rejected = []
+    for candidate in accepted:
+        reason = contamination.found(candidate.text)
         if reason is not None:
-            rejected.append(failed(one, reason))
+            rejected.append(failed(candidate, reason))
             continue
-        verification = replace(one.verdict.verification, uncontaminated=True)
-        kept.append(replace(one, verdict=replace(one.verdict, verification=verification)))
+        verification = replace(candidate.verdict.verification, uncontaminated=True)
+        kept.append(
+            replace(candidate, verdict=replace(candidate.verdict, verification=verification))
+        )
     return kept, rejected
 
 
 def failed(one: Candidate, *reasons: str) -> Rejected:
-    """The candidate as a rejected one."""
+    """The candidate as a rejected one, with the reasons."""
     return Rejected(one.path.seed, one.path.chain_id, one.text, reasons)
 
 
 def reworded(
     split: Split, drafter: Drafter, writer: QuestionWriter, config: QuestionsConfig, run_seed: int
 ) -> tuple[Split, list[Rejected]]:
-    """The split in a model's words: what it could not word is rejected, and shares are restored
-    over what remains."""
+    """The split in a model's words.
+
+    Candidates whose wording fails are rejected. Each side is balanced again over what remains, as
+    the shares changed. Returns (the new split, the rejected candidates).
+    """
     rejected: list[Rejected] = []
     sides: list[tuple[Candidate, ...]] = []
+    # Held-out questions come first, so that train questions that repeat one of them are dropped.
     for side in (split.heldout, split.train):
-        kept, lost = drafter.judge([one.draft for one in side], writer)
+        kept, lost = drafter.judge([candidate.draft for candidate in side], writer)
         sides.append(
             tuple(
-                balance(kept, config, run_seed, None, [one for earlier in sides for one in earlier])
+                balance(
+                    kept,
+                    config,
+                    run_seed,
+                    None,
+                    [candidate for earlier in sides for candidate in earlier],
+                )
             )
         )
         rejected += lost
@@ -121,43 +144,54 @@ def reworded(
 
 
 class Harder:
-    """Finds a harder question to take the place of one that was too easy: of the same seed and
-    side, with a longer path, else with a more obfuscated one; never one that repeats what is
-    already asked."""
+    """Replaces questions that were too easy with harder ones.
+
+    A replacement has the same seed and the same side of the split. A longer path is preferred to a
+    more obfuscated one. A replacement never repeats a question that is already chosen.
+    """
 
     def __init__(self, split: Split, assembled: Callable[[Candidate, SplitName], Question]) -> None:
-        self._assembled, self._duplicates = assembled, DuplicateFilter()
-        self._waiting: dict[str, list[Candidate]] = {}
-        for one in (*split.heldout, *split.train):
-            self._duplicates.add(asked(one))
-        for one in sorted(
+        self._assemble_question = assembled
+        self._duplicates = DuplicateFilter()
+        self._unused_by_seed: dict[str, list[Candidate]] = {}
+        for candidate in (*split.heldout, *split.train):
+            self._duplicates.add(asked(candidate))
+        # The easiest first, so that a replacement is no harder than it needs to be. The chosen
+        # candidates are in here as well: the duplicate filter passes over them.
+        for candidate in sorted(
             split.eligible,
-            key=lambda one: (one.path.complexity, one.draft.obfuscation, one.path.key),
+            key=lambda candidate: (
+                candidate.path.complexity,
+                candidate.draft.obfuscation,
+                candidate.path.key,
+            ),
         ):
-            self._waiting.setdefault(one.path.seed, []).append(one)
+            self._unused_by_seed.setdefault(candidate.path.seed, []).append(candidate)
 
     def __call__(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
-        """For each question and the complexity it is to have: another question, or None."""
-        return [self._instead_of(question, complexity) for question, complexity in too_easy]
+        """A replacement for each question at the complexity it shall have; None where none is
+        left."""
+        return [self._find_replacement(question, complexity) for question, complexity in too_easy]
 
-    def _instead_of(self, question: Question, complexity: int) -> Question | None:
-        waiting = self._waiting.get(question.seed, [])
-        longer = [one for one in waiting if one.path.complexity >= complexity]
-        hidden = [
-            one
-            for one in waiting
-            if one.path.complexity >= question.complexity
-            and one.draft.obfuscation > question.obfuscation
+    def _find_replacement(self, question: Question, complexity: int) -> Question | None:
+        unused = self._unused_by_seed.get(question.seed, [])
+        longer = [candidate for candidate in unused if candidate.path.complexity >= complexity]
+        more_obfuscated = [
+            candidate
+            for candidate in unused
+            if candidate.path.complexity >= question.complexity
+            and candidate.draft.obfuscation > question.obfuscation
         ]
-        for one in (*longer, *hidden):
-            if self._duplicates.add(asked(one)) is None:
-                waiting.remove(one)
-                return self._assembled(one, question.split)
+        for candidate in (*longer, *more_obfuscated):
+            if self._duplicates.add(asked(candidate)) is None:
+                unused.remove(candidate)
+                return self._assemble_question(candidate, question.split)
         return None
 
 
 def model_writer(context: StageContext, graph: Graph) -> QuestionWriter:
-    """The writer over the configured model."""
+    """The question writer that uses the configured language model."""
+    # Imported here: runs whose questions are worded by rules need no client of a model.
     from medr_ray.questions.wording.llm_writer import LLMWriter
 
     config = context.config
@@ -170,18 +204,20 @@ def model_writer(context: StageContext, graph: Graph) -> QuestionWriter:
 
 
 def given_up(courses: Sequence[Course]) -> list[Rejected]:
-    """The questions that were replaced or rejected on their courses, with what the models made of
-    them."""
-    rows = []
+    """The questions that calibration replaced or rejected, with its reason for each."""
+    rejected = []
     for course in courses:
-        rows += [
+        rejected += [
             Rejected(
-                one.question.seed, one.question.chain_id, one.question.task.text, (one.reason,)
+                attempt.question.seed,
+                attempt.question.chain_id,
+                attempt.question.task.text,
+                (attempt.reason,),
             )
-            for one in course.replaced
+            for attempt in course.replaced
         ]
         if course.state == "rejected":
-            rows.append(
+            rejected.append(
                 Rejected(
                     course.question.seed,
                     course.question.chain_id,
@@ -189,42 +225,45 @@ def given_up(courses: Sequence[Course]) -> list[Rejected]:
                     (course.reason,),
                 )
             )
-    return rows
+    return rejected
 
 
 def execute(context: StageContext) -> Counts:
-    """Write the questions; see the module's docstring."""
-    config, run_seed = context.config.questions, context.config.run.seed
+    """Write the questions; see the module's docstring. Returns the figures of the report."""
+    config = context.config.questions
+    run_seed = context.config.run.seed
     graph = read_graph(context.run)
+    # Sorted, so that the batches and their parts are the same in every run.
     parts = draft_parts(context, sorted(graph.seed_graphs))
     drafted = [
-        one
+        candidate
         for part in parts
-        for one in context.directory.read_records(f"{_PARTS}/{part}", Candidate)
+        for candidate in context.directory.read_records(f"{_ACCEPTED_PARTS}/{part}", Candidate)
     ]
     accepted, rejected = clean(drafted, config.benchmarks)
     split = split_and_balance(accepted, graph.entities, config, run_seed)
-    rejected += [failed(one, reason) for one, reason in split.repeats]
+    rejected += [failed(candidate, reason) for candidate, reason in split.repeats]
+    # A model words only the chosen questions: wording every candidate would cost many more calls.
     if config.writer == "llm":
         drafter = Drafter.over(graph, context.config)
         split, lost = reworded(split, drafter, model_writer(context, graph), config, run_seed)
         rejected += lost
 
-    def assembled(one: Candidate, side: SplitName) -> Question:
+    def assemble_question(one: Candidate, side: SplitName) -> Question:
         return assemble(one, side, graph.entities, graph.specialties, config.language)
 
-    questions = [assembled(candidate, "train") for candidate in split.train]
-    questions += [assembled(candidate, "heldout") for candidate in split.heldout]
+    questions = [assemble_question(candidate, "train") for candidate in split.train]
+    questions += [assemble_question(candidate, "heldout") for candidate in split.heldout]
     panel = build_panel(config, context.run, context.directory, context.console)
     if panel is not None:
         courses = calibrate(
             questions,
             panel,
-            Harder(split, assembled),
+            Harder(split, assemble_question),
             config.calibration_threshold,
             config.calibration_rounds,
         )
-        questions = [one.question for one in courses if one.state == "kept"]
+        questions = [course.question for course in courses if course.state == "kept"]
         rejected += given_up(courses)
     return write(context, parts, questions, len(accepted), rejected, split)
 
@@ -237,25 +276,26 @@ def write(
     rejected: Sequence[Rejected],
     split: Split,
 ) -> Counts:
-    """The stage's files and figures."""
+    """Write the stage's files. Returns the figures of the report."""
     directory = context.directory
     questions = sorted(questions, key=lambda question: question.task.task_id)
     directory.write(QUESTIONS, questions)
     directory.write_jsonl("questions.jsonl", questions)
-    every = [*_drafts_rejected(context, parts), *rejected]
-    directory.write_jsonl("rejected.jsonl", every)
-    counts = question_counts(questions, accepted, every, split.overlapping)
+    all_rejected = [*_read_rejected_drafts(context, parts), *rejected]
+    directory.write_jsonl("rejected.jsonl", all_rejected)
+    counts = question_counts(questions, accepted, all_rejected, split.overlapping)
     context.console.print(
-        f"questions: {len(questions):,} of {accepted + len(every):,} candidates ({counts['train']:,} train, "
+        f"questions: {len(questions):,} of {accepted + len(all_rejected):,} candidates "
+        f"({counts['train']:,} train, "
         f"{counts['heldout']:,} held out), {counts['mean_hops']} hops on average",
         highlight=False,
     )
     return counts
 
 
-def _drafts_rejected(context: StageContext, parts: Sequence[str]) -> Iterator[Rejected]:
+def _read_rejected_drafts(context: StageContext, parts: Sequence[str]) -> Iterator[Rejected]:
     for part in parts:
-        yield from context.directory.read_records(f"{_FAILED}/{part}", Rejected)
+        yield from context.directory.read_records(f"{_REJECTED_PARTS}/{part}", Rejected)
 
 
 def question_counts(
@@ -263,34 +303,40 @@ def question_counts(
 ) -> dict[str, Any]:
     """The figures of the report. ``reasons`` counts rejected candidates by the check they
     failed."""
+    # A reason reads "check: details". A candidate counts once for a check, however often it
+    # failed it.
     reasons = Counter(
-        check for one in rejected for check in {reason.split(":")[0] for reason in one.reasons}
+        check
+        for candidate in rejected
+        for check in {reason.split(":")[0] for reason in candidate.reasons}
     )
     return {
         "accepted": len(questions),
         "candidates_verified": accepted,
         "rejected": len(rejected),
-        "train": sum(one.split == "train" for one in questions),
-        "heldout": sum(one.split == "heldout" for one in questions),
+        "train": sum(question.split == "train" for question in questions),
+        "heldout": sum(question.split == "heldout" for question in questions),
         "overlapping_train_candidates_dropped": overlapping,
-        "mean_hops": round(sum(one.complexity for one in questions) / max(len(questions), 1), 2),
-        "by_hops": _tally(one.complexity for one in questions),
-        "by_predicate": _tally(one.guidance[-1].predicate for one in questions),
-        "by_paradigm": _tally(one.paradigm for one in questions),
-        "by_specialty": _tally(one.specialty for one in questions),
-        "by_obfuscation": _tally(one.obfuscation for one in questions),
+        "mean_hops": round(
+            sum(question.complexity for question in questions) / max(len(questions), 1), 2
+        ),
+        "by_hops": _count_values(question.complexity for question in questions),
+        "by_predicate": _count_values(question.guidance[-1].predicate for question in questions),
+        "by_paradigm": _count_values(question.paradigm for question in questions),
+        "by_specialty": _count_values(question.specialty for question in questions),
+        "by_obfuscation": _count_values(question.obfuscation for question in questions),
         "reasons": dict(sorted(reasons.items())),
     }
 
 
-def _tally(values: Iterable[Any]) -> dict[str, int]:
+def _count_values(values: Iterable[Any]) -> dict[str, int]:
     return {str(value): count for value, count in sorted(Counter(values).items())}
 
 
-def _inputs(config: PipelineConfig) -> Mapping[str, Any]:
-    """The form of the questions, and the model that words and the benchmarks' content where there
-    are any."""
-    inputs: dict[str, Any] = {"format": _FORMAT}
+def _stage_inputs(config: PipelineConfig) -> Mapping[str, Any]:
+    """What else decides the questions: their format, the model that words them and the content of
+    the benchmarks, where there are any."""
+    inputs: dict[str, Any] = {"format": _QUESTIONS_FORMAT}
     if config.questions.writer == "llm":
         inputs["llm"] = config.llm.identity()
     if config.questions.benchmarks:
@@ -303,5 +349,5 @@ QUESTIONS_STAGE = Stage(
     needs=("entities", "graph", "chains"),
     sections=("questions",),
     execute=execute,
-    inputs=_inputs,
+    inputs=_stage_inputs,
 )

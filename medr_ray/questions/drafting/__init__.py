@@ -1,2 +1,2 @@
-"""From a seed's chain and graph to candidate questions: paths, the pattern that their words
-describe, obfuscation, and the finished record."""
+"""Drafts candidate questions from a seed's chain and graph: paths, the patterns that their words
+describe, obfuscation levels, and the finished record."""

@@ -1,5 +1,5 @@
-"""What a path's answer is called: an entity by its names, or a share of patients by its
-spellings."""
+"""The accepted names of a path's answer: those of an entity, or the spellings of a share of
+patients."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ SHARE = "share"
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer's name, the other names it goes by, and its type (an entity's, or "share")."""
+    """The answer's name, its other accepted names, and its type (an entity's, or "share")."""
 
     name: str
     aliases: tuple[str, ...]
@@ -21,6 +21,7 @@ class Answer:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """All accepted names, the answer's own name first."""
         return (self.name, *self.aliases)
 
 
@@ -32,7 +33,7 @@ def answer_of(path: Path, entities: Mapping[str, Entity]) -> Answer:
     entity = entities[path.answer]
     return Answer(
         entity.name,
-        tuple(one for one in entity_names(entity) if one != entity.name),
+        tuple(name for name in entity_names(entity) if name != entity.name),
         entity.entity_type,
     )
 
@@ -40,8 +41,11 @@ def answer_of(path: Path, entities: Mapping[str, Entity]) -> Answer:
 def entity_names(entity: Entity) -> tuple[str, ...]:
     """The entity's name and aliases; a mode of inheritance also without the word "inheritance"."""
     names: Sequence[str] = (entity.name, *entity.aliases)
-    short = [name.removesuffix(" inheritance") for name in names if name.endswith(" inheritance")]
-    return tuple(dict.fromkeys((*names, *short)))
+    short_names = [
+        name.removesuffix(" inheritance") for name in names if name.endswith(" inheritance")
+    ]
+    # A dict removes repeated names and keeps their order: the entity's own name stays first.
+    return tuple(dict.fromkeys((*names, *short_names)))
 
 
 def share_spellings(clinical: str) -> tuple[str, ...]:

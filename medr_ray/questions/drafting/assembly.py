@@ -1,4 +1,5 @@
-"""A chosen candidate as a Question record: guidance, cheat sheet, entity mapping, answer names."""
+"""Builds the Question record of a chosen candidate: its guidance, cheat sheet, entity mapping and
+answer names."""
 
 from collections.abc import Mapping
 
@@ -23,6 +24,7 @@ from medr_ray.questions.split import Candidate
 
 def placeholder(position: int) -> str:
     """ "Entity_A" for 0, "Entity_B" for 1, …, "Entity_AA" for 26."""
+    # Bijective base 26: there is no letter for zero, so every digit is shifted by one.
     letters = ""
     position += 1
     while position:
@@ -32,62 +34,92 @@ def placeholder(position: int) -> str:
 
 
 def guidance(path: Path, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, ...]:
-    """The path's masked triples in walking order, those of a second walk after the first;
-    predicates walked backwards are marked ``inverse:``."""
+    """The path's masked triples (types instead of names) in walking order.
+
+    Those of a second walk come after the first. Predicates that are walked backwards are marked
+    ``inverse:``.
+    """
     return tuple(
         GuidanceStep(
             entities[hop.known].entity_type,
             hop.directed_predicate,
             entities[hop.target].entity_type,
             hop.clinical,
-            tuple(directed(one.predicate, one.forward) for one in hop.also),
+            tuple(directed(clause.predicate, clause.forward) for clause in hop.also),
         )
         for hop in (*path.hops, *path.second)
     )
 
 
 def cheat_sheet(path: Path, entities: Mapping[str, Entity]) -> str:
-    """The path's facts over placeholders: what leads where, without a name."""
-    named = {one: placeholder(i) for i, one in enumerate(mapped(path))}
+    """The path's facts in sentences, with placeholders instead of names."""
+    placeholders = {
+        entity_id: placeholder(position) for position, entity_id in enumerate(mapped(path))
+    }
+    # Multiplying by a bool adds the clause for the starts only.
     facts = [
-        f"{name} is a {entities[one].entity_type}{', where the question starts' * (one in path.starts)}."
-        for one, name in named.items()
+        f"{name} is a {entities[entity_id].entity_type}"
+        f"{', where the question starts' * (entity_id in path.starts)}."
+        for entity_id, name in placeholders.items()
     ]
     for hop in (*path.hops, *path.second):
         facts.append(
-            _stated(hop.predicate, hop.forward, named[hop.known], named[hop.target], hop.clinical)
+            _state_fact(
+                hop.predicate,
+                hop.forward,
+                placeholders[hop.known],
+                placeholders[hop.target],
+                hop.clinical,
+            )
         )
         facts += [
-            _stated(one.predicate, one.forward, named[hop.target], named[one.other], one.clinical)
-            for one in hop.also
+            _state_fact(
+                clause.predicate,
+                clause.forward,
+                placeholders[hop.target],
+                placeholders[clause.other],
+                clause.clinical,
+            )
+            for clause in hop.also
         ]
-    return " ".join((*facts, _asked(path, named)))
+    return " ".join((*facts, _state_answer(path, placeholders)))
 
 
 def mapped(path: Path) -> tuple[str, ...]:
-    """Every entity the question walks to, tells or asks about, each once; those walked first, the
-    answer last among these."""
+    """Every entity of the question, each once, in the order of their placeholders.
+
+    The entities of the walk come first, in walking order; then those that its clauses name.
+    """
     return tuple(dict.fromkeys((*path.entities, *(clause.other for clause in path.clauses))))
 
 
-def _stated(predicate: str, forward: bool, known: str, other: str, clinical: str) -> str:
+def _state_fact(predicate: str, forward: bool, known: str, other: str, clinical: str) -> str:
+    """A sentence for the fact, whichever way it is walked."""
     subject, obj = (known, other) if forward else (other, known)
     sentence = PREDICATES[predicate].state(subject, obj, clinical)
+    # A report is not part of the predicate's sentence: it is added before the full stop.
     return f"{sentence[:-1]}, as {clinical}." if is_report(clinical) else sentence
 
 
-def _asked(path: Path, named: Mapping[str, str]) -> str:
+def _state_answer(path: Path, named: Mapping[str, str]) -> str:
+    """The last sentence: which entity or value is the answer."""
     answer = named[path.answer]
     if path.asked == "entity":
         return f"The answer is {answer}."
     if path.asked == "share":
-        return f"The answer is the share of patients with {answer} who show {named[path.about[0].other]}."
-    what = (
+        return (
+            f"The answer is the share of patients with {answer} "
+            f"who show {named[path.about[0].other]}."
+        )
+    compared_value = (
         "age of onset"
         if path.asked in ("earliest", "latest")
         else f"share with {named[path.about[0].other]}"
     )
-    return f"Of all that the last step leads to, {answer} has the {path.asked} {what}: it is the answer."
+    return (
+        f"Of all that the last step leads to, {answer} has the {path.asked} "
+        f"{compared_value}: it is the answer."
+    )
 
 
 def assemble(
@@ -97,7 +129,7 @@ def assemble(
     specialties: Mapping[str, str],
     language: Language,
 ) -> Question:
-    """The record of a chosen candidate. Its id follows from language, text and relations."""
+    """The record of a chosen candidate. Its id depends on language, text and relations alone."""
     path = chosen.path
     answer = answer_of(path, entities)
     paradigm = paradigm_of(path)
@@ -125,7 +157,8 @@ def assemble(
         guidance=guidance(path, entities),
         cheat_sheet=cheat_sheet(path, entities),
         entity_mapping=tuple(
-            Placeholder(placeholder(i), one) for i, one in enumerate(mapped(path))
+            Placeholder(placeholder(position), entity_id)
+            for position, entity_id in enumerate(mapped(path))
         ),
         verification=chosen.verdict.verification,
         obfuscation=obfuscation,

@@ -1,7 +1,8 @@
-"""Drafts of one seed after another, worded by rules and verified: what the stage chooses from.
+"""Drafts questions for one seed after another, words them by rules and verifies them.
 
-What holds: the outcome for a seed depends on the graph, the configuration and the run's seed alone,
-so it does not matter who drafts which seeds; whatever fails keeps every reason.
+The stage chooses from the accepted drafts. The outcome for a seed depends only on the graph, the
+configuration and the run's seed, so it does not matter which worker drafts which seeds. A rejected
+draft keeps every reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ from medr_ray.questions.wording.writers import Draft, QuestionWriter, rules_writ
 
 @dataclass(frozen=True)
 class Graph:
-    """What questions are made from."""
+    """The graph that questions are drafted from."""
 
     entities: Mapping[str, Entity]
     relations: Mapping[str, Relation]
@@ -55,17 +56,20 @@ def read_graph(run: RunDirectory) -> Graph:
     """The merged graph, the seed graphs, the chains and the seeds' specialties."""
     seeds = run.read(SEEDS)
     return Graph(
-        entities={one.entity_id: one for one in run.read(ENTITIES)},
-        relations={one.relation_id: one for one in run.read(RELATIONS)},
+        entities={entity.entity_id: entity for entity in run.read(ENTITIES)},
+        relations={relation.relation_id: relation for relation in run.read(RELATIONS)},
         seed_graphs=storage.read_seed_graphs(run.stage("graph")),
-        chains={one.seed: one for one in run.read(CHAINS)},
-        specialties={one.frequency.concept_id: one.specialty for one in seeds},
+        chains={chain.seed: chain for chain in run.read(CHAINS)},
+        specialties={seed.frequency.concept_id: seed.specialty for seed in seeds},
     )
 
 
 class Drafter:
-    """Drafts and verifies over one graph. ``facts`` are all known facts, those of the graph
-    included; entities with more than ``hub_degree`` neighbours are not walked through."""
+    """Drafts and verifies questions over one graph.
+
+    ``facts`` are all annotated facts, including those of the graph. Walks do not lead through
+    entities with more than ``hub_degree`` neighbours.
+    """
 
     def __init__(
         self,
@@ -75,8 +79,18 @@ class Drafter:
         run_seed: int,
         hub_degree: int,
     ) -> None:
-        self._graph, self._facts, self._config, self._run_seed = graph, facts, config, run_seed
-        relations = [one for one in graph.relations.values() if is_stated_in(one, config.sources)]
+        self._graph = graph
+        self._facts = facts
+        self._config = config
+        self._run_seed = run_seed
+        # Questions are asked only about relations that the configured sources state. Verification
+        # still uses all facts, so that an answer from another source counts as well.
+        relations = [
+            relation
+            for relation in graph.relations.values()
+            if is_stated_in(relation, config.sources)
+        ]
+        # In the order of the fields of Tellers: exact, then compared.
         tellers = Tellers(
             *(Disambiguator(relations, facts, compare, config.clauses) for compare in (False, True))
         )
@@ -91,22 +105,26 @@ class Drafter:
         return cls(graph, facts, config.questions, config.run.seed, config.chains.hub_degree)
 
     def draft(self, seed: str) -> tuple[list[Candidate], list[Rejected]]:
-        """(what can be asked around the seed, what cannot and why), each in a fixed order."""
-        relations = [self._graph.relations[one] for one in self._graph.seed_graphs[seed]]
+        """(accepted candidates of the seed, rejected ones with reasons), each in a fixed order."""
+        relations = [
+            self._graph.relations[relation_id] for relation_id in self._graph.seed_graphs[seed]
+        ]
         source = Source(
             seed, self._graph.chains.get(seed), relations, self._graph.relations, self._run_seed
         )
-        drafts = [self._draft(path, level) for path, level in self._candidates.of(source)]
+        drafts = [self._make_draft(path, level) for path, level in self._candidates.of(source)]
+        # At a level that describes the start, a draft whose start fits no description is dropped.
         return self.judge(
-            [one for one in drafts if one.description or not describes(one.obfuscation)],
+            [draft for draft in drafts if draft.description or not describes(draft.obfuscation)],
             self._writer,
         )
 
     def judge(
         self, drafts: Sequence[Draft], writer: QuestionWriter
     ) -> tuple[list[Candidate], list[Rejected]]:
-        """Word and verify drafts: (accepted, rejected)."""
-        accepted, rejected = [], []
+        """Word and verify drafts. Returns (accepted candidates, rejected ones)."""
+        accepted = []
+        rejected = []
         for draft, written in zip(drafts, writer.write(drafts), strict=True):
             verdict = self._verifier.verify(draft, written.text, self._config.other_hops)
             reasons = ((written.problem,) if written.problem else ()) + verdict.reasons
@@ -118,13 +136,16 @@ class Drafter:
                 accepted.append(Candidate(draft, written.text, verdict))
         return accepted, rejected
 
-    def _draft(self, path: Path, level: int) -> Draft:
+    def _make_draft(self, path: Path, level: int) -> Draft:
         return Draft(path, describe_start(path, self._facts) if describes(level) else None, level)
 
 
 class DraftingWorker:
-    """A Ray actor of the questions stage: a batch of seeds per call, a part each for what passed
-    and what failed."""
+    """A Ray actor of the questions stage.
+
+    Each call drafts a batch of seeds and writes two parts, for the accepted and the rejected
+    candidates. The graph is read once per actor.
+    """
 
     def __init__(
         self,
@@ -134,19 +155,21 @@ class DraftingWorker:
         parts: str,
         failed: str,
     ) -> None:
-        self._directory, self._parts, self._failed = directory, parts, failed
+        self._directory = directory
+        self._accepted_folder = parts
+        self._rejected_folder = failed
         self._drafter = Drafter.over(read_graph(run), config)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Draft ``row["seeds"]`` into the parts called ``row["part"]``."""
+        """Draft ``row["seeds"]`` into the parts called ``row["part"]``. Returns the counts."""
         accepted: list[Candidate] = []
         rejected: list[Rejected] = []
         for seed in row["seeds"]:
             passed, failed = self._drafter.draft(seed)
             accepted += passed
             rejected += failed
-        self._directory.write_records(f"{self._failed}/{row['part']}", Rejected, rejected)
-        self._directory.write_records(
-            f"{self._parts}/{row['part']}", Candidate, accepted
-        )  # last: it says "done"
+        self._directory.write_records(f"{self._rejected_folder}/{row['part']}", Rejected, rejected)
+        # The accepted part comes last: a run that goes on takes it as the sign that the whole
+        # batch is done.
+        self._directory.write_records(f"{self._accepted_folder}/{row['part']}", Candidate, accepted)
         return {"seeds": len(row["seeds"]), "accepted": len(accepted), "rejected": len(rejected)}

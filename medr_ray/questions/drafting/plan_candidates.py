@@ -1,11 +1,14 @@
-"""Everything a seed's chain and graph can be asked, by paradigm.
+"""Plans every question that can be asked about a seed's chain and graph, by paradigm.
 
-``multi_hop`` walks to an entity (``lookup`` when one step does it, ``causal`` when the last
-relation is one of cause and effect); ``intersection`` walks from both sides of the chain, or from
-two starts, to where they meet; ``temporal`` and ``comparative`` ask which of several ends comes
-first by onset or by the share of a finding; ``quantitative`` asks for a share. Walks are pieces of
-the chain, short branches around the seed, and walks grown over it (``growing``). Every candidate is
-told at one obfuscation level, with what must be added for its hops to be unambiguous.
+- ``multi_hop`` walks to an entity. It is ``lookup`` when the walk has one hop, and ``causal`` when
+  the last relation is one of cause and effect.
+- ``intersection`` walks from both sides of the chain, or from two starts, to where they meet.
+- ``temporal`` and ``comparative`` ask which of several ends comes first by onset or by the share
+  of a finding.
+- ``quantitative`` asks for a share.
+
+Walks are pieces of the chain, short branches around the seed, and walks grown over it (``walks``).
+Every candidate has one obfuscation level, and the clauses that make its hops unambiguous.
 """
 
 import itertools
@@ -32,43 +35,51 @@ from medr_ray.questions.drafting.question_paths import (
 from medr_ray.questions.drafting.question_patterns import CHOICES, stated, winners
 from medr_ray.questions.drafting.walks import Grower
 
-_CAUSAL = frozenset({"induced_by", "sign_induced_by", "complicated_by"})
-_GROUP = range(2, 9)  # ends that can be compared: fewer is no choice, more is a table
-_KEPT = 8  # walks of one complexity per seed: they are cheap to grow, dear to verify, and few are chosen
-_SHARES = (
-    2  # findings asked for per walk, so that one disease with many does not crowd out the rest
-)
+_CAUSAL_PREDICATES = frozenset({"induced_by", "sign_induced_by", "complicated_by"})
+# How many ends can be compared: one is no choice, and more than eight are a table.
+_COMPARABLE_ENDS = range(2, 9)
+# Walks of one complexity per seed: they are cheap to grow but expensive to verify, and few are
+# chosen.
+_MAX_WALKS_PER_COMPLEXITY = 8
+# Findings asked for per walk, so that a disease with many findings does not crowd out the rest.
+_MAX_SHARES_PER_WALK = 2
 
 
 @dataclass(frozen=True)
 class Tellers:
-    """What can be told of entities, exactly and as comparisons."""
+    """The disambiguators that word shares exactly and as comparisons."""
 
     exact: Disambiguator
     compared: Disambiguator
 
     def at(self, level: int) -> Disambiguator:
-        """The one an obfuscation level speaks with."""
+        """The disambiguator for an obfuscation level."""
         return self.compared if compares(level) else self.exact
 
 
 def paradigm_of(path: Path) -> Paradigm:
     """The paradigm a path belongs to."""
+    # The order matters: a path with a second walk is an intersection whatever its predicates are.
     if path.second:
         return "intersection"
     if path.asked != "entity":
-        return {"share": "quantitative", "earliest": "temporal", "latest": "temporal"}.get(  # type: ignore[return-value]
-            path.asked, "comparative"
-        )
-    if path.hops[-1].predicate in _CAUSAL:
+        return {  # type: ignore[return-value]
+            "share": "quantitative",
+            "earliest": "temporal",
+            "latest": "temporal",
+        }.get(path.asked, "comparative")
+    if path.hops[-1].predicate in _CAUSAL_PREDICATES:
         return "causal"
     return "lookup" if len(path.hops) == 1 else "multi_hop"
 
 
 @dataclass(frozen=True)
 class Source:
-    """What the candidates of one seed are made from; ``graph`` is the seed's own part of all
-    ``relations``, and the run's seed draws what is not decided by them."""
+    """The input for the candidates of one seed.
+
+    ``graph`` is the seed's own part of all ``relations``. ``run_seed`` seeds the random generator
+    that draws which walks are grown.
+    """
 
     seed: str
     chain: Chain | None
@@ -78,57 +89,77 @@ class Source:
 
 
 class Candidates:
-    """Makes candidates, each walk at every level of obfuscation that the configuration gives a
-    weight."""
+    """Plans candidates: each walk at every obfuscation level with a positive weight in the
+    configuration."""
 
     def __init__(
         self, facts: FactIndex, tellers: Tellers, grower: Grower, config: QuestionsConfig
     ) -> None:
-        self._facts, self._tellers, self._grower = facts, tellers, grower
-        self._lengths, self._tries = range(config.min_hops, config.max_hops + 1), config.tries
-        self._paradigms, self._avoid = frozenset(config.paradigms), frozenset(config.avoid)
+        self._facts = facts
+        self._tellers = tellers
+        self._grower = grower
+        self._complexities = range(config.min_hops, config.max_hops + 1)
+        self._tries = config.tries
+        self._paradigms = frozenset(config.paradigms)
+        self._avoided_predicates = frozenset(config.avoid)
+        # Only levels with a weight: the others are never chosen.
         self._levels = [level for level, weight in sorted(config.obfuscation.items()) if weight > 0]
 
     def of(self, source: Source) -> list[tuple[Path, int]]:
-        """Every candidate of a seed with its obfuscation level, chain pieces first, each walk once
-        a level."""
-        found: dict[tuple[str, int], tuple[Path, int]] = {}
-        for path, level in self._all(source):
+        """Every candidate of a seed with its obfuscation level, chain pieces first. Each walk
+        occurs once per level."""
+        candidates: dict[tuple[str, int], tuple[Path, int]] = {}
+        for path, level in self._list_all_paths(source):
             if (
-                path.complexity in self._lengths
+                path.complexity in self._complexities
                 and paradigm_of(path) in self._paradigms
-                and self._avoid.isdisjoint(path.directed_predicates)
+                and self._avoided_predicates.isdisjoint(path.directed_predicates)
             ):
-                found.setdefault((path.key, level), (path, level))
-        return list(found.values())
+                # The first one stays, so that a piece of the chain is not replaced by a branch
+                # over the same relations.
+                candidates.setdefault((path.key, level), (path, level))
+        return list(candidates.values())
 
-    def _grown(self, source: Source) -> Iterator[tuple[Path, int]]:
-        """Walks over the seed that are grown hop by hop, told exactly and as comparisons where
-        levels do."""
-        kinds = sorted({compares(level) for level in self._levels})
-        for compare in kinds:
-            same = [level for level in self._levels if compares(level) == compare]
-            dice = make_rng(source.run_seed, f"{source.seed} {compare}")
-            walks = self._walks(
-                source.seed, self._tellers.at(same[0]), compare, self._tries // len(kinds), dice
+    def _grow_paths(self, source: Source) -> Iterator[tuple[Path, int]]:
+        """Walks over the seed that are grown hop by hop, exactly or with comparisons as the levels
+        need it."""
+        # Levels with the same wording of shares use the same walks: growing is done once for each
+        # wording, and the tries are divided between them.
+        wordings = sorted({compares(level) for level in self._levels})
+        for compare in wordings:
+            levels = [level for level in self._levels if compares(level) == compare]
+            rng = make_rng(source.run_seed, f"{source.seed} {compare}")
+            walks = self._grow_walks(
+                source.seed,
+                self._tellers.at(levels[0]),
+                compare,
+                self._tries // len(wordings),
+                rng,
             )
-            for path, level in itertools.product(walks, same):
-                disguised = _disguised(path, level)
-                yield from ((one, level) for one in (disguised, *self._shares(disguised)))
+            for path, level in itertools.product(walks, levels):
+                disguised = _disguise_journals(path, level)
+                yield from (
+                    (question_path, level)
+                    for question_path in (disguised, *self._ask_shares(disguised))
+                )
 
-    def _walks(
+    def _grow_walks(
         self, seed: str, teller: Disambiguator, compare: bool, tries: int, dice: random.Random
     ) -> Iterator[Path]:
-        """The walks that ``tries`` give and those that meet, of each complexity the first
-        ``_KEPT``."""
+        """The walks that ``tries`` hops give, and those that meet. Of each complexity the first
+        ``_MAX_WALKS_PER_COMPLEXITY``."""
         kept: Counter[tuple[int, bool]] = Counter()
-        most, meet = self._lengths.stop - 1, "intersection" in self._paradigms
-        for hops in self._grower.grow(seed, teller, compare, most, tries, dice):
+        max_hops = self._complexities.stop - 1
+        can_meet = "intersection" in self._paradigms
+        for hops in self._grower.grow(seed, teller, compare, max_hops, tries, dice):
             paths = [Path(seed, "", hops, False)]
+            # A meeting adds one hop to this walk and a second walk of one or two hops, so it has
+            # two or three hops more. Meetings are searched only while one of these is still short.
             if (
-                meet
-                and len(hops) + 2 <= most
-                and min(kept[len(hops) + 2, True], kept[len(hops) + 3, True]) < _KEPT
+                can_meet
+                and len(hops) + 2 <= max_hops
+                and min(kept[len(hops) + 2, True], kept[len(hops) + 3, True])
+                < _MAX_WALKS_PER_COMPLEXITY
             ):
                 paths += [
                     Path(seed, "", first, False, second)
@@ -136,35 +167,42 @@ class Candidates:
                 ]
             for path in paths:
                 kept[path.complexity, bool(path.second)] += 1
-                if kept[path.complexity, bool(path.second)] <= _KEPT:
+                if kept[path.complexity, bool(path.second)] <= _MAX_WALKS_PER_COMPLEXITY:
                     yield path
 
-    def _all(self, source: Source) -> Iterator[tuple[Path, int]]:
+    def _list_all_paths(self, source: Source) -> Iterator[tuple[Path, int]]:
+        """Every path at every level, before the configuration's filters."""
         chain_id = source.chain.chain_id if source.chain is not None else ""
-        shorter = range(1, self._lengths.stop)
+        # From one hop on, whatever the minimum: asking for a share or a choice adds to the
+        # complexity of a short walk.
+        lengths = range(1, self._complexities.stop)
         if source.chain is not None and source.seed in source.chain.entities:
-            for hops in chain_walks(source.chain, source.seed, source.relations, shorter):
-                yield from self._told(Path(source.seed, chain_id, hops, True), True)
+            for hops in chain_walks(source.chain, source.seed, source.relations, lengths):
+                yield from self._word_path(Path(source.seed, chain_id, hops, True), True)
             if "intersection" in self._paradigms:
                 for hops, second in meeting_walks(
-                    source.chain, source.seed, source.relations, self._lengths
+                    source.chain, source.seed, source.relations, self._complexities
                 ):
-                    yield from self._told(Path(source.seed, chain_id, hops, True, second), False)
-        yield from self._grown(source)
-        for hops in branch_walks(source.seed, source.graph, shorter):
-            yield from self._told(Path(source.seed, chain_id, hops, False), True)
+                    yield from self._word_path(
+                        Path(source.seed, chain_id, hops, True, second), False
+                    )
+        yield from self._grow_paths(source)
+        for hops in branch_walks(source.seed, source.graph, lengths):
+            yield from self._word_path(Path(source.seed, chain_id, hops, False), True)
 
-    def _told(self, path: Path, more: bool) -> Iterator[tuple[Path, int]]:
-        """The path with what must be told, and with ``more`` what else can be asked along it, at
-        every level."""
+    def _word_path(self, path: Path, more: bool) -> Iterator[tuple[Path, int]]:
+        """The path with its clauses at every level, and with ``more`` what else can be asked along
+        it."""
         for level in self._levels:
-            told = self._at(path, level)
-            if told is not None:
+            leveled = self._apply_level(path, level)
+            if leveled is not None:
                 yield from (
-                    (one, level) for one in self._asked(told, self._tellers.at(level), more)
+                    (question_path, level)
+                    for question_path in self._ask_along(leveled, self._tellers.at(level), more)
                 )
 
-    def _asked(self, told: Path, teller: Disambiguator, more: bool) -> Iterator[Path]:
+    def _ask_along(self, told: Path, teller: Disambiguator, more: bool) -> Iterator[Path]:
+        # The last hop of two walks that meet may stay ambiguous: the other walk decides.
         if told.second:
             yield replace(
                 told,
@@ -175,27 +213,35 @@ class Candidates:
         determined = replace(told, hops=teller.disambiguate_walk(told.hops, told.entities))
         yield determined
         if more:
-            yield from self._shares(determined)
-            yield from self._choices(told, teller)
+            yield from self._ask_shares(determined)
+            # Not the determined path: a choice needs a last hop that fits several ends.
+            yield from self._ask_choices(told, teller)
 
-    def _at(self, path: Path, level: int) -> Path | None:
-        hops, second = path.hops, path.second
+    def _apply_level(self, path: Path, level: int) -> Path | None:
+        """The path as an obfuscation level words it; None when the level has nothing to hide in it
+        or cannot hide it."""
+        hops = path.hops
+        second = path.second
         if compares(level):
+            # Without a qualifier to compare, the path would read as it does at a lower level.
             if not any(hop.clinical for hop in (*hops, *second)):
                 return None
-            told = compared(hops), compared(second)
-            if told[0] is None or told[1] is None:
+            compared_walks = compared(hops), compared(second)
+            if compared_walks[0] is None or compared_walks[1] is None:
                 return None
-            hops, second = told[0], told[1]
-        path = _disguised(replace(path, hops=hops, second=second), level)
+            hops = compared_walks[0]
+            second = compared_walks[1]
+        path = _disguise_journals(replace(path, hops=hops, second=second), level)
+        # After the wording, because a comparison may fit the entity before where the exact
+        # qualifier does not.
         return replace(
             path,
             hops=mark_other_hops(path.hops, self._facts),
             second=mark_other_hops(path.second, self._facts),
         )
 
-    def _shares(self, path: Path) -> Iterator[Path]:
-        """The shares of findings in the disease that the path leads to."""
+    def _ask_shares(self, path: Path) -> Iterator[Path]:
+        """The path with the question for the share of a finding in the disease it leads to."""
         if (
             "quantitative" not in self._paradigms
             or path.second
@@ -203,16 +249,20 @@ class Candidates:
         ):
             return
         named = {*path.entities, *(clause.other for clause in path.clauses)}
-        asked = [
-            one
-            for one in self._tellers.exact.clauses_about(path.answer)
-            if one.predicate == "has_finding" and one.forward and one.other not in named
+        # A finding that the question names already is not asked for.
+        findings = [
+            clause
+            for clause in self._tellers.exact.clauses_about(path.answer)
+            if clause.predicate == "has_finding" and clause.forward and clause.other not in named
         ]
-        for clause in sorted(asked, key=lambda one: one.relation_id)[:_SHARES]:
+        for clause in sorted(findings, key=lambda finding: finding.relation_id)[
+            :_MAX_SHARES_PER_WALK
+        ]:
             yield replace(path, asked="share", about=(clause,))
 
-    def _choices(self, path: Path, teller: Disambiguator) -> Iterator[Path]:
-        """Which of all the ends of the last hop comes first, where the path leads to that one."""
+    def _ask_choices(self, path: Path, teller: Disambiguator) -> Iterator[Path]:
+        """The path with the question which of all ends of its last hop comes first, where the path
+        leads to that end."""
         last = path.hops[-1]
         if last.target_type != DISEASE or self._paradigms.isdisjoint({"temporal", "comparative"}):
             return
@@ -220,44 +270,49 @@ class Candidates:
             return
         before = path.hops[-2].known if len(path.hops) > 1 else ""
         ends = last.possible_targets(last.known, before, self._facts)
-        if len(ends) not in _GROUP:
+        if len(ends) not in _COMPARABLE_ENDS:
             return
-        steps = teller.disambiguate_walk(path.hops, path.entities, spare_last=True)
-        for asked in CHOICES:
-            for about in self._compared_facts(asked, path.answer):
-                choice = replace(path, hops=steps, asked=asked, about=about)
-                known = stated(choice, ends, self._facts)
-                if len(known) > 1 and winners(choice, ends, self._facts) == {path.answer}:
-                    rest = self._evidence(choice, known - {path.answer})
+        hops = teller.disambiguate_walk(path.hops, path.entities, spare_last=True)
+        for criterion in CHOICES:
+            for about in self._compared_facts(criterion, path.answer):
+                choice = replace(path, hops=hops, asked=criterion, about=about)
+                comparable_ends = stated(choice, ends, self._facts)
+                if len(comparable_ends) > 1 and winners(choice, ends, self._facts) == {path.answer}:
+                    rest = self._find_evidence(choice, comparable_ends - {path.answer})
                     if rest is not None:
                         yield replace(choice, about=(*about, *rest))
 
     def _compared_facts(self, asked: str, winner: str) -> Iterator[tuple[Clause, ...]]:
-        wanted = "has_onset" if asked in ("earliest", "latest") else "has_finding"
+        """The facts about the winner that a choice can be made by: onsets or findings."""
+        predicate = "has_onset" if asked in ("earliest", "latest") else "has_finding"
         for clause in self._tellers.exact.clauses_about(winner):
-            if clause.predicate == wanted and clause.forward:
+            if clause.predicate == predicate and clause.forward:
                 yield (clause,)
 
-    def _evidence(self, choice: Path, others: set[str]) -> tuple[Clause, ...] | None:
-        """The facts of the graph that say the same of the others; None when one is not in the
-        graph."""
-        first, found = choice.about[0], []
+    def _find_evidence(self, choice: Path, others: set[str]) -> tuple[Clause, ...] | None:
+        """The facts of the graph by which the others are compared; None when one of them is not in
+        the graph."""
+        first = choice.about[0]
+        evidence = []
         for entity in sorted(others):
-            same = [
-                one
-                for one in self._tellers.exact.clauses_about(entity)
-                if one.predicate == first.predicate
-                and one.forward
-                and (first.predicate == "has_onset" or one.other == first.other)
+            # Onsets differ in the object, which is the age; findings are compared by the share of
+            # the same object.
+            comparable = [
+                clause
+                for clause in self._tellers.exact.clauses_about(entity)
+                if clause.predicate == first.predicate
+                and clause.forward
+                and (first.predicate == "has_onset" or clause.other == first.other)
             ]
-            if not same:
+            if not comparable:
                 return None
-            found.append(min(same, key=lambda one: one.relation_id))
-        return tuple(found)
+            # The smallest id, so that the choice among several facts is the same in every run.
+            evidence.append(min(comparable, key=lambda clause: clause.relation_id))
+        return tuple(evidence)
 
 
-def _disguised(path: Path, level: int) -> Path:
-    """The path with its journals told as fields where the level describes."""
+def _disguise_journals(path: Path, level: int) -> Path:
+    """The path with journals named by their fields where the level describes the start."""
     return (
         replace(path, hops=with_fields(path.hops), second=with_fields(path.second))
         if describes(level)

@@ -1,8 +1,8 @@
-"""Candidate paths: what a question walks, from a named start over hidden entities to its answer.
+"""Candidate paths of a question: from a named start over hidden entities to the answer.
 
-A path is a piece of a seed's chain or a short branch off it; it holds the seed and visits no entity
-twice. Whether it makes a good question is decided by ``verification``; here only what cannot be
-asked at all is left out.
+A path is a piece of a seed's chain or a short branch off it. It contains the seed and visits no
+entity twice. Only walks that cannot be asked at all are left out here; whether a path makes a good
+question is decided by ``question_verification``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,18 +12,21 @@ from medr_ray.core.records import Chain, Relation, content_id
 from medr_ray.graph.facts.fact_index import Clause
 from medr_ray.graph.facts.hops import Hop, make_hop, make_walk
 
-_BRANCH_HOPS = 2  # branches off the chain are a supplement: long questions come from chains
+# Hops of a branch. Branches only supplement the chain: long questions come from chains.
+_MAX_BRANCH_HOPS = 2
 
 
 @dataclass(frozen=True)
 class Path:
-    """Hops from the start entity to the answer, for one seed; ``on_chain`` when it is a piece of
-    the seed's chain.
+    """Hops from the start entity to the answer, for one seed.
 
-    ``second`` is a walk from another start to the same answer (an intersection). ``asked`` is what
-    is asked of the last target: "entity" itself; "share", the qualifier of the fact ``about``; or
-    "earliest", "latest", "largest", "smallest": which of all the ends of the last hop comes first
-    by onset or by the share of the finding in ``about``.
+    ``on_chain`` is true for a piece of the seed's chain. ``second`` is a walk from another start to
+    the same answer (an intersection).
+
+    ``asked`` is what the question asks about the last target: "entity" asks for the target itself;
+    "share" asks for the qualifier of the fact in ``about``; "earliest", "latest", "largest" and
+    "smallest" ask which of all ends of the last hop comes first by onset, or by the share of the
+    finding in ``about``.
     """
 
     seed: str
@@ -61,23 +64,24 @@ class Path:
 
     @property
     def clauses(self) -> tuple[Clause, ...]:
-        """All further facts that are told or asked."""
+        """All facts beside the hops that the question states or asks about."""
         return (*(clause for hop in (*self.hops, *self.second) for clause in hop.also), *self.about)
 
     @property
     def relations(self) -> tuple[str, ...]:
-        """Ids of the relations walked, told and asked; those walked first."""
+        """Ids of all relations, each once: those of the hops, then those of the clauses."""
         walked = [hop.relation_id for hop in (*self.hops, *self.second)]
         return tuple(dict.fromkeys((*walked, *(clause.relation_id for clause in self.clauses))))
 
     @property
     def directed_predicates(self) -> tuple[str, ...]:
-        """What is walked, in walking order, the second walk after the first."""
+        """The hops' predicates with their direction, in walking order, the second walk after the
+        first."""
         return tuple(hop.directed_predicate for hop in (*self.hops, *self.second))
 
     @property
     def complexity(self) -> int:
-        """Number of facts that must be found out one after another or side by side."""
+        """Number of facts that must be looked up, one after another or side by side."""
         return len(self.hops) + len(self.second) + (self.asked != "entity")
 
     @property
@@ -87,7 +91,7 @@ class Path:
 
     @property
     def key(self) -> str:
-        """The same walk has the same key, whichever seed or chain it was found from."""
+        """An id of the walk, independent of the seed and the chain it comes from."""
         walked = [(hop.relation_id, hop.forward) for hop in self.hops]
         if self.second or self.asked != "entity":
             return content_id(
@@ -95,7 +99,7 @@ class Path:
                 walked,
                 [(hop.relation_id, hop.forward) for hop in self.second],
                 self.asked,
-                [one.relation_id for one in self.about],
+                [clause.relation_id for clause in self.about],
             )
         return content_id("path", walked)
 
@@ -103,13 +107,16 @@ class Path:
 def chain_walks(
     chain: Chain, seed: str, relations: Mapping[str, Relation], lengths: range
 ) -> Iterator[tuple[Hop, ...]]:
-    """Pieces of the chain with a length in ``lengths`` that hold the seed, in both directions."""
+    """Pieces of the chain that contain the seed, in both directions. ``lengths`` are the allowed
+    numbers of hops. ValueError when the seed is not on the chain."""
     place = chain.entities.index(seed)
+    # ``first`` and ``last`` are places of entities: the relation at place i joins the entities i
+    # and i + 1, so the slice first:last has the relations between them.
     for first in range(place + 1):
         for last in range(max(place, first + 1), len(chain.entities)):
             if last - first not in lengths:
                 continue
-            piece = [relations[one] for one in chain.relations[first:last]]
+            piece = [relations[relation_id] for relation_id in chain.relations[first:last]]
             for start, steps in (
                 (chain.entities[first], piece),
                 (chain.entities[last], piece[::-1]),
@@ -122,57 +129,78 @@ def chain_walks(
 def meeting_walks(
     chain: Chain, seed: str, relations: Mapping[str, Relation], lengths: range
 ) -> Iterator[tuple[tuple[Hop, ...], tuple[Hop, ...]]]:
-    """Two walks from both sides of the chain that meet at an entity between, together of a length
-    in ``lengths``."""
+    """Pairs of walks from both sides of the chain that meet at an entity between them.
+
+    ``lengths`` are the allowed numbers of hops of both walks together. ValueError when the seed is
+    not on the chain.
+    """
     place = chain.entities.index(seed)
     for first in range(place + 1):
+        # At least two relations, so that both walks have one.
         for last in range(max(place, first + 2), len(chain.entities)):
             if last - first not in lengths:
                 continue
             for middle in range(first + 1, last):
                 left = make_walk(
-                    chain.entities[first], [relations[one] for one in chain.relations[first:middle]]
+                    chain.entities[first],
+                    [relations[relation_id] for relation_id in chain.relations[first:middle]],
                 )
+                # Reversed, because this walk starts at the far end.
                 right = make_walk(
                     chain.entities[last],
-                    [relations[one] for one in chain.relations[middle:last]][::-1],
+                    [relations[relation_id] for relation_id in chain.relations[middle:last]][::-1],
                 )
                 if left is not None and right is not None:
                     yield left, right
 
 
 def branch_walks(seed: str, graph: Sequence[Relation], lengths: range) -> Iterator[tuple[Hop, ...]]:
-    """Walks of one or two hops over the seed graph that hold the seed."""
-    touching: dict[str, list[Relation]] = {}
+    """Walks of one or two hops over the seed's graph that contain the seed. ``lengths`` are the
+    allowed numbers of hops."""
+    relations_of_entity: dict[str, list[Relation]] = {}
     for relation in graph:
-        touching.setdefault(relation.subject, []).append(relation)
-        touching.setdefault(relation.object, []).append(relation)
-    single = [hop for relation in touching.get(seed, ()) if (hop := make_hop(relation, seed))]
-    into = [
-        hop
-        for relation in touching.get(seed, ())
-        if (hop := make_hop(relation, _far(relation, seed)))
+        relations_of_entity.setdefault(relation.subject, []).append(relation)
+        relations_of_entity.setdefault(relation.object, []).append(relation)
+    out_of_seed = [
+        hop for relation in relations_of_entity.get(seed, ()) if (hop := make_hop(relation, seed))
     ]
-    walks: list[tuple[Hop, ...]] = [(hop,) for hop in (*single, *into)]
-    walks += [(hop, more) for hop in single for more in _onward(hop, touching)]
-    walks += [(before, hop) for hop in into for before in _into(hop, touching)]
-    walks += [(before, hop) for before in into for hop in single if hop.target != before.known]
-    yield from (hops for hops in walks if len(hops) in lengths and len(hops) <= _BRANCH_HOPS)
+    into_seed = [
+        hop
+        for relation in relations_of_entity.get(seed, ())
+        if (hop := make_hop(relation, _other_end(relation, seed)))
+    ]
+    # The order is fixed: of two equal walks the first is kept later on.
+    walks: list[tuple[Hop, ...]] = [(hop,) for hop in (*out_of_seed, *into_seed)]
+    walks += [
+        (hop, following)
+        for hop in out_of_seed
+        for following in _hops_after(hop, relations_of_entity)
+    ]
+    walks += [
+        (before, hop) for hop in into_seed for before in _hops_before(hop, relations_of_entity)
+    ]
+    # With the seed in the middle.
+    walks += [
+        (before, hop) for before in into_seed for hop in out_of_seed if hop.target != before.known
+    ]
+    yield from (hops for hops in walks if len(hops) in lengths and len(hops) <= _MAX_BRANCH_HOPS)
 
 
-def _far(relation: Relation, near: str) -> str:
+def _other_end(relation: Relation, near: str) -> str:
     return relation.object if relation.subject == near else relation.subject
 
 
-def _onward(hop: Hop, touching: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]:
+def _hops_after(hop: Hop, touching: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]:
+    """The hops out of the hop's target that do not lead back."""
     for relation in touching[hop.target]:
-        more = make_hop(relation, hop.target)
-        if more is not None and more.target != hop.known:
-            yield more
+        following = make_hop(relation, hop.target)
+        if following is not None and following.target != hop.known:
+            yield following
 
 
-def _into(hop: Hop, touching: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]:
+def _hops_before(hop: Hop, touching: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]:
+    """The hops into the hop's start that do not come from its target."""
     for relation in touching[hop.known]:
-        before = make_hop(relation, _far(relation, hop.known))
+        before = make_hop(relation, _other_end(relation, hop.known))
         if before is not None and before.known != hop.target:
             yield before

@@ -1,8 +1,8 @@
-"""What a question's words allow: every answer of its pattern over all known facts, and whether each
-hop is needed.
+"""Finds every answer that a question's words allow over all annotated facts, and its needless hops.
 
-A pattern is a path without its names: from the named starts along the hops, whatever fits. A hop is
-needed when without it the rest of the pattern no longer leads to the answer alone.
+A pattern is a path without the names of its hidden entities: it leads from the named starts along
+the hops to every entity that fits. A hop is needed when without it the rest of the pattern no
+longer leads to the answer alone.
 """
 
 import itertools
@@ -14,34 +14,39 @@ from medr_ray.knowledge.onset import onset_years
 from medr_ray.knowledge.shares import is_exact, share
 from medr_ray.questions.drafting.question_paths import Path
 
-LOOKS = 1_000  # entities looked at for another way to another answer: those that have one show it within a few dozen
+# Places looked at in the search for a way to another answer. Patterns that have one show it within
+# a few dozen.
+LOOKS = 1_000
 CHOICES = ("earliest", "latest", "largest", "smallest")
 
 
 def walked(hops: Sequence[Hop], starts: Iterable[str], facts: FactIndex) -> set[str]:
     """Every entity the hops lead to from any of ``starts``."""
+    # (entity before, entity): a hop marked "other" may not lead back to the entity before.
     frontier = {("", start) for start in starts}
     for hop in hops:
         frontier = {
-            (known, end)
-            for before, known in frontier
-            for end in hop.possible_targets(known, before, facts)
+            (entity, end)
+            for before, entity in frontier
+            for end in hop.possible_targets(entity, before, facts)
         }
     return {end for _, end in frontier}
 
 
 def answers(path: Path, starts: Sequence[Iterable[str]], facts: FactIndex) -> set[str]:
-    """Every answer of the path's pattern; ``starts`` are the entities that its named starts may
-    mean. Entities, or the qualifiers where a share is asked."""
+    """Every answer of the path's pattern: entity ids, or qualifiers where a share is asked.
+
+    ``starts`` has, for each named start of the path, the entities that its name may mean.
+    """
     ends = walked(path.hops, starts[0], facts)
     if path.second:
         ends &= walked(path.second, starts[1], facts)
     if path.asked == "share":
-        asked = path.about[0]
+        clause = path.about[0]
         return {
-            one
+            qualifier
             for end in ends
-            for one in facts.qualifiers(end, asked.predicate, asked.forward, asked.other)
+            for qualifier in facts.qualifiers(end, clause.predicate, clause.forward, clause.other)
         }
     if path.asked in CHOICES:
         return winners(path, ends, facts)
@@ -49,55 +54,65 @@ def answers(path: Path, starts: Sequence[Iterable[str]], facts: FactIndex) -> se
 
 
 def winners(path: Path, ends: Set[str], facts: FactIndex) -> set[str]:
-    """Which of ``ends`` may come first by what is asked; several when that is not decided."""
-    spans = {end: span for end in sorted(ends) if (span := _span(path, end, facts)) is not None}
+    """The ``ends`` that may come first by what is asked; several when the facts do not decide."""
+    spans = {
+        end: span for end in sorted(ends) if (span := _compute_span(path, end, facts)) is not None
+    }
+    # Values are ranges. An end may win unless another one is better over its whole range.
     if path.asked in ("latest", "largest"):
         return {
-            one for one, (_, high) in spans.items() if all(high >= low for low, _ in spans.values())
+            end for end, (_, high) in spans.items() if all(high >= low for low, _ in spans.values())
         }
     return {
-        one for one, (low, _) in spans.items() if all(low <= high for _, high in spans.values())
+        end for end, (low, _) in spans.items() if all(low <= high for _, high in spans.values())
     }
 
 
 def stated(path: Path, ends: Set[str], facts: FactIndex) -> set[str]:
-    """Those of ``ends`` of which it is known what is compared."""
-    return {one for one in ends if _span(path, one, facts) is not None}
+    """The ``ends`` for which the facts state the value that is compared."""
+    return {end for end in ends if _compute_span(path, end, facts) is not None}
 
 
-def _span(path: Path, entity: str, facts: FactIndex) -> tuple[float, float] | None:
+def _compute_span(path: Path, entity: str, facts: FactIndex) -> tuple[float, float] | None:
     """(lowest, highest) value that is compared: years of age at onset, or the share of the
-    finding."""
+    finding. None where no fact states it."""
     if path.asked in ("earliest", "latest"):
-        known = [
+        spans = [
             span
-            for one in facts.targets(entity, "has_onset", True, "")
-            if (span := onset_years(one)) is not None
+            for onset in facts.targets(entity, "has_onset", True, "")
+            if (span := onset_years(onset)) is not None
         ]
     else:
-        known = [
+        spans = [
             span
             for words in facts.qualifiers(entity, "has_finding", True, path.about[0].other)
             if is_exact(words) and (span := share(words)) is not None
         ]
-    return (min(low for low, _ in known), max(high for _, high in known)) if known else None
+    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 
 
 def needless_hops(path: Path, facts: FactIndex) -> list[int]:
-    """Numbers (from 1) of the hops without which the pattern would still lead to the answer alone;
-    those of a second walk are counted on."""
+    """Numbers (from 1) of the hops without which the pattern would still lead to the answer alone.
+
+    The numbers of a second walk continue those of the first.
+    """
     if not path.second:
         return list(needless(path.hops, facts))
-    first, second = (walked(hops, (hops[0].known,), facts) for hops in (path.hops, path.second))
+    first_ends, second_ends = (
+        walked(hops, (hops[0].known,), facts) for hops in (path.hops, path.second)
+    )
+    # Each walk is judged beside the other: only ends that the other walk reaches count as answers.
     return [
-        *needless(path.hops, facts, second),
-        *(len(path.hops) + number for number in needless(path.second, facts, first)),
+        *needless(path.hops, facts, second_ends),
+        *(len(path.hops) + number for number in needless(path.second, facts, first_ends)),
     ]
 
 
 def needless(hops: Sequence[Hop], facts: FactIndex, ends: Set[str] | None = None) -> Iterator[int]:
-    """Numbers (from 1) of the hops that a walk could do without, as far as ``LOOKS`` tell; where it
-    has to end among ``ends``, only these count as other ends."""
+    """Numbers (from 1) of the hops that a walk does not need, as far as ``LOOKS`` places show.
+
+    Where the walk has to end among ``ends``, only these count as other ends.
+    """
     return (
         number for number in range(1, len(hops) + 1) if not is_needed(hops, number - 1, facts, ends)
     )
@@ -106,32 +121,42 @@ def needless(hops: Sequence[Hop], facts: FactIndex, ends: Set[str] | None = None
 def is_needed(
     hops: Sequence[Hop], place: int, facts: FactIndex, ends: Set[str] | None = None
 ) -> bool:
-    """Whether something else than the walk's end is reached when the target of the hop at ``place``
-    (from 0) may be whatever fits the rest; see ``needless``."""
-    dropped, rest = hops[place], hops[place + 1 :]
-    fitting: Iterable[str]
+    """Whether a walk is ambiguous without the hop at ``place`` (from 0).
+
+    The target of that hop may then be any entity that fits its clauses and the later hops. The hop
+    is needed when from one of these the walk reaches another end; see ``needless``.
+    """
+    dropped = hops[place]
+    rest = hops[place + 1 :]
+    candidates: Iterable[str]
     if dropped.also:
-        fitting = sorted(
+        # Without the hop its clauses still stand, so only entities that fit all of them count.
+        # A clause is read backwards here: from the entity it names to those it is stated about.
+        candidates = sorted(
             frozenset.intersection(
                 *(
-                    facts.targets(one.other, one.predicate, not one.forward, one.clinical)
-                    for one in dropped.also
+                    facts.targets(
+                        clause.other, clause.predicate, not clause.forward, clause.clinical
+                    )
+                    for clause in dropped.also
                 )
             )
         )
     elif rest:
-        fitting = facts.askable_entities(rest[0].predicate, rest[0].forward, rest[0].clinical)
+        candidates = facts.askable_entities(rest[0].predicate, rest[0].forward, rest[0].clinical)
     else:
+        # The last hop without clauses: any entity could be the end, or any of ``ends``.
         return ends is None or len(ends) > 1
     seen: set[tuple[int, str, str]] = set()
-    others = (one for one in fitting if one != dropped.target)
+    others = (entity for entity in candidates if entity != dropped.target)
+    # ``seen`` grows while the candidates are tried, so takewhile bounds the whole search.
     return any(
-        _misses(rest, 0, one, "", hops[-1].target, facts, seen, ends)
-        for one in itertools.takewhile(lambda _: len(seen) < LOOKS, others)
+        _reaches_other_end(rest, 0, entity, "", hops[-1].target, facts, seen, ends)
+        for entity in itertools.takewhile(lambda _: len(seen) < LOOKS, others)
     )
 
 
-def _misses(
+def _reaches_other_end(
     hops: Sequence[Hop],
     place: int,
     known: str,
@@ -141,16 +166,20 @@ def _misses(
     seen: set[tuple[int, str, str]],
     ends: Set[str] | None,
 ) -> bool:
-    """Whether the hops from ``place`` on lead from ``known`` to anything of ``ends`` but
-    ``target``: depth first, for most walks do and need not be followed to all their ends. ``seen``
-    are the places looked at already, in vain."""
+    """Whether the hops from ``place`` on lead from ``known`` to an entity of ``ends`` other than
+    ``target``.
+
+    The search is depth first: most walks reach one, and need not be followed to all their ends.
+    ``seen`` are the states already searched without success.
+    """
     if place == len(hops):
         return known != target and (ends is None or known in ends)
     hop = hops[place]
+    # The entity before only matters to a hop marked "other": leaving it out merges states.
     if (state := (place, known, before if hop.other else "")) in seen:
         return False
     seen.add(state)
     return any(
-        _misses(hops, place + 1, end, known, target, facts, seen, ends)
+        _reaches_other_end(hops, place + 1, end, known, target, facts, seen, ends)
         for end in sorted(hop.possible_targets(known, before, facts))
     )

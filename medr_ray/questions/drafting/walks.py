@@ -1,13 +1,18 @@
-"""Walks grown hop by hop from a seed, so that every hop is needed from the first to the last.
+"""Grows walks hop by hop from a seed, so that every hop of a walk is needed.
 
-A seed's chain is the longest there is, but the longest is not always the best to ask: a late hop
-may give its target away and make all hops before it needless. Here a walk takes a hop only when
-with it each one is still needed, nothing on the way is connected directly, its words fit its target
-alone, and the grammar of chains lets it stand there. It may be taken at either end: what is put
-before a walk cannot make needless what comes after. Which hops are tried is drawn by the seed's
-dice, and no walk is tried twice. Two walks may meet: where the last hop of one fits several
-entities and a second walk leaves one of them, every hop of both has to be needed beside the other
-walk.
+A seed's chain is its longest walk, but the longest is not always the best question: a late hop may
+give its target away and make all hops before it needless. Here a walk takes a hop only when
+
+- every hop of the longer walk is still needed,
+- no two entities on it are linked other than by its hops,
+- the words of the new hop fit its target alone, and
+- the grammar of chains allows the hop at this place.
+
+A hop may be added at either end: a hop before a walk cannot make a later hop needless. The seed's
+random generator draws which hops are tried, and no walk is tried twice.
+
+Two walks may meet: the last hop of the first fits several entities, and a second walk leaves only
+one of them. Then every hop of both must be needed beside the other walk.
 """
 
 import itertools
@@ -24,12 +29,14 @@ from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.questions.drafting.obfuscation import compared_hop
 from medr_ray.questions.drafting.question_patterns import is_needed, needless, walked
 
-_MEETINGS = 2  # per walk, so that they do not crowd out all else
-_TURNS = 4  # hops tried at each turn of two walks that are to meet
-_MEET = (DISEASE, GENE, DRUG)  # that two diseases have the same sign or onset says little
-_BRANCHES = (
-    16  # hops tried from one walk, so that the first walk that can grow does not use up all tries
-)
+# Meetings per walk, so that they do not crowd out all else.
+_MAX_MEETINGS = 2
+# Hops tried at each step of two walks that shall meet.
+_MAX_MEETING_HOPS = 4
+# Types of entities where walks may meet. A sign or an onset that two diseases share says little.
+_MEETING_TYPES = (DISEASE, GENE, DRUG)
+# Hops tried from one walk, so that the first walk that can grow does not use up all tries.
+_MAX_BRANCHES = 16
 Walk = tuple[Hop, ...]
 
 
@@ -39,11 +46,12 @@ class Grower:
     A walk ends at an entity with more than ``hub_degree`` neighbours."""
 
     def __init__(self, relations: Iterable[Relation], facts: FactIndex, hub_degree: int) -> None:
-        self._facts, self._hub_degree = facts, hub_degree
-        self._touching: dict[str, list[Relation]] = defaultdict(list)
+        self._facts = facts
+        self._hub_degree = hub_degree
+        self._relations_of_entity: dict[str, list[Relation]] = defaultdict(list)
         for relation in relations:
-            self._touching[relation.subject].append(relation)
-            self._touching[relation.object].append(relation)
+            self._relations_of_entity[relation.subject].append(relation)
+            self._relations_of_entity[relation.object].append(relation)
 
     def grow(
         self,
@@ -54,182 +62,214 @@ class Grower:
         tries: int,
         dice: random.Random,
     ) -> Iterator[Walk]:
-        """Every walk of at most ``most_hops`` over the seed that ``tries`` hops tried give, each
-        longer one after what it grew from. With ``compare`` shares are told as comparisons."""
-        first = [
+        """The walks over the seed of at most ``most_hops`` hops, after ``tries`` tried hops.
+
+        Each walk comes after the one it grew from. With ``compare``, shares of patients are worded
+        as comparisons. The walks follow from the arguments and the state of ``dice``.
+        """
+        first_hops = [
             hop
-            for relation in self._touching[seed]
-            for known in (relation.subject, relation.object)
-            if (hop := _made(relation, known, compare)) is not None
+            for relation in self._relations_of_entity[seed]
+            for start in (relation.subject, relation.object)
+            if (hop := _make_worded_hop(relation, start, compare)) is not None
         ]
-        waiting: list[tuple[Walk, Iterator[Hop]]] = [((), _drawn(first, dice))]
+        # A stack: the search is depth first, so that long walks come up before the tries run out.
+        stack: list[tuple[Walk, Iterator[Hop]]] = [((), _draw_hops(first_hops, dice))]
         tried: set[tuple[tuple[str, bool], ...]] = set()
-        while waiting and tries > 0:
-            walk, hops = waiting[-1]
+        while stack and tries > 0:
+            walk, hops = stack[-1]
             hop = next(hops, None)
             if hop is None:
-                waiting.pop()
+                stack.pop()
                 continue
-            before = bool(walk) and hop.target == walk[0].known
-            joined = (hop, *walk) if before else (*walk, hop)
-            key = tuple((one.relation_id, one.forward) for one in joined)
-            if key in tried:  # it can be come to from both sides
+            is_before = bool(walk) and hop.target == walk[0].known
+            joined = (hop, *walk) if is_before else (*walk, hop)
+            key = tuple((step.relation_id, step.forward) for step in joined)
+            # The same walk can be reached by adding its hops in another order.
+            if key in tried:
                 continue
             tried.add(key)
             tries -= 1
-            longer = self._told_along(joined, hop, teller)
-            changed = (
-                range(1) if before else range(len(joined))
-            )  # what comes before a hop does not make it needless
+            longer = self._disambiguate_new_hop(joined, hop, teller)
+            # A hop before the walk cannot make the later hops needless: only itself is checked.
+            changed_places = range(1) if is_before else range(len(joined))
             if longer is not None and all(
-                is_needed(longer, place, self._facts) for place in changed
+                is_needed(longer, place, self._facts) for place in changed_places
             ):
                 yield longer
                 if len(longer) < most_hops:
-                    either = _drawn(
-                        [*self._onward(longer, compare), *self._before(longer, compare)], dice
+                    next_hops = _draw_hops(
+                        [
+                            *self._list_hops_after(longer, compare),
+                            *self._list_hops_before(longer, compare),
+                        ],
+                        dice,
                     )
-                    waiting.append((longer, itertools.islice(either, _BRANCHES)))
+                    stack.append((longer, itertools.islice(next_hops, _MAX_BRANCHES)))
 
     def meetings(
         self, walk: Walk, teller: Disambiguator, compare: bool, dice: random.Random
     ) -> Iterator[tuple[Walk, Walk]]:
-        """The walk with one hop more, which fits several, and a second walk that leaves one of
-        these; every hop of both is needed. At most ``_MEETINGS`` of them."""
-        known = walk[-1].target
-        found = 0
-        for hop in self._some(self._onward(walk, compare), dice):
+        """Pairs of walks that meet: ``walk`` with one more hop, and a second walk.
+
+        The additional hop fits several entities, of which the second walk leaves one. Every hop of
+        both walks is needed. Yields at most ``_MAX_MEETINGS`` pairs.
+        """
+        end = walk[-1].target
+        meeting_count = 0
+        for hop in self._draw_some_hops(self._list_hops_after(walk, compare), dice):
             last = mark_other_hop(hop, walk[-1].known, self._facts)
-            ends = last.possible_targets(known, walk[-1].known, self._facts)
-            if len(ends) < 2 or last.target_type not in _MEET:
+            ends = last.possible_targets(end, walk[-1].known, self._facts)
+            # A hop that fits one entity alone needs no second walk.
+            if len(ends) < 2 or last.target_type not in _MEETING_TYPES:
                 continue
             first = (*walk, last)
-            for second in self._seconds(last.target, _named(first), teller, compare, dice):
-                others = walked(second, (second[0].known,), self._facts)
-                if ends & others == {last.target} and not (
+            for second in self._walks_to(
+                last.target, _collect_named_entities(first), teller, compare, dice
+            ):
+                second_ends = walked(second, (second[0].known,), self._facts)
+                if ends & second_ends == {last.target} and not (
                     any(needless(second, self._facts, ends))
-                    or any(needless(first, self._facts, others))
+                    or any(needless(first, self._facts, second_ends))
                 ):
                     yield first, second
-                    found += 1
-                    if found == _MEETINGS:
+                    meeting_count += 1
+                    if meeting_count == _MAX_MEETINGS:
                         return
 
-    def _seconds(
+    def _walks_to(
         self, end: str, named: Set[str], teller: Disambiguator, compare: bool, dice: random.Random
     ) -> Iterator[Walk]:
-        """Walks of one or two hops to ``end`` that start and pass by nothing that another walk has
+        """Walks of one or two hops to ``end`` over entities that the other walk has not
         ``named``."""
-        for last in self._some(self._into(end, named, compare), dice):
+        for last in self._draw_some_hops(self._list_hops_into(end, named, compare), dice):
             yield (mark_other_hop(last, "", self._facts),)
-            for hop in self._some(self._into(last.known, named, compare), dice):
-                first = self._told(hop, "", named | {hop.known, end}, teller)
+            for hop in self._draw_some_hops(self._list_hops_into(last.known, named, compare), dice):
+                first = self._disambiguate_hop(hop, "", named | {hop.known, end}, teller)
                 if first is not None and is_grammatical(
                     [hop.directed_predicate, last.directed_predicate]
                 ):
                     yield first, mark_other_hop(last, hop.known, self._facts)
 
-    def _onward(self, walk: Walk, compare: bool) -> list[Hop]:
-        """The hops out of the walk's end to what is not named and nothing on the walk is connected
-        to."""
-        steps, named, far = (
-            [one.directed_predicate for one in walk],
-            _named(walk),
-            [one.known for one in walk],
-        )
+    def _list_hops_after(self, walk: Walk, compare: bool) -> list[Hop]:
+        """The hops from the walk's end to entities that are not named and to which no earlier
+        entity of the walk is linked."""
+        predicates = [hop.directed_predicate for hop in walk]
+        named = _collect_named_entities(walk)
+        # The walk's end is not among these: the new hop itself links it to the target.
+        earlier = [hop.known for hop in walk]
         return [
             hop
-            for hop in self._from(walk[-1].target, compare)
+            for hop in self._hops_from(walk[-1].target, compare)
             if hop.target not in named
-            and is_grammatical([*steps, hop.directed_predicate])
-            and not any(self._facts.are_linked(one, hop.target) for one in far)
+            and is_grammatical([*predicates, hop.directed_predicate])
+            and not any(self._facts.are_linked(entity, hop.target) for entity in earlier)
         ]
 
-    def _before(self, walk: Walk, compare: bool) -> list[Hop]:
-        """The hops to the walk's start, likewise."""
-        steps, named, far = (
-            [one.directed_predicate for one in walk],
-            _named(walk),
-            [one.target for one in walk],
-        )
+    def _list_hops_before(self, walk: Walk, compare: bool) -> list[Hop]:
+        """The hops to the walk's start from entities that are not named and to which no later
+        entity of the walk is linked."""
+        predicates = [hop.directed_predicate for hop in walk]
+        named = _collect_named_entities(walk)
+        later = [hop.target for hop in walk]
         return [
             hop
-            for hop in self._into(walk[0].known, named, compare)
-            if is_grammatical([hop.directed_predicate, *steps])
-            and not any(self._facts.are_linked(one, hop.known) for one in far)
+            for hop in self._list_hops_into(walk[0].known, named, compare)
+            if is_grammatical([hop.directed_predicate, *predicates])
+            and not any(self._facts.are_linked(entity, hop.known) for entity in later)
         ]
 
-    def _from(self, known: str, compare: bool) -> Iterator[Hop]:
-        if len(self._touching[known]) <= self._hub_degree:
+    def _hops_from(self, known: str, compare: bool) -> Iterator[Hop]:
+        """The hops out of an entity; none out of a hub."""
+        if len(self._relations_of_entity[known]) <= self._hub_degree:
             yield from (
                 hop
-                for relation in self._touching[known]
-                if (hop := _made(relation, known, compare)) is not None
+                for relation in self._relations_of_entity[known]
+                if (hop := _make_worded_hop(relation, known, compare)) is not None
             )
 
-    def _into(self, end: str, named: Set[str], compare: bool) -> list[Hop]:
-        """The hops into an entity from what is not ``named`` yet."""
-        if len(self._touching[end]) > self._hub_degree:
+    def _list_hops_into(self, end: str, named: Set[str], compare: bool) -> list[Hop]:
+        """The hops into an entity from entities that are not ``named`` yet; none into a hub."""
+        if len(self._relations_of_entity[end]) > self._hub_degree:
             return []
+        # Both ends of a relation are tried as the start: which way it leads is up to ``make_hop``.
         return [
             hop
-            for relation in self._touching[end]
-            for known in (relation.subject, relation.object)
-            if known not in named
-            and known != end
-            and (hop := _made(relation, known, compare)) is not None
+            for relation in self._relations_of_entity[end]
+            for start in (relation.subject, relation.object)
+            if start not in named
+            and start != end
+            and (hop := _make_worded_hop(relation, start, compare)) is not None
         ]
 
-    def _some(self, hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
-        return itertools.islice(_drawn(hops, dice), _TURNS)
+    def _draw_some_hops(self, hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
+        return itertools.islice(_draw_hops(hops, dice), _MAX_MEETING_HOPS)
 
-    def _told_along(self, walk: Walk, hop: Hop, teller: Disambiguator) -> Walk | None:
-        """The walk with what must be told of where its new first or last ``hop`` leads; None when
-        the words of that hop fit others as well."""
+    def _disambiguate_new_hop(self, walk: Walk, hop: Hop, teller: Disambiguator) -> Walk | None:
+        """The walk with the clauses that its new first or last ``hop`` needs; None when the words
+        of that hop fit other entities as well."""
         if hop is walk[-1]:
-            told = self._told(hop, walk[-2].known if len(walk) > 1 else "", _named(walk), teller)
-            return None if told is None else (*walk[:-1], told)
-        told = self._told(hop, "", _named(walk), teller)
+            unambiguous = self._disambiguate_hop(
+                hop,
+                walk[-2].known if len(walk) > 1 else "",
+                _collect_named_entities(walk),
+                teller,
+            )
+            return None if unambiguous is None else (*walk[:-1], unambiguous)
+        unambiguous = self._disambiguate_hop(hop, "", _collect_named_entities(walk), teller)
+        # The former first hop has an entity before it now, which decides whether it has to say
+        # that it leads to another one.
         return (
             None
-            if told is None
-            else (told, mark_other_hop(walk[1], hop.known, self._facts), *walk[2:])
+            if unambiguous is None
+            else (unambiguous, mark_other_hop(walk[1], hop.known, self._facts), *walk[2:])
         )
 
-    def _told(self, hop: Hop, before: str, named: Set[str], teller: Disambiguator) -> Hop | None:
-        """The hop with what must be told of its target."""
-        told = teller.disambiguate_hop(mark_other_hop(hop, before, self._facts), before, named)
+    def _disambiguate_hop(
+        self, hop: Hop, before: str, named: Set[str], teller: Disambiguator
+    ) -> Hop | None:
+        """The hop with the clauses that its target needs; None when these do not suffice."""
+        unambiguous = teller.disambiguate_hop(
+            mark_other_hop(hop, before, self._facts), before, named
+        )
         return (
-            told
-            if told.possible_targets(told.known, before, self._facts) == {told.target}
+            unambiguous
+            if unambiguous.possible_targets(unambiguous.known, before, self._facts)
+            == {unambiguous.target}
             else None
         )
 
 
-def _named(walk: Walk) -> set[str]:
-    """The entities that a walk leads over, and those that are named in what is told of them."""
+def _collect_named_entities(walk: Walk) -> set[str]:
+    """The entities that a walk leads over, and those that its clauses name."""
     return {
         walk[0].known,
         *(hop.target for hop in walk),
-        *(one.other for hop in walk for one in hop.also),
+        *(clause.other for hop in walk for clause in hop.also),
     }
 
 
-def _made(relation: Relation, known: str, compare: bool) -> Hop | None:
+def _make_worded_hop(relation: Relation, known: str, compare: bool) -> Hop | None:
+    """The hop over a relation, with ``compare`` worded as a comparison; None where there is
+    none."""
     hop = make_hop(relation, known)
     return compared_hop(hop) if hop is not None and compare else hop
 
 
-def _drawn(hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
-    """The hops in random order: each time a kind is drawn, then one of it, so that the few genes of
-    a disease come up as early as its many findings."""
-    kinds: dict[str, list[Hop]] = defaultdict(list)
+def _draw_hops(hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
+    """The hops in random order.
+
+    Each draw takes a predicate first and then one of its hops, so that the few genes of a disease
+    come up as early as its many findings.
+    """
+    hops_by_predicate: dict[str, list[Hop]] = defaultdict(list)
     for hop in hops:
-        kinds[hop.directed_predicate].append(hop)
-    for kind in kinds.values():
-        dice.shuffle(kind)
-    while kinds:
-        drawn = dice.choice(sorted(kinds))
-        yield kinds[drawn].pop()
-        if not kinds[drawn]:
-            del kinds[drawn]
+        hops_by_predicate[hop.directed_predicate].append(hop)
+    for group in hops_by_predicate.values():
+        dice.shuffle(group)
+    while hops_by_predicate:
+        # Sorted, so that the draw does not depend on the order in which predicates came up.
+        predicate = dice.choice(sorted(hops_by_predicate))
+        yield hops_by_predicate[predicate].pop()
+        if not hops_by_predicate[predicate]:
+            del hops_by_predicate[predicate]
