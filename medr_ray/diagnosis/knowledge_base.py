@@ -64,8 +64,8 @@ def build_finding_terms(hpo: Hpo) -> FindingTerms:
     ancestors = []
     for number, term_id in enumerate(ids):
         others = ancestor_ids[term_id] - {term_id}
-        known = sorted(numbers[other] for other in others if other in numbers)
-        ancestors.append(np.array([number, *known]))
+        numbers_above = sorted(numbers[other] for other in others if other in numbers)
+        ancestors.append(np.array([number, *numbers_above]))
     for obsolete, current in hpo.replaced.items():
         if current in numbers:
             numbers.setdefault(obsolete, numbers[current])

@@ -139,7 +139,7 @@ def _hpoa_row(cells: list[str], names: dict[str, str]) -> Annotation:
     if not _TERM.fullmatch(term) or ":" not in disease:
         raise ValueError(f"disease {disease!r} with the term {term!r}")
     names[disease] = _more_readable(names.get(disease, ""), _title(name))
-    references = tuple(one.strip() for one in reference.split(";") if one.strip()) or (disease,)
+    references = tuple(part.strip() for part in reference.split(";") if part.strip()) or (disease,)
     return Annotation(
         disease, term, aspect, qualifier == "NOT", parse_frequency(frequency), references
     )
@@ -166,8 +166,13 @@ def read_product4(path: str) -> AnnotationTable:
         for where, disorder in read_elements(stream, reading, ("Disorder",), _PRODUCT4_EXPECTED):
             disease = f"ORPHA:{text_of(disorder, 'OrphaCode')}"
             names[disease] = text_of(disorder, "Name")
-            for one in disorder.iterfind("HPODisorderAssociationList/HPODisorderAssociation"):
-                term, label = text_of(one, "HPO/HPOId"), text_of(one, "HPOFrequency/Name")
+            for association in disorder.iterfind(
+                "HPODisorderAssociationList/HPODisorderAssociation"
+            ):
+                term, label = (
+                    text_of(association, "HPO/HPOId"),
+                    text_of(association, "HPOFrequency/Name"),
+                )
                 if label not in _CLASSES or not _TERM.fullmatch(term):
                     reading.skip(
                         where, f"{disease}: the term {term!r} with the frequency {label!r}"

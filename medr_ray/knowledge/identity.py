@@ -100,9 +100,7 @@ class Draft:
         self.members |= other.members
         self.names = tuple(dict.fromkeys((*self.names, *other.names)))
         self.symbols = tuple(dict.fromkeys((*self.symbols, *other.symbols)))
-        self.xrefs = tuple(
-            xref for xref in dict.fromkeys(others) if xref != self.concept_id
-        )
+        self.xrefs = tuple(xref for xref in dict.fromkeys(others) if xref != self.concept_id)
         self.codes += other.codes
         self.specialty = self.specialty or other.specialty
 
@@ -137,7 +135,9 @@ def _authority_order(concept_id: str) -> tuple[int, str]:
 def is_narrower(name: str, broader: Iterable[str]) -> bool:
     """A numbered subtype, or all the words of the broader name and more."""
     words = set(_WORD.findall(name))
-    return bool(_SUBTYPE.search(name)) or any(set(_WORD.findall(one)) < words for one in broader)
+    return bool(_SUBTYPE.search(name)) or any(
+        set(_WORD.findall(name_words)) < words for name_words in broader
+    )
 
 
 class Registry:
@@ -163,7 +163,7 @@ class Registry:
     def fold(self, entries: Sequence[Entry], rank: int, member: int) -> int:
         """Add a vocabulary; returns how many of its entries were concepts already known."""
         drafts = [Draft.of(entry, rank, member) for entry in entries]
-        found: dict[int, list[int]] = {}
+        candidates: dict[int, list[int]] = {}
         rules: tuple[Callable[[Draft], list[int]], ...] = (
             self._by_reference,
             self._by_name,
@@ -173,20 +173,27 @@ class Registry:
             proposals = {
                 number: targets
                 for number, draft in enumerate(drafts)
-                if number not in found and (targets := rule(draft))
+                if number not in candidates and (targets := rule(draft))
             }
-            found.update(
+            candidates.update(
                 self._decide(
-                    proposals, drafts, {target for targets in found.values() for target in targets}
+                    proposals,
+                    drafts,
+                    {target for targets in candidates.values() for target in targets},
                 )
             )
         self._index(
             [
-                (draft, self._join(draft, found[number]) if number in found else self._add(draft))
+                (
+                    draft,
+                    self._join(draft, candidates[number])
+                    if number in candidates
+                    else self._add(draft),
+                )
                 for number, draft in enumerate(drafts)
             ]
         )
-        return len(found)
+        return len(candidates)
 
     def _decide(
         self, proposals: dict[int, list[int]], drafts: Sequence[Draft], taken: set[int]
@@ -198,9 +205,9 @@ class Registry:
             for target in targets:
                 rivals[target].append(number)
         winners = {
-            one: set(self._winners(one, numbers, drafts))
-            for one, numbers in rivals.items()
-            if one not in taken
+            draft_number: set(self._winners(draft_number, numbers, drafts))
+            for draft_number, numbers in rivals.items()
+            if draft_number not in taken
         }
         accepted = {}
         for number, targets in proposals.items():
@@ -224,12 +231,12 @@ class Registry:
         """Every concept that an entry's id and references lead to, the most telling first."""
         own = self._own(draft)
         ids = (draft.concept_id, *sorted(draft.xrefs, key=_authority_order))
-        known = (
+        linked = (
             self._find(self._ids.get(identifier, self._references.get(identifier, _SHARED)))
             for identifier in ids
         )
-        fitting = (one for one in known if one == own or self._fits(draft, one))
-        return list(dict.fromkeys(one for one in fitting if one != _SHARED))
+        fitting = (concept for concept in linked if concept == own or self._fits(draft, concept))
+        return list(dict.fromkeys(concept for concept in fitting if concept != _SHARED))
 
     def _by_name(self, draft: Draft) -> list[int]:
         for kind in _kinds(draft):
@@ -300,13 +307,13 @@ class Registry:
         """Unite an entry with the concepts it is, under the earliest; those that share a vocabulary
         stay apart."""
         united: list[int] = []
-        for one in dict.fromkeys(map(self._find, targets)):
-            if not any(self._get(one).members & self._get(each).members for each in united):
-                united.append(one)
+        for target in dict.fromkeys(map(self._find, targets)):
+            if not any(self._get(target).members & self._get(each).members for each in united):
+                united.append(target)
         first, *others = sorted(united)
-        for one in others:
-            self._get(first).absorb(self._get(one))
-            self._drafts[one], self._moved[one] = None, first
+        for target in others:
+            self._get(first).absorb(self._get(target))
+            self._drafts[target], self._moved[target] = None, first
         self._get(first).absorb(draft)
         return first
 
@@ -323,8 +330,8 @@ class Registry:
             for name in draft.names:
                 names[draft.entity_type][name].add(number)
         _enter(self._references, references)
-        for kind, found in names.items():
-            _enter(self._names[kind], found)
+        for kind, forms in names.items():
+            _enter(self._names[kind], forms)
 
 
 def _enter(index: dict[str, int], found: dict[str, set[int]]) -> None:

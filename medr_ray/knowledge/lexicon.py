@@ -134,7 +134,9 @@ def _as_mesh_has_it(drafts: Iterable[Draft], others: Mapping[str, str]) -> Itera
             }
             if draft.names[0] in lost:
                 continue
-            draft.claims = {one: rank for one, rank in draft.claims.items() if one not in lost}
+            draft.claims = {
+                claim: rank for claim, rank in draft.claims.items() if claim not in lost
+            }
         yield draft
 
 
@@ -257,8 +259,8 @@ def _from_entry(entry: DictionaryEntry, kind: EntityType, vocabulary: str) -> Dr
 def _mesh_diseases(entries: Iterable[DictionaryEntry], known: list[Draft]) -> list[Draft]:
     """MeSH diseases that HPO does not have; those it has lend their forms, and a disease their tree
     numbers."""
-    diseases = {one.names[0]: one for one in known if one.entity_type == DISEASE}
-    terms = {one.names[0]: one for one in known if one.entity_type == PHENOTYPE}
+    diseases = {concept.names[0]: concept for concept in known if concept.entity_type == DISEASE}
+    terms = {concept.names[0]: concept for concept in known if concept.entity_type == PHENOTYPE}
     drafts = []
     for entry in entries:
         if mesh_type(entry.trees) != DISEASE:

@@ -133,8 +133,8 @@ def _read_rows(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
                 where, f"{len(row)} columns, not UI, name, synonyms and tree numbers or headings"
             )
             continue
-        ui, name, synonyms, last = (one.strip() for one in row[:4])
-        terms = tuple(one.strip() for one in synonyms.split("|") if one.strip())
+        ui, name, synonyms, last = (cell.strip() for cell in row[:4])
+        terms = tuple(term.strip() for term in synonyms.split("|") if term.strip())
         if ui.startswith("C"):
             entry = _supplementary(
                 where, ui, name, terms, tuple(filter(None, last.split(","))), None, reading

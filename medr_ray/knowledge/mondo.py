@@ -102,19 +102,19 @@ def _read_terms(stream: BinaryIO, reading: Reading, parents: dict[str, list[str]
 
 def _read_list(stream: BinaryIO, reading: Reading, parents: dict[str, list[str]]) -> list[_Term]:
     terms = []
-    for number, one in enumerate(read_json_array(stream), 1):
+    for number, node in enumerate(read_json_array(stream), 1):
         try:
-            local_id, name = one["id"], one["name"].strip()
+            local_id, name = node["id"], node["name"].strip()
             references = _distinct(
-                xref(each["namespace"], each["id"]) for each in one.get("xrefs", ())
+                xref(each["namespace"], each["id"]) for each in node.get("xrefs", ())
             )
             term = _Term(
                 f"{_PREFIX}{local_id}",
                 name,
-                _distinct(map(str.strip, one.get("synonyms", ()))),
+                _distinct(map(str.strip, node.get("synonyms", ()))),
                 references,
             )
-            above = [f"{_PREFIX}{each}" for each in one.get("relations", {}).get("is_a", ())]
+            above = [f"{_PREFIX}{each}" for each in node.get("relations", {}).get("is_a", ())]
         except (AttributeError, KeyError, TypeError) as error:
             reading.skip(f"element {number}", f"no term with id and name: {error!r}")
             continue
@@ -151,29 +151,33 @@ def _node(node: Mapping[str, Any], reading: Reading) -> _Term | None:
         reading.leave_out("obsolete" if concept_id else "of another ontology")
         return None
     synonyms = _distinct(
-        one["val"].strip() for one in meta.get("synonyms", ()) if one["pred"] == _EXACT_SYNONYM
+        synonym["val"].strip()
+        for synonym in meta.get("synonyms", ())
+        if synonym["pred"] == _EXACT_SYNONYM
     )
     return _Term(concept_id, node["lbl"].strip(), synonyms, _references(meta))
 
 
 def _curie(purl: str) -> str:
-    found = _PURL.fullmatch(purl)
-    return f"{_PREFIX}{found[1]}" if found else ""
+    match = _PURL.fullmatch(purl)
+    return f"{_PREFIX}{match[1]}" if match else ""
 
 
 def _references(meta: Mapping[str, Any]) -> tuple[str, ...]:
     """Exact matches, where the term declares any; else all its cross references."""
     matches = [
-        one["val"] for one in meta.get("basicPropertyValues", ()) if one["pred"] == _EXACT_MATCH
+        value["val"]
+        for value in meta.get("basicPropertyValues", ())
+        if value["pred"] == _EXACT_MATCH
     ]
     exact = _distinct(
-        f"{authority}:{found[1]}"
+        f"{authority}:{match[1]}"
         for url in matches
         for authority, pattern in _MATCHES
-        if (found := pattern.search(url))
+        if (match := pattern.search(url))
     )
     return exact or _distinct(
-        xref(*one["val"].partition(":")[::2]) for one in meta.get("xrefs", ())
+        xref(*reference["val"].partition(":")[::2]) for reference in meta.get("xrefs", ())
     )
 
 
@@ -191,14 +195,14 @@ class _Ancestors:
 
     def _of(self, concept_id: str) -> frozenset[str]:
         """Everything broader than a term, without it."""
-        found: set[str] = set()
+        reached: set[str] = set()
         waiting = list(self._parents.get(concept_id, ()))
         while waiting:
-            one = waiting.pop()
-            if one not in found:
-                found.add(one)
-                waiting.extend(self._parents.get(one, ()))
-        return frozenset(found)
+            term = waiting.pop()
+            if term not in reached:
+                reached.add(term)
+                waiting.extend(self._parents.get(term, ()))
+        return frozenset(reached)
 
     def _branches_of(self, concept_id: str) -> tuple[str, ...]:
         return tuple(sorted((self.of(concept_id) | {concept_id}) & MONDO_BRANCHES.keys()))
@@ -206,4 +210,4 @@ class _Ancestors:
     def branches(self, above: Iterable[str]) -> tuple[str, ...]:
         """The branches a specialty is decided by, once for each broader disease that falls under
         them."""
-        return tuple(sorted(branch for one in above for branch in self._branch(one)))
+        return tuple(sorted(branch for term in above for branch in self._branch(term)))

@@ -47,10 +47,13 @@ def read_orphanet(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
 
 
 def _references(disorder: etree._Element) -> tuple[str, ...]:
-    found = []
-    for one in disorder.iterfind("ExternalReferenceList/ExternalReference"):
-        relation, source = text_of(one, "DisorderMappingRelation/Name"), text_of(one, "Source")
+    references = []
+    for reference in disorder.iterfind("ExternalReferenceList/ExternalReference"):
+        relation, source = (
+            text_of(reference, "DisorderMappingRelation/Name"),
+            text_of(reference, "Source"),
+        )
         if source in _REFERENCE_SOURCES and (not relation or relation.startswith("E ")):
-            local_id = text_of(one, "Reference").removeprefix("MONDO:")
-            found.append(xref(source, local_id))
-    return tuple(dict.fromkeys(filter(None, found)))
+            local_id = text_of(reference, "Reference").removeprefix("MONDO:")
+            references.append(xref(source, local_id))
+    return tuple(dict.fromkeys(filter(None, references)))

@@ -40,9 +40,9 @@ def read_onset_ages(path: str) -> dict[str, tuple[float, float]]:
     with open_vocabulary(path) as stream:
         for where, disorder in read_elements(stream, reading, ("Disorder",), _EXPECTED):
             labels = [
-                one
-                for one in texts_of(disorder, "AverageAgeOfOnsetList/AverageAgeOfOnset/Name")
-                if one not in _NO_PERIOD
+                text
+                for text in texts_of(disorder, "AverageAgeOfOnsetList/AverageAgeOfOnset/Name")
+                if text not in _NO_PERIOD
             ]
             if unknown := [label for label in labels if label not in _PERIODS]:
                 raise reading.wrong(_EXPECTED, f"{where}: AverageAgeOfOnset {unknown[0]!r}")

@@ -41,12 +41,12 @@ def decide_owners(drafts: Sequence[Draft]) -> tuple[dict[str, int], dict[str, tu
 def _rivals(
     drafts: Sequence[Draft], best: Mapping[str, int], forms: set[str]
 ) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    claimants: dict[str, list[str]] = defaultdict(list)
     for draft in drafts:
         for form in draft.claims.keys() & forms:
             if draft.claims[form] == best[form]:
-                found[form].append(draft.concept_id)
-    return {form: tuple(sorted(found[form])) for form in sorted(found)}
+                claimants[form].append(draft.concept_id)
+    return {form: tuple(sorted(claimants[form])) for form in sorted(claimants)}
 
 
 def _yielding_symbols(

@@ -161,7 +161,7 @@ def _best(figures: Iterable[Prevalence]) -> Prevalence:
     """The one to keep; of equally good figures (several regions, several studies) the lower
     median."""
     ranked = sorted(figures, key=lambda figure: (_rank(figure), figure.value, figure.references))
-    equals = [one for one in ranked if _rank(one) == _rank(ranked[0])]
+    equals = [figure for figure in ranked if _rank(figure) == _rank(ranked[0])]
     return equals[(len(equals) - 1) // 2]
 
 
@@ -177,13 +177,13 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
     one concept the surer way wins, then the lower ORPHA number; an xref or a name that two concepts
     share leads to the first by id.
     """
-    known = sorted(
+    concepts_known = sorted(
         concepts, key=lambda concept: concept.concept_id, reverse=True
     )  # so that the first by id is written last
-    diseases = [one for one in known if one.entity_type == DISEASE]
+    diseases = [concept for concept in concepts_known if concept.entity_type == DISEASE]
     ways = (
-        {one.concept_id: one.concept_id for one in known},
-        {xref: one.concept_id for one in known for xref in one.xrefs},
+        {concept.concept_id: concept.concept_id for concept in concepts_known},
+        {xref: concept.concept_id for concept in concepts_known for xref in concept.xrefs},
         {form: disease.concept_id for disease in diseases for form in disease.forms}
         | {normalise(disease.name): disease.concept_id for disease in diseases},
     )

@@ -117,12 +117,15 @@ def may_be(asked: str, stated: str) -> bool:
     every one."""
     if not is_report(stated):
         return True
-    wanted, known = _read(asked), _read(stated)
-    if known.last < wanted.first or wanted.last < known.first:
+    asked_report, stated_report = _read(asked), _read(stated)
+    if stated_report.last < asked_report.first or asked_report.last < stated_report.first:
         return False
-    if wanted.journal:
-        return wanted.journal == known.journal or not known.journal
-    return not wanted.field or (known.field or field_of(known.journal)) in ("", wanted.field)
+    if asked_report.journal:
+        return asked_report.journal == stated_report.journal or not stated_report.journal
+    return not asked_report.field or (stated_report.field or field_of(stated_report.journal)) in (
+        "",
+        asked_report.field,
+    )
 
 
 @functools.lru_cache(maxsize=10_000)

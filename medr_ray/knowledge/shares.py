@@ -54,10 +54,10 @@ def tells_share(clinical: str) -> bool:
 def comparison(clinical: str) -> str | None:
     """The comparison the share surely lies inside; None when it gives no number or lies on a
     border."""
-    known = share(clinical)
-    if known is None:
+    bounds = share(clinical)
+    if bounds is None:
         return None
-    return next((words for words, span in COMPARISONS.items() if _inside(known, span)), None)
+    return next((words for words, span in COMPARISONS.items() if _inside(bounds, span)), None)
 
 
 def _inside(known: tuple[float, float], span: tuple[float, float]) -> bool:
@@ -72,5 +72,5 @@ def may_be(asked: str, clinical: str) -> bool:
     if asked not in COMPARISONS:
         return False
     low, high = COMPARISONS[asked]
-    known = share(clinical)
-    return known is None or (known[0] <= high and known[1] >= low)
+    bounds = share(clinical)
+    return bounds is None or (bounds[0] <= high and bounds[1] >= low)

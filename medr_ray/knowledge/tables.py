@@ -80,7 +80,7 @@ def _gene(
     symbol: str,
 ) -> Entry:
     def listed(key: str) -> list[str]:
-        return [one for one in separator.split(row.get(columns[key], "")) if one]
+        return [part for part in separator.split(row.get(columns[key], "")) if part]
 
     others = (*listed("aliases"), *listed("previous"))
     names = tuple(
@@ -100,9 +100,9 @@ def read_drugbank(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
             reading.skip(where, f"no DrugBank id with a name: {local_id!r}, {name!r}")
             continue
         earlier = (
-            xref("DrugBank", one)
-            for one in _listed(row.get("accession numbers", ""))
-            if _DRUGBANK_ID.fullmatch(one)
+            xref("DrugBank", number)
+            for number in _listed(row.get("accession numbers", ""))
+            if _DRUGBANK_ID.fullmatch(number)
         )
         yield Entry(
             f"DRUGBANK:{local_id}", name, DRUG, _listed(row["synonyms"]), xrefs=tuple(earlier)
@@ -159,7 +159,7 @@ def _problem(row: Mapping[str, str], kind: str) -> str:
         return "column name: empty"
     if kind not in _ENTITY_TYPES:
         return f"column type: {kind!r} is none of {', '.join(_ENTITY_TYPES)}"
-    bad = [one for one in _listed(row.get("xrefs", "")) if not _CURIE.fullmatch(one)]
+    bad = [xref for xref in _listed(row.get("xrefs", "")) if not _CURIE.fullmatch(xref)]
     if bad:
         return f"column xrefs: {bad[0]!r} is not of the form VOCABULARY:number"
     if row.get("specialty") and row["specialty"] not in SPECIALTIES:
@@ -168,4 +168,4 @@ def _problem(row: Mapping[str, str], kind: str) -> str:
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    return tuple(one.strip() for one in text.split("|") if one.strip())
+    return tuple(part.strip() for part in text.split("|") if part.strip())

@@ -163,8 +163,8 @@ def read_table(
     DataError when a required column is missing; rows of another width are skipped and reported."""
     rows = read_rows(stream, reading, delimiter)
     _, header = next(rows, ("", []))
-    columns = [one.strip().casefold() for one in header]
-    missing = [one for one in required if one not in columns]
+    columns = [column.strip().casefold() for column in header]
+    missing = [column for column in required if column not in columns]
     if missing:
         raise reading.wrong(
             f"a first row with the columns {', '.join(map(repr, required))}",
@@ -219,8 +219,8 @@ def text_of(element: etree._Element, path: str) -> str:
 
 def texts_of(element: etree._Element, path: str) -> tuple[str, ...]:
     """All the texts at ``path`` below the element, in order, without repeats."""
-    found = (" ".join((one.text or "").split()) for one in element.iterfind(path))
-    return tuple(dict.fromkeys(text for text in found if text))
+    texts = (" ".join((child.text or "").split()) for child in element.iterfind(path))
+    return tuple(dict.fromkeys(text for text in texts if text))
 
 
 def read_json_array(stream: BinaryIO, key: str = "") -> Iterator[Any]:
@@ -256,9 +256,9 @@ def _find_array(text: io.TextIOBase, key: str) -> tuple[str, int]:
     opening = re.compile(rf'"{re.escape(key)}"\s*:\s*\[' if key else r"\s*\[")
     buffer = text.read(_CHUNK)
     while buffer:
-        found = opening.search(buffer) if key else opening.match(buffer)
-        if found:
-            return buffer, found.end()
+        match = opening.search(buffer) if key else opening.match(buffer)
+        if match:
+            return buffer, match.end()
         more = text.read(_CHUNK) if key else ""
         buffer = buffer[-64:] + more if more else ""  # the key may be cut in two
     raise ValueError(f"no list {key!r}" if key else "no list")

@@ -159,8 +159,8 @@ class Schedule:
         running = sum(slot.load for slot in self.slots.values())
         # Suspects are counted apart: each takes a whole worker.
         sharing = len(self.fresh) + len(self.retries) - suspects + running
-        wanted = math.ceil(sharing / self.config.concurrency) + suspects
-        return min(self.config.max_workers, max(self.config.workers, wanted))
+        needed = math.ceil(sharing / self.config.concurrency) + suspects
+        return min(self.config.max_workers, max(self.config.workers, needed))
 
     def missing_workers(self) -> int:
         """How many workers to start. Those that are starting count as present."""

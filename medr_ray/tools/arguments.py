@@ -24,8 +24,8 @@ def check_arguments(tool: str, schema: Mapping[str, Any], arguments: Mapping[str
     for name in schema.get("required", ()):
         if name not in arguments:
             raise ToolError(f"{tool} needs the argument {name!r}")
-    for where, said in _mistakes(tool, schema, arguments):
-        raise ToolError(f"{tool}: the argument {where!r} is wrong: {said[:200]}")
+    for where, message in _mistakes(tool, schema, arguments):
+        raise ToolError(f"{tool}: the argument {where!r} is wrong: {message[:200]}")
 
 
 def _mistakes(
@@ -42,7 +42,7 @@ def _mistakes(
         raise ToolError(
             f"{tool} cannot be called: its schema refers to what it does not hold ({error})"
         ) from error
-    return [(".".join(path), said) for path, said in sorted(errors)]
+    return [(".".join(path), message) for path, message in sorted(errors)]
 
 
 def _known(name: str, known: list[str]) -> str:

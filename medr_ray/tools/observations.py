@@ -33,10 +33,10 @@ def render_hits(hits: Sequence[SearchHit], chars: int, notes: Sequence[str] = ()
     A first line that is too long alone is cut after a word. ``documents`` are the ids of the lines
     shown.
     """
-    told = [_cut(" ".join(f"Note: {note}".split()), chars // 4) for note in notes[:_NOTES]]
+    note_lines = [_cut(" ".join(f"Note: {note}".split()), chars // 4) for note in notes[:_NOTES]]
     lines: list[str] = []
     documents: list[str] = []
-    room = chars - sum(len(note) + 1 for note in told)
+    room = chars - sum(len(note) + 1 for note in note_lines)
     for number, hit in enumerate(hits, 1):
         line = " ".join(f"[{number}] {hit.title} ({hit.document_id}): {hit.snippet}".split())
         if len(line) > room:
@@ -46,7 +46,7 @@ def render_hits(hits: Sequence[SearchHit], chars: int, notes: Sequence[str] = ()
         lines.append(line)
         documents.append(hit.document_id)
         room -= len(line) + 1
-    return ToolResult("\n".join([*(lines or [NO_RESULTS]), *told]), tuple(documents))
+    return ToolResult("\n".join([*(lines or [NO_RESULTS]), *note_lines]), tuple(documents))
 
 
 def _cut(line: str, chars: int) -> str:

@@ -109,26 +109,26 @@ class ReadTool:
 
     async def _document(self, document_id: str, goal: str) -> ToolResult:
         shelf = self._shelf
-        found = (
+        hits = (
             None
             if shelf is None
             else await of_index(self.name, lambda: shelf.document(document_id))
         )
-        if found is None:
+        if hits is None:
             raise ToolError(
                 f"read: {document_id[:100]!r} is neither an http address nor the id of a found document"
             )
-        return await self._quoted(document_id, f"{found.title} ({document_id})", goal, found.text)
+        return await self._quoted(document_id, f"{hits.title} ({document_id})", goal, hits.text)
 
     async def _quoted(self, document_id: str, heading: str, goal: str, text: str) -> ToolResult:
         heading = truncate(heading, self._chars // 2)  # an address alone can have 2,048 characters
         quotes = await self._quoter.quotes(goal, text)
         if not quotes:
-            said = f"{heading}\nNo word of the goal is in it. It begins:"
+            introduction = f"{heading}\nNo word of the goal is in it. It begins:"
             opening = truncate(
-                " ".join(text[: self._chars].split()), max(self._chars - len(said), _LEAST)
+                " ".join(text[: self._chars].split()), max(self._chars - len(introduction), _LEAST)
             )
-            return ToolResult(f'{said} "{opening}"', (document_id,))
+            return ToolResult(f'{introduction} "{opening}"', (document_id,))
         lines = [heading]
         for number, quote in enumerate(quotes, 1):
             line = f'[{number}] "{quote}"'

@@ -122,10 +122,10 @@ def _made(target: str, found: Any, config: PipelineConfig, searcher: Searcher) -
         )
     if list(inspect.signature(found).parameters) != _FACTORY:
         return from_function(found)
-    made = found(config, searcher)
-    if not _is_tool(made):
-        raise ConfigError(f"agent.tools: {target} made no tool, but {type(made).__name__}")
-    return made
+    built = found(config, searcher)
+    if not _is_tool(built):
+        raise ConfigError(f"agent.tools: {target} made no tool, but {type(built).__name__}")
+    return built
 
 
 def _is_tool(one: Any) -> bool:

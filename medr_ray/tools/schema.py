@@ -162,10 +162,10 @@ def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in schema.items() if key != "title"}
     for key in ("properties", "$defs"):
         if key in kept:
-            kept[key] = {name: _untitled(one) for name, one in kept[key].items()}
+            kept[key] = {name: _untitled(subschema) for name, subschema in kept[key].items()}
     for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
         if key in kept:
-            kept[key] = [_untitled(one) for one in kept[key]]
+            kept[key] = [_untitled(subschema) for subschema in kept[key]]
     return kept | {
         key: _untitled(kept[key]) for key in ("items",) if isinstance(kept.get(key), dict)
     }

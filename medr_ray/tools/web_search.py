@@ -196,16 +196,16 @@ class WebSearch:
         of no page what kind of evidence it is."""
         if types:
             return AnnotatedResults()
-        found = self.search(query, sources=sources)
+        hits = self.search(query, sources=sources)
         if since is None and until is None:
-            return found
+            return hits
         return AnnotatedResults(
             [
                 hit
-                for hit in found
+                for hit in hits
                 if hit.date and (since or 0) <= hit.date.year <= (until or hit.date.year)
             ],
-            found.notes,
+            hits.notes,
         )
 
     async def _asked(self, query: str) -> Sequence[_Page]:
@@ -247,8 +247,8 @@ def stated_date(text: str) -> datetime.date | None:
     if day := _DAY.match(text):
         return _read(datetime.date.fromisoformat, day.group())
     for form in _WRITTEN:
-        if found := _read(functools.partial(_written, form), text.strip()):
-            return found
+        if parsed := _read(functools.partial(_written, form), text.strip()):
+            return parsed
     return _read(lambda text: email.utils.parsedate_to_datetime(text).date(), text)
 
 

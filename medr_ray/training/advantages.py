@@ -23,5 +23,5 @@ def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[floa
 
 def has_spread(advantages: Sequence[float | None]) -> bool:
     """Whether a group has anything to teach."""
-    known = [advantage for advantage in advantages if advantage is not None]
-    return bool(known) and max(known) - min(known) > _EQUAL
+    scored = [advantage for advantage in advantages if advantage is not None]
+    return bool(scored) and max(scored) - min(scored) > _EQUAL

@@ -64,7 +64,7 @@ def micro_batches(sequences: Sequence[Example], budget: int) -> list[list[Exampl
 def collate(sequences: Sequence[Example], pad_id: int, device: str | torch.device) -> MicroBatch:
     """Tensors of a micro-batch."""
     longest = max(len(sequence.ids) for sequence in sequences)
-    rows = [row for row, one in enumerate(sequences) for _ in one.targets]
+    rows = [row for row, sequence in enumerate(sequences) for _ in sequence.targets]
     positions = [position for sequence in sequences for position in sequence.targets]
     return MicroBatch(
         input_ids=torch.tensor(

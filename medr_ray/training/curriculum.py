@@ -34,14 +34,16 @@ class Curriculum:
         """``count`` question ids for an update: of each number of hops in turn, fewest visits
         first."""
         rng = random.Random(f"{self.seed}/{update}")
-        eligible = sorted(one for one, hops in self.complexity.items() if hops <= self.level)
+        eligible = sorted(
+            question_id for question_id, hops in self.complexity.items() if hops <= self.level
+        )
         rng.shuffle(eligible)
         eligible.sort(key=lambda one: self.visits.get(one, 0))
         turn: dict[str, int] = {}
         taken: Counter[int] = Counter()
-        for one in eligible:
-            turn[one] = taken[self.complexity[one]]
-            taken[self.complexity[one]] += 1
+        for question_id in eligible:
+            turn[question_id] = taken[self.complexity[question_id]]
+            taken[self.complexity[question_id]] += 1
         return sorted(eligible, key=lambda one: (turn[one], self.complexity[one]))[:count]
 
     def observe(self, passed: Mapping[str, float]) -> None:

@@ -21,8 +21,8 @@ def score_groups(
 ) -> list[ScoredRollout]:
     """Group rollouts by question and give each its advantage."""
     groups: dict[str, list[int]] = {}
-    for index, one in enumerate(trajectories):
-        groups.setdefault(one.question_id, []).append(index)
+    for index, trajectory in enumerate(trajectories):
+        groups.setdefault(trajectory.question_id, []).append(index)
     scored = []
     for group, members in sorted(groups.items()):
         advantages = group_advantages([rewards[i].total for i in members], minimum)

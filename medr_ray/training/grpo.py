@@ -114,8 +114,8 @@ class RolloutSide:
         chosen = self.curriculum.choose(self._grpo.questions_per_update, update)
         size, share = self._grpo.group_size, self._grpo.min_group_fraction
         groups = [
-            [RolloutTask(self._tasks[one], rollout=update * size + i) for i in range(size)]
-            for one in chosen
+            [RolloutTask(self._tasks[question_id], rollout=update * size + i) for i in range(size)]
+            for question_id in chosen
         ]
         finished = self._pool.run_groups(groups, share)
         outcomes = sorted(
@@ -262,22 +262,23 @@ def _learn(
 
 def _pass_rates(scored: Sequence[ScoredRollout]) -> dict[str, float]:
     groups: dict[str, list[float]] = {}
-    for one in scored:
-        groups.setdefault(one.group, []).append(one.reward.task or 0.0)
+    for rollout in scored:
+        groups.setdefault(rollout.group, []).append(rollout.reward.task or 0.0)
     return {group: sum(tasks) / len(tasks) for group, tasks in groups.items()}
 
 
 def _rollout_figures(scored: Sequence[ScoredRollout]) -> dict[str, Any]:
-    totals = [one.reward.total for one in scored if one.reward.total is not None]
-    tasks = [one.reward.task for one in scored if one.reward.task is not None]
+    totals = [rollout.reward.total for rollout in scored if rollout.reward.total is not None]
+    tasks = [rollout.reward.task for rollout in scored if rollout.reward.task is not None]
     return {
         "rollouts": len(scored),
         "reward_mean": round(sum(totals) / len(totals), 4) if totals else None,
         "exact_match": round(sum(tasks) / len(tasks), 4) if tasks else None,
         "answer_rate": round(
-            sum(one.trajectory.answer is not None for one in scored) / max(len(scored), 1), 4
+            sum(rollout.trajectory.answer is not None for rollout in scored) / max(len(scored), 1),
+            4,
         ),
-        "groups_used": len({one.group for one in scored if one.advantage is not None}),
+        "groups_used": len({rollout.group for rollout in scored if rollout.advantage is not None}),
     }
 
 

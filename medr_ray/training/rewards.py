@@ -40,7 +40,9 @@ class RulesPreference:
     def score(
         self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
     ) -> list[float | None]:
-        return [_rubric(one, task) for one, task in zip(trajectories, tasks, strict=True)]
+        return [
+            _rubric(trajectory, task) for trajectory, task in zip(trajectories, tasks, strict=True)
+        ]
 
 
 def _rubric(trajectory: Trajectory, task: Task) -> float:
@@ -76,10 +78,10 @@ class ModelPreference:
         return asyncio.run(everything())
 
     async def _one(self, trajectory: Trajectory, task: Task) -> float | None:
-        shown = "\n\n".join(f"[{m.role}]\n{m.content}" for m in trajectory.messages[1:])
+        dialogue = "\n\n".join(f"[{m.role}]\n{m.content}" for m in trajectory.messages[1:])
         messages = [
             {"role": "system", "content": self._prompt},
-            {"role": "user", "content": f"Reference answer: {task.answer}\n\n{shown}"},
+            {"role": "user", "content": f"Reference answer: {task.answer}\n\n{dialogue}"},
         ]
         try:
             verdict = await self._client.complete_json(messages, _Preference)
@@ -97,7 +99,7 @@ def rewards(
     """The composite reward of each trajectory of its task. Raises DataError for a task that does
     not say its number of hops."""
     scores = expert.score(trajectories, tasks)
-    return [_reward(*one, config) for one in zip(trajectories, tasks, scores, strict=True)]
+    return [_reward(*scored, config) for scored in zip(trajectories, tasks, scores, strict=True)]
 
 
 def _reward(trajectory: Trajectory, task: Task, expert: float | None, config: GRPOConfig) -> Reward:

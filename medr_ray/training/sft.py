@@ -67,7 +67,7 @@ def sft_worker(settings: dict[str, Any]) -> None:
     for step in range(state["step"], len(steps)):
         started = time.monotonic()
         own = [examples[i] for i in steps[step][rank::world]]
-        (tokens,) = global_sum(sum(len(one.targets) for one in own))
+        (tokens,) = global_sum(sum(len(example.targets) for example in own))
 
         def loss_of(
             batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor, tokens: float = tokens

@@ -86,9 +86,9 @@ def _global_max(value: int) -> int:
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return value
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    most = torch.tensor(value, device=device)
-    dist.all_reduce(most, op=dist.ReduceOp.MAX)
-    return int(most)
+    maximum = torch.tensor(value, device=device)
+    dist.all_reduce(maximum, op=dist.ReduceOp.MAX)
+    return int(maximum)
 
 
 def accumulate(

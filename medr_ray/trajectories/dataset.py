@@ -65,7 +65,9 @@ def training_examples(
     accepted = sorted(
         (one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id
     )
-    examples = [encoder.encode(one.trajectory_id, one.messages) for one in accepted]
+    examples = [
+        encoder.encode(trajectory.trajectory_id, trajectory.messages) for trajectory in accepted
+    ]
     return [
         example
         for example in examples

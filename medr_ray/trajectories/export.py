@@ -21,9 +21,9 @@ def chat_row(trajectory: Trajectory, question: Question) -> dict[str, Any]:
             {"role": message.role, "content": message.content} for message in trajectory.messages
         ],
         "loss_spans": [
-            [number, 0, len(one.content)]
-            for number, one in enumerate(trajectory.messages)
-            if one.role == "assistant"
+            [number, 0, len(message.content)]
+            for number, message in enumerate(trajectory.messages)
+            if message.role == "assistant"
         ],
     }
 
@@ -37,7 +37,7 @@ def sharegpt_row(trajectory: Trajectory, question: Question) -> dict[str, Any]:
     )
     return _about(trajectory, question) | {
         "system": system,
-        "conversations": [_said(number, one) for number, one in enumerate(dialogue)],
+        "conversations": [_said(number, message) for number, message in enumerate(dialogue)],
     }
 
 

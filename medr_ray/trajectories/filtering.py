@@ -144,14 +144,14 @@ def _unpaired(trajectory: Trajectory) -> Iterator[str]:
         reply = parse_reply(text)
         if reply.answer is not None or (following is None and trajectory.stop_reason != "answered"):
             continue
-        made = len(reply.calls) + len(reply.problems)
+        call_count = len(reply.calls) + len(reply.problems)
         responses = (
             len(parse_responses(following.content)[0])
             if following and following.role == "user"
             else 0
         )
-        if made != responses:
-            yield f"message {number}: {made} calls, {responses} responses"
+        if call_count != responses:
+            yield f"message {number}: {call_count} calls, {responses} responses"
 
 
 def _repeated(trajectory: Trajectory) -> Iterator[str]:
@@ -190,15 +190,15 @@ def _thoughtless(trajectory: Trajectory) -> Iterator[str]:
 
 def _leaked(trajectory: Trajectory) -> Iterator[str]:
     for number, message in enumerate(trajectory.messages):
-        found = leak_in(message.content)
-        if found:
-            yield f"message {number}: {found}"
+        leak = leak_in(message.content)
+        if leak:
+            yield f"message {number}: {leak}"
 
 
 def leak_in(text: str) -> str:
     """What only guidance says and a text repeats, or ""."""
-    found = _PLACEHOLDER.search(text) or _PREDICATE.search(text)
-    return found.group() if found else ""
+    match = _PLACEHOLDER.search(text) or _PREDICATE.search(text)
+    return match.group() if match else ""
 
 
 _CHECKS: tuple[tuple[Code, Callable[[Trajectory], Iterator[str]]], ...] = (
@@ -216,9 +216,9 @@ _CHECKS: tuple[tuple[Code, Callable[[Trajectory], Iterator[str]]], ...] = (
 def _replies(trajectory: Trajectory) -> Iterator[tuple[int, str]]:
     """(number of the message, its text) of each reply."""
     return (
-        (number, one.content)
-        for number, one in enumerate(trajectory.messages)
-        if one.role == "assistant"
+        (number, message.content)
+        for number, message in enumerate(trajectory.messages)
+        if message.role == "assistant"
     )
 
 

@@ -72,15 +72,15 @@ def rewrite_all(
         f"part-{start // _PART:05d}": dialogues[start : start + _PART]
         for start in range(0, len(dialogues), _PART)
     }
-    wanted = {
-        name: digest(endpoint.identity(), [prompt(*one) for one in batch])
+    batch_parts = {
+        name: digest(endpoint.identity(), [prompt(*pair) for pair in batch])
         for name, batch in named.items()
     }
-    stale = parts.discard_stale(wanted)
+    stale = parts.discard_stale(batch_parts)
     bar.resume(len(dialogues) - sum(len(named[name]) for name in stale))
     for name in stale:
-        made = asyncio.run(_rewrite_batch(named[name], client, endpoint.concurrency, bar))
-        parts.write(name, wanted[name], to_table(Rewrite, made))
+        rewrites = asyncio.run(_rewrite_batch(named[name], client, endpoint.concurrency, bar))
+        parts.write(name, batch_parts[name], to_table(Rewrite, rewrites))
     return [
         record
         for name in named
@@ -98,11 +98,15 @@ async def _rewrite_batch(
 
     async def one(trajectory: Trajectory, task: Task) -> list[Rewrite]:
         async with door:
-            made = await rewrite(trajectory, task, client)
+            rewrites = await rewrite(trajectory, task, client)
         bar.advance()
-        return made
+        return rewrites
 
-    return [each for made in await asyncio.gather(*(one(*pair) for pair in batch)) for each in made]
+    return [
+        each
+        for rewrites in await asyncio.gather(*(one(*pair) for pair in batch))
+        for each in rewrites
+    ]
 
 
 async def rewrite(trajectory: Trajectory, task: Task, client: JsonClient) -> list[Rewrite]:
@@ -154,12 +158,12 @@ def applied(trajectory: Trajectory, rewrites: Sequence[Rewrite]) -> Trajectory:
 def thought_spans(trajectory: Trajectory) -> list[tuple[int, str, tuple[int, int]]]:
     """(number of the message, its thought, where it stands in the message) of each reply whose
     thought is closed."""
-    found = [
-        (number, _THOUGHT.search(one.content))
-        for number, one in enumerate(trajectory.messages)
-        if one.role == "assistant"
+    numbers = [
+        (number, _THOUGHT.search(message.content))
+        for number, message in enumerate(trajectory.messages)
+        if message.role == "assistant"
     ]
-    return [(number, read.group(1), read.span(1)) for number, read in found if read]
+    return [(number, read.group(1), read.span(1)) for number, read in numbers if read]
 
 
 def with_thought(content: str, text: str) -> str:
@@ -217,8 +221,8 @@ def _problems(trajectory: Trajectory, task: Task, number: int, old: str, new: st
 
 def _same_actions(content: str, changed: str, new: str) -> bool:
     """Whether a reply reads as before but for its thought."""
-    one, other = parse_reply(content), parse_reply(changed)
-    return other.thought == new and (one.calls, one.problems, one.answer) == (
+    original, other = parse_reply(content), parse_reply(changed)
+    return other.thought == new and (original.calls, original.problems, original.answer) == (
         other.calls,
         other.problems,
         other.answer,

@@ -24,9 +24,9 @@ def copies(
         members[domains[one]].append(one)
     taken = quotas({domain: len(ids) for domain, ids in members.items()}, balance, most_copies)
     return {
-        one: _times(place, taken[domain], len(ids))
+        identifier: _times(place, taken[domain], len(ids))
         for domain, ids in sorted(members.items())
-        for place, one in enumerate(ids)
+        for place, identifier in enumerate(ids)
     }
 
 
@@ -35,13 +35,18 @@ def quotas(sizes: Mapping[str, int], balance: float, most_copies: int) -> dict[s
     others do."""
     given = dict.fromkeys(sorted(sizes), 0)
     left = sum(sizes.values())
-    while left and (open_ := [one for one in given if given[one] < most_copies * sizes[one]]):
-        weights = {one: sizes[one] ** (1 - balance) for one in open_}
+    while left and (
+        open_ := [domain for domain in given if given[domain] < most_copies * sizes[domain]]
+    ):
+        weights = {domain: sizes[domain] ** (1 - balance) for domain in open_}
         whole = sum(weights.values())
-        exact = {one: left * weights[one] / whole for one in open_}
-        parts = {one: min(int(exact[one]), most_copies * sizes[one] - given[one]) for one in open_}
+        exact = {domain: left * weights[domain] / whole for domain in open_}
+        parts = {
+            domain: min(int(exact[domain]), most_copies * sizes[domain] - given[domain])
+            for domain in open_
+        }
         if not any(parts.values()):
-            for one in sorted(open_, key=lambda one: (-exact[one], one))[:left]:
+            for one in sorted(open_, key=lambda domain: (-exact[domain], domain))[:left]:
                 parts[one] = 1
         for one, part in parts.items():
             given[one] += part

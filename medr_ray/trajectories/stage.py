@@ -39,14 +39,16 @@ def execute(context: StageContext) -> Counts:
     ledger = _ledger(context)
     judged, tokens = _judge(context, train, ledger.done())
     rewritten = _rewrite(context, train, judged, tokens)
-    accepted = [one.trajectory for one in judged if one.accepted]
+    accepted = [entry.trajectory for entry in judged if entry.accepted]
     directory, settings = context.directory, context.config.trajectories
     directory.write(TRAJECTORIES, judged)
     directory.write_jsonl("accepted.jsonl", accepted)
     directory.write_jsonl(
-        "rejected.jsonl", [rejected_row(one) for one in judged if not one.accepted]
+        "rejected.jsonl", [rejected_row(entry) for entry in judged if not entry.accepted]
     )
-    specialties = {one.trajectory_id: train[one.question_id].specialty for one in accepted}
+    specialties = {
+        trajectory.trajectory_id: train[trajectory.question_id].specialty for trajectory in accepted
+    }
     directory.write_json(
         SAMPLE, copies(specialties, settings.balance, settings.most_copies, context.config.run.seed)
     )
@@ -85,15 +87,15 @@ def rollout_task(question: Question, mode: TeachingMode, rollout: int) -> Rollou
 
 def rejected_row(judged: FilteredTrajectory) -> dict[str, Any]:
     """A rejected trajectory with its ids and every reason, code and detail apart."""
-    one = judged.trajectory
+    trajectory = judged.trajectory
     reasons = [asdict(Reason.read(text)) for text in judged.reasons]
     return {
-        "trajectory_id": one.trajectory_id,
-        "question_id": one.question_id,
-        "mode": one.mode,
-        "rollout": one.rollout,
+        "trajectory_id": trajectory.trajectory_id,
+        "question_id": trajectory.question_id,
+        "mode": trajectory.mode,
+        "rollout": trajectory.rollout,
         "reasons": reasons,
-        "trajectory": asdict(one),
+        "trajectory": asdict(trajectory),
     }
 
 
@@ -154,13 +156,13 @@ def _judge(
     tokens = {
         trajectory.trajectory_id: encoder.length(trajectory.messages) for trajectory in trajectories
     }
-    most = context.config.trajectories.max_tokens
+    max_tokens = context.config.trajectories.max_tokens
     return [
         judge_trajectory(
             trajectory,
             questions[trajectory.question_id].task,
             tokens[trajectory.trajectory_id],
-            most,
+            max_tokens,
         )
         for trajectory in trajectories
     ], tokens
@@ -178,12 +180,12 @@ def _rewrite(
     if settings.rewrite is None:
         return {}
     dialogues = [
-        (one.trajectory, questions[one.trajectory.question_id].task)
-        for one in judged
-        if one.accepted
+        (entry.trajectory, questions[entry.trajectory.question_id].task)
+        for entry in judged
+        if entry.accepted
     ]
     with Bar(context.console, "rewriting", len(dialogues), "dialogues") as bar:
-        made = rewrite_all(
+        rewritten = rewrite_all(
             dialogues,
             open_chat_client(settings.rewrite, context.run),
             settings.rewrite,
@@ -191,21 +193,21 @@ def _rewrite(
             bar,
         )
     own: dict[str, list[Rewrite]] = defaultdict(list)
-    for each in made:
+    for each in rewritten:
         own[each.trajectory_id].append(each)
     outcomes: Counter[str] = Counter()
     encoder = DialogueEncoder.open(context.config)
-    for place, one in enumerate(judged):
-        rewrites = own[one.trajectory.trajectory_id]
-        changed = applied(one.trajectory, rewrites)
+    for place, entry in enumerate(judged):
+        rewrites = own[entry.trajectory.trajectory_id]
+        changed = applied(entry.trajectory, rewrites)
         length = encoder.length(changed.messages)
         verdict = judge_trajectory(
             changed, questions[changed.question_id].task, length, settings.max_tokens
         )
-        if one.accepted and verdict.accepted:
+        if entry.accepted and verdict.accepted:
             judged[place], tokens[changed.trajectory_id] = verdict, length
             outcomes.update(each.outcome for each in rewrites)
-        elif one.accepted:
+        elif entry.accepted:
             outcomes.update(
                 f"kept: the dialogue would be rejected ({Reason.read(verdict.reasons[0]).code})"
                 for _ in rewrites
@@ -216,21 +218,21 @@ def _rewrite(
 def _counts(
     judged: Sequence[FilteredTrajectory], questions: Mapping[str, Question]
 ) -> dict[str, Any]:
-    accepted = [one.trajectory for one in judged if one.accepted]
-    events = [event for one in judged for event in one.trajectory.tool_events]
+    accepted = [entry.trajectory for entry in judged if entry.accepted]
+    events = [event for entry in judged for event in entry.trajectory.tool_events]
     return {
         "train_questions": len(questions),
         "accepted": len(accepted),
         "rejected": len(judged) - len(accepted),
         "questions_covered": round(
-            len({one.question_id for one in accepted}) / max(len(questions), 1), 4
+            len({trajectory.question_id for trajectory in accepted}) / max(len(questions), 1), 4
         ),
         "reasons": reason_counts(judged),
-        "modes": dict(sorted(Counter(one.mode for one in accepted).items())),
+        "modes": dict(sorted(Counter(trajectory.mode for trajectory in accepted).items())),
         "passed": passed(judged, questions),
         "tools": dict(sorted(Counter(event.tool for event in events).items())),
         "tool_calls_mean": round(
-            sum(len(one.tool_events) for one in accepted) / max(len(accepted), 1), 3
+            sum(len(trajectory.tool_events) for trajectory in accepted) / max(len(accepted), 1), 3
         ),
         "simulated_failures": sum(event.simulated_failure for event in events),
     }

@@ -60,8 +60,8 @@ def passed(
 def _passed(
     judged: Sequence[FilteredTrajectory], kind: Callable[[Trajectory], str]
 ) -> dict[str, tuple[int, int]]:
-    every = Counter(kind(one.trajectory) for one in judged)
-    accepted = Counter(kind(one.trajectory) for one in judged if one.accepted)
+    every = Counter(kind(entry.trajectory) for entry in judged)
+    accepted = Counter(kind(entry.trajectory) for entry in judged if entry.accepted)
     return {name: (accepted[name], every[name]) for name in sorted(every)}
 
 
@@ -83,7 +83,7 @@ def recovers(trajectory: Trajectory) -> bool:
         for observation in turn.observations
         if observation.event.tool
     ]
-    return any(_makes_up(one, later) for one, later in pairwise(calls))
+    return any(_makes_up(call, later) for call, later in pairwise(calls))
 
 
 def _makes_up(one: ToolObservation, later: ToolObservation) -> bool:

@@ -99,7 +99,9 @@ def routes(tools: Sequence[str]) -> dict[Route, list[tuple[str, str]]]:
     """By which tools, as (name, source), each kind of query goes: the first, then the next when one
     fails."""
     plain = [(name, "") for name in tools]
-    records, articles = ([(MEDICAL, one)] if MEDICAL in tools else [] for one in (HPO, PUBMED))
+    records, articles = (
+        [(MEDICAL, source)] if MEDICAL in tools else [] for source in (HPO, PUBMED)
+    )
     return {
         "first": plain,
         "second": plain[1:] + plain[:1],

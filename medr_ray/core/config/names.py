@@ -38,7 +38,7 @@ def registered_names(registry: str) -> Collection[str]:
 def check_known(name: str, names: Collection[str]) -> None:
     """Raise ValueError, with the nearest known name, when ``name`` is not one of ``names``."""
     if name not in names:
-        known = ", ".join(names) or "none"
+        name_list = ", ".join(names) or "none"
         nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(f"unknown name {name!r}: {hint}Known: {known}")
+        raise ValueError(f"unknown name {name!r}: {hint}Known: {name_list}")

@@ -124,13 +124,13 @@ def find_askable_steps(
     disambiguator = Disambiguator(relations, facts)
     askable = set()
     for relation in relations:
-        for known in (relation.subject, relation.object):
-            hop = make_hop(relation, known)
+        for start in (relation.subject, relation.object):
+            hop = make_hop(relation, start)
             if hop is None:
                 continue
-            (hop,) = disambiguator.disambiguate_walk([hop], (known,))
-            if hop.possible_targets(known, "", facts) == {hop.target}:
-                askable.add((known, relation.relation_id))
+            (hop,) = disambiguator.disambiguate_walk([hop], (start,))
+            if hop.possible_targets(start, "", facts) == {hop.target}:
+                askable.add((start, relation.relation_id))
     return frozenset(askable)
 
 

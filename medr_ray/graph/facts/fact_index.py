@@ -77,23 +77,23 @@ class FactIndex:
         if fact in self._facts_by_subject[fact.subject]:
             return
         symmetric = PREDICATES[fact.predicate].symmetric
-        for forward, known, target in (
+        for forward, entity, target in (
             (True, fact.subject, fact.object),
             (False, fact.object, fact.subject),
         ):
             if forward or symmetric:
-                key = (known, fact.predicate, target)
+                key = (entity, fact.predicate, target)
                 self._qualifiers[key] = (*self._qualifiers.get(key, ()), fact.clinical)
             for direction in (True, False) if symmetric else (forward,):
-                self._add_target((fact.predicate, direction, known), fact.clinical, target)
-            self._neighbours[known].add(target)
+                self._add_target((fact.predicate, direction, entity), fact.clinical, target)
+            self._neighbours[entity].add(target)
         self._facts_by_subject[fact.subject].add(fact)
         self._cached_targets.clear()
 
     def _add_target(self, key: HopKey, qualifier: str, target: str) -> None:
         self._targets.setdefault(key, {}).setdefault(qualifier, []).append(target)
-        predicate, forward, known = key
-        self._askable[predicate, forward].setdefault(qualifier, {})[known] = None
+        predicate, forward, entity = key
+        self._askable[predicate, forward].setdefault(qualifier, {})[entity] = None
 
     def targets(
         self,

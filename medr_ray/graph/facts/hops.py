@@ -81,15 +81,15 @@ def make_walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | No
     """The hops of a walk over ``relations`` in order; None when one cannot be asked or an entity
     comes twice."""
     hops: list[Hop] = []
-    known = start
+    entity = start
     seen = {start}
     for relation in relations:
-        hop = make_hop(relation, known)
+        hop = make_hop(relation, entity)
         if hop is None or hop.target in seen:
             return None
         hops.append(hop)
         seen.add(hop.target)
-        known = hop.target
+        entity = hop.target
     return tuple(hops)
 
 

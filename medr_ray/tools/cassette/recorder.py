@@ -58,25 +58,25 @@ def open_cassette(config: PipelineConfig) -> "Cassette":
     Raises ConfigError where there is none to replay, or one recorded under other settings to record
     on; DataError for a folder of something else.
     """
-    wanted = config.tools.cassette
-    kept = Keepsakes(Directory(wanted.path))
+    cassette = config.tools.cassette
+    kept = Keepsakes(Directory(cassette.path))
     header = kept.get(_HEADER)
-    if header is None and wanted.mode == "replay":
+    if header is None and cassette.mode == "replay":
         raise ConfigError(
-            f"tools.cassette.path: there is no cassette in {wanted.path}: record it first"
+            f"tools.cassette.path: there is no cassette in {cassette.path}: record it first"
         )
     if header is None:
         header = kept.keep(_HEADER, _header(config))
     if header.get("format") != _FORMAT:
         raise DataError(
-            f"{wanted.path}/{_HEADER} is of format {header.get('format')!r}; this version reads {_FORMAT}"
+            f"{cassette.path}/{_HEADER} is of format {header.get('format')!r}; this version reads {_FORMAT}"
         )
-    known = _checked(_Header, header, f"{wanted.path}/{_HEADER}")
-    if changed := _changed(known.settings, _settings(config)):
-        said = f"the cassette {wanted.path} of {known.snapshot} was recorded with other {', '.join(changed)}"
-        if wanted.mode == "record":
-            raise ConfigError(f"{said}: give tools.cassette.path a new folder")
-        _LOG.warning("%s: its answers are given as they are", said)
+    earlier = _checked(_Header, header, f"{cassette.path}/{_HEADER}")
+    if changed := _changed(earlier.settings, _settings(config)):
+        message = f"the cassette {cassette.path} of {earlier.snapshot} was recorded with other {', '.join(changed)}"
+        if cassette.mode == "record":
+            raise ConfigError(f"{message}: give tools.cassette.path a new folder")
+        _LOG.warning("%s: its answers are given as they are", message)
     return Cassette(kept, config)
 
 
@@ -120,23 +120,23 @@ class Cassette:
         the name in ``agent.tools`` that stands for them."""
         tools: list[Tool] = []
         for name, group in groups.items():
-            shown = [
+            faces = [
                 {
-                    "name": one.name,
-                    "description": one.description,
-                    "parameters": dict(one.parameters),
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": dict(tool.parameters),
                 }
-                for one in group
+                for tool in group
             ]
-            kept = self._kept.keep(_face(name), {"selected": name, "tools": shown})
-            if kept.get("tools") != json.loads(json.dumps(shown)):
+            kept = self._kept.keep(_face(name), {"selected": name, "tools": faces})
+            if kept.get("tools") != json.loads(json.dumps(faces)):
                 raise ConfigError(
                     f"tools.cassette: {name} is not what it was when the cassette was begun (its tools, "
                     "their descriptions or their arguments): give tools.cassette.path a new folder"
                 )
             tools += [
-                CassetteTool(self, **face, live=one)
-                for face, one in zip(kept["tools"], group, strict=True)
+                CassetteTool(self, **face, live=tool)
+                for face, tool in zip(kept["tools"], group, strict=True)
             ]
         return tools
 

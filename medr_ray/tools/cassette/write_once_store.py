@@ -63,10 +63,10 @@ class Keepsakes:
             _link(Path(self._directory.path) / name, data)
         else:
             self._directory.write_bytes(name, self._first(name, data))
-        found = self.get(name)
-        if found is None:
+        stored = self.get(name)
+        if stored is None:
             raise DataError(f"{self.place}/{name} was removed while it was written")
-        return found
+        return stored
 
     def _first(self, name: str, data: bytes) -> bytes:
         """What the first writer of the name wants to keep."""

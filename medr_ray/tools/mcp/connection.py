@@ -91,15 +91,15 @@ class _Line:
 
     async def offers(self) -> list[Offer]:
         client = (await self._open(None)).client
-        found: list[Offer] = []
+        offers: list[Offer] = []
         cursor: str | None = None
         try:
             with anyio.fail_after(self._config.start_seconds):
                 for _ in range(_PAGES):
                     page = await client.list_tools(cursor=cursor)
-                    found += page.tools
+                    offers += page.tools
                     if not (cursor := page.next_cursor):
-                        return found
+                        return offers
         except (MCPError, ValidationError, TimeoutError) as error:
             raise InfrastructureError(
                 f"tools.mcp.{self._name} does not name its tools: {_said(error)}"

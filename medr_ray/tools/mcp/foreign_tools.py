@@ -80,8 +80,8 @@ class ForeignTool:
         result = await self._answer(dict(arguments))
         text = _text(result)
         if result.is_error:
-            said = plain(text[: 4 * _LONGEST_ERROR], _LONGEST_ERROR)
-            raise ToolError(f"{self.name}: {said or 'it failed and does not say why'}")
+            message = plain(text[: 4 * _LONGEST_ERROR], _LONGEST_ERROR)
+            raise ToolError(f"{self.name}: {message or 'it failed and does not say why'}")
         return ToolResult(
             remove_hidden(text if len(text) <= self._chars else text[: self._chars - 1] + "…")
         )
@@ -107,7 +107,7 @@ def _allowed(name: str, server: McpServerConfig, offers: list["Offer"]) -> list[
     if missing := [tool for tool in server.tools if tool not in offered]:
         raise ConfigError(
             f"tools.mcp.{name}.tools: the server has no tool {missing[0]!r}; it has "
-            + ", ".join(plain(one, 64) for one in sorted(offered))
+            + ", ".join(plain(offer_name, 64) for offer_name in sorted(offered))
         )
     return [offered[tool] for tool in server.tools or offered]
 
@@ -141,7 +141,9 @@ def _by_command(name: str, server: McpServerConfig) -> "Connect":
             f"tools.mcp.{name}.command: there is no program {server.command[0]!r} on this machine"
         )
     arguments = ["-I", "-S", _LEASH, str(os.getpid()), program, *server.command[1:]]
-    environment = {one: _variable(name, "env_names", one) for one in server.env_names}
+    environment = {
+        variable: _variable(name, "env_names", variable) for variable in server.env_names
+    }
     parameters = StdioServerParameters(command=sys.executable, args=arguments, env=environment)
     return lambda: Client(stdio_client(parameters))
 

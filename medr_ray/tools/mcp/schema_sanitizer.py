@@ -77,8 +77,8 @@ def shown_parameters(server: str, tool: str, schema: Mapping[str, Any]) -> dict[
         Draft202012Validator.check_schema(parameters)
         checks = _checks(parameters, parameters, {})
     except (ValueError, TypeError, RecursionError, SchemaError) as error:
-        said = error.message if isinstance(error, SchemaError) else str(error)
-        raise _refused(server, tool, plain(said, _NOTE)) from None
+        message = error.message if isinstance(error, SchemaError) else str(error)
+        raise _refused(server, tool, plain(message, _NOTE)) from None
     if size > _SCHEMA:
         raise _refused(
             server, tool, f"its schema is {size:,} characters long, of at most {_SCHEMA:,}"
@@ -92,11 +92,13 @@ def _checks(schema: Any, root: Mapping[str, Any], known: dict[str, int]) -> int:
     """How many schemas a value may be checked against, references followed; a circle counts
     once."""
     if isinstance(schema, list):
-        return sum(_checks(one, root, known) for one in schema)
+        return sum(_checks(subschema, root, known) for subschema in schema)
     if not isinstance(schema, Mapping):
         return 0
     total = 1 + sum(_checks(schema[key], root, known) for key in _NESTED & schema.keys())
-    total += sum(_checks(one, root, known) for one in schema.get("properties", {}).values())
+    total += sum(
+        _checks(subschema, root, known) for subschema in schema.get("properties", {}).values()
+    )
     reference = schema.get("$ref")
     if reference is not None and reference not in known:
         known[reference] = 0
@@ -131,10 +133,12 @@ def _schema(schema: Any) -> Any:
         elif key == "$ref":
             kept[key] = _reference(value)
         elif key in _NAMED and isinstance(value, Mapping):
-            kept[key] = {_argument(name): _schema(one) for name, one in value.items()}
+            kept[key] = {_argument(name): _schema(subschema) for name, subschema in value.items()}
         elif key in _NESTED:
             kept[key] = (
-                [_schema(one) for one in value] if isinstance(value, list) else _schema(value)
+                [_schema(subschema) for subschema in value]
+                if isinstance(value, list)
+                else _schema(value)
             )
     return kept
 
@@ -143,9 +147,9 @@ def _value(value: Any) -> Any:
     if isinstance(value, str):
         return plain(value, _NOTE)
     if isinstance(value, list):
-        return [_value(one) for one in value]
+        return [_value(item) for item in value]
     if isinstance(value, Mapping):
-        return {plain(str(name), 64): _value(one) for name, one in value.items()}
+        return {plain(str(name), 64): _value(item) for name, item in value.items()}
     return value
 
 

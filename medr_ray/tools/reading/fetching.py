@@ -59,9 +59,9 @@ class Page:
 
 async def resolve(host: str, port: int) -> list[Address]:
     """Every address of a host, by the system's resolver."""
-    found = await _THREADS.run(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    infos = await _THREADS.run(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     return list(
-        dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found)
+        dict.fromkeys(ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in infos)
     )
 
 

@@ -69,21 +69,21 @@ def _limit(cpu_seconds: int, memory_mb: int) -> None:
 
 def _allow(what: int, soft: int, hard: int) -> None:
     """So much, or as little as the machine allows."""
-    _, most = resource.getrlimit(what)
-    if most != resource.RLIM_INFINITY:
-        soft, hard = min(soft, most), min(hard, most)
+    _, hard_limit = resource.getrlimit(what)
+    if hard_limit != resource.RLIM_INFINITY:
+        soft, hard = min(soft, hard_limit), min(hard, hard_limit)
     resource.setrlimit(what, (soft, hard))
 
 
 def _html(body: bytes) -> dict[str, str]:
     import trafilatura
 
-    found = trafilatura.bare_extraction(
+    extracted = trafilatura.bare_extraction(
         body, with_metadata=True, include_comments=False, date_extraction_params=_DATES
     )
-    if found is None:
+    if extracted is None:
         return {"error": "it holds no text"}
-    values = found if isinstance(found, dict) else found.as_dict()
+    values = extracted if isinstance(extracted, dict) else extracted.as_dict()
     return {
         "title": values.get("title") or "",
         "date": values.get("date") or "",
@@ -109,10 +109,10 @@ def _pdf(body: bytes, max_pages: int) -> dict[str, str]:
 def _day(about: Any) -> str:
     """When a PDF says it was made; "" where it says so in a way of its own."""
     try:
-        made = about.creation_date if about else None
+        created = about.creation_date if about else None
     except ValueError:
         return ""
-    return made.date().isoformat() if made else ""
+    return created.date().isoformat() if created else ""
 
 
 def _decoded(body: bytes, charset: str) -> str:

@@ -50,10 +50,10 @@ def best_passages(goal: str, text: str, count: int) -> list[str]:
     spans = sentence_spans(text)
     tokens = [split_words(text[start:end]) for start, end in spans]
     holding = Counter(itertools.chain.from_iterable(map(set, tokens)))
-    asked = extract_terms(
+    query_terms = extract_terms(
         goal, lambda word: math.log(1 + len(spans) / (1 + holding[word])), _PAIR_WEIGHT
     )
-    shares = [asked.shared_weight(token) for token in tokens]
+    shares = [query_terms.shared_weight(token) for token in tokens]
     ranked = sorted((i for i in range(len(spans)) if shares[i] > 0), key=lambda i: (-shares[i], i))
     return [
         " ".join(text[spans[run[0]][0] : spans[run[-1]][1]].split())
@@ -89,10 +89,10 @@ class ModelQuoter:
         cannot be reached."""
         template = Template(read_prompt("medr_ray.tools", "quotes"))
         system = template.substitute(count=self._count)
-        asked = f"GOAL: {goal}\n\nPAGE:\n{text[: self._shown]}"
+        prompt_text = f"GOAL: {goal}\n\nPAGE:\n{text[: self._shown]}"
         try:
             reply = await self._client.complete_json(
-                [{"role": "system", "content": system}, {"role": "user", "content": asked}],
+                [{"role": "system", "content": system}, {"role": "user", "content": prompt_text}],
                 QuotesReply,
             )
         except ModelError as error:
@@ -100,10 +100,10 @@ class ModelQuoter:
                 f"read: the page could not be searched for the goal: {error}"
             ) from error
         plain = " ".join(text.split())
-        found = {
+        spans = {
             quote: plain.find(quote)
             for quote in (" ".join(quote.split()) for quote in reply.quotes)
             if quote
         }
-        there = sorted((at, quote) for quote, at in found.items() if at >= 0)
+        there = sorted((at, quote) for quote, at in spans.items() if at >= 0)
         return [truncate(quote, self._chars) for _, quote in there[: self._count]]

@@ -33,8 +33,8 @@ class ArticleReader:
 
     def __call__(self, document_id: str, title: str, text: str) -> Iterator[Fact]:
         """The facts that the title and the sentences shown state."""
-        shown = Document(document_id, PUBMED, title, f"{title}\n{text}", None, (), False, "")
-        for relation in self._extractor.extract(shown).relations:
+        document = Document(document_id, PUBMED, title, f"{title}\n{text}", None, (), False, "")
+        for relation in self._extractor.extract(document).relations:
             yield Fact(
                 relation.predicate,
                 self._vocabulary.name_of(relation.subject),

@@ -98,16 +98,16 @@ class Chinese(Grammar):
         when = (
             f"in {read['year']}" if read["year"] else f"between {read['first']} and {read['last']}"
         )
-        field = next((name for name, told in FIELDS_ZH.items() if told == read["field"]), "")
+        field = next((name for name, wording in FIELDS_ZH.items() if wording == read["field"]), "")
         where = f"a journal of {field}" if field else read["journal"]
         return read["step"], f"reported {when} in {where}" if where else f"reported {when}"
 
     def _qualifier(self, read: re.Match[str]) -> str:
         """As documents say it: "7名患者中3名" is "3 of 7 patients"."""
-        told = super()._qualifier(read)
-        if counts := re.fullmatch(r"(\d+)名患者中(\d+)名", told):
+        qualifier = super()._qualifier(read)
+        if counts := re.fullmatch(r"(\d+)名患者中(\d+)名", qualifier):
             return f"{counts[2]} of {counts[1]} patient{'s' * (counts[1] != '1')}"
-        return _COMPARED.get(told) or told.replace("%的患者", "% of patients")
+        return _COMPARED.get(qualifier) or qualifier.replace("%的患者", "% of patients")
 
     def _shares(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
         if (read := _SHARE.fullmatch(question)) and len(walks) == 1:
@@ -115,10 +115,12 @@ class Chinese(Grammar):
 
     def _met(self, ends: tuple[tuple[Hop, str], ...], walks: tuple[Walk, ...]) -> Iterator[Plan]:
         """Where both walks have sentences of their own, they come in order."""
-        come = [self.that.fullmatch(known) is not None for _, known in ends]
-        if sum(come) == len(walks):
+        are_given = [self.that.fullmatch(start) is not None for _, start in ends]
+        if sum(are_given) == len(walks):
             given = iter(walks)
-            yield from self._meeting(ends, [next(given) if one else None for one in come])
+            yield from self._meeting(
+                ends, [next(given) if is_given else None for is_given in are_given]
+            )
 
 
 def _directed(key: str) -> tuple[str, bool]:

@@ -16,22 +16,26 @@ def span_of(stated: Sequence[str], asked: Asked) -> Span | None:
     """(lowest, highest) value of what was read: names of ages of onset, or shares of which each is
     one number, as questions compare them; None when there is none."""
     read = [
-        _years().get(one) if asked in ONSETS else share(one) if is_exact(one) else None
-        for one in stated
+        _years().get(text) if asked in ONSETS else share(text) if is_exact(text) else None
+        for text in stated
     ]
-    known = [one for one in read if one is not None]
-    return (min(low for low, _ in known), max(high for _, high in known)) if known else None
+    spans = [span for span in read if span is not None]
+    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 
 
 def first_of(spans: Mapping[str, Span], asked: Asked) -> str | None:
     """Who surely comes first; None when that is not decided, or there is no one."""
     if asked in ("latest", "largest"):
         fits = [
-            one for one, (_, high) in spans.items() if all(high >= low for low, _ in spans.values())
+            entity
+            for entity, (_, high) in spans.items()
+            if all(high >= low for low, _ in spans.values())
         ]
     else:
         fits = [
-            one for one, (low, _) in spans.items() if all(low <= high for _, high in spans.values())
+            entity
+            for entity, (low, _) in spans.items()
+            if all(low <= high for _, high in spans.values())
         ]
     return fits[0] if len(fits) == 1 else None
 

@@ -80,30 +80,32 @@ class English(Grammar):
 
     @cached_property
     def _hop_patterns(self) -> Wording:
-        made = []
-        for one in PREDICATES.values():
-            made.append((one, False, _hop_pattern(one.phrase, one.of)))
-            if one.inverse_phrase and not one.symmetric:
-                made.append((one, True, _hop_pattern(one.inverse_phrase, one.inverse_of)))
-        return made
+        patterns = []
+        for predicate in PREDICATES.values():
+            patterns.append((predicate, False, _hop_pattern(predicate.phrase, predicate.of)))
+            if predicate.inverse_phrase and not predicate.symmetric:
+                patterns.append(
+                    (predicate, True, _hop_pattern(predicate.inverse_phrase, predicate.inverse_of))
+                )
+        return patterns
 
     @cached_property
     def _clause_patterns(self) -> Wording:
-        made = []
-        for one in PREDICATES.values():
-            for forward, wording in ((True, one.clause), (False, one.inverse_clause)):
-                if wording and not (one.symmetric and not forward):
+        patterns = []
+        for predicate in PREDICATES.values():
+            for forward, wording in ((True, predicate.clause), (False, predicate.inverse_clause)):
+                if wording and not (predicate.symmetric and not forward):
                     head, _, tail = wording.partition("{other}")
-                    made.append(
+                    patterns.append(
                         (
-                            one,
+                            predicate,
                             forward,
                             re.compile(
                                 f"{_with_clinical(head)}(?P<known>.+){_with_clinical(tail)}"
                             ),
                         )
                     )
-        return made
+        return patterns
 
     def _reported(self, phrase: str) -> tuple[str, str] | None:
         read = _REPORTED.fullmatch(phrase)
@@ -126,9 +128,9 @@ class English(Grammar):
 
     def _met(self, ends: tuple[tuple[Hop, str], ...], walks: tuple[Walk, ...]) -> Iterator[Plan]:
         labelled = {walk.label: walk for walk in walks if walk.label}
-        starts = [known for _, known in ends]
+        starts = [start for _, start in ends]
         if len(labelled) == len(walks) and set(labelled) <= set(starts):
-            yield from self._meeting(ends, [labelled.get(known) for known in starts])
+            yield from self._meeting(ends, [labelled.get(start) for start in starts])
 
 
 def _hop_pattern(phrase: str, joint: str) -> re.Pattern[str]:

@@ -55,18 +55,18 @@ class Notes:
     def read(self, response: str, years: tuple[int, int] | None = None) -> int:
         """Note what a tool response states; how many facts were new. ``years`` are those the search
         was kept to."""
-        found = [*facts_in(response), *self._reported(response, years)]
-        new = [fact for fact in dict.fromkeys(found) if fact not in self._facts]
+        facts = [*facts_in(response), *self._reported(response, years)]
+        new = [fact for fact in dict.fromkeys(facts) if fact not in self._facts]
         for one in new:
             self._facts[one] = None
-            for forward, known, end in (
+            for forward, start, end in (
                 (True, one.subject, one.object),
                 (False, one.object, one.subject),
             ):
                 for direction in (
                     (True, False) if PREDICATES[one.predicate].symmetric else (forward,)
                 ):
-                    ends = self._ends.setdefault((one.predicate, direction, known), {})
+                    ends = self._ends.setdefault((one.predicate, direction, start), {})
                     ends.setdefault(end, []).append(one.clinical)
         return len(new)
 
@@ -74,36 +74,39 @@ class Notes:
         """What articles state."""
         for hit in _hits(response):
             if self._read_article is not None and hit["document"].startswith(_ARTICLE):
-                for one in self._read_article(hit["document"], hit["title"], hit["snippet"]):
-                    yield Fact(one.predicate, one.subject, one.object, _told(years))
+                for fact in self._read_article(hit["document"], hit["title"], hit["snippet"]):
+                    yield Fact(fact.predicate, fact.subject, fact.object, _told(years))
 
     def holds(self, condition: Condition, entity: str) -> bool:
         """Whether a fact read says, or may say, that the condition holds of ``entity``."""
         stated = self._ends.get((condition.predicate.name, condition.forward, entity), {}).get(
             condition.other, ()
         )
-        return any(_may_be_meant(condition.clinical, one) for one in stated)
+        return any(_may_be_meant(condition.clinical, qualifier) for qualifier in stated)
 
     def fitting(self, condition: Condition) -> list[str]:
         """The entities the condition holds of, those that are stated with its very qualifier
         first."""
-        found = self._ends.get(
+        qualifiers_by_end = self._ends.get(
             (condition.predicate.name, not condition.forward, condition.other), {}
         )
         fits = [
             end
-            for end, stated in found.items()
-            if any(_may_be_meant(condition.clinical, one) for one in stated)
+            for end, stated in qualifiers_by_end.items()
+            if any(_may_be_meant(condition.clinical, qualifier) for qualifier in stated)
         ]
-        return sorted(fits, key=lambda end: condition.clinical not in found[end])
+        return sorted(fits, key=lambda end: condition.clinical not in qualifiers_by_end[end])
 
     def qualifiers(self, predicate: str, subject: str, obj: str = "") -> list[str]:
         """The qualifiers that the facts of a subject were stated with, of all its objects or of
         one."""
-        found = self._ends.get((predicate, True, subject), {})
+        qualifiers_by_end = self._ends.get((predicate, True, subject), {})
         return list(
             dict.fromkeys(
-                one for end, stated in found.items() if obj in ("", end) for one in stated
+                qualifier
+                for end, stated in qualifiers_by_end.items()
+                if obj in ("", end)
+                for qualifier in stated
             )
         )
 
@@ -164,11 +167,14 @@ def _parted(rest: str, title: str) -> tuple[str, str]:
 @cache
 def _patterns() -> list[tuple[Predicate, re.Pattern[str]]]:
     """What the sentences of each predicate look like: a head, and "<subject> is <object>"."""
-    made = []
-    for one in PREDICATES.values():
-        head = one.sentence.removesuffix("{subject} is {object}.")
+    patterns = []
+    for predicate in PREDICATES.values():
+        head = predicate.sentence.removesuffix("{subject} is {object}.")
         parts = (re.escape(part) for part in head.split("{clinical}"))
-        made.append(
-            (one, re.compile("(?P<clinical>.+? patients?)".join(parts) + r"(?P<rest>.+ is .+)\."))
+        patterns.append(
+            (
+                predicate,
+                re.compile("(?P<clinical>.+? patients?)".join(parts) + r"(?P<rest>.+ is .+)\."),
+            )
         )
-    return made
+    return patterns

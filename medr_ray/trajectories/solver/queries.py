@@ -49,9 +49,9 @@ def discover(conditions: Sequence[Condition], notes: Notes) -> Iterator[Query]:
     """Queries that may bring up what all conditions hold of: all in one as a question asks; with
     counts spelled out; as records state it; one clue alone."""
     yield from (
-        reported(one, together(conditions, place))
-        for place, one in enumerate(conditions)
-        if is_report(one.clinical)
+        reported(condition, together(conditions, place))
+        for place, condition in enumerate(conditions)
+        if is_report(condition.clinical)
     )
     yield Query(together(conditions), "first")
     if len(conditions) == 1:
@@ -70,8 +70,8 @@ def discover(conditions: Sequence[Condition], notes: Notes) -> Iterator[Query]:
 def together(conditions: Sequence[Condition], place: int = 0, spelled: str = "") -> str:
     """All conditions in one query: "disease associated with the gene FBN1 whose age of onset is
     Adult onset"; the one at ``place`` comes first, with its qualifier ``spelled``."""
-    one, rest = conditions[place], [*conditions[:place], *conditions[place + 1 :]]
-    first = replace(one, clinical=spelled) if spelled else _plain(one)
+    condition, rest = conditions[place], [*conditions[:place], *conditions[place + 1 :]]
+    first = replace(condition, clinical=spelled) if spelled else _plain(condition)
     return " ".join((first.wanted(), " and ".join(_plain(other).told() for other in rest))).strip()
 
 
@@ -85,7 +85,7 @@ def verify(missing: Condition, candidates: Sequence[str]) -> Query:
         return Query(_plain(missing).stated(candidates[0]), "first", ((missing, candidates[0]),))
     batch = candidates[:_BATCH]
     text = f"{_plain(missing).wanted()}: {', '.join(batch)}"
-    return Query(text, "first", tuple((missing, one) for one in batch))
+    return Query(text, "first", tuple((missing, entity) for entity in batch))
 
 
 def reported(condition: Condition, text: str) -> Query:
@@ -119,29 +119,35 @@ def _plain(condition: Condition) -> Condition:
 def _spelled(conditions: Sequence[Condition], place: int, notes: Notes) -> Iterator[str]:
     """Queries with the shares that a comparison covers; of a known disease with the counts that its
     record uses."""
-    one = conditions[place]
-    if one.clinical not in COMPARISONS:
+    condition = conditions[place]
+    if condition.clinical not in COMPARISONS:
         return
     totals: Iterable[int] = _TOTALS
-    if not one.forward:
-        counts = map(_COUNT.fullmatch, notes.qualifiers(one.predicate.name, one.other))
+    if not condition.forward:
+        counts = map(_COUNT.fullmatch, notes.qualifiers(condition.predicate.name, condition.other))
         totals = [
             total for total, _ in Counter(int(read[1]) for read in counts if read).most_common()
         ]
-    shares = [each for each in _GENERAL if comparison(each) == one.clinical]
-    shares += [each for total in totals for each in shares_of(total, one.clinical)]
-    asked = conditions if one.forward else [one]
+    shares = [each for each in _GENERAL if comparison(each) == condition.clinical]
+    shares += [each for total in totals for each in shares_of(total, condition.clinical)]
+    conditions_asked = conditions if condition.forward else [condition]
     for start in range(0, min(len(shares), _SPELLED * _MOST_SPELLED), _SPELLED):
         yield together(
-            asked, place if one.forward else 0, ", ".join(shares[start : start + _SPELLED])
+            conditions_asked,
+            place if condition.forward else 0,
+            ", ".join(shares[start : start + _SPELLED]),
         )
 
 
 def shares_of(total: int, compared: str) -> list[str]:
     """The counts among ``total`` patients that a comparison covers and a question is asked by: "7
     of 7 patients", "6 of 7 patients"."""
-    told = (f"{count} of {total} patients" for count in range(total, 0, -1))
-    return [one for one in told if is_exact(one) and comparison(one) == compared]
+    qualifiers = (f"{count} of {total} patients" for count in range(total, 0, -1))
+    return [
+        qualifier
+        for qualifier in qualifiers
+        if is_exact(qualifier) and comparison(qualifier) == compared
+    ]
 
 
 def share_of(disease: str, finding: str) -> Iterator[Query]:

@@ -147,11 +147,11 @@ class Grammar(ABC):
     def _hops(self, phrase: str) -> Iterator[tuple[Hop, str]]:
         """(hop, what it starts from) of "the other disease associated with that gene (the one that
         ...)"."""
-        told = self.told.fullmatch(phrase)
-        if told is not None:
-            for hop, known in self._plain_hops(told["step"]):
-                for also in self._clauses(told["told"], hop.target_type):
-                    yield replace(hop, also=also), known
+        match = self.told.fullmatch(phrase)
+        if match is not None:
+            for hop, start in self._plain_hops(match["step"]):
+                for also in self._clauses(match["told"], hop.target_type):
+                    yield replace(hop, also=also), start
         yield from self._plain_hops(phrase)
 
     def _plain_hops(self, phrase: str) -> Iterator[tuple[Hop, str]]:
@@ -159,8 +159,8 @@ class Grammar(ABC):
         reported = self._reported(phrase)
         if reported is not None:
             step, report = reported
-            for hop, known in self._plain_hops(step):
-                yield replace(hop, clinical=report), known
+            for hop, start in self._plain_hops(step):
+                yield replace(hop, clinical=report), start
         for predicate, inverse, pattern in self._hop_patterns:
             if read := pattern.fullmatch(phrase):
                 other = bool(read.groupdict().get("other"))
@@ -174,7 +174,7 @@ class Grammar(ABC):
                 yield from (
                     (first, *rest) for rest in self._clauses(text[joint.end() :], target_type)
                 )
-        yield from ((one,) for one in self._clause(text, target_type))
+        yield from ((condition,) for condition in self._clause(text, target_type))
 
     def _clause(self, text: str, target_type: str) -> Iterator[Condition]:
         for predicate, forward, pattern in self._clause_patterns:
@@ -212,8 +212,8 @@ class Grammar(ABC):
     ) -> Iterator[Plan]:
         """The plans of two walks, of which some have come to where their last hops start."""
         begun = (
-            [walk] if walk is not None else self._starts(known)
-            for walk, (_, known) in zip(come, ends, strict=True)
+            [walk] if walk is not None else self._starts(start)
+            for walk, (_, start) in zip(come, ends, strict=True)
         )
         for walks in product(*begun):
             yield Plan(tuple(walk.onward(hop) for walk, (hop, _) in zip(walks, ends, strict=True)))

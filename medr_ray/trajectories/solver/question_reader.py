@@ -33,7 +33,7 @@ def is_guided_by(plan: Plan, guidance: Sequence[GuidanceStep]) -> bool:
 
 
 def _is_step(hop: Hop, step: GuidanceStep) -> bool:
-    also = tuple(directed(one.predicate.name, one.forward) for one in hop.also)
+    also = tuple(directed(condition.predicate.name, condition.forward) for condition in hop.also)
     return (hop.directed_predicate, hop.clinical, also) == (
         step.predicate,
         step.clinical,

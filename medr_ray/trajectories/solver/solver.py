@@ -41,14 +41,14 @@ class Unknown:
 
     def candidates(self, notes: Notes) -> list[str]:
         """The entities of which something was read, those of which most was first."""
-        known = dict.fromkeys(
+        candidates = dict.fromkeys(
             end
             for condition in self.conditions
             if asking.leads(condition)
             for end in notes.fitting(condition)
         )
         return sorted(
-            (one for one in known if one not in self.excluded),
+            (candidate for candidate in candidates if candidate not in self.excluded),
             key=lambda one: len(self.missing(one, notes)),
         )
 
@@ -261,8 +261,10 @@ class Solver:
         check, search = self._next_check(unknown), self._first_open(searches)
         if check is None or search is None:
             return check or search
-        searched = sum(not self._log.is_open(one) for one in searches)
-        checked = len({one for each, one in self._log.checked if each in unknown.conditions})
+        searched = sum(not self._log.is_open(search) for search in searches)
+        checked = len(
+            {candidate for each, candidate in self._log.checked if each in unknown.conditions}
+        )
         return check if checked < _CHECKS_PER_SEARCH * searched else search
 
     def _next_check(self, unknown: Unknown) -> Query | None:

@@ -54,23 +54,25 @@ class Speaker:
             disease, finding = unknown.share_of
             return self._say("share", disease=disease, finding=finding)
         first, *rest = unknown.conditions
-        wanted = self._wanted(first)
-        told = self._words["and"].join(map(self._told, rest))
-        return self._say("told", wanted=wanted, told=told) if told else wanted
+        first_text = self._wanted(first)
+        further_text = self._words["and"].join(map(self._told, rest))
+        return (
+            self._say("told", wanted=first_text, told=further_text) if further_text else first_text
+        )
 
     def _wanted(self, one: Condition) -> str:
         if self._chinese:
             key = directed(one.predicate.name, not one.forward)
-            wanted = CHINESE_WORDING[key].format(
+            text = CHINESE_WORDING[key].format(
                 known=self._named(one), clinical=chinese(one.clinical), other=""
             )
         else:
-            wanted = one.wanted()
+            text = one.wanted()
         if not is_report(one.clinical):
-            return wanted
+            return text
         return self._say(
             "reported",
-            wanted=wanted,
+            wanted=text,
             report=chinese(one.clinical) if self._chinese else one.clinical,
         )
 
