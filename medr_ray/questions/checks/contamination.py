@@ -239,13 +239,13 @@ def _xor(data: bytes, key: bytes) -> str:
 
 
 def _decode_value(path: str, line: int, decode: Callable[[Any], V], value: Any) -> V:
-    """Return ``decode(value)``. Raises a DataError without the value when that fails."""
+    """Return ``decode(value)``; raise a DataError that does not show the value on failure."""
     try:
         return decode(value)
     except (ValueError, KeyError):
         # ``from None``, because the original error could quote the benchmark's text.
         raise DataError(
             f"{path}: line {line} cannot be read as JSON Lines, CSV with a column "
-            f"{' or '.join(_QUESTION_FIELDS)}, or one of the encodings MedBrowseComp and xbench are "
-            "published in; download the file again"
+            f"{' or '.join(_QUESTION_FIELDS)}, or one of the encodings MedBrowseComp and xbench "
+            "are published in; download the file again"
         ) from None
