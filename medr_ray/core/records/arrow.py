@@ -105,7 +105,10 @@ def to_table(record: type[R], rows: Iterable[R]) -> "pa.Table":
 
 
 def from_table(record: type[R], table: "pa.Table") -> list[R]:
-    """Return the records of a table written by ``to_table``. Raises DataError as ``from_row`` does."""
+    """Return the records of a table written by ``to_table``.
+
+    Raises DataError as ``from_row`` does.
+    """
     return [from_row(record, row) for row in table.to_pylist()]
 
 
