@@ -69,8 +69,10 @@ def bench(
 
 
 def find_folder(start: Path) -> Path:
-    """``tests/benchmarks`` of the checkout around ``start``, or of the one this package is
-    installed from. Raises ConfigError when there is neither."""
+    """Return ``tests/benchmarks`` of the checkout around ``start``, or of the package's checkout.
+
+    The package's checkout is the one it is installed from. Raises ConfigError when there is none.
+    """
     package_root = Path(__file__).resolve().parents[2]
     for root in (start.resolve(), *start.resolve().parents, package_root):
         if (root / _FOLDER).is_dir() and _is_own_checkout(root):
@@ -82,14 +84,16 @@ def find_folder(start: Path) -> Path:
 
 
 def load_benchmark(folder: Path, name: str) -> ModuleType:
-    """The benchmark ``name`` of ``folder``, loaded by its path. Raises ConfigError for an unknown
-    one, with the nearest name."""
+    """Load the benchmark ``name`` of ``folder`` by its path.
+
+    Raises ConfigError for an unknown name, with the nearest one.
+    """
     names = _list_benchmarks(folder)
     if name not in names:
         raise ConfigError(
             f"medr bench: no measurement {name} in {folder}; {_suggest_name(name, names)}"
         )
-    # For ``support``, and first, as under pytest.
+    # Benchmarks import ``support`` from here; first on the path, as under pytest.
     if str(folder.parent) not in sys.path:
         sys.path.insert(0, str(folder.parent))
     path = folder / f"{name}.py"
@@ -97,7 +101,7 @@ def load_benchmark(folder: Path, name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ConfigError(f"medr bench: {path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pickle look up the module of a class there.
+    # Before execution: dataclasses and pickle look up the module of a class in ``sys.modules``.
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     if not callable(getattr(module, "measure", None)):
@@ -108,7 +112,7 @@ def load_benchmark(folder: Path, name: str) -> ModuleType:
 
 
 def _suggest_name(name: str, names: Sequence[str]) -> str:
-    """A hint at the nearest name, or at all names when none is near."""
+    """Return a hint at the nearest name, or at all names when none is near."""
     near = difflib.get_close_matches(name, names, 1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(names) or 'none'}"
 
@@ -118,7 +122,7 @@ def _list_benchmarks(folder: Path) -> list[str]:
 
 
 def _read_summary(path: Path) -> str:
-    """The docstring's first sentence, read without importing: a benchmark may import torch."""
+    """Return the docstring's first sentence without an import: a benchmark may import torch."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "(no docstring)"
     paragraph = " ".join(text.split("\n\n")[0].split())
     sentence, separator, _ = paragraph.partition(". ")
@@ -138,7 +142,7 @@ def _is_own_checkout(root: Path) -> bool:
 
 
 def _collect_rows(module: ModuleType, quick: bool, console: "Console") -> list[Measurement]:
-    """The rows; each is announced when it is there, because a benchmark may take minutes."""
+    """Collect the rows and announce each at once, because a benchmark may take minutes."""
     rows: list[Measurement] = []
     with console.status("measuring ...") as status:
         for row in _check_rows(module.measure(quick)):
@@ -148,7 +152,7 @@ def _collect_rows(module: ModuleType, quick: bool, console: "Console") -> list[M
 
 
 def _check_rows(rows: Iterable[Measurement]) -> Iterator[Measurement]:
-    """The rows themselves. Raises ConfigError for one that is no Measurement."""
+    """Yield the rows. Raises ConfigError for a row that is not a Measurement."""
     for row in rows:
         if not isinstance(row, Measurement):
             raise ConfigError(
@@ -162,7 +166,7 @@ def _check_rows(rows: Iterable[Measurement]) -> Iterator[Measurement]:
 
 
 def render_json(name: str, rows: Iterable[Measurement]) -> str:
-    """``{"bench": name, "rows": [...]}``; numbers to six significant digits, never NaN."""
+    """Return ``{"bench": name, "rows": [...]}``; numbers to six significant digits, never NaN."""
     objects = []
     for row in rows:
         objects.append({key: _round_number(value) for key, value in asdict(row).items()})
@@ -176,7 +180,7 @@ def _round_number(value: object) -> object:
 
 
 def _print_table(name: str, rows: Sequence[Measurement], console: "Console") -> None:
-    """The table, and below it, by number, who the peer is and any note."""
+    """Print the table, and below it each row's peer and note by the row's number."""
     from rich.table import Table
     from rich.text import Text
 

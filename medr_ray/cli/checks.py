@@ -46,7 +46,7 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check saw, and how to mend it where the status is not ok."""
+    """The result of a check, and how to fix it where the status is not ok."""
 
     subject: str
     status: Status
@@ -55,7 +55,7 @@ class CheckResult:
 
 
 def run_checks(config: PipelineConfig) -> list[CheckResult]:
-    """Every check, in the order in which a reader wants to mend things."""
+    """Return the result of every check, in the order in which problems should be fixed."""
     checks: tuple[Callable[[PipelineConfig], CheckResult], ...] = (
         _check_python,
         _check_packages,
@@ -81,7 +81,7 @@ def _check_python(config: PipelineConfig) -> CheckResult:
 
 
 def _read_versions(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """(``name version`` of what is installed, names of what is not), without importing them."""
+    """Return (``name version`` of installed packages, names of missing ones) without imports."""
     present = []
     missing = []
     for name in names:
@@ -127,7 +127,7 @@ def _check_cores(config: PipelineConfig) -> CheckResult:
 
 
 def _grade_size(gib: float, least: float, good: float) -> Status:
-    """The status of a machine that has ``gib``; ``least`` is needed, ``good`` is enough."""
+    """Return the status of a machine with ``gib``; ``least`` is needed, ``good`` is enough."""
     if gib >= good:
         return "ok"
     return "warn" if gib >= least else "fail"

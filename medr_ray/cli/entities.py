@@ -72,7 +72,7 @@ def show_concept(run: "RunDirectory", name: str, rows: int, as_json: bool) -> No
 
 
 def to_json_object(portrait: "ConceptSummary") -> dict[str, Any]:
-    """The summary as plain values, with the fields of its frequency first and on the top level."""
+    """Return the summary as plain values, its frequency's fields first and on the top level."""
     values = asdict(portrait)
     return {**values.pop("frequency"), **values}
 
@@ -81,7 +81,7 @@ def to_json_object(portrait: "ConceptSummary") -> dict[str, Any]:
 
 
 def print_portrait(portrait: "ConceptSummary", console: "Console", rows: int) -> None:
-    """The summary, at most ``rows`` of each list."""
+    """Print the summary, at most ``rows`` of each list."""
     from rich.table import Table
     from rich.text import Text
 
@@ -98,7 +98,7 @@ def print_portrait(portrait: "ConceptSummary", console: "Console", rows: int) ->
 
 
 def _describe_lines(portrait: "ConceptSummary", rows: int) -> list[tuple[str, str]]:
-    """(label, value) of each line that has a value."""
+    """Return (label, value) of each line that has a value."""
     concept = portrait.frequency
     specialty = f", {portrait.specialty}" if portrait.specialty else ""
     bounds = f"{concept.frequency_lower:.2g} to {concept.frequency_upper:.2g}"
@@ -140,7 +140,7 @@ def _describe_prevalence(portrait: "ConceptSummary") -> str:
 
 
 def _join_first(items: list[str], limit: int) -> str:
-    """The first items of a list, and how many more there are."""
+    """Return the first items of a list, and how many more there are."""
     more = f"; and {len(items) - limit:,} more" if len(items) > limit else ""
     return "; ".join(items[:limit]) + more
 
@@ -166,11 +166,12 @@ def draw_histogram(years: list[tuple[int | None, int]]) -> str:
 
 
 def _draw_bars(by_year: dict[int, int]) -> tuple[str, int]:
-    """The bars, and how many years each stands for: as few as let all bars fit one line."""
+    """Return the bars, and the years per bar: the fewest with which all bars fit one line."""
     from medr_ray.evaluation.report.formatting import draw_sparkline
 
     first = min(by_year)
     last = max(by_year)
+    # Rounded up, so that there are never more than ``_MAX_BARS`` bars.
     years_per_bar = -(-(last - first + 1) // _MAX_BARS)
     heights = []
     for start in range(first, last + 1, years_per_bar):
@@ -182,7 +183,7 @@ def _draw_bars(by_year: dict[int, int]) -> tuple[str, int]:
 
 
 def _format_sample(sample: "SampleSentence") -> "Text":
-    """The sentence with its mention set off, and where it stands."""
+    """Return the sentence with its mention highlighted, and its source."""
     from rich.text import Text
 
     year = f", {sample.year}" if sample.year else ""

@@ -104,8 +104,10 @@ def show_entity(graph: "StageDirectory", name: str, rows: int, as_json: bool) ->
 
 
 def to_json_object(neighbourhood: "Neighbourhood") -> dict[str, Any]:
-    """The entity's own fields, its degree, and each relation as stored with its direction from here
-    and the entity at its other end."""
+    """Return the entity's own fields, its degree and its relations.
+
+    Each relation is as stored, with its direction from this entity and the entity at its other end.
+    """
     relations = [
         {
             "direction": "out" if group.forward else "in",
@@ -126,7 +128,7 @@ def to_json_object(neighbourhood: "Neighbourhood") -> dict[str, Any]:
 
 
 def print_neighbourhood(neighbourhood: "Neighbourhood", console: "Console", rows: int) -> None:
-    """The entity and its relations, at most ``rows`` of each predicate and direction."""
+    """Print the entity and its relations, at most ``rows`` of each predicate and direction."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -160,7 +162,7 @@ def _describe_entity(neighbourhood: "Neighbourhood") -> str:
 
 
 def _format_heading(group: "PredicateGroup") -> "Text":
-    """The predicate with an arrow: from this entity to others, or from others to this one."""
+    """Return the predicate with an arrow: from this entity to others, or the other way."""
     from rich.text import Text
 
     arrow = "→" if group.forward else "←"
@@ -168,7 +170,7 @@ def _format_heading(group: "PredicateGroup") -> "Text":
 
 
 def _format_link(link: "RelationLink") -> "Text":
-    """The entity at the other end, the confidence, and the qualifiers of the relation."""
+    """Return the entity at the other end, the confidence, and the qualifiers of the relation."""
     from rich.text import Text
 
     relation = link.relation
@@ -185,7 +187,7 @@ def _format_link(link: "RelationLink") -> "Text":
 
 
 def _format_evidence(link: "RelationLink") -> "list[Text]":
-    """Each sentence that states the relation, and where."""
+    """Return each sentence that states the relation, with its source."""
     from rich.text import Text
 
     return [

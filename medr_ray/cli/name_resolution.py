@@ -1,4 +1,4 @@
-"""What a name given on the command line means: one id, several to choose from, or none."""
+"""Resolution of a name from the command line: to one id, several to choose from, or none."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ def resolve_name(
     where: str,
     as_json: bool,
 ) -> str | None:
-    """The id that ``name`` stands for among ``names`` (see
+    """Return the id that ``name`` stands for among ``names`` (see
     ``entities.concept_summary.find_concepts``), or None when it may stand for several.
 
     Several are printed with ``columns``, each renamed to the name it maps to, the id first.

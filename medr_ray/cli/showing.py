@@ -19,7 +19,7 @@ _COMMAND_NAMES = {"evaluation": "evaluate"}
 
 
 def command_name(stage: str) -> str:
-    """The name of the stage's command group."""
+    """Return the name of the stage's command group."""
     return _COMMAND_NAMES.get(stage, stage)
 
 
@@ -63,7 +63,10 @@ def show_stage(stage: str, config: Path, overrides: list[str] | None, rows: int)
 
 
 def read_finished_manifest(directory: "StageDirectory", stage: str) -> dict[str, Any]:
-    """The stage's manifest. Raises DataError, with the command to run, when it is not finished."""
+    """Return the stage's manifest.
+
+    Raises DataError, with the command to run, when the stage is not finished.
+    """
     from medr_ray.core.errors import DataError
 
     manifest = directory.manifest()
@@ -74,7 +77,7 @@ def read_finished_manifest(directory: "StageDirectory", stage: str) -> dict[str,
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON object on one line of standard output."""
+    """Print one JSON object on one line of standard output."""
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
@@ -86,6 +89,7 @@ def _print_counts(console: "Console", stage: str, manifest: dict[str, Any]) -> N
 
 
 def _format_count(value: Any) -> str:
+    # ``bool`` is a subclass of ``int``; it is printed as True or False.
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return f"{value:,}" if is_number else str(value)
 

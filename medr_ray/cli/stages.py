@@ -1,5 +1,7 @@
-"""One command group per stage: ``medr STAGE run``, ``medr STAGE show``, and what
-``_SPECIAL_COMMANDS`` adds to a stage or puts in the place of one of the two."""
+"""One command group per stage: ``medr STAGE run`` and ``medr STAGE show``.
+
+``_SPECIAL_COMMANDS`` adds commands to a stage or replaces one of the two.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated
@@ -26,7 +28,7 @@ _SPECIAL_COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
 
 
 def build_stage_groups() -> list[typer.Typer]:
-    """A typer application for each stage, in pipeline order."""
+    """Return a typer application for each stage, in pipeline order."""
     return [_build_group(stage, entry.summary) for stage, entry in STAGES.items()]
 
 

@@ -56,8 +56,10 @@ def submit(
 
 
 def build_entrypoint(config: Path, stage: str | None, overrides: list[str]) -> str:
-    """The shell command of the job. Raises ConfigError for a file that is not in the current
-    directory, whose copy the job runs in."""
+    """Return the shell command of the job, which runs in a copy of the current directory.
+
+    Raises ConfigError for a file that is not under the current directory.
+    """
     script = Path("jobs") / f"{stage or 'run_pipeline'}.py"
     for path in (script, config):
         if path.is_absolute() or not path.is_file():
@@ -71,8 +73,10 @@ def build_entrypoint(config: Path, stage: str | None, overrides: list[str]) -> s
 
 
 def _make_root_absolute(config: Path, overrides: list[str], address: str) -> list[str]:
-    """The overrides, with a relative ``run.root`` made absolute when the cluster is this machine.
-    Raises ConfigError for a relative root on another machine."""
+    """Return the overrides, with an absolute ``run.root`` if the cluster is this machine.
+
+    Raises ConfigError for a relative root when the cluster is another machine.
+    """
     root = resolve_config(config, overrides).run.root
     if "://" in root or Path(root).is_absolute():
         return overrides
@@ -85,7 +89,7 @@ def _make_root_absolute(config: Path, overrides: list[str], address: str) -> lis
 
 
 def _open_client(address: str) -> "JobSubmissionClient":
-    """A client of the cluster. Raises InfrastructureError when the cluster does not answer."""
+    """Return a client of the cluster. Raises InfrastructureError when it does not answer."""
     from medr_ray.cli.checks import ray_token_exists
 
     if ray_token_exists():

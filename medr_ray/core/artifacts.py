@@ -1,7 +1,7 @@
-"""What stages write, declared once: the stage, the name on disk, and the record of its rows.
+"""Declarations of what stages write: the stage, the name on disk, and the record of its rows.
 
-Each room declares its artifacts in its ``artifacts.py``. Whoever reads or writes one names the
-constant (``run.read(QUESTIONS)``), so a file name and its record stand in one place.
+Each room declares its artifacts in its ``artifacts.py``. Code that reads or writes one names the
+constant (``run.read(QUESTIONS)``), so a file name and its record are declared in one place.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class StageFile:
 
     @property
     def path(self) -> str:
-        """The name as seen from the run's directory."""
+        """Return the name as seen from the run's directory."""
         return f"{self.stage}/{self.name}"
 
 

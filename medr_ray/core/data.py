@@ -1,7 +1,7 @@
-"""Ray Data as this package uses it: one row per task, small rows back, no progress bars.
+"""Helpers over Ray Data: one row per task, small rows back, no progress bars.
 
-A row names its work (a file, a seed), and the task reads and writes it. Only names and counts
-travel through the object store.
+A row names its work (a file, a seed); the task reads and writes the data itself. Only names and
+counts go through the object store.
 """
 
 import logging
@@ -16,8 +16,11 @@ Row = dict[str, Any]
 def map_in_tasks(
     rows: Sequence[Mapping[str, Any]], work: Callable[[Row], Row], max_tasks: int | None = None
 ) -> Iterator[Row]:
-    """``work`` on each row in a Ray task of its own. At most ``max_tasks`` run at the same time, by
-    default one per CPU. Results come in the order in which they finish."""
+    """Run ``work`` on each row in a Ray task of its own.
+
+    At most ``max_tasks`` run at the same time, by default one per CPU. Yields the results in the
+    order in which they finish.
+    """
     if not rows:
         return iter(())
     import ray.data
@@ -29,10 +32,10 @@ def map_in_tasks(
 def map_in_actors(
     rows: Sequence[Mapping[str, Any]], worker: type, actors: int, **arguments: Any
 ) -> Iterator[Row]:
-    """Each row through a pool of at most ``actors`` actors of the class ``worker``.
+    """Process each row in a pool of at most ``actors`` actors of the class ``worker``.
 
-    An actor is built once with ``arguments`` and then called with one row after another. Results
-    come in the order in which they finish.
+    An actor is built once with ``arguments`` and then called with one row after another. Yields the
+    results in the order in which they finish.
     """
     if not rows:
         return iter(())
@@ -44,11 +47,11 @@ def map_in_actors(
 
 
 def _build_dataset(rows: Sequence[Mapping[str, Any]]) -> Any:
-    """One block per row, so that a task gets exactly one row."""
+    """Return a dataset with one block per row, so that a task gets exactly one row."""
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-    # It warns that its progress bars are off.
+    # Ray Data would warn that its progress bars are off.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
     return ray.data.from_arrow([pa.Table.from_pylist([dict(row)]) for row in rows])

@@ -1,4 +1,4 @@
-"""Files of other publishers, at a path or a URI. The first bytes tell whether a file is gzip."""
+"""Files of other publishers, at a path or a URI. The first bytes show whether a file is gzip."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 def locate(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The file system of a path or URI, and the path on that file system."""
+    """Return the file system of a path or URI, and the path on that file system."""
     if "://" in uri:
         return pafs.FileSystem.from_uri(uri)
     return pafs.LocalFileSystem(), str(Path(uri).absolute())
@@ -26,7 +26,7 @@ def locate(uri: str) -> tuple[pafs.FileSystem, str]:
 
 @contextlib.contextmanager
 def unpacked(file: pa.NativeFile) -> Iterator[BinaryIO]:
-    """The content of a file, decompressed if it is gzip. The file must be at its beginning."""
+    """Open the content of a file, decompressed if it is gzip. The file must be at its beginning."""
     is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
     if not is_gzip:

@@ -1,7 +1,7 @@
-"""One writer per run directory.
+"""The lock that allows one writer per run directory.
 
-The lock is the kernel's (``flock``), so it ends with the process that holds it, however that
-process ends. A lock file that a dead process left behind can be locked again. The file names the
+The kernel keeps the lock (``flock``), so it ends with its process, however that process ends. A
+lock file that a dead process left behind can be locked again. The file names the
 holder, for the error message only. A run on object storage cannot be locked this way; there, the
 user must start only one job per run.
 """
@@ -22,12 +22,15 @@ _LOCK_FILE = ".lock"
 
 @contextlib.contextmanager
 def run_lock(run: Directory) -> Iterator[None]:
-    """Hold the lock of a run inside the block. Raises MedrError, which names the holder, when
-    another process has it."""
+    """Hold the lock of a run inside the block.
+
+    Raises MedrError, which names the holder, when another process has the lock.
+    """
     if not isinstance(run.fs, pafs.LocalFileSystem):
         yield
         return
     run.local.mkdir(parents=True, exist_ok=True)
+    # Opened for appending: "w" would erase the holder's name before the lock is ours.
     with open(run.local / _LOCK_FILE, "a+", encoding="utf-8") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,5 +42,6 @@ def run_lock(run: Directory) -> Iterator[None]:
             ) from None
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        # Other processes read the file while the lock is held: do not leave the text in the buffer.
         handle.flush()
         yield

@@ -1,7 +1,7 @@
 """One row of a benchmark of this package: our figure, a peer's, their ratio and the goal.
 
-Guarantees: a ratio above 1 is good whatever is measured. A peer that is not installed gives a
-skipped row with the command that installs it, and never a pass.
+A ratio above 1 is good for every measure. A peer that is not installed gives a skipped row with the
+command that installs it, and never a pass.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def build_measurement(
     unit: str = "",
     note: str = "",
 ) -> Measurement:
-    """A measured figure with its ratio and whether it meets its goal.
+    """Return a measured figure with its ratio and whether it meets its goal.
 
     ``goal`` is a bound for ``ours`` (from above where lower is better), ``least_ratio`` one for the
     ratio to the peer; at most one of the two. Raises ValueError for both, and for a ratio goal
@@ -68,13 +68,13 @@ def build_measurement(
 def skip_measurement(
     measure: str, peer_name: str, install: str, ours: float | None = None, unit: str = ""
 ) -> Measurement:
-    """The row of a peer that is not installed; ``install`` is the command that installs it."""
+    """Return the row of a missing peer; ``install`` is the command that installs it."""
     note = f"skipped: {install}"
     return Measurement(measure, ours, None, peer_name, None, None, False, None, unit, note)
 
 
 def _compute_ratio(ours: float, peer: float | None, lower_is_better: bool) -> float | None:
-    """The ratio by which ours is better; None without a peer, or where it would divide by zero."""
+    """Return the ratio by which ours is better; None without a peer or for a division by zero."""
     if peer is None:
         return None
     better, worse = (peer, ours) if lower_is_better else (ours, peer)

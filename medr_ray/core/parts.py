@@ -1,9 +1,9 @@
 """A folder of part files, each with a marker that names what it was made from.
 
-Guarantees: a part whose marker names the wanted source is whole and is not made again, whoever made
-it and whenever. A part that is half written, out of date or no longer wanted is never taken for a
-finished one. So a killed stage goes on where it stopped, and a stage whose inputs grew makes only
-the parts that changed.
+A part whose marker names the required source is complete and is not made again, whichever process
+made it. A part that is half written, out of date or no longer required never counts as finished. So
+a killed stage continues where it stopped, and a stage whose inputs grew makes only the parts that
+changed.
 """
 
 import hashlib
@@ -38,8 +38,10 @@ class Parts:
         return [name for name, source in required.items() if sources.get(name) != source]
 
     def read_markers(self) -> dict[str, dict[str, Any]]:
-        """The markers by part name, sorted: ``made_from``, and the report each part was finished
-        with."""
+        """Return the markers by part name, sorted.
+
+        A marker has ``made_from`` and the report that the part was finished with.
+        """
         names = self._directory.list_marked_parts(self.folder)
         return {name: self.read_marker(name) for name in names}
 
@@ -54,10 +56,14 @@ class Parts:
     ) -> None:
         """Write a part from one table, and finish it."""
         self._directory.write_table(self._table_file(name), table)
+        # The marker comes last: it says that the table is complete.
         self.finish(name, made_from, report)
 
     def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.Table]) -> None:
-        """Write a part from many tables, with one in memory at a time. ``finish`` must follow."""
+        """Write a part from many tables, with one in memory at a time.
+
+        The caller must call ``finish`` afterwards: the part has no marker yet.
+        """
         self._directory.write_batches(self._table_file(name), schema, batches)
 
     def finish(self, name: str, made_from: str, report: Mapping[str, Any] | None = None) -> None:
@@ -72,16 +78,16 @@ class Parts:
         return f"{self.folder}/{name}.parquet"
 
     def _list_tables(self) -> set[str]:
-        """The parts that have a table, with or without a marker."""
+        """Return the parts that have a table, with or without a marker."""
         files = self._directory.list_files(self.folder)
         return {file.removesuffix(".parquet") for file in files if file.endswith(".parquet")}
 
     def _remove_part(self, name: str) -> None:
-        # The marker first: a part without one is not finished.
+        # The marker goes first: a kill between the two then leaves a part that is not finished.
         self._directory.remove(self._marker_file(name))
         self._directory.remove(self._table_file(name))
 
 
 def digest(*parts: Any) -> str:
-    """A hash of what something is made from, as 32 hexadecimal digits."""
+    """Return a hash of the values that something is made from, as 32 hexadecimal digits."""
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with rate and remaining time on a terminal, an occasional line
+"""Progress of long work: a bar with rate and remaining time on a terminal, a line now and then
 elsewhere."""
 
 import time
@@ -7,7 +7,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-_LINE_SECONDS = 20.0  # often enough to see that a log is alive, rare enough to read
+# Seconds between two lines: often enough to see that a log is alive, rare enough to read.
+_LINE_SECONDS = 20.0
 
 
 class Bar:
@@ -54,6 +55,7 @@ class Bar:
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count finished work, and print the progress."""
         self._done += count
+        # A call without a note keeps the last one on display.
         self._note = note or self._note
         if self._progress is not None:
             self._progress.update(
@@ -81,7 +83,8 @@ class Bar:
         return f", {(self._total - self._done) / rate:,.0f} s left"
 
     def _rate(self) -> float:
-        """Steps of this run per second."""
+        """Return the steps of this run per second."""
+        # Never zero: the first line may be printed before the clock has moved.
         seconds = max(time.monotonic() - self._started, 1e-9)
         return (self._done - self._done_earlier) / seconds
 

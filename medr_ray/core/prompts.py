@@ -14,7 +14,7 @@ from medr_ray.core.errors import ConfigError
 
 @functools.cache
 def read_prompt(package: str, name: str, language: str | None = None) -> str:
-    """The text of ``prompts/NAME.txt`` in ``package``, or of ``prompts/NAME.LANGUAGE.txt``.
+    """Return the text of ``prompts/NAME.txt`` in ``package``, or of ``prompts/NAME.LANGUAGE.txt``.
 
     The text is returned exactly as it is stored, with its last line break: responses are cached
     under the text that was sent. Raises ConfigError when the package has no such prompt.
@@ -32,8 +32,8 @@ def read_prompt(package: str, name: str, language: str | None = None) -> str:
 
 @functools.cache
 def read_package_json(package: str, file_name: str) -> Any:
-    """The content of a JSON file beside the modules of ``package``.
+    """Return the content of a JSON file beside the modules of ``package``.
 
-    Every caller gets the same object, so nobody may change it.
+    Every caller gets the same object, so a caller must not change it.
     """
     return json.loads(resources.files(package).joinpath(file_name).read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """Run directories: ``runs/<name>/<stage>/`` on any ``pyarrow.fs`` filesystem, and the stages that
 fill them.
 
-Guarantees: a file appears whole or not at all (it is written under another name, then moved).
+A file appears complete or not at all (it is written under another name, then moved).
 ``manifest.json`` is written last, so a directory with a matching manifest is finished. Parts that
 were made under another fingerprint are discarded, so a resumed stage never mixes two
 configurations.
@@ -75,8 +75,10 @@ class Directory:
 
     @property
     def local(self) -> Path:
-        """The local path. Raises MedrError for a remote directory, which a library that needs
-        local files cannot use."""
+        """Return the local path.
+
+        Raises MedrError for a remote directory, which a library that needs local files cannot use.
+        """
         if not isinstance(self._fs, pafs.LocalFileSystem):
             raise MedrError(
                 f"{self.uri} is not local, and this step needs local files: "
@@ -94,12 +96,15 @@ class Directory:
         return self._fs.get_file_info(f"{self._path}/{name}").type != pafs.FileType.NotFound
 
     def list_files(self, folder: str = "") -> list[str]:
-        """Names of the finished files directly in ``folder``, sorted; empty when it does not exist.
-        Markers (``_``) and unfinished files (``.``) are left out."""
+        """Return the names of the finished files directly in ``folder``, sorted.
+
+        Markers (``_``) and unfinished files (``.``) are left out. The list is empty when the folder
+        does not exist.
+        """
         return [name for name in self._all_files(folder) if not name.startswith((".", "_"))]
 
     def list_marked_parts(self, folder: str) -> list[str]:
-        """Names of the parts of ``folder`` that have a marker (see ``core.parts``), sorted."""
+        """Return the sorted names of the parts with a marker in ``folder`` (see ``core.parts``)."""
         return [
             name[1:].removesuffix(".json")
             for name in self._all_files(folder)
@@ -112,7 +117,7 @@ class Directory:
         return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
 
     def delete_partial_files(self, folder: str) -> None:
-        """Delete what killed writers left unfinished in ``folder``."""
+        """Delete the unfinished files that killed writers left in ``folder``."""
         for name in self._all_files(folder):
             if name.endswith(_PARTIAL_SUFFIX):
                 self._fs.delete_file(f"{self._path}/{folder}/{name}")
@@ -123,13 +128,16 @@ class Directory:
             self._fs.delete_file(f"{self._path}/{name}")
 
     def link_or_copy(self, source: str, name: str) -> None:
-        """Make ``name`` the same file as ``source``: a hard link on a local filesystem, else a
-        copy. Finished files are never changed in place, so a link is as good as a copy."""
+        """Make ``name`` a hard link to ``source`` on a local filesystem, else a copy.
+
+        Finished files are never changed in place, so a link is as safe as a copy.
+        """
         if not isinstance(self._fs, pafs.LocalFileSystem):
             self._fs.copy_file(f"{self._path}/{source}", f"{self._path}/{name}")
             return
         target = Path(f"{self._path}/{name}")
         target.parent.mkdir(parents=True, exist_ok=True)
+        # ``os.link`` does not replace an existing file.
         target.unlink(missing_ok=True)
         os.link(f"{self._path}/{source}", target)
 
@@ -146,7 +154,7 @@ class Directory:
 
     @contextlib.contextmanager
     def _open_atomically(self, name: str) -> Iterator[pa.NativeFile]:
-        """A stream whose file appears under ``name`` once it is whole."""
+        """Open a stream whose file appears under ``name`` once it is complete."""
         target = f"{self._path}/{name}"
         parent, base = target.rsplit("/", 1)
         self._fs.create_dir(parent, recursive=True)
@@ -154,6 +162,7 @@ class Directory:
         partial = f"{parent}/.{base}.{uuid.uuid4().hex[:8]}{_PARTIAL_SUFFIX}"
         with self._fs.open_output_stream(partial) as stream:
             yield stream
+        # Not reached when the writer raises: the partial file stays, under a name no reader lists.
         self._fs.move(partial, target)
 
     def read_bytes(self, name: str) -> bytes:
@@ -177,7 +186,7 @@ class Directory:
             pq.write_table(table, stream, compression="zstd")
 
     def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.Table]) -> None:
-        """One Parquet file from tables written one after another, a row group each."""
+        """Write one Parquet file from tables, one after another, a row group each."""
         with (
             self._open_atomically(name) as stream,
             pq.ParquetWriter(stream, schema, compression="zstd") as writer,
@@ -186,8 +195,10 @@ class Directory:
                 writer.write_table(batch)
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """One Parquet file, or all Parquet files of a folder in name order. Raises DataError when
-        it does not exist."""
+        """Read one Parquet file, or all Parquet files of a folder in name order.
+
+        Raises DataError when it does not exist.
+        """
         path = f"{self._path}/{name}"
         file_type = self._fs.get_file_info(path).type
         if file_type == pafs.FileType.NotFound:
@@ -206,7 +217,7 @@ class Directory:
         self.write_table(name, to_table(record, rows))
 
     def read_records(self, name: str, record: type[R]) -> list[R]:
-        """The records of a table. Raises DataError when it does not exist."""
+        """Return the records of a table. Raises DataError when it does not exist."""
         return from_table(record, self.read_table(name))
 
     # --- artifacts --------------------------------------------------------------------
@@ -223,22 +234,24 @@ class Directory:
         self.write_records(self.locate(artifact), artifact.record, rows)
 
     def write_part(self, artifact: Artifact[R], part: str, rows: Iterable[R]) -> None:
-        """One part of an artifact that is a folder."""
+        """Write one part of an artifact that is a folder."""
         self.write_records(f"{self.locate(artifact)}/{part}.parquet", artifact.record, rows)
 
     def read(self, artifact: Artifact[R], where: pads.Expression | None = None) -> list[R]:
-        """The records of an artifact, or those that match ``where``. Raises DataError when the
-        artifact does not exist."""
+        """Return the records of an artifact, or those that match ``where``.
+
+        Raises DataError when the artifact does not exist.
+        """
         if where is None:
             return self.read_records(self.locate(artifact), artifact.record)
         return from_table(artifact.record, self.open_dataset(artifact).to_table(filter=where))
 
     def read_columns(self, artifact: Artifact[R], columns: list[str]) -> pa.Table:
-        """Some columns of an artifact. Raises DataError when the artifact does not exist."""
+        """Return some columns of an artifact. Raises DataError when the artifact does not exist."""
         return self.read_table(self.locate(artifact), columns)
 
     def open_dataset(self, file: StageFile) -> pads.Dataset:
-        """The Parquet file or folder as a dataset, which is read only as far as it is asked."""
+        """Return the Parquet file or folder as a dataset, which reads only what a query needs."""
         path = f"{self._path}/{self.locate(file)}"
         return pads.dataset(path, filesystem=self._fs, format="parquet")
 
@@ -256,13 +269,14 @@ class StageDirectory(Directory):
         return manifest is not None and manifest["fingerprint"] == fingerprint
 
     def clear(self) -> None:
-        """Empty the directory, the manifest first: a kill in between must not leave a directory
-        that passes for finished."""
+        """Empty the directory."""
+        # The manifest goes first: a kill in between must not leave a directory that counts as
+        # finished.
         self.remove(MANIFEST)
         super().clear()
 
     def prepare(self, fingerprint: str, incremental: bool = False) -> bool:
-        """Make the directory ready to run a stage. Returns whether there are parts to go on from.
+        """Prepare the directory for a stage. Returns whether there are parts to continue from.
 
         Parts of another fingerprint are discarded, except those of an ``incremental`` stage, which
         checks each part by its own marker.
@@ -332,8 +346,11 @@ class Stage:
 
 
 def compute_fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[str, str]) -> str:
-    """SHA-256 over all that decides the stage's output: its sections without their operational
-    fields (see ``core.config``), its inputs, and the fingerprints of the stages it reads."""
+    """Return the SHA-256 of everything that decides the stage's output.
+
+    That is its sections without their operational fields (see ``core.config``), its inputs, the
+    seed, and the fingerprints of the stages it reads.
+    """
     deciding = {
         "stage": stage.name,
         "seed": config.run.seed,
@@ -345,7 +362,7 @@ def compute_fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[
 
 
 def installed_versions() -> dict[str, str]:
-    """The versions of the packages that can change a result."""
+    """Return the versions of the packages that can change a result."""
     versions = {}
     for name in _RECORDED_PACKAGES:
         try:
@@ -358,8 +375,10 @@ def installed_versions() -> dict[str, str]:
 def run_stage(
     stage: Stage, context: StageContext, fingerprint: str, upstream: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Run one stage and write its manifest, which is returned. ``upstream`` has the fingerprints of
-    the stages before it."""
+    """Run one stage, write its manifest and return it.
+
+    ``upstream`` has the fingerprints of the stages before it.
+    """
     resumed = context.directory.prepare(fingerprint, stage.incremental)
     started = time.monotonic()
     counts = dict(stage.execute(context))
@@ -372,5 +391,6 @@ def run_stage(
         "seconds": round(time.monotonic() - started, 2),
         "versions": installed_versions(),
     }
+    # Last: a directory with a manifest counts as finished.
     context.directory.write_json(MANIFEST, manifest)
     return manifest

@@ -29,8 +29,10 @@ _WORKER_ENVIRONMENT = {
 
 @contextlib.contextmanager
 def ray_session(config: RayConfig) -> Iterator[None]:
-    """Ray is up inside the block. A session that was up before, or a cluster joined by address,
-    stays up afterwards."""
+    """Provide Ray inside the block.
+
+    A session that was up before, or a cluster joined by address, stays up afterwards.
+    """
     if ray.is_initialized():
         yield
         return

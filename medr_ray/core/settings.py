@@ -37,10 +37,13 @@ def load_config(
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> PipelineConfig:
-    """The resolved configuration. ``overrides`` are ``a.b=c`` texts, their values read as YAML.
+    """Return the resolved configuration.
+
+    ``overrides`` are ``a.b=c`` texts, their values read as YAML.
 
     Raises ConfigError for an unreadable file, an unknown key or name, or a bad value.
     """
+    # Later sources overwrite earlier ones: file, environment, overrides.
     values = _read_yaml(Path(path)) if path else {}
     variables = os.environ if environment is None else environment
     for key, text in _environment_values(variables):
@@ -59,13 +62,13 @@ def load_config(
 
 
 def dump_yaml(config: PipelineConfig) -> str:
-    """The configuration as YAML that ``load_config`` reads back."""
+    """Return the configuration as YAML that ``load_config`` reads back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def list_settings(section: BaseModel, prefix: str = "") -> Iterator[Setting]:
-    """Every key of a configuration in the order of its declaration, sections inside sections
-    included."""
+    """Yield every key of a configuration in the order of declaration, also those of nested
+    sections."""
     values = section.model_dump(mode="json")
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
@@ -93,8 +96,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _environment_values(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(key, text) of the variables that set a key. A double underscore marks them; other ``MEDR_``
-    variables, such as keys of services, are not configuration."""
+    """Return (key, text) of the variables that set a key.
+
+    A double underscore marks them; other ``MEDR_`` variables, such as keys of services, are not
+    configuration.
+    """
     return [
         (name.removeprefix(_ENVIRONMENT_PREFIX).lower().replace("__", "."), text)
         for name, text in sorted(environment.items())
@@ -118,7 +124,10 @@ def _assign(values: dict[str, Any], key: str, text: str) -> None:
 
 
 def _check_keys(model: type[BaseModel], values: Mapping[str, Any], prefix: str) -> None:
-    """Pydantic refuses unknown keys too, but does not name the nearest known one."""
+    """Raise ConfigError for an unknown key, with the nearest known one.
+
+    Pydantic refuses unknown keys too, but does not name the nearest one.
+    """
     for key, value in values.items():
         if key not in model.model_fields:
             nearest = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.0)
@@ -131,7 +140,7 @@ def _check_keys(model: type[BaseModel], values: Mapping[str, Any], prefix: str) 
 
 
 def _describe_problem(problem: Mapping[str, Any]) -> str:
-    """``key: message``; a check over several sections names its keys in the message."""
+    """Return ``key: message``; a check over several sections names its keys in the message."""
     key = ".".join(str(part) for part in problem["loc"])
     message = str(problem["msg"]).removeprefix(_PYDANTIC_PREFIX)
     return f"{key}: {message}" if key else message

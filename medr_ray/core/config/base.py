@@ -1,5 +1,7 @@
-"""What every section of the configuration shares: it is frozen, closed to keys that are not
-declared, and clear about which of its fields decide a result."""
+"""The base of every section of the configuration.
+
+A section is frozen, refuses keys that are not declared, and marks the fields that decide no result.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -39,12 +41,12 @@ class Section(BaseModel):
 
 
 def is_operational(field: FieldInfo) -> bool:
-    """Whether the field is marked as one that decides no result."""
+    """Whether the field is marked as operational: it decides no result."""
     return any(isinstance(mark, _OperationalMark) for mark in field.metadata)
 
 
 def _identity_of(value: Any, dumped: Any) -> Any:
-    """``dumped``, the JSON form of ``value``, without the operational fields of sections in it."""
+    """Return ``dumped``, the JSON form of ``value``, without its sections' operational fields."""
     if isinstance(value, Section):
         return value.identity()
     if isinstance(value, Mapping):

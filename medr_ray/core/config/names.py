@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 
 
 def registered_in(registry: str, unless: str = "") -> AfterValidator:
-    """A validator for a field whose value must be one of the names in a room's table.
+    """Return a validator for a field whose value must be one of the names in a room's table.
 
     ``registry`` is ``module:attribute``; the attribute is a collection of names. A value that
     contains ``unless`` is not looked up. The ValueError names the nearest known name.
@@ -29,7 +29,7 @@ def registered_in(registry: str, unless: str = "") -> AfterValidator:
 
 
 def registered_names(registry: str) -> Collection[str]:
-    """The names in the table at ``module:attribute``."""
+    """Return the names in the table at ``module:attribute``."""
     module_name, _, attribute = registry.partition(":")
     names: Collection[str] = getattr(importlib.import_module(module_name), attribute)
     return names
@@ -38,7 +38,8 @@ def registered_names(registry: str) -> Collection[str]:
 def check_known(name: str, names: Collection[str]) -> None:
     """Raise ValueError, with the nearest known name, when ``name`` is not one of ``names``."""
     if name not in names:
-        name_list = ", ".join(names) or "none"
+        choices = ", ".join(names) or "none"
+        # With a cutoff of 0 there is a nearest name for every input, unless the table is empty.
         nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(f"unknown name {name!r}: {hint}Known: {name_list}")
+        raise ValueError(f"unknown name {name!r}: {hint}Known: {choices}")

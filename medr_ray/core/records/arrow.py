@@ -30,7 +30,10 @@ def _scalar_types() -> "dict[type, pa.DataType]":
 
 
 def _optional(annotation: Any) -> tuple[Any, bool]:
-    """(inner type, nullable) of an annotation; a union is of closed sets, or with None."""
+    """Return (inner type, nullable) of an annotation.
+
+    A union is either one of closed sets or one with None.
+    """
     if not isinstance(annotation, types.UnionType) and (
         typing.get_origin(annotation) is not typing.Union
     ):
@@ -42,7 +45,7 @@ def _optional(annotation: Any) -> tuple[Any, bool]:
 
 @functools.cache
 def closed_set(annotation: Any) -> tuple[str, ...]:
-    """The values of a ``Literal`` of strings, or of a union of such; empty for other types."""
+    """Return the values of a ``Literal`` of strings, or of a union of such; else an empty tuple."""
     if typing.get_origin(annotation) is Literal:
         return typing.get_args(annotation)
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -69,7 +72,10 @@ def _arrow_type(annotation: Any) -> "pa.DataType":
 
 @functools.cache
 def arrow_schema(record: type) -> "pa.Schema":
-    """The Arrow schema of a record class, field for field."""
+    """Return the Arrow schema of a record class, field for field.
+
+    Raises TypeError for a field type without an Arrow type.
+    """
     import pyarrow as pa
 
     hints = typing.get_type_hints(record)
@@ -81,24 +87,36 @@ def arrow_schema(record: type) -> "pa.Schema":
 
 
 def to_table(record: type[R], rows: Iterable[R]) -> "pa.Table":
-    """Records as an Arrow table with exactly ``arrow_schema(record)``; empty input gives an empty
-    table."""
+    """Return records as an Arrow table with exactly ``arrow_schema(record)``.
+
+    Empty input gives an empty table.
+    """
     import pyarrow as pa
 
     schema = arrow_schema(record)  # type: ignore[arg-type]
-    return pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=schema)  # type: ignore[call-overload]
+    return pa.Table.from_pylist(
+        [
+            # ``R`` is not bound to dataclasses, so no overload of ``asdict`` accepts a row.
+            dataclasses.asdict(row)  # type: ignore[call-overload]
+            for row in rows
+        ],
+        schema=schema,
+    )
 
 
 def from_table(record: type[R], table: "pa.Table") -> list[R]:
-    """The records of a table written by ``to_table``. Raises DataError as ``from_row`` does."""
+    """Return the records of a table written by ``to_table``.
+
+    Raises DataError as ``from_row`` does.
+    """
     return [from_row(record, row) for row in table.to_pylist()]
 
 
 def from_row(record: type[R], row: dict[str, Any]) -> R:
-    """One record from plain Python values, as found in Arrow rows and JSON objects.
+    """Return one record from plain Python values, as in Arrow rows and JSON objects.
 
-    A field that a row written earlier does not have yet takes its default. Raises DataError where
-    it has none, and for a value outside its field's closed set.
+    A field that an older row lacks takes its default. Raises DataError where the field has no
+    default, and for a value outside its field's closed set.
     """
     missing = [name for name in _required(record) if name not in row]  # type: ignore[arg-type]
     if missing:
@@ -115,7 +133,7 @@ def from_row(record: type[R], row: dict[str, Any]) -> R:
 
 @functools.cache
 def _required(record: Any) -> tuple[str, ...]:
-    """The fields without a default."""
+    """Return the names of the fields without a default."""
     return tuple(
         field.name
         for field in dataclasses.fields(record)
@@ -129,7 +147,7 @@ def _hints(record: Any) -> dict[str, Any]:
 
 
 def _value(record: type, name: str, annotation: Any, value: Any) -> Any:
-    """A field's value of the annotated type; ``record`` and ``name`` are for the error."""
+    """Return a field's value as the annotated type; ``record`` and ``name`` are for the error."""
     if value is None or annotation in _SCALARS:
         return value
     allowed = closed_set(annotation)

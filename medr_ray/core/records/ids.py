@@ -7,21 +7,25 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text on every machine."""
+    """Return JSON with sorted keys and no spaces.
+
+    Equal values give equal text on every machine.
+    """
     return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_convert_dataclass
     )
 
 
-def _plain(value: Any) -> Any:
+def _convert_dataclass(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     raise TypeError(f"not JSON: {type(value).__name__}")
 
 
 def content_id(prefix: str, *parts: Any) -> str:
-    """``prefix-<16 hex digits>`` of the SHA-256 of the parts: the same input gives the same id
-    everywhere.
+    """Return ``prefix-<16 hex digits>`` of the SHA-256 of the parts.
+
+    The same input gives the same id everywhere.
 
     Prefixes: ``rel`` relation, ``chain``, ``q`` question, ``traj`` trajectory.
     """

@@ -1,3 +1,3 @@
-"""What a question must pass: one answer and no leak (``question_verification``), no repetition
-(``duplicates``), no benchmark item (``contamination``), and not answered from memory
-(``closed_book``, ``calibration``)."""
+"""The checks of a question: it has one answer and no leak (``question_verification``), repeats no
+other question (``duplicates``) and no benchmark item (``contamination``), and is not answered from
+memory (``closed_book``, ``calibration``)."""

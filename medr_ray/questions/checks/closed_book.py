@@ -1,11 +1,10 @@
-"""Asking a language model questions without tools: what it answers from memory, and how often it is
-right.
+"""Examinations of a language model without tools: how often it answers a question from memory.
 
-What holds: an attempt is right when its final answer matches by ``questions.answer_matching`` and
-wrong otherwise, also when it gives none; an endpoint that fails, or a spent budget, ends the
-examination as an error and is never a wrong answer. A reply that was cut off is asked for again
-with more room; cut off with that as well, it is wrong. What was examined before is found in the
-ledger and not asked again.
+An attempt is right when its final answer matches by ``questions.answer_matching`` and wrong
+otherwise, also when it has no final answer. An endpoint that fails, or a spent budget, ends the
+examination as an error and is never a wrong answer. A reply that was cut off is requested again
+with more room; if that is cut off too, the attempt is wrong. Finished examinations are read from
+the ledger and not repeated.
 """
 
 import asyncio
@@ -28,16 +27,21 @@ from medr_ray.llm.failures import ContextLengthExceeded
 from medr_ray.llm.roles import ChatCompleter
 from medr_ray.questions.answer_matching import answers_match
 
-TEMPERATURE = 0.7  # of several attempts where the endpoint says 0: attempts that cannot differ measure nothing
-ENOUGH_TOKENS = 4096  # room for a model that reasons at length; endpoints with less get it when a reply is cut off
-PART_SIZE = (
-    128  # examinations per part of a ledger: what a kill loses, unless the response cache has it
-)
-_CUT_OFF = "length"
+# Sampling temperature of several attempts where the endpoint says 0: attempts that cannot differ
+# measure nothing.
+TEMPERATURE = 0.7
+# Output tokens for a model that reasons at length. An endpoint with fewer gets them when a reply is
+# cut off.
+ENOUGH_TOKENS = 4096
+# Examinations per part of a ledger. A killed stage loses the unfinished part, unless the response
+# cache has the replies.
+PART_SIZE = 128
+_CUT_OFF = "length"  # the finish reason of a reply that ran out of tokens
 _THOUGHT = re.compile(r"<think>.*?</think>", re.S)
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.S | re.I)
 _MARKED = re.compile(
-    r"^[\s>*_#`-]*(?:(?:(?:the|my)\s+)?(?:final\s+|correct\s+|best\s+)?answer|(?:最终|最后|正确)?答案)[*_\s]*"
+    r"^[\s>*_#`-]*"
+    r"(?:(?:(?:the|my)\s+)?(?:final\s+|correct\s+|best\s+)?answer|(?:最终|最后|正确)?答案)[*_\s]*"
     r"(?:[:：]|is\b\s*:?|是[:：]?|为[:：]?)[*_\s]*(\S[^\n]*)",
     re.I | re.M,
 )
@@ -48,22 +52,29 @@ _MARKUP = " \t\r\n*_`\"'“”‘’「」"
 
 
 def parse_answer(reply: str) -> str | None:
-    """The final answer of a reply: what its last "Answer: ..." says (also "The answer is ...",
-    "答案：..." and ``<answer>`` tags), or the reply itself when it is a single line; None when there
-    is none. Thoughts do not count."""
+    """Return the final answer of a reply, or None when it has none.
+
+    It is the text after the last "Answer: ..." (also "The answer is ...", "答案：..." and
+    ``<answer>`` tags), or the reply itself when it is a single line. Thoughts do not count.
+    """
+    # Thoughts may lack one of their tags: text before a lone ``</think>`` and after a lone
+    # ``<think>`` is dropped too.
     body = _THOUGHT.sub("", reply).rpartition("</think>")[2].partition("<think>")[0]
     marked = [
-        (one.start(), one[1]) for pattern in (_MARKED, _TAGGED) for one in pattern.finditer(body)
+        (match.start(), match[1])
+        for pattern in (_MARKED, _TAGGED)
+        for match in pattern.finditer(body)
     ]
     lines = [line for line in body.splitlines() if line.strip()]
-    alone = (
+    # A line that ends in a colon announces an answer but does not give it.
+    only_line = (
         lines[0] if len(lines) == 1 and not lines[0].rstrip(_MARKUP).endswith((":", "：")) else ""
     )
-    return _bare(max(marked)[1] if marked else alone) or None
+    return _strip_markup(max(marked)[1] if marked else only_line) or None
 
 
-def _bare(answer: str) -> str:
-    """Without quotation marks, emphasis and the brackets of a copied ``<...>``."""
+def _strip_markup(answer: str) -> str:
+    """Return ``answer`` without quotation marks, emphasis and brackets of a copied ``<...>``."""
     answer = answer.strip(_MARKUP)
     return (
         answer[1:-1].strip(_MARKUP) if answer.startswith("<") and answer.endswith(">") else answer
@@ -71,7 +82,7 @@ def _bare(answer: str) -> str:
 
 
 def closed_book_prompt(text: str, language: Language) -> str:
-    """The message that asks ``text`` (in "en" or "zh")."""
+    """Return the message that asks ``text`` (in "en" or "zh")."""
     template = Template(read_prompt("medr_ray.questions", "closed_book", language))
     return template.substitute(question=text)
 
@@ -81,9 +92,11 @@ def closed_book_prompt(text: str, language: Language) -> str:
 
 @dataclass(frozen=True)
 class Examination:
-    """``model`` answered ``correct`` of ``attempts`` right; ``unanswered`` replies held no answer
-    and count as wrong. ``tokens`` read and sampled, as the endpoint counted them when it
-    replied."""
+    """The result of one model on one question.
+
+    ``unanswered`` replies had no answer and count as wrong. ``tokens`` are those read and sampled,
+    as the endpoint counted them when it replied.
+    """
 
     model: str
     attempts: int
@@ -96,7 +109,7 @@ class Examination:
         return self.correct / self.attempts
 
     def calibration(self, rounds: int) -> Calibration:
-        """The record of it, after ``rounds`` of regeneration, with its 95 % interval."""
+        """Return its record after ``rounds`` of regeneration, with the 95 % interval."""
         lower, upper = clopper_pearson(np.array([self.correct]), self.attempts)
         return Calibration(
             self.model,
@@ -118,18 +131,26 @@ class _Attempt:
 
 
 class Examiner:
-    """Puts questions to the model of ``endpoint`` through ``client``, ``attempts`` times each.
-    Several attempts are sampled with the seeds 0, 1, ..., so that they differ and can be cached."""
+    """Asks the model of ``endpoint`` each question ``attempts`` times through ``client``.
+
+    Several attempts are sampled with the seeds 0, 1, ..., so that they differ and can be cached.
+    """
 
     def __init__(self, endpoint: EndpointConfig, client: ChatCompleter, attempts: int) -> None:
-        self.model, self.concurrency, self.attempts = endpoint.model, endpoint.concurrency, attempts
-        self._endpoint, self._client = endpoint, client
+        self.model = endpoint.model
+        self.concurrency = endpoint.concurrency
+        self.attempts = attempts
+        self._endpoint = endpoint
+        self._client = client
         self._temperature = (
             (endpoint.temperature or TEMPERATURE) if attempts > 1 else endpoint.temperature
         )
 
     def key(self, task: Task) -> str:
-        """What an examination follows from: equal keys need no second one."""
+        """Return the digest of everything an examination depends on.
+
+        An examination with an equal key need not be repeated.
+        """
         return digest(
             closed_book_prompt(task.text, task.language),
             task.answer,
@@ -139,19 +160,21 @@ class Examiner:
         )
 
     async def examine(self, task: Task) -> Examination:
-        """The model's attempts at one task, judged.
+        """Return the judged attempts of the model at one task.
 
         Raises what ``ChatClient.complete`` raises: InfrastructureError when the endpoint stays
         unreachable, ConfigError when it refuses the key or the model, BudgetExceeded when the
         budget is spent.
         """
-        made = await asyncio.gather(*(self._attempt(task, seed) for seed in range(self.attempts)))
+        attempts = await asyncio.gather(
+            *(self._attempt(task, seed) for seed in range(self.attempts))
+        )
         return Examination(
             self.model,
             self.attempts,
-            sum(one.correct for one in made),
-            sum(not one.answered for one in made),
-            sum(one.tokens for one in made),
+            sum(attempt.correct for attempt in attempts),
+            sum(not attempt.answered for attempt in attempts),
+            sum(attempt.tokens for attempt in attempts),
         )
 
     async def _attempt(self, task: Task, seed: int) -> _Attempt:
@@ -163,6 +186,7 @@ class Examiner:
                 tokens += result.prompt_tokens + result.output_tokens
             except ContextLengthExceeded:  # the model takes no more: the reply stays cut off
                 return _Attempt(False, False, tokens)
+        # An answer in a reply that was cut off may not be the final one.
         answer = None if result.finish_reason == _CUT_OFF else parse_answer(result.text)
         correct = answer is not None and answers_match(answer, task.answer, task.aliases)
         return _Attempt(correct, answer is not None, tokens)
@@ -190,34 +214,39 @@ class ExaminationLedger:
     """Finished examinations in parts of ``directory``; a part appears whole or not at all."""
 
     def __init__(self, directory: Directory, part_size: int = PART_SIZE) -> None:
-        self._directory, self._part_size = directory, part_size
-        self._parts = len(directory.list_files())
-        self._open: list[LedgerRow] = []
-        self._found = {
+        self._directory = directory
+        self._part_size = part_size
+        # Parts are numbered from 0, so the number of files is the number of the next part.
+        self._part_count = len(directory.list_files())
+        self._unwritten_rows: list[LedgerRow] = []
+        self._examinations = {
             row.key: row.examination
             for name in directory.list_files()
             for row in directory.read_records(name, LedgerRow)
         }
 
     def __contains__(self, key: str) -> bool:
-        return key in self._found
+        return key in self._examinations
 
     def __getitem__(self, key: str) -> Examination:
-        """The finished examination of that key."""
-        return self._found[key]
+        """Return the finished examination of that key."""
+        return self._examinations[key]
 
     def add(self, key: str, question_id: str, examination: Examination) -> None:
-        """Keep a finished examination; written with the part that it completes."""
-        self._found[key] = examination
-        self._open.append(LedgerRow(key, question_id, examination))
-        if len(self._open) >= self._part_size:
+        """Keep a finished examination, and write the part when it is full."""
+        self._examinations[key] = examination
+        self._unwritten_rows.append(LedgerRow(key, question_id, examination))
+        if len(self._unwritten_rows) >= self._part_size:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is not yet written."""
-        if self._open:
-            self._directory.write_records(f"part-{self._parts:05d}.parquet", LedgerRow, self._open)
-            self._parts, self._open = self._parts + 1, []
+        """Write the examinations that are not yet written."""
+        if self._unwritten_rows:
+            self._directory.write_records(
+                f"part-{self._part_count:05d}.parquet", LedgerRow, self._unwritten_rows
+            )
+            self._part_count = self._part_count + 1
+            self._unwritten_rows = []
 
 
 def examine_all(
@@ -226,32 +255,42 @@ def examine_all(
     ledger: ExaminationLedger,
     bar: Bar,
 ) -> list[tuple[Examination, ...]]:
-    """For each task what each examiner found, in their order. All missing ones are asked at
-    once, as far as the endpoints' limits allow. What was finished before an error is kept in the
-    ledger."""
-    keyed = [[(one, who, who.key(one)) for who in examiners] for one in tasks]
-    missing = {key: (one, who) for row in keyed for one, who, key in row if key not in ledger}
+    """Return for each task the examination by each examiner, in their order.
+
+    All missing examinations run at once, as far as the endpoints' limits allow. Those finished
+    before an error are kept in the ledger.
+    """
+    keyed = [[(task, examiner, examiner.key(task)) for examiner in examiners] for task in tasks]
+    # By key, so that equal examinations run once.
+    missing = {
+        key: (task, examiner) for row in keyed for task, examiner, key in row if key not in ledger
+    }
     bar.resume(len(tasks) * len(examiners) - len(missing))
     try:
-        asyncio.run(_examine(missing, ledger, bar))
+        asyncio.run(_examine_missing(missing, ledger, bar))
     finally:
         ledger.flush()
     return [tuple(ledger[key] for _, _, key in row) for row in keyed]
 
 
-async def _examine(
+async def _examine_missing(
     missing: dict[str, tuple[Task, Examiner]], ledger: ExaminationLedger, bar: Bar
 ) -> None:
-    """Tasks enter as others leave: requests that only wait would hold tokens of the budget."""
-    doors = {id(who): asyncio.Semaphore(who.concurrency) for _, who in missing.values()}
+    """Examine the missing tasks, at most ``concurrency`` of each examiner at a time."""
+    # A task starts when another ends: requests that only wait would reserve tokens of the budget.
+    semaphores = {
+        id(examiner): asyncio.Semaphore(examiner.concurrency) for _, examiner in missing.values()
+    }
     tokens = 0
 
-    async def one(key: str, task: Task, who: Examiner) -> None:
+    async def examine_task(key: str, task: Task, who: Examiner) -> None:
         nonlocal tokens
-        async with doors[id(who)]:
+        async with semaphores[id(who)]:
             examination = await who.examine(task)
         ledger.add(key, task.task_id, examination)
         tokens += examination.tokens
         bar.advance(note=f"{tokens:,} tokens")
 
-    await asyncio.gather(*(one(key, task, who) for key, (task, who) in missing.items()))
+    await asyncio.gather(
+        *(examine_task(key, task, examiner) for key, (task, examiner) in missing.items())
+    )

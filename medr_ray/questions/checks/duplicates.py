@@ -3,14 +3,14 @@
 Two questions are near-duplicates when
 
 - their texts are the same after normalisation, or
-- they walk the same facts (equal ``chain_fingerprint``) to the same answer, or the answer of one is where the other
-  starts (the chain asked from its other end), or
-- they start from the same names, have the same answer, and their texts share most of their words in sequence
-  (Jaccard similarity of word 3-shingles of at least 0.8).
+- they walk the same facts (equal ``chain_fingerprint``) to the same answer, or one starts at the
+  other's answer (the chain is asked from its other end), or
+- they start from the same names, have the same answer, and their texts share most of their words in
+  sequence (Jaccard similarity of word 3-shingles of at least 0.8).
 
-So questions of one template about different entities are none, however alike they read; nor are
-questions of one chain that ask different things of it, such as the entity and the share of
-patients. The earlier question stands.
+Questions of one template about different entities are not duplicates, even if they read alike. Nor
+are questions that ask different things of one chain, such as the entity and the share of patients.
+Of two duplicates the earlier question stays.
 """
 
 import itertools
@@ -25,10 +25,14 @@ import networkx as nx
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.answer_matching import canonical, tokens
 
-SIMILARITY = 0.8  # of word 3-shingles, from which two wordings of one question count as the same
-_WORDS = 3
-_PRUNING = 4  # one more element is looked at for so many that must be shared: fewer sets to compare
-_ROUNDING = 1e-9
+# Jaccard similarity of word 3-shingles from which two wordings count as the same question.
+SIMILARITY = 0.8
+_WORDS_PER_SHINGLE = 3
+# ``most_similar`` looks at one more element for every so many that must be shared. A candidate must
+# then share more of the elements looked at, so fewer sets are compared.
+_SHARED_PER_EXTRA_ELEMENT = 4
+# Tolerance for products and quotients of the threshold that should be whole numbers.
+_ROUNDING_TOLERANCE = 1e-9
 T = TypeVar("T", bound=Hashable)
 
 
@@ -36,20 +40,25 @@ T = TypeVar("T", bound=Hashable)
 
 
 def chain_fingerprint(nodes: Sequence[str], edges: Sequence[tuple[str, str, str]]) -> str:
-    """The Weisfeiler-Lehman hash (JMLR 12:2539, 2011) of a chain: entity ids, and relations as the
-    graph states them (subject, predicate, object). The order of nodes and edges is of no account,
-    nor is the end it is walked from; the direction of a relation is, unless its predicate is
-    symmetric. To be compared within a run only."""
+    """Return the Weisfeiler-Lehman hash (JMLR 12:2539, 2011) of a chain.
+
+    ``nodes`` are entity ids; ``edges`` are relations as the graph states them (subject, predicate,
+    object). The order of nodes and edges does not matter, nor the end the chain is walked from. The
+    direction of a relation matters unless its predicate is symmetric. Compare hashes within one run
+    only.
+    """
     graph = nx.Graph()
     for node in nodes:
         graph.add_node(node, label=node)
-    for relation in set(edges):  # a node of its own, so that two relations may join the same pair
+    for relation in set(edges):
+        # Each relation is a node of its own, so that two relations may join the same pair.
         subject, predicate, obj = relation
         symmetric = predicate in PREDICATES and PREDICATES[predicate].symmetric
         graph.add_node(relation, label=predicate)
         graph.add_edge(relation, subject, label="end" if symmetric else "subject")
         graph.add_edge(relation, obj, label="end" if symmetric else "object")
-    # ids are unique: after one iteration a relation's label holds all that there is to know of it
+    # One iteration is enough: entity ids are unique, so a relation's label then covers its
+    # predicate, its ends and its direction.
     return nx.weisfeiler_lehman_graph_hash(
         graph, node_attr="label", edge_attr="label", iterations=1
     )
@@ -59,58 +68,70 @@ def chain_fingerprint(nodes: Sequence[str], edges: Sequence[tuple[str, str, str]
 
 
 def windows(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
-    """Every run of ``size`` items; all items where there are fewer."""
+    """Return every run of ``size`` items, or one run of all items where there are fewer."""
+    # ``max`` gives a short sequence its one window.
     return (tuple(items[at : at + size]) for at in range(max(1, len(items) - size + 1)))
 
 
 def jaccard(one: Set[T], other: Set[T]) -> float:
-    """|A ∩ B| / |A ∪ B|; 0 for two empty sets."""
+    """Return |A ∩ B| / |A ∪ B|, and 0 for two empty sets."""
     shared = len(one & other)
     return shared / (len(one) + len(other) - shared) if shared else 0.0
 
 
 class ShingleIndex(Generic[T]):
-    """Sets searched by Jaccard similarity, exactly, without comparing all of them.
+    """Named sets, searched exactly by Jaccard similarity without comparing all of them.
 
-    A set of similarity t shares at least t n of the n elements of the one it is like; so it holds
-    at least m of any n - ceil(t n) + m of them, and those that the fewest sets hold are looked at.
+    A set of similarity t shares at least t n of the n elements of the query. So it contains at
+    least m of any n - ceil(t n) + m of them. The search looks up the rarest elements, those that
+    the fewest sets contain.
     """
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
         self._sets: dict[str, frozenset[T]] = {}
-        self._holders: dict[T, dict[str, None]] = defaultdict(dict)
+        # The names of the sets that contain an element: a dict keeps them in the order of adding.
+        self._names_by_element: dict[T, dict[str, None]] = defaultdict(dict)
 
     def add(self, name: str, shingles: Iterable[T]) -> None:
         """Keep a set under a name that is not yet in use."""
         self._sets[name] = frozenset(shingles)
-        for one in self._sets[name]:
-            self._holders[one][name] = None
+        for shingle in self._sets[name]:
+            self._names_by_element[shingle][name] = None
 
     def remove(self, name: str) -> None:
         """Forget a set."""
-        for one in self._sets.pop(name):
-            del self._holders[one][name]
+        for shingle in self._sets.pop(name):
+            del self._names_by_element[shingle][name]
 
     def most_similar(self, shingles: Set[T]) -> tuple[str, float] | None:
-        """The most similar set that reaches the threshold, and its similarity; of equals the first
-        by name."""
-        size, least = len(shingles), ceil(self._threshold * len(shingles) - _ROUNDING)
-        often = 1 + least // _PRUNING
-        rarest = sorted((self._holders.get(one, {}) for one in shingles), key=len)[
-            : size - least + often
+        """Return the name of the most similar set that reaches the threshold, and its similarity.
+
+        Of equally similar sets the first by name is returned; None when no set reaches the
+        threshold.
+        """
+        size = len(shingles)
+        min_shared = ceil(self._threshold * len(shingles) - _ROUNDING_TOLERANCE)
+        min_count = 1 + min_shared // _SHARED_PER_EXTRA_ELEMENT
+        # ``get``, because indexing the defaultdict would add an entry for every unknown shingle.
+        rarest = sorted((self._names_by_element.get(shingle, {}) for shingle in shingles), key=len)[
+            : size - min_shared + min_count
         ]
-        held = Counter(itertools.chain.from_iterable(rarest))
-        found = []
-        for name, times in held.items():
+        counts = Counter(itertools.chain.from_iterable(rarest))
+        matches = []
+        for name, count in counts.items():
+            # A set too small or too large cannot reach the threshold, so it is not compared.
             if (
-                times >= often
-                and least <= len(self._sets[name]) <= size / self._threshold + _ROUNDING
+                count >= min_count
+                and min_shared
+                <= len(self._sets[name])
+                <= size / self._threshold + _ROUNDING_TOLERANCE
             ):
                 similarity = jaccard(shingles, self._sets[name])
-                if similarity >= self._threshold - _ROUNDING:
-                    found.append((-similarity, name))
-        return (min(found)[1], -min(found)[0]) if found else None
+                if similarity >= self._threshold - _ROUNDING_TOLERANCE:
+                    # Negated, so that ``min`` takes the most similar and then the first by name.
+                    matches.append((-similarity, name))
+        return (min(matches)[1], -min(matches)[0]) if matches else None
 
 
 # --- questions ------------------------------------------------------------------------
@@ -118,8 +139,11 @@ class ShingleIndex(Generic[T]):
 
 @dataclass(frozen=True)
 class Asked:
-    """What makes a question another one: its chain's fingerprint, its text, the names of the
-    entities it starts from (also of those it only describes) and its answer."""
+    """The parts of a question that are compared with other questions.
+
+    ``fingerprint`` is that of its chain. ``starts`` are the names of the entities it starts from,
+    also of those it only describes.
+    """
 
     question_id: str
     fingerprint: str
@@ -130,54 +154,58 @@ class Asked:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """The earlier question, and why the later one repeats it."""
+    """The earlier question, and the reason why the later one repeats it."""
 
     question_id: str
     reason: str
 
 
 class DuplicateFilter:
-    """Questions that are no near-duplicates of one another, in the order they were added."""
+    """Keeps questions that are not near-duplicates of one another, in the order of adding."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, Asked] = {}
-        self._texts: dict[str, str] = {}
-        self._chains: dict[str, list[Asked]] = defaultdict(list)
-        self._wordings: dict[tuple[frozenset[str], str], ShingleIndex[tuple[str, ...]]] = {}
+        self._kept_questions: dict[str, Asked] = {}
+        self._id_by_text: dict[str, str] = {}
+        self._questions_by_chain: dict[str, list[Asked]] = defaultdict(list)
+        # One index for each subject: only texts with the same starts and answer are compared.
+        self._texts_by_subject: dict[tuple[frozenset[str], str], ShingleIndex[tuple[str, ...]]] = {}
 
     def add(self, one: Asked) -> Duplicate | None:
-        """The earlier question that ``one`` repeats; None, and ``one`` is kept, when there is
-        none."""
-        earlier = self._same_text(one) or self._same_chain(one) or self._same_wording(one)
+        """Return the earlier question that ``one`` repeats. When there is none, keep ``one`` and
+        return None."""
+        # The cheapest comparison comes first.
+        earlier = (
+            self._find_same_text(one) or self._find_same_chain(one) or self._find_same_wording(one)
+        )
         if earlier is None:
             self._keep(one)
         return earlier
 
     def discard(self, question_id: str) -> None:
         """Forget a kept question, to let another take its place."""
-        one = self._asked.pop(question_id)
-        del self._texts[canonical(one.text)]
-        self._chains[one.fingerprint].remove(one)
-        self._wordings[_subject(one)].remove(question_id)
+        question = self._kept_questions.pop(question_id)
+        del self._id_by_text[canonical(question.text)]
+        self._questions_by_chain[question.fingerprint].remove(question)
+        self._texts_by_subject[_subject_of(question)].remove(question_id)
 
     def _keep(self, one: Asked) -> None:
-        self._asked[one.question_id] = one
-        self._texts[canonical(one.text)] = one.question_id
-        self._chains[one.fingerprint].append(one)
-        self._wordings.setdefault(_subject(one), ShingleIndex(SIMILARITY)).add(
-            one.question_id, _shingles(one.text)
+        self._kept_questions[one.question_id] = one
+        self._id_by_text[canonical(one.text)] = one.question_id
+        self._questions_by_chain[one.fingerprint].append(one)
+        self._texts_by_subject.setdefault(_subject_of(one), ShingleIndex(SIMILARITY)).add(
+            one.question_id, _split_shingles(one.text)
         )
 
-    def _same_text(self, one: Asked) -> Duplicate | None:
-        earlier = self._texts.get(canonical(one.text))
+    def _find_same_text(self, one: Asked) -> Duplicate | None:
+        earlier = self._id_by_text.get(canonical(one.text))
         return (
             Duplicate(earlier, f"no_duplicate: the text of {earlier}")
             if earlier is not None
             else None
         )
 
-    def _same_chain(self, one: Asked) -> Duplicate | None:
-        for other in self._chains.get(one.fingerprint, ()):
+    def _find_same_chain(self, one: Asked) -> Duplicate | None:
+        for other in self._questions_by_chain.get(one.fingerprint, ()):
             if canonical(other.answer) == canonical(one.answer):
                 return Duplicate(
                     other.question_id, f"no_duplicate: the chain and answer of {other.question_id}"
@@ -189,19 +217,20 @@ class DuplicateFilter:
                 )
         return None
 
-    def _same_wording(self, one: Asked) -> Duplicate | None:
-        index = self._wordings.get(_subject(one))
-        found = index.most_similar(_shingles(one.text)) if index is not None else None
-        if found is None:
+    def _find_same_wording(self, one: Asked) -> Duplicate | None:
+        index = self._texts_by_subject.get(_subject_of(one))
+        match = index.most_similar(_split_shingles(one.text)) if index is not None else None
+        if match is None:
             return None
         return Duplicate(
-            found[0],
-            f"no_duplicate: the subject, answer and nearly the words of {found[0]} "
-            f"(similarity {found[1]:.2f})",
+            match[0],
+            f"no_duplicate: the subject, answer and nearly the words of {match[0]} "
+            f"(similarity {match[1]:.2f})",
         )
 
 
-def _subject(one: Asked) -> tuple[frozenset[str], str]:
+def _subject_of(one: Asked) -> tuple[frozenset[str], str]:
+    """Return the names a question starts from and its answer, normalised."""
     return frozenset(map(canonical, one.starts)), canonical(one.answer)
 
 
@@ -209,5 +238,5 @@ def _ends_at_start(one: Asked, other: Asked) -> bool:
     return canonical(one.answer) in map(canonical, other.starts)
 
 
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
-    return frozenset(windows(tokens(text), _WORDS))
+def _split_shingles(text: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(windows(tokens(text), _WORDS_PER_SHINGLE))

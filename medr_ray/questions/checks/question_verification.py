@@ -1,14 +1,16 @@
-"""What a question must pass, each failure with its reason.
+"""The checks that a question must pass; each failure has a reason.
 
-Unique: the pattern of the text, walked over all facts from everything the start's words may mean,
-ends in the answer only, and so does each hop of a plain walk. No leak: neither the answer's names
-nor all its telling words stand in the text. Hops needed: without any one of its hops the pattern no
-longer leads to the answer alone, no fact connects entities of the path that are not neighbours on
-it, and no hidden entity is named. Evidence: every hop and every fact told has a sentence in a
-document of a source that counts. Form: the answer can be said in a few words and means something,
-and no two diseases of the path are the same but for a number or a word. Whether a question repeats
-another, or an item of a benchmark, is checked where questions are chosen (``split``); whether a
-model knows the answer unaided, in ``closed_book``.
+- Unique: the pattern of the text is walked over all facts from every entity that the start's words
+  may mean. It ends in the answer only, and each hop of a plain walk ends in its target only.
+- No leak: the text contains no name of the answer, nor all of its distinctive words.
+- Hops needed: without any one of its hops the pattern no longer leads to the answer alone. No fact
+  connects entities of the path that are not neighbours on it, and no hidden entity is named.
+- Evidence: every hop and every further fact has a sentence in a document of an accepted source.
+- Form: the answer is a few words long and specific, and no two diseases of the path differ only by
+  a number or a word.
+
+``split``, where questions are chosen, checks whether a question repeats another one or an item of a
+benchmark. ``closed_book`` checks whether a model knows the answer unaided.
 """
 
 import itertools
@@ -29,12 +31,16 @@ from medr_ray.questions.wording.writers import Draft
 from medr_ray.retrieval.documents import HPO, PUBMED
 
 _MAX_ANSWER_WORDS = 8
-_GENERIC = re.compile(
-    r"(?i)(?:disease|disorder|syndrome|phenotype|phenotypic abnormality|abnormality|all|tumou?r|neoplasm|cancer"
-    r"|infection|inflammation|death|pain|injury|toxicity|mode of inheritance|onset|gene|drug|finding|sign|symptom"
+# Answers that name no particular entity; the whole answer must match.
+_GENERIC_ANSWER = re.compile(
+    r"(?i)(?:disease|disorder|syndrome|phenotype|phenotypic abnormality|abnormality|all|tumou?r"
+    r"|neoplasm|cancer"
+    r"|infection|inflammation|death|pain|injury|toxicity|mode of inheritance|onset|gene|drug"
+    r"|finding|sign|symptom"
     r"|abnormality of .*)"
 )
-_UNTELLING = frozenset(
+# Words that do not identify an entity, so that they neither leak an answer nor tell diseases apart.
+_COMMON_WORDS = frozenset(
     (
         "a",
         "an",
@@ -64,8 +70,10 @@ _UNTELLING = frozenset(
 
 @dataclass(frozen=True)
 class Verdict:
-    """The four checks, and why a question is rejected; it is accepted exactly when there is no
-    reason."""
+    """The results of the checks, and the reasons to reject the question.
+
+    A question is accepted exactly when there is no reason.
+    """
 
     verification: Verification
     reasons: tuple[str, ...]
@@ -81,51 +89,64 @@ class Verifier:
         facts: FactIndex,
         sources: Collection[str] = (HPO, PUBMED),
     ) -> None:
-        self._entities, self._relations, self._facts, self._sources = (
-            entities,
-            relations,
-            facts,
-            sources,
-        )
-        self._named: dict[str, set[str]] = defaultdict(set)
+        self._entities = entities
+        self._relations = relations
+        self._facts = facts
+        self._sources = sources
+        # Names may be shared: a name leads to every entity that has it as its name or alias.
+        self._ids_by_name: dict[str, set[str]] = defaultdict(set)
         for entity in entities.values():
             for name in (entity.name, *entity.aliases):
-                self._named[canonical(name)].add(entity.entity_id)
+                self._ids_by_name[canonical(name)].add(entity.entity_id)
 
     def verify(self, draft: Draft, text: str, allow_other: bool = True) -> Verdict:
-        """The verdict on ``text`` as the wording of ``draft``."""
+        """Return the verdict on ``text`` as the wording of ``draft``.
+
+        ``allow_other`` accepts hops of the kind "the other ...".
+        """
         path = draft.path
-        unique, leak = self._uniqueness(draft), self._leaks(path, text)
-        needless, evidence = self._needless(draft, text, not unique), self._missing_evidence(path)
-        form = self._form(path, allow_other)
+        # Each of these is a list of reasons, which is empty when the check passes.
+        unique = self._check_uniqueness(draft)
+        leak = self._find_leaks(path, text)
+        needless = self._find_needless_hops(draft, text, not unique)
+        evidence = self._find_missing_evidence(path)
+        form = self._check_form(path, allow_other)
         verification = Verification(not unique, not leak, not needless, not evidence)
         return Verdict(verification, (*unique, *leak, *needless, *evidence, *form))
 
-    def _uniqueness(self, draft: Draft) -> list[str]:
+    def _check_uniqueness(self, draft: Draft) -> list[str]:
         path = draft.path
-        starts = [self._meant(one) for one in path.starts]
+        starts = [self._possible_entities(start) for start in path.starts]
         if draft.description is not None:
             starts[0] = draft.description.subjects(self._facts)
         reasons = [
-            f"unique: the start may mean {len(one)} entities"
-            for one in starts
-            if len(one) > 1 and len({self._entities[e].entity_type for e in one}) < len(one)
+            f"unique: the start may mean {len(start_ids)} entities"
+            for start_ids in starts
+            # Entities of one name are accepted when each has a type of its own.
+            if len(start_ids) > 1
+            and len({self._entities[e].entity_type for e in start_ids}) < len(start_ids)
         ]
-        reasons += self._open_hops(path.hops, bool(path.second) or path.asked in CHOICES)
-        reasons += self._open_hops(path.second, True)
+        reasons += self._find_ambiguous_hops(path.hops, bool(path.second) or path.asked in CHOICES)
+        reasons += self._find_ambiguous_hops(path.second, True)
         if reasons:
             return reasons
-        found = answers(path, starts, self._facts)
-        meant = path.about[0].clinical if path.asked == "share" else path.answer
-        return [] if found == {meant} else [f"unique: the pattern has {len(found)} answers"]
+        possible_answers = answers(path, starts, self._facts)
+        expected = path.about[0].clinical if path.asked == "share" else path.answer
+        return (
+            []
+            if possible_answers == {expected}
+            else [f"unique: the pattern has {len(possible_answers)} answers"]
+        )
 
-    def _meant(self, start: str) -> set[str]:
-        """Every entity the start's name may mean."""
-        return self._named[canonical(self._entities[start].name)]
+    def _possible_entities(self, start: str) -> set[str]:
+        """Return the ids of every entity that the start's name may mean."""
+        return self._ids_by_name[canonical(self._entities[start].name)]
 
-    def _open_hops(self, hops: Sequence[Hop], spare_last: bool) -> list[str]:
-        """Hops whose words fit more or less than their target; the last one may where
-        ``spare_last``."""
+    def _find_ambiguous_hops(self, hops: Sequence[Hop], spare_last: bool) -> list[str]:
+        """Return a reason for each hop whose words do not lead to its target alone.
+
+        With ``spare_last`` the last hop is not checked.
+        """
         reasons = []
         before = ""
         for number, hop in enumerate(hops[:-1] if spare_last else hops, 1):
@@ -137,19 +158,23 @@ class Verifier:
             before = hop.known
         return reasons
 
-    def _leaks(self, path: Path, text: str) -> list[str]:
+    def _find_leaks(self, path: Path, text: str) -> list[str]:
         answer = answer_of(path, self._entities)
         for name in answer.names:
             if occurs_in(name, text):
                 return [f'no_leak: the text holds "{name}"']
-        telling = {word for word in tokens(answer.name) if word not in _UNTELLING}
-        if telling and path.asked != "share" and telling <= set(tokens(text)):
+        distinctive_words = {word for word in tokens(answer.name) if word not in _COMMON_WORDS}
+        # Words are compared without their order, so that a reordered name is a leak as well.
+        if distinctive_words and path.asked != "share" and distinctive_words <= set(tokens(text)):
             return [f'no_leak: the text holds every telling word of "{answer.name}"']
         return []
 
-    def _needless(self, draft: Draft, text: str, unique: bool) -> list[str]:
-        """Without an answer that is determined, no hop determines it: only shortcuts and names are
-        looked at."""
+    def _find_needless_hops(self, draft: Draft, text: str, unique: bool) -> list[str]:
+        """Return a reason for each hop that is not needed to find the answer.
+
+        Where the answer is not unique, no hop determines it: then only shortcuts and names are
+        checked.
+        """
         path = draft.path
         reasons = [
             f"hops_needed: the answer is determined without hop {number}"
@@ -159,58 +184,63 @@ class Verifier:
             for side, hops in (("first", path.hops), ("second", path.second)):
                 if walked(hops, (hops[0].known,), self._facts) == {path.answer}:
                     reasons.append(f"hops_needed: the {side} walk alone leads to the answer")
-        reasons += self._shortcuts(path.hops) + self._shortcuts(path.second)
+        reasons += self._find_shortcuts(path.hops) + self._find_shortcuts(path.second)
         for hidden in (*path.hidden, *((path.start,) if draft.description else ())):
             entity = self._entities[hidden]
             if any(occurs_in(name, text) for name in (entity.name, *entity.aliases)):
                 reasons.append(f'hops_needed: the text names the hidden entity "{entity.name}"')
         return reasons
 
-    def _shortcuts(self, hops: Sequence[Hop]) -> list[str]:
+    def _find_shortcuts(self, hops: Sequence[Hop]) -> list[str]:
         nodes = [hops[0].known, *(hop.target for hop in hops)] if hops else []
         return [
             f"hops_needed: a fact connects entity {i} and entity {j} of the path directly"
             for i in range(len(nodes))
+            # From i + 2: neighbours on the path are connected by their hop.
             for j in range(i + 2, len(nodes))
             if self._facts.are_linked(nodes[i], nodes[j])
         ]
 
-    def _missing_evidence(self, path: Path) -> list[str]:
+    def _find_missing_evidence(self, path: Path) -> list[str]:
         walked_ids = [hop.relation_id for hop in (*path.hops, *path.second)]
         return [
-            f"evidence: {f'hop {number}' if number <= len(walked_ids) else 'a fact told'} has no sentence in a document"
-            " that counts"
-            for number, one in enumerate(
+            f"evidence: {f'hop {number}' if number <= len(walked_ids) else 'a fact told'} "
+            "has no sentence in a document that counts"
+            # Hops come first in the enumeration, so a number beyond them is a further fact.
+            for number, relation_id in enumerate(
                 (*walked_ids, *(clause.relation_id for clause in path.clauses)), 1
             )
-            if not is_stated_in(self._relations[one], self._sources)
+            if not is_stated_in(self._relations[relation_id], self._sources)
         ]
 
-    def _form(self, path: Path, allow_other: bool) -> list[str]:
+    def _check_form(self, path: Path, allow_other: bool) -> list[str]:
         answer = answer_of(path, self._entities).name
         reasons = []
         if len(answer.split()) > _MAX_ANSWER_WORDS:
             reasons.append(f"form: the answer is longer than {_MAX_ANSWER_WORDS} words")
-        if _GENERIC.fullmatch(answer):
+        if _GENERIC_ANSWER.fullmatch(answer):
             reasons.append(f'form: the answer "{answer}" is too generic')
-        for one, other in self._alike(path):
-            reasons.append(f'form: "{one}" and "{other}" may be one disease')
+        for first, second in self._find_similar_diseases(path):
+            reasons.append(f'form: "{first}" and "{second}" may be one disease')
         if not allow_other and any(hop.other for hop in (*path.hops, *path.second)):
             reasons.append('form: needs a hop of the kind "the other …" (questions.other_hops)')
         return reasons
 
-    def _alike(self, path: Path) -> Iterator[tuple[str, str]]:
-        """Names of two diseases on the path of which one says no more than the other ("Stargardt
-        disease" and "Stargardt disease 1"): records of several authorities for what may be one
-        disease."""
+    def _find_similar_diseases(self, path: Path) -> Iterator[tuple[str, str]]:
+        """Yield the names of two diseases on the path where one has all words of the other.
+
+        "Stargardt disease" and "Stargardt disease 1" may be records of several authorities for the
+        same disease.
+        """
         names = [
-            self._entities[one].name
-            for one in path.entities
-            if self._entities[one].entity_type == DISEASE
+            self._entities[entity_id].name
+            for entity_id in path.entities
+            if self._entities[entity_id].entity_type == DISEASE
         ]
-        words = [frozenset(tokens(name)) - _UNTELLING for name in names]
-        for (one, left), (other, right) in itertools.combinations(
+        words = [frozenset(tokens(name)) - _COMMON_WORDS for name in names]
+        for (first, left), (second, right) in itertools.combinations(
             zip(names, words, strict=True), 2
         ):
+            # A name of common words only would be contained in every other name.
             if left and right and (left <= right or right <= left):
-                yield one, other
+                yield first, second

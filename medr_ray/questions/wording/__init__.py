@@ -1,1 +1,1 @@
-"""Putting a path into words, by rules (``writers``) or by a language model (``llm_writer``)."""
+"""Writers that put a path into words, by rules (``writers``) or by a model (``llm_writer``)."""

@@ -1,11 +1,10 @@
-"""The question writer over a language model: it words the path, the same verification decides.
+"""The question writer that uses a language model. Its text passes the same verification.
 
-What holds: the model sees what the plain wording prints and the kinds of the hidden entities, never
-their names. Its text is kept only with everything that makes the plain wording unique (starts,
-further facts, qualifiers, "the other", what is compared), and without a number or a name of the
-graph that the plain wording does not print. An answer that cannot be read, or loses or adds
-something, is a problem of that one question; an endpoint that cannot be reached ends the stage
-(InfrastructureError).
+The model sees the plain wording and the types of the hidden entities, never their names. Its text
+is kept only if it contains everything that makes the plain wording unique (starts, further facts,
+qualifiers, "the other", what is compared), and no number or name of the graph that the plain
+wording does not print. A reply that cannot be read, or loses or adds something, is a problem of
+that question only. An endpoint that cannot be reached ends the stage (InfrastructureError).
 """
 
 import asyncio
@@ -36,7 +35,7 @@ _EXTREMES = {
     "largest": re.compile(r"\blargest\b|最高"),
     "smallest": re.compile(r"\bsmallest\b|最低"),
 }
-_SHORTEST_NAME = 4  # letters; a shorter name that is no gene symbol may be any word
+_MIN_NAME_LENGTH = 4  # letters; a shorter name that is not a gene symbol may be any word
 
 
 class QuestionReply(BaseModel):
@@ -46,185 +45,198 @@ class QuestionReply(BaseModel):
 
 
 class LLMWriter:
-    """Questions in the model's words. ``client`` is shared by all questions of a batch."""
+    """Writes questions in the model's words. All questions of a batch share ``client``."""
 
     def __init__(
         self, client: JsonClient, entities: Mapping[str, Entity], language: Language, model: str
     ) -> None:
         self.name = model
-        self._client, self._entities, self._language = client, entities, language
-        self._plain = rules_writer(language, entities)
+        self._client = client
+        self._entities = entities
+        self._language = language
+        self._rules_writer = rules_writer(language, entities)
         self._prompt = Template(read_prompt("medr_ray.questions", "question", language))
 
     def write(self, drafts: Sequence[Draft]) -> list[Written]:
         return asyncio.run(self._write_all(drafts))
 
     async def _write_all(self, drafts: Sequence[Draft]) -> list[Written]:
-        return list(await asyncio.gather(*(self._write(draft) for draft in drafts)))
+        return list(await asyncio.gather(*(self._write_question(draft) for draft in drafts)))
 
-    async def _write(self, draft: Draft) -> Written:
+    async def _write_question(self, draft: Draft) -> Written:
         messages = [{"role": "user", "content": self.prompt(draft)}]
         try:
             reply = await self._client.complete_json(messages, QuestionReply)
         except ModelError as error:
             return Written("", f"writer: {error}")
         text = reply.question.strip()
-        problem = next(self._problems(draft, text), "")
+        # The first problem is enough to reject the text; the others are not computed.
+        problem = next(self._find_problems(draft, text), "")
         return Written(text, f"writer: {problem}" if problem else "")
 
     # --- what the text must and may not print -----------------------------------------
 
-    def _problems(self, draft: Draft, text: str) -> Iterator[str]:
-        """What the text loses or adds, compared with the plain wording."""
-        plain = self._plain.write([draft])[0].text
+    def _find_problems(self, draft: Draft, text: str) -> Iterator[str]:
+        """Yield what the text loses or adds, compared with the plain wording."""
+        plain = self._rules_writer.write([draft])[0].text
         start = self._entities[draft.path.start].name
-        if draft.description is None and not _names(start, text):
+        if draft.description is None and not _contains_name(start, text):
             yield "the text does not name the start"
         if draft.description is not None and occurs_in(start, text):
             yield "the text names the start, which is to be described"
-        for name in self._told(draft):
-            if _names(name, plain) and not _names(name, text):
+        for name in self._printable_names(draft):
+            # The plain wording does not print every one of these names.
+            if _contains_name(name, plain) and not _contains_name(name, text):
                 yield f'the text does not name "{name}"'
-        for qualifier in self._qualifiers(draft):
-            if not _printed(qualifier, text):
+        for qualifier in self._printed_qualifiers(draft):
+            if not _is_printed(qualifier, text):
                 yield f'the text lacks the qualifier "{qualifier}"'
         if _OTHER.search(plain) and not _OTHER.search(text):
             yield 'the text does not say "the other"'
         if draft.path.asked in _EXTREMES and not _EXTREMES[draft.path.asked].search(text):
             yield f"the text does not ask for the {draft.path.asked}"
-        yield from self._added(plain, text)
+        yield from self._find_additions(plain, text)
 
-    def _told(self, draft: Draft) -> list[str]:
-        """Names that the question may print besides the start's."""
+    def _printable_names(self, draft: Draft) -> list[str]:
+        """Return the names that the question may print besides the first start's."""
         described = draft.description.statements if draft.description is not None else ()
         ids = [
             *draft.path.starts[1:],
-            *(one.other for one in draft.path.clauses),
-            *(one.object for one in described),
+            *(clause.other for clause in draft.path.clauses),
+            *(statement.object for statement in described),
         ]
-        return [self._entities[one].name for one in ids]
+        return [self._entities[entity_id].name for entity_id in ids]
 
-    def _qualifiers(self, draft: Draft) -> list[str]:
-        """The qualifiers that the question prints, in its language; the one that is asked for is
-        none of them."""
+    def _printed_qualifiers(self, draft: Draft) -> list[str]:
+        """Return the qualifiers that the question prints, in its language.
+
+        The qualifier that the question asks for is not among them.
+        """
         hops = (*draft.path.hops, *draft.path.second)
         described = draft.description.statements if draft.description is not None else ()
-        printed: list[Hop | Clause | IndexedFact] = [
+        facts: list[Hop | Clause | IndexedFact] = [
             *hops,
             *(clause for hop in hops for clause in hop.also),
             *described,
         ]
         return [
-            chinese(one.clinical) if self._language == "zh" else one.clinical
-            for one in printed
-            if one.clinical
+            chinese(fact.clinical) if self._language == "zh" else fact.clinical
+            for fact in facts
+            if fact.clinical
         ]
 
-    def _added(self, plain: str, text: str) -> Iterator[str]:
-        """Numbers and names that the plain wording does not print."""
-        for number in sorted(_numbers(text) - _numbers(plain)):
+    def _find_additions(self, plain: str, text: str) -> Iterator[str]:
+        """Yield the numbers and names that the plain wording does not print."""
+        for number in sorted(_find_numbers(text) - _find_numbers(plain)):
             yield f'the text adds the number "{number}"'
         words = tokens(text)
-        known = self._names_by_words
-        found = {
+        names = self._names_by_words
+        # Every run of words up to the longest name: one look-up each, instead of a search for every
+        # name of the graph.
+        word_runs = {
             words[i:j]
             for i in range(len(words))
-            for j in range(i + 1, min(len(words), i + self._longest) + 1)
+            for j in range(i + 1, min(len(words), i + self._max_name_words) + 1)
         }
-        for name in sorted(known[one] for one in found if one in known):
-            if not occurs_in(name, plain) and (name != name.upper() or _names(name, text)):
+        for name in sorted(names[run] for run in word_runs if run in names):
+            # A name in capitals may be an ordinary word in small letters, so its case must match.
+            if not occurs_in(name, plain) and (name != name.upper() or _contains_name(name, text)):
                 yield f'the text adds the name "{name}"'
 
     @functools.cached_property
     def _names_by_words(self) -> dict[tuple[str, ...], str]:
-        """Names and aliases of the graph by their words; those a question needs anyway ("age of
-        onset") left out."""
+        """Names and aliases of the graph by their words.
+
+        Names made only of words that every question may use ("age of onset") are left out.
+        """
         names: dict[tuple[str, ...], str] = {}
-        for one in self._entities.values():
-            for name in (one.name, *one.aliases):
-                if (len(name) >= _SHORTEST_NAME or one.entity_type == GENE) and not set(
+        for entity in self._entities.values():
+            for name in (entity.name, *entity.aliases):
+                if (len(name) >= _MIN_NAME_LENGTH or entity.entity_type == GENE) and not set(
                     tokens(name)
-                ) <= _wording():
+                ) <= _phrase_words():
                     names.setdefault(tokens(name), name)
         return names
 
     @functools.cached_property
-    def _longest(self) -> int:
+    def _max_name_words(self) -> int:
         return max(map(len, self._names_by_words), default=0)
 
-    # --- what the model is shown ------------------------------------------------------
+    # --- the prompt -------------------------------------------------------------------
 
     def prompt(self, draft: Draft) -> str:
-        """The message sent for one draft; it holds no hidden name."""
-        plain = self._plain.write([draft])[0].text
+        """Return the message for one draft; it contains no hidden name."""
+        plain = self._rules_writer.write([draft])[0].text
         start = (
             self._entities[draft.path.start].name
             if draft.description is None
             else "(described, see below)"
         )
-        steps = self._steps(draft.path.hops)
+        steps = self._format_steps(draft.path.hops)
         if draft.path.second:
-            again = self._entities[draft.path.second[0].known].name
+            second_start = self._entities[draft.path.second[0].known].name
             steps += [
-                f"Second start: {again}",
-                *self._steps(draft.path.second),
+                f"Second start: {second_start}",
+                *self._format_steps(draft.path.second),
                 "Both walks end in the same entity.",
             ]
         return self._prompt.substitute(start=start, steps="\n".join(steps), plain=plain)
 
-    def _steps(self, hops: Sequence[Hop]) -> list[str]:
+    def _format_steps(self, hops: Sequence[Hop]) -> list[str]:
         return [
-            f"{number}. {hop.directed_predicate}{_whom(hop)} -> (hidden {self._entities[hop.target].entity_type}"
-            f"{', another one than before' if hop.other else ''}{self._also(hop)})"
+            f"{number}. {hop.directed_predicate}{_format_qualifier(hop)} -> "
+            f"(hidden {self._entities[hop.target].entity_type}"
+            f"{', another one than before' if hop.other else ''}{self._format_further_facts(hop)})"
             for number, hop in enumerate(hops, 1)
         ]
 
-    def _also(self, hop: Hop) -> str:
+    def _format_further_facts(self, hop: Hop) -> str:
         return "".join(
-            f"; told of it: {directed(one.predicate, one.forward)}{_whom(one)} -> "
-            f"{self._entities[one.other].name}"
-            for one in hop.also
+            f"; told of it: {directed(clause.predicate, clause.forward)}"
+            f"{_format_qualifier(clause)} -> {self._entities[clause.other].name}"
+            for clause in hop.also
         )
 
 
-def _whom(one: Hop | Clause) -> str:
+def _format_qualifier(one: Hop | Clause) -> str:
     if is_report(one.clinical):
         return f", as {one.clinical}"
     return f" in {one.clinical}" if one.clinical else ""
 
 
 @functools.cache
-def _wording() -> frozenset[str]:
-    """The words that questions are made of, whatever they ask."""
+def _phrase_words() -> frozenset[str]:
+    """Return the words of the predicates' phrases, which any question may use."""
     phrases = [
         text
-        for one in PREDICATES.values()
+        for predicate in PREDICATES.values()
         for text in (
-            one.phrase,
-            one.inverse_phrase,
-            one.clause,
-            one.inverse_clause,
-            one.subject_type,
-            one.object_type,
+            predicate.phrase,
+            predicate.inverse_phrase,
+            predicate.clause,
+            predicate.inverse_clause,
+            predicate.subject_type,
+            predicate.object_type,
         )
     ]
     return frozenset(word for text in phrases for word in tokens(re.sub(r"\{\w+\}", " ", text)))
 
 
-def _names(name: str, text: str) -> bool:
-    """Whether the name stands in the text as whole words and as it is written."""
+def _contains_name(name: str, text: str) -> bool:
+    """Whether the text contains the name as whole words and in the same spelling and case."""
     return name in text and occurs_in(name, text)
 
 
-def _numbers(text: str) -> set[str]:
+def _find_numbers(text: str) -> set[str]:
     return set(_NUMBER.findall(text))
 
 
-def _printed(qualifier: str, text: str) -> bool:
-    """Whether every number of the qualifier stands in the text, or all of its words where it has
-    none; of a report its journal as well."""
-    numbers, said = _numbers(qualifier), text.casefold()
+def _is_printed(qualifier: str, text: str) -> bool:
+    """Whether the text contains every number of the qualifier, or all its words where it has no
+    number. The journal of a report must be in the text as well."""
+    numbers = _find_numbers(qualifier)
+    folded_text = text.casefold()
     journals = [journal_of(qualifier)] if is_report(qualifier) else _QUOTED.findall(qualifier)
-    if not all(one.casefold() in said for one in journals):
+    if not all(journal.casefold() in folded_text for journal in journals):
         return False
-    return numbers <= _numbers(text) if numbers else qualifier.casefold() in said
+    return numbers <= _find_numbers(text) if numbers else qualifier.casefold() in folded_text
