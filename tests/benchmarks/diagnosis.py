@@ -105,17 +105,22 @@ def _outcome(
 
 
 def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
-    listed = [one for one in outcomes if one.listed]
+    listed = [outcome for outcome in outcomes if outcome.listed]
     note = (
-        f"{len(listed)} patients with {len({one.case.diagnosis for one in listed})} "
+        f"{len(listed)} patients with {len({outcome.case.diagnosis for outcome in listed})} "
         f"diseases; {_IN_VIEW}"
     )
     groups = (
         ("", listed, note, True),
-        (_OTHER_HALF, [one for one in listed if one.case.calibrated_on_others], "", False),
+        (
+            _OTHER_HALF,
+            [outcome for outcome in listed if outcome.case.calibrated_on_others],
+            "",
+            False,
+        ),
         (
             ", article not cited by the annotations",
-            [one for one in listed if not one.known_article],
+            [outcome for outcome in listed if not outcome.known_article],
             "",
             False,
         ),
@@ -123,7 +128,8 @@ def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     for named, group, about, has_goal in groups:
         for top, goal in ((1, _TOP1), (10, _TOP10)):
             ours, theirs = (
-                float(np.mean([rank(one) <= top for one in group])) for rank in (_ours, _theirs)
+                float(np.mean([rank(outcome) <= top for outcome in group]))
+                for rank in (_ours, _theirs)
             )
             yield build_measurement(
                 f"top-{top}{named}",
@@ -136,7 +142,7 @@ def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     weights = _one_per_disease(listed)
     for top in (1, 10):
         ours, theirs = (
-            float(np.average([rank(one) <= top for one in listed], weights=weights))
+            float(np.average([rank(outcome) <= top for outcome in listed], weights=weights))
             for rank in (_ours, _theirs)
         )
         yield build_measurement(f"top-{top}, each disease once", ours, theirs, _PEER)
@@ -152,7 +158,7 @@ def _theirs(one: Outcome) -> float:
 
 def _one_per_disease(outcomes: Sequence[Outcome]) -> np.ndarray:
     _, which, counts = np.unique(
-        [one.case.diagnosis for one in outcomes], return_inverse=True, return_counts=True
+        [outcome.case.diagnosis for outcome in outcomes], return_inverse=True, return_counts=True
     )
     return 1 / counts[which]
 
@@ -161,10 +167,11 @@ def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     """Expected calibration error over ten bins of equal width."""
     for named, group in (
         ("", outcomes),
-        (_OTHER_HALF, [one for one in outcomes if one.case.calibrated_on_others]),
+        (_OTHER_HALF, [outcome for outcome in outcomes if outcome.case.calibrated_on_others]),
     ):
         confidence, right = (
-            np.array([getattr(one, what) for one in group]) for what in ("confidence", "right")
+            np.array([getattr(outcome, what) for outcome in group])
+            for what in ("confidence", "right")
         )
         yield build_measurement(
             f"calibration error of the first answer{named}",
@@ -174,10 +181,10 @@ def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
                 f"of these is an answer"
             ),
         )
-        listed = [one for one in group if one.listed]
+        listed = [outcome for outcome in group if outcome.listed]
         share, first = (
-            np.array([one.share for one in listed]),
-            np.array([one.rank <= 1 for one in listed]),
+            np.array([outcome.share for outcome in listed]),
+            np.array([outcome.rank <= 1 for outcome in listed]),
         )
         yield build_measurement(
             f"calibration error of the first disease{named}",
@@ -189,8 +196,9 @@ def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
 def _error(confidence: np.ndarray, right: np.ndarray) -> float:
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = [
-        abs(confidence[bins == one].mean() - right[bins == one].mean()) * (bins == one).mean()
-        for one in np.unique(bins)
+        abs(confidence[bins == bin_index].mean() - right[bins == bin_index].mean())
+        * (bins == bin_index).mean()
+        for bin_index in np.unique(bins)
     ]
     return float(sum(gaps))
 
@@ -198,10 +206,10 @@ def _error(confidence: np.ndarray, right: np.ndarray) -> float:
 def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     for named, group in (
         ("", outcomes),
-        (_OTHER_HALF, [one for one in outcomes if one.case.calibrated_on_others]),
+        (_OTHER_HALF, [outcome for outcome in outcomes if outcome.case.calibrated_on_others]),
     ):
-        listed = np.array([one.none for one in group if one.listed])
-        others = np.array([one.none for one in group if not one.listed])
+        listed = np.array([outcome.none for outcome in group if outcome.listed])
+        others = np.array([outcome.none for outcome in group if not outcome.listed])
         about = (
             f"P(none of these) > {_ALARM}; {len(others)} of {len(group)} patients are not listed"
         )
@@ -222,8 +230,8 @@ def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
 def _speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Measurement:
     patients = [case.patient(diagnosis.base.terms) for case in cases[:500]]
     start = time.perf_counter()
-    for one in patients:
-        diagnosis.compute_posterior(one)
+    for patient in patients:
+        diagnosis.compute_posterior(patient)
     return build_measurement(
         "posteriors",
         len(patients) / (time.perf_counter() - start),

@@ -171,12 +171,12 @@ def _rate(
 
 def _most(arrivals: Sequence[float], seconds: float) -> int:
     """The most of the sorted ``arrivals`` within any window."""
-    most = first = 0
+    peak = first = 0
     for last, moment in enumerate(arrivals):
         while arrivals[first] <= moment - seconds:
             first += 1
-        most = max(most, last - first + 1)
-    return most
+        peak = max(peak, last - first + 1)
+    return peak
 
 
 def _count_between(arrivals: Sequence[float], begin: float, end: float) -> int:
@@ -194,7 +194,7 @@ def _leases_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Measu
     os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
     ray.get(alive.call.remote(gate, port, killed + LEASE_SECONDS, 8, 0.5), timeout=60)
-    arrivals, _, most = ray.get(service.seen.remote())
+    arrivals, _, peak = ray.get(service.seen.remote())
     back = sorted(arrivals)[7] - killed
     return build_measurement(
         "kill -9 of the holder of all 8 leases: all are used again after",
@@ -202,7 +202,7 @@ def _leases_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Measu
         goal=LEASE_SECONDS,
         lower_is_better=True,
         unit="s",
-        note=f"the lease is {LEASE_SECONDS:g} s; most in flight {most}",
+        note=f"the lease is {LEASE_SECONDS:g} s; most in flight {peak}",
     )
 
 

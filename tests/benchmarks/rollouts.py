@@ -102,9 +102,9 @@ def _run(pool: RolloutPool, tasks: Sequence[RolloutTask]) -> float:
     outcomes = list(pool.run(tasks))
     seconds = time.perf_counter() - started
     answered = {
-        one.task.key
-        for one in outcomes
-        if one.trajectory is not None and one.trajectory.answer == ANSWER
+        outcome.task.key
+        for outcome in outcomes
+        if outcome.trajectory is not None and outcome.trajectory.answer == ANSWER
     }
     if len(outcomes) != len(tasks) or answered != {task.key for task in tasks}:
         raise RuntimeError(f"{len(answered)} of {len(tasks)} rollouts came to their answer")
@@ -123,7 +123,7 @@ def _alone(tasks: Sequence[RolloutTask]) -> float:
     async def every() -> None:
         slots = asyncio.Semaphore(_SLOTS)
 
-        async def one(task: RolloutTask) -> None:
+        async def solve(task: RolloutTask) -> None:
             async with slots:
                 await run_episode(
                     task.task,
@@ -134,7 +134,7 @@ def _alone(tasks: Sequence[RolloutTask]) -> float:
                     rollout=task.rollout,
                 )
 
-        await asyncio.gather(*(one(task) for task in tasks))
+        await asyncio.gather(*(solve(task) for task in tasks))
 
     started = time.perf_counter()
     asyncio.run(every())

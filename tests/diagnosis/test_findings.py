@@ -17,7 +17,7 @@ def _names() -> NameResolver:
 
 def _found(*asked: str) -> list[str]:
     terms = build_finding_terms(load_hpo())
-    return [terms.ids[one] for one in _names().resolve(asked)[0]]
+    return [terms.ids[term] for term in _names().resolve(asked)[0]]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_is_unknown_is_answered_with_what_is_nearest_and_stops_nothing() ->
     strange = ["hypsarhythmia", "qqqqqq", "HP:9999999", "Autosomal dominant inheritance"]
     numbers, unknown = _names().resolve(["Seizure", *strange])
     assert len(numbers) == 1
-    assert [one.text for one in unknown] == strange
+    assert [phrase.text for phrase in unknown] == strange
     assert unknown[0].nearest[0] == "Hypsarrhythmia (HP:0002521)"
     assert unknown[1].nearest == ()
 

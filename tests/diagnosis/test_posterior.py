@@ -36,7 +36,7 @@ _small = functools.cache(small_diagnosis)
 
 
 def _numbers(diagnosis: DiagnosisModel, ids: Sequence[str]) -> list[int]:
-    return [diagnosis.base.terms.numbers[one] for one in ids]
+    return [diagnosis.base.terms.numbers[term_id] for term_id in ids]
 
 
 def _posterior(
@@ -85,9 +85,9 @@ def test_probabilities_sum_to_one_with_none_of_these(
 def test_the_order_of_findings_does_not_matter(
     observed: list[str], excluded: list[str], split: int
 ) -> None:
-    one = _posterior(observed[:split], excluded[:2])
+    first = _posterior(observed[:split], excluded[:2])
     other = _posterior(sorted(observed[:split]), sorted(excluded[:2]))
-    assert one.probabilities == pytest.approx(other.probabilities)
+    assert first.probabilities == pytest.approx(other.probabilities)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,9 @@ def test_an_annotated_finding_raises_its_disease_and_its_absence_lowers_it(
     disease: int, term: str
 ) -> None:
     others = [
-        one for one in range(len(SMALL)) if not any(term in _closure(each) for each in _of(one))
+        disease
+        for disease in range(len(SMALL))
+        if not any(term in _closure(each) for each in _of(disease))
     ]
     nothing, present, absent = _posterior([]), _posterior([term]), _posterior([], [term])
     for other in others:
@@ -132,7 +134,7 @@ def test_what_is_more_specific_explains_what_is_more_general() -> None:
 
 def test_a_more_general_annotation_gives_part_of_the_credit() -> None:
     specific = _posterior([FOCAL])
-    seizure, focal, ataxia = (specific.probabilities[one] for one in (0, 2, 3))
+    seizure, focal, ataxia = (specific.probabilities[disease] for disease in (0, 2, 3))
     assert focal > seizure > ataxia  # annotated itself; only "seizure"; neither
 
 
@@ -166,11 +168,11 @@ def test_a_disease_that_was_counted_in_many_patients_is_likelier_before_any_find
         "OMIM:2": {SEIZURE: "18/20"},
         "OMIM:3": {SEIZURE: "90%"},
     }
-    one, two, uncounted = _posterior(
+    single, two, uncounted = _posterior(
         [], diagnosis=small_diagnosis(alike, reports_weight=0.5)
     ).probabilities
-    assert two / one == pytest.approx((21 / 11) ** (0.5 * weight_per_finding(0)))
-    assert one / uncounted == pytest.approx(11 ** (0.5 * weight_per_finding(0)))
+    assert two / single == pytest.approx((21 / 11) ** (0.5 * weight_per_finding(0)))
+    assert single / uncounted == pytest.approx(11 ** (0.5 * weight_per_finding(0)))
 
 
 def test_findings_that_nothing_explains_raise_none_of_these() -> None:
@@ -240,10 +242,10 @@ def test_published_patients_are_diagnosed_better_than_by_naive_bayes(shared_data
             ours.append(middle_rank(diagnosis.compute_posterior(patient).probabilities, number))
             theirs.append(middle_rank(peer.score(case.observed), peer.diseases[case.diagnosis]))
             for term in patient.observed[:3]:  # the reason given is the number that counted
-                told = diagnosis.likelihood.explain_presence(
+                explanation = diagnosis.likelihood.explain_presence(
                     number, diagnosis.base.findings_of(number), term
                 ).ratio
-                assert told == pytest.approx(
+                assert explanation == pytest.approx(
                     float(diagnosis.likelihood.present_ratios(term)[number]), rel=1e-3
                 )
     assert len(ours) > 500

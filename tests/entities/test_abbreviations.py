@@ -34,7 +34,9 @@ def matcher() -> Matcher:
 
 
 def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
-    return [(text[one.start : one.end], one.concept_id) for one in matcher.find(text)]
+    return [
+        (text[mention.start : mention.end], mention.concept_id) for mention in matcher.find(text)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_every_use_is_the_disease_also_before_the_definition_and_in_the_plural(
         ("TDs", "D:td"),
         ("TD", "D:td"),
     ]
-    assert {one.form for one in matcher.find(text)} == {"tardive dyskinesia"}
+    assert {mention.form for mention in matcher.find(text)} == {"tardive dyskinesia"}
 
 
 def test_the_texts_own_definition_wins_over_a_symbol_of_the_lexicon(matcher: Matcher) -> None:
@@ -101,8 +103,8 @@ def test_a_definition_holds_in_its_own_text_only(matcher: Matcher) -> None:
 def test_it_can_be_left_out_and_that_is_saved(tmp_path: Path) -> None:
     plain = Matcher.build(CONCEPTS, 4, abbreviations=False)
     plain.save(Directory(str(tmp_path)))
-    for one in (plain, Matcher.load(Directory(str(tmp_path)))):
-        assert _found(one, "Tardive dyskinesia (TD)") == [("Tardive dyskinesia", "D:td")]
+    for matcher in (plain, Matcher.load(Directory(str(tmp_path)))):
+        assert _found(matcher, "Tardive dyskinesia (TD)") == [("Tardive dyskinesia", "D:td")]
 
 
 PIECES = (
@@ -144,10 +146,10 @@ PIECES = (
 )
 def test_the_same_as_a_plain_reference(pieces: list[tuple[str, str]]) -> None:
     text = "".join(piece + join for piece, join in pieces)
-    plain = [(one.start, one.end, one.concept_id) for one in _PLAIN.find(text)]
-    assert [(one.start, one.end, one.concept_id) for one in _WHOLE.find(text)] == naive.abbreviate(
-        text, plain
-    )
+    plain = [(mention.start, mention.end, mention.concept_id) for mention in _PLAIN.find(text)]
+    assert [
+        (mention.start, mention.end, mention.concept_id) for mention in _WHOLE.find(text)
+    ] == naive.abbreviate(text, plain)
 
 
 _PLAIN, _WHOLE = Matcher.build(CONCEPTS, 4, abbreviations=False), Matcher.build(CONCEPTS, 4)

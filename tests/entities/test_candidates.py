@@ -80,14 +80,16 @@ def test_a_candidate_knows_its_forms_facts_typos_prevalence_and_whether_it_is_ge
 
 def test_seeds_carry_the_verdict_the_judges_specialty_and_the_prevalence_with_its_source() -> None:
     verdict = Significance(True, "a real disease", "m")
-    known = SeedCandidate(_frequency("D:1"), "neurology", (), 0, prevalence=_prevalence(1e-6))
+    with_prevalence = SeedCandidate(
+        _frequency("D:1"), "neurology", (), 0, prevalence=_prevalence(1e-6)
+    )
     unknown = SeedCandidate(_frequency("D:2"), "neurology", (), 0)
     first, second = build_seed_entities(
-        [known, unknown],
+        [with_prevalence, unknown],
         [SeedJudgement(verdict, "cardiology"), SeedJudgement(verdict, "neurology")],
     )
     assert (first.frequency, first.significance, first.specialty) == (
-        known.frequency,
+        with_prevalence.frequency,
         verdict,
         "cardiology",
     )

@@ -35,8 +35,8 @@ def _naively(files: list[list[list[str]]], concepts: set[str]) -> list[dict[str,
         if pair[0] in concepts
     )
     return [
-        {"concept_id": one, "other_id": other, "documents": count}
-        for (one, other), count in sorted(pairs.items())
+        {"concept_id": concept_id, "other_id": other, "documents": count}
+        for (concept_id, other), count in sorted(pairs.items())
     ]
 
 

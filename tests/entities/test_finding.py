@@ -44,7 +44,9 @@ def matcher() -> Matcher:
 
 
 def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
-    return [(one.concept_id, text[one.start : one.end]) for one in matcher.find(text)]
+    return [
+        (mention.concept_id, text[mention.start : mention.end]) for mention in matcher.find(text)
+    ]
 
 
 def test_a_mention_never_cuts_a_word(matcher: Matcher) -> None:
@@ -71,7 +73,7 @@ def test_plurals_hyphens_accents_greek_letters_and_possessives_are_the_same_name
         "Cardiomyopathies; Parkinson disease; "
         "Parkinson’s disease"
     )
-    assert [one for one, _ in _found(matcher, text)] == [*names, names[-1]]
+    assert [concept_id for concept_id, _ in _found(matcher, text)] == [*names, names[-1]]
 
 
 def test_punctuation_inside_names_is_kept(matcher: Matcher) -> None:
@@ -133,8 +135,8 @@ def test_a_form_of_two_concepts_belongs_to_the_one_it_names_or_to_neither() -> N
     disease = Concept("A", "Alpha", "disease", ("alpha beta", "abx", "gammas"), "")
     gene = Concept("GENE:ABX", "ABX", "gene", ("ABX",), "", ("ABX",))
     named = Concept("B", "Gamma", "disease", ("gamma", "alpha-beta"), "")
-    found = _found(Matcher.build([disease, gene, named], 4), "ABX, alpha beta and gamma")
-    assert found == [("B", "gamma")]
+    matches = _found(Matcher.build([disease, gene, named], 4), "ABX, alpha beta and gamma")
+    assert matches == [("B", "gamma")]
 
 
 def test_a_matcher_loaded_from_a_run_finds_the_same(matcher: Matcher, tmp_path: Path) -> None:
@@ -143,4 +145,4 @@ def test_a_matcher_loaded_from_a_run_finds_the_same(matcher: Matcher, tmp_path: 
     matcher.save(directory)
     text = "FBN1 in ataxia-telangiectasia, HIV/AIDS and VSD"
     assert Matcher.load(directory).find(text) == matcher.find(text)
-    assert read_lexicon(directory) == {one.concept_id: one for one in CONCEPTS}
+    assert read_lexicon(directory) == {concept.concept_id: concept for concept in CONCEPTS}

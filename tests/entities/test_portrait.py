@@ -99,17 +99,17 @@ def test_sentences_come_from_where_the_concept_is_named_most_with_the_mention_in
     run: RunDirectory,
 ) -> None:
     samples = _draw(run, MARFAN).samples
-    assert [(one.pmid, one.year, one.sentence) for one in samples] == [
+    assert [(sample.pmid, sample.year, sample.sentence) for sample in samples] == [
         ("1", 1999, "We saw Marfan’s disease,\u00a0not kuru, in pain."),
         ("100", 2003, "FBN1 is altered in MARFAN SYNDROME (p<0.05)."),
         ("20", None, "FBN1 in Marfan syndrome"),
     ]
-    assert [one.sentence[one.start : one.end] for one in samples] == [
+    assert [sample.sentence[sample.start : sample.end] for sample in samples] == [
         "Marfan’s disease",
         "MARFAN SYNDROME",
         "Marfan syndrome",
     ]
-    assert [one.pmid for one in _draw(run, MARFAN, samples=1).samples] == ["1"]
+    assert [sample.pmid for sample in _draw(run, MARFAN, samples=1).samples] == ["1"]
 
 
 def test_a_concept_that_nothing_names_has_a_portrait_too(run: RunDirectory) -> None:

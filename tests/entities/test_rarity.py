@@ -75,7 +75,10 @@ def test_frequencies_sum_over_forms_and_years() -> None:
         },
         schema_overrides={"year": pl.Int32},
     )
-    concepts = {one: Concept(one, one.lower(), "disease", (), "") for one in ("D:1", "D:2")}
+    concepts = {
+        concept_id: Concept(concept_id, concept_id.lower(), "disease", (), "")
+        for concept_id in ("D:1", "D:2")
+    }
     first, second = compute_frequencies(counts, concepts, 8)
     assert (first.concept_id, first.name, first.documents, first.mentions) == ("D:1", "d:1", 2, 6)
     assert first.frequency == 0.25
@@ -135,6 +138,6 @@ def test_a_small_corpus_without_a_rule_says_what_to_set_and_how_much_would_be_en
 
 def test_candidates_are_rare_and_of_a_type_that_may_be_a_seed() -> None:
     rule = choose_rarity_rule(EntitiesConfig(rare_documents=5), 1000)
-    found = [_frequency(6), _frequency(5), _frequency(4, "phenotype"), _frequency(1)]
-    assert select_rare(found, rule, ("disease",)) == [found[1], found[3]]
-    assert select_rare(found, rule, ("phenotype", "disease")) == found[1:]
+    frequencies = [_frequency(6), _frequency(5), _frequency(4, "phenotype"), _frequency(1)]
+    assert select_rare(frequencies, rule, ("disease",)) == [frequencies[1], frequencies[3]]
+    assert select_rare(frequencies, rule, ("phenotype", "disease")) == frequencies[1:]

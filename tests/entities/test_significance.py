@@ -78,11 +78,11 @@ def _candidate(
     ],
 )
 def test_rules_say_why(candidate: SeedCandidate, verdict: bool, reason: str) -> None:
-    told: list[int] = []
-    (judged,) = RulesSignificanceJudge(min_documents=2).judge([candidate], told.append)
+    progress: list[int] = []
+    (judged,) = RulesSignificanceJudge(min_documents=2).judge([candidate], progress.append)
     assert (judged.significance.verdict, judged.significance.decided_by) == (verdict, "rules")
     assert reason in judged.significance.reason
-    assert (judged.specialty, told) == ("neurology", [1])
+    assert (judged.specialty, progress) == ("neurology", [1])
 
 
 # --- by a model -----------------------------------------------------------------------
@@ -123,8 +123,13 @@ def _verdicts(ids: Sequence[str], significant: bool = True, **more: Any) -> str:
     return json.dumps(
         {
             "verdicts": [
-                {"id": one, "significant": significant, "reason": f"about {one}", **more}
-                for one in ids
+                {
+                    "id": concept_id,
+                    "significant": significant,
+                    "reason": f"about {concept_id}",
+                    **more,
+                }
+                for concept_id in ids
             ]
         }
     )
@@ -149,26 +154,32 @@ def _many(count: int) -> list[SeedCandidate]:
 
 
 def _decided(judged: Sequence[SeedJudgement]) -> list[tuple[bool, str]]:
-    return [(one.significance.verdict, one.significance.reason) for one in judged]
+    return [(candidate.significance.verdict, candidate.significance.reason) for candidate in judged]
 
 
 def test_a_model_judges_many_candidates_in_few_requests_and_in_order(
     httpserver: HTTPServer,
 ) -> None:
     model = Model(httpserver, lambda ids, number: _verdicts(list(reversed(ids))))
-    told: list[int] = []
-    judged = _judge(httpserver, batch=20).judge(_many(45), told.append)
+    progress: list[int] = []
+    judged = _judge(httpserver, batch=20).judge(_many(45), progress.append)
     assert _decided(judged) == [(True, f"about OMIM:{i}") for i in range(45)]
-    assert {one.significance.decided_by for one in judged} == {"m"}
-    assert sorted(map(len, model.asked)) == sorted(told) == [5, 20, 20]
+    assert {candidate.significance.decided_by for candidate in judged} == {"m"}
+    assert sorted(map(len, model.asked)) == sorted(progress) == [5, 20, 20]
 
 
 def test_the_model_is_shown_what_is_known_and_the_specialties(httpserver: HTTPServer) -> None:
     model = Model(httpserver, lambda ids, number: _verdicts(ids))
-    known = Prevalence("ORPHA:1", "Kuru", 3.2e-7, "Point prevalence", "Worldwide", True, False, "")
+    prevalence = Prevalence(
+        "ORPHA:1", "Kuru", 3.2e-7, "Point prevalence", "Worldwide", True, False, ""
+    )
     plain = _candidate("kuru", name="Kuru", typo_of=(("kuru", "guru"),))
     _judge(httpserver).judge(
-        [SeedCandidate(plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", known)]
+        [
+            SeedCandidate(
+                plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", prevalence
+            )
+        ]
     )
     system, user = (message["content"] for message in model.bodies[0]["messages"])
     for line in (
@@ -198,7 +209,8 @@ def test_what_a_reply_leaves_out_is_asked_once_more_and_unknown_ids_are_ignored(
 
 def test_what_stays_left_out_is_a_no_that_says_so(httpserver: HTTPServer) -> None:
     model = Model(
-        httpserver, lambda ids, number: _verdicts([one for one in ids if one != "OMIM:1"])
+        httpserver,
+        lambda ids, number: _verdicts([concept_id for concept_id in ids if concept_id != "OMIM:1"]),
     )
     judged = _judge(httpserver).judge(_many(3))
     assert len(model.asked) == 2

@@ -122,7 +122,7 @@ def test_what_was_used_refused_and_failed_is_counted() -> None:
 
 
 def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
-    client, service, running, most, state = (
+    client, service, running, peak, state = (
         LocalGovernorClient(),
         _service(2),
         0,
@@ -131,12 +131,12 @@ def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
     )
 
     async def calls() -> None:
-        nonlocal running, most
+        nonlocal running, peak
         for _ in range(20):
             slot = await client.acquire(service, _NONE)
             with state:
                 running += 1
-                most = max(most, running)
+                peak = max(peak, running)
             await asyncio.sleep(0)
             with state:
                 running -= 1
@@ -147,7 +147,7 @@ def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 1 <= most <= 2
+    assert 1 <= peak <= 2
 
 
 def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:

@@ -113,10 +113,10 @@ def test_the_governors_clock_is_where_it_is_said_to_be(seed: int, skew: float) -
     now = 0.0
     for _ in range(20):
         sent = now
-        heard = sent + rng.uniform(0, 0.1)
-        answered = heard + rng.choice([0.0, 1.5])
+        received = sent + rng.uniform(0, 0.1)
+        answered = received + rng.choice([0.0, 1.5])
         now = answered + rng.uniform(0, 0.1)
-        offset.observe(sent, heard + skew, answered + skew, now)
+        offset.observe(sent, received + skew, answered + skew, now)
         low, high = offset.bounds(now)
         assert low <= skew + 1e-6
         assert high >= skew - 1e-6

@@ -147,7 +147,7 @@ def test_bad_figures_are_counted_and_named_and_spoil_no_other(tmp_path: Path) ->
     )
     assert list(table.by_disorder) == ["ORPHA:1"]
     assert (table.disorders, table.bad) == (3, 7)
-    assert [one.reason for one in table.skipped][-3:] == [
+    assert [skip.reason for skip in table.skipped][-3:] == [
         "PrevalenceClass 'about 5'",
         "PrevalenceType 'Prevalence on Mars'",
         "OrphaCode 'x7'",
@@ -175,7 +175,8 @@ def test_a_file_that_is_damaged_or_something_else_is_a_data_error_that_names_it(
 def _matched(folder: Path, concepts: list[Concept], *disorders: tuple[str, str]) -> dict[str, str]:
     table = read_prevalence(_file(folder, *((code, name, [_figure()]) for code, name in disorders)))
     return {
-        concept_id: one.disorder for concept_id, one in match_prevalence(table, concepts).items()
+        concept_id: prevalence.disorder
+        for concept_id, prevalence in match_prevalence(table, concepts).items()
     }
 
 
@@ -232,7 +233,7 @@ def orphadata(shared_data: Path) -> PrevalenceTable:
 
 def test_the_real_file_is_read_whole(orphadata: PrevalenceTable) -> None:
     assert (orphadata.disorders, len(orphadata.by_disorder), orphadata.bad) == (6037, 4408, 0)
-    assert all(0 < one.value <= 0.5 for one in orphadata.by_disorder.values())
+    assert all(0 < prevalence.value <= 0.5 for prevalence in orphadata.by_disorder.values())
     huntington = orphadata.by_disorder["ORPHA:399"]
     assert (huntington.value, huntington.place, huntington.validated) == (
         pytest.approx(2.7e-5),

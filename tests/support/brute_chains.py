@@ -57,7 +57,7 @@ def _paths(
     yield path
     if len(path) < max_hops:
         for step in steps.get(path[-1].target if path else start, ()):
-            if step.target not in (start, *(one.target for one in path)) and _keeps_rules(
+            if step.target not in (start, *(earlier.target for earlier in path)) and _keeps_rules(
                 (*path, step), rules
             ):
                 yield from _paths(start, (*path, step), steps, max_hops, rules)
@@ -68,15 +68,15 @@ def _keeps_rules(path: Sequence[Step], rules: Rules) -> bool:
     if rules.unique_predicates and len(set(named)) < len(named):
         return False
     if rules.temporal_order and any(
-        one.years and other.years and other.years[1] < one.years[0]
-        for i, one in enumerate(path)
+        earlier.years and other.years and other.years[1] < earlier.years[0]
+        for i, earlier in enumerate(path)
         for other in path[i + 1 :]
     ):
         return False
     pairs = [
-        ((one.predicate, one.forward), (other.predicate, other.forward))
-        for one, other in pairwise(path)
-        if one.predicate and other.predicate
+        ((earlier.predicate, earlier.forward), (other.predicate, other.forward))
+        for earlier, other in pairwise(path)
+        if earlier.predicate and other.predicate
     ]
     return all(map(_fits, pairs)) and all(sum(map(kind, pairs)) <= 1 for kind in _ONCE)
 

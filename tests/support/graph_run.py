@@ -83,7 +83,7 @@ def write_inputs(
     write_lexicon(entities, concepts())
     Matcher.build(concepts(), 4).save(entities)
     write_seeds(run, seeds)
-    entities.write(FREQUENCIES, [_frequency(one) for one in HARD_NAMES])
+    entities.write(FREQUENCIES, [_frequency(name) for name in HARD_NAMES])
     return run, config
 
 

@@ -53,7 +53,7 @@ class ScriptedEngine:
                     "stop" if whole else "length",
                     0,
                 )
-        self.open = [one for one in self.open if one.generation is None]
+        self.open = [sequence for sequence in self.open if sequence.generation is None]
 
     def reset(self) -> None:
         self.open.clear()

@@ -29,8 +29,8 @@ def _found(start: int, end: int, *ids: str, kind: str = "disease") -> FoundMenti
 
 
 def test_a_concept_counts_once_a_document_and_each_id_of_a_composite_counts() -> None:
-    found = [_found(10, 23, "D2"), _found(25, 38, "D2"), _found(40, 44, "D7")]
-    score = concept_score([(DOCUMENT, found)], "disease", ("Disease",))
+    mentions = [_found(10, 23, "D2"), _found(25, 38, "D2"), _found(40, 44, "D7")]
+    score = concept_score([(DOCUMENT, mentions)], "disease", ("Disease",))
     assert score == Score(right=1, predicted=2, reached=1, gold=2)
     assert (score.precision, score.recall, score.f1) == (0.5, 0.5, 0.5)
 
@@ -41,13 +41,13 @@ def test_a_concept_of_several_ids_is_right_by_any_of_them_and_is_one_prediction(
 
 
 def test_mentions_are_strict_and_a_composite_is_one_whole_span() -> None:
-    found = [
+    mentions = [
         _found(0, 23, "D1"),
         _found(26, 38, "D2"),
         _found(40, 44, "x"),
         _found(0, 5, "D9", kind="chemical"),
     ]
-    assert mention_score([(DOCUMENT, found)], "disease", ("Disease",)) == Score(2, 3, 2, 3)
+    assert mention_score([(DOCUMENT, mentions)], "disease", ("Disease",)) == Score(2, 3, 2, 3)
 
 
 def test_scores_add_up_and_nothing_is_zero() -> None:
@@ -87,8 +87,8 @@ def test_the_plain_dictionary_has_no_guards_but_finds_whole_words() -> None:
         Concept("C", "AT", "disease", ("ataxia telangiectasia",), ""),
     ]
     text = "A cat with Ataxia telangiectasia, ataxias; İ ATAXIA"
-    found = [
+    mentions = [
         (text[mention.start : mention.end], mention.concept_id)
         for mention in PlainDictionary(forms, [text]).find(text)
     ]
-    assert found == [("cat", "B"), ("Ataxia telangiectasia", "C"), ("ATAXIA", "A")]
+    assert mentions == [("cat", "B"), ("Ataxia telangiectasia", "C"), ("ATAXIA", "A")]

@@ -117,10 +117,10 @@ def test_orders_on_a_page_reach_the_agent_as_quoted_data(httpserver: HTTPServer)
     httpserver.expect_request("/evil").respond_with_data(
         f"The dose is 5 mg/kg. {order}", content_type="text/plain"
     )
-    shown = render_responses([read(httpserver.url_for("/evil"), "dose answer", httpserver).text])
-    assert shown.count("<tool_response>") == shown.count("</tool_response>") == 1
-    assert "<answer>" not in shown
-    assert "<tool_call>" not in shown
+    rendered = render_responses([read(httpserver.url_for("/evil"), "dose answer", httpserver).text])
+    assert rendered.count("<tool_response>") == rendered.count("</tool_response>") == 1
+    assert "<answer>" not in rendered
+    assert "<tool_call>" not in rendered
 
 
 def test_an_observation_keeps_within_its_room(httpserver: HTTPServer) -> None:

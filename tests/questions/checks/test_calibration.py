@@ -51,7 +51,8 @@ def _found(*correct: int, closed_book: int | None = None) -> Findings:
     """So many right answers of four by the models m0, m1, ...; and of the closed-book model."""
     closed = None if closed_book is None else Examination("closed", 2, closed_book, 0, 5)
     return Findings(
-        closed, tuple(Examination(f"m{n}", _ATTEMPTS, one, 0, 10) for n, one in enumerate(correct))
+        closed,
+        tuple(Examination(f"m{n}", _ATTEMPTS, count, 0, 10) for n, count in enumerate(correct)),
     )
 
 
@@ -67,11 +68,13 @@ class _Bench:
         self.wanted: list[list[tuple[str, int]]] = []
 
     def examine(self, questions: Sequence[Question]) -> list[Findings]:
-        return [self._findings[one.task.task_id[2:]] for one in questions]
+        return [self._findings[question.task.task_id[2:]] for question in questions]
 
     def regenerate(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
-        self.wanted.append([(one.task.task_id[2:], complexity) for one, complexity in too_easy])
-        return [self._harder(one, complexity) for one, complexity in too_easy]
+        self.wanted.append(
+            [(question.task.task_id[2:], complexity) for question, complexity in too_easy]
+        )
+        return [self._harder(question, complexity) for question, complexity in too_easy]
 
     def run(self, *names: str, rounds: int = 3) -> list[Course]:
         return calibrate(
@@ -111,13 +114,13 @@ def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
         "q-a+",
         2,
     )
-    assert [one.rounds for one in course.question.calibration] == [1, 1]
+    assert [entry.rounds for entry in course.question.calibration] == [1, 1]
     (replaced,) = course.replaced
     assert (replaced.question.task.task_id, replaced.reason) == (
         "q-a",
         "calibration: answered by m1 with accuracy 0.50",
     )
-    assert [one.correct for one in replaced.question.calibration] == [0, 2]
+    assert [entry.correct for entry in replaced.question.calibration] == [0, 2]
 
 
 def test_each_round_asks_for_one_more() -> None:
@@ -130,7 +133,8 @@ def test_each_round_asks_for_one_more() -> None:
 def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> None:
     """It may be harder by what it hides."""
     bench = _Bench(
-        {"a": _found(4), "a+": _found(3), "a++": _found(1)}, lambda one, _: _harder(one, 1)
+        {"a": _found(4), "a+": _found(3), "a++": _found(1)},
+        lambda question, _: _harder(question, 1),
     )
     bench.run("a")
     assert bench.wanted == [[("a", 2)], [("a+", 3)]]
@@ -162,17 +166,21 @@ def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
 def test_what_is_asked_already_is_no_replacement() -> None:
     findings = {"a": _found(4), "b": _found(4), "c": _found(0), "c+": _found(0)}
     courses = _Bench(findings, lambda *_: _question("c")).run("a", "c")
-    assert [one.state for one in courses] == ["rejected", "kept"]
+    assert [course.state for course in courses] == ["rejected", "kept"]
     courses = _Bench(findings, lambda *_: _question("c+")).run("a", "b")
-    assert [one.state for one in courses] == ["kept", "rejected"], (
+    assert [course.state for course in courses] == ["kept", "rejected"], (
         "two questions cannot become the same one"
     )
 
 
 def test_one_right_answer_without_a_search_rejects_a_question() -> None:
     bench = _Bench({"a": _found(closed_book=1), "b": _found(0, closed_book=0)})
-    known, unknown = bench.run("a", "b")
-    assert (known.state, known.reason, known.question.verification.not_closed_book) == (
+    known_course, unknown = bench.run("a", "b")
+    assert (
+        known_course.state,
+        known_course.reason,
+        known_course.question.verification.not_closed_book,
+    ) == (
         "rejected",
         "not_closed_book: closed answered without a search in 1 of 2 attempts",
         False,
@@ -199,7 +207,7 @@ def test_questions_keep_their_order_and_rounds_are_shared() -> None:
         }
     )
     courses = bench.run("a", "b", "c")
-    assert [one.question.task.task_id for one in courses] == ["q-a+", "q-b", "q-c++"]
+    assert [course.question.task.task_id for course in courses] == ["q-a+", "q-b", "q-c++"]
     assert bench.wanted == [[("a", 2), ("c", 2)], [("c+", 3)]]
 
 
@@ -216,7 +224,7 @@ class _Models:
         self.examinee, self._knowing, self._folder = Examinee(server, self._answer), knowing, folder
         self.config = QuestionsConfig(
             closed_book=self.examinee.endpoint("closed", cache=False),
-            calibration=tuple(self.examinee.endpoint(one, cache=False) for one in ("m0", "m1")),
+            calibration=tuple(self.examinee.endpoint(model, cache=False) for model in ("m0", "m1")),
         )
 
     def _answer(self, body: dict[str, Any]) -> str:
@@ -231,7 +239,7 @@ class _Models:
         return calibrate(
             [_question(name) for name in names],
             panel,
-            lambda easy: [_harder(*one) for one in easy],
+            lambda easy: [_harder(*pair) for pair in easy],
             self.config.calibration_threshold,
             self.config.calibration_rounds,
         )
@@ -249,20 +257,25 @@ def models(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_models_are_asked_as_often_as_configured(models: _Models) -> None:
-    known, easy, hard = models.calibrate("known", "easy", "hard")
-    assert [one.state for one in (known, easy, hard)] == ["rejected", "kept", "kept"]
+    known_course, easy, hard = models.calibrate("known", "easy", "hard")
+    assert [course.state for course in (known_course, easy, hard)] == ["rejected", "kept", "kept"]
     assert easy.question.task.task_id == "q-easy++"
-    assert [(one.model, one.correct, one.rounds) for one in easy.question.calibration] == [
+    assert [(entry.model, entry.correct, entry.rounds) for entry in easy.question.calibration] == [
         ("m0", 0, 2),
         ("m1", 0, 2),
     ]
-    assert [models.asked("closed", one) for one in ("known", "easy", "easy++", "hard")] == [
+    assert [models.asked("closed", name) for name in ("known", "easy", "easy++", "hard")] == [
         1,
         1,
         1,
         1,
     ]
-    assert [models.asked("m1", one) for one in ("known", "easy", "easy++", "hard")] == [0, 4, 4, 4]
+    assert [models.asked("m1", name) for name in ("known", "easy", "easy++", "hard")] == [
+        0,
+        4,
+        4,
+        4,
+    ]
 
 
 def test_a_run_that_died_goes_on_and_ends_the_same(models: _Models, tmp_path: Path) -> None:
@@ -274,7 +287,7 @@ def test_a_run_that_died_goes_on_and_ends_the_same(models: _Models, tmp_path: Pa
         models.calibrate("easy", "hard")
     models.examinee.answer = answer
     resumed = models.calibrate("easy", "hard")
-    assert [models.asked("m0", one) for one in ("easy", "hard")] == [4, 4], (
+    assert [models.asked("m0", name) for name in ("easy", "hard")] == [4, 4], (
         "finished questions were not asked again"
     )
     for name in (ledger := Directory(str(tmp_path / "questions")).child(LEDGER)).list_files():
@@ -295,24 +308,24 @@ def test_without_a_model_there_is_no_panel(tmp_path: Path) -> None:
 
 
 def test_an_estimate_holds_what_was_asked(models: _Models) -> None:
-    plain = {(one.role, one.model): one for one in estimate(models.config, 2)}
+    plain = {(cost.role, cost.model): cost for cost in estimate(models.config, 2)}
     models.calibrate("hard", "harder")
-    for (_, model), one in plain.items():
-        assert one.requests == sum(body["model"] == model for body in models.examinee.bodies)
-        assert one.tokens < one.most_tokens
+    for (_, model), cost in plain.items():
+        assert cost.requests == sum(body["model"] == model for body in models.examinee.bodies)
+        assert cost.tokens < cost.most_tokens
     models.examinee.bodies.clear()
     models.calibrate("easy", "known")
-    for (_, model), one in plain.items():
-        assert sum(body["model"] == model for body in models.examinee.bodies) <= one.most_requests
+    for (_, model), cost in plain.items():
+        assert sum(body["model"] == model for body in models.examinee.bodies) <= cost.most_requests
 
 
 def test_an_estimate_names_requests_tokens_and_minutes() -> None:
     model = EndpointConfig(model="m", requests_per_minute=100, max_tokens=8192)
-    (one,) = estimate(QuestionsConfig(calibration=(model,), calibration_rounds=1), 1000)
-    assert (one.requests, one.most_requests, one.minutes) == (4000, 8000, 40)
-    assert one.most_tokens > 8000 * 8192
-    assert one.describe().startswith("calibration by m: 4,000 to 8,000 requests, ")
-    slow = model.model_copy(update={"tokens_per_minute": one.tokens / 60})
+    (cost,) = estimate(QuestionsConfig(calibration=(model,), calibration_rounds=1), 1000)
+    assert (cost.requests, cost.most_requests, cost.minutes) == (4000, 8000, 40)
+    assert cost.most_tokens > 8000 * 8192
+    assert cost.describe().startswith("calibration by m: 4,000 to 8,000 requests, ")
+    slow = model.model_copy(update={"tokens_per_minute": cost.tokens / 60})
     assert estimate(QuestionsConfig(calibration=(slow,)), 1000)[0].minutes == pytest.approx(60)
     assert estimate(QuestionsConfig(), 1000) == []
 

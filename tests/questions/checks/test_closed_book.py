@@ -77,7 +77,7 @@ class _Room:
         endpoint = self.examinee.endpoint(**settings)
         examiner = Examiner(endpoint, ChatClient(endpoint, Directory(str(self._folder))), attempts)
         ledger = ExaminationLedger(Directory(str(self._folder / "ledger")))
-        return [one for (one,) in examine_all(tasks, [examiner], ledger, _bar())]
+        return [examination for (examination,) in examine_all(tasks, [examiner], ledger, _bar())]
 
 
 # --- reading a reply ------------------------------------------------------------------
@@ -125,13 +125,13 @@ def test_the_question_stands_in_the_prompt_word_for_word() -> None:
 def test_attempts_are_sampled_with_seeds_and_judged_with_aliases(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    said = [
+    replies = [
         "Answer: autosomal recessive inheritance",
         "Answer: AR",
         "Answer: X-linked",
         "I do not know.\nSorry.",
     ]
-    room = _Room(httpserver, tmp_path, lambda body: said[body["seed"]], attempts=4)
+    room = _Room(httpserver, tmp_path, lambda body: replies[body["seed"]], attempts=4)
     assert room.examine(_TASK) == [Examination("tiny", 4, 2, 1, 4 * _PER_REPLY)]
     assert sorted(body["seed"] for body in room.examinee.bodies) == [0, 1, 2, 3]
     assert {body["temperature"] for body in room.examinee.bodies} == {TEMPERATURE}
@@ -241,8 +241,8 @@ _FAILURES = {
 def test_a_failure_that_passes_costs_nothing(
     httpserver: HTTPServer, tmp_path: Path, failure: str
 ) -> None:
-    said = [_FAILURES[failure], completion("Answer: AR")]
-    room = _Room(httpserver, tmp_path, lambda _: said.pop(0))
+    replies = [_FAILURES[failure], completion("Answer: AR")]
+    room = _Room(httpserver, tmp_path, lambda _: replies.pop(0))
     assert room.examine(_TASK) == [Examination("tiny", 1, 1, 0, _PER_REPLY)]
 
 
@@ -289,8 +289,10 @@ def test_questions_are_answered_side_by_side_and_reported_in_their_order(
         together.wait(20)
         return _right(body)
 
-    found = _Room(threaded, tmp_path, answer, concurrency=4, retries=0).examine(*_numbered(12))
-    assert [one.correct for one in found] == [1, 0] * 6
+    examinations = _Room(threaded, tmp_path, answer, concurrency=4, retries=0).examine(
+        *_numbered(12)
+    )
+    assert [examination.correct for examination in examinations] == [1, 0] * 6
 
 
 def test_questions_that_wait_hold_nothing_of_the_budget(
@@ -322,7 +324,7 @@ def test_a_run_that_died_goes_on_with_the_missing_questions(
         room.examine(*questions)
     assert room.examinee.count_requests("thing 006") == 1
     room.examinee.answer = _right
-    assert [one.correct for one in room.examine(*questions)] == [1, 0] * 5
+    assert [examination.correct for examination in room.examine(*questions)] == [1, 0] * 5
     assert [room.examinee.count_requests(f"thing {n:03d}") for n in range(7)] == [1] * 7
     before = len(room.examinee.bodies)
     room.examine(*questions)

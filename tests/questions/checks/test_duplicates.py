@@ -51,7 +51,7 @@ def test_the_order_of_nodes_and_edges_is_of_no_account(shuffler: random.Random) 
     ],
 )
 def test_other_facts_are_another_chain(edges: Sequence[tuple[str, str, str]]) -> None:
-    nodes = sorted({one for subject, _, obj in edges for one in (subject, obj)})
+    nodes = sorted({node for subject, _, obj in edges for node in (subject, obj)})
     assert chain_fingerprint(nodes, edges) != chain_fingerprint(_NODES, _EDGES)
 
 
@@ -83,14 +83,14 @@ def test_the_index_finds_what_comparing_all_finds(
     kept: list[frozenset[int]], asked: frozenset[int], threshold: float
 ) -> None:
     index: ShingleIndex[int] = ShingleIndex(threshold)
-    for number, one in enumerate(kept):
-        index.add(f"{number:02d}", one)
+    for number, shingles in enumerate(kept):
+        index.add(f"{number:02d}", shingles)
     for number in range(0, len(kept), 3):
         index.remove(f"{number:02d}")
     reaching = [
-        (-jaccard(asked, one), f"{number:02d}")
-        for number, one in enumerate(kept)
-        if number % 3 and jaccard(asked, one) >= threshold
+        (-jaccard(asked, shingles), f"{number:02d}")
+        for number, shingles in enumerate(kept)
+        if number % 3 and jaccard(asked, shingles) >= threshold
     ]
     expected = (min(reaching)[1], -min(reaching)[0]) if reaching else None
     assert index.most_similar(asked) == expected
@@ -122,8 +122,11 @@ def _asked(
 
 def _of(*asked: Asked) -> list[str | None]:
     """For each in turn, which earlier one it repeats."""
-    known = DuplicateFilter()
-    return [found.question_id if (found := known.add(one)) else None for one in asked]
+    duplicate_filter = DuplicateFilter()
+    return [
+        duplicate.question_id if (duplicate := duplicate_filter.add(question)) else None
+        for question in asked
+    ]
 
 
 def test_one_template_about_two_entities_is_two_questions() -> None:
@@ -140,13 +143,15 @@ def test_one_template_about_two_entities_is_two_questions() -> None:
 
 
 def test_thousands_of_questions_of_one_template_are_all_kept() -> None:
-    known = DuplicateFilter()
-    found = [
-        known.add(_asked(n, _TEMPLATE.format(f"drug{n}"), (f"drug{n}",), f"answer {n % 7}"))
+    duplicate_filter = DuplicateFilter()
+    duplicates = [
+        duplicate_filter.add(
+            _asked(n, _TEMPLATE.format(f"drug{n}"), (f"drug{n}",), f"answer {n % 7}")
+        )
         for n in range(2_000)
     ]
-    assert not any(found)
-    again = known.add(
+    assert not any(duplicates)
+    again = duplicate_filter.add(
         _asked(-1, _TEMPLATE.format("drug1999") + " Say it.", ("drug1999",), f"answer {1_999 % 7}")
     )
     assert again is not None
@@ -183,11 +188,11 @@ def test_a_chain_asked_from_its_other_end_is_the_same_question() -> None:
     there = _asked(1, "Which gene is mutated in Krabbe disease?", ("Krabbe disease",), "GALC", "c")
     back = _asked(2, "Which disease comes from GALC?", ("GALC",), "Krabbe disease", "c")
     assert _of(there, back) == [None, "q-1"]
-    known = DuplicateFilter()
-    known.add(there)
-    found = known.add(back)
-    assert found is not None
-    assert found.reason == "no_duplicate: the chain of q-1 from its other end"
+    duplicate_filter = DuplicateFilter()
+    duplicate_filter.add(there)
+    duplicate = duplicate_filter.add(back)
+    assert duplicate is not None
+    assert duplicate.reason == "no_duplicate: the chain of q-1 from its other end"
 
 
 def test_a_question_that_starts_from_the_answer_of_another_on_its_chain_repeats_it() -> None:
@@ -214,23 +219,23 @@ def test_another_thing_asked_of_a_chain_is_another_question() -> None:
 
 
 def test_the_later_of_two_is_the_duplicate_and_is_not_kept() -> None:
-    one, same, third = (
+    first, same, third = (
         _asked(n, text, fingerprint=chain)
         for n, (text, chain) in enumerate(
             (("Which gene?", "c"), ("Which gene is it?", "c"), ("Which gene is it?", "d"))
         )
     )
-    assert _of(one, same, third) == [None, "q-0", None], (
+    assert _of(first, same, third) == [None, "q-0", None], (
         "the text of a question that was not kept is free"
     )
 
 
 def test_a_harder_question_may_take_the_place_of_the_one_it_was_made_from() -> None:
-    known = DuplicateFilter()
+    duplicate_filter = DuplicateFilter()
     plain = _asked(1, "Which gene is mutated in Krabbe disease?", fingerprint="c")
     obscured = _asked(2, "Name the gene of a disease that begins in infancy.", fingerprint="c")
-    assert known.add(plain) is None
-    assert known.add(obscured) is not None
-    known.discard("q-1")
-    assert known.add(obscured) is None
-    assert known.add(plain) is not None
+    assert duplicate_filter.add(plain) is None
+    assert duplicate_filter.add(obscured) is not None
+    duplicate_filter.discard("q-1")
+    assert duplicate_filter.add(obscured) is None
+    assert duplicate_filter.add(plain) is not None

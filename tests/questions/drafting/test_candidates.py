@@ -32,7 +32,7 @@ def _all(
         Disambiguator(graph.relations.values(), facts),
         Disambiguator(graph.relations.values(), facts, compare=True),
     )
-    relations = [graph.relations[one] for one in graph.seed_graphs[seed]]
+    relations = [graph.relations[relation_id] for relation_id in graph.seed_graphs[seed]]
     source = Source(seed, graph.chains[seed] if with_chain else None, relations, graph.relations)
     grower = Grower(graph.relations.values(), facts, hub_degree=200)
     config = QuestionsConfig(
@@ -97,7 +97,9 @@ def test_what_is_to_be_avoided_is_not_walked() -> None:
 
 
 def test_the_configuration_knows_every_predicate_that_can_be_avoided() -> None:
-    every = tuple(directed(one, forward) for one in PREDICATES for forward in (True, False))
+    every = tuple(
+        directed(predicate, forward) for predicate in PREDICATES for forward in (True, False)
+    )
     assert QuestionsConfig(avoid=every).avoid == every
     with pytest.raises(ValidationError, match="avoid"):
         QuestionsConfig(avoid=("inverse:has_findings",))
@@ -130,13 +132,15 @@ def test_a_seed_without_a_chain_still_has_branches() -> None:
 def test_a_hop_that_fits_several_tells_more_of_the_one_it_means() -> None:
     """Two diseases have the gene; one has an onset."""
     (path,) = [
-        one
-        for one in _candidates(MARFAN, range(1, 7))
-        if one.relations[:2] == ("fbn1-mass", "fbn1") and len(one.hops) == 2 and one.start == MASS
+        path
+        for path in _candidates(MARFAN, range(1, 7))
+        if path.relations[:2] == ("fbn1-mass", "fbn1")
+        and len(path.hops) == 2
+        and path.start == MASS
     ]
     assert path.hops[1].other, "from one disease to the gene and on, the other is meant"
-    from_gene = [one for one in _candidates(MARFAN, range(1, 2)) if one.start == "GENE:FBN1"]
-    assert [one.predicate for one in from_gene[0].hops[0].also], (
+    from_gene = [path for path in _candidates(MARFAN, range(1, 2)) if path.start == "GENE:FBN1"]
+    assert [clause.predicate for clause in from_gene[0].hops[0].also], (
         "Marfan syndrome is told apart from MASS syndrome"
     )
     assert "fbn1-mass" not in from_gene[0].relations
@@ -144,10 +148,10 @@ def test_a_hop_that_fits_several_tells_more_of_the_one_it_means() -> None:
 
 def test_shares_are_told_as_comparisons_at_level_one_only() -> None:
     both = _all(MARFAN, range(1, 2), levels=(0, 1))
-    told = {
+    wordings = {
         (level, hop.clinical) for path, level in both for hop in path.hops if hop.target == _FINDING
     }
-    assert told == {(0, "3 of 7 patients"), (1, "a quarter to a half of patients")}
+    assert wordings == {(0, "3 of 7 patients"), (1, "a quarter to a half of patients")}
     assert all(hop.clinical for path, level in both if level == 1 for hop in path.hops)
 
 
@@ -169,32 +173,37 @@ def test_a_share_is_asked_of_a_disease_that_is_walked_to() -> None:
 
 def test_the_latest_of_several_is_asked_where_two_onsets_are_known_and_differ() -> None:
     later = make_relation("onset-marfan", MARFAN, "has_onset", "HP:0003621")
-    asked = _asked("temporal", later)
-    assert {(path.start, path.asked, path.answer) for path in asked} == {
+    paths = _asked("temporal", later)
+    assert {(path.start, path.asked, path.answer) for path in paths} == {
         ("GENE:FBN1", "latest", MARFAN)
     }
-    assert [one.relation_id for one in asked[0].about] == ["onset-marfan", "onset-mass"]
+    assert [relation.relation_id for relation in paths[0].about] == ["onset-marfan", "onset-mass"]
     assert not _asked("temporal"), "with one known onset there is nothing to compare"
 
 
 def test_no_share_is_asked_that_the_question_tells_as_a_comparison() -> None:
     graph = small_graph(without=("inherit",))  # then only its findings tell Marfan syndrome apart
-    asked = [path for path, _ in _all(MARFAN, range(1, 7), graph, ("quantitative",), levels=(0, 1))]
-    told = [
-        path
-        for path in asked
-        if any(one.predicate == "has_finding" for hop in path.hops for one in hop.also)
+    share_paths = [
+        path for path, _ in _all(MARFAN, range(1, 7), graph, ("quantitative",), levels=(0, 1))
     ]
-    assert told
+    paths = [
+        path
+        for path in share_paths
+        if any(clause.predicate == "has_finding" for hop in path.hops for clause in hop.also)
+    ]
+    assert paths
     assert not any(
-        path.about[0].other == one.other for path in told for hop in path.hops for one in hop.also
+        path.about[0].other == clause.other
+        for path in paths
+        for hop in path.hops
+        for clause in hop.also
     )
 
 
 def test_the_largest_share_is_asked_where_shares_differ() -> None:
     smaller = make_relation("lens-mass", MASS, "has_finding", _FINDING, "2 of 9 patients")
-    asked = {(path.start, path.asked, path.answer) for path in _asked("comparative", smaller)}
-    assert asked == {("GENE:FBN1", "largest", MARFAN)}
+    answers = {(path.start, path.asked, path.answer) for path in _asked("comparative", smaller)}
+    assert answers == {("GENE:FBN1", "largest", MARFAN)}
     same = make_relation("lens-mass", MASS, "has_finding", _FINDING, "6 of 14 patients")
     assert not _asked("comparative", same)
 

@@ -32,8 +32,8 @@ _NAMES = {"seizure": 1, "ataxia": 2, "focal seizure": 3}
 def test_a_count_belongs_to_the_findings_of_its_part_of_the_sentence(
     sentence: str, counts: list[tuple[int, int, int]]
 ) -> None:
-    assert sorted(find_patient_counts(sentence, _NAMES), key=lambda one: one.term) == [
-        PatientCount(*one) for one in counts
+    assert sorted(find_patient_counts(sentence, _NAMES), key=lambda count: count.term) == [
+        PatientCount(*count) for count in counts
     ]
 
 
@@ -70,7 +70,8 @@ def _updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int, int,
     }
     _, updates = read_evidence(base, disease, names, passages)
     return [
-        (base.terms.ids[one.term], one.affected, one.patients, one.document_id) for one in updates
+        (base.terms.ids[update.term], update.affected, update.patients, update.document_id)
+        for update in updates
     ]
 
 
@@ -110,7 +111,10 @@ def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -
         assert bool(after.probabilities[0] > before.probabilities[0]) is rises
         assert (update.after > update.before) is rises
         assert update.sentence == passage.snippet
-        assert next(one for one in findings if one.term == ataxia).references[0] == "PMID:9"
+        assert (
+            next(finding for finding in findings if finding.term == ataxia).references[0]
+            == "PMID:9"
+        )
     assert diagnosis.compute_posterior(patient).probabilities == pytest.approx(before.probabilities)
 
 
@@ -118,10 +122,10 @@ def test_nothing_new_leaves_a_disease_as_it_was() -> None:
     diagnosis = small_diagnosis()
     patient, _ = build_patient(
         diagnosis.base.terms,
-        [diagnosis.base.terms.numbers[one] for one in (SEIZURE, LENS)],
+        [diagnosis.base.terms.numbers[term_id] for term_id in (SEIZURE, LENS)],
         [diagnosis.base.terms.numbers[ATAXIA]],
     )
-    unmoved = {one: diagnosis.base.findings_of(one) for one in range(4)}
+    unmoved = {disease: diagnosis.base.findings_of(disease) for disease in range(4)}
     assert diagnosis.compute_posterior(
         patient, updated_findings=unmoved
     ).probabilities == pytest.approx(diagnosis.compute_posterior(patient).probabilities, rel=1e-4)

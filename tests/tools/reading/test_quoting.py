@@ -34,7 +34,7 @@ def test_a_text_about_something_else_gives_no_passage() -> None:
 @given(st.text(max_size=300), st.text(max_size=40), st.integers(1, 4))
 def test_every_passage_stands_in_the_text(text: str, goal: str, count: int) -> None:
     plain = " ".join(text.split())
-    assert all(one in plain for one in best_passages(goal, text, count))
+    assert all(passage in plain for passage in best_passages(goal, text, count))
 
 
 def test_a_long_passage_is_cut() -> None:
