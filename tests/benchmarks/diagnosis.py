@@ -74,16 +74,16 @@ def measure(quick: bool) -> Iterator[Measurement]:
     peer, articles = NaiveBayes(load_hpo(), table.rows), cited_pmids(table.rows)
     cases = list(read_cases(data))[:: _QUICK if quick else 1]
     outcomes = [
-        _outcome(diagnosis, peer, case, bool(articles[case.diagnosis] & set(case.articles)))
+        _diagnose_case(diagnosis, peer, case, bool(articles[case.diagnosis] & set(case.articles)))
         for case in cases
     ]
-    yield from _ranking(outcomes)
-    yield from _calibration(outcomes)
+    yield from _measure_ranking(outcomes)
+    yield from _measure_calibration(outcomes)
     yield from _none_of_these(outcomes)
-    yield _speed(diagnosis, cases)
+    yield _measure_speed(diagnosis, cases)
 
 
-def _outcome(
+def _diagnose_case(
     diagnosis: DiagnosisModel, peer: NaiveBayes, case: Case, known_article: bool
 ) -> Outcome:
     posterior = diagnosis.compute_posterior(case.patient(diagnosis.base.terms))
@@ -104,7 +104,7 @@ def _outcome(
     )
 
 
-def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
+def _measure_ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     listed = [outcome for outcome in outcomes if outcome.listed]
     note = (
         f"{len(listed)} patients with {len({outcome.case.diagnosis for outcome in listed})} "
@@ -129,7 +129,7 @@ def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
         for top, goal in ((1, _TOP1), (10, _TOP10)):
             ours, theirs = (
                 float(np.mean([rank(outcome) <= top for outcome in group]))
-                for rank in (_ours, _theirs)
+                for rank in (_our_rank, _baseline_rank)
             )
             yield build_measurement(
                 f"top-{top}{named}",
@@ -143,16 +143,16 @@ def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     for top in (1, 10):
         ours, theirs = (
             float(np.average([rank(outcome) <= top for outcome in listed], weights=weights))
-            for rank in (_ours, _theirs)
+            for rank in (_our_rank, _baseline_rank)
         )
         yield build_measurement(f"top-{top}, each disease once", ours, theirs, _PEER)
 
 
-def _ours(one: Outcome) -> float:
+def _our_rank(one: Outcome) -> float:
     return one.rank
 
 
-def _theirs(one: Outcome) -> float:
+def _baseline_rank(one: Outcome) -> float:
     return one.peer_rank
 
 
@@ -163,7 +163,7 @@ def _one_per_disease(outcomes: Sequence[Outcome]) -> np.ndarray:
     return 1 / counts[which]
 
 
-def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
+def _measure_calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     """Expected calibration error over ten bins of equal width."""
     for named, group in (
         ("", outcomes),
@@ -175,7 +175,7 @@ def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
         )
         yield build_measurement(
             f"calibration error of the first answer{named}",
-            _error(confidence, right),
+            _calibration_error(confidence, right),
             note=(
                 f"mean confidence {confidence.mean():.3f}, right {right.mean():.3f}; none "
                 f"of these is an answer"
@@ -188,12 +188,12 @@ def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
         )
         yield build_measurement(
             f"calibration error of the first disease{named}",
-            _error(share, first),
+            _calibration_error(share, first),
             note=f"listed diseases only: mean share {share.mean():.3f}, right {first.mean():.3f}",
         )
 
 
-def _error(confidence: np.ndarray, right: np.ndarray) -> float:
+def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = [
         abs(confidence[bins == bin_index].mean() - right[bins == bin_index].mean())
@@ -227,7 +227,7 @@ def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
         )
 
 
-def _speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Measurement:
+def _measure_speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Measurement:
     patients = [case.patient(diagnosis.base.terms) for case in cases[:500]]
     start = time.perf_counter()
     for patient in patients:

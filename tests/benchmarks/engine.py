@@ -37,7 +37,7 @@ def measure(quick: bool) -> Iterator[Measurement]:
         ]
 
     def library(prompts: list[list[int]]) -> list[list[int]]:
-        return _library(engine, prompts)
+        return _generate_with_library(engine, prompts)
 
     seconds: dict[str, list[float]] = {"ours": [], "library": []}
     tokens: dict[str, list[list[int]]] = {}
@@ -80,7 +80,7 @@ def _two_turns(engine: TransformersEngine, generate: Generate, dialogues: int) -
     return [a + b for a, b in zip(first, generate(longer), strict=True)]
 
 
-def _library(engine: TransformersEngine, prompts: list[list[int]]) -> list[list[int]]:
+def _generate_with_library(engine: TransformersEngine, prompts: list[list[int]]) -> list[list[int]]:
     longest, end = max(map(len, prompts)), engine.renderer.end_id
     ids = torch.tensor([[end] * (longest - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])

@@ -158,7 +158,7 @@ def _rate(
     name = f"{limits.requests:g} requests in {limits.seconds:g} s"
     yield build_measurement(
         f"{name}: most in any window",
-        _most(arrivals, limits.seconds),
+        _peak_arrivals(arrivals, limits.seconds),
         goal=limits.requests,
         lower_is_better=True,
         unit="requests",
@@ -169,7 +169,7 @@ def _rate(
     )
 
 
-def _most(arrivals: Sequence[float], seconds: float) -> int:
+def _peak_arrivals(arrivals: Sequence[float], seconds: float) -> int:
     """The most of the sorted ``arrivals`` within any window."""
     peak = first = 0
     for last, moment in enumerate(arrivals):
@@ -235,7 +235,7 @@ def _rate_after_kill(
     note = (
         f"{len(dead)} of {len(callers)} processes; 95 % of {limits.requests:g} "
         f"in {limits.seconds:g} s over the {_RECOVERY:g} s after; most in any window "
-        f"{_most(arrivals, limits.seconds)}"
+        f"{_peak_arrivals(arrivals, limits.seconds)}"
     )
     return build_measurement(
         "kill -9 of processes at work: full rate again after",

@@ -15,7 +15,7 @@ def _names() -> NameResolver:
     return finding_resolver(load_hpo(), build_finding_terms(load_hpo()))
 
 
-def _found(*asked: str) -> list[str]:
+def _resolve_ids(*asked: str) -> list[str]:
     terms = build_finding_terms(load_hpo())
     return [terms.ids[term] for term in _names().resolve(asked)[0]]
 
@@ -33,11 +33,11 @@ def _found(*asked: str) -> list[str]:
     ],
 )
 def test_ids_names_synonyms_and_old_ids_are_understood(asked: str) -> None:
-    assert _found(asked) == ["HP:0001250"]
+    assert _resolve_ids(asked) == ["HP:0001250"]
 
 
 def test_each_finding_is_there_once_in_the_order_asked() -> None:
-    assert _found("Ataxia", "seizure", "HP:0001250") == ["HP:0001251", "HP:0001250"]
+    assert _resolve_ids("Ataxia", "seizure", "HP:0001250") == ["HP:0001251", "HP:0001250"]
 
 
 def test_what_is_unknown_is_answered_with_what_is_nearest_and_stops_nothing() -> None:

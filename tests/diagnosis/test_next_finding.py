@@ -15,7 +15,7 @@ _TWINS = {
 }
 
 
-def _asked(observed: list[str], excluded: Sequence[str] = (), count: int = 9) -> list[str]:
+def _rank_findings(observed: list[str], excluded: Sequence[str] = (), count: int = 9) -> list[str]:
     diagnosis = small_diagnosis(_TWINS)
     base = diagnosis.base
     patient, _ = build_patient(
@@ -32,15 +32,15 @@ def _asked(observed: list[str], excluded: Sequence[str] = (), count: int = 9) ->
 
 
 def test_what_tells_two_diseases_apart_is_asked_first() -> None:
-    assert _asked([SEIZURE])[0] == ATAXIA
+    assert _rank_findings([SEIZURE])[0] == ATAXIA
 
 
 def test_what_is_known_is_not_asked() -> None:
-    assert SEIZURE not in _asked([SEIZURE])
-    assert SEIZURE not in _asked([FOCAL])  # a focal seizure is a seizure
-    assert ATAXIA not in _asked([SEIZURE], [ATAXIA])
-    assert LENS not in _asked([SEIZURE], ["HP:0000478"])  # no abnormality of the eye at all
-    assert _asked([SEIZURE, ATAXIA, LENS]) == []
+    assert SEIZURE not in _rank_findings([SEIZURE])
+    assert SEIZURE not in _rank_findings([FOCAL])  # a focal seizure is a seizure
+    assert ATAXIA not in _rank_findings([SEIZURE], [ATAXIA])
+    assert LENS not in _rank_findings([SEIZURE], ["HP:0000478"])  # no abnormality of the eye at all
+    assert _rank_findings([SEIZURE, ATAXIA, LENS]) == []
 
 
 def test_an_answer_speaks_for_the_disease_it_makes_likelier() -> None:

@@ -35,7 +35,7 @@ _TERMS = (SEIZURE, FOCAL, ATAXIA, LENS, SCOLIOSIS, EYE)
 _small = functools.cache(small_diagnosis)
 
 
-def _numbers(diagnosis: DiagnosisModel, ids: Sequence[str]) -> list[int]:
+def _term_numbers(diagnosis: DiagnosisModel, ids: Sequence[str]) -> list[int]:
     return [diagnosis.base.terms.numbers[term_id] for term_id in ids]
 
 
@@ -49,8 +49,8 @@ def _posterior(
     diagnosis = diagnosis or _small()
     patient, _ = build_patient(
         diagnosis.base.terms,
-        _numbers(diagnosis, observed),
-        _numbers(diagnosis, excluded),
+        _term_numbers(diagnosis, observed),
+        _term_numbers(diagnosis, excluded),
         age,
         female,
     )
@@ -99,7 +99,7 @@ def test_an_annotated_finding_raises_its_disease_and_its_absence_lowers_it(
     others = [
         disease
         for disease in range(len(SMALL))
-        if not any(term in _closure(each) for each in _of(disease))
+        if not any(term in _closure(each) for each in _findings_of(disease))
     ]
     nothing, present, absent = _posterior([]), _posterior([term]), _posterior([], [term])
     for other in others:
@@ -110,7 +110,7 @@ def test_an_annotated_finding_raises_its_disease_and_its_absence_lowers_it(
         assert ratio(present) > ratio(nothing) > ratio(absent)
 
 
-def _of(disease: int) -> Sequence[str]:
+def _findings_of(disease: int) -> Sequence[str]:
     return list(list(SMALL.values())[disease])
 
 
@@ -149,7 +149,7 @@ def test_what_another_finding_implies_counts_once() -> None:
 
 def test_a_finding_observed_and_excluded_counts_as_observed_and_is_named() -> None:
     diagnosis = _small()
-    seizure, focal, eye = _numbers(diagnosis, [SEIZURE, FOCAL, EYE])
+    seizure, focal, eye = _term_numbers(diagnosis, [SEIZURE, FOCAL, EYE])
     patient, contradicted = build_patient(diagnosis.base.terms, [focal], [seizure, focal, eye])
     assert patient.observed == (focal,)
     assert patient.excluded == (eye,)
@@ -188,7 +188,7 @@ def test_without_a_prior_for_none_of_these_there_is_none() -> None:
 
 def test_candidates_share_the_prior_among_them() -> None:
     diagnosis = _small()
-    patient, _ = build_patient(diagnosis.base.terms, _numbers(diagnosis, [ATAXIA]))
+    patient, _ = build_patient(diagnosis.base.terms, _term_numbers(diagnosis, [ATAXIA]))
     posterior = diagnosis.compute_posterior(patient, [0, 1])
     assert posterior.probabilities[[2, 3]] == pytest.approx(0)
     assert posterior.probabilities.sum() + posterior.none == pytest.approx(1)
@@ -214,7 +214,7 @@ def test_age_speaks_against_a_later_onset_and_sex_against_x_linked_recessive_inh
 
 def test_one_disease_alone_is_scored_as_all_are_together() -> None:
     diagnosis = _small()
-    numbers = _numbers(diagnosis, _TERMS)
+    numbers = _term_numbers(diagnosis, _TERMS)
     for disease in range(len(SMALL)):
         findings = diagnosis.base.findings_of(disease)
         for term in numbers:

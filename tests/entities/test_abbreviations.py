@@ -33,7 +33,7 @@ def matcher() -> Matcher:
     return Matcher.build(CONCEPTS, 4)
 
 
-def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
+def _find_concepts(matcher: Matcher, text: str) -> list[tuple[str, str]]:
     return [
         (text[mention.start : mention.end], mention.concept_id) for mention in matcher.find(text)
     ]
@@ -58,14 +58,14 @@ def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
 def test_a_definition_follows_its_long_form_and_is_spelt_by_it(
     matcher: Matcher, text: str, uses: int
 ) -> None:
-    assert len(_found(matcher, text)) == 1 + uses
+    assert len(_find_concepts(matcher, text)) == 1 + uses
 
 
 def test_every_use_is_the_disease_also_before_the_definition_and_in_the_plural(
     matcher: Matcher,
 ) -> None:
     text = "TD: tardive dyskinesia (TD) is feared. TDs and td; TDX, αTD, TDα, TD–free."
-    assert _found(matcher, text) == [
+    assert _find_concepts(matcher, text) == [
         ("TD", "D:td"),
         ("tardive dyskinesia", "D:td"),
         ("TD", "D:td"),
@@ -76,17 +76,20 @@ def test_every_use_is_the_disease_also_before_the_definition_and_in_the_plural(
 
 
 def test_the_texts_own_definition_wins_over_a_symbol_of_the_lexicon(matcher: Matcher) -> None:
-    assert _found(matcher, "ROS rearrangements") == [("ROS", "G:ros1")]
+    assert _find_concepts(matcher, "ROS rearrangements") == [("ROS", "G:ros1")]
     text = "Reactive oxygen species (ROS) rose; ROS fell."
-    assert [concept for _, concept in _found(matcher, text)] == ["C:ros"] * 3
+    assert [concept for _, concept in _find_concepts(matcher, text)] == ["C:ros"] * 3
 
 
 def test_an_unknown_long_form_changes_nothing(matcher: Matcher) -> None:
-    assert _found(matcher, "The rate of survival (ROS) was high; ROS.") == [("ROS", "G:ros1")] * 2
+    assert (
+        _find_concepts(matcher, "The rate of survival (ROS) was high; ROS.")
+        == [("ROS", "G:ros1")] * 2
+    )
 
 
 def test_a_longer_mention_around_an_abbreviation_stays(matcher: Matcher) -> None:
-    assert _found(matcher, "Marfan syndrome (MS) and MS-like syndrome") == [
+    assert _find_concepts(matcher, "Marfan syndrome (MS) and MS-like syndrome") == [
         ("Marfan syndrome", "D:marfan"),
         ("MS", "D:marfan"),
         ("MS-like syndrome", "D:marfan"),
@@ -104,7 +107,9 @@ def test_it_can_be_left_out_and_that_is_saved(tmp_path: Path) -> None:
     plain = Matcher.build(CONCEPTS, 4, abbreviations=False)
     plain.save(Directory(str(tmp_path)))
     for matcher in (plain, Matcher.load(Directory(str(tmp_path)))):
-        assert _found(matcher, "Tardive dyskinesia (TD)") == [("Tardive dyskinesia", "D:td")]
+        assert _find_concepts(matcher, "Tardive dyskinesia (TD)") == [
+            ("Tardive dyskinesia", "D:td")
+        ]
 
 
 PIECES = (

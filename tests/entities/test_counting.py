@@ -54,11 +54,11 @@ phrases = st.lists(
 texts = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(JOINS)), max_size=14)
 
 
-def _join(parts: list[tuple[str, str]]) -> str:
+def _join_parts(parts: list[tuple[str, str]]) -> str:
     return "".join(word + join for word, join in parts)
 
 
-def _keyed(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
+def _owners_by_key(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
     """The key of each form -> its concept. A key of several forms is the one's that is written like
     it, if one is."""
     claims: dict[tuple[str, ...], list[tuple[str, int]]] = {}
@@ -134,14 +134,16 @@ def test_counts_equal_a_naive_reference(
 ) -> None:
     forms = [
         form
-        for form in map(_join, folded)
+        for form in map(_join_parts, folded)
         if any(character.isalpha() for character in form)
         and " ".join(word for word, _, _ in naive.tokens(form)) not in common_words()
     ]
-    documents = [(_join(title), _join(abstract), year) for title, abstract, year in drawn]  # type: ignore[misc]
+    documents = [
+        (_join_parts(title), _join_parts(abstract), year) for title, abstract, year in drawn
+    ]  # type: ignore[misc]
     matcher = _matcher(forms, [form for form in exact if len(form) >= 3])
-    exact_keys = _keyed([form for form in exact if len(form) >= 3], exact=True)
-    expected = naive.count(_keyed(forms, exact=False), exact_keys, documents)
+    exact_keys = _owners_by_key([form for form in exact if len(form) >= 3], exact=True)
+    expected = naive.count(_owners_by_key(forms, exact=False), exact_keys, documents)
     counted = count_citations(matcher, _table(documents))
     assert _by_concept(counted) == expected
     for (title, abstract, _), number in zip(documents, range(len(documents)), strict=True):
@@ -153,7 +155,7 @@ def test_counts_equal_a_naive_reference(
         assert named == [
             mention
             for text in (title, abstract)
-            for mention in naive.find(_keyed(forms, False), exact_keys, text)
+            for mention in naive.find(_owners_by_key(forms, False), exact_keys, text)
         ]
         posted = [row for row in counted.postings.to_pylist() if row["pmid"] == str(number)]
         mentions = Counter(concept for _, _, concept in named)

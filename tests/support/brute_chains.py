@@ -78,17 +78,17 @@ def _keeps_rules(path: Sequence[Step], rules: Rules) -> bool:
         for earlier, other in pairwise(path)
         if earlier.predicate and other.predicate
     ]
-    return all(map(_fits, pairs)) and all(sum(map(kind, pairs)) <= 1 for kind in _ONCE)
+    return all(map(_is_allowed_pair, pairs)) and all(sum(map(kind, pairs)) <= 1 for kind in _ONCE)
 
 
-def _fits(pair: tuple[Directed, Directed]) -> bool:
+def _is_allowed_pair(pair: tuple[Directed, Directed]) -> bool:
     (first, there), (second, then) = pair
     met = PREDICATES[first].object_type if there else PREDICATES[first].subject_type
     left = PREDICATES[second].subject_type if then else PREDICATES[second].object_type
     return met == left != "value" and not (first == second == "subtype_of" and there != then)
 
 
-def _shares(group: tuple[str, ...]) -> Callable[[tuple[Directed, Directed]], bool]:
+def _shares_group(group: tuple[str, ...]) -> Callable[[tuple[Directed, Directed]], bool]:
     """To come by one of the group and to leave by one of it backwards."""
     return lambda pair: (
         pair[0][0] in group and pair[0][1] and pair[1][0] in group and not pair[1][1]
@@ -96,10 +96,10 @@ def _shares(group: tuple[str, ...]) -> Callable[[tuple[Directed, Directed]], boo
 
 
 _ONCE = (
-    _shares(SIGN),
-    _shares(USE),
-    _shares(HARM),
-    _shares(("complicated_by",)),
+    _shares_group(SIGN),
+    _shares_group(USE),
+    _shares_group(HARM),
+    _shares_group(("complicated_by",)),
     lambda pair: pair == (("complicated_by", False), ("complicated_by", True)),
     lambda pair: pair == (("subtype_of", True), ("subtype_of", True)),
 )

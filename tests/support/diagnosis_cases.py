@@ -71,7 +71,7 @@ def read_cases(data: Path) -> Iterator[Case]:
             yield Case(
                 tuple(term for term, _ in row["observed"]),
                 tuple(term for term, _ in row["excluded"]),
-                _years(row["age"]),
+                _age_in_years(row["age"]),
                 _FEMALE.get(row["sex"]),
                 row["diagnosis"][0][0],
                 tuple(row["pmids"]),
@@ -105,7 +105,7 @@ def middle_rank(scores: np.ndarray, number: int | None) -> float:
     return float((scores > scores[number]).sum() + ((scores == scores[number]).sum() - 1) / 2 + 1)
 
 
-def _years(age: str | None) -> float | None:
+def _age_in_years(age: str | None) -> float | None:
     match = _DURATION.fullmatch(age) if age else None
     return (
         sum(float(part or 0) * unit for part, unit in zip(match.groups(), _YEARS, strict=True))

@@ -56,9 +56,9 @@ def rows(quick: bool) -> Iterator[Measurement]:
         graphs = [random_graph(nodes, directed, draw) for draw in range(1 if quick else 3)]
         solved = [_solve(graph, nodes) for graph in graphs]
         name = f"longest path, {'directed' if directed else 'undirected'} n={nodes}"
-        yield _length(name, solved)
-        yield _proof(name, solved, _GOAL if directed and nodes == 500 else None)
-    yield from _real()
+        yield _measure_length(name, solved)
+        yield _measure_proofs(name, solved, _GOAL if directed and nodes == 500 else None)
+    yield from _measure_real_graph()
 
 
 def random_graph(nodes: int, directed: bool, draw: int) -> dict[str, list[Step]]:
@@ -121,7 +121,7 @@ def _solve(steps: Steps, max_hops: int, start: str | None = None) -> Solved:
     )
 
 
-def _length(name: str, solved: Sequence[Solved]) -> Measurement:
+def _measure_length(name: str, solved: Sequence[Solved]) -> Measurement:
     """The graph where we are least ahead; the note tells of all."""
     worst = min(solved, key=lambda solution: solution.hops / max(solution.usual, 1))
     each = ", ".join(
@@ -139,7 +139,7 @@ def _length(name: str, solved: Sequence[Solved]) -> Measurement:
     )
 
 
-def _proof(name: str, solved: Sequence[Solved], goal: float | None) -> Measurement:
+def _measure_proofs(name: str, solved: Sequence[Solved], goal: float | None) -> Measurement:
     """Seconds of the slowest graph to its proof; endless where one is not proven."""
     proven = all(solution.path.proven_optimal for solution in solved)
     slowest = max(solution.seconds for solution in solved)
@@ -158,7 +158,7 @@ def _proof(name: str, solved: Sequence[Solved], goal: float | None) -> Measureme
     )
 
 
-def _real() -> Iterator[Measurement]:
+def _measure_real_graph() -> Iterator[Measurement]:
     """The seed graphs and the merged graph of a run, by the rules a default configuration has;
     every valid step taken, those that no question can ask by included."""
     graph = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN)).stage("graph")
@@ -180,7 +180,9 @@ def _real() -> Iterator[Measurement]:
     ]
     yield _seed_graphs(seeds)
     merged = _solve(steps_of(list(relations), ""), hops)
-    yield _length(f"longest path of {len(degree):,} merged entities, {hops} hops at most", [merged])
+    yield _measure_length(
+        f"longest path of {len(degree):,} merged entities, {hops} hops at most", [merged]
+    )
 
 
 def _seed_graphs(solved: Sequence[Solved]) -> Measurement:

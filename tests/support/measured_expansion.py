@@ -36,11 +36,11 @@ def rows(quick: bool) -> Iterator[Measurement]:
             "medr run -c configs/quickstart.yaml --until index, or MEDR_BENCH_RUN",
         )
         return
-    seeds = _seeds(run, 60 if quick else 400)
+    seeds = _select_seeds(run, 60 if quick else 400)
     with tempfile.TemporaryDirectory(prefix="medr-bench-") as folder, ray_session(RayConfig()):
-        seconds_alone, relations = _grow(run, seeds, 1, Directory(f"{folder}/one"))
-        two, _ = _grow(run, seeds, 2, Directory(f"{folder}/two"))
-        _compare(Directory(f"{folder}/one"), Directory(f"{folder}/two"))
+        seconds_alone, relations = _grow_graph(run, seeds, 1, Directory(f"{folder}/one"))
+        two, _ = _grow_graph(run, seeds, 2, Directory(f"{folder}/two"))
+        _compare_graphs(Directory(f"{folder}/one"), Directory(f"{folder}/two"))
     note = (
         f"{len(seeds)} seeds, {relations:,} relations, {seconds_alone:.0f} s on one worker; "
         "equal parts"
@@ -55,7 +55,7 @@ def rows(quick: bool) -> Iterator[Measurement]:
     )
 
 
-def _seeds(run: RunDirectory, most: int) -> list[str]:
+def _select_seeds(run: RunDirectory, most: int) -> list[str]:
     """Accepted seeds that have a record, spread evenly."""
     table = (
         run.stage("entities").read_table("seeds.parquet", ["frequency", "significance"]).to_pylist()
@@ -67,7 +67,7 @@ def _seeds(run: RunDirectory, most: int) -> list[str]:
     return curated[:: max(1, len(curated) // most)][:most]
 
 
-def _grow(
+def _grow_graph(
     run: RunDirectory, seeds: Sequence[str], workers: int, directory: Directory
 ) -> tuple[float, int]:
     """Seconds, and relations found."""
@@ -91,7 +91,7 @@ def _grow(
     return time.perf_counter() - started, sum(result["relations"] for result in done)
 
 
-def _compare(one: Directory, other: Directory) -> None:
+def _compare_graphs(one: Directory, other: Directory) -> None:
     names = one.list_files("parts")
     if names != other.list_files("parts"):
         raise AssertionError("1 and 2 workers wrote different parts")

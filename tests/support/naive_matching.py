@@ -94,7 +94,7 @@ def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[i
             and short[0].isalnum()
             and short.count(" ") <= 1
             and re.search("[A-Z]", short)
-            and _spells(short, text[start:end])
+            and _is_spelled_by(short, text[start:end])
         ):
             meanings.setdefault(short, concept)
     if not meanings:
@@ -112,7 +112,7 @@ def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[i
     return sorted(kept)
 
 
-def _spells(short: str, long: str) -> bool:
+def _is_spelled_by(short: str, long: str) -> bool:
     """As Schwartz and Hearst print it: from the end, each character of the short form in turn, its
     first one where a word begins."""
     at = len(long)

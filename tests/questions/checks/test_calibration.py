@@ -31,7 +31,7 @@ from medr_ray.questions.checks.closed_book import Examination
 _ATTEMPTS = 4
 
 
-def _question(name: str, complexity: int = 1) -> Question:
+def _make_question(name: str, complexity: int = 1) -> Question:
     return with_task(
         replace(worded_question(), complexity=complexity),
         task_id=f"q-{name}",
@@ -43,11 +43,11 @@ def _question(name: str, complexity: int = 1) -> Question:
 def _harder(question: Question, complexity: int) -> Question:
     """The next question of a family: a, a+, a++."""
     return replace(
-        _question(f"{question.task.task_id[2:]}+", complexity), chain_id=question.chain_id
+        _make_question(f"{question.task.task_id[2:]}+", complexity), chain_id=question.chain_id
     )
 
 
-def _found(*correct: int, closed_book: int | None = None) -> Findings:
+def _make_findings(*correct: int, closed_book: int | None = None) -> Findings:
     """So many right answers of four by the models m0, m1, ...; and of the closed-book model."""
     closed = None if closed_book is None else Examination("closed", 2, closed_book, 0, 5)
     return Findings(
@@ -78,7 +78,7 @@ class _Bench:
 
     def run(self, *names: str, rounds: int = 3) -> list[Course]:
         return calibrate(
-            [_question(name) for name in names], self.examine, self.regenerate, 0.5, rounds
+            [_make_question(name) for name in names], self.examine, self.regenerate, 0.5, rounds
         )
 
 
@@ -86,7 +86,7 @@ class _Bench:
 
 
 def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None:
-    bench = _Bench({"a": _found(1, 0, closed_book=0)})
+    bench = _Bench({"a": _make_findings(1, 0, closed_book=0)})
     (course,) = bench.run("a")
     assert (course.state, course.reason, course.replaced) == ("kept", "", ())
     first, second = course.question.calibration
@@ -106,7 +106,7 @@ def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None
 
 
 def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
-    bench = _Bench({"a": _found(0, 2), "a+": _found(1, 1)})
+    bench = _Bench({"a": _make_findings(0, 2), "a+": _make_findings(1, 1)})
     (course,) = bench.run("a")
     assert bench.wanted == [[("a", 2)]]
     assert (course.state, course.question.task.task_id, course.question.complexity) == (
@@ -124,7 +124,14 @@ def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
 
 
 def test_each_round_asks_for_one_more() -> None:
-    bench = _Bench({"a": _found(4), "a+": _found(3), "a++": _found(2), "a+++": _found(1)})
+    bench = _Bench(
+        {
+            "a": _make_findings(4),
+            "a+": _make_findings(3),
+            "a++": _make_findings(2),
+            "a+++": _make_findings(1),
+        }
+    )
     (course,) = bench.run("a", rounds=3)
     assert bench.wanted == [[("a", 2)], [("a+", 3)], [("a++", 4)]]
     assert (course.state, course.rounds, course.question.task.task_id) == ("kept", 3, "q-a+++")
@@ -133,7 +140,7 @@ def test_each_round_asks_for_one_more() -> None:
 def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> None:
     """It may be harder by what it hides."""
     bench = _Bench(
-        {"a": _found(4), "a+": _found(3), "a++": _found(1)},
+        {"a": _make_findings(4), "a+": _make_findings(3), "a++": _make_findings(1)},
         lambda question, _: _harder(question, 1),
     )
     bench.run("a")
@@ -149,14 +156,14 @@ def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> N
     ],
 )
 def test_a_question_is_given_up_at_the_limit(rounds: int, reason: str) -> None:
-    bench = _Bench({"a": _found(3), "a+": _found(3), "a++": _found(3)})
+    bench = _Bench({"a": _make_findings(3), "a+": _make_findings(3), "a++": _make_findings(3)})
     (course,) = bench.run("a", rounds=rounds)
     assert (course.state, course.reason, len(bench.wanted)) == ("rejected", reason, rounds)
     assert course.question.calibration[0].accuracy == 0.75
 
 
 def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
-    (course,) = _Bench({"a": _found(3)}, lambda *_: None).run("a")
+    (course,) = _Bench({"a": _make_findings(3)}, lambda *_: None).run("a")
     assert (course.state, course.reason) == (
         "rejected",
         "calibration: answered by m0 with accuracy 0.75 and nothing harder exists",
@@ -164,17 +171,22 @@ def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
 
 
 def test_what_is_asked_already_is_no_replacement() -> None:
-    findings = {"a": _found(4), "b": _found(4), "c": _found(0), "c+": _found(0)}
-    courses = _Bench(findings, lambda *_: _question("c")).run("a", "c")
+    findings = {
+        "a": _make_findings(4),
+        "b": _make_findings(4),
+        "c": _make_findings(0),
+        "c+": _make_findings(0),
+    }
+    courses = _Bench(findings, lambda *_: _make_question("c")).run("a", "c")
     assert [course.state for course in courses] == ["rejected", "kept"]
-    courses = _Bench(findings, lambda *_: _question("c+")).run("a", "b")
+    courses = _Bench(findings, lambda *_: _make_question("c+")).run("a", "b")
     assert [course.state for course in courses] == ["kept", "rejected"], (
         "two questions cannot become the same one"
     )
 
 
 def test_one_right_answer_without_a_search_rejects_a_question() -> None:
-    bench = _Bench({"a": _found(closed_book=1), "b": _found(0, closed_book=0)})
+    bench = _Bench({"a": _make_findings(closed_book=1), "b": _make_findings(0, closed_book=0)})
     known_course, unknown = bench.run("a", "b")
     assert (
         known_course.state,
@@ -191,19 +203,19 @@ def test_one_right_answer_without_a_search_rejects_a_question() -> None:
 
 def test_without_models_nothing_is_said() -> None:
     (course,) = _Bench({"a": Findings(None, ())}).run("a")
-    assert course == Course(_question("a"), 1, "kept")
+    assert course == Course(_make_question("a"), 1, "kept")
     assert course.question.verification.not_closed_book is None
 
 
 def test_questions_keep_their_order_and_rounds_are_shared() -> None:
     bench = _Bench(
         {
-            "a": _found(4),
-            "a+": _found(0),
-            "b": _found(0),
-            "c": _found(4),
-            "c+": _found(4),
-            "c++": _found(0),
+            "a": _make_findings(4),
+            "a+": _make_findings(0),
+            "b": _make_findings(0),
+            "c": _make_findings(4),
+            "c+": _make_findings(4),
+            "c++": _make_findings(0),
         }
     )
     courses = bench.run("a", "b", "c")
@@ -237,7 +249,7 @@ class _Models:
         panel = build_panel(self.config, Directory(str(self._folder)), stage, Console(quiet=True))
         assert panel is not None
         return calibrate(
-            [_question(name) for name in names],
+            [_make_question(name) for name in names],
             panel,
             lambda easy: [_harder(*pair) for pair in easy],
             self.config.calibration_threshold,

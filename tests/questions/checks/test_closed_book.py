@@ -52,7 +52,7 @@ def _bar() -> Bar:
     return Bar(Console(quiet=True), "examining", None)
 
 
-def _numbered(count: int) -> list[Task]:
+def _make_tasks(count: int) -> list[Task]:
     return [
         replace(_TASK, task_id=f"q-{n}", text=f"What is thing {n:03d}?", answer=f"answer {n}")
         for n in range(count)
@@ -274,7 +274,7 @@ def test_an_endpoint_that_hangs_ends_at_its_deadline(threaded: HTTPServer, tmp_p
 # --- many questions -------------------------------------------------------------------
 
 
-def _right(body: dict[str, Any]) -> str:
+def _answer_even_questions(body: dict[str, Any]) -> str:
     """The right answer to every even thing."""
     number = int(prompt_of(body).split("What is thing ")[1][:3])
     return f"Answer: answer {number}" if number % 2 == 0 else "Answer: no idea"
@@ -287,10 +287,10 @@ def test_questions_are_answered_side_by_side_and_reported_in_their_order(
 
     def answer(body: dict[str, Any]) -> str:
         together.wait(20)
-        return _right(body)
+        return _answer_even_questions(body)
 
     examinations = _Room(threaded, tmp_path, answer, concurrency=4, retries=0).examine(
-        *_numbered(12)
+        *_make_tasks(12)
     )
     assert [examination.correct for examination in examinations] == [1, 0] * 6
 
@@ -299,23 +299,34 @@ def test_questions_that_wait_hold_nothing_of_the_budget(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     settings = {"max_tokens": 1000, "concurrency": 1, "budget_tokens": 2500}
-    assert len(_Room(httpserver, tmp_path, _right, **settings).examine(*_numbered(20))) == 20
+    assert (
+        len(
+            _Room(httpserver, tmp_path, _answer_even_questions, **settings).examine(
+                *_make_tasks(20)
+            )
+        )
+        == 20
+    )
 
 
 def test_a_spent_budget_is_an_error(httpserver: HTTPServer, tmp_path: Path) -> None:
     with pytest.raises(BudgetExceeded):
-        _Room(httpserver, tmp_path, _right, max_tokens=1000, budget_tokens=500).examine(
-            *_numbered(2)
-        )
+        _Room(
+            httpserver, tmp_path, _answer_even_questions, max_tokens=1000, budget_tokens=500
+        ).examine(*_make_tasks(2))
 
 
 def test_a_run_that_died_goes_on_with_the_missing_questions(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    questions = _numbered(10)
+    questions = _make_tasks(10)
 
     def failing(body: dict[str, Any]) -> str | Response:
-        return Response("oops", status=503) if "thing 007" in prompt_of(body) else _right(body)
+        return (
+            Response("oops", status=503)
+            if "thing 007" in prompt_of(body)
+            else _answer_even_questions(body)
+        )
 
     room = _Room(
         httpserver, tmp_path, failing, cache=False, concurrency=1
@@ -323,7 +334,7 @@ def test_a_run_that_died_goes_on_with_the_missing_questions(
     with pytest.raises(InfrastructureError):
         room.examine(*questions)
     assert room.examinee.count_requests("thing 006") == 1
-    room.examinee.answer = _right
+    room.examinee.answer = _answer_even_questions
     assert [examination.correct for examination in room.examine(*questions)] == [1, 0] * 5
     assert [room.examinee.count_requests(f"thing {n:03d}") for n in range(7)] == [1] * 7
     before = len(room.examinee.bodies)

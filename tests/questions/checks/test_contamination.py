@@ -29,13 +29,13 @@ def _csv(rows: list[list[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _shifted(cell: str) -> str:
+def _shift_cell(cell: str) -> str:
     return base64.b64encode(
         "".join(chr(ord(character) + 3) for character in cell).encode()
     ).decode()
 
 
-def _encrypted(cell: str, canary: str) -> str:
+def _encrypt_cell(cell: str, canary: str) -> str:
     key = canary.encode()
     return base64.b64encode(
         bytes(c ^ key[i % len(key)] for i, c in enumerate(cell.encode()))
@@ -59,7 +59,7 @@ _FORMATS = {
     + _csv([["id", "Question", "answer"], ["1", _LONG, "x"], ["2", _CHINESE, "y"]]),
     "medbrowsecomp.csv": _csv(
         [
-            [_shifted(cell) for cell in row]
+            [_shift_cell(cell) for cell in row]
             for row in (["prompt", "gold"], [_LONG, "x"], [_CHINESE, "y"])
         ]
     ),
@@ -69,8 +69,8 @@ _FORMATS = {
             *(
                 [
                     str(n),
-                    _encrypted(text, f"{_CANARY_TEXT}{n}"),
-                    _encrypted("x", f"{_CANARY_TEXT}{n}"),
+                    _encrypt_cell(text, f"{_CANARY_TEXT}{n}"),
+                    _encrypt_cell("x", f"{_CANARY_TEXT}{n}"),
                     f"{_CANARY_TEXT}{n}",
                 ]
                 for n, text in enumerate((_LONG, _CHINESE))
@@ -102,12 +102,12 @@ def test_formats_benchmarks_are_published_in(tmp_path: Path, name: str, packed: 
         ("cut.csv", _FORMATS["medbrowsecomp.csv"][:-30], "line 3 cannot be read"),
         (
             "wrong.csv",
-            _csv([["prompt", "canary"], [_encrypted(_CHINESE, "one"), "other"]]),
+            _csv([["prompt", "canary"], [_encrypt_cell(_CHINESE, "one"), "other"]]),
             "line 2 cannot be read",
         ),
         (
             "none.csv",
-            _csv([["prompt", "canary"], [_encrypted(_LONG, "one"), ""]]),
+            _csv([["prompt", "canary"], [_encrypt_cell(_LONG, "one"), ""]]),
             "line 2 cannot be read",
         ),
         ("list.json", b'["What?"]', "item 1 has no question"),

@@ -61,7 +61,7 @@ class _Passage:
     snippet: str
 
 
-def _updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int, int, str]]:
+def _find_updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int, int, str]]:
     base = small_base()
     names = {
         "seizure": base.terms.numbers[SEIZURE],
@@ -79,21 +79,25 @@ _SAID = "Ataxia was present in 1 of 40 patients."
 
 
 def test_a_passage_counts_for_the_disease_it_names_and_says_where_it_came_from() -> None:
-    assert _updates(_Passage("PMID:9", "Disease 1 in Norway", _SAID)) == [(ATAXIA, 1, 40, "PMID:9")]
+    assert _find_updates(_Passage("PMID:9", "Disease 1 in Norway", _SAID)) == [
+        (ATAXIA, 1, 40, "PMID:9")
+    ]
     assert (
-        _updates(
+        _find_updates(
             _Passage("PMID:9", "A review", "In disease 1, ataxia was present in 1 of 40 patients.")
         )
         != []
     )
-    assert _updates(_Passage("PMID:9", "Disease 2 in Norway", _SAID)) == []
+    assert _find_updates(_Passage("PMID:9", "Disease 2 in Norway", _SAID)) == []
 
 
 def test_what_the_annotations_were_made_of_does_not_count_again() -> None:
-    assert _updates(_Passage("HPO:OMIM:1", "Disease 1", _SAID)) == []
-    assert _updates(_Passage("PMID:11", "Disease 1", _SAID)) == []  # cited for ataxia in disease 1
+    assert _find_updates(_Passage("HPO:OMIM:1", "Disease 1", _SAID)) == []
+    assert (
+        _find_updates(_Passage("PMID:11", "Disease 1", _SAID)) == []
+    )  # cited for ataxia in disease 1
     passage = _Passage("PMID:9", "Disease 1", f"{_SAID} {_SAID}")
-    assert len(_updates(passage, passage)) == 1
+    assert len(_find_updates(passage, passage)) == 1
 
 
 def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -> None:
@@ -147,6 +151,6 @@ def test_a_count_speaks_of_a_finding_in_whatever_form() -> None:
 
 
 def test_a_finding_nobody_annotated_is_learnt() -> None:
-    assert _updates(_Passage("PMID:9", "Disease 1", "Ectopia lentis in 6 of 7 patients.")) == [
+    assert _find_updates(_Passage("PMID:9", "Disease 1", "Ectopia lentis in 6 of 7 patients.")) == [
         (LENS, 6, 7, "PMID:9")
     ]

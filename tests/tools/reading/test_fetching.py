@@ -190,7 +190,7 @@ def test_an_unpacker_never_makes_more_than_it_is_allowed() -> None:
     assert len(unpack(gzip.compress(bytes(10_000_000)), 1000)) == 1000
 
 
-async def _saying(said: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
+async def _serve_bytes(said: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
     """What ``then`` returns, given the port of a server whose every answer is ``said``."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -219,7 +219,7 @@ def from_raw(said: bytes, host: str = "127.0.0.1", times: int = 1) -> list[Page 
                 came.append(error)
         return came
 
-    return asyncio.run(_saying(said, asking))
+    return asyncio.run(_serve_bytes(said, asking))
 
 
 async def _loopback(host: str, port: int) -> list[Any]:
@@ -339,4 +339,4 @@ def test_a_page_in_many_pieces_leaves_the_event_loop_to_others() -> None:
         assert len(page.result().body) == pieces
         return turns
 
-    assert asyncio.run(_saying(reply, reading)) > pieces
+    assert asyncio.run(_serve_bytes(reply, reading)) > pieces
