@@ -37,7 +37,7 @@ from medr_ray.knowledge.hpo import load_hpo
 
 _QUICK = 2
 _BINS = 10
-_ALARM = 0.5  # "none of these" is said when it is likelier than not
+_NONE_THRESHOLD = 0.5  # "none of these" is said when it is likelier than not
 _TOP1, _TOP10 = 0.33, 0.60
 _OTHER_HALF = ", diseases the calibration was not fitted to"
 _IN_VIEW = (
@@ -211,13 +211,14 @@ def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
         listed = np.array([outcome.none for outcome in group if outcome.listed])
         others = np.array([outcome.none for outcome in group if not outcome.listed])
         about = (
-            f"P(none of these) > {_ALARM}; {len(others)} of {len(group)} patients are not listed"
+            f"P(none of these) > {_NONE_THRESHOLD}; "
+            f"{len(others)} of {len(group)} patients are not listed"
         )
         yield build_measurement(
-            f"unlisted diseases caught{named}", float((others > _ALARM).mean()), note=about
+            f"unlisted diseases caught{named}", float((others > _NONE_THRESHOLD).mean()), note=about
         )
         yield build_measurement(
-            f"false alarms{named}", float((listed > _ALARM).mean()), lower_is_better=True
+            f"false alarms{named}", float((listed > _NONE_THRESHOLD).mean()), lower_is_better=True
         )
         above = (others[:, None] > listed[None]).mean() + (
             others[:, None] == listed[None]

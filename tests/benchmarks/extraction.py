@@ -71,7 +71,7 @@ def bc5cdr(data: Path, part: str) -> Corpus:
     """``part`` is Training or Development."""
     documents = read_bioc(data / "bc5cdr" / f"CDR_{part}Set.BioC.xml.gz")
     return Corpus(
-        f"BC5CDR {_SHORT[part]}", documents, {DISEASE: ("Disease",), CHEMICAL: ("Chemical",)}
+        f"BC5CDR {_PART_NAMES[part]}", documents, {DISEASE: ("Disease",), CHEMICAL: ("Chemical",)}
     )
 
 
@@ -83,11 +83,11 @@ def biored(data: Path, part: str) -> Corpus:
         GENE: ("GeneOrGeneProduct",),
     }
     return Corpus(
-        f"BioRED {_SHORT[part]}", read_bioc(data / "biored" / f"{part}.BioC.XML.gz"), kinds
+        f"BioRED {_PART_NAMES[part]}", read_bioc(data / "biored" / f"{part}.BioC.XML.gz"), kinds
     )
 
 
-_SHORT = {"Training": "train", "Train": "train", "Development": "dev", "Dev": "dev"}
+_PART_NAMES = {"Training": "train", "Train": "train", "Development": "dev", "Dev": "dev"}
 
 
 def raredis(data: Path) -> Corpus:

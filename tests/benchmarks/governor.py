@@ -26,7 +26,7 @@ from medr_ray.governor.protocol import LEASE_SECONDS
 _PROCESSES = 8
 _AT_ONCE = 4  # requests that wait in each process
 _SERVICE_SECONDS = 0.02
-_BEFORE = 2.0  # seconds of work before a kill
+_SECONDS_BEFORE_KILL = 2.0  # seconds of work before a kill
 _GRID = 0.1  # seconds between the moments after a kill at which the rate is looked at
 _RECOVERY = 2.0  # seconds over which the rate is measured at each of these moments
 _RATES = [Limits(20, 1.0, concurrency=64), Limits(100, 2.0, concurrency=64)]
@@ -218,8 +218,8 @@ def _rate_after_kill(
     ray.get(service.seen.remote())
     dead = callers[: len(callers) // 2]
     pids = ray.get([caller.pid.remote() for caller in dead])
-    running, until = _start(limits, port, callers, _BEFORE + within + _RECOVERY)
-    time.sleep(_BEFORE)
+    running, until = _start(limits, port, callers, _SECONDS_BEFORE_KILL + within + _RECOVERY)
+    time.sleep(_SECONDS_BEFORE_KILL)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()

@@ -112,8 +112,8 @@ def _run(pool: RolloutPool, tasks: Sequence[RolloutTask]) -> float:
 
 
 def _ideal_seconds(tasks: Iterable[RolloutTask]) -> float:
-    each = [_SCRIPTS[task.mode].seconds(task) for task in tasks]
-    return max(math.fsum(each) / _SLOTS, *each)
+    task_seconds = [_SCRIPTS[task.mode].seconds(task) for task in tasks]
+    return max(math.fsum(task_seconds) / _SLOTS, *task_seconds)
 
 
 def _seconds_without_pool(tasks: Sequence[RolloutTask]) -> float:

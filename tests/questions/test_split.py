@@ -88,8 +88,8 @@ def test_one_kind_of_question_alone_is_still_allowed() -> None:
 
 
 def test_the_same_chain_from_its_other_end_is_asked_once() -> None:
-    there, back = candidate(MARFAN, MARFAN, "lens"), candidate(MARFAN, "HP:0001083", "lens")
-    assert balance([back], _OPEN, 0, None) == [back]
-    assert balance([back], _OPEN, 0, None, earlier=[there]) == []
+    forward, backward = candidate(MARFAN, MARFAN, "lens"), candidate(MARFAN, "HP:0001083", "lens")
+    assert balance([backward], _OPEN, 0, None) == [backward]
+    assert balance([backward], _OPEN, 0, None, earlier=[forward]) == []
     other = candidate(STICKLER, STICKLER, "detach")
-    assert balance([other], _OPEN, 0, None, earlier=[there]) == [other]
+    assert balance([other], _OPEN, 0, None, earlier=[forward]) == [other]

@@ -78,24 +78,32 @@ def _keeps_rules(path: Sequence[Step], rules: Rules) -> bool:
         for earlier, other in pairwise(path)
         if earlier.predicate and other.predicate
     ]
-    return all(map(_is_allowed_pair, pairs)) and all(sum(map(kind, pairs)) <= 1 for kind in _ONCE)
+    return all(map(_is_allowed_pair, pairs)) and all(
+        sum(map(kind, pairs)) <= 1 for kind in _AT_MOST_ONCE
+    )
 
 
 def _is_allowed_pair(pair: tuple[Directed, Directed]) -> bool:
-    (first, there), (second, then) = pair
-    met = PREDICATES[first].object_type if there else PREDICATES[first].subject_type
-    left = PREDICATES[second].subject_type if then else PREDICATES[second].object_type
-    return met == left != "value" and not (first == second == "subtype_of" and there != then)
+    (first, enters_forward), (second, leaves_forward) = pair
+    entered_type = (
+        PREDICATES[first].object_type if enters_forward else PREDICATES[first].subject_type
+    )
+    left_type = (
+        PREDICATES[second].subject_type if leaves_forward else PREDICATES[second].object_type
+    )
+    return entered_type == left_type != "value" and not (
+        first == second == "subtype_of" and enters_forward != leaves_forward
+    )
 
 
 def _shares_group(group: tuple[str, ...]) -> Callable[[tuple[Directed, Directed]], bool]:
-    """To come by one of the group and to leave by one of it backwards."""
+    """Tests whether a pair enters by a predicate of the group and leaves by one of it backwards."""
     return lambda pair: (
         pair[0][0] in group and pair[0][1] and pair[1][0] in group and not pair[1][1]
     )
 
 
-_ONCE = (
+_AT_MOST_ONCE = (
     _shares_group(SIGN),
     _shares_group(USE),
     _shares_group(HARM),

@@ -108,7 +108,7 @@ class WaitingPolicy:
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         self._turn += 1
         if self._turn == 1 and self._script.happens and self._is_due():
-            await _HAPPENINGS[self._script.happens]()
+            await _FAULTS[self._script.happens]()
         await asyncio.sleep(self._script.think * self._factor)
         if self._turn > self._script.turns:
             return PolicyTurn(render_reply("All is done.", answer=ANSWER))
@@ -157,7 +157,7 @@ async def _err() -> None:
     raise ZeroDivisionError("bug")
 
 
-_HAPPENINGS = {
+_FAULTS = {
     "die": _die,
     "block": _block,
     "freeze": _freeze,

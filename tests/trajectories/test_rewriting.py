@@ -95,7 +95,7 @@ def test_only_the_thoughts_change_and_the_token_ids_go(
     rewrites, _ = reworded(
         monkeypatch, tmp_path, {"MARK": [said("First the gene.", "It is GALC.")]}, [example]
     )
-    assert [each.outcome for each in rewrites] == [REWRITTEN, REWRITTEN]
+    assert [rewrite.outcome for rewrite in rewrites] == [REWRITTEN, REWRITTEN]
     changed = applied(example[0], rewrites)
     before, after = example[0].messages, changed.messages
     assert [m.content for m in after[:2]] + [after[3].content] == [
@@ -136,7 +136,7 @@ def test_a_wording_that_may_not_be_keeps_the_original_and_is_named(
     text, why = REFUSED[case]
     example = dialogue()
     rewrites, _ = reworded(monkeypatch, tmp_path, {"MARK": [said(text, "It is GALC.")]}, [example])
-    assert [each.outcome for each in rewrites] == [f"kept: {why}", REWRITTEN]
+    assert [rewrite.outcome for rewrite in rewrites] == [f"kept: {why}", REWRITTEN]
     assert applied(example[0], rewrites).messages[2].content == CALL
 
 
@@ -156,7 +156,7 @@ def test_a_reply_that_is_none_keeps_every_thought(
 ) -> None:
     example = dialogue()
     rewrites, _ = reworded(monkeypatch, tmp_path, {"MARK": [line]}, [example])
-    assert [each.outcome for each in rewrites] == [f"kept: {why}"] * 2
+    assert [rewrite.outcome for rewrite in rewrites] == [f"kept: {why}"] * 2
     assert applied(example[0], rewrites) == example[0]
 
 
@@ -168,7 +168,7 @@ def test_dialogues_are_worded_at_once_and_finished_ones_not_again(
     plan: dict[str, Sequence[Line]] = {"MARK": [said("First the gene.", "It is GALC.")]}
     rewrites, request_count = reworded(monkeypatch, tmp_path, plan, dialogues, hold=6)
     assert request_count == 6
-    assert [each.trajectory_id for each in rewrites[::2]] == [
+    assert [rewrite.trajectory_id for rewrite in rewrites[::2]] == [
         trajectory.trajectory_id for trajectory, _ in dialogues
     ]
     again, request_count = reworded(
@@ -197,7 +197,7 @@ def test_what_was_finished_before_the_endpoint_went_is_kept(
         rewrites = rewrite_all(dialogues, client, settings, directory, bar)
         assert up.requests == request_count + 1
     assert len(rewrites) == 66
-    assert all(each.outcome == REWRITTEN for each in rewrites)
+    assert all(rewrite.outcome == REWRITTEN for rewrite in rewrites)
 
 
 def test_the_model_is_shown_no_guidance_and_every_thought_by_number(

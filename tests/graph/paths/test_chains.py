@@ -97,11 +97,11 @@ def tasks(draw: st.DrawFn) -> Task:
             if choice == 19 and rest < 15
             else (fitting[choice % len(fitting)])
         )
-        there = Step(f"n{target}", f"r{number}", predicate, True, YEARS[rest % len(YEARS)])
-        steps.setdefault(f"n{start}", []).append(there)
+        forward_step = Step(f"n{target}", f"r{number}", predicate, True, YEARS[rest % len(YEARS)])
+        steps.setdefault(f"n{start}", []).append(forward_step)
         if choice % 4:
             steps.setdefault(f"n{target}", []).append(
-                replace(there, target=f"n{start}", forward=False)
+                replace(forward_step, target=f"n{start}", forward=False)
             )
     return Task(
         steps,

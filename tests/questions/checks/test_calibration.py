@@ -56,7 +56,7 @@ def _make_findings(*correct: int, closed_book: int | None = None) -> Findings:
     )
 
 
-class _Bench:
+class _CalibrationSetup:
     """Findings by the question's text, and what was asked for."""
 
     def __init__(
@@ -86,7 +86,7 @@ class _Bench:
 
 
 def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None:
-    bench = _Bench({"a": _make_findings(1, 0, closed_book=0)})
+    bench = _CalibrationSetup({"a": _make_findings(1, 0, closed_book=0)})
     (course,) = bench.run("a")
     assert (course.state, course.reason, course.replaced) == ("kept", "", ())
     first, second = course.question.calibration
@@ -106,7 +106,7 @@ def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None
 
 
 def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
-    bench = _Bench({"a": _make_findings(0, 2), "a+": _make_findings(1, 1)})
+    bench = _CalibrationSetup({"a": _make_findings(0, 2), "a+": _make_findings(1, 1)})
     (course,) = bench.run("a")
     assert bench.wanted == [[("a", 2)]]
     assert (course.state, course.question.task.task_id, course.question.complexity) == (
@@ -124,7 +124,7 @@ def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
 
 
 def test_each_round_asks_for_one_more() -> None:
-    bench = _Bench(
+    bench = _CalibrationSetup(
         {
             "a": _make_findings(4),
             "a+": _make_findings(3),
@@ -139,7 +139,7 @@ def test_each_round_asks_for_one_more() -> None:
 
 def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> None:
     """It may be harder by what it hides."""
-    bench = _Bench(
+    bench = _CalibrationSetup(
         {"a": _make_findings(4), "a+": _make_findings(3), "a++": _make_findings(1)},
         lambda question, _: _harder(question, 1),
     )
@@ -156,14 +156,16 @@ def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> N
     ],
 )
 def test_a_question_is_given_up_at_the_limit(rounds: int, reason: str) -> None:
-    bench = _Bench({"a": _make_findings(3), "a+": _make_findings(3), "a++": _make_findings(3)})
+    bench = _CalibrationSetup(
+        {"a": _make_findings(3), "a+": _make_findings(3), "a++": _make_findings(3)}
+    )
     (course,) = bench.run("a", rounds=rounds)
     assert (course.state, course.reason, len(bench.wanted)) == ("rejected", reason, rounds)
     assert course.question.calibration[0].accuracy == 0.75
 
 
 def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
-    (course,) = _Bench({"a": _make_findings(3)}, lambda *_: None).run("a")
+    (course,) = _CalibrationSetup({"a": _make_findings(3)}, lambda *_: None).run("a")
     assert (course.state, course.reason) == (
         "rejected",
         "calibration: answered by m0 with accuracy 0.75 and nothing harder exists",
@@ -177,16 +179,18 @@ def test_what_is_asked_already_is_no_replacement() -> None:
         "c": _make_findings(0),
         "c+": _make_findings(0),
     }
-    courses = _Bench(findings, lambda *_: _make_question("c")).run("a", "c")
+    courses = _CalibrationSetup(findings, lambda *_: _make_question("c")).run("a", "c")
     assert [course.state for course in courses] == ["rejected", "kept"]
-    courses = _Bench(findings, lambda *_: _make_question("c+")).run("a", "b")
+    courses = _CalibrationSetup(findings, lambda *_: _make_question("c+")).run("a", "b")
     assert [course.state for course in courses] == ["kept", "rejected"], (
         "two questions cannot become the same one"
     )
 
 
 def test_one_right_answer_without_a_search_rejects_a_question() -> None:
-    bench = _Bench({"a": _make_findings(closed_book=1), "b": _make_findings(0, closed_book=0)})
+    bench = _CalibrationSetup(
+        {"a": _make_findings(closed_book=1), "b": _make_findings(0, closed_book=0)}
+    )
     known_course, unknown = bench.run("a", "b")
     assert (
         known_course.state,
@@ -202,13 +206,13 @@ def test_one_right_answer_without_a_search_rejects_a_question() -> None:
 
 
 def test_without_models_nothing_is_said() -> None:
-    (course,) = _Bench({"a": Findings(None, ())}).run("a")
+    (course,) = _CalibrationSetup({"a": Findings(None, ())}).run("a")
     assert course == Course(_make_question("a"), 1, "kept")
     assert course.question.verification.not_closed_book is None
 
 
 def test_questions_keep_their_order_and_rounds_are_shared() -> None:
-    bench = _Bench(
+    bench = _CalibrationSetup(
         {
             "a": _make_findings(4),
             "a+": _make_findings(0),
@@ -226,7 +230,7 @@ def test_questions_keep_their_order_and_rounds_are_shared() -> None:
 # --- over HTTP ------------------------------------------------------------------------
 
 
-class _Models:
+class _ScriptedModels:
     """Three models behind one server: ``knowing`` says of how many attempts each is right, by
     (model, question)."""
 
@@ -261,14 +265,16 @@ class _Models:
 
 
 @pytest.fixture
-def models(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Models:
+def models(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> _ScriptedModels:
     fresh_governor(monkeypatch)
-    return _Models(
+    return _ScriptedModels(
         httpserver, tmp_path, {("closed", "known"): 1, ("m1", "easy"): 3, ("m0", "easy+"): 2}
     )
 
 
-def test_models_are_asked_as_often_as_configured(models: _Models) -> None:
+def test_models_are_asked_as_often_as_configured(models: _ScriptedModels) -> None:
     known_course, easy, hard = models.calibrate("known", "easy", "hard")
     assert [course.state for course in (known_course, easy, hard)] == ["rejected", "kept", "kept"]
     assert easy.question.task.task_id == "q-easy++"
@@ -290,7 +296,7 @@ def test_models_are_asked_as_often_as_configured(models: _Models) -> None:
     ]
 
 
-def test_a_run_that_died_goes_on_and_ends_the_same(models: _Models, tmp_path: Path) -> None:
+def test_a_run_that_died_goes_on_and_ends_the_same(models: _ScriptedModels, tmp_path: Path) -> None:
     answer = models.examinee.answer
     models.examinee.answer = lambda body: (
         Response("oops", status=500) if "easy+?" in prompt_of(body) else answer(body)
@@ -319,7 +325,7 @@ def test_without_a_model_there_is_no_panel(tmp_path: Path) -> None:
 # --- estimate and configuration -------------------------------------------------------
 
 
-def test_an_estimate_holds_what_was_asked(models: _Models) -> None:
+def test_an_estimate_holds_what_was_asked(models: _ScriptedModels) -> None:
     plain = {(cost.role, cost.model): cost for cost in estimate(models.config, 2)}
     models.calibrate("hard", "harder")
     for (_, model), cost in plain.items():

@@ -63,9 +63,12 @@ def test_chains_of_one_shape_about_other_entities_differ() -> None:
 
 
 def test_a_symmetric_relation_has_no_direction() -> None:
-    there, back = ("GENE:A", "gene_interaction", "GENE:B"), ("GENE:B", "gene_interaction", "GENE:A")
-    assert chain_fingerprint(["GENE:A", "GENE:B"], [there]) == chain_fingerprint(
-        ["GENE:A", "GENE:B"], [back]
+    forward, backward = (
+        ("GENE:A", "gene_interaction", "GENE:B"),
+        ("GENE:B", "gene_interaction", "GENE:A"),
+    )
+    assert chain_fingerprint(["GENE:A", "GENE:B"], [forward]) == chain_fingerprint(
+        ["GENE:A", "GENE:B"], [backward]
     )
 
 
@@ -189,14 +192,14 @@ def test_another_wording_of_a_chain_is_the_same_question() -> None:
 
 
 def test_a_chain_asked_from_its_other_end_is_the_same_question() -> None:
-    there = _make_question(
+    forward = _make_question(
         1, "Which gene is mutated in Krabbe disease?", ("Krabbe disease",), "GALC", "c"
     )
-    back = _make_question(2, "Which disease comes from GALC?", ("GALC",), "Krabbe disease", "c")
-    assert _find_duplicates(there, back) == [None, "q-1"]
+    backward = _make_question(2, "Which disease comes from GALC?", ("GALC",), "Krabbe disease", "c")
+    assert _find_duplicates(forward, backward) == [None, "q-1"]
     duplicate_filter = DuplicateFilter()
-    duplicate_filter.add(there)
-    duplicate = duplicate_filter.add(back)
+    duplicate_filter.add(forward)
+    duplicate = duplicate_filter.add(backward)
     assert duplicate is not None
     assert duplicate.reason == "no_duplicate: the chain of q-1 from its other end"
 

@@ -171,7 +171,7 @@ def test_a_described_start_is_not_named_and_fits_nothing_else() -> None:
     assert describe_start(path(STICKLER, "inherit-stickler"), facts) is not None
 
 
-class _Model:
+class _ScriptedModel:
     """Replies with given texts; keeps the prompts."""
 
     def __init__(self, *replies: str | Exception) -> None:
@@ -187,7 +187,7 @@ class _Model:
 
 
 def test_a_model_is_never_shown_a_hidden_name() -> None:
-    model = _Model(
+    model = _ScriptedModel(
         "Starting from COL2A1, which finding is seen in 45% of patients with its disease?"
     )
     (written,) = LLMWriter(model, _GRAPH.entities, "en", "m").write(
@@ -201,7 +201,7 @@ def test_a_model_is_never_shown_a_hidden_name() -> None:
 
 
 def test_what_a_model_gets_wrong_is_a_problem_of_that_question_alone() -> None:
-    model = _Model(
+    model = _ScriptedModel(
         ModelError("no JSON"),
         "What is the finding in most patients of COL2A1's disease?",
         "What is the finding in 45% of patients?",

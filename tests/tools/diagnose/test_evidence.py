@@ -75,11 +75,11 @@ def _find_updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int,
     ]
 
 
-_SAID = "Ataxia was present in 1 of 40 patients."
+_COUNT_SENTENCE = "Ataxia was present in 1 of 40 patients."
 
 
 def test_a_passage_counts_for_the_disease_it_names_and_says_where_it_came_from() -> None:
-    assert _find_updates(_Passage("PMID:9", "Disease 1 in Norway", _SAID)) == [
+    assert _find_updates(_Passage("PMID:9", "Disease 1 in Norway", _COUNT_SENTENCE)) == [
         (ATAXIA, 1, 40, "PMID:9")
     ]
     assert (
@@ -88,15 +88,15 @@ def test_a_passage_counts_for_the_disease_it_names_and_says_where_it_came_from()
         )
         != []
     )
-    assert _find_updates(_Passage("PMID:9", "Disease 2 in Norway", _SAID)) == []
+    assert _find_updates(_Passage("PMID:9", "Disease 2 in Norway", _COUNT_SENTENCE)) == []
 
 
 def test_what_the_annotations_were_made_of_does_not_count_again() -> None:
-    assert _find_updates(_Passage("HPO:OMIM:1", "Disease 1", _SAID)) == []
+    assert _find_updates(_Passage("HPO:OMIM:1", "Disease 1", _COUNT_SENTENCE)) == []
     assert (
-        _find_updates(_Passage("PMID:11", "Disease 1", _SAID)) == []
+        _find_updates(_Passage("PMID:11", "Disease 1", _COUNT_SENTENCE)) == []
     )  # cited for ataxia in disease 1
-    passage = _Passage("PMID:9", "Disease 1", f"{_SAID} {_SAID}")
+    passage = _Passage("PMID:9", "Disease 1", f"{_COUNT_SENTENCE} {_COUNT_SENTENCE}")
     assert len(_find_updates(passage, passage)) == 1
 
 
