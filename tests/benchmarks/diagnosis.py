@@ -1,7 +1,7 @@
 """Diagnosis: published patients with the annotations of 2021, beside plain naive Bayes over the
 same annotations.
 
-What is compared is told in ``tests/support/diagnosis_cases.py``. Ranks are among all diseases, of
+``tests/support/diagnosis_cases.py`` documents what is compared. Ranks are among all diseases, of
 the 2,749 patients whose diagnosis the annotations list; ties count as their middle. "None of these"
 is measured on all 4,073: a third have a disease that was not annotated in 2021. ``quick`` takes
 every second patient.

@@ -88,7 +88,7 @@ class Caller:
         return (time.perf_counter() - begun) / count
 
     async def round_trips(self, actor: Any, count: int) -> float:
-        """Seconds per request that asks an actor before and tells it after."""
+        """Seconds per request that calls an actor before it starts and after it ends."""
         begun = time.perf_counter()
         for _ in range(count):
             await actor.seen.remote()

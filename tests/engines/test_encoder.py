@@ -52,7 +52,7 @@ def test_no_text_gives_no_vector(encoder: Encoder) -> None:
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT with random weights, as somebody else's encoder lies in a directory."""
+    """A directory with a BERT of random weights, as a published encoder is stored."""
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     folder = tmp_path_factory.mktemp("bert")

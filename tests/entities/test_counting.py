@@ -59,8 +59,8 @@ def _join_parts(parts: list[tuple[str, str]]) -> str:
 
 
 def _owners_by_key(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
-    """The key of each form -> its concept. A key of several forms is the one's that is written like
-    it, if one is."""
+    """The key of each form -> its concept. A key that several forms share belongs to the
+    form that is spelled like it, if there is one."""
     claims: dict[tuple[str, ...], list[tuple[str, int]]] = {}
     for i, form in enumerate(forms):
         claims.setdefault(tuple(word for word, _, _ in naive.tokens(form, exact)), []).append(

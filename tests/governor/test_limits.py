@@ -22,7 +22,7 @@ def _limiter(limits: Limits) -> RateLimiter:
 
 
 def _take_until(limiter: RateLimiter, until: float, amount: float = 1.0) -> list[float]:
-    """Times at which somebody who always wants more may take ``amount``."""
+    """Times at which a caller with unlimited demand may take ``amount``."""
     times = [0.0]
     limiter.take(amount, 0.0, 0.0)
     while (at := limiter.earliest_time(amount, times[-1])) < until:

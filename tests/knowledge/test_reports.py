@@ -1,4 +1,4 @@
-"""Reports: how a year and a journal are told, told with less, and what may be meant by that."""
+"""Reports: how a year and a journal are worded, worded less exactly, and what that may mean."""
 
 import re
 

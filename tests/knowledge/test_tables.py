@@ -1,4 +1,4 @@
-"""HGNC, DrugBank and tables of one's own."""
+"""HGNC, DrugBank and user-provided tables."""
 
 from pathlib import Path
 

@@ -73,7 +73,7 @@ def test_failing_tools_lose_no_rollout_and_make_no_answer(rate: float, tmp_path:
 
 @contextmanager
 def _start_script(log: Path, script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A script of ``support`` in a process of its own, which does not outlive the block."""
+    """Runs a script of ``support`` in a separate process that ends with the block."""
     with open(log, "wb") as printed:
         process = subprocess.Popen(
             [sys.executable, str(_SUPPORT / script), *arguments],

@@ -122,7 +122,7 @@ def _solve(steps: Steps, max_hops: int, start: str | None = None) -> Solved:
 
 
 def _measure_length(name: str, solved: Sequence[Solved]) -> Measurement:
-    """The graph where we are least ahead; the note tells of all."""
+    """The graph where our lead is smallest; the note lists all graphs."""
     worst = min(solved, key=lambda solution: solution.hops / max(solution.usual, 1))
     each = ", ".join(
         f"{solution.hops} (bound {solution.path.upper_bound}, peer {solution.usual})"
@@ -140,7 +140,7 @@ def _measure_length(name: str, solved: Sequence[Solved]) -> Measurement:
 
 
 def _measure_proofs(name: str, solved: Sequence[Solved], goal: float | None) -> Measurement:
-    """Seconds of the slowest graph to its proof; endless where one is not proven."""
+    """Seconds to the proof of the slowest graph; infinite if one graph is not proven."""
     proven = all(solution.path.proven_optimal for solution in solved)
     slowest = max(solution.seconds for solution in solved)
     note = (

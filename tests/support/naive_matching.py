@@ -113,8 +113,8 @@ def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[i
 
 
 def _is_spelled_by(short: str, long: str) -> bool:
-    """As Schwartz and Hearst print it: from the end, each character of the short form in turn, its
-    first one where a word begins."""
+    """The algorithm of Schwartz and Hearst: from the end, each character of the short form in
+    turn; its first character must begin a word."""
     at = len(long)
     for number, letter in reversed(
         [(i, character) for i, character in enumerate(short.lower()) if character.isalnum()]

@@ -1,4 +1,4 @@
-"""A batching engine that says a given text, one token a step, and records what shared its steps."""
+"""A batching engine that emits a given text, one token a step, and records each batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

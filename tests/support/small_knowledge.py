@@ -27,7 +27,7 @@ SMALL: Mapping[str, Mapping[str, str]] = {  # frequencies as phenotype.hpoa has 
 
 
 def rows(diseases: Mapping[str, Mapping[str, str]]) -> list[Annotation]:
-    """Findings of diseases, each citing an article of its own."""
+    """Findings of diseases; each cites a different article."""
     return [
         Annotation(
             disease,

@@ -62,7 +62,7 @@ def share(*parts: Any) -> float:
 
 
 class LookingUp:
-    """A policy that searches for its question and answers with all it is told."""
+    """A policy that searches for its question and answers with the whole tool response."""
 
     def __init__(self, task: RolloutTask) -> None:
         self._question, self._asked = task.task.text, False
@@ -79,7 +79,7 @@ class LookingUp:
 
 
 class WaitingTool:
-    """Waits as long as it is told; ``broken`` calls find their service down."""
+    """Waits for the given time; ``broken`` calls find their service down."""
 
     name, description = "wait", "Wait."
     parameters: Mapping[str, Any] = {

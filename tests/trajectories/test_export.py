@@ -1,4 +1,4 @@
-"""Exported rows: nothing lost, loss on what the agent wrote and on nothing else."""
+"""Exported rows are complete, and the loss covers only what the agent wrote."""
 
 import json
 

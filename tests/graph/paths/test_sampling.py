@@ -108,7 +108,7 @@ def is_valid_backbone(
 def check(
     subgraph: Subgraph, relations: Sequence[Relation], size: int, config: ChainsConfig
 ) -> None:
-    """What holds of any sample."""
+    """Checks the invariants of every sample."""
     entities, reach = set(subgraph.entities), component(relations, subgraph.seed)
     assert subgraph.seed in entities
     assert len(entities) == len(subgraph.entities) == min(size, len(reach))

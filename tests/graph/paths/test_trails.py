@@ -46,7 +46,7 @@ def typed_steps(draw: st.DrawFn) -> Steps:
 
 
 def steps_of(trail: PartialPath, steps: Steps, rules: Rules) -> bool:
-    """Whether some choice among parallel steps makes the trail a valid path."""
+    """Whether some choice among parallel steps makes the entities a valid path."""
 
     def choices(index: int, chosen: tuple[Step, ...]) -> bool:
         if index == trail.hops:

@@ -57,7 +57,7 @@ def _make_findings(*correct: int, closed_book: int | None = None) -> Findings:
 
 
 class _CalibrationSetup:
-    """Findings by the question's text, and what was asked for."""
+    """Prepared findings by question text; records the requests for harder questions."""
 
     def __init__(
         self,
@@ -231,8 +231,8 @@ def test_questions_keep_their_order_and_rounds_are_shared() -> None:
 
 
 class _ScriptedModels:
-    """Three models behind one server: ``knowing`` says of how many attempts each is right, by
-    (model, question)."""
+    """Three models behind one server. ``knowing`` maps (model, question) to the number of correct
+    attempts."""
 
     def __init__(
         self, server: HTTPServer, folder: Path, knowing: dict[tuple[str, str], int]

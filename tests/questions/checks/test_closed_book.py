@@ -71,7 +71,7 @@ class _ClosedBookSetup:
         self._folder, self._attempts, self._settings = folder, attempts, settings
 
     def examine(self, *tasks: Task, **changed: Any) -> list[Examination]:
-        """As a run that begins anew: with a client and a ledger of its own."""
+        """Examines as a restarted run does: with a new client and a new ledger."""
         settings = {**self._settings, **changed}
         attempts = settings.pop("attempts", self._attempts)
         endpoint = self.examinee.endpoint(**settings)

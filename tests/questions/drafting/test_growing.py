@@ -1,4 +1,4 @@
-"""Walks grown from a seed over real annotations: what holds of each, and that the dice decide."""
+"""Walks grown from a seed over real annotations: invariants of each walk, and the random choice."""
 
 import itertools
 import random

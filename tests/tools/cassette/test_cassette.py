@@ -27,7 +27,7 @@ ORACLE = f"{__name__}:oracle"
 
 
 class Oracle:
-    """Answers differently each time, fails where it is told to, and counts."""
+    """Answers differently each time, fails on request, and counts its calls."""
 
     name, description = "oracle", "knows"
     parameters: Mapping[str, Any] = {

@@ -1,4 +1,4 @@
-"""Values kept once: the first stays, whoever writes it, and everyone is given that one."""
+"""Values written once: the first writer wins, and every reader gets that value."""
 
 import subprocess
 import sys

@@ -191,7 +191,7 @@ def test_an_unpacker_never_makes_more_than_it_is_allowed() -> None:
 
 
 async def _serve_bytes(said: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
-    """What ``then`` returns, given the port of a server whose every answer is ``said``."""
+    """The result of ``then(port)`` for a server that answers every request with ``said``."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
