@@ -38,7 +38,7 @@ class Service:
 
     def __init__(self) -> None:
         self._arrivals: list[float] = []
-        self._running = self._most = 0
+        self._running = self._peak_count = 0
 
     async def open(self) -> int:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -48,7 +48,7 @@ class Service:
         seconds = float(await reader.readline())
         self._arrivals.append(time.monotonic())
         self._running += 1
-        self._most = max(self._most, self._running)
+        self._peak_count = max(self._peak_count, self._running)
         await asyncio.wait(
             {asyncio.ensure_future(reader.read())}, timeout=seconds
         )  # until then, or the caller is gone
@@ -58,7 +58,7 @@ class Service:
     async def seen(self) -> tuple[list[float], int, int]:
         """(arrivals since last asked, in flight now, most in flight)."""
         arrivals, self._arrivals = self._arrivals, []
-        return arrivals, self._running, self._most
+        return arrivals, self._running, self._peak_count
 
 
 class Caller:
@@ -158,7 +158,7 @@ def _rate(
     name = f"{limits.requests:g} requests in {limits.seconds:g} s"
     yield build_measurement(
         f"{name}: most in any window",
-        _peak_arrivals(arrivals, limits.seconds),
+        _peak_count(arrivals, limits.seconds),
         goal=limits.requests,
         lower_is_better=True,
         unit="requests",
@@ -169,7 +169,7 @@ def _rate(
     )
 
 
-def _peak_arrivals(arrivals: Sequence[float], seconds: float) -> int:
+def _peak_count(arrivals: Sequence[float], seconds: float) -> int:
     """The most of the sorted ``arrivals`` within any window."""
     peak = first = 0
     for last, moment in enumerate(arrivals):
@@ -235,7 +235,7 @@ def _rate_after_kill(
     note = (
         f"{len(dead)} of {len(callers)} processes; 95 % of {limits.requests:g} "
         f"in {limits.seconds:g} s over the {_RECOVERY:g} s after; most in any window "
-        f"{_peak_arrivals(arrivals, limits.seconds)}"
+        f"{_peak_count(arrivals, limits.seconds)}"
     )
     return build_measurement(
         "kill -9 of processes at work: full rate again after",
