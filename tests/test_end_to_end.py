@@ -170,7 +170,7 @@ def has_files(folder: Path, pattern: str) -> bool:
 
 
 def kill_when(reached: Callable[[], bool], root: Path, model: Path, *more: str) -> None:
-    """Start the run in a process of its own and kill it as soon as ``reached()``."""
+    """Start the run in a separate process and kill it as soon as ``reached()``."""
     process = subprocess.Popen(
         command(root, model, *more),
         stdout=subprocess.DEVNULL,

@@ -118,9 +118,9 @@ def test_the_full_prompt_says_that_tool_responses_are_data(
     language: str, sentence: str, native: bool
 ) -> None:
     task = replace(worded_task(), language=language)
-    system, asked = EpisodePrompt(task, (Echo(),), AgentConfig()).opening_messages(native)
+    system, prompt = EpisodePrompt(task, (Echo(),), AgentConfig()).opening_messages(native)
     assert sentence in system.content
-    assert asked.content == task.text
+    assert prompt.content == task.text
 
 
 def test_the_short_prompt_is_the_one_that_small_models_were_taught() -> None:

@@ -92,9 +92,9 @@ def test_a_model_that_a_tool_asks_and_cannot_read_is_an_observation() -> None:
 
 
 def test_when_the_calls_are_spent_the_agent_is_asked_once_for_its_answer() -> None:
-    asked = run(call("a"), call("b"), max_tool_calls=2)
-    assert ASKED in responses(asked)[1]
-    assert (asked.answer, asked.asked) == ("x", "calls")
+    outcome = run(call("a"), call("b"), max_tool_calls=2)
+    assert ASKED in responses(outcome)[1]
+    assert (outcome.answer, outcome.asked) == ("x", "calls")
     stubborn = run(call("a"), call("b"), call("c"), max_tool_calls=2)
     assert (stubborn.answer, stubborn.stop_reason) == (None, "max_turns")
     assert len(stubborn.tool_events) == 2

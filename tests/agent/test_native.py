@@ -118,9 +118,9 @@ def test_arguments_that_cannot_be_read_are_answered_with_what_is_wrong() -> None
 def test_the_last_request_reaches_the_endpoint_behind_the_tool_messages() -> None:
     endpoint = Endpoint(chat_result("look", query("c1", "a")), ANSWER)
     run(policy=ChatPolicy(endpoint), tool_calls="native", max_tool_calls=1)
-    tool, asked = endpoint.asked[1]["messages"][-2:]
-    assert (tool["role"], asked["role"]) == ("tool", "user")
-    assert "Give your answer now" in asked["content"]
+    tool, user_message = endpoint.asked[1]["messages"][-2:]
+    assert (tool["role"], user_message["role"]) == ("tool", "user")
+    assert "Give your answer now" in user_message["content"]
 
 
 def test_a_reply_in_text_tags_is_understood_all_the_same() -> None:

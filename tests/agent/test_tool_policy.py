@@ -1,4 +1,4 @@
-"""The tool-selection policy: what it learns, what it foretells, and how it is said to the agent."""
+"""The tool-selection policy: what it learns, what it predicts, and how the agent is told."""
 
 import json
 import math

@@ -11,7 +11,7 @@ QUESTION = "Which disease with infantile onset is caused by mutations of GALC?"
 
 
 class Library(Echo):
-    """Every query finds the document of its first word; it says the query."""
+    """Every query finds the document named by its first word; its text is the query."""
 
     async def _answer(self, query: str) -> ToolResult:
         await super()._answer(query)

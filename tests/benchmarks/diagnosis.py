@@ -1,7 +1,7 @@
 """Diagnosis: published patients with the annotations of 2021, beside plain naive Bayes over the
 same annotations.
 
-What is compared is told in ``tests/support/diagnosis_cases.py``. Ranks are among all diseases, of
+``tests/support/diagnosis_cases.py`` documents what is compared. Ranks are among all diseases, of
 the 2,749 patients whose diagnosis the annotations list; ties count as their middle. "None of these"
 is measured on all 4,073: a third have a disease that was not annotated in 2021. ``quick`` takes
 every second patient.
@@ -37,7 +37,7 @@ from medr_ray.knowledge.hpo import load_hpo
 
 _QUICK = 2
 _BINS = 10
-_ALARM = 0.5  # "none of these" is said when it is likelier than not
+_NONE_THRESHOLD = 0.5  # "none of these" is said when it is likelier than not
 _TOP1, _TOP10 = 0.33, 0.60
 _OTHER_HALF = ", diseases the calibration was not fitted to"
 _IN_VIEW = (
@@ -74,16 +74,16 @@ def measure(quick: bool) -> Iterator[Measurement]:
     peer, articles = NaiveBayes(load_hpo(), table.rows), cited_pmids(table.rows)
     cases = list(read_cases(data))[:: _QUICK if quick else 1]
     outcomes = [
-        _outcome(diagnosis, peer, case, bool(articles[case.diagnosis] & set(case.articles)))
+        _diagnose_case(diagnosis, peer, case, bool(articles[case.diagnosis] & set(case.articles)))
         for case in cases
     ]
-    yield from _ranking(outcomes)
-    yield from _calibration(outcomes)
+    yield from _measure_ranking(outcomes)
+    yield from _measure_calibration(outcomes)
     yield from _none_of_these(outcomes)
-    yield _speed(diagnosis, cases)
+    yield _measure_speed(diagnosis, cases)
 
 
-def _outcome(
+def _diagnose_case(
     diagnosis: DiagnosisModel, peer: NaiveBayes, case: Case, known_article: bool
 ) -> Outcome:
     posterior = diagnosis.compute_posterior(case.patient(diagnosis.base.terms))
@@ -104,18 +104,23 @@ def _outcome(
     )
 
 
-def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
-    listed = [one for one in outcomes if one.listed]
+def _measure_ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
+    listed = [outcome for outcome in outcomes if outcome.listed]
     note = (
-        f"{len(listed)} patients with {len({one.case.diagnosis for one in listed})} "
+        f"{len(listed)} patients with {len({outcome.case.diagnosis for outcome in listed})} "
         f"diseases; {_IN_VIEW}"
     )
     groups = (
         ("", listed, note, True),
-        (_OTHER_HALF, [one for one in listed if one.case.calibrated_on_others], "", False),
+        (
+            _OTHER_HALF,
+            [outcome for outcome in listed if outcome.case.calibrated_on_others],
+            "",
+            False,
+        ),
         (
             ", article not cited by the annotations",
-            [one for one in listed if not one.known_article],
+            [outcome for outcome in listed if not outcome.known_article],
             "",
             False,
         ),
@@ -123,7 +128,8 @@ def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     for named, group, about, has_goal in groups:
         for top, goal in ((1, _TOP1), (10, _TOP10)):
             ours, theirs = (
-                float(np.mean([rank(one) <= top for one in group])) for rank in (_ours, _theirs)
+                float(np.mean([rank(outcome) <= top for outcome in group]))
+                for rank in (_our_rank, _baseline_rank)
             )
             yield build_measurement(
                 f"top-{top}{named}",
@@ -136,61 +142,63 @@ def _ranking(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     weights = _one_per_disease(listed)
     for top in (1, 10):
         ours, theirs = (
-            float(np.average([rank(one) <= top for one in listed], weights=weights))
-            for rank in (_ours, _theirs)
+            float(np.average([rank(outcome) <= top for outcome in listed], weights=weights))
+            for rank in (_our_rank, _baseline_rank)
         )
         yield build_measurement(f"top-{top}, each disease once", ours, theirs, _PEER)
 
 
-def _ours(one: Outcome) -> float:
+def _our_rank(one: Outcome) -> float:
     return one.rank
 
 
-def _theirs(one: Outcome) -> float:
+def _baseline_rank(one: Outcome) -> float:
     return one.peer_rank
 
 
 def _one_per_disease(outcomes: Sequence[Outcome]) -> np.ndarray:
     _, which, counts = np.unique(
-        [one.case.diagnosis for one in outcomes], return_inverse=True, return_counts=True
+        [outcome.case.diagnosis for outcome in outcomes], return_inverse=True, return_counts=True
     )
     return 1 / counts[which]
 
 
-def _calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
+def _measure_calibration(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     """Expected calibration error over ten bins of equal width."""
     for named, group in (
         ("", outcomes),
-        (_OTHER_HALF, [one for one in outcomes if one.case.calibrated_on_others]),
+        (_OTHER_HALF, [outcome for outcome in outcomes if outcome.case.calibrated_on_others]),
     ):
         confidence, right = (
-            np.array([getattr(one, what) for one in group]) for what in ("confidence", "right")
+            np.array([getattr(outcome, what) for outcome in group])
+            for what in ("confidence", "right")
         )
         yield build_measurement(
             f"calibration error of the first answer{named}",
-            _error(confidence, right),
+            _calibration_error(confidence, right),
             note=(
                 f"mean confidence {confidence.mean():.3f}, right {right.mean():.3f}; none "
                 f"of these is an answer"
             ),
         )
-        listed = [one for one in group if one.listed]
+        listed = [outcome for outcome in group if outcome.listed]
         share, first = (
-            np.array([one.share for one in listed]),
-            np.array([one.rank <= 1 for one in listed]),
+            np.array([outcome.share for outcome in listed]),
+            np.array([outcome.rank <= 1 for outcome in listed]),
         )
         yield build_measurement(
             f"calibration error of the first disease{named}",
-            _error(share, first),
+            _calibration_error(share, first),
             note=f"listed diseases only: mean share {share.mean():.3f}, right {first.mean():.3f}",
         )
 
 
-def _error(confidence: np.ndarray, right: np.ndarray) -> float:
+def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = [
-        abs(confidence[bins == one].mean() - right[bins == one].mean()) * (bins == one).mean()
-        for one in np.unique(bins)
+        abs(confidence[bins == bin_index].mean() - right[bins == bin_index].mean())
+        * (bins == bin_index).mean()
+        for bin_index in np.unique(bins)
     ]
     return float(sum(gaps))
 
@@ -198,18 +206,19 @@ def _error(confidence: np.ndarray, right: np.ndarray) -> float:
 def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
     for named, group in (
         ("", outcomes),
-        (_OTHER_HALF, [one for one in outcomes if one.case.calibrated_on_others]),
+        (_OTHER_HALF, [outcome for outcome in outcomes if outcome.case.calibrated_on_others]),
     ):
-        listed = np.array([one.none for one in group if one.listed])
-        others = np.array([one.none for one in group if not one.listed])
+        listed = np.array([outcome.none for outcome in group if outcome.listed])
+        others = np.array([outcome.none for outcome in group if not outcome.listed])
         about = (
-            f"P(none of these) > {_ALARM}; {len(others)} of {len(group)} patients are not listed"
+            f"P(none of these) > {_NONE_THRESHOLD}; "
+            f"{len(others)} of {len(group)} patients are not listed"
         )
         yield build_measurement(
-            f"unlisted diseases caught{named}", float((others > _ALARM).mean()), note=about
+            f"unlisted diseases caught{named}", float((others > _NONE_THRESHOLD).mean()), note=about
         )
         yield build_measurement(
-            f"false alarms{named}", float((listed > _ALARM).mean()), lower_is_better=True
+            f"false alarms{named}", float((listed > _NONE_THRESHOLD).mean()), lower_is_better=True
         )
         above = (others[:, None] > listed[None]).mean() + (
             others[:, None] == listed[None]
@@ -219,11 +228,11 @@ def _none_of_these(outcomes: Sequence[Outcome]) -> Iterator[Measurement]:
         )
 
 
-def _speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Measurement:
+def _measure_speed(diagnosis: DiagnosisModel, cases: Sequence[Case]) -> Measurement:
     patients = [case.patient(diagnosis.base.terms) for case in cases[:500]]
     start = time.perf_counter()
-    for one in patients:
-        diagnosis.compute_posterior(one)
+    for patient in patients:
+        diagnosis.compute_posterior(patient)
     return build_measurement(
         "posteriors",
         len(patients) / (time.perf_counter() - start),

@@ -32,11 +32,12 @@ def measure(quick: bool) -> Iterator[Measurement]:
 
     def ours(prompts: list[list[int]]) -> list[list[int]]:
         return [
-            list(one.output_ids) for one in engine.generate(prompts, Sampling(_NEW_TOKENS, 0.0))
+            list(result.output_ids)
+            for result in engine.generate(prompts, Sampling(_NEW_TOKENS, 0.0))
         ]
 
     def library(prompts: list[list[int]]) -> list[list[int]]:
-        return _library(engine, prompts)
+        return _generate_with_library(engine, prompts)
 
     seconds: dict[str, list[float]] = {"ours": [], "library": []}
     tokens: dict[str, list[list[int]]] = {}
@@ -47,7 +48,7 @@ def measure(quick: bool) -> Iterator[Measurement]:
             tokens[name] = _two_turns(engine, generate, dialogues)
             seconds[name].append(time.perf_counter() - started)
     same = sum(a == b for a, b in zip(tokens["ours"], tokens["library"], strict=True))
-    count = sum(len(one) for one in tokens["ours"])
+    count = sum(len(token_ids) for token_ids in tokens["ours"])
     rates = {name: count / statistics.median(times) for name, times in seconds.items()}
     yield build_measurement(
         "sampled tokens/s", rates["ours"], rates["library"], _PEER, least_ratio=1.0, unit="tokens/s"
@@ -65,24 +66,24 @@ def _two_turns(engine: TransformersEngine, generate: Generate, dialogues: int) -
     ]
     prompts = [
         engine.renderer.encode_prompt(
-            [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": one}]
+            [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": question}]
         )
-        for one in questions
+        for question in questions
     ]
     first = generate(prompts)
     bridge = engine.renderer.encode_bridge([{"role": "user", "content": _OBSERVATION}])
     end = engine.renderer.end_id
     longer = [
-        prompt + said + ([] if said[-1] == end else [end]) + bridge
-        for prompt, said in zip(prompts, first, strict=True)
+        prompt + reply + ([] if reply[-1] == end else [end]) + bridge
+        for prompt, reply in zip(prompts, first, strict=True)
     ]
     return [a + b for a, b in zip(first, generate(longer), strict=True)]
 
 
-def _library(engine: TransformersEngine, prompts: list[list[int]]) -> list[list[int]]:
+def _generate_with_library(engine: TransformersEngine, prompts: list[list[int]]) -> list[list[int]]:
     longest, end = max(map(len, prompts)), engine.renderer.end_id
-    ids = torch.tensor([[end] * (longest - len(one)) + one for one in prompts])
-    mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in prompts])
+    ids = torch.tensor([[end] * (longest - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
     with torch.inference_mode():
         out = engine.model.generate(
             input_ids=ids,

@@ -71,7 +71,7 @@ def bc5cdr(data: Path, part: str) -> Corpus:
     """``part`` is Training or Development."""
     documents = read_bioc(data / "bc5cdr" / f"CDR_{part}Set.BioC.xml.gz")
     return Corpus(
-        f"BC5CDR {_SHORT[part]}", documents, {DISEASE: ("Disease",), CHEMICAL: ("Chemical",)}
+        f"BC5CDR {_PART_NAMES[part]}", documents, {DISEASE: ("Disease",), CHEMICAL: ("Chemical",)}
     )
 
 
@@ -83,11 +83,11 @@ def biored(data: Path, part: str) -> Corpus:
         GENE: ("GeneOrGeneProduct",),
     }
     return Corpus(
-        f"BioRED {_SHORT[part]}", read_bioc(data / "biored" / f"{part}.BioC.XML.gz"), kinds
+        f"BioRED {_PART_NAMES[part]}", read_bioc(data / "biored" / f"{part}.BioC.XML.gz"), kinds
     )
 
 
-_SHORT = {"Training": "train", "Train": "train", "Development": "dev", "Dev": "dev"}
+_PART_NAMES = {"Training": "train", "Train": "train", "Development": "dev", "Dev": "dev"}
 
 
 def raredis(data: Path) -> Corpus:
@@ -99,12 +99,16 @@ def raredis(data: Path) -> Corpus:
 
 def finder(matcher: Matcher | PlainDictionary, concepts: Sequence[Concept], ids: GoldIds) -> Finder:
     """What is found in a text, in the annotators' kinds and ids."""
-    known = {
-        one.concept_id: (_KINDS.get(one.entity_type, one.entity_type), ids.ids_of(one))
-        for one in concepts
+    kinds_and_ids = {
+        concept.concept_id: (
+            _KINDS.get(concept.entity_type, concept.entity_type),
+            ids.ids_of(concept),
+        )
+        for concept in concepts
     }
     return lambda text: [
-        FoundMention(one.start, one.end, *known[one.concept_id]) for one in matcher.find(text)
+        FoundMention(mention.start, mention.end, *kinds_and_ids[mention.concept_id])
+        for mention in matcher.find(text)
     ]
 
 
@@ -127,23 +131,23 @@ def _measure_lexicon(
 def _measure_corpus(
     lexicon: str, corpus: Corpus, ours: Finder, plain: Finder | None, ids: GoldIds, goals: Goals
 ) -> Iterator[Measurement]:
-    found = [(document, ours(document.text)) for document in corpus.documents]
+    predictions = [(document, ours(document.text)) for document in corpus.documents]
     floor = [(document, plain(document.text)) for document in corpus.documents] if plain else None
     for kind, gold_kinds in corpus.kinds.items():
         compare = partial(_compare, f"{corpus.name}, {kind} %s F1 ({lexicon})")
         goal = goals.get(kind) if corpus.has_ids else None  # made for corpora like these two
         if corpus.has_ids:
-            most = attainable_recall(corpus.documents, gold_kinds, ids.known_ids)
+            attainable = attainable_recall(corpus.documents, gold_kinds, ids.known_ids)
             yield compare(
                 "concept",
-                concept_score(found, kind, gold_kinds),
+                concept_score(predictions, kind, gold_kinds),
                 concept_score(floor, kind, gold_kinds) if floor else None,
                 goal,
-                f"; recall possible {most:.3f}",
+                f"; recall possible {attainable:.3f}",
             )
         yield compare(
             "mention",
-            mention_score(found, kind, gold_kinds),
+            mention_score(predictions, kind, gold_kinds),
             mention_score(floor, kind, gold_kinds) if floor else None,
             goal,
         )

@@ -26,7 +26,7 @@ from medr_ray.governor.protocol import LEASE_SECONDS
 _PROCESSES = 8
 _AT_ONCE = 4  # requests that wait in each process
 _SERVICE_SECONDS = 0.02
-_BEFORE = 2.0  # seconds of work before a kill
+_SECONDS_BEFORE_KILL = 2.0  # seconds of work before a kill
 _GRID = 0.1  # seconds between the moments after a kill at which the rate is looked at
 _RECOVERY = 2.0  # seconds over which the rate is measured at each of these moments
 _RATES = [Limits(20, 1.0, concurrency=64), Limits(100, 2.0, concurrency=64)]
@@ -38,7 +38,7 @@ class Service:
 
     def __init__(self) -> None:
         self._arrivals: list[float] = []
-        self._running = self._most = 0
+        self._running = self._peak_count = 0
 
     async def open(self) -> int:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -48,7 +48,7 @@ class Service:
         seconds = float(await reader.readline())
         self._arrivals.append(time.monotonic())
         self._running += 1
-        self._most = max(self._most, self._running)
+        self._peak_count = max(self._peak_count, self._running)
         await asyncio.wait(
             {asyncio.ensure_future(reader.read())}, timeout=seconds
         )  # until then, or the caller is gone
@@ -58,7 +58,7 @@ class Service:
     async def seen(self) -> tuple[list[float], int, int]:
         """(arrivals since last asked, in flight now, most in flight)."""
         arrivals, self._arrivals = self._arrivals, []
-        return arrivals, self._running, self._most
+        return arrivals, self._running, self._peak_count
 
 
 class Caller:
@@ -88,7 +88,7 @@ class Caller:
         return (time.perf_counter() - begun) / count
 
     async def round_trips(self, actor: Any, count: int) -> float:
-        """Seconds per request that asks an actor before and tells it after."""
+        """Seconds per request that calls an actor before it starts and after it ends."""
         begun = time.perf_counter()
         for _ in range(count):
             await actor.seen.remote()
@@ -158,7 +158,7 @@ def _rate(
     name = f"{limits.requests:g} requests in {limits.seconds:g} s"
     yield build_measurement(
         f"{name}: most in any window",
-        _most(arrivals, limits.seconds),
+        _peak_count(arrivals, limits.seconds),
         goal=limits.requests,
         lower_is_better=True,
         unit="requests",
@@ -169,14 +169,14 @@ def _rate(
     )
 
 
-def _most(arrivals: Sequence[float], seconds: float) -> int:
+def _peak_count(arrivals: Sequence[float], seconds: float) -> int:
     """The most of the sorted ``arrivals`` within any window."""
-    most = first = 0
+    peak = first = 0
     for last, moment in enumerate(arrivals):
         while arrivals[first] <= moment - seconds:
             first += 1
-        most = max(most, last - first + 1)
-    return most
+        peak = max(peak, last - first + 1)
+    return peak
 
 
 def _count_between(arrivals: Sequence[float], begin: float, end: float) -> int:
@@ -194,7 +194,7 @@ def _leases_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Measu
     os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
     ray.get(alive.call.remote(gate, port, killed + LEASE_SECONDS, 8, 0.5), timeout=60)
-    arrivals, _, most = ray.get(service.seen.remote())
+    arrivals, _, peak = ray.get(service.seen.remote())
     back = sorted(arrivals)[7] - killed
     return build_measurement(
         "kill -9 of the holder of all 8 leases: all are used again after",
@@ -202,7 +202,7 @@ def _leases_after_kill(service: Any, port: int, callers: Sequence[Any]) -> Measu
         goal=LEASE_SECONDS,
         lower_is_better=True,
         unit="s",
-        note=f"the lease is {LEASE_SECONDS:g} s; most in flight {most}",
+        note=f"the lease is {LEASE_SECONDS:g} s; most in flight {peak}",
     )
 
 
@@ -218,8 +218,8 @@ def _rate_after_kill(
     ray.get(service.seen.remote())
     dead = callers[: len(callers) // 2]
     pids = ray.get([caller.pid.remote() for caller in dead])
-    running, until = _start(limits, port, callers, _BEFORE + within + _RECOVERY)
-    time.sleep(_BEFORE)
+    running, until = _start(limits, port, callers, _SECONDS_BEFORE_KILL + within + _RECOVERY)
+    time.sleep(_SECONDS_BEFORE_KILL)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
@@ -235,7 +235,7 @@ def _rate_after_kill(
     note = (
         f"{len(dead)} of {len(callers)} processes; 95 % of {limits.requests:g} "
         f"in {limits.seconds:g} s over the {_RECOVERY:g} s after; most in any window "
-        f"{_most(arrivals, limits.seconds)}"
+        f"{_peak_count(arrivals, limits.seconds)}"
     )
     return build_measurement(
         "kill -9 of processes at work: full rate again after",

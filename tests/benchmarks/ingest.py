@@ -343,7 +343,7 @@ def _measure_lexicon(folder: Path) -> Iterator[Measurement]:
 
 
 def _measure_memory(folder: Path, records: list[bytes]) -> Iterator[Measurement]:
-    """A file of 200 MB of XML, read and counted in a process of its own."""
+    """Reads and counts a file of 200 MB of XML in a separate process."""
     size = sum(map(len, records))
     path = _write_file(
         folder / "large" / "large.xml.gz",

@@ -35,13 +35,13 @@ def measure(quick: bool) -> Iterator[Measurement]:
     if started:
         ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     try:
-        yield from _rows(quick)
+        yield from _measure(quick)
     finally:
         if started:
             ray.shutdown()
 
 
-def _rows(quick: bool) -> Iterator[Measurement]:
+def _measure(quick: bool) -> Iterator[Measurement]:
     serial = 64 * 3 * 0.5
     with _pool(_SLOTS // _WORKERS) as pool:
         _run(pool, make_tasks(_SLOTS, "turns"))  # until both workers are warm
@@ -57,7 +57,7 @@ def _rows(quick: bool) -> Iterator[Measurement]:
             )
         mode = "hasty" if quick else "mixed"
         tasks = make_tasks(_ROLLOUTS, mode)
-        took, ideal = _run(pool, tasks), _ideal(tasks)
+        took, ideal = _run(pool, tasks), _ideal_seconds(tasks)
         yield build_measurement(
             f"1,000 rollouts of mixed latency, share of the ideal on {_SLOTS} slots",
             ideal / took,
@@ -71,7 +71,7 @@ def _rows(quick: bool) -> Iterator[Measurement]:
         yield build_measurement(
             "a rollout of 3 calls that waits for nothing",
             1000 * _run(pool, tasks) / len(tasks),
-            1000 * _alone(tasks) / len(tasks),
+            1000 * _seconds_without_pool(tasks) / len(tasks),
             "the agent's loop alone, in one process",
             lower_is_better=True,
             unit="ms",
@@ -102,28 +102,28 @@ def _run(pool: RolloutPool, tasks: Sequence[RolloutTask]) -> float:
     outcomes = list(pool.run(tasks))
     seconds = time.perf_counter() - started
     answered = {
-        one.task.key
-        for one in outcomes
-        if one.trajectory is not None and one.trajectory.answer == ANSWER
+        outcome.task.key
+        for outcome in outcomes
+        if outcome.trajectory is not None and outcome.trajectory.answer == ANSWER
     }
     if len(outcomes) != len(tasks) or answered != {task.key for task in tasks}:
         raise RuntimeError(f"{len(answered)} of {len(tasks)} rollouts came to their answer")
     return seconds
 
 
-def _ideal(tasks: Iterable[RolloutTask]) -> float:
-    each = [_SCRIPTS[task.mode].seconds(task) for task in tasks]
-    return max(math.fsum(each) / _SLOTS, *each)
+def _ideal_seconds(tasks: Iterable[RolloutTask]) -> float:
+    task_seconds = [_SCRIPTS[task.mode].seconds(task) for task in tasks]
+    return max(math.fsum(task_seconds) / _SLOTS, *task_seconds)
 
 
-def _alone(tasks: Sequence[RolloutTask]) -> float:
+def _seconds_without_pool(tasks: Sequence[RolloutTask]) -> float:
     """Seconds of the agent's loop over the same tasks, as many at once, without any pool."""
     environment, agent = WaitingEnvironment(_SCRIPTS)(), _config(1).agent
 
     async def every() -> None:
         slots = asyncio.Semaphore(_SLOTS)
 
-        async def one(task: RolloutTask) -> None:
+        async def solve(task: RolloutTask) -> None:
             async with slots:
                 await run_episode(
                     task.task,
@@ -134,7 +134,7 @@ def _alone(tasks: Sequence[RolloutTask]) -> float:
                     rollout=task.rollout,
                 )
 
-        await asyncio.gather(*(one(task) for task in tasks))
+        await asyncio.gather(*(solve(task) for task in tasks))
 
     started = time.perf_counter()
     asyncio.run(every())

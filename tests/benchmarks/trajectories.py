@@ -49,26 +49,30 @@ def measure(quick: bool) -> Iterator[Measurement]:
     config = load_config(_CHECKOUT / "configs" / "questions.yaml")
     questions = run.read(QUESTIONS)
     train = [
-        one for one in sorted(questions, key=lambda one: one.task.task_id) if one.split == "train"
+        question
+        for question in sorted(questions, key=lambda question: question.task.task_id)
+        if question.split == "train"
     ]
     tasks = plan_tasks(train, config)[: _QUICK if quick else _DIALOGUES]
     started = time.perf_counter()
-    made = asyncio.run(_teach(tasks, config, run))
+    trajectories = asyncio.run(_teach(tasks, config, run))
     seconds = time.perf_counter() - started
     encoder = DialogueEncoder.open(config)
-    tokens = {one.trajectory_id: encoder.length(one.messages) for one in made}
+    tokens = {
+        trajectory.trajectory_id: encoder.length(trajectory.messages) for trajectory in trajectories
+    }
     by_id = {question.task.task_id: question for question in train}
     judged = [
         judge_trajectory(
-            one,
-            by_id[one.question_id].task,
-            tokens[one.trajectory_id],
+            trajectory,
+            by_id[trajectory.question_id].task,
+            tokens[trajectory.trajectory_id],
             config.trajectories.max_tokens,
         )
-        for one in made
+        for trajectory in trajectories
     ]
     yield from _accepted(judged, by_id, seconds)
-    yield from _figures([one.trajectory for one in judged if one.accepted], tokens)
+    yield from _figures([result.trajectory for result in judged if result.accepted], tokens)
 
 
 async def _teach(
@@ -100,7 +104,7 @@ def _accepted(
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in reason_counts(judged).items())
     yield build_measurement(
         "trajectories accepted",
-        sum(one.accepted for one in judged) / len(judged),
+        sum(result.accepted for result in judged) / len(judged),
         goal=_GOAL,
         note=f"of {len(judged):,}; the others: {reasons}",
     )

@@ -96,7 +96,9 @@ def test_the_image_copies_what_exists_and_asks_for_known_extras(
             "optional-dependencies"
         ]
     )
-    assert {one for line in re.findall(r"EXTRAS=(\S+)", text) for one in line.split(",")} <= extras
+    assert {
+        extra for line in re.findall(r"EXTRAS=(\S+)", text) for extra in line.split(",")
+    } <= extras
 
 
 def test_the_board_asks_for_metrics_and_draws_every_panel(folder: Path) -> None:

@@ -50,7 +50,7 @@ def _ingest(
     return dropped, reports
 
 
-def _kept(directory: Directory) -> list[tuple[str, str]]:
+def _read_kept(directory: Directory) -> list[tuple[str, str]]:
     return [
         (citation.pmid, citation.title)
         for citation in directory.read_records("citations", Citation)
@@ -69,7 +69,7 @@ def test_the_last_record_of_the_highest_version_wins_and_order_is_kept(tmp_path:
     )
     _write(folder / "a2.xml.gz", _article(2, 1, "late v1"), _article(1, title="new"))
     dropped, _ = _ingest(folder, directory)
-    assert _kept(directory) == [("2", "v2"), ("3", "again"), ("1", "new")]
+    assert _read_kept(directory) == [("2", "v2"), ("3", "again"), ("1", "new")]
     assert dropped.revised == 3
 
 
@@ -85,11 +85,11 @@ def test_a_deletion_removes_what_came_before_and_not_what_comes_after(tmp_path: 
     _write(folder / "a2.xml.gz", _article(4), deletion)
     _write(folder / "a3.xml.gz", _article(2, title="back"))
     dropped, reports = _ingest(folder, directory)
-    assert _kept(directory) == [("3", "t"), ("4", "t"), ("2", "back")]
+    assert _read_kept(directory) == [("3", "t"), ("4", "t"), ("2", "back")]
     assert (dropped.deletions_hit, sum(len(report.deletions) for report in reports)) == (1, 3)
 
 
-def _gzipped(path: Path, data: bytes) -> None:
+def _write_gzipped(path: Path, data: bytes) -> None:
     path.write_bytes(gzip.compress(data))
 
 
@@ -103,7 +103,7 @@ def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_c
     records = f"{good}{unclosed}{no_pmid}{latin}{_article(5)}"
     document = f"<PubmedArticleSet>{records}</PubmedArticleSet>".encode()
     document = document.replace(b"Sj?gren", "Sjögren".encode("latin-1"))
-    _gzipped(folder / "a.xml.gz", document)
+    _write_gzipped(folder / "a.xml.gz", document)
     _write(folder / "b.xml.gz", _article(6))
     whole = (folder / "b.xml.gz").read_bytes()
     (folder / "b.xml.gz").write_bytes(whole[:-12])
@@ -114,7 +114,7 @@ def test_what_is_broken_is_set_aside_with_its_reason_and_place_and_the_rest_is_c
     (folder / "e.xml.gz").write_bytes(bytes(middle))
     _write(folder / "f.xml.gz", _article(7))
     _, reports = _ingest(folder, directory)
-    assert _kept(directory) == [("1", "t"), ("5", "t"), ("7", "t")]
+    assert _read_kept(directory) == [("1", "t"), ("5", "t"), ("7", "t")]
     aside = [
         (record["file"], record["position"]) for report in reports for record in report.quarantined
     ]
@@ -156,7 +156,7 @@ def test_a_file_that_differs_from_its_checksum_contributes_nothing(tmp_path: Pat
     (folder / "good.xml.gz.md5").write_text(f"MD5(good.xml.gz)= {digest}\n")
     (folder / "wrong.xml.gz.md5").write_text(f"MD5(wrong.xml.gz)= {'0' * 32}\n")
     _, reports = _ingest(folder, directory)
-    assert _kept(directory) == [("1", "t")]
+    assert _read_kept(directory) == [("1", "t")]
     assert "MD5" in reports[1].quarantined[0]["reason"]
 
 
@@ -165,7 +165,7 @@ def test_the_limit_takes_the_first_records(tmp_path: Path) -> None:
     folder.mkdir()
     _write(folder / "a.xml.gz", *(_article(pmid) for pmid in range(1, 6)))
     _ingest(folder, directory, limit=2)
-    assert [pmid for pmid, _ in _kept(directory)] == ["1", "2"]
+    assert [pmid for pmid, _ in _read_kept(directory)] == ["1", "2"]
 
 
 def test_sources_are_listed_once_in_order_and_a_missing_one_is_named(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_the_deletions_of_a_real_update_are_gone(shared_data: Path, tmp_path: Pa
     (folder / "pubmed20n1016.xml.gz").write_bytes(update)
     _write(folder / "pubmed20n1017.xml.gz", _article(int(pmids[7]), title="back"))
     dropped, _ = _ingest(folder, directory)
-    kept = dict(_kept(directory))
+    kept = dict(_read_kept(directory))
     assert (dropped.deletions_hit, dropped.revised) == (
         261,
         1,

@@ -189,7 +189,7 @@ def test_splitting_agrees_with_a_whole_document_parse_on_real_files(shared_data:
         citations = [
             parse_citation(record, path.name) for record in records if record.kind != DELETION
         ]
-        assert [one.pmid for one in citations] == [one.text for one in articles]
+        assert [citation.pmid for citation in citations] == [article.text for article in articles]
         assert all(
             data[record.offset :].startswith(f"<{record.kind}".encode()) for record in records
         )

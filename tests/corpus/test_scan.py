@@ -526,13 +526,14 @@ def test_every_field_of_the_nlm_files_is_the_same(number: int) -> None:
     assert sum(chunk.hard for chunk in chunks) < 50
 
 
-def _collapsed(element: Any) -> str:
+def _collapse_text(element: Any) -> str:
     return " ".join(element.xpath("string()").split())
 
 
-def _terms(parent: Any, path: str) -> list[dict[str, str]]:
+def _read_terms(parent: Any, path: str) -> list[dict[str, str]]:
     return [
-        {"ui": element.get("UI", ""), "name": _collapsed(element)} for element in parent.xpath(path)
+        {"ui": element.get("UI", ""), "name": _collapse_text(element)}
+        for element in parent.xpath(path)
     ]
 
 
@@ -553,9 +554,10 @@ def test_the_nlm_files_agree_with_a_parse_of_the_whole_document(number: int) -> 
             row, medline = next(rows), article.find("MedlineCitation")
             assert row["pmid"] == medline.findtext("PMID")
             assert row["version"] == int(medline.find("PMID").get("Version"))
-            assert row["title"] == _collapsed(medline.find("Article/ArticleTitle"))
+            assert row["title"] == _collapse_text(medline.find("Article/ArticleTitle"))
             assert [section["text"] for section in row["sections"]] == [
-                _collapsed(element) for element in medline.xpath("Article/Abstract/AbstractText")
+                _collapse_text(element)
+                for element in medline.xpath("Article/Abstract/AbstractText")
             ]
             assert [heading["ui"] for heading in row["mesh"]] == medline.xpath(
                 "MeshHeadingList/*/DescriptorName/@UI"
@@ -564,12 +566,12 @@ def test_the_nlm_files_agree_with_a_parse_of_the_whole_document(number: int) -> 
                 bool(element.xpath("*[@MajorTopicYN='Y']"))
                 for element in medline.xpath("MeshHeadingList/MeshHeading")
             ]
-            assert row["chemicals"] == _terms(medline, "ChemicalList/Chemical/NameOfSubstance")
-            assert row["supplementary"] == _terms(medline, "SupplMeshList/SupplMeshName")
-            assert row["publication_types"] == _terms(
+            assert row["chemicals"] == _read_terms(medline, "ChemicalList/Chemical/NameOfSubstance")
+            assert row["supplementary"] == _read_terms(medline, "SupplMeshList/SupplMeshName")
+            assert row["publication_types"] == _read_terms(
                 medline, "Article/PublicationTypeList/PublicationType"
             )
-            keywords = [_collapsed(element) for element in medline.xpath("KeywordList/Keyword")]
+            keywords = [_collapse_text(element) for element in medline.xpath("KeywordList/Keyword")]
             assert row["keywords"] == [keyword for keyword in keywords if keyword]
             assert [correction["kind"] for correction in row["corrections"]] == medline.xpath(
                 "CommentsCorrectionsList/CommentsCorrections/@RefType"

@@ -15,9 +15,9 @@ def _names() -> NameResolver:
     return finding_resolver(load_hpo(), build_finding_terms(load_hpo()))
 
 
-def _found(*asked: str) -> list[str]:
+def _resolve_ids(*asked: str) -> list[str]:
     terms = build_finding_terms(load_hpo())
-    return [terms.ids[one] for one in _names().resolve(asked)[0]]
+    return [terms.ids[term] for term in _names().resolve(asked)[0]]
 
 
 @pytest.mark.parametrize(
@@ -33,18 +33,18 @@ def _found(*asked: str) -> list[str]:
     ],
 )
 def test_ids_names_synonyms_and_old_ids_are_understood(asked: str) -> None:
-    assert _found(asked) == ["HP:0001250"]
+    assert _resolve_ids(asked) == ["HP:0001250"]
 
 
 def test_each_finding_is_there_once_in_the_order_asked() -> None:
-    assert _found("Ataxia", "seizure", "HP:0001250") == ["HP:0001251", "HP:0001250"]
+    assert _resolve_ids("Ataxia", "seizure", "HP:0001250") == ["HP:0001251", "HP:0001250"]
 
 
 def test_what_is_unknown_is_answered_with_what_is_nearest_and_stops_nothing() -> None:
     strange = ["hypsarhythmia", "qqqqqq", "HP:9999999", "Autosomal dominant inheritance"]
     numbers, unknown = _names().resolve(["Seizure", *strange])
     assert len(numbers) == 1
-    assert [one.text for one in unknown] == strange
+    assert [phrase.text for phrase in unknown] == strange
     assert unknown[0].nearest[0] == "Hypsarrhythmia (HP:0002521)"
     assert unknown[1].nearest == ()
 

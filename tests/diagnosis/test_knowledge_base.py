@@ -45,7 +45,7 @@ def test_new_patients_move_a_belief_by_what_they_weigh() -> None:
 
 def test_a_finding_is_annotated_with_all_that_is_more_general() -> None:
     base = small_base()
-    seizure, focal, eye = (base.terms.numbers[one] for one in (SEIZURE, FOCAL, EYE))
+    seizure, focal, eye = (base.terms.numbers[term_id] for term_id in (SEIZURE, FOCAL, EYE))
     assert base.propagated_shares.dense_row(focal).tolist() == [0, 0, pytest.approx(0.45), 0]
     assert base.propagated_shares.dense_row(seizure)[2] == pytest.approx(0.45)
     assert base.annotated_shares.dense_row(seizure)[2] == 0
@@ -59,19 +59,19 @@ def test_several_annotations_explain_a_general_finding_independently() -> None:
 
 def test_negated_and_never_seen_findings_are_none_and_old_ids_count_as_the_current() -> None:
     hpo = load_hpo()
-    old = next(one for one, new in hpo.replaced.items() if new == SEIZURE)
+    old = next(term_id for term_id, new in hpo.replaced.items() if new == SEIZURE)
     given = [
         *rows({"OMIM:1": {old: "", ATAXIA: "0/7"}}),
         Annotation("OMIM:1", LENS, FINDING, True, None, ("PMID:1",)),
     ]
     base = build_knowledge_base(hpo, given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {}))
-    assert [base.terms.ids[one.term] for one in base.findings_of(0)] == [SEIZURE]
+    assert [base.terms.ids[finding.term] for finding in base.findings_of(0)] == [SEIZURE]
 
 
 def test_articles_are_cited_before_records() -> None:
     given = [
-        Annotation("OMIM:1", ATAXIA, FINDING, False, None, (one,))
-        for one in ("OMIM:1", "PMID:7", "OMIM:1")
+        Annotation("OMIM:1", ATAXIA, FINDING, False, None, (reference,))
+        for reference in ("OMIM:1", "PMID:7", "OMIM:1")
     ]
     base = build_knowledge_base(
         load_hpo(), given, {"OMIM:1": "One"}, Hypotheses({"OMIM:1": "OMIM:1"}, {})
@@ -129,7 +129,7 @@ def test_without_mondo_only_names_unite() -> None:
     united = group_records(_NAMES)
     assert united.hypothesis_of_record["ORPHA:1"] == "OMIM:1"
     assert {
-        one for one, owner in united.hypothesis_of_record.items() if one == owner
+        record for record, owner in united.hypothesis_of_record.items() if record == owner
     } == _NAMES.keys() - {"ORPHA:1"}
 
 
@@ -139,8 +139,8 @@ def test_a_broader_record_lends_a_little_of_its_findings() -> None:
         "OMIM:2": "Two",
         **{f"OMIM:{number}": f"Number {number}" for number in range(3, 90)},
     }
-    diseases = {one: {ATAXIA: ""} for one in names} | {"ORPHA:9": {LENS: "90%"}}
-    of_record = {one: one for one in names}
+    diseases = {name: {ATAXIA: ""} for name in names} | {"ORPHA:9": {LENS: "90%"}}
+    of_record = {name: name for name in names}
     hypotheses = Hypotheses(of_record, {"OMIM:1": ("ORPHA:9",)})
     base = build_knowledge_base(
         load_hpo(), rows(diseases), names | {"ORPHA:9": "Group"}, hypotheses

@@ -15,30 +15,32 @@ _TWINS = {
 }
 
 
-def _asked(observed: list[str], excluded: Sequence[str] = (), count: int = 9) -> list[str]:
+def _rank_findings(observed: list[str], excluded: Sequence[str] = (), count: int = 9) -> list[str]:
     diagnosis = small_diagnosis(_TWINS)
     base = diagnosis.base
     patient, _ = build_patient(
         base.terms,
-        [base.terms.numbers[one] for one in observed],
-        [base.terms.numbers[one] for one in excluded],
+        [base.terms.numbers[term_id] for term_id in observed],
+        [base.terms.numbers[term_id] for term_id in excluded],
     )
-    found = rank_next_findings(base, patient, diagnosis.compute_posterior(patient), count)
-    assert all(one.bits > 0 for one in found)
-    assert [one.bits for one in found] == sorted((one.bits for one in found), reverse=True)
-    return [base.terms.ids[one.term] for one in found]
+    ranked = rank_next_findings(base, patient, diagnosis.compute_posterior(patient), count)
+    assert all(finding.bits > 0 for finding in ranked)
+    assert [finding.bits for finding in ranked] == sorted(
+        (finding.bits for finding in ranked), reverse=True
+    )
+    return [base.terms.ids[finding.term] for finding in ranked]
 
 
 def test_what_tells_two_diseases_apart_is_asked_first() -> None:
-    assert _asked([SEIZURE])[0] == ATAXIA
+    assert _rank_findings([SEIZURE])[0] == ATAXIA
 
 
 def test_what_is_known_is_not_asked() -> None:
-    assert SEIZURE not in _asked([SEIZURE])
-    assert SEIZURE not in _asked([FOCAL])  # a focal seizure is a seizure
-    assert ATAXIA not in _asked([SEIZURE], [ATAXIA])
-    assert LENS not in _asked([SEIZURE], ["HP:0000478"])  # no abnormality of the eye at all
-    assert _asked([SEIZURE, ATAXIA, LENS]) == []
+    assert SEIZURE not in _rank_findings([SEIZURE])
+    assert SEIZURE not in _rank_findings([FOCAL])  # a focal seizure is a seizure
+    assert ATAXIA not in _rank_findings([SEIZURE], [ATAXIA])
+    assert LENS not in _rank_findings([SEIZURE], ["HP:0000478"])  # no abnormality of the eye at all
+    assert _rank_findings([SEIZURE, ATAXIA, LENS]) == []
 
 
 def test_an_answer_speaks_for_the_disease_it_makes_likelier() -> None:
@@ -55,17 +57,17 @@ def test_the_factors_of_a_disease_multiply_to_what_its_odds_changed_by() -> None
     base = diagnosis.base
     patient, _ = build_patient(
         base.terms,
-        [base.terms.numbers[one] for one in (SEIZURE, ATAXIA)],
+        [base.terms.numbers[term_id] for term_id in (SEIZURE, ATAXIA)],
         [base.terms.numbers[SCOLIOSIS]],
     )
     posterior = diagnosis.compute_posterior(patient)
     product = []
     for disease in (0, 1):
         factors = explain_diagnosis(diagnosis, patient, posterior.finding_weight, disease)
-        assert {one.term for one in factors} == {*patient.observed, *patient.excluded}
+        assert {factor.term for factor in factors} == {*patient.observed, *patient.excluded}
         total = 1.0
-        for one in factors:
-            total *= one.factor
+        for factor in factors:
+            total *= factor.factor
         product.append(total)
     odds = posterior.probabilities[0] / posterior.probabilities[1]  # their prior is the same
     assert product[0] / product[1] == pytest.approx(odds, rel=1e-4)

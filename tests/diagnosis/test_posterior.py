@@ -35,8 +35,8 @@ _TERMS = (SEIZURE, FOCAL, ATAXIA, LENS, SCOLIOSIS, EYE)
 _small = functools.cache(small_diagnosis)
 
 
-def _numbers(diagnosis: DiagnosisModel, ids: Sequence[str]) -> list[int]:
-    return [diagnosis.base.terms.numbers[one] for one in ids]
+def _term_numbers(diagnosis: DiagnosisModel, ids: Sequence[str]) -> list[int]:
+    return [diagnosis.base.terms.numbers[term_id] for term_id in ids]
 
 
 def _posterior(
@@ -49,8 +49,8 @@ def _posterior(
     diagnosis = diagnosis or _small()
     patient, _ = build_patient(
         diagnosis.base.terms,
-        _numbers(diagnosis, observed),
-        _numbers(diagnosis, excluded),
+        _term_numbers(diagnosis, observed),
+        _term_numbers(diagnosis, excluded),
         age,
         female,
     )
@@ -85,9 +85,9 @@ def test_probabilities_sum_to_one_with_none_of_these(
 def test_the_order_of_findings_does_not_matter(
     observed: list[str], excluded: list[str], split: int
 ) -> None:
-    one = _posterior(observed[:split], excluded[:2])
+    first = _posterior(observed[:split], excluded[:2])
     other = _posterior(sorted(observed[:split]), sorted(excluded[:2]))
-    assert one.probabilities == pytest.approx(other.probabilities)
+    assert first.probabilities == pytest.approx(other.probabilities)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,9 @@ def test_an_annotated_finding_raises_its_disease_and_its_absence_lowers_it(
     disease: int, term: str
 ) -> None:
     others = [
-        one for one in range(len(SMALL)) if not any(term in _closure(each) for each in _of(one))
+        disease
+        for disease in range(len(SMALL))
+        if not any(term in _closure(each) for each in _findings_of(disease))
     ]
     nothing, present, absent = _posterior([]), _posterior([term]), _posterior([], [term])
     for other in others:
@@ -108,7 +110,7 @@ def test_an_annotated_finding_raises_its_disease_and_its_absence_lowers_it(
         assert ratio(present) > ratio(nothing) > ratio(absent)
 
 
-def _of(disease: int) -> Sequence[str]:
+def _findings_of(disease: int) -> Sequence[str]:
     return list(list(SMALL.values())[disease])
 
 
@@ -132,7 +134,7 @@ def test_what_is_more_specific_explains_what_is_more_general() -> None:
 
 def test_a_more_general_annotation_gives_part_of_the_credit() -> None:
     specific = _posterior([FOCAL])
-    seizure, focal, ataxia = (specific.probabilities[one] for one in (0, 2, 3))
+    seizure, focal, ataxia = (specific.probabilities[disease] for disease in (0, 2, 3))
     assert focal > seizure > ataxia  # annotated itself; only "seizure"; neither
 
 
@@ -147,7 +149,7 @@ def test_what_another_finding_implies_counts_once() -> None:
 
 def test_a_finding_observed_and_excluded_counts_as_observed_and_is_named() -> None:
     diagnosis = _small()
-    seizure, focal, eye = _numbers(diagnosis, [SEIZURE, FOCAL, EYE])
+    seizure, focal, eye = _term_numbers(diagnosis, [SEIZURE, FOCAL, EYE])
     patient, contradicted = build_patient(diagnosis.base.terms, [focal], [seizure, focal, eye])
     assert patient.observed == (focal,)
     assert patient.excluded == (eye,)
@@ -166,11 +168,11 @@ def test_a_disease_that_was_counted_in_many_patients_is_likelier_before_any_find
         "OMIM:2": {SEIZURE: "18/20"},
         "OMIM:3": {SEIZURE: "90%"},
     }
-    one, two, uncounted = _posterior(
+    single, two, uncounted = _posterior(
         [], diagnosis=small_diagnosis(alike, reports_weight=0.5)
     ).probabilities
-    assert two / one == pytest.approx((21 / 11) ** (0.5 * weight_per_finding(0)))
-    assert one / uncounted == pytest.approx(11 ** (0.5 * weight_per_finding(0)))
+    assert two / single == pytest.approx((21 / 11) ** (0.5 * weight_per_finding(0)))
+    assert single / uncounted == pytest.approx(11 ** (0.5 * weight_per_finding(0)))
 
 
 def test_findings_that_nothing_explains_raise_none_of_these() -> None:
@@ -186,7 +188,7 @@ def test_without_a_prior_for_none_of_these_there_is_none() -> None:
 
 def test_candidates_share_the_prior_among_them() -> None:
     diagnosis = _small()
-    patient, _ = build_patient(diagnosis.base.terms, _numbers(diagnosis, [ATAXIA]))
+    patient, _ = build_patient(diagnosis.base.terms, _term_numbers(diagnosis, [ATAXIA]))
     posterior = diagnosis.compute_posterior(patient, [0, 1])
     assert posterior.probabilities[[2, 3]] == pytest.approx(0)
     assert posterior.probabilities.sum() + posterior.none == pytest.approx(1)
@@ -212,7 +214,7 @@ def test_age_speaks_against_a_later_onset_and_sex_against_x_linked_recessive_inh
 
 def test_one_disease_alone_is_scored_as_all_are_together() -> None:
     diagnosis = _small()
-    numbers = _numbers(diagnosis, _TERMS)
+    numbers = _term_numbers(diagnosis, _TERMS)
     for disease in range(len(SMALL)):
         findings = diagnosis.base.findings_of(disease)
         for term in numbers:
@@ -240,10 +242,10 @@ def test_published_patients_are_diagnosed_better_than_by_naive_bayes(shared_data
             ours.append(middle_rank(diagnosis.compute_posterior(patient).probabilities, number))
             theirs.append(middle_rank(peer.score(case.observed), peer.diseases[case.diagnosis]))
             for term in patient.observed[:3]:  # the reason given is the number that counted
-                told = diagnosis.likelihood.explain_presence(
+                explanation = diagnosis.likelihood.explain_presence(
                     number, diagnosis.base.findings_of(number), term
                 ).ratio
-                assert told == pytest.approx(
+                assert explanation == pytest.approx(
                     float(diagnosis.likelihood.present_ratios(term)[number]), rel=1e-3
                 )
     assert len(ours) > 500

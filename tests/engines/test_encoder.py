@@ -52,7 +52,7 @@ def test_no_text_gives_no_vector(encoder: Encoder) -> None:
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT with random weights, as somebody else's encoder lies in a directory."""
+    """A directory with a BERT of random weights, as a published encoder is stored."""
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     folder = tmp_path_factory.mktemp("bert")
@@ -122,16 +122,16 @@ def test_padding_is_passed_by_on_either_side(foreign: Path, pooling: Pooling, si
     encoder._tokenizer.padding_side = side
     batch = encoder._tokenize(FOREIGN)
     taken = encoder._pool(batch["input_ids"].unsqueeze(-1), batch["attention_mask"])[:, 0].tolist()
-    wanted = (
+    expected = (
         encoder._tokenizer.cls_token_id if pooling == "cls" else encoder._tokenizer.eos_token_id
     )
-    assert taken == [wanted] * 3
+    assert taken == [expected] * 3
 
 
 @pytest.mark.slow
 def test_the_prefix_stands_in_front_and_long_texts_are_cut(foreign: Path) -> None:
-    plain, told = Encoder(str(foreign)), Encoder(str(foreign), prefix="query : ")
-    assert told.encode(["marfan"]) == pytest.approx(plain.encode(["query : marfan"]))
+    plain, prefixed = Encoder(str(foreign)), Encoder(str(foreign), prefix="query : ")
+    assert prefixed.encode(["marfan"]) == pytest.approx(plain.encode(["query : marfan"]))
     cut = Encoder(str(foreign), max_tokens=4, pooling="last")
     (tokens,) = cut._tokens(["marfan syndrome what what what"])["input_ids"]
     assert len(tokens) <= 4

@@ -34,11 +34,11 @@ class LetterEngine:
 
     def step(self) -> None:
         self.steps += 1
-        for one in self.open:
-            one.text += self.letter
-            if one.cancelled or len(one.text) == one.wanted:
-                one.generation = Generation((), (), one.text, "stop", 0)
-        self.open = [one for one in self.open if one.generation is None]
+        for sequence in self.open:
+            sequence.text += self.letter
+            if sequence.cancelled or len(sequence.text) == sequence.wanted:
+                sequence.generation = Generation((), (), sequence.text, "stop", 0)
+        self.open = [sequence for sequence in self.open if sequence.generation is None]
 
     def reset(self) -> None:
         self.open = []

@@ -54,20 +54,22 @@ def test_logprobs_are_those_of_the_sampled_tokens(engine: TransformersEngine) ->
                 logits = (
                     engine.model(torch.tensor([[*prompt, *out.output_ids]])).logits[0] / temperature
                 )
-            wanted = logits.log_softmax(-1)[len(prompt) - 1 : -1]
-            chosen = wanted[range(len(out.output_ids)), list(out.output_ids)]
+            log_probabilities = logits.log_softmax(-1)[len(prompt) - 1 : -1]
+            chosen = log_probabilities[range(len(out.output_ids)), list(out.output_ids)]
             assert torch.allclose(chosen, torch.tensor(out.logprobs), atol=1e-4)
 
 
 def test_greedy_output_does_not_depend_on_the_batch(engine: TransformersEngine) -> None:
     together = engine.generate(prompts(engine), Sampling(16, 0.0))
     alone = [engine.generate([prompt], Sampling(16, 0.0))[0] for prompt in prompts(engine)]
-    assert [one.output_ids for one in together] == [one.output_ids for one in alone]
+    assert [result.output_ids for result in together] == [result.output_ids for result in alone]
 
 
 def test_equal_prompts_are_sampled_apart(engine: TransformersEngine) -> None:
     same = [prompts(engine)[1]] * 4
-    assert len({one.output_ids for one in engine.generate(same, Sampling(24, 1.0, seed=1))}) > 1
+    assert (
+        len({result.output_ids for result in engine.generate(same, Sampling(24, 1.0, seed=1))}) > 1
+    )
 
 
 def test_a_seeded_answer_is_the_same_alone_and_in_company(engine: TransformersEngine) -> None:
@@ -166,8 +168,8 @@ def test_streamed_text_is_the_generated_text_and_never_shows_a_stop_text(
     assert streamed(engine, prompt, Sampling(24, 0.0)) == out.text
     for start in range(4, len(out.text) - 4):
         stop = out.text[start : start + 4]
-        shown = streamed(engine, prompt, Sampling(24, 0.0, stop=(stop,)))
-        assert shown == out.text[: out.text.index(stop)]
+        text = streamed(engine, prompt, Sampling(24, 0.0, stop=(stop,)))
+        assert text == out.text[: out.text.index(stop)]
 
 
 def test_new_weights_are_served_whole_or_not_at_all(
@@ -207,7 +209,7 @@ def test_a_dialogue_is_the_templates_text_and_only_the_assistant_is_learnt(
 
 def test_turn_by_turn_ids_equal_the_dialogues_ids(engine: TransformersEngine) -> None:
     first = engine.renderer.encode_prompt(DIALOGUE[:2])
-    said = [
+    reply = [
         *engine.tokenizer(DIALOGUE[2]["content"], add_special_tokens=False)["input_ids"],
         engine.renderer.end_id,
     ]
@@ -216,6 +218,6 @@ def test_turn_by_turn_ids_equal_the_dialogues_ids(engine: TransformersEngine) ->
         engine.renderer.end_id,
     ]
     assert (
-        first + said + engine.renderer.encode_bridge(DIALOGUE[3:4]) + last
+        first + reply + engine.renderer.encode_bridge(DIALOGUE[3:4]) + last
         == engine.renderer.encode_dialogue(DIALOGUE)[0]
     )

@@ -33,8 +33,10 @@ def matcher() -> Matcher:
     return Matcher.build(CONCEPTS, 4)
 
 
-def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
-    return [(text[one.start : one.end], one.concept_id) for one in matcher.find(text)]
+def _find_concepts(matcher: Matcher, text: str) -> list[tuple[str, str]]:
+    return [
+        (text[mention.start : mention.end], mention.concept_id) for mention in matcher.find(text)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,35 +58,38 @@ def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
 def test_a_definition_follows_its_long_form_and_is_spelt_by_it(
     matcher: Matcher, text: str, uses: int
 ) -> None:
-    assert len(_found(matcher, text)) == 1 + uses
+    assert len(_find_concepts(matcher, text)) == 1 + uses
 
 
 def test_every_use_is_the_disease_also_before_the_definition_and_in_the_plural(
     matcher: Matcher,
 ) -> None:
     text = "TD: tardive dyskinesia (TD) is feared. TDs and td; TDX, αTD, TDα, TD–free."
-    assert _found(matcher, text) == [
+    assert _find_concepts(matcher, text) == [
         ("TD", "D:td"),
         ("tardive dyskinesia", "D:td"),
         ("TD", "D:td"),
         ("TDs", "D:td"),
         ("TD", "D:td"),
     ]
-    assert {one.form for one in matcher.find(text)} == {"tardive dyskinesia"}
+    assert {mention.form for mention in matcher.find(text)} == {"tardive dyskinesia"}
 
 
 def test_the_texts_own_definition_wins_over_a_symbol_of_the_lexicon(matcher: Matcher) -> None:
-    assert _found(matcher, "ROS rearrangements") == [("ROS", "G:ros1")]
+    assert _find_concepts(matcher, "ROS rearrangements") == [("ROS", "G:ros1")]
     text = "Reactive oxygen species (ROS) rose; ROS fell."
-    assert [concept for _, concept in _found(matcher, text)] == ["C:ros"] * 3
+    assert [concept for _, concept in _find_concepts(matcher, text)] == ["C:ros"] * 3
 
 
 def test_an_unknown_long_form_changes_nothing(matcher: Matcher) -> None:
-    assert _found(matcher, "The rate of survival (ROS) was high; ROS.") == [("ROS", "G:ros1")] * 2
+    assert (
+        _find_concepts(matcher, "The rate of survival (ROS) was high; ROS.")
+        == [("ROS", "G:ros1")] * 2
+    )
 
 
 def test_a_longer_mention_around_an_abbreviation_stays(matcher: Matcher) -> None:
-    assert _found(matcher, "Marfan syndrome (MS) and MS-like syndrome") == [
+    assert _find_concepts(matcher, "Marfan syndrome (MS) and MS-like syndrome") == [
         ("Marfan syndrome", "D:marfan"),
         ("MS", "D:marfan"),
         ("MS-like syndrome", "D:marfan"),
@@ -101,8 +106,10 @@ def test_a_definition_holds_in_its_own_text_only(matcher: Matcher) -> None:
 def test_it_can_be_left_out_and_that_is_saved(tmp_path: Path) -> None:
     plain = Matcher.build(CONCEPTS, 4, abbreviations=False)
     plain.save(Directory(str(tmp_path)))
-    for one in (plain, Matcher.load(Directory(str(tmp_path)))):
-        assert _found(one, "Tardive dyskinesia (TD)") == [("Tardive dyskinesia", "D:td")]
+    for matcher in (plain, Matcher.load(Directory(str(tmp_path)))):
+        assert _find_concepts(matcher, "Tardive dyskinesia (TD)") == [
+            ("Tardive dyskinesia", "D:td")
+        ]
 
 
 PIECES = (
@@ -144,10 +151,10 @@ PIECES = (
 )
 def test_the_same_as_a_plain_reference(pieces: list[tuple[str, str]]) -> None:
     text = "".join(piece + join for piece, join in pieces)
-    plain = [(one.start, one.end, one.concept_id) for one in _PLAIN.find(text)]
-    assert [(one.start, one.end, one.concept_id) for one in _WHOLE.find(text)] == naive.abbreviate(
-        text, plain
-    )
+    plain = [(mention.start, mention.end, mention.concept_id) for mention in _PLAIN.find(text)]
+    assert [
+        (mention.start, mention.end, mention.concept_id) for mention in _WHOLE.find(text)
+    ] == naive.abbreviate(text, plain)
 
 
 _PLAIN, _WHOLE = Matcher.build(CONCEPTS, 4, abbreviations=False), Matcher.build(CONCEPTS, 4)

@@ -17,13 +17,13 @@ from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence
 
 
-def _prevalence(value: float) -> Prevalence:
+def _make_prevalence(value: float) -> Prevalence:
     return Prevalence(
         "ORPHA:7", "Some disease", value, "Point prevalence", "Europe", True, True, "1[PMID]"
     )
 
 
-def _frequency(concept_id: str, upper: float = 0.1, mentions: int = 1) -> EntityFrequency:
+def _make_frequency(concept_id: str, upper: float = 0.1, mentions: int = 1) -> EntityFrequency:
     return EntityFrequency(
         concept_id, f"name of {concept_id}", "disease", 1, mentions, 0.01, 0.001, upper
     )
@@ -31,14 +31,18 @@ def _frequency(concept_id: str, upper: float = 0.1, mentions: int = 1) -> Entity
 
 def test_the_rarer_the_less_prevalent_and_the_better_supported_come_first() -> None:
     ranked = [
-        SeedCandidate(_frequency("D:9", upper=0.1), "", (), 0),
-        SeedCandidate(_frequency("D:8", upper=0.2), "", (), 0, prevalence=_prevalence(1e-7)),
-        SeedCandidate(_frequency("D:7", upper=0.2), "", (), 0, prevalence=_prevalence(1e-6)),
-        SeedCandidate(_frequency("D:6", upper=0.2, mentions=1), "", (), 50),
-        SeedCandidate(_frequency("D:5", upper=0.2, mentions=9), "", (), 3),
-        SeedCandidate(_frequency("D:4", upper=0.2, mentions=8), "", (), 3),
-        SeedCandidate(_frequency("D:2", upper=0.2, mentions=8), "", (), 0),
-        SeedCandidate(_frequency("D:3", upper=0.2, mentions=8), "", (), 0),
+        SeedCandidate(_make_frequency("D:9", upper=0.1), "", (), 0),
+        SeedCandidate(
+            _make_frequency("D:8", upper=0.2), "", (), 0, prevalence=_make_prevalence(1e-7)
+        ),
+        SeedCandidate(
+            _make_frequency("D:7", upper=0.2), "", (), 0, prevalence=_make_prevalence(1e-6)
+        ),
+        SeedCandidate(_make_frequency("D:6", upper=0.2, mentions=1), "", (), 50),
+        SeedCandidate(_make_frequency("D:5", upper=0.2, mentions=9), "", (), 3),
+        SeedCandidate(_make_frequency("D:4", upper=0.2, mentions=8), "", (), 3),
+        SeedCandidate(_make_frequency("D:2", upper=0.2, mentions=8), "", (), 0),
+        SeedCandidate(_make_frequency("D:3", upper=0.2, mentions=8), "", (), 0),
     ]
     shuffled = random.Random(0).sample(ranked, len(ranked))
     assert sorted(shuffled, key=rank_key) == ranked
@@ -60,34 +64,39 @@ def test_a_candidate_knows_its_forms_facts_typos_prevalence_and_whether_it_is_ge
     }
     facts = (Fact("has_onset", "HP:1", "Adult onset", "", ""),)
     first, second = build_candidates(
-        [_frequency("D:1"), EntityFrequency("D:3", "Syndrome", "disease", 1, 1, 0.01, 0.001, 0.1)],
+        [
+            _make_frequency("D:1"),
+            EntityFrequency("D:3", "Syndrome", "disease", 1, 1, 0.01, 0.001, 0.1),
+        ],
         concepts,
         counts,
         {"D:1": DiseaseRecord("D:1", "Kuru", (), facts)},
-        {"D:1": _prevalence(1e-6)},
+        {"D:1": _make_prevalence(1e-6)},
     )
     assert first == SeedCandidate(
-        _frequency("D:1"),
+        _make_frequency("D:1"),
         "neurology",
         (("kuru disease", 3), ("kuruu", 2)),
         1,
         (("kuruu", "kurus"),),
         "",
-        _prevalence(1e-6),
+        _make_prevalence(1e-6),
     )
     assert (second.concept_id, second.general) == ("D:3", "it names no particular condition")
 
 
 def test_seeds_carry_the_verdict_the_judges_specialty_and_the_prevalence_with_its_source() -> None:
     verdict = Significance(True, "a real disease", "m")
-    known = SeedCandidate(_frequency("D:1"), "neurology", (), 0, prevalence=_prevalence(1e-6))
-    unknown = SeedCandidate(_frequency("D:2"), "neurology", (), 0)
+    with_prevalence = SeedCandidate(
+        _make_frequency("D:1"), "neurology", (), 0, prevalence=_make_prevalence(1e-6)
+    )
+    unknown = SeedCandidate(_make_frequency("D:2"), "neurology", (), 0)
     first, second = build_seed_entities(
-        [known, unknown],
+        [with_prevalence, unknown],
         [SeedJudgement(verdict, "cardiology"), SeedJudgement(verdict, "neurology")],
     )
     assert (first.frequency, first.significance, first.specialty) == (
-        known.frequency,
+        with_prevalence.frequency,
         verdict,
         "cardiology",
     )

@@ -54,13 +54,13 @@ phrases = st.lists(
 texts = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(JOINS)), max_size=14)
 
 
-def _join(parts: list[tuple[str, str]]) -> str:
+def _join_parts(parts: list[tuple[str, str]]) -> str:
     return "".join(word + join for word, join in parts)
 
 
-def _keyed(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
-    """The key of each form -> its concept. A key of several forms is the one's that is written like
-    it, if one is."""
+def _owners_by_key(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
+    """The key of each form -> its concept. A key that several forms share belongs to the
+    form that is spelled like it, if there is one."""
     claims: dict[tuple[str, ...], list[tuple[str, int]]] = {}
     for i, form in enumerate(forms):
         claims.setdefault(tuple(word for word, _, _ in naive.tokens(form, exact)), []).append(
@@ -69,9 +69,9 @@ def _keyed(forms: list[str], exact: bool) -> dict[tuple[str, ...], str]:
     owners = {}
     for key, claimed in claims.items():
         written = [
-            one
-            for one in claimed
-            if not exact and one[0].lower().replace("-", " ") == " ".join(key)
+            concept
+            for concept in claimed
+            if not exact and concept[0].lower().replace("-", " ") == " ".join(key)
         ]
         for owner in (claimed, written):
             if len(owner) == 1:
@@ -104,18 +104,18 @@ def _table(documents: list[tuple[str, str, int | None]]) -> pa.Table:
 
 def _by_concept(counted: CitationCounts) -> dict[str, tuple[int, int, dict[int | None, int]]]:
     rows = counted.counts.to_pylist()
-    found = {}
+    counts = {}
     for concept in {row["concept_id"] for row in rows}:
         own = [row for row in rows if row["concept_id"] == concept]
         years: Counter[int | None] = Counter()
         for row in own:
             years[row["year"]] += row["documents"]
-        found[concept] = (
+        counts[concept] = (
             sum(years.values()),
             sum(row["mentions"] for row in own),
             {year: number for year, number in years.items() if number},
         )
-    return found
+    return counts
 
 
 @settings(max_examples=300, deadline=None)
@@ -134,31 +134,35 @@ def test_counts_equal_a_naive_reference(
 ) -> None:
     forms = [
         form
-        for form in map(_join, folded)
-        if any(one.isalpha() for one in form)
+        for form in map(_join_parts, folded)
+        if any(character.isalpha() for character in form)
         and " ".join(word for word, _, _ in naive.tokens(form)) not in common_words()
     ]
-    documents = [(_join(title), _join(abstract), year) for title, abstract, year in drawn]  # type: ignore[misc]
-    matcher = _matcher(forms, [one for one in exact if len(one) >= 3])
-    exact_keys = _keyed([one for one in exact if len(one) >= 3], exact=True)
-    expected = naive.count(_keyed(forms, exact=False), exact_keys, documents)
+    documents = [
+        (_join_parts(title), _join_parts(abstract), year) for title, abstract, year in drawn
+    ]  # type: ignore[misc]
+    matcher = _matcher(forms, [form for form in exact if len(form) >= 3])
+    exact_keys = _owners_by_key([form for form in exact if len(form) >= 3], exact=True)
+    expected = naive.count(_owners_by_key(forms, exact=False), exact_keys, documents)
     counted = count_citations(matcher, _table(documents))
     assert _by_concept(counted) == expected
     for (title, abstract, _), number in zip(documents, range(len(documents)), strict=True):
         named = [
-            (one.start, one.end, one.concept_id)
+            (mention.start, mention.end, mention.concept_id)
             for text in (title, abstract)
-            for one in matcher.find(text)
+            for mention in matcher.find(text)
         ]
         assert named == [
-            one
+            mention
             for text in (title, abstract)
-            for one in naive.find(_keyed(forms, False), exact_keys, text)
+            for mention in naive.find(_owners_by_key(forms, False), exact_keys, text)
         ]
         posted = [row for row in counted.postings.to_pylist() if row["pmid"] == str(number)]
         mentions = Counter(concept for _, _, concept in named)
         assert [(row["concept_ids"], row["mentions"]) for row in posted] == (
-            [(sorted(mentions), [mentions[one] for one in sorted(mentions)])] if mentions else []
+            [(sorted(mentions), [mentions[concept_id] for concept_id in sorted(mentions)])]
+            if mentions
+            else []
         )
 
 

@@ -56,20 +56,24 @@ def test_counts_are_the_same_for_any_number_of_workers_and_after_a_kill(
     directory, corpus = context.directory, context.upstream("corpus")
     counts = ENTITIES_STAGE.execute(context)
     frequencies = directory.read_bytes("frequencies.parquet")
-    made = Parts(directory, "counts").read_markers()
-    tables = {name: directory.read_bytes(f"counts/{name}.parquet") for name in made}
+    markers = Parts(directory, "counts").read_markers()
+    tables = {name: directory.read_bytes(f"counts/{name}.parquet") for name in markers}
     for actors in (1, 2):
         shutil.rmtree(directory.local / "counts")
-        rows = [{"name": name, "made_from": marker["made_from"]} for name, marker in made.items()]
+        rows = [
+            {"name": name, "made_from": marker["made_from"]} for name, marker in markers.items()
+        ]
         done = list(map_in_actors(rows, CountingWorker, actors, corpus=corpus, entities=directory))
         assert sum(row["citations"] for row in done) == counts["citations"] == 319
-        assert {name: directory.read_bytes(f"counts/{name}.parquet") for name in made} == tables
-    (directory.local / "counts" / f"_{list(made)[3]}.json").unlink()
+        assert {name: directory.read_bytes(f"counts/{name}.parquet") for name in markers} == tables
+    (directory.local / "counts" / f"_{list(markers)[3]}.json").unlink()
     assert ENTITIES_STAGE.execute(context) == counts
     assert directory.read_bytes("frequencies.parquet") == frequencies
-    found = directory.read(FREQUENCIES)
-    assert [one.concept_id for one in found] == sorted(one.concept_id for one in found)
-    assert len(found) == counts["concepts_found"] > 100
+    records = directory.read(FREQUENCIES)
+    assert [frequency.concept_id for frequency in records] == sorted(
+        frequency.concept_id for frequency in records
+    )
+    assert len(records) == counts["concepts_found"] > 100
 
 
 @pytest.mark.usefixtures("ray_local")
@@ -79,10 +83,10 @@ def test_counts_agree_with_the_mentions_in_each_citation(shared_data: Path, tmp_
     ENTITIES_STAGE.execute(context)
     matcher = Matcher.load(context.directory)
     rows = []
-    for one in context.upstream("corpus").read_records("citations", Citation):
+    for citation in context.upstream("corpus").read_records("citations", Citation):
         rows += [
-            (one.pmid, one.year, mention.concept_id)
-            for text in (one.title, one.abstract)
+            (citation.pmid, citation.year, mention.concept_id)
+            for text in (citation.title, citation.abstract)
             for mention in matcher.find(text)
         ]
     named = pl.DataFrame(

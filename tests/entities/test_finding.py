@@ -43,18 +43,20 @@ def matcher() -> Matcher:
     return Matcher.build(CONCEPTS, min_form_length=4)
 
 
-def _found(matcher: Matcher, text: str) -> list[tuple[str, str]]:
-    return [(one.concept_id, text[one.start : one.end]) for one in matcher.find(text)]
+def _find_concepts(matcher: Matcher, text: str) -> list[tuple[str, str]]:
+    return [
+        (mention.concept_id, text[mention.start : mention.end]) for mention in matcher.find(text)
+    ]
 
 
 def test_a_mention_never_cuts_a_word(matcher: Matcher) -> None:
-    assert _found(matcher, "Painting, repainted, painful PAIN.") == [("D:pain", "PAIN")]
-    assert _found(matcher, "ataxiatic and pseudoataxia") == []
+    assert _find_concepts(matcher, "Painting, repainted, painful PAIN.") == [("D:pain", "PAIN")]
+    assert _find_concepts(matcher, "ataxiatic and pseudoataxia") == []
 
 
 def test_the_longest_form_wins_unless_it_breaks_off_inside_a_word(matcher: Matcher) -> None:
-    assert _found(matcher, "ataxia telangiectasia") == [("D:at", "ataxia telangiectasia")]
-    assert _found(matcher, "ataxia telangiectasiaform") == [("D:ataxia", "ataxia")]
+    assert _find_concepts(matcher, "ataxia telangiectasia") == [("D:at", "ataxia telangiectasia")]
+    assert _find_concepts(matcher, "ataxia telangiectasiaform") == [("D:ataxia", "ataxia")]
 
 
 def test_plurals_hyphens_accents_greek_letters_and_possessives_are_the_same_name() -> None:
@@ -71,23 +73,23 @@ def test_plurals_hyphens_accents_greek_letters_and_possessives_are_the_same_name
         "Cardiomyopathies; Parkinson disease; "
         "Parkinson’s disease"
     )
-    assert [one for one, _ in _found(matcher, text)] == [*names, names[-1]]
+    assert [concept_id for concept_id, _ in _find_concepts(matcher, text)] == [*names, names[-1]]
 
 
 def test_punctuation_inside_names_is_kept(matcher: Matcher) -> None:
-    assert _found(matcher, "In HIV/AIDS (dose<0.05).") == [
+    assert _find_concepts(matcher, "In HIV/AIDS (dose<0.05).") == [
         ("D:hivaids", "HIV/AIDS"),
         ("DRUG:p", "dose<0.05"),
     ]
-    assert _found(matcher, "HIV / AIDS") == [("D:hivaids", "HIV / AIDS")]
+    assert _find_concepts(matcher, "HIV / AIDS") == [("D:hivaids", "HIV / AIDS")]
 
 
 def test_gene_symbols_and_short_forms_need_their_capitals(matcher: Matcher) -> None:
-    assert _found(matcher, "FBN1 fbn1 VSD vsd") == [("GENE:FBN1", "FBN1"), ("D:vsd", "VSD")]
+    assert _find_concepts(matcher, "FBN1 fbn1 VSD vsd") == [("GENE:FBN1", "FBN1"), ("D:vsd", "VSD")]
 
 
 def test_common_words_are_not_taken_for_genes_or_diseases(matcher: Matcher) -> None:
-    assert _found(matcher, "A CAT scan with hearing aids in the AR group; AIDS.") == [
+    assert _find_concepts(matcher, "A CAT scan with hearing aids in the AR group; AIDS.") == [
         ("D:aids", "AIDS")
     ]
 
@@ -96,7 +98,7 @@ def test_a_common_word_is_common_in_the_plural() -> None:
     matcher = Matcher.build(
         [Concept("D:e", "Emergencies", "disease", ("emergencies", "crises"), "")], 4
     )
-    assert _found(matcher, "An emergency; emergencies; crises") == [("D:e", "crises")]
+    assert _find_concepts(matcher, "An emergency; emergencies; crises") == [("D:e", "crises")]
 
 
 def test_a_disease_is_found_by_its_adjective_unless_that_is_something_else() -> None:
@@ -111,7 +113,7 @@ def test_a_disease_is_found_by_its_adjective_unless_that_is_something_else() -> 
         ],
         4,
     )
-    assert _found(
+    assert _find_concepts(
         matcher, "hypertensive, Epileptics, neurotoxic; antihypertensive; pulmonary hypertensive"
     ) == [
         ("D:ht", "hypertensive"),
@@ -123,7 +125,7 @@ def test_a_disease_is_found_by_its_adjective_unless_that_is_something_else() -> 
 
 def test_typographic_variants_are_found_at_their_own_offsets(matcher: Matcher) -> None:
     text = "Ⅳ ﬁrst: SJÖGREN’S\n syndrome, ataxia‑telangiectasia"
-    assert _found(matcher, text) == [
+    assert _find_concepts(matcher, text) == [
         ("D:sjogren", "SJÖGREN’S\n syndrome"),
         ("D:at", "ataxia‑telangiectasia"),
     ]
@@ -133,8 +135,8 @@ def test_a_form_of_two_concepts_belongs_to_the_one_it_names_or_to_neither() -> N
     disease = Concept("A", "Alpha", "disease", ("alpha beta", "abx", "gammas"), "")
     gene = Concept("GENE:ABX", "ABX", "gene", ("ABX",), "", ("ABX",))
     named = Concept("B", "Gamma", "disease", ("gamma", "alpha-beta"), "")
-    found = _found(Matcher.build([disease, gene, named], 4), "ABX, alpha beta and gamma")
-    assert found == [("B", "gamma")]
+    matches = _find_concepts(Matcher.build([disease, gene, named], 4), "ABX, alpha beta and gamma")
+    assert matches == [("B", "gamma")]
 
 
 def test_a_matcher_loaded_from_a_run_finds_the_same(matcher: Matcher, tmp_path: Path) -> None:
@@ -143,4 +145,4 @@ def test_a_matcher_loaded_from_a_run_finds_the_same(matcher: Matcher, tmp_path: 
     matcher.save(directory)
     text = "FBN1 in ataxia-telangiectasia, HIV/AIDS and VSD"
     assert Matcher.load(directory).find(text) == matcher.find(text)
-    assert read_lexicon(directory) == {one.concept_id: one for one in CONCEPTS}
+    assert read_lexicon(directory) == {concept.concept_id: concept for concept in CONCEPTS}

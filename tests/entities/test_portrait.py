@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return write_named_run(tmp_path_factory.mktemp("runs"))
 
 
-def _draw(
+def _summarise(
     run: RunDirectory, concept_id: str, companions: int = 9, samples: int = 3
 ) -> ConceptSummary:
     return summarise_concept(
@@ -61,7 +61,7 @@ def test_a_name_that_is_unknown_gets_the_nearest_concepts_once_each(run: RunDire
 
 
 def test_counts_forms_years_and_companions_are_those_of_the_corpus(run: RunDirectory) -> None:
-    marfan = _draw(run, MARFAN)
+    marfan = _summarise(run, MARFAN)
     assert (marfan.frequency.documents, marfan.frequency.mentions, marfan.citations) == (3, 5, 6)
     assert (
         marfan.frequency.frequency_lower
@@ -78,11 +78,15 @@ def test_counts_forms_years_and_companions_are_those_of_the_corpus(run: RunDirec
         CompanionConcept("HP:1", "Long fingers", 1),
         CompanionConcept("MESH:kuru", "Kuru", 1),
     )
-    assert len(_draw(run, MARFAN, companions=2).companions) == 2
+    assert len(_summarise(run, MARFAN, companions=2).companions) == 2
 
 
 def test_the_verdict_stands_with_its_rank_rule_and_prevalence(run: RunDirectory) -> None:
-    marfan, kuru, pain = _draw(run, MARFAN), _draw(run, "MESH:kuru"), _draw(run, "HP:0012531")
+    marfan, kuru, pain = (
+        _summarise(run, MARFAN),
+        _summarise(run, "MESH:kuru"),
+        _summarise(run, "HP:0012531"),
+    )
     assert marfan.significance is not None
     assert marfan.significance.verdict
     assert "named in 3 citations" in marfan.significance.reason
@@ -98,22 +102,22 @@ def test_the_verdict_stands_with_its_rank_rule_and_prevalence(run: RunDirectory)
 def test_sentences_come_from_where_the_concept_is_named_most_with_the_mention_in_its_place(
     run: RunDirectory,
 ) -> None:
-    samples = _draw(run, MARFAN).samples
-    assert [(one.pmid, one.year, one.sentence) for one in samples] == [
+    samples = _summarise(run, MARFAN).samples
+    assert [(sample.pmid, sample.year, sample.sentence) for sample in samples] == [
         ("1", 1999, "We saw Marfan’s disease,\u00a0not kuru, in pain."),
         ("100", 2003, "FBN1 is altered in MARFAN SYNDROME (p<0.05)."),
         ("20", None, "FBN1 in Marfan syndrome"),
     ]
-    assert [one.sentence[one.start : one.end] for one in samples] == [
+    assert [sample.sentence[sample.start : sample.end] for sample in samples] == [
         "Marfan’s disease",
         "MARFAN SYNDROME",
         "Marfan syndrome",
     ]
-    assert [one.pmid for one in _draw(run, MARFAN, samples=1).samples] == ["1"]
+    assert [sample.pmid for sample in _summarise(run, MARFAN, samples=1).samples] == ["1"]
 
 
 def test_a_concept_that_nothing_names_has_a_portrait_too(run: RunDirectory) -> None:
-    twin = _draw(run, "OMIM:2")
+    twin = _summarise(run, "OMIM:2")
     assert (twin.frequency.documents, twin.frequency.frequency, twin.frequency.frequency_lower) == (
         0,
         0.0,
@@ -125,7 +129,7 @@ def test_a_concept_that_nothing_names_has_a_portrait_too(run: RunDirectory) -> N
 
 
 def test_a_gene_is_no_candidate_here_and_says_so(run: RunDirectory) -> None:
-    gene = _draw(run, "GENE:FBN1")
+    gene = _summarise(run, "GENE:FBN1")
     assert (gene.significance, gene.rank, gene.rare) == (None, None, True)
 
 
@@ -137,7 +141,7 @@ def test_a_stage_that_is_not_finished_and_a_corpus_that_has_changed_are_data_err
     table = run.stage("corpus").read_table("citations/part-0.parquet")
     run.stage("corpus").write_table("citations/part-1.parquet", table.slice(0, 0))
     with pytest.raises(DataError, match=r"part-1\.parquet has no PMID 100"):
-        _draw(run, MARFAN)
+        _summarise(run, MARFAN)
     run.stage("entities").remove("manifest.json")
     with pytest.raises(DataError, match="medr entities run"):
-        _draw(run, MARFAN)
+        _summarise(run, MARFAN)

@@ -28,7 +28,7 @@ def _interval(successes: int, trials: int) -> tuple[float, float]:
     return float(lower[0]), float(upper[0])
 
 
-def _frequency(documents: int, entity_type: str = "disease") -> EntityFrequency:
+def _make_frequency(documents: int, entity_type: str = "disease") -> EntityFrequency:
     return EntityFrequency(f"D:{documents}", "", entity_type, documents, documents, 0.0, 0.0, 0.0)
 
 
@@ -75,7 +75,10 @@ def test_frequencies_sum_over_forms_and_years() -> None:
         },
         schema_overrides={"year": pl.Int32},
     )
-    concepts = {one: Concept(one, one.lower(), "disease", (), "") for one in ("D:1", "D:2")}
+    concepts = {
+        concept_id: Concept(concept_id, concept_id.lower(), "disease", (), "")
+        for concept_id in ("D:1", "D:2")
+    }
     first, second = compute_frequencies(counts, concepts, 8)
     assert (first.concept_id, first.name, first.documents, first.mentions) == ("D:1", "d:1", 2, 6)
     assert first.frequency == 0.25
@@ -97,7 +100,7 @@ def test_rare_is_whatever_has_its_upper_bound_below_the_threshold(
     assert rule.rule == "frequency"
     for documents in {fewest, rule.most_documents, rule.most_documents + 1, citations}:
         below = _interval(documents, citations)[1] < threshold
-        assert rule.is_rare(_frequency(documents)) == (below and documents >= fewest)
+        assert rule.is_rare(_make_frequency(documents)) == (below and documents >= fewest)
 
 
 def test_the_papers_threshold_over_all_of_pubmed() -> None:
@@ -112,7 +115,7 @@ def test_the_papers_threshold_over_all_of_pubmed() -> None:
 def test_a_small_corpus_is_judged_by_the_number_of_documents_and_says_so() -> None:
     rule = choose_rarity_rule(EntitiesConfig(rare_documents=20, min_documents=2), 50_783)
     assert rule.rule == "documents"
-    assert [rule.is_rare(_frequency(documents)) for documents in (1, 2, 20, 21)] == [
+    assert [rule.is_rare(_make_frequency(documents)) for documents in (1, 2, 20, 21)] == [
         False,
         True,
         True,
@@ -135,6 +138,11 @@ def test_a_small_corpus_without_a_rule_says_what_to_set_and_how_much_would_be_en
 
 def test_candidates_are_rare_and_of_a_type_that_may_be_a_seed() -> None:
     rule = choose_rarity_rule(EntitiesConfig(rare_documents=5), 1000)
-    found = [_frequency(6), _frequency(5), _frequency(4, "phenotype"), _frequency(1)]
-    assert select_rare(found, rule, ("disease",)) == [found[1], found[3]]
-    assert select_rare(found, rule, ("phenotype", "disease")) == found[1:]
+    frequencies = [
+        _make_frequency(6),
+        _make_frequency(5),
+        _make_frequency(4, "phenotype"),
+        _make_frequency(1),
+    ]
+    assert select_rare(frequencies, rule, ("disease",)) == [frequencies[1], frequencies[3]]
+    assert select_rare(frequencies, rule, ("phenotype", "disease")) == frequencies[1:]

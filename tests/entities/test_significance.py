@@ -30,7 +30,7 @@ from medr_ray.llm import client as client_module
 from medr_ray.llm.client import ChatClient
 
 
-def _candidate(
+def _make_candidate(
     *forms: str,
     name: str = "Some disease",
     concept_id: str = "OMIM:1",
@@ -50,39 +50,41 @@ def _candidate(
     ("candidate", "verdict", "reason"),
     [
         (
-            _candidate("alkaptonuria"),
+            _make_candidate("alkaptonuria"),
             True,
             "HPO record with 12 facts; named in 2 citations (3 mentions), mostly as 'alkap",
         ),
-        (_candidate("alkaptonuria", concept_id="LOCAL:1"), True, "in LOCAL, an HPO record"),
-        (_candidate("kuru", name="Kuru"), True, "named in 2"),
-        (_candidate("hfrs", "cold"), False, "ambiguous: found only as 'hfrs', 'cold'"),
-        (_candidate("hfrs", "hemorrhagic fever with renal syndrome"), True, "named in"),
+        (_make_candidate("alkaptonuria", concept_id="LOCAL:1"), True, "in LOCAL, an HPO record"),
+        (_make_candidate("kuru", name="Kuru"), True, "named in 2"),
+        (_make_candidate("hfrs", "cold"), False, "ambiguous: found only as 'hfrs', 'cold'"),
+        (_make_candidate("hfrs", "hemorrhagic fever with renal syndrome"), True, "named in"),
         (
-            _candidate("proteinosis", typo_of=(("proteinosis", "proteinases"),)),
+            _make_candidate("proteinosis", typo_of=(("proteinosis", "proteinases"),)),
             False,
             "'proteinases'",
         ),
         (
-            _candidate("proteinosis", "alveolar lipoid", typo_of=(("proteinosis", "proteinases"),)),
+            _make_candidate(
+                "proteinosis", "alveolar lipoid", typo_of=(("proteinosis", "proteinases"),)
+            ),
             True,
             "named in",
         ),
-        (_candidate("alkaptonuria", documents=1), False, "named in 1 citation, fewer than 2"),
-        (_candidate("alkaptonuria", concept_id="X1"), False, "in no vocabulary: X1"),
+        (_make_candidate("alkaptonuria", documents=1), False, "named in 1 citation, fewer than 2"),
+        (_make_candidate("alkaptonuria", concept_id="X1"), False, "in no vocabulary: X1"),
         (
-            _candidate("syndrome", general="it names nothing"),
+            _make_candidate("syndrome", general="it names nothing"),
             False,
             "too general: it names nothing",
         ),
     ],
 )
 def test_rules_say_why(candidate: SeedCandidate, verdict: bool, reason: str) -> None:
-    told: list[int] = []
-    (judged,) = RulesSignificanceJudge(min_documents=2).judge([candidate], told.append)
+    progress: list[int] = []
+    (judged,) = RulesSignificanceJudge(min_documents=2).judge([candidate], progress.append)
     assert (judged.significance.verdict, judged.significance.decided_by) == (verdict, "rules")
     assert reason in judged.significance.reason
-    assert (judged.specialty, told) == ("neurology", [1])
+    assert (judged.specialty, progress) == ("neurology", [1])
 
 
 # --- by a model -----------------------------------------------------------------------
@@ -119,12 +121,17 @@ class Model:
         return Response(json.dumps(reply), content_type="application/json")
 
 
-def _verdicts(ids: Sequence[str], significant: bool = True, **more: Any) -> str:
+def _render_verdicts(ids: Sequence[str], significant: bool = True, **more: Any) -> str:
     return json.dumps(
         {
             "verdicts": [
-                {"id": one, "significant": significant, "reason": f"about {one}", **more}
-                for one in ids
+                {
+                    "id": concept_id,
+                    "significant": significant,
+                    "reason": f"about {concept_id}",
+                    **more,
+                }
+                for concept_id in ids
             ]
         }
     )
@@ -136,7 +143,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "_BACKOFF_SECONDS", 0.0)
 
 
-def _judge(
+def _make_judge(
     server: HTTPServer, batch: int = 20, run: Directory | None = None, **settings: Any
 ) -> LLMSignificanceJudge:
     chosen = {"max_tokens": 4096, "retries": 0, "requests_per_minute": 1e6, **settings}
@@ -144,31 +151,37 @@ def _judge(
     return LLMSignificanceJudge(ChatClient(endpoint, run), endpoint, batch)
 
 
-def _many(count: int) -> list[SeedCandidate]:
-    return [_candidate(f"form {i}", concept_id=f"OMIM:{i}") for i in range(count)]
+def _make_candidates(count: int) -> list[SeedCandidate]:
+    return [_make_candidate(f"form {i}", concept_id=f"OMIM:{i}") for i in range(count)]
 
 
-def _decided(judged: Sequence[SeedJudgement]) -> list[tuple[bool, str]]:
-    return [(one.significance.verdict, one.significance.reason) for one in judged]
+def _decisions_of(judged: Sequence[SeedJudgement]) -> list[tuple[bool, str]]:
+    return [(candidate.significance.verdict, candidate.significance.reason) for candidate in judged]
 
 
 def test_a_model_judges_many_candidates_in_few_requests_and_in_order(
     httpserver: HTTPServer,
 ) -> None:
-    model = Model(httpserver, lambda ids, number: _verdicts(list(reversed(ids))))
-    told: list[int] = []
-    judged = _judge(httpserver, batch=20).judge(_many(45), told.append)
-    assert _decided(judged) == [(True, f"about OMIM:{i}") for i in range(45)]
-    assert {one.significance.decided_by for one in judged} == {"m"}
-    assert sorted(map(len, model.asked)) == sorted(told) == [5, 20, 20]
+    model = Model(httpserver, lambda ids, number: _render_verdicts(list(reversed(ids))))
+    progress: list[int] = []
+    judged = _make_judge(httpserver, batch=20).judge(_make_candidates(45), progress.append)
+    assert _decisions_of(judged) == [(True, f"about OMIM:{i}") for i in range(45)]
+    assert {candidate.significance.decided_by for candidate in judged} == {"m"}
+    assert sorted(map(len, model.asked)) == sorted(progress) == [5, 20, 20]
 
 
 def test_the_model_is_shown_what_is_known_and_the_specialties(httpserver: HTTPServer) -> None:
-    model = Model(httpserver, lambda ids, number: _verdicts(ids))
-    known = Prevalence("ORPHA:1", "Kuru", 3.2e-7, "Point prevalence", "Worldwide", True, False, "")
-    plain = _candidate("kuru", name="Kuru", typo_of=(("kuru", "guru"),))
-    _judge(httpserver).judge(
-        [SeedCandidate(plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", known)]
+    model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
+    prevalence = Prevalence(
+        "ORPHA:1", "Kuru", 3.2e-7, "Point prevalence", "Worldwide", True, False, ""
+    )
+    plain = _make_candidate("kuru", name="Kuru", typo_of=(("kuru", "guru"),))
+    _make_judge(httpserver).judge(
+        [
+            SeedCandidate(
+                plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", prevalence
+            )
+        ]
     )
     system, user = (message["content"] for message in model.bodies[0]["messages"])
     for line in (
@@ -187,22 +200,27 @@ def test_what_a_reply_leaves_out_is_asked_once_more_and_unknown_ids_are_ignored(
 ) -> None:
     def answer(ids: list[str], number: int) -> str:
         return (
-            _verdicts([*ids[2:], "OMIM:99"]) if number == 1 else _verdicts(ids, significant=False)
+            _render_verdicts([*ids[2:], "OMIM:99"])
+            if number == 1
+            else _render_verdicts(ids, significant=False)
         )
 
     model = Model(httpserver, answer)
-    judged = _judge(httpserver).judge(_many(4))
+    judged = _make_judge(httpserver).judge(_make_candidates(4))
     assert model.asked == [["OMIM:0", "OMIM:1", "OMIM:2", "OMIM:3"], ["OMIM:0", "OMIM:1"]]
-    assert _decided(judged) == [(i >= 2, f"about OMIM:{i}") for i in range(4)]
+    assert _decisions_of(judged) == [(i >= 2, f"about OMIM:{i}") for i in range(4)]
 
 
 def test_what_stays_left_out_is_a_no_that_says_so(httpserver: HTTPServer) -> None:
     model = Model(
-        httpserver, lambda ids, number: _verdicts([one for one in ids if one != "OMIM:1"])
+        httpserver,
+        lambda ids, number: _render_verdicts(
+            [concept_id for concept_id in ids if concept_id != "OMIM:1"]
+        ),
     )
-    judged = _judge(httpserver).judge(_many(3))
+    judged = _make_judge(httpserver).judge(_make_candidates(3))
     assert len(model.asked) == 2
-    assert _decided(judged)[1] == (False, "no usable verdict: the replies left it out")
+    assert _decisions_of(judged)[1] == (False, "no usable verdict: the replies left it out")
     assert judged[1].specialty == "neurology"
 
 
@@ -210,19 +228,19 @@ def test_an_unusable_reply_is_followed_by_smaller_requests_and_then_is_a_no(
     httpserver: HTTPServer,
 ) -> None:
     def answer(ids: list[str], number: int) -> str:
-        return _verdicts(ids) if ids == ["OMIM:0", "OMIM:1"] else "certainly!"
+        return _render_verdicts(ids) if ids == ["OMIM:0", "OMIM:1"] else "certainly!"
 
     model = Model(httpserver, answer)
-    judged = _judge(httpserver).judge(_many(4))
+    judged = _make_judge(httpserver).judge(_make_candidates(4))
     assert (
         model.asked
         == [[f"OMIM:{i}" for i in range(4)]] * 2
         + [["OMIM:0", "OMIM:1"]]
         + [["OMIM:2", "OMIM:3"]] * 2
     )
-    assert _decided(judged)[:2] == [(True, "about OMIM:0"), (True, "about OMIM:1")]
-    assert [verdict for verdict, _ in _decided(judged)[2:]] == [False, False]
-    assert "no usable verdict: the reply holds no JSON" in _decided(judged)[2][1]
+    assert _decisions_of(judged)[:2] == [(True, "about OMIM:0"), (True, "about OMIM:1")]
+    assert [verdict for verdict, _ in _decisions_of(judged)[2:]] == [False, False]
+    assert "no usable verdict: the reply holds no JSON" in _decisions_of(judged)[2][1]
 
 
 def test_bad_contradictory_and_foreign_verdicts_spoil_no_other() -> None:
@@ -254,47 +272,47 @@ def test_bad_contradictory_and_foreign_verdicts_spoil_no_other() -> None:
 def test_a_specialty_is_corrected_among_the_twelve_only(
     httpserver: HTTPServer, said: str | None, kept: str
 ) -> None:
-    Model(httpserver, lambda ids, number: _verdicts(ids, specialty=said))
-    (judged,) = _judge(httpserver).judge(_many(1))
+    Model(httpserver, lambda ids, number: _render_verdicts(ids, specialty=said))
+    (judged,) = _make_judge(httpserver).judge(_make_candidates(1))
     assert judged.specialty == kept
 
 
 def test_a_request_holds_no_more_candidates_than_its_reply_has_room_for(
     httpserver: HTTPServer,
 ) -> None:
-    model = Model(httpserver, lambda ids, number: _verdicts(ids))
-    _judge(httpserver, batch=20, max_tokens=200).judge(_many(7))
+    model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
+    _make_judge(httpserver, batch=20, max_tokens=200).judge(_make_candidates(7))
     assert sorted(map(len, model.asked)) == [1, 3, 3]
 
 
 def test_a_second_run_asks_nothing_again(httpserver: HTTPServer, tmp_path: Path) -> None:
-    model = Model(httpserver, lambda ids, number: _verdicts(ids))
-    first = _judge(httpserver, run=Directory(str(tmp_path))).judge(_many(3))
-    assert _judge(httpserver, run=Directory(str(tmp_path))).judge(_many(3)) == first
+    model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
+    first = _make_judge(httpserver, run=Directory(str(tmp_path))).judge(_make_candidates(3))
+    assert _make_judge(httpserver, run=Directory(str(tmp_path))).judge(_make_candidates(3)) == first
     assert len(model.asked) == 1
 
 
 def test_a_second_try_is_no_repeat_of_a_cached_reply(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    model = Model(httpserver, lambda ids, number: _verdicts(ids if number == 2 else []))
-    (judged,) = _judge(httpserver, run=Directory(str(tmp_path))).judge(_many(1))
+    model = Model(httpserver, lambda ids, number: _render_verdicts(ids if number == 2 else []))
+    (judged,) = _make_judge(httpserver, run=Directory(str(tmp_path))).judge(_make_candidates(1))
     assert judged.significance.verdict
     assert len(model.asked) == 2
 
 
 def test_no_candidates_need_no_model(httpserver: HTTPServer) -> None:
-    assert _judge(httpserver).judge([]) == []
+    assert _make_judge(httpserver).judge([]) == []
 
 
 def test_an_endpoint_that_fails_is_an_error_and_no_verdict(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/chat/completions").respond_with_data("down", status=500)
     with pytest.raises(InfrastructureError):
-        _judge(httpserver).judge(_many(1))
+        _make_judge(httpserver).judge(_make_candidates(1))
 
 
 def test_a_spent_budget_is_an_error_and_no_verdict(httpserver: HTTPServer) -> None:
-    model = Model(httpserver, lambda ids, number: _verdicts(ids))
+    model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
     with pytest.raises(BudgetExceeded):
-        _judge(httpserver, budget_tokens=10).judge(_many(1))
+        _make_judge(httpserver, budget_tokens=10).judge(_make_candidates(1))
     assert model.asked == []

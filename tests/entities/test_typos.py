@@ -1,4 +1,4 @@
-"""Words that a slip of the pen explains, told from words that are merely rare."""
+"""Typing errors are distinguished from words that are merely rare."""
 
 import polars as pl
 import pytest

@@ -1,4 +1,4 @@
-"""The report says what the run reached, no more: from a run directory written by hand."""
+"""The report of a hand-written run directory states exactly what the run reached."""
 
 import io
 import json

@@ -29,7 +29,7 @@ def _service(concurrency: int = 2, requests: float | None = None) -> GovernedSer
     return GovernedService("key", "service", Limits(requests, 1.0, concurrency=concurrency))
 
 
-def _done(slot: Slot, result: str = "succeeded") -> Outcome:
+def _report_done(slot: Slot, result: str = "succeeded") -> Outcome:
     return Outcome(slot, _NONE, result)  # type: ignore[arg-type]
 
 
@@ -41,12 +41,12 @@ def test_callers_are_served_in_order_and_leases_come_back() -> None:
         async def caller(number: int) -> None:
             slot = await client.acquire(service, _NONE)
             served.append(number)
-            client.finish(service, _done(slot))
+            client.finish(service, _report_done(slot))
 
         waiting = [asyncio.create_task(caller(n)) for n in range(5)]
         await asyncio.sleep(0)
         assert served == []
-        client.finish(service, _done(held))
+        client.finish(service, _report_done(held))
         await asyncio.gather(*waiting)
         return served
 
@@ -61,10 +61,10 @@ def test_a_cancelled_caller_takes_nothing_with_it() -> None:
         await asyncio.sleep(0)
         waiting[0].cancel()
         client.finish(
-            service, _done(held)
+            service, _report_done(held)
         )  # given to the second one, or to the first one just before it is cancelled
         await asyncio.gather(waiting[0], return_exceptions=True)
-        client.finish(service, _done(await waiting[1]))
+        client.finish(service, _report_done(await waiting[1]))
         await client.acquire(service, _NONE)
 
     asyncio.run(scenario())
@@ -122,7 +122,7 @@ def test_what_was_used_refused_and_failed_is_counted() -> None:
 
 
 def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
-    client, service, running, most, state = (
+    client, service, running, peak, state = (
         LocalGovernorClient(),
         _service(2),
         0,
@@ -131,30 +131,30 @@ def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
     )
 
     async def calls() -> None:
-        nonlocal running, most
+        nonlocal running, peak
         for _ in range(20):
             slot = await client.acquire(service, _NONE)
             with state:
                 running += 1
-                most = max(most, running)
+                peak = max(peak, running)
             await asyncio.sleep(0)
             with state:
                 running -= 1
-            client.finish(service, _done(slot))
+            client.finish(service, _report_done(slot))
 
     threads = [threading.Thread(target=lambda: asyncio.run(calls())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 1 <= most <= 2
+    assert 1 <= peak <= 2
 
 
 def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:
     async def fail_for_ever() -> None:
         client, service = LocalGovernorClient(), _service(1)
         while True:
-            client.finish(service, _done(await client.acquire(service, _NONE), "failed"))
+            client.finish(service, _report_done(await client.acquire(service, _NONE), "failed"))
 
     with pytest.raises(
         CircuitOpen, match=r"service only failed lately.*tried again in [12]\.\d s"
@@ -165,7 +165,7 @@ def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:
 
 def test_a_client_that_nobody_uses_any_more_ends_its_thread() -> None:
     before, client, service = set(threading.enumerate()), LocalGovernorClient(), _service(1)
-    client.finish(service, _done(asyncio.run(client.acquire(service, _NONE))))
+    client.finish(service, _report_done(asyncio.run(client.acquire(service, _NONE))))
     (thread,) = set(threading.enumerate()) - before
     del client
     while thread.is_alive():
@@ -231,9 +231,9 @@ def test_callers_outlive_the_governor_and_keep_their_leases() -> None:
         assert not waiting.done(), "two are in flight, and the new governor was told"
         (state,) = await client.snapshot()
         assert state.leases == 2
-        client.finish(service, _done(first))
-        client.finish(service, _done(await waiting))
-        client.finish(service, _done(second))
+        client.finish(service, _report_done(first))
+        client.finish(service, _report_done(await waiting))
+        client.finish(service, _report_done(second))
 
     asyncio.run(scenario())
 

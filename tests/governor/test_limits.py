@@ -21,8 +21,8 @@ def _limiter(limits: Limits) -> RateLimiter:
     return limiter
 
 
-def _taken(limiter: RateLimiter, until: float, amount: float = 1.0) -> list[float]:
-    """Times at which somebody who always wants more may take ``amount``."""
+def _take_until(limiter: RateLimiter, until: float, amount: float = 1.0) -> list[float]:
+    """Times at which a caller with unlimited demand may take ``amount``."""
     times = [0.0]
     limiter.take(amount, 0.0, 0.0)
     while (at := limiter.earliest_time(amount, times[-1])) < until:
@@ -34,7 +34,7 @@ def _taken(limiter: RateLimiter, until: float, amount: float = 1.0) -> list[floa
 @settings(deadline=None, max_examples=40)
 @given(st.integers(min_value=1, max_value=300), st.sampled_from([1.0, 60.0]))
 def test_a_limiter_spreads_what_it_allows(limit: int, seconds: float) -> None:
-    times = _taken(_limiter(Limits(limit, seconds)), 3 * seconds)
+    times = _take_until(_limiter(Limits(limit, seconds)), 3 * seconds)
     assert len(times) >= math.floor(0.95 * 3 * limit)
     longest = max(later - earlier for earlier, later in itertools.pairwise(times))
     assert longest <= (0.02 + 2 / limit) * seconds
@@ -72,7 +72,7 @@ def test_what_is_given_back_can_be_taken_by_others_but_only_when_it_still_counts
 
 def test_changed_limits_do_not_give_a_fresh_start() -> None:
     old = _limiter(Limits(10, 10.0))
-    _taken(old, 10.0)
+    _take_until(old, 10.0)
     new = _limiter(Limits(12, 20.0)).carry_over(old)
     assert new.window.usage(10.0) >= 9
     assert new.window.earliest_time(4, 10.0) > 20
@@ -113,10 +113,10 @@ def test_the_governors_clock_is_where_it_is_said_to_be(seed: int, skew: float) -
     now = 0.0
     for _ in range(20):
         sent = now
-        heard = sent + rng.uniform(0, 0.1)
-        answered = heard + rng.choice([0.0, 1.5])
+        received = sent + rng.uniform(0, 0.1)
+        answered = received + rng.choice([0.0, 1.5])
         now = answered + rng.uniform(0, 0.1)
-        offset.observe(sent, heard + skew, answered + skew, now)
+        offset.observe(sent, received + skew, answered + skew, now)
         low, high = offset.bounds(now)
         assert low <= skew + 1e-6
         assert high >= skew - 1e-6

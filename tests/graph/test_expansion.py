@@ -235,12 +235,19 @@ def test_folding_keeps_relations_well_typed_and_symmetric_ones_in_order() -> Non
     assert moved.relation_id == relation_id("G2", "gene_interaction", "G5", "")
     assert resolve_ids(relation("G5", "gene_interaction", "HGNC:1"), genes) is None
     assert resolve_ids(relation("D", "associated_gene", "OMIM:7"), genes) is None
-    shared = Vocabulary([Concept(one, one, "disease", (), "", (), ("X:1",)) for one in ("A", "B")])
+    shared = Vocabulary(
+        [
+            Concept(concept_id, concept_id, "disease", (), "", (), ("X:1",))
+            for concept_id in ("A", "B")
+        ]
+    )
     assert shared.canonical_id("X:1") == "X:1"  # two are known by it
 
 
 def test_a_record_is_found_under_another_id_of_the_disease(shared_genes: Vocabulary) -> None:
-    known = Vocabulary([Concept("MONDO:1", "disease 99", "disease", (), "", (), ("ORPHA:1", "D3"))])
+    vocabulary = Vocabulary(
+        [Concept("MONDO:1", "disease 99", "disease", (), "", (), ("ORPHA:1", "D3"))]
+    )
 
     class Empty(Shelf):
         def search(self, query: str, count: int) -> list[Document]:
@@ -248,7 +255,9 @@ def test_a_record_is_found_under_another_id_of_the_disease(shared_genes: Vocabul
 
     assert [
         document.document_id
-        for document in Expander(Empty(), Facts(), known, GraphConfig(), 0)._documents("MONDO:1")
+        for document in Expander(Empty(), Facts(), vocabulary, GraphConfig(), 0)._documents(
+            "MONDO:1"
+        )
     ] == ["HPO:D3"]
 
 
@@ -280,18 +289,18 @@ def test_a_grown_seed_holds_until_there_is_something_else_to_read(shared_genes: 
 
 
 def test_all_documents_of_a_step_are_announced_together(shared_genes: Vocabulary) -> None:
-    told: list[list[str]] = []
+    batches: list[list[str]] = []
     expander = Expander(
         Shelf(),
         Facts(),
         shared_genes,
         GraphConfig(steps=2),
         0,
-        lambda documents: told.append([document.document_id for document in documents]),
+        lambda documents: batches.append([document.document_id for document in documents]),
     )
     expander.expand("D3")
-    assert told[0] == ["HPO:D3", "HPO:D4"]
-    assert len(told) == 2
+    assert batches[0] == ["HPO:D3", "HPO:D4"]
+    assert len(batches) == 2
 
 
 def test_doubtful_relations_stay_out(shared_genes: Vocabulary) -> None:

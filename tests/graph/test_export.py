@@ -146,7 +146,7 @@ def array(text: str) -> tuple[str, ...]:
 
 
 def read_csv(files: dict[str, bytes]) -> tuple[list[Entity], list[Relation]]:
-    """By the rules of neo4j-admin: typed columns, arrays parted as the import command says."""
+    """Reads by the rules of neo4j-admin: typed columns, arrays split by its array delimiter."""
     entities = [
         Entity(
             row["entity_id:ID"],

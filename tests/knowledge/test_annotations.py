@@ -98,7 +98,7 @@ def test_bad_rows_are_counted_and_named_and_the_others_kept(tmp_path: Path) -> N
     )
     assert len(table.rows) == 1
     assert table.bad == 3
-    assert [one.where for one in table.skipped] == ["line 4", "line 5", "line 6"]
+    assert [skip.where for skip in table.skipped] == ["line 4", "line 5", "line 6"]
     assert "often" in table.skipped[0].reason
 
 
@@ -149,7 +149,7 @@ def test_product_4_gives_classes_and_cites_its_disorder(tmp_path: Path) -> None:
             + "</HPODisorderAssociationList>",
         )
     )
-    assert [(one.term, one.frequency, one.references) for one in table.rows] == [
+    assert [(row.term, row.frequency, row.references) for row in table.rows] == [
         ("HP:0000256", Frequency(0.895), ("ORPHA:58",)),
         ("HP:0000257", Frequency(0.0), ("ORPHA:58",)),
     ]
@@ -159,8 +159,8 @@ def test_product_4_gives_classes_and_cites_its_disorder(tmp_path: Path) -> None:
 
 def test_ages_at_onset_span_all_the_periods(tmp_path: Path) -> None:
     ages = "".join(
-        f"<AverageAgeOfOnset><Name>{one}</Name></AverageAgeOfOnset>"
-        for one in ("Infancy", "Neonatal")
+        f"<AverageAgeOfOnset><Name>{onset}</Name></AverageAgeOfOnset>"
+        for onset in ("Infancy", "Neonatal")
     )
     assert read_onset_ages(
         _xml(tmp_path, f"<AverageAgeOfOnsetList>{ages}</AverageAgeOfOnsetList>")

@@ -30,6 +30,6 @@ def test_plain_values_are_read() -> None:
 
 
 def test_headings_that_share_a_wrong_descriptor_id_stay_apart() -> None:
-    by_id = {one.concept_id: one for one in disease_entries()}
+    by_id = {entry.concept_id: entry for entry in disease_entries()}
     assert "seizure" in by_id["MESH:seizures"].variants
     assert "aids" in by_id["MESH:acquired immunodeficiency syndrome"].variants

@@ -51,7 +51,7 @@ def test_records_of_one_disease_are_one_entity_under_the_smallest_id() -> None:
 
 def test_facts_carry_gene_inheritance_findings_and_references() -> None:
     facts = {
-        (one.predicate, one.object_id): one for one in load_hpo().diseases["OMIM:154700"].facts
+        (fact.predicate, fact.object_id): fact for fact in load_hpo().diseases["OMIM:154700"].facts
     }
     assert facts["associated_gene", "GENE:FBN1"].reference == "OMIM:154700"
     assert facts["has_inheritance", "HP:0000006"].reference.startswith("PMID:")
@@ -72,8 +72,8 @@ def test_every_fact_is_stated_once_and_can_be_said() -> None:
 def test_inheritance_leaves_out_qualifiers_such_as_penetrance() -> None:
     modes = {
         fact.object_id
-        for one in load_hpo().diseases.values()
-        for fact in one.facts
+        for disease in load_hpo().diseases.values()
+        for fact in disease.facts
         if fact.predicate == "has_inheritance"
     }
     assert "HP:0001417" in modes  # X-linked inheritance

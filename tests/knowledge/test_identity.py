@@ -24,9 +24,9 @@ def folded(drafts: Sequence[Draft], *vocabularies: Sequence[Entry]) -> dict[str,
     registry = Registry(drafts)
     for number, entries in enumerate(vocabularies):
         registry.fold(entries, 5 + number, 8 << number)
-    found = list(registry.drafts())
-    assert len({one.concept_id for one in found}) == len(found)
-    return {one.concept_id: one for one in found}
+    folded_drafts = list(registry.drafts())
+    assert len({draft.concept_id for draft in folded_drafts}) == len(folded_drafts)
+    return {draft.concept_id: draft for draft in folded_drafts}
 
 
 def disease(concept_id: str, name: str, *synonyms: str, xrefs: tuple[str, ...] = ()) -> Entry:
@@ -34,7 +34,7 @@ def disease(concept_id: str, name: str, *synonyms: str, xrefs: tuple[str, ...] =
 
 
 def test_a_reference_makes_one_concept_under_the_first_id_with_the_forms_of_both() -> None:
-    found = folded(
+    drafts = folded(
         [known("OMIM:154700", "Marfan syndrome", xrefs=("ORPHA:558",))],
         [
             disease(
@@ -47,8 +47,8 @@ def test_a_reference_makes_one_concept_under_the_first_id_with_the_forms_of_both
         [disease("MESH:D008382", "Marfan's Syndrome")],
         [disease("ORPHA:558", "Syndrome of Marfan")],
     )
-    marfan = found["OMIM:154700"]
-    assert list(found) == ["OMIM:154700"]
+    marfan = drafts["OMIM:154700"]
+    assert list(drafts) == ["OMIM:154700"]
     assert marfan.name == "Marfan syndrome"
     assert set(marfan.claims) == {
         "marfan syndrome",
@@ -61,31 +61,31 @@ def test_a_reference_makes_one_concept_under_the_first_id_with_the_forms_of_both
 
 
 def test_a_later_vocabulary_unites_two_earlier_ones() -> None:
-    found = folded(
+    drafts = folded(
         [known("OMIM:1", "Alpha disease")],
         [disease("MESH:C1", "Alphaitis")],
         [disease("MONDO:1", "alpha", xrefs=("MESH:C1", "OMIM:1"))],
     )
-    assert list(found) == ["OMIM:1"]
-    assert set(found["OMIM:1"].xrefs) == {"MESH:C1", "MONDO:1"}
+    assert list(drafts) == ["OMIM:1"]
+    assert set(drafts["OMIM:1"].xrefs) == {"MESH:C1", "MONDO:1"}
 
 
 def test_records_of_one_vocabulary_are_never_united() -> None:
-    found = folded(
+    drafts = folded(
         [known("OMIM:1", "Alpha, type 1"), known("ORPHA:1", "Alpha")],
         [disease("MONDO:1", "something", xrefs=("OMIM:1", "ORPHA:1"))],
     )
-    assert sorted(found) == ["OMIM:1", "ORPHA:1"]
-    assert "something" in found["OMIM:1"].claims
+    assert sorted(drafts) == ["OMIM:1", "ORPHA:1"]
+    assert "something" in drafts["OMIM:1"].claims
 
 
 def test_what_refers_to_several_records_of_one_authority_is_broader_than_each() -> None:
-    found = folded(
+    drafts = folded(
         [known("OMIM:1", "Alpha 1"), known("OMIM:2", "Alpha 2")],
         [disease("MONDO:1", "alpha", xrefs=("OMIM:1", "OMIM:2"))],
     )
-    assert sorted(found) == ["MONDO:1", "OMIM:1", "OMIM:2"]
-    assert found["MONDO:1"].xrefs == ()
+    assert sorted(drafts) == ["MONDO:1", "OMIM:1", "OMIM:2"]
+    assert drafts["MONDO:1"].xrefs == ()
 
 
 def test_former_ids_of_its_own_are_all_the_same_thing() -> None:
@@ -95,9 +95,9 @@ def test_former_ids_of_its_own_are_all_the_same_thing() -> None:
         DRUG,
         xrefs=("DRUGBANK:DB00084", "DRUGBANK:DB00085"),
     )
-    found = folded([known("DRUGBANK:DB00084", "old name", DRUG, members=4)], [entry])
-    assert list(found) == ["DRUGBANK:DB00084"]
-    assert set(found["DRUGBANK:DB00084"].xrefs) == {"DRUGBANK:DB00011", "DRUGBANK:DB00085"}
+    drafts = folded([known("DRUGBANK:DB00084", "old name", DRUG, members=4)], [entry])
+    assert list(drafts) == ["DRUGBANK:DB00084"]
+    assert set(drafts["DRUGBANK:DB00084"].xrefs) == {"DRUGBANK:DB00011", "DRUGBANK:DB00085"}
 
 
 def test_of_two_that_refer_to_one_record_the_one_with_its_name_is_it() -> None:
@@ -106,20 +106,20 @@ def test_of_two_that_refer_to_one_record_the_one_with_its_name_is_it() -> None:
         disease("MONDO:2", "Alpha", xrefs=("OMIM:1",)),
     ]
     for entries in (both, both[::-1]):
-        found = folded([known("OMIM:1", "alpha")], entries)
-        assert sorted(found) == ["MONDO:1", "OMIM:1"]
-        assert "MONDO:2" in found["OMIM:1"].xrefs
+        drafts = folded([known("OMIM:1", "alpha")], entries)
+        assert sorted(drafts) == ["MONDO:1", "OMIM:1"]
+        assert "MONDO:2" in drafts["OMIM:1"].xrefs
     neither = folded([known("OMIM:1", "beta")], both)
     assert sorted(neither) == ["MONDO:1", "MONDO:2", "OMIM:1"]
 
 
 def test_the_same_name_is_the_same_thing_within_a_type_and_for_diseases_also_a_phenotype() -> None:
-    found = folded(
+    drafts = folded(
         [known("HP:1", "Seizure", PHENOTYPE), known("DRUG:a", "Seizure", DRUG, members=4)],
         [disease("MESH:D012640", "Seizures")],
     )
-    assert sorted(found) == ["DRUG:a", "HP:1"]
-    assert "seizures" in found["HP:1"].claims
+    assert sorted(drafts) == ["DRUG:a", "HP:1"]
+    assert "seizures" in drafts["HP:1"].claims
 
 
 def test_synonyms_name_it_when_it_agrees_or_has_none_of_its_own() -> None:
@@ -127,7 +127,7 @@ def test_synonyms_name_it_when_it_agrees_or_has_none_of_its_own() -> None:
     speaking = known("HP:1", "Choriocarcinoma", PHENOTYPE)
     agreeing = known("MESH:D2", "Myelitis, Transverse", members=MESH)
     agreeing.claims["transverse myelitis"] = 70_000
-    found = folded(
+    drafts = folded(
         [silent, speaking, agreeing],
         [
             disease("X:1", "Prolonged electroretinal response", "bradyopsia"),
@@ -136,15 +136,15 @@ def test_synonyms_name_it_when_it_agrees_or_has_none_of_its_own() -> None:
             disease("X:4", "Dilated cardiomyopathy", "bradyopsia 1A"),
         ],
     )
-    assert sorted(found) == ["HP:1", "MESH:D2", "OMIM:1", "X:2", "X:4"]
+    assert sorted(drafts) == ["HP:1", "MESH:D2", "OMIM:1", "X:2", "X:4"]
 
 
 def test_a_numbered_or_longer_name_is_narrower() -> None:
-    found = folded(
+    drafts = folded(
         [known("OMIM:1", "Alpha 1A"), known("OMIM:2", "Congenital beta")],
         [disease("X:1", "alpha", "alpha 1a"), disease("X:2", "beta", "congenital beta")],
     )
-    assert sorted(found) == ["OMIM:1", "OMIM:2", "X:1", "X:2"]
+    assert sorted(drafts) == ["OMIM:1", "OMIM:2", "X:1", "X:2"]
 
 
 def test_an_id_made_of_a_name_gives_way_to_the_official_one() -> None:
@@ -152,14 +152,14 @@ def test_an_id_made_of_a_name_gives_way_to_the_official_one() -> None:
         known("MESH:alpha diseases", "Alpha Diseases", members=MESH, made_up=True),
         known("DRUG:beta", "beta", DRUG, members=4, made_up=True),
     ]
-    found = folded(
+    folded_drafts = folded(
         drafts,
         [disease("MONDO:1", "alpha diseases")],
         [disease("MESH:D000001", "Alpha Diseases"), Entry("MESH:C1", "Beta", DRUG)],
     )
-    assert sorted(found) == ["MESH:C1", "MESH:D000001"]
-    assert found["MESH:D000001"].xrefs == ("MONDO:1",)
-    assert found["MESH:D000001"].name == "Alpha Diseases"
+    assert sorted(folded_drafts) == ["MESH:C1", "MESH:D000001"]
+    assert folded_drafts["MESH:D000001"].xrefs == ("MONDO:1",)
+    assert folded_drafts["MESH:D000001"].name == "Alpha Diseases"
 
 
 def test_genes_are_one_by_their_symbol_and_keep_its_case() -> None:
@@ -172,10 +172,10 @@ def test_genes_are_one_by_their_symbol_and_keep_its_case() -> None:
         ("FBN1", "MASS"),
         ("GENE:FBN1", "NCBIGENE:2200"),
     )
-    found = folded([gene], [entry])["GENE:FBN1"]
-    assert set(found.claims) == {"FBN1", "MASS", "fibrillin 1"}
-    assert found.symbols == ("FBN1", "MASS")
-    assert set(found.xrefs) == {"HGNC:3603", "NCBIGENE:2200"}
+    draft = folded([gene], [entry])["GENE:FBN1"]
+    assert set(draft.claims) == {"FBN1", "MASS", "fibrillin 1"}
+    assert draft.symbols == ("FBN1", "MASS")
+    assert set(draft.xrefs) == {"HGNC:3603", "NCBIGENE:2200"}
 
 
 def test_a_protein_that_is_given_as_a_drug_is_that_drug_but_a_gene_is_not() -> None:
@@ -192,13 +192,13 @@ def test_a_protein_that_is_given_as_a_drug_is_that_drug_but_a_gene_is_not() -> N
 
 
 def test_the_same_id_is_the_same_concept_whatever_its_name() -> None:
-    found = folded(
+    drafts = folded(
         [known("OMIM:1", "Alpha", xrefs=("ORPHA:1", "ORPHA:2"))],
         [disease("ORPHA:1", "one"), disease("ORPHA:2", "two")],
         [disease("OMIM:1", "other")],
     )
-    assert list(found) == ["OMIM:1"]
-    assert {"one", "two", "other"} <= set(found["OMIM:1"].claims)
+    assert list(drafts) == ["OMIM:1"]
+    assert {"one", "two", "other"} <= set(drafts["OMIM:1"].claims)
 
 
 names = st.sampled_from(["alpha", "beta", "gamma", "alpha beta", "gammas"])
@@ -222,8 +222,8 @@ def vocabulary(draw: st.DrawFn, prefix: str) -> list[Entry]:
 
 def content(found: dict[str, Draft]) -> dict[str, tuple[object, ...]]:
     return {
-        key: (one.name, one.entity_type, sorted(one.claims.items()), sorted(one.xrefs))
-        for key, one in found.items()
+        key: (draft.name, draft.entity_type, sorted(draft.claims.items()), sorted(draft.xrefs))
+        for key, draft in found.items()
     }
 
 
@@ -239,6 +239,6 @@ def test_the_order_of_entries_does_not_matter_and_no_id_is_used_twice(
         ]
 
     shuffled = [list(first), list(second)]
-    for one in shuffled:
-        random.shuffle(one)  # type: ignore[attr-defined]
+    for part in shuffled:
+        random.shuffle(part)  # type: ignore[attr-defined]
     assert content(folded(drafts(), first, second)) == content(folded(drafts(), *shuffled))

@@ -66,7 +66,7 @@ def test_values_genes_and_drugs_are_found_by_their_ids(concepts: dict[str, Conce
 
 
 def test_fewer_vocabularies_give_fewer_concepts(concepts: dict[str, Concept]) -> None:
-    assert {one.entity_type for one in build_lexicon(("genes",))} == {GENE}
+    assert {concept.entity_type for concept in build_lexicon(("genes",))} == {GENE}
 
 
 def test_normal_form_keeps_what_tells_names_apart() -> None:
@@ -83,14 +83,14 @@ def own_table(folder: Path, rows: str) -> LexiconSource:
 
 
 def test_a_source_joins_what_is_known_and_adds_what_is_not(tmp_path: Path) -> None:
-    concepts = {one.concept_id: one for one in build_lexicon(DISEASES)}
+    concepts = {concept.concept_id: concept for concept in build_lexicon(DISEASES)}
     source = own_table(
         tmp_path,
         "LAB:1,House name of Marfan's,the long one,disease,OMIM:154700\n"
         "LAB:2,Zzyzx fever,desert fever,disease,\nLAB:3,bad,,illness,\n",
     )
     lexicon = assemble_lexicon(DISEASES, (source,))
-    built = {one.concept_id: one for one in lexicon.concepts}
+    built = {concept.concept_id: concept for concept in lexicon.concepts}
     assert set(built) == {*concepts, "LAB:2"}
     assert {"house name of marfan's", "the long one"} <= set(built["OMIM:154700"].forms)
     assert set(concepts["OMIM:154700"].forms) < set(built["OMIM:154700"].forms)
@@ -106,14 +106,16 @@ def test_a_source_joins_what_is_known_and_adds_what_is_not(tmp_path: Path) -> No
 def test_concepts_untouched_by_a_source_stay_as_they_are(tmp_path: Path) -> None:
     source = own_table(tmp_path, "LAB:2,Zzyzx fever,desert fever,disease,\n")
     built = build_lexicon(DISEASES, (source,))
-    assert [one for one in built if one.concept_id != "LAB:2"] == build_lexicon(DISEASES)
+    assert [concept for concept in built if concept.concept_id != "LAB:2"] == build_lexicon(
+        DISEASES
+    )
 
 
 def test_a_form_two_sources_claim_equally_is_reported(tmp_path: Path) -> None:
     source = own_table(tmp_path, "LAB:1,first,both,disease,\nLAB:2,second,both,disease,\n")
     lexicon = assemble_lexicon((), (source,))
     assert lexicon.ambiguous == {"both": ("LAB:1", "LAB:2")}
-    assert [one.forms for one in lexicon.concepts] == [("first",), ("second",)]
+    assert [concept.forms for concept in lexicon.concepts] == [("first",), ("second",)]
 
 
 def rows(folder: Path, name: str, *lines: tuple[str, ...]) -> str:
@@ -140,10 +142,10 @@ def test_what_mesh_has_for_something_else_is_no_drug(tmp_path: Path) -> None:
         "DB00002,,Fatty acid synthase,,,FAS enzyme,\nDB00003,,Orlistat,,,Livers,\n"
     )
     built = {
-        one.concept_id: one
-        for one in build_lexicon((), (mesh, LexiconSource(format="drugbank", path=str(bank))))
+        concept.concept_id: concept
+        for concept in build_lexicon((), (mesh, LexiconSource(format="drugbank", path=str(bank))))
     }
-    assert {one: built[one].forms for one in built} == {
+    assert {concept_id: built[concept_id].forms for concept_id in built} == {
         "MESH:D001241": ("asa", "aspirin"),
         "DRUGBANK:DB00002": (
             "fas enzyme",
@@ -172,12 +174,14 @@ def test_a_protein_is_named_by_its_gene_or_left_out(tmp_path: Path) -> None:
             LexiconSource(format="hgnc", path=str(genes)),
         ),
     )
-    assert [(one.entity_type, one.forms) for one in built] == [(GENE, ("FBN1", "fibrillin 1"))]
+    assert [(concept.entity_type, concept.forms) for concept in built] == [
+        (GENE, ("FBN1", "fibrillin 1"))
+    ]
 
 
 def test_synonyms_of_findings_give_way_to_everybody_elses(tmp_path: Path) -> None:
     source = own_table(tmp_path, "LAB:1,Zzyzx fever,Arachnodactyly|Long slender fingers,disease,\n")
-    built = {one.concept_id: one for one in build_lexicon(("hpo",), (source,))}
+    built = {concept.concept_id: concept for concept in build_lexicon(("hpo",), (source,))}
     assert "long slender fingers" in built["LAB:1"].forms  # a synonym in HPO
     assert "arachnodactyly" in built["HP:0001166"].forms  # its name
 
@@ -202,15 +206,15 @@ def large(shared_data: Path) -> Lexicon:
 
 @pytest.mark.slow  # about twenty seconds
 def test_the_real_vocabularies_together(large: Lexicon, concepts: dict[str, Concept]) -> None:
-    built = {one.concept_id: one for one in large.concepts}
-    uses = Counter(form for one in large.concepts for form in one.forms)
+    built = {concept.concept_id: concept for concept in large.concepts}
+    uses = Counter(form for concept in large.concepts for form in concept.forms)
     assert len(uses) > 700_000
     assert max(uses.values()) == 1
     assert len(built) == len(large.concepts)
-    assert [one.bad for one in large.readings] == [0] * 5
-    assert {one.specialty for one in large.concepts if one.entity_type == DISEASE} == set(
-        SPECIALTIES
-    )
+    assert [reading.bad for reading in large.readings] == [0] * 5
+    assert {
+        concept.specialty for concept in large.concepts if concept.entity_type == DISEASE
+    } == set(SPECIALTIES)
     marfan, gene = built["OMIM:154700"], built["GENE:FBN1"]
     assert {"MESH:D008382", "MONDO:0007947", "ORPHA:558"} <= set(marfan.xrefs)
     assert set(concepts["OMIM:154700"].forms) <= set(marfan.forms)
@@ -220,7 +224,7 @@ def test_the_real_vocabularies_together(large: Lexicon, concepts: dict[str, Conc
         "MESH:D010300" in built
     )  # Parkinson disease, by its own number where only a heading was known
     assert "MESH:parkinson disease" not in built
-    owner = {form: one.concept_id for one in large.concepts for form in one.forms}
+    owner = {form: concept.concept_id for concept in large.concepts for form in concept.forms}
     assert owner["aspirin"] == "DRUGBANK:DB00945"
     assert "MESH:D001241" in built["DRUGBANK:DB00945"].xrefs
     assert built[owner["palindromic rheumatism"]].entity_type == DISEASE
@@ -233,7 +237,7 @@ def test_the_real_vocabularies_together(large: Lexicon, concepts: dict[str, Conc
 def test_hpo_concepts_keep_their_ids_whatever_is_added(
     large: Lexicon, concepts: dict[str, Concept]
 ) -> None:
-    kept = {one.concept_id for one in large.concepts}
+    kept = {concept.concept_id for concept in large.concepts}
     assert [
         key
         for key in concepts

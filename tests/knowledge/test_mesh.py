@@ -100,7 +100,7 @@ def test_supplementary_concepts_have_their_class_and_the_trees_of_their_headings
 
 
 def test_classes_are_enough_without_the_headings() -> None:
-    assert [one.entity_type for one in entries(SUPPLEMENTARY, Reading("supp2026.xml"))] == [
+    assert [entry.entity_type for entry in entries(SUPPLEMENTARY, Reading("supp2026.xml"))] == [
         DRUG,
         DISEASE,
     ]
@@ -131,7 +131,7 @@ def test_bad_rows_are_reported_and_the_others_read() -> None:
         )
         == 2
     )
-    assert [(one.where, one.reason.split(":")[0]) for one in reading.skipped] == [
+    assert [(skip.where, skip.reason.split(":")[0]) for skip in reading.skipped] == [
         ("line 4", "'X1' is no MeSH UI"),
         ("line 5", "2 columns, not UI, name, synonyms and tree numbers or headings"),
         ("line 6", "D000010"),
@@ -177,9 +177,9 @@ def test_the_real_files_are_read_whole(shared_data: Path) -> None:
         mesh,
     )
     assert (first.bad, second.bad) == (0, 0)
-    by_id = {one.concept_id: one for one in (*descriptors, *concepts)}
+    by_id = {entry.concept_id: entry for entry in (*descriptors, *concepts)}
     assert by_id["MESH:D008382"].name == "Marfan Syndrome"
     assert by_id["MESH:C538103"].name == "Palindromic rheumatism"
     assert "C05.550.114.154" in by_id["MESH:C538103"].codes  # of rheumatoid arthritis
     assert len(concepts) > 6000
-    assert {one.entity_type for one in concepts} == {DISEASE}
+    assert {entry.entity_type for entry in concepts} == {DISEASE}

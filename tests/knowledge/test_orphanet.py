@@ -43,8 +43,8 @@ PRODUCT_1 = f"""<?xml version="1.0" encoding="ISO-8859-1"?>
 
 def test_product_1_gives_names_synonyms_and_exact_references() -> None:
     reading = Reading("en_product1.xml")
-    found = list(read_orphanet(io.BytesIO(PRODUCT_1.encode("latin-1")), reading))
-    assert found == [
+    entries = list(read_orphanet(io.BytesIO(PRODUCT_1.encode("latin-1")), reading))
+    assert entries == [
         Entry(
             "ORPHA:558",
             "Marfan syndrome",
@@ -55,7 +55,7 @@ def test_product_1_gives_names_synonyms_and_exact_references() -> None:
         Entry("ORPHA:828", "Stickler syndrome", "disease"),
     ]
     assert reading.left_out == {"obsolete or inactive": 2}
-    assert [one.where.split(" (")[0] for one in reading.skipped] == ["Disorder 5"]
+    assert [skip.where.split(" (")[0] for skip in reading.skipped] == ["Disorder 5"]
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_product_1_gives_names_synonyms_and_exact_references() -> None:
     ],
 )
 def test_the_real_products_share_the_structure(shared_data: Path, name: str) -> None:
-    found, reading = read_source(
+    entries, reading = read_source(
         LexiconSource(format="orphanet", path=str(shared_data / "diagnosis" / name))
     )
-    by_id = {one.concept_id: one.name for one in found}
+    by_id = {entry.concept_id: entry.name for entry in entries}
     assert reading.bad == 0
-    assert len(found) > 4000
+    assert len(entries) > 4000
     assert by_id["ORPHA:558"] == "Marfan syndrome"
 
 

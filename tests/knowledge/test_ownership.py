@@ -18,19 +18,21 @@ def drafts_of(claimed: list[dict[str, int]]) -> list[Draft]:
             "name",
             "disease",
             1,
-            dict(one),
-            (next(iter(one)),),
-            symbols=tuple(form for form in one if form.isupper()),
+            dict(claims),
+            (next(iter(claims)),),
+            symbols=tuple(form for form in claims if form.isupper()),
         )
-        for number, one in enumerate(claimed)
+        for number, claims in enumerate(claimed)
     ]
 
 
 @given(claims)
 def test_a_form_has_one_owner_and_it_has_the_best_claim(claimed: list[dict[str, int]]) -> None:
     owner, ambiguous = decide_owners(drafts_of(claimed))
-    for form in {form for one in claimed for form in one}:
-        ranked = sorted((one[form], number) for number, one in enumerate(claimed) if form in one)
+    for form in {form for claims in claimed for form in claims}:
+        ranked = sorted(
+            (claims[form], number) for number, claims in enumerate(claimed) if form in claims
+        )
         unique = len(ranked) == 1 or ranked[0][0] < ranked[1][0]
         assert form not in owner or (unique and owner[form] == ranked[0][1])
         assert (form in ambiguous) == (not unique)

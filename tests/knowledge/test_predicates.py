@@ -11,7 +11,9 @@ from medr_ray.knowledge.predicates import (
     Predicate,
 )
 
-predicates = pytest.mark.parametrize("predicate", PREDICATES.values(), ids=lambda one: one.name)
+predicates = pytest.mark.parametrize(
+    "predicate", PREDICATES.values(), ids=lambda predicate: predicate.name
+)
 
 
 def test_ranks_are_given_once() -> None:

@@ -16,7 +16,7 @@ POINT, BIRTH = "Point prevalence", "Prevalence at birth"
 CLASS = "1-9 / 100 000"
 
 
-def _figure(
+def _figure_xml(
     kind: str = POINT,
     label: str = CLASS,
     value: str = "0.0",
@@ -54,7 +54,7 @@ def _file(folder: Path, *disorders: tuple[str, str, list[str]], gz: bool = False
     return str(path)
 
 
-def _value(folder: Path, *figures: str) -> float | None:
+def _read_value(folder: Path, *figures: str) -> float | None:
     kept = read_prevalence(_file(folder, ("1", "A disease", list(figures)))).by_disorder
     return kept["ORPHA:1"].value if kept else None
 
@@ -73,33 +73,33 @@ def _value(folder: Path, *figures: str) -> float | None:
 def test_a_class_counts_as_the_geometric_mean_of_its_bounds(
     tmp_path: Path, label: str, value: float
 ) -> None:
-    assert _value(tmp_path, _figure(label=label)) == pytest.approx(value)
+    assert _read_value(tmp_path, _figure_xml(label=label)) == pytest.approx(value)
 
 
 def test_a_value_is_per_hundred_thousand_people(tmp_path: Path) -> None:
-    assert _value(tmp_path, _figure(value="2.5")) == pytest.approx(2.5e-5)
+    assert _read_value(tmp_path, _figure_xml(value="2.5")) == pytest.approx(2.5e-5)
 
 
 @pytest.mark.parametrize(
     ("better", "worse"),
     [
         (
-            _figure(POINT, "<1 / 1 000 000", status="Not yet validated", place="Japan"),
-            _figure(BIRTH, value="7"),
+            _figure_xml(POINT, "<1 / 1 000 000", status="Not yet validated", place="Japan"),
+            _figure_xml(BIRTH, value="7"),
         ),
         (
-            _figure(status="Validated", place="Japan"),
-            _figure(status="Not yet validated", value="7"),
+            _figure_xml(status="Validated", place="Japan"),
+            _figure_xml(status="Not yet validated", value="7"),
         ),
-        (_figure(place="Worldwide"), _figure(place="Japan", value="7")),
-        (_figure(value="2"), _figure()),
-        (_figure(BIRTH), _figure("Lifetime Prevalence", value="7")),
-        (_figure(BIRTH), _figure(label="Unknown")),
-        (_figure(BIRTH), _figure(label="")),
-        (_figure("Lifetime Prevalence"), _figure("Annual incidence", value="7")),
+        (_figure_xml(place="Worldwide"), _figure_xml(place="Japan", value="7")),
+        (_figure_xml(value="2"), _figure_xml()),
+        (_figure_xml(BIRTH), _figure_xml("Lifetime Prevalence", value="7")),
+        (_figure_xml(BIRTH), _figure_xml(label="Unknown")),
+        (_figure_xml(BIRTH), _figure_xml(label="")),
+        (_figure_xml("Lifetime Prevalence"), _figure_xml("Annual incidence", value="7")),
         (
-            _figure(place="Japan", status="Not yet validated"),
-            _figure("Cases/families", label="", value="4"),
+            _figure_xml(place="Japan", status="Not yet validated"),
+            _figure_xml("Cases/families", label="", value="4"),
         ),
     ],
 )
@@ -107,15 +107,15 @@ def test_the_better_figure_is_kept_whatever_the_order(
     tmp_path: Path, better: str, worse: str
 ) -> None:
     assert (
-        _value(tmp_path, better, worse)
-        == _value(tmp_path, worse, better)
-        == _value(tmp_path, better)
+        _read_value(tmp_path, better, worse)
+        == _read_value(tmp_path, worse, better)
+        == _read_value(tmp_path, better)
     )
 
 
 def test_of_several_regions_the_median_is_kept_with_its_place(tmp_path: Path) -> None:
     figures = [
-        _figure(place=place, value=value)
+        _figure_xml(place=place, value=value)
         for place, value in (("Malta", "9"), ("Japan", "1"), ("Peru", "4"))
     ]
     kept = read_prevalence(_file(tmp_path, ("1", "A disease", figures))).by_disorder["ORPHA:1"]
@@ -124,7 +124,7 @@ def test_of_several_regions_the_median_is_kept_with_its_place(tmp_path: Path) ->
 
 
 def test_a_long_list_of_references_is_cut_in_the_source(tmp_path: Path) -> None:
-    figure = _figure(source="1[PMID]_" * 50, status="Not yet validated")
+    figure = _figure_xml(source="1[PMID]_" * 50, status="Not yet validated")
     kept = read_prevalence(_file(tmp_path, ("1", "A", [figure]))).by_disorder["ORPHA:1"]
     assert kept.source().startswith(
         "ORPHA:1 (A): point prevalence, Worldwide, class, not yet validated; 1[PMID]_"
@@ -135,19 +135,24 @@ def test_a_long_list_of_references_is_cut_in_the_source(tmp_path: Path) -> None:
 
 def test_bad_figures_are_counted_and_named_and_spoil_no_other(tmp_path: Path) -> None:
     bad = [
-        _figure(value="many"),
-        _figure(value="-3"),
-        _figure(value="nan"),
-        _figure(value="200000"),
-        _figure(label="about 5"),
-        _figure("Prevalence on Mars"),
+        _figure_xml(value="many"),
+        _figure_xml(value="-3"),
+        _figure_xml(value="nan"),
+        _figure_xml(value="200000"),
+        _figure_xml(label="about 5"),
+        _figure_xml("Prevalence on Mars"),
     ]
     table = read_prevalence(
-        _file(tmp_path, ("1", "A", [*bad, _figure()]), ("x7", "B", [_figure()]), ("2", "C", []))
+        _file(
+            tmp_path,
+            ("1", "A", [*bad, _figure_xml()]),
+            ("x7", "B", [_figure_xml()]),
+            ("2", "C", []),
+        )
     )
     assert list(table.by_disorder) == ["ORPHA:1"]
     assert (table.disorders, table.bad) == (3, 7)
-    assert [one.reason for one in table.skipped][-3:] == [
+    assert [skip.reason for skip in table.skipped][-3:] == [
         "PrevalenceClass 'about 5'",
         "PrevalenceType 'Prevalence on Mars'",
         "OrphaCode 'x7'",
@@ -157,7 +162,7 @@ def test_bad_figures_are_counted_and_named_and_spoil_no_other(tmp_path: Path) ->
 def test_a_file_that_is_damaged_or_something_else_is_a_data_error_that_names_it(
     tmp_path: Path,
 ) -> None:
-    whole = Path(_file(tmp_path, ("1", "A", [_figure()] * 50), gz=True))
+    whole = Path(_file(tmp_path, ("1", "A", [_figure_xml()] * 50), gz=True))
     assert read_prevalence(str(whole)).by_disorder.keys() == {"ORPHA:1"}
     for name, data in (
         ("cut.xml.gz", whole.read_bytes()[:-30]),
@@ -172,10 +177,15 @@ def test_a_file_that_is_damaged_or_something_else_is_a_data_error_that_names_it(
         read_prevalence(str(tmp_path / "nowhere.xml"))
 
 
-def _matched(folder: Path, concepts: list[Concept], *disorders: tuple[str, str]) -> dict[str, str]:
-    table = read_prevalence(_file(folder, *((code, name, [_figure()]) for code, name in disorders)))
+def _match_disorders(
+    folder: Path, concepts: list[Concept], *disorders: tuple[str, str]
+) -> dict[str, str]:
+    table = read_prevalence(
+        _file(folder, *((code, name, [_figure_xml()]) for code, name in disorders))
+    )
     return {
-        concept_id: one.disorder for concept_id, one in match_prevalence(table, concepts).items()
+        concept_id: prevalence.disorder
+        for concept_id, prevalence in match_prevalence(table, concepts).items()
     }
 
 
@@ -189,7 +199,7 @@ def test_a_disorder_is_matched_by_id_then_reference_then_name(tmp_path: Path) ->
         Concept("OMIM:6", "Six", "disease", (), ""),
         Concept("OMIM:60", "Six", "disease", (), ""),
     ]
-    assert _matched(
+    assert _match_disorders(
         tmp_path,
         concepts,
         ("1", "Other"),
@@ -215,10 +225,10 @@ def test_where_several_disorders_lead_to_one_concept_the_surer_way_wins_then_the
     concept = Concept(
         "OMIM:1", "Kuru", "disease", ("kuru", "laughing death"), "", xrefs=("ORPHA:100", "ORPHA:99")
     )
-    assert _matched(tmp_path, [concept], ("7", "Kuru"), ("100", "A"), ("99", "B")) == {
+    assert _match_disorders(tmp_path, [concept], ("7", "Kuru"), ("100", "A"), ("99", "B")) == {
         "OMIM:1": "ORPHA:99"
     }
-    assert _matched(tmp_path, [concept], ("8", "Laughing death"), ("7", "Kuru")) == {
+    assert _match_disorders(tmp_path, [concept], ("8", "Laughing death"), ("7", "Kuru")) == {
         "OMIM:1": "ORPHA:7"
     }
 
@@ -232,7 +242,7 @@ def orphadata(shared_data: Path) -> PrevalenceTable:
 
 def test_the_real_file_is_read_whole(orphadata: PrevalenceTable) -> None:
     assert (orphadata.disorders, len(orphadata.by_disorder), orphadata.bad) == (6037, 4408, 0)
-    assert all(0 < one.value <= 0.5 for one in orphadata.by_disorder.values())
+    assert all(0 < prevalence.value <= 0.5 for prevalence in orphadata.by_disorder.values())
     huntington = orphadata.by_disorder["ORPHA:399"]
     assert (huntington.value, huntington.place, huntington.validated) == (
         pytest.approx(2.7e-5),

@@ -69,7 +69,7 @@ def test_rows_keep_quoted_separators_and_report_broken_bytes() -> None:
         ("line 3", ["B", "two\tparts"]),
         ("line 5", ["D", "last"]),
     ]
-    assert [(one.where, one.reason) for one in reading.skipped] == [("line 4", "not UTF-8")]
+    assert [(skip.where, skip.reason) for skip in reading.skipped] == [("line 4", "not UTF-8")]
 
 
 def test_a_cell_beyond_all_measure_is_reported_and_the_next_row_read() -> None:
@@ -96,8 +96,8 @@ def test_xml_neither_fetches_nor_expands_entities(tmp_path: Path) -> None:
         "<a><b><c>x &s; &e; y</c></b><b><c>&lt;2</c></b></a>"
     ).encode()
     texts = [
-        text_of(one, "c")
-        for _, one in read_elements(io.BytesIO(content), Reading("x.xml"), ["b"], "XML")
+        text_of(element, "c")
+        for _, element in read_elements(io.BytesIO(content), Reading("x.xml"), ["b"], "XML")
     ]
     assert "secret" not in texts[0]
     assert "expanded" not in texts[0]

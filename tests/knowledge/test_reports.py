@@ -1,4 +1,4 @@
-"""Reports: how a year and a journal are told, told with less, and what may be meant by that."""
+"""Reports: how a year and a journal are worded, worded less exactly, and what that may mean."""
 
 import re
 
@@ -66,21 +66,21 @@ def test_the_field_of_a_journal_by_its_title(journal: str, field: str) -> None:
 @given(_YEARS, _JOURNALS)
 def test_every_way_to_tell_a_report_may_mean_it(year: int, journal: str) -> None:
     report = reported(year, journal)
-    for told in (report, with_years(report), with_field(report), with_field(with_years(report))):
-        assert is_report(told)
-        assert may_mean(told, report)
-        assert may_mean(told, ""), "what is stated elsewhere may have been reported there as well"
+    for phrase in (report, with_years(report), with_field(report), with_field(with_years(report))):
+        assert is_report(phrase)
+        assert may_mean(phrase, report)
+        assert may_mean(phrase, ""), "what is stated elsewhere may have been reported there as well"
 
 
 @given(_YEARS, _JOURNALS, _YEARS, _JOURNALS)
 def test_a_report_means_no_other_year_and_no_other_journal(
     one: int, journal: str, other: int, second: str
 ) -> None:
-    asked, stated = reported(one, journal), reported(other, second)
-    assert may_mean(asked, stated) == ((one, journal) == (other, second))
-    assert may_mean(with_years(asked), stated) == (one // 5 == other // 5 and journal == second)
+    queried, stated = reported(one, journal), reported(other, second)
+    assert may_mean(queried, stated) == ((one, journal) == (other, second))
+    assert may_mean(with_years(queried), stated) == (one // 5 == other // 5 and journal == second)
     same = not field_of(journal) or field_of(second) in ("", field_of(journal))
-    assert may_mean(with_field(asked), stated) == (one == other and same)
+    assert may_mean(with_field(queried), stated) == (one == other and same)
 
 
 @given(st.integers(-10, 20_000) | st.none(), st.text(max_size=40))
@@ -88,7 +88,7 @@ def test_no_title_or_year_is_beyond_telling(year: int | None, journal: str) -> N
     report = reported(year, journal)
     if report:
         assert all(
-            may_mean(told, report) for told in (report, with_years(report), with_field(report))
+            may_mean(phrase, report) for phrase in (report, with_years(report), with_field(report))
         )
 
 

@@ -54,7 +54,9 @@ def test_a_share_may_be_meant_by_its_own_comparison_and_by_no_other(
     clinical = f"{min(affected, total)} of {total} patients"
     words = comparison(clinical)
     if words is not None:
-        assert [one for one in COMPARISONS if may_mean(one, clinical)] == [words]
+        assert [comparison for comparison in COMPARISONS if may_mean(comparison, clinical)] == [
+            words
+        ]
 
 
 def test_what_is_not_known_may_be_meant_by_every_comparison() -> None:
@@ -92,6 +94,6 @@ def test_onsets_follow_one_another_and_ages_that_are_none_have_no_years() -> Non
         "HP:0003596",
         "HP:0003584",
     ]
-    spans = [onset_years(one) for one in order]
-    assert all(one and other and one[1] < other[0] for one, other in pairwise(spans))
+    spans = [onset_years(onset) for onset in order]
+    assert all(earlier and other and earlier[1] < other[0] for earlier, other in pairwise(spans))
     assert onset_years("HP:0000006") is None

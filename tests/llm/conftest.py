@@ -1,4 +1,4 @@
-"""A client against a loopback endpoint, a governor of its own, and no waiting between attempts."""
+"""A client of a loopback endpoint with its own governor and no waiting between attempts."""
 
 import json
 from collections.abc import Callable

@@ -266,7 +266,7 @@ def test_native_tool_calls_are_asked_for_and_come_back_as_they_were_written(
     assert result.tool_calls == (FunctionCall("c1", "search", '{"query": "Marfan'),)
     assert (result.text, result.finish_reason, result.usd) == ("Let me look.", "tool_calls", None)
     assert (cached, len(script.bodies)) == (result, 1)
-    asked = [
+    messages = [
         *_ASK,
         {
             "role": "assistant",
@@ -275,8 +275,8 @@ def test_native_tool_calls_are_asked_for_and_come_back_as_they_were_written(
         },
         {"role": "tool", "tool_call_id": "c1", "content": "nothing found"},
     ]
-    assert asyncio.run(make().complete(asked, tools=[tool])).text == "Let me look."
-    assert script.bodies[1]["messages"] == asked
+    assert asyncio.run(make().complete(messages, tools=[tool])).text == "Let me look."
+    assert script.bodies[1]["messages"] == messages
 
 
 def test_an_endpoint_that_is_left_alone_is_asked_again_when_its_time_has_come(
@@ -289,14 +289,14 @@ def test_an_endpoint_that_is_left_alone_is_asked_again_when_its_time_has_come(
 
 
 def test_no_more_requests_run_at_once_than_allowed() -> None:
-    running, most, state = 0, 0, threading.Lock()
+    running, peak, state = 0, 0, threading.Lock()
     together = threading.Barrier(3, timeout=20)
 
     def answer(_: Request) -> Response:
-        nonlocal running, most
+        nonlocal running, peak
         with state:
             running += 1
-            most = max(most, running)
+            peak = max(peak, running)
         together.wait()  # passes only when three requests are in flight
         with state:
             running -= 1
@@ -320,7 +320,7 @@ def test_no_more_requests_run_at_once_than_allowed() -> None:
                 )
             )
         )
-    assert most == 3
+    assert peak == 3
 
 
 @pytest.mark.parametrize(

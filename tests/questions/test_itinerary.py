@@ -29,9 +29,9 @@ def question(*walks: tuple[str, tuple[str, ...]]) -> Question:
     teller = Disambiguator(GRAPH.relations.values(), facts)
     hops = []
     for start, relations in walks:
-        found = make_walk(start, [GRAPH.relations[one] for one in relations])
-        assert found is not None
-        hops.append(teller.disambiguate_walk(mark_other_hops(found, facts), {start}))
+        walk = make_walk(start, [GRAPH.relations[relation_id] for relation_id in relations])
+        assert walk is not None
+        hops.append(teller.disambiguate_walk(mark_other_hops(walk, facts), {start}))
     path = Walk(MARFAN, "chain-m", hops[0], True, hops[1] if len(hops) > 1 else ())
     draft = Draft(path)
     text = EnglishRules(GRAPH.entities).write([draft])[0].text
@@ -50,22 +50,22 @@ def written(tmp_path: Path, one: Question) -> RunDirectory:
 
 
 def test_legs_follow_the_walk_and_what_is_told_comes_after(tmp_path: Path) -> None:
-    one = question(("GENE:FBN1", ("fbn1", "lens")))
-    found = read_itinerary(written(tmp_path, one), one.task.task_id)
+    example = question(("GENE:FBN1", ("fbn1", "lens")))
+    itinerary = read_itinerary(written(tmp_path, example), example.task.task_id)
     assert [
-        (leg.known.name, leg.target.name, leg.walked, leg.begins) for leg in found.legs[:2]
+        (leg.known.name, leg.target.name, leg.walked, leg.begins) for leg in itinerary.legs[:2]
     ] == [
         ("FBN1", "Marfan syndrome", True, True),
         ("Marfan syndrome", "Ectopia lentis", True, False),
     ]
-    assert found.legs[2:], "Marfan syndrome is told apart from MASS syndrome"
-    assert not any(leg.walked for leg in found.legs[2:])
+    assert itinerary.legs[2:], "Marfan syndrome is told apart from MASS syndrome"
+    assert not any(leg.walked for leg in itinerary.legs[2:])
 
 
 def test_a_second_walk_begins_anew(tmp_path: Path) -> None:
-    one = question((MARFAN, ("fbn1",)), (MASS, ("fbn1-mass",)))
-    found = read_itinerary(written(tmp_path, one), one.task.task_id)
-    assert [(leg.known.name, leg.target.name, leg.begins) for leg in found.legs] == [
+    example = question((MARFAN, ("fbn1",)), (MASS, ("fbn1-mass",)))
+    itinerary = read_itinerary(written(tmp_path, example), example.task.task_id)
+    assert [(leg.known.name, leg.target.name, leg.begins) for leg in itinerary.legs] == [
         ("Marfan syndrome", "FBN1", True),
         ("MASS syndrome", "FBN1", True),
     ]
@@ -74,29 +74,29 @@ def test_a_second_walk_begins_anew(tmp_path: Path) -> None:
 def test_the_command_prints_every_sentence_and_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = question(("GENE:FBN1", ("fbn1", "lens")))
-    run = written(tmp_path, one)
-    show_question(run, one.task.task_id, as_json=False)
+    example = question(("GENE:FBN1", ("fbn1", "lens")))
+    run = written(tmp_path, example)
+    show_question(run, example.task.task_id, as_json=False)
     printed = " ".join(capsys.readouterr().out.split())
-    for relation in one.relations:
+    for relation in example.relations:
         assert GRAPH.relations[relation].evidence[0].sentence in printed
     for words in (
-        one.task.text,
+        example.task.text,
         "Ectopia lentis",
         "unique yes",
         "not closed book not asked",
         "citing PMID:1",
     ):
         assert words in printed
-    show_question(run, one.task.task_id, as_json=True)
-    assert len(json.loads(capsys.readouterr().out)["legs"]) == len(one.relations)
+    show_question(run, example.task.task_id, as_json=True)
+    assert len(json.loads(capsys.readouterr().out)["legs"]) == len(example.relations)
 
 
 def test_an_unknown_question_and_a_newer_graph_are_said_so(tmp_path: Path) -> None:
-    one = question((MARFAN, ("fbn1",)))
-    run = written(tmp_path, one)
+    example = question((MARFAN, ("fbn1",)))
+    run = written(tmp_path, example)
     with pytest.raises(DataError, match="has no question q-0"):
         read_itinerary(run, "q-0")
     run.write(RELATIONS, [])
     with pytest.raises(DataError, match="the graph is newer"):
-        read_itinerary(run, one.task.task_id)
+        read_itinerary(run, example.task.task_id)

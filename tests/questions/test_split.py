@@ -21,7 +21,7 @@ _OPEN = QuestionsConfig(max_predicate_share=1, max_answer_share=1, heldout_fract
 
 
 def candidate(seed: str, start: str, *relations: str) -> Candidate:
-    hops = make_walk(start, [_GRAPH.relations[one] for one in relations])
+    hops = make_walk(start, [_GRAPH.relations[relation_id] for relation_id in relations])
     assert hops is not None
     path = Path(seed, "chain", mark_other_hops(hops, fact_index_of(_GRAPH)), True)
     return Candidate(
@@ -65,7 +65,10 @@ def test_hop_counts_are_evened_out() -> None:
         candidate(STICKLER, "GENE:COL2A1", "col2a1", "detach"),
     ]
     config = _OPEN.model_copy(update={"per_seed": 1})
-    assert sorted(len(one.path.hops) for one in balance(offers, config, 0, None)) == [1, 2]
+    assert sorted(len(candidate.path.hops) for candidate in balance(offers, config, 0, None)) == [
+        1,
+        2,
+    ]
 
 
 def test_a_seed_asks_for_one_fact_once_and_no_walk_is_asked_twice() -> None:
@@ -85,8 +88,8 @@ def test_one_kind_of_question_alone_is_still_allowed() -> None:
 
 
 def test_the_same_chain_from_its_other_end_is_asked_once() -> None:
-    there, back = candidate(MARFAN, MARFAN, "lens"), candidate(MARFAN, "HP:0001083", "lens")
-    assert balance([back], _OPEN, 0, None) == [back]
-    assert balance([back], _OPEN, 0, None, earlier=[there]) == []
+    forward, backward = candidate(MARFAN, MARFAN, "lens"), candidate(MARFAN, "HP:0001083", "lens")
+    assert balance([backward], _OPEN, 0, None) == [backward]
+    assert balance([backward], _OPEN, 0, None, earlier=[forward]) == []
     other = candidate(STICKLER, STICKLER, "detach")
-    assert balance([other], _OPEN, 0, None, earlier=[there]) == [other]
+    assert balance([other], _OPEN, 0, None, earlier=[forward]) == [other]

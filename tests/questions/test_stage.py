@@ -68,20 +68,26 @@ def chosen(graph: Graph, facts: FactIndex, **settings: Any) -> Split:
 def test_max_questions_keeps_the_ratio_of_the_split(graph: Graph, facts: FactIndex) -> None:
     split = chosen(graph, facts, max_questions=60, max_hops=2)
     assert (len(split.train), len(split.heldout)) == (42, 18)
-    assert {one.path.complexity for one in split.train} == {1, 2}
+    assert {candidate.path.complexity for candidate in split.train} == {1, 2}
 
 
 def test_other_hops_can_be_left_out(graph: Graph, facts: FactIndex) -> None:
     passed, failed = drafted(graph, facts, other_hops=False, max_hops=3)
     assert passed
-    assert not any("the other " in one.text for one in passed)
-    assert any(reason.startswith("form: needs a hop") for one in failed for reason in one.reasons)
+    assert not any("the other " in candidate.text for candidate in passed)
+    assert any(
+        reason.startswith("form: needs a hop")
+        for candidate in failed
+        for reason in candidate.reasons
+    )
 
 
 def test_described_starts_are_not_named(graph: Graph, facts: FactIndex) -> None:
     passed, _ = drafted(graph, facts, obfuscation={2: 1}, max_hops=2)
     assert len(passed) > 10
-    assert not any(occurs_in(graph.entities[one.path.start].name, one.text) for one in passed)
+    assert not any(
+        occurs_in(graph.entities[candidate.path.start].name, candidate.text) for candidate in passed
+    )
 
 
 def test_compared_shares_are_not_printed(graph: Graph, facts: FactIndex) -> None:
@@ -89,14 +95,14 @@ def test_compared_shares_are_not_printed(graph: Graph, facts: FactIndex) -> None
         graph, facts, obfuscation={1: 1}, max_hops=2, paradigms=["lookup", "multi_hop"]
     )
     assert len(passed) > 10
-    printed = " ".join(one.text for one in passed)
+    printed = " ".join(candidate.text for candidate in passed)
     assert "quarter" in printed
     assert "% of patients" not in printed
 
 
 def test_levels_are_taken_by_their_weights(graph: Graph, facts: FactIndex) -> None:
     split = chosen(graph, facts, obfuscation={0: 1, 2: 1}, max_hops=2)
-    levels = Counter(one.draft.obfuscation for one in split.train)
+    levels = Counter(candidate.draft.obfuscation for candidate in split.train)
     assert min(levels[0], levels[2]) > len(split.train) / 5
 
 
@@ -105,20 +111,23 @@ def test_questions_of_every_paradigm_pass_the_same_checks(
     language: str, graph: Graph, facts: FactIndex
 ) -> None:
     passed, _ = drafted(graph, facts, language=language)
-    asked = {one.path.asked for one in passed}
-    assert {"entity", "share"} <= asked
-    assert any(one.path.second for one in passed)
+    kinds = {candidate.path.asked for candidate in passed}
+    assert {"entity", "share"} <= kinds
+    assert any(candidate.path.second for candidate in passed)
     assert all(
-        one.text.endswith("？" if language == "zh" else "?") and "  " not in one.text
-        for one in passed
+        candidate.text.endswith("？" if language == "zh" else "?") and "  " not in candidate.text
+        for candidate in passed
     )
-    assert all(one.verdict.verification == Verification(True, True, True, True) for one in passed)
+    assert all(
+        candidate.verdict.verification == Verification(True, True, True, True)
+        for candidate in passed
+    )
 
 
 def test_no_two_chosen_questions_ask_the_same(graph: Graph, facts: FactIndex) -> None:
     split = chosen(graph, facts)
     both = (*split.train, *split.heldout)
-    assert len({one.text for one in both}) == len(both)
+    assert len({candidate.text for candidate in both}) == len(both)
 
 
 def test_a_question_that_was_too_easy_gives_way_to_a_harder_one_of_its_seed_and_side(
@@ -127,24 +136,26 @@ def test_a_question_that_was_too_easy_gives_way_to_a_harder_one_of_its_seed_and_
     config = QuestionsConfig(obfuscation={0: 1, 2: 1})
     passed, _ = drafted(graph, facts, obfuscation=config.obfuscation)
     split = split_and_balance(passed, graph.entities, config, 0)
-    made: list[Question] = []
+    questions: list[Question] = []
 
     def assembled(one: Candidate, side: str) -> Question:
         from medr_ray.questions.drafting.assembly import assemble
 
-        made.append(assemble(one, side, graph.entities, graph.specialties, "en"))
-        return made[-1]
+        questions.append(assemble(one, side, graph.entities, graph.specialties, "en"))
+        return questions[-1]
 
-    asked = [assembled(one, "heldout") for one in split.heldout]
-    harder = Harder(split, assembled)([(one, one.complexity + 1) for one in asked])
-    pairs = [(one, other) for one, other in zip(asked, harder, strict=True) if other is not None]
+    easy = [assembled(candidate, "heldout") for candidate in split.heldout]
+    harder = Harder(split, assembled)([(question, question.complexity + 1) for question in easy])
+    pairs = [
+        (question, other) for question, other in zip(easy, harder, strict=True) if other is not None
+    ]
     assert pairs
-    for one, other in pairs:
-        assert (other.seed, other.split) == (one.seed, one.split)
-        assert other.complexity > one.complexity or (
-            other.complexity == one.complexity and other.obfuscation > one.obfuscation
+    for question, other in pairs:
+        assert (other.seed, other.split) == (question.seed, question.split)
+        assert other.complexity > question.complexity or (
+            other.complexity == question.complexity and other.obfuscation > question.obfuscation
         )
-    texts = [one.text for one in (*asked, *(other for _, other in pairs))]
+    texts = [question.text for question in (*easy, *(other for _, other in pairs))]
     assert len(set(texts)) == len(texts)
 
 
@@ -198,37 +209,37 @@ def test_every_question_is_verified_and_points_at_real_records(
 ) -> None:
     questions, counts, _ = result
     assert len(questions) > 60
-    assert {one.complexity for one in questions} >= {1, 2, 3}
+    assert {question.complexity for question in questions} >= {1, 2, 3}
     assert set(counts["by_paradigm"]) >= {"lookup", "multi_hop", "quantitative", "intersection"}
-    for one in questions:
-        assert one.verification == Verification(True, True, True, True)
-        mapped = {placeholder.entity_id for placeholder in one.entity_mapping}
-        assert one.seed in mapped
-        assert set(one.relations) <= set(graph.relations)
+    for question in questions:
+        assert question.verification == Verification(True, True, True, True)
+        mapped = {placeholder.entity_id for placeholder in question.entity_mapping}
+        assert question.seed in mapped
+        assert set(question.relations) <= set(graph.relations)
         ends = {
             end
-            for key in one.relations
+            for key in question.relations
             for end in (graph.relations[key].subject, graph.relations[key].object)
         }
         assert mapped <= ends
-        if one.task.answer_type != "share":
-            assert one.task.answer in {graph.entities[entity].name for entity in mapped}
-        names = (one.task.answer, *one.task.aliases)
-        assert not any(occurs_in(name, one.task.text) for name in names)
-        assert one.task.metadata == question_metadata(
-            one.paradigm, one.complexity, one.specialty, one.obfuscation
+        if question.task.answer_type != "share":
+            assert question.task.answer in {graph.entities[entity].name for entity in mapped}
+        names = (question.task.answer, *question.task.aliases)
+        assert not any(occurs_in(name, question.task.text) for name in names)
+        assert question.task.metadata == question_metadata(
+            question.paradigm, question.complexity, question.specialty, question.obfuscation
         )
-        assert one.specialty == "genetics"
+        assert question.specialty == "genetics"
 
 
 @pytest.mark.slow
 def test_guidance_and_cheat_sheet_hold_no_name(
     result: tuple[list[Question], Counts, StageContext], graph: Graph
 ) -> None:
-    for one in result[0]:
-        masked = one.cheat_sheet + " ".join(str(step) for step in one.guidance)
-        for placeholder in one.entity_mapping:
-            assert placeholder.placeholder in one.cheat_sheet
+    for question in result[0]:
+        masked = question.cheat_sheet + " ".join(str(step) for step in question.guidance)
+        for placeholder in question.entity_mapping:
+            assert placeholder.placeholder in question.cheat_sheet
             assert not occurs_in(graph.entities[placeholder.entity_id].name, masked)
 
 
@@ -237,13 +248,13 @@ def test_no_heldout_entity_chain_is_trained_on(
     result: tuple[list[Question], Counts, StageContext], graph: Graph
 ) -> None:
     questions, counts, _ = result
-    train = [one for one in questions if one.split == "train"]
-    heldout = [one for one in questions if one.split == "heldout"]
+    train = [question for question in questions if question.split == "train"]
+    heldout = [question for question in questions if question.split == "heldout"]
     assert (counts["train"], counts["heldout"]) == (len(train), len(heldout))
     assert 0.2 < len(heldout) / len(questions) < 0.5
-    assert not {one.seed for one in train} & {one.seed for one in heldout}
-    assert not {r for one in train for r in one.relations} & {
-        r for one in heldout for r in one.relations
+    assert not {question.seed for question in train} & {question.seed for question in heldout}
+    assert not {r for question in train for r in question.relations} & {
+        r for question in heldout for r in question.relations
     }
 
 
@@ -252,10 +263,12 @@ def test_shares_of_predicates_and_answers_are_bounded(
     result: tuple[list[Question], Counts, StageContext],
 ) -> None:
     for split in ("train", "heldout"):
-        side = [one for one in result[0] if one.split == split]
-        answers = Counter(one.task.answer for one in side if one.task.answer_type != "share")
+        side = [question for question in result[0] if question.split == split]
+        answers = Counter(
+            question.task.answer for question in side if question.task.answer_type != "share"
+        )
         assert max(answers.values()) <= 0.1 * len(side)
-    assert max(Counter(one.seed for one in result[0]).values()) <= 2
+    assert max(Counter(question.seed for question in result[0]).values()) <= 2
 
 
 @pytest.mark.slow
@@ -317,7 +330,7 @@ def test_a_models_wording_passes_the_same_checks_or_is_rejected_with_its_text(
     small = replace(graph, seed_graphs=dict(list(graph.seed_graphs.items())[:40]))
     questions, counts, context = _run(tmp_path, small, writer="llm", max_questions=20, llm=llm)
     assert 0 < len(questions) <= 10
-    assert all(one.task.text.startswith("Please tell: ") for one in questions)
+    assert all(question.task.text.startswith("Please tell: ") for question in questions)
     rows = [
         json.loads(line) for line in context.directory.read_bytes("rejected.jsonl").splitlines()
     ]
@@ -335,10 +348,10 @@ def test_what_a_model_knows_by_heart_is_not_asked(
     """A model that answers every question about a mode of inheritance, and no other."""
 
     def reply(request: Request) -> Response:
-        asked = json.loads(request.data)["messages"][0]["content"]
+        prompt = json.loads(request.data)["messages"][0]["content"]
         text = (
             "Answer: Autosomal dominant inheritance"
-            if "mode of inheritance" in asked
+            if "mode of inheritance" in prompt
             else "Answer: unknown"
         )
         message = {"role": "assistant", "content": text}
@@ -355,5 +368,7 @@ def test_what_a_model_knows_by_heart_is_not_asked(
     )
     assert questions
     assert counts["reasons"]["not_closed_book"] > 0
-    assert all(one.verification.not_closed_book for one in questions)
-    assert not any(one.task.answer == "Autosomal dominant inheritance" for one in questions)
+    assert all(question.verification.not_closed_book for question in questions)
+    assert not any(
+        question.task.answer == "Autosomal dominant inheritance" for question in questions
+    )

@@ -1,4 +1,4 @@
-"""What counts how much, and that it is said why."""
+"""The weights of authority, and that each result explains its weight."""
 
 import gzip
 import itertools

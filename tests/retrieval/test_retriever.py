@@ -200,8 +200,10 @@ def test_what_is_later_than_the_cut_off_is_not_there(
 ) -> None:
     directory = build(tmp_path, ARTICLES + records)
     settings = RetrievalConfig(mode="text")
-    then = Retriever.open(directory, settings, ModelsConfig(), before=datetime.date(2019, 3, 1))
-    for method in (then.search, then.medical_search):
+    dated_retriever = Retriever.open(
+        directory, settings, ModelsConfig(), before=datetime.date(2019, 3, 1)
+    )
+    for method in (dated_retriever.search, dated_retriever.medical_search):
         ids = {
             hit.document_id
             for query in ("aortic surgery Marfan", "HIV/AIDS")
@@ -211,11 +213,14 @@ def test_what_is_later_than_the_cut_off_is_not_there(
             "PMID:2",
             "PMID:3",
         }  # PMID:4 has no year
-    assert then.document("PMID:1") is None
+    assert dated_retriever.document("PMID:1") is None
     assert "PMID:1" not in {
-        document.document_id for document in then.medical_documents("aortic surgery", 30)
+        document.document_id for document in dated_retriever.medical_documents("aortic surgery", 30)
     }
-    assert then.search("Marfan syndrome mode of inheritance")[0].document_id == "HPO:OMIM:154700"
+    assert (
+        dated_retriever.search("Marfan syndrome mode of inheritance")[0].document_id
+        == "HPO:OMIM:154700"
+    )
 
 
 def test_the_explanation_adds_up_to_the_score(retriever: Retriever) -> None:
@@ -266,13 +271,13 @@ def test_age_is_counted_from_the_newest_document_or_the_cut_off(tmp_path: Path) 
     assert newest["PMID:2"] == pytest.approx(
         0.25 + 0.5 * (0.5**0.5 - 0.5)
     )  # one year older than the newest
-    then = Retriever.open(
+    dated_retriever = Retriever.open(
         directory,
         RetrievalConfig.model_validate({"mode": "text", **weights}),
         ModelsConfig(),
         before=datetime.date(2019, 1, 1),
     )
-    assert then.search("aortic", sources=["pubmed"], types=["case_report"])[
+    assert dated_retriever.search("aortic", sources=["pubmed"], types=["case_report"])[
         0
     ].authority == pytest.approx(0.5)
 

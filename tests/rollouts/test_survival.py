@@ -72,8 +72,8 @@ def test_failing_tools_lose_no_rollout_and_make_no_answer(rate: float, tmp_path:
 
 
 @contextmanager
-def _started(log: Path, script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A script of ``support`` in a process of its own, which does not outlive the block."""
+def _start_script(log: Path, script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a script of ``support`` in a separate process that ends with the block."""
     with open(log, "wb") as printed:
         process = subprocess.Popen(
             [sys.executable, str(_SUPPORT / script), *arguments],
@@ -89,9 +89,9 @@ def _started(log: Path, script: str, *arguments: str) -> Iterator[subprocess.Pop
         process.wait()
 
 
-def _finish(log: Path, script: str, *arguments: str) -> str:
+def _finish_script(log: Path, script: str, *arguments: str) -> str:
     """What the script prints, which must succeed."""
-    with _started(log, script, *arguments) as process:
+    with _start_script(log, script, *arguments) as process:
         process.wait()
         printed = log.read_text()
         assert process.returncode == 0, printed[-3000:]
@@ -111,7 +111,7 @@ def _every_rollout_once(root: Path) -> None:
 @pytest.mark.processes
 def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    with _started(log, "rollout_driver.py", str(tmp_path)) as process:
+    with _start_script(log, "rollout_driver.py", str(tmp_path)) as process:
         while len(_parts(tmp_path)) < 5:
             assert process.poll() is None, log.read_text()[-3000:]
             time.sleep(0.01)
@@ -119,7 +119,7 @@ def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(tmp_path: 
     before = _parts(tmp_path)
     left = len(Ledger(Directory(str(tmp_path)), 8).open_tasks(TASKS))
     assert left == len(TASKS) - 8 * len(before)
-    printed = _finish(log, "rollout_driver.py", str(tmp_path))
+    printed = _finish_script(log, "rollout_driver.py", str(tmp_path))
     assert f"{left} open, {left} came" in printed
     assert before.items() <= _parts(tmp_path).items()
     _every_rollout_once(tmp_path)
@@ -128,7 +128,7 @@ def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(tmp_path: 
 @pytest.mark.processes
 def test_a_lost_node_costs_no_rollout(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    printed = _finish(log, "rollout_driver.py", str(tmp_path), "nodes")
+    printed = _finish_script(log, "rollout_driver.py", str(tmp_path), "nodes")
     assert "lost a node" in printed
     assert "worker_died" in printed
     assert f"{len(TASKS)} open, {len(TASKS)} came" in printed
@@ -231,7 +231,7 @@ def _cluster_of(address: str) -> dict[str, object]:
 def test_a_cluster_grows_with_the_rollouts_and_shrinks_after_them(
     growing_cluster: str, tmp_path: Path
 ) -> None:
-    printed = _finish(tmp_path / "log.txt", "rollout_demand.py", growing_cluster)
+    printed = _finish_script(tmp_path / "log.txt", "rollout_demand.py", growing_cluster)
     assert "0 nodes at first" in printed
     assert "3 nodes under demand" in printed
     assert "0 nodes when idle" in printed

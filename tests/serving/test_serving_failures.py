@@ -1,4 +1,4 @@
-"""What a user is told when the application cannot start."""
+"""The messages a user sees when the application cannot start."""
 
 from pathlib import Path
 

@@ -91,5 +91,5 @@ def call(*queries: str, name: str = "search", thought: str = "look") -> str:
 
 
 def responses(trajectory: Trajectory) -> list[str]:
-    """What the agent was told after each reply."""
+    """The tool responses that the agent received after each reply."""
     return [m.content for m in trajectory.messages[2:] if m.role == "user"]

@@ -57,7 +57,7 @@ def _paths(
     yield path
     if len(path) < max_hops:
         for step in steps.get(path[-1].target if path else start, ()):
-            if step.target not in (start, *(one.target for one in path)) and _keeps_rules(
+            if step.target not in (start, *(earlier.target for earlier in path)) and _keeps_rules(
                 (*path, step), rules
             ):
                 yield from _paths(start, (*path, step), steps, max_hops, rules)
@@ -68,38 +68,46 @@ def _keeps_rules(path: Sequence[Step], rules: Rules) -> bool:
     if rules.unique_predicates and len(set(named)) < len(named):
         return False
     if rules.temporal_order and any(
-        one.years and other.years and other.years[1] < one.years[0]
-        for i, one in enumerate(path)
+        earlier.years and other.years and other.years[1] < earlier.years[0]
+        for i, earlier in enumerate(path)
         for other in path[i + 1 :]
     ):
         return False
     pairs = [
-        ((one.predicate, one.forward), (other.predicate, other.forward))
-        for one, other in pairwise(path)
-        if one.predicate and other.predicate
+        ((earlier.predicate, earlier.forward), (other.predicate, other.forward))
+        for earlier, other in pairwise(path)
+        if earlier.predicate and other.predicate
     ]
-    return all(map(_fits, pairs)) and all(sum(map(kind, pairs)) <= 1 for kind in _ONCE)
+    return all(map(_is_allowed_pair, pairs)) and all(
+        sum(map(kind, pairs)) <= 1 for kind in _AT_MOST_ONCE
+    )
 
 
-def _fits(pair: tuple[Directed, Directed]) -> bool:
-    (first, there), (second, then) = pair
-    met = PREDICATES[first].object_type if there else PREDICATES[first].subject_type
-    left = PREDICATES[second].subject_type if then else PREDICATES[second].object_type
-    return met == left != "value" and not (first == second == "subtype_of" and there != then)
+def _is_allowed_pair(pair: tuple[Directed, Directed]) -> bool:
+    (first, enters_forward), (second, leaves_forward) = pair
+    entered_type = (
+        PREDICATES[first].object_type if enters_forward else PREDICATES[first].subject_type
+    )
+    left_type = (
+        PREDICATES[second].subject_type if leaves_forward else PREDICATES[second].object_type
+    )
+    return entered_type == left_type != "value" and not (
+        first == second == "subtype_of" and enters_forward != leaves_forward
+    )
 
 
-def _shares(group: tuple[str, ...]) -> Callable[[tuple[Directed, Directed]], bool]:
-    """To come by one of the group and to leave by one of it backwards."""
+def _shares_group(group: tuple[str, ...]) -> Callable[[tuple[Directed, Directed]], bool]:
+    """Tests whether a pair enters by a predicate of the group and leaves by one of it backwards."""
     return lambda pair: (
         pair[0][0] in group and pair[0][1] and pair[1][0] in group and not pair[1][1]
     )
 
 
-_ONCE = (
-    _shares(SIGN),
-    _shares(USE),
-    _shares(HARM),
-    _shares(("complicated_by",)),
+_AT_MOST_ONCE = (
+    _shares_group(SIGN),
+    _shares_group(USE),
+    _shares_group(HARM),
+    _shares_group(("complicated_by",)),
     lambda pair: pair == (("complicated_by", False), ("complicated_by", True)),
     lambda pair: pair == (("subtype_of", True), ("subtype_of", True)),
 )

@@ -56,7 +56,7 @@ class Case:
     def patient(self, terms: FindingTerms) -> Patient:
         """As the tool sees it; terms that today's ontology does not have are left out."""
         observed, excluded = (
-            [terms.numbers[one] for one in group if one in terms.numbers]
+            [terms.numbers[term] for term in group if term in terms.numbers]
             for group in (self.observed, self.excluded)
         )
         return build_patient(terms, observed, excluded, self.age, self.female)[0]
@@ -69,9 +69,9 @@ def read_cases(data: Path) -> Iterator[Case]:
     ) as lines:
         for row in map(json.loads, lines):
             yield Case(
-                tuple(one for one, _ in row["observed"]),
-                tuple(one for one, _ in row["excluded"]),
-                _years(row["age"]),
+                tuple(term for term, _ in row["observed"]),
+                tuple(term for term, _ in row["excluded"]),
+                _age_in_years(row["age"]),
                 _FEMALE.get(row["sex"]),
                 row["diagnosis"][0][0],
                 tuple(row["pmids"]),
@@ -92,8 +92,8 @@ def config_of_2021(data: Path) -> DiagnosisConfig:
 def cited_pmids(rows: Iterable[Annotation]) -> dict[str, set[str]]:
     """The articles that each disease's annotations name."""
     articles: dict[str, set[str]] = defaultdict(set)
-    for one in rows:
-        articles[one.disease].update(one.references)
+    for row in rows:
+        articles[row.disease].update(row.references)
     return articles
 
 
@@ -105,10 +105,10 @@ def middle_rank(scores: np.ndarray, number: int | None) -> float:
     return float((scores > scores[number]).sum() + ((scores == scores[number]).sum() - 1) / 2 + 1)
 
 
-def _years(age: str | None) -> float | None:
-    found = _DURATION.fullmatch(age) if age else None
+def _age_in_years(age: str | None) -> float | None:
+    match = _DURATION.fullmatch(age) if age else None
     return (
-        sum(float(part or 0) * unit for part, unit in zip(found.groups(), _YEARS, strict=True))
-        if found
+        sum(float(part or 0) * unit for part, unit in zip(match.groups(), _YEARS, strict=True))
+        if match
         else None
     )

@@ -1,4 +1,4 @@
-"""``medr`` in a process of its own, and what it takes to disturb it at work."""
+"""Runs ``medr`` in a separate process and disturbs it while it works."""
 
 import os
 import signal

@@ -17,7 +17,7 @@ from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.pipeline import load_stages
 from medr_ray.retrieval.disease_records import document_from_disease
 
-_BEFORE = ("corpus", "entities", "index")
+_EARLIER_STAGES = ("corpus", "entities", "index")
 
 
 def write_run(root: Path, seeds: int, diseases: int) -> Path:
@@ -52,7 +52,7 @@ def write_run(root: Path, seeds: int, diseases: int) -> Path:
 
 def _finish(run: RunDirectory, config: PipelineConfig) -> None:
     marks: dict[str, str] = {}
-    for stage in load_stages(_BEFORE[-1]):
+    for stage in load_stages(_EARLIER_STAGES[-1]):
         marks[stage.name] = compute_fingerprint(stage, config, marks)
         run.stage(stage.name).write_json(
             MANIFEST, {"fingerprint": marks[stage.name], "counts": {}, "seconds": 0.0}

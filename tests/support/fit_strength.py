@@ -80,16 +80,22 @@ def examples(
     documents: Iterable[PairDocument], kinds: Collection[Kinds], predicates: Collection[str]
 ) -> Examples:
     rows, related, numbers, all_kinds = [], [], [], []
-    for number, one in enumerate(documents):
-        sentences = build_sentences(one.text, one.spans, one.mentions, one.types)
+    for number, document in enumerate(documents):
+        sentences = build_sentences(
+            document.text, document.spans, document.mentions, document.types
+        )
         statements = list(
-            read_statements(sentences, compute_section_factors(one.text, one.spans), one.types)
+            read_statements(
+                sentences, compute_section_factors(document.text, document.spans), document.types
+            )
         )
         for pair in compute_features(sentences, statements):
             if pair.kinds in kinds:
                 rows.append(compute_feature_values(pair, predicates))
                 related.append(
-                    not one.related.isdisjoint(one.meanings(frozenset((pair.first, pair.second))))
+                    not document.related.isdisjoint(
+                        document.meanings(frozenset((pair.first, pair.second)))
+                    )
                 )
                 numbers.append(number)
                 all_kinds.append(pair.kinds)
@@ -140,17 +146,19 @@ def best_found(data: Path) -> tuple[float, float]:
     lexicon = full_lexicon(data)
     find = entity_finder(lexicon, annotators_ids(data, lexicon))
     documents = [
-        pairs_from_bioc(one, RELATED_KINDS)
-        for one in read_bioc(data / "biored" / "Train.BioC.XML.gz")
+        pairs_from_bioc(document, RELATED_KINDS)
+        for document in read_bioc(data / "biored" / "Train.BioC.XML.gz")
     ]
-    found = examples(
+    training = examples(
         [replace_entities(document, *find(document.text)) for document in documents],
         RELATED_KINDS,
         (),
     )
-    weights = np.array([astuple(RELATED_WEIGHTS[kinds]) for kinds in found.kinds])
-    strength = 1 / (1 + np.exp(-np.sum(found.rows * weights, axis=1)))
-    return best_least(strength, found.related, sum(len(document.related) for document in documents))
+    weights = np.array([astuple(RELATED_WEIGHTS[kinds]) for kinds in training.kinds])
+    strength = 1 / (1 + np.exp(-np.sum(training.rows * weights, axis=1)))
+    return best_least(
+        strength, training.related, sum(len(document.related) for document in documents)
+    )
 
 
 def main(data: Path) -> None:

@@ -1,7 +1,7 @@
 """Annotated corpora as published, for measuring: mentions, concept ids and relations of BioC XML
 and brat files.
 
-What holds: offsets are characters of ``GoldDocument.text``, spans are as annotated (a few of BC5CDR
+Offsets are characters of ``GoldDocument.text``, spans are as annotated (a few of BC5CDR
 are off by one), and nothing is filtered here: what an evaluation leaves out, the evaluation says.
 
 Formats: BioC XML (Comeau et al., Database 2013, bat064) as BC5CDR and BioRED use it; brat standoff
@@ -93,7 +93,7 @@ def read_brat(path: Path) -> list[GoldDocument]:
     """The documents of a zip of brat ``.txt`` and ``.ann`` pairs, by name. DataError where a half
     is missing.
 
-    RareDis numbers its mentions anew in at least 356 of 729 documents without telling the
+    RareDis renumbers its mentions in at least 356 of 729 documents without telling the
     relations: those point to other mentions or to none, and are not fit to measure against.
     """
     with zipfile.ZipFile(path) as archive:

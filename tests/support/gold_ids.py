@@ -1,7 +1,7 @@
 """From our concepts to the identifiers that annotated corpora use: MeSH's for diseases and
 chemicals, NCBI's for genes.
 
-What holds: a concept's own id and its references come first; then the record of MeSH that lists the
+A concept's own id and its references come first; then the record of MeSH that lists the
 name of a disease or chemical among its terms ("Breast cancer" of OMIM is an entry term of MeSH's
 "Breast Neoplasms"). A disease that MeSH does not name stands for the nearest broader ones it has,
 by the hierarchies of MONDO and HPO; annotators who have only MeSH do the same. A concept that still

@@ -175,7 +175,7 @@ def most_within(
 
 
 class Process:
-    """A process with a clock of its own. ``demand`` requests wait at any time, until ``demand`` is
+    """A process with its own clock. ``demand`` requests wait at any time, until ``demand`` is
     0."""
 
     def __init__(self, world: World, name: str, skew: float) -> None:

@@ -83,16 +83,18 @@ def write_inputs(
     write_lexicon(entities, concepts())
     Matcher.build(concepts(), 4).save(entities)
     write_seeds(run, seeds)
-    entities.write(FREQUENCIES, [_frequency(one) for one in HARD_NAMES])
+    entities.write(FREQUENCIES, [_make_frequency(name) for name in HARD_NAMES])
     return run, config
 
 
 def write_seeds(run: RunDirectory, seeds: Iterable[str]) -> None:
-    rows = [SeedEntity(_frequency(seed), Significance(True, "", "rules"), "") for seed in seeds]
+    rows = [
+        SeedEntity(_make_frequency(seed), Significance(True, "", "rules"), "") for seed in seeds
+    ]
     run.write(SEEDS, rows)
 
 
-def _frequency(concept_id: str) -> EntityFrequency:
+def _make_frequency(concept_id: str) -> EntityFrequency:
     return EntityFrequency(concept_id, concept_id, "disease", 1, 1, 1e-5, 1e-6, 1e-4)
 
 
@@ -154,7 +156,7 @@ def write_graph(root: Path) -> RunDirectory:
         [storage.GrownSeed("D:4", tuple(relations)), storage.GrownSeed("D:5", ())]
     )
     entities = storage.build_entities(
-        merged, seeds, Vocabulary(concepts()), {"D:4": _frequency("D:4")}
+        merged, seeds, Vocabulary(concepts()), {"D:4": _make_frequency("D:4")}
     )
     storage.write_graph(run.stage("graph"), entities, merged, seeds)
     run.stage("graph").write_json(

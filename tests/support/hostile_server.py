@@ -22,7 +22,7 @@ _ANSWERS: dict[str, dict[str, Any]] = {
 
 
 def answer(manner: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """What is said to a request."""
+    """The reply to a request."""
     if method == "initialize":
         return {
             "result": {

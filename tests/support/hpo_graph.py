@@ -18,7 +18,7 @@ from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.drafting.drafter import Graph
 
 
-def _relation(disease: DiseaseRecord, fact: Fact) -> Relation:
+def _make_relation(disease: DiseaseRecord, fact: Fact) -> Relation:
     sentence = PREDICATES[fact.predicate].state(disease.name, fact.object_name, fact.clinical)
     evidence = Evidence(
         "hpo", f"HPO:{disease.entity_id}", sentence, 0, len(sentence), fact.reference
@@ -37,7 +37,7 @@ def _relation(disease: DiseaseRecord, fact: Fact) -> Relation:
     )
 
 
-def _entity(entity_id: str, name: str, kind: str, seed: bool) -> Entity:
+def _make_entity(entity_id: str, name: str, kind: str, seed: bool) -> Entity:
     return Entity(entity_id, name, kind, (), "", None, seed)
 
 
@@ -51,7 +51,7 @@ def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> Graph:
     hpo = load_hpo()
     chance = random.Random(draw)
     chosen = chance.sample(
-        sorted(one for one, d in hpo.diseases.items() if len(d.facts) > 2), seeds
+        sorted(disease_id for disease_id, d in hpo.diseases.items() if len(d.facts) > 2), seeds
     )
     by_gene: dict[str, list[str]] = {}
     for disease in hpo.diseases.values():
@@ -70,23 +70,25 @@ def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> Graph:
         ]
         group = [seed, *sorted({other for gene in genes for other in by_gene[gene]} - {seed})[:2]]
         own: dict[str, Relation] = {}
-        for one in group:
-            disease = hpo.diseases[one]
-            entities.setdefault(one, _entity(one, disease.name, "disease", one in chosen))
+        for disease_id in group:
+            disease = hpo.diseases[disease_id]
+            entities.setdefault(
+                disease_id, _make_entity(disease_id, disease.name, "disease", disease_id in chosen)
+            )
             for fact in disease.facts[:facts_per_disease]:
-                made = _relation(disease, fact)
-                own[made.relation_id] = made
+                relation = _make_relation(disease, fact)
+                own[relation.relation_id] = relation
                 kind = PREDICATES[fact.predicate].object_type
                 entities.setdefault(
-                    fact.object_id, _entity(fact.object_id, fact.object_name, kind, False)
+                    fact.object_id, _make_entity(fact.object_id, fact.object_name, kind, False)
                 )
         relations |= own
         graphs[seed] = tuple(sorted(own))
-        chains[seed] = _chain(seed, list(own.values()))
+        chains[seed] = _make_chain(seed, list(own.values()))
     return Graph(entities, relations, graphs, chains, dict.fromkeys(chosen, "genetics"))
 
 
-def _chain(seed: str, relations: list[Relation]) -> Chain:
+def _make_chain(seed: str, relations: list[Relation]) -> Chain:
     """A greedy walk from the seed; not the longest, but a chain."""
     nodes, edges = [seed], []
     while True:
@@ -129,9 +131,11 @@ def seed_records(graph: Graph) -> list[SeedEntity]:
     """The seeds as the entities stage lists them."""
     return [
         SeedEntity(
-            EntityFrequency(one, graph.entities[one].name, "disease", 1, 1, 1e-6, 1e-7, 1e-5),
+            EntityFrequency(
+                entity_id, graph.entities[entity_id].name, "disease", 1, 1, 1e-6, 1e-7, 1e-5
+            ),
             Significance(True, "test", "rules"),
             specialty,
         )
-        for one, specialty in graph.specialties.items()
+        for entity_id, specialty in graph.specialties.items()
     ]

@@ -1,4 +1,4 @@
-"""What the ingest measurement has done in processes of its own, which find it here by name."""
+"""Functions that the ingest measurement runs in separate processes, which import them by name."""
 
 import re
 from pathlib import Path

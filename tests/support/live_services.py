@@ -1,4 +1,4 @@
-"""Recorded answers of web services, and a loopback server that gives them or misbehaves as told."""
+"""Recorded answers of web services, and a loopback server that serves them or misbehaves."""
 
 import itertools
 import tarfile
@@ -87,7 +87,7 @@ class Services:
 
 @contextmanager
 def services() -> Iterator[Services]:
-    """The server while a test runs; whoever hangs lets go at its end."""
+    """The server while a test runs; hanging requests are released when the test ends."""
     running = Services(server())
     try:
         yield running

@@ -56,27 +56,27 @@ def rows(quick: bool) -> Iterator[Measurement]:
         graphs = [random_graph(nodes, directed, draw) for draw in range(1 if quick else 3)]
         solved = [_solve(graph, nodes) for graph in graphs]
         name = f"longest path, {'directed' if directed else 'undirected'} n={nodes}"
-        yield _length(name, solved)
-        yield _proof(name, solved, _GOAL if directed and nodes == 500 else None)
-    yield from _real()
+        yield _measure_length(name, solved)
+        yield _measure_proofs(name, solved, _GOAL if directed and nodes == 500 else None)
+    yield from _measure_real_graph()
 
 
 def random_graph(nodes: int, directed: bool, draw: int) -> dict[str, list[Step]]:
     """Steps without predicates, both ways unless ``directed``. Seven of ten links are to an end of
     an earlier link."""
-    dice = random.Random(f"{nodes} {directed} {draw}")
+    rng = random.Random(f"{nodes} {directed} {draw}")
     links: set[tuple[int, int]] = set()
     ends = [0]
     for new in range(1, nodes):
         for _ in range(2):
-            old = dice.choice(ends) if dice.random() < 0.7 else dice.randrange(new)
+            old = rng.choice(ends) if rng.random() < 0.7 else rng.randrange(new)
             if old != new:
                 both = [(old, new), (new, old)]
-                links.update([dice.choice(both)] if directed else both)
+                links.update([rng.choice(both)] if directed else both)
                 ends += [old, new]
     steps: dict[str, list[Step]] = {}
-    for one, other in sorted(links):
-        steps.setdefault(f"n{one:03}", []).append(Step(f"n{other:03}", f"{one}-{other}"))
+    for first, other in sorted(links):
+        steps.setdefault(f"n{first:03}", []).append(Step(f"n{other:03}", f"{first}-{other}"))
     return steps
 
 
@@ -121,11 +121,12 @@ def _solve(steps: Steps, max_hops: int, start: str | None = None) -> Solved:
     )
 
 
-def _length(name: str, solved: Sequence[Solved]) -> Measurement:
-    """The graph where we are least ahead; the note tells of all."""
-    worst = min(solved, key=lambda one: one.hops / max(one.usual, 1))
+def _measure_length(name: str, solved: Sequence[Solved]) -> Measurement:
+    """The graph where our lead is smallest; the note lists all graphs."""
+    worst = min(solved, key=lambda solution: solution.hops / max(solution.usual, 1))
     each = ", ".join(
-        f"{one.hops} (bound {one.path.upper_bound}, peer {one.usual})" for one in solved
+        f"{solution.hops} (bound {solution.path.upper_bound}, peer {solution.usual})"
+        for solution in solved
     )
     return build_measurement(
         name,
@@ -138,10 +139,10 @@ def _length(name: str, solved: Sequence[Solved]) -> Measurement:
     )
 
 
-def _proof(name: str, solved: Sequence[Solved], goal: float | None) -> Measurement:
-    """Seconds of the slowest graph to its proof; endless where one is not proven."""
-    proven = all(one.path.proven_optimal for one in solved)
-    slowest = max(one.seconds for one in solved)
+def _measure_proofs(name: str, solved: Sequence[Solved], goal: float | None) -> Measurement:
+    """Seconds to the proof of the slowest graph; infinite if one graph is not proven."""
+    proven = all(solution.path.proven_optimal for solution in solved)
+    slowest = max(solution.seconds for solution in solved)
     note = (
         "to the proof, the slowest graph"
         if proven
@@ -157,7 +158,7 @@ def _proof(name: str, solved: Sequence[Solved], goal: float | None) -> Measureme
     )
 
 
-def _real() -> Iterator[Measurement]:
+def _measure_real_graph() -> Iterator[Measurement]:
     """The seed graphs and the merged graph of a run, by the rules a default configuration has;
     every valid step taken, those that no question can ask by included."""
     graph = RunDirectory(os.environ.get("MEDR_BENCH_RUN") or str(_RUN)).stage("graph")
@@ -165,11 +166,11 @@ def _real() -> Iterator[Measurement]:
         how = "medr run -c configs/quickstart.yaml --until graph, or MEDR_BENCH_RUN"
         yield skip_measurement("longest chains of real graphs", PEER, how)
         return
-    relations = {one.relation_id: one for one in graph.read(RELATIONS)}
+    relations = {relation.relation_id: relation for relation in graph.read(RELATIONS)}
     degree = count_neighbours(relations.values())
 
     def steps_of(ids: Sequence[str], seed: str) -> Steps:
-        given = [relations[one] for one in ids]
+        given = [relations[relation_id] for relation_id in ids]
         return build_steps(given, degree, seed, _CONFIG.hub_degree, GraphConfig().min_confidence)
 
     hops = _CONFIG.max_hops
@@ -179,19 +180,25 @@ def _real() -> Iterator[Measurement]:
     ]
     yield _seed_graphs(seeds)
     merged = _solve(steps_of(list(relations), ""), hops)
-    yield _length(f"longest path of {len(degree):,} merged entities, {hops} hops at most", [merged])
+    yield _measure_length(
+        f"longest path of {len(degree):,} merged entities, {hops} hops at most", [merged]
+    )
 
 
 def _seed_graphs(solved: Sequence[Solved]) -> Measurement:
-    behind = sum(one.hops < one.usual for one in solved)
-    proven = sum(one.path.proven_optimal for one in solved)
+    behind = sum(solution.hops < solution.usual for solution in solved)
+    proven = sum(solution.path.proven_optimal for solution in solved)
     note = (
         f"{len(solved)} seeds, {proven} proven, {behind} shorter than the peer's, longest "
-        f"{max(one.hops for one in solved)}; {sum(one.seconds for one in solved):.1f} s in all"
+        f"{max(solution.hops for solution in solved)}; "
+        f"{sum(solution.seconds for solution in solved):.1f} s in all"
     )
     ours, usual = (
         sum(lengths) / len(solved)
-        for lengths in ([one.hops for one in solved], [one.usual for one in solved])
+        for lengths in (
+            [solution.hops for solution in solved],
+            [solution.usual for solution in solved],
+        )
     )
     return build_measurement(
         "longest chain of seed graphs, mean",

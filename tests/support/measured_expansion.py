@@ -36,35 +36,38 @@ def rows(quick: bool) -> Iterator[Measurement]:
             "medr run -c configs/quickstart.yaml --until index, or MEDR_BENCH_RUN",
         )
         return
-    seeds = _seeds(run, 60 if quick else 400)
+    seeds = _select_seeds(run, 60 if quick else 400)
     with tempfile.TemporaryDirectory(prefix="medr-bench-") as folder, ray_session(RayConfig()):
-        one, relations = _grow(run, seeds, 1, Directory(f"{folder}/one"))
-        two, _ = _grow(run, seeds, 2, Directory(f"{folder}/two"))
-        _compare(Directory(f"{folder}/one"), Directory(f"{folder}/two"))
-    note = f"{len(seeds)} seeds, {relations:,} relations, {one:.0f} s on one worker; equal parts"
+        seconds_alone, relations = _grow_graph(run, seeds, 1, Directory(f"{folder}/one"))
+        two, _ = _grow_graph(run, seeds, 2, Directory(f"{folder}/two"))
+        _compare_graphs(Directory(f"{folder}/one"), Directory(f"{folder}/two"))
+    note = (
+        f"{len(seeds)} seeds, {relations:,} relations, {seconds_alone:.0f} s on one worker; "
+        "equal parts"
+    )
     yield build_measurement(
         "expansion, 2 workers",
         relations / two,
-        relations / one,
+        relations / seconds_alone,
         "1 worker",
         unit="relations/s",
         note=note,
     )
 
 
-def _seeds(run: RunDirectory, most: int) -> list[str]:
+def _select_seeds(run: RunDirectory, most: int) -> list[str]:
     """Accepted seeds that have a record, spread evenly."""
     table = (
         run.stage("entities").read_table("seeds.parquet", ["frequency", "significance"]).to_pylist()
     )
     accepted = sorted(
-        one["frequency"]["concept_id"] for one in table if one["significance"]["verdict"]
+        row["frequency"]["concept_id"] for row in table if row["significance"]["verdict"]
     )
-    curated = [one for one in accepted if one in load_hpo().diseases]
+    curated = [disease for disease in accepted if disease in load_hpo().diseases]
     return curated[:: max(1, len(curated) // most)][:most]
 
 
-def _grow(
+def _grow_graph(
     run: RunDirectory, seeds: Sequence[str], workers: int, directory: Directory
 ) -> tuple[float, int]:
     """Seconds, and relations found."""
@@ -85,10 +88,10 @@ def _grow(
             folder="parts",
         )
     )
-    return time.perf_counter() - started, sum(one["relations"] for one in done)
+    return time.perf_counter() - started, sum(result["relations"] for result in done)
 
 
-def _compare(one: Directory, other: Directory) -> None:
+def _compare_graphs(one: Directory, other: Directory) -> None:
     names = one.list_files("parts")
     if names != other.list_files("parts"):
         raise AssertionError("1 and 2 workers wrote different parts")

@@ -153,10 +153,10 @@ def _by_kind(
 ) -> Iterator[Measurement]:
     """All pairs, then those of each pair of kinds."""
     sides = [pair_sides(document, RELATED_KINDS, choose) for document in documents]
-    yield _compared(f"{name}, pairs", sides, RELATED_KINDS)
+    yield _compare_scores(f"{name}, pairs", sides, RELATED_KINDS)
     for kinds in RELATED_KINDS:
         in_words = "-".join(_IN_WORDS.get(kind, kind) for kind in kinds)
-        yield _compared(f"{name}, {in_words} pairs", sides, [kinds])
+        yield _compare_scores(f"{name}, {in_words} pairs", sides, [kinds])
 
 
 def _measure_set(
@@ -167,10 +167,10 @@ def _measure_set(
     note: str = "",
 ) -> Measurement:
     sides = [pair_sides(document, kinds, choose) for document in documents]
-    return _compared(name, sides, kinds, note)
+    return _compare_scores(name, sides, kinds, note)
 
 
-def _compared(
+def _compare_scores(
     name: str, documents: Sequence[PairSides], kinds: Collection[Kinds], note: str = ""
 ) -> Measurement:
     ours = score(documents, lambda sides: sides.ours, kinds)
@@ -179,8 +179,8 @@ def _compared(
         "sentence": score(documents, lambda sides: sides.by_sentence, kinds),
     }
     best_unit = max(peers, key=lambda unit: peers[unit].f1)
-    notes = [f"ours {_figures(ours)}"]
-    notes += [f"co-occurrence in a {unit}: {_figures(peer)}" for unit, peer in peers.items()]
+    notes = [f"ours {_format_score(ours)}"]
+    notes += [f"co-occurrence in a {unit}: {_format_score(peer)}" for unit, peer in peers.items()]
     notes += [note] if note else []
     return build_measurement(
         f"{name} F1",
@@ -192,7 +192,7 @@ def _compared(
     )
 
 
-def _figures(score: Score) -> str:
+def _format_score(score: Score) -> str:
     return f"precision {score.precision:.3f}, recall {score.recall:.3f}, F1 {score.f1:.3f}"
 
 

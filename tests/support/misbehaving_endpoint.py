@@ -1,4 +1,4 @@
-"""A chat endpoint on loopback that answers as told, many requests at once, and keeps count of what
+"""A loopback chat endpoint with planned answers that serves many requests at once and counts what
 reaches it.
 
 ``plan`` says, by a word that only the prompts of one subject hold, what its requests are answered

@@ -24,23 +24,23 @@ class NaiveBayes:
     def __init__(self, hpo: Hpo, rows: Iterable[Annotation]) -> None:
         self._hpo = hpo
         shares: dict[str, dict[str, float]] = defaultdict(dict)
-        for one in rows:
-            share = _UNKNOWN if one.frequency is None else one.frequency.share
+        for row in rows:
+            share = _UNKNOWN if row.frequency is None else row.frequency.share
             if (
-                one.aspect == FINDING
-                and not one.negated
+                row.aspect == FINDING
+                and not row.negated
                 and share
-                and one.disease.startswith("OMIM:")
+                and row.disease.startswith("OMIM:")
             ):
-                for term in self._above(one.term):
-                    shares[one.disease][term] = max(share, shares[one.disease].get(term, 0.0))
+                for term in self._above(row.term):
+                    shares[row.disease][term] = max(share, shares[row.disease].get(term, 0.0))
         self.diseases = {disease: number for number, disease in enumerate(shares)}
         self._columns = _columns(shares, self.diseases)
 
     def score(self, observed: Sequence[str]) -> np.ndarray:
         """[diseases] log likelihood of the findings, up to a constant."""
         total = np.zeros(len(self.diseases))
-        for term in dict.fromkeys(self._hpo.replaced.get(one, one) for one in observed):
+        for term in dict.fromkeys(self._hpo.replaced.get(term_id, term_id) for term_id in observed):
             if term in self._columns:
                 numbers, shares = self._columns[term]
                 chance = _CHANCE * shares.sum() / len(total)
@@ -57,10 +57,10 @@ def _columns(
     shares: Mapping[str, Mapping[str, float]], numbers: Mapping[str, int]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     by_term: dict[str, dict[int, float]] = defaultdict(dict)
-    for disease, found in shares.items():
-        for term, share in found.items():
+    for disease, disease_shares in shares.items():
+        for term, share in disease_shares.items():
             by_term[term][numbers[disease]] = share
     return {
-        term: (np.array(list(found)), np.array(list(found.values())))
-        for term, found in by_term.items()
+        term: (np.array(list(by_disease)), np.array(list(by_disease.values())))
+        for term, by_disease in by_term.items()
     }

@@ -13,11 +13,11 @@ _GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "μ": "mu", "ω": "omega"}
 
 def tokens(text: str, exact: bool = False) -> list[tuple[str, int, int]]:
     """(folded token, start, end) of texts made of the characters the tests draw from."""
-    found = []
+    tokens = []
     blanked = _POSSESSIVE.sub(lambda match: " " * len(match.group()), text)
     for match in _TOKEN.finditer(re.sub(r"[-‐–—−]", " ", blanked)):
-        found.append((match.group() if exact else fold(match.group()), match.start(), match.end()))
-    return found
+        tokens.append((match.group() if exact else fold(match.group()), match.start(), match.end()))
+    return tokens
 
 
 def fold(word: str) -> str:
@@ -43,7 +43,7 @@ def find(
     """Leftmost-longest (start, end, concept), a tie to the exact forms; forms are keyed by their
     tokens."""
     folded, written = tokens(text), tokens(text, exact=True)
-    found, at = [], 0
+    matches, at = [], 0
     while at < len(folded):
         best = 0
         for table, words in ((forms, folded), (exact, written)):
@@ -53,9 +53,9 @@ def find(
                     best, winner = size, concept
                     break
         if best:
-            found.append((folded[at][1], folded[at + best - 1][2], winner))
+            matches.append((folded[at][1], folded[at + best - 1][2], winner))
         at += max(best, 1)
-    return found
+    return matches
 
 
 def count(
@@ -73,7 +73,10 @@ def count(
         mentions.update(named)
         for concept in set(named):
             years.setdefault(concept, Counter())[year] += 1
-    return {one: (sum(years[one].values()), mentions[one], dict(years[one])) for one in mentions}
+    return {
+        concept_id: (sum(years[concept_id].values()), mentions[concept_id], dict(years[concept_id]))
+        for concept_id in mentions
+    }
 
 
 _ASIDE = re.compile(r"\s*(?:\(([^()\[\]]*)\)|\[([^\[\]()]*)\])")
@@ -91,30 +94,30 @@ def abbreviate(text: str, found: Sequence[tuple[int, int, str]]) -> list[tuple[i
             and short[0].isalnum()
             and short.count(" ") <= 1
             and re.search("[A-Z]", short)
-            and _spells(short, text[start:end])
+            and _is_spelled_by(short, text[start:end])
         ):
             meanings.setdefault(short, concept)
     if not meanings:
         return list(found)
     either = "|".join(map(re.escape, sorted(meanings, key=len, reverse=True)))
     uses = [
-        (one.start(), one.end(), meanings[one[1]])
-        for one in re.finditer(rf"(?<!\w)({either})s?(?!\w)", text)
+        (match.start(), match.end(), meanings[match[1]])
+        for match in re.finditer(rf"(?<!\w)({either})s?(?!\w)", text)
     ]
     kept = list(found)
     for use in uses:
-        touched = [one for one in kept if one[0] < use[1] and use[0] < one[1]]
+        touched = [kept_use for kept_use in kept if kept_use[0] < use[1] and use[0] < kept_use[1]]
         if all(use[0] <= start and end <= use[1] for start, end, _ in touched):
-            kept = [one for one in kept if one not in touched] + [use]
+            kept = [kept_use for kept_use in kept if kept_use not in touched] + [use]
     return sorted(kept)
 
 
-def _spells(short: str, long: str) -> bool:
-    """As Schwartz and Hearst print it: from the end, each character of the short form in turn, its
-    first one where a word begins."""
+def _is_spelled_by(short: str, long: str) -> bool:
+    """The algorithm of Schwartz and Hearst: from the end, each character of the short form in
+    turn; its first character must begin a word."""
     at = len(long)
     for number, letter in reversed(
-        [(i, one) for i, one in enumerate(short.lower()) if one.isalnum()]
+        [(i, character) for i, character in enumerate(short.lower()) if character.isalnum()]
     ):
         at -= 1
         while at >= 0 and (

@@ -89,14 +89,14 @@ def _judge(run: RunDirectory, counts: pl.DataFrame, citations: int) -> None:
         run.stage("entities"),
         EntitiesConfig(rare_documents=4, seed_types=("disease", "phenotype")),
     )
-    concepts = {one.concept_id: one for one in CONCEPTS}
-    found, rule = (
+    concepts = {concept.concept_id: concept for concept in CONCEPTS}
+    frequencies, rule = (
         compute_frequencies(counts, concepts, citations),
         choose_rarity_rule(config, citations),
     )
-    rare = select_rare(found, rule, config.seed_types)
+    rare = select_rare(frequencies, rule, config.seed_types)
     candidates = build_candidates(rare, concepts, counts, {}, {"OMIM:154700": PREVALENCE})
-    entities.write(FREQUENCIES, found)
+    entities.write(FREQUENCIES, frequencies)
     seeds = build_seed_entities(candidates, RulesSignificanceJudge(1).judge(candidates))
     entities.write(SEEDS, seeds)
     entities.write_json(

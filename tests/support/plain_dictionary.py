@@ -27,7 +27,12 @@ class PlainDictionary:
         from ahocorasick_rs import AhoCorasick, Implementation
 
         runs = {run for text in texts for run in _RUN.findall(_lower(text))}
-        lowered = ((_lower(form), one.concept_id) for one in concepts for form in one.forms if form)
+        lowered = (
+            (_lower(form), concept.concept_id)
+            for concept in concepts
+            for form in concept.forms
+            if form
+        )
         owners = {
             form: concept_id for form, concept_id in lowered if runs.issuperset(_RUN.findall(form))
         }
@@ -55,7 +60,9 @@ def _lower(text: str) -> str:
     return (
         low
         if len(low) == len(text)
-        else "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
+        else "".join(
+            character.lower() if len(character.lower()) == 1 else character for character in text
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""A stage of rollouts in a process of its own, to be disturbed: ``rollout_driver.py DIRECTORY
+"""A stage of rollouts in a separate process that a test can disturb: ``rollout_driver.py DIRECTORY
 [nodes]``.
 
 With ``nodes`` it runs on a cluster of a head and two nodes, of which one is killed when the first

@@ -1,4 +1,4 @@
-"""A batching engine that says a given text, one token a step, and records what shared its steps."""
+"""A batching engine that emits a given text, one token a step, and records each batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class ScriptedEngine:
                     "stop" if whole else "length",
                     0,
                 )
-        self.open = [one for one in self.open if one.generation is None]
+        self.open = [sequence for sequence in self.open if sequence.generation is None]
 
     def reset(self) -> None:
         self.open.clear()

@@ -65,7 +65,7 @@ def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> 
     relations = {
         key: make_relation(key, *fact) for key, fact in _FACTS.items() if key not in set(without)
     }
-    relations |= {one.relation_id: one for one in extra}
+    relations |= {relation.relation_id: relation for relation in extra}
     entities = {
         key: Entity(key, name, kind, aliases, "", None, key in (MARFAN, STICKLER))
         for key, (name, kind, aliases) in _NAMES.items()
@@ -96,7 +96,11 @@ def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> 
     }
     graphs = {
         seed: tuple(
-            sorted(key for key, one in relations.items() if seed in (one.subject, one.object))
+            sorted(
+                key
+                for key, relation in relations.items()
+                if seed in (relation.subject, relation.object)
+            )
         )
         for seed in (MARFAN, STICKLER)
     }

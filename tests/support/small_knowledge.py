@@ -27,7 +27,7 @@ SMALL: Mapping[str, Mapping[str, str]] = {  # frequencies as phenotype.hpoa has 
 
 
 def rows(diseases: Mapping[str, Mapping[str, str]]) -> list[Annotation]:
-    """Findings of diseases, each citing an article of its own."""
+    """Findings of diseases; each cites a different article."""
     return [
         Annotation(
             disease,
@@ -37,8 +37,8 @@ def rows(diseases: Mapping[str, Mapping[str, str]]) -> list[Annotation]:
             parse_frequency(frequency),
             (f"PMID:{disease[5:]}{number}",),
         )
-        for disease, found in diseases.items()
-        for number, (term, frequency) in enumerate(found.items())
+        for disease, findings in diseases.items()
+        for number, (term, frequency) in enumerate(findings.items())
     ]
 
 
@@ -46,9 +46,9 @@ def small_base(
     diseases: Mapping[str, Mapping[str, str]] = SMALL, extra: Iterable[Annotation] = ()
 ) -> KnowledgeBase:
     """The knowledge base of the diseases, called "Disease 1" and so on."""
-    names = {one: f"Disease {one[5:]}" for one in diseases}
+    names = {disease: f"Disease {disease[5:]}" for disease in diseases}
     return build_knowledge_base(
-        load_hpo(), [*rows(diseases), *extra], names, Hypotheses({one: one for one in names}, {})
+        load_hpo(), [*rows(diseases), *extra], names, Hypotheses({name: name for name in names}, {})
     )
 
 

@@ -11,7 +11,7 @@ from support.gold import GoldDocument, GoldRelation, read_bioc, read_brat, split
 from medr_ray.core.errors import DataError
 
 
-def _counts(documents: list[GoldDocument]) -> tuple[int, int, int]:
+def _count_annotations(documents: list[GoldDocument]) -> tuple[int, int, int]:
     return (
         len(documents),
         sum(len(document.mentions) for document in documents),
@@ -19,7 +19,7 @@ def _counts(documents: list[GoldDocument]) -> tuple[int, int, int]:
     )
 
 
-def _misplaced(documents: list[GoldDocument]) -> int:
+def _count_misplaced(documents: list[GoldDocument]) -> int:
     """Mentions whose pieces are not the characters their offsets say."""
     return sum(
         " ".join(document.text[start:end] for start, end in mention.spans) != mention.text
@@ -33,8 +33,8 @@ def _misplaced(documents: list[GoldDocument]) -> int:
 )
 def test_biored(shared_data: Path, file: str, counts: tuple[int, int, int]) -> None:
     documents = read_bioc(shared_data / "biored" / f"{file}.BioC.XML.gz")
-    assert _counts(documents) == counts
-    assert _misplaced(documents) == 0
+    assert _count_annotations(documents) == counts
+    assert _count_misplaced(documents) == 0
     kinds = Counter(mention.kind for document in documents for mention in document.mentions)
     assert set(kinds) == {
         "GeneOrGeneProduct",
@@ -69,7 +69,7 @@ def test_bc5cdr(shared_data: Path, part: str, disease: int, chemical: int, relat
         if not mention.inside_composite
     )
     assert (len(documents), whole["Disease"], whole["Chemical"]) == (500, disease, chemical)
-    assert _misplaced(documents) <= 3  # as published
+    assert _count_misplaced(documents) <= 3  # as published
     annotated = [relation for document in documents for relation in document.relations]
     assert len(annotated) == relations
     for relation in annotated:
@@ -89,7 +89,7 @@ def test_raredis(shared_data: Path) -> None:
     documents = read_brat(shared_data / "raredis" / "corpus_train.zip")
     kinds = Counter(mention.kind for document in documents for mention in document.mentions)
     assert (len(documents), kinds["RAREDISEASE"], kinds["SIGN"]) == (729, 3157, 3744)
-    assert _misplaced(documents) <= 14  # texts with doubled quotation marks
+    assert _count_misplaced(documents) <= 14  # texts with doubled quotation marks
     assert documents[0].relations[0] == GoldRelation(
         "R1", "Produces", (("Arg1", "T1"), ("Arg2", "T2"))
     )

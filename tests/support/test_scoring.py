@@ -24,30 +24,34 @@ DOCUMENT = GoldDocument(
 )
 
 
-def _found(start: int, end: int, *ids: str, kind: str = "disease") -> FoundMention:
+def _make_mention(start: int, end: int, *ids: str, kind: str = "disease") -> FoundMention:
     return FoundMention(start, end, kind, frozenset(ids))
 
 
 def test_a_concept_counts_once_a_document_and_each_id_of_a_composite_counts() -> None:
-    found = [_found(10, 23, "D2"), _found(25, 38, "D2"), _found(40, 44, "D7")]
-    score = concept_score([(DOCUMENT, found)], "disease", ("Disease",))
+    mentions = [
+        _make_mention(10, 23, "D2"),
+        _make_mention(25, 38, "D2"),
+        _make_mention(40, 44, "D7"),
+    ]
+    score = concept_score([(DOCUMENT, mentions)], "disease", ("Disease",))
     assert score == Score(right=1, predicted=2, reached=1, gold=2)
     assert (score.precision, score.recall, score.f1) == (0.5, 0.5, 0.5)
 
 
 def test_a_concept_of_several_ids_is_right_by_any_of_them_and_is_one_prediction() -> None:
-    score = concept_score([(DOCUMENT, [_found(0, 5, "D1", "D8")])], "disease", ("Disease",))
+    score = concept_score([(DOCUMENT, [_make_mention(0, 5, "D1", "D8")])], "disease", ("Disease",))
     assert score == Score(right=1, predicted=1, reached=1, gold=2)
 
 
 def test_mentions_are_strict_and_a_composite_is_one_whole_span() -> None:
-    found = [
-        _found(0, 23, "D1"),
-        _found(26, 38, "D2"),
-        _found(40, 44, "x"),
-        _found(0, 5, "D9", kind="chemical"),
+    mentions = [
+        _make_mention(0, 23, "D1"),
+        _make_mention(26, 38, "D2"),
+        _make_mention(40, 44, "x"),
+        _make_mention(0, 5, "D9", kind="chemical"),
     ]
-    assert mention_score([(DOCUMENT, found)], "disease", ("Disease",)) == Score(2, 3, 2, 3)
+    assert mention_score([(DOCUMENT, mentions)], "disease", ("Disease",)) == Score(2, 3, 2, 3)
 
 
 def test_scores_add_up_and_nothing_is_zero() -> None:
@@ -87,8 +91,8 @@ def test_the_plain_dictionary_has_no_guards_but_finds_whole_words() -> None:
         Concept("C", "AT", "disease", ("ataxia telangiectasia",), ""),
     ]
     text = "A cat with Ataxia telangiectasia, ataxias; İ ATAXIA"
-    found = [
+    mentions = [
         (text[mention.start : mention.end], mention.concept_id)
         for mention in PlainDictionary(forms, [text]).find(text)
     ]
-    assert found == [("cat", "B"), ("Ataxia telangiectasia", "C"), ("ATAXIA", "A")]
+    assert mentions == [("cat", "B"), ("Ataxia telangiectasia", "C"), ("ATAXIA", "A")]

@@ -43,7 +43,7 @@ def main(config: str, root: str) -> None:
     try:
         run_pipeline(load_config(Path(config), [f"run.root={root}"]), None, "entities")
         loser.join()
-        print(sum(one["Alive"] for one in ray.nodes()), "nodes left")
+        print(sum(node["Alive"] for node in ray.nodes()), "nodes left")
     finally:
         ray.shutdown()
         cluster.shutdown()

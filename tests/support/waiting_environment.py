@@ -62,7 +62,7 @@ def share(*parts: Any) -> float:
 
 
 class LookingUp:
-    """A policy that searches for its question and answers with all it is told."""
+    """A policy that searches for its question and answers with the whole tool response."""
 
     def __init__(self, task: RolloutTask) -> None:
         self._question, self._asked = task.task.text, False
@@ -79,7 +79,7 @@ class LookingUp:
 
 
 class WaitingTool:
-    """Waits as long as it is told; ``broken`` calls find their service down."""
+    """Waits for the given time; ``broken`` calls find their service down."""
 
     name, description = "wait", "Wait."
     parameters: Mapping[str, Any] = {
@@ -108,7 +108,7 @@ class WaitingPolicy:
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         self._turn += 1
         if self._turn == 1 and self._script.happens and self._is_due():
-            await _HAPPENINGS[self._script.happens]()
+            await _FAULTS[self._script.happens]()
         await asyncio.sleep(self._script.think * self._factor)
         if self._turn > self._script.turns:
             return PolicyTurn(render_reply("All is done.", answer=ANSWER))
@@ -157,7 +157,7 @@ async def _err() -> None:
     raise ZeroDivisionError("bug")
 
 
-_HAPPENINGS = {
+_FAULTS = {
     "die": _die,
     "block": _block,
     "freeze": _freeze,

@@ -30,11 +30,11 @@ class Asked:
 def call(
     arguments: dict[str, Any], tool: MedicalSearchTool | None = None
 ) -> tuple[str, dict[str, Any]]:
-    asked = Asked()
-    tool = tool or MedicalSearchTool(asked, 900, SOURCES)
+    backend = Asked()
+    tool = tool or MedicalSearchTool(backend, 900, SOURCES)
     asyncio.run(tool.call(arguments))
-    (made,) = asked.calls
-    return made
+    (call,) = backend.calls
+    return call
 
 
 def test_a_query_alone_keeps_everything() -> None:
@@ -88,10 +88,8 @@ def test_an_agent_is_offered_what_is_indexed_and_what_is_asked_live() -> None:
     tool = make(config, Asked())
     assert tool.parameters["properties"]["source"]["enum"] == ["pubmed", "livertox", "trials"]
     assert tool.description.endswith(
-        (
-            "The source is pubmed (articles) or livertox (liver toxicity of drugs) or "
-            "trials (registered trials)."
-        )
+        "The source is pubmed (articles) or livertox (liver toxicity of drugs) or "
+        "trials (registered trials)."
     )
 
 

@@ -26,7 +26,7 @@ PAPER = Document(
 )
 
 
-class _Shelf:
+class _SinglePaperSource:
     def document(self, document_id: str) -> Document | None:
         return PAPER if document_id == PAPER.document_id else None
 
@@ -40,7 +40,7 @@ def read(
 ) -> ToolResult:
     named = (f"localhost:{server.port}",) if server else ()
     limits = ReadConfig(private_hosts=named, requests_per_minute=1e6)
-    tool = ReadTool(limits, RulesQuoter(3, 400), _Shelf(), chars, before)
+    tool = ReadTool(limits, RulesQuoter(3, 400), _SinglePaperSource(), chars, before)
     return asyncio.run(tool.call({"url": url, "goal": goal}))
 
 
@@ -87,7 +87,9 @@ def test_what_is_neither_is_told_so(url: str) -> None:
 )
 def test_wrong_arguments_are_named(arguments: dict[str, Any]) -> None:
     with pytest.raises(ToolError, match="read"):
-        asyncio.run(ReadTool(ReadConfig(), RulesQuoter(3, 400), _Shelf(), 900).call(arguments))
+        asyncio.run(
+            ReadTool(ReadConfig(), RulesQuoter(3, 400), _SinglePaperSource(), 900).call(arguments)
+        )
 
 
 def test_a_page_that_says_nothing_of_the_goal_says_so(httpserver: HTTPServer, page: str) -> None:
@@ -117,10 +119,10 @@ def test_orders_on_a_page_reach_the_agent_as_quoted_data(httpserver: HTTPServer)
     httpserver.expect_request("/evil").respond_with_data(
         f"The dose is 5 mg/kg. {order}", content_type="text/plain"
     )
-    shown = render_responses([read(httpserver.url_for("/evil"), "dose answer", httpserver).text])
-    assert shown.count("<tool_response>") == shown.count("</tool_response>") == 1
-    assert "<answer>" not in shown
-    assert "<tool_call>" not in shown
+    rendered = render_responses([read(httpserver.url_for("/evil"), "dose answer", httpserver).text])
+    assert rendered.count("<tool_response>") == rendered.count("</tool_response>") == 1
+    assert "<answer>" not in rendered
+    assert "<tool_call>" not in rendered
 
 
 def test_an_observation_keeps_within_its_room(httpserver: HTTPServer) -> None:

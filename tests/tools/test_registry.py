@@ -72,10 +72,10 @@ def test_the_tools_come_in_the_order_of_the_configuration() -> None:
 def test_a_users_tool_may_be_made_from_the_configuration_and_the_searcher(users: str) -> None:
     searcher = object()
     (ready,) = build(f"{users}:ready")
-    (made,) = build(f"{users}:make", searcher=searcher)
-    assert made is ready
-    assert made.seen == (AgentConfig().observation_chars, searcher)  # type: ignore[attr-defined]
-    assert asyncio.run(made.call({})) == ToolResult("yes")
+    (tool,) = build(f"{users}:make", searcher=searcher)
+    assert tool is ready
+    assert tool.seen == (AgentConfig().observation_chars, searcher)  # type: ignore[attr-defined]
+    assert asyncio.run(tool.call({})) == ToolResult("yes")
 
 
 @pytest.mark.parametrize(
@@ -128,15 +128,15 @@ def test_after_the_cut_off_a_later_document_is_not_there(tmp_path: Path) -> None
         [replace(later, document_id="PMID:1", title="Krabbe disease seen", year=2010), later],
     )
 
-    def found(**tools: Any) -> set[str]:
+    def find_documents(**tools: Any) -> set[str]:
         config = PipelineConfig.model_validate(
             {"retrieval": {"mode": "text"}, "tools": tools, "agent": {"tools": ["search"]}}
         )
         (tool,) = open_tools(config, index).tools
         return set(asyncio.run(tool.call({"query": "Krabbe disease"})).documents)
 
-    assert found() == {"PMID:1", "PMID:2"}
-    assert found(before="2015-06-30") == {"PMID:1"}
+    assert find_documents() == {"PMID:1", "PMID:2"}
+    assert find_documents(before="2015-06-30") == {"PMID:1"}
 
 
 def test_live_sources_stand_beside_the_index_and_one_that_is_down_is_told(

@@ -50,12 +50,12 @@ def test_the_example_of_the_documentation_is_a_tool_of_less_than_ten_lines(
     (tmp_path / "my_package" / "tools.py").write_text(example)
     monkeypatch.syspath_prepend(tmp_path)
     config = PipelineConfig(agent=AgentConfig(tools=("search", "my_package.tools:dose")))
-    _, found = build_tools(config, searcher=None)  # type: ignore[arg-type]
+    _, tool = build_tools(config, searcher=None)  # type: ignore[arg-type]
     sys.modules.pop("my_package.tools")
-    assert (found.name, found.description) == ("dose", "A single dose in mg by body weight.")
-    assert asyncio.run(found.call({"weight": 3})) == ToolResult("45 mg")
+    assert (tool.name, tool.description) == ("dose", "A single dose in mg by body weight.")
+    assert asyncio.run(tool.call({"weight": 3})) == ToolResult("45 mg")
     with pytest.raises(ToolError, match=r"'weight' is wrong: -3 .* minimum"):
-        asyncio.run(found.call({"weight": -3}))
+        asyncio.run(tool.call({"weight": -3}))
 
 
 def test_the_signature_is_the_schema_and_the_docstring_the_description() -> None:
@@ -125,14 +125,14 @@ def test_a_check_that_only_pydantic_knows_names_the_argument_too() -> None:
         """Is even."""
         return str(number)
 
-    one = from_function(describe)
-    assert list(one.parameters["$defs"]["Patient"]["properties"]) == [
+    tool = from_function(describe)
+    assert list(tool.parameters["$defs"]["Patient"]["properties"]) == [
         "title",
         "age",
     ]  # the user's title is no title
-    assert said(one, patient={"title": "Dr", "age": 3}) == "Dr 3 None"
+    assert said(tool, patient={"title": "Dr", "age": 3}) == "Dr 3 None"
     with pytest.raises(ToolError, match=r"'patient.*' is wrong"):
-        said(one, patient={"title": "Dr", "age": "old"})
+        said(tool, patient={"title": "Dr", "age": "old"})
     with pytest.raises(ToolError, match="'number' is wrong"):
         said(from_function(even), number=3)
 

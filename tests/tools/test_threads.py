@@ -36,14 +36,14 @@ def test_work_that_hangs_leaves_its_place_to_the_next() -> None:
 
 
 def test_no_more_work_than_allowed_runs_at_once() -> None:
-    running, most, turn = 0, 0, threading.Lock()
+    running, peak, turn = 0, 0, threading.Lock()
     meet = threading.Barrier(2, timeout=5)
 
     def work() -> None:
-        nonlocal running, most
+        nonlocal running, peak
         with turn:
             running += 1
-            most = max(most, running)
+            peak = max(peak, running)
         meet.wait()
         with turn:
             running -= 1
@@ -53,7 +53,7 @@ def test_no_more_work_than_allowed_runs_at_once() -> None:
         await asyncio.gather(*(threads.run(work) for _ in range(8)))
 
     asyncio.run(several())
-    assert most == 2
+    assert peak == 2
 
 
 def test_the_work_sees_the_callers_context() -> None:

@@ -66,8 +66,8 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def web() -> Iterator[Services]:
-    with services() as made:
-        yield made
+    with services() as web:
+        yield web
 
 
 def opened(
@@ -83,9 +83,9 @@ def opened(
             **settings,
         }
     )
-    made = open_web(config, before)
-    assert made is not None
-    return made
+    searcher = open_web(config, before)
+    assert searcher is not None
+    return searcher
 
 
 def body(answer: Any) -> bytes:
@@ -107,12 +107,12 @@ def test_without_a_key_nothing_starts(
     monkeypatch.delenv("MEDR_TEST_KEY")
     if key is not None:
         monkeypatch.setenv("MEDR_TEST_KEY", key)
-    asked = web.on("search", body(SERPER))
+    route = web.on("search", body(SERPER))
     with pytest.raises(
         ConfigError, match=r"tools\.web\.provider is .* environment variable MEDR_TEST_KEY"
     ):
         opened(web, provider)
-    assert asked.asked == []
+    assert route.asked == []
 
 
 def test_serpers_pages_are_hits(web: Services) -> None:
@@ -123,7 +123,7 @@ def test_serpers_pages_are_hits(web: Services) -> None:
         "https://a.example/fabry",
     )
     assert (first.title, first.snippet) == ("Fabry disease", "A lysosomal disorder.")
-    assert [one.title for one in rest] == ["Newer", "Undated", "Relative"]
+    assert [hit.title for hit in rest] == ["Newer", "Undated", "Relative"]
     assert path.asked[0].headers["X-API-KEY"] == KEY
     assert path.asked[0].json == {"q": "fabry disease", "num": 5}
 
@@ -131,7 +131,7 @@ def test_serpers_pages_are_hits(web: Services) -> None:
 def test_tavilys_pages_are_hits(web: Services) -> None:
     path = web.on("search", body(TAVILY))
     hits = opened(web, "tavily").search("fabry disease")
-    assert [(one.url, one.snippet) for one in hits] == [
+    assert [(hit.url, hit.snippet) for hit in hits] == [
         ("https://a.example/fabry", "A lysosomal disorder."),
         ("https://n.example/", "x"),
     ]
@@ -155,7 +155,7 @@ def test_behind_the_cut_off_only_dated_pages_remain(
 ) -> None:
     path = web.on("search", body(answer))
     hits = opened(web, provider, CUT_OFF).search("fabry")
-    assert [one.date.year for one in hits if one.date] == [2019]
+    assert [hit.date.year for hit in hits if hit.date] == [2019]
     assert len(hits) == 1
     assert hits.notes == (f"{left} pages left out: not known to be published before 2020-01-01",)
     assert path.asked[0].json[asked[0]] == asked[1]
@@ -168,8 +168,8 @@ def test_results_and_snippets_are_limited(web: Services) -> None:
     ]
     web.on("search", body({"organic": pages}))
     hits = opened(web, results=3, snippet_chars=50).search("fabry")
-    assert [one.title for one in hits] == ["0", "1", "2"]
-    assert all(len(one.snippet) <= 50 for one in hits)
+    assert [hit.title for hit in hits] == ["0", "1", "2"]
+    assert all(len(hit.snippet) <= 50 for hit in hits)
 
 
 def test_a_long_query_is_cut_to_what_tavily_takes(web: Services) -> None:
@@ -181,10 +181,10 @@ def test_a_long_query_is_cut_to_what_tavily_takes(web: Services) -> None:
 def test_medical_search_keeps_years_and_knows_no_kinds(web: Services) -> None:
     web.on("search", body(SERPER))
     searcher = opened(web)
-    assert [one.title for one in searcher.medical_search("fabry", since=2019, until=2019)] == [
+    assert [hit.title for hit in searcher.medical_search("fabry", since=2019, until=2019)] == [
         "Fabry disease"
     ]
-    assert [one.title for one in searcher.medical_search("fabry", since=2020)] == ["Newer"]
+    assert [hit.title for hit in searcher.medical_search("fabry", since=2020)] == ["Newer"]
     assert len(searcher.medical_search("fabry", sources=["web"])) == 4
     assert searcher.medical_search("fabry", types=["guideline"]) == []
     assert searcher.search("fabry", sources=["pubmed"]) == []

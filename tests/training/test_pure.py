@@ -24,14 +24,14 @@ _REWARD = st.none() | st.floats(-1, 2)
 @given(st.lists(st.floats(-1, 2), min_size=2, max_size=8), st.integers(0, 8))
 def test_an_unscored_rollout_moves_nobody_elses_advantage(scored: list[float], where: int) -> None:
     with_failure = [*scored[:where], None, *scored[where:]]
-    kept = [one for one in group_advantages(with_failure, 2) if one is not None]
+    kept = [advantage for advantage in group_advantages(with_failure, 2) if advantage is not None]
     assert kept == group_advantages(scored, 2)
 
 
 @given(st.lists(_REWARD, max_size=8))
 def test_advantages_sum_to_zero_over_the_scored(rewards_: list[float | None]) -> None:
-    known = [one for one in group_advantages(rewards_, 1) if one is not None]
-    assert math.isclose(sum(known), 0.0, abs_tol=1e-9)
+    advantages = [advantage for advantage in group_advantages(rewards_, 1) if advantage is not None]
+    assert math.isclose(sum(advantages), 0.0, abs_tol=1e-9)
 
 
 def test_groups_that_are_too_small_or_all_alike_teach_nothing() -> None:
@@ -87,9 +87,9 @@ def test_micro_batches_keep_every_sequence_within_the_budget(
     lengths: list[int], budget: int
 ) -> None:
     groups = micro_batches([Example(tuple(range(n)), (1,)) for n in lengths], budget)
-    assert sorted(len(one.ids) for group in groups for one in group) == sorted(lengths)
+    assert sorted(len(example.ids) for group in groups for example in group) == sorted(lengths)
     assert all(
-        len(group) == 1 or len(group) * max(len(one.ids) for one in group) <= budget
+        len(group) == 1 or len(group) * max(len(example.ids) for example in group) <= budget
         for group in groups
     )
 
@@ -147,7 +147,7 @@ def test_a_prompt_that_does_not_extend_the_last_starts_a_new_stretch() -> None:
         [Reward(1, 1, 0, 1.2), Reward(0, 1, 0, 0.2)],
         minimum=2,
     )
-    assert [(one.ids, one.targets) for one in to_examples(scored[0])] == [
+    assert [(example.ids, example.targets) for example in to_examples(scored[0])] == [
         ((1, 2, 3), (2,)),
         ((1, 9, 4), (2,)),
     ]
@@ -189,7 +189,7 @@ def test_a_failed_tool_call_is_no_waste() -> None:
 def test_the_curriculum_rises_with_the_pass_rate_and_resumes() -> None:
     complexity = {f"q-{i}": 1 + i % 2 for i in range(40)}
     curriculum = Curriculum(complexity, seed=1)
-    assert {complexity[one] for one in curriculum.choose(10, 0)} == {1}
+    assert {complexity[key] for key in curriculum.choose(10, 0)} == {1}
     for update in range(3):
         curriculum.observe(dict.fromkeys(curriculum.choose(6, update), 0.8))
     assert curriculum.level == 2
@@ -199,4 +199,4 @@ def test_the_curriculum_rises_with_the_pass_rate_and_resumes() -> None:
     assert strict.level == 1
     again = Curriculum.resume(complexity, 1, 0.5, curriculum.state())
     assert again.choose(6, 9) == curriculum.choose(6, 9)
-    assert sorted(complexity[one] for one in curriculum.choose(6, 9)) == [1, 1, 1, 2, 2, 2]
+    assert sorted(complexity[key] for key in curriculum.choose(6, 9)) == [1, 1, 1, 2, 2, 2]

@@ -78,7 +78,7 @@ def losses(root: Path, model: Path, **sft: object) -> list[float]:
     run = open_run(config)
     rows = [accepted(n) for n in range(8)]
     run.write(TRAJECTORIES, rows)
-    run.stage("trajectories").write_json(SAMPLE, {one.trajectory.trajectory_id: 1 for one in rows})
+    run.stage("trajectories").write_json(SAMPLE, {row.trajectory.trajectory_id: 1 for row in rows})
     context = StageContext(config, run, run.stage("sft"), Console(file=io.StringIO()))
     counts = execute_sft(context)
     assert counts["examples"] == 8

@@ -1,4 +1,4 @@
-"""Exported rows: nothing lost, loss on what the agent wrote and on nothing else."""
+"""Exported rows are complete, and the loss covers only what the agent wrote."""
 
 import json
 
@@ -27,7 +27,7 @@ TRAJECTORY = Trajectory(
 
 def test_chat_rows_hold_the_dialogue_and_the_loss_covers_the_replies() -> None:
     row = json.loads(json.dumps(chat_row(TRAJECTORY, QUESTION)))
-    assert [(one["role"], one["content"]) for one in row["messages"]] == [
+    assert [(message["role"], message["content"]) for message in row["messages"]] == [
         (m.role, m.content) for m in MESSAGES
     ]
     covered = [
@@ -47,12 +47,12 @@ def test_chat_rows_hold_the_dialogue_and_the_loss_covers_the_replies() -> None:
 def test_sharegpt_rows_alternate_between_what_is_given_and_what_the_agent_says() -> None:
     row = json.loads(json.dumps(sharegpt_row(TRAJECTORY, QUESTION)))
     assert row["system"] == "You are an agent."
-    assert [one["from"] for one in row["conversations"]] == ["human", "gpt", "observation", "gpt"]
-    assert [one["value"] for one in row["conversations"]] == [m.content for m in MESSAGES[1:]]
+    assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt", "observation", "gpt"]
+    assert [turn["value"] for turn in row["conversations"]] == [m.content for m in MESSAGES[1:]]
 
 
 def test_a_dialogue_without_a_system_message_loses_nothing() -> None:
     bare = Trajectory(**{**TRAJECTORY.__dict__, "messages": MESSAGES[1:]})
     row = sharegpt_row(bare, QUESTION)
     assert row["system"] == ""
-    assert [one["value"] for one in row["conversations"]] == [m.content for m in MESSAGES[1:]]
+    assert [turn["value"] for turn in row["conversations"]] == [m.content for m in MESSAGES[1:]]

@@ -126,7 +126,7 @@ def test_every_reason_says_what_and_where(case: str) -> None:
 
 
 def test_a_call_without_its_response_is_seen_though_the_numbers_of_both_agree() -> None:
-    calls = [ToolCall("search", {"query": one}) for one in "ab"]
+    calls = [ToolCall("search", {"query": query}) for query in "ab"]
     messages = (
         Message("system", "s"),
         Message("user", "q"),
@@ -136,8 +136,8 @@ def test_a_call_without_its_response_is_seen_though_the_numbers_of_both_agree() 
         Message("user", render_responses(["x", "y"])),
         Message("assistant", render_reply("found", answer="Blue")),
     )
-    one = dialogue(FOUND)
-    unpaired = Trajectory(**{**one.__dict__, "messages": messages})
+    original = dialogue(FOUND)
+    unpaired = Trajectory(**{**original.__dict__, "messages": messages})
     assert verdict(unpaired).reasons == (
         "calls and responses differ: message 2: 2 calls, 1 responses",
         "calls and responses differ: message 4: 1 calls, 2 responses",

@@ -78,10 +78,10 @@ def reworded(
     with endpoint(plan, hold) as up:
         client = up.client(None, cache=False)
         with Bar(Console(quiet=True), "rewriting", len(dialogues)) as bar:
-            made = rewrite_all(dialogues, client, settings, Directory(str(folder)), bar)
+            rewrites = rewrite_all(dialogues, client, settings, Directory(str(folder)), bar)
         if hold > 1:
             assert up.at_once >= hold
-        return made, up.requests
+        return rewrites, up.requests
 
 
 def said(*thoughts: str) -> str:
@@ -91,13 +91,13 @@ def said(*thoughts: str) -> str:
 def test_only_the_thoughts_change_and_the_token_ids_go(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    one = dialogue()
-    made, _ = reworded(
-        monkeypatch, tmp_path, {"MARK": [said("First the gene.", "It is GALC.")]}, [one]
+    example = dialogue()
+    rewrites, _ = reworded(
+        monkeypatch, tmp_path, {"MARK": [said("First the gene.", "It is GALC.")]}, [example]
     )
-    assert [each.outcome for each in made] == [REWRITTEN, REWRITTEN]
-    changed = applied(one[0], made)
-    before, after = one[0].messages, changed.messages
+    assert [rewrite.outcome for rewrite in rewrites] == [REWRITTEN, REWRITTEN]
+    changed = applied(example[0], rewrites)
+    before, after = example[0].messages, changed.messages
     assert [m.content for m in after[:2]] + [after[3].content] == [
         m.content for m in before[:2]
     ] + [before[3].content]
@@ -106,8 +106,8 @@ def test_only_the_thoughts_change_and_the_token_ids_go(
     assert parse_reply(after[4].content).answer == "GALC"
     assert changed.turns == ()
     assert (changed.trajectory_id, changed.tool_events) == (
-        one[0].trajectory_id,
-        one[0].tool_events,
+        example[0].trajectory_id,
+        example[0].tool_events,
     )
 
 
@@ -134,10 +134,10 @@ def test_a_wording_that_may_not_be_keeps_the_original_and_is_named(
     case: str,
 ) -> None:
     text, why = REFUSED[case]
-    one = dialogue()
-    made, _ = reworded(monkeypatch, tmp_path, {"MARK": [said(text, "It is GALC.")]}, [one])
-    assert [each.outcome for each in made] == [f"kept: {why}", REWRITTEN]
-    assert applied(one[0], made).messages[2].content == CALL
+    example = dialogue()
+    rewrites, _ = reworded(monkeypatch, tmp_path, {"MARK": [said(text, "It is GALC.")]}, [example])
+    assert [rewrite.outcome for rewrite in rewrites] == [f"kept: {why}", REWRITTEN]
+    assert applied(example[0], rewrites).messages[2].content == CALL
 
 
 @pytest.mark.parametrize(
@@ -154,10 +154,10 @@ def test_a_reply_that_is_none_keeps_every_thought(
     line: Line,
     why: str,
 ) -> None:
-    one = dialogue()
-    made, _ = reworded(monkeypatch, tmp_path, {"MARK": [line]}, [one])
-    assert [each.outcome for each in made] == [f"kept: {why}"] * 2
-    assert applied(one[0], made) == one[0]
+    example = dialogue()
+    rewrites, _ = reworded(monkeypatch, tmp_path, {"MARK": [line]}, [example])
+    assert [rewrite.outcome for rewrite in rewrites] == [f"kept: {why}"] * 2
+    assert applied(example[0], rewrites) == example[0]
 
 
 def test_dialogues_are_worded_at_once_and_finished_ones_not_again(
@@ -166,11 +166,15 @@ def test_dialogues_are_worded_at_once_and_finished_ones_not_again(
 ) -> None:
     dialogues = [dialogue(number) for number in range(6)]
     plan: dict[str, Sequence[Line]] = {"MARK": [said("First the gene.", "It is GALC.")]}
-    made, asked = reworded(monkeypatch, tmp_path, plan, dialogues, hold=6)
-    assert asked == 6
-    assert [each.trajectory_id for each in made[::2]] == [one.trajectory_id for one, _ in dialogues]
-    again, asked = reworded(monkeypatch, tmp_path, {"MARK": [said("other", "words")]}, dialogues)
-    assert (again, asked) == (made, 0)
+    rewrites, request_count = reworded(monkeypatch, tmp_path, plan, dialogues, hold=6)
+    assert request_count == 6
+    assert [rewrite.trajectory_id for rewrite in rewrites[::2]] == [
+        trajectory.trajectory_id for trajectory, _ in dialogues
+    ]
+    again, request_count = reworded(
+        monkeypatch, tmp_path, {"MARK": [said("other", "words")]}, dialogues
+    )
+    assert (again, request_count) == (rewrites, 0)
     longer = [*dialogues, dialogue(7)]
     assert len(reworded(monkeypatch, tmp_path, plan, longer)[0]) == 14
 
@@ -189,11 +193,11 @@ def test_what_was_finished_before_the_endpoint_went_is_kept(
         client, directory = up.client(None, cache=False), Directory(str(tmp_path))
         with pytest.raises(InfrastructureError):
             rewrite_all(dialogues, client, settings, directory, bar)
-        asked = up.requests
-        made = rewrite_all(dialogues, client, settings, directory, bar)
-        assert up.requests == asked + 1
-    assert len(made) == 66
-    assert all(each.outcome == REWRITTEN for each in made)
+        request_count = up.requests
+        rewrites = rewrite_all(dialogues, client, settings, directory, bar)
+        assert up.requests == request_count + 1
+    assert len(rewrites) == 66
+    assert all(rewrite.outcome == REWRITTEN for rewrite in rewrites)
 
 
 def test_the_model_is_shown_no_guidance_and_every_thought_by_number(
@@ -208,10 +212,10 @@ def test_the_model_is_shown_no_guidance_and_every_thought_by_number(
         rewrite_all(
             [dialogue()], up.client(None), EndpointConfig(model="m"), Directory(str(tmp_path)), bar
         )
-        shown = up.asked["MARK"][0][0]["content"]
-    assert "Thought 1: I need it." in shown
-    assert "Thought 2: gene = GALC." in shown
-    assert "[MASK]" not in shown
+        prompt = up.asked["MARK"][0][0]["content"]
+    assert "Thought 1: I need it." in prompt
+    assert "Thought 2: gene = GALC." in prompt
+    assert "[MASK]" not in prompt
 
 
 @given(
@@ -229,10 +233,13 @@ def test_a_thought_is_replaced_by_its_place_whatever_stands_around_it(
 
 
 def test_a_thought_that_is_not_closed_is_left_alone() -> None:
-    one, _ = dialogue()
+    trajectory, _ = dialogue()
     open_ = replace(
-        one,
-        messages=(*one.messages[:4], Message("assistant", "<think>gene\n<answer>GALC</answer>")),
+        trajectory,
+        messages=(
+            *trajectory.messages[:4],
+            Message("assistant", "<think>gene\n<answer>GALC</answer>"),
+        ),
     )
     assert [number for number, _, _ in thought_spans(open_)] == [2]
 

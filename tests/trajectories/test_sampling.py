@@ -18,10 +18,10 @@ DOMAINS = {
 
 
 def per_domain(taken: dict[str, int]) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for one, times in taken.items():
-        found[DOMAINS[one]] += times
-    return dict(found)
+    counts: Counter[str] = Counter()
+    for key, times in taken.items():
+        counts[DOMAINS[key]] += times
+    return dict(counts)
 
 
 def test_without_balance_everything_is_taken_once() -> None:
@@ -55,11 +55,11 @@ def test_as_many_are_taken_as_there_are_and_no_specialty_gives_more_than_it_can(
 ) -> None:
     given_ = quotas(sizes, balance, most)
     assert sum(given_.values()) == sum(sizes.values())
-    assert all(0 <= given_[one] <= most * size for one, size in sizes.items())
+    assert all(0 <= given_[key] <= most * size for key, size in sizes.items())
 
 
 def test_copies_of_one_specialty_differ_by_one_at_most() -> None:
     taken = copies(DOMAINS, 1.0, 3, 0)
     for domain in "abc":
-        times = [taken[one] for one in DOMAINS if DOMAINS[one] == domain]
+        times = [taken[key] for key in DOMAINS if DOMAINS[key] == domain]
         assert max(times) - min(times) <= 1

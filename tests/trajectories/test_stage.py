@@ -59,10 +59,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> None:
-    two, one = (
+    two_thoughts, one_thought = (
         json.dumps({"thoughts": ["I look it up.", "That is it."][:count]}) for count in (2, 1)
     )
-    plan = {"Marfan": [two], "MASS": [two, one], "Weill": [two]}
+    plan = {
+        "Marfan": [two_thoughts],
+        "MASS": [two_thoughts, one_thought],
+        "Weill": [two_thoughts],
+    }
     with endpoint(plan) as up:
         config = load_config(
             None,
@@ -112,19 +116,24 @@ def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> N
     )
 
     judged = context.directory.read(TRAJECTORIES)
-    kept = {one.trajectory.question_id: one.trajectory for one in judged if one.accepted}
+    kept = {
+        result.trajectory.question_id: result.trajectory for result in judged if result.accepted
+    }
     assert [
         parse_reply(m.content).thought for m in kept["q-0"].messages if m.role == "assistant"
     ] == ["I look it up.", "That is it."]
     assert kept["q-0"].answer == "Autosomal dominant inheritance"
     assert [
-        leak_in(m.content) for one in judged for m in one.trajectory.messages if leak_in(m.content)
+        leak_in(m.content)
+        for result in judged
+        for m in result.trajectory.messages
+        if leak_in(m.content)
     ] == []
     assert context.directory.list_files(FOLDER) == ["part-00000.parquet"]
 
     copies = read_copies(context.directory)
     examples = training_examples(judged, DialogueEncoder.open(config), 4096, copies)
-    taken = [one.trajectory_id for one in examples]
+    taken = [example.trajectory_id for example in examples]
     assert (
         taken.count(kept["q-3"].trajectory_id) == 2
     )  # of two specialties, the one with a single dialogue

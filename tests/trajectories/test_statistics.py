@@ -88,8 +88,8 @@ def test_beginnings_switches_and_recoveries(
 
 
 def test_shares_and_means_stand_under_the_papers_names() -> None:
-    made = [MEDICAL, RECOVERED, REPHRASED, SWITCHED]
-    figures = statistics(made, {"traj-1": 400})
+    trajectories = [MEDICAL, RECOVERED, REPHRASED, SWITCHED]
+    figures = statistics(trajectories, {"traj-1": 400})
     assert set(PAPER) <= set(figures)
     assert figures["starts with the medical retriever"] == 0.5
     assert figures["switches tools"] == 0.75

@@ -232,7 +232,7 @@ def _guidance(text: str) -> tuple[GuidanceStep, ...]:
             hop.directed_predicate,
             "",
             hop.clinical,
-            tuple(directed(one.predicate.name, one.forward) for one in hop.also),
+            tuple(directed(clause.predicate.name, clause.forward) for clause in hop.also),
         )
         for hop in plan.hops
     )
@@ -310,7 +310,7 @@ def test_a_sign_may_go_by_the_name_of_its_disease(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.6])
 def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -> None:
     text, answer = QUESTIONS["a clause tells two diseases apart"]
-    made = [
+    trajectories = [
         run_teacher(
             tools,
             text,
@@ -319,14 +319,18 @@ def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -
         )
         for seed in range(12)
     ]
-    failed = [one for one in made if any(event.simulated_failure for event in one.tool_events)]
-    right = [one for one in failed if one.answer == answer]
+    failed = [
+        trajectory
+        for trajectory in trajectories
+        if any(event.simulated_failure for event in trajectory.tool_events)
+    ]
+    right = [trajectory for trajectory in failed if trajectory.answer == answer]
     assert failed
     assert len(right) >= (0.9 if rate < 0.5 else 0.5) * len(failed)
     assert {
         reason
-        for one in right
-        for reason in judge_trajectory(one, question_with(text, answer).task, 0, 1).reasons
+        for trajectory in right
+        for reason in judge_trajectory(trajectory, question_with(text, answer).task, 0, 1).reasons
     } == set()
 
 
@@ -334,8 +338,8 @@ def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -
 
 
 def test_guidance_never_names_an_entity() -> None:
-    told = GuidanceStep("gene", "inverse:associated_gene", "disease", "", ("has_onset",))
-    assert "[MASK] disease; told of it: has_onset)" in guidance_hint((told,), "en")
+    step = GuidanceStep("gene", "inverse:associated_gene", "disease", "", ("has_onset",))
+    assert "[MASK] disease; told of it: has_onset)" in guidance_hint((step,), "en")
     hint = guidance_hint(TWO_HOPS, "en")
     assert "[MASK] gene, inverse:associated_gene, [MASK] disease" in hint
     assert "FBN1" not in hint
@@ -370,21 +374,23 @@ def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> N
 
 def test_no_saved_row_holds_any_guidance(tools: list[Tool], tmp_path: Path) -> None:
     text, answer = QUESTIONS["a clause tells two diseases apart"]
-    made = [
+    trajectories = [
         run_teacher(tools, text, _guidance(text), answer=answer),
         run_teacher(tools, text, answer=answer),
     ]
     directory = Directory(str(tmp_path))
     list(
         Ledger(directory, 8).record(
-            RolloutOutcome(RolloutTask(question_with(text, answer).task, one.mode, number), one)
-            for number, one in enumerate(made)
+            RolloutOutcome(
+                RolloutTask(question_with(text, answer).task, trajectory.mode, number), trajectory
+            )
+            for number, trajectory in enumerate(trajectories)
         )
     )
     rows = Ledger(directory, 8).done()
-    assert {one.mode for one in rows} == {GUIDED, EXPLORATION}
-    assert [leak_in(message.content) for one in rows for message in one.messages] == [""] * sum(
-        len(one.messages) for one in rows
+    assert {row.mode for row in rows} == {GUIDED, EXPLORATION}
+    assert [leak_in(message.content) for row in rows for message in row.messages] == [""] * sum(
+        len(row.messages) for row in rows
     )
 
 
@@ -414,13 +420,15 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MEDR_LLM_API_KEY", SECRET)
-    heard: list[dict[str, Any]] = []
+    requests: list[dict[str, Any]] = []
 
     def answer(request: Request) -> Response:
-        heard.append(json.loads(request.data))
-        text = render_reply("known", answer="Tall stature") if len(heard) > 1 else "busy"
+        requests.append(json.loads(request.data))
+        text = render_reply("known", answer="Tall stature") if len(requests) > 1 else "busy"
         return Response(
-            json.dumps(chat_completion(text)), 200 if len(heard) > 1 else 503, {"retry-after": "0"}
+            json.dumps(chat_completion(text)),
+            200 if len(requests) > 1 else 503,
+            {"retry-after": "0"},
         )
 
     httpserver.expect_request("/v1/chat/completions").respond_with_handler(answer)
@@ -440,14 +448,14 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
 
     trajectory = taught()
     assert trajectory.answer == "Tall stature"
-    assert len(heard) == 2  # the refused request was tried again
-    assert "[MASK] gene" in heard[-1]["messages"][1]["content"]
-    assert [leak_in(one.content) for one in trajectory.messages] == [
+    assert len(requests) == 2  # the refused request was tried again
+    assert "[MASK] gene" in requests[-1]["messages"][1]["content"]
+    assert [leak_in(message.content) for message in trajectory.messages] == [
         ""
     ] * 3  # the hint is no part of the dialogue
     assert trajectory.usage.prompt_tokens == 9
     assert taught() == trajectory
-    assert len(heard) == 2
+    assert len(requests) == 2
     assert not any(
         SECRET.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
     )

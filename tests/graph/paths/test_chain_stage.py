@@ -22,8 +22,8 @@ SEEDS = 25
 def steps_of(*links: str) -> dict[str, list[Step]]:
     """``steps_of("ab")``: a and b, walked both ways."""
     steps: dict[str, list[Step]] = {}
-    for one, other in (*links, *(link[::-1] for link in links)):
-        steps.setdefault(one, []).append(Step(other, f"{min(one, other)}{max(one, other)}"))
+    for start, other in (*links, *(link[::-1] for link in links)):
+        steps.setdefault(start, []).append(Step(other, f"{min(start, other)}{max(start, other)}"))
     return steps
 
 
@@ -62,9 +62,13 @@ def chains_of(
     """The stage run over seed graphs of each seed's own relations."""
     graph = hpo_graph(SEEDS)
     run = RunDirectory(str(root))
-    seeds = [one.entity_id for one in graph.entities.values() if one.is_seed]
+    seeds = [entity.entity_id for entity in graph.entities.values() if entity.is_seed]
     own = {
-        seed: [key for key, one in relations.items() if seed in (one.subject, one.object)]
+        seed: [
+            key
+            for key, relation in relations.items()
+            if seed in (relation.subject, relation.object)
+        ]
         for seed in seeds
     }
     storage.write_graph(
@@ -94,29 +98,29 @@ def test_chains_of_samples(
     run, counts = chains_of(
         tmp_path, relations, subgraph=strategy, subgraph_size=20, max_hops=6, askable=askable
     )
-    chains = {one.seed: one for one in run.read(CHAINS)}
+    chains = {chain.seed: chain for chain in run.read(CHAINS)}
     samples = run.read(SUBGRAPHS)
-    assert [one.seed for one in samples] == sorted(one.seed for one in samples)
+    assert [sample.seed for sample in samples] == sorted(sample.seed for sample in samples)
     assert len(samples) == SEEDS
     assert counts["max_length"] > 3
     assert len(chains) == SEEDS if not askable else len(chains) > SEEDS // 2
-    for one in samples:
-        if one.seed not in chains:
-            assert len(one.backbone) == 1 or one.seed not in one.backbone
+    for sample in samples:
+        if sample.seed not in chains:
+            assert len(sample.backbone) == 1 or sample.seed not in sample.backbone
             continue
-        chain = chains[one.seed]
-        assert one.seed in chain.entities
-        assert set(chain.entities) <= set(one.entities)
-        assert set(chain.relations) <= set(one.relations)
+        chain = chains[sample.seed]
+        assert sample.seed in chain.entities
+        assert set(chain.entities) <= set(sample.entities)
+        assert set(chain.relations) <= set(sample.relations)
         assert chain.length <= 6
-        if one.seed in one.backbone:
-            assert chain.length >= len(one.backbone) - 1
-    assert any(one.entities[0] != one.seed for one in chains.values())
-    found = counts["subgraphs"]
-    assert sum(found["by_strategy"].values()) == SEEDS
-    assert found["with_reason"] == sum(one.reason != "" for one in samples)
-    assert found["mean_entities"] <= 20
-    assert (set(found["by_strategy"]) == {"max_chain"}) == (strategy == "max_chain")
+        if sample.seed in sample.backbone:
+            assert chain.length >= len(sample.backbone) - 1
+    assert any(chain.entities[0] != chain.seed for chain in chains.values())
+    subgraph_counts = counts["subgraphs"]
+    assert sum(subgraph_counts["by_strategy"].values()) == SEEDS
+    assert subgraph_counts["with_reason"] == sum(sample.reason != "" for sample in samples)
+    assert subgraph_counts["mean_entities"] <= 20
+    assert (set(subgraph_counts["by_strategy"]) == {"max_chain"}) == (strategy == "max_chain")
 
 
 def test_the_runs_seed_decides_the_samples(tmp_path: Path, relations: dict[str, Relation]) -> None:

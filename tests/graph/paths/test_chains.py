@@ -65,10 +65,10 @@ PALETTES = (
     [DISEASE, GENE, DRUG, PHENOTYPE, VALUE],
 )
 FITTING = {
-    (one, other): [
-        p.name for p in PREDICATES.values() if (p.subject_type, p.object_type) == (one, other)
+    (first, other): [
+        p.name for p in PREDICATES.values() if (p.subject_type, p.object_type) == (first, other)
     ]
-    for one in PALETTES[-1]
+    for first in PALETTES[-1]
     for other in PALETTES[-1]
 }
 YEARS = (None, None, None, (1980, 1981), (1990, 1995), (1995, 9999), (0, 1990), (2000, 2000))
@@ -87,8 +87,8 @@ def tasks(draw: st.DrawFn) -> Task:
     palette = draw(st.sampled_from(PALETTES))
     bare = draw(st.sampled_from((0, 4, 20)))  # of 20 edges, those without a predicate
     steps: Graph = {}
-    for number, (one, other, choice, rest) in enumerate(draw(EDGES)):
-        start, target = one % nodes, other % nodes
+    for number, (first, other, choice, rest) in enumerate(draw(EDGES)):
+        start, target = first % nodes, other % nodes
         fitting = FITTING[palette[start % len(palette)], palette[target % len(palette)]] or [""]
         predicate = (
             ""
@@ -97,11 +97,11 @@ def tasks(draw: st.DrawFn) -> Task:
             if choice == 19 and rest < 15
             else (fitting[choice % len(fitting)])
         )
-        there = Step(f"n{target}", f"r{number}", predicate, True, YEARS[rest % len(YEARS)])
-        steps.setdefault(f"n{start}", []).append(there)
+        forward_step = Step(f"n{target}", f"r{number}", predicate, True, YEARS[rest % len(YEARS)])
+        steps.setdefault(f"n{start}", []).append(forward_step)
         if choice % 4:
             steps.setdefault(f"n{target}", []).append(
-                replace(there, target=f"n{start}", forward=False)
+                replace(forward_step, target=f"n{start}", forward=False)
             )
     return Task(
         steps,
@@ -112,28 +112,28 @@ def tasks(draw: st.DrawFn) -> Task:
 
 
 def check_search(task: Task) -> None:
-    found = task.solve()
-    assert (len(found.steps), found.upper_bound, found.strategy) == (
+    path = task.solve()
+    assert (len(path.steps), path.upper_bound, path.strategy) == (
         task.longest,
         task.longest,
         "dfs",
     )
-    assert task.allows(found)
+    assert task.allows(path)
     problem = LongestPathProblem(task.steps, task.starts, task.max_hops, task.rules)
     assert problem.upper_bound >= task.longest
     assert len(DepthFirstSearch(problem, MAX_EFFORT, easy_states=0).run()) == task.longest
 
 
 def check_solver(task: Task) -> None:
-    found = task.solve(max_effort=0)
-    assert (len(found.steps), found.upper_bound) == (task.longest, task.longest)
-    assert task.allows(found)
+    path = task.solve(max_effort=0)
+    assert (len(path.steps), path.upper_bound) == (task.longest, task.longest)
+    assert task.allows(path)
 
 
 def check_cut_short(task: Task) -> None:
-    found = task.solve(seconds=1e-6, max_effort=3)
-    assert task.allows(found)
-    assert len(found.steps) <= task.longest <= found.upper_bound
+    path = task.solve(seconds=1e-6, max_effort=3)
+    assert task.allows(path)
+    assert len(path.steps) <= task.longest <= path.upper_bound
 
 
 @settings(max_examples=150, deadline=None)
@@ -198,12 +198,12 @@ def test_greed_would_take_the_short_way() -> None:
 def test_a_large_graph_is_solved_and_its_bound_reported() -> None:
     names = [f"n{i:02d}" for i in range(60)]
     graph = graph_of_pairs(
-        (one, names[(i * k + k) % 60]) for i, one in enumerate(names) for k in (7, 11)
+        (name, names[(i * k + k) % 60]) for i, name in enumerate(names) for k in (7, 11)
     )
-    found = find_longest_path(names[0], graph, 40, 5.0, max_effort=20)
-    assert found.strategy == "cp-sat"
-    assert is_valid_path(names[0], found.steps, graph, NO_RULES)
-    assert len(found.steps) <= found.upper_bound <= 40
+    path = find_longest_path(names[0], graph, 40, 5.0, max_effort=20)
+    assert path.strategy == "cp-sat"
+    assert is_valid_path(names[0], path.steps, graph, NO_RULES)
+    assert len(path.steps) <= path.upper_bound <= 40
 
 
 def test_a_path_of_thousands_of_steps_is_no_matter_of_recursion() -> None:

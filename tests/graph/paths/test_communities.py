@@ -17,8 +17,8 @@ Links = list[tuple[str, str]]
 def both_ways(names: str) -> Links:
     return [
         pair
-        for one, other in itertools.combinations(names, 2)
-        for pair in ((one, other), (other, one))
+        for first, other in itertools.combinations(names, 2)
+        for pair in ((first, other), (other, first))
     ]
 
 
@@ -29,11 +29,11 @@ LINKS = st.lists(
 
 
 def test_two_groups_with_one_link_between_them() -> None:
-    found = find_communities(build_link_graph("q", TWO_GROUPS), 0)
-    assert found.members == (tuple("abcd"), tuple("wxyz"), ("q",))
-    assert found.community_of("y") == tuple("wxyz")
-    assert found.community_of("not in the graph") == ("not in the graph",)
-    assert found.modularity > 0.4
+    communities = find_communities(build_link_graph("q", TWO_GROUPS), 0)
+    assert communities.members == (tuple("abcd"), tuple("wxyz"), ("q",))
+    assert communities.community_of("y") == tuple("wxyz")
+    assert communities.community_of("not in the graph") == ("not in the graph",)
+    assert communities.modularity > 0.4
 
 
 def test_a_link_that_goes_both_ways_ties_more() -> None:
@@ -48,11 +48,13 @@ def test_the_order_of_the_input_decides_nothing(
 ) -> None:
     entities, shuffled = list("abcdefghijk"), dice.sample(links, len(links))
     graph, other = build_link_graph(entities, links), build_link_graph(entities[::-1], shuffled)
-    found = find_communities(graph, seed)
-    assert found == find_communities(other, seed)
+    communities = find_communities(graph, seed)
+    assert communities == find_communities(other, seed)
     assert find_centralities(graph) == find_centralities(other)
-    assert sorted(entity for group in found.members for entity in group) == entities
-    assert all(entity in found.members[number] for entity, number in found.number_of.items())
+    assert sorted(entity for group in communities.members for entity in group) == entities
+    assert all(
+        entity in communities.members[number] for entity, number in communities.number_of.items()
+    )
 
 
 def test_nothing_is_drawn_from_pythons_own_generator() -> None:
@@ -63,11 +65,11 @@ def test_nothing_is_drawn_from_pythons_own_generator() -> None:
 
 
 def test_what_is_passed_through_is_central() -> None:
-    found = find_centralities(build_link_graph("q", [("a", "b"), ("b", "c"), ("c", "b")]))
-    assert found.degree == {"a": 1, "b": 2, "c": 1, "q": 0}
-    assert found.betweenness == {"a": 0, "b": 1, "c": 0, "q": 0}
-    assert sum(found.pagerank.values()) == pytest.approx(1)
-    assert min("abcq", key=found.sort_key) == "b"
+    centralities = find_centralities(build_link_graph("q", [("a", "b"), ("b", "c"), ("c", "b")]))
+    assert centralities.degree == {"a": 1, "b": 2, "c": 1, "q": 0}
+    assert centralities.betweenness == {"a": 0, "b": 1, "c": 0, "q": 0}
+    assert sum(centralities.pagerank.values()) == pytest.approx(1)
+    assert min("abcq", key=centralities.sort_key) == "b"
 
 
 def test_in_a_big_graph_long_detours_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,11 +47,11 @@ def relation(subject: str, predicate: str, obj: str, confidence: float = 1.0) ->
 
 def genes(*links: str) -> list[Relation]:
     """``genes("D1 G1", ...)``: diseases associated with genes."""
-    return [relation(one.split()[0], "associated_gene", one.split()[1]) for one in links]
+    return [relation(link.split()[0], "associated_gene", link.split()[1]) for link in links]
 
 
 def findings(disease: str, *signs: str) -> list[Relation]:
-    return [relation(disease, "has_finding", one) for one in signs]
+    return [relation(disease, "has_finding", sign) for sign in signs]
 
 
 def space_of(relations: Iterable[Relation], **options: object) -> SampleSpace:
@@ -67,9 +67,9 @@ def drawn(
 def hangs_together(subgraph: Subgraph, relations: Iterable[Relation]) -> bool:
     graph = nx.Graph(
         [
-            (one.subject, one.object)
-            for one in relations
-            if one.relation_id in set(subgraph.relations)
+            (relation.subject, relation.object)
+            for relation in relations
+            if relation.relation_id in set(subgraph.relations)
         ]
     )
     graph.add_nodes_from(subgraph.entities)
@@ -77,7 +77,13 @@ def hangs_together(subgraph: Subgraph, relations: Iterable[Relation]) -> bool:
 
 
 def component(relations: Iterable[Relation], seed: str) -> set[str]:
-    graph = nx.Graph([(one.subject, one.object) for one in relations if one.confidence >= FLOOR])
+    graph = nx.Graph(
+        [
+            (relation.subject, relation.object)
+            for relation in relations
+            if relation.confidence >= FLOOR
+        ]
+    )
     graph.add_node(seed)
     return set(nx.node_connected_component(graph, seed))
 
@@ -102,16 +108,16 @@ def is_valid_backbone(
 def check(
     subgraph: Subgraph, relations: Sequence[Relation], size: int, config: ChainsConfig
 ) -> None:
-    """What holds of any sample."""
+    """Checks the invariants of every sample."""
     entities, reach = set(subgraph.entities), component(relations, subgraph.seed)
     assert subgraph.seed in entities
     assert len(entities) == len(subgraph.entities) == min(size, len(reach))
     assert hangs_together(subgraph, relations)
     assert subgraph.relations == tuple(
         sorted(
-            one.relation_id
-            for one in relations
-            if one.confidence >= FLOOR and {one.subject, one.object} <= entities
+            relation.relation_id
+            for relation in relations
+            if relation.confidence >= FLOOR and {relation.subject, relation.object} <= entities
         )
     )
     assert set(subgraph.backbone) <= entities
@@ -124,8 +130,8 @@ def check(
 
 @st.composite
 def typed_relations(draw: st.DrawFn) -> list[Relation]:
-    made: dict[str, Relation] = {}
-    for name, one, other, confidence in draw(
+    relations_by_id: dict[str, Relation] = {}
+    for name, first, other, confidence in draw(
         st.lists(
             st.tuples(
                 st.sampled_from(sorted(PREDICATES)),
@@ -139,10 +145,10 @@ def typed_relations(draw: st.DrawFn) -> list[Relation]:
     ):
         predicate = PREDICATES[name]
         stated = relation(
-            f"{predicate.subject_type}{one}", name, f"{predicate.object_type}{other}", confidence
+            f"{predicate.subject_type}{first}", name, f"{predicate.object_type}{other}", confidence
         )
-        made[stated.relation_id] = stated
-    return list(made.values())
+        relations_by_id[stated.relation_id] = stated
+    return list(relations_by_id.values())
 
 
 @settings(max_examples=250, deadline=None)
@@ -167,36 +173,36 @@ def test_any_sample_of_any_graph(
     options = {"max_hops": max_hops, "hub_degree": hub_degree, "unique_predicates": unique}
     space = space_of(relations, **options)
     seed = dice.choice([*space.entities, "disease0"])
-    found = drawn(space, strategy, size, seed)
-    assert found.seed == seed
-    check(found, relations, size, space.config)
-    if found.used == "dual_core_bridge":
-        assert found.backbone[-1] not in space.neighbours(found.backbone[0])
+    subgraph = drawn(space, strategy, size, seed)
+    assert subgraph.seed == seed
+    check(subgraph, relations, size, space.config)
+    if subgraph.used == "dual_core_bridge":
+        assert subgraph.backbone[-1] not in space.neighbours(subgraph.backbone[0])
     shuffled = dice.sample(relations, len(relations))
-    assert drawn(space_of(shuffled, **options), strategy, size, seed) == found
+    assert drawn(space_of(shuffled, **options), strategy, size, seed) == subgraph
 
 
 LINE = genes("D1 G1", "D2 G1", "D2 G2", "D3 G2", "D3 G3")
 SIGNS = [
-    one
+    finding
     for disease in ("D1", "D2", "D3")
-    for one in findings(disease, *(f"{disease}-P{i}" for i in range(6)))
+    for finding in findings(disease, *(f"{disease}-P{i}" for i in range(6)))
 ]
 
 
 def test_augmented_chain_is_a_path_and_its_neighbours() -> None:
     ends = set()
     for draw in range(20):
-        found = drawn(space_of(LINE + SIGNS), "augmented_chain", 8, "D1", draw)
-        backbone = found.backbone
+        subgraph = drawn(space_of(LINE + SIGNS), "augmented_chain", 8, "D1", draw)
+        backbone = subgraph.backbone
         assert backbone[0] == "D1"
         assert len(backbone) >= 3
-        beside = set(found.entities) - set(backbone)
+        beside = set(subgraph.entities) - set(backbone)
         near = {
             end
-            for one in LINE + SIGNS
-            for end in (one.subject, one.object)
-            if {one.subject, one.object} & set(backbone)
+            for relation in LINE + SIGNS
+            for end in (relation.subject, relation.object)
+            if {relation.subject, relation.object} & set(backbone)
         }
         assert beside <= near
         ends.add(backbone[-1])
@@ -204,12 +210,12 @@ def test_augmented_chain_is_a_path_and_its_neighbours() -> None:
 
 
 def test_a_community_is_not_left_while_it_lasts() -> None:
-    one = genes(*(f"D{i} G{j}" for i in range(4) for j in range(4)))
+    first = genes(*(f"D{i} G{j}" for i in range(4) for j in range(4)))
     other = genes(*(f"E{i} H{j}" for i in range(4) for j in range(4)))
-    found = drawn(space_of([*one, *other, *genes("D0 H0")]), "community_core_path", 8, "D3")
-    assert found.entities == tuple(f"{kind}{i}" for kind in "DG" for i in range(4))
-    assert len(found.backbone) == 8  # there is a path through all of them
-    assert found.reason == ""
+    subgraph = drawn(space_of([*first, *other, *genes("D0 H0")]), "community_core_path", 8, "D3")
+    assert subgraph.entities == tuple(f"{kind}{i}" for kind in "DG" for i in range(4))
+    assert len(subgraph.backbone) == 8  # there is a path through all of them
+    assert subgraph.reason == ""
 
 
 def test_a_community_too_small_says_so() -> None:
@@ -218,10 +224,10 @@ def test_a_community_too_small_says_so() -> None:
         *genes("E1 H1", "E1 H2", "E2 H1", "E2 H2"),
         *genes("E1 G2"),
     ]
-    found = drawn(space_of(two), "community_core_path", 6, "D1")
-    assert {"D1", "D2", "G1", "G2"} < set(found.entities)
-    assert found.reason == "community of 4 entities is smaller than 6: what lies around it joins"
-    assert found.used == "community_core_path"
+    subgraph = drawn(space_of(two), "community_core_path", 6, "D1")
+    assert {"D1", "D2", "G1", "G2"} < set(subgraph.entities)
+    assert subgraph.reason == "community of 4 entities is smaller than 6: what lies around it joins"
+    assert subgraph.used == "community_core_path"
 
 
 STARS = genes(
@@ -238,38 +244,44 @@ def test_a_bridge_leads_over_the_seed_to_another_community() -> None:
     space = space_of(STARS)
     ends: Counter[frozenset[str]] = Counter()
     for draw in range(60):
-        found = drawn(space, "dual_core_bridge", 15, "S", draw)
-        one, other = found.backbone[0], found.backbone[-1]
-        assert "S" in found.backbone[1:-1]
-        assert other not in space.neighbours(one)
-        assert space.communities.number_of[one] != space.communities.number_of[other]
-        assert found.reason == ""
-        ends[frozenset((one, other))] += 1
+        subgraph = drawn(space, "dual_core_bridge", 15, "S", draw)
+        first, other = subgraph.backbone[0], subgraph.backbone[-1]
+        assert "S" in subgraph.backbone[1:-1]
+        assert other not in space.neighbours(first)
+        assert space.communities.number_of[first] != space.communities.number_of[other]
+        assert subgraph.reason == ""
+        ends[frozenset((first, other))] += 1
     assert ends[frozenset(("G1", "G2"))] > 5
 
 
 def test_both_cores_of_a_bridge_bring_their_neighbours() -> None:
     draws = (drawn(space_of(STARS), "dual_core_bridge", 15, "S", draw) for draw in range(30))
-    found = next(one for one in draws if {"G1", "G2"} == {one.backbone[0], one.backbone[-1]})
-    beside = Counter(one[0] for one in found.entities if one not in found.backbone)
+    subgraph = next(
+        candidate
+        for candidate in draws
+        if {"G1", "G2"} == {candidate.backbone[0], candidate.backbone[-1]}
+    )
+    beside = Counter(entity[0] for entity in subgraph.entities if entity not in subgraph.backbone)
     assert beside == {"D": 4, "E": 4}
 
 
 def test_a_seed_with_one_way_out_is_a_core_itself() -> None:
-    found = drawn(
+    subgraph = drawn(
         space_of([*STARS, relation("D9", "associated_gene", "G1")]), "dual_core_bridge", 8, "D9"
     )
-    assert found.backbone[0] == "D9"
-    assert len(found.backbone) > 2
-    assert found.reason == "no path over the seed joins two cores: it is one of them"
+    assert subgraph.backbone[0] == "D9"
+    assert len(subgraph.backbone) > 2
+    assert subgraph.reason == "no path over the seed joins two cores: it is one of them"
 
 
 def test_max_chain_is_not_cut_at_half_the_sample_nor_lured_into_a_crowd() -> None:
     crowd = findings("S", *(f"P{i}" for i in range(20)))
     thin = genes("S G1", "D1 G1", "D1 G2", "D2 G2", "D2 G3", "D3 G3")
-    found = drawn(space_of(crowd + thin), "max_chain", 8, "S")
-    assert set(found.backbone) == set(found.entities) > {"S", "G1", "D1", "G2", "D2", "G3", "D3"}
-    assert found.backbone[1:-1] in (
+    subgraph = drawn(space_of(crowd + thin), "max_chain", 8, "S")
+    assert (
+        set(subgraph.backbone) == set(subgraph.entities) > {"S", "G1", "D1", "G2", "D2", "G3", "D3"}
+    )
+    assert subgraph.backbone[1:-1] in (
         tuple(way)
         for way in (["S", "G1", "D1", "G2", "D2", "G3"], ["G3", "D2", "G2", "D1", "G1", "S"])
     )
@@ -282,9 +294,9 @@ def test_max_chain_is_not_cut_at_half_the_sample_nor_lured_into_a_crowd() -> Non
 def test_max_chain_is_the_longest(relations: list[Relation], size: int, draw: int) -> None:
     """By chance and by search alike."""
     space = space_of(relations)
-    seed = next(one for one in ("disease0", *space.entities))
+    seed = next(entity for entity in ("disease0", *space.entities))
     steps = build_steps(
-        [one for one in relations if one.confidence >= FLOOR],
+        [relation for relation in relations if relation.confidence >= FLOOR],
         count_neighbours(relations),
         seed,
         200,
@@ -300,9 +312,9 @@ def test_max_chain_is_the_longest(relations: list[Relation], size: int, draw: in
             "search_longest_path",
             functools.partial(search_longest_path, restarts=1, max_states=2),
         )
-        found = drawn(space, "max_chain", size, seed, draw)
-    assert len(found.backbone) == longest + 1
-    assert "cut short" not in found.reason
+        subgraph = drawn(space, "max_chain", size, seed, draw)
+    assert len(subgraph.backbone) == longest + 1
+    assert "cut short" not in subgraph.reason
 
 
 def test_a_search_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,9 +324,9 @@ def test_a_search_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) ->
         functools.partial(search_longest_path, restarts=1, max_states=2),
     )
     monkeypatch.setattr(sampling, "_MAX_SEARCHED", 4)
-    found = drawn(space_of(LINE + SIGNS), "max_chain", 10, "D1")
-    assert found.reason == "the search was cut short: there may be a longer chain"
-    assert found.used == "max_chain"
+    subgraph = drawn(space_of(LINE + SIGNS), "max_chain", 10, "D1")
+    assert subgraph.reason == "the search was cut short: there may be a longer chain"
+    assert subgraph.used == "max_chain"
 
 
 def test_mixed_draws_by_weight() -> None:
@@ -341,8 +353,8 @@ def test_weights_that_nothing_can_be_drawn_by(weights: dict[str, float]) -> None
 def test_nothing_is_walked_through_a_hub_but_it_fills_up() -> None:
     values = [relation(f"D{i}", "has_inheritance", "V") for i in range(6)]
     relations = [*values, *genes("D0 G1", "D1 G1")]
-    found = drawn(space_of(relations, hub_degree=3), "max_chain", 5, "D0")
-    assert found.backbone in (("D0", "G1", "D1", "V"), ("D1", "G1", "D0", "V"))
+    subgraph = drawn(space_of(relations, hub_degree=3), "max_chain", 5, "D0")
+    assert subgraph.backbone in (("D0", "G1", "D1", "V"), ("D1", "G1", "D0", "V"))
     through = drawn(
         space_of(genes(*(f"D{i} G1" for i in range(6))), hub_degree=3), "max_chain", 4, "D0"
     )
@@ -353,44 +365,44 @@ def test_nothing_is_walked_through_a_hub_but_it_fills_up() -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_seed_that_no_step_leaves(strategy: str) -> None:
     relations = [relation("D1", "has_inheritance", "V"), relation("D2", "has_inheritance", "V")]
-    found = drawn(space_of(relations), strategy, 3, "V")
-    check(found, relations, 3, ChainsConfig())
-    if found.used == NEIGHBOURHOOD:
-        assert found.backbone in (("D1", "V"), ("D2", "V"))
-        assert found.reason.startswith("no valid ")
+    subgraph = drawn(space_of(relations), strategy, 3, "V")
+    check(subgraph, relations, 3, ChainsConfig())
+    if subgraph.used == NEIGHBOURHOOD:
+        assert subgraph.backbone in (("D1", "V"), ("D2", "V"))
+        assert subgraph.reason.startswith("no valid ")
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_paths_may_lead_to_the_seed_only(strategy: str) -> None:
-    found = drawn(
+    subgraph = drawn(
         space_of([relation("D1", "has_inheritance", "V"), *genes("D1 G1")]), strategy, 3, "V"
     )
-    assert found.backbone == ("G1", "D1", "V")
-    assert found.used == strategy
+    assert subgraph.backbone == ("G1", "D1", "V")
+    assert subgraph.used == strategy
 
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_small_component_is_taken_whole(strategy: str) -> None:
-    found = drawn(space_of([*LINE, *genes("E1 H1")]), strategy, 40, "D2")
-    assert found.entities == ("D1", "D2", "D3", "G1", "G2", "G3")
-    assert found.reason.startswith("component of 6 entities is smaller than 40: taken whole")
-    assert found.used != NEIGHBOURHOOD
+    subgraph = drawn(space_of([*LINE, *genes("E1 H1")]), strategy, 40, "D2")
+    assert subgraph.entities == ("D1", "D2", "D3", "G1", "G2", "G3")
+    assert subgraph.reason.startswith("component of 6 entities is smaller than 40: taken whole")
+    assert subgraph.used != NEIGHBOURHOOD
 
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_seed_without_relations_is_alone(strategy: str) -> None:
-    found = drawn(
+    subgraph = drawn(
         space_of([*LINE, relation("D7", "associated_gene", "G1", 0.4)]), strategy, 40, "D7"
     )
-    assert (found.entities, found.relations, found.backbone) == (("D7",), (), ("D7",))
-    assert found.reason.startswith("component of 1 entities is smaller than 40: taken whole")
+    assert (subgraph.entities, subgraph.relations, subgraph.backbone) == (("D7",), (), ("D7",))
+    assert subgraph.reason.startswith("component of 1 entities is smaller than 40: taken whole")
 
 
 def test_without_a_seed_one_is_drawn() -> None:
     space = space_of(LINE + SIGNS)
-    found = [drawn(space, "max_chain", 6, None, draw) for draw in range(40)]
-    assert len({one.seed for one in found}) > 10
-    assert all(one.seed in one.entities for one in found)
+    subgraphs = [drawn(space, "max_chain", 6, None, draw) for draw in range(40)]
+    assert len({subgraph.seed for subgraph in subgraphs}) > 10
+    assert all(subgraph.seed in subgraph.entities for subgraph in subgraphs)
     with pytest.raises(DataError, match="min_confidence"):
         drawn(space_of([]), "max_chain", 6, None)
 
@@ -408,7 +420,7 @@ def test_what_cannot_be_asked_for() -> None:
 def real_samples(strategy: str) -> list[Subgraph]:
     graph = hpo_graph(40)
     space = space_of(graph.relations.values(), max_hops=6)
-    seeds = sorted(one.entity_id for one in graph.entities.values() if one.is_seed)
+    seeds = sorted(entity.entity_id for entity in graph.entities.values() if entity.is_seed)
     return [sample_subgraph(space, strategy, 25, seed, make_rng(0, seed)) for seed in seeds]
 
 
@@ -416,11 +428,11 @@ def real_samples(strategy: str) -> list[Subgraph]:
 def test_real_annotations(strategy: str) -> None:
     relations = list(hpo_graph(40).relations.values())
     samples = real_samples(strategy)
-    for one in samples:
-        check(one, relations, 25, ChainsConfig(max_hops=6))
-    assert sum(len(one.entities) == 25 for one in samples) > 30
-    assert sum(one.used != NEIGHBOURHOOD for one in samples) > 30
-    assert sum(len(one.backbone) > 2 for one in samples) > 30
+    for sample in samples:
+        check(sample, relations, 25, ChainsConfig(max_hops=6))
+    assert sum(len(sample.entities) == 25 for sample in samples) > 30
+    assert sum(sample.used != NEIGHBOURHOOD for sample in samples) > 30
+    assert sum(len(sample.backbone) > 2 for sample in samples) > 30
 
 
 def every_sample() -> list[dict[str, object]]:

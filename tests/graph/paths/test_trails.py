@@ -18,7 +18,7 @@ from medr_ray.graph.paths.validity import Rules, Step
 from medr_ray.knowledge.predicates import PREDICATES
 
 Steps = dict[str, list[Step]]
-RULES = [Rules(one, other) for one in (False, True) for other in (False, True)]
+RULES = [Rules(first, other) for first in (False, True) for other in (False, True)]
 YEARS = st.sampled_from((None, None, (1990, 1990), (1995, 2000), (2005, 2005)))
 
 
@@ -37,16 +37,16 @@ def typed_steps(draw: st.DrawFn) -> Steps:
             max_size=25,
         )
     )
-    for number, (name, one, other, forward, years) in enumerate(drawn):
+    for number, (name, first, other, forward, years) in enumerate(drawn):
         predicate = PREDICATES[name]
-        ends = [f"{predicate.subject_type}{one}", f"{predicate.object_type}{other}"]
+        ends = [f"{predicate.subject_type}{first}", f"{predicate.object_type}{other}"]
         start, target = ends if forward else ends[::-1]
         steps.setdefault(start, []).append(Step(target, f"r{number}", name, forward, years))
     return steps
 
 
 def steps_of(trail: PartialPath, steps: Steps, rules: Rules) -> bool:
-    """Whether some choice among parallel steps makes the trail a valid path."""
+    """Whether some choice among parallel steps makes the entities a valid path."""
 
     def choices(index: int, chosen: tuple[Step, ...]) -> bool:
         if index == trail.hops:
@@ -77,19 +77,19 @@ HERE = PartialPath(("disease0",))
 def test_trails_are_valid_and_nearest_first(
     steps: Steps, rules: Rules, max_hops: int, back: bool
 ) -> None:
-    found = list(nearest_paths(HERE, ways_of(steps, rules), max_hops, 99, back))
-    assert all(steps_of(one, steps, rules) for one in found)
-    assert all(one.end(not back) == "disease0" for one in found)
-    assert [one.hops for one in found] == sorted(one.hops for one in found)
-    assert len({one.end(back) for one in found}) == len(found)
-    assert all(1 <= one.hops <= max_hops for one in found)
+    paths = list(nearest_paths(HERE, ways_of(steps, rules), max_hops, 99, back))
+    assert all(steps_of(path, steps, rules) for path in paths)
+    assert all(path.end(not back) == "disease0" for path in paths)
+    assert [path.hops for path in paths] == sorted(path.hops for path in paths)
+    assert len({path.end(back) for path in paths}) == len(paths)
+    assert all(1 <= path.hops <= max_hops for path in paths)
     into = {
         start
         for start, chosen in steps.items()
         if any(step.target == "disease0" for step in chosen)
     }
     direct = (into if back else {step.target for step in steps.get("disease0", ())}) - {"disease0"}
-    assert {one.end(back) for one in found if one.hops == 1} == direct
+    assert {path.end(back) for path in paths if path.hops == 1} == direct
 
 
 @settings(max_examples=200, deadline=None)
@@ -97,11 +97,11 @@ def test_trails_are_valid_and_nearest_first(
 def test_a_long_trail_is_the_longest_over_its_start(
     steps: Steps, rules: Rules, max_hops: int, draw: int
 ) -> None:
-    found, proven = search_longest_path(HERE, ways_of(steps, rules), max_hops, random.Random(draw))
-    assert steps_of(found, steps, rules)
-    assert "disease0" in found.entities
+    path, proven = search_longest_path(HERE, ways_of(steps, rules), max_hops, random.Random(draw))
+    assert steps_of(path, steps, rules)
+    assert "disease0" in path.entities
     assert proven
-    assert found.hops == longest_over("disease0", steps, max_hops, rules)
+    assert path.hops == longest_over("disease0", steps, max_hops, rules)
 
 
 @settings(max_examples=200, deadline=None)
@@ -119,20 +119,22 @@ def test_the_search_agrees(steps: Steps, rules: Rules, max_hops: int, effort: in
 
 def gene_steps(*links: str) -> Steps:
     steps: Steps = {}
-    for one, other in (link.split() for link in links):
-        steps.setdefault(one, []).append(Step(other, f"{one}{other}", "associated_gene", True))
-        steps.setdefault(other, []).append(Step(one, f"{one}{other}", "associated_gene", False))
+    for first, other in (link.split() for link in links):
+        steps.setdefault(first, []).append(Step(other, f"{first}{other}", "associated_gene", True))
+        steps.setdefault(other, []).append(Step(first, f"{first}{other}", "associated_gene", False))
     return steps
 
 
 def test_a_trail_goes_on_from_where_it_stands() -> None:
     ways = ways_of(gene_steps("D1 G1", "D2 G1", "D2 G2"), Rules())
     here = next(
-        one for one in nearest_paths(PartialPath(("G2",)), ways, 9, 99) if one.end() == "G1"
+        path for path in nearest_paths(PartialPath(("G2",)), ways, 9, 99) if path.end() == "G1"
     )
-    assert [one.entities for one in nearest_paths(here, ways, 9, 99)] == [("G2", "D2", "G1", "D1")]
+    assert [path.entities for path in nearest_paths(here, ways, 9, 99)] == [
+        ("G2", "D2", "G1", "D1")
+    ]
     assert [
-        one.entities for one in nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)
+        path.entities for path in nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)
     ] == [("G2", "D2", "G1")]
     assert len(list(nearest_paths(PartialPath(("G1",)), ways, 9, 2))) == 2
 
@@ -148,8 +150,11 @@ def ends(*years: tuple[int, int]) -> tuple[set[str], set[str]]:
     ways = ways_of(steps, Rules(temporal_order=True))
     last = names[len(years)]
     return (
-        {one.end() for one in nearest_paths(PartialPath(("GENE0",)), ways, 9, 99)},
-        {one.end(back=True) for one in nearest_paths(PartialPath((last,)), ways, 9, 99, back=True)},
+        {path.end() for path in nearest_paths(PartialPath(("GENE0",)), ways, 9, 99)},
+        {
+            path.end(back=True)
+            for path in nearest_paths(PartialPath((last,)), ways, 9, 99, back=True)
+        },
     )
 
 

@@ -51,11 +51,11 @@ def test_a_relation_is_walked_back_only_where_that_can_be_said() -> None:
     steps = build_steps(
         [relation("D1", "subtype_of", "D2"), relation("D1", "complicated_by", "D3")], {}, "D1", 9, 0
     )
-    assert [(one.target, one.directed_predicate) for one in steps["D1"]] == [
+    assert [(step.target, step.directed_predicate) for step in steps["D1"]] == [
         ("D2", "subtype_of"),
         ("D3", "complicated_by"),
     ]
-    assert [(one.target, one.directed_predicate) for one in steps["D3"]] == [
+    assert [(step.target, step.directed_predicate) for step in steps["D3"]] == [
         ("D1", "inverse:complicated_by")
     ]
     assert "D2" not in steps
@@ -69,7 +69,7 @@ def test_the_exact_one_of_parallel_steps_is_kept_and_the_exact_come_first() -> N
         relation("D1", "presents_with", "P2"),
     ]
     steps = build_steps(relations, count_neighbours(relations), "D1", 9, 0.5)["D1"]
-    assert [(one.target, one.predicate) for one in steps] == [
+    assert [(step.target, step.predicate) for step in steps] == [
         ("P2", "has_finding"),
         ("P2", "presents_with"),
         ("P1", "has_finding"),
@@ -81,7 +81,7 @@ def test_relations_of_other_years_are_other_steps() -> None:
     old = replace(relation("D1", "treated_with", "R"), temporal="in 1987")
     new = replace(old, relation_id="new", temporal="since 2001")
     steps = build_steps([old, new], {}, "D1", 9, 0.5)["D1"]
-    assert {one.years for one in steps} == {(1987, 1987), (2001, 9999)}
+    assert {step.years for step in steps} == {(1987, 1987), (2001, 9999)}
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_the_grammar(into: str, out: str, at_most: int | None) -> None:
 
 def test_the_table_names_predicates_that_fit_each_other() -> None:
     pairs = [(into, out, turn) for turn in TURNS for into in turn.into for out in turn.out]
-    assert {one.removeprefix("inverse:") for into, out, _ in pairs for one in (into, out)} <= set(
-        PREDICATES
-    )
+    assert {
+        predicate.removeprefix("inverse:") for into, out, _ in pairs for predicate in (into, out)
+    } <= set(PREDICATES)
     assert len({(into, out) for into, out, _ in pairs}) == len(pairs)
     assert all(turn_between(into, out) != FREE for into, out, _ in pairs)

@@ -31,7 +31,7 @@ from medr_ray.questions.checks.closed_book import Examination
 _ATTEMPTS = 4
 
 
-def _question(name: str, complexity: int = 1) -> Question:
+def _make_question(name: str, complexity: int = 1) -> Question:
     return with_task(
         replace(worded_question(), complexity=complexity),
         task_id=f"q-{name}",
@@ -43,20 +43,21 @@ def _question(name: str, complexity: int = 1) -> Question:
 def _harder(question: Question, complexity: int) -> Question:
     """The next question of a family: a, a+, a++."""
     return replace(
-        _question(f"{question.task.task_id[2:]}+", complexity), chain_id=question.chain_id
+        _make_question(f"{question.task.task_id[2:]}+", complexity), chain_id=question.chain_id
     )
 
 
-def _found(*correct: int, closed_book: int | None = None) -> Findings:
+def _make_findings(*correct: int, closed_book: int | None = None) -> Findings:
     """So many right answers of four by the models m0, m1, ...; and of the closed-book model."""
     closed = None if closed_book is None else Examination("closed", 2, closed_book, 0, 5)
     return Findings(
-        closed, tuple(Examination(f"m{n}", _ATTEMPTS, one, 0, 10) for n, one in enumerate(correct))
+        closed,
+        tuple(Examination(f"m{n}", _ATTEMPTS, count, 0, 10) for n, count in enumerate(correct)),
     )
 
 
-class _Bench:
-    """Findings by the question's text, and what was asked for."""
+class _CalibrationSetup:
+    """Prepared findings by question text; records the requests for harder questions."""
 
     def __init__(
         self,
@@ -67,15 +68,17 @@ class _Bench:
         self.wanted: list[list[tuple[str, int]]] = []
 
     def examine(self, questions: Sequence[Question]) -> list[Findings]:
-        return [self._findings[one.task.task_id[2:]] for one in questions]
+        return [self._findings[question.task.task_id[2:]] for question in questions]
 
     def regenerate(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
-        self.wanted.append([(one.task.task_id[2:], complexity) for one, complexity in too_easy])
-        return [self._harder(one, complexity) for one, complexity in too_easy]
+        self.wanted.append(
+            [(question.task.task_id[2:], complexity) for question, complexity in too_easy]
+        )
+        return [self._harder(question, complexity) for question, complexity in too_easy]
 
     def run(self, *names: str, rounds: int = 3) -> list[Course]:
         return calibrate(
-            [_question(name) for name in names], self.examine, self.regenerate, 0.5, rounds
+            [_make_question(name) for name in names], self.examine, self.regenerate, 0.5, rounds
         )
 
 
@@ -83,7 +86,7 @@ class _Bench:
 
 
 def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None:
-    bench = _Bench({"a": _found(1, 0, closed_book=0)})
+    bench = _CalibrationSetup({"a": _make_findings(1, 0, closed_book=0)})
     (course,) = bench.run("a")
     assert (course.state, course.reason, course.replaced) == ("kept", "", ())
     first, second = course.question.calibration
@@ -103,7 +106,7 @@ def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None
 
 
 def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
-    bench = _Bench({"a": _found(0, 2), "a+": _found(1, 1)})
+    bench = _CalibrationSetup({"a": _make_findings(0, 2), "a+": _make_findings(1, 1)})
     (course,) = bench.run("a")
     assert bench.wanted == [[("a", 2)]]
     assert (course.state, course.question.task.task_id, course.question.complexity) == (
@@ -111,17 +114,24 @@ def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
         "q-a+",
         2,
     )
-    assert [one.rounds for one in course.question.calibration] == [1, 1]
+    assert [entry.rounds for entry in course.question.calibration] == [1, 1]
     (replaced,) = course.replaced
     assert (replaced.question.task.task_id, replaced.reason) == (
         "q-a",
         "calibration: answered by m1 with accuracy 0.50",
     )
-    assert [one.correct for one in replaced.question.calibration] == [0, 2]
+    assert [entry.correct for entry in replaced.question.calibration] == [0, 2]
 
 
 def test_each_round_asks_for_one_more() -> None:
-    bench = _Bench({"a": _found(4), "a+": _found(3), "a++": _found(2), "a+++": _found(1)})
+    bench = _CalibrationSetup(
+        {
+            "a": _make_findings(4),
+            "a+": _make_findings(3),
+            "a++": _make_findings(2),
+            "a+++": _make_findings(1),
+        }
+    )
     (course,) = bench.run("a", rounds=3)
     assert bench.wanted == [[("a", 2)], [("a+", 3)], [("a++", 4)]]
     assert (course.state, course.rounds, course.question.task.task_id) == ("kept", 3, "q-a+++")
@@ -129,8 +139,9 @@ def test_each_round_asks_for_one_more() -> None:
 
 def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> None:
     """It may be harder by what it hides."""
-    bench = _Bench(
-        {"a": _found(4), "a+": _found(3), "a++": _found(1)}, lambda one, _: _harder(one, 1)
+    bench = _CalibrationSetup(
+        {"a": _make_findings(4), "a+": _make_findings(3), "a++": _make_findings(1)},
+        lambda question, _: _harder(question, 1),
     )
     bench.run("a")
     assert bench.wanted == [[("a", 2)], [("a+", 3)]]
@@ -145,14 +156,16 @@ def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> N
     ],
 )
 def test_a_question_is_given_up_at_the_limit(rounds: int, reason: str) -> None:
-    bench = _Bench({"a": _found(3), "a+": _found(3), "a++": _found(3)})
+    bench = _CalibrationSetup(
+        {"a": _make_findings(3), "a+": _make_findings(3), "a++": _make_findings(3)}
+    )
     (course,) = bench.run("a", rounds=rounds)
     assert (course.state, course.reason, len(bench.wanted)) == ("rejected", reason, rounds)
     assert course.question.calibration[0].accuracy == 0.75
 
 
 def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
-    (course,) = _Bench({"a": _found(3)}, lambda *_: None).run("a")
+    (course,) = _CalibrationSetup({"a": _make_findings(3)}, lambda *_: None).run("a")
     assert (course.state, course.reason) == (
         "rejected",
         "calibration: answered by m0 with accuracy 0.75 and nothing harder exists",
@@ -160,19 +173,30 @@ def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
 
 
 def test_what_is_asked_already_is_no_replacement() -> None:
-    findings = {"a": _found(4), "b": _found(4), "c": _found(0), "c+": _found(0)}
-    courses = _Bench(findings, lambda *_: _question("c")).run("a", "c")
-    assert [one.state for one in courses] == ["rejected", "kept"]
-    courses = _Bench(findings, lambda *_: _question("c+")).run("a", "b")
-    assert [one.state for one in courses] == ["kept", "rejected"], (
+    findings = {
+        "a": _make_findings(4),
+        "b": _make_findings(4),
+        "c": _make_findings(0),
+        "c+": _make_findings(0),
+    }
+    courses = _CalibrationSetup(findings, lambda *_: _make_question("c")).run("a", "c")
+    assert [course.state for course in courses] == ["rejected", "kept"]
+    courses = _CalibrationSetup(findings, lambda *_: _make_question("c+")).run("a", "b")
+    assert [course.state for course in courses] == ["kept", "rejected"], (
         "two questions cannot become the same one"
     )
 
 
 def test_one_right_answer_without_a_search_rejects_a_question() -> None:
-    bench = _Bench({"a": _found(closed_book=1), "b": _found(0, closed_book=0)})
-    known, unknown = bench.run("a", "b")
-    assert (known.state, known.reason, known.question.verification.not_closed_book) == (
+    bench = _CalibrationSetup(
+        {"a": _make_findings(closed_book=1), "b": _make_findings(0, closed_book=0)}
+    )
+    known_course, unknown = bench.run("a", "b")
+    assert (
+        known_course.state,
+        known_course.reason,
+        known_course.question.verification.not_closed_book,
+    ) == (
         "rejected",
         "not_closed_book: closed answered without a search in 1 of 2 attempts",
         False,
@@ -182,33 +206,33 @@ def test_one_right_answer_without_a_search_rejects_a_question() -> None:
 
 
 def test_without_models_nothing_is_said() -> None:
-    (course,) = _Bench({"a": Findings(None, ())}).run("a")
-    assert course == Course(_question("a"), 1, "kept")
+    (course,) = _CalibrationSetup({"a": Findings(None, ())}).run("a")
+    assert course == Course(_make_question("a"), 1, "kept")
     assert course.question.verification.not_closed_book is None
 
 
 def test_questions_keep_their_order_and_rounds_are_shared() -> None:
-    bench = _Bench(
+    bench = _CalibrationSetup(
         {
-            "a": _found(4),
-            "a+": _found(0),
-            "b": _found(0),
-            "c": _found(4),
-            "c+": _found(4),
-            "c++": _found(0),
+            "a": _make_findings(4),
+            "a+": _make_findings(0),
+            "b": _make_findings(0),
+            "c": _make_findings(4),
+            "c+": _make_findings(4),
+            "c++": _make_findings(0),
         }
     )
     courses = bench.run("a", "b", "c")
-    assert [one.question.task.task_id for one in courses] == ["q-a+", "q-b", "q-c++"]
+    assert [course.question.task.task_id for course in courses] == ["q-a+", "q-b", "q-c++"]
     assert bench.wanted == [[("a", 2), ("c", 2)], [("c+", 3)]]
 
 
 # --- over HTTP ------------------------------------------------------------------------
 
 
-class _Models:
-    """Three models behind one server: ``knowing`` says of how many attempts each is right, by
-    (model, question)."""
+class _ScriptedModels:
+    """Three models behind one server. ``knowing`` maps (model, question) to the number of correct
+    attempts."""
 
     def __init__(
         self, server: HTTPServer, folder: Path, knowing: dict[tuple[str, str], int]
@@ -216,7 +240,7 @@ class _Models:
         self.examinee, self._knowing, self._folder = Examinee(server, self._answer), knowing, folder
         self.config = QuestionsConfig(
             closed_book=self.examinee.endpoint("closed", cache=False),
-            calibration=tuple(self.examinee.endpoint(one, cache=False) for one in ("m0", "m1")),
+            calibration=tuple(self.examinee.endpoint(model, cache=False) for model in ("m0", "m1")),
         )
 
     def _answer(self, body: dict[str, Any]) -> str:
@@ -229,9 +253,9 @@ class _Models:
         panel = build_panel(self.config, Directory(str(self._folder)), stage, Console(quiet=True))
         assert panel is not None
         return calibrate(
-            [_question(name) for name in names],
+            [_make_question(name) for name in names],
             panel,
-            lambda easy: [_harder(*one) for one in easy],
+            lambda easy: [_harder(*pair) for pair in easy],
             self.config.calibration_threshold,
             self.config.calibration_rounds,
         )
@@ -241,31 +265,38 @@ class _Models:
 
 
 @pytest.fixture
-def models(httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Models:
+def models(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> _ScriptedModels:
     fresh_governor(monkeypatch)
-    return _Models(
+    return _ScriptedModels(
         httpserver, tmp_path, {("closed", "known"): 1, ("m1", "easy"): 3, ("m0", "easy+"): 2}
     )
 
 
-def test_models_are_asked_as_often_as_configured(models: _Models) -> None:
-    known, easy, hard = models.calibrate("known", "easy", "hard")
-    assert [one.state for one in (known, easy, hard)] == ["rejected", "kept", "kept"]
+def test_models_are_asked_as_often_as_configured(models: _ScriptedModels) -> None:
+    known_course, easy, hard = models.calibrate("known", "easy", "hard")
+    assert [course.state for course in (known_course, easy, hard)] == ["rejected", "kept", "kept"]
     assert easy.question.task.task_id == "q-easy++"
-    assert [(one.model, one.correct, one.rounds) for one in easy.question.calibration] == [
+    assert [(entry.model, entry.correct, entry.rounds) for entry in easy.question.calibration] == [
         ("m0", 0, 2),
         ("m1", 0, 2),
     ]
-    assert [models.asked("closed", one) for one in ("known", "easy", "easy++", "hard")] == [
+    assert [models.asked("closed", name) for name in ("known", "easy", "easy++", "hard")] == [
         1,
         1,
         1,
         1,
     ]
-    assert [models.asked("m1", one) for one in ("known", "easy", "easy++", "hard")] == [0, 4, 4, 4]
+    assert [models.asked("m1", name) for name in ("known", "easy", "easy++", "hard")] == [
+        0,
+        4,
+        4,
+        4,
+    ]
 
 
-def test_a_run_that_died_goes_on_and_ends_the_same(models: _Models, tmp_path: Path) -> None:
+def test_a_run_that_died_goes_on_and_ends_the_same(models: _ScriptedModels, tmp_path: Path) -> None:
     answer = models.examinee.answer
     models.examinee.answer = lambda body: (
         Response("oops", status=500) if "easy+?" in prompt_of(body) else answer(body)
@@ -274,7 +305,7 @@ def test_a_run_that_died_goes_on_and_ends_the_same(models: _Models, tmp_path: Pa
         models.calibrate("easy", "hard")
     models.examinee.answer = answer
     resumed = models.calibrate("easy", "hard")
-    assert [models.asked("m0", one) for one in ("easy", "hard")] == [4, 4], (
+    assert [models.asked("m0", name) for name in ("easy", "hard")] == [4, 4], (
         "finished questions were not asked again"
     )
     for name in (ledger := Directory(str(tmp_path / "questions")).child(LEDGER)).list_files():
@@ -294,25 +325,25 @@ def test_without_a_model_there_is_no_panel(tmp_path: Path) -> None:
 # --- estimate and configuration -------------------------------------------------------
 
 
-def test_an_estimate_holds_what_was_asked(models: _Models) -> None:
-    plain = {(one.role, one.model): one for one in estimate(models.config, 2)}
+def test_an_estimate_holds_what_was_asked(models: _ScriptedModels) -> None:
+    plain = {(cost.role, cost.model): cost for cost in estimate(models.config, 2)}
     models.calibrate("hard", "harder")
-    for (_, model), one in plain.items():
-        assert one.requests == sum(body["model"] == model for body in models.examinee.bodies)
-        assert one.tokens < one.most_tokens
+    for (_, model), cost in plain.items():
+        assert cost.requests == sum(body["model"] == model for body in models.examinee.bodies)
+        assert cost.tokens < cost.most_tokens
     models.examinee.bodies.clear()
     models.calibrate("easy", "known")
-    for (_, model), one in plain.items():
-        assert sum(body["model"] == model for body in models.examinee.bodies) <= one.most_requests
+    for (_, model), cost in plain.items():
+        assert sum(body["model"] == model for body in models.examinee.bodies) <= cost.most_requests
 
 
 def test_an_estimate_names_requests_tokens_and_minutes() -> None:
     model = EndpointConfig(model="m", requests_per_minute=100, max_tokens=8192)
-    (one,) = estimate(QuestionsConfig(calibration=(model,), calibration_rounds=1), 1000)
-    assert (one.requests, one.most_requests, one.minutes) == (4000, 8000, 40)
-    assert one.most_tokens > 8000 * 8192
-    assert one.describe().startswith("calibration by m: 4,000 to 8,000 requests, ")
-    slow = model.model_copy(update={"tokens_per_minute": one.tokens / 60})
+    (cost,) = estimate(QuestionsConfig(calibration=(model,), calibration_rounds=1), 1000)
+    assert (cost.requests, cost.most_requests, cost.minutes) == (4000, 8000, 40)
+    assert cost.most_tokens > 8000 * 8192
+    assert cost.describe().startswith("calibration by m: 4,000 to 8,000 requests, ")
+    slow = model.model_copy(update={"tokens_per_minute": cost.tokens / 60})
     assert estimate(QuestionsConfig(calibration=(slow,)), 1000)[0].minutes == pytest.approx(60)
     assert estimate(QuestionsConfig(), 1000) == []
 

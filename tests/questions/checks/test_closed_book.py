@@ -52,14 +52,14 @@ def _bar() -> Bar:
     return Bar(Console(quiet=True), "examining", None)
 
 
-def _numbered(count: int) -> list[Task]:
+def _make_tasks(count: int) -> list[Task]:
     return [
         replace(_TASK, task_id=f"q-{n}", text=f"What is thing {n:03d}?", answer=f"answer {n}")
         for n in range(count)
     ]
 
 
-class _Room:
+class _ClosedBookSetup:
     """An examinee, its examiner and a ledger on disk."""
 
     def __init__(
@@ -71,13 +71,13 @@ class _Room:
         self._folder, self._attempts, self._settings = folder, attempts, settings
 
     def examine(self, *tasks: Task, **changed: Any) -> list[Examination]:
-        """As a run that begins anew: with a client and a ledger of its own."""
+        """Examines as a restarted run does: with a new client and a new ledger."""
         settings = {**self._settings, **changed}
         attempts = settings.pop("attempts", self._attempts)
         endpoint = self.examinee.endpoint(**settings)
         examiner = Examiner(endpoint, ChatClient(endpoint, Directory(str(self._folder))), attempts)
         ledger = ExaminationLedger(Directory(str(self._folder / "ledger")))
-        return [one for (one,) in examine_all(tasks, [examiner], ledger, _bar())]
+        return [examination for (examination,) in examine_all(tasks, [examiner], ledger, _bar())]
 
 
 # --- reading a reply ------------------------------------------------------------------
@@ -125,13 +125,13 @@ def test_the_question_stands_in_the_prompt_word_for_word() -> None:
 def test_attempts_are_sampled_with_seeds_and_judged_with_aliases(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    said = [
+    replies = [
         "Answer: autosomal recessive inheritance",
         "Answer: AR",
         "Answer: X-linked",
         "I do not know.\nSorry.",
     ]
-    room = _Room(httpserver, tmp_path, lambda body: said[body["seed"]], attempts=4)
+    room = _ClosedBookSetup(httpserver, tmp_path, lambda body: replies[body["seed"]], attempts=4)
     assert room.examine(_TASK) == [Examination("tiny", 4, 2, 1, 4 * _PER_REPLY)]
     assert sorted(body["seed"] for body in room.examinee.bodies) == [0, 1, 2, 3]
     assert {body["temperature"] for body in room.examinee.bodies} == {TEMPERATURE}
@@ -144,7 +144,7 @@ def test_attempts_are_sampled_with_seeds_and_judged_with_aliases(
 def test_a_temperature_that_was_configured_stands(
     httpserver: HTTPServer, tmp_path: Path, attempts: int, configured: float, sent: float
 ) -> None:
-    room = _Room(httpserver, tmp_path, "Answer: AR", attempts, temperature=configured)
+    room = _ClosedBookSetup(httpserver, tmp_path, "Answer: AR", attempts, temperature=configured)
     room.examine(_TASK)
     assert {body["temperature"] for body in room.examinee.bodies} == {sent}
 
@@ -183,7 +183,7 @@ def test_a_reply_that_was_cut_off_is_asked_for_again_with_more_room(
             return completion("Answer: AR is my first thou", "length")
         return completion("Answer: AR")
 
-    room = _Room(httpserver, tmp_path, answer, max_tokens=64)
+    room = _ClosedBookSetup(httpserver, tmp_path, answer, max_tokens=64)
     assert room.examine(_TASK) == [Examination("tiny", 1, 1, 0, 2 * _PER_REPLY)]
     assert [body["max_tokens"] for body in room.examinee.bodies] == [64, ENOUGH_TOKENS]
 
@@ -191,7 +191,7 @@ def test_a_reply_that_was_cut_off_is_asked_for_again_with_more_room(
 def test_half_an_answer_is_wrong_when_there_was_room_for_all_of_it(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    room = _Room(
+    room = _ClosedBookSetup(
         httpserver, tmp_path, lambda _: completion("Answer: AR", "length"), max_tokens=ENOUGH_TOKENS
     )
     assert room.examine(_TASK) == [Examination("tiny", 1, 0, 1, _PER_REPLY)]
@@ -216,7 +216,7 @@ def test_a_reply_is_wrong_when_the_model_takes_no_more(
             _TOO_LONG if body["max_tokens"] == ENOUGH_TOKENS else completion("Let me see", "length")
         )
 
-    room = _Room(httpserver, tmp_path, answer, max_tokens=1024)
+    room = _ClosedBookSetup(httpserver, tmp_path, answer, max_tokens=1024)
     assert room.examine(_TASK) == [Examination("tiny", 1, 0, 1, _PER_REPLY)]
 
 
@@ -224,7 +224,7 @@ def test_a_model_that_takes_no_question_at_all_is_an_error(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="2048"):
-        _Room(httpserver, tmp_path, _TOO_LONG).examine(_TASK)
+        _ClosedBookSetup(httpserver, tmp_path, _TOO_LONG).examine(_TASK)
 
 
 # --- an endpoint that fails -----------------------------------------------------------
@@ -241,8 +241,8 @@ _FAILURES = {
 def test_a_failure_that_passes_costs_nothing(
     httpserver: HTTPServer, tmp_path: Path, failure: str
 ) -> None:
-    said = [_FAILURES[failure], completion("Answer: AR")]
-    room = _Room(httpserver, tmp_path, lambda _: said.pop(0))
+    replies = [_FAILURES[failure], completion("Answer: AR")]
+    room = _ClosedBookSetup(httpserver, tmp_path, lambda _: replies.pop(0))
     assert room.examine(_TASK) == [Examination("tiny", 1, 1, 0, _PER_REPLY)]
 
 
@@ -250,7 +250,7 @@ def test_a_failure_that_passes_costs_nothing(
 def test_a_failure_that_stays_is_an_error_and_no_wrong_answer(
     httpserver: HTTPServer, tmp_path: Path, failure: str
 ) -> None:
-    room = _Room(httpserver, tmp_path, _FAILURES[failure], cache=False)
+    room = _ClosedBookSetup(httpserver, tmp_path, _FAILURES[failure], cache=False)
     with pytest.raises(InfrastructureError, match="failed 2 times"):
         room.examine(_TASK)
     room.examinee.answer = lambda _: "Answer: AR"
@@ -266,7 +266,9 @@ def test_an_endpoint_that_hangs_ends_at_its_deadline(threaded: HTTPServer, tmp_p
 
     try:
         with pytest.raises(InfrastructureError):
-            _Room(threaded, tmp_path, hang, timeout_seconds=0.2, retries=0).examine(_TASK)
+            _ClosedBookSetup(threaded, tmp_path, hang, timeout_seconds=0.2, retries=0).examine(
+                _TASK
+            )
     finally:
         over.set()
 
@@ -274,7 +276,7 @@ def test_an_endpoint_that_hangs_ends_at_its_deadline(threaded: HTTPServer, tmp_p
 # --- many questions -------------------------------------------------------------------
 
 
-def _right(body: dict[str, Any]) -> str:
+def _answer_even_questions(body: dict[str, Any]) -> str:
     """The right answer to every even thing."""
     number = int(prompt_of(body).split("What is thing ")[1][:3])
     return f"Answer: answer {number}" if number % 2 == 0 else "Answer: no idea"
@@ -287,42 +289,55 @@ def test_questions_are_answered_side_by_side_and_reported_in_their_order(
 
     def answer(body: dict[str, Any]) -> str:
         together.wait(20)
-        return _right(body)
+        return _answer_even_questions(body)
 
-    found = _Room(threaded, tmp_path, answer, concurrency=4, retries=0).examine(*_numbered(12))
-    assert [one.correct for one in found] == [1, 0] * 6
+    examinations = _ClosedBookSetup(threaded, tmp_path, answer, concurrency=4, retries=0).examine(
+        *_make_tasks(12)
+    )
+    assert [examination.correct for examination in examinations] == [1, 0] * 6
 
 
 def test_questions_that_wait_hold_nothing_of_the_budget(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     settings = {"max_tokens": 1000, "concurrency": 1, "budget_tokens": 2500}
-    assert len(_Room(httpserver, tmp_path, _right, **settings).examine(*_numbered(20))) == 20
+    assert (
+        len(
+            _ClosedBookSetup(httpserver, tmp_path, _answer_even_questions, **settings).examine(
+                *_make_tasks(20)
+            )
+        )
+        == 20
+    )
 
 
 def test_a_spent_budget_is_an_error(httpserver: HTTPServer, tmp_path: Path) -> None:
     with pytest.raises(BudgetExceeded):
-        _Room(httpserver, tmp_path, _right, max_tokens=1000, budget_tokens=500).examine(
-            *_numbered(2)
-        )
+        _ClosedBookSetup(
+            httpserver, tmp_path, _answer_even_questions, max_tokens=1000, budget_tokens=500
+        ).examine(*_make_tasks(2))
 
 
 def test_a_run_that_died_goes_on_with_the_missing_questions(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    questions = _numbered(10)
+    questions = _make_tasks(10)
 
     def failing(body: dict[str, Any]) -> str | Response:
-        return Response("oops", status=503) if "thing 007" in prompt_of(body) else _right(body)
+        return (
+            Response("oops", status=503)
+            if "thing 007" in prompt_of(body)
+            else _answer_even_questions(body)
+        )
 
-    room = _Room(
+    room = _ClosedBookSetup(
         httpserver, tmp_path, failing, cache=False, concurrency=1
     )  # only the ledger remembers
     with pytest.raises(InfrastructureError):
         room.examine(*questions)
     assert room.examinee.count_requests("thing 006") == 1
-    room.examinee.answer = _right
-    assert [one.correct for one in room.examine(*questions)] == [1, 0] * 5
+    room.examinee.answer = _answer_even_questions
+    assert [examination.correct for examination in room.examine(*questions)] == [1, 0] * 5
     assert [room.examinee.count_requests(f"thing {n:03d}") for n in range(7)] == [1] * 7
     before = len(room.examinee.bodies)
     room.examine(*questions)
@@ -341,7 +356,7 @@ def test_a_run_that_died_goes_on_with_the_missing_questions(
 def test_an_examination_under_other_terms_is_another_one(
     httpserver: HTTPServer, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
-    room = _Room(httpserver, tmp_path, "Answer: AR", cache=False, temperature=0.9)
+    room = _ClosedBookSetup(httpserver, tmp_path, "Answer: AR", cache=False, temperature=0.9)
     room.examine(_TASK)
     room.examine(_TASK, concurrency=3, requests_per_minute=7e5)
     assert len(room.examinee.bodies) == 1

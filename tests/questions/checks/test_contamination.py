@@ -29,11 +29,13 @@ def _csv(rows: list[list[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _shifted(cell: str) -> str:
-    return base64.b64encode("".join(chr(ord(one) + 3) for one in cell).encode()).decode()
+def _shift_cell(cell: str) -> str:
+    return base64.b64encode(
+        "".join(chr(ord(character) + 3) for character in cell).encode()
+    ).decode()
 
 
-def _encrypted(cell: str, canary: str) -> str:
+def _encrypt_cell(cell: str, canary: str) -> str:
     key = canary.encode()
     return base64.b64encode(
         bytes(c ^ key[i % len(key)] for i, c in enumerate(cell.encode()))
@@ -57,7 +59,7 @@ _FORMATS = {
     + _csv([["id", "Question", "answer"], ["1", _LONG, "x"], ["2", _CHINESE, "y"]]),
     "medbrowsecomp.csv": _csv(
         [
-            [_shifted(one) for one in row]
+            [_shift_cell(cell) for cell in row]
             for row in (["prompt", "gold"], [_LONG, "x"], [_CHINESE, "y"])
         ]
     ),
@@ -67,11 +69,11 @@ _FORMATS = {
             *(
                 [
                     str(n),
-                    _encrypted(one, f"{_CANARY_TEXT}{n}"),
-                    _encrypted("x", f"{_CANARY_TEXT}{n}"),
+                    _encrypt_cell(text, f"{_CANARY_TEXT}{n}"),
+                    _encrypt_cell("x", f"{_CANARY_TEXT}{n}"),
                     f"{_CANARY_TEXT}{n}",
                 ]
-                for n, one in enumerate((_LONG, _CHINESE))
+                for n, text in enumerate((_LONG, _CHINESE))
             ),
         ]
     ),
@@ -83,7 +85,7 @@ _FORMATS = {
 def test_formats_benchmarks_are_published_in(tmp_path: Path, name: str, packed: bool) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(_FORMATS[name]) if packed else _FORMATS[name])
-    assert [(one.number, one.question) for one in read_benchmark(str(path))] == [
+    assert [(item.number, item.question) for item in read_benchmark(str(path))] == [
         (1, _LONG),
         (2, _CHINESE),
     ]
@@ -100,12 +102,12 @@ def test_formats_benchmarks_are_published_in(tmp_path: Path, name: str, packed: 
         ("cut.csv", _FORMATS["medbrowsecomp.csv"][:-30], "line 3 cannot be read"),
         (
             "wrong.csv",
-            _csv([["prompt", "canary"], [_encrypted(_CHINESE, "one"), "other"]]),
+            _csv([["prompt", "canary"], [_encrypt_cell(_CHINESE, "one"), "other"]]),
             "line 2 cannot be read",
         ),
         (
             "none.csv",
-            _csv([["prompt", "canary"], [_encrypted(_LONG, "one"), ""]]),
+            _csv([["prompt", "canary"], [_encrypt_cell(_LONG, "one"), ""]]),
             "line 2 cannot be read",
         ),
         ("list.json", b'["What?"]', "item 1 has no question"),
@@ -197,10 +199,10 @@ def test_thirteen_words_in_a_row_are_too_many_and_twelve_are_not() -> None:
         " and some twenty more words that nobody else would ever write in this very order "
         "here today"
     )
-    known = Contamination({"bench": [BenchmarkItem(1, " ".join(words) + "?")]})
-    assert known.found(" ".join(words[:13]) + rest) is not None
-    assert known.found(" ".join(words[:12]) + rest) is None
-    assert known.found(" ".join(words[1:12]) + rest) is None
+    contamination = Contamination({"bench": [BenchmarkItem(1, " ".join(words) + "?")]})
+    assert contamination.found(" ".join(words[:13]) + rest) is not None
+    assert contamination.found(" ".join(words[:12]) + rest) is None
+    assert contamination.found(" ".join(words[1:12]) + rest) is None
 
 
 def test_benchmarks_of_one_file_name_keep_apart(tmp_path: Path) -> None:
@@ -208,8 +210,8 @@ def test_benchmarks_of_one_file_name_keep_apart(tmp_path: Path) -> None:
     for path, text in zip(paths, (_LONG, _SHORT), strict=True):
         path.parent.mkdir()
         path.write_bytes(_lines({"question": text}))
-    known = Contamination.load([str(path) for path in paths])
-    assert f"item 1 of {paths[1]}" in (known.found(_SHORT) or "")
+    contamination = Contamination.load([str(path) for path in paths])
+    assert f"item 1 of {paths[1]}" in (contamination.found(_SHORT) or "")
 
 
 def test_an_item_does_not_show_its_text() -> None:
@@ -233,17 +235,17 @@ def test_every_item_of_a_published_benchmark_is_found_and_only_its_number_told(
     shared_data: Path, path: str, count: int
 ) -> None:
     items = read_benchmark(str(shared_data / path))
-    assert [one.number for one in items] == list(range(1, count + 1))
-    known = Contamination.load([str(shared_data / path)])
+    assert [item.number for item in items] == list(range(1, count + 1))
+    contamination = Contamination.load([str(shared_data / path)])
     for item in items:
-        reason = known.found(item.question) or ""
+        reason = contamination.found(item.question) or ""
         assert f" of {Path(path).name}" in reason
         assert not any(item.question[at : at + 8] in reason for at in range(len(item.question) - 7))
 
 
 def test_chinese_benchmark_questions_are_found_when_a_tenth_is_changed(shared_data: Path) -> None:
     path = str(shared_data / "benchmarks/xbench/DeepSearch-2505.csv")
-    known = Contamination.load([path])
+    contamination = Contamination.load([path])
     for item in read_benchmark(path):
         shorter = item.question[len(item.question) // 10 :]
-        assert f"item {item.number} of" in (known.found(shorter) or "")
+        assert f"item {item.number} of" in (contamination.found(shorter) or "")

@@ -51,7 +51,7 @@ def test_the_order_of_nodes_and_edges_is_of_no_account(shuffler: random.Random) 
     ],
 )
 def test_other_facts_are_another_chain(edges: Sequence[tuple[str, str, str]]) -> None:
-    nodes = sorted({one for subject, _, obj in edges for one in (subject, obj)})
+    nodes = sorted({node for subject, _, obj in edges for node in (subject, obj)})
     assert chain_fingerprint(nodes, edges) != chain_fingerprint(_NODES, _EDGES)
 
 
@@ -63,9 +63,12 @@ def test_chains_of_one_shape_about_other_entities_differ() -> None:
 
 
 def test_a_symmetric_relation_has_no_direction() -> None:
-    there, back = ("GENE:A", "gene_interaction", "GENE:B"), ("GENE:B", "gene_interaction", "GENE:A")
-    assert chain_fingerprint(["GENE:A", "GENE:B"], [there]) == chain_fingerprint(
-        ["GENE:A", "GENE:B"], [back]
+    forward, backward = (
+        ("GENE:A", "gene_interaction", "GENE:B"),
+        ("GENE:B", "gene_interaction", "GENE:A"),
+    )
+    assert chain_fingerprint(["GENE:A", "GENE:B"], [forward]) == chain_fingerprint(
+        ["GENE:A", "GENE:B"], [backward]
     )
 
 
@@ -83,14 +86,14 @@ def test_the_index_finds_what_comparing_all_finds(
     kept: list[frozenset[int]], asked: frozenset[int], threshold: float
 ) -> None:
     index: ShingleIndex[int] = ShingleIndex(threshold)
-    for number, one in enumerate(kept):
-        index.add(f"{number:02d}", one)
+    for number, shingles in enumerate(kept):
+        index.add(f"{number:02d}", shingles)
     for number in range(0, len(kept), 3):
         index.remove(f"{number:02d}")
     reaching = [
-        (-jaccard(asked, one), f"{number:02d}")
-        for number, one in enumerate(kept)
-        if number % 3 and jaccard(asked, one) >= threshold
+        (-jaccard(asked, shingles), f"{number:02d}")
+        for number, shingles in enumerate(kept)
+        if number % 3 and jaccard(asked, shingles) >= threshold
     ]
     expected = (min(reaching)[1], -min(reaching)[0]) if reaching else None
     assert index.most_similar(asked) == expected
@@ -110,7 +113,7 @@ _TEMPLATE = (
 )
 
 
-def _asked(
+def _make_question(
     number: int,
     text: str,
     starts: tuple[str, ...] = ("Krabbe disease",),
@@ -120,10 +123,13 @@ def _asked(
     return Asked(f"q-{number}", fingerprint or f"chain {number}", text, starts, answer)
 
 
-def _of(*asked: Asked) -> list[str | None]:
+def _find_duplicates(*asked: Asked) -> list[str | None]:
     """For each in turn, which earlier one it repeats."""
-    known = DuplicateFilter()
-    return [found.question_id if (found := known.add(one)) else None for one in asked]
+    duplicate_filter = DuplicateFilter()
+    return [
+        duplicate.question_id if (duplicate := duplicate_filter.add(question)) else None
+        for question in asked
+    ]
 
 
 def test_one_template_about_two_entities_is_two_questions() -> None:
@@ -131,106 +137,118 @@ def test_one_template_about_two_entities_is_two_questions() -> None:
     texts = [_TEMPLATE.format(name) for name in ("aspirin", "ibuprofen")]
     words = [frozenset(windows(text.split(), 3)) for text in texts]
     assert jaccard(*words) > 0.8
-    assert _of(
+    assert _find_duplicates(
         *(
-            _asked(n, text, (name,), "Autosomal recessive inheritance")
+            _make_question(n, text, (name,), "Autosomal recessive inheritance")
             for n, (text, name) in enumerate(zip(texts, ("aspirin", "ibuprofen"), strict=True))
         )
     ) == [None, None]
 
 
 def test_thousands_of_questions_of_one_template_are_all_kept() -> None:
-    known = DuplicateFilter()
-    found = [
-        known.add(_asked(n, _TEMPLATE.format(f"drug{n}"), (f"drug{n}",), f"answer {n % 7}"))
+    duplicate_filter = DuplicateFilter()
+    duplicates = [
+        duplicate_filter.add(
+            _make_question(n, _TEMPLATE.format(f"drug{n}"), (f"drug{n}",), f"answer {n % 7}")
+        )
         for n in range(2_000)
     ]
-    assert not any(found)
-    again = known.add(
-        _asked(-1, _TEMPLATE.format("drug1999") + " Say it.", ("drug1999",), f"answer {1_999 % 7}")
+    assert not any(duplicates)
+    again = duplicate_filter.add(
+        _make_question(
+            -1, _TEMPLATE.format("drug1999") + " Say it.", ("drug1999",), f"answer {1_999 % 7}"
+        )
     )
     assert again is not None
     assert again.question_id == "q-1999"
 
 
 def test_the_same_words_are_the_same_question_whoever_they_are_about() -> None:
-    first = _asked(1, "Which gene is mutated in Krabbe disease?", ("Krabbe disease",), "GALC")
-    other = _asked(
+    first = _make_question(
+        1, "Which gene is mutated in Krabbe disease?", ("Krabbe disease",), "GALC"
+    )
+    other = _make_question(
         2, "which gene is mutated in  Krabbe disease ?", ("Krabbe disease (ORPHA)",), "PSAP"
     )
-    assert _of(first, other) == [None, "q-1"]
+    assert _find_duplicates(first, other) == [None, "q-1"]
 
 
 def test_nearly_the_same_words_of_one_subject_and_answer_are_the_same_question() -> None:
-    first = _asked(1, _TEMPLATE.format("aspirin"), ("aspirin",))
-    reworded = _asked(
+    first = _make_question(1, _TEMPLATE.format("aspirin"), ("aspirin",))
+    reworded = _make_question(
         2, _TEMPLATE.format("aspirin").replace("What is", "What, then, is"), ("Aspirin",), "GALC"
     )
-    elsewhere = _asked(3, reworded.text, ("aspirin",), "PSAP")
-    assert _of(first, reworded) == [None, "q-1"]
-    assert _of(first, elsewhere) == [None, None], "another answer is another question"
+    elsewhere = _make_question(3, reworded.text, ("aspirin",), "PSAP")
+    assert _find_duplicates(first, reworded) == [None, "q-1"]
+    assert _find_duplicates(first, elsewhere) == [None, None], "another answer is another question"
 
 
 def test_another_wording_of_a_chain_is_the_same_question() -> None:
-    first = _asked(1, "Which gene is mutated in Krabbe disease?", fingerprint="c")
-    described = _asked(
+    first = _make_question(1, "Which gene is mutated in Krabbe disease?", fingerprint="c")
+    described = _make_question(
         2, "A disease begins in infancy and shows spasticity. Name its gene.", fingerprint="c"
     )
-    assert _of(first, described) == [None, "q-1"]
+    assert _find_duplicates(first, described) == [None, "q-1"]
 
 
 def test_a_chain_asked_from_its_other_end_is_the_same_question() -> None:
-    there = _asked(1, "Which gene is mutated in Krabbe disease?", ("Krabbe disease",), "GALC", "c")
-    back = _asked(2, "Which disease comes from GALC?", ("GALC",), "Krabbe disease", "c")
-    assert _of(there, back) == [None, "q-1"]
-    known = DuplicateFilter()
-    known.add(there)
-    found = known.add(back)
-    assert found is not None
-    assert found.reason == "no_duplicate: the chain of q-1 from its other end"
+    forward = _make_question(
+        1, "Which gene is mutated in Krabbe disease?", ("Krabbe disease",), "GALC", "c"
+    )
+    backward = _make_question(2, "Which disease comes from GALC?", ("GALC",), "Krabbe disease", "c")
+    assert _find_duplicates(forward, backward) == [None, "q-1"]
+    duplicate_filter = DuplicateFilter()
+    duplicate_filter.add(forward)
+    duplicate = duplicate_filter.add(backward)
+    assert duplicate is not None
+    assert duplicate.reason == "no_duplicate: the chain of q-1 from its other end"
 
 
 def test_a_question_that_starts_from_the_answer_of_another_on_its_chain_repeats_it() -> None:
-    inward = _asked(1, "Which gene is mutated in Krabbe disease?", ("Krabbe disease",), "GALC", "c")
-    onward = _asked(2, "Which drug acts on the product of GALC?", ("GALC",), "aspirin", "c")
-    assert _of(inward, onward) == [None, "q-1"]
-    assert _of(onward, inward) == [None, "q-2"]
+    inward = _make_question(
+        1, "Which gene is mutated in Krabbe disease?", ("Krabbe disease",), "GALC", "c"
+    )
+    onward = _make_question(2, "Which drug acts on the product of GALC?", ("GALC",), "aspirin", "c")
+    assert _find_duplicates(inward, onward) == [None, "q-1"]
+    assert _find_duplicates(onward, inward) == [None, "q-2"]
 
 
 def test_another_thing_asked_of_a_chain_is_another_question() -> None:
-    who = _asked(
+    who = _make_question(
         1,
         "Which sign do 3 of 7 patients with Krabbe disease show?",
         answer="Spasticity",
         fingerprint="c",
     )
-    share = _asked(
+    share = _make_question(
         2,
         "In what share of patients with Krabbe disease is spasticity seen?",
         answer="3 of 7",
         fingerprint="c",
     )
-    assert _of(who, share) == [None, None]
+    assert _find_duplicates(who, share) == [None, None]
 
 
 def test_the_later_of_two_is_the_duplicate_and_is_not_kept() -> None:
-    one, same, third = (
-        _asked(n, text, fingerprint=chain)
+    first, same, third = (
+        _make_question(n, text, fingerprint=chain)
         for n, (text, chain) in enumerate(
             (("Which gene?", "c"), ("Which gene is it?", "c"), ("Which gene is it?", "d"))
         )
     )
-    assert _of(one, same, third) == [None, "q-0", None], (
+    assert _find_duplicates(first, same, third) == [None, "q-0", None], (
         "the text of a question that was not kept is free"
     )
 
 
 def test_a_harder_question_may_take_the_place_of_the_one_it_was_made_from() -> None:
-    known = DuplicateFilter()
-    plain = _asked(1, "Which gene is mutated in Krabbe disease?", fingerprint="c")
-    obscured = _asked(2, "Name the gene of a disease that begins in infancy.", fingerprint="c")
-    assert known.add(plain) is None
-    assert known.add(obscured) is not None
-    known.discard("q-1")
-    assert known.add(obscured) is None
-    assert known.add(plain) is not None
+    duplicate_filter = DuplicateFilter()
+    plain = _make_question(1, "Which gene is mutated in Krabbe disease?", fingerprint="c")
+    obscured = _make_question(
+        2, "Name the gene of a disease that begins in infancy.", fingerprint="c"
+    )
+    assert duplicate_filter.add(plain) is None
+    assert duplicate_filter.add(obscured) is not None
+    duplicate_filter.discard("q-1")
+    assert duplicate_filter.add(obscured) is None
+    assert duplicate_filter.add(plain) is not None

@@ -21,7 +21,7 @@ def judge(
     statements: tuple[IndexedFact, ...] = (),
 ) -> Verdict:
     facts = fact_index_of(graph, statements)
-    hops = make_walk(start, [graph.relations[one] for one in relations])
+    hops = make_walk(start, [graph.relations[relation_id] for relation_id in relations])
     assert hops is not None
     draft = Draft(Path(MARFAN, "chain-m", mark_other_hops(hops, facts), True))
     written = text or EnglishRules(graph.entities).write([draft])[0].text
@@ -29,9 +29,9 @@ def judge(
 
 
 def renamed(graph: Graph, entity_id: str, name: str, *aliases: str) -> Graph:
-    one = graph.entities[entity_id]
+    entity = graph.entities[entity_id]
     return replace(
-        graph, entities={**graph.entities, entity_id: replace(one, name=name, aliases=aliases)}
+        graph, entities={**graph.entities, entity_id: replace(entity, name=name, aliases=aliases)}
     )
 
 

@@ -17,7 +17,7 @@ _PLAIN: tuple[Paradigm, ...] = ("lookup", "multi_hop")
 _FINDING = "HP:0001083"
 
 
-def _all(
+def _all_paths(
     seed: str,
     lengths: range,
     graph: Graph | None = None,
@@ -32,7 +32,7 @@ def _all(
         Disambiguator(graph.relations.values(), facts),
         Disambiguator(graph.relations.values(), facts, compare=True),
     )
-    relations = [graph.relations[one] for one in graph.seed_graphs[seed]]
+    relations = [graph.relations[relation_id] for relation_id in graph.seed_graphs[seed]]
     source = Source(seed, graph.chains[seed] if with_chain else None, relations, graph.relations)
     grower = Grower(graph.relations.values(), facts, hub_degree=200)
     config = QuestionsConfig(
@@ -47,11 +47,13 @@ def _all(
 
 
 def _candidates(seed: str, lengths: range, with_chain: bool = True) -> list[Path]:
-    return [path for path, _ in _all(seed, lengths, with_chain=with_chain)]
+    return [path for path, _ in _all_paths(seed, lengths, with_chain=with_chain)]
 
 
-def _asked(paradigm: Paradigm, *extra: Relation) -> list[Path]:
-    return [path for path, _ in _all(MARFAN, range(1, 7), small_graph(extra=extra), (paradigm,))]
+def _paths_asking(paradigm: Paradigm, *extra: Relation) -> list[Path]:
+    return [
+        path for path, _ in _all_paths(MARFAN, range(1, 7), small_graph(extra=extra), (paradigm,))
+    ]
 
 
 def test_chain_pieces_hold_the_seed_and_go_both_ways() -> None:
@@ -82,22 +84,25 @@ def test_branches_reach_what_the_chain_does_not() -> None:
 def test_what_is_to_be_avoided_is_not_walked() -> None:
     backwards = {
         path.relations
-        for path, _ in _all(MARFAN, range(1, 7))
+        for path, _ in _all_paths(MARFAN, range(1, 7))
         if "inverse:associated_gene" in path.directed_predicates
     }
     left = {
-        path.relations for path, _ in _all(MARFAN, range(1, 7), avoid=("inverse:associated_gene",))
+        path.relations
+        for path, _ in _all_paths(MARFAN, range(1, 7), avoid=("inverse:associated_gene",))
     }
     assert backwards
     assert left
     assert not any(
         "inverse:associated_gene" in path.directed_predicates
-        for path, _ in _all(MARFAN, range(1, 7), avoid=("inverse:associated_gene",))
+        for path, _ in _all_paths(MARFAN, range(1, 7), avoid=("inverse:associated_gene",))
     )
 
 
 def test_the_configuration_knows_every_predicate_that_can_be_avoided() -> None:
-    every = tuple(directed(one, forward) for one in PREDICATES for forward in (True, False))
+    every = tuple(
+        directed(predicate, forward) for predicate in PREDICATES for forward in (True, False)
+    )
     assert QuestionsConfig(avoid=every).avoid == every
     with pytest.raises(ValidationError, match="avoid"):
         QuestionsConfig(avoid=("inverse:has_findings",))
@@ -130,29 +135,31 @@ def test_a_seed_without_a_chain_still_has_branches() -> None:
 def test_a_hop_that_fits_several_tells_more_of_the_one_it_means() -> None:
     """Two diseases have the gene; one has an onset."""
     (path,) = [
-        one
-        for one in _candidates(MARFAN, range(1, 7))
-        if one.relations[:2] == ("fbn1-mass", "fbn1") and len(one.hops) == 2 and one.start == MASS
+        path
+        for path in _candidates(MARFAN, range(1, 7))
+        if path.relations[:2] == ("fbn1-mass", "fbn1")
+        and len(path.hops) == 2
+        and path.start == MASS
     ]
     assert path.hops[1].other, "from one disease to the gene and on, the other is meant"
-    from_gene = [one for one in _candidates(MARFAN, range(1, 2)) if one.start == "GENE:FBN1"]
-    assert [one.predicate for one in from_gene[0].hops[0].also], (
+    from_gene = [path for path in _candidates(MARFAN, range(1, 2)) if path.start == "GENE:FBN1"]
+    assert [clause.predicate for clause in from_gene[0].hops[0].also], (
         "Marfan syndrome is told apart from MASS syndrome"
     )
     assert "fbn1-mass" not in from_gene[0].relations
 
 
 def test_shares_are_told_as_comparisons_at_level_one_only() -> None:
-    both = _all(MARFAN, range(1, 2), levels=(0, 1))
-    told = {
+    both = _all_paths(MARFAN, range(1, 2), levels=(0, 1))
+    wordings = {
         (level, hop.clinical) for path, level in both for hop in path.hops if hop.target == _FINDING
     }
-    assert told == {(0, "3 of 7 patients"), (1, "a quarter to a half of patients")}
+    assert wordings == {(0, "3 of 7 patients"), (1, "a quarter to a half of patients")}
     assert all(hop.clinical for path, level in both if level == 1 for hop in path.hops)
 
 
 def test_an_intersection_walks_from_both_sides_to_one_entity() -> None:
-    met = _asked("intersection")
+    met = _paths_asking("intersection")
     assert met
     for path in met:
         assert path.hops[-1].target == path.second[-1].target
@@ -162,41 +169,48 @@ def test_an_intersection_walks_from_both_sides_to_one_entity() -> None:
 
 
 def test_a_share_is_asked_of_a_disease_that_is_walked_to() -> None:
-    shares = _asked("quantitative")
+    shares = _paths_asking("quantitative")
     assert {path.about[0].clinical for path in shares} >= {"3 of 7 patients"}
     assert all(path.about[0].other not in path.entities for path in shares)
 
 
 def test_the_latest_of_several_is_asked_where_two_onsets_are_known_and_differ() -> None:
     later = make_relation("onset-marfan", MARFAN, "has_onset", "HP:0003621")
-    asked = _asked("temporal", later)
-    assert {(path.start, path.asked, path.answer) for path in asked} == {
+    paths = _paths_asking("temporal", later)
+    assert {(path.start, path.asked, path.answer) for path in paths} == {
         ("GENE:FBN1", "latest", MARFAN)
     }
-    assert [one.relation_id for one in asked[0].about] == ["onset-marfan", "onset-mass"]
-    assert not _asked("temporal"), "with one known onset there is nothing to compare"
+    assert [relation.relation_id for relation in paths[0].about] == ["onset-marfan", "onset-mass"]
+    assert not _paths_asking("temporal"), "with one known onset there is nothing to compare"
 
 
 def test_no_share_is_asked_that_the_question_tells_as_a_comparison() -> None:
     graph = small_graph(without=("inherit",))  # then only its findings tell Marfan syndrome apart
-    asked = [path for path, _ in _all(MARFAN, range(1, 7), graph, ("quantitative",), levels=(0, 1))]
-    told = [
-        path
-        for path in asked
-        if any(one.predicate == "has_finding" for hop in path.hops for one in hop.also)
+    share_paths = [
+        path for path, _ in _all_paths(MARFAN, range(1, 7), graph, ("quantitative",), levels=(0, 1))
     ]
-    assert told
+    paths = [
+        path
+        for path in share_paths
+        if any(clause.predicate == "has_finding" for hop in path.hops for clause in hop.also)
+    ]
+    assert paths
     assert not any(
-        path.about[0].other == one.other for path in told for hop in path.hops for one in hop.also
+        path.about[0].other == clause.other
+        for path in paths
+        for hop in path.hops
+        for clause in hop.also
     )
 
 
 def test_the_largest_share_is_asked_where_shares_differ() -> None:
     smaller = make_relation("lens-mass", MASS, "has_finding", _FINDING, "2 of 9 patients")
-    asked = {(path.start, path.asked, path.answer) for path in _asked("comparative", smaller)}
-    assert asked == {("GENE:FBN1", "largest", MARFAN)}
+    answers = {
+        (path.start, path.asked, path.answer) for path in _paths_asking("comparative", smaller)
+    }
+    assert answers == {("GENE:FBN1", "largest", MARFAN)}
     same = make_relation("lens-mass", MASS, "has_finding", _FINDING, "6 of 14 patients")
-    assert not _asked("comparative", same)
+    assert not _paths_asking("comparative", same)
 
 
 def test_a_chain_of_another_seed_is_not_walked() -> None:
@@ -212,4 +226,4 @@ def test_a_chain_of_another_seed_is_not_walked() -> None:
         0.0,
         "dfs",
     )  # type: ignore[index]
-    assert not any(path.on_chain for path, _ in _all(MARFAN, range(1, 7), graph))
+    assert not any(path.on_chain for path, _ in _all_paths(MARFAN, range(1, 7), graph))

@@ -1,4 +1,4 @@
-"""Walks grown from a seed over real annotations: what holds of each, and that the dice decide."""
+"""Walks grown from a seed over real annotations: invariants of each walk, and the random choice."""
 
 import itertools
 import random
@@ -49,9 +49,9 @@ def walks(graph: Graph, facts: FactIndex) -> dict[str, list[Walk]]:
 def test_walks_hold_their_seed_and_every_hop_is_needed_and_fits_its_target_alone(
     walks: dict[str, list[Walk]], facts: FactIndex
 ) -> None:
-    assert max(len(walk) for found in walks.values() for walk in found) >= 4
-    for seed, found in walks.items():
-        for walk in found:
+    assert max(len(walk) for seed_walks in walks.values() for walk in seed_walks) >= 4
+    for seed, seed_walks in walks.items():
+        for walk in seed_walks:
             assert seed in (walk[0].known, *(hop.target for hop in walk))
             assert not list(needless(walk, facts))
             before = ""
@@ -63,16 +63,16 @@ def test_walks_hold_their_seed_and_every_hop_is_needed_and_fits_its_target_alone
 def test_walks_keep_the_grammar_of_chains(walks: dict[str, list[Walk]]) -> None:
     for walk in itertools.chain.from_iterable(walks.values()):
         turns = [
-            turn_between(one.directed_predicate, other.directed_predicate)
-            for one, other in itertools.pairwise(walk)
+            turn_between(hop.directed_predicate, other.directed_predicate)
+            for hop, other in itertools.pairwise(walk)
         ]
         assert NEVER not in turns
         assert all(turns.count(number) <= turn.at_most for number, turn in enumerate(TURNS))
 
 
 def test_no_walk_is_found_twice(walks: dict[str, list[Walk]]) -> None:
-    for found in walks.values():
-        taken = [tuple((hop.relation_id, hop.forward) for hop in walk) for walk in found]
+    for seed_walks in walks.values():
+        taken = [tuple((hop.relation_id, hop.forward) for hop in walk) for walk in seed_walks]
         assert len(taken) == len(set(taken))
 
 
@@ -80,19 +80,19 @@ def test_two_walks_meet_where_neither_leads_alone_and_need_all_their_hops(
     graph: Graph, facts: FactIndex, walks: dict[str, list[Walk]]
 ) -> None:
     relations = list(graph.relations.values())
-    grower, teller, dice = (
+    grower, teller, rng = (
         Grower(relations, facts, _HUB),
         Disambiguator(relations, facts),
         random.Random(0),
     )
-    found = [
+    pairs = [
         pair
-        for one in walks.values()
-        for walk in one
-        for pair in grower.meetings(walk, teller, False, dice)
+        for seed_walks in walks.values()
+        for walk in seed_walks
+        for pair in grower.meetings(walk, teller, False, rng)
     ]
-    assert len(found) > 5
-    for first, second in found:
+    assert len(pairs) > 5
+    for first, second in pairs:
         path = Path("seed", "", first, False, second)
         assert first[-1].target == second[-1].target
         assert answers(path, [{path.starts[0]}, {path.starts[1]}], facts) == {path.answer}
@@ -102,14 +102,20 @@ def test_two_walks_meet_where_neither_leads_alone_and_need_all_their_hops(
 
 def test_hubs_end_walks(graph: Graph, facts: FactIndex) -> None:
     def through(walks: dict[str, list[Walk]]) -> set[str]:
-        return {hop.known for found in walks.values() for walk in found for hop in walk[1:]}
+        return {
+            hop.known for seed_walks in walks.values() for walk in seed_walks for hop in walk[1:]
+        }
 
     degree = {
-        one: sum(one in (r.subject, r.object) for r in graph.relations.values())
-        for one in through(grown(graph, facts))
+        entity_id: sum(entity_id in (r.subject, r.object) for r in graph.relations.values())
+        for entity_id in through(grown(graph, facts))
     }
     assert max(degree.values()) > 8
-    assert all(degree[one] <= 8 for one in through(grown(graph, facts, hub=8)) if one in degree)
+    assert all(
+        degree[entity_id] <= 8
+        for entity_id in through(grown(graph, facts, hub=8))
+        if entity_id in degree
+    )
 
 
 def test_more_tries_find_more_and_other_dice_find_others(
@@ -119,7 +125,7 @@ def test_more_tries_find_more_and_other_dice_find_others(
         return sum(map(len, found.values()))
 
     def keys(found: dict[str, list[Walk]]) -> set[tuple[Hop, ...]]:
-        return {walk for one in found.values() for walk in one}
+        return {walk for seed_walks in found.values() for walk in seed_walks}
 
     assert 0 < count(grown(graph, facts, tries=10)) < count(walks)
     assert keys(grown(graph, facts)) == keys(walks)

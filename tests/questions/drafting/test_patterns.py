@@ -24,7 +24,7 @@ ONSET = Clause("onset-mass", "has_onset", True, "", "HP:0003577")
 
 def path(graph: Graph, start: str, *relations: str) -> Path:
     facts = fact_index_of(graph)
-    hops = make_walk(start, [graph.relations[one] for one in relations])
+    hops = make_walk(start, [graph.relations[relation_id] for relation_id in relations])
     assert hops is not None
     return Path(MARFAN, "chain", mark_other_hops(hops, facts), True)
 
@@ -33,8 +33,8 @@ def test_all_answers_of_the_pattern_are_found() -> None:
     graph = small_graph()
     gene = path(graph, "GENE:FBN1", "fbn1")
     assert answers(gene, [{"GENE:FBN1"}], fact_index_of(graph)) == {MARFAN, MASS}
-    told = replace(gene, hops=(replace(gene.hops[0], also=(ONSET,)),))
-    assert answers(told, [{"GENE:FBN1"}], fact_index_of(graph)) == {MASS}
+    with_clause = replace(gene, hops=(replace(gene.hops[0], also=(ONSET,)),))
+    assert answers(with_clause, [{"GENE:FBN1"}], fact_index_of(graph)) == {MASS}
     other = path(graph, MARFAN, "fbn1", "fbn1-mass")
     assert answers(other, [{MARFAN}], fact_index_of(graph)) == {MASS}
 
@@ -77,8 +77,8 @@ def test_a_report_means_what_it_states_and_what_is_known_without_one() -> None:
         exact, hops=(replace(exact.hops[0], clinical=with_field(exact.hops[0].clinical)),)
     )
     assert answers(field, [{MARFAN}], fact_index_of(graph)) == {"D:losartan"}
-    known = IndexedFact(MARFAN, "treated_with", "D:atenolol", "")
-    assert answers(exact, [{MARFAN}], fact_index_of(graph, [known])) == {"D:losartan", "D:atenolol"}
+    fact = IndexedFact(MARFAN, "treated_with", "D:atenolol", "")
+    assert answers(exact, [{MARFAN}], fact_index_of(graph, [fact])) == {"D:losartan", "D:atenolol"}
 
 
 def test_a_fact_of_several_reports_is_meant_by_each() -> None:
@@ -100,11 +100,11 @@ def test_only_what_reports_alone_state_is_asked_by_a_report() -> None:
     undated = reported_relation(
         "x", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (None, "")
     )
-    asked = [
-        make_hop(one, MARFAN)
-        for one in (reported, undated, make_relation("gene", MARFAN, "has_onset", "HP:1"))
+    hops = [
+        make_hop(relation, MARFAN)
+        for relation in (reported, undated, make_relation("gene", MARFAN, "has_onset", "HP:1"))
     ]
-    assert [one.clinical for one in asked if one is not None] == [
+    assert [hop.clinical for hop in hops if hop is not None] == [
         "reported in 1990 in Chest",
         "",
         "",
@@ -113,23 +113,29 @@ def test_only_what_reports_alone_state_is_asked_by_a_report() -> None:
 
 def test_a_hop_before_one_that_only_its_target_fits_is_needless() -> None:
     graph = small_graph()
-    shown = path(graph, MASS, "fbn1-mass", "fbn1", "lens")
-    assert needless_hops(shown, fact_index_of(graph)) == [1, 2], (
+    full_path = path(graph, MASS, "fbn1-mass", "fbn1", "lens")
+    assert needless_hops(full_path, fact_index_of(graph)) == [1, 2], (
         "only one disease shows anything in 3 of 7 patients"
     )
     another = IndexedFact("OMIM:999", "has_finding", "HP:0000541", "3 of 7 patients")
-    assert needless_hops(shown, fact_index_of(graph, [another])) == [1], "only one that has a gene"
+    assert needless_hops(full_path, fact_index_of(graph, [another])) == [1], (
+        "only one that has a gene"
+    )
     gene = IndexedFact("OMIM:999", "associated_gene", "GENE:COL2A1", "")
-    assert needless_hops(shown, fact_index_of(graph, [another, gene])) == []
+    assert needless_hops(full_path, fact_index_of(graph, [another, gene])) == []
 
 
 def test_what_is_told_of_a_target_may_make_the_way_to_it_needless() -> None:
     graph = small_graph()
     plain = path(graph, MARFAN, "fbn1", "fbn1-mass")
-    told = replace(plain, hops=(plain.hops[0], replace(plain.hops[1], other=False, also=(ONSET,))))
-    assert needless_hops(told, fact_index_of(graph)) == [1, 2], "no other disease has that onset"
+    with_clause = replace(
+        plain, hops=(plain.hops[0], replace(plain.hops[1], other=False, also=(ONSET,)))
+    )
+    assert needless_hops(with_clause, fact_index_of(graph)) == [1, 2], (
+        "no other disease has that onset"
+    )
     same = IndexedFact(STICKLER, "has_onset", "HP:0003577", "")
-    assert needless_hops(told, fact_index_of(graph, [same])) == []
+    assert needless_hops(with_clause, fact_index_of(graph, [same])) == []
     assert needless_hops(plain, fact_index_of(graph)) == []
 
 

@@ -30,8 +30,8 @@ from medr_ray.questions.wording.llm_writer import LLMWriter
 from medr_ray.questions.wording.writers import Draft, Written, rules_writer
 
 ENTITIES = {
-    one.entity_id: one
-    for one in (
+    entity.entity_id: entity
+    for entity in (
         Entity("D1", "Marfan syndrome", "disease", ("MFS1",), "", None, True),
         Entity("D2", "Stickler syndrome", "disease", (), "", None, False),
         Entity("D3", "MASS syndrome", "disease", (), "", None, False),
@@ -103,9 +103,9 @@ def write(one: Draft, text: str, language: str = "en") -> Written:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_what_the_plain_wording_says_is_said_in_other_words(language: str) -> None:
-    for one in ALL:
-        text = f"Please tell: {plain(one, language)}"
-        assert write(one, text, language) == Written(text)
+    for draft in ALL:
+        text = f"Please tell: {plain(draft, language)}"
+        assert write(draft, text, language) == Written(text)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,9 @@ def test_a_word_is_no_gene_and_the_words_of_a_relation_are_no_name() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_model_is_shown_all_that_is_printed_and_nothing_hidden(language: str) -> None:
-    with endpoint({plain(one, language): [asked(plain(one, language))] for one in ALL}) as server:
+    with endpoint(
+        {plain(draft, language): [asked(plain(draft, language))] for draft in ALL}
+    ) as server:
         writer(server.client(), language).write(ALL)
         prompts = {word: messages[0][0]["content"] for word, messages in server.asked.items()}
     hidden = {
@@ -176,8 +178,8 @@ def test_the_model_is_shown_all_that_is_printed_and_nothing_hidden(language: str
         SHARE: ("Stickler", "5 of 9"),
         DESCRIBED: ("Marfan", "FBN1"),
     }
-    for one, names in hidden.items():
-        assert not [name for name in names if name in prompts[plain(one, language)]]
+    for draft, names in hidden.items():
+        assert not [name for name in names if name in prompts[plain(draft, language)]]
     assert "Second start: MASS syndrome" in prompts[plain(MEETING, language)]
     assert (
         "told of it: has_finding in all patients -> Ectopia lentis"
@@ -257,7 +259,7 @@ def test_an_endpoint_that_stays_down_ends_the_writing_and_what_was_written_is_no
 
 
 def test_questions_are_written_side_by_side_within_the_limit_and_come_back_in_order() -> None:
-    with endpoint({plain(one): [asked(plain(one))] for one in ALL}, hold=3) as server:
+    with endpoint({plain(draft): [asked(plain(draft))] for draft in ALL}, hold=3) as server:
         written = writer(server.client(concurrency=3)).write(ALL)
         assert (server.at_once, server.requests) == (3, len(ALL))
-    assert written == [Written(plain(one)) for one in ALL]
+    assert written == [Written(plain(draft)) for draft in ALL]

@@ -26,7 +26,7 @@ _GRAPH = small_graph()
 
 
 def path(start: str, *relations: str) -> Path:
-    hops = make_walk(start, [_GRAPH.relations[one] for one in relations])
+    hops = make_walk(start, [_GRAPH.relations[relation_id] for relation_id in relations])
     assert hops is not None
     return Path(MARFAN, "chain-m", mark_other_hops(hops, fact_index_of(_GRAPH)), True)
 
@@ -101,7 +101,7 @@ _TREATED = small_graph(
 def test_what_abstracts_state_is_asked_with_the_report(
     start: str, relations: list[str], text: str
 ) -> None:
-    hops = make_walk(start, [_TREATED.relations[one] for one in relations])
+    hops = make_walk(start, [_TREATED.relations[relation_id] for relation_id in relations])
     assert hops is not None
     assert (
         EnglishRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == text
@@ -126,7 +126,7 @@ def test_the_sheet_says_who_reported() -> None:
 
 def test_chinese() -> None:
     drafts = [Draft(path("GENE:COL2A1", "col2a1", "detach")), Draft(path(MARFAN, "lens"))]
-    assert [one.text for one in ChineseRules(_GRAPH.entities).write(drafts)] == [
+    assert [written.text for written in ChineseRules(_GRAPH.entities).write(drafts)] == [
         "与基因COL2A1相关的疾病在45%的患者中出现的表现是什么？",
         "Marfan syndrome在7名患者中3名中出现的表现是什么？",
     ]
@@ -134,15 +134,15 @@ def test_chinese() -> None:
 
 def test_every_direction_that_can_be_asked_has_chinese_wording() -> None:
     wording = CHINESE_WORDING
-    asked = {p.name for p in PREDICATES.values() if p.phrase} | {
+    phrase_keys = {p.name for p in PREDICATES.values() if p.phrase} | {
         f"inverse:{p.name}" for p in PREDICATES.values() if p.inverse_phrase
     }
-    told = {f"clause:{p.name}" for p in PREDICATES.values() if p.clause} | {
+    clause_keys = {f"clause:{p.name}" for p in PREDICATES.values() if p.clause} | {
         f"clause:inverse:{p.name}"
         for p in PREDICATES.values()
         if p.inverse_clause and not p.symmetric
     }
-    assert asked | told <= set(wording)
+    assert phrase_keys | clause_keys <= set(wording)
 
 
 @pytest.mark.parametrize("name", sorted(PREDICATES))
@@ -154,22 +154,24 @@ def test_no_wording_has_a_hole_or_a_double_space(name: str) -> None:
     ]
     phrases += [predicate.name_subject("X", "3 of 7 patients")] if predicate.inverse_phrase else []
     phrases += [predicate.describe("X", forward, "3 of 7 patients") for forward in (True, False)]
-    assert not any("  " in one or "{" in one or one != one.strip() for one in phrases)
+    assert not any(
+        "  " in phrase or "{" in phrase or phrase != phrase.strip() for phrase in phrases
+    )
 
 
 def test_a_described_start_is_not_named_and_fits_nothing_else() -> None:
     facts = fact_index_of(_GRAPH)
-    asked = path(MARFAN, "inherit")
-    description = describe_start(asked, facts)
+    question_path = path(MARFAN, "inherit")
+    description = describe_start(question_path, facts)
     assert description is not None
     assert description.subjects(facts) == {MARFAN}
-    text = EnglishRules(_GRAPH.entities).write([Draft(asked, description)])[0].text
+    text = EnglishRules(_GRAPH.entities).write([Draft(question_path, description)])[0].text
     assert "Marfan" not in text
     assert text.startswith("What is the mode of inheritance of the disease ")
     assert describe_start(path(STICKLER, "inherit-stickler"), facts) is not None
 
 
-class _Model:
+class _ScriptedModel:
     """Replies with given texts; keeps the prompts."""
 
     def __init__(self, *replies: str | Exception) -> None:
@@ -185,7 +187,7 @@ class _Model:
 
 
 def test_a_model_is_never_shown_a_hidden_name() -> None:
-    model = _Model(
+    model = _ScriptedModel(
         "Starting from COL2A1, which finding is seen in 45% of patients with its disease?"
     )
     (written,) = LLMWriter(model, _GRAPH.entities, "en", "m").write(
@@ -199,7 +201,7 @@ def test_a_model_is_never_shown_a_hidden_name() -> None:
 
 
 def test_what_a_model_gets_wrong_is_a_problem_of_that_question_alone() -> None:
-    model = _Model(
+    model = _ScriptedModel(
         ModelError("no JSON"),
         "What is the finding in most patients of COL2A1's disease?",
         "What is the finding in 45% of patients?",
@@ -207,7 +209,8 @@ def test_what_a_model_gets_wrong_is_a_problem_of_that_question_alone() -> None:
     )
     draft = Draft(path("GENE:COL2A1", "col2a1", "detach"))
     problems = [
-        one.problem for one in LLMWriter(model, _GRAPH.entities, "en", "m").write([draft] * 4)
+        written.problem
+        for written in LLMWriter(model, _GRAPH.entities, "en", "m").write([draft] * 4)
     ]
     assert problems == [
         "writer: no JSON",

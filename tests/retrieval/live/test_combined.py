@@ -86,11 +86,11 @@ def test_what_was_found_can_be_read(tmp_path: Path, web: Services) -> None:
     searcher = both(tmp_path, web)
     assert searcher.document("PMID:1") is None
     searcher.medical_search("trametinib")
-    there, here = searcher.document("PMID:1"), searcher.document("PMID:2")
-    assert there is not None
-    assert "One patient" in there.text
-    assert here is not None
-    assert "as the index has it" in here.text
+    live_document, stored_document = searcher.document("PMID:1"), searcher.document("PMID:2")
+    assert live_document is not None
+    assert "One patient" in live_document.text
+    assert stored_document is not None
+    assert "as the index has it" in stored_document.text
 
 
 def test_an_index_that_fails_is_not_hidden(web: Services) -> None:

@@ -24,7 +24,7 @@ def test_of_equals_the_one_that_the_service_puts_first_wins() -> None:
     ranker = LiveRanker(RetrievalConfig(), None)
     for documents in (FABRY, FABRY[::-1]):
         hits = ranker.rank("Fabry disease", [documents], 1.0)
-        assert [one.document_id for one in hits] == [one.document_id for one in documents]
+        assert [hit.document_id for hit in hits] == [document.document_id for document in documents]
 
 
 def test_a_sentence_that_answers_wins_over_the_services_order() -> None:

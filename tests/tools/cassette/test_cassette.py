@@ -27,7 +27,7 @@ ORACLE = f"{__name__}:oracle"
 
 
 class Oracle:
-    """Answers differently each time, fails where it is told to, and counts."""
+    """Answers differently each time, fails on request, and counts its calls."""
 
     name, description = "oracle", "knows"
     parameters: Mapping[str, Any] = {
@@ -92,13 +92,13 @@ def ask(tool: Tool, *questions: str) -> list[str]:
     (own,) = for_episode([tool])
 
     async def answers() -> list[str]:
-        said = []
+        texts = []
         for question in questions:
             try:
-                said.append((await own.call({"q": question})).text)
+                texts.append((await own.call({"q": question})).text)
             except ToolError as error:
-                said.append(f"({error})")
-        return said
+                texts.append(f"({error})")
+        return texts
 
     return asyncio.run(answers())
 
@@ -139,7 +139,9 @@ def test_an_episode_is_made_again_word_for_word_when_its_index_is_gone(
 
 
 def test_calls_of_one_turn_are_made_again_in_their_order(tmp_path: Path) -> None:
-    lines = [render_reply("look", [ToolCall("oracle", {"q": one}) for one in ("a", "b", "a")])]
+    lines = [
+        render_reply("look", [ToolCall("oracle", {"q": question}) for question in ("a", "b", "a")])
+    ]
     nowhere = Directory(str(tmp_path / "index"))
     build_index(tmp_path / "index", [KRABBE])
     first = episode(config(tmp_path / "c", "record"), nowhere, *lines)
@@ -189,11 +191,11 @@ def test_failures_and_late_answers_are_kept_as_what_the_agent_saw(tmp_path: Path
 def test_a_late_answer_is_told_as_the_agent_tells_it(tmp_path: Path) -> None:
     index = build_index(tmp_path / "index", [KRABBE])
     line = lines_of(("oracle", {"q": "hang"}))
-    told = [
+    trajectories = [
         episode(config(tmp_path / "c", mode, agent={"tool_seconds": 0.2}), index, *line)
         for mode in ("off", "record", "replay")
     ]
-    assert len({one.trajectory_id for one in told}) == 1
+    assert len({trajectory.trajectory_id for trajectory in trajectories}) == 1
 
 
 def test_the_tool_behind_is_given_its_own_episode_and_is_prepared(
@@ -214,13 +216,13 @@ def test_the_tool_behind_is_given_its_own_episode_and_is_prepared(
     monkeypatch.setitem(globals(), "oracle", careful)
     index = build_index(tmp_path / "index", [KRABBE])
     for question in ("a", "b"):
-        made = episode(
+        trajectory = episode(
             config(tmp_path / "c", "record"), index, *lines_of(("oracle", {"q": question}))
         )
-        assert f"{question} 1, p<0.05" in made.messages[3].content
+        assert f"{question} 1, p<0.05" in trajectory.messages[3].content
     assert careful.prepared == ["yes", "yes"]
     again = episode(config(tmp_path / "c", "replay"), index, *lines_of(("oracle", {"q": "b"})))
-    assert again.messages == made.messages
+    assert again.messages == trajectory.messages
     assert careful.prepared == ["yes", "yes"]
 
 

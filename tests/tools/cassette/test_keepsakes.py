@@ -1,4 +1,4 @@
-"""Values kept once: the first stays, whoever writes it, and everyone is given that one."""
+"""Values written once: the first writer wins, and every reader gets that value."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ def test_writers_that_meet_are_all_given_the_same_value(directory: Directory) ->
 
     with ThreadPoolExecutor(16) as pool:
         given = list(pool.map(write, range(16)))
-    assert {one["by"] for one in given} == {given[0]["by"]}
+    assert {record["by"] for record in given} == {given[0]["by"]}
     assert kept.get("x.json") == given[0]
 
 
@@ -122,9 +122,9 @@ def test_workers_of_a_cluster_agree_over_object_storage(tmp_path: Path, ray_loca
 
     writers = [ray.remote(Keepsakes).options(num_cpus=1).remote(bucket(tmp_path)) for _ in range(3)]
     for name in "abc":
-        wanted = [
+        references = [
             writer._first.remote(name, str(number).encode())
             for number, writer in enumerate(writers)
         ]
-        assert len(set(ray.get(wanted))) == 1
+        assert len(set(ray.get(references))) == 1
         assert ray.get(writers[0]._first.remote(name, b"late")) != b"late"

@@ -32,8 +32,8 @@ _NAMES = {"seizure": 1, "ataxia": 2, "focal seizure": 3}
 def test_a_count_belongs_to_the_findings_of_its_part_of_the_sentence(
     sentence: str, counts: list[tuple[int, int, int]]
 ) -> None:
-    assert sorted(find_patient_counts(sentence, _NAMES), key=lambda one: one.term) == [
-        PatientCount(*one) for one in counts
+    assert sorted(find_patient_counts(sentence, _NAMES), key=lambda count: count.term) == [
+        PatientCount(*count) for count in counts
     ]
 
 
@@ -61,7 +61,7 @@ class _Passage:
     snippet: str
 
 
-def _updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int, int, str]]:
+def _find_updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int, int, str]]:
     base = small_base()
     names = {
         "seizure": base.terms.numbers[SEIZURE],
@@ -70,29 +70,34 @@ def _updates(*passages: _Passage, disease: int = 0) -> list[tuple[str, int, int,
     }
     _, updates = read_evidence(base, disease, names, passages)
     return [
-        (base.terms.ids[one.term], one.affected, one.patients, one.document_id) for one in updates
+        (base.terms.ids[update.term], update.affected, update.patients, update.document_id)
+        for update in updates
     ]
 
 
-_SAID = "Ataxia was present in 1 of 40 patients."
+_COUNT_SENTENCE = "Ataxia was present in 1 of 40 patients."
 
 
 def test_a_passage_counts_for_the_disease_it_names_and_says_where_it_came_from() -> None:
-    assert _updates(_Passage("PMID:9", "Disease 1 in Norway", _SAID)) == [(ATAXIA, 1, 40, "PMID:9")]
+    assert _find_updates(_Passage("PMID:9", "Disease 1 in Norway", _COUNT_SENTENCE)) == [
+        (ATAXIA, 1, 40, "PMID:9")
+    ]
     assert (
-        _updates(
+        _find_updates(
             _Passage("PMID:9", "A review", "In disease 1, ataxia was present in 1 of 40 patients.")
         )
         != []
     )
-    assert _updates(_Passage("PMID:9", "Disease 2 in Norway", _SAID)) == []
+    assert _find_updates(_Passage("PMID:9", "Disease 2 in Norway", _COUNT_SENTENCE)) == []
 
 
 def test_what_the_annotations_were_made_of_does_not_count_again() -> None:
-    assert _updates(_Passage("HPO:OMIM:1", "Disease 1", _SAID)) == []
-    assert _updates(_Passage("PMID:11", "Disease 1", _SAID)) == []  # cited for ataxia in disease 1
-    passage = _Passage("PMID:9", "Disease 1", f"{_SAID} {_SAID}")
-    assert len(_updates(passage, passage)) == 1
+    assert _find_updates(_Passage("HPO:OMIM:1", "Disease 1", _COUNT_SENTENCE)) == []
+    assert (
+        _find_updates(_Passage("PMID:11", "Disease 1", _COUNT_SENTENCE)) == []
+    )  # cited for ataxia in disease 1
+    passage = _Passage("PMID:9", "Disease 1", f"{_COUNT_SENTENCE} {_COUNT_SENTENCE}")
+    assert len(_find_updates(passage, passage)) == 1
 
 
 def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -> None:
@@ -110,7 +115,10 @@ def test_patients_with_the_finding_raise_it_and_patients_without_it_lower_it() -
         assert bool(after.probabilities[0] > before.probabilities[0]) is rises
         assert (update.after > update.before) is rises
         assert update.sentence == passage.snippet
-        assert next(one for one in findings if one.term == ataxia).references[0] == "PMID:9"
+        assert (
+            next(finding for finding in findings if finding.term == ataxia).references[0]
+            == "PMID:9"
+        )
     assert diagnosis.compute_posterior(patient).probabilities == pytest.approx(before.probabilities)
 
 
@@ -118,10 +126,10 @@ def test_nothing_new_leaves_a_disease_as_it_was() -> None:
     diagnosis = small_diagnosis()
     patient, _ = build_patient(
         diagnosis.base.terms,
-        [diagnosis.base.terms.numbers[one] for one in (SEIZURE, LENS)],
+        [diagnosis.base.terms.numbers[term_id] for term_id in (SEIZURE, LENS)],
         [diagnosis.base.terms.numbers[ATAXIA]],
     )
-    unmoved = {one: diagnosis.base.findings_of(one) for one in range(4)}
+    unmoved = {disease: diagnosis.base.findings_of(disease) for disease in range(4)}
     assert diagnosis.compute_posterior(
         patient, updated_findings=unmoved
     ).probabilities == pytest.approx(diagnosis.compute_posterior(patient).probabilities, rel=1e-4)
@@ -143,6 +151,6 @@ def test_a_count_speaks_of_a_finding_in_whatever_form() -> None:
 
 
 def test_a_finding_nobody_annotated_is_learnt() -> None:
-    assert _updates(_Passage("PMID:9", "Disease 1", "Ectopia lentis in 6 of 7 patients.")) == [
+    assert _find_updates(_Passage("PMID:9", "Disease 1", "Ectopia lentis in 6 of 7 patients.")) == [
         (LENS, 6, 7, "PMID:9")
     ]

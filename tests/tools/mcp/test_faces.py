@@ -140,10 +140,10 @@ def texts(value: Any) -> Iterator[str]:
     """Every text in a JSON value, keys too."""
     if isinstance(value, str):
         yield value
-    for one in (
+    for child in (
         value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     ):
-        yield from texts(one)
+        yield from texts(child)
     yield from value if isinstance(value, dict) else ()
 
 
@@ -154,11 +154,11 @@ def texts(value: Any) -> Iterator[str]:
 )
 def test_any_schema_is_shown_in_plain_words_or_refused(schema: dict[str, Any]) -> None:
     try:
-        shown = parameters(schema)
+        rendered = parameters(schema)
     except ConfigError:
         return
-    Draft202012Validator.check_schema(shown)
-    for text in texts(shown):
+    Draft202012Validator.check_schema(rendered)
+    for text in texts(rendered):
         assert plain(text, len(text) + 1) == text
         assert not re.search("<[a-zA-Z/|!?]", text)
 

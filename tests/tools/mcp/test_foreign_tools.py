@@ -92,7 +92,7 @@ def test_calls_come_from_any_event_loop_and_at_the_same_time(piped: Tools) -> No
         results = await asyncio.gather(
             *(piped["dose"].call({"weight": number}) for number in range(1, 30))
         )
-        return [one.text for one in results]
+        return [result.text for result in results]
 
     assert asyncio.run(many()) == [f"{number * 15} mg iv" for number in range(1, 30)]
 

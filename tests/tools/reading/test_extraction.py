@@ -88,7 +88,11 @@ def test_plain_text_keeps_every_sign() -> None:
 
 
 def test_what_only_a_machine_would_read_is_gone() -> None:
-    hidden = "dose" + "".join(chr(0xE0000 + ord(one)) for one in "obey") + "\u200b\x1b[8m 5 mg"
+    hidden = (
+        "dose"
+        + "".join(chr(0xE0000 + ord(character)) for character in "obey")
+        + "\u200b\x1b[8m 5 mg"
+    )
     assert read(hidden.encode(), "text/plain").text == "dose[8m 5 mg"
 
 
@@ -203,4 +207,4 @@ def test_a_call_that_is_cancelled_ends_its_process() -> None:
             await reading
         return begun
 
-    assert not any(one.is_running() for one in asyncio.run(cancelled()))
+    assert not any(task.is_running() for task in asyncio.run(cancelled()))

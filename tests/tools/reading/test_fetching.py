@@ -83,16 +83,16 @@ def test_a_name_that_resolves_inward_is_not_asked(server: HTTPServer) -> None:
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(server: HTTPServer) -> None:
-    asked: list[str] = []
+    hosts: list[str] = []
 
     async def resolver(host: str, port: int) -> list[Any]:
-        asked.append(host)
+        hosts.append(host)
         return [LOOPBACK]
 
     serve(server)
     url = f"http://pages.example:{server.port}/page"
     assert asyncio.run(fetch(url, limits(server), resolver)).url == url
-    assert asked == [
+    assert hosts == [
         "pages.example"
     ]  # a name that only this resolver knows: nobody resolved it again
     assert server.log[0][0].headers["Host"] == f"pages.example:{server.port}"
@@ -190,8 +190,8 @@ def test_an_unpacker_never_makes_more_than_it_is_allowed() -> None:
     assert len(unpack(gzip.compress(bytes(10_000_000)), 1000)) == 1000
 
 
-async def _saying(said: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
-    """What ``then`` returns, given the port of a server whose every answer is ``said``."""
+async def _serve_bytes(said: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
+    """The result of ``then(port)`` for a server that answers every request with ``said``."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -219,7 +219,7 @@ def from_raw(said: bytes, host: str = "127.0.0.1", times: int = 1) -> list[Page 
                 came.append(error)
         return came
 
-    return asyncio.run(_saying(said, asking))
+    return asyncio.run(_serve_bytes(said, asking))
 
 
 async def _loopback(host: str, port: int) -> list[Any]:
@@ -276,7 +276,8 @@ def test_who_asks_for_endless_patience_gets_none_of_ours(patience: str) -> None:
 
 def test_a_host_that_keeps_failing_is_never_the_rollouts_fault() -> None:
     assert all(
-        isinstance(one, ToolError) for one in from_raw(headed("500 Broken"), next(_NAMES), times=30)
+        isinstance(result, ToolError)
+        for result in from_raw(headed("500 Broken"), next(_NAMES), times=30)
     )
 
 
@@ -301,9 +302,9 @@ def test_names_that_hang_keep_no_other_page_waiting(
     async def scenario() -> Page:
         config = limits(server, seconds=0.05)
         hanging = (fetch(f"http://{number}.hangs.example/", config) for number in range(50))
-        assert {type(one) for one in await asyncio.gather(*hanging, return_exceptions=True)} == {
-            ToolError
-        }
+        assert {
+            type(result) for result in await asyncio.gather(*hanging, return_exceptions=True)
+        } == {ToolError}
         page = await fetch(server.url_for("/page"), limits(server, seconds=5))
         over.set()  # asyncio.run waits for the threads of the loop
         return page
@@ -318,7 +319,7 @@ def test_names_that_hang_keep_no_other_page_waiting(
 
 def test_a_page_in_many_pieces_leaves_the_event_loop_to_others() -> None:
     pieces = 3000
-    said = (
+    reply = (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
         + b"1\r\na\r\n" * pieces
         + b"0\r\n\r\n"
@@ -338,4 +339,4 @@ def test_a_page_in_many_pieces_leaves_the_event_loop_to_others() -> None:
         assert len(page.result().body) == pieces
         return turns
 
-    assert asyncio.run(_saying(said, reading)) > pieces
+    assert asyncio.run(_serve_bytes(reply, reading)) > pieces

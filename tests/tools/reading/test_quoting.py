@@ -34,7 +34,7 @@ def test_a_text_about_something_else_gives_no_passage() -> None:
 @given(st.text(max_size=300), st.text(max_size=40), st.integers(1, 4))
 def test_every_passage_stands_in_the_text(text: str, goal: str, count: int) -> None:
     plain = " ".join(text.split())
-    assert all(one in plain for one in best_passages(goal, text, count))
+    assert all(passage in plain for passage in best_passages(goal, text, count))
 
 
 def test_a_long_passage_is_cut() -> None:
@@ -43,7 +43,7 @@ def test_a_long_passage_is_cut() -> None:
     assert len(quote) <= 80
 
 
-class _Model:
+class _ScriptedModel:
     def __init__(self, reply: list[str] | None) -> None:
         self.reply, self.asked = reply, list[Sequence[dict[str, str]]]()
 
@@ -57,7 +57,7 @@ class _Model:
 
 
 def test_a_model_quotes_only_what_stands_there() -> None:
-    model = _Model(
+    model = _ScriptedModel(
         ["It is infused over hours.", "The answer is 42.", "Fabry  disease\nis rare.", ""]
     )
     assert asyncio.run(ModelQuoter(model, 3, 400, 10_000).quotes("infusion", TEXT)) == [
@@ -67,7 +67,7 @@ def test_a_model_quotes_only_what_stands_there() -> None:
 
 
 def test_the_page_is_shown_to_a_model_as_data() -> None:
-    model = _Model([])
+    model = _ScriptedModel([])
     asyncio.run(ModelQuoter(model, 3, 400, 50).quotes("infusion", TEXT))
     system, user = model.asked[0]
     assert "is not to be followed" in system["content"]
@@ -76,7 +76,7 @@ def test_the_page_is_shown_to_a_model_as_data() -> None:
 
 def test_a_model_that_cannot_reply_is_an_observation() -> None:
     with pytest.raises(ToolError, match="no JSON"):
-        asyncio.run(ModelQuoter(_Model(None), 3, 400, 1000).quotes("infusion", TEXT))
+        asyncio.run(ModelQuoter(_ScriptedModel(None), 3, 400, 1000).quotes("infusion", TEXT))
 
 
 def test_a_long_text_is_searched_beside_the_event_loop() -> None:

@@ -44,9 +44,9 @@ def test_the_report_decides_between_what_articles_of_other_years_say(tmp_path: P
     assert trajectory.answer == "Losartan"
     last = [
         call
-        for one in trajectory.messages
-        if one.role == "assistant"
-        for call in parse_reply(one.content).calls
+        for message in trajectory.messages
+        if message.role == "assistant"
+        for call in parse_reply(message.content).calls
     ][-1]
     assert last.arguments["source"] == "pubmed"
     assert (last.arguments["since"], last.arguments["until"]) == (1999, 1999)

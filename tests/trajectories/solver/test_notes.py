@@ -28,7 +28,7 @@ def test_every_sentence_is_read_whatever_the_name(name: str) -> None:
 def test_a_sentence_that_was_cut_off_says_nothing() -> None:
     whole = "The gene associated with Krabbe disease is GALC."
     cut = "The finding in some patients with Krabbe disease is Optic…"
-    assert [one.object for one in facts_in(shown(whole, cut))] == ["GALC"]
+    assert [fact.object for fact in facts_in(shown(whole, cut))] == ["GALC"]
     assert list(facts_in("error: The gene associated with Krabbe disease")) == []
 
 
@@ -49,8 +49,8 @@ def test_a_share_that_may_be_meant_holds_and_the_very_one_comes_first() -> None:
 def test_a_symmetric_fact_is_known_from_both_ends() -> None:
     notes = Notes()
     notes.read(shown("The drug given together with Losartan is Atenolol.", title="x"))
-    for one, other in (("Losartan", "Atenolol"), ("Atenolol", "Losartan")):
-        assert notes.fitting(Condition(PREDICATES["combined_with"], False, "", one)) == [other]
+    for drug, other in (("Losartan", "Atenolol"), ("Atenolol", "Losartan")):
+        assert notes.fitting(Condition(PREDICATES["combined_with"], False, "", drug)) == [other]
 
 
 def test_what_was_read_before_is_not_new() -> None:

@@ -32,7 +32,7 @@ _LENS = Clause("lens", "has_finding", True, "3 of 7 patients", "HP:0001083")
 
 
 def path(start: str, *relations: str) -> Path:
-    hops = make_walk(start, [_GRAPH.relations[one] for one in relations])
+    hops = make_walk(start, [_GRAPH.relations[relation_id] for relation_id in relations])
     assert hops is not None
     return Path(MARFAN, "", mark_other_hops(hops, _FACTS), False)
 
@@ -111,9 +111,12 @@ def named(made: Path) -> Plan:
                     hop.other,
                     tuple(
                         Condition(
-                            PREDICATES[one.predicate], one.forward, one.clinical, name(one.other)
+                            PREDICATES[clause.predicate],
+                            clause.forward,
+                            clause.clinical,
+                            name(clause.other),
                         )
-                        for one in hop.also
+                        for clause in hop.also
                     ),
                 )
                 for hop in hops
@@ -131,8 +134,8 @@ def without_other(plan: Plan | None) -> Plan | None:
     return plan and replace(
         plan,
         walks=tuple(
-            replace(one, hops=tuple(replace(hop, other=False) for hop in one.hops))
-            for one in plan.walks
+            replace(walk, hops=tuple(replace(hop, other=False) for hop in walk.hops))
+            for walk in plan.walks
         ),
     )
 
