@@ -63,7 +63,7 @@ def training_examples(
     each as often as ``copies`` says by trajectory id (see ``sampling`` and ``read_copies``), once
     without it."""
     accepted = sorted(
-        (one.trajectory for one in judged if one.accepted), key=lambda one: one.trajectory_id
+        (one.trajectory for one in judged if one.accepted), key=lambda entry: entry.trajectory_id
     )
     examples = [
         encoder.encode(trajectory.trajectory_id, trajectory.messages) for trajectory in accepted

@@ -91,7 +91,7 @@ def judge_trajectory(
 def reason_counts(judged: Sequence[FilteredTrajectory]) -> dict[str, int]:
     """How many trajectories each reason turned away, by code; one with several counts for each."""
     counts = Counter(
-        code for one in judged for code in {Reason.read(text).code for text in one.reasons}
+        code for entry in judged for code in {Reason.read(text).code for text in entry.reasons}
     )
     return {str(code): counts[code] for code in Code if counts[code]}
 

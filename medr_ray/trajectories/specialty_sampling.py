@@ -20,8 +20,8 @@ def copies(
     if balance == 0:
         return dict.fromkeys(sorted(domains), 1)
     members: dict[str, list[str]] = defaultdict(list)
-    for one in sorted(domains, key=lambda domain: (_drawn(seed, domain), domain)):
-        members[domains[one]].append(one)
+    for specialty in sorted(domains, key=lambda domain: (_drawn(seed, domain), domain)):
+        members[domains[specialty]].append(specialty)
     taken = quotas({domain: len(ids) for domain, ids in members.items()}, balance, most_copies)
     return {
         identifier: _times(place, taken[domain], len(ids))
@@ -46,10 +46,10 @@ def quotas(sizes: Mapping[str, int], balance: float, most_copies: int) -> dict[s
             for domain in open_
         }
         if not any(parts.values()):
-            for one in sorted(open_, key=lambda domain: (-exact[domain], domain))[:left]:
-                parts[one] = 1
-        for one, part in parts.items():
-            given[one] += part
+            for specialty in sorted(open_, key=lambda domain: (-exact[domain], domain))[:left]:
+                parts[specialty] = 1
+        for specialty, part in parts.items():
+            given[specialty] += part
         left -= sum(parts.values())
     return given
 

@@ -67,8 +67,8 @@ class RulesTeacher:
         if self._sent is not None and self._sent.query is not None:
             results, _ = parse_responses(messages[-1].content)
             self._log.note(self._sent.query, all(result.startswith("error:") for result in results))
-            for one in results:
-                self._notes.read(one, self._searched)
+            for tool_result in results:
+                self._notes.read(tool_result, self._searched)
         return self._act(Solver(self._plan, self._notes, self._log).move())
 
     def _act(self, move: Move) -> str:

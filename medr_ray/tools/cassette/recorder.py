@@ -171,8 +171,8 @@ class Cassette:
             recorded = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             entry = dataclasses.asdict(call) | dataclasses.asdict(answer) | {"recorded": recorded}
             kept = await self._threads.run(lambda: self._kept.keep(call.address, entry))
-        known = _checked(_Kept, kept, f"{self._kept.place}/{call.address}")
-        return Answer(known.failed, known.text, known.documents)
+        recording = _checked(_Kept, kept, f"{self._kept.place}/{call.address}")
+        return Answer(recording.failed, recording.text, recording.documents)
 
     async def _asked(self, call: "Call", live: Tool) -> "Answer":
         try:

@@ -13,7 +13,7 @@ from medr_ray.trajectories.solver.plans import Hop, Plan, Walk
 from medr_ray.trajectories.solver.question_grammar import Grammar, Wording
 
 _CLAUSE = "clause:"  # before the keys of clauses in the wording
-_COMPARED = {chinese(one): one for one in (*COMPARISONS, "all patients")}
+_COMPARED = {chinese(phrase): phrase for phrase in (*COMPARISONS, "all patients")}
 _SHARES = "|".join(
     (
         r"\d+名患者中\d+名",
@@ -64,11 +64,11 @@ class Chinese(Grammar):
         if read["start"]:
             yield from ((*walks, start) for start in self._starts(read["start"]))
         elif walks:
-            for hop, known in self._hops(read["phrase"]):
+            for hop, origin in self._hops(read["phrase"]):
                 if (
-                    self._is_where(walks[-1], known)
+                    self._is_where(walks[-1], origin)
                     if walks[-1].asked_hops
-                    else walks[-1] in self._starts(known)
+                    else walks[-1] in self._starts(origin)
                 ):
                     yield (*walks[:-1], walks[-1].onward(hop))
 

@@ -72,10 +72,10 @@ class English(Grammar):
 
     def _walked(self, read: re.Match[str], walks: tuple[Walk, ...]) -> Iterator[tuple[Walk, ...]]:
         label = read["label"] or ""
-        for hop, known in self._hops(read["phrase"]):
+        for hop, origin in self._hops(read["phrase"]):
             if read["begins"]:
-                yield from ((*walks, start.onward(hop, label)) for start in self._starts(known))
-            elif walks and not walks[-1].label and self._is_where(walks[-1], known):
+                yield from ((*walks, start.onward(hop, label)) for start in self._starts(origin))
+            elif walks and not walks[-1].label and self._is_where(walks[-1], origin):
                 yield (*walks[:-1], walks[-1].onward(hop, label))
 
     @cached_property

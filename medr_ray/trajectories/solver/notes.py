@@ -57,17 +57,17 @@ class Notes:
         was kept to."""
         facts = [*facts_in(response), *self._reported(response, years)]
         new = [fact for fact in dict.fromkeys(facts) if fact not in self._facts]
-        for one in new:
-            self._facts[one] = None
+        for new_fact in new:
+            self._facts[new_fact] = None
             for forward, start, end in (
-                (True, one.subject, one.object),
-                (False, one.object, one.subject),
+                (True, new_fact.subject, new_fact.object),
+                (False, new_fact.object, new_fact.subject),
             ):
                 for direction in (
-                    (True, False) if PREDICATES[one.predicate].symmetric else (forward,)
+                    (True, False) if PREDICATES[new_fact.predicate].symmetric else (forward,)
                 ):
-                    ends = self._ends.setdefault((one.predicate, direction, start), {})
-                    ends.setdefault(end, []).append(one.clinical)
+                    ends = self._ends.setdefault((new_fact.predicate, direction, start), {})
+                    ends.setdefault(end, []).append(new_fact.clinical)
         return len(new)
 
     def _reported(self, response: str, years: tuple[int, int] | None) -> Iterator[Fact]:

@@ -127,10 +127,10 @@ class Grammar(ABC):
 
     def _last(self, phrase: str, walks: tuple[Walk, ...]) -> Iterator[Walk]:
         """The walk that ends with the hop of the question itself."""
-        for hop, known in self._hops(phrase):
+        for hop, origin in self._hops(phrase):
             if not walks:
-                yield from (start.onward(hop) for start in self._nested(known))
-            elif len(walks) == 1 and self._is_where(walks[0], known):
+                yield from (start.onward(hop) for start in self._nested(origin))
+            elif len(walks) == 1 and self._is_where(walks[0], origin):
                 yield walks[0].onward(hop)
 
     def _nested(self, known: str) -> Iterator[Walk]:

@@ -221,10 +221,12 @@ class Solver:
         if query is not None:
             return Move(place.chain, group, query)
         ends = group.found(self._notes)
-        for one in ends:
-            query = None if self._compared(one) else self._first_open(self._comparing(one))
+        for candidate in ends:
+            query = (
+                None if self._compared(candidate) else self._first_open(self._comparing(candidate))
+            )
             if query is not None:
-                return Move(place.chain, self._unknown_of(one), query)
+                return Move(place.chain, self._unknown_of(candidate), query)
         spans = {
             end: span
             for end in ends
