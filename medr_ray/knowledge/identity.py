@@ -4,12 +4,13 @@ What holds: the vocabulary that comes first gives id and preferred name, and all
 Entries of one vocabulary stay apart (unless an earlier one already calls their ids the same), and
 so do the concepts of HPO, whose records stand on their ids. Two entries are the same
 
-- when one refers to the other's id, or both to the same id, and no other entry of that vocabulary does, or none that
-  also has its name; an entry that refers to several records of one authority is broader than each;
-- else when they have the same type and preferred name (a disease also that of a phenotype, or the singular; a gene
-  product that of a drug, for some are);
-- else when its synonyms name exactly one other that agrees, or whose vocabulary gives no synonyms to agree by, and
-  that is no narrower thing ("dilated cardiomyopathy 1A").
+- when one refers to the other's id, or both to the same id, and no other entry of that vocabulary
+  does, or none that also has its name; an entry that refers to several records of one authority is
+  broader than each;
+- else when they have the same type and preferred name (a disease also that of a phenotype, or the
+  singular; a gene product that of a drug, for some are);
+- else when its synonyms name exactly one other that agrees, or whose vocabulary gives no synonyms
+  to agree by, and that is no narrower thing ("dilated cardiomyopathy 1A").
 
 The order of a vocabulary's entries does not matter. An id made from a name (``MESH:<heading>``,
 ``DRUG:<name>``) gives way to an official one.

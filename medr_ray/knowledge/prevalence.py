@@ -70,7 +70,10 @@ class Prevalence:
             if len(self.references) <= _SHOWN_SOURCE
             else self.references[: _SHOWN_SOURCE - 1] + "…"
         )
-        return f"{self.disorder} ({self.name}): {self.kind.lower()}, {self.place}, {figure}, {state}; {cited or '-'}"
+        return (
+            f"{self.disorder} ({self.name}): {self.kind.lower()}, {self.place}, {figure}, "
+            f"{state}; {cited or '-'}"
+        )
 
 
 @dataclass(frozen=True)

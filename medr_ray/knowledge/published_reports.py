@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 _SPAN = 5  # years
 _REPORTED = re.compile(
-    r"reported (?:in (?P<year>\d{4})|between (?P<first>\d{4}) and (?P<last>\d{4}))(?: in (?P<journal>.+))?"
+    r"reported (?:in (?P<year>\d{4})|between (?P<first>\d{4}) and (?P<last>\d{4}))(?: "
+    r"in (?P<journal>.+))?"
 )
 _A_JOURNAL = "a journal of "
 _ASIDE = re.compile(r"\s*(?:\([^)]*\)|\s:\s.*|\s=\s.*|\.$)")

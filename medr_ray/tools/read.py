@@ -49,7 +49,8 @@ class ReadTool:
 
     name = "read"
     description = (
-        "Read a web page or PDF by its address, or a found document by its id (such as PMID:123), and get the passages "
+        "Read a web page or PDF by its address, or a found document by its id (such as "
+        "PMID:123), and get the passages "
         "about a goal, quoted word for word."
     )
     parameters: Mapping[str, Any] = {
@@ -116,7 +117,8 @@ class ReadTool:
         )
         if hits is None:
             raise ToolError(
-                f"read: {document_id[:100]!r} is neither an http address nor the id of a found document"
+                f"read: {document_id[:100]!r} is neither an http address nor the id of "
+                f"a found document"
             )
         return await self._quoted(document_id, f"{hits.title} ({document_id})", goal, hits.text)
 

@@ -133,7 +133,8 @@ def _model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind not in _NAMED:
             raise ConfigError(
-                f"the tool {name}: {parameter} has no name to call it by: list the arguments one by one"
+                f"the tool {name}: {parameter} has no name to call it by: list the "
+                f"arguments one by one"
             )
         if parameter.name not in hints:
             raise ConfigError(f"the tool {name}: the argument {parameter.name!r} has no type")

@@ -10,7 +10,9 @@ from torch.utils.checkpoint import checkpoint
 
 from medr_ray.training.batches import MicroBatch
 
-_CHUNK = 256  # target tokens whose logits over the whole vocabulary exist at one time; they are made again going back
+# Target tokens whose logits over the whole vocabulary exist at one time; the backward pass makes
+# them again.
+_CHUNK = 256
 
 
 class PolicyModule(nn.Module):

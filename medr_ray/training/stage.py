@@ -109,8 +109,10 @@ def execute_grpo(context: StageContext) -> Counts:
         "reward_last": _mean(last, "reward_mean"),
     }
     context.console.print(
-        f"grpo: {counts['updates']} updates, {counts['rollouts']} rollouts, exact match of the rollouts "
-        f"{counts['exact_match_first']:.0%} -> {counts['exact_match_last']:.0%} (first and last 3 updates)"
+        f"grpo: {counts['updates']} updates, {counts['rollouts']} rollouts, exact "
+        f"match of the rollouts "
+        f"{counts['exact_match_first']:.0%} -> {counts['exact_match_last']:.0%} (first "
+        f"and last 3 updates)"
     )
     return counts
 

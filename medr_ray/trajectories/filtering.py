@@ -12,9 +12,11 @@ The reasons, by code:
 - ``answer not in any tool response``: right, but nothing that was read says it.
 - ``malformed reply``: a reply that is neither a call nor an answer, or a call that cannot be read.
 - ``made-up response``: the agent wrote a tool response itself.
-- ``calls and responses differ``: a turn with more or fewer responses than calls, or messages out of turn.
+- ``calls and responses differ``: a turn with more or fewer responses than calls, or messages out of
+  turn.
 - ``same call answered twice``: a call repeated with the same arguments after it had succeeded.
-- ``calls in a cycle``: the same few calls over and over; word order and case do not count, nor do calls that failed.
+- ``calls in a cycle``: the same few calls over and over; word order and case do not count, nor do
+  calls that failed.
 - ``failure not made up for``: a call failed and none succeeded after it.
 - ``call without a thought``: a reply without a thought of its own.
 - ``guidance in a message``: the masked triples, or words only they use, stand in the dialogue.

@@ -187,7 +187,9 @@ def _shown(trajectory: Trajectory) -> Iterator[str]:
             yield f"{'Question' if number == 1 else 'Tools returned'}: {cut}"
         elif read := _THOUGHT.search(message.content):
             place += 1
-            yield f"Thought {place}: {read.group(1)}\nAction: {message.content[read.end() :].strip()}"
+            yield (
+                f"Thought {place}: {read.group(1)}\nAction: {message.content[read.end() :].strip()}"
+            )
         else:
             yield f"Action: {message.content}"
 

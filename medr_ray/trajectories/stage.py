@@ -58,8 +58,10 @@ def execute(context: StageContext) -> Counts:
         "infrastructure_failures": len(ledger.failures()),
     }
     context.console.print(
-        f"trajectories: {counts['accepted']:,} accepted of {len(judged):,} ({counts['questions_covered']:.0%} of "
-        f"{len(train):,} train questions), {counts['infrastructure_failures']} infrastructure failures"
+        f"trajectories: {counts['accepted']:,} accepted of {len(judged):,} "
+        f"({counts['questions_covered']:.0%} of "
+        f"{len(train):,} train questions), {counts['infrastructure_failures']} "
+        f"infrastructure failures"
     )
     return counts
 

@@ -152,7 +152,8 @@ def guidance_hint(guidance: Sequence[GuidanceStep], language: Language) -> str:
     """The masked triples (paper section 3.2.1) as directions; no entity of the path appears."""
     template = read_prompt("medr_ray.trajectories", "guidance", language)
     steps = "\n".join(
-        f"([MASK] {step.subject_type}, {step.predicate}{f', {step.clinical}' if step.clinical else ''}, "
+        f"([MASK] {step.subject_type}, "
+        f"{step.predicate}{f', {step.clinical}' if step.clinical else ''}, "
         f"[MASK] {step.object_type}{'; told of it: ' + ', '.join(step.also) if step.also else ''})"
         for step in guidance
     )

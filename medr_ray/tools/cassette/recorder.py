@@ -69,11 +69,15 @@ def open_cassette(config: PipelineConfig) -> "Cassette":
         header = kept.keep(_HEADER, _header(config))
     if header.get("format") != _FORMAT:
         raise DataError(
-            f"{cassette.path}/{_HEADER} is of format {header.get('format')!r}; this version reads {_FORMAT}"
+            f"{cassette.path}/{_HEADER} is of format {header.get('format')!r}; this "
+            f"version reads {_FORMAT}"
         )
     earlier = _checked(_Header, header, f"{cassette.path}/{_HEADER}")
     if changed := _changed(earlier.settings, _settings(config)):
-        message = f"the cassette {cassette.path} of {earlier.snapshot} was recorded with other {', '.join(changed)}"
+        message = (
+            f"the cassette {cassette.path} of {earlier.snapshot} was recorded with other "
+            f"{', '.join(changed)}"
+        )
         if cassette.mode == "record":
             raise ConfigError(f"{message}: give tools.cassette.path a new folder")
         _LOG.warning("%s: its answers are given as they are", message)
@@ -131,7 +135,8 @@ class Cassette:
             kept = self._kept.keep(_face(name), {"selected": name, "tools": faces})
             if kept.get("tools") != json.loads(json.dumps(faces)):
                 raise ConfigError(
-                    f"tools.cassette: {name} is not what it was when the cassette was begun (its tools, "
+                    f"tools.cassette: {name} is not what it was when the cassette was "
+                    f"begun (its tools, "
                     "their descriptions or their arguments): give tools.cassette.path a new folder"
                 )
             tools += [

@@ -160,7 +160,8 @@ def _by_url(name: str, server: McpServerConfig) -> "Connect":
     async def check(response: httpx2.Response) -> None:
         if response.status_code in _KEY_REFUSED:
             raise ConfigError(
-                f"tools.mcp.{name}: {server.url} refuses the key in ${server.api_key_env or '(none)'}"
+                f"tools.mcp.{name}: {server.url} refuses the key in "
+                f"${server.api_key_env or '(none)'}"
                 f" ({response.status_code}): see tools.mcp.{name}.api_key_env"
             )
 

@@ -115,7 +115,8 @@ def _referred(reference: str, root: Any) -> Any:
 
 def _refused(server: str, tool: str, why: str) -> ConfigError:
     return ConfigError(
-        f"tools.mcp.{server}: the tool {plain(tool, 64)!r} cannot be shown to an agent: {why}; list the "
+        f"tools.mcp.{server}: the tool {plain(tool, 64)!r} cannot be shown to an "
+        f"agent: {why}; list the "
         f"tools to use in tools.mcp.{server}.tools without it"
     )
 

@@ -49,11 +49,13 @@ class English(Grammar):
     joint_of_clauses = re.compile(r" and (?=that |whose |in which |of which )")
     superlatives = (
         re.compile(
-            r"Of (?P<group>the .+) whose age of onset is stated, which begins (?P<asked>earliest|latest) in "
+            r"Of (?P<group>the .+) whose age of onset is stated, which begins "
+            r"(?P<asked>earliest|latest) in "
             r"life\?"
         ),
         re.compile(
-            r"Of (?P<group>the .+) for which the share of patients with (?P<finding>.+) is stated, which shows "
+            r"Of (?P<group>the .+) for which the share of patients with "
+            r"(?P<finding>.+) is stated, which shows "
             r"it in the (?P<asked>largest|smallest) share of patients\?"
         ),
     )
