@@ -4,8 +4,8 @@
 ``phenotype.hpoa`` is read as the Human Phenotype Ontology publishes it
 (https://obophenotype.github.io/ human-phenotype-ontology/annotations/phenotype_hpoa/), in its form
 since 2018 and, with the header in a comment, before
-2023. Product 4 (``en_product4.xml``, "rare diseases and associated phenotypes", CC BY 4.0) lists the
-same for Orphanet.
+2023. Product 4 (``en_product4.xml``, "rare diseases and associated phenotypes", CC BY 4.0) lists
+the same for Orphanet.
 
 What holds: every sound row is kept as it stands, negated ones too; a bad row is counted and named
 with its place; a disease is called by the most readable of the names its rows give.

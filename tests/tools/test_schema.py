@@ -210,7 +210,7 @@ def _odd(query: threading.Lock) -> str:  # type: ignore[valid-type]
     return str(query)
 
 
-def _dangling(query: "Nowhere") -> str:  # type: ignore[name-defined]
+def _dangling(query: "Nowhere") -> str:  # type: ignore[name-defined]  # noqa: F821
     """Takes what is not defined."""
     return str(query)
 

@@ -207,7 +207,8 @@ class _Session:
             with self._scope:
                 async with AsyncExitStack() as stack:
                     self.client = await stack.enter_async_context(connect())
-                    setattr(self.client.session, "validate_tool_result", _unchecked)
+                    # setattr, because a type checker refuses to assign a method.
+                    setattr(self.client.session, "validate_tool_result", _unchecked)  # noqa: B010
                     self._scope.deadline = math.inf
                     self._opened.set()
                     await self._leave.wait()
