@@ -162,3 +162,55 @@ def test_a_table_that_others_read_is_named_where_it_is_declared_and_nowhere_else
     assert "questions.parquet" in declared
     assert declared & set(elsewhere) == set()
     assert [name for name in elsewhere if elsewhere.count(name) > 1] == []
+
+
+# Words that say nothing of what a variable holds.
+EMPTY_NAMES = frozenset(
+    [
+        "one",
+        "ones",
+        "told",
+        "tell",
+        "heard",
+        "said",
+        "says",
+        "shown",
+        "known",
+        "found",
+        "made",
+        "most",
+        "asked",
+        "holds",
+        "wanted",
+        "dice",
+        "thing",
+        "things",
+    ]
+)
+
+
+def stored_names(tree: ast.AST) -> Iterator[ast.Name]:
+    """Every variable that is assigned, loops and comprehensions included; fields of classes are
+    none."""
+    fields = {
+        id(target)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for target in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        is_stored = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        if is_stored and id(node) not in fields:
+            yield node
+
+
+def test_variables_are_named_after_what_they_hold() -> None:
+    empty = [
+        f"{path.relative_to(PACKAGE)}:{name.lineno} {name.id}"
+        for path in SOURCES
+        for name in stored_names(parsed(path))
+        if name.id in EMPTY_NAMES
+    ]
+    assert empty == []

@@ -63,7 +63,8 @@ def training_examples(
     each as often as ``copies`` says by trajectory id (see ``sampling`` and ``read_copies``), once
     without it."""
     accepted = sorted(
-        (one.trajectory for one in judged if one.accepted), key=lambda entry: entry.trajectory_id
+        (entry.trajectory for entry in judged if entry.accepted),
+        key=lambda trajectory: trajectory.trajectory_id,
     )
     examples = [
         encoder.encode(trajectory.trajectory_id, trajectory.messages) for trajectory in accepted

@@ -133,7 +133,7 @@ def test_the_prefix_stands_in_front_and_long_texts_are_cut(foreign: Path) -> Non
     plain, prefixed = Encoder(str(foreign)), Encoder(str(foreign), prefix="query : ")
     assert prefixed.encode(["marfan"]) == pytest.approx(plain.encode(["query : marfan"]))
     cut = Encoder(str(foreign), max_tokens=4, pooling="last")
-    (tokens,) = cut._tokens(["marfan syndrome what what what"])["input_ids"]
+    (tokens,) = cut._tokenize(["marfan syndrome what what what"])["input_ids"]
     assert len(tokens) <= 4
     assert tokens[-1] == cut._tokenizer.eos_token_id
 

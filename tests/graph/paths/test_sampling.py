@@ -445,7 +445,7 @@ def every_sample() -> list[dict[str, object]]:
 def test_every_process_draws_the_same() -> None:
     """Sets of names are ordered differently in every process."""
     script = (
-        "import json, sys; sys.path.insert(0, 'tests/graph'); import test_sampling; "
+        "import json, sys; sys.path.insert(0, 'tests/graph/paths'); import test_sampling; "
         "print(json.dumps(test_sampling.every_sample()))"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
