@@ -206,9 +206,9 @@ class Registry:
             for target in targets:
                 rivals[target].append(number)
         winners = {
-            draft_number: set(self._winners(draft_number, numbers, drafts))
-            for draft_number, numbers in rivals.items()
-            if draft_number not in taken
+            target: set(self._winners(target, numbers, drafts))
+            for target, numbers in rivals.items()
+            if target not in taken
         }
         accepted = {}
         for number, targets in proposals.items():
