@@ -60,8 +60,8 @@ def training_examples(
     copies: Mapping[str, int] | None = None,
 ) -> list[Example]:
     """The accepted dialogues of at most ``limit`` tokens, in the order of their trajectory ids,
-    each as often as ``copies`` says by trajectory id (see ``specialty_sampling`` and ``read_copies``), once
-    without it."""
+    each as often as ``copies`` says by trajectory id (see ``specialty_sampling`` and
+    ``read_copies``), once without it."""
     accepted = sorted(
         (entry.trajectory for entry in judged if entry.accepted),
         key=lambda trajectory: trajectory.trajectory_id,
