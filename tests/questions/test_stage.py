@@ -155,7 +155,7 @@ def test_a_question_that_was_too_easy_gives_way_to_a_harder_one_of_its_seed_and_
         assert other.complexity > question.complexity or (
             other.complexity == question.complexity and other.obfuscation > question.obfuscation
         )
-    texts = [question.text for question in (*easy, *(other for _, other in pairs))]
+    texts = [question.task.text for question in (*easy, *(other for _, other in pairs))]
     assert len(set(texts)) == len(texts)
 
 
