@@ -6,7 +6,6 @@ one, write one file; nothing else changes (see ``jsonl`` for tasks that are a fi
 answers).
 """
 
-import difflib
 import importlib
 import pkgutil
 import re
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TypeGuard
 
+from medr_ray.core.config.names import check_known
 from medr_ray.core.errors import ConfigError
 from medr_ray.evaluation.benchmarks.base import Benchmark, BenchmarkTask
 
@@ -47,13 +47,10 @@ def find_benchmark(reference: str) -> Benchmark:
     """
     if ":" in reference:
         return _import_benchmark(reference)
-    if reference not in BENCHMARKS:
-        nearest = difflib.get_close_matches(reference, BENCHMARKS, n=1, cutoff=0.0)[0]
-        names = ", ".join([*BENCHMARKS, "package.module:attribute"])
-        raise ConfigError(
-            f"evaluation.benchmarks: there is no benchmark {reference!r}: "
-            f"did you mean {nearest!r}? There are {names}"
-        )
+    try:
+        check_known(reference, BENCHMARKS)
+    except ValueError as error:
+        raise ConfigError(f"evaluation.benchmarks: {error}, or package.module:attribute") from None
     return BENCHMARKS[reference]
 
 
