@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import beta, gamma
 
-from medr_ray.core.config.entities import EntitiesConfig
+from medr_ray.core.config import EntitiesConfig
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.records import EntityFrequency
 from medr_ray.knowledge.lexicon import Concept

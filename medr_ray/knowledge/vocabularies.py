@@ -9,7 +9,7 @@ DataError that says what was expected.
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
-from medr_ray.core.config.entities import LexiconSource
+from medr_ray.core.config import LexiconSource
 from medr_ray.knowledge.mesh import read_mesh
 from medr_ray.knowledge.mondo import read_mondo
 from medr_ray.knowledge.orphanet import read_orphanet

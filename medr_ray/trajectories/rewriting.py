@@ -18,7 +18,7 @@ from string import Template
 from pydantic import BaseModel
 
 from medr_ray.agent.protocol import parse_reply
-from medr_ray.core.config.models import EndpointConfig
+from medr_ray.core.config import EndpointConfig
 from medr_ray.core.errors import ModelError
 from medr_ray.core.parts import Parts, digest
 from medr_ray.core.progress import Bar

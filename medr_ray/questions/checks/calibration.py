@@ -14,8 +14,7 @@ from typing import Literal, Protocol
 
 from rich.console import Console
 
-from medr_ray.core.config.models import EndpointConfig
-from medr_ray.core.config.questions import QuestionsConfig
+from medr_ray.core.config import EndpointConfig, QuestionsConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Language, Question
 from medr_ray.core.run import Directory
