@@ -29,18 +29,18 @@ from medr_ray.knowledge.vocabulary_reading import (
     text_of,
 )
 
+# Aspects of a row; C also has other courses, which are no ages.
 FINDING, ONSET, INHERITANCE = (
     "P",
     "C",
     "I",
-)  # aspects of a row; C also has other courses, which are no ages
+)
 _HPOA_COLUMNS = 12
 _HPOA_EXPECTED = "phenotype.hpoa of the Human Phenotype Ontology, 12 columns under a header"
 _PRODUCT4_EXPECTED = "the XML of Orphadata product 4, phenotypes"
 _COUNT = re.compile(r"(\d+)/(\d+)")
-_NUMBERED = re.compile(
-    r"^[#%*+^]?\d{6}\s+|^[#%*+^]\s*"
-)  # "#614856 OSTEOGENESIS ...", as OMIM's own titles begin
+# "#614856 OSTEOGENESIS ...", as OMIM's own titles begin.
+_NUMBERED = re.compile(r"^[#%*+^]?\d{6}\s+|^[#%*+^]\s*")
 _TERM = re.compile(r"HP:\d{7}")
 _CLASSES = {  # of product 4, as words that ``shares`` understands
     "Obligate (100%)": "all patients",

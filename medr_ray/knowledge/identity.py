@@ -27,9 +27,8 @@ from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
 from medr_ray.knowledge.vocabulary_reading import Entry
 
-SYNONYM = (
-    1 << 16
-)  # added to the rank of a claim that rests on a synonym: preferred names come first
+# Added to the rank of a claim that rests on a synonym: preferred names come first.
+SYNONYM = 1 << 16
 _SHARED = -1  # in an index: more than one concept
 _AUTHORITIES = (
     "OMIM",

@@ -35,9 +35,8 @@ _RANK = {name: rank for rank, name in enumerate(VOCABULARIES)}
 # thing.
 _MEMBER = {"hpo_diseases": 1, "hpo": 1, "genes": 1, "diseases": 2, "drugs": 4}
 _FIRST_SOURCE = 3  # bit of the first foreign source
-_LOOSE = (
-    SYNONYM + SYNONYM // 2
-)  # added to the rank of a claim that rests on a loose synonym, as ``SYNONYM`` is
+# Added to the rank of a claim that rests on a loose synonym, as ``SYNONYM`` is.
+_LOOSE = SYNONYM + SYNONYM // 2
 _MIN_FORM = 2  # characters; a single letter names nothing
 
 

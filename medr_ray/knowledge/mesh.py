@@ -42,24 +42,27 @@ _ATTRIBUTES = ("C23.550.288", "C23.550.291")
 # amino acids, oligopeptides; macromolecules only where they are nothing else.
 _MOLECULES = ("D01", "D02", "D03", "D04", "D06", "D09", "D10", "D13.570", "D12.125", "D12.644.456")
 _MACROMOLECULES = "D05"
+# Enzymes, peptides, proteins, nucleic acids, biological factors.
 _LARGE = (
     "D08",
     "D12.644",
     "D12.776",
     "D13",
     "D23",
-)  # enzymes, peptides, proteins, nucleic acids, biological factors
+)
 _PROTEINS = ("D08.811", "D12.776")  # enzymes, proteins
+# Where the same protein may stand too: as signal, as factor.
 _PROTEIN_ASPECTS = (
     *_PROTEINS,
     "D12.644.276",
     "D23",
-)  # where the same protein may stand too: as signal, as factor
+)
 _ANTIBODIES = "D12.776.124.486"  # given as drugs
+# SCRClass; the others are protocols, organisms, populations and anatomy.
 _CHEMICAL, _DISEASE = (
     "1",
     "3",
-)  # SCRClass; the others are protocols, organisms, populations and anatomy
+)
 _XML = "MeSH XML (DescriptorRecordSet or SupplementalRecordSet)"
 _ROWS = (
     "MeSH XML, or rows of UI, name, synonyms and tree numbers or mapped headings separated by tabs"

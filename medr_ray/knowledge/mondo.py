@@ -30,9 +30,8 @@ _PREFIX = "MONDO:"
 _PURL = re.compile(r"http://purl\.obolibrary\.org/obo/MONDO_(\d{7})")
 _LOCAL_ID = re.compile(r"\d{7}")
 _ROOTS = frozenset({"MONDO:0000001", "MONDO:0700096"})  # disease, human disease
-_NO_HUMAN_DISEASE = frozenset(
-    {"MONDO:0005583", "MONDO:0021125"}
-)  # disease of animals, disease characteristic
+# Disease of animals, disease characteristic.
+_NO_HUMAN_DISEASE = frozenset({"MONDO:0005583", "MONDO:0021125"})
 _EXACT_SYNONYM = "hasExactSynonym"
 _EXACT_MATCH = "http://www.w3.org/2004/02/skos/core#exactMatch"
 _MATCHES = (

@@ -180,9 +180,8 @@ def match_prevalence(table: PrevalenceTable, concepts: Iterable[Concept]) -> dic
     one concept the surer way wins, then the lower ORPHA number; an xref or a name that two concepts
     share leads to the first by id.
     """
-    concepts_known = sorted(
-        concepts, key=lambda concept: concept.concept_id, reverse=True
-    )  # so that the first by id is written last
+    # So that the first by id is written last.
+    concepts_known = sorted(concepts, key=lambda concept: concept.concept_id, reverse=True)
     diseases = [concept for concept in concepts_known if concept.entity_type == DISEASE]
     ways = (
         {concept.concept_id: concept.concept_id for concept in concepts_known},

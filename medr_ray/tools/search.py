@@ -111,7 +111,8 @@ def reading_index(tool: str) -> Iterator[None]:
         OSError,
         RuntimeError,
         ValueError,
-    ) as error:  # what the index raises when its files are gone or broken
+    ) as error:
+        # What the index raises when its files are gone or broken.
         raise InfrastructureError(
             f"{tool}: the index cannot be searched: {type(error).__name__}: {error}"
         ) from error

@@ -53,9 +53,8 @@ def _work(
     result, error = None, None
     try:
         result = work()
-    except (
-        BaseException
-    ) as raised:  # a future takes no StopIteration: whoever waits for it would wait for ever
+    except BaseException as raised:
+        # A future takes no StopIteration: whoever waits for it would wait for ever.
         error = (
             RuntimeError(f"StopIteration: {raised}")
             if isinstance(raised, StopIteration)

@@ -67,9 +67,8 @@ def load_policy(
     if deepspeed is not None and deepspeed["zero_optimization"]["stage"] == 3:
         from transformers.integrations import HfDeepSpeedConfig
 
-        sharding = HfDeepSpeedConfig(
-            deepspeed
-        )  # in force for from_pretrained as long as it is referenced
+        # In force for from_pretrained as long as it is referenced.
+        sharding = HfDeepSpeedConfig(deepspeed)
     model = AutoModelForCausalLM.from_pretrained(
         model_dir, dtype=torch.float32, trust_remote_code=trust_remote_code
     )

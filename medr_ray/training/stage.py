@@ -194,9 +194,8 @@ def _train(
     )
     with Bar(context.console, name, total, unit) as bar:
         _fit(trainer, log, bar)
-    shutil.rmtree(
-        local / "train", ignore_errors=True
-    )  # optimiser state: gigabytes nobody needs once it is done
+    # Optimiser state: gigabytes nobody needs once it is done.
+    shutil.rmtree(local / "train", ignore_errors=True)
     return [json.loads(line) for line in context.directory.read_bytes(metrics.name).splitlines()]
 
 

@@ -47,9 +47,8 @@ M = TypeVar("M", bound=BaseModel)
 _LOG = logging.getLogger(__name__)
 _FORMAT = 1
 _HEADER = "cassette.json"
-_OF_DEADLINE = (
-    0.95  # when a call is ended, so that its end is on the cassette before the agent turns away
-)
+# When a call is ended, so that its end is on the cassette before the agent turns away.
+_OF_DEADLINE = 0.95
 
 
 def open_cassette(config: PipelineConfig) -> "Cassette":

@@ -23,19 +23,20 @@ from mcp.types import REQUEST_TIMEOUT, CallToolResult
 from mcp.types import Tool as Offer
 from pydantic import ValidationError
 
-from medr_ray.core.config.tools import McpServerConfig
+from medr_ray.core.config import McpServerConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, MedrError, ToolError
 from medr_ray.tools.mcp.schema_sanitizer import plain
 
 _LOG = logging.getLogger(__name__)
 _LEAVING_SECONDS = 8.0  # the library needs up to six to end a server that does not listen
 _PAGES = 100  # of a list of tools; a server that never ends its list is not waited for
+# As the library begins.
 _LOST = (
     "Connection closed",
     "SSE stream",
     "Session terminated",
     "Server returned an error",
-)  # as the library begins
+)
 
 Connect = Callable[[], AbstractAsyncContextManager[Client]]
 
@@ -52,9 +53,8 @@ class Connection:
         portal = self._stack.enter_context(start_blocking_portal("asyncio", name=f"mcp {name}"))
         self._portal, self._line = portal, _Line(name, config, connect)
         thread = portal.call(threading.get_ident)
-        self.close = weakref.finalize(
-            self, _hang_up, self._stack, portal, self._line, thread
-        )  # at exit as well
+        # At exit as well.
+        self.close = weakref.finalize(self, _hang_up, self._stack, portal, self._line, thread)
         try:
             self.offers: list[Offer] = portal.call(self._line.offers)
         except BaseException:
@@ -72,9 +72,8 @@ class Connection:
 def _hang_up(
     stack: contextlib.ExitStack, portal: BlockingPortal, line: "_Line", thread: int
 ) -> None:
-    if (
-        threading.get_ident() == thread
-    ):  # garbage is collected anywhere, and this thread cannot wait for itself
+    if threading.get_ident() == thread:
+        # Garbage is collected anywhere, and this thread cannot wait for itself.
         threading.Thread(target=_hang_up, args=(stack, portal, line, thread), daemon=True).start()
         return
     with stack:
@@ -132,15 +131,15 @@ class _Line:
                 raise ToolError(
                     f"{self._name} did not answer within {self._config.seconds:g} s"
                 ) from None
-            if session.ended or error.message.startswith(
-                _LOST
-            ):  # its code is every server's own as well
+            if session.ended or error.message.startswith(_LOST):
+                # Its code is every server's own as well.
                 raise _Lost(session.end or _said(error)) from None
             raise ToolError(f"{self._name} refuses the call: {_said(error)}") from None
         except (
             ValidationError,
             RuntimeError,
-        ) as error:  # an answer that breaks the protocol or its own schema
+        ) as error:
+            # An answer that breaks the protocol or its own schema.
             raise ToolError(
                 f"{self._name} gave an answer that cannot be read: {_said(error)}"
             ) from error

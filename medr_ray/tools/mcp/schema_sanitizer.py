@@ -22,9 +22,8 @@ from medr_ray.retrieval import query_text as texts
 
 _DESCRIPTION, _NOTE = 1024, 300  # characters of a tool's and of an argument's description
 _SCHEMA = 8000  # characters of a schema as JSON; the agent reads all of it in each episode
-_CHECKS = (
-    10_000  # schemas that one arguments object may be checked against; more would hold up a worker
-)
+# Schemas that one arguments object may be checked against; more would hold up a worker.
+_CHECKS = 10_000
 _TAG = re.compile(r"<(?= ?[a-zA-Z/|｜!?])|\[(?=/?[A-Z_]{3,}\])")  # <think>, <|im_end|>, [INST]
 _ARGUMENT = re.compile(r"[A-Za-z0-9_.$-]{1,64}")
 _NAMED = frozenset({"properties", "$defs", "definitions"})  # keyword: a schema for each name

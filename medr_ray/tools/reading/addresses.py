@@ -19,6 +19,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _SCHEMES = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")  # all that is routed of IPv6 (RFC 4291, section 2.4)
+# Azure, Alibaba, Oracle, Amazon.
 _CLOUDS = frozenset(
     map(
         ipaddress.ip_address,
@@ -29,7 +30,7 @@ _CLOUDS = frozenset(
             "fd00:ec2::254",
         ),
     )
-)  # Azure, Alibaba, Oracle, Amazon
+)
 _LONGEST = 2048  # characters of an address; longer ones are no addresses of pages
 
 

@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urljoin
 
 import httpx
 
-from medr_ray.core.config.tools import ReadConfig
+from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ToolError
 from medr_ray.governor.failures import CircuitOpen, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
@@ -73,9 +73,8 @@ async def fetch(url: str, limits: ReadConfig, resolver: Resolve = resolve) -> Pa
             return await _follow(url, limits, resolver)
     except TimeoutError:
         raise ToolError(f"read: the page did not come within {limits.seconds:g} s") from None
-    except (
-        CircuitOpen
-    ) as error:  # a host that keeps failing is no failure of ours: the rollout can go on
+    except CircuitOpen as error:
+        # A host that keeps failing is no failure of ours: the rollout can go on.
         raise ToolError(
             f"read: the page's host answers nobody: try again in {error.seconds:.0f} s"
         ) from None
@@ -116,9 +115,8 @@ async def _checked_address(parts: SplitResult, limits: ReadConfig, resolver: Res
 async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page | str:
     """The page, or where it is said to be instead."""
     allowed = Limits(limits.requests_per_minute, concurrency=limits.concurrency)
-    gate = Gate(
-        f"read:{parts.hostname}", allowed, display_name="read"
-    )  # metrics do not grow with the hosts
+    # Metrics do not grow with the hosts.
+    gate = Gate(f"read:{parts.hostname}", allowed, display_name="read")
     at = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
     url = parts._replace(netloc=f"{at}:{port_of(parts)}", fragment="").geturl()
     extensions = {"sni_hostname": _ascii(parts.hostname or "")} if parts.scheme == "https" else {}
@@ -138,7 +136,8 @@ async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page
             zlib.error,
             ValueError,
             OverflowError,
-        ) as error:  # headers as well
+        ) as error:
+            # Headers as well.
             permit.record_failure(overloaded=isinstance(error, httpx.TimeoutException))
             raise ToolError(
                 f"read: {parts.hostname} could not be read: {type(error).__name__}"

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from medr_ray.core.config.tools import ReadConfig
+from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ConfigError, ToolError
 from medr_ray.retrieval.query_text import remove_hidden
 from medr_ray.tools.reading import parser
@@ -18,9 +18,8 @@ from medr_ray.tools.threads import Places, Threads
 _WALL = 4  # wall-clock seconds allowed per second of processor time: machines are shared
 _TITLE_CHARS = 200
 _CHARS = 1_000_000  # of a page's text; a long book
-_AT_ONCE = Places(
-    4
-)  # processes of one event loop, each of which may take all the memory it is allowed
+# Processes of one event loop, each of which may take all the memory it is allowed.
+_AT_ONCE = Places(4)
 _THREADS = Threads()
 
 

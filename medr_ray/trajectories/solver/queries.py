@@ -21,16 +21,16 @@ Route = Literal["first", "second", "records", "articles"]
 _SPELLED = 4  # counts in one query: more of them drown each other
 _MOST_SPELLED = 4  # such queries for one condition
 _BATCH = 6  # candidates looked up in one record at once
-_TOTALS = range(
-    5, 17
-)  # patients of which most shares are stated, where the record is not known yet
+# Patients of which most shares are stated, where the record is not known yet.
+_TOTALS = range(5, 17)
 _COUNT = re.compile(r"\d+ of (\d+) patients?")
 _GENERAL = ("all patients", "80-99% of patients", "1-4% of patients")
 _NOBODY = "NOBODY"
+# Thousands of diseases share a value: it only tells candidates apart.
 _VAGUE = (
     "has_inheritance",
     "has_onset",
-)  # thousands of diseases share a value: it only tells candidates apart
+)
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,11 @@ class Grammar(ABC):
     description: ClassVar[re.Pattern[str]]  # a start by two ``facts``, and what joins them
     joint_of_facts: ClassVar[re.Pattern[str]]
     facts: ClassVar[Mapping[str, re.Pattern[str]]]  # by predicate
-    told: ClassVar[
-        re.Pattern[str]
-    ]  # a ``step`` with what is ``told`` of where it leads: clauses, and what joins them
+    # A ``step`` with what is ``told`` of where it leads: clauses, and what joins them.
+    told: ClassVar[re.Pattern[str]]
     joint_of_clauses: ClassVar[re.Pattern[str]]
-    superlatives: ClassVar[
-        Sequence[re.Pattern[str]]
-    ]  # what of a ``group`` is ``asked``, perhaps by a ``finding``
+    # What of a ``group`` is ``asked``, perhaps by a ``finding``.
+    superlatives: ClassVar[Sequence[re.Pattern[str]]]
     asked: ClassVar[Mapping[str, Asked]]
     both: ClassVar[re.Pattern[str]]  # what two ``steps`` lead to, and what joins them
     joint_of_steps: ClassVar[re.Pattern[str]]
