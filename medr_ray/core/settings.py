@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ConfigError
@@ -57,7 +58,7 @@ def load_config(
     try:
         return PipelineConfig.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_describe_problem(problem) for problem in error.errors())
+        problems = "; ".join(map(_describe_problem, _independent_problems(error)))
         raise ConfigError(f"{path or 'configuration'}: {problems}") from None
 
 
@@ -137,6 +138,25 @@ def _check_keys(model: type[BaseModel], values: Mapping[str, Any], prefix: str) 
             continue
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             _check_keys(annotation, value, f"{prefix}{key}.")
+
+
+def _independent_problems(error: ValidationError) -> list[ErrorDetails]:
+    """The problems of a configuration, without those that only follow from others.
+
+    pydantic calls a list too short as well when its wrong items leave none.
+    """
+    problems = error.errors()
+    locations = [problem["loc"] for problem in problems]
+
+    def has_problem_inside(location: tuple[int | str, ...]) -> bool:
+        size = len(location)
+        return any(len(other) > size and other[:size] == location for other in locations)
+
+    return [
+        problem
+        for problem in problems
+        if problem["type"] != "too_short" or not has_problem_inside(problem["loc"])
+    ]
 
 
 def _describe_problem(problem: Mapping[str, Any]) -> str:

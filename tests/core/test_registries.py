@@ -56,6 +56,14 @@ def test_an_unknown_name_is_refused_at_load_with_its_key_and_the_nearest_name(
     assert message in str(error.value)
 
 
+def test_a_list_of_wrong_names_is_not_called_too_short_as_well() -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, ["evaluation.benchmarks=[helout]"], {})
+    assert "at least 1 item" not in str(error.value)
+    with pytest.raises(ConfigError, match=r"evaluation\.benchmarks: .* at least 1 item"):
+        load_config(None, ["evaluation.benchmarks=[]"], {})
+
+
 def test_the_nearest_server_of_foreign_tools_is_named() -> None:
     servers = "tools.mcp={drugs: {url: 'https://example.org/mcp'}}"
     with pytest.raises(ConfigError, match="did you mean 'drugs'"):
