@@ -19,7 +19,7 @@ from medr_ray.evaluation.judges import UNSCORED, AnswerJudge, JudgedAnswer, Judg
 from medr_ray.llm.completions import ChatResult, read_completion
 from medr_ray.llm.failures import UnreadableReply, explain_failure
 from medr_ray.rollouts.outcomes import RolloutOutcome
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 
 _NO_USAGE = Usage(0, 0, 0)
 # A full queue refuses with Retry-After; the client waits so long and asks again.
@@ -53,8 +53,8 @@ class ServedPolicies:
             timeout=config.agent.seconds,
         )
 
-    def __call__(self, task: RolloutTask) -> Policy:
-        return ChatPolicy(functools.partial(self._complete, task.mode))
+    def __call__(self, request: RolloutRequest) -> Policy:
+        return ChatPolicy(functools.partial(self._complete, request.mode))
 
     async def _complete(self, model: str, messages: list[dict[str, str]]) -> ChatResult:
         import openai
@@ -89,9 +89,9 @@ class Attempt:
         return f"{self.benchmark}/{self.weights}/{self.task.task_id}-{self.rollout}.json"
 
     @property
-    def rollout_task(self) -> RolloutTask:
+    def rollout_request(self) -> RolloutRequest:
         """What the rollout pool runs."""
-        return RolloutTask(self.task, self.weights, self.rollout)
+        return RolloutRequest(self.task, self.weights, self.rollout)
 
 
 class EvaluationRunner:
@@ -130,9 +130,9 @@ class EvaluationRunner:
         ):
             for (_, weights), attempts in _group_by_weights(pending).items():
                 # Task ids are unique within a benchmark only, hence one call of run for each.
-                attempt_by_key = {attempt.rollout_task.key: attempt for attempt in attempts}
-                for outcome in pool.run(attempt.rollout_task for attempt in attempts):
-                    self._keep_outcome(attempt_by_key[outcome.task.key], outcome)
+                attempt_by_key = {attempt.rollout_request.key: attempt for attempt in attempts}
+                for outcome in pool.run(attempt.rollout_request for attempt in attempts):
+                    self._keep_outcome(attempt_by_key[outcome.request.key], outcome)
                     bar.advance(note=weights)
 
     def _keep_outcome(self, attempt: Attempt, outcome: RolloutOutcome) -> None:

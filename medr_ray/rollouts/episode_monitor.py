@@ -95,7 +95,7 @@ class EpisodeMonitor:
     def track_episode(self, key: str) -> Iterator[EpisodeProgress]:
         """List an episode while the context is open."""
         progress = EpisodeProgress(key, self)
-        # By identity: another attempt at the same task may still be ending.
+        # By identity: another attempt at the same request may still be ending.
         self._open[id(progress)] = progress
         self.note_activity()
         try:

@@ -1,7 +1,7 @@
 """Groups of rollouts of one question: when a group is complete, when it is viable, and which of its
 rollouts it need not wait for.
 
-A group is returned once, when each of its tasks has an outcome. A straggler is cut only from a
+A group is returned once, when each of its requests has an outcome. A straggler is cut only from a
 group that is viable without it, so no cut ever costs a group.
 """
 
@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 
 # Advantages compare a rollout with the others of its group: a group of one teaches nothing.
 _FEWEST_TRAJECTORIES = 2
@@ -26,17 +26,17 @@ class GroupBook:
 
     ``share`` is that of ``minimum_viable``. A rollout is a straggler when it has taken longer than
     ``factor`` times the median of its group's finished rollouts, and longer than ``least`` seconds;
-    with a ``factor`` of None there are none. A task's position counts through all groups.
+    with a ``factor`` of None there are none. A request's position counts through all groups.
     """
 
     def __init__(
         self,
-        groups: Sequence[Sequence[RolloutTask]],
+        groups: Sequence[Sequence[RolloutRequest]],
         share: float,
         factor: float | None,
         least: float,
     ) -> None:
-        self.tasks = [task for group in groups for task in group]
+        self.requests = [request for group in groups for request in group]
         self._group_of = [number for number, group in enumerate(groups) for _ in group]
         self._sizes = [len(group) for group in groups]
         self._needed = [minimum_viable(size, share) for size in self._sizes]

@@ -1,9 +1,10 @@
 """The ledger of a stage's rollouts: what is finished is kept in parts, each rollout once, so that a
 killed stage goes on where it ended.
 
-A part appears whole or not at all. A task is done when its key is in a part, and a key counts once,
-from the first part that has it, however many drivers wrote. A duplicate that is recorded again is
-dropped and counted. What was given up is kept beside the parts, with its kind, reason and attempts.
+A part appears whole or not at all. A request is done when its key is in a part, and a key counts
+once, from the first part that has it, however many drivers wrote. A duplicate that is recorded
+again is dropped and counted. What was given up is kept beside the parts, with its kind, reason and
+attempts.
 """
 
 import uuid
@@ -14,7 +15,7 @@ from medr_ray.core.records import Trajectory
 from medr_ray.core.run import Directory
 from medr_ray.rollouts.failure_kinds import RolloutFailure
 from medr_ray.rollouts.outcomes import RolloutOutcome
-from medr_ray.rollouts.worker import RolloutTask, task_key
+from medr_ray.rollouts.worker import RolloutRequest, rollout_key
 
 FOLDER = "parts"
 FAILURES = "failures"
@@ -26,8 +27,8 @@ class Ledger:
     """Parts of ``part_size`` trajectories under ``<directory>/parts``, failures under
     ``<directory>/failures``.
 
-    With ``retry_failed`` a task that an earlier driver gave up is open again. ``duplicates`` counts
-    the rollouts that were dropped here.
+    With ``retry_failed`` a request that an earlier driver gave up is open again. ``duplicates``
+    counts the rollouts that were dropped here.
     """
 
     def __init__(self, directory: Directory, part_size: int, retry_failed: bool = True) -> None:
@@ -43,7 +44,7 @@ class Ledger:
         """The trajectories finished so far, in the order of their ids."""
         by_key: dict[str, Trajectory] = {}
         for trajectory in self._read_parts(FOLDER, Trajectory):
-            by_key.setdefault(_rollout_key(trajectory), trajectory)
+            by_key.setdefault(_record_key(trajectory), trajectory)
         return sorted(by_key.values(), key=lambda trajectory: trajectory.trajectory_id)
 
     def failures(self) -> list[RolloutFailure]:
@@ -52,7 +53,7 @@ class Ledger:
         self._read_new_keys()
         by_key: dict[str, RolloutFailure] = {}
         for failure in self._read_parts(FAILURES, RolloutFailure):
-            key = _rollout_key(failure)
+            key = _record_key(failure)
             earlier = by_key.get(key)
             attempts = failure.attempts + (earlier.attempts if earlier else 0)
             by_key[key] = RolloutFailure(
@@ -65,13 +66,15 @@ class Ledger:
             )
         return [failure for key, failure in sorted(by_key.items()) if key not in self._kept]
 
-    def open_tasks(self, tasks: Iterable[RolloutTask]) -> list[RolloutTask]:
-        """The tasks without a finished trajectory, each once."""
+    def open_requests(self, requests: Iterable[RolloutRequest]) -> list[RolloutRequest]:
+        """The requests without a finished trajectory, each once."""
         self._read_new_keys()
         closed = set(self._kept)
         if not self._retry_failed:
-            closed |= {_rollout_key(failure) for failure in self.failures()}
-        return list({task.key: task for task in tasks if task.key not in closed}.values())
+            closed |= {_record_key(failure) for failure in self.failures()}
+        return list(
+            {request.key: request for request in requests if request.key not in closed}.values()
+        )
 
     def record(self, outcomes: Iterable[RolloutOutcome]) -> Iterator[RolloutOutcome]:
         """Pass outcomes through and keep them part by part; duplicates are dropped.
@@ -84,13 +87,13 @@ class Ledger:
         failures: list[RolloutFailure] = []
         try:
             for outcome in outcomes:
-                if outcome.task.key in recorded:
+                if outcome.request.key in recorded:
                     self.duplicates += 1
                     continue
                 if outcome.trajectory is None:
                     failures.append(_failure_record(outcome))
                 else:
-                    recorded.add(outcome.task.key)
+                    recorded.add(outcome.request.key)
                     trajectories.append(outcome.trajectory)
                 if len(trajectories) + len(failures) >= self._part_size:
                     self._write_part(trajectories, failures)
@@ -103,14 +106,14 @@ class Ledger:
     def _write_part(self, trajectories: list[Trajectory], failures: list[RolloutFailure]) -> None:
         self._read_new_keys()  # another driver may have finished some of them meanwhile
         new = [
-            trajectory for trajectory in trajectories if _rollout_key(trajectory) not in self._kept
+            trajectory for trajectory in trajectories if _record_key(trajectory) not in self._kept
         ]
         self.duplicates += len(trajectories) - len(new)
         if new:
             name = self._next_part_name(FOLDER)
             self._directory.write_records(f"{FOLDER}/{name}", Trajectory, new)
             self._parts_read.add(name)
-            self._kept |= {_rollout_key(trajectory) for trajectory in new}
+            self._kept |= {_record_key(trajectory) for trajectory in new}
         if failures:
             name = self._next_part_name(FAILURES)
             self._directory.write_records(f"{FAILURES}/{name}", RolloutFailure, failures)
@@ -122,7 +125,7 @@ class Ledger:
                 continue
             table = self._directory.read_table(f"{FOLDER}/{name}", columns=_KEY_COLUMNS)
             for row in table.to_pylist():
-                self._kept.add(task_key(row["question_id"], row["mode"], row["rollout"]))
+                self._kept.add(rollout_key(row["question_id"], row["mode"], row["rollout"]))
             self._parts_read.add(name)
 
     def _next_part_name(self, folder: str) -> str:
@@ -139,18 +142,18 @@ class Ledger:
             yield from self._directory.read_records(f"{folder}/{name}", record)
 
 
-def _rollout_key(row: Trajectory | RolloutFailure) -> str:
-    return task_key(row.question_id, row.mode, row.rollout)
+def _record_key(row: Trajectory | RolloutFailure) -> str:
+    return rollout_key(row.question_id, row.mode, row.rollout)
 
 
 def _failure_record(outcome: RolloutOutcome) -> RolloutFailure:
-    task = outcome.task
+    request = outcome.request
     if not outcome.kind:
-        raise ValueError(f"{task.key} has neither a trajectory nor a kind of failure")
+        raise ValueError(f"{request.key} has neither a trajectory nor a kind of failure")
     return RolloutFailure(
-        task.task.task_id,
-        task.mode,
-        task.rollout,
+        request.task.task_id,
+        request.mode,
+        request.rollout,
         outcome.kind,
         outcome.failure,
         outcome.attempts,

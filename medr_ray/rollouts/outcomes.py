@@ -5,7 +5,7 @@ from typing import Literal
 
 from medr_ray.core.records import Trajectory
 from medr_ray.rollouts.failure_kinds import FailureKind
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class RolloutOutcome:
     ``seconds`` counts from the dispatch of the last attempt.
     """
 
-    task: RolloutTask
+    request: RolloutRequest
     trajectory: Trajectory | None
     failure: str = ""
     seconds: float = 0.0
@@ -26,8 +26,10 @@ class RolloutOutcome:
 
 @dataclass(frozen=True)
 class GroupOutcome:
-    """A finished group, its outcomes in the order of its tasks. With ``needed`` trajectories it is
-    viable."""
+    """A finished group, its outcomes in the order of its requests.
+
+    With ``needed`` trajectories it is viable.
+    """
 
     outcomes: tuple[RolloutOutcome, ...]
     needed: int

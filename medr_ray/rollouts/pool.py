@@ -1,10 +1,11 @@
 """A pool of worker actors that grows and shrinks with what there is to do.
 
-- Every task given to ``run`` comes back exactly once: as a trajectory, or as a failure of a kind.
-- A result that arrives after its task was given up is dropped and counted.
-- A worker that died, or whose event loop is blocked, is replaced. Its tasks are tried afresh, on
+- Every request given to ``run`` comes back exactly once: as a trajectory, or as a failure of a
+  kind.
+- A result that arrives after its request was given up is dropped and counted.
+- A worker that died, or whose event loop is blocked, is replaced. Its requests are tried afresh, on
   another worker where there is one.
-- A task that keeps failing is given up after ``rollouts.retries`` fresh attempts.
+- A request that keeps failing is given up after ``rollouts.retries`` fresh attempts.
 - Bugs (any exception that is no infrastructure failure) are raised, not retried.
 """
 
@@ -28,14 +29,14 @@ from medr_ray.core.run import Directory
 from medr_ray.rollouts.failure_kinds import STALLED, STRAGGLER, WORKER_DIED, FailureKind
 from medr_ray.rollouts.groups import GroupBook
 from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
-from medr_ray.rollouts.schedule import Schedule, ScheduledTask
+from medr_ray.rollouts.schedule import Schedule, ScheduledRequest
 from medr_ray.rollouts.worker import (
     EnvironmentFactory,
     EpisodeReport,
     Heartbeat,
     IndexEnvironment,
     PolicyFactory,
-    RolloutTask,
+    RolloutRequest,
 )
 from medr_ray.rollouts.worker_group import WorkerEvent, WorkerGroup
 
@@ -56,10 +57,10 @@ class _InFlightRollout:
     """A rollout in flight.
 
     After ``deadline`` (monotonic seconds) its worker no longer keeps its own deadlines. When it is
-    ``settled``, its outcome was given or its task waits again, so what it returns is late.
+    ``settled``, its outcome was given or its request waits again, so what it returns is late.
     """
 
-    scheduled: ScheduledTask
+    scheduled: ScheduledRequest
     worker: int
     cancel: Callable[[], None]
     deadline: float
@@ -68,7 +69,7 @@ class _InFlightRollout:
 
 
 class RolloutPool:
-    """Keeps ``rollouts.workers`` actors and grows to ``rollouts.max_workers`` while tasks queue up.
+    """Keeps ``rollouts.workers`` actors, up to ``rollouts.max_workers`` while requests queue up.
 
     Workers run episodes in ``environment``, or else with the configured tools over ``index_uri``
     and the policies of ``make_factory``. Reports on workers that stalled go to ``reports``.
@@ -95,7 +96,7 @@ class RolloutPool:
         self._schedule = Schedule(config.rollouts)
         self._in_flight: dict[int, _InFlightRollout] = {}
         self._rollout_numbers = itertools.count()
-        self._finished: list[tuple[ScheduledTask, RolloutOutcome]] = []
+        self._finished: list[tuple[ScheduledRequest, RolloutOutcome]] = []
         self._heartbeat_requested: dict[int, float] = {}  # when, by worker, until it answers
         self._next_health_check = time.monotonic()
         self._unstaffed_since = time.monotonic()
@@ -108,13 +109,13 @@ class RolloutPool:
         self._timer = threading.Timer(0, self._shrink)
         self._adjust_workers()
 
-    def run(self, tasks: Iterable[RolloutTask]) -> Iterator[RolloutOutcome]:
+    def run(self, requests: Iterable[RolloutRequest]) -> Iterator[RolloutOutcome]:
         """Outcomes as they finish, in no particular order."""
-        for _, outcome in self._run_tasks(tasks, None):
+        for _, outcome in self._run_requests(requests, None):
             yield outcome
 
     def run_groups(
-        self, groups: Sequence[Sequence[RolloutTask]], share: float
+        self, groups: Sequence[Sequence[RolloutRequest]], share: float
     ) -> Iterator[GroupOutcome]:
         """Groups as they finish, in no particular order.
 
@@ -123,7 +124,7 @@ class RolloutPool:
         """
         factor = self._config.straggler_factor
         book = GroupBook(groups, share, factor, self._config.straggler_seconds)
-        for position, outcome in self._run_tasks(book.tasks, book.find_stragglers):
+        for position, outcome in self._run_requests(book.requests, book.find_stragglers):
             group = book.add(position, outcome)
             if group is not None:
                 yield group
@@ -131,7 +132,7 @@ class RolloutPool:
     def figures(self) -> dict[str, Any]:
         """Counts since the pool began.
 
-        ``failed_attempts`` by kind (also those of tasks that succeeded later), ``late`` results
+        ``failed_attempts`` by kind (also those of requests that succeeded later), ``late`` results
         that were dropped, workers ``started``, ``lost`` and ``returned``, and ``accounts``: reports
         on what stalled.
         """
@@ -156,14 +157,14 @@ class RolloutPool:
 
     # --- one run ---
 
-    def _run_tasks(
-        self, tasks: Iterable[RolloutTask], find_stragglers: FindStragglers | None
+    def _run_requests(
+        self, requests: Iterable[RolloutRequest], find_stragglers: FindStragglers | None
     ) -> Iterator[tuple[int, RolloutOutcome]]:
-        """(position of the task, its outcome)."""
-        scheduled = [ScheduledTask(number, task) for number, task in enumerate(tasks)]
-        self._begin_run(scheduled)
+        """(position of the request, its outcome)."""
+        queue = [ScheduledRequest(number, request) for number, request in enumerate(requests)]
+        self._begin_run(queue)
         try:
-            remaining = len(scheduled)
+            remaining = len(queue)
             while remaining:
                 self._adjust_workers()
                 self._dispatch()
@@ -175,21 +176,21 @@ class RolloutPool:
                 finished = self._finished
                 self._finished = []
                 remaining -= len(finished)
-                yield from ((task.number, outcome) for task, outcome in finished)
+                yield from ((scheduled.number, outcome) for scheduled, outcome in finished)
         finally:
             self._end_run()
 
-    def _begin_run(self, tasks: Sequence[ScheduledTask]) -> None:
+    def _begin_run(self, queue: Sequence[ScheduledRequest]) -> None:
         self._timer.cancel()
         with self._lock:
             if self._running:
                 raise MedrError(
-                    "this pool is running tasks already: take all its outcomes first, or use "
+                    "this pool is already running requests: take all its outcomes first, or use "
                     "another pool"
                 )
             self._running = True
         self._finished.clear()
-        self._schedule.add(tasks)
+        self._schedule.add(queue)
         self._unstaffed_since = time.monotonic()
 
     def _end_run(self) -> None:
@@ -209,7 +210,7 @@ class RolloutPool:
         allowed = self._episode_seconds + self._config.stall_seconds
         for worker, scheduled in self._schedule.assign():
             number = next(self._rollout_numbers)
-            cancel = self._workers.start_rollout(worker, number, scheduled.task)
+            cancel = self._workers.start_rollout(worker, number, scheduled.request)
             deadline = time.monotonic() + allowed
             self._in_flight[number] = _InFlightRollout(scheduled, worker, cancel, deadline)
 
@@ -255,7 +256,7 @@ class RolloutPool:
     def _fail(
         self, rollout: _InFlightRollout, kind: FailureKind, reason: str, died: bool = False
     ) -> None:
-        """Try the task again, or give it up where its attempts are used up."""
+        """Try the request again, or give it up where its attempts are used up."""
         self._failures[kind] += 1
         if not self._schedule.retry(rollout.scheduled, rollout.worker, died):
             self._finish(rollout, None, reason, kind)
@@ -270,7 +271,7 @@ class RolloutPool:
         scheduled = rollout.scheduled
         seconds = time.monotonic() - rollout.started
         outcome = RolloutOutcome(
-            scheduled.task, trajectory, failure, seconds, kind, scheduled.attempts
+            scheduled.request, trajectory, failure, seconds, kind, scheduled.attempts
         )
         self._finished.append((scheduled, outcome))
 
@@ -379,7 +380,7 @@ class RolloutPool:
             if now > rollout.deadline and rollout.worker in self._workers:
                 overdue.setdefault(rollout.worker, []).append(rollout)
         for worker, rollouts in overdue.items():
-            keys = ", ".join(rollout.scheduled.task.key for rollout in rollouts)
+            keys = ", ".join(rollout.scheduled.request.key for rollout in rollouts)
             self._report(
                 worker,
                 f"worker {worker} is replaced: it goes on with {keys} after its deadline or its "
@@ -390,8 +391,10 @@ class RolloutPool:
     def _replace_worker(
         self, worker: int, reason: str, guilty: Container[_InFlightRollout] | None = None
     ) -> None:
-        """End a worker and try its tasks afresh. Where the guilty rollouts are known, the attempts
-        of the others do not count."""
+        """End a worker and try its requests afresh.
+
+        Where the guilty rollouts are known, the attempts of the others do not count.
+        """
         for rollout in self._open_rollouts():
             if rollout.worker != worker:
                 continue
@@ -403,9 +406,9 @@ class RolloutPool:
         self._lose_worker(worker)
 
     def _warn_if_unstaffed(self, now: float) -> None:
-        """Report once when tasks wait and no worker becomes ready."""
+        """Report once when requests wait and no worker becomes ready."""
         is_staffed = any(slot.ready for slot in self._schedule.slots.values())
-        if is_staffed or not self._schedule.has_waiting_tasks():
+        if is_staffed or not self._schedule.has_waiting_requests():
             self._unstaffed_since = now
         elif now - self._unstaffed_since > self._config.stall_seconds:
             self._unstaffed_since = float("inf")  # once is enough

@@ -1,12 +1,12 @@
-"""Which task goes to which worker, and how many workers there should be.
+"""Which request goes to which worker, and how many workers there should be.
 
 Decisions only: the caller gives the time and owns the processes.
 
-- A task goes to a worker that is ready and has room. Workers that are still starting are not
+- A request goes to a worker that is ready and has room. Workers that are still starting are not
   counted on.
-- After a failure a task goes to another worker, where another is ready.
-- A task that has one attempt left, and under which a worker died before, runs on a worker alone. A
-  task that kills its worker is then given up without taking others with it.
+- After a failure a request goes to another worker, where another is ready.
+- A request that has one attempt left, and under which a worker died before, runs on a worker alone.
+  A request that kills its worker is then given up without taking others with it.
 - The number of workers follows what waits and runs, between ``rollouts.workers`` and
   ``rollouts.max_workers``.
 """
@@ -17,16 +17,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from medr_ray.core.config import RolloutsConfig
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 
 
 @dataclass
-class ScheduledTask:
-    """A task on its way to its outcome. ``attempts`` were begun, the last failure was on the worker
-    ``failed_on``, and ``deaths`` workers died under it."""
+class ScheduledRequest:
+    """A request on its way to its outcome.
+
+    ``attempts`` were begun, the last failure was on the worker ``failed_on``, and ``deaths``
+    workers died under it.
+    """
 
     number: int
-    task: RolloutTask
+    request: RolloutRequest
     attempts: int = 0
     failed_on: int | None = None
     deaths: int = 0
@@ -45,81 +48,81 @@ class WorkerSlot:
 
 @dataclass
 class Schedule:
-    """The tasks that wait, and the workers with their load.
+    """The requests that wait, and the workers with their load.
 
-    ``fresh`` tasks were never tried; ``retries`` failed or lost their worker before.
+    ``fresh`` requests were never tried; ``retries`` failed or lost their worker before.
     """
 
     config: RolloutsConfig
     slots: dict[int, WorkerSlot] = field(default_factory=dict)
-    fresh: deque[ScheduledTask] = field(default_factory=deque)
-    retries: list[ScheduledTask] = field(default_factory=list)
+    fresh: deque[ScheduledRequest] = field(default_factory=deque)
+    retries: list[ScheduledRequest] = field(default_factory=list)
 
-    # --- tasks ---
+    # --- requests ---
 
-    def add(self, tasks: Iterable[ScheduledTask]) -> None:
-        """Queue tasks that were never tried."""
-        self.fresh.extend(tasks)
+    def add(self, scheduled: Iterable[ScheduledRequest]) -> None:
+        """Queue requests that were never tried."""
+        self.fresh.extend(scheduled)
 
     def clear(self) -> None:
-        """Drop all waiting tasks."""
+        """Drop all waiting requests."""
         self.fresh.clear()
         self.retries.clear()
 
-    def has_waiting_tasks(self) -> bool:
+    def has_waiting_requests(self) -> bool:
         return bool(self.fresh or self.retries)
 
-    def retry(self, task: ScheduledTask, worker: int, died: bool) -> bool:
-        """Queue a task that failed on ``worker`` again. False, and it is not queued, when its
+    def retry(self, scheduled: ScheduledRequest, worker: int, died: bool) -> bool:
+        """Queue a request that failed on ``worker`` again. False, and it is not queued, when its
         attempts are used up."""
-        task.failed_on = worker
-        task.deaths += died
-        if task.attempts > self.config.retries:
+        scheduled.failed_on = worker
+        scheduled.deaths += died
+        if scheduled.attempts > self.config.retries:
             return False
-        self.retries.append(task)
+        self.retries.append(scheduled)
         return True
 
-    def put_back(self, task: ScheduledTask) -> None:
-        """Queue a task that lost its worker through no fault of its own. The attempt is not
+    def put_back(self, scheduled: ScheduledRequest) -> None:
+        """Queue a request that lost its worker through no fault of its own. The attempt is not
         counted."""
-        task.attempts -= 1
-        self.retries.append(task)
+        scheduled.attempts -= 1
+        self.retries.append(scheduled)
 
-    def assign(self) -> Iterator[tuple[int, ScheduledTask]]:
-        """(worker, task) for every waiting task that a worker has room for, retries first."""
-        for task in list(self.retries):
-            worker = self._choose_worker(task)
+    def assign(self) -> Iterator[tuple[int, ScheduledRequest]]:
+        """(worker, request) for every waiting request that a worker has room for, retries first."""
+        for scheduled in list(self.retries):
+            worker = self._choose_worker(scheduled)
             if worker is not None:
-                self.retries.remove(task)
-                yield self._assign_to(worker, task)
+                self.retries.remove(scheduled)
+                yield self._assign_to(worker, scheduled)
         while self.fresh:
             worker = self._least_loaded(self._workers_with_room())
             if worker is None:
                 return
             yield self._assign_to(worker, self.fresh.popleft())
 
-    def _assign_to(self, worker: int, task: ScheduledTask) -> tuple[int, ScheduledTask]:
+    def _assign_to(self, worker: int, scheduled: ScheduledRequest) -> tuple[int, ScheduledRequest]:
         slot = self.slots[worker]
         slot.load += 1
-        slot.alone = self._is_suspect(task)
-        task.attempts += 1
-        return worker, task
+        slot.alone = self._is_suspect(scheduled)
+        scheduled.attempts += 1
+        return worker, scheduled
 
-    def _choose_worker(self, task: ScheduledTask) -> int | None:
+    def _choose_worker(self, scheduled: ScheduledRequest) -> int | None:
         candidates = self._workers_with_room()
-        if self._is_ready_elsewhere(task.failed_on):
+        if self._is_ready_elsewhere(scheduled.failed_on):
             # Better to wait for room on another worker than to fail on the same one again.
-            candidates = [worker for worker in candidates if worker != task.failed_on]
-        if self._is_suspect(task):
+            candidates = [worker for worker in candidates if worker != scheduled.failed_on]
+        if self._is_suspect(scheduled):
             candidates = [worker for worker in candidates if not self.slots[worker].load]
         return self._least_loaded(candidates)
 
     def _is_ready_elsewhere(self, failed_on: int | None) -> bool:
         return any(slot.ready and worker != failed_on for worker, slot in self.slots.items())
 
-    def _is_suspect(self, task: ScheduledTask) -> bool:
-        """Whether a worker died under the task and one attempt is left."""
-        return task.deaths > 0 and task.attempts >= self.config.retries
+    def _is_suspect(self, scheduled: ScheduledRequest) -> bool:
+        """Whether a worker died under the request and one attempt is left."""
+        return scheduled.deaths > 0 and scheduled.attempts >= self.config.retries
 
     def _workers_with_room(self) -> list[int]:
         return [worker for worker, slot in self.slots.items() if self._has_room(slot)]
@@ -134,7 +137,7 @@ class Schedule:
     # --- workers ---
 
     def add_worker(self, worker: int) -> None:
-        """A worker was started; it is given tasks after ``mark_ready``."""
+        """A worker was started; it is given requests after ``mark_ready``."""
         self.slots[worker] = WorkerSlot()
 
     def mark_ready(self, worker: int, now: float) -> None:
@@ -155,7 +158,7 @@ class Schedule:
 
     def wanted_workers(self) -> int:
         """How many workers there should be for what waits and runs now."""
-        suspects = sum(self._is_suspect(task) for task in self.retries)
+        suspects = sum(self._is_suspect(scheduled) for scheduled in self.retries)
         running = sum(slot.load for slot in self.slots.values())
         # Suspects are counted apart: each takes a whole worker.
         sharing = len(self.fresh) + len(self.retries) - suspects + running

@@ -35,13 +35,13 @@ from medr_ray.tools.registry import open_tools
 _TICK_SECONDS = 0.5
 
 
-def task_key(task_id: str, mode: str, rollout: int) -> str:
+def rollout_key(task_id: str, mode: str, rollout: int) -> str:
     """What identifies a rollout in the ledger."""
     return f"{task_id}/{mode}/{rollout}"
 
 
 @dataclass(frozen=True)
-class RolloutTask:
+class RolloutRequest:
     """One rollout to make: a task, the mode and the rollout's number within it.
 
     ``mode`` is "guided" or "exploration"; in an evaluation it names the weights. ``guidance`` is
@@ -55,15 +55,15 @@ class RolloutTask:
 
     @property
     def key(self) -> str:
-        return task_key(self.task.task_id, self.mode, self.rollout)
+        return rollout_key(self.task.task_id, self.mode, self.rollout)
 
 
 class PolicyFactory(Protocol):
     """Makes the policy of one episode inside the worker. Sent to the worker once; must be
     picklable."""
 
-    def __call__(self, task: RolloutTask) -> Policy:
-        """A fresh policy for this task."""
+    def __call__(self, request: RolloutRequest) -> Policy:
+        """A fresh policy for this request."""
         ...
 
 
@@ -135,25 +135,25 @@ class RolloutWorker:
         # Kept: the event loop itself holds tasks only weakly.
         self._ticker = asyncio.create_task(self._tick_forever(), name="ticker")
 
-    async def run(self, task: RolloutTask) -> EpisodeReport:
+    async def run(self, request: RolloutRequest) -> EpisodeReport:
         """One episode."""
-        with self._monitor.track_episode(task.key) as progress:
+        with self._monitor.track_episode(request.key) as progress:
             try:
-                return EpisodeReport(await self._run_episode(task, progress))
+                return EpisodeReport(await self._run_episode(request, progress))
             except InfrastructureError as error:
                 return EpisodeReport(None, progress.failure, str(error))
 
-    async def _run_episode(self, task: RolloutTask, progress: EpisodeProgress) -> Trajectory:
+    async def _run_episode(self, request: RolloutRequest, progress: EpisodeProgress) -> Trajectory:
         with progress.waiting_for(SETUP, MODEL):
-            policy = WatchedPolicy(self._environment.policies(task), progress)
+            policy = WatchedPolicy(self._environment.policies(request), progress)
         tools = [WatchedTool(tool, progress) for tool in for_episode(self._environment.tools)]
         return await run_episode(
-            task.task,
+            request.task,
             policy,
             tools,
             self._config.agent,
-            mode=task.mode,
-            rollout=task.rollout,
+            mode=request.mode,
+            rollout=request.rollout,
             faults=self._faults,
             rarity=self._environment.rarity,
         )

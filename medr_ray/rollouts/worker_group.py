@@ -15,7 +15,7 @@ import ray
 
 from medr_ray.agent.episode_loop import FaultPlan
 from medr_ray.core.config import PipelineConfig
-from medr_ray.rollouts.worker import EnvironmentFactory, RolloutTask, RolloutWorker
+from medr_ray.rollouts.worker import EnvironmentFactory, RolloutRequest, RolloutWorker
 
 # Methods of this Ray concurrency group run in threads of their own: they must answer while the
 # event loop is busy. Two threads, so that one that is stuck does not silence the other.
@@ -66,9 +66,11 @@ class WorkerGroup:
         self._listen("ready", worker, self._workers[worker].ready.remote())
         return worker
 
-    def start_rollout(self, worker: int, rollout: int, task: RolloutTask) -> Callable[[], None]:
+    def start_rollout(
+        self, worker: int, rollout: int, request: RolloutRequest
+    ) -> Callable[[], None]:
         """Begin a rollout; returns a function that cancels it."""
-        reference = self._workers[worker].run.remote(task)
+        reference = self._workers[worker].run.remote(request)
         self._listen("finished", rollout, reference)
 
         def cancel() -> None:

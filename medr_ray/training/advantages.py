@@ -8,7 +8,7 @@ is left out.
 import math
 from collections.abc import Sequence
 
-_EQUAL = 1e-6  # rewards closer than this are the same reward
+_EQUAL_REWARDS = 1e-6  # rewards closer than this are the same reward
 
 
 def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[float | None]:
@@ -24,4 +24,4 @@ def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[floa
 def has_spread(advantages: Sequence[float | None]) -> bool:
     """Whether a group has anything to teach."""
     scored = [advantage for advantage in advantages if advantage is not None]
-    return bool(scored) and max(scored) - min(scored) > _EQUAL
+    return bool(scored) and max(scored) - min(scored) > _EQUAL_REWARDS

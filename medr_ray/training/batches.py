@@ -49,7 +49,7 @@ def plan_steps(
     return steps[:max_steps]
 
 
-def micro_batches(sequences: Sequence[Example], budget: int) -> list[list[Example]]:
+def group_into_micro_batches(sequences: Sequence[Example], budget: int) -> list[list[Example]]:
     """Groups of similar length whose padded size stays within ``budget`` tokens; a longer sequence
     stands alone."""
     groups: list[list[Example]] = []

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_WINDOW = 12  # groups the pass rate is taken over
+_WINDOW_GROUPS = 12  # groups the pass rate is taken over
 
 
 @dataclass
 class Curriculum:
     """State of the sampler. ``complexity``: question id -> hops."""
 
-    complexity: Mapping[str, int]
+    hops: Mapping[str, int]
     seed: int
     raise_at: float = 0.5
     level: int = 0
@@ -28,35 +28,35 @@ class Curriculum:
     recent: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.level = self.level or min(self.complexity.values())
+        self.level = self.level or min(self.hops.values())
 
-    def choose(self, count: int, update: int) -> list[str]:
+    def select_questions(self, count: int, update: int) -> list[str]:
         """``count`` question ids for an update: of each number of hops in turn, fewest visits
         first."""
         rng = random.Random(f"{self.seed}/{update}")
         eligible = sorted(
-            question_id for question_id, hops in self.complexity.items() if hops <= self.level
+            question_id for question_id, hops in self.hops.items() if hops <= self.level
         )
         rng.shuffle(eligible)
         eligible.sort(key=lambda one: self.visits.get(one, 0))
         turn: dict[str, int] = {}
         taken: Counter[int] = Counter()
         for question_id in eligible:
-            turn[question_id] = taken[self.complexity[question_id]]
-            taken[self.complexity[question_id]] += 1
-        return sorted(eligible, key=lambda one: (turn[one], self.complexity[one]))[:count]
+            turn[question_id] = taken[self.hops[question_id]]
+            taken[self.hops[question_id]] += 1
+        return sorted(eligible, key=lambda one: (turn[one], self.hops[one]))[:count]
 
-    def observe(self, passed: Mapping[str, float]) -> None:
+    def record_pass_rates(self, passed: Mapping[str, float]) -> None:
         """Record the pass rate in [0, 1] of each question's group."""
         for question, rate in passed.items():
             self.visits[question] = self.visits.get(question, 0) + (2 if rate == 1.0 else 1)
-            if self.complexity[question] == self.level:
-                self.recent = [*self.recent, rate][-_WINDOW:]
-        full = len(self.recent) == _WINDOW
+            if self.hops[question] == self.level:
+                self.recent = [*self.recent, rate][-_WINDOW_GROUPS:]
+        full = len(self.recent) == _WINDOW_GROUPS
         if (
             full
-            and sum(self.recent) / _WINDOW >= self.raise_at
-            and self.level < max(self.complexity.values())
+            and sum(self.recent) / _WINDOW_GROUPS >= self.raise_at
+            and self.level < max(self.hops.values())
         ):
             self.level, self.recent = self.level + 1, []
 
@@ -76,6 +76,6 @@ class Curriculum:
         )
 
 
-def complexities(questions: Sequence[Any]) -> dict[str, int]:
+def hops_by_question(questions: Sequence[Any]) -> dict[str, int]:
     """Question id -> hops."""
     return {question.task.task_id: question.complexity for question in questions}

@@ -34,7 +34,7 @@ def score_groups(
     return scored
 
 
-def to_examples(rollout: ScoredRollout) -> list[Example]:
+def make_examples(rollout: ScoredRollout) -> list[Example]:
     """The rollout's token sequences; one where each prompt extends what was seen before, else one
     per stretch."""
     if rollout.advantage is None:

@@ -24,22 +24,27 @@ from medr_ray.engines.base import Generation, Sampling
 from medr_ray.engines.chat import ChatRenderer
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.rollouts.groups import minimum_viable
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS, ScoredRollout
 from medr_ray.training.batches import Example, MicroBatch
-from medr_ray.training.curriculum import Curriculum, complexities
-from medr_ray.training.experience import score_groups, to_examples
+from medr_ray.training.curriculum import Curriculum, hops_by_question
+from medr_ray.training.experience import make_examples, score_groups
 from medr_ray.training.losses import POLICY_LOSSES
-from medr_ray.training.rewards import ExpertPreference, ModelPreference, RulesPreference, rewards
+from medr_ray.training.rewards import (
+    ExpertPreference,
+    ModelPreference,
+    RulesPreference,
+    compute_rewards,
+)
 from medr_ray.training.workers import (
-    accumulate,
-    build_backend,
-    global_sum,
-    learning_rate,
+    accumulate_gradients,
+    load_backend,
     load_checkpoint,
     rank_and_world,
     save_checkpoint,
     save_model,
+    scheduled_learning_rate,
+    sum_over_workers,
 )
 
 
@@ -68,7 +73,7 @@ class EnginePolicyFactory:
     temperature: float
     trust_remote_code: bool
 
-    def __call__(self, task: RolloutTask) -> Policy:
+    def __call__(self, task: RolloutRequest) -> Policy:
         return EnginePolicy(self._generate, self._renderer(), self.agent, self.temperature)
 
     async def _generate(self, prompt: list[int], sampling: Sampling) -> Generation:
@@ -105,34 +110,37 @@ class RolloutSide:
         self._tasks = {question.task.task_id: question.task for question in job.questions}
         self._expert = _expert(config)
         self.curriculum = Curriculum(
-            complexities(job.questions), config.run.seed, config.grpo.raise_at
+            hops_by_question(job.questions), config.run.seed, config.grpo.raise_at
         )
 
     def collect(self, update: int) -> tuple[list[ScoredRollout], dict[str, Any]]:
         """Groups of rollouts of the current policy, scored, and their figures."""
         started = time.monotonic()
-        chosen = self.curriculum.choose(self._grpo.questions_per_update, update)
+        chosen = self.curriculum.select_questions(self._grpo.questions_per_update, update)
         size, share = self._grpo.group_size, self._grpo.min_group_fraction
         groups = [
-            [RolloutTask(self._tasks[question_id], rollout=update * size + i) for i in range(size)]
+            [
+                RolloutRequest(self._tasks[question_id], rollout=update * size + i)
+                for i in range(size)
+            ]
             for question_id in chosen
         ]
         finished = self._pool.run_groups(groups, share)
         outcomes = sorted(
             (outcome for group in finished for outcome in group.outcomes),
-            key=lambda one: one.task.key,
+            key=lambda one: one.request.key,
         )
         trajectories = [
             outcome.trajectory for outcome in outcomes if outcome.trajectory is not None
         ]
-        scored_by = rewards(
+        scored_by = compute_rewards(
             trajectories,
             [self._tasks[trajectory.question_id] for trajectory in trajectories],
             self._grpo,
             self._expert,
         )
         scored = score_groups(update, trajectories, scored_by, minimum_viable(size, share))
-        self.curriculum.observe(_pass_rates(scored))
+        self.curriculum.record_pass_rates(_pass_rates(scored))
         figures = _rollout_figures(scored) | {
             "excluded": len(outcomes) - len(trajectories),
             "excluded_by": dict(
@@ -161,14 +169,14 @@ def grpo_worker(settings: dict[str, Any]) -> None:
     rank, _ = rank_and_world()
     torch.manual_seed(seed)
     trust = job.config.models.trust_remote_code
-    backend = build_backend(Path(job.model_dir), grpo, grpo.optimiser, grpo.temperature, trust)
+    backend = load_backend(Path(job.model_dir), grpo, grpo.optimiser, grpo.temperature, trust)
     state = load_checkpoint(backend) or {"update": 0, "history": [], "curriculum": None}
     side = RolloutSide(job) if rank == 0 else None
     if state["update"]:
         weights = backend.export_weights()
         if side:
             side.curriculum = Curriculum.resume(
-                complexities(job.questions), seed, grpo.raise_at, state["curriculum"]
+                hops_by_question(job.questions), seed, grpo.raise_at, state["curriculum"]
             )
             side.serve(weights, state["update"])
     directory = Directory(job.directory_uri)
@@ -217,7 +225,7 @@ def _learn(
     tokens."""
     grpo, started = job.config.grpo, time.monotonic()
     rank, world = rank_and_world()
-    examples = [example for rollout in scored for example in to_examples(rollout)]
+    examples = [example for rollout in scored for example in make_examples(rollout)]
     tokens = sum(len(example.targets) for example in examples)
     if len(examples) < world:
         return {
@@ -243,10 +251,10 @@ def _learn(
         return result.loss / tokens
 
     own: list[Example] = examples[rank::world]
-    loss, *totals = global_sum(
-        accumulate(backend, own, grpo.micro_tokens, job.pad_id, loss_of), *sums.tolist()
+    loss, *totals = sum_over_workers(
+        accumulate_gradients(backend, own, grpo.micro_tokens, job.pad_id, loss_of), *sums.tolist()
     )
-    norm = backend.step(learning_rate(grpo.optimiser, update, grpo.updates))
+    norm = backend.step(scheduled_learning_rate(grpo.optimiser, update, grpo.updates))
     entropy, divergence, ratio, clipped = (round(total / tokens, 6) for total in totals)
     return {
         "loss": round(loss, 6),

@@ -12,7 +12,7 @@ from medr_ray.training.batches import MicroBatch
 
 # Target tokens whose logits over the whole vocabulary exist at one time; the backward pass makes
 # them again.
-_CHUNK = 256
+_CHUNK_TOKENS = 256
 
 
 class PolicyModule(nn.Module):
@@ -32,15 +32,15 @@ class PolicyModule(nn.Module):
             ).last_hidden_state
             chosen = hidden[batch.rows, batch.columns]
             parts = [
-                checkpoint(self._score, part, tokens, use_reentrant=False)
+                checkpoint(self._score_tokens, part, tokens, use_reentrant=False)
                 for part, tokens in zip(
-                    chosen.split(_CHUNK), batch.tokens.split(_CHUNK), strict=True
+                    chosen.split(_CHUNK_TOKENS), batch.tokens.split(_CHUNK_TOKENS), strict=True
                 )
             ]
         logprobs, entropies = zip(*parts, strict=True)
         return torch.cat(logprobs), torch.cat(entropies)
 
-    def _score(
+    def _score_tokens(
         self, hidden: torch.Tensor, tokens: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         logits = self.model.get_output_embeddings()(hidden)
@@ -50,7 +50,7 @@ class PolicyModule(nn.Module):
         return distribution.gather(1, tokens[:, None])[:, 0], entropy
 
 
-def load_policy(
+def load_policy_module(
     model_dir: Path,
     temperature: float = 1.0,
     trust_remote_code: bool = False,

@@ -41,23 +41,24 @@ class RulesPreference:
         self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
     ) -> list[float | None]:
         return [
-            _rubric(trajectory, task) for trajectory, task in zip(trajectories, tasks, strict=True)
+            _score_by_rubric(trajectory, task)
+            for trajectory, task in zip(trajectories, tasks, strict=True)
         ]
 
 
-def _rubric(trajectory: Trajectory, task: Task) -> float:
+def _score_by_rubric(trajectory: Trajectory, task: Task) -> float:
     replies = [parse_reply(m.content) for m in trajectory.messages if m.role == "assistant"]
     looked_up = sum(event.status == "ok" for event in trajectory.tool_events)
     checks = (
         is_supported(trajectory),
-        looked_up >= _hops(task),
+        looked_up >= _require_hops(task),
         all(reply.thought and not reply.problems for reply in replies),
         trajectory.answer is not None,
     )
     return sum(checks) / len(checks)
 
 
-class _Preference(BaseModel):
+class _PreferenceReply(BaseModel):
     score: float = Field(ge=0, le=1)
     reason: str
 
@@ -73,24 +74,24 @@ class ModelPreference:
         self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
     ) -> list[float | None]:
         async def everything() -> list[float | None]:
-            return list(await asyncio.gather(*map(self._one, trajectories, tasks)))
+            return list(await asyncio.gather(*map(self._score_trajectory, trajectories, tasks)))
 
         return asyncio.run(everything())
 
-    async def _one(self, trajectory: Trajectory, task: Task) -> float | None:
+    async def _score_trajectory(self, trajectory: Trajectory, task: Task) -> float | None:
         dialogue = "\n\n".join(f"[{m.role}]\n{m.content}" for m in trajectory.messages[1:])
         messages = [
             {"role": "system", "content": self._prompt},
             {"role": "user", "content": f"Reference answer: {task.answer}\n\n{dialogue}"},
         ]
         try:
-            verdict = await self._client.complete_json(messages, _Preference)
+            verdict = await self._client.complete_json(messages, _PreferenceReply)
         except (InfrastructureError, ModelError):
             return None
         return float(verdict.score)
 
 
-def rewards(
+def compute_rewards(
     trajectories: Sequence[Trajectory],
     tasks: Sequence[Task],
     config: GRPOConfig,
@@ -99,15 +100,19 @@ def rewards(
     """The composite reward of each trajectory of its task. Raises DataError for a task that does
     not say its number of hops."""
     scores = expert.score(trajectories, tasks)
-    return [_reward(*scored, config) for scored in zip(trajectories, tasks, scores, strict=True)]
+    return [
+        _compute_reward(*scored, config) for scored in zip(trajectories, tasks, scores, strict=True)
+    ]
 
 
-def _reward(trajectory: Trajectory, task: Task, expert: float | None, config: GRPOConfig) -> Reward:
+def _compute_reward(
+    trajectory: Trajectory, task: Task, expert: float | None, config: GRPOConfig
+) -> Reward:
     right = trajectory.answer is not None and answers_match(
         trajectory.answer, task.answer, task.aliases
     )
     exact_match = float(right)
-    waste = inefficiency(trajectory, task)
+    waste = measure_inefficiency(trajectory, task)
     total = (
         None
         if expert is None
@@ -120,18 +125,18 @@ def _reward(trajectory: Trajectory, task: Task, expert: float | None, config: GR
     return Reward(exact_match, expert, waste, total)
 
 
-def inefficiency(trajectory: Trajectory, task: Task) -> float:
+def measure_inefficiency(trajectory: Trajectory, task: Task) -> float:
     """Superfluous calls per hop, at most 1: repeated and malformed ones, and those beyond one per
     hop that did not make up for a failed call."""
     events = trajectory.tool_events
     failed = sum(event.status == "error" for event in events)
     invalid = sum(event.status == "invalid" for event in events)
-    hops = _hops(task)
+    hops = _require_hops(task)
     beyond = max(0, len(events) - invalid - failed - hops)
     return min(1.0, (invalid + max(beyond, repeated_calls(trajectory))) / hops)
 
 
-def _hops(task: Task) -> int:
+def _require_hops(task: Task) -> int:
     if task.hops is None:
         raise DataError(f"task {task.task_id} does not say its number of hops: rewards need it")
     return task.hops

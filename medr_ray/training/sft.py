@@ -14,14 +14,14 @@ from medr_ray.training.artifacts import SFT_EXAMPLES, SFT_METRICS
 from medr_ray.training.batches import Example, MicroBatch, plan_steps
 from medr_ray.training.losses import sft_loss
 from medr_ray.training.workers import (
-    accumulate,
-    build_backend,
-    global_sum,
-    learning_rate,
+    accumulate_gradients,
+    load_backend,
     load_checkpoint,
     rank_and_world,
     save_checkpoint,
     save_model,
+    scheduled_learning_rate,
+    sum_over_workers,
 )
 
 
@@ -60,23 +60,23 @@ def sft_worker(settings: dict[str, Any]) -> None:
     steps = plan_steps(
         len(examples), config.batch_size * world, config.epochs, job.seed, config.max_steps
     )
-    backend = build_backend(
+    backend = load_backend(
         Path(job.model_dir), config, config.optimiser, trust_remote_code=job.trust_remote_code
     )
     state = load_checkpoint(backend) or {"step": 0, "history": []}
     for step in range(state["step"], len(steps)):
         started = time.monotonic()
         own = [examples[i] for i in steps[step][rank::world]]
-        (tokens,) = global_sum(sum(len(example.targets) for example in own))
+        (tokens,) = sum_over_workers(sum(len(example.targets) for example in own))
 
         def loss_of(
             batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor, tokens: float = tokens
         ) -> torch.Tensor:
             return sft_loss(logprobs) / tokens
 
-        share = accumulate(backend, own, config.micro_tokens, job.pad_id, loss_of)
-        (loss,) = global_sum(share)
-        rate = learning_rate(config.optimiser, step, len(steps))
+        share = accumulate_gradients(backend, own, config.micro_tokens, job.pad_id, loss_of)
+        (loss,) = sum_over_workers(share)
+        rate = scheduled_learning_rate(config.optimiser, step, len(steps))
         norm = backend.step(rate)
         row = {
             "step": step + 1,

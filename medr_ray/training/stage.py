@@ -57,7 +57,9 @@ def execute_sft(context: StageContext) -> Counts:
             config.models.trust_remote_code,
         )
 
-    history = _train(context, "sft", config.sft, sft_worker, job, planned, "steps", SFT_METRICS)
+    history = _run_training(
+        context, "sft", config.sft, sft_worker, job, planned, "steps", SFT_METRICS
+    )
     counts = {
         "examples": count,
         "steps": len(history),
@@ -81,7 +83,7 @@ def execute_grpo(context: StageContext) -> Counts:
     questions = context.run.read(QUESTIONS)
     train = tuple(question for question in questions if question.split == "train")
     model_dir = context.upstream("sft").local / "model"
-    pad_id = _tokenizer(str(model_dir), config.models.trust_remote_code).eos_token_id
+    pad_id = _load_tokenizer(str(model_dir), config.models.trust_remote_code).eos_token_id
 
     def job(log: Any) -> GRPOJob:
         return GRPOJob(
@@ -95,7 +97,7 @@ def execute_grpo(context: StageContext) -> Counts:
             log,
         )
 
-    history = _train(
+    history = _run_training(
         context, "grpo", config.grpo, grpo_worker, job, config.grpo.updates, "updates", GRPO_METRICS
     )
     first, last = history[:3], history[-3:]
@@ -103,10 +105,10 @@ def execute_grpo(context: StageContext) -> Counts:
         "updates": len(history),
         "rollouts": sum(row["rollouts"] for row in history),
         "excluded": sum(row["excluded"] for row in history),
-        "exact_match_first": _mean(first, "exact_match"),
-        "exact_match_last": _mean(last, "exact_match"),
-        "reward_first": _mean(first, "reward_mean"),
-        "reward_last": _mean(last, "reward_mean"),
+        "exact_match_first": _mean_of_column(first, "exact_match"),
+        "exact_match_last": _mean_of_column(last, "exact_match"),
+        "reward_first": _mean_of_column(first, "reward_mean"),
+        "reward_last": _mean_of_column(last, "reward_mean"),
     }
     context.console.print(
         f"grpo: {counts['updates']} updates, {counts['rollouts']} rollouts, exact "
@@ -117,12 +119,12 @@ def execute_grpo(context: StageContext) -> Counts:
     return counts
 
 
-def _mean(rows: list[dict[str, Any]], key: str) -> float:
+def _mean_of_column(rows: list[dict[str, Any]], key: str) -> float:
     values = [row[key] for row in rows if row[key] is not None]
     return round(sum(values) / max(len(values), 1), 4)
 
 
-def _tokenizer(model_dir: str, trust_remote_code: bool) -> Any:
+def _load_tokenizer(model_dir: str, trust_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(model_dir, trust_remote_code=trust_remote_code)
@@ -137,7 +139,9 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
 
     config = context.config
     judged = context.run.read(TRAJECTORIES)
-    tokenizer = _tokenizer(str(model_path(config.models.policy)), config.models.trust_remote_code)
+    tokenizer = _load_tokenizer(
+        str(model_path(config.models.policy)), config.models.trust_remote_code
+    )
     examples = training_examples(
         judged,
         DialogueEncoder(tokenizer),
@@ -155,7 +159,7 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
     return len(examples), tokenizer.eos_token_id
 
 
-def _train(
+def _run_training(
     context: StageContext,
     name: str,
     config: TrainerConfig,
@@ -193,13 +197,13 @@ def _train(
         ),
     )
     with Bar(context.console, name, total, unit) as bar:
-        _fit(trainer, log, bar)
+        _fit_with_progress(trainer, log, bar)
     # Optimiser state: gigabytes nobody needs once it is done.
     shutil.rmtree(local / "train", ignore_errors=True)
     return [json.loads(line) for line in context.directory.read_bytes(metrics.name).splitlines()]
 
 
-def _fit(trainer: Any, log: Any, bar: Bar) -> None:
+def _fit_with_progress(trainer: Any, log: Any, bar: Bar) -> None:
     """``trainer.fit()`` with a progress bar fed from the workers' log."""
     import ray
 
@@ -221,12 +225,12 @@ def _fit(trainer: Any, log: Any, bar: Bar) -> None:
             if not seen:
                 bar.resume(row["number"] - 1)  # a resumed run starts behind its checkpoint
             seen += 1
-            bar.advance(note=_note(row))
+            bar.advance(note=_describe_row(row))
     if failure:
         raise failure[0]
 
 
-def _note(row: dict[str, Any]) -> str:
+def _describe_row(row: dict[str, Any]) -> str:
     if "reward_mean" in row:
         return (
             f"reward {row['reward_mean']}, exact match {row['exact_match']}, loss {row['loss']:.4f}"
@@ -239,7 +243,7 @@ SFT_STAGE = Stage(
 )
 
 
-def _grpo_inputs(config: PipelineConfig) -> Any:
+def _grpo_model_identity(config: PipelineConfig) -> Any:
     """The model, where it scores rollouts or reads pages for the agents."""
     model_used = config.grpo.expert == "llm" or config.tools.read.extract == "llm"
     return config.llm.identity() if model_used else None
@@ -250,5 +254,5 @@ GRPO_STAGE = Stage(
     needs=("sft", "questions", "index"),
     sections=("grpo", "agent", "tools", "retrieval", "models", "engine"),
     execute=execute_grpo,
-    inputs=_grpo_inputs,
+    inputs=_grpo_model_identity,
 )

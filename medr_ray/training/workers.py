@@ -19,8 +19,8 @@ import torch.distributed as dist
 
 from medr_ray.core.config import OptimiserConfig, TrainerConfig
 from medr_ray.training.backends import TrainerBackend, deepspeed_settings, make_backend
-from medr_ray.training.batches import Example, MicroBatch, collate, micro_batches
-from medr_ray.training.policy import load_policy
+from medr_ray.training.batches import Example, MicroBatch, collate, group_into_micro_batches
+from medr_ray.training.policy import load_policy_module
 
 _STATE = "state.json"
 
@@ -39,7 +39,7 @@ class TrainingLog:
         return self._rows[start:]
 
 
-def build_backend(
+def load_backend(
     model_dir: Path,
     config: TrainerConfig,
     optimiser: OptimiserConfig,
@@ -53,7 +53,7 @@ def build_backend(
     if device.type == "cpu":
         torch.set_num_threads(config.threads)
     sharded = deepspeed_settings(config, optimiser) if config.backend == "deepspeed" else None
-    module = load_policy(model_dir, temperature, trust_remote_code, sharded)
+    module = load_policy_module(model_dir, temperature, trust_remote_code, sharded)
     return make_backend(module, config, optimiser, device)
 
 
@@ -62,7 +62,7 @@ def rank_and_world() -> tuple[int, int]:
     return context.get_world_rank(), context.get_world_size()
 
 
-def learning_rate(optimiser: OptimiserConfig, step: int, total: int) -> float:
+def scheduled_learning_rate(optimiser: OptimiserConfig, step: int, total: int) -> float:
     """Linear warm-up to the peak, then constant or a cosine to zero; ``step`` counts from 0."""
     if step < optimiser.warmup_steps:
         return optimiser.learning_rate * (step + 1) / optimiser.warmup_steps
@@ -72,7 +72,7 @@ def learning_rate(optimiser: OptimiserConfig, step: int, total: int) -> float:
     return optimiser.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def global_sum(*values: float) -> list[float]:
+def sum_over_workers(*values: float) -> list[float]:
     """Each value summed over all workers."""
     totals = torch.tensor(values, dtype=torch.float64)
     if dist.is_initialized() and dist.get_world_size() > 1:
@@ -82,7 +82,7 @@ def global_sum(*values: float) -> list[float]:
     return totals.tolist()
 
 
-def _global_max(value: int) -> int:
+def _max_over_workers(value: int) -> int:
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return value
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -91,7 +91,7 @@ def _global_max(value: int) -> int:
     return int(maximum)
 
 
-def accumulate(
+def accumulate_gradients(
     backend: TrainerBackend,
     examples: Sequence[Example],
     micro_tokens: int,
@@ -104,8 +104,8 @@ def accumulate(
     Workers with fewer micro-batches repeat one at weight zero, because gradient exchange needs the
     same number everywhere.
     """
-    groups = micro_batches(examples, micro_tokens)
-    rounds, total = _global_max(len(groups)), 0.0
+    groups = group_into_micro_batches(examples, micro_tokens)
+    rounds, total = _max_over_workers(len(groups)), 0.0
     for index in range(rounds):
         real = index < len(groups)
         batch = collate(groups[index if real else 0], pad_id, backend.device)

@@ -16,7 +16,7 @@ from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.artifacts import QUESTIONS
-from medr_ray.rollouts.worker import PolicyFactory, RolloutTask
+from medr_ray.rollouts.worker import PolicyFactory, RolloutRequest
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 from medr_ray.trajectories.dataset import SAMPLE, DialogueEncoder
 from medr_ray.trajectories.filtering import Reason, judge_trajectory, reason_counts
@@ -66,25 +66,25 @@ def execute(context: StageContext) -> Counts:
     return counts
 
 
-def plan_tasks(questions: Sequence[Question], config: PipelineConfig) -> list[RolloutTask]:
+def plan_requests(questions: Sequence[Question], config: PipelineConfig) -> list[RolloutRequest]:
     """``guided_fraction`` of the rollouts guided (paper section 3.2.2), each decided by a seeded
     hash of its question and number."""
-    tasks = []
+    requests = []
     for question in questions:
         for rollout in range(config.trajectories.rollouts_per_question):
             digest = hashlib.sha256(
                 f"{config.run.seed}/{question.task.task_id}/{rollout}".encode()
             ).digest()
             guided = int.from_bytes(digest[:8], "big") / 2**64 < config.trajectories.guided_fraction
-            tasks.append(rollout_task(question, GUIDED if guided else EXPLORATION, rollout))
-    return tasks
+            requests.append(rollout_request(question, GUIDED if guided else EXPLORATION, rollout))
+    return requests
 
 
-def rollout_task(question: Question, mode: TeachingMode, rollout: int) -> RolloutTask:
+def rollout_request(question: Question, mode: TeachingMode, rollout: int) -> RolloutRequest:
     """A rollout of a question's task. Only a guided one carries the guidance, so that nothing of
     how a question was made reaches an exploring teacher."""
     guidance = question.guidance if mode == GUIDED else ()
-    return RolloutTask(question.task, mode, rollout, guidance)
+    return RolloutRequest(question.task, mode, rollout, guidance)
 
 
 def rejected_row(judged: FilteredTrajectory) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _roll_out(context: StageContext, questions: Sequence[Question]) -> None:
     from medr_ray.rollouts.pool import RolloutPool
 
     config, ledger = context.config, _ledger(context)
-    waiting = ledger.open_tasks(plan_tasks(questions, config))
+    waiting = ledger.open_requests(plan_requests(questions, config))
     if not waiting:
         return
     faults = FaultPlan(config.trajectories.tool_failure_rate, config.run.seed)

@@ -20,7 +20,7 @@ from medr_ray.core.records import GuidanceStep, Language, Message
 from medr_ray.core.run import Directory
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.retrieval.documents import HPO, PUBMED
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.trajectories.filtering import UNKNOWN
 from medr_ray.trajectories.solver.notes import Notes, ReadArticle
 from medr_ray.trajectories.solver.queries import Route
@@ -120,15 +120,15 @@ class RulesTeacherFactory:
     most_calls: int | None = None
     read_article: ReadArticle | None = None
 
-    def __call__(self, task: RolloutTask) -> Policy:
-        guided = task.mode == GUIDED
+    def __call__(self, request: RolloutRequest) -> Policy:
+        guided = request.mode == GUIDED
         tools = [name for name in self.tools if name in _SEARCHES]
         ordered = sorted(tools, key=lambda name: (name != MEDICAL) == guided)
         return RulesTeacher(
-            task.task.text,
-            task.guidance if guided else None,
+            request.task.text,
+            request.guidance if guided else None,
             ordered,
-            task.task.language,
+            request.task.language,
             self.most_calls,
             self.read_article,
         )
@@ -142,10 +142,10 @@ class ChatTeacherFactory:
         client = open_chat_client(config.llm, run)
         self._complete = functools.partial(client.complete, max_tokens=config.agent.max_turn_tokens)
 
-    def __call__(self, task: RolloutTask) -> Policy:
-        if task.mode != GUIDED:
+    def __call__(self, request: RolloutRequest) -> Policy:
+        if request.mode != GUIDED:
             return ChatPolicy(self._complete)
-        return ChatPolicy(self._complete, guidance_hint(task.guidance, task.task.language))
+        return ChatPolicy(self._complete, guidance_hint(request.guidance, request.task.language))
 
 
 def guidance_hint(guidance: Sequence[GuidanceStep], language: Language) -> str:

@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import ray
-from support.waiting_environment import ANSWER, Script, WaitingEnvironment, make_tasks
+from support.waiting_environment import ANSWER, Script, WaitingEnvironment, make_requests
 
 from medr_ray.agent.episode_loop import run_episode
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.measurement import Measurement, build_measurement
 from medr_ray.core.settings import load_config
 from medr_ray.rollouts.pool import RolloutPool
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.tools.base import for_episode
 
 _WORKERS, _ROLLOUTS, _SLOTS = 2, 1000, 64
@@ -44,11 +44,11 @@ def measure(quick: bool) -> Iterator[Measurement]:
 def _measure(quick: bool) -> Iterator[Measurement]:
     serial = 64 * 3 * 0.5
     with _pool(_SLOTS // _WORKERS) as pool:
-        _run(pool, make_tasks(_SLOTS, "turns"))  # until both workers are warm
+        _run(pool, make_requests(_SLOTS, "turns"))  # until both workers are warm
         for mode, name in (("turns", "one after another"), ("calls", "after one thought")):
             yield build_measurement(
                 f"64 rollouts x 3 tool calls of 0.5 s, {name}",
-                _run(pool, make_tasks(64, mode)),
+                _run(pool, make_requests(64, mode)),
                 serial,
                 "tools one at a time (arithmetic)",
                 goal=2.5,
@@ -56,8 +56,8 @@ def _measure(quick: bool) -> Iterator[Measurement]:
                 unit="s",
             )
         mode = "hasty" if quick else "mixed"
-        tasks = make_tasks(_ROLLOUTS, mode)
-        took, ideal = _run(pool, tasks), _ideal_seconds(tasks)
+        requests = make_requests(_ROLLOUTS, mode)
+        took, ideal = _run(pool, requests), _ideal_seconds(requests)
         yield build_measurement(
             f"1,000 rollouts of mixed latency, share of the ideal on {_SLOTS} slots",
             ideal / took,
@@ -67,11 +67,11 @@ def _measure(quick: bool) -> Iterator[Measurement]:
                 f"slots and the longest"
             ),
         )
-        tasks = make_tasks(_ROLLOUTS, "idle")
+        requests = make_requests(_ROLLOUTS, "idle")
         yield build_measurement(
             "a rollout of 3 calls that waits for nothing",
-            1000 * _run(pool, tasks) / len(tasks),
-            1000 * _seconds_without_pool(tasks) / len(tasks),
+            1000 * _run(pool, requests) / len(requests),
+            1000 * _seconds_without_pool(requests) / len(requests),
             "the agent's loop alone, in one process",
             lower_is_better=True,
             unit="ms",
@@ -96,45 +96,45 @@ def _pool(concurrency: int) -> RolloutPool:
     return RolloutPool(_config(concurrency), environment=WaitingEnvironment(_SCRIPTS))
 
 
-def _run(pool: RolloutPool, tasks: Sequence[RolloutTask]) -> float:
+def _run(pool: RolloutPool, requests: Sequence[RolloutRequest]) -> float:
     """Seconds that the pool took; every rollout must have come to its answer."""
     started = time.perf_counter()
-    outcomes = list(pool.run(tasks))
+    outcomes = list(pool.run(requests))
     seconds = time.perf_counter() - started
     answered = {
-        outcome.task.key
+        outcome.request.key
         for outcome in outcomes
         if outcome.trajectory is not None and outcome.trajectory.answer == ANSWER
     }
-    if len(outcomes) != len(tasks) or answered != {task.key for task in tasks}:
-        raise RuntimeError(f"{len(answered)} of {len(tasks)} rollouts came to their answer")
+    if len(outcomes) != len(requests) or answered != {request.key for request in requests}:
+        raise RuntimeError(f"{len(answered)} of {len(requests)} rollouts came to their answer")
     return seconds
 
 
-def _ideal_seconds(tasks: Iterable[RolloutTask]) -> float:
-    task_seconds = [_SCRIPTS[task.mode].seconds(task) for task in tasks]
-    return max(math.fsum(task_seconds) / _SLOTS, *task_seconds)
+def _ideal_seconds(requests: Iterable[RolloutRequest]) -> float:
+    request_seconds = [_SCRIPTS[request.mode].seconds(request) for request in requests]
+    return max(math.fsum(request_seconds) / _SLOTS, *request_seconds)
 
 
-def _seconds_without_pool(tasks: Sequence[RolloutTask]) -> float:
-    """Seconds of the agent's loop over the same tasks, as many at once, without any pool."""
+def _seconds_without_pool(requests: Sequence[RolloutRequest]) -> float:
+    """Seconds of the agent's loop over the same requests, as many at once, without any pool."""
     environment, agent = WaitingEnvironment(_SCRIPTS)(), _config(1).agent
 
     async def every() -> None:
         slots = asyncio.Semaphore(_SLOTS)
 
-        async def solve(task: RolloutTask) -> None:
+        async def solve(request: RolloutRequest) -> None:
             async with slots:
                 await run_episode(
-                    task.task,
-                    environment.policies(task),
+                    request.task,
+                    environment.policies(request),
                     for_episode(environment.tools),
                     agent,
-                    mode=task.mode,
-                    rollout=task.rollout,
+                    mode=request.mode,
+                    rollout=request.rollout,
                 )
 
-        await asyncio.gather(*(solve(task) for task in tasks))
+        await asyncio.gather(*(solve(request) for request in requests))
 
     started = time.perf_counter()
     asyncio.run(every())

@@ -24,11 +24,11 @@ from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
 from medr_ray.core.run import RunDirectory
 from medr_ray.core.settings import load_config
 from medr_ray.questions.artifacts import QUESTIONS
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.tools.registry import open_tools
 from medr_ray.trajectories.dataset import DialogueEncoder
 from medr_ray.trajectories.filtering import judge_trajectory, reason_counts
-from medr_ray.trajectories.stage import plan_tasks
+from medr_ray.trajectories.stage import plan_requests
 from medr_ray.trajectories.statistics import PAPER, passed, statistics
 from medr_ray.trajectories.teacher import RulesTeacherFactory
 
@@ -53,9 +53,9 @@ def measure(quick: bool) -> Iterator[Measurement]:
         for question in sorted(questions, key=lambda question: question.task.task_id)
         if question.split == "train"
     ]
-    tasks = plan_tasks(train, config)[: _QUICK if quick else _DIALOGUES]
+    requests = plan_requests(train, config)[: _QUICK if quick else _DIALOGUES]
     started = time.perf_counter()
-    trajectories = asyncio.run(_teach(tasks, config, run))
+    trajectories = asyncio.run(_teach(requests, config, run))
     seconds = time.perf_counter() - started
     encoder = DialogueEncoder.open(config)
     tokens = {
@@ -76,7 +76,7 @@ def measure(quick: bool) -> Iterator[Measurement]:
 
 
 async def _teach(
-    tasks: Sequence[RolloutTask], config: PipelineConfig, run: RunDirectory
+    requests: Sequence[RolloutRequest], config: PipelineConfig, run: RunDirectory
 ) -> list[Trajectory]:
     """The dialogues, one after another: a search keeps a core busy anyway."""
     factory = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)
@@ -84,15 +84,15 @@ async def _teach(
     tools = open_tools(config, run.stage("index")).tools
     return [
         await run_episode(
-            task.task,
-            factory(task),
+            request.task,
+            factory(request),
             tools,
             config.agent,
-            mode=task.mode,
-            rollout=task.rollout,
+            mode=request.mode,
+            rollout=request.rollout,
             faults=faults,
         )
-        for task in tasks
+        for request in requests
     ]
 
 

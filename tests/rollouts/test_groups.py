@@ -1,13 +1,13 @@
 """When a group is whole, when it is viable, and whom it need not wait for."""
 
 import pytest
-from support.waiting_environment import make_tasks, trajectory_of
+from support.waiting_environment import make_requests, trajectory_of
 
 from medr_ray.rollouts.failure_kinds import MODEL
 from medr_ray.rollouts.groups import GroupBook, minimum_viable
 from medr_ray.rollouts.outcomes import RolloutOutcome
 
-GROUPS = [make_tasks(4, question=1), make_tasks(4, question=2)]
+GROUPS = [make_requests(4, question=1), make_requests(4, question=2)]
 
 
 def make_book(factor: float | None = 3.0, least: float = 0.0) -> GroupBook:
@@ -15,9 +15,13 @@ def make_book(factor: float | None = 3.0, least: float = 0.0) -> GroupBook:
 
 
 def outcome(number: int, seconds: float, failure: str = "") -> RolloutOutcome:
-    task = [task for group in GROUPS for task in group][number]
+    request = [request for group in GROUPS for request in group][number]
     return RolloutOutcome(
-        task, None if failure else trajectory_of(task), failure, seconds, MODEL if failure else ""
+        request,
+        None if failure else trajectory_of(request),
+        failure,
+        seconds,
+        MODEL if failure else "",
     )
 
 
@@ -26,7 +30,7 @@ def test_a_group_comes_out_once_in_the_order_of_its_tasks() -> None:
     assert [book.add(number, outcome(number, 1.0)) for number in (6, 3, 1, 0)] == [None] * 4
     whole = book.add(2, outcome(2, 1.0, "down"))
     assert whole is not None
-    assert [finished.task for finished in whole.outcomes] == GROUPS[0]
+    assert [finished.request for finished in whole.outcomes] == GROUPS[0]
     assert whole.viable
     assert [trajectory.rollout for trajectory in whole.trajectories] == [0, 1, 3]
 

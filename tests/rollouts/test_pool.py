@@ -14,7 +14,7 @@ from support.waiting_environment import (
     LookingUp,
     Script,
     WaitingEnvironment,
-    make_tasks,
+    make_requests,
     trajectory_of,
 )
 
@@ -25,8 +25,8 @@ from medr_ray.core.settings import load_config
 from medr_ray.rollouts.failure_kinds import DEADLINE, MODEL, STALLED, STRAGGLER, WORKER_DIED
 from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.pool import RolloutPool, _InFlightRollout
-from medr_ray.rollouts.schedule import ScheduledTask
-from medr_ray.rollouts.worker import EpisodeReport, RolloutTask
+from medr_ray.rollouts.schedule import ScheduledRequest
+from medr_ray.rollouts.worker import EpisodeReport, RolloutRequest
 from medr_ray.rollouts.worker_group import WorkerEvent
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
@@ -54,16 +54,16 @@ def waiting_pool(
 
 def by_key(outcomes: list[RolloutOutcome]) -> dict[str, RolloutOutcome]:
     """Outcomes by mode and rollout, of which none may be there twice."""
-    keyed = {f"{outcome.task.mode}/{outcome.task.rollout}": outcome for outcome in outcomes}
+    keyed = {f"{outcome.request.mode}/{outcome.request.rollout}": outcome for outcome in outcomes}
     assert len(keyed) == len(outcomes)
     return keyed
 
 
 def test_the_configured_tools_over_an_index_are_the_environment(tmp_path: Path) -> None:
     index = build_index(tmp_path / "index", [KRABBE])
-    tasks = [RolloutTask(worded_task(), "guided", rollout) for rollout in range(3)]
+    requests = [RolloutRequest(worded_task(), "guided", rollout) for rollout in range(3)]
     with RolloutPool(config(), index.uri, lambda: LookingUp) as pool:
-        outcomes = by_key(list(pool.run(tasks)))
+        outcomes = by_key(list(pool.run(requests)))
     assert [outcome.kind for outcome in outcomes.values()] == [""] * 3
     answers = {
         str(outcome.trajectory.answer) for outcome in outcomes.values() if outcome.trajectory
@@ -80,7 +80,9 @@ def test_a_killed_worker_costs_nothing_and_a_lost_cause_is_named(tmp_path: Path)
         lost=Script(happens="unreachable"),
     ) as pool:
         outcomes = by_key(
-            list(pool.run([*make_tasks(6), *make_tasks(1, "once"), *make_tasks(1, "lost")]))
+            list(
+                pool.run([*make_requests(6), *make_requests(1, "once"), *make_requests(1, "lost")])
+            )
         )
         assert pool.figures()["lost"] == 1
     lost = outcomes.pop("lost/0")
@@ -101,7 +103,7 @@ def test_one_that_brings_every_worker_down_takes_no_other_with_it() -> None:
     with waiting_pool(
         config("rollouts.max_workers=1"), plain=Script(think=0.3), deadly=Script(happens="die")
     ) as pool:
-        outcomes = by_key(list(pool.run([*make_tasks(1, "deadly"), *make_tasks(3)])))
+        outcomes = by_key(list(pool.run([*make_requests(1, "deadly"), *make_requests(3)])))
         assert pool.figures()["lost"] == 3
     deadly = outcomes.pop("deadly/0")
     assert (deadly.trajectory, deadly.kind, deadly.attempts) == (None, WORKER_DIED, 3)
@@ -113,7 +115,7 @@ def test_deadlines_hold(tmp_path: Path) -> None:
     with waiting_pool(
         settings, Directory(str(tmp_path)), hanging=Script(happens="hang"), plain=Script()
     ) as pool:
-        outcomes = by_key(list(pool.run([*make_tasks(1, "hanging"), *make_tasks(2)])))
+        outcomes = by_key(list(pool.run([*make_requests(1, "hanging"), *make_requests(2)])))
         assert pool.figures()["lost"] == 0  # it waits, it is not blocked
     assert (outcomes["hanging/0"].trajectory, outcomes["hanging/0"].kind) == (None, DEADLINE)
     assert {outcome.kind for key, outcome in outcomes.items() if key != "hanging/0"} == {""}
@@ -140,7 +142,7 @@ def test_a_worker_that_stands_still_is_reported_and_replaced(
         standing=standing,
         plain=Script(think=0.1),
     ) as pool:
-        outcomes = by_key(list(pool.run([*make_tasks(3), *make_tasks(1, "standing")])))
+        outcomes = by_key(list(pool.run([*make_requests(3), *make_requests(1, "standing")])))
         figures = pool.figures()
     for frozen in psutil.Process().children(recursive=True):
         if frozen.status() == psutil.STATUS_STOPPED:
@@ -156,18 +158,18 @@ def test_a_worker_that_stands_still_is_reported_and_replaced(
 
 def test_stragglers_are_cut_from_their_groups_and_are_no_answers(tmp_path: Path) -> None:
     groups = [
-        [*make_tasks(3, question=1), *make_tasks(1, "hanging", question=1)],
-        make_tasks(4, question=2),
+        [*make_requests(3, question=1), *make_requests(1, "hanging", question=1)],
+        make_requests(4, question=2),
     ]
     settings = config("rollouts.straggler_seconds=1")
     with waiting_pool(settings, plain=Script(think=0.05), hanging=Script(happens="hang")) as pool:
         by_task = {
-            group.outcomes[0].task.task.task_id: group for group in pool.run_groups(groups, 0.75)
+            group.outcomes[0].request.task.task_id: group for group in pool.run_groups(groups, 0.75)
         }
         assert pool.figures()["failed_attempts"] == {STRAGGLER: 1}
     cut, whole = by_task[groups[0][0].task.task_id], by_task[groups[1][0].task.task_id]
     assert [outcome.kind for outcome in cut.outcomes] == ["", "", "", STRAGGLER]
-    assert [outcome.task for outcome in cut.outcomes] == groups[0]
+    assert [outcome.request for outcome in cut.outcomes] == groups[0]
     assert (cut.viable, len(cut.trajectories), len(whole.trajectories)) == (True, 3, 4)
 
 
@@ -177,28 +179,28 @@ def test_the_pool_grows_with_its_tasks_and_gives_workers_back() -> None:
         plain=Script(think=0.2),
     ) as pool:
         assert pool.figures()["started"] == 0
-        assert len(by_key(list(pool.run(make_tasks(12))))) == 12
+        assert len(by_key(list(pool.run(make_requests(12))))) == 12
         pool._timer.join()
         assert (pool.figures()["started"], pool.figures()["returned"]) == (2, 2)
-        assert len(by_key(list(pool.run(make_tasks(1))))) == 1
+        assert len(by_key(list(pool.run(make_requests(1))))) == 1
 
 
 def test_workers_that_cannot_be_placed_are_not_waited_for() -> None:
     with waiting_pool(
         config("rollouts.workers=2", "rollouts.worker_cpus=2.5"), plain=Script()
     ) as pool:
-        assert len(by_key(list(pool.run(make_tasks(12))))) == 12  # the cluster has four CPUs
+        assert len(by_key(list(pool.run(make_requests(12))))) == 12  # the cluster has four CPUs
 
 
 def test_a_run_that_nobody_follows_to_its_end_leaves_the_pool_usable() -> None:
     with waiting_pool(config(), plain=Script(), hanging=Script(happens="hang")) as pool:
         for _ in range(3):  # eight rollouts fit in all
-            stream = pool.run([*make_tasks(1), *make_tasks(6, "hanging")])
+            stream = pool.run([*make_requests(1), *make_requests(6, "hanging")])
             next(stream)
-            with pytest.raises(MedrError, match="running tasks already"):
-                next(pool.run(make_tasks(1)))
+            with pytest.raises(MedrError, match="already running requests"):
+                next(pool.run(make_requests(1)))
             stream.close()  # type: ignore[attr-defined]
-        assert len(by_key(list(pool.run(make_tasks(5))))) == 5
+        assert len(by_key(list(pool.run(make_requests(5))))) == 5
 
 
 def test_a_bug_of_ours_is_raised_not_retried() -> None:
@@ -206,7 +208,7 @@ def test_a_bug_of_ours_is_raised_not_retried() -> None:
         waiting_pool(config(), plain=Script(happens="bug")) as pool,
         pytest.raises(ZeroDivisionError, match="bug"),
     ):
-        list(pool.run(make_tasks(1)))
+        list(pool.run(make_requests(1)))
 
 
 def test_an_environment_that_cannot_be_made_is_an_error() -> None:
@@ -217,17 +219,17 @@ def test_an_environment_that_cannot_be_made_is_an_error() -> None:
         RolloutPool(config(), environment=broken) as pool,
         pytest.raises(Exception, match="no such index"),
     ):
-        list(pool.run(make_tasks(1)))
+        list(pool.run(make_requests(1)))
 
 
 def test_an_answer_that_comes_after_its_task_was_given_up_is_dropped_and_counted() -> None:
     with waiting_pool(config("rollouts.workers=0")) as pool:
-        [task] = make_tasks(1)
+        [request] = make_requests(1)
         answer: Future[EpisodeReport] = Future()
         pool._in_flight[0] = _InFlightRollout(
-            ScheduledTask(0, task), 7, lambda: None, 0.0, settled=True
+            ScheduledRequest(0, request), 7, lambda: None, 0.0, settled=True
         )
-        answer.set_result(EpisodeReport(trajectory_of(task)))
+        answer.set_result(EpisodeReport(trajectory_of(request)))
         pool._handle_event(WorkerEvent("finished", 0, answer))
         assert pool.figures()["late"] == 1
         assert pool._finished == []

@@ -1,19 +1,24 @@
-"""Which task goes where, and how many workers there should be."""
+"""Which request goes where, and how many workers there should be."""
 
-from support.waiting_environment import make_tasks
+from support.waiting_environment import make_requests
 
 from medr_ray.core.config import RolloutsConfig
-from medr_ray.rollouts.schedule import Schedule, ScheduledTask
+from medr_ray.rollouts.schedule import Schedule, ScheduledRequest
 
 
-def make_schedule(tasks: int, ready: int = 0, **settings: float) -> Schedule:
-    """So many tasks waiting and so many workers ready, numbered from 0."""
+def make_schedule(requests: int, ready: int = 0, **settings: float) -> Schedule:
+    """So many requests waiting and so many workers ready, numbered from 0."""
     schedule = Schedule(
         RolloutsConfig(
             **({"workers": 0, "max_workers": 4, "concurrency": 2, "retries": 2} | settings)
         )
     )  # type: ignore[arg-type]
-    schedule.add([ScheduledTask(number, task) for number, task in enumerate(make_tasks(tasks))])
+    schedule.add(
+        [
+            ScheduledRequest(number, request)
+            for number, request in enumerate(make_requests(requests))
+        ]
+    )
     for worker in range(ready):
         schedule.add_worker(worker)
         schedule.mark_ready(worker, 0.0)
@@ -29,7 +34,7 @@ def test_tasks_go_to_ready_workers_with_room_the_least_loaded_first() -> None:
         (0, 2),
         (1, 3),
     ]
-    assert schedule.has_waiting_tasks()
+    assert schedule.has_waiting_requests()
     schedule.release(1, 1.0)
     assert [(worker, scheduled.number) for worker, scheduled in schedule.assign()] == [(1, 4)]
 
@@ -59,7 +64,7 @@ def test_attempts_end() -> None:
         [(worker, scheduled)] = schedule.assign()
         schedule.release(worker, 0.0)
         assert schedule.retry(scheduled, worker, died=False) is more
-    assert (scheduled.attempts, schedule.has_waiting_tasks()) == (2, False)
+    assert (scheduled.attempts, schedule.has_waiting_requests()) == (2, False)
 
 
 def test_the_last_attempt_of_what_workers_died_under_is_made_alone() -> None:
@@ -72,7 +77,7 @@ def test_the_last_attempt_of_what_workers_died_under_is_made_alone() -> None:
         schedule.mark_ready(worker, 0.0)
         placed = list(schedule.assign())
     assert len(placed) == 1
-    schedule.add([ScheduledTask(9, make_tasks(1)[0])])
+    schedule.add([ScheduledRequest(9, make_requests(1)[0])])
     assert list(schedule.assign()) == []  # nobody joins it
     assert schedule.wanted_workers() == 2  # but another worker may take the other
     schedule.release(2, 1.0)

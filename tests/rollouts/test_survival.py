@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 from support.jobs_cluster import BIN, free_ports, stop, wait_until_started
-from support.rollout_driver import TASKS
-from support.waiting_environment import ANSWER, Script, WaitingEnvironment, make_tasks
+from support.rollout_driver import REQUESTS
+from support.waiting_environment import ANSWER, Script, WaitingEnvironment, make_requests
 
 from medr_ray.agent.episode_loop import FaultPlan
 from medr_ray.core.run import Directory
@@ -58,14 +58,14 @@ def test_failing_tools_lose_no_rollout_and_make_no_answer(rate: float, tmp_path:
     environment = WaitingEnvironment({"plain": Script(turns=1, calls=2, wait=0.02, failing=rate)})
     ledger = Ledger(Directory(str(tmp_path)), 8)
     with RolloutPool(config, faults=FaultPlan(rate), environment=environment) as pool:
-        outcomes = list(ledger.record(pool.run(make_tasks(60))))
+        outcomes = list(ledger.record(pool.run(make_requests(60))))
     finished, failed = ledger.done(), ledger.failures()
     assert sorted(
         [trajectory.rollout for trajectory in finished] + [failure.rollout for failure in failed]
     ) == list(range(60))
     assert {trajectory.answer for trajectory in finished} == {ANSWER}
     assert {(failure.kind, failure.attempts) for failure in failed} <= {(TOOL, 3)}
-    assert sorted(outcome.task.rollout for outcome in outcomes) == list(range(60))
+    assert sorted(outcome.request.rollout for outcome in outcomes) == list(range(60))
     assert bool(pool.figures()["failed_attempts"].get(TOOL)) is (rate > 0)
     events = [event for trajectory in finished for event in trajectory.tool_events]
     assert any(event.simulated_failure for event in events) is (rate > 0)
@@ -104,7 +104,7 @@ def _parts(root: Path) -> dict[str, bytes]:
 
 def _every_rollout_once(root: Path) -> None:
     rows = Directory(str(root)).read_table("parts", columns=["rollout"]).to_pydict()["rollout"]
-    assert Counter(rows) == Counter(range(len(TASKS)))
+    assert Counter(rows) == Counter(range(len(REQUESTS)))
     assert {trajectory.answer for trajectory in Ledger(Directory(str(root)), 8).done()} == {ANSWER}
 
 
@@ -117,8 +117,8 @@ def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(tmp_path: 
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
     before = _parts(tmp_path)
-    left = len(Ledger(Directory(str(tmp_path)), 8).open_tasks(TASKS))
-    assert left == len(TASKS) - 8 * len(before)
+    left = len(Ledger(Directory(str(tmp_path)), 8).open_requests(REQUESTS))
+    assert left == len(REQUESTS) - 8 * len(before)
     printed = _finish_script(log, "rollout_driver.py", str(tmp_path))
     assert f"{left} open, {left} came" in printed
     assert before.items() <= _parts(tmp_path).items()
@@ -131,7 +131,7 @@ def test_a_lost_node_costs_no_rollout(tmp_path: Path) -> None:
     printed = _finish_script(log, "rollout_driver.py", str(tmp_path), "nodes")
     assert "lost a node" in printed
     assert "worker_died" in printed
-    assert f"{len(TASKS)} open, {len(TASKS)} came" in printed
+    assert f"{len(REQUESTS)} open, {len(REQUESTS)} came" in printed
     _every_rollout_once(tmp_path)
 
 

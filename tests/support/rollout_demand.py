@@ -9,7 +9,7 @@ import ray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.waiting_environment import Script, WaitingEnvironment, make_tasks
+from support.waiting_environment import Script, WaitingEnvironment, make_requests
 
 from medr_ray.core.settings import load_config
 from medr_ray.rollouts.pool import RolloutPool
@@ -50,7 +50,7 @@ def main(address: str) -> None:
     with RolloutPool(settings, environment=environment) as pool:
         arrived = finished = 0
         while not grown.is_set():  # demand lasts until all nodes are there
-            outcomes = list(pool.run(make_tasks(2 * NODES)))
+            outcomes = list(pool.run(make_requests(2 * NODES)))
             arrived, finished = (
                 arrived + len(outcomes),
                 finished + sum(outcome.trajectory is not None for outcome in outcomes),

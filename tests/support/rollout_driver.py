@@ -18,7 +18,7 @@ from ray.cluster_utils import Cluster
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.waiting_environment import Script, WaitingEnvironment, make_tasks
+from support.waiting_environment import Script, WaitingEnvironment, make_requests
 
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.run import Directory
@@ -26,7 +26,7 @@ from medr_ray.core.settings import load_config
 from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.pool import RolloutPool
 
-TASKS = make_tasks(96)
+REQUESTS = make_requests(96)
 _HEALTH = {
     "health_check_period_ms": 500,
     "health_check_timeout_ms": 500,
@@ -53,7 +53,7 @@ def config(*more: str) -> PipelineConfig:
 
 def main(directory: str, nodes: bool) -> None:
     ledger, settings = Ledger(Directory(directory), 8), config()
-    waiting = ledger.open_tasks(TASKS)
+    waiting = ledger.open_requests(REQUESTS)
     environment = WaitingEnvironment({"plain": Script(turns=2, think=0.1, wait=0.2, spread=1.0)})
     with (
         _cluster(Path(directory)) if nodes else _alone(),

@@ -23,11 +23,11 @@ from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.retrieval.documents import Document
 from medr_ray.retrieval.retriever import Retriever
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.tools.base import Tool
 from medr_ray.tools.registry import build_tools
 from medr_ray.trajectories.solver.articles import ArticleReader
-from medr_ray.trajectories.stage import rollout_task
+from medr_ray.trajectories.stage import rollout_request
 from medr_ray.trajectories.teacher import GUIDED, RulesTeacherFactory
 
 Facts = Sequence[tuple[str, str, str]]  # predicate, object, qualifier
@@ -122,7 +122,7 @@ def run_teacher(
     question = question_with(text, answer, guidance or (), language)
     config, mode = config or load_settings(), "exploration" if guidance is None else GUIDED
     policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)(
-        rollout_task(question, mode, 0)
+        rollout_request(question, mode, 0)
     )
     return asyncio.run(
         run_episode(question.task, policy, tools, config.agent, mode=mode, faults=faults)
@@ -156,7 +156,7 @@ def run_teacher_on_articles(folder: Path, library: Sequence[Document], text: str
     )
     question = question_with(text, "")
     policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls, reader)(
-        RolloutTask(question.task)
+        RolloutRequest(question.task)
     )
     tools = build_tools(config, retriever)
     return asyncio.run(run_episode(question.task, policy, tools, config.agent, mode="exploration"))

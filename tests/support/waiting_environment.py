@@ -1,9 +1,9 @@
 """Environments for rollouts in which waiting, failing and dying are all there is: the pool, its
 workers and the agent's loop are the real ones.
 
-A ``Script`` says what an episode does, chosen by the task's mode; what is to happen once leaves a
-mark in a folder, for the worker it happened to is gone. Workers of a cluster cannot import tests:
-what goes there travels by value.
+A ``Script`` says what an episode does, chosen by the request's mode. What is to happen once leaves
+a mark in a folder, because the worker it happened to is gone. Workers of a cluster cannot import
+tests: what goes there travels by value.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from medr_ray.agent.policies import Policy, PolicyTurn
 from medr_ray.agent.protocol import ToolCall, render_reply
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Message, Trajectory, Usage
-from medr_ray.rollouts.worker import Environment, RolloutTask
+from medr_ray.rollouts.worker import Environment, RolloutRequest
 from medr_ray.tools.base import ToolResult
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -35,9 +35,9 @@ ANSWER = "as asked"
 @dataclass(frozen=True)
 class Script:
     """``turns`` replies with ``calls`` tool calls each and then the answer; a reply takes ``think``
-    seconds, a call ``wait``, each times a factor up to 1 + ``spread`` that the task's key decides.
-    ``failing``: the share of tool calls whose service breaks. What ``happens`` does so at the first
-    turn: always, or where ``marks`` is a folder, once for each rollout."""
+    seconds, a call ``wait``, each times a factor up to 1 + ``spread`` that the request's key
+    decides. ``failing``: the share of tool calls whose service breaks. What ``happens`` does so at
+    the first turn: always, or where ``marks`` is a folder, once for each rollout."""
 
     turns: int = 1
     calls: int = 1
@@ -48,12 +48,12 @@ class Script:
     happens: str = ""
     marks: str = ""
 
-    def factor(self, task: RolloutTask) -> float:
-        return 1 + self.spread * share("factor", task.key)
+    def factor(self, request: RolloutRequest) -> float:
+        return 1 + self.spread * share("factor", request.key)
 
-    def seconds(self, task: RolloutTask) -> float:
+    def seconds(self, request: RolloutRequest) -> float:
         """What an episode cannot be quicker than: calls of one reply wait together."""
-        return self.factor(task) * ((self.turns + 1) * self.think + self.turns * self.wait)
+        return self.factor(request) * ((self.turns + 1) * self.think + self.turns * self.wait)
 
 
 def share(*parts: Any) -> float:
@@ -64,8 +64,8 @@ def share(*parts: Any) -> float:
 class LookingUp:
     """A policy that searches for its question and answers with the whole tool response."""
 
-    def __init__(self, task: RolloutTask) -> None:
-        self._question, self._asked = task.task.text, False
+    def __init__(self, request: RolloutRequest) -> None:
+        self._question, self._asked = request.task.text, False
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         if self._asked:
@@ -99,11 +99,13 @@ class WaitingTool:
 
 
 class WaitingPolicy:
-    """Plays a script for one task."""
+    """Plays a script for one request."""
 
-    def __init__(self, script: Script, task: RolloutTask) -> None:
-        self._script, self._task, self._turn = script, task, 0
-        self._factor = script.factor(task)
+    def __init__(self, script: Script, request: RolloutRequest) -> None:
+        self._script = script
+        self._request = request
+        self._turn = 0
+        self._factor = script.factor(request)
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         self._turn += 1
@@ -127,7 +129,7 @@ class WaitingPolicy:
     def _is_due(self) -> bool:
         if not self._script.marks:
             return True
-        mark = Path(self._script.marks) / self._task.key.replace("/", "-")
+        mark = Path(self._script.marks) / self._request.key.replace("/", "-")
         due = not mark.exists()
         mark.touch()
         return due
@@ -176,23 +178,23 @@ class WaitingEnvironment:
     def __call__(self) -> Environment:
         return Environment([WaitingTool()], self._policy)
 
-    def _policy(self, task: RolloutTask) -> Policy:
-        return WaitingPolicy(self.scripts[task.mode], task)
+    def _policy(self, request: RolloutRequest) -> Policy:
+        return WaitingPolicy(self.scripts[request.mode], request)
 
 
-def make_tasks(count: int, mode: str = "plain", question: int = 0) -> list[RolloutTask]:
+def make_requests(count: int, mode: str = "plain", question: int = 0) -> list[RolloutRequest]:
     """So many rollouts of one question."""
-    return [RolloutTask(make_question(question).task, mode, rollout) for rollout in range(count)]
+    return [RolloutRequest(make_question(question).task, mode, rollout) for rollout in range(count)]
 
 
-def trajectory_of(task: RolloutTask, mark: str = "") -> Trajectory:
-    """What an episode of the task might have come to, with an id of its own for whatever is
+def trajectory_of(request: RolloutRequest, mark: str = "") -> Trajectory:
+    """What an episode of the request might have come to, with an id of its own for whatever is
     ``mark``."""
     return Trajectory(
-        f"traj-{share(task.key, mark)}",
-        task.task.task_id,
-        task.mode,
-        task.rollout,
+        f"traj-{share(request.key, mark)}",
+        request.task.task_id,
+        request.mode,
+        request.rollout,
         (),
         (),
         (),

@@ -12,11 +12,11 @@ from medr_ray.core.config import GRPOConfig
 from medr_ray.core.records import Reward, ToolEvent, Turn, Usage
 from medr_ray.core.records import Trajectory as TrajectoryRecord
 from medr_ray.training.advantages import group_advantages, has_spread
-from medr_ray.training.batches import Example, collate, micro_batches, plan_steps
+from medr_ray.training.batches import Example, collate, group_into_micro_batches, plan_steps
 from medr_ray.training.curriculum import Curriculum
-from medr_ray.training.experience import score_groups, to_examples
+from medr_ray.training.experience import make_examples, score_groups
 from medr_ray.training.losses import clipped_loss, sft_loss
-from medr_ray.training.rewards import RulesPreference, rewards
+from medr_ray.training.rewards import RulesPreference, compute_rewards
 
 _REWARD = st.none() | st.floats(-1, 2)
 
@@ -86,7 +86,7 @@ def test_every_epoch_visits_every_example(count: int, batch: int, epochs: int, s
 def test_micro_batches_keep_every_sequence_within_the_budget(
     lengths: list[int], budget: int
 ) -> None:
-    groups = micro_batches([Example(tuple(range(n)), (1,)) for n in lengths], budget)
+    groups = group_into_micro_batches([Example(tuple(range(n)), (1,)) for n in lengths], budget)
     assert sorted(len(example.ids) for group in groups for example in group) == sorted(lengths)
     assert all(
         len(group) == 1 or len(group) * max(len(example.ids) for example in group) <= budget
@@ -132,7 +132,7 @@ def test_each_sampled_token_is_trained_once_and_no_other() -> None:
         [Reward(1, 1, 0, 1.2), Reward(0, 1, 0, 0.2)],
         minimum=2,
     )
-    (example,) = to_examples(scored[0])
+    (example,) = make_examples(scored[0])
     assert example.ids == (1, 2, 3, 4, 5, 6)
     assert [example.ids[i] for i in example.targets] == [3, 4, 6]
     assert example.logprobs == (-0.1, -0.2, -0.3)
@@ -147,7 +147,7 @@ def test_a_prompt_that_does_not_extend_the_last_starts_a_new_stretch() -> None:
         [Reward(1, 1, 0, 1.2), Reward(0, 1, 0, 0.2)],
         minimum=2,
     )
-    assert [(example.ids, example.targets) for example in to_examples(scored[0])] == [
+    assert [(example.ids, example.targets) for example in make_examples(scored[0])] == [
         ((1, 2, 3), (2,)),
         ((1, 9, 4), (2,)),
     ]
@@ -157,7 +157,7 @@ def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
     task = worded_task(aliases=("Autosomal recessive",))
     event = ToolEvent("search", '{"query": "a"}', "ok", 0.1, False)
     wasteful = _trajectory(events=(event, event, event))
-    good, bad = rewards(
+    good, bad = compute_rewards(
         [_trajectory(events=(event,)), wasteful],
         [task, task],
         GRPOConfig(),
@@ -172,7 +172,7 @@ def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
         def score(self, trajectories: object, tasks: object) -> list[float | None]:
             return [None]
 
-    (unscored,) = rewards([_trajectory()], [task], GRPOConfig(), Down())
+    (unscored,) = compute_rewards([_trajectory()], [task], GRPOConfig(), Down())
     assert unscored.total is None
     assert unscored.task == 1.0
 
@@ -180,7 +180,7 @@ def test_the_reward_follows_the_papers_weights_and_null_stays_null() -> None:
 def test_a_failed_tool_call_is_no_waste() -> None:
     failed = ToolEvent("search", '{"query": "a"}', "error", 0.1, True)
     again = ToolEvent("medical_search", '{"query": "a"}', "ok", 0.1, False)
-    (reward,) = rewards(
+    (reward,) = compute_rewards(
         [_trajectory(events=(failed, again))], [worded_task()], GRPOConfig(), RulesPreference()
     )
     assert reward.efficiency == 0.0
@@ -189,14 +189,21 @@ def test_a_failed_tool_call_is_no_waste() -> None:
 def test_the_curriculum_rises_with_the_pass_rate_and_resumes() -> None:
     complexity = {f"q-{i}": 1 + i % 2 for i in range(40)}
     curriculum = Curriculum(complexity, seed=1)
-    assert {complexity[key] for key in curriculum.choose(10, 0)} == {1}
+    assert {complexity[key] for key in curriculum.select_questions(10, 0)} == {1}
     for update in range(3):
-        curriculum.observe(dict.fromkeys(curriculum.choose(6, update), 0.8))
+        curriculum.record_pass_rates(dict.fromkeys(curriculum.select_questions(6, update), 0.8))
     assert curriculum.level == 2
     strict = Curriculum(complexity, seed=1, raise_at=0.9)
     for update in range(3):
-        strict.observe(dict.fromkeys(strict.choose(6, update), 0.8))
+        strict.record_pass_rates(dict.fromkeys(strict.select_questions(6, update), 0.8))
     assert strict.level == 1
     again = Curriculum.resume(complexity, 1, 0.5, curriculum.state())
-    assert again.choose(6, 9) == curriculum.choose(6, 9)
-    assert sorted(complexity[key] for key in curriculum.choose(6, 9)) == [1, 1, 1, 2, 2, 2]
+    assert again.select_questions(6, 9) == curriculum.select_questions(6, 9)
+    assert sorted(complexity[key] for key in curriculum.select_questions(6, 9)) == [
+        1,
+        1,
+        1,
+        2,
+        2,
+        2,
+    ]

@@ -23,10 +23,10 @@ from medr_ray.core.settings import load_config
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.outcomes import RolloutOutcome
-from medr_ray.rollouts.worker import RolloutTask
+from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.tools.base import Tool
 from medr_ray.trajectories.filtering import UNKNOWN, judge_trajectory, leak_in
-from medr_ray.trajectories.stage import plan_tasks, rollout_task
+from medr_ray.trajectories.stage import plan_requests, rollout_request
 from medr_ray.trajectories.teacher import (
     EXPLORATION,
     GUIDED,
@@ -359,17 +359,18 @@ def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> N
         for number in range(400)
     ]
     config = load_config(None, ["trajectories.rollouts_per_question=3"], environment={})
-    tasks = plan_tasks(questions, config)
-    assert tasks == plan_tasks(questions, config)
-    guided = sum(task.mode == GUIDED for task in tasks)
-    assert 0.66 < guided / len(tasks) < 0.74  # the paper's 0.7
+    requests = plan_requests(questions, config)
+    assert requests == plan_requests(questions, config)
+    guided = sum(request.mode == GUIDED for request in requests)
+    assert 0.66 < guided / len(requests) < 0.74  # the paper's 0.7
     mixed = [
         number
         for number in range(400)
-        if {task.mode for task in tasks[3 * number : 3 * number + 3]} == {GUIDED, EXPLORATION}
+        if {request.mode for request in requests[3 * number : 3 * number + 3]}
+        == {GUIDED, EXPLORATION}
     ]
     assert len(mixed) > 150
-    assert len({task.key for task in tasks}) == len(tasks)
+    assert len({request.key for request in requests}) == len(requests)
 
 
 def test_no_saved_row_holds_any_guidance(tools: list[Tool], tmp_path: Path) -> None:
@@ -382,7 +383,8 @@ def test_no_saved_row_holds_any_guidance(tools: list[Tool], tmp_path: Path) -> N
     list(
         Ledger(directory, 8).record(
             RolloutOutcome(
-                RolloutTask(question_with(text, answer).task, trajectory.mode, number), trajectory
+                RolloutRequest(question_with(text, answer).task, trajectory.mode, number),
+                trajectory,
             )
             for number, trajectory in enumerate(trajectories)
         )
@@ -440,11 +442,13 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
             "llm.requests_per_minute=100000",
         ],
     )
-    task = rollout_task(worded_question(TEXT, "Tall stature", TWO_HOPS), GUIDED, 0)
+    request = rollout_request(worded_question(TEXT, "Tall stature", TWO_HOPS), GUIDED, 0)
 
     def taught() -> Trajectory:
         factory = ChatTeacherFactory(config, Directory(str(tmp_path)))
-        return asyncio.run(run_episode(task.task, factory(task), [], config.agent, mode=GUIDED))
+        return asyncio.run(
+            run_episode(request.task, factory(request), [], config.agent, mode=GUIDED)
+        )
 
     trajectory = taught()
     assert trajectory.answer == "Tall stature"
@@ -476,7 +480,7 @@ def test_a_dialogue_too_long_for_the_chat_model_ends_at_its_token_limit(
     }
     httpserver.expect_request("/v1/chat/completions").respond_with_json(refusal, status=400)
     config = load_config(None, [f"llm.base_url={httpserver.url_for('/v1')}", "llm.model=big"])
-    task = RolloutTask(worded_task(TEXT, "Tall stature"))
-    policy = ChatTeacherFactory(config, Directory(str(tmp_path)))(task)
-    trajectory = asyncio.run(run_episode(task.task, policy, [], config.agent, mode=task.mode))
+    request = RolloutRequest(worded_task(TEXT, "Tall stature"))
+    policy = ChatTeacherFactory(config, Directory(str(tmp_path)))(request)
+    trajectory = asyncio.run(run_episode(request.task, policy, [], config.agent, mode=request.mode))
     assert (trajectory.answer, trajectory.stop_reason) == (None, "max_tokens")
