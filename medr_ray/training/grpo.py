@@ -73,7 +73,7 @@ class EnginePolicyFactory:
     temperature: float
     trust_remote_code: bool
 
-    def __call__(self, task: RolloutRequest) -> Policy:
+    def __call__(self, request: RolloutRequest) -> Policy:
         return EnginePolicy(self._generate, self._renderer(), self.agent, self.temperature)
 
     async def _generate(self, prompt: list[int], sampling: Sampling) -> Generation:
