@@ -120,6 +120,10 @@ class DeepSpeedBackend:
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
         import deepspeed
 
+        if device.type == "cpu":
+            # Without this DeepSpeed compiles its shared-memory collectives when it starts: two
+            # minutes, and a C++ compiler that the machine may lack. Gloo does the same work.
+            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         self.device = device
         if not dist.is_initialized():
             deepspeed.init_distributed(dist_backend="gloo" if device.type == "cpu" else "nccl")
