@@ -64,79 +64,79 @@ def show_concept(run: "RunDirectory", name: str, rows: int, as_json: bool) -> No
     concept = resolve_name(name, names, columns, "concepts", entities.uri, as_json)
     if concept is None:
         return
-    portrait = summarise_concept(run, names, concept, sentence_spans, rows, _SAMPLE_SENTENCES)
+    summary = summarise_concept(run, names, concept, sentence_spans, rows, _SAMPLE_SENTENCES)
     if as_json:
-        print_json(to_json_object(portrait))
+        print_json(to_json_object(summary))
     else:
-        print_portrait(portrait, Console(), rows)
+        print_concept_summary(summary, Console(), rows)
 
 
-def to_json_object(portrait: "ConceptSummary") -> dict[str, Any]:
+def to_json_object(summary: "ConceptSummary") -> dict[str, Any]:
     """Return the summary as plain values, its frequency's fields first and on the top level."""
-    values = asdict(portrait)
+    values = asdict(summary)
     return {**values.pop("frequency"), **values}
 
 
 # --- on a terminal --------------------------------------------------------------------
 
 
-def print_portrait(portrait: "ConceptSummary", console: "Console", rows: int) -> None:
+def print_concept_summary(summary: "ConceptSummary", console: "Console", rows: int) -> None:
     """Print the summary, at most ``rows`` of each list."""
     from rich.table import Table
     from rich.text import Text
 
-    concept = portrait.frequency
+    concept = summary.frequency
     console.print(Text.assemble((concept.name, "bold"), "  ", (concept.concept_id, "cyan")))
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, value in _describe_lines(portrait, rows):
+    for label, value in _describe_lines(summary, rows):
         table.add_row(label, Text(value))
     console.print(table)
-    for sample in portrait.samples:
+    for sample in summary.samples:
         console.print(_format_sample(sample))
 
 
-def _describe_lines(portrait: "ConceptSummary", rows: int) -> list[tuple[str, str]]:
+def _describe_lines(summary: "ConceptSummary", rows: int) -> list[tuple[str, str]]:
     """Return (label, value) of each line that has a value."""
-    concept = portrait.frequency
-    specialty = f", {portrait.specialty}" if portrait.specialty else ""
+    concept = summary.frequency
+    specialty = f", {summary.specialty}" if summary.specialty else ""
     bounds = f"{concept.frequency_lower:.2g} to {concept.frequency_upper:.2g}"
-    is_rare = "yes" if portrait.rare else "no"
-    forms = [f"{form.form} ({form.documents:,} | {form.mentions:,})" for form in portrait.forms]
+    is_rare = "yes" if summary.rare else "no"
+    forms = [f"{form.form} ({form.documents:,} | {form.mentions:,})" for form in summary.forms]
     companions = [
-        f"{companion.name} ({companion.documents:,})" for companion in portrait.companions
+        f"{companion.name} ({companion.documents:,})" for companion in summary.companions
     ]
-    years = [(year.year, year.documents) for year in portrait.years]
-    counts = f"{concept.documents:,} of {portrait.citations:,}, {concept.mentions:,} mentions"
+    years = [(year.year, year.documents) for year in summary.years]
+    counts = f"{concept.documents:,} of {summary.citations:,}, {concept.mentions:,} mentions"
     lines = [
         ("type", f"{concept.entity_type}{specialty}"),
         ("citations", counts),
         ("frequency", f"{concept.frequency:.2g} (95 % interval {bounds})"),
-        ("rare", f"{is_rare}; rare is what is {portrait.rule}"),
-        ("seed", _describe_verdict(portrait)),
-        ("prevalence", _describe_prevalence(portrait)),
+        ("rare", f"{is_rare}; rare is what is {summary.rule}"),
+        ("seed", _describe_verdict(summary)),
+        ("prevalence", _describe_prevalence(summary)),
         ("found as", f"{_join_first(forms, rows)} (citations | mentions)" if forms else ""),
-        ("also called", _join_first(list(portrait.aliases), rows)),
+        ("also called", _join_first(list(summary.aliases), rows)),
         ("years", draw_histogram(years)),
         ("named with", _join_first(companions, rows)),
     ]
     return [(label, value) for label, value in lines if value]
 
 
-def _describe_verdict(portrait: "ConceptSummary") -> str:
-    significance = portrait.significance
+def _describe_verdict(summary: "ConceptSummary") -> str:
+    significance = summary.significance
     if significance is None:
         return "no candidate"
     state = "accepted" if significance.verdict else "rejected"
-    rank = f"rank {portrait.rank:,} of {portrait.candidates:,}"
+    rank = f"rank {summary.rank:,} of {summary.candidates:,}"
     return f"{state} by {significance.decided_by}, {rank}: {significance.reason}"
 
 
-def _describe_prevalence(portrait: "ConceptSummary") -> str:
-    if portrait.prevalence is None:
+def _describe_prevalence(summary: "ConceptSummary") -> str:
+    if summary.prevalence is None:
         return ""
-    return f"{portrait.prevalence:.2g} of people; {portrait.prevalence_source}"
+    return f"{summary.prevalence:.2g} of people; {summary.prevalence_source}"
 
 
 def _join_first(items: list[str], limit: int) -> str:

@@ -67,7 +67,7 @@ def export(
     from rich.console import Console
 
     from medr_ray.core.run import open_run
-    from medr_ray.graph.graph_export import export_graph, neo4j_command
+    from medr_ray.graph.graph_export import export_graph, build_neo4j_command
 
     graph = open_run(resolve_config(config, overrides)).stage("graph")
     lines = [
@@ -75,7 +75,7 @@ def export(
         for path in export_graph(graph, format_name, out, force)
     ]
     if format_name == "neo4j-csv":
-        lines.append(neo4j_command(out))
+        lines.append(build_neo4j_command(out))
     console = Console()
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

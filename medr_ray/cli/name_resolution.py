@@ -27,11 +27,11 @@ def resolve_name(
     from rich.console import Console
 
     from medr_ray.core.errors import DataError
-    from medr_ray.entities.concept_summary import find_concepts, nearest_names
+    from medr_ray.entities.concept_summary import find_concepts, find_nearest_names
 
     matches = find_concepts(names, name)
     if matches.is_empty():
-        near = nearest_names(names, name)
+        near = find_nearest_names(names, name)
         hint = f"the nearest are {', '.join(near)}" if near else "nothing is written like it"
         raise DataError(f"{name!r} names none of the {kind} of {where}; {hint}")
     if matches.height == 1:

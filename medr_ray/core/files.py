@@ -25,7 +25,7 @@ def locate(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 @contextlib.contextmanager
-def unpacked(file: pa.NativeFile) -> Iterator[BinaryIO]:
+def open_unpacked(file: pa.NativeFile) -> Iterator[BinaryIO]:
     """Open the content of a file, decompressed if it is gzip. The file must be at its beginning."""
     is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)

@@ -28,14 +28,14 @@ _ZERO, _NINE, _LOWER_X = b"09x"
 _LOWER_A, _LOWER_F, _LOWER_G, _LOWER_M, _LOWER_Q = b"afgmq"
 
 # Digits that a reference may have. The longest number that is a character, 1114111, has seven.
-_MOST_DIGITS = 8
+_MAX_DIGITS = 8
 
 
 # --- validation -----------------------------------------------------------------------
 
 
 @inner()
-def spells(text: Array, at: int, table: Array, row: int, size: int) -> bool:
+def matches_name(text: Array, at: int, table: Array, row: int, size: int) -> bool:
     """Whether the first ``size`` bytes of a row of a name table stand at this place."""
     i = 0
     while i < size:
@@ -95,14 +95,14 @@ def _is_reference(text: Array, at: int) -> bool:
     """
     if text[at + 1] != _HASH:
         for i in range(len(_ENTITY_SIZES)):
-            if spells(text, at + 1, _ENTITIES, i, _ENTITY_SIZES[i]):
+            if matches_name(text, at + 1, _ENTITIES, i, _ENTITY_SIZES[i]):
                 return True
         return False
     base = 16 if text[at + 2] == _LOWER_X else 10
     begin = at + 2 + (base == 16)
     at = begin
     value = 0
-    while at < begin + _MOST_DIGITS:
+    while at < begin + _MAX_DIGITS:
         byte = text[at] | 0x20 if text[at] > _NINE else text[at]  # letters in lower case
         if _ZERO <= byte <= _NINE:
             value = value * base + byte - _ZERO

@@ -107,7 +107,7 @@ NAME_PART = 2
 WHITE_SPACE = 4
 
 # Children that one element can have in the table; MedlineCitation and Article have the most.
-_MOST_CHILDREN = 10
+_MAX_CHILDREN = 10
 
 
 class Grammar(NamedTuple):
@@ -150,7 +150,7 @@ def build_grammar() -> Grammar:
     elements = _list_elements()
     paths = _list_paths(elements)
     names = _list_names(paths, elements)
-    edges = np.full((len(paths) + 1, _MOST_CHILDREN, 2), -1)
+    edges = np.full((len(paths) + 1, _MAX_CHILDREN, 2), -1)
     meaning = np.full((len(paths) + 1, 4), -1)
     for state, path in enumerate(paths, STATE_ROOT):
         children = [child for child in paths if child and child.rpartition("/")[0] == path]

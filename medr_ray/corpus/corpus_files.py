@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from medr_ray.core.errors import DataError
-from medr_ray.core.files import locate, unpacked
+from medr_ray.core.files import locate, open_unpacked
 from medr_ray.corpus.checksum import SIDECAR, compute_stream_md5, parse_sidecar_md5
 
 EMBEDDED = "embedded"
@@ -64,11 +64,11 @@ def list_corpus_files(sources: Sequence[str]) -> list[CorpusFile]:
 @contextlib.contextmanager
 def open_corpus_file(file: CorpusFile) -> Iterator[BinaryIO]:
     """The file's XML bytes. DataError when its checksum is not that of its sidecar."""
-    fs, path = _locate(file.uri)
+    fs, path = _locate_file(file.uri)
     with fs.open_input_file(path) as opened:
         if file.md5 is not None:
             _verify_md5(opened, file.md5)
-        with unpacked(opened) as stream:
+        with open_unpacked(opened) as stream:
             yield stream
 
 
@@ -76,7 +76,7 @@ def _expand_source(source: str) -> list[str]:
     """The URIs of a source's files."""
     if source == EMBEDDED:
         return [f"{EMBEDDED}:{name}" for name in sorted(_list_embedded_files())]
-    fs, path = _locate(source)
+    fs, path = _locate_file(source)
     paths = _match_paths(fs, path)
     if not paths:
         raise DataError(
@@ -119,14 +119,14 @@ def _list_embedded_files() -> dict[str, Path]:
     return {file.name: Path(str(file.locate())) for file in files if file.name.endswith(".xml.gz")}
 
 
-def _locate(uri: str) -> tuple[pafs.FileSystem, str]:
+def _locate_file(uri: str) -> tuple[pafs.FileSystem, str]:
     if uri.startswith(f"{EMBEDDED}:"):
         return pafs.LocalFileSystem(), str(_list_embedded_files()[uri.partition(":")[2]])
     return locate(uri)
 
 
 def _describe_file(number: int, uri: str) -> CorpusFile:
-    fs, path = _locate(uri)
+    fs, path = _locate_file(uri)
     md5 = _read_sidecar(fs, path, uri)
     size = fs.get_file_info(path).size
     tail = None if md5 else _hash_tail(fs, path, size)

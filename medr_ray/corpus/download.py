@@ -40,7 +40,7 @@ from medr_ray.corpus.mirror_sources import (
 )
 from medr_ray.corpus.mirror_store import MirrorStore, PartialFile
 
-MOST_CONNECTIONS = 3  # at a time; NLM's request
+MAX_CONNECTIONS = 3  # at a time; NLM's request
 # Downloads of a file whose MD5 is wrong. A cache on the way may hold a bad copy; the second or
 # third copy seldom is bad too.
 _MD5_ATTEMPTS = 3
@@ -48,7 +48,7 @@ _PROGRESS_BYTES = 2**20  # an attempt that brought as much does not count agains
 _LARGEST_FILE = 2**31  # bytes; NLM's files stay below 2**27, so more is not PubMed
 _LARGEST_SIDECAR = 2**12  # bytes; NLM's have about 60
 _HOPELESS_FAILURES = 10  # in a row, after which the source is taken to be down
-_MOST_LISTED = 20  # files that a dry run or an error names
+_MAX_LISTED = 20  # files that a dry run or an error names
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,17 @@ class DownloadRequest:
     updates: bool = True
     files: str = "*"
     limit: int | None = None
-    connections: int = MOST_CONNECTIONS
+    connections: int = MAX_CONNECTIONS
     prune: bool = False
 
-    def folders(self) -> list[str]:
+    def select_folders(self) -> list[str]:
         """The folders asked for.
 
         ConfigError when there is none, or for more connections than NLM allows.
         """
-        if not 1 <= self.connections <= MOST_CONNECTIONS:
+        if not 1 <= self.connections <= MAX_CONNECTIONS:
             raise ConfigError(
-                f"--connections {self.connections}: NLM asks for at most {MOST_CONNECTIONS} at a "
+                f"--connections {self.connections}: NLM asks for at most {MAX_CONNECTIONS} at a "
                 "time"
             )
         folders = []
@@ -103,11 +103,11 @@ class DownloadPreview:
             f"would fetch {_count_files(len(plan.missing))}, {needed} ({free} free); "
             f"{len(plan.complete):,} complete"
         ]
-        for file in plan.missing[:_MOST_LISTED]:
+        for file in plan.missing[:_MAX_LISTED]:
             size = f"  {format_bytes(file.size)}" if file.size is not None else ""
             lines.append(f"  {file.key}{size}")
-        if len(plan.missing) > _MOST_LISTED:
-            lines.append(f"  and {len(plan.missing) - _MOST_LISTED:,} more")
+        if len(plan.missing) > _MAX_LISTED:
+            lines.append(f"  and {len(plan.missing) - _MAX_LISTED:,} more")
         if plan.stale:
             lines.append(_describe_stale_files(plan))
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
@@ -130,7 +130,7 @@ def fetch_mirror(
     InfrastructureError when the source does not answer. MedrError when another process fills the
     mirror.
     """
-    request.folders()
+    request.select_folders()
     store = MirrorStore(request.destination)
     try:
         with store.locked():
@@ -140,7 +140,7 @@ def fetch_mirror(
 
 
 async def _preview_download(request: DownloadRequest, retry_policy: RetryPolicy) -> DownloadPreview:
-    request.folders()
+    request.select_folders()
     async with open_mirror_source(request.source, retry_policy, request.connections) as source:
         return await _plan_download(request, MirrorStore(request.destination), source, retry_policy)
 
@@ -153,14 +153,14 @@ async def _plan_download(
             f"--source and DEST are the same folder, {source.root}; --verify checks it"
         )
     try:
-        listed = await list_mirror_files(source, request.folders(), retry_policy)
+        listed = await list_mirror_files(source, request.select_folders(), retry_policy)
     except MirrorSourceError as error:
         raise InfrastructureError(f"{source.root} cannot be listed: {error}") from error
     selected = select_files(listed, request.files, request.limit)
     plan = make_plan(selected, store.states, store.list_files())
     needed = 0
     for file in plan.missing:
-        needed += max(0, (file.size or 0) - store.partial(file.key).size)
+        needed += max(0, (file.size or 0) - store.partial_file(file.key).size)
     free = shutil.disk_usage(_find_existing(store.root)).free
     return DownloadPreview(plan, needed, free)
 
@@ -185,13 +185,13 @@ async def _fetch_mirror(
                 f"{format_bytes(preview.needed)} and {format_bytes(free)} are free: make room, or "
                 "choose with --files or --limit"
             )
-        store.remove(plan.stale)
+        store.remove_files(plan.stale)
         total = len(plan.missing) + len(plan.complete)
         with Bar(console, "download", total, "files") as bar:
             bar.resume(len(plan.complete))
             downloader = Downloader(store, source, retry_policy, bar)
             await downloader.fetch_all(plan.missing, request.connections)
-    _report(downloader, plan, console)
+    _report_outcome(downloader, plan, console)
 
 
 def _describe_stale_files(plan: MirrorPlan) -> str:
@@ -201,7 +201,7 @@ def _describe_stale_files(plan: MirrorPlan) -> str:
     )
 
 
-def _report(downloader: "Downloader", plan: MirrorPlan, console: Console) -> None:
+def _report_outcome(downloader: "Downloader", plan: MirrorPlan, console: Console) -> None:
     """Print the summary. DataError when files failed."""
     kept = len(plan.complete) + downloader.kept
     pruned = f", {_count_files(len(plan.stale))} of earlier years removed" if plan.stale else ""
@@ -217,7 +217,7 @@ def _report(downloader: "Downloader", plan: MirrorPlan, console: Console) -> Non
         reasons = [f"{key}: {reason}" for key, reason in failures.items()]
         raise DataError(
             f"{_count_files(len(failures))} of {total:,} failed "
-            f"({'; '.join(reasons[:_MOST_LISTED])}): the same command tries them again"
+            f"({'; '.join(reasons[:_MAX_LISTED])}): the same command tries them again"
         )
 
 
@@ -267,7 +267,7 @@ class Downloader:
 
     def _record_failure(self, file: ListedFile, reason: str) -> None:
         self.failures[file.key] = reason
-        self._store.record([self._store.failed_state(file.key, reason)])
+        self._store.record_states([self._store.build_failed_state(file.key, reason)])
         self._failures_in_row += 1
         if self._failures_in_row >= _HOPELESS_FAILURES:
             raise InfrastructureError(
@@ -281,7 +281,7 @@ class Downloader:
 
         The sidecar is read anew each time: NLM may be replacing the file just now.
         """
-        partial = self._store.partial(file.key)
+        partial = self._store.partial_file(file.key)
         for attempt in range(_MD5_ATTEMPTS):
             sidecar = await self._retry_policy.call(
                 self._source.read_small_file, file.path + SIDECAR, _LARGEST_SIDECAR
@@ -296,7 +296,7 @@ class Downloader:
                 return
             # The part is whole already when a run was killed between the last byte and the name.
             if await _hash_if_exists(partial.path) != expected:
-                await self._transfer(file, partial)
+                await self._receive_file(file, partial)
             actual = await _hash_if_exists(partial.path)
             if actual == expected:
                 partial.finish()
@@ -310,9 +310,9 @@ class Downloader:
 
     def _record_complete(self, file: ListedFile, sidecar: bytes, md5: str) -> None:
         self._store.write_sidecar(file.key, sidecar)
-        self._store.record([self._store.complete_state(file.key, file.stamp, md5)])
+        self._store.record_states([self._store.build_complete_state(file.key, file.stamp, md5)])
 
-    async def _transfer(self, file: ListedFile, partial: PartialFile) -> None:
+    async def _receive_file(self, file: ListedFile, partial: PartialFile) -> None:
         """Receive the rest of a file.
 
         A connection may break as often as it likes while each round of attempts brings something.
@@ -320,12 +320,12 @@ class Downloader:
         while True:
             size_before = partial.size
             try:
-                return await self._retry_policy.call(self._append_rest, file, partial)
+                return await self._retry_policy.call(self._receive_rest, file, partial)
             except TransientError:
                 if partial.size - size_before < _PROGRESS_BYTES:
                     raise
 
-    async def _append_rest(self, file: ListedFile, partial: PartialFile) -> None:
+    async def _receive_rest(self, file: ListedFile, partial: PartialFile) -> None:
         """One attempt to receive the rest of a file."""
         try:
             async with self._source.open_body(file.path, partial.size, partial.validator) as body:

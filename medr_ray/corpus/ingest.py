@@ -73,7 +73,7 @@ class FileReport:
     readable: bool
 
 
-def part_name(file: CorpusFile) -> str:
+def build_part_name(file: CorpusFile) -> str:
     """The file's name and some of its content's hash.
 
     Sorted, the names of NLM's files are in the order of their numbers.
@@ -82,7 +82,7 @@ def part_name(file: CorpusFile) -> str:
     return f"{_UNSAFE.sub('-', stem)}-{digest(*file.content)[:8]}"
 
 
-def part_fingerprint(file: CorpusFile, limit: int | None) -> str:
+def build_part_fingerprint(file: CorpusFile, limit: int | None) -> str:
     """What the part of a file is made from: its content, the limit, and the citation's schema."""
     return digest(*file.content, limit, str(arrow_schema(Citation)))
 
@@ -90,10 +90,10 @@ def part_fingerprint(file: CorpusFile, limit: int | None) -> str:
 # --- first pass -----------------------------------------------------------------------
 
 
-def first_pass(file: CorpusFile, directory: Directory, limit: int | None) -> FileReport:
+def read_corpus_file(file: CorpusFile, directory: Directory, limit: int | None) -> FileReport:
     """Write the part of a file, and then its marker with the report."""
     parts = Parts(directory, READ)
-    name = part_name(file)
+    name = build_part_name(file)
     schema = arrow_schema(Citation)
     reader = _FileReader(file, limit)
     try:
@@ -103,7 +103,7 @@ def first_pass(file: CorpusFile, directory: Directory, limit: int | None) -> Fil
         # What was written of the file before the damage is replaced by an empty part.
         parts.write_batches(name, schema, [])
         report = _report_unreadable(file, error)
-    parts.finish(name, part_fingerprint(file, limit), asdict(report))
+    parts.finish(name, build_part_fingerprint(file, limit), asdict(report))
     return report
 
 
@@ -139,10 +139,10 @@ class _FileReader:
     def read_tables(self) -> Iterator[pa.Table]:
         with open_corpus_file(self._file) as stream:
             for chunk in read_citations(stream, self._file.name, self._limit):
-                self._count(chunk)
+                self._count_chunk(chunk)
                 yield chunk.table
 
-    def _count(self, chunk: CitationChunk) -> None:
+    def _count_chunk(self, chunk: CitationChunk) -> None:
         self._records += chunk.records
         self._books += chunk.books
         self._hard += chunk.hard
@@ -176,7 +176,7 @@ def read_reports(directory: Directory, files: Iterable[CorpusFile]) -> list[File
     fields = FileReport.__dataclass_fields__
     reports = []
     for file in files:
-        marker = markers[part_name(file)]
+        marker = markers[build_part_name(file)]
         reports.append(FileReport(**{name: marker[name] for name in fields}))
     return reports
 
@@ -201,7 +201,7 @@ def read_record_keys(directory: Directory, files: Iterable[CorpusFile]) -> pl.Da
     """(file, pmid, version, position) of every record of the parts, in order."""
     frames = [pl.DataFrame(schema=_KEYS)]
     for number, file in enumerate(files):
-        path = f"{READ}/{part_name(file)}.parquet"
+        path = f"{READ}/{build_part_name(file)}.parquet"
         table = directory.read_table(path, ["pmid", "version", "position"])
         columns = [pl.lit(number).alias("file"), pl.col("pmid", "version", "position")]
         frames.append(pl.DataFrame(table).select(columns).cast(_KEYS))  # type: ignore[arg-type]
@@ -212,7 +212,7 @@ def choose_dropped_records(keys: pl.DataFrame, reports: Iterable[FileReport]) ->
     """Apply the rules of the module docstring to ``keys`` (file, pmid, version, position)."""
     ordered = keys.sort("pmid", "version", "file", "position")
     last = ordered.filter(_is_last_of("pmid", "version"))
-    deleted = last.join(_last_deletions(reports), on=["pmid", "version"]).filter(
+    deleted = last.join(_find_last_deletions(reports), on=["pmid", "version"]).filter(
         pl.col("deleted_in") >= pl.col("file")
     )
     remaining = last.join(deleted, on=["pmid", "version"], how="anti", maintain_order="left")
@@ -230,7 +230,7 @@ def _is_last_of(*columns: str) -> pl.Expr:
     return same.fill_null(False).not_()
 
 
-def _last_deletions(reports: Iterable[FileReport]) -> pl.DataFrame:
+def _find_last_deletions(reports: Iterable[FileReport]) -> pl.DataFrame:
     """(pmid, version) with the number of the last file that deletes it.
 
     Within one file the deletions follow the records, whatever their place.
@@ -248,7 +248,7 @@ def _last_deletions(reports: Iterable[FileReport]) -> pl.DataFrame:
 # --- second pass ----------------------------------------------------------------------
 
 
-def second_pass(name: str, dropped: list[int], directory: Directory, fingerprint: str) -> int:
+def write_kept_citations(name: str, dropped: list[int], directory: Directory, fingerprint: str) -> int:
     """Write what is kept of the part ``name`` into ``citations``.
 
     ``dropped`` are the positions that go, ``fingerprint`` what the part is made from. Returns how

@@ -31,7 +31,7 @@ _NAME = re.compile(r"pubmed([0-9]{2})n([0-9]{4,6})\.xml\.gz")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)i?B?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}  # bytes; listings use powers of 2
 _UNIT_WORDS = frozenset({"B", "KB", "MB", "GB", "KIB", "MIB", "GIB"})
-_MOST_NAMED = 10  # files that a message names; the rest are only counted
+_MAX_NAMED = 10  # files that a message names; the rest are only counted
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class MirrorPlan:
     stale: tuple[str, ...]
 
 
-def year_and_number(name: str) -> tuple[int, int] | None:
+def parse_year_and_number(name: str) -> tuple[int, int] | None:
     """(26, 1) of ``pubmed26n0001.xml.gz``; None for every other kind of name."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
@@ -105,7 +105,7 @@ def year_and_number(name: str) -> tuple[int, int] | None:
 def application_order(key: str) -> tuple[int, tuple[int, int]]:
     """Sorts keys (``folder/name``) as they are applied: the baseline first, each by number."""
     folder, _, name = key.partition("/")
-    return FOLDERS.index(folder), year_and_number(name) or (0, 0)
+    return FOLDERS.index(folder), parse_year_and_number(name) or (0, 0)
 
 
 # --- listings -------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def _parse_link(href: str) -> str | None:
     except ValueError:  # such as an unclosed bracket in the host
         return None
     name = segments[-1]
-    return name if ".." not in segments and year_and_number(name) else None
+    return name if ".." not in segments and parse_year_and_number(name) else None
 
 
 def _parse_description(anchor: etree._Element, name: str) -> tuple[int | None, str]:
@@ -182,10 +182,10 @@ def select_files(listed: Iterable[ListedFile], pattern: str, limit: int | None) 
 
 def list_years(keys: Iterable[str]) -> list[str]:
     """The years that files are of, as their names begin: ``["pubmed25", "pubmed26"]``."""
-    return sorted({_year_of(key) for key in keys})
+    return sorted({_parse_year(key) for key in keys})
 
 
-def _year_of(key: str) -> str:
+def _parse_year(key: str) -> str:
     return key.partition("/")[2][: len("pubmedYY")]
 
 
@@ -201,8 +201,8 @@ def make_plan(
     later year than the source.
     """
     selected = list(selected)
-    year = _year_of(selected[0].key)
-    later = [key for key in stored if _year_of(key) > year]
+    year = _parse_year(selected[0].key)
+    later = [key for key in stored if _parse_year(key) > year]
     if later:
         raise DataError(
             f"the source has {year}, and the folder already holds later files, "
@@ -215,7 +215,7 @@ def make_plan(
             complete.append(file)
         else:
             missing.append(file)
-    stale = sorted((key for key in stored if _year_of(key) < year), key=application_order)
+    stale = sorted((key for key in stored if _parse_year(key) < year), key=application_order)
     return MirrorPlan(tuple(missing), tuple(complete), tuple(stale))
 
 
@@ -231,8 +231,8 @@ def _is_complete(file: ListedFile, state: FileState | None, stored: StoredFile |
 def format_keys(keys: Iterable[str]) -> str:
     """The first keys in order, and how many more there are."""
     ordered = sorted(keys, key=application_order)
-    text = ", ".join(ordered[:_MOST_NAMED])
-    more = len(ordered) - _MOST_NAMED
+    text = ", ".join(ordered[:_MAX_NAMED])
+    more = len(ordered) - _MAX_NAMED
     return f"{text} and {more:,} more" if more > 0 else text
 
 

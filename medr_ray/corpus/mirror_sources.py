@@ -33,14 +33,14 @@ from medr_ray.corpus.mirror import (
     ListedFile,
     application_order,
     parse_listing,
-    year_and_number,
+    parse_year_and_number,
 )
 from medr_ray.governor.failures import MAX_PAUSE_SECONDS, parse_retry_after
 
 T = TypeVar("T")
 _CHUNK = 2**20  # bytes read from a file at a time
 _LARGEST_LISTING = 2**25  # bytes; NLM's, of 2,700 names, has about 300 kB
-_MOST_REDIRECTS = 5
+_MAX_REDIRECTS = 5
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _BACKOFF = wait_random_exponential(multiplier=1, max=60)  # seconds, with full jitter
 
@@ -215,7 +215,7 @@ class HttpMirrorSource:
         self._client = client
 
     async def list_folder(self, folder: str, prefix: str) -> list[ListedFile] | None:
-        async with self._get(prefix, {}) as response:
+        async with self._open_response(prefix, {}) as response:
             if response.status_code == httpx.codes.NOT_FOUND:
                 return None
             _check_status(response)
@@ -223,7 +223,7 @@ class HttpMirrorSource:
             return parse_listing(page, folder, prefix)
 
     async def read_small_file(self, path: str, max_bytes: int) -> bytes:
-        async with self._get(path, {}) as response:
+        async with self._open_response(path, {}) as response:
             _check_status(response)
             return await _read_response(response, max_bytes)
 
@@ -233,7 +233,7 @@ class HttpMirrorSource:
         if offset and validator:
             # With If-Range the server sends the whole file when it has another version by now.
             headers["If-Range"] = validator
-        async with self._get(path, headers) as response:
+        async with self._open_response(path, headers) as response:
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise TransientError(
                     "the source has no bytes behind those that are here", restart=True
@@ -250,11 +250,11 @@ class HttpMirrorSource:
             yield FileBody(offset, validator, response.aiter_raw())
 
     @contextlib.asynccontextmanager
-    async def _get(self, path: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+    async def _open_response(self, path: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
         """The response, after the redirects that ``resolve_redirect`` allows."""
         url = self.root + quote(path)
         try:
-            for _ in range(_MOST_REDIRECTS + 1):
+            for _ in range(_MAX_REDIRECTS + 1):
                 async with self._client.stream("GET", url, headers=headers) as response:
                     if not response.has_redirect_location:
                         yield response
@@ -263,7 +263,7 @@ class HttpMirrorSource:
         except httpx.RequestError as error:
             # Some of httpx's errors have no text of their own.
             raise TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        raise RefusedError(f"more than {_MOST_REDIRECTS} redirects")
+        raise RefusedError(f"more than {_MAX_REDIRECTS} redirects")
 
 
 def resolve_redirect(url: str, location: str) -> str:
@@ -335,7 +335,7 @@ class FolderMirrorSource:
         files = []
         try:
             for entry in os.scandir(path):
-                if entry.is_file() and year_and_number(entry.name):
+                if entry.is_file() and parse_year_and_number(entry.name):
                     status = entry.stat()
                     stamp = _read_stamp(status)
                     files.append(

@@ -24,7 +24,7 @@ from medr_ray.corpus.mirror import (
     FileState,
     StoredFile,
     application_order,
-    year_and_number,
+    parse_year_and_number,
 )
 
 _PART = ".part"
@@ -62,7 +62,7 @@ class MirrorStore:
         return {
             state.key: state
             for state in states
-            if state.folder in FOLDERS and year_and_number(state.name)
+            if state.folder in FOLDERS and parse_year_and_number(state.name)
         }
 
     @contextlib.contextmanager
@@ -74,7 +74,7 @@ class MirrorStore:
     def path(self, key: str) -> Path:
         return self.root / key
 
-    def partial(self, key: str) -> "PartialFile":
+    def partial_file(self, key: str) -> "PartialFile":
         return PartialFile(self.path(key))
 
     def list_files(self) -> dict[str, StoredFile]:
@@ -83,7 +83,7 @@ class MirrorStore:
             f"{folder}/{name}"
             for folder in FOLDERS
             for name in self._list_names(folder)
-            if year_and_number(name)
+            if parse_year_and_number(name)
         ]
         return {
             key: StoredFile(self.path(key).stat().st_size, self._read_sidecar(key))
@@ -113,19 +113,19 @@ class MirrorStore:
     def write_sidecar(self, key: str, content: bytes) -> None:
         self._directory.write_bytes(key + SIDECAR, content)
 
-    def record(self, states: Iterable[FileState]) -> None:
+    def record_states(self, states: Iterable[FileState]) -> None:
         """Put the states into the manifest, in place of those it had of these files."""
         self.states |= {state.key: state for state in states}
         rows = [asdict(self.states[key]) for key in sorted(self.states, key=application_order)]
         self._directory.write_json(MANIFEST, {"files": rows})
 
-    def complete_state(self, key: str, stamp: str, md5: str) -> FileState:
+    def build_complete_state(self, key: str, stamp: str, md5: str) -> FileState:
         """The manifest entry of a file on disk that has this MD5."""
         folder, _, name = key.partition("/")
         size = self.path(key).stat().st_size
         return FileState(name, folder, size, md5, COMPLETE, "", _utc_now(), stamp)
 
-    def failed_state(self, key: str, reason: str) -> FileState:
+    def build_failed_state(self, key: str, reason: str) -> FileState:
         """The manifest entry of a file that is not there or not right.
 
         It has no stamp, so the next download looks at the file whatever the source lists.
@@ -133,13 +133,13 @@ class MirrorStore:
         folder, _, name = key.partition("/")
         return FileState(name, folder, None, None, FAILED, reason, _utc_now(), "")
 
-    def remove(self, keys: Iterable[str]) -> None:
+    def remove_files(self, keys: Iterable[str]) -> None:
         """Remove files with all that belongs to them, and from the manifest."""
         for key in keys:
             for ending in ("", SIDECAR, _PART, _VALIDATOR):
                 (self.root / (key + ending)).unlink(missing_ok=True)
             self.states.pop(key, None)
-        self.record(())
+        self.record_states(())
 
 
 class PartialFile:

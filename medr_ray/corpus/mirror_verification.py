@@ -40,13 +40,13 @@ def verify_mirror(root: Path, console: Console) -> None:
         )
     if not os.access(store.root, os.W_OK):
         # A mirror that is mounted read-only can be verified too; it takes no lock and no record.
-        _verify(store, stored, console)
+        _verify_files(store, stored, console)
         return
     with store.locked():
-        _verify(store, stored, console)
+        _verify_files(store, stored, console)
 
 
-def _verify(store: MirrorStore, stored: dict[str, StoredFile], console: Console) -> None:
+def _verify_files(store: MirrorStore, stored: dict[str, StoredFile], console: Console) -> None:
     hashes = _hash_files(store, stored, console)
     problems: dict[str, str] = {}
     for key in sorted({*stored, *store.states}, key=application_order):
@@ -54,7 +54,7 @@ def _verify(store: MirrorStore, stored: dict[str, StoredFile], console: Console)
         if problem:
             problems[key] = problem
     if os.access(store.root, os.W_OK):
-        store.record(_update_states(store, hashes, problems))
+        store.record_states(_update_states(store, hashes, problems))
     messages = [f"{key}: {problem}" for key, problem in problems.items()]
     for key in store.list_partial_files():
         messages.append(f"{key}: half downloaded; the next download continues it")
@@ -114,9 +114,9 @@ def _update_states(
     for key, md5 in hashes.items():
         if key not in problems:
             stamp = store.states[key].stamp if key in store.states else ""
-            states.append(store.complete_state(key, stamp, md5))
+            states.append(store.build_complete_state(key, stamp, md5))
     failed_before = {key for key, state in store.states.items() if state.state != COMPLETE}
     for key, problem in problems.items():
         if key not in failed_before:
-            states.append(store.failed_state(key, problem))
+            states.append(store.build_failed_state(key, problem))
     return states

@@ -87,7 +87,7 @@ def read_citations(
             is_closed = False
             keep = result.cut
         else:
-            is_closed = is_closed or medline.SET_END in window.copy(result.end, window.size)
+            is_closed = is_closed or medline.SET_END in window.copy_bytes(result.end, window.size)
             # The piece may end within a tag, so its last bytes are looked at again.
             keep = max(result.end, window.size - medline.LONGEST_TAG)
         if not window.advance(keep):
@@ -109,7 +109,7 @@ class _Window:
         self.size = 0
         self.workspace = Workspace(_PIECE + _SPARE)
 
-    def copy(self, begin: int, end: int) -> bytes:
+    def copy_bytes(self, begin: int, end: int) -> bytes:
         return self.workspace.text[begin:end].tobytes()
 
     def advance(self, keep: int) -> bool:
@@ -117,7 +117,7 @@ class _Window:
 
         DataError when a record is longer than any can be.
         """
-        kept = self.copy(keep, self.size)
+        kept = self.copy_bytes(keep, self.size)
         if len(kept) > _LONGEST_RECORD:
             raise DataError(
                 f"the record that begins at byte {self.offset + keep} does not end within "
@@ -125,7 +125,7 @@ class _Window:
             )
         if len(kept) + _PIECE > self.workspace.size:
             self.workspace = Workspace(2 * len(kept) + _PIECE)
-        self._write(0, kept)
+        self._write_block(0, kept)
         self.offset += keep
         self.size = len(kept)
         target = len(kept) + _PIECE
@@ -133,19 +133,19 @@ class _Window:
             block = self._stream.read(min(_BLOCK, target - self.size))
             if not block:
                 break
-            self._write(self.size, block)
+            self._write_block(self.size, block)
             self.size += len(block)
         # The scan looks beyond the text, where an earlier piece may have left something.
-        self._write(self.size, bytes(SLACK))
+        self._write_block(self.size, bytes(SLACK))
         return self.size > len(kept)
 
-    def _write(self, at: int, block: bytes) -> None:
+    def _write_block(self, at: int, block: bytes) -> None:
         self.workspace.text[at : at + len(block)] = np.frombuffer(block, np.uint8)
 
 
 def _read_header(window: _Window) -> medline.FileHeader:
     while window.size < medline.HEADER_BYTES and window.advance(0):
-        header = medline.read_header(window.copy(0, window.size))
+        header = medline.read_header(window.copy_bytes(0, window.size))
         if header is not None:
             return header
     raise medline.build_format_error()
@@ -186,6 +186,6 @@ def _copy_record(
 ) -> medline.PubmedRecord:
     """A record that the passes left, out of the memory that will be used again."""
     begin = int(record["begin"])
-    data = window.copy(begin, int(record["end"]))
+    data = window.copy_bytes(begin, int(record["end"]))
     tag = _TAGS[int(record["kind"])]
     return medline.PubmedRecord(tag, position, window.offset + begin, data, encoding)

@@ -14,7 +14,7 @@ import numpy as np
 
 from medr_ray.core.compiled import Array, entry, inner
 from medr_ray.corpus.byte_words import equal_bytes, find_byte, repeat_byte
-from medr_ray.corpus.characters import has_valid_characters, spells
+from medr_ray.corpus.characters import has_valid_characters, matches_name
 from medr_ray.corpus.citation_fields import (
     INNER_FIELD,
     NAME_PART,
@@ -32,8 +32,8 @@ CITATION, BOOK, DELETION = range(3)  # kinds of record
 NO_LIMIT = 2**62  # of records, more than there can be
 
 # Beyond these a record is left to the plain reader; the XML parser has limits of its own.
-_MOST_OPEN = 64  # elements in one another
-_MOST_ATTRIBUTES = 8  # of one element
+_MAX_OPEN = 64  # elements in one another
+_MAX_ATTRIBUTES = 8  # of one element
 _LONGEST_NAME = 256  # bytes
 _LONGEST_RECORD = 8 * 2**20  # bytes
 
@@ -57,7 +57,7 @@ _LESS_SIGNS = repeat_byte(_LESS)
 
 def allocate_scratch() -> tuple[Array, Array]:
     """The memory a scan needs besides its results: open elements, and the attributes of a tag."""
-    return np.empty((_MOST_OPEN, 4), np.int64), np.empty((_MOST_ATTRIBUTES, 4), np.int64)
+    return np.empty((_MAX_OPEN, 4), np.int64), np.empty((_MAX_ATTRIBUTES, 4), np.int64)
 
 
 # --- tags -----------------------------------------------------------------------------
@@ -108,12 +108,12 @@ def _parse_attributes(
         name = _skip_class(text, at, WHITE_SPACE)
         if text[name] == _GREATER or (text[name] == _SLASH and text[name + 1] == _GREATER):
             return name, count, declares
-        is_full = count == _MOST_ATTRIBUTES
+        is_full = count == _MAX_ATTRIBUTES
         if name == at or is_full or not _BYTE_CLASS[text[name]] & NAME_START:
             return -1, 0, False
         at = _skip_class(text, name, NAME_PART)
-        is_xmlns = at - name == 5 and spells(text, name, _NAMES, _XMLNS, 5)
-        is_prefix = is_xmlns and text[at] == _COLON and spells(text, at + 1, _NAMES, _MML, 3)
+        is_xmlns = at - name == 5 and matches_name(text, name, _NAMES, _XMLNS, 5)
+        is_prefix = is_xmlns and text[at] == _COLON and matches_name(text, at + 1, _NAMES, _MML, 3)
         at += 4 * is_prefix  # over ":mml"
         size = at - name
         at = _skip_class(text, at, WHITE_SPACE)
@@ -123,7 +123,7 @@ def _parse_attributes(
         end = _find_value_end(text, value - 1)
         if end < 0 or _has_attribute(text, words, attributes, count, name, size):
             return -1, 0, False
-        is_mathml = end - value == _NAME_SIZES[_MATHML] and spells(
+        is_mathml = end - value == _NAME_SIZES[_MATHML] and matches_name(
             text, value, _NAMES, _MATHML, end - value
         )
         if is_prefix and not is_mathml:
@@ -146,7 +146,7 @@ def _find_value(
         begin = attributes[i, _A_VALUE]
         end = attributes[i, _A_END]
         has_size = attributes[i, _A_SIZE] == size
-        if has_size and spells(text, attributes[i, _A_NAME], names, name, size):
+        if has_size and matches_name(text, attributes[i, _A_NAME], names, name, size):
             for at in range(begin, end):
                 if text[at] == _AMPERSAND or text[at] < _SPACE:
                     return _NOT_PLAIN, _NOT_PLAIN
@@ -161,7 +161,7 @@ def _enter_child(text: Array, name: int, size: int, state: int, grammar: Grammar
         child = grammar.edges[state, place, 0]
         if child < 0:
             break
-        if grammar.sizes[child] == size and spells(text, name, grammar.names, child, size):
+        if grammar.sizes[child] == size and matches_name(text, name, grammar.names, child, size):
             return grammar.edges[state, place, 1]
     return STATE_IGNORED
 
@@ -199,7 +199,7 @@ def _parse_open_tag(
     initial = text[name]
     is_prefixed = False
     if text[at] == _COLON:
-        is_prefixed = at - name == 3 and spells(text, name, _NAMES, _MML, 3)
+        is_prefixed = at - name == 3 and matches_name(text, name, _NAMES, _MML, 3)
         initial = text[at + 1] if is_prefixed else np.uint8(0)
         at = _skip_class(text, at + 1, NAME_PART)
     size = at - name
@@ -289,14 +289,14 @@ def _enter_element(
     """Process an opening tag below the element at ``depth``.
 
     Returns (place of ``>`` or ``/>``, number of fields, ``mathml``, whether the text inside is
-    read); see ``_walk_citation`` for ``mathml``.
+    read); see ``_scan_citation`` for ``mathml``.
     """
     close, size, attribute_count, is_prefixed, declares = _parse_open_tag(
         text, words, at, attributes
     )
     if declares and mathml == 0:
         mathml = depth + 1
-    if close < 0 or (is_prefixed and mathml == 0) or depth + 1 == _MOST_OPEN:
+    if close < 0 or (is_prefixed and mathml == 0) or depth + 1 == _MAX_OPEN:
         return -1, field_count, mathml, False
     parent_state = open_elements[depth, _O_STATE]
     parent_row = open_elements[depth, _O_FIELD]
@@ -330,7 +330,7 @@ def _enter_element(
 
 
 @inner()
-def _walk_citation(
+def _scan_citation(
     text: Array,
     words: Array,
     at: int,
@@ -415,7 +415,7 @@ def _find_record(text: Array, words: Array, at: int, stop: int) -> tuple[int, in
             following = text[at + 1 + _KIND_SIZES[kind]]
             # The white space of the plain reader's pattern, bytes 9 to 13 and the space.
             is_delimited = following in (_GREATER, _SPACE) or 9 <= following <= 13
-            if is_delimited and spells(text, at + 1, _KINDS, kind, _KIND_SIZES[kind]):
+            if is_delimited and matches_name(text, at + 1, _KINDS, kind, _KIND_SIZES[kind]):
                 return at, kind
         at = find_byte(words, at + 1, stop, _LESS_SIGNS)
     return -1, 0
@@ -428,7 +428,7 @@ def _find_record_end(text: Array, words: Array, at: int, stop: int, kind: int) -
     at = find_byte(words, at, stop, _LESS_SIGNS)
     while at < stop:
         is_closed = text[at + 1] == _SLASH and text[at + 2 + size] == _GREATER
-        if is_closed and spells(text, at + 2, _KINDS, kind, size):
+        if is_closed and matches_name(text, at + 2, _KINDS, kind, size):
             return at + 3 + size
         at = find_byte(words, at + 1, stop, _LESS_SIGNS)
     return -1
@@ -467,7 +467,7 @@ def scan_records(
         end = -1
         next_field = field_count
         if kind == CITATION and is_utf8:
-            end, next_field = _walk_citation(
+            end, next_field = _scan_citation(
                 text, words, begin, stop, open_elements, attributes, grammar, fields, field_count
             )
         is_short = 0 <= end <= begin + _LONGEST_RECORD

@@ -16,12 +16,12 @@ from medr_ray.corpus.ingest import (
     DroppedRecords,
     FileReport,
     choose_dropped_records,
-    first_pass,
-    part_fingerprint,
-    part_name,
+    read_corpus_file,
+    build_part_fingerprint,
+    build_part_name,
     read_record_keys,
     read_reports,
-    second_pass,
+    write_kept_citations,
 )
 
 
@@ -29,7 +29,7 @@ def _list_inputs(config: PipelineConfig) -> list[list[Any]]:
     return [file.content for file in list_corpus_files(config.corpus.sources)]
 
 
-def _execute(context: StageContext) -> Counts:
+def _execute_corpus(context: StageContext) -> Counts:
     directory = context.directory
     files = list_corpus_files(context.config.corpus.sources)
     new_files = _run_first_passes(context, files)
@@ -43,7 +43,7 @@ def _execute(context: StageContext) -> Counts:
     changed_parts = _run_second_passes(context, files, dropped)
     quarantined = (record for report in reports for record in report.quarantined)
     directory.write_jsonl("quarantine.jsonl", quarantined)
-    counts = _count(context, reports, dropped)
+    counts = _summarise_counts(context, reports, dropped)
     _print_summary(context, counts, new_files, changed_parts)
     return counts
 
@@ -52,12 +52,12 @@ def _run_first_passes(context: StageContext, files: list[CorpusFile]) -> int:
     """Read the files that were not read before; returns how many those are."""
     directory = context.directory
     limit = context.config.corpus.limit_per_file
-    fingerprints = {part_name(file): part_fingerprint(file, limit) for file in files}
+    fingerprints = {build_part_name(file): build_part_fingerprint(file, limit) for file in files}
     stale = set(Parts(directory, READ).discard_stale(fingerprints))
-    waiting = [file for file in files if part_name(file) in stale]
+    waiting = [file for file in files if build_part_name(file) in stale]
 
     def read_file(row: dict[str, Any]) -> dict[str, Any]:
-        report = first_pass(CorpusFile(**row), directory, limit)
+        report = read_corpus_file(CorpusFile(**row), directory, limit)
         return {"records": report.records}
 
     records = 0
@@ -78,13 +78,13 @@ def _run_second_passes(
     positions: dict[str, list[int]] = {}
     fingerprints: dict[str, str] = {}
     for number, file in enumerate(files):
-        name = part_name(file)
+        name = build_part_name(file)
         positions[name] = dropped.positions.get(number, [])
-        fingerprints[name] = digest(part_fingerprint(file, limit), positions[name])
+        fingerprints[name] = digest(build_part_fingerprint(file, limit), positions[name])
     stale = Parts(directory, CITATIONS.name).discard_stale(fingerprints)
 
     def write_part(row: dict[str, Any]) -> dict[str, Any]:
-        abstracts = second_pass(row["name"], list(row["dropped"]), directory, row["fingerprint"])
+        abstracts = write_kept_citations(row["name"], list(row["dropped"]), directory, row["fingerprint"])
         return {"abstracts": abstracts}
 
     tasks = [
@@ -98,7 +98,7 @@ def _run_second_passes(
     return len(stale)
 
 
-def _count(context: StageContext, reports: list[FileReport], dropped: DroppedRecords) -> Counts:
+def _summarise_counts(context: StageContext, reports: list[FileReport], dropped: DroppedRecords) -> Counts:
     markers = Parts(context.directory, CITATIONS.name).read_markers().values()
     unreadable = sum(not report.readable for report in reports)
     quarantined = sum(len(report.quarantined) for report in reports)
@@ -130,4 +130,4 @@ def _print_summary(context: StageContext, counts: Counts, new_files: int, change
     context.console.print(line, highlight=False)
 
 
-CORPUS_STAGE = Stage("corpus", (), ("corpus",), _execute, inputs=_list_inputs, incremental=True)
+CORPUS_STAGE = Stage("corpus", (), ("corpus",), _execute_corpus, inputs=_list_inputs, incremental=True)

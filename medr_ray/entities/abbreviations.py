@@ -36,7 +36,7 @@ def resolve_abbreviations(
 ) -> Spans:
     """``spans`` together with the uses of the abbreviations that the texts define.
 
-    The texts are given by their buffers (see ``tokens.text_buffers``). The spans have to be in
+    The texts are given by their buffers (see ``tokens.view_text_buffers``). The spans have to be in
     order, and the result is.
     """
     return Spans(*_resolve_texts(data, offsets, tables.classes, *spans))

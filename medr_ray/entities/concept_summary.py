@@ -23,7 +23,7 @@ from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.counting import COUNTS, POSTINGS
 from medr_ray.entities.form_patterns import LEXICON
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.rarity import RarityRule, clopper_pearson
+from medr_ray.entities.rarity import RarityRule, compute_clopper_pearson
 from medr_ray.knowledge.name_normalization import normalise
 
 SentenceSplitter = Callable[[str], Sequence[tuple[int, int]]]
@@ -134,7 +134,7 @@ def find_concepts(names: pl.DataFrame, query: str) -> pl.DataFrame:
     return names.filter((preferred_names == normalised) | forms.list.contains(normalised))
 
 
-def nearest_names(names: pl.DataFrame, query: str) -> list[str]:
+def find_nearest_names(names: pl.DataFrame, query: str) -> list[str]:
     """The names of up to five concepts with a name or form that is spelt most like ``query``, best
     first."""
     normalised = normalise(query)
@@ -192,7 +192,7 @@ def summarise_concept(
         seed.specialty if seed else row["specialty"],
         rule.citations,
         rule.is_rare(frequency),
-        rule.describe(),
+        rule.describe_rule(),
         seed.significance if seed else None,
         rank,
         candidates,
@@ -221,7 +221,7 @@ def _read_frequency(entities: Directory, row: dict[str, Any], citations: int) ->
     stored = _read_row(entities, FREQUENCIES.name, pads.field("concept_id") == row["concept_id"])
     if stored is not None:
         return from_row(EntityFrequency, stored)
-    lower, upper = clopper_pearson(np.array([0]), citations)
+    lower, upper = compute_clopper_pearson(np.array([0]), citations)
     return EntityFrequency(
         row["concept_id"],
         row["name"],
@@ -338,7 +338,7 @@ def _find_sample(
 ) -> SampleSentence:
     """The first sentence of the abstract that names the concept, or the title."""
     for text in (citation["abstract"], citation["title"]):
-        for mention in matcher.find(text):
+        for mention in matcher.find_mentions(text):
             if mention.concept_id == concept_id:
                 start, end = next(
                     span for span in split(text) if span[0] <= mention.start < span[1]

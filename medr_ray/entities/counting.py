@@ -71,7 +71,7 @@ def _find_mentions(
 ) -> pl.DataFrame:
     """(document, start, form, concept, field): ``document`` is a row of ``citations``, ``form`` and
     ``concept`` are the matcher's numbers."""
-    spans = matcher.spans(citations[field])
+    spans = matcher.find_spans(citations[field])
     return pl.DataFrame(
         {
             "document": spans.text,

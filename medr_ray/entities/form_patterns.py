@@ -59,15 +59,15 @@ def choose_patterns(concepts: Sequence[Concept], min_form_length: int) -> list[F
 
 
 @functools.cache
-def common_words() -> frozenset[str]:
+def read_common_words() -> frozenset[str]:
     """Everyday words and abbreviations with another, far more usual meaning, in lower case."""
     word_lists = _read_word_lists()
     return word_lists["english"] | word_lists["abbreviations"]
 
 
 def is_common(form: str) -> bool:
-    """Whether a form is one of ``common_words``."""
-    return form.casefold() in common_words()
+    """Whether a form is one of ``read_common_words``."""
+    return form.casefold() in read_common_words()
 
 
 def write_lexicon(directory: Directory, concepts: Sequence[Concept]) -> None:

@@ -31,8 +31,8 @@ def find_generality_reason(concept_id: str, name: str) -> str:
     if normalise(name) in _read_general_names():
         return "it names no particular condition"
     if concept_id.startswith("MESH:"):
-        return mesh_reasons().get(normalise(name), "")
-    return hpo_reasons().get(concept_id, "") if concept_id.startswith("HP:") else ""
+        return find_mesh_reasons().get(normalise(name), "")
+    return find_hpo_reasons().get(concept_id, "") if concept_id.startswith("HP:") else ""
 
 
 @functools.cache
@@ -41,7 +41,7 @@ def _read_general_names() -> frozenset[str]:
 
 
 @functools.cache
-def mesh_reasons() -> Mapping[str, str]:
+def find_mesh_reasons() -> Mapping[str, str]:
     """Reasons for the general headings of MeSH, by normalised name.
 
     Empty where the package with MeSH's tree is not installed.
@@ -54,10 +54,10 @@ def mesh_reasons() -> Mapping[str, str]:
         )
         for entry in disease_entries()
     }
-    return tree_reasons({name: paths for name, paths in trees.items() if paths})
+    return find_tree_reasons({name: paths for name, paths in trees.items() if paths})
 
 
-def tree_reasons(trees: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def find_tree_reasons(trees: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Reasons for the general ones of headings with their MeSH tree numbers, by name.
 
     In a tree number, "C14.907.055", every dot is one level. A heading with several numbers is as
@@ -66,7 +66,7 @@ def tree_reasons(trees: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     below: dict[str, set[str]] = defaultdict(set)
     for name, paths in trees.items():
         for path in paths:
-            for ancestor in _ancestor_paths(path):
+            for ancestor in _list_ancestor_paths(path):
                 below[ancestor].add(name)
     reasons = {}
     for name, paths in trees.items():
@@ -79,13 +79,13 @@ def tree_reasons(trees: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     return reasons
 
 
-def _ancestor_paths(path: str) -> Iterable[str]:
+def _list_ancestor_paths(path: str) -> Iterable[str]:
     parts = path.split(".")
     return (".".join(parts[:length]) for length in range(1, len(parts)))
 
 
 @functools.cache
-def hpo_reasons() -> Mapping[str, str]:
+def find_hpo_reasons() -> Mapping[str, str]:
     """Reasons for the general phenotypes of the Human Phenotype Ontology, by id."""
     hpo = load_hpo()
     depths = _find_depths(hpo, PHENOTYPIC_ABNORMALITY, _TOP_LEVELS)

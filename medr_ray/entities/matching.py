@@ -21,7 +21,7 @@ import pyarrow.fs as pafs
 from medr_ray.core.run import Directory
 from medr_ray.entities import tokens, trie
 from medr_ray.entities.abbreviations import resolve_abbreviations
-from medr_ray.entities.form_patterns import choose_patterns, common_words
+from medr_ray.entities.form_patterns import choose_patterns, read_common_words
 from medr_ray.knowledge.lexicon import Concept
 
 COMPILED = "matcher.arrow"
@@ -64,7 +64,7 @@ class Matcher:
         cls, lexicon: Sequence[Concept], min_form_length: int, abbreviations: bool = True
     ) -> "Matcher":
         """A matcher compiled from concepts."""
-        tables = tokens.folding_tables()
+        tables = tokens.build_folding_tables()
         owned = _assign_patterns(lexicon, min_form_length, tables)
         keys = owned["key"].to_arrow().cast(pa.large_string())
         folded_count = len(keys) - owned["exact"].sum()
@@ -85,7 +85,7 @@ class Matcher:
             "abbreviations": np.array([self._abbreviations], np.uint8),
         }
         for name in ("forms", "concept_ids"):
-            columns[f"{name}_data"], columns[f"{name}_offsets"] = tokens.text_buffers(
+            columns[f"{name}_data"], columns[f"{name}_offsets"] = tokens.view_text_buffers(
                 getattr(self, name)
             )
         batch = pa.record_batch({name: _wrap_as_row(array) for name, array in columns.items()})
@@ -116,9 +116,9 @@ class Matcher:
             bool(arrays["abbreviations"][0]),
         )
 
-    def find(self, text: str) -> list[Mention]:
+    def find_mentions(self, text: str) -> list[Mention]:
         """The mentions of ``text``, in order, not overlapping."""
-        spans = self.spans(pa.array([text], pa.large_string()))
+        spans = self.find_spans(pa.array([text], pa.large_string()))
         starts = spans.start
         ends = spans.end
         if len(starts) and not text.isascii():
@@ -136,9 +136,9 @@ class Matcher:
             )
         ]
 
-    def spans(self, texts: pa.Array | pa.ChunkedArray) -> trie.Spans:
+    def find_spans(self, texts: pa.Array | pa.ChunkedArray) -> trie.Spans:
         """The mentions in many texts: the number of the text, that of the form, and bytes."""
-        data, offsets = tokens.text_buffers(texts)
+        data, offsets = tokens.view_text_buffers(texts)
         spans = trie.find_spans(self._trie, self._tables, data, offsets)
         return (
             resolve_abbreviations(spans, self._tables, data, offsets)
@@ -159,10 +159,10 @@ def _assign_patterns(
     """
     patterns = choose_patterns(lexicon, min_form_length)
     concept_names = pa.array([concept.name for concept in lexicon], pa.large_string())
-    names = pl.Series(values=tokens.match_keys(concept_names, tables), dtype=pl.String)
+    names = pl.Series(values=tokens.build_match_keys(concept_names, tables), dtype=pl.String)
     folded_claims = _list_claims([pattern.folded for pattern in patterns], tables, exact=False)
     # A form may become a common word by folding only ("emergencies").
-    folded_claims = folded_claims.filter(~pl.col("key").is_in(list(common_words())))
+    folded_claims = folded_claims.filter(~pl.col("key").is_in(list(read_common_words())))
     exact_claims = _list_claims([pattern.exact for pattern in patterns], tables, exact=True)
     folded = _settle_claims(folded_claims, names).with_columns(exact=pl.lit(False))
     exact = _settle_claims(exact_claims, names).with_columns(exact=pl.lit(True))
@@ -178,7 +178,7 @@ def _list_claims(
     for concept, concept_forms in enumerate(forms_by_concept):
         forms += concept_forms
         concepts += [concept] * len(concept_forms)
-    keys = tokens.match_keys(pa.array(forms, pa.large_string()), tables, exact)
+    keys = tokens.build_match_keys(pa.array(forms, pa.large_string()), tables, exact)
     claims = pl.DataFrame(
         {
             "key": pl.Series(values=keys, dtype=pl.String),

@@ -25,7 +25,7 @@ from medr_ray.knowledge.lexicon import Concept
 _TAIL_PROBABILITY = 0.025  # of a two-sided 95 % interval
 
 
-def clopper_pearson(successes: np.ndarray, trials: int) -> tuple[np.ndarray, np.ndarray]:
+def compute_clopper_pearson(successes: np.ndarray, trials: int) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends of the two-sided 95 % intervals of ``successes / trials``.
 
     Both have the shape of ``successes``. The intervals are those of Clopper and Pearson (Biometrika
@@ -50,7 +50,7 @@ def compute_frequencies(
         .agg(pl.sum("documents"), pl.sum("mentions"))
         .sort("concept_id")
     )
-    lower, upper = clopper_pearson(totals["documents"].to_numpy(), citations)
+    lower, upper = compute_clopper_pearson(totals["documents"].to_numpy(), citations)
     return [
         EntityFrequency(
             concept_id,
@@ -87,7 +87,7 @@ class RarityRule:
         """Whether the concept is rare, yet named often enough to be more than a typo."""
         return self.min_documents <= frequency.documents <= self.most_documents
 
-    def describe(self) -> str:
+    def describe_rule(self) -> str:
         """The rule in words, for the stage's line and for ``medr entities show``."""
         limit = f"named in at most {self.most_documents:,} of {self.citations:,} citations"
         bound = f"upper bound of df/N below {self.rare_frequency:g}"
@@ -104,11 +104,11 @@ def choose_rarity_rule(config: EntitiesConfig, citations: int) -> RarityRule:
     """
     fewest = config.min_documents
     threshold = config.rare_frequency
-    if _upper_bound(fewest, citations) < threshold:
-        most_documents = _largest_rare_count(citations, threshold)
+    if _compute_upper_bound(fewest, citations) < threshold:
+        most_documents = _find_largest_rare_count(citations, threshold)
         return RarityRule("frequency", citations, threshold, fewest, most_documents)
     if config.rare_documents is None:
-        bound = _upper_bound(fewest, citations)
+        bound = _compute_upper_bound(fewest, citations)
         # The upper bound of a small df is nearly a quantile of the gamma distribution over N.
         needed = gamma.ppf(1 - _TAIL_PROBABILITY, fewest + 1) / threshold
         raise ConfigError(
@@ -137,17 +137,17 @@ def select_rare(
     ]
 
 
-def _largest_rare_count(citations: int, threshold: float) -> int:
+def _find_largest_rare_count(citations: int, threshold: float) -> int:
     """The largest df whose upper bound lies below the threshold, which that of 0 must do."""
     # The upper bound grows with df, so that the first df at or above the threshold can be bisected.
     first_common = bisect_left(
-        range(citations + 1), True, key=lambda df: _upper_bound(df, citations) >= threshold
+        range(citations + 1), True, key=lambda df: _compute_upper_bound(df, citations) >= threshold
     )
     return first_common - 1
 
 
-def _upper_bound(documents: int, citations: int) -> float:
-    _, upper = clopper_pearson(np.array([documents]), citations)
+def _compute_upper_bound(documents: int, citations: int) -> float:
+    _, upper = compute_clopper_pearson(np.array([documents]), citations)
     return float(upper[0])
 
 

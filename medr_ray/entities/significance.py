@@ -53,7 +53,7 @@ def _ignore_progress(count: int) -> None:
 class SignificanceJudge(Protocol):
     """The role that decides which candidates become seeds."""
 
-    def judge(
+    def judge_candidates(
         self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _ignore_progress
     ) -> list[SeedJudgement]:
         """One judgement per candidate, in order. ``advance`` is called with the number of
@@ -69,7 +69,7 @@ class RulesSignificanceJudge:
     def __init__(self, min_documents: int) -> None:
         self._min_documents = min_documents
 
-    def judge(
+    def judge_candidates(
         self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _ignore_progress
     ) -> list[SeedJudgement]:
         judgements = [
@@ -86,7 +86,7 @@ class RulesSignificanceJudge:
     def _find_problem(self, candidate: SeedCandidate) -> str:
         """Why the candidate is not significant, "" when it is."""
         documents = candidate.frequency.documents
-        if not _source_vocabulary(candidate):
+        if not _name_vocabulary(candidate):
             return f"in no vocabulary: {candidate.concept_id}"
         if documents < self._min_documents:
             named = _format_count(documents, "citation")
@@ -109,7 +109,7 @@ def is_ambiguous(form: str) -> bool:
     return is_common(form) or (len(form) <= _MAX_AMBIGUOUS_LENGTH and " " not in form)
 
 
-def _source_vocabulary(candidate: SeedCandidate) -> str:
+def _name_vocabulary(candidate: SeedCandidate) -> str:
     """Where the concept comes from, by the prefix of its id; "" for an id without one."""
     prefix, colon, _ = candidate.concept_id.partition(":")
     return _VOCABULARY_NAMES.get(prefix, prefix) if colon else ""
@@ -125,7 +125,7 @@ def _describe_support(candidate: SeedCandidate) -> str:
     mentions = _format_count(frequency.mentions, "mention")
     commonest_form, _ = candidate.forms[0]
     return (
-        f"in {_source_vocabulary(candidate)}, {record}; named in {citations} ({mentions}), "
+        f"in {_name_vocabulary(candidate)}, {record}; named in {citations} ({mentions}), "
         f"mostly as {commonest_form!r}"
     )
 
@@ -205,7 +205,7 @@ class LLMSignificanceJudge:
         )
         self._prompt = template.substitute(specialties=specialties)
 
-    def judge(
+    def judge_candidates(
         self, candidates: Sequence[SeedCandidate], advance: ProgressCallback = _ignore_progress
     ) -> list[SeedJudgement]:
         """One judgement per candidate, in order.

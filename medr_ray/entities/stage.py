@@ -51,7 +51,7 @@ _LEXICON_MARK = "_lexicon.json"
 _SKIPPED_ENTRIES = "lexicon_skipped.jsonl"
 
 
-def _inputs(config: PipelineConfig) -> Any:
+def _list_inputs(config: PipelineConfig) -> Any:
     """The vocabularies' versions and files, and the model where a model judges."""
     model = config.llm.identity() if config.entities.significance == "llm" else None
     prevalence = config.entities.prevalence
@@ -67,12 +67,12 @@ def _lexicon_inputs(config: EntitiesConfig) -> list[Any]:
     return [versions, config.vocabularies, sources, config.min_form_length, config.abbreviations]
 
 
-def _execute(context: StageContext) -> Counts:
+def _execute_entities(context: StageContext) -> Counts:
     directory = context.directory
     config = context.config.entities
     lexicon = _compile_lexicon(context)
     parts = Parts(context.upstream("corpus"), CITATIONS.name).read_markers()
-    rule = choose_rarity_rule(config, _total_citations(parts))
+    rule = choose_rarity_rule(config, _sum_citations(parts))
     _count_citations(context, parts, lexicon)
     concepts = read_lexicon(directory)
     counts = sum_counts(directory)
@@ -86,7 +86,7 @@ def _execute(context: StageContext) -> Counts:
     directory.write_jsonl("seeds.jsonl", seeds)
     accepted = {seed.frequency.concept_id for seed in seeds if seed.significance.verdict}
     directory.write_table(COMENTIONS, count_comentions(read_postings(directory), accepted))
-    return _summarise(context, rule, concepts, frequencies, seeds)
+    return _summarise_results(context, rule, concepts, frequencies, seeds)
 
 
 def _compile_lexicon(context: StageContext) -> str:
@@ -131,7 +131,7 @@ def _report_lexicon(context: StageContext, lexicon: Lexicon) -> None:
     directory.write_jsonl(_SKIPPED_ENTRIES, skipped_entries)
 
 
-def _total_citations(parts: Mapping[str, Mapping[str, Any]]) -> int:
+def _sum_citations(parts: Mapping[str, Mapping[str, Any]]) -> int:
     """The number of citations, from the markers of the corpus's parts."""
     citations = sum(marker["citations"] for marker in parts.values())
     if not citations:
@@ -156,7 +156,7 @@ def _count_citations(
     tasks = [{"name": name, "made_from": digests[name]} for name in digests if name in stale]
     # One CPU is left for everything else that runs.
     actors = max(1, int(ray.cluster_resources()["CPU"]) - 1)
-    total = _total_citations(parts)
+    total = _sum_citations(parts)
     uncounted = sum(parts[task["name"]]["citations"] for task in tasks)
     with Bar(context.console, "counting", total, "citations") as bar:
         bar.resume(total - uncounted)
@@ -182,7 +182,7 @@ def _read_prevalences(context: StageContext, concepts: Mapping[str, Concept]) ->
 def _judge_candidates(context: StageContext, candidates: list[SeedCandidate]) -> list[SeedEntity]:
     judge = _build_judge(context.config, context.run)
     with Bar(context.console, "judging", len(candidates), "candidates") as bar:
-        return build_seed_entities(candidates, judge.judge(candidates, bar.advance))
+        return build_seed_entities(candidates, judge.judge_candidates(candidates, bar.advance))
 
 
 def _build_judge(config: PipelineConfig, cache: Directory) -> SignificanceJudge:
@@ -192,7 +192,7 @@ def _build_judge(config: PipelineConfig, cache: Directory) -> SignificanceJudge:
     return RulesSignificanceJudge(config.entities.min_documents)
 
 
-def _summarise(
+def _summarise_results(
     context: StageContext,
     rule: RarityRule,
     concepts: Mapping[str, Concept],
@@ -204,7 +204,7 @@ def _summarise(
     forms = sum(len(concept.forms) for concept in concepts.values())
     rejected = len(seeds) - accepted
     context.console.print(
-        f"entities: {accepted:,} rare seeds ({rule.describe()}; {rejected:,} rejected), "
+        f"entities: {accepted:,} rare seeds ({rule.describe_rule()}; {rejected:,} rejected), "
         f"{len(frequencies):,} of {len(concepts):,} concepts found by {forms:,} forms",
         highlight=False,
     )
@@ -221,5 +221,5 @@ def _summarise(
 
 
 ENTITIES_STAGE = Stage(
-    "entities", ("corpus",), ("entities",), _execute, inputs=_inputs, incremental=True
+    "entities", ("corpus",), ("entities",), _execute_entities, inputs=_list_inputs, incremental=True
 )

@@ -85,7 +85,7 @@ class FoldingTables(NamedTuple):
 
 
 @functools.cache
-def folding_tables() -> FoldingTables:
+def build_folding_tables() -> FoldingTables:
     """The tables of this Python's Unicode version; computing them takes about 0.3 s."""
     classes = np.zeros(_TABLE_SIZE, np.uint8)
     starts = np.zeros(_TABLE_SIZE + 1, np.int32)
@@ -100,11 +100,11 @@ def folding_tables() -> FoldingTables:
             growth = max(growth, len(text.encode("utf-8")) / len(character.encode("utf-8")))
     data = np.frombuffer(bytes(folded), np.uint8)
     return FoldingTables(
-        read_only(classes), read_only(starts), read_only(data), int(np.ceil(growth))
+        make_read_only(classes), make_read_only(starts), make_read_only(data), int(np.ceil(growth))
     )
 
 
-def read_only(array: np.ndarray) -> np.ndarray:
+def make_read_only(array: np.ndarray) -> np.ndarray:
     """A read-only view. Memory maps are read-only too, and numba compiles a kernel once for both
     instead of once for each."""
     view = array.view()
@@ -362,21 +362,21 @@ def _join_tokens(
     return out[:write], out_offsets
 
 
-def text_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def view_text_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """(UTF-8 bytes, int64 offsets) of a string array without nulls, as views of its buffers."""
     array = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     array = array.cast(pa.large_string())
     _, offsets, data = array.buffers()
     bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return read_only(np.frombuffer(data or b"", np.uint8)), read_only(bounds)
+    return make_read_only(np.frombuffer(data or b"", np.uint8)), make_read_only(bounds)
 
 
-def match_keys(texts: pa.Array, tables: FoldingTables, exact: bool = False) -> pa.Array:
+def build_match_keys(texts: pa.Array, tables: FoldingTables, exact: bool = False) -> pa.Array:
     """The key that each text is matched by: its tokens, joined by single spaces.
 
     The tokens are folded, or as written where ``exact``. Texts with the same key match the same.
     """
-    data, offsets = text_buffers(texts)
+    data, offsets = view_text_buffers(texts)
     joined, bounds = _join_tokens(
         data, offsets, tables.classes, tables.starts, tables.data, tables.growth, exact
     )

@@ -22,8 +22,8 @@ from medr_ray.entities.tokens import (
     Bytes,
     FoldingTables,
     Offsets,
-    read_only,
-    text_buffers,
+    make_read_only,
+    view_text_buffers,
     tokenise,
 )
 
@@ -63,12 +63,12 @@ class Spans(NamedTuple):
 
 
 def build_trie(folded: pa.Array, exact: pa.Array) -> Trie:
-    """The trie of two arrays of keys (see ``tokens.match_keys``).
+    """The trie of two arrays of keys (see ``tokens.build_match_keys``).
 
     Keys may not be empty. Raises DataError when an array has a key twice.
     """
     array = pa.concat_arrays([folded.cast(pa.large_string()), exact.cast(pa.large_string())])
-    data, offsets = text_buffers(array)
+    data, offsets = view_text_buffers(array)
     # A form of n tokens has n - 1 spaces and n beginnings.
     prefix_count = int(np.count_nonzero(data == 32)) + len(array)
     slots = _next_power_of_two(_SLOTS_PER_ENTRY * len(array))
@@ -80,7 +80,7 @@ def build_trie(folded: pa.Array, exact: pa.Array) -> Trie:
     if repeated >= 0:
         raise DataError(f"the lexicon holds the key {array[repeated].as_py()!r} twice")
     arrays = (hashes, numbers, prefixes, whole, data.copy(), offsets.copy())
-    return Trie(*(read_only(array) for array in arrays))
+    return Trie(*(make_read_only(array) for array in arrays))
 
 
 def _allocate_filter(entries: int) -> np.ndarray:
@@ -88,7 +88,7 @@ def _allocate_filter(entries: int) -> np.ndarray:
 
 
 def find_spans(trie: Trie, tables: FoldingTables, data: Bytes, offsets: Offsets) -> Spans:
-    """Every match in the texts (see ``tokens.text_buffers``)."""
+    """Every match in the texts (see ``tokens.view_text_buffers``)."""
     return Spans(
         *_scan_texts(
             data, offsets, tables.classes, tables.starts, tables.data, tables.growth, *trie

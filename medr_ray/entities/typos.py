@@ -25,7 +25,7 @@ def find_likely_typos(
     has at least a thousand times as many mentions. ``counts`` is as ``sum_counts`` returns it. With
     ``concepts`` only their forms are examined.
     """
-    words = _single_words(counts)
+    words = _select_single_words(counts)
     # By what a common form becomes: (mentions, form, concept).
     common: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
     common_rows = words.filter(pl.col("mentions") >= _MIN_RATIO).iter_rows()
@@ -48,7 +48,7 @@ def find_likely_typos(
     return typos
 
 
-def _single_words(counts: pl.DataFrame) -> pl.DataFrame:
+def _select_single_words(counts: pl.DataFrame) -> pl.DataFrame:
     """(form, concept_id, mentions) of the forms that are one word of enough letters, sorted."""
     is_long = pl.col("form").str.len_chars() >= _MIN_LENGTH
     is_word = pl.col("form").str.contains(r"^\p{L}+$")

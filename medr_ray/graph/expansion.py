@@ -1,17 +1,17 @@
 """Growing a graph around a seed (paper section 3.1.1).
 
-At each step the documents about the current entity are read and its relations join the graph. With
-probability ``neighbour_probability`` the next entity is drawn from its neighbours that were not
-read about yet; else it is newly discovered through the medical retriever.
+At each step the documents about the current entity are read, and its relations join the graph. With
+probability ``neighbour_probability`` the next entity is drawn from the neighbours that were not
+read about yet; otherwise it is a new entity, discovered through the medical retriever.
 
-Guaranteed: the graph is connected and contains the seed; every relation has evidence; an entity has
-one id, whatever records it was merged from; no bound of the configuration is passed, whichever step
-a relation comes from; the outcome depends only on the index, the configuration, the run's seed and
-the seed entity.
+Guaranteed: the graph is connected and contains the seed. Every relation has evidence. An entity has
+one id, whatever records it was merged from. No limit of the configuration is exceeded, whichever
+step a relation comes from. The result depends only on the index, the configuration, the run's seed
+and the seed entity.
 
-A grown seed records which entities it read about and a digest of the documents there were, so
-``Expander.is_up_to_date`` can tell whether another index would make a difference, without reading
-anything again.
+A grown seed records the entities that were read about and a digest of the documents found for each.
+``Expander.is_up_to_date`` compares these digests with what the index gives now, and so decides
+whether the seed has to be grown again without extracting anything.
 """
 
 import functools
@@ -30,9 +30,9 @@ from medr_ray.graph.extraction.extractor import (
     RelationExtractor,
     is_well_typed,
     merge_relations,
-    relation_id,
+    build_relation_id,
 )
-from medr_ray.graph.paths.validity import is_walkable, vagueness
+from medr_ray.graph.paths.validity import is_walkable, rank_vagueness
 from medr_ray.graph.storage import EntityReading, GrownSeed
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.predicates import DISEASE, PREDICATES
@@ -55,10 +55,11 @@ class DocumentLibrary(Protocol):
 
 @dataclass
 class GrowingGraph:
-    """The graph so far: relations by id, and the digest of what was read about each entity, in the
-    order of reading.
+    """The graph so far: relations by id, and a digest of the documents that were read about each
+    entity, in the order of reading.
 
-    It has at most ``max_entities``, the seed among them, and at most ``max_relations`` of each.
+    It has at most ``max_entities``, including the seed, and at most ``max_relations`` of each
+    entity.
     """
 
     seed: str
@@ -77,7 +78,7 @@ class GrowingGraph:
         return len(self.entities) >= self.max_entities
 
     def has_room_for(self, relation: Relation) -> bool:
-        """Whether a relation that is not in the graph passes no bound."""
+        """Whether a new relation would keep the graph within its limits."""
         ends = {relation.subject, relation.object}
         return (
             all(self._degrees[end] < self.max_relations for end in ends)
@@ -88,13 +89,18 @@ class GrowingGraph:
         """Add a relation where there is room for it, or its evidence to the one of its id."""
         existing = self.relations.get(relation.relation_id)
         if existing is not None:
+            # Evidence of a known relation is welcome even when the graph is full.
             self.relations[relation.relation_id] = merge_relations(existing, relation)
         elif self.has_room_for(relation):
             self.relations[relation.relation_id] = relation
             self._degrees.update({relation.subject, relation.object})
 
     def unread_neighbours(self, entity: str) -> list[str]:
-        """Neighbours a walk can go through and that were not read about yet, sorted."""
+        """The neighbours that were not read about yet and that a chain can pass through, sorted.
+
+        They are sorted because the walk draws from them: sets of strings have another order in
+        every process.
+        """
         neighbours = set()
         for relation in self.relations.values():
             other = other_end(relation, entity)
@@ -119,13 +125,17 @@ def other_end(relation: Relation, entity: str) -> str | None:
 
 
 def _is_passable(relation: Relation) -> bool:
-    """Whether it can be walked either way: what is reached along it is no dead end."""
+    """Whether a chain can walk it in both directions, so that its far end is no dead end."""
     return is_walkable(relation, relation.subject) and is_walkable(relation, relation.object)
 
 
 class Expander:
-    """Expands seeds, one after another; what it caches for one changes no other's graph.
-    ``prepare`` is called with all documents that are about to be read together."""
+    """Expands seeds, one after another. What is cached for one seed does not change the graph of
+    another.
+
+    ``prepare`` is called with all documents that are about to be read together, so that an
+    extractor can read them concurrently.
+    """
 
     def __init__(
         self,
@@ -142,6 +152,8 @@ class Expander:
         self._config = config
         self._run_seed = run_seed
         self._prepare = prepare
+        # The cache belongs to the instance: as a decorator of the method it would be shared by all
+        # instances and keep them alive.
         self._documents = functools.lru_cache(_MAX_CACHED_ENTITIES)(self._find_documents)
 
     def expand(self, seed: str) -> GrowingGraph:
@@ -150,10 +162,11 @@ class Expander:
         rng = make_rng(self._run_seed, seed)
         self._read_about(graph, seed)
         current = seed
+        # Reading about the seed is the first of the steps.
         for _ in range(self._config.steps - 1):
             if graph.is_full:
                 break
-            next_entity = self._choose_next(graph, current, rng)
+            next_entity = self._choose_next_entity(graph, current, rng)
             if next_entity is None:
                 break
             self._read_about(graph, next_entity)
@@ -161,7 +174,7 @@ class Expander:
         return graph
 
     def is_up_to_date(self, grown: GrownSeed) -> bool:
-        """Whether there is still the same to read, and so the seed would grow as it did."""
+        """Whether the same documents are still found, so that the seed would grow as before."""
         return all(
             digest(*self._documents(reading.entity)) == reading.documents
             for reading in grown.readings
@@ -173,14 +186,15 @@ class Expander:
         graph.readings[entity] = digest(*documents)
         if self._prepare is not None:
             self._prepare(documents)
-        # The best first: a full graph takes no more.
+        # The most informative relations come first, because a full graph takes no more.
         for relation in rank_relations(self._read_relations(documents, entity), entity):
             graph.add(relation)
 
     def _find_documents(self, entity: str) -> tuple[Document, ...]:
-        """The entity's own record, then what the retriever finds by name."""
+        """The entity's own record, then the documents that the retriever finds by name."""
         query = build_query(entity, self._vocabulary)
         documents = self._library.search(query, self._config.documents_per_step)
+        # The record may be among the documents found; then it need not be looked up.
         own_records = (
             document
             for document in documents
@@ -201,8 +215,8 @@ class Expander:
                 return record
         return None
 
-    def _extract(self, document: Document) -> Iterator[Relation]:
-        """The relations of a document that are sure enough, between ids that are current."""
+    def _extract_confident(self, document: Document) -> Iterator[Relation]:
+        """The relations of a document at or above the confidence floor, between current ids."""
         for relation in self._extractor.extract(document).relations:
             if relation.confidence < self._config.min_confidence:
                 continue
@@ -213,11 +227,11 @@ class Expander:
     def _read_relations(
         self, documents: Iterable[Document], entity: str | None = None
     ) -> list[Relation]:
-        """The relations of the documents, only those of ``entity`` where it is given, one of each
-        id, sorted by id."""
+        """The relations of the documents, merged by id and sorted by id; only those of ``entity``
+        where it is given."""
         relations: dict[str, Relation] = {}
         for document in documents:
-            for relation in self._extract(document):
+            for relation in self._extract_confident(document):
                 if entity is not None and entity not in (relation.subject, relation.object):
                     continue
                 key = relation.relation_id
@@ -226,10 +240,10 @@ class Expander:
                 relations[key] = relation
         return [relations[key] for key in sorted(relations)]
 
-    def _choose_next(self, graph: GrowingGraph, current: str, rng: random.Random) -> str | None:
-        """The paper's mixture: a neighbour, else a discovery; where the one that was drawn offers
-        none, the other one."""
-        choices = [self._choose_neighbour, self._discover]
+    def _choose_next_entity(self, graph: GrowingGraph, current: str, rng: random.Random) -> str | None:
+        """Draw between a neighbour and a discovery, as the paper does. Where the choice that was
+        drawn offers no entity, the other one is tried."""
+        choices = [self._choose_neighbour, self._discover_entity]
         if rng.random() >= self._config.neighbour_probability:
             choices.reverse()
         first_choice, second_choice = choices
@@ -241,13 +255,14 @@ class Expander:
         neighbours = graph.unread_neighbours(current)
         return rng.choice(neighbours) if neighbours else None
 
-    def _discover(self, graph: GrowingGraph, current: str, rng: random.Random) -> str | None:
-        """A new entity of the documents about the current one, with a relation that ties it to the
-        graph."""
+    def _discover_entity(self, graph: GrowingGraph, current: str, rng: random.Random) -> str | None:
+        """A new entity from the documents about the current one. A relation that connects it with
+        the graph is added, so that the graph stays connected."""
         inside = graph.entities
         ties: dict[str, list[Relation]] = defaultdict(list)
         for relation in self._read_relations(self._documents(current)):
             outside = {relation.subject, relation.object} - inside
+            # Exactly one end must be new: the other one connects it with the graph.
             if len(outside) != 1:
                 continue
             if _is_passable(relation) and graph.has_room_for(relation):
@@ -255,18 +270,20 @@ class Expander:
         if not ties:
             return None
         entity = rng.choice(sorted(ties))
+        # The relations come sorted by id, so the first one is always the same.
         graph.add(ties[entity][0])
         return entity
 
 
 def make_rng(run_seed: int, entity: str) -> random.Random:
     """A generator that depends on the run's seed and the entity alone."""
+    # Not ``hash``, which gives another value for a string in every process.
     return random.Random(hashlib.sha256(f"{run_seed}\n{entity}".encode()).digest())
 
 
 def build_query(entity: str, vocabulary: Vocabulary) -> str:
-    """What to search for: a disease by its name, any other entity as what a disease has to do with
-    it."""
+    """The query about an entity: a disease by its name, any other entity by the phrase that relates
+    a disease to it ("disease associated with FBN1")."""
     name = vocabulary.name_of(entity)
     entity_type = vocabulary.type_of(entity)
     if entity_type == DISEASE:
@@ -281,8 +298,8 @@ def build_query(entity: str, vocabulary: Vocabulary) -> str:
 
 
 def resolve_ids(relation: Relation, vocabulary: Vocabulary) -> Relation | None:
-    """The relation between the ids its ends go by now; None where that leaves no relation of its
-    predicate."""
+    """The relation between the current ids of its ends; None where these do not fit the predicate,
+    or are the same."""
     subject = vocabulary.canonical_id(relation.subject)
     obj = vocabulary.canonical_id(relation.object)
     if (subject, obj) == (relation.subject, relation.object):
@@ -291,27 +308,30 @@ def resolve_ids(relation: Relation, vocabulary: Vocabulary) -> Relation | None:
         return None
     if PREDICATES[relation.predicate].symmetric:
         subject, obj = sorted((subject, obj))
-    key = relation_id(subject, relation.predicate, obj, relation.clinical)
+    key = build_relation_id(subject, relation.predicate, obj, relation.clinical)
     resolved = replace(relation, relation_id=key, subject=subject, object=obj)
     return resolved if is_well_typed(resolved, vocabulary) else None
 
 
 def rank_relations(relations: Sequence[Relation], entity: str) -> list[Relation]:
-    """The relations of an entity, the most informative first: those that are alone in their
-    predicate and qualifier (only they single out their object), then by predicate, then exact
-    counts before shares before words."""
-    group_sizes = Counter(_group(relation, entity) for relation in relations)
+    """The relations of an entity, the most informative first.
+
+    First come those that are alone with their predicate and qualifier, because only these single
+    out their object. The rest of the order is by predicate, then exact counts before shares before
+    words, then by confidence.
+    """
+    group_sizes = Counter(_group_key(relation, entity) for relation in relations)
     return sorted(
         relations,
         key=lambda relation: (
-            group_sizes[_group(relation, entity)] > 1,
+            group_sizes[_group_key(relation, entity)] > 1,
             PREDICATES[relation.predicate].expansion_rank,
-            vagueness(relation.clinical),
+            rank_vagueness(relation.clinical),
             -relation.confidence,
             relation.relation_id,
         ),
     )
 
 
-def _group(relation: Relation, entity: str) -> tuple[str, bool, str]:
+def _group_key(relation: Relation, entity: str) -> tuple[str, bool, str]:
     return relation.predicate, relation.subject == entity, relation.clinical

@@ -32,12 +32,16 @@ _MAX_CACHED_DOCUMENTS = 4096  # with their relations: some tens of MB
 
 
 class IndexLibrary:
-    """Documents out of the index. Names are looked up by their words, so full text is searched and
-    no model is loaded. Citations and disease records alone are read: what labels and trials say is
-    not worded as relations (``has_other_sources``: the index contains such)."""
+    """Documents from the index.
+
+    Names are searched by their words, in full-text mode, so no model is loaded. Only citations and
+    disease records are read, because labels and trials do not word their content as relations.
+    ``has_other_sources`` is true where the index contains such documents.
+    """
 
     def __init__(self, retriever: Retriever, has_other_sources: bool = False) -> None:
         self._retriever = retriever
+        # Without other sources a filter would only cost time.
         self._sources = (PUBMED, HPO) if has_other_sources else None
 
     def find_record(self, entity: str) -> Document | None:
@@ -50,16 +54,17 @@ class IndexLibrary:
 
 
 class CachingExtractor:
-    """An extractor that reads a document once: records and abstracts come up again for many
-    seeds."""
+    """An extractor that reads each document once: many seeds lead to the same records and
+    abstracts."""
 
     def __init__(self, extractor: RelationExtractor) -> None:
-        self._extract = functools.lru_cache(_MAX_CACHED_DOCUMENTS)(extractor.extract)
+        self._extract_cached = functools.lru_cache(_MAX_CACHED_DOCUMENTS)(extractor.extract)
 
     def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
         """The document's relations, only those that touch an entity of ``focus`` where it is
         given."""
-        extraction = self._extract(document)
+        # Cached without the focus, so that one entry serves every entity.
+        extraction = self._extract_cached(document)
         return Extraction(extraction.entities, filter_by_focus(extraction.relations, focus))
 
 
@@ -71,7 +76,7 @@ class ExpansionWorker:
     ) -> None:
         self._directory = directory
         self._parts = Parts(directory, folder)
-        vocabulary = Vocabulary.load(run.stage("entities"), load_hpo().replaced)
+        vocabulary = Vocabulary.from_directory(run.stage("entities"), load_hpo().replaced)
         retriever = Retriever.open(run.stage("index"), config.retrieval, config.models)
         sources = {source.source for source in config.index.sources}
         has_other_sources = not sources <= {PUBMED, HPO}
@@ -87,11 +92,13 @@ class ExpansionWorker:
         )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Write the part ``row["part"]`` with the graphs of ``row["seeds"]``. A seed that the part
-        contains already is grown again only where there is something else to read than then; where
-        the part was made from the index ``row["index"]`` there cannot be."""
-        kept = self._read_current(row["part"], row["index"])
-        grown_seeds = [kept.get(seed) or self._grow(seed) for seed in row["seeds"]]
+        """Write the part ``row["part"]`` with the graphs of ``row["seeds"]``.
+
+        A seed that the part contains already is grown again only where other documents are found
+        now. Where the part was made from the index ``row["index"]``, they are the same.
+        """
+        kept = self._read_current_seeds(row["part"], row["index"])
+        grown_seeds = [kept.get(seed) or self._grow_seed(seed) for seed in row["seeds"]]
         report = {"index": row["index"], "seeds": row["seeds"]}
         table = to_table(GrownSeed, grown_seeds)
         self._parts.write(row["part"], row["made_from"], table, report)
@@ -101,13 +108,14 @@ class ExpansionWorker:
             "relations": sum(len(grown.relations) for grown in grown_seeds),
         }
 
-    def _grow(self, seed: str) -> GrownSeed:
+    def _grow_seed(self, seed: str) -> GrownSeed:
+        """Grow a seed; with a language model, its failures since the last seed are taken along."""
         grown = self._expander.expand(seed).to_grown_seed()
         if self._model is None:
             return grown
         return replace(grown, failures=tuple(self._model.take_failures()))
 
-    def _read_current(self, part: str, index: str) -> dict[str, GrownSeed]:
+    def _read_current_seeds(self, part: str, index: str) -> dict[str, GrownSeed]:
         """The grown seeds of the part that are up to date, by seed."""
         if not self._parts.is_finished(part):
             return {}
@@ -142,9 +150,11 @@ def _build_linker(config: PipelineConfig, vocabulary: Vocabulary, matcher: Match
     """Raises MedrError at once where names are to be compared by an encoder that is not there."""
     if not uses_similarity(config.graph.link_similarity):
         return Linker(vocabulary, matcher)
+    # The encoder is made only when a name needs it; its absence must not surface hours later.
     model_path(config.models.encoder)
 
     def make_encoder() -> NameEncoder:
+        # Imported late, with the model's libraries.
         from medr_ray.engines.encoder import Encoder
 
         return Encoder(config.models.encoder)

@@ -1,11 +1,10 @@
 """The graph in the formats of other tools: GraphML, node-link JSON, Parquet, and CSV for
 neo4j-admin's import.
 
-Guaranteed: an export says all that the store does, evidence included, in the store's order, and
-equal graphs give equal files; every name comes back as it was, but for characters that XML cannot
-hold, which become U+FFFD in GraphML, and for tabs in aliases, which become spaces in CSV, where
-tabs part them. A file appears whole or not at all, and none is overwritten unless that is asked
-for.
+Guaranteed: an export contains everything that the stored graph does, including evidence and in the
+same order. Equal graphs give equal files. Names are unchanged, with two exceptions: characters that
+XML forbids become U+FFFD in GraphML, and tabs in aliases become spaces in CSV, where tabs separate
+them. A file appears whole or not at all, and is overwritten only on request.
 """
 
 import csv
@@ -50,7 +49,7 @@ RELATIONSHIP_HEADER = (
     "documents:string[]",
     "evidence:string",
 )
-# Everything but the characters of XML 1.0, production 2.
+# Every character that XML 1.0 does not allow (production 2, Char).
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Files = Mapping[str, bytes]  # by name in the target folder; "" is the target itself
@@ -71,7 +70,7 @@ def export_graph(
     _check_target(target, list(paths), force)
     for path, data in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed when complete, so that no reader ever sees half a file.
+        # Renamed when complete, so that no reader ever sees a file that is written in part.
         partial = path.with_name(f".{path.name}.partial")
         partial.write_bytes(data)
         os.replace(partial, path)
@@ -90,7 +89,8 @@ def check_finished(graph: StageDirectory) -> None:
 
 
 def _check_target(target: Path, paths: Sequence[Path], force: bool) -> None:
-    """Raises ConfigError for what is in the way."""
+    """Raises ConfigError where the target is of the wrong kind, or a file exists and not
+    ``force``."""
     is_folder = paths != [target]
     if target.exists() and target.is_dir() != is_folder:
         existing, written = ("file", "folder") if is_folder else ("folder", "file")
@@ -107,7 +107,7 @@ def _check_target(target: Path, paths: Sequence[Path], force: bool) -> None:
 # --- one graph for Python's tools -----------------------------------------------------
 
 
-def node_link(entities: Iterable[Entity], relations: Iterable[Relation]) -> dict[str, Any]:
+def to_node_link(entities: Iterable[Entity], relations: Iterable[Relation]) -> dict[str, Any]:
     """A directed multigraph as ``networkx.node_link_graph`` reads it; the edge key is the
     relation's id."""
     nodes = [_rename_keys(asdict(entity), entity_id="id") for entity in entities]
@@ -123,13 +123,15 @@ def _rename_keys(values: dict[str, Any], **names: str) -> dict[str, Any]:
 
 
 def _export_json(graph: Directory) -> Files:
-    text = json.dumps(node_link(*read_graph(graph)), ensure_ascii=False, indent=1)
+    """One JSON object, with keys in the order of the records' fields."""
+    text = json.dumps(to_node_link(*read_graph(graph)), ensure_ascii=False, indent=1)
     return {"": f"{text}\n".encode()}
 
 
 def _export_graphml(directory: Directory) -> Files:
-    """GraphML has no lists: aliases and evidence are JSON texts. What is null is left out."""
-    data = node_link(*read_graph(directory))
+    """GraphML has neither lists nor nulls: aliases and evidence are JSON texts, and null values are
+    left out."""
+    data = to_node_link(*read_graph(directory))
     graph = nx.MultiDiGraph()
     for node in data["nodes"]:
         graph.add_node(_to_xml_text(node.pop("id")), **_to_scalars(node))
@@ -162,8 +164,8 @@ def _to_xml_text(text: str) -> str:
 
 
 def _export_neo4j(graph: Directory) -> Files:
-    """Headers as neo4j-admin's import reads them. Labels are types, relationship types predicates,
-    in Neo4j's style."""
+    """Two CSV files for neo4j-admin's import, with its headers. Labels are entity types and
+    relationship types are predicates, in Neo4j's usual spelling."""
     entities, relations = read_graph(graph)
     return {
         NODES_CSV: _format_csv(NODE_HEADER, map(_build_node_row, entities)),
@@ -173,7 +175,7 @@ def _export_neo4j(graph: Directory) -> Files:
     }
 
 
-def neo4j_command(folder: Path) -> str:
+def build_neo4j_command(folder: Path) -> str:
     """The command that imports the CSV files of ``folder`` into an empty database."""
     return (
         f"neo4j-admin database import full --nodes={folder / NODES_CSV} "
@@ -221,7 +223,8 @@ def _format_array(values: Iterable[str]) -> str:
 
 
 def _format_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """UTF-8, every field quoted (so that "" stays an empty text), quotes doubled."""
+    """CSV in UTF-8. Every field is quoted, because neo4j-admin reads an unquoted empty field as
+    null and "" as an empty text."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(header)
@@ -230,7 +233,7 @@ def _format_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> byte
 
 
 def _export_parquet(graph: Directory) -> Files:
-    """The store's own tables, byte for byte."""
+    """The stored tables, byte for byte."""
     return {table.name: graph.read_bytes(table.name) for table in (ENTITIES, RELATIONS)}
 
 

@@ -1,9 +1,8 @@
-"""One entity of the graph with everything it is related to, in both directions, and the evidence
-for it.
+"""One entity of the graph with its relations in both directions and their evidence.
 
-Guaranteed: it is read from the finished graph alone, and only the relations of the entity are in
-memory; groups come in the order of the predicates, as subject before as object, the surest
-relation first.
+Guaranteed: only the finished graph is read, and only the relations of the entity are in memory.
+Groups come in the order of the predicates; of one predicate, the relations of which the entity is
+the subject come first. Within a group the most confident relation comes first.
 """
 
 from collections.abc import Sequence
@@ -45,8 +44,8 @@ class Neighbourhood:
 
 
 def read_names(graph: Directory) -> pl.DataFrame:
-    """The entities' names in the columns that ``entities.concept_summary.find_concepts`` looks them
-    up in."""
+    """The entities' names, in the columns that ``entities.concept_summary.find_concepts``
+    expects."""
     table = pl.DataFrame(
         graph.read_columns(ENTITIES, ["entity_id", "name", "entity_type", "aliases"])
     )

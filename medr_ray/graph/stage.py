@@ -1,17 +1,17 @@
 """The graph stage.
 
-Ray Data hands groups of seeds to actors that have the index, the matcher and the vocabulary open;
-each group is one part, so a killed stage goes on with the missing ones (and repeats no question to
-a language model, whose replies are cached one by one). Which group a seed is in depends on the seed
-alone and every seed has its own random generator, so the merged graph is the same whatever the
-number of workers.
+Ray Data hands groups of seeds to actors that keep the index, the matcher and the vocabulary open.
+Each group is one part, so a killed stage continues with the parts that are missing. It repeats no
+request to a language model either, because every reply is cached. The group of a seed depends on
+the seed alone, and every seed has its own random generator, so the merged graph is the same
+whatever the number of workers.
 
-New abstracts extend the graph without a rebuild: each grown seed records which entities it read
-about and a digest of the documents there were. Over another index every seed looks these documents
-up again, which needs neither extraction nor a model. Only seeds for which another document, or
-another text, now comes up are grown again, and new seeds are added. So the extended graph is, byte
-for byte, the one that would be built anew over the new index: retracted and deleted papers are gone
-from it, and what rests on other documents is unchanged.
+New abstracts extend the graph without a rebuild. Each grown seed records the entities that were
+read about and a digest of the documents found then. When the index has changed, these documents are
+looked up again, which needs neither extraction nor a model. A seed is grown again only where the
+lookup gives another document or another text; new seeds are added. The extended graph is, byte for
+byte, the one that a rebuild over the new index would give: relations from retracted and deleted
+papers are gone, and those from other documents are unchanged.
 """
 
 import hashlib
@@ -53,14 +53,14 @@ def select_seeds(
     if limit is None or limit >= len(accepted):
         return sorted(accepted)
 
-    def rank(concept_id: str) -> tuple[bool, str]:
+    def seed_order(concept_id: str) -> tuple[bool, str]:
         return concept_id not in curated, content_id("seed", run_seed, concept_id)
 
-    return sorted(sorted(accepted, key=rank)[:limit])
+    return sorted(sorted(accepted, key=seed_order)[:limit])
 
 
 def group_seeds(seeds: Sequence[str]) -> dict[str, list[str]]:
-    """The seeds by part, sorted. The others in a group do not change with the seeds there are."""
+    """The seeds by part, sorted. The part of a seed does not depend on the other seeds."""
     groups: dict[str, list[str]] = {}
     for seed in sorted(seeds):
         name = f"seeds-{hashlib.sha256(seed.encode()).hexdigest()[:_GROUP_DIGITS]}"
@@ -76,6 +76,8 @@ def grow_seeds(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], 
     made_from = _growth_digest(context)
     index = _index_fingerprint(context)
     stale = set(parts.discard_stale(dict.fromkeys(groups, made_from)))
+    # A part that lags behind the index or the seeds is not discarded: the worker keeps those of its
+    # seeds that are up to date.
     rows = [
         {"part": name, "seeds": group, "made_from": made_from, "index": index}
         for name, group in groups.items()
@@ -103,11 +105,12 @@ def grow_seeds(context: StageContext, seeds: Sequence[str]) -> tuple[list[str], 
 
 
 def _is_behind(marker: Mapping[str, Any], group: Sequence[str], index: str) -> bool:
+    """Whether a finished part was made from another index, or for other seeds."""
     return bool(marker["index"] != index or marker["seeds"] != group)
 
 
 def _growth_digest(context: StageContext) -> str:
-    """A digest of what decides how a seed grows, besides the documents it finds."""
+    """A digest of everything that decides how a seed grows, except the documents about it."""
     config = context.config
     entities = context.upstream("entities")
     graph_settings = config.graph.identity()
@@ -136,7 +139,7 @@ def _index_fingerprint(context: StageContext) -> str:
 
 
 def execute_graph(context: StageContext) -> Counts:
-    """Write the graph; see the module's docstring."""
+    """Grow the seeds and write the merged graph; returns the figures of the report."""
     entities = context.upstream("entities")
     seeds = select_seeds(
         entities.read(SEEDS),
@@ -150,6 +153,7 @@ def execute_graph(context: StageContext) -> Counts:
             "or see entities/seeds.jsonl"
         )
     parts, expanded = grow_seeds(context, seeds)
+    # Filled while ``merge_seed_graphs`` reads the parts one after another, complete only after it.
     failures: set[ExtractionFailure] = set()
     grown_seeds = _read_parts(context.directory, parts, failures)
     relations, seed_graphs = storage.merge_seed_graphs(grown_seeds)
@@ -173,7 +177,7 @@ def execute_graph(context: StageContext) -> Counts:
 def _build_graph_entities(
     entities: Directory, relations: Sequence[Relation], seeds: Sequence[str]
 ) -> list[Entity]:
-    vocabulary = Vocabulary.load(entities)
+    vocabulary = Vocabulary.from_directory(entities)
     frequencies = {frequency.concept_id: frequency for frequency in entities.read(FREQUENCIES)}
     return storage.build_entities(relations, seeds, vocabulary, frequencies)
 
@@ -181,7 +185,7 @@ def _build_graph_entities(
 def _read_parts(
     directory: Directory, parts: Iterable[str], failures: set[ExtractionFailure]
 ) -> Iterator[GrownSeed]:
-    """The grown seeds, one part in memory at a time; what failed on the way is added to
+    """The grown seeds, with one part in memory at a time; their failures are added to
     ``failures``."""
     for part in parts:
         for grown in directory.read_records(f"{_PARTS}/{part}.parquet", GrownSeed):
@@ -210,7 +214,8 @@ def _count_sorted(values: Iterable[str]) -> dict[str, int]:
 
 
 def _graph_inputs(config: PipelineConfig) -> Any:
-    """The models, where one extracts: the one that reads, and the one that compares names."""
+    """The models that decide the graph: the one that reads and the one that compares names; None
+    where rules extract."""
     if config.graph.extractor == "rules":
         return None
     return [config.llm.identity(), config.models.encoder]

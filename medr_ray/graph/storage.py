@@ -1,7 +1,8 @@
 """The graph on disk: one part per group of seeds while it grows, then one merged graph, as Parquet.
 
-Guaranteed: relations found around several seeds are one relation with the evidence of all; every
-table is sorted by id. ``graph.graph_export`` writes the graph in the formats of other tools.
+Guaranteed: a relation that was found around several seeds is stored once, with the evidence of
+all. Every table is sorted by id. ``graph.graph_export`` writes the graph in the formats of other
+tools.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from medr_ray.graph.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class EntityReading:
-    """An entity that was read about, and the digest of the documents that there were about it."""
+    """An entity that was read about, and a digest of the documents that were found about it then."""
 
     entity: str
     documents: str
@@ -25,8 +26,11 @@ class EntityReading:
 
 @dataclass(frozen=True)
 class GrownSeed:
-    """What expansion found around one seed: its relations, the entities it read about in order, and
-    what the extractor could not use. A row of a part."""
+    """What expansion found around one seed; a row of a part.
+
+    These are the seed's relations, the entities that were read about, in order, and what the
+    extractor could not use.
+    """
 
     seed: str
     relations: tuple[Relation, ...]
@@ -45,6 +49,7 @@ def merge_seed_graphs(
         for relation in grown.relations:
             key = relation.relation_id
             if key in merged:
+                # Merging is symmetric, so the order in which seeds were grown does not matter.
                 relation = merge_relations(merged[key], relation)
             merged[key] = relation
     return [merged[key] for key in sorted(merged)], dict(sorted(seeds.items()))

@@ -14,10 +14,10 @@ from medr_ray.knowledge.lexicon import Concept, normalise
 
 
 class Vocabulary:
-    """Concepts by id and by name. Of concepts of one type with the same name the smallest id is
-    meant.
+    """Concepts by id and by name.
 
-    ``replaced`` leads from merged and obsolete ids to the kept ones, as
+    Where several concepts of one type have the same name, the name stands for the smallest id.
+    ``replaced`` maps merged and obsolete ids to the ids that are kept, as
     ``knowledge.hpo.Hpo.replaced`` does.
     """
 
@@ -37,13 +37,14 @@ class Vocabulary:
                 self._by_other_id.setdefault(other_id, set()).add(concept_id)
 
     @classmethod
-    def load(cls, entities: Directory, replaced: Mapping[str, str] | None = None) -> "Vocabulary":
+    def from_directory(cls, entities: Directory, replaced: Mapping[str, str] | None = None) -> "Vocabulary":
         """The vocabulary of an ``entities`` directory."""
         return cls(read_lexicon(entities).values(), replaced)
 
     def canonical_id(self, entity_id: str) -> str:
-        """The id that the entity goes by here; ``entity_id`` itself where nothing, or more than one
-        thing, is known by it."""
+        """The id of the concept that has ``entity_id`` as its own or another id; ``entity_id`` itself
+        where no concept has it, or several have."""
+        # The id as given comes before the id that replaced it.
         for candidate in (entity_id, self._replaced.get(entity_id, entity_id)):
             if candidate in self.concepts:
                 return candidate
@@ -70,6 +71,7 @@ class Vocabulary:
     ) -> Entity:
         """The graph's node for a concept; its aliases are its other forms."""
         concept = self.concepts[concept_id]
+        # Forms are normalised, so the preferred name may be among them in lower case.
         own_names = {concept.name, normalise(concept.name)}
         aliases = tuple(form for form in concept.forms if form not in own_names)
         return Entity(

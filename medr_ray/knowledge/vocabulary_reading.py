@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, cast
 from lxml import etree
 
 from medr_ray.core.errors import DataError
-from medr_ray.core.files import BROKEN_GZIP, locate, unpacked
+from medr_ray.core.files import BROKEN_GZIP, locate, open_unpacked
 from medr_ray.core.records import EntityType
 
 _KEPT = 50  # bad records named in a report; all are counted
@@ -112,7 +112,7 @@ def open_vocabulary(path: str) -> Iterator[BinaryIO]:
     cut off."""
     fs, located = locate(path)
     try:
-        with fs.open_input_file(located) as file, unpacked(file) as stream:
+        with fs.open_input_file(located) as file, open_unpacked(file) as stream:
             yield stream
     except BROKEN_GZIP as error:
         raise DataError(f"{path}: broken gzip ({error}); download it again") from None

@@ -227,7 +227,7 @@ def asked(one: Candidate) -> Asked:
     path = one.path
     edges = []
     for hop in (*path.hops, *path.second):
-        edges.append(_make_edge(hop.predicate, hop.forward, hop.known, hop.target))
+        edges.append(_make_edge(hop.predicate, hop.forward, hop.start, hop.target))
         edges += [
             _make_edge(clause.predicate, clause.forward, hop.target, clause.other)
             for clause in hop.also

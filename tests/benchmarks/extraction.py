@@ -108,7 +108,7 @@ def finder(matcher: Matcher | PlainDictionary, concepts: Sequence[Concept], ids:
     }
     return lambda text: [
         FoundMention(mention.start, mention.end, *kinds_and_ids[mention.concept_id])
-        for mention in matcher.find(text)
+        for mention in matcher.find_mentions(text)
     ]
 
 

@@ -32,13 +32,13 @@ from medr_ray.core.measurement import Measurement, build_measurement, skip_measu
 from medr_ray.core.run import Directory, StageContext, open_run
 from medr_ray.core.session import ray_session
 from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files, open_corpus_file
-from medr_ray.corpus.ingest import first_pass
+from medr_ray.corpus.ingest import read_corpus_file
 from medr_ray.corpus.medline import read_records
 from medr_ray.corpus.record_stream import read_citations
 from medr_ray.corpus.stage import CORPUS_STAGE
 from medr_ray.entities.counting import count_citations
 from medr_ray.entities.matching import Matcher
-from medr_ray.entities.tokens import folding_tables, match_keys
+from medr_ray.entities.tokens import build_folding_tables, build_match_keys
 from medr_ray.knowledge.lexicon import Concept, build_lexicon
 
 # PubMed 2026.
@@ -108,7 +108,7 @@ def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Measurement]:
     count_citations(abbreviating, parse)
     automaton = _build_automaton(ahocorasick, lexicon)
     texts = [
-        match_keys(parse[field], folding_tables()).to_pylist() for field in ("title", "abstract")
+        build_match_keys(parse[field], build_folding_tables()).to_pylist() for field in ("title", "abstract")
     ]
     seconds: dict[str, list[float]] = defaultdict(list)
     for number in range(_ROUNDS):
@@ -240,7 +240,7 @@ def _build_automaton(ahocorasick: Any, lexicon: list[Concept]) -> Any:
     matcher = Matcher.build(lexicon, min_form_length=4)
     automaton = ahocorasick.Automaton()
     for key, concept in zip(
-        match_keys(matcher.forms, folding_tables()).to_pylist(),
+        build_match_keys(matcher.forms, build_folding_tables()).to_pylist(),
         matcher.concepts.tolist(),
         strict=True,
     ):
@@ -463,7 +463,7 @@ def _run_ray_pass(files: list[CorpusFile], out: Path, at_once: int | None = None
     directory = Directory(str(out))
 
     def work(task: dict[str, Any]) -> dict[str, Any]:
-        return {"records": first_pass(CorpusFile(**task), directory, None).records}
+        return {"records": read_corpus_file(CorpusFile(**task), directory, None).records}
 
     for _ in map_in_tasks([asdict(file) for file in files], work, max_tasks=at_once):
         pass
@@ -511,6 +511,6 @@ def _measure_rate(folder: Path, records: list[bytes]) -> float:
     """MB of XML a second of one core through the first pass, gunzip and Parquet included."""
     path = _write_file(folder / "rate" / "rate.xml.gz", records)
     seconds, _ = _cpu_seconds(
-        lambda: first_pass(_corpus_file(path), Directory(str(folder / "rate")), None)
+        lambda: read_corpus_file(_corpus_file(path), Directory(str(folder / "rate")), None)
     )
     return sum(map(len, records)) / 1e6 / seconds

@@ -12,7 +12,7 @@ from medr_ray.core.config import CorpusConfig, PipelineConfig, RunConfig
 from medr_ray.core.errors import DataError
 from medr_ray.core.run import StageContext, StageDirectory, open_run
 from medr_ray.corpus.corpus_files import list_corpus_files
-from medr_ray.corpus.ingest import first_pass
+from medr_ray.corpus.ingest import read_corpus_file
 from medr_ray.corpus.stage import CORPUS_STAGE
 from medr_ray.pipeline import run_pipeline
 
@@ -138,7 +138,7 @@ def test_the_citations_do_not_depend_on_the_order_in_which_tasks_end(
     CORPUS_STAGE.execute(whole)
     alone = _context(tmp_path / "b", source)
     for file in reversed(list_corpus_files([source])):
-        first_pass(file, alone.directory, None)
+        read_corpus_file(file, alone.directory, None)
     CORPUS_STAGE.execute(alone)
     assert _tables(alone.directory) == _tables(whole.directory)
 

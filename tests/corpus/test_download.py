@@ -247,7 +247,7 @@ def test_a_source_that_cannot_be_listed_says_why(rig: Rig) -> None:
 
 def begun(rig: Rig, half: bytes, validator: str) -> None:
     """What a killed download leaves of the first file."""
-    partial = MirrorStore(rig.root).partial(FIRST)
+    partial = MirrorStore(rig.root).partial_file(FIRST)
     partial.restart(validator)
     partial.path.write_bytes(half)
 

@@ -16,11 +16,11 @@ from medr_ray.corpus.ingest import (
     DroppedRecords,
     FileReport,
     choose_dropped_records,
-    first_pass,
-    part_name,
+    read_corpus_file,
+    build_part_name,
     read_record_keys,
     read_reports,
-    second_pass,
+    write_kept_citations,
 )
 
 
@@ -42,11 +42,11 @@ def _ingest(
 ) -> tuple[DroppedRecords, list[FileReport]]:
     sources = list_corpus_files([str(folder)])
     for source in sources:
-        first_pass(source, directory, limit)
+        read_corpus_file(source, directory, limit)
     reports = read_reports(directory, sources)
     dropped = choose_dropped_records(read_record_keys(directory, sources), reports)
     for number, source in enumerate(sources):
-        second_pass(part_name(source), dropped.positions.get(number, []), directory, "")
+        write_kept_citations(build_part_name(source), dropped.positions.get(number, []), directory, "")
     return dropped, reports
 
 

@@ -15,7 +15,7 @@ from medr_ray.corpus.mirror import (
     make_plan,
     parse_listing,
     select_files,
-    year_and_number,
+    parse_year_and_number,
 )
 
 MD5 = "0123456789abcdef0123456789abcdef"
@@ -150,7 +150,7 @@ def test_a_page_that_is_no_listing_lists_nothing(page: bytes) -> None:
     ],
 )
 def test_only_nlms_names_are_names(name: str) -> None:
-    assert year_and_number(name) is None
+    assert parse_year_and_number(name) is None
 
 
 def test_selection_is_by_glob_and_count_and_of_one_year() -> None:

@@ -35,7 +35,7 @@ def matcher() -> Matcher:
 
 def _find_concepts(matcher: Matcher, text: str) -> list[tuple[str, str]]:
     return [
-        (text[mention.start : mention.end], mention.concept_id) for mention in matcher.find(text)
+        (text[mention.start : mention.end], mention.concept_id) for mention in matcher.find_mentions(text)
     ]
 
 
@@ -72,7 +72,7 @@ def test_every_use_is_the_disease_also_before_the_definition_and_in_the_plural(
         ("TDs", "D:td"),
         ("TD", "D:td"),
     ]
-    assert {mention.form for mention in matcher.find(text)} == {"tardive dyskinesia"}
+    assert {mention.form for mention in matcher.find_mentions(text)} == {"tardive dyskinesia"}
 
 
 def test_the_texts_own_definition_wins_over_a_symbol_of_the_lexicon(matcher: Matcher) -> None:
@@ -99,7 +99,7 @@ def test_a_longer_mention_around_an_abbreviation_stays(matcher: Matcher) -> None
 def test_a_definition_holds_in_its_own_text_only(matcher: Matcher) -> None:
     import pyarrow as pa
 
-    spans = matcher.spans(pa.array(["Tardive dyskinesia (TD)", "TD", "tardive dyskinesia"]))
+    spans = matcher.find_spans(pa.array(["Tardive dyskinesia (TD)", "TD", "tardive dyskinesia"]))
     assert spans.text.tolist() == [0, 0, 2]
 
 
@@ -151,9 +151,9 @@ PIECES = (
 )
 def test_the_same_as_a_plain_reference(pieces: list[tuple[str, str]]) -> None:
     text = "".join(piece + join for piece, join in pieces)
-    plain = [(mention.start, mention.end, mention.concept_id) for mention in _PLAIN.find(text)]
+    plain = [(mention.start, mention.end, mention.concept_id) for mention in _PLAIN.find_mentions(text)]
     assert [
-        (mention.start, mention.end, mention.concept_id) for mention in _WHOLE.find(text)
+        (mention.start, mention.end, mention.concept_id) for mention in _WHOLE.find_mentions(text)
     ] == naive.abbreviate(text, plain)
 
 

@@ -19,7 +19,7 @@ from medr_ray.entities.counting import (
     count_citations,
     sum_counts,
 )
-from medr_ray.entities.form_patterns import common_words
+from medr_ray.entities.form_patterns import read_common_words
 from medr_ray.entities.matching import Matcher
 from medr_ray.knowledge.lexicon import Concept
 
@@ -136,7 +136,7 @@ def test_counts_equal_a_naive_reference(
         form
         for form in map(_join_parts, folded)
         if any(character.isalpha() for character in form)
-        and " ".join(word for word, _, _ in naive.tokens(form)) not in common_words()
+        and " ".join(word for word, _, _ in naive.tokens(form)) not in read_common_words()
     ]
     documents = [
         (_join_parts(title), _join_parts(abstract), year) for title, abstract, year in drawn
@@ -150,7 +150,7 @@ def test_counts_equal_a_naive_reference(
         named = [
             (mention.start, mention.end, mention.concept_id)
             for text in (title, abstract)
-            for mention in matcher.find(text)
+            for mention in matcher.find_mentions(text)
         ]
         assert named == [
             mention

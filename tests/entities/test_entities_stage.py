@@ -87,7 +87,7 @@ def test_counts_agree_with_the_mentions_in_each_citation(shared_data: Path, tmp_
         rows += [
             (citation.pmid, citation.year, mention.concept_id)
             for text in (citation.title, citation.abstract)
-            for mention in matcher.find(text)
+            for mention in matcher.find_mentions(text)
         ]
     named = pl.DataFrame(
         rows, schema={"pmid": pl.String, "year": pl.Int32, "concept_id": pl.String}, orient="row"

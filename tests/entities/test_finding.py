@@ -45,7 +45,7 @@ def matcher() -> Matcher:
 
 def _find_concepts(matcher: Matcher, text: str) -> list[tuple[str, str]]:
     return [
-        (mention.concept_id, text[mention.start : mention.end]) for mention in matcher.find(text)
+        (mention.concept_id, text[mention.start : mention.end]) for mention in matcher.find_mentions(text)
     ]
 
 
@@ -144,5 +144,5 @@ def test_a_matcher_loaded_from_a_run_finds_the_same(matcher: Matcher, tmp_path: 
     write_lexicon(directory, CONCEPTS)
     matcher.save(directory)
     text = "FBN1 in ataxia-telangiectasia, HIV/AIDS and VSD"
-    assert Matcher.load(directory).find(text) == matcher.find(text)
+    assert Matcher.load(directory).find_mentions(text) == matcher.find_mentions(text)
     assert read_lexicon(directory) == {concept.concept_id: concept for concept in CONCEPTS}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medr_ray.entities.generality import find_generality_reason, mesh_reasons, tree_reasons
+from medr_ray.entities.generality import find_generality_reason, find_mesh_reasons, find_tree_reasons
 
 
 def test_a_heading_near_the_root_with_many_below_it_is_general() -> None:
@@ -16,7 +16,7 @@ def test_a_heading_near_the_root_with_many_below_it_is_general() -> None:
     trees |= {f"Heart {i}": (f"C14.280.{i}",) for i in range(10)}
     trees |= {f"Vessel {i}": (f"C14.907.{i}",) for i in range(10)}
     trees |= {f"Twig {i}": (f"C15.1.{i}",) for i in range(9)}
-    reasons = tree_reasons(trees)
+    reasons = find_tree_reasons(trees)
     assert reasons.keys() == {"Heart", "Course"}
     assert reasons["Heart"] == "it stands near the root of MeSH, above 11 narrower headings"
     assert reasons["Course"] == "it is an attribute of diseases in MeSH"
@@ -39,7 +39,7 @@ def test_a_heading_near_the_root_with_many_below_it_is_general() -> None:
 def test_of_real_vocabularies_the_shelves_are_general_and_the_books_are_not(
     concept_id: str, name: str, reason: str
 ) -> None:
-    if concept_id.startswith("MESH") and reason and not mesh_reasons():
+    if concept_id.startswith("MESH") and reason and not find_mesh_reasons():
         pytest.skip("needs the extra [embedded]")
     why = find_generality_reason(concept_id, name)
     assert reason in why

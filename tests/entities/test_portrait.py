@@ -13,7 +13,7 @@ from medr_ray.entities.concept_summary import (
     FormCount,
     YearCount,
     find_concepts,
-    nearest_names,
+    find_nearest_names,
     read_names,
     summarise_concept,
 )
@@ -55,9 +55,9 @@ def test_a_concept_is_found_by_id_name_or_alias_in_any_case(
 
 def test_a_name_that_is_unknown_gets_the_nearest_concepts_once_each(run: RunDirectory) -> None:
     names = read_names(run.stage("entities"))
-    assert nearest_names(names, "Marfans sindrome") == ["Marfan syndrome"]
-    assert nearest_names(names, "kurru")[0] == "Kuru"
-    assert nearest_names(names, "x") == []
+    assert find_nearest_names(names, "Marfans sindrome") == ["Marfan syndrome"]
+    assert find_nearest_names(names, "kurru")[0] == "Kuru"
+    assert find_nearest_names(names, "x") == []
 
 
 def test_counts_forms_years_and_companions_are_those_of_the_corpus(run: RunDirectory) -> None:

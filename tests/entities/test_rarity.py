@@ -12,7 +12,7 @@ from medr_ray.core.errors import ConfigError
 from medr_ray.core.records import EntityFrequency
 from medr_ray.entities.rarity import (
     choose_rarity_rule,
-    clopper_pearson,
+    compute_clopper_pearson,
     compute_frequencies,
     select_rare,
 )
@@ -24,7 +24,7 @@ trials_and_successes = st.integers(1, 40_000_000).flatmap(
 
 
 def _interval(successes: int, trials: int) -> tuple[float, float]:
-    lower, upper = clopper_pearson(np.array([successes]), trials)
+    lower, upper = compute_clopper_pearson(np.array([successes]), trials)
     return float(lower[0]), float(upper[0])
 
 
@@ -107,7 +107,7 @@ def test_the_papers_threshold_over_all_of_pubmed() -> None:
     rule = choose_rarity_rule(EntitiesConfig(rare_documents=20), 36_000_000)
     assert (rule.rule, rule.most_documents) == ("frequency", 24)
     assert (
-        rule.describe()
+        rule.describe_rule()
         == "named in at most 24 of 36,000,000 citations (upper bound of df/N below 1e-06)"
     )
 
@@ -121,7 +121,7 @@ def test_a_small_corpus_is_judged_by_the_number_of_documents_and_says_so() -> No
         True,
         False,
     ]
-    assert rule.describe() == (
+    assert rule.describe_rule() == (
         "named in at most 20 of 50,783 citations (too few for an upper bound of df/N below 1e-06)"
     )
 

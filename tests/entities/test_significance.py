@@ -81,7 +81,7 @@ def _make_candidate(
 )
 def test_rules_say_why(candidate: SeedCandidate, verdict: bool, reason: str) -> None:
     progress: list[int] = []
-    (judged,) = RulesSignificanceJudge(min_documents=2).judge([candidate], progress.append)
+    (judged,) = RulesSignificanceJudge(min_documents=2).judge_candidates([candidate], progress.append)
     assert (judged.significance.verdict, judged.significance.decided_by) == (verdict, "rules")
     assert reason in judged.significance.reason
     assert (judged.specialty, progress) == ("neurology", [1])
@@ -164,7 +164,7 @@ def test_a_model_judges_many_candidates_in_few_requests_and_in_order(
 ) -> None:
     model = Model(httpserver, lambda ids, number: _render_verdicts(list(reversed(ids))))
     progress: list[int] = []
-    judged = _make_judge(httpserver, batch=20).judge(_make_candidates(45), progress.append)
+    judged = _make_judge(httpserver, batch=20).judge_candidates(_make_candidates(45), progress.append)
     assert _decisions_of(judged) == [(True, f"about OMIM:{i}") for i in range(45)]
     assert {candidate.significance.decided_by for candidate in judged} == {"m"}
     assert sorted(map(len, model.asked)) == sorted(progress) == [5, 20, 20]
@@ -176,7 +176,7 @@ def test_the_model_is_shown_what_is_known_and_the_specialties(httpserver: HTTPSe
         "ORPHA:1", "Kuru", 3.2e-7, "Point prevalence", "Worldwide", True, False, ""
     )
     plain = _make_candidate("kuru", name="Kuru", typo_of=(("kuru", "guru"),))
-    _make_judge(httpserver).judge(
+    _make_judge(httpserver).judge_candidates(
         [
             SeedCandidate(
                 plain.frequency, "neurology", plain.forms, 12, plain.typo_of, "", prevalence
@@ -206,7 +206,7 @@ def test_what_a_reply_leaves_out_is_asked_once_more_and_unknown_ids_are_ignored(
         )
 
     model = Model(httpserver, answer)
-    judged = _make_judge(httpserver).judge(_make_candidates(4))
+    judged = _make_judge(httpserver).judge_candidates(_make_candidates(4))
     assert model.asked == [["OMIM:0", "OMIM:1", "OMIM:2", "OMIM:3"], ["OMIM:0", "OMIM:1"]]
     assert _decisions_of(judged) == [(i >= 2, f"about OMIM:{i}") for i in range(4)]
 
@@ -218,7 +218,7 @@ def test_what_stays_left_out_is_a_no_that_says_so(httpserver: HTTPServer) -> Non
             [concept_id for concept_id in ids if concept_id != "OMIM:1"]
         ),
     )
-    judged = _make_judge(httpserver).judge(_make_candidates(3))
+    judged = _make_judge(httpserver).judge_candidates(_make_candidates(3))
     assert len(model.asked) == 2
     assert _decisions_of(judged)[1] == (False, "no usable verdict: the replies left it out")
     assert judged[1].specialty == "neurology"
@@ -231,7 +231,7 @@ def test_an_unusable_reply_is_followed_by_smaller_requests_and_then_is_a_no(
         return _render_verdicts(ids) if ids == ["OMIM:0", "OMIM:1"] else "certainly!"
 
     model = Model(httpserver, answer)
-    judged = _make_judge(httpserver).judge(_make_candidates(4))
+    judged = _make_judge(httpserver).judge_candidates(_make_candidates(4))
     assert (
         model.asked
         == [[f"OMIM:{i}" for i in range(4)]] * 2
@@ -273,7 +273,7 @@ def test_a_specialty_is_corrected_among_the_twelve_only(
     httpserver: HTTPServer, said: str | None, kept: str
 ) -> None:
     Model(httpserver, lambda ids, number: _render_verdicts(ids, specialty=said))
-    (judged,) = _make_judge(httpserver).judge(_make_candidates(1))
+    (judged,) = _make_judge(httpserver).judge_candidates(_make_candidates(1))
     assert judged.specialty == kept
 
 
@@ -281,14 +281,14 @@ def test_a_request_holds_no_more_candidates_than_its_reply_has_room_for(
     httpserver: HTTPServer,
 ) -> None:
     model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
-    _make_judge(httpserver, batch=20, max_tokens=200).judge(_make_candidates(7))
+    _make_judge(httpserver, batch=20, max_tokens=200).judge_candidates(_make_candidates(7))
     assert sorted(map(len, model.asked)) == [1, 3, 3]
 
 
 def test_a_second_run_asks_nothing_again(httpserver: HTTPServer, tmp_path: Path) -> None:
     model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
-    first = _make_judge(httpserver, run=Directory(str(tmp_path))).judge(_make_candidates(3))
-    assert _make_judge(httpserver, run=Directory(str(tmp_path))).judge(_make_candidates(3)) == first
+    first = _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(_make_candidates(3))
+    assert _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(_make_candidates(3)) == first
     assert len(model.asked) == 1
 
 
@@ -296,23 +296,23 @@ def test_a_second_try_is_no_repeat_of_a_cached_reply(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     model = Model(httpserver, lambda ids, number: _render_verdicts(ids if number == 2 else []))
-    (judged,) = _make_judge(httpserver, run=Directory(str(tmp_path))).judge(_make_candidates(1))
+    (judged,) = _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(_make_candidates(1))
     assert judged.significance.verdict
     assert len(model.asked) == 2
 
 
 def test_no_candidates_need_no_model(httpserver: HTTPServer) -> None:
-    assert _make_judge(httpserver).judge([]) == []
+    assert _make_judge(httpserver).judge_candidates([]) == []
 
 
 def test_an_endpoint_that_fails_is_an_error_and_no_verdict(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/chat/completions").respond_with_data("down", status=500)
     with pytest.raises(InfrastructureError):
-        _make_judge(httpserver).judge(_make_candidates(1))
+        _make_judge(httpserver).judge_candidates(_make_candidates(1))
 
 
 def test_a_spent_budget_is_an_error_and_no_verdict(httpserver: HTTPServer) -> None:
     model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
     with pytest.raises(BudgetExceeded):
-        _make_judge(httpserver, budget_tokens=10).judge(_make_candidates(1))
+        _make_judge(httpserver, budget_tokens=10).judge_candidates(_make_candidates(1))
     assert model.asked == []

@@ -17,7 +17,7 @@ from medr_ray.graph.expansion import (
     resolve_ids,
 )
 from medr_ray.graph.expansion_worker import CachingExtractor
-from medr_ray.graph.extraction.extractor import Extraction, relation_id
+from medr_ray.graph.extraction.extractor import Extraction, build_relation_id
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.predicates import PREDICATES
@@ -31,7 +31,7 @@ def relation(
 ) -> Relation:
     evidence = (Evidence("hpo", f"HPO:{subject}", "s", 0, 1, ""),)
     return Relation(
-        relation_id(subject, predicate, obj, clinical),
+        build_relation_id(subject, predicate, obj, clinical),
         subject,
         predicate,
         obj,
@@ -232,7 +232,7 @@ def test_folding_keeps_relations_well_typed_and_symmetric_ones_in_order() -> Non
     moved = resolve_ids(relation("HGNC:1", "gene_interaction", "G2"), genes)
     assert moved is not None
     assert (moved.subject, moved.object) == ("G2", "G5")
-    assert moved.relation_id == relation_id("G2", "gene_interaction", "G5", "")
+    assert moved.relation_id == build_relation_id("G2", "gene_interaction", "G5", "")
     assert resolve_ids(relation("G5", "gene_interaction", "HGNC:1"), genes) is None
     assert resolve_ids(relation("D", "associated_gene", "OMIM:7"), genes) is None
     shared = Vocabulary(

@@ -14,7 +14,7 @@ from medr_ray.entities.artifacts import FREQUENCIES, SEEDS
 from medr_ray.entities.form_patterns import write_lexicon
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph import storage
-from medr_ray.graph.extraction.extractor import relation_id
+from medr_ray.graph.extraction.extractor import build_relation_id
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.name_normalization import normalise
@@ -128,7 +128,7 @@ def relation(
         document.source, document.document_id, document.text[start:end], start, end, "PMID:7"
     )
     return Relation(
-        relation_id(subject, predicate, obj, clinical),
+        build_relation_id(subject, predicate, obj, clinical),
         subject,
         predicate,
         obj,

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from medr_ray.core.run import Directory
 from medr_ray.corpus.corpus_files import CorpusFile, list_corpus_files
-from medr_ray.corpus.ingest import first_pass
+from medr_ray.corpus.ingest import read_corpus_file
 from medr_ray.entities.matching import Matcher
 
 
@@ -22,7 +22,7 @@ def measure_matching_memory(folder: str) -> tuple[float, float]:
             for j in range(0, 100_000, 20)
         ]
     )
-    matcher.spans(texts)
+    matcher.find_spans(texts)
     memory = psutil.Process().memory_full_info()
     return memory.uss / 1e6, memory.shared / 1e6
 
@@ -30,7 +30,7 @@ def measure_matching_memory(folder: str) -> tuple[float, float]:
 def measure_peak_memory(path: str, out: str) -> tuple[float, float]:
     """Peak RSS in MB before and after the first pass over a file."""
     before = _read_peak_memory()
-    first_pass(list_corpus_files([path])[0], Directory(out), None)
+    read_corpus_file(list_corpus_files([path])[0], Directory(out), None)
     return before, _read_peak_memory()
 
 
@@ -43,4 +43,4 @@ def _read_peak_memory() -> float:
 
 def read_file(task: tuple[dict[str, Any], str]) -> int:
     source, out = task
-    return first_pass(CorpusFile(**source), Directory(out), None).records
+    return read_corpus_file(CorpusFile(**source), Directory(out), None).records

@@ -219,7 +219,7 @@ def entity_finder(lexicon: Sequence[Concept], ids: GoldIds) -> Finder:
     }
 
     def find(text: str) -> tuple[list[SentenceMention], FoundEntities]:
-        mentions = matcher.find(text)
+        mentions = matcher.find_mentions(text)
         named = dict.fromkeys(mention.concept_id for mention in mentions)
         keys = {concept_id: "|".join(sorted(entities[concept_id][1])) for concept_id in named}
         places = [

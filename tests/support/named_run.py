@@ -97,7 +97,7 @@ def _judge(run: RunDirectory, counts: pl.DataFrame, citations: int) -> None:
     rare = select_rare(frequencies, rule, config.seed_types)
     candidates = build_candidates(rare, concepts, counts, {}, {"OMIM:154700": PREVALENCE})
     entities.write(FREQUENCIES, frequencies)
-    seeds = build_seed_entities(candidates, RulesSignificanceJudge(1).judge(candidates))
+    seeds = build_seed_entities(candidates, RulesSignificanceJudge(1).judge_candidates(candidates))
     entities.write(SEEDS, seeds)
     entities.write_json(
         "manifest.json",

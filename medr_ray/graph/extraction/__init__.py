@@ -1,4 +1,4 @@
-"""Relations out of documents, each with the sentence that states it.
+"""Relations from documents, each with the sentence that states it.
 
 By rules (``extractor``): ``disease_records`` reads annotation records, ``abstracts`` reads
 abstracts with ``sentences`` (how named entities are grouped), ``cues`` and ``cue_patterns`` (which

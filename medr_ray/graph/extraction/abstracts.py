@@ -1,9 +1,9 @@
-"""What an abstract says of the entities it names: statements by cues, and ties between entities no
-cue connects.
+"""What an abstract states about the entities it names: statements by cues, and ties between
+entities that no cue connects.
 
-Both come from the given mentions and types alone, so a benchmark can ask with the annotators'
-entities. A sentence that begins with "this disorder" speaks of the disease that the title names,
-where that is one; "the drug" and "this gene" likewise.
+Both are computed from the given mentions and types alone, so a benchmark can use the annotators'
+entities. A sentence that begins with "this disorder" is read as one about the disease of the title,
+where the title names exactly one. The same applies to "the drug" and "this gene".
 """
 
 import re
@@ -29,10 +29,12 @@ from medr_ray.graph.extraction.strength import (
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PREDICATES
 from medr_ray.retrieval.snippets import Span
 
-# Of the strength of a tie: a pair without a cue stays below what a graph keeps by default.
+# Factor on the strength of a tie: a pair without a cue stays below the 0.5 that a graph keeps by
+# default.
 WEAK_CONFIDENCE = 0.49
-_REFERENCE_FACTOR = 0.8  # on what is said of "this disorder" in place of a name
-_STATED_CONFIDENCE = 0.5  # from which a sentence states a relation, and does not only doubt it
+_REFERENCE_FACTOR = 0.8  # for a sentence about "this disorder", which may mean another one
+# At this confidence a sentence states a relation. Below it the sentence only doubts the relation.
+_STATED_CONFIDENCE = 0.5
 
 _NOUNS = {
     DISEASE: "disease|disorder|syndrome|condition|illness",
@@ -56,7 +58,7 @@ _INDUCED_PREDICATE = {"treated_with": "induced_by", "sign_treated_with": "sign_i
 
 @dataclass(frozen=True)
 class Abstract:
-    """A text by its sentences, with the type of each entity and what the cues read."""
+    """A text as sentences, with the type of each entity and the statements that the cues give."""
 
     sentences: tuple[Sentence, ...]
     types: Mapping[str, str]
@@ -70,9 +72,12 @@ class Abstract:
         mentions: Iterable[ConceptMention],
         types: Mapping[str, str],
     ) -> "Abstract":
-        """Read a text by its sentences [start, end) and its mentions of entities, both counted in
-        characters of the text. ``types`` has the type of each concept, in the terms of
-        ``knowledge.predicates``; mentions of others are left out."""
+        """Read a text with its sentences [start, end) and its mentions of entities, both in
+        characters of the text.
+
+        ``types`` has the type of each concept, in the terms of ``knowledge.predicates``. Mentions
+        of concepts without a type are left out.
+        """
         sentences = build_sentences(text, spans, mentions, types)
         factors = compute_section_factors(text, spans)
         statements = _drop_doubtful(read_statements(sentences, factors, types))
@@ -86,8 +91,8 @@ class Abstract:
 def read_statements(
     sentences: Sequence[Sentence], section_factors: Sequence[float], types: Mapping[str, str]
 ) -> Iterator[RelationStatement]:
-    """What the cues read in each sentence; ``section_factors`` are those of the sections that the
-    sentences stand in."""
+    """The statements that the cues give for each sentence. ``section_factors`` are the factors of
+    the sections that the sentences belong to."""
     title_subjects = _find_title_subjects(sentences)
     for sentence, factor in zip(sentences, section_factors, strict=True):
         yield from read_sentence(sentence, factor)
@@ -96,26 +101,27 @@ def read_statements(
 
 
 def _drop_doubtful(statements: Iterable[RelationStatement]) -> list[RelationStatement]:
-    """Drop what a sentence doubts where another one states it: the doubt is no evidence then."""
+    """Drop the statements that a sentence doubts and another one states: such a doubt is no
+    evidence."""
     all_statements = list(statements)
     stated_triples = {
-        _triple(statement)
+        _to_triple(statement)
         for statement in all_statements
         if statement.confidence >= _STATED_CONFIDENCE
     }
     return [
         statement
         for statement in all_statements
-        if statement.confidence >= _STATED_CONFIDENCE or _triple(statement) not in stated_triples
+        if statement.confidence >= _STATED_CONFIDENCE or _to_triple(statement) not in stated_triples
     ]
 
 
-def _triple(statement: RelationStatement) -> tuple[str, str, str]:
+def _to_triple(statement: RelationStatement) -> tuple[str, str, str]:
     return statement.subject, statement.predicate, statement.object
 
 
 def _find_title_subjects(sentences: Sequence[Sentence]) -> dict[str, str]:
-    """The concept of each type that the first sentence names, where it is one."""
+    """The concept of each type that the first sentence names, where it names exactly one."""
     title_items = sentences[0].items if sentences else ()
     subjects = {}
     for kind in _NOUNS:
@@ -128,13 +134,14 @@ def _find_title_subjects(sentences: Sequence[Sentence]) -> dict[str, str]:
 def _read_reference(
     sentence: Sentence, factor: float, kind: str, subject: str, types: Mapping[str, str]
 ) -> list[RelationStatement]:
-    """Statements of a sentence that begins by referring to the subject without its name."""
+    """The statements of a sentence that begins by referring to the subject without its name."""
     reference = _REFERENCES[kind].match(sentence.text)
+    # A sentence that names the subject as well is read by its name.
     if reference is None or any(item.concept_id == subject for item in sentence.items):
         return []
     start, end = reference.span("noun")
     mentions = [item.mention for item in sentence.items if item.mention.start >= end]
-    # The sentence is read as if the noun were the subject's name.
+    # The sentence is read as if the noun ("disorder") were the subject's name.
     items = group_mentions(sentence.text, [SentenceMention(start, end, subject), *mentions], types)
     named_sentence = Sentence(sentence.text, sentence.offset, items)
     return [
@@ -145,15 +152,18 @@ def _read_reference(
 
 
 def infer_weak_statements(abstract: Abstract) -> Iterator[RelationStatement]:
-    """The likeliest relation of each pair that is strongly tied without a cue, in the first
-    sentence that names both; its confidence is ``WEAK_CONFIDENCE`` times the strength of the
-    tie."""
+    """The likeliest relation of each pair that is strongly tied without a cue.
+
+    It quotes the first sentence that names both. Its confidence is ``WEAK_CONFIDENCE`` times the
+    strength of the tie.
+    """
     stated_pairs = {
         frozenset((statement.subject, statement.object)) for statement in abstract.statements
     }
     for tie in abstract.compute_ties():
         likeliest = _find_likeliest_relation(tie, abstract.types)
         is_stated = frozenset((tie.first, tie.second)) in stated_pairs
+        # Without a common sentence there is nothing to quote.
         if likeliest is None or is_stated or not tie.sentences:
             continue
         subject, predicate, obj, strength = likeliest
@@ -164,8 +174,9 @@ def infer_weak_statements(abstract: Abstract) -> Iterator[RelationStatement]:
 def _find_likeliest_relation(
     tie: Tie, types: Mapping[str, str]
 ) -> tuple[str, str, str, float] | None:
-    """Subject, predicate, object and strength of what the tie most likely means; None for a loose
-    one."""
+    """Subject, predicate, object and strength of the relation that the tie most likely means; None
+    where the tie is too weak."""
+    # The types decide which of the two is the subject.
     for subject, obj in ((tie.first, tie.second), (tie.second, tie.first)):
         predicate = _WEAK_PREDICATE_BY_TYPES.get((types[subject], types[obj]))
         if predicate is None:

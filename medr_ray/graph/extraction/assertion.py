@@ -1,11 +1,11 @@
-"""Whether a sentence asserts what a cue in it says: negation and speculation by clause, and the
-section it stands in.
+"""Whether a sentence asserts the statement of a cue: negation and speculation within the clause, and
+the section of the sentence.
 
-A clause ends at a semicolon or a word of contrast. What denies a statement stands between the two
-entities, before them in their clause without a comma in between, or right behind them ("was
-excluded"); phrases that only look like negation ("not only", "not uncommon") do not. What hedges it
-may stand anywhere in the clause. A wording that names a relation ("chloramphenicol-induced
-anaemia") is only denied or hedged by the words right before it.
+A clause ends at a colon, a semicolon or a word of contrast. A statement is denied by words between
+the two entities, before them in their clause with no comma in between, or right behind them ("was
+excluded"). Phrases that only look like negation ("not only", "not uncommon") do not count. Hedging
+words count anywhere in the clause. A wording that names a relation ("chloramphenicol-induced
+anaemia") is denied or doubted only by the words right before it, or denied right behind it.
 """
 
 import re
@@ -19,8 +19,8 @@ DOUBTED = 0.5
 HEDGED = 0.75
 ASSERTED = 1.0
 
-# Factors for the sections of a structured abstract: what was found counts for more than what was
-# meant or known before.
+# Factors for the sections of a structured abstract: findings count for more than aims and
+# background.
 _FINDINGS_FACTOR = 1.05
 _BACKGROUND_FACTOR = 0.9
 
@@ -87,23 +87,26 @@ _BACKGROUND_SECTION = re.compile(
 )
 
 
-def assertion_factor(sentence: str, left: Span, right: Span, names_relation: bool) -> float:
-    """The factor for what a sentence says about two entities, from ``DENIED`` to ``ASSERTED``.
+def compute_assertion_factor(sentence: str, left: Span, right: Span, names_relation: bool) -> float:
+    """The factor for the statement of a sentence about two entities, from ``DENIED`` to
+    ``ASSERTED``.
 
-    ``left`` is the [start, end) of the left entity, or of the wording that leads up to it;
-    ``right`` that of the right one. ``names_relation``: the wording is a name of the
-    relation, as in "chloramphenicol-induced anaemia"."""
-    # Masked with as many characters, so that the offsets stay.
+    ``left`` is the [start, end) of the left entity, or of the wording that leads up to it, and
+    ``right`` that of the right entity. With ``names_relation`` the wording is a name of the
+    relation, as in "chloramphenicol-induced anaemia".
+    """
+    # Masked with the same number of characters, so that the offsets stay valid.
     readable = _NOT_A_NEGATION.sub(lambda match: "_" * len(match.group()), sentence)
     before, behind = _split_clause(readable, left[0], right[1])
     between = readable[left[1] : right[0]]
-    # A denial before a comma or a bracket belongs to something else.
+    # A denial before a comma or a bracket usually refers to something else.
     near = before[max(before.rfind(","), before.rfind("(")) + 1 :]
     if _is_denied_between(between):
         return DENIED
     if names_relation:
         if _DENIAL_OF_NAME.search(near) or _DENIAL_OF_NAME_BEHIND.match(behind):
             return DENIED
+        # A title in the form of a question doubts what it says.
         is_doubted = _DOUBT_OF_NAME.search(near) or sentence.endswith("?")
         return DOUBTED if is_doubted else ASSERTED
     if _DENIAL.search(near) or _DENIAL_BEHIND.match(behind):
@@ -115,7 +118,10 @@ def assertion_factor(sentence: str, left: Span, right: Span, names_relation: boo
 
 
 def may_deny(sentence: str) -> bool:
-    """Whether a sentence has a word of denial at all: a quick test before ``assertion_factor``."""
+    """Whether a sentence has any word of denial: a quick test before
+    ``compute_assertion_factor``."""
+    # ``_DENIAL`` accepts "-resistan" only at the beginning of the text between two entities, so a
+    # whole sentence is searched for it separately.
     return "resistan" in sentence or _DENIAL.search(sentence) is not None
 
 
@@ -127,7 +133,7 @@ def _is_denied_between(between: str) -> bool:
 
 
 def _split_clause(sentence: str, start: int, end: int) -> tuple[str, str]:
-    """What stands before and behind characters [start, end) in their clause."""
+    """The parts of the clause before and behind characters [start, end)."""
     breaks_before = (match.end() for match in _CLAUSE_BREAK.finditer(sentence, 0, start))
     clause_start = max(breaks_before, default=0)
     break_behind = _CLAUSE_BREAK.search(sentence, end)
@@ -136,19 +142,19 @@ def _split_clause(sentence: str, start: int, end: int) -> tuple[str, str]:
 
 
 def compute_section_factors(text: str, spans: Sequence[Span]) -> list[float]:
-    """The factor of each sentence by the label of a structured abstract that it stands under
-    ("RESULTS: ..."); 1 where there is none."""
+    """The factor of each sentence by the label of its section ("RESULTS: ..."); 1 in an abstract
+    without labels."""
     factors = []
-    current = 1.0
+    current = 1.0  # a label applies until the next one
     for start, end in spans:
         label = _SECTION_LABEL.match(text, start, end)
         if label:
-            current = _factor_of_section(label[1])
+            current = _compute_section_factor(label[1])
         factors.append(current)
     return factors
 
 
-def _factor_of_section(label: str) -> float:
+def _compute_section_factor(label: str) -> float:
     # "Case background" is about findings: the first kind that matches counts.
     if _FINDINGS_SECTION.search(label):
         return _FINDINGS_FACTOR

@@ -73,8 +73,12 @@ _HEADS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Pattern:
-    """A cue for a pair of types, compiled: ``whole`` matches all text between the mentions,
-    ``core`` the cue alone where it is a loose one."""
+    """A cue for a pair of types, compiled.
+
+    ``whole`` matches all text between the two mentions. ``core`` matches the cue alone and is set
+    for loose cues, which other words may surround. ``before``, ``after`` and ``left`` are further
+    conditions on the text before the pair, behind it and in the left mention.
+    """
 
     cue: Cue
     predicate: str
@@ -94,6 +98,7 @@ def _mention_types(cue: Cue, predicate: str) -> tuple[str, str]:
 
 def _compile_cue(cue: Cue, predicate: str) -> Pattern:
     left_type, right_type = _mention_types(cue, predicate)
+    # White space after the cue may only be missing behind a hyphen or another non-word character.
     between = rf"(?:{cue.between})(?:\s+|(?<=\W))"
     return Pattern(
         cue=cue,

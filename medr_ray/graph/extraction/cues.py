@@ -1,26 +1,27 @@
-"""Cue patterns: what the words between two named entities of one sentence say about them.
+"""Statements by cue patterns: what the words between two named entities of one sentence say about
+them.
 
-Precision before recall: the words between must contain a cue, the pair must have the predicate's
-types, and a negation in their clause silences it. What is said of one item of a list
-("characterised by A, B and C") is said of all. A cue with other words around it counts for less,
-and a hedge lowers the confidence below what a graph usually keeps.
+Precision comes before recall. The words between must contain a cue, the pair must have the
+predicate's types, and a negation in the clause drops the statement. A statement about one item of a
+list ("characterised by A, B and C") applies to all items. A cue with other words around it counts
+for less, and a hedge lowers the confidence.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from medr_ray.graph.extraction.assertion import assertion_factor
+from medr_ray.graph.extraction.assertion import compute_assertion_factor
 from medr_ray.graph.extraction.contexts import find_place, find_population, find_time
 from medr_ray.graph.extraction.cue_patterns import PATTERNS, Pattern
 from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
 from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.knowledge.predicates import DRUG, PREDICATES
 
-# Characters between the two mentions; further apart the cue rarely belongs to both.
+# Characters between the two mentions; across a larger gap a cue rarely relates them.
 _MAX_GAP = 90
 _LOOSE_FACTOR = 0.75  # on the confidence, where other words surround the cue
-_MAX_CONFIDENCE = 0.98  # what a curator wrote is surer than any wording
+_MAX_CONFIDENCE = 0.98  # below the 1.0 of a curated record
 _CONFIDENCE_DIGITS = 3
 
 # With these words behind it a mention is part of the name of something else.
@@ -51,13 +52,13 @@ def read_sentence(sentence: Sentence, section_factor: float = 1.0) -> list[Relat
     """The statements of a sentence between its items; ``section_factor`` is a factor on their
     confidence."""
     statements = []
-    for left, right, kinds_between in _pairs(sentence):
+    for left, right, kinds_between in _list_pairs(sentence):
         match = _find_best_cue(sentence.text, left, right, kinds_between)
         if match is None:
             continue
         wording = (match.start, left.mention.end)
         names_relation = match.pattern.cue.named
-        factor = assertion_factor(sentence.text, wording, right.mention.span, names_relation)
+        factor = compute_assertion_factor(sentence.text, wording, right.mention.span, names_relation)
         if factor <= 0:
             continue
         confidence = min(match.confidence * factor * section_factor, _MAX_CONFIDENCE)
@@ -73,7 +74,7 @@ def read_sentence(sentence: Sentence, section_factor: float = 1.0) -> list[Relat
 
 @dataclass(frozen=True)
 class _CueMatch:
-    """A cue that matches around a pair: how sure it is, and the character where its wording
+    """A cue that matches around a pair, with its confidence and the character where its wording
     begins."""
 
     pattern: Pattern
@@ -81,13 +82,14 @@ class _CueMatch:
     start: int
 
 
-def _pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem, set[str]]]:
-    """Items of two concepts that are not too far apart, with the kinds of what stands between their
+def _list_pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem, set[str]]]:
+    """Pairs of items that are close enough to be related, with the kinds of the items between their
     lists."""
     items = sentence.items
     for i, left in enumerate(items):
         for j in range(i + 1, len(items)):
             right = items[j]
+            # Items come in order, so all that follow are even further apart.
             if right.start - left.end > _MAX_GAP:
                 break
             if not _may_be_related(left, right):
@@ -102,15 +104,15 @@ def _pairs(sentence: Sentence) -> Iterator[tuple[SentenceItem, SentenceItem, set
 
 
 def _may_be_related(left: SentenceItem, right: SentenceItem) -> bool:
-    """A class is related to its members alone."""
+    """Whether the two may be related: a class is related only to its members."""
     if left.concept_id == right.concept_id or left.mention.end > right.mention.start:
         return False
     return not left.is_class and (not right.is_class or right.mention.end == left.end)
 
 
 def _is_meant(sentence: str, item: SentenceItem) -> bool:
-    """Whether a mention is not the beginning of a name for something else, such as the lack of a
-    drug."""
+    """Whether a mention means its concept, and is not the beginning of another name, such as a
+    virus or the deficiency of a drug."""
     end = item.mention.end
     if _COMPOUND.match(sentence, end):
         return False
@@ -118,27 +120,29 @@ def _is_meant(sentence: str, item: SentenceItem) -> bool:
 
 
 def _are_of_one_list(left: SentenceItem, right: SentenceItem) -> bool:
-    """Whether the two stand in one list, or are member and class."""
+    """Whether the two are items of one list, or a member and its class."""
     return right.start < left.end
 
 
 def _find_best_cue(
     sentence: str, left: SentenceItem, right: SentenceItem, kinds_between: set[str]
 ) -> _CueMatch | None:
-    """The surest cue for the pair; of equals the first of the table."""
+    """The most confident cue for the pair; of equal ones the first of the table."""
     if _are_of_one_list(left, right):
         start, end = left.mention.end, right.mention.start
         first_start = left.mention.start
     else:
         start, end = left.end, right.start
         first_start = left.start
+    # Remarks in brackets would keep a pattern from matching all of the text between.
     between = _ASIDE.sub("", sentence[start:end])
     best: _CueMatch | None = None
     for pattern in PATTERNS.get((left.kind, right.kind), ()):
         confidence = _match_between(pattern, between, kinds_between, right.kind)
         least = best.confidence if best else 0.0
-        if confidence <= least or not _fits(pattern, sentence, left, right):
+        if confidence <= least or not _fits_surroundings(pattern, sentence, left, right):
             continue
+        # The wording of a cue with words before the pair begins there, not at the left mention.
         if pattern.before is None:
             best = _CueMatch(pattern, confidence, left.mention.start)
             continue
@@ -148,9 +152,9 @@ def _find_best_cue(
     return best
 
 
-def _fits(pattern: Pattern, sentence: str, left: SentenceItem, right: SentenceItem) -> bool:
-    """Whether the left mention itself, its list and that of the right one, and what follows are as
-    the cue requires."""
+def _fits_surroundings(pattern: Pattern, sentence: str, left: SentenceItem, right: SentenceItem) -> bool:
+    """Whether the left mention, the lists of both mentions and the text behind them meet the cue's
+    conditions."""
     cue = pattern.cue
     if _are_of_one_list(left, right):
         end = right.mention.end
@@ -168,11 +172,11 @@ def _fits(pattern: Pattern, sentence: str, left: SentenceItem, right: SentenceIt
 def _match_between(
     pattern: Pattern, between: str, kinds_between: set[str], right_kind: str
 ) -> float:
-    """How sure the words between are of this cue; 0 when they do not contain it."""
+    """The confidence that the words between give this cue; 0 where they do not contain it."""
     confidence = pattern.cue.confidence
     if not kinds_between and pattern.whole.fullmatch(between):
         return confidence
-    # Names of the right one's kind may stand between: the cue reaches over them.
+    # A loose cue may reach over items of the right item's kind, but over no others.
     if pattern.core is None or not kinds_between <= {right_kind}:
         return 0.0
     core = pattern.core.search(between)
@@ -187,8 +191,8 @@ def _match_between(
 def build_statement(
     sentence: Sentence, subject: str, predicate: str, obj: str, confidence: float
 ) -> RelationStatement:
-    """What a sentence says of two entities, with its context; of a symmetric relation the smaller
-    id is the subject."""
+    """A statement of a sentence about two entities, with its context. The subject of a symmetric
+    relation is the smaller id."""
     if PREDICATES[predicate].symmetric:
         subject, obj = sorted((subject, obj))
     text = sentence.text

@@ -1,8 +1,8 @@
-"""Reading a disease record back: each line is a sentence in the wording of
+"""Reads the text of a disease record, in which each line is a sentence in the wording of
 ``knowledge.predicates``.
 
-The relation comes from the document's text alone; the annotations are consulted only for what each
-line cites.
+The relations come from the document's text alone. The annotations are consulted only for the
+reference that each line cites.
 """
 
 import functools
@@ -14,7 +14,7 @@ from medr_ray.knowledge.hpo import Hpo
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.retrieval.documents import Document
 
-_CURATED_CONFIDENCE = 1.0  # read by a curator, not guessed from wording
+_CURATED_CONFIDENCE = 1.0  # a curator has read the source
 _RECORD_PREDICATES = ("has_inheritance", "has_onset", "associated_gene", "has_finding")
 
 

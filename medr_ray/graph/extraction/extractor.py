@@ -1,7 +1,7 @@
-"""Relations out of documents: the protocol, and the backend made of rules.
+"""Relations from documents: the protocol of extractors, and the extractor that works by rules.
 
 Guaranteed by every extractor: both ends are concepts of the vocabulary and have the types that the
-predicate asks for; every relation quotes a sentence of the document with its offsets; a retracted
+predicate requires. Every relation quotes a sentence of the document with its offsets. A retracted
 document yields nothing.
 """
 
@@ -27,14 +27,14 @@ from medr_ray.retrieval.documents import HPO, Document
 
 @dataclass(frozen=True)
 class Extraction:
-    """What a document says: relations, and the ids of the entities it names."""
+    """The relations that a document states, and the ids of the entities it names."""
 
     entities: tuple[str, ...]
     relations: tuple[Relation, ...]
 
 
 class RelationExtractor(Protocol):
-    """Reads relations out of a document."""
+    """Reads the relations of a document."""
 
     def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
         """The document's relations, only those that touch an entity of ``focus`` where it is
@@ -43,12 +43,11 @@ class RelationExtractor(Protocol):
 
 
 class RulesExtractor:
-    """Disease records by their wording, abstracts by cue patterns between dictionary entities of
+    """Reads disease records by their wording, and abstracts by cue patterns between the entities of
     one sentence.
 
-    Entities that a sentence names without a cue, but that the document ties strongly, are weak
-    relations: their confidence stays below 0.5, and where ``min_confidence`` is no less they are
-    not made at all.
+    Two entities that no cue connects but that the document ties strongly give a weak relation. Its
+    confidence stays below 0.5, so weak relations are only made where ``min_confidence`` is lower.
     """
 
     name = "rules"
@@ -65,11 +64,13 @@ class RulesExtractor:
         if is_withdrawn(document):
             return Extraction((), ())
         if document.source == HPO:
+            # A record is read line by line, not matched: its entities are those of its statements.
             statements = read_record(document, self._vocabulary, self._hpo)
             entities = {statement.subject for statement in statements}
             entities |= {statement.object for statement in statements}
         else:
             entities, statements = self._read_abstract(document)
+        # The floor comes after merging: a relation counts by its most confident statement.
         relations = [
             relation
             for relation in build_relations(document, statements, self._vocabulary, self.name)
@@ -78,9 +79,9 @@ class RulesExtractor:
         return Extraction(tuple(sorted(entities)), filter_by_focus(relations, focus))
 
     def _read_abstract(self, document: Document) -> tuple[set[str], list[RelationStatement]]:
-        """The known entities that an abstract names, and what it says of them."""
-        # The whole text at once: an abbreviation is defined in one sentence for all.
-        mentions = self._matcher.find(document.text)
+        """The entities of the vocabulary that an abstract names, and its statements about them."""
+        # The whole text at once, because an abbreviation defined in one sentence is used in others.
+        mentions = self._matcher.find_mentions(document.text)
         types = {
             mention.concept_id: self._vocabulary.type_of(mention.concept_id)
             for mention in mentions
@@ -94,7 +95,7 @@ class RulesExtractor:
 
 
 def is_withdrawn(document: Document) -> bool:
-    """Retracted, or a notice about a retraction: no evidence either way."""
+    """Whether the document is retracted or a notice about a retraction, and so no evidence."""
     return authority_level(document.source, document.publication_types, document.retracted) == 0.0
 
 
@@ -109,7 +110,7 @@ def filter_by_focus(
     )
 
 
-def relation_id(subject: str, predicate: str, obj: str, clinical: str) -> str:
+def build_relation_id(subject: str, predicate: str, obj: str, clinical: str) -> str:
     """The id of a relation. Findings with different qualifiers are different relations."""
     return content_id("rel", subject, predicate, obj, clinical)
 
@@ -123,6 +124,7 @@ def build_relations(
     """Well-typed relations with the document as evidence, one per id, sorted by id."""
     relations: dict[str, Relation] = {}
     for statement in statements:
+        # Two names of one sentence may mean the same concept, which is not related to itself.
         if statement.subject == statement.object or not is_well_typed(statement, vocabulary):
             continue
         relation = _build_relation(document, statement, extractor)
@@ -142,9 +144,10 @@ def _build_relation(document: Document, statement: RelationStatement, extractor:
         statement.end,
         statement.reference,
         document.year,
+        # A journal makes the evidence a report (``fact_index.qualifiers_of``); a record is none.
         "" if document.source == HPO else document.journal,
     )
-    key = relation_id(statement.subject, statement.predicate, statement.object, statement.clinical)
+    key = build_relation_id(statement.subject, statement.predicate, statement.object, statement.clinical)
     return Relation(
         key,
         statement.subject,
@@ -160,7 +163,7 @@ def _build_relation(document: Document, statement: RelationStatement, extractor:
 
 
 def is_well_typed(relation: RelationStatement | Relation, vocabulary: Vocabulary) -> bool:
-    """Whether both ends are known and have the predicate's types."""
+    """Whether both ends are in the vocabulary and have the predicate's types."""
     predicate = PREDICATES[relation.predicate]
     return (
         relation.subject in vocabulary
@@ -171,7 +174,8 @@ def is_well_typed(relation: RelationStatement | Relation, vocabulary: Vocabulary
 
 
 def merge_relations(first: Relation, second: Relation) -> Relation:
-    """The same relation from two places: the more confident one, with the evidence of both."""
+    """The more confident of two statements of one relation, with the evidence of both."""
+    # The other fields only break ties, so that the result does not depend on the order.
     best = min(
         first,
         second,
@@ -182,6 +186,7 @@ def merge_relations(first: Relation, second: Relation) -> Relation:
             relation.spatial,
         ),
     )
+    # A set, because both may quote the same sentence.
     evidence = sorted(
         {*first.evidence, *second.evidence},
         key=lambda item: (item.document_id, item.start, item.end, item.reference),

@@ -1,9 +1,9 @@
-"""Checking what a model says a document states against the document itself.
+"""Checks the relations that a model reads in a document against the document itself.
 
-Guaranteed: a statement that passes quotes the document word for word, whole sentences that name
-both of its ends and deny nothing between them; its qualifiers are words of the document. Every
-statement that does not pass, and every qualifier that is left out, comes with a kind and what
-exactly was wrong.
+Guaranteed: a relation that passes quotes whole sentences of the document word for word, and these
+name both of its ends and do not deny it. Its qualifiers are words of the document. Every relation
+that is dropped, and every qualifier that is left out, comes with a kind of failure and a detailed
+reason.
 """
 
 import functools
@@ -17,7 +17,7 @@ from pydantic import BaseModel, field_validator
 
 from medr_ray.core.records import EntityType
 from medr_ray.entities.matching import Matcher
-from medr_ray.graph.extraction.assertion import DENIED, assertion_factor
+from medr_ray.graph.extraction.assertion import DENIED, compute_assertion_factor
 from medr_ray.graph.extraction.linking import Linker
 from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.graph.vocabulary import Vocabulary
@@ -41,7 +41,7 @@ FailureKind = Literal[
 ]
 
 FAILURES = "failures"  # the name of the stage's list
-_MAX_QUOTED_SENTENCES = 2  # the statement and the sentence it leans on
+_MAX_QUOTED_SENTENCES = 2  # the statement, and a sentence before it that it refers to
 _CONFIDENCE_DIGITS = 3
 _CONTEXT_FIELDS = ("temporal", "spatial", "clinical")
 _INSTRUCTION = re.compile(
@@ -74,8 +74,8 @@ class StatedRelation(BaseModel):
 
 @dataclass(frozen=True, order=True)
 class ExtractionFailure:
-    """Something of a document that did not become a relation. ``detail`` says what was wrong, and
-    with what."""
+    """A part of a document or reply that did not become a relation. ``detail`` says what was wrong
+    and quotes it."""
 
     document_id: str
     kind: str  # FailureKind; stored as text
@@ -109,7 +109,7 @@ class DocumentChecker:
         self._vocabulary = vocabulary
         self._linker = linker
         self._mentions = [
-            mention for mention in matcher.find(document.text) if mention.concept_id in vocabulary
+            mention for mention in matcher.find_mentions(document.text) if mention.concept_id in vocabulary
         ]
 
     @functools.cached_property
@@ -117,20 +117,22 @@ class DocumentChecker:
         """Ids of the concepts the document mentions."""
         return frozenset(mention.concept_id for mention in self._mentions)
 
-    def check(
+    def check_relation(
         self, stated: StatedRelation
     ) -> tuple[RelationStatement | None, list[ExtractionFailure]]:
-        """The statement, less sure where the sentence hedges it, or None where the document does
-        not support it; and what is wrong."""
+        """The statement, or None where the document does not support it, and the failures.
+
+        The confidence is lower where the sentence hedges the relation.
+        """
         try:
             predicate = _check_form(stated)
             start, end = quote = self._find_sentences(stated.sentence)
             subject = self._find_end(stated.subject, predicate.subject_type, quote)
             obj = self._find_end(stated.object, predicate.object_type, quote)
-            factor = self._assertion_factor(subject, obj, quote)
+            factor = self._compute_assertion_factor(subject, obj, quote)
             contexts, missing = self._check_contexts(stated, predicate)
         except _StatementDropped as problem:
-            return None, [self._failure(problem.kind, problem.detail, stated)]
+            return None, [self._build_failure(problem.kind, problem.detail, stated)]
         subject_id = subject.concept_id
         object_id = obj.concept_id
         if predicate.symmetric:
@@ -145,14 +147,14 @@ class DocumentChecker:
             end=end,
             reference="",
         )
-        return statement, [self._failure("context", detail, stated) for detail in missing]
+        return statement, [self._build_failure("context", detail, stated) for detail in missing]
 
-    def _failure(self, kind: FailureKind, detail: str, stated: StatedRelation) -> ExtractionFailure:
+    def _build_failure(self, kind: FailureKind, detail: str, stated: StatedRelation) -> ExtractionFailure:
         text = f"{detail}; in {stated.model_dump_json()}"
         return ExtractionFailure(self.document.document_id, kind, text)
 
     def _find_sentences(self, quote: str) -> Span:
-        """The whole sentences in which the quote stands."""
+        """The whole sentences that contain the quote."""
         span = find_quote(self.document.text, quote)
         if span is None:
             raise _StatementDropped("quote", "the document holds no such sentence")
@@ -168,9 +170,9 @@ class DocumentChecker:
         return start, end
 
     def _find_end(self, name: str, entity_type: EntityType, quote: Span) -> _StatementEnd:
-        """The concept that ``name`` means in the quote."""
+        """The concept that ``name`` means in the quote, with the places where the quote names it."""
         wordings = tuple(self._find_wordings(name, quote))
-        concept_id = self._link(name, entity_type, is_worded=bool(wordings))
+        concept_id = self._link_name(name, entity_type, is_worded=bool(wordings))
         mentions = tuple(
             (mention.start, mention.end)
             for mention in self._mentions
@@ -178,16 +180,21 @@ class DocumentChecker:
             and quote[0] <= mention.start
             and mention.end <= quote[1]
         )
+        # The quote may name the concept by another form, or by the model's wording alone.
         if not (mentions or wordings):
             raise _StatementDropped("unnamed", f'the sentence does not name "{name}"')
         return _StatementEnd(concept_id, mentions or wordings)
 
-    def _link(self, name: str, entity_type: EntityType, is_worded: bool) -> str:
-        """The concept of that type that is called ``name``. A name that is only similar has to
-        stand in the quote (``is_worded``), for nothing else ties it to the document."""
+    def _link_name(self, name: str, entity_type: EntityType, is_worded: bool) -> str:
+        """The concept of that type with that name.
+
+        A name that is only similar must be in the quote (``is_worded``), because nothing else
+        connects it with the document.
+        """
         concept_id = self._linker.find_by_name(name, self.entities, entity_type)
         if concept_id is not None:
             return concept_id
+        # A name of another type is an error of the model, and never a matter of similarity.
         other = self._linker.find_by_name(name, self.entities)
         if other is not None:
             other_type = self._vocabulary.type_of(other)
@@ -199,8 +206,7 @@ class DocumentChecker:
         return concept_id
 
     def _find_wordings(self, name: str, quote: Span) -> Iterator[Span]:
-        """Where the quote contains the words of ``name``, unless they are a piece of a longer name
-        of something."""
+        """The places where the quote contains ``name``, except those inside a longer name."""
         for start, end in find_occurrences(self.document.text, name, *quote):
             around = (
                 mention
@@ -210,14 +216,15 @@ class DocumentChecker:
             if all((mention.start, mention.end) == (start, end) for mention in around):
                 yield start, end
 
-    def _assertion_factor(self, subject: _StatementEnd, obj: _StatementEnd, quote: Span) -> float:
-        """How sure the words around the two nearest namings are of what is said of them."""
+    def _compute_assertion_factor(self, subject: _StatementEnd, obj: _StatementEnd, quote: Span) -> float:
+        """The assertion factor of the quote for the two places of the ends that are nearest to each
+        other."""
         if subject.concept_id == obj.concept_id:
             raise _StatementDropped("name", "both ends are the same concept")
         pairs = [sorted(pair) for pair in itertools.product(subject.spans, obj.spans)]
         left, right = min(pairs, key=lambda pair: (pair[1][1] - pair[0][0], pair))
         start, end = quote
-        factor = assertion_factor(
+        factor = compute_assertion_factor(
             self.document.text[start:end],
             (left[0] - start, left[1] - start),
             (right[0] - start, right[1] - start),
@@ -230,7 +237,8 @@ class DocumentChecker:
     def _check_contexts(
         self, stated: StatedRelation, predicate: Predicate
     ) -> tuple[dict[str, str], list[str]]:
-        """The qualifiers that are words of the document, others as "", and what was left out."""
+        """The qualifiers that are words of the document (the others as ""), and the reasons why
+        others were left out."""
         contexts = {}
         missing = []
         for name in _CONTEXT_FIELDS:
@@ -254,7 +262,8 @@ def _check_form(stated: StatedRelation) -> Predicate:
 
 
 def find_quote(text: str, quote: str) -> Span | None:
-    """Where ``quote`` stands in ``text``, white space aside; None when it does not or is empty."""
+    """The place of ``quote`` in ``text``, ignoring differences of white space; None where it is not
+    there or is empty."""
     words = quote.split()
     if not words:
         return None
@@ -263,7 +272,8 @@ def find_quote(text: str, quote: str) -> Span | None:
 
 
 def find_occurrences(text: str, name: str, start: int, end: int) -> Iterator[Span]:
-    """Where ``name`` stands in ``text[start:end]`` as whole words, white space and case aside."""
+    """The places of ``name`` in ``text[start:end]`` as whole words, ignoring white space and
+    case."""
     words = name.split()
     if not words:
         return
@@ -274,5 +284,6 @@ def find_occurrences(text: str, name: str, start: int, end: int) -> Iterator[Spa
 
 
 def is_instruction(sentence: str) -> bool:
-    """Whether a sentence tells its reader what to reply, as no report of a finding does."""
+    """Whether a sentence instructs its reader, which no report of a finding does (prompt
+    injection)."""
     return _INSTRUCTION.search(sentence) is not None

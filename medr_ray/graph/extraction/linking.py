@@ -1,13 +1,13 @@
-"""From the name a model writes to the concept it means: first by the lexicon, then by similarity of
-names.
+"""Links the name that a model writes to the concept it means: first by the lexicon, then by
+similarity of names.
 
-Guaranteed: a name the lexicon has is never read as anything else. Similarity decides about
-diseases, of which all are compared whose names share a word's beginning with the name in question,
-and about signs, of which only the document's own are (signs differ by one word in ten thousand
-names); never about drugs and genes, where one letter makes another. It does not decide across words
-that tell siblings apart ("type 2", "hypo-", "dominant"), below the threshold, or where a second
-concept is about as near. The encoder is made when it is first needed: without similarity no model
-is loaded.
+Guaranteed: a name that the lexicon has always means the concept of the lexicon. Similarity applies
+to two types only. A disease is compared with all diseases that share the beginning of a word with
+the name. A sign is compared with the document's own signs only, because among ten thousand names
+many differ in one word. Drugs and genes are never compared, because one letter makes another drug
+or gene. Two names are never linked across words that distinguish siblings ("type 2", "hypo-",
+"dominant"), below the threshold, or where a second concept is about as near. The encoder is made
+when it is first needed, so without similarity no model is loaded.
 """
 
 import math
@@ -107,7 +107,7 @@ NamedConcept = tuple[str, str]  # a normalised name or form, and the id of its c
 
 
 class NameEncoder(Protocol):
-    """The part of ``engines.encoder.Encoder`` that is used here."""
+    """The part of ``engines.encoder.Encoder`` that linking uses."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors, float32 of shape (len(texts), dimensions)."""
@@ -117,8 +117,9 @@ class NameEncoder(Protocol):
 class Linker:
     """Links names to concepts of the vocabulary.
 
-    Names at least ``similarity`` alike (cosine) are the same. With None or 1, only names of the
-    lexicon are linked, and no ``encoder`` is needed; it is called once, when it is first needed."""
+    Names with a cosine of at least ``similarity`` count as the same. With None or 1 only names of
+    the lexicon are linked. ``encoder`` makes the encoder; it is called at most once.
+    """
 
     def __init__(
         self,
@@ -138,9 +139,11 @@ class Linker:
     def find_by_name(
         self, name: str, among: Collection[str], entity_type: EntityType | None = None
     ) -> str | None:
-        """The concept with that name or form, of that type where one is given: first of the
-        document's concepts (``among``), then as the matcher reads the name, then by preferred
-        name."""
+        """The concept with that name or form, of that type where one is given.
+
+        The document's concepts (``among``) come first, then the concept that the matcher finds in
+        the name, then the one with that preferred name.
+        """
         concept_id = self._find_among(name, among, entity_type)
         if concept_id is None:
             concept_id = self._find_by_matcher(name, entity_type)
@@ -166,8 +169,8 @@ class Linker:
         return None
 
     def _find_by_matcher(self, name: str, entity_type: EntityType | None) -> str | None:
-        """The concept that the matcher reads in the whole name."""
-        for mention in self._matcher.find(name):
+        """The concept that the matcher finds, where its mention is the whole name."""
+        for mention in self._matcher.find_mentions(name):
             is_whole = (mention.start, mention.end) == (0, len(name))
             if not is_whole or mention.concept_id not in self._vocabulary:
                 continue
@@ -181,8 +184,8 @@ class Linker:
     def find_similar(
         self, name: str, among: Collection[str], entity_type: EntityType
     ) -> str | None:
-        """The concept of that type with the name most like ``name``; None where none is alike
-        enough, or two are."""
+        """The concept of that type whose name is most similar to ``name``; None where none is
+        similar enough, or two are about equally similar."""
         if self._make_encoder is None or self._similarity is None:
             return None
         if entity_type not in _TYPES_COMPARED:
@@ -201,30 +204,31 @@ class Linker:
     def _find_candidates(
         self, name: str, among: Collection[str], entity_type: EntityType
     ) -> list[NamedConcept]:
-        """Names of the document's concepts, and the names nearest by their words."""
+        """The names to compare: those of the document's concepts, and the nearest ones of all."""
         candidates = [
             (form, concept_id)
             for concept_id in sorted(among)
             if self._has_type(concept_id, entity_type)
-            for form in _comparable_names(self._vocabulary.concepts[concept_id])
+            for form in _list_comparable_names(self._vocabulary.concepts[concept_id])
         ]
         if entity_type in _TYPES_COMPARED_WITH_ALL:
             candidates += self._get_index(entity_type).find_nearest(name)
-        words = distinguishing_words(name)
+        # Vectors of siblings ("type 1", "type 2") are nearly equal, so words decide between them.
+        words = find_distinguishing_words(name)
         return [
             (form, concept_id)
             for form, concept_id in dict.fromkeys(candidates)
-            if distinguishing_words(form) == words
+            if find_distinguishing_words(form) == words
         ]
 
     def _get_index(self, entity_type: EntityType) -> "NameIndex":
-        """All names of a type, read once (half a second for the embedded diseases)."""
+        """The index of all names of a type, built once (half a second for the embedded diseases)."""
         if entity_type not in self._indexes:
             self._indexes[entity_type] = NameIndex(
                 (form, concept.concept_id)
                 for concept in self._vocabulary.concepts.values()
                 if concept.entity_type == entity_type
-                for form in _comparable_names(concept)
+                for form in _list_comparable_names(concept)
             )
         return self._indexes[entity_type]
 
@@ -241,39 +245,41 @@ class Linker:
 
 
 class NameIndex:
-    """An index of names by the beginnings of their words, to find the few names that may be another
-    wording of a given one."""
+    """An index of names by the beginnings of their words. It finds the few names that may be another
+    wording of a given name."""
 
     def __init__(self, names: Iterable[NamedConcept]) -> None:
         self._names = list(names)
-        self._prefixes = [frozenset(_word_prefixes(form)) for form, _ in self._names]
+        self._prefixes = [frozenset(_list_prefixes(form)) for form, _ in self._names]
         self._numbers_by_prefix: dict[str, list[int]] = defaultdict(list)
         for number, prefixes in enumerate(self._prefixes):
             for prefix in prefixes:
                 self._numbers_by_prefix[prefix].append(number)
 
     def find_nearest(self, name: str) -> list[NamedConcept]:
-        """At most ``_SHORTLIST`` names, best first: those that share the largest part of their
-        telling words with ``name``."""
-        prefixes = _word_prefixes(name)
+        """At most ``_SHORTLIST`` names, best first: those whose words overlap most with the words of
+        ``name``, where rare words weigh more."""
+        prefixes = _list_prefixes(name)
         numbers: set[int] = set()
         for prefix in prefixes:
             with_prefix = self._numbers_by_prefix.get(prefix, [])
             if len(with_prefix) <= _MAX_NAMES_OF_PREFIX:
                 numbers.update(with_prefix)
 
-        def rank(number: int) -> tuple[float, NamedConcept]:
-            return -self._overlap(prefixes, self._prefixes[number]), self._names[number]
+        def order_by_overlap(number: int) -> tuple[float, NamedConcept]:
+            return -self._measure_overlap(prefixes, self._prefixes[number]), self._names[number]
 
-        return [self._names[number] for number in sorted(numbers, key=rank)[:_SHORTLIST]]
+        return [self._names[number] for number in sorted(numbers, key=order_by_overlap)[:_SHORTLIST]]
 
-    def _overlap(self, prefixes: Collection[str], others: Collection[str]) -> float:
-        """Weight of the shared beginnings in that of all (0 to 1); a rare beginning weighs more."""
-        shared = math.fsum(self._weight(prefix) for prefix in prefixes if prefix in others)
-        return shared / math.fsum(self._weight(prefix) for prefix in {*prefixes, *others})
+    def _measure_overlap(self, prefixes: Collection[str], others: Collection[str]) -> float:
+        """The weight of the shared beginnings relative to that of all, from 0 to 1 (a weighted
+        Jaccard index)."""
+        # ``fsum``, because sets have another order in every process and the result must not.
+        shared = math.fsum(self._weigh_prefix(prefix) for prefix in prefixes if prefix in others)
+        return shared / math.fsum(self._weigh_prefix(prefix) for prefix in {*prefixes, *others})
 
-    def _weight(self, prefix: str) -> float:
-        """As an inverse document frequency: the logarithm of the share of names without it."""
+    def _weigh_prefix(self, prefix: str) -> float:
+        """The inverse document frequency of a beginning: ln(1 + N / (1 + names with it))."""
         frequency = len(self._numbers_by_prefix.get(prefix, ()))
         return math.log(1 + len(self._names) / (1 + frequency))
 
@@ -283,13 +289,13 @@ def uses_similarity(similarity: float | None) -> bool:
     return similarity is not None and similarity < 1
 
 
-def distinguishing_words(name: str) -> frozenset[str]:
-    """What must be the same in two names of one thing: numbers, single letters, opposites and their
-    prefixes."""
+def find_distinguishing_words(name: str) -> frozenset[str]:
+    """The words that two names of one concept must share: numbers, single letters, words with an
+    opposite, and prefixes with an opposite."""
     distinguishing = set()
-    for word in _words(name):
+    for word in _split_words(name):
         if word == "s":
-            continue  # of a genitive, "Marfan's"
+            continue  # of a possessive, "Marfan's"
         has_digit = any(map(str.isdigit, word))
         if has_digit or len(word) == 1 or word in _DISTINGUISHING_WORDS:
             distinguishing.add(word)
@@ -299,21 +305,22 @@ def distinguishing_words(name: str) -> frozenset[str]:
     return frozenset(distinguishing)
 
 
-def _words(name: str) -> list[str]:
+def _split_words(name: str) -> list[str]:
     return _WORD.findall(normalise(name))
 
 
-def _word_prefixes(name: str) -> set[str]:
-    return {word[:_PREFIX_LETTERS] for word in _words(name) if len(word) >= _PREFIX_LETTERS}
+def _list_prefixes(name: str) -> set[str]:
+    return {word[:_PREFIX_LETTERS] for word in _split_words(name) if len(word) >= _PREFIX_LETTERS}
 
 
-def _comparable_names(concept: Concept) -> list[str]:
-    """The names of a concept as they are compared."""
+def _list_comparable_names(concept: Concept) -> list[str]:
+    """The normalised names of a concept, sorted."""
     return sorted({normalise(concept.name), *map(normalise, concept.forms)})
 
 
 def _find_clear_winner(similarities: Mapping[str, float], least: float) -> str | None:
-    """The concept that is nearest by a lead, where it is near enough."""
+    """The most similar concept, where its similarity is at least ``least`` and no other concept is
+    within ``_MIN_LEAD`` of it."""
     ranked = sorted((-similarity, concept_id) for concept_id, similarity in similarities.items())
     if not ranked or -ranked[0][0] < least:
         return None

@@ -1,13 +1,12 @@
-"""The relation extractor over a language model: it proposes, the document and the vocabulary
-decide.
+"""The relation extractor with a language model: the model proposes relations, and the document and
+the vocabulary decide which are kept.
 
-Guaranteed: a relation is kept only if the document has the quoted sentence word for word, the
-sentence names both ends (as the vocabulary does, or in the model's own wording), the ends have the
-types the predicate asks for, and nothing between them denies it. Whatever is not kept is an
-``ExtractionFailure`` with its reason, and so is a document whose reply cannot be read even after
-the model was asked again. Text of a document never becomes an instruction. Disease records are read
-by their wording, which needs no model. An endpoint that cannot be reached ends the stage
-(InfrastructureError).
+Guaranteed: a relation is kept only if the document contains the quoted sentence word for word, the
+sentence names both ends (as the vocabulary does, or in the model's wording), the ends have the types
+that the predicate requires, and nothing between them denies it. Everything else becomes an
+``ExtractionFailure`` with its reason. So does a document whose reply stays unreadable after a second
+request. The text of a document never becomes an instruction. Disease records are read by their
+wording, without a model. An endpoint that cannot be reached ends the stage (InfrastructureError).
 """
 
 import asyncio
@@ -42,14 +41,17 @@ from medr_ray.llm.roles import JsonClient
 from medr_ray.retrieval.documents import HPO, Document
 
 TOKENS_PER_RELATION = 110  # in a reply, on the high side
-# Readings that are remembered: an expansion comes back to documents that it has read.
+# Readings that are kept, because an expansion returns to documents that were read before.
 _MAX_READINGS = 4096
 _FENCE_CHARACTERS = 12  # of the digest around a document's text in the prompt
 
 
 class ExtractionReply(BaseModel):
-    """What the model is to reply. Items are read one by one, so that one that is no relation spoils
-    no other: ``malformed`` says what was wrong with those. A reply of nothing else is no reply."""
+    """The reply that the prompt requests.
+
+    Items are validated one by one, so that a malformed item does not invalidate the others.
+    ``malformed`` describes these items. A reply in which all items are malformed is invalid.
+    """
 
     relations: list[StatedRelation]
     malformed: list[str] = Field(default_factory=list)
@@ -68,14 +70,14 @@ class ExtractionReply(BaseModel):
                 malformed.append(f"{problem} in {item!r}")
             else:
                 relations.append(item)
-        # With no relation at all, the errors of the items make the model be asked again.
+        # Returned as it is: the validation errors of the items make the client ask again.
         if items and not relations:
             return value
         return {"relations": relations, "malformed": malformed}
 
 
 def _explain_misfit(item: Any) -> str:
-    """Why an item is no relation, or ""."""
+    """Why an item is not a valid relation; "" when it is."""
     try:
         StatedRelation.model_validate(item)
     except ValidationError as error:
@@ -89,7 +91,7 @@ def _explain_misfit(item: Any) -> str:
 
 @dataclass(frozen=True)
 class DocumentReading:
-    """All that came of one document."""
+    """The result of reading one document."""
 
     entities: tuple[str, ...]
     relations: tuple[Relation, ...] = ()
@@ -97,9 +99,12 @@ class DocumentReading:
 
 
 class LLMExtractor:
-    """Relations of documents in the reading of ``model`` behind ``client``, at most
-    ``max_relations`` of each. A document is asked about once, however often it is extracted from;
-    those of one ``prepare`` are asked about concurrently."""
+    """Extracts relations with the model ``model`` behind ``client``, at most ``max_relations`` from
+    each document.
+
+    A document is sent to the model once, however often its relations are requested. The documents
+    of one call of ``prepare`` are read concurrently.
+    """
 
     def __init__(
         self,
@@ -120,10 +125,10 @@ class LLMExtractor:
         self._max_relations = max_relations
         self._prompt = Template(read_prompt("medr_ray.graph", "extraction"))
         self._readings: dict[str, DocumentReading] = {}
-        self._used: dict[str, DocumentReading] = {}  # since failures were taken last
+        self._used: dict[str, DocumentReading] = {}  # since the last ``take_failures``
 
     def prepare(self, documents: Iterable[Document]) -> None:
-        """Read those of the documents that were not read yet, all at once under the governor.
+        """Read the documents that were not read yet, concurrently within the governor's limits.
 
         Raises InfrastructureError when the endpoint stays unreachable, BudgetExceeded when the
         budget is spent.
@@ -134,7 +139,7 @@ class LLMExtractor:
             if document.source != HPO and document.document_id not in self._readings
         }
         if unread:
-            readings = asyncio.run(self._read_all(list(unread.values())))
+            readings = asyncio.run(self._read_documents(list(unread.values())))
             self._readings |= zip(unread, readings, strict=True)
 
     def extract(self, document: Document, focus: Collection[str] | None = None) -> Extraction:
@@ -149,22 +154,23 @@ class LLMExtractor:
         return Extraction(reading.entities, filter_by_focus(reading.relations, focus))
 
     def take_failures(self) -> list[ExtractionFailure]:
-        """What was lost of the documents extracted from since the last call, sorted, each once; and
-        forget all but the latest readings."""
+        """The failures of the documents used since the last call, sorted, each once. All but the
+        latest readings are dropped."""
         failures: set[ExtractionFailure] = set()
         for reading in self._used.values():
             failures.update(reading.failures)
         self._used = {}
+        # A dict keeps the order of insertion, so the last items are the latest readings.
         self._readings = dict(list(self._readings.items())[-_MAX_READINGS:])
         return sorted(failures)
 
-    async def _read_all(self, documents: Sequence[Document]) -> list[DocumentReading]:
-        return list(await asyncio.gather(*map(self._read, documents)))
+    async def _read_documents(self, documents: Sequence[Document]) -> list[DocumentReading]:
+        return list(await asyncio.gather(*map(self._read_document, documents)))
 
-    async def _read(self, document: Document) -> DocumentReading:
+    async def _read_document(self, document: Document) -> DocumentReading:
         checker = DocumentChecker(document, self._vocabulary, self._matcher, self._linker)
         entities = () if is_withdrawn(document) else tuple(sorted(checker.entities))
-        # A relation has two ends: without two entities there is nothing to ask.
+        # A relation has two ends, so with fewer than two entities no request is needed.
         if len(entities) < 2:
             return DocumentReading(entities)
         prompt = self.build_prompt(document, entities)
@@ -190,7 +196,7 @@ class LLMExtractor:
         ]
         statements = []
         for stated_relation in reply.relations:
-            statement, problems = checker.check(stated_relation)
+            statement, problems = checker.check_relation(stated_relation)
             failures += problems
             if statement is not None:
                 statements.append(statement)
@@ -198,7 +204,7 @@ class LLMExtractor:
         return DocumentReading(entities, tuple(relations), tuple(failures))
 
     def build_prompt(self, document: Document, entities: Collection[str]) -> str:
-        """The message sent for one document that names ``entities``."""
+        """The prompt for one document that names ``entities``."""
         predicate_lines = [
             f"- {predicate.name}: {predicate.subject_type} -> {predicate.object_type}"
             for predicate in PREDICATES.values()
@@ -207,7 +213,7 @@ class LLMExtractor:
             f"- {self._vocabulary.name_of(entity)} ({self._vocabulary.type_of(entity)})"
             for entity in entities
         )
-        # No text can contain its own digest, so none can close the fence and speak as the prompt.
+        # A text cannot contain its own digest, so it cannot close the fence and pose as the prompt.
         digest = hashlib.sha256(document.text.encode()).hexdigest()[:_FENCE_CHARACTERS]
         return self._prompt.substitute(
             predicates="\n".join(predicate_lines),

@@ -1,10 +1,10 @@
-"""The named entities of one sentence as its grammar groups them: lists, other names in brackets,
+"""The named entities of one sentence, grouped by its grammar: lists, other names in brackets, and
 members of a class.
 
-What a sentence says of one item of a list ("treated with A, B or C") it says of all items of that
-kind, so an item extends from the first of its list to the last. A name followed by its class
+A statement about one item of a list ("treated with A, B or C") applies to all items of that kind,
+so an item extends from the first item of its list to the last. A name followed by its class
 ("Apraxia is a neurological disorder characterised by ...") extends to the end of the class. The
-class itself may be an entity too, but the sentence is not about it.
+class may be an entity itself, but the sentence is not about it.
 """
 
 import bisect
@@ -37,7 +37,7 @@ _BEFORE_CLASS = re.compile(
     r"\b(?:is|are) (?:an?|one of the|some|rare) "
     r"(?:(?!(?:of|for|in|to|with|by|from|and|or)\b)[\w,-]+ ){0,6}$"
 )
-# Two names joined by "and" may be what an association is between; three are an enumeration.
+# Two names joined by "and" may be the two ends of an association; three are an enumeration.
 _MIN_ENUMERATION = 3
 
 
@@ -72,7 +72,8 @@ class SentenceItem:
 
     [start, end) are the characters from the first item of its list to the last, and to the end of
     their class. ``enumeration`` is the number of the enumeration it stands in, among items of any
-    kind, -1 for none. ``is_class`` marks a class whose member the sentence names."""
+    kind, -1 for none. ``is_class`` marks a class whose member the sentence names.
+    """
 
     mention: SentenceMention
     kind: str
@@ -103,14 +104,16 @@ def build_sentences(
 ) -> list[Sentence]:
     """The sentences [start, end) of a text with their mentions.
 
-    ``mentions`` count in characters of the text and come in any order. A mention belongs to the
-    sentence that it begins in. Concepts without a type in ``types`` are left out."""
+    ``mentions`` are in characters of the text, in any order. A mention belongs to the sentence that
+    it begins in. Concepts without a type in ``types`` are left out.
+    """
     starts = [start for start, _ in spans]
     mentions_by_sentence: list[list[SentenceMention]] = [[] for _ in spans]
     in_order = sorted(
         mentions, key=lambda mention: (mention.start, mention.end, mention.concept_id)
     )
     for mention in in_order:
+        # The last sentence that begins at or before the mention.
         number = bisect.bisect_right(starts, mention.start) - 1
         if number < 0 or mention.concept_id not in types:
             continue
@@ -129,11 +132,11 @@ def build_sentences(
 def group_mentions(
     sentence: str, mentions: Sequence[SentenceMention], types: Mapping[str, str]
 ) -> list[SentenceItem]:
-    """The items of a sentence; its mentions come in order."""
+    """The items of a sentence, whose mentions are given in order."""
 
     def is_enumerated(last: SentenceMention, mention: SentenceMention) -> bool:
         if last.concept_id == mention.concept_id:
-            return False  # "A, and A ...": another clause
+            return False  # "A, and A ...": the second A begins another clause
         return _LIST_JOINT.fullmatch(sentence, last.end, mention.start) is not None
 
     def is_of_one_list(last: SentenceMention, mention: SentenceMention) -> bool:
@@ -165,7 +168,7 @@ def _split_runs(
     mentions: Sequence[SentenceMention],
     is_joined: Callable[[SentenceMention, SentenceMention], bool],
 ) -> list[list[SentenceMention]]:
-    """The mentions in runs, in which each is joined to the one before."""
+    """Split the mentions into runs in which each mention is joined to the one before."""
     runs: list[list[SentenceMention]] = []
     for mention in mentions:
         if runs and is_joined(runs[-1][-1], mention):
@@ -176,7 +179,7 @@ def _split_runs(
 
 
 def _mark_classes(sentence: str, items: Sequence[SentenceItem]) -> list[SentenceItem]:
-    """Members reach to the end of their class, and the class is marked."""
+    """Extend members to the end of their class, and mark the classes."""
     class_ends: dict[Span, int] = {}  # by the extent of the member's list
     class_numbers = {
         number

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RelationStatement:
-    """``subject`` and ``object`` are concept ids; ``start`` and ``end`` delimit the sentence in the
-    document's text; ``reference`` is what it cites, or ""."""
+    """A relation as one sentence states it.
+
+    ``subject`` and ``object`` are concept ids. ``start`` and ``end`` delimit the sentence in the
+    document's text, in characters. ``reference`` is what the sentence cites, or "".
+    """
 
     subject: str
     predicate: str

@@ -1,12 +1,12 @@
-"""How strongly a document ties two entities together, whatever it says of them: a probability out
-of plain counts.
+"""How strongly a document ties two entities together: the probability that they are related, from
+plain counts.
 
-A cue says what two entities have to do with each other, but many documents say it in words that no
-cue covers. Other signals show that the two belong together: they stand in one sentence, do so again
-and again, stand in the title, or are both what the document is about. These signals add up to log
-odds. Not tied by a sentence are: entities of different types in one enumeration ("cardiac arrest,
-seizures and ataxia"); a class ("is a rare disorder") and what is said of its member; a name and
-another that overlaps it; two entities whose relation the sentence denies.
+A cue says how two entities are related, but many documents say it in words that no cue covers.
+Other signals show that the two belong together: one sentence names both, several sentences do, the
+title names them, or the document is about both. The weighted signals add up to log odds, as in a
+logistic regression. A sentence does not tie entities of different types in one enumeration ("cardiac
+arrest, seizures and ataxia"), a class ("is a rare disorder") and what the sentence says about its
+member, names that overlap, or two entities whose relation it denies.
 """
 
 import itertools
@@ -16,17 +16,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
-from medr_ray.graph.extraction.assertion import DENIED, assertion_factor, may_deny
+from medr_ray.graph.extraction.assertion import DENIED, compute_assertion_factor, may_deny
 from medr_ray.graph.extraction.sentences import Sentence, SentenceItem
 from medr_ray.graph.extraction.statements import RelationStatement
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE
 
 Kinds = tuple[str, str]
 
-# The corpora that the weights are fitted on do not tell a sign from a disease.
+# The corpora that the weights were fitted on annotate signs as diseases.
 _KIND_OF_TYPE = {DISEASE: DISEASE, PHENOTYPE: DISEASE, DRUG: DRUG, GENE: GENE}
 
-# Stems of the words with which a text speaks of two of these kinds.
+# Stems of the words with which texts relate entities of these two kinds.
 _STEMS: Mapping[Kinds, str] = {
     (DISEASE, DRUG): (
         r"induc|treat|therap|caus|effect|toxic|associat|reduc|prevent|protect|attenuat|increas|"
@@ -57,7 +57,7 @@ _STEMS: Mapping[Kinds, str] = {
 _RELATION_WORDS: Mapping[Kinds, re.Pattern[str]] = {
     kinds: re.compile(stems, re.IGNORECASE) for kinds, stems in _STEMS.items()
 }
-# What stands before a disease that says whom the document is about.
+# Words before a disease that show that it is the condition of the patients.
 _BEFORE_PATIENTS_DISEASE = re.compile(
     r"(?:patients?|children|women|men|adults|subjects|people|individuals|cases?|rats|mice|infants|"
     r"volunteers) (?:\w+ )?(?:with|suffering from|having) (?:[\w-]+ ){0,3}$|"
@@ -66,20 +66,21 @@ _BEFORE_PATIENTS_DISEASE = re.compile(
     r"\b(?:treated|treatment|therapy|given|used|indicated) for (?:[\w-]+ ){0,2}$",
     re.IGNORECASE,
 )
-_LOOK_BACK = 60  # characters before a disease in which that is looked for
+_LOOK_BACK = 60  # characters before a disease that are searched for these words
 
 
 @dataclass(frozen=True)
 class PairFeatures:
-    """What ties two concepts of a document. ``first`` is of the kind that sorts first; of one kind,
-    the one that is named more often.
+    """What ties two concepts of a document.
 
-    ``sentences`` are the numbers of those that name both, ``listed`` whether they only do so in one
-    enumeration; ``direct`` whether one of them names nothing else between the two, ``worded``
-    whether the words between the two are such as speak of their kinds. ``title_...``: named in the
-    first sentence; ``main_...``: named as often as any concept of the kind. ``opening``: where
-    ``first`` is first named, from 0 to 1; ``patients``: share of its mentions that say whom the
-    document is about. ``cues``: the confidence of the best statement between the two, by predicate.
+    ``first`` is of the kind that sorts first; of one kind, it is the concept with more mentions.
+    ``sentences`` are the numbers of the sentences that name both. ``listed`` is true where all of
+    these name the two in one enumeration, ``direct`` where one of them names nothing else between
+    the two, ``worded`` where the words between the two typically relate their kinds. ``title_...``
+    is true for a concept in the first sentence, ``main_...`` for one that is mentioned as often as
+    any concept of its kind. ``opening`` is the place where ``first`` is first named, from 0 to 1,
+    and ``patients`` the share of its mentions as the condition of the patients. ``cues`` has the
+    best confidence of a statement between the two, by predicate.
     """
 
     first: str
@@ -100,8 +101,11 @@ class PairFeatures:
 
 @dataclass(frozen=True)
 class StrengthWeights:
-    """What each feature adds to the log odds; ``cue`` and ``other_cue`` per unit of confidence of a
-    statement that names the relation in question or another one."""
+    """What each feature adds to the log odds.
+
+    ``cue`` and ``other_cue`` count per unit of confidence of a statement with one of the requested
+    predicates, or with another one. The order of the fields is that of ``compute_feature_values``.
+    """
 
     base: float
     sentences: float  # per ln(1 + how many)
@@ -117,8 +121,9 @@ class StrengthWeights:
     cue: float
     other_cue: float
 
-    def probability(self, pair: PairFeatures, predicates: Collection[str] = ()) -> float:
-        """That the two are related by one of ``predicates``, by any where none is given."""
+    def compute_probability(self, pair: PairFeatures, predicates: Collection[str] = ()) -> float:
+        """The probability that the two are related by one of ``predicates``, or by any predicate
+        where none is given."""
         values = compute_feature_values(pair, predicates)
         terms = [weight * value for weight, value in zip(astuple(self), values, strict=True)]
         return 1 / (1 + math.exp(-math.fsum(terms)))
@@ -127,7 +132,7 @@ class StrengthWeights:
 def compute_feature_values(
     pair: PairFeatures, predicates: Collection[str] = ()
 ) -> tuple[float, ...]:
-    """The numbers that ``StrengthWeights`` weighs, in its order."""
+    """The values of the features in the order of ``StrengthWeights``."""
     cue = 0.0
     other_cue = 0.0
     for predicate, confidence in pair.cues.items():
@@ -188,9 +193,12 @@ MIN_RELATED_IF_MATCHED = 0.35
 
 @dataclass(frozen=True)
 class Tie:
-    """Two concepts of a document. ``related`` in [0, 1] is how surely they are related somehow,
-    ``induced`` that the second, a drug, brings on the first, None for other kinds; ``sentences``
-    are the numbers of those that name both."""
+    """Two concepts of a document.
+
+    ``related`` is the probability that they are related in any way. ``induced`` is the probability
+    that the second, a drug, induces the first; None for other kinds. ``sentences`` are the numbers
+    of the sentences that name both.
+    """
 
     first: str
     second: str
@@ -202,23 +210,23 @@ class Tie:
 def compute_ties(
     sentences: Sequence[Sentence], statements: Iterable[RelationStatement]
 ) -> list[Tie]:
-    """The ties between any two concepts of a document, the loosest too."""
+    """The ties between any two concepts of a document, however weak."""
     ties = []
     for pair in compute_features(sentences, statements):
-        # No training set relates two diseases: they weigh like disease and drug.
+        # No training set has relations between diseases, so those of disease and drug stand in.
         weights = RELATED_WEIGHTS.get(pair.kinds, RELATED_WEIGHTS[DISEASE, DRUG])
         induced = None
         if pair.kinds == (DISEASE, DRUG):
-            induced = INDUCED_WEIGHTS.probability(pair, INDUCED_PREDICATES)
-        related = weights.probability(pair)
+            induced = INDUCED_WEIGHTS.compute_probability(pair, INDUCED_PREDICATES)
+        related = weights.compute_probability(pair)
         ties.append(Tie(pair.first, pair.second, related, induced, pair.sentences))
     return ties
 
 
 @dataclass(frozen=True)
 class _Concept:
-    """A concept in a document: its items by the number of their sentence, and how many there
-    are."""
+    """A concept in a document: its items by the number of their sentence, and the number of its
+    mentions."""
 
     concept_id: str
     kind: str
@@ -229,12 +237,13 @@ class _Concept:
 def compute_features(
     sentences: Sequence[Sentence], statements: Iterable[RelationStatement]
 ) -> Iterator[PairFeatures]:
-    """The features of each pair of concepts in a document, out of its sentences and what the cues
-    read there."""
+    """The features of each pair of concepts in a document, from its sentences and the statements of
+    the cues."""
     concepts = _collect_concepts(sentences)
     most_mentions: dict[str, int] = defaultdict(int)  # by kind
     for concept in concepts:
         most_mentions[concept.kind] = max(most_mentions[concept.kind], concept.mentions)
+    # Computed once: most sentences deny nothing, and the test for each pair is slow.
     denies = [may_deny(sentence.text) for sentence in sentences]
     patient_shares = {
         concept.concept_id: _compute_patient_share(sentences, concept)
@@ -264,6 +273,7 @@ def compute_features(
 
 
 def _order_in_pair(concept: _Concept) -> tuple[str, int, str]:
+    """Sorts a pair as ``PairFeatures`` requires: by kind, the more often mentioned first."""
     return concept.kind, -concept.mentions, concept.concept_id
 
 
@@ -295,7 +305,7 @@ def _collect_cues(
 
 @dataclass(frozen=True)
 class _SharedSentence:
-    """A sentence, by its number, that ties two concepts; see ``PairFeatures`` for the rest."""
+    """A sentence that ties two concepts, by its number; see ``PairFeatures`` for the flags."""
 
     number: int
     listed: bool
@@ -332,7 +342,7 @@ def _find_shared_sentences(
 def _pair_items(
     first_items: Iterable[SentenceItem], second_items: Iterable[SentenceItem]
 ) -> Iterator[tuple[SentenceItem, SentenceItem]]:
-    """The pairs (left, right) of items that a sentence may tie."""
+    """The pairs (left, right) of items that a sentence may tie; see the module's docstring."""
     for first, second in itertools.product(first_items, second_items):
         is_in_order = first.mention.start <= second.mention.start
         left, right = (first, second) if is_in_order else (second, first)
@@ -344,7 +354,7 @@ def _pair_items(
 
 
 def _is_asserted(text: str, left: SentenceItem, right: SentenceItem) -> bool:
-    factor = assertion_factor(text, left.mention.span, right.mention.span, names_relation=False)
+    factor = compute_assertion_factor(text, left.mention.span, right.mention.span, names_relation=False)
     return factor != DENIED
 
 
@@ -361,7 +371,7 @@ def _are_enumerated_together(left: SentenceItem, right: SentenceItem) -> bool:
 
 
 def _compute_patient_share(sentences: Sequence[Sentence], disease: _Concept) -> float:
-    """The share of a disease's mentions that say whom the document is about."""
+    """The share of a disease's mentions that name it as the condition of the patients."""
     patient_mentions = 0
     for number, items in disease.items.items():
         for item in items:

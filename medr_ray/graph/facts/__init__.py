@@ -1,3 +1,3 @@
-"""What can be asked of the graph: all known facts by hop (``fact_index``), hops that words can
-express (``hops``), and further facts where a hop alone fits several entities
-(``disambiguation``)."""
+"""What a question can ask of the graph: all facts by hop (``fact_index``), the relations that words
+can express as a hop (``hops``), and the further facts that are needed where a hop alone fits several
+entities (``disambiguation``)."""

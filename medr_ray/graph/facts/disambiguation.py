@@ -1,9 +1,10 @@
 """Disambiguation: the further facts a question states where a hop alone fits several entities.
 
-A gene may belong to three diseases; "the disease associated with it whose age of onset is
-congenital" is one. Facts come from relations of the graph, so each has evidence. Of the facts that
-leave only the entity meant, the one that fits most entities elsewhere is stated: it decides between
-these few and gives no way around the hop.
+A gene may be associated with three diseases, but only one of them may fit "the disease associated
+with it whose age of onset is congenital". The facts come from relations of the graph, so each has
+evidence. Where several facts leave only the intended entity, the one that fits the most entities
+elsewhere is stated. It separates these few entities, but does not identify the answer without the
+hop.
 """
 
 from collections import defaultdict
@@ -16,8 +17,8 @@ from medr_ray.graph.facts.hops import Hop, make_hop
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.shares import comparison, is_exact
 
-MAX_CLAUSES = 2  # more is a list, not a clue
-_MAX_TARGETS = 60  # a hop that fits more entities is no hop to ask by
+MAX_CLAUSES = 2  # stated of one entity; more would be a list of findings rather than a clue
+_MAX_TARGETS = 60  # a hop that fits more entities is too vague to be asked
 
 
 class Disambiguator:
@@ -63,16 +64,20 @@ class Disambiguator:
                 break
             named = {clause.other for earlier in disambiguated for clause in earlier.also}
             disambiguated.append(self.disambiguate_hop(hop, before, {*taken, *named}))
-            before = hop.known
+            before = hop.start
         return tuple(disambiguated)
 
     def disambiguate_hop(self, hop: Hop, before: str, taken: Collection[str]) -> Hop:
         """The hop, asked after the entity ``before``, with the clauses that its target needs; as it
-        is where none are needed or none suffice."""
-        rivals = hop.possible_targets(hop.known, before, self._facts) - {hop.target}
+        is where none are needed or none suffice.
+
+        The clauses are chosen greedily: each is the one that excludes the most of the entities that
+        still fit.
+        """
+        rivals = hop.possible_targets(hop.start, before, self._facts) - {hop.target}
         if not 0 < len(rivals) <= _MAX_TARGETS:
             return hop
-        excluded = {*taken, hop.known}
+        excluded = {*taken, hop.start}
         usable = [
             clause
             for clause in self.clauses_about(hop.target)
@@ -80,34 +85,37 @@ class Disambiguator:
         ]
         chosen: list[Clause] = []
         while rivals and len(chosen) < self._max_clauses:
-            best = self._most_selective(
+            best = self._find_most_selective(
                 [clause for clause in usable if clause not in chosen], rivals
             )
             if best is None:
                 return hop
-            remaining = self._matching(best, rivals)
+            remaining = self._filter_matching(best, rivals)
+            # Where the best clause excludes no entity, no other does.
             if len(remaining) == len(rivals):
                 return hop
             chosen.append(best)
             rivals = remaining
+        # Clauses that leave other entities possible would only lengthen the question.
         return hop if rivals else replace(hop, also=tuple(chosen))
 
-    def _most_selective(self, clauses: Sequence[Clause], rivals: Collection[str]) -> Clause | None:
-        """The clause that fewest rivals match; of equals the one that fits most entities at all."""
+    def _find_most_selective(self, clauses: Sequence[Clause], rivals: Collection[str]) -> Clause | None:
+        """The clause that the fewest rivals match; of equal ones, the one that fits the most
+        entities of the index."""
 
-        def cost(clause: Clause) -> tuple[int, int, str]:
-            matching = len(self._matching(clause, rivals))
+        def selectivity_order(clause: Clause) -> tuple[int, int, str]:
+            matching = len(self._filter_matching(clause, rivals))
             return matching, -self._count_matching(clause), clause.relation_id
 
-        return min(clauses, key=cost, default=None)
+        return min(clauses, key=selectivity_order, default=None)
 
-    def _matching(self, clause: Clause, entities: Collection[str]) -> frozenset[str]:
-        """The entities that the clause may hold of."""
+    def _filter_matching(self, clause: Clause, entities: Collection[str]) -> frozenset[str]:
+        """The entities that the clause may be true of."""
         return frozenset(entity for entity in entities if clause.may_hold_of(entity, self._facts))
 
     def _count_matching(self, clause: Clause) -> int:
-        """How many entities of the whole index the clause may hold of."""
-        targets = self._facts.targets(
+        """How many entities of the whole index the clause may be true of."""
+        targets = self._facts.find_targets(
             clause.other, clause.predicate, not clause.forward, clause.clinical
         )
         return len(targets)
@@ -116,10 +124,11 @@ class Disambiguator:
 def find_askable_steps(
     relations: Sequence[Relation], facts: FactIndex
 ) -> frozenset[tuple[str, str]]:
-    """(entity, relation id) of every step whose words, with the clauses its target needs, fit that
-    target alone among all known facts.
+    """(entity, relation id) of every step whose words, with the clauses its target needs, fit only
+    that target among all facts of the index.
 
-    Where a step comes from is not considered; "the other ..." may single out more.
+    The entity before the step is not considered, so steps that only the wording "the other ..."
+    makes unique are not included.
     """
     disambiguator = Disambiguator(relations, facts)
     askable = set()
@@ -135,8 +144,8 @@ def find_askable_steps(
 
 
 def make_clause(relation: Relation, forward: bool, compare: bool = False) -> Clause | None:
-    """What a relation states of its subject (``forward``) or object; None where it has no such
-    wording or is vague."""
+    """The clause that a relation states of its subject (``forward``) or object; None where its
+    predicate has no such wording, or its qualifier is vague."""
     predicate = PREDICATES[relation.predicate]
     wording = predicate.clause if forward else predicate.inverse_clause
     if not wording:

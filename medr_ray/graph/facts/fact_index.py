@@ -1,9 +1,9 @@
-"""Everything known about the entities of a run, indexed by what a hop asks.
+"""All facts about the entities of a run, indexed by what a hop asks.
 
-A hop is asked by (known entity, predicate, direction, qualifier); ``targets`` gives every entity
-that answers it. Facts come from the merged graph and, for entities it holds, from the whole disease
-records: a graph keeps only some relations of a disease, and a question that is unique in that part
-alone would have other right answers in the index.
+A hop is asked by (start, predicate, direction, qualifier); ``find_targets`` gives every entity that
+answers it. The facts come from the merged graph and, for the entities in it, from the complete
+disease records. A graph keeps only some relations of a disease, so a question that is unique within
+the graph alone could have other correct answers in the index.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.published_reports import is_report, reported
 from medr_ray.knowledge.qualifiers import may_mean
 
-# Hops whose targets are kept: the same few are asked again and again, some hundred bytes each.
+# Hops whose targets are cached; the same few recur. An entry takes some hundred bytes.
 _CACHED_HOPS = 200_000
 
 
@@ -47,12 +47,12 @@ class Clause:
     other: str
 
     def may_hold_of(self, entity: str, facts: "FactIndex") -> bool:
-        """Whether the fact may hold of ``entity`` as well."""
+        """Whether the fact may be true of ``entity`` as well."""
         subject, obj = (entity, self.other) if self.forward else (self.other, entity)
         return facts.may_state(subject, self.predicate, obj, self.clinical)
 
 
-HopKey = tuple[str, bool, str]  # predicate, direction, known entity
+HopKey = tuple[str, bool, str]  # predicate, direction, start
 
 
 class FactIndex:
@@ -66,12 +66,12 @@ class FactIndex:
         self._neighbours: dict[str, set[str]] = defaultdict(set)
         self._facts_by_subject: dict[str, set[IndexedFact]] = defaultdict(set)
         self._cached_targets: dict[Any, frozenset[str]] = {}
-        # Entities that a hop can be asked of, by (predicate, direction) and qualifier. The inner
-        # dictionaries are sets that keep the order of insertion.
+        # The entities that a hop can start from, by (predicate, direction) and qualifier. The inner
+        # dictionaries serve as sets that keep the order of insertion: callers draw from them.
         self._askable: dict[tuple[str, bool], dict[str, dict[str, None]]] = defaultdict(dict)
 
     def add(self, fact: IndexedFact) -> None:
-        """Add a fact; facts that touch no entity of the run are of no use and are passed over."""
+        """Add a fact; one that involves no entity of the run is ignored."""
         if fact.subject not in self.entities and fact.object not in self.entities:
             return
         if fact in self._facts_by_subject[fact.subject]:
@@ -84,6 +84,7 @@ class FactIndex:
             if forward or symmetric:
                 key = (entity, fact.predicate, target)
                 self._qualifiers[key] = (*self._qualifiers.get(key, ()), fact.clinical)
+            # A symmetric fact can be asked from either end in either direction.
             for direction in (True, False) if symmetric else (forward,):
                 self._add_target((fact.predicate, direction, entity), fact.clinical, target)
             self._neighbours[entity].add(target)
@@ -95,9 +96,9 @@ class FactIndex:
         predicate, forward, entity = key
         self._askable[predicate, forward].setdefault(qualifier, {})[entity] = None
 
-    def targets(
+    def find_targets(
         self,
-        known: str,
+        start: str,
         predicate: str,
         forward: bool,
         qualifier: str,
@@ -108,26 +109,28 @@ class FactIndex:
         With a qualifier, only where it may be meant; with ``clauses``, only those that all of them
         may hold of.
         """
-        key = (known, predicate, forward, qualifier, clauses)
+        key = (start, predicate, forward, qualifier, clauses)
         targets = self._cached_targets.get(key)
         if targets is None:
             if len(self._cached_targets) >= _CACHED_HOPS:
+                # Cleared as a whole: an order of use would cost more than computing a few again.
                 self._cached_targets.clear()
-            targets = frozenset(self._find_targets(known, predicate, forward, qualifier, clauses))
+            targets = frozenset(self._compute_targets(start, predicate, forward, qualifier, clauses))
             self._cached_targets[key] = targets
         return targets
 
-    def _find_targets(
-        self, known: str, predicate: str, forward: bool, qualifier: str, clauses: tuple[Clause, ...]
+    def _compute_targets(
+        self, start: str, predicate: str, forward: bool, qualifier: str, clauses: tuple[Clause, ...]
     ) -> Iterable[str]:
         if clauses:
             return (
                 target
-                for target in self.targets(known, predicate, forward, qualifier)
+                for target in self.find_targets(start, predicate, forward, qualifier)
                 if all(clause.may_hold_of(target, self) for clause in clauses)
             )
-        by_qualifier = self._targets.get((predicate, forward, known), {})
-        # The same words mean the same; only other words are compared for what they may mean.
+        by_qualifier = self._targets.get((predicate, forward, start), {})
+        # Equal qualifiers need no comparison of meanings. Reports are an exception: a vague year or
+        # journal may fit further reports, so all of them are compared.
         if qualifier in by_qualifier and not is_report(qualifier):
             return by_qualifier[qualifier]
         return (
@@ -144,14 +147,14 @@ class FactIndex:
             return True
         return any(may_mean(qualifier, clinical) for clinical in qualifiers)
 
-    def qualifiers(self, known: str, predicate: str, forward: bool, end: str) -> list[str]:
-        """The qualifiers of the facts that connect ``known`` and ``end`` so, sorted."""
-        key = (known, predicate, end) if forward else (end, predicate, known)
+    def find_qualifiers(self, start: str, predicate: str, forward: bool, end: str) -> list[str]:
+        """The qualifiers of the facts that connect ``start`` with ``end`` in this way, sorted."""
+        key = (start, predicate, end) if forward else (end, predicate, start)
         return sorted(self._qualifiers.get(key, ()))
 
     def askable_entities(self, predicate: str, forward: bool, qualifier: str) -> Iterator[str]:
-        """Every entity such a hop can be asked of, some more than once, in the order they were
-        added."""
+        """Every entity that such a hop can start from, in the order they were added; an entity may
+        come more than once."""
         by_qualifier = self._askable.get((predicate, forward), {})
         exact = by_qualifier.get(qualifier)
         if exact is not None and not is_report(qualifier):
@@ -162,7 +165,7 @@ class FactIndex:
                 yield from entities
 
     def are_linked(self, entity: str, other: str) -> bool:
-        """Whether any fact connects the two, in whichever direction."""
+        """Whether any fact connects the two, in either direction."""
         return other in self._neighbours.get(entity, ())
 
     def facts_about(self, subject: str) -> list[IndexedFact]:
@@ -172,8 +175,8 @@ class FactIndex:
 
 
 def qualifiers_of(relation: Relation) -> list[str]:
-    """What the relation is stated with, sorted: the reports that abstracts are, its clinical
-    qualifier elsewhere."""
+    """The qualifiers that the relation is stated with, sorted: for evidence from an abstract the
+    report ("reported in 1990 in Chest"), for other evidence the clinical qualifier."""
     qualifiers = {
         reported(evidence.year, evidence.journal) or relation.clinical
         for evidence in relation.evidence
@@ -205,8 +208,8 @@ def build_fact_index(
 
 
 def read_ontology_facts() -> Iterable[IndexedFact]:
-    """Every fact of the HPO annotations, so that uniqueness holds in the disease records and not
-    only in the graph."""
+    """Every fact of the HPO annotations, so that a question is unique among the disease records and
+    not only within the graph."""
     for disease in load_hpo().diseases.values():
         for fact in disease.facts:
             yield IndexedFact(disease.entity_id, fact.predicate, fact.object_id, fact.clinical)

@@ -1,8 +1,10 @@
-"""Hops: relations of the graph as steps that can be asked, with further facts on where they lead.
+"""Hops: relations of the graph as steps that a question can ask, with further facts about the
+target.
 
-A hop is asked in words: from a known entity along a relation that has wording in that direction,
-with the qualifier it prints, or the report it is known from where only abstracts state it. Whatever
-else those words fit is one of its ``possible_targets``.
+A hop is asked in words: from a start entity along a relation whose predicate has wording in that
+direction, with the qualifier that this wording prints. Where only abstracts state the relation, the
+words name the report instead. Every entity that these words fit is one of its
+``possible_targets``.
 """
 
 from collections.abc import Sequence
@@ -17,19 +19,19 @@ from medr_ray.knowledge.shares import is_exact
 
 @dataclass(frozen=True)
 class Hop:
-    """One step from a ``known`` entity to its ``target``; ``forward`` when it walks from subject to
+    """One step from a ``start`` entity to its ``target``; ``forward`` when it goes from subject to
     object.
 
-    ``clinical`` is the qualifier or report that the question prints, or ""; ``other`` says that the
-    entity before ``known`` fits as well and is excluded in words ("the other disease associated
-    with ..."); ``also`` is stated of the target.
+    ``clinical`` is the qualifier or report that the question prints, or "". With ``other`` the
+    entity before ``start`` fits as well and is excluded in words ("the other disease associated
+    with ..."). ``also`` are the clauses that are stated of the target.
     """
 
     relation_id: str
     predicate: str
     forward: bool
     clinical: str
-    known: str
+    start: str
     target: str
     other: bool = False
     also: tuple[Clause, ...] = ()
@@ -44,20 +46,21 @@ class Hop:
         predicate = PREDICATES[self.predicate]
         return predicate.object_type if self.forward else predicate.subject_type
 
-    def possible_targets(self, known: str, before: str, facts: FactIndex) -> frozenset[str]:
-        """Every entity that the hop's words fit, asked of ``known`` after ``before``."""
-        targets = facts.targets(known, self.predicate, self.forward, self.clinical, self.also)
+    def possible_targets(self, start: str, before: str, facts: FactIndex) -> frozenset[str]:
+        """Every entity that the hop's words fit when it starts at ``start``, after ``before``."""
+        targets = facts.find_targets(start, self.predicate, self.forward, self.clinical, self.also)
         return targets - {before} if self.other else targets
 
 
-def make_hop(relation: Relation, known: str) -> Hop | None:
-    """The hop along ``relation`` away from ``known``; None when it cannot be asked in that
+def make_hop(relation: Relation, start: str) -> Hop | None:
+    """The hop along ``relation`` away from ``start``; None when it cannot be asked in that
     direction."""
     predicate = PREDICATES[relation.predicate]
-    forward = relation.subject == known
+    forward = relation.subject == start
     if not (predicate.phrase if forward else predicate.inverse_phrase):
         return None
     prints_clinical = predicate.prints_clinical(forward)
+    # A vague qualifier ("some patients") fits too many entities to be asked.
     if prints_clinical and not is_exact(relation.clinical):
         return None
     target = relation.object if forward else relation.subject
@@ -65,14 +68,14 @@ def make_hop(relation: Relation, known: str) -> Hop | None:
         relation.relation_id,
         relation.predicate,
         forward or predicate.symmetric,
-        relation.clinical if prints_clinical else _first_report(relation),
-        known,
+        relation.clinical if prints_clinical else _find_first_report(relation),
+        start,
         target,
     )
 
 
-def _first_report(relation: Relation) -> str:
-    """The first report of a relation that is known from reports alone, else ""."""
+def _find_first_report(relation: Relation) -> str:
+    """The first report of a relation that only reports state, else ""."""
     qualifiers = qualifiers_of(relation)
     return qualifiers[0] if all(map(is_report, qualifiers)) else ""
 
@@ -95,7 +98,8 @@ def make_walk(start: str, relations: Sequence[Relation]) -> tuple[Hop, ...] | No
 
 def mark_other_hops(hops: tuple[Hop, ...], facts: FactIndex) -> tuple[Hop, ...]:
     """Mark the hops that would lead back to the entity before them as "other"."""
-    entities_before = ("", *(hop.known for hop in hops))
+    entities_before = ("", *(hop.start for hop in hops))
+    # One entity more than hops: the start of the last hop is before no other.
     pairs = zip(entities_before, hops, strict=False)
     return tuple(mark_other_hop(hop, before, facts) for before, hop in pairs)
 
@@ -103,5 +107,5 @@ def mark_other_hops(hops: tuple[Hop, ...], facts: FactIndex) -> tuple[Hop, ...]:
 def mark_other_hop(hop: Hop, before: str, facts: FactIndex) -> Hop:
     """The hop after the entity ``before`` ("" for none), as "other" where it would lead back
     there."""
-    targets = facts.targets(hop.known, hop.predicate, hop.forward, hop.clinical)
+    targets = facts.find_targets(hop.start, hop.predicate, hop.forward, hop.clinical)
     return replace(hop, other=before in targets)

@@ -60,7 +60,7 @@ class LongestPathProblem:
         self.starts = [number_of[start] for start in ordered_starts]
         self.required = None if required is None else number_of[required]
         kinds = ["", *sorted({step.directed_predicate for step in all_steps})]
-        self.turns = [[_turn_bit(turn_between(into, out)) for out in kinds] for into in kinds]
+        self.turns = [[_encode_turn(turn_between(into, out)) for out in kinds] for into in kinds]
         kind_of = {kind: number for number, kind in enumerate(kinds[1:], 1)}
         self.arcs = _compile_arcs(steps, number_of, kind_of, rules)
         if len(self.starts) == 1:
@@ -100,13 +100,13 @@ class LongestPathProblem:
         _, kind, used_turns = state
         return arc.target, arc.kind, used_turns | self.turns[kind][arc.kind]
 
-    def useful_arcs(self) -> list[Arc]:
+    def list_useful_arcs(self) -> list[Arc]:
         """The arcs that some walk from a start takes, by the entity they leave."""
         useful = {arc for arcs in self._arcs_after.values() for arc in arcs}
         return [arc for outgoing in self.arcs for arc in outgoing if arc in useful]
 
     @cached_property
-    def potential(self) -> dict[State, int]:
+    def max_steps_after(self) -> dict[State, int]:
         """An upper bound on the steps after each state: a path leaves a strongly connected part for
         good, and passes each of its entities at most once."""
         vertex_of = {state: vertex for vertex, state in enumerate(self._arcs_after)}
@@ -133,11 +133,11 @@ class LongestPathProblem:
     @property
     def upper_bound(self) -> int:
         """No valid path takes more steps."""
-        potentials = (self.potential[start, _NO_STEP, 0] for start in self.starts)
+        potentials = (self.max_steps_after[start, _NO_STEP, 0] for start in self.starts)
         return min(self.max_hops, max(potentials, default=0))
 
 
-def _turn_bit(turn: int) -> int:
+def _encode_turn(turn: int) -> int:
     """What the turn uses up; see ``LongestPathProblem.turns``."""
     if turn == NEVER:
         return NEVER
@@ -201,15 +201,15 @@ class DepthFirstSearch:
         self._onward = [_to_mask(arc.target for arc in arcs) for arcs in problem.arcs]
         self._passable = _to_mask(entity for entity, arcs in enumerate(problem.arcs) if arcs)
         self._required = 0 if problem.required is None else 1 << problem.required
-        self._leading_to_required = _leading_to_required(problem) if self._required else 0
+        self._leading_to_required = _find_leading_to_required(problem) if self._required else 0
         self._best: tuple[Arc, ...] = ()
         self._states = 0
 
     @property
-    def proven(self) -> bool:
+    def is_proven(self) -> bool:
         return self._remaining_effort >= 0
 
-    def run(self) -> tuple[Arc, ...]:
+    def find_longest(self) -> tuple[Arc, ...]:
         """The longest path found; of several the first in the order of starts and steps."""
         for start in self._problem.starts:
             self._search_from(start)
@@ -270,7 +270,7 @@ class DepthFirstSearch:
             return True
         if not self._can_reach(entity, visited, needed):
             return True
-        return self._states > self._easy_states and self._problem.potential[state] < needed
+        return self._states > self._easy_states and self._problem.max_steps_after[state] < needed
 
     def _can_reach(self, entity: int, visited: int, needed: int) -> bool:
         """Whether so many further steps are conceivable: through every entity that is left and can
@@ -290,7 +290,7 @@ class DepthFirstSearch:
         return False
 
 
-def _leading_to_required(problem: LongestPathProblem) -> int:
+def _find_leading_to_required(problem: LongestPathProblem) -> int:
     """The entities from which some walk leads to the required one, as a mask."""
     edges = [arc[:2] for arcs in problem.arcs for arc in arcs]
     graph = igraph.Graph(len(problem.names), edges, directed=True)

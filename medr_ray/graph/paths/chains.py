@@ -121,8 +121,8 @@ def _search_longest(
     """Depth-first search, then CP-SAT where the search was cut short."""
     problem = LongestPathProblem(steps, starts, max_hops, rules, required)
     search = DepthFirstSearch(problem, max_effort)
-    arcs = search.run()
-    upper_bound = len(arcs) if search.proven else problem.upper_bound
+    arcs = search.find_longest()
+    upper_bound = len(arcs) if search.is_proven else problem.upper_bound
     strategy: SearchStrategy = "dfs"
     if len(arcs) < upper_bound:
         # ortools takes its time to load, and few graphs need it.

@@ -27,29 +27,29 @@ Skipped = Mapping[int, cp_model.IntVar]
 
 
 def solve_longest_path(
-    problem: LongestPathProblem, seconds: float, known: Sequence[Arc]
+    problem: LongestPathProblem, seconds: float, incumbent: Sequence[Arc]
 ) -> tuple[tuple[Arc, ...], int]:
     """(a path at least as long as ``known``, a proven upper bound on any). ``seconds`` are
     deterministic ones."""
     model = cp_model.CpModel()
-    known_arcs = set(known)
-    walked = {arc: _new_hinted_bool(model, arc in known_arcs) for arc in problem.useful_arcs()}
-    skipped = _add_circuit(model, problem, walked, known)
+    known_arcs = set(incumbent)
+    walked = {arc: _new_hinted_bool(model, arc in known_arcs) for arc in problem.list_useful_arcs()}
+    skipped = _add_circuit(model, problem, walked, incumbent)
     _forbid_two_cycles(model, walked, skipped)
-    _limit_turns(model, problem, walked, skipped, known)
+    _limit_turns(model, problem, walked, skipped, incumbent)
     _limit_predicates(model, walked)
-    _order_years(model, walked, known)
+    _order_years(model, walked, incumbent)
     length = cp_model.LinearExpr.sum(list(walked.values()))
     model.add(length <= problem.upper_bound)
     model.maximize(length)
     solver = _configure_solver(seconds)
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         # Without a solution the solver's own bound is 0, which bounds nothing.
-        return tuple(known), problem.upper_bound
+        return tuple(incumbent), problem.upper_bound
     bound = min(problem.upper_bound, math.floor(solver.best_objective_bound + 1e-6))
     chosen = {arc.start: arc for arc, variable in walked.items() if solver.value(variable)}
     path = _follow_arcs(problem.starts, chosen)
-    return max(tuple(known), path, key=len), bound  # a known path of equal length stays
+    return max(tuple(incumbent), path, key=len), bound  # a known path of equal length stays
 
 
 def _configure_solver(seconds: float) -> cp_model.CpSolver:
@@ -72,14 +72,14 @@ def _new_hinted_bool(model: cp_model.CpModel, value: bool) -> cp_model.IntVar:
 
 
 def _add_circuit(
-    model: cp_model.CpModel, problem: LongestPathProblem, walked: Walked, known: Sequence[Arc]
+    model: cp_model.CpModel, problem: LongestPathProblem, walked: Walked, incumbent: Sequence[Arc]
 ) -> dict[int, cp_model.IntVar]:
     """The circuit, with ``known`` as the solution to start from. Returns what says that an entity
     is not on the path; there is nothing that says it of the one that all paths start at or lead
     over."""
-    first = known[0].start if known else problem.starts[0]
-    last = known[-1].target if known else problem.starts[0]
-    on_known_path = {first, *(arc.target for arc in known)}
+    first = incumbent[0].start if incumbent else problem.starts[0]
+    last = incumbent[-1].target if incumbent else problem.starts[0]
+    on_known_path = {first, *(arc.target for arc in incumbent)}
     ends = {end for arc in walked for end in (arc.start, arc.target)}
     entities = sorted({*problem.starts, *ends})
     fixed = problem.starts[0] if len(problem.starts) == 1 else problem.required
@@ -118,7 +118,7 @@ def _limit_turns(
     problem: LongestPathProblem,
     walked: Walked,
     skipped: Skipped,
-    known: Sequence[Arc],
+    incumbent: Sequence[Arc],
 ) -> None:
     """What may not follow does not, and what may be had once is had once.
 
@@ -128,7 +128,7 @@ def _limit_turns(
     into, out = _group_by_end(walked)
     known_turns = {
         (before.target, before.kind, problem.turns[before.kind][after.kind])
-        for before, after in pairwise(known)
+        for before, after in pairwise(incumbent)
     }
     turn_variables: dict[int, list[cp_model.IntVar]] = defaultdict(list)
     for entity, arriving in into.items():
@@ -171,7 +171,7 @@ def _limit_predicates(model: cp_model.CpModel, walked: Walked) -> None:
         model.add_at_most_one(walked[arc] for arc in walked if arc.uses == bit)
 
 
-def _order_years(model: cp_model.CpModel, walked: Walked, known: Sequence[Arc]) -> None:
+def _order_years(model: cp_model.CpModel, walked: Walked, incumbent: Sequence[Arc]) -> None:
     """The latest first year so far grows along the path, and no relation was over before it."""
     dated = [arc for arc in walked if (arc.first, arc.last) != ANY_YEAR]
     if not dated:
@@ -189,7 +189,7 @@ def _order_years(model: cp_model.CpModel, walked: Walked, known: Sequence[Arc]) 
         model.add(since[arc.start] <= arc.last).only_enforce_if(variable)
     latest = 0
     hints = dict.fromkeys(since, 0)
-    for arc in known:
+    for arc in incumbent:
         latest = max(latest, arc.first)
         hints[arc.target] = latest
     for entity, year in hints.items():

@@ -34,11 +34,11 @@ class PartialPath(NamedTuple):
     def hops(self) -> int:
         return len(self.entities) - 1
 
-    def end(self, back: bool = False) -> str:
+    def end_entity(self, back: bool = False) -> str:
         """The entity that it ends in; with ``back`` the one that it starts from."""
         return self.entities[0 if back else -1]
 
-    def extend(self, step: Step, rules: Rules, back: bool = False) -> "PartialPath | None":
+    def extend_by(self, step: Step, rules: Rules, back: bool = False) -> "PartialPath | None":
         """The path with one step more, None where it would not be valid.
 
         With ``back`` the step is put in front: it leads from its ``target`` to where the path
@@ -77,10 +77,10 @@ class StepIndex(NamedTuple):
     into: Mapping[str, Sequence[Step]]
     rules: Rules
 
-    def extensions(self, path: PartialPath, back: bool = False) -> list[PartialPath]:
+    def list_extensions(self, path: PartialPath, back: bool = False) -> list[PartialPath]:
         """The paths that are one step longer at the end, or at the start."""
-        steps = (self.into if back else self.out).get(path.end(back), ())
-        longer_paths = (path.extend(step, self.rules, back) for step in steps)
+        steps = (self.into if back else self.out).get(path.end_entity(back), ())
+        longer_paths = (path.extend_by(step, self.rules, back) for step in steps)
         return [longer for longer in longer_paths if longer is not None]
 
 
@@ -93,7 +93,7 @@ def reverse_steps(steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Step]]:
     return dict(into)
 
 
-def nearest_paths(
+def find_nearest_paths(
     start: PartialPath, index: StepIndex, max_hops: int, max_entities: int, back: bool = False
 ) -> Iterator[PartialPath]:
     """A path to each entity (``back``: from each) that ``start`` can be extended to, the nearest
@@ -108,10 +108,10 @@ def nearest_paths(
     layer = [start]
     enough = len(reached) + max_entities
     for _ in range(max_hops):
-        longer_paths = (longer for path in layer for longer in index.extensions(path, back))
+        longer_paths = (longer for path in layer for longer in index.list_extensions(path, back))
         layer = []
         for path in longer_paths:
-            end = path.end(back)
+            end = path.end_entity(back)
             state = (end, path.first if back else path.last, path.turns, path.predicates)
             if state in seen_states:
                 continue
@@ -145,9 +145,9 @@ def search_longest_path(
             best = max(best, path, key=lambda candidate: candidate.hops)
             if best.hops - start.hops >= max_hops:
                 return best, True
-            onward = [(longer, True) for longer in index.extensions(path, back=True)]
+            onward = [(longer, True) for longer in index.list_extensions(path, back=True)]
             if not back:  # first the end, then the start: every path comes up once
-                onward += [(longer, False) for longer in index.extensions(path)]
+                onward += [(longer, False) for longer in index.list_extensions(path)]
             stack += rng.sample(onward, len(onward))
             if not stack:
                 return best, True

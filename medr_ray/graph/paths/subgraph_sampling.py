@@ -35,7 +35,7 @@ from medr_ray.graph.paths.communities import (
 from medr_ray.graph.paths.path_growth import (
     PartialPath,
     StepIndex,
-    nearest_paths,
+    find_nearest_paths,
     reverse_steps,
     search_longest_path,
 )
@@ -44,7 +44,7 @@ from medr_ray.graph.paths.validity import Rules, Step, build_steps, count_neighb
 MIXED: Final = "mixed"
 NEIGHBOURHOOD: Final = "neighbourhood"  # of the seed, where a strategy finds no backbone
 _MAX_NEARBY = 2_000  # entities considered around a seed, of graphs too large for a whole search
-_MAX_SEARCHED = 500  # entities that an exact search for the longest path is given
+_MAX_EXACT_ENTITIES = 500  # entities that an exact search for the longest path is given
 _CORE_HOPS = 3  # how far from the seed a core may lie
 _CORE_CANDIDATES = 5  # the most central entities, of which one is drawn
 Steps = Mapping[str, Sequence[Step]]
@@ -143,14 +143,14 @@ class SampleSpace:
     def centralities(self) -> Centralities:
         """Of every entity, over the valid steps: a hub that no path goes through is central to
         nothing."""
-        return find_centralities(build_link_graph(self.entities, self._links()))
+        return find_centralities(build_link_graph(self.entities, self._iterate_links()))
 
     @cached_property
     def communities(self) -> Communities:
         """Of every entity, over the valid steps."""
-        return find_communities(build_link_graph(self.entities, self._links()), self._run_seed)
+        return find_communities(build_link_graph(self.entities, self._iterate_links()), self._run_seed)
 
-    def _links(self) -> Iterator[tuple[str, str]]:
+    def _iterate_links(self) -> Iterator[tuple[str, str]]:
         return ((start, step.target) for start, steps in self._steps.items() for step in steps)
 
 
@@ -192,9 +192,9 @@ class SampleDraw:
     def paths_from(
         self, start: PartialPath, max_hops: int, back: bool = False
     ) -> Iterator[PartialPath]:
-        """Valid paths to what lies around, see ``nearest_paths``."""
+        """Valid paths to what lies around, see ``find_nearest_paths``."""
         max_entities = max(_MAX_NEARBY, 2 * self.size)
-        return nearest_paths(start, self.step_index, max_hops, max_entities, back)
+        return find_nearest_paths(start, self.step_index, max_hops, max_entities, back)
 
     def paths_both_ways(self, max_hops: int) -> list[PartialPath]:
         """Valid paths from the seed and to it, those that end nearest to it first."""
@@ -205,7 +205,7 @@ class SampleDraw:
         ]
         return sorted(paths, key=lambda path: path.hops)
 
-    def nearest_entities(self, count: int) -> list[str]:
+    def find_nearest_entities(self, count: int) -> list[str]:
         """The seed and the entities nearest to it along valid steps, whatever may follow what."""
         reached = {self.seed: None}
         queue = deque(reached)
@@ -218,7 +218,7 @@ class SampleDraw:
     def add_neighbours(self, kept: Sequence[str], beside: Sequence[str]) -> list[str]:
         """``kept``, one neighbour of each entity of ``beside``, then another of each, and at last
         what lies around."""
-        neighbours = [self.shuffle(self.space.neighbours(entity)) for entity in beside]
+        neighbours = [self.shuffle_entities(self.space.neighbours(entity)) for entity in beside]
         in_turn = [
             entity
             for entities in zip_longest(*neighbours)
@@ -237,15 +237,15 @@ class SampleDraw:
         """
         entities = list(start)
         while len(entities) < self.size:
-            fresh = self._around(entities, within, self._step_neighbours)
+            fresh = self._collect_fresh_neighbours(entities, within, self._step_neighbours)
             if not fresh:
-                fresh = self._around(entities, within, self.space.neighbours)
+                fresh = self._collect_fresh_neighbours(entities, within, self.space.neighbours)
             if not fresh:
                 break
-            entities += self.shuffle(fresh)[: self.size - len(entities)]
+            entities += self.shuffle_entities(fresh)[: self.size - len(entities)]
         return entities
 
-    def _around(
+    def _collect_fresh_neighbours(
         self,
         entities: Sequence[str],
         within: Collection[str] | None,
@@ -262,7 +262,7 @@ class SampleDraw:
         steps = (*index.out.get(entity, ()), *index.into.get(entity, ()))
         return {step.target for step in steps}
 
-    def shuffle(self, entities: Iterable[str]) -> list[str]:
+    def shuffle_entities(self, entities: Iterable[str]) -> list[str]:
         """In an order that the generator decides, not the order given."""
         ordered = sorted(entities)
         self.rng.shuffle(ordered)
@@ -325,7 +325,7 @@ def _sample_neighbourhood(draw: SampleDraw, reason: str) -> SampledEntities:
     return SampledEntities(draw.fill_up(backbone), backbone, reason)
 
 
-def _augmented_chain(draw: SampleDraw) -> SampledEntities:
+def _sample_augmented_chain(draw: SampleDraw) -> SampledEntities:
     for back in (False, True):
         paths = draw.paths_from(draw.seed_path, draw.max_hops, back)
         backbones = sorted(path.entities for path in paths if path.hops > 1)
@@ -335,15 +335,15 @@ def _augmented_chain(draw: SampleDraw) -> SampledEntities:
     return SampledEntities([], (), "no valid path of two steps leads from the seed or to it")
 
 
-def _max_chain(draw: SampleDraw) -> SampledEntities:
-    backbone, proven = _longest_backbone(draw)
+def _sample_max_chain(draw: SampleDraw) -> SampledEntities:
+    backbone, proven = _find_longest_backbone(draw)
     if len(backbone) == 1:
         return SampledEntities([], (), "no valid step leads from the seed or to it")
     reason = "" if proven else "the search was cut short: there may be a longer chain"
     return SampledEntities(draw.add_neighbours(backbone, backbone), backbone, reason)
 
 
-def _longest_backbone(draw: SampleDraw) -> tuple[tuple[str, ...], bool]:
+def _find_longest_backbone(draw: SampleDraw) -> tuple[tuple[str, ...], bool]:
     """The longest path through the seed in the whole graph, and whether that is proven: by chance
     where there are many, else by an exact search of what is near."""
     space = draw.space
@@ -352,19 +352,19 @@ def _longest_backbone(draw: SampleDraw) -> tuple[tuple[str, ...], bool]:
     )
     if proven:
         return random_path.entities, True
-    nearby = draw.nearest_entities(_MAX_SEARCHED + 1)
+    nearby = draw.find_nearest_entities(_MAX_EXACT_ENTITIES + 1)
     exact_path = find_longest_path_through(
         draw.seed,
-        space.steps_for(draw.seed, nearby[:_MAX_SEARCHED]),
+        space.steps_for(draw.seed, nearby[:_MAX_EXACT_ENTITIES]),
         draw.max_hops,
         space.config.solver_seconds,
         space.rules,
     )
-    proven = exact_path.proven_optimal and len(nearby) <= _MAX_SEARCHED
+    proven = exact_path.proven_optimal and len(nearby) <= _MAX_EXACT_ENTITIES
     return max(exact_path.entities, random_path.entities, key=len), proven
 
 
-def _community_core_path(draw: SampleDraw) -> SampledEntities:
+def _sample_community_core_path(draw: SampleDraw) -> SampledEntities:
     space = draw.space
     community = set(space.communities.community_of(draw.seed))
     paths = [draw.seed_path, *draw.paths_both_ways(min(_CORE_HOPS, draw.max_hops))]
@@ -393,10 +393,10 @@ def _community_core_path(draw: SampleDraw) -> SampledEntities:
     return SampledEntities(entities, path.entities, reason)
 
 
-def _dual_core_bridge(draw: SampleDraw) -> SampledEntities:
+def _sample_dual_core_bridge(draw: SampleDraw) -> SampledEntities:
     core_hops = min(_CORE_HOPS, draw.max_hops // 2)
     paths_from_cores = {
-        path.end(back=True): path for path in draw.paths_from(draw.seed_path, core_hops, back=True)
+        path.end_entity(back=True): path for path in draw.paths_from(draw.seed_path, core_hops, back=True)
     }
     cores = _draw_cores(draw, paths_from_cores)
     starts = [(paths_from_cores[core], False) for core in cores]
@@ -417,13 +417,13 @@ def _dual_core_bridge(draw: SampleDraw) -> SampledEntities:
 def _build_bridge(draw: SampleDraw, start: PartialPath, back: bool) -> tuple[str, ...]:
     """The path led on (``back``: begun earlier) to a central entity that is no neighbour of the
     core it starts from, one of another community where there is any; empty where there is none."""
-    core = start.end(not back)
+    core = start.end_entity(not back)
     community_of = draw.space.communities.number_of
     neighbours = draw.space.neighbours(core)
     far_paths = {
-        path.end(back): path.entities
+        path.end_entity(back): path.entities
         for path in draw.paths_from(start, draw.max_hops - start.hops, back)
-        if path.end(back) not in neighbours
+        if path.end_entity(back) not in neighbours
     }
     elsewhere = [entity for entity in far_paths if community_of[entity] != community_of[core]]
     cores = _draw_cores(draw, elsewhere or far_paths)
@@ -442,8 +442,8 @@ def _draw_cores(draw: SampleDraw, entities: Iterable[str]) -> list[str]:
 
 
 STRATEGIES: dict[SampleStrategy, Callable[[SampleDraw], SampledEntities]] = {
-    "augmented_chain": _augmented_chain,
-    "community_core_path": _community_core_path,
-    "dual_core_bridge": _dual_core_bridge,
-    "max_chain": _max_chain,
+    "augmented_chain": _sample_augmented_chain,
+    "community_core_path": _sample_community_core_path,
+    "dual_core_bridge": _sample_dual_core_bridge,
+    "max_chain": _sample_max_chain,
 }

@@ -82,8 +82,8 @@ def turn_between(into: str, out: str) -> int:
     times."""
     if not into or not out:
         return FREE
-    reached = _end_type(into, arriving=True)
-    if reached == VALUE or reached != _end_type(out, arriving=False):
+    reached = _get_end_type(into, arriving=True)
+    if reached == VALUE or reached != _get_end_type(out, arriving=False):
         return NEVER
     number = _TURN_NUMBER.get((into, out), FREE)
     return NEVER if number != FREE and not TURNS[number].at_most else number
@@ -99,7 +99,7 @@ def is_grammatical(walked: Sequence[str]) -> bool:
     return all(turns.count(turn) <= TURNS[turn].at_most for turn in limited)
 
 
-def _end_type(directed: str, arriving: bool) -> str:
+def _get_end_type(directed: str, arriving: bool) -> str:
     """The type of the entity where a step arrives or leaves from."""
     predicate = PREDICATES[directed.removeprefix(INVERSE)]
     return (
@@ -179,7 +179,7 @@ def build_steps(
             if is_hub or not is_askable or not is_walkable(relation, start):
                 continue
             key = (start, target, relation.predicate, start == relation.subject, years)
-            rank = (_vagueness_of_step(relation, start), relation.relation_id)
+            rank = (_rank_step_vagueness(relation, start), relation.relation_id)
             best[key] = min(best.get(key, rank), rank)
 
     def by_exactness_and_target(item: tuple[Any, tuple[int, str]]) -> tuple[int, Any, str]:
@@ -193,7 +193,7 @@ def build_steps(
     return dict(steps)
 
 
-def vagueness(clinical: str) -> int:
+def rank_vagueness(clinical: str) -> int:
     """0 for "3 of 7 patients", 1 for "45% of patients", 2 for a range or nothing, 3 for "some
     patients"."""
     first = clinical.partition(" ")[0]
@@ -204,7 +204,7 @@ def vagueness(clinical: str) -> int:
     return 3 if first == "some" else 2
 
 
-def _vagueness_of_step(relation: Relation, start: str) -> int:
+def _rank_step_vagueness(relation: Relation, start: str) -> int:
     """A step whose wording needs no qualifier is as exact as can be."""
     is_printed = PREDICATES[relation.predicate].prints_clinical(relation.subject == start)
-    return vagueness(relation.clinical) if is_printed else 0
+    return rank_vagueness(relation.clinical) if is_printed else 0

@@ -21,7 +21,7 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Calibration, Language, Task
 from medr_ray.core.run import Directory
-from medr_ray.entities.rarity import clopper_pearson
+from medr_ray.entities.rarity import compute_clopper_pearson
 from medr_ray.llm.completions import ChatResult
 from medr_ray.llm.failures import ContextLengthExceeded
 from medr_ray.llm.roles import ChatCompleter
@@ -110,7 +110,7 @@ class Examination:
 
     def calibration(self, rounds: int) -> Calibration:
         """Return its record after ``rounds`` of regeneration, with the 95 % interval."""
-        lower, upper = clopper_pearson(np.array([self.correct]), self.attempts)
+        lower, upper = compute_clopper_pearson(np.array([self.correct]), self.attempts)
         return Calibration(
             self.model,
             self.attempts,

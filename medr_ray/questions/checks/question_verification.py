@@ -150,12 +150,12 @@ class Verifier:
         reasons = []
         before = ""
         for number, hop in enumerate(hops[:-1] if spare_last else hops, 1):
-            ends = hop.possible_targets(hop.known, before, self._facts)
+            ends = hop.possible_targets(hop.start, before, self._facts)
             if ends != {hop.target}:
                 reasons.append(
                     f"unique: hop {number} ({hop.directed_predicate}) has {len(ends)} possible ends"
                 )
-            before = hop.known
+            before = hop.start
         return reasons
 
     def _find_leaks(self, path: Path, text: str) -> list[str]:
@@ -182,7 +182,7 @@ class Verifier:
         ]
         if path.second and unique:
             for side, hops in (("first", path.hops), ("second", path.second)):
-                if walked(hops, (hops[0].known,), self._facts) == {path.answer}:
+                if walked(hops, (hops[0].start,), self._facts) == {path.answer}:
                     reasons.append(f"hops_needed: the {side} walk alone leads to the answer")
         reasons += self._find_shortcuts(path.hops) + self._find_shortcuts(path.second)
         for hidden in (*path.hidden, *((path.start,) if draft.description else ())):
@@ -192,7 +192,7 @@ class Verifier:
         return reasons
 
     def _find_shortcuts(self, hops: Sequence[Hop]) -> list[str]:
-        nodes = [hops[0].known, *(hop.target for hop in hops)] if hops else []
+        nodes = [hops[0].start, *(hop.target for hop in hops)] if hops else []
         return [
             f"hops_needed: a fact connects entity {i} and entity {j} of the path directly"
             for i in range(len(nodes))

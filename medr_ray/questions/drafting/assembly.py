@@ -41,7 +41,7 @@ def guidance(path: Path, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, 
     """
     return tuple(
         GuidanceStep(
-            entities[hop.known].entity_type,
+            entities[hop.start].entity_type,
             hop.directed_predicate,
             entities[hop.target].entity_type,
             hop.clinical,
@@ -67,7 +67,7 @@ def cheat_sheet(path: Path, entities: Mapping[str, Entity]) -> str:
             _state_fact(
                 hop.predicate,
                 hop.forward,
-                placeholders[hop.known],
+                placeholders[hop.start],
                 placeholders[hop.target],
                 hop.clinical,
             )

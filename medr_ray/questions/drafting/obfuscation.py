@@ -79,8 +79,8 @@ class Description:
         subjects_by_fact = [
             {
                 subject
-                for subject in facts.targets(fact.object, fact.predicate, False, "")
-                if fact.object in facts.targets(subject, fact.predicate, True, fact.clinical)
+                for subject in facts.find_targets(fact.object, fact.predicate, False, "")
+                if fact.object in facts.find_targets(subject, fact.predicate, True, fact.clinical)
             }
             for fact in self.statements
         ]

@@ -268,8 +268,8 @@ class Candidates:
             return
         if is_report(last.clinical):  # of all that one report names, the first: a choice of one
             return
-        before = path.hops[-2].known if len(path.hops) > 1 else ""
-        ends = last.possible_targets(last.known, before, self._facts)
+        before = path.hops[-2].start if len(path.hops) > 1 else ""
+        ends = last.possible_targets(last.start, before, self._facts)
         if len(ends) not in _COMPARABLE_ENDS:
             return
         hops = teller.disambiguate_walk(path.hops, path.entities, spare_last=True)

@@ -39,12 +39,12 @@ class Path:
 
     @property
     def start(self) -> str:
-        return self.hops[0].known
+        return self.hops[0].start
 
     @property
     def starts(self) -> tuple[str, ...]:
         """The entities the question names to begin from."""
-        return (self.start, self.second[0].known) if self.second else (self.start,)
+        return (self.start, self.second[0].start) if self.second else (self.start,)
 
     @property
     def answer(self) -> str:
@@ -55,12 +55,12 @@ class Path:
     def entities(self) -> tuple[str, ...]:
         """Entity ids in walking order, start and answer included; those of the second walk
         follow."""
-        return (self.start, *(hop.target for hop in self.hops), *(hop.known for hop in self.second))
+        return (self.start, *(hop.target for hop in self.hops), *(hop.start for hop in self.second))
 
     @property
     def hidden(self) -> tuple[str, ...]:
         """The entities on the way that the question may not name."""
-        return tuple(hop.known for hops in (self.hops, self.second) for hop in hops[1:])
+        return tuple(hop.start for hops in (self.hops, self.second) for hop in hops[1:])
 
     @property
     def clauses(self) -> tuple[Clause, ...]:
@@ -181,7 +181,7 @@ def branch_walks(seed: str, graph: Sequence[Relation], lengths: range) -> Iterat
     ]
     # With the seed in the middle.
     walks += [
-        (before, hop) for before in into_seed for hop in out_of_seed if hop.target != before.known
+        (before, hop) for before in into_seed for hop in out_of_seed if hop.target != before.start
     ]
     yield from (hops for hops in walks if len(hops) in lengths and len(hops) <= _MAX_BRANCH_HOPS)
 
@@ -194,13 +194,13 @@ def _hops_after(hop: Hop, touching: Mapping[str, Sequence[Relation]]) -> Iterato
     """The hops out of the hop's target that do not lead back."""
     for relation in touching[hop.target]:
         following = make_hop(relation, hop.target)
-        if following is not None and following.target != hop.known:
+        if following is not None and following.target != hop.start:
             yield following
 
 
 def _hops_before(hop: Hop, touching: Mapping[str, Sequence[Relation]]) -> Iterator[Hop]:
     """The hops into the hop's start that do not come from its target."""
-    for relation in touching[hop.known]:
-        before = make_hop(relation, _other_end(relation, hop.known))
-        if before is not None and before.known != hop.target:
+    for relation in touching[hop.start]:
+        before = make_hop(relation, _other_end(relation, hop.start))
+        if before is not None and before.start != hop.target:
             yield before

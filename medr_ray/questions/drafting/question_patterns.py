@@ -46,7 +46,7 @@ def answers(path: Path, starts: Sequence[Iterable[str]], facts: FactIndex) -> se
         return {
             qualifier
             for end in ends
-            for qualifier in facts.qualifiers(end, clause.predicate, clause.forward, clause.other)
+            for qualifier in facts.find_qualifiers(end, clause.predicate, clause.forward, clause.other)
         }
     if path.asked in CHOICES:
         return winners(path, ends, facts)
@@ -79,13 +79,13 @@ def _compute_span(path: Path, entity: str, facts: FactIndex) -> tuple[float, flo
     if path.asked in ("earliest", "latest"):
         spans = [
             span
-            for onset in facts.targets(entity, "has_onset", True, "")
+            for onset in facts.find_targets(entity, "has_onset", True, "")
             if (span := onset_years(onset)) is not None
         ]
     else:
         spans = [
             span
-            for words in facts.qualifiers(entity, "has_finding", True, path.about[0].other)
+            for words in facts.find_qualifiers(entity, "has_finding", True, path.about[0].other)
             if is_exact(words) and (span := share(words)) is not None
         ]
     return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
@@ -99,7 +99,7 @@ def needless_hops(path: Path, facts: FactIndex) -> list[int]:
     if not path.second:
         return list(needless(path.hops, facts))
     first_ends, second_ends = (
-        walked(hops, (hops[0].known,), facts) for hops in (path.hops, path.second)
+        walked(hops, (hops[0].start,), facts) for hops in (path.hops, path.second)
     )
     # Each walk is judged beside the other: only ends that the other walk reaches count as answers.
     return [
@@ -135,7 +135,7 @@ def is_needed(
         candidates = sorted(
             frozenset.intersection(
                 *(
-                    facts.targets(
+                    facts.find_targets(
                         clause.other, clause.predicate, not clause.forward, clause.clinical
                     )
                     for clause in dropped.also

@@ -82,7 +82,7 @@ class Grower:
             if hop is None:
                 stack.pop()
                 continue
-            is_before = bool(walk) and hop.target == walk[0].known
+            is_before = bool(walk) and hop.target == walk[0].start
             joined = (hop, *walk) if is_before else (*walk, hop)
             key = tuple((step.relation_id, step.forward) for step in joined)
             # The same walk can be reached by adding its hops in another order.
@@ -118,8 +118,8 @@ class Grower:
         end = walk[-1].target
         meeting_count = 0
         for hop in self._draw_some_hops(self._list_hops_after(walk, compare), dice):
-            last = mark_other_hop(hop, walk[-1].known, self._facts)
-            ends = last.possible_targets(end, walk[-1].known, self._facts)
+            last = mark_other_hop(hop, walk[-1].start, self._facts)
+            ends = last.possible_targets(end, walk[-1].start, self._facts)
             # A hop that fits one entity alone needs no second walk.
             if len(ends) < 2 or last.target_type not in _MEETING_TYPES:
                 continue
@@ -127,7 +127,7 @@ class Grower:
             for second in self._walks_to(
                 last.target, _collect_named_entities(first), teller, compare, dice
             ):
-                second_ends = walked(second, (second[0].known,), self._facts)
+                second_ends = walked(second, (second[0].start,), self._facts)
                 if ends & second_ends == {last.target} and not (
                     any(needless(second, self._facts, ends))
                     or any(needless(first, self._facts, second_ends))
@@ -144,12 +144,12 @@ class Grower:
         ``named``."""
         for last in self._draw_some_hops(self._list_hops_into(end, named, compare), dice):
             yield (mark_other_hop(last, "", self._facts),)
-            for hop in self._draw_some_hops(self._list_hops_into(last.known, named, compare), dice):
-                first = self._disambiguate_hop(hop, "", named | {hop.known, end}, teller)
+            for hop in self._draw_some_hops(self._list_hops_into(last.start, named, compare), dice):
+                first = self._disambiguate_hop(hop, "", named | {hop.start, end}, teller)
                 if first is not None and is_grammatical(
                     [hop.directed_predicate, last.directed_predicate]
                 ):
-                    yield first, mark_other_hop(last, hop.known, self._facts)
+                    yield first, mark_other_hop(last, hop.start, self._facts)
 
     def _list_hops_after(self, walk: Walk, compare: bool) -> list[Hop]:
         """The hops from the walk's end to entities that are not named and to which no earlier
@@ -157,7 +157,7 @@ class Grower:
         predicates = [hop.directed_predicate for hop in walk]
         named = _collect_named_entities(walk)
         # The walk's end is not among these: the new hop itself links it to the target.
-        earlier = [hop.known for hop in walk]
+        earlier = [hop.start for hop in walk]
         return [
             hop
             for hop in self._hops_from(walk[-1].target, compare)
@@ -174,9 +174,9 @@ class Grower:
         later = [hop.target for hop in walk]
         return [
             hop
-            for hop in self._list_hops_into(walk[0].known, named, compare)
+            for hop in self._list_hops_into(walk[0].start, named, compare)
             if is_grammatical([hop.directed_predicate, *predicates])
-            and not any(self._facts.are_linked(entity, hop.known) for entity in later)
+            and not any(self._facts.are_linked(entity, hop.start) for entity in later)
         ]
 
     def _hops_from(self, known: str, compare: bool) -> Iterator[Hop]:
@@ -211,7 +211,7 @@ class Grower:
         if hop is walk[-1]:
             unambiguous = self._disambiguate_hop(
                 hop,
-                walk[-2].known if len(walk) > 1 else "",
+                walk[-2].start if len(walk) > 1 else "",
                 _collect_named_entities(walk),
                 teller,
             )
@@ -222,7 +222,7 @@ class Grower:
         return (
             None
             if unambiguous is None
-            else (unambiguous, mark_other_hop(walk[1], hop.known, self._facts), *walk[2:])
+            else (unambiguous, mark_other_hop(walk[1], hop.start, self._facts), *walk[2:])
         )
 
     def _disambiguate_hop(
@@ -234,7 +234,7 @@ class Grower:
         )
         return (
             unambiguous
-            if unambiguous.possible_targets(unambiguous.known, before, self._facts)
+            if unambiguous.possible_targets(unambiguous.start, before, self._facts)
             == {unambiguous.target}
             else None
         )
@@ -243,7 +243,7 @@ class Grower:
 def _collect_named_entities(walk: Walk) -> set[str]:
     """The entities that a walk leads over, and those that its clauses name."""
     return {
-        walk[0].known,
+        walk[0].start,
         *(hop.target for hop in walk),
         *(clause.other for hop in walk for clause in hop.also),
     }

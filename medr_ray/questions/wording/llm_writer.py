@@ -174,7 +174,7 @@ class LLMWriter:
         )
         steps = self._format_steps(draft.path.hops)
         if draft.path.second:
-            second_start = self._entities[draft.path.second[0].known].name
+            second_start = self._entities[draft.path.second[0].start].name
             steps += [
                 f"Second start: {second_start}",
                 *self._format_steps(draft.path.second),

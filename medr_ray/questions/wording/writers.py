@@ -139,7 +139,7 @@ class EnglishRules:
         ends = []
         for hops, named, letter in (
             (path.hops, start, "A"),
-            (path.second, self.named(path.second[0].known), "B"),
+            (path.second, self.named(path.second[0].start), "B"),
         ):
             steps, reference = self._word_steps(
                 hops[:-1], named, "Begin again" if text else "Begin"
@@ -241,7 +241,7 @@ class ChineseRules:
             return f"{steps}{self._ask_choice(path, reference)}"
         if path.second:
             second, other = self._word_steps(
-                path.second[:-1], self.named(path.second[0].known), "另从"
+                path.second[:-1], self.named(path.second[0].start), "另从"
             )
             return (
                 f"{steps}{second}既是{self._word_hop(last, reference)}、"

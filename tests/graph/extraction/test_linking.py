@@ -16,7 +16,7 @@ from medr_ray.engines.weights import model_path
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph import expansion_worker as worker
 from medr_ray.graph.extraction.extractor import RulesExtractor
-from medr_ray.graph.extraction.linking import Linker, NameEncoder, NameIndex, distinguishing_words
+from medr_ray.graph.extraction.linking import Linker, NameEncoder, NameIndex, find_distinguishing_words
 from medr_ray.graph.extraction.llm_extractor import LLMExtractor
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo
@@ -201,7 +201,7 @@ def test_near_names_share_the_beginning_of_a_word_and_the_nearest_come_first() -
     ],
 )
 def test_words_that_tell_siblings_apart(first: str, second: str, same: bool) -> None:
-    assert (distinguishing_words(first) == distinguishing_words(second)) is same
+    assert (find_distinguishing_words(first) == find_distinguishing_words(second)) is same
 
 
 # --- in a reading ---------------------------------------------------------------------

@@ -121,7 +121,7 @@ def check_search(task: Task) -> None:
     assert task.allows(path)
     problem = LongestPathProblem(task.steps, task.starts, task.max_hops, task.rules)
     assert problem.upper_bound >= task.longest
-    assert len(DepthFirstSearch(problem, MAX_EFFORT, easy_states=0).run()) == task.longest
+    assert len(DepthFirstSearch(problem, MAX_EFFORT, easy_states=0).find_longest()) == task.longest
 
 
 def check_solver(task: Task) -> None:

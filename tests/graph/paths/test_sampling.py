@@ -323,7 +323,7 @@ def test_a_search_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) ->
         "search_longest_path",
         functools.partial(search_longest_path, restarts=1, max_states=2),
     )
-    monkeypatch.setattr(sampling, "_MAX_SEARCHED", 4)
+    monkeypatch.setattr(sampling, "_MAX_EXACT_ENTITIES", 4)
     subgraph = drawn(space_of(LINE + SIGNS), "max_chain", 10, "D1")
     assert subgraph.reason == "the search was cut short: there may be a longer chain"
     assert subgraph.used == "max_chain"

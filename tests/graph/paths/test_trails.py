@@ -10,7 +10,7 @@ from medr_ray.graph.paths.chains import find_longest_path_through
 from medr_ray.graph.paths.path_growth import (
     PartialPath,
     StepIndex,
-    nearest_paths,
+    find_nearest_paths,
     reverse_steps,
     search_longest_path,
 )
@@ -77,11 +77,11 @@ HERE = PartialPath(("disease0",))
 def test_trails_are_valid_and_nearest_first(
     steps: Steps, rules: Rules, max_hops: int, back: bool
 ) -> None:
-    paths = list(nearest_paths(HERE, ways_of(steps, rules), max_hops, 99, back))
+    paths = list(find_nearest_paths(HERE, ways_of(steps, rules), max_hops, 99, back))
     assert all(steps_of(path, steps, rules) for path in paths)
-    assert all(path.end(not back) == "disease0" for path in paths)
+    assert all(path.end_entity(not back) == "disease0" for path in paths)
     assert [path.hops for path in paths] == sorted(path.hops for path in paths)
-    assert len({path.end(back) for path in paths}) == len(paths)
+    assert len({path.end_entity(back) for path in paths}) == len(paths)
     assert all(1 <= path.hops <= max_hops for path in paths)
     into = {
         start
@@ -89,7 +89,7 @@ def test_trails_are_valid_and_nearest_first(
         if any(step.target == "disease0" for step in chosen)
     }
     direct = (into if back else {step.target for step in steps.get("disease0", ())}) - {"disease0"}
-    assert {path.end(back) for path in paths if path.hops == 1} == direct
+    assert {path.end_entity(back) for path in paths if path.hops == 1} == direct
 
 
 @settings(max_examples=200, deadline=None)
@@ -128,15 +128,15 @@ def gene_steps(*links: str) -> Steps:
 def test_a_trail_goes_on_from_where_it_stands() -> None:
     ways = ways_of(gene_steps("D1 G1", "D2 G1", "D2 G2"), Rules())
     here = next(
-        path for path in nearest_paths(PartialPath(("G2",)), ways, 9, 99) if path.end() == "G1"
+        path for path in find_nearest_paths(PartialPath(("G2",)), ways, 9, 99) if path.end_entity() == "G1"
     )
-    assert [path.entities for path in nearest_paths(here, ways, 9, 99)] == [
+    assert [path.entities for path in find_nearest_paths(here, ways, 9, 99)] == [
         ("G2", "D2", "G1", "D1")
     ]
     assert [
-        path.entities for path in nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)
+        path.entities for path in find_nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)
     ] == [("G2", "D2", "G1")]
-    assert len(list(nearest_paths(PartialPath(("G1",)), ways, 9, 2))) == 2
+    assert len(list(find_nearest_paths(PartialPath(("G1",)), ways, 9, 2))) == 2
 
 
 def ends(*years: tuple[int, int]) -> tuple[set[str], set[str]]:
@@ -150,10 +150,10 @@ def ends(*years: tuple[int, int]) -> tuple[set[str], set[str]]:
     ways = ways_of(steps, Rules(temporal_order=True))
     last = names[len(years)]
     return (
-        {path.end() for path in nearest_paths(PartialPath(("GENE0",)), ways, 9, 99)},
+        {path.end_entity() for path in find_nearest_paths(PartialPath(("GENE0",)), ways, 9, 99)},
         {
-            path.end(back=True)
-            for path in nearest_paths(PartialPath((last,)), ways, 9, 99, back=True)
+            path.end_entity(back=True)
+            for path in find_nearest_paths(PartialPath((last,)), ways, 9, 99, back=True)
         },
     )
 

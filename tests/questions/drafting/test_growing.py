@@ -52,12 +52,12 @@ def test_walks_hold_their_seed_and_every_hop_is_needed_and_fits_its_target_alone
     assert max(len(walk) for seed_walks in walks.values() for walk in seed_walks) >= 4
     for seed, seed_walks in walks.items():
         for walk in seed_walks:
-            assert seed in (walk[0].known, *(hop.target for hop in walk))
+            assert seed in (walk[0].start, *(hop.target for hop in walk))
             assert not list(needless(walk, facts))
             before = ""
             for hop in walk:
-                assert hop.possible_targets(hop.known, before, facts) == {hop.target}
-                before = hop.known
+                assert hop.possible_targets(hop.start, before, facts) == {hop.target}
+                before = hop.start
 
 
 def test_walks_keep_the_grammar_of_chains(walks: dict[str, list[Walk]]) -> None:
@@ -103,7 +103,7 @@ def test_two_walks_meet_where_neither_leads_alone_and_need_all_their_hops(
 def test_hubs_end_walks(graph: Graph, facts: FactIndex) -> None:
     def through(walks: dict[str, list[Walk]]) -> set[str]:
         return {
-            hop.known for seed_walks in walks.values() for walk in seed_walks for hop in walk[1:]
+            hop.start for seed_walks in walks.values() for walk in seed_walks for hop in walk[1:]
         }
 
     degree = {

@@ -86,13 +86,13 @@ def test_a_fact_of_several_reports_is_meant_by_each() -> None:
         "losartan", MARFAN, "treated_with", "D:losartan", (1990, "Chest"), (2001, "Nature")
     )
     facts = fact_index_of(small_graph(extra=[twice]))
-    assert facts.targets(MARFAN, "treated_with", True, "reported in 1990 in Chest") == {
+    assert facts.find_targets(MARFAN, "treated_with", True, "reported in 1990 in Chest") == {
         "D:losartan"
     }
-    assert facts.targets(MARFAN, "treated_with", True, "reported in 2001 in Nature") == {
+    assert facts.find_targets(MARFAN, "treated_with", True, "reported in 2001 in Nature") == {
         "D:losartan"
     }
-    assert facts.targets(MARFAN, "treated_with", True, "reported in 2001 in Chest") == set()
+    assert facts.find_targets(MARFAN, "treated_with", True, "reported in 2001 in Chest") == set()
 
 
 def test_only_what_reports_alone_state_is_asked_by_a_report() -> None:

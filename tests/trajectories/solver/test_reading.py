@@ -102,7 +102,7 @@ def named(made: Path) -> Plan:
 
     walks = tuple(
         Walk(
-            name(hops[0].known),
+            name(hops[0].start),
             tuple(
                 Hop(
                     PREDICATES[hop.predicate],
