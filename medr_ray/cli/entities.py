@@ -1,4 +1,4 @@
-"""``medr entities show [NAME]``: the stage's counts, or what is known of one concept."""
+"""``medr entities show [NAME]``: the stage's counts, or the summary of one concept."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,9 +104,7 @@ def _describe_lines(summary: "ConceptSummary", rows: int) -> list[tuple[str, str
     bounds = f"{concept.frequency_lower:.2g} to {concept.frequency_upper:.2g}"
     is_rare = "yes" if summary.rare else "no"
     forms = [f"{form.form} ({form.documents:,} | {form.mentions:,})" for form in summary.forms]
-    companions = [
-        f"{companion.name} ({companion.documents:,})" for companion in summary.companions
-    ]
+    companions = [f"{companion.name} ({companion.documents:,})" for companion in summary.companions]
     years = [(year.year, year.documents) for year in summary.years]
     counts = f"{concept.documents:,} of {summary.citations:,}, {concept.mentions:,} mentions"
     lines = [

@@ -67,7 +67,7 @@ def export(
     from rich.console import Console
 
     from medr_ray.core.run import open_run
-    from medr_ray.graph.graph_export import export_graph, build_neo4j_command
+    from medr_ray.graph.graph_export import build_neo4j_command, export_graph
 
     graph = open_run(resolve_config(config, overrides)).stage("graph")
     lines = [

@@ -1,4 +1,4 @@
-"""Comparing text eight bytes at a time.
+"""Compares text eight bytes at a time.
 
 ``words[i]`` is the uint64 that begins at byte i of the text, little-endian. A function that marks
 bytes of a word sets their high bits; the other seven bits of each byte are undefined unless the

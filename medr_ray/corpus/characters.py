@@ -1,4 +1,4 @@
-"""Characters and references of XML 1.0: which are allowed, and which character they stand for.
+"""Characters and references of XML 1.0: which are allowed, and which characters they mean.
 
 The first half validates text that may be anything. The second half decodes text that has been
 validated, and checks nothing again.
@@ -27,7 +27,7 @@ _AMPERSAND, _GREATER, _BRACKET, _SPACE, _HASH, _SEMICOLON = b"&>] #;"
 _ZERO, _NINE, _LOWER_X = b"09x"
 _LOWER_A, _LOWER_F, _LOWER_G, _LOWER_M, _LOWER_Q = b"afgmq"
 
-# Digits that a reference may have. The longest number that is a character, 1114111, has seven.
+# Digits that a reference may have. The largest code point, 1114111, has seven.
 _MAX_DIGITS = 8
 
 
@@ -51,11 +51,13 @@ def _character_size(text: Array, at: int) -> int:
 
     Control characters count as allowed here; ``has_valid_characters`` checks them.
     """
+    # The bytes behind may belong to the next character or to the zeros after the text.
     lead = text[at]
     second = text[at + 1]
     third = text[at + 2]
     if lead < 0x80:
         return 1
+    # 0x80 to 0xBF are continuation bytes; 0xC0 and 0xC1 would only begin overlong forms of ASCII.
     if lead < 0xC2 or second >> 6 != 2:
         return 0
     if lead < 0xE0:
@@ -208,7 +210,8 @@ def _decode_reference(text: Array, at: int) -> tuple[int, int]:
 
 @inner()
 def _decode_entity(text: Array, at: int) -> int:
-    """Code point of the predefined entity whose name begins here; two letters tell all five."""
+    """Code point of the predefined entity whose name begins here. The first letter distinguishes
+    all but amp and apos."""
     initial = text[at]
     if initial == _LOWER_Q:
         return 0x22  # quot

@@ -1,7 +1,7 @@
-"""Which fields of a PubMed citation are read, in one table.
+"""The fields of a PubMed citation that are read, in one table.
 
-The table says where each field stands (NLM PubMed DTD) and how it is stored. The compiled passes
-take the tables built from it as arguments, so a change here needs no other compiled code.
+The table gives the path of each field (NLM PubMed DTD) and how it is stored. The compiled passes
+take the tables built from it as arguments, so a change here does not change the compiled code.
 """
 
 from typing import NamedTuple

@@ -26,7 +26,7 @@ _SHORTEST_RECORD = len("<PubmedArticle></PubmedArticle>")
 
 @dataclass(frozen=True)
 class ScanResult:
-    """What a scan found.
+    """The result of a scan.
 
     ``records`` has the dtype ``citation_fields.RECORD``; ``rows`` counts the citations and books
     among them; ``end`` is where the last record ends; ``cut`` is where a record begins that is not
@@ -42,7 +42,7 @@ class ScanResult:
 class Workspace:
     """Memory to read up to ``size`` bytes of XML at a time.
 
-    It is allocated for the worst case. Pages that nothing is written to cost no memory.
+    It is allocated for the worst case. Pages that are never written to take no memory.
     """
 
     def __init__(self, size: int) -> None:

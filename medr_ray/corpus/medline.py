@@ -1,13 +1,13 @@
 """Reads PubMed XML (NLM PubMed DTD) record by record: a stream into records, a record into a
 citation.
 
-Guarantees: the stream is split into records without being parsed as a whole, so memory stays at
-one record. Text keeps what stands inside markup (``10<sup>-3</sup>`` is ``10-3``), with references
-decoded. Abstracts in other languages, vernacular titles and copyright lines are left out. A stream
-that ends before its closing tag is an error.
+Guarantees: the stream is split into records without being parsed as a whole, so only one record is
+in memory. Text inside markup is kept (``10<sup>-3</sup>`` is ``10-3``), and references are decoded.
+Abstracts in other languages, vernacular titles and copyright lines are left out. A stream that ends
+before its closing tag is an error.
 
-This is the plain reader, and it defines what the fields mean. ``record_stream`` does the same for
-whole files at many times the speed, and comes back to this one for single records.
+This is the plain reader, which defines what the fields mean. ``record_stream`` does the same for
+whole files at many times the speed, and uses this reader for single records.
 """
 
 import functools
@@ -27,8 +27,9 @@ BOOK = "PubmedBookArticle"
 DELETION = "DeleteCitation"
 
 SET_END = b"</PubmedArticleSet>"
-# Bytes. Every tag that matters here is shorter, so one that a read cuts in two begins within the
-# last as many bytes.
+# Bytes. Every tag that matters here is shorter, so a tag that is cut in two at the end of the
+# buffer
+# begins within this many of its last bytes.
 LONGEST_TAG = 32
 HEADER_BYTES = 2**16  # within which the first element must begin
 _CHUNK = 4 * 2**20  # bytes per read
@@ -59,7 +60,7 @@ class PubmedRecord:
 
 @dataclass(frozen=True)
 class FileHeader:
-    """What a file declares: whether it is a set, which must be closed, and its encoding."""
+    """The declarations of a file: whether it is a set, which must be closed, and its encoding."""
 
     is_set: bool
     encoding: str

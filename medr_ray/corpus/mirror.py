@@ -1,7 +1,7 @@
-"""Which files a mirror of PubMed has and which of them are to be fetched.
+"""Decides which files a mirror of PubMed needs and which of them have to be fetched.
 
-These are pure decisions, without files and network. The layout is NLM's: ``baseline/`` and
-``updatefiles/`` with ``pubmedYYnNNNN.xml.gz`` and ``.xml.gz.md5`` in each.
+The decisions are pure functions, without access to files or network. The layout is NLM's:
+``baseline/`` and ``updatefiles/`` with ``pubmedYYnNNNN.xml.gz`` and ``.xml.gz.md5`` in each.
 
 Guarantees: only names of NLM's pattern are accepted, so no listing can lead out of the folder it is
 fetched into. Files are in the order in which they are applied. A mirror holds files of one year, as
@@ -38,9 +38,9 @@ _MAX_NAMED = 10  # files that a message names; the rest are only counted
 class ListedFile:
     """A file of a mirror's source.
 
-    ``path`` is where the source has it, below its root. ``size`` is in bytes, as the listing has it
-    (perhaps rounded), or None. ``stamp`` is all that the listing has about the file: it changes
-    when NLM replaces the file.
+    ``path`` is its path below the root of the source. ``size`` is in bytes as in the listing, which
+    may round it, or None. ``stamp`` is all that the listing says about the file, so it changes when
+    NLM replaces the file.
     """
 
     folder: str

@@ -1,10 +1,10 @@
-"""Where a mirror is filled from: NLM or another mirror over http(s), or a folder.
+"""The sources that a mirror is filled from: NLM or another mirror over http(s), or a folder.
 
-A source lists its files, gives small ones whole, and gives large ones from any byte on.
+A source lists its files, returns small files whole, and returns large files from any byte on.
 
-Guarantees: only the root the user named is read; redirects to another host, or from https to http,
-are refused. Every failure of the source is a ``TransientError`` (worth another attempt) or a
-``RefusedError`` (not). Nothing is decompressed on the way.
+Guarantees: only the root that the user named is read. Redirects to another host, or from https to
+http, are refused. Every failure of the source is a ``TransientError`` (another attempt may help) or
+a ``RefusedError`` (it will not). Nothing is decompressed on the way.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ _BACKOFF = wait_random_exponential(multiplier=1, max=60)  # seconds, with full j
 
 
 class MirrorSourceError(Exception):
-    """The source did not give what was asked for; the text says why."""
+    """The source did not return what was requested; the text says why."""
 
 
 class RefusedError(MirrorSourceError):
@@ -56,8 +56,8 @@ class RefusedError(MirrorSourceError):
 class TransientError(MirrorSourceError):
     """Another attempt may help.
 
-    It comes after ``pause`` seconds if the source named some, and begins the file anew if
-    ``restart``.
+    It should come after ``pause`` seconds where the source names a pause. With ``restart`` the file
+    has to begin anew.
     """
 
     def __init__(self, reason: str, pause: float | None = None, restart: bool = False) -> None:
@@ -196,8 +196,8 @@ async def list_mirror_files(
 
 
 def _choose_folder(root: str, folders: Sequence[str]) -> str:
-    """Where the files of a root without folders belong: by the root's own name, else in the first
-    folder that was asked for."""
+    """The folder for the files of a root without folders: that of the root's own name, else the
+    first of the requested folders."""
     name = root.rstrip("/").rpartition("/")[2]
     if name in FOLDERS and name not in folders:
         raise DataError(f"{root} is a folder of {name}, which the options leave out")
@@ -250,7 +250,9 @@ class HttpMirrorSource:
             yield FileBody(offset, validator, response.aiter_raw())
 
     @contextlib.asynccontextmanager
-    async def _open_response(self, path: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+    async def _open_response(
+        self, path: str, headers: dict[str, str]
+    ) -> AsyncIterator[httpx.Response]:
         """The response, after the redirects that ``resolve_redirect`` allows."""
         url = self.root + quote(path)
         try:

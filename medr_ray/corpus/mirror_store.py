@@ -1,8 +1,8 @@
 """A mirror of PubMed on disk: its files, their sidecars and the manifest.
 
-Guarantees: a ``.xml.gz`` was whole and had the MD5 of its ``.md5`` when it got its name. A file
-that is half downloaded ends in ``.part``. ``manifest.json`` is replaced as a whole, so it can be
-read whenever a download was killed.
+Guarantees: a ``.xml.gz`` was complete and had the MD5 of its ``.md5`` when it got its name. A file
+that is downloaded in part ends in ``.part``. ``manifest.json`` is replaced as a whole, so it is
+readable whenever a download was killed.
 """
 
 import contextlib

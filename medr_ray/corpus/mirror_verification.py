@@ -1,7 +1,7 @@
 """Checks a mirror of PubMed offline: every file against its sidecar and the manifest.
 
-Guarantees: nothing is fetched, and no file of NLM's is touched. What is wrong is written into the
-manifest, so that the next download repairs it.
+Guarantees: nothing is fetched, and no file of NLM is changed. Files with a problem are marked in
+the manifest, so that the next download repairs them.
 """
 
 import os

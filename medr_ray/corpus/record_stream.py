@@ -1,7 +1,7 @@
 """Reads a stream of PubMed XML into Arrow tables.
 
-The compiled passes read almost every record; the plain reader (``medline``) reads the few that
-they leave.
+The compiled passes read almost every record. The plain reader (``medline``) reads the few that they
+leave unread.
 
 Guarantees: every row is the one that ``medline.build_citation_row`` gives. Rows are in file order.
 A record that cannot be read is rejected with its reason and its place. Memory is bounded whatever
@@ -154,7 +154,8 @@ def _read_header(window: _Window) -> medline.FileHeader:
 def _build_chunk(
     window: _Window, result: ScanResult, source_file: str, position: int, encoding: str
 ) -> CitationChunk:
-    """The records of a scan as a chunk, with those that it left read by lxml."""
+    """The records of a scan as a chunk; the plain reader reads those that the passes left
+    unread."""
     deletions: list[tuple[str, int]] = []
     rejected: list[RejectedRecord] = []
     replacements: list[tuple[int, dict[str, Any] | None]] = []

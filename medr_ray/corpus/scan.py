@@ -1,13 +1,14 @@
 """The compiled pass over PubMed XML that finds the records and the fields of its citations.
 
 Guarantees: a citation counts as read only when an XML parser would accept it and every field is
-certain. Anything out of the ordinary (a comment, a CDATA section, a prefix other than MathML's, an
-unknown entity, a character XML forbids, an entity in a label) leaves it unread, for
-``medline.build_citation_row`` to read or to reject. No attribute value with ``<`` or ``>`` is let
-through, so in a citation that was read a tag runs from ``<`` to the next ``>``.
+certain. Anything unusual (a comment, a CDATA section, a prefix other than MathML's, an unknown
+entity, a character that XML forbids, an entity in a label) leaves it unread, and
+``medline.build_citation_row`` reads or rejects it. Attribute values with ``<`` or ``>`` are not
+accepted, so in a citation that was read every tag runs from ``<`` to the next ``>``.
 
-Throughout, a place of -1 says that the record is not certain; the caller gives it up. The text is
-followed by zeros, which end every loop, so no loop over tags needs to know where the text ends.
+Throughout, a place of -1 means that the record is not certain, and the caller leaves it unread. The
+text is followed by zeros, which end every loop, so no loop over tags needs to know where the text
+ends.
 """
 
 import numpy as np

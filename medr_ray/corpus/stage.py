@@ -1,4 +1,5 @@
-"""The corpus stage: MEDLINE files to citations, through Ray Data with one file per task."""
+"""The corpus stage: it turns MEDLINE files into citations, through Ray Data with one file per
+task."""
 
 from dataclasses import asdict
 from typing import Any
@@ -15,10 +16,10 @@ from medr_ray.corpus.ingest import (
     READ,
     DroppedRecords,
     FileReport,
-    choose_dropped_records,
-    read_corpus_file,
     build_part_fingerprint,
     build_part_name,
+    choose_dropped_records,
+    read_corpus_file,
     read_record_keys,
     read_reports,
     write_kept_citations,
@@ -49,7 +50,7 @@ def _execute_corpus(context: StageContext) -> Counts:
 
 
 def _run_first_passes(context: StageContext, files: list[CorpusFile]) -> int:
-    """Read the files that were not read before; returns how many those are."""
+    """Read the files that were not read before; returns their number."""
     directory = context.directory
     limit = context.config.corpus.limit_per_file
     fingerprints = {build_part_name(file): build_part_fingerprint(file, limit) for file in files}
@@ -72,19 +73,22 @@ def _run_first_passes(context: StageContext, files: list[CorpusFile]) -> int:
 def _run_second_passes(
     context: StageContext, files: list[CorpusFile], dropped: DroppedRecords
 ) -> int:
-    """Write the citations of the parts whose kept records changed; returns how many those are."""
+    """Write the citations of the parts whose kept records changed; returns the number of parts."""
     directory = context.directory
     limit = context.config.corpus.limit_per_file
     positions: dict[str, list[int]] = {}
     fingerprints: dict[str, str] = {}
     for number, file in enumerate(files):
         name = build_part_name(file)
+        # New files change which records of older parts are kept, so these decide as well.
         positions[name] = dropped.positions.get(number, [])
         fingerprints[name] = digest(build_part_fingerprint(file, limit), positions[name])
     stale = Parts(directory, CITATIONS.name).discard_stale(fingerprints)
 
     def write_part(row: dict[str, Any]) -> dict[str, Any]:
-        abstracts = write_kept_citations(row["name"], list(row["dropped"]), directory, row["fingerprint"])
+        abstracts = write_kept_citations(
+            row["name"], list(row["dropped"]), directory, row["fingerprint"]
+        )
         return {"abstracts": abstracts}
 
     tasks = [
@@ -98,7 +102,9 @@ def _run_second_passes(
     return len(stale)
 
 
-def _summarise_counts(context: StageContext, reports: list[FileReport], dropped: DroppedRecords) -> Counts:
+def _summarise_counts(
+    context: StageContext, reports: list[FileReport], dropped: DroppedRecords
+) -> Counts:
     markers = Parts(context.directory, CITATIONS.name).read_markers().values()
     unreadable = sum(not report.readable for report in reports)
     quarantined = sum(len(report.quarantined) for report in reports)
@@ -130,4 +136,6 @@ def _print_summary(context: StageContext, counts: Counts, new_files: int, change
     context.console.print(line, highlight=False)
 
 
-CORPUS_STAGE = Stage("corpus", (), ("corpus",), _execute_corpus, inputs=_list_inputs, incremental=True)
+CORPUS_STAGE = Stage(
+    "corpus", (), ("corpus",), _execute_corpus, inputs=_list_inputs, incremental=True
+)

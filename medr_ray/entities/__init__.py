@@ -1,4 +1,4 @@
-"""Which entities the corpus names, how often, and which of the rare ones matter.
+"""The entities that the corpus names, how often it names them, and which rare ones are significant.
 
 Guaranteed: frequencies do not depend on the number of workers. A mention never begins or ends
 inside a word. Every rare candidate is kept with its verdict and the reason for it.

@@ -115,6 +115,7 @@ def _spells_short_form(text: np.ndarray, start: int, stop: int, begin: int, end:
         if not _is_alphanumeric(text[i]):
             continue
         letter = _to_lower(text[i])
+        # Only the first character of the short form has to begin a word of the long form.
         must_begin_word = i == start
         at -= 1
         while at >= begin and (
@@ -226,6 +227,8 @@ def _collect_uses(
 ) -> tuple[np.ndarray, int]:
     """All uses of the first ``defined`` short forms in a text, in order.
 
+    A text defines few short forms, so one pass over the text for each of them is fast enough.
+
     Returns an array with their starts, ends and forms in its rows, and their number. The array is
     ``uses`` while they fit into it.
     """
@@ -252,6 +255,8 @@ def _resolve_texts(
     starts: np.ndarray,
     ends: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    # All texts share these buffers, which are enlarged where needed. That saves an allocation per
+    # text.
     out = np.empty((4, 2 * len(texts) + 64), np.int64)
     shorts = np.empty((3, 16), np.int64)
     uses = np.empty((3, 64), np.int64)
@@ -271,6 +276,7 @@ def _resolve_texts(
             out = widen_table(out, 2 * room)
         size = _merge_spans(out, size, number, uses, used, forms, starts, ends, first, last)
         first = last
+    # Copies, because views would keep the whole buffer in memory.
     return out[0, :size].copy(), out[1, :size].copy(), out[2, :size].copy(), out[3, :size].copy()
 
 

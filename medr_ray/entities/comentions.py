@@ -1,8 +1,8 @@
-"""Which concepts are named together with the rare ones, and in how many citations.
+"""The concepts that are named together with the rare ones, and the number of such citations.
 
-Guaranteed: counts are exact; a pair counts once per citation, however often either concept is named
-in it. The cost is linear in the postings, and only one file's pairs are in memory at a time. The
-order of the files and of their rows does not matter.
+Guaranteed: counts are exact. A pair counts once per citation, however often the citation names
+either concept. The cost is linear in the postings, and only one file's pairs are in memory at a
+time. The order of the files and of their rows does not matter.
 """
 
 from collections.abc import Collection, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""The summary of one concept: what a run found out about it, with sentences that name it.
+"""The summary of one concept: its figures in a run, and sentences that name it.
 
 Guaranteed: the summary is made from finished files of the run directory alone and is the same every
 time. Only the parts of the corpus that name the concept are read, one at a time. A sentence is
@@ -36,8 +36,8 @@ _MIN_SIMILARITY = 0.6  # of difflib's ratio; a form less alike is unlikely to be
 
 @dataclass(frozen=True)
 class FormCount:
-    """A form the concept was found by. ``documents`` are the citations that name it by this form
-    first."""
+    """A form that names the concept. ``documents`` is the number of citations in which this form
+    names it first."""
 
     form: str
     documents: int
@@ -46,7 +46,7 @@ class FormCount:
 
 @dataclass(frozen=True)
 class YearCount:
-    """The number of citations of a year; ``year`` is null where it is not known."""
+    """The number of citations of a year; ``year`` is null for citations without one."""
 
     year: int | None
     documents: int
@@ -74,7 +74,7 @@ class SampleSentence:
 
 @dataclass(frozen=True)
 class ConceptSummary:
-    """What a run knows about a concept.
+    """The summary of a concept.
 
     ``frequency`` has df, tf and df / N with its interval; N is ``citations``. ``rare`` is decided
     by ``rule``. ``rank`` counts from 1 among ``candidates``. ``aliases`` are the forms of the
@@ -140,7 +140,9 @@ def find_nearest_names(names: pl.DataFrame, query: str) -> list[str]:
     normalised = normalise(query)
     lower_forms = pl.concat_list("name", "forms").list.eval(pl.element().str.to_lowercase())
     all_forms = names.select("name", form=lower_forms).explode("form").unique(maintain_order=True)
-    # A shortlist by the trigrams a form has in common with the query, relative to both lengths.
+    # A shortlist by the trigrams that a form shares with the query, relative to both lengths:
+    # difflib
+    # is too slow for a whole lexicon.
     trigrams = sorted({normalised[i : i + 3] for i in range(max(1, len(normalised) - 2))})
     common = pl.sum_horizontal(
         pl.col("form").str.contains(trigram, literal=True) for trigram in trigrams
@@ -169,7 +171,7 @@ def summarise_concept(
 ) -> ConceptSummary:
     """The summary of ``concept_id``, which is a row of ``names``.
 
-    ``companions`` and ``samples`` are the most companions and sample sentences in it. ``split``
+    ``companions`` and ``samples`` limit the number of companions and of sample sentences. ``split``
     gives the [start, end) of each sentence of a text.
     """
     entities = run.stage("entities")
@@ -217,10 +219,11 @@ def _read_counts(entities: Directory, concept_id: str) -> pl.DataFrame:
 
 
 def _read_frequency(entities: Directory, row: dict[str, Any], citations: int) -> EntityFrequency:
-    """The frequency as counted, or zero of all citations where the concept was not found."""
+    """The frequency as counted, or zero of all citations where no citation names the concept."""
     stored = _read_row(entities, FREQUENCIES.name, pads.field("concept_id") == row["concept_id"])
     if stored is not None:
         return from_row(EntityFrequency, stored)
+    # Even a concept that is never named has an upper bound above zero.
     lower, upper = compute_clopper_pearson(np.array([0]), citations)
     return EntityFrequency(
         row["concept_id"],
@@ -258,11 +261,11 @@ def _read_row(
 
 @dataclass(frozen=True)
 class _NamingCitations:
-    """The citations that name a concept, as ``postings/`` has them.
+    """The citations that name a concept, from ``postings/``.
 
-    ``comentions`` has the number of them that name each other concept. ``best`` are (mentions,
-    PMID, file) of those that name the concept most often; of equal ones, those with the highest
-    PMIDs.
+    ``comentions`` is the number of these that also name another concept, by its id. ``best`` are
+    (mentions, PMID, file) of the citations that name the concept most often; of equal ones, those
+    with the highest PMIDs come first.
     """
 
     comentions: Counter[str]
@@ -272,7 +275,7 @@ class _NamingCitations:
 def _read_naming_citations(
     entities: Directory, concept_id: str, files: Sequence[str], max_best: int
 ) -> _NamingCitations:
-    """Read ``files`` of ``postings/``, one after another: those where the concept occurs."""
+    """Read the files of ``postings/`` in which the concept occurs, one after another."""
     comentions: Counter[str] = Counter()
     best: list[tuple[int, str, str]] = []
     for file in files:
@@ -282,8 +285,9 @@ def _read_naming_citations(
         comentions.update(dict(pairs["concept_ids"].value_counts().iter_rows()))
         own = pairs.filter(pl.col("concept_ids") == concept_id).select("mentions", "pmid")
         best += [(mentions, pmid, file) for mentions, pmid in own.iter_rows()]
+        # Cut after every file, so that memory does not grow with the number of citations.
         best = sorted(best, key=lambda entry: (-entry[0], -int(entry[1])))[:max_best]
-    del comentions[concept_id]
+    del comentions[concept_id]  # every citation counted the concept itself too
     return _NamingCitations(comentions, best)
 
 

@@ -1,4 +1,4 @@
-"""Counting mentions: every file of citations gives two small tables, which are summed at the end.
+"""Counts mentions: every file of citations gives two small tables, which are summed at the end.
 
 Guaranteed: a citation counts once towards a concept's document frequency, however often and by
 however many forms it names the concept. Titles and abstracts are both read, and no mention spans
@@ -52,9 +52,11 @@ class CitationCounts(NamedTuple):
 
 def count_citations(matcher: Matcher, citations: pa.Table) -> CitationCounts:
     """Count the mentions in ``citations`` (pmid, title, abstract, year)."""
+    # Title and abstract are matched apart, so that no mention spans the two.
     titles = _find_mentions(matcher, citations, "title", 0)
     abstracts = _find_mentions(matcher, citations, "abstract", 1)
     mentions = pl.concat([titles, abstracts])
+    # Sorted by place, so that the first form of a group is the first one in the citation.
     by_concept = (
         mentions.sort("document", "field", "start")
         .group_by("document", "concept", maintain_order=True)
@@ -92,8 +94,8 @@ def _count_forms(
     totals = mentions.group_by("form", year=years.gather(mentions["document"])).agg(
         pl.len().cast(pl.Int64).alias("mentions")
     )
-    # A left join: a form may be mentioned in citations that are all credited to other forms. Years
-    # may be null, and those rows belong together as well.
+    # A left join, because a form may only occur in citations that are all credited to other forms.
+    # Citations without a year belong together, but polars does not join nulls by default.
     rows = totals.join(documents, on=["form", "year"], how="left", nulls_equal=True)
     form_numbers = rows["form"].to_numpy()
     form_texts = matcher.forms.take(pa.array(form_numbers))
@@ -129,8 +131,8 @@ def _build_postings(matcher: Matcher, citations: pa.Table, by_concept: pl.DataFr
 
 
 class CountingWorker:
-    """A Ray actor that maps the compiled matcher of ``entities`` into memory once, then counts file
-    by file."""
+    """A Ray actor that maps the compiled matcher of ``entities`` into memory once and then counts
+    one file per call."""
 
     def __init__(self, corpus: Directory, entities: Directory) -> None:
         self._corpus = corpus
@@ -143,7 +145,7 @@ class CountingWorker:
         name = row["name"]
         table = self._corpus.read_table(f"{CITATIONS.name}/{name}.parquet", list(CITATION_COLUMNS))
         counted = count_citations(self._matcher, table)
-        # Counts last: a part whose counts have a marker is then known to have its postings too.
+        # Counts are written last: a part whose counts have a marker then has its postings too.
         Parts(self._entities, POSTINGS).write(name, row["made_from"], counted.postings)
         Parts(self._entities, COUNTS).write(
             name, row["made_from"], counted.counts, {"citations": table.num_rows}
@@ -160,6 +162,7 @@ def sum_counts(directory: Directory) -> pl.DataFrame:
     unmerged: list[pl.DataFrame] = []
     for name in directory.list_files(COUNTS):
         unmerged.append(pl.DataFrame(directory.read_table(f"{COUNTS}/{name}")))
+        # Merging after every file would sum the total again and again.
         if sum(frame.height for frame in unmerged) > _MAX_UNMERGED_ROWS:
             total = _sum_frames([total, *unmerged])
             unmerged = []

@@ -1,10 +1,10 @@
-"""Which forms of the lexicon are searched for in text, and how: case folded, or exactly as written.
+"""Which forms of the lexicon are searched for in text, and whether case folded or exactly as
+written.
 
-Names are matched case folded. Gene symbols are matched as written. Forms with too few letters to be
-distinguished from other words are matched in capitals only (letters count, for "at 10" is no name).
-Words of everyday English, and abbreviations that mean something else to every physician, are not
-matched at all. A disease is also matched by its adjective ("hypertensive"), unless that is a form
-of another concept.
+Names are matched case folded, gene symbols as written. Forms with few letters could be other words,
+so they are matched in capitals only (digits do not count: "at 10" is no name). Everyday English
+words, and abbreviations with another and more common meaning in medicine, are not matched at all. A
+disease is also matched by its adjective ("hypertensive"), unless that is a form of another concept.
 """
 
 import functools
@@ -52,7 +52,7 @@ class FormPatterns:
 def choose_patterns(concepts: Sequence[Concept], min_form_length: int) -> list[FormPatterns]:
     """The patterns of each concept, in order.
 
-    Several concepts may have the same pattern: ``Matcher.build`` decides which of them gets it.
+    Several concepts may have the same pattern; ``Matcher.build`` decides which of them owns it.
     """
     taken = frozenset(form for concept in concepts for form in concept.forms)
     return [_choose_concept_patterns(concept, min_form_length, taken) for concept in concepts]
@@ -92,6 +92,7 @@ def _choose_concept_patterns(
     folded: list[str] = []
     exact: list[str] = []
     for form in concept.forms:
+        # Tested first: these forms are ordinary words unless they are written in capitals (AIDS).
         if form in _read_word_lists()["capitals_only"]:
             exact.append(form.upper())
         elif is_common(form) or not any(character.isalpha() for character in form):

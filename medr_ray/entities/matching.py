@@ -1,10 +1,10 @@
-"""Finding the lexicon's forms in text.
+"""Finds the lexicon's forms in text.
 
 Guaranteed: a mention starts and ends at a word boundary. Of overlapping mentions the leftmost wins,
-of those the longest, and of equal ones the one that is written exactly as its form (a gene symbol)
-over the case-folded one. ``tokens`` defines which words count as the same. Offsets are characters
-of the text as given. An abbreviation that the text itself defines behind a mention is a mention of
-the same concept (see ``abbreviations``).
+then the longest, then a form that is matched exactly as written (a gene symbol) before a
+case-folded one. ``tokens`` defines which words count as equal. Offsets are characters of the text
+as given. An abbreviation that the text itself defines behind a mention is a mention of the same
+concept (see ``abbreviations``).
 
 A matcher is compiled once from the lexicon and saved beside it. All workers of a node map the same
 file into memory.
@@ -66,6 +66,7 @@ class Matcher:
         """A matcher compiled from concepts."""
         tables = tokens.build_folding_tables()
         owned = _assign_patterns(lexicon, min_form_length, tables)
+        # The compiled code reads 64-bit offsets, whatever string type polars exports.
         keys = owned["key"].to_arrow().cast(pa.large_string())
         folded_count = len(keys) - owned["exact"].sum()
         compiled = trie.build_trie(keys[:folded_count], keys[folded_count:])
@@ -137,7 +138,7 @@ class Matcher:
         ]
 
     def find_spans(self, texts: pa.Array | pa.ChunkedArray) -> trie.Spans:
-        """The mentions in many texts: the number of the text, that of the form, and bytes."""
+        """The mentions in many texts, in bytes; see ``trie.Spans``."""
         data, offsets = tokens.view_text_buffers(texts)
         spans = trie.find_spans(self._trie, self._tables, data, offsets)
         return (
@@ -152,16 +153,16 @@ def _assign_patterns(
 ) -> pl.DataFrame:
     """(key, form, concept, exact), the case-folded keys first, each key once.
 
-    A key that several concepts claim goes to the one whose name it is. Where that is none or
-    several, it goes to the one with a form written like the key ("amphetamine" before
-    "amphetamines"). Otherwise the key is ambiguous and nobody gets it. An exact key that two
-    concepts claim is ambiguous in the same way.
+    A key that several concepts claim goes to the only one whose preferred name it is. Where none or
+    several have it as their name, it goes to the only one with a form written like the key
+    ("amphetamine" before "amphetamines"). Otherwise the key is ambiguous and is not matched at all.
+    Exact keys are decided in the same way.
     """
     patterns = choose_patterns(lexicon, min_form_length)
     concept_names = pa.array([concept.name for concept in lexicon], pa.large_string())
     names = pl.Series(values=tokens.build_match_keys(concept_names, tables), dtype=pl.String)
     folded_claims = _list_claims([pattern.folded for pattern in patterns], tables, exact=False)
-    # A form may become a common word by folding only ("emergencies").
+    # Common words were left out before, but folding may make another one ("emergencies").
     folded_claims = folded_claims.filter(~pl.col("key").is_in(list(read_common_words())))
     exact_claims = _list_claims([pattern.exact for pattern in patterns], tables, exact=True)
     folded = _settle_claims(folded_claims, names).with_columns(exact=pl.lit(False))
@@ -172,7 +173,8 @@ def _assign_patterns(
 def _list_claims(
     forms_by_concept: Sequence[tuple[str, ...]], tables: tokens.FoldingTables, exact: bool
 ) -> pl.DataFrame:
-    """(key, form, concept) of every form that has a key; ``concept`` is a place in the sequence."""
+    """(key, form, concept) of every form that has a key; ``concept`` is the index of its
+    concept."""
     forms: list[str] = []
     concepts: list[int] = []
     for concept, concept_forms in enumerate(forms_by_concept):
@@ -202,7 +204,7 @@ def _settle_claims(claims: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
     plain_form = pl.col("form").str.to_lowercase().str.replace_all("-", " ")
     claims_as_written = claims.filter(plain_form == pl.col("key"))
     owners = _select_sole_claims(claims)
-    # Each better reason adds owners of keys that have none yet.
+    # Each further reason adds owners only for keys that have none yet.
     for better_claims in (claims_by_name, claims_as_written):
         new_owners = _select_sole_claims(better_claims).join(owners, on="key", how="anti")
         owners = pl.concat([owners, new_owners])

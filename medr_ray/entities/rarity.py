@@ -2,10 +2,10 @@
 
 df is the number of citations that name a concept, N the number of all citations. In a corpus that
 is large enough, a concept is rare when the upper end of the Clopper-Pearson interval of df / N lies
-below ``entities.rare_frequency``, so that chance alone makes nothing rare. A corpus is too small
-for that when even a concept named in ``entities.min_documents`` citations has an upper bound above
-the threshold. Only then ``entities.rare_documents`` decides. The manifest says which of the two
-rules was applied.
+below ``entities.rare_frequency``, so that no concept is called rare by chance alone. A corpus is
+too small for this when even a concept named in ``entities.min_documents`` citations has an upper
+bound at or above the threshold. Only then ``entities.rare_documents`` decides. The manifest names
+the rule that was applied.
 """
 
 from bisect import bisect_left
@@ -29,10 +29,13 @@ def compute_clopper_pearson(successes: np.ndarray, trials: int) -> tuple[np.ndar
     """Lower and upper ends of the two-sided 95 % intervals of ``successes / trials``.
 
     Both have the shape of ``successes``. The intervals are those of Clopper and Pearson (Biometrika
-    26:404, 1934), computed as quantiles of the beta distribution.
+    26:404, 1934). With k successes in n trials their ends are quantiles of beta distributions:
+    Beta(k, n - k + 1) at 0.025 and Beta(k + 1, n - k) at 0.975.
     """
     failures = trials - successes
-    # Beta needs positive parameters; the ends that they would give are replaced below.
+    # The beta distribution needs positive parameters. Where k is 0 or n, the end that they would
+    # give
+    # is replaced by 0 or 1 below.
     lower = beta.ppf(_TAIL_PROBABILITY, np.maximum(successes, 1), failures + 1)
     upper = beta.ppf(1 - _TAIL_PROBABILITY, successes + 1, np.maximum(failures, 1))
     return np.where(successes <= 0, 0.0, lower), np.where(failures <= 0, 1.0, upper)
@@ -41,7 +44,7 @@ def compute_clopper_pearson(successes: np.ndarray, trials: int) -> tuple[np.ndar
 def compute_frequencies(
     counts: pl.DataFrame, concepts: Mapping[str, Concept], citations: int
 ) -> list[EntityFrequency]:
-    """One record per concept that was found, sorted by id; N is ``citations``.
+    """One record for each concept that the corpus names, sorted by id; N is ``citations``.
 
     ``counts`` is as ``sum_counts`` returns it; only concept_id, documents and mentions are used.
     """
@@ -84,7 +87,7 @@ class RarityRule:
     most_documents: int
 
     def is_rare(self, frequency: EntityFrequency) -> bool:
-        """Whether the concept is rare, yet named often enough to be more than a typo."""
+        """Whether the concept is rare, but named often enough not to be a typo."""
         return self.min_documents <= frequency.documents <= self.most_documents
 
     def describe_rule(self) -> str:
@@ -109,7 +112,8 @@ def choose_rarity_rule(config: EntitiesConfig, citations: int) -> RarityRule:
         return RarityRule("frequency", citations, threshold, fewest, most_documents)
     if config.rare_documents is None:
         bound = _compute_upper_bound(fewest, citations)
-        # The upper bound of a small df is nearly a quantile of the gamma distribution over N.
+        # For a small df the binomial is nearly a Poisson distribution, whose exact upper bound is a
+        # gamma quantile (Garwood, Biometrika 28:437, 1936). Divided by N it is the bound of df / N.
         needed = gamma.ppf(1 - _TAIL_PROBABILITY, fewest + 1) / threshold
         raise ConfigError(
             f"entities.rare_frequency = {threshold:g} is below what {citations:,} citations can "
@@ -138,8 +142,8 @@ def select_rare(
 
 
 def _find_largest_rare_count(citations: int, threshold: float) -> int:
-    """The largest df whose upper bound lies below the threshold, which that of 0 must do."""
-    # The upper bound grows with df, so that the first df at or above the threshold can be bisected.
+    """The largest df whose upper bound lies below the threshold; that of 0 must lie below it."""
+    # The upper bound grows with df, so bisection finds the first df at or above the threshold.
     first_common = bisect_left(
         range(citations + 1), True, key=lambda df: _compute_upper_bound(df, citations) >= threshold
     )

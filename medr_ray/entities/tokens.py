@@ -21,8 +21,9 @@ from medr_ray.core.compiled import allocating_entry, inner
 from medr_ray.knowledge.name_normalization import fold_character
 
 SPACE, WORD, MARK, IGNORED, APOSTROPHE = range(5)
-# The two planes of Unicode that are in use. A character beyond them counts as a letter and folds to
-# itself.
+# Planes 0 and 1 of Unicode. A character beyond them, such as a rare ideograph, counts as a letter
+# and
+# folds to itself.
 _TABLE_SIZE = 0x20000
 _LETTER_E = ord("e")
 _LETTER_I = ord("i")
@@ -105,8 +106,11 @@ def build_folding_tables() -> FoldingTables:
 
 
 def make_read_only(array: np.ndarray) -> np.ndarray:
-    """A read-only view. Memory maps are read-only too, and numba compiles a kernel once for both
-    instead of once for each."""
+    """A read-only view.
+
+    numba compiles a function anew for writable and for read-only arrays. Arrays from a memory map
+    are read-only, so all others are made read-only too and the function is compiled once.
+    """
     view = array.view()
     view.setflags(write=False)
     return view
@@ -177,7 +181,8 @@ def tokenise(
     open_word = False  # whether token ``count`` has begun
     while at < end:
         first = data[at]
-        if first < 0x80 and classes[first] == WORD:  # nearly all of English text
+        # A fast path for ASCII letters and digits, which make up nearly all of English text.
+        if first < 0x80 and classes[first] == WORD:
             if not open_word:
                 starts[count] = at
                 places[count] = write
@@ -193,6 +198,7 @@ def tokenise(
                     break
             if at == end:
                 break
+        # A second fast path for the space.
         if first == 32:
             if open_word:
                 write = _end_word(folded, places, sizes, ends, count, at, write)
@@ -222,6 +228,7 @@ def tokenise(
             for i in range(size):
                 folded[write] = data[at + i]
                 write += 1
+        # A possessive s is skipped together with its apostrophe.
         at += size + possessive
         if open_word and kind not in (WORD, IGNORED):
             # A punctuation mark is a token of its own, and has no singular.
@@ -345,6 +352,7 @@ def _join_tokens(
         total = token_count
         for token in range(token_count):
             total += ends[token] - starts[token] if exact else sizes[token]
+        # ``total`` counts a space for each token, one more than needed.
         if write + total > len(out):
             larger = np.empty(2 * (write + total), np.uint8)
             larger[:write] = out[:write]
@@ -364,9 +372,11 @@ def _join_tokens(
 
 def view_text_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """(UTF-8 bytes, int64 offsets) of a string array without nulls, as views of its buffers."""
+    # One array has one pair of buffers; offsets of 64 bits allow more than 2 GiB of text.
     array = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     array = array.cast(pa.large_string())
     _, offsets, data = array.buffers()
+    # A slice shares the buffers of the whole array, so its offsets begin at ``array.offset``.
     bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     return make_read_only(np.frombuffer(data or b"", np.uint8)), make_read_only(bounds)
 

@@ -1,14 +1,18 @@
 """The lexicon's forms as a hashed trie of tokens, and the scan that finds them in text.
 
-Guaranteed: a match is whole tokens. Of overlapping matches the leftmost wins, of those the longest,
-and of equal ones the one that is written exactly as its form over the case-folded one. Every match
-is compared with its form byte by byte, so that a hash collision never leads to a wrong match.
+Guaranteed: a match consists of whole tokens. Of overlapping matches the leftmost wins, then the
+longest, then one that is written exactly as its form before a case-folded one. Every match is
+compared with its form byte by byte, so a hash collision never leads to a wrong match.
 
-From each token of a text the scan walks on while the tokens may be the beginning of a form. Two
-Bloom filters (Communications of the ACM 13:422, 1970), small enough for the processor's cache,
-answer whether they may be one, and whether a form may end here. Only then the form is looked up in
-an open-addressing table. The arrays are plain, so that they are saved as one Arrow file and mapped
-into memory: the workers of a node share one copy. A million forms take some 100 MB.
+From each token of a text the scan continues while the tokens so far may be the beginning of a form.
+Two Bloom filters (Bloom, Communications of the ACM 13:422, 1970) tell whether they may be one and
+whether a form may end here. The filters fit into the processor's cache, and most tokens need no
+more than these. Otherwise the form is looked up in an open-addressing hash table. All of it is in
+plain arrays, which are saved as one Arrow file and mapped into memory, so the workers of a node
+share one copy. A million forms take some 100 MB.
+
+In the compiled functions all operands of hash arithmetic are ``np.uint64``: numba turns an
+operation on a uint64 and a signed integer into one on floats, which loses bits.
 """
 
 from typing import NamedTuple
@@ -23,17 +27,18 @@ from medr_ray.entities.tokens import (
     FoldingTables,
     Offsets,
     make_read_only,
-    view_text_buffers,
     tokenise,
+    view_text_buffers,
 )
 
-# The hashes that walks start from, one for case-folded forms and one for forms as written: any two
+# The hashes of the empty prefix, one for case-folded forms and one for forms as written. Any two
 # different numbers would do.
 _FOLDED_ROOT = np.uint64(0x9E3779B97F4A7C15)
 _EXACT_ROOT = np.uint64(0xC2B2AE3D27D4EB4F)
-# At least; a filter then passes on one in eight of the prefixes that begin no form.
+# At least. One bit is set per entry, so at most one in eight prefixes that begin no form passes.
 _FILTER_BITS_PER_ENTRY = 8
-_SLOTS_PER_ENTRY = 1.6  # of the table, at least
+# At least. Open addressing becomes slow when the table is nearly full.
+_SLOTS_PER_ENTRY = 1.6
 
 
 class Trie(NamedTuple):
@@ -119,7 +124,8 @@ def from_columns(columns: dict[str, np.ndarray]) -> tuple[Trie, FoldingTables]:
 
 
 def _next_power_of_two(minimum: float) -> int:
-    """The smallest power of two that is at least ``minimum``, and at least 64."""
+    """The smallest power of two that is at least ``minimum``, and at least 64. With such sizes a
+    bit mask replaces the remainder of a division."""
     return 1 << int(np.ceil(np.log2(max(64, minimum))))
 
 
@@ -151,7 +157,7 @@ def _hash_bytes(
     """The same hash of ``data[begin:end]``, which need not be aligned: the bytes are copied to
     ``words`` first. ``word_bytes`` is the same memory as bytes."""
     size = end - begin
-    words[(size >> 3)] = 0
+    words[(size >> 3)] = 0  # the last word, which the bytes may fill only in part
     for at in range(size):
         word_bytes[at] = data[begin + at]
     for at in range(size, (size + 7) & ~7):
@@ -161,7 +167,7 @@ def _hash_bytes(
 
 @inner
 def _extend_prefix(prefix: np.uint64, token: np.uint64) -> np.uint64:
-    """The hash of a prefix with one more token; never 0, for that marks a free slot."""
+    """The hash of a prefix with one more token; never 0, which marks a free slot."""
     return _mix_bits(prefix * np.uint64(31) + token) | np.uint64(1)
 
 
@@ -169,6 +175,7 @@ def _extend_prefix(prefix: np.uint64, token: np.uint64) -> np.uint64:
 def _find_slot(hashes: np.ndarray, value: np.uint64) -> np.int64:
     """The slot of a hash, or the free slot where it would be."""
     last = np.uint64(len(hashes) - 1)
+    # The lowest bit of every hash is 1 (``_extend_prefix``), so it is shifted out.
     at = (value >> np.uint64(1)) & last
     while hashes[at] != 0 and hashes[at] != value:
         at = (at + np.uint64(1)) & last
@@ -206,6 +213,7 @@ def _insert_forms(
         prefix = _FOLDED_ROOT if form < folded else _EXACT_ROOT
         begin = offsets[form]
         for at in range(offsets[form], offsets[form + 1] + 1):
+            # A token ends at a space or at the end of the form.
             if at == offsets[form + 1] or data[at] == 32:
                 prefix = _extend_prefix(prefix, _hash_bytes(data, begin, at, word_bytes, words))
                 _add_to_filter(prefixes, prefix)
@@ -282,6 +290,7 @@ def _find_longest_form(
     while _may_contain(prefixes, prefix):
         count = at - token + 1
         if _may_contain(whole, prefix):
+            # Longer matches replace shorter ones, since the walk goes from short to long.
             number = numbers[_find_slot(hashes, prefix)]
             if number >= 0 and _is_form(
                 number, token, count, data, places, sizes, form_data, form_offsets
@@ -366,6 +375,7 @@ def _scan_texts(
         for i in range(token_count):
             lengths[i] = stops[i] - starts[i]
             folded_hashes[i] = _hash_words(folded_words, places[i] >> 3, sizes[i])
+            # Most tokens are in small letters and fold to themselves: their hash is used twice.
             same = bytes_equal(text, starts[i], lengths[i], folded, places[i], sizes[i])
             exact_hashes[i] = (
                 folded_hashes[i]
@@ -404,6 +414,7 @@ def _scan_texts(
                 form_data,
                 form_offsets,
             )
+            # Of equally long matches the one as written wins.
             if exact_count and exact_count >= count:
                 count = exact_count
                 form = exact_form
@@ -418,5 +429,6 @@ def _scan_texts(
             out[2, size] = starts[token]
             out[3, size] = stops[token + count - 1]
             size += 1
-            token += count
+            token += count  # matches do not overlap
+    # Copies, because views would keep the whole table in memory.
     return out[0, :size].copy(), out[1, :size].copy(), out[2, :size].copy(), out[3, :size].copy()

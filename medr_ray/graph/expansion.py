@@ -28,9 +28,9 @@ from medr_ray.core.records import Relation
 from medr_ray.graph.extraction.disease_records import get_record_id
 from medr_ray.graph.extraction.extractor import (
     RelationExtractor,
+    build_relation_id,
     is_well_typed,
     merge_relations,
-    build_relation_id,
 )
 from medr_ray.graph.paths.validity import is_walkable, rank_vagueness
 from medr_ray.graph.storage import EntityReading, GrownSeed
@@ -240,7 +240,9 @@ class Expander:
                 relations[key] = relation
         return [relations[key] for key in sorted(relations)]
 
-    def _choose_next_entity(self, graph: GrowingGraph, current: str, rng: random.Random) -> str | None:
+    def _choose_next_entity(
+        self, graph: GrowingGraph, current: str, rng: random.Random
+    ) -> str | None:
         """Draw between a neighbour and a discovery, as the paper does. Where the choice that was
         drawn offers no entity, the other one is tried."""
         choices = [self._choose_neighbour, self._discover_entity]

@@ -18,7 +18,8 @@ from medr_ray.graph.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class EntityReading:
-    """An entity that was read about, and a digest of the documents that were found about it then."""
+    """An entity that was read about, and a digest of the documents that were found about it
+    then."""
 
     entity: str
     documents: str

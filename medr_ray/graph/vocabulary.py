@@ -37,13 +37,15 @@ class Vocabulary:
                 self._by_other_id.setdefault(other_id, set()).add(concept_id)
 
     @classmethod
-    def from_directory(cls, entities: Directory, replaced: Mapping[str, str] | None = None) -> "Vocabulary":
+    def from_directory(
+        cls, entities: Directory, replaced: Mapping[str, str] | None = None
+    ) -> "Vocabulary":
         """The vocabulary of an ``entities`` directory."""
         return cls(read_lexicon(entities).values(), replaced)
 
     def canonical_id(self, entity_id: str) -> str:
-        """The id of the concept that has ``entity_id`` as its own or another id; ``entity_id`` itself
-        where no concept has it, or several have."""
+        """The id of the concept that has ``entity_id`` as its own or another id; ``entity_id``
+        itself where no concept has it, or several have."""
         # The id as given comes before the id that replaced it.
         for candidate in (entity_id, self._replaced.get(entity_id, entity_id)):
             if candidate in self.concepts:

@@ -108,7 +108,8 @@ def _measure_one_core(whole: Path, peer_rounds: int) -> Iterator[Measurement]:
     count_citations(abbreviating, parse)
     automaton = _build_automaton(ahocorasick, lexicon)
     texts = [
-        build_match_keys(parse[field], build_folding_tables()).to_pylist() for field in ("title", "abstract")
+        build_match_keys(parse[field], build_folding_tables()).to_pylist()
+        for field in ("title", "abstract")
     ]
     seconds: dict[str, list[float]] = defaultdict(list)
     for number in range(_ROUNDS):

@@ -15,9 +15,9 @@ from medr_ray.corpus.corpus_files import list_corpus_files, open_corpus_file
 from medr_ray.corpus.ingest import (
     DroppedRecords,
     FileReport,
+    build_part_name,
     choose_dropped_records,
     read_corpus_file,
-    build_part_name,
     read_record_keys,
     read_reports,
     write_kept_citations,
@@ -46,7 +46,9 @@ def _ingest(
     reports = read_reports(directory, sources)
     dropped = choose_dropped_records(read_record_keys(directory, sources), reports)
     for number, source in enumerate(sources):
-        write_kept_citations(build_part_name(source), dropped.positions.get(number, []), directory, "")
+        write_kept_citations(
+            build_part_name(source), dropped.positions.get(number, []), directory, ""
+        )
     return dropped, reports
 
 

@@ -14,8 +14,8 @@ from medr_ray.corpus.mirror import (
     format_keys,
     make_plan,
     parse_listing,
-    select_files,
     parse_year_and_number,
+    select_files,
 )
 
 MD5 = "0123456789abcdef0123456789abcdef"

@@ -35,7 +35,8 @@ def matcher() -> Matcher:
 
 def _find_concepts(matcher: Matcher, text: str) -> list[tuple[str, str]]:
     return [
-        (text[mention.start : mention.end], mention.concept_id) for mention in matcher.find_mentions(text)
+        (text[mention.start : mention.end], mention.concept_id)
+        for mention in matcher.find_mentions(text)
     ]
 
 
@@ -151,7 +152,9 @@ PIECES = (
 )
 def test_the_same_as_a_plain_reference(pieces: list[tuple[str, str]]) -> None:
     text = "".join(piece + join for piece, join in pieces)
-    plain = [(mention.start, mention.end, mention.concept_id) for mention in _PLAIN.find_mentions(text)]
+    plain = [
+        (mention.start, mention.end, mention.concept_id) for mention in _PLAIN.find_mentions(text)
+    ]
     assert [
         (mention.start, mention.end, mention.concept_id) for mention in _WHOLE.find_mentions(text)
     ] == naive.abbreviate(text, plain)

@@ -45,7 +45,8 @@ def matcher() -> Matcher:
 
 def _find_concepts(matcher: Matcher, text: str) -> list[tuple[str, str]]:
     return [
-        (mention.concept_id, text[mention.start : mention.end]) for mention in matcher.find_mentions(text)
+        (mention.concept_id, text[mention.start : mention.end])
+        for mention in matcher.find_mentions(text)
     ]
 
 

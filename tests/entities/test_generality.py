@@ -2,7 +2,11 @@
 
 import pytest
 
-from medr_ray.entities.generality import find_generality_reason, find_mesh_reasons, find_tree_reasons
+from medr_ray.entities.generality import (
+    find_generality_reason,
+    find_mesh_reasons,
+    find_tree_reasons,
+)
 
 
 def test_a_heading_near_the_root_with_many_below_it_is_general() -> None:

@@ -81,7 +81,9 @@ def _make_candidate(
 )
 def test_rules_say_why(candidate: SeedCandidate, verdict: bool, reason: str) -> None:
     progress: list[int] = []
-    (judged,) = RulesSignificanceJudge(min_documents=2).judge_candidates([candidate], progress.append)
+    (judged,) = RulesSignificanceJudge(min_documents=2).judge_candidates(
+        [candidate], progress.append
+    )
     assert (judged.significance.verdict, judged.significance.decided_by) == (verdict, "rules")
     assert reason in judged.significance.reason
     assert (judged.specialty, progress) == ("neurology", [1])
@@ -164,7 +166,9 @@ def test_a_model_judges_many_candidates_in_few_requests_and_in_order(
 ) -> None:
     model = Model(httpserver, lambda ids, number: _render_verdicts(list(reversed(ids))))
     progress: list[int] = []
-    judged = _make_judge(httpserver, batch=20).judge_candidates(_make_candidates(45), progress.append)
+    judged = _make_judge(httpserver, batch=20).judge_candidates(
+        _make_candidates(45), progress.append
+    )
     assert _decisions_of(judged) == [(True, f"about OMIM:{i}") for i in range(45)]
     assert {candidate.significance.decided_by for candidate in judged} == {"m"}
     assert sorted(map(len, model.asked)) == sorted(progress) == [5, 20, 20]
@@ -287,8 +291,13 @@ def test_a_request_holds_no_more_candidates_than_its_reply_has_room_for(
 
 def test_a_second_run_asks_nothing_again(httpserver: HTTPServer, tmp_path: Path) -> None:
     model = Model(httpserver, lambda ids, number: _render_verdicts(ids))
-    first = _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(_make_candidates(3))
-    assert _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(_make_candidates(3)) == first
+    first = _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(
+        _make_candidates(3)
+    )
+    assert (
+        _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(_make_candidates(3))
+        == first
+    )
     assert len(model.asked) == 1
 
 
@@ -296,7 +305,9 @@ def test_a_second_try_is_no_repeat_of_a_cached_reply(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     model = Model(httpserver, lambda ids, number: _render_verdicts(ids if number == 2 else []))
-    (judged,) = _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(_make_candidates(1))
+    (judged,) = _make_judge(httpserver, run=Directory(str(tmp_path))).judge_candidates(
+        _make_candidates(1)
+    )
     assert judged.significance.verdict
     assert len(model.asked) == 2
 

@@ -17,7 +17,7 @@ from medr_ray.core.errors import ConfigError, DataError
 from medr_ray.core.records import Entity, Evidence, Relation, from_table
 from medr_ray.core.run import MANIFEST, StageDirectory
 from medr_ray.graph import storage
-from medr_ray.graph.graph_export import FORMATS, export_graph, build_neo4j_command, read_graph
+from medr_ray.graph.graph_export import FORMATS, build_neo4j_command, export_graph, read_graph
 
 IN_XML = st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufffe\uffff")
 NAMES = st.text(IN_XML, min_size=1, max_size=300)

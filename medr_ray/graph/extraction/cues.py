@@ -58,7 +58,9 @@ def read_sentence(sentence: Sentence, section_factor: float = 1.0) -> list[Relat
             continue
         wording = (match.start, left.mention.end)
         names_relation = match.pattern.cue.named
-        factor = compute_assertion_factor(sentence.text, wording, right.mention.span, names_relation)
+        factor = compute_assertion_factor(
+            sentence.text, wording, right.mention.span, names_relation
+        )
         if factor <= 0:
             continue
         confidence = min(match.confidence * factor * section_factor, _MAX_CONFIDENCE)
@@ -152,7 +154,9 @@ def _find_best_cue(
     return best
 
 
-def _fits_surroundings(pattern: Pattern, sentence: str, left: SentenceItem, right: SentenceItem) -> bool:
+def _fits_surroundings(
+    pattern: Pattern, sentence: str, left: SentenceItem, right: SentenceItem
+) -> bool:
     """Whether the left mention, the lists of both mentions and the text behind them meet the cue's
     conditions."""
     cue = pattern.cue

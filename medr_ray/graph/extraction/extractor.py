@@ -147,7 +147,9 @@ def _build_relation(document: Document, statement: RelationStatement, extractor:
         # A journal makes the evidence a report (``fact_index.qualifiers_of``); a record is none.
         "" if document.source == HPO else document.journal,
     )
-    key = build_relation_id(statement.subject, statement.predicate, statement.object, statement.clinical)
+    key = build_relation_id(
+        statement.subject, statement.predicate, statement.object, statement.clinical
+    )
     return Relation(
         key,
         statement.subject,

@@ -109,7 +109,9 @@ class DocumentChecker:
         self._vocabulary = vocabulary
         self._linker = linker
         self._mentions = [
-            mention for mention in matcher.find_mentions(document.text) if mention.concept_id in vocabulary
+            mention
+            for mention in matcher.find_mentions(document.text)
+            if mention.concept_id in vocabulary
         ]
 
     @functools.cached_property
@@ -149,7 +151,9 @@ class DocumentChecker:
         )
         return statement, [self._build_failure("context", detail, stated) for detail in missing]
 
-    def _build_failure(self, kind: FailureKind, detail: str, stated: StatedRelation) -> ExtractionFailure:
+    def _build_failure(
+        self, kind: FailureKind, detail: str, stated: StatedRelation
+    ) -> ExtractionFailure:
         text = f"{detail}; in {stated.model_dump_json()}"
         return ExtractionFailure(self.document.document_id, kind, text)
 
@@ -170,7 +174,8 @@ class DocumentChecker:
         return start, end
 
     def _find_end(self, name: str, entity_type: EntityType, quote: Span) -> _StatementEnd:
-        """The concept that ``name`` means in the quote, with the places where the quote names it."""
+        """The concept that ``name`` means in the quote, with the places where the quote names
+        it."""
         wordings = tuple(self._find_wordings(name, quote))
         concept_id = self._link_name(name, entity_type, is_worded=bool(wordings))
         mentions = tuple(
@@ -216,7 +221,9 @@ class DocumentChecker:
             if all((mention.start, mention.end) == (start, end) for mention in around):
                 yield start, end
 
-    def _compute_assertion_factor(self, subject: _StatementEnd, obj: _StatementEnd, quote: Span) -> float:
+    def _compute_assertion_factor(
+        self, subject: _StatementEnd, obj: _StatementEnd, quote: Span
+    ) -> float:
         """The assertion factor of the quote for the two places of the ends that are nearest to each
         other."""
         if subject.concept_id == obj.concept_id:

@@ -222,7 +222,8 @@ class Linker:
         ]
 
     def _get_index(self, entity_type: EntityType) -> "NameIndex":
-        """The index of all names of a type, built once (half a second for the embedded diseases)."""
+        """The index of all names of a type, built once (half a second for the embedded
+        diseases)."""
         if entity_type not in self._indexes:
             self._indexes[entity_type] = NameIndex(
                 (form, concept.concept_id)
@@ -245,8 +246,8 @@ class Linker:
 
 
 class NameIndex:
-    """An index of names by the beginnings of their words. It finds the few names that may be another
-    wording of a given name."""
+    """An index of names by the beginnings of their words. It finds the few names that may be
+    another wording of a given name."""
 
     def __init__(self, names: Iterable[NamedConcept]) -> None:
         self._names = list(names)
@@ -257,8 +258,8 @@ class NameIndex:
                 self._numbers_by_prefix[prefix].append(number)
 
     def find_nearest(self, name: str) -> list[NamedConcept]:
-        """At most ``_SHORTLIST`` names, best first: those whose words overlap most with the words of
-        ``name``, where rare words weigh more."""
+        """At most ``_SHORTLIST`` names, best first: those whose words overlap most with the words
+        of ``name``, where rare words weigh more."""
         prefixes = _list_prefixes(name)
         numbers: set[int] = set()
         for prefix in prefixes:
@@ -269,7 +270,9 @@ class NameIndex:
         def order_by_overlap(number: int) -> tuple[float, NamedConcept]:
             return -self._measure_overlap(prefixes, self._prefixes[number]), self._names[number]
 
-        return [self._names[number] for number in sorted(numbers, key=order_by_overlap)[:_SHORTLIST]]
+        return [
+            self._names[number] for number in sorted(numbers, key=order_by_overlap)[:_SHORTLIST]
+        ]
 
     def _measure_overlap(self, prefixes: Collection[str], others: Collection[str]) -> float:
         """The weight of the shared beginnings relative to that of all, from 0 to 1 (a weighted

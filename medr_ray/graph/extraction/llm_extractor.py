@@ -2,11 +2,12 @@
 the vocabulary decide which are kept.
 
 Guaranteed: a relation is kept only if the document contains the quoted sentence word for word, the
-sentence names both ends (as the vocabulary does, or in the model's wording), the ends have the types
-that the predicate requires, and nothing between them denies it. Everything else becomes an
-``ExtractionFailure`` with its reason. So does a document whose reply stays unreadable after a second
-request. The text of a document never becomes an instruction. Disease records are read by their
-wording, without a model. An endpoint that cannot be reached ends the stage (InfrastructureError).
+sentence names both ends (as the vocabulary does, or in the model's wording), the ends have the
+types that the predicate requires, and nothing between them denies it. Everything else becomes an
+``ExtractionFailure`` with its reason. So does a document whose reply stays unreadable after a
+second request. The text of a document never becomes an instruction. Disease records are read by
+their wording, without a model. An endpoint that cannot be reached ends the stage
+(InfrastructureError).
 """
 
 import asyncio

@@ -4,9 +4,9 @@ plain counts.
 A cue says how two entities are related, but many documents say it in words that no cue covers.
 Other signals show that the two belong together: one sentence names both, several sentences do, the
 title names them, or the document is about both. The weighted signals add up to log odds, as in a
-logistic regression. A sentence does not tie entities of different types in one enumeration ("cardiac
-arrest, seizures and ataxia"), a class ("is a rare disorder") and what the sentence says about its
-member, names that overlap, or two entities whose relation it denies.
+logistic regression. A sentence does not tie entities of different types in one enumeration
+("cardiac arrest, seizures and ataxia"), a class ("is a rare disorder") and what the sentence says
+about its member, names that overlap, or two entities whose relation it denies.
 """
 
 import itertools
@@ -354,7 +354,9 @@ def _pair_items(
 
 
 def _is_asserted(text: str, left: SentenceItem, right: SentenceItem) -> bool:
-    factor = compute_assertion_factor(text, left.mention.span, right.mention.span, names_relation=False)
+    factor = compute_assertion_factor(
+        text, left.mention.span, right.mention.span, names_relation=False
+    )
     return factor != DENIED
 
 

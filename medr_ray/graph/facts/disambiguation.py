@@ -99,7 +99,9 @@ class Disambiguator:
         # Clauses that leave other entities possible would only lengthen the question.
         return hop if rivals else replace(hop, also=tuple(chosen))
 
-    def _find_most_selective(self, clauses: Sequence[Clause], rivals: Collection[str]) -> Clause | None:
+    def _find_most_selective(
+        self, clauses: Sequence[Clause], rivals: Collection[str]
+    ) -> Clause | None:
         """The clause that the fewest rivals match; of equal ones, the one that fits the most
         entities of the index."""
 

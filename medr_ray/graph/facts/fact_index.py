@@ -115,7 +115,9 @@ class FactIndex:
             if len(self._cached_targets) >= _CACHED_HOPS:
                 # Cleared as a whole: an order of use would cost more than computing a few again.
                 self._cached_targets.clear()
-            targets = frozenset(self._compute_targets(start, predicate, forward, qualifier, clauses))
+            targets = frozenset(
+                self._compute_targets(start, predicate, forward, qualifier, clauses)
+            )
             self._cached_targets[key] = targets
         return targets
 

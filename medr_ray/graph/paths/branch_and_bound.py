@@ -1,8 +1,8 @@
 """Branch and bound over valid simple paths, on a graph compiled to numbers.
 
-``Problem`` is what depth-first search and constraint solver share: the arcs that can lie on a valid
-path from one of the starts, what each uses up of what may be had once, and an upper bound from the
-strongly connected parts.
+``LongestPathProblem`` is shared by the depth-first search and the constraint solver. It has the
+arcs that can lie on a valid path from one of the starts, the turn or predicate that each arc uses
+up where the rules allow it only once, and an upper bound from the strongly connected components.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,17 +14,20 @@ import igraph
 from medr_ray.graph.paths.validity import FREE, NEVER, Rules, Step, Years, turn_between
 
 Steps = Mapping[str, Sequence[Step]]
-# (entity, kind of the step it was reached by, bits of the turns used up by then)
+# (entity, kind of the step that reached it, bits of the turns used up so far)
 State = tuple[int, int, int]
 _NO_STEP = 0  # the kind at a start; every other kind is a directed predicate
 ANY_YEAR: Years = (0, 9999)
-_TURNS = (1 << FREE) - 1  # the bits of the turns; those of the predicates are higher
+_TURNS = (1 << FREE) - 1  # mask of the turns' bits; the bits of predicates are higher
 
 
 class Arc(NamedTuple):
-    """A step between numbered entities. ``kind`` numbers its directed predicate, ``uses`` is the
-    bit of its predicate where that may be walked once only; ``first`` and ``last`` are its years,
-    wide open where they do not matter."""
+    """A step between numbered entities.
+
+    ``kind`` is the number of its directed predicate. ``uses`` is the bit of its predicate where
+    each predicate may be walked only once, else 0. ``first`` and ``last`` are its years,
+    ``ANY_YEAR`` where years do not matter.
+    """
 
     start: int
     target: int
@@ -36,12 +39,12 @@ class Arc(NamedTuple):
 
 
 class LongestPathProblem:
-    """The longest valid path from any of ``starts``, at most ``max_hops`` steps long, and through
-    ``required`` if one is given.
+    """The search for the longest valid path that begins at any of ``starts``, has at most
+    ``max_hops`` steps and contains the entity ``required``, where one is given.
 
-    ``arcs[i]`` leave entity i, in the order of the steps given; ``names[i]`` is its id.
-    ``turns[kind][other]`` is the bit that a step of kind ``other`` uses up after one of ``kind``, 0
-    for none, NEVER where it may not follow.
+    ``arcs[i]`` are the arcs that leave entity i, in the order of the given steps; ``names[i]`` is
+    its id. ``turns[kind][other]`` is the bit that a step of kind ``other`` uses up after one of
+    ``kind``: 0 for none, NEVER where it may not follow.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class LongestPathProblem:
         required: str | None = None,
     ) -> None:
         all_steps = [step for outgoing in steps.values() for step in outgoing]
+        # A path that begins at the required entity meets the requirement at once, so that start is
+        # tried first.
         ordered_starts = list(dict.fromkeys(starts if required is None else (required, *starts)))
         targets = {step.target for step in all_steps}
         self.names = sorted({*ordered_starts, *steps, *targets})
@@ -67,19 +72,25 @@ class LongestPathProblem:
             # A path that must begin at the one start never returns to it.
             (start,) = self.starts
             self.arcs = [[arc for arc in outgoing if arc.target != start] for outgoing in self.arcs]
-        most_entities = max(len(self.names) - 1, 0)
-        self.max_hops = min(max_hops, most_entities, self._max_steps_by_predicates(rules))
+        # A simple path has one step fewer than it has entities.
+        max_steps = max(len(self.names) - 1, 0)
+        self.max_hops = min(max_hops, max_steps, self._max_steps_by_predicates(rules))
 
     def _max_steps_by_predicates(self, rules: Rules) -> int:
-        """Steps there can be before every predicate is used up."""
+        """The number of steps after which every predicate is used up."""
         uses = {arc.uses for outgoing in self.arcs for arc in outgoing}
+        # An arc that uses up nothing (its step has no predicate) can be walked without limit.
         if rules.unique_predicates and 0 not in uses:
             return len(uses)
         return len(self.names)
 
     @cached_property
     def _arcs_after(self) -> dict[State, list[Arc]]:
-        """Every state that some walk from a start reaches, and the arcs that may follow."""
+        """Every state that some walk from a start reaches, with the arcs that may follow it.
+
+        A walk may repeat entities, so this graph of states contains every valid path and more. That
+        is what makes the bounds computed from it safe.
+        """
         arcs_after: dict[State, list[Arc]] = {}
         pending: list[State] = [(start, _NO_STEP, 0) for start in self.starts]
         while pending:
@@ -101,14 +112,20 @@ class LongestPathProblem:
         return arc.target, arc.kind, used_turns | self.turns[kind][arc.kind]
 
     def list_useful_arcs(self) -> list[Arc]:
-        """The arcs that some walk from a start takes, by the entity they leave."""
+        """The arcs that some walk from a start takes, ordered by the entity that they leave."""
         useful = {arc for arcs in self._arcs_after.values() for arc in arcs}
         return [arc for outgoing in self.arcs for arc in outgoing if arc in useful]
 
     @cached_property
     def max_steps_after(self) -> dict[State, int]:
-        """An upper bound on the steps after each state: a path leaves a strongly connected part for
-        good, and passes each of its entities at most once."""
+        """An upper bound on the number of steps that can follow each state.
+
+        The states and their transitions form a directed graph. A walk that leaves one of its
+        strongly connected components never returns, and within a component a simple path visits
+        each entity at most once, in whatever state. So no path is longer than the heaviest chain of
+        components, where each weighs as much as it has entities. Such a chain is found in one pass
+        over the acyclic graph of the components.
+        """
         vertex_of = {state: vertex for vertex, state in enumerate(self._arcs_after)}
         edges = []
         for state, vertex in vertex_of.items():
@@ -119,12 +136,17 @@ class LongestPathProblem:
         entities: list[set[int]] = [set() for _ in components]
         for state, component in zip(vertex_of, components.membership, strict=True):
             entities[component].add(state[0])
+        # In place: vertex i is component i from here on. Simplifying removes the loops of arcs
+        # within
+        # a component, which the topological order does not allow.
         graph.contract_vertices(components.membership)
         graph.simplify()
         longest = [0] * len(entities)
+        # "in" begins with the components that nothing follows, so successors are always computed.
         for component in graph.topological_sorting("in"):
             onward = max((longest[other] for other in graph.successors(component)), default=0)
             longest[component] = len(entities[component]) + onward
+        # The entity of the state itself is counted, and n entities take n - 1 steps.
         return {
             state: longest[component] - 1
             for state, component in zip(vertex_of, components.membership, strict=True)
@@ -132,13 +154,13 @@ class LongestPathProblem:
 
     @property
     def upper_bound(self) -> int:
-        """No valid path takes more steps."""
+        """A number of steps that no valid path exceeds."""
         potentials = (self.max_steps_after[start, _NO_STEP, 0] for start in self.starts)
         return min(self.max_hops, max(potentials, default=0))
 
 
 def _encode_turn(turn: int) -> int:
-    """What the turn uses up; see ``LongestPathProblem.turns``."""
+    """The entry of ``LongestPathProblem.turns`` for a turn."""
     if turn == NEVER:
         return NEVER
     return 0 if turn == FREE else 1 << turn
@@ -147,8 +169,8 @@ def _encode_turn(turn: int) -> int:
 def _compile_arcs(
     steps: Steps, number_of: Mapping[str, int], kind_of: Mapping[str, int], rules: Rules
 ) -> list[list[Arc]]:
-    """The steps by the number of their entity; of several that the rules cannot tell apart, the
-    first."""
+    """The arcs by the number of the entity they leave. Of steps that do not differ in target, kind
+    and years, only the first becomes an arc."""
     predicates = sorted({step.predicate for outgoing in steps.values() for step in outgoing} - {""})
     predicate_bits: dict[str, int] = {}
     if rules.unique_predicates:
@@ -167,6 +189,7 @@ def _compile_arcs(
                 *years,
                 step,
             )
+            # Steps come in order of preference, so the first one stays.
             if arc.target != arc.start:
                 distinct.setdefault((arc.target, arc.kind, years), arc)
         arcs[number_of[name]] = list(distinct.values())
@@ -174,8 +197,11 @@ def _compile_arcs(
 
 
 class _Frame(NamedTuple):
-    """An entity on the current path: the arcs left to try, the kind of the step it was reached by,
-    the bits of what is used up, and the latest first year so far."""
+    """An entity on the current path.
+
+    It has the arcs that are left to try, the kind of the step that reached it, the bits of turns
+    and predicates used up so far, and the latest first year so far (``since``).
+    """
 
     arcs: Iterator[Arc]
     kind: int
@@ -184,11 +210,12 @@ class _Frame(NamedTuple):
 
 
 class DepthFirstSearch:
-    """Depth-first branch and bound. ``proven`` says whether it saw everything that mattered.
+    """Depth-first branch and bound. ``is_proven`` tells whether the search was not cut short, so
+    that its path is a longest one.
 
-    ``max_effort`` is the number of entities it may look at, those that its bounds look at included.
-    A search that ends within ``easy_states`` states does without the bound that has to be computed
-    for the whole graph first.
+    ``max_effort`` is the number of entities that it may look at, including those that its bounds
+    look at. The bound that has to be computed for the whole graph is only used after
+    ``easy_states`` states; most searches end before that.
     """
 
     def __init__(
@@ -210,12 +237,13 @@ class DepthFirstSearch:
         return self._remaining_effort >= 0
 
     def find_longest(self) -> tuple[Arc, ...]:
-        """The longest path found; of several the first in the order of starts and steps."""
+        """The longest path; of several, the first in the order of starts and steps."""
         for start in self._problem.starts:
             self._search_from(start)
         return self._best
 
     def _search_from(self, start: int) -> None:
+        # Frames on a list, because a path may have more steps than Python's recursion allows.
         path: list[Arc] = []
         visited = 1 << start
         first_arcs = self._arcs_worth_trying((start, _NO_STEP, 0), visited, 0)
@@ -225,6 +253,7 @@ class DepthFirstSearch:
             arc = next(frame.arcs, None)
             if arc is None or self._is_finished():
                 frames.pop()
+                # The frame of the start has no arc on the path.
                 if path:
                     visited ^= 1 << path.pop().target
                 continue
@@ -245,14 +274,16 @@ class DepthFirstSearch:
         return self._remaining_effort < 0 or len(self._best) >= self._problem.max_hops
 
     def _used_after(self, frame: _Frame, arc: Arc) -> int | None:
-        """The bits of what is used up after the arc; None where the rules forbid it."""
+        """The bits of turns and predicates used up after the arc; None where the rules forbid
+        it."""
         turn = self._problem.turns[frame.kind][arc.kind]
+        # NEVER must be tested first: as -1 it has all bits set.
         if turn == NEVER or (turn | arc.uses) & frame.used or arc.last < frame.since:
             return None
         return frame.used | turn | arc.uses
 
     def _arcs_worth_trying(self, state: State, visited: int, length: int) -> Iterator[Arc]:
-        """The arcs onward, none where no path that goes on from here can beat the best."""
+        """The arcs onward; none where no continuation can be longer than the best path."""
         self._remaining_effort -= 1
         self._states += 1
         if self._is_hopeless(state, visited, length):
@@ -260,9 +291,10 @@ class DepthFirstSearch:
         return iter(self._problem.arcs[state[0]])
 
     def _is_hopeless(self, state: State, visited: int, length: int) -> bool:
-        """Whether no path on from here can beat the best; cheap checks come first."""
+        """Whether no continuation can be longer than the best path. Cheap checks come first."""
         entity = state[0]
         needed = len(self._best) + 1 - length
+        # At least one more step must fit, whatever the best path is.
         if self._problem.max_hops - length < max(needed, 1):
             return True
         is_required_missing = self._required and not visited & self._required
@@ -273,13 +305,18 @@ class DepthFirstSearch:
         return self._states > self._easy_states and self._problem.max_steps_after[state] < needed
 
     def _can_reach(self, entity: int, visited: int, needed: int) -> bool:
-        """Whether so many further steps are conceivable: through every entity that is left and can
-        be passed through, and to one end."""
+        """Whether so many further steps are possible by counting alone.
+
+        A path continues through entities that have arcs onward and that are reachable without
+        visited ones, and may end in one without such arcs. Turns, predicates and years are ignored,
+        and so is whether one path can visit all of them. So the count is never too low, and the
+        check excludes no path that is valid.
+        """
         free = ~visited
         pending = self._onward[entity] & free
         seen = 0
         while pending:
-            lowest = pending & -pending
+            lowest = pending & -pending  # the lowest bit that is set: one entity
             seen |= lowest
             self._remaining_effort -= 1
             passable_count = (seen & self._passable).bit_count()
@@ -291,7 +328,7 @@ class DepthFirstSearch:
 
 
 def _find_leading_to_required(problem: LongestPathProblem) -> int:
-    """The entities from which some walk leads to the required one, as a mask."""
+    """The entities from which some walk leads to the required entity, as a mask."""
     edges = [arc[:2] for arcs in problem.arcs for arc in arcs]
     graph = igraph.Graph(len(problem.names), edges, directed=True)
     return _to_mask(graph.subcomponent(problem.required, mode="in"))

@@ -1,10 +1,10 @@
-"""The longest valid path from a seed or from anywhere, with a proven bound on it.
+"""The longest valid path from a seed or from anywhere, with a proven bound on its length.
 
-A path repeats no entity, takes only valid steps that may follow each other (see
-``graph.paths.validity``) and at most ``max_hops`` of them. A depth-first search with upper bounds
-settles the usual graph of a few dozen entities exactly; when it has looked at too much, CP-SAT goes
-on from the path found so far. Of several longest paths the search takes the first in the order of
-the steps given, and the solver always the same one, so the same graph gives the same chain.
+A path repeats no entity and takes at most ``max_hops`` valid steps that may follow each other (see
+``graph.paths.validity``). A depth-first search with upper bounds solves the usual graph of a few
+dozen entities exactly. When it exceeds its effort, CP-SAT continues from the best path so far. Of
+several longest paths the search takes the first in the order of the given steps, and the solver
+always takes the same one, so the same graph gives the same chain.
 """
 
 import time
@@ -15,12 +15,13 @@ from medr_ray.core.records import Chain, SearchStrategy, content_id
 from medr_ray.graph.paths.branch_and_bound import DepthFirstSearch, LongestPathProblem, Steps
 from medr_ray.graph.paths.validity import NO_RULES, Rules, Step
 
-MAX_EFFORT = 200_000  # entities looked at: a tenth of a second
+MAX_EFFORT = 200_000  # entities that the search may look at, about a tenth of a second
 
 
 @dataclass(frozen=True)
 class LongestPath:
-    """Steps from ``start`` in walking order, a bound on their number, and how it was found."""
+    """The steps from ``start`` in walking order, a bound on the number of steps of any path, and
+    the strategy that found them."""
 
     steps: tuple[Step, ...]
     upper_bound: int
@@ -48,7 +49,7 @@ def find_longest_chain(
 def find_longest_chain_through(
     seed: str, steps: Steps, max_hops: int, solver_seconds: float, rules: Rules = NO_RULES
 ) -> Chain | None:
-    """The longest chain that the seed lies on, wherever it starts; None where no step leads from
+    """The longest chain that contains the seed, wherever it starts; None where no step leads from
     the seed or to it."""
     started = time.monotonic()
     return _as_chain(
@@ -93,7 +94,7 @@ def find_longest_path_through(
     rules: Rules = NO_RULES,
     max_effort: int = MAX_EFFORT,
 ) -> LongestPath:
-    """The longest valid path that the seed lies on, wherever it starts."""
+    """The longest valid path that contains the seed, wherever it starts."""
     return _search_longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort, seed)
 
 
@@ -104,7 +105,7 @@ def find_longest_path_anywhere(
     rules: Rules = NO_RULES,
     max_effort: int = MAX_EFFORT,
 ) -> LongestPath:
-    """The longest valid path whatever its start; without any steps, one of no steps that starts at
+    """The longest valid path, wherever it starts. Without any steps it is empty and starts at
     ""."""
     return _search_longest(sorted(steps), steps, max_hops, solver_seconds, rules, max_effort)
 
@@ -125,10 +126,11 @@ def _search_longest(
     upper_bound = len(arcs) if search.is_proven else problem.upper_bound
     strategy: SearchStrategy = "dfs"
     if len(arcs) < upper_bound:
-        # ortools takes its time to load, and few graphs need it.
+        # Imported late: ortools is slow to load, and few graphs need it.
         from medr_ray.graph.paths.circuit import solve_longest_path
 
         arcs, solver_bound = solve_longest_path(problem, solver_seconds, arcs)
+        # A bound cannot lie below the length of a path that exists.
         upper_bound = max(min(upper_bound, solver_bound), len(arcs))
         strategy = "cp-sat"
     start = ""

@@ -1,8 +1,8 @@
 """Communities and centralities of a graph of entities, by igraph.
 
-The same entities, links and seed give the same result in whatever order they come. Every entity is
-in one community, and every community is connected. Links are directed, and one that goes both ways
-counts twice.
+Guaranteed: the same entities, links and seed give the same result in any order of input. Every
+entity is in one community, and every community is connected. Links are directed; a link in both
+directions counts twice.
 """
 
 import contextlib
@@ -14,15 +14,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import igraph
 
-MAX_EXACT_ENTITIES = 1_000  # beyond that only shortest paths of at most CUTOFF links count
+# In larger graphs only shortest paths of at most CUTOFF links count: the time of the exact
+# betweenness
+# grows with the product of entities and links.
+MAX_EXACT_ENTITIES = 1_000
 CUTOFF = 3  # links
 
 
 @dataclass(frozen=True)
 class Communities:
-    """``members`` of each community, sorted, the largest community first; ``number_of`` each
-    entity, an index into ``members``; ``modularity`` of the partition (Newman and Girvan 2004), in
-    [-0.5, 1]."""
+    """A partition of the entities.
+
+    ``members`` are those of each community, sorted, the largest community first. ``number_of`` is
+    the index into ``members`` by entity. ``modularity`` is that of the partition (Newman and Girvan
+    2004), in [-0.5, 1].
+    """
 
     members: tuple[tuple[str, ...], ...]
     number_of: Mapping[str, int]
@@ -36,8 +42,11 @@ class Communities:
 
 @dataclass(frozen=True)
 class Centralities:
-    """By entity: ``degree``, the number of neighbours; ``betweenness``, the shortest directed paths
-    that pass through (Brandes 2001); ``pagerank``, which sums to 1."""
+    """Centralities by entity.
+
+    ``degree`` is the number of neighbours, ``betweenness`` the number of shortest directed paths
+    that pass through (Brandes 2001), and ``pagerank`` sums to 1.
+    """
 
     degree: Mapping[str, int]
     betweenness: Mapping[str, float]
@@ -49,10 +58,11 @@ class Centralities:
 
 
 def build_link_graph(entities: Iterable[str], links: Iterable[tuple[str, str]]) -> "igraph.Graph":
-    """A simple directed graph with the vertex attribute ``name``; ends of links need not be listed
-    as entities."""
+    """A simple directed graph with the vertex attribute ``name``. The ends of links need not be
+    among ``entities``."""
     import igraph
 
+    # Sorted: the algorithms depend on the numbers of vertices and edges.
     pairs = sorted({link for link in links if link[0] != link[1]})
     names = sorted({*entities, *(end for pair in pairs for end in pair)})
     number_of = {name: number for number, name in enumerate(names)}
@@ -64,6 +74,7 @@ def build_link_graph(entities: Iterable[str], links: Iterable[tuple[str, str]]) 
 
 def find_communities(graph: "igraph.Graph", seed: int) -> Communities:
     """Leiden's communities (Traag et al. 2019) by modularity, run until nothing improves."""
+    # igraph's Leiden takes undirected graphs only. A link in both directions gets the weight 2.
     undirected = graph.as_undirected(mode="each")
     undirected.es["weight"] = 1
     undirected.simplify(combine_edges={"weight": "sum"})
@@ -75,7 +86,7 @@ def find_communities(graph: "igraph.Graph", seed: int) -> Communities:
     members = [tuple(sorted(names[vertex] for vertex in group)) for group in partition]
     members.sort(key=lambda group: (-len(group), group))
     number_of = {entity: number for number, group in enumerate(members) for entity in group}
-    modularity = 0.0
+    modularity = 0.0  # undefined without links, where igraph returns NaN
     if undirected.ecount():
         modularity = undirected.modularity(partition, weights="weight")
     return Communities(tuple(members), number_of, modularity)
@@ -95,8 +106,11 @@ def find_centralities(graph: "igraph.Graph") -> Centralities:
 
 @contextlib.contextmanager
 def _seed_igraph(seed: int) -> Iterator[None]:
-    """Have igraph draw from a generator of its own, and afterwards from Python's again, as it does
-    by default."""
+    """Let igraph draw from a seeded generator for a while.
+
+    igraph draws from Python's global generator by default. Seeding that one would change the random
+    numbers of all other code, so it is replaced and restored.
+    """
     import igraph
 
     igraph.set_random_number_generator(random.Random(seed))

@@ -1,8 +1,8 @@
-"""Valid paths grown step by step at either end: to everything around an entity, the nearest first,
-and long ones at random.
+"""Valid paths that are grown step by step at either end: paths to the entities around one, nearest
+first, and long paths by a random search.
 
-Every path is a valid simple path (see ``graph.paths.validity``), its turns, predicates and years
-included.
+Every path is a valid simple path (see ``graph.paths.validity``), also in its turns, predicates and
+years.
 """
 
 import random
@@ -15,11 +15,11 @@ from medr_ray.graph.paths.validity import FREE, NEVER, Rules, Step, turn_between
 
 
 class PartialPath(NamedTuple):
-    """A valid path that is still growing.
+    """A valid path that can still grow.
 
-    ``entities`` so far, and what the next step is checked against: the directed predicates of the
-    first and last step, the turns and predicates that are used up, the latest first year
-    (``since``) and the earliest last year (``until``) of its relations.
+    It has the ``entities`` so far and everything that the next step is checked against: the
+    directed predicates of its first and last step, the turns and predicates used up, the latest
+    first year (``since``) and the earliest last year (``until``) of its relations.
     """
 
     entities: tuple[str, ...]
@@ -35,14 +35,14 @@ class PartialPath(NamedTuple):
         return len(self.entities) - 1
 
     def end_entity(self, back: bool = False) -> str:
-        """The entity that it ends in; with ``back`` the one that it starts from."""
+        """The entity at its end; with ``back`` the one at its start."""
         return self.entities[0 if back else -1]
 
     def extend_by(self, step: Step, rules: Rules, back: bool = False) -> "PartialPath | None":
-        """The path with one step more, None where it would not be valid.
+        """The path with one more step; None where it would not be valid.
 
-        With ``back`` the step is put in front: it leads from its ``target`` to where the path
-        starts.
+        With ``back`` the step is put in front: it leads from its ``target`` to the start of the
+        path.
         """
         kind = step.directed_predicate
         turn = turn_between(kind, self.first) if back else turn_between(self.last, kind)
@@ -52,6 +52,8 @@ class PartialPath(NamedTuple):
         until = self.until
         if rules.temporal_order and step.years is not None:
             first_year, last_year = step.years
+            # In front of the path the step must not begin after a relation that follows it is over;
+            # at the end it must not be over before a relation that precedes it began.
             is_out_of_order = first_year > until if back else last_year < since
             if is_out_of_order:
                 return None
@@ -71,7 +73,10 @@ class PartialPath(NamedTuple):
 
 
 class StepIndex(NamedTuple):
-    """The steps that can be taken out of each entity, and those into each, seen from there."""
+    """The steps out of each entity and the steps into each.
+
+    The ``target`` of a step in ``into`` is the entity that the step comes from.
+    """
 
     out: Mapping[str, Sequence[Step]]
     into: Mapping[str, Sequence[Step]]
@@ -85,7 +90,7 @@ class StepIndex(NamedTuple):
 
 
 def reverse_steps(steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Step]]:
-    """The steps into each entity; their ``target`` is where they come from."""
+    """The steps into each entity; their ``target`` is the entity that they come from."""
     into: dict[str, list[Step]] = defaultdict(list)
     for start, outgoing in sorted(steps.items()):
         for step in outgoing:
@@ -96,12 +101,12 @@ def reverse_steps(steps: Mapping[str, Sequence[Step]]) -> dict[str, list[Step]]:
 def find_nearest_paths(
     start: PartialPath, index: StepIndex, max_hops: int, max_entities: int, back: bool = False
 ) -> Iterator[PartialPath]:
-    """A path to each entity (``back``: from each) that ``start`` can be extended to, the nearest
-    first.
+    """A path to each entity (``back``: from each) that ``start`` can be extended to, nearest first.
 
     At most ``max_hops`` steps are added and ``max_entities`` entities reached. Each path is the
-    shortest of those seen by a breadth-first search that keeps one for each entity, step there and
-    turns made.
+    shortest that a breadth-first search finds. The search keeps one path for each combination of
+    end, last step, turns and predicates, so in rare cases it misses an entity that only another
+    path with the same combination reaches.
     """
     reached = set(start.entities)
     seen_states = set()
@@ -132,10 +137,12 @@ def search_longest_path(
     restarts: int = 10,
     max_states: int = 2_000,
 ) -> tuple[PartialPath, bool]:
-    """(a longest extension of ``start``, whether none is longer), by at most ``max_hops`` steps.
+    """(the longest extension of ``start`` that was found, whether it is proven to be a longest
+    one).
 
-    Depth-first searches in random order. A search that has looked at ``max_states`` paths begins
-    anew, up to ``restarts`` times: better than to try every way out of a corner.
+    At most ``max_hops`` steps are added. The search is depth-first in random order. After
+    ``max_states`` paths it begins anew, up to ``restarts`` times, because exhausting one unlucky
+    beginning would take much longer.
     """
     best = start
     for _ in range(restarts):
@@ -143,12 +150,15 @@ def search_longest_path(
         for _ in range(max_states):
             path, back = stack.pop()
             best = max(best, path, key=lambda candidate: candidate.hops)
+            # No path may be longer, so this one is a longest one.
             if best.hops - start.hops >= max_hops:
                 return best, True
             onward = [(longer, True) for longer in index.list_extensions(path, back=True)]
-            if not back:  # first the end, then the start: every path comes up once
+            # A path grows at its end first and then at its start only. So each path is built in one
+            # order, not in every mixture of the two.
+            if not back:
                 onward += [(longer, False) for longer in index.list_extensions(path)]
             stack += rng.sample(onward, len(onward))
-            if not stack:
+            if not stack:  # every path was seen
                 return best, True
     return best, False

@@ -1,8 +1,10 @@
-"""The chains stage: the longest valid path of each seed, seconds in all.
+"""The chains stage: the longest valid path for each seed.
 
-In the seed's own graph it starts at the seed; in a sample of the merged graph (``chains.subgraph``)
-it leads over the seed, which may be its start, its end or in between. Only relations are walked
-that a question may be asked by, those that a source of ``questions.sources`` states.
+With ``chains.subgraph: seed_graph`` the path starts at the seed and stays in the seed's own graph.
+With a sampling strategy it lies in a sample of the merged graph and contains the seed, at its
+start, its end or in between. Only relations that a source of ``questions.sources`` states are used,
+because a question can only quote these. The stage takes seconds, so it runs in one process without
+Ray.
 """
 
 from collections import Counter
@@ -27,8 +29,8 @@ def find_chains(
 ) -> Iterator[tuple[Chain | None, Subgraph | None]]:
     """(chain, sample) of each seed, in seed order.
 
-    The chain is None for a seed without any; the sample is the one that the chain lies in, None
-    where chains are sought in the seed's own graph.
+    The chain is None for a seed that has none. The sample is the one that contains the chain, None
+    where chains are searched for in the seeds' own graphs.
     """
     chains = context.config.chains
     sources = context.config.questions.sources
@@ -40,6 +42,8 @@ def find_chains(
     }
     askable = None
     if chains.askable:
+        # Also given the relations that no source states: a step can only be asked where no fact at
+        # all fits its words as well.
         askable = _find_askable_steps(context, all_relations, list(relations.values()))
     if chains.subgraph == "seed_graph":
         for chain in _find_seed_chains(context, seed_graphs, relations, askable):
@@ -53,6 +57,7 @@ def find_chains(
         askable,
     )
     for seed in sorted(seed_graphs):
+        # One generator per seed, so that a sample does not depend on the other seeds of the run.
         rng = make_rng(context.config.run.seed, seed)
         sampled = sample_subgraph(space, chains.subgraph, chains.subgraph_size, seed, rng)
         steps = space.steps_for(seed, sampled.entities)
@@ -70,6 +75,7 @@ def _find_seed_chains(
 ) -> Iterator[Chain | None]:
     """The longest chain that starts at each seed, in the seed's own graph."""
     chains = context.config.chains
+    # Counted in the merged graph: a hub may have few relations in the graph of one seed.
     degree = count_neighbours(relations.values())
     rules = Rules(chains.unique_predicates, chains.temporal_order)
     for seed, relation_ids in sorted(seed_graphs.items()):
@@ -83,15 +89,15 @@ def _find_seed_chains(
 def _find_askable_steps(
     context: StageContext, all_relations: Sequence[Relation], relations: Sequence[Relation]
 ) -> frozenset[tuple[str, str]]:
-    """The steps over ``relations`` that single out where they lead, among the facts of the whole
-    graph and everything that is annotated."""
+    """The steps along ``relations`` whose words fit only their target, among the facts of the whole
+    graph and of all annotations."""
     entities = {entity.entity_id: entity for entity in context.run.read(ENTITIES)}
     facts = build_fact_index(entities, all_relations, read_ontology_facts())
     return find_askable_steps(relations, facts)
 
 
 def execute_chains(context: StageContext) -> Counts:
-    """Write the chains; see the module's docstring."""
+    """Find and write the chains and samples; returns the figures of the report."""
     chains: list[Chain] = []
     subgraphs: list[Subgraph] = []
     seed_graphs = storage.read_seed_graphs(context.upstream("graph"))
@@ -103,6 +109,7 @@ def execute_chains(context: StageContext) -> Counts:
                 subgraphs.append(subgraph)
             bar.advance()
     context.directory.write(CHAINS, chains)
+    # Without sampling there is no such file at all, so that readers can tell the two cases apart.
     if subgraphs:
         context.directory.write(SUBGRAPHS, subgraphs)
     counts = summarize_chains(chains, len(seed_graphs), subgraphs)
@@ -146,5 +153,6 @@ CHAINS_STAGE = Stage(
     sections=("chains",),
     execute=execute_chains,
     uses_ray=False,
+    # Settings of other sections that decide which relations and steps are used.
     inputs=lambda config: [config.graph.min_confidence, config.questions.sources],
 )

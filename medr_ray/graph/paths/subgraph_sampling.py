@@ -1,16 +1,19 @@
 """Samples of the merged graph around an entity, by five strategies.
 
-``augmented_chain``: a path from the seed to an entity drawn around it, or else the other way, then
-neighbours of its entities. ``community_core_path``: the seed's community around its most central
-entity nearby, and the longest path inside. ``dual_core_bridge``: a path over the seed between two
-central entities far apart, then neighbours of both. ``max_chain``: the longest path over the seed,
-then neighbours of its entities. ``mixed``: one of these by ``chains.mixed_weights``.
+- ``augmented_chain``: a path from the seed to a random entity around it, or to the seed where none
+  leads from it, and neighbours of the path's entities.
+- ``community_core_path``: the seed's community around the most central entity near the seed, and the
+  longest path inside.
+- ``dual_core_bridge``: a path through the seed between two central entities that are far apart, and
+  neighbours of both.
+- ``max_chain``: the longest path through the seed, and neighbours of its entities.
+- ``mixed``: one of these, drawn by ``chains.mixed_weights``.
 
-A sample is connected and contains the seed. It has exactly the size asked for where that many
-entities are connected with the seed, and never more. It has every relation between its entities, in
-its direction, and its backbone is a valid path (see ``graph.paths.validity``). It depends on the
-relations, whatever their order, the configuration and the random generator alone. Where a strategy
-finds nothing to build on, the seed's neighbourhood is taken, and ``reason`` says so.
+A sample is connected and contains the seed. It has exactly the requested size where that many
+entities are connected with the seed, otherwise fewer. It contains every relation between its
+entities, and its backbone is a valid path (see ``graph.paths.validity``). It depends only on the
+relations (in any order), the configuration and the random generator. Where a strategy finds no
+backbone, the sample is the seed's neighbourhood, and ``reason`` says so.
 """
 
 import random
@@ -43,18 +46,20 @@ from medr_ray.graph.paths.validity import Rules, Step, build_steps, count_neighb
 
 MIXED: Final = "mixed"
 NEIGHBOURHOOD: Final = "neighbourhood"  # of the seed, where a strategy finds no backbone
-_MAX_NEARBY = 2_000  # entities considered around a seed, of graphs too large for a whole search
-_MAX_EXACT_ENTITIES = 500  # entities that an exact search for the longest path is given
-_CORE_HOPS = 3  # how far from the seed a core may lie
+_MAX_NEARBY = (
+    2_000  # entities considered around a seed, so that large graphs are not searched whole
+)
+_MAX_EXACT_ENTITIES = 500  # entities given to the exact search for the longest path
+_CORE_HOPS = 3  # steps between the seed and a core, at most
 _CORE_CANDIDATES = 5  # the most central entities, of which one is drawn
 Steps = Mapping[str, Sequence[Step]]
 
 
 class SampleSpace:
-    """The merged graph prepared for sampling; built once, sampled from as often as needed.
+    """The merged graph prepared for sampling. It is built once and used for all samples.
 
-    ``degree`` counts neighbours in the whole graph, ``relations`` are those at or above the
-    confidence floor, by id.
+    ``degree`` is the number of neighbours in the whole graph. ``relations`` are those at or above
+    the confidence floor, by id.
     """
 
     def __init__(
@@ -87,7 +92,7 @@ class SampleSpace:
 
     @cached_property
     def entities(self) -> list[str]:
-        """Those with a relation, sorted."""
+        """The entities that have a relation, sorted."""
         return sorted(self._other_ends)
 
     def neighbours(self, entity: str) -> set[str]:
@@ -105,9 +110,12 @@ class SampleSpace:
         return sorted(relation_ids)
 
     def steps_for(self, seed: str, within: Collection[str] | None = None) -> Steps:
-        """The valid steps for paths of a seed, which is never a hub; only those between entities
-        ``within``."""
+        """The valid steps for paths of a seed; with ``within`` only those between these entities.
+
+        The seed is never treated as a hub, so a path may leave it.
+        """
         steps: Steps = self._steps
+        # The steps shared by all seeds leave no hub, so those of a hub that is the seed are added.
         if not self._is_passable(seed):
             steps = {**steps, **self._build_steps(self._other_ends.get(seed, {}), seed)}
         if within is None:
@@ -124,6 +132,8 @@ class SampleSpace:
         """The valid steps and rules for paths of a seed, seen from both ends of a step."""
         if self._is_passable(seed):
             return self._step_index
+        # ``into`` lacks the steps that leave the seed. No path around the seed needs them: it
+        # contains the seed from the beginning and does not return to it.
         return StepIndex(self.steps_for(seed), self._step_index.into, self.rules)
 
     def _is_passable(self, entity: str) -> bool:
@@ -141,14 +151,16 @@ class SampleSpace:
 
     @cached_property
     def centralities(self) -> Centralities:
-        """Of every entity, over the valid steps: a hub that no path goes through is central to
-        nothing."""
+        """Centralities of every entity over the valid steps, so that a hub that no path passes
+        through is not central."""
         return find_centralities(build_link_graph(self.entities, self._iterate_links()))
 
     @cached_property
     def communities(self) -> Communities:
-        """Of every entity, over the valid steps."""
-        return find_communities(build_link_graph(self.entities, self._iterate_links()), self._run_seed)
+        """The communities of the entities over the valid steps."""
+        return find_communities(
+            build_link_graph(self.entities, self._iterate_links()), self._run_seed
+        )
 
     def _iterate_links(self) -> Iterator[tuple[str, str]]:
         return ((start, step.target) for start, steps in self._steps.items() for step in steps)
@@ -156,9 +168,9 @@ class SampleSpace:
 
 @dataclass(frozen=True)
 class SampledEntities:
-    """What a strategy chose: connected entities, the seed among them, and the backbone.
+    """The choice of a strategy: connected entities, which include the seed, and the backbone.
 
-    Without a backbone the strategy found nothing to build on, and ``reason`` says why.
+    An empty backbone means that the strategy found none; ``reason`` says why.
     """
 
     entities: list[str]
@@ -168,7 +180,7 @@ class SampledEntities:
 
 @dataclass(frozen=True)
 class SampleDraw:
-    """What one sample is drawn from, and the ways to choose entities from it."""
+    """The setting of one sample (graph, size, seed, generator), and the ways to choose entities."""
 
     space: SampleSpace
     size: int
@@ -177,7 +189,7 @@ class SampleDraw:
 
     @property
     def max_hops(self) -> int:
-        """Of a backbone, which has to fit into the sample."""
+        """The most steps of a backbone, which has to fit into the sample."""
         return min(self.space.config.max_hops, self.size - 1)
 
     @cached_property
@@ -186,28 +198,30 @@ class SampleDraw:
 
     @property
     def seed_path(self) -> PartialPath:
-        """The path of no steps at the seed."""
+        """The path without steps at the seed."""
         return PartialPath((self.seed,))
 
     def paths_from(
         self, start: PartialPath, max_hops: int, back: bool = False
     ) -> Iterator[PartialPath]:
-        """Valid paths to what lies around, see ``find_nearest_paths``."""
+        """Valid paths to the entities around; see ``find_nearest_paths``."""
         max_entities = max(_MAX_NEARBY, 2 * self.size)
         return find_nearest_paths(start, self.step_index, max_hops, max_entities, back)
 
     def paths_both_ways(self, max_hops: int) -> list[PartialPath]:
-        """Valid paths from the seed and to it, those that end nearest to it first."""
+        """Valid paths from the seed and to it, the shortest first."""
         paths = [
             path
             for back in (False, True)
             for path in self.paths_from(self.seed_path, max_hops, back)
         ]
+        # A stable sort: of equally long paths those from the seed come first.
         return sorted(paths, key=lambda path: path.hops)
 
     def find_nearest_entities(self, count: int) -> list[str]:
-        """The seed and the entities nearest to it along valid steps, whatever may follow what."""
-        reached = {self.seed: None}
+        """The seed and the entities nearest to it along valid steps, whether or not these may
+        follow one another."""
+        reached: dict[str, None] = {self.seed: None}  # a set that keeps the order
         queue = deque(reached)
         while queue and len(reached) < count:
             fresh = sorted(self._step_neighbours(queue.popleft()) - reached.keys())
@@ -216,8 +230,11 @@ class SampleDraw:
         return list(reached)[:count]
 
     def add_neighbours(self, kept: Sequence[str], beside: Sequence[str]) -> list[str]:
-        """``kept``, one neighbour of each entity of ``beside``, then another of each, and at last
-        what lies around."""
+        """``kept`` and neighbours of the entities in ``beside``, up to the size of the sample.
+
+        The neighbours are taken in turns, one of each entity at a time, so that no entity uses up
+        the room of the others. If they do not suffice, the entities around follow.
+        """
         neighbours = [self.shuffle_entities(self.space.neighbours(entity)) for entity in beside]
         in_turn = [
             entity
@@ -229,11 +246,11 @@ class SampleDraw:
         return self.fill_up(list(chosen))
 
     def fill_up(self, start: Sequence[str], within: Collection[str] | None = None) -> list[str]:
-        """The start and what lies around it, layer by layer, until the size is reached or nothing
-        is left.
+        """The start and the entities around it, layer by layer, until the size is reached or no
+        entity is left.
 
-        Along valid steps where there are any, because dead ends and hubs connect what has little in
-        common.
+        Neighbours along valid steps come first. Dead ends and hubs connect entities that have
+        little in common, so they are used only where no valid step leads on.
         """
         entities = list(start)
         while len(entities) < self.size:
@@ -251,19 +268,21 @@ class SampleDraw:
         within: Collection[str] | None,
         neighbours_of: Callable[[str], set[str]],
     ) -> set[str]:
-        """Neighbours of the entities that are not among them."""
+        """The neighbours of the entities that are not among them, only those ``within``."""
         neighbours = {other for entity in entities for other in neighbours_of(entity)}
         fresh = neighbours.difference(entities)
         return fresh if within is None else fresh.intersection(within)
 
     def _step_neighbours(self, entity: str) -> set[str]:
-        """The entities that a valid step joins the entity with."""
+        """The entities that a valid step connects with this entity, in either direction."""
         index = self.step_index
         steps = (*index.out.get(entity, ()), *index.into.get(entity, ()))
         return {step.target for step in steps}
 
     def shuffle_entities(self, entities: Iterable[str]) -> list[str]:
-        """In an order that the generator decides, not the order given."""
+        """The entities in random order."""
+        # Sorted first: a set of strings has another order in every process, and the sample must be
+        # the same in all.
         ordered = sorted(entities)
         self.rng.shuffle(ordered)
         return ordered
@@ -272,11 +291,11 @@ class SampleDraw:
 def sample_subgraph(
     space: SampleSpace, strategy: SampleRequest, size: int, seed: str | None, rng: random.Random
 ) -> Subgraph:
-    """A sample of at most ``size`` entities; without a ``seed`` one is drawn. See the module's
-    docstring.
+    """A sample of at most ``size`` entities; see the module's docstring. Without a ``seed`` one is
+    drawn.
 
-    ConfigError for an unknown strategy or a size below 1, DataError for a graph without relations
-    and no seed.
+    Raises ConfigError for an unknown strategy or a size below 1, and DataError where a seed has to
+    be drawn from a graph without relations.
     """
     if size < 1 or strategy not in (*STRATEGIES, MIXED):
         raise ConfigError(
@@ -314,18 +333,21 @@ def sample_subgraph(
 
 
 def _draw_strategy(config: ChainsConfig, rng: random.Random) -> SampleStrategy:
+    # Sorted, so that the order in the configuration file does not change what is drawn.
     names = sorted(config.mixed_weights)
     return rng.choices(names, [config.mixed_weights[name] for name in names])[0]
 
 
 def _sample_neighbourhood(draw: SampleDraw, reason: str) -> SampledEntities:
-    """The seed with one neighbour as backbone, where there is one, and what lies around."""
+    """The entities around the seed. The backbone is the seed with one neighbour, where there is
+    one."""
     paths = draw.paths_both_ways(min(draw.max_hops, 1))
     backbone = next(iter(paths), draw.seed_path).entities
     return SampledEntities(draw.fill_up(backbone), backbone, reason)
 
 
 def _sample_augmented_chain(draw: SampleDraw) -> SampledEntities:
+    # Paths to the seed are tried only where none of two steps leads from it.
     for back in (False, True):
         paths = draw.paths_from(draw.seed_path, draw.max_hops, back)
         backbones = sorted(path.entities for path in paths if path.hops > 1)
@@ -344,14 +366,18 @@ def _sample_max_chain(draw: SampleDraw) -> SampledEntities:
 
 
 def _find_longest_backbone(draw: SampleDraw) -> tuple[tuple[str, ...], bool]:
-    """The longest path through the seed in the whole graph, and whether that is proven: by chance
-    where there are many, else by an exact search of what is near."""
+    """The longest path through the seed in the whole graph, and whether it is proven to be one.
+
+    A random search comes first. It succeeds quickly where there are many paths of the greatest
+    length. Otherwise an exact search in the neighbourhood of the seed follows.
+    """
     space = draw.space
     random_path, proven = search_longest_path(
         draw.seed_path, draw.step_index, draw.max_hops, draw.rng
     )
     if proven:
         return random_path.entities, True
+    # One entity more tells whether the exact search is given everything that can be reached.
     nearby = draw.find_nearest_entities(_MAX_EXACT_ENTITIES + 1)
     exact_path = find_longest_path_through(
         draw.seed,
@@ -373,6 +399,7 @@ def _sample_community_core_path(draw: SampleDraw) -> SampledEntities:
     def centrality_of_core(entities: tuple[str, ...]) -> tuple[float, float, str]:
         return min(map(space.centralities.sort_key, entities))
 
+    # The whole path to the core is kept, so that the sample stays connected and contains the seed.
     to_core = min(inside, key=centrality_of_core)
     members = draw.fill_up(to_core, community)
     entities = draw.fill_up(members)
@@ -396,9 +423,11 @@ def _sample_community_core_path(draw: SampleDraw) -> SampledEntities:
 def _sample_dual_core_bridge(draw: SampleDraw) -> SampledEntities:
     core_hops = min(_CORE_HOPS, draw.max_hops // 2)
     paths_from_cores = {
-        path.end_entity(back=True): path for path in draw.paths_from(draw.seed_path, core_hops, back=True)
+        path.end_entity(back=True): path
+        for path in draw.paths_from(draw.seed_path, core_hops, back=True)
     }
     cores = _draw_cores(draw, paths_from_cores)
+    # First paths that lead from a core over the seed; then the seed itself serves as a core.
     starts = [(paths_from_cores[core], False) for core in cores]
     starts += [(draw.seed_path, False), (draw.seed_path, True)]
     for start, back in starts:
@@ -415,8 +444,11 @@ def _sample_dual_core_bridge(draw: SampleDraw) -> SampledEntities:
 
 
 def _build_bridge(draw: SampleDraw, start: PartialPath, back: bool) -> tuple[str, ...]:
-    """The path led on (``back``: begun earlier) to a central entity that is no neighbour of the
-    core it starts from, one of another community where there is any; empty where there is none."""
+    """The path extended at its end (``back``: at its start) to a central entity that is no
+    neighbour of the core at its other end.
+
+    An entity of another community is preferred. Empty where there is no such entity.
+    """
     core = start.end_entity(not back)
     community_of = draw.space.communities.number_of
     neighbours = draw.space.neighbours(core)
@@ -431,8 +463,13 @@ def _build_bridge(draw: SampleDraw, start: PartialPath, back: bool) -> tuple[str
 
 
 def _draw_cores(draw: SampleDraw, entities: Iterable[str]) -> list[str]:
-    """The most central of the entities, in random order; each comes first as often as its share of
-    their betweenness says."""
+    """The most central of the entities, in random order weighted by betweenness.
+
+    Sorting by exponential variates whose rates are the weights is sampling without replacement by
+    weight (Efraimidis and Spirakis, Information Processing Letters 97:181, 2006): an entity comes
+    first with the probability of its share of all weights. The 1 gives entities without any
+    betweenness a chance.
+    """
     centralities = draw.space.centralities
     most_central = sorted(entities, key=centralities.sort_key)[:_CORE_CANDIDATES]
     return sorted(

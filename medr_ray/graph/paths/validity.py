@@ -1,16 +1,15 @@
-"""MedicallyValid of the paper's section 3.1.2: along which relations, and through which entities, a
-chain may go.
+"""MedicallyValid of the paper's section 3.1.2: the relations and entities that a chain may use.
 
-A relation is walked from its subject to its object, and back only where its predicate has a phrase
-for that direction: what cannot be asked is no step of reasoning. An entity with too many neighbours
-is not walked through ("seizure" connects everything and explains nothing), and a relation below the
-confidence floor is not walked at all.
+A relation is walked from its subject to its object. It is walked back only where its predicate has
+a phrase for that direction, because a step that cannot be asked is no step of reasoning. A chain
+does not pass through an entity with too many neighbours: "seizure" connects everything and explains
+nothing. A relation below the confidence floor is not walked at all.
 
-Which step may follow which is the grammar's: the entity in between has to be of the type that the
-first ends in and the second starts from, a value ends the chain, and ``TURNS`` lists what is
-allowed once or never. Everything else that fits may be repeated, above all what says how a disease
-works: a shared gene, two genes that interact, two drugs that act on one gene product. ``Rules``
-adds what the configuration asks for.
+A grammar decides which step may follow which. The entity in between must have the type that the
+first step ends in and the second starts from. A value ends the chain. ``TURNS`` lists the turns
+that are allowed once or never. All other turns may be repeated, above all those that explain a
+disease: a shared gene, two genes that interact, two drugs that act on one gene product. ``Rules``
+adds the rules that the configuration requests.
 """
 
 import functools
@@ -32,9 +31,9 @@ Years = tuple[int, int]
 class Step:
     """One way to leave an entity: along ``relation_id`` to ``target``.
 
-    ``predicate`` is the relation's, walked from its subject when ``forward``; the grammar has no
-    say over a step without one. ``years`` are the first and the last in which the relation held,
-    None when nothing is known of it.
+    ``predicate`` is that of the relation, which is walked from its subject when ``forward``. The
+    grammar does not restrict a step without a predicate. ``years`` are the first and the last year
+    in which the relation was true, None where they are unknown.
     """
 
     target: str
@@ -52,10 +51,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Rules:
-    """What has to hold along a whole chain besides the grammar (see ``core.config.ChainsConfig``).
+    """Rules for a whole chain besides the grammar (see ``core.config.ChainsConfig``).
 
-    ``unique_predicates``: a relation type comes once, whichever way it is walked.
-    ``temporal_order``: no relation was over before an earlier one of the chain began.
+    ``unique_predicates``: each relation type occurs at most once, in either direction.
+    ``temporal_order``: no relation ended before an earlier one of the chain began.
     """
 
     unique_predicates: bool = False
@@ -65,6 +64,7 @@ class Rules:
 NO_RULES = Rules()
 
 
+# Results of ``turn_between`` besides the numbers of ``TURNS``.
 NEVER = -1
 FREE = len(TURNS)
 _TURN_NUMBER = {
@@ -75,11 +75,13 @@ _TURN_NUMBER = {
 }
 
 
-@functools.cache  # of few predicates, asked for every step
+@functools.cache  # there are few pairs of predicates, and every step is checked
 def turn_between(into: str, out: str) -> int:
-    """The number in ``TURNS`` of the turn that a step makes after another, by their directed
-    predicates; NEVER where it may not follow, FREE where the turn may be made any number of
-    times."""
+    """The number in ``TURNS`` of the turn between two steps, given by their directed predicates.
+
+    NEVER where the second may not follow the first, FREE where the turn may be made any number of
+    times.
+    """
     if not into or not out:
         return FREE
     reached = _get_end_type(into, arriving=True)
@@ -90,8 +92,7 @@ def turn_between(into: str, out: str) -> int:
 
 
 def is_grammatical(walked: Sequence[str]) -> bool:
-    """Whether the grammar lets the steps of a walk follow one another, by their directed
-    predicates."""
+    """Whether the grammar allows the steps of a walk, given by their directed predicates."""
     turns = [turn_between(*pair) for pair in itertools.pairwise(walked)]
     if NEVER in turns:
         return False
@@ -100,8 +101,9 @@ def is_grammatical(walked: Sequence[str]) -> bool:
 
 
 def _get_end_type(directed: str, arriving: bool) -> str:
-    """The type of the entity where a step arrives or leaves from."""
+    """The type of the entity that a step arrives at (``arriving``) or leaves."""
     predicate = PREDICATES[directed.removeprefix(INVERSE)]
+    # An inverse step arrives at the subject and leaves the object.
     return (
         predicate.object_type
         if arriving != directed.startswith(INVERSE)
@@ -115,6 +117,7 @@ def is_walkable(relation: Relation, start: str) -> bool:
     return bool(predicate.phrase if relation.subject == start else predicate.inverse_phrase)
 
 
+# A year, and behind it the s of a decade or the last two digits of a span ("1990-95").
 _YEAR = re.compile(r"\b((?:1[5-9]|20)\d\d)(?:(s)|\s?[-–/]\s?(\d\d))?\b")
 _OPEN_END = re.compile(r"\b(?:since|after|from)\b", re.IGNORECASE)
 _OPEN_START = re.compile(r"\b(?:before|by|until|till|up to)\b", re.IGNORECASE)
@@ -134,6 +137,7 @@ def parse_years(temporal: str) -> Years | None:
         return None
     first = min(years)
     last = max(years)
+    # "From" and "by" leave a side open only beside a single year: "from 1990 to 1995" names both.
     if first == last and _OPEN_END.search(temporal):
         return first, _OPEN_YEAR
     if first == last and _OPEN_START.search(temporal):
@@ -158,13 +162,15 @@ def build_steps(
     min_confidence: float,
     askable: Container[tuple[str, str]] | None = None,
 ) -> dict[str, list[Step]]:
-    """The valid steps out of each entity, one per target, predicate, direction and years, those
-    with the most exact qualifier first, then by target.
+    """The valid steps out of each entity, one per target, predicate, direction and years.
 
-    Hubs have none, so a chain may end in one but not pass through; the seed is never a hub (""
-    where there is none). With ``askable`` only the steps are taken whose (entity, relation id) it
-    holds (see ``graph.facts.disambiguation``).
+    Steps with the most exact qualifier come first, then they are sorted by target. No step leaves a
+    hub, so a chain may end in a hub but not pass through it. The ``seed`` is never treated as a hub
+    ("" for no seed). With ``askable`` only the steps whose (entity, relation id) it contains are
+    taken (see ``graph.facts.disambiguation``).
     """
+    # Of parallel relations only the most exact one matters to a chain, by equal exactness the one
+    # with the smallest id.
     best: dict[tuple[str, str, str, bool, Years | None], tuple[int, str]] = {}
     for relation in relations:
         if relation.confidence < min_confidence or relation.subject == relation.object:
@@ -194,8 +200,8 @@ def build_steps(
 
 
 def rank_vagueness(clinical: str) -> int:
-    """0 for "3 of 7 patients", 1 for "45% of patients", 2 for a range or nothing, 3 for "some
-    patients"."""
+    """How vague a qualifier is: 0 for "3 of 7 patients", 1 for "45% of patients", 2 for a range or
+    no qualifier, 3 for "some patients"."""
     first = clinical.partition(" ")[0]
     if first.isdigit():
         return 0
@@ -205,6 +211,6 @@ def rank_vagueness(clinical: str) -> int:
 
 
 def _rank_step_vagueness(relation: Relation, start: str) -> int:
-    """A step whose wording needs no qualifier is as exact as can be."""
+    """The vagueness of a step: 0 where its wording prints no qualifier."""
     is_printed = PREDICATES[relation.predicate].prints_clinical(relation.subject == start)
     return rank_vagueness(relation.clinical) if is_printed else 0

@@ -46,7 +46,9 @@ def answers(path: Path, starts: Sequence[Iterable[str]], facts: FactIndex) -> se
         return {
             qualifier
             for end in ends
-            for qualifier in facts.find_qualifiers(end, clause.predicate, clause.forward, clause.other)
+            for qualifier in facts.find_qualifiers(
+                end, clause.predicate, clause.forward, clause.other
+            )
         }
     if path.asked in CHOICES:
         return winners(path, ends, facts)

@@ -16,7 +16,12 @@ from medr_ray.engines.weights import model_path
 from medr_ray.entities.matching import Matcher
 from medr_ray.graph import expansion_worker as worker
 from medr_ray.graph.extraction.extractor import RulesExtractor
-from medr_ray.graph.extraction.linking import Linker, NameEncoder, NameIndex, find_distinguishing_words
+from medr_ray.graph.extraction.linking import (
+    Linker,
+    NameEncoder,
+    NameIndex,
+    find_distinguishing_words,
+)
 from medr_ray.graph.extraction.llm_extractor import LLMExtractor
 from medr_ray.graph.vocabulary import Vocabulary
 from medr_ray.knowledge.hpo import Hpo

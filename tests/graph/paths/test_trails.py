@@ -128,13 +128,16 @@ def gene_steps(*links: str) -> Steps:
 def test_a_trail_goes_on_from_where_it_stands() -> None:
     ways = ways_of(gene_steps("D1 G1", "D2 G1", "D2 G2"), Rules())
     here = next(
-        path for path in find_nearest_paths(PartialPath(("G2",)), ways, 9, 99) if path.end_entity() == "G1"
+        path
+        for path in find_nearest_paths(PartialPath(("G2",)), ways, 9, 99)
+        if path.end_entity() == "G1"
     )
     assert [path.entities for path in find_nearest_paths(here, ways, 9, 99)] == [
         ("G2", "D2", "G1", "D1")
     ]
     assert [
-        path.entities for path in find_nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)
+        path.entities
+        for path in find_nearest_paths(PartialPath(("D2", "G1")), ways, 9, 99, back=True)
     ] == [("G2", "D2", "G1")]
     assert len(list(find_nearest_paths(PartialPath(("G1",)), ways, 9, 2))) == 2
 
