@@ -2,8 +2,8 @@
 
 - ``augmented_chain``: a path from the seed to a random entity around it, or to the seed where none
   leads from it, and neighbours of the path's entities.
-- ``community_core_path``: the seed's community around the most central entity near the seed, and the
-  longest path inside.
+- ``community_core_path``: the seed's community around the most central entity near the seed, and
+  the longest path inside.
 - ``dual_core_bridge``: a path through the seed between two central entities that are far apart, and
   neighbours of both.
 - ``max_chain``: the longest path through the seed, and neighbours of its entities.
