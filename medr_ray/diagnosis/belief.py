@@ -30,11 +30,11 @@ class Belief:
         return min(self.affected / (self.affected + self.unaffected), MAX_SHARE)
 
     @property
-    def weight(self) -> float:
+    def patient_weight(self) -> float:
         """How many patients the belief rests on."""
         return self.affected + self.unaffected
 
-    def updated(self, affected: float, patients: float) -> "Belief":
+    def add_patients(self, affected: float, patients: float) -> "Belief":
         """The belief after ``affected`` of ``patients`` further patients had the finding."""
         return Belief(self.affected + affected, self.unaffected + patients - affected)
 
@@ -53,4 +53,4 @@ def pool_frequencies(frequencies: tuple[Frequency | None, ...]) -> Belief:
         weight = _UNKNOWN_WEIGHT
     assumed = Belief(share * weight, (1 - share) * weight)
     affected = sum(frequency.share * frequency.patients for frequency in counted)
-    return assumed.updated(affected, sum(frequency.patients for frequency in counted))
+    return assumed.add_patients(affected, sum(frequency.patients for frequency in counted))

@@ -41,11 +41,13 @@ def group_records(names: Mapping[str, str], mondo: Hierarchy | None = None) -> H
     for record in sorted(names, key=record_order):
         if same_as[record] != record or record.startswith(_OMIM):
             continue
-        narrower = {same_as[other] for other in neighbours.narrower(record) if other in same_as}
+        narrower = {
+            same_as[other] for other in neighbours.find_narrower(record) if other in same_as
+        }
         narrower.discard(record)
         if narrower:
             narrower_by_record[record] = narrower
-        elif any(_is_known_omim(other, names) for other in neighbours.broader(record)):
+        elif any(_is_known_omim(other, names) for other in neighbours.find_broader(record)):
             parts.add(record)
     broader_records: dict[str, list[str]] = defaultdict(list)
     for record, narrower in narrower_by_record.items():
@@ -76,7 +78,7 @@ def _equate_records(names: Mapping[str, str], neighbours: "_RecordHierarchy") ->
     for record, name in names.items():
         by_name = omim_by_name.get(normalise(name), [])
         by_mondo = [
-            other for other in neighbours.equivalent(record) if _is_known_omim(other, names)
+            other for other in neighbours.find_equivalent(record) if _is_known_omim(other, names)
         ]
         candidates = by_name if len(by_name) == 1 else by_mondo
         is_same = len(candidates) == 1 and not record.startswith(_OMIM)
@@ -99,7 +101,7 @@ class _RecordHierarchy:
             for parent in parents:
                 self._children[parent].append(term)
 
-    def equivalent(self, record: str) -> list[str]:
+    def find_equivalent(self, record: str) -> list[str]:
         """Other records of the same terms."""
         records = {
             other
@@ -108,22 +110,24 @@ class _RecordHierarchy:
         }
         return sorted(records - {record})
 
-    def narrower(self, record: str) -> set[str]:
+    def find_narrower(self, record: str) -> set[str]:
         """Records of narrower terms, and those of its own: several that one term has are
         narrower."""
         terms = self._terms_by_record.get(record, ())
-        return self._records_of(_reachable(terms, self._children)) | set(self.equivalent(record))
+        return self._records_of(_collect_reachable(terms, self._children)) | set(
+            self.find_equivalent(record)
+        )
 
-    def broader(self, record: str) -> set[str]:
+    def find_broader(self, record: str) -> set[str]:
         """Records of broader terms."""
         terms = self._terms_by_record.get(record, ())
-        return self._records_of(_reachable(terms, self._parents))
+        return self._records_of(_collect_reachable(terms, self._parents))
 
     def _records_of(self, terms: Iterable[str]) -> set[str]:
         return {record for term in terms for record in self._records_by_term.get(term, ())}
 
 
-def _reachable(terms: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
+def _collect_reachable(terms: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
     """All terms that can be reached along ``edges``, without the terms themselves."""
     reached: set[str] = set()
     pending = [target for term in terms for target in edges.get(term, ())]

@@ -66,7 +66,7 @@ def build_finding_terms(hpo: Hpo) -> FindingTerms:
         others = ancestor_ids[term_id] - {term_id}
         numbers_above = sorted(numbers[other] for other in others if other in numbers)
         ancestors.append(np.array([number, *numbers_above]))
-    for obsolete, current in hpo.replaced.items():
+    for obsolete, current in hpo.replacements.items():
         if current in numbers:
             numbers.setdefault(obsolete, numbers[current])
     names = tuple(hpo.terms[term_id].name for term_id in ids)

@@ -72,18 +72,18 @@ class Likelihood:
         base = self.base
         background = base.background_shares
         ratios = np.full(len(base.ids), LEAK)
-        diseases, shares = base.broader_shares.entries(term)
+        diseases, shares = base.broader_shares.entries_of(term)
         ratios[diseases] = np.maximum(ratios[diseases], BROADER * shares / background[term])
         for ancestor in base.terms.ancestors[term][1:]:
             for table, factor in (
                 (base.propagated_shares, RELATED),
                 (base.annotated_shares, GENERAL),
             ):
-                diseases, shares = table.entries(ancestor)
+                diseases, shares = table.entries_of(ancestor)
                 explained = factor * shares / background[ancestor]
                 ratios[diseases] = np.maximum(ratios[diseases], explained)
         # An exact explanation replaces all others, also where it is smaller.
-        diseases, shares = base.propagated_shares.entries(term)
+        diseases, shares = base.propagated_shares.entries_of(term)
         ratios[diseases] = EXACT * shares / background[term]
         return ratios.astype(np.float32)
 
@@ -93,7 +93,7 @@ class Likelihood:
         The diseases are those that have the finding or something more specific; the ratio of all
         others is 1.
         """
-        diseases, shares = self.base.propagated_shares.entries(term)
+        diseases, shares = self.base.propagated_shares.entries_of(term)
         return diseases, absence_ratio(shares)
 
     def explain_presence(
@@ -110,7 +110,7 @@ class Likelihood:
             ratio = EXACT * combined_share(specific, term) / float(background[term])
             return Explanation(ratio, "exact", most_frequent)
         explanations = [Explanation(LEAK, "leak", None)]
-        broader_entries = self.base.broader_shares.entries(term)
+        broader_entries = self.base.broader_shares.entries_of(term)
         for number, share in zip(*broader_entries, strict=True):
             if number == disease:
                 ratio = BROADER * float(share) / float(background[term])

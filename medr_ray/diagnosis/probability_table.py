@@ -25,7 +25,7 @@ class ProbabilityTable:
     values: NDArray[np.float32]
     disease_count: int
 
-    def entries(self, term: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def entries_of(self, term: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """(diseases, values) of a term."""
         part = slice(self.starts[term], self.starts[term + 1])
         return self.diseases[part], self.values[part]
@@ -33,7 +33,7 @@ class ProbabilityTable:
     def dense_row(self, term: int) -> Floats:
         """[diseases] values of a term, 0 where there is none."""
         row = np.zeros(self.disease_count)
-        diseases, values = self.entries(term)
+        diseases, values = self.entries_of(term)
         row[diseases] = values
         return row
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from medr_ray.core.prompts import read_package_json
-from medr_ray.knowledge.dictionaries import disease_entries
+from medr_ray.knowledge.dictionaries import read_disease_entries
 from medr_ray.knowledge.hpo import PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
 from medr_ray.knowledge.name_normalization import normalise
 
@@ -52,7 +52,7 @@ def find_mesh_reasons() -> Mapping[str, str]:
         normalise(entry.name): tuple(
             path for path in entry.trees if path.startswith(_DISEASE_BRANCHES)
         )
-        for entry in disease_entries()
+        for entry in read_disease_entries()
     }
     return find_tree_reasons({name: paths for name, paths in trees.items() if paths})
 

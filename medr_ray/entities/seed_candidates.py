@@ -110,7 +110,7 @@ def build_seed_entities(
             judgement.significance,
             judgement.specialty,
             candidate.prevalence.value if candidate.prevalence else None,
-            candidate.prevalence.source() if candidate.prevalence else "",
+            candidate.prevalence.describe_source() if candidate.prevalence else "",
         )
         for candidate, judgement in zip(candidates, judgements, strict=True)
     ]

@@ -117,18 +117,18 @@ def _report_lexicon(context: StageContext, lexicon: Lexicon) -> None:
     """Print a line for each file of the lexicon and write the entries that could not be used."""
     directory = context.directory
     skipped_entries = []
-    for reading in lexicon.readings:
+    for report in lexicon.reports:
         unusable = ""
-        if reading.bad:
-            unusable = f", {reading.bad:,} unusable, see {directory.uri}/{_SKIPPED_ENTRIES}"
+        if report.bad_count:
+            unusable = f", {report.bad_count:,} unusable, see {directory.uri}/{_SKIPPED_ENTRIES}"
         context.console.print(
-            f"lexicon: {reading.path}: {reading.entries:,} entries, {reading.joined:,} of them of "
-            f"known concepts{unusable}",
+            f"lexicon: {report.path}: {report.entry_count:,} entries, "
+            f"{report.joined_count:,} of them of known concepts{unusable}",
             highlight=False,
         )
         skipped_entries += [
-            {"file": reading.path, "where": skipped.where, "reason": skipped.reason}
-            for skipped in reading.skipped
+            {"file": report.path, "where": skipped.where, "reason": skipped.reason}
+            for skipped in report.skipped
         ]
     directory.write_jsonl(_SKIPPED_ENTRIES, skipped_entries)
 
@@ -174,9 +174,10 @@ def _read_prevalences(context: StageContext, concepts: Mapping[str, Concept]) ->
         return {}
     table = read_prevalence(path)
     matched = match_prevalence(table, concepts.values())
-    unusable = f", {table.bad:,} figures unusable" if table.bad else ""
+    unusable = f", {table.bad_count:,} figures unusable" if table.bad_count else ""
     context.console.print(
-        f"prevalence: {len(matched):,} of {table.disorders:,} disorders{unusable}", highlight=False
+        f"prevalence: {len(matched):,} of {table.disorder_count:,} disorders{unusable}",
+        highlight=False,
     )
     return matched
 

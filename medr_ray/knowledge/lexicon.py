@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 
 from medr_ray.core.config import LexiconSource
 from medr_ray.core.records import EntityType
-from medr_ray.knowledge.dictionaries import DictionaryEntry, disease_entries, drug_entries
+from medr_ray.knowledge.dictionaries import DictionaryEntry, read_disease_entries, read_drug_entries
 from medr_ray.knowledge.hpo import INHERITANCE, ONSET, PHENOTYPIC_ABNORMALITY, Hpo, load_hpo
-from medr_ray.knowledge.identity import SYNONYM, Draft, Registry, is_narrower
-from medr_ray.knowledge.mesh import mesh_type
+from medr_ray.knowledge.identity import SYNONYM_PENALTY, ConceptDraft, ConceptRegistry, is_narrower
+from medr_ray.knowledge.mesh import classify_trees
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.ownership import decide_owners
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE, PHENOTYPE, VALUE
 from medr_ray.knowledge.specialty import decide_specialty, finding_votes, phenotype_specialty
 from medr_ray.knowledge.vocabularies import read_source
-from medr_ray.knowledge.vocabulary_reading import MeshRecords, Reading
+from medr_ray.knowledge.vocabulary_reading import MeshRecords, VocabularyReport
 
 __all__ = ["Concept", "Lexicon", "assemble_lexicon", "build_lexicon", "normalise"]
 
@@ -33,11 +33,11 @@ VOCABULARIES = ("hpo_diseases", "hpo", "diseases", "drugs", "genes")  # in order
 _RANK = {name: rank for rank, name in enumerate(VOCABULARIES)}
 # One bit per vocabulary; HPO's three are one: its diseases, terms and genes are never the same
 # thing.
-_MEMBER = {"hpo_diseases": 1, "hpo": 1, "genes": 1, "diseases": 2, "drugs": 4}
-_FIRST_SOURCE = 3  # bit of the first foreign source
+_VOCABULARY_BITS = {"hpo_diseases": 1, "hpo": 1, "genes": 1, "diseases": 2, "drugs": 4}
+_FIRST_SOURCE_BIT = 3  # bit of the first foreign source
 # Added to the rank of a claim that rests on a loose synonym, as ``SYNONYM`` is.
-_LOOSE = SYNONYM + SYNONYM // 2
-_MIN_FORM = 2  # characters; a single letter names nothing
+_LOOSE_SYNONYM_PENALTY = SYNONYM_PENALTY + SYNONYM_PENALTY // 2
+_MIN_FORM_LENGTH = 2  # characters; a single letter names nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Lexicon:
 
     concepts: tuple[Concept, ...]
     ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    readings: tuple[Reading, ...] = ()
+    reports: tuple[VocabularyReport, ...] = ()
 
 
 def build_lexicon(
@@ -81,30 +81,34 @@ def assemble_lexicon(vocabularies: Sequence[str], sources: Sequence[LexiconSourc
     """The lexicon with its reports. The embedded vocabularies alone take about five seconds, once
     per process."""
     embedded = tuple(name for name in VOCABULARIES if name in vocabularies)
-    return _assemble(embedded, tuple(sources)) if sources else _assemble_embedded(embedded)
+    return (
+        _merge_vocabularies(embedded, tuple(sources)) if sources else _assemble_embedded(embedded)
+    )
 
 
 @functools.cache
 def _assemble_embedded(vocabularies: tuple[str, ...]) -> Lexicon:
-    return _assemble(vocabularies, ())
+    return _merge_vocabularies(vocabularies, ())
 
 
-def _assemble(vocabularies: tuple[str, ...], sources: tuple[LexiconSource, ...]) -> Lexicon:
-    with without_collections():
-        registry = Registry(_embedded_drafts(vocabularies))
+def _merge_vocabularies(
+    vocabularies: tuple[str, ...], sources: tuple[LexiconSource, ...]
+) -> Lexicon:
+    with pause_garbage_collection():
+        registry = ConceptRegistry(_draft_embedded(vocabularies))
         mesh = MeshRecords()
-        readings = _fold_sources(registry, sources, mesh)
-        drafts = list(_as_mesh_has_it(registry.drafts(), mesh.others))
+        readings = _add_sources(registry, sources, mesh)
+        drafts = list(_apply_mesh_types(registry.iterate_drafts(), mesh.type_by_non_drug_name))
         owner, ambiguous = decide_owners(drafts)
         concepts = sorted(
-            (_settle(draft, number, owner) for number, draft in enumerate(drafts)),
+            (_finish_concept(draft, number, owner) for number, draft in enumerate(drafts)),
             key=lambda one: one.concept_id,
         )
     return Lexicon(tuple(concepts), ambiguous, readings)
 
 
 @contextmanager
-def without_collections() -> Iterator[None]:
+def pause_garbage_collection() -> Iterator[None]:
     """Millions of small objects that all stay: looking for garbage among them takes longer than
     making them."""
     enabled = gc.isenabled()
@@ -116,7 +120,9 @@ def without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _as_mesh_has_it(drafts: Iterable[Draft], others: Mapping[str, str]) -> Iterator[Draft]:
+def _apply_mesh_types(
+    drafts: Iterable[ConceptDraft], others: Mapping[str, str]
+) -> Iterator[ConceptDraft]:
     """Names that MeSH has for something else are no drug's, and a drug that loses its preferred
     name is none ("liver" of DrugBank; classes of action and enzymes of the name dictionary; what
     DrugBank numbers may be a protein). A gene product that no vocabulary of genes knows is a family
@@ -129,7 +135,7 @@ def _as_mesh_has_it(drafts: Iterable[Draft], others: Mapping[str, str]) -> Itera
             lost = {
                 claim
                 for claim in draft.claims
-                if others.get(claim, GENE) != GENE or (draft.made_up and claim in others)
+                if others.get(claim, GENE) != GENE or (draft.has_provisional_id and claim in others)
             }
             if draft.names[0] in lost:
                 continue
@@ -139,39 +145,41 @@ def _as_mesh_has_it(drafts: Iterable[Draft], others: Mapping[str, str]) -> Itera
         yield draft
 
 
-def _fold_sources(
-    registry: Registry, sources: Sequence[LexiconSource], mesh: MeshRecords
-) -> tuple[Reading, ...]:
+def _add_sources(
+    registry: ConceptRegistry, sources: Sequence[LexiconSource], mesh: MeshRecords
+) -> tuple[VocabularyReport, ...]:
     readings = []
     for number, source in enumerate(sources):
-        entries, reading = read_source(source, mesh)
-        reading.joined = registry.fold(
-            entries, len(VOCABULARIES) + number, 1 << (_FIRST_SOURCE + number)
+        entries, report = read_source(source, mesh)
+        report.joined_count = registry.add_vocabulary(
+            entries, len(VOCABULARIES) + number, 1 << (_FIRST_SOURCE_BIT + number)
         )
-        readings.append(reading)
+        readings.append(report)
     return tuple(readings)
 
 
-def _embedded_drafts(vocabularies: Iterable[str]) -> list[Draft]:
-    drafts: list[Draft] = []
+def _draft_embedded(vocabularies: Iterable[str]) -> list[ConceptDraft]:
+    drafts: list[ConceptDraft] = []
     for vocabulary in vocabularies:
         if vocabulary == "hpo_diseases":
-            drafts += _hpo_diseases(load_hpo())
+            drafts += _draft_hpo_diseases(load_hpo())
         elif vocabulary == "hpo":
-            drafts += _hpo_terms(load_hpo())
+            drafts += _draft_hpo_terms(load_hpo())
         elif vocabulary == "diseases":
-            drafts += _mesh_diseases(disease_entries(), drafts)
+            drafts += _draft_mesh_diseases(read_disease_entries(), drafts)
         elif vocabulary == "drugs":
-            drafts += [_from_entry(entry, DRUG, "drugs") for entry in drug_entries()]
+            drafts += [
+                _draft_dictionary_entry(entry, DRUG, "drugs") for entry in read_drug_entries()
+            ]
         else:
             drafts += [
-                _draft("genes", f"GENE:{symbol}", symbol, GENE, symbol, symbols=(symbol,))
+                _make_draft("genes", f"GENE:{symbol}", symbol, GENE, symbol, symbols=(symbol,))
                 for symbol in load_hpo().gene_symbols
             ]
     return drafts
 
 
-def _draft(
+def _make_draft(
     vocabulary: str,
     concept_id: str,
     name: str,
@@ -181,28 +189,28 @@ def _draft(
     symbols: tuple[str, ...] = (),
     xrefs: tuple[str, ...] = (),
     codes: tuple[str, ...] = (),
-    synonym_rank: int = SYNONYM,
-) -> Draft:
+    synonym_rank: int = SYNONYM_PENALTY,
+) -> ConceptDraft:
     rank = _RANK[vocabulary]
     claims = {**dict.fromkeys(synonyms, synonym_rank + rank), preferred: rank}
-    return Draft(
+    return ConceptDraft(
         concept_id,
         name,
         kind,
-        _MEMBER[vocabulary],
+        _VOCABULARY_BITS[vocabulary],
         claims,
         (preferred,),
         symbols,
         xrefs,
         codes,
-        made_up=concept_id.startswith(("MESH:", "DRUG:")),
+        has_provisional_id=concept_id.startswith(("MESH:", "DRUG:")),
     )
 
 
-def _hpo_diseases(hpo: Hpo) -> list[Draft]:
+def _draft_hpo_diseases(hpo: Hpo) -> list[ConceptDraft]:
     drafts = []
     for disease in hpo.diseases.values():
-        draft = _draft(
+        draft = _make_draft(
             "hpo_diseases",
             disease.entity_id,
             disease.name,
@@ -215,7 +223,7 @@ def _hpo_diseases(hpo: Hpo) -> list[Draft]:
     return drafts
 
 
-def _hpo_terms(hpo: Hpo) -> list[Draft]:
+def _draft_hpo_terms(hpo: Hpo) -> list[ConceptDraft]:
     """Phenotypes, and the values of inheritance and onset; the ontology's other branches name no
     finding."""
     drafts = []
@@ -228,23 +236,25 @@ def _hpo_terms(hpo: Hpo) -> list[Draft]:
             kind, specialty = VALUE, ""
         else:
             continue
-        draft = _draft(
+        draft = _make_draft(
             "hpo",
             term.term_id,
             term.name,
             kind,
             normalise(term.name),
             map(normalise, term.synonyms),
-            synonym_rank=_LOOSE,
+            synonym_rank=_LOOSE_SYNONYM_PENALTY,
         )
         draft.specialty = specialty
         drafts.append(draft)
     return drafts
 
 
-def _from_entry(entry: DictionaryEntry, kind: EntityType, vocabulary: str) -> Draft:
+def _draft_dictionary_entry(
+    entry: DictionaryEntry, kind: EntityType, vocabulary: str
+) -> ConceptDraft:
     codes = entry.trees if kind == DISEASE else ()
-    return _draft(
+    return _make_draft(
         vocabulary,
         entry.concept_id,
         entry.name,
@@ -255,25 +265,29 @@ def _from_entry(entry: DictionaryEntry, kind: EntityType, vocabulary: str) -> Dr
     )
 
 
-def _mesh_diseases(entries: Iterable[DictionaryEntry], known: list[Draft]) -> list[Draft]:
+def _draft_mesh_diseases(
+    entries: Iterable[DictionaryEntry], known: list[ConceptDraft]
+) -> list[ConceptDraft]:
     """MeSH diseases that HPO does not have; those it has lend their forms, and a disease their tree
     numbers."""
     diseases = {concept.names[0]: concept for concept in known if concept.entity_type == DISEASE}
     terms = {concept.names[0]: concept for concept in known if concept.entity_type == PHENOTYPE}
     drafts = []
     for entry in entries:
-        if mesh_type(entry.trees) != DISEASE:
+        if classify_trees(entry.trees) != DISEASE:
             continue  # behaviour and the like
-        draft = _from_entry(entry, DISEASE, "diseases")
-        same = _same(draft, diseases) or _same(draft, terms)
+        draft = _draft_dictionary_entry(entry, DISEASE, "diseases")
+        same = _find_same_concept(draft, diseases) or _find_same_concept(draft, terms)
         if same is None:
             drafts.append(draft)
         else:
-            _lend(draft, same)
+            _merge_heading(draft, same)
     return drafts
 
 
-def _same(draft: Draft, by_name: Mapping[str, Draft]) -> Draft | None:
+def _find_same_concept(
+    draft: ConceptDraft, by_name: Mapping[str, ConceptDraft]
+) -> ConceptDraft | None:
     """The concept a MeSH disease is: by preferred name (MeSH's plural, or the singular), else by
     its synonyms when they name exactly one and that is no narrower disease ("dilated cardiomyopathy
     1A", "congenital hydrocephalus")."""
@@ -289,19 +303,21 @@ def _same(draft: Draft, by_name: Mapping[str, Draft]) -> Draft | None:
     return next(iter(candidates.values())) if len(candidates) == 1 else None
 
 
-def _lend(draft: Draft, same: Draft) -> None:
+def _merge_heading(draft: ConceptDraft, same: ConceptDraft) -> None:
     """HPO's concept takes a heading's forms as synonyms of its own."""
-    rank = SYNONYM + min(same.claims.values())
+    rank = SYNONYM_PENALTY + min(same.claims.values())
     same.claims = {**dict.fromkeys(draft.claims, rank), **same.claims}
     same.names += draft.names
-    same.members |= draft.members
+    same.vocabulary_bits |= draft.vocabulary_bits
     if same.entity_type == DISEASE:
         same.codes += draft.codes
 
 
-def _settle(draft: Draft, number: int, owner: Mapping[str, int]) -> Concept:
+def _finish_concept(draft: ConceptDraft, number: int, owner: Mapping[str, int]) -> Concept:
     forms = sorted(
-        claim for claim in draft.claims if owner.get(claim) == number and len(claim) >= _MIN_FORM
+        claim
+        for claim in draft.claims
+        if owner.get(claim) == number and len(claim) >= _MIN_FORM_LENGTH
     )
     symbols = tuple(form for form in forms if form in draft.symbols)
     specialty = draft.specialty

@@ -25,8 +25,8 @@ from medr_ray.core.records import EntityType
 from medr_ray.knowledge.name_normalization import normalise
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.knowledge.vocabulary_reading import (
-    Entry,
-    Reading,
+    VocabularyEntry,
+    VocabularyReport,
     read_elements,
     read_rows,
     text_of,
@@ -36,186 +36,214 @@ from medr_ray.knowledge.vocabulary_reading import (
 _UI = re.compile(r"[CD]\d{6,9}")
 _TREE = re.compile(r"[A-Z]\d\d(\.\d+)*")
 _DISEASE_TREES = ("C", "F03")
-_ATTRIBUTES = ("C23.550.288", "C23.550.291")
+_ATTRIBUTE_TREES = ("C23.550.288", "C23.550.291")
 # Inorganic and organic compounds, rings, polycycles, hormones, carbohydrates, lipids; nucleosides,
 # nucleotides,
 # amino acids, oligopeptides; macromolecules only where they are nothing else.
-_MOLECULES = ("D01", "D02", "D03", "D04", "D06", "D09", "D10", "D13.570", "D12.125", "D12.644.456")
-_MACROMOLECULES = "D05"
+_MOLECULE_TREES = (
+    "D01",
+    "D02",
+    "D03",
+    "D04",
+    "D06",
+    "D09",
+    "D10",
+    "D13.570",
+    "D12.125",
+    "D12.644.456",
+)
+_MACROMOLECULE_TREE = "D05"
 # Enzymes, peptides, proteins, nucleic acids, biological factors.
-_LARGE = (
+_LARGE_MOLECULE_TREES = (
     "D08",
     "D12.644",
     "D12.776",
     "D13",
     "D23",
 )
-_PROTEINS = ("D08.811", "D12.776")  # enzymes, proteins
+_PROTEIN_TREES = ("D08.811", "D12.776")  # enzymes, proteins
 # Where the same protein may stand too: as signal, as factor.
-_PROTEIN_ASPECTS = (
-    *_PROTEINS,
+_PROTEIN_ASPECT_TREES = (
+    *_PROTEIN_TREES,
     "D12.644.276",
     "D23",
 )
-_ANTIBODIES = "D12.776.124.486"  # given as drugs
+_ANTIBODY_TREE = "D12.776.124.486"  # given as drugs
 # SCRClass; the others are protocols, organisms, populations and anatomy.
-_CHEMICAL, _DISEASE = (
+_CHEMICAL_CLASS, _DISEASE_CLASS = (
     "1",
     "3",
 )
-_XML = "MeSH XML (DescriptorRecordSet or SupplementalRecordSet)"
-_ROWS = (
+_EXPECTED_XML = "MeSH XML (DescriptorRecordSet or SupplementalRecordSet)"
+_EXPECTED_ROWS = (
     "MeSH XML, or rows of UI, name, synonyms and tree numbers or mapped headings separated by tabs"
 )
 
 
-def read_mesh(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+def read_mesh(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyEntry]:
     """Diseases and chemicals of a MeSH file. Descriptors are remembered in
-    ``reading.mesh.headings``: the file of supplementary concepts is to be read after that of the
+    ``report.mesh.headings``: the file of supplementary concepts is to be read after that of the
     descriptors."""
     beginning = stream.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
     stream.seek(0)
     if beginning == b"<":
-        yield from _read_xml(stream, reading)
+        yield from _read_xml(stream, report)
     else:
-        yield from _read_rows(stream, reading)
+        yield from _read_rows(stream, report)
 
 
-def mesh_type(trees: Iterable[str]) -> EntityType | Literal[""]:
+def classify_trees(trees: Iterable[str]) -> EntityType | Literal[""]:
     """What a record with these tree numbers is: a disease if any says so, else a drug or a gene
     product, else ""."""
     numbers = tuple(trees)
     diseases = [tree for tree in numbers if tree.startswith(_DISEASE_TREES)]
     if diseases:
-        return "" if all(tree.startswith(_ATTRIBUTES) for tree in numbers) else DISEASE
+        return "" if all(tree.startswith(_ATTRIBUTE_TREES) for tree in numbers) else DISEASE
     chemical = [tree for tree in numbers if tree.startswith("D")]
-    if any(tree.startswith((*_MOLECULES, _ANTIBODIES)) for tree in chemical):
+    if any(tree.startswith((*_MOLECULE_TREES, _ANTIBODY_TREE)) for tree in chemical):
         return DRUG
-    if any(tree.startswith(_LARGE) for tree in chemical):
-        is_protein = any(tree.startswith(_PROTEINS) for tree in chemical) and all(
-            tree.startswith(_PROTEIN_ASPECTS) for tree in chemical
+    if any(tree.startswith(_LARGE_MOLECULE_TREES) for tree in chemical):
+        is_protein = any(tree.startswith(_PROTEIN_TREES) for tree in chemical) and all(
+            tree.startswith(_PROTEIN_ASPECT_TREES) for tree in chemical
         )
         return GENE if is_protein else ""
-    return DRUG if any(tree.startswith(_MACROMOLECULES) for tree in chemical) else ""
+    return DRUG if any(tree.startswith(_MACROMOLECULE_TREE) for tree in chemical) else ""
 
 
-def _read_xml(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+def _read_xml(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyEntry]:
     for where, record in read_elements(
-        stream, reading, ("DescriptorRecord", "SupplementalRecord"), _XML
+        stream, report, ("DescriptorRecord", "SupplementalRecord"), _EXPECTED_XML
     ):
         supplementary = record.tag == "SupplementalRecord"
         prefix = "SupplementalRecord" if supplementary else "Descriptor"
         ui, name = text_of(record, f"{prefix}UI"), text_of(record, f"{prefix}Name/String")
         terms = texts_of(record, "ConceptList/Concept/TermList/Term/String")
         if supplementary:
-            entry = _supplementary(
-                where, ui, name, terms, _mapped(record), record.get("SCRClass"), reading
+            entry = _build_supplementary_entry(
+                where,
+                ui,
+                name,
+                terms,
+                _read_mapped_headings(record),
+                record.get("SCRClass"),
+                report,
             )
         else:
-            entry = _descriptor(
-                where, ui, name, terms, texts_of(record, "TreeNumberList/TreeNumber"), reading
+            entry = _build_descriptor_entry(
+                where, ui, name, terms, texts_of(record, "TreeNumberList/TreeNumber"), report
             )
         if entry:
             yield entry
 
 
-def _mapped(record: etree._Element) -> tuple[str, ...]:
+def _read_mapped_headings(record: etree._Element) -> tuple[str, ...]:
     """UIs of the headings a supplementary concept is mapped to; a star marks the major one."""
     path = "HeadingMappedToList/HeadingMappedTo/DescriptorReferredTo/DescriptorUI"
     return tuple(ui.lstrip("*") for ui in texts_of(record, path))
 
 
-def _read_rows(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+def _read_rows(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyEntry]:
     rows = 0
-    for where, row in read_rows(stream, reading, "\t"):
+    for where, row in read_rows(stream, report, "\t"):
         if not rows and not (len(row) >= 4 and _UI.fullmatch(row[0])):
-            raise reading.wrong(_ROWS, repr("\t".join(row)[:80]))
+            raise report.format_error(_EXPECTED_ROWS, repr("\t".join(row)[:80]))
         rows += 1
         if len(row) < 4:
-            reading.skip(
+            report.skip_record(
                 where, f"{len(row)} columns, not UI, name, synonyms and tree numbers or headings"
             )
             continue
         ui, name, synonyms, last = (cell.strip() for cell in row[:4])
         terms = tuple(term.strip() for term in synonyms.split("|") if term.strip())
         if ui.startswith("C"):
-            entry = _supplementary(
-                where, ui, name, terms, tuple(filter(None, last.split(","))), None, reading
+            entry = _build_supplementary_entry(
+                where, ui, name, terms, tuple(filter(None, last.split(","))), None, report
             )
         else:
-            entry = _descriptor(
-                where, ui, name, terms, tuple(filter(None, last.split("|"))), reading
+            entry = _build_descriptor_entry(
+                where, ui, name, terms, tuple(filter(None, last.split("|"))), report
             )
         if entry:
             yield entry
     if not rows:
-        raise reading.wrong(_ROWS, "no row")
+        raise report.format_error(_EXPECTED_ROWS, "no row")
 
 
-def _descriptor(
-    where: str, ui: str, name: str, terms: tuple[str, ...], trees: tuple[str, ...], reading: Reading
-) -> Entry | None:
+def _build_descriptor_entry(
+    where: str,
+    ui: str,
+    name: str,
+    terms: tuple[str, ...],
+    trees: tuple[str, ...],
+    report: VocabularyReport,
+) -> VocabularyEntry | None:
     bad = [tree for tree in trees if not _TREE.fullmatch(tree)]
-    if not _is_sound(where, ui, name, reading):
+    if not _check_ui_and_name(where, ui, name, report):
         return None
     if bad:
-        reading.skip(where, f"{ui}: {bad[0]!r} is no tree number")
+        report.skip_record(where, f"{ui}: {bad[0]!r} is no tree number")
         return None
-    reading.mesh.headings[ui] = trees
-    return _entry(ui, name, mesh_type(trees), terms, trees, reading)
+    report.mesh.trees_by_heading[ui] = trees
+    return _build_entry(ui, name, classify_trees(trees), terms, trees, report)
 
 
-def _supplementary(
+def _build_supplementary_entry(
     where: str,
     ui: str,
     name: str,
     terms: tuple[str, ...],
     mapped: tuple[str, ...],
     record_class: str | None,
-    reading: Reading,
-) -> Entry | None:
-    if not _is_sound(where, ui, name, reading):
+    report: VocabularyReport,
+) -> VocabularyEntry | None:
+    if not _check_ui_and_name(where, ui, name, report):
         return None
     trees = tuple(
-        dict.fromkeys(tree for heading in mapped for tree in reading.mesh.headings.get(heading, ()))
+        dict.fromkeys(
+            tree for heading in mapped for tree in report.mesh.trees_by_heading.get(heading, ())
+        )
     )
-    if record_class is None and not any(heading in reading.mesh.headings for heading in mapped):
-        reading.skip(
+    if record_class is None and not any(
+        heading in report.mesh.trees_by_heading for heading in mapped
+    ):
+        report.skip_record(
             where,
             f"{ui}: no class, and none of its headings {', '.join(mapped) or '(none)'} was read; "
             "list the file of descriptors before that of supplementary concepts",
         )
         return None
-    kind = mesh_type(trees)
-    if record_class == _DISEASE:
+    kind = classify_trees(trees)
+    if record_class == _DISEASE_CLASS:
         kind = DISEASE
-    elif record_class == _CHEMICAL:
+    elif record_class == _CHEMICAL_CLASS:
         kind = kind if kind in (DRUG, GENE) else DRUG
     elif record_class is not None:
         kind = ""
-    return _entry(ui, name, kind, terms, trees, reading)
+    return _build_entry(ui, name, kind, terms, trees, report)
 
 
-def _is_sound(where: str, ui: str, name: str, reading: Reading) -> bool:
+def _check_ui_and_name(where: str, ui: str, name: str, report: VocabularyReport) -> bool:
     if not _UI.fullmatch(ui):
-        reading.skip(where, f"{ui!r} is no MeSH UI")
+        report.skip_record(where, f"{ui!r} is no MeSH UI")
     elif not name:
-        reading.skip(where, f"{ui}: no name")
+        report.skip_record(where, f"{ui}: no name")
     return bool(_UI.fullmatch(ui) and name)
 
 
-def _entry(
+def _build_entry(
     ui: str,
     name: str,
     kind: EntityType | Literal[""],
     terms: tuple[str, ...],
     trees: tuple[str, ...],
-    reading: Reading,
-) -> Entry | None:
+    report: VocabularyReport,
+) -> VocabularyEntry | None:
     if kind != DRUG:
-        reading.mesh.others.update(dict.fromkeys(map(normalise, (name, *terms)), kind))
+        report.mesh.type_by_non_drug_name.update(
+            dict.fromkeys(map(normalise, (name, *terms)), kind)
+        )
     if not kind:
-        reading.leave_out("neither a disease nor a chemical")
+        report.omit_record("neither a disease nor a chemical")
         return None
     codes = tuple(tree for tree in trees if tree.startswith(("C", "F"))) if kind == DISEASE else ()
-    return Entry(f"MESH:{ui}", name, kind, terms, codes=codes)
+    return VocabularyEntry(f"MESH:{ui}", name, kind, terms, codes=codes)

@@ -17,12 +17,12 @@ from lxml import etree
 
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.vocabulary_reading import (
-    Entry,
-    Reading,
+    VocabularyEntry,
+    VocabularyReport,
+    make_xref,
     read_elements,
     text_of,
     texts_of,
-    xref,
 )
 
 _EXPECTED = "Orphadata XML with Disorder elements (such as en_product1.xml)"
@@ -32,21 +32,23 @@ _REMARK = re.compile(r"^NON RARE IN [A-Z]+: ")
 _REFERENCE_SOURCES = frozenset({"OMIM", "MeSH", "MONDO"})
 
 
-def read_orphanet(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+def read_orphanet(stream: BinaryIO, report: VocabularyReport) -> Iterator[VocabularyEntry]:
     """The disorders of an Orphadata file."""
-    for where, disorder in read_elements(stream, reading, ("Disorder",), _EXPECTED):
+    for where, disorder in read_elements(stream, report, ("Disorder",), _EXPECTED):
         code, name = text_of(disorder, "OrphaCode"), _REMARK.sub("", text_of(disorder, "Name"))
         flags = texts_of(disorder, "DisorderFlagList/DisorderFlag/Label")
         if not _CODE.fullmatch(code) or not name:
-            reading.skip(where, f"no OrphaCode with a Name: {code!r}, {name!r}")
+            report.skip_record(where, f"no OrphaCode with a Name: {code!r}, {name!r}")
         elif any(map(_OBSOLETE.match, (name, *flags))):
-            reading.leave_out("obsolete or inactive")
+            report.omit_record("obsolete or inactive")
         else:
             synonyms = texts_of(disorder, "SynonymList/Synonym")
-            yield Entry(f"ORPHA:{code}", name, DISEASE, synonyms, xrefs=_references(disorder))
+            yield VocabularyEntry(
+                f"ORPHA:{code}", name, DISEASE, synonyms, xrefs=_read_exact_references(disorder)
+            )
 
 
-def _references(disorder: etree._Element) -> tuple[str, ...]:
+def _read_exact_references(disorder: etree._Element) -> tuple[str, ...]:
     references = []
     for reference in disorder.iterfind("ExternalReferenceList/ExternalReference"):
         relation, source = (
@@ -55,5 +57,5 @@ def _references(disorder: etree._Element) -> tuple[str, ...]:
         )
         if source in _REFERENCE_SOURCES and (not relation or relation.startswith("E ")):
             local_id = text_of(reference, "Reference").removeprefix("MONDO:")
-            references.append(xref(source, local_id))
+            references.append(make_xref(source, local_id))
     return tuple(dict.fromkeys(filter(None, references)))

@@ -7,7 +7,7 @@ gives each disorder the span from the beginning of its first period to the end o
 """
 
 from medr_ray.knowledge.vocabulary_reading import (
-    Reading,
+    VocabularyReport,
     open_vocabulary,
     read_elements,
     text_of,
@@ -35,17 +35,17 @@ def read_onset_ages(path: str) -> dict[str, tuple[float, float]]:
     DataError when the file is missing, damaged, another product, or names a period that is not
     known.
     """
-    reading = Reading(path)
+    report = VocabularyReport(path)
     ages: dict[str, tuple[float, float]] = {}
     with open_vocabulary(path) as stream:
-        for where, disorder in read_elements(stream, reading, ("Disorder",), _EXPECTED):
+        for where, disorder in read_elements(stream, report, ("Disorder",), _EXPECTED):
             labels = [
                 text
                 for text in texts_of(disorder, "AverageAgeOfOnsetList/AverageAgeOfOnset/Name")
                 if text not in _NO_PERIOD
             ]
             if unknown := [label for label in labels if label not in _PERIODS]:
-                raise reading.wrong(_EXPECTED, f"{where}: AverageAgeOfOnset {unknown[0]!r}")
+                raise report.format_error(_EXPECTED, f"{where}: AverageAgeOfOnset {unknown[0]!r}")
             if labels:
                 spans = [_PERIODS[label] for label in labels]
                 ages[f"ORPHA:{text_of(disorder, 'OrphaCode')}"] = (
@@ -53,5 +53,5 @@ def read_onset_ages(path: str) -> dict[str, tuple[float, float]]:
                     max(high for _, high in spans),
                 )
     if not ages:
-        raise reading.wrong(_EXPECTED, "no <AverageAgeOfOnset>")
+        raise report.format_error(_EXPECTED, "no <AverageAgeOfOnset>")
     return ages

@@ -9,13 +9,15 @@ same in lower case ("ALS"). The order of the concepts does not matter.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from medr_ray.knowledge.identity import SYNONYM, Draft
+from medr_ray.knowledge.identity import SYNONYM_PENALTY, ConceptDraft
 from medr_ray.knowledge.name_normalization import normalise
 
 _AMBIGUOUS = -1
 
 
-def decide_owners(drafts: Sequence[Draft]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
+def decide_owners(
+    drafts: Sequence[ConceptDraft],
+) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
     """(the position of each owned form's concept in ``drafts``, ids of the concepts that claim a
     form equally well)."""
     best: dict[str, int] = {}
@@ -27,10 +29,10 @@ def decide_owners(drafts: Sequence[Draft]) -> tuple[dict[str, int], dict[str, tu
                 best[form], owner[form] = rank, number
             elif rank == held:
                 owner[form] = _AMBIGUOUS
-    ambiguous = _rivals(
+    ambiguous = _list_claimants(
         drafts, best, {form for form, number in owner.items() if number == _AMBIGUOUS}
     )
-    yielding = _yielding_symbols(drafts, best, owner)
+    yielding = _find_yielding_symbols(drafts, best, owner)
     return {
         form: number
         for form, number in owner.items()
@@ -38,8 +40,8 @@ def decide_owners(drafts: Sequence[Draft]) -> tuple[dict[str, int], dict[str, tu
     }, ambiguous
 
 
-def _rivals(
-    drafts: Sequence[Draft], best: Mapping[str, int], forms: set[str]
+def _list_claimants(
+    drafts: Sequence[ConceptDraft], best: Mapping[str, int], forms: set[str]
 ) -> dict[str, tuple[str, ...]]:
     claimants: dict[str, list[str]] = defaultdict(list)
     for draft in drafts:
@@ -49,8 +51,8 @@ def _rivals(
     return {form: tuple(sorted(claimants[form])) for form in sorted(claimants)}
 
 
-def _yielding_symbols(
-    drafts: Sequence[Draft], best: Mapping[str, int], owner: Mapping[str, int]
+def _find_yielding_symbols(
+    drafts: Sequence[ConceptDraft], best: Mapping[str, int], owner: Mapping[str, int]
 ) -> set[str]:
     """Synonymous symbols whose lower case another concept owns."""
     yielding = set()
@@ -59,7 +61,7 @@ def _yielding_symbols(
             spelt_alike = owner.get(normalise(symbol), _AMBIGUOUS)
             if (
                 owner[symbol] == number
-                and best[symbol] >= SYNONYM
+                and best[symbol] >= SYNONYM_PENALTY
                 and spelt_alike not in (number, _AMBIGUOUS)
             ):
                 yielding.add(symbol)

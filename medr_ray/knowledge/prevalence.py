@@ -21,8 +21,8 @@ from medr_ray.knowledge.hpo import record_order
 from medr_ray.knowledge.lexicon import Concept, normalise
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.vocabulary_reading import (
-    Reading,
     Skipped,
+    VocabularyReport,
     open_vocabulary,
     read_elements,
     text_of,
@@ -61,7 +61,7 @@ class Prevalence:
     exact: bool
     references: str
 
-    def source(self) -> str:
+    def describe_source(self) -> str:
         """Whose figure it is, of what kind and where, in one line."""
         state = "validated" if self.validated else "not yet validated"
         figure = "value" if self.exact else "class"
@@ -82,50 +82,50 @@ class PrevalenceTable:
     file lists, how many of its figures make no sense, and the first of those with their places."""
 
     by_disorder: Mapping[str, Prevalence]
-    disorders: int
-    bad: int
+    disorder_count: int
+    bad_count: int
     skipped: tuple[Skipped, ...]
 
 
 def read_prevalence(path: str) -> PrevalenceTable:
     """The table of a product 9 prevalence file, plain XML or gzip, at a path or a URI. A bad figure
     is counted and left out; DataError when the file is missing, damaged or no such product."""
-    reading = Reading(path)
+    report = VocabularyReport(path)
     kept: dict[str, Prevalence] = {}
     disorders = 0
     with open_vocabulary(path) as stream:
-        for where, disorder in read_elements(stream, reading, ("Disorder",), _EXPECTED):
+        for where, disorder in read_elements(stream, report, ("Disorder",), _EXPECTED):
             disorders += 1
-            figures = _figures(where, disorder, reading)
+            figures = _read_figures(where, disorder, report)
             if figures:
-                kept[figures[0].disorder] = _best(figures)
+                kept[figures[0].disorder] = _select_best(figures)
     if not disorders:
-        raise reading.wrong(_EXPECTED, "no <Disorder>")
-    return PrevalenceTable(kept, disorders, reading.bad, tuple(reading.skipped))
+        raise report.format_error(_EXPECTED, "no <Disorder>")
+    return PrevalenceTable(kept, disorders, report.bad_count, tuple(report.skipped))
 
 
-def _figures(where: str, disorder: Any, reading: Reading) -> list[Prevalence]:
+def _read_figures(where: str, disorder: Any, report: VocabularyReport) -> list[Prevalence]:
     """The prevalences of a <Disorder>; those of its figures that make no sense are reported."""
     figures = []
     code, name = text_of(disorder, "OrphaCode"), _REMARK.sub("", text_of(disorder, "Name"))
     for element in disorder.iterfind("PrevalenceList/Prevalence"):
         try:
-            figure = _figure(f"ORPHA:{_number(code)}", name, element)
+            figure = _parse_figure(f"ORPHA:{_parse_orpha_code(code)}", name, element)
         except ValueError as error:
-            reading.skip(where, str(error))
+            report.skip_record(where, str(error))
             continue
         if figure is not None:
             figures.append(figure)
     return figures
 
 
-def _number(code: str) -> int:
+def _parse_orpha_code(code: str) -> int:
     if not code.isdecimal():
         raise ValueError(f"OrphaCode {code!r}")
     return int(code)
 
 
-def _figure(disorder: str, name: str, element: Any) -> Prevalence | None:
+def _parse_figure(disorder: str, name: str, element: Any) -> Prevalence | None:
     """One <Prevalence>; None when it is no prevalence or unknown. ValueError when it makes no
     sense."""
     kind = text_of(element, "PrevalenceType/Name")
@@ -134,7 +134,7 @@ def _figure(disorder: str, name: str, element: Any) -> Prevalence | None:
     if kind not in _KINDS:
         raise ValueError(f"PrevalenceType {kind!r}")
     exact = float(text_of(element, "ValMoy") or 0) / _PER
-    value = exact or _of_class(text_of(element, "PrevalenceClass/Name"))
+    value = exact or _class_mean(text_of(element, "PrevalenceClass/Name"))
     if value is None:
         return None
     if not 0 < value <= 1:
@@ -151,7 +151,7 @@ def _figure(disorder: str, name: str, element: Any) -> Prevalence | None:
     )
 
 
-def _of_class(label: str) -> float | None:
+def _class_mean(label: str) -> float | None:
     """The geometric mean of a class's bounds. ValueError for a class that is none."""
     if label in _UNKNOWN_CLASSES:
         return None
@@ -160,15 +160,17 @@ def _of_class(label: str) -> float | None:
     return math.sqrt(math.prod(_CLASSES[label]))
 
 
-def _best(figures: Iterable[Prevalence]) -> Prevalence:
+def _select_best(figures: Iterable[Prevalence]) -> Prevalence:
     """The one to keep; of equally good figures (several regions, several studies) the lower
     median."""
-    ranked = sorted(figures, key=lambda figure: (_rank(figure), figure.value, figure.references))
-    equals = [figure for figure in ranked if _rank(figure) == _rank(ranked[0])]
+    ranked = sorted(
+        figures, key=lambda figure: (_figure_rank(figure), figure.value, figure.references)
+    )
+    equals = [figure for figure in ranked if _figure_rank(figure) == _figure_rank(ranked[0])]
     return equals[(len(equals) - 1) // 2]
 
 
-def _rank(one: Prevalence) -> tuple[int, bool, bool, bool]:
+def _figure_rank(one: Prevalence) -> tuple[int, bool, bool, bool]:
     return _KINDS.index(one.kind), not one.validated, one.place != _WORLDWIDE, not one.exact
 
 

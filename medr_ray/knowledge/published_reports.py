@@ -18,7 +18,7 @@ _REPORTED = re.compile(
 _A_JOURNAL = "a journal of "
 _ASIDE = re.compile(r"\s*(?:\([^)]*\)|\s:\s.*|\s=\s.*|\.$)")
 
-FIELDS: dict[
+JOURNAL_FIELDS: dict[
     str, tuple[str, ...]
 ] = {  # beginnings of words in a title; the first field that has one
     "veterinary medicine": ("veterin",),
@@ -58,7 +58,7 @@ class _Report(NamedTuple):
     field: str
 
 
-def reported(year: int | None, journal: str) -> str:
+def format_report(year: int | None, journal: str) -> str:
     """ "reported in 1977 in The American journal of medicine"; "" where the journal is unknown or a
     year of four digits is."""
     title = " ".join(_ASIDE.sub("", journal).split())
@@ -70,80 +70,90 @@ def is_report(qualifier: str) -> bool:
     return qualifier.startswith("reported ")
 
 
-def with_years(qualifier: str) -> str:
+def with_year_span(qualifier: str) -> str:
     """The report with its year as a span: "reported between 1975 and 1979 in Chest"."""
-    report = _read(qualifier)
+    report = _parse_report(qualifier)
     first = report.first - report.first % _SPAN
-    return _told(first, first + _SPAN - 1, _where(report))
+    return _format_phrase(first, first + _SPAN - 1, _describe_journal(report))
 
 
 def with_field(qualifier: str) -> str:
     """The report with its journal as a field: "reported in 1977 in a journal of cardiology";
     without either where the title does not say a field."""
-    report = _read(qualifier)
-    field = report.field or field_of(report.journal)
-    return _told(report.first, report.last, f"{_A_JOURNAL}{field}" if field else "")
+    report = _parse_report(qualifier)
+    field = report.field or classify_journal(report.journal)
+    return _format_phrase(report.first, report.last, f"{_A_JOURNAL}{field}" if field else "")
 
 
-def journal_of(qualifier: str) -> str:
+def parse_journal(qualifier: str) -> str:
     """What a report says of its journal: the title, "a journal of cardiology", or ""."""
-    return _where(_read(qualifier))
+    return _describe_journal(_parse_report(qualifier))
 
 
-def field_told(qualifier: str) -> str:
+def parse_journal_field(qualifier: str) -> str:
     """The field that a report says its journal serves, a key of ``FIELDS``, or ""."""
-    return _read(qualifier).field
+    return _parse_report(qualifier).field
 
 
-def years_of_report(qualifier: str) -> tuple[int, int]:
+def parse_report_years(qualifier: str) -> tuple[int, int]:
     """First and last year that a report may be of."""
-    report = _read(qualifier)
+    report = _parse_report(qualifier)
     return report.first, report.last
 
 
 @functools.lru_cache(maxsize=10_000)
-def field_of(journal: str) -> str:
+def classify_journal(journal: str) -> str:
     """The field whose journal it is by its title, a key of ``FIELDS``; "" where that does not
     say."""
     words = re.findall(r"\w+", journal.casefold())
     return next(
-        (field for field, stems in FIELDS.items() if any(word.startswith(stems) for word in words)),
+        (
+            field
+            for field, stems in JOURNAL_FIELDS.items()
+            if any(word.startswith(stems) for word in words)
+        ),
         "",
     )
 
 
-def may_be(asked: str, stated: str) -> bool:
+def may_match_report(asked: str, stated: str) -> bool:
     """Whether a fact stated with the qualifier ``stated`` may be in the report ``asked`` for. What
     is stated without a report may be in any, and a journal whose title says no field may be of
     every one."""
     if not is_report(stated):
         return True
-    asked_report, stated_report = _read(asked), _read(stated)
+    asked_report, stated_report = _parse_report(asked), _parse_report(stated)
     if stated_report.last < asked_report.first or asked_report.last < stated_report.first:
         return False
     if asked_report.journal:
         return asked_report.journal == stated_report.journal or not stated_report.journal
-    return not asked_report.field or (stated_report.field or field_of(stated_report.journal)) in (
+    return not asked_report.field or (
+        stated_report.field or classify_journal(stated_report.journal)
+    ) in (
         "",
         asked_report.field,
     )
 
 
 @functools.lru_cache(maxsize=10_000)
-def _read(qualifier: str) -> _Report:
+def _parse_report(qualifier: str) -> _Report:
     read = _REPORTED.fullmatch(qualifier)
     if read is None:
         raise ValueError(f"not a report: {qualifier}")
     journal = read["journal"] or ""
-    field = journal.removeprefix(_A_JOURNAL) if journal.removeprefix(_A_JOURNAL) in FIELDS else ""
+    field = (
+        journal.removeprefix(_A_JOURNAL)
+        if journal.removeprefix(_A_JOURNAL) in JOURNAL_FIELDS
+        else ""
+    )
     years = (int(read["year"]),) * 2 if read["year"] else (int(read["first"]), int(read["last"]))
     return _Report(*years, "" if field else journal, field)
 
 
-def _where(report: _Report) -> str:
+def _describe_journal(report: _Report) -> str:
     return f"{_A_JOURNAL}{report.field}" if report.field else report.journal
 
 
-def _told(first: int, last: int, where: str) -> str:
+def _format_phrase(first: int, last: int, where: str) -> str:
     when = f"in {first}" if first == last else f"between {first} and {last}"
     return f"reported {when} in {where}" if where else f"reported {when}"

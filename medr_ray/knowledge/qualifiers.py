@@ -11,17 +11,17 @@ def may_mean(qualifier: str, stated: str) -> bool:
     if not qualifier or qualifier == stated:
         return True
     return (
-        reports.may_be(qualifier, stated)
+        reports.may_match_report(qualifier, stated)
         if reports.is_report(qualifier)
-        else shares.may_be(qualifier, stated)
+        else shares.may_lie_within(qualifier, stated)
     )
 
 
-def compared(qualifier: str) -> str | None:
+def generalise_qualifier(qualifier: str) -> str | None:
     """The qualifier with its number told as a comparison, or its year as a span; None when it
     cannot be."""
     return (
-        reports.with_years(qualifier)
+        reports.with_year_span(qualifier)
         if reports.is_report(qualifier)
-        else shares.comparison(qualifier)
+        else shares.find_comparison(qualifier)
     )

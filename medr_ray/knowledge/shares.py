@@ -23,7 +23,7 @@ COMPARISONS: dict[str, tuple[float, float]] = {
 
 
 @functools.lru_cache(maxsize=10_000)
-def share(clinical: str) -> tuple[float, float] | None:
+def parse_share(clinical: str) -> tuple[float, float] | None:
     """(lowest, highest) share in [0, 1] that a qualifier may mean; None when it gives no number."""
     if clinical == "all patients":
         return 1.0, 1.0
@@ -45,32 +45,32 @@ def is_exact(clinical: str) -> bool:
     return _EXACT.fullmatch(clinical) is not None
 
 
-def tells_share(clinical: str) -> bool:
+def has_meaningful_share(clinical: str) -> bool:
     """Whether a qualifier says a share that means something: one number as in ``is_exact``, or a
     range."""
     return is_exact(clinical) or _RANGE.fullmatch(clinical) is not None
 
 
-def comparison(clinical: str) -> str | None:
+def find_comparison(clinical: str) -> str | None:
     """The comparison the share surely lies inside; None when it gives no number or lies on a
     border."""
-    bounds = share(clinical)
+    bounds = parse_share(clinical)
     if bounds is None:
         return None
-    return next((words for words, span in COMPARISONS.items() if _inside(bounds, span)), None)
+    return next((words for words, span in COMPARISONS.items() if _lies_inside(bounds, span)), None)
 
 
-def _inside(known: tuple[float, float], span: tuple[float, float]) -> bool:
+def _lies_inside(known: tuple[float, float], span: tuple[float, float]) -> bool:
     """Strictly, but for the ends of the whole scale."""
     (lowest, highest), (low, high) = known, span
     return (low < lowest or lowest == low == 0) and (highest < high or highest == high == 1)
 
 
-def may_be(asked: str, clinical: str) -> bool:
+def may_lie_within(asked: str, clinical: str) -> bool:
     """Whether a share stated as ``clinical`` may lie inside the comparison ``asked`` for; "some
     patients" may lie anywhere."""
     if asked not in COMPARISONS:
         return False
     low, high = COMPARISONS[asked]
-    bounds = share(clinical)
+    bounds = parse_share(clinical)
     return bounds is None or (bounds[0] <= high and bounds[1] >= low)

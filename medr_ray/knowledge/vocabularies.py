@@ -14,9 +14,14 @@ from medr_ray.knowledge.mesh import read_mesh
 from medr_ray.knowledge.mondo import read_mondo
 from medr_ray.knowledge.orphanet import read_orphanet
 from medr_ray.knowledge.tables import read_csv, read_drugbank, read_hgnc
-from medr_ray.knowledge.vocabulary_reading import Entry, MeshRecords, Reading, open_vocabulary
+from medr_ray.knowledge.vocabulary_reading import (
+    MeshRecords,
+    VocabularyEntry,
+    VocabularyReport,
+    open_vocabulary,
+)
 
-Reader = Callable[[BinaryIO, Reading], Iterator[Entry]]
+Reader = Callable[[BinaryIO, VocabularyReport], Iterator[VocabularyEntry]]
 READERS: dict[str, tuple[Reader, str]] = {
     "mesh": (
         read_mesh,
@@ -35,41 +40,43 @@ READERS: dict[str, tuple[Reader, str]] = {
 
 def read_source(
     source: LexiconSource, mesh: MeshRecords | None = None
-) -> tuple[list[Entry], Reading]:
-    """The entries of a source and the report on reading it.
+) -> tuple[list[VocabularyEntry], VocabularyReport]:
+    """The entries of a source and the report on its records.
 
     ``mesh`` is what earlier sources of MeSH say; this one adds to it if it is one. DataError when
     the file is missing, broken, of another format, or has nothing to offer.
     """
-    reading = Reading(source.path, source.entity_type, MeshRecords() if mesh is None else mesh)
+    report = VocabularyReport(
+        source.path, source.entity_type, MeshRecords() if mesh is None else mesh
+    )
     read, expected = READERS[source.format]
     with open_vocabulary(source.path) as stream:
-        entries = list(_wanted(read(stream, reading), source, reading))
+        entries = list(_select_entries(read(stream, report), source, report))
     if not entries:
-        raise reading.wrong(expected, f"no usable entry{_why_none(reading)}")
-    reading.entries = len(entries)
-    return entries, reading
+        raise report.format_error(expected, f"no usable entry{_explain_no_entry(report)}")
+    report.entry_count = len(entries)
+    return entries, report
 
 
-def _wanted(entries: Iterable[Entry], source: LexiconSource, reading: Reading) -> Iterator[Entry]:
+def _select_entries(
+    entries: Iterable[VocabularyEntry], source: LexiconSource, report: VocabularyReport
+) -> Iterator[VocabularyEntry]:
     """Those of the wanted types, each id once."""
     seen: set[str] = set()
     for entry in entries:
         if source.types and entry.entity_type not in source.types:
-            reading.leave_out(f"a {entry.entity_type}, not among the types wanted")
+            report.omit_record(f"a {entry.entity_type}, not among the types wanted")
         elif entry.concept_id in seen:
-            reading.skip(entry.concept_id, "this id again; its first record counts")
+            report.skip_record(entry.concept_id, "this id again; its first record counts")
         else:
             seen.add(entry.concept_id)
             yield entry
 
 
-def _why_none(reading: Reading) -> str:
+def _explain_no_entry(report: VocabularyReport) -> str:
     """What became of the records instead."""
-    reasons = [
-        f"{count:,} left out ({reason})" for reason, count in reading.left_out.most_common(2)
-    ]
-    if reading.skipped:
-        first = reading.skipped[0]
-        reasons.append(f"{reading.bad:,} bad, the first at {first.where}: {first.reason}")
+    reasons = [f"{count:,} left out ({reason})" for reason, count in report.omitted.most_common(2)]
+    if report.skipped:
+        first = report.skipped[0]
+        reasons.append(f"{report.bad_count:,} bad, the first at {first.where}: {first.reason}")
     return f" ({'; '.join(reasons)})" if reasons else " and no record"

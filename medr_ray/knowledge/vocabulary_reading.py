@@ -43,7 +43,7 @@ _SEPARATORS = re.compile(r"[\s,]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class VocabularyEntry:
     """A record of a vocabulary, names as printed.
 
     ``symbols`` name it in exactly that case; ``xrefs`` are ids of the same thing elsewhere;
@@ -75,12 +75,12 @@ class MeshRecords:
     its UI, and the names (as forms) of every record that is no drug, each with what it is ("" for
     neither disease, drug nor gene product)."""
 
-    headings: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    others: dict[str, str] = field(default_factory=dict)
+    trees_by_heading: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    type_by_non_drug_name: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
-class Reading:
+class VocabularyReport:
     """One file being read: what came of its records. ``skipped`` names the first bad ones, ``bad``
     counts all of them; ``left_out`` counts by reason the good records that are not for the lexicon.
     ``mesh`` is what the MeSH files say, this one and those before it."""
@@ -88,21 +88,21 @@ class Reading:
     path: str
     entity_type: EntityType | None = None
     mesh: MeshRecords = field(default_factory=MeshRecords)
-    entries: int = 0
-    joined: int = 0
-    bad: int = 0
+    entry_count: int = 0
+    joined_count: int = 0
+    bad_count: int = 0
     skipped: list[Skipped] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    omitted: Counter[str] = field(default_factory=Counter)
 
-    def skip(self, where: str, reason: str) -> None:
-        self.bad += 1
+    def skip_record(self, where: str, reason: str) -> None:
+        self.bad_count += 1
         if len(self.skipped) < _KEPT:
             self.skipped.append(Skipped(where, reason))
 
-    def leave_out(self, reason: str) -> None:
-        self.left_out[reason] += 1
+    def omit_record(self, reason: str) -> None:
+        self.omitted[reason] += 1
 
-    def wrong(self, expected: str, found: str) -> DataError:
+    def format_error(self, expected: str, found: str) -> DataError:
         return DataError(f"{self.path}: expected {expected}, found {found}")
 
 
@@ -136,7 +136,7 @@ def as_text(stream: BinaryIO) -> io.TextIOWrapper:
 
 
 def read_rows(
-    stream: BinaryIO, reading: Reading, delimiter: str
+    stream: BinaryIO, report: VocabularyReport, delimiter: str
 ) -> Iterator[tuple[str, list[str]]]:
     """("line N", cells) of every row that is not empty; cells may be quoted (RFC 4180). Rows that
     are not UTF-8 or cannot be split are skipped and reported."""
@@ -148,37 +148,37 @@ def read_rows(
         except StopIteration:
             return
         except csv.Error as error:
-            reading.skip(where, f"not a row: {error}")
+            report.skip_record(where, f"not a row: {error}")
             continue
         if any(_BROKEN in cell for cell in row):
-            reading.skip(where, "not UTF-8")
+            report.skip_record(where, "not UTF-8")
         elif any(row):
             yield where, row
 
 
 def read_table(
-    stream: BinaryIO, reading: Reading, delimiter: str, required: Sequence[str]
+    stream: BinaryIO, report: VocabularyReport, delimiter: str, required: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """("line N", cell by column) of every row; columns are named by the first row, in any case.
     DataError when a required column is missing; rows of another width are skipped and reported."""
-    rows = read_rows(stream, reading, delimiter)
+    rows = read_rows(stream, report, delimiter)
     _, header = next(rows, ("", []))
     columns = [column.strip().casefold() for column in header]
     missing = [column for column in required if column not in columns]
     if missing:
-        raise reading.wrong(
+        raise report.format_error(
             f"a first row with the columns {', '.join(map(repr, required))}",
             f"{', '.join(map(repr, header[:8])) or 'nothing'} (missing: {', '.join(missing)})",
         )
     for where, row in rows:
         if len(row) != len(columns):
-            reading.skip(where, f"{len(row)} columns where the header has {len(columns)}")
+            report.skip_record(where, f"{len(row)} columns where the header has {len(columns)}")
         else:
             yield where, dict(zip(columns, map(str.strip, row), strict=True))
 
 
 def read_elements(
-    stream: BinaryIO, reading: Reading, tags: Sequence[str], expected: str
+    stream: BinaryIO, report: VocabularyReport, tags: Sequence[str], expected: str
 ) -> Iterator[tuple[str, etree._Element]]:
     """("TAG N", element) of every element with one of the tags, each freed after it was used.
     DataError when the file is not XML or is cut off."""
@@ -196,12 +196,12 @@ def read_elements(
         )
         for number, (_, element) in enumerate(elements, 1):
             yield f"{element.tag} {number} (line {element.sourceline})", element
-            _free(element)
+            _free_element(element)
     except etree.XMLSyntaxError as error:
-        raise reading.wrong(expected, f"no well-formed XML: {error}") from None
+        raise report.format_error(expected, f"no well-formed XML: {error}") from None
 
 
-def _free(element: etree._Element) -> None:
+def _free_element(element: etree._Element) -> None:
     """Empties an element and drops all that stands before it, so that memory stays at one
     record."""
     element.clear(keep_tail=False)
@@ -264,7 +264,7 @@ def _find_array(text: io.TextIOBase, key: str) -> tuple[str, int]:
     raise ValueError(f"no list {key!r}" if key else "no list")
 
 
-def xref(namespace: str, local_id: str) -> str:
+def make_xref(namespace: str, local_id: str) -> str:
     """``AUTHORITY:id`` as concepts are named here, "" for a namespace that names no concept."""
     authority = _AUTHORITIES.get(namespace.strip().casefold(), "")
     return f"{authority}:{local_id.strip()}" if authority and local_id.strip() else ""

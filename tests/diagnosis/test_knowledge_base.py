@@ -34,13 +34,13 @@ def test_counts_weigh_what_they_count_and_classes_as_five(
 ) -> None:
     belief = pool_frequencies(frequencies)
     assert belief.share == pytest.approx(share)
-    assert belief.weight == pytest.approx(weight)
+    assert belief.patient_weight == pytest.approx(weight)
 
 
 def test_new_patients_move_a_belief_by_what_they_weigh() -> None:
-    assert Belief(1, 1).updated(8, 8).share == pytest.approx(0.9)
-    assert Belief(50, 50).updated(8, 8).share == pytest.approx(58 / 108)
-    assert Belief(0, 1).updated(1000, 1000).share == MAX_SHARE
+    assert Belief(1, 1).add_patients(8, 8).share == pytest.approx(0.9)
+    assert Belief(50, 50).add_patients(8, 8).share == pytest.approx(58 / 108)
+    assert Belief(0, 1).add_patients(1000, 1000).share == MAX_SHARE
 
 
 def test_a_finding_is_annotated_with_all_that_is_more_general() -> None:
@@ -59,7 +59,7 @@ def test_several_annotations_explain_a_general_finding_independently() -> None:
 
 def test_negated_and_never_seen_findings_are_none_and_old_ids_count_as_the_current() -> None:
     hpo = load_hpo()
-    old = next(term_id for term_id, new in hpo.replaced.items() if new == SEIZURE)
+    old = next(term_id for term_id, new in hpo.replacements.items() if new == SEIZURE)
     given = [
         *rows({"OMIM:1": {old: "", ATAXIA: "0/7"}}),
         Annotation("OMIM:1", LENS, FINDING, True, None, ("PMID:1",)),

@@ -12,7 +12,7 @@ from medr_ray.entities.seed_candidates import (
     build_seed_entities,
     rank_key,
 )
-from medr_ray.knowledge.hpo import DiseaseRecord, Fact
+from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord
 from medr_ray.knowledge.lexicon import Concept
 from medr_ray.knowledge.prevalence import Prevalence
 
@@ -62,7 +62,7 @@ def test_a_candidate_knows_its_forms_facts_typos_prevalence_and_whether_it_is_ge
         "D:1": Concept("D:1", "Kuru", "disease", (), "neurology"),
         "D:3": Concept("D:3", "Syndrome", "disease", (), ""),
     }
-    facts = (Fact("has_onset", "HP:1", "Adult onset", "", ""),)
+    facts = (DiseaseFact("has_onset", "HP:1", "Adult onset", "", ""),)
     first, second = build_candidates(
         [
             _make_frequency("D:1"),

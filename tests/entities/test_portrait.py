@@ -91,7 +91,7 @@ def test_the_verdict_stands_with_its_rank_rule_and_prevalence(run: RunDirectory)
     assert marfan.significance.verdict
     assert "named in 3 citations" in marfan.significance.reason
     assert (kuru.rank, pain.rank, marfan.rank, marfan.candidates) == (1, 2, 4, 4)
-    assert (marfan.prevalence, marfan.prevalence_source) == (1e-4, PREVALENCE.source())
+    assert (marfan.prevalence, marfan.prevalence_source) == (1e-4, PREVALENCE.describe_source())
     assert (kuru.prevalence, kuru.prevalence_source) == (None, "")
     assert marfan.rare
     assert marfan.rule.startswith("named in at most 4 of 6 citations")

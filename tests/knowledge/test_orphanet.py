@@ -9,7 +9,7 @@ from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.orphanet import read_orphanet
 from medr_ray.knowledge.vocabularies import read_source
-from medr_ray.knowledge.vocabulary_reading import Entry, Reading
+from medr_ray.knowledge.vocabulary_reading import VocabularyEntry, VocabularyReport
 
 
 def reference(source: str, local_id: str, relation: str) -> str:
@@ -42,20 +42,20 @@ PRODUCT_1 = f"""<?xml version="1.0" encoding="ISO-8859-1"?>
 
 
 def test_product_1_gives_names_synonyms_and_exact_references() -> None:
-    reading = Reading("en_product1.xml")
-    entries = list(read_orphanet(io.BytesIO(PRODUCT_1.encode("latin-1")), reading))
+    report = VocabularyReport("en_product1.xml")
+    entries = list(read_orphanet(io.BytesIO(PRODUCT_1.encode("latin-1")), report))
     assert entries == [
-        Entry(
+        VocabularyEntry(
             "ORPHA:558",
             "Marfan syndrome",
             "disease",
             ("MFS", "Marfan disease"),
             xrefs=("OMIM:154700", "MESH:D008382"),
         ),
-        Entry("ORPHA:828", "Stickler syndrome", "disease"),
+        VocabularyEntry("ORPHA:828", "Stickler syndrome", "disease"),
     ]
-    assert reading.left_out == {"obsolete or inactive": 2}
-    assert [skip.where.split(" (")[0] for skip in reading.skipped] == ["Disorder 5"]
+    assert report.omitted == {"obsolete or inactive": 2}
+    assert [skip.where.split(" (")[0] for skip in report.skipped] == ["Disorder 5"]
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_product_1_gives_names_synonyms_and_exact_references() -> None:
     ],
 )
 def test_the_real_products_share_the_structure(shared_data: Path, name: str) -> None:
-    entries, reading = read_source(
+    entries, report = read_source(
         LexiconSource(format="orphanet", path=str(shared_data / "diagnosis" / name))
     )
     by_id = {entry.concept_id: entry.name for entry in entries}
-    assert reading.bad == 0
+    assert report.bad_count == 0
     assert len(entries) > 4000
     assert by_id["ORPHA:558"] == "Marfan syndrome"
 

@@ -7,7 +7,7 @@ from medr_ray.knowledge.predicates import (
     DIRECTED_NAMES,
     INVERSE,
     PREDICATES,
-    TURNS,
+    TURN_LIMITS,
     Predicate,
 )
 
@@ -49,6 +49,6 @@ def test_at_most_one_predicate_is_assumed_for_a_pair_of_types() -> None:
 
 
 def test_turns_are_between_predicates_that_exist() -> None:
-    for turn in TURNS:
+    for turn in TURN_LIMITS:
         for name in (*turn.into, *turn.out):
             assert name.removeprefix(INVERSE) in PREDICATES

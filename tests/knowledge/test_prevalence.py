@@ -120,16 +120,19 @@ def test_of_several_regions_the_median_is_kept_with_its_place(tmp_path: Path) ->
     ]
     kept = read_prevalence(_file(tmp_path, ("1", "A disease", figures))).by_disorder["ORPHA:1"]
     assert (kept.value, kept.place) == (pytest.approx(4e-5), "Peru")
-    assert kept.source() == "ORPHA:1 (A disease): point prevalence, Peru, value, validated; 1[PMID]"
+    assert (
+        kept.describe_source()
+        == "ORPHA:1 (A disease): point prevalence, Peru, value, validated; 1[PMID]"
+    )
 
 
 def test_a_long_list_of_references_is_cut_in_the_source(tmp_path: Path) -> None:
     figure = _figure_xml(source="1[PMID]_" * 50, status="Not yet validated")
     kept = read_prevalence(_file(tmp_path, ("1", "A", [figure]))).by_disorder["ORPHA:1"]
-    assert kept.source().startswith(
+    assert kept.describe_source().startswith(
         "ORPHA:1 (A): point prevalence, Worldwide, class, not yet validated; 1[PMID]_"
     )
-    assert len(kept.source()) < 180
+    assert len(kept.describe_source()) < 180
     assert len(kept.references) == 400
 
 
@@ -151,7 +154,7 @@ def test_bad_figures_are_counted_and_named_and_spoil_no_other(tmp_path: Path) ->
         )
     )
     assert list(table.by_disorder) == ["ORPHA:1"]
-    assert (table.disorders, table.bad) == (3, 7)
+    assert (table.disorder_count, table.bad_count) == (3, 7)
     assert [skip.reason for skip in table.skipped][-3:] == [
         "PrevalenceClass 'about 5'",
         "PrevalenceType 'Prevalence on Mars'",
@@ -241,7 +244,11 @@ def orphadata(shared_data: Path) -> PrevalenceTable:
 
 
 def test_the_real_file_is_read_whole(orphadata: PrevalenceTable) -> None:
-    assert (orphadata.disorders, len(orphadata.by_disorder), orphadata.bad) == (6037, 4408, 0)
+    assert (orphadata.disorder_count, len(orphadata.by_disorder), orphadata.bad_count) == (
+        6037,
+        4408,
+        0,
+    )
     assert all(0 < prevalence.value <= 0.5 for prevalence in orphadata.by_disorder.values())
     huntington = orphadata.by_disorder["ORPHA:399"]
     assert (huntington.value, huntington.place, huntington.validated) == (

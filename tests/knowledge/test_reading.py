@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.vocabulary_reading import (
-    Reading,
+    VocabularyReport,
     file_digest,
+    make_xref,
     open_vocabulary,
     read_elements,
     read_json_array,
     read_rows,
     text_of,
-    xref,
 )
 
 
@@ -62,30 +62,30 @@ def test_the_digest_follows_the_stored_bytes(tmp_path: Path) -> None:
 
 
 def test_rows_keep_quoted_separators_and_report_broken_bytes() -> None:
-    reading = Reading("some.tsv")
+    report = VocabularyReport("some.tsv")
     content = b'\xef\xbb\xbfA\tone\n\nB\t"two\tparts"\nC\tbr\xffken\nD\tlast\n'
-    assert list(read_rows(io.BytesIO(content), reading, "\t")) == [
+    assert list(read_rows(io.BytesIO(content), report, "\t")) == [
         ("line 1", ["A", "one"]),
         ("line 3", ["B", "two\tparts"]),
         ("line 5", ["D", "last"]),
     ]
-    assert [(skip.where, skip.reason) for skip in reading.skipped] == [("line 4", "not UTF-8")]
+    assert [(skip.where, skip.reason) for skip in report.skipped] == [("line 4", "not UTF-8")]
 
 
 def test_a_cell_beyond_all_measure_is_reported_and_the_next_row_read() -> None:
-    reading = Reading("some.csv")
-    rows = list(read_rows(io.BytesIO(b"A," + b"x" * 200_000 + b"\nB,fine\n"), reading, ","))
+    report = VocabularyReport("some.csv")
+    rows = list(read_rows(io.BytesIO(b"A," + b"x" * 200_000 + b"\nB,fine\n"), report, ","))
     assert rows == [("line 2", ["B", "fine"])]
-    assert reading.skipped[0].where == "line 1"
+    assert report.skipped[0].where == "line 1"
 
 
 def test_every_bad_record_is_counted_and_the_first_are_named() -> None:
-    reading = Reading("some.csv")
+    report = VocabularyReport("some.csv")
     for number in range(1000):
-        reading.skip(f"line {number}", "bad")
-    assert reading.bad == 1000
-    assert len(reading.skipped) < 1000
-    assert reading.skipped[0].where == "line 0"
+        report.skip_record(f"line {number}", "bad")
+    assert report.bad_count == 1000
+    assert len(report.skipped) < 1000
+    assert report.skipped[0].where == "line 0"
 
 
 def test_xml_neither_fetches_nor_expands_entities(tmp_path: Path) -> None:
@@ -97,7 +97,9 @@ def test_xml_neither_fetches_nor_expands_entities(tmp_path: Path) -> None:
     ).encode()
     texts = [
         text_of(element, "c")
-        for _, element in read_elements(io.BytesIO(content), Reading("x.xml"), ["b"], "XML")
+        for _, element in read_elements(
+            io.BytesIO(content), VocabularyReport("x.xml"), ["b"], "XML"
+        )
     ]
     assert "secret" not in texts[0]
     assert "expanded" not in texts[0]
@@ -107,7 +109,7 @@ def test_xml_neither_fetches_nor_expands_entities(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no xml", b"<a><b>cut"])
 def test_what_is_no_whole_xml_says_what_was_expected(content: bytes) -> None:
     with pytest.raises(DataError, match=r"x\.xml: expected such XML, found no well-formed XML"):
-        list(read_elements(io.BytesIO(content), Reading("x.xml"), ["b"], "such XML"))
+        list(read_elements(io.BytesIO(content), VocabularyReport("x.xml"), ["b"], "such XML"))
 
 
 def test_elements_are_freed_as_they_are_used() -> None:
@@ -115,7 +117,9 @@ def test_elements_are_freed_as_they_are_used() -> None:
     content = b"<a>" + b"<group><b><c>x</c></b></group>" * count + b"</a>"
     held = [
         len(element.getroottree().getroot())
-        for _, element in read_elements(io.BytesIO(content), Reading("x.xml"), ["b"], "XML")
+        for _, element in read_elements(
+            io.BytesIO(content), VocabularyReport("x.xml"), ["b"], "XML"
+        )
     ]
     assert len(held) == count
     assert max(held) < count / 10  # the parser reads ahead, but drops what was used
@@ -153,7 +157,7 @@ def test_an_array_that_is_not_there_or_broken_is_an_error(content: bytes) -> Non
 
 
 def test_references_are_named_as_concepts_are() -> None:
-    assert xref("Orphanet", "558") == "ORPHA:558"
-    assert xref("MeSH", " D008382 ") == "MESH:D008382"
-    assert xref("UMLS", "C0024796") == ""
-    assert xref("OMIM", "") == ""
+    assert make_xref("Orphanet", "558") == "ORPHA:558"
+    assert make_xref("MeSH", " D008382 ") == "MESH:D008382"
+    assert make_xref("UMLS", "C0024796") == ""
+    assert make_xref("OMIM", "") == ""

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.knowledge.published_reports import (
-    FIELDS,
-    field_of,
+    JOURNAL_FIELDS,
+    classify_journal,
+    format_report,
     is_report,
-    journal_of,
-    reported,
+    parse_journal,
     with_field,
-    with_years,
+    with_year_span,
 )
-from medr_ray.knowledge.qualifiers import compared, may_mean
+from medr_ray.knowledge.qualifiers import generalise_qualifier, may_mean
 from medr_ray.questions.wording.writers import FIELDS_ZH, chinese
 
 _YEARS = st.integers(1800, 2100)
@@ -31,21 +31,23 @@ _JOURNALS = st.sampled_from(
 
 
 def test_a_report_is_told_by_year_and_title_without_asides() -> None:
-    assert reported(1977, "Chest") == "reported in 1977 in Chest"
-    assert reported(2021, "Science (New York, N.Y.)") == "reported in 2021 in Science"
-    assert reported(2020, "Hernia : the journal of hernias") == "reported in 2020 in Hernia"
-    assert reported(None, "Chest") == reported(1977, "") == ""
+    assert format_report(1977, "Chest") == "reported in 1977 in Chest"
+    assert format_report(2021, "Science (New York, N.Y.)") == "reported in 2021 in Science"
+    assert format_report(2020, "Hernia : the journal of hernias") == "reported in 2020 in Hernia"
+    assert format_report(None, "Chest") == format_report(1977, "") == ""
 
 
 def test_a_report_told_with_less() -> None:
-    report = reported(1977, "American heart journal")
-    assert with_years(report) == "reported between 1975 and 1979 in American heart journal"
+    report = format_report(1977, "American heart journal")
+    assert with_year_span(report) == "reported between 1975 and 1979 in American heart journal"
     assert with_field(report) == "reported in 1977 in a journal of cardiology"
     assert (
-        with_field(with_years(report))
+        with_field(with_year_span(report))
         == "reported between 1975 and 1979 in a journal of cardiology"
     )
-    assert with_field(reported(1977, "Nature")) == "reported in 1977", "its title says no field"
+    assert with_field(format_report(1977, "Nature")) == "reported in 1977", (
+        "its title says no field"
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,13 +62,18 @@ def test_a_report_told_with_less() -> None:
     ],
 )
 def test_the_field_of_a_journal_by_its_title(journal: str, field: str) -> None:
-    assert field_of(journal) == field
+    assert classify_journal(journal) == field
 
 
 @given(_YEARS, _JOURNALS)
 def test_every_way_to_tell_a_report_may_mean_it(year: int, journal: str) -> None:
-    report = reported(year, journal)
-    for phrase in (report, with_years(report), with_field(report), with_field(with_years(report))):
+    report = format_report(year, journal)
+    for phrase in (
+        report,
+        with_year_span(report),
+        with_field(report),
+        with_field(with_year_span(report)),
+    ):
         assert is_report(phrase)
         assert may_mean(phrase, report)
         assert may_mean(phrase, ""), "what is stated elsewhere may have been reported there as well"
@@ -76,25 +83,34 @@ def test_every_way_to_tell_a_report_may_mean_it(year: int, journal: str) -> None
 def test_a_report_means_no_other_year_and_no_other_journal(
     one: int, journal: str, other: int, second: str
 ) -> None:
-    queried, stated = reported(one, journal), reported(other, second)
+    queried, stated = format_report(one, journal), format_report(other, second)
     assert may_mean(queried, stated) == ((one, journal) == (other, second))
-    assert may_mean(with_years(queried), stated) == (one // 5 == other // 5 and journal == second)
-    same = not field_of(journal) or field_of(second) in ("", field_of(journal))
+    assert may_mean(with_year_span(queried), stated) == (
+        one // 5 == other // 5 and journal == second
+    )
+    same = not classify_journal(journal) or classify_journal(second) in (
+        "",
+        classify_journal(journal),
+    )
     assert may_mean(with_field(queried), stated) == (one == other and same)
 
 
 @given(st.integers(-10, 20_000) | st.none(), st.text(max_size=40))
 def test_no_title_or_year_is_beyond_telling(year: int | None, journal: str) -> None:
-    report = reported(year, journal)
+    report = format_report(year, journal)
     if report:
         assert all(
-            may_mean(phrase, report) for phrase in (report, with_years(report), with_field(report))
+            may_mean(phrase, report)
+            for phrase in (report, with_year_span(report), with_field(report))
         )
 
 
 def test_years_are_compared_like_shares() -> None:
-    assert compared("3 of 7 patients") == "a quarter to a half of patients"
-    assert compared("reported in 2003 in Chest") == "reported between 2000 and 2004 in Chest"
+    assert generalise_qualifier("3 of 7 patients") == "a quarter to a half of patients"
+    assert (
+        generalise_qualifier("reported in 2003 in Chest")
+        == "reported between 2000 and 2004 in Chest"
+    )
 
 
 def test_a_report_in_chinese() -> None:
@@ -104,10 +120,10 @@ def test_a_report_in_chinese() -> None:
         == "据1975年至1979年间一份肿瘤学期刊报道"
     )
     assert chinese("reported in 1977") == "据1977年报道"
-    assert set(FIELDS_ZH) == set(FIELDS)
+    assert set(FIELDS_ZH) == set(JOURNAL_FIELDS)
 
 
 @given(_YEARS, _JOURNALS)
 def test_the_journal_can_be_read_back(year: int, journal: str) -> None:
     title = re.sub(r"\.$", "", journal)
-    assert journal_of(reported(year, journal)) == title
+    assert parse_journal(format_report(year, journal)) == title

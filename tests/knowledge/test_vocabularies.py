@@ -33,9 +33,9 @@ def test_a_file_of_another_format_is_refused_by_name(
 def test_wanted_types_leave_the_others_out(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text("id,name,synonyms,type\nLAB:1,a thing,,disease\nLAB:2,a remedy,,drug\n")
-    entries, reading = read_source(LexiconSource(format="csv", path=str(path), types=("drug",)))
+    entries, report = read_source(LexiconSource(format="csv", path=str(path), types=("drug",)))
     assert [entry.concept_id for entry in entries] == ["LAB:2"]
-    assert reading.left_out == {"a disease, not among the types wanted": 1}
+    assert report.omitted == {"a disease, not among the types wanted": 1}
     with pytest.raises(DataError, match=r"no usable entry .*1 left out"):
         read_source(LexiconSource(format="csv", path=str(path), types=("gene",)))
 

@@ -13,13 +13,15 @@ from medr_ray.core.records import (
     Significance,
     content_id,
 )
-from medr_ray.knowledge.hpo import DiseaseRecord, Fact, load_hpo
+from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord, load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.questions.drafting.drafter import Graph
 
 
-def _make_relation(disease: DiseaseRecord, fact: Fact) -> Relation:
-    sentence = PREDICATES[fact.predicate].state(disease.name, fact.object_name, fact.clinical)
+def _make_relation(disease: DiseaseRecord, fact: DiseaseFact) -> Relation:
+    sentence = PREDICATES[fact.predicate].render_sentence(
+        disease.name, fact.object_name, fact.clinical
+    )
     evidence = Evidence(
         "hpo", f"HPO:{disease.entity_id}", sentence, 0, len(sentence), fact.reference
     )

@@ -40,7 +40,9 @@ class NaiveBayes:
     def score(self, observed: Sequence[str]) -> np.ndarray:
         """[diseases] log likelihood of the findings, up to a constant."""
         total = np.zeros(len(self.diseases))
-        for term in dict.fromkeys(self._hpo.replaced.get(term_id, term_id) for term_id in observed):
+        for term in dict.fromkeys(
+            self._hpo.replacements.get(term_id, term_id) for term_id in observed
+        ):
             if term in self._columns:
                 numbers, shares = self._columns[term]
                 chance = _CHANCE * shares.sum() / len(total)
@@ -49,7 +51,7 @@ class NaiveBayes:
         return total
 
     def _above(self, term: str) -> frozenset[str]:
-        current = self._hpo.replaced.get(term, term)
+        current = self._hpo.replacements.get(term, term)
         return self._hpo.ancestors(current) if current in self._hpo.terms else frozenset()
 
 

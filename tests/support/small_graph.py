@@ -42,7 +42,7 @@ def make_relation(
     relation_id: str, subject: str, predicate: str, obj: str, clinical: str = ""
 ) -> Relation:
     """A relation with one sentence of evidence."""
-    sentence = PREDICATES[predicate].state(subject, obj, clinical)
+    sentence = PREDICATES[predicate].render_sentence(subject, obj, clinical)
     evidence = Evidence("hpo", f"HPO:{subject}", sentence, 0, len(sentence), "PMID:1")
     return Relation(relation_id, subject, predicate, obj, "", "", clinical, 1.0, "hpo", (evidence,))
 
@@ -51,7 +51,7 @@ def reported_relation(
     relation_id: str, subject: str, predicate: str, obj: str, *reports: tuple[int | None, str]
 ) -> Relation:
     """A relation that abstracts of these years and journals state."""
-    sentence = PREDICATES[predicate].state(subject, obj)
+    sentence = PREDICATES[predicate].render_sentence(subject, obj)
     evidence = tuple(
         Evidence("pubmed", f"PMID:{number}", sentence, 0, len(sentence), "", year, journal)
         for number, (year, journal) in enumerate(reports, 1)

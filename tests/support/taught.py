@@ -79,7 +79,7 @@ def record_documents(records: Mapping[str, Facts] = TRUE_RECORDS) -> list[Docume
             "hpo",
             name,
             "\n".join(
-                PREDICATES[predicate].state(name, obj, clinical)
+                PREDICATES[predicate].render_sentence(name, obj, clinical)
                 for predicate, obj, clinical in facts
             ),
             None,

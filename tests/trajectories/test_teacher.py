@@ -221,7 +221,7 @@ def test_every_kind_of_question_is_worked_out_and_accepted(
 
 
 def _guidance(text: str) -> tuple[GuidanceStep, ...]:
-    from medr_ray.knowledge.predicates import directed
+    from medr_ray.knowledge.predicates import directed_name
     from medr_ray.trajectories.solver.question_reader import read_question
 
     plan = read_question(text)
@@ -232,7 +232,7 @@ def _guidance(text: str) -> tuple[GuidanceStep, ...]:
             hop.directed_predicate,
             "",
             hop.clinical,
-            tuple(directed(clause.predicate.name, clause.forward) for clause in hop.also),
+            tuple(directed_name(clause.predicate.name, clause.forward) for clause in hop.also),
         )
         for hop in plan.hops
     )

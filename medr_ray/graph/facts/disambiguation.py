@@ -15,7 +15,7 @@ from medr_ray.core.records import Relation
 from medr_ray.graph.facts.fact_index import Clause, FactIndex
 from medr_ray.graph.facts.hops import Hop, make_hop
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.knowledge.shares import comparison, is_exact
+from medr_ray.knowledge.shares import find_comparison, is_exact
 
 MAX_CLAUSES = 2  # stated of one entity; more would be a list of findings rather than a clue
 _MAX_TARGETS = 60  # a hop that fits more entities is too vague to be asked
@@ -154,7 +154,7 @@ def make_clause(relation: Relation, forward: bool, compare: bool = False) -> Cla
         return None
     qualifier = ""
     if "{clinical}" in wording:
-        words = comparison(relation.clinical) if compare else relation.clinical
+        words = find_comparison(relation.clinical) if compare else relation.clinical
         if words is None or not is_exact(relation.clinical):
             return None
         qualifier = words

@@ -14,7 +14,7 @@ from typing import Any
 from medr_ray.core.records import Entity, Relation
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.knowledge.published_reports import is_report, reported
+from medr_ray.knowledge.published_reports import format_report, is_report
 from medr_ray.knowledge.qualifiers import may_mean
 
 # Hops whose targets are cached; the same few recur. An entry takes some hundred bytes.
@@ -180,7 +180,7 @@ def qualifiers_of(relation: Relation) -> list[str]:
     """The qualifiers that the relation is stated with, sorted: for evidence from an abstract the
     report ("reported in 1990 in Chest"), for other evidence the clinical qualifier."""
     qualifiers = {
-        reported(evidence.year, evidence.journal) or relation.clinical
+        format_report(evidence.year, evidence.journal) or relation.clinical
         for evidence in relation.evidence
     }
     return sorted(qualifiers or {relation.clinical})

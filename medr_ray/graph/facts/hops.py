@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from medr_ray.core.records import Relation
 from medr_ray.graph.facts.fact_index import Clause, FactIndex, qualifiers_of
-from medr_ray.knowledge.predicates import PREDICATES, directed
+from medr_ray.knowledge.predicates import PREDICATES, directed_name
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.knowledge.shares import is_exact
 
@@ -38,7 +38,7 @@ class Hop:
 
     @property
     def directed_predicate(self) -> str:
-        return directed(self.predicate, self.forward)
+        return directed_name(self.predicate, self.forward)
 
     @property
     def target_type(self) -> str:

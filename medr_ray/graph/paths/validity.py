@@ -6,7 +6,7 @@ does not pass through an entity with too many neighbours: "seizure" connects eve
 nothing. A relation below the confidence floor is not walked at all.
 
 A grammar decides which step may follow which. The entity in between must have the type that the
-first step ends in and the second starts from. A value ends the chain. ``TURNS`` lists the turns
+first step ends in and the second starts from. A value ends the chain. ``TURN_LIMITS`` lists the turns
 that are allowed once or never. All other turns may be repeated, above all those that explain a
 disease: a shared gene, two genes that interact, two drugs that act on one gene product. ``Rules``
 adds the rules that the configuration requests.
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medr_ray.core.records import Relation
-from medr_ray.knowledge.predicates import INVERSE, PREDICATES, TURNS, VALUE, directed
+from medr_ray.knowledge.predicates import INVERSE, PREDICATES, TURN_LIMITS, VALUE, directed_name
 
 _OPEN_YEAR = 9999  # no year is later
 Years = tuple[int, int]
@@ -46,7 +46,7 @@ class Step:
     def directed_predicate(self) -> str:
         """The predicate's name in walking direction: ``inverse:`` in front when walked from object
         to subject."""
-        return directed(self.predicate, self.forward) if self.predicate else ""
+        return directed_name(self.predicate, self.forward) if self.predicate else ""
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ NO_RULES = Rules()
 
 # Results of ``turn_between`` besides the numbers of ``TURNS``.
 NEVER = -1
-FREE = len(TURNS)
+FREE = len(TURN_LIMITS)
 _TURN_NUMBER = {
     (into, out): number
-    for number, turn in enumerate(TURNS)
+    for number, turn in enumerate(TURN_LIMITS)
     for into in turn.into
     for out in turn.out
 }
@@ -77,7 +77,7 @@ _TURN_NUMBER = {
 
 @functools.cache  # there are few pairs of predicates, and every step is checked
 def turn_between(into: str, out: str) -> int:
-    """The number in ``TURNS`` of the turn between two steps, given by their directed predicates.
+    """The number in ``TURN_LIMITS`` of the turn between two steps, given by their directed predicates.
 
     NEVER where the second may not follow the first, FREE where the turn may be made any number of
     times.
@@ -88,7 +88,7 @@ def turn_between(into: str, out: str) -> int:
     if reached == VALUE or reached != _get_end_type(out, arriving=False):
         return NEVER
     number = _TURN_NUMBER.get((into, out), FREE)
-    return NEVER if number != FREE and not TURNS[number].at_most else number
+    return NEVER if number != FREE and not TURN_LIMITS[number].at_most else number
 
 
 def is_grammatical(walked: Sequence[str]) -> bool:
@@ -97,7 +97,7 @@ def is_grammatical(walked: Sequence[str]) -> bool:
     if NEVER in turns:
         return False
     limited = set(turns) - {FREE}
-    return all(turns.count(turn) <= TURNS[turn].at_most for turn in limited)
+    return all(turns.count(turn) <= TURN_LIMITS[turn].at_most for turn in limited)
 
 
 def _get_end_type(directed: str, arriving: bool) -> str:

@@ -29,7 +29,7 @@ from medr_ray.knowledge.predicates.declaration import (
     ChineseWording,
     Cue,
     Predicate,
-    Turn,
+    TurnLimit,
 )
 
 __all__ = [
@@ -42,13 +42,13 @@ __all__ = [
     "PHENOTYPE",
     "PREDICATES",
     "PREDICATE_ORDER",
-    "TURNS",
+    "TURN_LIMITS",
     "VALUE",
     "ChineseWording",
     "Cue",
     "Predicate",
-    "Turn",
-    "directed",
+    "TurnLimit",
+    "directed_name",
 ]
 
 _DECLARATIONS = (
@@ -69,15 +69,15 @@ PREDICATE_ORDER = {name: rank for rank, name in enumerate(PREDICATES)}  # of fac
 DIRECTED_NAMES = (*PREDICATES, *(f"{INVERSE}{name}" for name in PREDICATES))
 
 # The turns that a chain may make once or never; all other turns are free.
-TURNS: tuple[Turn, ...] = (
-    *findings.TURNS,
-    *treatment.TURNS,
-    *induction.TURNS,
-    *diseases.TURNS,
+TURN_LIMITS: tuple[TurnLimit, ...] = (
+    *findings.TURN_LIMITS,
+    *treatment.TURN_LIMITS,
+    *induction.TURN_LIMITS,
+    *diseases.TURN_LIMITS,
 )
 
 
-def directed(predicate: str, forward: bool) -> str:
+def directed_name(predicate: str, forward: bool) -> str:
     """A predicate's name in walking direction, with ``INVERSE`` in front when walked from object to
     subject; a symmetric one reads the same from both ends."""
     return predicate if forward or PREDICATES[predicate].symmetric else f"{INVERSE}{predicate}"

@@ -55,7 +55,7 @@ class ChineseWording:
 
 
 @dataclass(frozen=True)
-class Turn:
+class TurnLimit:
     """How often a chain may arrive at an entity by a step of ``into`` and leave it by a step of
     ``out``, and why. Steps are directed predicates."""
 
@@ -91,9 +91,9 @@ class Predicate:
     chinese: ChineseWording = field(compare=False)
     record_rank: int
     expansion_rank: int
-    of: str = "of"
+    preposition: str = "of"
     inverse_phrase: str = ""
-    inverse_of: str = "of"
+    inverse_preposition: str = "of"
     clause: str = ""
     inverse_clause: str = ""
     symmetric: bool = False
@@ -101,20 +101,22 @@ class Predicate:
     # Not compared: predicates are hashed often, and the name alone tells them apart.
     cues: tuple[Cue, ...] = field(default=(), compare=False)
 
-    def state(self, subject: str, obj: str, clinical: str = "") -> str:
+    def render_sentence(self, subject: str, obj: str, clinical: str = "") -> str:
         """The sentence that states the relation between two names."""
         return self.sentence.format(subject=subject, object=obj, clinical=clinical)
 
     def name_object(self, subject: str, clinical: str = "") -> str:
         """A noun phrase for the object: "mode of inheritance of Marfan syndrome"."""
-        return _join_words(self.phrase.format(clinical=clinical), self.of, subject)
+        return _join_words(self.phrase.format(clinical=clinical), self.preposition, subject)
 
     def name_subject(self, obj: str, clinical: str = "") -> str:
         """A noun phrase for the subject: "disease associated with the gene FBN1" for "the gene
         FBN1"."""
-        return _join_words(self.inverse_phrase.format(clinical=clinical), self.inverse_of, obj)
+        return _join_words(
+            self.inverse_phrase.format(clinical=clinical), self.inverse_preposition, obj
+        )
 
-    def describe(self, other: str, forward: bool, clinical: str = "") -> str:
+    def render_clause(self, other: str, forward: bool, clinical: str = "") -> str:
         """A relative clause about the subject (``forward``) or the object: "that is associated with
         the gene FBN1"."""
         clause = self.clause if forward else self.inverse_clause
@@ -125,7 +127,7 @@ class Predicate:
         return "{clinical}" in (self.phrase if forward else self.inverse_phrase)
 
 
-def inverses(*predicates: str) -> tuple[str, ...]:
+def invert_predicates(*predicates: str) -> tuple[str, ...]:
     """The predicates walked from object to subject."""
     return tuple(f"{INVERSE}{predicate}" for predicate in predicates)
 

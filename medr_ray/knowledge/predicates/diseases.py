@@ -6,8 +6,8 @@ from medr_ray.knowledge.predicates.declaration import (
     ChineseWording,
     Cue,
     Predicate,
-    Turn,
-    inverses,
+    TurnLimit,
+    invert_predicates,
 )
 
 _FORM = "(?:forms?|types?|subtypes?|variants?|kinds?|subsets?)"
@@ -53,7 +53,7 @@ PREDICATES = (
         phrase="complication",
         sentence="The complication of {subject} is {object}.",
         inverse_phrase="disease complicated",
-        inverse_of="by",
+        inverse_preposition="by",
         clause="that is complicated by {other}",
         inverse_clause="that is a complication of {other}",
         chinese=ChineseWording(
@@ -88,33 +88,33 @@ PREDICATES = (
 _COMPLICATED = ("complicated_by",)
 _BROADER = ("subtype_of",)
 
-TURNS = (
-    Turn(
+TURN_LIMITS = (
+    TurnLimit(
         into=_COMPLICATED,
-        out=inverses(*_COMPLICATED),
+        out=invert_predicates(*_COMPLICATED),
         at_most=1,
         reason="two diseases share a complication: pneumonia complicates very many",
     ),
-    Turn(
-        into=inverses(*_COMPLICATED),
+    TurnLimit(
+        into=invert_predicates(*_COMPLICATED),
         out=_COMPLICATED,
         at_most=1,
         reason="two complications of one disease may have no more than it in common",
     ),
-    Turn(
+    TurnLimit(
         into=_BROADER,
         out=_BROADER,
         at_most=1,
         reason="two classes up, little is left that is true of the first alone",
     ),
-    Turn(
+    TurnLimit(
         into=_BROADER,
-        out=inverses(*_BROADER),
+        out=invert_predicates(*_BROADER),
         at_most=0,
         reason="up and down again: two kinds of one class share no more than its name",
     ),
-    Turn(
-        into=inverses(*_BROADER),
+    TurnLimit(
+        into=invert_predicates(*_BROADER),
         out=_BROADER,
         at_most=0,
         reason="down and up again: a disease is in several classes for many reasons",

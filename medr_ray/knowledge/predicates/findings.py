@@ -14,8 +14,8 @@ from medr_ray.knowledge.predicates.declaration import (
     ChineseWording,
     Cue,
     Predicate,
-    Turn,
-    inverses,
+    TurnLimit,
+    invert_predicates,
 )
 
 _PRESENTS = "(?:presents?|presented|presenting|manifests?|manifested|manifesting)"
@@ -68,9 +68,9 @@ PREDICATES = (
         object_type=PHENOTYPE,
         phrase="finding in {clinical}",
         sentence="The finding in {clinical} with {subject} is {object}.",
-        of="with",
+        preposition="with",
         inverse_phrase="disease in which {clinical} show",
-        inverse_of="",
+        inverse_preposition="",
         clause="in which {clinical} show {other}",
         inverse_clause="that {clinical} with {other} show",
         chinese=ChineseWording(
@@ -88,9 +88,9 @@ PREDICATES = (
         object_type=PHENOTYPE,
         phrase="sign reported",
         sentence="The sign reported in {subject} is {object}.",
-        of="in",
+        preposition="in",
         inverse_phrase="disease that presents",
-        inverse_of="with",
+        inverse_preposition="with",
         clause="that presents with {other}",
         inverse_clause="that is reported in {other}",
         chinese=ChineseWording(
@@ -108,10 +108,10 @@ PREDICATES = (
 
 _FINDINGS = ("has_finding", "presents_with")
 
-TURNS = (
-    Turn(
+TURN_LIMITS = (
+    TurnLimit(
         into=_FINDINGS,
-        out=inverses(*_FINDINGS),
+        out=invert_predicates(*_FINDINGS),
         at_most=1,
         reason="two diseases share a sign: one such link is a lead, a row is noise",
     ),

@@ -8,8 +8,8 @@ from medr_ray.knowledge.predicates.declaration import (
     ChineseWording,
     Cue,
     Predicate,
-    Turn,
-    inverses,
+    TurnLimit,
+    invert_predicates,
 )
 
 _BRINGS_ON = (
@@ -55,9 +55,9 @@ PREDICATES = (
         object_type=DRUG,
         phrase="drug that can induce",
         sentence="The drug that can induce {subject} is {object}.",
-        of="",
+        preposition="",
         inverse_phrase="disease induced",
-        inverse_of="by",
+        inverse_preposition="by",
         clause="that {other} can induce",
         inverse_clause="that can induce {other}",
         chinese=ChineseWording(
@@ -76,9 +76,9 @@ PREDICATES = (
         object_type=DRUG,
         phrase="drug that can bring on",
         sentence="The drug that can bring on {subject} is {object}.",
-        of="",
+        preposition="",
         inverse_phrase="sign brought on",
-        inverse_of="by",
+        inverse_preposition="by",
         clause="that {other} can bring on",
         inverse_clause="that can bring on {other}",
         chinese=ChineseWording(
@@ -95,10 +95,10 @@ PREDICATES = (
 
 _INDUCED = ("induced_by", "sign_induced_by")
 
-TURNS = (
-    Turn(
+TURN_LIMITS = (
+    TurnLimit(
         into=_INDUCED,
-        out=inverses(*_INDUCED),
+        out=invert_predicates(*_INDUCED),
         at_most=1,
         reason="one drug can bring on both: most have dozens of adverse effects",
     ),

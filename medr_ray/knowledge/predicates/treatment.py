@@ -8,8 +8,8 @@ from medr_ray.knowledge.predicates.declaration import (
     ChineseWording,
     Cue,
     Predicate,
-    Turn,
-    inverses,
+    TurnLimit,
+    invert_predicates,
 )
 
 _TREATMENT = "(?:treatment|management|therapy|prophylaxis|prevention|control)"
@@ -94,7 +94,7 @@ PREDICATES = (
         phrase="drug used in the treatment",
         sentence="The drug used in the treatment of {subject} is {object}.",
         inverse_phrase="disease treated",
-        inverse_of="with",
+        inverse_preposition="with",
         clause="that is treated with {other}",
         inverse_clause="that is used in the treatment of {other}",
         chinese=ChineseWording(
@@ -114,9 +114,9 @@ PREDICATES = (
         object_type=DRUG,
         phrase="drug used against",
         sentence="The drug used against {subject} is {object}.",
-        of="",
+        preposition="",
         inverse_phrase="sign treated",
-        inverse_of="with",
+        inverse_preposition="with",
         clause="that is treated with {other}",
         inverse_clause="that is used against {other}",
         chinese=ChineseWording(
@@ -134,10 +134,10 @@ PREDICATES = (
 
 _TREATED = ("treated_with", "sign_treated_with")
 
-TURNS = (
-    Turn(
+TURN_LIMITS = (
+    TurnLimit(
         into=_TREATED,
-        out=inverses(*_TREATED),
+        out=invert_predicates(*_TREATED),
         at_most=1,
         reason="two diseases share a drug: steroids are given in most of them",
     ),

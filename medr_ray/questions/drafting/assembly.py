@@ -14,7 +14,7 @@ from medr_ray.core.records import (
     content_id,
     question_metadata,
 )
-from medr_ray.knowledge.predicates import PREDICATES, directed
+from medr_ray.knowledge.predicates import PREDICATES, directed_name
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.questions.drafting.answer_names import answer_of
 from medr_ray.questions.drafting.plan_candidates import paradigm_of
@@ -45,7 +45,7 @@ def guidance(path: Path, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, 
             hop.directed_predicate,
             entities[hop.target].entity_type,
             hop.clinical,
-            tuple(directed(clause.predicate, clause.forward) for clause in hop.also),
+            tuple(directed_name(clause.predicate, clause.forward) for clause in hop.also),
         )
         for hop in (*path.hops, *path.second)
     )
@@ -96,7 +96,7 @@ def mapped(path: Path) -> tuple[str, ...]:
 def _state_fact(predicate: str, forward: bool, known: str, other: str, clinical: str) -> str:
     """A sentence for the fact, whichever way it is walked."""
     subject, obj = (known, other) if forward else (other, known)
-    sentence = PREDICATES[predicate].state(subject, obj, clinical)
+    sentence = PREDICATES[predicate].render_sentence(subject, obj, clinical)
     # A report is not part of the predicate's sentence: it is added before the full stop.
     return f"{sentence[:-1]}, as {clinical}." if is_report(clinical) else sentence
 

@@ -19,7 +19,7 @@ from medr_ray.graph.facts.fact_index import FactIndex, IndexedFact
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge import qualifiers
 from medr_ray.knowledge.published_reports import is_report, with_field
-from medr_ray.knowledge.shares import tells_share
+from medr_ray.knowledge.shares import has_meaningful_share
 from medr_ray.questions.drafting.question_paths import Path
 
 LEVELS = (0, 1, 2, 3)
@@ -107,7 +107,7 @@ def compared(hops: tuple[Hop, ...]) -> tuple[Hop, ...] | None:
 def compared_hop(hop: Hop) -> Hop | None:
     """The hop with its share as a comparison or its year as a span; None when it cannot be worded
     so."""
-    words = qualifiers.compared(hop.clinical) if hop.clinical else ""
+    words = qualifiers.generalise_qualifier(hop.clinical) if hop.clinical else ""
     return None if words is None else replace(hop, clinical=words)
 
 
@@ -131,7 +131,7 @@ def describe_start(path: Path, facts: FactIndex) -> Description | None:
         if fact.predicate in _ENGLISH_PHRASES
         and fact.object in facts.entities
         and fact.object not in used
-        and (fact.predicate != "has_finding" or tells_share(fact.clinical))
+        and (fact.predicate != "has_finding" or has_meaningful_share(fact.clinical))
     ]
     for pair in itertools.combinations(usable[:_MAX_TRIED_FACTS], _FACTS_PER_DESCRIPTION):
         description = Description(pair)

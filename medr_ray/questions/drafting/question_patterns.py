@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from medr_ray.graph.facts.fact_index import FactIndex
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge.onset import onset_years
-from medr_ray.knowledge.shares import is_exact, share
+from medr_ray.knowledge.shares import is_exact, parse_share
 from medr_ray.questions.drafting.question_paths import Path
 
 # Places looked at in the search for a way to another answer. Patterns that have one show it within
@@ -88,7 +88,7 @@ def _compute_span(path: Path, entity: str, facts: FactIndex) -> tuple[float, flo
         spans = [
             span
             for words in facts.find_qualifiers(entity, "has_finding", True, path.about[0].other)
-            if is_exact(words) and (span := share(words)) is not None
+            if is_exact(words) and (span := parse_share(words)) is not None
         ]
     return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 

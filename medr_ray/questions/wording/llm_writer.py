@@ -20,8 +20,8 @@ from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Entity, Language
 from medr_ray.graph.facts.fact_index import Clause, IndexedFact
 from medr_ray.graph.facts.hops import Hop
-from medr_ray.knowledge.predicates import GENE, PREDICATES, directed
-from medr_ray.knowledge.published_reports import is_report, journal_of
+from medr_ray.knowledge.predicates import GENE, PREDICATES, directed_name
+from medr_ray.knowledge.published_reports import is_report, parse_journal
 from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.answer_matching import occurs_in, tokens
 from medr_ray.questions.wording.writers import Draft, Written, chinese, rules_writer
@@ -192,7 +192,7 @@ class LLMWriter:
 
     def _format_further_facts(self, hop: Hop) -> str:
         return "".join(
-            f"; told of it: {directed(clause.predicate, clause.forward)}"
+            f"; told of it: {directed_name(clause.predicate, clause.forward)}"
             f"{_format_qualifier(clause)} -> {self._entities[clause.other].name}"
             for clause in hop.also
         )
@@ -236,7 +236,7 @@ def _is_printed(qualifier: str, text: str) -> bool:
     number. The journal of a report must be in the text as well."""
     numbers = _find_numbers(qualifier)
     folded_text = text.casefold()
-    journals = [journal_of(qualifier)] if is_report(qualifier) else _QUOTED.findall(qualifier)
+    journals = [parse_journal(qualifier)] if is_report(qualifier) else _QUOTED.findall(qualifier)
     if not all(journal.casefold() in folded_text for journal in journals):
         return False
     return numbers <= _find_numbers(text) if numbers else qualifier.casefold() in folded_text

@@ -23,9 +23,14 @@ from medr_ray.knowledge.predicates import (
     GENE,
     PHENOTYPE,
     PREDICATES,
-    directed,
+    directed_name,
 )
-from medr_ray.knowledge.published_reports import field_told, is_report, journal_of, years_of_report
+from medr_ray.knowledge.published_reports import (
+    is_report,
+    parse_journal,
+    parse_journal_field,
+    parse_report_years,
+)
 from medr_ray.questions.drafting.obfuscation import Description
 from medr_ray.questions.drafting.question_paths import Path
 
@@ -170,7 +175,7 @@ class EnglishRules:
         return f" (the one {' and '.join(clauses)})" if clauses else ""
 
     def _word_clause(self, clause: Clause) -> str:
-        return PREDICATES[clause.predicate].describe(
+        return PREDICATES[clause.predicate].render_clause(
             self.named(clause.other), clause.forward, clause.clinical
         )
 
@@ -279,9 +284,9 @@ class ChineseRules:
         return f"{words}（{chinese(hop.clinical)}）" if is_report(hop.clinical) else words
 
     def _word_clause(self, clause: Clause) -> str:
-        return self._find_phrase(f"clause:{directed(clause.predicate, clause.forward)}").format(
-            other=self.named(clause.other), clinical=chinese(clause.clinical)
-        )
+        return self._find_phrase(
+            f"clause:{directed_name(clause.predicate, clause.forward)}"
+        ).format(other=self.named(clause.other), clinical=chinese(clause.clinical))
 
     def _ask_choice(self, path: Path, known: str) -> str:
         group = self._word_hop(path.hops[-1], known)
@@ -349,10 +354,10 @@ def chinese(clinical: str) -> str:
     "所有患者", and "reported in 1977 in Chest" "据1977年《Chest》报道".
     """
     if is_report(clinical):
-        first, last = years_of_report(clinical)
+        first, last = parse_report_years(clinical)
         when = f"{first}年" if first == last else f"{first}年至{last}年间"
-        journal = journal_of(clinical)
-        field = FIELDS_ZH.get(field_told(clinical))
+        journal = parse_journal(clinical)
+        field = FIELDS_ZH.get(parse_journal_field(clinical))
         # A report names a field of journals, a journal, or neither.
         return f"据{when}{f'一份{field}期刊' if field else f'《{journal}》' if journal else ''}报道"
     counts = re.fullmatch(r"(\d+) of (\d+) patients?", clinical)

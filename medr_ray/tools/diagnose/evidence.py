@@ -57,7 +57,7 @@ def read_evidence(
         if key in counted or passage.document_id in finding.references:
             continue
         counted.add(key)
-        belief = finding.belief.updated(count.affected, count.patients)
+        belief = finding.belief.add_patients(count.affected, count.patients)
         findings[count.term] = replace(finding, belief=belief)
         updates.append(
             EvidenceUpdate(
@@ -104,7 +104,7 @@ def _pool_finding(
     if not specific:
         return AnnotatedFinding(term, _UNANNOTATED, (), overall=True)
     share = combined_share(specific, term)
-    weight = max(finding.belief.weight for finding in specific)
+    weight = max(finding.belief.patient_weight for finding in specific)
     belief = Belief(share * weight, (1 - share) * weight)
     references = dict.fromkeys(
         reference for finding in specific for reference in finding.references

@@ -128,7 +128,9 @@ def _render_factor(diagnosis: DiagnosisModel, entry: FindingFactor) -> str:
     if annotated.term != entry.term:
         link = "akin to" if explanation.kind == "related" else "by"
         text += f" {link} {names[annotated.term]}"
-    share = f"{annotated.belief.share:.0%}" if annotated.belief.weight > 1 else "unquantified"
+    share = (
+        f"{annotated.belief.share:.0%}" if annotated.belief.patient_weight > 1 else "unquantified"
+    )
     return f"{text}, {share} [{', '.join(annotated.references[:_SHOWN_REFERENCES])}]"
 
 

@@ -26,7 +26,7 @@ class ArticleReader:
     def open(cls, run: RunDirectory, min_confidence: float) -> "ArticleReader":
         """Over the run's lexicon, as its graph was read (some seconds, once per process)."""
         entities, hpo = run.stage("entities"), load_hpo()
-        vocabulary = Vocabulary.from_directory(entities, hpo.replaced)
+        vocabulary = Vocabulary.from_directory(entities, hpo.replacements)
         return cls(
             RulesExtractor(vocabulary, Matcher.load(entities), hpo, min_confidence), vocabulary
         )

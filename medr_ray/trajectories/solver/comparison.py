@@ -6,7 +6,7 @@ from functools import cache
 
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.onset import onset_years
-from medr_ray.knowledge.shares import is_exact, share
+from medr_ray.knowledge.shares import is_exact, parse_share
 from medr_ray.trajectories.solver.plans import ONSETS, Asked
 
 Span = tuple[float, float]
@@ -16,7 +16,7 @@ def span_of(stated: Sequence[str], asked: Asked) -> Span | None:
     """(lowest, highest) value of what was read: names of ages of onset, or shares of which each is
     one number, as questions compare them; None when there is none."""
     read = [
-        _years().get(text) if asked in ONSETS else share(text) if is_exact(text) else None
+        _years().get(text) if asked in ONSETS else parse_share(text) if is_exact(text) else None
         for text in stated
     ]
     spans = [span for span in read if span is not None]

@@ -84,10 +84,16 @@ class English(Grammar):
     def _hop_patterns(self) -> Wording:
         patterns = []
         for predicate in PREDICATES.values():
-            patterns.append((predicate, False, _hop_pattern(predicate.phrase, predicate.of)))
+            patterns.append(
+                (predicate, False, _hop_pattern(predicate.phrase, predicate.preposition))
+            )
             if predicate.inverse_phrase and not predicate.symmetric:
                 patterns.append(
-                    (predicate, True, _hop_pattern(predicate.inverse_phrase, predicate.inverse_of))
+                    (
+                        predicate,
+                        True,
+                        _hop_pattern(predicate.inverse_phrase, predicate.inverse_preposition),
+                    )
                 )
         return patterns
 

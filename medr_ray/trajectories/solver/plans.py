@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from medr_ray.core.records import Language
-from medr_ray.knowledge.predicates import GENE, Predicate, directed
+from medr_ray.knowledge.predicates import GENE, Predicate, directed_name
 
 Asked = Literal["entity", "share", "earliest", "latest", "largest", "smallest"]
 ONSETS: tuple[Asked, ...] = ("earliest", "latest")
@@ -44,12 +44,12 @@ class Condition:
 
     def told(self) -> str:
         """As a relative clause: "that is associated with the gene FBN1"."""
-        return self.predicate.describe(self.named, self.forward, self.clinical)
+        return self.predicate.render_clause(self.named, self.forward, self.clinical)
 
     def stated(self, entity: str) -> str:
         """The sentence that says so of ``entity``."""
         subject, obj = (entity, self.other) if self.forward else (self.other, entity)
-        return self.predicate.state(subject, obj, self.clinical)
+        return self.predicate.render_sentence(subject, obj, self.clinical)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Hop:
 
     @property
     def directed_predicate(self) -> str:
-        return directed(self.predicate.name, not self.inverse)
+        return directed_name(self.predicate.name, not self.inverse)
 
     @property
     def target_type(self) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from medr_ray.knowledge.published_reports import is_report, years_of_report
-from medr_ray.knowledge.shares import COMPARISONS, comparison, is_exact
+from medr_ray.knowledge.published_reports import is_report, parse_report_years
+from medr_ray.knowledge.shares import COMPARISONS, find_comparison, is_exact
 from medr_ray.trajectories.solver.notes import Notes
 from medr_ray.trajectories.solver.plans import Condition
 
@@ -90,7 +90,7 @@ def verify(missing: Condition, candidates: Sequence[str]) -> Query:
 
 def reported(condition: Condition, text: str) -> Query:
     """A query among the articles of the years that a condition's report may be of."""
-    return Query(text, "articles", years=years_of_report(condition.clinical))
+    return Query(text, "articles", years=parse_report_years(condition.clinical))
 
 
 def leads(condition: Condition) -> bool:
@@ -128,7 +128,7 @@ def _spelled(conditions: Sequence[Condition], place: int, notes: Notes) -> Itera
         totals = [
             total for total, _ in Counter(int(read[1]) for read in counts if read).most_common()
         ]
-    shares = [each for each in _GENERAL if comparison(each) == condition.clinical]
+    shares = [each for each in _GENERAL if find_comparison(each) == condition.clinical]
     shares += [each for total in totals for each in shares_of(total, condition.clinical)]
     conditions_asked = conditions if condition.forward else [condition]
     for start in range(0, min(len(shares), _SPELLED * _MOST_SPELLED), _SPELLED):
@@ -146,7 +146,7 @@ def shares_of(total: int, compared: str) -> list[str]:
     return [
         qualifier
         for qualifier in qualifiers
-        if is_exact(qualifier) and comparison(qualifier) == compared
+        if is_exact(qualifier) and find_comparison(qualifier) == compared
     ]
 
 

@@ -9,7 +9,7 @@ question in words of another kind, such as a model's, is not read.
 from collections.abc import Mapping, Sequence
 
 from medr_ray.core.records import GuidanceStep, Language
-from medr_ray.knowledge.predicates import directed
+from medr_ray.knowledge.predicates import directed_name
 from medr_ray.trajectories.solver.chinese import Chinese
 from medr_ray.trajectories.solver.english import English
 from medr_ray.trajectories.solver.plans import Hop, Plan
@@ -33,7 +33,9 @@ def is_guided_by(plan: Plan, guidance: Sequence[GuidanceStep]) -> bool:
 
 
 def _is_step(hop: Hop, step: GuidanceStep) -> bool:
-    also = tuple(directed(condition.predicate.name, condition.forward) for condition in hop.also)
+    also = tuple(
+        directed_name(condition.predicate.name, condition.forward) for condition in hop.also
+    )
     return (hop.directed_predicate, hop.clinical, also) == (
         step.predicate,
         step.clinical,

@@ -6,7 +6,7 @@ A thought restates ``what was asked = value`` before the next call; wording lies
 
 from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Language
-from medr_ray.knowledge.predicates import CHINESE_WORDING, directed
+from medr_ray.knowledge.predicates import CHINESE_WORDING, directed_name
 from medr_ray.knowledge.published_reports import is_report
 from medr_ray.questions.wording.writers import chinese
 from medr_ray.trajectories.solver.plans import Condition
@@ -62,7 +62,7 @@ class Speaker:
 
     def _wanted(self, one: Condition) -> str:
         if self._chinese:
-            key = directed(one.predicate.name, not one.forward)
+            key = directed_name(one.predicate.name, not one.forward)
             text = CHINESE_WORDING[key].format(
                 known=self._named(one), clinical=chinese(one.clinical), other=""
             )
@@ -79,7 +79,7 @@ class Speaker:
     def _told(self, one: Condition) -> str:
         if not self._chinese:
             return one.told()
-        phrase = CHINESE_WORDING[f"clause:{directed(one.predicate.name, one.forward)}"]
+        phrase = CHINESE_WORDING[f"clause:{directed_name(one.predicate.name, one.forward)}"]
         return phrase.format(other=self._named(one), clinical=chinese(one.clinical))
 
     def _stated(self, one: Condition, entity: str) -> str:

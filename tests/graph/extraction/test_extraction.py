@@ -12,7 +12,7 @@ from medr_ray.graph.extraction.disease_records import read_line
 from medr_ray.graph.extraction.extractor import RulesExtractor, merge_relations
 from medr_ray.graph.extraction.llm_extractor import LLMExtractor
 from medr_ray.graph.vocabulary import Vocabulary
-from medr_ray.knowledge.hpo import Fact, Hpo, load_hpo
+from medr_ray.knowledge.hpo import DiseaseFact, Hpo, load_hpo
 from medr_ray.knowledge.lexicon import build_lexicon
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.llm.client import ChatClient
@@ -241,7 +241,7 @@ def test_a_line_of_a_record_is_read_back(name: str) -> None:
     assert read_line("The mode of inheritance of Other is Sporadic.", name) is None
 
 
-def printed(fact: Fact) -> str:
+def printed(fact: DiseaseFact) -> str:
     """The qualifier, where the wording of the predicate holds it."""
     return fact.clinical if PREDICATES[fact.predicate].prints_clinical(forward=True) else ""
 

@@ -14,7 +14,7 @@ from medr_ray.graph.paths.validity import (
     parse_years,
     turn_between,
 )
-from medr_ray.knowledge.predicates import PREDICATES, TURNS
+from medr_ray.knowledge.predicates import PREDICATES, TURN_LIMITS
 
 
 def relation(
@@ -131,11 +131,11 @@ def test_years_are_read(temporal: str, years: Years | None) -> None:
 )
 def test_the_grammar(into: str, out: str, at_most: int | None) -> None:
     turn = turn_between(into, out)
-    assert at_most == (0 if turn == NEVER else None if turn == FREE else TURNS[turn].at_most)
+    assert at_most == (0 if turn == NEVER else None if turn == FREE else TURN_LIMITS[turn].at_most)
 
 
 def test_the_table_names_predicates_that_fit_each_other() -> None:
-    pairs = [(into, out, turn) for turn in TURNS for into in turn.into for out in turn.out]
+    pairs = [(into, out, turn) for turn in TURN_LIMITS for into in turn.into for out in turn.out]
     assert {
         predicate.removeprefix("inverse:") for into, out, _ in pairs for predicate in (into, out)
     } <= set(PREDICATES)

@@ -7,7 +7,7 @@ from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, make_rela
 from medr_ray.core.config import Paradigm, QuestionsConfig
 from medr_ray.core.records import Chain, Relation
 from medr_ray.graph.facts.disambiguation import Disambiguator
-from medr_ray.knowledge.predicates import PREDICATES, directed
+from medr_ray.knowledge.predicates import PREDICATES, directed_name
 from medr_ray.questions.drafting.drafter import Graph
 from medr_ray.questions.drafting.plan_candidates import Candidates, Source, Tellers, paradigm_of
 from medr_ray.questions.drafting.question_paths import Path
@@ -101,7 +101,7 @@ def test_what_is_to_be_avoided_is_not_walked() -> None:
 
 def test_the_configuration_knows_every_predicate_that_can_be_avoided() -> None:
     every = tuple(
-        directed(predicate, forward) for predicate in PREDICATES for forward in (True, False)
+        directed_name(predicate, forward) for predicate in PREDICATES for forward in (True, False)
     )
     assert QuestionsConfig(avoid=every).avoid == every
     with pytest.raises(ValidationError, match="avoid"):

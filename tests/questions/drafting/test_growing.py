@@ -10,7 +10,7 @@ from medr_ray.graph.facts.disambiguation import Disambiguator
 from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, read_ontology_facts
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.graph.paths.validity import NEVER, turn_between
-from medr_ray.knowledge.predicates import TURNS
+from medr_ray.knowledge.predicates import TURN_LIMITS
 from medr_ray.questions.drafting.drafter import Graph
 from medr_ray.questions.drafting.question_paths import Path
 from medr_ray.questions.drafting.question_patterns import answers, needless, needless_hops, walked
@@ -67,7 +67,7 @@ def test_walks_keep_the_grammar_of_chains(walks: dict[str, list[Walk]]) -> None:
             for hop, other in itertools.pairwise(walk)
         ]
         assert NEVER not in turns
-        assert all(turns.count(number) <= turn.at_most for number, turn in enumerate(TURNS))
+        assert all(turns.count(number) <= turn.at_most for number, turn in enumerate(TURN_LIMITS))
 
 
 def test_no_walk_is_found_twice(walks: dict[str, list[Walk]]) -> None:

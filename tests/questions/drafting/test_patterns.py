@@ -14,7 +14,7 @@ from support.small_graph import (
 
 from medr_ray.graph.facts.fact_index import Clause, IndexedFact
 from medr_ray.graph.facts.hops import make_hop, make_walk, mark_other_hops
-from medr_ray.knowledge.published_reports import with_field, with_years
+from medr_ray.knowledge.published_reports import with_field, with_year_span
 from medr_ray.questions.drafting.drafter import Graph
 from medr_ray.questions.drafting.question_paths import Path
 from medr_ray.questions.drafting.question_patterns import answers, needless_hops
@@ -68,7 +68,7 @@ def test_a_report_means_what_it_states_and_what_is_known_without_one() -> None:
     exact = path(graph, MARFAN, "losartan")
     assert answers(exact, [{MARFAN}], fact_index_of(graph)) == {"D:losartan"}
     less = replace(
-        exact, hops=(replace(exact.hops[0], clinical=with_years(exact.hops[0].clinical)),)
+        exact, hops=(replace(exact.hops[0], clinical=with_year_span(exact.hops[0].clinical)),)
     )
     assert answers(less, [{MARFAN}], fact_index_of(graph)) == {"D:losartan", "D:atenolol"}, (
         "both within five years"

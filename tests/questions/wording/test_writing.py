@@ -150,10 +150,12 @@ def test_no_wording_has_a_hole_or_a_double_space(name: str) -> None:
     predicate = PREDICATES[name]
     phrases = [
         predicate.name_object("X", "3 of 7 patients"),
-        predicate.state("X", "Y", "3 of 7 patients"),
+        predicate.render_sentence("X", "Y", "3 of 7 patients"),
     ]
     phrases += [predicate.name_subject("X", "3 of 7 patients")] if predicate.inverse_phrase else []
-    phrases += [predicate.describe("X", forward, "3 of 7 patients") for forward in (True, False)]
+    phrases += [
+        predicate.render_clause("X", forward, "3 of 7 patients") for forward in (True, False)
+    ]
     assert not any(
         "  " in phrase or "{" in phrase or phrase != phrase.strip() for phrase in phrases
     )

@@ -19,7 +19,7 @@ def test_every_sentence_is_read_whatever_the_name(name: str) -> None:
     predicate = PREDICATES[name]
     clinical = "3 of 7 patients" if "{clinical}" in predicate.sentence else ""
     for subject in ("Krabbe disease", HARD):
-        stated = predicate.state(subject, "Blue (sclerae), type 2.1", clinical)
+        stated = predicate.render_sentence(subject, "Blue (sclerae), type 2.1", clinical)
         assert list(facts_in(shown(stated, title=subject))) == [
             Fact(name, subject, "Blue (sclerae), type 2.1", clinical)
         ]

@@ -9,7 +9,7 @@ from medr_ray.core.records import GuidanceStep
 from medr_ray.graph.facts.fact_index import Clause
 from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.knowledge.predicates import DISEASE, GENE, PREDICATES
-from medr_ray.knowledge.published_reports import with_field, with_years
+from medr_ray.knowledge.published_reports import with_field, with_year_span
 from medr_ray.questions.drafting.assembly import guidance
 from medr_ray.questions.drafting.obfuscation import compared, describe_start
 from medr_ray.questions.drafting.question_paths import Path
@@ -69,7 +69,9 @@ DRAFTS = {
     ),
     "a described start and steps": Draft(LONG, describe_start(LONG, _FACTS), 2),
     "a report": Draft(REPORT),
-    "a report by its years": Draft(with_qualifier(REPORT, 0, with_years(REPORT.hops[0].clinical))),
+    "a report by its years": Draft(
+        with_qualifier(REPORT, 0, with_year_span(REPORT.hops[0].clinical))
+    ),
     "a report by its field": Draft(with_qualifier(REPORT, 0, with_field(REPORT.hops[0].clinical))),
     "a report on the way": Draft(path("D:losartan", "losartan", "onset-mass")),
     "two walks": Draft(
