@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from medr_ray.core.config import PipelineConfig
     from medr_ray.core.run import RunDirectory
-    from medr_ray.questions.question_trace import Itinerary, Leg
+    from medr_ray.questions.question_trace import QuestionTrace, TraceStep
 
 # Characters of an evidence sentence on a terminal: two to three lines.
 _MAX_SENTENCE_CHARS = 220
@@ -50,10 +50,10 @@ def generate(
 def describe_estimate(config: "PipelineConfig") -> list[str]:
     """What the questions stage may give and what its models may take, a line each."""
     from medr_ray.core.run import open_run
-    from medr_ray.questions.checks.calibration import estimate
-    from medr_ray.questions.stage import most_questions
+    from medr_ray.questions.calibration.cost_estimate import estimate_costs
+    from medr_ray.questions.counts import max_question_count
 
-    limit = most_questions(config, open_run(config))
+    limit = max_question_count(config, open_run(config))
     if limit is None:
         return [
             "no seeds are counted yet: run `medr entities run` first for an estimate of questions "
@@ -62,7 +62,7 @@ def describe_estimate(config: "PipelineConfig") -> list[str]:
     lines = [f"at most {limit:,} questions ({config.questions.per_seed} of each seed)"]
     if config.questions.writer == "llm":
         lines.append(f"writer {config.llm.model}: {limit:,} to {2 * limit:,} requests")
-    return lines + [cost.describe() for cost in estimate(config.questions, limit)]
+    return lines + [cost.describe() for cost in estimate_costs(config.questions, limit)]
 
 
 def show(
@@ -93,50 +93,53 @@ def show_question(run: "RunDirectory", question_id: str, as_json: bool) -> None:
     """Print a question with its trace. Raises DataError when there is none of that id."""
     from rich.console import Console
 
-    from medr_ray.questions.question_trace import read_itinerary
+    from medr_ray.questions.question_trace import read_question_trace
 
-    itinerary = read_itinerary(run, question_id)
+    trace = read_question_trace(run, question_id)
     if as_json:
-        print_json(to_json_object(itinerary))
+        print_json(to_json_object(trace))
     else:
-        print_itinerary(itinerary, Console())
+        print_trace(trace, Console())
 
 
-def to_json_object(itinerary: "Itinerary") -> dict[str, Any]:
-    """The question's own fields, and its legs as plain values."""
-    return {**asdict(itinerary.question), "legs": [asdict(leg) for leg in itinerary.legs]}
+def to_json_object(trace: "QuestionTrace") -> dict[str, Any]:
+    """The question's own fields, and the steps of its trace as plain values.
+
+    The key "legs" is part of the command's output: scripts read it.
+    """
+    return {**asdict(trace.question), "legs": [asdict(step) for step in trace.steps]}
 
 
 # --- on a terminal --------------------------------------------------------------------
 
 
-def print_itinerary(itinerary: "Itinerary", console: "Console") -> None:
-    """The question, its answer, the chain with a sentence for each fact, what else is told, and the
-    verdicts."""
+def print_trace(trace: "QuestionTrace", console: "Console") -> None:
+    """Print the question, its answer, the chain with a sentence for each fact, the facts beside it,
+    and the verdicts."""
     from rich.padding import Padding
     from rich.text import Text
 
-    _print_question(itinerary, console)
-    # Legs that are walked come first; the others are facts told or asked beside the chain.
+    _print_question(trace, console)
+    # Walked steps come first; the others are facts that are stated or asked beside the chain.
     is_beside_chain = False
-    for leg in itinerary.legs:
-        if leg.begins:
-            console.print(_format_entity(leg.known.name, leg.known.entity_type))
-        if not leg.walked and not is_beside_chain:
-            console.print(Text("told or asked on the way", "dim"))
+    for step in trace.steps:
+        if step.begins:
+            console.print(_format_entity(step.known.name, step.known.entity_type))
+        if not step.walked and not is_beside_chain:
+            console.print(Text("stated or asked beside the chain", "dim"))
             is_beside_chain = True
-        for line in _format_leg(leg):
+        for line in _format_step(step):
             console.print(Padding(line, (0, 0, 0, 2)))
-        if leg.walked:
-            console.print(_format_entity(leg.target.name, leg.target.entity_type))
+        if step.walked:
+            console.print(_format_entity(step.target.name, step.target.entity_type))
     console.print()
-    console.print(Text(_describe_verdicts(itinerary), "dim"))
+    console.print(Text(_describe_verdicts(trace), "dim"))
 
 
-def _print_question(itinerary: "Itinerary", console: "Console") -> None:
+def _print_question(trace: "QuestionTrace", console: "Console") -> None:
     from rich.text import Text
 
-    question = itinerary.question
+    question = trace.question
     task = question.task
     about = (
         f"{question.paradigm}, {question.complexity} hops, obfuscation {question.obfuscation}, "
@@ -157,24 +160,24 @@ def _format_entity(name: str, entity_type: str) -> "Text":
     return Text.assemble("● ", (name, "bold"), (f"  {entity_type}", "dim"))
 
 
-def _format_leg(leg: "Leg") -> "list[Text]":
+def _format_step(step: "TraceStep") -> "list[Text]":
     """The relation, with an arrow in its own direction where the chain walks it, and the sentence
     that states it."""
     from rich.text import Text
 
-    relation = leg.relation
+    relation = step.relation
     qualifier = f" ({relation.clinical})" if relation.clinical else ""
     confidence = (f"  confidence {relation.confidence:.2f}", "dim")
-    sentence = " ".join(leg.evidence.sentence.split())
+    sentence = " ".join(step.evidence.sentence.split())
     if len(sentence) > _MAX_SENTENCE_CHARS:
         sentence = f"{sentence[:_MAX_SENTENCE_CHARS]}…"
-    origin = (f"  {leg.evidence.origin}", "cyan")
-    if leg.walked:
-        is_forward = leg.known.entity_id == relation.subject
+    origin = (f"  {step.evidence.origin}", "cyan")
+    if step.walked:
+        is_forward = step.known.entity_id == relation.subject
         start = "│ ↓ " if is_forward else "│ ↑ "
         indent = "│   "
     else:
-        start = f"· {leg.known.name} → {leg.target.name}: "
+        start = f"· {step.known.name} → {step.target.name}: "
         indent = "  "
     return [
         Text.assemble(start, (relation.predicate, "yellow"), qualifier, confidence),
@@ -182,13 +185,13 @@ def _format_leg(leg: "Leg") -> "list[Text]":
     ]
 
 
-def _describe_verdicts(itinerary: "Itinerary") -> str:
-    """Each check with its verdict, and how each model fared with the question."""
+def _describe_verdicts(trace: "QuestionTrace") -> str:
+    """Each check with its verdict, and how often each model answered the question."""
     words = {True: "yes", False: "no", None: "not asked"}
-    checks = asdict(itinerary.question.verification)
+    checks = asdict(trace.question.verification)
     verdicts = [f"{name.replace('_', ' ')} {words[value]}" for name, value in checks.items()]
     lines = [f"verified: {'; '.join(verdicts)}"]
-    for row in itinerary.question.calibration:
+    for row in trace.question.calibration:
         interval = f"95 % interval {row.lower:.2f} to {row.upper:.2f}"
         lines.append(f"calibrated: {row.model} {row.correct} of {row.attempts} right ({interval})")
     return "\n".join(lines)

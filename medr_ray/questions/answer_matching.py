@@ -149,7 +149,7 @@ def _replace_dates(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=100_000)
-def tokens(text: str) -> tuple[str, ...]:
+def normalize_words(text: str) -> tuple[str, ...]:
     """The normalised words of a text, in order."""
     # NFKC makes full-width characters and ligatures plain; dashes and apostrophes become ASCII.
     text = (
@@ -183,10 +183,10 @@ def _strip_decimal_zeros(word: str) -> str:
     return word.rstrip("0").rstrip(".") if re.fullmatch(r"-?\d+\.\d+", word) else word
 
 
-def canonical(text: str) -> str:
+def canonical_form(text: str) -> str:
     """One spelling for all tolerated ones: normalised words without articles, joined by single
     spaces."""
-    words = [word for word in tokens(text) if word != "the"]
+    words = [word for word in normalize_words(text) if word != "the"]
     # "a" alone, or inside a name ("vitamin a"), is no article.
     if len(words) > 1 and words[0] in ("a", "an"):
         words = words[1:]
@@ -199,8 +199,8 @@ def _join_words(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _is_same_answer(one: str, other: str) -> bool:
-    left = canonical(one)
-    right = canonical(other)
+    left = canonical_form(one)
+    right = canonical_form(other)
     # Two texts without any word (signs alone) are not the same answer.
     return bool(left) and (left == right or _join_words(left) == _join_words(right))
 
@@ -215,7 +215,7 @@ def _is_same_list(one: str, other: str) -> bool:
 def _split_items(text: str) -> list[str]:
     """The items of a list in sorted order, each in its canonical spelling."""
     return sorted(
-        item for part in _LIST_SEPARATOR.split(text.casefold()) if (item := canonical(part))
+        item for part in _LIST_SEPARATOR.split(text.casefold()) if (item := canonical_form(part))
     )
 
 
@@ -236,8 +236,8 @@ def answers_match(prediction: str, answer: str, aliases: Sequence[str]) -> bool:
 
 def occurs_in(name: str, text: str) -> bool:
     """Whether the words of ``name`` follow one another in ``text``."""
-    name_words = tokens(name)
-    text_words = tokens(text)
+    name_words = normalize_words(name)
+    text_words = normalize_words(text)
     return bool(name_words) and any(
         text_words[start : start + len(name_words)] == name_words
         for start in range(len(text_words) - len(name_words) + 1)

@@ -17,8 +17,9 @@ from medr_ray.knowledge.predicates import INVERSE, PREDICATES
 from medr_ray.questions.artifacts import QUESTIONS
 
 
+# The field names are keys of `medr questions show ID --json`, which prints every step.
 @dataclass(frozen=True)
-class Leg:
+class TraceStep:
     """One relation of a question.
 
     A hop leads from ``known`` to ``target``. A fact that is only stated or asked about has
@@ -38,15 +39,15 @@ class Leg:
 
 
 @dataclass(frozen=True)
-class Itinerary:
-    """A question with its legs: the hops in walking order, then the facts beside them."""
+class QuestionTrace:
+    """A question with its steps: the hops in walking order, then the facts beside them."""
 
     question: Question
-    legs: tuple[Leg, ...]
+    steps: tuple[TraceStep, ...]
 
 
-def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
-    """The path of a question, read from the run.
+def read_question_trace(run: RunDirectory, question_id: str) -> QuestionTrace:
+    """The trace of a question, read from the run.
 
     Raises DataError when the run has no such question, or when its graph lacks a relation of the
     question.
@@ -75,28 +76,28 @@ def read_itinerary(run: RunDirectory, question_id: str) -> Itinerary:
     )
     entity_rows = graph.read(ENTITIES, pads.field("entity_id").isin(ends))
     entities = {entity.entity_id: entity for entity in entity_rows}
-    return Itinerary(question, tuple(legs(question, relations, entities)))
+    return QuestionTrace(question, tuple(build_trace_steps(question, relations, entities)))
 
 
-def legs(
+def build_trace_steps(
     question: Question, relations: Mapping[str, Relation], entities: Mapping[str, Entity]
-) -> Iterator[Leg]:
-    """The legs of a question, hops first."""
+) -> Iterator[TraceStep]:
+    """The steps of a question, hops first."""
     reached = ""
     # The relations of the hops come first, one for each step of the guidance; hence strict=False.
-    for relation_id, step in zip(question.relations, question.guidance, strict=False):
+    for relation_id, guidance_step in zip(question.relations, question.guidance, strict=False):
         relation = relations[relation_id]
         start = relation.subject
         target = relation.object
         # A symmetric predicate has no inverse mark: its direction follows from where the walk is.
         is_symmetric = PREDICATES[relation.predicate].symmetric
-        if step.predicate.startswith(INVERSE) or (
-            is_symmetric and target == (reached or question.start)
-        ):
+        is_backwards = is_symmetric and target == (reached or question.start)
+        if guidance_step.predicate.startswith(INVERSE) or is_backwards:
             start, target = target, start
         # A hop that does not start where the last one ended begins a walk.
-        yield Leg(relation, entities[start], entities[target], True, start != reached)
+        yield TraceStep(relation, entities[start], entities[target], True, start != reached)
         reached = target
     for relation_id in question.relations[len(question.guidance) :]:
         relation = relations[relation_id]
-        yield Leg(relation, entities[relation.subject], entities[relation.object], False, False)
+        subject = entities[relation.subject]
+        yield TraceStep(relation, subject, entities[relation.object], False, False)

@@ -20,9 +20,13 @@ from dataclasses import dataclass
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Entity
 from medr_ray.knowledge.predicates import VALUE
-from medr_ray.questions.checks.duplicates import Asked, DuplicateFilter, chain_fingerprint
-from medr_ray.questions.checks.question_verification import Verdict
-from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.checks.duplicates import (
+    ComparedQuestion,
+    DuplicateFilter,
+    chain_fingerprint,
+)
+from medr_ray.questions.checks.question_verification import VerificationResult
+from medr_ray.questions.drafting.question_paths import QuestionPath
 from medr_ray.questions.wording.writers import Draft
 
 
@@ -32,15 +36,15 @@ class Candidate:
 
     draft: Draft
     text: str
-    verdict: Verdict
+    verdict: VerificationResult
 
     @property
-    def path(self) -> Path:
+    def path(self) -> QuestionPath:
         return self.draft.path
 
 
 @dataclass(frozen=True)
-class Split:
+class QuestionSplit:
     """The questions of both sides, and what was not chosen.
 
     ``overlapping`` counts the train candidates that were dropped for what they share with held-out
@@ -50,19 +54,19 @@ class Split:
 
     train: tuple[Candidate, ...]
     heldout: tuple[Candidate, ...]
-    overlapping: int
+    overlapping_count: int
     repeats: tuple[tuple[Candidate, str], ...] = ()
     eligible: tuple[Candidate, ...] = ()
 
 
-def rank(run_seed: int, *parts: str) -> str:
+def hash_sort_key(run_seed: int, *parts: str) -> str:
     """A sort key that gives a fixed pseudo-random order."""
     return hashlib.sha256("\x1f".join((str(run_seed), *parts)).encode()).hexdigest()
 
 
 def split_seeds(seeds: Iterable[str], fraction: float, run_seed: int) -> tuple[set[str], set[str]]:
     """(train, held-out) seeds; ``fraction`` of them, rounded to the nearest, are held out."""
-    ordered = sorted(set(seeds), key=lambda seed: rank(run_seed, "split", seed))
+    ordered = sorted(set(seeds), key=lambda seed: hash_sort_key(run_seed, "split", seed))
     heldout_count = round(fraction * len(ordered))
     return set(ordered[heldout_count:]), set(ordered[:heldout_count])
 
@@ -77,10 +81,10 @@ class HeldoutContent:
 
     seeds: frozenset[str]
     relations: frozenset[str]
-    leading: frozenset[str]
-    walked: frozenset[str]
+    leading_entities: frozenset[str]
+    path_entities: frozenset[str]
 
-    def overlaps(self, path: Path, entities: Mapping[str, Entity]) -> bool:
+    def overlaps_path(self, path: QuestionPath, entities: Mapping[str, Entity]) -> bool:
         """Whether training on ``path`` would show more of a held-out question than a common
         answer."""
         # Two questions may have the same answer: only an answer that leads on in the other
@@ -88,12 +92,12 @@ class HeldoutContent:
         return bool(
             self.seeds & set(path.entities)
             or self.relations & set(path.relations)
-            or self.walked & _select_leading_entities(path, entities)
-            or path.answer in self.leading
+            or self.path_entities & _select_leading_entities(path, entities)
+            or path.answer in self.leading_entities
         )
 
 
-def _select_leading_entities(path: Path, entities: Mapping[str, Entity]) -> set[str]:
+def _select_leading_entities(path: QuestionPath, entities: Mapping[str, Entity]) -> set[str]:
     """The entities of the path before its answer, without values."""
     return {
         entity_id
@@ -102,11 +106,11 @@ def _select_leading_entities(path: Path, entities: Mapping[str, Entity]) -> set[
     }
 
 
-def heldout_content(
+def collect_heldout_content(
     heldout: Sequence[Candidate], seeds: set[str], entities: Mapping[str, Entity]
 ) -> HeldoutContent:
     """The content of the chosen held-out questions and of all held-out seeds."""
-    leading = {
+    leading_entities = {
         entity_id
         for candidate in heldout
         for entity_id in _select_leading_entities(candidate.path, entities)
@@ -118,7 +122,10 @@ def heldout_content(
     }
     relations = {relation_id for candidate in heldout for relation_id in candidate.path.relations}
     return HeldoutContent(
-        frozenset(seeds), frozenset(relations), frozenset(leading), frozenset(leading | answers)
+        frozenset(seeds),
+        frozenset(relations),
+        frozenset(leading_entities),
+        frozenset(leading_entities | answers),
     )
 
 
@@ -152,7 +159,7 @@ class _Picker:
         self.repeats: dict[str, tuple[Candidate, str]] = {}
         self._duplicates = DuplicateFilter()
         for candidate in earlier:
-            self._duplicates.add(asked(candidate))
+            self._duplicates.add(to_compared_question(candidate))
         self._hop_counts: Counter[int] = Counter()
         self._predicate_counts: Counter[str] = Counter()
         self._answer_counts: Counter[str] = Counter()
@@ -160,7 +167,7 @@ class _Picker:
         # (seed, final relation): a seed asks for a fact once.
         self._picked_facts: set[tuple[str, str]] = set()
 
-    def run(self, per_seed: int) -> list[Candidate]:
+    def pick_per_seed(self, per_seed: int) -> list[Candidate]:
         """Pick at most ``per_seed`` candidates of each seed."""
         # One candidate of each seed per round, so that the limit is spread over the seeds.
         for _ in range(per_seed):
@@ -181,7 +188,7 @@ class _Picker:
     def _is_new(self, one: Candidate) -> bool:
         """Whether the candidate repeats no chosen one. A new candidate enters the filter here, so
         the caller has to pick it."""
-        repeated = self._duplicates.add(asked(one))
+        repeated = self._duplicates.add(to_compared_question(one))
         if repeated is not None:
             self.repeats[one.path.key] = one, repeated.reason
         return repeated is None
@@ -192,7 +199,7 @@ class _Picker:
             one.path.key not in self._picked_keys
             and one.path.key not in self.repeats
             and (seed, last.relation_id) not in self._picked_facts
-            and self._predicate_counts[one.path.final] < self._caps.predicate
+            and self._predicate_counts[one.path.answer_criterion] < self._caps.predicate
             and self._answer_counts[one.path.answer] < self._caps.answer
             and self._hop_counts[one.path.complexity] < self._caps.hops
         )
@@ -204,7 +211,7 @@ class _Picker:
         return (
             self._hop_counts[path.complexity],
             self._level_counts[level] / self._level_weights[level],
-            self._predicate_counts[path.final],
+            self._predicate_counts[path.answer_criterion],
             self._answer_counts[path.answer],
             not path.on_chain,
             path.key,  # a fixed order where all else is equal
@@ -216,13 +223,13 @@ class _Picker:
         self._picked_keys.add(one.path.key)
         self._picked_facts.add((seed, last.relation_id))
         self._hop_counts[one.path.complexity] += 1
-        self._predicate_counts[one.path.final] += 1
+        self._predicate_counts[one.path.answer_criterion] += 1
         self._answer_counts[one.path.answer] += 1
         self._level_counts[one.draft.obfuscation] += 1
 
 
 @functools.lru_cache(maxsize=100_000)
-def asked(one: Candidate) -> Asked:
+def to_compared_question(one: Candidate) -> ComparedQuestion:
     """What the duplicate filter compares: the candidate's key, graph, text, starts and answer."""
     path = one.path
     edges = []
@@ -240,14 +247,16 @@ def asked(one: Candidate) -> Asked:
     nodes = dict.fromkeys(end for subject, _, obj in edges for end in (subject, obj))
     # Where a share is asked, the answer is the share and not the entity that has it.
     answer = path.about[0].clinical if path.asked == "share" else path.answer
-    return Asked(path.key, chain_fingerprint(tuple(nodes), edges), one.text, path.starts, answer)
+    return ComparedQuestion(
+        path.key, chain_fingerprint(tuple(nodes), edges), one.text, path.starts, answer
+    )
 
 
 def _make_edge(predicate: str, forward: bool, known: str, other: str) -> tuple[str, str, str]:
     return (known, predicate, other) if forward else (other, predicate, known)
 
 
-def balance(
+def pick_balanced(
     candidates: Sequence[Candidate],
     config: QuestionsConfig,
     run_seed: int,
@@ -256,10 +265,10 @@ def balance(
 ) -> list[Candidate]:
     """Choose as many candidates as the caps allow, at most ``limit`` and at most ``per_seed`` of
     each seed. They repeat neither each other nor a candidate of ``earlier``."""
-    return _pick_balanced(candidates, config, run_seed, limit, earlier).picked
+    return _repeat_passes(candidates, config, run_seed, limit, earlier).picked
 
 
-def _pick_balanced(
+def _repeat_passes(
     candidates: Sequence[Candidate],
     config: QuestionsConfig,
     run_seed: int,
@@ -275,11 +284,11 @@ def _pick_balanced(
     """
     by_seed: dict[str, list[Candidate]] = {}
     for candidate in sorted(
-        candidates, key=lambda candidate: rank(run_seed, "order", candidate.path.seed)
+        candidates, key=lambda candidate: hash_sort_key(run_seed, "order", candidate.path.seed)
     ):
         by_seed.setdefault(candidate.path.seed, []).append(candidate)
     predicate_share = _raise_to_even_share(
-        config.max_predicate_share, {candidate.path.final for candidate in candidates}
+        config.max_predicate_share, {candidate.path.answer_criterion for candidate in candidates}
     )
     answer_share = _raise_to_even_share(
         config.max_answer_share, {candidate.path.answer for candidate in candidates}
@@ -299,7 +308,7 @@ def _pick_balanced(
             _count_share(hop_share, size),
         )
         picker = _Picker(by_seed, caps, size, earlier, config.obfuscation)
-        if len(picker.run(config.per_seed)) == size:
+        if len(picker.pick_per_seed(config.per_seed)) == size:
             return picker
         # A pass never picks more than its limit, so the size shrinks and the loop ends.
         size = len(picker.picked)
@@ -321,7 +330,7 @@ def split_and_balance(
     entities: Mapping[str, Entity],
     config: QuestionsConfig,
     run_seed: int,
-) -> Split:
+) -> QuestionSplit:
     """Choose both sides from the accepted candidates."""
     _, heldout_seeds = split_seeds(
         (candidate.path.seed for candidate in accepted), config.heldout_fraction, run_seed
@@ -330,16 +339,16 @@ def split_and_balance(
     heldout_limit = None if limit is None else round(limit * config.heldout_fraction)
     heldout_eligible = [candidate for candidate in accepted if candidate.path.seed in heldout_seeds]
     # Held-out first: what it picks decides which candidates may train.
-    heldout = _pick_balanced(heldout_eligible, config, run_seed, heldout_limit, ())
+    heldout = _repeat_passes(heldout_eligible, config, run_seed, heldout_limit, ())
     others = [candidate for candidate in accepted if candidate.path.seed not in heldout_seeds]
-    content = heldout_content(heldout.picked, heldout_seeds, entities)
+    content = collect_heldout_content(heldout.picked, heldout_seeds, entities)
     train_eligible = [
-        candidate for candidate in others if not content.overlaps(candidate.path, entities)
+        candidate for candidate in others if not content.overlaps_path(candidate.path, entities)
     ]
     train_limit = None if limit is None or heldout_limit is None else limit - heldout_limit
-    train = _pick_balanced(train_eligible, config, run_seed, train_limit, heldout.picked)
+    train = _repeat_passes(train_eligible, config, run_seed, train_limit, heldout.picked)
     repeats = (*heldout.repeats.values(), *train.repeats.values())
-    return Split(
+    return QuestionSplit(
         tuple(train.picked),
         tuple(heldout.picked),
         len(others) - len(train_eligible),

@@ -1,36 +1,48 @@
-"""The questions stage: drafts questions for every seed, then words, verifies and chooses them.
+"""The questions stage: drafts questions for every seed, then chooses, words and examines them.
 
-Ray Data hands batches of seeds to actors that know the graph and every annotated fact
-(``drafting``). Each batch is written as a part, so a killed run goes on with the missing parts.
-The choice is one deterministic pass over all accepted candidates, which also splits and balances
-them. Where models examine the questions, too easy ones are replaced. On a second run, a language
-model's wording comes from the response cache and its examination from the ledger.
+``execute`` runs these steps, and rejected candidates are collected from all of them:
 
-``questions.parquet`` (and ``.jsonl``) contains the chosen questions. ``rejected.jsonl`` contains
-every candidate that failed a check and every question that was given up, with all reasons.
+1. Draft: Ray Data hands batches of seeds to actors that know the graph and every annotated fact
+   (``drafting``). Each batch is written as a part, so a killed run goes on with the missing parts.
+2. Drop the candidates that repeat a benchmark item (``checks.contamination``).
+3. Choose and split: one deterministic pass over all accepted candidates (``split``).
+4. Reword the chosen questions with a language model, where one is configured (``wording``).
+5. Calibrate: models examine the questions, and too easy ones are replaced (``calibration``).
+6. Write ``questions.parquet`` (and ``.jsonl``) with the chosen questions, and ``rejected.jsonl``
+   with every candidate that failed a check and every question that calibration rejected or
+   replaced, with all reasons.
+
+On a second run, a model's wording comes from the response cache and its examinations from the
+ledger.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from medr_ray.core.config import PipelineConfig, QuestionsConfig
+from medr_ray.core.config import PipelineConfig
 from medr_ray.core.data import map_in_actors
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import Question
-from medr_ray.core.records import Split as SplitName
-from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
-from medr_ray.entities.artifacts import SEEDS
+from medr_ray.core.run import Counts, Directory, Stage, StageContext
 from medr_ray.knowledge.vocabulary_reading import file_digest
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.artifacts import QUESTIONS
-from medr_ray.questions.checks.calibration import Course, build_panel, calibrate
-from medr_ray.questions.checks.contamination import Contamination
-from medr_ray.questions.checks.duplicates import DuplicateFilter
-from medr_ray.questions.drafting.assembly import assemble
-from medr_ray.questions.drafting.drafter import Drafter, DraftingWorker, Graph, Rejected, read_graph
-from medr_ray.questions.split import Candidate, Split, asked, balance, split_and_balance
+from medr_ray.questions.calibration.panel import open_panel
+from medr_ray.questions.calibration.replacement_pool import AssembleQuestion, ReplacementPool
+from medr_ray.questions.calibration.rounds import CalibrationState, calibrate_questions
+from medr_ray.questions.checks.contamination import ContaminationCheck
+from medr_ray.questions.counts import count_questions
+from medr_ray.questions.drafting.assembly import assemble_question
+from medr_ray.questions.drafting.drafter import (
+    Drafter,
+    DraftingWorker,
+    QuestionGraph,
+    RejectedDraft,
+    read_graph,
+)
+from medr_ray.questions.split import Candidate, QuestionSplit, pick_balanced, split_and_balance
 from medr_ray.questions.wording.writers import QuestionWriter
 
 # Seeds per part: some seconds of work, which is all that a killed run loses.
@@ -38,20 +50,47 @@ _SEEDS_PER_PART = 8
 # Raise this with every change of the columns of questions.parquet, so that a run whose questions
 # have another format generates them again. It is 2 since the task is a column of its own.
 _QUESTIONS_FORMAT = 2
-_ACCEPTED_PARTS = "parts/accepted"
-_REJECTED_PARTS = "parts/rejected"
+_ACCEPTED_FOLDER = "parts/accepted"
+_REJECTED_FOLDER = "parts/rejected"
+R = TypeVar("R")
 
 
-def most_questions(config: PipelineConfig, run: RunDirectory) -> int | None:
-    """An upper bound for the number of questions; None while the run has no seeds."""
-    if not run.has(SEEDS):
-        return None
-    accepted = sum(seed.significance.verdict for seed in run.read(SEEDS))
-    limits = [
-        config.questions.per_seed * min(accepted, config.graph.max_seeds or accepted),
-        config.questions.max_questions,
+def execute(context: StageContext) -> Counts:
+    """Run the steps of the module's docstring. Returns the figures of the report."""
+    config = context.config.questions
+    graph = read_graph(context.run)
+    # Sorted, so that the batches and their parts are the same in every run.
+    parts = draft_parts(context, sorted(graph.seed_graphs))
+    drafted = read_parts(context.directory, _ACCEPTED_FOLDER, parts, Candidate)
+    accepted, contaminated = drop_contaminated(drafted, config.benchmarks)
+    split = split_and_balance(accepted, graph.entities, config, context.config.run.seed)
+    repeats = [reject_candidate(candidate, reason) for candidate, reason in split.repeats]
+    # A model words only the chosen questions: wording every candidate would cost many more calls.
+    split, misworded = reword_with_model(context, split, graph)
+    assemble = partial(
+        assemble_question,
+        entities=graph.entities,
+        specialties=graph.specialties,
+        language=config.language,
+    )
+    questions, too_easy = calibrate_difficulty(
+        context, assemble_chosen(split, assemble), ReplacementPool(split, assemble)
+    )
+    # This order is the order of rejected.jsonl: by step, and within a step as the step gave them.
+    rejected = [
+        *read_parts(context.directory, _REJECTED_FOLDER, parts, RejectedDraft),
+        *contaminated,
+        *repeats,
+        *misworded,
+        *too_easy,
     ]
-    return min(limit for limit in limits if limit is not None)
+    write_questions(context.directory, questions, rejected)
+    counts = count_questions(questions, len(accepted), rejected, split.overlapping_count)
+    print_summary(context, counts)
+    return counts
+
+
+# --- 1. drafting ----------------------------------------------------------------------
 
 
 def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
@@ -62,7 +101,7 @@ def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
     }
     # Only the accepted parts are listed: a worker writes them after the rejected ones, so a name
     # in this list means that the whole batch is done.
-    done = set(context.directory.list_files(_ACCEPTED_PARTS))
+    done = set(context.directory.list_files(_ACCEPTED_FOLDER))
     pending = [
         {"part": name, "seeds": batch} for name, batch in batches.items() if name not in done
     ]
@@ -75,8 +114,8 @@ def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
             config=context.config,
             run=context.run,
             directory=context.directory,
-            parts=_ACCEPTED_PARTS,
-            failed=_REJECTED_PARTS,
+            accepted_folder=_ACCEPTED_FOLDER,
+            rejected_folder=_REJECTED_FOLDER,
         )
         accepted = 0
         for row in results:
@@ -85,111 +124,75 @@ def draft_parts(context: StageContext, seeds: Sequence[str]) -> list[str]:
     return list(batches)
 
 
-def clean(
-    accepted: Sequence[Candidate], benchmarks: Sequence[str]
-) -> tuple[list[Candidate], list[Rejected]]:
+def read_parts(directory: Directory, folder: str, parts: Sequence[str], record: type[R]) -> list[R]:
+    """The records of all parts in a folder, in the order of ``parts``."""
+    return [row for part in parts for row in directory.read_records(f"{folder}/{part}", record)]
+
+
+# --- 2. contamination -----------------------------------------------------------------
+
+
+def drop_contaminated(
+    candidates: Sequence[Candidate], benchmarks: Sequence[str]
+) -> tuple[list[Candidate], list[RejectedDraft]]:
     """Separate the candidates that repeat a benchmark item.
 
     Returns (clean candidates, rejected ones). Without benchmarks all candidates are returned
     unchecked, and their verification does not claim that they are uncontaminated.
     """
     if not benchmarks:
-        return list(accepted), []
-    contamination = Contamination.load(benchmarks)
-    kept = []
+        return list(candidates), []
+    check = ContaminationCheck.load(benchmarks)
+    clean = []
     rejected = []
-    for candidate in accepted:
-        reason = contamination.found(candidate.text)
+    for candidate in candidates:
+        reason = check.find_rejection_reason(candidate.text)
         if reason is not None:
-            rejected.append(failed(candidate, reason))
+            rejected.append(reject_candidate(candidate, reason))
             continue
         verification = replace(candidate.verdict.verification, uncontaminated=True)
-        kept.append(
+        clean.append(
             replace(candidate, verdict=replace(candidate.verdict, verification=verification))
         )
-    return kept, rejected
+    return clean, rejected
 
 
-def failed(one: Candidate, *reasons: str) -> Rejected:
-    """The candidate as a rejected one, with the reasons."""
-    return Rejected(one.path.seed, one.path.chain_id, one.text, reasons)
+def reject_candidate(candidate: Candidate, reason: str) -> RejectedDraft:
+    """The record of an accepted candidate that a later step rejects."""
+    path = candidate.path
+    return RejectedDraft(path.seed, path.chain_id, candidate.text, (reason,))
 
 
-def reworded(
-    split: Split, drafter: Drafter, writer: QuestionWriter, config: QuestionsConfig, run_seed: int
-) -> tuple[Split, list[Rejected]]:
-    """The split in a model's words.
+# --- 4. wording by a model ------------------------------------------------------------
+
+
+def reword_with_model(
+    context: StageContext, split: QuestionSplit, graph: QuestionGraph
+) -> tuple[QuestionSplit, list[RejectedDraft]]:
+    """The split in the words of the configured model; unchanged where rules are the writer.
 
     Candidates whose wording fails are rejected. Each side is balanced again over what remains, as
     the shares changed. Returns (the new split, the rejected candidates).
     """
-    rejected: list[Rejected] = []
+    config = context.config.questions
+    if config.writer != "llm":
+        return split, []
+    drafter = Drafter.from_graph(graph, context.config)
+    writer = open_model_writer(context, graph)
+    rejected: list[RejectedDraft] = []
+    chosen: list[Candidate] = []
     sides: list[tuple[Candidate, ...]] = []
     # Held-out questions come first, so that train questions that repeat one of them are dropped.
     for side in (split.heldout, split.train):
-        kept, lost = drafter.judge([candidate.draft for candidate in side], writer)
-        sides.append(
-            tuple(
-                balance(
-                    kept,
-                    config,
-                    run_seed,
-                    None,
-                    [candidate for earlier in sides for candidate in earlier],
-                )
-            )
-        )
-        rejected += lost
+        worded, misworded = drafter.word_and_verify([candidate.draft for candidate in side], writer)
+        kept = pick_balanced(worded, config, context.config.run.seed, limit=None, earlier=chosen)
+        sides.append(tuple(kept))
+        chosen += kept
+        rejected += misworded
     return replace(split, heldout=sides[0], train=sides[1]), rejected
 
 
-class Harder:
-    """Replaces questions that were too easy with harder ones.
-
-    A replacement has the same seed and the same side of the split. A longer path is preferred to a
-    more obfuscated one. A replacement never repeats a question that is already chosen.
-    """
-
-    def __init__(self, split: Split, assembled: Callable[[Candidate, SplitName], Question]) -> None:
-        self._assemble_question = assembled
-        self._duplicates = DuplicateFilter()
-        self._unused_by_seed: dict[str, list[Candidate]] = {}
-        for candidate in (*split.heldout, *split.train):
-            self._duplicates.add(asked(candidate))
-        # The easiest first, so that a replacement is no harder than it needs to be. The chosen
-        # candidates are in here as well: the duplicate filter passes over them.
-        for candidate in sorted(
-            split.eligible,
-            key=lambda candidate: (
-                candidate.path.complexity,
-                candidate.draft.obfuscation,
-                candidate.path.key,
-            ),
-        ):
-            self._unused_by_seed.setdefault(candidate.path.seed, []).append(candidate)
-
-    def __call__(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
-        """A replacement for each question at the complexity it shall have; None where none is
-        left."""
-        return [self._find_replacement(question, complexity) for question, complexity in too_easy]
-
-    def _find_replacement(self, question: Question, complexity: int) -> Question | None:
-        unused = self._unused_by_seed.get(question.seed, [])
-        longer = [candidate for candidate in unused if candidate.path.complexity >= complexity]
-        more_obfuscated = [
-            candidate
-            for candidate in unused
-            if candidate.path.complexity >= question.complexity
-            and candidate.draft.obfuscation > question.obfuscation
-        ]
-        for candidate in (*longer, *more_obfuscated):
-            if self._duplicates.add(asked(candidate)) is None:
-                unused.remove(candidate)
-                return self._assemble_question(candidate, question.split)
-        return None
-
-
-def model_writer(context: StageContext, graph: Graph) -> QuestionWriter:
+def open_model_writer(context: StageContext, graph: QuestionGraph) -> QuestionWriter:
     """The question writer that uses the configured language model."""
     # Imported here: runs whose questions are worded by rules need no client of a model.
     from medr_ray.questions.wording.llm_writer import LLMWriter
@@ -203,134 +206,80 @@ def model_writer(context: StageContext, graph: Graph) -> QuestionWriter:
     )
 
 
-def given_up(courses: Sequence[Course]) -> list[Rejected]:
+# --- 5. calibration -------------------------------------------------------------------
+
+
+def assemble_chosen(split: QuestionSplit, assemble: AssembleQuestion) -> list[Question]:
+    """The records of the chosen candidates, train before held-out."""
+    questions = [assemble(candidate, "train") for candidate in split.train]
+    questions += [assemble(candidate, "heldout") for candidate in split.heldout]
+    return questions
+
+
+def calibrate_difficulty(
+    context: StageContext, questions: Sequence[Question], pool: ReplacementPool
+) -> tuple[list[Question], list[RejectedDraft]]:
+    """Let the configured models examine the questions.
+
+    Returns (the questions that stay, with replacements in the place of too easy ones; the
+    rejected ones). Without models all questions stay.
+    """
+    config = context.config.questions
+    panel = open_panel(config, context.run, context.directory, context.console)
+    if panel is None:
+        return list(questions), []
+    states = calibrate_questions(
+        questions,
+        panel.examine,
+        pool.find_replacements,
+        config.calibration_threshold,
+        config.calibration_rounds,
+    )
+    kept = [state.question for state in states if state.status == "kept"]
+    return kept, list_too_easy(states)
+
+
+def list_too_easy(states: Sequence[CalibrationState]) -> list[RejectedDraft]:
     """The questions that calibration replaced or rejected, with its reason for each."""
     rejected = []
-    for course in courses:
+    for state in states:
         rejected += [
-            Rejected(
-                attempt.question.seed,
-                attempt.question.chain_id,
-                attempt.question.task.text,
-                (attempt.reason,),
-            )
-            for attempt in course.replaced
+            _reject_question(attempt.question, attempt.reason) for attempt in state.replaced
         ]
-        if course.state == "rejected":
-            rejected.append(
-                Rejected(
-                    course.question.seed,
-                    course.question.chain_id,
-                    course.question.task.text,
-                    (course.reason,),
-                )
-            )
+        if state.status == "rejected":
+            rejected.append(_reject_question(state.question, state.reason))
     return rejected
 
 
-def execute(context: StageContext) -> Counts:
-    """Write the questions; see the module's docstring. Returns the figures of the report."""
-    config = context.config.questions
-    run_seed = context.config.run.seed
-    graph = read_graph(context.run)
-    # Sorted, so that the batches and their parts are the same in every run.
-    parts = draft_parts(context, sorted(graph.seed_graphs))
-    drafted = [
-        candidate
-        for part in parts
-        for candidate in context.directory.read_records(f"{_ACCEPTED_PARTS}/{part}", Candidate)
-    ]
-    accepted, rejected = clean(drafted, config.benchmarks)
-    split = split_and_balance(accepted, graph.entities, config, run_seed)
-    rejected += [failed(candidate, reason) for candidate, reason in split.repeats]
-    # A model words only the chosen questions: wording every candidate would cost many more calls.
-    if config.writer == "llm":
-        drafter = Drafter.over(graph, context.config)
-        split, lost = reworded(split, drafter, model_writer(context, graph), config, run_seed)
-        rejected += lost
-
-    def assemble_question(one: Candidate, side: SplitName) -> Question:
-        return assemble(one, side, graph.entities, graph.specialties, config.language)
-
-    questions = [assemble_question(candidate, "train") for candidate in split.train]
-    questions += [assemble_question(candidate, "heldout") for candidate in split.heldout]
-    panel = build_panel(config, context.run, context.directory, context.console)
-    if panel is not None:
-        courses = calibrate(
-            questions,
-            panel,
-            Harder(split, assemble_question),
-            config.calibration_threshold,
-            config.calibration_rounds,
-        )
-        questions = [course.question for course in courses if course.state == "kept"]
-        rejected += given_up(courses)
-    return write(context, parts, questions, len(accepted), rejected, split)
+def _reject_question(question: Question, reason: str) -> RejectedDraft:
+    return RejectedDraft(question.seed, question.chain_id, question.task.text, (reason,))
 
 
-def write(
-    context: StageContext,
-    parts: Sequence[str],
-    questions: Sequence[Question],
-    accepted: int,
-    rejected: Sequence[Rejected],
-    split: Split,
-) -> Counts:
-    """Write the stage's files. Returns the figures of the report."""
-    directory = context.directory
-    questions = sorted(questions, key=lambda question: question.task.task_id)
-    directory.write(QUESTIONS, questions)
-    directory.write_jsonl("questions.jsonl", questions)
-    all_rejected = [*_read_rejected_drafts(context, parts), *rejected]
-    directory.write_jsonl("rejected.jsonl", all_rejected)
-    counts = question_counts(questions, accepted, all_rejected, split.overlapping)
+# --- 6. writing -----------------------------------------------------------------------
+
+
+def write_questions(
+    directory: Directory, questions: Sequence[Question], rejected: Sequence[RejectedDraft]
+) -> None:
+    """Write the stage's files. The questions are sorted by id."""
+    ordered = sorted(questions, key=lambda question: question.task.task_id)
+    directory.write(QUESTIONS, ordered)
+    directory.write_jsonl("questions.jsonl", ordered)
+    directory.write_jsonl("rejected.jsonl", rejected)
+
+
+def print_summary(context: StageContext, counts: Counts) -> None:
+    """Print one line: how many of all candidates became questions, by side, and their length."""
+    candidates = counts["candidates_verified"] + counts["rejected"]
     context.console.print(
-        f"questions: {len(questions):,} of {accepted + len(all_rejected):,} candidates "
-        f"({counts['train']:,} train, "
-        f"{counts['heldout']:,} held out), {counts['mean_hops']} hops on average",
+        f"questions: {counts['accepted']:,} of {candidates:,} candidates "
+        f"({counts['train']:,} train, {counts['heldout']:,} held out), "
+        f"{counts['mean_hops']} hops on average",
         highlight=False,
     )
-    return counts
 
 
-def _read_rejected_drafts(context: StageContext, parts: Sequence[str]) -> Iterator[Rejected]:
-    for part in parts:
-        yield from context.directory.read_records(f"{_REJECTED_PARTS}/{part}", Rejected)
-
-
-def question_counts(
-    questions: Sequence[Question], accepted: int, rejected: Sequence[Rejected], overlapping: int
-) -> dict[str, Any]:
-    """The figures of the report. ``reasons`` counts rejected candidates by the check they
-    failed."""
-    # A reason reads "check: details". A candidate counts once for a check, however often it
-    # failed it.
-    reasons = Counter(
-        check
-        for candidate in rejected
-        for check in {reason.split(":")[0] for reason in candidate.reasons}
-    )
-    return {
-        "accepted": len(questions),
-        "candidates_verified": accepted,
-        "rejected": len(rejected),
-        "train": sum(question.split == "train" for question in questions),
-        "heldout": sum(question.split == "heldout" for question in questions),
-        "overlapping_train_candidates_dropped": overlapping,
-        "mean_hops": round(
-            sum(question.complexity for question in questions) / max(len(questions), 1), 2
-        ),
-        "by_hops": _count_values(question.complexity for question in questions),
-        "by_predicate": _count_values(question.guidance[-1].predicate for question in questions),
-        "by_paradigm": _count_values(question.paradigm for question in questions),
-        "by_specialty": _count_values(question.specialty for question in questions),
-        "by_obfuscation": _count_values(question.obfuscation for question in questions),
-        "reasons": dict(sorted(reasons.items())),
-    }
-
-
-def _count_values(values: Iterable[Any]) -> dict[str, int]:
-    return {str(value): count for value, count in sorted(Counter(values).items())}
+# --- the stage ------------------------------------------------------------------------
 
 
 def _stage_inputs(config: PipelineConfig) -> Mapping[str, Any]:

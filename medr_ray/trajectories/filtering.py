@@ -33,7 +33,7 @@ from enum import StrEnum
 from medr_ray.agent.protocol import parse_reply, parse_responses
 from medr_ray.core.records import FilteredTrajectory, Task, ToolEvent, Trajectory
 from medr_ray.knowledge.predicates import INVERSE, PREDICATES
-from medr_ray.questions.answer_matching import answers_match, canonical
+from medr_ray.questions.answer_matching import answers_match, canonical_form
 
 
 class Code(StrEnum):
@@ -101,7 +101,7 @@ def reason_counts(judged: Sequence[FilteredTrajectory]) -> dict[str, int]:
 def _answer_reasons(trajectory: Trajectory, task: Task) -> Iterator[Reason]:
     if trajectory.answer is None:
         yield Reason(Code.NO_ANSWER, trajectory.stop_reason)
-    elif canonical(trajectory.answer) == UNKNOWN:
+    elif canonical_form(trajectory.answer) == UNKNOWN:
         yield Reason(Code.GAVE_UP, f"after {len(trajectory.tool_events)} calls")
     elif not answers_match(trajectory.answer, task.answer, task.aliases):
         yield Reason(Code.WRONG, f"{_cut(trajectory.answer)} in place of {_cut(task.answer)}")
@@ -111,9 +111,9 @@ def _answer_reasons(trajectory: Trajectory, task: Task) -> Iterator[Reason]:
 
 def is_supported(trajectory: Trajectory) -> bool:
     """The answer stands in some tool response."""
-    answer = canonical(trajectory.answer or "")
+    answer = canonical_form(trajectory.answer or "")
     return bool(answer) and any(
-        answer in canonical(m.content) for m in trajectory.messages[2:] if m.role == "user"
+        answer in canonical_form(m.content) for m in trajectory.messages[2:] if m.role == "user"
     )
 
 

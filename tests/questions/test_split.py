@@ -5,12 +5,12 @@ from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, small_gra
 from medr_ray.core.config import QuestionsConfig
 from medr_ray.core.records import Verification
 from medr_ray.graph.facts.hops import make_walk, mark_other_hops
-from medr_ray.questions.checks.question_verification import Verdict
-from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.checks.question_verification import VerificationResult
+from medr_ray.questions.drafting.question_paths import QuestionPath
 from medr_ray.questions.split import (
     Candidate,
-    balance,
-    heldout_content,
+    collect_heldout_content,
+    pick_balanced,
     split_and_balance,
     split_seeds,
 )
@@ -23,9 +23,11 @@ _OPEN = QuestionsConfig(max_predicate_share=1, max_answer_share=1, heldout_fract
 def candidate(seed: str, start: str, *relations: str) -> Candidate:
     hops = make_walk(start, [_GRAPH.relations[relation_id] for relation_id in relations])
     assert hops is not None
-    path = Path(seed, "chain", mark_other_hops(hops, fact_index_of(_GRAPH)), True)
+    path = QuestionPath(seed, "chain", mark_other_hops(hops, fact_index_of(_GRAPH)), True)
     return Candidate(
-        Draft(path), f"{start} {relations}?", Verdict(Verification(True, True, True, True), ())
+        Draft(path),
+        f"{start} {relations}?",
+        VerificationResult(Verification(True, True, True, True), ()),
     )
 
 
@@ -38,23 +40,23 @@ def test_seeds_are_split_by_share_and_always_the_same_way() -> None:
 
 
 def test_only_a_common_answer_may_be_shared_with_held_out_questions() -> None:
-    held = heldout_content(
+    held = collect_heldout_content(
         [candidate(MARFAN, "GENE:FBN1", "fbn1", "inherit")], {MARFAN}, _GRAPH.entities
     )
     common_answer = candidate(STICKLER, STICKLER, "inherit-stickler").path
-    assert not held.overlaps(common_answer, _GRAPH.entities)
+    assert not held.overlaps_path(common_answer, _GRAPH.entities)
     for shared in (
         candidate(MASS, MASS, "fbn1-mass"),  # its answer leads to the held-out one
         candidate(MASS, "GENE:FBN1", "fbn1-mass"),  # its gene does
         candidate(MASS, MARFAN, "lens"),  # it starts at the held-out seed
     ):
-        assert held.overlaps(shared.path, _GRAPH.entities)
+        assert held.overlaps_path(shared.path, _GRAPH.entities)
 
 
 def test_train_candidates_that_share_a_gene_with_held_out_ones_are_dropped_and_counted() -> None:
     both = [candidate(MARFAN, MARFAN, "fbn1"), candidate(MASS, MASS, "fbn1-mass", "fbn1", "lens")]
     split = split_and_balance(both, _GRAPH.entities, _OPEN, 0)
-    assert (len(split.train), len(split.heldout), split.overlapping) == (0, 1, 1)
+    assert (len(split.train), len(split.heldout), split.overlapping_count) == (0, 1, 1)
 
 
 def test_hop_counts_are_evened_out() -> None:
@@ -65,7 +67,9 @@ def test_hop_counts_are_evened_out() -> None:
         candidate(STICKLER, "GENE:COL2A1", "col2a1", "detach"),
     ]
     config = _OPEN.model_copy(update={"per_seed": 1})
-    assert sorted(len(candidate.path.hops) for candidate in balance(offers, config, 0, None)) == [
+    assert sorted(
+        len(candidate.path.hops) for candidate in pick_balanced(offers, config, 0, None)
+    ) == [
         1,
         2,
     ]
@@ -77,19 +81,19 @@ def test_a_seed_asks_for_one_fact_once_and_no_walk_is_asked_twice() -> None:
         candidate(MARFAN, "GENE:FBN1", "fbn1", "inherit"),
         candidate(STICKLER, MARFAN, "inherit"),
     ]
-    assert len(balance(offers, _OPEN, 0, None)) <= 2
-    assert len(balance(offers[:2], _OPEN, 0, None)) == 1
+    assert len(pick_balanced(offers, _OPEN, 0, None)) <= 2
+    assert len(pick_balanced(offers[:2], _OPEN, 0, None)) == 1
 
 
 def test_one_kind_of_question_alone_is_still_allowed() -> None:
     config = QuestionsConfig()
-    assert len(balance([candidate(MARFAN, MARFAN, "inherit")], config, 0, None)) == 1
-    assert balance([], config, 0, None) == []
+    assert len(pick_balanced([candidate(MARFAN, MARFAN, "inherit")], config, 0, None)) == 1
+    assert pick_balanced([], config, 0, None) == []
 
 
 def test_the_same_chain_from_its_other_end_is_asked_once() -> None:
     forward, backward = candidate(MARFAN, MARFAN, "lens"), candidate(MARFAN, "HP:0001083", "lens")
-    assert balance([backward], _OPEN, 0, None) == [backward]
-    assert balance([backward], _OPEN, 0, None, earlier=[forward]) == []
+    assert pick_balanced([backward], _OPEN, 0, None) == [backward]
+    assert pick_balanced([backward], _OPEN, 0, None, earlier=[forward]) == []
     other = candidate(STICKLER, STICKLER, "detach")
-    assert balance([other], _OPEN, 0, None, earlier=[forward]) == [other]
+    assert pick_balanced([other], _OPEN, 0, None, earlier=[forward]) == [other]

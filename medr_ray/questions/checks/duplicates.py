@@ -23,10 +23,10 @@ from typing import Generic, TypeVar
 import networkx as nx
 
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.questions.answer_matching import canonical, tokens
+from medr_ray.questions.answer_matching import canonical_form, normalize_words
 
 # Jaccard similarity of word 3-shingles from which two wordings count as the same question.
-SIMILARITY = 0.8
+MIN_WORDING_SIMILARITY = 0.8
 _WORDS_PER_SHINGLE = 3
 # ``most_similar`` looks at one more element for every so many that must be shared. A candidate must
 # then share more of the elements looked at, so fewer sets are compared.
@@ -67,13 +67,13 @@ def chain_fingerprint(nodes: Sequence[str], edges: Sequence[tuple[str, str, str]
 # --- texts ----------------------------------------------------------------------------
 
 
-def windows(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
+def sliding_windows(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
     """Return every run of ``size`` items, or one run of all items where there are fewer."""
     # ``max`` gives a short sequence its one window.
     return (tuple(items[at : at + size]) for at in range(max(1, len(items) - size + 1)))
 
 
-def jaccard(one: Set[T], other: Set[T]) -> float:
+def jaccard_similarity(one: Set[T], other: Set[T]) -> float:
     """Return |A ∩ B| / |A ∪ B|, and 0 for two empty sets."""
     shared = len(one & other)
     return shared / (len(one) + len(other) - shared) if shared else 0.0
@@ -127,7 +127,7 @@ class ShingleIndex(Generic[T]):
                 <= len(self._sets[name])
                 <= size / self._threshold + _ROUNDING_TOLERANCE
             ):
-                similarity = jaccard(shingles, self._sets[name])
+                similarity = jaccard_similarity(shingles, self._sets[name])
                 if similarity >= self._threshold - _ROUNDING_TOLERANCE:
                     # Negated, so that ``min`` takes the most similar and then the first by name.
                     matches.append((-similarity, name))
@@ -138,7 +138,7 @@ class ShingleIndex(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ComparedQuestion:
     """The parts of a question that are compared with other questions.
 
     ``fingerprint`` is that of its chain. ``starts`` are the names of the entities it starts from,
@@ -148,7 +148,7 @@ class Asked:
     question_id: str
     fingerprint: str
     text: str
-    starts: tuple[str, ...]
+    start_names: tuple[str, ...]
     answer: str
 
 
@@ -164,13 +164,13 @@ class DuplicateFilter:
     """Keeps questions that are not near-duplicates of one another, in the order of adding."""
 
     def __init__(self) -> None:
-        self._kept_questions: dict[str, Asked] = {}
+        self._kept_questions: dict[str, ComparedQuestion] = {}
         self._id_by_text: dict[str, str] = {}
-        self._questions_by_chain: dict[str, list[Asked]] = defaultdict(list)
+        self._questions_by_chain: dict[str, list[ComparedQuestion]] = defaultdict(list)
         # One index for each subject: only texts with the same starts and answer are compared.
         self._texts_by_subject: dict[tuple[frozenset[str], str], ShingleIndex[tuple[str, ...]]] = {}
 
-    def add(self, one: Asked) -> Duplicate | None:
+    def add(self, one: ComparedQuestion) -> Duplicate | None:
         """Return the earlier question that ``one`` repeats. When there is none, keep ``one`` and
         return None."""
         # The cheapest comparison comes first.
@@ -178,35 +178,35 @@ class DuplicateFilter:
             self._find_same_text(one) or self._find_same_chain(one) or self._find_same_wording(one)
         )
         if earlier is None:
-            self._keep(one)
+            self._keep_question(one)
         return earlier
 
     def discard(self, question_id: str) -> None:
         """Forget a kept question, to let another take its place."""
         question = self._kept_questions.pop(question_id)
-        del self._id_by_text[canonical(question.text)]
+        del self._id_by_text[canonical_form(question.text)]
         self._questions_by_chain[question.fingerprint].remove(question)
-        self._texts_by_subject[_subject_of(question)].remove(question_id)
+        self._texts_by_subject[_subject_key(question)].remove(question_id)
 
-    def _keep(self, one: Asked) -> None:
+    def _keep_question(self, one: ComparedQuestion) -> None:
         self._kept_questions[one.question_id] = one
-        self._id_by_text[canonical(one.text)] = one.question_id
+        self._id_by_text[canonical_form(one.text)] = one.question_id
         self._questions_by_chain[one.fingerprint].append(one)
-        self._texts_by_subject.setdefault(_subject_of(one), ShingleIndex(SIMILARITY)).add(
-            one.question_id, _split_shingles(one.text)
-        )
+        self._texts_by_subject.setdefault(
+            _subject_key(one), ShingleIndex(MIN_WORDING_SIMILARITY)
+        ).add(one.question_id, _word_shingles(one.text))
 
-    def _find_same_text(self, one: Asked) -> Duplicate | None:
-        earlier = self._id_by_text.get(canonical(one.text))
+    def _find_same_text(self, one: ComparedQuestion) -> Duplicate | None:
+        earlier = self._id_by_text.get(canonical_form(one.text))
         return (
             Duplicate(earlier, f"no_duplicate: the text of {earlier}")
             if earlier is not None
             else None
         )
 
-    def _find_same_chain(self, one: Asked) -> Duplicate | None:
+    def _find_same_chain(self, one: ComparedQuestion) -> Duplicate | None:
         for other in self._questions_by_chain.get(one.fingerprint, ()):
-            if canonical(other.answer) == canonical(one.answer):
+            if canonical_form(other.answer) == canonical_form(one.answer):
                 return Duplicate(
                     other.question_id, f"no_duplicate: the chain and answer of {other.question_id}"
                 )
@@ -217,9 +217,9 @@ class DuplicateFilter:
                 )
         return None
 
-    def _find_same_wording(self, one: Asked) -> Duplicate | None:
-        index = self._texts_by_subject.get(_subject_of(one))
-        match = index.most_similar(_split_shingles(one.text)) if index is not None else None
+    def _find_same_wording(self, one: ComparedQuestion) -> Duplicate | None:
+        index = self._texts_by_subject.get(_subject_key(one))
+        match = index.most_similar(_word_shingles(one.text)) if index is not None else None
         if match is None:
             return None
         return Duplicate(
@@ -229,14 +229,14 @@ class DuplicateFilter:
         )
 
 
-def _subject_of(one: Asked) -> tuple[frozenset[str], str]:
+def _subject_key(one: ComparedQuestion) -> tuple[frozenset[str], str]:
     """Return the names a question starts from and its answer, normalised."""
-    return frozenset(map(canonical, one.starts)), canonical(one.answer)
+    return frozenset(map(canonical_form, one.start_names)), canonical_form(one.answer)
 
 
-def _ends_at_start(one: Asked, other: Asked) -> bool:
-    return canonical(one.answer) in map(canonical, other.starts)
+def _ends_at_start(one: ComparedQuestion, other: ComparedQuestion) -> bool:
+    return canonical_form(one.answer) in map(canonical_form, other.start_names)
 
 
-def _split_shingles(text: str) -> frozenset[tuple[str, ...]]:
-    return frozenset(windows(tokens(text), _WORDS_PER_SHINGLE))
+def _word_shingles(text: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(sliding_windows(normalize_words(text), _WORDS_PER_SHINGLE))

@@ -23,10 +23,15 @@ from medr_ray.core.records import Entity, Relation, Verification
 from medr_ray.graph.facts.fact_index import FactIndex, is_stated_in
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge.predicates import DISEASE
-from medr_ray.questions.answer_matching import canonical, occurs_in, tokens
-from medr_ray.questions.drafting.answer_names import answer_of
-from medr_ray.questions.drafting.question_paths import Path
-from medr_ray.questions.drafting.question_patterns import CHOICES, answers, needless_hops, walked
+from medr_ray.questions.answer_matching import canonical_form, normalize_words, occurs_in
+from medr_ray.questions.drafting.answer_names import resolve_answer
+from medr_ray.questions.drafting.question_paths import QuestionPath
+from medr_ray.questions.drafting.question_patterns import (
+    CHOICE_CRITERIA,
+    find_needless_hops,
+    find_possible_answers,
+    follow_hops,
+)
 from medr_ray.questions.wording.writers import Draft
 from medr_ray.retrieval.documents import HPO, PUBMED
 
@@ -69,7 +74,7 @@ _COMMON_WORDS = frozenset(
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerificationResult:
     """The results of the checks, and the reasons to reject the question.
 
     A question is accepted exactly when there is no reason.
@@ -79,7 +84,7 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-class Verifier:
+class QuestionVerifier:
     """Checks questions against the facts of a run."""
 
     def __init__(
@@ -97,9 +102,9 @@ class Verifier:
         self._ids_by_name: dict[str, set[str]] = defaultdict(set)
         for entity in entities.values():
             for name in (entity.name, *entity.aliases):
-                self._ids_by_name[canonical(name)].add(entity.entity_id)
+                self._ids_by_name[canonical_form(name)].add(entity.entity_id)
 
-    def verify(self, draft: Draft, text: str, allow_other: bool = True) -> Verdict:
+    def verify(self, draft: Draft, text: str, allow_other: bool = True) -> VerificationResult:
         """Return the verdict on ``text`` as the wording of ``draft``.
 
         ``allow_other`` accepts hops of the kind "the other ...".
@@ -108,17 +113,19 @@ class Verifier:
         # Each of these is a list of reasons, which is empty when the check passes.
         unique = self._check_uniqueness(draft)
         leak = self._find_leaks(path, text)
-        needless = self._find_needless_hops(draft, text, not unique)
+        find_needless_in_walk = self._find_needless_hops(draft, text, not unique)
         evidence = self._find_missing_evidence(path)
         form = self._check_form(path, allow_other)
-        verification = Verification(not unique, not leak, not needless, not evidence)
-        return Verdict(verification, (*unique, *leak, *needless, *evidence, *form))
+        verification = Verification(not unique, not leak, not find_needless_in_walk, not evidence)
+        return VerificationResult(
+            verification, (*unique, *leak, *find_needless_in_walk, *evidence, *form)
+        )
 
     def _check_uniqueness(self, draft: Draft) -> list[str]:
         path = draft.path
         starts = [self._possible_entities(start) for start in path.starts]
         if draft.description is not None:
-            starts[0] = draft.description.subjects(self._facts)
+            starts[0] = draft.description.find_described_entities(self._facts)
         reasons = [
             f"unique: the start may mean {len(start_ids)} entities"
             for start_ids in starts
@@ -126,11 +133,13 @@ class Verifier:
             if len(start_ids) > 1
             and len({self._entities[e].entity_type for e in start_ids}) < len(start_ids)
         ]
-        reasons += self._find_ambiguous_hops(path.hops, bool(path.second) or path.asked in CHOICES)
+        reasons += self._find_ambiguous_hops(
+            path.hops, bool(path.second) or path.asked in CHOICE_CRITERIA
+        )
         reasons += self._find_ambiguous_hops(path.second, True)
         if reasons:
             return reasons
-        possible_answers = answers(path, starts, self._facts)
+        possible_answers = find_possible_answers(path, starts, self._facts)
         expected = path.about[0].clinical if path.asked == "share" else path.answer
         return (
             []
@@ -140,7 +149,7 @@ class Verifier:
 
     def _possible_entities(self, start: str) -> set[str]:
         """Return the ids of every entity that the start's name may mean."""
-        return self._ids_by_name[canonical(self._entities[start].name)]
+        return self._ids_by_name[canonical_form(self._entities[start].name)]
 
     def _find_ambiguous_hops(self, hops: Sequence[Hop], spare_last: bool) -> list[str]:
         """Return a reason for each hop whose words do not lead to its target alone.
@@ -158,14 +167,20 @@ class Verifier:
             before = hop.start
         return reasons
 
-    def _find_leaks(self, path: Path, text: str) -> list[str]:
-        answer = answer_of(path, self._entities)
+    def _find_leaks(self, path: QuestionPath, text: str) -> list[str]:
+        answer = resolve_answer(path, self._entities)
         for name in answer.names:
             if occurs_in(name, text):
                 return [f'no_leak: the text holds "{name}"']
-        distinctive_words = {word for word in tokens(answer.name) if word not in _COMMON_WORDS}
+        distinctive_words = {
+            word for word in normalize_words(answer.name) if word not in _COMMON_WORDS
+        }
         # Words are compared without their order, so that a reordered name is a leak as well.
-        if distinctive_words and path.asked != "share" and distinctive_words <= set(tokens(text)):
+        if (
+            distinctive_words
+            and path.asked != "share"
+            and distinctive_words <= set(normalize_words(text))
+        ):
             return [f'no_leak: the text holds every telling word of "{answer.name}"']
         return []
 
@@ -178,14 +193,14 @@ class Verifier:
         path = draft.path
         reasons = [
             f"hops_needed: the answer is determined without hop {number}"
-            for number in (needless_hops(path, self._facts) if unique else ())
+            for number in (find_needless_hops(path, self._facts) if unique else ())
         ]
         if path.second and unique:
             for side, hops in (("first", path.hops), ("second", path.second)):
-                if walked(hops, (hops[0].start,), self._facts) == {path.answer}:
+                if follow_hops(hops, (hops[0].start,), self._facts) == {path.answer}:
                     reasons.append(f"hops_needed: the {side} walk alone leads to the answer")
         reasons += self._find_shortcuts(path.hops) + self._find_shortcuts(path.second)
-        for hidden in (*path.hidden, *((path.start,) if draft.description else ())):
+        for hidden in (*path.hidden_entities, *((path.start,) if draft.description else ())):
             entity = self._entities[hidden]
             if any(occurs_in(name, text) for name in (entity.name, *entity.aliases)):
                 reasons.append(f'hops_needed: the text names the hidden entity "{entity.name}"')
@@ -201,7 +216,7 @@ class Verifier:
             if self._facts.are_linked(nodes[i], nodes[j])
         ]
 
-    def _find_missing_evidence(self, path: Path) -> list[str]:
+    def _find_missing_evidence(self, path: QuestionPath) -> list[str]:
         walked_ids = [hop.relation_id for hop in (*path.hops, *path.second)]
         return [
             f"evidence: {f'hop {number}' if number <= len(walked_ids) else 'a fact told'} "
@@ -213,8 +228,8 @@ class Verifier:
             if not is_stated_in(self._relations[relation_id], self._sources)
         ]
 
-    def _check_form(self, path: Path, allow_other: bool) -> list[str]:
-        answer = answer_of(path, self._entities).name
+    def _check_form(self, path: QuestionPath, allow_other: bool) -> list[str]:
+        answer = resolve_answer(path, self._entities).name
         reasons = []
         if len(answer.split()) > _MAX_ANSWER_WORDS:
             reasons.append(f"form: the answer is longer than {_MAX_ANSWER_WORDS} words")
@@ -226,7 +241,7 @@ class Verifier:
             reasons.append('form: needs a hop of the kind "the other …" (questions.other_hops)')
         return reasons
 
-    def _find_similar_diseases(self, path: Path) -> Iterator[tuple[str, str]]:
+    def _find_similar_diseases(self, path: QuestionPath) -> Iterator[tuple[str, str]]:
         """Yield the names of two diseases on the path where one has all words of the other.
 
         "Stargardt disease" and "Stargardt disease 1" may be records of several authorities for the
@@ -237,7 +252,7 @@ class Verifier:
             for entity_id in path.entities
             if self._entities[entity_id].entity_type == DISEASE
         ]
-        words = [frozenset(tokens(name)) - _COMMON_WORDS for name in names]
+        words = [frozenset(normalize_words(name)) - _COMMON_WORDS for name in names]
         for (first, left), (second, right) in itertools.combinations(
             zip(names, words, strict=True), 2
         ):

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medr_ray.core.records import Entity
-from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.drafting.question_paths import QuestionPath
 
-SHARE = "share"
+SHARE_ANSWER_TYPE = "share"
 
 
 @dataclass(frozen=True)
-class Answer:
+class AcceptedAnswer:
     """The answer's name, its other accepted names, and its type (an entity's, or "share")."""
 
     name: str
@@ -25,20 +25,20 @@ class Answer:
         return (self.name, *self.aliases)
 
 
-def answer_of(path: Path, entities: Mapping[str, Entity]) -> Answer:
+def resolve_answer(path: QuestionPath, entities: Mapping[str, Entity]) -> AcceptedAnswer:
     """The answer to what the path asks."""
     if path.asked == "share":
         clinical = path.about[0].clinical
-        return Answer(clinical, share_spellings(clinical), SHARE)
+        return AcceptedAnswer(clinical, list_share_spellings(clinical), SHARE_ANSWER_TYPE)
     entity = entities[path.answer]
-    return Answer(
+    return AcceptedAnswer(
         entity.name,
-        tuple(name for name in entity_names(entity) if name != entity.name),
+        tuple(name for name in list_entity_names(entity) if name != entity.name),
         entity.entity_type,
     )
 
 
-def entity_names(entity: Entity) -> tuple[str, ...]:
+def list_entity_names(entity: Entity) -> tuple[str, ...]:
     """The entity's name and aliases; a mode of inheritance also without the word "inheritance"."""
     names: Sequence[str] = (entity.name, *entity.aliases)
     short_names = [
@@ -48,7 +48,7 @@ def entity_names(entity: Entity) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*names, *short_names)))
 
 
-def share_spellings(clinical: str) -> tuple[str, ...]:
+def list_share_spellings(clinical: str) -> tuple[str, ...]:
     """Other spellings of "3 of 7 patients", "45% of patients" and "all patients"."""
     if counted := re.fullmatch(r"(\d+) of (\d+) patients?", clinical):
         return (

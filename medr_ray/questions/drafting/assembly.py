@@ -16,13 +16,13 @@ from medr_ray.core.records import (
 )
 from medr_ray.knowledge.predicates import PREDICATES, directed_name
 from medr_ray.knowledge.published_reports import is_report
-from medr_ray.questions.drafting.answer_names import answer_of
-from medr_ray.questions.drafting.plan_candidates import paradigm_of
-from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.drafting.answer_names import resolve_answer
+from medr_ray.questions.drafting.plan_candidates import classify_paradigm
+from medr_ray.questions.drafting.question_paths import QuestionPath
 from medr_ray.questions.split import Candidate
 
 
-def placeholder(position: int) -> str:
+def placeholder_name(position: int) -> str:
     """ "Entity_A" for 0, "Entity_B" for 1, …, "Entity_AA" for 26."""
     # Bijective base 26: there is no letter for zero, so every digit is shifted by one.
     letters = ""
@@ -33,7 +33,7 @@ def placeholder(position: int) -> str:
     return f"Entity_{letters}"
 
 
-def guidance(path: Path, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, ...]:
+def build_guidance(path: QuestionPath, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, ...]:
     """The path's masked triples (types instead of names) in walking order.
 
     Those of a second walk come after the first. Predicates that are walked backwards are marked
@@ -51,10 +51,11 @@ def guidance(path: Path, entities: Mapping[str, Entity]) -> tuple[GuidanceStep, 
     )
 
 
-def cheat_sheet(path: Path, entities: Mapping[str, Entity]) -> str:
+def build_cheat_sheet(path: QuestionPath, entities: Mapping[str, Entity]) -> str:
     """The path's facts in sentences, with placeholders instead of names."""
     placeholders = {
-        entity_id: placeholder(position) for position, entity_id in enumerate(mapped(path))
+        entity_id: placeholder_name(position)
+        for position, entity_id in enumerate(list_placed_entities(path))
     }
     # Multiplying by a bool adds the clause for the starts only.
     facts = [
@@ -85,7 +86,7 @@ def cheat_sheet(path: Path, entities: Mapping[str, Entity]) -> str:
     return " ".join((*facts, _state_answer(path, placeholders)))
 
 
-def mapped(path: Path) -> tuple[str, ...]:
+def list_placed_entities(path: QuestionPath) -> tuple[str, ...]:
     """Every entity of the question, each once, in the order of their placeholders.
 
     The entities of the walk come first, in walking order; then those that its clauses name.
@@ -101,7 +102,7 @@ def _state_fact(predicate: str, forward: bool, known: str, other: str, clinical:
     return f"{sentence[:-1]}, as {clinical}." if is_report(clinical) else sentence
 
 
-def _state_answer(path: Path, named: Mapping[str, str]) -> str:
+def _state_answer(path: QuestionPath, named: Mapping[str, str]) -> str:
     """The last sentence: which entity or value is the answer."""
     answer = named[path.answer]
     if path.asked == "entity":
@@ -122,7 +123,7 @@ def _state_answer(path: Path, named: Mapping[str, str]) -> str:
     )
 
 
-def assemble(
+def assemble_question(
     chosen: Candidate,
     split: Split,
     entities: Mapping[str, Entity],
@@ -131,8 +132,8 @@ def assemble(
 ) -> Question:
     """The record of a chosen candidate. Its id depends on language, text and relations alone."""
     path = chosen.path
-    answer = answer_of(path, entities)
-    paradigm = paradigm_of(path)
+    answer = resolve_answer(path, entities)
+    paradigm = classify_paradigm(path)
     specialty = specialties.get(path.seed, "unclassified")
     obfuscation = chosen.draft.obfuscation
     task = Task(
@@ -154,11 +155,11 @@ def assemble(
         split=split,
         start=path.start,
         relations=path.relations,
-        guidance=guidance(path, entities),
-        cheat_sheet=cheat_sheet(path, entities),
+        guidance=build_guidance(path, entities),
+        cheat_sheet=build_cheat_sheet(path, entities),
         entity_mapping=tuple(
-            Placeholder(placeholder(position), entity_id)
-            for position, entity_id in enumerate(mapped(path))
+            Placeholder(placeholder_name(position), entity_id)
+            for position, entity_id in enumerate(list_placed_entities(path))
         ),
         verification=chosen.verdict.verification,
         obfuscation=obfuscation,

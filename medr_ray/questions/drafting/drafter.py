@@ -22,17 +22,21 @@ from medr_ray.graph.facts.fact_index import (
     is_stated_in,
     read_ontology_facts,
 )
-from medr_ray.questions.checks.question_verification import Verifier
-from medr_ray.questions.drafting.obfuscation import describe_start, describes
-from medr_ray.questions.drafting.plan_candidates import Candidates, Source, Tellers
-from medr_ray.questions.drafting.question_paths import Path
-from medr_ray.questions.drafting.walks import Grower
+from medr_ray.questions.checks.question_verification import QuestionVerifier
+from medr_ray.questions.drafting.obfuscation import describe_start, is_describing_level
+from medr_ray.questions.drafting.plan_candidates import (
+    CandidatePlanner,
+    LevelDisambiguators,
+    SeedInput,
+)
+from medr_ray.questions.drafting.question_paths import QuestionPath
+from medr_ray.questions.drafting.walks import WalkGrower
 from medr_ray.questions.split import Candidate
-from medr_ray.questions.wording.writers import Draft, QuestionWriter, rules_writer
+from medr_ray.questions.wording.writers import Draft, QuestionWriter, open_rules_writer
 
 
 @dataclass(frozen=True)
-class Graph:
+class QuestionGraph:
     """The graph that questions are drafted from."""
 
     entities: Mapping[str, Entity]
@@ -43,7 +47,7 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Rejected:
+class RejectedDraft:
     """A candidate that failed, and every reason why."""
 
     seed: str
@@ -52,10 +56,10 @@ class Rejected:
     reasons: tuple[str, ...]
 
 
-def read_graph(run: RunDirectory) -> Graph:
+def read_graph(run: RunDirectory) -> QuestionGraph:
     """The merged graph, the seed graphs, the chains and the seeds' specialties."""
     seeds = run.read(SEEDS)
-    return Graph(
+    return QuestionGraph(
         entities={entity.entity_id: entity for entity in run.read(ENTITIES)},
         relations={relation.relation_id: relation for relation in run.read(RELATIONS)},
         seed_graphs=storage.read_seed_graphs(run.stage("graph")),
@@ -73,7 +77,7 @@ class Drafter:
 
     def __init__(
         self,
-        graph: Graph,
+        graph: QuestionGraph,
         facts: FactIndex,
         config: QuestionsConfig,
         run_seed: int,
@@ -90,38 +94,46 @@ class Drafter:
             for relation in graph.relations.values()
             if is_stated_in(relation, config.sources)
         ]
-        # In the order of the fields of Tellers: exact, then compared.
-        tellers = Tellers(
-            *(Disambiguator(relations, facts, compare, config.clauses) for compare in (False, True))
+        disambiguators = LevelDisambiguators(
+            exact=Disambiguator(relations, facts, False, config.clauses),
+            comparing=Disambiguator(relations, facts, True, config.clauses),
         )
-        self._candidates = Candidates(facts, tellers, Grower(relations, facts, hub_degree), config)
-        self._writer = rules_writer(config.language, graph.entities)
-        self._verifier = Verifier(graph.entities, graph.relations, facts, config.sources)
+        self._planner = CandidatePlanner(
+            facts, disambiguators, WalkGrower(relations, facts, hub_degree), config
+        )
+        self._writer = open_rules_writer(config.language, graph.entities)
+        self._verifier = QuestionVerifier(graph.entities, graph.relations, facts, config.sources)
 
     @classmethod
-    def over(cls, graph: Graph, config: PipelineConfig) -> "Drafter":
+    def from_graph(cls, graph: QuestionGraph, config: PipelineConfig) -> "Drafter":
         """A drafter that knows the graph and every annotated fact about its entities."""
         facts = build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
         return cls(graph, facts, config.questions, config.run.seed, config.chains.hub_degree)
 
-    def draft(self, seed: str) -> tuple[list[Candidate], list[Rejected]]:
+    def draft_seed(self, seed: str) -> tuple[list[Candidate], list[RejectedDraft]]:
         """(accepted candidates of the seed, rejected ones with reasons), each in a fixed order."""
         relations = [
             self._graph.relations[relation_id] for relation_id in self._graph.seed_graphs[seed]
         ]
-        source = Source(
+        seed_input = SeedInput(
             seed, self._graph.chains.get(seed), relations, self._graph.relations, self._run_seed
         )
-        drafts = [self._make_draft(path, level) for path, level in self._candidates.of(source)]
+        drafts = [
+            self._make_draft(path, level) for path, level in self._planner.plan_paths(seed_input)
+        ]
         # At a level that describes the start, a draft whose start fits no description is dropped.
-        return self.judge(
-            [draft for draft in drafts if draft.description or not describes(draft.obfuscation)],
+        return self.word_and_verify(
+            [
+                draft
+                for draft in drafts
+                if draft.description or not is_describing_level(draft.obfuscation)
+            ],
             self._writer,
         )
 
-    def judge(
+    def word_and_verify(
         self, drafts: Sequence[Draft], writer: QuestionWriter
-    ) -> tuple[list[Candidate], list[Rejected]]:
+    ) -> tuple[list[Candidate], list[RejectedDraft]]:
         """Word and verify drafts. Returns (accepted candidates, rejected ones)."""
         accepted = []
         rejected = []
@@ -130,14 +142,16 @@ class Drafter:
             reasons = ((written.problem,) if written.problem else ()) + verdict.reasons
             if reasons:
                 rejected.append(
-                    Rejected(draft.path.seed, draft.path.chain_id, written.text, reasons)
+                    RejectedDraft(draft.path.seed, draft.path.chain_id, written.text, reasons)
                 )
             else:
                 accepted.append(Candidate(draft, written.text, verdict))
         return accepted, rejected
 
-    def _make_draft(self, path: Path, level: int) -> Draft:
-        return Draft(path, describe_start(path, self._facts) if describes(level) else None, level)
+    def _make_draft(self, path: QuestionPath, level: int) -> Draft:
+        return Draft(
+            path, describe_start(path, self._facts) if is_describing_level(level) else None, level
+        )
 
 
 class DraftingWorker:
@@ -152,24 +166,25 @@ class DraftingWorker:
         config: PipelineConfig,
         run: RunDirectory,
         directory: Directory,
-        parts: str,
-        failed: str,
+        accepted_folder: str,
+        rejected_folder: str,
     ) -> None:
         self._directory = directory
-        self._accepted_folder = parts
-        self._rejected_folder = failed
-        self._drafter = Drafter.over(read_graph(run), config)
+        self._accepted_folder = accepted_folder
+        self._rejected_folder = rejected_folder
+        self._drafter = Drafter.from_graph(read_graph(run), config)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Draft ``row["seeds"]`` into the parts called ``row["part"]``. Returns the counts."""
         accepted: list[Candidate] = []
-        rejected: list[Rejected] = []
+        rejected: list[RejectedDraft] = []
         for seed in row["seeds"]:
-            passed, failed = self._drafter.draft(seed)
-            accepted += passed
-            rejected += failed
-        self._directory.write_records(f"{self._rejected_folder}/{row['part']}", Rejected, rejected)
+            seed_accepted, seed_rejected = self._drafter.draft_seed(seed)
+            accepted += seed_accepted
+            rejected += seed_rejected
+        part = row["part"]
+        self._directory.write_records(f"{self._rejected_folder}/{part}", RejectedDraft, rejected)
         # The accepted part comes last: a run that goes on takes it as the sign that the whole
         # batch is done.
-        self._directory.write_records(f"{self._accepted_folder}/{row['part']}", Candidate, accepted)
+        self._directory.write_records(f"{self._accepted_folder}/{part}", Candidate, accepted)
         return {"seeds": len(row["seeds"]), "accepted": len(accepted), "rejected": len(rejected)}

@@ -20,7 +20,7 @@ from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge import qualifiers
 from medr_ray.knowledge.published_reports import is_report, with_field
 from medr_ray.knowledge.shares import has_meaningful_share
-from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.drafting.question_paths import QuestionPath
 
 LEVELS = (0, 1, 2, 3)
 _COMPARING_LEVELS = (1, 3)
@@ -47,12 +47,12 @@ _MAX_TRIED_FACTS = 12
 
 
 @dataclass(frozen=True)
-class Description:
+class StartDescription:
     """A set of facts about the same subject, which describes it without its name."""
 
     statements: tuple[IndexedFact, ...]
 
-    def english(self, entities: Mapping[str, Entity]) -> str:
+    def word_in_english(self, entities: Mapping[str, Entity]) -> str:
         """ "the disease with A in 3 of 7 patients and associated with the gene B"."""
         return "the disease " + " and ".join(
             _ENGLISH_PHRASES[fact.predicate].format(
@@ -61,7 +61,7 @@ class Description:
             for fact in self.statements
         )
 
-    def chinese(self, entities: Mapping[str, Entity], share: Callable[[str], str]) -> str:
+    def word_in_chinese(self, entities: Mapping[str, Entity], share: Callable[[str], str]) -> str:
         """ "在7名患者中3名中出现A且与基因B相关的疾病"; ``share`` words the qualifier."""
         return (
             "且".join(
@@ -73,7 +73,7 @@ class Description:
             + "的疾病"
         )
 
-    def subjects(self, facts: FactIndex) -> set[str]:
+    def find_described_entities(self, facts: FactIndex) -> set[str]:
         """Every entity that all the facts are true of."""
         # Looked up backwards without the qualifier first, then checked forwards with it.
         subjects_by_fact = [
@@ -87,31 +87,31 @@ class Description:
         return set.intersection(*subjects_by_fact)
 
 
-def compares(level: int) -> bool:
+def is_comparing_level(level: int) -> bool:
     """Whether a level words shares as comparisons."""
     return level in _COMPARING_LEVELS
 
 
-def describes(level: int) -> bool:
+def is_describing_level(level: int) -> bool:
     """Whether a level describes the start."""
     return level in _DESCRIBING_LEVELS
 
 
-def compared(hops: tuple[Hop, ...]) -> tuple[Hop, ...] | None:
+def word_hops_as_comparisons(hops: tuple[Hop, ...]) -> tuple[Hop, ...] | None:
     """The hops with shares as comparisons and years as spans; None when one hop cannot be worded
     so."""
-    worded = [worded for hop in hops if (worded := compared_hop(hop)) is not None]
+    worded = [worded for hop in hops if (worded := word_hop_as_comparison(hop)) is not None]
     return tuple(worded) if len(worded) == len(hops) else None
 
 
-def compared_hop(hop: Hop) -> Hop | None:
+def word_hop_as_comparison(hop: Hop) -> Hop | None:
     """The hop with its share as a comparison or its year as a span; None when it cannot be worded
     so."""
     words = qualifiers.generalise_qualifier(hop.clinical) if hop.clinical else ""
     return None if words is None else replace(hop, clinical=words)
 
 
-def with_fields(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
+def replace_journals_with_fields(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
     """The hops with journals replaced by the fields they serve."""
     return tuple(
         replace(hop, clinical=with_field(hop.clinical)) if is_report(hop.clinical) else hop
@@ -119,7 +119,7 @@ def with_fields(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
     )
 
 
-def describe_start(path: Path, facts: FactIndex) -> Description | None:
+def describe_start(path: QuestionPath, facts: FactIndex) -> StartDescription | None:
     """The first pair of facts, in a fixed order, that fits the start alone; None when no pair
     does."""
     # Entities that the question names or asks for would give a part of it away.
@@ -134,7 +134,9 @@ def describe_start(path: Path, facts: FactIndex) -> Description | None:
         and (fact.predicate != "has_finding" or has_meaningful_share(fact.clinical))
     ]
     for pair in itertools.combinations(usable[:_MAX_TRIED_FACTS], _FACTS_PER_DESCRIPTION):
-        description = Description(pair)
-        if pair[0].object != pair[1].object and description.subjects(facts) == {path.start}:
+        description = StartDescription(pair)
+        if pair[0].object != pair[1].object and description.find_described_entities(facts) == {
+            path.start
+        }:
             return description
     return None

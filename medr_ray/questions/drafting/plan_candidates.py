@@ -25,15 +25,24 @@ from medr_ray.graph.facts.fact_index import Clause, FactIndex
 from medr_ray.graph.facts.hops import mark_other_hops
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.knowledge.published_reports import is_report
-from medr_ray.questions.drafting.obfuscation import compared, compares, describes, with_fields
-from medr_ray.questions.drafting.question_paths import (
-    Path,
-    branch_walks,
-    chain_walks,
-    meeting_walks,
+from medr_ray.questions.drafting.obfuscation import (
+    is_comparing_level,
+    is_describing_level,
+    replace_journals_with_fields,
+    word_hops_as_comparisons,
 )
-from medr_ray.questions.drafting.question_patterns import CHOICES, stated, winners
-from medr_ray.questions.drafting.walks import Grower
+from medr_ray.questions.drafting.question_paths import (
+    QuestionPath,
+    list_branch_walks,
+    list_chain_walks,
+    list_meeting_walks,
+)
+from medr_ray.questions.drafting.question_patterns import (
+    CHOICE_CRITERIA,
+    find_winners,
+    select_comparable_ends,
+)
+from medr_ray.questions.drafting.walks import WalkGrower
 
 _CAUSAL_PREDICATES = frozenset({"induced_by", "sign_induced_by", "complicated_by"})
 # How many ends can be compared: one is no choice, and more than eight are a table.
@@ -46,18 +55,18 @@ _MAX_SHARES_PER_WALK = 2
 
 
 @dataclass(frozen=True)
-class Tellers:
+class LevelDisambiguators:
     """The disambiguators that word shares exactly and as comparisons."""
 
     exact: Disambiguator
-    compared: Disambiguator
+    comparing: Disambiguator
 
-    def at(self, level: int) -> Disambiguator:
+    def for_level(self, level: int) -> Disambiguator:
         """The disambiguator for an obfuscation level."""
-        return self.compared if compares(level) else self.exact
+        return self.comparing if is_comparing_level(level) else self.exact
 
 
-def paradigm_of(path: Path) -> Paradigm:
+def classify_paradigm(path: QuestionPath) -> Paradigm:
     """The paradigm a path belongs to."""
     # The order matters: a path with a second walk is an intersection whatever its predicates are.
     if path.second:
@@ -74,7 +83,7 @@ def paradigm_of(path: Path) -> Paradigm:
 
 
 @dataclass(frozen=True)
-class Source:
+class SeedInput:
     """The input for the candidates of one seed.
 
     ``graph`` is the seed's own part of all ``relations``. ``run_seed`` seeds the random generator
@@ -88,16 +97,20 @@ class Source:
     run_seed: int = 0
 
 
-class Candidates:
+class CandidatePlanner:
     """Plans candidates: each walk at every obfuscation level with a positive weight in the
     configuration."""
 
     def __init__(
-        self, facts: FactIndex, tellers: Tellers, grower: Grower, config: QuestionsConfig
+        self,
+        facts: FactIndex,
+        disambiguators: LevelDisambiguators,
+        walk_grower: WalkGrower,
+        config: QuestionsConfig,
     ) -> None:
         self._facts = facts
-        self._tellers = tellers
-        self._grower = grower
+        self._disambiguators = disambiguators
+        self._walk_grower = walk_grower
         self._complexities = range(config.min_hops, config.max_hops + 1)
         self._tries = config.tries
         self._paradigms = frozenset(config.paradigms)
@@ -105,14 +118,14 @@ class Candidates:
         # Only levels with a weight: the others are never chosen.
         self._levels = [level for level, weight in sorted(config.obfuscation.items()) if weight > 0]
 
-    def of(self, source: Source) -> list[tuple[Path, int]]:
+    def plan_paths(self, seed_input: SeedInput) -> list[tuple[QuestionPath, int]]:
         """Every candidate of a seed with its obfuscation level, chain pieces first. Each walk
         occurs once per level."""
-        candidates: dict[tuple[str, int], tuple[Path, int]] = {}
-        for path, level in self._list_all_paths(source):
+        candidates: dict[tuple[str, int], tuple[QuestionPath, int]] = {}
+        for path, level in self._list_all_paths(seed_input):
             if (
                 path.complexity in self._complexities
-                and paradigm_of(path) in self._paradigms
+                and classify_paradigm(path) in self._paradigms
                 and self._avoided_predicates.isdisjoint(path.directed_predicates)
             ):
                 # The first one stays, so that a piece of the chain is not replaced by a branch
@@ -120,18 +133,18 @@ class Candidates:
                 candidates.setdefault((path.key, level), (path, level))
         return list(candidates.values())
 
-    def _grow_paths(self, source: Source) -> Iterator[tuple[Path, int]]:
+    def _grow_paths(self, seed_input: SeedInput) -> Iterator[tuple[QuestionPath, int]]:
         """Walks over the seed that are grown hop by hop, exactly or with comparisons as the levels
         need it."""
         # Levels with the same wording of shares use the same walks: growing is done once for each
         # wording, and the tries are divided between them.
-        wordings = sorted({compares(level) for level in self._levels})
+        wordings = sorted({is_comparing_level(level) for level in self._levels})
         for compare in wordings:
-            levels = [level for level in self._levels if compares(level) == compare]
-            rng = make_rng(source.run_seed, f"{source.seed} {compare}")
+            levels = [level for level in self._levels if is_comparing_level(level) == compare]
+            rng = make_rng(seed_input.run_seed, f"{seed_input.seed} {compare}")
             walks = self._grow_walks(
-                source.seed,
-                self._tellers.at(levels[0]),
+                seed_input.seed,
+                self._disambiguators.for_level(levels[0]),
                 compare,
                 self._tries // len(wordings),
                 rng,
@@ -144,15 +157,15 @@ class Candidates:
                 )
 
     def _grow_walks(
-        self, seed: str, teller: Disambiguator, compare: bool, tries: int, dice: random.Random
-    ) -> Iterator[Path]:
+        self, seed: str, disambiguator: Disambiguator, compare: bool, tries: int, rng: random.Random
+    ) -> Iterator[QuestionPath]:
         """The walks that ``tries`` hops give, and those that meet. Of each complexity the first
         ``_MAX_WALKS_PER_COMPLEXITY``."""
         kept: Counter[tuple[int, bool]] = Counter()
         max_hops = self._complexities.stop - 1
         can_meet = "intersection" in self._paradigms
-        for hops in self._grower.grow(seed, teller, compare, max_hops, tries, dice):
-            paths = [Path(seed, "", hops, False)]
+        for hops in self._walk_grower.grow(seed, disambiguator, compare, max_hops, tries, rng):
+            paths = [QuestionPath(seed, "", hops, False)]
             # A meeting adds one hop to this walk and a second walk of one or two hops, so it has
             # two or three hops more. Meetings are searched only while one of these is still short.
             if (
@@ -162,71 +175,83 @@ class Candidates:
                 < _MAX_WALKS_PER_COMPLEXITY
             ):
                 paths += [
-                    Path(seed, "", first, False, second)
-                    for first, second in self._grower.meetings(hops, teller, compare, dice)
+                    QuestionPath(seed, "", first, False, second)
+                    for first, second in self._walk_grower.find_meeting_walks(
+                        hops, disambiguator, compare, rng
+                    )
                 ]
             for path in paths:
                 kept[path.complexity, bool(path.second)] += 1
                 if kept[path.complexity, bool(path.second)] <= _MAX_WALKS_PER_COMPLEXITY:
                     yield path
 
-    def _list_all_paths(self, source: Source) -> Iterator[tuple[Path, int]]:
+    def _list_all_paths(self, seed_input: SeedInput) -> Iterator[tuple[QuestionPath, int]]:
         """Every path at every level, before the configuration's filters."""
-        chain_id = source.chain.chain_id if source.chain is not None else ""
+        chain_id = seed_input.chain.chain_id if seed_input.chain is not None else ""
         # From one hop on, whatever the minimum: asking for a share or a choice adds to the
         # complexity of a short walk.
         lengths = range(1, self._complexities.stop)
-        if source.chain is not None and source.seed in source.chain.entities:
-            for hops in chain_walks(source.chain, source.seed, source.relations, lengths):
-                yield from self._word_path(Path(source.seed, chain_id, hops, True), True)
+        if seed_input.chain is not None and seed_input.seed in seed_input.chain.entities:
+            for hops in list_chain_walks(
+                seed_input.chain, seed_input.seed, seed_input.relations, lengths
+            ):
+                yield from self._word_path(
+                    QuestionPath(seed_input.seed, chain_id, hops, True), True
+                )
             if "intersection" in self._paradigms:
-                for hops, second in meeting_walks(
-                    source.chain, source.seed, source.relations, self._complexities
+                for hops, second in list_meeting_walks(
+                    seed_input.chain, seed_input.seed, seed_input.relations, self._complexities
                 ):
                     yield from self._word_path(
-                        Path(source.seed, chain_id, hops, True, second), False
+                        QuestionPath(seed_input.seed, chain_id, hops, True, second), False
                     )
-        yield from self._grow_paths(source)
-        for hops in branch_walks(source.seed, source.graph, lengths):
-            yield from self._word_path(Path(source.seed, chain_id, hops, False), True)
+        yield from self._grow_paths(seed_input)
+        for hops in list_branch_walks(seed_input.seed, seed_input.graph, lengths):
+            yield from self._word_path(QuestionPath(seed_input.seed, chain_id, hops, False), True)
 
-    def _word_path(self, path: Path, more: bool) -> Iterator[tuple[Path, int]]:
-        """The path with its clauses at every level, and with ``more`` what else can be asked along
+    def _word_path(
+        self, path: QuestionPath, with_variants: bool
+    ) -> Iterator[tuple[QuestionPath, int]]:
+        """The path with its clauses at every level, and with ``with_variants`` what else can be asked along
         it."""
         for level in self._levels:
             leveled = self._apply_level(path, level)
             if leveled is not None:
                 yield from (
                     (question_path, level)
-                    for question_path in self._ask_along(leveled, self._tellers.at(level), more)
+                    for question_path in self._ask_along(
+                        leveled, self._disambiguators.for_level(level), with_variants
+                    )
                 )
 
-    def _ask_along(self, told: Path, teller: Disambiguator, more: bool) -> Iterator[Path]:
+    def _ask_along(
+        self, path: QuestionPath, disambiguator: Disambiguator, with_variants: bool
+    ) -> Iterator[QuestionPath]:
         # The last hop of two walks that meet may stay ambiguous: the other walk decides.
-        if told.second:
+        if path.second:
             yield replace(
-                told,
-                hops=teller.disambiguate_walk(told.hops, told.entities, spare_last=True),
-                second=teller.disambiguate_walk(told.second, told.entities, spare_last=True),
+                path,
+                hops=disambiguator.disambiguate_walk(path.hops, path.entities, spare_last=True),
+                second=disambiguator.disambiguate_walk(path.second, path.entities, spare_last=True),
             )
             return
-        determined = replace(told, hops=teller.disambiguate_walk(told.hops, told.entities))
+        determined = replace(path, hops=disambiguator.disambiguate_walk(path.hops, path.entities))
         yield determined
-        if more:
+        if with_variants:
             yield from self._ask_shares(determined)
             # Not the determined path: a choice needs a last hop that fits several ends.
-            yield from self._ask_choices(told, teller)
+            yield from self._ask_choices(path, disambiguator)
 
-    def _apply_level(self, path: Path, level: int) -> Path | None:
+    def _apply_level(self, path: QuestionPath, level: int) -> QuestionPath | None:
         """The path as an obfuscation level words it; None when the level has nothing to hide in it
         or cannot hide it."""
         hops = path.hops
         second = path.second
-        if compares(level):
+        if is_comparing_level(level):
             # Without a qualifier to compare, the path would read as it does at a lower level.
             if not any(hop.clinical for hop in (*hops, *second)):
                 return None
-            compared_walks = compared(hops), compared(second)
+            compared_walks = word_hops_as_comparisons(hops), word_hops_as_comparisons(second)
             if compared_walks[0] is None or compared_walks[1] is None:
                 return None
             hops = compared_walks[0]
@@ -240,7 +265,7 @@ class Candidates:
             second=mark_other_hops(path.second, self._facts),
         )
 
-    def _ask_shares(self, path: Path) -> Iterator[Path]:
+    def _ask_shares(self, path: QuestionPath) -> Iterator[QuestionPath]:
         """The path with the question for the share of a finding in the disease it leads to."""
         if (
             "quantitative" not in self._paradigms
@@ -252,7 +277,7 @@ class Candidates:
         # A finding that the question names already is not asked for.
         findings = [
             clause
-            for clause in self._tellers.exact.clauses_about(path.answer)
+            for clause in self._disambiguators.exact.clauses_about(path.answer)
             if clause.predicate == "has_finding" and clause.forward and clause.other not in named
         ]
         for clause in sorted(findings, key=lambda finding: finding.relation_id)[
@@ -260,7 +285,9 @@ class Candidates:
         ]:
             yield replace(path, asked="share", about=(clause,))
 
-    def _ask_choices(self, path: Path, teller: Disambiguator) -> Iterator[Path]:
+    def _ask_choices(
+        self, path: QuestionPath, disambiguator: Disambiguator
+    ) -> Iterator[QuestionPath]:
         """The path with the question which of all ends of its last hop comes first, where the path
         leads to that end."""
         last = path.hops[-1]
@@ -272,24 +299,26 @@ class Candidates:
         ends = last.possible_targets(last.start, before, self._facts)
         if len(ends) not in _COMPARABLE_ENDS:
             return
-        hops = teller.disambiguate_walk(path.hops, path.entities, spare_last=True)
-        for criterion in CHOICES:
-            for about in self._compared_facts(criterion, path.answer):
+        hops = disambiguator.disambiguate_walk(path.hops, path.entities, spare_last=True)
+        for criterion in CHOICE_CRITERIA:
+            for about in self._list_compared_facts(criterion, path.answer):
                 choice = replace(path, hops=hops, asked=criterion, about=about)
-                comparable_ends = stated(choice, ends, self._facts)
-                if len(comparable_ends) > 1 and winners(choice, ends, self._facts) == {path.answer}:
+                comparable_ends = select_comparable_ends(choice, ends, self._facts)
+                if len(comparable_ends) > 1 and find_winners(choice, ends, self._facts) == {
+                    path.answer
+                }:
                     rest = self._find_evidence(choice, comparable_ends - {path.answer})
                     if rest is not None:
                         yield replace(choice, about=(*about, *rest))
 
-    def _compared_facts(self, asked: str, winner: str) -> Iterator[tuple[Clause, ...]]:
+    def _list_compared_facts(self, criterion: str, winner: str) -> Iterator[tuple[Clause, ...]]:
         """The facts about the winner that a choice can be made by: onsets or findings."""
-        predicate = "has_onset" if asked in ("earliest", "latest") else "has_finding"
-        for clause in self._tellers.exact.clauses_about(winner):
+        predicate = "has_onset" if criterion in ("earliest", "latest") else "has_finding"
+        for clause in self._disambiguators.exact.clauses_about(winner):
             if clause.predicate == predicate and clause.forward:
                 yield (clause,)
 
-    def _find_evidence(self, choice: Path, others: set[str]) -> tuple[Clause, ...] | None:
+    def _find_evidence(self, choice: QuestionPath, others: set[str]) -> tuple[Clause, ...] | None:
         """The facts of the graph by which the others are compared; None when one of them is not in
         the graph."""
         first = choice.about[0]
@@ -299,7 +328,7 @@ class Candidates:
             # the same object.
             comparable = [
                 clause
-                for clause in self._tellers.exact.clauses_about(entity)
+                for clause in self._disambiguators.exact.clauses_about(entity)
                 if clause.predicate == first.predicate
                 and clause.forward
                 and (first.predicate == "has_onset" or clause.other == first.other)
@@ -311,10 +340,14 @@ class Candidates:
         return tuple(evidence)
 
 
-def _disguise_journals(path: Path, level: int) -> Path:
+def _disguise_journals(path: QuestionPath, level: int) -> QuestionPath:
     """The path with journals named by their fields where the level describes the start."""
     return (
-        replace(path, hops=with_fields(path.hops), second=with_fields(path.second))
-        if describes(level)
+        replace(
+            path,
+            hops=replace_journals_with_fields(path.hops),
+            second=replace_journals_with_fields(path.second),
+        )
+        if is_describing_level(level)
         else path
     )

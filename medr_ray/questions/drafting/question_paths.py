@@ -17,7 +17,7 @@ _MAX_BRANCH_HOPS = 2
 
 
 @dataclass(frozen=True)
-class Path:
+class QuestionPath:
     """Hops from the start entity to the answer, for one seed.
 
     ``on_chain`` is true for a piece of the seed's chain. ``second`` is a walk from another start to
@@ -58,7 +58,7 @@ class Path:
         return (self.start, *(hop.target for hop in self.hops), *(hop.start for hop in self.second))
 
     @property
-    def hidden(self) -> tuple[str, ...]:
+    def hidden_entities(self) -> tuple[str, ...]:
         """The entities on the way that the question may not name."""
         return tuple(hop.start for hops in (self.hops, self.second) for hop in hops[1:])
 
@@ -85,7 +85,7 @@ class Path:
         return len(self.hops) + len(self.second) + (self.asked != "entity")
 
     @property
-    def final(self) -> str:
+    def answer_criterion(self) -> str:
         """What decides the answer: the last hop's predicate, or what is asked of its ends."""
         return self.hops[-1].directed_predicate if self.asked == "entity" else self.asked
 
@@ -104,7 +104,7 @@ class Path:
         return content_id("path", walked)
 
 
-def chain_walks(
+def list_chain_walks(
     chain: Chain, seed: str, relations: Mapping[str, Relation], lengths: range
 ) -> Iterator[tuple[Hop, ...]]:
     """Pieces of the chain that contain the seed, in both directions. ``lengths`` are the allowed
@@ -126,7 +126,7 @@ def chain_walks(
                     yield hops
 
 
-def meeting_walks(
+def list_meeting_walks(
     chain: Chain, seed: str, relations: Mapping[str, Relation], lengths: range
 ) -> Iterator[tuple[tuple[Hop, ...], tuple[Hop, ...]]]:
     """Pairs of walks from both sides of the chain that meet at an entity between them.
@@ -154,7 +154,9 @@ def meeting_walks(
                     yield left, right
 
 
-def branch_walks(seed: str, graph: Sequence[Relation], lengths: range) -> Iterator[tuple[Hop, ...]]:
+def list_branch_walks(
+    seed: str, graph: Sequence[Relation], lengths: range
+) -> Iterator[tuple[Hop, ...]]:
     """Walks of one or two hops over the seed's graph that contain the seed. ``lengths`` are the
     allowed numbers of hops."""
     relations_of_entity: dict[str, list[Relation]] = {}

@@ -12,15 +12,15 @@ from medr_ray.graph.facts.fact_index import FactIndex
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge.onset import onset_years
 from medr_ray.knowledge.shares import is_exact, parse_share
-from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.drafting.question_paths import QuestionPath
 
 # Places looked at in the search for a way to another answer. Patterns that have one show it within
 # a few dozen.
-LOOKS = 1_000
-CHOICES = ("earliest", "latest", "largest", "smallest")
+MAX_SEARCHED_STATES = 1_000
+CHOICE_CRITERIA = ("earliest", "latest", "largest", "smallest")
 
 
-def walked(hops: Sequence[Hop], starts: Iterable[str], facts: FactIndex) -> set[str]:
+def follow_hops(hops: Sequence[Hop], starts: Iterable[str], facts: FactIndex) -> set[str]:
     """Every entity the hops lead to from any of ``starts``."""
     # (entity before, entity): a hop marked "other" may not lead back to the entity before.
     frontier = {("", start) for start in starts}
@@ -33,14 +33,16 @@ def walked(hops: Sequence[Hop], starts: Iterable[str], facts: FactIndex) -> set[
     return {end for _, end in frontier}
 
 
-def answers(path: Path, starts: Sequence[Iterable[str]], facts: FactIndex) -> set[str]:
+def find_possible_answers(
+    path: QuestionPath, starts: Sequence[Iterable[str]], facts: FactIndex
+) -> set[str]:
     """Every answer of the path's pattern: entity ids, or qualifiers where a share is asked.
 
     ``starts`` has, for each named start of the path, the entities that its name may mean.
     """
-    ends = walked(path.hops, starts[0], facts)
+    ends = follow_hops(path.hops, starts[0], facts)
     if path.second:
-        ends &= walked(path.second, starts[1], facts)
+        ends &= follow_hops(path.second, starts[1], facts)
     if path.asked == "share":
         clause = path.about[0]
         return {
@@ -50,12 +52,12 @@ def answers(path: Path, starts: Sequence[Iterable[str]], facts: FactIndex) -> se
                 end, clause.predicate, clause.forward, clause.other
             )
         }
-    if path.asked in CHOICES:
-        return winners(path, ends, facts)
+    if path.asked in CHOICE_CRITERIA:
+        return find_winners(path, ends, facts)
     return ends
 
 
-def winners(path: Path, ends: Set[str], facts: FactIndex) -> set[str]:
+def find_winners(path: QuestionPath, ends: Set[str], facts: FactIndex) -> set[str]:
     """The ``ends`` that may come first by what is asked; several when the facts do not decide."""
     spans = {
         end: span for end in sorted(ends) if (span := _compute_span(path, end, facts)) is not None
@@ -70,12 +72,12 @@ def winners(path: Path, ends: Set[str], facts: FactIndex) -> set[str]:
     }
 
 
-def stated(path: Path, ends: Set[str], facts: FactIndex) -> set[str]:
+def select_comparable_ends(path: QuestionPath, ends: Set[str], facts: FactIndex) -> set[str]:
     """The ``ends`` for which the facts state the value that is compared."""
     return {end for end in ends if _compute_span(path, end, facts) is not None}
 
 
-def _compute_span(path: Path, entity: str, facts: FactIndex) -> tuple[float, float] | None:
+def _compute_span(path: QuestionPath, entity: str, facts: FactIndex) -> tuple[float, float] | None:
     """(lowest, highest) value that is compared: years of age at onset, or the share of the
     finding. None where no fact states it."""
     if path.asked in ("earliest", "latest"):
@@ -93,34 +95,41 @@ def _compute_span(path: Path, entity: str, facts: FactIndex) -> tuple[float, flo
     return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 
 
-def needless_hops(path: Path, facts: FactIndex) -> list[int]:
+def find_needless_hops(path: QuestionPath, facts: FactIndex) -> list[int]:
     """Numbers (from 1) of the hops without which the pattern would still lead to the answer alone.
 
     The numbers of a second walk continue those of the first.
     """
     if not path.second:
-        return list(needless(path.hops, facts))
+        return list(find_needless_in_walk(path.hops, facts))
     first_ends, second_ends = (
-        walked(hops, (hops[0].start,), facts) for hops in (path.hops, path.second)
+        follow_hops(hops, (hops[0].start,), facts) for hops in (path.hops, path.second)
     )
     # Each walk is judged beside the other: only ends that the other walk reaches count as answers.
     return [
-        *needless(path.hops, facts, second_ends),
-        *(len(path.hops) + number for number in needless(path.second, facts, first_ends)),
+        *find_needless_in_walk(path.hops, facts, second_ends),
+        *(
+            len(path.hops) + number
+            for number in find_needless_in_walk(path.second, facts, first_ends)
+        ),
     ]
 
 
-def needless(hops: Sequence[Hop], facts: FactIndex, ends: Set[str] | None = None) -> Iterator[int]:
+def find_needless_in_walk(
+    hops: Sequence[Hop], facts: FactIndex, ends: Set[str] | None = None
+) -> Iterator[int]:
     """Numbers (from 1) of the hops that a walk does not need, as far as ``LOOKS`` places show.
 
     Where the walk has to end among ``ends``, only these count as other ends.
     """
     return (
-        number for number in range(1, len(hops) + 1) if not is_needed(hops, number - 1, facts, ends)
+        number
+        for number in range(1, len(hops) + 1)
+        if not is_hop_needed(hops, number - 1, facts, ends)
     )
 
 
-def is_needed(
+def is_hop_needed(
     hops: Sequence[Hop], place: int, facts: FactIndex, ends: Set[str] | None = None
 ) -> bool:
     """Whether a walk is ambiguous without the hop at ``place`` (from 0).
@@ -154,7 +163,7 @@ def is_needed(
     # ``seen`` grows while the candidates are tried, so takewhile bounds the whole search.
     return any(
         _reaches_other_end(rest, 0, entity, "", hops[-1].target, facts, seen, ends)
-        for entity in itertools.takewhile(lambda _: len(seen) < LOOKS, others)
+        for entity in itertools.takewhile(lambda _: len(seen) < MAX_SEARCHED_STATES, others)
     )
 
 

@@ -26,8 +26,12 @@ from medr_ray.graph.facts.fact_index import FactIndex
 from medr_ray.graph.facts.hops import Hop, make_hop, mark_other_hop
 from medr_ray.graph.paths.validity import is_grammatical
 from medr_ray.knowledge.predicates import DISEASE, DRUG, GENE
-from medr_ray.questions.drafting.obfuscation import compared_hop
-from medr_ray.questions.drafting.question_patterns import is_needed, needless, walked
+from medr_ray.questions.drafting.obfuscation import word_hop_as_comparison
+from medr_ray.questions.drafting.question_patterns import (
+    find_needless_in_walk,
+    follow_hops,
+    is_hop_needed,
+)
 
 # Meetings per walk, so that they do not crowd out all else.
 _MAX_MEETINGS = 2
@@ -40,7 +44,7 @@ _MAX_BRANCHES = 16
 Walk = tuple[Hop, ...]
 
 
-class Grower:
+class WalkGrower:
     """Grows walks over the relations of a graph.
 
     A walk ends at an entity with more than ``hub_degree`` neighbours."""
@@ -56,11 +60,11 @@ class Grower:
     def grow(
         self,
         seed: str,
-        teller: Disambiguator,
+        disambiguator: Disambiguator,
         compare: bool,
-        most_hops: int,
+        max_hops: int,
         tries: int,
-        dice: random.Random,
+        rng: random.Random,
     ) -> Iterator[Walk]:
         """The walks over the seed of at most ``most_hops`` hops, after ``tries`` tried hops.
 
@@ -74,7 +78,7 @@ class Grower:
             if (hop := _make_worded_hop(relation, start, compare)) is not None
         ]
         # A stack: the search is depth first, so that long walks come up before the tries run out.
-        stack: list[tuple[Walk, Iterator[Hop]]] = [((), _draw_hops(first_hops, dice))]
+        stack: list[tuple[Walk, Iterator[Hop]]] = [((), _draw_hops(first_hops, rng))]
         tried: set[tuple[tuple[str, bool], ...]] = set()
         while stack and tries > 0:
             walk, hops = stack[-1]
@@ -90,25 +94,25 @@ class Grower:
                 continue
             tried.add(key)
             tries -= 1
-            longer = self._disambiguate_new_hop(joined, hop, teller)
+            longer = self._disambiguate_new_hop(joined, hop, disambiguator)
             # A hop before the walk cannot make the later hops needless: only itself is checked.
             changed_places = range(1) if is_before else range(len(joined))
             if longer is not None and all(
-                is_needed(longer, place, self._facts) for place in changed_places
+                is_hop_needed(longer, place, self._facts) for place in changed_places
             ):
                 yield longer
-                if len(longer) < most_hops:
+                if len(longer) < max_hops:
                     next_hops = _draw_hops(
                         [
                             *self._list_hops_after(longer, compare),
                             *self._list_hops_before(longer, compare),
                         ],
-                        dice,
+                        rng,
                     )
                     stack.append((longer, itertools.islice(next_hops, _MAX_BRANCHES)))
 
-    def meetings(
-        self, walk: Walk, teller: Disambiguator, compare: bool, dice: random.Random
+    def find_meeting_walks(
+        self, walk: Walk, disambiguator: Disambiguator, compare: bool, rng: random.Random
     ) -> Iterator[tuple[Walk, Walk]]:
         """Pairs of walks that meet: ``walk`` with one more hop, and a second walk.
 
@@ -117,35 +121,40 @@ class Grower:
         """
         end = walk[-1].target
         meeting_count = 0
-        for hop in self._draw_some_hops(self._list_hops_after(walk, compare), dice):
+        for hop in self._draw_some_hops(self._list_hops_after(walk, compare), rng):
             last = mark_other_hop(hop, walk[-1].start, self._facts)
             ends = last.possible_targets(end, walk[-1].start, self._facts)
             # A hop that fits one entity alone needs no second walk.
             if len(ends) < 2 or last.target_type not in _MEETING_TYPES:
                 continue
             first = (*walk, last)
-            for second in self._walks_to(
-                last.target, _collect_named_entities(first), teller, compare, dice
+            for second in self._list_walks_to(
+                last.target, _collect_named_entities(first), disambiguator, compare, rng
             ):
-                second_ends = walked(second, (second[0].start,), self._facts)
+                second_ends = follow_hops(second, (second[0].start,), self._facts)
                 if ends & second_ends == {last.target} and not (
-                    any(needless(second, self._facts, ends))
-                    or any(needless(first, self._facts, second_ends))
+                    any(find_needless_in_walk(second, self._facts, ends))
+                    or any(find_needless_in_walk(first, self._facts, second_ends))
                 ):
                     yield first, second
                     meeting_count += 1
                     if meeting_count == _MAX_MEETINGS:
                         return
 
-    def _walks_to(
-        self, end: str, named: Set[str], teller: Disambiguator, compare: bool, dice: random.Random
+    def _list_walks_to(
+        self,
+        end: str,
+        named: Set[str],
+        disambiguator: Disambiguator,
+        compare: bool,
+        rng: random.Random,
     ) -> Iterator[Walk]:
         """Walks of one or two hops to ``end`` over entities that the other walk has not
         ``named``."""
-        for last in self._draw_some_hops(self._list_hops_into(end, named, compare), dice):
+        for last in self._draw_some_hops(self._list_hops_into(end, named, compare), rng):
             yield (mark_other_hop(last, "", self._facts),)
-            for hop in self._draw_some_hops(self._list_hops_into(last.start, named, compare), dice):
-                first = self._disambiguate_hop(hop, "", named | {hop.start, end}, teller)
+            for hop in self._draw_some_hops(self._list_hops_into(last.start, named, compare), rng):
+                first = self._disambiguate_hop(hop, "", named | {hop.start, end}, disambiguator)
                 if first is not None and is_grammatical(
                     [hop.directed_predicate, last.directed_predicate]
                 ):
@@ -160,7 +169,7 @@ class Grower:
         earlier = [hop.start for hop in walk]
         return [
             hop
-            for hop in self._hops_from(walk[-1].target, compare)
+            for hop in self._list_hops_from(walk[-1].target, compare)
             if hop.target not in named
             and is_grammatical([*predicates, hop.directed_predicate])
             and not any(self._facts.are_linked(entity, hop.target) for entity in earlier)
@@ -179,7 +188,7 @@ class Grower:
             and not any(self._facts.are_linked(entity, hop.start) for entity in later)
         ]
 
-    def _hops_from(self, known: str, compare: bool) -> Iterator[Hop]:
+    def _list_hops_from(self, known: str, compare: bool) -> Iterator[Hop]:
         """The hops out of an entity; none out of a hub."""
         if len(self._relations_of_entity[known]) <= self._hub_degree:
             yield from (
@@ -202,10 +211,12 @@ class Grower:
             and (hop := _make_worded_hop(relation, start, compare)) is not None
         ]
 
-    def _draw_some_hops(self, hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
-        return itertools.islice(_draw_hops(hops, dice), _MAX_MEETING_HOPS)
+    def _draw_some_hops(self, hops: Iterable[Hop], rng: random.Random) -> Iterator[Hop]:
+        return itertools.islice(_draw_hops(hops, rng), _MAX_MEETING_HOPS)
 
-    def _disambiguate_new_hop(self, walk: Walk, hop: Hop, teller: Disambiguator) -> Walk | None:
+    def _disambiguate_new_hop(
+        self, walk: Walk, hop: Hop, disambiguator: Disambiguator
+    ) -> Walk | None:
         """The walk with the clauses that its new first or last ``hop`` needs; None when the words
         of that hop fit other entities as well."""
         if hop is walk[-1]:
@@ -213,10 +224,10 @@ class Grower:
                 hop,
                 walk[-2].start if len(walk) > 1 else "",
                 _collect_named_entities(walk),
-                teller,
+                disambiguator,
             )
             return None if unambiguous is None else (*walk[:-1], unambiguous)
-        unambiguous = self._disambiguate_hop(hop, "", _collect_named_entities(walk), teller)
+        unambiguous = self._disambiguate_hop(hop, "", _collect_named_entities(walk), disambiguator)
         # The former first hop has an entity before it now, which decides whether it has to say
         # that it leads to another one.
         return (
@@ -226,10 +237,10 @@ class Grower:
         )
 
     def _disambiguate_hop(
-        self, hop: Hop, before: str, named: Set[str], teller: Disambiguator
+        self, hop: Hop, before: str, named: Set[str], disambiguator: Disambiguator
     ) -> Hop | None:
         """The hop with the clauses that its target needs; None when these do not suffice."""
-        unambiguous = teller.disambiguate_hop(
+        unambiguous = disambiguator.disambiguate_hop(
             mark_other_hop(hop, before, self._facts), before, named
         )
         return (
@@ -253,10 +264,10 @@ def _make_worded_hop(relation: Relation, known: str, compare: bool) -> Hop | Non
     """The hop over a relation, with ``compare`` worded as a comparison; None where there is
     none."""
     hop = make_hop(relation, known)
-    return compared_hop(hop) if hop is not None and compare else hop
+    return word_hop_as_comparison(hop) if hop is not None and compare else hop
 
 
-def _draw_hops(hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
+def _draw_hops(hops: Iterable[Hop], rng: random.Random) -> Iterator[Hop]:
     """The hops in random order.
 
     Each draw takes a predicate first and then one of its hops, so that the few genes of a disease
@@ -266,10 +277,10 @@ def _draw_hops(hops: Iterable[Hop], dice: random.Random) -> Iterator[Hop]:
     for hop in hops:
         hops_by_predicate[hop.directed_predicate].append(hop)
     for group in hops_by_predicate.values():
-        dice.shuffle(group)
+        rng.shuffle(group)
     while hops_by_predicate:
         # Sorted, so that the draw does not depend on the order in which predicates came up.
-        predicate = dice.choice(sorted(hops_by_predicate))
+        predicate = rng.choice(sorted(hops_by_predicate))
         yield hops_by_predicate[predicate].pop()
         if not hops_by_predicate[predicate]:
             del hops_by_predicate[predicate]

@@ -23,8 +23,13 @@ from medr_ray.graph.facts.hops import Hop
 from medr_ray.knowledge.predicates import GENE, PREDICATES, directed_name
 from medr_ray.knowledge.published_reports import is_report, parse_journal
 from medr_ray.llm.roles import JsonClient
-from medr_ray.questions.answer_matching import occurs_in, tokens
-from medr_ray.questions.wording.writers import Draft, Written, chinese, rules_writer
+from medr_ray.questions.answer_matching import normalize_words, occurs_in
+from medr_ray.questions.wording.writers import (
+    Draft,
+    WrittenQuestion,
+    open_rules_writer,
+    word_qualifier_in_chinese,
+)
 
 _QUOTED = re.compile("《(.+?)》")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -54,25 +59,25 @@ class LLMWriter:
         self._client = client
         self._entities = entities
         self._language = language
-        self._rules_writer = rules_writer(language, entities)
+        self._rules_writer = open_rules_writer(language, entities)
         self._prompt = Template(read_prompt("medr_ray.questions", "question", language))
 
-    def write(self, drafts: Sequence[Draft]) -> list[Written]:
+    def write(self, drafts: Sequence[Draft]) -> list[WrittenQuestion]:
         return asyncio.run(self._write_all(drafts))
 
-    async def _write_all(self, drafts: Sequence[Draft]) -> list[Written]:
+    async def _write_all(self, drafts: Sequence[Draft]) -> list[WrittenQuestion]:
         return list(await asyncio.gather(*(self._write_question(draft) for draft in drafts)))
 
-    async def _write_question(self, draft: Draft) -> Written:
-        messages = [{"role": "user", "content": self.prompt(draft)}]
+    async def _write_question(self, draft: Draft) -> WrittenQuestion:
+        messages = [{"role": "user", "content": self.format_prompt(draft)}]
         try:
             reply = await self._client.complete_json(messages, QuestionReply)
         except ModelError as error:
-            return Written("", f"writer: {error}")
+            return WrittenQuestion("", f"writer: {error}")
         text = reply.question.strip()
         # The first problem is enough to reject the text; the others are not computed.
         problem = next(self._find_problems(draft, text), "")
-        return Written(text, f"writer: {problem}" if problem else "")
+        return WrittenQuestion(text, f"writer: {problem}" if problem else "")
 
     # --- what the text must and may not print -----------------------------------------
 
@@ -84,11 +89,11 @@ class LLMWriter:
             yield "the text does not name the start"
         if draft.description is not None and occurs_in(start, text):
             yield "the text names the start, which is to be described"
-        for name in self._printable_names(draft):
+        for name in self._list_printable_names(draft):
             # The plain wording does not print every one of these names.
             if _contains_name(name, plain) and not _contains_name(name, text):
                 yield f'the text does not name "{name}"'
-        for qualifier in self._printed_qualifiers(draft):
+        for qualifier in self._list_printed_qualifiers(draft):
             if not _is_printed(qualifier, text):
                 yield f'the text lacks the qualifier "{qualifier}"'
         if _OTHER.search(plain) and not _OTHER.search(text):
@@ -97,7 +102,7 @@ class LLMWriter:
             yield f"the text does not ask for the {draft.path.asked}"
         yield from self._find_additions(plain, text)
 
-    def _printable_names(self, draft: Draft) -> list[str]:
+    def _list_printable_names(self, draft: Draft) -> list[str]:
         """Return the names that the question may print besides the first start's."""
         described = draft.description.statements if draft.description is not None else ()
         ids = [
@@ -107,7 +112,7 @@ class LLMWriter:
         ]
         return [self._entities[entity_id].name for entity_id in ids]
 
-    def _printed_qualifiers(self, draft: Draft) -> list[str]:
+    def _list_printed_qualifiers(self, draft: Draft) -> list[str]:
         """Return the qualifiers that the question prints, in its language.
 
         The qualifier that the question asks for is not among them.
@@ -120,7 +125,7 @@ class LLMWriter:
             *described,
         ]
         return [
-            chinese(fact.clinical) if self._language == "zh" else fact.clinical
+            word_qualifier_in_chinese(fact.clinical) if self._language == "zh" else fact.clinical
             for fact in facts
             if fact.clinical
         ]
@@ -129,7 +134,7 @@ class LLMWriter:
         """Yield the numbers and names that the plain wording does not print."""
         for number in sorted(_find_numbers(text) - _find_numbers(plain)):
             yield f'the text adds the number "{number}"'
-        words = tokens(text)
+        words = normalize_words(text)
         names = self._names_by_words
         # Every run of words up to the longest name: one look-up each, instead of a search for every
         # name of the graph.
@@ -153,9 +158,9 @@ class LLMWriter:
         for entity in self._entities.values():
             for name in (entity.name, *entity.aliases):
                 if (len(name) >= _MIN_NAME_LENGTH or entity.entity_type == GENE) and not set(
-                    tokens(name)
+                    normalize_words(name)
                 ) <= _phrase_words():
-                    names.setdefault(tokens(name), name)
+                    names.setdefault(normalize_words(name), name)
         return names
 
     @functools.cached_property
@@ -164,7 +169,7 @@ class LLMWriter:
 
     # --- the prompt -------------------------------------------------------------------
 
-    def prompt(self, draft: Draft) -> str:
+    def format_prompt(self, draft: Draft) -> str:
         """Return the message for one draft; it contains no hidden name."""
         plain = self._rules_writer.write([draft])[0].text
         start = (
@@ -219,7 +224,9 @@ def _phrase_words() -> frozenset[str]:
             predicate.object_type,
         )
     ]
-    return frozenset(word for text in phrases for word in tokens(re.sub(r"\{\w+\}", " ", text)))
+    return frozenset(
+        word for text in phrases for word in normalize_words(re.sub(r"\{\w+\}", " ", text))
+    )
 
 
 def _contains_name(name: str, text: str) -> bool:

@@ -31,8 +31,8 @@ from medr_ray.knowledge.published_reports import (
     parse_journal_field,
     parse_report_years,
 )
-from medr_ray.questions.drafting.obfuscation import Description
-from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.drafting.obfuscation import StartDescription
+from medr_ray.questions.drafting.question_paths import QuestionPath
 
 # How a step refers to the entity that the step before it reached.
 _THAT = {DISEASE: "that disease", GENE: "that gene", PHENOTYPE: "that finding", DRUG: "that drug"}
@@ -50,13 +50,13 @@ _MAX_NESTED_HOPS = 2  # a longer "of the ... of the ..." is hard to read
 class Draft:
     """The input of a writer: the path, and the start's description where it must not be named."""
 
-    path: Path
-    description: Description | None = None
+    path: QuestionPath
+    description: StartDescription | None = None
     obfuscation: int = 0
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenQuestion:
     """A writer's result: the question in ``text``, or a ``problem`` for which it is rejected."""
 
     text: str
@@ -68,7 +68,7 @@ class QuestionWriter(Protocol):
 
     name: str
 
-    def write(self, drafts: Sequence[Draft]) -> list[Written]:
+    def write(self, drafts: Sequence[Draft]) -> list[WrittenQuestion]:
         """Return a result for each draft, in order.
 
         A draft that a model could not word has a ``problem``.
@@ -76,7 +76,7 @@ class QuestionWriter(Protocol):
         ...
 
 
-def is_nested(path: Path) -> bool:
+def is_nested(path: QuestionPath) -> bool:
     """Whether the path is short and plain enough for one nested phrase."""
     # In a nested phrase it would not be clear which of the relations the report states.
     if len(path.hops) > 1 and any(is_report(hop.clinical) for hop in path.hops):
@@ -89,7 +89,7 @@ def is_nested(path: Path) -> bool:
     )
 
 
-class EnglishRules:
+class EnglishRulesWriter:
     """English: "What is the mode of inheritance of the disease associated with …?", or step by
     step: "Begin with …. Then take the gene associated with that disease. What is …?"."""
 
@@ -98,8 +98,8 @@ class EnglishRules:
     def __init__(self, entities: Mapping[str, Entity]) -> None:
         self._entities = entities
 
-    def write(self, drafts: Sequence[Draft]) -> list[Written]:
-        return [Written(self._word_question(draft)) for draft in drafts]
+    def write(self, drafts: Sequence[Draft]) -> list[WrittenQuestion]:
+        return [WrittenQuestion(self._word_question(draft)) for draft in drafts]
 
     def _word_question(self, draft: Draft) -> str:
         path = draft.path
@@ -138,16 +138,16 @@ class EnglishRules:
             reference = _THAT[self._entities[hop.target].entity_type]
         return text, reference
 
-    def _ask_meeting(self, path: Path, start: str) -> str:
+    def _ask_meeting(self, path: QuestionPath, start: str) -> str:
         """Return the question for the entity at the end of two walks."""
         text = ""
         ends = []
-        for hops, named, letter in (
+        for hops, start_name, letter in (
             (path.hops, start, "A"),
-            (path.second, self.named(path.second[0].start), "B"),
+            (path.second, self.name_in_text(path.second[0].start), "B"),
         ):
             steps, reference = self._word_steps(
-                hops[:-1], named, "Begin again" if text else "Begin"
+                hops[:-1], start_name, "Begin again" if text else "Begin"
             )
             if steps:
                 # Both walks may reach "that disease": a letter tells the two apart.
@@ -156,13 +156,13 @@ class EnglishRules:
             ends.append(self._word_hop(hops[-1], reference))
         return f"{text}What is both {ends[0]}{_closing_comma(path.hops[-1])} and {ends[1]}?"
 
-    def _word_hop_with_facts(self, hop: Hop, known: str) -> str:
-        return self._word_hop(hop, known) + self._word_further_facts(hop)
+    def _word_hop_with_facts(self, hop: Hop, source_words: str) -> str:
+        return self._word_hop(hop, source_words) + self._word_further_facts(hop)
 
-    def _word_hop(self, hop: Hop, known: str) -> str:
+    def _word_hop(self, hop: Hop, source_words: str) -> str:
         predicate = PREDICATES[hop.predicate]
         words = (predicate.name_object if hop.forward else predicate.name_subject)(
-            known, hop.clinical
+            source_words, hop.clinical
         )
         return (
             f"the {'other ' if hop.other else ''}{words}"
@@ -176,11 +176,11 @@ class EnglishRules:
 
     def _word_clause(self, clause: Clause) -> str:
         return PREDICATES[clause.predicate].render_clause(
-            self.named(clause.other), clause.forward, clause.clinical
+            self.name_in_text(clause.other), clause.forward, clause.clinical
         )
 
-    def _ask_share(self, path: Path, steps: str, last: str, start: str) -> str:
-        finding = self.named(path.about[0].other)
+    def _ask_share(self, path: QuestionPath, steps: str, last: str, start: str) -> str:
+        finding = self.name_in_text(path.about[0].other)
         if steps:
             return (
                 f"{steps}Then take {last}. In what share of patients with that disease is "
@@ -191,13 +191,15 @@ class EnglishRules:
             f"is {finding} found?"
         )
 
-    def _ask_choice(self, path: Path, known: str) -> str:
+    def _ask_choice(self, path: QuestionPath, source_words: str) -> str:
         # A choice is made among several diseases, so the phrase of the hop becomes a plural.
-        group = self._word_hop(path.hops[-1], known).replace("the disease", "the diseases", 1)
+        group = self._word_hop(path.hops[-1], source_words).replace(
+            "the disease", "the diseases", 1
+        )
         group = group.replace("the other disease", "the other diseases", 1)
         if path.asked in ("earliest", "latest"):
             return f"Of {group} whose age of onset is stated, which begins {path.asked} in life?"
-        finding = self.named(path.about[0].other)
+        finding = self.name_in_text(path.about[0].other)
         return (
             f"Of {group} for which the share of patients with {finding} is stated, "
             f"which shows it in the {path.asked} share of patients?"
@@ -205,10 +207,10 @@ class EnglishRules:
 
     def _word_start(self, draft: Draft) -> str:
         if draft.description is not None:
-            return draft.description.english(self._entities)
-        return self.named(draft.path.start)
+            return draft.description.word_in_english(self._entities)
+        return self.name_in_text(draft.path.start)
 
-    def named(self, entity_id: str) -> str:
+    def name_in_text(self, entity_id: str) -> str:
         """Return the entity's name, after "the gene" for a gene, whose symbol may be a word."""
         entity = self._entities[entity_id]
         return f"the gene {entity.name}" if entity.entity_type == GENE else entity.name
@@ -219,7 +221,7 @@ def _closing_comma(hop: Hop) -> str:
     return "," if is_report(hop.clinical) and not hop.also else ""
 
 
-class ChineseRules:
+class ChineseRulesWriter:
     """The same questions in Chinese; names stay as the documents print them."""
 
     name = "rules"
@@ -227,8 +229,8 @@ class ChineseRules:
     def __init__(self, entities: Mapping[str, Entity]) -> None:
         self._entities = entities
 
-    def write(self, drafts: Sequence[Draft]) -> list[Written]:
-        return [Written(self._word_question(draft)) for draft in drafts]
+    def write(self, drafts: Sequence[Draft]) -> list[WrittenQuestion]:
+        return [WrittenQuestion(self._word_question(draft)) for draft in drafts]
 
     def _word_question(self, draft: Draft) -> str:
         path = draft.path
@@ -237,7 +239,7 @@ class ChineseRules:
         steps, reference = self._word_steps(path.hops[:-1], self._word_start(draft), "从")
         last = path.hops[-1]
         if path.asked == "share":
-            finding = self.named(path.about[0].other)
+            finding = self.name_in_text(path.about[0].other)
             return (
                 f"{steps}取{self._word_hop_with_facts(last, reference)}。"
                 f"{finding}在该疾病患者中出现的比例是多少？"
@@ -246,7 +248,7 @@ class ChineseRules:
             return f"{steps}{self._ask_choice(path, reference)}"
         if path.second:
             second, other = self._word_steps(
-                path.second[:-1], self.named(path.second[0].start), "另从"
+                path.second[:-1], self.name_in_text(path.second[0].start), "另从"
             )
             return (
                 f"{steps}{second}既是{self._word_hop(last, reference)}、"
@@ -271,36 +273,45 @@ class ChineseRules:
             reference = _THAT_ZH[self._entities[hop.target].entity_type]
         return text, reference
 
-    def _word_hop_with_facts(self, hop: Hop, known: str) -> str:
+    def _word_hop_with_facts(self, hop: Hop, source_words: str) -> str:
         clauses = "、".join(self._word_clause(clause) for clause in hop.also)
         return (
-            f"{self._word_hop(hop, known)}（{clauses}）" if clauses else self._word_hop(hop, known)
+            f"{self._word_hop(hop, source_words)}（{clauses}）"
+            if clauses
+            else self._word_hop(hop, source_words)
         )
 
-    def _word_hop(self, hop: Hop, known: str) -> str:
+    def _word_hop(self, hop: Hop, source_words: str) -> str:
         words = self._find_phrase(hop.directed_predicate).format(
-            known=known, clinical=chinese(hop.clinical), other="另一种" if hop.other else ""
+            known=source_words,
+            clinical=word_qualifier_in_chinese(hop.clinical),
+            other="另一种" if hop.other else "",
         )
-        return f"{words}（{chinese(hop.clinical)}）" if is_report(hop.clinical) else words
+        return (
+            f"{words}（{word_qualifier_in_chinese(hop.clinical)}）"
+            if is_report(hop.clinical)
+            else words
+        )
 
     def _word_clause(self, clause: Clause) -> str:
-        return self._find_phrase(
-            f"clause:{directed_name(clause.predicate, clause.forward)}"
-        ).format(other=self.named(clause.other), clinical=chinese(clause.clinical))
+        return self._find_phrase(f"clause:{directed_name(clause.predicate, clause.forward)}").format(
+            other=self.name_in_text(clause.other),
+            clinical=word_qualifier_in_chinese(clause.clinical),
+        )
 
-    def _ask_choice(self, path: Path, known: str) -> str:
-        group = self._word_hop(path.hops[-1], known)
+    def _ask_choice(self, path: QuestionPath, source_words: str) -> str:
+        group = self._word_hop(path.hops[-1], source_words)
         if path.asked in ("earliest", "latest"):
             return f"在已知发病年龄的{group}中，{_CHOICES_ZH[path.asked]}的是哪一种？"
-        finding = self.named(path.about[0].other)
+        finding = self.name_in_text(path.about[0].other)
         return f"在已知{finding}患者比例的{group}中，该{_CHOICES_ZH[path.asked]}的是哪一种？"
 
     def _word_start(self, draft: Draft) -> str:
         if draft.description is not None:
-            return draft.description.chinese(self._entities, chinese)
-        return self.named(draft.path.start)
+            return draft.description.word_in_chinese(self._entities, word_qualifier_in_chinese)
+        return self.name_in_text(draft.path.start)
 
-    def named(self, entity_id: str) -> str:
+    def name_in_text(self, entity_id: str) -> str:
         entity = self._entities[entity_id]
         return f"基因{entity.name}" if entity.entity_type == GENE else entity.name
 
@@ -347,7 +358,7 @@ _COMPARISONS_ZH = {
 }
 
 
-def chinese(clinical: str) -> str:
+def word_qualifier_in_chinese(clinical: str) -> str:
     """Return a qualifier in Chinese.
 
     "3 of 7 patients" becomes "7名患者中3名", "45% of patients" "45%的患者", "all patients"
@@ -366,8 +377,10 @@ def chinese(clinical: str) -> str:
     return _COMPARISONS_ZH.get(clinical) or clinical.replace("% of patients", "%的患者")
 
 
-def rules_writer(language: Language, entities: Mapping[str, Entity]) -> EnglishRules | ChineseRules:
+def open_rules_writer(
+    language: Language, entities: Mapping[str, Entity]
+) -> EnglishRulesWriter | ChineseRulesWriter:
     """Return the rules writer of a language, "en" or "zh"."""
     if language == "zh":
-        return ChineseRules(entities)
-    return EnglishRules(entities)
+        return ChineseRulesWriter(entities)
+    return EnglishRulesWriter(entities)

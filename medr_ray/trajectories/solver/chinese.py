@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from medr_ray.knowledge.predicates import CHINESE_WORDING, INVERSE, PREDICATES
 from medr_ray.knowledge.shares import COMPARISONS
-from medr_ray.questions.wording.writers import FIELDS_ZH, chinese
+from medr_ray.questions.wording.writers import FIELDS_ZH, word_qualifier_in_chinese
 from medr_ray.trajectories.solver.plans import Hop, Plan, Walk
 from medr_ray.trajectories.solver.question_grammar import Grammar, Wording
 
 _CLAUSE = "clause:"  # before the keys of clauses in the wording
-_COMPARED = {chinese(phrase): phrase for phrase in (*COMPARISONS, "all patients")}
+_COMPARED = {word_qualifier_in_chinese(phrase): phrase for phrase in (*COMPARISONS, "all patients")}
 _SHARES = "|".join(
     (
         r"\d+名患者中\d+名",

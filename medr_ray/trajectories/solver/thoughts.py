@@ -8,7 +8,7 @@ from medr_ray.core.prompts import read_package_json
 from medr_ray.core.records import Language
 from medr_ray.knowledge.predicates import CHINESE_WORDING, directed_name
 from medr_ray.knowledge.published_reports import is_report
-from medr_ray.questions.wording.writers import chinese
+from medr_ray.questions.wording.writers import word_qualifier_in_chinese
 from medr_ray.trajectories.solver.plans import Condition
 from medr_ray.trajectories.solver.queries import Query
 from medr_ray.trajectories.solver.solver import Step, Unknown
@@ -64,7 +64,7 @@ class Speaker:
         if self._chinese:
             key = directed_name(one.predicate.name, not one.forward)
             text = CHINESE_WORDING[key].format(
-                known=self._named(one), clinical=chinese(one.clinical), other=""
+                known=self._named(one), clinical=word_qualifier_in_chinese(one.clinical), other=""
             )
         else:
             text = one.wanted()
@@ -73,14 +73,16 @@ class Speaker:
         return self._say(
             "reported",
             wanted=text,
-            report=chinese(one.clinical) if self._chinese else one.clinical,
+            report=word_qualifier_in_chinese(one.clinical) if self._chinese else one.clinical,
         )
 
     def _told(self, one: Condition) -> str:
         if not self._chinese:
             return one.told()
         phrase = CHINESE_WORDING[f"clause:{directed_name(one.predicate.name, one.forward)}"]
-        return phrase.format(other=self._named(one), clinical=chinese(one.clinical))
+        return phrase.format(
+            other=self._named(one), clinical=word_qualifier_in_chinese(one.clinical)
+        )
 
     def _stated(self, one: Condition, entity: str) -> str:
         return f"{entity}{self._told(one)}。" if self._chinese else one.stated(entity)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from medr_ray.core.errors import DataError
-from medr_ray.questions.checks.contamination import BenchmarkItem, Contamination, read_benchmark
+from medr_ray.questions.checks.benchmark_files import BenchmarkItem, read_benchmark
+from medr_ray.questions.checks.contamination import ContaminationCheck
 
 _LONG = (
     "For the trial of enzalutamide after docetaxel in men with prostate cancer, which "
@@ -127,15 +128,15 @@ def test_a_broken_file_is_named_with_its_place_and_nothing_of_its_text(
 
 def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no\.jsonl"):
-        Contamination.load([str(tmp_path / "no.jsonl")])
+        ContaminationCheck.load([str(tmp_path / "no.jsonl")])
 
 
 # --- the check ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def known() -> Contamination:
-    return Contamination(
+def known() -> ContaminationCheck:
+    return ContaminationCheck(
         {
             "bench": [
                 BenchmarkItem(7, _LONG),
@@ -171,8 +172,8 @@ def known() -> Contamination:
         ),
     ],
 )
-def test_a_repeated_question_is_found(known: Contamination, text: str, item: int) -> None:
-    reason = known.found(text)
+def test_a_repeated_question_is_found(known: ContaminationCheck, text: str, item: int) -> None:
+    reason = known.find_rejection_reason(text)
     assert reason is not None
     assert reason.startswith("uncontaminated: ")
     assert f"item {item} of bench" in reason
@@ -189,8 +190,8 @@ def test_a_repeated_question_is_found(known: Contamination, text: str, item: int
         "",
     ],
 )
-def test_an_honest_question_is_not(known: Contamination, text: str) -> None:
-    assert known.found(text) is None
+def test_an_honest_question_is_not(known: ContaminationCheck, text: str) -> None:
+    assert known.find_rejection_reason(text) is None
 
 
 def test_thirteen_words_in_a_row_are_too_many_and_twelve_are_not() -> None:
@@ -199,10 +200,10 @@ def test_thirteen_words_in_a_row_are_too_many_and_twelve_are_not() -> None:
         " and some twenty more words that nobody else would ever write in this very order "
         "here today"
     )
-    contamination = Contamination({"bench": [BenchmarkItem(1, " ".join(words) + "?")]})
-    assert contamination.found(" ".join(words[:13]) + rest) is not None
-    assert contamination.found(" ".join(words[:12]) + rest) is None
-    assert contamination.found(" ".join(words[1:12]) + rest) is None
+    contamination = ContaminationCheck({"bench": [BenchmarkItem(1, " ".join(words) + "?")]})
+    assert contamination.find_rejection_reason(" ".join(words[:13]) + rest) is not None
+    assert contamination.find_rejection_reason(" ".join(words[:12]) + rest) is None
+    assert contamination.find_rejection_reason(" ".join(words[1:12]) + rest) is None
 
 
 def test_benchmarks_of_one_file_name_keep_apart(tmp_path: Path) -> None:
@@ -210,8 +211,8 @@ def test_benchmarks_of_one_file_name_keep_apart(tmp_path: Path) -> None:
     for path, text in zip(paths, (_LONG, _SHORT), strict=True):
         path.parent.mkdir()
         path.write_bytes(_lines({"question": text}))
-    contamination = Contamination.load([str(path) for path in paths])
-    assert f"item 1 of {paths[1]}" in (contamination.found(_SHORT) or "")
+    contamination = ContaminationCheck.load([str(path) for path in paths])
+    assert f"item 1 of {paths[1]}" in (contamination.find_rejection_reason(_SHORT) or "")
 
 
 def test_an_item_does_not_show_its_text() -> None:
@@ -236,16 +237,16 @@ def test_every_item_of_a_published_benchmark_is_found_and_only_its_number_told(
 ) -> None:
     items = read_benchmark(str(shared_data / path))
     assert [item.number for item in items] == list(range(1, count + 1))
-    contamination = Contamination.load([str(shared_data / path)])
+    contamination = ContaminationCheck.load([str(shared_data / path)])
     for item in items:
-        reason = contamination.found(item.question) or ""
+        reason = contamination.find_rejection_reason(item.question) or ""
         assert f" of {Path(path).name}" in reason
         assert not any(item.question[at : at + 8] in reason for at in range(len(item.question) - 7))
 
 
 def test_chinese_benchmark_questions_are_found_when_a_tenth_is_changed(shared_data: Path) -> None:
     path = str(shared_data / "benchmarks/xbench/DeepSearch-2505.csv")
-    contamination = Contamination.load([path])
+    contamination = ContaminationCheck.load([path])
     for item in read_benchmark(path):
         shorter = item.question[len(item.question) // 10 :]
-        assert f"item {item.number} of" in (contamination.found(shorter) or "")
+        assert f"item {item.number} of" in (contamination.find_rejection_reason(shorter) or "")

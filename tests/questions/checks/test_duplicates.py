@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medr_ray.questions.checks.duplicates import (
-    Asked,
+    ComparedQuestion,
     DuplicateFilter,
     ShingleIndex,
     chain_fingerprint,
-    jaccard,
-    windows,
+    jaccard_similarity,
+    sliding_windows,
 )
 
 _EDGES = [
@@ -83,7 +83,7 @@ _SETS = st.lists(st.frozensets(st.integers(0, 12), max_size=10), max_size=12)
     st.sampled_from([0.3, 0.5, 0.6, 0.8, 1.0]),
 )
 def test_the_index_finds_what_comparing_all_finds(
-    kept: list[frozenset[int]], asked: frozenset[int], threshold: float
+    kept: list[frozenset[int]], query: frozenset[int], threshold: float
 ) -> None:
     index: ShingleIndex[int] = ShingleIndex(threshold)
     for number, shingles in enumerate(kept):
@@ -91,17 +91,17 @@ def test_the_index_finds_what_comparing_all_finds(
     for number in range(0, len(kept), 3):
         index.remove(f"{number:02d}")
     reaching = [
-        (-jaccard(asked, shingles), f"{number:02d}")
+        (-jaccard_similarity(query, shingles), f"{number:02d}")
         for number, shingles in enumerate(kept)
-        if number % 3 and jaccard(asked, shingles) >= threshold
+        if number % 3 and jaccard_similarity(query, shingles) >= threshold
     ]
     expected = (min(reaching)[1], -min(reaching)[0]) if reaching else None
-    assert index.most_similar(asked) == expected
+    assert index.most_similar(query) == expected
 
 
 def test_windows_of_a_short_text_are_the_text() -> None:
-    assert list(windows("abcd", 3)) == [("a", "b", "c"), ("b", "c", "d")]
-    assert list(windows("ab", 3)) == [("a", "b")]
+    assert list(sliding_windows("abcd", 3)) == [("a", "b", "c"), ("b", "c", "d")]
+    assert list(sliding_windows("ab", 3)) == [("a", "b")]
 
 
 # --- questions ------------------------------------------------------------------------
@@ -119,24 +119,24 @@ def _make_question(
     starts: tuple[str, ...] = ("Krabbe disease",),
     answer: str = "GALC",
     fingerprint: str = "",
-) -> Asked:
-    return Asked(f"q-{number}", fingerprint or f"chain {number}", text, starts, answer)
+) -> ComparedQuestion:
+    return ComparedQuestion(f"q-{number}", fingerprint or f"chain {number}", text, starts, answer)
 
 
-def _find_duplicates(*asked: Asked) -> list[str | None]:
+def _find_duplicates(*questions: ComparedQuestion) -> list[str | None]:
     """For each in turn, which earlier one it repeats."""
     duplicate_filter = DuplicateFilter()
     return [
         duplicate.question_id if (duplicate := duplicate_filter.add(question)) else None
-        for question in asked
+        for question in questions
     ]
 
 
 def test_one_template_about_two_entities_is_two_questions() -> None:
     """Whatever share of the words they have in common, and though the answer is a common one."""
     texts = [_TEMPLATE.format(name) for name in ("aspirin", "ibuprofen")]
-    words = [frozenset(windows(text.split(), 3)) for text in texts]
-    assert jaccard(*words) > 0.8
+    words = [frozenset(sliding_windows(text.split(), 3)) for text in texts]
+    assert jaccard_similarity(*words) > 0.8
     assert _find_duplicates(
         *(
             _make_question(n, text, (name,), "Autosomal recessive inheritance")

@@ -10,10 +10,10 @@ from medr_ray.graph.facts.fact_index import Clause
 from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.knowledge.predicates import DISEASE, GENE, PREDICATES
 from medr_ray.knowledge.published_reports import with_field, with_year_span
-from medr_ray.questions.drafting.assembly import guidance
-from medr_ray.questions.drafting.obfuscation import compared, describe_start
-from medr_ray.questions.drafting.question_paths import Path
-from medr_ray.questions.wording.writers import ChineseRules, Draft, EnglishRules
+from medr_ray.questions.drafting.assembly import build_guidance
+from medr_ray.questions.drafting.obfuscation import describe_start, word_hops_as_comparisons
+from medr_ray.questions.drafting.question_paths import QuestionPath
+from medr_ray.questions.wording.writers import ChineseRulesWriter, Draft, EnglishRulesWriter
 from medr_ray.trajectories.solver.plans import Condition, Hop, Plan, Walk
 from medr_ray.trajectories.solver.question_reader import read_question
 
@@ -31,19 +31,19 @@ _GENE = Clause("col2a1", "associated_gene", True, "", "GENE:COL2A1")
 _LENS = Clause("lens", "has_finding", True, "3 of 7 patients", "HP:0001083")
 
 
-def path(start: str, *relations: str) -> Path:
+def path(start: str, *relations: str) -> QuestionPath:
     hops = make_walk(start, [_GRAPH.relations[relation_id] for relation_id in relations])
     assert hops is not None
-    return Path(MARFAN, "", mark_other_hops(hops, _FACTS), False)
+    return QuestionPath(MARFAN, "", mark_other_hops(hops, _FACTS), False)
 
 
-def told(made: Path, place: int, *clauses: Clause) -> Path:
+def told(made: QuestionPath, place: int, *clauses: Clause) -> QuestionPath:
     hops = list(made.hops)
     hops[place] = replace(hops[place], also=clauses)
     return replace(made, hops=tuple(hops))
 
 
-def with_qualifier(made: Path, place: int, clinical: str) -> Path:
+def with_qualifier(made: QuestionPath, place: int, clinical: str) -> QuestionPath:
     hops = list(made.hops)
     hops[place] = replace(hops[place], clinical=clinical)
     return replace(made, hops=tuple(hops))
@@ -63,7 +63,7 @@ DRAFTS = {
     "a clause": Draft(told(LONG, 1, _ONSET)),
     "two clauses": Draft(told(LONG, 1, _ONSET, _GENE)),
     "a share in a clause": Draft(told(path("GENE:FBN1", "fbn1", "inherit"), 0, _LENS)),
-    "a comparison": Draft(replace(SHORT, hops=compared(SHORT.hops) or ())),
+    "a comparison": Draft(replace(SHORT, hops=word_hops_as_comparisons(SHORT.hops) or ())),
     "a described start": Draft(
         path(MARFAN, "inherit"), describe_start(path(MARFAN, "inherit"), _FACTS), 2
     ),
@@ -96,7 +96,7 @@ DRAFTS = {
 }
 
 
-def named(made: Path) -> Plan:
+def named(made: QuestionPath) -> Plan:
     """The plan of a path, from the path itself."""
 
     def name(one: str) -> str:
@@ -127,8 +127,8 @@ def named(made: Path) -> Plan:
         for hops in (made.hops, made.second)
         if hops
     )
-    compares = made.asked in ("share", "largest", "smallest")
-    return Plan(walks, made.asked, name(made.about[0].other) if compares else "")  # type: ignore[arg-type]
+    compares_shares = made.asked in ("share", "largest", "smallest")
+    return Plan(walks, made.asked, name(made.about[0].other) if compares_shares else "")  # type: ignore[arg-type]
 
 
 def without_other(plan: Plan | None) -> Plan | None:
@@ -145,10 +145,10 @@ def without_other(plan: Plan | None) -> Plan | None:
 @pytest.mark.parametrize("kind", DRAFTS)
 def test_whatever_is_worded_in_english_is_read_back_with_and_without_guidance(kind: str) -> None:
     draft = DRAFTS[kind]
-    text = EnglishRules(_GRAPH.entities).write([draft])[0].text
+    text = EnglishRulesWriter(_GRAPH.entities).write([draft])[0].text
     plan = read_question(text)
     assert plan is not None, text
-    assert plan == read_question(text, "en", guidance(draft.path, _GRAPH.entities))
+    assert plan == read_question(text, "en", build_guidance(draft.path, _GRAPH.entities))
     if draft.description is None:
         assert plan == named(draft.path), text
     else:
@@ -161,10 +161,10 @@ def test_chinese_gives_the_same_plans_as_english(kind: str) -> None:
     if kind == "a share":  # the Chinese wording always takes a step first
         return
     draft = DRAFTS[kind]
-    english = read_question(EnglishRules(_GRAPH.entities).write([draft])[0].text)
-    text = ChineseRules(_GRAPH.entities).write([draft])[0].text
+    english = read_question(EnglishRulesWriter(_GRAPH.entities).write([draft])[0].text)
+    text = ChineseRulesWriter(_GRAPH.entities).write([draft])[0].text
     assert without_other(read_question(text, "zh")) == without_other(english), text
-    assert read_question(text, "zh", guidance(draft.path, _GRAPH.entities)) is not None
+    assert read_question(text, "zh", build_guidance(draft.path, _GRAPH.entities)) is not None
 
 
 @pytest.mark.parametrize("name", sorted(PREDICATES))

@@ -16,19 +16,19 @@ from support.small_graph import (
 from medr_ray.core.errors import ModelError
 from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.knowledge.predicates import CHINESE_WORDING, PREDICATES
-from medr_ray.questions.drafting.assembly import cheat_sheet
+from medr_ray.questions.drafting.assembly import build_cheat_sheet
 from medr_ray.questions.drafting.obfuscation import describe_start
-from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.drafting.question_paths import QuestionPath
 from medr_ray.questions.wording.llm_writer import LLMWriter, QuestionReply
-from medr_ray.questions.wording.writers import ChineseRules, Draft, EnglishRules
+from medr_ray.questions.wording.writers import ChineseRulesWriter, Draft, EnglishRulesWriter
 
 _GRAPH = small_graph()
 
 
-def path(start: str, *relations: str) -> Path:
+def path(start: str, *relations: str) -> QuestionPath:
     hops = make_walk(start, [_GRAPH.relations[relation_id] for relation_id in relations])
     assert hops is not None
-    return Path(MARFAN, "chain-m", mark_other_hops(hops, fact_index_of(_GRAPH)), True)
+    return QuestionPath(MARFAN, "chain-m", mark_other_hops(hops, fact_index_of(_GRAPH)), True)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,9 @@ def path(start: str, *relations: str) -> Path:
     ],
 )
 def test_english(start: str, relations: list[str], text: str) -> None:
-    assert EnglishRules(_GRAPH.entities).write([Draft(path(start, *relations))])[0].text == text
+    assert (
+        EnglishRulesWriter(_GRAPH.entities).write([Draft(path(start, *relations))])[0].text == text
+    )
 
 
 _TREATED = small_graph(
@@ -104,29 +106,32 @@ def test_what_abstracts_state_is_asked_with_the_report(
     hops = make_walk(start, [_TREATED.relations[relation_id] for relation_id in relations])
     assert hops is not None
     assert (
-        EnglishRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == text
+        EnglishRulesWriter(_TREATED.entities)
+        .write([Draft(QuestionPath(MASS, "", hops, False))])[0]
+        .text
+        == text
     )
 
 
 def test_a_report_in_chinese_stands_behind_its_step() -> None:
     hops = make_walk(MASS, [_TREATED.relations["losartan"]])
     assert hops is not None
-    assert ChineseRules(_TREATED.entities).write([Draft(Path(MASS, "", hops, False))])[0].text == (
-        "用于治疗MASS syndrome的药物（据1977年《American heart journal》报道）是什么？"
-    )
+    assert ChineseRulesWriter(_TREATED.entities).write(
+        [Draft(QuestionPath(MASS, "", hops, False))]
+    )[0].text == ("用于治疗MASS syndrome的药物（据1977年《American heart journal》报道）是什么？")
 
 
 def test_the_sheet_says_who_reported() -> None:
     hops = make_walk(MASS, [_TREATED.relations["losartan"]])
     assert hops is not None
-    assert "is Entity_B, as reported in 1977 in American heart journal." in cheat_sheet(
-        Path(MASS, "", hops, False), _TREATED.entities
+    assert "is Entity_B, as reported in 1977 in American heart journal." in build_cheat_sheet(
+        QuestionPath(MASS, "", hops, False), _TREATED.entities
     )
 
 
 def test_chinese() -> None:
     drafts = [Draft(path("GENE:COL2A1", "col2a1", "detach")), Draft(path(MARFAN, "lens"))]
-    assert [written.text for written in ChineseRules(_GRAPH.entities).write(drafts)] == [
+    assert [written.text for written in ChineseRulesWriter(_GRAPH.entities).write(drafts)] == [
         "与基因COL2A1相关的疾病在45%的患者中出现的表现是什么？",
         "Marfan syndrome在7名患者中3名中出现的表现是什么？",
     ]
@@ -166,8 +171,8 @@ def test_a_described_start_is_not_named_and_fits_nothing_else() -> None:
     question_path = path(MARFAN, "inherit")
     description = describe_start(question_path, facts)
     assert description is not None
-    assert description.subjects(facts) == {MARFAN}
-    text = EnglishRules(_GRAPH.entities).write([Draft(question_path, description)])[0].text
+    assert description.find_described_entities(facts) == {MARFAN}
+    text = EnglishRulesWriter(_GRAPH.entities).write([Draft(question_path, description)])[0].text
     assert "Marfan" not in text
     assert text.startswith("What is the mode of inheritance of the disease ")
     assert describe_start(path(STICKLER, "inherit-stickler"), facts) is not None

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medr_ray.questions import answers_match
-from medr_ray.questions.answer_matching import canonical, occurs_in
+from medr_ray.questions.answer_matching import canonical_form, occurs_in
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ _WORDS = st.lists(
 
 
 @settings(deadline=None)
-@given(_WORDS.filter(lambda text: canonical(text) != ""))
+@given(_WORDS.filter(lambda text: canonical_form(text) != ""))
 def test_an_answer_matches_itself_in_any_case_and_with_punctuation(answer: str) -> None:
     assert answers_match(answer, answer, ())
     assert answers_match(f"The {answer.upper()}.", answer, ())
@@ -86,7 +86,7 @@ def test_an_answer_matches_itself_in_any_case_and_with_punctuation(answer: str) 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_any_text_can_be_compared(one: str, other: str) -> None:
     assert answers_match(one, other, ()) in (True, False)
-    assert answers_match(one, one, ()) == bool(canonical(one)) or "answer" in one.casefold()
+    assert answers_match(one, one, ()) == bool(canonical_form(one)) or "answer" in one.casefold()
 
 
 @settings(deadline=None)

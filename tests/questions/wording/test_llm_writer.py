@@ -24,10 +24,10 @@ from medr_ray.core.run import Directory
 from medr_ray.graph.facts.fact_index import Clause, IndexedFact
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.llm.client import ChatClient
-from medr_ray.questions.drafting.obfuscation import Description
-from medr_ray.questions.drafting.question_paths import Path
+from medr_ray.questions.drafting.obfuscation import StartDescription
+from medr_ray.questions.drafting.question_paths import QuestionPath
 from medr_ray.questions.wording.llm_writer import LLMWriter
-from medr_ray.questions.wording.writers import Draft, Written, rules_writer
+from medr_ray.questions.wording.writers import Draft, WrittenQuestion, open_rules_writer
 
 ENTITIES = {
     entity.entity_id: entity
@@ -50,8 +50,8 @@ FINDING_OF = Hop("r4", "has_finding", True, "45% of patients", "D2", "P2")
 LENS = Clause("r5", "has_finding", True, "all patients", "P1")
 
 
-def draft(*hops: Hop, description: Description | None = None, **more: Any) -> Draft:
-    return Draft(Path("D1", "chain", hops, True, **more), description)
+def draft(*hops: Hop, description: StartDescription | None = None, **more: Any) -> Draft:
+    return Draft(QuestionPath("D1", "chain", hops, True, **more), description)
 
 
 FINDING = draft(DISEASE_OF, FINDING_OF)
@@ -59,12 +59,12 @@ OTHER = draft(GENE_OF, OTHER_OF)
 TOLD = draft(Hop("r3", "associated_gene", False, "", "G2", "D2", also=(LENS,)))
 MEETING = draft(GENE_OF, second=(Hop("r6", "associated_gene", True, "", "D3", "G1"),))
 EARLIEST = draft(DISEASE_OF, asked="earliest")
-SHARE = draft(
+SHARE_QUESTION = draft(
     DISEASE_OF, asked="share", about=(Clause("r7", "has_finding", True, "5 of 9 patients", "P1"),)
 )
 DESCRIBED = draft(
     GENE_OF,
-    description=Description(
+    description=StartDescription(
         (
             IndexedFact("D1", "has_finding", "P1", "3 of 7 patients"),
             IndexedFact("D1", "presents_with", "P2", ""),
@@ -72,14 +72,14 @@ DESCRIBED = draft(
     ),
 )
 REPORTED = draft(Hop("r8", "complicated_by", True, "reported in 1977 in Chest", "D1", "D2"))
-ALL = [REPORTED, FINDING, OTHER, TOLD, MEETING, EARLIEST, SHARE, DESCRIBED]
+ALL = [REPORTED, FINDING, OTHER, TOLD, MEETING, EARLIEST, SHARE_QUESTION, DESCRIBED]
 
 
 def plain(one: Draft, language: str = "en") -> str:
-    return rules_writer(language, ENTITIES).write([one])[0].text
+    return open_rules_writer(language, ENTITIES).write([one])[0].text
 
 
-def asked(text: str) -> str:
+def json_reply(text: str) -> str:
     return json.dumps({"question": text})
 
 
@@ -92,9 +92,9 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh_governor(monkeypatch)
 
 
-def write(one: Draft, text: str, language: str = "en") -> Written:
+def write(one: Draft, text: str, language: str = "en") -> WrittenQuestion:
     """What becomes of a draft for which the model replies ``text``."""
-    with endpoint({plain(one, language): [asked(text)]}) as server:
+    with endpoint({plain(one, language): [json_reply(text)]}) as server:
         return writer(server.client(), language).write([one])[0]
 
 
@@ -105,7 +105,7 @@ def write(one: Draft, text: str, language: str = "en") -> Written:
 def test_what_the_plain_wording_says_is_said_in_other_words(language: str) -> None:
     for draft in ALL:
         text = f"Please tell: {plain(draft, language)}"
-        assert write(draft, text, language) == Written(text)
+        assert write(draft, text, language) == WrittenQuestion(text)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_the_plain_wording_says_is_said_in_other_words(language: str) -> No
         (TOLD, ("all patients", "patients"), 'lacks the qualifier "all patients"'),
         (MEETING, ("MASS syndrome", "another disease"), 'does not name "MASS syndrome"'),
         (EARLIEST, ("earliest", "latest"), "does not ask for the earliest"),
-        (SHARE, ("Ectopia lentis", "it"), 'does not name "Ectopia lentis"'),
+        (SHARE_QUESTION, ("Ectopia lentis", "it"), 'does not name "Ectopia lentis"'),
         (DESCRIBED, ("3 of 7 patients", "some"), 'lacks the qualifier "3 of 7 patients"'),
         (DESCRIBED, ("Retinal detachment", "another sign"), 'does not name "Retinal detachment"'),
     ],
@@ -149,7 +149,7 @@ def test_what_makes_a_question_unique_may_not_be_lost(
         ),
         (FINDING, "It is not FBN1.", 'adds the name "FBN1"'),
         (OTHER, "It has congenital onset.", 'adds the name "Congenital onset"'),
-        (SHARE, "It is 5 of 9.", 'adds the number "5"'),
+        (SHARE_QUESTION, "It is 5 of 9.", 'adds the number "5"'),
         (DESCRIBED, "It is Marfan syndrome.", "names the start, which is to be described"),
     ],
 )
@@ -159,13 +159,13 @@ def test_nothing_may_be_added(one: Draft, added: str, problem: str) -> None:
 
 def test_a_word_is_no_gene_and_the_words_of_a_relation_are_no_name() -> None:
     text = f"{plain(FINDING)} The disease was found by the age of onset of a sign."
-    assert write(FINDING, text) == Written(text)
+    assert write(FINDING, text) == WrittenQuestion(text)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_model_is_shown_all_that_is_printed_and_nothing_hidden(language: str) -> None:
     with endpoint(
-        {plain(draft, language): [asked(plain(draft, language))] for draft in ALL}
+        {plain(draft, language): [json_reply(plain(draft, language))] for draft in ALL}
     ) as server:
         writer(server.client(), language).write(ALL)
         prompts = {word: messages[0][0]["content"] for word, messages in server.asked.items()}
@@ -175,7 +175,7 @@ def test_the_model_is_shown_all_that_is_printed_and_nothing_hidden(language: str
         TOLD: ("Stickler",),
         MEETING: ("FBN1",),
         EARLIEST: ("Stickler",),
-        SHARE: ("Stickler", "5 of 9"),
+        SHARE_QUESTION: ("Stickler", "5 of 9"),
         DESCRIBED: ("Marfan", "FBN1"),
     }
     for draft, names in hidden.items():
@@ -196,23 +196,23 @@ BAD_REPLIES = [
     '{"question": ""}',
     '{"answer": "FBN1"}',
     "null",
-    Half(asked(GOOD)[:-20]),
+    Half(json_reply(GOOD)[:-20]),
     Half(""),
 ]
 
 
 @pytest.mark.parametrize("bad", BAD_REPLIES)
 def test_a_reply_that_cannot_be_read_is_asked_for_once_more(bad: Line) -> None:
-    with endpoint({GOOD: [bad, asked(GOOD)]}) as server:
-        assert writer(server.client()).write([FINDING]) == [Written(GOOD)]
+    with endpoint({GOOD: [bad, json_reply(GOOD)]}) as server:
+        assert writer(server.client()).write([FINDING]) == [WrittenQuestion(GOOD)]
         assert server.requests == 2
 
 
 @pytest.mark.parametrize("bad", BAD_REPLIES)
 def test_a_question_that_stays_unwritten_says_why_and_spoils_no_other(bad: Line) -> None:
-    with endpoint({plain(OTHER): [bad], GOOD: [asked(GOOD)]}) as server:
+    with endpoint({plain(OTHER): [bad], GOOD: [json_reply(GOOD)]}) as server:
         lost, kept = writer(server.client()).write([OTHER, FINDING])
-        assert kept == Written(GOOD)
+        assert kept == WrittenQuestion(GOOD)
         assert lost.text == "", "nothing is made up in its place"
         assert lost.problem.startswith("writer: the reply")
         assert server.requests == 3
@@ -222,17 +222,19 @@ def test_a_question_that_stays_unwritten_says_why_and_spoils_no_other(bad: Line)
     "failing", [[broken()], [Hang()], [slow_down(0.01)], [broken(), slow_down(0), Hang()]]
 )
 def test_an_endpoint_that_recovers_costs_nothing(failing: list[Line]) -> None:
-    with endpoint({GOOD: [*failing, asked(GOOD)], plain(OTHER): [asked(plain(OTHER))]}) as server:
+    with endpoint(
+        {GOOD: [*failing, json_reply(GOOD)], plain(OTHER): [json_reply(plain(OTHER))]}
+    ) as server:
         written = writer(server.client(timeout_seconds=SHORT, retries=3)).write([FINDING, OTHER])
-        assert written == [Written(GOOD), Written(plain(OTHER))]
+        assert written == [WrittenQuestion(GOOD), WrittenQuestion(plain(OTHER))]
         assert server.requests == len(failing) + 2
 
 
 def test_a_pause_that_is_asked_for_is_kept_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    with endpoint({GOOD: [slow_down(7), asked(GOOD)]}) as server:
+    with endpoint({GOOD: [slow_down(7), json_reply(GOOD)]}) as server:
         mine = writer(server.client())
-        assert mine.write([FINDING]) + mine.write([FINDING]) == [Written(GOOD)] * 2
+        assert mine.write([FINDING]) + mine.write([FINDING]) == [WrittenQuestion(GOOD)] * 2
         assert server.requests == 3
     assert clock.granted[0] == 0
     assert min(clock.granted[1:]) >= 7
@@ -244,22 +246,25 @@ def test_an_endpoint_that_stays_down_ends_the_writing_and_what_was_written_is_no
 ) -> None:
     run = Directory(str(tmp_path))
     plan: dict[str, Sequence[Line]] = {
-        GOOD: [asked(GOOD)],
-        plain(OTHER): [failing, failing, asked(plain(OTHER))],
+        GOOD: [json_reply(GOOD)],
+        plain(OTHER): [failing, failing, json_reply(plain(OTHER))],
     }
     with endpoint(plan) as server:
         patient, hasty = server.client(run), server.client(run, timeout_seconds=SHORT, retries=0)
-        assert writer(patient).write([FINDING]) == [Written(GOOD)]
+        assert writer(patient).write([FINDING]) == [WrittenQuestion(GOOD)]
         for _ in range(2):
             with pytest.raises(InfrastructureError):
                 writer(hasty).write([FINDING, OTHER])
-        assert writer(patient).write([FINDING, OTHER]) == [Written(GOOD), Written(plain(OTHER))]
+        assert writer(patient).write([FINDING, OTHER]) == [
+            WrittenQuestion(GOOD),
+            WrittenQuestion(plain(OTHER)),
+        ]
         assert len(server.asked[GOOD]) == 1
         assert len(server.asked[plain(OTHER)]) == 3
 
 
 def test_questions_are_written_side_by_side_within_the_limit_and_come_back_in_order() -> None:
-    with endpoint({plain(draft): [asked(plain(draft))] for draft in ALL}, hold=3) as server:
+    with endpoint({plain(draft): [json_reply(plain(draft))] for draft in ALL}, hold=3) as server:
         written = writer(server.client(concurrency=3)).write(ALL)
         assert (server.at_once, server.requests) == (3, len(ALL))
-    assert written == [Written(plain(draft)) for draft in ALL]
+    assert written == [WrittenQuestion(plain(draft)) for draft in ALL]

@@ -29,13 +29,13 @@ from medr_ray.questions.answer_matching import answers_match
 
 # Sampling temperature of several attempts where the endpoint says 0: attempts that cannot differ
 # measure nothing.
-TEMPERATURE = 0.7
+SAMPLING_TEMPERATURE = 0.7
 # Output tokens for a model that reasons at length. An endpoint with fewer gets them when a reply is
 # cut off.
-ENOUGH_TOKENS = 4096
+RETRY_TOKENS = 4096
 # Examinations per part of a ledger. A killed stage loses the unfinished part, unless the response
 # cache has the replies.
-PART_SIZE = 128
+EXAMINATIONS_PER_PART = 128
 _CUT_OFF = "length"  # the finish reason of a reply that ran out of tokens
 _THOUGHT = re.compile(r"<think>.*?</think>", re.S)
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.S | re.I)
@@ -81,7 +81,7 @@ def _strip_markup(answer: str) -> str:
     )
 
 
-def closed_book_prompt(text: str, language: Language) -> str:
+def format_closed_book_prompt(text: str, language: Language) -> str:
     """Return the message that asks ``text`` (in "en" or "zh")."""
     template = Template(read_prompt("medr_ray.questions", "closed_book", language))
     return template.substitute(question=text)
@@ -108,8 +108,8 @@ class Examination:
     def accuracy(self) -> float:
         return self.correct / self.attempts
 
-    def calibration(self, rounds: int) -> Calibration:
-        """Return its record after ``rounds`` of regeneration, with the 95 % interval."""
+    def to_calibration_record(self, replacement_count: int) -> Calibration:
+        """Return its record after ``replacement_count`` replacements, with the 95 % interval."""
         lower, upper = compute_clopper_pearson(np.array([self.correct]), self.attempts)
         return Calibration(
             self.model,
@@ -118,7 +118,7 @@ class Examination:
             self.accuracy,
             float(lower[0]),
             float(upper[0]),
-            rounds,
+            replacement_count,
             self.tokens,
         )
 
@@ -143,16 +143,16 @@ class Examiner:
         self._endpoint = endpoint
         self._client = client
         self._temperature = (
-            (endpoint.temperature or TEMPERATURE) if attempts > 1 else endpoint.temperature
+            (endpoint.temperature or SAMPLING_TEMPERATURE) if attempts > 1 else endpoint.temperature
         )
 
-    def key(self, task: Task) -> str:
+    def compute_key(self, task: Task) -> str:
         """Return the digest of everything an examination depends on.
 
         An examination with an equal key need not be repeated.
         """
         return digest(
-            closed_book_prompt(task.text, task.language),
+            format_closed_book_prompt(task.text, task.language),
             task.answer,
             task.aliases,
             self._endpoint.identity() | {"temperature": self._temperature},
@@ -180,9 +180,9 @@ class Examiner:
     async def _attempt(self, task: Task, seed: int) -> _Attempt:
         result = await self._ask(task, seed, self._endpoint.max_tokens)
         tokens = result.prompt_tokens + result.output_tokens
-        if result.finish_reason == _CUT_OFF and self._endpoint.max_tokens < ENOUGH_TOKENS:
+        if result.finish_reason == _CUT_OFF and self._endpoint.max_tokens < RETRY_TOKENS:
             try:
-                result = await self._ask(task, seed, ENOUGH_TOKENS)
+                result = await self._ask(task, seed, RETRY_TOKENS)
                 tokens += result.prompt_tokens + result.output_tokens
             except ContextLengthExceeded:  # the model takes no more: the reply stays cut off
                 return _Attempt(False, False, tokens)
@@ -192,7 +192,9 @@ class Examiner:
         return _Attempt(correct, answer is not None, tokens)
 
     async def _ask(self, task: Task, seed: int, max_tokens: int) -> ChatResult:
-        messages = [{"role": "user", "content": closed_book_prompt(task.text, task.language)}]
+        messages = [
+            {"role": "user", "content": format_closed_book_prompt(task.text, task.language)}
+        ]
         return await self._client.complete(
             messages, temperature=self._temperature, max_tokens=max_tokens, seed=seed
         )
@@ -213,7 +215,7 @@ class LedgerRow:
 class ExaminationLedger:
     """Finished examinations in parts of ``directory``; a part appears whole or not at all."""
 
-    def __init__(self, directory: Directory, part_size: int = PART_SIZE) -> None:
+    def __init__(self, directory: Directory, part_size: int = EXAMINATIONS_PER_PART) -> None:
         self._directory = directory
         self._part_size = part_size
         # Parts are numbered from 0, so the number of files is the number of the next part.
@@ -260,7 +262,9 @@ def examine_all(
     All missing examinations run at once, as far as the endpoints' limits allow. Those finished
     before an error are kept in the ledger.
     """
-    keyed = [[(task, examiner, examiner.key(task)) for examiner in examiners] for task in tasks]
+    keyed = [
+        [(task, examiner, examiner.compute_key(task)) for examiner in examiners] for task in tasks
+    ]
     # By key, so that equal examinations run once.
     missing = {
         key: (task, examiner) for row in keyed for task, examiner, key in row if key not in ledger

@@ -18,15 +18,10 @@ from medr_ray.core.config import EndpointConfig, QuestionsConfig
 from medr_ray.core.errors import InfrastructureError
 from medr_ray.core.records import Question
 from medr_ray.core.run import Directory
-from medr_ray.questions.checks.calibration import (
-    LEDGER,
-    Course,
-    Findings,
-    build_panel,
-    calibrate,
-    estimate,
-)
-from medr_ray.questions.checks.closed_book import Examination
+from medr_ray.questions.calibration.closed_book import Examination
+from medr_ray.questions.calibration.cost_estimate import estimate_costs
+from medr_ray.questions.calibration.panel import LEDGER_FOLDER, QuestionExaminations, open_panel
+from medr_ray.questions.calibration.rounds import CalibrationState, calibrate_questions
 
 _ATTEMPTS = 4
 
@@ -47,38 +42,42 @@ def _harder(question: Question, complexity: int) -> Question:
     )
 
 
-def _make_findings(*correct: int, closed_book: int | None = None) -> Findings:
+def _make_examinations(*correct: int, closed_book: int | None = None) -> QuestionExaminations:
     """So many right answers of four by the models m0, m1, ...; and of the closed-book model."""
     closed = None if closed_book is None else Examination("closed", 2, closed_book, 0, 5)
-    return Findings(
+    return QuestionExaminations(
         closed,
         tuple(Examination(f"m{n}", _ATTEMPTS, count, 0, 10) for n, count in enumerate(correct)),
     )
 
 
 class _CalibrationSetup:
-    """Prepared findings by question text; records the requests for harder questions."""
+    """Prepared examinations by question text; records the requests for harder questions."""
 
     def __init__(
         self,
-        findings: dict[str, Findings],
+        examinations: dict[str, QuestionExaminations],
         harder: Callable[[Question, int], Question | None] = _harder,
     ):
-        self._findings, self._harder = findings, harder
-        self.wanted: list[list[tuple[str, int]]] = []
+        self._examinations, self._harder = examinations, harder
+        self.requests: list[list[tuple[str, int]]] = []
 
-    def examine(self, questions: Sequence[Question]) -> list[Findings]:
-        return [self._findings[question.task.task_id[2:]] for question in questions]
+    def examine(self, questions: Sequence[Question]) -> list[QuestionExaminations]:
+        return [self._examinations[question.task.task_id[2:]] for question in questions]
 
-    def regenerate(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
-        self.wanted.append(
+    def find_replacements(self, too_easy: Sequence[tuple[Question, int]]) -> list[Question | None]:
+        self.requests.append(
             [(question.task.task_id[2:], complexity) for question, complexity in too_easy]
         )
         return [self._harder(question, complexity) for question, complexity in too_easy]
 
-    def run(self, *names: str, rounds: int = 3) -> list[Course]:
-        return calibrate(
-            [_make_question(name) for name in names], self.examine, self.regenerate, 0.5, rounds
+    def run(self, *names: str, rounds: int = 3) -> list[CalibrationState]:
+        return calibrate_questions(
+            [_make_question(name) for name in names],
+            self.examine,
+            self.find_replacements,
+            0.5,
+            rounds,
         )
 
 
@@ -86,10 +85,10 @@ class _CalibrationSetup:
 
 
 def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None:
-    bench = _CalibrationSetup({"a": _make_findings(1, 0, closed_book=0)})
-    (course,) = bench.run("a")
-    assert (course.state, course.reason, course.replaced) == ("kept", "", ())
-    first, second = course.question.calibration
+    setup = _CalibrationSetup({"a": _make_examinations(1, 0, closed_book=0)})
+    (state,) = setup.run("a")
+    assert (state.status, state.reason, state.replaced) == ("kept", "", ())
+    first, second = state.question.calibration
     assert (
         first.model,
         first.attempts,
@@ -101,21 +100,21 @@ def test_a_question_below_the_threshold_is_kept_with_what_was_measured() -> None
     assert first.lower == pytest.approx(0.0063, abs=1e-4)
     assert first.upper == pytest.approx(0.8059, abs=1e-4)
     assert second.correct == 0
-    assert course.question.verification.not_closed_book is True
-    assert bench.wanted == []
+    assert state.question.verification.not_closed_book is True
+    assert setup.requests == []
 
 
 def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
-    bench = _CalibrationSetup({"a": _make_findings(0, 2), "a+": _make_findings(1, 1)})
-    (course,) = bench.run("a")
-    assert bench.wanted == [[("a", 2)]]
-    assert (course.state, course.question.task.task_id, course.question.complexity) == (
+    setup = _CalibrationSetup({"a": _make_examinations(0, 2), "a+": _make_examinations(1, 1)})
+    (state,) = setup.run("a")
+    assert setup.requests == [[("a", 2)]]
+    assert (state.status, state.question.task.task_id, state.question.complexity) == (
         "kept",
         "q-a+",
         2,
     )
-    assert [entry.rounds for entry in course.question.calibration] == [1, 1]
-    (replaced,) = course.replaced
+    assert [entry.rounds for entry in state.question.calibration] == [1, 1]
+    (replaced,) = state.replaced
     assert (replaced.question.task.task_id, replaced.reason) == (
         "q-a",
         "calibration: answered by m1 with accuracy 0.50",
@@ -124,27 +123,31 @@ def test_one_model_at_the_threshold_is_enough_to_ask_harder() -> None:
 
 
 def test_each_round_asks_for_one_more() -> None:
-    bench = _CalibrationSetup(
+    setup = _CalibrationSetup(
         {
-            "a": _make_findings(4),
-            "a+": _make_findings(3),
-            "a++": _make_findings(2),
-            "a+++": _make_findings(1),
+            "a": _make_examinations(4),
+            "a+": _make_examinations(3),
+            "a++": _make_examinations(2),
+            "a+++": _make_examinations(1),
         }
     )
-    (course,) = bench.run("a", rounds=3)
-    assert bench.wanted == [[("a", 2)], [("a+", 3)], [("a++", 4)]]
-    assert (course.state, course.rounds, course.question.task.task_id) == ("kept", 3, "q-a+++")
+    (state,) = setup.run("a", rounds=3)
+    assert setup.requests == [[("a", 2)], [("a+", 3)], [("a++", 4)]]
+    assert (state.status, state.replacement_count, state.question.task.task_id) == (
+        "kept",
+        3,
+        "q-a+++",
+    )
 
 
 def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> None:
     """It may be harder by what it hides."""
-    bench = _CalibrationSetup(
-        {"a": _make_findings(4), "a+": _make_findings(3), "a++": _make_findings(1)},
+    setup = _CalibrationSetup(
+        {"a": _make_examinations(4), "a+": _make_examinations(3), "a++": _make_examinations(1)},
         lambda question, _: _harder(question, 1),
     )
-    bench.run("a")
-    assert bench.wanted == [[("a", 2)], [("a+", 3)]]
+    setup.run("a")
+    assert setup.requests == [[("a", 2)], [("a+", 3)]]
 
 
 @pytest.mark.parametrize(
@@ -156,75 +159,75 @@ def test_a_replacement_of_the_same_length_does_not_ask_for_the_same_again() -> N
     ],
 )
 def test_a_question_is_given_up_at_the_limit(rounds: int, reason: str) -> None:
-    bench = _CalibrationSetup(
-        {"a": _make_findings(3), "a+": _make_findings(3), "a++": _make_findings(3)}
+    setup = _CalibrationSetup(
+        {"a": _make_examinations(3), "a+": _make_examinations(3), "a++": _make_examinations(3)}
     )
-    (course,) = bench.run("a", rounds=rounds)
-    assert (course.state, course.reason, len(bench.wanted)) == ("rejected", reason, rounds)
-    assert course.question.calibration[0].accuracy == 0.75
+    (state,) = setup.run("a", rounds=rounds)
+    assert (state.status, state.reason, len(setup.requests)) == ("rejected", reason, rounds)
+    assert state.question.calibration[0].accuracy == 0.75
 
 
 def test_a_question_is_given_up_when_nothing_harder_exists() -> None:
-    (course,) = _CalibrationSetup({"a": _make_findings(3)}, lambda *_: None).run("a")
-    assert (course.state, course.reason) == (
+    (state,) = _CalibrationSetup({"a": _make_examinations(3)}, lambda *_: None).run("a")
+    assert (state.status, state.reason) == (
         "rejected",
         "calibration: answered by m0 with accuracy 0.75 and nothing harder exists",
     )
 
 
 def test_what_is_asked_already_is_no_replacement() -> None:
-    findings = {
-        "a": _make_findings(4),
-        "b": _make_findings(4),
-        "c": _make_findings(0),
-        "c+": _make_findings(0),
+    examinations = {
+        "a": _make_examinations(4),
+        "b": _make_examinations(4),
+        "c": _make_examinations(0),
+        "c+": _make_examinations(0),
     }
-    courses = _CalibrationSetup(findings, lambda *_: _make_question("c")).run("a", "c")
-    assert [course.state for course in courses] == ["rejected", "kept"]
-    courses = _CalibrationSetup(findings, lambda *_: _make_question("c+")).run("a", "b")
-    assert [course.state for course in courses] == ["kept", "rejected"], (
+    states = _CalibrationSetup(examinations, lambda *_: _make_question("c")).run("a", "c")
+    assert [state.status for state in states] == ["rejected", "kept"]
+    states = _CalibrationSetup(examinations, lambda *_: _make_question("c+")).run("a", "b")
+    assert [state.status for state in states] == ["kept", "rejected"], (
         "two questions cannot become the same one"
     )
 
 
 def test_one_right_answer_without_a_search_rejects_a_question() -> None:
-    bench = _CalibrationSetup(
-        {"a": _make_findings(closed_book=1), "b": _make_findings(0, closed_book=0)}
+    setup = _CalibrationSetup(
+        {"a": _make_examinations(closed_book=1), "b": _make_examinations(0, closed_book=0)}
     )
-    known_course, unknown = bench.run("a", "b")
+    answered, unknown = setup.run("a", "b")
     assert (
-        known_course.state,
-        known_course.reason,
-        known_course.question.verification.not_closed_book,
+        answered.status,
+        answered.reason,
+        answered.question.verification.not_closed_book,
     ) == (
         "rejected",
         "not_closed_book: closed answered without a search in 1 of 2 attempts",
         False,
     )
-    assert (unknown.state, unknown.question.verification.not_closed_book) == ("kept", True)
-    assert bench.wanted == []
+    assert (unknown.status, unknown.question.verification.not_closed_book) == ("kept", True)
+    assert setup.requests == []
 
 
 def test_without_models_nothing_is_said() -> None:
-    (course,) = _CalibrationSetup({"a": Findings(None, ())}).run("a")
-    assert course == Course(_make_question("a"), 1, "kept")
-    assert course.question.verification.not_closed_book is None
+    (state,) = _CalibrationSetup({"a": QuestionExaminations(None, ())}).run("a")
+    assert state == CalibrationState(_make_question("a"), 1, "kept")
+    assert state.question.verification.not_closed_book is None
 
 
 def test_questions_keep_their_order_and_rounds_are_shared() -> None:
-    bench = _CalibrationSetup(
+    setup = _CalibrationSetup(
         {
-            "a": _make_findings(4),
-            "a+": _make_findings(0),
-            "b": _make_findings(0),
-            "c": _make_findings(4),
-            "c+": _make_findings(4),
-            "c++": _make_findings(0),
+            "a": _make_examinations(4),
+            "a+": _make_examinations(0),
+            "b": _make_examinations(0),
+            "c": _make_examinations(4),
+            "c+": _make_examinations(4),
+            "c++": _make_examinations(0),
         }
     )
-    courses = bench.run("a", "b", "c")
-    assert [course.question.task.task_id for course in courses] == ["q-a+", "q-b", "q-c++"]
-    assert bench.wanted == [[("a", 2), ("c", 2)], [("c+", 3)]]
+    states = setup.run("a", "b", "c")
+    assert [state.question.task.task_id for state in states] == ["q-a+", "q-b", "q-c++"]
+    assert setup.requests == [[("a", 2), ("c", 2)], [("c+", 3)]]
 
 
 # --- over HTTP ------------------------------------------------------------------------
@@ -248,19 +251,19 @@ class _ScriptedModels:
         right = body["seed"] < self._knowing.get((body["model"], name), 0)
         return f"Answer: the {name} itself" if right else "Answer: something else"
 
-    def calibrate(self, *names: str) -> list[Course]:
+    def calibrate(self, *names: str) -> list[CalibrationState]:
         stage = Directory(str(self._folder / "questions"))
-        panel = build_panel(self.config, Directory(str(self._folder)), stage, Console(quiet=True))
+        panel = open_panel(self.config, Directory(str(self._folder)), stage, Console(quiet=True))
         assert panel is not None
-        return calibrate(
+        return calibrate_questions(
             [_make_question(name) for name in names],
-            panel,
+            panel.examine,
             lambda easy: [_harder(*pair) for pair in easy],
             self.config.calibration_threshold,
             self.config.calibration_rounds,
         )
 
-    def asked(self, model: str, name: str) -> int:
+    def count_requests(self, model: str, name: str) -> int:
         return self.examinee.count_requests(f"What is {name}?", model)
 
 
@@ -275,20 +278,22 @@ def models(
 
 
 def test_models_are_asked_as_often_as_configured(models: _ScriptedModels) -> None:
-    known_course, easy, hard = models.calibrate("known", "easy", "hard")
-    assert [course.state for course in (known_course, easy, hard)] == ["rejected", "kept", "kept"]
+    answered, easy, hard = models.calibrate("known", "easy", "hard")
+    assert [state.status for state in (answered, easy, hard)] == ["rejected", "kept", "kept"]
     assert easy.question.task.task_id == "q-easy++"
     assert [(entry.model, entry.correct, entry.rounds) for entry in easy.question.calibration] == [
         ("m0", 0, 2),
         ("m1", 0, 2),
     ]
-    assert [models.asked("closed", name) for name in ("known", "easy", "easy++", "hard")] == [
+    assert [
+        models.count_requests("closed", name) for name in ("known", "easy", "easy++", "hard")
+    ] == [
         1,
         1,
         1,
         1,
     ]
-    assert [models.asked("m1", name) for name in ("known", "easy", "easy++", "hard")] == [
+    assert [models.count_requests("m1", name) for name in ("known", "easy", "easy++", "hard")] == [
         0,
         4,
         4,
@@ -305,19 +310,19 @@ def test_a_run_that_died_goes_on_and_ends_the_same(models: _ScriptedModels, tmp_
         models.calibrate("easy", "hard")
     models.examinee.answer = answer
     resumed = models.calibrate("easy", "hard")
-    assert [models.asked("m0", name) for name in ("easy", "hard")] == [4, 4], (
+    assert [models.count_requests("m0", name) for name in ("easy", "hard")] == [4, 4], (
         "finished questions were not asked again"
     )
-    for name in (ledger := Directory(str(tmp_path / "questions")).child(LEDGER)).list_files():
+    for name in (
+        ledger := Directory(str(tmp_path / "questions")).child(LEDGER_FOLDER)
+    ).list_files():
         ledger.remove(name)
     assert models.calibrate("easy", "hard") == resumed
 
 
 def test_without_a_model_there_is_no_panel(tmp_path: Path) -> None:
     assert (
-        build_panel(
-            QuestionsConfig(), Directory(str(tmp_path)), Directory(str(tmp_path)), Console()
-        )
+        open_panel(QuestionsConfig(), Directory(str(tmp_path)), Directory(str(tmp_path)), Console())
         is None
     )
 
@@ -326,26 +331,28 @@ def test_without_a_model_there_is_no_panel(tmp_path: Path) -> None:
 
 
 def test_an_estimate_holds_what_was_asked(models: _ScriptedModels) -> None:
-    plain = {(cost.role, cost.model): cost for cost in estimate(models.config, 2)}
+    plain = {(cost.role, cost.model): cost for cost in estimate_costs(models.config, 2)}
     models.calibrate("hard", "harder")
     for (_, model), cost in plain.items():
         assert cost.requests == sum(body["model"] == model for body in models.examinee.bodies)
-        assert cost.tokens < cost.most_tokens
+        assert cost.tokens < cost.max_tokens
     models.examinee.bodies.clear()
     models.calibrate("easy", "known")
     for (_, model), cost in plain.items():
-        assert sum(body["model"] == model for body in models.examinee.bodies) <= cost.most_requests
+        assert sum(body["model"] == model for body in models.examinee.bodies) <= cost.max_requests
 
 
 def test_an_estimate_names_requests_tokens_and_minutes() -> None:
     model = EndpointConfig(model="m", requests_per_minute=100, max_tokens=8192)
-    (cost,) = estimate(QuestionsConfig(calibration=(model,), calibration_rounds=1), 1000)
-    assert (cost.requests, cost.most_requests, cost.minutes) == (4000, 8000, 40)
-    assert cost.most_tokens > 8000 * 8192
+    (cost,) = estimate_costs(QuestionsConfig(calibration=(model,), calibration_rounds=1), 1000)
+    assert (cost.requests, cost.max_requests, cost.minutes) == (4000, 8000, 40)
+    assert cost.max_tokens > 8000 * 8192
     assert cost.describe().startswith("calibration by m: 4,000 to 8,000 requests, ")
     slow = model.model_copy(update={"tokens_per_minute": cost.tokens / 60})
-    assert estimate(QuestionsConfig(calibration=(slow,)), 1000)[0].minutes == pytest.approx(60)
-    assert estimate(QuestionsConfig(), 1000) == []
+    assert estimate_costs(QuestionsConfig(calibration=(slow,)), 1000)[0].minutes == pytest.approx(
+        60
+    )
+    assert estimate_costs(QuestionsConfig(), 1000) == []
 
 
 @pytest.mark.parametrize(

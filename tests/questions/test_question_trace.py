@@ -14,58 +14,58 @@ from medr_ray.graph.artifacts import ENTITIES, RELATIONS
 from medr_ray.graph.facts.disambiguation import Disambiguator
 from medr_ray.graph.facts.hops import make_walk, mark_other_hops
 from medr_ray.questions.artifacts import QUESTIONS
-from medr_ray.questions.checks.question_verification import Verifier
-from medr_ray.questions.drafting.assembly import assemble
-from medr_ray.questions.drafting.question_paths import Path as Walk
-from medr_ray.questions.question_trace import read_itinerary
+from medr_ray.questions.checks.question_verification import QuestionVerifier
+from medr_ray.questions.drafting.assembly import assemble_question
+from medr_ray.questions.drafting.question_paths import QuestionPath
+from medr_ray.questions.question_trace import read_question_trace
 from medr_ray.questions.split import Candidate
-from medr_ray.questions.wording.writers import Draft, EnglishRules
+from medr_ray.questions.wording.writers import Draft, EnglishRulesWriter
 
 GRAPH = small_graph()
 
 
-def question(*walks: tuple[str, tuple[str, ...]]) -> Question:
+def make_question(*walks: tuple[str, tuple[str, ...]]) -> Question:
     facts = fact_index_of(GRAPH)
-    teller = Disambiguator(GRAPH.relations.values(), facts)
+    disambiguator = Disambiguator(GRAPH.relations.values(), facts)
     hops = []
     for start, relations in walks:
         walk = make_walk(start, [GRAPH.relations[relation_id] for relation_id in relations])
         assert walk is not None
-        hops.append(teller.disambiguate_walk(mark_other_hops(walk, facts), {start}))
-    path = Walk(MARFAN, "chain-m", hops[0], True, hops[1] if len(hops) > 1 else ())
+        hops.append(disambiguator.disambiguate_walk(mark_other_hops(walk, facts), {start}))
+    path = QuestionPath(MARFAN, "chain-m", hops[0], True, hops[1] if len(hops) > 1 else ())
     draft = Draft(path)
-    text = EnglishRules(GRAPH.entities).write([draft])[0].text
-    verdict = Verifier(GRAPH.entities, GRAPH.relations, facts).verify(draft, text)
-    return assemble(
+    text = EnglishRulesWriter(GRAPH.entities).write([draft])[0].text
+    verdict = QuestionVerifier(GRAPH.entities, GRAPH.relations, facts).verify(draft, text)
+    return assemble_question(
         Candidate(draft, text, verdict), "train", GRAPH.entities, GRAPH.specialties, "en"
     )
 
 
-def written(tmp_path: Path, one: Question) -> RunDirectory:
+def write_run(tmp_path: Path, question: Question) -> RunDirectory:
     run = RunDirectory(str(tmp_path))
-    run.write(QUESTIONS, [one])
+    run.write(QUESTIONS, [question])
     run.write(RELATIONS, GRAPH.relations.values())
     run.write(ENTITIES, GRAPH.entities.values())
     return run
 
 
-def test_legs_follow_the_walk_and_what_is_told_comes_after(tmp_path: Path) -> None:
-    example = question(("GENE:FBN1", ("fbn1", "lens")))
-    itinerary = read_itinerary(written(tmp_path, example), example.task.task_id)
+def test_steps_follow_the_walk_and_further_facts_come_after(tmp_path: Path) -> None:
+    example = make_question(("GENE:FBN1", ("fbn1", "lens")))
+    trace = read_question_trace(write_run(tmp_path, example), example.task.task_id)
     assert [
-        (leg.known.name, leg.target.name, leg.walked, leg.begins) for leg in itinerary.legs[:2]
+        (step.known.name, step.target.name, step.walked, step.begins) for step in trace.steps[:2]
     ] == [
         ("FBN1", "Marfan syndrome", True, True),
         ("Marfan syndrome", "Ectopia lentis", True, False),
     ]
-    assert itinerary.legs[2:], "Marfan syndrome is told apart from MASS syndrome"
-    assert not any(leg.walked for leg in itinerary.legs[2:])
+    assert trace.steps[2:], "Marfan syndrome is told apart from MASS syndrome"
+    assert not any(step.walked for step in trace.steps[2:])
 
 
 def test_a_second_walk_begins_anew(tmp_path: Path) -> None:
-    example = question((MARFAN, ("fbn1",)), (MASS, ("fbn1-mass",)))
-    itinerary = read_itinerary(written(tmp_path, example), example.task.task_id)
-    assert [(leg.known.name, leg.target.name, leg.begins) for leg in itinerary.legs] == [
+    example = make_question((MARFAN, ("fbn1",)), (MASS, ("fbn1-mass",)))
+    trace = read_question_trace(write_run(tmp_path, example), example.task.task_id)
+    assert [(step.known.name, step.target.name, step.begins) for step in trace.steps] == [
         ("Marfan syndrome", "FBN1", True),
         ("MASS syndrome", "FBN1", True),
     ]
@@ -74,8 +74,8 @@ def test_a_second_walk_begins_anew(tmp_path: Path) -> None:
 def test_the_command_prints_every_sentence_and_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    example = question(("GENE:FBN1", ("fbn1", "lens")))
-    run = written(tmp_path, example)
+    example = make_question(("GENE:FBN1", ("fbn1", "lens")))
+    run = write_run(tmp_path, example)
     show_question(run, example.task.task_id, as_json=False)
     printed = " ".join(capsys.readouterr().out.split())
     for relation in example.relations:
@@ -92,11 +92,11 @@ def test_the_command_prints_every_sentence_and_verdict(
     assert len(json.loads(capsys.readouterr().out)["legs"]) == len(example.relations)
 
 
-def test_an_unknown_question_and_a_newer_graph_are_said_so(tmp_path: Path) -> None:
-    example = question((MARFAN, ("fbn1",)))
-    run = written(tmp_path, example)
+def test_an_unknown_question_and_a_newer_graph_are_errors(tmp_path: Path) -> None:
+    example = make_question((MARFAN, ("fbn1",)))
+    run = write_run(tmp_path, example)
     with pytest.raises(DataError, match="has no question q-0"):
-        read_itinerary(run, "q-0")
+        read_question_trace(run, "q-0")
     run.write(RELATIONS, [])
     with pytest.raises(DataError, match="the graph is newer"):
-        read_itinerary(run, example.task.task_id)
+        read_question_trace(run, example.task.task_id)

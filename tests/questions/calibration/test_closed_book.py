@@ -21,14 +21,14 @@ from medr_ray.core.records import Task
 from medr_ray.core.run import Directory
 from medr_ray.governor.budget import BudgetExceeded
 from medr_ray.llm.client import ChatClient
-from medr_ray.questions.checks.closed_book import (
-    ENOUGH_TOKENS,
-    TEMPERATURE,
+from medr_ray.questions.calibration.closed_book import (
+    RETRY_TOKENS,
+    SAMPLING_TEMPERATURE,
     Examination,
     ExaminationLedger,
     Examiner,
-    closed_book_prompt,
     examine_all,
+    format_closed_book_prompt,
     parse_answer,
 )
 
@@ -115,8 +115,12 @@ def test_the_final_answer_of_a_reply(reply: str, answer: str | None) -> None:
 
 def test_the_question_stands_in_the_prompt_word_for_word() -> None:
     text = "Which drug costs $5 & reads ${question} at p<0.05?"
-    assert closed_book_prompt(text, "en").rstrip().endswith(f"Question: {text}")
-    assert closed_book_prompt("遗传方式是什么？", "zh").rstrip().endswith("问题：遗传方式是什么？")
+    assert format_closed_book_prompt(text, "en").rstrip().endswith(f"Question: {text}")
+    assert (
+        format_closed_book_prompt("遗传方式是什么？", "zh")
+        .rstrip()
+        .endswith("问题：遗传方式是什么？")
+    )
 
 
 # --- one question ---------------------------------------------------------------------
@@ -134,7 +138,7 @@ def test_attempts_are_sampled_with_seeds_and_judged_with_aliases(
     room = _ClosedBookSetup(httpserver, tmp_path, lambda body: replies[body["seed"]], attempts=4)
     assert room.examine(_TASK) == [Examination("tiny", 4, 2, 1, 4 * _PER_REPLY)]
     assert sorted(body["seed"] for body in room.examinee.bodies) == [0, 1, 2, 3]
-    assert {body["temperature"] for body in room.examinee.bodies} == {TEMPERATURE}
+    assert {body["temperature"] for body in room.examinee.bodies} == {SAMPLING_TEMPERATURE}
     assert all(_TASK.text in prompt_of(body) for body in room.examinee.bodies)
 
 
@@ -160,7 +164,9 @@ def test_a_temperature_that_was_configured_stands(
 def test_an_accuracy_has_its_clopper_pearson_interval(
     correct: int, attempts: int, lower: float, upper: float
 ) -> None:
-    record = Examination("tiny", attempts, correct, 0, 40).calibration(rounds=2)
+    record = Examination("tiny", attempts, correct, 0, 40).to_calibration_record(
+        replacement_count=2
+    )
     assert (record.model, record.attempts, record.correct, record.rounds, record.tokens) == (
         "tiny",
         attempts,
@@ -179,20 +185,20 @@ def test_a_reply_that_was_cut_off_is_asked_for_again_with_more_room(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     def answer(body: dict[str, Any]) -> Response:
-        if body["max_tokens"] < ENOUGH_TOKENS:
+        if body["max_tokens"] < RETRY_TOKENS:
             return completion("Answer: AR is my first thou", "length")
         return completion("Answer: AR")
 
     room = _ClosedBookSetup(httpserver, tmp_path, answer, max_tokens=64)
     assert room.examine(_TASK) == [Examination("tiny", 1, 1, 0, 2 * _PER_REPLY)]
-    assert [body["max_tokens"] for body in room.examinee.bodies] == [64, ENOUGH_TOKENS]
+    assert [body["max_tokens"] for body in room.examinee.bodies] == [64, RETRY_TOKENS]
 
 
 def test_half_an_answer_is_wrong_when_there_was_room_for_all_of_it(
     httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     room = _ClosedBookSetup(
-        httpserver, tmp_path, lambda _: completion("Answer: AR", "length"), max_tokens=ENOUGH_TOKENS
+        httpserver, tmp_path, lambda _: completion("Answer: AR", "length"), max_tokens=RETRY_TOKENS
     )
     assert room.examine(_TASK) == [Examination("tiny", 1, 0, 1, _PER_REPLY)]
     assert len(room.examinee.bodies) == 1
@@ -213,7 +219,7 @@ def test_a_reply_is_wrong_when_the_model_takes_no_more(
 ) -> None:
     def answer(body: dict[str, Any]) -> Response:
         return (
-            _TOO_LONG if body["max_tokens"] == ENOUGH_TOKENS else completion("Let me see", "length")
+            _TOO_LONG if body["max_tokens"] == RETRY_TOKENS else completion("Let me see", "length")
         )
 
     room = _ClosedBookSetup(httpserver, tmp_path, answer, max_tokens=1024)

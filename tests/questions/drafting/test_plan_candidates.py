@@ -8,10 +8,15 @@ from medr_ray.core.config import Paradigm, QuestionsConfig
 from medr_ray.core.records import Chain, Relation
 from medr_ray.graph.facts.disambiguation import Disambiguator
 from medr_ray.knowledge.predicates import PREDICATES, directed_name
-from medr_ray.questions.drafting.drafter import Graph
-from medr_ray.questions.drafting.plan_candidates import Candidates, Source, Tellers, paradigm_of
-from medr_ray.questions.drafting.question_paths import Path
-from medr_ray.questions.drafting.walks import Grower
+from medr_ray.questions.drafting.drafter import QuestionGraph
+from medr_ray.questions.drafting.plan_candidates import (
+    CandidatePlanner,
+    LevelDisambiguators,
+    SeedInput,
+    classify_paradigm,
+)
+from medr_ray.questions.drafting.question_paths import QuestionPath
+from medr_ray.questions.drafting.walks import WalkGrower
 
 _PLAIN: tuple[Paradigm, ...] = ("lookup", "multi_hop")
 _FINDING = "HP:0001083"
@@ -20,21 +25,21 @@ _FINDING = "HP:0001083"
 def _all_paths(
     seed: str,
     lengths: range,
-    graph: Graph | None = None,
+    graph: QuestionGraph | None = None,
     paradigms: tuple[Paradigm, ...] = _PLAIN,
     levels: tuple[int, ...] = (0,),
     with_chain: bool = True,
     avoid: tuple[str, ...] = (),
-) -> list[tuple[Path, int]]:
+) -> list[tuple[QuestionPath, int]]:
     graph = graph or small_graph()
     facts = fact_index_of(graph)
-    tellers = Tellers(
+    disambiguators = LevelDisambiguators(
         Disambiguator(graph.relations.values(), facts),
         Disambiguator(graph.relations.values(), facts, compare=True),
     )
     relations = [graph.relations[relation_id] for relation_id in graph.seed_graphs[seed]]
-    source = Source(seed, graph.chains[seed] if with_chain else None, relations, graph.relations)
-    grower = Grower(graph.relations.values(), facts, hub_degree=200)
+    source = SeedInput(seed, graph.chains[seed] if with_chain else None, relations, graph.relations)
+    grower = WalkGrower(graph.relations.values(), facts, hub_degree=200)
     config = QuestionsConfig(
         min_hops=lengths[0],
         max_hops=lengths[-1],
@@ -43,14 +48,14 @@ def _all_paths(
         avoid=avoid,
         obfuscation=dict.fromkeys(levels, 1.0),
     )
-    return Candidates(facts, tellers, grower, config).of(source)
+    return CandidatePlanner(facts, disambiguators, grower, config).plan_paths(source)
 
 
-def _candidates(seed: str, lengths: range, with_chain: bool = True) -> list[Path]:
+def _candidates(seed: str, lengths: range, with_chain: bool = True) -> list[QuestionPath]:
     return [path for path, _ in _all_paths(seed, lengths, with_chain=with_chain)]
 
 
-def _paths_asking(paradigm: Paradigm, *extra: Relation) -> list[Path]:
+def _paths_asking(paradigm: Paradigm, *extra: Relation) -> list[QuestionPath]:
     return [
         path for path, _ in _all_paths(MARFAN, range(1, 7), small_graph(extra=extra), (paradigm,))
     ]
@@ -163,7 +168,7 @@ def test_an_intersection_walks_from_both_sides_to_one_entity() -> None:
     assert met
     for path in met:
         assert path.hops[-1].target == path.second[-1].target
-        assert paradigm_of(path) == "intersection"
+        assert classify_paradigm(path) == "intersection"
         assert path.complexity == len(path.hops) + len(path.second)
     assert any(path.answer == "GENE:FBN1" and path.starts == (MARFAN, MASS) for path in met)
 
@@ -205,10 +210,10 @@ def test_no_share_is_asked_that_the_question_tells_as_a_comparison() -> None:
 
 def test_the_largest_share_is_asked_where_shares_differ() -> None:
     smaller = make_relation("lens-mass", MASS, "has_finding", _FINDING, "2 of 9 patients")
-    answers = {
+    find_possible_answers = {
         (path.start, path.asked, path.answer) for path in _paths_asking("comparative", smaller)
     }
-    assert answers == {("GENE:FBN1", "largest", MARFAN)}
+    assert find_possible_answers == {("GENE:FBN1", "largest", MARFAN)}
     same = make_relation("lens-mass", MASS, "has_finding", _FINDING, "6 of 14 patients")
     assert not _paths_asking("comparative", same)
 

@@ -7,28 +7,28 @@ from support.small_graph import MARFAN, MASS, STICKLER, fact_index_of, make_rela
 from medr_ray.core.records import Entity, Verification
 from medr_ray.graph.facts.fact_index import IndexedFact
 from medr_ray.graph.facts.hops import make_walk, mark_other_hops
-from medr_ray.questions.checks.question_verification import Verdict, Verifier
-from medr_ray.questions.drafting.drafter import Graph
-from medr_ray.questions.drafting.question_paths import Path
-from medr_ray.questions.wording.writers import Draft, EnglishRules
+from medr_ray.questions.checks.question_verification import QuestionVerifier, VerificationResult
+from medr_ray.questions.drafting.drafter import QuestionGraph
+from medr_ray.questions.drafting.question_paths import QuestionPath
+from medr_ray.questions.wording.writers import Draft, EnglishRulesWriter
 
 
 def judge(
-    graph: Graph,
+    graph: QuestionGraph,
     start: str,
     *relations: str,
     text: str = "",
     statements: tuple[IndexedFact, ...] = (),
-) -> Verdict:
+) -> VerificationResult:
     facts = fact_index_of(graph, statements)
     hops = make_walk(start, [graph.relations[relation_id] for relation_id in relations])
     assert hops is not None
-    draft = Draft(Path(MARFAN, "chain-m", mark_other_hops(hops, facts), True))
-    written = text or EnglishRules(graph.entities).write([draft])[0].text
-    return Verifier(graph.entities, graph.relations, facts).verify(draft, written)
+    draft = Draft(QuestionPath(MARFAN, "chain-m", mark_other_hops(hops, facts), True))
+    written = text or EnglishRulesWriter(graph.entities).write([draft])[0].text
+    return QuestionVerifier(graph.entities, graph.relations, facts).verify(draft, written)
 
 
-def renamed(graph: Graph, entity_id: str, name: str, *aliases: str) -> Graph:
+def renamed(graph: QuestionGraph, entity_id: str, name: str, *aliases: str) -> QuestionGraph:
     entity = graph.entities[entity_id]
     return replace(
         graph, entities={**graph.entities, entity_id: replace(entity, name=name, aliases=aliases)}
@@ -41,7 +41,7 @@ def test_a_good_question_passes_everything() -> None:
         judge(small_graph(), "GENE:COL2A1", "col2a1", "detach"),
         judge(small_graph(), MARFAN, "fbn1", "fbn1-mass", "onset-mass"),
     ):
-        assert verdict == Verdict(Verification(True, True, True, True), ())
+        assert verdict == VerificationResult(Verification(True, True, True, True), ())
 
 
 def test_a_second_end_of_a_hop_makes_it_ambiguous() -> None:
@@ -148,9 +148,9 @@ def test_evidence_counts_only_from_an_allowed_source() -> None:
     facts = fact_index_of(graph)
     hops = make_walk(MARFAN, [graph.relations["inherit"]])
     assert hops is not None
-    draft = Draft(Path(MARFAN, "chain-m", hops, True))
+    draft = Draft(QuestionPath(MARFAN, "chain-m", hops, True))
     for sources, expected in ((("hpo",), True), (("pubmed",), False)):
-        verdict = Verifier(graph.entities, graph.relations, facts, sources).verify(
+        verdict = QuestionVerifier(graph.entities, graph.relations, facts, sources).verify(
             draft, "What is it?"
         )
         assert verdict.verification.evidence is expected
