@@ -212,8 +212,10 @@ class CandidatePlanner:
     def _word_path(
         self, path: QuestionPath, with_variants: bool
     ) -> Iterator[tuple[QuestionPath, int]]:
-        """The path with its clauses at every level, and with ``with_variants`` what else can be asked along
-        it."""
+        """The path with its clauses at every level.
+
+        With ``with_variants`` also the paths that ask for shares and choices along it.
+        """
         for level in self._levels:
             leveled = self._apply_level(path, level)
             if leveled is not None:
