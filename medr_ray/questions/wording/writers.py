@@ -294,7 +294,9 @@ class ChineseRulesWriter:
         )
 
     def _word_clause(self, clause: Clause) -> str:
-        return self._find_phrase(f"clause:{directed_name(clause.predicate, clause.forward)}").format(
+        return self._find_phrase(
+            f"clause:{directed_name(clause.predicate, clause.forward)}"
+        ).format(
             other=self.name_in_text(clause.other),
             clinical=word_qualifier_in_chinese(clause.clinical),
         )
