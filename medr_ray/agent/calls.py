@@ -25,7 +25,7 @@ from medr_ray.core.errors import InfrastructureError, MedrError, ModelError, Too
 from medr_ray.core.records import Task, ToolEvent, ToolStatus, canonical_json
 from medr_ray.tools.base import Tool, ToolResult
 
-# Why an attempt is not run, in the words the agent is told.
+# Why an attempt is not run, as the agent reads it.
 NO_CALLS_LEFT = "no tool calls are left"
 NO_TIME_LEFT = "the time is nearly spent"
 CUT_OFF = "the reply was cut off"
@@ -46,27 +46,28 @@ class CallSettings:
 
 
 class EpisodeCalls:
-    """The calls of one episode: how many were ``made``, and how many of them were ``repeats``."""
+    """Runs the calls of one episode. ``call_count`` counts the attempts within the budget,
+    ``repeat_count`` those among them that were answered from an earlier one."""
 
     def __init__(self, tools: Sequence[Tool], settings: CallSettings) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._settings = settings
         self._succeeded: dict[_CallKey, ToolObservation] = {}
-        self.made = 0
-        self.repeats = 0
+        self.call_count = 0
+        self.repeat_count = 0
 
     async def run_attempts(self, attempts: Sequence[Attempt]) -> list[ToolObservation]:
         """Run the attempts that fit the budget; one observation each, in order. Raises
         InfrastructureError."""
         settings = self._settings
-        allowed = max(0, settings.agent.max_tool_calls - self.made)
+        allowed = max(0, settings.agent.max_tool_calls - self.call_count)
         skip_reason = NO_CALLS_LEFT
         if settings.clock.tool_seconds() <= 0:
             allowed = 0
             skip_reason = NO_TIME_LEFT
         results = await self._run_new_calls(attempts[:allowed])
         observations = [self._observe_attempt(attempt, results) for attempt in attempts[:allowed]]
-        self.made += len(observations)
+        self.call_count += len(observations)
         skipped = [skip_attempt(attempt, skip_reason) for attempt in attempts[allowed:]]
         return observations + skipped
 
@@ -78,12 +79,13 @@ class EpisodeCalls:
                 continue
             key = call_key(attempt)
             if key not in self._succeeded and key not in new:
-                new[key] = asyncio.create_task(self._run_call(attempt, self.made + index))
+                new[key] = asyncio.create_task(self._run_call(attempt, self.call_count + index))
         try:
             observations = await asyncio.gather(*new.values())
             return dict(zip(new, observations, strict=True))
         finally:
-            # One that broke ends the rollout, and the others with it; no effect on finished tasks.
+            # A tool that broke ends the rollout, so the other calls are stopped. Cancelling a
+            # finished task has no effect.
             for task in new.values():
                 task.cancel()
 
@@ -101,7 +103,7 @@ class EpisodeCalls:
         return results[key]
 
     def _repeat_observation(self, earlier: ToolObservation) -> ToolObservation:
-        self.repeats += 1
+        self.repeat_count += 1
         event = replace(earlier.event, seconds=0.0, simulated_failure=False, repeated=True)
         note = repeat_note(self._settings.task.language)
         return ToolObservation(event, f"{note}\n{earlier.text}")
@@ -149,7 +151,7 @@ class EpisodeCalls:
         except (MedrError, DeadlinePassed):
             raise
         except Exception as error:
-            # A tool may be anybody's code. What breaks in it is never the agent's doing.
+            # A tool may be anybody's code. A bug in it is not the agent's mistake.
             raise InfrastructureError(
                 f"the tool {call.name} broke: {type(error).__name__}: {error}"
             ) from error

@@ -49,10 +49,10 @@ async def run_with_deadline(work: Coroutine[Any, Any, T], seconds: float) -> T:
     finally:
         if not task.done():
             task.cancel()
-            _abandon(task)
+            _leave_running(task)
 
 
-def _abandon(task: "asyncio.Future[Any]") -> None:
+def _leave_running(task: "asyncio.Future[Any]") -> None:
     _abandoned.add(task)  # type: ignore[arg-type]
     task.add_done_callback(_forget_abandoned)
 

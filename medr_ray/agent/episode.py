@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from medr_ray.agent.foreign_text import replace_surrogates
 from medr_ray.agent.policies import PolicyTurn
 from medr_ray.agent.protocol import ParsedReply, parse_reply, render_responses
 from medr_ray.agent.state import build_state
 from medr_ray.agent.transcript import ReplyTurn, ToolObservation
+from medr_ray.agent.untrusted_text import replace_surrogates
 from medr_ray.core.records import (
     Budget,
     Message,

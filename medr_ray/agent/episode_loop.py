@@ -62,7 +62,7 @@ async def run_episode(
     tools = for_episode(tools)
     prior = medical_prior(agent, task.text, tools, rarity)
     prompt = EpisodePrompt(task, tuple(tools), agent, prior)
-    await _prepare(policy, prompt, clock)
+    await _prepare_episode(policy, prompt, clock)
     episode = Episode(prompt.opening_messages(), tuple(getattr(policy, "control_tokens", ())))
     calls = EpisodeCalls(tools, CallSettings(task, rollout, agent, faults, clock))
     loop = _EpisodeLoop(prompt, policy, clock, episode, calls)
@@ -70,7 +70,7 @@ async def run_episode(
     return episode.build_trajectory(task, mode, rollout, answer, stop_reason)
 
 
-async def _prepare(policy: Policy, prompt: EpisodePrompt, clock: EpisodeClock) -> None:
+async def _prepare_episode(policy: Policy, prompt: EpisodePrompt, clock: EpisodeClock) -> None:
     """Prepare the policy and the tools that offer it, all at once."""
     # Looked up by name and not checked by type, because wrappers hand the attribute on.
     preparations = [tool.prepare() for tool in prompt.tools if hasattr(tool, "prepare")]
@@ -85,6 +85,8 @@ async def _prepare(policy: Policy, prompt: EpisodePrompt, clock: EpisodeClock) -
 
 
 class _EpisodeLoop:
+    """The turns of one episode, up to its answer or the end of its budget."""
+
     def __init__(
         self,
         prompt: EpisodePrompt,
@@ -150,14 +152,14 @@ class _EpisodeLoop:
             texts = [observation.text for observation in observations]
             context += estimate_tokens(render_responses(texts))
         return EpisodeUsage(
-            self._calls.made, self._calls.repeats, context, self._clock.elapsed_seconds()
+            self._calls.call_count, self._calls.repeat_count, context, self._clock.elapsed_seconds()
         )
 
     def _request_answer(self, budget: Budget, observations: Sequence[ToolObservation]) -> None:
         """Show the last observations, as far as they leave room, and ask for the answer."""
         episode = self._episode
         episode.spent_budget = budget
-        # Before the recap is written: it tells of these observations as well.
+        # Before the recap is written, because it covers these observations too.
         episode.turns[-1] = replace(episode.turns[-1], observations=tuple(observations))
         state = build_state(episode.turns) if self._agent.recap else None
         tail = answer_request(self._language, state)

@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from medr_ray.agent.foreign_text import defuse
 from medr_ray.agent.state import ANSWER, CANDIDATE, FOUND, NAMES, AgentState
+from medr_ray.agent.untrusted_text import defuse
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Language, Message, Task
@@ -34,6 +34,7 @@ class EpisodePrompt:
         language = self.task.language
         variant = "native" if native else self.agent.prompt
         template = _read_text(f"system.{variant}", language)
+        # replace and not format: the prompt shows JSON with braces of its own.
         system = template.replace("{tools}", self._describe_tools())
         if self.prior is None:
             return system
@@ -55,20 +56,20 @@ class EpisodePrompt:
 
 
 def answer_request(language: Language, state: AgentState | None = None) -> str:
-    """The one request for an answer when a budget is nearly spent; with the state, what was
-    gathered as well."""
+    """The one request for an answer when a budget is nearly spent. With ``state`` it begins with a
+    recap of what was gathered."""
     request = _read_text("wrap_up", language)
     if state is None:
         return request
-    return f"{_recap(language, state)}\n{request}"
+    return f"{_render_recap(language, state)}\n{request}"
 
 
 def repeat_note(language: Language) -> str:
-    """What is said before the response to a call that was made before."""
+    """The note in front of the response to a call that was made before."""
     return _read_text("repeat", language)
 
 
-def _recap(language: Language, state: AgentState) -> str:
+def _render_recap(language: Language, state: AgentState) -> str:
     """Documents by query, and the documents that name each candidate."""
     documents_by_query: dict[str, list[str]] = {}
     for edge in state.evidence:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medr_ray.agent.foreign_text import replace_surrogates
 from medr_ray.agent.instructions import EpisodePrompt
 from medr_ray.agent.protocol import parse_responses, render_call
+from medr_ray.agent.untrusted_text import replace_surrogates
 from medr_ray.core.records import Message
 from medr_ray.llm.completions import ChatResult, FunctionCall
 

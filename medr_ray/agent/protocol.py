@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medr_ray.agent.foreign_text import TAGS, defuse, replace_surrogates
+from medr_ray.agent.untrusted_text import TAGS, defuse, replace_surrogates
 
 _THINK = re.compile(r"<think>(.*?)(?:</think>|(?=<tool_call>|<answer>)|\Z)", re.S)
 _CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|\Z)", re.S)
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.S)
 _RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.S)
 _TAG_IN_JSON = re.compile(rf"<(?=/?(?:{'|'.join(TAGS)})>)")
-_MAX_DEPTH = 32  # levels of a call: code that walks through arguments may recurse
+_MAX_DEPTH = 32  # levels of a call: code that walks through arguments may be recursive
 NO_ATTEMPT = "no <tool_call> and no <answer>: call a tool or give the answer"
 
 
@@ -105,11 +105,11 @@ def _nesting_depth(value: Any) -> int:
     level = [value]
     while level:
         depth += 1
-        level = [member for container in level for member in _members(container)]
+        level = [member for container in level for member in _child_values(container)]
     return depth
 
 
-def _members(value: Any) -> Sequence[Any]:
+def _child_values(value: Any) -> Sequence[Any]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else ()

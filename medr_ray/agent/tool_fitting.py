@@ -112,7 +112,7 @@ def measure_fit(
         float(taken.mean()),
         _mean_log_likelihood(predicted, taken),
         _mean_log_likelihood(baseline, taken),
-        _auc(predicted, taken),
+        _area_under_roc(predicted, taken),
     )
 
 
@@ -121,7 +121,7 @@ def _mean_log_likelihood(predicted: np.ndarray, taken: np.ndarray) -> float:
     return float(np.log(np.maximum(of_outcome, _PROBABILITY_FLOOR)).mean())
 
 
-def _auc(predicted: np.ndarray, taken: np.ndarray) -> float | None:
+def _area_under_roc(predicted: np.ndarray, taken: np.ndarray) -> float | None:
     """The probability that a call to the medical retriever was given the higher value than one to
     the general search (Mann-Whitney; ties count half)."""
     medical_calls = int(taken.sum())

@@ -1,8 +1,13 @@
-"""What an agent can call. Arguments are checked against a tool's JSON schema before it runs; an
-agent's mistake is a ToolError that names the argument, a broken index an InfrastructureError; an
-observation keeps within its room. A user adds a tool as a typed function (``tools.schema``),
-foreign ones come by the Model Context Protocol (``tools.mcp``), and what all of them answer can be
-kept and played again (``tools.cassette``).
+"""The tools that an agent can call.
+
+- Arguments are checked against a tool's JSON schema before it runs.
+- An agent's mistake is a ToolError that names the argument; a broken index is an
+  InfrastructureError.
+- An observation never exceeds its limit of characters.
+
+A user adds a tool as a typed function (``tools.schema``). Tools of other servers come by the Model
+Context Protocol (``tools.mcp``). The answers of all tools can be recorded and replayed
+(``tools.cassette``).
 """
 
 from medr_ray.tools.base import Tool, ToolResult, for_episode

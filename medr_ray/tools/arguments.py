@@ -1,5 +1,5 @@
-"""A tool call's arguments against its JSON schema; every failure is a ToolError that names the
-argument."""
+"""Checks a tool call's arguments against the tool's JSON schema. Every failure is a ToolError that
+names the argument."""
 
 import difflib
 from collections.abc import Mapping
@@ -11,28 +11,33 @@ from referencing.exceptions import Unresolvable
 
 from medr_ray.core.errors import ToolError
 
-_NO_OTHERS: Registry[Any] = Registry()  # a schema's references to addresses are never fetched
+# An empty registry: a reference to another address is an error and is never fetched.
+_NO_REMOTE_SCHEMAS: Registry[Any] = Registry()
+_MAX_MESSAGE_CHARS = 200  # the validator's message quotes the whole wrong value
 
 
 def check_arguments(tool: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Raises ToolError for an unknown argument (with the nearest known one), a missing one, or a
-    wrong value."""
+    """Raises ToolError for an unknown argument (with the nearest existing name), a missing one, or
+    a wrong value."""
     properties = schema.get("properties", {})
+    # Before the validator: its message for an unknown argument suggests no name.
     for name in arguments:
         if name not in properties and not schema.get("additionalProperties"):
-            raise ToolError(f"{tool} has no argument {name!r}: {_known(name, list(properties))}")
+            suggestion = _suggest_argument(name, list(properties))
+            raise ToolError(f"{tool} has no argument {name!r}: {suggestion}")
     for name in schema.get("required", ()):
         if name not in arguments:
             raise ToolError(f"{tool} needs the argument {name!r}")
-    for where, message in _mistakes(tool, schema, arguments):
-        raise ToolError(f"{tool}: the argument {where!r} is wrong: {message[:200]}")
+    for argument, message in _find_schema_errors(tool, schema, arguments):
+        message = message[:_MAX_MESSAGE_CHARS]
+        raise ToolError(f"{tool}: the argument {argument!r} is wrong: {message}")
 
 
-def _mistakes(
+def _find_schema_errors(
     tool: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
-    """(argument, what is wrong with it), by argument."""
-    validator = Draft202012Validator(schema, registry=_NO_OTHERS)
+    """(path of the argument, message) of every wrong value, ordered by path."""
+    validator = Draft202012Validator(schema, registry=_NO_REMOTE_SCHEMAS)
     try:
         errors = [
             ([str(part) for part in error.absolute_path], error.message)
@@ -45,8 +50,10 @@ def _mistakes(
     return [(".".join(path), message) for path, message in sorted(errors)]
 
 
-def _known(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"it takes {', '.join(map(repr, known))}" if known else "it takes none"
+def _suggest_argument(name: str, existing: list[str]) -> str:
+    nearest = difflib.get_close_matches(name, existing, n=1)
+    if nearest:
+        return f"did you mean {nearest[0]!r}?"
+    if existing:
+        return f"it takes {', '.join(map(repr, existing))}"
+    return "it takes none"

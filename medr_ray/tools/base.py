@@ -1,11 +1,12 @@
-"""What an agent can call: a name, a JSON schema and an asynchronous call that answers with text or
-a ToolError."""
+"""The protocol of a tool: a name, a description, a JSON schema and an asynchronous call that returns
+text or raises a ToolError."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-TOOL_NAME = r"[A-Za-z0-9_-]{1,64}"  # what OpenAI-compatible endpoints take as a function's name
+# A function's name as OpenAI-compatible endpoints accept it.
+TOOL_NAME = r"[A-Za-z0-9_-]{1,64}"
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Tool(Protocol):
 
 @runtime_checkable
 class PerEpisode(Protocol):
-    """A tool that remembers what one episode asked it."""
+    """A tool with a state that belongs to one episode."""
 
     def for_episode(self) -> Tool:
-        """The same tool with nothing remembered."""
+        """The same tool with a fresh state."""
         ...
 
 
 def for_episode(tools: Sequence[Tool]) -> list[Tool]:
-    """The tools as an episode is to be given them: none remembers another episode."""
+    """The tools for one episode: none carries state from another."""
     return [tool.for_episode() if isinstance(tool, PerEpisode) else tool for tool in tools]

@@ -10,9 +10,9 @@ from medr_ray.retrieval.authority import KINDS
 from medr_ray.retrieval.documents import FDA_APPROVALS, FDA_LABELS, HPO, LIVERTOX, PUBMED, TRIALS
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
-from medr_ray.tools.search import QUERY, Searcher, asked, blocking_search
+from medr_ray.tools.search import QUERY_SCHEMA, Searcher, read_query, run_search
 
-_HELD = {  # what an agent finds in each source
+_SOURCE_CONTENTS = {  # what each source holds, in the words the agent reads
     PUBMED: "articles",
     HPO: "disease records",
     FDA_LABELS: "drug labels",
@@ -24,50 +24,56 @@ _DESCRIPTION = (
     "Search with clinical authority: guidelines, trials and reviews rank above case reports. "
     "The source is {}."
 )
-_YEARS = (1700, 2200)  # four digits, and not a date or a count
+# Four digits: a model that writes a date (20100101) or a count (12) is corrected.
+_MIN_YEAR = 1700
+_MAX_YEAR = 2200
 
 
 class MedicalSearchTool:
-    """Search that prefers guidelines, trials and well-placed journals. ``source``, ``since``,
-    ``until`` and ``type`` narrow it: to one source, to years of publication, to one kind of
-    evidence."""
+    """Search that prefers guidelines, trials and well-placed journals.
+
+    The arguments ``source``, ``since``, ``until`` and ``type`` keep only a source, years of
+    publication, or a kind of evidence.
+    """
 
     name = "medical_search"
 
     def __init__(
         self, searcher: Searcher, observation_chars: int, sources: Sequence[str] = (PUBMED, HPO)
     ) -> None:
-        self._searcher, self._chars = searcher, observation_chars
-        self.description = _DESCRIPTION.format(
-            " or ".join(f"{source} ({_HELD[source]})" for source in sources)
-        )
-        self.parameters: Mapping[str, Any] = _parameters(sources)
+        self._searcher = searcher
+        self._observation_chars = observation_chars
+        source_list = " or ".join(f"{source} ({_SOURCE_CONTENTS[source]})" for source in sources)
+        self.description = _DESCRIPTION.format(source_list)
+        self.parameters: Mapping[str, Any] = _build_parameters(sources)
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
         """The hits as text; raises ToolError for wrong arguments, InfrastructureError when the
         index fails."""
         check_arguments(self.name, self.parameters, arguments)
-        query, narrowed = asked(self.name, arguments), _narrowed(arguments)
-        return await blocking_search(
-            self.name, lambda: self._searcher.medical_search(query, **narrowed), self._chars
+        query = read_query(self.name, arguments)
+        filters = _read_filters(arguments)
+        return await run_search(
+            self.name,
+            lambda: self._searcher.medical_search(query, **filters),
+            self._observation_chars,
         )
 
 
-def make(config: PipelineConfig, searcher: Searcher) -> MedicalSearchTool:
+def build_medical_search_tool(config: PipelineConfig, searcher: Searcher) -> MedicalSearchTool:
     """The tool over the sources of the index and the live ones."""
     indexed = [source.source for source in config.index.sources]
     sources = tuple(dict.fromkeys([*indexed, *config.tools.live.sources]))
     return MedicalSearchTool(searcher, config.agent.observation_chars, sources)
 
 
-def _parameters(sources: Sequence[str]) -> dict[str, Any]:
+def _build_parameters(sources: Sequence[str]) -> dict[str, Any]:
     """The JSON schema of the arguments."""
-    low, high = _YEARS
-    year = {"type": "integer", "minimum": low, "maximum": high}
+    year = {"type": "integer", "minimum": _MIN_YEAR, "maximum": _MAX_YEAR}
     return {
         "type": "object",
         "properties": {
-            "query": QUERY,
+            "query": QUERY_SCHEMA,
             "source": {
                 "type": "string",
                 "enum": list(sources),
@@ -89,9 +95,11 @@ def _parameters(sources: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _narrowed(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The filters as a searcher takes them; ToolError for years that exclude each other."""
-    since, until = arguments.get("since"), arguments.get("until")
+def _read_filters(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters as keyword arguments of a searcher. Raises ToolError for years that exclude each
+    other."""
+    since = arguments.get("since")
+    until = arguments.get("until")
     if since is not None and until is not None and since > until:
         raise ToolError(
             f"medical_search: the argument 'since' ({since}) is later than 'until' ({until})"

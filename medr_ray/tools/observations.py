@@ -1,7 +1,7 @@
 """Search results as the agent reads them: one line per hit, whole lines only, within a number of
 characters.
 
-What is known to be missing from the results follows as notes.
+Notes on what is missing from the results follow the hits.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from typing import Protocol
 from medr_ray.tools.base import ToolResult
 
 NO_RESULTS = "No results."
-_NOTES = 2  # shown at most, each within a quarter of the room
+# A note takes at most a quarter of the characters, so two of them leave half for the hits.
+_MAX_NOTES = 2
 
 
 class SearchHit(Protocol):
@@ -33,15 +34,18 @@ def render_hits(hits: Sequence[SearchHit], chars: int, notes: Sequence[str] = ()
     A first line that is too long alone is cut after a word. ``documents`` are the ids of the lines
     shown.
     """
-    note_lines = [_cut(" ".join(f"Note: {note}".split()), chars // 4) for note in notes[:_NOTES]]
+    note_lines = []
+    for note in notes[:_MAX_NOTES]:
+        note_lines.append(_cut_after_word(" ".join(f"Note: {note}".split()), chars // 4))
     lines: list[str] = []
     documents: list[str] = []
-    room = chars - sum(len(note) + 1 for note in note_lines)
+    room = chars - sum(len(note) + 1 for note in note_lines)  # 1: the line break
     for number, hit in enumerate(hits, 1):
         line = " ".join(f"[{number}] {hit.title} ({hit.document_id}): {hit.snippet}".split())
         if len(line) > room:
             if not lines:
-                lines, documents = [_cut(line, room)], [hit.document_id]
+                lines = [_cut_after_word(line, room)]
+                documents = [hit.document_id]
             break
         lines.append(line)
         documents.append(hit.document_id)
@@ -49,10 +53,12 @@ def render_hits(hits: Sequence[SearchHit], chars: int, notes: Sequence[str] = ()
     return ToolResult("\n".join([*(lines or [NO_RESULTS]), *note_lines]), tuple(documents))
 
 
-def _cut(line: str, chars: int) -> str:
+def _cut_after_word(line: str, chars: int) -> str:
+    """The line in at most ``chars`` characters, cut after a word and ended by an ellipsis."""
     if len(line) <= chars:
         return line
-    head, _, _ = (
-        line[:chars].rpartition(" ") if line[chars : chars + 1] != " " else (line[:chars], "", "")
-    )
+    head = line[:chars]
+    if line[chars : chars + 1] != " ":  # the cut falls within a word
+        head = head.rpartition(" ")[0]
+    # Without any space in reach the cut falls within the first word.
     return (head or line[: chars - 1])[: chars - 1].rstrip() + "…"

@@ -1,9 +1,9 @@
-"""``read``: a page or a found document, and what it says about a goal, quoted word for word.
+"""``read``: what a web page or a document of the index says about a goal, quoted word for word.
 
-Pages come over http(s) from the public internet only (see ``reading``); documents of the index by
-their ids. What is returned is always quoted text with its source: data for the agent, never an
-instruction to it. With a publication cut-off a page that states no date, or a later one, is not
-read.
+Pages come over http(s) from the public internet only (see ``reading``), documents of the index by
+their ids. The result is always quoted text with its source: data for the agent, never an
+instruction to it. With a publication cut-off a page is refused when it states no date, the day of
+the cut-off, or a later one.
 """
 
 import datetime
@@ -16,16 +16,16 @@ from medr_ray.llm.roles import open_chat_client
 from medr_ray.retrieval.snippets import truncate
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import ToolResult
-from medr_ray.tools.reading.fetching import fetch
-from medr_ray.tools.reading.plain_text import to_text
+from medr_ray.tools.reading.fetching import fetch_page
+from medr_ray.tools.reading.plain_text import PageText, extract_text
 from medr_ray.tools.reading.quoting import ModelQuoter, Quoter, RulesQuoter
-from medr_ray.tools.search import Searcher, of_index
+from medr_ray.tools.search import Searcher, run_index_work
 
-WEB = "WEB:"
-_LEAST = 80  # characters shown of a text, whatever room its heading leaves
+WEB_PREFIX = "WEB:"  # of the document ids of web pages; the rest is the address
+_MIN_OPENING_CHARS = 80  # shown of a text's beginning, however long its heading is
 
 
-class Source(Protocol):
+class ReadableDocument(Protocol):
     """The part of an index's document that is read."""
 
     @property
@@ -36,10 +36,10 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Shelf(Protocol):
-    """Where documents are kept by id. The call blocks."""
+class DocumentLookup(Protocol):
+    """Finds documents by id. The call blocks."""
 
-    def document(self, document_id: str) -> Source | None:
+    def document(self, document_id: str) -> ReadableDocument | None:
         """The document, or None where there is none of that id."""
         ...
 
@@ -77,79 +77,91 @@ class ReadTool:
         self,
         limits: ReadConfig,
         quoter: Quoter,
-        shelf: Shelf | None,
+        documents: DocumentLookup | None,
         chars: int,
         before: datetime.date | None = None,
     ) -> None:
-        self._limits, self._quoter, self._shelf, self._chars, self._before = (
-            limits,
-            quoter,
-            shelf,
-            chars,
-            before,
-        )
+        self._limits = limits
+        self._quoter = quoter
+        self._documents = documents
+        self._chars = chars
+        self._before = before
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
         """Quotes with their source; raises ToolError for wrong arguments and whatever cannot be
         read."""
         check_arguments(self.name, self.parameters, arguments)
-        url, goal = arguments["url"].strip().removeprefix(WEB), arguments["goal"]
+        # A page that was read before may be named by its document id.
+        url = arguments["url"].strip().removeprefix(WEB_PREFIX)
+        goal = arguments["goal"]
         if "://" in url:
-            return await self._page(url, goal)
-        return await self._document(url, goal)
+            return await self._read_page(url, goal)
+        return await self._read_document(url, goal)
 
-    async def _page(self, url: str, goal: str) -> ToolResult:
-        page = await fetch(url, self._limits)
-        text = await to_text(page, self._limits)
-        if self._before is not None and not "" < text.date < self._before.isoformat():
+    async def _read_page(self, url: str, goal: str) -> ToolResult:
+        page = await fetch_page(url, self._limits)
+        text = await extract_text(page, self._limits)
+        if not self._is_before_cutoff(text):
             raise ToolError(f"read: {url[:200]} is not known to be published before {self._before}")
         about = ", ".join(filter(None, (page.url, text.date, text.note)))
-        return await self._quoted(
-            f"{WEB}{page.url}", f"{text.title or 'Untitled'} ({about})", goal, text.text
-        )
+        heading = f"{text.title or 'Untitled'} ({about})"
+        return await self._quote(f"{WEB_PREFIX}{page.url}", heading, goal, text.text)
 
-    async def _document(self, document_id: str, goal: str) -> ToolResult:
-        shelf = self._shelf
-        hits = (
-            None
-            if shelf is None
-            else await of_index(self.name, lambda: shelf.document(document_id))
-        )
-        if hits is None:
+    def _is_before_cutoff(self, text: PageText) -> bool:
+        if self._before is None:
+            return True
+        # ISO dates compare as text. "" (no stated date) does not count as before.
+        return "" < text.date < self._before.isoformat()
+
+    async def _read_document(self, document_id: str, goal: str) -> ToolResult:
+        document = await self._find_document(document_id)
+        if document is None:
             raise ToolError(
                 f"read: {document_id[:100]!r} is neither an http address nor the id of "
                 f"a found document"
             )
-        return await self._quoted(document_id, f"{hits.title} ({document_id})", goal, hits.text)
+        heading = f"{document.title} ({document_id})"
+        return await self._quote(document_id, heading, goal, document.text)
 
-    async def _quoted(self, document_id: str, heading: str, goal: str, text: str) -> ToolResult:
-        heading = truncate(heading, self._chars // 2)  # an address alone can have 2,048 characters
-        quotes = await self._quoter.quotes(goal, text)
+    async def _find_document(self, document_id: str) -> ReadableDocument | None:
+        documents = self._documents
+        if documents is None:
+            return None
+        return await run_index_work(self.name, lambda: documents.document(document_id))
+
+    async def _quote(self, document_id: str, heading: str, goal: str, text: str) -> ToolResult:
+        # An address alone can have 2,048 characters: the heading leaves half of the room.
+        heading = truncate(heading, self._chars // 2)
+        quotes = await self._quoter.find_quotes(goal, text)
         if not quotes:
             introduction = f"{heading}\nNo word of the goal is in it. It begins:"
-            opening = truncate(
-                " ".join(text[: self._chars].split()), max(self._chars - len(introduction), _LEAST)
-            )
+            room = max(self._chars - len(introduction), _MIN_OPENING_CHARS)
+            opening = truncate(" ".join(text[: self._chars].split()), room)
             return ToolResult(f'{introduction} "{opening}"', (document_id,))
         lines = [heading]
         for number, quote in enumerate(quotes, 1):
             line = f'[{number}] "{quote}"'
-            if len(lines) > 1 and sum(map(len, lines)) + len(lines) + len(line) > self._chars:
+            length = sum(map(len, lines)) + len(lines) + len(line)
+            # The first quote is always shown, whole.
+            if len(lines) > 1 and length > self._chars:
                 break
             lines.append(line)
         return ToolResult("\n".join(lines), (document_id,))
 
 
-def make(config: PipelineConfig, searcher: Searcher) -> ReadTool:
-    """The tool over the web and over the documents of ``searcher``, where it keeps any."""
-    limits = config.tools.read
-    shelf = searcher if isinstance(searcher, Shelf) else None
+def build_read_tool(config: PipelineConfig, searcher: Searcher) -> ReadTool:
+    """The tool over the web and, where ``searcher`` can look documents up, over its documents."""
+    documents = searcher if isinstance(searcher, DocumentLookup) else None
     return ReadTool(
-        limits, _quoter(config), shelf, config.agent.observation_chars, config.tools.before
+        config.tools.read,
+        _build_quoter(config),
+        documents,
+        config.agent.observation_chars,
+        config.tools.before,
     )
 
 
-def _quoter(config: PipelineConfig) -> Quoter:
+def _build_quoter(config: PipelineConfig) -> Quoter:
     limits = config.tools.read
     if limits.extract == "rules":
         return RulesQuoter(limits.quotes, limits.quote_chars)

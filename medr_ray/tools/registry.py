@@ -1,9 +1,9 @@
 """Tools by the names the configuration uses.
 
-A name in ``agent.tools`` is one of the built-in tools, ``mcp:<server>`` (every tool of a foreign
-server in ``tools.mcp``), or ``package.module:object``: a typed function (see ``tools.schema``), a
-Tool, or a factory ``make(config, searcher)`` of one. Modules are imported when one of their tools
-is asked for.
+A name in ``agent.tools`` is a built-in tool, ``mcp:<server>`` (every tool of a server in
+``tools.mcp``), or ``package.module:object``. Such an object is a typed function (see
+``tools.schema``), a Tool, or a builder: a function of exactly ``(config, searcher)`` that returns a
+Tool. Modules are imported only when one of their tools is used.
 """
 
 import difflib
@@ -25,36 +25,41 @@ from medr_ray.tools.schema import from_function
 from medr_ray.tools.search import Searcher
 
 BUILT_IN = {
-    "search": "medr_ray.tools.search:make",
-    "medical_search": "medr_ray.tools.medical:make",
-    "read": "medr_ray.tools.read:make",
-    "diagnose": "medr_ray.tools.diagnose.tool:make_diagnose_tool",
+    "search": "medr_ray.tools.search:build_search_tool",
+    "medical_search": "medr_ray.tools.medical:build_medical_search_tool",
+    "read": "medr_ray.tools.read:build_read_tool",
+    "diagnose": "medr_ray.tools.diagnose.tool:build_diagnose_tool",
 }
-_FOREIGN = "mcp:"
-_FACTORY = ["config", "searcher"]  # the arguments by which a factory is known
+_MCP_PREFIX = "mcp:"
+# A callable with exactly these parameters is a builder; any other one is itself a tool's function.
+_BUILDER_PARAMETERS = ["config", "searcher"]
+_TOOL_ATTRIBUTES = ("name", "description", "parameters", "call")
 
 
 @dataclass(frozen=True)
 class Toolbox:
-    """An agent's tools, and the weight of a word in their index: what a tool policy looks at. A
-    cassette does not hold the latter, so there is none under one: recorded and replayed, an agent
-    is told the same."""
+    """An agent's tools, and ``rarity``, the weight of a word in their index, which a tool policy
+    looks at.
+
+    A cassette does not hold the weights, so ``rarity`` is None while one records or replays. The
+    agent's prompt is then the same in both.
+    """
 
     tools: list[Tool]
     rarity: Callable[[str], float] | None = None
 
 
 def open_tools(config: PipelineConfig, index: Directory) -> Toolbox:
-    """The agent's tools over the index in this directory and the live sources beside it, where
-    there are any, without what came after the cut-off. The index is left alone where a cassette
-    answers in its place.
+    """The agent's tools over the index in this directory and the live sources, if any are
+    configured. Nothing published after the cut-off is returned by them. While a cassette replays,
+    the index is not opened.
 
     Raises ConfigError as ``build_tools`` does, and what ``Retriever.open`` raises.
     """
     from medr_ray.retrieval.live import combine_searchers, open_live
 
     if config.tools.cassette.mode == "replay":
-        return Toolbox(open_cassette(config).tools(config.agent.tools))
+        return Toolbox(open_cassette(config).replay_tools(config.agent.tools))
     retriever = Retriever.open(index, config.retrieval, config.models, before=config.tools.before)
     live = open_live(config.tools.live, config.retrieval, config.tools.before)
     tools = build_tools(config, combine_searchers(retriever, live, config.retrieval.results))
@@ -66,39 +71,40 @@ def build_tools(config: PipelineConfig, searcher: Searcher) -> list[Tool]:
     ``tools.cassette`` says so.
 
     Raises ConfigError for a module that cannot be imported, an object that is no tool, and two
-    tools of one name; InfrastructureError when a foreign server is out of reach.
+    tools of one name; InfrastructureError when an MCP server cannot be reached.
     """
     if config.tools.cassette.mode == "replay":
-        return open_cassette(config).tools(config.agent.tools)
-    groups = {name: _selected(name, config, searcher) for name in config.agent.tools}
+        return open_cassette(config).replay_tools(config.agent.tools)
+    groups = {name: _build_selected_tools(name, config, searcher) for name in config.agent.tools}
+    # Over the list and not over the groups: a name that is configured twice has only one group.
     _check_names([tool.name for name in config.agent.tools for tool in groups[name]])
     if config.tools.cassette.mode == "record":
-        return open_cassette(config).recorded(groups)
+        return open_cassette(config).record_tools(groups)
     return [tool for group in groups.values() for tool in group]
 
 
-def _selected(name: str, config: PipelineConfig, searcher: Searcher) -> list[Tool]:
+def _build_selected_tools(name: str, config: PipelineConfig, searcher: Searcher) -> list[Tool]:
     """The tools that one name in ``agent.tools`` stands for."""
-    if name.startswith(_FOREIGN):
-        return _foreign(name.removeprefix(_FOREIGN), config)
+    if name.startswith(_MCP_PREFIX):
+        return _build_server_tools(name.removeprefix(_MCP_PREFIX), config)
     target = BUILT_IN.get(name, name)
-    return [_made(target, _loaded(target), config, searcher)]
+    return [_build_tool(target, _import_object(target), config, searcher)]
 
 
-def _foreign(server: str, config: PipelineConfig) -> list[Tool]:
-    from medr_ray.tools.mcp import foreign_tools
+def _build_server_tools(server: str, config: PipelineConfig) -> list[Tool]:
+    from medr_ray.tools.mcp import build_mcp_tools
 
-    return foreign_tools(server, config.tools.mcp[server])
+    return build_mcp_tools(server, config.tools.mcp[server])
 
 
-def _loaded(target: str) -> Any:
-    """What ``package.module:object`` names."""
+def _import_object(target: str) -> Any:
+    """The object that ``package.module:object`` names. Raises ConfigError."""
     module_name, _, attribute = target.partition(":")
     try:
         module = importlib.import_module(module_name)
     except MedrError:
         raise
-    except Exception as error:  # a module may fail in any way while it is imported
+    except Exception as error:  # a user's module may fail in any way while it is imported
         raise ConfigError(
             f"agent.tools: {target}: {module_name} cannot be imported: "
             f"{type(error).__name__}: {error}"
@@ -112,27 +118,30 @@ def _loaded(target: str) -> Any:
     return getattr(module, attribute)
 
 
-def _made(target: str, found: Any, config: PipelineConfig, searcher: Searcher) -> Tool:
-    """The tool behind what was found: itself, a factory's, or a function's."""
-    if _is_tool(found):
-        return found
-    if not callable(found):
+def _build_tool(target: str, candidate: Any, config: PipelineConfig, searcher: Searcher) -> Tool:
+    """The tool of an imported object: the object itself, what a builder returns, or the tool of a
+    function. Raises ConfigError."""
+    if _is_tool(candidate):
+        return candidate
+    if not callable(candidate):
         raise ConfigError(
-            f"agent.tools: {target} is neither a function nor a tool, but {type(found).__name__}"
+            f"agent.tools: {target} is neither a function nor a tool, but "
+            f"{type(candidate).__name__}"
         )
-    if list(inspect.signature(found).parameters) != _FACTORY:
-        return from_function(found)
-    built = found(config, searcher)
-    if not _is_tool(built):
-        raise ConfigError(f"agent.tools: {target} made no tool, but {type(built).__name__}")
-    return built
+    if list(inspect.signature(candidate).parameters) != _BUILDER_PARAMETERS:
+        return from_function(candidate)
+    tool = candidate(config, searcher)
+    if not _is_tool(tool):
+        raise ConfigError(f"agent.tools: {target} made no tool, but {type(tool).__name__}")
+    return tool
 
 
-def _is_tool(one: Any) -> bool:
-    return all(hasattr(one, part) for part in ("name", "description", "parameters", "call"))
+def _is_tool(candidate: Any) -> bool:
+    return all(hasattr(candidate, attribute) for attribute in _TOOL_ATTRIBUTES)
 
 
 def _check_names(names: list[str]) -> None:
+    """Raises ConfigError for two tools of one name and for a name that endpoints refuse."""
     for name, count in Counter(names).items():
         if count > 1:
             raise ConfigError(f"agent.tools: {count} tools are named {name!r}: keep one")

@@ -1,4 +1,5 @@
-"""A tool out of a typed function: its signature is the JSON schema, its docstring the description.
+"""A tool made from a typed function: the signature gives the JSON schema, the docstring the
+description.
 
 A user adds a tool in ten lines, in any module that the workers can import::
 
@@ -16,10 +17,10 @@ A user adds a tool in ten lines, in any module that the workers can import::
 
 and selects it by ``agent.tools: [search, "my_package.tools:dose"]``.
 
-What holds: wrong arguments never reach the function, and the ToolError names the argument; a
-function that is not asynchronous runs in a thread, so that other rollouts go on; what it raises is
-a ToolError with the type and the message (the traceback is logged), but the errors of
-``core.errors`` keep their meaning.
+- Wrong arguments never reach the function, and the ToolError names the argument.
+- A function that is not asynchronous runs in a thread, so that other rollouts go on.
+- What it raises becomes a ToolError with the type and the message, and the traceback is logged. The
+  errors of ``core.errors`` pass as they are.
 """
 
 import functools
@@ -36,55 +37,58 @@ from pydantic.errors import PydanticUserError
 from medr_ray.core.errors import ConfigError, MedrError, ToolError
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import TOOL_NAME, ToolResult
-from medr_ray.tools.threads import Threads
+from medr_ray.tools.threads import DaemonThreads
 
 _LOG = logging.getLogger(__name__)
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+# Parameters that can be passed by name, as a call's arguments are.
+_NAMED_PARAMETERS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class FunctionTool:
-    """The tool of a function; made by ``tool`` or ``from_function``. It can still be called as the
-    function it was."""
+    """The tool of a function, made by ``tool`` or ``from_function``. It can still be called as the
+    plain function."""
 
     def __init__(
         self, function: Callable[..., Any], name: str, description: str, model: type[BaseModel]
     ) -> None:
-        self._function, self._model, self._threads = function, model, Threads()
-        self.name, self.description = name, description
-        self.parameters: Mapping[str, Any] = _parameters(model)
+        self._function = function
+        self._model = model
+        self._threads = DaemonThreads()
+        self.name = name
+        self.description = description
+        self.parameters: Mapping[str, Any] = _build_json_schema(model)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """What the function answers; raises ToolError for wrong arguments and for what the function
+        """What the function returns; raises ToolError for wrong arguments and for what the function
         raises."""
         check_arguments(self.name, self.parameters, arguments)
-        answer = await self._run(self._values(arguments))
-        if isinstance(answer, str):
-            return ToolResult(answer)
-        if isinstance(answer, ToolResult):
-            return answer
-        _LOG.error(
-            "the tool %s returned %s instead of a str or a ToolResult",
-            self.name,
-            type(answer).__name__,
-        )
-        raise ToolError(f"{self.name} has no answer: it returned {type(answer).__name__}, not text")
+        returned = await self._run_function(self._parse_arguments(arguments))
+        if isinstance(returned, str):
+            return ToolResult(returned)
+        if isinstance(returned, ToolResult):
+            return returned
+        type_name = type(returned).__name__
+        _LOG.error("the tool %s returned %s instead of a str or a ToolResult", self.name, type_name)
+        raise ToolError(f"{self.name} has no answer: it returned {type_name}, not text")
 
-    def _values(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as the annotated types."""
+    def _parse_arguments(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments as the annotated types. Raises ToolError for what the JSON schema cannot
+        express, such as a validator of the user's own."""
         try:
-            given = self._model.model_validate(arguments)
+            parsed = self._model.model_validate(arguments)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
+            path = ".".join(map(str, first["loc"]))
             raise ToolError(
-                f"{self.name}: the argument {where!r} is wrong: {first['msg']}"
+                f"{self.name}: the argument {path!r} is wrong: {first['msg']}"
             ) from None
-        return {name: getattr(given, name) for name in self._model.model_fields}
+        # Not model_dump, which would turn nested models into dicts.
+        return {name: getattr(parsed, name) for name in self._model.model_fields}
 
-    async def _run(self, values: dict[str, Any]) -> Any:
+    async def _run_function(self, values: dict[str, Any]) -> Any:
         try:
             if inspect.iscoroutinefunction(self._function):
                 return await self._function(**values)
@@ -97,30 +101,33 @@ class FunctionTool:
 
 
 def from_function(function: Callable[..., Any]) -> FunctionTool:
-    """The tool of a typed function with a docstring: str, int, float, bool, Literal, list, Optional
-    and what else pydantic reads, defaults, ``Annotated[..., Field(description=, ge=, le=,
-    max_length=)]``. It returns a str or a ToolResult.
+    """The tool of a typed function with a docstring, which returns a str or a ToolResult.
 
-    Raises ConfigError for a function that does not say enough.
+    Arguments may be str, int, float, bool, Literal, list, Optional and whatever else pydantic reads,
+    with defaults and ``Annotated[..., Field(description=, ge=, le=, max_length=)]``. Only the first
+    paragraph of the docstring is shown to the agent.
+
+    Raises ConfigError for a function without a usable name, a docstring or types.
     """
     name = getattr(function, "__name__", "")
     if not re.fullmatch(TOOL_NAME, name):
         raise ConfigError(
             f"{name!r} is no name for a tool: define a function (def) named in A-Z a-z 0-9 _"
         )
-    described = inspect.cleandoc(function.__doc__ or "").split("\n\n", 1)[0]
-    if not described:
+    description = inspect.cleandoc(function.__doc__ or "").split("\n\n", 1)[0]
+    if not description:
         raise ConfigError(
             f"the tool {name} has no docstring: say in it what the tool is for, the agent reads it"
         )
-    return FunctionTool(function, name, " ".join(described.split()), _model(name, function))
+    model = _build_arguments_model(name, function)
+    return FunctionTool(function, name, " ".join(description.split()), model)
 
 
 tool = from_function  # as a decorator: @tool
 
 
-def _model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
-    """The arguments as a pydantic model."""
+def _build_arguments_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
+    """A pydantic model of the function's arguments. Raises ConfigError."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except NameError as error:
@@ -131,7 +138,7 @@ def _model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
         raise ConfigError(f"the tool {name} must return str or ToolResult")
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind not in _NAMED:
+        if parameter.kind not in _NAMED_PARAMETERS:
             raise ConfigError(
                 f"the tool {name}: {parameter} has no name to call it by: list the "
                 f"arguments one by one"
@@ -146,27 +153,29 @@ def _model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
         raise ConfigError(f"the tool {name}: {error}") from error
 
 
-def _parameters(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema, without the titles that pydantic derives from the names."""
+def _build_json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model, without the titles that pydantic derives from the names: they
+    would only cost tokens."""
     try:
         schema = model.model_json_schema()
     except PydanticUserError as error:
         raise ConfigError(
             f"the tool {model.__name__}: an argument has no JSON schema: {error}"
         ) from error
-    untitled = _untitled(schema)
-    return {"type": "object", "properties": {}, **untitled}
+    return {"type": "object", "properties": {}, **_drop_titles(schema)}
 
 
-def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
-    """Every schema within ``schema`` without its title; what is named title by the user stays."""
+def _drop_titles(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema and all schemas within it without their titles. An argument that is named title
+    stays."""
     kept = {key: value for key, value in schema.items() if key != "title"}
+    # Keys of these are names of the user, so only their values are schemas.
     for key in ("properties", "$defs"):
         if key in kept:
-            kept[key] = {name: _untitled(subschema) for name, subschema in kept[key].items()}
+            kept[key] = {name: _drop_titles(subschema) for name, subschema in kept[key].items()}
     for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
         if key in kept:
-            kept[key] = [_untitled(subschema) for subschema in kept[key]]
-    return kept | {
-        key: _untitled(kept[key]) for key in ("items",) if isinstance(kept.get(key), dict)
-    }
+            kept[key] = [_drop_titles(subschema) for subschema in kept[key]]
+    if isinstance(kept.get("items"), dict):
+        kept["items"] = _drop_titles(kept["items"])
+    return kept

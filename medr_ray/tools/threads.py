@@ -1,9 +1,10 @@
 """Blocking work beside the event loop, in threads that nobody has to wait for.
 
-What holds: work that hangs costs its own thread and no one else's: what is cancelled or late leaves
-its place to the next at once, and neither keeps other tools waiting nor the process from ending.
-(The threads of ``asyncio.to_thread`` are few and shared by the whole process; as many calls that
-hang would stop every tool of a worker.)
+Work that hangs costs its own thread and nothing else. Work that was cancelled or is late frees its
+slot at once, so it neither keeps other tools waiting nor keeps the process from ending.
+
+``asyncio.to_thread`` cannot give this: its threads are few and shared by the whole process, so that
+a handful of hanging calls would stop every tool of a worker, and Python joins them at exit.
 """
 
 import asyncio
@@ -16,58 +17,63 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Places:
-    """``most`` places on each event loop: ``async with places.one():``."""
+class LoopSemaphore:
+    """A semaphore of ``limit`` slots for each event loop: ``async with semaphore.current():``."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._places: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-            weakref.WeakKeyDictionary()
-        )
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        # An asyncio.Semaphore belongs to the loop that first waits on it, and tools outlive loops.
+        self._semaphores: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, asyncio.Semaphore
+        ] = weakref.WeakKeyDictionary()
 
-    def one(self) -> asyncio.Semaphore:
-        """A place to wait for, and to leave."""
-        return self._places.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self._most))
+    def current(self) -> asyncio.Semaphore:
+        """The semaphore of the running loop."""
+        loop = asyncio.get_running_loop()
+        return self._semaphores.setdefault(loop, asyncio.Semaphore(self._limit))
 
 
-class Threads:
-    """At most ``most`` pieces of work at once for each event loop."""
+class DaemonThreads:
+    """Runs work in daemon threads, at most ``limit`` pieces at once for each event loop."""
 
-    def __init__(self, most: int = 32) -> None:
-        self._places = Places(most)
+    def __init__(self, limit: int = 32) -> None:
+        self._semaphore = LoopSemaphore(limit)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns or raises. When this is cancelled the work goes on, and its end is
-        not noticed."""
+        """What ``work`` returns or raises. When this is cancelled the work goes on, and its result
+        is dropped."""
         loop = asyncio.get_running_loop()
-        async with self._places.one():
-            end: asyncio.Future[T] = loop.create_future()
+        async with self._semaphore.current():
+            future: asyncio.Future[T] = loop.create_future()
             context = contextvars.copy_context()
-            threading.Thread(target=context.run, args=(_work, loop, end, work), daemon=True).start()
-            return await end
+            arguments = (_run_and_deliver, loop, future, work)
+            # A daemon: Python does not wait for it at exit.
+            threading.Thread(target=context.run, args=arguments, daemon=True).start()
+            return await future
 
 
-def _work(
-    loop: asyncio.AbstractEventLoop, end: "asyncio.Future[Any]", work: Callable[[], Any]
+def _run_and_deliver(
+    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Any]", work: Callable[[], Any]
 ) -> None:
-    result, error = None, None
+    """Run the work in this thread and hand its result to the future on the loop."""
+    result: Any = None
+    error: BaseException | None = None
     try:
         result = work()
+    except StopIteration as raised:
+        # A future refuses StopIteration, and its waiter would then wait for ever.
+        error = RuntimeError(f"StopIteration: {raised}")
     except BaseException as raised:
-        # A future takes no StopIteration: whoever waits for it would wait for ever.
-        error = (
-            RuntimeError(f"StopIteration: {raised}")
-            if isinstance(raised, StopIteration)
-            else raised
-        )
+        error = raised
+    # The loop may have ended while this work went on. Nobody waits for the result then.
     if not loop.is_closed():
-        loop.call_soon_threadsafe(_tell, end, result, error)
+        loop.call_soon_threadsafe(_set_outcome, future, result, error)
 
 
-def _tell(end: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
-    if end.done():  # cancelled
+def _set_outcome(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if future.done():  # cancelled
         return
     if error is None:
-        end.set_result(result)
+        future.set_result(result)
     else:
-        end.set_exception(error)
+        future.set_exception(error)

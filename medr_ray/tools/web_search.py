@@ -1,11 +1,12 @@
 """Web search for the tool ``search``: services that answer as serper.dev or tavily.com do.
 
-What holds: without a key nothing starts and nothing is made up; titles and snippets are plain text,
-data for the agent; only http(s) addresses are passed on, as document ids ``WEB:<address>``. With a
-publication cut-off the service is asked for earlier pages and, as neither can vouch for dates,
-every page that states none, or the day of the cut-off or a later one, is left out and counted in a
-note: what remains may be little, for tavily dates news alone. The dates are those the service
-states; a page may have changed since.
+- Without a key the tool does not start.
+- Titles and snippets are plain text, data for the agent. Only http(s) addresses are passed on, as
+  document ids ``WEB:<address>``.
+- With a publication cut-off the service is asked for earlier pages. Neither service guarantees its
+  dates, so every page without a date, or with the day of the cut-off or a later one, is left out
+  and counted in a note. What remains may be little, because tavily gives dates for news only. The
+  dates are those the service states; a page may have changed since.
 
 Formats: https://serper.dev (POST /search, header X-API-KEY), https://docs.tavily.com (POST /search,
 bearer token).
@@ -42,11 +43,11 @@ from medr_ray.retrieval.query_text import plain_line
 from medr_ray.retrieval.readers.plain_records import validate_record
 from medr_ray.retrieval.snippets import truncate
 
-WEB = "web"  # the source of what is found here
-_REMEMBERED = 1024  # queries
-_LONGEST_URL = 2048  # characters
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_WRITTEN = ("%b %d, %Y", "%d %b %Y", "%B %d, %Y", "%d %B %Y")
+WEB_SOURCE = "web"  # the source of every hit
+_CACHED_QUERIES = 1024
+_MAX_URL_CHARS = 2048
+_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE_FORMATS = ("%b %d, %Y", "%d %b %Y", "%B %d, %Y", "%d %B %Y")  # "Mar 3, 2021", "3 March 2021"
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class WebHit:
     date: datetime.date | None
 
 
-class _Page(BaseModel):
-    """A result of either service."""
+class _ResultPage(BaseModel):
+    """A page among a service's results, with serper's field names."""
 
     title: NullableText = ""
     url: NullableText = Field("", validation_alias="link")
@@ -71,46 +72,59 @@ class _Page(BaseModel):
     date: NullableText = ""
 
 
-class _TavilyPage(_Page):
+class _TavilyResultPage(_ResultPage):
+    """A page with tavily's field names."""
+
     url: NullableText = ""
     snippet: NullableText = Field("", validation_alias="content")
     date: NullableText = Field("", validation_alias="published_date")
 
 
-def _page(row: Any) -> _Page:
-    return validate_record(_Page, row)
-
-
-def _tavily_page(row: Any) -> _Page:
-    return validate_record(_TavilyPage, row)
-
-
-class _SerperAnswer(BaseModel):
+class _SerperResponse(BaseModel):
     organic: list[Any] = []
 
 
-class _TavilyAnswer(BaseModel):
+class _TavilyResponse(BaseModel):
     results: list[Any] = []
 
 
 @dataclass(frozen=True)
 class _Provider:
-    """How a service is asked: its address, the longest query in characters, the header of its key,
-    the body of a request, and its answer's pages."""
+    """How a service is called.
+
+    ``key_header`` makes the headers from the key, ``request_body`` the body from (query, number of
+    results, last day of publication). ``parse_pages`` reads the pages of a response.
+    """
 
     base_url: str
-    longest: int
-    header: Callable[[str], Mapping[str, str]]
-    body: Callable[[str, int, datetime.date | None], dict[str, Any]]
-    pages: Callable[[ServiceResponse], Sequence[_Page]]
+    max_query_chars: int
+    key_header: Callable[[str], Mapping[str, str]]
+    request_body: Callable[[str, int, datetime.date | None], dict[str, Any]]
+    parse_pages: Callable[[ServiceResponse], Sequence[_ResultPage]]
 
 
-def _serper_body(query: str, count: int, last: datetime.date | None) -> dict[str, Any]:
-    return {"q": query, "num": count} | ({"tbs": f"cdr:1,cd_max:{last:%m/%d/%Y}"} if last else {})
+def _serper_request(query: str, count: int, last: datetime.date | None) -> dict[str, Any]:
+    body: dict[str, Any] = {"q": query, "num": count}
+    if last:
+        body["tbs"] = f"cdr:1,cd_max:{last:%m/%d/%Y}"  # Google's custom date range, months first
+    return body
 
 
-def _tavily_body(query: str, count: int, last: datetime.date | None) -> dict[str, Any]:
-    return {"query": query, "max_results": count} | ({"end_date": last.isoformat()} if last else {})
+def _tavily_request(query: str, count: int, last: datetime.date | None) -> dict[str, Any]:
+    body: dict[str, Any] = {"query": query, "max_results": count}
+    if last:
+        body["end_date"] = last.isoformat()
+    return body
+
+
+def _parse_serper_pages(response: ServiceResponse) -> Sequence[_ResultPage]:
+    rows = parse_json_body(response.body, _SerperResponse).organic
+    return parse_rows(rows, lambda row: validate_record(_ResultPage, row))
+
+
+def _parse_tavily_pages(response: ServiceResponse) -> Sequence[_ResultPage]:
+    rows = parse_json_body(response.body, _TavilyResponse).results
+    return parse_rows(rows, lambda row: validate_record(_TavilyResultPage, row))
 
 
 _PROVIDERS = {
@@ -118,22 +132,22 @@ _PROVIDERS = {
         "https://google.serper.dev",
         2048,
         lambda key: {"X-API-KEY": key},
-        _serper_body,
-        lambda reply: parse_rows(parse_json_body(reply.body, _SerperAnswer).organic, _page),
+        _serper_request,
+        _parse_serper_pages,
     ),
     "tavily": _Provider(
         "https://api.tavily.com",
         400,
         lambda key: {"Authorization": f"Bearer {key}"},
-        _tavily_body,
-        lambda reply: parse_rows(parse_json_body(reply.body, _TavilyAnswer).results, _tavily_page),
+        _tavily_request,
+        _parse_tavily_pages,
     ),
 }
 
 
 def open_web(config: WebSearchConfig, before: datetime.date | None) -> "WebSearch | None":
-    """The configured service, None where there is none. Raises ConfigError when its key is not
-    there."""
+    """The configured service, None where there is none. Raises ConfigError when its key is
+    missing."""
     if config.provider == "none":
         return None
     key = read_api_key(config.api_key_env)
@@ -158,30 +172,31 @@ class WebSearch:
             config,
             limits,
             key_name=config.api_key_env,
-            headers=provider.header(key),
+            headers=provider.key_header(key),
         )
-        self._config, self._provider, self._before = config, provider, before
-        self._answers = QueryCache[str, Sequence[_Page]](_REMEMBERED)
+        self._config = config
+        self._provider = provider
+        self._before = before
+        self._cache = QueryCache[str, Sequence[_ResultPage]](_CACHED_QUERIES)
 
     def search(
         self, query: str, *, sources: Sequence[str] | None = None
     ) -> AnnotatedResults[WebHit]:
         """Pages in the service's order, at most ``results`` of them. Raises ToolError when the
-        service refuses the query, InfrastructureError when it cannot be had, ConfigError when it
-        refuses the key."""
-        if sources and WEB not in sources:
+        service refuses the query, InfrastructureError when it cannot be reached, ConfigError when
+        it refuses the key."""
+        if sources and WEB_SOURCE not in sources:
             return AnnotatedResults()
-        pages = run_and_wait(
-            self._answers.get(plain_line(query)[: self._provider.longest], self._asked)
-        )
-        hits: dict[str, WebHit] = {}
-        for hit in map(self._hit, pages):
+        service_query = plain_line(query)[: self._provider.max_query_chars]
+        pages = run_and_wait(self._cache.get(service_query, self._request_pages))
+        hits: dict[str, WebHit] = {}  # by address: services list a page more than once
+        for hit in map(self._build_hit, pages):
             if hit.url:
                 hits.setdefault(hit.url, hit)
-        kept = [hit for hit in hits.values() if self._is_early(hit)]
-        late = len(hits) - len(kept)
-        note = f"{late} pages left out: not known to be published before {self._before}"
-        return AnnotatedResults(kept[: self._config.results], [note] if late else [])
+        kept = [hit for hit in hits.values() if self._is_before_cutoff(hit)]
+        left_out = len(hits) - len(kept)
+        note = f"{left_out} pages left out: not known to be published before {self._before}"
+        return AnnotatedResults(kept[: self._config.results], [note] if left_out else [])
 
     def medical_search(
         self,
@@ -192,72 +207,74 @@ class WebSearch:
         until: int | None = None,
         types: Sequence[str] | None = None,
     ) -> AnnotatedResults[WebHit]:
-        """The pages of ``search`` of these years: the web knows nothing of clinical authority, and
-        of no page what kind of evidence it is."""
+        """The pages of ``search`` of these years. The web knows nothing of clinical authority, and
+        of no page what kind of evidence it is, so with ``types`` there are none."""
         if types:
             return AnnotatedResults()
         hits = self.search(query, sources=sources)
         if since is None and until is None:
             return hits
-        return AnnotatedResults(
-            [
-                hit
-                for hit in hits
-                if hit.date and (since or 0) <= hit.date.year <= (until or hit.date.year)
-            ],
-            hits.notes,
-        )
+        in_years = [
+            hit
+            for hit in hits
+            if hit.date and (since or 0) <= hit.date.year <= (until or hit.date.year)
+        ]
+        return AnnotatedResults(in_years, hits.notes)
 
-    async def _asked(self, query: str) -> Sequence[_Page]:
+    async def _request_pages(self, query: str) -> Sequence[_ResultPage]:
         last = self._before - datetime.timedelta(days=1) if self._before else None
-        body = self._provider.body(query, self._config.results, last)
-        asking = self._service.request(
-            ServiceRequest("POST", "search", content=body), self._provider.pages
+        body = self._provider.request_body(query, self._config.results, last)
+        pages = self._service.request(
+            ServiceRequest("POST", "search", content=body), self._provider.parse_pages
         )
-        return await with_deadline(self._config.deadline_seconds, self._service.name, asking)
+        return await with_deadline(self._config.deadline_seconds, self._service.name, pages)
 
-    def _hit(self, page: _Page) -> WebHit:
-        url = web_address(page.url)
+    def _build_hit(self, page: _ResultPage) -> WebHit:
+        url = valid_web_address(page.url)
         return WebHit(
             f"WEB:{url}",
-            WEB,
+            WEB_SOURCE,
             plain_line(page.title),
             truncate(plain_line(page.snippet), self._config.snippet_chars),
             url,
-            stated_date(page.date),
+            parse_stated_date(page.date),
         )
 
-    def _is_early(self, hit: WebHit) -> bool:
+    def _is_before_cutoff(self, hit: WebHit) -> bool:
         return self._before is None or (hit.date is not None and hit.date < self._before)
 
 
-def web_address(text: str) -> str:
-    """An http(s) address as it is, "" for anything else."""
+def valid_web_address(text: str) -> str:
+    """The text where it is an http(s) address without spaces or hidden characters, else ""."""
     try:
         parts = urlsplit(text)
     except ValueError:
         return ""
-    is_one = parts.scheme in ("http", "https") and parts.hostname and len(text) <= _LONGEST_URL
-    return text if is_one and text == "".join(plain_line(text).split()) else ""
+    is_web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    is_plain = text == "".join(plain_line(text).split())
+    return text if is_web and is_plain and len(text) <= _MAX_URL_CHARS else ""
 
 
-def stated_date(text: str) -> datetime.date | None:
-    """A day as services write it (ISO 8601, "Mar 3, 2021", "3 Mar 2021", RFC 2822); None for less
-    ("3 days ago", "2021"), which is no day."""
-    if day := _DAY.match(text):
-        return _read(datetime.date.fromisoformat, day.group())
-    for form in _WRITTEN:
-        if parsed := _read(functools.partial(_written, form), text.strip()):
-            return parsed
-    return _read(lambda text: email.utils.parsedate_to_datetime(text).date(), text)
+def parse_stated_date(text: str) -> datetime.date | None:
+    """A day as services write it (ISO 8601, "Mar 3, 2021", "3 Mar 2021", RFC 2822). None for
+    anything less precise ("3 days ago", "2021")."""
+    iso_day = _ISO_DAY.match(text)
+    if iso_day:
+        return _date_or_none(datetime.date.fromisoformat, iso_day.group())
+    for date_format in _DATE_FORMATS:
+        parse = functools.partial(_parse_with_format, date_format)
+        date = _date_or_none(parse, text.strip())
+        if date:
+            return date
+    return _date_or_none(lambda text: email.utils.parsedate_to_datetime(text).date(), text)
 
 
-def _written(form: str, text: str) -> datetime.date:
-    return datetime.datetime.strptime(text, form).date()
+def _parse_with_format(date_format: str, text: str) -> datetime.date:
+    return datetime.datetime.strptime(text, date_format).date()
 
 
-def _read(read: Callable[[str], datetime.date], text: str) -> datetime.date | None:
+def _date_or_none(parse: Callable[[str], datetime.date], text: str) -> datetime.date | None:
     try:
-        return read(text)
+        return parse(text)
     except (ValueError, OverflowError):
         return None

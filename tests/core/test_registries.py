@@ -64,7 +64,7 @@ def test_a_list_of_wrong_names_is_not_called_too_short_as_well() -> None:
         load_config(None, ["evaluation.benchmarks=[]"], {})
 
 
-def test_the_nearest_server_of_foreign_tools_is_named() -> None:
+def test_the_nearest_mcp_server_is_named() -> None:
     servers = "tools.mcp={drugs: {url: 'https://example.org/mcp'}}"
     with pytest.raises(ConfigError, match="did you mean 'drugs'"):
         load_config(None, [servers, "agent.tools=['mcp:drug']"], {})

@@ -10,7 +10,7 @@ from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import ToolError
 from medr_ray.retrieval.authority import KINDS
 from medr_ray.retrieval.documents import SOURCES
-from medr_ray.tools.medical import MedicalSearchTool, make
+from medr_ray.tools.medical import MedicalSearchTool, build_medical_search_tool
 
 
 class Asked:
@@ -85,7 +85,7 @@ def test_an_agent_is_offered_what_is_indexed_and_what_is_asked_live() -> None:
             "tools": {"live": {"sources": ["pubmed", "trials"]}},
         }
     )
-    tool = make(config, Asked())
+    tool = build_medical_search_tool(config, Asked())
     assert tool.parameters["properties"]["source"]["enum"] == ["pubmed", "livertox", "trials"]
     assert tool.description.endswith(
         "The source is pubmed (articles) or livertox (liver toxicity of drugs) or "
@@ -94,6 +94,6 @@ def test_an_agent_is_offered_what_is_indexed_and_what_is_asked_live() -> None:
 
 
 def test_by_default_the_description_is_that_of_the_corpus() -> None:
-    tool = make(PipelineConfig(), Asked())
+    tool = build_medical_search_tool(PipelineConfig(), Asked())
     assert tool.description.endswith("The source is pubmed (articles) or hpo (disease records).")
     assert tool.parameters["properties"]["type"]["enum"] == list(KINDS)

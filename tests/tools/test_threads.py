@@ -8,23 +8,23 @@ import threading
 
 import pytest
 
-from medr_ray.tools.threads import Threads
+from medr_ray.tools.threads import DaemonThreads
 
 
 def test_the_result_and_the_failure_of_the_work_come_back() -> None:
     def fail() -> None:
         raise KeyError("x")
 
-    assert asyncio.run(Threads().run(threading.current_thread)) is not threading.main_thread()
+    assert asyncio.run(DaemonThreads().run(threading.current_thread)) is not threading.main_thread()
     with pytest.raises(KeyError):
-        asyncio.run(Threads().run(fail))
+        asyncio.run(DaemonThreads().run(fail))
 
 
-def test_work_that_hangs_leaves_its_place_to_the_next() -> None:
+def test_work_that_hangs_frees_its_slot_for_the_next() -> None:
     ever = threading.Event()
 
     async def several() -> str:
-        threads = Threads(most=2)
+        threads = DaemonThreads(limit=2)
         for _ in range(5):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.02):
@@ -49,7 +49,7 @@ def test_no_more_work_than_allowed_runs_at_once() -> None:
             running -= 1
 
     async def several() -> None:
-        threads = Threads(most=2)
+        threads = DaemonThreads(limit=2)
         await asyncio.gather(*(threads.run(work) for _ in range(8)))
 
     asyncio.run(several())
@@ -61,16 +61,16 @@ def test_the_work_sees_the_callers_context() -> None:
 
     async def caller() -> str:
         variable.set("mine")
-        return await Threads().run(variable.get)
+        return await DaemonThreads().run(variable.get)
 
     assert asyncio.run(caller()) == "mine"
 
 
 def test_the_process_ends_while_work_hangs() -> None:
     script = (
-        "import asyncio, threading\nfrom medr_ray.tools.threads import Threads\n"
+        "import asyncio, threading\nfrom medr_ray.tools.threads import DaemonThreads\n"
         "async def main():\n    async with asyncio.timeout(0.05):\n"
-        "        await Threads().run(threading.Event().wait)\n"
+        "        await DaemonThreads().run(threading.Event().wait)\n"
         "try:\n    asyncio.run(main())\nexcept TimeoutError:\n    print('left')\n"
     )
     done = subprocess.run(
@@ -80,11 +80,11 @@ def test_the_process_ends_while_work_hangs() -> None:
 
 
 def test_the_end_of_an_iterator_comes_back_as_a_failure() -> None:
-    """No future can be told a StopIteration: whoever waited for it would wait for ever."""
+    """A future refuses StopIteration, and its waiter would wait for ever."""
 
     async def waited() -> None:
         async with asyncio.timeout(5):
-            await Threads().run(lambda: next(iter(())))
+            await DaemonThreads().run(lambda: next(iter(())))
 
     with pytest.raises(RuntimeError, match="StopIteration"):
         asyncio.run(waited())

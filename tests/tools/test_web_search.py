@@ -11,7 +11,7 @@ from support.live_services import KEY, SHORT, Hang, Services, alone, answers, se
 
 from medr_ray.core.config import WebSearchConfig
 from medr_ray.core.errors import ConfigError, InfrastructureError, ToolError
-from medr_ray.tools.web_search import WebSearch, open_web, stated_date, web_address
+from medr_ray.tools.web_search import WebSearch, open_web, parse_stated_date, valid_web_address
 
 CUT_OFF = datetime.date(2020, 1, 1)
 SERPER = {
@@ -248,7 +248,7 @@ def test_a_refused_key_is_the_users_to_correct(web: Services, provider: str) -> 
     ],
 )
 def test_a_date_is_a_day(text: str, day: str | None) -> None:
-    assert stated_date(text) == (datetime.date.fromisoformat(day) if day else None)
+    assert parse_stated_date(text) == (datetime.date.fromisoformat(day) if day else None)
 
 
 @pytest.mark.parametrize(
@@ -267,4 +267,4 @@ def test_a_date_is_a_day(text: str, day: str | None) -> None:
     ],
 )
 def test_what_is_no_address_of_a_page_is_none(text: str) -> None:
-    assert web_address(text) == ""
+    assert valid_web_address(text) == ""

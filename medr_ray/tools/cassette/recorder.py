@@ -1,25 +1,28 @@
-"""Tool calls kept on a cassette, so that a rollout can be made again later, word for word, when the
+"""Records tool calls on a cassette, so that a rollout can be repeated later, word for word, when the
 index or the service behind a tool has changed or is gone.
 
-A cassette is a snapshot of the world as the tools saw it: one call has one answer. The address of
-an answer is the hash of the tool's name, its arguments and how often this episode had made the same
-call before, so a call that failed and is tried again may succeed the second time. While recording,
-a call that is on the cassette is answered from it, whichever episode or worker put it there, and
-the first answer stays; so every recorded episode saw exactly what the cassette holds. Results and
-ToolErrors are kept, a call that outran ``agent.tool_seconds`` among them (the cassette ends it a
-little before the agent would); an InfrastructureError never is, for its rollout is made afresh.
-Replaying asks no tool, opens no index and connects no server: what the agent is shown of its tools
-lies on the cassette too, and a call that is not there is an InfrastructureError, never an answer.
+A cassette is a snapshot of the world as the tools saw it: one call has one answer. The file of an
+answer is named by a hash of the tool's name, its arguments and how often the episode had made the
+same call before. A call that failed and is tried again may therefore succeed the second time.
 
-With the same questions and settings, what is left to differ is the model: ``llm.cache`` keeps its
-answers by content (at temperature 0, or with a seed), and an observation word for word the same
-gives a request word for word the same. The two together make the whole rollout again, down to its
-``trajectory_id``, with no network at all. Only an episode that came to the end of ``agent.seconds``
-while a tool was at work depends on the clock, and cannot be made again.
+- While recording, a call that is on the cassette is answered from it, whichever episode or worker
+  put it there, and the first answer stays. So every recorded episode saw exactly what the cassette
+  holds.
+- Results and ToolErrors are stored, also for a call that exceeded ``agent.tool_seconds`` (the
+  cassette ends it a little before the agent would). An InfrastructureError is never stored, because
+  its rollout is repeated.
+- Replaying calls no tool, opens no index and connects to no server: the descriptions of the tools
+  are on the cassette too. A call that is not there is an InfrastructureError, never an answer.
+
+With the same questions and settings only the model can still differ. ``llm.cache`` stores its
+replies by the content of the request (at temperature 0, or with a seed), and equal observations
+give equal requests. The two together repeat the whole rollout, down to its ``trajectory_id``, with
+no network at all. Only an episode that reached the end of ``agent.seconds`` while a tool was at
+work depends on the clock and cannot be repeated.
 
 The folder holds ``cassette.json`` (date of the snapshot, versions, settings), ``tools/`` and
-``answers/``, a JSON file for each call (see ``tools.cassette.write_once_store``). A changed setting
-refuses to record on, and warns when it replays.
+``answers/``, a JSON file for each call (see ``tools.cassette.write_once_store``). With changed
+settings recording is refused, and replaying warns.
 """
 
 import asyncio
@@ -40,72 +43,84 @@ from medr_ray.core.errors import ConfigError, DataError, InfrastructureError, To
 from medr_ray.core.run import Directory, installed_versions
 from medr_ray.retrieval.readers.plain_records import validate_record
 from medr_ray.tools.base import TOOL_NAME, Tool, ToolResult, for_episode
-from medr_ray.tools.cassette.write_once_store import Keepsakes
-from medr_ray.tools.threads import Threads
+from medr_ray.tools.cassette.write_once_store import WriteOnceStore
+from medr_ray.tools.threads import DaemonThreads
 
-M = TypeVar("M", bound=BaseModel)
+FileModel = TypeVar("FileModel", bound=BaseModel)
 _LOG = logging.getLogger(__name__)
-_FORMAT = 1
-_HEADER = "cassette.json"
-# When a call is ended, so that its end is on the cassette before the agent turns away.
-_OF_DEADLINE = 0.95
+_FORMAT_VERSION = 1  # of the files below; a cassette of another version is refused
+_HEADER_FILE = "cassette.json"
+# Share of agent.tool_seconds after which a call is ended. Below 1, so that the timeout is on the
+# cassette before the agent's own deadline cancels the call.
+_DEADLINE_SHARE = 0.95
+_MAX_SHOWN_ARGUMENTS = 200  # characters of a call's arguments in an error
 
 
 def open_cassette(config: PipelineConfig) -> "Cassette":
-    """The cassette of ``tools.cassette``. A new one is begun where it is to record.
+    """The cassette of ``tools.cassette``; in mode ``record`` it is created when there is none.
 
-    Raises ConfigError where there is none to replay, or one recorded under other settings to record
-    on; DataError for a folder of something else.
+    Raises ConfigError where there is none to replay, or where the one to record on was begun under
+    other settings; DataError for a folder of something else.
     """
     cassette = config.tools.cassette
-    kept = Keepsakes(Directory(cassette.path))
-    header = kept.get(_HEADER)
+    store = WriteOnceStore(Directory(cassette.path))
+    header = store.get(_HEADER_FILE)
     if header is None and cassette.mode == "replay":
         raise ConfigError(
             f"tools.cassette.path: there is no cassette in {cassette.path}: record it first"
         )
     if header is None:
-        header = kept.keep(_HEADER, _header(config))
-    if header.get("format") != _FORMAT:
+        header = store.put_if_absent(_HEADER_FILE, _build_header(config))
+    # Before the other fields, which another version may not have.
+    if header.get("format") != _FORMAT_VERSION:
         raise DataError(
-            f"{cassette.path}/{_HEADER} is of format {header.get('format')!r}; this "
-            f"version reads {_FORMAT}"
+            f"{cassette.path}/{_HEADER_FILE} is of format {header.get('format')!r}; this "
+            f"version reads {_FORMAT_VERSION}"
         )
-    earlier = _checked(_Header, header, f"{cassette.path}/{_HEADER}")
-    if changed := _changed(earlier.settings, _settings(config)):
+    recorded = _validate_file(_Header, header, f"{cassette.path}/{_HEADER_FILE}")
+    changed = _changed_settings(recorded.settings, _answer_settings(config))
+    if changed:
         message = (
-            f"the cassette {cassette.path} of {earlier.snapshot} was recorded with other "
+            f"the cassette {cassette.path} of {recorded.snapshot} was recorded with other "
             f"{', '.join(changed)}"
         )
         if cassette.mode == "record":
             raise ConfigError(f"{message}: give tools.cassette.path a new folder")
         _LOG.warning("%s: its answers are given as they are", message)
-    return Cassette(kept, config)
+    return Cassette(store, config)
 
 
 class _Header(BaseModel):
+    """The part of ``cassette.json`` that is read back."""
+
     snapshot: str
     settings: dict[str, dict[str, Any]]
 
 
-class _Face(BaseModel):
+class _RecordedTool(BaseModel):
+    """What an agent is shown of a tool."""
+
     name: str = Field(pattern=f"^{TOOL_NAME}$")
     description: str
     parameters: dict[str, Any]
 
 
-class _Faces(BaseModel):
-    tools: list[_Face]
+class _RecordedToolset(BaseModel):
+    """A file of ``tools/``: the tools that one name in ``agent.tools`` stands for."""
+
+    tools: list[_RecordedTool]
 
 
-class _Kept(BaseModel):
+class _RecordedAnswer(BaseModel):
+    """The part of a file of ``answers/`` that is read back."""
+
     failed: bool
     text: str
     documents: tuple[str, ...]
 
 
-def _checked(model: type[M], value: dict[str, Any], file: str) -> M:
-    """What a file of the folder holds, whoever wrote it. Raises DataError."""
+def _validate_file(model: type[FileModel], value: dict[str, Any], file: str) -> FileModel:
+    """The content of a file of the cassette, which anybody may have written. Raises DataError."""
     try:
         return validate_record(model, value)
     except DataError as error:
@@ -113,120 +128,131 @@ def _checked(model: type[M], value: dict[str, Any], file: str) -> M:
 
 
 class Cassette:
-    """Answers, and what the agent is shown of the tools that gave them."""
+    """The stored answers, and what the agent is shown of the tools that gave them."""
 
-    def __init__(self, kept: Keepsakes, config: PipelineConfig) -> None:
-        self._kept, self._threads, self._seconds = kept, Threads(), config.agent.tool_seconds
+    def __init__(self, store: WriteOnceStore, config: PipelineConfig) -> None:
+        self._store = store
+        self._threads = DaemonThreads()
+        self._tool_seconds = config.agent.tool_seconds
 
-    def recorded(self, groups: Mapping[str, Sequence[Tool]]) -> list[Tool]:
-        """These tools with everything they answer put on the cassette. ``groups`` are the tools by
-        the name in ``agent.tools`` that stands for them."""
+    def record_tools(self, groups: Mapping[str, Sequence[Tool]]) -> list[Tool]:
+        """These tools, with all their answers stored on the cassette. ``groups`` are the tools by
+        the name in ``agent.tools`` that stands for them.
+
+        Raises ConfigError for a tool that is shown otherwise than on the cassette.
+        """
         tools: list[Tool] = []
         for name, group in groups.items():
-            faces = [
-                {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": dict(tool.parameters),
-                }
-                for tool in group
-            ]
-            kept = self._kept.keep(_face(name), {"selected": name, "tools": faces})
-            if kept.get("tools") != json.loads(json.dumps(faces)):
+            descriptions = [_describe_tool(tool) for tool in group]
+            toolset = {"selected": name, "tools": descriptions}
+            stored = self._store.put_if_absent(_toolset_file(name), toolset)
+            # Compared as JSON, which knows no tuples: stored values are lists.
+            if stored.get("tools") != json.loads(json.dumps(descriptions)):
                 raise ConfigError(
                     f"tools.cassette: {name} is not what it was when the cassette was "
                     f"begun (its tools, "
                     "their descriptions or their arguments): give tools.cassette.path a new folder"
                 )
             tools += [
-                CassetteTool(self, **face, live=tool)
-                for face, tool in zip(kept["tools"], group, strict=True)
+                CassetteTool(self, **description, live=tool)
+                for description, tool in zip(stored["tools"], group, strict=True)
             ]
         return tools
 
-    def tools(self, names: Sequence[str]) -> list[Tool]:
+    def replay_tools(self, names: Sequence[str]) -> list[Tool]:
         """The tools by their names in ``agent.tools``, answering from the cassette alone. Raises
         ConfigError for one that was not recorded."""
         tools: list[Tool] = []
         for name in names:
-            group = self._kept.get(_face(name))
-            if group is None:
-                raise ConfigError(
-                    f"agent.tools: {name!r} is not on the cassette {self._kept.place}"
-                )
-            faces = _checked(_Faces, group, f"{self._kept.place}/{_face(name)}").tools
+            stored = self._store.get(_toolset_file(name))
+            if stored is None:
+                raise ConfigError(f"agent.tools: {name!r} is not on the cassette {self._store.uri}")
+            file = f"{self._store.uri}/{_toolset_file(name)}"
+            toolset = _validate_file(_RecordedToolset, stored, file)
             tools += [
-                CassetteTool(self, face.name, face.description, face.parameters, None)
-                for face in faces
+                CassetteTool(self, tool.name, tool.description, tool.parameters, None)
+                for tool in toolset.tools
             ]
         return tools
 
-    async def answer(self, call: "Call", live: Tool | None) -> "Answer":
-        """What is kept of the call, else what the ``live`` tool answers. Raises InfrastructureError
-        where there is neither, and what the tool raises."""
-        kept = await self._threads.run(lambda: self._kept.get(call.address))
-        if kept is None:
+    async def answer(self, call: "CassetteCall", live: Tool | None) -> "CassetteAnswer":
+        """The stored answer to the call, else the one of the ``live`` tool, which is then stored.
+
+        Raises InfrastructureError where there is neither, and the live tool's own
+        InfrastructureError.
+        """
+        stored = await self._threads.run(lambda: self._store.get(call.file))
+        if stored is None:
             if live is None:
                 raise InfrastructureError(
-                    f"{call.tool}: this call ({call.told}) is not on the cassette "
-                    f"{self._kept.place}"
+                    f"{call.tool}: this call ({call.short_arguments}) is not on the cassette "
+                    f"{self._store.uri}"
                 )
-            answer = await self._asked(call, live)
+            answer = await self._call_live_tool(call, live)
             recorded = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             entry = dataclasses.asdict(call) | dataclasses.asdict(answer) | {"recorded": recorded}
-            kept = await self._threads.run(lambda: self._kept.keep(call.address, entry))
-        recording = _checked(_Kept, kept, f"{self._kept.place}/{call.address}")
-        return Answer(recording.failed, recording.text, recording.documents)
+            # Another worker may have been first: its answer is the one that counts.
+            stored = await self._threads.run(lambda: self._store.put_if_absent(call.file, entry))
+        recording = _validate_file(_RecordedAnswer, stored, f"{self._store.uri}/{call.file}")
+        return CassetteAnswer(recording.failed, recording.text, recording.documents)
 
-    async def _asked(self, call: "Call", live: Tool) -> "Answer":
+    async def _call_live_tool(self, call: "CassetteCall", live: Tool) -> "CassetteAnswer":
         try:
-            async with asyncio.timeout(_OF_DEADLINE * self._seconds):
+            async with asyncio.timeout(_DEADLINE_SHARE * self._tool_seconds):
                 result = await live.call(call.arguments)
         except ToolError as error:
-            return Answer(True, str(error), ())
+            return CassetteAnswer(True, str(error), ())
         except TimeoutError:
-            return Answer(True, f"{call.tool} did not answer within {self._seconds:g} s", ())
-        return Answer(False, result.text, result.documents)
+            # Word for word what the agent says of a late call, so that recording changes nothing.
+            message = f"{call.tool} did not answer within {self._tool_seconds:g} s"
+            return CassetteAnswer(True, message, ())
+        return CassetteAnswer(False, result.text, result.documents)
 
 
 @dataclass(frozen=True)
-class Call:
-    """A call: ``occurrence`` counts the same calls of the episode before it."""
+class CassetteCall:
+    """A call. ``occurrence`` is how often the episode made the same call before. The fields are
+    written to the call's file."""
 
     tool: str
     arguments: dict[str, Any]
     occurrence: int
 
     @property
-    def told(self) -> str:
-        return json.dumps(self.arguments, sort_keys=True)[:200]
+    def short_arguments(self) -> str:
+        """The arguments as JSON, cut for a message."""
+        return json.dumps(self.arguments, sort_keys=True)[:_MAX_SHOWN_ARGUMENTS]
 
     @property
-    def address(self) -> str:
-        """The file of its answer."""
+    def file(self) -> str:
+        """The file of its answer, by content: recorded cassettes depend on this form."""
         text = json.dumps([self.tool, self.arguments, self.occurrence], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         return f"answers/{digest[:2]}/{digest[2:40]}.json"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a call came to: a result, or where it ``failed`` the message of its ToolError."""
+class CassetteAnswer:
+    """The outcome of a call: a result, or where it ``failed`` the message of its ToolError. The
+    fields are written to the call's file."""
 
     failed: bool
     text: str
     documents: tuple[str, ...]
 
-    def given(self) -> ToolResult:
+    def to_result(self) -> ToolResult:
+        """The result; raises the ToolError of a failure."""
         if self.failed:
             raise ToolError(self.text)
         return ToolResult(self.text, self.documents)
 
 
 class CassetteTool:
-    """A tool that answers from a cassette, and from the ``live`` tool what is not there. Give an
-    episode its own (``tools.base.for_episode``): without one, every call counts as the first of its
-    kind."""
+    """A tool that answers from a cassette, and from the ``live`` tool what is not there.
+
+    Each episode needs its own (``tools.base.for_episode``), which counts the episode's calls.
+    Without ``call_counts`` every call has occurrence 0.
+    """
 
     def __init__(
         self,
@@ -235,10 +261,14 @@ class CassetteTool:
         description: str,
         parameters: Mapping[str, Any],
         live: Tool | None,
-        made: Counter[str] | None = None,
+        call_counts: Counter[str] | None = None,
     ) -> None:
-        self.name, self.description, self.parameters = name, description, parameters
-        self._cassette, self._live, self._made = cassette, live, made
+        self.name = name
+        self.description = description
+        self.parameters = parameters
+        self._cassette = cassette
+        self._live = live
+        self._call_counts = call_counts
 
     def for_episode(self) -> Tool:
         live = None if self._live is None else for_episode([self._live])[0]
@@ -247,33 +277,45 @@ class CassetteTool:
         )
 
     async def prepare(self) -> None:
-        """Prepares the live tool, where there is one that asks for it."""
+        """Prepares the live tool, where there is one that offers it."""
         prepare = getattr(self._live, "prepare", None)
         if prepare is not None:
             await prepare()
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """The kept answer; raises the ToolError that was kept, InfrastructureError for a call that
-        is not there."""
-        call = Call(self.name, dict(arguments), 0)
-        if self._made is not None:
-            before = self._made[call.address]
-            self._made[call.address] += 1
-            call = dataclasses.replace(call, occurrence=before)
-        return (await self._cassette.answer(call, self._live)).given()
+        """The stored answer; raises its ToolError, or InfrastructureError for a call that is not
+        on the cassette."""
+        call = CassetteCall(self.name, dict(arguments), 0)
+        if self._call_counts is not None:
+            # Counted before the await below: calls of one reply run side by side.
+            occurrence = self._call_counts[call.file]
+            self._call_counts[call.file] += 1
+            call = dataclasses.replace(call, occurrence=occurrence)
+        answer = await self._cassette.answer(call, self._live)
+        return answer.to_result()
 
 
-def _face(name: str) -> str:
-    """The file of what is shown of the tools that a name in ``agent.tools`` stands for."""
+def _describe_tool(tool: Tool) -> dict[str, Any]:
+    """What the agent is shown of a tool, as it is stored."""
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters),
+    }
+
+
+def _toolset_file(name: str) -> str:
+    """The file that describes the tools of a name in ``agent.tools``. Hashed, because a name such
+    as ``package.module:object`` is no file name everywhere."""
     return f"tools/{hashlib.sha256(name.encode()).hexdigest()[:38]}.json"
 
 
-def _header(config: PipelineConfig) -> dict[str, Any]:
-    settings = _settings(config)
+def _build_header(config: PipelineConfig) -> dict[str, Any]:
+    settings = _answer_settings(config)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return {
-        "format": _FORMAT,
+        "format": _FORMAT_VERSION,
         "snapshot": today,
         "config": digest,
         "settings": settings,
@@ -281,8 +323,9 @@ def _header(config: PipelineConfig) -> dict[str, Any]:
     }
 
 
-def _settings(config: PipelineConfig) -> dict[str, Any]:
-    """What decides a tool's answer."""
+def _answer_settings(config: PipelineConfig) -> dict[str, Any]:
+    """The settings that decide a tool's answer, by section. The cassette's own are not among
+    them: a cassette may be moved."""
     return {
         "tools": config.tools.model_dump(mode="json", exclude={"cassette"}),
         "retrieval": config.retrieval.model_dump(mode="json"),
@@ -293,7 +336,7 @@ def _settings(config: PipelineConfig) -> dict[str, Any]:
     }
 
 
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def _changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """``section.key`` of every setting that differs."""
     return sorted(
         f"{section}.{key}"

@@ -1,12 +1,16 @@
-"""JSON files in a folder that are written once: the first one kept under a name stays, and everyone
-is given that one.
+"""JSON files in a folder that are written once: the first value stored under a name stays, and
+every writer and reader gets that value.
 
-What holds: a file appears whole or not at all, and survives the process that wrote it; two writers
-of a name are both given the first one's value. On a local or mounted folder the file system decides
-who was first (a link to a name that exists fails), among any number of processes and hosts. Object
-storage cannot decide that; there one actor of the Ray cluster does (or, without Ray, the process),
-so let one cluster at a time write to a folder. With a file for each value there is no log to merge,
-and a folder can be copied, read and resumed at any moment.
+A file appears whole or not at all, and survives the process that wrote it. Of two writers of a
+name, both get the first one's value.
+
+- On a local or mounted folder the file system decides who was first, among any number of processes
+  and hosts: a link to a name that exists fails.
+- Object storage cannot decide that. There one actor of the Ray cluster does (without Ray, an object
+  of the process), so only one cluster at a time may write to such a folder.
+
+With a file for each value there is no log to merge, and a folder can be copied, read and resumed at
+any moment.
 """
 
 import contextlib
@@ -25,62 +29,66 @@ from medr_ray.core.errors import DataError, InfrastructureError
 from medr_ray.core.run import Directory
 
 _NAMESPACE = "medr"
-_REMEMBERED = 1000  # values; a referee is asked only about writers that met within moments
+# The arbiter only settles writers that meet within moments; older values are in the files.
+_REMEMBERED_VALUES = 1000
 
 
-class Keepsakes:
+class WriteOnceStore:
     """The files of one folder. Calls block, and may come from several threads."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._referee = Referee()
+        self._arbiter = FirstWriterArbiter()
 
     @property
-    def place(self) -> str:
+    def uri(self) -> str:
         return self._directory.uri
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """What is kept under the name, or None. Raises DataError for a file that holds something
-        else."""
+        """The value stored under the name, or None. Raises DataError for a file that holds
+        something else."""
         if not self._directory.exists(name):
             return None
         try:
             value = json.loads(self._directory.read_bytes(name))
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{self.place}/{name} is no JSON ({error}): remove it") from error
+            raise DataError(f"{self.uri}/{name} is no JSON ({error}): remove it") from error
         if not isinstance(value, dict):
-            raise DataError(f"{self.place}/{name} holds no JSON object: remove it")
+            raise DataError(f"{self.uri}/{name} holds no JSON object: remove it")
         return value
 
-    def keep(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Keep ``value`` unless something is kept already; returns what is kept, as it is read
+    def put_if_absent(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Store ``value`` unless the name has one already; returns the stored value as it is read
         back."""
-        kept = self.get(name)
-        if kept is not None:
-            return kept
+        existing = self.get(name)
+        if existing is not None:
+            return existing
         data = (json.dumps(value, indent=1) + "\n").encode()
         if isinstance(self._directory.fs, pafs.LocalFileSystem):
-            _link(Path(self._directory.path) / name, data)
+            _write_if_absent(Path(self._directory.path) / name, data)
         else:
-            self._directory.write_bytes(name, self._first(name, data))
+            # Writers that meet all write the same bytes, so it does not matter who writes last.
+            self._directory.write_bytes(name, self._first_value(name, data))
+        # Read back and not returned: another process may have been first.
         stored = self.get(name)
         if stored is None:
-            raise DataError(f"{self.place}/{name} was removed while it was written")
+            raise DataError(f"{self.uri}/{name} was removed while it was written")
         return stored
 
-    def _first(self, name: str, data: bytes) -> bytes:
-        """What the first writer of the name wants to keep."""
+    def _first_value(self, name: str, data: bytes) -> bytes:
+        """The value of the first writer of the name, which may be another one than ``data``."""
         import ray
 
         if not ray.is_initialized():
-            return self._referee.first(name, data)
-        digest = hashlib.sha256(self.place.encode()).hexdigest()[:16]
+            return self._arbiter.first_value(name, data)
+        digest = hashlib.sha256(self.uri.encode()).hexdigest()[:16]
         actor: Any = (
-            ray.remote(Referee)
+            ray.remote(FirstWriterArbiter)
             .options(
-                name=f"medr_keepsakes_{digest}",
+                name=f"medr_first_writer_{digest}",
                 namespace=_NAMESPACE,
                 get_if_exists=True,
+                # Detached: it must outlive the worker that happened to create it.
                 lifetime="detached",
                 num_cpus=0,
                 max_restarts=-1,
@@ -88,35 +96,36 @@ class Keepsakes:
             .remote()
         )
         try:
-            return bytes(ray.get(actor.first.remote(name, data)))
+            return bytes(ray.get(actor.first_value.remote(name, data)))
         except ray.exceptions.RayActorError as error:
             raise InfrastructureError(
-                f"{self.place}: who keeps the first answers is gone: {error}"
+                f"{self.uri}: the actor that decides on first answers is gone: {error}"
             ) from error
 
 
-class Referee:
-    """Says who was first."""
+class FirstWriterArbiter:
+    """Decides which of several writers of a name was first."""
 
     def __init__(self) -> None:
         self._values: OrderedDict[str, bytes] = OrderedDict()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
-    def first(self, name: str, data: bytes) -> bytes:
-        """What was given for the name first."""
-        with self._turn:
+    def first_value(self, name: str, data: bytes) -> bytes:
+        """The value that was given for the name first, ``data`` if there was none."""
+        with self._lock:
             first = self._values.setdefault(name, data)
-            while len(self._values) > _REMEMBERED:
+            while len(self._values) > _REMEMBERED_VALUES:
                 self._values.popitem(last=False)
             return first
 
 
-def _link(path: Path, data: bytes) -> None:
-    """Write the file unless there is one."""
+def _write_if_absent(path: Path, data: bytes) -> None:
+    """Write the file unless it exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     partial.write_bytes(data)
     try:
+        # A rename would replace another writer's file; a link to an existing name fails.
         with contextlib.suppress(FileExistsError):
             os.link(partial, path)
     finally:

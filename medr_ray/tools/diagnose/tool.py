@@ -24,14 +24,14 @@ from medr_ray.tools.base import ToolResult
 from medr_ray.tools.diagnose.evidence import EvidenceUpdate, read_evidence
 from medr_ray.tools.diagnose.rendering import DiagnosisAnswer, render_diagnosis
 from medr_ray.tools.observations import SearchHit
-from medr_ray.tools.search import Searcher, reading_index
-from medr_ray.tools.threads import Threads
+from medr_ray.tools.search import Searcher, translate_index_errors
+from medr_ray.tools.threads import DaemonThreads
 
-_NAME = {"type": "string", "minLength": 1, "maxLength": 200}
-_NAMES = {"type": "array", "items": _NAME, "maxItems": 200}
+_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": 200}
+_NAMES_SCHEMA = {"type": "array", "items": _NAME_SCHEMA, "maxItems": 200}
 _MAX_AGE = 130  # years
 _QUERY_FINDINGS = 8  # findings named in the query for evidence
-_THREADS = Threads()
+_THREADS = DaemonThreads()
 
 
 class DiagnoseTool:
@@ -51,17 +51,17 @@ class DiagnoseTool:
         "type": "object",
         "properties": {
             "findings": {
-                **_NAMES,
+                **_NAMES_SCHEMA,
                 "description": "findings the patient has: names, or ids such as HP:0001250",
             },
             "excluded": {
-                **_NAMES,
+                **_NAMES_SCHEMA,
                 "description": "findings that were looked for and are absent",
             },
             "age": {"type": "number", "minimum": 0, "maximum": _MAX_AGE, "description": "years"},
             "sex": {"type": "string", "enum": ["female", "male"]},
             "candidates": {
-                **_NAMES,
+                **_NAMES_SCHEMA,
                 "description": "diseases to choose from: names or ids; left out: all",
             },
             "results": {
@@ -167,11 +167,11 @@ class DiagnoseTool:
     def _search(self, query: str) -> Sequence[SearchHit]:
         if not self._sources:
             return ()
-        with reading_index(self.name):
+        with translate_index_errors(self.name):
             return self._searcher.medical_search(query, sources=self._sources)
 
 
-def make_diagnose_tool(config: PipelineConfig, searcher: Searcher) -> DiagnoseTool:
+def build_diagnose_tool(config: PipelineConfig, searcher: Searcher) -> DiagnoseTool:
     """The tool over the knowledge base of ``medr_ray.diagnosis``.
 
     The knowledge base is read here: a wrong file is a DataError now and not in the middle of a

@@ -1,12 +1,16 @@
-"""What the agent is shown of a foreign tool: its name, its description and the schema of its
+"""What the agent is shown of a server's tool: its name, its description and the schema of its
 arguments.
 
-All of it is a stranger's text that ends up in the system prompt. What holds: names are letters,
-digits, ``_`` and ``-``; texts are one line of bounded length without control characters, and
-nothing in them looks like a tag (``<tool_call>``, ``</think>``, ``<|im_end|>``), while "p<0.05"
-stays; a schema keeps the keywords that describe arguments and no others, refers to nothing outside
-itself, holds no regular expression and does not multiply by references to references. What cannot
-be shown like that is a ConfigError that says how to leave the tool out.
+All of it is untrusted text that ends up in the system prompt.
+
+- Names are letters, digits, ``_`` and ``-``.
+- Texts are one line of bounded length without control characters. Nothing in them looks like a tag
+  (``<tool_call>``, ``</think>``, ``<|im_end|>``), while "p<0.05" stays.
+- A schema keeps only the keywords that describe arguments. It refers to nothing outside itself,
+  holds no regular expression (which could run for ever on an argument) and does not multiply by
+  references to references.
+
+A tool that cannot be shown like that is a ConfigError that says how to leave it out.
 """
 
 import json
@@ -18,17 +22,26 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from medr_ray.core.errors import ConfigError
-from medr_ray.retrieval import query_text as texts
+from medr_ray.retrieval import query_text
 
-_DESCRIPTION, _NOTE = 1024, 300  # characters of a tool's and of an argument's description
-_SCHEMA = 8000  # characters of a schema as JSON; the agent reads all of it in each episode
+_MAX_DESCRIPTION_CHARS = 1024  # of a tool
+_MAX_NOTE_CHARS = 300  # of an argument's description, a text value or an error
+_MAX_KEY_CHARS = 64  # of a key in a value, and of a name in an error
+_MAX_SCHEMA_CHARS = 8000  # of a schema as JSON; the agent reads all of it in each episode
 # Schemas that one arguments object may be checked against; more would hold up a worker.
-_CHECKS = 10_000
-_TAG = re.compile(r"<(?= ?[a-zA-Z/|｜!?])|\[(?=/?[A-Z_]{3,}\])")  # <think>, <|im_end|>, [INST]
-_ARGUMENT = re.compile(r"[A-Za-z0-9_.$-]{1,64}")
-_NAMED = frozenset({"properties", "$defs", "definitions"})  # keyword: a schema for each name
-_NESTED = frozenset({"items", "additionalProperties", "anyOf", "oneOf", "allOf", "prefixItems"})
-_VALUES = frozenset(
+_MAX_CHECKS = 10_000
+# The bracket that opens <think>, <|im_end|> or [INST].
+_TAG_OPENING = re.compile(r"<(?= ?[a-zA-Z/|｜!?])|\[(?=/?[A-Z_]{3,}\])")
+_LOOK_ALIKE = {"<": "‹", "[": "⟦"}
+_ARGUMENT_NAME = re.compile(r"[A-Za-z0-9_.$-]{1,64}")
+# "#" or a path of keys within the same schema; anything else could be an address to fetch.
+_LOCAL_REFERENCE = re.compile(r"#(/[A-Za-z0-9_.$-]{1,64})*")
+# Keywords with a schema for each name.
+_SCHEMAS_BY_NAME = frozenset({"properties", "$defs", "definitions"})
+# Keywords with a schema, or a list of them.
+_SUBSCHEMAS = frozenset({"items", "additionalProperties", "anyOf", "oneOf", "allOf", "prefixItems"})
+# Keywords with a plain value. "pattern" is left out on purpose.
+_PLAIN_VALUES = frozenset(
     {
         "type",
         "required",
@@ -50,116 +63,131 @@ _VALUES = frozenset(
 )
 
 
-def shown_name(server: str, tool: str) -> str:
-    """``server__tool``, as OpenAI-compatible endpoints take it: other characters become ``_``, 64
+def sanitize_name(server: str, tool: str) -> str:
+    """``server__tool`` as OpenAI-compatible endpoints accept it: other characters become ``_``, 64
     at most."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", f"{server}__{tool}")[:64]
 
 
-def plain(text: str, chars: int) -> str:
-    """The text on one line, at most so long, with nothing in it that looks like a tag or cannot be
-    seen."""
-    line = _TAG.sub(lambda found: {"<": "‹", "[": "⟦"}[found.group()], texts.plain_line(text))
+def sanitize_text(text: str, chars: int) -> str:
+    """The text on one line of at most ``chars`` characters, without invisible characters and
+    without anything that looks like a tag."""
+    line = query_text.plain_line(text)
+    # After hidden characters are gone: they could hide a tag from the pattern.
+    line = _TAG_OPENING.sub(lambda match: _LOOK_ALIKE[match.group()], line)
     return line if len(line) <= chars else line[: chars - 1].rstrip() + "…"
 
 
-def shown_description(text: str | None, name: str) -> str:
+def sanitize_description(text: str | None, name: str) -> str:
     """The description, or the tool's name where there is none."""
-    return plain(text or "", _DESCRIPTION) or plain(name, _NOTE)
+    return sanitize_text(text or "", _MAX_DESCRIPTION_CHARS) or sanitize_text(name, _MAX_NOTE_CHARS)
 
 
-def shown_parameters(server: str, tool: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def sanitize_parameters(server: str, tool: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of the arguments object. Raises ConfigError for one that cannot be shown."""
     try:
-        parameters = {"type": "object", "properties": {}, **_schema(schema)}
+        parameters = {"type": "object", "properties": {}, **_sanitize_schema(schema)}
         size = len(json.dumps(parameters))
         Draft202012Validator.check_schema(parameters)
-        checks = _checks(parameters, parameters, {})
+        checks = _count_checks(parameters, parameters, {})
     except (ValueError, TypeError, RecursionError, SchemaError) as error:
         message = error.message if isinstance(error, SchemaError) else str(error)
-        raise _refused(server, tool, plain(message, _NOTE)) from None
-    if size > _SCHEMA:
-        raise _refused(
-            server, tool, f"its schema is {size:,} characters long, of at most {_SCHEMA:,}"
+        raise _unusable_tool(server, tool, sanitize_text(message, _MAX_NOTE_CHARS)) from None
+    if size > _MAX_SCHEMA_CHARS:
+        raise _unusable_tool(
+            server,
+            tool,
+            f"its schema is {size:,} characters long, of at most {_MAX_SCHEMA_CHARS:,}",
         )
-    if checks > _CHECKS:
-        raise _refused(server, tool, "the references in its schema multiply without end")
+    if checks > _MAX_CHECKS:
+        raise _unusable_tool(server, tool, "the references in its schema multiply without end")
     return parameters
 
 
-def _checks(schema: Any, root: Mapping[str, Any], known: dict[str, int]) -> int:
-    """How many schemas a value may be checked against, references followed; a circle counts
-    once."""
+def _count_checks(schema: Any, root: Mapping[str, Any], by_reference: dict[str, int]) -> int:
+    """How many schemas a value may be checked against, with references followed. A circle of
+    references counts once. ``by_reference`` caches the counts of references."""
     if isinstance(schema, list):
-        return sum(_checks(subschema, root, known) for subschema in schema)
+        return sum(_count_checks(subschema, root, by_reference) for subschema in schema)
     if not isinstance(schema, Mapping):
         return 0
-    total = 1 + sum(_checks(schema[key], root, known) for key in _NESTED & schema.keys())
-    total += sum(
-        _checks(subschema, root, known) for subschema in schema.get("properties", {}).values()
-    )
+    total = 1
+    for key in _SUBSCHEMAS & schema.keys():
+        total += _count_checks(schema[key], root, by_reference)
+    for subschema in schema.get("properties", {}).values():
+        total += _count_checks(subschema, root, by_reference)
     reference = schema.get("$ref")
-    if reference is not None and reference not in known:
-        known[reference] = 0
-        known[reference] = _checks(_referred(reference, root), root, known)
-    return total + (known[reference] if reference is not None else 0)
+    if reference is None:
+        return total
+    if reference not in by_reference:
+        by_reference[reference] = 0  # what a circle back to here counts
+        target = _resolve_reference(reference, root)
+        by_reference[reference] = _count_checks(target, root, by_reference)
+    return total + by_reference[reference]
 
 
-def _referred(reference: str, root: Any) -> Any:
-    """What a reference names; None for nothing, which is told when the tool is called."""
+def _resolve_reference(reference: str, root: Any) -> Any:
+    """The schema that a reference names. None where there is none, which ``check_arguments``
+    reports when the tool is called."""
     for part in reference.split("/")[1:]:
         root = root.get(part) if isinstance(root, Mapping) else None
     return root
 
 
-def _refused(server: str, tool: str, why: str) -> ConfigError:
+def _unusable_tool(server: str, tool: str, reason: str) -> ConfigError:
+    """The error for a tool that cannot be shown, with its remedy."""
     return ConfigError(
-        f"tools.mcp.{server}: the tool {plain(tool, 64)!r} cannot be shown to an "
-        f"agent: {why}; list the "
+        f"tools.mcp.{server}: the tool {sanitize_text(tool, _MAX_KEY_CHARS)!r} cannot be shown to "
+        f"an agent: {reason}; list the "
         f"tools to use in tools.mcp.{server}.tools without it"
     )
 
 
-def _schema(schema: Any) -> Any:
-    """A schema in plain words; raises ValueError for what cannot be told."""
+def _sanitize_schema(schema: Any) -> Any:
+    """A schema with its harmless keywords only. Raises ValueError for a reference or a name that
+    cannot be shown."""
     if not isinstance(schema, Mapping):
         return schema if isinstance(schema, bool) else {}
     kept: dict[str, Any] = {}
     for key, value in schema.items():
-        if key in _VALUES:
-            kept[key] = _value(value)
+        if key in _PLAIN_VALUES:
+            kept[key] = _sanitize_value(value)
         elif key == "description" and isinstance(value, str):
-            kept[key] = plain(value, _NOTE)
+            kept[key] = sanitize_text(value, _MAX_NOTE_CHARS)
         elif key == "$ref":
-            kept[key] = _reference(value)
-        elif key in _NAMED and isinstance(value, Mapping):
-            kept[key] = {_argument(name): _schema(subschema) for name, subschema in value.items()}
-        elif key in _NESTED:
-            kept[key] = (
-                [_schema(subschema) for subschema in value]
-                if isinstance(value, list)
-                else _schema(value)
-            )
+            kept[key] = _check_reference(value)
+        elif key in _SCHEMAS_BY_NAME and isinstance(value, Mapping):
+            kept[key] = {
+                _check_argument_name(name): _sanitize_schema(subschema)
+                for name, subschema in value.items()
+            }
+        elif key in _SUBSCHEMAS and isinstance(value, list):
+            kept[key] = [_sanitize_schema(subschema) for subschema in value]
+        elif key in _SUBSCHEMAS:
+            kept[key] = _sanitize_schema(value)
     return kept
 
 
-def _value(value: Any) -> Any:
+def _sanitize_value(value: Any) -> Any:
     if isinstance(value, str):
-        return plain(value, _NOTE)
+        return sanitize_text(value, _MAX_NOTE_CHARS)
     if isinstance(value, list):
-        return [_value(item) for item in value]
+        return [_sanitize_value(item) for item in value]
     if isinstance(value, Mapping):
-        return {plain(str(name), 64): _value(item) for name, item in value.items()}
+        return {
+            sanitize_text(str(name), _MAX_KEY_CHARS): _sanitize_value(item)
+            for name, item in value.items()
+        }
     return value
 
 
-def _reference(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"#(/[A-Za-z0-9_.$-]{1,64})*", value):
+def _check_reference(value: Any) -> str:
+    if not isinstance(value, str) or not _LOCAL_REFERENCE.fullmatch(value):
         raise ValueError(f"its schema refers to {value!r}, which is not within it")
     return value
 
 
-def _argument(name: str) -> str:
-    if not _ARGUMENT.fullmatch(name):
+def _check_argument_name(name: str) -> str:
+    if not _ARGUMENT_NAME.fullmatch(name):
         raise ValueError(f"it has an argument named {name[:64]!r}")
     return name

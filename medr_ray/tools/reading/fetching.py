@@ -1,11 +1,15 @@
-"""One page from the network, without being led inward, held up or flooded.
+"""Fetches one page from the network, without being led to inner hosts, held up or flooded.
 
-What holds, for the first address and for every redirect: the host is resolved once, every address
-it has is checked (see ``addresses``), and the connection is made to the very address that was
-checked, so that a name that changes its mind in between gains nothing; the certificate is still the
-host's. Redirects are followed by hand up to a number, bytes are counted before and after
-decompression, and the whole has one deadline. A name whose resolver hangs, or a page in a million
-pieces, leaves the event loop to others. No cookie, key or proxy of the environment is sent along.
+For the first address and for every redirect:
+
+- The host is resolved once, and every address it has is checked (see ``addresses``). The connection
+  is made to the very address that was checked, so a name that resolves differently a moment later
+  gains nothing. The certificate is still checked for the host's name.
+- Redirects are followed by hand up to a number. Bytes are counted before and after decompression,
+  and the whole has one deadline.
+- A name whose resolver hangs, or a page in a million pieces, leaves the event loop to others.
+- No cookie, key or proxy of the environment is sent along.
+
 Whatever goes wrong with the page is a ToolError.
 """
 
@@ -26,30 +30,37 @@ from medr_ray.core.errors import ToolError
 from medr_ray.governor.failures import CircuitOpen, parse_retry_after
 from medr_ray.governor.gate import Gate, Limits, Permit
 from medr_ray.retrieval.query_text import plain_line
-from medr_ray.tools.reading.addresses import Address, checked_url, is_allowed, is_named, port_of
-from medr_ray.tools.threads import Threads
+from medr_ray.tools.reading.addresses import (
+    Address,
+    is_allowed_address,
+    is_named_host,
+    parse_allowed_url,
+    url_port,
+)
+from medr_ray.tools.threads import DaemonThreads
 
-HTML = frozenset({"text/html", "application/xhtml+xml"})
-PDF = frozenset({"application/pdf"})
-PLAIN = frozenset(
+HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+PDF_TYPES = frozenset({"application/pdf"})
+TEXT_TYPES = frozenset(
     {"text/plain", "text/markdown", "text/csv", "application/json", "text/xml", "application/xml"}
 )
 _HEADERS = {
     "User-Agent": "medr_ray research agent",
     "Accept": "text/html,application/pdf,text/plain;q=0.9,*/*;q=0.5",
+    # Only what can be unpacked piece by piece with a limit, see _decompressor.
     "Accept-Encoding": "gzip",
 }
-_REFUSED = frozenset({429, 503})
-_SHOWN = 60  # characters of a header quoted in an error
-_THREADS = Threads()
+_OVERLOAD_STATUSES = frozenset({429, 503})
+_QUOTED_HEADER_CHARS = 60  # of a header in an error
+_THREADS = DaemonThreads()
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 
 @dataclass(frozen=True)
-class Page:
-    """What came: the address it came from after redirects, its media type and charset ("" when
-    unsaid), its bytes."""
+class FetchedPage:
+    """A page: the address it came from after redirects, its media type and charset ("" when not
+    stated), its bytes."""
 
     url: str
     media_type: str
@@ -57,20 +68,19 @@ class Page:
     body: bytes
 
 
-async def resolve(host: str, port: int) -> list[Address]:
+async def resolve_host(host: str, port: int) -> list[Address]:
     """Every address of a host, by the system's resolver."""
     infos = await _THREADS.run(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    return list(
-        dict.fromkeys(ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in infos)
-    )
+    texts = [str(info[4][0]).partition("%")[0] for info in infos]  # without an IPv6 zone
+    return list(dict.fromkeys(map(ipaddress.ip_address, texts)))
 
 
-async def fetch(url: str, limits: ReadConfig, resolver: Resolve = resolve) -> Page:
-    """The page at ``url``. Raises ToolError: not allowed, not there, not in time, too large, of a
-    type not read."""
+async def fetch_page(url: str, limits: ReadConfig, resolver: Resolve = resolve_host) -> FetchedPage:
+    """The page at ``url``. Raises ToolError for a page that is not allowed, not there, too late,
+    too large, or of a type that is not read."""
     try:
         async with asyncio.timeout(limits.seconds):
-            return await _follow(url, limits, resolver)
+            return await _follow_redirects(url, limits, resolver)
     except TimeoutError:
         raise ToolError(f"read: the page did not come within {limits.seconds:g} s") from None
     except CircuitOpen as error:
@@ -80,56 +90,66 @@ async def fetch(url: str, limits: ReadConfig, resolver: Resolve = resolve) -> Pa
         ) from None
 
 
-async def _follow(url: str, limits: ReadConfig, resolver: Resolve) -> Page:
+async def _follow_redirects(url: str, limits: ReadConfig, resolver: Resolve) -> FetchedPage:
+    # By hand and not by the client: every host on the way has to be checked.
     for _ in range(limits.max_redirects + 1):
-        parts = checked_url(url, limits.private_hosts)
-        address = await _checked_address(parts, limits, resolver)
-        answer = await _ask(parts, address, limits)
-        if isinstance(answer, Page):
-            return answer
-        url = _onwards(url, answer)
+        parts = parse_allowed_url(url, limits.private_hosts)
+        address = await _resolve_allowed_address(parts, limits, resolver)
+        page_or_target = await _request_page(parts, address, limits)
+        if isinstance(page_or_target, FetchedPage):
+            return page_or_target
+        url = _join_redirect(url, page_or_target)
     raise ToolError(f"read: more than {limits.max_redirects} redirects")
 
 
-def _onwards(url: str, target: str) -> str:
+def _join_redirect(url: str, target: str) -> str:
     try:
         return urljoin(url, target)
     except ValueError:
         raise ToolError("read: it redirects to what is no address") from None
 
 
-async def _checked_address(parts: SplitResult, limits: ReadConfig, resolver: Resolve) -> Address:
-    """The first address of the host; all of them must be allowed, for a mixed answer is an attempt
-    to slip through."""
+async def _resolve_allowed_address(
+    parts: SplitResult, limits: ReadConfig, resolver: Resolve
+) -> Address:
+    """The first address of the host. All of them must be allowed: a host with public and private
+    addresses is an attempt to get around the check."""
     host = parts.hostname or ""
     try:
-        addresses = await resolver(host, port_of(parts))
+        addresses = await resolver(host, url_port(parts))
     except (OSError, UnicodeError, ValueError):
         raise ToolError(f"read: there is no host {host[:100]}") from None
-    named = is_named(parts, limits.private_hosts)
-    if not addresses or not all(is_allowed(address, named) for address in addresses):
+    named = is_named_host(parts, limits.private_hosts)
+    if not addresses or not all(is_allowed_address(address, named) for address in addresses):
         raise ToolError(f"read: {host[:100]} is not on the public internet")
     return addresses[0]
 
 
-async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page | str:
-    """The page, or where it is said to be instead."""
+async def _request_page(
+    parts: SplitResult, address: Address, limits: ReadConfig
+) -> FetchedPage | str:
+    """The page, or the target of a redirect."""
     allowed = Limits(limits.requests_per_minute, concurrency=limits.concurrency)
-    # Metrics do not grow with the hosts.
+    # One display name for all hosts: the number of metrics must not grow with the hosts.
     gate = Gate(f"read:{parts.hostname}", allowed, display_name="read")
-    at = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
-    url = parts._replace(netloc=f"{at}:{port_of(parts)}", fragment="").geturl()
-    extensions = {"sni_hostname": _ascii(parts.hostname or "")} if parts.scheme == "https" else {}
-    headers = {**_HEADERS, "Host": _ascii(parts.netloc)}
+    # The URL names the checked address, so the client resolves nothing. Host header and SNI name
+    # the host, so the server knows which site is meant and its certificate is checked for it.
+    is_ipv6 = isinstance(address, ipaddress.IPv6Address)
+    host = f"[{address}]" if is_ipv6 else str(address)
+    url = parts._replace(netloc=f"{host}:{url_port(parts)}", fragment="").geturl()
+    is_https = parts.scheme == "https"
+    extensions = {"sni_hostname": _encode_host(parts.hostname or "")} if is_https else {}
+    headers = {**_HEADERS, "Host": _encode_host(parts.netloc)}
     async with gate.permit() as permit:
         try:
             async with (
                 httpx.AsyncClient(
-                    verify=_certificates(), trust_env=False, timeout=limits.seconds
+                    verify=_ssl_context(), trust_env=False, timeout=limits.seconds
                 ) as client,
-                client.stream("GET", url, headers=headers, extensions=extensions) as answer,
+                client.stream("GET", url, headers=headers, extensions=extensions) as response,
             ):
-                return await _read(answer, parts, limits, permit)
+                return await _read_response(response, parts, limits, permit)
+        # ValueError and OverflowError come from malformed headers (lengths, charsets).
         except (
             httpx.HTTPError,
             httpx.InvalidURL,
@@ -137,66 +157,72 @@ async def _ask(parts: SplitResult, address: Address, limits: ReadConfig) -> Page
             ValueError,
             OverflowError,
         ) as error:
-            # Headers as well.
             permit.record_failure(overloaded=isinstance(error, httpx.TimeoutException))
             raise ToolError(
                 f"read: {parts.hostname} could not be read: {type(error).__name__}"
             ) from None
 
 
-def _ascii(host: str) -> str:
+def _encode_host(host: str) -> str:
+    """A host as the network writes it: names in other scripts as ASCII (IDNA)."""
     return host.encode("idna").decode()
 
 
 @functools.cache
-def _certificates() -> ssl.SSLContext:
+def _ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-async def _read(
-    answer: httpx.Response, parts: SplitResult, limits: ReadConfig, permit: Permit
-) -> Page | str:
-    if answer.has_redirect_location:
-        return answer.headers["location"]
-    if answer.status_code in _REFUSED:
-        permit.record_refusal(parse_retry_after(answer.headers))
-    elif answer.status_code >= 500:
+async def _read_response(
+    response: httpx.Response, parts: SplitResult, limits: ReadConfig, permit: Permit
+) -> FetchedPage | str:
+    if response.has_redirect_location:
+        return response.headers["location"]
+    if response.status_code in _OVERLOAD_STATUSES:
+        permit.record_refusal(parse_retry_after(response.headers))
+    elif response.status_code >= 500:
         permit.record_failure()
-    if answer.status_code != 200:
-        raise ToolError(f"read: {parts.hostname} answered with status {answer.status_code}")
-    media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in HTML | PDF | PLAIN:
-        stated = plain_line(media_type)[:_SHOWN] or "of no stated type"
+    if response.status_code != 200:
+        raise ToolError(f"read: {parts.hostname} answered with status {response.status_code}")
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in HTML_TYPES | PDF_TYPES | TEXT_TYPES:
+        stated = plain_line(media_type)[:_QUOTED_HEADER_CHARS] or "of no stated type"
         raise ToolError(f"read: the page is {stated}; HTML, PDF and plain text are read")
-    body = await _body(answer, limits.max_bytes)
-    return Page(parts.geturl(), media_type, answer.charset_encoding or "", body)
+    body = await _read_body(response, limits.max_bytes)
+    return FetchedPage(parts.geturl(), media_type, response.charset_encoding or "", body)
 
 
-async def _body(answer: httpx.Response, most: int) -> bytes:
-    """The bytes of an answer, decompressed piece by piece so that no piece can grow beyond the
-    limit."""
-    if int(answer.headers.get("content-length") or 0) > most:
-        raise _too_large(most)
-    unpack = _unpacker(answer.headers.get("content-encoding", "identity").strip().lower())
-    body, came = bytearray(), 0
-    async for piece in answer.aiter_raw():
-        await asyncio.sleep(0)  # what has come already is given piece by piece without a pause
-        came += len(piece)
-        body += unpack(piece, most + 1 - len(body))
-        if max(came, len(body)) > most:
-            raise _too_large(most)
+async def _read_body(response: httpx.Response, max_bytes: int) -> bytes:
+    """The bytes of a response. They are decompressed piece by piece, so that no piece can grow
+    beyond the limit."""
+    # Refused before it comes, where the server states its length; a wrong one is caught below.
+    if int(response.headers.get("content-length") or 0) > max_bytes:
+        raise _too_large_error(max_bytes)
+    unpack = _decompressor(response.headers.get("content-encoding", "identity").strip().lower())
+    body = bytearray()
+    received = 0
+    async for piece in response.aiter_raw():
+        # Buffered pieces are given without a pause, which would keep the loop from other work.
+        await asyncio.sleep(0)
+        received += len(piece)
+        # One byte more than allowed shows that there is more.
+        body += unpack(piece, max_bytes + 1 - len(body))
+        if max(received, len(body)) > max_bytes:
+            raise _too_large_error(max_bytes)
     return bytes(body)
 
 
-def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
+def _decompressor(encoding: str) -> Callable[[bytes, int], bytes]:
+    """A function of (piece, limit of bytes) that returns the unpacked piece. Raises ToolError."""
     if encoding in ("identity", ""):
-        return lambda piece, room: piece
+        return lambda piece, limit: piece
     if encoding in ("gzip", "x-gzip"):
-        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
+        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress  # 16: with a gzip header
     raise ToolError(
-        f"read: the page is packed as {plain_line(encoding)[:_SHOWN]}, which was not asked for"
+        f"read: the page is packed as {plain_line(encoding)[:_QUOTED_HEADER_CHARS]}, which was "
+        f"not asked for"
     )
 
 
-def _too_large(most: int) -> ToolError:
-    return ToolError(f"read: the page is larger than {most / 1e6:g} MB")
+def _too_large_error(max_bytes: int) -> ToolError:
+    return ToolError(f"read: the page is larger than {max_bytes / 1e6:g} MB")

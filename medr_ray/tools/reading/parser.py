@@ -1,11 +1,11 @@
 """The process that turns one page into text: standard input to standard output, under limits it
 sets itself.
 
-Run by path with ``python -I``; it imports nothing of this package. The first line of the input is a
-JSON object (media_type, charset, max_pages, chars, cpu_seconds, memory_mb), the rest is the page.
-The output is one JSON object: title, date (ISO 8601 or ""), text, note. A page that cannot be read
-gives {"error": ...}, a library that cannot be loaded {"missing": ...}; a page that takes too much
-memory or time ends the process.
+It is run by path with ``python -I`` and imports nothing of this package. The first line of the
+input is a JSON object (media_type, charset, max_pages, chars, cpu_seconds, memory_mb), the rest is
+the page. The output is one JSON object: title, date (ISO 8601 or ""), text, note. A page that
+cannot be read gives {"error": ...}, a library that cannot be loaded {"missing": ...}. A page that
+takes too much memory or time ends the process.
 """
 
 import contextlib
@@ -16,38 +16,43 @@ import resource
 import sys
 from typing import Any
 
-_DATES = {"original_date": True, "extensive_search": False}  # a year in a footer dates no page
+# Only a date that the page states as its own: a year in the footer dates no page.
+_DATE_SETTINGS = {"original_date": True, "extensive_search": False}
 
 
 def main() -> None:
     """Read, parse, write."""
-    order = json.loads(sys.stdin.buffer.readline())
-    _limit(order["cpu_seconds"], order["memory_mb"])
+    request = json.loads(sys.stdin.buffer.readline())
+    # Before the page is read and any parser is imported.
+    _limit_process(request["cpu_seconds"], request["memory_mb"])
     body = sys.stdin.buffer.read()
     logging.disable(logging.CRITICAL)  # parsers complain about every malformed page
+    # What a parser prints must not end up in the output.
     with contextlib.redirect_stdout(io.StringIO()):
-        result = _cut(_parsed(order, body), order["chars"])
+        result = _limit_text(_parse_page(request, body), request["chars"])
     sys.stdout.write(json.dumps(result))
 
 
-def _parsed(order: dict[str, Any], body: bytes) -> dict[str, str]:
-    kind = order["media_type"]
+def _parse_page(request: dict[str, Any], body: bytes) -> dict[str, str]:
+    media_type = request["media_type"]
     try:
-        if kind == "application/pdf":
-            return _pdf(body, order["max_pages"])
-        if kind in ("text/html", "application/xhtml+xml"):
-            return _html(body)
-        return {"title": "", "date": "", "text": _decoded(body, order["charset"]), "note": ""}
+        if media_type == "application/pdf":
+            return _parse_pdf(body, request["max_pages"])
+        if media_type in ("text/html", "application/xhtml+xml"):
+            return _parse_html(body)
+        text = _decode_text(body, request["charset"])
+        return {"title": "", "date": "", "text": text, "note": ""}
     except MemoryError:
         return {"error": "reading it takes too much memory"}
     except ImportError as error:
         return {"missing": str(error)}
-    except Exception as error:  # whatever a foreign parser raises is the page's fault
+    except Exception as error:  # whatever a parser raises is the page's fault
         return {"error": f"it cannot be parsed ({type(error).__name__})"}
 
 
-def _cut(result: dict[str, str], chars: int) -> dict[str, str]:
-    """At most so many characters of text: whoever reads it has no such limits."""
+def _limit_text(result: dict[str, str], chars: int) -> dict[str, str]:
+    """The result with at most ``chars`` characters of text. Cut here, because the process that
+    reads it has no limits of its own."""
     count = len(result.get("text", ""))
     if count <= chars:
         return result
@@ -60,29 +65,33 @@ def _cut(result: dict[str, str], chars: int) -> dict[str, str]:
     }
 
 
-def _limit(cpu_seconds: int, memory_mb: int) -> None:
-    _allow(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)
-    _allow(resource.RLIMIT_AS, memory_mb << 20, memory_mb << 20)
-    _allow(resource.RLIMIT_FSIZE, 0, 0)  # it has nothing to write to a file
-    _allow(resource.RLIMIT_CORE, 0, 0)
+def _limit_process(cpu_seconds: int, memory_mb: int) -> None:
+    # The soft limit sends SIGXCPU, the hard one a second later SIGKILL.
+    _set_limit(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)
+    _set_limit(resource.RLIMIT_AS, memory_mb << 20, memory_mb << 20)
+    _set_limit(resource.RLIMIT_FSIZE, 0, 0)  # it has nothing to write to a file
+    _set_limit(resource.RLIMIT_CORE, 0, 0)
 
 
-def _allow(what: int, soft: int, hard: int) -> None:
-    """So much, or as little as the machine allows."""
-    _, hard_limit = resource.getrlimit(what)
-    if hard_limit != resource.RLIM_INFINITY:
-        soft, hard = min(soft, hard_limit), min(hard, hard_limit)
-    resource.setrlimit(what, (soft, hard))
+def _set_limit(limit: int, soft: int, hard: int) -> None:
+    """Set a limit of this process, or the machine's own where that is lower: a limit cannot be
+    raised."""
+    _, machine_limit = resource.getrlimit(limit)
+    if machine_limit != resource.RLIM_INFINITY:
+        soft = min(soft, machine_limit)
+        hard = min(hard, machine_limit)
+    resource.setrlimit(limit, (soft, hard))
 
 
-def _html(body: bytes) -> dict[str, str]:
+def _parse_html(body: bytes) -> dict[str, str]:
     import trafilatura
 
     extracted = trafilatura.bare_extraction(
-        body, with_metadata=True, include_comments=False, date_extraction_params=_DATES
+        body, with_metadata=True, include_comments=False, date_extraction_params=_DATE_SETTINGS
     )
     if extracted is None:
         return {"error": "it holds no text"}
+    # Depending on its version the library returns a dict or an object.
     values = extracted if isinstance(extracted, dict) else extracted.as_dict()
     return {
         "title": values.get("title") or "",
@@ -92,33 +101,34 @@ def _html(body: bytes) -> dict[str, str]:
     }
 
 
-def _pdf(body: bytes, max_pages: int) -> dict[str, str]:
+def _parse_pdf(body: bytes, max_pages: int) -> dict[str, str]:
     import pypdf
 
     reader = pypdf.PdfReader(io.BytesIO(body))
+    # Many PDFs are encrypted with an empty password, which readers try without being asked.
     if reader.is_encrypted and not reader.decrypt(""):
         return {"error": "it is encrypted"}
     count = len(reader.pages)
     text = "\n".join(reader.pages[number].extract_text() for number in range(min(count, max_pages)))
-    about = reader.metadata
-    title = (about.title if about else None) or ""
+    metadata = reader.metadata
+    title = (metadata.title if metadata else None) or ""
     note = f"the first {max_pages} of {count} pages" if count > max_pages else ""
-    return {"title": str(title), "date": _day(about), "text": text, "note": note}
+    return {"title": str(title), "date": _creation_date(metadata), "text": text, "note": note}
 
 
-def _day(about: Any) -> str:
-    """When a PDF says it was made; "" where it says so in a way of its own."""
+def _creation_date(metadata: Any) -> str:
+    """The date of a PDF's creation in ISO 8601; "" where it states none or no valid one."""
     try:
-        created = about.creation_date if about else None
+        created = metadata.creation_date if metadata else None
     except ValueError:
         return ""
     return created.date().isoformat() if created else ""
 
 
-def _decoded(body: bytes, charset: str) -> str:
+def _decode_text(body: bytes, charset: str) -> str:
     try:
         return body.decode(charset or "utf-8", errors="replace")
-    except LookupError:
+    except LookupError:  # no such charset
         return body.decode("utf-8", errors="replace")
 
 

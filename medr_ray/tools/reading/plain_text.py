@@ -1,5 +1,6 @@
-"""A page as text. Foreign documents are parsed in a process of their own, which has no keys and
-cannot outgrow its limits: a bomb ends that process and nothing else."""
+"""A page as text. Untrusted documents are parsed in a process of their own, which has no keys and
+cannot exceed its limits: a document that expands without end kills that process and nothing
+else."""
 
 import asyncio
 import json
@@ -12,20 +13,22 @@ from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ConfigError, ToolError
 from medr_ray.retrieval.query_text import remove_hidden
 from medr_ray.tools.reading import parser
-from medr_ray.tools.reading.fetching import Page
-from medr_ray.tools.threads import Places, Threads
+from medr_ray.tools.reading.fetching import FetchedPage
+from medr_ray.tools.threads import DaemonThreads, LoopSemaphore
 
-_WALL = 4  # wall-clock seconds allowed per second of processor time: machines are shared
-_TITLE_CHARS = 200
-_CHARS = 1_000_000  # of a page's text; a long book
-# Processes of one event loop, each of which may take all the memory it is allowed.
-_AT_ONCE = Places(4)
-_THREADS = Threads()
+# Wall-clock seconds allowed per second of processor time: machines are shared.
+_WALL_SECONDS_PER_CPU_SECOND = 4
+_MAX_TITLE_CHARS = 200
+_MAX_TEXT_CHARS = 1_000_000  # of a page; a long book
+_QUOTED_URL_CHARS = 200  # of an address in an error
+# Parser processes of one event loop, each of which may take all the memory it is allowed.
+_PARSER_SLOTS = LoopSemaphore(4)
+_THREADS = DaemonThreads()
 
 
 @dataclass(frozen=True)
-class Text:
-    """A page's words: ``date`` in ISO 8601 as the page states it, or ""; ``note`` says what was
+class PageText:
+    """A page's words. ``date`` is in ISO 8601 as the page states it, or ""; ``note`` says what was
     left out, or ""."""
 
     title: str
@@ -34,24 +37,26 @@ class Text:
     note: str
 
 
-async def to_text(page: Page, limits: ReadConfig) -> Text:
-    """The words of a page. Raises ToolError when there are none, or getting at them takes more than
-    is allowed; ConfigError where the libraries that read pages are not there."""
-    async with _AT_ONCE.one():
-        out = await _parsed(page, limits)
-    return await _THREADS.run(lambda: _read(page, out))
+async def extract_text(page: FetchedPage, limits: ReadConfig) -> PageText:
+    """The words of a page. Raises ToolError when there are none, or when parsing takes more than is
+    allowed; ConfigError where the libraries that read pages are missing."""
+    async with _PARSER_SLOTS.current():
+        output = await _run_parser(page, limits)
+    # In a thread: a long text takes a while to decode and clean.
+    return await _THREADS.run(lambda: _read_output(page, output))
 
 
-async def _parsed(page: Page, limits: ReadConfig) -> bytes:
-    """What the process answers; it has ended when this has."""
-    order = {
+async def _run_parser(page: FetchedPage, limits: ReadConfig) -> bytes:
+    """The output of the parser process, which has ended when this returns or raises."""
+    request = {
         "media_type": page.media_type,
         "charset": page.charset,
         "max_pages": limits.max_pages,
-        "chars": _CHARS,
+        "chars": _MAX_TEXT_CHARS,
         "cpu_seconds": math.ceil(limits.parse_seconds),
         "memory_mb": limits.parse_memory_mb,
     }
+    # -I and an empty environment: nothing of the user's settings or keys reaches the process.
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
@@ -62,34 +67,37 @@ async def _parsed(page: Page, limits: ReadConfig) -> bytes:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(_WALL * limits.parse_seconds):
-            out, _ = await process.communicate(json.dumps(order).encode() + b"\n" + page.body)
+        # The process limits its own processor time. This deadline is for one that waits or starves.
+        async with asyncio.timeout(_WALL_SECONDS_PER_CPU_SECOND * limits.parse_seconds):
+            data = json.dumps(request).encode() + b"\n" + page.body
+            output, _ = await process.communicate(data)
     except TimeoutError:
-        raise ToolError(f"read: {page.url[:200]} takes too long to parse") from None
+        raise ToolError(f"read: {_quote_url(page)} takes too long to parse") from None
     finally:
+        # Also when the call is cancelled: a parser must not outlive the call it works for.
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise ToolError(f"read: {page.url[:200]} takes too much time or memory to parse")
-    return out
+        raise ToolError(f"read: {_quote_url(page)} takes too much time or memory to parse")
+    return output
 
 
-def _read(page: Page, out: bytes) -> Text:
-    result = json.loads(out)
+def _read_output(page: FetchedPage, output: bytes) -> PageText:
+    result = json.loads(output)
     if "missing" in result:
         raise ConfigError(
             f"agent.tools: read cannot load what reads pages ({result['missing']}): install it for "
             f"{sys.executable}, or raise tools.read.parse_memory_mb"
         )
     if "error" in result:
-        raise ToolError(f"read: {page.url[:200]}: {result['error']}")
+        raise ToolError(f"read: {_quote_url(page)}: {result['error']}")
     text = remove_hidden(result["text"])
     if not text.strip():
-        raise ToolError(f"read: {page.url[:200]} holds no text")
-    return Text(
-        " ".join(remove_hidden(result["title"]).split())[:_TITLE_CHARS],
-        result["date"],
-        text,
-        result["note"],
-    )
+        raise ToolError(f"read: {_quote_url(page)} holds no text")
+    title = " ".join(remove_hidden(result["title"]).split())[:_MAX_TITLE_CHARS]
+    return PageText(title, result["date"], text, result["note"])
+
+
+def _quote_url(page: FetchedPage) -> str:
+    return page.url[:_QUOTED_URL_CHARS]

@@ -1,8 +1,8 @@
 """The passages of a text that speak of a goal, word for word.
 
 By rules, sentences are ranked by the goal's words and pairs of words, each weighed by how rare it
-is in the text; neighbours are joined. By a model, what it names must stand in the text, or it is
-dropped: a page can talk a model into much, but not into a quotation that is not there.
+is in the text, and neighbours are joined. By a model, a passage that does not stand in the text is
+dropped: whatever a page makes a model say, it cannot become a quotation that is not there.
 """
 
 import itertools
@@ -18,28 +18,30 @@ from medr_ray.core.errors import ModelError, ToolError
 from medr_ray.core.prompts import read_prompt
 from medr_ray.llm.roles import JsonClient
 from medr_ray.retrieval.snippets import extract_terms, sentence_spans, split_words, truncate
-from medr_ray.tools.threads import Threads
+from medr_ray.tools.threads import DaemonThreads
 
 _PAIR_WEIGHT = 0.5  # a pair repeats two words that count already
-_THREADS = Threads()
+_THREADS = DaemonThreads()
 
 
 class Quoter(Protocol):
     """Chooses passages."""
 
-    async def quotes(self, goal: str, text: str) -> list[str]:
+    async def find_quotes(self, goal: str, text: str) -> list[str]:
         """Passages in the order of the text; none when nothing speaks of the goal."""
         ...
 
 
 class RulesQuoter:
-    """By word overlap. ``count`` passages of at most ``chars`` characters."""
+    """Chooses by shared words. At most ``count`` passages of at most ``chars`` characters."""
 
     def __init__(self, count: int, chars: int) -> None:
-        self._count, self._chars = count, chars
+        self._count = count
+        self._chars = chars
 
-    async def quotes(self, goal: str, text: str) -> list[str]:
-        """The event loop goes on meanwhile: a long text takes seconds."""
+    async def find_quotes(self, goal: str, text: str) -> list[str]:
+        """See ``Quoter``."""
+        # In a thread: a long text takes seconds.
         passages = await _THREADS.run(lambda: best_passages(goal, text, self._count))
         return [truncate(passage, self._chars) for passage in passages]
 
@@ -49,27 +51,34 @@ def best_passages(goal: str, text: str, count: int) -> list[str]:
     text."""
     spans = sentence_spans(text)
     tokens = [split_words(text[start:end]) for start, end in spans]
-    holding = Counter(itertools.chain.from_iterable(map(set, tokens)))
-    query_terms = extract_terms(
-        goal, lambda word: math.log(1 + len(spans) / (1 + holding[word])), _PAIR_WEIGHT
-    )
-    shares = [query_terms.shared_weight(token) for token in tokens]
-    ranked = sorted((i for i in range(len(spans)) if shares[i] > 0), key=lambda i: (-shares[i], i))
-    return [
-        " ".join(text[spans[run[0]][0] : spans[run[-1]][1]].split())
-        for run in _runs(sorted(ranked[:count]))
-    ]
+    sentence_counts = Counter(itertools.chain.from_iterable(map(set, tokens)))
+
+    def word_rarity(word: str) -> float:
+        # Inverse document frequency, with sentences as the documents.
+        return math.log(1 + len(spans) / (1 + sentence_counts[word]))
+
+    query_terms = extract_terms(goal, word_rarity, _PAIR_WEIGHT)
+    shares = [query_terms.shared_weight(words) for words in tokens]
+    matching = [number for number, share in enumerate(shares) if share > 0]
+    # Of equal shares the earlier sentence: the result does not depend on the sort.
+    ranked = sorted(matching, key=lambda number: (-shares[number], number))
+    passages = []
+    for group in _group_neighbours(sorted(ranked[:count])):
+        start = spans[group[0]][0]
+        end = spans[group[-1]][1]
+        passages.append(" ".join(text[start:end].split()))
+    return passages
 
 
-def _runs(numbers: Sequence[int]) -> list[list[int]]:
-    """Neighbouring numbers together."""
-    runs: list[list[int]] = []
+def _group_neighbours(numbers: Sequence[int]) -> list[list[int]]:
+    """Sorted numbers in groups of consecutive ones."""
+    groups: list[list[int]] = []
     for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
         else:
-            runs.append([number])
-    return runs
+            groups.append([number])
+    return groups
 
 
 class QuotesReply(BaseModel):
@@ -79,17 +88,20 @@ class QuotesReply(BaseModel):
 
 
 class ModelQuoter:
-    """By a language model, which is shown ``shown`` characters of the page as data."""
+    """Chooses by a language model, which is shown ``page_chars`` characters of the page as data."""
 
-    def __init__(self, client: JsonClient, count: int, chars: int, shown: int) -> None:
-        self._client, self._count, self._chars, self._shown = client, count, chars, shown
+    def __init__(self, client: JsonClient, count: int, chars: int, page_chars: int) -> None:
+        self._client = client
+        self._count = count
+        self._chars = chars
+        self._page_chars = page_chars
 
-    async def quotes(self, goal: str, text: str) -> list[str]:
+    async def find_quotes(self, goal: str, text: str) -> list[str]:
         """Raises ToolError when the model's reply cannot be read, InfrastructureError when it
         cannot be reached."""
         template = Template(read_prompt("medr_ray.tools", "quotes"))
         system = template.substitute(count=self._count)
-        prompt_text = f"GOAL: {goal}\n\nPAGE:\n{text[: self._shown]}"
+        prompt_text = f"GOAL: {goal}\n\nPAGE:\n{text[: self._page_chars]}"
         try:
             reply = await self._client.complete_json(
                 [{"role": "system", "content": system}, {"role": "user", "content": prompt_text}],
@@ -99,11 +111,9 @@ class ModelQuoter:
             raise ToolError(
                 f"read: the page could not be searched for the goal: {error}"
             ) from error
-        plain = " ".join(text.split())
-        spans = {
-            quote: plain.find(quote)
-            for quote in (" ".join(quote.split()) for quote in reply.quotes)
-            if quote
-        }
-        there = sorted((at, quote) for quote, at in spans.items() if at >= 0)
-        return [truncate(quote, self._chars) for _, quote in there[: self._count]]
+        # White space is compared collapsed, because models copy line breaks as spaces.
+        collapsed_text = " ".join(text.split())
+        quotes = {" ".join(quote.split()) for quote in reply.quotes}
+        places = [(collapsed_text.find(quote), quote) for quote in quotes if quote]
+        in_text = sorted(place for place in places if place[0] >= 0)
+        return [truncate(quote, self._chars) for _, quote in in_text[: self._count]]

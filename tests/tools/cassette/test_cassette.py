@@ -301,7 +301,7 @@ def test_what_is_no_cassette_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "foreign",
+    "content",
     [
         {},
         {"failed": False, "text": None, "documents": []},
@@ -311,17 +311,17 @@ def test_what_is_no_cassette_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_an_answer_that_somebody_else_put_there_is_named(
-    tmp_path: Path, foreign: dict[str, Any]
+    tmp_path: Path, content: dict[str, Any]
 ) -> None:
     ask(tools_of(tmp_path, "record")[0], "a")
     (file,) = (tmp_path / "answers").rglob("*.json")
-    file.write_text(json.dumps(foreign))
+    file.write_text(json.dumps(content))
     with pytest.raises(DataError, match=rf"{file.name} is no file of a cassette .*remove it"):
         ask(tools_of(tmp_path, "replay")[0], "a")
 
 
 @pytest.mark.parametrize(
-    "foreign",
+    "content",
     [
         {},
         {"tools": {}},
@@ -331,21 +331,21 @@ def test_an_answer_that_somebody_else_put_there_is_named(
     ],
 )
 def test_a_tool_that_somebody_else_put_there_is_named(
-    tmp_path: Path, foreign: dict[str, Any]
+    tmp_path: Path, content: dict[str, Any]
 ) -> None:
     tools_of(tmp_path, "record")
     (file,) = (tmp_path / "tools").glob("*.json")
-    file.write_text(json.dumps(foreign))
+    file.write_text(json.dumps(content))
     with pytest.raises(DataError, match=rf"{file.name} is no file of a cassette"):
         tools_of(tmp_path, "replay")
 
 
 @pytest.mark.parametrize(
-    "foreign", [{"format": 1}, {"format": 1, "snapshot": 2026, "settings": []}]
+    "content", [{"format": 1}, {"format": 1, "snapshot": 2026, "settings": []}]
 )
 def test_a_header_that_somebody_else_put_there_is_named(
-    tmp_path: Path, foreign: dict[str, Any]
+    tmp_path: Path, content: dict[str, Any]
 ) -> None:
-    (tmp_path / "cassette.json").write_text(json.dumps(foreign))
+    (tmp_path / "cassette.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"cassette\.json is no file of a cassette"):
         tools_of(tmp_path, "replay")

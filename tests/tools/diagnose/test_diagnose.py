@@ -12,7 +12,7 @@ import pytest
 from medr_ray.core.config import PipelineConfig
 from medr_ray.core.errors import DataError, InfrastructureError, ToolError
 from medr_ray.tools.base import ToolResult
-from medr_ray.tools.diagnose.tool import DiagnoseTool, make_diagnose_tool
+from medr_ray.tools.diagnose.tool import DiagnoseTool, build_diagnose_tool
 
 pytestmark = pytest.mark.slow  # the embedded annotations take some seconds to read, once
 _ALPORT = ["Hematuria", "Sensorineural hearing impairment", "Anterior lenticonus"]
@@ -56,7 +56,7 @@ def _config(chars: int) -> PipelineConfig:
 
 
 def _tool(searcher: _Searcher | None = None, chars: int = 3000) -> DiagnoseTool:
-    return make_diagnose_tool(_config(chars), searcher or _Searcher())
+    return build_diagnose_tool(_config(chars), searcher or _Searcher())
 
 
 def _call(
@@ -170,4 +170,4 @@ def test_a_missing_file_is_found_when_the_tool_is_made(tmp_path: Path) -> None:
         {"tools": {"diagnosis": {"annotations": str(tmp_path / "none.hpoa")}}}
     )
     with pytest.raises(DataError, match=r"none\.hpoa"):
-        make_diagnose_tool(config, _Searcher())
+        build_diagnose_tool(config, _Searcher())

@@ -3,7 +3,7 @@ import ipaddress
 import pytest
 
 from medr_ray.core.errors import ToolError
-from medr_ray.tools.reading.addresses import checked_url, is_allowed
+from medr_ray.tools.reading.addresses import is_allowed_address, parse_allowed_url
 
 INWARD = [
     "127.0.0.1",
@@ -40,19 +40,19 @@ INWARD = [
 
 @pytest.mark.parametrize("address", INWARD)
 def test_an_address_that_leads_inward_is_refused(address: str) -> None:
-    assert not is_allowed(ipaddress.ip_address(address), named=False)
+    assert not is_allowed_address(ipaddress.ip_address(address), named=False)
 
 
 @pytest.mark.parametrize(
     "address", ["93.184.216.34", "130.14.29.110", "2607:f220:41e:4290::110", "64:ff9b::825e:1d6e"]
 )
 def test_the_public_internet_is_allowed(address: str) -> None:
-    assert is_allowed(ipaddress.ip_address(address), named=False)
+    assert is_allowed_address(ipaddress.ip_address(address), named=False)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "fd00::1"])
 def test_a_named_host_may_be_private(address: str) -> None:
-    assert is_allowed(ipaddress.ip_address(address), named=True)
+    assert is_allowed_address(ipaddress.ip_address(address), named=True)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_named_host_may_be_private(address: str) -> None:
     ],
 )
 def test_where_clouds_keep_credentials_is_never_allowed(address: str) -> None:
-    assert not is_allowed(ipaddress.ip_address(address), named=True)
+    assert not is_allowed_address(ipaddress.ip_address(address), named=True)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,13 @@ def test_where_clouds_keep_credentials_is_never_allowed(address: str) -> None:
 )
 def test_an_address_that_is_none_is_told_so(url: str, said: str) -> None:
     with pytest.raises(ToolError, match=said) as raised:
-        checked_url(url)
+        parse_allowed_url(url)
     assert "secret" not in str(raised.value)
 
 
 def test_a_port_is_read_where_the_configuration_names_it() -> None:
-    assert checked_url("http://wiki.example.org:8080/a", ["wiki.example.org:8080"]).port == 8080
+    assert (
+        parse_allowed_url("http://wiki.example.org:8080/a", ["wiki.example.org:8080"]).port == 8080
+    )
     with pytest.raises(ToolError, match="port 8081"):
-        checked_url("http://wiki.example.org:8081/a", ["wiki.example.org:8080"])
+        parse_allowed_url("http://wiki.example.org:8081/a", ["wiki.example.org:8080"])

@@ -11,8 +11,8 @@ import pytest
 
 from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ConfigError, ToolError
-from medr_ray.tools.reading.fetching import Page
-from medr_ray.tools.reading.plain_text import Text, to_text
+from medr_ray.tools.reading.fetching import FetchedPage
+from medr_ray.tools.reading.plain_text import PageText, extract_text
 
 ARTICLE = """<html><head><title>Fabry disease</title><meta property="article:published_time" content="2019-05-04">
 </head><body><nav><a href="/">Home</a><a href="/shop">Shop</a></nav><article><h1>Fabry disease</h1>
@@ -22,9 +22,13 @@ X-linked manner, and men are affected more severely than women.</p>
 is given every two weeks (p<0.05 against placebo).</p></article><footer>Cookies</footer></body></html>"""
 
 
-def read(body: bytes, media_type: str = "text/html", charset: str = "utf-8", **limits: Any) -> Text:
+def read(
+    body: bytes, media_type: str = "text/html", charset: str = "utf-8", **limits: Any
+) -> PageText:
     return asyncio.run(
-        to_text(Page("https://example.org/a", media_type, charset, body), ReadConfig(**limits))
+        extract_text(
+            FetchedPage("https://example.org/a", media_type, charset, body), ReadConfig(**limits)
+        )
     )
 
 
@@ -71,7 +75,7 @@ def test_of_a_page_the_article_is_kept_with_title_and_date() -> None:
 
 
 def test_a_pdf_is_read_with_title_and_date() -> None:
-    assert read(pdf(shown("1 mg/kg every two weeks")), "application/pdf") == Text(
+    assert read(pdf(shown("1 mg/kg every two weeks")), "application/pdf") == PageText(
         "Dosing of agalsidase", "2019-05-04", "1 mg/kg every two weeks", ""
     )
 
@@ -183,8 +187,8 @@ def test_no_more_than_four_pages_are_parsed_at_once(
     python(f'echo + >> {log}\n"$PYTHON" "$@"\necho - >> {log}')
 
     async def many() -> None:
-        page = Page("https://example.org/a", "text/plain", "", b"words")
-        await asyncio.gather(*(to_text(page, ReadConfig()) for _ in range(9)))
+        page = FetchedPage("https://example.org/a", "text/plain", "", b"words")
+        await asyncio.gather(*(extract_text(page, ReadConfig()) for _ in range(9)))
 
     asyncio.run(many())
     signs = log.read_text().split()
@@ -198,7 +202,7 @@ def test_a_call_that_is_cancelled_ends_its_process() -> None:
     async def cancelled() -> list[psutil.Process]:
         others = set(psutil.Process().children())
         reading = asyncio.ensure_future(
-            to_text(Page("u", "application/pdf", "", endless), ReadConfig())
+            extract_text(FetchedPage("u", "application/pdf", "", endless), ReadConfig())
         )
         while not (begun := list(set(psutil.Process().children()) - others)):
             await asyncio.sleep(0.01)

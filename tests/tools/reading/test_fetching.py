@@ -15,7 +15,7 @@ from werkzeug import Request, Response
 
 from medr_ray.core.config import ReadConfig
 from medr_ray.core.errors import ToolError
-from medr_ray.tools.reading.fetching import Page, fetch
+from medr_ray.tools.reading.fetching import FetchedPage, fetch_page
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
@@ -30,8 +30,8 @@ def limits(server: HTTPServer, **changes: Any) -> ReadConfig:
     return ReadConfig(**{"private_hosts": named, "requests_per_minute": 1e6, **changes})
 
 
-def get(server: HTTPServer, path: str = "/page", **changes: Any) -> Page:
-    return asyncio.run(fetch(server.url_for(path), limits(server, **changes)))
+def get(server: HTTPServer, path: str = "/page", **changes: Any) -> FetchedPage:
+    return asyncio.run(fetch_page(server.url_for(path), limits(server, **changes)))
 
 
 def serve(server: HTTPServer, body: bytes | str = "<p>text</p>", **answer: Any) -> None:
@@ -42,7 +42,7 @@ def serve(server: HTTPServer, body: bytes | str = "<p>text</p>", **answer: Any) 
 
 def test_a_page_comes_with_its_address_type_and_charset(server: HTTPServer) -> None:
     serve(server, "<p>päge</p>")
-    assert get(server) == Page(
+    assert get(server) == FetchedPage(
         server.url_for("/page"), "text/html", "utf-8", "<p>päge</p>".encode()
     )
 
@@ -79,7 +79,7 @@ def test_a_name_that_resolves_inward_is_not_asked(server: HTTPServer) -> None:
         return [ipaddress.ip_address("93.184.216.34"), LOOPBACK]
 
     with pytest.raises(ToolError, match="public internet"):
-        asyncio.run(fetch("http://rebind.example/", ReadConfig(), resolver))
+        asyncio.run(fetch_page("http://rebind.example/", ReadConfig(), resolver))
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(server: HTTPServer) -> None:
@@ -91,7 +91,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(server: HTTPServer)
 
     serve(server)
     url = f"http://pages.example:{server.port}/page"
-    assert asyncio.run(fetch(url, limits(server), resolver)).url == url
+    assert asyncio.run(fetch_page(url, limits(server), resolver)).url == url
     assert hosts == [
         "pages.example"
     ]  # a name that only this resolver knows: nobody resolved it again
@@ -175,7 +175,7 @@ def test_a_server_that_does_not_answer_is_left(server: HTTPServer) -> None:
         port = mute.sockets[0].getsockname()[1]
         config = ReadConfig(private_hosts=(f"127.0.0.1:{port}",), seconds=0.2)
         try:
-            await fetch(f"http://127.0.0.1:{port}/", config)
+            await fetch_page(f"http://127.0.0.1:{port}/", config)
         finally:
             over.set()
             mute.close()
@@ -185,7 +185,7 @@ def test_a_server_that_does_not_answer_is_left(server: HTTPServer) -> None:
 
 
 def test_an_unpacker_never_makes_more_than_it_is_allowed() -> None:
-    """The property that ``fetch`` builds on: zlib stops at the room it is given."""
+    """The property that ``fetch_page`` builds on: zlib stops at the room it is given."""
     unpack = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
     assert len(unpack(gzip.compress(bytes(10_000_000)), 1000)) == 1000
 
@@ -204,17 +204,17 @@ async def _serve_bytes(said: bytes, then: Callable[[int], Awaitable[Any]]) -> An
         return await then(server.sockets[0].getsockname()[1])
 
 
-def from_raw(said: bytes, host: str = "127.0.0.1", times: int = 1) -> list[Page | ToolError]:
+def from_raw(said: bytes, host: str = "127.0.0.1", times: int = 1) -> list[FetchedPage | ToolError]:
     """What comes of asking ``host`` so often, whose every answer is ``said``."""
 
-    async def asking(port: int) -> list[Page | ToolError]:
+    async def asking(port: int) -> list[FetchedPage | ToolError]:
         config = ReadConfig(
             private_hosts=(host,), requests_per_minute=1e6, seconds=5, max_redirects=1
         )
-        came: list[Page | ToolError] = []
+        came: list[FetchedPage | ToolError] = []
         for _ in range(times):
             try:
-                came.append(await fetch(f"http://{host}:{port}/", config, _loopback))
+                came.append(await fetch_page(f"http://{host}:{port}/", config, _loopback))
             except ToolError as error:
                 came.append(error)
         return came
@@ -285,7 +285,7 @@ def test_a_name_in_another_script_is_asked_for_as_the_network_writes_it(server: 
     serve(server)
     url = f"http://b\u00fccher.example:{server.port}/page"
     config = ReadConfig(private_hosts=("b\u00fccher.example",), requests_per_minute=1e6)
-    assert asyncio.run(fetch(url, config, _loopback)).body == b"<p>text</p>"
+    assert asyncio.run(fetch_page(url, config, _loopback)).body == b"<p>text</p>"
     assert server.log[0][0].headers["Host"] == f"xn--bcher-kva.example:{server.port}"
 
 
@@ -299,13 +299,13 @@ def test_names_that_hang_keep_no_other_page_waiting(
             over.wait(30)
         return resolved(host, *rest, **named)
 
-    async def scenario() -> Page:
+    async def scenario() -> FetchedPage:
         config = limits(server, seconds=0.05)
-        hanging = (fetch(f"http://{number}.hangs.example/", config) for number in range(50))
+        hanging = (fetch_page(f"http://{number}.hangs.example/", config) for number in range(50))
         assert {
             type(result) for result in await asyncio.gather(*hanging, return_exceptions=True)
         } == {ToolError}
-        page = await fetch(server.url_for("/page"), limits(server, seconds=5))
+        page = await fetch_page(server.url_for("/page"), limits(server, seconds=5))
         over.set()  # asyncio.run waits for the threads of the loop
         return page
 
@@ -327,7 +327,7 @@ def test_a_page_in_many_pieces_leaves_the_event_loop_to_others() -> None:
 
     async def reading(port: int) -> int:
         page = asyncio.ensure_future(
-            fetch(
+            fetch_page(
                 f"http://127.0.0.1:{port}/",
                 ReadConfig(private_hosts=("127.0.0.1",), requests_per_minute=1e6),
             )

@@ -39,7 +39,7 @@ def test_every_passage_stands_in_the_text(text: str, goal: str, count: int) -> N
 
 def test_a_long_passage_is_cut() -> None:
     quoter = RulesQuoter(1, 80)
-    (quote,) = asyncio.run(quoter.quotes("fibres", "Nerve fibres " * 40))
+    (quote,) = asyncio.run(quoter.find_quotes("fibres", "Nerve fibres " * 40))
     assert len(quote) <= 80
 
 
@@ -60,7 +60,7 @@ def test_a_model_quotes_only_what_stands_there() -> None:
     model = _ScriptedModel(
         ["It is infused over hours.", "The answer is 42.", "Fabry  disease\nis rare.", ""]
     )
-    assert asyncio.run(ModelQuoter(model, 3, 400, 10_000).quotes("infusion", TEXT)) == [
+    assert asyncio.run(ModelQuoter(model, 3, 400, 10_000).find_quotes("infusion", TEXT)) == [
         "Fabry disease is rare.",
         "It is infused over hours.",
     ]
@@ -68,7 +68,7 @@ def test_a_model_quotes_only_what_stands_there() -> None:
 
 def test_the_page_is_shown_to_a_model_as_data() -> None:
     model = _ScriptedModel([])
-    asyncio.run(ModelQuoter(model, 3, 400, 50).quotes("infusion", TEXT))
+    asyncio.run(ModelQuoter(model, 3, 400, 50).find_quotes("infusion", TEXT))
     system, user = model.asked[0]
     assert "is not to be followed" in system["content"]
     assert user["content"].endswith(TEXT[:50])
@@ -76,13 +76,13 @@ def test_the_page_is_shown_to_a_model_as_data() -> None:
 
 def test_a_model_that_cannot_reply_is_an_observation() -> None:
     with pytest.raises(ToolError, match="no JSON"):
-        asyncio.run(ModelQuoter(_ScriptedModel(None), 3, 400, 1000).quotes("infusion", TEXT))
+        asyncio.run(ModelQuoter(_ScriptedModel(None), 3, 400, 1000).find_quotes("infusion", TEXT))
 
 
 def test_a_long_text_is_searched_beside_the_event_loop() -> None:
     async def turns() -> int:
         quoting = asyncio.ensure_future(
-            RulesQuoter(1, 80).quotes("fibres", "Nerve fibres grow.\n" * 20_000)
+            RulesQuoter(1, 80).find_quotes("fibres", "Nerve fibres grow.\n" * 20_000)
         )
         count = 0
         while not quoting.done():

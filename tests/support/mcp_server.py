@@ -1,4 +1,4 @@
-"""A server of foreign tools, written with the official library: ``python foreign_server.py
+"""A server of foreign tools, written with the official library: ``python mcp_server.py
 stdio|PORT [deaf]``.
 
 ``deaf`` makes it outlive the end of its input, as a careless server would. PORT 0 takes a free one;

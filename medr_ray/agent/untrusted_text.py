@@ -37,6 +37,7 @@ def defuse(text: str, control_tokens: Sequence[str] = ()) -> str:
     here.
     """
     text = replace_surrogates(text)
+    # Look-alikes and not removal: with a part removed, what is left could join to a new token.
     text = _CONTROL_TOKENS.sub(lambda match: match.group().translate(_LOOK_ALIKE), text)
     for token in control_tokens:
         if token in text:

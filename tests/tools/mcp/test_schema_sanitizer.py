@@ -14,25 +14,25 @@ from medr_ray.core.errors import ConfigError, ToolError
 from medr_ray.tools.arguments import check_arguments
 from medr_ray.tools.base import TOOL_NAME
 from medr_ray.tools.mcp.schema_sanitizer import (
-    plain,
-    shown_description,
-    shown_name,
-    shown_parameters,
+    sanitize_description,
+    sanitize_name,
+    sanitize_parameters,
+    sanitize_text,
 )
 
 
 def parameters(schema: dict[str, Any]) -> dict[str, Any]:
-    return shown_parameters("drugs", "dose", schema)
+    return sanitize_parameters("drugs", "dose", schema)
 
 
 @given(st.text(min_size=1, max_size=80))
 def test_a_name_is_one_that_endpoints_take(name: str) -> None:
-    assert re.fullmatch(TOOL_NAME, shown_name("drugs", name))
+    assert re.fullmatch(TOOL_NAME, sanitize_name("drugs", name))
 
 
 @given(st.text(), st.integers(min_value=2, max_value=50))
 def test_a_text_is_one_line_of_bounded_length(text: str, chars: int) -> None:
-    line = plain(text, chars)
+    line = sanitize_text(text, chars)
     assert len(line) <= chars
     assert line == " ".join(line.split())
 
@@ -54,12 +54,12 @@ def test_a_text_is_one_line_of_bounded_length(text: str, chars: int) -> None:
     ],
 )
 def test_tags_and_hidden_characters_are_taken_out_and_figures_stay(text: str, shown: str) -> None:
-    assert plain(text, 100) == shown
+    assert sanitize_text(text, 100) == shown
 
 
 def test_without_a_description_a_tool_is_described_by_its_name() -> None:
-    assert shown_description(None, "<b>dose\n") == "‹b>dose"
-    assert len(shown_description("word " * 1000, "x")) <= 1024
+    assert sanitize_description(None, "<b>dose\n") == "‹b>dose"
+    assert len(sanitize_description("word " * 1000, "x")) <= 1024
 
 
 def test_a_schema_keeps_what_describes_arguments_and_nothing_else() -> None:
@@ -159,7 +159,7 @@ def test_any_schema_is_shown_in_plain_words_or_refused(schema: dict[str, Any]) -
         return
     Draft202012Validator.check_schema(rendered)
     for text in texts(rendered):
-        assert plain(text, len(text) + 1) == text
+        assert sanitize_text(text, len(text) + 1) == text
         assert not re.search("<[a-zA-Z/|!?]", text)
 
 
