@@ -1,5 +1,5 @@
-"""The protocol of a tool: a name, a description, a JSON schema and an asynchronous call that returns
-text or raises a ToolError."""
+"""The protocol of a tool: a name, a description, a JSON schema, and an asynchronous call that
+returns text or raises a ToolError."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""Records tool calls on a cassette, so that a rollout can be repeated later, word for word, when the
-index or the service behind a tool has changed or is gone.
+"""Records tool calls on a cassette, so that a rollout can be repeated later, word for word, when
+the index or the service behind a tool has changed or is gone.
 
 A cassette is a snapshot of the world as the tools saw it: one call has one answer. The file of an
 answer is named by a hash of the tool's name, its arguments and how often the episode had made the
