@@ -8,7 +8,7 @@ PYTHON ?= python3
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: demo test test-processes test-ray test-fast soak check clean
+.PHONY: demo test test-processes test-ray test-fast compile-corpus compile-entities soak check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medr_ray needs Python 3.11 or newer; set PYTHON=")'
@@ -24,9 +24,13 @@ demo: .venv/.installed
 # and for deadlines. --keep-going: a failure in one part does not hide what the others find.
 test: .venv/.installed
 	$(BIN)/medr models fetch
+	@$(MAKE) --no-print-directory --jobs=2 compile-corpus compile-entities
 	@echo 'Three parts, two at a time; each prints its tests when it is done.'
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
 		test-processes test-ray test-fast
+
+compile-corpus compile-entities: .venv/.installed
+	$(BIN)/python tests/support/compile_code.py $(@:compile-%=%)
 
 test-processes: .venv/.installed
 	$(BIN)/python -m pytest -m processes --durations=60 -o cache_dir=.pytest_cache/processes

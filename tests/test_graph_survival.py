@@ -1,5 +1,5 @@
 """The growing of graphs and the drafting of questions survive killed drivers and killed workers:
-graph and questions are the same afterwards, with one worker and with four, and what was finished
+graph and questions are the same afterwards, with one worker and with two, and what was finished
 is not made again."""
 
 import json
@@ -12,7 +12,7 @@ from support.expansion_run import write_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(900)]
 
-_SEEDS = 100
+_SEEDS = 64
 _DISEASES = 1500
 _GRAPH_TABLES = ("relations.parquet", "entities.parquet", "seed_graphs.parquet")
 _QUESTION_FILES = ("questions.parquet", "questions.jsonl", "rejected.jsonl")
@@ -30,10 +30,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run whose graph and questions four workers made; nothing happened to it."""
+    """The folder of a run whose graph and questions two workers made; nothing happened to it."""
     root = tmp_path_factory.mktemp("undisturbed")
     shutil.copytree(prepared / "default", root / "default")
-    command = _command(prepared, root, 4, "questions", "generate")
+    command = _command(prepared, root, 2, "questions", "generate")
     finish(start(root, *command), root)
     return root
 

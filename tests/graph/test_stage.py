@@ -1,5 +1,5 @@
 """The graph stage through Ray: end to end over a few citations, resumed, extended, with one worker
-and with four."""
+and with two."""
 
 from pathlib import Path
 from typing import Any
@@ -179,10 +179,10 @@ def test_a_killed_stage_goes_on_with_its_parts_and_ends_alike_with_any_number_of
             graph.local / "parts" / f"_{name}.json"
         ).unlink()  # as a worker leaves it that is killed between the two
     (graph.local / "parts" / f"{lost[-1]}.parquet").write_bytes(b"not a table")
-    assert run_graph(run, of_workers(config, 4))["seeds_expanded"] == len(lost)
+    assert run_graph(run, of_workers(config, 1))["seeds_expanded"] == len(lost)
     assert tables(run) == before
     graph.clear()
-    assert run_graph(run, of_workers(config, 4))["seeds_expanded"] == len(ALL)
+    assert run_graph(run, of_workers(config, 1))["seeds_expanded"] == len(ALL)
     assert tables(run) == before
 
 
