@@ -40,8 +40,30 @@ class EngineServer:
         return self._engine.version
 
 
-def start_engine(model_dir: Path, config: EngineConfig, trust_remote_code: bool = False) -> Any:
-    """An engine actor with the model loaded. The caller owns it and ends it with ``ray.kill``."""
+class EngineClient:
+    """An engine actor, for whoever samples from it. It may be sent to other processes; the one that
+    started the engine ends it with ``close``."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    async def generate(self, prompt: list[int], sampling: Sampling) -> Generation:
+        """Token ids after ``prompt``, with their log-probabilities."""
+        return await self._actor.generate.remote(prompt, sampling)
+
+    def load_weights(self, weights: Mapping[str, Any], version: int) -> int:
+        """Swap the weights once the running requests are done; returns the version now served."""
+        return ray.get(self._actor.load_weights.remote(ray.put(weights), version))
+
+    def close(self) -> None:
+        """End the engine."""
+        ray.kill(self._actor)
+
+
+def start_engine(
+    model_dir: Path, config: EngineConfig, trust_remote_code: bool = False
+) -> EngineClient:
+    """An engine actor with the model loaded."""
     has_gpu = config.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
     engine_class = ray.remote(EngineServer).options(
         num_cpus=1,
@@ -50,6 +72,6 @@ def start_engine(model_dir: Path, config: EngineConfig, trust_remote_code: bool 
         # Not in the placement group of a trainer that starts the engine: its bundles are taken.
         scheduling_strategy="DEFAULT",
     )
-    actor = engine_class.remote(str(model_dir), config, trust_remote_code)
-    ray.get(actor.load_model.remote())  # type: ignore[attr-defined]
-    return actor
+    actor: Any = engine_class.remote(str(model_dir), config, trust_remote_code)
+    ray.get(actor.load_model.remote())
+    return EngineClient(actor)

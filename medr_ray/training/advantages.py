@@ -1,4 +1,9 @@
-"""Advantages: reward minus the mean of its group (paper section 4.2), no division by the spread.
+"""Advantages: reward minus the mean of its group (paper section 4.2).
+
+The group of a question's rollouts stands in for a value network (GRPO, DeepSeekMath, arXiv
+2402.03300). Unlike there the difference is not divided by the group's standard deviation: the
+paper's objective does not, and the division gives most weight to questions that nearly all or
+nearly none of the rollouts answer.
 
 An unscored rollout (null reward) is no part of its group: it moves neither the baseline nor the
 gradient. A group that lost too many rollouts, or whose rewards are all equal, teaches nothing and
@@ -15,8 +20,11 @@ def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[floa
     """One advantage per rollout, null for unscored ones; all null when fewer than ``minimum`` are
     scored."""
     scored = [reward for reward in rewards if reward is not None]
+    # What a group lost is no random part of it: slow rollouts fail more often. The mean of the few
+    # that are left would be a baseline for other rollouts than those of this question.
     if len(scored) < max(minimum, 1):
         return [None] * len(rewards)
+    # fsum is exact, so the mean does not depend on the order of the rollouts.
     mean = math.fsum(scored) / len(scored)
     return [None if reward is None else reward - mean for reward in rewards]
 

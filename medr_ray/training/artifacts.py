@@ -8,8 +8,11 @@ from medr_ray.core.records import Reward, Trajectory
 
 @dataclass(frozen=True)
 class ScoredRollout:
-    """A rollout of one update with its reward; ``advantage`` is null where it teaches nothing
-    (unscored, or its group had no spread or too few rollouts)."""
+    """A rollout of one update with its reward. ``group`` is the id of its question.
+
+    ``advantage`` is null where it teaches nothing (unscored, or its group had no spread or too few
+    rollouts).
+    """
 
     update: int
     group: str

@@ -1,9 +1,12 @@
 """Optimiser backends behind one interface: plain torch (DDP when there are several workers) and
 DeepSpeed (ZeRO).
 
-A step is: ``backward`` for each micro-batch, ``last`` true on the final one, then ``step``. The
-loss handed in is already divided by the global token count; backends undo the averaging over
-workers, so that gradients are sums.
+A step is: ``backward`` for each micro-batch, ``last`` true on the final one, then ``step``.
+
+The loss given to ``backward`` is already divided by the token count of all workers, so the gradient
+is the sum over workers. DDP and DeepSpeed average over workers instead, which is why ``backward``
+multiplies by their number. A mean of the workers' means would be another gradient, because workers
+have different numbers of tokens.
 """
 
 import contextlib
@@ -28,7 +31,9 @@ class TrainerBackend(Protocol):
         """(log-probabilities, entropies), as ``PolicyModule.forward``."""
         ...
 
-    def backward(self, loss: torch.Tensor, last: bool) -> None: ...
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        """Add the gradient of a micro-batch; gradients are exchanged with the ``last`` one."""
+        ...
 
     def step(self, learning_rate: float) -> float:
         """Apply the gradients; returns their global norm before clipping."""
@@ -38,7 +43,9 @@ class TrainerBackend(Protocol):
         """Model and optimiser state; called by every worker."""
         ...
 
-    def load(self, directory: Path) -> None: ...
+    def load(self, directory: Path) -> None:
+        """What ``save`` wrote; called by every worker."""
+        ...
 
     def export_weights(self) -> dict[str, torch.Tensor]:
         """Parameter name -> full bf16 CPU tensor; called by every worker, complete on each."""
@@ -46,21 +53,23 @@ class TrainerBackend(Protocol):
 
 
 def world_size() -> int:
+    """The number of workers; 1 where torch.distributed is not set up."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 class TorchBackend:
-    """AdamW on float32 weights."""
+    """AdamW on float32 weights; every worker has the whole model and optimiser."""
 
     def __init__(
         self, module: PolicyModule, optimiser: OptimiserConfig, device: torch.device
     ) -> None:
         self.device = device
         self._module = module.to(device)
-        self._runner: Any = self._module
+        self._runner: Any = self._module  # what forward goes through: DDP where there is one
         if world_size() > 1:
             from ray.train.torch import prepare_model
 
+            # Not moved: it is on this worker's device already.
             self._runner = prepare_model(self._module, move_to_device=False)
         self._clip = optimiser.clip_norm
         self._optimiser = torch.optim.AdamW(
@@ -74,11 +83,13 @@ class TorchBackend:
         return self._runner(batch)
 
     def backward(self, loss: torch.Tensor, last: bool) -> None:
-        synchronised = last or self._runner is self._module
-        with contextlib.nullcontext() if synchronised else self._runner.no_sync():
+        exchanges = last or self._runner is self._module
+        # One exchange for a step, not one for each micro-batch.
+        with contextlib.nullcontext() if exchanges else self._runner.no_sync():
             (loss * world_size()).backward()
 
     def step(self, learning_rate: float) -> float:
+        # After the exchange all workers have the same gradients, and so the same norm.
         norm = torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._clip)
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate
@@ -87,6 +98,7 @@ class TorchBackend:
         return float(norm)
 
     def save(self, directory: Path) -> None:
+        # All workers have the same state.
         if not dist.is_initialized() or dist.get_rank() == 0:
             state = {
                 "model": self._module.model.state_dict(),
@@ -101,13 +113,14 @@ class TorchBackend:
 
     def export_weights(self) -> dict[str, torch.Tensor]:
         return {
-            name: p.detach().to("cpu", torch.bfloat16)
-            for name, p in self._module.model.named_parameters()
+            name: parameter.detach().to("cpu", torch.bfloat16)
+            for name, parameter in self._module.model.named_parameters()
         }
 
 
 class DeepSpeedBackend:
-    """DeepSpeed ZeRO 0-3; on CPU over gloo with torch's AdamW."""
+    """DeepSpeed ZeRO (arXiv 1910.02054): workers share the optimiser state (stage 1), also the
+    gradients (2), also the weights (3). On CPU over gloo."""
 
     def __init__(
         self,
@@ -117,6 +130,7 @@ class DeepSpeedBackend:
         device: torch.device,
     ) -> None:
         if device.type == "cpu":
+            # Before the import: DeepSpeed chooses its accelerator while it is imported.
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
         import deepspeed
 
@@ -137,6 +151,7 @@ class DeepSpeedBackend:
         return self._engine(batch)
 
     def backward(self, loss: torch.Tensor, last: bool) -> None:
+        # The number of micro-batches differs by step, so DeepSpeed cannot count them itself.
         self._engine.set_gradient_accumulation_boundary(is_boundary=last)
         self._engine.backward(loss * world_size())
 
@@ -144,7 +159,7 @@ class DeepSpeedBackend:
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
         self._engine.step()
-        norm = self._engine.get_global_grad_norm()
+        norm = self._engine.get_global_grad_norm()  # None under ZeRO 0
         return float(norm) if norm is not None else float("nan")
 
     def save(self, directory: Path) -> None:
@@ -157,19 +172,24 @@ class DeepSpeedBackend:
         import deepspeed
 
         weights = {}
+        # Parameter by parameter, so that the device holds one more whole parameter, not the model.
+        # Gathering is collective: every worker goes through them in the same order.
         for name, parameter in self._engine.module.model.named_parameters():
-            gathered = (
-                deepspeed.zero.GatheredParameters([parameter])
-                if self._zero3
-                else contextlib.nullcontext()
-            )
+            gathered = contextlib.nullcontext()
+            if self._zero3:
+                gathered = deepspeed.zero.GatheredParameters([parameter])
             with gathered:
+                # Cloned: what was gathered is freed at the end of this block.
                 weights[name] = parameter.detach().to("cpu", torch.bfloat16).clone()
         return weights
 
 
 def deepspeed_settings(config: TrainerConfig, optimiser: OptimiserConfig) -> dict[str, Any]:
-    """The DeepSpeed configuration; micro-batches are ours, so its own accumulation stays at 1."""
+    """The DeepSpeed configuration.
+
+    Micro-batches are ours. DeepSpeed's batch size and accumulation stay at 1, so that it does not
+    scale the loss.
+    """
     return {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
@@ -181,6 +201,7 @@ def deepspeed_settings(config: TrainerConfig, optimiser: OptimiserConfig) -> dic
                 "lr": optimiser.learning_rate,
                 "betas": [optimiser.beta1, optimiser.beta2],
                 "weight_decay": optimiser.weight_decay,
+                # DeepSpeed's own Adam is compiled at first use and needs a compiler on each node.
                 "torch_adam": True,
             },
         },

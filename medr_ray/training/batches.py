@@ -1,5 +1,7 @@
-"""Which examples go into which step, and how sequences become padded tensors. Pure, seeded, the
-same on every rank."""
+"""Which examples go into which step, and how sequences become padded tensors.
+
+Pure and seeded: every rank computes the same plan and takes its own part of it.
+"""
 
 import random
 from collections.abc import Sequence
@@ -10,9 +12,12 @@ import torch
 
 @dataclass(frozen=True)
 class Example:
-    """One sequence to learn from. ``targets`` are the positions (>= 1) whose tokens carry the loss;
-    ``logprobs`` the sampler's log-probabilities of those tokens and ``advantage`` their weight
-    (empty and 1 for SFT)."""
+    """One sequence to learn from.
+
+    ``targets`` are the positions whose tokens carry the loss (from 1: nothing predicts the first
+    token). ``logprobs`` are the sampler's log-probabilities of those tokens and ``advantage`` is
+    their weight; for SFT empty and 1.
+    """
 
     ids: tuple[int, ...]
     targets: tuple[int, ...]
@@ -22,8 +27,12 @@ class Example:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Padded on the right. ``rows``/``columns`` (N) address the hidden states that predict
-    ``tokens`` (N)."""
+    """Sequences padded on the right, and the N target tokens of all of them.
+
+    ``input_ids`` and ``attention_mask`` are (sequences, longest). ``rows`` and ``columns`` (N)
+    address the hidden states that predict ``tokens`` (N), one position before them. ``logprobs``
+    is (N), empty for SFT; ``advantages`` is (N).
+    """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
@@ -37,15 +46,18 @@ class MicroBatch:
 def plan_steps(
     count: int, batch: int, epochs: int, seed: int, max_steps: int | None
 ) -> list[list[int]]:
-    """Example indices of every step: each epoch a seeded permutation, the last short batch filled
-    from its start."""
+    """Example indices of every step, ``batch`` in each; at most ``max_steps`` steps.
+
+    Each epoch is a permutation seeded by ``seed`` and its number. Its last batch is filled up from
+    the epoch's start, because every worker needs its part of every step.
+    """
     steps: list[list[int]] = []
     for epoch in range(epochs):
         order = list(range(count))
         random.Random(f"{seed}/{epoch}").shuffle(order)
         while len(order) % batch:
             order.append(order[len(order) % count])
-        steps += [order[i : i + batch] for i in range(0, len(order), batch)]
+        steps += [order[start : start + batch] for start in range(0, len(order), batch)]
     return steps[:max_steps]
 
 
@@ -53,7 +65,9 @@ def group_into_micro_batches(sequences: Sequence[Example], budget: int) -> list[
     """Groups of similar length whose padded size stays within ``budget`` tokens; a longer sequence
     stands alone."""
     groups: list[list[Example]] = []
-    for sequence in sorted(sequences, key=lambda s: len(s.ids)):
+    # Shortest first: a sequence is then the longest of its group, so its length times the group's
+    # size is the padded size.
+    for sequence in sorted(sequences, key=lambda sequence: len(sequence.ids)):
         if groups and (len(groups[-1]) + 1) * len(sequence.ids) <= budget:
             groups[-1].append(sequence)
         else:
@@ -62,31 +76,26 @@ def group_into_micro_batches(sequences: Sequence[Example], budget: int) -> list[
 
 
 def collate(sequences: Sequence[Example], pad_id: int, device: str | torch.device) -> MicroBatch:
-    """Tensors of a micro-batch."""
+    """Tensors of a micro-batch on ``device``. ``pad_id`` may be any token: the mask hides it."""
     longest = max(len(sequence.ids) for sequence in sequences)
+    input_ids: list[list[int]] = []
+    attention_mask: list[list[int]] = []
+    for sequence in sequences:
+        length = len(sequence.ids)
+        input_ids.append([*sequence.ids, *[pad_id] * (longest - length)])
+        attention_mask.append([1] * length + [0] * (longest - length))
     rows = [row for row, sequence in enumerate(sequences) for _ in sequence.targets]
     positions = [position for sequence in sequences for position in sequence.targets]
+    tokens = [sequences[row].ids[position] for row, position in zip(rows, positions, strict=True)]
+    logprobs = [logprob for sequence in sequences for logprob in sequence.logprobs]
+    advantages = [sequence.advantage for sequence in sequences for _ in sequence.targets]
     return MicroBatch(
-        input_ids=torch.tensor(
-            [[*sequence.ids, *[pad_id] * (longest - len(sequence.ids))] for sequence in sequences],
-            device=device,
-        ),
-        attention_mask=torch.tensor(
-            [
-                [1] * len(sequence.ids) + [0] * (longest - len(sequence.ids))
-                for sequence in sequences
-            ],
-            device=device,
-        ),
+        input_ids=torch.tensor(input_ids, device=device),
+        attention_mask=torch.tensor(attention_mask, device=device),
         rows=torch.tensor(rows, device=device),
+        # A token is predicted by the state before it.
         columns=torch.tensor([position - 1 for position in positions], device=device),
-        tokens=torch.tensor(
-            [sequences[r].ids[p] for r, p in zip(rows, positions, strict=True)], device=device
-        ),
-        logprobs=torch.tensor(
-            [lp for sequence in sequences for lp in sequence.logprobs], device=device
-        ),
-        advantages=torch.tensor(
-            [sequence.advantage for sequence in sequences for _ in sequence.targets], device=device
-        ),
+        tokens=torch.tensor(tokens, device=device),
+        logprobs=torch.tensor(logprobs, device=device),
+        advantages=torch.tensor(advantages, device=device),
     )

@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from medr_ray.core.records import Question
+
 _WINDOW_GROUPS = 12  # groups the pass rate is taken over
 
 
 @dataclass
 class Curriculum:
-    """State of the sampler. ``complexity``: question id -> hops."""
+    """State of the sampler. ``hops`` gives every question's number of hops by its id; ``recent``
+    the pass rates of the latest groups at the current level."""
 
     hops: Mapping[str, int]
     seed: int
@@ -28,54 +31,61 @@ class Curriculum:
     recent: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.level = self.level or min(self.hops.values())
+        if not self.level:
+            self.level = min(self.hops.values())
 
     def select_questions(self, count: int, update: int) -> list[str]:
         """``count`` question ids for an update: of each number of hops in turn, fewest visits
         first."""
+        # Seeded by the update, not by one generator for the run: a resumed run draws the same.
         rng = random.Random(f"{self.seed}/{update}")
-        eligible = sorted(
-            question_id for question_id, hops in self.hops.items() if hops <= self.level
-        )
+        eligible = sorted(question for question, hops in self.hops.items() if hops <= self.level)
         rng.shuffle(eligible)
-        eligible.sort(key=lambda one: self.visits.get(one, 0))
+        # A stable sort: the shuffle decides between equal numbers of visits.
+        eligible.sort(key=lambda question: self.visits.get(question, 0))
         turn: dict[str, int] = {}
         taken: Counter[int] = Counter()
-        for question_id in eligible:
-            turn[question_id] = taken[self.hops[question_id]]
-            taken[self.hops[question_id]] += 1
-        return sorted(eligible, key=lambda one: (turn[one], self.hops[one]))[:count]
+        for question in eligible:
+            hops = self.hops[question]
+            turn[question] = taken[hops]
+            taken[hops] += 1
+        eligible.sort(key=lambda question: (turn[question], self.hops[question]))
+        return eligible[:count]
 
-    def record_pass_rates(self, passed: Mapping[str, float]) -> None:
+    def record_pass_rates(self, pass_rates: Mapping[str, float]) -> None:
         """Record the pass rate in [0, 1] of each question's group."""
-        for question, rate in passed.items():
-            self.visits[question] = self.visits.get(question, 0) + (2 if rate == 1.0 else 1)
+        for question, rate in pass_rates.items():
+            # A group that all solved has no spread and taught nothing: it counts as two visits.
+            visits = 2 if rate == 1.0 else 1
+            self.visits[question] = self.visits.get(question, 0) + visits
             if self.hops[question] == self.level:
                 self.recent = [*self.recent, rate][-_WINDOW_GROUPS:]
-        full = len(self.recent) == _WINDOW_GROUPS
-        if (
-            full
-            and sum(self.recent) / _WINDOW_GROUPS >= self.raise_at
-            and self.level < max(self.hops.values())
-        ):
-            self.level, self.recent = self.level + 1, []
+        if self._is_level_passed() and self.level < max(self.hops.values()):
+            self.level += 1
+            self.recent = []
+
+    def _is_level_passed(self) -> bool:
+        is_full = len(self.recent) == _WINDOW_GROUPS
+        return is_full and sum(self.recent) / _WINDOW_GROUPS >= self.raise_at
 
     def state(self) -> dict[str, Any]:
+        """What ``resume`` continues from."""
         return {"level": self.level, "visits": self.visits, "recent": self.recent}
 
     @classmethod
     def resume(
         cls,
-        complexity: Mapping[str, int],
+        hops: Mapping[str, int],
         seed: int,
         raise_at: float,
         state: Mapping[str, Any],
     ) -> "Curriculum":
-        return cls(
-            complexity, seed, raise_at, state["level"], dict(state["visits"]), list(state["recent"])
-        )
+        """A curriculum that goes on where ``state`` was taken."""
+        visits = dict(state["visits"])
+        recent = list(state["recent"])
+        return cls(hops, seed, raise_at, state["level"], visits, recent)
 
 
-def hops_by_question(questions: Sequence[Any]) -> dict[str, int]:
+def hops_by_question(questions: Sequence[Question]) -> dict[str, int]:
     """Question id -> hops."""
     return {question.task.task_id: question.complexity for question in questions}

@@ -1,8 +1,8 @@
 """Rollouts as something to learn from: scored groups, and the token sequences with their
 advantages.
 
-What holds: every sampled token is trained at most once, as the token it was; tokens of the
-environment carry no loss.
+Guaranteed: every sampled token is trained at most once, as the token it was. Tokens of the
+environment (questions, tool responses) carry no loss.
 """
 
 from collections.abc import Sequence
@@ -19,24 +19,34 @@ def score_groups(
     rewards: Sequence[Reward],
     minimum: int,
 ) -> list[ScoredRollout]:
-    """Group rollouts by question and give each its advantage."""
+    """Group rollouts by question and give each its advantage.
+
+    ``rewards`` are in the order of ``trajectories``. A group of which fewer than ``minimum``
+    rollouts are scored has no advantages.
+    """
     groups: dict[str, list[int]] = {}
     for index, trajectory in enumerate(trajectories):
         groups.setdefault(trajectory.question_id, []).append(index)
-    scored = []
-    for group, members in sorted(groups.items()):
-        advantages = group_advantages([rewards[i].total for i in members], minimum)
-        useful = has_spread(advantages)
-        scored += [
-            ScoredRollout(update, group, trajectories[i], rewards[i], advantage if useful else None)
-            for i, advantage in zip(members, advantages, strict=True)
+    rollouts: list[ScoredRollout] = []
+    for question, members in sorted(groups.items()):
+        advantages = group_advantages([rewards[member].total for member in members], minimum)
+        # Equal rewards have advantages of zero. As null they stay out of the token count too,
+        # which would otherwise dilute the gradient of the groups that do teach.
+        if not has_spread(advantages):
+            advantages = [None] * len(members)
+        rollouts += [
+            ScoredRollout(update, question, trajectories[member], rewards[member], advantage)
+            for member, advantage in zip(members, advantages, strict=True)
         ]
-    return scored
+    return rollouts
 
 
 def make_examples(rollout: ScoredRollout) -> list[Example]:
-    """The rollout's token sequences; one where each prompt extends what was seen before, else one
-    per stretch."""
+    """The rollout's token sequences; none where it teaches nothing.
+
+    One sequence where each prompt extends the tokens before it, so that a dialogue of many turns is
+    read once. Where a prompt does not, a new sequence begins.
+    """
     if rollout.advantage is None:
         return []
     examples: list[Example] = []
@@ -46,8 +56,10 @@ def make_examples(rollout: ScoredRollout) -> list[Example]:
     for turn in rollout.trajectory.turns:
         if turn.prompt_ids[: len(ids)] != ids:
             examples.append(Example(ids, tuple(targets), tuple(logprobs), rollout.advantage))
-            targets, logprobs = [], []
-        targets += range(len(turn.prompt_ids), len(turn.prompt_ids) + len(turn.output_ids))
+            targets = []
+            logprobs = []
+        start = len(turn.prompt_ids)
+        targets += range(start, start + len(turn.output_ids))
         logprobs += turn.logprobs
         ids = turn.prompt_ids + turn.output_ids
     if targets:

@@ -1,10 +1,11 @@
-"""The composite reward r = w_task task + w_expert expert - w_efficiency efficiency (paper section
-4.2).
+"""The composite reward of a rollout (paper section 4.2).
 
-``task`` is exact match; ``expert`` a preference score in [0, 1], by a rubric over evidence,
-verification steps and format (``rules``) or by a model (``llm``); ``efficiency`` in [0, 1] grows
-with superfluous calls. A component that could not be scored is null, and then the total is null: a
-judge that is down never moves the gradient.
+r = w_task task + w_expert expert - w_efficiency efficiency
+
+``task`` is exact match, 0 or 1. ``expert`` is a preference score in [0, 1], by a rubric over
+evidence, verification steps and format (``rules``) or by a model (``llm``). ``efficiency`` in
+[0, 1] grows with superfluous calls. A component that could not be scored is null, and then the
+total is null: a judge that is down never moves the gradient.
 """
 
 import asyncio
@@ -34,8 +35,11 @@ class ExpertPreference(Protocol):
 
 
 class RulesPreference:
-    """A rubric in equal parts: the answer stands in a tool response; something was looked up for
-    every hop; every reply has a thought and is well-formed; an answer was given."""
+    """A rubric of four checks with equal parts of the score.
+
+    The answer stands in a tool response; something was looked up for every hop; every reply has a
+    thought and is well-formed; an answer was given.
+    """
 
     def score(
         self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
@@ -47,7 +51,11 @@ class RulesPreference:
 
 
 def _score_by_rubric(trajectory: Trajectory, task: Task) -> float:
-    replies = [parse_reply(m.content) for m in trajectory.messages if m.role == "assistant"]
+    replies = [
+        parse_reply(message.content)
+        for message in trajectory.messages
+        if message.role == "assistant"
+    ]
     looked_up = sum(event.status == "ok" for event in trajectory.tool_events)
     checks = (
         is_supported(trajectory),
@@ -73,22 +81,31 @@ class ModelPreference:
     def score(
         self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
     ) -> list[float | None]:
-        async def everything() -> list[float | None]:
-            return list(await asyncio.gather(*map(self._score_trajectory, trajectories, tasks)))
+        return asyncio.run(self._score_all(trajectories, tasks))
 
-        return asyncio.run(everything())
+    async def _score_all(
+        self, trajectories: Sequence[Trajectory], tasks: Sequence[Task]
+    ) -> list[float | None]:
+        # All at once: the client itself keeps to the endpoint's limits.
+        scores = map(self._score_trajectory, trajectories, tasks)
+        return list(await asyncio.gather(*scores))
 
     async def _score_trajectory(self, trajectory: Trajectory, task: Task) -> float | None:
-        dialogue = "\n\n".join(f"[{m.role}]\n{m.content}" for m in trajectory.messages[1:])
+        # Without the system message, which is the same for every rollout.
+        dialogue_messages = trajectory.messages[1:]
+        dialogue = "\n\n".join(
+            f"[{message.role}]\n{message.content}" for message in dialogue_messages
+        )
         messages = [
             {"role": "system", "content": self._prompt},
             {"role": "user", "content": f"Reference answer: {task.answer}\n\n{dialogue}"},
         ]
         try:
-            verdict = await self._client.complete_json(messages, _PreferenceReply)
+            reply = await self._client.complete_json(messages, _PreferenceReply)
         except (InfrastructureError, ModelError):
+            # Not 0: the rollout would be punished for an endpoint that is down.
             return None
-        return float(verdict.score)
+        return float(reply.score)
 
 
 def compute_rewards(
@@ -97,43 +114,49 @@ def compute_rewards(
     config: GRPOConfig,
     expert: ExpertPreference,
 ) -> list[Reward]:
-    """The composite reward of each trajectory of its task. Raises DataError for a task that does
-    not say its number of hops."""
+    """The composite reward of each trajectory, which is of the task at the same place.
+
+    Raises DataError for a task that does not say its number of hops.
+    """
     scores = expert.score(trajectories, tasks)
     return [
-        _compute_reward(*scored, config) for scored in zip(trajectories, tasks, scores, strict=True)
+        _compute_reward(trajectory, task, score, config)
+        for trajectory, task, score in zip(trajectories, tasks, scores, strict=True)
     ]
 
 
 def _compute_reward(
     trajectory: Trajectory, task: Task, expert: float | None, config: GRPOConfig
 ) -> Reward:
-    right = trajectory.answer is not None and answers_match(
+    is_correct = trajectory.answer is not None and answers_match(
         trajectory.answer, task.answer, task.aliases
     )
-    exact_match = float(right)
-    waste = measure_inefficiency(trajectory, task)
+    exact_match = float(is_correct)
+    inefficiency = measure_inefficiency(trajectory, task)
+    if expert is None:
+        return Reward(exact_match, None, inefficiency, None)
     total = (
-        None
-        if expert is None
-        else (
-            config.task_weight * exact_match
-            + config.expert_weight * expert
-            - config.efficiency_weight * waste
-        )
+        config.task_weight * exact_match
+        + config.expert_weight * expert
+        - config.efficiency_weight * inefficiency
     )
-    return Reward(exact_match, expert, waste, total)
+    return Reward(exact_match, expert, inefficiency, total)
 
 
 def measure_inefficiency(trajectory: Trajectory, task: Task) -> float:
-    """Superfluous calls per hop, at most 1: repeated and malformed ones, and those beyond one per
-    hop that did not make up for a failed call."""
+    """Superfluous calls per hop, at most 1.
+
+    Superfluous are repeated and malformed calls, and those beyond one per hop that did not make up
+    for a failed call.
+    """
     events = trajectory.tool_events
     failed = sum(event.status == "error" for event in events)
     invalid = sum(event.status == "invalid" for event in events)
     hops = _require_hops(task)
-    beyond = max(0, len(events) - invalid - failed - hops)
-    return min(1.0, (invalid + max(beyond, repeated_calls(trajectory))) / hops)
+    excess = max(0, len(events) - invalid - failed - hops)
+    # The larger of both and not their sum: a repeated call is mostly also one beyond the hops.
+    superfluous = invalid + max(excess, repeated_calls(trajectory))
+    return min(1.0, superfluous / hops)
 
 
 def _require_hops(task: Task) -> int:

@@ -1,7 +1,8 @@
-"""Supervised fine-tuning: the loop every Ray Train worker runs. Loss on the assistant's tokens
-only."""
+"""Supervised fine-tuning (paper section 4.1): the loop every Ray Train worker runs. The loss is on
+the assistant's tokens only."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import torch
 from medr_ray.core.config import SFTConfig
 from medr_ray.core.run import Directory
 from medr_ray.training.artifacts import SFT_EXAMPLES, SFT_METRICS
+from medr_ray.training.backends import TrainerBackend
 from medr_ray.training.batches import Example, MicroBatch, plan_steps
 from medr_ray.training.losses import sft_loss
+from medr_ray.training.metrics_log import MetricsLog
 from medr_ray.training.workers import (
     accumulate_gradients,
     load_backend,
@@ -27,8 +30,11 @@ from medr_ray.training.workers import (
 
 @dataclass(frozen=True)
 class SFTJob:
-    """What a worker is given. ``directory_uri``: the stage's directory; ``log``: the TrainingLog
-    actor."""
+    """What a worker is given.
+
+    ``directory_uri`` is the stage's directory, ``output`` the folder for the trained model, and
+    ``pad_id`` the token that fills up short sequences.
+    """
 
     config: SFTConfig
     seed: int
@@ -36,61 +42,73 @@ class SFTJob:
     directory_uri: str
     output: str
     pad_id: int
-    log: Any
+    log: MetricsLog
     trust_remote_code: bool = False
 
 
 def read_examples(directory: Directory) -> list[Example]:
     """Training sequences: the positions where the mask is true carry the loss."""
     table = directory.read_table(SFT_EXAMPLES.name, columns=["ids", "mask"])
-    return [
-        Example(tuple(row["ids"]), tuple(i for i, on in enumerate(row["mask"]) if on and i > 0))
-        for row in table.to_pylist()
-    ]
+    examples = []
+    for row in table.to_pylist():
+        # Nothing predicts the first token, so it is no target whatever the mask says.
+        targets = [
+            position for position, is_target in enumerate(row["mask"]) if is_target and position > 0
+        ]
+        examples.append(Example(tuple(row["ids"]), tuple(targets)))
+    return examples
 
 
 def sft_worker(settings: dict[str, Any]) -> None:
     """``train_loop_per_worker``; ``settings["job"]`` is an SFTJob."""
     job: SFTJob = settings["job"]
     config = job.config
+    model_dir = Path(job.model_dir)
+    directory = Directory(job.directory_uri)
     rank, world = rank_and_world()
     torch.manual_seed(job.seed)
-    directory = Directory(job.directory_uri)
     examples = read_examples(directory)
     steps = plan_steps(
         len(examples), config.batch_size * world, config.epochs, job.seed, config.max_steps
     )
     backend = load_backend(
-        Path(job.model_dir), config, config.optimiser, trust_remote_code=job.trust_remote_code
+        model_dir, config, config.optimiser, trust_remote_code=job.trust_remote_code
     )
     state = load_checkpoint(backend) or {"step": 0, "history": []}
     for step in range(state["step"], len(steps)):
         started = time.monotonic()
-        own = [examples[i] for i in steps[step][rank::world]]
-        (tokens,) = sum_over_workers(sum(len(example.targets) for example in own))
-
-        def loss_of(
-            batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor, tokens: float = tokens
-        ) -> torch.Tensor:
-            return sft_loss(logprobs) / tokens
-
-        share = accumulate_gradients(backend, own, config.micro_tokens, job.pad_id, loss_of)
-        (loss,) = sum_over_workers(share)
+        own = [examples[index] for index in steps[step][rank::world]]
+        loss, tokens = _accumulate_batch(backend, own, job)
         rate = scheduled_learning_rate(config.optimiser, step, len(steps))
         norm = backend.step(rate)
         row = {
             "step": step + 1,
             "loss": round(loss, 5),
-            "tokens": int(tokens),
+            "tokens": tokens,
             "learning_rate": rate,
             "grad_norm": round(norm, 4),
             "seconds": round(time.monotonic() - started, 3),
         }
         state = {"step": step + 1, "history": [*state["history"], row]}
         if rank == 0:
-            job.log.append.remote({**row, "number": step + 1})
-        if (step + 1) % config.checkpoint_every == 0 and step + 1 < len(steps):
+            job.log.add_row({**row, "number": step + 1})
+        is_last = step + 1 == len(steps)
+        if (step + 1) % config.checkpoint_every == 0 and not is_last:
             save_checkpoint(backend, state, row)
-    save_model(backend, Path(job.model_dir), Path(job.output), job.trust_remote_code)
+    save_model(backend, model_dir, Path(job.output), job.trust_remote_code)
     if rank == 0:
         directory.write_jsonl(SFT_METRICS.name, state["history"])
+
+
+def _accumulate_batch(
+    backend: TrainerBackend, own: Sequence[Example], job: SFTJob
+) -> tuple[float, int]:
+    """Backpropagate this worker's part of a batch; returns (mean loss, tokens) of all workers."""
+    (tokens,) = sum_over_workers(sum(len(example.targets) for example in own))
+
+    def compute_loss(batch: MicroBatch, logprobs: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return sft_loss(logprobs) / tokens
+
+    own_loss = accumulate_gradients(backend, own, job.config.micro_tokens, job.pad_id, compute_loss)
+    (loss,) = sum_over_workers(own_loss)
+    return loss, int(tokens)

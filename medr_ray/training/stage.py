@@ -1,5 +1,9 @@
 """The SFT and GRPO stages: what the workers are given, the Ray Train run, and the model that comes
-out."""
+out.
+
+Heavy imports (torch, Ray, transformers) are inside the functions: every command imports the list of
+stages.
+"""
 
 import json
 import shutil
@@ -14,9 +18,11 @@ from medr_ray.core.progress import Bar
 from medr_ray.core.run import Counts, Stage, StageContext
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.training.artifacts import GRPO_METRICS, SFT_EXAMPLES, SFT_METRICS
+from medr_ray.training.metrics_log import ActorMetricsLog, MetricRow, MetricsLog
 from medr_ray.trajectories.artifacts import TRAJECTORIES
 
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 1.0  # between two looks at the workers' log
+_COMPARED_UPDATES = 3  # at the beginning and at the end of a run, for its summary
 
 
 def execute_sft(context: StageContext) -> Counts:
@@ -27,38 +33,32 @@ def execute_sft(context: StageContext) -> Counts:
     from medr_ray.training.batches import plan_steps
     from medr_ray.training.sft import SFTJob, sft_worker
 
-    config, local = context.config, context.directory.local
+    config = context.config
+    sft = config.sft
+    seed = config.run.seed
     model_dir = model_path(config.models.policy)
     count, pad_id = _write_examples(context)
     if not count:
         raise DataError(
             "no accepted trajectory fits sft.max_tokens: look at trajectories/rejected.jsonl"
         )
+    # The same plan as the workers', for the length of the progress bar.
+    steps = plan_steps(count, sft.batch_size * sft.workers, sft.epochs, seed, sft.max_steps)
 
-    planned = len(
-        plan_steps(
-            count,
-            config.sft.batch_size * config.sft.workers,
-            config.sft.epochs,
-            config.run.seed,
-            config.sft.max_steps,
-        )
-    )
-
-    def job(log: Any) -> SFTJob:
+    def make_job(log: MetricsLog) -> SFTJob:
         return SFTJob(
-            config.sft,
-            config.run.seed,
-            str(model_dir),
-            context.directory.uri,
-            str(local / "model"),
-            pad_id,
-            log,
-            config.models.trust_remote_code,
+            config=sft,
+            seed=seed,
+            model_dir=str(model_dir),
+            directory_uri=context.directory.uri,
+            output=str(context.directory.local / "model"),
+            pad_id=pad_id,
+            log=log,
+            trust_remote_code=config.models.trust_remote_code,
         )
 
     history = _run_training(
-        context, "sft", config.sft, sft_worker, job, planned, "steps", SFT_METRICS
+        context, "sft", sft, sft_worker, make_job, len(steps), "steps", SFT_METRICS
     )
     counts = {
         "examples": count,
@@ -77,30 +77,39 @@ def execute_sft(context: StageContext) -> Counts:
 def execute_grpo(context: StageContext) -> Counts:
     """Improve the SFT model by its own rollouts; writes ``model/``, ``metrics.jsonl`` and
     ``rollouts/``."""
-    from medr_ray.training.grpo import GRPOJob, grpo_worker
+    from medr_ray.training.grpo import grpo_worker
+    from medr_ray.training.grpo_job import GRPOJob
 
-    config, local = context.config, context.directory.local
+    config = context.config
     questions = context.run.read(QUESTIONS)
     train = tuple(question for question in questions if question.split == "train")
-    model_dir = context.upstream("sft").local / "model"
-    pad_id = _load_tokenizer(str(model_dir), config.models.trust_remote_code).eos_token_id
+    model_dir = str(context.upstream("sft").local / "model")
+    tokenizer = _load_tokenizer(model_dir, config.models.trust_remote_code)
 
-    def job(log: Any) -> GRPOJob:
+    def make_job(log: MetricsLog) -> GRPOJob:
         return GRPOJob(
-            config,
-            train,
-            str(model_dir),
-            context.upstream("index").uri,
-            context.directory.uri,
-            str(local / "model"),
-            pad_id,
-            log,
+            config=config,
+            questions=train,
+            model_dir=model_dir,
+            index_uri=context.upstream("index").uri,
+            directory_uri=context.directory.uri,
+            output=str(context.directory.local / "model"),
+            pad_id=tokenizer.eos_token_id,
+            log=log,
         )
 
     history = _run_training(
-        context, "grpo", config.grpo, grpo_worker, job, config.grpo.updates, "updates", GRPO_METRICS
+        context,
+        "grpo",
+        config.grpo,
+        grpo_worker,
+        make_job,
+        config.grpo.updates,
+        "updates",
+        GRPO_METRICS,
     )
-    first, last = history[:3], history[-3:]
+    first = history[:_COMPARED_UPDATES]
+    last = history[-_COMPARED_UPDATES:]
     counts = {
         "updates": len(history),
         "rollouts": sum(row["rollouts"] for row in history),
@@ -111,15 +120,15 @@ def execute_grpo(context: StageContext) -> Counts:
         "reward_last": _mean_of_column(last, "reward_mean"),
     }
     context.console.print(
-        f"grpo: {counts['updates']} updates, {counts['rollouts']} rollouts, exact "
-        f"match of the rollouts "
-        f"{counts['exact_match_first']:.0%} -> {counts['exact_match_last']:.0%} (first "
-        f"and last 3 updates)"
+        f"grpo: {counts['updates']} updates, {counts['rollouts']} rollouts, exact match of the "
+        f"rollouts {counts['exact_match_first']:.0%} -> {counts['exact_match_last']:.0%} "
+        f"(first and last {_COMPARED_UPDATES} updates)"
     )
     return counts
 
 
-def _mean_of_column(rows: list[dict[str, Any]], key: str) -> float:
+def _mean_of_column(rows: list[MetricRow], key: str) -> float:
+    """The mean of what is not null; 0 where all of it is."""
     values = [row[key] for row in rows if row[key] is not None]
     return round(sum(values) / max(len(values), 1), 4)
 
@@ -164,30 +173,30 @@ def _run_training(
     name: str,
     config: TrainerConfig,
     worker: Callable[[dict[str, Any]], None],
-    make_job: Callable[[Any], Any],
+    make_job: Callable[[MetricsLog], Any],
     total: int,
     unit: str,
     metrics: StageFile,
-) -> list[dict[str, Any]]:
-    """Run Ray Train to its end (resuming under the same name) and return the metric history that
-    rank 0 wrote."""
-    import ray
+) -> list[MetricRow]:
+    """Run Ray Train to its end and return the metric history that rank 0 wrote.
+
+    After a kill Ray Train finds its checkpoints under the same path and name, and resumes.
+    """
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    from medr_ray.training.workers import TrainingLog
-
     local: Path = context.directory.local
+    # A model from an attempt that was killed after it was saved; saving does not overwrite.
     shutil.rmtree(local / "model", ignore_errors=True)
-    log = ray.remote(TrainingLog).options(num_cpus=0).remote()
+    log = ActorMetricsLog()
+    resources: dict[str, float] = {"CPU": config.cpus_per_worker}
+    if config.use_gpu:
+        resources["GPU"] = config.gpus_per_worker
     trainer = TorchTrainer(
         worker,
         train_loop_config={"job": make_job(log)},
         scaling_config=ScalingConfig(
-            num_workers=config.workers,
-            use_gpu=config.use_gpu,
-            resources_per_worker={"CPU": config.cpus_per_worker}
-            | ({"GPU": config.gpus_per_worker} if config.use_gpu else {}),
+            num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources
         ),
         run_config=RunConfig(
             name="train",
@@ -197,40 +206,40 @@ def _run_training(
         ),
     )
     with Bar(context.console, name, total, unit) as bar:
-        _fit_with_progress(trainer, log, bar)
+        _fit_with_progress(trainer.fit, log, bar)
     # Optimiser state: gigabytes nobody needs once it is done.
     shutil.rmtree(local / "train", ignore_errors=True)
     return [json.loads(line) for line in context.directory.read_bytes(metrics.name).splitlines()]
 
 
-def _fit_with_progress(trainer: Any, log: Any, bar: Bar) -> None:
-    """``trainer.fit()`` with a progress bar fed from the workers' log."""
-    import ray
+def _fit_with_progress(fit: Callable[[], object], log: ActorMetricsLog, bar: Bar) -> None:
+    """Run ``fit`` to its end with a progress bar fed from the workers' log; raises what it
+    raises."""
+    failures: list[BaseException] = []
 
-    failure: list[BaseException] = []
-
-    def fit() -> None:
+    def run_fit() -> None:
+        # A thread's exception would only be printed: it is raised again by the caller.
         try:
-            trainer.fit()
+            fit()
         except BaseException as error:
-            failure.append(error)
+            failures.append(error)
 
-    thread = threading.Thread(target=fit, daemon=True)
+    # A thread, because fit blocks. A daemon, so that Ctrl-C ends the process at once.
+    thread = threading.Thread(target=run_fit, daemon=True)
     thread.start()
-    seen = 0
+    rows_seen = 0
     while thread.is_alive():
         thread.join(_POLL_SECONDS)
-        rows = ray.get(log.rows.remote(seen))
-        for row in rows:
-            if not seen:
+        for row in log.rows_from(rows_seen):
+            if not rows_seen:
                 bar.resume(row["number"] - 1)  # a resumed run starts behind its checkpoint
-            seen += 1
+            rows_seen += 1
             bar.advance(note=_describe_row(row))
-    if failure:
-        raise failure[0]
+    if failures:
+        raise failures[0]
 
 
-def _describe_row(row: dict[str, Any]) -> str:
+def _describe_row(row: MetricRow) -> str:
     if "reward_mean" in row:
         return (
             f"reward {row['reward_mean']}, exact match {row['exact_match']}, loss {row['loss']:.4f}"

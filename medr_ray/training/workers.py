@@ -1,8 +1,8 @@
-"""What SFT and GRPO workers share on Ray Train: set-up, gradient accumulation, checkpoints, the log
-the driver reads.
+"""What SFT and GRPO workers share on Ray Train: set-up, gradient accumulation, checkpoints and the
+trained model.
 
-A checkpoint holds the backend's state, the step and the metric history, so that a resumed run
-continues both.
+A checkpoint holds the backend's tensors and the state of the loop (its step and metric history), so
+that a resumed run continues both.
 """
 
 import json
@@ -24,19 +24,8 @@ from medr_ray.training.policy import load_policy_module
 
 _STATE = "state.json"
 
-
-class TrainingLog:
-    """A Ray actor that carries metric rows from rank 0 to the driver's progress bar."""
-
-    def __init__(self) -> None:
-        self._rows: list[dict[str, Any]] = []
-
-    def append(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-
-    def rows(self, start: int) -> list[dict[str, Any]]:
-        """Rows from number ``start`` on."""
-        return self._rows[start:]
+# (batch, log-probabilities, entropies) -> loss; the tensors are those of ``PolicyModule.forward``.
+LossFunction = Callable[[MicroBatch, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def load_backend(
@@ -51,6 +40,7 @@ def load_backend(
 
     device = get_device() if config.use_gpu else torch.device("cpu")
     if device.type == "cpu":
+        # Of its own accord torch takes a thread for every core of the node in each worker.
         torch.set_num_threads(config.threads)
     sharded = deepspeed_settings(config, optimiser) if config.backend == "deepspeed" else None
     module = load_policy_module(model_dir, temperature, trust_remote_code, sharded)
@@ -58,12 +48,17 @@ def load_backend(
 
 
 def rank_and_world() -> tuple[int, int]:
+    """(this worker's rank, number of workers)."""
     context = ray.train.get_context()
     return context.get_world_rank(), context.get_world_size()
 
 
 def scheduled_learning_rate(optimiser: OptimiserConfig, step: int, total: int) -> float:
-    """Linear warm-up to the peak, then constant or a cosine to zero; ``step`` counts from 0."""
+    """Linear warm-up to the peak, then constant or a cosine to zero.
+
+    ``step`` counts from 0, and of ``total`` steps the last is ``total - 1``.
+    """
+    # The first step has a rate above zero: a step at zero would learn nothing.
     if step < optimiser.warmup_steps:
         return optimiser.learning_rate * (step + 1) / optimiser.warmup_steps
     if optimiser.schedule == "constant":
@@ -74,10 +69,10 @@ def scheduled_learning_rate(optimiser: OptimiserConfig, step: int, total: int) -
 
 def sum_over_workers(*values: float) -> list[float]:
     """Each value summed over all workers."""
+    # In float64: float32 is exact only up to 16.7 million, and token counts may be larger.
     totals = torch.tensor(values, dtype=torch.float64)
     if dist.is_initialized() and dist.get_world_size() > 1:
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        totals = totals.to(device)
+        totals = totals.to(_exchange_device())
         dist.all_reduce(totals)
     return totals.tolist()
 
@@ -85,10 +80,14 @@ def sum_over_workers(*values: float) -> list[float]:
 def _max_over_workers(value: int) -> int:
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return value
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    maximum = torch.tensor(value, device=device)
+    maximum = torch.tensor(value, device=_exchange_device())
     dist.all_reduce(maximum, op=dist.ReduceOp.MAX)
     return int(maximum)
+
+
+def _exchange_device() -> str:
+    """Where a tensor must be to be exchanged: NCCL knows no CPU tensors."""
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
 def accumulate_gradients(
@@ -96,20 +95,25 @@ def accumulate_gradients(
     examples: Sequence[Example],
     micro_tokens: int,
     pad_id: int,
-    loss_of: Callable[[MicroBatch, torch.Tensor, torch.Tensor], torch.Tensor],
+    compute_loss: LossFunction,
 ) -> float:
     """Backpropagate the examples of this worker; returns the loss summed over them.
 
-    ``loss_of(batch, logprobs, entropies)`` must already be divided by the global token count.
-    Workers with fewer micro-batches repeat one at weight zero, because gradient exchange needs the
-    same number everywhere.
+    ``compute_loss`` must already divide by the token count of all workers. Workers with fewer
+    micro-batches than others repeat their first at weight zero.
     """
     groups = group_into_micro_batches(examples, micro_tokens)
-    rounds, total = _max_over_workers(len(groups)), 0.0
+    # Forward and backward passes exchange weights (ZeRO 3) and gradients: every worker must go
+    # through the same number, or the others wait for ever.
+    rounds = _max_over_workers(len(groups))
+    total = 0.0
     for index in range(rounds):
-        real = index < len(groups)
-        batch = collate(groups[index if real else 0], pad_id, backend.device)
-        loss = loss_of(batch, *backend.forward(batch)) * float(real)
+        is_filler = index >= len(groups)
+        batch = collate(groups[0 if is_filler else index], pad_id, backend.device)
+        logprobs, entropies = backend.forward(batch)
+        loss = compute_loss(batch, logprobs, entropies)
+        if is_filler:
+            loss = loss * 0.0
         backend.backward(loss, last=index == rounds - 1)
         total += float(loss.detach())
     return total
@@ -118,7 +122,11 @@ def accumulate_gradients(
 def save_checkpoint(
     backend: TrainerBackend, state: dict[str, Any], metrics: dict[str, Any]
 ) -> None:
-    """Report metrics with a checkpoint; called by every worker."""
+    """Report metrics with a checkpoint; called by every worker.
+
+    ``state`` is rank 0's and written as JSON. Every worker adds its own files to the checkpoint,
+    because under ZeRO each has a part of the optimiser state.
+    """
     rank, _ = rank_and_world()
     with tempfile.TemporaryDirectory() as folder:
         backend.save(Path(folder))
@@ -140,10 +148,11 @@ def load_checkpoint(backend: TrainerBackend) -> dict[str, Any] | None:
 def save_model(
     backend: TrainerBackend, source: Path, target: Path, trust_remote_code: bool = False
 ) -> None:
-    """The trained model in Hugging Face format (bf16), with the source's tokenizer; called by every
-    worker.
+    """Write the trained model to ``target`` in Hugging Face format (bf16), with the tokenizer of
+    ``source``; called by every worker.
 
-    ``target`` appears whole or not at all.
+    ``target`` appears whole or not at all. Raises RuntimeError when the weights do not fit the
+    model of ``source``.
     """
     weights = backend.export_weights()
     if rank_and_world()[0] != 0:
@@ -155,7 +164,9 @@ def save_model(
         config, dtype=torch.bfloat16, trust_remote_code=trust_remote_code
     )
     missing, unexpected = model.load_state_dict(weights, strict=False)
-    if unexpected or set(missing) - set(getattr(model, "_tied_weights_keys", None) or ()):
+    # Tied weights are parameters once: the second name is filled in by ``tie_weights``.
+    tied = set(getattr(model, "_tied_weights_keys", None) or ())
+    if unexpected or set(missing) - tied:
         raise RuntimeError(
             f"exported weights do not fit {source}: missing {missing}, unexpected {unexpected}"
         )
@@ -165,6 +176,6 @@ def save_model(
         AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code).save_pretrained(
             folder
         )
-        Path(folder).chmod(0o755)
+        Path(folder).chmod(0o755)  # a temporary folder is closed to other users
         os.rename(folder, target)
         Path(folder).mkdir()  # the context manager expects its folder back

@@ -1,0 +1,56 @@
+"""The policies of GRPO's rollouts: agents that sample from the engine actor.
+
+The module is loaded in every rollout worker, so it does not import torch.
+"""
+
+import functools
+from typing import Protocol
+
+from medr_ray.agent.policies import EnginePolicy, Policy
+from medr_ray.core.config import AgentConfig
+from medr_ray.engines.base import Generation, Sampling
+from medr_ray.engines.chat import ChatRenderer
+from medr_ray.rollouts.worker import RolloutRequest
+
+
+class TokenSampler(Protocol):
+    """Samples tokens after a prompt, such as ``EngineClient``."""
+
+    async def generate(self, prompt: list[int], sampling: Sampling) -> Generation:
+        """Token ids after ``prompt``, with their log-probabilities."""
+        ...
+
+
+class EnginePolicyFactory:
+    """Makes policies over one engine; a PolicyFactory.
+
+    ``temperature`` must be the one the trainer divides its logits by, or the log-probabilities of
+    engine and trainer belong to different distributions.
+    """
+
+    def __init__(
+        self,
+        engine: TokenSampler,
+        model_dir: str,
+        agent: AgentConfig,
+        temperature: float,
+        trust_remote_code: bool,
+    ) -> None:
+        self._engine = engine
+        self._model_dir = model_dir
+        self._agent = agent
+        self._temperature = temperature
+        self._trust_remote_code = trust_remote_code
+
+    def __call__(self, request: RolloutRequest) -> Policy:
+        return EnginePolicy(self._engine.generate, self._renderer, self._agent, self._temperature)
+
+    @functools.cached_property
+    def _renderer(self) -> ChatRenderer:
+        # A tokenizer takes longer to load than many an episode to run: one for each worker.
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(
+            self._model_dir, trust_remote_code=self._trust_remote_code
+        )
+        return ChatRenderer(tokenizer)

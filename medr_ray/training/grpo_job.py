@@ -1,0 +1,27 @@
+"""What the GRPO stage gives to its Ray Train workers."""
+
+from dataclasses import dataclass
+
+from medr_ray.core.config import PipelineConfig
+from medr_ray.core.records import Question
+from medr_ray.training.metrics_log import MetricsLog
+
+
+@dataclass(frozen=True)
+class GRPOJob:
+    """One training run.
+
+    ``model_dir`` is the SFT model, ``directory_uri`` the stage's directory, ``output`` the folder
+    for the trained model, and ``pad_id`` the token that fills up short sequences.
+    """
+
+    # The whole configuration, because rollout workers open the agent's tools from it (search
+    # index, live sources, page reading), each of which has a section of its own.
+    config: PipelineConfig
+    questions: tuple[Question, ...]
+    model_dir: str
+    index_uri: str
+    directory_uri: str
+    output: str
+    pad_id: int
+    log: MetricsLog

@@ -1,0 +1,100 @@
+"""Every worker's half of a GRPO update: from scored rollouts to one optimiser step."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from medr_ray.core.config import GRPOConfig
+from medr_ray.training.artifacts import ScoredRollout
+from medr_ray.training.backends import TrainerBackend
+from medr_ray.training.batches import Example, MicroBatch
+from medr_ray.training.experience import make_examples
+from medr_ray.training.losses import POLICY_LOSSES
+from medr_ray.training.update_metrics import LearningFigures
+from medr_ray.training.workers import (
+    accumulate_gradients,
+    scheduled_learning_rate,
+    sum_over_workers,
+)
+
+
+class Learner:
+    """One worker's part in learning: rank ``rank`` of ``world``."""
+
+    def __init__(
+        self, backend: TrainerBackend, config: GRPOConfig, pad_id: int, rank: int, world: int
+    ) -> None:
+        self._backend = backend
+        self._config = config
+        self._pad_id = pad_id
+        self._rank = rank
+        self._world = world
+        self._policy_loss = POLICY_LOSSES[config.loss]
+
+    def learn(self, rollouts: Sequence[ScoredRollout], update: int) -> LearningFigures:
+        """One optimiser step over all workers; ``rollouts`` are the whole update's, on each.
+
+        The weights stay as they are when there are fewer examples than workers.
+        """
+        started = time.monotonic()
+        examples: list[Example] = []
+        for rollout in rollouts:
+            examples += make_examples(rollout)
+        tokens = sum(len(example.targets) for example in examples)
+        # A worker without an example has nothing to take part in the gradient exchange with, and
+        # the others would wait for it. All workers see the same examples, so all return here.
+        if len(examples) < self._world:
+            return _nothing_learned(tokens)
+        own_loss, own_sums = self._accumulate(examples[self._rank :: self._world], tokens)
+        loss, *sums = sum_over_workers(own_loss, *own_sums)
+        rate = scheduled_learning_rate(self._config.optimiser, update, self._config.updates)
+        norm = self._backend.step(rate)
+        entropy, divergence, ratio, clipped = (round(total / tokens, 6) for total in sums)
+        return LearningFigures(
+            loss=round(loss, 6),
+            entropy=entropy,
+            mismatch_kl=divergence,
+            ratio_mean=ratio,
+            clip_fraction=clipped,
+            grad_norm=round(norm, 4),
+            tokens=tokens,
+            learn_seconds=round(time.monotonic() - started, 2),
+        )
+
+    def _accumulate(self, examples: Sequence[Example], tokens: int) -> tuple[float, list[float]]:
+        """Backpropagate this worker's examples.
+
+        Returns its share of the loss, and its sums over tokens: entropy, divergence, ratio, clipped
+        tokens. ``tokens`` is the count over all workers.
+        """
+        sums = torch.zeros(4, dtype=torch.float64)
+
+        def compute_loss(
+            batch: MicroBatch, logprobs: torch.Tensor, entropies: torch.Tensor
+        ) -> torch.Tensor:
+            result = self._policy_loss(logprobs, batch.logprobs, batch.advantages, self._config)
+            parts = [entropies.sum(), result.divergence, result.ratio, result.clipped]
+            # One transfer from the device for a micro-batch, instead of one for each figure.
+            sums.add_(torch.stack(parts).double().cpu())
+            # By the tokens of all workers and micro-batches: every token of the update weighs the
+            # same, however long its rollout is (token-level loss, DAPO, arXiv 2503.14476).
+            return result.loss / tokens
+
+        loss = accumulate_gradients(
+            self._backend, examples, self._config.micro_tokens, self._pad_id, compute_loss
+        )
+        return loss, sums.tolist()
+
+
+def _nothing_learned(tokens: int) -> LearningFigures:
+    return LearningFigures(
+        loss=0.0,
+        entropy=None,
+        mismatch_kl=None,
+        ratio_mean=None,
+        clip_fraction=None,
+        grad_norm=0.0,
+        tokens=tokens,
+        learn_seconds=0.0,
+    )

@@ -1,0 +1,50 @@
+"""Metric rows on their way from rank 0 to the driver's progress bar.
+
+Ray Train gives the driver nothing before ``fit`` returns, so the rows pass through an actor. What
+is kept of a run is not read from here: rank 0 writes the metric files itself.
+"""
+
+from typing import Any, Protocol
+
+MetricRow = dict[str, Any]
+
+
+class MetricsLog(Protocol):
+    """Where rank 0 reports its progress."""
+
+    def add_row(self, row: MetricRow) -> None:
+        """Report a step or update; ``number`` in the row counts from 1."""
+        ...
+
+
+class _RowStore:
+    """The actor's side: all rows of one training run."""
+
+    def __init__(self) -> None:
+        self._rows: list[MetricRow] = []
+
+    def add_row(self, row: MetricRow) -> None:
+        self._rows.append(row)
+
+    def rows_from(self, start: int) -> list[MetricRow]:
+        return self._rows[start:]
+
+
+class ActorMetricsLog:
+    """A log in an actor. It may be sent to other processes and lives as long as the driver's."""
+
+    def __init__(self) -> None:
+        import ray
+
+        # No CPU: the workers may have reserved every one there is.
+        self._store: Any = ray.remote(_RowStore).options(num_cpus=0).remote()
+
+    def add_row(self, row: MetricRow) -> None:
+        """Report a row without waiting until the actor has it."""
+        self._store.add_row.remote(row)
+
+    def rows_from(self, start: int) -> list[MetricRow]:
+        """The rows behind the first ``start``, in the order they came."""
+        import ray
+
+        return ray.get(self._store.rows_from.remote(start))

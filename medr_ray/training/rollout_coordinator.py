@@ -1,0 +1,208 @@
+"""Rank 0's half of a GRPO update: choose questions, have them rolled out, score the rollouts, and
+give the engine the weights that came of them.
+
+A rollout that infrastructure failed is excluded and counted; it is never a reward.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from medr_ray.core.config import GRPOConfig, PipelineConfig
+from medr_ray.core.records import Question, Trajectory
+from medr_ray.core.run import Directory
+from medr_ray.llm.roles import open_chat_client
+from medr_ray.rollouts.groups import minimum_viable
+from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
+from medr_ray.rollouts.worker import RolloutRequest
+from medr_ray.training.artifacts import ScoredRollout
+from medr_ray.training.curriculum import Curriculum, hops_by_question
+from medr_ray.training.engine_policies import EnginePolicyFactory
+from medr_ray.training.experience import score_groups
+from medr_ray.training.grpo_job import GRPOJob
+from medr_ray.training.rewards import (
+    ExpertPreference,
+    ModelPreference,
+    RulesPreference,
+    compute_rewards,
+)
+from medr_ray.training.update_metrics import RolloutFigures
+
+if TYPE_CHECKING:
+    import torch
+
+
+class GroupRunner(Protocol):
+    """Runs groups of rollouts, such as ``RolloutPool``."""
+
+    def run_groups(
+        self, groups: Sequence[Sequence[RolloutRequest]], share: float
+    ) -> Iterator[GroupOutcome]:
+        """Groups as they finish; each is viable with ``share`` of its rollouts."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class WeightReceiver(Protocol):
+    """The engine that the rollouts sample from, such as ``EngineClient``."""
+
+    def load_weights(self, weights: Mapping[str, "torch.Tensor"], version: int) -> int:
+        """Serve these weights; returns the version now served."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class CollectedRollouts:
+    """The scored rollouts of one update, in the order of their questions, and their figures."""
+
+    rollouts: list[ScoredRollout]
+    figures: RolloutFigures
+
+
+class RolloutCoordinator:
+    """Collects the rollouts of each update. Owns the pool and the engine until ``close``."""
+
+    def __init__(
+        self,
+        config: GRPOConfig,
+        questions: Sequence[Question],
+        curriculum: Curriculum,
+        pool: GroupRunner,
+        engine: WeightReceiver,
+        expert: ExpertPreference,
+    ) -> None:
+        self._config = config
+        self._tasks = {question.task.task_id: question.task for question in questions}
+        self._curriculum = curriculum
+        self._pool = pool
+        self._engine = engine
+        self._expert = expert
+
+    def collect(self, update: int) -> CollectedRollouts:
+        """Roll out the next questions with the weights the engine serves, and score them."""
+        started = time.monotonic()
+        outcomes = self._run_rollouts(update)
+        rollouts = self._score_rollouts(update, outcomes)
+        self._curriculum.record_pass_rates(pass_rate_by_question(rollouts))
+        failures = Counter(outcome.kind for outcome in outcomes if outcome.kind)
+        figures = RolloutFigures(
+            rollouts=len(rollouts),
+            reward_mean=_rounded_mean([rollout.reward.total for rollout in rollouts]),
+            exact_match=_rounded_mean([rollout.reward.task for rollout in rollouts]),
+            answer_rate=_answer_rate(rollouts),
+            groups_used=len({row.group for row in rollouts if row.advantage is not None}),
+            excluded=len(outcomes) - len(rollouts),
+            excluded_by=dict(sorted(failures.items())),
+            level=self._curriculum.level,
+            rollout_seconds=round(time.monotonic() - started, 2),
+        )
+        return CollectedRollouts(rollouts, figures)
+
+    def publish_weights(self, weights: Mapping[str, "torch.Tensor"], version: int) -> None:
+        """Give weights to the engine; returns once it answers under ``version``."""
+        served = self._engine.load_weights(weights, version)
+        if served != version:
+            raise RuntimeError(f"the engine serves version {served} after being given {version}")
+
+    def curriculum_state(self) -> dict[str, Any]:
+        """What ``Curriculum.resume`` needs to continue."""
+        return self._curriculum.state()
+
+    def close(self) -> None:
+        """End the rollout workers and the engine."""
+        self._pool.close()
+        self._engine.close()
+
+    def _run_rollouts(self, update: int) -> list[RolloutOutcome]:
+        """The outcomes of the update's groups, in the order of their keys."""
+        size = self._config.group_size
+        # Numbered through the whole run: a question that comes again gets rollouts of its own.
+        numbers = range(update * size, (update + 1) * size)
+        chosen = self._curriculum.select_questions(self._config.questions_per_update, update)
+        groups = [
+            [RolloutRequest(self._tasks[question], rollout=number) for number in numbers]
+            for question in chosen
+        ]
+        finished = self._pool.run_groups(groups, self._config.min_group_fraction)
+        outcomes = [outcome for group in finished for outcome in group.outcomes]
+        # Groups come as they finish: without an order the sums of the loss would differ by run.
+        return sorted(outcomes, key=lambda outcome: outcome.request.key)
+
+    def _score_rollouts(
+        self, update: int, outcomes: Sequence[RolloutOutcome]
+    ) -> list[ScoredRollout]:
+        trajectories: list[Trajectory] = [
+            outcome.trajectory for outcome in outcomes if outcome.trajectory is not None
+        ]
+        tasks = [self._tasks[trajectory.question_id] for trajectory in trajectories]
+        rewards = compute_rewards(trajectories, tasks, self._config, self._expert)
+        minimum = minimum_viable(self._config.group_size, self._config.min_group_fraction)
+        return score_groups(update, trajectories, rewards, minimum)
+
+
+def start_coordinator(job: GRPOJob, curriculum_state: dict[str, Any] | None) -> RolloutCoordinator:
+    """Start the engine and the rollout workers.
+
+    ``curriculum_state`` is that of a checkpoint; None at a fresh start.
+    """
+    # Only rank 0 gets here; the other workers need neither the pool nor the engine.
+    from medr_ray.rollouts.engine_actor import start_engine
+    from medr_ray.rollouts.pool import RolloutPool
+
+    config = job.config
+    trust_remote_code = config.models.trust_remote_code
+    engine = start_engine(Path(job.model_dir), config.engine, trust_remote_code)
+    factory = EnginePolicyFactory(
+        engine, job.model_dir, config.agent, config.grpo.temperature, trust_remote_code
+    )
+    reports = Directory(job.directory_uri)
+    return RolloutCoordinator(
+        config.grpo,
+        job.questions,
+        start_curriculum(config, job.questions, curriculum_state),
+        RolloutPool(config, job.index_uri, lambda: factory, reports=reports),
+        engine,
+        open_expert(config),
+    )
+
+
+def start_curriculum(
+    config: PipelineConfig, questions: Sequence[Question], state: dict[str, Any] | None
+) -> Curriculum:
+    """The curriculum over ``questions``, continued from ``state`` where there is one."""
+    hops = hops_by_question(questions)
+    if state is None:
+        return Curriculum(hops, config.run.seed, config.grpo.raise_at)
+    return Curriculum.resume(hops, config.run.seed, config.grpo.raise_at, state)
+
+
+def open_expert(config: PipelineConfig) -> ExpertPreference:
+    """The expert preference that ``grpo.expert`` names."""
+    if config.grpo.expert == "rules":
+        return RulesPreference()
+    return ModelPreference(open_chat_client(config.llm))
+
+
+def pass_rate_by_question(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
+    """The share of each question's rollouts that answered it exactly."""
+    matches: dict[str, list[float]] = {}
+    for rollout in rollouts:
+        matches.setdefault(rollout.group, []).append(rollout.reward.task or 0.0)
+    return {question: sum(values) / len(values) for question, values in matches.items()}
+
+
+def _rounded_mean(values: Sequence[float | None]) -> float | None:
+    """The mean of what was scored, null where nothing was."""
+    scored = [value for value in values if value is not None]
+    return round(sum(scored) / len(scored), 4) if scored else None
+
+
+def _answer_rate(rollouts: Sequence[ScoredRollout]) -> float:
+    answered = sum(rollout.trajectory.answer is not None for rollout in rollouts)
+    return round(answered / max(len(rollouts), 1), 4)

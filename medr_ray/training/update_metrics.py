@@ -1,0 +1,102 @@
+"""What one GRPO update is described by, and what a checkpoint keeps of a run.
+
+Field names are the keys of ``grpo/metrics.jsonl`` and of a checkpoint's state: renaming one changes
+those files. A figure that nothing was measured for is null.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from medr_ray.training.metrics_log import MetricRow
+
+
+@dataclass(frozen=True)
+class RolloutFigures:
+    """What an update's rollouts came to.
+
+    ``rollouts`` came back with a trajectory; ``excluded`` did not, for the kinds of infrastructure
+    failure that ``excluded_by`` counts. ``exact_match`` and ``answer_rate`` are shares of
+    ``rollouts``. ``groups_used`` counts the questions whose rollouts have an advantage. ``level``
+    is the curriculum's for the next update, in hops.
+    """
+
+    rollouts: int
+    reward_mean: float | None
+    exact_match: float | None
+    answer_rate: float
+    groups_used: int
+    excluded: int
+    excluded_by: dict[str, int]
+    level: int
+    rollout_seconds: float
+
+
+@dataclass(frozen=True)
+class LearningFigures:
+    """What an optimiser step came to: means over ``tokens``, the trained tokens of all workers.
+
+    ``entropy`` is in nats. ``mismatch_kl`` is KL(engine || trainer) before the step,
+    ``ratio_mean`` the mean probability ratio, ``clip_fraction`` the share of clipped tokens, and
+    ``grad_norm`` the gradient's norm before clipping.
+    """
+
+    loss: float
+    entropy: float | None
+    mismatch_kl: float | None
+    ratio_mean: float | None
+    clip_fraction: float | None
+    grad_norm: float
+    tokens: int
+    learn_seconds: float
+
+
+@dataclass(frozen=True)
+class UpdateMetrics:
+    """One finished update, numbered from 1. ``sync_seconds``: until the engine served the new
+    weights."""
+
+    update: int
+    rollouts: RolloutFigures
+    learning: LearningFigures
+    sync_seconds: float
+
+    def to_row(self) -> MetricRow:
+        """One flat line of the metrics file."""
+        return {
+            "update": self.update,
+            **asdict(self.rollouts),
+            **asdict(self.learning),
+            "sync_seconds": self.sync_seconds,
+        }
+
+
+@dataclass(frozen=True)
+class TrainerState:
+    """Where a run stands after ``update`` updates, beside the tensors of the backend.
+
+    ``curriculum`` is the state of the curriculum; null before the first update, and on every worker
+    but rank 0.
+    """
+
+    update: int = 0
+    history: tuple[MetricRow, ...] = ()
+    curriculum: dict[str, Any] | None = None
+
+    @classmethod
+    def from_checkpoint(cls, state: dict[str, Any] | None) -> "TrainerState":
+        """The state read from a checkpoint; that of a fresh start where there is none."""
+        if state is None:
+            return cls()
+        return cls(state["update"], tuple(state["history"]), state["curriculum"])
+
+    def to_checkpoint(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def after(self, metrics: UpdateMetrics, curriculum: dict[str, Any] | None) -> "TrainerState":
+        """The state after one more update."""
+        return replace(
+            self,
+            update=metrics.update,
+            history=(*self.history, metrics.to_row()),
+            curriculum=curriculum,
+        )

@@ -1,0 +1,87 @@
+"""Rollouts without workers: a pool whose trajectories are decided by the request and by the weights
+that the engine was last given."""
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+
+from medr_ray.core.records import Message, ToolEvent, Trajectory, Turn, Usage
+from medr_ray.rollouts.failure_kinds import TOOL
+from medr_ray.rollouts.outcomes import GroupOutcome, RolloutOutcome
+from medr_ray.rollouts.worker import RolloutRequest
+
+_TOKENS = range(2, 250)  # ids that the tiny model knows
+
+
+class RecordingEngine:
+    """Keeps the weights it is given. ``fingerprint`` stands for those it serves."""
+
+    def __init__(self, lagging: bool = False) -> None:
+        self._lagging = lagging
+        self.fingerprint = "the model it was started with"
+        self.weights: Mapping[str, torch.Tensor] = {}
+        self.versions: list[int] = []
+        self.is_closed = False
+
+    def load_weights(self, weights: Mapping[str, torch.Tensor], version: int) -> int:
+        digest = hashlib.sha256()
+        for name in sorted(weights):
+            digest.update(weights[name].view(torch.int16).numpy().tobytes())
+        self.fingerprint = digest.hexdigest()
+        self.weights = weights
+        self.versions.append(version)
+        return version - self._lagging
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class ScriptedPool:
+    """Rollouts with an even number answer rightly; those with a number in ``failing`` find a tool
+    down."""
+
+    def __init__(self, engine: RecordingEngine, failing: Sequence[int] = ()) -> None:
+        self._engine = engine
+        self._failing = failing
+        self.is_closed = False
+
+    def run_groups(
+        self, groups: Sequence[Sequence[RolloutRequest]], share: float
+    ) -> Iterator[GroupOutcome]:
+        for group in reversed(groups):  # the last to begin may be the first to finish
+            yield GroupOutcome(tuple(self._run(request) for request in group), 2)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def _run(self, request: RolloutRequest) -> RolloutOutcome:
+        if request.rollout in self._failing:
+            return RolloutOutcome(request, None, "down", 1.0, TOOL)
+        return RolloutOutcome(request, self._make_trajectory(request))
+
+    def _make_trajectory(self, request: RolloutRequest) -> Trajectory:
+        rng = random.Random(f"{self._engine.fingerprint}/{request.key}")
+        prompt = tuple(rng.choices(_TOKENS, k=12))
+        output = tuple(rng.choices(_TOKENS, k=rng.randint(4, 16)))
+        logprobs = tuple(rng.uniform(-6.5, -5.5) for _ in output)
+        answer = request.task.answer if request.rollout % 2 == 0 else "something else"
+        return Trajectory(
+            trajectory_id=f"traj-{rng.getrandbits(64):016x}",
+            question_id=request.task.task_id,
+            mode=request.mode,
+            rollout=request.rollout,
+            messages=(
+                Message("system", "S"),
+                Message("user", request.task.text),
+                Message("assistant", f"<think>I look.</think>\n<answer>{answer}</answer>"),
+            ),
+            turns=(Turn(prompt, output, logprobs, 0),),
+            tool_events=(ToolEvent("search", '{"query": "a"}', "ok", 0.1, False),),
+            documents=(),
+            answer=answer,
+            stop_reason="answered",
+            usage=Usage(len(prompt), len(output), 1),
+            cost=None,
+        )

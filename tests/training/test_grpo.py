@@ -1,0 +1,242 @@
+"""The GRPO loop on a tiny model, without Ray: the rollouts are scripted, the trainer is the real
+one."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from support.questions import make_question
+from support.scripted_rollouts import RecordingEngine, ScriptedPool
+from support.tiny_model import build_tiny_model
+from support.train_session import TrainSession
+
+from medr_ray.core.config import PipelineConfig
+from medr_ray.core.run import Directory
+from medr_ray.core.settings import load_config
+from medr_ray.training import grpo
+from medr_ray.training.artifacts import GRPO_METRICS, GRPO_ROLLOUTS
+from medr_ray.training.backends import TrainerBackend
+from medr_ray.training.grpo_job import GRPOJob
+from medr_ray.training.learner import Learner
+from medr_ray.training.metrics_log import MetricRow
+from medr_ray.training.rewards import RulesPreference
+from medr_ray.training.rollout_coordinator import RolloutCoordinator, start_curriculum
+
+QUESTIONS = tuple(make_question(number, split="train") for number in range(4))
+FIGURES = {
+    "update",
+    "rollouts",
+    "reward_mean",
+    "exact_match",
+    "answer_rate",
+    "groups_used",
+    "excluded",
+    "excluded_by",
+    "level",
+    "rollout_seconds",
+    "loss",
+    "entropy",
+    "mismatch_kl",
+    "ratio_mean",
+    "clip_fraction",
+    "grad_norm",
+    "tokens",
+    "learn_seconds",
+    "sync_seconds",
+}
+FAILING = (1,)  # numbers of rollouts: one of each group of the first update
+
+
+class RecordingLog:
+    """Keeps what the driver would be shown."""
+
+    def __init__(self) -> None:
+        self.rows: list[MetricRow] = []
+
+    def add_row(self, row: MetricRow) -> None:
+        self.rows.append(row)
+
+
+class Training:
+    """One run of the loop in a folder of its own, up to its end."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        updates: int,
+        resume_from: Path | None = None,
+    ) -> None:
+        self.folder = folder
+        self.folder.mkdir()
+        self.directory = Directory(str(folder))
+        self.session = TrainSession(folder, resume_from)
+        self.session.install(monkeypatch)
+        self.engine = RecordingEngine()
+        self.pool = ScriptedPool(self.engine, FAILING)
+        self.log = RecordingLog()
+        monkeypatch.setattr(grpo, "start_coordinator", self._start_coordinator)
+        grpo.grpo_worker({"job": self._make_job(model, updates)})
+
+    @property
+    def metrics(self) -> list[MetricRow]:
+        lines = self.directory.read_bytes(GRPO_METRICS.name).splitlines()
+        return [json.loads(line) for line in lines]
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        return load_file(self.folder / "model" / "model.safetensors")
+
+    def _start_coordinator(self, job: GRPOJob, state: dict[str, Any] | None) -> RolloutCoordinator:
+        return RolloutCoordinator(
+            job.config.grpo,
+            job.questions,
+            start_curriculum(job.config, job.questions, state),
+            self.pool,
+            self.engine,
+            RulesPreference(),
+        )
+
+    def _make_job(self, model: Path, updates: int) -> GRPOJob:
+        return GRPOJob(
+            config=make_config(updates),
+            questions=QUESTIONS,
+            model_dir=str(model),
+            index_uri="",
+            directory_uri=str(self.folder),
+            output=str(self.folder / "model"),
+            pad_id=1,
+            log=self.log,
+        )
+
+
+def make_config(updates: int) -> PipelineConfig:
+    return load_config(
+        None,
+        [
+            f"grpo.updates={updates}",
+            "grpo.questions_per_update=2",
+            "grpo.group_size=4",
+            "grpo.checkpoint_every=2",
+            "grpo.threads=1",
+            "grpo.optimiser={learning_rate: 0.003, warmup_steps: 2, schedule: cosine}",
+        ],
+        environment={},
+    )
+
+
+def without_seconds(rows: list[MetricRow]) -> list[MetricRow]:
+    return [
+        {key: value for key, value in row.items() if not key.endswith("_seconds")} for row in rows
+    ]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("model"), context=128)
+
+
+def test_two_updates_learn_publish_and_record(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = Training(tmp_path / "run", model, monkeypatch, updates=2)
+    first, second = training.metrics
+    assert set(first) == set(second) == FIGURES
+    assert [row["number"] for row in training.log.rows] == [1, 2]
+    assert [row["update"] for row in training.log.rows] == [1, 2]
+
+    assert [row["rollouts"] for row in (first, second)] == [6, 8]
+    assert [row["excluded_by"] for row in (first, second)] == [{"tool": 2}, {}]
+    assert [row["exact_match"] for row in (first, second)] == [0.6667, 0.5]
+    rollouts = training.directory.read(GRPO_ROLLOUTS)
+    for row in (first, second):
+        own = [rollout for rollout in rollouts if rollout.update == row["update"] - 1]
+        assert len(own) == row["rollouts"] == 8 - row["excluded"]
+        assert row["tokens"] == sum(len(rollout.trajectory.turns[0].output_ids) for rollout in own)
+        assert row["groups_used"] == 2
+        assert row["answer_rate"] == 1.0
+        assert row["grad_norm"] > 0
+        assert 0 < row["entropy"] < math.log(400)
+        assert 0 <= row["clip_fraction"] < 1
+        assert row["mismatch_kl"] > 0
+
+    assert training.engine.versions == [1, 2]
+    assert training.engine.is_closed
+    assert training.pool.is_closed
+    before = load_file(model / "model.safetensors")
+    assert any(
+        not torch.equal(weight, before[name].to(torch.bfloat16))
+        for name, weight in training.weights.items()
+    )
+    for name, weight in training.weights.items():
+        assert torch.equal(weight, training.engine.weights[name])
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Training(tmp_path / "whole", model, monkeypatch, updates=4)
+    # No checkpoint after the last update: the model itself is written then.
+    (checkpoint,) = whole.session.checkpoints
+    state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+    assert set(state) == {"update", "history", "curriculum"}
+    assert state["update"] == 2
+    assert without_seconds(state["history"]) == without_seconds(whole.metrics[:2])
+    assert set(state["curriculum"]) == {"level", "visits", "recent"}
+
+    resumed = Training(tmp_path / "resumed", model, monkeypatch, updates=4, resume_from=checkpoint)
+    assert resumed.engine.versions == [2, 3, 4]
+    assert [row["number"] for row in resumed.log.rows] == [3, 4]
+    assert without_seconds(resumed.metrics) == without_seconds(whole.metrics)
+    assert resumed.weights.keys() == whole.weights.keys()
+    for name, weight in resumed.weights.items():
+        assert torch.equal(weight, whole.weights[name]), name
+
+
+def test_an_engine_that_serves_another_version_is_an_error() -> None:
+    engine = RecordingEngine(lagging=True)
+    config = make_config(1)
+    coordinator = RolloutCoordinator(
+        config.grpo,
+        QUESTIONS,
+        start_curriculum(config, QUESTIONS, None),
+        ScriptedPool(engine),
+        engine,
+        RulesPreference(),
+    )
+    with pytest.raises(RuntimeError, match="version 0 after being given 1"):
+        coordinator.publish_weights({}, 1)
+
+
+def test_outcomes_are_scored_in_one_order_whichever_group_ends_first() -> None:
+    engine = RecordingEngine()
+    config = make_config(1)
+    coordinator = RolloutCoordinator(
+        config.grpo,
+        QUESTIONS,
+        start_curriculum(config, QUESTIONS, None),
+        ScriptedPool(engine),
+        engine,
+        RulesPreference(),
+    )
+    rollouts = coordinator.collect(3).rollouts
+    keys = [(rollout.group, rollout.trajectory.rollout) for rollout in rollouts]
+    assert keys == sorted(keys)
+    # Numbered through the run, so that a question that comes again has new rollouts.
+    assert {number for _, number in keys} == {12, 13, 14, 15}
+
+
+def test_an_update_with_fewer_examples_than_workers_leaves_the_weights_alone() -> None:
+    class Untouched:
+        """Fails whatever is called."""
+
+    backend: TrainerBackend = Untouched()  # type: ignore[assignment]
+    figures = Learner(backend, make_config(1).grpo, 1, rank=0, world=2).learn([], update=0)
+    assert (figures.loss, figures.grad_norm, figures.tokens) == (0.0, 0.0, 0)
+    assert figures.entropy is None
+    assert figures.mismatch_kl is None
