@@ -1,7 +1,10 @@
-"""``medr trajectories show [ID]``: the stage, or one dialogue; ``medr trajectories stats``: what
-the accepted look like beside the paper's, and how many passed; ``medr trajectories policy``: which
-tool they choose when, as a prior for agents; ``medr trajectories export``: them as other trainers
-read them."""
+"""The commands of ``medr trajectories``.
+
+- ``show [ID]``: the stage's counts and some rows, or one dialogue with its verdict.
+- ``stats``: figures of the accepted trajectories beside the paper's, and the shares accepted.
+- ``policy``: a model of which tool the accepted trajectories choose, as a prior for agents.
+- ``export``: the accepted trajectories in the formats of other trainers.
+"""
 
 import json
 from pathlib import Path
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from medr_ray.agent.tool_policy import ToolPolicy
     from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
     from medr_ray.core.run import RunDirectory
-    from medr_ray.trajectories.export import Format
+    from medr_ray.trajectories.export import ExportFormat
 
 # Characters of a tool response on a terminal.
 _MAX_RESPONSE_CHARS = 600
@@ -114,10 +117,10 @@ def export(
 ) -> None:
     """Print the accepted trajectories, a JSON object a line."""
     from medr_ray.core.run import open_run
-    from medr_ray.trajectories.export import ROWS
+    from medr_ray.trajectories.export import ROW_BUILDERS
 
-    if format_name not in ROWS:
-        known_formats = ", ".join(ROWS)
+    if format_name not in ROW_BUILDERS:
+        known_formats = ", ".join(ROW_BUILDERS)
         raise typer.BadParameter(f"{format_name} is none of {known_formats}", param_hint="--format")
     run = open_run(resolve_config(config, overrides))
     lines = export_lines(run, format_name, sampled)  # type: ignore[arg-type]
@@ -128,17 +131,17 @@ def export(
         output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def export_lines(run: "RunDirectory", format_name: "Format", sampled: bool) -> list[str]:
+def export_lines(run: "RunDirectory", format_name: "ExportFormat", sampled: bool) -> list[str]:
     """The accepted trajectories of a run as JSON lines, in the order of their ids: each once, or as
     often as training takes it."""
     from medr_ray.trajectories.dataset import read_copies
-    from medr_ray.trajectories.export import ROWS
+    from medr_ray.trajectories.export import ROW_BUILDERS
 
     questions = _read_questions(run)
     copies = read_copies(run.stage("trajectories")) if sampled else {}
     lines = []
     for trajectory in read_accepted(run):
-        row = ROWS[format_name](trajectory, questions[trajectory.question_id])
+        row = ROW_BUILDERS[format_name](trajectory, questions[trajectory.question_id])
         count = copies.get(trajectory.trajectory_id, 0) if sampled else 1
         lines += [json.dumps(row, ensure_ascii=False)] * count
     return lines
@@ -205,11 +208,11 @@ def print_statistics(counts: "dict[str, Any]", console: "Console") -> None:
     """The tables of a manifest's counts: figures beside the paper's, shares accepted, reasons."""
     from rich.table import Table
 
-    from medr_ray.trajectories.statistics import PAPER
+    from medr_ray.trajectories.statistics import PAPER_FIGURES
 
     figures = Table("accepted trajectories", "here", "paper", box=None, pad_edge=False)
     for name, value in counts["statistics"].items():
-        paper = PAPER.get(name)
+        paper = PAPER_FIGURES.get(name)
         figures.add_row(name, _format_figure(value, paper), _format_figure(paper, paper))
     console.print(figures)
     shares = Table("", "kind", "accepted", "of", "share", box=None, pad_edge=False)

@@ -21,7 +21,7 @@ from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Reward, Task, Trajectory
 from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.answer_matching import answers_match
-from medr_ray.trajectories.filtering import is_supported, repeated_calls
+from medr_ray.trajectories.filtering import is_supported, count_repeated_calls
 
 
 class ExpertPreference(Protocol):
@@ -155,7 +155,7 @@ def measure_inefficiency(trajectory: Trajectory, task: Task) -> float:
     hops = _require_hops(task)
     excess = max(0, len(events) - invalid - failed - hops)
     # The larger of both and not their sum: a repeated call is mostly also one beyond the hops.
-    superfluous = invalid + max(excess, repeated_calls(trajectory))
+    superfluous = invalid + max(excess, count_repeated_calls(trajectory))
     return min(1.0, superfluous / hops)
 
 

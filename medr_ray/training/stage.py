@@ -144,14 +144,14 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
     import pyarrow as pa
 
     from medr_ray.engines.weights import model_path
-    from medr_ray.trajectories.dataset import DialogueEncoder, read_copies, training_examples
+    from medr_ray.trajectories.dataset import DialogueEncoder, build_training_examples, read_copies
 
     config = context.config
     judged = context.run.read(TRAJECTORIES)
     tokenizer = _load_tokenizer(
         str(model_path(config.models.policy)), config.models.trust_remote_code
     )
-    examples = training_examples(
+    examples = build_training_examples(
         judged,
         DialogueEncoder(tokenizer),
         config.sft.max_tokens,

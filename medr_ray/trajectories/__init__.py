@@ -1,7 +1,8 @@
-"""Training dialogues: the teacher under masked guidance, the filter that keeps what is worth
-learning (and says why it drops the rest), thoughts worded anew, dialogues balanced over
-specialties, exported, and as token ids with a loss mask.
+"""Training dialogues: teachers work questions out with the real tools, and a filter keeps the good
+dialogues.
 
-The rules teacher reads a question into a plan and tool responses into facts, and finds out what to
-do next from both (``solver``).
+``stage`` runs the whole: ``teacher`` plays the episodes, ``filtering`` judges them and names every
+reason against, ``rewriting`` words thoughts anew, ``specialty_sampling`` balances specialties.
+``dataset`` encodes the accepted dialogues for training, ``export`` writes them for other trainers,
+``statistics`` compares them with the paper. The rules teacher's reasoning is in ``solver``.
 """

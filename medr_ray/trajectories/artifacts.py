@@ -1,4 +1,4 @@
-"""What the trajectories stage writes for others."""
+"""What the trajectories stage writes for other stages."""
 
 from medr_ray.core.artifacts import Artifact
 from medr_ray.core.records import FilteredTrajectory

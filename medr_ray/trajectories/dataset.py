@@ -1,4 +1,4 @@
-"""Accepted trajectories as training examples: token ids and the loss mask of the assistant's
+"""Accepted trajectories as training examples: token ids, and a loss mask over the agent's
 tokens."""
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from medr_ray.core.records import FilteredTrajectory, Message
 from medr_ray.core.run import Directory
 from medr_ray.engines.chat import ChatRenderer
 
-SAMPLE = "sample.json"  # in the trajectories stage's directory
+SAMPLE_FILE = "sample.json"  # in the directory of the trajectories stage
 
 
 @dataclass(frozen=True)
-class Example:
-    """One dialogue: ``ids`` and ``mask`` of equal length; the mask is true where the loss is
-    taken."""
+class DialogueExample:
+    """One dialogue. ``ids`` and ``mask`` have the same length; the loss is taken where the mask is
+    true."""
 
     trajectory_id: str
     ids: tuple[int, ...]
@@ -24,60 +24,61 @@ class Example:
 
 
 class DialogueEncoder:
-    """Encodes dialogues the way rollouts see them."""
+    """Encodes dialogues with the chat template that rollouts use."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._renderer = ChatRenderer(tokenizer)
 
     @classmethod
     def open(cls, config: PipelineConfig) -> "DialogueEncoder":
-        """With the tokenizer of ``models.policy``."""
+        """The encoder with the tokenizer of ``models.policy``."""
+        # transformers takes seconds to import.
         from transformers import AutoTokenizer
 
         from medr_ray.engines.weights import model_path
 
-        return cls(
-            AutoTokenizer.from_pretrained(
-                model_path(config.models.policy), trust_remote_code=config.models.trust_remote_code
-            )
+        tokenizer = AutoTokenizer.from_pretrained(
+            model_path(config.models.policy), trust_remote_code=config.models.trust_remote_code
         )
+        return cls(tokenizer)
 
-    def encode(self, trajectory_id: str, messages: Sequence[Message]) -> Example:
+    def encode(self, trajectory_id: str, messages: Sequence[Message]) -> DialogueExample:
+        """The token ids of a dialogue; the mask covers the agent's messages."""
         ids, mask = self._renderer.encode_dialogue(
-            [{"role": m.role, "content": m.content} for m in messages]
+            [{"role": message.role, "content": message.content} for message in messages]
         )
-        return Example(trajectory_id, tuple(ids), tuple(mask))
+        return DialogueExample(trajectory_id, tuple(ids), tuple(mask))
 
-    def length(self, messages: Sequence[Message]) -> int:
-        """Tokens of the whole dialogue."""
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """The number of tokens of the whole dialogue."""
         return len(self.encode("", messages).ids)
 
 
-def training_examples(
+def build_training_examples(
     judged: Sequence[FilteredTrajectory],
     encoder: DialogueEncoder,
-    limit: int,
+    max_tokens: int,
     copies: Mapping[str, int] | None = None,
-) -> list[Example]:
-    """The accepted dialogues of at most ``limit`` tokens, in the order of their trajectory ids,
-    each as often as ``copies`` says by trajectory id (see ``specialty_sampling`` and
-    ``read_copies``), once without it."""
+) -> list[DialogueExample]:
+    """The accepted dialogues of at most ``max_tokens`` tokens, in the order of their ids.
+
+    ``copies`` gives how often to take each, by trajectory id (see ``specialty_sampling``). A
+    dialogue that it lacks is left out; without ``copies`` each is taken once.
+    """
     accepted = sorted(
         (entry.trajectory for entry in judged if entry.accepted),
         key=lambda trajectory: trajectory.trajectory_id,
     )
-    examples = [
-        encoder.encode(trajectory.trajectory_id, trajectory.messages) for trajectory in accepted
-    ]
-    return [
-        example
-        for example in examples
-        if len(example.ids) <= limit
-        for _ in range(1 if copies is None else copies.get(example.trajectory_id, 0))
-    ]
+    examples = []
+    for trajectory in accepted:
+        example = encoder.encode(trajectory.trajectory_id, trajectory.messages)
+        if len(example.ids) <= max_tokens:
+            count = 1 if copies is None else copies.get(trajectory.trajectory_id, 0)
+            examples += [example] * count
+    return examples
 
 
 def read_copies(trajectories: Directory) -> dict[str, int]:
     """How often training takes each accepted dialogue, as the trajectories stage sampled them."""
-    copies: dict[str, int] = trajectories.read_json(SAMPLE)
+    copies: dict[str, int] = trajectories.read_json(SAMPLE_FILE)
     return copies

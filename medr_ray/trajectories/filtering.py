@@ -1,15 +1,14 @@
-"""Which trajectories are worth learning from, and why not.
+"""Judges trajectories: which are worth learning from, and every reason against the others.
 
-What holds: a verdict gives every reason there is, each with a detail that says where; a tool's
-failure alone is none. Loops are found by what was called with which arguments, never by tool names
-alone.
+A verdict lists all reasons, each with a detail that says where. A failure of a tool is no reason by
+itself. Loops are found by comparing calls with their arguments, not by the names of tools alone.
 
 The reasons, by code:
 
 - ``no answer``: the run ended without one; the detail is its stop reason.
 - ``gave up``: the agent answers that it does not know.
-- ``wrong answer``: the answer is another than the question's.
-- ``answer not in any tool response``: right, but nothing that was read says it.
+- ``wrong answer``: the answer is not the question's.
+- ``answer not in any tool response``: the answer is right, but no tool response contains it.
 - ``malformed reply``: a reply that is neither a call nor an answer, or a call that cannot be read.
 - ``made-up response``: the agent wrote a tool response itself.
 - ``calls and responses differ``: a turn with more or fewer responses than calls, or messages out of
@@ -19,7 +18,7 @@ The reasons, by code:
   calls that failed.
 - ``failure not made up for``: a call failed and none succeeded after it.
 - ``call without a thought``: a reply without a thought of its own.
-- ``guidance in a message``: the masked triples, or words only they use, stand in the dialogue.
+- ``guidance in a message``: the dialogue contains the masked triples, or words only they use.
 - ``too long``: more tokens than training takes.
 """
 
@@ -36,209 +35,220 @@ from medr_ray.knowledge.predicates import INVERSE, PREDICATES
 from medr_ray.questions.answer_matching import answers_match, canonical_form
 
 
-class Code(StrEnum):
+class ReasonCode(StrEnum):
     """The reasons of the module's docstring."""
 
     NO_ANSWER = "no answer"
     GAVE_UP = "gave up"
-    WRONG = "wrong answer"
-    UNGROUNDED = "answer not in any tool response"
-    MALFORMED = "malformed reply"
-    MADE_UP = "made-up response"
-    UNPAIRED = "calls and responses differ"
-    REPEATED = "same call answered twice"
-    CYCLING = "calls in a cycle"
-    UNRECOVERED = "failure not made up for"
-    THOUGHTLESS = "call without a thought"
-    LEAKED = "guidance in a message"
+    WRONG_ANSWER = "wrong answer"
+    UNSUPPORTED_ANSWER = "answer not in any tool response"
+    MALFORMED_REPLY = "malformed reply"
+    MADE_UP_RESPONSE = "made-up response"
+    UNPAIRED_CALLS = "calls and responses differ"
+    REPEATED_CALL = "same call answered twice"
+    CALL_CYCLE = "calls in a cycle"
+    UNRECOVERED_FAILURE = "failure not made up for"
+    MISSING_THOUGHT = "call without a thought"
+    LEAKED_GUIDANCE = "guidance in a message"
     TOO_LONG = "too long"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a trajectory is not kept: the code, and where or what."""
+    """Why a trajectory is rejected: the code, and a detail that says where or what."""
 
-    code: Code
+    code: ReasonCode
     detail: str
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
 
     @classmethod
-    def read(cls, text: str) -> "Reason":
-        """The reason as a record keeps it."""
+    def parse(cls, text: str) -> "Reason":
+        """The reason from its text in a record."""
         code, _, detail = text.partition(": ")
-        return cls(Code(code), detail)
+        return cls(ReasonCode(code), detail)
 
 
-UNKNOWN = "unknown"  # the answer of an agent that does not know
-_TIMES = 3  # the same calls in a row are a cycle
-_LONGEST_CYCLE = 4  # calls
-_SHOWN = 80  # characters of a detail that quotes
+UNKNOWN_ANSWER = "unknown"  # the answer of an agent that does not know
+_CYCLE_REPEATS = 3  # times in a row that make the same calls a cycle
+_MAX_CYCLE_CALLS = 4
+_MAX_QUOTE_CHARS = 80  # of a text that a detail quotes
 _PLACEHOLDER = re.compile(r"\[MASK\]|\bEntity_[A-Z]+\b")
+# The names of predicates ("associated_gene") stand in guidance and in no document.
 _PREDICATE = re.compile(rf"\b{INVERSE}(?:{'|'.join(PREDICATES)})\b|\b(?:{'|'.join(PREDICATES)})\b")
 
 
 def judge_trajectory(
-    trajectory: Trajectory, task: Task, tokens: int, most_tokens: int
+    trajectory: Trajectory, task: Task, token_count: int, max_tokens: int
 ) -> FilteredTrajectory:
-    """The filter's verdict; ``tokens`` is the dialogue's length as training counts it."""
-    reasons = [*_answer_reasons(trajectory, task)]
-    reasons += [Reason(code, detail) for code, check in _CHECKS for detail in check(trajectory)]
-    if tokens > most_tokens:
-        reasons.append(Reason(Code.TOO_LONG, f"{tokens} of {most_tokens} tokens"))
+    """The trajectory with its verdict; ``token_count`` is its length as training counts it."""
+    reasons = [*_judge_answer(trajectory, task)]
+    for code, find_details in _CHECKS:
+        reasons += [Reason(code, detail) for detail in find_details(trajectory)]
+    if token_count > max_tokens:
+        reasons.append(Reason(ReasonCode.TOO_LONG, f"{token_count} of {max_tokens} tokens"))
     return FilteredTrajectory(trajectory, not reasons, tuple(map(str, reasons)))
 
 
-def reason_counts(judged: Sequence[FilteredTrajectory]) -> dict[str, int]:
-    """How many trajectories each reason turned away, by code; one with several counts for each."""
-    counts = Counter(
-        code for entry in judged for code in {Reason.read(text).code for text in entry.reasons}
-    )
-    return {str(code): counts[code] for code in Code if counts[code]}
+def count_reasons(judged: Sequence[FilteredTrajectory]) -> dict[str, int]:
+    """How many trajectories each reason rejects, by code. A trajectory counts once for each of its
+    codes."""
+    counts: Counter[ReasonCode] = Counter()
+    for entry in judged:
+        counts.update({Reason.parse(text).code for text in entry.reasons})
+    return {str(code): counts[code] for code in ReasonCode if counts[code]}
 
 
-def _answer_reasons(trajectory: Trajectory, task: Task) -> Iterator[Reason]:
-    if trajectory.answer is None:
-        yield Reason(Code.NO_ANSWER, trajectory.stop_reason)
-    elif canonical_form(trajectory.answer) == UNKNOWN:
-        yield Reason(Code.GAVE_UP, f"after {len(trajectory.tool_events)} calls")
-    elif not answers_match(trajectory.answer, task.answer, task.aliases):
-        yield Reason(Code.WRONG, f"{_cut(trajectory.answer)} in place of {_cut(task.answer)}")
+def _judge_answer(trajectory: Trajectory, task: Task) -> Iterator[Reason]:
+    answer = trajectory.answer
+    if answer is None:
+        yield Reason(ReasonCode.NO_ANSWER, trajectory.stop_reason)
+    elif canonical_form(answer) == UNKNOWN_ANSWER:
+        yield Reason(ReasonCode.GAVE_UP, f"after {len(trajectory.tool_events)} calls")
+    elif not answers_match(answer, task.answer, task.aliases):
+        detail = f"{_shorten(answer)} in place of {_shorten(task.answer)}"
+        yield Reason(ReasonCode.WRONG_ANSWER, detail)
     elif not is_supported(trajectory):
-        yield Reason(Code.UNGROUNDED, _cut(trajectory.answer))
+        yield Reason(ReasonCode.UNSUPPORTED_ANSWER, _shorten(answer))
 
 
 def is_supported(trajectory: Trajectory) -> bool:
-    """The answer stands in some tool response."""
+    """Whether some tool response contains the answer."""
     answer = canonical_form(trajectory.answer or "")
+    # The first two messages are the system's and the question, which is no support.
+    responses = (message for message in trajectory.messages[2:] if message.role == "user")
     return bool(answer) and any(
-        answer in canonical_form(m.content) for m in trajectory.messages[2:] if m.role == "user"
+        answer in canonical_form(response.content) for response in responses
     )
 
 
-def repeated_calls(trajectory: Trajectory) -> int:
+def count_repeated_calls(trajectory: Trajectory) -> int:
     """Successful calls beyond the first with the same tool and the same arguments."""
-    return sum(count - 1 for count in _successes(trajectory).values())
+    return sum(count - 1 for count in _count_successes(trajectory).values())
 
 
-# --- one check each: the details of what it finds -------------------------------------
+# --- checks: each yields the details of what it finds ---------------------------------
 
 
-def _malformed(trajectory: Trajectory) -> Iterator[str]:
-    for number, text in _replies(trajectory):
+def _find_malformed_replies(trajectory: Trajectory) -> Iterator[str]:
+    for number, text in _list_replies(trajectory):
         reply = parse_reply(text)
         if reply.answer is None:
-            yield from (f"message {number}: {_cut(problem)}" for problem in reply.problems)
+            for problem in reply.problems:
+                yield f"message {number}: {_shorten(problem)}"
 
 
-def _made_up(trajectory: Trajectory) -> Iterator[str]:
-    yield from (
-        f"message {number}" for number, text in _replies(trajectory) if "<tool_response>" in text
-    )
+def _find_made_up_responses(trajectory: Trajectory) -> Iterator[str]:
+    for number, text in _list_replies(trajectory):
+        if "<tool_response>" in text:
+            yield f"message {number}"
 
 
-def _unpaired(trajectory: Trajectory) -> Iterator[str]:
-    for number, text in _replies(trajectory):
-        following = (
-            trajectory.messages[number + 1] if number + 1 < len(trajectory.messages) else None
-        )
+def _find_unpaired_calls(trajectory: Trajectory) -> Iterator[str]:
+    for number, text in _list_replies(trajectory):
         reply = parse_reply(text)
-        if reply.answer is not None or (following is None and trajectory.stop_reason != "answered"):
+        is_last = number + 1 == len(trajectory.messages)
+        # A run that was stopped may end with calls that nobody answered.
+        if reply.answer is not None or (is_last and trajectory.stop_reason != "answered"):
             continue
+        response_count = 0
+        if not is_last and trajectory.messages[number + 1].role == "user":
+            responses, _ = parse_responses(trajectory.messages[number + 1].content)
+            response_count = len(responses)
+        # A call that cannot be parsed is answered as well, with an error.
         call_count = len(reply.calls) + len(reply.problems)
-        responses = (
-            len(parse_responses(following.content)[0])
-            if following and following.role == "user"
-            else 0
-        )
-        if call_count != responses:
-            yield f"message {number}: {call_count} calls, {responses} responses"
+        if call_count != response_count:
+            yield f"message {number}: {call_count} calls, {response_count} responses"
 
 
-def _repeated(trajectory: Trajectory) -> Iterator[str]:
-    for (tool, arguments), count in _successes(trajectory).items():
+def _find_repeated_calls(trajectory: Trajectory) -> Iterator[str]:
+    for (tool, arguments), count in _count_successes(trajectory).items():
         if count > 1:
-            yield f"{tool} {_cut(arguments)}: {count} times"
+            yield f"{tool} {_shorten(arguments)}: {count} times"
 
 
-def _cycling(trajectory: Trajectory) -> Iterator[str]:
+def _find_call_cycle(trajectory: Trajectory) -> Iterator[str]:
+    """The shortest and earliest cycle, if there is one."""
     calls = [
-        (event.tool, _plain_arguments(event))
+        (event.tool, _normalise_arguments(event))
         for event in trajectory.tool_events
         if event.status == "ok"
     ]
-    for length in range(1, _LONGEST_CYCLE + 1):
-        for start in range(len(calls) - _TIMES * length + 1):
-            block = calls[start : start + length]
-            if calls[start : start + _TIMES * length] == block * _TIMES:
-                yield f"{length} from successful call {start + 1} on, {_TIMES} times"
+    for length in range(1, _MAX_CYCLE_CALLS + 1):
+        repeated_length = _CYCLE_REPEATS * length
+        for start in range(len(calls) - repeated_length + 1):
+            cycle = calls[start : start + length]
+            if calls[start : start + repeated_length] == cycle * _CYCLE_REPEATS:
+                yield f"{length} from successful call {start + 1} on, {_CYCLE_REPEATS} times"
                 return
 
 
-def _unrecovered(trajectory: Trajectory) -> Iterator[str]:
+def _find_unrecovered_failure(trajectory: Trajectory) -> Iterator[str]:
     statuses = [event.status for event in trajectory.tool_events]
-    if "error" in statuses and "ok" not in statuses[statuses.index("error") :]:
-        yield f"call {statuses.index('error') + 1} of {len(statuses)}"
+    if "error" not in statuses:
+        return
+    first_failure = statuses.index("error")
+    if "ok" not in statuses[first_failure:]:
+        yield f"call {first_failure + 1} of {len(statuses)}"
 
 
-def _thoughtless(trajectory: Trajectory) -> Iterator[str]:
-    yield from (
-        f"message {number}"
-        for number, text in _replies(trajectory)
-        if not parse_reply(text).thought
-    )
+def _find_missing_thoughts(trajectory: Trajectory) -> Iterator[str]:
+    for number, text in _list_replies(trajectory):
+        if not parse_reply(text).thought:
+            yield f"message {number}"
 
 
-def _leaked(trajectory: Trajectory) -> Iterator[str]:
+def _find_leaked_guidance(trajectory: Trajectory) -> Iterator[str]:
     for number, message in enumerate(trajectory.messages):
-        leak = leak_in(message.content)
+        leak = find_leak(message.content)
         if leak:
             yield f"message {number}: {leak}"
 
 
-def leak_in(text: str) -> str:
-    """What only guidance says and a text repeats, or ""."""
+def find_leak(text: str) -> str:
+    """The first words in a text that only guidance uses, or ""."""
     match = _PLACEHOLDER.search(text) or _PREDICATE.search(text)
     return match.group() if match else ""
 
 
-_CHECKS: tuple[tuple[Code, Callable[[Trajectory], Iterator[str]]], ...] = (
-    (Code.MALFORMED, _malformed),
-    (Code.MADE_UP, _made_up),
-    (Code.UNPAIRED, _unpaired),
-    (Code.REPEATED, _repeated),
-    (Code.CYCLING, _cycling),
-    (Code.UNRECOVERED, _unrecovered),
-    (Code.THOUGHTLESS, _thoughtless),
-    (Code.LEAKED, _leaked),
+# In the order in which a verdict lists the reasons.
+_CHECKS: tuple[tuple[ReasonCode, Callable[[Trajectory], Iterator[str]]], ...] = (
+    (ReasonCode.MALFORMED_REPLY, _find_malformed_replies),
+    (ReasonCode.MADE_UP_RESPONSE, _find_made_up_responses),
+    (ReasonCode.UNPAIRED_CALLS, _find_unpaired_calls),
+    (ReasonCode.REPEATED_CALL, _find_repeated_calls),
+    (ReasonCode.CALL_CYCLE, _find_call_cycle),
+    (ReasonCode.UNRECOVERED_FAILURE, _find_unrecovered_failure),
+    (ReasonCode.MISSING_THOUGHT, _find_missing_thoughts),
+    (ReasonCode.LEAKED_GUIDANCE, _find_leaked_guidance),
 )
 
 
-def _replies(trajectory: Trajectory) -> Iterator[tuple[int, str]]:
-    """(number of the message, its text) of each reply."""
-    return (
-        (number, message.content)
-        for number, message in enumerate(trajectory.messages)
-        if message.role == "assistant"
-    )
+def _list_replies(trajectory: Trajectory) -> Iterator[tuple[int, str]]:
+    """(message number, text) of each reply of the agent."""
+    for number, message in enumerate(trajectory.messages):
+        if message.role == "assistant":
+            yield number, message.content
 
 
-def _successes(trajectory: Trajectory) -> Counter[tuple[str, str]]:
+def _count_successes(trajectory: Trajectory) -> Counter[tuple[str, str]]:
+    """How often each (tool, arguments) was called with success."""
     return Counter(
         (event.tool, event.arguments) for event in trajectory.tool_events if event.status == "ok"
     )
 
 
-def _plain_arguments(event: ToolEvent) -> str:
-    """The arguments with their texts' words sorted and in lower case: what a loop repeats."""
-    values = json.loads(event.arguments or "{}")
-    plain = {
+def _normalise_arguments(event: ToolEvent) -> str:
+    """The arguments with the words of each text sorted and in lower case, so that a reordered query
+    still counts as the same."""
+    arguments = json.loads(event.arguments or "{}")
+    normalised = {
         key: sorted(value.casefold().split()) if isinstance(value, str) else value
-        for key, value in values.items()
+        for key, value in arguments.items()
     }
-    return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+    return json.dumps(normalised, sort_keys=True, ensure_ascii=False)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_QUOTE_CHARS else f"{text[:_MAX_QUOTE_CHARS]}…"

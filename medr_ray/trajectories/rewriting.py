@@ -1,12 +1,13 @@
-"""A chat model words the thoughts of accepted dialogues anew; what the agent did stays as it was,
-byte for byte.
+"""A chat model rewrites the thoughts of accepted dialogues; the agent's actions stay byte for byte.
 
-What holds: a thought is replaced by its place in the message, never by searching for its text; a
-new wording counts only when the message then has the same calls or the same answer, says nothing
-that only guidance says, adds no number, does not give the answer away before it was found, and is
-in the question's language. Every other thought keeps its own words, and why is kept. A dialogue is
-one request; finished ones lie in parts, so that a stage that was ended goes on. An endpoint that
-cannot be reached ends the stage (InfrastructureError).
+A thought is replaced at its place in the message, never by a search for its text. A new text is
+used only when the message then has the same calls or the same answer, and the text names nothing
+that only guidance names, adds no number, does not give the answer away before a tool has returned
+it, and is in the question's language. Otherwise the thought keeps its original text, and the
+reason is recorded.
+
+Each dialogue is one request. Finished dialogues are saved in parts, so that an interrupted stage
+continues where it stopped. An endpoint that cannot be reached ends the stage (InfrastructureError).
 """
 
 import asyncio
@@ -28,28 +29,33 @@ from medr_ray.core.run import Directory
 from medr_ray.llm.failures import ContextLengthExceeded
 from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.answer_matching import occurs_in
-from medr_ray.trajectories.filtering import leak_in
+from medr_ray.trajectories.filtering import find_leak
 
-REWRITTEN = "rewritten"
+REWRITTEN = "rewritten"  # the outcome of a thought with a new text
 FOLDER = "rewrites"
-_PART = 32  # dialogues
+_DIALOGUES_PER_PART = 32
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.S)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _HAN = re.compile(r"[\u3400-\u9fff]")
-_SHOWN = 1500  # characters of a tool response that the model is shown
-_LONGER, _LONG = 3, 600  # a thought may grow to three times its length, or 600 characters
+_MAX_RESPONSE_CHARS = 1500  # of a tool response in the prompt
+# A new text may be three times as long as the original, and any text may have 600 characters.
+_MAX_GROWTH = 3
+_MIN_LIMIT_CHARS = 600
 
 
 class Thoughts(BaseModel):
-    """What the model is to reply."""
+    """The reply that the model is asked for."""
 
     thoughts: list[str]
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """What became of one thought: in message number ``message`` of a trajectory, ``original`` is
-    now ``text``. ``outcome`` is "rewritten", or why the original was kept."""
+    """What became of the thought in message number ``message`` of a trajectory.
+
+    ``original`` was replaced by ``text``. ``outcome`` is "rewritten", or says why the original was
+    kept; ``text`` is then the original.
+    """
 
     trajectory_id: str
     message: int
@@ -65,26 +71,30 @@ def rewrite_all(
     directory: Directory,
     bar: Bar,
 ) -> list[Rewrite]:
-    """What becomes of every thought of the dialogues, in their order; as many requests at once as
-    the endpoint's ``concurrency``. Raises what the client raises, but for ModelError."""
+    """The rewrites of all thoughts, in the order of the dialogues.
+
+    Sends as many requests at once as the endpoint's ``concurrency``. Raises the client's errors,
+    except ModelError.
+    """
     parts = Parts(directory, FOLDER)
-    named = {
-        f"part-{start // _PART:05d}": dialogues[start : start + _PART]
-        for start in range(0, len(dialogues), _PART)
+    batches = {
+        f"part-{start // _DIALOGUES_PER_PART:05d}": dialogues[start : start + _DIALOGUES_PER_PART]
+        for start in range(0, len(dialogues), _DIALOGUES_PER_PART)
     }
-    batch_parts = {
-        name: digest(endpoint.identity(), [prompt(*pair) for pair in batch])
-        for name, batch in named.items()
-    }
-    stale = parts.discard_stale(batch_parts)
-    bar.resume(len(dialogues) - sum(len(named[name]) for name in stale))
+    # A part is stale when the endpoint or one of its prompts has changed.
+    digests = {}
+    for name, batch in batches.items():
+        prompts = [build_prompt(trajectory, task) for trajectory, task in batch]
+        digests[name] = digest(endpoint.identity(), prompts)
+    stale = parts.discard_stale(digests)
+    bar.resume(len(dialogues) - sum(len(batches[name]) for name in stale))
     for name in stale:
-        rewrites = asyncio.run(_rewrite_batch(named[name], client, endpoint.concurrency, bar))
-        parts.write(name, batch_parts[name], to_table(Rewrite, rewrites))
+        rewrites = asyncio.run(_rewrite_batch(batches[name], client, endpoint.concurrency, bar))
+        parts.write(name, digests[name], to_table(Rewrite, rewrites))
     return [
-        record
-        for name in named
-        for record in directory.read_records(f"{FOLDER}/{name}.parquet", Rewrite)
+        rewrite
+        for name in batches
+        for rewrite in directory.read_records(f"{FOLDER}/{name}.parquet", Rewrite)
     ]
 
 
@@ -94,138 +104,147 @@ async def _rewrite_batch(
     concurrency: int,
     bar: Bar,
 ) -> list[Rewrite]:
-    door = asyncio.Semaphore(concurrency)
+    semaphore = asyncio.Semaphore(concurrency)
 
-    async def one(trajectory: Trajectory, task: Task) -> list[Rewrite]:
-        async with door:
-            rewrites = await rewrite(trajectory, task, client)
+    async def rewrite_dialogue(trajectory: Trajectory, task: Task) -> list[Rewrite]:
+        async with semaphore:
+            rewrites = await rewrite_thoughts(trajectory, task, client)
         bar.advance()
         return rewrites
 
-    return [
-        each
-        for rewrites in await asyncio.gather(*(one(*pair) for pair in batch))
-        for each in rewrites
-    ]
+    results = await asyncio.gather(
+        *(rewrite_dialogue(trajectory, task) for trajectory, task in batch)
+    )
+    return [rewrite for rewrites in results for rewrite in rewrites]
 
 
-async def rewrite(trajectory: Trajectory, task: Task, client: JsonClient) -> list[Rewrite]:
-    """What becomes of every thought of one dialogue."""
-    spans = thought_spans(trajectory)
+async def rewrite_thoughts(trajectory: Trajectory, task: Task, client: JsonClient) -> list[Rewrite]:
+    """The rewrites of all thoughts of one dialogue, from one request."""
+    thoughts = find_thoughts(trajectory)
+    prompt = build_prompt(trajectory, task)
+    texts: list[str] = []
+    problem = ""
     try:
-        reply = await client.complete_json(
-            [{"role": "user", "content": prompt(trajectory, task)}], Thoughts
-        )
+        reply = await client.complete_json([{"role": "user", "content": prompt}], Thoughts)
         texts = [" ".join(text.split()) for text in reply.thoughts]
-        problem = "" if len(texts) == len(spans) else "another number of texts than of thoughts"
+        if len(texts) != len(thoughts):
+            problem = "another number of texts than of thoughts"
     except ContextLengthExceeded:
-        texts, problem = [], "the dialogue is too long for the model"
+        problem = "the dialogue is too long for the model"
     except ModelError:
-        texts, problem = [], "the reply cannot be read"
+        problem = "the reply cannot be read"
     if problem:
-        return [_kept(trajectory, number, old, problem) for number, old, _ in spans]
+        return [
+            _keep_original(trajectory, number, original, problem) for number, original in thoughts
+        ]
     return [
-        _decided(trajectory, task, number, old, new)
-        for (number, old, _), new in zip(spans, texts, strict=True)
+        _accept_or_keep(trajectory, task, number, original, text)
+        for (number, original), text in zip(thoughts, texts, strict=True)
     ]
 
 
-def _decided(trajectory: Trajectory, task: Task, number: int, old: str, new: str) -> Rewrite:
-    problem = next(_problems(trajectory, task, number, old, new), "")
+def _accept_or_keep(
+    trajectory: Trajectory, task: Task, number: int, original: str, text: str
+) -> Rewrite:
+    problem = next(_find_problems(trajectory, task, number, original, text), "")
     if problem:
-        return _kept(trajectory, number, old, problem)
-    return Rewrite(trajectory.trajectory_id, number, REWRITTEN, old, new)
+        return _keep_original(trajectory, number, original, problem)
+    return Rewrite(trajectory.trajectory_id, number, REWRITTEN, original, text)
 
 
-def _kept(trajectory: Trajectory, number: int, old: str, problem: str) -> Rewrite:
-    return Rewrite(trajectory.trajectory_id, number, f"kept: {problem}", old, old)
+def _keep_original(trajectory: Trajectory, number: int, original: str, problem: str) -> Rewrite:
+    return Rewrite(trajectory.trajectory_id, number, f"kept: {problem}", original, original)
 
 
-def applied(trajectory: Trajectory, rewrites: Sequence[Rewrite]) -> Trajectory:
-    """The dialogue with its new thoughts; token ids no longer fit and are dropped. It keeps its id:
-    its actions are those of that run."""
+def apply_rewrites(trajectory: Trajectory, rewrites: Sequence[Rewrite]) -> Trajectory:
+    """The dialogue with its new thoughts.
+
+    It keeps its id, because its actions are those of the same run. Its turns are dropped when a
+    thought has changed: their token ids no longer fit.
+    """
     messages = list(trajectory.messages)
     for rewrite in rewrites:
         if rewrite.outcome == REWRITTEN:
-            messages[rewrite.message] = replace(
-                messages[rewrite.message],
-                content=with_thought(messages[rewrite.message].content, rewrite.text),
-            )
-    changed = tuple(messages) != trajectory.messages
-    return replace(trajectory, messages=tuple(messages), turns=()) if changed else trajectory
+            message = messages[rewrite.message]
+            content = replace_thought(message.content, rewrite.text)
+            messages[rewrite.message] = replace(message, content=content)
+    if tuple(messages) == trajectory.messages:
+        return trajectory
+    return replace(trajectory, messages=tuple(messages), turns=())
 
 
-def thought_spans(trajectory: Trajectory) -> list[tuple[int, str, tuple[int, int]]]:
-    """(number of the message, its thought, where it stands in the message) of each reply whose
-    thought is closed."""
-    numbers = [
-        (number, _THOUGHT.search(message.content))
-        for number, message in enumerate(trajectory.messages)
-        if message.role == "assistant"
-    ]
-    return [(number, read.group(1), read.span(1)) for number, read in numbers if read]
+def find_thoughts(trajectory: Trajectory) -> list[tuple[int, str]]:
+    """(message number, thought) of each reply whose thought has its closing tag."""
+    thoughts = []
+    for number, message in enumerate(trajectory.messages):
+        match = _THOUGHT.search(message.content) if message.role == "assistant" else None
+        if match is not None:
+            thoughts.append((number, match.group(1)))
+    return thoughts
 
 
-def with_thought(content: str, text: str) -> str:
-    """A message with another thought at the place of its own; all else as it is."""
-    read = _THOUGHT.search(content)
-    return content if read is None else content[: read.start(1)] + text + content[read.end(1) :]
+def replace_thought(content: str, text: str) -> str:
+    """A message's content with another thought; everything around it stays."""
+    match = _THOUGHT.search(content)
+    if match is None:
+        return content
+    return content[: match.start(1)] + text + content[match.end(1) :]
 
 
-def prompt(trajectory: Trajectory, task: Task) -> str:
-    """What the model is shown: the dialogue with its thoughts numbered. No guidance is part of
-    it."""
+def build_prompt(trajectory: Trajectory, task: Task) -> str:
+    """The request to the model: the dialogue with numbered thoughts. It contains no guidance."""
     template = Template(read_prompt("medr_ray.trajectories", "rewrite", task.language))
-    return template.substitute(dialogue="\n".join(_shown(trajectory)))
+    return template.substitute(dialogue="\n".join(_format_dialogue(trajectory)))
 
 
-def _shown(trajectory: Trajectory) -> Iterator[str]:
-    place = 0
+def _format_dialogue(trajectory: Trajectory) -> Iterator[str]:
+    thought_count = 0
+    # The first message is the system's and the second the question.
     for number, message in enumerate(trajectory.messages[1:], 1):
-        if message.role != "assistant":
-            cut = message.content if number == 1 else message.content[:_SHOWN]
-            yield f"{'Question' if number == 1 else 'Tools returned'}: {cut}"
-        elif read := _THOUGHT.search(message.content):
-            place += 1
-            yield (
-                f"Thought {place}: {read.group(1)}\nAction: {message.content[read.end() :].strip()}"
-            )
+        match = _THOUGHT.search(message.content) if message.role == "assistant" else None
+        if message.role != "assistant" and number == 1:
+            yield f"Question: {message.content}"
+        elif message.role != "assistant":
+            yield f"Tools returned: {message.content[:_MAX_RESPONSE_CHARS]}"
+        elif match is not None:
+            thought_count += 1
+            yield f"Thought {thought_count}: {match.group(1)}"
+            yield f"Action: {message.content[match.end() :].strip()}"
         else:
             yield f"Action: {message.content}"
 
 
-# --- what a new wording may not do ----------------------------------------------------
+# --- what a new text may not do -------------------------------------------------------
 
 
-def _problems(trajectory: Trajectory, task: Task, number: int, old: str, new: str) -> Iterator[str]:
-    """Why a new wording of the thought in message ``number`` does not count."""
+def _find_problems(
+    trajectory: Trajectory, task: Task, number: int, original: str, text: str
+) -> Iterator[str]:
+    """Why a new text for the thought in message ``number`` cannot be used."""
     content = trajectory.messages[number].content
+    # The dialogue up to the thought; the system's message gives no evidence.
     before = "\n".join(message.content for message in trajectory.messages[1:number])
-    if not new:
+    answer = trajectory.answer
+    if not text:
         yield "the text is empty"
-    if len(new) > max(_LONGER * len(old), _LONG):
+    if len(text) > max(_MAX_GROWTH * len(original), _MIN_LIMIT_CHARS):
         yield "the text is too long"
-    if not _same_actions(content, with_thought(content, new), new):
+    if not _has_same_action(content, replace_thought(content, text), text):
         yield "the text changes the action"
-    if leak_in(new):
+    if find_leak(text):
         yield "the text says what only guidance says"
-    if not set(_NUMBER.findall(new)) <= set(_NUMBER.findall(f"{before}\n{content}")):
+    if not set(_NUMBER.findall(text)) <= set(_NUMBER.findall(f"{before}\n{content}")):
         yield "the text adds a number"
-    if (
-        trajectory.answer
-        and occurs_in(trajectory.answer, new)
-        and not occurs_in(trajectory.answer, f"{before}\n{old}")
-    ):
+    if answer and occurs_in(answer, text) and not occurs_in(answer, f"{before}\n{original}"):
         yield "the text gives the answer away"
-    if (_HAN.search(new) is not None) != (task.language == "zh"):
+    if (_HAN.search(text) is not None) != (task.language == "zh"):
         yield "the text is in another language"
 
 
-def _same_actions(content: str, changed: str, new: str) -> bool:
-    """Whether a reply reads as before but for its thought."""
-    original, other = parse_reply(content), parse_reply(changed)
-    return other.thought == new and (original.calls, original.problems, original.answer) == (
-        other.calls,
-        other.problems,
-        other.answer,
-    )
+def _has_same_action(content: str, changed_content: str, text: str) -> bool:
+    """Whether the changed message parses to the new thought and to the action of the original."""
+    original = parse_reply(content)
+    changed = parse_reply(changed_content)
+    original_action = (original.calls, original.problems, original.answer)
+    changed_action = (changed.calls, changed.problems, changed.answer)
+    return changed.thought == text and changed_action == original_action

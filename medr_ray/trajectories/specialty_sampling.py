@@ -1,10 +1,12 @@
-"""Training dialogues balanced over clinical specialties (the paper's multi-task sampling, section
-4.1).
+"""Balances training dialogues over clinical specialties (multi-task sampling, section 4.1 of the
+paper).
 
-Specialties differ in size; a sample takes each ``n ** (1 - balance)`` as often as it has dialogues:
-with 0 as they are, with 1 all alike. A large specialty is drawn from, a small one repeated, at most
-``most_copies`` times. What holds: the same dialogues, settings and seed give the same sample, in
-whatever order they come; within a specialty copies differ by at most one.
+Specialties differ in size. A specialty with ``n`` dialogues is taken in proportion to
+``n ** (1 - balance)``: with balance 0 as it is, with 1 all specialties equally. A large specialty
+loses dialogues, a small one repeats them, each at most ``most_copies`` times.
+
+Equal dialogues, settings and seed give the same sample in whatever order the dialogues come. Within
+a specialty the numbers of copies differ by at most one.
 """
 
 import hashlib
@@ -12,52 +14,62 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 
-def copies(
-    domains: Mapping[str, str], balance: float, most_copies: int, seed: int
+def sample_copies(
+    specialties: Mapping[str, str], balance: float, most_copies: int, seed: int
 ) -> dict[str, int]:
-    """How often to take each dialogue, by id; ``domains`` names the specialty of each. As many in
-    all as there are, or fewer where ``most_copies`` does not allow it."""
+    """How often to take each dialogue, by id.
+
+    ``specialties`` maps dialogue ids to specialties. The copies sum up to the number of dialogues,
+    or to less where ``most_copies`` does not allow it.
+    """
     if balance == 0:
-        return dict.fromkeys(sorted(domains), 1)
-    members: dict[str, list[str]] = defaultdict(list)
-    for specialty in sorted(domains, key=lambda domain: (_drawn(seed, domain), domain)):
-        members[domains[specialty]].append(specialty)
-    taken = quotas({domain: len(ids) for domain, ids in members.items()}, balance, most_copies)
-    return {
-        identifier: _times(place, taken[domain], len(ids))
-        for domain, ids in sorted(members.items())
-        for place, identifier in enumerate(ids)
-    }
+        return dict.fromkeys(sorted(specialties), 1)
+    # The hash shuffles dialogues with the seed, independent of the order in which they come.
+    shuffled = sorted(
+        specialties, key=lambda dialogue_id: (_hash_with_seed(seed, dialogue_id), dialogue_id)
+    )
+    ids_by_specialty: dict[str, list[str]] = defaultdict(list)
+    for dialogue_id in shuffled:
+        ids_by_specialty[specialties[dialogue_id]].append(dialogue_id)
+    sizes = {specialty: len(ids) for specialty, ids in ids_by_specialty.items()}
+    quotas = allocate_quotas(sizes, balance, most_copies)
+    copies = {}
+    for specialty, ids in sorted(ids_by_specialty.items()):
+        copies_each, remainder = divmod(quotas[specialty], len(ids))
+        for index, dialogue_id in enumerate(ids):
+            copies[dialogue_id] = copies_each + (1 if index < remainder else 0)
+    return copies
 
 
-def quotas(sizes: Mapping[str, int], balance: float, most_copies: int) -> dict[str, int]:
-    """How many of each specialty: shares by largest remainder; what a small one cannot give, the
-    others do."""
-    given = dict.fromkeys(sorted(sizes), 0)
-    left = sum(sizes.values())
-    while left and (
-        open_ := [domain for domain in given if given[domain] < most_copies * sizes[domain]]
-    ):
-        weights = {domain: sizes[domain] ** (1 - balance) for domain in open_}
-        whole = sum(weights.values())
-        exact = {domain: left * weights[domain] / whole for domain in open_}
+def allocate_quotas(sizes: Mapping[str, int], balance: float, most_copies: int) -> dict[str, int]:
+    """How many dialogues to take of each specialty, by the method of largest remainders. What a
+    specialty at its limit cannot give is shared out among the others."""
+    quotas = dict.fromkeys(sorted(sizes), 0)
+    limits = {specialty: most_copies * size for specialty, size in sizes.items()}
+    remaining = sum(sizes.values())
+    while remaining:
+        # Each round shares out what is left among the specialties below their limits.
+        unfilled = [specialty for specialty in quotas if quotas[specialty] < limits[specialty]]
+        if not unfilled:
+            break
+        weights = {specialty: sizes[specialty] ** (1 - balance) for specialty in unfilled}
+        total_weight = sum(weights.values())
+        exact_parts = {
+            specialty: remaining * weights[specialty] / total_weight for specialty in unfilled
+        }
         parts = {
-            domain: min(int(exact[domain]), most_copies * sizes[domain] - given[domain])
-            for domain in open_
+            specialty: min(int(exact_parts[specialty]), limits[specialty] - quotas[specialty])
+            for specialty in unfilled
         }
         if not any(parts.values()):
-            for specialty in sorted(open_, key=lambda domain: (-exact[domain], domain))[:left]:
-                parts[specialty] = 1
+            # Less than one for each: one more to the largest parts, ties by name.
+            by_part = sorted(unfilled, key=lambda specialty: (-exact_parts[specialty], specialty))
+            parts = dict.fromkeys(by_part[:remaining], 1)
         for specialty, part in parts.items():
-            given[specialty] += part
-        left -= sum(parts.values())
-    return given
+            quotas[specialty] += part
+        remaining -= sum(parts.values())
+    return quotas
 
 
-def _times(place: int, taken: int, size: int) -> int:
-    """Of ``taken`` copies dealt out to ``size`` dialogues, how many the one at ``place`` gets."""
-    return taken // size + (place < taken % size)
-
-
-def _drawn(seed: int, identifier: str) -> bytes:
-    return hashlib.sha256(f"{seed}/{identifier}".encode()).digest()
+def _hash_with_seed(seed: int, dialogue_id: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{dialogue_id}".encode()).digest()

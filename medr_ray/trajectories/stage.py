@@ -1,5 +1,8 @@
-"""The trajectories stage: teacher rollouts over the training questions, judged, filtered, and
-worded anew if asked."""
+"""The trajectories stage: the teacher plays the training questions, and the dialogues are judged,
+filtered and, if configured, rewritten.
+
+Finished rollouts are kept in a ledger, so that an interrupted stage continues where it stopped.
+"""
 
 import functools
 import hashlib
@@ -9,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from medr_ray.agent.faults import FaultPlan
-from medr_ray.core.config import PipelineConfig
+from medr_ray.core.config import EndpointConfig, PipelineConfig
 from medr_ray.core.progress import Bar
 from medr_ray.core.records import FilteredTrajectory, Question, TeachingMode, Trajectory
 from medr_ray.core.run import Counts, RunDirectory, Stage, StageContext
@@ -18,11 +21,11 @@ from medr_ray.llm.roles import open_chat_client
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.rollouts.worker import PolicyFactory, RolloutRequest
 from medr_ray.trajectories.artifacts import TRAJECTORIES
-from medr_ray.trajectories.dataset import SAMPLE, DialogueEncoder
-from medr_ray.trajectories.filtering import Reason, judge_trajectory, reason_counts
-from medr_ray.trajectories.rewriting import Rewrite, applied, rewrite_all
-from medr_ray.trajectories.specialty_sampling import copies
-from medr_ray.trajectories.statistics import passed, statistics
+from medr_ray.trajectories.dataset import SAMPLE_FILE, DialogueEncoder
+from medr_ray.trajectories.filtering import Reason, count_reasons, judge_trajectory
+from medr_ray.trajectories.rewriting import Rewrite, apply_rewrites, rewrite_all
+from medr_ray.trajectories.specialty_sampling import sample_copies
+from medr_ray.trajectories.statistics import compute_statistics, count_accepted_by_kind
 from medr_ray.trajectories.teacher import EXPLORATION, GUIDED
 
 if TYPE_CHECKING:
@@ -30,78 +33,92 @@ if TYPE_CHECKING:
 
 
 def execute(context: StageContext) -> Counts:
-    """Roll out, filter, rewrite; write ``trajectories.parquet`` (all), ``accepted.jsonl``,
-    ``rejected.jsonl`` (ids and every reason) and ``sample.json`` (how often training takes each
-    accepted one)."""
-    questions = context.run.read(QUESTIONS)
-    train = {question.task.task_id: question for question in questions if question.split == "train"}
-    _roll_out(context, list(train.values()))
-    ledger = _ledger(context)
-    judged, tokens = _judge(context, train, ledger.done())
-    rewritten = _rewrite(context, train, judged, tokens)
-    accepted = [entry.trajectory for entry in judged if entry.accepted]
-    directory, settings = context.directory, context.config.trajectories
-    directory.write(TRAJECTORIES, judged)
-    directory.write_jsonl("accepted.jsonl", accepted)
-    directory.write_jsonl(
-        "rejected.jsonl", [rejected_row(entry) for entry in judged if not entry.accepted]
-    )
-    specialties = {
-        trajectory.trajectory_id: train[trajectory.question_id].specialty for trajectory in accepted
+    """Roll out, judge and rewrite the training questions.
+
+    Writes ``trajectories.parquet`` (all of them), ``accepted.jsonl``, ``rejected.jsonl`` (ids and
+    every reason) and ``sample.json`` (how often training takes each accepted dialogue).
+    """
+    all_questions = context.run.read(QUESTIONS)
+    questions = {
+        question.task.task_id: question for question in all_questions if question.split == "train"
     }
-    directory.write_json(
-        SAMPLE, copies(specialties, settings.balance, settings.most_copies, context.config.run.seed)
-    )
-    counts = _counts(judged, train) | {
-        "statistics": statistics(accepted, tokens),
-        "rewritten": rewritten,
+    _roll_out(context, list(questions.values()))
+    ledger = _open_ledger(context)
+    judged, tokens = _judge_all(context, questions, ledger.done())
+    rewrite_outcomes = _rewrite_accepted(context, questions, judged, tokens)
+    _write_results(context, questions, judged)
+    accepted = [entry.trajectory for entry in judged if entry.accepted]
+    counts = _count_results(judged, questions) | {
+        "statistics": compute_statistics(accepted, tokens),
+        "rewritten": rewrite_outcomes,
         "infrastructure_failures": len(ledger.failures()),
     }
     context.console.print(
         f"trajectories: {counts['accepted']:,} accepted of {len(judged):,} "
         f"({counts['questions_covered']:.0%} of "
-        f"{len(train):,} train questions), {counts['infrastructure_failures']} "
+        f"{len(questions):,} train questions), {counts['infrastructure_failures']} "
         f"infrastructure failures"
     )
     return counts
 
 
+def _write_results(
+    context: StageContext,
+    questions: Mapping[str, Question],
+    judged: Sequence[FilteredTrajectory],
+) -> None:
+    directory = context.directory
+    settings = context.config.trajectories
+    accepted = [entry.trajectory for entry in judged if entry.accepted]
+    rejected_rows = [build_rejected_row(entry) for entry in judged if not entry.accepted]
+    directory.write(TRAJECTORIES, judged)
+    directory.write_jsonl("accepted.jsonl", accepted)
+    directory.write_jsonl("rejected.jsonl", rejected_rows)
+    specialties = {
+        trajectory.trajectory_id: questions[trajectory.question_id].specialty
+        for trajectory in accepted
+    }
+    seed = context.config.run.seed
+    copies = sample_copies(specialties, settings.balance, settings.most_copies, seed)
+    directory.write_json(SAMPLE_FILE, copies)
+
+
 def plan_requests(questions: Sequence[Question], config: PipelineConfig) -> list[RolloutRequest]:
-    """``guided_fraction`` of the rollouts guided (paper section 3.2.2), each decided by a seeded
-    hash of its question and number."""
+    """The rollouts of all questions, ``guided_fraction`` of them guided (paper section 3.2.2)."""
+    settings = config.trajectories
     requests = []
     for question in questions:
-        for rollout in range(config.trajectories.rollouts_per_question):
-            digest = hashlib.sha256(
-                f"{config.run.seed}/{question.task.task_id}/{rollout}".encode()
-            ).digest()
-            guided = int.from_bytes(digest[:8], "big") / 2**64 < config.trajectories.guided_fraction
-            requests.append(rollout_request(question, GUIDED if guided else EXPLORATION, rollout))
+        for rollout in range(settings.rollouts_per_question):
+            # A hash decides, so that a rollout keeps its mode when other questions come or go.
+            key = f"{config.run.seed}/{question.task.task_id}/{rollout}"
+            digest = hashlib.sha256(key.encode()).digest()
+            fraction = int.from_bytes(digest[:8], "big") / 2**64
+            mode = GUIDED if fraction < settings.guided_fraction else EXPLORATION
+            requests.append(build_rollout_request(question, mode, rollout))
     return requests
 
 
-def rollout_request(question: Question, mode: TeachingMode, rollout: int) -> RolloutRequest:
-    """A rollout of a question's task. Only a guided one carries the guidance, so that nothing of
-    how a question was made reaches an exploring teacher."""
+def build_rollout_request(question: Question, mode: TeachingMode, rollout: int) -> RolloutRequest:
+    """A rollout of a question's task."""
+    # An exploring teacher must not learn how the question was made.
     guidance = question.guidance if mode == GUIDED else ()
     return RolloutRequest(question.task, mode, rollout, guidance)
 
 
-def rejected_row(judged: FilteredTrajectory) -> dict[str, Any]:
-    """A rejected trajectory with its ids and every reason, code and detail apart."""
+def build_rejected_row(judged: FilteredTrajectory) -> dict[str, Any]:
+    """A rejected trajectory with its ids and the code and detail of every reason."""
     trajectory = judged.trajectory
-    reasons = [asdict(Reason.read(text)) for text in judged.reasons]
     return {
         "trajectory_id": trajectory.trajectory_id,
         "question_id": trajectory.question_id,
         "mode": trajectory.mode,
         "rollout": trajectory.rollout,
-        "reasons": reasons,
+        "reasons": [asdict(Reason.parse(text)) for text in judged.reasons],
         "trajectory": asdict(trajectory),
     }
 
 
-def _ledger(context: StageContext) -> "Ledger":
+def _open_ledger(context: StageContext) -> "Ledger":
     from medr_ray.rollouts.ledger import Ledger
 
     rollouts = context.config.rollouts
@@ -109,141 +126,150 @@ def _ledger(context: StageContext) -> "Ledger":
 
 
 def _rest_on_reports(questions: Iterable[Question]) -> bool:
-    """Whether an article has to be read for any of the questions."""
+    """Whether some question needs a fact from an article."""
     return any(is_report(step.clinical) for question in questions for step in question.guidance)
 
 
-def _factory(config: PipelineConfig, run: RunDirectory, articles: bool) -> PolicyFactory:
-    """The teacher. By rules it reads ``articles`` only where it has to: the dictionary takes
-    seconds."""
+def _make_policy_factory(
+    config: PipelineConfig, run: RunDirectory, needs_articles: bool
+) -> PolicyFactory:
+    """The teacher's factory; called in every worker."""
     from medr_ray.trajectories.solver.articles import ArticleReader
     from medr_ray.trajectories.teacher import ChatTeacherFactory, RulesTeacherFactory
 
     if config.trajectories.teacher == "llm":
         return ChatTeacherFactory(config, run)
-    return RulesTeacherFactory(
-        config.agent.tools,
-        config.agent.max_tool_calls,
-        ArticleReader.open(run, config.graph.min_confidence) if articles else None,
-    )
+    # Loading the dictionary of the article reader takes seconds.
+    reader = ArticleReader.open(run, config.graph.min_confidence) if needs_articles else None
+    return RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls, reader)
 
 
 def _roll_out(context: StageContext, questions: Sequence[Question]) -> None:
-    """Run what is not in the ledger yet; what cannot be run is kept there with its reason."""
+    """Run the rollouts that the ledger lacks. Failed ones are recorded there with the reason."""
     from medr_ray.rollouts.pool import RolloutPool
 
-    config, ledger = context.config, _ledger(context)
-    waiting = ledger.open_requests(plan_requests(questions, config))
-    if not waiting:
+    config = context.config
+    ledger = _open_ledger(context)
+    open_requests = ledger.open_requests(plan_requests(questions, config))
+    if not open_requests:
         return
     faults = FaultPlan(config.trajectories.tool_failure_rate, config.run.seed)
     index_uri = context.upstream("index").uri
-    articles = _rest_on_reports(questions)
-    make_factory = functools.partial(_factory, config, context.run, articles)
+    make_factory = functools.partial(
+        _make_policy_factory, config, context.run, _rest_on_reports(questions)
+    )
     with (
         RolloutPool(config, index_uri, make_factory, faults) as pool,
-        Bar(context.console, "trajectories", len(waiting), "rollouts") as bar,
+        Bar(context.console, "trajectories", len(open_requests), "rollouts") as bar,
     ):
-        for _ in ledger.record(pool.run(waiting)):
+        # The ledger passes outcomes through as they come, and saves them part by part.
+        for _ in ledger.record(pool.run(open_requests)):
             bar.advance()
 
 
-def _judge(
+def _judge_all(
     context: StageContext,
     questions: Mapping[str, Question],
     trajectories: Sequence[Trajectory],
 ) -> tuple[list[FilteredTrajectory], dict[str, int]]:
-    """(the verdicts, tokens of each dialogue by trajectory id)."""
+    """(all trajectories with their verdicts, the number of tokens by trajectory id)."""
     encoder = DialogueEncoder.open(context.config)
-    tokens = {
-        trajectory.trajectory_id: encoder.length(trajectory.messages) for trajectory in trajectories
-    }
     max_tokens = context.config.trajectories.max_tokens
-    return [
-        judge_trajectory(
-            trajectory,
-            questions[trajectory.question_id].task,
-            tokens[trajectory.trajectory_id],
-            max_tokens,
-        )
-        for trajectory in trajectories
-    ], tokens
+    judged = []
+    tokens = {}
+    for trajectory in trajectories:
+        token_count = encoder.count_tokens(trajectory.messages)
+        task = questions[trajectory.question_id].task
+        tokens[trajectory.trajectory_id] = token_count
+        judged.append(judge_trajectory(trajectory, task, token_count, max_tokens))
+    return judged, tokens
 
 
-def _rewrite(
+def _rewrite_accepted(
     context: StageContext,
     questions: Mapping[str, Question],
     judged: list[FilteredTrajectory],
     tokens: dict[str, int],
 ) -> dict[str, int]:
-    """Word the thoughts of the accepted anew, in place; one that would then be rejected stays as it
-    was. How many thoughts were rewritten, and why others were not."""
+    """Rewrite the thoughts of the accepted dialogues; return the number of thoughts by outcome.
+
+    Updates ``judged`` and ``tokens`` in place. A dialogue that would then be rejected stays as it
+    was.
+    """
     settings = context.config.trajectories
     if settings.rewrite is None:
         return {}
+    rewrites_by_id = _request_rewrites(context, questions, judged, settings.rewrite)
+    outcomes: Counter[str] = Counter()
+    encoder = DialogueEncoder.open(context.config)
+    for index, entry in enumerate(judged):
+        if not entry.accepted:
+            continue
+        rewrites = rewrites_by_id[entry.trajectory.trajectory_id]
+        changed = apply_rewrites(entry.trajectory, rewrites)
+        token_count = encoder.count_tokens(changed.messages)
+        task = questions[changed.question_id].task
+        verdict = judge_trajectory(changed, task, token_count, settings.max_tokens)
+        if verdict.accepted:
+            judged[index] = verdict
+            tokens[changed.trajectory_id] = token_count
+            outcomes.update(rewrite.outcome for rewrite in rewrites)
+        else:
+            code = Reason.parse(verdict.reasons[0]).code
+            outcomes.update([f"kept: the dialogue would be rejected ({code})"] * len(rewrites))
+    return dict(sorted(outcomes.items()))
+
+
+def _request_rewrites(
+    context: StageContext,
+    questions: Mapping[str, Question],
+    judged: Sequence[FilteredTrajectory],
+    endpoint: EndpointConfig,
+) -> Mapping[str, list[Rewrite]]:
+    """The rewrites of the accepted dialogues, by trajectory id; an empty list for any other id."""
     dialogues = [
         (entry.trajectory, questions[entry.trajectory.question_id].task)
         for entry in judged
         if entry.accepted
     ]
+    client = open_chat_client(endpoint, context.run)
     with Bar(context.console, "rewriting", len(dialogues), "dialogues") as bar:
-        rewritten = rewrite_all(
-            dialogues,
-            open_chat_client(settings.rewrite, context.run),
-            settings.rewrite,
-            context.directory,
-            bar,
-        )
-    own: dict[str, list[Rewrite]] = defaultdict(list)
-    for each in rewritten:
-        own[each.trajectory_id].append(each)
-    outcomes: Counter[str] = Counter()
-    encoder = DialogueEncoder.open(context.config)
-    for place, entry in enumerate(judged):
-        rewrites = own[entry.trajectory.trajectory_id]
-        changed = applied(entry.trajectory, rewrites)
-        length = encoder.length(changed.messages)
-        verdict = judge_trajectory(
-            changed, questions[changed.question_id].task, length, settings.max_tokens
-        )
-        if entry.accepted and verdict.accepted:
-            judged[place], tokens[changed.trajectory_id] = verdict, length
-            outcomes.update(each.outcome for each in rewrites)
-        elif entry.accepted:
-            outcomes.update(
-                f"kept: the dialogue would be rejected ({Reason.read(verdict.reasons[0]).code})"
-                for _ in rewrites
-            )
-    return dict(sorted(outcomes.items()))
+        rewrites = rewrite_all(dialogues, client, endpoint, context.directory, bar)
+    rewrites_by_id: dict[str, list[Rewrite]] = defaultdict(list)
+    for rewrite in rewrites:
+        rewrites_by_id[rewrite.trajectory_id].append(rewrite)
+    return rewrites_by_id
 
 
-def _counts(
+def _count_results(
     judged: Sequence[FilteredTrajectory], questions: Mapping[str, Question]
 ) -> dict[str, Any]:
+    """The counts of the stage's manifest that need no tokens."""
     accepted = [entry.trajectory for entry in judged if entry.accepted]
     events = [event for entry in judged for event in entry.trajectory.tool_events]
+    covered_questions = {trajectory.question_id for trajectory in accepted}
+    accepted_calls = sum(len(trajectory.tool_events) for trajectory in accepted)
+    modes = Counter(trajectory.mode for trajectory in accepted)
+    tools = Counter(event.tool for event in events)
     return {
         "train_questions": len(questions),
         "accepted": len(accepted),
         "rejected": len(judged) - len(accepted),
-        "questions_covered": round(
-            len({trajectory.question_id for trajectory in accepted}) / max(len(questions), 1), 4
-        ),
-        "reasons": reason_counts(judged),
-        "modes": dict(sorted(Counter(trajectory.mode for trajectory in accepted).items())),
-        "passed": passed(judged, questions),
-        "tools": dict(sorted(Counter(event.tool for event in events).items())),
-        "tool_calls_mean": round(
-            sum(len(trajectory.tool_events) for trajectory in accepted) / max(len(accepted), 1), 3
-        ),
+        "questions_covered": round(len(covered_questions) / max(len(questions), 1), 4),
+        "reasons": count_reasons(judged),
+        "modes": dict(sorted(modes.items())),
+        "passed": count_accepted_by_kind(judged, questions),
+        "tools": dict(sorted(tools.items())),
+        "tool_calls_mean": round(accepted_calls / max(len(accepted), 1), 3),
         "simulated_failures": sum(event.simulated_failure for event in events),
     }
 
 
-def _inputs(config: PipelineConfig) -> Any:
-    """The model, where it teaches or reads pages for the agents."""
-    model_used = config.trajectories.teacher == "llm" or config.tools.read.extract == "llm"
-    return config.llm.identity() if model_used else None
+def _stage_inputs(config: PipelineConfig) -> Any:
+    """The identity of the chat model when the stage depends on it, as teacher or as the extractor
+    of pages that agents read; a change of it makes the stage stale."""
+    uses_model = config.trajectories.teacher == "llm" or config.tools.read.extract == "llm"
+    return config.llm.identity() if uses_model else None
 
 
 TRAJECTORIES_STAGE = Stage(
@@ -251,5 +277,5 @@ TRAJECTORIES_STAGE = Stage(
     needs=("questions", "index"),
     sections=("agent", "tools", "trajectories", "retrieval", "models"),
     execute=execute,
-    inputs=_inputs,
+    inputs=_stage_inputs,
 )

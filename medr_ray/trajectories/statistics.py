@@ -1,9 +1,8 @@
-"""What trajectories look like beside the paper's (section 3.2.2 and the 4.2 calls of section 4):
-pure counts.
+"""Figures of trajectories beside those of the paper (section 3.2.2; the 4.2 calls of section 4).
 
-Shares are of the trajectories given. A tool switch is any use of two tools; a recovery is a call by
-another tool that asks again what a call before it failed at or did not bring up: at least half of
-its words are those of that query.
+Shares are of the given trajectories. A trajectory switches tools when it uses two different ones.
+It recovers when a call by another tool asks again for what the call before failed at or did not
+bring up: at least half of its words are those of the query before.
 """
 
 from collections import Counter
@@ -16,58 +15,62 @@ from medr_ray.agent.state import query_text
 from medr_ray.agent.transcript import ToolObservation, read_turns
 from medr_ray.agent.wording import content_words
 from medr_ray.core.records import FilteredTrajectory, Question, Trajectory
-from medr_ray.trajectories.teacher import MEDICAL
+from medr_ray.trajectories.teacher import MEDICAL_SEARCH
 
-PAPER = {
+PAPER_FIGURES = {
     "starts with the medical retriever": 0.78,
     "switches tools": 0.42,
     "recovers by another tool": 0.34,
     "calls": 4.2,
 }
-_SAME_NEED = 0.5  # of the words of the later query
+_MIN_SHARED_WORDS = 0.5  # of the words of the later query, for both to ask for the same
 
 
-def statistics(trajectories: Sequence[Trajectory], tokens: Mapping[str, int]) -> dict[str, float]:
-    """The figures by name; ``tokens`` is the length of each dialogue by trajectory id. Empty for no
-    trajectories."""
+def compute_statistics(
+    trajectories: Sequence[Trajectory], tokens: Mapping[str, int]
+) -> dict[str, float]:
+    """The means over all trajectories, by name; empty without trajectories.
+
+    ``tokens`` is the length of each dialogue by trajectory id.
+    """
     if not trajectories:
         return {}
     figures: dict[str, Callable[[Trajectory], float]] = {
-        "starts with the medical retriever": starts_medical,
+        "starts with the medical retriever": starts_with_medical_search,
         "switches tools": switches_tools,
-        "recovers by another tool": recovers,
-        "calls": lambda one: len(one.tool_events),
-        "verification rounds": lambda one: count_verification(one).rounds,
-        "simulated failures": lambda one: sum(event.simulated_failure for event in one.tool_events),
-        "tokens": lambda one: tokens[one.trajectory_id],
+        "recovers by another tool": recovers_with_other_tool,
+        "calls": lambda trajectory: len(trajectory.tool_events),
+        "verification rounds": lambda trajectory: count_verification(trajectory).rounds,
+        "simulated failures": _count_simulated_failures,
+        "tokens": lambda trajectory: tokens[trajectory.trajectory_id],
     }
     return {name: round(fmean(map(figure, trajectories)), 4) for name, figure in figures.items()}
 
 
-def passed(
+def count_accepted_by_kind(
     judged: Sequence[FilteredTrajectory], questions: Mapping[str, Question]
 ) -> dict[str, dict[str, tuple[int, int]]]:
     """(accepted, all) trajectories of each mode, paradigm, number of hops and specialty."""
     kinds: dict[str, Callable[[Trajectory], str]] = {
-        "mode": lambda one: one.mode,
-        "paradigm": lambda one: questions[one.question_id].paradigm,
-        "hops": lambda one: str(questions[one.question_id].complexity),
-        "specialty": lambda one: questions[one.question_id].specialty,
+        "mode": lambda trajectory: trajectory.mode,
+        "paradigm": lambda trajectory: questions[trajectory.question_id].paradigm,
+        "hops": lambda trajectory: str(questions[trajectory.question_id].complexity),
+        "specialty": lambda trajectory: questions[trajectory.question_id].specialty,
     }
-    return {group: _passed(judged, kind) for group, kind in kinds.items()}
+    return {group: _count_accepted(judged, kind) for group, kind in kinds.items()}
 
 
-def _passed(
+def _count_accepted(
     judged: Sequence[FilteredTrajectory], kind: Callable[[Trajectory], str]
 ) -> dict[str, tuple[int, int]]:
-    every = Counter(kind(entry.trajectory) for entry in judged)
+    totals = Counter(kind(entry.trajectory) for entry in judged)
     accepted = Counter(kind(entry.trajectory) for entry in judged if entry.accepted)
-    return {name: (accepted[name], every[name]) for name in sorted(every)}
+    return {name: (accepted[name], totals[name]) for name in sorted(totals)}
 
 
-def starts_medical(trajectory: Trajectory) -> bool:
+def starts_with_medical_search(trajectory: Trajectory) -> bool:
     """Whether the first call is to the medical retriever."""
-    return bool(trajectory.tool_events) and trajectory.tool_events[0].tool == MEDICAL
+    return bool(trajectory.tool_events) and trajectory.tool_events[0].tool == MEDICAL_SEARCH
 
 
 def switches_tools(trajectory: Trajectory) -> bool:
@@ -75,19 +78,26 @@ def switches_tools(trajectory: Trajectory) -> bool:
     return len({event.tool for event in trajectory.tool_events if event.tool}) > 1
 
 
-def recovers(trajectory: Trajectory) -> bool:
-    """Whether a call by another tool made up for one that failed or did not bring it up."""
+def recovers_with_other_tool(trajectory: Trajectory) -> bool:
+    """Whether a call by another tool made up for one that failed or did not help."""
     calls = [
         observation
         for turn in read_turns(trajectory)
         for observation in turn.observations
         if observation.event.tool
     ]
-    return any(_makes_up(call, later) for call, later in pairwise(calls))
+    return any(_repeats_with_other_tool(call, later) for call, later in pairwise(calls))
 
 
-def _makes_up(one: ToolObservation, later: ToolObservation) -> bool:
-    if later.event.tool == one.event.tool or later.event.status != "ok":
+def _repeats_with_other_tool(call: ToolObservation, later: ToolObservation) -> bool:
+    if later.event.tool == call.event.tool or later.event.status != "ok":
         return False
-    before, again = content_words(query_text(one)), content_words(query_text(later))
-    return len(before & again) >= _SAME_NEED * len(again) > 0
+    words = content_words(query_text(call))
+    later_words = content_words(query_text(later))
+    shared_words = words & later_words
+    # A later query without words repeats nothing.
+    return bool(later_words) and len(shared_words) >= _MIN_SHARED_WORDS * len(later_words)
+
+
+def _count_simulated_failures(trajectory: Trajectory) -> int:
+    return sum(event.simulated_failure for event in trajectory.tool_events)

@@ -1,10 +1,12 @@
 """The teachers: policies that show how a question is worked out.
 
-``rules`` is a symbolic agent. Guided, it is given the masked triples of the question's path
-(relations and types, never the entities); exploring, it plans from the question's wording alone.
-Either way it calls the real tools, reads what they return, takes the next entity from there, checks
-candidates one after another where several fit, and turns to the other tool when one fails or does
-not say. ``llm`` is any chat model; guided, it is shown the same masked triples as directions.
+``rules`` is a symbolic agent (see ``solver``). Guided, it receives the masked triples of the
+question's path: relations and types, never entities. Exploring, it plans from the question's
+wording alone. Either way it calls the real tools, takes the next entity from what they return,
+checks candidates one by one where several fit, and changes to another tool when a call fails or
+does not help.
+
+``llm`` is any chat model. Guided, it is shown the same masked triples as directions.
 """
 
 import functools
@@ -21,24 +23,30 @@ from medr_ray.core.run import Directory
 from medr_ray.llm.roles import open_chat_client
 from medr_ray.retrieval.documents import HPO, PUBMED
 from medr_ray.rollouts.worker import RolloutRequest
-from medr_ray.trajectories.filtering import UNKNOWN
-from medr_ray.trajectories.solver.notes import Notes, ReadArticle
+from medr_ray.trajectories.filtering import UNKNOWN_ANSWER
+from medr_ray.trajectories.solver.notes import ArticleParser, Notes
 from medr_ray.trajectories.solver.queries import Route
 from medr_ray.trajectories.solver.question_reader import read_question
-from medr_ray.trajectories.solver.solver import Call, Log, Move, Solver, Step
-from medr_ray.trajectories.solver.thoughts import Speaker
+from medr_ray.trajectories.solver.solver import (
+    Move,
+    SearchCall,
+    SearchLog,
+    SolvedTarget,
+    Solver,
+)
+from medr_ray.trajectories.solver.thoughts import ThoughtWriter
 
 GUIDED: Final = "guided"
 EXPLORATION: Final = "exploration"
-MEDICAL = "medical_search"
-_SEARCHES = ("search", MEDICAL)
+MEDICAL_SEARCH = "medical_search"
+_SEARCH_TOOLS = ("search", MEDICAL_SEARCH)
 
 
 class RulesTeacher:
-    """Works one question out. Its thoughts restate ``what was asked = value`` before the next call.
+    """The policy that works out one question by rules.
 
-    ``tools`` are the search tools in the order it tries them; after ``most_calls`` it answers that
-    it does not know. ``read_article`` is how it reads what is no disease record.
+    ``tools`` are the search tools in the order in which it tries them. After ``max_calls`` calls it
+    answers that it does not know. Articles are read with ``read_article``, or ignored without it.
     """
 
     def __init__(
@@ -47,114 +55,142 @@ class RulesTeacher:
         guidance: Sequence[GuidanceStep] | None,
         tools: Sequence[str],
         language: Language = "en",
-        most_calls: int | None = None,
-        read_article: ReadArticle | None = None,
+        max_calls: int | None = None,
+        read_article: ArticleParser | None = None,
     ) -> None:
         self._plan = read_question(text, language, guidance)
-        self._notes, self._log = Notes(read_article), Log(routes(tools))
-        self._searched: tuple[int, int] | None = None  # the years the last search was kept to
-        self._speaker, self._most_calls = Speaker(language), most_calls
-        self._said: tuple[Step, ...] = ()
-        self._sent: Move | None = None
-        self._calls = 0
+        self._notes = Notes(read_article)
+        self._log = SearchLog(build_routes(tools))
+        self._writer = ThoughtWriter(language)
+        self._max_calls = max_calls
+        self._call_count = 0
+        self._last_move: Move | None = None  # the last one that sent a query
+        self._last_years: tuple[int, int] | None = None  # that the last search was limited to
+        self._worded_results: tuple[SolvedTarget, ...] = ()
 
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
+        """The next reply: a thought with one call, or with the answer."""
         return PolicyTurn(self._reply(messages))
 
     def _reply(self, messages: Sequence[Message]) -> str:
         if self._plan is None:
-            return render_reply(self._speaker.unread(), answer=UNKNOWN)
-        if self._sent is not None and self._sent.query is not None:
-            results, _ = parse_responses(messages[-1].content)
-            self._log.note(self._sent.query, all(result.startswith("error:") for result in results))
-            for tool_result in results:
-                self._notes.read(tool_result, self._searched)
-        return self._act(Solver(self._plan, self._notes, self._log).move())
+            return render_reply(self._writer.word_unread_question(), answer=UNKNOWN_ANSWER)
+        if self._last_move is not None and self._last_move.query is not None:
+            responses, _ = parse_responses(messages[-1].content)
+            is_failed = all(response.startswith("error:") for response in responses)
+            self._log.record(self._last_move.query, is_failed)
+            for response in responses:
+                self._notes.read(response, self._last_years)
+        move = Solver(self._plan, self._notes, self._log).choose_move()
+        return self._render_move(move)
 
-    def _act(self, move: Move) -> str:
-        learnt = [self._speaker.learnt(step) for step in move.chain if step not in self._said]
-        self._said = tuple(dict.fromkeys((*self._said, *move.chain)))
+    def _render_move(self, move: Move) -> str:
+        results = self._word_new_results(move)
         if move.answer is not None:
-            return render_reply(" ".join(learnt), answer=move.answer)
-        spent = self._most_calls is not None and self._calls >= self._most_calls
-        if move.query is None or spent:
-            return render_reply(
-                " ".join((*learnt, self._speaker.given_up(move.unknown, spent))), answer=UNKNOWN
-            )
-        again = self._sent is not None and not learnt and self._sent.unknown == move.unknown
-        thought = " ".join((*learnt, self._speaker.next(move.unknown, move.query, again)))
-        self._sent, self._calls = move, self._calls + 1
-        call = self._log.call(move.query)
-        self._searched = call.years
-        return render_reply(thought, [ToolCall(call.tool, {"query": call.text, **_narrowed(call)})])
+            return render_reply(" ".join(results), answer=move.answer)
+        is_out_of_calls = self._max_calls is not None and self._call_count >= self._max_calls
+        if move.query is None or is_out_of_calls:
+            reason = self._writer.word_giving_up(move.target, is_out_of_calls)
+            return render_reply(" ".join((*results, reason)), answer=UNKNOWN_ANSWER)
+        is_repeated = (
+            self._last_move is not None and not results and self._last_move.target == move.target
+        )
+        reason = self._writer.word_search(move.target, move.query, is_repeated)
+        call = self._log.next_call(move.query)
+        self._last_move = move
+        self._last_years = call.years
+        self._call_count += 1
+        arguments = {"query": call.text, **_filter_arguments(call)}
+        return render_reply(" ".join((*results, reason)), [ToolCall(call.tool, arguments)])
+
+    def _word_new_results(self, move: Move) -> list[str]:
+        """What the move's chain establishes that no thought has stated yet."""
+        new_results = [solved for solved in move.chain if solved not in self._worded_results]
+        self._worded_results = tuple(dict.fromkeys((*self._worded_results, *move.chain)))
+        return [self._writer.word_result(solved) for solved in new_results]
 
 
-def _narrowed(call: Call) -> dict[str, str | int]:
-    """The arguments beside the query."""
-    source = {"source": call.source} if call.source else {}
-    return source | ({"since": call.years[0], "until": call.years[1]} if call.years else {})
+def _filter_arguments(call: SearchCall) -> dict[str, str | int]:
+    """The arguments of a call beside the query."""
+    arguments: dict[str, str | int] = {}
+    if call.source:
+        arguments["source"] = call.source
+    if call.years:
+        arguments["since"], arguments["until"] = call.years
+    return arguments
 
 
-def routes(tools: Sequence[str]) -> dict[Route, list[tuple[str, str]]]:
-    """By which tools, as (name, source), each kind of query goes: the first, then the next when one
-    fails."""
-    plain = [(name, "") for name in tools]
-    records, articles = (
-        [(MEDICAL, source)] if MEDICAL in tools else [] for source in (HPO, PUBMED)
-    )
+def build_routes(tools: Sequence[str]) -> dict[Route, list[tuple[str, str]]]:
+    """The search tools of each route as (name, source), in the order in which they are tried."""
+    unrestricted = [(name, "") for name in tools]
+    records = [(MEDICAL_SEARCH, HPO)] if MEDICAL_SEARCH in tools else []
+    articles = [(MEDICAL_SEARCH, PUBMED)] if MEDICAL_SEARCH in tools else []
     return {
-        "first": plain,
-        "second": plain[1:] + plain[:1],
-        "records": records + plain,
-        "articles": articles or plain,
+        "first": unrestricted,
+        "second": unrestricted[1:] + unrestricted[:1],
+        "records": records + unrestricted,
+        # No other tool can limit a search to the years of a report.
+        "articles": articles or unrestricted,
     }
 
 
 @dataclass(frozen=True)
 class RulesTeacherFactory:
-    """Rare entities are looked up in the medical retriever first; exploration begins with the
-    general search. ``tools`` are the agent's, of which it uses those that search; ``most_calls``
-    its budget of calls; ``read_article`` how articles are read, where they are."""
+    """Makes a rules teacher for each rollout.
+
+    ``tools`` are the agent's tools, of which the teacher uses the searches. ``max_calls`` is the
+    agent's budget of calls. ``read_article`` reads articles; without it they are ignored.
+    """
 
     tools: tuple[str, ...]
-    most_calls: int | None = None
-    read_article: ReadArticle | None = None
+    max_calls: int | None = None
+    read_article: ArticleParser | None = None
 
     def __call__(self, request: RolloutRequest) -> Policy:
-        guided = request.mode == GUIDED
-        tools = [name for name in self.tools if name in _SEARCHES]
-        ordered = sorted(tools, key=lambda name: (name != MEDICAL) == guided)
+        """The teacher for a request, guided if the request's mode says so."""
+        is_guided = request.mode == GUIDED
+        tools = [name for name in self.tools if name in _SEARCH_TOOLS]
+        # Guided, the teacher tries the medical retriever first; exploring, the general search.
+        ordered_tools = sorted(tools, key=lambda name: (name != MEDICAL_SEARCH) == is_guided)
         return RulesTeacher(
             request.task.text,
-            request.guidance if guided else None,
-            ordered,
+            request.guidance if is_guided else None,
+            ordered_tools,
             request.task.language,
-            self.most_calls,
+            self.max_calls,
             self.read_article,
         )
 
 
 class ChatTeacherFactory:
-    """A chat model as the teacher; one client, under the governor, for all episodes of a worker.
-    ``run``: where the response cache and the budget lie."""
+    """Makes policies that ask a chat model. All episodes of a worker share one governed client.
+
+    ``run`` holds the response cache and the budget.
+    """
 
     def __init__(self, config: PipelineConfig, run: Directory) -> None:
         client = open_chat_client(config.llm, run)
         self._complete = functools.partial(client.complete, max_tokens=config.agent.max_turn_tokens)
 
     def __call__(self, request: RolloutRequest) -> Policy:
+        """The policy for a request, with the guidance as a hint if the request's mode says so."""
         if request.mode != GUIDED:
             return ChatPolicy(self._complete)
-        return ChatPolicy(self._complete, guidance_hint(request.guidance, request.task.language))
+        return ChatPolicy(
+            self._complete, format_guidance_hint(request.guidance, request.task.language)
+        )
 
 
-def guidance_hint(guidance: Sequence[GuidanceStep], language: Language) -> str:
+def format_guidance_hint(guidance: Sequence[GuidanceStep], language: Language) -> str:
     """The masked triples (paper section 3.2.1) as directions; no entity of the path appears."""
     template = read_prompt("medr_ray.trajectories", "guidance", language)
-    steps = "\n".join(
-        f"([MASK] {step.subject_type}, "
-        f"{step.predicate}{f', {step.clinical}' if step.clinical else ''}, "
-        f"[MASK] {step.object_type}{'; told of it: ' + ', '.join(step.also) if step.also else ''})"
-        for step in guidance
+    return template.strip().replace("{steps}", "\n".join(map(_format_masked_triple, guidance)))
+
+
+def _format_masked_triple(step: GuidanceStep) -> str:
+    qualifier = f", {step.clinical}" if step.clinical else ""
+    further = f"; told of it: {', '.join(step.also)}" if step.also else ""
+    return (
+        f"([MASK] {step.subject_type}, {step.predicate}{qualifier}, "
+        f"[MASK] {step.object_type}{further})"
     )
-    return template.strip().replace("{steps}", steps)

@@ -27,9 +27,13 @@ from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.tools.registry import open_tools
 from medr_ray.trajectories.dataset import DialogueEncoder
-from medr_ray.trajectories.filtering import judge_trajectory, reason_counts
+from medr_ray.trajectories.filtering import count_reasons, judge_trajectory
 from medr_ray.trajectories.stage import plan_requests
-from medr_ray.trajectories.statistics import PAPER, passed, statistics
+from medr_ray.trajectories.statistics import (
+    PAPER_FIGURES,
+    compute_statistics,
+    count_accepted_by_kind,
+)
 from medr_ray.trajectories.teacher import RulesTeacherFactory
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -59,7 +63,8 @@ def measure(quick: bool) -> Iterator[Measurement]:
     seconds = time.perf_counter() - started
     encoder = DialogueEncoder.open(config)
     tokens = {
-        trajectory.trajectory_id: encoder.length(trajectory.messages) for trajectory in trajectories
+        trajectory.trajectory_id: encoder.count_tokens(trajectory.messages)
+        for trajectory in trajectories
     }
     by_id = {question.task.task_id: question for question in train}
     judged = [
@@ -101,14 +106,14 @@ def _accepted(
     questions: Mapping[str, Question],
     seconds: float,
 ) -> Iterator[Measurement]:
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in reason_counts(judged).items())
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in count_reasons(judged).items())
     yield build_measurement(
         "trajectories accepted",
         sum(result.accepted for result in judged) / len(judged),
         goal=_GOAL,
         note=f"of {len(judged):,}; the others: {reasons}",
     )
-    groups = passed(judged, questions)
+    groups = count_accepted_by_kind(judged, questions)
     for group in ("mode", "paradigm", "hops"):
         for kind, (accepted, every) in groups[group].items():
             name = f"{kind} hops" if group == "hops" else kind
@@ -125,8 +130,8 @@ def _accepted(
 
 
 def _figures(accepted: Sequence[Trajectory], tokens: Mapping[str, int]) -> Iterator[Measurement]:
-    for name, value in statistics(accepted, tokens).items():
-        paper = PAPER.get(name)
+    for name, value in compute_statistics(accepted, tokens).items():
+        paper = PAPER_FIGURES.get(name)
         yield build_measurement(
             f"share that {name}" if paper is not None and paper < 1 else f"{name}, mean",
             value,

@@ -19,7 +19,7 @@ from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.tools import registry
 from medr_ray.tools.registry import Toolbox
 from medr_ray.trajectories.artifacts import TRAJECTORIES
-from medr_ray.trajectories.dataset import SAMPLE
+from medr_ray.trajectories.dataset import SAMPLE_FILE
 
 QUESTION = worded_question()
 LONG = "x" * 900
@@ -58,7 +58,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stage = run.stage("trajectories")
     judged = [_judged(1), _judged(2), _judged(3, "wrong answer: A in place of B")]
     stage.write(TRAJECTORIES, judged)
-    stage.write_json(SAMPLE, {"traj-1": 2, "traj-2": 0})
+    stage.write_json(SAMPLE_FILE, {"traj-1": 2, "traj-2": 0})
     write_manifest(
         run,
         "trajectories",

@@ -27,7 +27,7 @@ from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.tools.base import Tool
 from medr_ray.tools.registry import build_tools
 from medr_ray.trajectories.solver.articles import ArticleReader
-from medr_ray.trajectories.stage import rollout_request
+from medr_ray.trajectories.stage import build_rollout_request
 from medr_ray.trajectories.teacher import GUIDED, RulesTeacherFactory
 
 Facts = Sequence[tuple[str, str, str]]  # predicate, object, qualifier
@@ -122,7 +122,7 @@ def run_teacher(
     question = question_with(text, answer, guidance or (), language)
     config, mode = config or load_settings(), "exploration" if guidance is None else GUIDED
     policy = RulesTeacherFactory(config.agent.tools, config.agent.max_tool_calls)(
-        rollout_request(question, mode, 0)
+        build_rollout_request(question, mode, 0)
     )
     return asyncio.run(
         run_episode(question.task, policy, tools, config.agent, mode=mode, faults=faults)

@@ -14,7 +14,7 @@ from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.training.stage import execute_sft
 from medr_ray.trajectories.artifacts import TRAJECTORIES
-from medr_ray.trajectories.dataset import SAMPLE
+from medr_ray.trajectories.dataset import SAMPLE_FILE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
@@ -78,7 +78,9 @@ def losses(root: Path, model: Path, **sft: object) -> list[float]:
     run = open_run(config)
     rows = [accepted(n) for n in range(8)]
     run.write(TRAJECTORIES, rows)
-    run.stage("trajectories").write_json(SAMPLE, {row.trajectory.trajectory_id: 1 for row in rows})
+    run.stage("trajectories").write_json(
+        SAMPLE_FILE, {row.trajectory.trajectory_id: 1 for row in rows}
+    )
     context = StageContext(config, run, run.stage("sft"), Console(file=io.StringIO()))
     counts = execute_sft(context)
     assert counts["examples"] == 8

@@ -7,7 +7,7 @@ from support.taught import TRUE_RECORDS
 
 from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
 from medr_ray.core.records import Message, Trajectory, Usage
-from medr_ray.trajectories.export import chat_row, sharegpt_row
+from medr_ray.trajectories.export import build_chat_row, build_sharegpt_row
 
 QUESTION = worded_question("Which gene <is> it — 哪个基因?", "GALC")
 MESSAGES = (
@@ -26,7 +26,7 @@ TRAJECTORY = Trajectory(
 
 
 def test_chat_rows_hold_the_dialogue_and_the_loss_covers_the_replies() -> None:
-    row = json.loads(json.dumps(chat_row(TRAJECTORY, QUESTION)))
+    row = json.loads(json.dumps(build_chat_row(TRAJECTORY, QUESTION)))
     assert [(message["role"], message["content"]) for message in row["messages"]] == [
         (m.role, m.content) for m in MESSAGES
     ]
@@ -45,7 +45,7 @@ def test_chat_rows_hold_the_dialogue_and_the_loss_covers_the_replies() -> None:
 
 
 def test_sharegpt_rows_alternate_between_what_is_given_and_what_the_agent_says() -> None:
-    row = json.loads(json.dumps(sharegpt_row(TRAJECTORY, QUESTION)))
+    row = json.loads(json.dumps(build_sharegpt_row(TRAJECTORY, QUESTION)))
     assert row["system"] == "You are an agent."
     assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt", "observation", "gpt"]
     assert [turn["value"] for turn in row["conversations"]] == [m.content for m in MESSAGES[1:]]
@@ -53,6 +53,6 @@ def test_sharegpt_rows_alternate_between_what_is_given_and_what_the_agent_says()
 
 def test_a_dialogue_without_a_system_message_loses_nothing() -> None:
     bare = Trajectory(**{**TRAJECTORY.__dict__, "messages": MESSAGES[1:]})
-    row = sharegpt_row(bare, QUESTION)
+    row = build_sharegpt_row(bare, QUESTION)
     assert row["system"] == ""
     assert [turn["value"] for turn in row["conversations"]] == [m.content for m in MESSAGES[1:]]

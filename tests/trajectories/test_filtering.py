@@ -8,8 +8,8 @@ from support.questions import worded_task
 
 from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
 from medr_ray.core.records import FilteredTrajectory, Message, ToolEvent, Trajectory, Usage
-from medr_ray.trajectories.filtering import Code, Reason, judge_trajectory, reason_counts
-from medr_ray.trajectories.stage import rejected_row
+from medr_ray.trajectories.filtering import Reason, ReasonCode, count_reasons, judge_trajectory
+from medr_ray.trajectories.stage import build_rejected_row
 
 TASK = worded_task("Which colour?", "Blue")
 
@@ -152,14 +152,14 @@ def test_the_length_is_the_training_tokenisers() -> None:
 def test_every_reason_is_documented_and_read_back_from_a_row() -> None:
     from medr_ray.trajectories import filtering
 
-    for code in Code:
+    for code in ReasonCode:
         assert f"``{code}``" in str(filtering.__doc__)
-        assert Reason.read(str(Reason(code, "here: and there"))) == Reason(code, "here: and there")
+        assert Reason.parse(str(Reason(code, "here: and there"))) == Reason(code, "here: and there")
 
 
 def test_rejected_rows_carry_their_ids_and_every_reason_and_are_counted_once_per_reason() -> None:
     twice = verdict(dialogue(FOUND, FOUND, answer="Red"), 200)
-    row = rejected_row(twice)
+    row = build_rejected_row(twice)
     assert (row["trajectory_id"], row["question_id"]) == ("traj-1", "q-1")
     assert row["reasons"] == [
         {"code": "wrong answer", "detail": "Red in place of Blue"},
@@ -167,6 +167,6 @@ def test_rejected_rows_carry_their_ids_and_every_reason_and_are_counted_once_per
         {"code": "too long", "detail": "200 of 100 tokens"},
     ]
     json.dumps(row)
-    assert reason_counts(
+    assert count_reasons(
         [twice, verdict(dialogue(FOUND)), verdict(dialogue(FOUND, answer="Red"))]
     ) == {"wrong answer": 2, "same call answered twice": 1, "too long": 1}

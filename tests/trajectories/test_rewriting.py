@@ -22,10 +22,10 @@ from medr_ray.core.run import Directory
 from medr_ray.trajectories.rewriting import (
     REWRITTEN,
     Rewrite,
-    applied,
+    apply_rewrites,
+    find_thoughts,
+    replace_thought,
     rewrite_all,
-    thought_spans,
-    with_thought,
 )
 
 TASK = worded_task("Which gene is behind Krabbe disease, MARK?", "GALC")
@@ -96,7 +96,7 @@ def test_only_the_thoughts_change_and_the_token_ids_go(
         monkeypatch, tmp_path, {"MARK": [said("First the gene.", "It is GALC.")]}, [example]
     )
     assert [rewrite.outcome for rewrite in rewrites] == [REWRITTEN, REWRITTEN]
-    changed = applied(example[0], rewrites)
+    changed = apply_rewrites(example[0], rewrites)
     before, after = example[0].messages, changed.messages
     assert [m.content for m in after[:2]] + [after[3].content] == [
         m.content for m in before[:2]
@@ -137,7 +137,7 @@ def test_a_wording_that_may_not_be_keeps_the_original_and_is_named(
     example = dialogue()
     rewrites, _ = reworded(monkeypatch, tmp_path, {"MARK": [said(text, "It is GALC.")]}, [example])
     assert [rewrite.outcome for rewrite in rewrites] == [f"kept: {why}", REWRITTEN]
-    assert applied(example[0], rewrites).messages[2].content == CALL
+    assert apply_rewrites(example[0], rewrites).messages[2].content == CALL
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_reply_that_is_none_keeps_every_thought(
     example = dialogue()
     rewrites, _ = reworded(monkeypatch, tmp_path, {"MARK": [line]}, [example])
     assert [rewrite.outcome for rewrite in rewrites] == [f"kept: {why}"] * 2
-    assert applied(example[0], rewrites) == example[0]
+    assert apply_rewrites(example[0], rewrites) == example[0]
 
 
 def test_dialogues_are_worded_at_once_and_finished_ones_not_again(
@@ -228,7 +228,7 @@ def test_a_thought_is_replaced_by_its_place_whatever_stands_around_it(
 ) -> None:
     before, after = before.replace("<", ""), after.replace("<think>", "")
     content = f"{before}<think>same words</think>\n<tool_call>same words</tool_call>{after}"
-    changed = with_thought(content, text)
+    changed = replace_thought(content, text)
     assert changed == f"{before}<think>{text}</think>\n<tool_call>same words</tool_call>{after}"
 
 
@@ -241,7 +241,7 @@ def test_a_thought_that_is_not_closed_is_left_alone() -> None:
             Message("assistant", "<think>gene\n<answer>GALC</answer>"),
         ),
     )
-    assert [number for number, _, _ in thought_spans(open_)] == [2]
+    assert [number for number, _ in find_thoughts(open_)] == [2]
 
 
 def test_a_model_must_be_named() -> None:

@@ -20,8 +20,8 @@ from medr_ray.core.run import StageContext, open_run
 from medr_ray.core.settings import load_config
 from medr_ray.questions.artifacts import QUESTIONS
 from medr_ray.trajectories.artifacts import TRAJECTORIES
-from medr_ray.trajectories.dataset import DialogueEncoder, read_copies, training_examples
-from medr_ray.trajectories.filtering import leak_in
+from medr_ray.trajectories.dataset import DialogueEncoder, build_training_examples, read_copies
+from medr_ray.trajectories.filtering import find_leak
 from medr_ray.trajectories.rewriting import FOLDER
 from medr_ray.trajectories.stage import execute
 
@@ -124,18 +124,18 @@ def test_from_questions_to_what_training_takes(model: Path, tmp_path: Path) -> N
     ] == ["I look it up.", "That is it."]
     assert kept["q-0"].answer == "Autosomal dominant inheritance"
     assert [
-        leak_in(m.content)
+        find_leak(m.content)
         for result in judged
         for m in result.trajectory.messages
-        if leak_in(m.content)
+        if find_leak(m.content)
     ] == []
     assert context.directory.list_files(FOLDER) == ["part-00000.parquet"]
 
     copies = read_copies(context.directory)
-    examples = training_examples(judged, DialogueEncoder.open(config), 4096, copies)
+    examples = build_training_examples(judged, DialogueEncoder.open(config), 4096, copies)
     taken = [example.trajectory_id for example in examples]
     assert (
         taken.count(kept["q-3"].trajectory_id) == 2
     )  # of two specialties, the one with a single dialogue
     assert len(taken) == 4
-    assert len(training_examples(judged, DialogueEncoder.open(config), 4096)) == 4
+    assert len(build_training_examples(judged, DialogueEncoder.open(config), 4096)) == 4

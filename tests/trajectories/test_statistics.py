@@ -8,11 +8,11 @@ from support.questions import make_question
 from medr_ray.agent.protocol import ToolCall, render_reply, render_responses
 from medr_ray.core.records import FilteredTrajectory, Message, ToolEvent, Trajectory, Usage
 from medr_ray.trajectories.statistics import (
-    PAPER,
-    passed,
-    recovers,
-    starts_medical,
-    statistics,
+    PAPER_FIGURES,
+    compute_statistics,
+    count_accepted_by_kind,
+    recovers_with_other_tool,
+    starts_with_medical_search,
     switches_tools,
 )
 
@@ -80,7 +80,11 @@ def test_beginnings_switches_and_recoveries(
     switched: bool,
     recovered: bool,
 ) -> None:
-    assert (starts_medical(trajectory), switches_tools(trajectory), recovers(trajectory)) == (
+    assert (
+        starts_with_medical_search(trajectory),
+        switches_tools(trajectory),
+        recovers_with_other_tool(trajectory),
+    ) == (
         medical,
         switched,
         recovered,
@@ -89,15 +93,15 @@ def test_beginnings_switches_and_recoveries(
 
 def test_shares_and_means_stand_under_the_papers_names() -> None:
     trajectories = [MEDICAL, RECOVERED, REPHRASED, SWITCHED]
-    figures = statistics(trajectories, {"traj-1": 400})
-    assert set(PAPER) <= set(figures)
+    figures = compute_statistics(trajectories, {"traj-1": 400})
+    assert set(PAPER_FIGURES) <= set(figures)
     assert figures["starts with the medical retriever"] == 0.5
     assert figures["switches tools"] == 0.75
     assert figures["recovers by another tool"] == 0.5
     assert figures["calls"] == 1.75
     assert figures["simulated failures"] == 0.25
     assert figures["tokens"] == 400
-    assert statistics([], {}) == {}
+    assert compute_statistics([], {}) == {}
 
 
 def test_what_passed_is_counted_by_mode_paradigm_hops_and_specialty() -> None:
@@ -114,7 +118,7 @@ def test_what_passed_is_counted_by_mode_paradigm_hops_and_specialty() -> None:
         )
         for number in range(4)
     ]
-    assert passed(judged, questions) == {
+    assert count_accepted_by_kind(judged, questions) == {
         "mode": {"exploration": (0, 1), "guided": (2, 3)},
         "paradigm": {"multi_hop": (2, 4)},
         "hops": {"1": (1, 2), "2": (1, 2)},

@@ -25,14 +25,14 @@ from medr_ray.rollouts.ledger import Ledger
 from medr_ray.rollouts.outcomes import RolloutOutcome
 from medr_ray.rollouts.worker import RolloutRequest
 from medr_ray.tools.base import Tool
-from medr_ray.trajectories.filtering import UNKNOWN, judge_trajectory, leak_in
-from medr_ray.trajectories.stage import plan_requests, rollout_request
+from medr_ray.trajectories.filtering import UNKNOWN_ANSWER, find_leak, judge_trajectory
+from medr_ray.trajectories.stage import build_rollout_request, plan_requests
 from medr_ray.trajectories.teacher import (
     EXPLORATION,
     GUIDED,
     ChatTeacherFactory,
     RulesTeacher,
-    guidance_hint,
+    format_guidance_hint,
 )
 
 TWO_HOPS = (
@@ -125,26 +125,26 @@ def test_it_asks_in_other_ways_never_twice_the_same_and_at_last_admits_defeat() 
     calls = calls_of(turns)
     assert [name for name, _ in calls] == ["medical_search", "search", "medical_search"]
     assert len(set(calls)) == len(calls)
-    assert parse_reply(turns[-1].text).answer == UNKNOWN
+    assert parse_reply(turns[-1].text).answer == UNKNOWN_ANSWER
     assert "disease associated with the gene FBN1" in parse_reply(turns[-1].text).thought
 
 
 def test_a_tool_that_stays_broken_is_given_up() -> None:
     turns = work_out(RulesTeacher(TEXT, TWO_HOPS, ["search"]), *["error: unavailable"] * 20)
-    assert parse_reply(turns[-1].text).answer == UNKNOWN
+    assert parse_reply(turns[-1].text).answer == UNKNOWN_ANSWER
     assert 1 < len(calls_of(turns)) < 10
 
 
 def test_it_stops_when_no_call_is_left() -> None:
-    teacher = RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"], most_calls=1)
+    teacher = RulesTeacher(TEXT, TWO_HOPS, ["medical_search", "search"], max_calls=1)
     turns = work_out(teacher, RECORD)
     assert len(calls_of(turns)) == 1
-    assert parse_reply(turns[-1].text).answer == UNKNOWN
+    assert parse_reply(turns[-1].text).answer == UNKNOWN_ANSWER
 
 
 def test_a_question_in_other_words_is_not_guessed_at() -> None:
     turns = work_out(RulesTeacher("Which gene is behind it?", None, ["search"]))
-    assert parse_reply(turns[-1].text).answer == UNKNOWN
+    assert parse_reply(turns[-1].text).answer == UNKNOWN_ANSWER
 
 
 # --- every kind of question, over a real index ----------------------------------------
@@ -339,8 +339,8 @@ def test_simulated_failures_are_recovered_from(tools: list[Tool], rate: float) -
 
 def test_guidance_never_names_an_entity() -> None:
     step = GuidanceStep("gene", "inverse:associated_gene", "disease", "", ("has_onset",))
-    assert "[MASK] disease; told of it: has_onset)" in guidance_hint((step,), "en")
-    hint = guidance_hint(TWO_HOPS, "en")
+    assert "[MASK] disease; told of it: has_onset)" in format_guidance_hint((step,), "en")
+    hint = format_guidance_hint(TWO_HOPS, "en")
     assert "[MASK] gene, inverse:associated_gene, [MASK] disease" in hint
     assert "FBN1" not in hint
     assert "Marfan" not in hint
@@ -349,8 +349,8 @@ def test_guidance_never_names_an_entity() -> None:
 @pytest.mark.parametrize("name", sorted(PREDICATES))
 def test_every_hint_is_something_the_filter_knows_as_guidance(name: str) -> None:
     step = GuidanceStep("disease", name, "gene", "")
-    assert leak_in(guidance_hint((step,), "en"))
-    assert leak_in(f"the {name} of it")
+    assert find_leak(format_guidance_hint((step,), "en"))
+    assert find_leak(f"the {name} of it")
 
 
 def test_guided_and_exploring_are_drawn_for_each_rollout_of_each_question() -> None:
@@ -391,7 +391,7 @@ def test_no_saved_row_holds_any_guidance(tools: list[Tool], tmp_path: Path) -> N
     )
     rows = Ledger(directory, 8).done()
     assert {row.mode for row in rows} == {GUIDED, EXPLORATION}
-    assert [leak_in(message.content) for row in rows for message in row.messages] == [""] * sum(
+    assert [find_leak(message.content) for row in rows for message in row.messages] == [""] * sum(
         len(row.messages) for row in rows
     )
 
@@ -442,7 +442,7 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
             "llm.requests_per_minute=100000",
         ],
     )
-    request = rollout_request(worded_question(TEXT, "Tall stature", TWO_HOPS), GUIDED, 0)
+    request = build_rollout_request(worded_question(TEXT, "Tall stature", TWO_HOPS), GUIDED, 0)
 
     def taught() -> Trajectory:
         factory = ChatTeacherFactory(config, Directory(str(tmp_path)))
@@ -454,7 +454,7 @@ def test_a_chat_model_teaches_through_the_governed_client_and_its_answers_are_ca
     assert trajectory.answer == "Tall stature"
     assert len(requests) == 2  # the refused request was tried again
     assert "[MASK] gene" in requests[-1]["messages"][1]["content"]
-    assert [leak_in(message.content) for message in trajectory.messages] == [
+    assert [find_leak(message.content) for message in trajectory.messages] == [
         ""
     ] * 3  # the hint is no part of the dialogue
     assert trajectory.usage.prompt_tokens == 9

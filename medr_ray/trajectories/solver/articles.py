@@ -1,8 +1,8 @@
-"""What articles state, read with the cues and the dictionary that the graph was made with.
+"""Facts from PubMed articles, for questions that rest on a published report.
 
-Disease records speak in the wording of ``knowledge.predicates``; an abstract does not. Its title
-and the sentences of it that a search shows are read as the graph stage reads a whole one, so what
-is found here is what a question that rests on a report was made from.
+Disease records use the sentences of ``knowledge.predicates``, which ``notes`` can match; abstracts
+do not. An article's title and snippet are therefore read with the same cues and the same dictionary
+as in the graph stage, so that the teacher finds the facts that the question was made from.
 """
 
 from collections.abc import Iterator
@@ -17,22 +17,25 @@ from medr_ray.trajectories.solver.notes import Fact
 
 
 class ArticleReader:
-    """Reads facts out of what is shown of an article. Names are the vocabulary's."""
+    """Extracts facts from articles (a ``notes.ArticleParser``). Entities get the vocabulary's
+    names."""
 
     def __init__(self, extractor: RulesExtractor, vocabulary: Vocabulary) -> None:
-        self._extractor, self._vocabulary = extractor, vocabulary
+        self._extractor = extractor
+        self._vocabulary = vocabulary
 
     @classmethod
     def open(cls, run: RunDirectory, min_confidence: float) -> "ArticleReader":
-        """Over the run's lexicon, as its graph was read (some seconds, once per process)."""
-        entities, hpo = run.stage("entities"), load_hpo()
+        """A reader with the run's dictionary. Loading it takes some seconds, so each process opens
+        one reader."""
+        entities = run.stage("entities")
+        hpo = load_hpo()
         vocabulary = Vocabulary.from_directory(entities, hpo.replacements)
-        return cls(
-            RulesExtractor(vocabulary, Matcher.load(entities), hpo, min_confidence), vocabulary
-        )
+        matcher = Matcher.load(entities)
+        return cls(RulesExtractor(vocabulary, matcher, hpo, min_confidence), vocabulary)
 
     def __call__(self, document_id: str, title: str, text: str) -> Iterator[Fact]:
-        """The facts that the title and the sentences shown state."""
+        """The facts stated by the title and by the sentences of the snippet."""
         document = Document(document_id, PUBMED, title, f"{title}\n{text}", None, (), False, "")
         for relation in self._extractor.extract(document).relations:
             yield Fact(

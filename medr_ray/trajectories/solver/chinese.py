@@ -1,137 +1,168 @@
-"""The wording of Chinese questions, as ``knowledge.predicates`` has it. Names stay as the
-documents print them."""
+"""The grammar of Chinese questions.
+
+The phrases of hops and clauses come from ``CHINESE_WORDING``. Entity names stay as the documents
+print them, mostly in English.
+"""
 
 import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar
 
-from medr_ray.knowledge.predicates import CHINESE_WORDING, INVERSE, PREDICATES
+from medr_ray.knowledge.predicates import CHINESE_WORDING, INVERSE, PREDICATES, Predicate
 from medr_ray.knowledge.shares import COMPARISONS
 from medr_ray.questions.wording.writers import FIELDS_ZH, word_qualifier_in_chinese
-from medr_ray.trajectories.solver.plans import Hop, Plan, Walk
-from medr_ray.trajectories.solver.question_grammar import Grammar, Wording
+from medr_ray.trajectories.solver.plans import Plan, Walk
+from medr_ray.trajectories.solver.question_grammar import Grammar, HopWithStart, PhrasePatterns
 
-_CLAUSE = "clause:"  # before the keys of clauses in the wording
-_COMPARED = {word_qualifier_in_chinese(phrase): phrase for phrase in (*COMPARISONS, "all patients")}
-_SHARES = "|".join(
+_CLAUSE_PREFIX = "clause:"  # of the keys of clauses in CHINESE_WORDING
+_ENGLISH_QUALIFIERS = {
+    word_qualifier_in_chinese(phrase): phrase for phrase in (*COMPARISONS, "all patients")
+}
+_SHARE_PATTERN = "|".join(
     (
         r"\d+名患者中\d+名",
         r"\d+(?:\.\d+)?(?:-\d+)?%的患者",
         "some patients",
-        *map(re.escape, _COMPARED),
+        *map(re.escape, _ENGLISH_QUALIFIERS),
     )
 )
-_REPORTED = re.compile(
+_COUNT = re.compile(r"(?P<total>\d+)名患者中(?P<count>\d+)名")
+_REPORTED_STEP = re.compile(
     r"(?P<step>.+)（据(?:(?P<year>\d{4})年|(?P<first>\d{4})年至(?P<last>\d{4})年间)"
     r"(?:《(?P<journal>.+)》|一份(?P<field>.+)期刊)?报道）"
 )
-_SHARE = re.compile("(?P<finding>.+)在该疾病患者中出现的比例是多少？")
+_SHARE_QUESTION = re.compile("(?P<finding>.+)在该疾病患者中出现的比例是多少？")
 
 
-class Chinese(Grammar):
+class ChineseGrammar(Grammar):
     """Chinese."""
 
-    step = re.compile(r"(?:从|另从)(?P<start>.+)出发|取(?P<phrase>.+)")
-    gene = "基因"
-    that = re.compile("该(?:疾病|基因|表现|药物)")
-    description = re.compile("(?P<facts>.+)的疾病")
-    joint_of_facts = re.compile("且")
-    facts: ClassVar = {
+    step_pattern = re.compile(r"(?:从|另从)(?P<start>.+)出发|取(?P<phrase>.+)")
+    gene_prefix = "基因"
+    reference_pattern = re.compile("该(?:疾病|基因|表现|药物)")
+    description_pattern = re.compile("(?P<facts>.+)的疾病")
+    fact_separator = re.compile("且")
+    fact_patterns: ClassVar = {
         "associated_gene": re.compile("与基因(?P<known>.+)相关"),
-        "has_finding": re.compile(f"在(?P<clinical>{_SHARES})中出现(?P<known>.+)"),
+        "has_finding": re.compile(f"在(?P<clinical>{_SHARE_PATTERN})中出现(?P<known>.+)"),
         "presents_with": re.compile("表现为(?P<known>.+)"),
         "complicated_by": re.compile("并发(?P<known>.+)"),
     }
-    told = re.compile(r"(?P<step>.+)（(?P<told>.+)）")
-    joint_of_clauses = re.compile("、")
-    superlatives = (
-        re.compile("在已知发病年龄的(?P<group>.+)中，起病最(?P<asked>早|晚)的是哪一种？"),
+    step_with_clauses_pattern = re.compile(r"(?P<step>.+)（(?P<clauses>.+)）")
+    clause_separator = re.compile("、")
+    superlative_patterns = (
+        re.compile("在已知发病年龄的(?P<group>.+)中，起病最(?P<superlative>早|晚)的是哪一种？"),
         re.compile(
-            "在已知(?P<finding>.+)患者比例的(?P<group>.+)中，该比例最(?P<asked>高|低)的是哪一种？"
+            "在已知(?P<finding>.+)患者比例的(?P<group>.+)中，"
+            "该比例最(?P<superlative>高|低)的是哪一种？"
         ),
     )
-    asked: ClassVar = {"早": "earliest", "晚": "latest", "高": "largest", "低": "smallest"}
-    both = re.compile("既是(?P<steps>.+)的是什么？")
-    joint_of_steps = re.compile("、又是")
-    what = re.compile("(?P<step>.+)是什么？")
+    superlative_kinds: ClassVar = {
+        "早": "earliest",
+        "晚": "latest",
+        "高": "largest",
+        "低": "smallest",
+    }
+    meeting_pattern = re.compile("既是(?P<steps>.+)的是什么？")
+    meeting_separator = re.compile("、又是")
+    target_pattern = re.compile("(?P<step>.+)是什么？")
 
-    def _sentences(self, text: str) -> list[str]:
+    def _split_sentences(self, text: str) -> list[str]:
         return text.split("。")
 
-    def _walked(self, read: re.Match[str], walks: tuple[Walk, ...]) -> Iterator[tuple[Walk, ...]]:
-        """A walk's start has a sentence of its own, and is told again in its first step."""
-        if read["start"]:
-            yield from ((*walks, start) for start in self._starts(read["start"]))
+    def _extend_walks(
+        self, step: re.Match[str], walks: tuple[Walk, ...]
+    ) -> Iterator[tuple[Walk, ...]]:
+        if step["start"]:
+            for start in self._parse_start(step["start"]):
+                yield (*walks, start)
         elif walks:
-            for hop, origin in self._hops(read["phrase"]):
-                if (
-                    self._is_where(walks[-1], origin)
-                    if walks[-1].asked_hops
-                    else walks[-1] in self._starts(origin)
-                ):
-                    yield (*walks[:-1], walks[-1].onward(hop))
+            for hop, start_text in self._parse_hops(step["phrase"]):
+                if self._continues(walks[-1], start_text):
+                    yield (*walks[:-1], walks[-1].with_hop(hop))
+
+    def _continues(self, walk: Walk, start_text: str) -> bool:
+        """Whether a step from ``start_text`` continues a walk."""
+        # The start has a sentence of its own ("从...出发") and the first step repeats it. Later
+        # steps refer to where the walk has come to.
+        if walk.question_hops:
+            return self._refers_to_end(start_text, walk)
+        return walk in self._parse_start(start_text)
 
     @cached_property
-    def _hop_patterns(self) -> Wording:
-        return [
-            (PREDICATES[name], inverse, _pattern(phrase, "known"))
-            for key, phrase in CHINESE_WORDING.items()
-            if not key.startswith(_CLAUSE)
-            for name, inverse in [_directed(key)]
-            if not (inverse and PREDICATES[name].symmetric)
-        ]
+    def _hop_patterns(self) -> PhrasePatterns:
+        patterns = []
+        for key, phrase in CHINESE_WORDING.items():
+            if key.startswith(_CLAUSE_PREFIX):
+                continue
+            predicate, inverse = _parse_wording_key(key)
+            # A symmetric predicate has one phrase for both directions.
+            if not (inverse and predicate.symmetric):
+                patterns.append((predicate, inverse, _compile_phrase(phrase, "known")))
+        return patterns
 
     @cached_property
-    def _clause_patterns(self) -> Wording:
-        return [
-            (PREDICATES[name], not inverse, _pattern(phrase, "other"))
-            for key, phrase in CHINESE_WORDING.items()
-            if key.startswith(_CLAUSE)
-            for name, inverse in [_directed(key.removeprefix(_CLAUSE))]
-        ]
+    def _clause_patterns(self) -> PhrasePatterns:
+        patterns = []
+        for key, phrase in CHINESE_WORDING.items():
+            if key.startswith(_CLAUSE_PREFIX):
+                predicate, inverse = _parse_wording_key(key.removeprefix(_CLAUSE_PREFIX))
+                patterns.append((predicate, not inverse, _compile_phrase(phrase, "other")))
+        return patterns
 
-    def _reported(self, phrase: str) -> tuple[str, str] | None:
-        read = _REPORTED.fullmatch(phrase)
-        if read is None:
+    def _split_report(self, phrase: str) -> tuple[str, str] | None:
+        match = _REPORTED_STEP.fullmatch(phrase)
+        if match is None:
             return None
-        when = (
-            f"in {read['year']}" if read["year"] else f"between {read['first']} and {read['last']}"
-        )
-        field = next((name for name, wording in FIELDS_ZH.items() if wording == read["field"]), "")
-        where = f"a journal of {field}" if field else read["journal"]
-        return read["step"], f"reported {when} in {where}" if where else f"reported {when}"
+        if match["year"]:
+            years = f"in {match['year']}"
+        else:
+            years = f"between {match['first']} and {match['last']}"
+        fields = (english for english, wording in FIELDS_ZH.items() if wording == match["field"])
+        field = next(fields, "")
+        journal = f"a journal of {field}" if field else match["journal"]
+        report = f"reported {years} in {journal}" if journal else f"reported {years}"
+        return match["step"], report
 
-    def _qualifier(self, read: re.Match[str]) -> str:
-        """As documents say it: "7名患者中3名" is "3 of 7 patients"."""
-        qualifier = super()._qualifier(read)
-        if counts := re.fullmatch(r"(\d+)名患者中(\d+)名", qualifier):
-            return f"{counts[2]} of {counts[1]} patient{'s' * (counts[1] != '1')}"
-        return _COMPARED.get(qualifier) or qualifier.replace("%的患者", "% of patients")
+    def _parse_qualifier(self, match: re.Match[str]) -> str:
+        """The qualifier in the words of documents: "7名患者中3名" is "3 of 7 patients"."""
+        qualifier = super()._parse_qualifier(match)
+        counts = _COUNT.fullmatch(qualifier)
+        if counts:
+            noun = "patient" if counts["total"] == "1" else "patients"
+            return f"{counts['count']} of {counts['total']} {noun}"
+        if qualifier in _ENGLISH_QUALIFIERS:
+            return _ENGLISH_QUALIFIERS[qualifier]
+        return qualifier.replace("%的患者", "% of patients")
 
-    def _shares(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        if (read := _SHARE.fullmatch(question)) and len(walks) == 1:
-            yield Plan(walks, "share", read["finding"])
+    def _parse_share_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+        match = _SHARE_QUESTION.fullmatch(question)
+        if match and len(walks) == 1:
+            yield Plan(walks, "share", match["finding"])
 
-    def _met(self, ends: tuple[tuple[Hop, str], ...], walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        """Where both walks have sentences of their own, they come in order."""
-        are_given = [self.that.fullmatch(start) is not None for _, start in ends]
-        if sum(are_given) == len(walks):
-            given = iter(walks)
-            yield from self._meeting(
-                ends, [next(given) if is_given else None for is_given in are_given]
-            )
-
-
-def _directed(key: str) -> tuple[str, bool]:
-    """(predicate, whether it is walked against its direction)."""
-    return key.removeprefix(INVERSE), key.startswith(INVERSE)
+    def _join_walks(
+        self, last_hops: tuple[HopWithStart, ...], walks: tuple[Walk, ...]
+    ) -> Iterator[Plan]:
+        # Chinese questions have no labels. When both walks have sentences of their own, the last
+        # hops refer to them in order.
+        refers = [self.reference_pattern.fullmatch(text) is not None for _, text in last_hops]
+        if sum(refers) == len(walks):
+            remaining = iter(walks)
+            matched = [next(remaining) if is_reference else None for is_reference in refers]
+            yield from self._build_meeting_plans(last_hops, matched)
 
 
-def _pattern(phrase: str, entity: str) -> re.Pattern[str]:
-    """A phrase of the wording as a pattern; ``entity`` is what it calls the known one."""
-    holes = {"{clinical}": f"(?P<clinical>{_SHARES})", "{other}": "(?P<other>另一种)?"}
-    holes[f"{{{entity}}}"] = "(?P<known>.+)"
-    return re.compile(
-        "".join(holes.get(part, re.escape(part)) for part in re.split(r"(\{\w+\})", phrase))
-    )
+def _parse_wording_key(key: str) -> tuple[Predicate, bool]:
+    """(predicate, whether the phrase goes from object to subject) of a directed name."""
+    return PREDICATES[key.removeprefix(INVERSE)], key.startswith(INVERSE)
+
+
+def _compile_phrase(phrase: str, entity_placeholder: str) -> re.Pattern[str]:
+    """A phrase of CHINESE_WORDING as a pattern. ``entity_placeholder`` is what the phrase calls the
+    entity that goes into the group ``known``."""
+    groups = {"{clinical}": f"(?P<clinical>{_SHARE_PATTERN})", "{other}": "(?P<other>另一种)?"}
+    # In a clause {other} is the entity, so this replaces the optional "another".
+    groups[f"{{{entity_placeholder}}}"] = "(?P<known>.+)"
+    parts = re.split(r"(\{\w+\})", phrase)
+    return re.compile("".join(groups.get(part, re.escape(part)) for part in parts))

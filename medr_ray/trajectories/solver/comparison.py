@@ -1,5 +1,9 @@
-"""Which of several diseases comes first: by age of onset in years, or by the share of patients with
-a finding."""
+"""Ranks diseases for questions that ask for an extreme: the earliest or latest age of onset, the
+largest or smallest share of patients with a finding.
+
+``solver`` collects what documents state of each candidate; here it becomes a span of numbers, and
+the spans decide who comes first.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -7,44 +11,48 @@ from functools import cache
 from medr_ray.knowledge.hpo import load_hpo
 from medr_ray.knowledge.onset import onset_years
 from medr_ray.knowledge.shares import is_exact, parse_share
-from medr_ray.trajectories.solver.plans import ONSETS, Asked
+from medr_ray.trajectories.solver.plans import ONSET_KINDS, AnswerKind
 
-Span = tuple[float, float]
-
-
-def span_of(stated: Sequence[str], asked: Asked) -> Span | None:
-    """(lowest, highest) value of what was read: names of ages of onset, or shares of which each is
-    one number, as questions compare them; None when there is none."""
-    read = [
-        _years().get(text) if asked in ONSETS else parse_share(text) if is_exact(text) else None
-        for text in stated
-    ]
-    spans = [span for span in read if span is not None]
-    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+Span = tuple[float, float]  # lowest and highest value: ages in years, or shares from 0 to 1
 
 
-def first_of(spans: Mapping[str, Span], asked: Asked) -> str | None:
-    """Who surely comes first; None when that is not decided, or there is no one."""
-    if asked in ("latest", "largest"):
-        fits = [
-            entity
-            for entity, (_, high) in spans.items()
-            if all(high >= low for low, _ in spans.values())
-        ]
+def measure_span(statements: Sequence[str], answer_kind: AnswerKind) -> Span | None:
+    """The lowest and highest value of all statements; None when none of them has a value.
+
+    Statements are the names of ages of onset or qualifiers with a share.
+    """
+    spans = [_parse_statement(statement, answer_kind) for statement in statements]
+    parsed_spans = [span for span in spans if span is not None]
+    if not parsed_spans:
+        return None
+    return min(low for low, _ in parsed_spans), max(high for _, high in parsed_spans)
+
+
+def find_first(spans: Mapping[str, Span], answer_kind: AnswerKind) -> str | None:
+    """The entity that comes first; None when no entity surely does."""
+    # Spans may overlap, so several entities may come first. If only one may, it surely does.
+    if answer_kind in ("latest", "largest"):
+        highest_low = max((low for low, _ in spans.values()), default=0.0)
+        contenders = [entity for entity, (_, high) in spans.items() if high >= highest_low]
     else:
-        fits = [
-            entity
-            for entity, (low, _) in spans.items()
-            if all(low <= high for _, high in spans.values())
-        ]
-    return fits[0] if len(fits) == 1 else None
+        lowest_high = min((high for _, high in spans.values()), default=0.0)
+        contenders = [entity for entity, (low, _) in spans.items() if low <= lowest_high]
+    return contenders[0] if len(contenders) == 1 else None
+
+
+def _parse_statement(statement: str, answer_kind: AnswerKind) -> Span | None:
+    if answer_kind in ONSET_KINDS:
+        return _onset_years_by_name().get(statement)
+    # Questions compare only shares that are one number; "80-99% of patients" is left out.
+    return parse_share(statement) if is_exact(statement) else None
 
 
 @cache
-def _years() -> dict[str, Span]:
-    """Ages of onset by the name of their term."""
-    return {
-        term.name: years
-        for term in load_hpo().terms.values()
-        if (years := onset_years(term.term_id))
-    }
+def _onset_years_by_name() -> dict[str, Span]:
+    """The span in years of each age of onset, by the name of its term."""
+    years_by_name = {}
+    for term in load_hpo().terms.values():
+        years = onset_years(term.term_id)
+        if years:
+            years_by_name[term.name] = years
+    return years_by_name

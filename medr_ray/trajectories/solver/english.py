@@ -1,4 +1,8 @@
-"""The wording of English questions, as ``knowledge.predicates`` gives relations words."""
+"""The grammar of English questions.
+
+The phrases of hops and clauses come from ``knowledge.predicates``, from which the questions are
+worded as well.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,10 +11,10 @@ from typing import ClassVar
 
 from medr_ray.knowledge.predicates import PREDICATES
 from medr_ray.knowledge.shares import COMPARISONS
-from medr_ray.trajectories.solver.plans import Hop, Plan, Walk
-from medr_ray.trajectories.solver.question_grammar import Grammar, Wording
+from medr_ray.trajectories.solver.plans import Plan, Walk
+from medr_ray.trajectories.solver.question_grammar import Grammar, HopWithStart, PhrasePatterns
 
-SHARES = "|".join(
+_SHARE_PATTERN = "|".join(
     (
         r"\d+ of \d+ patients?",
         r"\d+(?:\.\d+)?(?:-\d+)?% of patients",
@@ -19,132 +23,138 @@ SHARES = "|".join(
         *map(re.escape, COMPARISONS),
     )
 )
-_NEXT = re.compile(
+# A full stop inside a name does not end a sentence; one before these words does.
+_SENTENCE_BREAK = re.compile(
     r"\. (?=Then take |Next, take |Begin again with |What is |In what share of |Of the )"
 )
-_REPORTED = re.compile(
+_REPORTED_STEP = re.compile(
     r"(?P<step>.+), as (?P<report>reported (?:in \d{4}|between \d{4} and \d{4})(?: in .+)?)"
 )
-_SHARE = re.compile(r"In what share of patients with (?P<whole>.+) found\?")
+_SHARE_QUESTION = re.compile(r"In what share of patients with (?P<disease_and_finding>.+) found\?")
 
 
-class English(Grammar):
+class EnglishGrammar(Grammar):
     """English."""
 
-    step = re.compile(
+    step_pattern = re.compile(
         r"(?:(?P<begins>Begin(?: again)? with)|Then take|Next, take) (?P<phrase>.+?)"
         r"(?:: this is (?P<label>(?:disease|gene|finding|drug) [AB]))?"
     )
-    gene = "the gene "
-    that = re.compile(r"that (?:disease|gene|finding|drug)")
-    description = re.compile("the disease (?P<facts>.+)")
-    joint_of_facts = re.compile(" and ")
-    facts: ClassVar = {
+    gene_prefix = "the gene "
+    reference_pattern = re.compile(r"that (?:disease|gene|finding|drug)")
+    description_pattern = re.compile("the disease (?P<facts>.+)")
+    fact_separator = re.compile(" and ")
+    fact_patterns: ClassVar = {
         "associated_gene": re.compile(r"associated with the gene (?P<known>.+)"),
-        "has_finding": re.compile(rf"with (?P<known>.+) in (?P<clinical>{SHARES})"),
+        "has_finding": re.compile(rf"with (?P<known>.+) in (?P<clinical>{_SHARE_PATTERN})"),
         "presents_with": re.compile(r"presenting with (?P<known>.+)"),
         "complicated_by": re.compile(r"complicated by (?P<known>.+)"),
     }
-    told = re.compile(r"(?P<step>.+) \(the one (?P<told>.+)\)")
-    joint_of_clauses = re.compile(r" and (?=that |whose |in which |of which )")
-    superlatives = (
+    step_with_clauses_pattern = re.compile(r"(?P<step>.+) \(the one (?P<clauses>.+)\)")
+    clause_separator = re.compile(r" and (?=that |whose |in which |of which )")
+    superlative_patterns = (
         re.compile(
             r"Of (?P<group>the .+) whose age of onset is stated, which begins "
-            r"(?P<asked>earliest|latest) in "
-            r"life\?"
+            r"(?P<superlative>earliest|latest) in life\?"
         ),
         re.compile(
-            r"Of (?P<group>the .+) for which the share of patients with "
-            r"(?P<finding>.+) is stated, which shows "
-            r"it in the (?P<asked>largest|smallest) share of patients\?"
+            r"Of (?P<group>the .+) for which the share of patients with (?P<finding>.+) is "
+            r"stated, which shows it in the (?P<superlative>largest|smallest) share of patients\?"
         ),
     )
-    asked: ClassVar = {
+    superlative_kinds: ClassVar = {
         "earliest": "earliest",
         "latest": "latest",
         "largest": "largest",
         "smallest": "smallest",
     }
-    both = re.compile(r"What is both (?P<steps>.+)\?")
-    joint_of_steps = re.compile(",? and (?=the )")
-    what = re.compile(r"What is (?P<step>.+)\?")
+    meeting_pattern = re.compile(r"What is both (?P<steps>.+)\?")
+    meeting_separator = re.compile(",? and (?=the )")
+    target_pattern = re.compile(r"What is (?P<step>.+)\?")
 
-    def _sentences(self, text: str) -> list[str]:
-        return _NEXT.split(text)
+    def _split_sentences(self, text: str) -> list[str]:
+        return _SENTENCE_BREAK.split(text)
 
-    def _walked(self, read: re.Match[str], walks: tuple[Walk, ...]) -> Iterator[tuple[Walk, ...]]:
-        label = read["label"] or ""
-        for hop, origin in self._hops(read["phrase"]):
-            if read["begins"]:
-                yield from ((*walks, start.onward(hop, label)) for start in self._starts(origin))
-            elif walks and not walks[-1].label and self._is_where(walks[-1], origin):
-                yield (*walks[:-1], walks[-1].onward(hop, label))
+    def _extend_walks(
+        self, step: re.Match[str], walks: tuple[Walk, ...]
+    ) -> Iterator[tuple[Walk, ...]]:
+        label = step["label"] or ""
+        for hop, start_text in self._parse_hops(step["phrase"]):
+            if step["begins"]:
+                for start in self._parse_start(start_text):
+                    yield (*walks, start.with_hop(hop, label))
+            # A label closes a walk: the next sentence begins another one.
+            elif walks and not walks[-1].label and self._refers_to_end(start_text, walks[-1]):
+                yield (*walks[:-1], walks[-1].with_hop(hop, label))
 
     @cached_property
-    def _hop_patterns(self) -> Wording:
+    def _hop_patterns(self) -> PhrasePatterns:
         patterns = []
         for predicate in PREDICATES.values():
-            patterns.append(
-                (predicate, False, _hop_pattern(predicate.phrase, predicate.preposition))
-            )
+            pattern = _compile_hop_phrase(predicate.phrase, predicate.preposition)
+            patterns.append((predicate, False, pattern))
+            # A symmetric predicate has one phrase for both directions.
             if predicate.inverse_phrase and not predicate.symmetric:
-                patterns.append(
-                    (
-                        predicate,
-                        True,
-                        _hop_pattern(predicate.inverse_phrase, predicate.inverse_preposition),
-                    )
+                pattern = _compile_hop_phrase(
+                    predicate.inverse_phrase, predicate.inverse_preposition
                 )
+                patterns.append((predicate, True, pattern))
         return patterns
 
     @cached_property
-    def _clause_patterns(self) -> Wording:
+    def _clause_patterns(self) -> PhrasePatterns:
         patterns = []
         for predicate in PREDICATES.values():
-            for forward, wording in ((True, predicate.clause), (False, predicate.inverse_clause)):
-                if wording and not (predicate.symmetric and not forward):
-                    head, _, tail = wording.partition("{other}")
-                    patterns.append(
-                        (
-                            predicate,
-                            forward,
-                            re.compile(
-                                f"{_with_clinical(head)}(?P<known>.+){_with_clinical(tail)}"
-                            ),
-                        )
-                    )
+            if predicate.clause:
+                patterns.append((predicate, True, _compile_clause(predicate.clause)))
+            if predicate.inverse_clause and not predicate.symmetric:
+                patterns.append((predicate, False, _compile_clause(predicate.inverse_clause)))
         return patterns
 
-    def _reported(self, phrase: str) -> tuple[str, str] | None:
-        read = _REPORTED.fullmatch(phrase)
-        return (read["step"], read["report"]) if read is not None else None
+    def _split_report(self, phrase: str) -> tuple[str, str] | None:
+        match = _REPORTED_STEP.fullmatch(phrase)
+        return (match["step"], match["report"]) if match is not None else None
 
-    def _one_of(self, group: str) -> str:
+    def _group_to_step(self, group: str) -> str:
         return re.sub(r"^the (other )?diseases", r"the \1disease", group)
 
-    def _shares(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        """ "In what share of patients with <of> is <finding> found?"; what comes before may hold "
-        is " as well."""
-        read = _SHARE.fullmatch(question)
-        whole = read["whole"] if read is not None else ""
-        for joint in reversed(list(re.finditer(",? is ", whole))):
-            of, finding = whole[: joint.start()], whole[joint.end() :]
-            if walks and self.that.fullmatch(of):
+    def _parse_share_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+        match = _SHARE_QUESTION.fullmatch(question)
+        if match is None:
+            return
+        # "DISEASE is FINDING": the disease may contain " is " itself, so try the last one first.
+        text = match["disease_and_finding"]
+        for separator in reversed(list(re.finditer(",? is ", text))):
+            disease = text[: separator.start()]
+            finding = text[separator.end() :]
+            if walks and self.reference_pattern.fullmatch(disease):
                 yield Plan((walks[-1],), "share", finding)
             elif not walks:
-                yield from (Plan((walk,), "share", finding) for walk in self._last(of, ()))
+                for walk in self._parse_last_step(disease, ()):
+                    yield Plan((walk,), "share", finding)
 
-    def _met(self, ends: tuple[tuple[Hop, str], ...], walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        labelled = {walk.label: walk for walk in walks if walk.label}
-        starts = [start for _, start in ends]
-        if len(labelled) == len(walks) and set(labelled) <= set(starts):
-            yield from self._meeting(ends, [labelled.get(start) for start in starts])
+    def _join_walks(
+        self, last_hops: tuple[HopWithStart, ...], walks: tuple[Walk, ...]
+    ) -> Iterator[Plan]:
+        # The question refers to every walk before it by label ("gene A").
+        walks_by_label = {walk.label: walk for walk in walks if walk.label}
+        start_texts = [start_text for _, start_text in last_hops]
+        if len(walks_by_label) == len(walks) and set(walks_by_label) <= set(start_texts):
+            labelled_walks = [walks_by_label.get(start_text) for start_text in start_texts]
+            yield from self._build_meeting_plans(last_hops, labelled_walks)
 
 
-def _hop_pattern(phrase: str, joint: str) -> re.Pattern[str]:
-    head = _with_clinical(phrase)
-    return re.compile(f"the (?P<other>other )?{head}{' ' + joint if joint else ''} (?P<known>.+)")
+def _compile_hop_phrase(phrase: str, preposition: str) -> re.Pattern[str]:
+    ending = f" {preposition}" if preposition else ""
+    return re.compile(f"the (?P<other>other )?{_escape(phrase)}{ending} (?P<known>.+)")
 
 
-def _with_clinical(wording: str) -> str:
-    return f"(?P<clinical>{SHARES})".join(re.escape(part) for part in wording.split("{clinical}"))
+def _compile_clause(wording: str) -> re.Pattern[str]:
+    head, _, tail = wording.partition("{other}")
+    return re.compile(f"{_escape(head)}(?P<known>.+){_escape(tail)}")
+
+
+def _escape(wording: str) -> str:
+    """The wording as a pattern; its placeholder for a qualifier matches any share."""
+    escaped_parts = (re.escape(part) for part in wording.split("{clinical}"))
+    return f"(?P<clinical>{_SHARE_PATTERN})".join(escaped_parts)

@@ -1,10 +1,12 @@
-"""What the rules teacher has read: facts in tool responses, by the wording that documents state
-them in.
+"""The facts that the rules teacher has read in tool responses.
 
-Only complete sentences count; one that a snippet cuts off says nothing. A fact is kept with every
-qualifier it was stated with, in the order of reading, so that the same responses always give the
-same notes. Articles are read by a reader of their own, where there is one; what they state counts
-as reported in the years that were searched.
+Documents state facts in the sentences of ``knowledge.predicates``, so reading is pattern matching.
+Only complete sentences count; a sentence that a snippet cuts off says nothing. Every fact keeps
+every qualifier it was stated with, in the order of reading, so that equal responses always give
+equal notes. Articles do not use that wording: they go to an ``ArticleParser``, when there is one,
+and their facts count as reported in the years that the search was limited to.
+
+``solver`` asks the notes which entities meet the conditions of a plan.
 """
 
 import re
@@ -18,15 +20,17 @@ from medr_ray.knowledge.published_reports import is_report
 from medr_ray.knowledge.qualifiers import may_mean
 from medr_ray.trajectories.solver.plans import Condition
 
+# A search hit as the tools print it: "[1] TITLE (SOURCE:ID): SNIPPET".
 _HIT = re.compile(r"\[\d+\] (?P<title>.+?) \((?P<document>[^\s()]+:[^\s()]+)\): (?P<snippet>.*)")
-_SENTENCE = re.compile(r"(?<=\.) (?=The )")
-_TAGS = re.compile(r"</?tool_response>")
-_ARTICLE = "PMID:"
+# Every sentence of a record begins with "The". Splitting only there keeps names with a full stop.
+_SENTENCE_BREAK = re.compile(r"(?<=\.) (?=The )")
+_RESPONSE_TAGS = re.compile(r"</?tool_response>")
+_ARTICLE_PREFIX = "PMID:"
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact as it was read; ``clinical`` is the qualifier it was stated with, or ""."""
+    """A fact as a document states it; ``clinical`` is its qualifier, or ""."""
 
     predicate: str
     subject: str
@@ -34,147 +38,151 @@ class Fact:
     clinical: str
 
 
-class ReadArticle(Protocol):
-    """Reads what is shown of an article."""
+class ArticleParser(Protocol):
+    """Extracts facts from an article."""
 
     def __call__(self, document_id: str, title: str, text: str) -> Iterable[Fact]:
-        """The facts that the title and the sentences shown state."""
+        """The facts stated by the title and by the sentences of the snippet."""
         ...
 
 
 class Notes:
-    """Facts read so far; articles are read by ``read_article``, or not at all."""
+    """The facts read so far. Without ``read_article`` articles are ignored."""
 
-    def __init__(self, read_article: ReadArticle | None = None) -> None:
+    def __init__(self, read_article: ArticleParser | None = None) -> None:
         self._read_article = read_article
+        # A dict serves as an ordered set: the order of reading decides between equal candidates.
         self._facts: dict[Fact, None] = {}
-        self._ends: dict[
-            tuple[str, bool, str], dict[str, list[str]]
-        ] = {}  # asked -> end -> qualifiers
+        # (predicate, forward, entity) -> entity at the other end -> qualifiers
+        self._ends: dict[tuple[str, bool, str], dict[str, list[str]]] = {}
 
     def read(self, response: str, years: tuple[int, int] | None = None) -> int:
-        """Note what a tool response states; how many facts were new. ``years`` are those the search
-        was kept to."""
-        facts = [*facts_in(response), *self._reported(response, years)]
-        new = [fact for fact in dict.fromkeys(facts) if fact not in self._facts]
-        for new_fact in new:
-            self._facts[new_fact] = None
-            for forward, start, end in (
-                (True, new_fact.subject, new_fact.object),
-                (False, new_fact.object, new_fact.subject),
-            ):
-                for direction in (
-                    (True, False) if PREDICATES[new_fact.predicate].symmetric else (forward,)
-                ):
-                    ends = self._ends.setdefault((new_fact.predicate, direction, start), {})
-                    ends.setdefault(end, []).append(new_fact.clinical)
-        return len(new)
+        """Add the facts that a tool response states; return how many were new.
 
-    def _reported(self, response: str, years: tuple[int, int] | None) -> Iterator[Fact]:
-        """What articles state."""
-        for hit in _hits(response):
-            if self._read_article is not None and hit["document"].startswith(_ARTICLE):
+        ``years`` are the first and last year that the search was limited to.
+        """
+        facts = [*parse_facts(response), *self._parse_articles(response, years)]
+        new_facts = [fact for fact in dict.fromkeys(facts) if fact not in self._facts]
+        for fact in new_facts:
+            self._add(fact)
+        return len(new_facts)
+
+    def _add(self, fact: Fact) -> None:
+        self._facts[fact] = None
+        # A symmetric fact can be looked up in both directions from both of its ends.
+        is_symmetric = PREDICATES[fact.predicate].symmetric
+        for forward in (True, False):
+            start, end = (fact.subject, fact.object) if forward else (fact.object, fact.subject)
+            for direction in (True, False) if is_symmetric else (forward,):
+                ends = self._ends.setdefault((fact.predicate, direction, start), {})
+                ends.setdefault(end, []).append(fact.clinical)
+
+    def _parse_articles(self, response: str, years: tuple[int, int] | None) -> Iterator[Fact]:
+        """The facts that the articles among the hits state."""
+        for hit in _parse_hits(response):
+            if self._read_article is not None and hit["document"].startswith(_ARTICLE_PREFIX):
                 for fact in self._read_article(hit["document"], hit["title"], hit["snippet"]):
-                    yield Fact(fact.predicate, fact.subject, fact.object, _told(years))
+                    qualifier = _word_report(years)
+                    yield Fact(fact.predicate, fact.subject, fact.object, qualifier)
 
-    def holds(self, condition: Condition, entity: str) -> bool:
-        """Whether a fact read says, or may say, that the condition holds of ``entity``."""
-        stated = self._ends.get((condition.predicate.name, condition.forward, entity), {}).get(
-            condition.other, ()
-        )
-        return any(_may_be_meant(condition.clinical, qualifier) for qualifier in stated)
+    def supports(self, condition: Condition, entity: str) -> bool:
+        """Whether some fact states, or may state, that ``entity`` meets the condition."""
+        ends = self._ends.get((condition.predicate.name, condition.forward, entity), {})
+        qualifiers = ends.get(condition.other, ())
+        return any(_may_be_meant(condition.clinical, qualifier) for qualifier in qualifiers)
 
-    def fitting(self, condition: Condition) -> list[str]:
-        """The entities the condition holds of, those that are stated with its very qualifier
-        first."""
-        qualifiers_by_end = self._ends.get(
+    def find_entities(self, condition: Condition) -> list[str]:
+        """The entities that meet the condition, those stated with its exact qualifier first."""
+        qualifiers_by_entity = self._ends.get(
             (condition.predicate.name, not condition.forward, condition.other), {}
         )
-        fits = [
-            end
-            for end, stated in qualifiers_by_end.items()
-            if any(_may_be_meant(condition.clinical, qualifier) for qualifier in stated)
+        matches = [
+            entity
+            for entity, qualifiers in qualifiers_by_entity.items()
+            if any(_may_be_meant(condition.clinical, qualifier) for qualifier in qualifiers)
         ]
-        return sorted(fits, key=lambda end: condition.clinical not in qualifiers_by_end[end])
-
-    def qualifiers(self, predicate: str, subject: str, obj: str = "") -> list[str]:
-        """The qualifiers that the facts of a subject were stated with, of all its objects or of
-        one."""
-        qualifiers_by_end = self._ends.get((predicate, True, subject), {})
-        return list(
-            dict.fromkeys(
-                qualifier
-                for end, stated in qualifiers_by_end.items()
-                if obj in ("", end)
-                for qualifier in stated
-            )
+        return sorted(
+            matches, key=lambda entity: condition.clinical not in qualifiers_by_entity[entity]
         )
 
+    def qualifiers(self, predicate: str, subject: str, obj: str = "") -> list[str]:
+        """The qualifiers that facts about a subject were stated with: about ``obj``, or about all
+        its objects when ``obj`` is ""."""
+        qualifiers_by_object = self._ends.get((predicate, True, subject), {})
+        qualifiers = dict.fromkeys(
+            qualifier
+            for end, end_qualifiers in qualifiers_by_object.items()
+            if obj in ("", end)
+            for qualifier in end_qualifiers
+        )
+        return list(qualifiers)
+
     def objects(self, predicate: str, subject: str) -> list[str]:
-        """The objects that were read for a subject."""
+        """The objects that facts state for a subject."""
         return list(self._ends.get((predicate, True, subject), {}))
 
 
-def _may_be_meant(asked: str, stated: str) -> bool:
-    """Whether a fact stated with a qualifier may be meant by a question's; what a question knows
-    from a report has to be read in one."""
-    return may_mean(asked, stated) and is_report(stated) >= is_report(asked)
+def _may_be_meant(question_qualifier: str, fact_qualifier: str) -> bool:
+    """Whether a question with one qualifier may mean a fact with the other."""
+    # What a question takes from a report has to be read in a report, not in a disease record.
+    is_source_right = is_report(fact_qualifier) or not is_report(question_qualifier)
+    return is_source_right and may_mean(question_qualifier, fact_qualifier)
 
 
-def _told(years: tuple[int, int] | None) -> str:
-    """Years as a report of which no more is known."""
+def _word_report(years: tuple[int, int] | None) -> str:
+    """The qualifier of a report of which only the years are certain, or "" without years."""
     if years is None:
         return ""
-    return (
-        f"reported in {years[0]}"
-        if years[0] == years[1]
-        else f"reported between {years[0]} and {years[1]}"
-    )
+    first, last = years
+    if first == last:
+        return f"reported in {first}"
+    return f"reported between {first} and {last}"
 
 
-def _hits(response: str) -> Iterator[re.Match[str]]:
-    return (hit for line in _TAGS.sub("\n", response).splitlines() if (hit := _HIT.match(line)))
+def _parse_hits(response: str) -> Iterator[re.Match[str]]:
+    for line in _RESPONSE_TAGS.sub("\n", response).splitlines():
+        hit = _HIT.match(line)
+        if hit:
+            yield hit
 
 
-def facts_in(response: str) -> Iterator[Fact]:
+def parse_facts(response: str) -> Iterator[Fact]:
     """The facts that the complete sentences of a response state in the wording of records."""
-    for line in _TAGS.sub("\n", response).splitlines():
+    for line in _RESPONSE_TAGS.sub("\n", response).splitlines():
         hit = _HIT.match(line)
         title, text = (hit["title"], hit["snippet"]) if hit else ("", line)
-        for sentence in _SENTENCE.split(text.strip()):
-            fact = read_sentence(sentence, title)
+        for sentence in _SENTENCE_BREAK.split(text.strip()):
+            fact = parse_sentence(sentence, title)
             if fact is not None:
                 yield fact
 
 
-def read_sentence(sentence: str, title: str = "") -> Fact | None:
-    """The fact that a sentence states. Where a name holds " is ", the one that is the document's
-    ``title`` decides."""
-    for predicate, pattern in _patterns():
-        if read := pattern.fullmatch(sentence):
-            subject, obj = _parted(read["rest"], title)
-            return Fact(predicate.name, subject, obj, read.groupdict().get("clinical") or "")
+def parse_sentence(sentence: str, title: str = "") -> Fact | None:
+    """The fact that a sentence states, or None. ``title`` is that of the sentence's document."""
+    for predicate, pattern in _sentence_patterns():
+        match = pattern.fullmatch(sentence)
+        if match:
+            subject, obj = _split_subject_and_object(match["rest"], title)
+            clinical = match.groupdict().get("clinical") or ""
+            return Fact(predicate.name, subject, obj, clinical)
     return None
 
 
-def _parted(rest: str, title: str) -> tuple[str, str]:
-    if title and rest.startswith(f"{title} is "):
-        return title, rest[len(title) + 4 :]
-    subject, _, obj = rest.partition(" is ")
+def _split_subject_and_object(text: str, title: str) -> tuple[str, str]:
+    # A name may contain " is ". A record is about the disease of its title, so the title decides.
+    if title and text.startswith(f"{title} is "):
+        return title, text.removeprefix(f"{title} is ")
+    subject, _, obj = text.partition(" is ")
     return subject, obj
 
 
 @cache
-def _patterns() -> list[tuple[Predicate, re.Pattern[str]]]:
-    """What the sentences of each predicate look like: a head, and "<subject> is <object>"."""
+def _sentence_patterns() -> list[tuple[Predicate, re.Pattern[str]]]:
+    """How the sentences of each predicate look: its words, then "SUBJECT is OBJECT."."""
     patterns = []
     for predicate in PREDICATES.values():
         head = predicate.sentence.removesuffix("{subject} is {object}.")
-        parts = (re.escape(part) for part in head.split("{clinical}"))
-        patterns.append(
-            (
-                predicate,
-                re.compile("(?P<clinical>.+? patients?)".join(parts) + r"(?P<rest>.+ is .+)\."),
-            )
-        )
+        escaped_parts = (re.escape(part) for part in head.split("{clinical}"))
+        head_pattern = "(?P<clinical>.+? patients?)".join(escaped_parts)
+        patterns.append((predicate, re.compile(head_pattern + r"(?P<rest>.+ is .+)\.")))
     return patterns

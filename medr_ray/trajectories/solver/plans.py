@@ -1,26 +1,27 @@
-"""What a question asks, as the rules teacher plans it: walks over unnamed entities, each told by
-what holds of it.
+"""The plan of a question: the hops that lead from named entities to the answer.
 
-An entity on the way is not named; it is known by conditions: the relation that leads to it, and
-what the question tells of it besides. A condition names the other end, so every step is the same
-task: find what all the conditions hold of.
+``question_reader`` makes a plan from a question's text, ``solver`` follows it. The entities on the
+way have no name in the question. Each is given by conditions: the relation that leads to it, and
+what else the question says of it. Every condition names the entity at its other end, so each hop is
+the same task: find the entity that meets all conditions.
 """
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from medr_ray.core.records import Language
 from medr_ray.knowledge.predicates import GENE, Predicate, directed_name
 
-Asked = Literal["entity", "share", "earliest", "latest", "largest", "smallest"]
-ONSETS: tuple[Asked, ...] = ("earliest", "latest")
+AnswerKind = Literal["entity", "share", "earliest", "latest", "largest", "smallest"]
+ONSET_KINDS: tuple[AnswerKind, ...] = ("earliest", "latest")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A fact that holds of an unknown entity: as the relation's subject (``forward``) or object,
-    with ``other`` at the far end. ``clinical`` is the qualifier the question prints, "" where every
-    fact will do."""
+    """A relation between an unnamed entity and ``other``.
+
+    With ``forward`` the unnamed entity is the relation's subject, else its object. ``clinical`` is
+    the qualifier that the question prints, or "" when a fact with any qualifier will do.
+    """
 
     predicate: Predicate
     forward: bool
@@ -28,101 +29,116 @@ class Condition:
     other: str
 
     @property
-    def far_type(self) -> str:
+    def other_type(self) -> str:
         """The entity type of ``other``."""
         return self.predicate.object_type if self.forward else self.predicate.subject_type
 
     @property
-    def named(self) -> str:
-        """``other`` as a question names it: a gene is called one, for its symbol may be a word."""
-        return f"the gene {self.other}" if self.far_type == GENE else self.other
+    def other_phrase(self) -> str:
+        """``other`` as a question names it."""
+        # A gene symbol may be an ordinary word, so a gene is always announced as one.
+        return f"the gene {self.other}" if self.other_type == GENE else self.other
 
-    def wanted(self) -> str:
-        """What is looked for, in words: "mode of inheritance of Marfan syndrome"."""
+    def as_noun_phrase(self) -> str:
+        """The unnamed entity in words: "mode of inheritance of Marfan syndrome"."""
         name = self.predicate.name_subject if self.forward else self.predicate.name_object
-        return name(self.named, self.clinical)
+        return name(self.other_phrase, self.clinical)
 
-    def told(self) -> str:
-        """As a relative clause: "that is associated with the gene FBN1"."""
-        return self.predicate.render_clause(self.named, self.forward, self.clinical)
+    def as_clause(self) -> str:
+        """The condition as a relative clause: "that is associated with the gene FBN1"."""
+        return self.predicate.render_clause(self.other_phrase, self.forward, self.clinical)
 
-    def stated(self, entity: str) -> str:
-        """The sentence that says so of ``entity``."""
+    def as_sentence(self, entity: str) -> str:
+        """The sentence that states the condition of ``entity``, as a disease record words it."""
         subject, obj = (entity, self.other) if self.forward else (self.other, entity)
         return self.predicate.render_sentence(subject, obj, self.clinical)
 
 
 @dataclass(frozen=True)
 class Hop:
-    """One step of a plan: a predicate, the way it is walked, the qualifier the question prints, and
-    what is told of where it leads. ``other``: not back to the entity before."""
+    """One step of a plan.
+
+    ``inverse`` hops go from a relation's object to its subject. ``clinical`` is the qualifier that
+    the question prints. With ``says_other`` the question speaks of "the other" entity: not the one
+    that the walk came from. ``also`` holds the further conditions on the target.
+    """
 
     predicate: Predicate
     inverse: bool
     clinical: str
-    other: bool = False
+    says_other: bool = False
     also: tuple[Condition, ...] = ()
 
     @property
     def directed_predicate(self) -> str:
+        """The predicate's name in walking direction, as guidance has it."""
         return directed_name(self.predicate.name, not self.inverse)
 
     @property
     def target_type(self) -> str:
-        """The entity type of where it leads."""
+        """The entity type of the hop's end."""
         return self.predicate.subject_type if self.inverse else self.predicate.object_type
 
     @property
-    def known_type(self) -> str:
-        """The entity type of where it starts."""
+    def start_type(self) -> str:
+        """The entity type of the hop's start."""
         return self.predicate.object_type if self.inverse else self.predicate.subject_type
 
-    def condition(self, known: str) -> Condition:
-        """What holds of its target, seen from ``known``."""
-        return Condition(self.predicate, self.inverse, self.clinical, known)
+    def condition(self, start: str) -> Condition:
+        """The condition on the hop's target that the relation from ``start`` makes."""
+        # Seen from the target of an inverse hop, the relation runs forward.
+        return Condition(self.predicate, self.inverse, self.clinical, start)
 
-    def conditions(self, known: str) -> tuple[Condition, ...]:
-        """Everything that holds of its target, what leads there first."""
-        return (self.condition(known), *self.also)
+    def conditions(self, start: str) -> tuple[Condition, ...]:
+        """All conditions on the hop's target, the relation from ``start`` first."""
+        return (self.condition(start), *self.also)
 
 
 @dataclass(frozen=True)
 class Walk:
-    """Hops from a named entity; ``described`` when the first hop only finds the start that the
-    question describes. ``label`` is what the question calls the place it has come to ("gene A"), ""
-    where it says "that gene"."""
+    """Hops from a named entity.
+
+    When the question only describes the start of its path, the walk is ``described``: its first hop
+    then finds that start and is not part of the question's own path. ``label`` is what the question
+    calls the place that the walk has come to ("gene A"), or "" where it says "that gene".
+    """
 
     start: str
     hops: tuple[Hop, ...] = ()
     described: bool = False
+    # A label is only a way to refer to a place, so it does not make two walks different.
     label: str = field(default="", compare=False)
 
-    def onward(self, hop: Hop, label: str = "") -> "Walk":
-        """The walk with one hop more."""
+    def with_hop(self, hop: Hop, label: str = "") -> "Walk":
+        """The walk with one more hop at its end."""
         return Walk(self.start, (*self.hops, hop), self.described, label)
 
     @classmethod
-    def from_described(cls, first: Condition, second: Condition) -> "Walk":
-        """The walk from a start that two facts describe: it begins by finding it."""
-        return cls(first.other, (Hop(first.predicate, True, first.clinical, also=(second,)),), True)
+    def from_description(cls, first: Condition, second: Condition) -> "Walk":
+        """The walk from a start that two facts describe; its first hop finds the start."""
+        hop = Hop(first.predicate, True, first.clinical, also=(second,))
+        return cls(first.other, (hop,), True)
 
     @property
-    def asked_hops(self) -> tuple[Hop, ...]:
+    def question_hops(self) -> tuple[Hop, ...]:
         """The hops of the question's own path."""
-        return self.hops[self.described :]
+        first = 1 if self.described else 0
+        return self.hops[first:]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One walk, or two that meet; what is asked of where they end, and the finding whose share is
-    asked or compared."""
+    """One walk, or two walks that end at the same entity.
+
+    ``answer_kind`` is what the question asks about the end. ``finding`` is the phenotype whose
+    share of patients is asked or compared, or "".
+    """
 
     walks: tuple[Walk, ...]
-    asked: Asked = "entity"
+    answer_kind: AnswerKind = "entity"
     finding: str = ""
-    language: Language = "en"
 
     @property
     def hops(self) -> tuple[Hop, ...]:
-        """The hops in the order in which guidance masks them."""
-        return tuple(hop for walk in self.walks for hop in walk.asked_hops)
+        """The hops in the order of the guidance steps."""
+        return tuple(hop for walk in self.walks for hop in walk.question_hops)

@@ -1,9 +1,10 @@
-"""What to search for: queries in the words that documents use, from what must hold of an entity
-that is looked for.
+"""The wording of searches, in the words that documents use.
 
-A question's comparison ("more than three quarters of patients") stands in no document; a query
-leaves it out, or spells out the counts that it covers in a record whose numbers of patients were
-seen.
+``solver`` decides which entity to look for; from the conditions on it, this module words queries of
+two kinds. Searches may bring up candidates. Checks decide whether a candidate meets a condition.
+
+A comparison such as "more than three quarters of patients" stands in no document. A query leaves it
+out, or spells out the counts that it covers ("7 of 7 patients, 6 of 7 patients").
 """
 
 import re
@@ -17,27 +18,29 @@ from medr_ray.knowledge.shares import COMPARISONS, find_comparison, is_exact
 from medr_ray.trajectories.solver.notes import Notes
 from medr_ray.trajectories.solver.plans import Condition
 
+# Which tool takes a query: the agent's first choice, its second, the medical retriever limited to
+# disease records, or limited to articles.
 Route = Literal["first", "second", "records", "articles"]
-_SPELLED = 4  # counts in one query: more of them drown each other
-_MOST_SPELLED = 4  # such queries for one condition
-_BATCH = 6  # candidates looked up in one record at once
-# Patients of which most shares are stated, where the record is not known yet.
-_TOTALS = range(5, 17)
+
+# With more counts in one query they drown each other in the ranking.
+_COUNTS_PER_QUERY = 4
+_MAX_COUNT_QUERIES = 4  # for one condition
+_CANDIDATES_PER_CHECK = 6  # looked up together in one disease record
+# The numbers of patients that most shares are stated of; used while no record was read.
+_TYPICAL_TOTALS = range(5, 17)
 _COUNT = re.compile(r"\d+ of (\d+) patients?")
-_GENERAL = ("all patients", "80-99% of patients", "1-4% of patients")
-_NOBODY = "NOBODY"
-# Thousands of diseases share a value: it only tells candidates apart.
-_VAGUE = (
-    "has_inheritance",
-    "has_onset",
-)
+_COMMON_SHARES = ("all patients", "80-99% of patients", "1-4% of patients")
+# Stands for the disease that is looked for until its place in the sentence is cut out.
+_PLACEHOLDER = "NOBODY"
+# Thousands of diseases have the same value here. It only distinguishes candidates, and a search for
+# it would bring up none.
+_VAGUE_PREDICATES = ("has_inheritance", "has_onset")
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is searched for and by which way: the agent's first tool, the second, disease records
-    alone, or articles of certain ``years``. ``checks`` are the (condition, candidate) pairs that an
-    answer to it decides."""
+    """A search text and its route. ``checks`` are the (condition, candidate) pairs that an answer
+    decides; ``years`` are the first and last year of the articles to search."""
 
     text: str
     route: Route = "first"
@@ -45,112 +48,131 @@ class Query:
     years: tuple[int, int] | None = None
 
 
-def discover(conditions: Sequence[Condition], notes: Notes) -> Iterator[Query]:
-    """Queries that may bring up what all conditions hold of: all in one as a question asks; with
-    counts spelled out; as records state it; one clue alone."""
-    yield from (
-        reported(condition, together(conditions, place))
-        for place, condition in enumerate(conditions)
-        if is_report(condition.clinical)
-    )
-    yield Query(together(conditions), "first")
+def generate_searches(conditions: Sequence[Condition], notes: Notes) -> Iterator[Query]:
+    """The queries that may bring up an entity that meets all conditions, the most promising first:
+    all conditions as the question words them, with counts spelled out, as records state them, and
+    each condition alone."""
+    for index, condition in enumerate(conditions):
+        if is_report(condition.clinical):
+            yield build_article_query(condition, word_conditions(conditions, index))
+    yield Query(word_conditions(conditions), "first")
     if len(conditions) == 1:
-        yield Query(together(conditions), "second")
-    for place in range(len(conditions)):
-        yield from (Query(text, "records") for text in _spelled(conditions, place, notes))
-    yield Query(" ".join(map(_stated, conditions)), "records")
+        yield Query(word_conditions(conditions), "second")
+    for index in range(len(conditions)):
+        for text in _spell_out_shares(conditions, index, notes):
+            yield Query(text, "records")
+    yield Query(" ".join(map(_word_as_record, conditions)), "records")
     if len(conditions) > 1:
-        yield from (
-            Query(_plain(condition).wanted(), "records")
-            for condition in conditions
-            if leads(condition)
-        )
+        for condition in conditions:
+            if leads_to_candidates(condition):
+                yield Query(_in_document_words(condition).as_noun_phrase(), "records")
 
 
-def together(conditions: Sequence[Condition], place: int = 0, spelled: str = "") -> str:
+def word_conditions(
+    conditions: Sequence[Condition], first_index: int = 0, spelled_shares: str = ""
+) -> str:
     """All conditions in one query: "disease associated with the gene FBN1 whose age of onset is
-    Adult onset"; the one at ``place`` comes first, with its qualifier ``spelled``."""
-    condition, rest = conditions[place], [*conditions[:place], *conditions[place + 1 :]]
-    first = replace(condition, clinical=spelled) if spelled else _plain(condition)
-    return " ".join((first.wanted(), " and ".join(_plain(other).told() for other in rest))).strip()
+    Adult onset". The condition at ``first_index`` comes first, with ``spelled_shares`` as its
+    qualifier unless that is ""."""
+    condition = conditions[first_index]
+    others = [*conditions[:first_index], *conditions[first_index + 1 :]]
+    first = _in_document_words(condition)
+    if spelled_shares:
+        first = replace(condition, clinical=spelled_shares)
+    clauses = [_in_document_words(other).as_clause() for other in others]
+    return f"{first.as_noun_phrase()} {' and '.join(clauses)}".strip()
 
 
-def verify(missing: Condition, candidates: Sequence[str]) -> Query:
-    """The query that decides whether a condition holds of candidates: of one disease by its record,
-    of genes or findings several at once by the record of the disease they are to belong to."""
-    if is_report(missing.clinical):
-        query = reported(missing, _plain(missing).stated(candidates[0]))
-        return replace(query, checks=((missing, candidates[0]),))
-    if missing.forward:
-        return Query(_plain(missing).stated(candidates[0]), "first", ((missing, candidates[0]),))
-    batch = candidates[:_BATCH]
-    text = f"{_plain(missing).wanted()}: {', '.join(batch)}"
-    return Query(text, "first", tuple((missing, entity) for entity in batch))
+def build_check(condition: Condition, candidates: Sequence[str]) -> Query:
+    """The query that decides whether candidates meet a condition.
+
+    A disease is checked alone, by its own record. Genes or findings are checked several at a time,
+    by the record of the disease that they are to belong to.
+    """
+    document_condition = _in_document_words(condition)
+    first = candidates[0]
+    if is_report(condition.clinical):
+        query = build_article_query(condition, document_condition.as_sentence(first))
+        return replace(query, checks=((condition, first),))
+    if condition.forward:
+        return Query(document_condition.as_sentence(first), "first", ((condition, first),))
+    batch = candidates[:_CANDIDATES_PER_CHECK]
+    text = f"{document_condition.as_noun_phrase()}: {', '.join(batch)}"
+    return Query(text, "first", tuple((condition, candidate) for candidate in batch))
 
 
-def reported(condition: Condition, text: str) -> Query:
-    """A query among the articles of the years that a condition's report may be of."""
+def build_article_query(condition: Condition, text: str) -> Query:
+    """A query among the articles of the years that the condition's report may be of."""
     return Query(text, "articles", years=parse_report_years(condition.clinical))
 
 
-def leads(condition: Condition) -> bool:
-    """Whether a condition can bring up what it holds of."""
-    return not condition.forward or condition.predicate.name not in _VAGUE
+def leads_to_candidates(condition: Condition) -> bool:
+    """Whether a search for the condition can bring up the entities that meet it."""
+    return not condition.forward or condition.predicate.name not in _VAGUE_PREDICATES
 
 
-def _stated(condition: Condition) -> str:
-    """A condition as records state it, without the disease that is looked for: "The gene associated
-    is FBN1." """
-    plain = _plain(condition)
-    if not plain.forward:
-        return f"{plain.wanted()}."
-    return " ".join(
-        re.sub(rf"(?:(?:with|of|in|by|against|to) )?{_NOBODY}", "", plain.stated(_NOBODY)).split()
-    )
+def _word_as_record(condition: Condition) -> str:
+    """The condition as records state it, without the entity that is looked for: "The gene
+    associated is FBN1."."""
+    document_condition = _in_document_words(condition)
+    if not document_condition.forward:
+        return f"{document_condition.as_noun_phrase()}."
+    sentence = document_condition.as_sentence(_PLACEHOLDER)
+    # The preposition before the entity goes with it.
+    shortened = re.sub(rf"(?:(?:with|of|in|by|against|to) )?{_PLACEHOLDER}", "", sentence)
+    return " ".join(shortened.split())
 
 
-def _plain(condition: Condition) -> Condition:
-    """Without a comparison, and without the report, which no document says of itself."""
+def _in_document_words(condition: Condition) -> Condition:
+    """The condition with a qualifier that documents can contain: no comparison, and no report, for
+    an article does not name its own year and journal."""
     if condition.clinical in COMPARISONS:
         return replace(condition, clinical="patients")
-    return replace(condition, clinical="") if is_report(condition.clinical) else condition
+    if is_report(condition.clinical):
+        return replace(condition, clinical="")
+    return condition
 
 
-def _spelled(conditions: Sequence[Condition], place: int, notes: Notes) -> Iterator[str]:
-    """Queries with the shares that a comparison covers; of a known disease with the counts that its
-    record uses."""
-    condition = conditions[place]
+def _spell_out_shares(conditions: Sequence[Condition], index: int, notes: Notes) -> Iterator[str]:
+    """Queries with the shares that the comparison in the condition at ``index`` covers; none when
+    its qualifier is no comparison."""
+    condition = conditions[index]
     if condition.clinical not in COMPARISONS:
         return
-    totals: Iterable[int] = _TOTALS
+    totals: Iterable[int] = _TYPICAL_TOTALS
     if not condition.forward:
-        counts = map(_COUNT.fullmatch, notes.qualifiers(condition.predicate.name, condition.other))
-        totals = [
-            total for total, _ in Counter(int(read[1]) for read in counts if read).most_common()
-        ]
-    shares = [each for each in _GENERAL if find_comparison(each) == condition.clinical]
-    shares += [each for total in totals for each in shares_of(total, condition.clinical)]
-    conditions_asked = conditions if condition.forward else [condition]
-    for start in range(0, min(len(shares), _SPELLED * _MOST_SPELLED), _SPELLED):
-        yield together(
-            conditions_asked,
-            place if condition.forward else 0,
-            ", ".join(shares[start : start + _SPELLED]),
-        )
+        # The disease is given: use the numbers of patients that its record uses.
+        qualifiers = notes.qualifiers(condition.predicate.name, condition.other)
+        counts = [_COUNT.fullmatch(qualifier) for qualifier in qualifiers]
+        frequencies = Counter(int(count[1]) for count in counts if count)
+        totals = [total for total, _ in frequencies.most_common()]
+    shares = [share for share in _COMMON_SHARES if find_comparison(share) == condition.clinical]
+    for total in totals:
+        shares += list_counts(total, condition.clinical)
+    if condition.forward:
+        query_conditions, query_index = conditions, index
+    else:
+        query_conditions, query_index = [condition], 0
+    share_limit = min(len(shares), _COUNTS_PER_QUERY * _MAX_COUNT_QUERIES)
+    for start in range(0, share_limit, _COUNTS_PER_QUERY):
+        batch = shares[start : start + _COUNTS_PER_QUERY]
+        yield word_conditions(query_conditions, query_index, ", ".join(batch))
 
 
-def shares_of(total: int, compared: str) -> list[str]:
-    """The counts among ``total`` patients that a comparison covers and a question is asked by: "7
-    of 7 patients", "6 of 7 patients"."""
+def list_counts(total: int, comparison_phrase: str) -> list[str]:
+    """The counts among ``total`` patients that a comparison covers, the largest first: "7 of 7
+    patients", "6 of 7 patients". Only counts that questions are made from."""
     qualifiers = (f"{count} of {total} patients" for count in range(total, 0, -1))
     return [
         qualifier
         for qualifier in qualifiers
-        if is_exact(qualifier) and find_comparison(qualifier) == compared
+        if is_exact(qualifier) and find_comparison(qualifier) == comparison_phrase
     ]
 
 
-def share_of(disease: str, finding: str) -> Iterator[Query]:
+def generate_share_searches(disease: str, finding: str) -> Iterator[Query]:
     """The queries for the share of a disease's patients who have a finding."""
     text = f"finding in patients with {disease}: {finding}"
-    yield from (Query(text, "first"), Query(text, "second"), Query(text, "records"))
+    yield Query(text, "first")
+    yield Query(text, "second")
+    yield Query(text, "records")

@@ -1,8 +1,12 @@
-"""Questions read back into plans: the search that the languages share.
+"""The grammar of questions: text to plans. What English and Chinese share.
 
-Reading is a search: each method yields every way to read its text, the likeliest first, for a name
-may hold any word ("and", "with", "that"). A language has its patterns, and its own way from one
-sentence to the next.
+Parsing is a search with backtracking. Entity names may contain any word ("and", "with", "that"), so
+a text can often be read in several ways. Every ``_parse`` method is a generator that yields all
+readings of its text, the likeliest first; ``question_reader`` takes the first plan that fits.
+
+A question is some steps, a sentence each, and the question itself as the last sentence. Reading
+goes from the sentences to walks, and from the walks and the question to a plan. A language supplies
+its patterns and how it splits and joins sentences (``english``, ``chinese``).
 """
 
 import re
@@ -13,205 +17,240 @@ from itertools import product
 from typing import ClassVar
 
 from medr_ray.knowledge.predicates import PREDICATES, Predicate
-from medr_ray.trajectories.solver.plans import Asked, Condition, Hop, Plan, Walk
+from medr_ray.trajectories.solver.plans import AnswerKind, Condition, Hop, Plan, Walk
 
-Wording = Sequence[tuple[Predicate, bool, re.Pattern[str]]]
+# (predicate, direction, pattern) of each phrase; what the direction means is said where it is used.
+PhrasePatterns = Sequence[tuple[Predicate, bool, re.Pattern[str]]]
+HopWithStart = tuple[Hop, str]  # a hop, and the text of what it starts from
 
 
 class Grammar(ABC):
-    """The wording of one language. Patterns name what they find: ``known`` the entity a step or
-    clause is told from, ``clinical`` a qualifier, ``other`` that a step goes to another entity of
-    its kind."""
+    """The grammar of one language.
 
-    step: ClassVar[re.Pattern[str]]  # a sentence before the question
-    gene: ClassVar[str]  # what is written before the name of a gene
-    that: ClassVar[re.Pattern[str]]  # "that disease": where a walk has come to
-    description: ClassVar[re.Pattern[str]]  # a start by two ``facts``, and what joins them
-    joint_of_facts: ClassVar[re.Pattern[str]]
-    facts: ClassVar[Mapping[str, re.Pattern[str]]]  # by predicate
-    # A ``step`` with what is ``told`` of where it leads: clauses, and what joins them.
-    told: ClassVar[re.Pattern[str]]
-    joint_of_clauses: ClassVar[re.Pattern[str]]
-    # What of a ``group`` is ``asked``, perhaps by a ``finding``.
-    superlatives: ClassVar[Sequence[re.Pattern[str]]]
-    asked: ClassVar[Mapping[str, Asked]]
-    both: ClassVar[re.Pattern[str]]  # what two ``steps`` lead to, and what joins them
-    joint_of_steps: ClassVar[re.Pattern[str]]
-    what: ClassVar[re.Pattern[str]]  # where a ``step`` leads
+    Groups in the patterns: ``known`` is the entity that a step or clause starts from, ``clinical``
+    a qualifier; ``other`` is present when a step goes to "the other" entity of its kind.
+    """
 
-    def read(self, text: str) -> Iterator[Plan]:
-        """Every way to read a question."""
-        *steps, question = self._sentences(text.strip())
-        for walks in self._walks(steps):
-            yield from self._asked(question, walks)
+    step_pattern: ClassVar[re.Pattern[str]]  # a sentence before the question
+    gene_prefix: ClassVar[str]  # precedes the symbol of a gene
+    reference_pattern: ClassVar[re.Pattern[str]]  # "that disease": where a walk has come to
+    # A start that two ``facts`` describe, what separates them, and a pattern for each predicate.
+    description_pattern: ClassVar[re.Pattern[str]]
+    fact_separator: ClassVar[re.Pattern[str]]
+    fact_patterns: ClassVar[Mapping[str, re.Pattern[str]]]
+    # A ``step`` with ``clauses`` about its target, and what separates them.
+    step_with_clauses_pattern: ClassVar[re.Pattern[str]]
+    clause_separator: ClassVar[re.Pattern[str]]
+    # Which of a ``group`` is the ``superlative``, perhaps by the share of a ``finding``.
+    superlative_patterns: ClassVar[Sequence[re.Pattern[str]]]
+    superlative_kinds: ClassVar[Mapping[str, AnswerKind]]
+    # What two ``steps`` both lead to, and what separates them.
+    meeting_pattern: ClassVar[re.Pattern[str]]
+    meeting_separator: ClassVar[re.Pattern[str]]
+    target_pattern: ClassVar[re.Pattern[str]]  # what a single ``step`` leads to
 
-    # --- what a language does its own way ---------------------------------------------
+    def parse(self, text: str) -> Iterator[Plan]:
+        """All readings of a question's text."""
+        *steps, question = self._split_sentences(text.strip())
+        for walks in self._parse_steps(steps):
+            yield from self._parse_question(question, walks)
+
+    # --- what differs between languages -----------------------------------------------
 
     @abstractmethod
-    def _sentences(self, text: str) -> list[str]:
-        """The steps, and the question as the last."""
+    def _split_sentences(self, text: str) -> list[str]:
+        """The sentences of the steps, and the question as the last."""
 
     @abstractmethod
-    def _walked(self, read: re.Match[str], walks: tuple[Walk, ...]) -> Iterator[tuple[Walk, ...]]:
-        """The walks after one more ``step``."""
+    def _extend_walks(
+        self, step: re.Match[str], walks: tuple[Walk, ...]
+    ) -> Iterator[tuple[Walk, ...]]:
+        """The walks after one more step, a match of ``step_pattern``."""
 
     @property
     @abstractmethod
-    def _hop_patterns(self) -> Wording:
-        """(predicate, whether it is walked against its direction, how a step along it looks)."""
+    def _hop_patterns(self) -> PhrasePatterns:
+        """The phrase of each hop; the direction is true for a hop from object to subject."""
 
     @property
     @abstractmethod
-    def _clause_patterns(self) -> Wording:
-        """(predicate, whether what it is told of is its subject, how the clause looks)."""
+    def _clause_patterns(self) -> PhrasePatterns:
+        """Each clause; the direction is true when the clause is about the relation's subject."""
 
     @abstractmethod
-    def _reported(self, phrase: str) -> tuple[str, str] | None:
-        """(a step, the report it rests on, as documents say it)."""
+    def _split_report(self, phrase: str) -> tuple[str, str] | None:
+        """(a step, the report that it rests on as a qualifier); None without a report."""
 
     @abstractmethod
-    def _shares(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        """Readings of the question in what share of patients something is found."""
+    def _parse_share_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+        """Readings of "in what share of patients is a finding found"."""
 
     @abstractmethod
-    def _met(self, ends: tuple[tuple[Hop, str], ...], walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        """Two walks that meet, from the last hop of each and what the question says it starts
-        from."""
+    def _join_walks(
+        self, last_hops: tuple[HopWithStart, ...], walks: tuple[Walk, ...]
+    ) -> Iterator[Plan]:
+        """The plans of two walks that meet, from the last hop of each and the walks of the
+        sentences before."""
 
-    def _qualifier(self, read: re.Match[str]) -> str:
-        """The qualifier as documents say it."""
-        return read.groupdict().get("clinical") or ""
+    def _parse_qualifier(self, match: re.Match[str]) -> str:
+        """The qualifier in the words of documents."""
+        return match.groupdict().get("clinical") or ""
 
-    def _one_of(self, group: str) -> str:
-        """The step to one of a group of diseases."""
+    def _group_to_step(self, group: str) -> str:
+        """The step to one disease of a group: "the disease ..." for "the diseases ..."."""
         return group
 
     # --- walks ------------------------------------------------------------------------
 
-    def _walks(self, steps: Sequence[str]) -> Iterator[tuple[Walk, ...]]:
-        """The walks that the sentences before the question tell."""
+    def _parse_steps(self, steps: Sequence[str]) -> Iterator[tuple[Walk, ...]]:
+        """The walks that the sentences before the question describe."""
         if not steps:
             yield ()
-        elif read := self.step.fullmatch(steps[-1]):
-            for walks in self._walks(steps[:-1]):
-                yield from self._walked(read, walks)
-
-    def _starts(self, known: str) -> Iterator[Walk]:
-        """A walk at its start, which is described or named."""
-        yield from (
-            Walk.from_described(first, second) for first, second in self._descriptions(known)
-        )
-        yield Walk(known.removeprefix(self.gene))
-
-    def _descriptions(self, text: str) -> Iterator[tuple[Condition, Condition]]:
-        read = self.description.fullmatch(text)
-        if read is None:
             return
-        facts = read["facts"]
-        for joint in self.joint_of_facts.finditer(facts):
-            first, second = self._fact(facts[: joint.start()]), self._fact(facts[joint.end() :])
+        match = self.step_pattern.fullmatch(steps[-1])
+        if match:
+            for walks in self._parse_steps(steps[:-1]):
+                yield from self._extend_walks(match, walks)
+
+    def _parse_start(self, text: str) -> Iterator[Walk]:
+        """A walk without hops, from a start that is described or, as the last reading, named."""
+        for first, second in self._parse_description(text):
+            yield Walk.from_description(first, second)
+        yield Walk(text.removeprefix(self.gene_prefix))
+
+    def _parse_description(self, text: str) -> Iterator[tuple[Condition, Condition]]:
+        match = self.description_pattern.fullmatch(text)
+        if match is None:
+            return
+        facts = match["facts"]
+        for separator in self.fact_separator.finditer(facts):
+            first = self._parse_fact(facts[: separator.start()])
+            second = self._parse_fact(facts[separator.end() :])
             if first is not None and second is not None:
                 yield first, second
 
-    def _fact(self, text: str) -> Condition | None:
-        for predicate, pattern in self.facts.items():
-            if read := pattern.fullmatch(text):
-                return Condition(PREDICATES[predicate], True, self._qualifier(read), read["known"])
+    def _parse_fact(self, text: str) -> Condition | None:
+        for predicate, pattern in self.fact_patterns.items():
+            match = pattern.fullmatch(text)
+            if match:
+                qualifier = self._parse_qualifier(match)
+                return Condition(PREDICATES[predicate], True, qualifier, match["known"])
         return None
 
-    def _is_where(self, walk: Walk, known: str) -> bool:
-        """Whether ``known`` means the place a walk has come to."""
-        return known == walk.label if walk.label else self.that.fullmatch(known) is not None
+    def _refers_to_end(self, text: str, walk: Walk) -> bool:
+        """Whether a text means the place that a walk has come to."""
+        # A walk with a label is referred to by it alone; "that gene" would be ambiguous.
+        if walk.label:
+            return text == walk.label
+        return self.reference_pattern.fullmatch(text) is not None
 
-    def _last(self, phrase: str, walks: tuple[Walk, ...]) -> Iterator[Walk]:
+    def _parse_last_step(self, phrase: str, walks: tuple[Walk, ...]) -> Iterator[Walk]:
         """The walk that ends with the hop of the question itself."""
-        for hop, origin in self._hops(phrase):
+        for hop, start_text in self._parse_hops(phrase):
             if not walks:
-                yield from (start.onward(hop) for start in self._nested(origin))
-            elif len(walks) == 1 and self._is_where(walks[0], origin):
-                yield walks[0].onward(hop)
+                for walk in self._parse_nested_start(start_text):
+                    yield walk.with_hop(hop)
+            elif len(walks) == 1 and self._refers_to_end(start_text, walks[0]):
+                yield walks[0].with_hop(hop)
 
-    def _nested(self, known: str) -> Iterator[Walk]:
-        """Where "the finding in ... patients with <known>" starts: from a description, one hop
-        further on, or a name."""
-        *described, named = self._starts(known)
-        yield from described
-        for hop, before in self._plain_hops(known):
-            yield from (start.onward(hop) for start in self._starts(before))
-        yield named
+    def _parse_nested_start(self, text: str) -> Iterator[Walk]:
+        """The start of a question without steps: a description, one more hop ("the disease
+        associated with the gene FBN1"), or a name."""
+        # A name can be any text, so it is the least likely reading and comes last.
+        *described_walks, named_walk = self._parse_start(text)
+        yield from described_walks
+        for hop, start_text in self._parse_simple_hops(text):
+            for walk in self._parse_start(start_text):
+                yield walk.with_hop(hop)
+        yield named_walk
 
     # --- steps and clauses ------------------------------------------------------------
 
-    def _hops(self, phrase: str) -> Iterator[tuple[Hop, str]]:
-        """(hop, what it starts from) of "the other disease associated with that gene (the one that
-        ...)"."""
-        match = self.told.fullmatch(phrase)
+    def _parse_hops(self, phrase: str) -> Iterator[HopWithStart]:
+        """The hop of "the other disease associated with that gene (the one that ...)", and what it
+        starts from."""
+        match = self.step_with_clauses_pattern.fullmatch(phrase)
         if match is not None:
-            for hop, start in self._plain_hops(match["step"]):
-                for also in self._clauses(match["told"], hop.target_type):
-                    yield replace(hop, also=also), start
-        yield from self._plain_hops(phrase)
+            for hop, start_text in self._parse_simple_hops(match["step"]):
+                for conditions in self._parse_clauses(match["clauses"], hop.target_type):
+                    yield replace(hop, also=conditions), start_text
+        yield from self._parse_simple_hops(phrase)
 
-    def _plain_hops(self, phrase: str) -> Iterator[tuple[Hop, str]]:
-        """As ``_hops``, of which nothing is told but perhaps a report."""
-        reported = self._reported(phrase)
-        if reported is not None:
-            step, report = reported
-            for hop, start in self._plain_hops(step):
-                yield replace(hop, clinical=report), start
+    def _parse_simple_hops(self, phrase: str) -> Iterator[HopWithStart]:
+        """As ``_parse_hops``, for a phrase without clauses; it may name a report."""
+        step_and_report = self._split_report(phrase)
+        if step_and_report is not None:
+            step, report = step_and_report
+            for hop, start_text in self._parse_simple_hops(step):
+                yield replace(hop, clinical=report), start_text
         for predicate, inverse, pattern in self._hop_patterns:
-            if read := pattern.fullmatch(phrase):
-                other = bool(read.groupdict().get("other"))
-                yield Hop(predicate, inverse, self._qualifier(read), other), read["known"]
+            match = pattern.fullmatch(phrase)
+            if match:
+                says_other = bool(match.groupdict().get("other"))
+                hop = Hop(predicate, inverse, self._parse_qualifier(match), says_other)
+                yield hop, match["known"]
 
-    def _clauses(self, text: str, target_type: str) -> Iterator[tuple[Condition, ...]]:
-        """The clauses of "that is associated with the gene A and whose age of onset is B", of an
-        entity of a type."""
-        for joint in self.joint_of_clauses.finditer(text):
-            for first in self._clause(text[: joint.start()], target_type):
-                yield from (
-                    (first, *rest) for rest in self._clauses(text[joint.end() :], target_type)
-                )
-        yield from ((condition,) for condition in self._clause(text, target_type))
+    def _parse_clauses(self, text: str, target_type: str) -> Iterator[tuple[Condition, ...]]:
+        """The conditions of "that is associated with the gene A and whose age of onset is B" on an
+        entity of ``target_type``."""
+        for separator in self.clause_separator.finditer(text):
+            for first in self._parse_clause(text[: separator.start()], target_type):
+                for rest in self._parse_clauses(text[separator.end() :], target_type):
+                    yield (first, *rest)
+        for condition in self._parse_clause(text, target_type):
+            yield (condition,)
 
-    def _clause(self, text: str, target_type: str) -> Iterator[Condition]:
+    def _parse_clause(self, text: str, target_type: str) -> Iterator[Condition]:
         for predicate, forward, pattern in self._clause_patterns:
-            kind = predicate.subject_type if forward else predicate.object_type
-            if kind == target_type and (read := pattern.fullmatch(text)):
-                yield Condition(
-                    predicate, forward, self._qualifier(read), read["known"].removeprefix(self.gene)
-                )
+            described_type = predicate.subject_type if forward else predicate.object_type
+            if described_type != target_type:
+                continue
+            match = pattern.fullmatch(text)
+            if match:
+                other = match["known"].removeprefix(self.gene_prefix)
+                yield Condition(predicate, forward, self._parse_qualifier(match), other)
 
-    # --- what is asked ----------------------------------------------------------------
+    # --- the question itself ----------------------------------------------------------
 
-    def _asked(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        yield from self._shares(question, walks)
-        for pattern in self.superlatives:
-            if read := pattern.fullmatch(question):
-                for walk in self._last(self._one_of(read["group"]), walks):
-                    yield Plan(
-                        (walk,), self.asked[read["asked"]], read.groupdict().get("finding") or ""
-                    )
-        if read := self.both.fullmatch(question):
-            yield from self._meetings(read["steps"], walks)
-        elif read := self.what.fullmatch(question):
-            yield from (Plan((walk,)) for walk in self._last(read["step"], walks))
+    def _parse_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+        yield from self._parse_share_question(question, walks)
+        yield from self._parse_superlative_question(question, walks)
+        meeting = self.meeting_pattern.fullmatch(question)
+        if meeting:
+            yield from self._parse_meeting_question(meeting["steps"], walks)
+            return
+        target = self.target_pattern.fullmatch(question)
+        if target:
+            for walk in self._parse_last_step(target["step"], walks):
+                yield Plan((walk,))
 
-    def _meetings(self, steps: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
-        """ "<step from A>, and <step from B>": a walk without sentences of its own starts where the
-        step does."""
-        for joint in self.joint_of_steps.finditer(steps):
-            for first in self._hops(steps[: joint.start()]):
-                for second in self._hops(steps[joint.end() :]):
-                    yield from self._met((first, second), walks)
+    def _parse_superlative_question(self, question: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+        for pattern in self.superlative_patterns:
+            match = pattern.fullmatch(question)
+            if match:
+                answer_kind = self.superlative_kinds[match["superlative"]]
+                finding = match.groupdict().get("finding") or ""
+                for walk in self._parse_last_step(self._group_to_step(match["group"]), walks):
+                    yield Plan((walk,), answer_kind, finding)
 
-    def _meeting(
-        self, ends: tuple[tuple[Hop, str], ...], come: Sequence[Walk | None]
+    def _parse_meeting_question(self, steps: str, walks: tuple[Walk, ...]) -> Iterator[Plan]:
+        """Readings of "STEP and STEP", the last hops of two walks that meet."""
+        for separator in self.meeting_separator.finditer(steps):
+            for first in self._parse_hops(steps[: separator.start()]):
+                for second in self._parse_hops(steps[separator.end() :]):
+                    yield from self._join_walks((first, second), walks)
+
+    def _build_meeting_plans(
+        self, last_hops: tuple[HopWithStart, ...], walks: Sequence[Walk | None]
     ) -> Iterator[Plan]:
-        """The plans of two walks, of which some have come to where their last hops start."""
-        begun = (
-            [walk] if walk is not None else self._starts(start)
-            for walk, (_, start) in zip(come, ends, strict=True)
+        """The plans of two walks, each ending with its last hop. A walk that is None has no
+        sentences of its own: its last hop is its first."""
+        hops = [hop for hop, _ in last_hops]
+        start_texts = [start_text for _, start_text in last_hops]
+        walk_readings = (
+            [walk] if walk is not None else self._parse_start(start_text)
+            for walk, start_text in zip(walks, start_texts, strict=True)
         )
-        for walks in product(*begun):
-            yield Plan(tuple(walk.onward(hop) for walk, (hop, _) in zip(walks, ends, strict=True)))
+        for chosen_walks in product(*walk_readings):
+            pairs = zip(chosen_walks, hops, strict=True)
+            yield Plan(tuple(walk.with_hop(hop) for walk, hop in pairs))

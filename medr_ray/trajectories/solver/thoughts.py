@@ -1,7 +1,8 @@
-"""The rules teacher's thoughts in words: what was learnt, what is missing, whom it considers.
+"""The rules teacher's thoughts: a move of the solver in words.
 
-A thought restates ``what was asked = value`` before the next call; wording lies in
-``thoughts.<language>.json``.
+A thought states what the last response established ("disease associated with the gene FBN1 = Marfan
+syndrome.") and why the next search follows. The templates are in ``thoughts.LANGUAGE.json``; entity
+names stay as documents print them.
 """
 
 from medr_ray.core.prompts import read_package_json
@@ -11,89 +12,100 @@ from medr_ray.knowledge.published_reports import is_report
 from medr_ray.questions.wording.writers import word_qualifier_in_chinese
 from medr_ray.trajectories.solver.plans import Condition
 from medr_ray.trajectories.solver.queries import Query
-from medr_ray.trajectories.solver.solver import Step, Unknown
+from medr_ray.trajectories.solver.solver import SearchTarget, SolvedTarget
 
 
-class Speaker:
-    """Words a plan's moves in a language, "en" or "zh"; names stay as documents print them."""
+class ThoughtWriter:
+    """Writes thoughts in one language."""
 
     def __init__(self, language: Language) -> None:
-        self._chinese = language == "zh"
-        self._words = _words("medr_ray.trajectories.solver", f"thoughts.{language}.json")
-
-    def learnt(self, step: Step) -> str:
-        """What a step established."""
-        return self._say("learnt", wanted=self.wanted(step.unknown), value=step.value)
-
-    def next(self, unknown: Unknown, query: Query, again: bool) -> str:
-        """Why a query is sent; ``again`` when the same thing was looked for before."""
-        if not query.checks:
-            return self._say("still" if again else "need", wanted=self.wanted(unknown))
-        names = [candidate for _, candidate in query.checks]
-        condition = query.checks[0][0]
-        if len(names) == 1:
-            return self._say("check", candidate=names[0], stated=self._stated(condition, names[0]))
-        return self._say(
-            "check_many",
-            candidates=self._words["comma"].join(names),
-            wanted=self._wanted(condition),
+        self._is_chinese = language == "zh"
+        file_name = f"thoughts.{language}.json"
+        self._templates: dict[str, str] = read_package_json(
+            "medr_ray.trajectories.solver", file_name
         )
 
-    def given_up(self, unknown: Unknown, spent: bool) -> str:
-        """Why there is no answer; ``spent`` when there is no call left."""
-        return self._say("spent" if spent else "none", wanted=self.wanted(unknown))
+    def word_result(self, solved: SolvedTarget) -> str:
+        """What was established: "TARGET = VALUE."."""
+        target = self.describe_target(solved.target)
+        return self._fill("result", target=target, value=solved.value)
 
-    def unread(self) -> str:
+    def word_search(self, target: SearchTarget, query: Query, is_repeated: bool) -> str:
+        """Why a query is sent; ``is_repeated`` when the last query was for the same target."""
+        if not query.checks:
+            key = "still_needed" if is_repeated else "needed"
+            return self._fill(key, target=self.describe_target(target))
+        condition = query.checks[0][0]
+        candidates = [candidate for _, candidate in query.checks]
+        if len(candidates) == 1:
+            statement = self._sentence(condition, candidates[0])
+            return self._fill("check", candidate=candidates[0], statement=statement)
+        return self._fill(
+            "check_several",
+            candidates=self._templates["candidate_separator"].join(candidates),
+            target=self._noun_phrase(condition),
+        )
+
+    def word_giving_up(self, target: SearchTarget, is_out_of_calls: bool) -> str:
+        """Why there is no answer: no call is left, or no source states the target."""
+        key = "out_of_calls" if is_out_of_calls else "not_stated"
+        return self._fill(key, target=self.describe_target(target))
+
+    def word_unread_question(self) -> str:
         """The question was not understood."""
-        return self._words["unread"]
+        return self._templates["unread_question"]
 
-    def wanted(self, unknown: Unknown) -> str:
+    def describe_target(self, target: SearchTarget) -> str:
         """What is looked for: "disease associated with the gene FBN1 (the one whose age of onset is
         Adult onset)"."""
-        if unknown.share_of:
-            disease, finding = unknown.share_of
-            return self._say("share", disease=disease, finding=finding)
-        first, *rest = unknown.conditions
-        first_text = self._wanted(first)
-        further_text = self._words["and"].join(map(self._told, rest))
-        return (
-            self._say("told", wanted=first_text, told=further_text) if further_text else first_text
-        )
+        if target.share_of:
+            disease, finding = target.share_of
+            return self._fill("share", disease=disease, finding=finding)
+        first, *others = target.conditions
+        noun_phrase = self._noun_phrase(first)
+        clauses = self._templates["clause_separator"].join(map(self._clause, others))
+        if not clauses:
+            return noun_phrase
+        return self._fill("target_with_clauses", target=noun_phrase, clauses=clauses)
 
-    def _wanted(self, one: Condition) -> str:
-        if self._chinese:
-            key = directed_name(one.predicate.name, not one.forward)
-            text = CHINESE_WORDING[key].format(
-                known=self._named(one), clinical=word_qualifier_in_chinese(one.clinical), other=""
+    def _noun_phrase(self, condition: Condition) -> str:
+        if self._is_chinese:
+            key = directed_name(condition.predicate.name, not condition.forward)
+            target = CHINESE_WORDING[key].format(
+                known=self._other_phrase(condition),
+                clinical=word_qualifier_in_chinese(condition.clinical),
+                other="",
             )
         else:
-            text = one.wanted()
-        if not is_report(one.clinical):
-            return text
-        return self._say(
-            "reported",
-            wanted=text,
-            report=word_qualifier_in_chinese(one.clinical) if self._chinese else one.clinical,
+            target = condition.as_noun_phrase()
+        if not is_report(condition.clinical):
+            return target
+        report = (
+            word_qualifier_in_chinese(condition.clinical)
+            if self._is_chinese
+            else condition.clinical
+        )
+        return self._fill("target_in_report", target=target, report=report)
+
+    def _clause(self, condition: Condition) -> str:
+        if not self._is_chinese:
+            return condition.as_clause()
+        key = f"clause:{directed_name(condition.predicate.name, condition.forward)}"
+        return CHINESE_WORDING[key].format(
+            other=self._other_phrase(condition),
+            clinical=word_qualifier_in_chinese(condition.clinical),
         )
 
-    def _told(self, one: Condition) -> str:
-        if not self._chinese:
-            return one.told()
-        phrase = CHINESE_WORDING[f"clause:{directed_name(one.predicate.name, one.forward)}"]
-        return phrase.format(
-            other=self._named(one), clinical=word_qualifier_in_chinese(one.clinical)
-        )
+    def _sentence(self, condition: Condition, entity: str) -> str:
+        if self._is_chinese:
+            return f"{entity}{self._clause(condition)}。"
+        return condition.as_sentence(entity)
 
-    def _stated(self, one: Condition, entity: str) -> str:
-        return f"{entity}{self._told(one)}。" if self._chinese else one.stated(entity)
+    def _other_phrase(self, condition: Condition) -> str:
+        """The other end of a condition as a Chinese question names it."""
+        if condition.other_phrase == condition.other:
+            return condition.other
+        return condition.other_phrase.replace("the gene ", "基因", 1)
 
-    def _named(self, one: Condition) -> str:
-        return one.named.replace("the gene ", "基因", 1) if one.named != one.other else one.other
-
-    def _say(self, key: str, **words: str) -> str:
-        return self._words[key].format(**words)
-
-
-def _words(package: str, name: str) -> dict[str, str]:
-    words: dict[str, str] = read_package_json(package, name)
-    return words
+    def _fill(self, template_key: str, **values: str) -> str:
+        return self._templates[template_key].format(**values)

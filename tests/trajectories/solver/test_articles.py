@@ -74,7 +74,7 @@ def test_a_report_counts_only_when_its_years_were_searched(
         ]
     )
     notes.read(render_responses(["[1] A trial (PMID:7): It helped."]), years)
-    assert notes.holds(Condition(TREATED, False, asked, "Marfan syndrome"), "Losartan") is holds
+    assert notes.supports(Condition(TREATED, False, asked, "Marfan syndrome"), "Losartan") is holds
 
 
 def test_without_a_reader_articles_say_nothing() -> None:

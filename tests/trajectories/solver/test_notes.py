@@ -4,7 +4,7 @@ import pytest
 
 from medr_ray.agent.protocol import render_responses
 from medr_ray.knowledge.predicates import PREDICATES
-from medr_ray.trajectories.solver.notes import Fact, Notes, facts_in
+from medr_ray.trajectories.solver.notes import Fact, Notes, parse_facts
 from medr_ray.trajectories.solver.plans import Condition
 
 HARD = "Ataxia is mild, type 1.5 (p<0.05): X-linked. Then"
@@ -20,7 +20,7 @@ def test_every_sentence_is_read_whatever_the_name(name: str) -> None:
     clinical = "3 of 7 patients" if "{clinical}" in predicate.sentence else ""
     for subject in ("Krabbe disease", HARD):
         stated = predicate.render_sentence(subject, "Blue (sclerae), type 2.1", clinical)
-        assert list(facts_in(shown(stated, title=subject))) == [
+        assert list(parse_facts(shown(stated, title=subject))) == [
             Fact(name, subject, "Blue (sclerae), type 2.1", clinical)
         ]
 
@@ -28,8 +28,8 @@ def test_every_sentence_is_read_whatever_the_name(name: str) -> None:
 def test_a_sentence_that_was_cut_off_says_nothing() -> None:
     whole = "The gene associated with Krabbe disease is GALC."
     cut = "The finding in some patients with Krabbe disease is Optic…"
-    assert [fact.object for fact in facts_in(shown(whole, cut))] == ["GALC"]
-    assert list(facts_in("error: The gene associated with Krabbe disease")) == []
+    assert [fact.object for fact in parse_facts(shown(whole, cut))] == ["GALC"]
+    assert list(parse_facts("error: The gene associated with Krabbe disease")) == []
 
 
 def test_a_share_that_may_be_meant_holds_and_the_very_one_comes_first() -> None:
@@ -39,18 +39,20 @@ def test_a_share_that_may_be_meant_holds_and_the_very_one_comes_first() -> None:
     notes.read(shown("The finding in 2 of 9 patients with C is Ataxia.", title="C"))
     notes.read(shown("The finding in 9 of 9 patients with D is Ataxia.", title="D"))
     few = Condition(PREDICATES["has_finding"], True, "fewer than a quarter of patients", "Ataxia")
-    assert notes.fitting(few) == ["A", "B", "C"]
+    assert notes.find_entities(few) == ["A", "B", "C"]
     exact = Condition(PREDICATES["has_finding"], True, "2 of 9 patients", "Ataxia")
-    assert notes.fitting(exact) == ["C"]
-    assert notes.holds(few, "A")
-    assert not notes.holds(few, "D")
+    assert notes.find_entities(exact) == ["C"]
+    assert notes.supports(few, "A")
+    assert not notes.supports(few, "D")
 
 
 def test_a_symmetric_fact_is_known_from_both_ends() -> None:
     notes = Notes()
     notes.read(shown("The drug given together with Losartan is Atenolol.", title="x"))
     for drug, other in (("Losartan", "Atenolol"), ("Atenolol", "Losartan")):
-        assert notes.fitting(Condition(PREDICATES["combined_with"], False, "", drug)) == [other]
+        assert notes.find_entities(Condition(PREDICATES["combined_with"], False, "", drug)) == [
+            other
+        ]
 
 
 def test_what_was_read_before_is_not_new() -> None:

@@ -136,7 +136,7 @@ def without_other(plan: Plan | None) -> Plan | None:
     return plan and replace(
         plan,
         walks=tuple(
-            replace(walk, hops=tuple(replace(hop, other=False) for hop in walk.hops))
+            replace(walk, hops=tuple(replace(hop, says_other=False) for hop in walk.hops))
             for walk in plan.walks
         ),
     )
@@ -175,7 +175,7 @@ def test_every_wording_is_read_back(name: str, inverse: bool) -> None:
         return
     clinical = "45% of patients" if predicate.prints_clinical(not inverse) else ""
     hop, start = Hop(predicate, inverse, clinical), "HIV/AIDS (type 2), X-linked and with gout"
-    assert read_question(f"What is the {hop.condition(start).wanted()}?") == Plan(
+    assert read_question(f"What is the {hop.condition(start).as_noun_phrase()}?") == Plan(
         (Walk(start, (hop,)),)
     )
 

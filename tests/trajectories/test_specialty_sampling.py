@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medr_ray.trajectories.specialty_sampling import copies, quotas
+from medr_ray.trajectories.specialty_sampling import allocate_quotas, sample_copies
 
 DOMAINS = {
     f"traj-{number}": domain
@@ -25,22 +25,22 @@ def per_domain(taken: dict[str, int]) -> dict[str, int]:
 
 
 def test_without_balance_everything_is_taken_once() -> None:
-    assert copies(DOMAINS, 0.0, 1, 0) == dict.fromkeys(sorted(DOMAINS), 1)
+    assert sample_copies(DOMAINS, 0.0, 1, 0) == dict.fromkeys(sorted(DOMAINS), 1)
 
 
 def test_with_balance_specialties_come_alike_as_far_as_copies_allow() -> None:
-    assert per_domain(copies(DOMAINS, 1.0, 4, 0)) == {"a": 20, "b": 20, "c": 20}
-    assert per_domain(copies(DOMAINS, 1.0, 2, 0)) == {"a": 25, "b": 25, "c": 10}
-    assert per_domain(copies(DOMAINS, 1.0, 1, 0)) == {"a": 40, "b": 15, "c": 5}
-    half = per_domain(copies(DOMAINS, 0.5, 4, 0))
+    assert per_domain(sample_copies(DOMAINS, 1.0, 4, 0)) == {"a": 20, "b": 20, "c": 20}
+    assert per_domain(sample_copies(DOMAINS, 1.0, 2, 0)) == {"a": 25, "b": 25, "c": 10}
+    assert per_domain(sample_copies(DOMAINS, 1.0, 1, 0)) == {"a": 40, "b": 15, "c": 5}
+    half = per_domain(sample_copies(DOMAINS, 0.5, 4, 0))
     assert 20 < half["a"] < 40
     assert 5 < half["c"] < 20
 
 
 def test_the_order_does_not_matter_and_the_seed_draws() -> None:
     backwards = dict(sorted(DOMAINS.items(), reverse=True))
-    assert copies(backwards, 1.0, 2, 7) == copies(DOMAINS, 1.0, 2, 7)
-    assert copies(DOMAINS, 1.0, 2, 7) != copies(DOMAINS, 1.0, 2, 8)
+    assert sample_copies(backwards, 1.0, 2, 7) == sample_copies(DOMAINS, 1.0, 2, 7)
+    assert sample_copies(DOMAINS, 1.0, 2, 7) != sample_copies(DOMAINS, 1.0, 2, 8)
 
 
 @given(
@@ -53,13 +53,13 @@ def test_as_many_are_taken_as_there_are_and_no_specialty_gives_more_than_it_can(
     balance: float,
     most: int,
 ) -> None:
-    given_ = quotas(sizes, balance, most)
+    given_ = allocate_quotas(sizes, balance, most)
     assert sum(given_.values()) == sum(sizes.values())
     assert all(0 <= given_[key] <= most * size for key, size in sizes.items())
 
 
 def test_copies_of_one_specialty_differ_by_one_at_most() -> None:
-    taken = copies(DOMAINS, 1.0, 3, 0)
+    taken = sample_copies(DOMAINS, 1.0, 3, 0)
     for domain in "abc":
         times = [taken[key] for key in DOMAINS if DOMAINS[key] == domain]
         assert max(times) - min(times) <= 1
