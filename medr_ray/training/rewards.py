@@ -21,7 +21,7 @@ from medr_ray.core.prompts import read_prompt
 from medr_ray.core.records import Reward, Task, Trajectory
 from medr_ray.llm.roles import JsonClient
 from medr_ray.questions.answer_matching import answers_match
-from medr_ray.trajectories.filtering import is_supported, count_repeated_calls
+from medr_ray.trajectories.filtering import count_repeated_calls, is_supported
 
 
 class ExpertPreference(Protocol):
