@@ -94,6 +94,7 @@ def _select_rows(
     when the stage has not written the artifact."""
     if not run.has(artifact):
         return []
+    # A filter over the dataset: tables of trajectories and relations need not fit into memory.
     is_wanted = pads.field(*column).isin(pa.array(values, pa.string()))
     return list(run.open_dataset(artifact).to_table(filter=is_wanted).to_pylist())
 
@@ -133,6 +134,7 @@ def _build_trajectory_node(run: RunDirectory, row: Row, trajectory: Row, path: s
     if row.get("accepted") is False:
         text += f", rejected: {'; '.join(row['reasons'])}"
     documents = tuple(_trace_document(run, document) for document in trajectory["documents"])
+    # What the agent saw, whether or not its answer used it.
     children = [TraceNode("read", f"{len(documents)} documents", "", documents)]
     question = _trace_question(run, trajectory["question_id"])
     if question is not None:
@@ -211,6 +213,7 @@ def _trace_document(run: RunDirectory, identifier: str) -> TraceNode:
     node = None
     if identifier.startswith(("PMID:", "HPO:")):
         node = _select_tracer(identifier)(run, identifier)
+    # Web pages, labels, trials and the like: documents that no stage of the run has a record of.
     return node or TraceNode("document", identifier, "not among this run's citations")
 
 

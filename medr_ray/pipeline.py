@@ -8,7 +8,6 @@ planned, not before.
 """
 
 import contextlib
-import difflib
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from medr_ray.core.config import PipelineConfig
+from medr_ray.core.config.names import check_known
 from medr_ray.core.errors import ConfigError
 from medr_ray.core.lock import run_lock
 from medr_ray.core.run import (
@@ -62,11 +62,10 @@ def load_stages(until: str | None = None) -> list[Stage]:
 def check_stage_name(name: str, names: Sequence[str]) -> str:
     """``name`` itself. Raises ConfigError, with the nearest stage, for a name that is none of
     ``names``."""
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-        raise ConfigError(
-            f"unknown stage {name}: did you mean {near[0]}? Stages are {', '.join(names)}"
-        )
+    try:
+        check_known(name, names, "stage")
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return name
 
 
@@ -83,9 +82,11 @@ def plan_stages(
     running: set[str] = set()
     planned = []
     for position, stage in enumerate(stages):
+        # In pipeline order, so the fingerprints of all that the stage needs are there.
         fingerprint = compute_fingerprint(stage, config, fingerprints)
         fingerprints[stage.name] = fingerprint
         if position >= first_forced:
+            # Forced, whether or not the results are up to date.
             reason = f"--from {from_stage}"
         else:
             reason = _find_reason_to_run(stage, run, fingerprint, running)
@@ -180,9 +181,11 @@ def run_pipeline(
         return
     with run_lock(run):
         planned = plan_stages(selected, config, run, from_stage)
+        # Before anything runs, so that also a run that fails shows what it was configured with.
         run.write_bytes(CONFIG_FILE, dump_yaml(config).encode())
         _discard_results(planned, order, run, from_stage)
         _run_planned_stages(planned, config, run, console)
+        # A run that stops early has no evaluation yet; `medr report` gives the report of any state.
         if selected[-1].name == order[-1]:
             write_report = report or _write_medical_report
             write_report(config, run, console)
@@ -222,6 +225,8 @@ def _run_planned_stages(
                 console.print(f"{name}: {step.reason}", highlight=False)
                 continue
             if step.stage.uses_ray and not ray_is_up:
+                # Once for all stages: starting Ray takes seconds. The stack ends it after the last
+                # one.
                 exit_stack.enter_context(_open_ray_session(config))
                 ray_is_up = True
             console.print(f"[bold]{name}[/bold]: running", highlight=False)

@@ -114,7 +114,7 @@ def test_dry_run_says_why_and_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_an_unknown_stage_names_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="did you mean numbers"):
+    with pytest.raises(ConfigError, match="did you mean 'numbers'"):
         run_here(config_for(tmp_path), until_stage="number")
     with pytest.raises(ConfigError, match="comes after"):
         run_here(config_for(tmp_path), from_stage="total", until_stage="numbers")

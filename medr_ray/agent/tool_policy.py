@@ -16,7 +16,7 @@ import numpy as np
 from medr_ray.agent.tool_features import FEATURES, GENERAL, MEDICAL, Rarity, extract_features
 from medr_ray.core.config import AgentConfig
 from medr_ray.core.errors import ConfigError, DataError
-from medr_ray.core.files import locate
+from medr_ray.core.files import locate_file
 from medr_ray.core.records import from_row
 from medr_ray.tools.base import Tool
 
@@ -47,7 +47,7 @@ class ToolPolicy:
 
     def save(self, uri: str) -> None:
         """Write it as JSON to a path or URI."""
-        fs, path = locate(uri)
+        fs, path = locate_file(uri)
         with fs.open_output_stream(path) as stream:
             stream.write(f"{json.dumps(asdict(self), indent=1)}\n".encode())
 
@@ -66,7 +66,7 @@ def standardise(
 def load_tool_policy(uri: str) -> ToolPolicy:
     """A saved policy, read once per process. Raises ConfigError that names the file and the
     remedy."""
-    fs, path = locate(uri)
+    fs, path = locate_file(uri)
     try:
         with fs.open_input_stream(path) as stream:
             policy = from_row(ToolPolicy, json.loads(stream.read()))

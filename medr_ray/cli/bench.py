@@ -97,6 +97,7 @@ def load_benchmark(folder: Path, name: str) -> ModuleType:
     if str(folder.parent) not in sys.path:
         sys.path.insert(0, str(folder.parent))
     path = folder / f"{name}.py"
+    # A name of its own, so that the file hides no installed module.
     spec = importlib.util.spec_from_file_location(f"medr_bench_{name}", path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"medr bench: {path} cannot be imported")
@@ -113,6 +114,7 @@ def load_benchmark(folder: Path, name: str) -> ModuleType:
 
 def _suggest_name(name: str, names: Sequence[str]) -> str:
     """Return a hint at the nearest name, or at all names when none is near."""
+    # With the usual cutoff: benchmarks are few, and all of them are better than a far-fetched one.
     near = difflib.get_close_matches(name, names, 1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(names) or 'none'}"
 

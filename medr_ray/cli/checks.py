@@ -113,6 +113,7 @@ def _check_weights(config: PipelineConfig) -> CheckResult:
 
     models = (config.models.policy, config.models.encoder)
     try:
+        # Looks for the files only; loading the weights would be slow and take memory.
         paths = [str(model_path(model)) for model in models]
     except MedrError as error:
         remedy = "medr models fetch, or set models.policy and models.encoder"

@@ -63,6 +63,7 @@ def download(
 
     console = Console()
     if verify:
+        # ``connections`` is None by default, so that this notices when it was given.
         is_narrowed = files or limit or connections or prune or not (baseline and updates)
         if is_narrowed or dry_run or source != _NLM_URL:
             raise typer.BadParameter(

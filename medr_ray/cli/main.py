@@ -18,6 +18,7 @@ app = typer.Typer(
     name="medr",
     help="Medical literature to a trained, served and measured research agent, on Ray.",
     no_args_is_help=True,
+    # Typer's own tracebacks show local variables, which may hold keys.
     pretty_exceptions_enable=False,
     add_completion=False,
 )
@@ -42,7 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from rich.console import Console
 
         Console(stderr=True).print(
-            str(error), style="bold red", highlight=False, markup=False, soft_wrap=True
+            # Paths and messages of others may hold brackets; a line break would split what is to be
+            # copied.
+            str(error),
+            style="bold red",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
         sys.exit(1)
     except KeyboardInterrupt:

@@ -61,7 +61,9 @@ def read_preview(directory: StageDirectory, preview: Preview, count: int) -> lis
         return []
     if preview.file.name.endswith(".jsonl"):
         lines = directory.read_bytes(preview.file.name).decode().splitlines()
+        # The last lines: of a training run they say how far it got.
         return [_select_scalars(json.loads(line)) for line in lines[-count:]]
+    # ``head`` stops reading as soon as it has enough rows.
     rows = directory.open_dataset(preview.file).head(count).to_pylist()
     return [_select_columns(row, preview.columns) for row in rows]
 

@@ -37,6 +37,7 @@ def _build_group(stage: str, summary: str) -> typer.Typer:
     commands = {
         "run": _build_run_command(stage),
         "show": _build_show_command(stage),
+        # Last, so that they replace ``run`` or ``show``.
         **_SPECIAL_COMMANDS.get(stage, {}),
     }
     for name, command in commands.items():
@@ -57,6 +58,7 @@ def _build_run_command(stage: str) -> Callable[..., None]:
         from_stage = stage if again else None
         run_pipeline(resolve_config(config, overrides), from_stage, stage)
 
+    # Typer shows the docstring as the command's help.
     run.__doc__ = f"Run the {stage} stage, after whatever before it is not finished."
     return run
 

@@ -48,6 +48,7 @@ def submit(
     settings = _make_root_absolute(config, overrides or [], address)
     command = build_entrypoint(config, stage, settings)
     client = _open_client(address)
+    # Ray uploads the folder and refuses a large one, hence the excludes.
     environment = {"working_dir": ".", "excludes": _EXCLUDES}
     job = client.submit_job(entrypoint=command, runtime_env=environment)
     typer.echo(f"submitted {job}: {command}")
@@ -69,6 +70,7 @@ def build_entrypoint(config: Path, stage: str | None, overrides: list[str]) -> s
     words = ["python", str(script), "-c", str(config)]
     for override in overrides:
         words += ["--set", override]
+    # The entrypoint is a command for a shell.
     return shlex.join(words)
 
 
@@ -81,6 +83,7 @@ def _make_root_absolute(config: Path, overrides: list[str], address: str) -> lis
     if "://" in root or Path(root).is_absolute():
         return overrides
     if urlsplit(address).hostname in _LOOPBACK:
+        # A relative root would lie in the job's own copy of this folder.
         return [*overrides, f"run.root={Path(root).resolve()}"]
     raise ConfigError(
         f"run.root is {root!r}, which every node of a cluster resolves for itself: "

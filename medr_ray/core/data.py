@@ -21,6 +21,7 @@ def map_in_tasks(
     At most ``max_tasks`` run at the same time, by default one per CPU. Yields the results in the
     order in which they finish.
     """
+    # Ray need not be up where there is nothing to do.
     if not rows:
         return iter(())
     import ray.data
@@ -41,6 +42,7 @@ def map_in_actors(
         return iter(())
     import ray.data
 
+    # No more actors than rows: each would build its state for nothing.
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=min(actors, len(rows)))
     mapped = _build_dataset(rows).map(worker, fn_constructor_kwargs=arguments, compute=pool)
     return iter(mapped.iter_rows())
@@ -54,4 +56,5 @@ def _build_dataset(rows: Sequence[Mapping[str, Any]]) -> Any:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     # Ray Data would warn that its progress bars are off.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
+    # ``from_arrow`` makes a block of each table.
     return ray.data.from_arrow([pa.Table.from_pylist([dict(row)]) for row in rows])

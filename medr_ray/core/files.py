@@ -17,7 +17,7 @@ BROKEN_GZIP = (EOFError, igzip.BadGzipFile, cast(type[Exception], IsalError))
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def locate(uri: str) -> tuple[pafs.FileSystem, str]:
+def locate_file(uri: str) -> tuple[pafs.FileSystem, str]:
     """Return the file system of a path or URI, and the path on that file system."""
     if "://" in uri:
         return pafs.FileSystem.from_uri(uri)
@@ -32,5 +32,6 @@ def open_unpacked(file: pa.NativeFile) -> Iterator[BinaryIO]:
     if not is_gzip:
         yield cast(BinaryIO, file)
         return
+    # pyarrow could decompress too, but goes by the name's ending and not by the content.
     with igzip.IGzipFile(fileobj=file, mode="rb") as stream:
         yield cast(BinaryIO, stream)

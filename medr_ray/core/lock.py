@@ -26,6 +26,7 @@ def run_lock(run: Directory) -> Iterator[None]:
 
     Raises MedrError, which names the holder, when another process has the lock.
     """
+    # Object stores have no locks (see the module's docstring).
     if not isinstance(run.fs, pafs.LocalFileSystem):
         yield
         return

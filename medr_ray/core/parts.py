@@ -29,10 +29,12 @@ class Parts:
         ``required`` maps names to what each is to be made from. Returns the names that must be
         made, in that order.
         """
+        # One writer at a time has the run (see ``core.lock``), so these belong to nobody any more.
         self._directory.delete_partial_files(self.folder)
         markers = self.read_markers()
         sources = {name: marker.get("made_from") for name, marker in markers.items()}
         for name in markers.keys() | self._list_tables():
+            # "" is no source: a part that is not required is removed whatever its marker says.
             if sources.get(name) != required.get(name, ""):
                 self._remove_part(name)
         return [name for name, source in required.items() if sources.get(name) != source]

@@ -39,6 +39,7 @@ class Bar:
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),
                 console=self._console,
+                # The bar goes when the work is done; what stays is the stage's own summary.
                 transient=True,
             )
             self._progress.start()
@@ -47,6 +48,7 @@ class Bar:
 
     def resume(self, count: int) -> None:
         """Count work of an earlier run as done."""
+        # Left out of the rate, which would otherwise promise an end that is far too early.
         self._done_earlier += count
         self._done += count
         if self._progress is not None:
@@ -71,18 +73,18 @@ class Bar:
         return f"  {self._label}: {self._done}{total} {speed} {self._note}"
 
     def _format_rate(self) -> str:
-        rate = self._rate()
+        rate = self._compute_rate()
         if 0 < rate < 1:
             return f"{60 * rate:,.1f} {self._unit}/min"
         return f"{rate:,.1f} {self._unit}/s"
 
     def _format_remaining(self) -> str:
-        rate = self._rate()
+        rate = self._compute_rate()
         if not self._total or not rate:
             return ""
         return f", {(self._total - self._done) / rate:,.0f} s left"
 
-    def _rate(self) -> float:
+    def _compute_rate(self) -> float:
         """Return the steps of this run per second."""
         # Never zero: the first line may be printed before the clock has moved.
         seconds = max(time.monotonic() - self._started, 1e-9)

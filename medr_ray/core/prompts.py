@@ -20,6 +20,7 @@ def read_prompt(package: str, name: str, language: str | None = None) -> str:
     under the text that was sent. Raises ConfigError when the package has no such prompt.
     """
     file_name = f"{name}.txt" if language is None else f"{name}.{language}.txt"
+    # Through ``resources``, because a package may be imported from a zip file.
     folder = resources.files(package).joinpath("prompts")
     try:
         return folder.joinpath(file_name).read_text(encoding="utf-8")

@@ -62,6 +62,7 @@ class Directory:
             fs_uri = uri if "://" in uri else Path(uri).resolve().as_uri()
             fs, path = pafs.FileSystem.from_uri(fs_uri)
         self._fs = fs
+        # Names are joined to it with a slash.
         self._path = path.rstrip("/")
 
     @property
@@ -113,6 +114,8 @@ class Directory:
 
     def _all_files(self, folder: str) -> list[str]:
         base = f"{self._path}/{folder}".rstrip("/")
+        # A folder that nothing was written to does not exist; object stores have no empty folders
+        # at all.
         infos = self._fs.get_file_info(pafs.FileSelector(base, allow_not_found=True))
         return sorted(info.base_name for info in infos if info.type == pafs.FileType.File)
 
@@ -149,6 +152,7 @@ class Directory:
     # --- bytes and JSON ---------------------------------------------------------------
 
     def write_bytes(self, name: str, data: bytes) -> None:
+        # A crash while writing leaves the earlier file as it was.
         with self._open_atomically(name) as stream:
             stream.write(data)
 
@@ -163,6 +167,8 @@ class Directory:
         with self._fs.open_output_stream(partial) as stream:
             yield stream
         # Not reached when the writer raises: the partial file stays, under a name no reader lists.
+        # A rename on a local file system. Object stores copy and delete, but show no half-written
+        # object.
         self._fs.move(partial, target)
 
     def read_bytes(self, name: str) -> bytes:
@@ -188,6 +194,7 @@ class Directory:
     def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.Table]) -> None:
         """Write one Parquet file from tables, one after another, a row group each."""
         with (
+            # The writer is closed first and writes Parquet's footer, then the file gets its name.
             self._open_atomically(name) as stream,
             pq.ParquetWriter(stream, schema, compression="zstd") as writer,
         ):
@@ -244,6 +251,7 @@ class Directory:
         """
         if where is None:
             return self.read_records(self.locate(artifact), artifact.record)
+        # The filter is applied while the file is read: row groups without a match are passed over.
         return from_table(artifact.record, self.open_dataset(artifact).to_table(filter=where))
 
     def read_columns(self, artifact: Artifact[R], columns: list[str]) -> pa.Table:
@@ -285,6 +293,7 @@ class StageDirectory(Directory):
         is_unfinished = has_parts and not self.exists(MANIFEST)
         if is_unfinished and self.read_bytes(_FINGERPRINT_FILE).decode() == fingerprint:
             return True
+        # Nothing says that the stage is finished any more before its first part changes.
         if incremental:
             self.remove(MANIFEST)
         else:
@@ -356,6 +365,9 @@ def compute_fingerprint(stage: Stage, config: PipelineConfig, upstream: Mapping[
         "seed": config.run.seed,
         "config": {name: getattr(config, name).identity() for name in stage.sections},
         "inputs": stage.inputs(config),
+        # Fingerprints of earlier stages stand for their results, so that no large file is hashed.
+        # Versions of packages are recorded in the manifest but decide nothing here: an upgrade
+        # makes no finished stage stale.
         "upstream": {name: upstream[name] for name in stage.needs},
     }
     return hashlib.sha256(canonical_json(deciding).encode()).hexdigest()

@@ -37,12 +37,15 @@ def ray_session(config: RayConfig) -> Iterator[None]:
         yield
         return
     address = config.address or os.environ.get("RAY_ADDRESS")
+    # A cluster's workers have the environment of their nodes, which is not ours to set.
     if address:
         ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     else:
         for name, value in _WORKER_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         ray.init(
+            # "local" always starts an instance. A plain ``ray.init`` would join one that happens to
+            # run on this host, or trip over what a dead one left.
             "local",
             num_cpus=config.num_cpus,
             object_store_memory=config.object_store_mb * 2**20,
@@ -53,4 +56,5 @@ def ray_session(config: RayConfig) -> Iterator[None]:
     try:
         yield
     finally:
+        # Ends the private instance; a cluster that was joined is only left.
         ray.shutdown()

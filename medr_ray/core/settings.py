@@ -47,13 +47,15 @@ def load_config(
     # Later sources overwrite earlier ones: file, environment, overrides.
     values = _read_yaml(Path(path)) if path else {}
     variables = os.environ if environment is None else environment
+    # In the order of their names, so that the result does not depend on how the shell orders them.
     for key, text in _environment_values(variables):
-        _assign(values, key, text)
+        _set_dotted_key(values, key, text)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f"--set {override!r}: write section.key=value")
-        _assign(values, key.strip(), text)
+        _set_dotted_key(values, key.strip(), text)
+    # Before pydantic, whose message for an unknown key names no near one.
     _check_keys(PipelineConfig, values, "")
     try:
         return PipelineConfig.model_validate(values)
@@ -109,7 +111,7 @@ def _environment_values(environment: Mapping[str, str]) -> list[tuple[str, str]]
     ]
 
 
-def _assign(values: dict[str, Any], key: str, text: str) -> None:
+def _set_dotted_key(values: dict[str, Any], key: str, text: str) -> None:
     """Set a dotted key in nested mappings; an empty text is null."""
     *section_names, last_name = key.split(".")
     section = values
@@ -121,6 +123,7 @@ def _assign(values: dict[str, Any], key: str, text: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"{key}: {name} is a value, not a section")
         section = child
+    # Read as YAML, so that numbers, lists and null are written as they are in the file.
     section[last_name] = yaml.safe_load(text) if text else None
 
 
@@ -131,6 +134,7 @@ def _check_keys(model: type[BaseModel], values: Mapping[str, Any], prefix: str) 
     """
     for key, value in values.items():
         if key not in model.model_fields:
+            # With a cutoff of 0 there is a nearest key for every text.
             nearest = difflib.get_close_matches(str(key), model.model_fields, n=1, cutoff=0.0)
             raise ConfigError(f"unknown key {prefix}{key}: did you mean {prefix}{nearest[0]}?")
         annotation = model.model_fields[key].annotation

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from medr_ray.core.errors import DataError
-from medr_ray.core.files import locate, open_unpacked
+from medr_ray.core.files import locate_file, open_unpacked
 from medr_ray.corpus.checksum import SIDECAR, compute_stream_md5, parse_sidecar_md5
 
 EMBEDDED = "embedded"
@@ -122,7 +122,7 @@ def _list_embedded_files() -> dict[str, Path]:
 def _locate_file(uri: str) -> tuple[pafs.FileSystem, str]:
     if uri.startswith(f"{EMBEDDED}:"):
         return pafs.LocalFileSystem(), str(_list_embedded_files()[uri.partition(":")[2]])
-    return locate(uri)
+    return locate_file(uri)
 
 
 def _describe_file(number: int, uri: str) -> CorpusFile:

@@ -18,6 +18,7 @@ from medr_ray.core.errors import InfrastructureError
 from medr_ray.engines.base import BatchEngine, BatchRequest, Generation, Sampling
 
 
+# Two requests may have the same content, so they are compared by identity.
 @dataclass(eq=False)
 class _PendingRequest:
     """A request and the coroutine that waits for it.
@@ -44,6 +45,8 @@ class EngineLoop:
         self._queued: list[_PendingRequest] = []
         self._actions: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._task: asyncio.Task[None] | None = None
+        # One thread, because an engine is not safe to use from several. The event loop stays free
+        # meanwhile.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
     async def generate(self, prompt: Sequence[int], sampling: Sampling) -> Generation:
@@ -52,7 +55,7 @@ class EngineLoop:
         try:
             return await pending.done
         finally:
-            _abandon(pending)
+            _abandon_request(pending)
 
     async def stream(
         self, prompt: Sequence[int], sampling: Sampling
@@ -67,11 +70,13 @@ class EngineLoop:
         try:
             while (text := await texts.get()) is not None:
                 if len(text) > sent_length:
+                    # The text so far only grows (see ``BatchEngine.text_so_far``), so what is new
+                    # is its end.
                     yield text[sent_length:]
                     sent_length = len(text)
             yield await pending.done
         finally:
-            _abandon(pending)
+            _abandon_request(pending)
 
     async def run_exclusively(self, action: Callable[[], Any]) -> Any:
         """Run ``action`` in the engine's thread while the engine works on no request.
@@ -101,10 +106,11 @@ class EngineLoop:
         return pending
 
     def _ensure_running(self) -> None:
+        # No lock: only coroutines of one event loop come here.
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+            self._task = asyncio.create_task(self._run_until_idle())
 
-    async def _run(self) -> None:
+    async def _run_until_idle(self) -> None:
         """Step the engine until there is nothing to do.
 
         An action that waits keeps new requests out: the batch runs empty and the action gets its
@@ -117,13 +123,14 @@ class EngineLoop:
                 continue
             if not self._actions:
                 running += self._submit_queued()
-            running = await self._step(running)
+            running = await self._step_engine(running)
 
     async def _run_action(self, action: Callable[[], Any], future: "asyncio.Future[Any]") -> None:
         try:
-            result = await self._in_thread(action)
+            result = await self._run_in_thread(action)
         except Exception as error:
             if not future.cancelled():
+                # The caller may have been cancelled meanwhile: a cancelled future takes no result.
                 future.set_exception(error)
         else:
             if not future.cancelled():
@@ -137,12 +144,14 @@ class EngineLoop:
             pending.request = self.engine.submit(pending.prompt, pending.sampling)
         return submitted
 
-    async def _step(self, running: list[_PendingRequest]) -> list[_PendingRequest]:
+    async def _step_engine(self, running: list[_PendingRequest]) -> list[_PendingRequest]:
         """Advance the batch by one token and return the requests that are not done."""
         try:
-            await self._in_thread(self.engine.step)
+            await self._run_in_thread(self.engine.step)
         except Exception as error:
-            await self._in_thread(self.engine.reset)
+            # The step may have ended anywhere, so the state of the engine's batch and cache is
+            # unknown.
+            await self._run_in_thread(self.engine.reset)
             for pending in running:
                 _fail_request(pending, error)
             return []
@@ -161,7 +170,7 @@ class EngineLoop:
             pending.texts.put_nowait(None)
         return True
 
-    async def _in_thread(self, action: Callable[[], Any]) -> Any:
+    async def _run_in_thread(self, action: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, action)
 
 
@@ -174,8 +183,9 @@ def _fail_request(pending: _PendingRequest, error: Exception) -> None:
         pending.texts.put_nowait(None)
 
 
-def _abandon(pending: _PendingRequest) -> None:
+def _abandon_request(pending: _PendingRequest) -> None:
     """Let the engine drop a request that nobody awaits any more; no effect on a finished one."""
     pending.done.cancel()
     if pending.request is not None:
+        # A flag is enough: the engine's thread looks at it after each token.
         pending.request.cancelled = True

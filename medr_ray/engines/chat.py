@@ -26,14 +26,18 @@ class ChatRenderer:
 
     def encode_prompt(self, messages: ChatMessages) -> list[int]:
         """The prompt of the first assistant turn."""
-        return self._encode(self._render(messages, generation=True))
+        return self._encode_text(self._render_messages(messages, generation=True))
 
     def encode_bridge(self, replies: ChatMessages) -> list[int]:
         """The ids between an assistant turn's end-of-turn token and the next assistant turn.
 
         ``replies`` are the messages in between (tool results).
         """
-        return self._encode(self._after_probe([{"role": "user", "content": "q"}], replies))
+        return self._encode_text(
+            # Templates expect a user's turn first. Its text is in front of the probe and so not in
+            # the bridge.
+            self._render_after_probe([{"role": "user", "content": "q"}], replies)
+        )
 
     def encode_dialogue(self, messages: ChatMessages) -> tuple[list[int], list[bool]]:
         """(ids, loss mask) of a whole dialogue, of equal length.
@@ -45,7 +49,9 @@ class ChatRenderer:
         mask = [False] * len(ids)
         index = first
         while index < len(messages):
-            own = [*self._encode(messages[index]["content"]), self.end_id]
+            # Encoded by itself, as a turn is sampled: a tokenizer may merge letters across the
+            # turn's edges when it sees the whole text.
+            own = [*self._encode_text(messages[index]["content"]), self.end_id]
             following = index + 1
             while following < len(messages) and messages[following]["role"] != "assistant":
                 following += 1
@@ -56,8 +62,8 @@ class ChatRenderer:
             index = following
         return ids, mask
 
-    def _after_probe(self, before: ChatMessages, replies: ChatMessages) -> str:
-        text = self._render(
+    def _render_after_probe(self, before: ChatMessages, replies: ChatMessages) -> str:
+        text = self._render_messages(
             [*before, {"role": "assistant", "content": _PROBE}, *replies], generation=True
         )
         _, probe, tail = text.partition(_PROBE)
@@ -68,10 +74,12 @@ class ChatRenderer:
         # The end-of-turn token belongs to the assistant's turn: it is sampled, not rendered.
         return tail.removeprefix(self.tokenizer.eos_token)
 
-    def _render(self, messages: ChatMessages, generation: bool) -> str:
+    def _render_messages(self, messages: ChatMessages, generation: bool) -> str:
         return self.tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=generation
         )
 
-    def _encode(self, text: str) -> list[int]:
+    def _encode_text(self, text: str) -> list[int]:
+        # The template writes the special tokens already; the tokenizer would put more around the
+        # text.
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -48,6 +48,7 @@ class Encoder:
         self._pooling = pooling
         self._max_tokens = max_tokens
         self._prefix = prefix
+        # For the whole process: torch has no such setting for a model.
         torch.set_num_threads(threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
@@ -66,20 +67,24 @@ class Encoder:
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors, float32 of shape (len(texts), dimensions)."""
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        # By characters, which follow the number of tokens well enough. Equal lengths go by
+        # position, so that the same texts always make the same batches: in bfloat16 a batch can
+        # change a vector.
         order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
         with self._torch.inference_mode():
             for start in range(0, len(order), self._batch):
                 chosen = order[start : start + self._batch]
-                vectors[chosen] = self._embed([self._prefix + texts[i] for i in chosen])
+                vectors[chosen] = self._embed_batch([self._prefix + texts[i] for i in chosen])
         return vectors
 
-    def _embed(self, texts: list[str]) -> np.ndarray:
-        inputs = self._tokenize(texts).to(self._device)
+    def _embed_batch(self, texts: list[str]) -> np.ndarray:
+        inputs = self._tokenize_batch(texts).to(self._device)
+        # Sums over many tokens are taken in float32; bfloat16 has 8 bits of precision.
         hidden = self._model(**inputs).last_hidden_state.float()
-        pooled = self._pool(hidden, inputs["attention_mask"])
+        pooled = self._pool_states(hidden, inputs["attention_mask"])
         return self._torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
 
-    def _tokenize(self, texts: list[str]) -> Any:
+    def _tokenize_batch(self, texts: list[str]) -> Any:
         """A padded batch of the texts' ids and their attention mask.
 
         With "last" pooling every text ends with the end-of-text token, also one that is cut.
@@ -93,11 +98,12 @@ class Encoder:
                 return_tensors="pt",
             )
         end = self._tokenizer.eos_token_id
+        # One place is left for the end token.
         rows = self._tokenizer(texts, truncation=True, max_length=self._max_tokens - 1)["input_ids"]
         ended = [row if row[-1:] == [end] else [*row, end] for row in rows]
         return self._tokenizer.pad({"input_ids": ended}, return_tensors="pt")
 
-    def _pool(self, hidden: Any, mask: Any) -> Any:
+    def _pool_states(self, hidden: Any, mask: Any) -> Any:
         """States of shape (batch, tokens, size) to vectors of shape (batch, size).
 
         Padding is left out, on whichever side of the text the tokenizer puts it.
@@ -105,6 +111,8 @@ class Encoder:
         if self._pooling == "mean":
             weights = mask.unsqueeze(-1).float()
             return (hidden * weights).sum(1) / weights.sum(1)
+        # ``argmax`` of a mask is its first 1, that of the mask times the positions its last 1. So
+        # padding may be on the left or on the right.
         positions = self._torch.arange(mask.shape[1], device=mask.device)
         first_or_last = mask.argmax(1) if self._pooling == "cls" else (mask * positions).argmax(1)
         return hidden[self._torch.arange(len(hidden), device=mask.device), first_or_last]

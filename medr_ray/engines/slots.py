@@ -25,16 +25,20 @@ class CacheWindow:
 
     def __init__(self, first: int, starts: Sequence[int], width: int, device: str) -> None:
         self.rows = slice(first, first + len(starts))
+        # A column: together with the positions it addresses every place that is written.
         self.index = torch.arange(first, first + len(starts), device=device)[:, None]
         self.positions = torch.tensor(starts, device=device)[:, None] + torch.arange(
             width, device=device
         )
         self.length = max(starts) + width
 
-    def mask(self, dtype: torch.dtype) -> torch.Tensor:
+    def build_mask(self, dtype: torch.dtype) -> torch.Tensor:
         """Additive attention mask of shape (rows, 1, width, length): a token sees its own position
         and those before it."""
         columns = torch.arange(self.length, device=self.positions.device)
+        # New tokens are padded on the right. Padding needs no mask of its own: it lies behind the
+        # row's real tokens, which cannot see it, and its states are overwritten when the row goes
+        # on.
         hidden = columns > self.positions[:, None, :, None]
         return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(
             hidden, float("-inf")
@@ -57,11 +61,11 @@ class _SlotLayer(CacheLayerMixin):
         self.window: CacheWindow | None = None
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        self.keys = self._allocate(key_states)
-        self.values = self._allocate(value_states)
+        self.keys = self._allocate_tensor(key_states)
+        self.values = self._allocate_tensor(value_states)
         self.is_initialized = True
 
-    def _allocate(self, states: torch.Tensor) -> torch.Tensor:
+    def _allocate_tensor(self, states: torch.Tensor) -> torch.Tensor:
         """Room for states of shape (rows, heads, tokens, head size)."""
         _, heads, _, head_size = states.shape
         return states.new_zeros(self._slots, _INITIAL_CAPACITY, heads, head_size)
@@ -81,6 +85,7 @@ class _SlotLayer(CacheLayerMixin):
         if window.length > self.keys.shape[1]:
             self.keys = _grow_tensor(self.keys, window.length)
             self.values = _grow_tensor(self.values, window.length)
+        # In place: a row keeps its memory from token to token, and nothing is concatenated.
         self.keys[window.index, window.positions] = key_states.transpose(1, 2)
         self.values[window.index, window.positions] = value_states.transpose(1, 2)
         return (
@@ -92,6 +97,7 @@ class _SlotLayer(CacheLayerMixin):
         return (self.window.length if self.window else query_length), 0
 
     def get_seq_length(self) -> int:
+        # What the longest row had before this pass.
         return self.window.length - self.window.positions.shape[1] if self.window else 0
 
     def get_max_length(self) -> int:
@@ -114,6 +120,7 @@ class SlotCache(Cache):
 
     def clear_tokens(self) -> None:
         """Forget what all rows hold, for after the weights changed it is no longer right."""
+        # The tensors stay allocated: without tokens nothing of them counts as a prefix any more.
         self.tokens = [[] for _ in self.tokens]
 
     def mark_used(self, row: int) -> None:
@@ -145,6 +152,7 @@ class SlotCache(Cache):
         """Exchange the content of two rows."""
         if first == second:
             return
+        # What lies behind the tokens of both rows means nothing and need not be moved.
         length = max(len(self.tokens[first]), len(self.tokens[second]))
         for layer in self.layers:
             for tensor in _layer_tensors(layer):

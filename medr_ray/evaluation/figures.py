@@ -98,6 +98,8 @@ def compute_figures(
     confidence: float,
 ) -> BenchmarkFigures:
     """The figures of one benchmark from its judged answers."""
+    # Filled beforehand, so that the models come in the configured order, and one without answers is
+    # listed too.
     answers_by_model: dict[str, list[JudgedAnswer]] = {model: [] for model in models}
     for answer in answers:
         answers_by_model[answer.result.model].append(answer)
@@ -110,6 +112,8 @@ def compute_figures(
             _compute_model_figures(model, model_answers, tasks, benchmark.slices, confidence)
             for model, model_answers in answers_by_model.items()
         ),
+        # Neighbours only: weights are configured in training order, so each stage of training is
+        # compared with the one before it.
         comparisons=tuple(
             _compare_models(first, second, answers_by_model) for first, second in pairwise(models)
         ),
@@ -136,6 +140,8 @@ def _compute_model_figures(
     confidence: float,
 ) -> ModelFigures:
     results = [answer.result for answer in answers]
+    # The interval and the test take their cases as independent. Several attempts at one task are
+    # not, so only the first counts; the others give pass@k.
     first_results = [result for result in results if result.rollout == 0]
     match = exact_match(first_results, confidence)
     trajectories = [answer.trajectory for answer in answers if answer.trajectory is not None]
@@ -145,8 +151,10 @@ def _compute_model_figures(
         exact_match=match,
         answer_rate=answer_rate(first_results),
         unscored=len(first_results) - match.n,
-        tool_calls=_mean([len(trajectory.tool_events) for trajectory in trajectories]),
-        output_tokens=_mean([result.usage.output_tokens for result in results]),
+        # Costs are means over all rollouts. An attempt that infrastructure failed has no trajectory
+        # and so no number of calls, but it counts with 0 tokens.
+        tool_calls=_mean_or_none([len(trajectory.tool_events) for trajectory in trajectories]),
+        output_tokens=_mean_or_none([result.usage.output_tokens for result in results]),
         stop_reasons=dict(sorted(stop_reasons.items())),
         slices=tuple(_compute_slice(name, first_results, tasks, confidence) for name in slices),
         pass_at_k=_compute_pass_at_k(results),
@@ -156,22 +164,24 @@ def _compute_model_figures(
 def _compute_slice(
     name: str, results: Sequence[EvaluationResult], tasks: Sequence[Task], confidence: float
 ) -> Slice:
-    value_by_task = {task.task_id: task.value(name) for task in tasks}
+    value_by_task = {task.task_id: task.metadata_value(name) for task in tasks}
     results_by_value: dict[str, list[EvaluationResult]] = {}
     for result in results:
         value = value_by_task[result.task_id]
+        # A task without the metadatum is in no part: the parts need not add up to the whole.
         if value is not None:
             results_by_value.setdefault(value, []).append(result)
     parts = [
         SlicePart(value, exact_match(results_by_value[value], confidence))
-        for value in sorted(results_by_value, key=order_slice_values)
+        for value in sorted(results_by_value, key=slice_value_sort_key)
     ]
     return Slice(name, tuple(parts))
 
 
-def order_slice_values(value: str) -> tuple[bool, int, str]:
+def slice_value_sort_key(value: str) -> tuple[bool, int, str]:
     """A sort key: numbers first, by size, then words."""
     if value.isdecimal():
+        # False sorts first. Both tuples have the same types at each place, so that any two compare.
         return (False, int(value), "")
     return (True, 0, value)
 
@@ -181,6 +191,8 @@ def _compute_pass_at_k(results: Sequence[EvaluationResult]) -> tuple[PassAtK, ..
     outcomes: dict[str, list[bool]] = {}
     for result in select_scored(results):
         outcomes.setdefault(result.task_id, []).append(result.verdict == CORRECT)
+    # Unscored attempts count as not made, so tasks differ in how many they have. A large k is
+    # therefore averaged over fewer tasks than a small one.
     largest = max((len(attempts) for attempts in outcomes.values()), default=0)
     if largest <= 1:
         return ()
@@ -201,5 +213,5 @@ def _collect_outcomes(answers: Sequence[JudgedAnswer]) -> dict[str, bool]:
     return {result.task_id: result.verdict == CORRECT for result in results if result.rollout == 0}
 
 
-def _mean(values: Sequence[int]) -> float | None:
+def _mean_or_none(values: Sequence[int]) -> float | None:
     return sum(values) / len(values) if values else None

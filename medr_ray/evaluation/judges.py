@@ -25,6 +25,7 @@ UNSCORED: Final = "unscored"
 _JUDGE_ATTEMPTS = 2
 # Characters of a reply without a verdict that the reason quotes.
 _QUOTED_REPLY_CHARS = 200
+# ``correct: yes``, with any quotes and asterisks (JSON, Markdown) around the words.
 _VERDICT = re.compile(r"\bcorrect\b[\"'*\s]*[:=][\"'*\s]*(yes|no|true|false)\b", re.I)
 _VERDICT_WORDS = {"yes": True, "true": True, "no": False, "false": False}
 _PROMPT_FIELD = re.compile(r"\{(question|answer|aliases|prediction)\}")
@@ -83,6 +84,8 @@ class LLMAnswerJudge:
         reason = ""
         for seed in range(_JUDGE_ATTEMPTS):
             try:
+                # The seed is part of the key of the response cache: without another one the second
+                # attempt would get the first reply again.
                 completion = await self._client.complete(messages, temperature=0.0, seed=seed)
             except (InfrastructureError, ModelError) as error:
                 return Judgement(UNSCORED, self._name, str(error))
@@ -115,6 +118,7 @@ def parse_verdict(reply: str) -> bool | None:
     if verdict is not None:
         return verdict
     words = _VERDICT.findall(reply)
+    # The last one counts: a judge that reasons first may write down the other verdict on its way.
     return _VERDICT_WORDS[words[-1].lower()] if words else None
 
 

@@ -46,17 +46,22 @@ class ServedPolicies:
         self._endpoint = endpoint
         self._agent = config.agent
         self._temperature = config.evaluation.temperature
+        # The pool sends its worker a factory and not this object, so the client is made where it is
+        # used: open connections cannot be pickled.
         self._client: Any = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
             api_key=endpoint.key,
             max_retries=_CLIENT_RETRIES,
+            # A later answer is of no use: the rollout has passed its own deadline by then.
             timeout=config.agent.seconds,
         )
 
     def __call__(self, request: RolloutRequest) -> Policy:
-        return ChatPolicy(functools.partial(self._complete, request.mode))
+        # An evaluation has no teaching modes. The mode carries the name of the weights, which is
+        # also the name that they are served under.
+        return ChatPolicy(functools.partial(self._request_completion, request.mode))
 
-    async def _complete(self, model: str, messages: list[dict[str, str]]) -> ChatResult:
+    async def _request_completion(self, model: str, messages: list[dict[str, str]]) -> ChatResult:
         import openai
 
         payload = {
@@ -69,6 +74,8 @@ class ServedPolicies:
             response = await self._client.chat.completions.create(**payload)
             return read_completion(response, payload)
         except (openai.OpenAIError, UnreadableReply) as error:
+            # The name of the key's variable is "": the key is the run's own and in no environment
+            # variable.
             raise explain_failure(
                 error, self._endpoint.base_url, "", self._endpoint.key, _CLIENT_RETRIES
             ) from None
@@ -84,8 +91,10 @@ class Attempt:
     rollout: int
 
     @property
-    def file(self) -> str:
+    def part_file(self) -> str:
         """The name of its part among the answers, and among the verdicts."""
+        # Made of all that tells attempts apart, and not of their order: a resumed run finds the
+        # part of an attempt whichever of them finished before.
         return f"{self.benchmark}/{self.weights}/{self.task.task_id}-{self.rollout}.json"
 
     @property
@@ -103,15 +112,18 @@ class EvaluationRunner:
     def __init__(self, context: StageContext, attempts: Sequence[Attempt]) -> None:
         self._context = context
         self._attempts = attempts
+        # Two folders: an answer whose judge failed is judged again without a new episode.
         self._answers = context.directory.child("answers")
         self._verdicts = context.directory.child("verdicts")
         self.failures: dict[str, str] = {}
 
     def list_pending(self) -> list[Attempt]:
         """Attempts without a finished episode."""
-        return [attempt for attempt in self._attempts if not self._answers.exists(attempt.file)]
+        return [
+            attempt for attempt in self._attempts if not self._answers.exists(attempt.part_file)
+        ]
 
-    def answer(self, endpoint: Endpoint) -> None:
+    def answer_pending(self, endpoint: Endpoint) -> None:
         """Run the pending episodes with ``evaluation.concurrency`` of them in flight.
 
         One set of weights finishes before the next starts, so that a server that keeps few models
@@ -137,16 +149,18 @@ class EvaluationRunner:
 
     def _keep_outcome(self, attempt: Attempt, outcome: RolloutOutcome) -> None:
         if outcome.trajectory is None:
-            self.failures[attempt.file] = f"{outcome.kind}: {outcome.failure}"
+            # No part is written, so that a resumed run tries the attempt again.
+            self.failures[attempt.part_file] = f"{outcome.kind}: {outcome.failure}"
             return
         part = {"trajectory": asdict(outcome.trajectory), "seconds": round(outcome.seconds, 3)}
-        self._answers.write_json(attempt.file, part)
+        self._answers.write_json(attempt.part_file, part)
 
-    def judge(self, judges: Mapping[str, AnswerJudge]) -> list[JudgedAnswer]:
+    def judge_answers(self, judges: Mapping[str, AnswerJudge]) -> list[JudgedAnswer]:
         """Judge all answers, in the order of the attempts. ``judges`` are by benchmark."""
         return asyncio.run(self._judge_all(judges))
 
     async def _judge_all(self, judges: Mapping[str, AnswerJudge]) -> list[JudgedAnswer]:
+        # As many as the endpoint may have open. More would only wait in the governor's queue.
         limit = asyncio.Semaphore(self._context.config.llm.concurrency)
 
         async def judge_within_limit(attempt: Attempt) -> JudgedAnswer:
@@ -154,13 +168,14 @@ class EvaluationRunner:
                 return await self._judge_attempt(judges[attempt.benchmark], attempt)
 
         judgements = (judge_within_limit(attempt) for attempt in self._attempts)
+        # ``gather`` returns in the order of the attempts, whichever verdict comes first.
         return list(await asyncio.gather(*judgements))
 
     async def _judge_attempt(self, judge: AnswerJudge, attempt: Attempt) -> JudgedAnswer:
-        if not self._answers.exists(attempt.file):
-            reason = self.failures.get(attempt.file, "not answered")
+        if not self._answers.exists(attempt.part_file):
+            reason = self.failures.get(attempt.part_file, "not answered")
             return JudgedAnswer(_build_unanswered_result(attempt), None, reason)
-        part = self._answers.read_json(attempt.file)
+        part = self._answers.read_json(attempt.part_file)
         trajectory = from_row(Trajectory, part["trajectory"])
         judgement = await self._judge_once(judge, attempt, trajectory.answer)
         result = EvaluationResult(
@@ -181,11 +196,11 @@ class EvaluationRunner:
         self, judge: AnswerJudge, attempt: Attempt, prediction: str | None
     ) -> Judgement:
         """The kept verdict, or a new one, which is kept unless the judge failed."""
-        if self._verdicts.exists(attempt.file):
-            return Judgement(**self._verdicts.read_json(attempt.file))
+        if self._verdicts.exists(attempt.part_file):
+            return Judgement(**self._verdicts.read_json(attempt.part_file))
         judgement = await judge.judge(attempt.task, prediction)
         if judgement.verdict != UNSCORED:
-            self._verdicts.write_json(attempt.file, asdict(judgement))
+            self._verdicts.write_json(attempt.part_file, asdict(judgement))
         return judgement
 
 
@@ -204,6 +219,7 @@ def _build_unanswered_result(attempt: Attempt) -> EvaluationResult:
         task_id=attempt.task.task_id,
         rollout=attempt.rollout,
         prediction=None,
+        # Never incorrect: infrastructure failed, not the model.
         verdict=UNSCORED,
         judge="",
         stop_reason="infrastructure",

@@ -43,12 +43,13 @@ def execute(context: StageContext) -> Counts:
         for benchmark in benchmarks
     }
     runner = EvaluationRunner(context, plan_attempts(config, tasks))
+    # A run that lacks only verdicts does not start a server, which takes long to load its model.
     if runner.list_pending():
         _answer_over_http(context, runner)
     judges = {
         benchmark.name: benchmark.build_judge(config, context.run) for benchmark in benchmarks
     }
-    return write_results(context, benchmarks, tasks, runner.judge(judges))
+    return write_results(context, benchmarks, tasks, runner.judge_answers(judges))
 
 
 def load_benchmark_tasks(
@@ -56,7 +57,7 @@ def load_benchmark_tasks(
 ) -> list[Task]:
     """The tasks to answer: the first ``evaluation.max_questions`` of the benchmark's.
 
-    Raises DataError when there are none, or their ids cannot be told apart or name a file.
+    Raises DataError when there are none, or when an id stands twice or cannot name a file.
     """
     tasks = list(benchmark.load_tasks(config, run))
     if not tasks:
@@ -74,6 +75,8 @@ def load_benchmark_tasks(
 
 def plan_attempts(config: PipelineConfig, tasks: dict[str, list[Task]]) -> list[Attempt]:
     """Every rollout of every task by every set of weights. ``tasks`` are by benchmark."""
+    # Weights before tasks: a server that keeps one model loaded then changes it once for each set
+    # of weights of a benchmark.
     return [
         Attempt(benchmark, weights, task, rollout)
         for benchmark, benchmark_tasks in tasks.items()
@@ -89,7 +92,7 @@ def _answer_over_http(context: StageContext, runner: EvaluationRunner) -> None:
     key = secrets.token_urlsafe(32)
     serving_config = configure_serving(context.config)
     with serve_application(serving_config, context.run, key=key) as served:
-        runner.answer(Endpoint(served.base_url, key))
+        runner.answer_pending(Endpoint(served.base_url, key))
 
 
 def write_results(
@@ -148,6 +151,7 @@ def configure_serving(config: PipelineConfig) -> PipelineConfig:
         "host": _find_proxy_host(),
         "port": find_free_port(),
         "weights": config.evaluation.weights[0],
+        # The server refuses what exceeds its limits, so they are raised to what the agents ask for.
         "max_queued": max(serving.max_queued, queued),
         "max_tokens": max(serving.max_tokens, config.agent.max_turn_tokens),
     }
@@ -179,6 +183,7 @@ def _check_weights(config: PipelineConfig, run: RunDirectory) -> None:
 def _describe_inputs(config: PipelineConfig) -> Any:
     """What decides the results beside the stage's sections: the tasks of benchmarks outside the
     run, and the model that judges answers or reads pages for the agents."""
+    # Only benchmarks from outside the run: the questions are upstream and count with their stage.
     sources = {
         benchmark.name: source
         for benchmark in select_benchmarks(config.evaluation.benchmarks)

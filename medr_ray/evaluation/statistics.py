@@ -38,11 +38,14 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Proportio
     """Wilson score interval of a proportion (Wilson 1927), without continuity correction."""
     if n == 0:
         return Proportion(None, None, None, 0)
+    # Not the plain interval p +- z sqrt(p (1 - p) / n): it has no width where all or no answers are
+    # right, which small benchmarks reach.
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     p = correct / n
     shrinkage = 1 + z * z / n
     centre = (p + z * z / (2 * n)) / shrinkage
     half_width = z / shrinkage * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    # At p = 0 and p = 1 rounding can push an end just outside of [0, 1].
     return Proportion(p, max(0.0, centre - half_width), min(1.0, centre + half_width), n)
 
 
@@ -50,6 +53,8 @@ def mcnemar_p_value(b: int, c: int) -> float:
     """Two-sided exact p-value: the discordant pairs are tosses of a fair coin (binomial test with
     p = 1/2). It is 1 without discordant pairs."""
     n = b + c
+    # P(X <= min(b, c)) for X ~ Binomial(n, 1/2). The sum is over integers, so it is exact for any
+    # n.
     tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n
     # Doubling the tail exceeds 1 when b equals c.
     return min(1.0, 2 * tail)
@@ -57,6 +62,7 @@ def mcnemar_p_value(b: int, c: int) -> float:
 
 def compare_outcomes(first: Mapping[str, bool], second: Mapping[str, bool]) -> PairedTest:
     """The test over the tasks (task id -> right or not) that both models were scored on."""
+    # A task that is unscored for one of the two says nothing about their difference.
     shared = first.keys() & second.keys()
     b = sum(first[task_id] and not second[task_id] for task_id in shared)
     c = sum(second[task_id] and not first[task_id] for task_id in shared)
@@ -69,6 +75,8 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
     attempts."""
     if not 1 <= k <= n:
         raise ValueError(f"pass@{k} needs at least {k} attempts, there are {n}")
+    # 1 minus the share of the subsets of k attempts in which none is right. ``comb`` is 0 where
+    # fewer than k attempts failed, and the estimate is then 1.
     return 1.0 - math.comb(n - correct, k) / math.comb(n, k)
 
 

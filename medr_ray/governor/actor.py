@@ -53,18 +53,18 @@ class _ActorConnection:
     async def exchange(
         self, client_id: str, service: GovernedService, report: StateReport
     ) -> GovernorResponse:
-        return await self._call("exchange", client_id, service, report)
+        return await self._call_actor("exchange", client_id, service, report)
 
     async def reserve(self, client_id: str, charge: Charge, already_reserved: Spend) -> str:
-        return await self._call("reserve", client_id, charge, already_reserved)
+        return await self._call_actor("reserve", client_id, charge, already_reserved)
 
     async def settle(self, client_id: str, charge: Charge, used: Spend) -> None:
-        await self._call("settle", client_id, charge, used)
+        await self._call_actor("settle", client_id, charge, used)
 
     async def snapshot(self) -> tuple[ServiceState, ...]:
-        return await self._call("snapshot")
+        return await self._call_actor("snapshot")
 
-    async def _call(self, method: str, *arguments: Any) -> Any:
+    async def _call_actor(self, method: str, *arguments: Any) -> Any:
         import ray
 
         # Without this check Ray would start a cluster of its own.
@@ -73,6 +73,8 @@ class _ActorConnection:
         try:
             if self._actor is None:
                 self._actor = _get_or_create_actor()
+            # Awaited on the client's own loop: a blocking ``ray.get`` would hold up its other
+            # services.
             return await getattr(self._actor, method).remote(*arguments)
         # Ray raises ValueError where it cannot look the name up.
         except (ray.exceptions.RayActorError, ray.exceptions.RaySystemError, ValueError) as error:
@@ -86,6 +88,7 @@ def _get_or_create_actor() -> Any:
     options = {
         "name": _ACTOR_NAME,
         "namespace": _NAMESPACE,
+        # Many processes come at once; the first makes the actor and the others get it.
         "get_if_exists": True,
         "lifetime": "detached",
         "num_cpus": 0,  # it must start however busy the cluster is

@@ -67,7 +67,7 @@ class _ClientRecord:
     granted_leases: int = 0
     granted_slots: list[Slot] = field(default_factory=list)
 
-    def update(self, report: StateReport) -> None:
+    def apply_report(self, report: StateReport) -> None:
         """Take over a report. It was written before the unacknowledged grants arrived, so these
         are added to it."""
         leases_on_way = sum(leases for leases, _ in self.unacknowledged.values())
@@ -76,8 +76,11 @@ class _ClientRecord:
         self.report_number = report.number
         self.held_leases = report.held_leases + leases_on_way
         self.wanted_leases = max(0, report.wanted_leases - leases_on_way)
+        # Slots are granted in the order of the requests, so those on their way are for the first
+        # ones.
         self.wanted_slots = list(report.wanted_slots[slots_on_way:])
         self.spare_slots = report.spare_slots
+        # A slot that is on its way will occupy a lease, unless it is a spare one.
         leases_used_by_slots = min(slots_on_way, slots_wanted)
         self.idle_leases = max(0, report.idle_leases + leases_on_way - leases_used_by_slots)
         self.is_listening = report.awaits_grant
@@ -98,6 +101,7 @@ class LeaseAllocator:
         self._epoch = epoch
         self._limiters = build_limiters(service.limits, now)
         maximum = service.limits.concurrency
+        # Starts at the configured bound: unlike TCP, the user has said what the service takes.
         self._concurrency = ConcurrencyLimit(maximum, level=maximum)
         self._breaker = CircuitBreaker()
         self._clients: dict[str, _ClientRecord] = {}
@@ -140,7 +144,7 @@ class LeaseAllocator:
             return False
         if not is_current:
             client.unacknowledged = {}
-        client.update(report)
+        client.apply_report(report)
         shortest = min_slot_seconds(self.service.limits.seconds)
         client.slot_seconds = min(MAX_SLOT_SECONDS, max(report.slot_seconds, shortest))
         client.expires_at = now + _MAX_SILENCE
@@ -158,10 +162,11 @@ class LeaseAllocator:
             if is_current:
                 self._correct_usage(outcome)
             self._record_result(outcome, now)
-            self._counts.add(outcome)
+            self._counts.add_outcome(outcome)
         if is_current:
             for slot in report.returned_slots:
                 for limiter in self._limiters:
+                    # A returned slot was never used, so all of it is free again.
                     limiter.correct(-limiter.cost(slot.amounts), slot.end)
 
     def _correct_usage(self, outcome: Outcome) -> None:
@@ -173,6 +178,7 @@ class LeaseAllocator:
 
     def _record_result(self, outcome: Outcome, now: float) -> None:
         sent = outcome.slot.start
+        # Without this a service that refuses and names no time would be asked again at once.
         pause = _DEFAULT_PAUSE if outcome.retry_after is None else outcome.retry_after
         is_as_good_as_down = pause > MAX_PAUSE_SECONDS
         if outcome.result == "succeeded":
@@ -245,6 +251,8 @@ class LeaseAllocator:
             return
         for client_id, client in self._take_turns(lambda client: self._can_use_slot(client, now)):
             start = self._earliest_start(client.wanted_slots[0], now)
+            # Slots that are granted cannot be taken back, so no more of them than a dead client may
+            # waste.
             if start > now + SLOT_HORIZON:
                 return
             if not client.idle_leases:
@@ -328,6 +336,7 @@ class LeaseAllocator:
         grant = Grant(
             next(self._grant_numbers), client.granted_leases, tuple(client.granted_slots), notice
         )
+        # Kept until the client confirms it: a report that crosses the grant does not count it yet.
         client.unacknowledged[grant.number] = (grant.leases, len(grant.slots))
         client.granted_leases = 0
         client.granted_slots = []

@@ -64,6 +64,7 @@ class BudgetLedger:
         know the client, because the governor was replaced.
         """
         budget, estimate = charge
+        # ``already_reserved`` is for a client that this ledger meets for the first time.
         own = self.reserved.get(client_id, already_reserved)
         others = (spend for other, spend in self.reserved.items() if other != client_id)
         in_flight = _sum_spends(others).plus(own)
@@ -90,6 +91,8 @@ class BudgetLedger:
 
     def settle(self, client_id: str, reserved: Spend, used: Spend) -> None:
         """Replace a reservation by what was really used."""
+        # A governor that was restarted may not know the reservation, hence the lower bound of
+        # ``minus``.
         self.reserved[client_id] = self.reserved.get(client_id, _ZERO).minus(reserved)
         self.spent = self.spent.plus(used)
 

@@ -22,6 +22,8 @@ class CircuitBreaker:
     failures: int = 0
     open_until: float | None = None
     probe: str | None = None
+    # Requests sent before this time were under way when the circuit opened; their results are
+    # stale.
     _counts_from: float = float("-inf")
     _next_open_seconds: float = _FIRST_OPEN_SECONDS
 

@@ -77,6 +77,7 @@ class _ServiceEntry:
     def serve_waiters(self, reading: ClockReading) -> None:
         """Let the requests go whose turn it is."""
         for future, slot in self.state.serve_waiters(reading):
+            # False where the caller was cancelled meanwhile: its slot goes to the next one.
             if future.set_running_or_notify_cancel():
                 future.set_result(slot)
             else:
@@ -95,6 +96,7 @@ class GovernorClient:
 
     def __init__(self, connection: GovernorConnection) -> None:
         self._connection = connection
+        # Not the process id: that is the same on several hosts, and is used again.
         self._client_id = uuid.uuid4().hex
         self._lock = threading.Lock()  # of the entries and the loop
         self._entries: dict[str, _ServiceEntry] = {}  # by service key
@@ -122,6 +124,7 @@ class GovernorClient:
             entry.state.waiting.append(waiter)
             self._wake_service_task(entry)
         try:
+            # A ``concurrent.futures`` future, because the caller's event loop is not the client's.
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             self._abandon_request(entry, waiter)
@@ -161,7 +164,7 @@ class GovernorClient:
     async def reserve(self, charge: Charge) -> None:
         """Set a request's estimate aside, which ``settle`` has to end. Raises BudgetExceeded when
         the budget does not cover it."""
-        reservation = self._submit(self._reserve_from_governor(charge))
+        reservation = self._run_in_loop(self._reserve_from_governor(charge))
         try:
             # Shielded: a reservation on its way cannot be taken back, only undone afterwards.
             refusal = await asyncio.shield(asyncio.wrap_future(reservation))
@@ -172,6 +175,7 @@ class GovernorClient:
             raise BudgetExceeded(refusal)
 
     def _undo_reservation(self, reservation: "Future[str]", charge: Charge) -> None:
+        # The caller is gone, so a reservation that was made after all is ended with nothing used.
         was_granted = reservation.exception() is None and not reservation.result()
         if was_granted:
             self.settle(charge, Spend())
@@ -189,7 +193,7 @@ class GovernorClient:
 
     def settle(self, charge: Charge, used: Spend) -> None:
         """End a reservation: the request took ``used``. Does not wait for the governor."""
-        self._submit(self._settle_with_governor(charge, used))
+        self._run_in_loop(self._settle_with_governor(charge, used))
 
     async def _settle_with_governor(self, charge: Charge, used: Spend) -> None:
         name = charge.budget.name
@@ -208,12 +212,12 @@ class GovernorClient:
 
     async def snapshot(self) -> tuple[ServiceState, ...]:
         """Every service that the governor knows, as it stands."""
-        states = self._submit(self._retry_while_lost(self._connection.snapshot))
+        states = self._run_in_loop(self._retry_while_lost(self._connection.snapshot))
         return await asyncio.wrap_future(states)
 
     # --- the client's own thread ------------------------------------------------------
 
-    def _submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+    def _run_in_loop(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Run something in the client's loop."""
         with self._lock:
             return asyncio.run_coroutine_threadsafe(work, self._ensure_loop())
@@ -291,11 +295,12 @@ class GovernorClient:
             with self._lock:
                 received_at = clock.now()
                 entry.lost_at = None
-                entry.offset.observe(
+                entry.offset.observe_exchange(
                     sent_at, response.received_at, response.answered_at, received_at
                 )
                 entry.state.apply_grant(response.epoch, response.grant, number, received_at)
         if entry.changed is not None:
+            # Something may have come due while the answer was on its way.
             entry.changed.set()
 
     def _handle_connection_loss(self, entry: _ServiceEntry, error: Exception) -> None:
@@ -321,6 +326,7 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
+    # Tasks must end before the loop closes, or Python warns of each when it is collected.
     loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
     loop.close()
 

@@ -99,7 +99,7 @@ class ClientState(Generic[CallerT]):
         self._acknowledged: list[int] = []
         self._returned_slots: list[Slot] = []
         self._outcomes: list[Outcome] = []
-        # The governor, and what it was told.
+        # The governor, and what was last reported to it.
         self._epoch = ""
         self._last_report = _LastReport()
         self._ping_count = 0
@@ -123,8 +123,11 @@ class ClientState(Generic[CallerT]):
             if slot is None:
                 return None
         else:
+            # Only the lease bounds this service. The slot says when its request was sent.
             slot = Slot(reading.latest, reading.latest, amounts)
         self._in_flight += 1
+        # A steady stream of r requests a second has a decayed sum of r: each adds 1 / window, and
+        # its part decays over the window.
         self._rate = self._rate_at(reading.now) + 1 / _RATE_WINDOW
         self._last_sent_at = reading.now
         self._last_needed_at = reading.now
@@ -188,6 +191,7 @@ class ClientState(Generic[CallerT]):
             delay = _URGENT_REPORT_DELAY
         else:
             delay = _REPORT_DELAY
+        # Never later than what was due already.
         self._report_due_at = min(self._report_due_at, now + delay)
 
     def return_slot(self, slot: Slot, now: float) -> None:
@@ -198,6 +202,8 @@ class ClientState(Generic[CallerT]):
     def _release_lease(self, now: float) -> None:
         self._in_flight -= 1
         vacant = self._held_leases - self._in_flight
+        # A lease that goes with a slot at hand is used here at once: giving it back would waste the
+        # slot.
         usable_here = min(len(self._slots), len(self.waiting))
         if self.notice.contended and vacant > usable_here:
             self._held_leases -= 1
@@ -349,6 +355,8 @@ class ClientState(Generic[CallerT]):
         if self.notice.contended or now >= self._leases_idle_at:
             # Leases for the missing slots are kept: the governor will grant those soon.
             excess = max(0, idle_leases - len(needs.missing_slots))
+            # Given up before the report is sent, so that no request takes a lease that the report
+            # returns.
             self._held_leases -= excess
             idle_leases -= excess
         # A slot is of use only while it lies within the bounds of the clock, so it has to be valid
@@ -401,6 +409,7 @@ class ClientState(Generic[CallerT]):
 
     def apply_grant(self, epoch: str, grant: Grant, report_number: int, now: float) -> None:
         """Take in the answer to a report, by the governor named ``epoch``."""
+        # The governor was replaced between two answers: what the earlier one granted is void.
         if self._epoch not in ("", epoch):
             self._forget_governor()
         self._epoch = epoch
@@ -432,7 +441,7 @@ class ClientState(Generic[CallerT]):
 
     def _forget_governor(self) -> None:
         """Drop what only means something to the governor that is gone. Leases stay: requests are in
-        flight under them, and the next governor is told how many are held."""
+        flight under them, and the next governor learns from the report how many are held."""
         self._slots = []
         self._acknowledged = []
         self._returned_slots = []

@@ -15,7 +15,7 @@ class ClockOffset:
         self._high = float("inf")
         self._observed_at = 0.0
 
-    def observe(
+    def observe_exchange(
         self,
         sent_at: float,
         server_received_at: float,
@@ -40,5 +40,6 @@ class ClockOffset:
 
     def bounds(self, now: float) -> tuple[float, float]:
         """(lowest, highest) offset at our time ``now``. The interval widens as the clocks drift."""
+        # Both ends widen: nobody knows which of the two clocks is the faster one.
         drift = _DRIFT_PER_SECOND * max(0.0, now - self._observed_at)
         return self._low - drift, self._high + drift

@@ -38,6 +38,7 @@ class ConcurrencyLimit:
 
         Requests sent before the last decrease do not count again: they show the same overload.
         """
+        # One overload refuses many requests at once. Halving for each would leave a single place.
         if sent > self.shrunk_at:
             self.level = max(1.0, self.level * _DECREASE_FACTOR)
             self.shrunk_at = now

@@ -83,6 +83,8 @@ class Gate:
     ) -> None:
         secret_hash = hashlib.sha256(secret.encode()).hexdigest()
         digest = hashlib.sha256(f"{service}\n{secret_hash}".encode()).hexdigest()
+        # The secret counts, because services limit each key by itself; its hash may be sent and
+        # shown.
         key = digest[:_KEY_CHARACTERS]
         self._service = GovernedService(key, display_name or service, limits)
 
@@ -108,6 +110,7 @@ class Gate:
             estimate = Amounts(input_tokens, output_tokens)
             permit = Permit(await client.acquire(self._service, estimate), estimate)
             yield permit
+        # Also when the caller is cancelled: the lease and the reservation have to go back.
         except BaseException:
             if permit is not None:
                 permit.record_exception()

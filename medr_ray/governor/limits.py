@@ -42,6 +42,7 @@ class Limits:
         requests = 1.0 if self.requests is None else self.requests
         if requests >= 1:
             return math.floor(requests), self.seconds
+        # Less than one request in the window means one request in a longer window.
         return 1, self.seconds / requests
 
 

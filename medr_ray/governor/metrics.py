@@ -22,7 +22,7 @@ class RequestCounts:
     output_tokens: int = 0
     usd: float = 0.0
 
-    def add(self, outcome: Outcome) -> None:
+    def add_outcome(self, outcome: Outcome) -> None:
         self.granted += 1
         self.refused += outcome.result == "refused"
         self.failed += outcome.result == "failed"
@@ -68,6 +68,7 @@ class RayMetrics:
         for state in states:
             states_by_name.setdefault(state.name, []).append(state)
         published = self._published
+        # Made anew, so that services that the governor forgot are forgotten here as well.
         self._published = {}
         for name, namesakes in states_by_name.items():
             for state in namesakes:
@@ -76,15 +77,16 @@ class RayMetrics:
                 before = published.get(state.key, RequestCounts())
                 self._publish_counters(name, state.counts, before)
             for gauge, value in _combine_gauges(namesakes).items():
-                self._metric(gauge, False).set(value, {_SERVICE_TAG: name})
+                self._get_metric(gauge, False).set(value, {_SERVICE_TAG: name})
 
     def _publish_counters(self, service: str, now: RequestCounts, before: RequestCounts) -> None:
         for name, value in asdict(now).items():
+            # Ray's counters take increases, while the governor has totals.
             increase = value - getattr(before, name)
             if increase > 0:
-                self._metric(name, True).inc(increase, {_SERVICE_TAG: service})
+                self._get_metric(name, True).inc(increase, {_SERVICE_TAG: service})
 
-    def _metric(self, name: str, is_counter: bool) -> Any:
+    def _get_metric(self, name: str, is_counter: bool) -> Any:
         from ray.util.metrics import Counter, Gauge
 
         if name not in self._metrics:

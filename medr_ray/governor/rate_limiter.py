@@ -35,10 +35,13 @@ class SlidingWindow:
 
     def earliest_time(self, amount: float, at: float) -> float:
         """The first time from ``at`` on when ``amount`` fits in."""
+        # An amount above the limit never fits: it waits until the window is empty.
         excess = min(amount, self.limit) + self._total - self.limit
         moment = at
         for cell in self._cells:
-            expiry = self._expiry(cell)
+            expiry = self._cell_expiry(cell)
+            # Cells that have left the window by ``at`` may still be logged. They only lower the
+            # excess.
             if expiry > at + _EPSILON:
                 if excess <= _EPSILON:
                     break
@@ -49,7 +52,7 @@ class SlidingWindow:
     def take(self, amount: float, at: float, until: float) -> None:
         """Log an amount taken for the time from ``at`` to ``until``. No later call may take for a
         time before ``at``, so what has left the window by then is dropped."""
-        while self._cells and self._expiry(self._cells[0]) <= at + _EPSILON:
+        while self._cells and self._cell_expiry(self._cells[0]) <= at + _EPSILON:
             self._total -= self._taken.pop(self._cells.pop(0))
         cell = self._cell_at(until)
         if cell not in self._taken:
@@ -70,20 +73,22 @@ class SlidingWindow:
 
     def usage(self, at: float) -> float:
         """The amount in the window at ``at``."""
-        return sum(amount for cell, amount in self._taken.items() if self._expiry(cell) > at)
+        return sum(amount for cell, amount in self._taken.items() if self._cell_expiry(cell) > at)
 
     def with_limit(self, limit: float, span: float) -> "SlidingWindow":
         """The same log under another limit."""
         window = SlidingWindow(limit, span)
         for cell, amount in self._taken.items():
             cell_end = (cell + 1) * self._cell_seconds
+            # Under the end of its old cell, the latest moment at which it may happen: never too
+            # early. At minus infinity nothing is dropped while the log is copied.
             window.take(amount, float("-inf"), cell_end)
         return window
 
     def _cell_at(self, moment: float) -> int:
         return int(moment // self._cell_seconds)
 
-    def _expiry(self, cell: int) -> float:
+    def _cell_expiry(self, cell: int) -> float:
         """When what was taken in a cell leaves the window, counted from the cell's end."""
         return (cell + 1) * self._cell_seconds + self.span
 
@@ -105,6 +110,7 @@ class TokenBucket:
         """When ``amount`` is there. An amount above the capacity waits for a full bucket and leaves
         a debt."""
         start = max(at, self.since)
+        # A bucket never holds more than its capacity, so a larger amount waits for that.
         missing = min(amount, self.capacity) - self._level_at(start)
         return start + missing / self.rate if missing > _EPSILON else start
 
@@ -139,6 +145,8 @@ class RateLimiter:
 
     def earliest_time(self, amount: float, at: float) -> float:
         """The first time from ``at`` on when ``amount`` may be taken."""
+        # In this order: the bucket only fills as time passes, so what it allows at its own time it
+        # allows at the window's later one as well.
         return self.window.earliest_time(amount, self.bucket.earliest_time(amount, at))
 
     def take(self, amount: float, at: float, until: float) -> None:
@@ -155,6 +163,7 @@ class RateLimiter:
         """This limiter, in which counts what was taken from the one that it replaces."""
         if previous is not None:
             self.window = previous.window.with_limit(self.window.limit, self.window.span)
+            # The lower level at the later time, so that a change of limits gives no second burst.
             self.bucket.level = min(self.bucket.level, previous.bucket.level)
             self.bucket.since = max(self.bucket.since, previous.bucket.since)
         return self

@@ -68,13 +68,16 @@ class GovernorServer:
         polls = self._polls.setdefault(service.key, {})
         if not allocator.receive_report(client_id, report, now):
             return GovernorResponse(self._epoch, now, now, NO_GRANT)
+        # A client acts on the answer to its newest report; the older call must end all the same.
         older = polls.pop(client_id, None)
         if older is not None:
-            self._respond(older, NO_GRANT, now)
+            self._respond_to_poll(older, NO_GRANT, now)
+        # A long poll: the answer waits here for a grant, and the client need not ask again and
+        # again.
         expires_at = now + POLL_SECONDS if report.awaits_grant else now
         poll = _LongPoll(asyncio.get_running_loop().create_future(), now, expires_at)
         polls[client_id] = poll
-        self._allocate(service.key, now)
+        self._allocate_service(service.key, now)
         self._schedule_timer()
         return await poll.response
 
@@ -93,20 +96,20 @@ class GovernorServer:
         allocator.update_service(service, now)
         return allocator
 
-    def _allocate(self, key: str, now: float) -> None:
+    def _allocate_service(self, key: str, now: float) -> None:
         """Answer every client of a service that got something or waited long enough."""
         allocator = self._allocators[key]
         polls = self._polls[key]
         for client_id, grant in allocator.allocate(now).items():
-            self._respond(polls.pop(client_id), grant, now)
+            self._respond_to_poll(polls.pop(client_id), grant, now)
         expired = [client_id for client_id, poll in polls.items() if poll.expires_at <= now]
         for client_id in expired:
             allocator.stop_listening(client_id)
-            self._respond(polls.pop(client_id), NO_GRANT, now)
+            self._respond_to_poll(polls.pop(client_id), NO_GRANT, now)
         expiries = [poll.expires_at for poll in polls.values()]
         self._wakeups[key] = min([allocator.next_wakeup(now), *expiries])
 
-    def _respond(self, poll: _LongPoll, grant: Grant, now: float) -> None:
+    def _respond_to_poll(self, poll: _LongPoll, grant: Grant, now: float) -> None:
         # The future is done already if the caller was cancelled.
         if not poll.response.done():
             poll.response.set_result(GovernorResponse(self._epoch, poll.received_at, now, grant))
@@ -128,7 +131,7 @@ class GovernorServer:
             now = clock.now()
             due = [key for key, wakeup in self._wakeups.items() if wakeup <= now]
             for key in due:
-                self._allocate(key, now)
+                self._allocate_service(key, now)
             self._remove_dead_clients(now)
             self._remove_forgettable_services(now)
             if self._publish is not None and now >= self._published_at + _PUBLISH_INTERVAL:
@@ -154,6 +157,8 @@ class GovernorServer:
         for client_id in dead:
             del self._last_contact[client_id]
             for ledger in self._ledgers.values():
+                # The requests may have been sent and billed. A budget is a hard stop, so it errs on
+                # that side.
                 ledger.write_off_client(client_id)
 
     def _remove_forgettable_services(self, now: float) -> None:
@@ -173,6 +178,7 @@ class GovernorServer:
         self._last_contact[client_id] = clock.now()
         self._schedule_timer()
         budget = charge.budget
+        # What earlier runs spent counts when the ledger is made. After that it counts by itself.
         ledger = self._ledgers.setdefault(budget.name, BudgetLedger(budget.spent))
         return ledger.reserve(client_id, charge, already_reserved)
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, cast
 from lxml import etree
 
 from medr_ray.core.errors import DataError
-from medr_ray.core.files import BROKEN_GZIP, locate, open_unpacked
+from medr_ray.core.files import BROKEN_GZIP, locate_file, open_unpacked
 from medr_ray.core.records import EntityType
 
 _KEPT = 50  # bad records named in a report; all are counted
@@ -110,7 +110,7 @@ class VocabularyReport:
 def open_vocabulary(path: str) -> Iterator[BinaryIO]:
     """The unpacked bytes of a file or URI. DataError when it is missing, or its gzip is broken or
     cut off."""
-    fs, located = locate(path)
+    fs, located = locate_file(path)
     try:
         with fs.open_input_file(located) as file, open_unpacked(file) as stream:
             yield stream
@@ -122,7 +122,7 @@ def open_vocabulary(path: str) -> Iterator[BinaryIO]:
 
 def file_digest(path: str) -> str:
     """SHA-256 of the file as stored, hexadecimal. DataError when it cannot be read."""
-    fs, located = locate(path)
+    fs, located = locate_file(path)
     try:
         with fs.open_input_stream(located, compression=None) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -41,12 +41,17 @@ class ResponseCache:
         self._path = directory / CACHE_FILE
         self._lock = threading.Lock()
         try:
+            # Any thread may use it, one at a time (``_lock``). Each statement is a transaction of
+            # its own, so no lock on the file outlives a call.
             self._db = sqlite3.connect(
                 self._path, timeout=_LOCK_SECONDS, check_same_thread=False, isolation_level=None
             )
+            # Readers do not wait for a writer. It needs shared memory, so the file has to be on a
+            # local disk.
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.executescript(_SCHEMA)
             columns = [row[1] for row in self._db.execute("PRAGMA table_info(usage)")]
+            # CREATE TABLE IF NOT EXISTS leaves an older table as it is.
             if "usd" not in columns:
                 self._db.execute(_ADD_USD_COLUMN)
         except sqlite3.DatabaseError as error:

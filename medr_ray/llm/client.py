@@ -150,9 +150,11 @@ class ChatClient:
 
     def _cache_key(self, payload: dict[str, Any]) -> str | None:
         """The key of the request in the cache, None where its answer is not to be cached."""
+        # Equal samples would be the first one again and again.
         is_sampled_unseeded = payload["temperature"] > 0 and "seed" not in payload
         if not self._endpoint.cache or is_sampled_unseeded:
             return None
+        # Of two endpoints a model of the same name need not be the same model.
         return request_key({"base_url": self._endpoint.base_url, **payload})
 
     # --- sending ----------------------------------------------------------------------
@@ -181,7 +183,9 @@ class ChatClient:
         charge = self._build_charge(prompt_tokens, output_tokens)
         async with self._gate.permit(prompt_tokens, output_tokens, charge=charge) as permit:
             try:
-                result = await self._send(payload)
+                result = await self._send_once(payload)
+                # What the endpoint counted replaces the estimate, which gives the rest of it back
+                # to others.
                 permit.record_usage(result.prompt_tokens, result.output_tokens, result.usd or 0.0)
                 return result
             except openai.APIStatusError as error:
@@ -189,7 +193,7 @@ class ChatClient:
                 raise
             except (openai.APITimeoutError, TimeoutError):
                 # The endpoint may have done all the work before the deadline: count it as used.
-                usd = self._price(prompt_tokens, output_tokens) or 0.0
+                usd = self._compute_price(prompt_tokens, output_tokens) or 0.0
                 permit.record_usage(prompt_tokens, output_tokens, usd)
                 permit.record_failure(overloaded=True)
                 raise
@@ -211,12 +215,13 @@ class ChatClient:
         endpoint = self._endpoint
         if endpoint.budget_tokens is None and endpoint.budget_usd is None:
             return None
+        # Read anew for every request: other processes of the run spend from the same file.
         before = self._store.total_spend() if self._store is not None else self._spent
         budget = Budget(self._budget_id, endpoint.budget_tokens, endpoint.budget_usd, before)
-        usd = self._price(prompt_tokens, output_tokens) or 0.0
+        usd = self._compute_price(prompt_tokens, output_tokens) or 0.0
         return Charge(budget, Spend(prompt_tokens + output_tokens, usd))
 
-    def _price(self, prompt_tokens: int, output_tokens: int) -> float | None:
+    def _compute_price(self, prompt_tokens: int, output_tokens: int) -> float | None:
         """US dollars for so many tokens, None where the prices are not configured."""
         input_price = self._endpoint.usd_per_million_input
         output_price = self._endpoint.usd_per_million_output
@@ -224,14 +229,14 @@ class ChatClient:
             return None
         return (prompt_tokens * input_price + output_tokens * output_price) / 1e6
 
-    async def _send(self, payload: dict[str, Any]) -> ChatResult:
+    async def _send_once(self, payload: dict[str, Any]) -> ChatResult:
         # The client's own time-out covers each read; this one covers the whole answer.
         async with asyncio.timeout(self._endpoint.timeout_seconds):
-            completion = await self._loop_client().chat.completions.create(**payload)
+            completion = await self._get_loop_client().chat.completions.create(**payload)
         result = read_completion(completion, payload)
-        return replace(result, usd=self._price(result.prompt_tokens, result.output_tokens))
+        return replace(result, usd=self._compute_price(result.prompt_tokens, result.output_tokens))
 
-    def _loop_client(self) -> AsyncOpenAI:
+    def _get_loop_client(self) -> AsyncOpenAI:
         """The connection pool of the running event loop."""
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)

@@ -60,6 +60,7 @@ def read_completion(completion: Any, payload: Mapping[str, Any]) -> ChatResult:
     prompt_tokens = getattr(usage, "prompt_tokens", None)
     if prompt_tokens is None:
         prompt_tokens = estimate_prompt_tokens(payload)
+    # Some servers report no usage, or only a part of it.
     output_tokens = getattr(usage, "completion_tokens", None)
     if output_tokens is None:
         output_tokens = _estimate_tokens(

@@ -63,6 +63,8 @@ def explain_failure(
         return ConfigError(
             f"{base_url} does not know the model or the path (model, base_url): {message}"
         )
+    # Before the general case: the agent can shorten its messages, but can do nothing about the
+    # rest.
     if isinstance(error, openai.BadRequestError) and _is_too_long(error):
         return ContextLengthExceeded(f"{base_url}: {message}")
     if isinstance(error, openai.APIStatusError) and not is_transient(error):

@@ -40,6 +40,7 @@ def _find_json(text: str) -> Any:
         except json.JSONDecodeError:
             continue
     decoder = json.JSONDecoder()
+    # Every bracket is tried, because the words around the JSON may have some of their own.
     for match in re.finditer(r"[{\[]", body):
         try:
             value, _ = decoder.raw_decode(body, match.start())

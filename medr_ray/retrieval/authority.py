@@ -74,16 +74,22 @@ class _TypeRule(NamedTuple):
     types: frozenset[str]
 
 
+# Practice guideline, guideline, and the consensus development conferences (in general, of the NIH).
 _GUIDELINE_TYPES = frozenset({"D017065", "D016431", "D016446", "D016447"})
+# Editorial, letter, comment, news, interview, lecture, biography.
 _OPINION_TYPES = frozenset(
     {"D016421", "D016422", "D016420", "D016433", "D017203", "D019531", "D019215"}
 )
 # The first rule that applies counts. Strong kinds come first, the strongest at the top; then the
 # weak ones, the weakest at the top, so that a letter that is also a review is an opinion.
 _TYPE_RULES = (
+    # Systematic review, meta-analysis.
     _TypeRule("systematic_review", 0.90, frozenset({"D000078182", "D017418"})),
+    # Randomised controlled trial, clinical trial of phase III, of phase IV.
     _TypeRule("randomised_trial", 0.80, frozenset({"D016449", "D017428", "D017429"})),
+    # Controlled clinical trial, clinical trial, of phase I, of phase II.
     _TypeRule("trial", 0.65, frozenset({"D018848", "D016430", "D017426", "D017427"})),
+    # Observational, multicentre, comparative, evaluation study.
     _TypeRule("observational", 0.55, frozenset({"D064888", "D016448", "D003160", "D023362"})),
     _TypeRule("opinion", 0.10, _OPINION_TYPES),
     _TypeRule("preprint", 0.15, frozenset({"D000076942"})),
@@ -103,7 +109,7 @@ def evidence_kind(document: Document) -> str:
     types = frozenset(document.publication_types)
     if _is_guideline(document.source, types):
         return _GUIDELINE
-    return _classify(document.source, types)[0]
+    return _classify_evidence(document.source, types)[0]
 
 
 def authority_level(source: str, publication_types: Collection[str], retracted: bool) -> float:
@@ -111,14 +117,14 @@ def authority_level(source: str, publication_types: Collection[str], retracted: 
     types = frozenset(publication_types)
     if retracted or types & _WITHDRAWN_TYPES:
         return 0.0
-    return 1.0 if _is_guideline(source, types) else _classify(source, types)[1]
+    return 1.0 if _is_guideline(source, types) else _classify_evidence(source, types)[1]
 
 
 def _is_guideline(source: str, types: frozenset[str]) -> bool:
     return source not in _KIND_OF_SOURCE and bool(types & _GUIDELINE_TYPES)
 
 
-def _classify(source: str, types: frozenset[str]) -> tuple[str, float]:
+def _classify_evidence(source: str, types: frozenset[str]) -> tuple[str, float]:
     """Kind and level, guideline status aside."""
     if source in _KIND_OF_SOURCE:
         kind = _KIND_OF_SOURCE[source]
@@ -165,7 +171,8 @@ class Appraiser:
     def _list_amounts(self, document: Document) -> list[Factor]:
         """The factors before they are bounded."""
         types = frozenset(document.publication_types)
-        kind, level = _classify(document.source, types)
+        kind, level = _classify_evidence(document.source, types)
+        # What the source states beats what its publication types suggest, as in ``evidence_kind``.
         if document.evidence:
             kind = document.evidence
             level = LEVELS[kind]
@@ -178,15 +185,18 @@ class Appraiser:
         return amounts
 
     def _judge_journal(self, document: Document) -> list[Factor]:
-        share = self.journals.share(document.issn, document.journal) if self.journals else None
+        share = self.journals.rank_share(document.issn, document.journal) if self.journals else None
         if share is None:
             return []
         value = f"{document.journal}: above {share:.0%} of the ranked journals"
+        # Centred on the median journal, so that a ranked journal can also lower the level.
         return [Factor("journal", value, self.journal_weight * (share - 0.5))]
 
     def _judge_recency(self, document: Document) -> list[Factor]:
         if not self.recency_weight or document.year is None:
             return []
+        # Exponential decay: 1 for a document of this year, 1/2 at the half-life, where nothing is
+        # shifted.
         freshness = 0.5 ** (max(0, self.now - document.year) / self.half_life)
         amount = self.recency_weight * (freshness - 0.5)
         return [Factor("recency", str(document.year), amount)]

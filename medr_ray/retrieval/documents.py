@@ -25,6 +25,7 @@ SOURCES = (PUBMED, HPO, FDA_LABELS, FDA_APPROVALS, TRIALS, LIVERTOX)
 
 # Sources whose text has one sentence a line: it is split nowhere else.
 _LINE_SOURCES = frozenset({HPO})
+# ``\w`` is of any script, unlike the words that are ranked: titles need not be English.
 _TITLE_WORD = re.compile(r"\w+")
 
 _FDA_PAGE = "https://www.accessdata.fda.gov/scripts/cder/daf/index.cfm"

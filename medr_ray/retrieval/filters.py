@@ -34,6 +34,7 @@ class DocumentFilter:
         types: Sequence[str] | None = None,
     ) -> "DocumentFilter":
         """The same filter for the same names in any order, so that it can be a cache key."""
+        # Tuples, because lists cannot be hashed.
         return cls(tuple(sorted(sources or ())), since, until, tuple(sorted(types or ())))
 
     def to_sql(self) -> str | None:
@@ -65,9 +66,11 @@ def join_conditions(conditions: Iterable[str | None]) -> str | None:
 
 def sql_in(column: str, values: Sequence[str]) -> str:
     """SQL that keeps the rows whose ``column`` is one of ``values``; there must be one."""
-    return f"{column} IN ({', '.join(map(_quote, values))})"
+    # LanceDB takes a condition as text, without parameters: every value has to be quoted here.
+    return f"{column} IN ({', '.join(map(_quote_literal, values))})"
 
 
-def _quote(text: str) -> str:
+def _quote_literal(text: str) -> str:
     """A string literal of the table's filter language (SQL)."""
+    # SQL doubles a quotation mark inside of a literal.
     return "'" + text.replace("'", "''") + "'"

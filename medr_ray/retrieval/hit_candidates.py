@@ -59,12 +59,14 @@ class CandidateFinder:
         # An index of an earlier version may lack some.
         self._columns = [column for column in COLUMNS if column in table.schema.names]
 
-    def find(self, query: str, kept: DocumentFilter, mode: RetrievalMode) -> list[Candidate]:
+    def find_candidates(
+        self, query: str, document_filter: DocumentFilter, mode: RetrievalMode
+    ) -> list[Candidate]:
         """The candidates by document id. DataError where the index cannot serve the filter."""
         tokens = title_words(query)[:_MOST_QUERY_WORDS]
         if not tokens:
             return []
-        where = self._build_condition(kept)
+        where = self._build_condition(document_filter)
         vector = None if mode == "text" else self._encode(query)
         columns = self._columns if vector is None else [*self._columns, "vector"]
         candidates: dict[str, Candidate] = {}
@@ -73,6 +75,8 @@ class CandidateFinder:
         if mode != "vector":
             informative = self._select_informative(tokens)
             rows = self._search_text(informative, where, columns)
+            # No document that is kept has one of the rare words (they may be misspelt): search by
+            # all words.
             rows = rows or self._search_text(tokens, where, columns)
             # In place of a named record's row, which has no full-text score.
             for row in rows:
@@ -82,6 +86,7 @@ class CandidateFinder:
             for row in self._search_vector(vector, where, columns):
                 candidates.setdefault(row["document_id"], self._build_candidate(row, vector))
         runs = _list_runs(tokens)
+        # In the order of ids, whichever search found them first.
         return [_mark_named_title(candidates[key], runs) for key in sorted(candidates)]
 
     def find_document(self, document_id: str) -> Document | None:
@@ -89,13 +94,13 @@ class CandidateFinder:
         rows = self._find_by_id([document_id], self._cutoff, self._columns)
         return self._build_document(rows[0]) if rows else None
 
-    def _build_condition(self, kept: DocumentFilter) -> str | None:
-        if kept.types and "kind" not in self._table.schema.names:
+    def _build_condition(self, document_filter: DocumentFilter) -> str | None:
+        if document_filter.types and "kind" not in self._table.schema.names:
             raise DataError(
                 "the index does not know kinds of evidence, it was made by an earlier version: run "
                 "`medr index run` again"
             )
-        return join_conditions([kept.to_sql(), self._cutoff])
+        return join_conditions([document_filter.to_sql(), self._cutoff])
 
     def _build_document(self, row: Row) -> Document:
         document = from_row(Document, row)
@@ -107,7 +112,9 @@ class CandidateFinder:
         """The row with its full-text score and its cosine, as far as it has them."""
         cosine = None
         if vector is not None and row["vector"] is not None:
+            # Both are unit vectors.
             cosine = float(vector @ row["vector"])
+        # LanceDB adds ``_score`` to the rows of a full-text search only.
         bm25 = float(row.get("_score") or 0.0)
         return Candidate(self._build_document(row), bm25, cosine, title_words=0)
 
@@ -128,11 +135,13 @@ class CandidateFinder:
     ) -> list[Row]:
         """Curated records whose whole title is a run of the query's words, which full text may
         miss."""
-        ids = sorted(key for run in _list_runs(tokens) for key in self._curated.get(run, ()))
+        ids = sorted(
+            key for run in _list_runs(tokens) for key in self._curated_ids_by_title.get(run, ())
+        )
         return self._find_by_id(ids, where, columns) if ids else []
 
     @functools.cached_property
-    def _curated(self) -> dict[str, list[str]]:
+    def _curated_ids_by_title(self) -> dict[str, list[str]]:
         """Ids of the curated records by title key: some ten thousand, unlike the articles."""
         rows = self._select_rows(
             sql_in("source", sorted(CURATED_SOURCES)),
@@ -149,6 +158,7 @@ class CandidateFinder:
     ) -> list[Row]:
         from lancedb.query import MatchQuery
 
+        # A MatchQuery takes words: none of them can be read as an operator.
         words = MatchQuery(" ".join(tokens), "text")  # type: ignore[call-arg]
         return self._select_best(
             lambda: self._table.search(words, query_type="fts"), "_score", where, columns
@@ -177,6 +187,8 @@ class CandidateFinder:
         def select_first(limit: int, selected: Sequence[str]) -> list[Row]:
             query = search().select([*selected, score]).limit(limit)
             if where:
+                # Before the search: filtering its results afterwards could leave fewer than
+                # ``limit``.
                 query = query.where(where, prefilter=True)
             rows: list[Row] = query.to_list()
             return rows
@@ -185,11 +197,13 @@ class CandidateFinder:
         # One row more than wanted shows whether the last place is tied.
         if len(rows) <= self._limit or rows[-1][score] != rows[-2][score]:
             return rows[: self._limit]
+        # Scores of equal documents are equal numbers, so they can be compared exactly.
         last = rows[-1][score]
         better = [row for row in rows if row[score] != last]
         tied = _list_tied(
             lambda limit: select_first(limit, ["document_id"]), score, last, self._limit
         )
+        # The rows of better scores are sure of their places; the rest goes to the first ids.
         places = self._limit - len(better)
         chosen = self._find_by_id(sorted(tied)[:places], None, columns)
         return [*better, *({**row, score: last} for row in chosen)]
@@ -212,6 +226,7 @@ def _list_tied(
     """Ids of all rows with the score ``last``, which is that of the last of the best ``limit``."""
     limit *= _TIED_GROWTH
     rows = select_first(limit)
+    # Ends when a worse score shows up, which means that all tied rows are there.
     while len(rows) == limit < _MOST_TIED and rows[-1][score] == last:
         limit *= _TIED_GROWTH
         rows = select_first(limit)

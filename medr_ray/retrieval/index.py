@@ -76,15 +76,18 @@ def build_batch(
     if vectors is None:
         columns.append(pa.nulls(len(documents), schema.field("vector").type))
     else:
+        # All vectors end to end, without a Python object for each: Arrow cuts them into equal
+        # lists.
         numbers = pa.array(vectors.reshape(-1), pa.float32())
         columns.append(pa.FixedSizeListArray.from_arrays(numbers, dimensions))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def connect(directory: Directory) -> Any:
+def connect_database(directory: Directory) -> Any:
     """The LanceDB connection of an index directory, local or by URI."""
     import lancedb
 
+    # LanceDB has its own access to object stores: it gets an address, not a file system.
     uri = directory.uri if "://" in directory.uri else str(directory.local)
     return lancedb.connect(f"{uri.rstrip('/')}/{DATABASE}")
 
@@ -97,8 +100,9 @@ def build_table(
 ) -> int:
     """(Re)write the table from the batches, index it, and return the number of rows."""
     schema = table_schema(dimensions)
+    # A generator, so that one part at a time is in memory.
     rows = (batch for table in batches for batch in table.to_batches())
-    table = connect(directory).create_table(
+    table = connect_database(directory).create_table(
         TABLE,
         pa.RecordBatchReader.from_batches(schema, rows),
         schema=schema,
@@ -117,17 +121,18 @@ def build_indices(table: Any, config: IndexConfig) -> None:
     # divided into the partitions of the full-text index.
     full_text = FTS(stem=True, remove_stop_words=config.remove_stop_words, num_workers=1)
     table.create_index("text", config=full_text)
+    # For merges and look-ups by id, which would otherwise read the whole column.
     table.create_index("document_id", config=BTree())
 
 
 def has_table(directory: Directory) -> bool:
     """Whether the directory has an index."""
-    return TABLE in connect(directory).list_tables().tables
+    return TABLE in connect_database(directory).list_tables().tables
 
 
 def open_table(directory: Directory) -> Any:
     """The finished table. DataError where there is none."""
-    connection = connect(directory)
+    connection = connect_database(directory)
     if TABLE not in connection.list_tables().tables:
         raise DataError(
             f"{directory.uri}: no index here; run the index stage first (medr run --until index)"
@@ -160,6 +165,7 @@ class IndexSettings:
         return CosineCalibration(unrelated, weight)
 
     def write(self, directory: Directory) -> None:
+        # A pydantic section is no dataclass, so ``asdict`` leaves it as it is.
         encoding = self.encoding.model_dump(mode="json")
         directory.write_json(SETTINGS_FILE, {**asdict(self), "encoding": encoding})
 
@@ -188,5 +194,7 @@ def compute_mean_cosine(vectors: np.ndarray) -> float:
 
 def find_newest_year(table: Any) -> int:
     """The latest year of a document, 0 where none has one."""
+    # Only this column is read, but of every row; the limit says so to searches that have one by
+    # default.
     years = table.search().select(["year"]).limit(table.count_rows()).to_arrow()["year"]
     return int(pc.max(years).as_py() or 0)

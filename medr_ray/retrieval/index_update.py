@@ -39,6 +39,7 @@ def refresh_table(
 
     ``read_part`` gives the rows of a part by its mark.
     """
+    # Read from the parts and not from the table, so that a merge and a new table get the same.
     settings = index.IndexSettings.from_config(config, _sample_cosine(marks, read_part))
     is_finished = index.read_index_settings(directory) == settings
     table = _open_existing(directory, dimensions)
@@ -64,6 +65,7 @@ def _sample_cosine(marks: Sequence[str], read_part: ReadPart) -> float | None:
     step = max(1, len(marks) // _SAMPLED_PARTS)
     vectors: list[np.ndarray] = []
     for mark in marks[::step]:
+        # Documents of sources that are not embedded have no vector.
         column = read_part(mark).column("vector").drop_null().slice(0, _SAMPLED_ROWS)
         vectors += [np.asarray(vector, dtype=np.float32) for vector in column.to_pylist()]
     return index.compute_mean_cosine(np.stack(vectors)) if len(vectors) > 1 else None
@@ -101,6 +103,8 @@ def _merge_parts(
             .when_not_matched_insert_all()
         )
         merge.execute(pa.RecordBatchReader.from_batches(schema, rows), on_bad_vectors="null")
+    # After the merge: a document that has moved to a new part has its new mark by now and stays.
     for start in range(0, len(outdated), _MARKS_PER_DELETE):
         table.delete(sql_in("part", outdated[start : start + _MARKS_PER_DELETE]))
+    # Merges and deletions leave small fragments and tombstones, which slow every later scan.
     table.optimize()

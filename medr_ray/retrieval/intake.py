@@ -103,6 +103,7 @@ def read_batches(context: StageContext, batches: Sequence[FileBatch]) -> None:
     fingerprints: dict[str, str] = {}
     for batch in batches:
         fingerprints |= dict.fromkeys(batch.part_names, batch.made_from)
+    # A batch is read as a whole, so one stale part has all of its files read again.
     stale = set(Parts(directory, FOLDER).discard_stale(fingerprints))
     waiting = [batch for batch in batches if stale & set(batch.part_names)]
 
@@ -125,6 +126,8 @@ def read_batch(batch: FileBatch, directory: Directory) -> int:
     unusable = UnusableRecords()
     total = 0
     documents = READERS[batch.source](batch.uris, unusable)
+    # Sorting needs all documents of a part. They are divided on disk first, so that one part is in
+    # memory at a time, however large the file is.
     with tempfile.TemporaryDirectory() as folder:
         _divide_documents(documents, batch.parts, Path(folder))
         for number in range(batch.parts):
@@ -146,6 +149,7 @@ def hash_documents(documents: Sequence[Document]) -> str:
     """A hash over the documents in their order."""
     content = hashlib.sha256()
     for document in documents:
+        # ``repr`` quotes every text, so that no two documents can run into the same bytes.
         content.update(repr(astuple(document)).encode())
     return content.hexdigest()
 
@@ -181,6 +185,7 @@ def _share_path(folder: Path, number: int) -> Path:
 
 
 def _choose_part(document_id: str, parts: int) -> int:
+    # Python's own ``hash`` of a text differs from process to process.
     return int.from_bytes(hashlib.sha256(document_id.encode()).digest()[:4], "big") % parts
 
 
@@ -191,5 +196,5 @@ def _sort_without_duplicates(
     latest = {document.document_id: document for document in documents}
     for document in documents:
         if latest[document.document_id] is not document:
-            unusable.add(file, document.document_id, "a later record has the same id")
+            unusable.add_record(file, document.document_id, "a later record has the same id")
     return sorted(latest.values(), key=lambda document: document.document_id)

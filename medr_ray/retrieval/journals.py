@@ -52,12 +52,16 @@ class JournalRanks:
         by_issn: dict[str, float] = {}
         by_title: dict[str, float] = {}
         for title, issns, score in ranked:
+            # Journals of equal score have equal shares: ``bisect_left`` counts those strictly
+            # below.
             share = bisect.bisect_left(scores, score) / len(scores)
             by_issn.update(dict.fromkeys(_ISSN.findall(issns), share))
+            # Several journals may share a title. The first row has it; in SCImago's table that is
+            # the best.
             by_title.setdefault(_normalize_title(title), share)
         return cls(by_issn, by_title)
 
-    def share(self, issn: str, title: str) -> float | None:
+    def rank_share(self, issn: str, title: str) -> float | None:
         """A journal's place by its ISSN, else by its title; None for one that is not ranked."""
         by_title = self._by_title.get(_normalize_title(title))
         return self._by_issn.get(issn.replace("-", "").upper(), by_title)

@@ -13,6 +13,7 @@ from medr_ray.retrieval.snippets import extract_terms
 
 # Unicode categories: control, format, private use, surrogate.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
+# Letters and digits of any script, with hyphens, full stops and apostrophes inside of a word.
 _WORD = re.compile(r"[^\W_]+(?:[-'.][^\W_]+)*")
 _MOST_WORDS = 48  # of a query; the rest of a longer one adds nothing
 
@@ -35,6 +36,7 @@ def remove_hidden(text: str) -> str:
         for character in set(text)
         if not character.isspace() and unicodedata.category(character) in _HIDDEN_CATEGORIES
     ]
+    # Only the characters that occur are mapped: a table of all hidden ones would have 140,000.
     return text.translate(dict.fromkeys(map(ord, hidden))) if hidden else text
 
 

@@ -50,7 +50,8 @@ def passage_share(terms: QueryTerms, document: Document) -> float:
     total = terms.total_weight()
     if not total:
         return 0.0
-    rest = terms.without(split_words(document.title))
+    # The title first: a sentence is credited only for what the title leaves open.
+    rest = terms.exclude_words(split_words(document.title))
     shared = (rest.shared_weight(split_words(sentence)) for sentence in document.sentences)
     best = max(shared, default=0.0)
     return (total - rest.total_weight() + best) / total
@@ -58,6 +59,7 @@ def passage_share(terms: QueryTerms, document: Document) -> float:
 
 def lexical_relevance(terms: QueryTerms, candidates: Sequence[Candidate]) -> list[float]:
     """Relevance by words alone, in [0, 1]."""
+    # where full text found nothing, so that nothing is divided by 0.
     best = max((candidate.bm25 for candidate in candidates), default=0.0) or 1.0
     relevance = []
     for candidate in candidates:
@@ -79,6 +81,7 @@ class CosineCalibration:
 
     def relevance(self, cosine: float) -> float:
         """In [0, 1]; 0 is no relation, 1 the same text."""
+        # Linear from ``unrelated``, which becomes 0, to 1. Below it a cosine is noise.
         return min(1.0, max(0.0, (cosine - self.unrelated) / (1 - self.unrelated)))
 
 
@@ -129,6 +132,7 @@ def vector_relevance(
 
 def find_on_topic(relevance: Sequence[float]) -> list[bool]:
     """Whether each document's relevance reaches the floor, below which authority does not count."""
+    # Relative to the best candidate, because relevance has no fixed scale from query to query.
     floor = RELEVANCE_FLOOR * max(relevance, default=0.0)
     return [value >= floor for value in relevance]
 
@@ -155,6 +159,7 @@ def rank_positions(
 
     def sort_key(i: int) -> tuple[float, float, float, str]:
         title_words = candidates[i].title_words
+        # Negative, because ``sorted`` is ascending and the best comes first.
         title_authority = -authority[i] if title_words else 0.0
         return -title_words, title_authority, -scores[i], candidates[i].document.document_id
 

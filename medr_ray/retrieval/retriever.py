@@ -91,6 +91,7 @@ class _RankedCandidates:
         parts = [Factor("words", f"{relevance.words:.2f} of 1", relevance.words)]
         if cosine is not None:
             parts.append(Factor("meaning", f"cosine {cosine:.2f}", relevance.meaning))
+        # As in ``ranking.clinical_scores``, or the factors would not add up to the score.
         authority_weight = (1 - self.weight) if self.on_topic[i] else 0.0
         authority_factors = scale_factors(self.authority[i].factors, authority_weight)
         return Explanation((*scale_factors(parts, self.weight), *authority_factors))
@@ -118,6 +119,7 @@ class Retriever:
         self._encoding = settings.encoding
         self._calibration = settings.calibration
         self._dimensions = table.schema.field("vector").type.list_size
+        # The column exists in every index; whether anything was embedded shows in the rows.
         self._has_vectors = table.count_rows("vector IS NOT NULL") > 0
         if retrieval.mode == "vector" and not self._has_vectors:
             raise ConfigError(
@@ -127,11 +129,11 @@ class Retriever:
         if retrieval.retracted_pmids:
             retracted = load_retracted_ids(retrieval.retracted_pmids)
         self._finder = CandidateFinder(
-            table, rarity, retrieval.candidates, self._encode, before, retracted
+            table, rarity, retrieval.candidates, self._encode_query, before, retracted
         )
         self._appraiser = _build_appraiser(table, retrieval, before)
         # Ranking is cheap beside finding, so the cache serves all weights of one query.
-        self._find_candidates = functools.lru_cache(_CACHED_QUERIES)(self._finder.find)
+        self._find_candidates = functools.lru_cache(_CACHED_QUERIES)(self._finder.find_candidates)
 
     @classmethod
     def open(
@@ -148,6 +150,7 @@ class Retriever:
         """
         table = open_table(index_directory)
         common = index_directory.read_table(COMMON_WORDS).to_pydict()
+        # Stored with the index: counting words anew would read every document.
         frequencies = dict(zip(common["word"], common["documents"], strict=True))
         rarity = WordRarity(table.count_rows(), frequencies)
         settings = read_index_settings(index_directory)
@@ -169,8 +172,11 @@ class Retriever:
         ``sources`` (see ``documents.SOURCES``) and ``types`` (kinds of evidence,
         ``authority.KINDS``) name what is kept; ``since`` and ``until`` are years, inclusive.
         """
-        kept = DocumentFilter.normalized(sources, since, until, types)
-        return self._build_hits(query, self._rank(query, kept, mode, 1.0), results)
+        document_filter = DocumentFilter.normalized(sources, since, until, types)
+        # A weight of 1 leaves authority out of the score. It is still reported with each hit.
+        return self._build_hits(
+            query, self._rank_candidates(query, document_filter, mode, 1.0), results
+        )
 
     def medical_search(
         self,
@@ -187,8 +193,10 @@ class Retriever:
 
         See ``retrieval.ranking`` for the score, ``search`` for the parameters.
         """
-        kept = DocumentFilter.normalized(sources, since, until, types)
-        ranked = self._rank(query, kept, mode, self._retrieval.relevance_weight)
+        document_filter = DocumentFilter.normalized(sources, since, until, types)
+        ranked = self._rank_candidates(
+            query, document_filter, mode, self._retrieval.relevance_weight
+        )
         return self._build_hits(query, ranked, results)
 
     def medical_documents(
@@ -199,8 +207,10 @@ class Retriever:
         mode: RetrievalMode | None = None,
     ) -> list[Document]:
         """The whole documents of the ``count`` best hits of ``medical_search``."""
-        kept = DocumentFilter.normalized(sources)
-        ranked = self._rank(query, kept, mode, self._retrieval.relevance_weight)
+        document_filter = DocumentFilter.normalized(sources)
+        ranked = self._rank_candidates(
+            query, document_filter, mode, self._retrieval.relevance_weight
+        )
         return [ranked.candidates[i].document for i in ranked.positions[:count]]
 
     def document(self, document_id: str) -> Document | None:
@@ -211,11 +221,11 @@ class Retriever:
         """How informative a word is in this index (see ``retrieval.word_rarity``)."""
         return self._rarity.weight(word)
 
-    def _rank(
-        self, query: str, kept: DocumentFilter, mode: RetrievalMode | None, weight: float
+    def _rank_candidates(
+        self, query: str, document_filter: DocumentFilter, mode: RetrievalMode | None, weight: float
     ) -> _RankedCandidates:
         mode = self._choose_mode(mode)
-        candidates = self._find_candidates(query, kept, mode)
+        candidates = self._find_candidates(query, document_filter, mode)
         if mode == "vector":
             relevance = ranking.vector_relevance(candidates, self._calibration)
         else:
@@ -223,6 +233,8 @@ class Retriever:
             relevance = ranking.semantic_relevance(terms, candidates, self._calibration)
         totals = [value.total for value in relevance]
         authority = [self._appraiser.appraise(candidate.document) for candidate in candidates]
+        # Authority is judged for all candidates, also those off the topic: it is reported with each
+        # hit.
         levels = [value.level for value in authority]
         scores = ranking.clinical_scores(totals, levels, weight)
         on_topic = ranking.find_on_topic(totals)
@@ -264,12 +276,12 @@ class Retriever:
             explanation=ranked.explain(i),
         )
 
-    def _encode(self, query: str) -> "np.ndarray":
-        vector: np.ndarray = self._encoder.encode([query])[0]
+    def _encode_query(self, query: str) -> "np.ndarray":
+        vector: np.ndarray = self._query_encoder.encode([query])[0]
         return vector
 
     @functools.cached_property
-    def _encoder(self) -> "Encoder":
+    def _query_encoder(self) -> "Encoder":
         """The encoder of queries, loaded at first use.
 
         ConfigError where it cannot be that of the index.
@@ -285,6 +297,7 @@ class Retriever:
             max_tokens=self._encoding.max_tokens,
             prefix=self._encoding.query_prefix,
         )
+        # An encoder of another size is noticed here; another one of the same size is not.
         if encoder.dimensions != self._dimensions:
             raise ConfigError(
                 f"{model} makes vectors of {encoder.dimensions} numbers, the index holds such of "

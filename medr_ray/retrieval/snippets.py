@@ -13,7 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _WORD = re.compile(r"[a-z0-9]+(?:[.\-'][a-z0-9]+)*%?")
+# White space that follows a full stop, question or exclamation mark, with closing quotes and
+# brackets behind it, and precedes a capital or a digit.
 _BREAK = re.compile(r"(?<=[.!?])([\"')\]]*)\s+(?=[\"'(\[]*[A-Z0-9])")
+# Ends of words whose full stop ends no sentence; a single letter is an initial ("J. Smith").
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[])"
     r"(?:e\.g|i\.e|cf|vs|al|approx|ca|fig|figs|no|nos|dr|prof|st|resp|sp|spp|subsp|var"
@@ -91,12 +94,13 @@ class QueryTerms:
     def shared_weight(self, tokens: Sequence[str]) -> float:
         """The weight of the terms that a sentence, given as its words, repeats."""
         words = self.words.keys() & tokens
+        # Sets: a term counts once, however often the sentence repeats it.
         pairs = self.pairs.keys() & itertools.pairwise(tokens)
         word_weight = math.fsum(self.words[word] for word in words)
         pair_weight = math.fsum(self.pairs[pair] for pair in pairs)
         return word_weight + pair_weight
 
-    def without(self, tokens: Sequence[str]) -> "QueryTerms":
+    def exclude_words(self, tokens: Sequence[str]) -> "QueryTerms":
         """The terms that a text with these words leaves open."""
         covered_words = set(tokens)
         covered_pairs = set(itertools.pairwise(tokens))

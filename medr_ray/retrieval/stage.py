@@ -58,7 +58,7 @@ class IndexUnit:
     input: str
 
     @property
-    def part(self) -> str:
+    def part_name(self) -> str:
         return f"{self.file.removesuffix('.parquet') or self.source}-{self.start:08d}"
 
 
@@ -92,6 +92,7 @@ def _plan_citations(corpus: Directory) -> list[IndexUnit]:
         name = file.removesuffix(".parquet")
         path = f"{CITATIONS.name}/{file}"
         if parts.is_finished(name):
+            # The marker names what the file was made from, which spares hashing it.
             content = str(parts.read_marker(name)["made_from"])
         else:
             content = hashlib.sha256(corpus.read_bytes(path)).hexdigest()
@@ -142,15 +143,15 @@ class PartWorker:
             "documents": len(documents),
         }
         earlier: dict[str, Any] = {}
-        if self._parts.is_finished(unit.part):
-            earlier = self._parts.read_marker(unit.part)
+        if self._parts.is_finished(unit.part_name):
+            earlier = self._parts.read_marker(unit.part_name)
         is_new = earlier.get("content") != report["content"]
         if is_new:
-            mark = f"{unit.part}@{digest(made_from, report['content'])}"
+            mark = f"{unit.part_name}@{digest(made_from, report['content'])}"
             self._make_part(unit, documents, mark, made_from, report)
         else:
             # The input has changed around the same documents: only the marker is renewed.
-            self._parts.finish(unit.part, made_from, {**report, "mark": earlier["mark"]})
+            self._parts.finish(unit.part_name, made_from, {**report, "mark": earlier["mark"]})
         return {"documents": len(documents), "is_new": is_new}
 
     def _make_part(
@@ -171,9 +172,9 @@ class PartWorker:
             if unit.source in config.embed_sources:
                 texts = [self._select_embedded_text(document) for document in documents]
                 vectors = encoder.encode(texts)
-        self._directory.write_table(f"{_WORDS}/{unit.part}.parquet", count_words(documents))
+        self._directory.write_table(f"{_WORDS}/{unit.part_name}.parquet", count_words(documents))
         batch = index.build_batch(documents, vectors, dimensions, mark)
-        self._parts.write(unit.part, made_from, batch, {**report, "mark": mark})
+        self._parts.write(unit.part_name, made_from, batch, {**report, "mark": mark})
 
     def _get_encoder(self) -> Any:
         if self._encoder is None:
@@ -221,17 +222,20 @@ class PartWorker:
 def make_parts(context: StageContext, units: Sequence[IndexUnit]) -> int:
     """Bring the units' parts up to date through Ray Data; returns how many were made."""
     parts = Parts(context.directory, _PARTS)
-    fingerprints = {unit.part: _part_fingerprint(context.config, unit) for unit in units}
+    fingerprints = {unit.part_name: _part_fingerprint(context.config, unit) for unit in units}
     stale = set(parts.discard_stale(fingerprints))
     waiting = []
     for unit in units:
-        if unit.part in stale or parts.read_marker(unit.part)["input"] != unit.input:
+        # A part of the same fingerprint may be of other input: then the worker compares the
+        # documents.
+        if unit.part_name in stale or parts.read_marker(unit.part_name)["input"] != unit.input:
             waiting.append(unit)
     parts_made = 0
     with Bar(context.console, "index", len(units), "parts") as bar:
+        # Parts that need no work count as done.
         bar.resume(len(units) - len(waiting))
         results = map_in_actors(
-            [{"unit": asdict(unit), "made_from": fingerprints[unit.part]} for unit in waiting],
+            [{"unit": asdict(unit), "made_from": fingerprints[unit.part_name]} for unit in waiting],
             PartWorker,
             context.config.index.workers,
             config=context.config,
@@ -258,6 +262,7 @@ def _part_fingerprint(config: PipelineConfig, unit: IndexUnit) -> str:
             encoding.document_prefix,
             config.index.batch_size,
         ]
+    # The package's version, because its code decides how documents are read and cut.
     return digest(importlib.metadata.version("medr-ray"), unit.source, embedding)
 
 
@@ -310,9 +315,9 @@ def write_index(context: StageContext, units: Sequence[IndexUnit]) -> dict[str, 
     parts = Parts(directory, _PARTS)
     part_by_mark: dict[str, str] = {}
     for unit in units:
-        marker = parts.read_marker(unit.part)
+        marker = parts.read_marker(unit.part_name)
         if marker["documents"]:
-            part_by_mark[marker["mark"]] = unit.part
+            part_by_mark[marker["mark"]] = unit.part_name
     if not part_by_mark:
         raise DataError("index.sources: there is no document to index: no citation has an abstract")
 
@@ -320,6 +325,7 @@ def write_index(context: StageContext, units: Sequence[IndexUnit]) -> dict[str, 
         return directory.read_table(f"{_PARTS}/{part_by_mark[mark]}.parquet")
 
     marks = list(part_by_mark)
+    # From a part and not from the encoder, which then need not be loaded when no part is new.
     dimensions = read_part(marks[0]).schema.field("vector").type.list_size
     parts_written = refresh_table(directory, marks, read_part, context.config.index, dimensions)
     table = index.open_table(directory)

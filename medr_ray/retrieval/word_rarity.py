@@ -24,6 +24,7 @@ def count_words(documents: Iterable[Document]) -> pa.Table:
     word."""
     counts: Counter[str] = Counter()
     for document in documents:
+        # A set: a word counts once for each document.
         counts.update(set(split_words(document.text)))
     if not counts:
         return _SCHEMA.empty_table()
@@ -50,4 +51,6 @@ class WordRarity:
     def weight(self, word: str) -> float:
         """log((N + 1) / (df + 1)); a word that is not common has the highest df of a rare one."""
         frequency = self._common.get(word, self._documents // _FLOOR)
+        # is added on both sides, so that a word of no document has a finite weight and one of all
+        # has 0.
         return math.log((self._documents + 1) / (frequency + 1))

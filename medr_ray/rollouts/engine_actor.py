@@ -73,5 +73,6 @@ def start_engine(
         scheduling_strategy="DEFAULT",
     )
     actor: Any = engine_class.remote(str(model_dir), config, trust_remote_code)
+    # The first call is answered after the constructor, which loads the model.
     ray.get(actor.load_model.remote())
     return EngineClient(actor)

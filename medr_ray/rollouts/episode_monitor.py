@@ -48,17 +48,18 @@ class EpisodeProgress:
     @contextlib.contextmanager
     def waiting_for(self, step: str, failure: FailureKind) -> Iterator[None]:
         """The episode waits for ``step``; should that break, it failed in this way."""
-        self._enter(step)
+        self._enter_step(step)
         try:
             yield
         except InfrastructureError:
+            # Set by the step that broke: the exception itself does not say whose fault it is.
             self.failure = failure
             raise
         finally:
             self.monitor.note_activity()
-            self._enter(f"after {step}")
+            self._enter_step(f"after {step}")
 
-    def _enter(self, step: str) -> None:
+    def _enter_step(self, step: str) -> None:
         self.step = step
         self.step_started = time.monotonic()
 
@@ -85,6 +86,7 @@ class EpisodeMonitor:
 
     def note_activity(self) -> None:
         """A step of some episode began or ended."""
+        # An assignment is atomic, so that readers in other threads need no lock.
         self._last_activity = time.monotonic()
 
     def note_loop_tick(self) -> None:
@@ -114,6 +116,7 @@ class EpisodeMonitor:
 
     def open_episodes(self) -> list[OpenEpisode]:
         """The episodes in flight, the oldest first."""
+        # Monotonic: a clock that is set would look like a stall.
         now = time.monotonic()
         # A copy: the event loop may add and remove episodes meanwhile.
         episodes = list(self._open.values())

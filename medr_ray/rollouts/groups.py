@@ -45,7 +45,7 @@ class GroupBook:
         self._outcomes: list[dict[int, RolloutOutcome]] = [{} for _ in groups]
         self._limits: dict[int, float] = {}  # seconds by group, once it is viable
 
-    def add(self, position: int, outcome: RolloutOutcome) -> GroupOutcome | None:
+    def add_outcome(self, position: int, outcome: RolloutOutcome) -> GroupOutcome | None:
         """Record an outcome. Returns the group when this was its last one."""
         group = self._group_of[position]
         outcomes = self._outcomes[group]
@@ -70,5 +70,6 @@ class GroupBook:
             return
         outcomes = self._outcomes[group].values()
         seconds = [outcome.seconds for outcome in outcomes if outcome.trajectory is not None]
+        # Before that a cut could cost the group. Afterwards every further duration moves the limit.
         if len(seconds) >= self._needed[group]:
             self._limits[group] = max(self._least, self._factor * statistics.median(seconds))

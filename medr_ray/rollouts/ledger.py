@@ -44,6 +44,7 @@ class Ledger:
         """The trajectories finished so far, in the order of their ids."""
         by_key: dict[str, Trajectory] = {}
         for trajectory in self._read_parts(FOLDER, Trajectory):
+            # Parts are read in the order of their names, so the first one with the key counts.
             by_key.setdefault(_record_key(trajectory), trajectory)
         return sorted(by_key.values(), key=lambda trajectory: trajectory.trajectory_id)
 
@@ -93,6 +94,7 @@ class Ledger:
                 if outcome.trajectory is None:
                     failures.append(_failure_record(outcome))
                 else:
+                    # Only for a trajectory: a failure leaves its request open.
                     recorded.add(outcome.request.key)
                     trajectories.append(outcome.trajectory)
                 if len(trajectories) + len(failures) >= self._part_size:
@@ -101,6 +103,7 @@ class Ledger:
                     failures = []
                 yield outcome
         finally:
+            # Also when the consumer stops early, because closing a generator runs its ``finally``.
             self._write_part(trajectories, failures)
 
     def _write_part(self, trajectories: list[Trajectory], failures: list[RolloutFailure]) -> None:
@@ -126,6 +129,7 @@ class Ledger:
             table = self._directory.read_table(f"{FOLDER}/{name}", columns=_KEY_COLUMNS)
             for row in table.to_pylist():
                 self._kept.add(rollout_key(row["question_id"], row["mode"], row["rollout"]))
+            # Parts are never changed, so each is read once.
             self._parts_read.add(name)
 
     def _next_part_name(self, folder: str) -> str:

@@ -95,6 +95,8 @@ class RolloutPool:
         self._workers = WorkerGroup(config, environment, faults)
         self._schedule = Schedule(config.rollouts)
         self._in_flight: dict[int, _InFlightRollout] = {}
+        # A number for each attempt: a late answer of an earlier attempt must not pass for the new
+        # one.
         self._rollout_numbers = itertools.count()
         self._finished: list[tuple[ScheduledRequest, RolloutOutcome]] = []
         self._heartbeat_requested: dict[int, float] = {}  # when, by worker, until it answers
@@ -106,7 +108,8 @@ class RolloutPool:
         # The lock is between a run and the timer's thread, which gives idle workers back.
         self._running = False
         self._lock = threading.Lock()
-        self._timer = threading.Timer(0, self._shrink)
+        # Never started. It is there so that the first run has a timer to cancel.
+        self._timer = threading.Timer(0, self._return_idle_workers)
         self._adjust_workers()
 
     def run(self, requests: Iterable[RolloutRequest]) -> Iterator[RolloutOutcome]:
@@ -125,7 +128,7 @@ class RolloutPool:
         factor = self._config.straggler_factor
         book = GroupBook(groups, share, factor, self._config.straggler_seconds)
         for position, outcome in self._run_requests(book.requests, book.find_stragglers):
-            group = book.add(position, outcome)
+            group = book.add_outcome(position, outcome)
             if group is not None:
                 yield group
 
@@ -167,7 +170,7 @@ class RolloutPool:
             remaining = len(queue)
             while remaining:
                 self._adjust_workers()
-                self._dispatch()
+                self._dispatch_requests()
                 for event in self._workers.events(_TICK_SECONDS):
                     self._handle_event(event)
                 if find_stragglers is not None:
@@ -190,25 +193,26 @@ class RolloutPool:
                 )
             self._running = True
         self._finished.clear()
-        self._schedule.add(queue)
+        self._schedule.add_requests(queue)
         self._unstaffed_since = time.monotonic()
 
     def _end_run(self) -> None:
         """Cancel what nobody waits for, and set the timer that gives idle workers back."""
-        self._schedule.clear()
+        self._schedule.drop_waiting_requests()
         for rollout in self._open_rollouts():
-            self._settle(rollout)
+            self._mark_settled(rollout)
             rollout.cancel()
         self._running = False
-        self._timer = threading.Timer(self._config.idle_seconds, self._shrink)
+        self._timer = threading.Timer(self._config.idle_seconds, self._return_idle_workers)
+        # The process may end before the timer does.
         self._timer.daemon = True
         self._timer.start()
 
-    def _dispatch(self) -> None:
+    def _dispatch_requests(self) -> None:
         # A worker ends its episodes itself after ``agent.seconds``; only one that fails to do so
         # for ``stall_seconds`` more is ended from here.
         allowed = self._episode_seconds + self._config.stall_seconds
-        for worker, scheduled in self._schedule.assign():
+        for worker, scheduled in self._schedule.assign_requests():
             number = next(self._rollout_numbers)
             cancel = self._workers.start_rollout(worker, number, scheduled.request)
             deadline = time.monotonic() + allowed
@@ -224,13 +228,14 @@ class RolloutPool:
         if isinstance(error, RayError):
             self._handle_worker_death(event.number, error)
         elif event.kind == "ready":
+            # Only deaths in a row count: a worker that came up shows that others can.
             self._deaths_at_start = 0
             self._schedule.mark_ready(event.number, time.monotonic())
         else:
             self._handle_heartbeat(event.number, event.answer.result())
 
     def _handle_finished(self, rollout: _InFlightRollout, answer: Any) -> None:
-        self._schedule.release(rollout.worker, time.monotonic())
+        self._schedule.release_worker(rollout.worker, time.monotonic())
         error = answer.exception()
         if rollout.settled:
             if error is None and answer.result().trajectory is not None:
@@ -241,27 +246,27 @@ class RolloutPool:
             # A RayTaskError is an exception of our own code; all else is the worker's end.
             self._lose_worker(rollout.worker)
             reason = f"worker died: {type(error).__name__}"
-            self._fail(rollout, WORKER_DIED, reason, died=True)
+            self._retry_or_give_up(rollout, WORKER_DIED, reason, died=True)
         else:
             raise error
 
     def _take_report(self, rollout: _InFlightRollout, report: EpisodeReport) -> None:
         if report.trajectory is not None:
-            self._finish(rollout, report.trajectory)
+            self._add_outcome(rollout, report.trajectory)
         elif report.kind:
-            self._fail(rollout, report.kind, report.failure)
+            self._retry_or_give_up(rollout, report.kind, report.failure)
         else:
             raise RuntimeError("a worker reported neither a trajectory nor a kind of failure")
 
-    def _fail(
+    def _retry_or_give_up(
         self, rollout: _InFlightRollout, kind: FailureKind, reason: str, died: bool = False
     ) -> None:
         """Try the request again, or give it up where its attempts are used up."""
         self._failures[kind] += 1
-        if not self._schedule.retry(rollout.scheduled, rollout.worker, died):
-            self._finish(rollout, None, reason, kind)
+        if not self._schedule.requeue_failed(rollout.scheduled, rollout.worker, died):
+            self._add_outcome(rollout, None, reason, kind)
 
-    def _finish(
+    def _add_outcome(
         self,
         rollout: _InFlightRollout,
         trajectory: Trajectory | None,
@@ -277,22 +282,23 @@ class RolloutPool:
 
     def _cut_stragglers(self, find_stragglers: FindStragglers) -> None:
         now = time.monotonic()
+        # At most one attempt of a request is open at a time, so the request's number identifies it.
         by_number = {rollout.scheduled.number: rollout for rollout in self._open_rollouts()}
         elapsed = {number: now - rollout.started for number, rollout in by_number.items()}
         for number in find_stragglers(elapsed):
             rollout = by_number[number]
-            self._settle(rollout)
+            self._mark_settled(rollout)
             rollout.cancel()
             self._failures[STRAGGLER] += 1
             reason = (
                 f"cut after {elapsed[number]:.0f} s: its group was large enough and took much less"
             )
-            self._finish(rollout, None, reason, STRAGGLER)
+            self._add_outcome(rollout, None, reason, STRAGGLER)
 
     def _open_rollouts(self) -> list[_InFlightRollout]:
         return [rollout for rollout in self._in_flight.values() if not rollout.settled]
 
-    def _settle(self, rollout: _InFlightRollout) -> None:
+    def _mark_settled(self, rollout: _InFlightRollout) -> None:
         """From now on its result is late. If none comes at all, its worker is ended."""
         rollout.settled = True
         rollout.deadline = time.monotonic() + self._config.stall_seconds
@@ -310,7 +316,7 @@ class RolloutPool:
             self._counts["returned"] += 1
             self._end_worker(worker)
 
-    def _shrink(self) -> None:
+    def _return_idle_workers(self) -> None:
         """Give idle workers back between two runs; called from the timer's thread."""
         with self._lock:
             if not self._running and ray.is_initialized():
@@ -354,6 +360,7 @@ class RolloutPool:
             return
         stall_seconds = self._config.stall_seconds
         self._next_health_check = now + min(_HEALTH_CHECK_SECONDS, stall_seconds / 4)
+        # A copy, because replacing a worker changes the slots.
         for worker, slot in list(self._schedule.slots.items()):
             requested = self._heartbeat_requested.get(worker)
             if requested is None:
@@ -362,7 +369,7 @@ class RolloutPool:
                     self._workers.request_heartbeat(worker)
             elif now - requested > stall_seconds:
                 silent = f"gave no sign of life for {now - requested:.0f} s"
-                self._report(worker, f"worker {worker} {silent}")
+                self._keep_report(worker, f"worker {worker} {silent}")
                 self._replace_worker(worker, "its worker gave no sign of life")
         self._replace_overdue_workers(now)
         self._warn_if_unstaffed(now)
@@ -370,18 +377,19 @@ class RolloutPool:
     def _handle_heartbeat(self, worker: int, heartbeat: Heartbeat) -> None:
         self._heartbeat_requested.pop(worker, None)
         if heartbeat.stall_report:
-            self._report(worker, heartbeat.stall_report)
+            self._keep_report(worker, heartbeat.stall_report)
         if heartbeat.blocked:
             self._replace_worker(worker, "its worker's event loop was blocked")
 
     def _replace_overdue_workers(self, now: float) -> None:
         overdue: dict[int, list[_InFlightRollout]] = {}
+        # Settled rollouts too: one that was cancelled and goes on still occupies its worker.
         for rollout in self._in_flight.values():
             if now > rollout.deadline and rollout.worker in self._workers:
                 overdue.setdefault(rollout.worker, []).append(rollout)
         for worker, rollouts in overdue.items():
             keys = ", ".join(rollout.scheduled.request.key for rollout in rollouts)
-            self._report(
+            self._keep_report(
                 worker,
                 f"worker {worker} is replaced: it goes on with {keys} after its deadline or its "
                 "end",
@@ -398,9 +406,9 @@ class RolloutPool:
         for rollout in self._open_rollouts():
             if rollout.worker != worker:
                 continue
-            self._settle(rollout)
+            self._mark_settled(rollout)
             if guilty is None or rollout in guilty:
-                self._fail(rollout, STALLED, reason, died=guilty is None)
+                self._retry_or_give_up(rollout, STALLED, reason, died=guilty is None)
             else:
                 self._schedule.put_back(rollout.scheduled)
         self._lose_worker(worker)
@@ -415,13 +423,13 @@ class RolloutPool:
             requested = f"{len(self._schedule.slots)} of {self._config.worker_cpus:g} CPUs each"
             total = ray.cluster_resources().get("CPU", 0)
             free = ray.available_resources().get("CPU", 0)
-            self._report(
+            self._keep_report(
                 None,
                 f"no rollout worker is ready; {requested} are asked for. The cluster has {total:g} "
                 f"CPUs, of which {free:g} are free: add nodes, or lower rollouts.worker_cpus",
             )
 
-    def _report(self, worker: int | None, text: str) -> None:
+    def _keep_report(self, worker: int | None, text: str) -> None:
         """Log the first line, and keep the whole text as a file."""
         self._counts["accounts"] += 1
         _LOG.warning("%s", text.splitlines()[0])

@@ -60,11 +60,11 @@ class Schedule:
 
     # --- requests ---
 
-    def add(self, scheduled: Iterable[ScheduledRequest]) -> None:
+    def add_requests(self, scheduled: Iterable[ScheduledRequest]) -> None:
         """Queue requests that were never tried."""
         self.fresh.extend(scheduled)
 
-    def clear(self) -> None:
+    def drop_waiting_requests(self) -> None:
         """Drop all waiting requests."""
         self.fresh.clear()
         self.retries.clear()
@@ -72,10 +72,12 @@ class Schedule:
     def has_waiting_requests(self) -> bool:
         return bool(self.fresh or self.retries)
 
-    def retry(self, scheduled: ScheduledRequest, worker: int, died: bool) -> bool:
+    def requeue_failed(self, scheduled: ScheduledRequest, worker: int, died: bool) -> bool:
         """Queue a request that failed on ``worker`` again. False, and it is not queued, when its
         attempts are used up."""
         scheduled.failed_on = worker
+        # A death may be the request's fault (memory, a crash in native code), which decides whether
+        # it later runs alone.
         scheduled.deaths += died
         if scheduled.attempts > self.config.retries:
             return False
@@ -88,8 +90,9 @@ class Schedule:
         scheduled.attempts -= 1
         self.retries.append(scheduled)
 
-    def assign(self) -> Iterator[tuple[int, ScheduledRequest]]:
+    def assign_requests(self) -> Iterator[tuple[int, ScheduledRequest]]:
         """(worker, request) for every waiting request that a worker has room for, retries first."""
+        # A copy, because requests are taken out while it is walked through.
         for scheduled in list(self.retries):
             worker = self._choose_worker(scheduled)
             if worker is not None:
@@ -148,7 +151,7 @@ class Schedule:
     def remove_worker(self, worker: int) -> None:
         self.slots.pop(worker, None)
 
-    def release(self, worker: int, now: float) -> None:
+    def release_worker(self, worker: int, now: float) -> None:
         """A rollout ended on a worker, which may have been removed before."""
         slot = self.slots.get(worker)
         if slot is not None:
@@ -175,6 +178,7 @@ class Schedule:
         spare = len(self.slots) - self.wanted_workers()
         starting = [worker for worker, slot in self.slots.items() if not slot.ready]
         idle = [worker for worker, slot in self.slots.items() if self._is_idle(slot, now)]
+        # Starting workers first: they hold no warm environment and no memory of caches yet.
         return [*reversed(starting), *reversed(idle)][: max(0, spare)]
 
     def _is_idle(self, slot: WorkerSlot, now: float) -> bool:

@@ -19,6 +19,7 @@ def thread_stacks() -> str:
     """The stack of every thread, the innermost call last."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     parts = []
+    # The only way to the stacks of other threads; ``faulthandler`` writes to files alone.
     for ident, frame in sys._current_frames().items():
         stack = "".join(traceback.format_stack(frame))
         parts.append(f"thread {names.get(ident, ident)}\n{stack}")

@@ -131,6 +131,7 @@ class RolloutWorker:
 
     async def ready(self) -> None:
         """Returns once the environment is made; from then on the event loop is watched."""
+        # For stacks of its tasks, which another thread reads.
         self._loop = asyncio.get_running_loop()
         # Kept: the event loop itself holds tasks only weakly.
         self._ticker = asyncio.create_task(self._tick_forever(), name="ticker")
@@ -140,10 +141,13 @@ class RolloutWorker:
         with self._monitor.track_episode(request.key) as progress:
             try:
                 return EpisodeReport(await self._run_episode(request, progress))
+            # Returned and not raised: Ray would wrap it in a RayTaskError, which the pool takes for
+            # a bug.
             except InfrastructureError as error:
                 return EpisodeReport(None, progress.failure, str(error))
 
     async def _run_episode(self, request: RolloutRequest, progress: EpisodeProgress) -> Trajectory:
+        # A failure while the policy is made counts as the model's.
         with progress.waiting_for(SETUP, MODEL):
             policy = WatchedPolicy(self._environment.policies(request), progress)
         tools = [WatchedTool(tool, progress) for tool in for_episode(self._environment.tools)]
@@ -163,6 +167,7 @@ class RolloutWorker:
         limit = self._config.rollouts.stall_seconds
         is_blocked = self._monitor.loop_lag() > limit
         is_stalled = is_blocked or self._monitor.quiet_seconds() > limit
+        # Stacks are long: one report for each stall is enough.
         is_new = is_stalled and not self._stall_reported
         self._stall_reported = is_stalled
         return Heartbeat(is_blocked, self._describe_stall(is_blocked) if is_new else "")

@@ -63,7 +63,7 @@ class WorkerGroup:
         worker = self.started
         self.started += 1
         self._workers[worker] = self._actor_class.remote(*self._arguments)
-        self._listen("ready", worker, self._workers[worker].ready.remote())
+        self._queue_answer("ready", worker, self._workers[worker].ready.remote())
         return worker
 
     def start_rollout(
@@ -71,10 +71,12 @@ class WorkerGroup:
     ) -> Callable[[], None]:
         """Begin a rollout; returns a function that cancels it."""
         reference = self._workers[worker].run.remote(request)
-        self._listen("finished", rollout, reference)
+        self._queue_answer("finished", rollout, reference)
 
         def cancel() -> None:
             if ray.is_initialized():
+                # Best effort: the coroutine is cancelled at its next await. One that never awaits
+                # goes on, and the pool replaces its worker in the end.
                 ray.cancel(reference)
 
         return cancel
@@ -82,10 +84,12 @@ class WorkerGroup:
     def request_heartbeat(self, worker: int) -> None:
         """Ask a worker for a sign of life."""
         method = self._workers[worker].heartbeat.options(concurrency_group=_WATCH_GROUP)
-        self._listen("heartbeat", worker, method.remote())
+        self._queue_answer("heartbeat", worker, method.remote())
 
     def end(self, worker: int) -> None:
         """Kill a worker. Its rollouts finish with an error."""
+        # Ray restarts no actor by default, so it stays dead; the pool starts another where it needs
+        # one.
         ray.kill(self._workers.pop(worker))
 
     def end_all(self) -> None:
@@ -101,7 +105,7 @@ class WorkerGroup:
         except Empty:
             return
 
-    def _listen(self, kind: EventKind, number: int, reference: Any) -> None:
+    def _queue_answer(self, kind: EventKind, number: int, reference: Any) -> None:
         # Called by a thread of Ray's when the answer is there; the queue hands it to the driver's.
         def put(answer: "Future[Any]") -> None:
             self._events.put(WorkerEvent(kind, number, answer))

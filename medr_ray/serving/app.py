@@ -71,6 +71,8 @@ def find_free_port(host: str = "127.0.0.1") -> int:
     """A port nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind((host, 0))
+        # The port is free again when the probe closes. Another process may take it before Serve
+        # does, which ``check_port`` then reports.
         return int(probe.getsockname()[1])
 
 
@@ -117,13 +119,14 @@ def serve_application(
     verifier = ApiKeyVerifier.for_key(key or os.environ.get(config.serving.api_key_env))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging_config: dict[str, object] = {"log_level": "WARNING", "enable_access_log": False}
+    # Before ``serve.run``, which takes no HTTP options and would start Serve with those of its own.
     serve.start(
         proxy_location="HeadOnly",
         http_options=HTTPOptions(host=host, port=port),
         logging_config=logging_config,
     )
     try:
-        _deploy(bind_application(config, run, directories, verifier), logging_config)
+        _run_application(bind_application(config, run, directories, verifier), logging_config)
         # An IPv6 address stands in brackets in a URL.
         url_host = f"[{host}]" if ":" in host else host
         yield ServedApplication(f"http://{url_host}:{port}/v1", tuple(directories))
@@ -131,7 +134,7 @@ def serve_application(
         serve.shutdown()
 
 
-def _deploy(application: "Application", logging_config: dict[str, object]) -> None:
+def _run_application(application: "Application", logging_config: dict[str, object]) -> None:
     """Run the application. Raises MedrError with the replicas' messages when one cannot start."""
     from ray import serve
 
@@ -175,6 +178,7 @@ def bind_application(
     model = serve.deployment(
         name="model",
         num_replicas=serving.replicas,
+        # Counted by the gateway's handle, which raises BackPressureError beyond it: status 429.
         max_queued_requests=serving.max_queued,
         max_ongoing_requests=_REQUESTS_PER_BATCH_PLACE * serving.max_batch,
         ray_actor_options={"num_cpus": serving.num_cpus, "num_gpus": serving.num_gpus},
@@ -191,6 +195,7 @@ def _bind_search(config: PipelineConfig, run: RunDirectory) -> "Application | No
 
     from medr_ray.serving.retriever import SearchReplica
 
+    # Chat is served without an index too: the search paths then answer 404.
     index = run.stage("index")
     if index.manifest() is None:
         return None
@@ -216,4 +221,5 @@ def serve_forever(config: PipelineConfig, console: Console | None = None) -> Non
         console.print(
             f"serving {models} at {served.base_url} {access}; end with Ctrl-C", highlight=False
         )
+        # Serve works in processes of its own. This one only waits, and shuts it down at the end.
         stop_requested.wait()

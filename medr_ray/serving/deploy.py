@@ -23,6 +23,8 @@ def build(arguments: Mapping[str, str]) -> "Application":
     MedrError."""
     config = load_config(arguments["config"])
     variable = config.serving.api_key_env
+    # An unset variable would mean that no key is asked for (see ``keys``), which is for loopback
+    # only.
     if not os.environ.get(variable):
         raise ConfigError(
             f"{variable} is not set: a served model that others can reach needs a key"

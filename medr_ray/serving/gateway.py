@@ -24,12 +24,15 @@ class _HandleChat:
 
     async def complete(self, job: ChatJob) -> Completion | Refusal:
         try:
+            # A full queue shows here and not at ``remote``: the handle assigns the request
+            # meanwhile.
             reply: Completion | Refusal = await self._handle.complete.remote(job)
         except BackPressureError as error:
             raise Overloaded(str(error)) from error
         return reply
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
+        # A method that yields needs a streaming handle.
         handle = self._handle.options(stream=True)
         items: DeploymentResponseGenerator[StreamItem] = handle.stream.remote(job)  # type: ignore[assignment]
         try:

@@ -63,6 +63,8 @@ def build_http(
     return app
 
 
+# Plain ASGI: Starlette's BaseHTTPMiddleware relays every streamed response through a task of its
+# own.
 class _ApiKeyMiddleware:
     """Asks for the key before anything of the request is read."""
 
@@ -71,6 +73,7 @@ class _ApiKeyMiddleware:
         self._verifier = verifier
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Lifespan events have no headers, and there are no websocket routes.
         if scope["type"] == "http" and scope["path"] != "/healthz":
             headers = dict(scope["headers"])
             # ASGI headers are bytes, and HTTP allows latin-1 in them.
@@ -88,6 +91,8 @@ def _build_missing_key_response() -> JSONResponse:
 
 
 def _add_error_handlers(app: FastAPI) -> None:
+    # Starlette takes the handler of the nearest class in the error's MRO: the order of the handlers
+    # does not matter.
     @app.exception_handler(HttpRefusal)
     async def answer_refusal(request: Request, error: HttpRefusal) -> Response:
         headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
@@ -199,6 +204,7 @@ async def _generate_events(
                 yield _format_event(chunk)
                 if includes_usage:
                     yield _format_event(build_usage_chunk(completion_id, created, model, item))
+    # A client that leaves cancels the generator. CancelledError is no Exception and passes through.
     except Exception as error:
         message = f"the stream failed: {type(error).__name__}"
         yield _format_event(build_error_body(500, message, "internal_error"))
@@ -244,6 +250,7 @@ def _add_search(app: FastAPI, search: SearchBackend | None) -> None:
         }
         return await run_search(SearchRequest.model_validate(values))
 
+    # ``:path``, because the name in an id may contain a slash.
     @app.get("/v1/documents/{document_id:path}")
     async def show_document(document_id: str) -> dict[str, Any]:
         document = await require_search().document(document_id)

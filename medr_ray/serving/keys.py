@@ -42,6 +42,7 @@ class ApiKeyVerifier:
         if self.digest is None:
             return True
         header = authorization or ""
+        # Names of schemes are case-insensitive (RFC 9110, section 11.1).
         if not header.lower().startswith(_SCHEME):
             return False
         key = header[len(_SCHEME) :].strip()

@@ -38,22 +38,24 @@ class ModelServer:
 
     async def complete(self, job: ChatJob) -> Completion | Refusal:
         """The whole answer."""
-        prepared = self._prepare(job)
+        prepared = self._prepare_job(job)
         if isinstance(prepared, Refusal):
             return prepared
-        async with self._models.engine(prepared.directory) as engine:
+        async with self._models.use_engine(prepared.directory) as engine:
             with self._count_running():
                 generation = await engine.generate(prepared.prompt, prepared.sampling)
         return _build_completion(prepared, generation, generation.text)
 
     async def stream(self, job: ChatJob) -> AsyncIterator[StreamItem]:
         """A Refusal, or an Opening, Deltas and a Completion without text."""
-        prepared = self._prepare(job)
+        prepared = self._prepare_job(job)
         if isinstance(prepared, Refusal):
             yield prepared
             return
+        # Sent before the engine is there: the gateway can start its response while the request
+        # still waits for a model to be loaded.
         yield Opening(len(prepared.prompt))
-        async with self._models.engine(prepared.directory) as engine:
+        async with self._models.use_engine(prepared.directory) as engine:
             with self._count_running():
                 items = engine.stream(prepared.prompt, prepared.sampling)
                 # aclosing stops the generation at once when the reader leaves; without it the
@@ -72,7 +74,7 @@ class ModelServer:
             "requests": self._requests,
             "running": self._running,
             "most_running": self._most_running,
-            "models_loaded": self._models.loaded,
+            "models_loaded": self._models.loaded_count,
         }
 
     @contextlib.contextmanager
@@ -84,14 +86,15 @@ class ModelServer:
         finally:
             self._running -= 1
 
-    def _prepare(self, job: ChatJob) -> _PreparedJob | Refusal:
+    def _prepare_job(self, job: ChatJob) -> _PreparedJob | Refusal:
         """Check a job against its model; tokenise it."""
         self._requests += 1
         refusal = self._check_limits(job)
         if refusal is not None:
             return refusal
-        encoder = self._models.encoder(job.model)
+        encoder = self._models.prompt_encoder(job.model)
         try:
+            # Not in a thread: tokenising is short beside loading a model and generating.
             prompt = encoder.encode(job.messages)
         except Exception as error:  # templates raise jinja2 errors of their own making
             return Refusal(
@@ -109,14 +112,15 @@ class ModelServer:
                 f"tokens of messages and {job.max_tokens or 1} to generate",
                 "messages",
             )
+        # Without a limit of its own a request may fill what its prompt leaves of the context.
         max_tokens = job.max_tokens or min(self._max_tokens, available)
         sampling = Sampling(max_tokens, job.temperature, job.stop, job.seed)
-        return _PreparedJob(self._models.directory(job.model), tuple(prompt), sampling)
+        return _PreparedJob(self._models.model_directory(job.model), tuple(prompt), sampling)
 
     def _check_limits(self, job: ChatJob) -> Refusal | None:
         """The refusal of a job for an unknown model or for too many tokens."""
         if job.model not in self._models:
-            names = ", ".join(self._models.names)
+            names = ", ".join(self._models.served_names)
             return Refusal(
                 404,
                 "model_not_found",
@@ -150,9 +154,11 @@ class ModelReplica(ModelServer):
         serving: ServingConfig,
         trust_remote_code: bool = False,
     ) -> None:
+        # Each place of the batch is a row of the key-value cache, so the server has its own number.
         engine_config = engine.model_copy(update={"max_batch": serving.max_batch})
 
         def load_engine(directory: Path) -> BatchEngine:
+            # Imported in the replica: the driver, which binds the deployment, need not load torch.
             from medr_ray.engines.transformers import TransformersEngine
 
             return TransformersEngine(directory, engine_config, trust_remote_code)

@@ -27,6 +27,8 @@ class PromptEncoder:
         tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
         self._renderer = ChatRenderer(tokenizer)
         model_config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        # Not every architecture states it. A tokenizer that has no limit says about 1e30, which
+        # then stands for none.
         context = model_config.get("max_position_embeddings") or tokenizer.model_max_length
         self.context = int(context)
 
@@ -62,6 +64,7 @@ class ModelCache:
         # requests get their engines in the order they came.
         self._load_lock = asyncio.Lock()
         self._engine_released = asyncio.Event()
+        # Tokenizers are small, and all are kept: a request is checked before its engine is loaded.
         self._encoders = {
             directory: PromptEncoder(Path(directory), trust_remote_code)
             for directory in set(self._directories.values())
@@ -71,30 +74,31 @@ class ModelCache:
         return name in self._directories
 
     @property
-    def names(self) -> list[str]:
+    def served_names(self) -> list[str]:
         """The served names."""
         return list(self._directories)
 
     @property
-    def loaded(self) -> int:
+    def loaded_count(self) -> int:
         """How many engines are loaded."""
         return len(self._engines)
 
-    def directory(self, name: str) -> str:
+    def model_directory(self, name: str) -> str:
         """The model directory of a served name."""
         return self._directories[name]
 
-    def encoder(self, name: str) -> PromptEncoder:
+    def prompt_encoder(self, name: str) -> PromptEncoder:
         """The prompt encoder of a served name."""
         return self._encoders[self._directories[name]]
 
     def preload(self, name: str) -> None:
         """Load a model before the first request asks for it; raises what loading raises."""
         directory = self._directories[name]
+        # Called while the replica is constructed: no request can be using an engine, so no lock.
         self._engines[directory] = EngineLoop(self._load(Path(directory)))
 
     @contextlib.asynccontextmanager
-    async def engine(self, directory: str) -> AsyncIterator[EngineLoop]:
+    async def use_engine(self, directory: str) -> AsyncIterator[EngineLoop]:
         """The engine of a model directory, loaded if it is not; it stays while it is used."""
         async with self._load_lock:
             if directory not in self._engines:
@@ -104,10 +108,12 @@ class ModelCache:
                 self._engines[directory] = EngineLoop(engine)
             self._engines.move_to_end(directory)
             engine_loop = self._engines[directory]
+            # Counted under the lock: between loading and use nobody may close the engine.
             self._users[directory] += 1
         try:
             yield engine_loop
         finally:
+            # Without the lock, which a request that waits for room holds until somebody comes here.
             self._users[directory] -= 1
             self._engine_released.set()
 
@@ -119,6 +125,8 @@ class ModelCache:
                 (directory for directory in self._engines if not self._users[directory]), None
             )
             if idle is None:
+                # Nothing is awaited between the look at the users and this line, so no release is
+                # missed.
                 self._engine_released.clear()
                 await self._engine_released.wait()
             else:

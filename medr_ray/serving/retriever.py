@@ -25,6 +25,8 @@ class SearchReplica:
     async def search(self, request: SearchRequest) -> list[dict[str, Any]]:
         """Hits in rank order: the fields of the retriever's hit, with how its score came about."""
         loop = asyncio.get_running_loop()
+        # ``dict`` of a pydantic model gives its fields as they are. They are named as the
+        # parameters.
         search = functools.partial(self._retriever.search, **dict(request))
         hits = await loop.run_in_executor(self._executor, search)
         return [asdict(hit) for hit in hits]

@@ -77,6 +77,7 @@ class ChatRequest(BaseModel):
     stream: bool = False
     stream_options: StreamOptions | None = None
 
+    # Before validation, which would refuse these parameters as unknown.
     @model_validator(mode="before")
     @classmethod
     def _refuse_without_effect(cls, values: Any) -> Any:
@@ -97,6 +98,7 @@ class ChatRequest(BaseModel):
     @classmethod
     def _check_stop_texts(cls, value: str | list[str] | None) -> list[str]:
         texts = [value] if isinstance(value, str) else value or []
+        # An empty text is in every text: the answer would end at its first token.
         if len(texts) > _MAX_STOP_TEXTS or any(not text for text in texts):
             raise ValueError(f"at most {_MAX_STOP_TEXTS} stop sequences, none of them empty")
         return texts

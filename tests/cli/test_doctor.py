@@ -50,10 +50,10 @@ def test_a_failure_is_exit_1(
 
 
 def test_a_taken_port_is_noticed() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         assert check_result("port", config(f"serving.port={port}")).status == "warn"
 
 

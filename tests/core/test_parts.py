@@ -60,12 +60,12 @@ def test_a_shared_file_survives_a_change_of_either(parts: Parts, tmp_path: Path)
 def test_a_file_that_breaks_off_does_not_appear(tmp_path: Path) -> None:
     directory = Directory(str(tmp_path))
 
-    def broken() -> Iterator[pa.Table]:
+    def yield_one_table() -> Iterator[pa.Table]:
         yield TABLE
         raise ValueError("the source broke off")
 
     with pytest.raises(ValueError, match="broke off"):
-        directory.write_batches("x/whole.parquet", TABLE.schema, broken())
+        directory.write_batches("x/whole.parquet", TABLE.schema, yield_one_table())
     assert directory.list_files("x") == []
 
 

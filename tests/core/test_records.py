@@ -116,10 +116,10 @@ def test_questions_of_an_earlier_form_are_refused_and_never_misread() -> None:
 
 def test_a_task_without_the_metadatum_says_so() -> None:
     task = records.Task("t-1", "Which gene?", "en", "FBN1")
-    assert (task.value("hops"), task.hops) == (None, None)
+    assert (task.metadata_value("hops"), task.hops) == (None, None)
     described = dataclasses.replace(task, metadata=records.question_metadata("causal", 2, "", 0))
     assert described.hops == 2
-    assert described.value(records.PARADIGM) == "causal"
+    assert described.metadata_value(records.PARADIGM) == "causal"
 
 
 def test_a_value_outside_its_closed_set_is_refused_by_record_and_field() -> None:

@@ -40,7 +40,10 @@ from medr_ray.training.losses import POLICY_LOSSES
         ),
         ("agent.tools=[serach]", "agent.tools.0: unknown name 'serach': did you mean 'search'?"),
         ("agent.tools=[browse]", "Known: search, medical_search, read, diagnose"),
-        ("agent.tools=['mcp:drugs']", "agent.tools: tools.mcp has no server 'drugs': it is empty"),
+        (
+            "agent.tools=['mcp:drugs']",
+            "agent.tools: unknown server of tools.mcp 'drugs': Known: none",
+        ),
         (
             "evaluation.benchmarks=[helout]",
             "evaluation.benchmarks.0: unknown name 'helout': did you mean 'heldout'?",

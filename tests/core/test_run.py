@@ -133,10 +133,10 @@ def test_clearing_removes_the_manifest_first(
     directory.prepare("first")
     directory.write_json("manifest.json", {"fingerprint": "first"})
 
-    def killed(self: Directory) -> None:
+    def raise_interrupt(self: Directory) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Directory, "clear", killed)
+    monkeypatch.setattr(Directory, "clear", raise_interrupt)
     with pytest.raises(KeyboardInterrupt):
         directory.clear()
     assert not directory.is_finished("first")

@@ -120,12 +120,14 @@ def state_of(encoder: Encoder, text: str, pooling: str) -> np.ndarray:
 def test_padding_is_passed_by_on_either_side(foreign: Path, pooling: Pooling, side: str) -> None:
     encoder = Encoder(str(foreign), batch=3, pooling=pooling)
     encoder._tokenizer.padding_side = side
-    batch = encoder._tokenize(FOREIGN)
-    taken = encoder._pool(batch["input_ids"].unsqueeze(-1), batch["attention_mask"])[:, 0].tolist()
+    batch = encoder._tokenize_batch(FOREIGN)
+    pooled_tokens = encoder._pool_states(batch["input_ids"].unsqueeze(-1), batch["attention_mask"])[
+        :, 0
+    ].tolist()
     expected = (
         encoder._tokenizer.cls_token_id if pooling == "cls" else encoder._tokenizer.eos_token_id
     )
-    assert taken == [expected] * 3
+    assert pooled_tokens == [expected] * 3
 
 
 @pytest.mark.slow
@@ -133,7 +135,7 @@ def test_the_prefix_stands_in_front_and_long_texts_are_cut(foreign: Path) -> Non
     plain, prefixed = Encoder(str(foreign)), Encoder(str(foreign), prefix="query : ")
     assert prefixed.encode(["marfan"]) == pytest.approx(plain.encode(["query : marfan"]))
     cut = Encoder(str(foreign), max_tokens=4, pooling="last")
-    (tokens,) = cut._tokenize(["marfan syndrome what what what"])["input_ids"]
+    (tokens,) = cut._tokenize_batch(["marfan syndrome what what what"])["input_ids"]
     assert len(tokens) <= 4
     assert tokens[-1] == cut._tokenizer.eos_token_id
 

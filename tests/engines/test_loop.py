@@ -14,7 +14,7 @@ from medr_ray.engines.batching_loop import EngineLoop
 class Letters:
     """A request that is answered with one letter a step."""
 
-    wanted: int
+    length: int
     text: str = ""
     cancelled: bool = False
     generation: Generation | None = None
@@ -36,7 +36,7 @@ class LetterEngine:
         self.steps += 1
         for sequence in self.open:
             sequence.text += self.letter
-            if sequence.cancelled or len(sequence.text) == sequence.wanted:
+            if sequence.cancelled or len(sequence.text) == sequence.length:
                 sequence.generation = Generation((), (), sequence.text, "stop", 0)
         self.open = [sequence for sequence in self.open if sequence.generation is None]
 
@@ -52,7 +52,7 @@ class LetterEngine:
         return letter
 
 
-def tokens(count: int) -> Sampling:
+def sample_tokens(count: int) -> Sampling:
     return Sampling(count)
 
 
@@ -60,9 +60,9 @@ def test_a_short_request_does_not_wait_for_a_long_one_it_shares_the_batch_with()
     async def scenario() -> int:
         engine = LetterEngine()
         loop = EngineLoop(engine)
-        long = asyncio.create_task(loop.generate([], tokens(500)))
+        long = asyncio.create_task(loop.generate([], sample_tokens(500)))
         await asyncio.sleep(0)
-        short = await loop.generate([], tokens(3))
+        short = await loop.generate([], sample_tokens(3))
         at = engine.steps
         assert short.text == "aaa"
         assert (await long).text == "a" * 500
@@ -76,11 +76,11 @@ def test_an_action_runs_between_the_requests_before_it_and_those_after_it() -> N
     async def scenario() -> list[str]:
         engine = LetterEngine()
         loop = EngineLoop(engine)
-        before = asyncio.create_task(loop.generate([], tokens(40)))
+        before = asyncio.create_task(loop.generate([], sample_tokens(40)))
         await asyncio.sleep(0.01)
         action = asyncio.create_task(loop.run_exclusively(lambda: engine.rename("b")))
         await asyncio.sleep(0)
-        after = asyncio.create_task(loop.generate([], tokens(5)))
+        after = asyncio.create_task(loop.generate([], sample_tokens(5)))
         assert await action == "b"
         return [(await before).text, (await after).text]
 
@@ -96,7 +96,7 @@ def test_an_action_that_fails_is_its_callers_error_and_the_loop_goes_on() -> Non
 
         with pytest.raises(ValueError, match="no such weights"):
             await loop.run_exclusively(broken)
-        return (await loop.generate([], tokens(2))).text
+        return (await loop.generate([], sample_tokens(2))).text
 
     assert asyncio.run(scenario()) == "aa"
 
@@ -106,7 +106,7 @@ def test_a_request_nobody_awaits_any_more_leaves_the_batch() -> None:
         engine = LetterEngine()
         loop = EngineLoop(engine)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(loop.generate([], tokens(10**9)), 0.05)
+            await asyncio.wait_for(loop.generate([], sample_tokens(10**9)), 0.05)
         await loop.run_exclusively(lambda: None)  # its turn comes only when the batch is empty
         return len(engine.open)
 
@@ -125,7 +125,7 @@ def test_a_failing_step_fails_those_who_were_in_it_only() -> None:
 
         engine.step = broken  # type: ignore[method-assign]
         with pytest.raises(InfrastructureError, match="MemoryError: too long"):
-            await loop.generate([], tokens(2))
-        return (await loop.generate([], tokens(2))).text
+            await loop.generate([], sample_tokens(2))
+        return (await loop.generate([], sample_tokens(2))).text
 
     assert asyncio.run(scenario()) == "aa"

@@ -66,9 +66,15 @@ def test_greedy_output_does_not_depend_on_the_batch(engine: TransformersEngine) 
 
 
 def test_equal_prompts_are_sampled_apart(engine: TransformersEngine) -> None:
-    same = [prompts(engine)[1]] * 4
+    equal_prompts = [prompts(engine)[1]] * 4
     assert (
-        len({result.output_ids for result in engine.generate(same, Sampling(24, 1.0, seed=1))}) > 1
+        len(
+            {
+                result.output_ids
+                for result in engine.generate(equal_prompts, Sampling(24, 1.0, seed=1))
+            }
+        )
+        > 1
     )
 
 

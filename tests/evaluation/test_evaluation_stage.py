@@ -20,7 +20,7 @@ from medr_ray.questions import artifacts
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("small")
     fill_run(make_context(root))
     return root
@@ -29,9 +29,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_every_heldout_question_is_answered_by_all_weights_and_only_what_is_missing_is_redone(
     ray_local: None,
-    small: Path,
+    small_run: Path,
 ) -> None:
-    context = make_context(small)
+    context = make_context(small_run)
     counts = EVALUATION_STAGE.execute(context)
     results = context.directory.read(EVALUATION_RESULTS)
     answered = {(result.benchmark, result.model, result.task_id) for result in results}
@@ -46,13 +46,13 @@ def test_every_heldout_question_is_answered_by_all_weights_and_only_what_is_miss
     assert len({trajectory.trajectory_id for trajectory in trajectories}) == 6
     assert all(trajectory.usage.output_tokens > 0 for trajectory in trajectories)
 
-    files = sorted((small / "small").rglob("answers/*/*/*.json"))
-    kept = {path: path.read_bytes() for path in files}
-    lost = next(iter(kept))
+    files = sorted((small_run / "small").rglob("answers/*/*/*.json"))
+    content_by_path = {path: path.read_bytes() for path in files}
+    lost = next(iter(content_by_path))
     lost.unlink()
     EVALUATION_STAGE.execute(context)
     assert lost.exists()
-    assert all(path.read_bytes() == text for path, text in kept.items() if path != lost)
+    assert all(path.read_bytes() == text for path, text in content_by_path.items() if path != lost)
     rows = context.directory.read(EVALUATION_RESULTS)
     assert [(row.model, row.task_id, row.prediction, row.verdict) for row in rows] == [
         (row.model, row.task_id, row.prediction, row.verdict) for row in results
@@ -61,9 +61,9 @@ def test_every_heldout_question_is_answered_by_all_weights_and_only_what_is_miss
 
 @pytest.mark.slow
 def test_an_unreachable_model_leaves_answers_unscored_and_no_part(
-    ray_local: None, small: Path, tmp_path: Path
+    ray_local: None, small_run: Path, tmp_path: Path
 ) -> None:
-    context = make_context(small)
+    context = make_context(small_run)
     context = StageContext(
         context.config,
         context.run,
@@ -72,24 +72,24 @@ def test_an_unreachable_model_leaves_answers_unscored_and_no_part(
     )
     attempts = [Attempt("heldout", "base", question.task, 0) for question in QUESTIONS]
     runner = EvaluationRunner(context, attempts)
-    runner.answer(Endpoint("http://127.0.0.1:1/v1", "no-key"))
-    answers = runner.judge({"heldout": RulesAnswerJudge()})
+    runner.answer_pending(Endpoint("http://127.0.0.1:1/v1", "no-key"))
+    answers = runner.judge_answers({"heldout": RulesAnswerJudge()})
     assert {answer.result.verdict for answer in answers} == {UNSCORED}
     assert [answer.trajectory for answer in answers] == [None, None, None]
     assert "APIConnectionError" in answers[0].reason
     assert len(runner.list_pending()) == 3
 
 
-def test_weights_that_do_not_exist_are_named(small: Path) -> None:
+def test_weights_that_do_not_exist_are_named(small_run: Path) -> None:
     with pytest.raises(ConfigError, match="grpo"):
-        EVALUATION_STAGE.execute(make_context(small, "evaluation.weights=[base, grpo]"))
+        EVALUATION_STAGE.execute(make_context(small_run, "evaluation.weights=[base, grpo]"))
 
 
-def test_only_heldout_tasks_are_asked(small: Path) -> None:
-    context = make_context(small)
+def test_only_heldout_tasks_are_asked(small_run: Path) -> None:
+    context = make_context(small_run)
     tasks = load_benchmark_tasks(HELDOUT, context.config, context.run)
     assert tasks == [question.task for question in QUESTIONS]
-    limited = make_context(small, "evaluation.max_questions=2").config
+    limited = make_context(small_run, "evaluation.max_questions=2").config
     assert len(load_benchmark_tasks(HELDOUT, limited, context.run)) == 2
 
 

@@ -25,7 +25,7 @@ from medr_ray.governor.server import GovernorServer
 _NONE = Amounts()
 
 
-def _service(concurrency: int = 2, requests: float | None = None) -> GovernedService:
+def _make_service(concurrency: int = 2, requests: float | None = None) -> GovernedService:
     return GovernedService("key", "service", Limits(requests, 1.0, concurrency=concurrency))
 
 
@@ -35,7 +35,7 @@ def _report_done(slot: Slot, result: str = "succeeded") -> Outcome:
 
 def test_callers_are_served_in_order_and_leases_come_back() -> None:
     async def scenario() -> list[int]:
-        client, served, service = LocalGovernorClient(), [], _service(1)
+        client, served, service = LocalGovernorClient(), [], _make_service(1)
         held = await client.acquire(service, _NONE)
 
         async def caller(number: int) -> None:
@@ -55,7 +55,7 @@ def test_callers_are_served_in_order_and_leases_come_back() -> None:
 
 def test_a_cancelled_caller_takes_nothing_with_it() -> None:
     async def scenario() -> None:
-        client, service = LocalGovernorClient(), _service(1)
+        client, service = LocalGovernorClient(), _make_service(1)
         held = await client.acquire(service, _NONE)
         waiting = [asyncio.create_task(client.acquire(service, _NONE)) for _ in range(2)]
         await asyncio.sleep(0)
@@ -95,9 +95,9 @@ def test_a_gate_travels_without_its_secret() -> None:
     gate = Gate("https://service.example/v1", Limits(3, 1.0), secret="sk-very-secret")
     from ray import cloudpickle
 
-    sent = cloudpickle.dumps(gate)
-    assert b"very-secret" not in sent
-    assert vars(cloudpickle.loads(sent)) == vars(gate)
+    pickled = cloudpickle.dumps(gate)
+    assert b"very-secret" not in pickled
+    assert vars(cloudpickle.loads(pickled)) == vars(gate)
     assert vars(Gate("https://service.example/v1", Limits(3, 1.0), secret="another")) != vars(gate)
 
 
@@ -124,13 +124,13 @@ def test_what_was_used_refused_and_failed_is_counted() -> None:
 def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
     client, service, running, peak, state = (
         LocalGovernorClient(),
-        _service(2),
+        _make_service(2),
         0,
         0,
         threading.Lock(),
     )
 
-    async def calls() -> None:
+    async def make_calls() -> None:
         nonlocal running, peak
         for _ in range(20):
             slot = await client.acquire(service, _NONE)
@@ -142,7 +142,7 @@ def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
                 running -= 1
             client.finish(service, _report_done(slot))
 
-    threads = [threading.Thread(target=lambda: asyncio.run(calls())) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: asyncio.run(make_calls())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -152,7 +152,7 @@ def test_limits_hold_across_threads_with_their_own_event_loops() -> None:
 
 def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:
     async def fail_for_ever() -> None:
-        client, service = LocalGovernorClient(), _service(1)
+        client, service = LocalGovernorClient(), _make_service(1)
         while True:
             client.finish(service, _report_done(await client.acquire(service, _NONE), "failed"))
 
@@ -164,7 +164,7 @@ def test_a_service_that_only_fails_is_left_alone_and_says_until_when() -> None:
 
 
 def test_a_client_that_nobody_uses_any_more_ends_its_thread() -> None:
-    before, client, service = set(threading.enumerate()), LocalGovernorClient(), _service(1)
+    before, client, service = set(threading.enumerate()), LocalGovernorClient(), _make_service(1)
     client.finish(service, _report_done(asyncio.run(client.acquire(service, _NONE))))
     (thread,) = set(threading.enumerate()) - before
     del client
@@ -175,7 +175,7 @@ def test_a_client_that_nobody_uses_any_more_ends_its_thread() -> None:
 
 def test_whoever_waits_at_a_client_that_closes_is_told() -> None:
     async def scenario() -> None:
-        client, service = LocalGovernorClient(), _service(1)
+        client, service = LocalGovernorClient(), _make_service(1)
         await client.acquire(service, _NONE)
         waiting = asyncio.create_task(client.acquire(service, _NONE))
         await asyncio.sleep(0)
@@ -222,13 +222,13 @@ class _MortalGovernor:
 def test_callers_outlive_the_governor_and_keep_their_leases() -> None:
     async def scenario() -> None:
         connection = _MortalGovernor()
-        client, service = GovernorClient(connection), _service(2)
+        client, service = GovernorClient(connection), _make_service(2)
         first, second = [await client.acquire(service, _NONE) for _ in range(2)]
         waiting = asyncio.create_task(client.acquire(service, _NONE))
         await asyncio.sleep(0.05)
-        client._submit(_as_coroutine(connection.die))
+        client._run_in_loop(_as_coroutine(connection.die))
         await asyncio.sleep(0.5)
-        assert not waiting.done(), "two are in flight, and the new governor was told"
+        assert not waiting.done(), "two are in flight, and the new governor knows"
         (state,) = await client.snapshot()
         assert state.leases == 2
         client.finish(service, _report_done(first))
@@ -246,7 +246,7 @@ def test_only_the_first_seconds_after_a_restart_are_nobodys(
         connection.die()
         begun = now()
         monkeypatch.setattr(clock, "now", lambda: now() + seconds)
-        slot = await GovernorClient(connection).acquire(_service(requests=10), _NONE)
+        slot = await GovernorClient(connection).acquire(_make_service(requests=10), _NONE)
         monkeypatch.undo()
         return slot.start - begun - seconds
 

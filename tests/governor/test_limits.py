@@ -116,7 +116,7 @@ def test_the_governors_clock_is_where_it_is_said_to_be(seed: int, skew: float) -
         received = sent + rng.uniform(0, 0.1)
         answered = received + rng.choice([0.0, 1.5])
         now = answered + rng.uniform(0, 0.1)
-        offset.observe(sent, received + skew, answered + skew, now)
+        offset.observe_exchange(sent, received + skew, answered + skew, now)
         low, high = offset.bounds(now)
         assert low <= skew + 1e-6
         assert high >= skew - 1e-6
@@ -126,8 +126,8 @@ def test_the_governors_clock_is_where_it_is_said_to_be(seed: int, skew: float) -
 
 def test_a_clock_that_was_set_is_learnt_anew() -> None:
     offset = ClockOffset()
-    offset.observe(0.0, 100.0, 100.0, 0.01)
-    offset.observe(1.0, 1.0, 1.0, 1.01)
+    offset.observe_exchange(0.0, 100.0, 100.0, 0.01)
+    offset.observe_exchange(1.0, 1.0, 1.0, 1.01)
     low, high = offset.bounds(1.01)
     assert -0.1 < low <= 0 <= high < 0.1
 

@@ -30,7 +30,7 @@ class _Metric:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
     monkeypatch.setattr(
-        RayMetrics, "_metric", lambda metrics, name, is_counter: _Metric(recorder, name)
+        RayMetrics, "_get_metric", lambda metrics, name, is_counter: _Metric(recorder, name)
     )
     return recorder
 

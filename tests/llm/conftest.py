@@ -21,7 +21,7 @@ Make = Callable[..., ChatClient]
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def _use_own_governor(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """A governor that no other test has spoken to, also where one has Ray up."""
     monkeypatch.setattr(governor_actor, "_local_client", LocalGovernorClient())
     if "ray_local" not in request.fixturenames:
@@ -75,10 +75,10 @@ class Script:
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str] = []
         server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(
-            self._answer
+            self._send_next_line
         )
 
-    def _answer(self, request: Request) -> Response:
+    def _send_next_line(self, request: Request) -> Response:
         self.bodies.append(json.loads(request.data))
         self.keys.append(request.headers["Authorization"])
         line = self._lines.pop(0) if len(self._lines) > 1 else self._lines[0]

@@ -138,7 +138,7 @@ def test_retry_after_pauses_every_caller_of_the_endpoint(
 
 def test_an_endpoint_that_asks_for_an_hour_is_down(httpserver: HTTPServer, make: Make) -> None:
     script = Script(httpserver, Response("slow", status=429, headers={"Retry-After": "3600"}))
-    for tries in (1, 2):  # by callers that know better: nobody waits for an hour without being told
+    for tries in (1, 2):  # by callers that know better: nobody waits for an hour in silence
         with pytest.raises(InfrastructureError):
             asyncio.run(asyncio.wait_for(make().complete(_ASK), 20))
         assert len(script.bodies) == tries
@@ -302,13 +302,13 @@ def test_no_more_requests_run_at_once_than_allowed() -> None:
             running -= 1
         return Response(json.dumps(completion("yes")), content_type="application/json")
 
-    async def everyone(client: ChatClient) -> None:
+    async def complete_all(client: ChatClient) -> None:
         await asyncio.gather(*(client.complete(_ASK, seed=n) for n in range(12)))
 
     with HTTPServer(threaded=True) as server:
         server.expect_request("/v1/chat/completions").respond_with_handler(answer)
         asyncio.run(
-            everyone(
+            complete_all(
                 ChatClient(
                     EndpointConfig(
                         base_url=server.url_for("/v1"),

@@ -20,7 +20,7 @@ ROLES = [
 ]
 
 
-def _fingerprint(stage_name: str, *settings: str) -> str:
+def _compute_stage_fingerprint(stage_name: str, *settings: str) -> str:
     stage = next(stage for stage in load_stages() if stage.name == stage_name)
     config = load_config(None, ["llm.model=m", *settings])
     return compute_fingerprint(stage, config, dict.fromkeys(stage.needs, "upstream"))
@@ -32,7 +32,9 @@ def _fingerprint(stage_name: str, *settings: str) -> str:
     ["llm.model=other", "llm.base_url=http://x/v1", "llm.temperature=1", "llm.max_tokens=9"],
 )
 def test_what_decides_an_answer_decides_the_stage(stage: str, by_model: str, setting: str) -> None:
-    assert _fingerprint(stage, by_model, setting) != _fingerprint(stage, by_model)
+    assert _compute_stage_fingerprint(stage, by_model, setting) != _compute_stage_fingerprint(
+        stage, by_model
+    )
 
 
 @pytest.mark.parametrize(("stage", "by_model"), ROLES)
@@ -42,9 +44,13 @@ def test_what_decides_an_answer_decides_the_stage(stage: str, by_model: str, set
 def test_how_a_model_is_called_makes_no_stage_stale(
     stage: str, by_model: str, setting: str
 ) -> None:
-    assert _fingerprint(stage, by_model, setting) == _fingerprint(stage, by_model)
+    assert _compute_stage_fingerprint(stage, by_model, setting) == _compute_stage_fingerprint(
+        stage, by_model
+    )
 
 
 @pytest.mark.parametrize(("stage", "by_model"), ROLES)
 def test_a_model_nobody_uses_decides_nothing(stage: str, by_model: str) -> None:
-    assert _fingerprint(stage, "llm.max_tokens=9") == _fingerprint(stage)
+    assert _compute_stage_fingerprint(stage, "llm.max_tokens=9") == _compute_stage_fingerprint(
+        stage
+    )

@@ -153,12 +153,15 @@ def test_the_factors_add_up_within_bounds(journals: JournalRanks) -> None:
 
 def test_the_real_table_of_ranks(shared_data: Path) -> None:
     ranks = JournalRanks.load(str(shared_data / "authority" / "scimagojr_2021_Medicine.csv.gz"))
-    lancet, nejm = ranks.share("0140-6736", ""), ranks.share("", "New England Journal of Medicine")
+    lancet, nejm = (
+        ranks.rank_share("0140-6736", ""),
+        ranks.rank_share("", "New England Journal of Medicine"),
+    )
     assert lancet is not None
     assert nejm is not None
     assert lancet > 0.99
     assert nejm > 0.99
-    assert ranks.share("0000-0000", "no such journal") is None
+    assert ranks.rank_share("0000-0000", "no such journal") is None
 
 
 def test_another_table_is_refused_by_name(tmp_path: Path) -> None:

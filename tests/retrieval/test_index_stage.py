@@ -146,11 +146,11 @@ def test_a_killed_run_goes_on_with_the_missing_parts(
     work.corpus(a=[citation(i) for i in range(2100)])
     work.trials(study(1))
 
-    def killed(*_: object) -> None:
+    def raise_interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("medr_ray.retrieval.stage.write_index", killed)
+        patched.setattr("medr_ray.retrieval.stage.write_index", raise_interrupt)
         with pytest.raises(KeyboardInterrupt):
             work.make()
     counts = work.make()

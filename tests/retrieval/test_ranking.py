@@ -105,5 +105,7 @@ def test_the_longest_named_title_comes_first_whatever_the_scores() -> None:
 
 
 def test_ties_are_broken_by_id() -> None:
-    same = [Candidate(document(key), 0.0, None, 0) for key in ("PMID:2", "PMID:10", "PMID:1")]
-    assert rank_positions(same, [0.5] * 3, [0.4] * 3) == [2, 1, 0]
+    equal_candidates = [
+        Candidate(document(key), 0.0, None, 0) for key in ("PMID:2", "PMID:10", "PMID:1")
+    ]
+    assert rank_positions(equal_candidates, [0.5] * 3, [0.4] * 3) == [2, 1, 0]

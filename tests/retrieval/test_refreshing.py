@@ -38,21 +38,25 @@ class Corpus:
         self.parts: dict[str, list[Document]] = {}
         self.is_embedded = True
 
-    def put(self, name: str, ids: range, edition: int = 0) -> None:
+    def put_part(self, name: str, ids: range, edition: int = 0) -> None:
         for mark in [mark for mark in self.parts if mark.startswith(f"{name}@")]:
             del self.parts[mark]
         if ids:
-            self.parts[f"{name}@{edition}"] = [paper(number, edition) for number in ids]
+            self.parts[f"{name}@{edition}"] = [make_paper(number, edition) for number in ids]
 
-    def read(self, mark: str) -> pa.Table:
+    def read_part(self, mark: str) -> pa.Table:
         documents = self.parts[mark]
         vectors = (
-            np.stack([vector(document) for document in documents]) if self.is_embedded else None
+            np.stack([make_vector(document) for document in documents])
+            if self.is_embedded
+            else None
         )
         return index.build_batch(documents, vectors, 8, mark)
 
     def refresh(self, directory: Directory, config: IndexConfig | None = None) -> int:
-        written = refresh_table(directory, list(self.parts), self.read, config or IndexConfig(), 8)
+        written = refresh_table(
+            directory, list(self.parts), self.read_part, config or IndexConfig(), 8
+        )
         documents = [document for part in self.parts.values() for document in part]
         directory.write_table(
             index.COMMON_WORDS, select_common_words([count_words(documents)], len(documents))
@@ -60,13 +64,13 @@ class Corpus:
         return written
 
 
-def paper(number: int, edition: int) -> Document:
+def make_paper(number: int, edition: int) -> Document:
     rng = random.Random(f"{number}-{edition if number % 10 == 0 else 0}")  # one in ten is revised
     text = " ".join(rng.choices(WORDS, k=rng.randint(4, 30)))
     return Document(f"PMID:{number}", "pubmed", text[:20], text, 2000, (), False, "J")
 
 
-def vector(document: Document) -> np.ndarray:
+def make_vector(document: Document) -> np.ndarray:
     numbers = np.random.default_rng(list(document.text.encode())).normal(size=8).astype(np.float32)
     return numbers / np.linalg.norm(numbers)
 
@@ -89,9 +93,9 @@ def corpus() -> Corpus:
 def test_changed_added_and_removed_parts_are_merged_in(corpus: Corpus, tmp_path: Path) -> None:
     directory = Directory(str(tmp_path / "refreshed"))
     assert corpus.refresh(directory) == 10
-    corpus.put("file-3", range(300, 390), edition=1)  # ten of it are gone, nine are revised
-    corpus.put("file-7", range(0))
-    corpus.put("file-10", range(1000, 1060))
+    corpus.put_part("file-3", range(300, 390), edition=1)  # ten of it are gone, nine are revised
+    corpus.put_part("file-7", range(0))
+    corpus.put_part("file-10", range(1000, 1060))
     assert corpus.refresh(directory) == 2
     corpus.refresh(Directory(str(tmp_path / "anew")))
     assert search_all(directory) == search_all(Directory(str(tmp_path / "anew")))
@@ -105,8 +109,8 @@ def test_changed_added_and_removed_parts_are_merged_in(corpus: Corpus, tmp_path:
 def test_a_paper_that_moved_to_another_part_is_there_once(corpus: Corpus, tmp_path: Path) -> None:
     directory = Directory(str(tmp_path))
     corpus.refresh(directory)
-    corpus.put("file-0", range(0, 99), edition=1)
-    corpus.put("file-1", range(99, 200), edition=1)
+    corpus.put_part("file-0", range(0, 99), edition=1)
+    corpus.put_part("file-1", range(99, 200), edition=1)
     corpus.refresh(directory)
     rows = index.open_table(directory).search().where("document_id = 'PMID:99'").to_list()
     assert [row["part"] for row in rows] == ["file-1@1"]
@@ -127,13 +131,13 @@ def test_what_a_kill_left_behind_is_finished(
     corpus.is_embedded = is_embedded
     directory = Directory(str(tmp_path / "refreshed"))
     corpus.refresh(directory)
-    corpus.put("file-3", range(300, 390), edition=1)
+    corpus.put_part("file-3", range(300, 390), edition=1)
 
-    def killed(*_: object) -> None:
+    def raise_interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(index, "build_indices", killed)
+        patched.setattr(index, "build_indices", raise_interrupt)
         with pytest.raises(KeyboardInterrupt):
             corpus.refresh(directory)
     assert (
@@ -145,7 +149,7 @@ def test_what_a_kill_left_behind_is_finished(
 
 def test_other_settings_of_the_full_text_index_make_it_anew(corpus: Corpus, tmp_path: Path) -> None:
     directory = Directory(str(tmp_path))
-    corpus.put("file-0", range(0))
+    corpus.put_part("file-0", range(0))
     corpus.parts["file-0@a"] = [
         Document("PMID:0", "pubmed", "", "it was then", 2000, (), False, "J")
     ]
@@ -165,7 +169,7 @@ def search_then(directory: Directory) -> list[str]:
 def test_an_index_by_uri_is_refreshed_and_searched(corpus: Corpus, tmp_path: Path) -> None:
     directory = Directory(f"file://{tmp_path}/index")
     corpus.refresh(directory)
-    corpus.put("file-3", range(0))
+    corpus.put_part("file-3", range(0))
     corpus.refresh(directory)
     assert index.open_table(directory).count_rows() == 900
     assert search_all(directory)

@@ -168,7 +168,7 @@ def test_sources_and_results_are_honoured(retriever: Retriever) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "expected"),
+    ("filters", "expected"),
     [
         ({"since": 2019}, {"PMID:1", "PMID:2"}),
         ({"until": 2019}, {"PMID:2", "PMID:3"}),
@@ -181,10 +181,10 @@ def test_sources_and_results_are_honoured(retriever: Retriever) -> None:
 )
 @pytest.mark.parametrize("method", ["search", "medical_search"])
 def test_a_search_keeps_to_its_years_and_kinds_of_evidence(
-    retriever: Retriever, kept: dict[str, Any], expected: set[str], method: str
+    retriever: Retriever, filters: dict[str, Any], expected: set[str], method: str
 ) -> None:
     hits = getattr(retriever, method)(
-        "aortic surgery Marfan syndrome", results=30, **{"sources": ["pubmed"], **kept}
+        "aortic surgery Marfan syndrome", results=30, **{"sources": ["pubmed"], **filters}
     )
     assert {hit.document_id for hit in hits} == expected
 

@@ -14,7 +14,7 @@ def make_book(factor: float | None = 3.0, least: float = 0.0) -> GroupBook:
     return GroupBook(GROUPS, 0.5, factor, least)
 
 
-def outcome(number: int, seconds: float, failure: str = "") -> RolloutOutcome:
+def make_outcome(number: int, seconds: float, failure: str = "") -> RolloutOutcome:
     request = [request for group in GROUPS for request in group][number]
     return RolloutOutcome(
         request,
@@ -27,8 +27,10 @@ def outcome(number: int, seconds: float, failure: str = "") -> RolloutOutcome:
 
 def test_a_group_comes_out_once_in_the_order_of_its_tasks() -> None:
     book = make_book()
-    assert [book.add(number, outcome(number, 1.0)) for number in (6, 3, 1, 0)] == [None] * 4
-    whole = book.add(2, outcome(2, 1.0, "down"))
+    assert [book.add_outcome(number, make_outcome(number, 1.0)) for number in (6, 3, 1, 0)] == [
+        None
+    ] * 4
+    whole = book.add_outcome(2, make_outcome(2, 1.0, "down"))
     assert whole is not None
     assert [finished.request for finished in whole.outcomes] == GROUPS[0]
     assert whole.viable
@@ -38,8 +40,8 @@ def test_a_group_comes_out_once_in_the_order_of_its_tasks() -> None:
 def test_too_few_make_no_group() -> None:
     book = make_book()
     for number in (0, 1, 2):
-        book.add(number, outcome(number, 1.0, "down"))
-    whole = book.add(3, outcome(3, 1.0))
+        book.add_outcome(number, make_outcome(number, 1.0, "down"))
+    whole = book.add_outcome(3, make_outcome(3, 1.0))
     assert whole is not None
     assert not whole.viable
 
@@ -54,26 +56,26 @@ def test_minimum_viable(size: int, share: float, needed: int) -> None:
 def test_stragglers_are_cut_from_groups_that_are_viable_without_them() -> None:
     book = make_book()
     running = {2: 10.0, 3: 5.9, 6: 1000.0}
-    book.add(0, outcome(0, 1.0))
+    book.add_outcome(0, make_outcome(0, 1.0))
     assert book.find_stragglers(running) == []  # one of four is no group
-    book.add(1, outcome(1, 3.0))
+    book.add_outcome(1, make_outcome(1, 3.0))
     assert book.find_stragglers(running) == [
         2
     ]  # 3 x the median of 1 and 3 is 6; the other group has nothing yet
-    book.add(4, outcome(4, 1.0, "down"))
-    book.add(5, outcome(5, 1.0, "down"))
+    book.add_outcome(4, make_outcome(4, 1.0, "down"))
+    book.add_outcome(5, make_outcome(5, 1.0, "down"))
     assert book.find_stragglers({6: 1000.0, 7: 1000.0}) == []  # failures make no group viable
 
 
 def test_without_a_factor_nobody_is_cut() -> None:
     book = make_book(None)
-    book.add(0, outcome(0, 1.0))
-    book.add(1, outcome(1, 1.0))
+    book.add_outcome(0, make_outcome(0, 1.0))
+    book.add_outcome(1, make_outcome(1, 1.0))
     assert book.find_stragglers({2: 1e9}) == []
 
 
 def test_what_is_quick_anyhow_is_not_cut() -> None:
     book = make_book(least=30.0)
-    book.add(0, outcome(0, 0.1))
-    book.add(1, outcome(1, 0.1))
+    book.add_outcome(0, make_outcome(0, 0.1))
+    book.add_outcome(1, make_outcome(1, 0.1))
     assert book.find_stragglers({2: 29.0, 3: 31.0}) == [3]

@@ -21,20 +21,22 @@ def directory(tmp_path: Path) -> Directory:
     return Directory(str(tmp_path))
 
 
-def finished(requests: Sequence[RolloutRequest], mark: str = "") -> list[RolloutOutcome]:
+def finished_outcomes(requests: Sequence[RolloutRequest], mark: str = "") -> list[RolloutOutcome]:
     return [RolloutOutcome(request, trajectory_of(request, mark)) for request in requests]
 
 
-def failed(request: RolloutRequest, kind: str = TOOL) -> RolloutOutcome:
+def failed_outcome(request: RolloutRequest, kind: str = TOOL) -> RolloutOutcome:
     return RolloutOutcome(request, None, "down", 1.0, kind, attempts=3)
 
 
-def rollouts(ledger: Ledger) -> list[int]:
+def finished_numbers(ledger: Ledger) -> list[int]:
     return sorted(trajectory.rollout for trajectory in ledger.done())
 
 
 def test_what_was_recorded_is_done_in_the_order_of_ids(directory: Directory) -> None:
-    assert list(Ledger(directory, 3).record(finished(REQUESTS[:5]))) == finished(REQUESTS[:5])
+    assert list(Ledger(directory, 3).record(finished_outcomes(REQUESTS[:5]))) == finished_outcomes(
+        REQUESTS[:5]
+    )
     ledger = Ledger(directory, 3)
     ids = [trajectory.trajectory_id for trajectory in ledger.done()]
     assert (len(ids), ids) == (5, sorted(ids))
@@ -43,21 +45,21 @@ def test_what_was_recorded_is_done_in_the_order_of_ids(directory: Directory) -> 
 
 
 def test_a_consumer_that_stops_or_a_pool_that_fails_loses_nothing(directory: Directory) -> None:
-    def breaking() -> Iterator[RolloutOutcome]:
-        yield from finished(REQUESTS[2:4])
+    def yield_then_fail() -> Iterator[RolloutOutcome]:
+        yield from finished_outcomes(REQUESTS[2:4])
         raise RuntimeError("bug")
 
-    stopping = Ledger(directory, 10).record(finished(REQUESTS))
-    assert [next(stopping), next(stopping)] == finished(REQUESTS[:2])
+    stopping = Ledger(directory, 10).record(finished_outcomes(REQUESTS))
+    assert [next(stopping), next(stopping)] == finished_outcomes(REQUESTS[:2])
     stopping.close()  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match="bug"):
-        list(Ledger(directory, 10).record(breaking()))
-    assert rollouts(Ledger(directory, 10)) == [0, 1, 2, 3]
+        list(Ledger(directory, 10).record(yield_then_fail()))
+    assert finished_numbers(Ledger(directory, 10)) == [0, 1, 2, 3]
 
 
 def test_a_duplicate_is_dropped_and_counted(directory: Directory) -> None:
     ledger = Ledger(directory, 2)
-    outcomes = [*finished(REQUESTS[:2]), *finished(REQUESTS[1:4], "late")]
+    outcomes = [*finished_outcomes(REQUESTS[:2]), *finished_outcomes(REQUESTS[1:4], "late")]
     assert [outcome.request.rollout for outcome in ledger.record(outcomes)] == [0, 1, 2, 3]
     assert ledger.duplicates == 1
     assert {
@@ -68,8 +70,8 @@ def test_a_duplicate_is_dropped_and_counted(directory: Directory) -> None:
 def test_two_drivers_write_every_rollout_once(directory: Directory) -> None:
     first_ledger, second_ledger = Ledger(directory, 2), Ledger(directory, 2)
     first, second = (
-        first_ledger.record(finished(REQUESTS[:4])),
-        second_ledger.record(finished(REQUESTS, "other")),
+        first_ledger.record(finished_outcomes(REQUESTS[:4])),
+        second_ledger.record(finished_outcomes(REQUESTS, "other")),
     )
     for stream in (
         first,
@@ -86,7 +88,7 @@ def test_two_drivers_write_every_rollout_once(directory: Directory) -> None:
     ):
         next(stream)
     assert list(first) == list(second) == []
-    assert rollouts(Ledger(directory, 2)) == list(range(7))
+    assert finished_numbers(Ledger(directory, 2)) == list(range(7))
     assert first_ledger.duplicates + second_ledger.duplicates == 4
     assert first_ledger.done() == second_ledger.done()
 
@@ -99,19 +101,24 @@ def test_two_drivers_that_wrote_at_the_same_time_agree_on_what_counts(directory:
             type(trajectory_of(REQUESTS[0])),
             [trajectory_of(request, mark) for request in REQUESTS],
         )
-    assert rollouts(first_ledger) == list(range(7))
+    assert finished_numbers(first_ledger) == list(range(7))
     assert first_ledger.done() == second_ledger.done()
 
 
 def test_failures_are_kept_until_the_rollout_is_made(directory: Directory) -> None:
     list(
         Ledger(directory, 2).record(
-            [*finished(REQUESTS[:2]), failed(REQUESTS[2]), failed(REQUESTS[3]), failed(REQUESTS[4])]
+            [
+                *finished_outcomes(REQUESTS[:2]),
+                failed_outcome(REQUESTS[2]),
+                failed_outcome(REQUESTS[3]),
+                failed_outcome(REQUESTS[4]),
+            ]
         )
     )
     again = Ledger(directory, 2)
     assert again.open_requests(REQUESTS) == REQUESTS[2:]
-    list(again.record([*finished(REQUESTS[2:4]), failed(REQUESTS[4], MODEL)]))
+    list(again.record([*finished_outcomes(REQUESTS[2:4]), failed_outcome(REQUESTS[4], MODEL)]))
     question = REQUESTS[0].task.task_id
     assert Ledger(directory, 2).failures() == [
         RolloutFailure(question, "plain", 4, MODEL, "down", 6)
@@ -119,7 +126,9 @@ def test_failures_are_kept_until_the_rollout_is_made(directory: Directory) -> No
 
 
 def test_failures_may_be_kept_as_they_are(directory: Directory) -> None:
-    list(Ledger(directory, 9).record([*finished(REQUESTS[:2]), failed(REQUESTS[2])]))
+    list(
+        Ledger(directory, 9).record([*finished_outcomes(REQUESTS[:2]), failed_outcome(REQUESTS[2])])
+    )
     assert Ledger(directory, 9, retry_failed=False).open_requests(REQUESTS) == REQUESTS[3:]
 
 

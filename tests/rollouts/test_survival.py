@@ -98,7 +98,7 @@ def _finish_script(log: Path, script: str, *arguments: str) -> str:
     return printed
 
 
-def _parts(root: Path) -> dict[str, bytes]:
+def _read_parts(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (root / "parts").glob("part-*.parquet")}
 
 
@@ -112,16 +112,16 @@ def _every_rollout_once(root: Path) -> None:
 def test_a_killed_driver_is_run_again_and_makes_only_what_was_missing(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     with _start_script(log, "rollout_driver.py", str(tmp_path)) as process:
-        while len(_parts(tmp_path)) < 5:
+        while len(_read_parts(tmp_path)) < 5:
             assert process.poll() is None, log.read_text()[-3000:]
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
-    before = _parts(tmp_path)
+    before = _read_parts(tmp_path)
     left = len(Ledger(Directory(str(tmp_path)), 8).open_requests(REQUESTS))
     assert left == len(REQUESTS) - 8 * len(before)
     printed = _finish_script(log, "rollout_driver.py", str(tmp_path))
     assert f"{left} open, {left} came" in printed
-    assert before.items() <= _parts(tmp_path).items()
+    assert before.items() <= _read_parts(tmp_path).items()
     _every_rollout_once(tmp_path)
 
 

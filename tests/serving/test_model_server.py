@@ -60,13 +60,13 @@ def test_jobs_that_arrive_together_are_generated_together_however_they_sample(
 ) -> None:
     server, engines = make_server(tiny_model)
 
-    async def both() -> tuple[list[Completion], list[StreamItem]]:
+    async def complete_and_stream() -> tuple[list[Completion], list[StreamItem]]:
         jobs = (ChatJob("agent", ASK, 20 + i, i / 5, seed=i) for i in range(5))
         return await asyncio.gather(
             complete_all(server, *jobs), collect_stream(server, ChatJob("agent", ASK))
         )
 
-    completions, streamed = asyncio.run(both())
+    completions, streamed = asyncio.run(complete_and_stream())
     assert (
         {completion.text for completion in completions}
         == {"the answer is search"}

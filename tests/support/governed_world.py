@@ -248,7 +248,9 @@ class Process:
     def receive_response(self, response: GovernorResponse, number: int, sent: float) -> None:
         if self.alive:
             received = self.read_clock().now
-            self._offset.observe(sent, response.received_at, response.answered_at, received)
+            self._offset.observe_exchange(
+                sent, response.received_at, response.answered_at, received
+            )
             self.state.apply_grant(response.epoch, response.grant, number, received)
             self._step()
 

@@ -32,6 +32,7 @@ class Section(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """The fields that decide a result, as JSON values; sections inside are treated alike."""
+        # As JSON values: an identity is hashed, and must be the same text in every process.
         dumped = self.model_dump(mode="json")
         return {
             name: _identity_of(getattr(self, name), dumped[name])

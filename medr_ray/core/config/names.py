@@ -31,15 +31,19 @@ def registered_in(registry: str, unless: str = "") -> AfterValidator:
 def registered_names(registry: str) -> Collection[str]:
     """Return the names in the table at ``module:attribute``."""
     module_name, _, attribute = registry.partition(":")
+    # Imported here and not above: the rooms that own the names import ``core``.
     names: Collection[str] = getattr(importlib.import_module(module_name), attribute)
     return names
 
 
-def check_known(name: str, names: Collection[str]) -> None:
-    """Raise ValueError, with the nearest known name, when ``name`` is not one of ``names``."""
+def check_known(name: str, names: Collection[str], noun: str = "name") -> None:
+    """Raise ValueError, with the nearest known name, when ``name`` is not one of ``names``.
+
+    ``noun`` is what the message calls it, such as "stage".
+    """
     if name not in names:
         choices = ", ".join(names) or "none"
         # With a cutoff of 0 there is a nearest name for every input, unless the table is empty.
         nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(f"unknown name {name!r}: {hint}Known: {choices}")
+        raise ValueError(f"unknown {noun} {name!r}: {hint}Known: {choices}")

@@ -1,7 +1,5 @@
 """All sections together: everything that decides a run."""
 
-import difflib
-
 from pydantic import Field, model_validator
 
 from medr_ray.core.config.agent import AgentConfig, RolloutsConfig
@@ -11,12 +9,16 @@ from medr_ray.core.config.entities import EntitiesConfig
 from medr_ray.core.config.evaluation import EvaluationConfig
 from medr_ray.core.config.graph import ChainsConfig, GraphConfig
 from medr_ray.core.config.models import EndpointConfig, EngineConfig, ModelsConfig
+from medr_ray.core.config.names import check_known
 from medr_ray.core.config.questions import QuestionsConfig
 from medr_ray.core.config.retrieval import IndexConfig, RetrievalConfig
 from medr_ray.core.config.serving import ServingConfig
 from medr_ray.core.config.tools import ToolsConfig
 from medr_ray.core.config.training import GRPOConfig, SFTConfig
 from medr_ray.core.config.trajectories import TrajectoriesConfig
+
+# In front of the name of a server in ``agent.tools``.
+_SERVER_PREFIX = "mcp:"
 
 
 class RunConfig(Section):
@@ -79,11 +81,13 @@ class PipelineConfig(Section):
     @model_validator(mode="after")
     def _check_tool_servers(self) -> "PipelineConfig":
         """Every ``mcp:NAME`` in ``agent.tools`` needs a server of that name."""
-        servers = self.tools.mcp
         for tool in self.agent.tools:
-            server = tool.removeprefix("mcp:")
-            if server != tool and server not in servers:
-                nearest = difflib.get_close_matches(server, servers, n=1, cutoff=0.0)
-                hint = f"did you mean {nearest[0]!r}?" if nearest else "it is empty"
-                raise ValueError(f"agent.tools: tools.mcp has no server {server!r}: {hint}")
+            if not tool.startswith(_SERVER_PREFIX):
+                continue
+            server = tool.removeprefix(_SERVER_PREFIX)
+            try:
+                check_known(server, self.tools.mcp, "server of tools.mcp")
+            except ValueError as error:
+                # A check over two sections: pydantic does not know which key it is about.
+                raise ValueError(f"agent.tools: {error}") from None
         return self

@@ -69,6 +69,8 @@ class GRPOConfig(TrainerConfig):
     group_size: int = Field(6, ge=2, description="rollouts of each question")
     temperature: float = Field(1.0, gt=0, description="sampling temperature of the rollouts")
     loss: PolicyLossName = Field("clipped", description="the policy loss")
+    # Wider above than below ("clip-higher"), with the values of DAPO (Yu et al. 2025, arXiv
+    # 2503.14476): unlikely tokens may grow, which keeps up exploration.
     clip_low: float = Field(
         0.2, gt=0, description="the probability ratio is clipped below 1 minus this"
     )

@@ -29,17 +29,19 @@ def _scalar_types() -> "dict[type, pa.DataType]":
     return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
-def _optional(annotation: Any) -> tuple[Any, bool]:
+def _unwrap_optional(annotation: Any) -> tuple[Any, bool]:
     """Return (inner type, nullable) of an annotation.
 
     A union is either one of closed sets or one with None.
     """
+    # ``X | None`` and ``Optional[X]`` are of different classes before Python 3.14.
     if not isinstance(annotation, types.UnionType) and (
         typing.get_origin(annotation) is not typing.Union
     ):
         return annotation, False
     inner = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
     nullable = len(inner) < len(typing.get_args(annotation))
+    # Of a union of closed sets every member is a string in Arrow, so the first stands for all.
     return inner[0], nullable
 
 
@@ -63,6 +65,7 @@ def _arrow_type(annotation: Any) -> "pa.DataType":
     if closed_set(annotation):
         return pa.string()
     if typing.get_origin(annotation) is tuple:
+        # Every tuple of a record is ``tuple[X, ...]``: a list of any length.
         item = _arrow_type(typing.get_args(annotation)[0])
         return pa.list_(pa.field("item", item, nullable=False))
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
@@ -78,10 +81,11 @@ def arrow_schema(record: type) -> "pa.Schema":
     """
     import pyarrow as pa
 
+    # A class may name its field types as text, which ``dataclasses.fields`` would return as it is.
     hints = typing.get_type_hints(record)
     fields = []
     for field in dataclasses.fields(record):
-        inner, nullable = _optional(hints[field.name])
+        inner, nullable = _unwrap_optional(hints[field.name])
         fields.append(pa.field(field.name, _arrow_type(inner), nullable=nullable))
     return pa.schema(fields)
 
@@ -93,6 +97,8 @@ def to_table(record: type[R], rows: Iterable[R]) -> "pa.Table":
     """
     import pyarrow as pa
 
+    # Given, because pyarrow would infer from the rows, and an empty list or column has no type to
+    # infer.
     schema = arrow_schema(record)  # type: ignore[arg-type]
     return pa.Table.from_pylist(
         [
@@ -118,21 +124,21 @@ def from_row(record: type[R], row: dict[str, Any]) -> R:
     A field that an older row lacks takes its default. Raises DataError where the field has no
     default, and for a value outside its field's closed set.
     """
-    missing = [name for name in _required(record) if name not in row]  # type: ignore[arg-type]
+    missing = [name for name in _required_fields(record) if name not in row]  # type: ignore[arg-type]
     if missing:
         raise DataError(
             f"this {record.__name__} has no {', '.join(missing)}: it was written in an earlier "
             "form; run the stage that writes it again"
         )
     values = {}
-    for name, annotation in _hints(record).items():  # type: ignore[arg-type]
+    for name, annotation in _type_hints(record).items():  # type: ignore[arg-type]
         if name in row:
-            values[name] = _value(record, name, annotation, row[name])
+            values[name] = _convert_value(record, name, annotation, row[name])
     return record(**values)
 
 
 @functools.cache
-def _required(record: Any) -> tuple[str, ...]:
+def _required_fields(record: Any) -> tuple[str, ...]:
     """Return the names of the fields without a default."""
     return tuple(
         field.name
@@ -142,12 +148,13 @@ def _required(record: Any) -> tuple[str, ...]:
 
 
 @functools.cache
-def _hints(record: Any) -> dict[str, Any]:
+def _type_hints(record: Any) -> dict[str, Any]:
     return typing.get_type_hints(record)
 
 
-def _value(record: type, name: str, annotation: Any, value: Any) -> Any:
+def _convert_value(record: type, name: str, annotation: Any, value: Any) -> Any:
     """Return a field's value as the annotated type; ``record`` and ``name`` are for the error."""
+    # The common case first: most values of a row are scalars.
     if value is None or annotation in _SCALARS:
         return value
     allowed = closed_set(annotation)
@@ -157,12 +164,12 @@ def _value(record: type, name: str, annotation: Any, value: Any) -> Any:
                 f"{record.__name__}.{name} is {value!r}, which is none of {', '.join(allowed)}"
             )
         return value
-    inner, _ = _optional(annotation)
+    inner, _ = _unwrap_optional(annotation)
     if typing.get_origin(inner) is tuple:
         item = typing.get_args(inner)[0]
         if item in _SCALARS:
             return tuple(value)
-        return tuple(_value(record, name, item, member) for member in value)
+        return tuple(_convert_value(record, name, item, member) for member in value)
     if dataclasses.is_dataclass(inner) and isinstance(inner, type):
         return from_row(inner, value)
     return value

@@ -104,7 +104,7 @@ class Task:
     answer_type: str = ""
     metadata: tuple[Metadatum, ...] = ()
 
-    def value(self, name: str) -> str | None:
+    def metadata_value(self, name: str) -> str | None:
         """The metadatum of that name; None where the task has none."""
         for metadatum in self.metadata:
             if metadatum.name == name:
@@ -115,7 +115,8 @@ class Task:
     def hops(self) -> int | None:
         """How many facts in a row the answer needs; None where the source of the task does not
         say."""
-        hops = self.value(HOPS)
+        hops = self.metadata_value(HOPS)
+        # Metadata are texts, whatever they count.
         return None if hops is None else int(hops)
 
 

@@ -22,6 +22,7 @@ class HeldoutQuestions:
     def load_tasks(self, config: PipelineConfig, run: RunDirectory) -> Sequence[Task]:
         """Raises DataError when the run holds no question out."""
         questions = run.read(QUESTIONS)
+        # The order of the file, which `max_questions` cuts.
         tasks = [question.task for question in questions if question.split == "heldout"]
         if not tasks:
             raise DataError("no held-out questions: raise questions.heldout_fraction")

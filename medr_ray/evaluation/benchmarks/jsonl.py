@@ -66,8 +66,10 @@ class JsonlBenchmark:
     def _build_task(self, row: dict[str, Any]) -> Task:
         question = str(row["question"])
         answer = str(row["answer"])
+        # A field that a line lacks gives no metadatum, so the task is in no part of that slice.
         metadata = tuple(Metadatum(name, str(row[name])) for name in self.slices if name in row)
         return Task(
+            # Made of the content: a line that moves, or is in two files, keeps its id.
             task_id=content_id("task", question, answer),
             text=question,
             language=row.get("language", self.language),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medr_ray.evaluation.figures import BenchmarkFigures, ModelFigures, order_slice_values
+from medr_ray.evaluation.figures import BenchmarkFigures, ModelFigures, slice_value_sort_key
 from medr_ray.evaluation.report.formatting import draw_sparkline, format_number, format_percent
 from medr_ray.evaluation.report.records import BenchmarkReport, Report, SampleTask, StageSummary
 from medr_ray.evaluation.statistics import Proportion
@@ -95,6 +95,7 @@ def _describe_pass_at_k(model: ModelFigures) -> str:
 
 def _build_slice_blocks(figures: BenchmarkFigures) -> list[Block]:
     """A table for each slice of the benchmark: models by values."""
+    # A dictionary, not a set: in the order of the benchmark's slices, each once.
     names = dict.fromkeys(part.name for model in figures.models for part in model.slices)
     blocks = [_build_slice_block(figures, name) for name in names]
     return [block for block in blocks if block is not None]
@@ -105,10 +106,11 @@ def _build_slice_block(figures: BenchmarkFigures, name: str) -> Block | None:
     for model in figures.models:
         parts = [part for each in model.slices if each.name == name for part in each.parts]
         matches[model.model] = {part.value: part.exact_match for part in parts}
+    # Of all models together, so that their rows have the same columns.
     values = {value for by_value in matches.values() for value in by_value}
     if not values:
         return None
-    ordered = sorted(values, key=order_slice_values)
+    ordered = sorted(values, key=slice_value_sort_key)
     rows = tuple(
         (model, *(_format_match(by_value.get(value)) for value in ordered))
         for model, by_value in matches.items()
@@ -143,6 +145,7 @@ def _build_stage_row(stage: StageSummary) -> tuple[str, ...]:
     figures = [
         f"{name.replace('_', ' ')} {format_number(value)}"
         for name, value in stage.counts.items()
+        # ``bool`` is a subclass of ``int``.
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     suffix = " (resumed)" if stage.resumed else ""
@@ -158,6 +161,7 @@ def _build_curves_block(report: Report) -> Block | None:
         "GRPO entropy": report.grpo_updates.curve("entropy"),
         "GRPO engine-trainer KL": report.grpo_updates.curve("mismatch_kl"),
     }
+    # ``_build_curve_row`` takes the first and the last point, so a curve needs at least one.
     rows = [_build_curve_row(label, curve) for label, curve in curves.items() if _has_points(curve)]
     if not rows:
         return None

@@ -37,6 +37,7 @@ def collect_report(config: PipelineConfig, run: RunDirectory) -> Report:
         StageSummary(name, manifest["seconds"], manifest["resumed"], manifest["counts"])
         for name, manifest in finished.items()
     ]
+    # Stages may have been finished by different versions; those of the last one stand for the run.
     last_manifest = list(finished.values())[-1] if finished else {"versions": {}}
     rollout_files = run.stage("grpo").list_files(GRPO_ROLLOUTS.name) if "grpo" in finished else []
     return Report(
@@ -80,6 +81,7 @@ def _choose_samples(
 ) -> list[SampleTask]:
     """Tasks spread evenly over the benchmark, not chosen by outcome, with the models' answers."""
     own_tasks = [row.task for row in tasks if row.benchmark == benchmark]
+    # A fixed step: the same tasks are shown after every evaluation of the same benchmark.
     step = max(1, len(own_tasks) // _SAMPLES)
     first_results = [
         result for result in results if result.benchmark == benchmark and result.rollout == 0

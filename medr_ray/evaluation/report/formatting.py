@@ -62,10 +62,11 @@ def _choose_bar(point: float | None, low: float, spread: float) -> str:
 def _average_to_width(values: Sequence[float | None], width: int) -> list[float | None]:
     if len(values) <= width:
         return list(values)
+    # Rounded edges of equal parts. There are more values than columns here, so no part is empty.
     edges = [round(column * len(values) / width) for column in range(width + 1)]
-    return [_average(values[start:end]) for start, end in pairwise(edges)]
+    return [_average_present(values[start:end]) for start, end in pairwise(edges)]
 
 
-def _average(values: Sequence[float | None]) -> float | None:
+def _average_present(values: Sequence[float | None]) -> float | None:
     present = [value for value in values if value is not None]
     return sum(present) / len(present) if present else None

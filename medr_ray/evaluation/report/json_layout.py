@@ -34,6 +34,7 @@ def layout_report(report: Report) -> dict[str, Any]:
         "versions": dict(report.versions),
     }
     for stage in report.stages:
+        # The details last: they replace a count of the same name.
         layout[stage.name] = {**stage.counts, **_layout_stage_details(stage.name, report)}
     layout["conclusions"] = list(report.conclusions)
     return layout
@@ -79,6 +80,8 @@ def _layout_benchmark_report(benchmark: BenchmarkReport) -> dict[str, Any]:
 
 
 def _layout_benchmark(figures: BenchmarkFigures) -> dict[str, Any]:
+    # Others read report.json: its keys are a contract of their own, apart from the dataclasses'
+    # names.
     layout: dict[str, Any] = {"questions": figures.tasks}
     for model in figures.models:
         layout[model.model] = _layout_model(model)

@@ -44,16 +44,17 @@ def _print_block(block: Block, console: Console) -> None:
     if block.rows:
         table = Table(show_edge=False, pad_edge=False, box=SIMPLE_HEAD)
         for index, column in enumerate(block.columns):
-            is_left = index == 0 or _holds_words(block, index)
+            is_left = index == 0 or _contains_words(block, index)
             table.add_column(column, justify="left" if is_left else "right")
         for row in block.rows:
+            # Answers may hold square brackets, which rich would read as markup.
             table.add_row(*(escape(cell) for cell in row))
         console.print(table)
     for note in block.notes:
         console.print(escape(note), highlight=False)
 
 
-def _holds_words(block: Block, index: int) -> bool:
+def _contains_words(block: Block, index: int) -> bool:
     """Whether a column holds words: numbers are aligned to the right."""
     first_characters = [row[index][:1] for row in block.rows]
     return any(
@@ -83,4 +84,6 @@ def _render_row(cells: Sequence[str]) -> str:
 
 def _escape_inline(text: str) -> str:
     """Text that cannot break out of its line or cell."""
+    # White space first: a line break would end the row. Answers are written by a model, so HTML in
+    # them must not be read as HTML either.
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -29,6 +29,7 @@ def run_and_wait(work: Coroutine[Any, Any, T]) -> T:
     try:
         return future.result()
     finally:
+        # No effect on a finished future; an interrupted caller leaves no request behind.
         future.cancel()
 
 

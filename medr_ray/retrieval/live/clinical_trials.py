@@ -61,10 +61,10 @@ class ClinicalTrialsSource:
         Where no study has all the words of a question, the search is loosened.
         """
         return await search_widening(
-            lambda words: self._search(words, query), loosen_query(query.query)
+            lambda words: self._search_studies(words, query), loosen_query(query.query)
         )
 
-    async def _search(self, words: str, query: LiveQuery) -> list[Document]:
+    async def _search_studies(self, words: str, query: LiveQuery) -> list[Document]:
         params = {
             "query.term": words,
             "pageSize": str(query.count),
@@ -83,6 +83,7 @@ def _build_filters(query: LiveQuery) -> dict[str, str]:
     if query.is_dated:
         span = f"[{query.first_day},{query.last_day}]"
         filters["filter.advanced"] = f"AREA[LastUpdatePostDate]RANGE{span}"
+    # All other kinds of evidence need results (see ``readers.trials.classify_study``).
     if query.types and _REGISTRATION not in query.types:
         filters["aggFilters"] = "results:with"
     return filters

@@ -95,8 +95,10 @@ def merge_hits(first: Sequence[RetrievalHit], second: Sequence[RetrievalHit]) ->
     reordered: a title that the query names goes before better scores.
     """
     first_ids = {hit.document_id for hit in first}
+    # The index has the whole record and a score from full text; the live copy has only a place.
     only_second = [hit for hit in second if hit.document_id not in first_ids]
     placed = [*_pair_with_best_score(first), *_pair_with_best_score(only_second)]
+    # ``sorted`` is stable: of equal scores the index's hits come first.
     return [hit for _, hit in sorted(placed, key=lambda pair: -pair[0])]
 
 

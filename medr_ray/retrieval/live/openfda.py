@@ -120,15 +120,16 @@ class _Endpoint:
 
     async def search(self, query: LiveQuery, parse: Callable[[Any], T], count: int) -> list[T]:
         """Records with all of the query's words, else those of drugs named by any of them."""
+        # Quoted, so that AND, OR, NOT, colons and brackets of a question are no syntax.
         words = [f'"{word}"' for word in informative_words(query.query)]
         any_word = " OR ".join(words)
         named = " OR ".join(f"{field}:({any_word})" for field in self._name_fields)
         return await search_widening(
-            lambda expression: self._search(expression, query, parse, count),
+            lambda expression: self._search_expression(expression, query, parse, count),
             (" AND ".join(words), named),
         )
 
-    async def _search(
+    async def _search_expression(
         self, expression: str, query: LiveQuery, parse: Callable[[Any], T], count: int
     ) -> list[T]:
         if query.is_dated:
@@ -159,6 +160,7 @@ class _ResultsBody(BaseModel):
 
 def _parse_results(response: ServiceResponse) -> list[Any]:
     body = parse_json_body(response.body, _ResultsBody)
+    # Any server answers a wrong path with 404. openFDA's own answer says NOT_FOUND in its JSON.
     if response.status == _NOT_FOUND and body.error.get("code") != "NOT_FOUND":
         raise DataError(
             "a 404 that does not say that there are no matches: see tools.live.openfda.base_url"
@@ -211,6 +213,7 @@ def parse_application(row: Any) -> Application:
     DataError for a record that is none.
     """
     record = validate_record(_ApplicationBody, row)
+    # "NDA021366" is kind and number in one.
     number = record.application_number.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     kind = record.application_number.removesuffix(number)
     application = Application(number, kind, record.sponsor_name)

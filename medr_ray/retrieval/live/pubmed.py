@@ -99,11 +99,11 @@ class PubMedSource:
         Where no citation has all the words of a question, the search is loosened.
         """
         pmids = await search_widening(
-            lambda words: self._search(words, query), loosen_query(query.query)
+            lambda words: self._search_pmids(words, query), loosen_query(query.query)
         )
-        return await self._fetch(pmids) if pmids else []
+        return await self._fetch_citations(pmids) if pmids else []
 
-    async def _search(self, words: str, query: LiveQuery) -> list[str]:
+    async def _search_pmids(self, words: str, query: LiveQuery) -> list[str]:
         form = {
             **self._common_form,
             "term": _build_term(words, query.types),
@@ -119,7 +119,7 @@ class PubMedSource:
         pmids = await self._service.request(request, _parse_pmids)
         return pmids[: query.count]
 
-    async def _fetch(self, pmids: list[str]) -> list[Document]:
+    async def _fetch_citations(self, pmids: list[str]) -> list[Document]:
         form = {**self._common_form, "id": ",".join(pmids), "retmode": "xml"}
         request = ServiceRequest("POST", "efetch.fcgi", form=form)
         citations = await self._service.request(request, _parse_citations)
@@ -139,7 +139,9 @@ def _build_term(words: str, types: tuple[str, ...]) -> str:
 def _parse_pmids(response: ServiceResponse) -> list[str]:
     result = parse_json_body(response.body, _SearchBody).esearchresult
     if result.ERROR:
+        # esearch reports its failures with status 200.
         raise DataError("esearch found itself unable to search")
+    # ``isdigit`` alone takes digits of other scripts too.
     return [pmid for pmid in result.idlist if pmid.isascii() and pmid.isdigit()]
 
 

@@ -23,6 +23,7 @@ class QueryCache(Generic[K, T]):
         """The answer to the question: cached, under way, or asked for now."""
         answer = self._answers.get(question)
         if answer is None:
+            # Stored before it is awaited, so that an equal question that comes meanwhile finds it.
             answer = asyncio.ensure_future(ask(question))
             self._answers[question] = answer
             answer.add_done_callback(lambda done: self._drop_failure(question, done))

@@ -37,7 +37,7 @@ class LiveRanker:
             journals, config.journal_weight, config.recency_weight, config.recency_half_life
         )
 
-    def rank(
+    def rank_documents(
         self, query: str, documents_by_source: Sequence[Sequence[Document]], weight: float
     ) -> list[RetrievalHit]:
         """The documents of each source, which are in its order, as hits, best first.
@@ -51,7 +51,7 @@ class LiveRanker:
         terms = extract_terms(query, pair_weight=_PAIR_WEIGHT)
         relevance = ranking.lexical_relevance(terms, candidates)
         on_topic = ranking.find_on_topic(relevance)
-        authority = self._appraise(candidates)
+        authority = self._appraise_candidates(candidates)
         levels = [value.level for value in authority]
         scores = ranking.clinical_scores(relevance, levels, weight)
         hits = []
@@ -76,7 +76,8 @@ class LiveRanker:
             )
         return hits
 
-    def _appraise(self, candidates: Sequence[Candidate]) -> list[Authority]:
+    def _appraise_candidates(self, candidates: Sequence[Candidate]) -> list[Authority]:
+        # No clock: the same answers give the same scores tomorrow.
         newest = max((candidate.document.year or 0 for candidate in candidates), default=0)
         appraiser = dataclasses.replace(self._appraiser, now=self._now or newest)
         return [appraiser.appraise(candidate.document) for candidate in candidates]
@@ -113,4 +114,6 @@ def _build_candidate(query: str, document: Document, place: int) -> Candidate:
     title = title_key(document.title)
     is_named = bool(title) and f" {title} " in f" {title_key(query)} "
     title_words = len(title.split()) if is_named else 0
+    # 1, 1/2, 1/3, ...: the reciprocal rank. The first document counts as the best match, as BM25
+    # divided by the query's best does.
     return Candidate(document, bm25=1 / (1 + place), cosine=None, title_words=title_words)

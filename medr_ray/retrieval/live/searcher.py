@@ -73,6 +73,8 @@ class LiveSearcher:
         self._before = before
         self._ranker = LiveRanker(retrieval, before)
         self._answers = QueryCache[tuple[str, LiveQuery], list[Document]](_CACHED_QUERIES)
+        # Written on the background loop and read by callers: single operations of a dictionary are
+        # atomic.
         self._documents: OrderedDict[str, Document] = OrderedDict()
 
     def search(
@@ -132,7 +134,10 @@ class LiveSearcher:
         )
         sources = self._select_sources(names, types)
         if not sources or not live_query.is_possible or not split_query(query):
+            # Nothing can match, so nothing is asked. The class itself is the function that gives no
+            # hits.
             return AnnotatedResults
+        # Started here and awaited in what is returned, so that the index can search meanwhile.
         answers = start_in_background(self._ask_all(sources, live_query))
         return lambda: self._build_hits(live_query.query, weight, answers.result())
 
@@ -152,10 +157,11 @@ class LiveSearcher:
         self, query: str, weight: float, answers: Sequence[list[Document] | _Failure]
     ) -> AnnotatedResults[RetrievalHit]:
         failures = [answer for answer in answers if isinstance(answer, _Failure)]
+        # A search without a source was answered before, so there is at least one answer.
         if len(failures) == len(answers):
             raise _combine_failures(failures)
         documents = [answer for answer in answers if not isinstance(answer, _Failure)]
-        hits = self._ranker.rank(query, documents, weight)[: self._retrieval.results]
+        hits = self._ranker.rank_documents(query, documents, weight)[: self._retrieval.results]
         return AnnotatedResults(hits, map(describe_missing, failures))
 
     async def _ask_all(
@@ -173,6 +179,7 @@ class LiveSearcher:
             return error
 
     async def _fetch_documents(self, source: LiveSource, query: LiveQuery) -> list[Document]:
+        # Inside of the cache: one deadline for all callers that share the answer.
         documents = await with_deadline(
             self._config.deadline_seconds, source.name, source.find_documents(query)
         )

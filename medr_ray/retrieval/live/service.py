@@ -126,31 +126,35 @@ class WebService:
             wait=wait_random_exponential(multiplier=_BACKOFF, max=_LONGEST_BACKOFF),
         )
         try:
-            return await retrying(self._attempt, request, parse, accepted)
+            # The permit is taken inside of an attempt, so that the pause between two attempts holds
+            # none.
+            return await retrying(self._attempt_request, request, parse, accepted)
         except _TransientError as error:
             raise InfrastructureError(
                 f"{self.name} failed {self._config.retries + 1} times, at last: {error}"
             ) from None
 
-    async def _attempt(
+    async def _attempt_request(
         self,
         request: ServiceRequest,
         parse: Callable[[ServiceResponse], T],
         accepted: Collection[int],
     ) -> T:
         async with self._gate.permit() as permit:
-            response = await self._send(request, permit, accepted)
+            response = await self._send_request(request, permit, accepted)
         # Parsed without the permit, which others wait for.
         try:
             return parse(response)
         except DataError as error:
             raise _TransientError(f"its answer cannot be read: {error}") from None
 
-    async def _send(
+    async def _send_request(
         self, request: ServiceRequest, permit: Permit, accepted: Collection[int]
     ) -> ServiceResponse:
         seconds = self._config.timeout_seconds
         try:
+            # httpx's own time-out is for each read: a server that sends a byte now and then never
+            # reaches it.
             async with asyncio.timeout(seconds), self._open_stream(request) as response:
                 body = await self._read_body(response)
         except TimeoutError:
@@ -193,6 +197,7 @@ class WebService:
             )
         max_bytes = self._config.max_bytes
         body = bytearray()
+        # Raw: ``aiter_bytes`` would decompress.
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > max_bytes:
@@ -237,6 +242,7 @@ class WebService:
         return InfrastructureError(f"{self.name} refuses to answer ({status}): {message}")
 
     def _hide_key(self, text: str) -> str:
+        # Only where there is a secret: replacing "" would put the mark between all characters.
         return text.replace(self._secret, "[key]") if self._secret else text
 
 

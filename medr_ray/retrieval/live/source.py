@@ -41,6 +41,7 @@ class LiveQuery:
         if self.until is not None:
             last_day = datetime.date(min(self.until, _LAST_DAY.year), 12, 31)
         if self.before is not None:
+            # The cut-off's own day is excluded, the end of a span is inclusive.
             last_day = min(last_day, self.before - datetime.timedelta(days=1))
         return last_day
 
@@ -81,6 +82,7 @@ async def search_widening(
 
     Services want every word of an expression, and questions have many words.
     """
+    # Without repetitions: a query of one word gives the same expression several times.
     for expression in dict.fromkeys(expressions):
         results = await search(expression)
         if results:

@@ -94,12 +94,12 @@ def read_approvals(paths: Sequence[str], unusable: UnusableRecords) -> Iterator[
             with open_vocabulary(path) as stream:
                 _read_file(path, stream, applications, unusable)
         except (DataError, zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
-            unusable.add(path, "the rest of the file", str(error))
+            unusable.add_record(path, "the rest of the file", str(error))
     for number in sorted(applications):
         try:
             yield document_from_application(applications[number])
         except DataError as error:
-            unusable.add(", ".join(paths), f"application {number}", str(error))
+            unusable.add_record(", ".join(paths), f"application {number}", str(error))
 
 
 def document_from_application(application: Application) -> Document:
@@ -138,6 +138,7 @@ def _read_file(
     unusable: UnusableRecords,
 ) -> None:
     """Add one file's rows to the applications they belong to."""
+    # By content: a file's name says nothing certain.
     start = stream.read(4)
     stream.seek(0)
     if start.startswith(_ZIP_MAGIC):
@@ -149,13 +150,14 @@ def _read_file(
         try:
             _add_orange_book_row(row, applications)
         except (DataError, ValueError) as error:
-            unusable.add(path, where, str(error))
+            unusable.add_record(path, where, str(error))
 
 
 def _find_application(number: str, kind: str, applications: dict[str, Application]) -> Application:
     """The application of that number, made where it is new."""
     number = number.zfill(_NUMBER_DIGITS)
     application = applications.setdefault(number, Application(number))
+    # The first file that states a kind decides; later ones only fill in what is missing.
     application.kind = application.kind or kind
     return application
 
@@ -280,6 +282,8 @@ def _read_rows(
     DataError where a required column is missing.
     """
     lines = (_decode_line(line) for line in stream)
+    # Quotation marks in these files are characters of the text: read as quotes they would swallow
+    # line ends.
     rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     columns = [column.strip() for column in next(rows, [])]
     missing = [column for column in required if column not in columns]
@@ -287,13 +291,16 @@ def _read_rows(
         raise DataError(f"no column {', '.join(missing)} in the first line")
     for cells in filter(None, rows):
         where = f"line {rows.line_num}"
+        # Not strict: rows of another width are listed as unusable below.
         row = dict(zip(columns, map(str.strip, cells), strict=False))
         numbers = [row[column] for column in _NUMBER_COLUMNS if column in row]
         invalid = [number for number in numbers if not _NUMBER.fullmatch(number)]
         if len(cells) != len(columns):
-            unusable.add(path, where, f"{len(cells)} columns where the header has {len(columns)}")
+            unusable.add_record(
+                path, where, f"{len(cells)} columns where the header has {len(columns)}"
+            )
         elif invalid:
-            unusable.add(path, where, f"no application number: {invalid[0][:20]!r}")
+            unusable.add_record(path, where, f"no application number: {invalid[0][:20]!r}")
         else:
             yield where, row
 

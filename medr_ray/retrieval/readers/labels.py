@@ -69,6 +69,7 @@ class _Names(BaseModel):
 
 
 class _Label(_Names):
+    # The id that all versions of a label share: an index has the latest only.
     set_id: str = Field(min_length=1)
     title: str = ""
     document_type: str = ""
@@ -83,7 +84,7 @@ def read_labels(paths: Sequence[str], unusable: UnusableRecords) -> Iterator[Doc
             try:
                 yield document_from_label(record)
             except DataError as error:
-                unusable.add(path, where, str(error))
+                unusable.add_record(path, where, str(error))
 
 
 def document_from_label(record: Mapping[str, Any]) -> Document:
@@ -93,6 +94,7 @@ def document_from_label(record: Mapping[str, Any]) -> Document:
         raise DataError("the label of an animal drug")
     brands = label.brand_name or label.openfda.brand_name
     generics = label.generic_name or label.openfda.generic_name
+    # Labels may come without a title of their own.
     title = to_single_line(label.title) or _build_title(brands, generics)
     sections = _list_sections(record)
     if not title:
@@ -100,6 +102,7 @@ def document_from_label(record: Mapping[str, Any]) -> Document:
     if not sections:
         raise DataError("a label without a section")
     numbers = label.application_number or label.openfda.application_number
+    # Text or a list: files of both forms are in use.
     makers = label.manufacturer_name or label.openfda.manufacturer_name
     names = [
         ("Brand name", ", ".join(brands)),
@@ -138,6 +141,7 @@ def _list_sections(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
     Tables (HTML) are left out, because they repeat the text.
     """
+    # Sections are no closed list: every other list of texts counts as one.
     others = sorted(set(record) - {*_FIRST_SECTIONS} - _NO_SECTIONS)
     sections = []
     for name in (*_FIRST_SECTIONS, *others):

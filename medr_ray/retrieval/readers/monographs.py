@@ -42,7 +42,7 @@ def read_monographs(paths: Sequence[str], unusable: UnusableRecords) -> Iterator
             try:
                 yield document_from_monograph(record)
             except DataError as error:
-                unusable.add(path, where, str(error))
+                unusable.add_record(path, where, str(error))
 
 
 def document_from_monograph(record: Mapping[str, Any]) -> Document:
@@ -52,6 +52,7 @@ def document_from_monograph(record: Mapping[str, Any]) -> Document:
         raise DataError("a page that was refused, no monograph")
     sections = []
     for heading, text in page.sections.items():
+        # A section that opens with the page's date is boilerplate too.
         if not _BOILERPLATE.match(heading) and not _UPDATED.match(text):
             sections.append((heading, text))
     if not sections:

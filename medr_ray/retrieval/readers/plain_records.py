@@ -27,7 +27,7 @@ class UnusableRecord:
 class UnusableRecords(list[UnusableRecord]):
     """The records of a reading that could not be used."""
 
-    def add(self, file: str, where: str, reason: str) -> None:
+    def add_record(self, file: str, where: str, reason: str) -> None:
         self.append(UnusableRecord(file, where, reason))
 
 
@@ -40,14 +40,14 @@ def read_json_lines(path: str, unusable: UnusableRecords) -> Iterator[tuple[str,
                 try:
                     value = _parse_json(line)
                 except (ValueError, RecursionError) as error:
-                    unusable.add(path, where, f"no JSON: {error}")
+                    unusable.add_record(path, where, f"no JSON: {error}")
                     continue
                 if isinstance(value, dict):
                     yield where, value
                 elif value is not None:
-                    unusable.add(path, where, f"no JSON object, but {type(value).__name__}")
+                    unusable.add_record(path, where, f"no JSON object, but {type(value).__name__}")
     except DataError as error:
-        unusable.add(path, "the rest of the file", str(error))
+        unusable.add_record(path, "the rest of the file", str(error))
 
 
 def _parse_json(line: bytes) -> Any:
@@ -90,4 +90,5 @@ def format_text(title: str, sections: Iterable[tuple[str, str]]) -> str:
 
 def parse_year(date: str) -> int | None:
     """The year of a date that begins with it ("2009-08-25", "20200331"); None for other text."""
+    # ``len`` as well, because "201" is decimal and no year.
     return int(date[:4]) if date[:4].isdecimal() and len(date) >= 4 else None

@@ -191,7 +191,7 @@ def read_trials(paths: Sequence[str], unusable: UnusableRecords) -> Iterator[Doc
             try:
                 yield document_from_study(record)
             except DataError as error:
-                unusable.add(path, where, str(error))
+                unusable.add_record(path, where, str(error))
 
 
 def document_from_study(record: Mapping[str, Any]) -> Document:
@@ -215,6 +215,7 @@ def document_from_study(record: Mapping[str, Any]) -> Document:
         retracted=False,
         journal=_REGISTRY,
         evidence=evidence,
+        # Each once, in the record's order.
         references=tuple(dict.fromkeys(cited)),
     )
 
@@ -314,6 +315,7 @@ def _list_results(results: _Results) -> list[tuple[str, str]]:
 
 
 def _format_result(outcome: _OutcomeMeasure) -> str:
+    # Measurements name their group by an id that means something in this outcome only.
     groups = {group.id: group.title for group in outcome.groups}
     values = []
     for outcome_class in outcome.classes:

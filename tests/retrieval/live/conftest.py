@@ -10,7 +10,7 @@ Record = Callable[[str], bytes]
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _use_own_gates(monkeypatch: pytest.MonkeyPatch) -> None:
     alone(monkeypatch)
 
 

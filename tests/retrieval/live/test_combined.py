@@ -28,7 +28,7 @@ OLD = Document(
 )
 
 
-def both(folder: Path, web: Services, results: int = 5) -> CombinedSearcher:
+def open_combined(folder: Path, web: Services, results: int = 5) -> CombinedSearcher:
     index = build_index(folder, [KRABBE, OLD])
     local = Retriever.open(index, RetrievalConfig(mode="text", results=results), ModelsConfig())
     searcher = combine_searchers(local, live(web, "pubmed", results=results), results)
@@ -36,7 +36,7 @@ def both(folder: Path, web: Services, results: int = 5) -> CombinedSearcher:
     return searcher
 
 
-def hit(key: str, score: float) -> RetrievalHit:
+def make_hit(key: str, score: float) -> RetrievalHit:
     return RetrievalHit(key, "pubmed", "", "", 0.0, 0.0, score)
 
 
@@ -49,7 +49,7 @@ def test_without_live_sources_the_index_is_all_there_is(tmp_path: Path) -> None:
 
 def test_what_both_have_is_there_once(tmp_path: Path, web: Services) -> None:
     serve_pubmed(web, *PAPERS)
-    hits = both(tmp_path, web).medical_search("trametinib melanoma")
+    hits = open_combined(tmp_path, web).medical_search("trametinib melanoma")
     ids = [hit.document_id for hit in hits]
     assert sorted(ids) == ["PMID:1", "PMID:2", "PMID:3"]
     assert "as the index has it" in next(hit.snippet for hit in hits if hit.document_id == "PMID:2")
@@ -57,18 +57,18 @@ def test_what_both_have_is_there_once(tmp_path: Path, web: Services) -> None:
 
 def test_no_more_than_results(tmp_path: Path, web: Services) -> None:
     serve_pubmed(web, *PAPERS)
-    assert len(both(tmp_path, web, results=1).medical_search("trametinib melanoma")) == 1
+    assert len(open_combined(tmp_path, web, results=1).medical_search("trametinib melanoma")) == 1
 
 
 def test_a_record_that_the_query_names_stays_first(tmp_path: Path, web: Services) -> None:
     serve_pubmed(web, *PAPERS)
-    hits = both(tmp_path, web).medical_search("gene of Krabbe disease trametinib")
+    hits = open_combined(tmp_path, web).medical_search("gene of Krabbe disease trametinib")
     assert hits[0].document_id == "HPO:OMIM:245200"
 
 
 def test_live_sources_that_fail_leave_the_index(tmp_path: Path, web: Services) -> None:
     web.on("esearch.fcgi", answers(500))
-    hits = both(tmp_path, web).medical_search("Krabbe disease")
+    hits = open_combined(tmp_path, web).medical_search("Krabbe disease")
     assert hits[0].document_id == "HPO:OMIM:245200"
     assert hits.notes == (
         "not every source answered: PubMed failed 1 times, at last: it answers 500",
@@ -77,13 +77,13 @@ def test_live_sources_that_fail_leave_the_index(tmp_path: Path, web: Services) -
 
 def test_search_is_the_index_alone(tmp_path: Path, web: Services) -> None:
     endpoint = web.on("esearch.fcgi", answers(500))
-    assert both(tmp_path, web).search("Krabbe disease")[0].document_id == "HPO:OMIM:245200"
+    assert open_combined(tmp_path, web).search("Krabbe disease")[0].document_id == "HPO:OMIM:245200"
     assert endpoint.asked == []
 
 
 def test_what_was_found_can_be_read(tmp_path: Path, web: Services) -> None:
     serve_pubmed(web, *PAPERS)
-    searcher = both(tmp_path, web)
+    searcher = open_combined(tmp_path, web)
     assert searcher.document("PMID:1") is None
     searcher.medical_search("trametinib")
     live_document, stored_document = searcher.document("PMID:1"), searcher.document("PMID:2")
@@ -105,8 +105,8 @@ def test_an_index_that_fails_is_not_hidden(web: Services) -> None:
 
 
 def test_neither_list_is_reordered() -> None:
-    named_first = [hit("named", 0.2), hit("b", 0.7), hit("c", 0.1)]
-    other = [hit("x", 0.9), hit("y", 0.5), hit("b", 0.4)]
+    named_first = [make_hit("named", 0.2), make_hit("b", 0.7), make_hit("c", 0.1)]
+    other = [make_hit("x", 0.9), make_hit("y", 0.5), make_hit("b", 0.4)]
     assert [hit.document_id for hit in merge_hits(named_first, other)] == [
         "x",
         "named",

@@ -29,12 +29,12 @@ def ids(*pmids: str) -> bytes:
     return json.dumps({"esearchresult": {"count": str(len(pmids)), "idlist": pmids}}).encode()
 
 
-def source(web: Services, retries: int = 1, **own: Any) -> PubMedSource:
+def source(web: Services, retries: int = 1, **settings: Any) -> PubMedSource:
     values = {
         "base_url": web.url,
         "api_key_env": "MEDR_TEST_KEY",
         "requests_per_second": 1e6,
-        **own,
+        **settings,
     }
     return PubMedSource(LiveConfig.model_validate({"retries": retries, "pubmed": values}))
 
@@ -86,7 +86,7 @@ def test_what_pubmed_is_asked(web: Services, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("key", "own", "rate"),
+    ("key", "settings", "rate"),
     [
         ("", {}, 3.0),
         (KEY, {}, 10.0),
@@ -97,7 +97,7 @@ def test_ncbi_is_asked_as_often_as_it_allows(
     web: Services,
     monkeypatch: pytest.MonkeyPatch,
     key: str,
-    own: dict[str, Any],
+    settings: dict[str, Any],
     rate: float,
 ) -> None:
     all_limits: list[Limits] = []
@@ -109,7 +109,7 @@ def test_ncbi_is_asked_as_often_as_it_allows(
 
     monkeypatch.setenv("MEDR_TEST_KEY", key)
     monkeypatch.setattr(service_module, "Gate", Seen)
-    source(web, **{"requests_per_second": None, **own})
+    source(web, **{"requests_per_second": None, **settings})
     assert [(limits.requests, limits.seconds) for limits in all_limits] == [(rate, 1.0)]
 
 

@@ -17,12 +17,12 @@ def test_those_who_ask_at_once_share_an_answer() -> None:
         await asyncio.sleep(0)
         return question.upper()
 
-    async def everyone() -> list[str]:
+    async def ask_together() -> list[str]:
         cache = QueryCache[str, str](2)
         answers = await asyncio.gather(*(cache.get(question, ask) for question in "aab"))
         return [*answers, await cache.get("a", ask)]
 
-    assert asyncio.run(everyone()) == ["A", "A", "B", "A"]
+    assert asyncio.run(ask_together()) == ["A", "A", "B", "A"]
     assert calls == {"a": 1, "b": 1}
 
 
@@ -33,16 +33,16 @@ def test_the_oldest_is_forgotten_first() -> None:
         calls.append(question)
         return question
 
-    async def one_by_one() -> None:
+    async def ask_in_turn() -> None:
         cache = QueryCache[int, int](2)
         for question in (1, 2, 3, 3, 2, 1):
             await cache.get(question, ask)
 
-    asyncio.run(one_by_one())
+    asyncio.run(ask_in_turn())
     assert calls == [1, 2, 3, 1]
 
 
-def test_a_failure_is_told_and_forgotten() -> None:
+def test_a_failure_is_raised_and_forgotten() -> None:
     answers: list[str | Exception] = [InfrastructureError("down"), "up"]
 
     async def ask(question: str) -> str:
@@ -51,17 +51,17 @@ def test_a_failure_is_told_and_forgotten() -> None:
             raise answer
         return answer
 
-    async def twice() -> str:
+    async def ask_twice() -> str:
         cache = QueryCache[str, str](2)
         with pytest.raises(InfrastructureError, match="down"):
             await cache.get("q", ask)
         return await cache.get("q", ask)
 
-    assert asyncio.run(twice()) == "up"
+    assert asyncio.run(ask_twice()) == "up"
 
 
 def test_who_gives_up_does_not_end_it_for_others() -> None:
-    async def impatient() -> str:
+    async def give_up_early() -> str:
         cache, ready = QueryCache[str, str](2), asyncio.Event()
 
         async def ask(question: str) -> str:
@@ -76,4 +76,4 @@ def test_who_gives_up_does_not_end_it_for_others() -> None:
         ready.set()
         return await patient
 
-    assert asyncio.run(impatient()) == "answer"
+    assert asyncio.run(give_up_early()) == "answer"

@@ -23,7 +23,7 @@ FABRY = [paper("1", "Fabry disease in men"), paper("2", "Fabry disease in women"
 def test_of_equals_the_one_that_the_service_puts_first_wins() -> None:
     ranker = LiveRanker(RetrievalConfig(), None)
     for documents in (FABRY, FABRY[::-1]):
-        hits = ranker.rank("Fabry disease", [documents], 1.0)
+        hits = ranker.rank_documents("Fabry disease", [documents], 1.0)
         assert [hit.document_id for hit in hits] == [document.document_id for document in documents]
 
 
@@ -49,7 +49,9 @@ def test_age_counts_from_the_cut_off_or_the_newest(
 ) -> None:
     """As old as the half-life shifts nothing; new adds half of the weight."""
     ranker = LiveRanker(RetrievalConfig(recency_weight=0.2, recency_half_life=10), before)
-    assert ranker.rank("Fabry disease", [FABRY], 0.4)[0].authority == pytest.approx(authority)
+    assert ranker.rank_documents("Fabry disease", [FABRY], 0.4)[0].authority == pytest.approx(
+        authority
+    )
 
 
 def test_a_score_is_what_its_explanation_adds_up_to() -> None:
