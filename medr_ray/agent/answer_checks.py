@@ -1,13 +1,15 @@
 """Search, verify, synthesise (paper section 5): how often an agent checked an answer before it gave
 it.
 
-A candidate is stated where a thought names one in so many words (see ``state``), or names what
-later is the answer. A call after that, or beside it, is a check of the candidate when it asks for
-it together with something the question is about, or when it shows it in a document that had not
-shown it before. A call that failed, was malformed, was not run, or was answered from an earlier
-identical one checks nothing. A round is a reply with at least one check: calls side by side are one
-round. An answer that is part of a longer name found on the way ("neonatal X" of "fetal and neonatal
-X") is not named by naming the longer one.
+- A candidate is stated where a thought names one explicitly (see ``state``), or names what later is
+  the answer.
+- A call in the same reply or a later one checks the candidate when its query names it together with
+  a word of the question, or when it shows it in a document that had not shown it before.
+- A call that failed, was malformed, was not run, or was answered from an earlier identical one
+  checks nothing.
+- A round is a reply with at least one check: calls side by side are one round.
+- An answer that is part of a longer name seen on the way ("neonatal X" of "fetal and neonatal X") is
+  not named by naming the longer one.
 """
 
 import re
@@ -56,7 +58,7 @@ class _CandidateTracker:
         self._answer = _checkable_answer(trajectory.answer, self._question)
         self._shown: list[tuple[str, str]] = []  # (document, text)
         self._documents_naming: dict[str, set[str]] = {}
-        self._longer_names: set[str] = set()  # found on the way, with the answer as a part of them
+        self._longer_names: set[str] = set()  # findings with the answer as a part of them
         self.further_documents = 0
 
     def count_checks(self, turn: ReplyTurn) -> int:
@@ -64,6 +66,7 @@ class _CandidateTracker:
         for candidate in self._stated_candidates(turn.thought):
             if candidate not in self._documents_naming:
                 self._documents_naming[candidate] = _documents_with(candidate, self._shown)
+        # After the candidates: calls of the same reply may check what its thought has just stated.
         checks = 0
         for observation in turn.observations:
             if observation.event.status == "ok" and self._is_check(observation):
@@ -79,6 +82,7 @@ class _CandidateTracker:
         yield from find_names(self._without_longer_names(thought), self._answer)
 
     def _without_longer_names(self, text: str) -> str:
+        # Longest first: a shorter name may be a part of a longer one.
         for name in sorted(self._longer_names, key=len, reverse=True):
             text = re.sub(re.escape(name), " ", text, flags=re.IGNORECASE)
         return text
@@ -87,6 +91,7 @@ class _CandidateTracker:
         passages = document_passages(observation)
         query = query_text(observation)
         is_check = any(self._asks_for(candidate, query) for candidate in self._documents_naming)
+        # No early return: every candidate has to learn which documents name it.
         for candidate, naming in self._documents_naming.items():
             new = _documents_with(candidate, passages) - naming
             naming |= new
@@ -98,6 +103,7 @@ class _CandidateTracker:
     def _asks_for(self, candidate: str, query: str) -> bool:
         if not find_names(self._without_longer_names(query), [candidate]):
             return False
+        # Only words beside the candidate's own: "Krabbe disease" alone asks nothing of it.
         return bool(content_words(query) & self._topic - content_words(candidate))
 
 

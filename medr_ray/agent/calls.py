@@ -36,7 +36,7 @@ _CallKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class CallSettings:
-    """What the calls of one episode are run under."""
+    """The settings and limits of an episode's calls."""
 
     task: Task
     rollout: int
@@ -78,6 +78,7 @@ class EpisodeCalls:
             if isinstance(attempt, str):
                 continue
             key = call_key(attempt)
+            # The same call twice in one reply runs once.
             if key not in self._succeeded and key not in new:
                 new[key] = asyncio.create_task(self._run_call(attempt, self.call_count + index))
         try:
@@ -98,6 +99,7 @@ class EpisodeCalls:
         key = call_key(attempt)
         if key in self._succeeded:
             return self._repeat_observation(self._succeeded[key])
+        # A failure is not kept: the same call may be tried again.
         if results[key].event.status == "ok":
             self._succeeded[key] = results[key]
         return results[key]
@@ -146,7 +148,7 @@ class EpisodeCalls:
             raise ToolError(f"no tool named {call.name!r}; there are {', '.join(self._tools)}")
         try:
             return await run_with_deadline(tool.call(call.arguments), limit)
-        except TimeoutError:
+        except TimeoutError:  # the tool's own, not this deadline
             raise ToolError(f"{call.name} timed out") from None
         except (MedrError, DeadlinePassed):
             raise

@@ -38,6 +38,8 @@ async def run_with_deadline(work: Coroutine[Any, Any, T], seconds: float) -> T:
         raise DeadlinePassed(abandoned=False)
     task = asyncio.ensure_future(work)
     try:
+        # asyncio.wait and not wait_for, which would wait for the end of a task that ignores its
+        # cancellation.
         done, _ = await asyncio.wait((task,), timeout=seconds)
         if done:
             return task.result()
@@ -97,6 +99,7 @@ class EpisodeClock:
     async def _run_within(self, work: Coroutine[Any, Any, T], seconds: float, problem: str) -> T:
         message = f"{self._task_id}: {problem} {seconds:g} s"
         left = self._agent.seconds - self.elapsed_seconds()
+        # The message names the limit that really ended the wait.
         if left < seconds:
             seconds = left
             message = f"{self._task_id}: not done within {self._agent.seconds:g} s"

@@ -42,6 +42,7 @@ class Episode:
 
     def add_reply(self, turn: PolicyTurn) -> ParsedReply:
         """Record a reply as it was given, and parse it."""
+        # The only change: lone surrogates, which no file can hold.
         text = replace_surrogates(turn.text)
         self.messages.append(Message("assistant", text))
         if turn.turn.output_ids:
@@ -65,7 +66,7 @@ class Episode:
         """Add the responses to the last reply, and ``tail`` behind them."""
         self.turns[-1] = replace(self.turns[-1], observations=tuple(observations))
         texts = [observation.text for observation in observations]
-        parts = [render_responses(texts, self.control_tokens), tail]
+        parts = [render_responses(texts, self.control_tokens), tail]  # only the texts are defused
         self.messages.append(Message("user", "\n".join(filter(None, parts))))
 
     def take_back_observations(self) -> tuple[ToolObservation, ...]:
@@ -83,6 +84,7 @@ class Episode:
         )
         documents = dict.fromkeys(document for event in events for document in event.documents)
         state = build_state(self.turns)
+        # Neither times nor costs: equal dialogues have equal ids.
         dialogue = [[message.role, message.content] for message in self.messages]
         return Trajectory(
             trajectory_id=content_id("traj", task.task_id, mode, rollout, dialogue),

@@ -1,7 +1,7 @@
-"""When the agent is asked for its answer: pure decisions over what an episode has used.
+"""When an episode must end with an answer: pure decisions over what it has used.
 
-The agent is asked while it can still answer. What it is shown last is cut so that an answer fits
-behind it, as far as tokens can be estimated.
+The answer is requested while the agent can still give it. The last observations are cut so that an
+answer fits behind them, as far as tokens can be estimated.
 """
 
 from collections.abc import Sequence
@@ -41,6 +41,7 @@ class EpisodeUsage:
 def find_spent_budget(agent: AgentConfig, usage: EpisodeUsage) -> Budget | Literal[""]:
     """Which budget is nearly spent, "" for none. Tokens are nearly spent when two more replies of
     full length would not fit: one more turn, and the answer."""
+    # In this order: where several are spent, the first names the stop reason.
     if usage.calls >= agent.max_tool_calls:
         return CALLS
     if usage.repeats > agent.max_repeats:

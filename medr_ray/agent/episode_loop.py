@@ -108,7 +108,7 @@ class _EpisodeLoop:
             turn = await self._next_turn()
             if turn is None:
                 return None, STOP_REASON[TOKENS]
-            requested = self._episode.spent_budget  # before this reply
+            requested = self._episode.spent_budget  # non-empty: this reply should be the answer
             reply = self._episode.add_reply(turn)
             if reply.answer is not None:
                 return reply.answer, "answered"
@@ -117,7 +117,7 @@ class _EpisodeLoop:
                     return None, STOP_REASON[TOKENS]
                 self._request_answer(TOKENS, _skip_cut_attempts(reply))
             elif requested:
-                # It was asked for its answer and went on calling, or wrote neither.
+                # The agent was to answer and went on calling, or wrote neither.
                 return None, STOP_REASON[requested] if reply.calls else "malformed"
             else:
                 await self._run_calls(reply)
@@ -127,6 +127,7 @@ class _EpisodeLoop:
         one."""
         episode = self._episode
         turn = await self._clock.run_turn(self._policy.respond(episode.messages))
+        # Without turns the question itself does not fit, and there is nothing to shorten.
         if turn is not None or not episode.turns:
             return turn
         shortened = [

@@ -19,6 +19,7 @@ class FaultPlan:
 
     def should_fail(self, task_id: str, rollout: int, call: int) -> bool:
         """Whether call number ``call`` (from 0) of this episode fails."""
+        # A hash and not a random generator: calls run concurrently, in no fixed order.
         digest = hashlib.sha256(f"{self.seed}/{task_id}/{rollout}/{call}".encode()).digest()
         return int.from_bytes(digest[:8], "big") / 2**64 < self.rate
 

@@ -79,6 +79,7 @@ def _render_recap(language: Language, state: AgentState) -> str:
     for hypothesis in state.hypotheses:
         if hypothesis.kind in (CANDIDATE, ANSWER):
             support[hypothesis.text] = []
+    # A second pass: a candidate without any document is listed as well.
     for edge in state.evidence:
         if edge.kind == NAMES and edge.target in support:
             support[edge.target].append(edge.source)

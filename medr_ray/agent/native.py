@@ -55,6 +55,7 @@ class NativeDialogue:
         calls: Sequence[FunctionCall] = ()
         for message in messages[1:]:
             if message.role == "assistant":
+                # The endpoint's own form and not the recorded text: it expects its ids back.
                 reply = next(replies)
                 calls = reply.calls
                 rendered.append(_render_assistant(reply))
@@ -75,9 +76,10 @@ class NativeDialogue:
 
 
 def render_native_reply(content: str, calls: Sequence[FunctionCall]) -> str:
-    """A native reply in the text protocol. What is said beside calls is the thought."""
+    """A native reply in the text protocol. The text beside calls becomes the thought."""
     if not calls:
         return content
+    # A call written in the text is broken up, or it would count beside the native ones.
     thought = _CALL_TAG.sub(r"‹\1›", replace_surrogates(content)).strip()
     if thought and not any(tag in thought for tag in _TAGS):
         thought = f"<think>{thought}</think>"

@@ -78,6 +78,7 @@ class EnginePolicy:
     async def respond(self, messages: Sequence[Message]) -> PolicyTurn | None:
         """The engine's next reply; None when the prompt leaves no room for a token."""
         prompt = self._encode_prompt(messages)
+        # max_tokens bounds prompt and reply together.
         room = min(self._agent.max_turn_tokens, self._agent.max_tokens - len(prompt))
         if room < 1:
             return None
@@ -96,6 +97,7 @@ class EnginePolicy:
         new = [
             {"role": message.role, "content": message.content}
             for message in messages[self._messages_encoded :]
+            # Replies are in self._ids already, as they were sampled.
             if message.role != "assistant"
         ]
         if not self._messages_encoded:
@@ -124,7 +126,7 @@ class ChatPolicy:
         self._native: NativeDialogue | None = None
 
     async def prepare(self, prompt: EpisodePrompt) -> None:
-        """Keep the tools, where the endpoint is to be given them apart from the dialogue."""
+        """Keep the tools, where the endpoint gets them apart from the dialogue."""
         if prompt.agent.tool_calls == "native":
             self._native = NativeDialogue(prompt)
 

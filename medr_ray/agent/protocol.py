@@ -17,6 +17,7 @@ from typing import Any
 
 from medr_ray.agent.untrusted_text import TAGS, defuse, replace_surrogates
 
+# An unclosed tag runs to the next one or to the end: a cut or careless reply is still read.
 _THINK = re.compile(r"<think>(.*?)(?:</think>|(?=<tool_call>|<answer>)|\Z)", re.S)
 _CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|\Z)", re.S)
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.S)
@@ -60,6 +61,7 @@ class ParsedReply:
 def parse_reply(text: str) -> ParsedReply:
     """Read an assistant message."""
     thought = _THINK.search(text)
+    # Calls and answers are looked for behind the thought, which may speak of the tags.
     body = text[thought.end() :] if thought else text
     body = body.partition("<tool_response>")[0]
     answer = _ANSWER.search(body)
@@ -83,7 +85,7 @@ def _parse_attempt(text: str) -> ToolCall | str:
         return "the tool call is not JSON that anyone can read"
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return 'the tool call must be {"name": ..., "arguments": {...}}'
-    if "\\u" in text and _has_lone_surrogate(value):
+    if "\\u" in text and _has_lone_surrogate(value):  # only an escape can spell one
         return "the tool call holds half a character (a lone surrogate)"
     arguments = value.get("arguments")
     if not isinstance(arguments, dict):
@@ -99,8 +101,8 @@ def _has_lone_surrogate(value: Any) -> bool:
 
 
 def _nesting_depth(value: Any) -> int:
-    """Levels of lists and objects, counted level by level: recursion would overflow on what this
-    is to refuse."""
+    """Levels of lists and objects. They are counted level by level, because recursion would
+    overflow on the very values this is for."""
     depth = 0
     level = [value]
     while level:
@@ -110,14 +112,15 @@ def _nesting_depth(value: Any) -> int:
 
 
 def _child_values(value: Any) -> Sequence[Any]:
+    """The members of a list or an object; none of a plain value."""
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else ()
 
 
 def _describe_non_object(arguments: Any) -> str:
-    """What is wrong with arguments that are no object. A text is what an endpoint could not read
-    itself."""
+    """What is wrong with arguments that are no object. A text comes from an endpoint with native
+    calls that could not read it as JSON itself."""
     if isinstance(arguments, str):
         try:
             json.loads(arguments)

@@ -3,8 +3,8 @@
 The context c is the dialogue itself. The knowledge k is a graph of queries, documents and
 hypotheses. The hypotheses h stand in the order they were first stated.
 
-Nothing is inferred: a hypothesis is what the agent wrote in one of a few plain forms, an edge what
-a tool response showed. A document names a hypothesis when its words stand in the lines of the
+Nothing is inferred: a hypothesis is what the agent wrote in one of a few plain forms, an edge is
+what a tool response showed. A document names a hypothesis when its words stand in the lines of the
 response that belong to that document.
 """
 
@@ -62,6 +62,7 @@ class AgentState:
 def build_state(turns: Sequence[ReplyTurn]) -> AgentState:
     """The state after these turns."""
     hypotheses = tuple(_collect_hypotheses(turns))
+    # The names of all turns: a document may name what the agent states only later.
     names = tuple(dict.fromkeys(hypothesis.text for hypothesis in hypotheses))
     evidence: list[EvidenceEdge] = []
     call = 0
@@ -79,6 +80,7 @@ def find_hypotheses(thought: str) -> list[tuple[HypothesisKind, str]]:
         for match in form.finditer(thought):
             placed.append((match.start(1), kind, _clean_name(match.group(1))))
     for match in _VALUE.finditer(thought):
+        # Bounded, so that a long thought with many values takes linear time.
         before = thought[max(0, match.start() - _SENTENCE_REACH) : match.start()]
         if _is_relation(before):
             placed.append((match.start(1), FINDING, _clean_name(match.group(1))))
@@ -152,7 +154,7 @@ def document_passages(observation: ToolObservation) -> list[tuple[str, str]]:
     current = ""
     for line in observation.text.splitlines():
         named = (document for document in documents if _names_document(line, document))
-        current = next(named, current)
+        current = next(named, current)  # a line without an id belongs to the document before it
         if current:
             parts[current].append(line)
     return [(document, "\n".join(lines)) for document, lines in parts.items()]

@@ -92,6 +92,7 @@ def read_choices(trajectory: Trajectory, rarity: Rarity | None = None) -> list[T
     )
     history: list[ToolEvent] = []
     choices: list[ToolChoice] = []
+    # Calls of other tools are part of the history, but they are no choices.
     for turn in read_turns(trajectory):
         events = [
             observation.event
@@ -100,7 +101,7 @@ def read_choices(trajectory: Trajectory, rarity: Rarity | None = None) -> list[T
         ]
         if not events:
             continue
-        features = extract_features(question, history, rarity, has_documents)
+        features = extract_features(question, history, rarity, has_documents)  # before these calls
         for event in events:
             if event.tool in (MEDICAL, GENERAL):
                 is_medical = event.tool == MEDICAL

@@ -78,10 +78,12 @@ def _mean_and_scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _maximise_likelihood(z: np.ndarray, sign: np.ndarray, l2: float) -> np.ndarray:
     """The weights and, last, the bias. ``z`` is (n, features), ``sign`` +1 or -1 for each row."""
     design = np.hstack([z, np.ones((len(z), 1))])
+    # The bias is hardly penalised: it stands for how often the tool is used at all.
     penalty = np.array([l2] * z.shape[1] + [_BIAS_PENALTY])
 
     def loss_and_gradient(w: np.ndarray) -> tuple[float, np.ndarray]:
         margin = sign * (design @ w)
+        # log(1 + exp(-margin)) in a form that does not overflow.
         loss = np.logaddexp(0.0, -margin).sum() + 0.5 * (penalty * w * w).sum()
         gradient = -design.T @ (sign * expit(-margin)) + penalty * w
         return float(loss), gradient
@@ -129,6 +131,7 @@ def _area_under_roc(predicted: np.ndarray, taken: np.ndarray) -> float | None:
     if not medical_calls or not general_calls:
         return None
     ranks = rankdata(predicted)[taken].sum()
+    # The rank sum less its smallest possible value counts the pairs in the right order.
     wins = ranks - medical_calls * (medical_calls + 1) / 2
     return float(wins / (medical_calls * general_calls))
 
@@ -145,13 +148,18 @@ def cross_validate(
     predicted = np.zeros(len(choices))
     share = np.zeros(len(choices))
     for fold in sorted(set(fold_of)):
-        training = [choice for choice, own in zip(choices, fold_of, strict=True) if own != fold]
+        training = [
+            choice
+            for choice, choice_fold in zip(choices, fold_of, strict=True)
+            if choice_fold != fold
+        ]
         policy = fit_tool_policy(training, l2)
-        rows = [row for row, own in enumerate(fold_of) if own == fold]
+        rows = [row for row, row_fold in enumerate(fold_of) if row_fold == fold]
         predicted[rows] = policy.medical_probabilities([choices[row].features for row in rows])
         share[rows] = policy.share
     return measure_fit(predicted, [choice.medical for choice in choices], share)
 
 
 def _fold_number(question_id: str, folds: int) -> int:
+    # By hash: the fold of a question does not depend on the other questions.
     return int(hashlib.sha256(question_id.encode()).hexdigest()[:8], 16) % folds

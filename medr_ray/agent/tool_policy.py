@@ -1,8 +1,8 @@
 """The tool-selection policy P(medical retriever | s, q) = σ(wᵀφ(s, q)) (paper section 2.2), kept as
 JSON.
 
-With two tools the paper's two sigmoids say the same thing twice, so there is one. A feature that is
-missing (NaN) counts as its mean. The policy is fitted from what agents did (``tool_fitting``). The
+With two tools the paper's two sigmoids carry the same information, so there is one. A feature that
+is missing (NaN) counts as its mean. The policy is fitted from what agents did (``tool_fitting``). The
 prompt states it as a prior; it never overrides the agent.
 """
 
@@ -58,6 +58,7 @@ def standardise(
     scale: Sequence[float] | np.ndarray,
 ) -> np.ndarray:
     """(features - mean) / scale, and 0 for what is missing."""
+    # 0 is the mean of a standardised feature.
     z = (features - np.asarray(mean)) / np.asarray(scale)
     return np.where(np.isnan(z), 0.0, z)
 
@@ -72,6 +73,7 @@ def load_tool_policy(uri: str) -> ToolPolicy:
             policy = from_row(ToolPolicy, json.loads(stream.read()))
     except (OSError, ValueError, TypeError, DataError) as error:
         raise ConfigError(f"agent.tool_policy: {uri} is no fitted tool policy: {error}") from error
+    # Weights of an earlier version would be multiplied with the wrong features.
     if policy.features != FEATURES:
         raise ConfigError(
             f"agent.tool_policy: {uri} was fitted on other features "
@@ -95,5 +97,5 @@ def medical_prior(
             "to agent.tools, or leave agent.tool_policy out"
         )
     policy = load_tool_policy(agent.tool_policy)
-    features = extract_features(question, (), rarity)
+    features = extract_features(question, (), rarity)  # (): before the first call
     return float(policy.medical_probabilities([features])[0])

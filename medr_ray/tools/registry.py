@@ -92,6 +92,7 @@ def _build_selected_tools(name: str, config: PipelineConfig, searcher: Searcher)
 
 
 def _build_server_tools(server: str, config: PipelineConfig) -> list[Tool]:
+    """The tools of a server in ``tools.mcp``."""
     from medr_ray.tools.mcp import build_mcp_tools
 
     return build_mcp_tools(server, config.tools.mcp[server])

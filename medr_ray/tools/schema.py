@@ -82,9 +82,8 @@ class FunctionTool:
         except ValidationError as error:
             first = error.errors()[0]
             path = ".".join(map(str, first["loc"]))
-            raise ToolError(
-                f"{self.name}: the argument {path!r} is wrong: {first['msg']}"
-            ) from None
+            problem = f"the argument {path!r} is wrong: {first['msg']}"
+            raise ToolError(f"{self.name}: {problem}") from None
         # Not model_dump, which would turn nested models into dicts.
         return {name: getattr(parsed, name) for name in self._model.model_fields}
 

@@ -80,6 +80,7 @@ class _TavilyResultPage(_ResultPage):
     date: NullableText = Field("", validation_alias="published_date")
 
 
+# Rows are checked one by one, so that a malformed one does not cost the others.
 class _SerperResponse(BaseModel):
     organic: list[Any] = []
 
@@ -222,6 +223,7 @@ class WebSearch:
         return AnnotatedResults(in_years, hits.notes)
 
     async def _request_pages(self, query: str) -> Sequence[_ResultPage]:
+        # The services take the last day that is included; ``before`` itself is not.
         last = self._before - datetime.timedelta(days=1) if self._before else None
         body = self._provider.request_body(query, self._config.results, last)
         pages = self._service.request(

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from medr_ray.core.config.base import Operational, Section
 from medr_ray.core.config.names import registered_in
 
-# A name with a colon is a foreign server (mcp:NAME) or a tool of the user (package.module:object).
+# A name with a colon is an MCP server (mcp:NAME) or a tool of the user (package.module:object).
 ToolName = Annotated[str, registered_in("medr_ray.tools.registry:BUILT_IN", unless=":")]
 
 

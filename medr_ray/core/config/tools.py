@@ -1,5 +1,5 @@
-"""What an agent can call beside the corpus: web search, reading, diagnosis, foreign tools, and the
-cassette that records the calls."""
+"""What an agent can call beside the corpus: web search, reading, diagnosis, tools of MCP servers,
+and the cassette that records the calls."""
 
 import datetime
 from typing import Annotated, Literal
@@ -112,8 +112,8 @@ class DiagnosisConfig(Section):
 
 
 class McpServerConfig(Section):
-    """A server of foreign tools (Model Context Protocol): a ``command`` that speaks over stdin and
-    stdout, or a ``url`` of a streamable HTTP endpoint."""
+    """A server of tools (Model Context Protocol): a ``command`` that speaks over stdin and stdout, or
+    a ``url`` of a streamable HTTP endpoint."""
 
     command: tuple[str, ...] = Field((), description="program and arguments that start the server")
     env_names: tuple[str, ...] = Field(
@@ -193,13 +193,13 @@ class ToolsConfig(Section):
     before: datetime.date | None = Field(
         None,
         description="publication date from which documents do not exist for search, "
-        "medical_search and read; foreign tools and a user's own are not bound by it",
+        "medical_search and read; tools of MCP servers and a user's own are not bound by it",
     )
     read: ReadConfig = Field(ReadConfig(), description="the tool read")
     web: WebSearchConfig = Field(WebSearchConfig(), description="web search for the tool search")
     diagnosis: DiagnosisConfig = Field(DiagnosisConfig(), description="the tool diagnose")
     live: LiveConfig = Field(LiveConfig(), description="live services of medical_search")
     mcp: dict[ServerName, McpServerConfig] = Field(
-        default_factory=dict, description="servers of foreign tools by name, used as mcp:NAME"
+        default_factory=dict, description="MCP servers by name, used as mcp:NAME"
     )
     cassette: CassetteConfig = Field(CassetteConfig(), description="recorded tool calls")

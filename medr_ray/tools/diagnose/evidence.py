@@ -53,6 +53,7 @@ def read_evidence(
     counted: set[tuple[str, int, str]] = set()
     for passage, sentence, count in _count_patients(base.names[disease], names, passages):
         finding = _pool_finding(base, tuple(findings.values()), count.term)
+        # Passages of one document may overlap, and the annotation may cite the article already.
         key = (passage.document_id, count.term, sentence)
         if key in counted or passage.document_id in finding.references:
             continue
@@ -79,6 +80,7 @@ def _count_patients(
 ) -> Iterable[tuple[SearchHit, str, PatientCount]]:
     """(passage, sentence, count) of every count of patients with the disease."""
     for passage in passages:
+        # The annotations were made from these records: their counts are in the prior already.
         if passage.document_id.startswith(_RECORD_PREFIX):
             continue
         for sentence in _sentences_about(disease_name, passage):

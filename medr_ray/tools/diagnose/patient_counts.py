@@ -51,13 +51,14 @@ class PatientCount:
 def find_patient_counts(sentence: str, names: Mapping[str, int]) -> list[PatientCount]:
     """What a sentence counts of the findings in ``names`` (normalised names by term number), each
     finding once."""
+    # Without the counts: "none of 6 patients" would read as a denial.
     if may_deny(_remove_counts(sentence)):
         return []
     counts: dict[int, PatientCount] = {}
     for part in _split_by_counts(sentence):
         parsed = [_parse_count(match) for match in _count_matches(part)]
         numbers = {pair for pair in parsed if pair is not None}
-        if len(numbers) != 1:  # no count, or several that contradict each other
+        if len(numbers) != 1:  # no count, or several that differ
             continue
         affected, patients = numbers.pop()
         for term in _named_findings(part, names):

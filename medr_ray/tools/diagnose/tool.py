@@ -98,6 +98,7 @@ class DiagnoseTool:
         InfrastructureError when the index fails.
         """
         check_arguments(self.name, self.parameters, arguments)
+        # In a thread: it computes over all diseases, and its searches block.
         return await _THREADS.run(lambda: self._diagnose(arguments))
 
     def _diagnose(self, arguments: Mapping[str, Any]) -> ToolResult:
@@ -106,6 +107,7 @@ class DiagnoseTool:
         excluded, unresolved_excluded = findings.resolve(arguments.get("excluded", ()))
         candidates, unresolved_diseases = diseases.resolve(arguments.get("candidates", ()))
         unresolved += unresolved_excluded + unresolved_diseases
+        # With at least one finding understood, the others are only reported in the answer.
         if unresolved and not (observed or excluded):
             raise ToolError(_describe_unresolved(unresolved))
         if arguments.get("candidates") and not candidates:
@@ -118,6 +120,7 @@ class DiagnoseTool:
             age=arguments.get("age"),
             female=None if sex is None else sex == "female",
         )
+        # None: all diseases compete.
         posterior = diagnosis.compute_posterior(patient, candidates or None)
         updated_findings: dict[int, Sequence[AnnotatedFinding]] = {}
         updates: list[EvidenceUpdate] = []
@@ -156,6 +159,7 @@ class DiagnoseTool:
         queried = " ".join(term_names[term] for term in terms[:_QUERY_FINDINGS])
         updated_findings: dict[int, Sequence[AnnotatedFinding]] = {}
         updates: list[EvidenceUpdate] = []
+        # Only for the likeliest diseases: each of them costs a search.
         for disease in posterior.most_likely(self._config.evidence_diseases):
             hits = self._search(f"{diagnosis.base.names[disease]} patients {queried}")
             disease_findings, disease_updates = read_evidence(diagnosis.base, disease, names, hits)

@@ -75,7 +75,8 @@ def test_processes_of_a_host_agree(tmp_path: Path) -> None:
         "import sys, json\nfrom medr_ray.core.run import Directory\n"
         "from medr_ray.tools.cassette.write_once_store import WriteOnceStore\n"
         f"store = WriteOnceStore(Directory({str(tmp_path)!r}))\nsys.stdin.readline()\n"
-        "print(json.dumps([store.put_if_absent(f'{i}.json', {'by': sys.argv[1]}) for i in range(200)]))\n"
+        "by = {'by': sys.argv[1]}\n"
+        "print(json.dumps([store.put_if_absent(f'{i}.json', by) for i in range(200)]))\n"
     )
     writers = [
         subprocess.Popen(
