@@ -8,8 +8,8 @@ it.
 - A call that failed, was malformed, was not run, or was answered from an earlier identical one
   checks nothing.
 - A round is a reply with at least one check: calls side by side are one round.
-- An answer that is part of a longer name seen on the way ("neonatal X" of "fetal and neonatal X") is
-  not named by naming the longer one.
+- An answer that is part of a longer name seen on the way ("neonatal X" of "fetal and neonatal X")
+  is not named by naming the longer one.
 """
 
 import re

@@ -2,8 +2,8 @@
 JSON.
 
 With two tools the paper's two sigmoids carry the same information, so there is one. A feature that
-is missing (NaN) counts as its mean. The policy is fitted from what agents did (``tool_fitting``). The
-prompt states it as a prior; it never overrides the agent.
+is missing (NaN) counts as its mean. The policy is fitted from what agents did (``tool_fitting``).
+The prompt states it as a prior; it never overrides the agent.
 """
 
 import functools

@@ -31,7 +31,7 @@ def test_calls_are_answered_in_call_order_and_their_documents_kept() -> None:
     assert (trajectory.answer, trajectory.stop_reason, trajectory.asked) == ("x", "answered", "")
 
 
-def test_calls_of_one_thought_run_at_the_same_time() -> None:
+def test_calls_of_a_thought_run_at_the_same_time() -> None:
     tool = Echo()
     run(call("a", "b", "c"), tools=[tool])
     assert tool.together == 3
@@ -101,7 +101,7 @@ def test_when_the_calls_are_spent_the_agent_is_asked_once_for_its_answer() -> No
     assert run(call("a"), "no call and no answer", max_tool_calls=1).stop_reason == "malformed"
 
 
-def test_calls_beyond_the_budget_are_told_so_one_by_one() -> None:
+def test_each_call_beyond_the_budget_is_answered_as_not_run() -> None:
     trajectory = run(call("a", "b", "c"), max_tool_calls=2)
     assert responses(trajectory)[0].count("<tool_response>") == 3
     assert "not run: no tool calls are left" in responses(trajectory)[0]

@@ -21,10 +21,10 @@ class Endpoint:
     """Replies in order; ``asked`` has what it was sent."""
 
     def __init__(self, *replies: ChatResult | Exception) -> None:
-        self.replies, self.asked = list(replies), list[dict[str, Any]]()
+        self.replies, self.requests = list(replies), list[dict[str, Any]]()
 
     async def __call__(self, messages: Sequence[Any], **more: Any) -> ChatResult:
-        self.asked.append({"messages": [dict(message) for message in messages], **more})
+        self.requests.append({"messages": [dict(message) for message in messages], **more})
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
@@ -49,7 +49,7 @@ def test_calls_are_recorded_as_text_and_answered_under_their_ids() -> None:
     trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
     assert trajectory.messages[2].content == call("a", "b", thought="I look for two things.")
     assert (trajectory.answer, trajectory.stop_reason) == ("Krabbe disease", "answered")
-    assistant, *tools = endpoint.asked[1]["messages"][2:]
+    assistant, *tools = endpoint.requests[1]["messages"][2:]
     assert [tool_call["id"] for tool_call in assistant["tool_calls"]] == ["c1", "c2"]
     assert assistant["content"] == "I look for two things."
     assert tools == [
@@ -61,7 +61,7 @@ def test_calls_are_recorded_as_text_and_answered_under_their_ids() -> None:
 def test_the_tools_go_as_schemas_and_the_system_prompt_speaks_of_no_tags_for_calls() -> None:
     endpoint = Endpoint(ANSWER)
     trajectory = run(policy=ChatPolicy(endpoint, hint="look at the gene"), tool_calls="native")
-    sent = endpoint.asked[0]
+    sent = endpoint.requests[0]
     assert sent["tools"] == [
         {
             "type": "function",
@@ -81,8 +81,8 @@ def test_the_tools_go_as_schemas_and_the_system_prompt_speaks_of_no_tags_for_cal
 def test_without_native_calls_the_endpoint_sees_the_text_protocol_and_no_tools() -> None:
     endpoint = Endpoint(chat_result(call("a")), ANSWER)
     trajectory = run(policy=ChatPolicy(endpoint))
-    assert [list(payload) for payload in endpoint.asked] == [["messages"], ["messages"]]
-    assert endpoint.asked[1]["messages"] == [
+    assert [list(payload) for payload in endpoint.requests] == [["messages"], ["messages"]]
+    assert endpoint.requests[1]["messages"] == [
         {"role": m.role, "content": m.content} for m in trajectory.messages[:4]
     ]
 
@@ -104,7 +104,7 @@ def test_arguments_that_cannot_be_read_are_answered_with_what_is_wrong() -> None
         chat_result("", bad, FunctionCall("c2", "search", '["a"]'), query("", "b")), ANSWER
     )
     trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
-    *_, first, second, third = endpoint.asked[1]["messages"]
+    *_, first, second, third = endpoint.requests[1]["messages"]
     assert "the arguments of search are not JSON: Expecting ',' delimiter" in first["content"]
     assert "must be a JSON object" in second["content"]
     assert third == {
@@ -118,7 +118,7 @@ def test_arguments_that_cannot_be_read_are_answered_with_what_is_wrong() -> None
 def test_the_last_request_reaches_the_endpoint_behind_the_tool_messages() -> None:
     endpoint = Endpoint(chat_result("look", query("c1", "a")), ANSWER)
     run(policy=ChatPolicy(endpoint), tool_calls="native", max_tool_calls=1)
-    tool, user_message = endpoint.asked[1]["messages"][-2:]
+    tool, user_message = endpoint.requests[1]["messages"][-2:]
     assert (tool["role"], user_message["role"]) == ("tool", "user")
     assert "Give your answer now" in user_message["content"]
 
@@ -127,11 +127,11 @@ def test_a_reply_in_text_tags_is_understood_all_the_same() -> None:
     endpoint = Endpoint(chat_result(call("a")), chat_result("just words"), ANSWER)
     trajectory = run(policy=ChatPolicy(endpoint), tool_calls="native")
     assert responses(trajectory)[0] == "<tool_response>found a</tool_response>"
-    assert endpoint.asked[1]["messages"][-1] == {
+    assert endpoint.requests[1]["messages"][-1] == {
         "role": "user",
         "content": "<tool_response>found a</tool_response>",
     }
-    assert "call a tool or give the answer" in endpoint.asked[2]["messages"][-1]["content"]
+    assert "call a tool or give the answer" in endpoint.requests[2]["messages"][-1]["content"]
 
 
 def test_a_dialogue_too_long_for_the_endpoint_is_shortened_once() -> None:
@@ -140,7 +140,7 @@ def test_a_dialogue_too_long_for_the_endpoint_is_shortened_once() -> None:
     )
     trajectory = run(policy=ChatPolicy(endpoint), tools=[Echo()], tool_calls="native")
     assert (trajectory.answer, trajectory.asked) == ("Krabbe disease", "tokens")
-    tool = endpoint.asked[2]["messages"][-2]
+    tool = endpoint.requests[2]["messages"][-2]
     assert tool["content"].endswith("…")
 
 

@@ -115,7 +115,7 @@ def test_a_run_records_its_state() -> None:
     assert build_state(read_turns(trajectory)).evidence == trajectory.evidence
 
 
-def test_a_finished_run_reads_back_as_the_steps_it_was_made_of() -> None:
+def test_a_finished_run_reads_back_as_its_turns() -> None:
     turns = read_turns(run(call("a", "fail"), call("b", "c", "d"), max_tool_calls=4))
     assert [[observation.event.status for observation in turn.observations] for turn in turns] == [
         ["ok", "error"],
@@ -142,7 +142,7 @@ def test_a_name_is_found_as_a_whole_name(text: str, name: str, there: bool) -> N
     assert bool(find_names(text, [name])) is there
 
 
-def test_telling_words_are_those_a_text_is_about() -> None:
+def test_content_words_are_those_a_text_is_about() -> None:
     assert content_words("What is the age of onset of Krabbe disease?") == {
         "age",
         "onset",

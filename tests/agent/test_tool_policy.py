@@ -1,4 +1,4 @@
-"""The tool-selection policy: what it learns, what it predicts, and how the agent is told."""
+"""The tool-selection policy: what it learns, what it predicts, and how it reaches the prompt."""
 
 import json
 import math
@@ -143,7 +143,7 @@ def test_it_finds_the_weights_that_choices_were_drawn_with() -> None:
     assert policy == fit_tool_policy(planted(8000, weights), l2=0.01)
 
 
-def test_the_penalty_keeps_weights_small_where_choices_can_be_told_apart() -> None:
+def test_the_penalty_keeps_weights_small_where_choices_are_separable() -> None:
     apart = [ToolChoice(f"q-{i}", (float(i % 2),) * len(FEATURES), bool(i % 2)) for i in range(40)]
     loose, tight = fit_tool_policy(apart, l2=0.01), fit_tool_policy(apart, l2=10.0)
     assert 0 < tight.weights[0] < loose.weights[0] < 10
@@ -225,7 +225,7 @@ def runs(count: int) -> list[ToolChoice]:
     return [choice for finished in trajectories for choice in read_choices(finished)]
 
 
-def test_held_out_runs_are_foretold_better_than_by_the_share_alone() -> None:
+def test_held_out_runs_are_predicted_better_than_by_the_share_alone() -> None:
     fit = cross_validate(runs(40))
     assert fit is not None
     assert (fit.calls, fit.share, fit.auc) == (40, 0.5, 1.0)
@@ -234,7 +234,7 @@ def test_held_out_runs_are_foretold_better_than_by_the_share_alone() -> None:
     assert cross_validate([]) is None
 
 
-def test_choices_that_follow_nothing_are_not_foretold() -> None:
+def test_random_choices_are_not_predicted() -> None:
     def make_noise(i: int) -> Trajectory:
         tool = "medical_search" if (i * i // 3) % 2 else "search"
         return trajectory(

@@ -1,5 +1,4 @@
-"""A server of foreign tools, written with the official library: ``python mcp_server.py
-stdio|PORT [deaf]``.
+"""An MCP server, written with the official library: ``python mcp_server.py stdio|PORT [deaf]``.
 
 ``deaf`` makes it outlive the end of its input, as a careless server would. PORT 0 takes a free one;
 the port is printed.

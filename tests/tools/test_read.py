@@ -70,7 +70,7 @@ def test_a_web_id_is_its_address(httpserver: HTTPServer, page: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["PMID:2", "fabry disease", "/etc/passwd"])
-def test_what_is_neither_is_told_so(url: str) -> None:
+def test_an_id_that_is_neither_is_reported(url: str) -> None:
     with pytest.raises(ToolError, match="neither an http address nor the id"):
         read(url, "dose")
 

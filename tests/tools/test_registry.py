@@ -139,7 +139,7 @@ def test_after_the_cut_off_a_later_document_is_not_there(tmp_path: Path) -> None
     assert find_documents(before="2015-06-30") == {"PMID:1"}
 
 
-def test_live_sources_stand_beside_the_index_and_one_that_is_down_is_told(
+def test_live_sources_stand_beside_the_index_and_one_that_is_down_is_reported(
     tmp_path: Path, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/esearch.fcgi").respond_with_data("down", status=500)

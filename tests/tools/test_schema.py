@@ -35,8 +35,8 @@ def dose(
     return f"{drug} {weight * 15:g} mg {route} x{times} {days} {fasting} {type(weight).__name__}"
 
 
-def said(one: FunctionTool, **arguments: Any) -> str:
-    return asyncio.run(one.call(arguments)).text
+def call_tool(function_tool: FunctionTool, **arguments: Any) -> str:
+    return asyncio.run(function_tool.call(arguments)).text
 
 
 def test_the_example_of_the_documentation_is_a_tool_of_less_than_ten_lines(
@@ -83,9 +83,9 @@ def test_a_decorated_function_is_still_the_function() -> None:
 
 
 def test_arguments_arrive_as_their_types_and_defaults_are_filled_in() -> None:
-    assert said(dose, drug="aspirin", weight=2) == "aspirin 30 mg iv x1 None False float"
+    assert call_tool(dose, drug="aspirin", weight=2) == "aspirin 30 mg iv x1 None False float"
     assert (
-        said(dose, drug="a", weight=2, days=[1, 2], fasting=True)
+        call_tool(dose, drug="a", weight=2, days=[1, 2], fasting=True)
         == "a 30 mg iv x1 [1, 2] True float"
     )
 
@@ -106,7 +106,7 @@ def test_wrong_arguments_are_named_and_never_reach_the_function(
     arguments: dict[str, Any], wrong: str
 ) -> None:
     with pytest.raises(ToolError, match=wrong.replace("?", r"\?")):
-        said(dose, **arguments)
+        call_tool(dose, **arguments)
 
 
 def test_a_check_that_only_pydantic_knows_names_the_argument_too() -> None:
@@ -130,11 +130,11 @@ def test_a_check_that_only_pydantic_knows_names_the_argument_too() -> None:
         "title",
         "age",
     ]  # the user's title is no title
-    assert said(tool, patient={"title": "Dr", "age": 3}) == "Dr 3 None"
+    assert call_tool(tool, patient={"title": "Dr", "age": 3}) == "Dr 3 None"
     with pytest.raises(ToolError, match=r"'patient.*' is wrong"):
-        said(tool, patient={"title": "Dr", "age": "old"})
+        call_tool(tool, patient={"title": "Dr", "age": "old"})
     with pytest.raises(ToolError, match="'number' is wrong"):
-        said(from_function(even), number=3)
+        call_tool(from_function(even), number=3)
 
 
 def test_a_blocking_function_leaves_the_event_loop_free() -> None:
@@ -142,16 +142,18 @@ def test_a_blocking_function_leaves_the_event_loop_free() -> None:
         """Names its thread."""
         return threading.current_thread().name
 
-    assert said(from_function(where)) != threading.main_thread().name
+    assert call_tool(from_function(where)) != threading.main_thread().name
 
 
 def test_an_asynchronous_function_may_answer_with_documents() -> None:
-    async def found(query: str) -> ToolResult:
+    async def find_article(query: str) -> ToolResult:
         """Finds."""
         await asyncio.sleep(0)
         return ToolResult(query, ("PMID:1",))
 
-    assert asyncio.run(from_function(found).call({"query": "x"})) == ToolResult("x", ("PMID:1",))
+    assert asyncio.run(from_function(find_article).call({"query": "x"})) == ToolResult(
+        "x", ("PMID:1",)
+    )
 
 
 def test_what_a_function_raises_is_a_tool_error_with_type_and_message(
@@ -162,11 +164,11 @@ def test_what_a_function_raises_is_a_tool_error_with_type_and_message(
         raise InfrastructureError(why) if why == "ours" else KeyError(why)
 
     with caplog.at_level(logging.ERROR), pytest.raises(ToolError) as failure:
-        said(from_function(broken), why="no such code")
+        call_tool(from_function(broken), why="no such code")
     assert str(failure.value) == "broken failed: KeyError: 'no such code'"
     assert "Traceback" in caplog.text
     with pytest.raises(InfrastructureError, match="ours"):
-        said(from_function(broken), why="ours")
+        call_tool(from_function(broken), why="ours")
 
 
 def test_a_function_that_ends_its_program_does_not_end_the_worker() -> None:
@@ -175,7 +177,7 @@ def test_a_function_that_ends_its_program_does_not_end_the_worker() -> None:
         sys.exit(code)
 
     with pytest.raises(ToolError, match="leaving failed: SystemExit: 3"):
-        said(from_function(leaving), code=3)
+        call_tool(from_function(leaving), code=3)
 
 
 def test_an_answer_that_is_no_text_is_not_made_up(caplog: pytest.LogCaptureFixture) -> None:
@@ -183,7 +185,7 @@ def test_an_answer_that_is_no_text_is_not_made_up(caplog: pytest.LogCaptureFixtu
         """Says nothing."""
 
     with pytest.raises(ToolError, match="it returned NoneType, not text"):
-        said(from_function(nothing))
+        call_tool(from_function(nothing))
 
 
 def _untyped(query) -> str:  # type: ignore[no-untyped-def]

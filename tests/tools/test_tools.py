@@ -39,7 +39,7 @@ class _Searcher:
     """Remembers what was asked, and in which thread."""
 
     def __init__(self, hits: Sequence[_Hit] = _HITS, fail: Exception | None = None) -> None:
-        self.asked: list[tuple[str, str, Sequence[str] | None]] = []
+        self.queries: list[tuple[str, str, Sequence[str] | None]] = []
         self.thread: threading.Thread | None = None
         self._hits, self._fail = hits, fail
 
@@ -52,7 +52,7 @@ class _Searcher:
         return self._answer("medical_search", query, sources)
 
     def _answer(self, how: str, query: str, sources: Sequence[str] | None) -> Sequence[_Hit]:
-        self.asked.append((how, query, sources))
+        self.queries.append((how, query, sources))
         self.thread = threading.current_thread()
         if self._fail is not None:
             raise self._fail
@@ -85,7 +85,7 @@ def test_each_tool_asks_its_own_ranking_and_medical_search_can_keep_one_source()
     _call("search", {"query": " Marfan "}, searcher)
     _call("medical_search", {"query": "Marfan"}, searcher)
     _call("medical_search", {"query": "Marfan", "source": "hpo"}, searcher)
-    assert searcher.asked == [
+    assert searcher.queries == [
         ("search", "Marfan", None),
         ("medical_search", "Marfan", None),
         ("medical_search", "Marfan", ["hpo"]),
@@ -99,7 +99,7 @@ def test_the_blocking_search_leaves_the_event_loop_free() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "said"),
+    ("name", "arguments", "message"),
     [
         ("search", {}, "needs the argument 'query'"),
         ("search", {"querry": "x"}, "'querry': did you mean 'query'"),
@@ -111,15 +111,15 @@ def test_the_blocking_search_leaves_the_event_loop_free() -> None:
     ],
 )
 def test_a_wrong_call_names_the_argument_and_searches_nothing(
-    name: str, arguments: dict[str, object], said: str
+    name: str, arguments: dict[str, object], message: str
 ) -> None:
     searcher = _Searcher()
-    with pytest.raises(ToolError, match=said.replace("?", r"\?")):
+    with pytest.raises(ToolError, match=message.replace("?", r"\?")):
         _call(name, arguments, searcher)
-    assert searcher.asked == []
+    assert searcher.queries == []
 
 
-def test_no_hits_is_said_and_not_invented() -> None:
+def test_no_hits_are_reported_and_none_invented() -> None:
     assert _call("search", {"query": "xyzzy"}, _Searcher(hits=())) == ToolResult("No results.")
 
 
@@ -163,7 +163,7 @@ def test_notes_on_what_is_missing_leave_room_for_hits(notes: list[str], chars: i
     assert result.documents[0] == "HPO:OMIM:154700"
 
 
-def test_a_source_that_did_not_answer_is_told() -> None:
+def test_a_source_that_did_not_answer_is_reported() -> None:
     result = _call(
         "search",
         {"query": "Marfan"},

@@ -140,7 +140,7 @@ def test_tavilys_pages_are_hits(web: Services) -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "answer", "asked", "left"),
+    ("provider", "answer", "date_parameter", "left"),
     [
         ("serper", SERPER, ("tbs", "cdr:1,cd_max:12/31/2019"), 3),
         ("tavily", TAVILY, ("end_date", "2019-12-31"), 1),
@@ -150,7 +150,7 @@ def test_behind_the_cut_off_only_dated_pages_remain(
     web: Services,
     provider: str,
     answer: Any,
-    asked: tuple[str, str],
+    date_parameter: tuple[str, str],
     left: int,
 ) -> None:
     path = web.on("search", body(answer))
@@ -158,7 +158,7 @@ def test_behind_the_cut_off_only_dated_pages_remain(
     assert [hit.date.year for hit in hits if hit.date] == [2019]
     assert len(hits) == 1
     assert hits.notes == (f"{left} pages left out: not known to be published before 2020-01-01",)
-    assert path.asked[0].json[asked[0]] == asked[1]
+    assert path.asked[0].json[date_parameter[0]] == date_parameter[1]
 
 
 def test_results_and_snippets_are_limited(web: Services) -> None:

@@ -112,8 +112,8 @@ class DiagnosisConfig(Section):
 
 
 class McpServerConfig(Section):
-    """A server of tools (Model Context Protocol): a ``command`` that speaks over stdin and stdout, or
-    a ``url`` of a streamable HTTP endpoint."""
+    """A server of tools (Model Context Protocol): a ``command`` that speaks over stdin and stdout,
+    or a ``url`` of a streamable HTTP endpoint."""
 
     command: tuple[str, ...] = Field((), description="program and arguments that start the server")
     env_names: tuple[str, ...] = Field(

@@ -37,18 +37,18 @@ class Oracle:
     }
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.questions: list[str] = []
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        self.asked.append(arguments["q"])
+        self.questions.append(arguments["q"])
         if arguments["q"] == "broken":
             raise InfrastructureError("the oracle is closed")
         if arguments["q"] == "hang":
             await asyncio.Event().wait()
-        if arguments["q"] == "flaky" and self.asked.count("flaky") == 1:
+        if arguments["q"] == "flaky" and self.questions.count("flaky") == 1:
             raise ToolError("not now")
         return ToolResult(
-            f"{arguments['q']} {len(self.asked)}, p<0.05", (f"PMID:{len(self.asked)}",)
+            f"{arguments['q']} {len(self.questions)}, p<0.05", (f"PMID:{len(self.questions)}",)
         )
 
 
@@ -130,12 +130,12 @@ def test_an_episode_is_made_again_word_for_word_when_its_index_is_gone(
     assert [event.status for event in first.tool_events] == ["ok", "error", "ok", "error", "ok"]
 
     shutil.rmtree(tmp_path / "index")
-    fresh_oracle.asked.clear()
+    fresh_oracle.questions.clear()
     again = episode(config(cassette, "replay", "search", ORACLE), index, *lines)
     assert again.trajectory_id == first.trajectory_id
     assert again.messages == first.messages
     assert again.documents == first.documents == ("HPO:OMIM:245200", "PMID:2", "PMID:3")
-    assert fresh_oracle.asked == []
+    assert fresh_oracle.questions == []
 
 
 def test_calls_of_one_turn_are_made_again_in_their_order(tmp_path: Path) -> None:
@@ -149,7 +149,9 @@ def test_calls_of_one_turn_are_made_again_in_their_order(tmp_path: Path) -> None
     assert again.messages == first.messages
 
 
-def test_what_is_kept_is_given_while_recording_too(tmp_path: Path, fresh_oracle: Oracle) -> None:
+def test_recorded_answers_are_used_while_recording_too(
+    tmp_path: Path, fresh_oracle: Oracle
+) -> None:
     (tool,) = tools_of(tmp_path, "record")
     assert ask(tool, "a", "a", "b") == ["a 1, p<0.05", "a 2, p<0.05", "b 3, p<0.05"]
     assert ask(tool, "b", "a", "a", "a") == [
@@ -160,7 +162,7 @@ def test_what_is_kept_is_given_while_recording_too(tmp_path: Path, fresh_oracle:
     ]
     (another_worker,) = tools_of(tmp_path, "record")
     assert ask(another_worker, "a") == ["a 1, p<0.05"]
-    assert len(fresh_oracle.asked) == 4
+    assert len(fresh_oracle.questions) == 4
 
 
 def test_without_an_episode_a_call_counts_as_the_first_of_its_kind(tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ def test_failures_and_late_answers_are_kept_as_what_the_agent_saw(tmp_path: Path
     assert ask(tool, "flaky", "flaky", "hang") == seen
 
 
-def test_a_late_answer_is_told_as_the_agent_tells_it(tmp_path: Path) -> None:
+def test_a_late_answer_reads_as_it_does_without_a_cassette(tmp_path: Path) -> None:
     index = build_index(tmp_path / "index", [KRABBE])
     line = lines_of(("oracle", {"q": "hang"}))
     trajectories = [
@@ -231,7 +233,7 @@ def test_a_failure_of_ours_is_never_kept(tmp_path: Path, fresh_oracle: Oracle) -
     for _ in range(2):
         with pytest.raises(InfrastructureError, match="the oracle is closed"):
             ask(tool, "broken")
-    assert len(fresh_oracle.asked) == 2
+    assert len(fresh_oracle.questions) == 2
     (tool,) = tools_of(tmp_path, "replay")
     with pytest.raises(InfrastructureError, match="not on the cassette"):
         ask(tool, "broken")
@@ -246,7 +248,7 @@ def test_a_call_that_was_never_made_is_not_answered(tmp_path: Path, fresh_oracle
         ask(tool, "b")
     with pytest.raises(InfrastructureError, match="not on the cassette"):
         ask(tool, "a", "a")
-    assert fresh_oracle.asked == ["a"]
+    assert fresh_oracle.questions == ["a"]
 
 
 def test_a_cassette_says_when_and_how_it_was_recorded(tmp_path: Path) -> None:
@@ -286,7 +288,7 @@ def test_a_tool_that_has_changed_is_not_recorded_on(tmp_path: Path, fresh_oracle
     assert tool.description == "knows"
 
 
-def test_what_is_no_cassette_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_cassette_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no cassette in"):
         tools_of(tmp_path / "none", "replay")
     assert not (tmp_path / "none").exists()

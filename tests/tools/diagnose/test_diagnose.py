@@ -29,7 +29,7 @@ class _Searcher:
     """Answers every search with the same hits, and remembers what was asked."""
 
     def __init__(self, hits: Sequence[_Hit] = (), fail: Exception | None = None) -> None:
-        self.asked: list[tuple[str, Sequence[str] | None]] = []
+        self.queries: list[tuple[str, Sequence[str] | None]] = []
         self._hits, self._fail = hits, fail
 
     def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[_Hit]:
@@ -44,7 +44,7 @@ class _Searcher:
         until: int | None = None,
         types: Sequence[str] | None = None,
     ) -> Sequence[_Hit]:
-        self.asked.append((query, sources))
+        self.queries.append((query, sources))
         if self._fail is not None:
             raise self._fail
         return self._hits
@@ -82,7 +82,7 @@ def test_diseases_come_with_probabilities_reasons_references_and_what_to_look_fo
     assert any(line.startswith("Look for next: ") and "bits" in line for line in lines)
 
 
-def test_unknown_findings_are_told_and_do_not_stop_the_others() -> None:
+def test_unknown_findings_are_reported_and_do_not_stop_the_others() -> None:
     text = _call({"findings": [*_ALPORT, "hypsarhythmia"]}).text
     assert "Not understood: 'hypsarhythmia'; nearest: Hypsarrhythmia (HP:0002521)" in text
     assert "Alport syndrome" in text
@@ -94,7 +94,7 @@ def test_without_findings_the_answer_says_that_it_knows_nothing() -> None:
     assert "None of these: 30%" in text
 
 
-def test_contradictions_are_told() -> None:
+def test_contradictions_are_reported() -> None:
     assert (
         "counted as observed: Hematuria"
         in _call({"findings": _ALPORT, "excluded": ["Hematuria"]}).text
@@ -144,8 +144,8 @@ def test_evidence_moves_the_diagnosis_and_is_quoted() -> None:
     assert result.documents == ("PMID:99999999",)
     assert f'(PMID:99999999: "{sentence}")' in result.text
     assert _percent_of(name, result.text) < _percent_of(name, before)
-    assert any(query.startswith(name) for query, _ in searcher.asked)
-    assert all(sources and "hpo" not in sources for _, sources in searcher.asked)
+    assert any(query.startswith(name) for query, _ in searcher.queries)
+    assert all(sources and "hpo" not in sources for _, sources in searcher.queries)
 
 
 def _percent_of(name: str, text: str) -> float:
@@ -157,7 +157,7 @@ def _percent_of(name: str, text: str) -> float:
 def test_without_the_wish_for_evidence_nothing_is_searched() -> None:
     searcher = _Searcher()
     assert _call({"findings": _ALPORT}, searcher).documents == ()
-    assert searcher.asked == []
+    assert searcher.queries == []
 
 
 def test_a_broken_index_is_our_failure() -> None:

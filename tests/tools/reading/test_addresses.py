@@ -73,7 +73,7 @@ def test_where_clouds_keep_credentials_is_never_allowed(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("file:///etc/passwd", "no http or https"),
         ("gopher://example.org/", "no http or https"),
@@ -90,8 +90,8 @@ def test_where_clouds_keep_credentials_is_never_allowed(address: str) -> None:
         ("http://[::1/", "no address"),
     ],
 )
-def test_an_address_that_is_none_is_told_so(url: str, said: str) -> None:
-    with pytest.raises(ToolError, match=said) as raised:
+def test_an_invalid_address_is_reported(url: str, message: str) -> None:
+    with pytest.raises(ToolError, match=message) as raised:
         parse_allowed_url(url)
     assert "secret" not in str(raised.value)
 

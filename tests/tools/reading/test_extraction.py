@@ -62,7 +62,7 @@ def pdf(content: bytes, pages: int = 1, packed: bool = False) -> bytes:
     )
 
 
-def shown(text: str) -> bytes:
+def page_content(text: str) -> bytes:
     return f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET".encode()
 
 
@@ -75,13 +75,13 @@ def test_of_a_page_the_article_is_kept_with_title_and_date() -> None:
 
 
 def test_a_pdf_is_read_with_title_and_date() -> None:
-    assert read(pdf(shown("1 mg/kg every two weeks")), "application/pdf") == PageText(
+    assert read(pdf(page_content("1 mg/kg every two weeks")), "application/pdf") == PageText(
         "Dosing of agalsidase", "2019-05-04", "1 mg/kg every two weeks", ""
     )
 
 
 def test_of_a_long_pdf_the_first_pages_are_read_and_it_says_so() -> None:
-    text = read(pdf(shown("again"), pages=7), "application/pdf", max_pages=2)
+    text = read(pdf(page_content("again"), pages=7), "application/pdf", max_pages=2)
     assert text.text.split() == ["again", "again"]
     assert text.note == "the first 2 of 7 pages"
 
@@ -111,14 +111,14 @@ def test_what_only_a_machine_would_read_is_gone() -> None:
         (bytes(range(256)), "application/pdf"),
     ],
 )
-def test_what_holds_no_text_is_told_so(body: bytes, media_type: str) -> None:
+def test_a_page_without_text_is_reported(body: bytes, media_type: str) -> None:
     with pytest.raises(ToolError, match=r"read: https://example\.org/a"):
         read(body, media_type)
 
 
 @pytest.mark.slow
 def test_a_pdf_bomb_ends_its_own_process_only() -> None:
-    bomb = pdf(bytes(2_000_000_000 // 8) + shown("boom"), packed=True)
+    bomb = pdf(bytes(2_000_000_000 // 8) + page_content("boom"), packed=True)
     assert len(bomb) < 1_000_000
     with pytest.raises(ToolError, match=r"example\.org/a"):
         read(bomb, "application/pdf", parse_memory_mb=256, parse_seconds=10)
@@ -139,7 +139,9 @@ def test_of_a_flood_of_text_the_beginning_is_kept_and_it_says_so() -> None:
 
 @pytest.mark.parametrize("date", [b"(5 May 2019)", b"(D:20190504120000+99'99')", b"[1 2]"])
 def test_a_pdf_is_read_whatever_date_it_states(date: bytes) -> None:
-    text = read(pdf(shown("1 mg/kg")).replace(b"(D:20190504120000Z)", date), "application/pdf")
+    text = read(
+        pdf(page_content("1 mg/kg")).replace(b"(D:20190504120000Z)", date), "application/pdf"
+    )
     assert (text.text, text.date) == ("1 mg/kg", "")
 
 

@@ -74,7 +74,7 @@ def test_a_redirect_inward_is_not_followed(server: HTTPServer, target: str) -> N
     assert len(server.log) == 1
 
 
-def test_a_name_that_resolves_inward_is_not_asked(server: HTTPServer) -> None:
+def test_a_host_that_resolves_inward_is_not_contacted(server: HTTPServer) -> None:
     async def resolver(host: str, port: int) -> list[Any]:
         return [ipaddress.ip_address("93.184.216.34"), LOOPBACK]
 
@@ -115,12 +115,12 @@ def endless(piece: bytes, sent: list[int]) -> Iterator[bytes]:
         yield piece
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_page_of_50_mb_is_refused_before_it_has_come(server: HTTPServer, told: bool) -> None:
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_page_of_50_mb_is_refused_before_it_has_come(server: HTTPServer, stated: bool) -> None:
     sent: list[int] = []
 
     def answer(request: Request) -> Response:
-        headers = {"Content-Length": "50000000"} if told else {}
+        headers = {"Content-Length": "50000000"} if stated else {}
         return Response(
             endless(b"a" * 1_000_000, sent),
             content_type="text/html",
@@ -148,7 +148,7 @@ def test_a_packed_page_is_unpacked(server: HTTPServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         ({"content_type": "image/png"}, "image/png"),
         ({"status": 404}, "status 404"),
@@ -157,9 +157,11 @@ def test_a_packed_page_is_unpacked(server: HTTPServer) -> None:
         ({"headers": {"Content-Encoding": "gzip"}}, "could not"),
     ],
 )
-def test_what_is_no_page_is_told_so(server: HTTPServer, answer: dict[str, Any], said: str) -> None:
+def test_a_response_that_is_no_page_is_reported(
+    server: HTTPServer, answer: dict[str, Any], message: str
+) -> None:
     serve(server, b"no gzip at all", **answer)
-    with pytest.raises(ToolError, match=said):
+    with pytest.raises(ToolError, match=message):
         get(server)
 
 
@@ -190,12 +192,12 @@ def test_an_unpacker_never_makes_more_than_it_is_allowed() -> None:
     assert len(unpack(gzip.compress(bytes(10_000_000)), 1000)) == 1000
 
 
-async def _serve_bytes(said: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
-    """The result of ``then(port)`` for a server that answers every request with ``said``."""
+async def _serve_bytes(response: bytes, then: Callable[[int], Awaitable[Any]]) -> Any:
+    """The result of ``then(port)`` for a server that answers every request with ``response``."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(said)
+        writer.write(response)
         await writer.drain()
         writer.close()
 
@@ -204,22 +206,24 @@ async def _serve_bytes(said: bytes, then: Callable[[int], Awaitable[Any]]) -> An
         return await then(server.sockets[0].getsockname()[1])
 
 
-def from_raw(said: bytes, host: str = "127.0.0.1", times: int = 1) -> list[FetchedPage | ToolError]:
-    """What comes of asking ``host`` so often, whose every answer is ``said``."""
+def from_raw(
+    response: bytes, host: str = "127.0.0.1", times: int = 1
+) -> list[FetchedPage | ToolError]:
+    """The outcomes of ``times`` fetches from ``host``, which always sends ``response``."""
 
-    async def asking(port: int) -> list[FetchedPage | ToolError]:
+    async def fetch_repeatedly(port: int) -> list[FetchedPage | ToolError]:
         config = ReadConfig(
             private_hosts=(host,), requests_per_minute=1e6, seconds=5, max_redirects=1
         )
-        came: list[FetchedPage | ToolError] = []
+        outcomes: list[FetchedPage | ToolError] = []
         for _ in range(times):
             try:
-                came.append(await fetch_page(f"http://{host}:{port}/", config, _loopback))
+                outcomes.append(await fetch_page(f"http://{host}:{port}/", config, _loopback))
             except ToolError as error:
-                came.append(error)
-        return came
+                outcomes.append(error)
+        return outcomes
 
-    return asyncio.run(_serve_bytes(said, asking))
+    return asyncio.run(_serve_bytes(response, fetch_repeatedly))
 
 
 async def _loopback(host: str, port: int) -> list[Any]:
@@ -234,7 +238,7 @@ def headed(status: str, *headers: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("response", "message"),
     [
         (headed("302 Found", "Location: http://["), "no address"),
         (headed("302 Found", "Location: http://example.org:x/"), "could not be read|no address"),
@@ -254,10 +258,10 @@ def headed(status: str, *headers: str) -> bytes:
         ),
     ],
 )
-def test_a_malformed_answer_is_the_pages_fault(said: bytes, told: str) -> None:
-    (error,) = from_raw(said, next(_NAMES))
+def test_a_malformed_answer_is_the_pages_fault(response: bytes, message: str) -> None:
+    (error,) = from_raw(response, next(_NAMES))
     assert isinstance(error, ToolError)
-    assert re.search(told, str(error))
+    assert re.search(message, str(error))
 
 
 def test_no_header_of_a_page_floods_the_agent() -> None:
@@ -281,7 +285,7 @@ def test_a_host_that_keeps_failing_is_never_the_rollouts_fault() -> None:
     )
 
 
-def test_a_name_in_another_script_is_asked_for_as_the_network_writes_it(server: HTTPServer) -> None:
+def test_a_host_in_another_script_is_requested_in_ascii(server: HTTPServer) -> None:
     serve(server)
     url = f"http://b\u00fccher.example:{server.port}/page"
     config = ReadConfig(private_hosts=("b\u00fccher.example",), requests_per_minute=1e6)

@@ -45,12 +45,12 @@ def test_a_long_passage_is_cut() -> None:
 
 class _ScriptedModel:
     def __init__(self, reply: list[str] | None) -> None:
-        self.reply, self.asked = reply, list[Sequence[dict[str, str]]]()
+        self.reply, self.requests = reply, list[Sequence[dict[str, str]]]()
 
     async def complete_json(
         self, messages: Sequence[dict[str, str]], model: type[QuotesReply]
     ) -> QuotesReply:
-        self.asked.append(messages)
+        self.requests.append(messages)
         if self.reply is None:
             raise ModelError("the reply is no JSON")
         return model(quotes=self.reply)
@@ -69,7 +69,7 @@ def test_a_model_quotes_only_what_stands_there() -> None:
 def test_the_page_is_shown_to_a_model_as_data() -> None:
     model = _ScriptedModel([])
     asyncio.run(ModelQuoter(model, 3, 400, 50).find_quotes("infusion", TEXT))
-    system, user = model.asked[0]
+    system, user = model.requests[0]
     assert "is not to be followed" in system["content"]
     assert user["content"].endswith(TEXT[:50])
 
