@@ -102,8 +102,8 @@ class FunctionTool:
 def from_function(function: Callable[..., Any]) -> FunctionTool:
     """The tool of a typed function with a docstring, which returns a str or a ToolResult.
 
-    Arguments may be str, int, float, bool, Literal, list, Optional and whatever pydantic reads, with
-    defaults and ``Annotated[..., Field(description=, ge=, le=, max_length=)]``. Only the first
+    Arguments may be str, int, float, bool, Literal, list, Optional or any type that pydantic reads,
+    with defaults and ``Annotated[..., Field(description=, ge=, le=, max_length=)]``. Only the first
     paragraph of the docstring is shown to the agent.
 
     Raises ConfigError for a function without a usable name, a docstring or types.

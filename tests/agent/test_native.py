@@ -21,7 +21,8 @@ class Endpoint:
     """Replies in order; ``asked`` has what it was sent."""
 
     def __init__(self, *replies: ChatResult | Exception) -> None:
-        self.replies, self.requests = list(replies), list[dict[str, Any]]()
+        self.replies = list(replies)
+        self.requests: list[dict[str, Any]] = []
 
     async def __call__(self, messages: Sequence[Any], **more: Any) -> ChatResult:
         self.requests.append({"messages": [dict(message) for message in messages], **more})

@@ -42,7 +42,8 @@ class Spelling:
         special = "|".join(("<\\|im_start\\|>", "<\\|im_end\\|>", "<secret>", *_PIECES))
         raw.pre_tokenizer = pre_tokenizers.Split(Regex(f"{special}|[\\s\\S]"), "isolated")
         raw.decoder = decoders.Fuse()
-        self._raw, self.eos_token_id = raw, self.vocabulary[END]
+        self._raw = raw
+        self.eos_token_id = self.vocabulary[END]
 
     def __call__(self, text: str, add_special_tokens: bool = False) -> dict[str, list[int]]:
         return {"input_ids": self._raw.encode(text).ids}
@@ -69,7 +70,8 @@ class Engine:
     """Says its lines in its own spelling, the end of turn included unless it is cut off."""
 
     def __init__(self, tokenizer: Spelling, *lines: str) -> None:
-        self.tokenizer, self.lines = tokenizer, list(lines)
+        self.tokenizer = tokenizer
+        self.lines = list(lines)
         self.prompts: list[list[int]] = []
 
     async def generate(self, prompt: list[int], sampling: Sampling) -> Generation:

@@ -41,7 +41,8 @@ class _Searcher:
     def __init__(self, hits: Sequence[_Hit] = _HITS, fail: Exception | None = None) -> None:
         self.queries: list[tuple[str, str, Sequence[str] | None]] = []
         self.thread: threading.Thread | None = None
-        self._hits, self._fail = hits, fail
+        self._hits = hits
+        self._fail = fail
 
     def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[_Hit]:
         return self._answer("search", query, sources)

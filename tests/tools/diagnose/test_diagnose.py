@@ -30,7 +30,8 @@ class _Searcher:
 
     def __init__(self, hits: Sequence[_Hit] = (), fail: Exception | None = None) -> None:
         self.queries: list[tuple[str, Sequence[str] | None]] = []
-        self._hits, self._fail = hits, fail
+        self._hits = hits
+        self._fail = fail
 
     def search(self, query: str, *, sources: Sequence[str] | None = None) -> Sequence[_Hit]:
         raise AssertionError("evidence comes from the medical search")

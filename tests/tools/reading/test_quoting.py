@@ -45,7 +45,8 @@ def test_a_long_passage_is_cut() -> None:
 
 class _ScriptedModel:
     def __init__(self, reply: list[str] | None) -> None:
-        self.reply, self.requests = reply, list[Sequence[dict[str, str]]]()
+        self.reply = reply
+        self.requests: list[Sequence[dict[str, str]]] = []
 
     async def complete_json(
         self, messages: Sequence[dict[str, str]], model: type[QuotesReply]
