@@ -130,18 +130,18 @@ def _parse_tavily_pages(response: ServiceResponse) -> Sequence[_ResultPage]:
 
 _PROVIDERS = {
     "serper": _Provider(
-        "https://google.serper.dev",
-        2048,
-        lambda key: {"X-API-KEY": key},
-        _serper_request,
-        _parse_serper_pages,
+        base_url="https://google.serper.dev",
+        max_query_chars=2048,
+        key_header=lambda key: {"X-API-KEY": key},
+        request_body=_serper_request,
+        parse_pages=_parse_serper_pages,
     ),
     "tavily": _Provider(
-        "https://api.tavily.com",
-        400,
-        lambda key: {"Authorization": f"Bearer {key}"},
-        _tavily_request,
-        _parse_tavily_pages,
+        base_url="https://api.tavily.com",
+        max_query_chars=400,
+        key_header=lambda key: {"Authorization": f"Bearer {key}"},
+        request_body=_tavily_request,
+        parse_pages=_parse_tavily_pages,
     ),
 }
 
@@ -192,7 +192,7 @@ class WebSearch:
         pages = run_and_wait(self._cache.get(service_query, self._request_pages))
         hits: dict[str, WebHit] = {}  # by address: services list a page more than once
         for hit in map(self._build_hit, pages):
-            if hit.url:
+            if hit.url:  # "" is no http(s) address
                 hits.setdefault(hit.url, hit)
         kept = [hit for hit in hits.values() if self._is_before_cutoff(hit)]
         left_out = len(hits) - len(kept)
@@ -234,12 +234,12 @@ class WebSearch:
     def _build_hit(self, page: _ResultPage) -> WebHit:
         url = valid_web_address(page.url)
         return WebHit(
-            f"WEB:{url}",
-            WEB_SOURCE,
-            plain_line(page.title),
-            truncate(plain_line(page.snippet), self._config.snippet_chars),
-            url,
-            parse_stated_date(page.date),
+            document_id=f"WEB:{url}",
+            source=WEB_SOURCE,
+            title=plain_line(page.title),
+            snippet=truncate(plain_line(page.snippet), self._config.snippet_chars),
+            url=url,
+            date=parse_stated_date(page.date),
         )
 
     def _is_before_cutoff(self, hit: WebHit) -> bool:

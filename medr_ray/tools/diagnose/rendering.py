@@ -54,11 +54,13 @@ def render_diagnosis(diagnosis: DiagnosisModel, answer: DiagnosisAnswer, chars: 
 
 
 def _fit_lines(lines: Sequence[tuple[int, str]], chars: int) -> str:
+    """The lines that fit, chosen by priority and shown in their order."""
     room = chars
     kept: set[int] = set()
     by_priority = sorted(range(len(lines)), key=lambda index: (lines[index][0], index))
     for index in by_priority:
-        length = len(lines[index][1]) + 1
+        length = len(lines[index][1]) + 1  # 1: the line break
+        # A line that does not fit is skipped: a shorter one of lower priority may still fit.
         if length <= room or not kept:
             kept.add(index)
             room -= length
@@ -106,6 +108,7 @@ def _render_reasons(diagnosis: DiagnosisModel, answer: DiagnosisAnswer, disease:
         disease,
         answer.updated_findings.get(disease),
     )
+    # A factor of 1/45 is as strong as one of 45.
     strong = [entry for entry in factors if max(entry.factor, 1 / entry.factor) >= _NEUTRAL_FACTOR]
     return "; ".join(_render_factor(diagnosis, entry) for entry in strong[:_SHOWN_FACTORS])
 

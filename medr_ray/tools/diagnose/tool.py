@@ -169,6 +169,7 @@ class DiagnoseTool:
         return updated_findings, updates
 
     def _search(self, query: str) -> Sequence[SearchHit]:
+        # An empty list of sources would search all of them.
         if not self._sources:
             return ()
         with translate_index_errors(self.name):
