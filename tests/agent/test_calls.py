@@ -1,5 +1,5 @@
-"""Identical calls: known by their arguments, answered without running again, and the end of going
-in circles."""
+"""Identical calls: recognised by their arguments, answered without running again, and limited in
+number."""
 
 from random import Random
 

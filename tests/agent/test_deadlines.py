@@ -1,5 +1,4 @@
-"""Deadlines of set-up, turn, tool and whole: each by name, and none held up by what does not
-stop."""
+"""Deadlines of set-up, turn, tool and episode, also for work that does not stop when cancelled."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,5 @@
-"""Native tool calls: the endpoint is asked its way, the recorded dialogue is the text protocol all
-the same."""
+"""Native tool calls: the endpoint sees its own form, and the record is the text protocol all the
+same."""
 
 import json
 from collections.abc import Sequence

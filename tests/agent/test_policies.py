@@ -1,5 +1,4 @@
-"""Token in, token out: what is trained are the tokens that were sampled, whatever they decode
-to."""
+"""Token in, token out: training sees the tokens that were sampled, whatever text they decode to."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,5 +1,4 @@
-"""The agent's state: hypotheses it stated in so many words, and who says so among the documents it
-was shown."""
+"""The agent's state: the hypotheses it stated explicitly, and which documents it saw name them."""
 
 import pytest
 from support.agent_run import Echo, call, run

@@ -1,4 +1,4 @@
-"""What an agent can narrow a medical search by, and what it is told when it gets that wrong."""
+"""The filters of the medical search, and the errors for wrong ones."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which tools a configuration stands for, and what it says when it stands for none."""
+"""The tools that a configuration selects, and the errors for one that selects none."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop: what hangs stops nobody else."""
+"""Blocking work beside the event loop: work that hangs stops nothing else."""
 
 import asyncio
 import contextvars

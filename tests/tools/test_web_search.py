@@ -1,5 +1,5 @@
-"""Web search: what each service is asked, what is made of its answers, and what it may not make
-up."""
+"""Web search: the request to each service, the hits made from its responses, and no invented
+results."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""Episodes kept and made again: the same words, without the index, the service or the clock they
+"""Recorded episodes are repeated word for word, without the index, the service or the clock they
 came from."""
 
 import asyncio

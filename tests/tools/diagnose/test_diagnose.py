@@ -155,7 +155,7 @@ def _percent_of(name: str, text: str) -> float:
     )
 
 
-def test_without_the_wish_for_evidence_nothing_is_searched() -> None:
+def test_without_the_evidence_argument_nothing_is_searched() -> None:
     searcher = _Searcher()
     assert _call({"findings": _ALPORT}, searcher).documents == ()
     assert searcher.queries == []

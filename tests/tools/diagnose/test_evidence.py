@@ -1,4 +1,4 @@
-"""Counts of patients in sentences, and what they do to what is known."""
+"""Counts of patients in sentences, and how they change the annotations."""
 
 from dataclasses import dataclass
 

@@ -271,7 +271,7 @@ def test_no_header_of_a_page_floods_the_agent() -> None:
 
 
 @pytest.mark.parametrize("patience", ["inf", "nan"])
-def test_who_asks_for_endless_patience_gets_none_of_ours(patience: str) -> None:
+def test_an_endless_retry_after_does_not_block_the_next_fetch(patience: str) -> None:
     name = next(_NAMES)
     first, second = from_raw(headed("429 Busy", f"Retry-After: {patience}"), name, times=2)
     assert "status 429" in str(first)
