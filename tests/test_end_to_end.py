@@ -4,7 +4,6 @@ The data stages run once on object storage and once, with kills, in a folder: bo
 data.
 """
 
-import functools
 import json
 import os
 import shutil
@@ -12,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -185,15 +183,18 @@ def has_files(folder: Path, pattern: str) -> bool:
     return any(not path.name.startswith(".") for path in folder.glob(pattern))
 
 
-def kill_when(reached: Callable[[], bool], root: Path, model: Path, *more: str) -> None:
-    """Start the run in a separate process and kill it as soon as ``reached()``."""
-    process = subprocess.Popen(
-        command(root, model, *more),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    while process.poll() is None and not reached():
+def kill_when_written(folder: Path, pattern: str, root: Path, model: Path) -> None:
+    """Start the run in a separate process and kill it when ``folder`` has such a file."""
+    log = root / "log.txt"
+    with log.open("wb") as printed:
+        process = subprocess.Popen(
+            command(root, model, "--until", "sft"),
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    while not has_files(folder, pattern):
+        assert process.poll() is None, log.read_text(encoding="utf-8")[-3000:]
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -225,8 +226,7 @@ def test_a_run_in_a_folder_that_is_killed_twice_ends_with_the_data_of_object_sto
         shutil.copytree(finished / "small" / stage, run_folder / stage)
     for stage, pattern in killed_in.items():
         folder = run_folder / stage
-        kill_when(functools.partial(has_files, folder, pattern), tmp_path, model, "--until", "sft")
-        assert has_files(folder, pattern), f"{stage} was not reached"
+        kill_when_written(folder, pattern, tmp_path, model)
         assert not (folder / "manifest.json").exists(), f"{stage} was done before the kill"
     printed = run(tmp_path, model, "--until", "sft")
     assert "resumed" in printed

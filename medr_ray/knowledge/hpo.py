@@ -107,6 +107,7 @@ def load_hpo() -> Hpo:
     return Hpo(terms, diseases, symbols, {**replaced, **merged})
 
 
+@functools.cache  # 270,000 rows, but some thousand frequencies
 def describe_frequency(frequency: str) -> str | None:
     """The frequency column of ``phenotype.hpoa`` in words; None when it says that no patient has
     the finding."""
@@ -224,7 +225,8 @@ def _read_annotations(
         aspect,
         _,
     ) in _read_table_rows(path):
-        names.setdefault(disease, " ".join(name.split()))
+        if disease not in names:
+            names[disease] = " ".join(name.split())
         term_id = replaced.get(hpo_id, hpo_id)
         predicate = _select_predicate(aspect, term_id, onset, inheritance)
         clinical = describe_frequency(frequency)
@@ -238,7 +240,7 @@ def _read_annotations(
                 term_id,
                 terms[term_id].name,
                 clinical,
-                _order_references(reference, disease),
+                _order_references(reference) or disease,
             )
         )
     return names, facts
@@ -258,12 +260,11 @@ def _select_predicate(
     return None
 
 
-def _order_references(text: str, disease: str) -> str:
+@functools.cache  # the findings of a disease mostly cite the same papers
+def _order_references(text: str) -> str:
+    """The references between semicolons, PubMed ids first."""
     references = [part.strip() for part in text.split(";") if part.strip()]
-    return (
-        ";".join(sorted(references, key=lambda reference: not reference.startswith("PMID:")))
-        or disease
-    )
+    return ";".join(sorted(references, key=lambda reference: not reference.startswith("PMID:")))
 
 
 def _read_genes(path: Path, facts: dict[str, list[DiseaseFact]]) -> tuple[str, ...]:
