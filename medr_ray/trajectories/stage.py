@@ -93,7 +93,7 @@ def plan_requests(questions: Sequence[Question], config: PipelineConfig) -> list
             key = f"{config.run.seed}/{question.task.task_id}/{rollout}"
             digest = hashlib.sha256(key.encode()).digest()
             fraction = int.from_bytes(digest[:8], "big") / 2**64
-            mode = GUIDED if fraction < settings.guided_fraction else EXPLORATION
+            mode: TeachingMode = GUIDED if fraction < settings.guided_fraction else EXPLORATION
             requests.append(build_rollout_request(question, mode, rollout))
     return requests
 
