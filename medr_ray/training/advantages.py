@@ -20,8 +20,8 @@ def group_advantages(rewards: Sequence[float | None], minimum: int) -> list[floa
     """One advantage per rollout, null for unscored ones; all null when fewer than ``minimum`` are
     scored."""
     scored = [reward for reward in rewards if reward is not None]
-    # What a group lost is no random part of it: slow rollouts fail more often. The mean of the few
-    # that are left would be a baseline for other rollouts than those of this question.
+    # Rollouts are not lost at random: the slow ones run into deadlines. The mean of a few that are
+    # left would be a biased baseline, so the whole group is excluded.
     if len(scored) < max(minimum, 1):
         return [None] * len(rewards)
     # fsum is exact, so the mean does not depend on the order of the rollouts.

@@ -47,7 +47,7 @@ class EnginePolicyFactory:
 
     @functools.cached_property
     def _renderer(self) -> ChatRenderer:
-        # A tokenizer takes longer to load than many an episode to run: one for each worker.
+        # Loaded once in each worker: that takes seconds, and an episode begins every few.
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(

@@ -63,7 +63,7 @@ def clipped_loss(
     import torch
 
     # The trainer takes one step per update, so r differs from 1 only by what engine and trainer
-    # compute differently (bf16 weights, other kernels): the clip bounds that mismatch.
+    # compute differently (bf16 weights, other kernels). That mismatch is what the clip acts on.
     difference = logprobs - sampled
     ratio = difference.exp()
     bounded = ratio.clamp(1 - config.clip_low, 1 + config.clip_high)

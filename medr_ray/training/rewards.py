@@ -154,7 +154,7 @@ def measure_inefficiency(trajectory: Trajectory, task: Task) -> float:
     invalid = sum(event.status == "invalid" for event in events)
     hops = _require_hops(task)
     excess = max(0, len(events) - invalid - failed - hops)
-    # The larger of both and not their sum: a repeated call is mostly also one beyond the hops.
+    # The larger of both, not their sum: a repeated call is usually beyond the hops as well.
     superfluous = invalid + max(excess, count_repeated_calls(trajectory))
     return min(1.0, superfluous / hops)
 
