@@ -47,7 +47,7 @@ class EnginePolicyFactory:
 
     @functools.cached_property
     def _renderer(self) -> ChatRenderer:
-        # Loaded once in each worker: that takes seconds, and an episode begins every few.
+        # Once in each worker, not for every episode: policies must be cheap to make.
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(

@@ -42,8 +42,8 @@ class Learner:
         for rollout in rollouts:
             examples += make_examples(rollout)
         tokens = sum(len(example.targets) for example in examples)
-        # A worker without an example would have no micro-batch to take part in the gradient exchange
-        # with. All workers see the same examples, so all of them return here.
+        # A worker without an example would have no micro-batch to take part in the gradient
+        # exchange with. All workers see the same examples, so all of them return here.
         if len(examples) < self._world:
             return _nothing_learned(tokens)
         own_loss, own_sums = self._accumulate(examples[self._rank :: self._world], tokens)
