@@ -140,7 +140,7 @@ def _load_tokenizer(model_dir: str, trust_remote_code: bool) -> Any:
 
 
 def _write_examples(context: StageContext) -> tuple[int, int]:
-    """``examples.parquet`` (trajectory_id, ids, mask); its length and the padding id."""
+    """Write ``examples.parquet`` (trajectory_id, ids, mask); returns (examples, padding id)."""
     import pyarrow as pa
 
     from medr_ray.engines.weights import model_path
@@ -165,6 +165,7 @@ def _write_examples(context: StageContext) -> tuple[int, int]:
         }
     )
     context.directory.write_table(SFT_EXAMPLES.name, table)
+    # Not every tokenizer has a padding token, and the mask hides it anyway.
     return len(examples), tokenizer.eos_token_id
 
 
@@ -253,9 +254,10 @@ SFT_STAGE = Stage(
 
 
 def _grpo_model_identity(config: PipelineConfig) -> Any:
-    """The model, where it scores rollouts or reads pages for the agents."""
-    model_used = config.grpo.expert == "llm" or config.tools.read.extract == "llm"
-    return config.llm.identity() if model_used else None
+    """The language model, where it scores rollouts or reads pages for the agents; else None, so that
+    changing it does not repeat the stage."""
+    is_used = config.grpo.expert == "llm" or config.tools.read.extract == "llm"
+    return config.llm.identity() if is_used else None
 
 
 GRPO_STAGE = Stage(
