@@ -254,8 +254,10 @@ SFT_STAGE = Stage(
 
 
 def _grpo_model_identity(config: PipelineConfig) -> Any:
-    """The language model, where it scores rollouts or reads pages for the agents; else None, so that
-    changing it does not repeat the stage."""
+    """The language model, where it scores rollouts or reads pages for the agents.
+
+    None where it does neither, so that another model does not repeat the stage.
+    """
     is_used = config.grpo.expert == "llm" or config.tools.read.extract == "llm"
     return config.llm.identity() if is_used else None
 
