@@ -49,8 +49,10 @@ def show(
 
 
 def show_concept(run: "RunDirectory", name: str, rows: int, as_json: bool) -> None:
-    """Print the concept that ``name`` stands for, or the concepts it may stand for. Raises
-    DataError, with the nearest names, when it stands for none."""
+    """Print the summary of the concept that ``name`` means, or list the concepts that it may mean.
+
+    Raises DataError with the nearest names when it means none.
+    """
     from rich.console import Console
 
     from medr_ray.cli.name_resolution import resolve_name

@@ -82,9 +82,11 @@ def export(
 
 
 def show_entity(graph: "StageDirectory", name: str, rows: int, as_json: bool) -> None:
-    """Print the neighbourhood of the entity that ``name`` stands for, or the entities it may stand
-    for. Raises DataError, with the nearest names, when it stands for none, and when there is no
-    finished graph."""
+    """Print the neighbourhood of the entity that ``name`` means, or list the entities that it may
+    mean.
+
+    Raises DataError with the nearest names when it means none, and when there is no finished graph.
+    """
     from rich.console import Console
 
     from medr_ray.cli.name_resolution import resolve_name

@@ -70,7 +70,7 @@ def first_marked(marks: Any) -> Any:
 
 @inner()
 def find_byte(words: Array, at: int, stop: int, pattern: Any) -> int:
-    """Where the pattern's byte stands next; at or beyond ``stop`` when it does not."""
+    """The next place of the pattern's byte; at or beyond ``stop`` where there is none."""
     while at < stop:
         marks = mark_equal(words[at], pattern) & HIGH_BITS
         if marks != NO_MARKS:

@@ -36,7 +36,8 @@ _MAX_DIGITS = 8
 
 @inner()
 def matches_name(text: Array, at: int, table: Array, row: int, size: int) -> bool:
-    """Whether the first ``size`` bytes of a row of a name table stand at this place."""
+    """Whether the text at this place begins with the first ``size`` bytes of a row of a name
+    table."""
     i = 0
     while i < size:
         if text[at + i] != table[row, i]:
@@ -118,7 +119,7 @@ def _is_reference(text: Array, at: int) -> bool:
 
 @inner()
 def _has_forbidden_ascii(text: Array, begin: int, end: int) -> bool:
-    """Whether a control character or ``]]>`` stands in the text."""
+    """Whether the text contains a control character or ``]]>``."""
     for at in range(begin, end):
         if text[at] < _SPACE and not _BYTE_CLASS[text[at]] & WHITE_SPACE:
             return True

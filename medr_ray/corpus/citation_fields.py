@@ -94,7 +94,7 @@ FIELD = np.dtype(
 )
 
 # States of the walk through a record; the paths that are read follow.
-STATE_IGNORED = 0  # inside an element below which nothing is read
+STATE_IGNORED = 0  # inside an element that is not read
 STATE_ROOT = 1  # outside the record
 
 # Entries of Grammar.meaning that are no number of a field.

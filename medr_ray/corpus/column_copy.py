@@ -276,7 +276,7 @@ def _parse_year(text: Array, at: int, end: int) -> int:
 
 @inner()
 def _parse_number(text: Array, begin: int, end: int) -> int:
-    """The number of one to nine digits (it fits 32 bits); -1 when anything else stands there."""
+    """The number of one to nine digits (it fits 32 bits); -1 for any other text."""
     value = 0 if 0 < end - begin < 10 else -1
     for at in range(begin, end):
         if value < 0 or not _ZERO <= text[at] <= _NINE:
@@ -295,7 +295,7 @@ def _locate_single_fields(
     """Set ``places`` to the rows of the fields that count once (-1: absent).
 
     Returns the version of the PMID, or -1 when the record is not for this pass: something is
-    missing, stands twice, or is no number.
+    missing, occurs twice, or is no number.
     """
     for number in range(len(places)):
         places[number] = -1

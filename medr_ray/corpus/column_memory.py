@@ -63,6 +63,7 @@ class Workspace:
         Citations go into the columns only when ``is_utf8``; else all are left to the plain reader.
         """
         columns = self._columns
+        # Each column is filled from its own place in the common memory.
         columns.at[:] = np.arange(len(columns.at)) * columns.stride
         columns.items[:] = 0
         count, end, cut = scan.scan_records(

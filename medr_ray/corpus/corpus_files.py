@@ -129,6 +129,7 @@ def _describe_file(number: int, uri: str) -> CorpusFile:
     fs, path = _locate_file(uri)
     md5 = _read_sidecar(fs, path, uri)
     size = fs.get_file_info(path).size
+    # A sidecar identifies the content already, and saves reading a remote file.
     tail = None if md5 else _hash_tail(fs, path, size)
     return CorpusFile(number, path.rpartition("/")[2], uri, size, md5, tail)
 

@@ -40,8 +40,8 @@ from medr_ray.corpus.mirror_sources import (
 from medr_ray.corpus.mirror_store import MirrorStore, PartialFile
 
 MAX_CONNECTIONS = 3  # at a time; NLM's request
-# Downloads of a file whose MD5 is wrong. A cache on the way may hold a bad copy; the second or
-# third copy seldom is bad too.
+# Downloads of a file whose MD5 is wrong. A cache on the way may have a bad copy; the second or
+# third copy is rarely bad too.
 _MD5_ATTEMPTS = 3
 # After attempts that received as much, the count of attempts begins anew.
 _PROGRESS_BYTES = 2**20

@@ -28,8 +28,7 @@ DELETION = "DeleteCitation"
 
 SET_END = b"</PubmedArticleSet>"
 # Bytes. Every tag that matters here is shorter, so a tag that is cut in two at the end of the
-# buffer
-# begins within this many of its last bytes.
+# buffer begins within this many of its last bytes.
 LONGEST_TAG = 32
 HEADER_BYTES = 2**16  # within which the first element must begin
 _CHUNK = 4 * 2**20  # bytes per read
@@ -109,7 +108,7 @@ def read_records(stream: BinaryIO) -> Iterator[PubmedRecord]:
     at = 0  # in the buffer
     offset = 0  # of the buffer's first byte in the stream
     position = 0
-    is_closed = False  # whether the end of the set stands after the last record so far
+    is_closed = False  # whether the end of the set was seen after the last record so far
     while True:
         opening = _OPENING.search(buffer, at)
         closing = b"" if opening is None else b"</" + opening.group(1) + b">"
@@ -227,7 +226,7 @@ def _read_article(article: etree._Element) -> dict[str, Any]:
 def _read_book(article: etree._Element) -> dict[str, Any]:
     """A book or a chapter of one.
 
-    The title is the chapter's where there is one; the book stands in place of the journal.
+    The title is that of the chapter where there is one. The book takes the place of the journal.
     """
     document = article.find("BookDocument")
     if document is None:

@@ -4,8 +4,8 @@ The decisions are pure functions, without access to files or network. The layout
 ``baseline/`` and ``updatefiles/`` with ``pubmedYYnNNNN.xml.gz`` and ``.xml.gz.md5`` in each.
 
 Guarantees: only names of NLM's pattern are accepted, so no listing can lead out of the folder it is
-fetched into. Files are in the order in which they are applied. A mirror holds files of one year, as
-each December's baseline replaces all.
+fetched into. Files are in the order in which they are applied. A mirror contains files of one year
+only, because each December's baseline replaces all of them.
 """
 
 import fnmatch
@@ -155,7 +155,7 @@ def _parse_description(anchor: etree._Element, name: str) -> tuple[int | None, s
     sizes = [match for match in map(_SIZE.fullmatch, words) if match]
     if not sizes:
         return None, " ".join(words)
-    # The last number, as a date may stand before the size.
+    # The last number, because a date may precede the size.
     number, unit = sizes[-1].groups()
     return round(float(number) * _UNITS[unit.upper()]), " ".join(words)
 
@@ -208,6 +208,7 @@ def make_plan(
             f"the source has {year}, and the folder already holds later files, "
             f"{format_keys(later)}: use a newer source, or another folder"
         )
+    # Any disagreement counts as missing: fetching again is safe, keeping a wrong file is not.
     missing = []
     complete = []
     for file in selected:

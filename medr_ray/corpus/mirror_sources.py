@@ -146,6 +146,7 @@ async def open_mirror_source(
         return
     _check_url(source)
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    # No limit on the wait for a free connection, which the other files decide.
     timeout = httpx.Timeout(
         retry_policy.read_seconds, connect=retry_policy.connect_seconds, pool=None
     )
@@ -380,5 +381,6 @@ async def _read_chunks(file: BinaryIO) -> AsyncIterator[bytes]:
 
 
 def _read_stamp(status: os.stat_result) -> str:
-    """Changes when the file does; stands in for the date of a listing and for an ETag."""
+    """A text that changes when the file does. It takes the place of a listing's date and of an
+    ETag."""
     return f"{status.st_size} {status.st_mtime_ns}"

@@ -44,6 +44,7 @@ class MirrorStore:
             raise ConfigError(
                 f"DEST {root}: a mirror is a local folder; mount object storage to write there"
             )
+        # Resolved, so that the same folder as source and target is recognised under two names.
         self.root = root.resolve()
         self._directory = Directory(str(self.root))
         self.states = self._read_manifest()
@@ -128,7 +129,7 @@ class MirrorStore:
     def build_failed_state(self, key: str, reason: str) -> FileState:
         """The manifest entry of a file that is not there or not right.
 
-        It has no stamp, so the next download looks at the file whatever the source lists.
+        It has no stamp, so the next download checks the file in any case.
         """
         folder, _, name = key.partition("/")
         return FileState(name, folder, None, None, FAILED, reason, _utc_now(), "")
@@ -136,6 +137,7 @@ class MirrorStore:
     def remove_files(self, keys: Iterable[str]) -> None:
         """Remove files with all that belongs to them, and from the manifest."""
         for key in keys:
+            # The file first: a killed removal then leaves no file without its sidecar.
             for ending in ("", SIDECAR, _PART, _VALIDATOR):
                 (self.root / (key + ending)).unlink(missing_ok=True)
             self.states.pop(key, None)
@@ -179,7 +181,7 @@ class PartialFile:
         self._validator_path.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Give the file its final name."""
+        """Give the file its final name, which replaces an older version in one step."""
         os.replace(self.path, self._target)
         self._validator_path.unlink(missing_ok=True)
 

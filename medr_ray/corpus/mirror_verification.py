@@ -39,7 +39,7 @@ def verify_mirror(root: Path, console: Console) -> None:
             f"{store.root} holds no file of PubMed in baseline/ or updatefiles/: nothing to verify"
         )
     if not os.access(store.root, os.W_OK):
-        # A mirror that is mounted read-only can be verified too; it takes no lock and no record.
+        # A mirror that is mounted read-only can be verified too, without lock and without entries.
         _verify_files(store, stored, console)
         return
     with store.locked():
@@ -115,6 +115,7 @@ def _update_states(
         if key not in problems:
             stamp = store.states[key].stamp if key in store.states else ""
             states.append(store.build_complete_state(key, stamp, md5))
+    # The first reason is kept: what is found for such a file now only repeats it.
     failed_before = {key for key, state in store.states.items() if state.state != COMPLETE}
     for key, problem in problems.items():
         if key not in failed_before:

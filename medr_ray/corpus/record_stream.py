@@ -71,7 +71,7 @@ def read_citations(
     window = _Window(stream)
     header = _read_header(window)
     position = 0
-    is_closed = False  # whether the end of the set stands after the last record so far
+    is_closed = False  # whether the end of the set was seen after the last record so far
     while True:
         remaining = scan.NO_LIMIT if limit is None else limit - position
         result = window.workspace.read(window.size, remaining, header.is_utf8)
@@ -113,7 +113,7 @@ class _Window:
         return self.workspace.text[begin:end].tobytes()
 
     def advance(self, keep: int) -> bool:
-        """Drop what stands before ``keep`` and read a piece more; False at the end of the stream.
+        """Drop the text before ``keep`` and read one more piece; False at the end of the stream.
 
         DataError when a record is longer than any can be.
         """
@@ -135,7 +135,7 @@ class _Window:
                 break
             self._write_block(self.size, block)
             self.size += len(block)
-        # The scan looks beyond the text, where an earlier piece may have left something.
+        # The scan looks beyond the text, where bytes of an earlier piece may be left.
         self._write_block(self.size, bytes(SLACK))
         return self.size > len(kept)
 

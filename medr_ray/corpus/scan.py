@@ -345,7 +345,7 @@ def _scan_citation(
     """(end of the citation that begins here, number of fields); end -1 when the citation is not
     certain or not complete.
 
-    ``open_elements`` holds the elements that are open, the outermost in row 1. ``leaf`` is the
+    ``open_elements`` has the elements that are open, the outermost in row 1. ``leaf`` is the
     depth of the element whose text is read, ``mathml`` that of the one that declares MathML's
     prefix; 0 when there is none.
     """

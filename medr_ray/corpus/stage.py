@@ -35,6 +35,7 @@ def _execute_corpus(context: StageContext) -> Counts:
     files = list_corpus_files(context.config.corpus.sources)
     new_files = _run_first_passes(context, files)
     reports = read_reports(directory, files)
+    # One bad file is quarantined; if all are bad, the sources themselves must be wrong.
     if not any(report.readable for report in reports):
         reason = reports[0].quarantined[0]["reason"]
         raise DataError(
@@ -80,7 +81,8 @@ def _run_second_passes(
     fingerprints: dict[str, str] = {}
     for number, file in enumerate(files):
         name = build_part_name(file)
-        # New files change which records of older parts are kept, so these decide as well.
+        # New files change which records of older parts are kept, so the dropped positions are part
+        # of the fingerprint.
         positions[name] = dropped.positions.get(number, [])
         fingerprints[name] = digest(build_part_fingerprint(file, limit), positions[name])
     stale = Parts(directory, CITATIONS.name).discard_stale(fingerprints)

@@ -2,13 +2,13 @@
 is a mention of the disease.
 
 Guaranteed: only a long form that is a mention gives its abbreviation a meaning, and the first such
-definition counts. A defined abbreviation is a mention wherever it stands as whole words in the same
+definition counts. A defined abbreviation is a mention wherever it occurs as whole words in the same
 case, also with a plural s. Mentions inside it are dropped (TD may be some gene), but a mention that
 overlaps it in another way ("TD-like syndrome") stays and the abbreviation is dropped. The resulting
 mentions are in order and do not overlap.
 
 Definitions are recognised by the algorithm of Schwartz and Hearst (Pac. Symp. Biocomput. 2003,
-451-462). The short form stands in parentheses behind the long form. Its letters and digits occur in
+451-462). The short form follows the long form in parentheses. Its letters and digits occur in
 the long form in the same order, searched from the end, and the first of them begins a word. A short
 form has two to ten characters, of which the first is a letter or digit and at least one a capital,
 and at most one space.

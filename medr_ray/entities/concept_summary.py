@@ -2,7 +2,7 @@
 
 Guaranteed: the summary is made from finished files of the run directory alone and is the same every
 time. Only the parts of the corpus that name the concept are read, one at a time. A sentence is
-quoted as it stands in the citation, with the position of the mention.
+quoted exactly as in the citation, with the position of the mention.
 """
 
 import difflib
@@ -141,8 +141,7 @@ def find_nearest_names(names: pl.DataFrame, query: str) -> list[str]:
     lower_forms = pl.concat_list("name", "forms").list.eval(pl.element().str.to_lowercase())
     all_forms = names.select("name", form=lower_forms).explode("form").unique(maintain_order=True)
     # A shortlist by the trigrams that a form shares with the query, relative to both lengths:
-    # difflib
-    # is too slow for a whole lexicon.
+    # difflib is too slow for a whole lexicon.
     trigrams = sorted({normalised[i : i + 3] for i in range(max(1, len(normalised) - 2))})
     common = pl.sum_horizontal(
         pl.col("form").str.contains(trigram, literal=True) for trigram in trigrams

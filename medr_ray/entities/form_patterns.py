@@ -27,7 +27,7 @@ _ADJECTIVE_ENDINGS = (
     ("toxicity", "toxic"),
     ("olism", "olic"),
 )
-_MIN_EXACT_LENGTH = 3  # characters; two capitals are an abbreviation of too many things
+_MIN_EXACT_LENGTH = 3  # characters; two capitals may abbreviate too many different names
 _LEXICON_SCHEMA = pa.schema(
     [
         ("concept_id", pa.string()),

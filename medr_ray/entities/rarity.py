@@ -34,8 +34,7 @@ def compute_clopper_pearson(successes: np.ndarray, trials: int) -> tuple[np.ndar
     """
     failures = trials - successes
     # The beta distribution needs positive parameters. Where k is 0 or n, the end that they would
-    # give
-    # is replaced by 0 or 1 below.
+    # give is replaced by 0 or 1 below.
     lower = beta.ppf(_TAIL_PROBABILITY, np.maximum(successes, 1), failures + 1)
     upper = beta.ppf(1 - _TAIL_PROBABILITY, successes + 1, np.maximum(failures, 1))
     return np.where(successes <= 0, 0.0, lower), np.where(failures <= 0, 1.0, upper)

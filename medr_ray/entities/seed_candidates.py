@@ -92,6 +92,7 @@ def rank_key(candidate: SeedCandidate) -> tuple[float, bool, float, int, int, st
     prevalence = candidate.prevalence
     return (
         frequency.frequency_upper,
+        # False sorts before True: candidates with a prevalence come first.
         prevalence is None,
         prevalence.value if prevalence else 0.0,
         -candidate.facts,

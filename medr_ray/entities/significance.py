@@ -29,7 +29,7 @@ _MAX_AMBIGUOUS_LENGTH = 5  # characters; a single word that short may be an abbr
 _VERDICT_TOKENS = 60  # tokens of one verdict in a reply, on the high side
 _MAX_PROMPT_FORMS = 12  # forms of a candidate that the model sees, the commonest ones
 _RETRY_PREFACE = "An earlier reply held no usable verdict on these. Judge every one of them.\n\n"
-# The vocabulary that a prefix of a concept id stands for, as a reason names it.
+# The name of a vocabulary in a reason, by the prefix of its concept ids.
 _VOCABULARY_NAMES = {
     "OMIM": "OMIM",
     "ORPHA": "Orphanet",

@@ -22,8 +22,7 @@ from medr_ray.knowledge.name_normalization import fold_character
 
 SPACE, WORD, MARK, IGNORED, APOSTROPHE = range(5)
 # Planes 0 and 1 of Unicode. A character beyond them, such as a rare ideograph, counts as a letter
-# and
-# folds to itself.
+# and folds to itself.
 _TABLE_SIZE = 0x20000
 _LETTER_E = ord("e")
 _LETTER_I = ord("i")

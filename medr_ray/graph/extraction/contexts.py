@@ -103,7 +103,7 @@ _POPULATION = re.compile(
     r"(?:children|adults|infants|neonates|newborns|adolescents|women|men|patients|girls|boys))\b",
     re.IGNORECASE,
 )
-_UNSPECIFIC_POPULATION = "patients"
+_UNSPECIFIC_POPULATION = "patients"  # says nothing about who they are
 
 
 def find_time(sentence: str) -> str:

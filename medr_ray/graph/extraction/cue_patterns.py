@@ -1,9 +1,9 @@
 """The cues of the predicates as compiled patterns, by the types of the two mentions.
 
-A cue (see ``knowledge.predicates``) is written without the words that usually stand around it: the
+A cue (see ``knowledge.predicates``) is written without the words that usually surround it. The
 words that may follow its left entity ("gene", "therapy") and those that may lead up to its right
-one ("a mutation in the", "patients with") are added here by the entities' types. So one cue reads
-"FBN1 mutations cause Marfan syndrome" and "FBN1 causes severe Marfan syndrome".
+entity ("a mutation in the", "patients with") are added here, by the entities' types. So one cue
+reads "FBN1 mutations cause Marfan syndrome" and "FBN1 causes severe Marfan syndrome".
 """
 
 import re

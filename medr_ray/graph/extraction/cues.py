@@ -34,17 +34,18 @@ _LACK = re.compile(
     r"(?:[- ][\w-]+){0,3}?[- ](?:deficien|restrict|deplet|withdraw|depriv|lesion)", re.IGNORECASE
 )
 _CLAUSE_STARTS = r"but|however|although|whereas|while|and (?:was|were|is|are|had|has)"
-# What may stand before a cue: a verb phrase or two words, no other clause, finding or target.
+# Words that may precede a loose cue: a verb phrase or two words, but no other clause, finding or
+# target.
 _LEADING_WORDS = re.compile(
     rf"(?=\W*(?:(?:is|was|are|were|has|have|had|can|may)\b|(?:\W*[\w-]+){{0,2}}\W*$))"
     rf"(?:(?!\b(?:{_CLAUSE_STARTS}|in|among|by|observed|seen|reported|targets?|targeting)\b)"
     rf"[^.;:()\[\]])*"
 )
-# And what may stand behind it.
+# And the words that may follow it.
 _TRAILING_WORDS = re.compile(
     rf"(?:(?!\b(?:{_CLAUSE_STARTS}|among|from|treatment|therapy|management)\b)[^.;:()\[\]])*"
 )
-# What stands in brackets, or the end of such.
+# Text in brackets, or the end of a text in brackets that began before the gap.
 _ASIDE = re.compile(r"\s*\([^()]*\)|\s*\[[^\[\]]*\]|^[^()]*\)")
 
 

@@ -58,8 +58,9 @@ def get_record_id(document: Document) -> str:
 
 
 def read_line(line: str, disease: str) -> tuple[str, str, str] | None:
-    """(predicate, object name, clinical qualifier) of a line about the disease; None when it states
-    none."""
+    """(predicate, object name, clinical qualifier) of a line about the disease; None for a line
+    that states no relation."""
+    # Every such sentence contains "{subject} is {object}"; the rest identifies the predicate.
     head, separator, rest = line.partition(f"{disease} is ")
     if not separator:
         return None
@@ -73,6 +74,8 @@ def read_line(line: str, disease: str) -> tuple[str, str, str] | None:
 
 @functools.cache
 def _compile_line_pattern(predicate: str) -> tuple[re.Pattern[str], str]:
-    """A pattern for what stands before the subject, and the text after the object."""
+    """A pattern for the text before the subject, and the text after the object."""
+    # The text before may contain the qualifier ("The finding in 3 of 7 patients with"), so it needs
+    # a pattern.
     head, _, tail = PREDICATES[predicate].sentence.partition("{subject} is {object}")
     return re.compile(re.escape(head).replace(r"\{clinical\}", "(?P<clinical>.+)")), tail

@@ -30,7 +30,7 @@ _TYPES_COMPARED = frozenset({DISEASE, PHENOTYPE})
 _MIN_LEAD = 0.05  # of cosine by which the nearest concept must be nearer than the next
 _PREFIX_LETTERS = 4  # two words with the same beginning of this length may be the same word
 _SHORTLIST = 32  # names compared by similarity: a tenth of a second of one core
-_MAX_NAMES_OF_PREFIX = 3000  # a beginning that more names share singles out nothing
+_MAX_NAMES_OF_PREFIX = 3000  # a beginning that more names share does not narrow the search
 _WORD = re.compile(r"[^\W_]+")
 _DISTINGUISHING_PREFIX = re.compile(
     r"(hyper|hypo|macro|micro|brady|tachy|poly|oligo|pre|post|anti|non|pseudo)"
@@ -194,7 +194,7 @@ class Linker:
         if not candidates:
             return None
         forms = [form for form, _ in candidates]
-        query, *vectors = self._embed([normalise(name), *forms], self._make_encoder)
+        query, *vectors = self._embed_names([normalise(name), *forms], self._make_encoder)
         similarities: dict[str, float] = {}  # the best of each concept's names
         for vector, (_, concept_id) in zip(vectors, candidates, strict=True):
             similarity = float(query @ vector)
@@ -233,7 +233,7 @@ class Linker:
             )
         return self._indexes[entity_type]
 
-    def _embed(
+    def _embed_names(
         self, names: Sequence[str], make_encoder: Callable[[], NameEncoder]
     ) -> list[np.ndarray]:
         """Vectors of names; each name is embedded once."""

@@ -17,22 +17,22 @@ from typing import NamedTuple, Protocol
 from medr_ray.knowledge.predicates import DISEASE
 from medr_ray.retrieval.snippets import Span
 
-# What stands between two items of a list: "A, B", "A and the B", "A (x), or B".
+# The text between two items of a list: "A, B", "A and the B", "A (x), or B".
 _LIST_JOINT = re.compile(
     r"(?:'s)?\s*(?:\([^()]*\))?\s*(?:,? ?(?:and/or|and|or|as well as)\s+(?:(?:an?|the) )?|"
     r"[,;&]\s*(?:(?:and/or|and|or)\s+)?|/)(?:[\w-]+ )?"
 )
-# What stands between a name and another name of the same thing: "A (also known as B".
+# The text between two names of one concept: "A (also known as B".
 _ALIAS_JOINT = re.compile(
     r"\s?\((?:or |also (?:known as|called) )?|,? or |,? also (?:known as|called) "
 )
-# What stands between a member and its class: "A is a rare B", "A, one of the B".
+# The text between a member and its class: "A is a rare B", "A, one of the B".
 _CLASS_JOINT = re.compile(
     r"\s*(?:\([^()]*\)|\))?(?:,? (?:is|are) (?:an?|one of the|the)|, (?:an?|the)) "
     r"(?:[\w,-]+ ){0,6}",
     re.IGNORECASE,
 )
-# What stands before a class whose member is no entity here: "IIM are rare autoimmune diseases ...".
+# The text before a class whose member is no entity: "IIM are rare autoimmune diseases ...".
 _BEFORE_CLASS = re.compile(
     r"\b(?:is|are) (?:an?|one of the|some|rare) "
     r"(?:(?!(?:of|for|in|to|with|by|from|and|or)\b)[\w,-]+ ){0,6}$"
@@ -149,6 +149,7 @@ def group_mentions(
         is_same_place = last.span == mention.span
         return is_alias or is_same_place or is_enumerated(last, mention)
 
+    # Lists join items of one kind only, enumerations items of any kind.
     items = [
         SentenceItem(mention, types[mention.concept_id], run[0].start, run[-1].end)
         for run in _split_runs(mentions, is_of_one_list)

@@ -107,7 +107,7 @@ class FactIndex:
         """Every entity at the other end of such a hop.
 
         With a qualifier, only where it may be meant; with ``clauses``, only those that all of them
-        may hold of.
+        may be true of.
         """
         key = (start, predicate, forward, qualifier, clauses)
         targets = self._cached_targets.get(key)

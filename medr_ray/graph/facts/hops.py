@@ -67,6 +67,7 @@ def make_hop(relation: Relation, start: str) -> Hop | None:
     return Hop(
         relation.relation_id,
         relation.predicate,
+        # A symmetric relation reads the same from either end, so it always counts as forward.
         forward or predicate.symmetric,
         relation.clinical if prints_clinical else _find_first_report(relation),
         start,

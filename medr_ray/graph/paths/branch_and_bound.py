@@ -79,7 +79,7 @@ class LongestPathProblem:
     def _max_steps_by_predicates(self, rules: Rules) -> int:
         """The number of steps after which every predicate is used up."""
         uses = {arc.uses for outgoing in self.arcs for arc in outgoing}
-        # An arc that uses up nothing (its step has no predicate) can be walked without limit.
+        # An arc whose step has no predicate uses up none, so such arcs can be walked without limit.
         if rules.unique_predicates and 0 not in uses:
             return len(uses)
         return len(self.names)
@@ -137,8 +137,7 @@ class LongestPathProblem:
         for state, component in zip(vertex_of, components.membership, strict=True):
             entities[component].add(state[0])
         # In place: vertex i is component i from here on. Simplifying removes the loops of arcs
-        # within
-        # a component, which the topological order does not allow.
+        # within a component, which the topological order does not allow.
         graph.contract_vertices(components.membership)
         graph.simplify()
         longest = [0] * len(entities)
@@ -155,8 +154,8 @@ class LongestPathProblem:
     @property
     def upper_bound(self) -> int:
         """A number of steps that no valid path exceeds."""
-        potentials = (self.max_steps_after[start, _NO_STEP, 0] for start in self.starts)
-        return min(self.max_hops, max(potentials, default=0))
+        bounds = (self.max_steps_after[start, _NO_STEP, 0] for start in self.starts)
+        return min(self.max_hops, max(bounds, default=0))
 
 
 def _encode_turn(turn: int) -> int:

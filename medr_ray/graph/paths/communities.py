@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     import igraph
 
 # In larger graphs only shortest paths of at most CUTOFF links count: the time of the exact
-# betweenness
-# grows with the product of entities and links.
+# betweenness grows with the product of entities and links.
 MAX_EXACT_ENTITIES = 1_000
 CUTOFF = 3  # links
 
